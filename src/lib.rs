@@ -1,0 +1,22 @@
+//! An observability sidecar for Ollama.
+//!
+//! streamgauge stands between clients and Ollama, forwards every stream byte for byte, and measures
+//! every chunk of it. The same crate embeds in a Rust program: the whole agent (feature `agent`), or
+//! only its [`meter`] around any [`http_body::Body`].
+
+#[cfg(feature = "agent")]
+pub mod admin;
+#[cfg(feature = "agent")]
+pub mod agent;
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "cli")]
+pub mod config;
+pub mod meter;
+pub mod protocol;
+#[cfg(feature = "agent")]
+pub mod proxy;
+#[cfg(feature = "simulate")]
+pub mod simulate;
+#[cfg(feature = "agent")]
+pub mod upstream;

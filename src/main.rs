@@ -1,0 +1,3 @@
+//! Arguments, tracing, signals, exit codes; nothing else.
+
+fn main() {}

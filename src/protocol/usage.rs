@@ -1,0 +1,37 @@
+//! Counts and durations of a generation, as Ollama reports them. Absent is not zero.
+
+use std::time::Duration;
+
+/// What the records of a stream told of its cost. Every field is `None` until a record carried it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt, the cached ones included.
+    pub prompt_tokens: Option<u64>,
+    /// The part of `prompt_tokens` that came from a cache.
+    pub prompt_cached_tokens: Option<u64>,
+    /// Tokens generated.
+    pub output_tokens: Option<u64>,
+    /// Wall time of the request inside Ollama.
+    pub total: Option<Duration>,
+    /// Time to load the model.
+    pub load: Option<Duration>,
+    /// Time to evaluate the uncached part of the prompt.
+    pub prompt_eval: Option<Duration>,
+    /// Time to generate, sampling and the wait for the batch left out.
+    pub eval: Option<Duration>,
+}
+
+impl Usage {
+    /// Takes each field that `later` has; what it lacks stays.
+    pub fn merge(&mut self, later: &Usage) {
+        let pick = |old: &mut Option<u64>, new: Option<u64>| *old = new.or(*old);
+        pick(&mut self.prompt_tokens, later.prompt_tokens);
+        pick(&mut self.prompt_cached_tokens, later.prompt_cached_tokens);
+        pick(&mut self.output_tokens, later.output_tokens);
+        let pick = |old: &mut Option<Duration>, new: Option<Duration>| *old = new.or(*old);
+        pick(&mut self.total, later.total);
+        pick(&mut self.load, later.load);
+        pick(&mut self.prompt_eval, later.prompt_eval);
+        pick(&mut self.eval, later.eval);
+    }
+}

@@ -1,0 +1,1 @@
+//! An Ollama made of nothing: the wire format is true, the speed is set.

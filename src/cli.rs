@@ -1,1 +1,111 @@
-//! The subcommands, one a file.
+//! The subcommands, one a file. A new one is a module, a variant of [`Command`] and an arm of [`Cli::run`].
+
+mod check;
+mod completions;
+mod man;
+mod output;
+mod probe;
+mod serve;
+mod stop;
+
+use std::{io, path::PathBuf};
+
+use clap::{ArgAction, Args, Parser, Subcommand, builder::PossibleValuesParser};
+
+use crate::config::{Flags, Log, Mistakes};
+
+pub use stop::Stop;
+
+/// An observability sidecar for Ollama: forwards every stream byte for byte and measures every chunk of it.
+///
+/// Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed while running, 2 usage or
+/// configuration. NO_COLOR turns colour off.
+#[derive(Debug, Parser)]
+#[command(name = "streamgauge", version, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every subcommand takes.
+#[derive(Args, Clone, Debug)]
+struct Global {
+    /// The configuration, in TOML; without it all has its default
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How the log is written [default: text]
+    #[arg(long, global = true, value_name = "FORMAT", value_parser = PossibleValuesParser::new(["text", "json"]))]
+    log_format: Option<String>,
+    /// Logs more: each finished request; twice: everything
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+    /// Logs warnings and errors alone
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Check(check::Check),
+    Probe(probe::Probe),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+/// What the process does for a subcommand: its log and its signals.
+#[derive(Clone, Copy, Debug)]
+pub struct Process {
+    /// Begins to log.
+    pub log: fn(&Log),
+    /// Begins to hear signals; until then they end the process.
+    pub signals: fn() -> io::Result<Stop>,
+}
+
+/// Why a subcommand did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Exit code 2.
+    #[error(transparent)]
+    Configuration(#[from] Mistakes),
+    /// Exit code 1.
+    #[error("error: {0:#}")]
+    Running(#[from] anyhow::Error),
+}
+
+impl Cli {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// Mistakes in the configuration, or what failed while running.
+    pub fn run(self, process: Process) -> Result<(), Failure> {
+        match self.command {
+            Command::Serve(serve) => serve.run(&self.global, process),
+            Command::Check(check) => check.run(&self.global),
+            Command::Probe(probe) => probe.run(&self.global),
+            Command::Completions(completions) => completions.run(),
+            Command::Man(man) => man.run(),
+        }
+    }
+}
+
+impl Global {
+    /// What these flags say about the configuration.
+    fn flags(&self) -> Flags {
+        let mut settings = Vec::new();
+        settings.extend(self.log_format.clone().map(|format| ("log.format", format)));
+        settings.extend(self.level().map(|level| ("log.level", level.to_owned())));
+        Flags { file: self.config.clone(), upstreams: Vec::new(), settings }
+    }
+
+    fn level(&self) -> Option<&'static str> {
+        match (self.quiet, self.verbose) {
+            (true, _) => Some("warn"),
+            (false, 0) => None,
+            (false, 1) => Some("debug"),
+            (false, _) => Some("trace"),
+        }
+    }
+}

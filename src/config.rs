@@ -1,1 +1,81 @@
-//! What the user writes: file, environment, flags.
+//! What the user writes: flags over environment over file over defaults.
+//!
+//! [`load`] reads and judges all of it and does nothing else: every mistake is reported at once, each with its
+//! place. No other module reads the environment.
+
+mod clash;
+mod entry;
+mod field;
+mod mistake;
+mod quantity;
+mod resolve;
+mod setting;
+mod shown;
+mod source;
+mod suggest;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use crate::agent;
+
+pub use mistake::{Mistake, Mistakes, Place};
+pub use resolve::Resolved;
+pub use source::no_color;
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The settings of every stage.
+    pub agent: agent::Config,
+    /// Threads that serve clients; 0: as many as cores may be used.
+    pub workers: usize,
+    /// What is written to stderr.
+    pub log: Log,
+}
+
+/// What is written to stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// The least severe that is written.
+    pub level: tracing::Level,
+}
+
+/// How a line of the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// An object a line.
+    Json,
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { format: LogFormat::default(), level: tracing::Level::INFO }
+    }
+}
+
+/// What the command line says about the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// The file to read; none: no file.
+    pub file: Option<PathBuf>,
+    /// `[NAME=]URL` of each upstream; any replaces those of the file.
+    pub upstreams: Vec<String>,
+    /// The values given by flags, by the key they set.
+    pub settings: Vec<(&'static str, String)>,
+}
+
+/// Reads file and environment, puts the flags over them, judges all.
+///
+/// # Errors
+/// Every mistake found, in the order file, environment, flags.
+pub fn load(flags: &Flags) -> Result<Resolved, Mistakes> {
+    let (sources, unread) = source::Sources::read(flags);
+    resolve::resolve(&sources, unread)
+}

@@ -1,3 +1,68 @@
 //! Arguments, tracing, signals, exit codes; nothing else.
 
-fn main() {}
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    thread,
+};
+
+use clap::Parser;
+use streamgauge::{
+    cli::{Cli, Failure, Process, Stop},
+    config::{self, Log, LogFormat},
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::Level;
+use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are results; a reader that has gone has read enough.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    let Err(failure) = cli.run(Process { log, signals }) else {
+        return ExitCode::SUCCESS;
+    };
+    let _ = writeln!(io::stderr().lock(), "{failure}");
+    match failure {
+        Failure::Configuration(_) => ExitCode::from(2),
+        Failure::Running(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Our own lines from the level on; those of the crates below only if they warn.
+fn log(log: &Log) {
+    let levels =
+        Targets::new().with_default(log.level.min(Level::WARN)).with_target("streamgauge", log.level);
+    let layer = fmt::layer().with_writer(io::stderr);
+    let layer = match log.format {
+        LogFormat::Text => layer.with_ansi(!config::no_color()).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(layer.with_filter(levels)).init();
+}
+
+/// SIGTERM and SIGINT, on a thread of their own: they are heard however busy the rest is.
+fn signals() -> io::Result<Stop> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let guard = runtime.enter();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    drop(guard);
+    let stop = Stop::default();
+    let raised = stop.clone();
+    let listen = async move {
+        loop {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            raised.raise();
+        }
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(listen))?;
+    Ok(stop)
+}

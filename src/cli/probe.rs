@@ -1,0 +1,75 @@
+//! `probe`: is a sidecar ready; for health checks.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use reqwest::{Client, Url, redirect};
+
+use super::{Failure, Global, output};
+use crate::config;
+
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Asks a running sidecar whether it is ready: exit code 0 or 1
+#[derive(Args, Debug)]
+pub(super) struct Probe {
+    /// Where to ask; without a path, /readyz [default: admin.listen of the configuration]
+    url: Option<Url>,
+}
+
+impl Probe {
+    pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
+        let url = match self.url {
+            // With a URL no configuration is needed, so a broken one does no harm.
+            Some(url) => url,
+            None => admin_url(config::load(&global.flags())?.config.agent.admin.listen)?,
+        };
+        let url =
+            if url.path() == "/" { url.join("/readyz").context("a URL that takes no path")? } else { url };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.context("cannot start a runtime")?.block_on(ask(url))?;
+        output::print("ready\n")
+    }
+}
+
+fn admin_url(listen: SocketAddr) -> anyhow::Result<Url> {
+    if listen.port() == 0 {
+        return Err(anyhow!("admin.listen has port 0, so where it listens is not known: give the URL"));
+    }
+    let ip = match listen.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    Ok(Url::parse(&format!("http://{}", SocketAddr::new(ip, listen.port())))?)
+}
+
+async fn ask(url: Url) -> anyhow::Result<()> {
+    let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(TIMEOUT).build()?;
+    let response = client.get(url).send().await.context("no answer")?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let why = response.text().await.unwrap_or_default();
+    let why = why.lines().next().unwrap_or_default();
+    bail!("not ready: {status} {}", why.escape_debug())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_interface_is_asked_on_loopback() {
+        let url = |listen: &str| admin_url(listen.parse().unwrap()).unwrap().to_string();
+        assert_eq!(url("0.0.0.0:9464"), "http://127.0.0.1:9464/");
+        assert_eq!(url("[::]:9464"), "http://[::1]:9464/");
+        assert_eq!(url("10.0.0.1:9464"), "http://10.0.0.1:9464/");
+        assert!(admin_url("127.0.0.1:0".parse().unwrap()).is_err());
+    }
+}

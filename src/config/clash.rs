@@ -1,0 +1,79 @@
+//! Values that are right each and wrong together.
+
+use std::{collections::HashSet, net::SocketAddr};
+
+use url::{Host, Url};
+
+use super::{
+    mistake::{Mistake, Place, Problem},
+    resolve::Resolved,
+    suggest,
+};
+
+/// Adds every clash; the place is that of the value to change first.
+pub(super) fn find(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
+    let (proxy, admin) = (resolved.config.agent.proxy.listen, resolved.config.agent.admin.listen);
+    let upstream = &resolved.config.agent.upstream;
+
+    if proxy.port() != 0 && proxy.port() == admin.port() && overlap(proxy, admin) {
+        let problem = Problem::new(
+            format!("`proxy.listen` ({proxy}) and `admin.listen` ({admin}) take the same port"),
+            "give one of them another port",
+        );
+        mistakes.push(problem.at(written(resolved, &["admin.listen", "proxy.listen"]), "admin.listen"));
+    }
+
+    let mut seen = HashSet::new();
+    for (position, one) in upstream.upstreams.iter().enumerate() {
+        let place = resolved.upstream_origins.get(position);
+        if !seen.insert(&one.name) {
+            let what = format!("another upstream is named {:?} too", one.name);
+            let place = place.cloned().expect("the default upstream is alone");
+            mistakes.push(Problem::new(what, "give each a name of its own").at(place, "upstream.name"));
+        }
+        for (key, listen) in [("proxy.listen", proxy), ("admin.listen", admin)] {
+            if reaches(&one.url, listen) {
+                let what = format!("{:?} is this sidecar's own `{key}`", one.name);
+                let problem = Problem::new(what, "name the address of an Ollama, or move the listener");
+                let place = place.cloned().unwrap_or_else(|| written(resolved, &[key]));
+                mistakes.push(problem.at(place, "upstream.url"));
+            }
+        }
+    }
+
+    if let Some(primary) = &upstream.primary
+        && !upstream.upstreams.iter().any(|one| one.name == *primary)
+    {
+        let names: Vec<_> = upstream.upstreams.iter().map(|one| one.name.as_str()).collect();
+        let advice = suggest::among(primary, names.iter().copied())
+            .map_or_else(|| format!("name one of {}", names.join(", ")), suggest::did_you_mean);
+        let problem = Problem::new(format!("no upstream is named {primary:?}"), advice);
+        mistakes.push(problem.at(written(resolved, &["upstreams.primary"]), "upstreams.primary"));
+    }
+}
+
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified()
+}
+
+/// Whether a request to `url` would come back to `listen`, as far as can be told without asking a resolver.
+fn reaches(url: &Url, listen: SocketAddr) -> bool {
+    if url.port_or_known_default() != Some(listen.port()) {
+        return false;
+    }
+    let local = |loopback: bool| loopback && (listen.ip().is_loopback() || listen.ip().is_unspecified());
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip == listen.ip() || listen.ip().is_unspecified() && ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip == listen.ip() || listen.ip().is_unspecified() && ip.is_loopback(),
+        Some(Host::Domain(name)) => local(name == "localhost"),
+        None => false,
+    }
+}
+
+/// Where the first of the keys that was written is.
+fn written(resolved: &Resolved, keys: &[&str]) -> Place {
+    keys.iter()
+        .find_map(|key| resolved.origins.get(key))
+        .cloned()
+        .expect("defaults do not clash with each other")
+}

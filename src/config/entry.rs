@@ -1,0 +1,149 @@
+//! `[[upstream]]` and `--upstream`: one Ollama.
+
+use url::Url;
+
+use super::mistake::Problem;
+use crate::upstream::UpstreamConfig;
+
+/// A key of `[[upstream]]`.
+#[derive(Debug)]
+pub(super) struct EntryKey {
+    pub(super) leaf: &'static str,
+    #[cfg_attr(not(test), expect(dead_code, reason = "the documentation's test compares it"))]
+    pub(super) kind: &'static str,
+    #[cfg_attr(not(test), expect(dead_code, reason = "the documentation's test compares it"))]
+    pub(super) doc: &'static str,
+    /// As TOML.
+    pub(super) show: fn(&UpstreamConfig) -> String,
+}
+
+pub(super) static ENTRY_KEYS: &[EntryKey] = &[
+    EntryKey {
+        leaf: "name",
+        kind: "letters, digits, `.` `_` `-`, at most 63",
+        doc: "The value of the label `upstream`. Unset: `upstream` and its position, from 0.",
+        show: |upstream| format!("\"{}\"", upstream.name),
+    },
+    EntryKey {
+        leaf: "url",
+        kind: "http://HOST:PORT",
+        doc: "Where that Ollama answers; an entry needs one.",
+        show: |upstream| format!("\"{}\"", upstream.url.as_str().trim_end_matches('/')),
+    },
+];
+
+/// The name of an upstream that was given none.
+pub(super) fn default_name(position: usize) -> String {
+    format!("upstream{position}")
+}
+
+/// `[NAME=]URL` into its parts.
+pub(super) fn split_flag(text: &str) -> (Option<&str>, &str) {
+    match text.split_once('=') {
+        // An equals sign after the scheme belongs to the URL.
+        Some((name, url)) if !name.contains("://") => (Some(name), url),
+        _ => (None, text),
+    }
+}
+
+/// A name that can be a label, and stand before `=` in a flag.
+pub(super) fn check_name(text: &str) -> Result<(), Problem> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if !text.is_empty() && text.len() <= 63 && text.chars().all(fits) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        format!("{text:?} is not a name for an upstream"),
+        "write 1 to 63 letters, digits, dots, dashes or underscores, as in \"gpu0\"",
+    ))
+}
+
+/// The URL of an Ollama. What it says never repeats a user name or a password.
+pub(super) fn parse_url(text: &str) -> Result<Url, Problem> {
+    const ADVICE: &str = "write http://HOST:PORT, as in \"http://127.0.0.1:11434\"";
+    let problem = |what: &str| Problem::new(what, ADVICE);
+    if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(problem("it is empty or has a space in it"));
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        let without = "it has no scheme";
+        return Err(match Url::parse(&format!("http://{text}")) {
+            Ok(url) if url.has_host() && !text.contains(['@', '/', '?', '#']) => {
+                Problem::new(without, format!("write \"http://{text}\""))
+            }
+            _ => problem(without),
+        });
+    };
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" => {}
+        "https" => {
+            let advice = "write http://…; for TLS, put a proxy that speaks it between";
+            return Err(Problem::new("https is not supported yet", advice));
+        }
+        _ => return Err(problem("its scheme is not http")),
+    }
+    // The parser would take the next part for the host.
+    if rest.starts_with(['/', '\\']) {
+        return Err(problem("it has no host"));
+    }
+    let url = Url::parse(text).map_err(|error| problem(&format!("it is not a URL: {error}")))?;
+    let surplus: Vec<_> = [
+        (!url.username().is_empty() || url.password().is_some(), "a user name or password"),
+        (url.path() != "/", "a path"),
+        (url.query().is_some(), "a query"),
+        (url.fragment().is_some(), "a fragment"),
+        (url.port() == Some(0), "port 0"),
+    ]
+    .into_iter()
+    .filter_map(|(present, part)| present.then_some(part))
+    .collect();
+    if surplus.is_empty() { Ok(url) } else { Err(problem(&format!("it has {}", surplus.join(" and ")))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_split_at_a_name() {
+        assert_eq!(split_flag("http://a:1"), (None, "http://a:1"));
+        assert_eq!(split_flag("gpu0=http://a:1"), (Some("gpu0"), "http://a:1"));
+        assert_eq!(split_flag("http://a:1/?x=y"), (None, "http://a:1/?x=y"));
+    }
+
+    #[test]
+    fn urls_are_held_to_scheme_host_and_port() {
+        for good in ["http://127.0.0.1:11434", "http://ollama:11434/", "http://[::1]:11434", "HTTP://gpu0"] {
+            assert!(parse_url(good).is_ok(), "{good}");
+        }
+        for (bad, said) in [
+            ("", "it is empty or has a space in it"),
+            ("http://a b", "it is empty or has a space in it"),
+            ("localhost:11434", "it has no scheme"),
+            ("https://a", "https is not supported yet"),
+            ("unix://a", "its scheme is not http"),
+            ("http://", "it is not a URL: empty host"),
+            ("http:///tags", "it has no host"),
+            ("http://a:1/v1", "it has a path"),
+            ("http://a:1?x#y", "it has a query and a fragment"),
+            ("http://a:0", "it has port 0"),
+        ] {
+            assert_eq!(parse_url(bad).unwrap_err().what, said, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_missing_scheme_is_told_what_to_write() {
+        let advice = parse_url("127.0.0.1:11434").unwrap_err().advice;
+        assert_eq!(advice, "write \"http://127.0.0.1:11434\"");
+    }
+
+    #[test]
+    fn a_password_is_never_repeated() {
+        for bad in ["http://me:hunter2@a:1", "me:hunter2@a:1", "https://me:hunter2@a:1", "http://me:hunter2@"]
+        {
+            let problem = parse_url(bad).unwrap_err();
+            assert!(!format!("{problem:?}").contains("hunter2"), "{problem:?}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The kinds of settings: how each is read, held to its range, and shown.
+
+use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+
+use toml::de::DeValue;
+
+use super::{Config, mistake::Problem, quantity, suggest};
+
+/// A value as it was given.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Given<'a> {
+    /// By the environment or a flag: text alone.
+    Text(&'a str),
+    /// By the file: it has a type.
+    Toml(&'a DeValue<'a>),
+}
+
+/// Finds a setting's place in the configuration.
+pub(super) type At<T> = fn(&mut Config) -> &mut T;
+
+/// A kind of setting, with the place it is kept.
+#[derive(Debug)]
+pub(super) enum Field {
+    /// `IP:PORT`.
+    Address(At<SocketAddr>),
+    /// A whole number.
+    Count(At<usize>, RangeInclusive<usize>),
+    /// Bytes.
+    Size(At<usize>, RangeInclusive<usize>),
+    /// A time span.
+    Duration(At<Duration>, RangeInclusive<Duration>),
+    /// One word of several.
+    Choice {
+        options: fn() -> Vec<&'static str>,
+        get: fn(&Config) -> &'static str,
+        set: fn(&mut Config, &str),
+    },
+    /// A name that may be left out.
+    Name(At<Option<String>>),
+}
+
+impl Field {
+    /// Reads a value and puts it in its place; a wrong one changes nothing.
+    pub(super) fn set(&self, config: &mut Config, given: Given<'_>) -> Result<(), Problem> {
+        match self {
+            Field::Address(at) => *at(config) = address(given.text("\"127.0.0.1:11440\"")?)?,
+            Field::Count(at, range) => *at(config) = within(given.number()?, range, usize::to_string)?,
+            Field::Size(at, range) => {
+                let size = quantity::parse_size(&given.quantity("\"64KiB\"")?)?;
+                *at(config) = within(size, range, |size| quantity::show_size(*size))?;
+            }
+            Field::Duration(at, range) => {
+                let duration = quantity::parse_duration(&given.quantity("\"10s\"")?)?;
+                *at(config) = within(duration, range, |duration| quantity::show_duration(*duration))?;
+            }
+            Field::Choice { options, set, .. } => {
+                let options = options();
+                let text = given.text(&format!("{:?}", options[0]))?;
+                if !options.contains(&text) {
+                    return Err(Problem::new(
+                        format!("{text:?} is not one of {}", options.join(", ")),
+                        suggest::among(text, options.iter().copied()).map_or_else(
+                            || format!("write one of them, as in {:?}", options[0]),
+                            suggest::did_you_mean,
+                        ),
+                    ));
+                }
+                set(config, text);
+            }
+            Field::Name(at) => match given.text("\"gpu0\"")? {
+                "" => return Err(Problem::new("it is empty", "write a name, or leave the key out")),
+                text => *at(config) = Some(text.to_owned()),
+            },
+        }
+        Ok(())
+    }
+
+    /// The value as TOML; `None` if it is unset.
+    pub(super) fn show(&self, config: &Config) -> Option<String> {
+        // The accessor is one function for reading and writing, hence the copy; only `check` comes here.
+        let config = &mut config.clone();
+        Some(match self {
+            Field::Address(at) => format!("\"{}\"", at(config)),
+            Field::Count(at, _) => at(config).to_string(),
+            Field::Size(at, _) => format!("\"{}\"", quantity::show_size(*at(config))),
+            Field::Duration(at, _) => format!("\"{}\"", quantity::show_duration(*at(config))),
+            Field::Choice { get, .. } => format!("\"{}\"", get(config)),
+            Field::Name(at) => toml::Value::from(at(config).clone()?).to_string(),
+        })
+    }
+
+    /// Its kind and range, for the documentation.
+    #[cfg(test)]
+    pub(super) fn kind(&self) -> String {
+        match self {
+            Field::Address(_) => "IP:PORT".to_owned(),
+            Field::Count(_, range) => format!("{} to {}", range.start(), range.end()),
+            Field::Size(_, range) => {
+                format!(
+                    "size, {} to {}",
+                    quantity::show_size(*range.start()),
+                    quantity::show_size(*range.end())
+                )
+            }
+            Field::Duration(_, range) => format!(
+                "duration, {} to {}",
+                quantity::show_duration(*range.start()),
+                quantity::show_duration(*range.end())
+            ),
+            Field::Choice { options, .. } => options().join(", "),
+            Field::Name(_) => "name".to_owned(),
+        }
+    }
+}
+
+impl<'a> Given<'a> {
+    /// A string; `example` is TOML.
+    pub(super) fn text(self, example: &str) -> Result<&'a str, Problem> {
+        match self {
+            Given::Text(text) => Ok(text),
+            Given::Toml(DeValue::String(text)) => Ok(text),
+            Given::Toml(other) => Err(wrong_type(other, "a string", example)),
+        }
+    }
+
+    /// A string with a unit; a bare number goes on as its digits, to be told what to write.
+    fn quantity(self, example: &str) -> Result<String, Problem> {
+        match self {
+            Given::Toml(DeValue::Integer(number)) => Ok(number.to_string()),
+            _ => self.text(example).map(str::to_owned),
+        }
+    }
+
+    fn number(self) -> Result<usize, Problem> {
+        let (digits, radix) = match self {
+            Given::Text(text) => (text, 10),
+            Given::Toml(DeValue::Integer(number)) => (number.as_str(), number.radix()),
+            Given::Toml(DeValue::String(text)) if text.parse::<usize>().is_ok() => {
+                let advice = format!("write it without quotes: {text}");
+                return Err(Problem::new("a number is wanted, not a string", advice));
+            }
+            Given::Toml(other) => return Err(wrong_type(other, "a number", "16")),
+        };
+        usize::from_str_radix(digits, radix).map_err(|_| {
+            Problem::new(format!("{digits:?} is not a whole number"), "write digits alone, as in 16")
+        })
+    }
+}
+
+/// `IP:PORT`; names are not resolved, so that what is bound is what was written.
+fn address(text: &str) -> Result<SocketAddr, Problem> {
+    text.parse().map_err(|_| {
+        let ip = text.parse::<std::net::IpAddr>();
+        let advice = match (text.rsplit_once(':'), ip) {
+            (_, Ok(ip)) => format!("add a port, as in \"{}\"", SocketAddr::new(ip, 11440)),
+            (Some(("localhost", port)), _) => format!("write \"127.0.0.1:{port}\""),
+            (Some(("" | "*", port)), _) => format!("write \"0.0.0.0:{port}\" for every interface"),
+            _ => "write IP:PORT, as in \"127.0.0.1:11440\"".to_owned(),
+        };
+        Problem::new(format!("{text:?} is not an address"), advice)
+    })
+}
+
+fn within<T: PartialOrd>(value: T, range: &RangeInclusive<T>, show: fn(&T) -> String) -> Result<T, Problem> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let (start, end) = (show(range.start()), show(range.end()));
+    Err(Problem::new(
+        format!("{} is out of range", show(&value)),
+        format!("write a value from {start} to {end}"),
+    ))
+}
+
+pub(super) fn wrong_type(value: &DeValue<'_>, wanted: &str, example: &str) -> Problem {
+    Problem::new(
+        format!("{wanted} is wanted, not {} {}", article(value.type_str()), value.type_str()),
+        format!("write {wanted}, as in {example}"),
+    )
+}
+
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+}

@@ -1,0 +1,82 @@
+//! What is wrong with the configuration, where, and what to do about it.
+
+use std::{fmt, path::PathBuf};
+
+/// Where a value was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A line of the file, from 1.
+    File(PathBuf, usize),
+    /// A variable.
+    Environment(String),
+    /// A flag, with its dashes.
+    Flag(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Place::Environment(name) => write!(f, "environment {name}"),
+            Place::Flag(flag) => write!(f, "flag {flag}"),
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where.
+    pub place: Place,
+    /// The key it is about; empty if it is about none.
+    pub key: String,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub advice: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.place)?;
+        if !self.key.is_empty() {
+            write!(f, "`{}`: ", self.key)?;
+        }
+        write!(f, "{}\n       {}", self.what, self.advice)
+    }
+}
+
+/// All that is wrong; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<Mistake>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for mistake in &self.0 {
+            writeln!(f, "error: {mistake}")?;
+        }
+        match self.0.len() {
+            1 => f.write_str("1 mistake in the configuration"),
+            many => write!(f, "{many} mistakes in the configuration"),
+        }
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// A mistake whose place is known only further up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) what: String,
+    pub(super) advice: String,
+}
+
+impl Problem {
+    pub(super) fn new(what: impl Into<String>, advice: impl Into<String>) -> Problem {
+        Problem { what: what.into(), advice: advice.into() }
+    }
+
+    pub(super) fn at(self, place: Place, key: impl Into<String>) -> Mistake {
+        Mistake { place, key: key.into(), what: self.what, advice: self.advice }
+    }
+}

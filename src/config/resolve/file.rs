@@ -1,0 +1,172 @@
+//! The file's layer: TOML whose every value still knows its line.
+
+use std::path::Path;
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{Entry, Resolved};
+use crate::config::{
+    entry::{self, ENTRY_KEYS},
+    field::{Given, wrong_type},
+    mistake::{Mistake, Place, Problem},
+    setting::{self, SETTINGS},
+    suggest,
+};
+
+const UPSTREAM: &str = "upstream";
+
+/// Sets what the file sets and returns its upstreams.
+pub(super) fn apply(resolved: &mut Resolved, path: &Path, text: &str, out: &mut Vec<Mistake>) -> Vec<Entry> {
+    let file = File { path, text };
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let mut mistakes = Vec::new();
+    let entries = file.root(resolved, root.get_ref(), &mut mistakes);
+    let mut found: Vec<Mistake> = errors.iter().map(|error| file.syntax(error)).collect();
+    // The first on a line is the cause of the others.
+    found.sort_by_key(line);
+    found.dedup_by(|one, other| one.place == other.place);
+    // What a broken line seems to say is the parser's guess: only the breakage is worth telling.
+    mistakes.retain(|mistake| !found.iter().any(|broken| broken.place == mistake.place));
+    found.append(&mut mistakes);
+    found.sort_by_key(line);
+    out.append(&mut found);
+    entries
+}
+
+fn line(mistake: &Mistake) -> usize {
+    match mistake.place {
+        Place::File(_, line) => line,
+        _ => 0,
+    }
+}
+
+struct File<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl File<'_> {
+    fn place(&self, offset: usize) -> Place {
+        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
+        Place::File(self.path.to_owned(), 1 + before.iter().filter(|byte| **byte == b'\n').count())
+    }
+
+    fn syntax(&self, error: &toml::de::Error) -> Mistake {
+        let place = self.place(error.span().map_or(0, |span| span.start));
+        let what = error.message().lines().collect::<Vec<_>>().join("; ");
+        Problem::new(what, "correct this line; text goes in quotes").at(place, "")
+    }
+
+    fn root(&self, resolved: &mut Resolved, root: &DeTable<'_>, out: &mut Vec<Mistake>) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for (key, value) in root {
+            let section = key.get_ref().as_ref();
+            if section == UPSTREAM {
+                entries = self.upstreams(value, out);
+            } else if setting::leaves(section).next().is_none() {
+                out.push(unknown_section(section).at(self.place(key.span().start), section));
+            } else if let DeValue::Table(table) = value.get_ref() {
+                self.section(resolved, section, table, out);
+            } else {
+                let problem = wrong_type(value.get_ref(), "a table", &format!("[{section}]"));
+                out.push(problem.at(self.place(value.span().start), section));
+            }
+        }
+        entries
+    }
+
+    fn section(&self, resolved: &mut Resolved, section: &str, table: &DeTable<'_>, out: &mut Vec<Mistake>) {
+        for (leaf, value) in table {
+            let key = format!("{section}.{}", leaf.get_ref());
+            match setting::find(&key) {
+                Some(setting) => {
+                    let place = self.place(leaf.span().start);
+                    resolved.set(setting, place, Given::Toml(value.get_ref()), out);
+                }
+                None => {
+                    out.push(unknown_leaf(section, leaf.get_ref()).at(self.place(leaf.span().start), key))
+                }
+            }
+        }
+    }
+
+    fn upstreams(&self, value: &Spanned<DeValue<'_>>, out: &mut Vec<Mistake>) -> Vec<Entry> {
+        let place = self.place(value.span().start);
+        match value.get_ref() {
+            DeValue::Array(array) if array.is_empty() => {
+                let problem = Problem::new("the list is empty", "name one Ollama, or leave the key out");
+                out.push(problem.at(place, UPSTREAM));
+                Vec::new()
+            }
+            DeValue::Array(array) => array.iter().filter_map(|entry| self.entry(entry, out)).collect(),
+            other => {
+                let problem = wrong_type(other, "an array of tables", "[[upstream]]");
+                out.push(problem.at(place, UPSTREAM));
+                Vec::new()
+            }
+        }
+    }
+
+    fn entry(&self, value: &Spanned<DeValue<'_>>, out: &mut Vec<Mistake>) -> Option<Entry> {
+        let place = self.place(value.span().start);
+        let DeValue::Table(table) = value.get_ref() else {
+            out.push(wrong_type(value.get_ref(), "a table", "[[upstream]]").at(place, UPSTREAM));
+            return None;
+        };
+        let mut entry = Entry { place: place.clone(), name: None, url: None };
+        for (leaf, value) in table {
+            let (given, at) = (Given::Toml(value.get_ref()), self.place(leaf.span().start));
+            let key = format!("{UPSTREAM}.{}", leaf.get_ref());
+            let outcome = match leaf.get_ref().as_ref() {
+                "name" => given.text("\"gpu0\"").and_then(|name| {
+                    entry.name = Some(name.to_owned());
+                    entry::check_name(name)
+                }),
+                "url" => given
+                    .text("\"http://127.0.0.1:11434\"")
+                    .and_then(entry::parse_url)
+                    .map(|url| entry.url = Some(url)),
+                unknown => Err(unknown_key(UPSTREAM, unknown, ENTRY_KEYS.iter().map(|known| known.leaf))),
+            };
+            if let Err(problem) = outcome {
+                out.push(problem.at(at, key));
+            }
+        }
+        if !table.contains_key("url") {
+            let advice = "add its url, as in url = \"http://127.0.0.1:11434\"";
+            out.push(Problem::new("this upstream has no url", advice).at(place, "upstream.url"));
+        }
+        Some(entry)
+    }
+}
+
+fn unknown_section(section: &str) -> Problem {
+    let sections = setting::sections();
+    let elsewhere = SETTINGS.iter().find(|setting| setting.leaf() == section);
+    let advice = match (suggest::among(section, sections.iter().copied().chain([UPSTREAM])), elsewhere) {
+        (Some(likely), _) => suggest::did_you_mean(likely),
+        (None, Some(setting)) => suggest::did_you_mean(setting.key),
+        (None, None) => format!("there are {} and {UPSTREAM}", sections.join(", ")),
+    };
+    Problem::new("there is no such section", advice)
+}
+
+fn unknown_leaf(section: &str, leaf: &str) -> Problem {
+    let problem = unknown_key(section, leaf, setting::leaves(section).map(setting::Setting::leaf));
+    match SETTINGS.iter().find(|setting| setting.leaf() == leaf) {
+        Some(elsewhere) => Problem { advice: suggest::did_you_mean(elsewhere.key), ..problem },
+        None => problem,
+    }
+}
+
+fn unknown_key(section: &str, leaf: &str, known: impl Iterator<Item = &'static str>) -> Problem {
+    let known: Vec<_> = known.collect();
+    let advice = match suggest::among(leaf, known.iter().copied()) {
+        Some(likely) => suggest::did_you_mean(&format!("{section}.{likely}")),
+        None => format!("`{section}` has {}", known.join(", ")),
+    };
+    Problem::new("there is no such key", advice)
+}

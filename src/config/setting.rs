@@ -1,0 +1,225 @@
+//! Every setting, as data: the resolver, `check` and the test of the documentation read this one table.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use tracing::Level;
+
+use super::{LogFormat, field::Field};
+use crate::upstream::Policy;
+
+/// One setting.
+#[derive(Debug)]
+pub(super) struct Setting {
+    /// `section.leaf`, as in the file.
+    pub(super) key: &'static str,
+    /// The flag that sets it.
+    pub(super) flag: Option<&'static str>,
+    /// Its kind, its range, its place.
+    pub(super) field: Field,
+    /// What it means.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the documentation's test compares it"))]
+    pub(super) doc: &'static str,
+}
+
+impl Setting {
+    pub(super) fn section(&self) -> &'static str {
+        self.key.split_once('.').map_or("", |(section, _)| section)
+    }
+
+    pub(super) fn leaf(&self) -> &'static str {
+        self.key.split_once('.').map_or(self.key, |(_, leaf)| leaf)
+    }
+
+    /// The environment variable that sets it.
+    pub(super) fn variable(&self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.key.to_ascii_uppercase().replace('.', "__"))
+    }
+}
+
+pub(super) const VARIABLE_PREFIX: &str = "STREAMGAUGE_";
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const INSTANT: Duration = Duration::from_millis(1);
+const TIMEOUT: RangeInclusive<Duration> = INSTANT..=DAY;
+const TIMEOUT_OR_NONE: RangeInclusive<Duration> = Duration::ZERO..=DAY;
+
+const fn setting(key: &'static str, field: Field, doc: &'static str) -> Setting {
+    Setting { key, flag: None, field, doc }
+}
+
+const fn flagged(key: &'static str, flag: &'static str, field: Field, doc: &'static str) -> Setting {
+    Setting { key, flag: Some(flag), field, doc }
+}
+
+/// In the order of the documentation; keys of a section stand together.
+pub(super) static SETTINGS: &[Setting] = &[
+    flagged(
+        "proxy.listen",
+        "--listen",
+        Field::Address(|c| &mut c.agent.proxy.listen),
+        "Where clients connect. Port 0 takes a free one.",
+    ),
+    setting(
+        "proxy.workers",
+        Field::Count(|c| &mut c.workers, 0..=1024),
+        "Threads that serve clients. 0: as many as cores may be used.",
+    ),
+    setting(
+        "proxy.max_connections",
+        Field::Count(|c| &mut c.agent.proxy.max_connections, 1..=1_000_000),
+        "Client connections at once; more are turned away.",
+    ),
+    setting(
+        "proxy.header_timeout",
+        Field::Duration(|c| &mut c.agent.proxy.header_timeout, TIMEOUT),
+        "A client that sends its request head slower than this is cut off.",
+    ),
+    setting(
+        "proxy.body_idle_timeout",
+        Field::Duration(|c| &mut c.agent.proxy.body_idle_timeout, TIMEOUT),
+        "A client that stops sending its body for this long is cut off.",
+    ),
+    setting(
+        "proxy.max_head",
+        Field::Size(|c| &mut c.agent.proxy.max_head, 8 << 10..=16 << 20),
+        "The longest request head.",
+    ),
+    setting(
+        "proxy.peek_limit",
+        Field::Size(|c| &mut c.agent.proxy.peek_limit, 1 << 10..=256 << 20),
+        "How much of a JSON body is read ahead to learn its model.",
+    ),
+    setting(
+        "proxy.drain_timeout",
+        Field::Duration(|c| &mut c.agent.drain_timeout, TIMEOUT_OR_NONE),
+        "How long running streams may take to end after SIGTERM or SIGINT.",
+    ),
+    flagged(
+        "admin.listen",
+        "--admin",
+        Field::Address(|c| &mut c.agent.admin.listen),
+        "Where Prometheus and people connect. Port 0 takes a free one.",
+    ),
+    flagged(
+        "log.format",
+        "--log-format",
+        Field::Choice {
+            options: names::<LogFormat>,
+            get: |c| name(c.log.format),
+            set: |c, word| choose(&mut c.log.format, word),
+        },
+        "Lines for people, or a JSON object a line.",
+    ),
+    flagged(
+        "log.level",
+        "-v, -q",
+        Field::Choice {
+            options: names::<Level>,
+            get: |c| name(c.log.level),
+            set: |c, word| choose(&mut c.log.level, word),
+        },
+        "The least severe that is written; `debug` has a line for each finished request.",
+    ),
+    setting(
+        "upstreams.choose",
+        Field::Choice {
+            options: names::<Policy>,
+            get: |c| name(c.agent.upstream.choose),
+            set: |c, word| choose(&mut c.agent.upstream.choose, word),
+        },
+        "How one is chosen among the healthy ones that have the model.",
+    ),
+    setting(
+        "upstreams.primary",
+        Field::Name(|c| &mut c.agent.upstream.primary),
+        "The name of the one that pull, push, create, copy, delete and blobs go to. Unset: the first.",
+    ),
+    setting(
+        "upstreams.health_interval",
+        Field::Duration(|c| &mut c.agent.upstream.health_interval, Duration::from_millis(100)..=DAY),
+        "Time between two health probes of an upstream.",
+    ),
+    setting(
+        "upstreams.connect_timeout",
+        Field::Duration(|c| &mut c.agent.upstream.connect_timeout, TIMEOUT),
+        "Longest wait for a connection to an upstream.",
+    ),
+    setting(
+        "upstreams.response_timeout",
+        Field::Duration(|c| &mut c.agent.upstream.response_timeout, TIMEOUT_OR_NONE),
+        "Longest wait for a response's head. 0s: no limit, since a model may load for minutes.",
+    ),
+    setting(
+        "upstreams.silence_timeout",
+        Field::Duration(|c| &mut c.agent.upstream.silence_timeout, TIMEOUT_OR_NONE),
+        "Longest silence between two chunks of a response. 0s: no limit.",
+    ),
+    setting(
+        "metrics.model_limit",
+        Field::Count(|c| &mut c.agent.meter.model_limit, 0..=1000),
+        "How many models have a label of their own; the rest are `other`.",
+    ),
+];
+
+/// A type that is written as one word of several.
+trait Choice: Copy + PartialEq + 'static {
+    const OPTIONS: &'static [(&'static str, Self)];
+}
+
+impl Choice for LogFormat {
+    const OPTIONS: &'static [(&'static str, Self)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+}
+
+impl Choice for Level {
+    const OPTIONS: &'static [(&'static str, Self)] = &[
+        ("error", Level::ERROR),
+        ("warn", Level::WARN),
+        ("info", Level::INFO),
+        ("debug", Level::DEBUG),
+        ("trace", Level::TRACE),
+    ];
+}
+
+impl Choice for Policy {
+    const OPTIONS: &'static [(&'static str, Self)] = &[
+        ("round-robin", Policy::RoundRobin),
+        ("least-busy", Policy::LeastBusy),
+        ("model-aware", Policy::ModelAware),
+    ];
+}
+
+fn names<T: Choice>() -> Vec<&'static str> {
+    T::OPTIONS.iter().map(|(name, _)| *name).collect()
+}
+
+fn name<T: Choice>(value: T) -> &'static str {
+    T::OPTIONS
+        .iter()
+        .find(|(_, option)| *option == value)
+        .map(|(name, _)| *name)
+        .expect("every value has a name")
+}
+
+/// A word that is none of the options changes nothing; [`Field::set`] lets none through.
+fn choose<T: Choice>(place: &mut T, word: &str) {
+    if let Some((_, option)) = T::OPTIONS.iter().find(|(name, _)| *name == word) {
+        *place = *option;
+    }
+}
+
+/// The setting of that key.
+pub(super) fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+/// The sections, in order.
+pub(super) fn sections() -> Vec<&'static str> {
+    let mut sections: Vec<_> = SETTINGS.iter().map(Setting::section).collect();
+    sections.dedup();
+    sections
+}
+
+/// The leaves of a section, in order.
+pub(super) fn leaves(section: &str) -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().filter(move |setting| setting.section() == section)
+}

@@ -1,0 +1,58 @@
+//! Where settings come from: the file, the environment, the flags. Nothing is judged here.
+
+use std::{env, fs, io::IsTerminal, path::PathBuf};
+
+use super::{
+    Flags,
+    mistake::{Mistake, Place, Problem},
+    setting::VARIABLE_PREFIX,
+};
+
+/// All that was written, as text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sources {
+    /// The file's path and what is in it.
+    pub(super) file: Option<(PathBuf, String)>,
+    /// The variables that begin with the prefix.
+    pub(super) environment: Vec<(String, String)>,
+    /// The command line.
+    pub(super) flags: Flags,
+}
+
+impl Sources {
+    /// Reads file and environment; what cannot be read is a mistake.
+    pub(super) fn read(flags: &Flags) -> (Sources, Vec<Mistake>) {
+        let mut mistakes = Vec::new();
+        let file = flags.file.as_ref().and_then(|path| match fs::read_to_string(path) {
+            Ok(text) => Some((path.clone(), text)),
+            Err(error) => {
+                let what = format!("cannot read {}: {error}", path.display());
+                let advice = "name a file of UTF-8 text that this user may read";
+                mistakes.push(Problem::new(what, advice).at(Place::Flag("--config".to_owned()), ""));
+                None
+            }
+        });
+        let mut environment = Vec::new();
+        for (name, value) in env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if !name.starts_with(VARIABLE_PREFIX) {
+                continue;
+            }
+            match value.into_string() {
+                Ok(value) => environment.push((name, value)),
+                Err(_) => {
+                    let problem = Problem::new("its value is not UTF-8", "write it in UTF-8");
+                    mistakes.push(problem.at(Place::Environment(name), ""));
+                }
+            }
+        }
+        environment.sort();
+        (Sources { file, environment, flags: flags.clone() }, mistakes)
+    }
+}
+
+/// Whether stderr is to be written without colour: `NO_COLOR` is set and not empty, or nobody sees it.
+#[must_use]
+pub fn no_color() -> bool {
+    env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || !std::io::stderr().is_terminal()
+}

@@ -1,0 +1,272 @@
+use std::{path::PathBuf, time::Duration};
+
+use super::{
+    Config, Flags, LogFormat, Mistakes, Place, Resolved,
+    entry::ENTRY_KEYS,
+    resolve::resolve,
+    setting::{SETTINGS, Setting},
+    source::Sources,
+};
+use crate::upstream::Policy;
+
+const DOCUMENTATION: &str = include_str!("../../docs/configuration.md");
+
+fn file(text: &str) -> Sources {
+    Sources { file: Some((PathBuf::from("s.toml"), text.to_owned())), ..Sources::default() }
+}
+
+fn variable(mut sources: Sources, name: &str, value: &str) -> Sources {
+    sources.environment.push((name.to_owned(), value.to_owned()));
+    sources
+}
+
+fn right(sources: &Sources) -> Resolved {
+    resolve(sources, Vec::new()).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+/// Each mistake on one line.
+fn wrong(sources: &Sources) -> Vec<String> {
+    let Mistakes(mistakes) = resolve(sources, Vec::new()).expect_err("a mistake");
+    mistakes.iter().map(|mistake| mistake.to_string().replace("\n       ", " | ")).collect()
+}
+
+#[test]
+fn nothing_written_is_all_defaults() {
+    let resolved = right(&Sources::default());
+    assert_eq!(format!("{:?}", resolved.config), format!("{:?}", Config::default()));
+}
+
+#[test]
+fn every_kind_of_value_is_read() {
+    let resolved = right(&file(
+        r#"
+        proxy.listen = "0.0.0.0:1"
+        proxy.workers = 0x2
+        proxy.max_head = "16KiB"
+        proxy.drain_timeout = "1m 30s"
+        log = { format = "json", level = "debug" }
+        upstream = [{ url = "http://a:1" }, { name = "b", url = "http://b" }]
+        upstreams = { choose = "least-busy", primary = "b" }
+        "#,
+    ));
+    let config = resolved.config;
+    assert_eq!(config.agent.proxy.listen, "0.0.0.0:1".parse().unwrap());
+    assert_eq!(config.workers, 2);
+    assert_eq!(config.agent.proxy.max_head, 16 << 10);
+    assert_eq!(config.agent.drain_timeout, Duration::from_secs(90));
+    assert_eq!((config.log.format, config.log.level), (LogFormat::Json, tracing::Level::DEBUG));
+    assert_eq!(config.agent.upstream.choose, Policy::LeastBusy);
+    let names: Vec<_> = config.agent.upstream.upstreams.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["upstream0", "b"]);
+}
+
+#[test]
+fn flag_beats_environment_beats_file() {
+    let mut sources =
+        file("[proxy]\nlisten = \"127.0.0.1:1\"\nmax_head = \"16KiB\"\n[log]\nlevel = \"warn\"");
+    sources = variable(sources, "STREAMGAUGE_PROXY__LISTEN", "127.0.0.1:2");
+    sources = variable(sources, "STREAMGAUGE_LOG__LEVEL", "debug");
+    sources.flags.settings = vec![("proxy.listen", "127.0.0.1:3".to_owned())];
+    let resolved = right(&sources);
+    assert_eq!(resolved.config.agent.proxy.listen.port(), 3);
+    assert_eq!(resolved.config.agent.proxy.max_head, 16 << 10);
+    assert_eq!(resolved.config.log.level, tracing::Level::DEBUG);
+    assert_eq!(resolved.origins["proxy.max_head"], Place::File(PathBuf::from("s.toml"), 3));
+    assert_eq!(resolved.origins["log.level"], Place::Environment("STREAMGAUGE_LOG__LEVEL".to_owned()));
+    assert_eq!(resolved.origins["proxy.listen"], Place::Flag("--listen".to_owned()));
+}
+
+#[test]
+fn upstreams_of_flags_replace_those_of_the_file() {
+    let mut sources = file("[[upstream]]\nname = \"old\"\nurl = \"http://old\"");
+    sources.flags.upstreams = vec!["http://a:1".to_owned(), "gpu=http://b:1".to_owned()];
+    let upstreams = right(&sources).config.agent.upstream.upstreams;
+    let shown: Vec<_> = upstreams.iter().map(|one| format!("{} {}", one.name, one.url)).collect();
+    assert_eq!(shown, ["upstream0 http://a:1/", "gpu http://b:1/"]);
+}
+
+#[test]
+fn every_mistake_of_every_layer_is_told_at_once() {
+    let mut sources = file(
+        r#"[proxy]
+lisen = "127.0.0.1:1"
+listen = "localhost:80"
+workers = "4"
+max_head = 65536
+peek_limit = "64KB"
+drain_timeout = 30
+level = "info"
+header_timeout = "0s"
+
+[log]
+format = "jsn"
+level = 3
+
+[[upstream]]
+name = "a b"
+
+[[upstream]]
+uri = "http://a"
+url = "127.0.0.1:11434"
+
+[metrcs]
+"#,
+    );
+    sources = variable(sources, "STREAMGAUGE_PROXY__LISTN", "127.0.0.1:2");
+    sources = variable(sources, "STREAMGAUGE_UPSTREAM__URL", "http://a");
+    sources = variable(sources, "STREAMGAUGE_PROXY__WORKERS", "many");
+    sources.flags.settings = vec![("admin.listen", ":9464".to_owned())];
+    sources.flags.upstreams = vec!["b=https://b".to_owned()];
+    assert_eq!(
+        wrong(&sources),
+        [
+            "s.toml:2: `proxy.lisen`: there is no such key | did you mean `proxy.listen`?",
+            r#"s.toml:3: `proxy.listen`: "localhost:80" is not an address | write "127.0.0.1:80""#,
+            "s.toml:4: `proxy.workers`: a number is wanted, not a string | write it without quotes: 4",
+            r#"s.toml:5: `proxy.max_head`: 65536 lacks a unit | write "65536B" for bytes, or use KiB, MiB or GiB"#,
+            r#"s.toml:6: `proxy.peek_limit`: "64KB" is not a size | write "64KiB""#,
+            r#"s.toml:7: `proxy.drain_timeout`: 30 lacks a unit | write "30s" for seconds"#,
+            "s.toml:8: `proxy.level`: there is no such key | did you mean `log.level`?",
+            "s.toml:9: `proxy.header_timeout`: 0s is out of range | write a value from 1ms to 24h",
+            r#"s.toml:12: `log.format`: "jsn" is not one of text, json | did you mean `json`?"#,
+            r#"s.toml:13: `log.level`: a string is wanted, not an integer | write a string, as in "error""#,
+            "s.toml:15: `upstream.url`: this upstream has no url | add its url, as in url = \"http://127.0.0.1:11434\"",
+            "s.toml:16: `upstream.name`: \"a b\" is not a name for an upstream | \
+             write 1 to 63 letters, digits, dots, dashes or underscores, as in \"gpu0\"",
+            "s.toml:19: `upstream.uri`: there is no such key | did you mean `upstream.url`?",
+            r#"s.toml:20: `upstream.url`: it has no scheme | write "http://127.0.0.1:11434""#,
+            "s.toml:22: `metrcs`: there is no such section | did you mean `metrics`?",
+            "environment STREAMGAUGE_PROXY__LISTN: there is no such variable | \
+             did you mean `STREAMGAUGE_PROXY__LISTEN`?",
+            "environment STREAMGAUGE_UPSTREAM__URL: there is no such variable | \
+             upstreams are set by the file or by --upstream",
+            "environment STREAMGAUGE_PROXY__WORKERS: `proxy.workers`: \"many\" is not a whole number | \
+             write digits alone, as in 16",
+            "flag --admin: `admin.listen`: \":9464\" is not an address | \
+             write \"0.0.0.0:9464\" for every interface",
+            "flag --upstream: `upstream.url`: https is not supported yet | \
+             write http://…; for TLS, put a proxy that speaks it between",
+        ]
+    );
+}
+
+#[test]
+fn clashes_are_told_with_what_to_change() {
+    let sources = file(
+        r#"upstreams.primary = "gpu1"
+proxy.listen = "0.0.0.0:11500"
+admin.listen = "127.0.0.1:11500"
+[[upstream]]
+name = "gpu0"
+url = "http://localhost:11500"
+[[upstream]]
+name = "gpu0"
+url = "http://b"
+"#,
+    );
+    assert_eq!(
+        wrong(&sources),
+        [
+            "s.toml:3: `admin.listen`: `proxy.listen` (0.0.0.0:11500) and `admin.listen` (127.0.0.1:11500) take \
+             the same port | give one of them another port",
+            "s.toml:4: `upstream.url`: \"gpu0\" is this sidecar's own `proxy.listen` | \
+             name the address of an Ollama, or move the listener",
+            "s.toml:4: `upstream.url`: \"gpu0\" is this sidecar's own `admin.listen` | \
+             name the address of an Ollama, or move the listener",
+            "s.toml:7: `upstream.name`: another upstream is named \"gpu0\" too | give each a name of its own",
+            "s.toml:1: `upstreams.primary`: no upstream is named \"gpu1\" | did you mean `gpu0`?",
+        ]
+    );
+}
+
+#[test]
+fn port_0_twice_is_no_clash() {
+    right(&file("proxy.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\""));
+}
+
+#[test]
+fn a_listener_put_on_the_default_ollama_is_a_clash() {
+    let mistakes = wrong(&file("[proxy]\nlisten = \"127.0.0.1:11434\""));
+    assert!(mistakes[0].starts_with("s.toml:2: `upstream.url`: \"upstream0\" is this"), "{mistakes:?}");
+}
+
+#[test]
+fn broken_toml_hides_no_other_mistake() {
+    let mistakes = wrong(&file("[proxy]\nlisten = \nworkers = \"x\"\n[log]\nlevel = = 3\nformat = \"xml\""));
+    let lines: Vec<_> = mistakes.iter().map(|mistake| mistake.split(": ").next().unwrap()).collect();
+    assert_eq!(lines, ["s.toml:2", "s.toml:3", "s.toml:5", "s.toml:6"], "{mistakes:#?}");
+}
+
+#[test]
+fn an_upstream_that_is_no_array_of_tables_is_told_so() {
+    for (text, said) in [
+        ("[upstream]\nurl = \"http://a\"", "an array of tables is wanted, not a table"),
+        ("upstream = []", "the list is empty"),
+        ("upstream = [\"http://a\"]", "a table is wanted, not a string"),
+        ("proxy = 3", "a table is wanted, not an integer"),
+    ] {
+        let mistakes = wrong(&file(text));
+        assert!(mistakes[0].contains(said), "{mistakes:?}");
+    }
+}
+
+#[test]
+fn what_is_shown_can_be_fed_back() {
+    let mut sources = file("upstreams.primary = \"b\"\nproxy.max_head = \"9000B\"\nlog.level = \"trace\"");
+    sources.flags.upstreams = vec!["http://a:1".to_owned(), "b=http://[::1]:2".to_owned()];
+    let once = right(&sources);
+    let again = right(&file(&once.to_toml()));
+    assert_eq!(format!("{:?}", again.config), format!("{:?}", once.config));
+    assert!(once.to_toml().contains("max_head = \"9000B\"  # s.toml:2"), "{}", once.to_toml());
+}
+
+#[test]
+fn every_setting_shown_is_read_by_file_and_environment() {
+    let config = Config::default();
+    for setting in SETTINGS {
+        let Some(shown) = setting.field.show(&config) else { continue };
+        right(&file(&format!("{} = {shown}", setting.key)));
+        right(&variable(Sources::default(), &setting.variable(), shown.trim_matches('"')));
+    }
+}
+
+/// The rows of the documentation's tables are those of the settings: keys, defaults, kinds, names, meanings.
+#[test]
+fn the_documentation_says_what_the_code_does() {
+    let config = Config::default();
+    let mut rows: Vec<String> = SETTINGS.iter().map(|setting| row(setting, &config)).collect();
+    let upstream = &config.agent.upstream.upstreams[0];
+    rows.extend(ENTRY_KEYS.iter().map(|key| {
+        let (leaf, default) = (key.leaf, (key.show)(upstream));
+        format!("| `upstream.{leaf}` | `{default}` | {} | | `--upstream` | {} |", key.kind, key.doc)
+    }));
+    let mut documented: Vec<_> = DOCUMENTATION.lines().filter(|line| line.starts_with("| `")).collect();
+    documented.sort_unstable();
+    rows.sort_unstable();
+    let missing: Vec<_> = rows.iter().filter(|row| !documented.contains(&row.as_str())).collect();
+    assert!(missing.is_empty(), "docs/configuration.md lacks\n{missing:#?}");
+    assert_eq!(documented.len(), rows.len(), "docs/configuration.md has rows of no setting: {documented:#?}");
+}
+
+fn row(setting: &Setting, config: &Config) -> String {
+    let default = setting.field.show(config).map_or_else(|| "unset".to_owned(), |value| format!("`{value}`"));
+    let flag = setting.flag.map_or_else(String::new, |flag| format!("`{flag}` "));
+    let (key, kind, variable) = (setting.key, setting.field.kind(), setting.variable());
+    format!("| `{key}` | {default} | {kind} | `{variable}` | {flag}| {} |", setting.doc)
+}
+
+#[test]
+fn the_documented_sample_is_right_and_names_every_key() {
+    let sample = DOCUMENTATION.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let resolved = right(&file(sample));
+    for setting in SETTINGS {
+        assert!(resolved.origins.contains_key(setting.key), "the sample lacks {}", setting.key);
+    }
+}
+
+#[test]
+fn an_unreadable_file_is_a_mistake_of_its_flag() {
+    let flags = Flags { file: Some(PathBuf::from("/nonexistent/s.toml")), ..Flags::default() };
+    let (_, mistakes) = Sources::read(&flags);
+    assert_eq!(mistakes[0].place, Place::Flag("--config".to_owned()));
+}

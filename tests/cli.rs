@@ -1,0 +1,203 @@
+//! The real binary: arguments, exit codes, what goes to stdout and what to stderr.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    process::{Command, Output, Stdio},
+    thread,
+};
+
+fn streamgauge(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
+    // Nothing that the caller's shell has set.
+    command.args(arguments).env_clear();
+    command
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Answers every request with this, byte for byte.
+fn server(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let mut reader = BufReader::new(connection.try_clone().unwrap());
+            let mut line = String::new();
+            while reader.read_line(&mut line).unwrap() > 2 {
+                line.clear();
+            }
+            connection.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    address
+}
+
+/// An address that nobody answers.
+fn nobody() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+const READY: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+const NOT_READY: &str =
+    "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 16\r\nconnection: close\r\n\r\nno upstream is up";
+const VERSION: &str =
+    "HTTP/1.1 200 OK\r\ncontent-length: 20\r\nconnection: close\r\n\r\n{\"version\":\"0.12.3\"}";
+
+#[test]
+fn mistakes_are_told_at_once_with_their_lines_and_code_2() {
+    let file = file("[proxy]\nlisen = \"x\"\nmax_head = 65536\n\n[log]\nlevel = \"loud\"\n");
+    let path = file.path().to_str().unwrap();
+    for command in ["check", "serve", "probe"] {
+        let output =
+            streamgauge(&[command, "--config", path]).env("STREAMGAUGE_PROXY__WORKERS", "x").output();
+        let output = output.unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(output.stdout.is_empty());
+        for part in [
+            &format!("error: {path}:2: `proxy.lisen`"),
+            "did you mean `proxy.listen`?",
+            &format!("error: {path}:3: `proxy.max_head`"),
+            &format!("error: {path}:6: `log.level`"),
+            "error: environment STREAMGAUGE_PROXY__WORKERS",
+            "4 mistakes",
+        ] {
+            assert!(said.contains(part), "{part:?} is not in {said}");
+        }
+    }
+}
+
+#[test]
+fn flag_beats_environment_beats_file() {
+    let file = file("[log]\nformat = \"json\"\nlevel = \"error\"\n[metrics]\nmodel_limit = 3\n");
+    let output = streamgauge(&["check", "--offline", "-v", "--config", file.path().to_str().unwrap()])
+        .env("STREAMGAUGE_LOG__LEVEL", "warn")
+        .env("STREAMGAUGE_LOG__FORMAT", "text")
+        .output()
+        .unwrap();
+    let shown = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(shown.contains("level = \"debug\"  # flag -v"), "{shown}");
+    assert!(shown.contains("format = \"text\"  # environment STREAMGAUGE_LOG__FORMAT"), "{shown}");
+    assert!(shown.contains("model_limit = 3  # "), "{shown}");
+}
+
+#[test]
+fn what_check_prints_feeds_back() {
+    let first =
+        streamgauge(&["check", "--offline"]).env("STREAMGAUGE_PROXY__MAX_HEAD", "9KiB").output().unwrap();
+    let fed = file(&stdout(&first));
+    let second =
+        streamgauge(&["check", "--offline", "--config", fed.path().to_str().unwrap()]).output().unwrap();
+    assert_eq!(second.status.code(), Some(0), "{}", stderr(&second));
+    let without_comments = |output: &Output| -> Vec<String> {
+        stdout(output).lines().map(|line| line.split("  #").next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(without_comments(&first), without_comments(&second));
+    assert!(stdout(&second).contains("max_head = \"9KiB\""));
+}
+
+#[test]
+fn check_asks_each_ollama() {
+    let (up, down) = (server(VERSION), nobody());
+    let file = file(&format!(
+        "[[upstream]]\nname = \"up\"\nurl = \"http://{up}\"\n[[upstream]]\nname = \"down\"\nurl = \"http://{down}\"\n"
+    ));
+    let output = streamgauge(&["check", "--config", file.path().to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stdout(&output).contains(&format!("# up at http://{up}/ is Ollama 0.12.3")),
+        "{}",
+        stdout(&output)
+    );
+    assert!(stderr(&output).contains("error: down at "), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("up at"), "{}", stderr(&output));
+}
+
+#[test]
+fn probe_is_0_when_ready_and_1_when_not() {
+    let probe = |url: &str| streamgauge(&["probe", url]).output().unwrap();
+    assert_eq!(probe(&format!("http://{}", server(READY))).status.code(), Some(0));
+    let refused = probe(&format!("http://{}/readyz", server(NOT_READY)));
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("503 Service Unavailable no upstream is u"), "{}", stderr(&refused));
+    assert_eq!(probe(&format!("http://{}", nobody())).status.code(), Some(1));
+}
+
+#[test]
+fn probe_asks_the_configured_admin_address() {
+    let output = streamgauge(&["probe"]).env("STREAMGAUGE_ADMIN__LISTEN", server(READY)).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
+fn usage_is_code_2_and_help_is_a_result() {
+    for wrong in [&[][..], &["sreve"], &["serve", "--lisen", "x"], &["check", "-v", "-q"]] {
+        let output = streamgauge(wrong).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{wrong:?}");
+    }
+    for right in [&["--help"][..], &["--version"], &["serve", "--help"]] {
+        let output = streamgauge(right).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{right:?}");
+        assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{right:?}");
+    }
+}
+
+#[test]
+fn completions_and_the_manual_know_the_subcommands() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = streamgauge(&["completions", shell]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        assert!(stdout(&output).contains("serve"), "{shell}");
+    }
+    let output = streamgauge(&["man"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).contains(".TH") && stdout(&output).contains("probe"));
+}
+
+#[test]
+fn a_reader_that_goes_is_no_failure() {
+    let mut child =
+        streamgauge(&["completions", "bash"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(output.stderr.is_empty(), "{}", stderr(&output));
+}
+
+#[test]
+fn serve_says_where_it_listens_and_drains_on_a_signal() {
+    for signal in ["-TERM", "-INT"] {
+        let mut child = streamgauge(&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        lines.read_line(&mut line).unwrap();
+        assert!(line.contains("listening") && line.contains("proxy=127.0.0.1:"), "{line}");
+        assert!(line.contains("admin=127.0.0.1:") && !line.contains('\x1b'), "{line}");
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let status = child.wait().unwrap();
+        let mut rest = String::new();
+        lines.read_to_string(&mut rest).unwrap();
+        assert_eq!(status.code(), Some(0), "{rest}");
+    }
+}

@@ -1,1 +1,105 @@
 //! An Ollama made of nothing: the wire format is true, the speed is set.
+//!
+//! It serves demos, tests and benches. What it does not have is a model: answers are words drawn from
+//! a seed, and the same prompt to the same model gets the same words. Every record with content,
+//! thinking or a tool call is one token, and `eval_count` is their number (Ollama itself counts the
+//! silent end token too). The head of a response comes with the first token, after load, queue and
+//! prefill, and the durations in the last record are the true ones.
+//!
+//! Two headers steer one request: `x-simulate-fault: reset` (or `stall:2s,split`, …) makes faults
+//! certain in place of those of [`Config::faults`], and `x-simulate-rate: 200` sets its rate.
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! use std::time::Duration;
+//! use streamgauge::simulate::{Config, Simulator};
+//!
+//! let bound = Simulator::bind(Config { load_time: Duration::ZERO, ..Config::default() })?;
+//! let (address, truth) = (bound.addr(), bound.truth());
+//! tokio::spawn(bound.run(std::future::pending()));
+//! // … talk to `address`, then compare with what really happened:
+//! truth.until(|truth| truth.ended() == 1).await;
+//! assert_eq!(truth.output_tokens(), 64);
+//! # Ok(())
+//! # }
+//! ```
+
+mod answer;
+mod ask;
+mod decode;
+mod embed;
+mod endpoint;
+mod engine;
+mod faults;
+mod frames;
+mod host;
+mod inference;
+mod library;
+mod reply;
+mod script;
+mod seed;
+mod server;
+mod shelf;
+mod stamp;
+mod stream;
+mod transfer;
+mod truth;
+mod voice;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+pub use faults::{Fault, Faults, UnknownFault};
+pub use server::{Bound, Simulator};
+pub use truth::Truth;
+
+/// How the simulated Ollama behaves.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it listens; port 0 picks a free one. The default is a free port of loopback.
+    pub listen: SocketAddr,
+    /// The models it has, canonically with their tag. The first is meant by a request whose body
+    /// cannot be read (a compressed one).
+    pub models: Vec<String>,
+    /// Tokens of an answer. `num_predict` or `max_tokens` makes it shorter, never longer.
+    pub tokens: u32,
+    /// Tokens a second of a stream that decodes alone. 0 is as fast as the client reads.
+    pub rate: f64,
+    /// Time to bring a model into memory.
+    pub load_time: Duration,
+    /// Tokens of a prompt a second. 0 takes no time.
+    pub prefill_rate: f64,
+    /// Slots of each model: `OLLAMA_NUM_PARALLEL`.
+    pub parallel: usize,
+    /// Requests that may wait for a slot, of all models together: `OLLAMA_MAX_QUEUE`.
+    pub max_queue: usize,
+    /// What each further stream costs the others: among n that decode, each has
+    /// `rate / (1 + contention * (n - 1))`.
+    pub contention: f64,
+    /// How far an interval between tokens strays from the mean, relative to it; 0.1 is up to 10 %
+    /// either way.
+    pub jitter: f64,
+    /// What goes wrong on purpose.
+    pub faults: Faults,
+    /// Where chance starts from.
+    pub seed: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            models: vec!["sim:latest".into()],
+            tokens: 64,
+            rate: 50.0,
+            load_time: Duration::from_secs(1),
+            prefill_rate: 2000.0,
+            parallel: 4,
+            max_queue: 512,
+            contention: 0.1,
+            jitter: 0.1,
+            faults: Faults::default(),
+            seed: 0,
+        }
+    }
+}

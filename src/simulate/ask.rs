@@ -1,0 +1,240 @@
+//! What a request to generate asks for, whichever dialect it is written in.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::endpoint::Endpoint;
+use super::seed::Seed;
+
+/// How long a model stays after its last use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeepAlive {
+    For(Duration),
+    Forever,
+}
+
+/// A request to generate.
+#[derive(Debug)]
+pub(super) struct Ask {
+    /// As the client wrote it: answers and errors repeat it.
+    pub(super) model: String,
+    /// An estimate: four tokens for three words.
+    pub(super) prompt_tokens: u32,
+    /// Stands for the whole prompt.
+    pub(super) prompt: Seed,
+    /// Nothing to answer: load the model, or unload it.
+    pub(super) empty: bool,
+    pub(super) stream: bool,
+    pub(super) think: bool,
+    /// The tool to call.
+    pub(super) tool: Option<String>,
+    pub(super) limit: Option<u32>,
+    pub(super) keep_alive: Option<KeepAlive>,
+    pub(super) include_usage: bool,
+}
+
+impl KeepAlive {
+    pub(super) const DEFAULT: Self = Self::For(Duration::from_secs(300));
+    pub(super) const NONE: Self = Self::For(Duration::ZERO);
+
+    /// A number of seconds or a duration as Go writes it; negative is forever.
+    pub(super) fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::Number(number) => Some(Self::seconds(number.as_f64()?)),
+            Value::String(text) => go_duration(text).map(Self::seconds),
+            _ => None,
+        }
+    }
+
+    fn seconds(seconds: f64) -> Self {
+        match Duration::try_from_secs_f64(seconds) {
+            Ok(duration) => Self::For(duration),
+            Err(_) => Self::Forever,
+        }
+    }
+}
+
+impl Ask {
+    /// Reads a body. `default_model` is meant where the body cannot be read (it is compressed).
+    pub(super) fn read(endpoint: Endpoint, body: &Value, default_model: &str) -> Self {
+        let native = matches!(endpoint, Endpoint::Generate | Endpoint::Chat);
+        let text = |key: &str| body.get(key).and_then(Value::as_str);
+        let words = Words::of(endpoint, body);
+        Self {
+            model: text("model").or_else(|| text("name")).unwrap_or(default_model).to_owned(),
+            prompt_tokens: words.tokens(),
+            prompt: words.seed,
+            empty: native && words.messages == 0,
+            stream: body.get("stream").and_then(Value::as_bool).unwrap_or(native),
+            think: thinks(body),
+            tool: tool(body),
+            limit: limit(body),
+            keep_alive: body.get("keep_alive").and_then(KeepAlive::read),
+            include_usage: body
+                .pointer("/stream_options/include_usage")
+                .and_then(Value::as_bool)
+                .unwrap_or(false),
+        }
+    }
+}
+
+/// Counts the words of a prompt, wherever a dialect keeps them.
+struct Words {
+    seed: Seed,
+    count: usize,
+    messages: usize,
+}
+
+impl Words {
+    fn of(endpoint: Endpoint, body: &Value) -> Self {
+        let mut words = Self { seed: Seed::new(0), count: 0, messages: 0 };
+        for key in ["system", "instructions"] {
+            words.add(body.get(key));
+        }
+        let prompt = match endpoint {
+            Endpoint::Generate | Endpoint::OpenAiCompletions | Endpoint::Embeddings => body.get("prompt"),
+            Endpoint::OpenAiResponses | Endpoint::Embed | Endpoint::OpenAiEmbeddings => body.get("input"),
+            _ => body.get("messages"),
+        };
+        words.messages = match prompt {
+            Some(Value::String(text)) => usize::from(!text.is_empty()),
+            Some(Value::Array(items)) => items.len(),
+            _ => 0,
+        };
+        words.add(prompt);
+        words
+    }
+
+    fn add(&mut self, value: Option<&Value>) {
+        match value {
+            Some(Value::String(text)) => {
+                self.count += text.split_ascii_whitespace().count();
+                self.seed = self.seed.child_of(text);
+            }
+            Some(Value::Array(items)) => items.iter().for_each(|item| self.add(Some(item))),
+            Some(Value::Object(fields)) => {
+                for key in [
+                    "role",
+                    "content",
+                    "text",
+                    "output",
+                    "arguments",
+                    "name",
+                    "tool_calls",
+                    "input",
+                    "thinking",
+                ] {
+                    self.add(fields.get(key));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn tokens(&self) -> u32 {
+        u32::try_from((self.count * 4).div_ceil(3)).unwrap_or(u32::MAX).max(1)
+    }
+}
+
+fn thinks(body: &Value) -> bool {
+    let effort =
+        body.get("reasoning_effort").or_else(|| body.pointer("/reasoning/effort")).and_then(Value::as_str);
+    match body.get("think") {
+        Some(Value::Bool(think)) => *think,
+        Some(Value::String(level)) => !level.is_empty(),
+        _ => {
+            effort.is_some_and(|effort| effort != "none")
+                || body.pointer("/thinking/type").and_then(Value::as_str) == Some("enabled")
+        }
+    }
+}
+
+/// The first tool, unless the last word is a tool's result: then the model answers in text.
+fn tool(body: &Value) -> Option<String> {
+    let first = body.get("tools")?.as_array()?.first()?;
+    let name = first.pointer("/function/name").or_else(|| first.get("name"))?.as_str()?;
+    let last = |key: &str| body.get(key).and_then(Value::as_array).and_then(|items| items.last());
+    let answered = last("messages").is_some_and(|message| {
+        message.get("role").and_then(Value::as_str) == Some("tool")
+            || message.get("content").and_then(Value::as_array).is_some_and(|blocks| {
+                blocks.iter().any(|block| block.get("type").and_then(Value::as_str) == Some("tool_result"))
+            })
+    }) || last("input")
+        .is_some_and(|item| item.get("type").and_then(Value::as_str) == Some("function_call_output"));
+    (!answered).then(|| name.to_owned())
+}
+
+/// The most tokens wanted; zero and less mean no limit.
+fn limit(body: &Value) -> Option<u32> {
+    let limit = ["/options/num_predict", "/max_tokens", "/max_completion_tokens", "/max_output_tokens"]
+        .iter()
+        .find_map(|key| body.pointer(key).and_then(Value::as_i64))?;
+    u32::try_from(limit).ok().filter(|limit| *limit > 0)
+}
+
+fn go_duration(text: &str) -> Option<f64> {
+    let (sign, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1.0, rest),
+        None => (1.0, text),
+    };
+    if let Ok(bare) = rest.parse::<f64>() {
+        return Some(sign * bare);
+    }
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?);
+        let (unit, after) = after.split_at(after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len()));
+        let factor = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return None,
+        };
+        seconds += number.parse::<f64>().ok()? * factor;
+        rest = after;
+    }
+    Some(sign * seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Ask, Duration, Endpoint, KeepAlive};
+
+    #[test]
+    fn keep_alive_is_seconds_or_a_duration_of_go() {
+        assert_eq!(KeepAlive::read(&json!("1h30m")), Some(KeepAlive::For(Duration::from_secs(5400))));
+        assert_eq!(KeepAlive::read(&json!("1.5s")), Some(KeepAlive::For(Duration::from_millis(1500))));
+        assert_eq!(KeepAlive::read(&json!(10)), Some(KeepAlive::For(Duration::from_secs(10))));
+        assert_eq!(KeepAlive::read(&json!("0")), Some(KeepAlive::NONE));
+        assert_eq!(KeepAlive::read(&json!(-1)), Some(KeepAlive::Forever));
+        assert_eq!(KeepAlive::read(&json!("-1m")), Some(KeepAlive::Forever));
+        assert_eq!(KeepAlive::read(&json!("soon")), None);
+    }
+
+    #[test]
+    fn words_are_found_in_every_dialect() {
+        let read = |endpoint, body| Ask::read(endpoint, &body, "sim:latest");
+        assert_eq!(read(Endpoint::Generate, json!({"prompt": "one two three"})).prompt_tokens, 4);
+        let chat =
+            read(Endpoint::Messages, json!({"messages": [{"content": [{"type": "text", "text": "a b"}]}]}));
+        assert_eq!((chat.prompt_tokens, chat.stream), (3, false));
+        assert!(read(Endpoint::Chat, json!({"messages": []})).empty);
+        assert!(!read(Endpoint::OpenAiChat, json!({"messages": []})).empty);
+    }
+
+    #[test]
+    fn a_tool_is_called_until_it_has_answered() {
+        let tools = json!([{"type": "function", "function": {"name": "look"}}]);
+        let ask = |messages| {
+            Ask::read(Endpoint::Chat, &json!({"tools": tools, "messages": messages}), "sim:latest")
+        };
+        assert_eq!(ask(json!([{"role": "user", "content": "x"}])).tool.as_deref(), Some("look"));
+        assert_eq!(ask(json!([{"role": "tool", "content": "x"}])).tool, None);
+    }
+}

@@ -1,0 +1,211 @@
+//! The clock of one answer: when its next token is due.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::faults::{Fate, Fault};
+use super::seed::Seed;
+use super::shelf::Seat;
+use super::truth::Truth;
+
+/// How fast tokens come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// Seconds between the tokens of one stream alone.
+    pub(super) interval: f64,
+    pub(super) contention: f64,
+    pub(super) jitter: f64,
+}
+
+/// What comes next in an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Token(u32),
+    /// It breaks off here.
+    Cut(Fault),
+    End,
+}
+
+/// An answer being generated. Tokens follow an absolute schedule, so that a late wake-up delays one
+/// token and not all that follow. Holds the slot; dropped before the end, it counts as cancelled.
+#[derive(Debug)]
+pub(super) struct Decode {
+    pace: Pace,
+    seed: Seed,
+    next: u32,
+    tokens: u32,
+    cut: Option<(u32, Fault)>,
+    stall: Option<(u32, Duration)>,
+    due: Instant,
+    sleep: Pin<Box<Sleep>>,
+    asleep: bool,
+    busy: Option<(Seat, Decoding)>,
+    outcome: Outcome,
+}
+
+/// Counts a stream that decodes, for as long as it lives.
+#[derive(Debug)]
+struct Decoding(Arc<Truth>);
+
+/// Counts how a request to generate comes out; dropped unsettled, its client went away.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    truth: Arc<Truth>,
+    settled: bool,
+}
+
+impl Pace {
+    /// The interval before the token at `place`, with so many streams decoding.
+    fn interval(&self, streams: u64, seed: Seed, place: u32) -> Duration {
+        if self.interval <= 0.0 {
+            return Duration::ZERO;
+        }
+        let others = streams.saturating_sub(1) as f64;
+        let jitter = 1.0 + self.jitter * (2.0 * seed.unit(u64::from(place)) - 1.0);
+        let seconds = self.interval * (1.0 + self.contention * others) * jitter;
+        Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
+    }
+}
+
+/// Seconds for one of so many a second; none and infinitely many both take no time.
+pub(super) fn seconds_each(rate: f64) -> f64 {
+    if rate > 0.0 { rate.recip() } else { 0.0 }
+}
+
+impl Decode {
+    /// Starts with the first token, which is due at once.
+    pub(super) fn start(
+        pace: Pace,
+        seed: Seed,
+        tokens: u32,
+        fate: &Fate,
+        seat: Seat,
+        outcome: Outcome,
+    ) -> Self {
+        let middle = |place: u64| 1 + (seed.child(place).at(0) % u64::from(tokens.max(2) - 1)) as u32;
+        let due = Instant::now();
+        let truth = &outcome.truth;
+        truth.decoding_started();
+        Self {
+            pace,
+            seed,
+            next: 0,
+            tokens,
+            cut: fate.cut.map(|fault| (middle(1), fault)),
+            stall: fate.stall.map(|pause| (middle(2), pause)),
+            due,
+            sleep: Box::pin(sleep_until(due)),
+            asleep: false,
+            busy: Some((seat, Decoding(Arc::clone(truth)))),
+            outcome,
+        }
+    }
+
+    pub(super) fn truth(&self) -> &Truth {
+        &self.outcome.truth
+    }
+
+    /// Makes the next [`Decode::poll_awake`] wait.
+    pub(super) fn pause(&mut self, pause: Duration) {
+        self.sleep.as_mut().reset(Instant::now() + pause);
+        self.asleep = true;
+    }
+
+    pub(super) fn poll_awake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.asleep {
+            ready!(self.sleep.as_mut().poll(cx));
+            self.asleep = false;
+        }
+        Poll::Ready(())
+    }
+
+    /// Waits for the next step. The slot is free once the answer is cut or has ended.
+    pub(super) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        ready!(self.poll_awake(cx));
+        if self.due > Instant::now() {
+            self.sleep.as_mut().reset(self.due);
+            self.asleep = true;
+            ready!(self.poll_awake(cx));
+        }
+        if let Some((at, pause)) = self.stall
+            && at == self.next
+        {
+            self.stall = None;
+            self.truth().count_fault(Fault::Stall);
+            self.due += pause;
+            return self.poll_step(cx);
+        }
+        if let Some((at, fault)) = self.cut
+            && at == self.next
+        {
+            self.truth().count_fault(fault);
+            self.busy = None;
+            return Poll::Ready(Step::Cut(fault));
+        }
+        if self.next == self.tokens {
+            self.busy = None;
+            return Poll::Ready(Step::End);
+        }
+        let token = self.next;
+        self.next += 1;
+        self.truth().count_token();
+        self.due += self.pace.interval(self.truth().decoding(), self.seed, token);
+        Poll::Ready(Step::Token(token))
+    }
+
+    /// Generates the rest without telling: how the answer ends.
+    pub(super) async fn run(&mut self) -> Step {
+        loop {
+            match std::future::poll_fn(|cx| self.poll_step(cx)).await {
+                Step::Token(_) => {}
+                end => return end,
+            }
+        }
+    }
+
+    /// All of it was handed over.
+    pub(super) fn ended(&mut self) {
+        self.outcome.ended();
+    }
+
+    /// It broke off as a fault wanted.
+    pub(super) fn settle(&mut self) {
+        self.outcome.settle();
+    }
+}
+
+impl Outcome {
+    pub(super) fn new(truth: Arc<Truth>) -> Self {
+        Self { truth, settled: false }
+    }
+
+    pub(super) fn ended(&mut self) {
+        if !self.settled {
+            self.settled = true;
+            self.truth.count_ended();
+        }
+    }
+
+    /// It came to an end that is neither whole nor the client's doing.
+    pub(super) fn settle(&mut self) {
+        self.settled = true;
+    }
+}
+
+impl Drop for Outcome {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.truth.count_cancelled();
+        }
+    }
+}
+
+impl Drop for Decoding {
+    fn drop(&mut self) {
+        self.0.decoding_finished();
+    }
+}

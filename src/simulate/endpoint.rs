@@ -1,0 +1,170 @@
+//! Which route a request is for. Ollama looks at the decoded path, and so does this.
+
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+/// A route of Ollama.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Generate,
+    Chat,
+    Embed,
+    Embeddings,
+    OpenAiChat,
+    OpenAiCompletions,
+    OpenAiResponses,
+    OpenAiEmbeddings,
+    OpenAiModels,
+    OpenAiModel,
+    Messages,
+    Tags,
+    Ps,
+    Version,
+    Show,
+    Pull,
+    Push,
+    Create,
+    Copy,
+    Delete,
+    Blobs,
+    Root,
+    Other,
+}
+
+/// Whose manners a route has, which shows in its errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Ollama,
+    OpenAi,
+    Anthropic,
+}
+
+impl Endpoint {
+    pub(super) const COUNT: usize = Self::ALL.len();
+
+    /// Every route, in the order of [`Endpoint::index`].
+    pub(super) const ALL: [Self; 23] = [
+        Self::Generate,
+        Self::Chat,
+        Self::Embed,
+        Self::Embeddings,
+        Self::OpenAiChat,
+        Self::OpenAiCompletions,
+        Self::OpenAiResponses,
+        Self::OpenAiEmbeddings,
+        Self::OpenAiModels,
+        Self::OpenAiModel,
+        Self::Messages,
+        Self::Tags,
+        Self::Ps,
+        Self::Version,
+        Self::Show,
+        Self::Pull,
+        Self::Push,
+        Self::Create,
+        Self::Copy,
+        Self::Delete,
+        Self::Blobs,
+        Self::Root,
+        Self::Other,
+    ];
+
+    /// Finds the route of a path, and what the path says after it: a model, a digest.
+    pub(super) fn find(path: &str) -> (Self, String) {
+        let decoded = percent_decode_str(path).decode_utf8_lossy();
+        if let Some(endpoint) = Self::ALL.into_iter().find(|endpoint| endpoint.path() == decoded) {
+            return (endpoint, String::new());
+        }
+        for (prefix, endpoint) in [("/v1/models/", Self::OpenAiModel), ("/api/blobs/", Self::Blobs)] {
+            if let Some(rest) = decoded.strip_prefix(prefix)
+                && !rest.is_empty()
+            {
+                return (endpoint, rest.to_owned());
+            }
+        }
+        (Self::Other, String::new())
+    }
+
+    pub(super) const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The path as documentation writes it.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Generate => "/api/generate",
+            Self::Chat => "/api/chat",
+            Self::Embed => "/api/embed",
+            Self::Embeddings => "/api/embeddings",
+            Self::OpenAiChat => "/v1/chat/completions",
+            Self::OpenAiCompletions => "/v1/completions",
+            Self::OpenAiResponses => "/v1/responses",
+            Self::OpenAiEmbeddings => "/v1/embeddings",
+            Self::OpenAiModels => "/v1/models",
+            Self::OpenAiModel => "/v1/models/:model",
+            Self::Messages => "/v1/messages",
+            Self::Tags => "/api/tags",
+            Self::Ps => "/api/ps",
+            Self::Version => "/api/version",
+            Self::Show => "/api/show",
+            Self::Pull => "/api/pull",
+            Self::Push => "/api/push",
+            Self::Create => "/api/create",
+            Self::Copy => "/api/copy",
+            Self::Delete => "/api/delete",
+            Self::Blobs => "/api/blobs/:digest",
+            Self::Root => "/",
+            Self::Other => "other",
+        }
+    }
+
+    pub(super) const fn dialect(self) -> Dialect {
+        match self {
+            Self::OpenAiChat
+            | Self::OpenAiCompletions
+            | Self::OpenAiResponses
+            | Self::OpenAiEmbeddings
+            | Self::OpenAiModels
+            | Self::OpenAiModel => Dialect::OpenAi,
+            Self::Messages => Dialect::Anthropic,
+            _ => Dialect::Ollama,
+        }
+    }
+
+    /// Whether the route takes this method; any other is answered by 405.
+    pub(super) fn allows(self, method: &Method) -> bool {
+        match self {
+            Self::Root | Self::Tags | Self::Version => method == Method::GET || method == Method::HEAD,
+            Self::Ps | Self::OpenAiModels | Self::OpenAiModel => method == Method::GET,
+            Self::Blobs => method == Method::HEAD || method == Method::POST,
+            Self::Delete => method == Method::DELETE,
+            Self::Other => true,
+            _ => method == Method::POST,
+        }
+    }
+
+    /// Where Ollama sends a client that added a slash.
+    pub(super) fn without_slash(path: &str) -> Option<&str> {
+        let trimmed = path.strip_suffix('/')?;
+        (!trimmed.is_empty() && Self::find(trimmed).0 != Self::Other).then_some(trimmed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Endpoint;
+
+    #[test]
+    fn the_decoded_path_decides() {
+        assert_eq!(Endpoint::find("/%61pi/ps").0, Endpoint::Ps);
+        assert_eq!(Endpoint::find("/v1%2fmodels").0, Endpoint::OpenAiModels);
+        assert_eq!(Endpoint::find("/v1/models/a%3Ab"), (Endpoint::OpenAiModel, "a:b".into()));
+        assert_eq!(Endpoint::find("/api/blobs/").0, Endpoint::Other);
+        assert_eq!(Endpoint::find("/api/psst").0, Endpoint::Other);
+        assert_eq!(Endpoint::without_slash("/api/ps/"), Some("/api/ps"));
+        assert_eq!(Endpoint::without_slash("/"), None);
+        for (index, endpoint) in Endpoint::ALL.into_iter().enumerate() {
+            assert_eq!(endpoint.index(), index);
+        }
+    }
+}

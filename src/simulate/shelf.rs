@@ -1,0 +1,262 @@
+//! The models there are, the ones in memory, and the hidden queue before each of these.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::Config;
+use super::ask::KeepAlive;
+use super::seed::Seed;
+use super::stamp::unix_now;
+use super::truth::Truth;
+
+/// How far off "forever" is, in `/api/ps`: the longest duration of Go.
+const FOREVER: Duration = Duration::from_secs(i64::MAX as u64 / 1_000_000_000);
+
+/// All models.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    state: Mutex<State>,
+    waiting: AtomicUsize,
+    truth: Arc<Truth>,
+    load_time: Duration,
+    parallel: usize,
+    max_queue: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    models: Vec<Model>,
+    residents: Vec<Resident>,
+}
+
+/// A model that is there.
+#[derive(Clone, Debug)]
+pub(super) struct Model {
+    /// With its tag.
+    pub(super) name: String,
+    /// Since the Unix epoch.
+    pub(super) modified: Duration,
+}
+
+/// A model in memory, or on its way there.
+#[derive(Debug)]
+struct Resident {
+    name: String,
+    ready: Instant,
+    keep: KeepAlive,
+    used: Instant,
+    users: usize,
+    slots: Arc<Semaphore>,
+    /// What its slots still know.
+    prompts: VecDeque<Seed>,
+}
+
+/// A slot of a model in memory; the model stays as long as it is held.
+#[derive(Debug)]
+pub(super) struct Seat {
+    _permit: OwnedSemaphorePermit,
+    _user: User,
+    /// When the model is loaded.
+    pub(super) ready: Instant,
+    /// The prompt is one that a slot still knows.
+    pub(super) cached: bool,
+}
+
+/// The queue is full.
+#[derive(Debug)]
+pub(super) struct Full;
+
+#[derive(Debug)]
+struct User {
+    shelf: Arc<Shelf>,
+    name: String,
+}
+
+#[derive(Debug)]
+struct Waiting<'a>(&'a Shelf);
+
+/// Gives a name its tag.
+pub(super) fn canonical(name: &str) -> String {
+    let after_host = name.rsplit('/').next().unwrap_or(name);
+    if after_host.contains(':') { name.to_owned() } else { format!("{name}:latest") }
+}
+
+impl Shelf {
+    pub(super) fn new(config: &Config, truth: Arc<Truth>) -> Self {
+        let modified = unix_now();
+        let models = config.models.iter().map(|name| Model { name: canonical(name), modified }).collect();
+        Self {
+            state: Mutex::new(State { models, residents: Vec::new() }),
+            waiting: AtomicUsize::new(0),
+            truth,
+            load_time: config.load_time,
+            parallel: config.parallel.clamp(1, Semaphore::MAX_PERMITS),
+            max_queue: config.max_queue,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The models there are.
+    pub(super) fn models(&self) -> Vec<Model> {
+        self.state().models.clone()
+    }
+
+    /// The model of this name, with or without tag.
+    pub(super) fn find(&self, name: &str) -> Option<Model> {
+        let name = canonical(name);
+        self.state().models.iter().find(|model| model.name == name).cloned()
+    }
+
+    /// Adds a model, or touches the one of this name.
+    pub(super) fn add(&self, name: &str) {
+        let model = Model { name: canonical(name), modified: unix_now() };
+        let mut state = self.state();
+        state.models.retain(|other| other.name != model.name);
+        state.models.insert(0, model);
+    }
+
+    /// Takes a model away, from memory too. False where there is none.
+    pub(super) fn remove(&self, name: &str) -> bool {
+        let name = canonical(name);
+        let mut state = self.state();
+        let before = state.models.len();
+        state.models.retain(|model| model.name != name);
+        state.residents.retain(|resident| resident.name != name);
+        state.models.len() < before
+    }
+
+    /// The models in memory, and when each leaves, since the Unix epoch.
+    pub(super) fn residents(&self) -> Vec<(String, Duration)> {
+        let (now, wall) = (Instant::now(), unix_now());
+        let mut state = self.state();
+        state.prune(now);
+        state
+            .residents
+            .iter()
+            .filter(|resident| resident.ready <= now)
+            .map(|resident| (resident.name.clone(), wall + resident.left(now).unwrap_or(FOREVER)))
+            .collect()
+    }
+
+    /// Lets a model leave memory as soon as nobody uses it.
+    pub(super) fn unload(&self, name: &str) {
+        let name = canonical(name);
+        let mut state = self.state();
+        if let Some(resident) = state.residents.iter_mut().find(|resident| resident.name == name) {
+            resident.keep = KeepAlive::NONE;
+        }
+        state.prune(Instant::now());
+    }
+
+    /// Brings a model into memory and waits for it and for one of its slots, first come first served.
+    pub(super) async fn seat(
+        self: &Arc<Self>,
+        name: &str,
+        keep: Option<KeepAlive>,
+        prompt: Seed,
+    ) -> Result<Seat, Full> {
+        let (user, slots, ready) = self.hold(canonical(name), keep);
+        let permit = match Arc::clone(&slots).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let _waiting = self.enqueue()?;
+                slots.acquire_owned().await.map_err(|_| Full)?
+            }
+        };
+        tokio::time::sleep_until(ready).await;
+        let cached = self.remember(&user.name, prompt);
+        Ok(Seat { _permit: permit, _user: user, ready, cached })
+    }
+
+    fn hold(self: &Arc<Self>, name: String, keep: Option<KeepAlive>) -> (User, Arc<Semaphore>, Instant) {
+        let now = Instant::now();
+        let mut state = self.state();
+        state.prune(now);
+        let index = state.residents.iter().position(|resident| resident.name == name).unwrap_or_else(|| {
+            state.residents.push(Resident {
+                name: name.clone(),
+                ready: now + self.load_time,
+                keep: KeepAlive::DEFAULT,
+                used: now,
+                users: 0,
+                slots: Arc::new(Semaphore::new(self.parallel)),
+                prompts: VecDeque::new(),
+            });
+            state.residents.len() - 1
+        });
+        let resident = &mut state.residents[index];
+        resident.users += 1;
+        resident.keep = keep.unwrap_or(KeepAlive::DEFAULT);
+        let (slots, ready) = (Arc::clone(&resident.slots), resident.ready);
+        (User { shelf: Arc::clone(self), name }, slots, ready)
+    }
+
+    fn enqueue(&self) -> Result<Waiting<'_>, Full> {
+        let waiting = self
+            .waiting
+            .fetch_update(Relaxed, Relaxed, |waiting| (waiting < self.max_queue).then_some(waiting + 1))
+            .map_err(|_| Full)?;
+        self.truth.waiting_changed(waiting + 1);
+        Ok(Waiting(self))
+    }
+
+    fn remember(&self, name: &str, prompt: Seed) -> bool {
+        let mut state = self.state();
+        let Some(resident) = state.residents.iter_mut().find(|resident| resident.name == name) else {
+            return false;
+        };
+        if resident.prompts.contains(&prompt) {
+            return true;
+        }
+        resident.prompts.push_back(prompt);
+        if resident.prompts.len() > self.parallel {
+            resident.prompts.pop_front();
+        }
+        false
+    }
+}
+
+impl State {
+    fn prune(&mut self, now: Instant) {
+        self.residents.retain(|resident| resident.users > 0 || resident.left(now) != Some(Duration::ZERO));
+    }
+}
+
+impl Resident {
+    /// Time until it leaves; none for never.
+    fn left(&self, now: Instant) -> Option<Duration> {
+        match self.keep {
+            KeepAlive::Forever => None,
+            KeepAlive::For(keep) if self.users > 0 => Some(keep),
+            KeepAlive::For(keep) => Some(keep.saturating_sub(now.saturating_duration_since(self.used))),
+        }
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let mut state = self.shelf.state();
+        if let Some(resident) = state.residents.iter_mut().find(|resident| resident.name == self.name) {
+            // A model deleted and loaded again meanwhile has users of its own.
+            resident.users = resident.users.saturating_sub(1);
+            resident.used = now;
+        }
+        state.prune(now);
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let before = self.0.waiting.fetch_sub(1, Relaxed);
+        self.0.truth.waiting_changed(before - 1);
+    }
+}

@@ -1,0 +1,202 @@
+//! What really happened, for a test to compare with what was measured.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::endpoint::Endpoint;
+use super::faults::Fault;
+
+/// Counters of a simulator since its start. Getters are cheap and never wait.
+///
+/// A stream here is one answer being generated, asked for as a stream or whole.
+#[derive(Debug)]
+pub struct Truth {
+    requests: [AtomicU64; Endpoint::COUNT],
+    faults: [AtomicU64; Fault::COUNT],
+    started: AtomicU64,
+    ended: AtomicU64,
+    cancelled: AtomicU64,
+    output_tokens: AtomicU64,
+    prompt_tokens: AtomicU64,
+    blob_bytes: AtomicU64,
+    waiting: AtomicU64,
+    decoding: AtomicU64,
+    max_decoding: AtomicU64,
+    last_cancel: Mutex<Option<Instant>>,
+    changed: watch::Sender<()>,
+}
+
+impl Truth {
+    pub(super) fn new() -> Self {
+        Self {
+            requests: [const { AtomicU64::new(0) }; Endpoint::COUNT],
+            faults: [const { AtomicU64::new(0) }; Fault::COUNT],
+            started: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+            cancelled: AtomicU64::new(0),
+            output_tokens: AtomicU64::new(0),
+            prompt_tokens: AtomicU64::new(0),
+            blob_bytes: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+            decoding: AtomicU64::new(0),
+            max_decoding: AtomicU64::new(0),
+            last_cancel: Mutex::new(None),
+            changed: watch::Sender::new(()),
+        }
+    }
+
+    /// Requests of one route, named as in `/api/chat`, `/api/blobs/:digest`, `/v1/models/:model`;
+    /// `other` is every path that is no route. A name that is none of these has had no requests.
+    #[must_use]
+    pub fn requests(&self, path: &str) -> u64 {
+        Endpoint::ALL
+            .iter()
+            .zip(&self.requests)
+            .filter(|(endpoint, _)| endpoint.path() == path)
+            .map(|(_, count)| count.load(Relaxed))
+            .sum()
+    }
+
+    /// Requests of all routes.
+    #[must_use]
+    pub fn all_requests(&self) -> u64 {
+        self.requests.iter().map(|count| count.load(Relaxed)).sum()
+    }
+
+    /// Streams that came to their first token.
+    #[must_use]
+    pub fn started(&self) -> u64 {
+        self.started.load(Relaxed)
+    }
+
+    /// Streams that were handed over to their last record.
+    #[must_use]
+    pub fn ended(&self) -> u64 {
+        self.ended.load(Relaxed)
+    }
+
+    /// Requests to generate whose client went away before the last record, or before the first: one
+    /// that was still waiting counts here and not as started.
+    #[must_use]
+    pub fn cancelled(&self) -> u64 {
+        self.cancelled.load(Relaxed)
+    }
+
+    /// When the latest cancel was seen.
+    #[must_use]
+    pub fn last_cancel(&self) -> Option<Instant> {
+        *self.last_cancel.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Tokens generated, which are records with content, thinking or a tool call.
+    #[must_use]
+    pub fn output_tokens(&self) -> u64 {
+        self.output_tokens.load(Relaxed)
+    }
+
+    /// Tokens of the prompts that were evaluated, cached ones too.
+    #[must_use]
+    pub fn prompt_tokens(&self) -> u64 {
+        self.prompt_tokens.load(Relaxed)
+    }
+
+    /// Bytes of blobs received.
+    #[must_use]
+    pub fn blob_bytes(&self) -> u64 {
+        self.blob_bytes.load(Relaxed)
+    }
+
+    /// Times a fault was injected: once a stream, or for `split`, `batch` and `garbage` once a record.
+    #[must_use]
+    pub fn faults(&self, fault: Fault) -> u64 {
+        self.faults[fault.index()].load(Relaxed)
+    }
+
+    /// Requests that wait for a slot now.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Relaxed)
+    }
+
+    /// Streams that decode now.
+    #[must_use]
+    pub fn decoding(&self) -> u64 {
+        self.decoding.load(Relaxed)
+    }
+
+    /// The most streams that ever decoded at once.
+    #[must_use]
+    pub fn max_decoding(&self) -> u64 {
+        self.max_decoding.load(Relaxed)
+    }
+
+    /// Waits until `condition` holds. Looked at whenever a request comes, a stream starts, ends, is
+    /// cancelled or queues, and when a fault is injected; a token alone is no such occasion.
+    pub async fn until(&self, condition: impl Fn(&Self) -> bool) {
+        let mut changes = self.changed.subscribe();
+        while !condition(self) {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn count_request(&self, endpoint: Endpoint) {
+        self.requests[endpoint.index()].fetch_add(1, Relaxed);
+        self.tell();
+    }
+
+    pub(super) fn count_fault(&self, fault: Fault) {
+        self.faults[fault.index()].fetch_add(1, Relaxed);
+        self.tell();
+    }
+
+    pub(super) fn count_prompt(&self, tokens: u32) {
+        self.prompt_tokens.fetch_add(u64::from(tokens), Relaxed);
+    }
+
+    pub(super) fn count_token(&self) {
+        self.output_tokens.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn count_blob_bytes(&self, bytes: usize) {
+        self.blob_bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(super) fn count_ended(&self) {
+        self.ended.fetch_add(1, Relaxed);
+        self.tell();
+    }
+
+    pub(super) fn count_cancelled(&self) {
+        *self.last_cancel.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
+        self.cancelled.fetch_add(1, Relaxed);
+        self.tell();
+    }
+
+    pub(super) fn waiting_changed(&self, waiting: usize) {
+        self.waiting.store(waiting as u64, Relaxed);
+        self.tell();
+    }
+
+    pub(super) fn decoding_started(&self) {
+        self.started.fetch_add(1, Relaxed);
+        let now = self.decoding.fetch_add(1, Relaxed) + 1;
+        self.max_decoding.fetch_max(now, Relaxed);
+        self.tell();
+    }
+
+    pub(super) fn decoding_finished(&self) {
+        self.decoding.fetch_sub(1, Relaxed);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        if self.changed.receiver_count() > 0 {
+            self.changed.send_replace(());
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `/v1/completions`: events, `[DONE]` at the end. Where usage is wanted, every chunk but the last
+//! carries zeros.
+
+use super::super::frames::{Frames, Template};
+use super::super::script::{Part, Reason, Script};
+use super::super::stamp::unix_now;
+use super::openai_chat::usage;
+use super::{Ending, Voice, quoted};
+
+pub(super) struct Completion {
+    id: u32,
+    created: u64,
+    /// As JSON.
+    model: String,
+    include_usage: bool,
+}
+
+impl Completion {
+    pub(super) fn new(model: &str, id: u32, include_usage: bool) -> Self {
+        Self { id, created: unix_now().as_secs(), model: quoted(model), include_usage }
+    }
+
+    fn head(&self, choices: &str) -> String {
+        let Self { id, created, .. } = self;
+        format!(r#"{{"id":"cmpl-{id}","object":"text_completion","created":{created},"choices":[{choices}"#)
+    }
+
+    fn tail(&self) -> String {
+        let usage = if self.include_usage {
+            r#","usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#
+        } else {
+            ""
+        };
+        format!(r#"],"model":{},"system_fingerprint":"fp_ollama"{usage}}}"#, self.model)
+    }
+}
+
+fn reason(script: &Script) -> &'static str {
+    if script.reason() == Reason::Length { "length" } else { "stop" }
+}
+
+impl Voice for Completion {
+    fn template(&self, _part: Part, _script: &Script) -> Template {
+        Template {
+            before: format!("data: {}", self.head(r#"{"text":""#)),
+            after: format!("\",\"index\":0,\"finish_reason\":null}}{}\n\n", self.tail()),
+            ..Template::default()
+        }
+    }
+
+    fn close(&self, ending: &Ending, out: &mut Frames) {
+        let choice = format!(r#"{{"text":"","index":0,"finish_reason":"{}"}}"#, reason(&ending.script));
+        out.push(&format!("data: {}{}\n\n", self.head(&choice), self.tail()));
+        if self.include_usage {
+            let model = &self.model;
+            out.push(&format!(
+                "data: {}],\"model\":{model},\"system_fingerprint\":\"fp_ollama\",{}}}\n\n",
+                self.head(""),
+                usage(ending)
+            ));
+        }
+        out.push("data: [DONE]\n\n");
+    }
+
+    fn whole(&self, ending: &Ending) -> String {
+        let script = &ending.script;
+        let Self { id, created, model, .. } = self;
+        format!(
+            "{{\"id\":\"cmpl-{id}\",\"object\":\"text_completion\",\"created\":{created},\"model\":{model},\
+             \"system_fingerprint\":\"fp_ollama\",\"choices\":[{{\"text\":{},\"index\":0,\"finish_reason\":\"{}\"}}],{}}}\n",
+            quoted(&(script.text(Part::Thinking) + &script.text(Part::Content))),
+            reason(script),
+            usage(ending),
+        )
+    }
+}

@@ -1,0 +1,74 @@
+//! `/api/generate`: lines.
+
+use super::super::frames::{Frames, Mark, Template};
+use super::super::script::{Part, Reason, Script};
+use super::super::stamp::{rfc3339, unix_now};
+use super::{Ending, FAILURE, Voice, quoted};
+
+pub(super) struct Generate {
+    /// As JSON.
+    model: String,
+}
+
+impl Generate {
+    pub(super) fn new(model: &str) -> Self {
+        Self { model: quoted(model) }
+    }
+
+    fn head(&self) -> String {
+        format!(r#"{{"model":{},"created_at":""#, self.model)
+    }
+
+    fn done(&self, thinking: &str, response: &str, ending: &Ending) -> String {
+        let thinking =
+            if thinking.is_empty() { String::new() } else { format!(r#","thinking":{}"#, quoted(thinking)) };
+        let reason = if ending.script.reason() == Reason::Length { "length" } else { "stop" };
+        format!(
+            r#"{}{}","response":{}{thinking},"done":true,"done_reason":"{reason}","context":[1,2,3]{}}}"#,
+            self.head(),
+            rfc3339(unix_now()),
+            quoted(response),
+            ending.metrics(),
+        )
+    }
+}
+
+impl Voice for Generate {
+    fn content_type(&self) -> &'static str {
+        "application/x-ndjson"
+    }
+
+    fn whole_type(&self) -> &'static str {
+        "application/json; charset=utf-8"
+    }
+
+    fn template(&self, part: Part, script: &Script) -> Template {
+        let (between, after) = match part {
+            Part::Thinking => (r#"","response":"","thinking":""#.into(), "\",\"done\":false}\n"),
+            Part::Content => (r#"","response":""#.into(), "\",\"done\":false}\n"),
+            Part::ToolCall => {
+                let (name, arguments) = (quoted(script.tool().unwrap_or_default()), script.arguments());
+                let call = format!(r#"{{"function":{{"index":0,"name":{name},"arguments":{arguments}}}}}"#);
+                (format!(r#"","response":"","done":false,"tool_calls":[{call}"#), "]}\n")
+            }
+        };
+        Template { before: self.head(), mark: Mark::Stamp, between, after: after.into() }
+    }
+
+    fn close(&self, ending: &Ending, out: &mut Frames) {
+        out.push(&(self.done("", "", ending) + "\n"));
+    }
+
+    fn fail(&self, out: &mut Frames) {
+        out.push(&format!("{{\"error\":\"{FAILURE}\"}}\n"));
+    }
+
+    fn garbage(&self) -> &'static str {
+        "this is {not JSON\n"
+    }
+
+    fn whole(&self, ending: &Ending) -> String {
+        let script = &ending.script;
+        self.done(&script.text(Part::Thinking), &script.text(Part::Content), ending)
+    }
+}

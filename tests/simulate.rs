@@ -1,0 +1,14 @@
+//! The simulated Ollama, spoken to as clients speak to it.
+#![cfg(feature = "simulate")]
+#![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
+
+#[path = "simulate/dialects.rs"]
+mod dialects;
+#[path = "simulate/faults.rs"]
+mod faults;
+#[path = "simulate/harness.rs"]
+mod harness;
+#[path = "simulate/library.rs"]
+mod library;
+#[path = "simulate/slots.rs"]
+mod slots;

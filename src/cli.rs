@@ -1,18 +1,21 @@
 //! The subcommands, one a file. A new one is a module, a variant of [`Command`] and an arm of [`Cli::run`].
 
+mod ask;
 mod check;
 mod completions;
 mod man;
 mod output;
 mod probe;
+mod runtimes;
 mod serve;
+mod simulate;
 mod stop;
 
 use std::{io, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, builder::PossibleValuesParser};
 
-use crate::config::{Flags, Log, Mistakes};
+use crate::config::{self, Flags, Log, Mistakes};
 
 pub use stop::Stop;
 
@@ -31,6 +34,7 @@ pub struct Cli {
 
 /// What every subcommand takes.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every command")]
 struct Global {
     /// The configuration, in TOML; without it all has its default
     #[arg(long, global = true, value_name = "FILE")]
@@ -49,6 +53,7 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    Simulate(Box<simulate::Simulate>),
     Check(check::Check),
     Probe(probe::Probe),
     Completions(completions::Completions),
@@ -70,6 +75,9 @@ pub enum Failure {
     /// Exit code 2.
     #[error(transparent)]
     Configuration(#[from] Mistakes),
+    /// Exit code 2.
+    #[error("error: {0}")]
+    Usage(&'static str),
     /// Exit code 1.
     #[error("error: {0:#}")]
     Running(#[from] anyhow::Error),
@@ -83,6 +91,7 @@ impl Cli {
     pub fn run(self, process: Process) -> Result<(), Failure> {
         match self.command {
             Command::Serve(serve) => serve.run(&self.global, process),
+            Command::Simulate(simulate) => simulate.run(&self.global, process),
             Command::Check(check) => check.run(&self.global),
             Command::Probe(probe) => probe.run(&self.global),
             Command::Completions(completions) => completions.run(),
@@ -98,6 +107,11 @@ impl Global {
         settings.extend(self.log_format.clone().map(|format| ("log.format", format)));
         settings.extend(self.level().map(|level| ("log.level", level.to_owned())));
         Flags { file: self.config.clone(), upstreams: Vec::new(), settings }
+    }
+
+    /// The log of a subcommand that reads no configuration.
+    fn log(&self) -> Log {
+        config::log(&self.flags())
     }
 
     fn level(&self) -> Option<&'static str> {

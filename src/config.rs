@@ -16,7 +16,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use crate::agent;
 
@@ -78,4 +78,17 @@ pub struct Flags {
 pub fn load(flags: &Flags) -> Result<Resolved, Mistakes> {
     let (sources, unread) = source::Sources::read(flags);
     resolve::resolve(&sources, unread)
+}
+
+/// The log as the flags alone have it, for what reads no file and no environment.
+#[must_use]
+pub(crate) fn log(flags: &Flags) -> Log {
+    let flags = Flags { file: None, ..flags.clone() };
+    let sources = source::Sources { flags, ..source::Sources::default() };
+    resolve::resolve(&sources, Vec::new()).map(|resolved| resolved.config.log).unwrap_or_default()
+}
+
+/// Reads a duration of a flag as one of the file is read.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    quantity::parse_duration(text).map_err(|problem| format!("{}: {}", problem.what, problem.advice))
 }

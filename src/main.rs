@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     };
     let _ = writeln!(io::stderr().lock(), "{failure}");
     match failure {
-        Failure::Configuration(_) => ExitCode::from(2),
+        Failure::Configuration(_) | Failure::Usage(_) => ExitCode::from(2),
         Failure::Running(_) => ExitCode::FAILURE,
     }
 }

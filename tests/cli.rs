@@ -5,7 +5,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
-    process::{Command, Output, Stdio},
+    process::{Child, ChildStderr, Command, Output, Stdio},
     thread,
 };
 
@@ -122,7 +122,7 @@ fn check_asks_each_ollama() {
     let output = streamgauge(&["check", "--config", file.path().to_str().unwrap()]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stdout(&output).contains(&format!("# up at http://{up}/ is Ollama 0.12.3")),
+        stdout(&output).contains(&format!("# up at http://{up} is Ollama 0.12.3")),
         "{}",
         stdout(&output)
     );
@@ -183,21 +183,109 @@ fn a_reader_that_goes_is_no_failure() {
 }
 
 #[test]
+fn a_url_that_probe_cannot_ask_is_usage_and_is_not_repeated() {
+    for wrong in ["me:hunter2@127.0.0.1:1", "https://me:hunter2@127.0.0.1:1"] {
+        let output = streamgauge(&["probe", wrong]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
+        assert!(stderr(&output).contains("write http://HOST:PORT"), "{}", stderr(&output));
+        assert!(!stderr(&output).contains("hunter2"), "{}", stderr(&output));
+    }
+}
+
+/// A server of ours that runs, and what it says on stderr.
+struct Running {
+    child: Child,
+    log: BufReader<ChildStderr>,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Running {
+        let mut child = streamgauge(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        Running { child, log }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.log.read_line(&mut line).unwrap();
+        line
+    }
+
+    fn signal(&self, signal: &str) {
+        let killed = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+    }
+
+    /// The exit code and the rest of the log.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap().code(), rest)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Gone already, unless the test failed.
+        let _ = self.child.kill();
+    }
+}
+
+#[test]
 fn serve_says_where_it_listens_and_drains_on_a_signal() {
     for signal in ["-TERM", "-INT"] {
-        let mut child = streamgauge(&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        lines.read_line(&mut line).unwrap();
+        let mut serve = Running::start(&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        let line = serve.line();
         assert!(line.contains("listening") && line.contains("proxy=127.0.0.1:"), "{line}");
         assert!(line.contains("admin=127.0.0.1:") && !line.contains('\x1b'), "{line}");
-        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
-        let status = child.wait().unwrap();
-        let mut rest = String::new();
-        lines.read_to_string(&mut rest).unwrap();
-        assert_eq!(status.code(), Some(0), "{rest}");
+        serve.signal(signal);
+        let (code, rest) = serve.end();
+        assert_eq!(code, Some(0), "{rest}");
+        assert!(rest.contains("stopped"), "{rest}");
     }
+}
+
+#[test]
+fn the_log_is_an_object_a_line_if_asked() {
+    let mut serve = Running::start(&[
+        "--log-format",
+        "json",
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+    ]);
+    let line: serde_json::Value = serde_json::from_str(&serve.line()).unwrap();
+    assert_eq!(line["message"], "listening");
+    assert!(line["proxy"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
+    serve.signal("-TERM");
+    assert_eq!(serve.end().0, Some(0));
+}
+
+#[test]
+fn simulate_is_an_ollama_until_a_signal() {
+    let mut simulate = Running::start(&["simulate", "--listen", "127.0.0.1:0", "--faults", "split=0.5"]);
+    let line = simulate.line();
+    let address = line.trim().rsplit_once("ollama=").unwrap().1;
+    let file = file(&format!("[[upstream]]\nurl = \"http://{address}\"\n"));
+    let check = streamgauge(&["check", "--config", file.path().to_str().unwrap()]).output().unwrap();
+    assert_eq!(check.status.code(), Some(0), "{}", stderr(&check));
+    assert!(
+        stdout(&check).contains(&format!("# upstream0 at http://{address} is Ollama")),
+        "{}",
+        stdout(&check)
+    );
+    simulate.signal("-INT");
+    assert_eq!(simulate.end().0, Some(0));
+}
+
+#[test]
+fn an_address_that_is_taken_is_code_1_and_says_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = streamgauge(&["simulate", "--listen", &address]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains(&format!("error: cannot listen on {address}")), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--listen"), "{}", stderr(&output));
 }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 use futures_util::future;
-use reqwest::{Client, redirect};
 
-use super::{Failure, Global, output};
+use super::{Failure, Global, ask, output, runtimes};
 use crate::{config, upstream::UpstreamConfig};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -30,37 +29,33 @@ impl Check {
         if self.offline {
             return Ok(());
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.context("cannot start a runtime")?;
-        let (report, failures) = runtime.block_on(ask_all(&resolved.config.agent.upstream.upstreams))?;
+        let runtime = runtimes::small().context("cannot start a runtime")?;
+        let (report, failures) = runtime.block_on(ask_all(&resolved.config.agent.upstream.upstreams));
         output::print(report)?;
         if failures.is_empty() { Ok(()) } else { Err(anyhow!(failures.join("\nerror: ")).into()) }
     }
 }
 
 /// The answers as TOML comments, and what went wrong.
-async fn ask_all(upstreams: &[UpstreamConfig]) -> anyhow::Result<(String, Vec<String>)> {
-    let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(TIMEOUT).build()?;
-    let answers = future::join_all(upstreams.iter().map(|upstream| ask(&client, upstream))).await;
-    let (mut report, mut failures) = (String::from("\n"), Vec::new());
-    for (upstream, answer) in upstreams.iter().zip(answers) {
-        let UpstreamConfig { name, url, .. } = upstream;
-        match answer {
-            Ok(version) => report += &format!("# {name} at {url} is Ollama {}\n", version.escape_debug()),
-            Err(error) => failures.push(format!("{name} at {url} does not answer as an Ollama: {error:#}")),
+async fn ask_all(upstreams: &[UpstreamConfig]) -> (String, Vec<String>) {
+    let versions = future::join_all(upstreams.iter().map(version)).await;
+    let (mut report, mut failures) = (String::new(), Vec::new());
+    for (upstream, version) in upstreams.iter().zip(versions) {
+        let (name, url) = (&upstream.name, upstream.url.as_str().trim_end_matches('/'));
+        match version {
+            Ok(version) => report += &format!("\n# {name} at {url} is Ollama {}\n", version.escape_debug()),
+            Err(error) => {
+                failures.push(format!("{name} at {url} does not answer as an Ollama does: {error:#}"))
+            }
         }
     }
-    Ok((report, failures))
+    (report, failures)
 }
 
-async fn ask(client: &Client, upstream: &UpstreamConfig) -> anyhow::Result<String> {
-    let response = client.get(upstream.url.join("/api/version")?).send().await;
-    // The URL is in the line already.
-    let response = response.map_err(reqwest::Error::without_url)?;
-    if !response.status().is_success() {
-        bail!("/api/version says {}", response.status());
-    }
-    let body: serde_json::Value = response.json().await.map_err(reqwest::Error::without_url)?;
+async fn version(upstream: &UpstreamConfig) -> anyhow::Result<String> {
+    let (status, body) = ask::get(upstream.url.join("/api/version")?, TIMEOUT).await?;
+    ensure!(status.is_success(), "/api/version says {status}");
+    let body: serde_json::Value = serde_json::from_slice(&body).context("/api/version is not JSON")?;
     let version = body.get("version").and_then(serde_json::Value::as_str);
     version.map(str::to_owned).context("/api/version names no version")
 }

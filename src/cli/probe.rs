@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, ensure};
 use clap::Args;
-use reqwest::{Client, Url, redirect};
+use reqwest::Url;
 
-use super::{Failure, Global, output};
+use super::{Failure, Global, ask, output, runtimes};
 use crate::config;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -18,20 +18,20 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Args, Debug)]
 pub(super) struct Probe {
     /// Where to ask; without a path, /readyz [default: admin.listen of the configuration]
-    url: Option<Url>,
+    // Not parsed by clap, which repeats a value that is wrong, and with it a password.
+    url: Option<String>,
 }
 
 impl Probe {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
         let url = match self.url {
             // With a URL no configuration is needed, so a broken one does no harm.
-            Some(url) => url,
+            Some(url) => parse(&url)?,
             None => admin_url(config::load(&global.flags())?.config.agent.admin.listen)?,
         };
         let url =
             if url.path() == "/" { url.join("/readyz").context("a URL that takes no path")? } else { url };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.context("cannot start a runtime")?.block_on(ask(url))?;
+        runtimes::small().context("cannot start a runtime")?.block_on(ready(url))?;
         output::print("ready\n")
     }
 }
@@ -48,16 +48,24 @@ fn admin_url(listen: SocketAddr) -> anyhow::Result<Url> {
     Ok(Url::parse(&format!("http://{}", SocketAddr::new(ip, listen.port())))?)
 }
 
-async fn ask(url: Url) -> anyhow::Result<()> {
-    let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(TIMEOUT).build()?;
-    let response = client.get(url).send().await.context("no answer")?;
-    let status = response.status();
-    if status.is_success() {
-        return Ok(());
+async fn ready(url: Url) -> anyhow::Result<()> {
+    let (status, why) = ask::get(url, TIMEOUT).await?;
+    let why = String::from_utf8_lossy(&why);
+    ensure!(
+        status.is_success(),
+        "not ready: {status} {}",
+        why.lines().next().unwrap_or_default().escape_debug()
+    );
+    Ok(())
+}
+
+fn parse(text: &str) -> Result<Url, Failure> {
+    match Url::parse(text) {
+        Ok(url) if url.scheme() == "http" && url.has_host() => Ok(url),
+        _ => {
+            Err(Failure::Usage("that is no URL to ask: write http://HOST:PORT, as in http://127.0.0.1:9464"))
+        }
     }
-    let why = response.text().await.unwrap_or_default();
-    let why = why.lines().next().unwrap_or_default();
-    bail!("not ready: {status} {}", why.escape_debug())
 }
 
 #[cfg(test)]

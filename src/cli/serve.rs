@@ -1,17 +1,10 @@
 //! `serve`: the sidecar, on two runtimes, until a signal.
 
-use std::{
-    io,
-    sync::atomic::{AtomicUsize, Ordering},
-    thread::{self, JoinHandle},
-};
-
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Args;
-use tokio::runtime::{self, Handle, Runtime};
-use tokio_util::sync::CancellationToken;
+use tokio::runtime::Handle;
 
-use super::{Failure, Global, Process, Stop};
+use super::{Failure, Global, Process, Stop, runtimes};
 use crate::{
     agent::{self, Agent},
     config,
@@ -44,8 +37,8 @@ impl Serve {
         (process.log)(&config.log);
 
         let stop = (process.signals)().context("cannot listen for signals")?;
-        let admin = AdminRuntime::start().context("cannot start the admin runtime")?;
-        let main = main_runtime(config.workers).context("cannot start the main runtime")?;
+        let admin = runtimes::Admin::start().context("cannot start the admin runtime")?;
+        let main = runtimes::main(config.workers).context("cannot start the main runtime")?;
         let served = main.block_on(serve(config.agent, admin.handle(), stop));
         // What still runs was told to end and did not.
         main.shutdown_background();
@@ -56,58 +49,5 @@ impl Serve {
 async fn serve(config: agent::Config, admin: Handle, stop: Stop) -> anyhow::Result<()> {
     let bound = Agent::builder().config(config).admin_runtime(admin).bind().await?;
     tracing::info!(proxy = %bound.proxy_addr(), admin = %bound.admin_addr(), "listening");
-    tokio::select! {
-        biased;
-        () = stop.now() => Err(anyhow!("stopped before the streams ended")),
-        () = bound.run(stop.drain()) => {
-            tracing::info!("stopped");
-            Ok(())
-        }
-    }
-}
-
-/// Serves clients; `workers` 0 is one for each core that may be used.
-fn main_runtime(workers: usize) -> io::Result<Runtime> {
-    let workers = match workers {
-        0 => thread::available_parallelism().map_or(1, usize::from),
-        some => some,
-    };
-    let next = AtomicUsize::new(0);
-    runtime::Builder::new_multi_thread()
-        .worker_threads(workers)
-        .thread_name_fn(move || format!("main-{}", next.fetch_add(1, Ordering::Relaxed)))
-        .enable_all()
-        .build()
-}
-
-/// A runtime on a thread of its own, so that a scrape never waits for streams. Dropped, it ends.
-struct AdminRuntime {
-    handle: Handle,
-    end: CancellationToken,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl AdminRuntime {
-    fn start() -> io::Result<AdminRuntime> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let (handle, end) = (runtime.handle().clone(), CancellationToken::new());
-        let ended = end.clone().cancelled_owned();
-        let thread =
-            thread::Builder::new().name("admin".to_owned()).spawn(move || runtime.block_on(ended))?;
-        Ok(AdminRuntime { handle, end, thread: Some(thread) })
-    }
-
-    fn handle(&self) -> Handle {
-        self.handle.clone()
-    }
-}
-
-impl Drop for AdminRuntime {
-    fn drop(&mut self) {
-        self.end.cancel();
-        if let Some(thread) = self.thread.take() {
-            // It panicked: said on stderr by then.
-            let _ = thread.join();
-        }
-    }
+    stop.bounds(bound.run(stop.drain())).await
 }

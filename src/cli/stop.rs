@@ -1,5 +1,6 @@
 //! The wish to end: politely first, then at once.
 
+use anyhow::bail;
 use tokio_util::sync::CancellationToken;
 
 /// Raised by the first and the second signal; clones share it.
@@ -20,12 +21,35 @@ impl Stop {
     }
 
     /// Ends when draining is wanted.
-    pub fn drain(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub(super) fn drain(&self) -> impl Future<Output = ()> + Send + 'static {
         self.drain.clone().cancelled_owned()
     }
 
-    /// Ends when stopping at once is wanted.
-    pub fn now(&self) -> impl Future<Output = ()> + Send + 'static {
-        self.now.clone().cancelled_owned()
+    /// Runs `server`, which ends by itself once [`Stop::drain`] does, and drops it when that is not quick enough.
+    pub(super) async fn bounds(&self, server: impl Future<Output = ()>) -> anyhow::Result<()> {
+        tokio::select! {
+            biased;
+            () = self.now.cancelled() => bail!("stopped before the streams ended"),
+            () = server => {
+                tracing::info!("stopped");
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_drains_and_the_second_stops() {
+        let stop = Stop::default();
+        stop.raise();
+        assert!(stop.bounds(stop.drain()).await.is_ok());
+
+        let never_drained = stop.bounds(std::future::pending());
+        stop.raise();
+        assert!(never_drained.await.is_err());
     }
 }

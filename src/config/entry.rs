@@ -52,8 +52,10 @@ pub(super) fn check_name(text: &str) -> Result<(), Problem> {
     if !text.is_empty() && text.len() <= 63 && text.chars().all(fits) {
         return Ok(());
     }
+    // A mistyped URL may land here, with its password.
+    let what = if text.contains(['@', ':']) { "this".to_owned() } else { format!("{text:?}") };
     Err(Problem::new(
-        format!("{text:?} is not a name for an upstream"),
+        format!("{what} is not a name for an upstream"),
         "write 1 to 63 letters, digits, dots, dashes or underscores, as in \"gpu0\"",
     ))
 }
@@ -145,5 +147,8 @@ mod tests {
             let problem = parse_url(bad).unwrap_err();
             assert!(!format!("{problem:?}").contains("hunter2"), "{problem:?}");
         }
+        let (name, url) = split_flag("me:hunter=2@a:1");
+        let problems = (check_name(name.unwrap()).unwrap_err(), parse_url(url).unwrap_err());
+        assert!(!format!("{problems:?}").contains("hunter"), "{problems:?}");
     }
 }

@@ -1,0 +1,164 @@
+//! `simulate`: an Ollama made of nothing.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use clap::{Args, value_parser};
+
+use super::{Failure, Global, Process, Stop, runtimes};
+use crate::{
+    config,
+    simulate::{Config, Faults, Simulator},
+};
+
+/// An Ollama made of nothing: the wire format is true, the speed is set
+///
+/// It reads no configuration. SIGTERM and SIGINT end it and the streams that run, as they end Ollama.
+#[derive(Args, Debug)]
+pub(super) struct Simulate {
+    /// Where it listens
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:11434")]
+    listen: SocketAddr,
+    /// A model it has; again for more
+    #[arg(long = "model", value_name = "NAME", default_value = "sim:latest")]
+    models: Vec<String>,
+    /// Tokens of an answer; a request may ask for fewer
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = value_parser!(u32).range(1..))]
+    tokens: u32,
+    /// Tokens a second of a stream that runs alone; 0: as fast as the client reads
+    #[arg(long, value_name = "TOKENS_PER_S", default_value_t = 50.0, value_parser = not_negative)]
+    rate: f64,
+    /// Time to load a model
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = config::duration)]
+    load_time: Duration,
+    /// Tokens of a prompt a second; 0: it takes no time
+    #[arg(long, value_name = "TOKENS_PER_S", default_value_t = 2000.0, value_parser = not_negative)]
+    prefill_rate: f64,
+    /// Streams of a model at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least_one)]
+    parallel: usize,
+    /// Requests that may wait
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    max_queue: usize,
+    /// What each further stream costs the others: among n, each has rate / (1 + F × (n − 1))
+    #[arg(long, value_name = "F", default_value_t = 0.1, value_parser = not_negative)]
+    contention: f64,
+    /// How far the time between two tokens strays, from 0 to 1: 0.1 is 10 % either way
+    #[arg(long, value_name = "F", default_value_t = 0.1, value_parser = share)]
+    jitter: f64,
+    /// What goes wrong on purpose, as in split=0.2,stall=0.05:2s
+    ///
+    /// NAME=PROBABILITY[:DURATION], separated by commas; the probability is from 0 to 1.
+    ///
+    /// Of each record: split (it comes in two chunks), batch (it comes with the next in one chunk), garbage (a line
+    /// before it is no JSON).
+    ///
+    /// Of each stream: stall (a pause in mid-stream, 2s unless a duration is given), slow-head (the head comes late,
+    /// by 500ms unless given), reset (the connection breaks), truncate (it ends without its final record), error
+    /// (an error in mid-stream), refuse (503 at once).
+    #[arg(long, value_name = "SPEC", default_value = "", hide_default_value = true)]
+    faults: Faults,
+    /// Where chance starts from
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
+
+impl Simulate {
+    pub(super) fn run(self, global: &Global, process: Process) -> Result<(), Failure> {
+        (process.log)(&global.log());
+        let stop = (process.signals)().context("cannot listen for signals")?;
+        let main = runtimes::main(0).context("cannot start the main runtime")?;
+        let served = main.block_on(simulate(self.config(), stop));
+        main.shutdown_background();
+        Ok(served?)
+    }
+
+    fn config(self) -> Config {
+        Config {
+            listen: self.listen,
+            models: self.models,
+            tokens: self.tokens,
+            rate: self.rate,
+            load_time: self.load_time,
+            prefill_rate: self.prefill_rate,
+            parallel: self.parallel,
+            max_queue: self.max_queue,
+            contention: self.contention,
+            jitter: self.jitter,
+            faults: self.faults,
+            seed: self.seed,
+        }
+    }
+}
+
+async fn simulate(config: Config, stop: Stop) -> anyhow::Result<()> {
+    let listen = config.listen;
+    let bound = Simulator::bind(config)
+        .with_context(|| format!("cannot listen on {listen}: free it, or give another with --listen"))?;
+    tracing::info!(ollama = %bound.addr(), "listening");
+    stop.bounds(bound.run(stop.drain())).await
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
+        _ => Err("write a number, 0 or more".to_owned()),
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    not_negative(text)
+        .ok()
+        .filter(|share| *share <= 1.0)
+        .ok_or_else(|| "write a number from 0 to 1".to_owned())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|number| *number >= 1)
+        .ok_or_else(|| "write a whole number, 1 or more".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        simulate: Simulate,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<Simulate, clap::Error> {
+        Line::try_parse_from([&["simulate"], arguments].concat()).map(|line| line.simulate)
+    }
+
+    #[test]
+    fn without_flags_it_is_the_simulator_of_the_library_on_the_port_of_ollama() {
+        let library = Config { listen: "127.0.0.1:11434".parse().unwrap(), ..Config::default() };
+        assert_eq!(format!("{:?}", parse(&[]).unwrap().config()), format!("{library:?}"));
+    }
+
+    #[test]
+    fn the_faults_of_the_help_are_those_of_the_library() {
+        let spec = "split=0.2,batch=0.2,garbage=0.1,stall=0.05:2s,slow-head=1:1s,reset=0.1,truncate=0.1,error=0.1,refuse=0";
+        parse(&["--faults", spec]).unwrap();
+        assert!(parse(&["--faults", "stall=2"]).is_err());
+    }
+
+    #[test]
+    fn numbers_that_make_no_sense_are_usage() {
+        for wrong in [
+            ["--rate", "-1"],
+            ["--rate", "NaN"],
+            ["--jitter", "2"],
+            ["--parallel", "0"],
+            ["--load-time", "1"],
+        ] {
+            assert!(parse(&[&format!("{}={}", wrong[0], wrong[1])]).is_err(), "{wrong:?}");
+        }
+    }
+}

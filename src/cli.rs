@@ -1,4 +1,4 @@
-//! The subcommands, one a file. A new one is a module, a variant of [`Command`] and an arm of [`Cli::run`].
+//! The subcommands, one a file. A new one is a module, a variant of `Command` and an arm of [`Cli::run`].
 
 mod ask;
 mod check;

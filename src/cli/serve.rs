@@ -1,6 +1,6 @@
 //! `serve`: the sidecar, on two runtimes, until a signal.
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::runtime::Handle;
 
@@ -47,7 +47,14 @@ impl Serve {
 }
 
 async fn serve(config: agent::Config, admin: Handle, stop: Stop) -> anyhow::Result<()> {
-    let bound = Agent::builder().config(config).admin_runtime(admin).bind().await?;
+    let (clients, metrics) = (config.proxy.listen, config.admin.listen);
+    let bound = Agent::builder().config(config).admin_runtime(admin).bind().await.map_err(|error| {
+        anyhow!(
+            "{:#}\n       `proxy.listen` (--listen) is {clients}, `admin.listen` (--admin) is {metrics}: free the \
+             address, or choose another",
+            anyhow::Error::from(error),
+        )
+    })?;
     tracing::info!(proxy = %bound.proxy_addr(), admin = %bound.admin_addr(), "listening");
     stop.bounds(bound.run(stop.drain())).await
 }

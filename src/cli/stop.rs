@@ -25,7 +25,7 @@ impl Stop {
         self.drain.clone().cancelled_owned()
     }
 
-    /// Runs `server`, which ends by itself once [`Stop::drain`] does, and drops it when that is not quick enough.
+    /// Runs `server`, which ends by itself once `drain` does, and drops it when that is not quick enough.
     pub(super) async fn bounds(&self, server: impl Future<Output = ()>) -> anyhow::Result<()> {
         tokio::select! {
             biased;

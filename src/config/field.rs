@@ -137,12 +137,15 @@ impl<'a> Given<'a> {
             Given::Toml(DeValue::Integer(number)) => (number.as_str(), number.radix()),
             Given::Toml(DeValue::String(text)) if text.parse::<usize>().is_ok() => {
                 let advice = format!("write it without quotes: {text}");
-                return Err(Problem::new("a number is wanted, not a string", advice));
+                return Err(Problem::new("a whole number is wanted, not a string", advice));
             }
-            Given::Toml(other) => return Err(wrong_type(other, "a number", "16")),
+            Given::Toml(other) => return Err(wrong_type(other, "a whole number", "16")),
         };
         usize::from_str_radix(digits, radix).map_err(|_| {
-            Problem::new(format!("{digits:?} is not a whole number"), "write digits alone, as in 16")
+            Problem::new(
+                format!("{digits:?} is no whole number, or too long a one"),
+                "write digits alone, as in 16",
+            )
         })
     }
 }

@@ -122,7 +122,7 @@ url = "127.0.0.1:11434"
         [
             "s.toml:2: `proxy.lisen`: there is no such key | did you mean `proxy.listen`?",
             r#"s.toml:3: `proxy.listen`: "localhost:80" is not an address | write "127.0.0.1:80""#,
-            "s.toml:4: `proxy.workers`: a number is wanted, not a string | write it without quotes: 4",
+            "s.toml:4: `proxy.workers`: a whole number is wanted, not a string | write it without quotes: 4",
             r#"s.toml:5: `proxy.max_head`: 65536 lacks a unit | write "65536B" for bytes, or use KiB, MiB or GiB"#,
             r#"s.toml:6: `proxy.peek_limit`: "64KB" is not a size | write "64KiB""#,
             r#"s.toml:7: `proxy.drain_timeout`: 30 lacks a unit | write "30s" for seconds"#,
@@ -140,7 +140,7 @@ url = "127.0.0.1:11434"
              did you mean `STREAMGAUGE_PROXY__LISTEN`?",
             "environment STREAMGAUGE_UPSTREAM__URL: there is no such variable | \
              upstreams are set by the file or by --upstream",
-            "environment STREAMGAUGE_PROXY__WORKERS: `proxy.workers`: \"many\" is not a whole number | \
+            "environment STREAMGAUGE_PROXY__WORKERS: `proxy.workers`: \"many\" is no whole number, or too long a one | \
              write digits alone, as in 16",
             "flag --admin: `admin.listen`: \":9464\" is not an address | \
              write \"0.0.0.0:9464\" for every interface",

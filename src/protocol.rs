@@ -1,15 +1,18 @@
 //! What Ollama speaks: routes, requests, records. No async, no I/O.
 
-pub mod ndjson;
+mod gather;
+mod json;
+mod ndjson;
 pub mod record;
 pub mod request;
 pub mod route;
 pub mod scanner;
-pub mod sse;
+mod sse;
+mod timestamp;
 pub mod usage;
 
 pub use record::{Kind, Record, Unscanned};
-pub use request::{Peek, canonical_model};
+pub use request::{Peek, canonical_model, is_model_name};
 pub use route::{Dialect, Route};
 pub use scanner::{Framing, Scan, Scanner};
 pub use usage::Usage;

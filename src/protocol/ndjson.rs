@@ -1,1 +1,21 @@
 //! NDJSON: lines.
+
+use memchr::memchr;
+
+use super::gather::{Found, Gather};
+
+/// Sets lines apart. A carriage return before the newline is white space to JSON, so it stays.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    pub(super) gather: Gather,
+}
+
+impl Lines {
+    pub(super) fn scan(&mut self, mut bytes: &[u8], mut found: impl FnMut(Found<'_>)) {
+        while let Some(end) = memchr(b'\n', bytes) {
+            self.gather.end(&bytes[..end], &mut found);
+            bytes = &bytes[end + 1..];
+        }
+        self.gather.hold(bytes, found);
+    }
+}

@@ -1,6 +1,14 @@
 //! One record of a stream: an NDJSON line, an SSE event, or a whole JSON answer.
 
-use super::Usage;
+mod anthropic;
+mod draft;
+mod ollama;
+mod openai;
+#[cfg(test)]
+mod tests;
+
+use super::json::Cursor;
+use super::{Dialect, Usage};
 
 /// What a record carries. One kind a record; the first that fits in the order error, terminal,
 /// tool call, content, thinking, other.
@@ -65,4 +73,30 @@ pub enum Unscanned {
     TooLong,
     /// Not what the framing promises.
     Malformed,
+}
+
+/// Reads the text of one record. `None` where it is white space, which is no record; `whole` where it is
+/// a whole answer and not one of a stream.
+pub(super) fn read(text: &[u8], dialect: Dialect, whole: bool) -> Option<Result<Record, Unscanned>> {
+    let mut value = Cursor::new(text);
+    let Ok(first) = value.peek() else { return None };
+    if first != b'{' {
+        let is_done = dialect == Dialect::OpenAi && !whole && text.trim_ascii() == openai::DONE;
+        let terminal = draft::Draft { terminal: true, ..draft::Draft::default() };
+        return Some(if is_done { Ok(terminal.record()) } else { Err(Unscanned::Malformed) });
+    }
+    let draft = match dialect {
+        Dialect::Ollama => ollama::read(&mut value, whole),
+        Dialect::OpenAi => openai::read(&mut value),
+        Dialect::Anthropic => anthropic::read(&mut value),
+    };
+    Some(match draft {
+        Ok(mut draft) if value.at_end() => {
+            if whole {
+                draft.end_whole_answer();
+            }
+            Ok(draft.record())
+        }
+        _ => Err(Unscanned::Malformed),
+    })
 }

@@ -1,5 +1,12 @@
 //! Method and decoded path, classified into a closed list.
 
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
 /// How a route's errors and streams are shaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
@@ -39,40 +46,195 @@ pub enum Route {
     Other,
 }
 
-impl Route {
-    /// The route of a request: its method, and its path as it came (percent-encoded, no query).
+impl Dialect {
+    /// The dialect that a client of this path expects, be there a route or not. The path is as it came.
     #[must_use]
-    pub fn classify(_method: &str, _path: &str) -> Route {
-        Route::Other
+    pub fn of(path: &str) -> Dialect {
+        let decoded = decode(path);
+        let Some(rest) = decoded.as_deref().unwrap_or(path.as_bytes()).strip_prefix(b"/v1/") else {
+            return Dialect::Ollama;
+        };
+        match rest.strip_prefix(b"messages") {
+            Some([] | [b'/', ..]) => Dialect::Anthropic,
+            _ => Dialect::OpenAi,
+        }
+    }
+}
+
+impl Route {
+    /// Every route, in the order of [`Route::index`].
+    pub const ALL: [Route; 22] = [
+        Route::Generate,
+        Route::Chat,
+        Route::Embed,
+        Route::Embeddings,
+        Route::OpenaiChat,
+        Route::OpenaiCompletions,
+        Route::OpenaiResponses,
+        Route::OpenaiEmbeddings,
+        Route::OpenaiModels,
+        Route::AnthropicMessages,
+        Route::Tags,
+        Route::Ps,
+        Route::Version,
+        Route::Show,
+        Route::Pull,
+        Route::Push,
+        Route::Create,
+        Route::Blobs,
+        Route::Copy,
+        Route::Delete,
+        Route::Root,
+        Route::Other,
+    ];
+
+    /// The route of a request: its method, and its path as it came (percent-encoded, no query).
+    ///
+    /// Ollama routes the decoded path, so that is what is judged. What it would redirect (`//`, `..`, a
+    /// trailing slash), refuse (405, a broken escape) or not know is [`Route::Other`].
+    #[must_use]
+    pub fn classify(method: &str, path: &str) -> Route {
+        decode(path).map_or(Route::Other, |path| Route::of_decoded(method, &path))
+    }
+
+    fn of_decoded(method: &str, path: &[u8]) -> Route {
+        match (method, path) {
+            ("POST", b"/api/generate") => Route::Generate,
+            ("POST", b"/api/chat") => Route::Chat,
+            ("POST", b"/api/embed") => Route::Embed,
+            ("POST", b"/api/embeddings") => Route::Embeddings,
+            ("POST", b"/v1/chat/completions") => Route::OpenaiChat,
+            ("POST", b"/v1/completions") => Route::OpenaiCompletions,
+            ("POST", b"/v1/responses") => Route::OpenaiResponses,
+            ("POST", b"/v1/embeddings") => Route::OpenaiEmbeddings,
+            ("POST", b"/v1/messages") => Route::AnthropicMessages,
+            ("GET", b"/v1/models") => Route::OpenaiModels,
+            ("GET" | "HEAD", b"/api/tags") => Route::Tags,
+            ("GET", b"/api/ps") => Route::Ps,
+            ("GET" | "HEAD", b"/api/version") => Route::Version,
+            ("POST", b"/api/show") => Route::Show,
+            ("POST", b"/api/pull") => Route::Pull,
+            ("POST", b"/api/push") => Route::Push,
+            ("POST", b"/api/create") => Route::Create,
+            ("POST", b"/api/copy") => Route::Copy,
+            ("DELETE", b"/api/delete") => Route::Delete,
+            ("GET" | "HEAD", b"/") => Route::Root,
+            ("GET", path) if is_child(path, b"/v1/models/") => Route::OpenaiModels,
+            ("HEAD" | "POST", path) if is_child(path, b"/api/blobs/") => Route::Blobs,
+            _ => Route::Other,
+        }
+    }
+
+    /// The route of a label.
+    #[must_use]
+    pub fn from_label(label: &str) -> Option<Route> {
+        Route::ALL.into_iter().find(|route| route.label() == label)
     }
 
     /// The value of the label `route`.
     #[must_use]
     pub const fn label(self) -> &'static str {
-        "other"
+        match self {
+            Route::Generate => "generate",
+            Route::Chat => "chat",
+            Route::Embed => "embed",
+            Route::Embeddings => "embeddings",
+            Route::OpenaiChat => "openai_chat",
+            Route::OpenaiCompletions => "openai_completions",
+            Route::OpenaiResponses => "openai_responses",
+            Route::OpenaiEmbeddings => "openai_embeddings",
+            Route::OpenaiModels => "openai_models",
+            Route::AnthropicMessages => "anthropic_messages",
+            Route::Tags => "tags",
+            Route::Ps => "ps",
+            Route::Version => "version",
+            Route::Show => "show",
+            Route::Pull => "pull",
+            Route::Push => "push",
+            Route::Create => "create",
+            Route::Blobs => "blobs",
+            Route::Copy => "copy",
+            Route::Delete => "delete",
+            Route::Root => "root",
+            Route::Other => "other",
+        }
     }
 
-    /// The dialect of its errors and streams.
+    /// Its place in [`Route::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The dialect of its errors and streams. That of [`Route::Other`] depends on the path: see
+    /// [`Dialect::of`].
     #[must_use]
     pub const fn dialect(self) -> Dialect {
-        Dialect::Ollama
+        match self {
+            Route::OpenaiChat
+            | Route::OpenaiCompletions
+            | Route::OpenaiResponses
+            | Route::OpenaiEmbeddings
+            | Route::OpenaiModels => Dialect::OpenAi,
+            Route::AnthropicMessages => Dialect::Anthropic,
+            _ => Dialect::Ollama,
+        }
     }
 
     /// It makes the GPU work: it takes a place at an upstream.
     #[must_use]
     pub const fn takes_slot(self) -> bool {
-        false
+        self.generates() || matches!(self, Route::Embed | Route::Embeddings | Route::OpenaiEmbeddings)
     }
 
     /// It generates tokens (an embedding does not, though it takes a place).
     #[must_use]
     pub const fn generates(self) -> bool {
-        false
+        matches!(
+            self,
+            Route::Generate
+                | Route::Chat
+                | Route::OpenaiChat
+                | Route::OpenaiCompletions
+                | Route::OpenaiResponses
+                | Route::AnthropicMessages
+        )
     }
 
     /// Its requests name a model.
     #[must_use]
     pub const fn has_model(self) -> bool {
-        false
+        self.takes_slot()
+            || matches!(
+                self,
+                Route::Show | Route::Pull | Route::Push | Route::Create | Route::Copy | Route::Delete
+            )
     }
+
+    /// Its request body is JSON, and the beginning of it is worth reading before the request goes on.
+    /// Never so for blobs, which are gigabytes, nor for what is not known.
+    #[must_use]
+    pub const fn reads_body_ahead(self) -> bool {
+        self.has_model()
+    }
+}
+
+/// The path as Ollama sees it. `None` where an escape is broken, which Go answers with 400.
+fn decode(path: &str) -> Option<Cow<'_, [u8]>> {
+    let mut rest = path.as_bytes();
+    while let Some(escape) = memchr::memchr(b'%', rest) {
+        match rest[escape..] {
+            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                rest = &rest[escape + 3..];
+            }
+            _ => return None,
+        }
+    }
+    Some(percent_decode_str(path).into())
+}
+
+/// It is the parent and one clean segment.
+fn is_child(path: &[u8], parent: &[u8]) -> bool {
+    path.strip_prefix(parent)
+        .is_some_and(|child| !matches!(child, b"" | b"." | b"..") && !child.contains(&b'/'))
 }

@@ -1,6 +1,13 @@
 //! Bytes in any split, records out.
 
-use super::{Dialect, Record, Unscanned};
+#[cfg(test)]
+mod tests;
+
+use super::gather::{Found, Gather};
+use super::ndjson::Lines;
+use super::record::read;
+use super::sse::{Events, FoundEvent};
+use super::{Dialect, Kind, Record, Unscanned};
 
 /// The longest record that is scanned, bytes. A longer one is forwarded and counted.
 pub const MAX_RECORD: usize = 8 << 20;
@@ -25,20 +32,102 @@ pub enum Scan {
     Unscanned(Unscanned),
 }
 
-/// An incremental scanner. It takes any split of the bytes and allocates nothing in the steady state.
+/// An incremental scanner. It takes any split of the bytes and allocates nothing in the steady state: a
+/// record that comes whole is read where it lies, one that comes in pieces in a buffer that is used again.
+/// That buffer holds at most [`MAX_RECORD`], and at most 64 KiB from one record to the next. A whole JSON
+/// answer is held to its end.
+///
+/// What is forwarded unread is told once: [`Unscanned::TooLong`] as soon as it is known,
+/// [`Unscanned::Malformed`] at the record's end. Reading goes on at the next delimiter.
+///
+/// ```
+/// use streamgauge::protocol::{Dialect, Framing, Kind, Scan, Scanner};
+///
+/// let mut kinds = Vec::new();
+/// let mut tell = |scan| match scan {
+///     Scan::Record(record) => kinds.push(record.kind),
+///     Scan::Unscanned(why) => panic!("{why:?}"),
+/// };
+/// let mut scanner = Scanner::new(Framing::Ndjson, Dialect::Ollama);
+/// scanner.scan(b"{\"response\":\"Hel", &mut tell);
+/// scanner.scan(b"lo\",\"done\":false}\n{\"done\":true}", &mut tell);
+/// scanner.finish(&mut tell);
+/// assert_eq!(kinds, [Kind::Content, Kind::Terminal]);
+/// ```
 #[derive(Debug)]
-pub struct Scanner {}
+pub struct Scanner {
+    framer: Framer,
+    dialect: Dialect,
+}
+
+#[derive(Debug)]
+enum Framer {
+    Ndjson(Lines),
+    Sse(Events),
+    Json(Gather),
+}
 
 impl Scanner {
     /// A scanner for one body.
     #[must_use]
-    pub fn new(_framing: Framing, _dialect: Dialect) -> Scanner {
-        Scanner {}
+    pub fn new(framing: Framing, dialect: Dialect) -> Scanner {
+        let framer = match framing {
+            Framing::Ndjson => Framer::Ndjson(Lines::default()),
+            Framing::Sse => Framer::Sse(Events::default()),
+            Framing::Json => Framer::Json(Gather::default()),
+        };
+        Scanner { framer, dialect }
     }
 
     /// Takes the next bytes and tells each record that they complete, in order.
-    pub fn scan(&mut self, _bytes: &[u8], _tell: impl FnMut(Scan)) {}
+    pub fn scan(&mut self, bytes: &[u8], mut tell: impl FnMut(Scan)) {
+        let dialect = self.dialect;
+        match &mut self.framer {
+            Framer::Ndjson(lines) => lines.scan(bytes, |text| tell_text(text, dialect, false, &mut tell)),
+            Framer::Sse(events) => events.scan(bytes, |event| tell_event(event, dialect, &mut tell)),
+            Framer::Json(gather) => gather.hold(bytes, |text| tell_text(text, dialect, true, &mut tell)),
+        }
+    }
 
-    /// The body is at its end: tells what was left without its terminator.
-    pub fn finish(&mut self, _tell: impl FnMut(Scan)) {}
+    /// The body is at its end: tells what was left without its terminator. The scanner is then as new.
+    pub fn finish(&mut self, mut tell: impl FnMut(Scan)) {
+        let dialect = self.dialect;
+        match &mut self.framer {
+            Framer::Ndjson(lines) => {
+                lines.gather.end(b"", |text| tell_text(text, dialect, false, &mut tell));
+            }
+            Framer::Sse(events) => events.finish(|event| tell_event(event, dialect, &mut tell)),
+            Framer::Json(gather) => gather.end(b"", |text| tell_text(text, dialect, true, &mut tell)),
+        }
+    }
+
+    /// Bytes it holds allocated.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        match &self.framer {
+            Framer::Ndjson(lines) => lines.gather.capacity(),
+            Framer::Sse(events) => events.capacity(),
+            Framer::Json(gather) => gather.capacity(),
+        }
+    }
+}
+
+#[inline]
+fn tell_text(text: Found<'_>, dialect: Dialect, whole: bool, tell: &mut impl FnMut(Scan)) {
+    match text {
+        Found::Text(text) => match read(text, dialect, whole) {
+            Some(Ok(record)) => tell(Scan::Record(record)),
+            Some(Err(why)) => tell(Scan::Unscanned(why)),
+            None => {}
+        },
+        Found::TooLong => tell(Scan::Unscanned(Unscanned::TooLong)),
+    }
+}
+
+fn tell_event(event: FoundEvent<'_>, dialect: Dialect, tell: &mut impl FnMut(Scan)) {
+    let Ok(event) = event else { return tell(Scan::Unscanned(Unscanned::TooLong)) };
+    tell_text(Found::Text(event.data), dialect, false, &mut |scan| match scan {
+        Scan::Record(record) if event.is_error => tell(Scan::Record(Record { kind: Kind::Error, ..record })),
+        scan => tell(scan),
+    });
 }

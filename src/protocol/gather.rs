@@ -1,0 +1,74 @@
+//! A record that comes in pieces, put together.
+
+use super::scanner::MAX_RECORD;
+
+/// A buffer larger than this is given back after use: one long record must not cost its size until the
+/// stream ends.
+const KEPT: usize = 64 << 10;
+
+/// What framing found.
+#[derive(Debug)]
+pub(super) enum Found<'a> {
+    /// The text of a record, without what sets it apart.
+    Text(&'a [u8]),
+    /// A record longer than [`MAX_RECORD`]. Found once, as soon as it is known.
+    TooLong,
+}
+
+/// The beginning of a record whose end has not come. Empty, and unused, while records come whole.
+#[derive(Debug, Default)]
+pub(super) struct Gather {
+    held: Vec<u8>,
+    is_too_long: bool,
+}
+
+impl Gather {
+    /// Holds a piece of a record that goes on. Past [`MAX_RECORD`] it holds nothing until the record ends.
+    pub(super) fn hold(&mut self, piece: &[u8], found: impl FnOnce(Found<'_>)) {
+        if self.is_too_long || piece.is_empty() {
+            return;
+        }
+        let length = self.held.len() + piece.len();
+        if length > MAX_RECORD {
+            self.is_too_long = true;
+            self.held = Vec::new();
+            return found(Found::TooLong);
+        }
+        if length > self.held.capacity() {
+            // Doubled, but never past what may be held.
+            let capacity = (2 * self.held.capacity()).clamp(length, MAX_RECORD);
+            self.held.reserve_exact(capacity - self.held.len());
+        }
+        self.held.extend_from_slice(piece);
+    }
+
+    /// Ends a record by its last piece; the next one begins. A record in one piece is not copied.
+    pub(super) fn end(&mut self, piece: &[u8], found: impl FnOnce(Found<'_>)) {
+        if self.is_too_long {
+            self.is_too_long = false;
+        } else if self.held.is_empty() {
+            found(if piece.len() > MAX_RECORD { Found::TooLong } else { Found::Text(piece) });
+        } else if self.held.len() + piece.len() > MAX_RECORD {
+            self.held = Vec::new();
+            found(Found::TooLong);
+        } else {
+            self.hold(piece, |_| {});
+            found(Found::Text(&self.held));
+            empty(&mut self.held);
+        }
+    }
+
+    /// Bytes allocated.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.held.capacity()
+    }
+}
+
+/// Empties a buffer for its next use, and gives a large one back.
+pub(super) fn empty(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    if buffer.capacity() > KEPT {
+        *buffer = Vec::new();
+    }
+}

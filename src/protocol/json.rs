@@ -1,0 +1,305 @@
+//! A walk over one JSON value. It reads what it is asked for and leaps over the rest.
+//!
+//! It is made to find fields fast in JSON that another program wrote, so it does not validate what it
+//! leaps over: within an array only quotes and square brackets count, within an object only quotes and
+//! braces. Nothing recurses, so no depth of nesting can exhaust the stack.
+
+use memchr::{memchr2, memchr3};
+
+/// The text is no JSON, or ends too soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Broken;
+
+/// A place in a JSON text. Each method takes one value, after white space, and stops behind it.
+#[derive(Clone, Debug)]
+pub(super) struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Cursor<'a> {
+        Cursor { bytes, at: 0 }
+    }
+
+    /// The first byte of what comes next.
+    #[inline]
+    pub(super) fn peek(&mut self) -> Result<u8, Broken> {
+        while let Some(&byte) = self.bytes.get(self.at) {
+            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+                return Ok(byte);
+            }
+            self.at += 1;
+        }
+        Err(Broken)
+    }
+
+    /// Nothing but white space is left.
+    pub(super) fn at_end(&mut self) -> bool {
+        self.peek().is_err()
+    }
+
+    /// Visits each field of an object: the key as it is written (its escapes stay), and the cursor, from
+    /// which `field` must take the value. Takes any other value unvisited.
+    #[inline]
+    pub(super) fn object(
+        &mut self,
+        mut field: impl FnMut(&mut Self, &'a [u8]) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
+        if self.peek()? != b'{' {
+            return self.skip();
+        }
+        self.at += 1;
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            if self.peek()? != b'"' {
+                return Err(Broken);
+            }
+            let key = self.quoted()?;
+            if self.peek()? != b':' {
+                return Err(Broken);
+            }
+            self.at += 1;
+            field(self, key)?;
+            if self.goes_on(b'}')? {
+                continue;
+            }
+            return Ok(());
+        }
+    }
+
+    /// Visits each item of an array, which `item` must take. Takes any other value unvisited.
+    pub(super) fn array(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
+        if self.peek()? != b'[' {
+            return self.skip();
+        }
+        self.at += 1;
+        if self.peek()? == b']' {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            item(self)?;
+            if !self.goes_on(b']')? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A comma, or the end of what it is in.
+    #[inline]
+    fn goes_on(&mut self, end: u8) -> Result<bool, Broken> {
+        let byte = self.peek()?;
+        self.at += 1;
+        match byte {
+            b',' => Ok(true),
+            byte if byte == end => Ok(false),
+            _ => Err(Broken),
+        }
+    }
+
+    /// A string as it is written (its escapes stay); `None` for any other value.
+    #[inline]
+    pub(super) fn text(&mut self) -> Result<Option<&'a [u8]>, Broken> {
+        if self.peek()? == b'"' { self.quoted().map(Some) } else { self.skip().map(|()| None) }
+    }
+
+    /// Whether it is a string that is not empty.
+    #[inline]
+    pub(super) fn is_text(&mut self) -> Result<bool, Broken> {
+        Ok(self.text()?.is_some_and(|text| !text.is_empty()))
+    }
+
+    /// Whether it is an array that is not empty.
+    pub(super) fn is_list(&mut self) -> Result<bool, Broken> {
+        if self.peek()? != b'[' {
+            return self.skip().map(|()| false);
+        }
+        let inside = Cursor { bytes: self.bytes, at: self.at + 1 }.peek()?;
+        self.skip()?;
+        Ok(inside != b']')
+    }
+
+    /// Whether it is `true`.
+    #[inline]
+    pub(super) fn is_true(&mut self) -> Result<bool, Broken> {
+        Ok(self.raw()? == b"true")
+    }
+
+    /// Whether it is anything but `null`.
+    pub(super) fn is_some(&mut self) -> Result<bool, Broken> {
+        Ok(self.raw()? != b"null")
+    }
+
+    /// An integer from 0 to 2^64 − 1; `None` for any other value.
+    pub(super) fn count(&mut self) -> Result<Option<u64>, Broken> {
+        let raw = self.raw()?;
+        let digit = |sum: u64, byte: &u8| {
+            if !byte.is_ascii_digit() {
+                return None;
+            }
+            sum.checked_mul(10)?.checked_add(u64::from(byte - b'0'))
+        };
+        Ok(raw.iter().try_fold(0, digit))
+    }
+
+    /// Any value, as it is written.
+    #[inline]
+    pub(super) fn raw(&mut self) -> Result<&'a [u8], Broken> {
+        self.peek()?;
+        let start = self.at;
+        self.skip()?;
+        Ok(&self.bytes[start..self.at])
+    }
+
+    /// Any value, unread.
+    #[inline]
+    pub(super) fn skip(&mut self) -> Result<(), Broken> {
+        match self.peek()? {
+            b'"' => self.quoted().map(|_| ()),
+            b'[' => self.nested(b'[', b']'),
+            b'{' => self.nested(b'{', b'}'),
+            _ => self.scalar(),
+        }
+    }
+
+    /// The inside of a string that begins here.
+    #[inline]
+    fn quoted(&mut self) -> Result<&'a [u8], Broken> {
+        let start = self.at + 1;
+        let mut at = start;
+        // Most strings are a key or a token: shorter than what a vector search costs to begin.
+        let near = self.bytes.len().min(start + 16);
+        loop {
+            match self.bytes.get(at) {
+                Some(b'"') => {
+                    self.at = at + 1;
+                    return Ok(&self.bytes[start..at]);
+                }
+                Some(b'\\') => at += 2,
+                Some(_) if at < near => at += 1,
+                Some(_) => at += memchr2(b'"', b'\\', &self.bytes[at..]).ok_or(Broken)?,
+                None => return Err(Broken),
+            }
+        }
+    }
+
+    /// An array or an object, by the nesting of its own kind of bracket.
+    fn nested(&mut self, open: u8, close: u8) -> Result<(), Broken> {
+        self.at += 1;
+        let mut depth = 1_usize;
+        while depth > 0 {
+            let rest = self.bytes.get(self.at..).ok_or(Broken)?;
+            self.at += memchr3(b'"', open, close, rest).ok_or(Broken)?;
+            match self.bytes[self.at] {
+                b'"' => {
+                    self.quoted()?;
+                    continue;
+                }
+                byte if byte == open => depth += 1,
+                _ => depth -= 1,
+            }
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    /// A number or a word.
+    #[inline]
+    fn scalar(&mut self) -> Result<(), Broken> {
+        let rest = &self.bytes[self.at..];
+        let length = rest
+            .iter()
+            .position(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'E' | b'+' | b'-' | b'.'))
+            .unwrap_or(rest.len());
+        let scalar = &rest[..length];
+        let is_value = match scalar.first() {
+            Some(b'0'..=b'9' | b'-') => true,
+            _ => matches!(scalar, b"true" | b"false" | b"null"),
+        };
+        self.at += length;
+        is_value.then_some(()).ok_or(Broken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Broken, Cursor};
+
+    fn skipped(text: &str) -> Result<bool, Broken> {
+        let mut cursor = Cursor::new(text.as_bytes());
+        cursor.skip()?;
+        Ok(cursor.at_end())
+    }
+
+    #[test]
+    fn leaps_over_any_value() {
+        for text in [
+            r#""""#,
+            r#""a\"b\\""#,
+            r#""long enough to leave the first sixteen bytes \" behind""#,
+            "[]",
+            r#"[1,[2,"]"],{"a":"\"]"}]"#,
+            r#"{"a":{"b":"}"},"c":[{}]}"#,
+            " -1.5e+9 ",
+            "true",
+            "null",
+        ] {
+            assert_eq!(skipped(text), Ok(true), "{text}");
+        }
+        assert_eq!(skipped("1 2"), Ok(false));
+    }
+
+    #[test]
+    fn what_is_cut_or_no_json_is_broken() {
+        for text in ["", " ", "\"", r#""\"#, r#""a\""#, "[", "[[]", r#"{"a":"}"#, "nul", "truex", ",", "}"] {
+            assert_eq!(skipped(text), Err(Broken), "{text}");
+        }
+    }
+
+    #[test]
+    fn counts_are_integers_that_fit() {
+        for (text, count) in [
+            ("0", Some(0)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("-1", None),
+            ("1.0", None),
+            ("1e3", None),
+            ("\"1\"", None),
+            ("null", None),
+            ("[1]", None),
+        ] {
+            assert_eq!(Cursor::new(text.as_bytes()).count(), Ok(count), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_deep_nest_takes_no_stack() {
+        let deep = "[".repeat(1 << 20) + &"]".repeat(1 << 20);
+        assert_eq!(skipped(&deep), Ok(true));
+    }
+
+    #[test]
+    fn fields_keep_their_order_and_need_their_commas() {
+        let keys = |text: &'static str| {
+            let mut keys = Vec::new();
+            Cursor::new(text.as_bytes()).object(|value, key| {
+                keys.push(key);
+                value.skip()
+            })?;
+            Ok(keys)
+        };
+        assert_eq!(keys(r#"{ "a" : 1 , "b":{"c":2}}"#), Ok(vec![&b"a"[..], b"b"]));
+        assert_eq!(keys("{}"), Ok(vec![]));
+        for broken in [r#"{"a":1 "b":2}"#, r#"{"a":1,}"#, r#"{"a" 1}"#, r#"{"a":}"#, r#"{"a":1"#, "{1:2}"] {
+            assert_eq!(keys(broken), Err(Broken), "{broken}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Records of `/v1/messages`.
+
+use super::super::json::{Broken, Cursor};
+use super::draft::{Draft, read_usage};
+
+/// Reads one record, or a whole answer. `message_start` estimates the usage, `message_delta` tells it;
+/// each is in its own record.
+pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
+    let mut draft = Draft::default();
+    let mut event: &[u8] = b"";
+    let mut delta = Draft::default();
+    let mut is_tool_use = false;
+    value.object(|value, key| {
+        match key {
+            b"type" => event = value.text()?.unwrap_or_default(),
+            b"delta" => delta = read_delta(value)?,
+            b"content_block" => is_tool_use = read_is_tool_use(value)?,
+            b"message" => value.object(|value, key| match key {
+                b"usage" => read_usage(value).map(|told| draft.usage = told),
+                _ => value.skip(),
+            })?,
+            b"usage" => draft.usage = read_usage(value)?,
+            b"error" => draft.error = value.is_some()?,
+            // The blocks of a whole answer.
+            b"content" => draft.content = value.is_list()?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    })?;
+    match event {
+        b"content_block_delta" => {
+            draft.content = delta.content;
+            draft.thinking = delta.thinking;
+            draft.tool_call = delta.tool_call;
+        }
+        // The call begins here: its first delta may be empty, and one without arguments has none.
+        b"content_block_start" => draft.tool_call = is_tool_use,
+        b"message_stop" => draft.terminal = true,
+        b"error" => draft.error = true,
+        _ => {}
+    }
+    Ok(draft)
+}
+
+fn read_delta(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
+    let mut delta = Draft::default();
+    value.object(|value, key| {
+        match key {
+            b"text" => delta.content = value.is_text()?,
+            b"thinking" => delta.thinking = value.is_text()?,
+            b"partial_json" => delta.tool_call = value.is_text()?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(delta)
+}
+
+/// `tool_use`, and `server_tool_use` of a search.
+fn read_is_tool_use(value: &mut Cursor<'_>) -> Result<bool, Broken> {
+    let mut is_tool_use = false;
+    value.object(|value, key| match key {
+        b"type" => {
+            value.text().map(|kind| is_tool_use = kind.is_some_and(|kind| kind.ends_with(b"tool_use")))
+        }
+        _ => value.skip(),
+    })?;
+    Ok(is_tool_use)
+}

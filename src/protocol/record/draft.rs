@@ -1,0 +1,78 @@
+//! What a dialect's reader has seen of a record so far.
+
+use super::super::Usage;
+use super::super::json::{Broken, Cursor};
+use super::{Kind, Record};
+
+/// A record in the making. Fields may come in any order and more than once.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) content: bool,
+    pub(super) thinking: bool,
+    pub(super) tool_call: bool,
+    pub(super) terminal: bool,
+    pub(super) error: bool,
+    pub(super) created_at: Option<i64>,
+    pub(super) usage: Usage,
+}
+
+impl Draft {
+    pub(super) const fn has_content(&self) -> bool {
+        self.content || self.thinking || self.tool_call
+    }
+
+    /// A whole answer is its own last word, if it is an answer of a model: not a list of models, say.
+    pub(super) fn end_whole_answer(&mut self) {
+        self.terminal |= self.has_content() || self.usage != Usage::default();
+    }
+
+    pub(super) fn record(self) -> Record {
+        let kind = if self.error {
+            Kind::Error
+        } else if self.terminal {
+            Kind::Terminal
+        } else if self.tool_call {
+            Kind::ToolCall
+        } else if self.content {
+            Kind::Content
+        } else if self.thinking {
+            Kind::Thinking
+        } else {
+            Kind::Other
+        };
+        Record {
+            kind,
+            has_content: self.has_content(),
+            created_at: self.created_at,
+            usage: (self.usage != Usage::default()).then_some(self.usage),
+        }
+    }
+}
+
+/// The `usage` object of `/v1`, whose names differ by endpoint. Zeros alone tell nothing:
+/// `/v1/completions` puts them in every chunk but the last.
+pub(super) fn read_usage(value: &mut Cursor<'_>) -> Result<Usage, Broken> {
+    let mut usage = Usage::default();
+    // Anthropic counts what a cache gave or took apart from `input_tokens`.
+    let mut beside = 0_u64;
+    value.object(|value, key| {
+        match key {
+            b"prompt_tokens" | b"input_tokens" => usage.prompt_tokens = value.count()?,
+            b"completion_tokens" | b"output_tokens" => usage.output_tokens = value.count()?,
+            b"prompt_tokens_details" | b"input_tokens_details" => value.object(|value, key| match key {
+                b"cached_tokens" => value.count().map(|count| usage.prompt_cached_tokens = count),
+                _ => value.skip(),
+            })?,
+            b"cache_read_input_tokens" => {
+                usage.prompt_cached_tokens = value.count()?;
+                beside = beside.saturating_add(usage.prompt_cached_tokens.unwrap_or(0));
+            }
+            b"cache_creation_input_tokens" => beside = beside.saturating_add(value.count()?.unwrap_or(0)),
+            _ => value.skip()?,
+        }
+        Ok(())
+    })?;
+    usage.prompt_tokens = usage.prompt_tokens.map(|count| count.saturating_add(beside));
+    let told = [usage.prompt_tokens, usage.prompt_cached_tokens, usage.output_tokens];
+    Ok(if told.iter().all(|count| count.is_none_or(|count| count == 0)) { Usage::default() } else { usage })
+}

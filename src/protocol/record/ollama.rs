@@ -1,0 +1,62 @@
+//! Records of `/api/…`.
+
+use std::time::Duration;
+
+use super::super::json::{Broken, Cursor};
+use super::super::{Usage, timestamp};
+use super::draft::Draft;
+
+/// Reads one record, or a whole answer: an embedding carries its counts with no `done`.
+pub(super) fn read(value: &mut Cursor<'_>, whole: bool) -> Result<Draft, Broken> {
+    let mut draft = Draft::default();
+    let mut done = false;
+    let mut success = false;
+    let mut told = Usage::default();
+    let mut reason: &[u8] = b"";
+    value.object(|value, key| {
+        match key {
+            b"created_at" => draft.created_at = value.text()?.and_then(timestamp::parse),
+            b"done" => done = value.is_true()?,
+            b"response" => draft.content = value.is_text()?,
+            b"thinking" => draft.thinking = value.is_text()?,
+            b"message" => message(value, &mut draft)?,
+            b"error" => draft.error = value.is_some()?,
+            b"status" => success = value.text()? == Some(b"success"),
+            b"done_reason" => reason = value.text()?.unwrap_or_default(),
+            b"prompt_eval_count" => told.prompt_tokens = value.count()?,
+            b"prompt_eval_cached_count" => told.prompt_cached_tokens = value.count()?,
+            b"eval_count" => told.output_tokens = value.count()?,
+            b"total_duration" => told.total = nanoseconds(value)?,
+            b"load_duration" => told.load = nanoseconds(value)?,
+            b"prompt_eval_duration" => told.prompt_eval = nanoseconds(value)?,
+            b"eval_duration" => told.eval = nanoseconds(value)?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    })?;
+    draft.terminal = done || success;
+    if matches!(reason, b"load" | b"unload") {
+        // Nothing was generated, whatever it says.
+        told = Usage { total: told.total, load: told.load, ..Usage::default() };
+    }
+    if done || whole {
+        draft.usage = told;
+    }
+    Ok(draft)
+}
+
+fn message(value: &mut Cursor<'_>, draft: &mut Draft) -> Result<(), Broken> {
+    value.object(|value, key| {
+        match key {
+            b"content" => draft.content = value.is_text()?,
+            b"thinking" => draft.thinking = value.is_text()?,
+            b"tool_calls" => draft.tool_call = value.is_list()?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    })
+}
+
+fn nanoseconds(value: &mut Cursor<'_>) -> Result<Option<Duration>, Broken> {
+    Ok(value.count()?.map(Duration::from_nanos))
+}

@@ -1,0 +1,80 @@
+//! Records of `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings` and `/v1/responses`.
+
+use super::super::Usage;
+use super::super::json::{Broken, Cursor};
+use super::draft::{Draft, read_usage};
+
+/// The last event of `/v1/chat/completions` and `/v1/completions`, which is no JSON.
+pub(super) const DONE: &[u8] = b"[DONE]";
+
+/// Reads one record, or a whole answer.
+pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
+    let mut draft = Draft::default();
+    let mut event: &[u8] = b"";
+    let mut has_delta = false;
+    let mut response = None;
+    value.object(|value, key| {
+        match key {
+            b"choices" => value.array(|choice| read_choice(choice, &mut draft))?,
+            b"usage" => draft.usage = read_usage(value)?,
+            b"error" => draft.error = value.is_some()?,
+            b"type" => event = value.text()?.unwrap_or_default(),
+            b"delta" => has_delta = value.is_text()?,
+            b"response" => response = Some(value.raw()?),
+            // The items of a whole answer of /v1/responses.
+            b"output" => draft.content = value.is_list()?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    })?;
+    match event {
+        b"response.output_text.delta" => draft.content = has_delta,
+        // A call without arguments is a call.
+        b"response.function_call_arguments.delta" => draft.tool_call = true,
+        b"response.completed" | b"response.incomplete" | b"response.failed" => {
+            draft.terminal = true;
+            if let Some(response) = response {
+                draft.usage = response_usage(response)?;
+            }
+        }
+        b"error" => draft.error = true,
+        // reasoning_text, reasoning_summary_text and what may come
+        _ if event.starts_with(b"response.reasoning") && event.ends_with(b"delta") => {
+            draft.thinking = has_delta;
+        }
+        _ => {}
+    }
+    Ok(draft)
+}
+
+fn read_choice(value: &mut Cursor<'_>, draft: &mut Draft) -> Result<(), Broken> {
+    value.object(|value, key| {
+        match key {
+            b"delta" | b"message" => read_message(value, draft)?,
+            b"text" => draft.content |= value.is_text()?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    })
+}
+
+fn read_message(value: &mut Cursor<'_>, draft: &mut Draft) -> Result<(), Broken> {
+    value.object(|value, key| {
+        match key {
+            b"content" => draft.content |= value.is_text()?,
+            b"reasoning" | b"reasoning_content" => draft.thinking |= value.is_text()?,
+            b"tool_calls" => draft.tool_call |= value.is_list()?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    })
+}
+
+fn response_usage(response: &[u8]) -> Result<Usage, Broken> {
+    let mut usage = Usage::default();
+    Cursor::new(response).object(|value, key| match key {
+        b"usage" => read_usage(value).map(|told| usage = told),
+        _ => value.skip(),
+    })?;
+    Ok(usage)
+}

@@ -1,0 +1,135 @@
+use super::{Dialect, Route};
+
+#[test]
+fn every_route_of_the_table() {
+    for (method, path, label) in [
+        ("POST", "/api/generate", "generate"),
+        ("POST", "/api/chat", "chat"),
+        ("POST", "/api/embed", "embed"),
+        ("POST", "/api/embeddings", "embeddings"),
+        ("POST", "/v1/chat/completions", "openai_chat"),
+        ("POST", "/v1/completions", "openai_completions"),
+        ("POST", "/v1/responses", "openai_responses"),
+        ("POST", "/v1/embeddings", "openai_embeddings"),
+        ("GET", "/v1/models", "openai_models"),
+        ("GET", "/v1/models/llama3.2:1b", "openai_models"),
+        ("POST", "/v1/messages", "anthropic_messages"),
+        ("GET", "/api/tags", "tags"),
+        ("HEAD", "/api/tags", "tags"),
+        ("GET", "/api/ps", "ps"),
+        ("GET", "/api/version", "version"),
+        ("HEAD", "/api/version", "version"),
+        ("POST", "/api/show", "show"),
+        ("POST", "/api/pull", "pull"),
+        ("POST", "/api/push", "push"),
+        ("POST", "/api/create", "create"),
+        ("HEAD", "/api/blobs/sha256:0", "blobs"),
+        ("POST", "/api/blobs/sha256:0", "blobs"),
+        ("POST", "/api/copy", "copy"),
+        ("DELETE", "/api/delete", "delete"),
+        ("GET", "/", "root"),
+        ("HEAD", "/", "root"),
+    ] {
+        let route = Route::classify(method, path);
+        assert_eq!(route.label(), label, "{method} {path}");
+        assert_eq!(Dialect::of(path), route.dialect(), "{method} {path}");
+    }
+}
+
+#[test]
+fn the_decoded_path_is_judged() {
+    for (method, path, label) in [
+        ("GET", "/%61pi/ps", "ps"),
+        ("GET", "/v1%2fmodels", "openai_models"),
+        ("DELETE", "/api%2Fdelete", "delete"),
+        ("POST", "/api/blobs/sha256%3A0", "blobs"),
+        // Go decodes once.
+        ("GET", "/%2561pi/ps", "other"),
+        // A slash makes it two segments.
+        ("GET", "/v1/models/a%2Fb", "other"),
+        ("GET", "/api/ps%2F", "other"),
+        ("GET", "/api/%2e%2e/ps", "other"),
+        ("GET", "/api/ps%", "other"),
+        ("GET", "/api/ps%0", "other"),
+        ("GET", "/%61pi/ps%zz", "other"),
+        ("GET", "/api/ps%00", "other"),
+        ("GET", "/api/ps%ff", "other"),
+    ] {
+        assert_eq!(Route::classify(method, path).label(), label, "{method} {path}");
+    }
+}
+
+#[test]
+fn what_ollama_redirects_or_refuses_is_other() {
+    for (method, path) in [
+        ("GET", "//api/ps"),
+        ("GET", "/api//ps"),
+        ("GET", "/api/../api/ps"),
+        ("GET", "/api/./ps"),
+        ("GET", "/api/ps/"),
+        ("GET", "/API/ps"),
+        ("GET", "/v1/models/"),
+        ("GET", "/v1/models/.."),
+        ("GET", "/v1/models/a/b"),
+        ("POST", "/api/blobs/"),
+        ("GET", "/api/blobs/sha256:0"),
+        ("HEAD", "/api/ps"),
+        ("HEAD", "/v1/models"),
+        ("POST", "/api/ps"),
+        ("GET", "/api/generate"),
+        ("get", "/api/ps"),
+        ("POST", "/api/delete"),
+        ("POST", "/"),
+        ("GET", ""),
+        ("GET", "/metrics"),
+    ] {
+        assert_eq!(Route::classify(method, path), Route::Other, "{method} {path}");
+    }
+}
+
+#[test]
+fn an_unknown_path_has_the_dialect_of_its_prefix() {
+    for (path, dialect) in [
+        ("/v1/audio/speech", Dialect::OpenAi),
+        ("/%761/audio", Dialect::OpenAi),
+        ("/v1/messages/count_tokens", Dialect::Anthropic),
+        ("/v1/messages_of_mine", Dialect::OpenAi),
+        ("/v1", Dialect::Ollama),
+        ("/v1/x%", Dialect::OpenAi),
+        ("/api/me", Dialect::Ollama),
+        ("/", Dialect::Ollama),
+    ] {
+        assert_eq!(Dialect::of(path), dialect, "{path}");
+    }
+}
+
+#[test]
+fn labels_and_places_are_their_own() {
+    for (place, route) in Route::ALL.into_iter().enumerate() {
+        assert_eq!(route.index(), place);
+        assert_eq!(Route::from_label(route.label()), Some(route));
+    }
+    assert_eq!(Route::from_label("nothing"), None);
+}
+
+#[test]
+fn what_routes_do() {
+    let labels = |is: fn(Route) -> bool| {
+        Route::ALL.into_iter().filter(|route| is(*route)).map(Route::label).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        labels(Route::generates),
+        "generate chat openai_chat openai_completions openai_responses anthropic_messages"
+    );
+    assert_eq!(
+        labels(Route::takes_slot),
+        "generate chat embed embeddings openai_chat openai_completions openai_responses \
+         openai_embeddings anthropic_messages"
+    );
+    assert_eq!(
+        labels(Route::has_model),
+        "generate chat embed embeddings openai_chat openai_completions openai_responses \
+         openai_embeddings anthropic_messages show pull push create copy delete"
+    );
+    assert_eq!(labels(Route::reads_body_ahead), labels(Route::has_model));
+}

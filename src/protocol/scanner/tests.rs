@@ -1,0 +1,326 @@
+//! Framing: any split of any bytes.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::{Framing, MAX_RECORD, Scan, Scanner};
+use crate::protocol::{Dialect, Kind, Unscanned};
+
+const FRAMINGS: [Framing; 3] = [Framing::Ndjson, Framing::Sse, Framing::Json];
+const DIALECTS: [Dialect; 3] = [Dialect::Ollama, Dialect::OpenAi, Dialect::Anthropic];
+
+/// What a body tells that comes in these pieces.
+fn told<'a>(framing: Framing, dialect: Dialect, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Scan> {
+    let mut scanner = Scanner::new(framing, dialect);
+    let mut scans = Vec::new();
+    for piece in pieces {
+        scanner.scan(piece, |scan| scans.push(scan));
+    }
+    scanner.finish(|scan| scans.push(scan));
+    scans
+}
+
+/// The kinds of a body that comes whole, and byte by byte.
+fn kinds(framing: Framing, dialect: Dialect, body: &[u8]) -> Vec<Result<Kind, Unscanned>> {
+    let scans = told(framing, dialect, [body]);
+    assert_eq!(scans, told(framing, dialect, body.chunks(1)), "byte by byte");
+    let kind = |scan| match scan {
+        Scan::Record(record) => Ok(record.kind),
+        Scan::Unscanned(why) => Err(why),
+    };
+    scans.into_iter().map(kind).collect()
+}
+
+fn lines(body: &str) -> Vec<Result<Kind, Unscanned>> {
+    kinds(Framing::Ndjson, Dialect::Ollama, body.as_bytes())
+}
+
+fn events(body: &str) -> Vec<Result<Kind, Unscanned>> {
+    kinds(Framing::Sse, Dialect::OpenAi, body.as_bytes())
+}
+
+const TEXT: &str = r#"{"choices":[{"text":"x"}]}"#;
+
+#[test]
+fn lines_are_records_and_blank_ones_are_none() {
+    assert_eq!(
+        lines("{\"response\":\"a\"}\n\r\n  \n{\"response\":\"\"}\r\n{\"done\":true}\n"),
+        [Ok(Kind::Content), Ok(Kind::Other), Ok(Kind::Terminal)]
+    );
+    assert_eq!(lines(""), []);
+    assert_eq!(lines("\n\n"), []);
+}
+
+#[test]
+fn reading_goes_on_behind_a_line_that_is_no_record() {
+    assert_eq!(
+        lines("nonsense\n{\"response\":\"a\"}\n{\"response\":\n{\"done\":true}\n"),
+        [Err(Unscanned::Malformed), Ok(Kind::Content), Err(Unscanned::Malformed), Ok(Kind::Terminal)]
+    );
+}
+
+#[test]
+fn the_last_line_needs_no_newline_but_its_end() {
+    assert_eq!(lines("{\"response\":\"a\"}\n{\"done\":true}"), [Ok(Kind::Content), Ok(Kind::Terminal)]);
+    assert_eq!(lines("{\"response\":\"a\"}\n{\"done\":tr"), [Ok(Kind::Content), Err(Unscanned::Malformed)]);
+}
+
+#[test]
+fn events_end_at_blank_lines_of_any_kind() {
+    for end in ["\n", "\r\n", "\r"] {
+        let body = format!(
+            ": hello{end}{end}data: {TEXT}{end}{end}event: x{end}id: 1{end}data:{TEXT}{end}{end}{end}data: [DONE]{end}{end}"
+        );
+        assert_eq!(events(&body), [Ok(Kind::Content), Ok(Kind::Content), Ok(Kind::Terminal)], "{end:?}");
+    }
+    // CR, then CR LF: two line ends, so the event is over.
+    assert_eq!(
+        events(&format!("data: {TEXT}\r\r\ndata: [DONE]\r\r\n")),
+        [Ok(Kind::Content), Ok(Kind::Terminal)]
+    );
+}
+
+#[test]
+fn data_lines_are_joined() {
+    assert_eq!(
+        events("data: {\"choices\":\ndata:  [{\"text\":\n: comment\ndata:\"x\"}]}\n\n"),
+        [Ok(Kind::Content)]
+    );
+    // Joined by a newline, not by nothing.
+    assert_eq!(events("data: {\"error\":nu\ndata: ll}\n\n"), [Err(Unscanned::Malformed)]);
+}
+
+#[test]
+fn an_event_without_data_is_no_record() {
+    assert_eq!(events("event: ping\n\n: keep-alive\n\nid: 7\nretry: 10\n\ndata\n\ndata:\n\n"), []);
+    // Fields have their exact names.
+    assert_eq!(events(&format!("Data: {TEXT}\n\n data: {TEXT}\n\n")), []);
+}
+
+#[test]
+fn a_byte_order_mark_may_stand_at_the_beginning_alone() {
+    assert_eq!(events(&format!("\u{feff}data: {TEXT}\n\n")), [Ok(Kind::Content)]);
+    assert_eq!(
+        events(&format!("data: {TEXT}\n\n\u{feff}data: {TEXT}\n\ndata: [DONE]\n\n")),
+        [Ok(Kind::Content), Ok(Kind::Terminal)]
+    );
+}
+
+#[test]
+fn the_last_event_needs_no_blank_line() {
+    for end in ["", "\n", "\r", "\r\n"] {
+        assert_eq!(
+            events(&format!("data: {TEXT}\n\ndata: [DONE]{end}")),
+            [Ok(Kind::Content), Ok(Kind::Terminal)]
+        );
+    }
+    assert_eq!(events("data: {\"cho"), [Err(Unscanned::Malformed)]);
+    assert_eq!(events("event: x"), []);
+}
+
+#[test]
+fn an_event_named_error_is_one() {
+    assert_eq!(events("event: error\ndata: {\"message\":\"m\"}\n\n"), [Ok(Kind::Error)]);
+    assert_eq!(events("event: errors\ndata: {\"message\":\"m\"}\n\n"), [Ok(Kind::Other)]);
+    // The name ends with its event.
+    assert_eq!(events(&format!("event: error\n\ndata: {TEXT}\n\n")), [Ok(Kind::Content)]);
+}
+
+#[test]
+fn a_whole_answer_is_read_at_its_end() {
+    let body = b"{\n  \"response\": \"a\",\n  \"done\": true\n}\n";
+    assert_eq!(kinds(Framing::Json, Dialect::Ollama, body), [Ok(Kind::Terminal)]);
+    assert_eq!(kinds(Framing::Json, Dialect::Ollama, b" \n"), []);
+    assert_eq!(kinds(Framing::Json, Dialect::Ollama, b"{}\n{}"), [Err(Unscanned::Malformed)]);
+    let mut scanner = Scanner::new(Framing::Json, Dialect::Ollama);
+    scanner.scan(body, |scan| panic!("{scan:?} too soon"));
+}
+
+/// A record of so many bytes.
+fn long(length: usize) -> String {
+    let (head, tail) = (r#"{"response":""#, r#""}"#);
+    format!("{head}{}{tail}", "x".repeat(length - head.len() - tail.len()))
+}
+
+#[test]
+fn a_record_too_long_is_told_once_and_the_next_one_read() {
+    for size in [usize::MAX, 1 << 20, 65_521] {
+        let told = |framing, dialect, body: &str| {
+            let pieces = body.as_bytes().chunks(size.min(body.len()));
+            told(framing, dialect, pieces)
+                .into_iter()
+                .map(|scan| match scan {
+                    Scan::Record(record) => Ok(record.kind),
+                    Scan::Unscanned(why) => Err(why),
+                })
+                .collect::<Vec<_>>()
+        };
+        for (length, first) in [(MAX_RECORD, Ok(Kind::Content)), (MAX_RECORD + 1, Err(Unscanned::TooLong))] {
+            let body = format!("{}\n{{\"done\":true}}\n", long(length));
+            assert_eq!(told(Framing::Ndjson, Dialect::Ollama, &body), [first, Ok(Kind::Terminal)]);
+        }
+        let over = long(3 * MAX_RECORD);
+        let body = format!("data: {over}\n\ndata: [DONE]\n\n");
+        let expected = [Err(Unscanned::TooLong), Ok(Kind::Terminal)];
+        assert_eq!(told(Framing::Sse, Dialect::OpenAi, &body), expected);
+        assert_eq!(told(Framing::Json, Dialect::Ollama, &over), [Err(Unscanned::TooLong)]);
+        assert_eq!(told(Framing::Ndjson, Dialect::Ollama, &over), [Err(Unscanned::TooLong)]);
+    }
+}
+
+#[test]
+fn a_long_record_leaves_no_memory_behind() {
+    // Longer than may be held, and long enough to be held.
+    for length in [10_000_000, 1_000_000] {
+        let line = long(length);
+        for (framing, body) in [
+            (Framing::Ndjson, format!("{line}\n")),
+            (Framing::Sse, format!("data: {line}\n\n")),
+            (Framing::Sse, format!("data: {line}\ndata: \n\n")),
+        ] {
+            let mut scanner = Scanner::new(framing, Dialect::Ollama);
+            let mut peak = 0;
+            let mut scans = 0;
+            for piece in body.as_bytes().chunks(16_384) {
+                scanner.scan(piece, |_| scans += 1);
+                peak = peak.max(scanner.capacity());
+            }
+            assert_eq!(scans, 1);
+            assert!(peak > 500_000, "{peak}: it was gathered");
+            assert!(peak <= MAX_RECORD, "{peak}");
+            assert!(scanner.capacity() <= 64 << 10, "{}", scanner.capacity());
+        }
+    }
+}
+
+#[test]
+fn a_finished_scanner_is_as_new() {
+    for framing in FRAMINGS {
+        let mut scanner = Scanner::new(framing, Dialect::OpenAi);
+        let mut scans = Vec::new();
+        let body = format!("\u{feff}data: {TEXT}\r");
+        let body = if framing == Framing::Sse { body.as_str() } else { TEXT };
+        for _ in 0..2 {
+            scanner.scan(body.as_bytes(), |scan| scans.push(scan));
+            scanner.finish(|scan| scans.push(scan));
+        }
+        assert_eq!(scans.len(), 2);
+        assert!(scans.iter().all(|scan| matches!(scan, Scan::Record(_))), "{framing:?} {scans:?}");
+    }
+}
+
+/// A piece of a stream that is near to what a server sends.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    let known = prop::sample::select(vec![
+        r#"{"model":"m","created_at":"2025-11-24T09:15:30.1Z","response":"x","done":false}"#,
+        r#"{"message":{"role":"assistant","content":"","thinking":"hm\n\"\\"},"done":false}"#,
+        r#"{"done":true,"done_reason":"stop","context":[1,2],"eval_count":3,"eval_duration":4}"#,
+        r#"{"error":"x"}"#,
+        r#"{"status":"success"}"#,
+        r#"{"choices":[{"delta":{"content":"x","tool_calls":[{}]}}],"usage":{"prompt_tokens":1}}"#,
+        r#"{"type":"response.completed","response":{"usage":{"input_tokens":1}}}"#,
+        r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"x"}}"#,
+        r#"{"type":"message_stop"}"#,
+        "[DONE]",
+        "data: ",
+        "data:",
+        "event: error",
+        "event: x",
+        ": comment",
+        "\n",
+        "\n",
+        "\n\n",
+        "\r\n",
+        "\r\n\r\n",
+        "\r",
+        "\u{feff}",
+        " ",
+        "{",
+        "}",
+        "\"",
+        "\\",
+        "\0",
+    ]);
+    prop_oneof![8 => known.prop_map(|text| text.as_bytes().to_vec()), 1 => vec(any::<u8>(), 0..8)]
+}
+
+/// A stream as a server sends it, with the number of its records.
+fn stream() -> impl Strategy<Value = (Framing, Vec<u8>, usize)> {
+    let record = prop::sample::select(vec![
+        r#"{"model":"m","response":"é\"\\","done":false}"#,
+        r#"{"choices":[{"delta":{"content":"x"}}]}"#,
+        r#"{"type":"message_stop"}"#,
+    ]);
+    let end = prop::sample::select(vec!["\n", "\r\n", "\r"]);
+    (vec((record, end), 0..12), any::<bool>()).prop_map(|(records, is_sse)| {
+        let number = records.len();
+        let mut body = Vec::new();
+        for (record, end) in records {
+            let text = match (is_sse, end) {
+                (true, end) => format!(": c{end}event: x{end}data: {record}{end}{end}"),
+                // A lone CR ends no line of NDJSON.
+                (false, "\r") => format!("{record}\n"),
+                (false, end) => format!("{record}{end}"),
+            };
+            body.extend_from_slice(text.as_bytes());
+        }
+        (if is_sse { Framing::Sse } else { Framing::Ndjson }, body, number)
+    })
+}
+
+/// Cuts a body at places given as parts of its length.
+fn cut<'a>(body: &'a [u8], places: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+    let mut places: Vec<_> = places.iter().map(|place| place.index(body.len() + 1)).collect();
+    places.sort_unstable();
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    for place in places.into_iter().chain([body.len()]) {
+        pieces.push(&body[start..place]);
+        start = place;
+    }
+    pieces
+}
+
+proptest! {
+    #[test]
+    fn any_split_of_a_stream_tells_its_records(
+        (framing, body, number) in stream(),
+        places in vec(any::<prop::sample::Index>(), 0..20),
+    ) {
+        for dialect in DIALECTS {
+            let whole = told(framing, dialect, [&body[..]]);
+            prop_assert_eq!(whole.len(), number);
+            prop_assert!(whole.iter().all(|scan| matches!(scan, Scan::Record(_))));
+            prop_assert_eq!(&whole, &told(framing, dialect, cut(&body, &places)));
+            prop_assert_eq!(&whole, &told(framing, dialect, body.chunks(1)));
+        }
+    }
+
+    #[test]
+    fn any_split_of_anything_tells_the_same(
+        pieces in vec(piece(), 0..24),
+        places in vec(any::<prop::sample::Index>(), 0..20),
+    ) {
+        let body = pieces.concat();
+        for framing in FRAMINGS {
+            for dialect in DIALECTS {
+                let whole = told(framing, dialect, [&body[..]]);
+                prop_assert_eq!(&whole, &told(framing, dialect, cut(&body, &places)));
+                prop_assert_eq!(&whole, &told(framing, dialect, body.chunks(1)));
+            }
+        }
+    }
+
+    #[test]
+    fn random_bytes_are_no_matter(
+        body in vec(any::<u8>(), 0..200),
+        places in vec(any::<prop::sample::Index>(), 0..20),
+    ) {
+        for framing in FRAMINGS {
+            for dialect in DIALECTS {
+                let whole = told(framing, dialect, [&body[..]]);
+                prop_assert_eq!(&whole, &told(framing, dialect, cut(&body, &places)));
+            }
+        }
+    }
+}

@@ -77,6 +77,9 @@ impl Engine {
         if self.on_loopback && !host::is_known(&head.headers) || !host::is_welcome(&head.headers) {
             return reply::reply(StatusCode::FORBIDDEN, "", Bytes::new());
         }
+        if head.method == Method::OPTIONS {
+            return reply::reply(StatusCode::NO_CONTENT, "", Bytes::new());
+        }
         if endpoint == Endpoint::Other {
             let path = head.uri.path();
             return match Endpoint::without_slash(path) {

@@ -94,12 +94,17 @@ impl Frames {
         }
     }
 
+    /// Lets a moment pass between the chunks before and after.
+    pub(super) fn push_gap(&mut self) {
+        self.pieces.push_back(Piece::Gap);
+    }
+
     /// Lets what is held go, as two chunks with a gap between.
     pub(super) fn flush_split(&mut self) {
         let half = self.buffer.len() / 2;
         if half > 0 {
             self.pieces.push_back(Piece::Chunk(self.buffer.split_to(half).freeze()));
-            self.pieces.push_back(Piece::Gap);
+            self.push_gap();
         }
         self.flush();
     }

@@ -92,8 +92,10 @@ async fn serve(stream: TcpStream, engine: Arc<Engine>) {
         let engine = Arc::clone(&engine);
         Box::pin(async move { Ok::<_, Infallible>(engine.handle(request).await) })
     });
-    let mut connection =
-        http1::Builder::new().title_case_headers(true).serve_connection(TokioIo::new(stream), service);
+    let mut connection = http1::Builder::new()
+        .title_case_headers(true)
+        .writev(false)
+        .serve_connection(TokioIo::new(stream), service);
     let outcome = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
     if outcome.is_err_and(|error| error.is_user()) {
         // A body that broke off: the client is to see a reset and not an end.

@@ -115,10 +115,17 @@ impl Stream {
 
     fn cut(&mut self, fault: Fault) {
         self.frames.flush();
-        self.finish = Some(if fault == Fault::Reset { Finish::Broken } else { Finish::Short });
-        if fault == Fault::Error {
-            self.voice.fail(&mut self.frames);
+        match fault {
+            Fault::Reset => {
+                // What came before is to arrive: hyper drops what it has not flushed.
+                self.frames.push_gap();
+                self.finish = Some(Finish::Broken);
+                return;
+            }
+            Fault::Error => self.voice.fail(&mut self.frames),
+            _ => {}
         }
+        self.finish = Some(Finish::Short);
     }
 
     fn close(&mut self) {

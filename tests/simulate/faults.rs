@@ -48,7 +48,7 @@ async fn a_stall_pauses_once() {
 
 #[tokio::test]
 async fn a_reset_is_no_end() {
-    let sim = run(Config { rate: 100.0, ..quick() });
+    let sim = run(quick());
     let response = strike(&sim, "/api/generate", "reset").await;
     assert_eq!(response.status(), 200);
     assert!(response.text().await.is_err());
@@ -61,7 +61,9 @@ async fn a_reset_is_no_end() {
     let head =
         "POST /api/generate HTTP/1.1\r\nHost: localhost\r\nX-Simulate-Fault: reset\r\nContent-Length: ";
     raw.write_all(format!("{head}{}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
-    let error = raw.read_to_end(&mut Vec::new()).await.unwrap_err();
+    let mut seen = Vec::new();
+    let error = raw.read_to_end(&mut seen).await.unwrap_err();
+    assert!(String::from_utf8(seen).unwrap().contains(r#""done":false"#), "the stream had begun");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
 

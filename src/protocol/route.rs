@@ -211,6 +211,13 @@ impl Route {
             )
     }
 
+    /// A stream of it ends with a terminal record, so that one without is truncated. What is not known
+    /// promises nothing.
+    #[must_use]
+    pub const fn has_terminal_record(self) -> bool {
+        !matches!(self, Route::Other)
+    }
+
     /// Its request body is JSON, and the beginning of it is worth reading before the request goes on.
     /// Never so for blobs, which are gigabytes, nor for what is not known.
     #[must_use]

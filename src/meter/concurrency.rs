@@ -1,0 +1,197 @@
+//! How many streams run side by side at an upstream, and for how long.
+//!
+//! Seconds accrue at every transition and at every scrape, so that a stream of an hour shows while it runs.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use prometheus::{
+    Counter,
+    core::{Collector, Desc},
+    proto,
+};
+
+use super::family::Family;
+
+/// The label `streams`: how many decode at once.
+pub(super) const BANDS: [&str; 8] = ["1", "2", "3", "4", "5-8", "9-16", "17-32", "33+"];
+
+/// The band of a number of streams of at least one.
+pub(super) fn band(streams: usize) -> usize {
+    match streams {
+        0 | 1 => 0,
+        2 => 1,
+        3 => 2,
+        4 => 3,
+        5..=8 => 4,
+        9..=16 => 5,
+        17..=32 => 6,
+        _ => 7,
+    }
+}
+
+/// The four families that accrue, and the upstreams that they accrue for.
+#[derive(Clone, Debug)]
+pub(super) struct ConcurrencyFamilies {
+    stream_seconds: Family<Counter, 1>,
+    busy_seconds: Family<Counter, 1>,
+    seconds: Family<Counter, 2>,
+    seconds_by_stream: Family<Counter, 2>,
+    upstreams: Arc<Mutex<BTreeMap<String, Arc<Concurrency>>>>,
+}
+
+impl ConcurrencyFamilies {
+    pub(super) fn new(make: fn() -> Counter) -> prometheus::Result<ConcurrencyFamilies> {
+        Ok(ConcurrencyFamilies {
+            stream_seconds: Family::new(
+                "stream_seconds_total",
+                "Summed time of streams, by upstream.",
+                ["upstream"],
+                make,
+            )?,
+            busy_seconds: Family::new(
+                "busy_seconds_total",
+                "Wall time with at least one stream, by upstream.",
+                ["upstream"],
+                make,
+            )?,
+            seconds: Family::new(
+                "concurrency_seconds_total",
+                "Wall time with that many streams decoding.",
+                ["upstream", "streams"],
+                make,
+            )?,
+            seconds_by_stream: Family::new(
+                "concurrency_stream_seconds_total",
+                "Wall time with that many streams decoding, times their number.",
+                ["upstream", "streams"],
+                make,
+            )?,
+            upstreams: Arc::default(),
+        })
+    }
+
+    /// The account of one upstream, opened at zero.
+    pub(super) fn upstream(&self, name: &str) -> Arc<Concurrency> {
+        let mut upstreams = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = upstreams.get(name) {
+            return known.clone();
+        }
+        let account = Arc::new(Concurrency {
+            decoding: AtomicUsize::new(0),
+            state: Mutex::new(State { streams: 0, decoding: 0, accrued: Instant::now() }),
+            stream_seconds: self.stream_seconds.child([name]),
+            busy_seconds: self.busy_seconds.child([name]),
+            seconds: BANDS.map(|streams| self.seconds.child([name, streams])),
+            seconds_by_stream: BANDS.map(|streams| self.seconds_by_stream.child([name, streams])),
+        });
+        upstreams.insert(name.to_owned(), account.clone());
+        account
+    }
+}
+
+impl Collector for ConcurrencyFamilies {
+    fn desc(&self) -> Vec<&Desc> {
+        [
+            self.stream_seconds.desc(),
+            self.busy_seconds.desc(),
+            self.seconds.desc(),
+            self.seconds_by_stream.desc(),
+        ]
+        .concat()
+    }
+
+    fn collect(&self) -> Vec<proto::MetricFamily> {
+        for account in self.upstreams.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            account.change(|_| ());
+        }
+        [
+            self.stream_seconds.collect(),
+            self.busy_seconds.collect(),
+            self.seconds.collect(),
+            self.seconds_by_stream.collect(),
+        ]
+        .concat()
+    }
+}
+
+/// The account of one upstream.
+#[derive(Debug)]
+pub(super) struct Concurrency {
+    /// A copy of the number under the lock, for readers on the path of a chunk.
+    decoding: AtomicUsize,
+    state: Mutex<State>,
+    stream_seconds: Arc<Counter>,
+    busy_seconds: Arc<Counter>,
+    seconds: [Arc<Counter>; 8],
+    seconds_by_stream: [Arc<Counter>; 8],
+}
+
+#[derive(Debug)]
+struct State {
+    streams: usize,
+    decoding: usize,
+    accrued: Instant,
+}
+
+impl Concurrency {
+    /// The band that holds now.
+    pub(super) fn band(&self) -> usize {
+        band(self.decoding.load(Relaxed))
+    }
+
+    /// A stream begins; it ends when the guard is dropped.
+    pub(super) fn stream(self: &Arc<Self>) -> Running {
+        self.change(|state| state.streams += 1);
+        Running { account: self.clone(), decodes: false }
+    }
+
+    /// A stream had its first record; it decodes until the guard is dropped.
+    pub(super) fn decode(self: &Arc<Self>) -> Running {
+        self.change(|state| state.decoding += 1);
+        Running { account: self.clone(), decodes: true }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let seconds = now.duration_since(state.accrued).as_secs_f64();
+        state.accrued = now;
+        if state.streams > 0 {
+            self.busy_seconds.inc_by(seconds);
+            self.stream_seconds.inc_by(seconds * state.streams as f64);
+        }
+        if state.decoding > 0 {
+            let band = band(state.decoding);
+            self.seconds[band].inc_by(seconds);
+            self.seconds_by_stream[band].inc_by(seconds * state.decoding as f64);
+        }
+        change(&mut state);
+        self.decoding.store(state.decoding, Relaxed);
+    }
+}
+
+/// A stream that runs, or decodes, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Running {
+    account: Arc<Concurrency>,
+    decodes: bool,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.account.change(|state| {
+            if self.decodes {
+                state.decoding -= 1;
+            } else {
+                state.streams -= 1;
+            }
+        });
+    }
+}

@@ -1,0 +1,139 @@
+//! Around the body that the client is sent: decides how the request ended, once.
+
+use std::{
+    pin::Pin,
+    sync::atomic::Ordering::Relaxed,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::{histogram::LocalHistogram, measurement::Measurement, outcome::Outcome, tap::HELD_AFTER};
+
+pin_project! {
+    /// A body whose ending is recorded once: at its end, at an error, or when it is dropped.
+    #[derive(Debug)]
+    pub struct Delivered<B: Body> {
+        #[pin]
+        inner: B,
+        delivery: Delivery,
+    }
+
+    impl<B: Body> PinnedDrop for Delivered<B> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            // A body of known length is dropped without being polled to its end, and clients close after the
+            // terminal record: neither is a client that left.
+            let at_end = this.inner.is_end_stream();
+            this.delivery.dropped(at_end);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Delivery {
+    measurement: Measurement,
+    /// Bytes of a declared length that are still to be handed over.
+    left: Option<u64>,
+    handed: Option<Instant>,
+    waited: bool,
+    content: u64,
+    last_content: Option<Instant>,
+    gap: Option<LocalHistogram>,
+    overhead: LocalHistogram,
+}
+
+impl<B: Body<Data = Bytes>> Delivered<B> {
+    pub(super) fn new(measurement: Measurement, inner: B) -> Delivered<B> {
+        let gap = measurement.children.as_ref().filter(|_| measurement.streamed);
+        let gap = gap.map(|children| LocalHistogram::new(children.gap_client.clone()));
+        let delivery = Delivery {
+            left: inner.size_hint().exact(),
+            handed: None,
+            waited: false,
+            content: 0,
+            last_content: None,
+            gap,
+            overhead: LocalHistogram::new(measurement.meter.shared.families.self_overhead.clone()),
+            measurement,
+        };
+        Delivered { inner, delivery }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for Delivered<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.project();
+        let delivery = this.delivery;
+        let polled = this.inner.poll_frame(cx);
+        if polled.is_pending() {
+            delivery.waited = true;
+        }
+        let polled = ready!(polled);
+        match &polled {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    delivery.handed(data.len());
+                }
+            }
+            Some(Err(_)) => delivery.measurement.record(Outcome::UpstreamError),
+            None => delivery.measurement.record(delivery.measurement.ended()),
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Delivery {
+    fn handed(&mut self, bytes: usize) {
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(bytes as u64);
+        }
+        let waited = std::mem::take(&mut self.waited);
+        if self.gap.is_none() {
+            return;
+        }
+        let now = Instant::now();
+        let stretch = self.handed.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+        let held = !waited && stretch > HELD_AFTER;
+        self.handed = Some(now);
+        let live = &self.measurement.live;
+        if held && let Some(children) = &self.measurement.children {
+            children.backpressure.inc_by(stretch.as_secs_f64());
+        }
+        if let Some(arrival) = live.last_arrival.get() {
+            let age = now.saturating_duration_since(live.accepted);
+            self.overhead.observe(age.saturating_sub(arrival).as_secs_f64());
+        }
+        let content = live.content.load(Relaxed);
+        if content != std::mem::replace(&mut self.content, content) {
+            if let (Some(gap), Some(last)) = (&mut self.gap, self.last_content.filter(|_| !held)) {
+                gap.observe(now.saturating_duration_since(last).as_secs_f64());
+            }
+            self.last_content = Some(now);
+        }
+    }
+
+    fn dropped(&mut self, at_end: bool) {
+        let measurement = &mut self.measurement;
+        let whole = at_end || self.left == Some(0) || measurement.live.is_terminal();
+        let outcome = if whole { measurement.ended() } else { measurement.abandoned() };
+        measurement.record(outcome);
+    }
+}

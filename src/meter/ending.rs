@@ -1,0 +1,142 @@
+//! The one place where an ending is recorded.
+
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+
+use super::{
+    Outcome,
+    families::StreamChildren,
+    measurement::{Ending, Measurement},
+};
+use crate::protocol::Usage;
+
+/// A `load_duration` above this is a load: a loaded model reports some 0.2 s.
+const LOAD_FLOOR: Duration = Duration::from_millis(500);
+
+impl Measurement {
+    /// The outcome of a response whose body came to its end.
+    pub(super) fn ended(&self) -> Outcome {
+        let live = &self.live;
+        if let Some(outcome) = self.status.and_then(Outcome::of_status) {
+            outcome
+        } else if !self.streamed {
+            Outcome::Complete
+        } else if live.ended_in_error() {
+            Outcome::InBandError
+        } else if live.is_terminal() || !live.was_read() || !live.route.has_terminal_record() {
+            Outcome::Complete
+        } else {
+            Outcome::Truncated
+        }
+    }
+
+    /// The outcome of a request that nobody waits for any more.
+    pub(super) fn abandoned(&self) -> Outcome {
+        if self.meter.shared.cut.load(Relaxed) { Outcome::Refused } else { Outcome::ClientAbort }
+    }
+
+    /// Records the ending. End, error and drop all come here; the first one counts.
+    pub(super) fn record(&mut self, outcome: Outcome) {
+        if std::mem::replace(&mut self.recorded, true) {
+            return;
+        }
+        let live = &self.live;
+        let duration = live.accepted.elapsed();
+        let usage = live.usage();
+        let families = &self.meter.shared.families;
+        let succeeded = self.status.is_some_and(|status| status.is_success());
+        let model = self.model_label(succeeded).to_owned();
+        let upstream = live.upstream.get().map_or("none", String::as_str);
+        let route = live.route;
+        families.requests.child([upstream, route.label(), &model, outcome.label()]).inc();
+        families.request_duration.child([route.label(), &model]).observe(duration.as_secs_f64());
+
+        // An answer to a load or an unload is terminal, carries nothing, and owes no counts.
+        let generated = live.content.load(Relaxed) > 0 || (self.streamed && !live.is_terminal());
+        let counted = usage.is_some_and(|usage| usage.output_tokens.is_some());
+        if succeeded && route.generates() && generated && !counted {
+            families.usage_missing.child([route.label()]).inc();
+        }
+        if let (Some(children), Some(usage)) = (&self.children, &usage) {
+            record_usage(children, usage);
+            self.record_phases(children, usage);
+        }
+        if let Some(children) = &self.children {
+            self.record_rate(children);
+        }
+        self.meter.shared.live.leave(live.id);
+        if let Some(hook) = self.on_end.take() {
+            hook(&Ending {
+                id: live.id,
+                route,
+                model,
+                upstream: upstream.to_owned(),
+                outcome,
+                status: self.status,
+                duration,
+                first_token: live.first_content.get().filter(|_| self.streamed),
+                content_records: live.content.load(Relaxed),
+                usage: usage.unwrap_or_default(),
+            });
+        }
+    }
+
+    /// `phase_seconds`: where the time of a generation went. What Ollama did not tell is not observed.
+    fn record_phases(&self, children: &StreamChildren, usage: &Usage) {
+        let [queue, load, prompt_eval, eval, decode, unaccounted] = &children.phases;
+        for (phase, told) in [(load, usage.load), (prompt_eval, usage.prompt_eval), (eval, usage.eval)] {
+            if let Some(told) = told {
+                phase.observe(told.as_secs_f64());
+            }
+        }
+        if usage.load.is_some_and(|load| load > LOAD_FLOOR) {
+            children.model_loads.inc();
+        }
+        let Some(total) = usage.total else { return };
+        let before = usage.load.unwrap_or_default() + usage.prompt_eval.unwrap_or_default();
+        if !self.streamed {
+            let rest = total.saturating_sub(before + usage.eval.unwrap_or_default());
+            unaccounted.observe(rest.as_secs_f64());
+            return;
+        }
+        let live = &self.live;
+        if let (Some(sent), Some(first)) = (live.sent.get(), live.first_record.get()) {
+            queue.observe(first.saturating_sub(sent + before).as_secs_f64());
+        }
+        if let Some(decoding) = self.decoding_time() {
+            decode.observe(decoding.as_secs_f64());
+            if let Some(eval) = usage.eval {
+                unaccounted.observe(decoding.saturating_sub(eval).as_secs_f64());
+            }
+        }
+    }
+
+    /// First record to last, without the stretches in which the client held us.
+    fn decoding_time(&self) -> Option<Duration> {
+        let live = &self.live;
+        let held = Duration::from_nanos(live.held.load(Relaxed));
+        Some(live.last_record.get()?.saturating_sub(live.first_record.get()? + held))
+    }
+
+    /// `output_tokens_per_second{by="stream"}`: (content records − 1) / (last − first) as they came.
+    fn record_rate(&self, children: &StreamChildren) {
+        let live = &self.live;
+        let content = live.content.load(Relaxed);
+        let (Some(first), Some(last)) = (live.first_content.get(), live.last_content.get()) else { return };
+        let span = last.saturating_sub(first + Duration::from_nanos(live.held.load(Relaxed)));
+        if self.streamed && content >= 2 && !span.is_zero() {
+            children.rate_stream.observe((content - 1) as f64 / span.as_secs_f64());
+        }
+    }
+}
+
+fn record_usage(children: &StreamChildren, usage: &Usage) {
+    let told = [usage.prompt_tokens, usage.prompt_cached_tokens, usage.output_tokens];
+    for (tokens, told) in children.tokens.iter().zip(told) {
+        tokens.inc_by(told.unwrap_or(0));
+    }
+    if let (Some(output), Some(eval)) = (usage.output_tokens, usage.eval)
+        && !eval.is_zero()
+    {
+        children.rate_ollama.observe(output as f64 / eval.as_secs_f64());
+    }
+}

@@ -1,0 +1,252 @@
+//! Every family of the meter, and the children that one stream needs.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use prometheus::{Counter, Gauge, IntCounter, Registry};
+
+use super::{
+    buckets,
+    concurrency::{BANDS, ConcurrencyFamilies},
+    family::Family,
+    histogram::Histogram,
+    live::LiveTable,
+    waiting::Waiting,
+};
+use crate::protocol::{Kind, Route};
+
+/// The label `phase`, in the order of [`StreamChildren::phases`].
+pub(super) const PHASES: [&str; 6] = ["queue", "load", "prompt_eval", "eval", "decode", "unaccounted"];
+/// The label `kind` of `tokens_total`.
+pub(super) const TOKENS: [&str; 3] = ["prompt", "prompt_cached", "output"];
+/// The label `reason` of `records_unscanned_total`.
+pub(super) const UNSCANNED: [&str; 3] = ["too_long", "malformed", "failed"];
+/// The label `at` of `chunk_gap_seconds`.
+const PLACES: [&str; 3] = ["upstream", "origin", "client"];
+
+pub(super) fn counter() -> Counter {
+    Counter::new("child", "child").expect("a valid name")
+}
+
+pub(super) fn int_counter() -> IntCounter {
+    IntCounter::new("child", "child").expect("a valid name")
+}
+
+pub(super) fn gauge() -> Gauge {
+    Gauge::new("child", "child").expect("a valid name")
+}
+
+#[derive(Debug)]
+pub(super) struct Families {
+    pub(super) requests: Family<IntCounter, 4>,
+    pub(super) responses: Family<IntCounter, 2>,
+    pub(super) request_duration: Family<Histogram, 2>,
+    pub(super) in_flight: Family<Gauge, 2>,
+    pub(super) usage_missing: Family<IntCounter, 1>,
+    pub(super) unscanned: [Arc<IntCounter>; 3],
+    pub(super) scan_seconds: Arc<Histogram>,
+    pub(super) self_overhead: Arc<Histogram>,
+    pub(super) concurrency: ConcurrencyFamilies,
+    first_token: Family<Histogram, 2>,
+    gap: Family<Histogram, 2>,
+    gaps_held: Family<IntCounter, 1>,
+    chunk_bytes: Family<Histogram, 1>,
+    records: Family<IntCounter, 2>,
+    tokens: Family<IntCounter, 2>,
+    token_rate: Family<Histogram, 2>,
+    phase: Family<Histogram, 2>,
+    backpressure: Family<Counter, 1>,
+    concurrency_tokens: Family<IntCounter, 3>,
+    model_loads: Family<IntCounter, 2>,
+    streams: Mutex<HashMap<(String, String, Route), Arc<StreamChildren>>>,
+}
+
+/// The children of one upstream, model and route; resolved once, shared by all their streams.
+#[derive(Debug)]
+pub(super) struct StreamChildren {
+    pub(super) first_token: Arc<Histogram>,
+    pub(super) gap_upstream: Arc<Histogram>,
+    pub(super) gap_origin: Arc<Histogram>,
+    pub(super) gap_client: Arc<Histogram>,
+    pub(super) gaps_held: Arc<IntCounter>,
+    pub(super) chunk_bytes: Arc<Histogram>,
+    pub(super) records: [Arc<IntCounter>; 6],
+    pub(super) tokens: [Arc<IntCounter>; 3],
+    pub(super) rate_ollama: Arc<Histogram>,
+    pub(super) rate_stream: Arc<Histogram>,
+    pub(super) phases: [Arc<Histogram>; 6],
+    pub(super) backpressure: Arc<Counter>,
+    pub(super) concurrency_tokens: [Arc<IntCounter>; 8],
+    pub(super) model_loads: Arc<IntCounter>,
+}
+
+impl Families {
+    pub(super) fn register(
+        registry: &Registry,
+        upstreams: &[&str],
+        live: &Arc<LiveTable>,
+    ) -> prometheus::Result<Families> {
+        let r = registry;
+        let phase_help = "Where the time of a generation went, seconds.";
+        let held_help = "Chunks whose gap says nothing of the model: nobody looked upstream before.";
+        let unscanned =
+            Family::register(r, "records_unscanned_total", "Records passed over.", ["reason"], int_counter)?;
+        let scan = || Histogram::new(buckets::OVERHEAD);
+        let scan_help = "Time to scan one record, sampled, seconds.";
+        let overhead_help = "From a chunk's arrival to its frame handed on, shaping left out, seconds.";
+        let concurrency = ConcurrencyFamilies::new(counter)?;
+        registry.register(Box::new(concurrency.clone()))?;
+        registry.register(Box::new(Waiting::new(upstreams, live.clone(), gauge)?))?;
+        let families = Families {
+            requests: Family::register(
+                r,
+                "requests_total",
+                "Requests, by how they ended.",
+                ["upstream", "route", "model", "outcome"],
+                int_counter,
+            )?,
+            responses: Family::register(
+                r,
+                "responses_total",
+                "Responses, by the status code sent to the client.",
+                ["route", "code"],
+                int_counter,
+            )?,
+            request_duration: Family::register(
+                r,
+                "request_duration_seconds",
+                "From a request's head to the last byte of its response, seconds.",
+                ["route", "model"],
+                || Histogram::new(buckets::REQUEST),
+            )?,
+            in_flight: Family::register(
+                r,
+                "requests_in_flight",
+                "Requests that have not ended.",
+                ["upstream", "route"],
+                gauge,
+            )?,
+            usage_missing: Family::register(
+                r,
+                "usage_missing_total",
+                "Generations that ended without counts.",
+                ["route"],
+                int_counter,
+            )?,
+            unscanned: UNSCANNED.map(|reason| unscanned.child([reason])),
+            scan_seconds: Family::register(r, "record_scan_seconds", scan_help, [], scan)?.child([]),
+            self_overhead: Family::register(r, "self_overhead_seconds", overhead_help, [], scan)?.child([]),
+            concurrency,
+            first_token: Family::register(
+                r,
+                "time_to_first_token_seconds",
+                "From a request's head to its first content record, seconds.",
+                ["route", "model"],
+                || Histogram::new(buckets::FIRST_TOKEN),
+            )?,
+            gap: Family::register(
+                r,
+                "chunk_gap_seconds",
+                "Between chunks that carry content, at three places, seconds.",
+                ["model", "at"],
+                || Histogram::new(buckets::GAP),
+            )?,
+            gaps_held: Family::register(r, "gaps_held_total", held_help, ["model"], int_counter)?,
+            chunk_bytes: Family::register(r, "chunk_bytes", "Size of an arrival.", ["model"], || {
+                Histogram::new(buckets::CHUNK_BYTES)
+            })?,
+            records: Family::register(
+                r,
+                "records_total",
+                "Records, by what they carry.",
+                ["model", "kind"],
+                int_counter,
+            )?,
+            tokens: Family::register(
+                r,
+                "tokens_total",
+                "Tokens, as Ollama told them.",
+                ["model", "kind"],
+                int_counter,
+            )?,
+            token_rate: Family::register(
+                r,
+                "output_tokens_per_second",
+                "Tokens a second of a stream: as Ollama reports it, and as it came.",
+                ["model", "by"],
+                || Histogram::new(buckets::TOKEN_RATE),
+            )?,
+            phase: Family::register(r, "phase_seconds", phase_help, ["model", "phase"], || {
+                Histogram::new(buckets::PHASE)
+            })?,
+            backpressure: Family::register(
+                r,
+                "client_backpressure_seconds_total",
+                "Time in which a client did not take what was there.",
+                ["model"],
+                counter,
+            )?,
+            concurrency_tokens: Family::register(
+                r,
+                "concurrency_tokens_total",
+                "Content records that came while that many streams decoded.",
+                ["upstream", "model", "streams"],
+                int_counter,
+            )?,
+            model_loads: Family::register(
+                r,
+                "model_loads_total",
+                "Requests that waited over 0.5 s for their model to load.",
+                ["upstream", "model"],
+                int_counter,
+            )?,
+            streams: Mutex::default(),
+        };
+        families.open(upstreams);
+        Ok(families)
+    }
+
+    /// Closed lists start at zero.
+    fn open(&self, upstreams: &[&str]) {
+        for upstream in upstreams {
+            self.concurrency.upstream(upstream);
+            for route in Route::ALL {
+                let _ = self.in_flight.child([upstream, route.label()]);
+            }
+        }
+        for route in Route::ALL.into_iter().filter(|route| route.generates()) {
+            let _ = self.usage_missing.child([route.label()]);
+        }
+    }
+
+    /// The children of a stream.
+    pub(super) fn stream(&self, upstream: &str, model: &str, route: Route) -> Arc<StreamChildren> {
+        let key = (upstream.to_owned(), model.to_owned(), route);
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || Arc::new(self.make_stream(upstream, model, route));
+        streams.entry(key).or_insert_with(make).clone()
+    }
+
+    fn make_stream(&self, upstream: &str, model: &str, route: Route) -> StreamChildren {
+        let [gap_upstream, gap_origin, gap_client] = PLACES.map(|at| self.gap.child([model, at]));
+        StreamChildren {
+            first_token: self.first_token.child([route.label(), model]),
+            gap_upstream,
+            gap_origin,
+            gap_client,
+            gaps_held: self.gaps_held.child([model]),
+            chunk_bytes: self.chunk_bytes.child([model]),
+            records: Kind::ALL.map(|kind| self.records.child([model, kind.label()])),
+            tokens: TOKENS.map(|kind| self.tokens.child([model, kind])),
+            rate_ollama: self.token_rate.child([model, "ollama"]),
+            rate_stream: self.token_rate.child([model, "stream"]),
+            phases: PHASES.map(|phase| self.phase.child([model, phase])),
+            backpressure: self.backpressure.child([model]),
+            concurrency_tokens: BANDS
+                .map(|streams| self.concurrency_tokens.child([upstream, model, streams])),
+            model_loads: self.model_loads.child([upstream, model]),
+        }
+    }
+}

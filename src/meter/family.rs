@@ -1,0 +1,167 @@
+//! Children of one metric, keyed by their label values whole.
+//!
+//! prometheus's `…Vec` hashes label values with no separator between them, so that `("a", "prompt_eval")` and
+//! `("aprompt_", "eval")` are one child; with names of models among the values that would mix up two models.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use prometheus::{
+    Registry,
+    core::{Collector, Desc},
+    proto,
+};
+
+/// One child: a value that can be written into the exposition.
+pub trait Child: Send + Sync + 'static {
+    /// The type in `# TYPE`.
+    const TYPE: proto::MetricType;
+    /// Writes the value; labels are the family's business.
+    fn write(&self, metric: &mut proto::Metric);
+}
+
+fn write_counter(metric: &mut proto::Metric, value: f64) {
+    let mut counter = proto::Counter::default();
+    counter.set_value(value);
+    metric.set_counter(counter);
+}
+
+impl Child for prometheus::Counter {
+    const TYPE: proto::MetricType = proto::MetricType::COUNTER;
+    fn write(&self, metric: &mut proto::Metric) {
+        write_counter(metric, self.get());
+    }
+}
+
+impl Child for prometheus::IntCounter {
+    const TYPE: proto::MetricType = proto::MetricType::COUNTER;
+    fn write(&self, metric: &mut proto::Metric) {
+        write_counter(metric, self.get() as f64);
+    }
+}
+
+impl Child for prometheus::Gauge {
+    const TYPE: proto::MetricType = proto::MetricType::GAUGE;
+    fn write(&self, metric: &mut proto::Metric) {
+        let mut gauge = proto::Gauge::default();
+        gauge.set_value(self.get());
+        metric.set_gauge(gauge);
+    }
+}
+
+/// A metric with labels. Cheap to clone.
+pub struct Family<C, const N: usize> {
+    inner: Arc<Inner<C, N>>,
+}
+
+struct Inner<C, const N: usize> {
+    desc: Desc,
+    labels: [&'static str; N],
+    make: Box<dyn Fn() -> C + Send + Sync>,
+    children: RwLock<BTreeMap<[String; N], Arc<C>>>,
+}
+
+impl<C: Child, const N: usize> Family<C, N> {
+    /// A family named `streamgauge_` + `name`, on no registry; `make` makes a child at zero.
+    ///
+    /// # Errors
+    /// A name or a label that Prometheus does not allow.
+    pub fn new(
+        name: &str,
+        help: &str,
+        labels: [&'static str; N],
+        make: impl Fn() -> C + Send + Sync + 'static,
+    ) -> prometheus::Result<Family<C, N>> {
+        let variable = labels.iter().map(|label| (*label).to_owned()).collect();
+        let desc = Desc::new(format!("streamgauge_{name}"), help.to_owned(), variable, Default::default())?;
+        let inner = Inner { desc, labels, make: Box::new(make), children: RwLock::default() };
+        Ok(Family { inner: Arc::new(inner) })
+    }
+
+    /// The same, registered.
+    ///
+    /// # Errors
+    /// The registry has the name already.
+    pub fn register(
+        registry: &Registry,
+        name: &str,
+        help: &str,
+        labels: [&'static str; N],
+        make: impl Fn() -> C + Send + Sync + 'static,
+    ) -> prometheus::Result<Family<C, N>> {
+        let family = Family::new(name, help, labels, make)?;
+        registry.register(Box::new(family.clone()))?;
+        Ok(family)
+    }
+
+    /// The child with these label values, made at zero if it is new. Resolve it once, then keep it.
+    #[must_use]
+    pub fn child(&self, values: [&str; N]) -> Arc<C> {
+        let key = values.map(str::to_owned);
+        if let Some(child) = self.inner.children.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return child.clone();
+        }
+        let mut children = self.inner.children.write().unwrap_or_else(PoisonError::into_inner);
+        children.entry(key).or_insert_with(|| Arc::new((self.inner.make)())).clone()
+    }
+}
+
+impl<C: Child, const N: usize> Collector for Family<C, N> {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.inner.desc]
+    }
+
+    fn collect(&self) -> Vec<proto::MetricFamily> {
+        let children = self.inner.children.read().unwrap_or_else(PoisonError::into_inner);
+        let metrics = children.iter().map(|(values, child)| {
+            let pairs = self.inner.labels.iter().zip(values).map(|(label, value)| {
+                let mut pair = proto::LabelPair::default();
+                pair.set_name((*label).to_owned());
+                pair.set_value(value.clone());
+                pair
+            });
+            let mut metric = proto::Metric::from_label(pairs.collect());
+            child.write(&mut metric);
+            metric
+        });
+        let mut family = proto::MetricFamily::default();
+        family.set_metric(metrics.collect());
+        family.set_name(self.inner.desc.fq_name.clone());
+        family.set_help(self.inner.desc.help.clone());
+        family.set_field_type(C::TYPE);
+        vec![family]
+    }
+}
+
+impl<C, const N: usize> Clone for Family<C, N> {
+    fn clone(&self) -> Self {
+        Family { inner: self.inner.clone() }
+    }
+}
+
+impl<C, const N: usize> fmt::Debug for Family<C, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Family").field(&self.inner.desc.fq_name).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn label_values_that_join_to_the_same_text_stay_two_children() {
+        let registry = Registry::new();
+        let make = || prometheus::IntCounter::new("c", "c").expect("a valid name");
+        let family = Family::register(&registry, "t_total", "t", ["model", "phase"], make).unwrap();
+        family.child(["a", "prompt_eval"]).inc();
+        family.child(["aprompt_", "eval"]).inc_by(2);
+        family.child(["a", "prompt_eval"]).inc();
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        assert!(text.contains("streamgauge_t_total{model=\"a\",phase=\"prompt_eval\"} 2"), "{text}");
+        assert!(text.contains("streamgauge_t_total{model=\"aprompt_\",phase=\"eval\"} 2"), "{text}");
+    }
+}

@@ -1,0 +1,160 @@
+//! A histogram that a stream fills locally and adds up a few chunks at a time.
+//!
+//! prometheus's own `LocalHistogram` is not `Sync`, which would keep a metered body out of programs that need
+//! it to be, and its `Histogram` takes one value at a time.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use prometheus::proto;
+
+use super::family::Child;
+
+/// The most buckets a histogram here has, the one above the last bound included.
+const SLOTS: usize = 20;
+
+/// Counts by bucket, shared.
+#[derive(Debug)]
+pub struct Histogram {
+    bounds: &'static [f64],
+    counts: [AtomicU64; SLOTS],
+    /// Bits of an `f64`.
+    sum: AtomicU64,
+}
+
+impl Histogram {
+    /// An empty one. `bounds` ascend; at most 19.
+    #[must_use]
+    pub fn new(bounds: &'static [f64]) -> Histogram {
+        assert!(bounds.len() < SLOTS, "bounds are constants of this crate");
+        Histogram { bounds, counts: Default::default(), sum: AtomicU64::new(0) }
+    }
+
+    /// Adds one value. Not a number: nothing is added, for it would spoil the sum for ever.
+    pub fn observe(&self, value: f64) {
+        if value.is_nan() {
+            return;
+        }
+        self.counts[slot(self.bounds, value)].fetch_add(1, Relaxed);
+        self.add_sum(value);
+    }
+
+    fn add_sum(&self, value: f64) {
+        let add = |bits| Some((f64::from_bits(bits) + value).to_bits());
+        // The closure never declines, so this cannot fail.
+        let _ = self.sum.fetch_update(Relaxed, Relaxed, add);
+    }
+}
+
+impl Child for Histogram {
+    const TYPE: proto::MetricType = proto::MetricType::HISTOGRAM;
+
+    fn write(&self, metric: &mut proto::Metric) {
+        let mut cumulative = 0;
+        let mut buckets = Vec::with_capacity(self.bounds.len());
+        for (bound, count) in self.bounds.iter().zip(&self.counts) {
+            cumulative += count.load(Relaxed);
+            let mut bucket = proto::Bucket::default();
+            bucket.set_upper_bound(*bound);
+            bucket.set_cumulative_count(cumulative);
+            buckets.push(bucket);
+        }
+        let mut histogram = proto::Histogram::default();
+        histogram.set_bucket(buckets);
+        // The count is that of the buckets just read, so that a scrape never contradicts itself.
+        histogram.set_sample_count(cumulative + self.counts[self.bounds.len()].load(Relaxed));
+        histogram.set_sample_sum(f64::from_bits(self.sum.load(Relaxed)));
+        metric.set_histogram(histogram);
+    }
+}
+
+/// Counts of one stream that are not in the shared histogram yet.
+#[derive(Debug)]
+pub struct LocalHistogram {
+    shared: Arc<Histogram>,
+    counts: [u16; SLOTS],
+    pending: u16,
+    sum: f64,
+}
+
+impl LocalHistogram {
+    /// An empty buffer in front of `shared`.
+    #[must_use]
+    pub fn new(shared: Arc<Histogram>) -> LocalHistogram {
+        LocalHistogram { shared, counts: [0; SLOTS], pending: 0, sum: 0.0 }
+    }
+
+    /// Adds one value to the buffer.
+    pub fn observe(&mut self, value: f64) {
+        if value.is_nan() {
+            return;
+        }
+        self.counts[slot(self.shared.bounds, value)] += 1;
+        self.sum += value;
+        self.pending += 1;
+        if self.pending == u16::MAX {
+            self.flush();
+        }
+    }
+
+    /// Adds the buffer to the shared histogram and empties it.
+    pub fn flush(&mut self) {
+        if self.pending == 0 {
+            return;
+        }
+        for (local, shared) in self.counts.iter_mut().zip(&self.shared.counts) {
+            if *local != 0 {
+                shared.fetch_add(u64::from(std::mem::take(local)), Relaxed);
+            }
+        }
+        self.shared.add_sum(std::mem::take(&mut self.sum));
+        self.pending = 0;
+    }
+}
+
+impl Drop for LocalHistogram {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// The first bucket whose bound is not below `value`.
+fn slot(bounds: &[f64], value: f64) -> usize {
+    bounds.partition_point(|bound| *bound < value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(histogram: &Histogram) -> (Vec<u64>, u64, f64) {
+        let mut metric = proto::Metric::default();
+        histogram.write(&mut metric);
+        let written = metric.get_histogram();
+        let buckets = written.get_bucket().iter().map(|bucket| bucket.cumulative_count()).collect();
+        (buckets, written.get_sample_count(), written.get_sample_sum())
+    }
+
+    #[test]
+    fn a_value_on_a_bound_belongs_below_it_and_buckets_add_up() {
+        let histogram = Histogram::new(&[1.0, 2.0]);
+        for value in [0.5, 1.0, 1.5, 2.0, 3.0, f64::NAN] {
+            histogram.observe(value);
+        }
+        assert_eq!(counts(&histogram), (vec![2, 4], 5, 8.0));
+    }
+
+    #[test]
+    fn a_local_buffer_loses_nothing_when_it_is_flushed_full_or_dropped() {
+        let shared = Arc::new(Histogram::new(&[1.0]));
+        let mut local = LocalHistogram::new(shared.clone());
+        for _ in 0..70_000 {
+            local.observe(0.5);
+        }
+        local.observe(2.0);
+        drop(local);
+        assert_eq!(counts(&shared), (vec![70_000], 70_001, 35_002.0));
+    }
+}

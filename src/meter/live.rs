@@ -1,0 +1,211 @@
+//! What runs now: written by the guards that travel with a body, read by `/streams` and by scrapes.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{
+            AtomicBool, AtomicU8, AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
+    },
+    time::{Duration, Instant},
+};
+
+use crate::protocol::{Kind, Route, Usage};
+
+/// A moment, kept as nanoseconds after a request was accepted; 0 is "not yet".
+#[derive(Debug, Default)]
+pub(super) struct Moment(AtomicU64);
+
+impl Moment {
+    pub(super) fn set(&self, since_accept: Duration) {
+        self.0.store(nanos(since_accept), Relaxed);
+    }
+
+    pub(super) fn set_once(&self, since_accept: Duration) {
+        // Losing to an earlier call is the point.
+        let _ = self.0.compare_exchange(0, nanos(since_accept), Relaxed, Relaxed);
+    }
+
+    pub(super) fn get(&self) -> Option<Duration> {
+        match self.0.load(Relaxed) {
+            0 => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).max(1)
+}
+
+/// One request from its acceptance to its end. Shared between the layers around its body.
+#[derive(Debug)]
+pub struct Live {
+    pub(super) id: u64,
+    pub(super) route: Route,
+    pub(super) accepted: Instant,
+    pub(super) model: OnceLock<String>,
+    pub(super) upstream: OnceLock<String>,
+    pub(super) sent: Moment,
+    pub(super) first_record: Moment,
+    pub(super) last_record: Moment,
+    pub(super) first_content: Moment,
+    pub(super) last_content: Moment,
+    pub(super) last_arrival: Moment,
+    pub(super) held: AtomicU64,
+    pub(super) records: AtomicU64,
+    pub(super) content: AtomicU64,
+    pub(super) last_gap: AtomicU64,
+    pub(super) terminal: AtomicBool,
+    metering_failed: AtomicBool,
+    last_kind: AtomicU8,
+    usage: Mutex<Option<Usage>>,
+}
+
+impl Live {
+    fn new(id: u64, route: Route, accepted: Instant) -> Live {
+        Live {
+            id,
+            route,
+            accepted,
+            model: OnceLock::new(),
+            upstream: OnceLock::new(),
+            sent: Moment::default(),
+            first_record: Moment::default(),
+            last_record: Moment::default(),
+            first_content: Moment::default(),
+            last_content: Moment::default(),
+            last_arrival: Moment::default(),
+            held: AtomicU64::new(0),
+            records: AtomicU64::new(0),
+            content: AtomicU64::new(0),
+            last_gap: AtomicU64::new(0),
+            terminal: AtomicBool::new(false),
+            metering_failed: AtomicBool::new(false),
+            last_kind: AtomicU8::new(u8::MAX),
+            usage: Mutex::new(None),
+        }
+    }
+
+    /// The last byte of the request's body was taken by the upstream connection.
+    pub fn sent(&self) {
+        self.sent.set(self.accepted.elapsed());
+    }
+
+    pub(super) fn kind_seen(&self, kind: Kind) {
+        self.last_kind.store(kind.index() as u8, Relaxed);
+        if kind == Kind::Terminal {
+            self.terminal.store(true, Release);
+        }
+    }
+
+    pub(super) fn unscanned_seen(&self) {
+        self.last_kind.store(u8::MAX, Relaxed);
+    }
+
+    /// From here on nobody knows what the records say.
+    pub(super) fn metering_failed(&self) {
+        self.metering_failed.store(true, Release);
+    }
+
+    /// The stream may be told to lack a terminal record: it was read to its end.
+    pub(super) fn was_read(&self) -> bool {
+        !self.metering_failed.load(Acquire)
+    }
+
+    pub(super) fn ended_in_error(&self) -> bool {
+        self.last_kind.load(Relaxed) == Kind::Error.index() as u8
+    }
+
+    pub(super) fn is_terminal(&self) -> bool {
+        self.terminal.load(Acquire)
+    }
+
+    /// Few records of a stream carry a usage: the lock is taken once or twice a stream.
+    pub(super) fn usage_seen(&self, usage: &Usage) {
+        let mut known = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get_or_insert_default().merge(usage);
+    }
+
+    pub(super) fn usage(&self) -> Option<Usage> {
+        *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One line of `/streams`.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Number of the request in this process.
+    pub id: u64,
+    /// Its route.
+    pub route: Route,
+    /// Its model, canonical; `None` before the head, or if it has none.
+    pub model: Option<String>,
+    /// The upstream that was chosen.
+    pub upstream: Option<String>,
+    /// Since its head was parsed.
+    pub age: Duration,
+    /// Records that arrived.
+    pub records: u64,
+    /// Content records that arrived: tokens, nearly.
+    pub tokens: u64,
+    /// From accept to the first content record.
+    pub first_token: Option<Duration>,
+    /// The newest gap between chunks.
+    pub last_gap: Option<Duration>,
+    /// Since the newest chunk.
+    pub silent: Option<Duration>,
+    /// It has had its first record.
+    pub decoding: bool,
+}
+
+/// Everything that runs.
+#[derive(Debug, Default)]
+pub(super) struct LiveTable {
+    next: AtomicU64,
+    running: Mutex<BTreeMap<u64, Arc<Live>>>,
+}
+
+impl LiveTable {
+    pub(super) fn enter(&self, route: Route) -> Arc<Live> {
+        let id = self.next.fetch_add(1, Relaxed) + 1;
+        let live = Arc::new(Live::new(id, route, Instant::now()));
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id, live.clone());
+        live
+    }
+
+    pub(super) fn leave(&self, id: u64) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    pub(super) fn snapshots(&self) -> Vec<Snapshot> {
+        // The lock is held for the clone of the handles alone, so that a scrape does not hold up requests.
+        let running: Vec<_> = {
+            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.values().cloned().collect()
+        };
+        running.iter().map(|live| live.snapshot()).collect()
+    }
+}
+
+impl Live {
+    fn snapshot(&self) -> Snapshot {
+        let age = self.accepted.elapsed();
+        let gap = self.last_gap.load(Relaxed);
+        Snapshot {
+            id: self.id,
+            route: self.route,
+            model: self.model.get().cloned(),
+            upstream: self.upstream.get().cloned(),
+            age,
+            records: self.records.load(Relaxed),
+            tokens: self.content.load(Relaxed),
+            first_token: self.first_content.get(),
+            last_gap: (gap > 0).then(|| Duration::from_nanos(gap)),
+            silent: self.last_arrival.get().map(|arrival| age.saturating_sub(arrival)),
+            decoding: self.first_record.get().is_some() && !self.is_terminal(),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! One request, from its acceptance to its end.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::StatusCode;
+use prometheus::Gauge;
+
+use super::{
+    Delivered, Meter, Outcome, Tap,
+    concurrency::{Concurrency, Running},
+    families::StreamChildren,
+    live::Live,
+    tap::Tapping,
+    wrap::BodyStream,
+};
+use crate::protocol::{Dialect, Framing, Route, Usage, canonical_model};
+
+/// What is known of a request when its head is parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Facts {
+    /// Where it goes.
+    pub route: Route,
+    /// What its client speaks.
+    pub dialect: Dialect,
+}
+
+impl Facts {
+    /// Of a method, and a path as it came (percent-encoded, no query).
+    #[must_use]
+    pub fn new(method: &str, path: &str) -> Facts {
+        Facts { route: Route::classify(method, path), dialect: Dialect::of(path) }
+    }
+}
+
+/// What a finished request was: for a log line, or for whoever charges its tokens. Never its content.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Ending {
+    /// Number of the request in this process.
+    pub id: u64,
+    /// Its route.
+    pub route: Route,
+    /// The label of its model.
+    pub model: String,
+    /// The label of its upstream.
+    pub upstream: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The status sent to the client, if one was.
+    pub status: Option<StatusCode>,
+    /// From accept to the end.
+    pub duration: Duration,
+    /// From accept to the first content record of a stream.
+    pub first_token: Option<Duration>,
+    /// Content records that arrived.
+    pub content_records: u64,
+    /// What Ollama told of its cost.
+    pub usage: Usage,
+}
+
+/// Measures one request. Whichever way it goes, dropping it records an ending once.
+pub struct Measurement {
+    pub(super) meter: Meter,
+    pub(super) facts: Facts,
+    pub(super) live: Arc<Live>,
+    pub(super) status: Option<StatusCode>,
+    /// The response is a stream, told record by record.
+    pub(super) streamed: bool,
+    pub(super) children: Option<Arc<StreamChildren>>,
+    pub(super) on_end: Option<Box<dyn FnOnce(&Ending) + Send + Sync>>,
+    pub(super) recorded: bool,
+    account: Option<Arc<Concurrency>>,
+    _running: Option<Running>,
+    _in_flight: InFlight,
+}
+
+impl Measurement {
+    pub(super) fn start(meter: Meter, facts: Facts) -> Measurement {
+        let live = meter.shared.live.enter(facts.route);
+        let in_flight = InFlight::enter(&meter, "none", facts.route);
+        Measurement {
+            meter,
+            facts,
+            live,
+            status: None,
+            streamed: false,
+            children: None,
+            on_end: None,
+            recorded: false,
+            account: None,
+            _running: None,
+            _in_flight: in_flight,
+        }
+    }
+
+    /// What is shared with the layers around the body.
+    #[must_use]
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    /// The model as the client wrote it.
+    pub fn model(&self, name: &str) {
+        // The first name stays: a request has one model.
+        let _ = self.live.model.set(canonical_model(name).into_owned());
+    }
+
+    /// An upstream was chosen; the request goes there now.
+    pub fn chosen(&mut self, upstream: &str) {
+        if self.live.upstream.set(upstream.to_owned()).is_err() {
+            return;
+        }
+        self._in_flight = InFlight::enter(&self.meter, upstream, self.live.route);
+        if self.live.route.takes_slot() {
+            let account = self.meter.shared.families.concurrency.upstream(upstream);
+            self._running = Some(account.stream());
+            self.account = Some(account);
+        }
+    }
+
+    /// Calls `hook` once, with the ending, when it is recorded.
+    pub fn on_end(&mut self, hook: impl FnOnce(&Ending) + Send + Sync + 'static) {
+        self.on_end = Some(Box::new(hook));
+    }
+
+    /// The status that the client is sent. Call it once, before the body is wrapped.
+    pub fn responded(&mut self, status: StatusCode) {
+        self.status = Some(status);
+        self.meter.shared.families.responses.child([self.live.route.label(), status.as_str()]).inc();
+    }
+
+    /// Ends here, with no body of an upstream's.
+    pub fn finish(mut self, outcome: Outcome) {
+        self.record(outcome);
+    }
+
+    /// Splits into what goes around the upstream's body and what goes around the body that the client is
+    /// sent, for layers that belong between them. `content_type` is the response's.
+    #[must_use]
+    pub fn split<B>(mut self, content_type: Option<&str>, body: B) -> (Tap<B>, DeliveredBy) {
+        let framing = framing(content_type);
+        let success = self.status.is_none_or(|status| status.is_success());
+        self.streamed = success && matches!(framing, Some(Framing::Ndjson | Framing::Sse));
+        let route = self.live.route;
+        let tapping = framing.filter(|_| success && (self.streamed || route.takes_slot())).map(|framing| {
+            let upstream = self.live.upstream.get().map_or("none", String::as_str);
+            let children = self.meter.shared.families.stream(upstream, self.model_label(true), route);
+            self.children = Some(children.clone());
+            let account = self.account.clone().filter(|_| self.streamed);
+            Box::new(Tapping::new(&self, children, account, framing))
+        });
+        (Tap::new(body, tapping), DeliveredBy(self))
+    }
+
+    /// Wraps a response's body: measured as it arrives, its ending recorded once.
+    #[must_use]
+    pub fn wrap_body<B>(self, content_type: Option<&str>, body: B) -> Delivered<Tap<B>>
+    where
+        B: http_body::Body<Data = bytes::Bytes>,
+    {
+        let (tap, delivered) = self.split(content_type, body);
+        delivered.wrap(tap)
+    }
+
+    /// Wraps a stream of bytes, such as the `bytes_stream()` of a reqwest response.
+    #[must_use]
+    pub fn wrap_stream<S, E>(
+        self,
+        content_type: Option<&str>,
+        stream: S,
+    ) -> BodyStream<Delivered<Tap<BodyStream<S>>>>
+    where
+        S: futures_core::Stream<Item = Result<bytes::Bytes, E>>,
+    {
+        BodyStream::new(self.wrap_body(content_type, BodyStream::new(stream)))
+    }
+
+    /// The label `model`. `succeeded`: Ollama answered with success.
+    pub(super) fn model_label(&self, succeeded: bool) -> &str {
+        match self.live.model.get() {
+            _ if !self.live.route.has_model() => "none",
+            Some(name) => self.meter.shared.models.label(name, succeeded),
+            None => "unknown",
+        }
+    }
+}
+
+impl Drop for Measurement {
+    fn drop(&mut self) {
+        if !self.recorded {
+            self.record(self.abandoned());
+        }
+    }
+}
+
+impl fmt::Debug for Measurement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Measurement").field("live", &self.live).field("status", &self.status).finish()
+    }
+}
+
+/// The half of a measurement that decides how the request ended.
+#[derive(Debug)]
+pub struct DeliveredBy(Measurement);
+
+impl DeliveredBy {
+    /// Wraps the body that the client is sent.
+    #[must_use]
+    pub fn wrap<B: http_body::Body<Data = bytes::Bytes>>(self, body: B) -> Delivered<B> {
+        Delivered::new(self.0, body)
+    }
+}
+
+/// How the records of a response are set apart; `None` for what is not scanned.
+fn framing(content_type: Option<&str>) -> Option<Framing> {
+    let essence = content_type?.split(';').next()?.trim();
+    let is = |name: &str| essence.eq_ignore_ascii_case(name);
+    if is("application/x-ndjson") {
+        Some(Framing::Ndjson)
+    } else if is("text/event-stream") {
+        Some(Framing::Sse)
+    } else if is("application/json") {
+        Some(Framing::Json)
+    } else {
+        None
+    }
+}
+
+/// One more in flight, until it is dropped.
+#[derive(Debug)]
+struct InFlight(Arc<Gauge>);
+
+impl InFlight {
+    fn enter(meter: &Meter, upstream: &str, route: Route) -> InFlight {
+        let gauge = meter.shared.families.in_flight.child([upstream, route.label()]);
+        gauge.inc();
+        InFlight(gauge)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

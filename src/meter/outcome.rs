@@ -1,0 +1,46 @@
+//! How a request ended.
+
+/// How a request ended, decided once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// At its end: with the dialect's terminal record if it was a stream.
+    Complete,
+    /// A 200 stream whose last record is an error.
+    InBandError,
+    /// A stream that ended cleanly with no terminal record.
+    Truncated,
+    /// 5xx from Ollama, or no answer that makes sense.
+    UpstreamError,
+    /// 4xx from Ollama, or ours for a malformed request.
+    ClientError,
+    /// The client left first.
+    ClientAbort,
+    /// Admission said no, or the sidecar was draining.
+    Refused,
+}
+
+impl Outcome {
+    /// The value of the label `outcome`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Outcome::Complete => "complete",
+            Outcome::InBandError => "in_band_error",
+            Outcome::Truncated => "truncated",
+            Outcome::UpstreamError => "upstream_error",
+            Outcome::ClientError => "client_error",
+            Outcome::ClientAbort => "client_abort",
+            Outcome::Refused => "refused",
+        }
+    }
+
+    /// The outcome that a status alone decides; `None` for 1xx to 3xx.
+    #[must_use]
+    pub const fn of_status(status: http::StatusCode) -> Option<Outcome> {
+        match status.as_u16() {
+            400..=499 => Some(Outcome::ClientError),
+            500..=599 => Some(Outcome::UpstreamError),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Around the upstream's body: stamps what the model did.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use prometheus::IntCounter;
+
+use super::{
+    concurrency::{Concurrency, Running},
+    families::StreamChildren,
+    histogram::{Histogram, LocalHistogram},
+    live::Live,
+    measurement::Measurement,
+};
+use crate::protocol::{Framing, Kind, Record, Scan, Scanner, Unscanned};
+
+/// A stretch from one chunk handed on to the next poll that is longer than this was the client's doing: what
+/// passes the body on polls again within microseconds unless its own buffer is full.
+pub(super) const HELD_AFTER: Duration = Duration::from_millis(1);
+/// Local counts join the shared ones every so many chunks.
+const FLUSH_EVERY: u32 = 32;
+/// One chunk in so many has its scan timed.
+const TIME_SCAN_EVERY: u32 = 16;
+
+pin_project! {
+    /// A body whose arrivals are measured. Bytes pass as they are.
+    #[derive(Debug)]
+    pub struct Tap<B> {
+        #[pin]
+        inner: B,
+        tapping: Option<Box<Tapping>>,
+        handed: bool,
+    }
+}
+
+impl<B> Tap<B> {
+    pub(super) fn new(inner: B, tapping: Option<Box<Tapping>>) -> Tap<B> {
+        Tap { inner, tapping, handed: false }
+    }
+
+    /// Fails at the first chunk.
+    #[cfg(test)]
+    pub(super) fn panicking(mut self) -> Tap<B> {
+        if let Some(tapping) = &mut self.tapping {
+            tapping.panics = true;
+        }
+        self
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for Tap<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.project();
+        let mut inner = this.inner;
+        // "Handed" holds only if nothing was waited for: then the stretch since is one in which nobody looked.
+        let handed = std::mem::take(this.handed);
+        let polled = ready!(inner.as_mut().poll_frame(cx));
+        if this.tapping.is_some() {
+            let data = match &polled {
+                Some(Ok(frame)) => frame.data_ref().filter(|data| !data.is_empty()),
+                _ => None,
+            };
+            let ended = !matches!(polled, Some(Ok(_))) || inner.is_end_stream();
+            observe(this.tapping, |tapping| {
+                if let Some(data) = data {
+                    tapping.arrived(data, handed);
+                }
+                if ended {
+                    tapping.ended();
+                }
+            });
+        }
+        *this.handed = true;
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// Metering must never harm a stream: if it panics, it gives up, says so in a counter, and the stream goes on.
+fn observe(tapping: &mut Option<Box<Tapping>>, work: impl FnOnce(&mut Tapping)) {
+    let Some(active) = tapping else { return };
+    let (failed, live) = (active.failed.clone(), active.live.clone());
+    if catch_unwind(AssertUnwindSafe(|| work(active))).is_err() {
+        failed.inc();
+        live.metering_failed();
+        *tapping = None;
+    }
+}
+
+/// What one stream counts.
+#[derive(Debug)]
+pub(super) struct Tapping {
+    live: Arc<Live>,
+    children: Arc<StreamChildren>,
+    account: Option<Arc<Concurrency>>,
+    decoding: Option<Running>,
+    /// `None` only while it scans.
+    scanner: Option<Scanner>,
+    streamed: bool,
+    chunks: u32,
+    last_content: Option<Instant>,
+    last_arrival: Option<Instant>,
+    origin: Option<i64>,
+    gap: LocalHistogram,
+    origin_gap: LocalHistogram,
+    bytes: LocalHistogram,
+    kinds: [u32; 6],
+    content_by_band: [u32; 8],
+    unscanned: [Arc<IntCounter>; 3],
+    failed: Arc<IntCounter>,
+    scan_seconds: Arc<Histogram>,
+    #[cfg(test)]
+    panics: bool,
+}
+
+/// What one chunk carried.
+#[derive(Default)]
+struct Chunk {
+    records: u64,
+    content: u64,
+}
+
+impl Tapping {
+    pub(super) fn new(
+        measurement: &Measurement,
+        children: Arc<StreamChildren>,
+        account: Option<Arc<Concurrency>>,
+        framing: Framing,
+    ) -> Tapping {
+        let families = &measurement.meter.shared.families;
+        Tapping {
+            live: measurement.live.clone(),
+            account,
+            decoding: None,
+            scanner: Some(Scanner::new(framing, measurement.facts.dialect)),
+            streamed: measurement.streamed,
+            chunks: 0,
+            last_content: None,
+            last_arrival: None,
+            origin: None,
+            gap: LocalHistogram::new(children.gap_upstream.clone()),
+            origin_gap: LocalHistogram::new(children.gap_origin.clone()),
+            bytes: LocalHistogram::new(children.chunk_bytes.clone()),
+            kinds: [0; 6],
+            content_by_band: [0; 8],
+            unscanned: families.unscanned.clone(),
+            failed: families.unscanned[2].clone(),
+            scan_seconds: families.scan_seconds.clone(),
+            children,
+            #[cfg(test)]
+            panics: false,
+        }
+    }
+
+    fn arrived(&mut self, data: &Bytes, handed: bool) {
+        #[cfg(test)]
+        assert!(!self.panics, "a test wants it");
+        let now = Instant::now();
+        let since_accept = now.saturating_duration_since(self.live.accepted);
+        let gap = self.last_arrival.map(|last| now.saturating_duration_since(last));
+        let held = handed && gap.is_some_and(|gap| gap > HELD_AFTER);
+        self.live.last_arrival.set(since_accept);
+        self.bytes.observe(data.len() as f64);
+
+        let chunk = self.scan(|scanner, tell| scanner.scan(data, tell), since_accept);
+        if self.chunks.is_multiple_of(TIME_SCAN_EVERY) && chunk.records > 0 {
+            self.scan_seconds.observe(now.elapsed().as_secs_f64() / chunk.records as f64);
+        }
+        if held {
+            self.held(gap.unwrap_or_default());
+        }
+        if chunk.content > 0 && self.streamed {
+            if let Some(last) = self.last_content.filter(|_| !held) {
+                let gap = now.saturating_duration_since(last);
+                self.gap.observe(gap.as_secs_f64());
+                self.live.last_gap.store(u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+            }
+            self.last_content = Some(now);
+        }
+        self.last_arrival = Some(now);
+        self.chunks = self.chunks.wrapping_add(1);
+        if self.chunks.is_multiple_of(FLUSH_EVERY) {
+            self.flush();
+        }
+    }
+
+    fn held(&mut self, stretch: Duration) {
+        self.children.gaps_held.inc();
+        let stretch = u64::try_from(stretch.as_nanos()).unwrap_or(u64::MAX);
+        self.live.held.fetch_add(stretch, Relaxed);
+    }
+
+    /// The body came to its end: what waits for a terminator gets none.
+    fn ended(&mut self) {
+        let since_accept = self.live.accepted.elapsed();
+        self.scan(|scanner, tell| scanner.finish(tell), since_accept);
+        self.decoding = None;
+        self.flush();
+    }
+
+    fn scan(&mut self, step: impl FnOnce(&mut Scanner, &mut dyn FnMut(Scan)), at: Duration) -> Chunk {
+        let mut chunk = Chunk::default();
+        // The scanner leaves so that a record can be told to the rest of us; it holds a buffer, not a copy.
+        let Some(mut scanner) = self.scanner.take() else { return chunk };
+        step(&mut scanner, &mut |scan| match scan {
+            Scan::Record(record) => self.record(&record, at, &mut chunk),
+            Scan::Unscanned(reason) => {
+                let reason = match reason {
+                    Unscanned::TooLong => 0,
+                    Unscanned::Malformed => 1,
+                };
+                self.unscanned[reason].inc();
+                self.live.unscanned_seen();
+            }
+        });
+        self.scanner = Some(scanner);
+        if chunk.records > 0 {
+            self.live.records.fetch_add(chunk.records, Relaxed);
+            self.live.content.fetch_add(chunk.content, Relaxed);
+        }
+        chunk
+    }
+
+    fn record(&mut self, record: &Record, at: Duration, chunk: &mut Chunk) {
+        chunk.records += 1;
+        self.kinds[record.kind.index()] += 1;
+        self.live.kind_seen(record.kind);
+        if let Some(usage) = &record.usage {
+            self.live.usage_seen(usage);
+        }
+        if self.streamed {
+            if self.live.first_record.get().is_none() {
+                self.live.first_record.set(at);
+                self.decoding = self.account.as_ref().map(Concurrency::decode);
+            }
+            self.live.last_record.set(at);
+        }
+        if record.has_content {
+            chunk.content += 1;
+            self.content(record, at);
+        }
+        if record.kind == Kind::Terminal {
+            self.decoding = None;
+        }
+    }
+
+    fn content(&mut self, record: &Record, at: Duration) {
+        if !self.streamed {
+            return;
+        }
+        if self.live.first_content.get().is_none() {
+            self.live.first_content.set_once(at);
+            self.children.first_token.observe(at.as_secs_f64());
+        }
+        self.live.last_content.set(at);
+        if let Some(account) = &self.account {
+            self.content_by_band[account.band()] += 1;
+        }
+        if let Some(created_at) = record.created_at {
+            if let Some(earlier) = self.origin {
+                self.origin_gap.observe((created_at - earlier) as f64 / 1e9);
+            }
+            self.origin = Some(created_at);
+        }
+    }
+
+    fn flush(&mut self) {
+        self.gap.flush();
+        self.origin_gap.flush();
+        self.bytes.flush();
+        for (local, shared) in self.kinds.iter_mut().zip(&self.children.records) {
+            flush_count(local, shared);
+        }
+        for (local, shared) in self.content_by_band.iter_mut().zip(&self.children.concurrency_tokens) {
+            flush_count(local, shared);
+        }
+    }
+}
+
+fn flush_count(local: &mut u32, shared: &IntCounter) {
+    if *local != 0 {
+        shared.inc_by(u64::from(std::mem::take(local)));
+    }
+}
+
+impl Drop for Tapping {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}

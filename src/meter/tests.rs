@@ -1,0 +1,442 @@
+//! Bodies as scripts: what arrives, what does not, and how it ends.
+
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+    thread,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::{HeaderMap, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use prometheus::{Registry, TextEncoder};
+
+use super::*;
+
+const NDJSON: Option<&str> = Some("application/x-ndjson");
+const FIRST: &str = "{\"created_at\":\"2025-01-01T00:00:00.000Z\",\"response\":\"a\",\"done\":false}\n";
+const SECOND: &str = "{\"created_at\":\"2025-01-01T00:00:00.050Z\",\"response\":\"b\",\"done\":false}\n";
+const LAST: &str = "{\"done\":true,\"prompt_eval_count\":7,\"eval_count\":2,\"total_duration\":3000000000,\
+                    \"load_duration\":700000000,\"prompt_eval_duration\":100000000,\"eval_duration\":40000000}\n";
+
+enum Step {
+    Data(&'static str),
+    Wait,
+    Trailers,
+    Fail,
+}
+use Step::{Data, Fail, Trailers, Wait};
+
+struct Script {
+    steps: VecDeque<Step>,
+    length: Option<u64>,
+}
+
+fn script(steps: impl IntoIterator<Item = Step>) -> Script {
+    Script { steps: steps.into_iter().collect(), length: None }
+}
+
+impl Body for Script {
+    type Data = Bytes;
+    type Error = &'static str;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+        Poll::Ready(match self.steps.pop_front() {
+            Some(Data(text)) => Some(Ok(Frame::data(text.into()))),
+            Some(Trailers) => Some(Ok(Frame::trailers(HeaderMap::new()))),
+            Some(Wait) => return Poll::Pending,
+            Some(Fail) => Some(Err("reset")),
+            None => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.length.is_some() && self.steps.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+/// A series with its labels in order.
+fn sorted(series: &str) -> String {
+    let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+    let mut labels: Vec<_> = labels.trim_end_matches('}').split(',').collect();
+    labels.sort_unstable();
+    format!("{name}{{{}}}", labels.join(","))
+}
+
+struct Bench {
+    registry: Registry,
+    meter: Meter,
+}
+
+fn bench() -> Bench {
+    let registry = Registry::new();
+    let meter = Meter::register(&registry, &Config::default(), &["u"]).unwrap();
+    Bench { registry, meter }
+}
+
+impl Bench {
+    fn request(&self, path: &str) -> Measurement {
+        let mut measurement = self.meter.start(Facts::new("POST", path));
+        measurement.model("m");
+        measurement.chosen("u");
+        measurement.live().sent();
+        measurement
+    }
+
+    fn answered(&self, path: &str, status: u16) -> Measurement {
+        let mut measurement = self.request(path);
+        measurement.responded(StatusCode::from_u16(status).unwrap());
+        measurement
+    }
+
+    fn stream(&self, steps: impl IntoIterator<Item = Step>) -> Pin<Box<Delivered<Tap<Script>>>> {
+        Box::pin(self.answered("/api/generate", 200).wrap_body(NDJSON, script(steps)))
+    }
+
+    fn scrape(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap()
+    }
+
+    /// The value of a series, its labels in any order; absent is `None`.
+    fn value(&self, series: &str) -> Option<f64> {
+        let series = sorted(&format!("streamgauge_{series}"));
+        let text = self.scrape();
+        let mut lines = text.lines().filter_map(|line| line.rsplit_once(' '));
+        lines.find(|(name, _)| sorted(name) == series).map(|(_, value)| value.parse().unwrap())
+    }
+
+    /// Endings by outcome, as `(outcome, count)`.
+    fn outcomes(&self) -> Vec<(String, f64)> {
+        let text = self.scrape();
+        let lines = text.lines().filter(|line| line.starts_with("streamgauge_requests_total{"));
+        let outcome = |line: &str| {
+            let (_, rest) = line.split_once("outcome=\"")?;
+            let (outcome, rest) = rest.split_once('"')?;
+            Some((outcome.to_owned(), rest.rsplit_once(' ')?.1.parse().ok()?))
+        };
+        lines.filter_map(outcome).collect()
+    }
+
+    fn ended(&self, outcome: Outcome) {
+        assert_eq!(self.outcomes(), [(outcome.label().to_owned(), 1.0)]);
+        assert!(self.meter.live().is_empty());
+    }
+}
+
+fn poll<B: Body<Data = Bytes>>(body: &mut Pin<Box<B>>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    body.as_mut().poll_frame(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Polls to the end, through every wait.
+fn drain<B: Body<Data = Bytes>>(body: &mut Pin<Box<B>>) -> String {
+    let mut text = String::new();
+    loop {
+        match poll(body) {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    text += std::str::from_utf8(data).unwrap();
+                }
+            }
+            Poll::Ready(_) => return text,
+            Poll::Pending => {}
+        }
+    }
+}
+
+#[test]
+fn a_stream_with_its_terminal_record_is_complete_and_counted() {
+    let bench = bench();
+    let mut body = bench.stream([Data(FIRST), Wait, Data(SECOND), Wait, Data(LAST)]);
+    assert_eq!(bench.value("requests_in_flight{route=\"generate\",upstream=\"u\"}"), Some(1.0));
+    assert_eq!(drain(&mut body), [FIRST, SECOND, LAST].concat());
+    drop(body);
+    bench.ended(Outcome::Complete);
+    for (series, value) in [
+        ("requests_in_flight{route=\"generate\",upstream=\"u\"}", 0.0),
+        ("responses_total{code=\"200\",route=\"generate\"}", 1.0),
+        ("tokens_total{kind=\"prompt\",model=\"m:latest\"}", 7.0),
+        ("tokens_total{kind=\"output\",model=\"m:latest\"}", 2.0),
+        ("records_total{kind=\"content\",model=\"m:latest\"}", 2.0),
+        ("records_total{kind=\"terminal\",model=\"m:latest\"}", 1.0),
+        ("chunk_gap_seconds_count{at=\"upstream\",model=\"m:latest\"}", 1.0),
+        ("chunk_gap_seconds_count{at=\"client\",model=\"m:latest\"}", 1.0),
+        ("chunk_gap_seconds_sum{at=\"origin\",model=\"m:latest\"}", 0.05),
+        ("chunk_bytes_count{model=\"m:latest\"}", 3.0),
+        ("time_to_first_token_seconds_count{model=\"m:latest\",route=\"generate\"}", 1.0),
+        ("output_tokens_per_second_sum{by=\"ollama\",model=\"m:latest\"}", 50.0),
+        ("output_tokens_per_second_count{by=\"stream\",model=\"m:latest\"}", 1.0),
+        ("phase_seconds_sum{model=\"m:latest\",phase=\"load\"}", 0.7),
+        ("phase_seconds_sum{model=\"m:latest\",phase=\"prompt_eval\"}", 0.1),
+        ("phase_seconds_sum{model=\"m:latest\",phase=\"eval\"}", 0.04),
+        ("phase_seconds_count{model=\"m:latest\",phase=\"queue\"}", 1.0),
+        ("phase_seconds_sum{model=\"m:latest\",phase=\"queue\"}", 0.0),
+        ("phase_seconds_count{model=\"m:latest\",phase=\"decode\"}", 1.0),
+        ("phase_seconds_count{model=\"m:latest\",phase=\"unaccounted\"}", 1.0),
+        ("model_loads_total{model=\"m:latest\",upstream=\"u\"}", 1.0),
+        ("usage_missing_total{route=\"generate\"}", 0.0),
+        ("concurrency_tokens_total{model=\"m:latest\",streams=\"1\",upstream=\"u\"}", 2.0),
+    ] {
+        assert_eq!(bench.value(series), Some(value), "{series}");
+    }
+}
+
+#[test]
+fn each_way_to_end_has_its_outcome() {
+    let error = "{\"error\":\"out of memory\"}\n";
+    let cases: [(Vec<Step>, Outcome); 6] = [
+        (vec![Data(FIRST), Data(LAST), Trailers], Outcome::Complete),
+        (vec![Data("{\"status\":\"success\"}")], Outcome::Complete),
+        (vec![Data(FIRST), Data(error)], Outcome::InBandError),
+        (vec![Data(FIRST)], Outcome::Truncated),
+        (vec![], Outcome::Truncated),
+        (vec![Data(FIRST), Fail], Outcome::UpstreamError),
+    ];
+    for (steps, outcome) in cases {
+        let bench = bench();
+        let path = if outcome == Outcome::Complete { "/api/pull" } else { "/api/generate" };
+        let mut body = Box::pin(bench.answered(path, 200).wrap_body(NDJSON, script(steps)));
+        drain(&mut body);
+        drop(body);
+        bench.ended(outcome);
+    }
+    for (status, outcome) in
+        [(404, Outcome::ClientError), (503, Outcome::UpstreamError), (204, Outcome::Complete)]
+    {
+        let bench = bench();
+        let mut body = Box::pin(
+            bench.answered("/api/chat", status).wrap_body(Some("application/json"), script([Data("{}")])),
+        );
+        drain(&mut body);
+        bench.ended(outcome);
+    }
+}
+
+#[test]
+fn who_is_dropped_early_was_left_by_its_client_or_cut_by_us() {
+    let bench = bench();
+    let mut body = bench.stream([Data(FIRST), Wait]);
+    assert!(poll(&mut body).is_ready());
+    assert!(poll(&mut body).is_pending());
+    drop(body);
+    bench.ended(Outcome::ClientAbort);
+    assert_eq!(bench.value("usage_missing_total{route=\"generate\"}"), Some(1.0));
+
+    let bench = self::bench();
+    drop(bench.request("/api/generate"));
+    bench.ended(Outcome::ClientAbort);
+
+    let bench = self::bench();
+    let body = bench.stream([Data(FIRST), Wait]);
+    bench.meter.cut();
+    drop(body);
+    bench.ended(Outcome::Refused);
+}
+
+#[test]
+fn a_finished_body_that_is_never_polled_to_its_end_is_complete() {
+    // The terminal record was handed over, and the client closed.
+    let bench = bench();
+    let mut body = bench.stream([Data(LAST), Wait]);
+    assert!(poll(&mut body).is_ready());
+    drop(body);
+    bench.ended(Outcome::Complete);
+
+    // hyper drops a body of known length once it has it all.
+    let bench = self::bench();
+    let whole = Script { steps: [Data("{\"models\":[]}")].into(), length: Some(13) };
+    let mut body = Box::pin(bench.answered("/api/embed", 200).wrap_body(Some("application/json"), whole));
+    assert!(poll(&mut body).is_ready());
+    drop(body);
+    bench.ended(Outcome::Complete);
+
+    // And one without a byte is not polled at all.
+    let bench = self::bench();
+    let empty = Script { steps: [].into(), length: Some(0) };
+    drop(bench.answered("/api/copy", 200).wrap_body(None, empty));
+    bench.ended(Outcome::Complete);
+}
+
+#[test]
+fn a_chunk_that_nobody_looked_for_says_nothing_of_the_model() {
+    let bench = bench();
+    let mut body = bench.stream([Data(FIRST), Data(SECOND), Wait, Data(SECOND), Data(LAST)]);
+    assert!(poll(&mut body).is_ready());
+    thread::sleep(Duration::from_millis(20));
+    drain(&mut body);
+    drop(body);
+    assert_eq!(bench.value("gaps_held_total{model=\"m:latest\"}"), Some(1.0));
+    assert_eq!(bench.value("chunk_gap_seconds_count{at=\"upstream\",model=\"m:latest\"}"), Some(1.0));
+    assert_eq!(bench.value("chunk_gap_seconds_count{at=\"client\",model=\"m:latest\"}"), Some(1.0));
+    assert!(bench.value("client_backpressure_seconds_total{model=\"m:latest\"}").unwrap() >= 0.02);
+    // The stretch is no decode time: what is left is the polling of a script.
+    assert!(bench.value("phase_seconds_sum{model=\"m:latest\",phase=\"decode\"}").unwrap() < 0.02);
+}
+
+#[test]
+fn a_wait_for_the_model_is_a_gap() {
+    let bench = bench();
+    let mut body = bench.stream([Data(FIRST), Wait, Data(SECOND), Data(LAST)]);
+    assert!(poll(&mut body).is_ready());
+    assert!(poll(&mut body).is_pending());
+    thread::sleep(Duration::from_millis(20));
+    drain(&mut body);
+    drop(body);
+    assert_eq!(bench.value("gaps_held_total{model=\"m:latest\"}"), Some(0.0));
+    assert!(bench.value("chunk_gap_seconds_sum{at=\"upstream\",model=\"m:latest\"}").unwrap() >= 0.02);
+    assert!(bench.value("phase_seconds_sum{model=\"m:latest\",phase=\"decode\"}").unwrap() >= 0.02);
+}
+
+#[test]
+fn a_whole_answer_has_counts_and_no_gaps() {
+    let bench = bench();
+    let answer = "{\"response\":\"ab\",\"done\":true,\"prompt_eval_count\":7,\"eval_count\":2,\
+                  \"total_duration\":1000000000,\"load_duration\":200000000,\"eval_duration\":300000000}";
+    let measurement = bench.answered("/api/generate", 200);
+    let mut body = Box::pin(measurement.wrap_body(Some("application/json"), script([Data(answer)])));
+    drain(&mut body);
+    drop(body);
+    bench.ended(Outcome::Complete);
+    assert_eq!(bench.value("tokens_total{kind=\"output\",model=\"m:latest\"}"), Some(2.0));
+    assert_eq!(bench.value("phase_seconds_sum{model=\"m:latest\",phase=\"unaccounted\"}"), Some(0.5));
+    assert_eq!(bench.value("phase_seconds_count{model=\"m:latest\",phase=\"queue\"}"), Some(0.0));
+    assert_eq!(bench.value("phase_seconds_count{model=\"m:latest\",phase=\"prompt_eval\"}"), Some(0.0));
+    assert_eq!(
+        bench.value("time_to_first_token_seconds_count{model=\"m:latest\",route=\"generate\"}"),
+        Some(0.0)
+    );
+}
+
+#[test]
+fn nonsense_passes_and_is_counted() {
+    let bench = bench();
+    let mut body =
+        bench.stream([Data("nonsense\n"), Data("\0\u{fffd}\n{\"resp"), Data("onse\":\"a\"}\n"), Data(LAST)]);
+    assert!(drain(&mut body).starts_with("nonsense\n\0"));
+    drop(body);
+    bench.ended(Outcome::Complete);
+    assert_eq!(bench.value("records_unscanned_total{reason=\"malformed\"}"), Some(2.0));
+    assert_eq!(bench.value("records_total{kind=\"content\",model=\"m:latest\"}"), Some(1.0));
+}
+
+#[test]
+fn a_tap_that_panics_gives_up_and_the_stream_goes_on() {
+    let bench = bench();
+    let measurement = bench.answered("/api/generate", 200);
+    let (tap, delivered) = measurement.split(NDJSON, script([Data(FIRST), Data(SECOND), Data(LAST)]));
+    let mut body = Box::pin(delivered.wrap(tap.panicking()));
+    assert_eq!(drain(&mut body), [FIRST, SECOND, LAST].concat());
+    drop(body);
+    assert_eq!(bench.value("records_unscanned_total{reason=\"failed\"}"), Some(1.0));
+    // Nobody saw a terminal record, so nobody may say that it was missing.
+    bench.ended(Outcome::Complete);
+}
+
+#[test]
+fn seconds_accrue_while_a_stream_runs() {
+    let bench = bench();
+    let mut streams = [bench.stream([Data(FIRST), Wait]), bench.stream([Data(FIRST), Wait])];
+    for body in &mut streams {
+        assert!(poll(body).is_ready());
+    }
+    thread::sleep(Duration::from_millis(20));
+    let at_two = bench.value("concurrency_seconds_total{streams=\"2\",upstream=\"u\"}").unwrap();
+    assert!(at_two >= 0.02);
+    assert!(
+        bench.value("concurrency_stream_seconds_total{streams=\"2\",upstream=\"u\"}").unwrap()
+            >= 2.0 * at_two
+    );
+    drop(streams);
+    let text = bench.scrape();
+    let sum = |name: &str| {
+        let series = format!("streamgauge_{name}{{upstream=\"u\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&series)?.parse::<f64>().ok()).unwrap()
+    };
+    let speedup = sum("stream_seconds_total") / sum("busy_seconds_total");
+    assert!((1.0..=2.0).contains(&speedup), "{speedup}");
+}
+
+#[test]
+fn what_runs_can_be_seen_and_its_silence() {
+    let bench = bench();
+    let waiting = bench.request("/api/chat");
+    let mut body = bench.stream([Data(FIRST), Wait]);
+    assert!(poll(&mut body).is_ready());
+    thread::sleep(Duration::from_millis(10));
+    let [first, second] = &bench.meter.live()[..] else { panic!("two run") };
+    assert_eq!((first.route.label(), first.records, first.decoding), ("chat", 0, false));
+    assert_eq!((second.route.label(), second.tokens, second.decoding), ("generate", 1, true));
+    assert_eq!(second.model.as_deref(), Some("m:latest"));
+    assert!(second.silent.unwrap() >= Duration::from_millis(10));
+    assert!(bench.value("silent_seconds{upstream=\"u\"}").unwrap() >= 0.01);
+    assert!(bench.value("waiting_seconds{upstream=\"u\"}").unwrap() >= 0.01);
+    drop((waiting, body));
+    assert_eq!(bench.value("silent_seconds{upstream=\"u\"}"), Some(0.0));
+    assert_eq!(bench.value("waiting_seconds{upstream=\"u\"}"), Some(0.0));
+}
+
+#[test]
+fn the_hook_is_called_once_with_the_ending() {
+    let bench = bench();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let mut measurement = bench.answered("/api/generate", 200);
+    let kept = seen.clone();
+    measurement.on_end(move |ending| kept.lock().unwrap().push(ending.clone()));
+    let mut body = Box::pin(measurement.wrap_body(NDJSON, script([Data(FIRST), Data(LAST)])));
+    drain(&mut body);
+    drop(body);
+    let seen = seen.lock().unwrap();
+    let [ending] = &seen[..] else { panic!("once") };
+    assert_eq!(
+        (ending.outcome, ending.model.as_str(), ending.upstream.as_str()),
+        (Outcome::Complete, "m:latest", "u")
+    );
+    assert_eq!((ending.usage.output_tokens, ending.content_records), (Some(2), 1));
+    assert!(ending.first_token.is_some());
+}
+
+#[test]
+fn a_stream_of_bytes_is_measured_as_a_body_is() {
+    struct Chunks(VecDeque<&'static str>);
+    impl Stream for Chunks {
+        type Item = Result<Bytes, Infallible>;
+        fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            Poll::Ready(self.0.pop_front().map(|text| Ok(text.into())))
+        }
+    }
+    let bench = bench();
+    let chunks = Chunks([FIRST, LAST].into());
+    let mut stream = Box::pin(bench.answered("/api/generate", 200).wrap_stream(NDJSON, chunks));
+    let mut seen = 0;
+    while let Poll::Ready(Some(chunk)) = stream.as_mut().poll_next(&mut Context::from_waker(Waker::noop())) {
+        seen += chunk.unwrap().len();
+    }
+    drop(stream);
+    assert_eq!(seen, FIRST.len() + LAST.len());
+    bench.ended(Outcome::Complete);
+}
+
+#[test]
+fn a_million_junk_models_are_other() {
+    let bench = bench();
+    for junk in 0..1_000_000 {
+        let mut measurement = bench.meter.start(Facts::new("POST", "/api/show"));
+        measurement.model(&format!("junk{junk}"));
+        measurement.responded(StatusCode::NOT_FOUND);
+        measurement.finish(Outcome::ClientError);
+    }
+    let other = "requests_total{model=\"other\",outcome=\"client_error\",route=\"show\",upstream=\"none\"}";
+    assert_eq!(bench.value(other), Some(1_000_000.0));
+    assert!(!bench.scrape().contains("junk"));
+}

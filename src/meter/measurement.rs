@@ -59,6 +59,9 @@ pub struct Ending {
     pub usage: Usage,
 }
 
+/// What is called with an ending.
+type Hook = Box<dyn FnOnce(&Ending) + Send + Sync>;
+
 /// Measures one request. Whichever way it goes, dropping it records an ending once.
 pub struct Measurement {
     pub(super) meter: Meter,
@@ -68,7 +71,7 @@ pub struct Measurement {
     /// The response is a stream, told record by record.
     pub(super) streamed: bool,
     pub(super) children: Option<Arc<StreamChildren>>,
-    pub(super) on_end: Option<Box<dyn FnOnce(&Ending) + Send + Sync>>,
+    pub(super) on_end: Option<Hook>,
     pub(super) recorded: bool,
     account: Option<Arc<Concurrency>>,
     _running: Option<Running>,

@@ -13,6 +13,7 @@ pub mod cli;
 #[cfg(feature = "cli")]
 pub mod config;
 pub mod meter;
+pub mod metric;
 pub mod protocol;
 #[cfg(feature = "agent")]
 pub mod proxy;

@@ -3,13 +3,10 @@
 //! [`Meter::register`] once, [`Meter::start`] for each request, then [`Measurement::wrap_body`] around the
 //! response's body: the guards travel with the body, and whichever way it ends, its ending is recorded once.
 
-pub mod buckets;
 mod concurrency;
 mod delivered;
 mod ending;
 mod families;
-mod family;
-mod histogram;
 mod live;
 mod measurement;
 mod model;
@@ -21,8 +18,6 @@ mod waiting;
 mod wrap;
 
 pub use delivered::Delivered;
-pub use family::{Child, Family};
-pub use histogram::{Histogram, LocalHistogram};
 pub use live::{Live, Snapshot};
 pub use measurement::{DeliveredBy, Ending, Facts, Measurement};
 pub use outcome::Outcome;

@@ -17,7 +17,7 @@ use prometheus::{
     proto,
 };
 
-use super::family::Family;
+use crate::metric::Family;
 
 /// The label `streams`: how many decode at once.
 pub(super) const BANDS: [&str; 8] = ["1", "2", "3", "4", "5-8", "9-16", "17-32", "33+"];

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{histogram::LocalHistogram, measurement::Measurement, outcome::Outcome, tap::HELD_AFTER};
+use super::{measurement::Measurement, outcome::Outcome, tap::HELD_AFTER};
+use crate::metric::LocalHistogram;
 
 pin_project! {
     /// A body whose ending is recorded once: at its end, at an error, or when it is dropped.

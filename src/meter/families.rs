@@ -8,14 +8,14 @@ use std::{
 use prometheus::{Counter, Gauge, IntCounter, Registry};
 
 use super::{
-    buckets,
     concurrency::{BANDS, ConcurrencyFamilies},
-    family::Family,
-    histogram::Histogram,
     live::LiveTable,
     waiting::Waiting,
 };
-use crate::protocol::{Kind, Route};
+use crate::{
+    metric::{Family, Histogram, buckets, counter, gauge, int_counter},
+    protocol::{Kind, Route},
+};
 
 /// The label `phase`, in the order of [`StreamChildren::phases`].
 pub(super) const PHASES: [&str; 6] = ["queue", "load", "prompt_eval", "eval", "decode", "unaccounted"];
@@ -25,18 +25,6 @@ pub(super) const TOKENS: [&str; 3] = ["prompt", "prompt_cached", "output"];
 pub(super) const UNSCANNED: [&str; 3] = ["too_long", "malformed", "failed"];
 /// The label `at` of `chunk_gap_seconds`.
 const PLACES: [&str; 3] = ["upstream", "origin", "client"];
-
-pub(super) fn counter() -> Counter {
-    Counter::new("child", "child").expect("a valid name")
-}
-
-pub(super) fn int_counter() -> IntCounter {
-    IntCounter::new("child", "child").expect("a valid name")
-}
-
-pub(super) fn gauge() -> Gauge {
-    Gauge::new("child", "child").expect("a valid name")
-}
 
 #[derive(Debug)]
 pub(super) struct Families {

@@ -16,11 +16,13 @@ use prometheus::IntCounter;
 use super::{
     concurrency::{Concurrency, Running},
     families::StreamChildren,
-    histogram::{Histogram, LocalHistogram},
     live::Live,
     measurement::Measurement,
 };
-use crate::protocol::{Framing, Kind, Record, Scan, Scanner, Unscanned};
+use crate::{
+    metric::{Histogram, LocalHistogram},
+    protocol::{Framing, Kind, Record, Scan, Scanner, Unscanned},
+};
 
 /// A stretch from one chunk handed on to the next poll that is longer than this was the client's doing: what
 /// passes the body on polls again within microseconds unless its own buffer is full.

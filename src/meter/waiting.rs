@@ -8,7 +8,8 @@ use prometheus::{
     proto,
 };
 
-use super::{family::Family, live::LiveTable};
+use super::live::LiveTable;
+use crate::metric::Family;
 
 #[derive(Debug)]
 pub(super) struct Waiting {

@@ -1,0 +1,29 @@
+//! What metrics are made of: families keyed by their label values whole, histograms filled locally.
+//!
+//! Every stage that measures something makes its families here and registers them on the registry that it is
+//! handed. No statics, no siblings.
+
+pub mod buckets;
+mod family;
+mod histogram;
+
+pub use family::{Child, Family};
+pub use histogram::{Histogram, LocalHistogram};
+
+/// A counter at zero, for [`Family::new`].
+#[must_use]
+pub fn counter() -> prometheus::Counter {
+    prometheus::Counter::new("child", "child").expect("a valid name")
+}
+
+/// A counter of whole numbers at zero, for [`Family::new`].
+#[must_use]
+pub fn int_counter() -> prometheus::IntCounter {
+    prometheus::IntCounter::new("child", "child").expect("a valid name")
+}
+
+/// A gauge at zero, for [`Family::new`].
+#[must_use]
+pub fn gauge() -> prometheus::Gauge {
+    prometheus::Gauge::new("child", "child").expect("a valid name")
+}

@@ -1,8 +1,24 @@
 //! The whole sidecar: `Agent::builder()` → [`Bound`] → `run(shutdown)`.
 
-use std::{future::Future, net::SocketAddr, time::Duration};
+mod drain;
+mod families;
 
-use crate::{admin, meter, proxy, upstream};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use prometheus::Registry;
+use tokio::{net::TcpListener, runtime::Handle, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin::{self, Admin},
+    meter::{self, Meter},
+    proxy::{self, Proxy},
+    upstream::{self, UpstreamError, Upstreams},
+};
+use families::Families;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 4096;
 
 /// Settings of every stage.
 #[derive(Clone, Debug)]
@@ -32,21 +48,66 @@ impl Default for Config {
 }
 
 /// The sidecar, not yet bound.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), streamgauge::agent::BindError> {
+/// use streamgauge::agent::Agent;
+///
+/// let bound = Agent::builder().bind().await?;
+/// println!("clients: {}, Prometheus: {}", bound.proxy_addr(), bound.admin_addr());
+/// bound.run(std::future::pending()).await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Agent {}
 
 /// What is being put together.
 #[derive(Debug, Default)]
-pub struct Builder {}
+pub struct Builder {
+    config: Config,
+    registry: Option<Registry>,
+    admin_runtime: Option<Handle>,
+}
 
-/// Bound to its addresses, not yet serving.
+/// Bound to its addresses, not yet serving: who connects waits.
 #[derive(Debug)]
-pub struct Bound {}
+pub struct Bound {
+    proxy_addr: SocketAddr,
+    admin_addr: SocketAddr,
+    listener: proxy::Listener,
+    admin: admin::Listener,
+    admin_runtime: Option<Handle>,
+    drain_timeout: Duration,
+}
 
 /// Why an agent could not start.
 #[derive(Debug, thiserror::Error)]
-#[error("not written yet")]
-pub struct BindError {}
+#[non_exhaustive]
+pub enum BindError {
+    /// `proxy.listen` cannot be bound.
+    #[error("cannot listen for clients on {addr}")]
+    Proxy {
+        /// The address that was asked for.
+        addr: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// `admin.listen` cannot be bound.
+    #[error("cannot listen for Prometheus on {addr}")]
+    Admin {
+        /// The address that was asked for.
+        addr: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The settings of the upstreams do not go together.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// The registry has one of our names already.
+    #[error("cannot register the metrics")]
+    Register(#[from] prometheus::Error),
+}
 
 impl Agent {
     /// An agent with every setting at its default.
@@ -59,53 +120,104 @@ impl Agent {
 impl Builder {
     /// Takes settings whole.
     #[must_use]
-    pub fn config(self, _config: Config) -> Builder {
+    pub fn config(mut self, config: Config) -> Builder {
+        self.config = config;
         self
     }
 
     /// Registers on this registry instead of one of its own.
     #[must_use]
-    pub fn registry(self, _registry: prometheus::Registry) -> Builder {
+    pub fn registry(mut self, registry: Registry) -> Builder {
+        self.registry = Some(registry);
         self
     }
 
-    /// Serves the admin address on this runtime, so that a scrape never waits for streams; default: the
-    /// runtime that calls [`Bound::run`].
+    /// Serves the admin address, and probes upstreams, on this runtime, so that a scrape never waits for
+    /// streams. It must outlive [`Bound::run`]. Default: the runtime that runs it.
     #[must_use]
-    pub fn admin_runtime(self, _handle: tokio::runtime::Handle) -> Builder {
+    pub fn admin_runtime(mut self, handle: Handle) -> Builder {
+        self.admin_runtime = Some(handle);
         self
     }
 
-    /// Binds both addresses.
+    /// Binds both addresses. Call it within a tokio runtime.
     ///
     /// # Errors
-    /// An address that cannot be bound, or a name that the registry has already.
+    /// An address that cannot be bound, upstreams that contradict one another, or a name that the registry has
+    /// already.
     pub async fn bind(self) -> Result<Bound, BindError> {
-        Ok(Bound {})
+        let Builder { config, registry, admin_runtime } = self;
+        let registry = registry.unwrap_or_default();
+        let upstreams = Arc::new(Upstreams::new(&config.upstream)?);
+
+        let addr = config.proxy.listen;
+        let socket = listen(addr).map_err(|source| BindError::Proxy { addr, source })?;
+        let proxy_addr = socket.local_addr().map_err(|source| BindError::Proxy { addr, source })?;
+        let addr = config.admin.listen;
+        // A socket belongs to the runtime that it is made in.
+        let admin_socket = {
+            let _inside = admin_runtime.as_ref().map(Handle::enter);
+            listen(addr).map_err(|source| BindError::Admin { addr, source })?
+        };
+        let admin_addr = admin_socket.local_addr().map_err(|source| BindError::Admin { addr, source })?;
+
+        let families = Families::register(&registry, &upstreams)?;
+        let names: Vec<_> = upstreams.all().iter().map(|upstream| upstream.name()).collect();
+        let meter = Meter::register(&registry, &config.meter, &names)?;
+        let proxy = Proxy::new(config.proxy, &config.upstream, upstreams.clone(), meter.clone(), &registry)?;
+        let admin = Admin { registry, meter, upstreams, draining: CancellationToken::new() };
+        Ok(Bound {
+            proxy_addr,
+            admin_addr,
+            listener: proxy::Listener::new(socket, proxy, families.proxy()),
+            admin: families.admin(admin_socket, admin),
+            admin_runtime,
+            drain_timeout: config.drain_timeout,
+        })
     }
+}
+
+fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket =
+        if addr.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
+    // So that a restart need not wait for the connections of the one before.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
 }
 
 impl Bound {
     /// Where clients connect.
     #[must_use]
     pub fn proxy_addr(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], 0))
+        self.proxy_addr
     }
 
     /// Where Prometheus connects.
     #[must_use]
     pub fn admin_addr(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], 0))
+        self.admin_addr
     }
 
     /// The registry that `/metrics` shows.
     #[must_use]
-    pub fn registry(&self) -> &prometheus::Registry {
-        unreachable!()
+    pub fn registry(&self) -> &Registry {
+        &self.admin.admin.registry
     }
 
-    /// Serves until `shutdown` completes, then drains: no new streams, those that run may end until the deadline.
+    /// Serves until `shutdown` completes, then drains: no new requests, those that run may end until the
+    /// deadline, and are cut then. Dropping the future cuts everything at once.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        shutdown.await;
+        let Admin { meter, upstreams, draining, .. } = self.admin.admin.clone();
+        let admin_runtime = self.admin_runtime.unwrap_or_else(Handle::current);
+        // Aborted when it is dropped, which is when this future ends or is dropped.
+        let mut beside = JoinSet::new();
+        beside.spawn_on(self.admin.serve(), &admin_runtime);
+        beside.spawn_on(upstreams.watch(), &admin_runtime);
+
+        let connections = self.listener.serve(shutdown).await;
+        draining.cancel();
+        drain::drain(connections, self.drain_timeout, &meter).await;
     }
 }

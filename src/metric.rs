@@ -6,9 +6,11 @@
 pub mod buckets;
 mod family;
 mod histogram;
+mod occupied;
 
 pub use family::{Child, Family};
 pub use histogram::{Histogram, LocalHistogram};
+pub use occupied::Occupied;
 
 /// A counter at zero, for [`Family::new`].
 #[must_use]

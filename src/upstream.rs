@@ -1,6 +1,29 @@
 //! The Ollamas behind: who they are, how they fare, which one takes a request.
 
-use std::time::Duration;
+mod answer;
+mod choose;
+mod client;
+mod health;
+mod patience;
+
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use http::{HeaderValue, uri::Authority};
+
+pub use answer::{Answer, Broken};
+pub use choose::Busy;
+pub use client::{Client, Unanswered};
+pub use health::{Health, Loaded};
+pub(crate) use patience::Patience;
+
+use crate::protocol::Route;
+use health::Prober;
 
 /// Settings of this stage.
 #[derive(Clone, Debug)]
@@ -56,5 +79,151 @@ impl Default for Config {
             response_timeout: Duration::ZERO,
             silence_timeout: Duration::ZERO,
         }
+    }
+}
+
+/// One Ollama, and how it fares.
+#[derive(Debug)]
+pub struct Upstream {
+    name: String,
+    authority: Authority,
+    host: HeaderValue,
+    requests: Arc<AtomicUsize>,
+    health: RwLock<Arc<Health>>,
+}
+
+impl Upstream {
+    fn new(config: &UpstreamConfig) -> Upstream {
+        // A URL's host and port are an authority, which is a header's value.
+        let host = config.url.host_str().unwrap_or("localhost");
+        let authority = match config.url.port_or_known_default() {
+            Some(port) if port != 80 => format!("{host}:{port}"),
+            _ => host.to_owned(),
+        };
+        Upstream {
+            name: config.name.clone(),
+            host: HeaderValue::from_str(&authority).expect("a URL's host is ASCII"),
+            authority: authority.parse().expect("a URL's host and port"),
+            requests: Arc::default(),
+            health: RwLock::default(),
+        }
+    }
+
+    /// The value of the label `upstream`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The value of the field `Host`: Ollama on loopback refuses one that it does not know.
+    #[must_use]
+    pub fn host(&self) -> &HeaderValue {
+        &self.host
+    }
+
+    /// One more request is here until the guard is dropped.
+    #[must_use]
+    pub fn enter(&self) -> Busy {
+        Busy::enter(&self.requests)
+    }
+
+    /// Requests that are here now.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.requests.load(Relaxed)
+    }
+
+    /// What it said last.
+    #[must_use]
+    pub fn health(&self) -> Arc<Health> {
+        self.health.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn report(&self, health: Health) {
+        *self.health.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(health);
+    }
+}
+
+/// All the Ollamas.
+#[derive(Debug)]
+pub struct Upstreams {
+    all: Vec<Arc<Upstream>>,
+    config: Config,
+    primary: usize,
+    prober: Prober,
+    turn: AtomicUsize,
+}
+
+/// Why upstreams cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// None is configured.
+    #[error("no upstream is configured")]
+    None,
+    /// `upstreams.primary` names none of them.
+    #[error("upstreams.primary is {0:?}, which is none of the upstreams")]
+    NoSuchPrimary(String),
+    /// No client to probe them with.
+    #[error("cannot make a client to probe upstreams with: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+impl Upstreams {
+    /// The upstreams of the settings, of which nothing is known yet.
+    ///
+    /// # Errors
+    /// There are none, or the primary is none of them.
+    pub fn new(config: &Config) -> Result<Upstreams, UpstreamError> {
+        if config.upstreams.is_empty() {
+            return Err(UpstreamError::None);
+        }
+        let primary = match &config.primary {
+            None => 0,
+            Some(name) => config
+                .upstreams
+                .iter()
+                .position(|upstream| upstream.name == *name)
+                .ok_or_else(|| UpstreamError::NoSuchPrimary(name.clone()))?,
+        };
+        Ok(Upstreams {
+            all: config.upstreams.iter().map(|upstream| Arc::new(Upstream::new(upstream))).collect(),
+            config: config.clone(),
+            primary,
+            prober: Prober::new(config)?,
+            turn: AtomicUsize::new(0),
+        })
+    }
+
+    /// Every upstream, in the order of the settings.
+    #[must_use]
+    pub fn all(&self) -> &[Arc<Upstream>] {
+        &self.all
+    }
+
+    /// The one that takes a request. `model` is canonical.
+    #[must_use]
+    pub fn choose(&self, route: Route, model: Option<&str>) -> &Arc<Upstream> {
+        if choose::manages(route) {
+            return &self.all[self.primary];
+        }
+        let turn = self.turn.fetch_add(1, Relaxed);
+        choose::choose(&self.all, self.config.choose, model, turn)
+    }
+
+    /// Probes every upstream, for ever.
+    pub async fn watch(self: Arc<Self>) {
+        let every = self.config.health_interval;
+        let watches = self
+            .all
+            .iter()
+            .zip(&self.config.upstreams)
+            .map(|(upstream, config)| self.prober.clone().watch(upstream, config.clone(), every));
+        futures_util::future::join_all(watches).await;
     }
 }

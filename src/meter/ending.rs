@@ -16,7 +16,7 @@ impl Measurement {
     /// The outcome of a response whose body came to its end.
     pub(super) fn ended(&self) -> Outcome {
         let live = &self.live;
-        if let Some(outcome) = self.status.and_then(Outcome::of_status) {
+        if let Some(outcome) = self.decided.or_else(|| self.status.and_then(Outcome::of_status)) {
             outcome
         } else if !self.streamed {
             Outcome::Complete

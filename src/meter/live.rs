@@ -89,6 +89,18 @@ impl Live {
         }
     }
 
+    /// Number of the request in this process.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// How long ago [`Live::sent`] was called; `None` if it was not.
+    #[must_use]
+    pub fn since_sent(&self) -> Option<Duration> {
+        Some(self.accepted.elapsed().saturating_sub(self.sent.get()?))
+    }
+
     /// The last byte of the request's body was taken by the upstream connection.
     pub fn sent(&self) {
         self.sent.set(self.accepted.elapsed());

@@ -3,7 +3,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
-use prometheus::Gauge;
 
 use super::{
     Delivered, Meter, Outcome, Tap,
@@ -13,6 +12,7 @@ use super::{
     tap::Tapping,
     wrap::BodyStream,
 };
+use crate::metric::Occupied;
 use crate::protocol::{Dialect, Framing, Route, Usage, canonical_model};
 
 /// What is known of a request when its head is parsed.
@@ -73,15 +73,17 @@ pub struct Measurement {
     pub(super) children: Option<Arc<StreamChildren>>,
     pub(super) on_end: Option<Hook>,
     pub(super) recorded: bool,
+    /// What is decided before the body ends.
+    pub(super) decided: Option<Outcome>,
     account: Option<Arc<Concurrency>>,
     _running: Option<Running>,
-    _in_flight: InFlight,
+    _in_flight: Occupied,
 }
 
 impl Measurement {
     pub(super) fn start(meter: Meter, facts: Facts) -> Measurement {
         let live = meter.shared.live.enter(facts.route);
-        let in_flight = InFlight::enter(&meter, "none", facts.route);
+        let in_flight = in_flight(&meter, "none", facts.route);
         Measurement {
             meter,
             facts,
@@ -91,6 +93,7 @@ impl Measurement {
             children: None,
             on_end: None,
             recorded: false,
+            decided: None,
             account: None,
             _running: None,
             _in_flight: in_flight,
@@ -109,12 +112,18 @@ impl Measurement {
         let _ = self.live.model.set(canonical_model(name).into_owned());
     }
 
+    /// The model's canonical name, where it is known.
+    #[must_use]
+    pub fn canonical_model(&self) -> Option<&str> {
+        self.live.model.get().map(String::as_str)
+    }
+
     /// An upstream was chosen; the request goes there now.
     pub fn chosen(&mut self, upstream: &str) {
         if self.live.upstream.set(upstream.to_owned()).is_err() {
             return;
         }
-        self._in_flight = InFlight::enter(&self.meter, upstream, self.live.route);
+        self._in_flight = in_flight(&self.meter, upstream, self.live.route);
         if self.live.route.takes_slot() {
             let account = self.meter.shared.families.concurrency.upstream(upstream);
             self._running = Some(account.stream());
@@ -131,6 +140,17 @@ impl Measurement {
     pub fn responded(&mut self, status: StatusCode) {
         self.status = Some(status);
         self.meter.shared.families.responses.child([self.live.route.label(), status.as_str()]).inc();
+    }
+
+    /// The outcome that this has if its body comes to its end, where the status would say another.
+    pub fn decide(&mut self, outcome: Outcome) {
+        self.decided = Some(outcome);
+    }
+
+    /// Wraps a body of our own: nothing of it is scanned.
+    #[must_use]
+    pub fn deliver<B: http_body::Body<Data = bytes::Bytes>>(self, body: B) -> Delivered<B> {
+        Delivered::new(self, body)
     }
 
     /// Ends here, with no body of an upstream's.
@@ -230,20 +250,6 @@ fn framing(content_type: Option<&str>) -> Option<Framing> {
     }
 }
 
-/// One more in flight, until it is dropped.
-#[derive(Debug)]
-struct InFlight(Arc<Gauge>);
-
-impl InFlight {
-    fn enter(meter: &Meter, upstream: &str, route: Route) -> InFlight {
-        let gauge = meter.shared.families.in_flight.child([upstream, route.label()]);
-        gauge.inc();
-        InFlight(gauge)
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
+fn in_flight(meter: &Meter, upstream: &str, route: Route) -> Occupied {
+    Occupied::enter(meter.shared.families.in_flight.child([upstream, route.label()]))
 }

@@ -1,0 +1,13 @@
+//! Notes which compiler this is built by, for `streamgauge_build_info`.
+
+use std::{env, process::Command};
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let version = Command::new(rustc).arg("--version").output().ok();
+    let version = version.and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
+    // "rustc 1.95.0 (…)": the number alone.
+    let number = version.split_whitespace().nth(1).unwrap_or("unknown");
+    println!("cargo::rustc-env=STREAMGAUGE_RUSTC={number}");
+}

@@ -1,0 +1,30 @@
+//! `/streams`: what runs now, as JSON. Never a prompt.
+
+use serde_json::{Value, json};
+
+use crate::meter::Snapshot;
+
+/// Oldest first. Times are seconds.
+pub(super) fn render(running: &[Snapshot]) -> String {
+    let streams: Vec<Value> = running.iter().map(stream).collect();
+    let mut text = json!({"streams": streams}).to_string();
+    text.push('\n');
+    text
+}
+
+fn stream(one: &Snapshot) -> Value {
+    let seconds = |duration: Option<std::time::Duration>| duration.map(|duration| duration.as_secs_f64());
+    json!({
+        "id": one.id,
+        "route": one.route.label(),
+        "model": one.model,
+        "upstream": one.upstream,
+        "age_seconds": one.age.as_secs_f64(),
+        "decoding": one.decoding,
+        "records": one.records,
+        "tokens": one.tokens,
+        "time_to_first_token_seconds": seconds(one.first_token),
+        "last_gap_seconds": seconds(one.last_gap),
+        "silent_seconds": seconds(one.silent),
+    })
+}

@@ -1,0 +1,89 @@
+//! What the agent says of itself: its build, its connections, its upstreams.
+
+use std::sync::Arc;
+
+use prometheus::{
+    Gauge, IntCounter, Registry,
+    core::{Collector, Desc},
+    proto,
+};
+use tokio::net::TcpListener;
+
+use crate::{
+    admin::{self, Admin},
+    metric::{Family, gauge, int_counter},
+    proxy,
+    upstream::Upstreams,
+};
+
+pub(super) struct Families {
+    connections: Family<Gauge, 1>,
+    refused: Family<IntCounter, 2>,
+    panics: Arc<IntCounter>,
+}
+
+impl Families {
+    pub(super) fn register(registry: &Registry, upstreams: &Arc<Upstreams>) -> prometheus::Result<Families> {
+        let help = "The version and the compiler that built it; the value is 1.";
+        let build = Family::register(registry, "build_info", help, ["version", "rustc"], gauge)?;
+        build.child([env!("CARGO_PKG_VERSION"), env!("STREAMGAUGE_RUSTC")]).set(1.0);
+        registry.register(Box::new(UpstreamUp::new(upstreams.clone())?))?;
+        let open = "Open connections.";
+        let refused = "Connections turned away.";
+        let panics = "Panics caught: each is a bug.";
+        Ok(Families {
+            connections: Family::register(registry, "connections_open", open, ["listener"], gauge)?,
+            refused: Family::register(
+                registry,
+                "connections_refused_total",
+                refused,
+                ["listener", "reason"],
+                int_counter,
+            )?,
+            panics: Family::register(registry, "panics_total", panics, [], int_counter)?.child([]),
+        })
+    }
+
+    pub(super) fn proxy(&self) -> proxy::Counts {
+        proxy::Counts {
+            open: self.connections.child(["proxy"]),
+            refused: self.refused.child(["proxy", "max_connections"]),
+            panics: self.panics.clone(),
+        }
+    }
+
+    pub(super) fn admin(&self, socket: TcpListener, admin: Admin) -> admin::Listener {
+        admin::Listener {
+            socket,
+            admin,
+            open: self.connections.child(["admin"]),
+            refused: self.refused.child(["admin", "max_connections"]),
+        }
+    }
+}
+
+/// Reads the upstreams' health at a scrape.
+struct UpstreamUp {
+    family: Family<Gauge, 1>,
+    upstreams: Arc<Upstreams>,
+}
+
+impl UpstreamUp {
+    fn new(upstreams: Arc<Upstreams>) -> prometheus::Result<UpstreamUp> {
+        let help = "1 while the upstream answers its probes, else 0.";
+        Ok(UpstreamUp { family: Family::new("upstream_up", help, ["upstream"], gauge)?, upstreams })
+    }
+}
+
+impl Collector for UpstreamUp {
+    fn desc(&self) -> Vec<&Desc> {
+        self.family.desc()
+    }
+
+    fn collect(&self) -> Vec<proto::MetricFamily> {
+        for upstream in self.upstreams.all() {
+            self.family.child([upstream.name()]).set(f64::from(u8::from(upstream.health().alive)));
+        }
+        self.family.collect()
+    }
+}

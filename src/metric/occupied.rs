@@ -1,0 +1,24 @@
+//! A gauge of what is there now.
+
+use std::sync::Arc;
+
+use prometheus::Gauge;
+
+/// One more is there, until this is dropped.
+#[derive(Debug)]
+pub struct Occupied(Arc<Gauge>);
+
+impl Occupied {
+    /// Adds one.
+    #[must_use]
+    pub fn enter(gauge: Arc<Gauge>) -> Occupied {
+        gauge.inc();
+        Occupied(gauge)
+    }
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,43 @@
+//! What the proxy itself counts: nonsense that it refuses.
+
+use prometheus::{IntCounter, Registry};
+
+use super::{headers::Malformed, upload::Unread};
+use crate::metric::{Family, int_counter};
+
+/// `requests_malformed_total`, by what is malformed.
+#[derive(Debug)]
+pub(super) struct Families {
+    malformed: Family<IntCounter, 1>,
+}
+
+/// Verdicts of hyper's, which come before there is a request.
+pub(super) const HEAD: &str = "head";
+pub(super) const HEAD_TOO_LARGE: &str = "head_too_large";
+pub(super) const HEAD_TIMEOUT: &str = "head_timeout";
+const BODY_TIMEOUT: &str = "body_timeout";
+
+impl Families {
+    pub(super) fn register(registry: &Registry) -> prometheus::Result<Families> {
+        let help = "Requests refused because their head or body is malformed or too slow.";
+        let malformed =
+            Family::register(registry, "requests_malformed_total", help, ["reason"], int_counter)?;
+        let ours = Malformed::ALL.map(Malformed::reason);
+        for reason in [HEAD, HEAD_TOO_LARGE, HEAD_TIMEOUT, BODY_TIMEOUT].into_iter().chain(ours) {
+            let _ = malformed.child([reason]);
+        }
+        Ok(Families { malformed })
+    }
+
+    pub(super) fn malformed(&self, reason: &'static str) {
+        self.malformed.child([reason]).inc();
+    }
+
+    pub(super) fn unread(&self, why: Unread) {
+        match why {
+            Unread::Idle => self.malformed(BODY_TIMEOUT),
+            Unread::Malformed => self.malformed(Malformed::Body.reason()),
+            Unread::Gone => {}
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The head of a message between two connections (RFC 9110 7.6): what stays, what is of one hop, what is refused.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Version,
+    header::{self, CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE},
+    request,
+};
+
+/// Why a request is refused before anybody is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Malformed {
+    #[error("CONNECT is not served here")]
+    Connect,
+    #[error("the request must have exactly one Host field")]
+    Host,
+    #[error("a Transfer-Encoding other than chunked is not understood")]
+    Coding,
+    #[error("this protocol is not upgraded to here")]
+    Upgrade,
+    #[error("the request's body is malformed")]
+    Body,
+}
+
+impl Malformed {
+    pub(super) const ALL: [Malformed; 5] =
+        [Malformed::Connect, Malformed::Host, Malformed::Coding, Malformed::Upgrade, Malformed::Body];
+
+    /// The label `reason` of `requests_malformed_total`.
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Malformed::Connect => "connect",
+            Malformed::Host => "host",
+            Malformed::Coding => "coding",
+            Malformed::Upgrade => "upgrade",
+            Malformed::Body => "body",
+        }
+    }
+}
+
+/// Fields of one hop, whatever `Connection` says. `Trailer` stays: the trailers go on too.
+const OF_ONE_HOP: [HeaderName; 6] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Refuses what could be read in two ways, or asks for what is not here.
+pub(super) fn check(head: &request::Parts) -> Result<(), Malformed> {
+    if head.method == Method::CONNECT {
+        return Err(Malformed::Connect);
+    }
+    let hosts = head.headers.get_all(HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && head.version >= Version::HTTP_11) {
+        return Err(Malformed::Host);
+    }
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        let is_chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+        if !is_chunked || codings.next().is_some() {
+            return Err(Malformed::Coding);
+        }
+    }
+    // Java's client and `curl --http2` offer h2c, and are content with an answer in HTTP/1.1.
+    let upgrades = names(&head.headers, CONNECTION).any(|name| name.eq_ignore_ascii_case("upgrade"));
+    if upgrades && names(&head.headers, UPGRADE).any(|protocol| !protocol.eq_ignore_ascii_case("h2c")) {
+        return Err(Malformed::Upgrade);
+    }
+    Ok(())
+}
+
+/// Makes a client's head that of a request to an upstream, which knows only its own `Host`.
+pub(super) fn towards(head: &mut request::Parts, host: &HeaderValue) {
+    strip(&mut head.headers);
+    head.version = Version::HTTP_11;
+    head.headers.insert(HOST, host.clone());
+}
+
+/// Takes out what is of one hop, and what `Connection` names. The order of what stays does not change.
+pub(super) fn strip(fields: &mut HeaderMap) {
+    let is_named = |name: &HeaderName, fields: &HeaderMap| {
+        names(fields, CONNECTION).any(|named| named.eq_ignore_ascii_case(name.as_str()))
+    };
+    let gone: Vec<HeaderName> = fields
+        .keys()
+        .filter(|name| OF_ONE_HOP.contains(name) || is_named(name, fields))
+        // HTTP2-Settings belongs to an upgrade to h2c.
+        .chain(fields.keys().filter(|name| name.as_str() == "http2-settings"))
+        .cloned()
+        .collect();
+    if gone.is_empty() {
+        return;
+    }
+    // Taking out of a HeaderMap moves the last field into the gap: so those that stay are put into a new one.
+    let mut kept = HeaderMap::with_capacity(fields.len());
+    let mut current = None;
+    for (name, value) in fields.drain() {
+        // Further values of a field come without its name.
+        current = name.or(current);
+        let Some(name) = &current else { continue };
+        if !gone.contains(name) {
+            kept.append(name.clone(), value);
+        }
+    }
+    *fields = kept;
+}
+
+/// Elements of a list field; what is no text is no name.
+fn names(fields: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    fields
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+}
+
+/// The response's `Content-Type`.
+pub(super) fn content_type(fields: &HeaderMap) -> Option<&str> {
+    fields.get(header::CONTENT_TYPE)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    fn head(method: &str, fields: &[(&'static str, &'static str)]) -> request::Parts {
+        let mut head = Request::builder().method(method).uri("/").body(()).unwrap().into_parts().0;
+        head.headers = map(fields);
+        head
+    }
+
+    #[test]
+    fn what_is_of_one_hop_goes_and_the_rest_keeps_its_order() {
+        let mut fields = map(&[
+            ("accept", "a"),
+            ("connection", "close, X-Mine"),
+            ("x-mine", "1"),
+            ("accept", "b"),
+            ("te", "trailers"),
+            ("trailer", "x-sum"),
+            ("transfer-encoding", "chunked"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "AAMAAABk"),
+            ("user-agent", "u"),
+            ("x-last", "l"),
+        ]);
+        strip(&mut fields);
+        let left: Vec<_> =
+            fields.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        assert_eq!(
+            left,
+            [("accept", "a"), ("accept", "b"), ("trailer", "x-sum"), ("user-agent", "u"), ("x-last", "l")]
+        );
+    }
+
+    #[test]
+    fn what_is_not_served_is_refused_and_why() {
+        let host = ("host", "h");
+        for (method, fields, verdict) in [
+            ("GET", &[host][..], Ok(())),
+            ("CONNECT", &[host], Err(Malformed::Connect)),
+            ("GET", &[], Err(Malformed::Host)),
+            ("GET", &[host, host], Err(Malformed::Host)),
+            ("POST", &[host, ("transfer-encoding", "Chunked")], Ok(())),
+            ("POST", &[host, ("transfer-encoding", "gzip, chunked")], Err(Malformed::Coding)),
+            (
+                "POST",
+                &[host, ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
+                Err(Malformed::Coding),
+            ),
+            ("POST", &[host, ("transfer-encoding", "identity")], Err(Malformed::Coding)),
+            ("GET", &[host, ("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c")], Ok(())),
+            ("GET", &[host, ("connection", "upgrade"), ("upgrade", "websocket")], Err(Malformed::Upgrade)),
+            ("GET", &[host, ("upgrade", "websocket")], Ok(())),
+        ] {
+            assert_eq!(check(&head(method, fields)), verdict, "{method} {fields:?}");
+        }
+    }
+}

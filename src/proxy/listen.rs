@@ -1,0 +1,240 @@
+//! Accepts connections and serves them.
+
+use std::{
+    any::Any,
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use http::{Request, Response, Version};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus::{Gauge, IntCounter};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    task::{JoinError, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Failure, Proxy, families, respond::Outgoing};
+use crate::{
+    meter::{Delivered, Facts},
+    metric::Occupied,
+};
+
+/// What a client is told that comes when all connections are taken.
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 49\r\n\
+    Retry-After: 1\r\nConnection: close\r\n\r\n{\"error\":\"streamgauge has too many connections\"}\n";
+/// Out of descriptors, mostly: some come back when connections end.
+const PAUSE: Duration = Duration::from_millis(50);
+/// A client that was turned away has this long to read why.
+const TURNED_AWAY: Duration = Duration::from_secs(1);
+
+/// The socket towards clients, and their connections.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: TcpListener,
+    proxy: Arc<Proxy>,
+    connections: JoinSet<()>,
+    draining: CancellationToken,
+    counts: Counts,
+}
+
+/// Connections that take no further request. Dropped, those that are left are cut.
+#[derive(Debug)]
+pub(crate) struct Draining {
+    connections: JoinSet<()>,
+    counts: Counts,
+}
+
+/// What is counted of connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Counts {
+    pub(crate) open: Arc<Gauge>,
+    pub(crate) refused: Arc<IntCounter>,
+    pub(crate) panics: Arc<IntCounter>,
+}
+
+impl Listener {
+    pub(crate) fn new(socket: TcpListener, proxy: Proxy, counts: Counts) -> Listener {
+        let (connections, draining) = (JoinSet::new(), CancellationToken::new());
+        Listener { socket, proxy: Arc::new(proxy), connections, draining, counts }
+    }
+
+    /// Serves until `stop` completes; then nobody connects any more.
+    pub(crate) async fn serve(mut self, stop: impl Future<Output = ()>) -> Draining {
+        let mut stop = pin!(stop);
+        let mut failing = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                Some(ended) = self.connections.join_next() => self.counts.ended(ended),
+                accepted = self.socket.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        failing = false;
+                        self.take(stream);
+                    }
+                    Err(error) => {
+                        // A thousand lines would say no more than one.
+                        if !std::mem::replace(&mut failing, true) {
+                            tracing::warn!(%error, "cannot accept a connection");
+                        }
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                },
+            }
+        }
+        self.draining.cancel();
+        Draining { connections: self.connections, counts: self.counts }
+    }
+
+    fn take(&mut self, stream: TcpStream) {
+        if self.connections.len() >= self.proxy.config.max_connections {
+            self.counts.refused.inc();
+            turn_away(stream);
+            return;
+        }
+        let open = Occupied::enter(self.counts.open.clone());
+        let (proxy, panics) = (self.proxy.clone(), self.counts.panics.clone());
+        let draining = self.draining.clone();
+        self.connections.spawn(async move {
+            let _open = open;
+            connection(stream, proxy, panics, draining).await;
+        });
+    }
+}
+
+impl Draining {
+    /// Waits until every connection has ended its request.
+    pub(crate) async fn end(&mut self) {
+        while let Some(ended) = self.connections.join_next().await {
+            self.counts.ended(ended);
+        }
+    }
+
+    /// Cuts those that have not, and returns when each one's ending is recorded.
+    pub(crate) async fn cut(&mut self) {
+        self.connections.shutdown().await;
+    }
+
+    /// How many have not.
+    pub(crate) fn left(&self) -> usize {
+        self.connections.len()
+    }
+}
+
+impl Counts {
+    fn ended(&self, ended: Result<(), JoinError>) {
+        // A panic in a body: its stream ended with its connection, and nobody else's.
+        if ended.is_err_and(|error| error.is_panic()) {
+            self.panics.inc();
+        }
+    }
+}
+
+/// Says why, on a task that ends by itself, so that nobody waits for a client that does not read.
+fn turn_away(mut stream: TcpStream) {
+    tokio::spawn(tokio::time::timeout(TURNED_AWAY, async move {
+        // It is turned away whether it hears it or not.
+        let _ = stream.write_all(FULL).await;
+        let _ = stream.shutdown().await;
+    }));
+}
+
+async fn connection(
+    stream: TcpStream,
+    proxy: Arc<Proxy>,
+    panics: Arc<IntCounter>,
+    draining: CancellationToken,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection was gone before it was served");
+        return;
+    }
+    // The body of an answer in HTTP/1.0 ends with its connection: one that is cut must not end the same way.
+    let ends_with_connection = Arc::new(AtomicBool::new(false));
+    let service = {
+        let (proxy, ends_with_connection) = (proxy.clone(), ends_with_connection.clone());
+        service_fn(move |request: Request<Incoming>| {
+            ends_with_connection.store(request.version() == Version::HTTP_10, Relaxed);
+            let (proxy, panics) = (proxy.clone(), panics.clone());
+            // Boxed: a connection that waits for its next request holds none of this.
+            Box::pin(async move { Ok::<_, Infallible>(guarded(&proxy, &panics, request).await) })
+        })
+    };
+    let config = &proxy.config;
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.header_timeout)
+        .max_buf_size(config.max_head)
+        .preserve_header_case(true)
+        // The upstream's date is the date.
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut told = false;
+    let ended = loop {
+        tokio::select! {
+            ended = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
+            () = draining.cancelled(), if !told => {
+                told = true;
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
+            }
+        }
+    };
+    // Whatever the connection still holds of a request goes first.
+    let mut stream = connection.into_parts().io.into_inner();
+    match ended {
+        Err(error) if error.is_user() && ends_with_connection.load(Relaxed) => {
+            if let Err(error) = stream.set_zero_linger() {
+                tracing::debug!(%error, "a connection ends without a reset");
+            }
+        }
+        Err(error) if error.is_user() => {}
+        Err(error) => malformed(&proxy, &error),
+        Ok(()) => {}
+    }
+    // A client that is gone needs no end.
+    let _ = stream.shutdown().await;
+}
+
+fn malformed(proxy: &Proxy, error: &hyper::Error) {
+    if error.is_parse_too_large() {
+        proxy.families.malformed(families::HEAD_TOO_LARGE);
+    } else if error.is_parse() {
+        proxy.families.malformed(families::HEAD);
+    } else if error.is_timeout() {
+        proxy.families.malformed(families::HEAD_TIMEOUT);
+    }
+}
+
+/// A panic is a bug, and ends its own request alone.
+async fn guarded(
+    proxy: &Proxy,
+    panics: &IntCounter,
+    request: Request<Incoming>,
+) -> Response<Delivered<Outgoing>> {
+    let facts = Facts::new(request.method().as_str(), request.uri().path());
+    match AssertUnwindSafe(proxy.answer(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(panic) => {
+            panics.inc();
+            tracing::error!(panic = text(panic.as_ref()), route = facts.route.label(), "a bug");
+            proxy.fail(&Failure::Panicked, facts, proxy.meter.start(facts))
+        }
+    }
+}
+
+fn text(panic: &(dyn Any + Send)) -> &str {
+    let owned = || panic.downcast_ref::<String>().map(String::as_str);
+    panic.downcast_ref::<&str>().copied().or_else(owned).unwrap_or("no message")
+}

@@ -1,0 +1,172 @@
+//! The one place where a failure becomes a response: a status, and a body in the client's dialect.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use serde_json::json;
+
+use super::{headers::Malformed, upload::Unread};
+use crate::{
+    meter::{Outcome, Tap},
+    protocol::Dialect,
+    upstream::{Answer, Broken, Unanswered},
+};
+
+pin_project! {
+    /// A body that the client is sent, before its ending is recorded.
+    #[derive(Debug)]
+    #[project = OutgoingProjection]
+    pub(super) enum Outgoing {
+        /// What an upstream answers.
+        Forwarded { #[pin] body: Tap<Answer> },
+        /// What we say ourselves.
+        Ours { text: Bytes },
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self.project() {
+            OutgoingProjection::Forwarded { body } => body.poll_frame(cx),
+            OutgoingProjection::Ours { text } if text.is_empty() => Poll::Ready(None),
+            OutgoingProjection::Ours { text } => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Outgoing::Forwarded { body } => body.is_end_stream(),
+            Outgoing::Ours { text } => text.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Outgoing::Forwarded { body } => body.size_hint(),
+            Outgoing::Ours { text } => SizeHint::with_exact(text.len() as u64),
+        }
+    }
+}
+
+/// Why a request got no answer of an upstream's.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("{0}")]
+    Malformed(#[from] Malformed),
+    #[error("{0}")]
+    Unread(#[from] Unread),
+    #[error("upstream \"{upstream}\" {why}")]
+    Unanswered { upstream: String, why: Unanswered },
+    #[error("upstream \"{upstream}\" sent no response within {limit:?}")]
+    HeadTimeout { upstream: String, limit: Duration },
+    #[error("upstream \"{upstream}\" switched protocols without being asked")]
+    Switched { upstream: String },
+    #[error("streamgauge failed: this is a bug, and its log says more")]
+    Panicked,
+}
+
+impl Failure {
+    pub(super) const fn status(&self) -> StatusCode {
+        match self {
+            Failure::Malformed(Malformed::Connect) => StatusCode::METHOD_NOT_ALLOWED,
+            Failure::Malformed(Malformed::Coding | Malformed::Upgrade) => StatusCode::NOT_IMPLEMENTED,
+            Failure::Malformed(Malformed::Host | Malformed::Body)
+            | Failure::Unread(Unread::Malformed | Unread::Gone) => StatusCode::BAD_REQUEST,
+            Failure::Unread(Unread::Idle) => StatusCode::REQUEST_TIMEOUT,
+            Failure::Unanswered { why: Unanswered::ConnectTimeout(_), .. } | Failure::HeadTimeout { .. } => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+            Failure::Unanswered { .. } | Failure::Switched { .. } => StatusCode::BAD_GATEWAY,
+            Failure::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What the request came to; `None` where its client is gone, which is nobody's failure.
+    pub(super) const fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Failure::Malformed(_) | Failure::Unread(Unread::Idle | Unread::Malformed) => {
+                Some(Outcome::ClientError)
+            }
+            Failure::Unread(Unread::Gone) => None,
+            Failure::Unanswered { .. }
+            | Failure::HeadTimeout { .. }
+            | Failure::Switched { .. }
+            | Failure::Panicked => Some(Outcome::UpstreamError),
+        }
+    }
+
+    /// The client's connection can't be trusted to be at the beginning of a next request.
+    const fn closes(&self) -> bool {
+        matches!(self, Failure::Malformed(_) | Failure::Unread(_))
+    }
+
+    /// The response that says so.
+    pub(super) fn response(&self, dialect: Dialect) -> Response<Outgoing> {
+        let status = self.status();
+        let text = body(dialect, status, &self.to_string());
+        let mut response = Response::new(Outgoing::Ours { text: text.into() });
+        *response.status_mut() = status;
+        let fields = response.headers_mut();
+        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(SystemTime::now())) {
+            fields.insert(header::DATE, date);
+        }
+        if self.closes() {
+            fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            fields.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS"));
+        }
+        response
+    }
+}
+
+/// An error as the dialect's clients read it.
+fn body(dialect: Dialect, status: StatusCode, message: &str) -> String {
+    let ours = status.is_client_error();
+    match dialect {
+        Dialect::Ollama => json!({"error": message}),
+        Dialect::OpenAi => {
+            let kind = if ours { "invalid_request_error" } else { "api_error" };
+            json!({"error": {"message": message, "type": kind, "param": null, "code": null}})
+        }
+        Dialect::Anthropic => {
+            let kind = if ours { "invalid_request_error" } else { "api_error" };
+            json!({"type": "error", "error": {"type": kind, "message": message}})
+        }
+    }
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn each_dialect_reads_its_own_errors() {
+        let failure = Failure::HeadTimeout { upstream: "gpu0".to_owned(), limit: Duration::from_secs(3) };
+        assert_eq!(failure.status(), 504);
+        let message = "upstream \"gpu0\" sent no response within 3s";
+        for (dialect, place) in [
+            (Dialect::Ollama, "/error"),
+            (Dialect::OpenAi, "/error/message"),
+            (Dialect::Anthropic, "/error/message"),
+        ] {
+            let text = body(dialect, failure.status(), &failure.to_string());
+            let value: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(value.pointer(place).and_then(Value::as_str), Some(message));
+        }
+    }
+}

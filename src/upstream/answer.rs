@@ -1,0 +1,90 @@
+//! The body of an upstream's response.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+
+use super::{choose::Busy, patience::Patience};
+
+/// Why a response broke off in the middle.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// `upstreams.silence_timeout` passed without a byte.
+    #[error("silent for {0:?}")]
+    Silent(Duration),
+    /// The connection was cut or reset, or what came makes no sense.
+    #[error("broken off: {0}")]
+    Cut(#[from] hyper::Error),
+}
+
+pin_project! {
+    /// A response's body as it comes, with the place that it takes at its upstream. Dropped before its end,
+    /// it closes the upstream's connection, which cancels the generation.
+    #[derive(Debug)]
+    pub struct Answer {
+        #[pin]
+        body: Incoming,
+        patience: Option<Patience>,
+        // A frame was handed on and nothing waited for since.
+        unflushed: bool,
+        broken: Option<Broken>,
+        _busy: Busy,
+    }
+}
+
+impl Answer {
+    pub(super) fn new(body: Incoming, silence: Duration, busy: Busy) -> Answer {
+        Answer { body, patience: Patience::of(silence), unflushed: false, broken: None, _busy: busy }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = self.project();
+        if let Some(broken) = this.broken.take() {
+            return Poll::Ready(Some(Err(broken)));
+        }
+        let broken = match this.body.poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(patience) = this.patience {
+                    patience.came();
+                }
+                *this.unflushed = true;
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Ready(Some(Err(error))) => Broken::Cut(error),
+            Poll::Pending => {
+                *this.unflushed = false;
+                let Some(patience) = this.patience else { return Poll::Pending };
+                ready!(patience.poll_over(cx));
+                Broken::Silent(patience.limit())
+            }
+        };
+        if std::mem::take(this.unflushed) {
+            // hyper gives up at once what it has not written yet: one turn lets the last frame out.
+            *this.broken = Some(broken);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(broken)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,123 @@
+//! Forwards a request: its target as it came, its frames kept.
+
+use std::{error::Error, io, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response, Uri, uri};
+use http_body::Body;
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+
+use super::{Answer, Config, Upstream, choose::Busy};
+
+/// Idle connections are given up after this; Ollama itself keeps them for ever.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Idle connections kept for each upstream.
+const IDLE_CONNECTIONS: usize = 256;
+/// Keep-alive probes of TCP: a machine that vanished is noticed although nothing is sent.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+/// The longest head of a response, and the most of a body that is read at once, bytes.
+const MAX_HEAD: usize = 256 << 10;
+
+/// Why an upstream gave no response.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// No connection, and why.
+    #[error("is unreachable: {0}")]
+    Unreachable(String),
+    /// No connection within `upstreams.connect_timeout`.
+    #[error("did not take a connection within {0:?}")]
+    ConnectTimeout(Duration),
+    /// A connection that was reset, cut, or answered with nonsense before the end of the head.
+    #[error("gave no sensible response: {0}")]
+    Nonsense(String),
+}
+
+/// A client of every upstream, with one pool of connections. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client<B> {
+    inner: legacy::Client<HttpConnector, B>,
+    connect_timeout: Duration,
+    silence_timeout: Duration,
+}
+
+impl<B> Client<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    /// A client with the settings' time-outs.
+    #[must_use]
+    pub fn new(config: &Config) -> Client<B> {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_keepalive(Some(TCP_KEEPALIVE));
+        connector.set_connect_timeout(Some(config.connect_timeout));
+        let inner = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .http1_preserve_header_case(true)
+            .http1_max_buf_size(MAX_HEAD)
+            // Host is already that of the upstream.
+            .set_host(false)
+            // A stale connection of the pool: once more, but only what was never written.
+            .retry_canceled_requests(true)
+            .build(connector);
+        let Config { connect_timeout, silence_timeout, .. } = *config;
+        Client { inner, connect_timeout, silence_timeout }
+    }
+
+    /// Sends a request, whose URI is in origin form, to an upstream. `busy` is held until the body of the
+    /// response is dropped. Dropping the future, or the body, closes the connection.
+    ///
+    /// # Errors
+    /// No response came.
+    pub async fn send(
+        &self,
+        upstream: &Upstream,
+        busy: Busy,
+        mut request: Request<B>,
+    ) -> Result<Response<Answer>, Unanswered> {
+        let target = std::mem::take(request.uri_mut());
+        *request.uri_mut() = at(upstream, target);
+        let response = self.inner.request(request).await.map_err(|error| self.unanswered(&error))?;
+        Ok(response.map(|body| Answer::new(body, self.silence_timeout, busy)))
+    }
+
+    fn unanswered(&self, error: &legacy::Error) -> Unanswered {
+        let root = root(error);
+        if !error.is_connect() {
+            return Unanswered::Nonsense(root.to_string());
+        }
+        let timed_out =
+            root.downcast_ref::<io::Error>().is_some_and(|root| root.kind() == io::ErrorKind::TimedOut);
+        if timed_out {
+            Unanswered::ConnectTimeout(self.connect_timeout)
+        } else {
+            Unanswered::Unreachable(root.to_string())
+        }
+    }
+}
+
+/// A target at an upstream. Path and query stay byte for byte.
+fn at(upstream: &Upstream, target: Uri) -> Uri {
+    let mut parts = uri::Parts::default();
+    parts.scheme = Some(uri::Scheme::HTTP);
+    parts.authority = Some(upstream.authority().clone());
+    // Absent only in the authority form of CONNECT, which is refused before.
+    parts.path_and_query =
+        Some(target.into_parts().path_and_query.unwrap_or_else(|| uri::PathAndQuery::from_static("/")));
+    Uri::from_parts(parts).expect("all parts are there")
+}
+
+/// The first cause: what happened, without the layers that it came through.
+fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    root
+}

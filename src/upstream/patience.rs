@@ -1,0 +1,77 @@
+//! How long one waits for the next piece of a body.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Runs out when nothing comes for its limit while somebody waits. The time in which nobody looks does not
+/// count, and a piece that comes re-arms no timer: the timer that is there is moved only when it fires.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    limit: Duration,
+    waits_since: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    /// Of a limit; zero is none.
+    pub(crate) fn of(limit: Duration) -> Option<Patience> {
+        (!limit.is_zero()).then_some(Patience { limit, waits_since: None, timer: None })
+    }
+
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// A piece came.
+    pub(crate) fn came(&mut self) {
+        self.waits_since = None;
+    }
+
+    /// Nothing is there: ready when it has been so for the limit.
+    pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let over = *self.waits_since.get_or_insert_with(Instant::now) + self.limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(over)));
+        while timer.as_mut().poll(cx).is_ready() {
+            if timer.deadline() >= over {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(over);
+        }
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_over_a_limit_after_the_wait_began_not_after_it_was_made() {
+        let limit = Duration::from_secs(10);
+        let mut patience = Patience::of(limit).unwrap();
+        for _ in 0..3 {
+            assert!(poll_fn(|cx| patience.poll_over(cx)).now_or_never().is_none());
+            tokio::time::advance(Duration::from_secs(9)).await;
+            patience.came();
+        }
+        // Nobody looks for a minute.
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let began = Instant::now();
+        poll_fn(|cx| patience.poll_over(cx)).await;
+        assert_eq!(began.elapsed(), limit);
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        assert!(Patience::of(Duration::ZERO).is_none());
+    }
+}

@@ -144,9 +144,7 @@ impl Proxy {
             _ => tracing::warn!(id = measurement.live().id(), route = facts.route.label(), "{failure}"),
         }
         measurement.responded(failure.status());
-        if let Some(outcome) = failure.outcome() {
-            measurement.decide(outcome);
-        }
+        measurement.decide(failure.outcome());
         failure.response(facts.dialect).map(|body| measurement.deliver(body))
     }
 }

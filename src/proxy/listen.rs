@@ -198,10 +198,10 @@ async fn connection(
             if let Err(error) = stream.set_zero_linger() {
                 tracing::debug!(%error, "a connection ends without a reset");
             }
+            return;
         }
-        Err(error) if error.is_user() => {}
-        Err(error) => malformed(&proxy, &error),
-        Ok(()) => {}
+        Err(error) if !error.is_user() => malformed(&proxy, &error),
+        _ => {}
     }
     // A client that is gone needs no end.
     let _ = stream.shutdown().await;

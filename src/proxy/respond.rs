@@ -91,17 +91,15 @@ impl Failure {
         }
     }
 
-    /// What the request came to; `None` where its client is gone, which is nobody's failure.
-    pub(super) const fn outcome(&self) -> Option<Outcome> {
+    /// What the request came to.
+    pub(super) const fn outcome(&self) -> Outcome {
         match self {
-            Failure::Malformed(_) | Failure::Unread(Unread::Idle | Unread::Malformed) => {
-                Some(Outcome::ClientError)
-            }
-            Failure::Unread(Unread::Gone) => None,
+            Failure::Malformed(_) | Failure::Unread(Unread::Idle | Unread::Malformed) => Outcome::ClientError,
+            Failure::Unread(Unread::Gone) => Outcome::ClientAbort,
             Failure::Unanswered { .. }
             | Failure::HeadTimeout { .. }
             | Failure::Switched { .. }
-            | Failure::Panicked => Some(Outcome::UpstreamError),
+            | Failure::Panicked => Outcome::UpstreamError,
         }
     }
 

@@ -1,0 +1,20 @@
+//! The sidecar between raw sockets: what goes in, what comes out, and what is counted.
+
+#[path = "proxy/aborts.rs"]
+mod aborts;
+#[path = "proxy/admin.rs"]
+mod admin;
+#[path = "proxy/drain.rs"]
+mod drain;
+#[path = "proxy/failures.rs"]
+mod failures;
+#[path = "proxy/forwarding.rs"]
+mod forwarding;
+#[path = "proxy/framing.rs"]
+mod framing;
+#[path = "proxy/harness.rs"]
+mod harness;
+#[path = "proxy/nonsense.rs"]
+mod nonsense;
+#[path = "proxy/simulated.rs"]
+mod simulated;

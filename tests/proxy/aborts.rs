@@ -1,0 +1,95 @@
+//! Clients that leave.
+
+use super::harness::*;
+
+#[tokio::test]
+async fn in_the_stream() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let mut client = sidecar.send(&generate()).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+    client.until(RECORD).await;
+    drop(client);
+    asked.is_left().await;
+    sidecar.until(&ended("generate", "m:latest", "client_abort"), 1.0).await;
+    sidecar.until("requests_in_flight{upstream=\"gpu0\",route=\"generate\"}", 0.0).await;
+}
+
+#[tokio::test]
+async fn before_the_head() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let client = sidecar.send(&generate()).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    drop(client);
+    asked.is_left().await;
+    sidecar.until(&ended("generate", "other", "client_abort"), 1.0).await;
+}
+
+#[tokio::test]
+async fn in_the_middle_of_an_upload() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let mut client =
+        sidecar.send("POST /api/blobs/sha256:1 HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nabc").await;
+    let mut asked = upstream.asked().await;
+    assert_eq!(asked.body(3).await, "abc");
+    client.write("d").await;
+    drop(client);
+    asked.is_left().await;
+    sidecar.until(&ended("blobs", "none", "client_abort"), 1.0).await;
+}
+
+#[tokio::test]
+async fn while_the_body_is_read_ahead() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    drop(sidecar.send("POST /api/chat HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{").await);
+    let left = "requests_total{upstream=\"none\",route=\"chat\",model=\"unknown\",outcome=\"client_abort\"}";
+    sidecar.until(left, 1.0).await;
+    upstream.was_not_asked();
+}
+
+#[tokio::test]
+async fn after_the_last_record_is_no_abort() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let mut client = sidecar.send(&generate()).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(LAST)].concat()).await;
+    client.until(LAST).await;
+    drop(client);
+    asked.is_left().await;
+    sidecar.until(&ended("generate", "m:latest", "complete"), 1.0).await;
+}
+
+#[tokio::test]
+async fn one_that_does_not_read_holds_its_stream_and_a_bounded_part_of_it() {
+    use tokio::io::AsyncWriteExt;
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let client = sidecar.send(&generate()).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(STREAM).await;
+    let piece = chunk(&"a".repeat(64 << 10));
+    // Back pressure: at some point nothing more is taken.
+    let mut sent = 0;
+    while tokio::time::timeout(
+        std::time::Duration::from_millis(500),
+        asked.stream.write_all(piece.as_bytes()),
+    )
+    .await
+    .is_ok()
+    {
+        sent += piece.len();
+        assert!(sent < 64 << 20, "it takes everything");
+    }
+    drop(client);
+    asked.is_left().await;
+    sidecar.until(&ended("generate", "m:latest", "client_abort"), 1.0).await;
+}

@@ -1,0 +1,65 @@
+//! What the admin address says.
+
+use serde_json::Value;
+
+use super::harness::*;
+
+#[tokio::test]
+async fn it_is_ready_once_an_upstream_answers() {
+    let upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    sidecar.until("upstream_up{upstream=\"gpu0\"}", 1.0).await;
+    assert_eq!(sidecar.page("/readyz").await, (200, "ready\n".to_owned()));
+    assert_eq!(sidecar.page("/livez").await, (200, "alive\n".to_owned()));
+}
+
+#[tokio::test]
+async fn it_is_not_ready_while_nobody_answers_and_says_who() {
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let sidecar = sidecar(config(nobody)).await;
+    assert_eq!(sidecar.page("/readyz").await, (503, "no upstream answers: gpu0\n".to_owned()));
+    assert_eq!(sidecar.page("/livez").await.0, 200);
+}
+
+#[tokio::test]
+async fn what_streams_is_listed_without_a_word_of_it() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let mut client = sidecar.send(&post("/api/generate", "{\"model\":\"m\",\"prompt\":\"sesame\"}")).await;
+    let mut asked = upstream.asked().await;
+    asked.write(&[STREAM, &chunk(RECORD), &chunk("{\"response\":\"treasure\"}\n")].concat()).await;
+    client.until("treasure").await;
+    sidecar.until("requests_in_flight{upstream=\"gpu0\",route=\"generate\"}", 1.0).await;
+    let (status, text) = sidecar.page("/streams").await;
+    assert_eq!(status, 200);
+    assert!(!text.contains("sesame") && !text.contains("treasure"), "{text}");
+    let page: Value = serde_json::from_str(&text).unwrap();
+    let [stream] = &page["streams"].as_array().unwrap()[..] else { panic!("{text}") };
+    assert_eq!(stream["route"], "generate");
+    assert_eq!(stream["model"], "m:latest");
+    assert_eq!(stream["upstream"], "gpu0");
+    assert_eq!(stream["tokens"], 2);
+    assert_eq!(stream["decoding"], true);
+    assert!(stream["age_seconds"].as_f64().unwrap() > 0.0);
+    drop(client);
+    sidecar.until("requests_in_flight{upstream=\"gpu0\",route=\"generate\"}", 0.0).await;
+    assert_eq!(sidecar.page("/streams").await.1, "{\"streams\":[]}\n");
+}
+
+#[tokio::test]
+async fn metrics_are_in_the_text_format_and_other_paths_and_methods_are_refused() {
+    let upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let url = format!("http://{}/metrics", sidecar.admin);
+    let response = reqwest::get(&url).await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4");
+    let text = response.text().await.unwrap();
+    assert!(text.contains("streamgauge_build_info{version=\"") && text.contains("# TYPE"), "{text}");
+    let client = reqwest::Client::new();
+    let head = client.head(&url).send().await.unwrap();
+    assert_eq!(head.status(), 200);
+    assert!(head.headers()["content-length"].to_str().unwrap().parse::<usize>().unwrap() > 1000);
+    let refused = client.post(&url).send().await.unwrap();
+    assert_eq!((refused.status().as_u16(), refused.headers()["allow"].to_str().unwrap()), (405, "GET, HEAD"));
+    assert_eq!(sidecar.page("/nothing").await.0, 404);
+}

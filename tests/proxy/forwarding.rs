@@ -1,0 +1,176 @@
+//! What is forwarded arrives as it was sent.
+
+use super::harness::*;
+
+#[tokio::test]
+async fn target_and_fields_arrive_as_they_were_but_for_what_is_of_one_hop() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let mut client = sidecar
+        .send(
+            "GET /api/%74AGS/..//x?b=%20%2F&a=1;c HTTP/1.1\r\nUser-Agent: U\r\nhost: elsewhere:1\r\nX-lower-UPPER: 1\r\n\
+             Connection: X-Hop, keep-alive\r\nX-Hop: gone\r\nKeep-Alive: 5\r\nTE: trailers\r\nProxy-Connection: a\r\n\
+             aCCEPT: a\r\nX-Two: 1\r\nX-Two: 2\r\nAuthorization: Bearer kept\r\n\r\n",
+        )
+        .await;
+    let mut asked = upstream.asked().await;
+    let expected = format!(
+        "GET /api/%74AGS/..//x?b=%20%2F&a=1;c HTTP/1.1\r\nUser-Agent: U\r\nhost: {}\r\nX-lower-UPPER: 1\r\n\
+         aCCEPT: a\r\nX-Two: 1\r\nX-Two: 2\r\nAuthorization: Bearer kept\r\n\r\n",
+        upstream.addr
+    );
+    assert_eq!(asked.head, expected);
+    asked
+        .write(
+            "HTTP/1.1 418 Short And Stout\r\nX-second: 2\r\nx-FIRST: 1\r\nConnection: x-secret, keep-alive\r\n\
+             X-Secret: gone\r\nKeep-Alive: timeout=5\r\nContent-Length: 3\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\r\nabc",
+        )
+        .await;
+    assert_eq!(
+        client.until("abc").await,
+        "HTTP/1.1 418 Short And Stout\r\nX-second: 2\r\nx-FIRST: 1\r\nContent-Length: 3\r\nSet-Cookie: a\r\n\
+         Set-Cookie: b\r\n\r\nabc"
+    );
+}
+
+#[tokio::test]
+async fn frames_pass_one_by_one_as_they_come() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let mut client = sidecar.send(&generate()).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(STREAM).await;
+    assert!(client.until("\r\n\r\n").await.contains("Transfer-Encoding: chunked"));
+    for text in [RECORD, "{\"half", "of\":1}\n{\"and\":2}\n", LAST] {
+        asked.write(&chunk(text)).await;
+        // Had it been held back, this would never return.
+        assert_eq!(client.until(text).await, chunk(text).trim_end_matches("\r\n"));
+        client.until("\r\n").await;
+    }
+    asked.write("0\r\n\r\n").await;
+    assert_eq!(client.until("0\r\n\r\n").await, "0\r\n\r\n");
+    sidecar.until(&ended("generate", "m:latest", "complete"), 1.0).await;
+}
+
+#[tokio::test]
+async fn connections_are_used_again_on_both_sides() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let mut client = sidecar.send(&post("/api/show", "{}")).await;
+    let mut asked = upstream.asked().await;
+    for _ in 0..3 {
+        asked.body(2).await;
+        asked.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        client.until("ok").await;
+        client.write(&post("/api/show", "{}")).await;
+        asked = soon(Asked::read(asked.stream)).await.expect("the same connection");
+    }
+}
+
+#[tokio::test]
+async fn answers_without_a_body_keep_their_fields() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    for (request, answer) in [
+        ("HEAD /api/blobs/sha256:0 HTTP/1.1", "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\nX-A: 1\r\n\r\n"),
+        ("HEAD / HTTP/1.1", "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        ("GET /api/a HTTP/1.1", "HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n"),
+        ("GET /api/b HTTP/1.1", "HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n"),
+        ("GET /api/c HTTP/1.1", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+    ] {
+        let client = sidecar.send(&format!("{request}\r\nHost: h\r\nConnection: close\r\n\r\n")).await;
+        upstream.asked().await.write(answer).await;
+        let seen = client.rest().await;
+        let (status, fields) = answer.split_once("\r\n").unwrap();
+        assert!(seen.starts_with(status), "{seen}");
+        for field in
+            fields.split_terminator("\r\n").filter(|field| !field.is_empty() && !field.contains("chunked"))
+        {
+            assert!(seen.contains(field), "{field} in {seen}");
+        }
+        assert!(seen.ends_with("\r\n\r\n"), "a body came: {seen}");
+    }
+    sidecar.until(&ended("other", "none", "complete"), 3.0).await;
+    sidecar.until(&ended("blobs", "none", "complete"), 1.0).await;
+    sidecar.until(&ended("root", "none", "client_error"), 1.0).await;
+}
+
+#[tokio::test]
+async fn trailers_pass_both_ways() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let mut client = sidecar
+        .send(
+            "POST /api/blobs/sha256:1 HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nTrailer: X-Sum\r\n\
+             Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n",
+        )
+        .await;
+    let mut asked = upstream.asked().await;
+    assert!(asked.head.contains("\r\nTrailer: X-Sum\r\n"), "{}", asked.head);
+    let body = "3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n";
+    assert_eq!(asked.body(body.len()).await.to_lowercase(), body.to_lowercase());
+    asked
+        .write("HTTP/1.1 200 OK\r\nTrailer: X-End\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-End: 2\r\n\r\n")
+        .await;
+    let seen = client.until(": 2\r\n\r\n").await.to_lowercase();
+    assert!(seen.ends_with("2\r\nhi\r\n0\r\nx-end: 2\r\n\r\n"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_client_that_expects_100_gets_it_and_interim_answers_are_dropped() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let mut client = sidecar
+        .send("POST /api/blobs/sha256:1 HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+        .await;
+    let mut asked = upstream.asked().await;
+    assert_eq!(client.until("\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
+    client.write("abc").await;
+    assert_eq!(asked.body(3).await, "abc");
+    asked
+        .write("HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    assert_eq!(client.until("\r\n\r\n").await, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
+}
+
+#[tokio::test]
+async fn an_http_1_0_client_gets_a_body_that_ends_with_its_connection() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let client =
+        sidecar.send("POST /api/generate HTTP/1.0\r\nContent-Length: 13\r\n\r\n{\"model\":\"m\"}").await;
+    let mut asked = upstream.asked().await;
+    assert!(asked.head.starts_with("POST /api/generate HTTP/1.1\r\n"), "{}", asked.head);
+    assert!(asked.head.contains(&upstream.addr.to_string()), "{}", asked.head);
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(RECORD), &chunk(LAST), "0\r\n\r\n"].concat()).await;
+    let seen = client.rest().await;
+    assert!(seen.ends_with(&["\r\n\r\n", RECORD, LAST].concat()), "{seen}");
+}
+
+#[tokio::test]
+async fn a_stale_connection_is_no_failure_and_nothing_is_sent_twice() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let mut client = sidecar.send(&post("/api/show", "{}")).await;
+    let mut asked = upstream.asked().await;
+    asked.body(2).await;
+    asked.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    client.until("ok").await;
+    // It closes while it is idle: the next request finds it closed, or its close crosses the request.
+    drop(asked);
+    client.write(&post("/api/show", "{}")).await;
+    let mut asked = upstream.asked().await;
+    asked.body(2).await;
+    asked.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    client.until("ok").await;
+
+    // A request that was written and met no answer is not repeated: it may have begun to generate.
+    client.write(&post("/api/show", "{}")).await;
+    let mut asked = soon(Asked::read(asked.stream)).await.expect("the same connection");
+    asked.body(2).await;
+    drop(asked);
+    assert!(client.until("}").await.starts_with("HTTP/1.1 502 "));
+    upstream.was_not_asked();
+}

@@ -1,0 +1,115 @@
+//! Two readings of one message: none of them reaches Ollama.
+
+use super::harness::*;
+
+#[tokio::test]
+async fn conflicting_lengths_have_one_reading() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let _client = sidecar
+        .send(
+            "POST /api/blobs/sha256:1 HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\nTransfer-Encoding: chunked\r\n\r\n\
+             3\r\nabc\r\n0\r\n\r\n",
+        )
+        .await;
+    let mut asked = upstream.asked().await;
+    let head = asked.head.to_lowercase();
+    assert!(!head.contains("content-length"), "{head}");
+    assert!(head.contains("transfer-encoding: chunked"), "{head}");
+    assert_eq!(asked.body(13).await, "3\r\nabc\r\n0\r\n\r\n");
+}
+
+#[tokio::test]
+async fn what_can_be_read_in_two_ways_is_refused_counted_and_not_forwarded() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let mut by_reason = std::collections::BTreeMap::<&str, f64>::new();
+    for (request, status, reason) in [
+        ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400, "head"),
+        ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: +1\r\n\r\na", 400, "head"),
+        ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501, "coding"),
+        (
+            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            501,
+            "coding",
+        ),
+        ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400, "head"),
+        ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400, "head"),
+        ("GET / HTTP/1.1\r\nHost: h\r\nX-A: 1\r\n folded\r\n\r\n", 400, "head"),
+        ("GET / HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n", 400, "host"),
+        ("GET / HTTP/1.1\r\n\r\n", 400, "host"),
+        ("GET / HTTP/1.1\r\nHost: h\r\nX-\0: 1\r\n\r\n", 400, "head"),
+        ("GET /a b HTTP/1.1\r\nHost: h\r\n\r\n", 400, "head"),
+        ("CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n", 405, "connect"),
+        ("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 501, "upgrade"),
+    ] {
+        let seen = sidecar.exchange(request).await;
+        assert!(seen.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {seen}");
+        *by_reason.entry(reason).or_default() += 1.0;
+    }
+    for (reason, count) in by_reason {
+        sidecar.until(&format!("requests_malformed_total{{reason=\"{reason}\"}}"), count).await;
+    }
+    upstream.was_not_asked();
+}
+
+#[tokio::test]
+async fn a_chunked_body_that_makes_no_sense_is_refused_and_its_connection_closed() {
+    let upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let seen = sidecar
+        .exchange(
+            "POST /api/chat HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+        )
+        .await;
+    assert!(seen.starts_with("HTTP/1.1 400 "), "{seen}");
+    sidecar.until("requests_malformed_total{reason=\"body\"}", 1.0).await;
+}
+
+#[tokio::test]
+async fn h2c_is_not_taken_up_and_the_request_is_served() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let mut client = sidecar
+        .send(
+            "POST /api/show HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+             HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\nContent-Length: 2\r\n\r\n{}",
+        )
+        .await;
+    let mut asked = upstream.asked().await;
+    let head = asked.head.to_lowercase();
+    assert!(!head.contains("upgrade") && !head.contains("http2-settings"), "{head}");
+    asked.body(2).await;
+    asked.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    assert!(client.until("ok").await.starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+#[tokio::test]
+async fn a_target_with_a_host_is_forwarded_without_it() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let _client =
+        sidecar.send("GET http://evil.example/api/show?x=1 HTTP/1.1\r\nHost: evil.example\r\n\r\n").await;
+    let asked = upstream.asked().await;
+    assert_eq!(asked.head, format!("GET /api/show?x=1 HTTP/1.1\r\nHost: {}\r\n\r\n", upstream.addr));
+    let _client = sidecar.send("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    let asked = upstream.asked().await;
+    assert!(asked.head.starts_with("OPTIONS * HTTP/1.1\r\n"), "{}", asked.head);
+}
+
+#[tokio::test]
+async fn fields_that_connection_names_are_of_one_hop_and_framing_survives_it() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let _client = sidecar
+        .send(
+            "POST /api/show HTTP/1.1\r\nHost: h\r\nConnection: host, content-length, x-a\r\nX-A: 1\r\n\
+             Content-Length: 2\r\n\r\n{}",
+        )
+        .await;
+    let mut asked = upstream.asked().await;
+    let head = asked.head.to_lowercase();
+    assert!(head.contains(&format!("host: {}", upstream.addr)) && !head.contains("x-a"), "{head}");
+    let body = if head.contains("content-length: 2") { "{}" } else { "2\r\n{}\r\n0\r\n\r\n" };
+    assert_eq!(asked.body(body.len()).await, body);
+}

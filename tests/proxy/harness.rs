@@ -1,0 +1,261 @@
+//! A sidecar that runs, an upstream that says what a test writes, and a client without manners.
+
+use std::{net::SocketAddr, time::Duration};
+
+use prometheus::{Registry, TextEncoder};
+use streamgauge::{
+    agent::{Agent, Config},
+    upstream::UpstreamConfig,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, tcp::OwnedReadHalf},
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
+
+/// Nothing here takes as long; a test that waits for it has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Does `future`, which must not take for ever.
+pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
+    timeout(PATIENCE, future).await.expect("it never happens")
+}
+
+pub(crate) struct Sidecar {
+    pub(crate) proxy: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) registry: Registry,
+    stop: Option<oneshot::Sender<()>>,
+    run: JoinHandle<()>,
+}
+
+/// Free ports, one upstream.
+pub(crate) fn config(upstream: SocketAddr) -> Config {
+    let mut config = Config::default();
+    config.proxy.listen = ([127, 0, 0, 1], 0).into();
+    config.admin.listen = ([127, 0, 0, 1], 0).into();
+    config.upstream.upstreams =
+        vec![UpstreamConfig { name: "gpu0".to_owned(), url: format!("http://{upstream}").parse().unwrap() }];
+    config.drain_timeout = PATIENCE;
+    config
+}
+
+pub(crate) async fn sidecar(config: Config) -> Sidecar {
+    let bound = Agent::builder().config(config).bind().await.unwrap();
+    let (proxy, admin, registry) = (bound.proxy_addr(), bound.admin_addr(), bound.registry().clone());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let run = tokio::spawn(bound.run(async {
+        let _ = stopped.await;
+    }));
+    Sidecar { proxy, admin, registry, stop: Some(stop), run }
+}
+
+impl Sidecar {
+    pub(crate) async fn connect(&self) -> Client {
+        Client { stream: soon(TcpStream::connect(self.proxy)).await.unwrap() }
+    }
+
+    /// Sends a request on a connection of its own.
+    pub(crate) async fn send(&self, request: &str) -> Client {
+        let mut client = self.connect().await;
+        client.write(request).await;
+        client
+    }
+
+    /// What comes back for a request until the connection closes.
+    pub(crate) async fn exchange(&self, request: &str) -> String {
+        self.send(request).await.rest().await
+    }
+
+    /// The value of a series, its labels in any order; 0 if there is none.
+    pub(crate) fn value(&self, series: &str) -> f64 {
+        let series = sorted(&format!("streamgauge_{series}"));
+        let text = TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
+        let mut lines = text.lines().filter_map(|line| line.rsplit_once(' '));
+        lines.find(|(name, _)| sorted(name) == series).map_or(0.0, |(_, value)| value.parse().unwrap())
+    }
+
+    /// Waits until a series has a value: endings are recorded when guards are dropped.
+    pub(crate) async fn until(&self, series: &str, value: f64) {
+        let reached = async {
+            while (self.value(series) - value).abs() > 1e-9 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let text = || TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
+        timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("no {value} of {series} in\n{}", text()));
+    }
+
+    /// Asks it to end, and does not wait.
+    pub(crate) fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn ended(self) {
+        soon(self.run).await.unwrap();
+    }
+
+    /// Gets a page of the admin address: status and body.
+    pub(crate) async fn page(&self, path: &str) -> (u16, String) {
+        let response = reqwest::get(format!("http://{}{path}", self.admin)).await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+}
+
+/// A series with its labels in order.
+fn sorted(series: &str) -> String {
+    let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+    let mut labels: Vec<_> = labels.trim_end_matches('}').split(',').collect();
+    labels.sort_unstable();
+    format!("{name}{{{}}}", labels.join(","))
+}
+
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
+}
+
+impl Client {
+    pub(crate) async fn write(&mut self, text: &str) {
+        soon(self.stream.write_all(text.as_bytes())).await.unwrap();
+    }
+
+    /// Reads until what was read ends with `end`.
+    pub(crate) async fn until(&mut self, end: &str) -> String {
+        let mut seen = Vec::new();
+        while !seen.ends_with(end.as_bytes()) {
+            let mut byte = [0];
+            let count = soon(self.stream.read(&mut byte)).await.unwrap();
+            assert_ne!(count, 0, "closed after {:?}", String::from_utf8_lossy(&seen));
+            seen.push(byte[0]);
+        }
+        String::from_utf8(seen).unwrap()
+    }
+
+    /// Reads to the end of the connection.
+    pub(crate) async fn rest(mut self) -> String {
+        let mut seen = Vec::new();
+        soon(self.stream.read_to_end(&mut seen)).await.unwrap();
+        String::from_utf8(seen).unwrap()
+    }
+}
+
+/// An upstream whose every word a test writes. The sidecar's own probes are answered, and not seen.
+pub(crate) struct Upstream {
+    pub(crate) addr: SocketAddr,
+    requests: mpsc::Receiver<Asked>,
+}
+
+/// A request that arrived, and the connection to answer it on.
+pub(crate) struct Asked {
+    /// The head, with its empty line.
+    pub(crate) head: String,
+    pub(crate) stream: TcpStream,
+}
+
+pub(crate) async fn upstream() -> Upstream {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (seen, requests) = mpsc::channel(64);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let seen = seen.clone();
+            tokio::spawn(async move {
+                if let Some(asked) = Asked::read(stream).await {
+                    let _ = seen.send(asked).await;
+                }
+            });
+        }
+    });
+    Upstream { addr, requests }
+}
+
+impl Upstream {
+    pub(crate) async fn asked(&mut self) -> Asked {
+        soon(self.requests.recv()).await.expect("the upstream runs")
+    }
+
+    /// No request came, or comes now.
+    pub(crate) fn was_not_asked(&mut self) {
+        assert!(self.requests.try_recv().is_err());
+    }
+}
+
+impl Asked {
+    /// The next request of a connection; `None` if it closes, or asks as a probe does.
+    pub(crate) async fn read(mut stream: TcpStream) -> Option<Asked> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            if stream.read(&mut byte).await.ok()? == 0 {
+                return None;
+            }
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        if ["version", "tags", "ps"].iter().any(|name| head.starts_with(&format!("GET /api/{name} "))) {
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+                .await;
+            return None;
+        }
+        Some(Asked { head, stream })
+    }
+
+    pub(crate) async fn body(&mut self, length: usize) -> String {
+        let mut body = vec![0; length];
+        soon(self.stream.read_exact(&mut body)).await.unwrap();
+        String::from_utf8(body).unwrap()
+    }
+
+    pub(crate) async fn write(&mut self, text: &str) {
+        soon(self.stream.write_all(text.as_bytes())).await.unwrap();
+    }
+
+    /// Waits until the sidecar closes the connection.
+    pub(crate) async fn is_left(&mut self) {
+        let mut rest = Vec::new();
+        // A reset says it as well.
+        let _ = soon(self.stream.read_to_end(&mut rest)).await;
+    }
+
+    /// Answers whole, and takes the next request of the same connection.
+    pub(crate) async fn ok(mut self) -> OwnedReadHalf {
+        self.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
+        let (read, write) = self.stream.into_split();
+        write.forget();
+        read
+    }
+}
+
+/// A chunk of a chunked body.
+pub(crate) fn chunk(data: &str) -> String {
+    format!("{:X}\r\n{data}\r\n", data.len())
+}
+
+/// The head of a streamed answer.
+pub(crate) const STREAM: &str =
+    "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
+pub(crate) const RECORD: &str = "{\"response\":\"a\",\"done\":false}\n";
+pub(crate) const LAST: &str = "{\"response\":\"\",\"done\":true,\"eval_count\":1}\n";
+
+/// A request for a stream.
+pub(crate) fn generate() -> String {
+    post("/api/generate", "{\"model\":\"m\"}")
+}
+
+pub(crate) fn post(path: &str, body: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// The same, closing after the answer.
+pub(crate) fn post_once(path: &str, body: &str) -> String {
+    post(path, body).replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1)
+}
+
+/// `requests_total` of a route with an outcome at the upstream; the model is what `generate` asks for.
+pub(crate) fn ended(route: &str, model: &str, outcome: &str) -> String {
+    format!("requests_total{{upstream=\"gpu0\",route=\"{route}\",model=\"{model}\",outcome=\"{outcome}\"}}")
+}

@@ -1,4 +1,5 @@
 //! The sidecar between raw sockets: what goes in, what comes out, and what is counted.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 #[path = "proxy/aborts.rs"]
 mod aborts;

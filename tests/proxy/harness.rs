@@ -9,7 +9,7 @@ use streamgauge::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream, tcp::OwnedReadHalf},
+    net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
     task::JoinHandle,
     time::timeout,
@@ -219,14 +219,6 @@ impl Asked {
         let mut rest = Vec::new();
         // A reset says it as well.
         let _ = soon(self.stream.read_to_end(&mut rest)).await;
-    }
-
-    /// Answers whole, and takes the next request of the same connection.
-    pub(crate) async fn ok(mut self) -> OwnedReadHalf {
-        self.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
-        let (read, write) = self.stream.into_split();
-        write.forget();
-        read
     }
 }
 

@@ -143,3 +143,23 @@ async fn an_endless_head_is_502_and_takes_no_memory() {
     assert!(client.until("}").await.starts_with("HTTP/1.1 502 "));
     assert!(sent < 16 << 20, "{sent} bytes were taken");
 }
+
+#[tokio::test]
+async fn a_connection_that_is_not_taken_is_504() {
+    // Nobody accepts, and the queue of those who wait is full.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let full = socket.listen(1).unwrap();
+    let addr = full.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    let short = Duration::from_millis(100);
+    while let Ok(connected) = tokio::time::timeout(short, tokio::net::TcpStream::connect(addr)).await {
+        waiting.push(connected.unwrap());
+    }
+    let mut config = config(addr);
+    config.upstream.connect_timeout = short;
+    let sidecar = sidecar(config).await;
+    let seen = sidecar.exchange(&post_once("/api/chat", "{}")).await;
+    assert!(seen.starts_with("HTTP/1.1 504 "), "{seen}");
+    assert!(seen.contains("did not take a connection within 100ms"), "{seen}");
+}

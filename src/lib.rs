@@ -17,6 +17,8 @@ pub mod metric;
 pub mod protocol;
 #[cfg(feature = "agent")]
 pub mod proxy;
+#[cfg(feature = "shaping")]
+pub mod shaping;
 #[cfg(feature = "simulate")]
 pub mod simulate;
 #[cfg(feature = "agent")]

@@ -162,7 +162,7 @@ impl Measurement {
     /// sent, for layers that belong between them. `content_type` is the response's.
     #[must_use]
     pub fn split<B>(mut self, content_type: Option<&str>, body: B) -> (Tap<B>, DeliveredBy) {
-        let framing = framing(content_type);
+        let framing = content_type.and_then(Framing::of);
         let success = self.status.is_none_or(|status| status.is_success());
         self.streamed = success && matches!(framing, Some(Framing::Ndjson | Framing::Sse));
         let route = self.live.route;
@@ -232,21 +232,6 @@ impl DeliveredBy {
     #[must_use]
     pub fn wrap<B: http_body::Body<Data = bytes::Bytes>>(self, body: B) -> Delivered<B> {
         Delivered::new(self.0, body)
-    }
-}
-
-/// How the records of a response are set apart; `None` for what is not scanned.
-fn framing(content_type: Option<&str>) -> Option<Framing> {
-    let essence = content_type?.split(';').next()?.trim();
-    let is = |name: &str| essence.eq_ignore_ascii_case(name);
-    if is("application/x-ndjson") {
-        Some(Framing::Ndjson)
-    } else if is("text/event-stream") {
-        Some(Framing::Sse)
-    } else if is("application/json") {
-        Some(Framing::Json)
-    } else {
-        None
     }
 }
 

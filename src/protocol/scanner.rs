@@ -23,6 +23,24 @@ pub enum Framing {
     Json,
 }
 
+impl Framing {
+    /// The framing of a `Content-Type`; `None` for what is not scanned.
+    #[must_use]
+    pub fn of(content_type: &str) -> Option<Framing> {
+        let essence = content_type.split(';').next()?.trim();
+        let is = |name: &str| essence.eq_ignore_ascii_case(name);
+        if is("application/x-ndjson") {
+            Some(Framing::Ndjson)
+        } else if is("text/event-stream") {
+            Some(Framing::Sse)
+        } else if is("application/json") {
+            Some(Framing::Json)
+        } else {
+            None
+        }
+    }
+}
+
 /// What the scanner found at the end of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scan {

@@ -1,0 +1,165 @@
+//! How a stream is handed on: at a pace, in which pieces, with what taken out.
+//!
+//! Everything here wraps an [`http_body::Body`] and is driven by whoever polls it: no task, no channel. What
+//! is off costs a branch a frame.
+
+pub mod adaptive;
+pub mod coalesce;
+mod families;
+mod layer;
+mod pace;
+mod rate;
+#[cfg(test)]
+mod script;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use http_body::Body;
+
+use crate::protocol::{Dialect, Framing, Route};
+use adaptive::{Adaptive, Reading};
+use coalesce::Coalescing;
+use families::Tally;
+use pace::Pacing;
+use rate::Rate;
+
+pub use coalesce::Coalesce;
+pub use families::Families;
+pub use layer::Layer;
+pub use pace::Pace;
+
+/// Settings of this stage; all off by default.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Tokens a second of each stream; 0: off. A caller's own goes before it.
+    pub pace: u32,
+    /// What a paced stream holds at most, bytes.
+    pub pace_buffer: usize,
+    /// A pace that follows how well streams run side by side; with `pace` too, the slower of both holds.
+    pub adaptive: Option<adaptive::Config>,
+    /// Records held for a moment and written as one chunk.
+    pub coalesce: Option<coalesce::Config>,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { pace: 0, pace_buffer: 256 << 10, adaptive: None, coalesce: None }
+    }
+}
+
+/// What is known of a response whose body is to be shaped.
+#[derive(Clone, Copy, Debug)]
+pub struct Stream<'a> {
+    /// Where its request went.
+    pub route: Route,
+    /// What its client speaks.
+    pub dialect: Dialect,
+    /// How its records are set apart, by its content type.
+    pub framing: Option<Framing>,
+    /// The label of who asked.
+    pub caller: &'a str,
+    /// The caller's own pace, tokens a second.
+    pub pace: Option<u32>,
+    /// The upstream's name.
+    pub upstream: &'a str,
+}
+
+/// A body in every layer, each of which may be absent.
+pub type Shaped<B> = Coalesce<Pace<B>>;
+
+type Read = Arc<dyn Fn() -> Reading + Send + Sync>;
+
+/// Shapes the streams of all callers.
+#[derive(Debug)]
+pub struct Shaping {
+    families: Families,
+    state: Mutex<State>,
+}
+
+struct State {
+    config: Config,
+    readings: BTreeMap<String, Read>,
+    adaptives: BTreeMap<String, Arc<Adaptive>>,
+}
+
+impl Shaping {
+    /// Shapes by these settings.
+    #[must_use]
+    pub fn new(families: Families, config: Config) -> Shaping {
+        let state = State { config, readings: BTreeMap::new(), adaptives: BTreeMap::new() };
+        Shaping { families, state: Mutex::new(state) }
+    }
+
+    /// Streams that begin from now on go by these settings; those that run keep theirs.
+    pub fn reload(&self, config: Config) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.config.adaptive != config.adaptive {
+            state.adaptives.clear();
+        }
+        state.config = config;
+    }
+
+    /// Lets the streams of an upstream adapt to what `read` tells of it, once a window.
+    pub fn adapt(&self, upstream: &str, read: impl Fn() -> Reading + Send + Sync + 'static) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.adaptives.remove(upstream);
+        state.readings.insert(upstream.to_owned(), Arc::new(read));
+    }
+
+    /// Wraps a response's body. What is not a stream of a generation passes as it is.
+    #[must_use]
+    pub fn wrap<B: Body<Data = Bytes>>(&self, stream: &Stream<'_>, body: B) -> Shaped<B> {
+        let framing = stream.framing.filter(|framing| *framing != Framing::Json && stream.route.generates());
+        let Some(framing) = framing else { return Coalesce::new(Pace::new(body, None), None) };
+        let format = (framing, stream.dialect);
+        let (rate, config) = self.state.lock().unwrap_or_else(PoisonError::into_inner).settings(stream);
+        let families = &self.families;
+        let is_paced = rate.is_set();
+
+        // The innermost layer counts what comes, the outermost what leaves.
+        let coming = Some(families.records_in.clone());
+        let leaving = Some(families.records_out.clone());
+        let pacing = is_paced.then(|| {
+            let records_out = leaving.clone().filter(|_| config.coalesce.is_none());
+            let tally = Tally { records_in: coming.clone(), records_out };
+            let shown = families.pace(stream.caller);
+            Pacing::new(format, rate, config.pace_buffer, families, shown, tally)
+        });
+        let coalescing = config.coalesce.map(|coalesce| {
+            let tally = Tally { records_in: coming.filter(|_| !is_paced), records_out: leaving };
+            Coalescing::new(format, coalesce, families, tally)
+        });
+        Coalesce::new(Pace::new(body, pacing), coalescing)
+    }
+}
+
+impl State {
+    fn settings(&mut self, stream: &Stream<'_>) -> (Rate, Config) {
+        let fixed = stream.pace.or(Some(self.config.pace)).filter(|pace| *pace > 0);
+        let adaptive = self.config.adaptive.and_then(|config| self.adaptive(stream.upstream, config));
+        (Rate { fixed, adaptive }, self.config.clone())
+    }
+
+    /// One for all streams of an upstream; none where nothing tells how they run.
+    fn adaptive(&mut self, upstream: &str, config: adaptive::Config) -> Option<Arc<Adaptive>> {
+        if let Some(known) = self.adaptives.get(upstream) {
+            return Some(known.clone());
+        }
+        let adaptive = Arc::new(Adaptive::new(config, self.readings.get(upstream)?.clone()));
+        self.adaptives.insert(upstream.to_owned(), adaptive.clone());
+        Some(adaptive)
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("config", &self.config).field("adaptives", &self.adaptives).finish()
+    }
+}

@@ -1,0 +1,92 @@
+use super::*;
+
+/// An upstream whose streams make `together(rate)` tokens a second each, and 100 alone.
+fn upstream(config: Config, streams: usize, together: fn(f64) -> f64) -> (Arc<Mutex<Reading>>, Adaptive) {
+    let reading = Arc::new(Mutex::new(Reading::default()));
+    let adaptive = {
+        let reading = reading.clone();
+        Adaptive::new(config, Arc::new(move || *reading.lock().unwrap()))
+    };
+    let mut alone = reading.lock().unwrap();
+    (alone.seconds[0], alone.stream_seconds[0], alone.tokens[0]) = (10.0, 10.0, 1000.0);
+    drop(alone);
+    adaptive.rate();
+    assert!(streams <= 4);
+    run(&reading, streams, together(adaptive.rate()));
+    (reading, adaptive)
+}
+
+/// A window in which that many streams make that many tokens a second each.
+fn run(reading: &Mutex<Reading>, streams: usize, tokens: f64) {
+    let mut reading = reading.lock().unwrap();
+    let band = streams - 1;
+    reading.seconds[band] += 30.0;
+    reading.stream_seconds[band] += 30.0 * streams as f64;
+    reading.tokens[band] += 30.0 * streams as f64 * tokens;
+}
+
+async fn windows(count: usize, streams: usize, together: fn(f64) -> f64) -> Vec<f64> {
+    let (reading, adaptive) = upstream(Config::default(), streams, together);
+    let mut rates = Vec::new();
+    for _ in 0..count {
+        tokio::time::advance(Duration::from_secs(30)).await;
+        rates.push(adaptive.rate());
+        run(&reading, streams, together(adaptive.rate()));
+    }
+    rates
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_pace_moves_the_input_it_settles_within_20_windows_and_stays_within_a_step() {
+    // Contention goes down with the pace: at 60 a stream makes 91 % of what it makes alone.
+    let rates = windows(40, 2, |rate| 100.0 - 0.15 * rate).await;
+    let settled = rates[19];
+    for rate in &rates[20..] {
+        assert!((rate / settled - 1.0).abs() <= 0.1 + 1e-9, "{rates:?}");
+    }
+    assert!((50.0..70.0).contains(&settled), "{rates:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_pace_cannot_move_the_input_it_runs_to_a_bound() {
+    assert_eq!(windows(40, 2, |_| 50.0).await.last(), Some(&10.0));
+    assert_eq!(windows(40, 2, |_| 99.0).await.last(), Some(&120.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_stream_is_no_reason_to_step() {
+    assert_eq!(windows(3, 1, |_| 1.0).await, [120.0; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_is_a_step_however_often_it_is_asked() {
+    let (reading, adaptive) = upstream(Config::default(), 2, |_| 50.0);
+    tokio::time::advance(Duration::from_secs(30)).await;
+    for _ in 0..10 {
+        assert_eq!(adaptive.rate(), 108.0);
+        run(&reading, 2, 50.0);
+    }
+}
+
+#[test]
+fn overlap_is_the_reports_measure() {
+    // Two streams of 10 and 8 s from the same beginning: 18 / (10 × 2).
+    let mut window = Reading::default();
+    (window.seconds[0], window.stream_seconds[0]) = (2.0, 2.0);
+    (window.seconds[1], window.stream_seconds[1]) = (8.0, 16.0);
+    assert_eq!(Input::Overlap.value(&window, &window), Some(0.9));
+}
+
+#[test]
+fn the_most_streams_of_a_wide_band_is_its_mean_rounded_up() {
+    let mut window = Reading::default();
+    (window.seconds[4], window.stream_seconds[4]) = (10.0, 65.0);
+    assert_eq!(window.most_streams(), 7.0);
+}
+
+#[test]
+fn nothing_to_compare_with_is_no_value() {
+    let mut window = Reading::default();
+    (window.seconds[1], window.stream_seconds[1], window.tokens[1]) = (10.0, 20.0, 100.0);
+    assert_eq!(Input::True.value(&window, &window), None);
+}

@@ -1,0 +1,135 @@
+//! The metrics of this stage.
+
+use std::{fmt, sync::Arc};
+
+use prometheus::{Counter, Gauge, IntCounter, Registry};
+
+use crate::metric::{Family, counter, gauge, int_counter};
+
+/// The families, registered. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Families {
+    pub(super) records_in: Arc<IntCounter>,
+    pub(super) records_out: Arc<IntCounter>,
+    pub(super) buffer_bytes: Arc<Gauge>,
+    pub(super) pace_delay: Arc<Counter>,
+    pub(super) coalesce_delay: Arc<Counter>,
+    pace: Family<Gauge, 1>,
+}
+
+impl Families {
+    /// Registers every family of this stage.
+    ///
+    /// # Errors
+    /// A name that `registry` has already.
+    pub fn register(registry: &Registry) -> prometheus::Result<Families> {
+        let delay = Family::register(
+            registry,
+            "shaping_delay_seconds_total",
+            "Time from a record's arrival in a layer to its leaving it, summed over records.",
+            ["kind"],
+            counter,
+        )?;
+        let records_in = Family::register(
+            registry,
+            "shaping_records_in_total",
+            "Records that came to a stream's first layer of shaping.",
+            [],
+            int_counter,
+        )?;
+        let records_out = Family::register(
+            registry,
+            "shaping_records_out_total",
+            "Records that left a stream's last layer of shaping.",
+            [],
+            int_counter,
+        )?;
+        let buffer_bytes = Family::register(
+            registry,
+            "shaping_buffer_bytes",
+            "Bytes that layers of shaping hold now.",
+            [],
+            gauge,
+        )?;
+        let pace = Family::register(
+            registry,
+            "pace_tokens_per_second",
+            "The pace in force for each stream of a caller; 0: none.",
+            ["caller"],
+            gauge,
+        )?;
+        Ok(Families {
+            records_in: records_in.child([]),
+            records_out: records_out.child([]),
+            buffer_bytes: buffer_bytes.child([]),
+            pace_delay: delay.child(["pace"]),
+            coalesce_delay: delay.child(["coalesce"]),
+            pace,
+        })
+    }
+
+    /// The gauge of a caller's pace.
+    pub(super) fn pace(&self, caller: &str) -> Arc<Gauge> {
+        self.pace.child([caller])
+    }
+}
+
+/// Bytes that a layer holds, shown until they are given or the layer is dropped.
+pub(super) struct Held {
+    gauge: Arc<Gauge>,
+    bytes: usize,
+}
+
+impl Held {
+    pub(super) fn new(families: &Families) -> Held {
+        Held { gauge: families.buffer_bytes.clone(), bytes: 0 }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.gauge.add(bytes as f64);
+    }
+
+    pub(super) fn take(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        self.gauge.sub(bytes as f64);
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Held").field(&self.bytes).finish()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.gauge.sub(self.bytes as f64);
+    }
+}
+
+/// Where a layer counts its records: those that come if it is a stream's first, those that leave if it is
+/// its last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) records_in: Option<Arc<IntCounter>>,
+    pub(super) records_out: Option<Arc<IntCounter>>,
+}
+
+impl Tally {
+    pub(super) fn came(&self, records: u64) {
+        if let Some(counter) = &self.records_in {
+            counter.inc_by(records);
+        }
+    }
+
+    pub(super) fn left(&self, records: u64) {
+        if let Some(counter) = &self.records_out {
+            counter.inc_by(records);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::super::{
+    Config, adaptive,
+    script::{CHAT, Script, Word, content, hear, next, shaping, shows, terminal},
+};
+
+fn paced(pace: u32) -> Config {
+    Config { pace, ..Config::default() }
+}
+
+/// Content records handed on in the first so many seconds, by a model that has them all at once.
+async fn records_in(seconds: u64, pace: u32) -> usize {
+    let (shaping, _registry) = shaping(paced(pace));
+    let records = usize::try_from(2 * seconds * u64::from(pace)).unwrap();
+    let mut body = Box::pin(shaping.wrap(&CHAT, Script::at_once((0..records).map(|_| content("a")))));
+    let mut count = 0;
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    while let Ok(Some(Ok(_))) = timeout_at(deadline, next(&mut body)).await {
+        count += 1;
+    }
+    count
+}
+
+#[tokio::test(start_paused = true)]
+async fn sixty_a_second_is_sixty_a_second() {
+    let count = records_in(10, 60).await;
+    assert!((594..=606).contains(&count), "{count}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_pace_is_what_it_says() {
+    for pace in [1, 7, 33, 100, 250, 900] {
+        let (count, wanted) = (records_in(20, pace).await as f64, 20.0 * f64::from(pace));
+        assert!((count - wanted).abs() <= 1.0 + 0.01 * wanted, "{pace}: {count}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn in_real_time_it_is_within_two_percent() {
+    let count = records_in(10, 60).await;
+    assert!((588..=612).contains(&count), "{count}");
+}
+
+/// The bucket of Technical Report 117, §2.4: its clock is read before it sleeps, so that the time it slept
+/// counts again and lets the next record through for nothing.
+#[test]
+fn the_reports_bucket_runs_at_twice_its_rate_and_ours_does_not() {
+    let rate = 60.0;
+    let (mut now, mut tokens, mut last, mut passed) = (0.0_f64, 0.0_f64, 0.0_f64, 0);
+    while now < 10.0 {
+        tokens += (now - last) * rate;
+        last = now;
+        if tokens < 1.0 {
+            now += (1.0 - tokens) / rate;
+            tokens = 0.0;
+        } else {
+            tokens -= 1.0;
+        }
+        passed += 1;
+    }
+    assert!(passed > 1190, "{passed}");
+
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let ours = runtime.block_on(records_in(10, 60));
+    assert!(ours <= 606, "{ours}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_content_waits_for_nothing_and_then_each_for_its_turn() {
+    let (shaping, _registry) = shaping(paced(10));
+    let mut chunks = vec![[content("a"), content("b")].concat(), terminal()];
+    chunks.insert(0, b"{\"status\":\"x\"}\n".to_vec());
+    let words = chunks.into_iter().map(|chunk| (Duration::ZERO, Word::Data(chunk.into())));
+    let words = [(Duration::from_secs(3), Word::Data(b"\n".to_vec().into()))].into_iter().chain(words);
+    let heard = hear(shaping.wrap(&CHAT, Script::new(words))).await;
+    let at: Vec<_> = heard.frames.iter().map(|(at, _)| at.as_millis()).collect();
+    assert_eq!(at.len(), 5, "{heard:?}");
+    assert_eq!(&at[..3], &[3000, 3000, 3000], "{heard:?}");
+    assert!((3100..=3101).contains(&at[3]), "{heard:?}");
+    assert_eq!(at[3], at[4], "the last record carries no content: {heard:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_slower_than_the_pace_is_not_delayed() {
+    let (shaping, registry) = shaping(paced(60));
+    let period = Duration::from_millis(40);
+    let heard = hear(shaping.wrap(&CHAT, Script::every(period, (0..50).map(|_| content("a"))))).await;
+    for (number, (at, _)) in (1_u32..).zip(&heard.frames) {
+        assert_eq!(*at, period * number);
+    }
+    assert!(shows(&registry, "shaping_delay_seconds_total{kind=\"pace\"} 0"));
+    assert!(shows(&registry, "shaping_records_out_total 50"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_holds_no_more_than_its_buffer_and_stops_looking_when_it_is_full() {
+    let limit = 4 << 10;
+    let (shaping, registry) = shaping(Config { pace_buffer: limit, ..paced(10) });
+    let script = Script::at_once((0..10_000).map(|_| content("a")));
+    let taken = script.taken();
+    let mut body = Box::pin(shaping.wrap(&CHAT, script));
+    let mut given = 0;
+    for _ in 0..5 {
+        let frame = next(&mut body).await.unwrap().unwrap();
+        given += frame.into_data().unwrap().len();
+        assert!(taken.load(Relaxed) - given <= limit);
+    }
+    assert!(taken.load(Relaxed) > given, "it looks ahead");
+    let held = taken.load(Relaxed) - given;
+    assert!(shows(&registry, &format!("shaping_buffer_bytes {held}")));
+    drop(body);
+    assert!(shows(&registry, "shaping_buffer_bytes 0"));
+    assert_eq!(std::sync::Arc::strong_count(&taken), 1, "the body inside is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_record_waits_for_its_other_half_and_a_cut_one_comes_at_the_end() {
+    let (shaping, _registry) = shaping(paced(60));
+    let whole = content("a");
+    let (one, other) = whole.split_at(20);
+    let second = Duration::from_secs(1);
+    let words = [(second, one), (second, other), (second, one)];
+    let words = words.map(|(pause, chunk)| (pause, Word::Data(chunk.to_vec().into())));
+    let heard = hear(shaping.wrap(&CHAT, Script::new(words))).await;
+    let expected: [(u64, &[u8]); 3] = [(2, one), (2, other), (3, one)];
+    for ((at, frame), (seconds, text)) in heard.frames.iter().zip(expected) {
+        assert_eq!((at.as_secs(), frame.as_slice()), (seconds, text));
+    }
+    assert_eq!(heard.frames.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_larger_than_the_buffer_passes() {
+    let (shaping, _registry) = shaping(Config { pace_buffer: 1 << 10, ..paced(1) });
+    let long = content(&"a".repeat(100_000));
+    let script = Script::at_once(long.chunks(600).map(<[u8]>::to_vec));
+    let heard = timeout(Duration::from_secs(5), hear(shaping.wrap(&CHAT, script))).await.unwrap();
+    assert_eq!(heard.bytes(), long);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_comes_after_what_came_before_it() {
+    let (shaping, _registry) = shaping(paced(10));
+    let mut words: Vec<_> = (0..5).map(|_| (Duration::ZERO, Word::Data(content("a").into()))).collect();
+    words.push((Duration::ZERO, Word::Error));
+    let heard = hear(shaping.wrap(&CHAT, Script::new(words))).await;
+    assert_eq!(heard.frames.len(), 5);
+    assert!(heard.error);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callers_own_pace_goes_before_the_settings() {
+    let (shaping, registry) = shaping(paced(10));
+    let stream = super::super::Stream { pace: Some(100), ..CHAT };
+    let heard = hear(shaping.wrap(&stream, Script::at_once((0..101).map(|_| content("a"))))).await;
+    assert_eq!(heard.frames.last().unwrap().0.as_millis() / 10, 100);
+    assert!(shows(&registry, "pace_tokens_per_second{caller=\"alice\"} 100"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pace_that_adapts_holds_from_the_next_record_on() {
+    let adaptive = adaptive::Config { window: Duration::from_secs(1), floor: 1.0, ..Default::default() };
+    let (shaping, _registry) = shaping(Config { adaptive: Some(adaptive), ..Config::default() });
+    // Two streams run all the time, at half of what one makes alone.
+    let start = Instant::now();
+    shaping.adapt("gpu0", move || {
+        let seconds = start.elapsed().as_secs_f64();
+        let mut reading = adaptive::Reading::default();
+        (reading.seconds[0], reading.tokens[0]) = (10.0, 1000.0);
+        reading.seconds[1] = seconds;
+        reading.stream_seconds[1] = 2.0 * seconds;
+        reading.tokens[1] = 100.0 * seconds;
+        reading
+    });
+    let heard = hear(shaping.wrap(&CHAT, Script::at_once((0..600).map(|_| content("a"))))).await;
+    let within = |from: u64| {
+        let second = |at: &Duration| (from..from + 1).contains(&at.as_secs());
+        heard.frames.iter().filter(|(at, _)| second(at)).count() as f64
+    };
+    for second in 0..6 {
+        let wanted = 120.0 * 0.9_f64.powi(i32::try_from(second).unwrap());
+        assert!((within(second) - wanted).abs() <= 2.0, "{second}: {} of {wanted}", within(second));
+    }
+}

@@ -1,0 +1,160 @@
+// What the dashboards have in common: variables, links, layout.
+import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
+import { DATASOURCE, Panel } from './panel';
+
+const TAG = 'streamgauge';
+const COLUMNS = 24;
+
+/** A row: the question it answers, and the panels that answer it. */
+export type Row = [question: string, ...panels: Panel[]];
+
+export interface Board {
+  uid: string;
+  title: string;
+  description: string;
+  variables: Variable[];
+  /** The small numbers on top. */
+  stats: Panel[];
+  rows: Row[];
+}
+
+/** A variable beside `datasource`, `job` and `instance`, which every dashboard has. */
+export type Variable =
+  | { kind: 'label'; name: string; label: string; description: string; from: string }
+  | { kind: 'choice'; name: string; label: string; description: string; values: string[]; start: string }
+  | { kind: 'text'; name: string; label: string; description: string; start: string };
+
+export const UPSTREAMS: Variable = {
+  kind: 'label',
+  name: 'upstream',
+  label: 'Upstream',
+  description: 'The Ollama that answered.',
+  from: 'streamgauge_upstream_up',
+};
+export const MODELS: Variable = {
+  kind: 'label',
+  name: 'model',
+  label: 'Model',
+  description: 'The model asked for; "other" are those past the first 16, "none" has none.',
+  from: 'streamgauge_requests_total',
+};
+
+/** The dashboard, laid out from left to right, row by row. */
+export function build(board: Board): dashboard.Dashboard {
+  const builder = new dashboard.DashboardBuilder(board.title)
+    .uid(board.uid)
+    .description(board.description)
+    .tags([TAG])
+    .readonly()
+    .tooltip(dashboard.DashboardCursorSync.Crosshair)
+    .time({ from: 'now-1h', to: 'now' })
+    .refresh('30s')
+    .timezone('browser')
+    .link(siblings())
+    .link(page('Metrics', 'docs/metrics.md', 'What every metric means'))
+    .link(page('Alerts', 'docs/alerts.md', 'What an alert means and what to do'))
+    .withVariable(
+      new dashboard.DatasourceVariableBuilder('datasource').label('Prometheus').type('prometheus').current({
+        selected: false,
+        text: 'default',
+        value: 'default',
+      }),
+    );
+  for (const variable of [JOBS, INSTANCES, ...board.variables]) builder.withVariable(choose(variable));
+  board.stats.forEach((panel) => builder.withPanel(panel));
+  for (const [question, ...panels] of board.rows) {
+    builder.withRow(new dashboard.RowBuilder(question));
+    panels.forEach((panel) => builder.withPanel(panel));
+  }
+  const built = builder.build();
+  plain(built);
+  number(built);
+  return built;
+}
+
+const JOBS: Variable = {
+  kind: 'label',
+  name: 'job',
+  label: 'Job',
+  description: 'The scrape job.',
+  from: 'streamgauge_build_info',
+};
+const INSTANCES: Variable = {
+  kind: 'label',
+  name: 'instance',
+  label: 'Instance',
+  description: 'The sidecar.',
+  from: 'streamgauge_build_info',
+};
+
+function choose(variable: Variable) {
+  const { name, label, description } = variable;
+  if (variable.kind === 'text') {
+    return new dashboard.TextBoxVariableBuilder(name).label(label).description(description).defaultValue(variable.start);
+  }
+  if (variable.kind === 'choice') {
+    const option = (value: string) => ({ selected: value === variable.start, text: value, value });
+    return new dashboard.CustomVariableBuilder(name)
+      .label(label)
+      .description(description)
+      .values(variable.values.join(','))
+      .options(variable.values.map(option))
+      .current(option(variable.start));
+  }
+  // Each list is cut down by those before it.
+  const matchers = { job: '', instance: '{job=~"$job"}' }[name] ?? '{job=~"$job", instance=~"$instance"}';
+  return new dashboard.QueryVariableBuilder(name)
+    .label(label)
+    .description(description)
+    .datasource(DATASOURCE)
+    .query({ query: `label_values(${variable.from}${matchers}, ${name})`, refId: name })
+    .refresh(dashboard.VariableRefresh.OnTimeRangeChanged)
+    .sort(dashboard.VariableSort.AlphabeticalAsc)
+    .multi(true)
+    .includeAll(true)
+    // All is everything, also what has come up since the list was read.
+    .allValue('.*')
+    .current({ selected: true, text: ['All'], value: ['$__all'] });
+}
+
+function siblings() {
+  return new dashboard.DashboardLinkBuilder('Streamgauge')
+    .type(dashboard.DashboardLinkType.Dashboards)
+    .tags([TAG])
+    .asDropdown(false)
+    .includeVars(true)
+    .keepTime(true);
+}
+
+function page(title: string, path: string, tooltip: string) {
+  return new dashboard.DashboardLinkBuilder(title)
+    .type(dashboard.DashboardLinkType.Link)
+    .icon('doc')
+    .tooltip(tooltip)
+    .url(`https://github.com/streamgauge/streamgauge/blob/main/${path}`)
+    .targetBlank(true);
+}
+
+/** Takes out defaults of the builders that Grafana's schema does not have, and what hides the links in a menu. */
+function plain(built: dashboard.Dashboard) {
+  const drop = (owner: object | undefined, ...keys: string[]) => {
+    for (const key of keys) if (owner) Reflect.deleteProperty(owner, key);
+  };
+  for (const link of built.links ?? []) drop(link, 'placement');
+  for (const variable of built.templating?.list ?? []) drop(variable, 'auto', 'auto_min', 'auto_count');
+  for (const panel of built.panels ?? []) if ('options' in panel) drop(panel.options, 'footer');
+}
+
+/** Ids from 1, in the order of reading; each line of panels has to fill its width. */
+function number(built: dashboard.Dashboard) {
+  const panels = built.panels ?? [];
+  panels.forEach((panel, at) => (panel.id = at + 1));
+  const lines = new Map<number, number>();
+  for (const { gridPos } of panels) {
+    if (gridPos) lines.set(gridPos.y, (lines.get(gridPos.y) ?? 0) + gridPos.w);
+  }
+  for (const [y, width] of lines) {
+    if (width !== COLUMNS) throw new Error(`${built.title}: the line at ${y} is ${width} columns wide, not ${COLUMNS}`);
+  }
+}
+

@@ -1,0 +1,213 @@
+// The kinds of panel that the dashboards are made of. What all have in common is said here once.
+import { Builder } from '@grafana/grafana-foundation-sdk/cog';
+import * as common from '@grafana/grafana-foundation-sdk/common';
+import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
+import { DataqueryBuilder, PromQueryFormat } from '@grafana/grafana-foundation-sdk/prometheus';
+import * as bars from '@grafana/grafana-foundation-sdk/bargauge';
+import * as stat from '@grafana/grafana-foundation-sdk/stat';
+import * as table from '@grafana/grafana-foundation-sdk/table';
+import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries';
+import * as xychart from '@grafana/grafana-foundation-sdk/xychart';
+
+/** The dashboard's variable, so that no datasource is baked in. */
+export const DATASOURCE: common.DataSourceRef = { type: 'prometheus', uid: '${datasource}' };
+
+/** A query and the legend of its series. */
+export type Query = [legend: string, expr: string];
+
+/** What every panel says of itself. */
+interface Words {
+  title: string;
+  description: string;
+  unit: string;
+  width?: number;
+  decimals?: number;
+  min?: number;
+  max?: number;
+  /** Bounds from which a value is worth a look (orange) and wrong (red); `below` where less is worse. */
+  limits?: { look?: number; wrong: number; below?: boolean };
+  /** Said in place of "No data". */
+  empty?: string;
+}
+
+export type Panel = Builder<dashboard.Panel>;
+
+/** A number and its recent course. */
+export function number(
+  words: Words & { expr: string; legend?: string; mappings?: Record<string, [text: string, color: string]> },
+): Panel {
+  const quiet = words.empty ?? 'No traffic';
+  return dress(new stat.PanelBuilder(), words, 4, 3)
+    .graphMode(common.BigValueGraphMode.Area)
+    .colorMode(words.limits || words.mappings ? common.BigValueColorMode.Value : common.BigValueColorMode.None)
+    .textMode(words.legend ? common.BigValueTextMode.ValueAndName : common.BigValueTextMode.Auto)
+    .reduceOptions(new common.ReduceDataOptionsBuilder().calcs(['lastNotNull']).fields('').values(false))
+    .noValue(quiet)
+    .mappings([...named(words.mappings), unheard(quiet)])
+    .withTarget(target(0, [words.legend ?? '', words.expr]));
+}
+
+/** Lines over time; `stacked` where their sum means something. */
+export function lines(words: Words & { queries: Query[]; stacked?: boolean; log?: boolean; points?: boolean }): Panel {
+  const panel = dress(new timeseries.PanelBuilder(), words, 8, 12)
+    .lineWidth(1)
+    .fillOpacity(words.stacked ? 30 : 8)
+    .showPoints(words.points ? common.VisibilityMode.Always : common.VisibilityMode.Never)
+    .spanNulls(false)
+    .noValue(words.empty ?? 'No traffic')
+    .legend(
+      new common.VizLegendOptionsBuilder()
+        .displayMode(common.LegendDisplayMode.Table)
+        .placement(common.LegendPlacement.Bottom)
+        .showLegend(true)
+        .calcs(['mean', 'max', 'lastNotNull']),
+    )
+    .tooltip(new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Multi).sort(common.SortOrder.Descending));
+  if (words.stacked) panel.stacking(new common.StackingConfigBuilder().mode(common.StackingMode.Normal));
+  if (words.log) {
+    panel.scaleDistribution(new common.ScaleDistributionConfigBuilder().type(common.ScaleDistribution.Log).log(10));
+  }
+  if (words.limits) {
+    panel.thresholdsStyle(new common.GraphThresholdsStyleConfigBuilder().mode(common.GraphThresholdsStyleMode.Dashed));
+  }
+  words.queries.forEach((query, at) => panel.withTarget(target(at, query)));
+  return panel;
+}
+
+/** One bar for each series, over the range shown. */
+export function ranking(words: Words & { query: Query }): Panel {
+  return dress(new bars.PanelBuilder(), words, 8, 8)
+    .orientation(common.VizOrientation.Horizontal)
+    .displayMode(common.BarGaugeDisplayMode.Basic)
+    .reduceOptions(new common.ReduceDataOptionsBuilder().calcs(['lastNotNull']).fields('').values(false))
+    .noValue(words.empty ?? 'No traffic')
+    .withTarget(target(0, words.query).instant());
+}
+
+/** A table of labels and one value. */
+export function list(words: Words & { expr: string; value: string; hide: string[] }): Panel {
+  return dress(new table.PanelBuilder(), words, 8, 12)
+    .noValue(words.empty ?? 'No traffic')
+    .withTarget(target(0, ['', words.expr]).instant().format(PromQueryFormat.Table))
+    .withTransformation({
+      id: 'organize',
+      options: {
+        excludeByName: Object.fromEntries(['Time', '__name__', ...words.hide].map((name) => [name, true])),
+        renameByName: { Value: words.value },
+      },
+    });
+}
+
+/**
+ * One number against another, a point for each value of the label `join`: both queries are instant and keep that
+ * label alone. Points are joined in the order of x.
+ */
+export function curve(
+  words: Words & { join: string; x: { name: string; expr: string }; y: { name: string; expr: string }[] },
+): Panel {
+  const names = [words.x, ...words.y];
+  const byName = (options: string) => ({ matcher: { id: 'byName', options } });
+  const panel = dress(new xychart.PanelBuilder(), words, 10, 12)
+    .show(xychart.XYShowMode.PointsAndLines)
+    .pointSize({ fixed: 8 })
+    .lineWidth(2)
+    .noValue(words.empty ?? 'No traffic')
+    .overrideByName(words.x.name, [{ id: 'unit', value: 'none' }, { id: 'custom.axisLabel', value: words.x.name }])
+    .mapping(xychart.SeriesMapping.Manual)
+    .series(
+      words.y.map(({ name }) =>
+        new xychart.XYSeriesConfigBuilder()
+          .name({ fixed: name })
+          .frame({ matcher: { id: 'byIndex', options: 0 } })
+          .x(byName(words.x.name))
+          .y(byName(name)),
+      ),
+    )
+    .legend(
+      new common.VizLegendOptionsBuilder()
+        .displayMode(common.LegendDisplayMode.List)
+        .placement(common.LegendPlacement.Bottom)
+        .showLegend(true)
+        .calcs([]),
+    )
+    .tooltip(new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Single).sort(common.SortOrder.None))
+    .withTransformation({ id: 'joinByField', options: { byField: words.join, mode: 'inner' } })
+    .withTransformation({
+      id: 'organize',
+      options: {
+        excludeByName: Object.fromEntries(names.map((_, at) => [`Time ${at + 1}`, true])),
+        renameByName: Object.fromEntries(names.map(({ name }, at) => [`Value #${refId(at)}`, name])),
+      },
+    })
+    .withTransformation({ id: 'sortBy', options: { sort: [{ field: words.x.name, desc: false }] } });
+  names.forEach(({ name, expr }, at) =>
+    panel.withTarget(target(at, [name, expr]).instant().format(PromQueryFormat.Table)),
+  );
+  return panel;
+}
+
+/** What every kind of panel builder can be told. */
+interface Dressed {
+  title(title: string): this;
+  description(text: string): this;
+  datasource(ref: common.DataSourceRef): this;
+  unit(unit: string): this;
+  height(h: number): this;
+  span(w: number): this;
+  decimals(decimals: number): this;
+  min(min: number): this;
+  max(max: number): this;
+  thresholds(thresholds: Builder<dashboard.ThresholdsConfig>): this;
+  colorScheme(color: Builder<dashboard.FieldColor>): this;
+}
+
+function dress<P extends Dressed>(panel: P, words: Words, height: number, width: number): P {
+  panel.title(words.title).description(words.description).datasource(DATASOURCE).unit(words.unit);
+  panel.height(height).span(words.width ?? width).thresholds(thresholds(words.limits));
+  // Without limits a colour tells series apart and nothing else.
+  const scheme = words.limits && height < 8 ? 'thresholds' : 'palette-classic';
+  panel.colorScheme(new dashboard.FieldColorBuilder().mode(scheme as dashboard.FieldColorModeId));
+  if (words.decimals !== undefined) panel.decimals(words.decimals);
+  if (words.min !== undefined) panel.min(words.min);
+  if (words.max !== undefined) panel.max(words.max);
+  return panel;
+}
+
+function thresholds(limits: Words['limits']): Builder<dashboard.ThresholdsConfig> {
+  const steps: dashboard.Threshold[] = [];
+  // The first step has no bound; Grafana wants a null there.
+  const base = (color: string) => ({ value: null, color });
+  if (!limits) {
+    steps.push(base('green'));
+  } else if (limits.below) {
+    steps.push(base('red'));
+    if (limits.look !== undefined) steps.push({ value: limits.wrong, color: 'orange' });
+    steps.push({ value: limits.look ?? limits.wrong, color: 'green' });
+  } else {
+    steps.push(base('green'));
+    if (limits.look !== undefined) steps.push({ value: limits.look, color: 'orange' });
+    steps.push({ value: limits.wrong, color: 'red' });
+  }
+  return new dashboard.ThresholdsConfigBuilder().mode(dashboard.ThresholdsMode.Absolute).steps(steps);
+}
+
+function named(mappings: Record<string, [text: string, color: string]> = {}): dashboard.ValueMapping[] {
+  const options = Object.fromEntries(
+    Object.entries(mappings).map(([value, [text, color]], index) => [value, { text, color, index }]),
+  );
+  return Object.keys(options).length === 0 ? [] : [{ type: dashboard.MappingType.ValueToText, options }];
+}
+
+/** 0 / 0, and nothing at all. */
+function unheard(text: string): dashboard.ValueMapping {
+  const options = { match: dashboard.SpecialValueMatch.NullAndNan, result: { text, color: 'text' } };
+  return { type: dashboard.MappingType.SpecialValue, options };
+}
+
+function target(at: number, [legend, expr]: Query): DataqueryBuilder {
+  return new DataqueryBuilder().datasource(DATASOURCE).refId(refId(at)).expr(expr).legendFormat(legend).range();
+}
+
+function refId(at: number): string {
+  return String.fromCharCode('A'.charCodeAt(0) + at);
+}

@@ -1,0 +1,52 @@
+// A dashboard's JSON in the types of Grafana's own schema, panel by panel. `tests/dashboards.rs` writes each committed
+// dashboard as a literal of this type and lets tsc judge it: an unknown option or a misspelt value does not compile.
+import type { DataQuery, Dashboard, Panel, RowPanel, VariableModel } from '@grafana/schema';
+import type { Options as Bars } from '@grafana/schema/dist/esm/raw/composable/bargauge/panelcfg/x/BarGaugePanelCfg_types.gen';
+import type { Options as Stat } from '@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen';
+import type { Options as Table } from '@grafana/schema/dist/esm/raw/composable/table/panelcfg/x/TablePanelCfg_types.gen';
+import type {
+  FieldConfig as SeriesField,
+  Options as Series,
+} from '@grafana/schema/dist/esm/raw/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen';
+import type {
+  FieldConfig as CurveField,
+  Options as Curve,
+} from '@grafana/schema/dist/esm/raw/composable/xychart/panelcfg/x/XYChartPanelCfg_types.gen';
+
+/** As JSON has it: the value of an enum in place of its name. */
+export type Wire<T> = T extends string
+  ? `${T}`
+  : T extends number | boolean | null | undefined
+    ? T
+    : T extends (infer Item)[]
+      ? Wire<Item>[]
+      : T extends object
+        ? { [Key in keyof T]: Wire<T[Key]> }
+        : T;
+
+/** What the Prometheus datasource adds to a query; its types are in no package of Grafana's schema. */
+interface Query extends DataQuery {
+  expr: string;
+  range: boolean;
+  instant: boolean;
+  format?: 'time_series' | 'table' | 'heatmap';
+  legendFormat: string;
+}
+
+type Of<Type extends string, Options, Field> = Omit<Panel<Options, Field>, 'type' | 'options' | 'targets'> & {
+  type: Type;
+  options: Options;
+  targets: Query[];
+};
+
+type Any =
+  | Of<'bargauge', Bars, Record<never, never>>
+  | Of<'stat', Stat, Record<never, never>>
+  | Of<'table', Table, Record<string, unknown>>
+  | Of<'timeseries', Series, SeriesField>
+  | Of<'xychart', Curve, CurveField>
+  | (Omit<RowPanel, 'type'> & { type: 'row' });
+
+export type Board = Wire<
+  Omit<Dashboard, 'panels' | 'templating'> & { panels: Any[]; templating: { list: VariableModel[] } }
+>;

@@ -15,6 +15,7 @@ fn quick() -> Config {
 fn settled(text: &str) -> String {
     let moving = [
         "created_at",
+        "completed_at",
         "total_duration",
         "load_duration",
         "prompt_eval_duration",

@@ -1,11 +1,14 @@
 //! The subcommands, one a file. A new one is a module, a variant of `Command` and an arm of [`Cli::run`].
 
 mod ask;
+mod bind;
 mod check;
 mod completions;
+mod demo;
 mod man;
 mod output;
 mod probe;
+mod reach;
 mod runtimes;
 mod serve;
 mod simulate;
@@ -54,6 +57,7 @@ struct Global {
 enum Command {
     Serve(serve::Serve),
     Simulate(Box<simulate::Simulate>),
+    Demo(Box<demo::Demo>),
     Check(check::Check),
     Probe(probe::Probe),
     Completions(completions::Completions),
@@ -92,6 +96,7 @@ impl Cli {
         match self.command {
             Command::Serve(serve) => serve.run(&self.global, process),
             Command::Simulate(simulate) => simulate.run(&self.global, process),
+            Command::Demo(demo) => demo.run(&self.global, process),
             Command::Check(check) => check.run(&self.global),
             Command::Probe(probe) => probe.run(&self.global),
             Command::Completions(completions) => completions.run(),

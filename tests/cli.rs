@@ -9,6 +9,11 @@ use std::{
     thread,
 };
 
+#[path = "cli/demo.rs"]
+mod demo;
+#[path = "cli/drain.rs"]
+mod drain;
+
 fn streamgauge(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
     // Nothing that the caller's shell has set.
@@ -288,4 +293,21 @@ fn an_address_that_is_taken_is_code_1_and_says_what_to_do() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains(&format!("error: cannot listen on {address}")), "{}", stderr(&output));
     assert!(stderr(&output).contains("--listen"), "{}", stderr(&output));
+}
+
+#[test]
+fn serve_names_the_address_that_is_taken_and_not_the_other() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let free = "127.0.0.1:0";
+    for (listen, admin, named, other) in [
+        (&*address, free, "`proxy.listen` (--listen)", "--admin"),
+        (free, &*address, "`admin.listen` (--admin)", "--listen"),
+    ] {
+        let output = streamgauge(&["serve", "--listen", listen, "--admin", admin]).output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!(" on {address}: ")) && said.contains(named), "{said}");
+        assert!(!said.contains(other), "{said}");
+    }
 }

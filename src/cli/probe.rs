@@ -1,15 +1,12 @@
 //! `probe`: is a sidecar ready; for health checks.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 use reqwest::Url;
 
-use super::{Failure, Global, ask, output, runtimes};
+use super::{Failure, Global, ask, output, reach::reachable, runtimes};
 use crate::config;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -40,12 +37,7 @@ fn admin_url(listen: SocketAddr) -> anyhow::Result<Url> {
     if listen.port() == 0 {
         return Err(anyhow!("admin.listen has port 0, so where it listens is not known: give the URL"));
     }
-    let ip = match listen.ip() {
-        ip if !ip.is_unspecified() => ip,
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-    };
-    Ok(Url::parse(&format!("http://{}", SocketAddr::new(ip, listen.port())))?)
+    Ok(Url::parse(&format!("http://{}", reachable(listen)))?)
 }
 
 async fn ready(url: Url) -> anyhow::Result<()> {

@@ -1,10 +1,10 @@
 //! `serve`: the sidecar, on two runtimes, until a signal.
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Args;
 use tokio::runtime::Handle;
 
-use super::{Failure, Global, Process, Stop, runtimes};
+use super::{Failure, Global, Process, Stop, bind, runtimes};
 use crate::{
     agent::{self, Agent},
     config,
@@ -47,14 +47,12 @@ impl Serve {
 }
 
 async fn serve(config: agent::Config, admin: Handle, stop: Stop) -> anyhow::Result<()> {
-    let (clients, metrics) = (config.proxy.listen, config.admin.listen);
-    let bound = Agent::builder().config(config).admin_runtime(admin).bind().await.map_err(|error| {
-        anyhow!(
-            "{:#}\n       `proxy.listen` (--listen) is {clients}, `admin.listen` (--admin) is {metrics}: free the \
-             address, or choose another",
-            anyhow::Error::from(error),
-        )
-    })?;
+    let bound = Agent::builder()
+        .config(config)
+        .admin_runtime(admin)
+        .bind()
+        .await
+        .map_err(|error| bind::explain(error, "`proxy.listen` (--listen)", "`admin.listen` (--admin)"))?;
     tracing::info!(proxy = %bound.proxy_addr(), admin = %bound.admin_addr(), "listening");
     stop.bounds(bound.run(stop.drain())).await
 }

@@ -1,0 +1,87 @@
+//! The clients: each asks, reads, pauses, and asks again.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use reqwest::Client;
+use tokio::{task::JoinSet, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::kind::{Kind, Question};
+
+/// What they ask for; the simulated Ollama has both.
+pub(super) const MODELS: [&str; 2] = ["sim:small", "sim:large"];
+
+/// Those at work. Dropped, they stop in the middle.
+#[derive(Debug)]
+pub(super) struct Agents(JoinSet<()>);
+
+impl Agents {
+    /// So many of every kind in turn, that begin nothing new once `ending` is cancelled.
+    pub(super) fn start(
+        number: u16,
+        sidecar: SocketAddr,
+        ending: &CancellationToken,
+    ) -> anyhow::Result<Agents> {
+        let client = Client::builder().no_proxy().build().context("cannot make a client")?;
+        let mut agents = JoinSet::new();
+        for (number, kind) in (0..number).zip(Kind::ALL.into_iter().cycle()) {
+            let agent = Agent {
+                kind,
+                model: MODELS[usize::from(number) % MODELS.len()],
+                client: client.clone(),
+                base: format!("http://{sidecar}"),
+                chance: StdRng::seed_from_u64(number.into()),
+            };
+            agents.spawn(agent.work(ending.clone()));
+        }
+        Ok(Agents(agents))
+    }
+
+    /// Waits for what each is about.
+    pub(super) async fn end(mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
+}
+
+struct Agent {
+    kind: Kind,
+    model: &'static str,
+    client: Client,
+    base: String,
+    chance: StdRng,
+}
+
+impl Agent {
+    async fn work(mut self, ending: CancellationToken) {
+        for turn in 0.. {
+            let pause = Duration::from_millis(self.pause(turn));
+            tokio::select! { biased; () = ending.cancelled() => return, () = sleep(pause) => {} }
+            let question = self.question(turn);
+            if let Err(error) = self.kind.ask(&self.client, &self.base, question).await {
+                tracing::debug!(kind = ?self.kind, %error, "an agent's answer broke off");
+            }
+        }
+    }
+
+    /// Milliseconds. Drawn, so that now few and now many streams run at once.
+    fn pause(&mut self, turn: usize) -> u64 {
+        match (turn, self.kind) {
+            (0, _) => self.chance.random_range(0..200),
+            // What goes wrong is soon over.
+            (_, Kind::Unlucky) => self.chance.random_range(100..300),
+            _ => self.chance.random_range(100..1500),
+        }
+    }
+
+    fn question(&mut self, turn: usize) -> Question {
+        let tokens = match self.kind {
+            Kind::Unlucky => 8,
+            // Never so few that it is at its end before the client hangs up.
+            _ => self.chance.random_range(24..=64),
+        };
+        let words = self.chance.random_range(10..200);
+        Question { model: self.model, prompt: "why ".repeat(words), tokens, turn }
+    }
+}

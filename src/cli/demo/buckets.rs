@@ -1,0 +1,104 @@
+//! A histogram as it is scraped, and what can be read from it.
+
+use prometheus::proto;
+
+/// Counts by upper bound, cumulative; the last is that of all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Buckets(Vec<(f64, u64)>);
+
+impl Buckets {
+    /// Of one child.
+    pub(super) fn of(histogram: &proto::Histogram) -> Buckets {
+        let finite = histogram.get_bucket().iter();
+        let mut buckets: Vec<_> =
+            finite.map(|bucket| (bucket.upper_bound(), bucket.cumulative_count())).collect();
+        if buckets.last().is_none_or(|(bound, _)| bound.is_finite()) {
+            buckets.push((f64::INFINITY, histogram.get_sample_count()));
+        }
+        Buckets(buckets)
+    }
+
+    /// Both together; they have the same bounds, as children of one family have.
+    pub(super) fn plus(mut self, other: Buckets) -> Buckets {
+        if self.0.is_empty() {
+            return other;
+        }
+        for ((_, count), (_, more)) in self.0.iter_mut().zip(other.0) {
+            *count += more;
+        }
+        self
+    }
+
+    /// What came after `earlier`.
+    pub(super) fn since(&self, earlier: &Buckets) -> Buckets {
+        let before = earlier.0.iter().map(|(_, count)| *count).chain(std::iter::repeat(0));
+        let after = self.0.iter().zip(before);
+        Buckets(after.map(|((bound, count), before)| (*bound, count.saturating_sub(before))).collect())
+    }
+
+    /// What `histogram_quantile(q, …)` of PromQL makes of it, for 0 < q ≤ 1: values are taken to be spread evenly in
+    /// their bucket, from 0 in the first; above the last finite bound it is that bound. `None`: no values.
+    pub(super) fn quantile(&self, q: f64) -> Option<f64> {
+        let (_, total) = *self.0.last().filter(|(_, total)| *total > 0)?;
+        let rank = q * total as f64;
+        let at = self.0.iter().position(|(_, count)| *count as f64 >= rank)?;
+        let (end, count) = self.0[at];
+        let (start, below) = at.checked_sub(1).map_or((0.0, 0), |before| self.0[before]);
+        if end.is_infinite() {
+            return Some(start);
+        }
+        Some(start + (end - start) * (rank - below as f64) / (count - below) as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buckets(counts: [u64; 4]) -> Buckets {
+        Buckets([0.1, 0.5, 1.0, f64::INFINITY].into_iter().zip(counts).collect())
+    }
+
+    /// Each by the formula of the documentation: start + (end - start) * (rank - below) / (count - below).
+    #[test]
+    fn a_quantile_is_what_promql_makes_of_the_buckets() {
+        let close = |found: Option<f64>, wanted: f64| {
+            let found = found.unwrap();
+            assert!((found - wanted).abs() < 1e-12, "{found} is not {wanted}");
+        };
+        let spread = buckets([20, 60, 90, 100]);
+        close(spread.quantile(0.1), 0.05); // rank 10 of 20 in 0..0.1
+        close(spread.quantile(0.2), 0.1); // rank 20, the whole of the first
+        close(spread.quantile(0.5), 0.4); // rank 50, 30 of 40 in 0.1..0.5
+        close(spread.quantile(0.9), 1.0); // rank 90, the whole of 0.5..1
+        close(spread.quantile(0.99), 1.0); // above the last bound
+        // Empty buckets before and between are passed over.
+        close(buckets([0, 0, 4, 4]).quantile(0.5), 0.75);
+        close(buckets([2, 2, 4, 4]).quantile(0.75), 0.75);
+    }
+
+    #[test]
+    fn of_no_values_there_is_no_quantile() {
+        assert_eq!(buckets([0; 4]).quantile(0.5), None);
+        assert_eq!(Buckets::default().quantile(0.5), None);
+    }
+
+    #[test]
+    fn an_interval_has_what_came_in_it() {
+        let (earlier, later) = (buckets([1, 2, 3, 4]), buckets([1, 4, 6, 7]));
+        assert_eq!(later.since(&earlier), buckets([0, 2, 3, 3]));
+        assert_eq!(later.since(&Buckets::default()), later);
+        assert_eq!(earlier.clone().plus(buckets([1, 1, 1, 1])), buckets([2, 3, 4, 5]));
+    }
+
+    #[test]
+    fn what_lies_above_every_bound_is_counted() {
+        let histogram = crate::metric::Histogram::new(&[1.0, 2.0]);
+        histogram.observe(0.5);
+        histogram.observe(3.0);
+        let mut metric = proto::Metric::default();
+        crate::metric::Child::write(&histogram, &mut metric);
+        let read = Buckets::of(metric.get_histogram());
+        assert_eq!(read, Buckets(vec![(1.0, 1), (2.0, 1), (f64::INFINITY, 2)]));
+    }
+}

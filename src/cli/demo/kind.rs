@@ -1,0 +1,79 @@
+//! The kinds of clients, and what each asks.
+
+use reqwest::{Client, RequestBuilder};
+use serde_json::json;
+
+/// A client that hangs up has read so many chunks.
+const PATIENCE: usize = 10;
+/// What goes wrong on purpose, in turn: each ends a stream in a way of its own.
+const FAULTS: [&str; 3] = ["error", "truncate", "reset"];
+
+/// How a client speaks, and how it behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Chat,
+    Generate,
+    OpenAi,
+    /// Hangs up in mid-stream.
+    Impatient,
+    /// Asks for a model that is not there, or meets a fault.
+    Unlucky,
+}
+
+/// One thing to ask.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) model: &'static str,
+    pub(super) prompt: String,
+    pub(super) tokens: u32,
+    /// How many this client has asked before.
+    pub(super) turn: usize,
+}
+
+impl Kind {
+    pub(super) const ALL: [Kind; 5] =
+        [Kind::Chat, Kind::Generate, Kind::OpenAi, Kind::Impatient, Kind::Unlucky];
+
+    /// Asks, and reads the answer as far as this kind does.
+    ///
+    /// # Errors
+    /// What a client sees of an answer that breaks off.
+    pub(super) async fn ask(self, client: &Client, base: &str, question: Question) -> reqwest::Result<()> {
+        let mut response = self.request(client, base, question).send().await?;
+        let mut left = if self == Kind::Impatient { PATIENCE } else { usize::MAX };
+        while left > 0 && response.chunk().await?.is_some() {
+            left -= 1;
+        }
+        Ok(())
+    }
+
+    fn request(self, client: &Client, base: &str, question: Question) -> RequestBuilder {
+        let Question { mut model, prompt, tokens, turn } = question;
+        let fault = FAULTS.get(turn % (FAULTS.len() + 1)).filter(|_| self == Kind::Unlucky);
+        if self == Kind::Unlucky && fault.is_none() {
+            model = "missing";
+        }
+        let messages = json!([{ "role": "user", "content": &prompt }]);
+        let options = json!({ "num_predict": tokens });
+        let (path, body) = match self {
+            Kind::Generate => {
+                ("/api/generate", json!({ "model": model, "prompt": prompt, "options": options }))
+            }
+            Kind::OpenAi => (
+                "/v1/chat/completions",
+                json!({
+                    "model": model, "messages": messages, "max_tokens": tokens, "stream": true,
+                    "stream_options": { "include_usage": true },
+                }),
+            ),
+            Kind::Chat | Kind::Impatient | Kind::Unlucky => {
+                ("/api/chat", json!({ "model": model, "messages": messages, "options": options }))
+            }
+        };
+        let request = client.post(format!("{base}{path}")).json(&body);
+        match fault {
+            Some(fault) => request.header("x-simulate-fault", *fault),
+            None => request,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `demo`: everything in one process.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    process::ChildStdout,
+};
+
+use super::*;
+
+const FREE: [&str; 4] = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+
+/// A demo that runs, and what it prints.
+struct Demo {
+    child: Child,
+    out: BufReader<ChildStdout>,
+}
+
+impl Demo {
+    fn start(arguments: &[&str]) -> Demo {
+        let mut child = streamgauge(&[&["demo"], arguments].concat()).stdout(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        Demo { child, out }
+    }
+
+    /// The next line with `part` in it; fails at the end.
+    fn line(&mut self, part: &str) -> String {
+        let mut line = String::new();
+        while self.out.read_line(&mut line).unwrap() > 0 {
+            if line.contains(part) {
+                return line;
+            }
+            line.clear();
+        }
+        panic!("{part:?} was never printed");
+    }
+
+    /// Where the proxy and the admin listen.
+    fn addresses(&mut self) -> [String; 2] {
+        let proxy = self.line("Ollama by the sidecar");
+        let admin = self.line("/metrics");
+        [proxy, admin].map(|line| {
+            let (_, address) = line.trim().rsplit_once("http://").unwrap();
+            address.trim_end_matches("/metrics").to_owned()
+        })
+    }
+
+    fn signal(&self, signal: &str) {
+        let killed = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // Gone already, unless the test failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn get(address: &str, path: &str) -> String {
+    let mut connection = TcpStream::connect(address).unwrap();
+    write!(connection, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_few_seconds_show_every_kind_of_ending_and_tokens() {
+    let output =
+        streamgauge(&[&["demo", "--agents", "5", "--duration", "4s"], &FREE[..]].concat()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(output.stderr.is_empty(), "{}", stderr(&output));
+    let shown = stdout(&output);
+    assert!(!shown.contains('\x1b'), "{shown}");
+    let (lines, summary) = shown.split_once("\n5 agents, ").unwrap();
+    assert!(lines.matches(" s  streams ").count() >= 2, "{shown}");
+    for outcome in
+        ["complete", "in_band_error", "truncated", "upstream_error", "client_error", "client_abort"]
+    {
+        assert!(summary.contains(&format!("{outcome} ")), "{outcome} is not in {shown}");
+    }
+    let of = |name: &str| summary.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap().trim();
+    let tokens: f64 = of("tokens").split(' ').next().unwrap().parse().unwrap();
+    assert!(tokens > 0.0, "{shown}");
+    for quantiles in [of("gap"), of("first token")] {
+        assert!(
+            quantiles.contains("p50") && quantiles.contains("p99") && !quantiles.contains('-'),
+            "{shown}"
+        );
+    }
+    let overlap: f64 = of("overlap").split(' ').next().unwrap().parse().unwrap();
+    assert!(overlap >= 1.0, "{shown}");
+}
+
+#[test]
+fn a_demo_is_a_sidecar_to_others_until_ctrl_c() {
+    let mut demo = Demo::start(&[&["--agents", "2"], &FREE[..]].concat());
+    let [proxy, admin] = demo.addresses();
+    assert!(get(&proxy, "/api/tags").contains("sim:small"));
+    demo.line("streams ");
+    let metrics = get(&admin, "/metrics");
+    assert!(metrics.contains("streamgauge_build_info{"), "{metrics}");
+    assert!(metrics.contains("upstream=\"simulated\",route=\"chat\""), "{metrics}");
+    demo.signal("-INT");
+    demo.line("2 agents, ");
+    assert_eq!(demo.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_demo_takes_free_ports_when_the_defaults_are_taken() {
+    let defaults = ["127.0.0.1:11440", "127.0.0.1:9464"];
+    // If somebody else has them, they are taken just as well.
+    let _taken = defaults.map(TcpListener::bind);
+    let mut demo = Demo::start(&["--agents", "1"]);
+    let [proxy, admin] = demo.addresses();
+    assert!(!defaults.contains(&&*proxy) && !defaults.contains(&&*admin), "{proxy}, {admin}");
+    assert!(get(&admin, "/livez").ends_with("alive\n"));
+    demo.signal("-TERM");
+    demo.line("1 agent, ");
+    assert_eq!(demo.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn an_address_that_was_asked_for_and_is_taken_is_code_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (flag, other) in [("--listen", "--admin"), ("--admin", "--listen")] {
+        let output = streamgauge(&["demo", flag, &address, other, "127.0.0.1:0"]).output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!(" on {address}: ")) && said.contains(flag), "{said}");
+        assert!(!said.contains(other), "{said}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_ends_the_demo() {
+    let mut child = streamgauge(&[&["demo"], &FREE[..]].concat()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    out.read_line(&mut String::new()).unwrap();
+    drop(out);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -86,8 +86,8 @@ impl<B: Body<Data = Bytes>> Body for Delivered<B> {
                     delivery.handed(data.len());
                 }
             }
-            Some(Err(_)) => delivery.measurement.record(Outcome::UpstreamError),
-            None => delivery.measurement.record(delivery.measurement.ended()),
+            Some(Err(_)) => delivery.end(Outcome::UpstreamError),
+            None => delivery.end(delivery.measurement.ended()),
         }
         Poll::Ready(polled)
     }
@@ -132,9 +132,18 @@ impl Delivery {
     }
 
     fn dropped(&mut self, at_end: bool) {
-        let measurement = &mut self.measurement;
+        let measurement = &self.measurement;
         let whole = at_end || self.left == Some(0) || measurement.live.is_terminal();
         let outcome = if whole { measurement.ended() } else { measurement.abandoned() };
-        measurement.record(outcome);
+        self.end(outcome);
+    }
+
+    /// Records the ending; what is still local goes first, so that an ended stream is there whole.
+    fn end(&mut self, outcome: Outcome) {
+        if let Some(gap) = &mut self.gap {
+            gap.flush();
+        }
+        self.overhead.flush();
+        self.measurement.record(outcome);
     }
 }

@@ -67,6 +67,7 @@ pub struct Agent {}
 pub struct Builder {
     config: Config,
     registry: Option<Registry>,
+    runtimes: Vec<Handle>,
     admin_runtime: Option<Handle>,
 }
 
@@ -132,6 +133,15 @@ impl Builder {
         self
     }
 
+    /// Serves clients on these runtimes: each connection on the one with the fewest, and what it asks of upstreams
+    /// beside it. Single-threaded ones cost the least for a chunk. They must outlive [`Bound::run`]. Default: the
+    /// runtime that runs it.
+    #[must_use]
+    pub fn runtimes(mut self, handles: impl IntoIterator<Item = Handle>) -> Builder {
+        self.runtimes = handles.into_iter().collect();
+        self
+    }
+
     /// Serves the admin address, and probes upstreams, on this runtime, so that a scrape never waits for
     /// streams. It must outlive [`Bound::run`]. Default: the runtime that runs it.
     #[must_use]
@@ -146,7 +156,7 @@ impl Builder {
     /// An address that cannot be bound, upstreams that contradict one another, or a name that the registry has
     /// already.
     pub async fn bind(self) -> Result<Bound, BindError> {
-        let Builder { config, registry, admin_runtime } = self;
+        let Builder { config, registry, runtimes, admin_runtime } = self;
         let registry = registry.unwrap_or_default();
         let upstreams = Arc::new(Upstreams::new(&config.upstream)?);
 
@@ -164,12 +174,12 @@ impl Builder {
         let families = Families::register(&registry, &upstreams)?;
         let names: Vec<_> = upstreams.all().iter().map(|upstream| upstream.name()).collect();
         let meter = Meter::register(&registry, &config.meter, &names)?;
-        let proxy = Proxy::new(config.proxy, &config.upstream, upstreams.clone(), meter.clone(), &registry)?;
+        let proxy = Proxy::new(config.proxy, config.upstream, upstreams.clone(), meter.clone(), &registry)?;
         let admin = Admin { registry, meter, upstreams, draining: CancellationToken::new() };
         Ok(Bound {
             proxy_addr,
             admin_addr,
-            listener: proxy::Listener::new(socket, proxy, families.proxy()),
+            listener: proxy::Listener::new(socket, &proxy, runtimes, families.proxy()),
             admin: families.admin(admin_socket, admin),
             admin_runtime,
             drain_timeout: config.drain_timeout,

@@ -57,7 +57,7 @@ impl Default for Config {
 #[derive(Debug)]
 pub(crate) struct Proxy {
     config: Config,
-    response_timeout: Duration,
+    upstream: upstream::Config,
     upstreams: Arc<Upstreams>,
     client: upstream::Client<Upload>,
     meter: Meter,
@@ -67,15 +67,26 @@ pub(crate) struct Proxy {
 impl Proxy {
     pub(crate) fn new(
         config: Config,
-        upstream: &upstream::Config,
+        upstream: upstream::Config,
         upstreams: Arc<Upstreams>,
         meter: Meter,
         registry: &prometheus::Registry,
     ) -> prometheus::Result<Proxy> {
-        let client = upstream::Client::new(upstream);
+        let client = upstream::Client::new(&upstream);
         let families = Families::register(registry)?;
-        let response_timeout = upstream.response_timeout;
-        Ok(Proxy { config, response_timeout, upstreams, client, meter, families })
+        Ok(Proxy { config, upstream, upstreams, client, meter, families })
+    }
+
+    /// The same, with connections to upstreams of its own.
+    fn again(&self) -> Proxy {
+        Proxy {
+            config: self.config.clone(),
+            client: upstream::Client::new(&self.upstream),
+            upstream: self.upstream.clone(),
+            upstreams: self.upstreams.clone(),
+            meter: self.meter.clone(),
+            families: self.families.clone(),
+        }
     }
 
     /// Answers a request. Dropping the future ends it, and what it asked of an upstream.

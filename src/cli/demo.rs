@@ -66,8 +66,8 @@ impl Demo {
         (process.log)(&log);
 
         let stop = (process.signals)().context("cannot listen for signals")?;
-        let admin = runtimes::Admin::start().context("cannot start the admin runtime")?;
-        let main = runtimes::main(0).context("cannot start the main runtime")?;
+        let admin = runtimes::Own::admin().context("cannot start the admin runtime")?;
+        let main = runtimes::main().context("cannot start the main runtime")?;
         // Lines of a log would go through a picture that is redrawn.
         let screen = Screen::new(scrolls);
         let shown = main.block_on(self.show(admin.handle(), stop, screen));

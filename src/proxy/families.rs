@@ -6,7 +6,7 @@ use super::{headers::Malformed, upload::Unread};
 use crate::metric::{Family, int_counter};
 
 /// `requests_malformed_total`, by what is malformed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Families {
     malformed: Family<IntCounter, 1>,
 }

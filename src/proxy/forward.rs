@@ -21,10 +21,10 @@ impl Proxy {
         let sending = self.client.send(upstream, upstream.enter(), request);
         let answered = tokio::select! {
             answered = sending => answered,
-            () = overdue(self.response_timeout, live) => {
+            () = overdue(self.upstream.response_timeout, live) => {
                 return Err(Failure::HeadTimeout {
                     upstream: upstream.name().to_owned(),
-                    limit: self.response_timeout,
+                    limit: self.upstream.response_timeout,
                 });
             }
         };

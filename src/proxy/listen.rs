@@ -20,6 +20,7 @@ use prometheus::{Gauge, IntCounter};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
+    runtime::Handle,
     task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -43,10 +44,22 @@ const TURNED_AWAY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: TcpListener,
-    proxy: Arc<Proxy>,
+    workers: Vec<Worker>,
+    max_connections: usize,
     connections: JoinSet<()>,
     draining: CancellationToken,
     counts: Counts,
+}
+
+/// A runtime that serves connections. Each has a proxy of its own, so that the connections to upstreams that a
+/// stream uses are driven where it is.
+#[derive(Debug)]
+struct Worker {
+    proxy: Arc<Proxy>,
+    /// `None` is the runtime that accepts.
+    runtime: Option<Handle>,
+    /// Every connection has a clone of it.
+    connection: Arc<()>,
 }
 
 /// Connections that take no further request. Dropped, those that are left are cut.
@@ -65,9 +78,16 @@ pub(crate) struct Counts {
 }
 
 impl Listener {
-    pub(crate) fn new(socket: TcpListener, proxy: Proxy, counts: Counts) -> Listener {
+    /// Connections are served on `runtimes`; where there are none, on the one that accepts.
+    pub(crate) fn new(socket: TcpListener, proxy: &Proxy, runtimes: Vec<Handle>, counts: Counts) -> Listener {
+        let worker = |runtime| Worker { proxy: Arc::new(proxy.again()), runtime, connection: Arc::default() };
+        let mut workers: Vec<_> = runtimes.into_iter().map(|runtime| worker(Some(runtime))).collect();
+        if workers.is_empty() {
+            workers.push(worker(None));
+        }
+        let max_connections = proxy.config.max_connections;
         let (connections, draining) = (JoinSet::new(), CancellationToken::new());
-        Listener { socket, proxy: Arc::new(proxy), connections, draining, counts }
+        Listener { socket, workers, max_connections, connections, draining, counts }
     }
 
     /// Serves until `stop` completes; then nobody connects any more.
@@ -99,18 +119,37 @@ impl Listener {
     }
 
     fn take(&mut self, stream: TcpStream) {
-        if self.connections.len() >= self.proxy.config.max_connections {
+        if self.connections.len() >= self.max_connections {
             self.counts.refused.inc();
             turn_away(stream);
             return;
         }
-        let open = Occupied::enter(self.counts.open.clone());
-        let (proxy, panics) = (self.proxy.clone(), self.counts.panics.clone());
+        let Some(worker) = self.workers.iter().min_by_key(|worker| Arc::strong_count(&worker.connection))
+        else {
+            return;
+        };
+        let (open, place) = (Occupied::enter(self.counts.open.clone()), worker.connection.clone());
+        let (proxy, panics) = (worker.proxy.clone(), self.counts.panics.clone());
         let draining = self.draining.clone();
-        self.connections.spawn(async move {
-            let _open = open;
-            connection(stream, proxy, panics, draining).await;
-        });
+        let Some(runtime) = &worker.runtime else {
+            self.connections.spawn(async move {
+                let _held = (open, place);
+                connection(stream, proxy, panics, draining).await;
+            });
+            return;
+        };
+        // A socket belongs to the runtime that it is registered with.
+        let moved = stream.into_std();
+        self.connections.spawn_on(
+            async move {
+                let _held = (open, place);
+                match moved.and_then(TcpStream::from_std) {
+                    Ok(stream) => connection(stream, proxy, panics, draining).await,
+                    Err(error) => tracing::warn!(%error, "cannot serve a connection"),
+                }
+            },
+            runtime,
+        );
     }
 }
 

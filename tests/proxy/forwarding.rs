@@ -174,3 +174,58 @@ async fn a_stale_connection_is_no_failure_and_nothing_is_sent_twice() {
     assert!(client.until("}").await.starts_with("HTTP/1.1 502 "));
     upstream.was_not_asked();
 }
+
+#[test]
+fn each_runtime_that_is_given_serves_its_share() {
+    use std::{sync::mpsc, thread};
+
+    use streamgauge::agent::Agent;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+        runtime::Builder,
+        sync::oneshot,
+    };
+
+    // Two runtimes that do nothing until they are given connections.
+    let workers: Vec<_> = (0..2)
+        .map(|_| {
+            let (told, handle) = mpsc::channel();
+            let (stop, stopped) = oneshot::channel::<()>();
+            let thread = thread::spawn(move || {
+                let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+                told.send(runtime.handle().clone()).unwrap();
+                let _ = runtime.block_on(stopped);
+            });
+            (handle.recv().unwrap(), stop, thread)
+        })
+        .collect();
+    let handles: Vec<_> = workers.iter().map(|(handle, ..)| handle.clone()).collect();
+    Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        let mut upstream = upstream().await;
+        let bound =
+            Agent::builder().config(config(upstream.addr)).runtimes(handles.clone()).bind().await.unwrap();
+        let proxy = bound.proxy_addr();
+        let run = tokio::spawn(bound.run(std::future::pending()));
+        let mut clients = Vec::new();
+        for count in 1..=2 {
+            for handle in &handles {
+                let mut client = soon(TcpStream::connect(proxy)).await.unwrap();
+                client.write_all(post("/api/show", "{}").as_bytes()).await.unwrap();
+                let mut asked = upstream.asked().await;
+                asked.body(2).await;
+                asked.write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok").await;
+                let mut answer = [0; 40];
+                soon(client.read_exact(&mut answer)).await.unwrap();
+                assert!(answer.ends_with(b"ok"));
+                clients.push(client);
+                assert!(handle.metrics().num_alive_tasks() >= count);
+            }
+        }
+        run.abort();
+    });
+    for (_, stop, thread) in workers {
+        drop(stop);
+        thread.join().unwrap();
+    }
+}

@@ -76,7 +76,8 @@ impl Demo {
     }
 
     async fn show(self, admin: Handle, stop: Stop, mut screen: Screen) -> Result<(), Failure> {
-        let simulator = Simulator::bind(ollama()).context("cannot listen for the simulated Ollama")?;
+        let simulator =
+            Simulator::bind(ollama(self.agents)).context("cannot listen for the simulated Ollama")?;
         let ollama = simulator.addr();
         let bound = sidecar::bind(ollama, self.listen, self.admin, admin).await?;
         let (proxy, admin) = (reachable(bound.proxy_addr()), reachable(bound.admin_addr()));
@@ -137,13 +138,14 @@ async fn watch(
     }
 }
 
-/// Quick to load and small of answer, so that a few seconds show something; three slots, so that some wait.
-fn ollama() -> Config {
+/// Quick to load, so that a few seconds show something; a slot for two agents of three, so that some wait.
+fn ollama(agents: u16) -> Config {
     Config {
         models: agents::MODELS.map(str::to_owned).into(),
         load_time: Duration::from_millis(300),
         rate: 60.0,
-        parallel: 3,
+        // Of each of two models.
+        parallel: usize::from(agents / 3).max(2),
         ..simulate::Config::default()
     }
 }

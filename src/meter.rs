@@ -11,6 +11,7 @@ mod live;
 mod measurement;
 mod model;
 mod outcome;
+mod schedule;
 mod tap;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{measurement::Measurement, outcome::Outcome, tap::HELD_AFTER};
+use super::{measurement::Measurement, outcome::Outcome, schedule::Schedule, tap::HELD_AFTER};
 use crate::metric::LocalHistogram;
 
 pin_project! {
@@ -45,6 +45,7 @@ struct Delivery {
     last_content: Option<Instant>,
     gap: Option<LocalHistogram>,
     overhead: LocalHistogram,
+    schedule: Schedule,
 }
 
 impl<B: Body<Data = Bytes>> Delivered<B> {
@@ -59,6 +60,7 @@ impl<B: Body<Data = Bytes>> Delivered<B> {
             last_content: None,
             gap,
             overhead: LocalHistogram::new(measurement.meter.shared.families.self_overhead.clone()),
+            schedule: Schedule::new(measurement.live.accepted),
             measurement,
         };
         Delivered { inner, delivery }
@@ -129,6 +131,9 @@ impl Delivery {
             }
             self.last_content = Some(now);
         }
+        if self.schedule.is_due(now) {
+            self.flush();
+        }
     }
 
     fn dropped(&mut self, at_end: bool) {
@@ -140,10 +145,14 @@ impl Delivery {
 
     /// Records the ending; what is still local goes first, so that an ended stream is there whole.
     fn end(&mut self, outcome: Outcome) {
+        self.flush();
+        self.measurement.record(outcome);
+    }
+
+    fn flush(&mut self) {
         if let Some(gap) = &mut self.gap {
             gap.flush();
         }
         self.overhead.flush();
-        self.measurement.record(outcome);
     }
 }

@@ -18,6 +18,7 @@ use super::{
     families::StreamChildren,
     live::Live,
     measurement::Measurement,
+    schedule::Schedule,
 };
 use crate::{
     metric::{Histogram, LocalHistogram},
@@ -27,8 +28,6 @@ use crate::{
 /// A stretch from one chunk handed on to the next poll that is longer than this was the client's doing: what
 /// passes the body on polls again within microseconds unless its own buffer is full.
 pub(super) const HELD_AFTER: Duration = Duration::from_millis(1);
-/// Local counts join the shared ones every so many chunks.
-const FLUSH_EVERY: u32 = 32;
 /// One chunk in so many has its scan timed.
 const TIME_SCAN_EVERY: u32 = 16;
 
@@ -121,6 +120,7 @@ pub(super) struct Tapping {
     scanner: Option<Scanner>,
     streamed: bool,
     chunks: u32,
+    schedule: Schedule,
     last_content: Option<Instant>,
     last_arrival: Option<Instant>,
     origin: Option<i64>,
@@ -158,6 +158,7 @@ impl Tapping {
             scanner: Some(Scanner::new(framing, measurement.facts.dialect)),
             streamed: measurement.streamed,
             chunks: 0,
+            schedule: Schedule::new(measurement.live.accepted),
             last_content: None,
             last_arrival: None,
             origin: None,
@@ -202,7 +203,7 @@ impl Tapping {
         }
         self.last_arrival = Some(now);
         self.chunks = self.chunks.wrapping_add(1);
-        if self.chunks.is_multiple_of(FLUSH_EVERY) {
+        if self.schedule.is_due(now) {
             self.flush();
         }
     }

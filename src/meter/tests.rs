@@ -440,3 +440,16 @@ fn a_million_junk_models_are_other() {
     assert_eq!(bench.value(other), Some(1_000_000.0));
     assert!(!bench.scrape().contains("junk"));
 }
+
+#[test]
+fn a_scrape_in_the_middle_of_a_slow_stream_is_not_behind() {
+    let bench = bench();
+    let mut body = bench.stream([Data(FIRST), Wait, Data(SECOND), Wait]);
+    assert!(poll(&mut body).is_ready());
+    assert!(poll(&mut body).is_pending());
+    thread::sleep(Duration::from_millis(500));
+    assert!(poll(&mut body).is_ready());
+    assert_eq!(bench.value("records_total{model=\"m:latest\",kind=\"content\"}"), Some(2.0));
+    assert_eq!(bench.value("chunk_gap_seconds_count{model=\"m:latest\",at=\"upstream\"}"), Some(1.0));
+    assert_eq!(bench.value("chunk_gap_seconds_count{model=\"m:latest\",at=\"client\"}"), Some(1.0));
+}

@@ -19,7 +19,7 @@ use http::{HeaderValue, uri::Authority};
 pub use answer::{Answer, Broken};
 pub use choose::Busy;
 pub use client::{Client, Unanswered};
-pub use health::{Health, Loaded};
+pub use health::{Health, Loaded, NoProber};
 pub(crate) use patience::Patience;
 
 use crate::protocol::Route;
@@ -170,8 +170,8 @@ pub enum UpstreamError {
     #[error("upstreams.primary is {0:?}, which is none of the upstreams")]
     NoSuchPrimary(String),
     /// No client to probe them with.
-    #[error("cannot make a client to probe upstreams with: {0}")]
-    Client(#[from] reqwest::Error),
+    #[error(transparent)]
+    Client(#[from] NoProber),
 }
 
 impl Upstreams {

@@ -1,3 +1,5 @@
+//! What is written, what it resolves to, and what is said of mistakes.
+
 use std::{path::PathBuf, time::Duration};
 
 use super::{

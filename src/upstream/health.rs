@@ -72,6 +72,11 @@ impl Health {
     }
 }
 
+/// There is no client to ask with.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make a client to probe upstreams with: {0}")]
+pub struct NoProber(#[from] reqwest::Error);
+
 /// Asks; shared by all upstreams.
 #[derive(Clone, Debug)]
 pub(super) struct Prober {
@@ -79,7 +84,7 @@ pub(super) struct Prober {
 }
 
 impl Prober {
-    pub(super) fn new(config: &super::Config) -> reqwest::Result<Prober> {
+    pub(super) fn new(config: &super::Config) -> Result<Prober, NoProber> {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())

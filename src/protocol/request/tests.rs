@@ -1,3 +1,5 @@
+//! What is peeked of a body, and how a model is named.
+
 use super::{Peek, canonical_model, is_model_name};
 
 fn peek(body: &str) -> (Option<String>, Option<bool>) {

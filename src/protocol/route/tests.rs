@@ -1,3 +1,5 @@
+//! Which request goes where, and what follows from it.
+
 use super::{Dialect, Route};
 
 #[test]

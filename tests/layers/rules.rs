@@ -1,0 +1,92 @@
+//! The directions, as tables. Prose and reasons: docs/architecture.md.
+
+/// A place in the crate, and what it may name beside itself. A place inside another replaces the outer row.
+pub(super) const LAYERS: &[(&str, &[&str])] = &[
+    ("main", &["cli", "config"]),
+    (
+        "cli",
+        &[
+            "agent",
+            "analysis",
+            "collector",
+            "config",
+            "experiment",
+            "meter",
+            "protocol",
+            "simulate",
+            "upstream",
+        ],
+    ),
+    (
+        "config",
+        &["admin", "admission", "agent", "collector", "meter", "protocol", "proxy", "shaping", "upstream"],
+    ),
+    (
+        "agent",
+        &["admin", "admission", "collector", "meter", "metric", "protocol", "proxy", "shaping", "upstream"],
+    ),
+    ("proxy", &["admission", "meter", "metric", "protocol", "shaping", "upstream"]),
+    ("admin", &["collector", "meter", "metric", "upstream"]),
+    ("admission", &["metric", "protocol"]),
+    ("upstream", &["metric", "protocol"]),
+    ("meter", &["metric", "protocol"]),
+    ("shaping", &["metric", "protocol"]),
+    ("collector", &["metric"]),
+    ("collector::models", &["metric", "upstream"]),
+    ("experiment", &["analysis", "collector", "protocol"]),
+    ("analysis", &[]),
+    ("protocol", &[]),
+    ("metric", &[]),
+    // The simulator says what Ollama says without asking how we read it: so it can find us wrong.
+    ("simulate", &[]),
+];
+
+/// A crate, and the places that may name it. A crate that is not here may be named anywhere.
+pub(super) const CRATES: &[(&str, &[&str])] = &[
+    ("anyhow", &["cli"]),
+    ("clap", &["cli", "main"]),
+    ("governor", &["admission", "shaping"]),
+    ("hyper", &["admin", "proxy", "simulate", "upstream::answer", "upstream::client", "upstream::link"]),
+    ("hyper_util", &["admin", "proxy", "simulate", "upstream::client", "upstream::link"]),
+    // An embedder chooses these two.
+    ("mimalloc", &["main"]),
+    ("tracing_subscriber", &["main"]),
+    ("nvml_wrapper", &["collector::gpu::nvml"]),
+    (
+        "prometheus",
+        &[
+            "admin",
+            "admission",
+            "agent",
+            "cli",
+            "collector",
+            "meter",
+            "metric",
+            "proxy",
+            "shaping",
+            "upstream",
+        ],
+    ),
+    ("reqwest", &["cli", "experiment", "upstream::health"]),
+    (
+        "tokio",
+        &[
+            "admin",
+            "admission",
+            "agent",
+            "cli",
+            "collector",
+            "experiment",
+            "main",
+            "proxy",
+            "shaping",
+            "simulate",
+            "upstream",
+        ],
+    ),
+    ("toml", &["config", "experiment"]),
+];
+
+/// Names under which anything could be put.
+pub(super) const NAMES_THAT_SAY_NOTHING: &[&str] =
+    &["common", "helper", "helpers", "manager", "misc", "types", "util", "utils"];

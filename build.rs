@@ -1,4 +1,5 @@
 //! Notes which compiler this is built by, for `streamgauge_build_info`.
+#![expect(clippy::disallowed_methods, reason = "cargo talks to it through the environment")]
 
 use std::{env, process::Command};
 

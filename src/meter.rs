@@ -2,6 +2,7 @@
 //!
 //! [`Meter::register`] once, [`Meter::start`] for each request, then [`Measurement::wrap_body`] around the
 //! response's body: the guards travel with the body, and whichever way it ends, its ending is recorded once.
+#![expect(clippy::disallowed_types, reason = "it measures in programs without tokio too")]
 
 mod concurrency;
 mod delivered;

@@ -1,4 +1,5 @@
 //! Where settings come from: the file, the environment, the flags. Nothing is judged here.
+#![expect(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
 
 use std::{env, fs, io::IsTerminal, path::PathBuf};
 

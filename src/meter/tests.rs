@@ -1,4 +1,5 @@
 //! Bodies as scripts: what arrives, what does not, and how it ends.
+#![expect(clippy::disallowed_methods, reason = "without a runtime only a sleep lets time pass")]
 
 use std::{
     collections::VecDeque,

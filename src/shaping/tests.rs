@@ -1,3 +1,5 @@
+//! What is shaped, and what passes as it is.
+
 use super::{
     script::{CHAT, Script, content, hear, shaping, shows},
     *,

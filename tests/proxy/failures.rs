@@ -1,8 +1,8 @@
 //! Upstreams that fail, and what the client is told.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::Instant};
 
 use super::harness::*;
 

@@ -1,3 +1,5 @@
+//! Records of any framing, split at any byte.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The law of an adaptive pace, and the rate that it gives.
+
 use super::*;
 
 /// An upstream whose streams make `together(rate)` tokens a second each, and 100 alone.

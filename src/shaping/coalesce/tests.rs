@@ -1,3 +1,5 @@
+//! What is held, for how long, and what never waits.
+
 use std::time::Duration;
 
 use bytes::Bytes;

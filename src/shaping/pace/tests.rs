@@ -1,3 +1,5 @@
+//! The rate of a paced stream, and what it holds.
+
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use tokio::time::{Instant, timeout, timeout_at};

@@ -12,6 +12,7 @@ pub(super) const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "experiment",
             "meter",
+            "metric",
             "protocol",
             "simulate",
             "upstream",

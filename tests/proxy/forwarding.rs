@@ -190,7 +190,7 @@ fn each_runtime_that_is_given_serves_its_share() {
     // Two runtimes that do nothing until they are given connections.
     let workers: Vec<_> = (0..2)
         .map(|_| {
-            let (told, handle) = mpsc::channel();
+            let (told, handle) = mpsc::sync_channel(1);
             let (stop, stopped) = oneshot::channel::<()>();
             let thread = thread::spawn(move || {
                 let runtime = Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,0 +1,38 @@
+# `just` lists what there is. All of it works without just: a recipe is one line of a shell.
+
+_list:
+    @just --list --unsorted
+
+# Everything that CI runs
+check:
+    .ci/run
+
+# The tests that need Rust alone
+test *args:
+    cargo test {{args}}
+
+# The tests against a real Ollama and its real clients
+real *args:
+    tests/real/install.sh
+    cargo test -- --ignored {{args}}
+
+# The benchmarks
+bench *args:
+    cargo bench {{args}}
+
+# Format and lint, as CI does
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+
+# The API's documentation
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features --open
+
+# The sidecar with a simulated Ollama and simulated clients
+demo *args:
+    cargo run --release -- demo {{args}}
+
+# The sidecar in front of an Ollama
+serve *args:
+    cargo run --release -- serve {{args}}

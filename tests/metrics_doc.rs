@@ -1,0 +1,143 @@
+//! docs/metrics.md and the code agree: names, types, labels and bounds, both ways.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+};
+
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt, stream};
+use http::StatusCode;
+use prometheus::{
+    Registry,
+    proto::{MetricFamily, MetricType},
+};
+use streamgauge::{
+    agent::{self, Agent},
+    meter::{self, Facts, Meter},
+};
+
+const DOC: &str = include_str!("../docs/metrics.md");
+
+/// What the page, or the code, says of one metric.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Said {
+    kind: String,
+    labels: BTreeSet<String>,
+    bounds: Vec<f64>,
+}
+
+/// Text between backquotes.
+fn quoted(text: &str) -> impl Iterator<Item = String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned)
+}
+
+fn documented() -> BTreeMap<String, Said> {
+    let mut said = BTreeMap::<String, Said>::new();
+    let mut lines = DOC.lines();
+    while let Some(line) = lines.next() {
+        if let Some(heading) = line.strip_prefix("### ") {
+            let facts = lines.next().unwrap().trim_matches('*');
+            let [kind, _unit, labels] = facts.split('·').collect::<Vec<_>>()[..] else {
+                panic!("{heading}: not type · unit · labels: {facts}");
+            };
+            let name = quoted(heading).next().unwrap();
+            let said_of_it =
+                Said { kind: kind.trim().to_owned(), labels: quoted(labels).collect(), bounds: Vec::new() };
+            assert!(said.insert(name, said_of_it).is_none(), "twice: {heading}");
+        } else if let Some(row) = line.strip_prefix("| `streamgauge_") {
+            let (names, bounds) = row.split_once('|').unwrap();
+            let bounds: Vec<f64> =
+                bounds.trim_end_matches('|').split_whitespace().map(|bound| bound.parse().unwrap()).collect();
+            for name in quoted(&format!("`streamgauge_{names}")) {
+                said.get_mut(&name).unwrap_or_else(|| panic!("{name} has no heading")).bounds =
+                    bounds.clone();
+            }
+        }
+    }
+    said
+}
+
+fn told_by(family: &MetricFamily) -> Said {
+    let metric = &family.get_metric()[0];
+    Said {
+        kind: match family.get_field_type() {
+            MetricType::COUNTER => "counter",
+            MetricType::GAUGE => "gauge",
+            MetricType::HISTOGRAM => "histogram",
+            other => panic!("{other:?}"),
+        }
+        .to_owned(),
+        labels: metric.get_label().iter().map(|pair| pair.name().to_owned()).collect(),
+        bounds: metric.get_histogram().get_bucket().iter().map(|bucket| bucket.upper_bound()).collect(),
+    }
+}
+
+/// A stream, so that every family of the meter has a child.
+fn metered() -> Registry {
+    let registry = Registry::new();
+    let meter = Meter::register(&registry, &meter::Config::default(), &["u"]).unwrap();
+    let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
+    measurement.model("m");
+    measurement.chosen("u");
+    measurement.responded(StatusCode::OK);
+    let records = ["{\"response\":\"a\"}\n", "{\"done\":true}\n"];
+    let records = stream::iter(records.map(|record| Ok::<_, Infallible>(Bytes::from(record))));
+    let body = measurement.wrap_stream(Some("application/x-ndjson"), records);
+    assert_eq!(body.count().now_or_never(), Some(2), "nothing waits");
+    registry
+}
+
+/// An agent that is bound and serves nobody yet.
+async fn bound() -> Registry {
+    let registry = Registry::new();
+    let mut config = agent::Config::default();
+    config.proxy.listen.set_port(0);
+    config.admin.listen.set_port(0);
+    Agent::builder().config(config).registry(registry.clone()).bind().await.unwrap();
+    registry
+}
+
+#[tokio::test]
+async fn the_page_says_what_the_code_does() {
+    let families = [metered().gather(), bound().await.gather()].concat();
+    let told: BTreeMap<_, _> =
+        families.iter().map(|family| (family.name().to_owned(), told_by(family))).collect();
+    let documented = documented();
+    let (written, coded): (BTreeSet<_>, BTreeSet<_>) = (documented.keys().collect(), told.keys().collect());
+    let (stale, missing): (Vec<_>, Vec<_>) =
+        (&written ^ &coded).into_iter().partition(|name| written.contains(name));
+    assert!(
+        stale.is_empty() && missing.is_empty(),
+        "not in the code: {stale:?}; not on the page: {missing:?}"
+    );
+    for (name, told) in told {
+        assert_eq!(documented[&name], told, "{name}");
+    }
+}
+
+#[test]
+fn every_metric_that_the_page_mentions_has_a_heading() {
+    let documented = documented();
+    for name in quoted(DOC).filter(|text| text.starts_with("streamgauge_")) {
+        assert!(documented.contains_key(&name), "{name}");
+    }
+}
+
+#[test]
+fn every_outcome_is_on_the_page() {
+    use meter::Outcome;
+    let every = [
+        Outcome::Complete,
+        Outcome::InBandError,
+        Outcome::Truncated,
+        Outcome::UpstreamError,
+        Outcome::ClientError,
+        Outcome::ClientAbort,
+        Outcome::Refused,
+    ];
+    for outcome in every {
+        assert!(DOC.contains(&format!("\n| `{}` | ", outcome.label())), "{}", outcome.label());
+    }
+}

@@ -1,0 +1,23 @@
+//! The sidecar between real clients and a real Ollama, read by a real Prometheus.
+#![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
+
+#[path = "real/answer.rs"]
+mod answer;
+#[path = "real/cancel.rs"]
+mod cancel;
+#[path = "real/clients.rs"]
+mod clients;
+#[path = "real/generation.rs"]
+mod generation;
+#[path = "real/management.rs"]
+mod management;
+#[path = "real/ollama.rs"]
+mod ollama;
+#[path = "real/process.rs"]
+mod process;
+#[path = "real/prometheus.rs"]
+mod prometheus;
+#[path = "real/queue.rs"]
+mod queue;
+#[path = "real/sidecar.rs"]
+mod sidecar;

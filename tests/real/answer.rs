@@ -1,0 +1,165 @@
+//! What curl gets, and what of it two answers to one question have in common.
+
+use std::{
+    collections::BTreeMap,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+use super::process::cache;
+
+/// Differs between two answers to one question.
+const VOLATILE: [&str; 9] = [
+    "created",
+    "created_at",
+    "eval_duration",
+    "expires_at",
+    "load_duration",
+    "modified_at",
+    "prompt_eval_duration",
+    "request_id",
+    "total_duration",
+];
+
+/// What `show` lists in any order.
+const LISTS: [&str; 2] = ["modelfile", "parameters"];
+
+/// An answer as it came.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// By name in lower case.
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Tokens that an answer tells of.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) prompt: u64,
+    pub(crate) output: u64,
+}
+
+pub(crate) fn curl(arguments: &[&str]) -> Command {
+    let mut command = Command::new(cache("bin/curl"));
+    command.args(["--silent", "--show-error", "--no-buffer", "--noproxy", "*"]).args(arguments);
+    command
+}
+
+/// Any method, any body.
+pub(crate) fn ask(method: &str, url: &str, path: &str, body: Option<&str>) -> Answer {
+    let url = format!("{url}{path}");
+    let mut arguments = vec!["--include", &url];
+    match method {
+        "HEAD" => arguments.push("--head"),
+        _ => arguments.extend(["--request", method]),
+    }
+    arguments.extend(
+        body.into_iter()
+            .flat_map(|body| ["--header", "content-type: application/json", "--data-binary", body]),
+    );
+    let output = curl(&arguments).output().unwrap();
+    Answer::read(&output)
+}
+
+pub(crate) fn get(url: &str, path: &str) -> Answer {
+    ask("GET", url, path, None)
+}
+
+pub(crate) fn post(url: &str, path: &str, body: &Value) -> Answer {
+    ask("POST", url, path, Some(&body.to_string()))
+}
+
+impl Answer {
+    pub(crate) fn read(output: &Output) -> Answer {
+        assert!(output.status.success(), "curl: {}", String::from_utf8_lossy(&output.stderr));
+        let end = output.stdout.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(output.stdout[..end].to_vec()).unwrap();
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let header = |line: &str| {
+            let (name, value) = line.split_once(": ").unwrap();
+            (name.to_lowercase(), value.to_owned())
+        };
+        Answer { status, headers: lines.map(header).collect(), body: output.stdout[end + 4..].to_vec() }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Each record of a body: the lines of NDJSON, the events of SSE, or the one JSON document.
+    pub(crate) fn records(&self) -> Vec<Value> {
+        let text = self.text();
+        let lines = text.lines().map(|line| line.strip_prefix("data: ").unwrap_or(line));
+        lines
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| line.into()))
+            .collect()
+    }
+
+    /// Without what differs by itself: records, and the fields but `Date` and `Content-Length`.
+    pub(crate) fn lasting(&self) -> (u16, BTreeMap<String, String>, Vec<Value>) {
+        let records = self.records().into_iter().map(lasting).collect();
+        let headers =
+            self.headers.iter().filter(|(name, _)| !["date", "content-length"].contains(&name.as_str()));
+        (self.status, headers.map(|(name, value)| (name.clone(), value.clone())).collect(), records)
+    }
+
+    /// The tokens that it tells of, in either dialect.
+    pub(crate) fn told(&self) -> Told {
+        let number = |value: &Value| value.as_u64().unwrap_or(0);
+        self.records().iter().fold(Told::default(), |told, record| Told {
+            prompt: told.prompt
+                + number(&record["prompt_eval_count"])
+                + number(&record["usage"]["prompt_tokens"]),
+            output: told.output
+                + number(&record["eval_count"])
+                + number(&record["usage"]["completion_tokens"]),
+        })
+    }
+}
+
+impl std::ops::AddAssign for Told {
+    fn add_assign(&mut self, other: Told) {
+        self.prompt += other.prompt;
+        self.output += other.output;
+    }
+}
+
+fn lasting(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(name, value)| !(VOLATILE.contains(&name.as_str()) || name == "id" && minted(value)))
+            .map(|(name, value)| {
+                let lasting = if LISTS.contains(&name.as_str()) { sorted(value) } else { lasting(value) };
+                (name, lasting)
+            })
+            .collect(),
+        Value::Array(mut values) => {
+            // Models of the same second are listed in any order.
+            if values.iter().all(|value| value.get("modified_at").is_some() || value["object"] == "model") {
+                values.sort_by_key(Value::to_string);
+            }
+            values.into_iter().map(lasting).collect()
+        }
+        other => other,
+    }
+}
+
+/// An id that is new each time, which a model's is not.
+fn minted(id: &Value) -> bool {
+    id.as_str().is_some_and(|id| id.starts_with("chatcmpl-") || id.starts_with("cmpl-"))
+}
+
+fn sorted(value: Value) -> Value {
+    let mut lines: Vec<&str> = value.as_str().unwrap_or_default().lines().collect();
+    lines.sort_unstable();
+    lines.into()
+}

@@ -1,0 +1,67 @@
+//! The official clients: what they get through us is what they get directly, and counted to the token.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::{
+    ollama::{EMBEDDER, MODEL, Ollama},
+    process::cache,
+    sidecar::Sidecar,
+};
+
+fn program(client: &str) -> Command {
+    let path = format!("{}/tests/real/clients/{client}", env!("CARGO_MANIFEST_DIR"));
+    let mut command = if client.ends_with(".py") {
+        Command::new(cache("venv/bin/python"))
+    } else {
+        let mut node = Command::new("node");
+        node.env("NODE_PATH", cache("node/node_modules"));
+        node
+    };
+    command.arg(path).env("NO_PROXY", "*");
+    command
+}
+
+fn run(client: &str, url: &str) -> Value {
+    let output = program(client).args([url, MODEL, EMBEDDER]).output().unwrap();
+    assert!(output.status.success(), "{client} at {url}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn gets_through_us_what_it_gets_directly(client: &str) {
+    let ollama = Ollama::start(1);
+    // The first fills Ollama's cache of prompts, so that the two which are compared start alike.
+    run(client, &ollama.url);
+    let direct = run(client, &ollama.url);
+    let sidecar = Sidecar::start(&ollama);
+    let through = run(client, &sidecar.url);
+    for (step, answer) in direct["answers"].as_object().unwrap() {
+        assert_eq!(&through["answers"][step], answer, "{client}: {step}");
+    }
+    assert_eq!(through, direct);
+
+    let told = |sum: &str| through[sum].as_u64().unwrap() as f64;
+    assert!(told("prompt_tokens") > 0.0 && told("output_tokens") > 0.0, "{through}");
+    sidecar.until("tokens_total", &[r#"kind="prompt""#], told("prompt_tokens"));
+    sidecar.until("tokens_total", &[r#"kind="output""#], told("output_tokens"));
+    assert_eq!(sidecar.sum("requests_total", &[r#"outcome="client_abort""#]), 0.0, "{}", sidecar.metrics());
+}
+
+#[test]
+#[ignore = "needs a real Ollama; tests/real/install.sh"]
+fn the_python_client_gets_what_it_gets_directly() {
+    gets_through_us_what_it_gets_directly("python_ollama.py");
+}
+
+#[test]
+#[ignore = "needs a real Ollama; tests/real/install.sh"]
+fn the_javascript_client_gets_what_it_gets_directly() {
+    gets_through_us_what_it_gets_directly("js_ollama.mjs");
+}
+
+#[test]
+#[ignore = "needs a real Ollama; tests/real/install.sh"]
+fn the_openai_client_gets_what_it_gets_directly() {
+    gets_through_us_what_it_gets_directly("python_openai.py");
+}

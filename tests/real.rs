@@ -1,5 +1,10 @@
 //! The sidecar between real clients and a real Ollama, read by a real Prometheus.
 #![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "processes run by the clock on the wall"
+)]
 
 #[path = "real/answer.rs"]
 mod answer;

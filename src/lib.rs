@@ -7,6 +7,8 @@
 #[cfg(feature = "agent")]
 pub mod admin;
 #[cfg(feature = "agent")]
+pub mod admission;
+#[cfg(feature = "agent")]
 pub mod agent;
 #[cfg(feature = "cli")]
 pub mod cli;

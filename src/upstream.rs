@@ -5,6 +5,7 @@ mod choose;
 mod client;
 mod health;
 mod patience;
+pub mod queue;
 
 use std::{
     sync::{

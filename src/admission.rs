@@ -1,0 +1,194 @@
+//! Who may ask for what, and how much: a [`Permit`] or a [`Refusal`].
+
+mod access;
+mod caller;
+mod families;
+mod permit;
+mod rate;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use http::HeaderMap;
+
+use crate::protocol::Route;
+use caller::Shown;
+use families::Families;
+use permit::Caller;
+
+pub use access::{Access, NoSuchRoute};
+pub use caller::Digest;
+pub use permit::{Charge, Permit};
+pub use rate::{Allowance, Quota};
+pub use refusal::{Allowances, Refusal};
+
+/// Who asks without a key of ours.
+pub const ANONYMOUS: &str = "anonymous";
+/// So many callers have a label of their own; the rest are `other`.
+const MAX_CALLERS: usize = 64;
+
+/// Settings of this stage; by default all may do all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Without a key that is known nobody gets in.
+    pub require_key: bool,
+    /// The routes that are open at all.
+    pub routes: Access,
+    /// The limits of all who have no key that is known, together.
+    pub anonymous: Limits,
+    /// The keys; names and digests differ.
+    pub keys: Vec<Key>,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        let anonymous = Limits::default();
+        Config { require_key: false, routes: Access::ALL, anonymous, keys: Vec::new() }
+    }
+}
+
+/// One caller's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The label `caller`.
+    pub name: String,
+    /// Of the key itself, which is kept nowhere.
+    pub digest: Digest,
+    /// What it may ask for.
+    pub limits: Limits,
+    /// Where it may go, within the routes that are open at all.
+    pub routes: Access,
+    /// Tokens a second of each of its streams.
+    pub pace: Option<u32>,
+}
+
+/// How much one may ask for; `None`: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests.
+    pub requests: Option<Quota>,
+    /// Tokens of prompts (their uncached part) and answers.
+    pub tokens: Option<Quota>,
+    /// Streams at once.
+    pub max_streams: Option<usize>,
+}
+
+/// Admits requests. A reload may change all it knows while it does.
+pub struct Admission {
+    families: Families,
+    register: RwLock<Arc<Register>>,
+}
+
+/// Those who are known.
+#[derive(Debug)]
+struct Register {
+    require_key: bool,
+    routes: Access,
+    anonymous: Arc<Caller>,
+    digests: Vec<Digest>,
+    /// In the order of the digests.
+    callers: Vec<Arc<Caller>>,
+}
+
+impl Admission {
+    /// Registers its families on `registry` and admits by these settings.
+    ///
+    /// # Errors
+    /// A name that `registry` has already.
+    pub fn register(registry: &prometheus::Registry, config: &Config) -> prometheus::Result<Admission> {
+        let families = Families::register(registry)?;
+        let register = RwLock::new(Arc::new(Register::new(config, None)));
+        Ok(Admission { families, register })
+    }
+
+    /// Admits by other settings from now on. A limiter whose caller and quota are what they were keeps its
+    /// state; permits that were given hold.
+    pub fn reload(&self, config: &Config) {
+        let known = self.known();
+        let register = Arc::new(Register::new(config, Some(&known)));
+        *self.register.write().unwrap_or_else(PoisonError::into_inner) = register;
+    }
+
+    /// Lets a request in, or says why not.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    pub fn admit(&self, headers: &HeaderMap, route: Route) -> Result<Permit, Refusal> {
+        let decided = self.known().decide(headers, route);
+        match decided {
+            Ok((caller, is_known)) => Ok(Permit::new(caller, is_known, route, self.families.clone())),
+            Err(refusal) => {
+                self.families.refused(refusal.reason());
+                Err(refusal)
+            }
+        }
+    }
+
+    fn known(&self) -> Arc<Register> {
+        self.register.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission").field("register", &self.known()).finish()
+    }
+}
+
+impl Register {
+    fn new(config: &Config, before: Option<&Register>) -> Register {
+        let former = |name: &str| {
+            let before = before?;
+            before.callers.iter().chain([&before.anonymous]).find(|caller| caller.name() == name)
+        };
+        let make = |name: &str, label: &str, limits: &Limits, routes, pace| {
+            Arc::new(Caller::new(name, label, limits, routes, pace, former(name).map(AsRef::as_ref)))
+        };
+        let callers = config.keys.iter().enumerate().map(|(place, key)| {
+            let label = if place < MAX_CALLERS { key.name.as_str() } else { "other" };
+            make(&key.name, label, &key.limits, key.routes, key.pace)
+        });
+        Register {
+            require_key: config.require_key,
+            routes: config.routes,
+            anonymous: make(ANONYMOUS, ANONYMOUS, &config.anonymous, Access::ALL, None),
+            callers: callers.collect(),
+            digests: config.keys.iter().map(|key| key.digest).collect(),
+        }
+    }
+
+    /// Who asks, and whether by a key of ours.
+    fn decide(&self, headers: &HeaderMap, route: Route) -> Result<(Arc<Caller>, bool), Refusal> {
+        let known = self.identify(headers)?;
+        let caller = known.unwrap_or(&self.anonymous);
+        if !self.routes.allows(route) || !caller.allows(route) {
+            return Err(Refusal::Route(route));
+        }
+        caller.take(route)?;
+        Ok((caller.clone(), known.is_some()))
+    }
+
+    /// The caller whose key is shown; `None`: anonymous.
+    fn identify(&self, headers: &HeaderMap) -> Result<Option<&Arc<Caller>>, Refusal> {
+        if self.digests.is_empty() && !self.require_key {
+            // A field that is not for us is none of our business.
+            return Ok(None);
+        }
+        let (found, refusal) = match Shown::of(headers) {
+            Shown::Nothing => (None, Refusal::NoKey),
+            Shown::Nonsense => (None, Refusal::UnknownKey),
+            Shown::Several => return Err(Refusal::SeveralKeys),
+            Shown::Key(digest) => (caller::find(&digest, &self.digests), Refusal::UnknownKey),
+        };
+        match found {
+            Some(place) => Ok(self.callers.get(place)),
+            None if self.require_key => Err(refusal),
+            None => Ok(None),
+        }
+    }
+}

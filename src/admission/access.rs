@@ -1,0 +1,106 @@
+//! Which routes are open.
+
+use crate::protocol::Route;
+
+/// A set of routes, written as their labels and the groups `openai`, `anthropic` and `manage`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// A bit a route, by its index.
+    routes: u32,
+}
+
+/// A word that is no label of a route and no group.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no route")]
+pub struct NoSuchRoute(pub String);
+
+/// Words that stand for several routes.
+const GROUPS: [(&str, &[Route]); 3] = [
+    (
+        "openai",
+        &[
+            Route::OpenaiChat,
+            Route::OpenaiCompletions,
+            Route::OpenaiResponses,
+            Route::OpenaiEmbeddings,
+            Route::OpenaiModels,
+        ],
+    ),
+    ("anthropic", &[Route::AnthropicMessages]),
+    ("manage", &[Route::Pull, Route::Push, Route::Create, Route::Copy, Route::Delete, Route::Blobs]),
+];
+
+impl Access {
+    /// Every route, `other` included.
+    pub const ALL: Access = Access { routes: u32::MAX };
+
+    /// The routes of these words. `other` is open only where it is named.
+    ///
+    /// # Errors
+    /// The first word that is neither a label nor a group.
+    ///
+    /// ```
+    /// use streamgauge::{admission::Access, protocol::Route};
+    ///
+    /// let access = Access::of(["chat", "openai"])?;
+    /// assert!(access.allows(Route::OpenaiChat) && !access.allows(Route::Delete));
+    /// # Ok::<(), streamgauge::admission::NoSuchRoute>(())
+    /// ```
+    pub fn of<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Access, NoSuchRoute> {
+        let mut routes = 0;
+        for word in words {
+            let group = GROUPS.iter().find(|(name, _)| *name == word).map(|(_, group)| *group);
+            let label = Route::from_label(word);
+            let named = match (group, &label) {
+                (Some(group), _) => group,
+                (None, Some(route)) => std::slice::from_ref(route),
+                (None, None) => return Err(NoSuchRoute(word.to_owned())),
+            };
+            routes |= named.iter().fold(0, |bits, route| bits | 1 << route.index());
+        }
+        Ok(Access { routes })
+    }
+
+    /// Every word that [`Access::of`] takes.
+    pub fn words() -> impl Iterator<Item = &'static str> {
+        Route::ALL.into_iter().map(Route::label).chain(GROUPS.iter().map(|(name, _)| *name))
+    }
+
+    /// The labels of the routes it has, or `None` for all.
+    #[must_use]
+    pub fn labels(&self) -> Option<Vec<&'static str>> {
+        let open = |route: &Route| self.allows(*route);
+        (*self != Access::ALL).then(|| Route::ALL.into_iter().filter(open).map(Route::label).collect())
+    }
+
+    /// The route is open.
+    #[must_use]
+    pub const fn allows(&self, route: Route) -> bool {
+        self.routes & 1 << route.index() != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_closes_all_that_it_does_not_name() {
+        let access = Access::of(["chat", "manage"]).unwrap();
+        let open: Vec<_> = Route::ALL.into_iter().filter(|route| access.allows(*route)).collect();
+        let expected =
+            [Route::Chat, Route::Pull, Route::Push, Route::Create, Route::Blobs, Route::Copy, Route::Delete];
+        assert_eq!(open, expected);
+        assert!(Access::ALL.allows(Route::Other));
+        assert_eq!(Access::of(["chat", "chats"]), Err(NoSuchRoute("chats".to_owned())));
+    }
+
+    #[test]
+    fn labels_feed_back_to_the_same_routes() {
+        for words in [vec!["openai"], vec!["chat", "anthropic", "root"], vec![]] {
+            let access = Access::of(words).unwrap();
+            assert_eq!(Access::of(access.labels().unwrap()), Ok(access));
+        }
+        assert_eq!(Access::ALL.labels(), None);
+    }
+}

@@ -1,0 +1,195 @@
+//! Who asks.
+
+use std::fmt;
+
+use http::{HeaderMap, header::AUTHORIZATION};
+use sha2::{Digest as _, Sha256};
+use subtle::{ConditionallySelectable, ConstantTimeEq};
+use zeroize::Zeroize;
+
+/// The field in which Anthropic's clients send their key.
+const X_API_KEY: &str = "x-api-key";
+/// A key longer than this is nobody's, and is not worth a hash.
+const MAX_KEY: usize = 4 << 10;
+
+/// The SHA-256 of a key: all that is ever kept of it. It does not print.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Digest([u64; 4]);
+
+impl Digest {
+    /// The digest of a key.
+    #[must_use]
+    pub fn of(key: &[u8]) -> Digest {
+        let mut bytes: [u8; 32] = Sha256::digest(key).into();
+        let digest = Digest::from(bytes);
+        bytes.zeroize();
+        digest
+    }
+
+    /// A digest written as 64 hexadecimal digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Digest> {
+        let digits = text.as_bytes();
+        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
+        let mut words = [0; 4];
+        for (word, digits) in words.iter_mut().zip(digits.chunks(16)) {
+            *word = u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+        }
+        Some(Digest(words))
+    }
+}
+
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Digest {
+        let mut words = [0; 4];
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u64::from_be_bytes(*bytes);
+        }
+        Digest(words)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digest(***)")
+    }
+}
+
+/// What a request shows of who asks.
+#[derive(Debug)]
+pub(super) enum Shown {
+    /// No key.
+    Nothing,
+    Key(Digest),
+    /// A key that cannot be one of ours: far too long.
+    Nonsense,
+    /// Two that differ: whom to believe?
+    Several,
+}
+
+impl Shown {
+    /// The key of `Authorization: Bearer` or `x-api-key`. Other schemes are not for us.
+    pub(super) fn of(headers: &HeaderMap) -> Shown {
+        let bearers = headers.get_all(AUTHORIZATION).into_iter().filter_map(|value| bearer(value.as_bytes()));
+        let keys = headers.get_all(X_API_KEY).into_iter().map(|value| value.as_bytes().trim_ascii());
+        let mut shown = bearers.chain(keys).filter(|key| !key.is_empty());
+        let Some(first) = shown.next() else { return Shown::Nothing };
+        if shown.any(|other| other != first) {
+            return Shown::Several;
+        }
+        if first.len() > MAX_KEY { Shown::Nonsense } else { Shown::Key(Digest::of(first)) }
+    }
+}
+
+/// The key of a value of `Authorization`, if its scheme is Bearer, which is told without case.
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, key) = value.trim_ascii_start().split_at_checked(6)?;
+    (scheme.eq_ignore_ascii_case(b"bearer") && key.first().is_some_and(u8::is_ascii_whitespace))
+        .then(|| key.trim_ascii())
+}
+
+/// Takes out the fields that carry a key.
+pub(super) fn strip(headers: &mut HeaderMap) {
+    headers.remove(X_API_KEY);
+    if headers.get_all(AUTHORIZATION).into_iter().any(|value| bearer(value.as_bytes()).is_some()) {
+        headers.remove(AUTHORIZATION);
+    }
+}
+
+/// The place of a digest among others, found in a time that depends on their number alone.
+pub(super) fn find(digest: &Digest, among: &[Digest]) -> Option<usize> {
+    let mut found = u64::MAX;
+    for (place, known) in (0_u64..).zip(among) {
+        let differs = digest.0.iter().zip(&known.0).fold(0, |bits, (one, other)| bits | (one ^ other));
+        found.conditional_assign(&place, differs.ct_eq(&0));
+    }
+    usize::try_from(found).ok().filter(|place| *place < among.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let value = |text: &str| HeaderValue::from_str(text).unwrap();
+        fields.iter().map(|(name, text)| (name.parse().unwrap(), value(text))).collect()
+    }
+
+    fn shows(fields: &[(&'static str, &str)], key: &str) -> bool {
+        matches!(Shown::of(&headers(fields)), Shown::Key(digest) if digest == Digest::of(key.as_bytes()))
+    }
+
+    #[test]
+    fn a_key_is_read_from_either_field_and_the_scheme_without_case() {
+        assert!(shows(&[("authorization", "Bearer sk-1")], "sk-1"));
+        assert!(shows(&[("authorization", "bEARER   sk-1 ")], "sk-1"));
+        assert!(shows(&[("x-api-key", "sk-1")], "sk-1"));
+        assert!(shows(&[("x-api-key", "sk-1"), ("authorization", "Bearer sk-1")], "sk-1"));
+    }
+
+    #[test]
+    fn what_is_no_key_is_none() {
+        for fields in [
+            vec![],
+            vec![("authorization", "")],
+            vec![("authorization", "Bearer")],
+            vec![("authorization", "Bearer ")],
+            vec![("authorization", "Basic c2stMQ==")],
+            vec![("authorization", "sk-1")],
+            vec![("authorization", "Bearersk-1")],
+            vec![("x-api-key", "")],
+        ] {
+            assert!(matches!(Shown::of(&headers(&fields)), Shown::Nothing), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn two_keys_that_differ_are_nobodys() {
+        for fields in [
+            [("authorization", "Bearer a"), ("authorization", "Bearer b")],
+            [("authorization", "Bearer a"), ("x-api-key", "b")],
+        ] {
+            assert!(matches!(Shown::of(&headers(&fields)), Shown::Several), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_a_mebibyte_is_nonsense() {
+        let long = "k".repeat(1 << 20);
+        assert!(matches!(Shown::of(&headers(&[("x-api-key", &long)])), Shown::Nonsense));
+    }
+
+    #[test]
+    fn a_digest_is_that_of_the_standard_and_never_prints() {
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Digest::parse(abc), Some(Digest::of(b"abc")));
+        assert_eq!(format!("{:?}", Digest::of(b"abc")), "Digest(***)");
+        for bad in [&abc[1..], &abc.replace('b', "g"), &format!("{abc}0"), ""] {
+            assert_eq!(Digest::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_found_wherever_it_stands() {
+        let keys: Vec<_> = (0_u8..64).map(|key| Digest::of(&[key])).collect();
+        for (place, key) in keys.iter().enumerate() {
+            assert_eq!(find(key, &keys), Some(place));
+        }
+        assert_eq!(find(&Digest::of(b"x"), &keys), None);
+        assert_eq!(find(&Digest::of(b"x"), &[]), None);
+    }
+
+    #[test]
+    fn a_key_is_taken_out_and_another_scheme_stays() {
+        let mut one = headers(&[("authorization", "Bearer a"), ("x-api-key", "a"), ("accept", "*/*")]);
+        strip(&mut one);
+        assert_eq!(one, headers(&[("accept", "*/*")]));
+        let mut basic = headers(&[("authorization", "Basic x"), ("x-api-key", "a")]);
+        strip(&mut basic);
+        assert_eq!(basic, headers(&[("authorization", "Basic x")]));
+    }
+}

@@ -1,0 +1,69 @@
+//! The metrics of this stage.
+
+use std::sync::Arc;
+
+use prometheus::{IntCounter, Registry};
+
+use crate::{
+    metric::{Family, int_counter},
+    protocol::Usage,
+};
+
+/// Why a request was refused, as the label `reason` says it.
+pub(super) const REASONS: [&str; 8] =
+    ["no_key", "unknown_key", "several_keys", "route", "requests", "tokens", "queue_full", "queue_timeout"];
+
+#[derive(Clone, Debug)]
+pub(super) struct Families {
+    decisions: Family<IntCounter, 2>,
+    pub(super) admitted: Arc<IntCounter>,
+    requests: Family<IntCounter, 2>,
+    tokens: Family<IntCounter, 2>,
+}
+
+impl Families {
+    pub(super) fn register(registry: &Registry) -> prometheus::Result<Families> {
+        let decisions = Family::register(
+            registry,
+            "admission_total",
+            "Requests let in or refused; reason is `none` for those let in.",
+            ["decision", "reason"],
+            int_counter,
+        )?;
+        for reason in REASONS {
+            let _ = decisions.child(["refused", reason]);
+        }
+        let requests = Family::register(
+            registry,
+            "caller_requests_total",
+            "Requests ended, by who asked.",
+            ["caller", "outcome"],
+            int_counter,
+        )?;
+        let tokens = Family::register(
+            registry,
+            "caller_tokens_total",
+            "Tokens, by who asked; prompt_cached is part of prompt.",
+            ["caller", "kind"],
+            int_counter,
+        )?;
+        Ok(Families { admitted: decisions.child(["admitted", "none"]), decisions, requests, tokens })
+    }
+
+    pub(super) fn refused(&self, reason: &str) {
+        self.decisions.child(["refused", reason]).inc();
+    }
+
+    pub(super) fn ended(&self, caller: &str, outcome: &str, usage: &Usage) {
+        self.requests.child([caller, outcome]).inc();
+        for (kind, count) in [
+            ("prompt", usage.prompt_tokens),
+            ("prompt_cached", usage.prompt_cached_tokens),
+            ("output", usage.output_tokens),
+        ] {
+            if let Some(count) = count {
+                self.tokens.child([caller, kind]).inc_by(count);
+            }
+        }
+    }
+}

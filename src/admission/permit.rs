@@ -1,0 +1,186 @@
+//! What lets a request in, and what is charged to it at its end.
+
+use std::{sync::Arc, time::Duration};
+
+use http::HeaderMap;
+
+use super::{Access, Allowances, Limits, Quota, Refusal, caller, families::Families, rate::Limiter};
+use crate::protocol::{Route, Usage};
+
+/// One who is known, or all who are not.
+#[derive(Debug)]
+pub(super) struct Caller {
+    name: String,
+    label: String,
+    requests: Option<Arc<Limiter>>,
+    tokens: Option<Arc<Limiter>>,
+    max_streams: Option<usize>,
+    routes: Access,
+    pace: Option<u32>,
+}
+
+impl Caller {
+    /// `former`: the same one before a reload, whose limiters are kept where the quota is what it was.
+    pub(super) fn new(
+        name: &str,
+        label: &str,
+        limits: &Limits,
+        routes: Access,
+        pace: Option<u32>,
+        former: Option<&Caller>,
+    ) -> Caller {
+        let limiter = |quota: Option<Quota>, former: Option<&Arc<Limiter>>| {
+            let quota = quota?;
+            let kept = former.filter(|limiter| limiter.quota() == quota).cloned();
+            Some(kept.unwrap_or_else(|| Arc::new(Limiter::new(quota))))
+        };
+        Caller {
+            name: name.to_owned(),
+            label: label.to_owned(),
+            requests: limiter(limits.requests, former.and_then(|former| former.requests.as_ref())),
+            tokens: limiter(limits.tokens, former.and_then(|former| former.tokens.as_ref())),
+            max_streams: limits.max_streams,
+            routes,
+            pace,
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) const fn allows(&self, route: Route) -> bool {
+        self.routes.allows(route)
+    }
+
+    /// Takes a request, and the first of its tokens if it will take any; or takes nothing.
+    pub(super) fn take(&self, route: Route) -> Result<(), Refusal> {
+        let requests = self.requests.as_deref();
+        let tokens = self.tokens.as_deref().filter(|_| route.takes_slot());
+        // Who waits for both is told the longer wait, which is then true.
+        let wait = |limiter: Option<&Limiter>| limiter.map_or(Duration::ZERO, Limiter::wait);
+        let (for_requests, for_tokens) = (wait(requests), wait(tokens));
+        if for_tokens > for_requests {
+            return Err(self.too_many_tokens(for_tokens));
+        }
+        if !for_requests.is_zero() {
+            return Err(self.too_many_requests(for_requests));
+        }
+        if let Some(Err(wait)) = requests.map(Limiter::take) {
+            return Err(self.too_many_requests(wait));
+        }
+        if let Some(Err(wait)) = tokens.map(Limiter::take) {
+            // Another request was faster.
+            if let Some(limiter) = requests {
+                limiter.refund();
+            }
+            return Err(self.too_many_tokens(wait));
+        }
+        Ok(())
+    }
+
+    fn too_many_requests(&self, wait: Duration) -> Refusal {
+        Refusal::Requests { wait, allowances: self.allowances() }
+    }
+
+    fn too_many_tokens(&self, wait: Duration) -> Refusal {
+        Refusal::Tokens { wait, allowances: self.allowances() }
+    }
+
+    fn allowances(&self) -> Allowances {
+        let left = |limiter: &Option<Arc<Limiter>>| limiter.as_ref().map(|limiter| limiter.allowance());
+        Allowances { requests: left(&self.requests), tokens: left(&self.tokens) }
+    }
+}
+
+/// Lets one request in.
+#[derive(Debug)]
+pub struct Permit {
+    caller: Arc<Caller>,
+    is_known: bool,
+    route: Route,
+    families: Families,
+}
+
+/// What a request came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Charge<'a> {
+    /// The value of the label `outcome`.
+    pub outcome: &'a str,
+    /// What the upstream told of its cost.
+    pub usage: Usage,
+    /// Content records that it carried: charged where the upstream told nothing.
+    pub content_records: u64,
+}
+
+impl Permit {
+    pub(super) fn new(caller: Arc<Caller>, is_known: bool, route: Route, families: Families) -> Permit {
+        Permit { caller, is_known, route, families }
+    }
+
+    /// The value of the label `caller`.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.caller.label
+    }
+
+    /// Who asks, for a queue that is fair between callers.
+    #[must_use]
+    pub fn caller(&self) -> &str {
+        &self.caller.name
+    }
+
+    /// Streams that this caller may have at once.
+    #[must_use]
+    pub fn max_streams(&self) -> Option<usize> {
+        self.caller.max_streams
+    }
+
+    /// Tokens a second of each of this caller's streams.
+    #[must_use]
+    pub fn pace(&self) -> Option<u32> {
+        self.caller.pace
+    }
+
+    /// What is left of the caller's quotas now.
+    #[must_use]
+    pub fn allowances(&self) -> Allowances {
+        self.caller.allowances()
+    }
+
+    /// Takes a key of ours out of a request that goes on; one that is not stays.
+    pub fn strip(&self, headers: &mut HeaderMap) {
+        if self.is_known {
+            caller::strip(headers);
+        }
+    }
+
+    /// The request has its place at an upstream, or needs none.
+    pub fn enter(&self) {
+        self.families.admitted.inc();
+    }
+
+    /// The queue turned the request away. It keeps its place among the caller's requests, so that asking a
+    /// full queue again and again is not free.
+    pub fn refuse(&self, refusal: &Refusal) {
+        self.families.refused(refusal.reason());
+    }
+
+    /// The request has ended: counts it, and charges its tokens.
+    pub fn charge(&self, charge: &Charge<'_>) {
+        let Charge { outcome, usage, content_records } = *charge;
+        self.families.ended(&self.caller.label, outcome, &usage);
+        if let Some(limiter) = self.caller.tokens.as_ref().filter(|_| self.route.takes_slot()) {
+            let told = usage.prompt_tokens.is_some() || usage.output_tokens.is_some();
+            let prompt = usage.prompt_tokens.unwrap_or(0);
+            let prompt = prompt.saturating_sub(usage.prompt_cached_tokens.unwrap_or(0));
+            let output = usage.output_tokens.unwrap_or(0);
+            let tokens = if told { prompt.saturating_add(output) } else { content_records };
+            // The first was taken when it was let in.
+            match tokens.checked_sub(1) {
+                Some(rest) => limiter.charge(rest),
+                None => limiter.refund(),
+            }
+        }
+    }
+}

@@ -1,0 +1,235 @@
+use std::{num::NonZeroU32, time::Duration};
+
+use http::{HeaderValue, StatusCode};
+use prometheus::{Registry, TextEncoder};
+
+use super::*;
+use crate::protocol::Usage;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn per_minute(count: u32) -> Option<Quota> {
+    Some(Quota::new(NonZeroU32::new(count).unwrap(), MINUTE))
+}
+
+fn key(name: &str, limits: Limits) -> Key {
+    let digest = Digest::of(format!("sk-{name}").as_bytes());
+    Key { name: name.to_owned(), digest, limits, routes: Access::ALL, pace: None }
+}
+
+fn admission(config: &Config) -> (Admission, Registry) {
+    let registry = Registry::new();
+    (Admission::register(&registry, config).unwrap(), registry)
+}
+
+fn bearer(key: &str) -> HeaderMap {
+    let value = HeaderValue::from_str(&format!("Bearer {key}")).unwrap();
+    [(http::header::AUTHORIZATION, value)].into_iter().collect()
+}
+
+fn shows(registry: &Registry, line: &str) -> bool {
+    let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    text.lines().any(|shown| shown == format!("streamgauge_{line}"))
+}
+
+#[test]
+fn with_no_settings_all_may_do_all_and_the_field_passes() {
+    let (admission, _) = admission(&Config::default());
+    for headers in [HeaderMap::new(), bearer("anything")] {
+        for route in Route::ALL {
+            let permit = admission.admit(&headers, route).unwrap();
+            assert_eq!(permit.label(), ANONYMOUS);
+            let mut onwards = headers.clone();
+            permit.strip(&mut onwards);
+            assert_eq!(onwards, headers);
+        }
+    }
+}
+
+#[test]
+fn a_key_of_ours_is_known_and_taken_out_and_another_goes_on() {
+    let config = Config { keys: vec![key("alice", Limits::default())], ..Config::default() };
+    let (admission, _) = admission(&config);
+    let mut headers = bearer("sk-alice");
+    let permit = admission.admit(&headers, Route::Chat).unwrap();
+    assert_eq!(permit.label(), "alice");
+    permit.strip(&mut headers);
+    assert!(headers.is_empty());
+    let mut headers = bearer("sk-bob");
+    let permit = admission.admit(&headers, Route::Chat).unwrap();
+    assert_eq!(permit.label(), ANONYMOUS);
+    permit.strip(&mut headers);
+    assert_eq!(headers.len(), 1);
+}
+
+#[test]
+fn where_a_key_is_required_none_and_an_unknown_one_are_refused() {
+    let config =
+        Config { require_key: true, keys: vec![key("alice", Limits::default())], ..Config::default() };
+    let (admission, registry) = admission(&config);
+    assert!(admission.admit(&bearer("sk-alice"), Route::Chat).is_ok());
+    for (headers, refusal) in [
+        (HeaderMap::new(), Refusal::NoKey),
+        (bearer("sk-bob"), Refusal::UnknownKey),
+        (bearer(&"k".repeat(1 << 20)), Refusal::UnknownKey),
+    ] {
+        assert_eq!(admission.admit(&headers, Route::Chat).unwrap_err(), refusal);
+        let mut written = HeaderMap::new();
+        refusal.write(&mut written);
+        assert_eq!(refusal.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(written[http::header::WWW_AUTHENTICATE], "Bearer");
+    }
+    let mut two = bearer("sk-alice");
+    two.append(http::header::AUTHORIZATION, HeaderValue::from_static("Bearer sk-bob"));
+    assert_eq!(admission.admit(&two, Route::Chat).unwrap_err(), Refusal::SeveralKeys);
+    assert!(shows(&registry, "admission_total{decision=\"refused\",reason=\"unknown_key\"} 2"));
+    assert!(shows(&registry, "admission_total{decision=\"refused\",reason=\"requests\"} 0"));
+}
+
+#[test]
+fn what_is_closed_is_closed_to_all_and_a_keys_list_is_within() {
+    let mut alice = key("alice", Limits::default());
+    alice.routes = Access::of(["chat", "delete"]).unwrap();
+    let routes = Access::of(["chat", "tags"]).unwrap();
+    let (admission, _) = admission(&Config { routes, keys: vec![alice], ..Config::default() });
+    let open = |headers: &HeaderMap| {
+        let is_open = |route: &Route| admission.admit(headers, *route).is_ok();
+        Route::ALL.into_iter().filter(is_open).collect::<Vec<_>>()
+    };
+    assert_eq!(open(&HeaderMap::new()), [Route::Chat, Route::Tags]);
+    assert_eq!(open(&bearer("sk-alice")), [Route::Chat]);
+    let refusal = admission.admit(&HeaderMap::new(), Route::Delete).unwrap_err();
+    assert_eq!((refusal.status(), refusal.retry_after()), (StatusCode::FORBIDDEN, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_as_many_whole_seconds_as_told_gets_in() {
+    let limits = Limits { requests: per_minute(7), ..Limits::default() };
+    let (admission, _) = admission(&Config { keys: vec![key("alice", limits)], ..Config::default() });
+    let mut admitted = 0;
+    for _ in 0..10_000 {
+        match admission.admit(&bearer("sk-alice"), Route::Chat) {
+            Ok(_) => admitted += 1,
+            Err(refusal) => {
+                assert_eq!(refusal.status(), StatusCode::TOO_MANY_REQUESTS);
+                let wait = refusal.retry_after().unwrap();
+                assert!((1..=9).contains(&wait), "{wait}");
+                tokio::time::advance(Duration::from_secs(wait)).await;
+                admission.admit(&bearer("sk-alice"), Route::Chat).unwrap();
+            }
+        }
+    }
+    assert!(admitted > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_are_charged_at_the_end_and_paid_back_first() {
+    let limits = Limits { tokens: per_minute(100), ..Limits::default() };
+    let (admission, registry) = admission(&Config { keys: vec![key("alice", limits)], ..Config::default() });
+    let headers = bearer("sk-alice");
+    let usage = Usage {
+        prompt_tokens: Some(150),
+        prompt_cached_tokens: Some(50),
+        output_tokens: Some(100),
+        ..Usage::default()
+    };
+    let permit = admission.admit(&headers, Route::Chat).unwrap();
+    permit.charge(&Charge { outcome: "complete", usage, content_records: 99 });
+    let refusal = admission.admit(&headers, Route::Chat).unwrap_err();
+    // 200 tokens of 0.6 s, less the 99 that could have come at once.
+    assert_eq!((refusal.reason(), refusal.retry_after()), ("tokens", Some(61)));
+    let mut written = HeaderMap::new();
+    refusal.write(&mut written);
+    assert_eq!(written["retry-after"], "61");
+    assert_eq!(written["x-ratelimit-limit-tokens"], "100");
+    assert_eq!(written["x-ratelimit-remaining-tokens"], "0");
+    assert_eq!(written["x-ratelimit-reset-tokens"], "120000ms");
+    assert!(!written.contains_key("x-ratelimit-limit-requests"));
+    // What makes no tokens needs none.
+    admission.admit(&headers, Route::Tags).unwrap();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    admission.admit(&headers, Route::Chat).unwrap();
+    assert!(shows(&registry, "caller_tokens_total{caller=\"alice\",kind=\"prompt_cached\"} 50"));
+    assert!(shows(&registry, "caller_requests_total{caller=\"alice\",outcome=\"complete\"} 1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_without_counts_is_charged_its_records_and_one_that_made_nothing_is_free() {
+    let limits = Limits { tokens: per_minute(100), ..Limits::default() };
+    let (admission, _) = admission(&Config { keys: vec![key("alice", limits)], ..Config::default() });
+    let left = |permit: &Permit| permit.allowances().tokens.unwrap().remaining;
+    let permit = admission.admit(&bearer("sk-alice"), Route::Chat).unwrap();
+    assert_eq!(left(&permit), 99);
+    let charge = Charge { outcome: "client_abort", usage: Usage::default(), content_records: 30 };
+    permit.charge(&charge);
+    assert_eq!(left(&permit), 70);
+    let permit = admission.admit(&bearer("sk-alice"), Route::Chat).unwrap();
+    permit.charge(&Charge { content_records: 0, outcome: "upstream_error", ..charge });
+    assert_eq!(left(&permit), 70);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_for_tokens_takes_no_request() {
+    let limits = Limits { requests: per_minute(10), tokens: per_minute(1), ..Limits::default() };
+    let (admission, _) = admission(&Config { keys: vec![key("alice", limits)], ..Config::default() });
+    let permit = admission.admit(&bearer("sk-alice"), Route::Chat).unwrap();
+    for _ in 0..100 {
+        assert_eq!(admission.admit(&bearer("sk-alice"), Route::Chat).unwrap_err().reason(), "tokens");
+    }
+    assert_eq!(permit.allowances().requests.unwrap().remaining, 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_changes_keys_and_keeps_the_state_of_quotas_that_stay() {
+    let spent = Limits { requests: per_minute(1), ..Limits::default() };
+    let before = Config { keys: vec![key("alice", spent), key("bob", spent)], ..Config::default() };
+    let (admission, _) = admission(&before);
+    for name in ["sk-alice", "sk-bob"] {
+        admission.admit(&bearer(name), Route::Chat).unwrap();
+        assert!(admission.admit(&bearer(name), Route::Chat).is_err());
+    }
+    let mut alice = key("alice", spent);
+    alice.digest = Digest::of(b"sk-new");
+    let more = Limits { requests: per_minute(2), ..Limits::default() };
+    admission.reload(&Config { keys: vec![key("bob", more), alice], ..Config::default() });
+    assert_eq!(admission.admit(&bearer("sk-new"), Route::Chat).unwrap_err().reason(), "requests");
+    assert_eq!(admission.admit(&bearer("sk-alice"), Route::Chat).unwrap().label(), ANONYMOUS);
+    assert_eq!(admission.admit(&bearer("sk-bob"), Route::Chat).unwrap().label(), "bob");
+}
+
+#[test]
+fn any_number_of_unknown_keys_leaves_nothing_behind() {
+    let limits = Limits { requests: per_minute(u32::MAX), ..Limits::default() };
+    let config = Config { anonymous: limits, keys: vec![key("alice", limits)], ..Config::default() };
+    let (admission, registry) = admission(&config);
+    let children = || registry.gather().iter().map(|family| family.get_metric().len()).sum::<usize>();
+    let before = children();
+    for number in 0..100_000_u32 {
+        let headers = bearer(&number.to_string());
+        if number < 1000 {
+            let permit = admission.admit(&headers, Route::Chat).unwrap();
+            permit.charge(&Charge { outcome: "complete", usage: Usage::default(), content_records: 1 });
+        } else {
+            drop(admission.admit(&headers, Route::Chat));
+        }
+    }
+    // One caller, one outcome.
+    assert_eq!(children(), before + 1);
+    assert_eq!(Arc::strong_count(&admission.known().anonymous), 1, "no permit is kept");
+}
+
+#[test]
+fn callers_beyond_the_limit_share_a_label() {
+    let keys = (0..=MAX_CALLERS).map(|number| key(&format!("k{number}"), Limits::default())).collect();
+    let (admission, _) = admission(&Config { keys, ..Config::default() });
+    let label = |key: &str| admission.admit(&bearer(key), Route::Chat).unwrap().label().to_owned();
+    assert_eq!((label("sk-k63"), label("sk-k64")), ("k63".to_owned(), "other".to_owned()));
+}
+
+#[test]
+fn no_key_is_printed() {
+    let (admission, _) =
+        admission(&Config { keys: vec![key("alice", Limits::default())], ..Config::default() });
+    let printed = format!("{admission:?} {:?}", admission.admit(&bearer("sk-alice"), Route::Chat));
+    assert!(!printed.contains("sk-alice") && printed.contains("Digest(***)"), "{printed}");
+}

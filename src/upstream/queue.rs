@@ -1,0 +1,220 @@
+//! Places at upstreams, and a fair, bounded queue for those who wait for one.
+//!
+//! A caller who has a hundred waiting delays another's first by one: places go round the callers. Whoever hangs
+//! up drops the future that waits, and is out of the queue at once.
+
+mod line;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use prometheus::{Gauge, Registry};
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::metric::{Family, Histogram, Occupied, buckets, gauge};
+use line::{Lines, Waiter};
+
+/// Settings of the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How many may wait for one upstream; 0: none.
+    pub size: usize,
+    /// How long one may wait.
+    pub timeout: Duration,
+    /// Between whom it is fair.
+    pub fair_by: FairBy,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { size: 128, timeout: Duration::from_secs(60), fair_by: FairBy::Caller }
+    }
+}
+
+/// Between whom a queue is fair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FairBy {
+    /// Callers take turns.
+    #[default]
+    Caller,
+    /// Who came first goes first.
+    None,
+}
+
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlace {
+    /// As many wait as may.
+    #[error("the queue is full")]
+    Full {
+        /// How long those before it waited, more or less.
+        wait: Duration,
+    },
+    /// None came free in time.
+    #[error("no place came free in time")]
+    Late {
+        /// As above.
+        wait: Duration,
+    },
+}
+
+/// Who wants a place, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// The upstream, by its position.
+    pub upstream: usize,
+    /// Who asks.
+    pub caller: &'a str,
+    /// How many places the caller may have at all upstreams together.
+    pub max_streams: Option<usize>,
+}
+
+/// The places of all upstreams. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    lines: Mutex<Lines>,
+    upstreams: Vec<Shown>,
+}
+
+/// What is shown of one upstream's queue.
+#[derive(Debug)]
+struct Shown {
+    is_bounded: bool,
+    depth: Arc<Gauge>,
+    wait: Arc<Histogram>,
+}
+
+impl Queue {
+    /// Queues for upstreams, each with its name and how many streams it takes at once (`None`: no bound).
+    ///
+    /// # Errors
+    /// A name that `registry` has already.
+    pub fn register(
+        registry: &Registry,
+        config: Config,
+        upstreams: &[(&str, Option<usize>)],
+    ) -> prometheus::Result<Queue> {
+        let depth = Family::register(
+            registry,
+            "queue_depth",
+            "Requests that wait here for a place at the upstream.",
+            ["upstream"],
+            gauge,
+        )?;
+        let wait = Family::register(
+            registry,
+            "queue_wait_seconds",
+            "Time in this queue of those who got a place; Ollama's own queue comes after it.",
+            ["upstream"],
+            || Histogram::new(buckets::PHASE),
+        )?;
+        let shown = |(name, places): &(&str, Option<usize>)| Shown {
+            is_bounded: places.is_some(),
+            depth: depth.child([name]),
+            wait: wait.child([name]),
+        };
+        let places = upstreams.iter().map(|(_, places)| *places);
+        let lines = Mutex::new(Lines::new(places, config.fair_by));
+        let upstreams = upstreams.iter().map(shown).collect();
+        Ok(Queue { shared: Arc::new(Shared { config, lines, upstreams }) })
+    }
+
+    /// A place at an upstream, at once or after a wait. Dropping the future leaves the queue.
+    ///
+    /// # Errors
+    /// See [`NoPlace`].
+    pub async fn enter(&self, wish: Wish<'_>) -> Result<Place, NoPlace> {
+        let shared = &self.shared;
+        let shown = &shared.upstreams[wish.upstream];
+        if !shown.is_bounded && wish.max_streams.is_none() {
+            return Ok(Place { _held: None });
+        }
+        let (granted, waiting) = {
+            let mut lines = shared.lines();
+            if lines.take(wish) {
+                shown.wait.observe(0.0);
+                return Ok(Place::new(shared.clone(), wish));
+            }
+            if lines.waiting(wish.upstream) >= shared.config.size {
+                return Err(NoPlace::Full { wait: lines.mean_wait(wish.upstream) });
+            }
+            let (grant, granted) = oneshot::channel();
+            let number = lines.wait(wish, grant);
+            let depth = Occupied::enter(shown.depth.clone());
+            (granted, Waiting { shared, upstream: wish.upstream, number, _depth: depth })
+        };
+        let since = Instant::now();
+        // A place that is granted just as this future is dropped is dropped with it, and so goes to the next one.
+        let outcome = tokio::time::timeout(shared.config.timeout, granted).await;
+        drop(waiting);
+        match outcome {
+            Ok(Ok(place)) => {
+                let wait = since.elapsed();
+                shown.wait.observe(wait.as_secs_f64());
+                shared.lines().waited(wish.upstream, wait);
+                Ok(place)
+            }
+            _ => Err(NoPlace::Late { wait: shared.lines().mean_wait(wish.upstream) }),
+        }
+    }
+}
+
+impl Shared {
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in the queue, left when it is dropped.
+struct Waiting<'a> {
+    shared: &'a Arc<Shared>,
+    upstream: usize,
+    number: u64,
+    _depth: Occupied,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.shared.lines().leave(self.upstream, self.number);
+    }
+}
+
+/// A place at an upstream, free again when it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    _held: Option<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    shared: Arc<Shared>,
+    upstream: usize,
+    caller: Box<str>,
+}
+
+impl Place {
+    fn new(shared: Arc<Shared>, wish: Wish<'_>) -> Place {
+        Place { _held: Some(Held { shared, upstream: wish.upstream, caller: wish.caller.into() }) }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let granted = self.shared.lines().free(self.upstream, &self.caller);
+        for (Waiter { caller, max_streams, grant, .. }, upstream) in granted {
+            let place = Place::new(self.shared.clone(), Wish { upstream, caller: &caller, max_streams });
+            // If nobody waits any more the place comes back, and goes to the next one.
+            drop(grant.send(place));
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Who waits where, and whose turn it is.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use super::{FairBy, Place, Wish};
+
+/// The share of the newest wait in the mean.
+const NEWEST: f64 = 0.2;
+
+/// The places of all upstreams and the lines before them.
+#[derive(Debug)]
+pub(super) struct Lines {
+    fair_by: FairBy,
+    upstreams: Vec<Line>,
+    /// Places that each caller has, of those who have any.
+    callers: HashMap<Box<str>, usize>,
+    numbers: u64,
+}
+
+/// One upstream's places, and the callers who wait for one, the next in turn first.
+#[derive(Debug)]
+struct Line {
+    places: Option<usize>,
+    taken: usize,
+    turns: VecDeque<Turn>,
+    waiting: usize,
+    mean_wait: f64,
+}
+
+/// Those of one caller who wait; never none.
+#[derive(Debug)]
+struct Turn {
+    key: Box<str>,
+    waiters: VecDeque<Waiter>,
+}
+
+/// One who waits.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    number: u64,
+    pub(super) caller: Box<str>,
+    pub(super) max_streams: Option<usize>,
+    pub(super) grant: oneshot::Sender<Place>,
+}
+
+impl Lines {
+    pub(super) fn new(places: impl Iterator<Item = Option<usize>>, fair_by: FairBy) -> Lines {
+        let line = |places| Line { places, taken: 0, turns: VecDeque::new(), waiting: 0, mean_wait: 0.0 };
+        Lines { fair_by, upstreams: places.map(line).collect(), callers: HashMap::new(), numbers: 0 }
+    }
+
+    /// Takes a place if one is free. Nobody who waits could have it: it would have been theirs already.
+    pub(super) fn take(&mut self, wish: Wish<'_>) -> bool {
+        let is_free = self.upstreams[wish.upstream].is_free() && self.may_have(wish.caller, wish.max_streams);
+        if is_free {
+            self.grant(wish.upstream, wish.caller);
+        }
+        is_free
+    }
+
+    pub(super) fn waiting(&self, upstream: usize) -> usize {
+        self.upstreams[upstream].waiting
+    }
+
+    /// Puts one at the end of its caller's line, and tells its number.
+    pub(super) fn wait(&mut self, wish: Wish<'_>, grant: oneshot::Sender<Place>) -> u64 {
+        self.numbers += 1;
+        let number = self.numbers;
+        let key: Box<str> = match self.fair_by {
+            FairBy::Caller => wish.caller.into(),
+            FairBy::None => Box::default(),
+        };
+        let waiter = Waiter { number, caller: wish.caller.into(), max_streams: wish.max_streams, grant };
+        let line = &mut self.upstreams[wish.upstream];
+        line.waiting += 1;
+        match line.turns.iter_mut().find(|turn| turn.key == key) {
+            Some(turn) => turn.waiters.push_back(waiter),
+            None => line.turns.push_back(Turn { key, waiters: VecDeque::from([waiter]) }),
+        }
+        number
+    }
+
+    /// Takes one out of the line, if it is there still.
+    pub(super) fn leave(&mut self, upstream: usize, number: u64) {
+        let line = &mut self.upstreams[upstream];
+        for place in 0..line.turns.len() {
+            let waiters = &mut line.turns[place].waiters;
+            let Some(at) = waiters.iter().position(|waiter| waiter.number == number) else { continue };
+            waiters.remove(at);
+            line.waiting -= 1;
+            if line.turns[place].waiters.is_empty() {
+                line.turns.remove(place);
+            }
+            return;
+        }
+    }
+
+    /// A place is free again. Returns those who have theirs now, with their upstream: one of this upstream, and
+    /// one of this caller's that another upstream had room for.
+    pub(super) fn free(&mut self, upstream: usize, caller: &str) -> Vec<(Waiter, usize)> {
+        self.upstreams[upstream].taken -= 1;
+        if let Some(count) = self.callers.get_mut(caller) {
+            *count -= 1;
+            if *count == 0 {
+                self.callers.remove(caller);
+            }
+        }
+        std::iter::from_fn(|| self.next()).collect()
+    }
+
+    /// The next one in turn who can have a place that is free; the place is then taken.
+    fn next(&mut self) -> Option<(Waiter, usize)> {
+        for upstream in 0..self.upstreams.len() {
+            let line = &self.upstreams[upstream];
+            if !line.is_free() {
+                continue;
+            }
+            let found = line.turns.iter().enumerate().find_map(|(place, turn)| {
+                let can = |waiter: &Waiter| self.may_have(&waiter.caller, waiter.max_streams);
+                turn.waiters.iter().position(can).map(|at| (place, at))
+            });
+            let Some((place, at)) = found else { continue };
+            let line = &mut self.upstreams[upstream];
+            let mut turn = line.turns.remove(place)?;
+            let waiter = turn.waiters.remove(at)?;
+            line.waiting -= 1;
+            if !turn.waiters.is_empty() {
+                // Its turn is over; it comes again after all others.
+                line.turns.push_back(turn);
+            }
+            self.grant(upstream, &waiter.caller);
+            return Some((waiter, upstream));
+        }
+        None
+    }
+
+    pub(super) fn waited(&mut self, upstream: usize, wait: Duration) {
+        let mean = &mut self.upstreams[upstream].mean_wait;
+        *mean += NEWEST * (wait.as_secs_f64() - *mean);
+    }
+
+    pub(super) fn mean_wait(&self, upstream: usize) -> Duration {
+        Duration::from_secs_f64(self.upstreams[upstream].mean_wait.max(0.0))
+    }
+
+    fn may_have(&self, caller: &str, max_streams: Option<usize>) -> bool {
+        max_streams.is_none_or(|most| self.callers.get(caller).copied().unwrap_or(0) < most)
+    }
+
+    fn grant(&mut self, upstream: usize, caller: &str) {
+        self.upstreams[upstream].taken += 1;
+        match self.callers.get_mut(caller) {
+            Some(count) => *count += 1,
+            None => {
+                self.callers.insert(caller.into(), 1);
+            }
+        }
+    }
+}
+
+impl Line {
+    fn is_free(&self) -> bool {
+        self.places.is_none_or(|places| self.taken < places)
+    }
+}

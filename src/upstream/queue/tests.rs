@@ -1,0 +1,188 @@
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use prometheus::TextEncoder;
+use tokio::task::JoinSet;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn queue(config: Config, places: &[Option<usize>]) -> (Queue, Registry) {
+    let registry = Registry::new();
+    let names = ["gpu0", "gpu1"];
+    let upstreams: Vec<_> = names.into_iter().zip(places.iter().copied()).collect();
+    (Queue::register(&registry, config, &upstreams).unwrap(), registry)
+}
+
+const fn wish(caller: &str) -> Wish<'_> {
+    Wish { upstream: 0, caller, max_streams: None }
+}
+
+fn depth(registry: &Registry) -> String {
+    let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    let line = text.lines().find(|line| line.starts_with("streamgauge_queue_depth{upstream=\"gpu0\"}"));
+    line.unwrap().rsplit(' ').next().unwrap().to_owned()
+}
+
+/// Lets everything run that can.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_with_a_hundred_waiting_delays_anothers_first_by_one() {
+    let (queue, _) = queue(Config::default(), &[Some(1)]);
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut tasks = JoinSet::new();
+    for caller in std::iter::repeat_n("greedy", 101).chain(["modest", "modest"]) {
+        let (queue, order) = (queue.clone(), order.clone());
+        tasks.spawn(async move {
+            let _place = queue.enter(wish(caller)).await.unwrap();
+            order.lock().unwrap().push(caller);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        });
+        settle().await;
+    }
+    tasks.join_all().await;
+    let order = order.lock().unwrap();
+    let firsts: Vec<_> = (0..order.len()).filter(|place| order[*place] == "modest").collect();
+    let began = order.len() - 101;
+    assert_eq!(began, 2);
+    assert!(firsts[1] - firsts[0] == 2, "they take turns: {firsts:?}");
+    // The two came when 103 ms had passed, so that the second of the greedy had its place.
+    assert!(firsts[0] <= 3, "{firsts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_fairness_who_came_first_goes_first() {
+    let config = Config { fair_by: FairBy::None, ..Config::default() };
+    let (queue, _) = queue(config, &[Some(1)]);
+    let held = queue.enter(wish("a")).await.unwrap();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut tasks = JoinSet::new();
+    for (number, caller) in ["a", "a", "a", "b"].into_iter().enumerate() {
+        let (queue, order) = (queue.clone(), order.clone());
+        tasks.spawn(async move {
+            let _place = queue.enter(wish(caller)).await.unwrap();
+            order.lock().unwrap().push(number);
+        });
+        settle().await;
+    }
+    drop(held);
+    tasks.join_all().await;
+    assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn never_more_than_the_places_and_none_is_lost_whoever_hangs_up() {
+    let (queue, registry) = queue(Config { size: 10_000, ..Config::default() }, &[Some(3)]);
+    let running = Arc::new(AtomicUsize::new(0));
+    let mut tasks = JoinSet::new();
+    for number in 0..2_000_u64 {
+        let (queue, running) = (queue.clone(), running.clone());
+        let caller = format!("caller{}", number % 7);
+        tasks.spawn(async move {
+            // Every third leaves while it waits, or while it runs.
+            let patience = if number % 3 == 0 { Duration::from_millis(number) } else { 10_000 * SECOND };
+            let work = async {
+                let _place = queue.enter(wish(&caller)).await;
+                let Ok(_place) = _place else { return };
+                assert!(running.fetch_add(1, Relaxed) < 3);
+                let _leaves = Leaves(&running);
+                tokio::time::sleep(Duration::from_millis(number % 11)).await;
+            };
+            let _ = tokio::time::timeout(patience, work).await;
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(depth(&registry), "0");
+    assert_eq!(Arc::strong_count(&queue.shared), 1, "every place came back");
+    let places = futures_util::future::join_all((0..3).map(|_| queue.enter(wish("x")))).await;
+    assert!(places.iter().all(Result::is_ok));
+}
+
+struct Leaves<'a>(&'a AtomicUsize);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_refuses_at_once_and_a_wait_ends_in_time() {
+    let (queue, registry) = queue(Config { size: 1, timeout: SECOND, ..Config::default() }, &[Some(1)]);
+    let _held = queue.enter(wish("a")).await.unwrap();
+    let late = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.enter(wish("b")).await.map(drop) }
+    });
+    settle().await;
+    assert_eq!(depth(&registry), "1");
+    let start = Instant::now();
+    assert!(matches!(queue.enter(wish("c")).await, Err(NoPlace::Full { .. })));
+    assert!(start.elapsed().is_zero());
+    assert!(matches!(late.await.unwrap(), Err(NoPlace::Late { .. })));
+    assert_eq!(start.elapsed().as_millis(), 999);
+    assert_eq!(depth(&registry), "0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_of_none_lets_nobody_wait() {
+    let (queue, _) = queue(Config { size: 0, ..Config::default() }, &[Some(1)]);
+    let held = queue.enter(wish("a")).await.unwrap();
+    assert!(matches!(queue.enter(wish("a")).await, Err(NoPlace::Full { .. })));
+    drop(held);
+    assert!(queue.enter(wish("a")).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_hangs_up_leaves_at_once() {
+    let (queue, registry) = queue(Config { size: 1, ..Config::default() }, &[Some(1)]);
+    let _held = queue.enter(wish("a")).await.unwrap();
+    let waiting = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.enter(wish("b")).await.map(drop) }
+    });
+    settle().await;
+    waiting.abort();
+    settle().await;
+    assert_eq!(depth(&registry), "0");
+    let next = queue.enter(wish("c"));
+    assert!(tokio::time::timeout(SECOND, next).await.is_err(), "it waits, for there is room");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_at_its_own_bound_waits_and_holds_up_nobody() {
+    let (queue, _) = queue(Config::default(), &[Some(2), None]);
+    let alice = |upstream| Wish { upstream, caller: "alice", max_streams: Some(1) };
+    // Its bound holds over all upstreams, one without a bound too.
+    let first = queue.enter(alice(1)).await.unwrap();
+    let waiting = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.enter(Wish { upstream: 0, caller: "alice", max_streams: Some(1) }).await }
+    });
+    settle().await;
+    assert!(!waiting.is_finished());
+    let bob = queue.enter(wish("bob")).await.unwrap();
+    drop(first);
+    let second = waiting.await.unwrap().unwrap();
+    assert!(tokio::time::timeout(SECOND, queue.enter(wish("bob"))).await.is_err(), "both are taken");
+    drop((second, bob));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_is_measured() {
+    let (queue, registry) = queue(Config::default(), &[Some(1)]);
+    let held = queue.enter(wish("a")).await.unwrap();
+    let waiting = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.enter(wish("b")).await }
+    });
+    tokio::time::sleep(3 * SECOND).await;
+    drop(held);
+    waiting.await.unwrap().unwrap();
+    let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    assert!(text.contains("streamgauge_queue_wait_seconds_sum{upstream=\"gpu0\"} 3\n"), "{text}");
+    assert!(text.contains("streamgauge_queue_wait_seconds_count{upstream=\"gpu0\"} 2\n"), "{text}");
+}

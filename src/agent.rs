@@ -11,9 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::{self, Admin},
+    admission,
     meter::{self, Meter},
     proxy::{self, Proxy},
-    upstream::{self, UpstreamError, Upstreams},
+    shaping,
+    upstream::{self, UpstreamError, Upstreams, queue},
 };
 use families::Families;
 
@@ -31,6 +33,12 @@ pub struct Config {
     pub upstream: upstream::Config,
     /// The meter.
     pub meter: meter::Config,
+    /// Who may ask for what, and how much.
+    pub admission: admission::Config,
+    /// The queue before the upstreams.
+    pub queue: queue::Config,
+    /// How streams are handed on.
+    pub shaping: shaping::Config,
     /// How long streams may take to end once the agent is told to stop.
     pub drain_timeout: Duration,
 }
@@ -42,6 +50,9 @@ impl Default for Config {
             admin: admin::Config::default(),
             upstream: upstream::Config::default(),
             meter: meter::Config::default(),
+            admission: admission::Config::default(),
+            queue: queue::Config::default(),
+            shaping: shaping::Config::default(),
             drain_timeout: Duration::from_secs(30),
         }
     }

@@ -6,6 +6,8 @@
 mod clash;
 mod entry;
 mod field;
+mod inline;
+mod key;
 mod mistake;
 mod quantity;
 mod resolve;

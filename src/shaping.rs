@@ -4,15 +4,18 @@
 //! is off costs a branch a frame.
 
 pub mod adaptive;
+mod assembly;
 pub mod coalesce;
 mod families;
 mod layer;
+mod merge;
 mod pace;
 mod rate;
 #[cfg(test)]
 mod script;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::{
     collections::BTreeMap,
@@ -27,13 +30,17 @@ use crate::protocol::{Dialect, Framing, Route};
 use adaptive::{Adaptive, Reading};
 use coalesce::Coalescing;
 use families::Tally;
+use merge::Merging;
 use pace::Pacing;
 use rate::Rate;
+use usage::Stripping;
 
 pub use coalesce::Coalesce;
 pub use families::Families;
 pub use layer::Layer;
+pub use merge::Merge;
 pub use pace::Pace;
+pub use usage::{OpenAiUsage, Strip};
 
 /// Settings of this stage; all off by default.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,11 +53,28 @@ pub struct Config {
     pub adaptive: Option<adaptive::Config>,
     /// Records held for a moment and written as one chunk.
     pub coalesce: Option<coalesce::Config>,
+    /// The content records that are held together become one; turns `coalesce` on at its defaults.
+    pub merge: bool,
+    /// What is done about the usage that OpenAI's clients have to ask for.
+    pub openai_usage: OpenAiUsage,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { pace: 0, pace_buffer: 256 << 10, adaptive: None, coalesce: None }
+        Config {
+            pace: 0,
+            pace_buffer: 256 << 10,
+            adaptive: None,
+            coalesce: None,
+            merge: false,
+            openai_usage: OpenAiUsage::Off,
+        }
+    }
+}
+
+impl Config {
+    fn coalesce(&self) -> Option<coalesce::Config> {
+        self.coalesce.or_else(|| self.merge.then(coalesce::Config::default))
     }
 }
 
@@ -69,10 +93,21 @@ pub struct Stream<'a> {
     pub pace: Option<u32>,
     /// The upstream's name.
     pub upstream: &'a str,
+    /// The usage was asked for by [`Shaping::ask_usage`], and is to be taken out.
+    pub strip_usage: bool,
 }
 
 /// A body in every layer, each of which may be absent.
-pub type Shaped<B> = Coalesce<Pace<B>>;
+pub type Shaped<B> = Merge<Coalesce<Pace<Strip<B>>>>;
+
+/// A request's body that asks for the usage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedUsage {
+    /// The body, whole.
+    pub body: Bytes,
+    /// The answer is to be stripped of it.
+    pub strip: bool,
+}
 
 type Read = Arc<dyn Fn() -> Reading + Send + Sync>;
 
@@ -117,27 +152,58 @@ impl Shaping {
     #[must_use]
     pub fn wrap<B: Body<Data = Bytes>>(&self, stream: &Stream<'_>, body: B) -> Shaped<B> {
         let framing = stream.framing.filter(|framing| *framing != Framing::Json && stream.route.generates());
-        let Some(framing) = framing else { return Coalesce::new(Pace::new(body, None), None) };
+        let Some(framing) = framing else { return layers(body, Layers::default()) };
         let format = (framing, stream.dialect);
         let (rate, config) = self.state.lock().unwrap_or_else(PoisonError::into_inner).settings(stream);
         let families = &self.families;
-        let is_paced = rate.is_set();
-
-        // The innermost layer counts what comes, the outermost what leaves.
-        let coming = Some(families.records_in.clone());
-        let leaving = Some(families.records_out.clone());
-        let pacing = is_paced.then(|| {
-            let records_out = leaving.clone().filter(|_| config.coalesce.is_none());
-            let tally = Tally { records_in: coming.clone(), records_out };
+        let is_on = [
+            stream.strip_usage && framing == Framing::Sse,
+            rate.is_set(),
+            config.coalesce().is_some(),
+            config.merge,
+        ];
+        let tally = |layer: usize| Tally {
+            records_in: (!is_on[..layer].contains(&true)).then(|| families.records_in.clone()),
+            records_out: (!is_on[layer + 1..].contains(&true)).then(|| families.records_out.clone()),
+        };
+        let pacing = || {
             let shown = families.pace(stream.caller);
-            Pacing::new(format, rate, config.pace_buffer, families, shown, tally)
-        });
-        let coalescing = config.coalesce.map(|coalesce| {
-            let tally = Tally { records_in: coming.filter(|_| !is_paced), records_out: leaving };
-            Coalescing::new(format, coalesce, families, tally)
-        });
-        Coalesce::new(Pace::new(body, pacing), coalescing)
+            Pacing::new(format, rate, config.pace_buffer, families, shown, tally(1))
+        };
+        let stages = Layers {
+            strip: is_on[0].then(|| Stripping::new(families, tally(0))),
+            pace: is_on[1].then(pacing),
+            coalesce: config.coalesce().map(|config| Coalescing::new(format, config, families, tally(2))),
+            merge: is_on[3].then(|| Merging::new(format, families, tally(3))),
+        };
+        layers(body, stages)
     }
+
+    /// The body of a request with its usage asked for, if that is set and the client does not ask itself.
+    #[must_use]
+    pub fn ask_usage(&self, route: Route, body: &[u8]) -> Option<AskedUsage> {
+        let setting = self.state.lock().unwrap_or_else(PoisonError::into_inner).config.openai_usage;
+        let strip = match setting {
+            OpenAiUsage::Off => return None,
+            OpenAiUsage::Inject => false,
+            OpenAiUsage::InjectAndStrip => true,
+        };
+        usage::inject(route, body).map(|body| AskedUsage { body, strip })
+    }
+}
+
+/// The stages of one stream, innermost first.
+#[derive(Default)]
+struct Layers {
+    strip: Option<Stripping>,
+    pace: Option<Pacing>,
+    coalesce: Option<Coalescing>,
+    merge: Option<Merging>,
+}
+
+fn layers<B: Body<Data = Bytes>>(body: B, stages: Layers) -> Shaped<B> {
+    let stripped = Strip::new(body, stages.strip);
+    Merge::new(Coalesce::new(Pace::new(stripped, stages.pace), stages.coalesce), stages.merge)
 }
 
 impl State {

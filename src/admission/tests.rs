@@ -1,3 +1,5 @@
+//! Who is let in, and what it is charged.
+
 use std::{num::NonZeroU32, time::Duration};
 
 use http::{HeaderValue, StatusCode};

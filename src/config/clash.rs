@@ -41,6 +41,29 @@ pub(super) fn find(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
         }
     }
 
+    let keys = &resolved.config.agent.admission.keys;
+    for (position, one) in keys.iter().enumerate() {
+        let place = || resolved.key_origins.get(position).cloned().expect("every key was written");
+        if keys[..position].iter().any(|other| other.name == one.name) {
+            let problem = Problem::new(
+                format!("another key is named {:?} too", one.name),
+                "give each a name of its own",
+            );
+            mistakes.push(problem.at(place(), "key.name"));
+        }
+        if let Some(other) = keys[..position].iter().find(|other| other.digest == one.digest) {
+            let problem = Problem::new(
+                format!("{:?} and {:?} have the same key", other.name, one.name),
+                "give each a key of its own",
+            );
+            mistakes.push(problem.at(place(), "key"));
+        }
+    }
+    if resolved.config.agent.admission.require_key && keys.is_empty() {
+        let problem = Problem::new("a key is required and there is none", "add a [[key]], or take it away");
+        mistakes.push(problem.at(written(resolved, &["access.require_key"]), "access.require_key"));
+    }
+
     if let Some(primary) = &upstream.primary
         && !upstream.upstreams.iter().any(|one| one.name == *primary)
     {

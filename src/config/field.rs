@@ -37,6 +37,15 @@ pub(super) enum Field {
     },
     /// A name that may be left out.
     Name(At<Option<String>>),
+    /// `true` or `false`.
+    Truth(At<bool>),
+    /// Anything that is read and shown in a way of its own.
+    Other {
+        #[cfg_attr(not(test), expect(dead_code, reason = "the documentation's test compares it"))]
+        kind: &'static str,
+        show: fn(&Config) -> Option<String>,
+        set: fn(&mut Config, Given<'_>) -> Result<(), Problem>,
+    },
 }
 
 impl Field {
@@ -71,6 +80,8 @@ impl Field {
                 "" => return Err(Problem::new("it is empty", "write a name, or leave the key out")),
                 text => *at(config) = Some(text.to_owned()),
             },
+            Field::Truth(at) => *at(config) = given.truth()?,
+            Field::Other { set, .. } => set(config, given)?,
         }
         Ok(())
     }
@@ -86,6 +97,8 @@ impl Field {
             Field::Duration(at, _) => format!("\"{}\"", quantity::show_duration(*at(config))),
             Field::Choice { get, .. } => format!("\"{}\"", get(config)),
             Field::Name(at) => toml::Value::from(at(config).clone()?).to_string(),
+            Field::Truth(at) => at(config).to_string(),
+            Field::Other { show, .. } => show(config)?,
         })
     }
 
@@ -109,6 +122,8 @@ impl Field {
             ),
             Field::Choice { options, .. } => options().join(", "),
             Field::Name(_) => "name".to_owned(),
+            Field::Truth(_) => "true, false".to_owned(),
+            Field::Other { kind, .. } => (*kind).to_owned(),
         }
     }
 }
@@ -124,11 +139,46 @@ impl<'a> Given<'a> {
     }
 
     /// A string with a unit; a bare number goes on as its digits, to be told what to write.
-    fn quantity(self, example: &str) -> Result<String, Problem> {
+    pub(super) fn quantity(self, example: &str) -> Result<String, Problem> {
         match self {
             Given::Toml(DeValue::Integer(number)) => Ok(number.to_string()),
             _ => self.text(example).map(str::to_owned),
         }
+    }
+
+    fn truth(self) -> Result<bool, Problem> {
+        match self {
+            Given::Toml(DeValue::Boolean(truth)) => Ok(*truth),
+            Given::Text("true") => Ok(true),
+            Given::Text("false") => Ok(false),
+            Given::Text(text) => {
+                Err(Problem::new(format!("{text:?} is not true or false"), "write true or false"))
+            }
+            Given::Toml(DeValue::String(text)) if matches!(text.as_ref(), "true" | "false") => {
+                let advice = format!("write it without quotes: {text}");
+                Err(Problem::new("true or false is wanted, not a string", advice))
+            }
+            Given::Toml(other) => Err(wrong_type(other, "true or false", "true")),
+        }
+    }
+
+    /// A number from 0 up, whole or not.
+    pub(super) fn real(self, example: &str) -> Result<f64, Problem> {
+        let text = match self {
+            Given::Text(text) => text,
+            Given::Toml(DeValue::Float(number)) => number.as_str(),
+            Given::Toml(DeValue::Integer(number)) if number.radix() == 10 => number.as_str(),
+            Given::Toml(other) => return Err(wrong_type(other, "a number", example)),
+        };
+        let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+        number.ok_or_else(|| {
+            Problem::new(format!("{text:?} is no number from 0 up"), format!("write one, as in {example}"))
+        })
+    }
+
+    /// A whole number within a range.
+    pub(super) fn count(self, range: &RangeInclusive<usize>) -> Result<usize, Problem> {
+        within(self.number()?, range, usize::to_string)
     }
 
     fn number(self) -> Result<usize, Problem> {
@@ -164,7 +214,11 @@ fn address(text: &str) -> Result<SocketAddr, Problem> {
     })
 }
 
-fn within<T: PartialOrd>(value: T, range: &RangeInclusive<T>, show: fn(&T) -> String) -> Result<T, Problem> {
+pub(super) fn within<T: PartialOrd>(
+    value: T,
+    range: &RangeInclusive<T>,
+    show: fn(&T) -> String,
+) -> Result<T, Problem> {
     if range.contains(&value) {
         return Ok(value);
     }

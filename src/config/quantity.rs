@@ -1,8 +1,9 @@
-//! Quantities that carry their unit: durations (`10s`) and sizes (`64KiB`).
+//! Quantities that carry their unit: durations (`10s`), sizes (`64KiB`) and quotas (`60/min`).
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use super::mistake::Problem;
+use crate::admission::Quota;
 
 const SIZES: [(&str, u32); 4] = [("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)];
 
@@ -56,6 +57,40 @@ pub(super) fn show_size(size: usize) -> String {
     format!("{}{unit}", size >> shift)
 }
 
+const PERIODS: [(&str, u64); 4] = [("s", 1), ("min", 60), ("h", 3600), ("day", 86400)];
+
+/// Reads `10/s`, `60/min`, `1000/h`, `5000/day`.
+pub(super) fn parse_quota(text: &str) -> Result<Quota, Problem> {
+    const ADVICE: &str = "write a whole number and /s, /min, /h or /day, as in \"60/min\"";
+    let parts = text.split_once('/').map(|(count, unit)| (count.trim(), unit.trim()));
+    let Some((count, unit)) = parts.filter(|(count, _)| is_number(count)) else {
+        let what = format!("{text:?} is not a rate");
+        let advice = if is_number(text) {
+            format!("write \"{text}/min\" for as many a minute")
+        } else {
+            ADVICE.to_owned()
+        };
+        return Err(Problem::new(what, advice));
+    };
+    let Some((_, seconds)) = PERIODS.iter().find(|(name, _)| *name == unit) else {
+        let likely = PERIODS.iter().find(|(name, _)| unit.to_ascii_lowercase().starts_with(&name[..1]));
+        let advice =
+            likely.map_or_else(|| ADVICE.to_owned(), |(name, _)| format!("write \"{count}/{name}\""));
+        return Err(Problem::new(format!("{text:?} is not a rate"), advice));
+    };
+    let count = count.parse::<u32>().ok().and_then(NonZeroU32::new).ok_or_else(|| {
+        let advice = "write 1 to 4294967295; to let nobody in, take the key away or close the routes";
+        Problem::new(format!("{count} is out of range"), advice)
+    })?;
+    Ok(Quota::new(count, Duration::from_secs(*seconds)))
+}
+
+/// Writes what [`parse_quota`] reads.
+pub(super) fn show_quota(quota: &Quota) -> String {
+    let period = PERIODS.iter().find(|(_, seconds)| *seconds == quota.per.as_secs());
+    format!("{}/{}", quota.count, period.map_or("s", |(name, _)| name))
+}
+
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
@@ -91,6 +126,34 @@ mod tests {
     fn decimal_units_are_told_the_binary_one() {
         for text in ["64KB", "64kb", "64k"] {
             assert_eq!(parse_size(text).unwrap_err().advice, "write \"64KiB\"", "{text}");
+        }
+    }
+
+    #[test]
+    fn quotas_read_what_they_write() {
+        for text in ["1/s", "60/min", "1000/h", "4294967295/day"] {
+            assert_eq!(show_quota(&parse_quota(text).unwrap()), text);
+        }
+        assert_eq!(parse_quota("60 / min").unwrap(), parse_quota("60/min").unwrap());
+    }
+
+    #[test]
+    fn a_rate_of_nothing_and_a_misspelt_period_are_told_what_to_write() {
+        for (text, advice) in [
+            ("60", "write \"60/min\" for as many a minute"),
+            ("60/m", "write \"60/min\""),
+            ("60/minute", "write \"60/min\""),
+            ("60/hour", "write \"60/h\""),
+            ("60/Sec", "write \"60/s\""),
+            ("60/d", "write \"60/day\""),
+        ] {
+            assert_eq!(parse_quota(text).unwrap_err().advice, advice, "{text}");
+        }
+        for text in ["0/min", "4294967296/s"] {
+            assert!(parse_quota(text).unwrap_err().what.ends_with("is out of range"), "{text}");
+        }
+        for text in ["", "/", "min", "-1/s", "1.5/s", "1/", "1/week", "many/min"] {
+            assert!(parse_quota(text).is_err(), "{text}");
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Resolved {
     pub(super) origins: BTreeMap<&'static str, Place>,
     /// Where each upstream was written; empty if none was.
     pub(super) upstream_origins: Vec<Place>,
+    /// Where each key was written.
+    pub(super) key_origins: Vec<Place>,
 }
 
 /// Puts the layers over each other. Every layer is judged, a value that a higher one hides too.
@@ -113,6 +115,8 @@ fn apply_variable(resolved: &mut Resolved, name: &str, value: &str, mistakes: &m
     }
     let advice = if name.starts_with(&format!("{VARIABLE_PREFIX}UPSTREAM__")) {
         "upstreams are set by the file or by --upstream".to_owned()
+    } else if name.starts_with(&format!("{VARIABLE_PREFIX}KEY__")) {
+        "keys are set by the file".to_owned()
     } else {
         let known: Vec<_> = SETTINGS.iter().map(setting::Setting::variable).collect();
         suggest::among(name, known.iter().map(String::as_str)).map_or_else(

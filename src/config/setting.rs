@@ -4,8 +4,12 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use tracing::Level;
 
-use super::{LogFormat, field::Field};
-use crate::upstream::Policy;
+use super::{Config, LogFormat, field::Field, inline};
+use crate::{
+    admission::Limits,
+    shaping::OpenAiUsage,
+    upstream::{Policy, queue::FairBy},
+};
 
 /// One setting.
 #[derive(Debug)]
@@ -155,11 +159,111 @@ pub(super) static SETTINGS: &[Setting] = &[
         "Longest silence between two chunks of a response. 0s: no limit.",
     ),
     setting(
+        "queue.size",
+        Field::Count(|c| &mut c.agent.queue.size, 0..=100_000),
+        "How many may wait for one upstream. 0: none waits, and who finds no place is refused at once.",
+    ),
+    setting(
+        "queue.timeout",
+        Field::Duration(|c| &mut c.agent.queue.timeout, TIMEOUT),
+        "How long one may wait.",
+    ),
+    setting(
+        "queue.fair_by",
+        Field::Choice {
+            options: names::<FairBy>,
+            get: |c| name(c.agent.queue.fair_by),
+            set: |c, word| choose(&mut c.agent.queue.fair_by, word),
+        },
+        "`caller`: callers take turns; `none`: who came first goes first.",
+    ),
+    setting(
+        "access.require_key",
+        Field::Truth(|c| &mut c.agent.admission.require_key),
+        "Refuse who has no key that is known. `false`: they are the caller `anonymous`, and their field goes on to Ollama.",
+    ),
+    setting(
+        "access.routes",
+        Field::Other {
+            kind: "array of routes and groups",
+            show: |c| inline::show_routes(&c.agent.admission.routes),
+            set: |c, given| inline::routes(given).map(|access| c.agent.admission.routes = access),
+        },
+        "The routes that are open. Unset: all; a list closes `other` too.",
+    ),
+    setting(
+        "access.anonymous",
+        Field::Other {
+            kind: "table of limits",
+            show: show_anonymous,
+            set: |c, given| inline::limits(given).map(|limits| c.agent.admission.anonymous = limits),
+        },
+        "The limits of all who have no key, together: `requests`, `requests_burst`, `tokens`, `tokens_burst`, `max_streams` as of a key.",
+    ),
+    setting(
+        "shaping.pace",
+        Field::Other {
+            kind: "0 to 100000",
+            show: |c| Some(c.agent.shaping.pace.to_string()),
+            set: |c, given| {
+                let pace = given.count(&(0..=100_000))?;
+                c.agent.shaping.pace = u32::try_from(pace).unwrap_or(u32::MAX);
+                Ok(())
+            },
+        },
+        "Tokens a second of each stream. 0: off.",
+    ),
+    setting(
+        "shaping.pace_buffer",
+        Field::Size(|c| &mut c.agent.shaping.pace_buffer, 4 << 10..=64 << 20),
+        "What a paced stream may hold while Ollama is faster; full, Ollama is made to wait.",
+    ),
+    setting(
+        "shaping.adaptive",
+        Field::Other {
+            kind: "table",
+            show: |c| c.agent.shaping.adaptive.as_ref().map(inline::show_adaptive),
+            set: |c, given| inline::adaptive(given).map(|config| c.agent.shaping.adaptive = Some(config)),
+        },
+        "A pace that follows how well the streams of an upstream run side by side. Unset: off.",
+    ),
+    setting(
+        "shaping.coalesce",
+        Field::Other {
+            kind: "table",
+            show: |c| c.agent.shaping.coalesce.as_ref().map(inline::show_coalesce),
+            set: |c, given| inline::coalesce(given).map(|config| c.agent.shaping.coalesce = Some(config)),
+        },
+        "Records held for a moment and written as one chunk. Unset: off.",
+    ),
+    setting(
+        "shaping.merge",
+        Field::Truth(|c| &mut c.agent.shaping.merge),
+        "Make the content records that are held together one; turns `shaping.coalesce` on at 50ms and 1KiB.",
+    ),
+    setting(
+        "shaping.openai_usage",
+        Field::Choice {
+            options: names::<OpenAiUsage>,
+            get: |c| name(c.agent.shaping.openai_usage),
+            set: |c, word| choose(&mut c.agent.shaping.openai_usage, word),
+        },
+        "Ask for `include_usage` where an OpenAI client does not; `inject-and-strip` takes the extra chunk out again.",
+    ),
+    setting(
         "metrics.model_limit",
         Field::Count(|c| &mut c.agent.meter.model_limit, 0..=1000),
         "How many models have a label of their own; the rest are `other`.",
     ),
 ];
+
+/// The limits of who has no key, as an inline table; `None` without any.
+fn show_anonymous(config: &Config) -> Option<String> {
+    let limits = &config.agent.admission.anonymous;
+    let shown: Vec<_> =
+        inline::show_limits(limits).iter().map(|(leaf, value)| format!("{leaf} = {value}")).collect();
+    (*limits != Limits::default()).then(|| format!("{{ {} }}", shown.join(", ")))
+}
 
 /// A type that is written as one word of several.
 trait Choice: Copy + PartialEq + 'static {
@@ -185,6 +289,18 @@ impl Choice for Policy {
         ("round-robin", Policy::RoundRobin),
         ("least-busy", Policy::LeastBusy),
         ("model-aware", Policy::ModelAware),
+    ];
+}
+
+impl Choice for FairBy {
+    const OPTIONS: &'static [(&'static str, Self)] = &[("caller", FairBy::Caller), ("none", FairBy::None)];
+}
+
+impl Choice for OpenAiUsage {
+    const OPTIONS: &'static [(&'static str, Self)] = &[
+        ("off", OpenAiUsage::Off),
+        ("inject", OpenAiUsage::Inject),
+        ("inject-and-strip", OpenAiUsage::InjectAndStrip),
     ];
 }
 

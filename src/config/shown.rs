@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::{
     entry::ENTRY_KEYS,
+    inline,
     mistake::Place,
     resolve::Resolved,
     setting::{self, Setting},
@@ -15,8 +16,10 @@ impl Resolved {
     pub fn to_toml(&self) -> String {
         let mut toml = String::new();
         for section in setting::sections() {
-            if section == "upstreams" {
-                self.write_upstreams(&mut toml);
+            match section {
+                "upstreams" => self.write_upstreams(&mut toml),
+                "shaping" => self.write_keys(&mut toml),
+                _ => {}
             }
             let blank = if toml.is_empty() { "" } else { "\n" };
             push(&mut toml, format_args!("{blank}[{section}]"), None);
@@ -33,6 +36,23 @@ impl Resolved {
                 push(toml, format_args!("{} = {value}", setting.leaf()), self.origins.get(setting.key));
             }
             None => push(toml, format_args!("# {} is unset", setting.leaf()), None),
+        }
+    }
+
+    /// What is known of the keys themselves stays untold.
+    fn write_keys(&self, toml: &mut String) {
+        for (position, key) in self.config.agent.admission.keys.iter().enumerate() {
+            push(toml, format_args!("\n[[key]]"), self.key_origins.get(position));
+            push(toml, format_args!("name = \"{}\"\nsha256 = \"***\"", key.name), None);
+            for (leaf, value) in inline::show_limits(&key.limits) {
+                push(toml, format_args!("{leaf} = {value}"), None);
+            }
+            if let Some(routes) = inline::show_routes(&key.routes) {
+                push(toml, format_args!("routes = {routes}"), None);
+            }
+            if let Some(pace) = key.pace {
+                push(toml, format_args!("pace = {pace}"), None);
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 
 use std::{env, fs, io::IsTerminal, path::PathBuf};
 
+use zeroize::Zeroizing;
+
 use super::{
     Flags,
     mistake::{Mistake, Place, Problem},
@@ -50,6 +52,23 @@ impl Sources {
         environment.sort();
         (Sources { file, environment, flags: flags.clone() }, mistakes)
     }
+}
+
+/// A secret that a file holds.
+pub(super) fn secret_file(path: &str) -> Result<Zeroizing<String>, Problem> {
+    fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
+        let advice = "name a file of UTF-8 text that this user may read";
+        Problem::new(format!("cannot read {path:?}: {error}"), advice)
+    })
+}
+
+/// A secret that an environment variable holds.
+pub(super) fn secret_variable(name: &str) -> Result<Zeroizing<String>, Problem> {
+    let value = if name.is_empty() || name.contains(['=', '\0']) { None } else { env::var(name).ok() };
+    value.map(Zeroizing::new).ok_or_else(|| {
+        let what = format!("there is no variable {name:?}, or it is not UTF-8");
+        Problem::new(what, "set it, or name another")
+    })
 }
 
 /// Whether stderr is to be written without colour: `NO_COLOR` is set and not empty, or nobody sees it.

@@ -1,5 +1,7 @@
 //! What a misspelt word may have meant.
 
+use super::mistake::Problem;
+
 /// The candidate that looks most like `word`, if any looks like it at all.
 pub(super) fn among<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
@@ -13,6 +15,16 @@ pub(super) fn among<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str
 
 pub(super) fn did_you_mean(name: &str) -> String {
     format!("did you mean `{name}`?")
+}
+
+/// A key that its section does not have.
+pub(super) fn unknown_key(section: &str, leaf: &str, known: impl Iterator<Item = &'static str>) -> Problem {
+    let known: Vec<_> = known.collect();
+    let advice = match among(leaf, known.iter().copied()) {
+        Some(likely) => did_you_mean(&format!("{section}.{likely}")),
+        None => format!("`{section}` has {}", known.join(", ")),
+    };
+    Problem::new("there is no such key", advice)
 }
 
 #[cfg(test)]

@@ -5,11 +5,17 @@ use std::{path::PathBuf, time::Duration};
 use super::{
     Config, Flags, LogFormat, Mistakes, Place, Resolved,
     entry::ENTRY_KEYS,
+    key::KEY_KEYS,
     resolve::resolve,
     setting::{SETTINGS, Setting},
     source::Sources,
 };
-use crate::upstream::Policy;
+use crate::{
+    admission::{Access, Digest},
+    protocol::Route,
+    shaping::{OpenAiUsage, adaptive::Input},
+    upstream::{Policy, queue::FairBy},
+};
 
 const DOCUMENTATION: &str = include_str!("../../docs/configuration.md");
 
@@ -232,6 +238,141 @@ fn every_setting_shown_is_read_by_file_and_environment() {
     }
 }
 
+const SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+#[test]
+fn keys_access_queue_and_shaping_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    std::fs::write(&path, "def\n").unwrap();
+    let resolved = right(&file(&format!(
+        r#"
+        queue = {{ size = 0, timeout = "5s", fair_by = "none" }}
+        [access]
+        require_key = true
+        routes = ["chat", "openai"]
+        anonymous = {{ requests = "10/min", tokens = "5/s", tokens_burst = 50 }}
+        [[key]]
+        name = "alice"
+        sha256 = "{SHA256}"
+        requests_burst = 5
+        requests = "60/min"
+        max_streams = 2
+        routes = ["chat"]
+        pace = 60
+        [[key]]
+        name = "bob"
+        key_file = {path:?}
+        [shaping]
+        pace = 30
+        pace_buffer = "64KiB"
+        adaptive = {{ input = "overlap", floor = 2.5 }}
+        coalesce = {{ bytes = "2KiB" }}
+        merge = true
+        openai_usage = "inject"
+        "#
+    )));
+    let agent = &resolved.config.agent;
+    assert_eq!((agent.queue.size, agent.queue.timeout), (0, Duration::from_secs(5)));
+    assert_eq!(agent.queue.fair_by, FairBy::None);
+    assert!(agent.admission.require_key && !agent.admission.routes.allows(Route::Generate));
+    assert_eq!(agent.admission.anonymous.tokens.unwrap().burst.get(), 50);
+    let [alice, bob] = agent.admission.keys.as_slice() else { panic!("{:?}", agent.admission) };
+    assert_eq!((alice.name.as_str(), alice.digest), ("alice", Digest::of(b"abc")));
+    assert_eq!((alice.limits.max_streams, alice.pace), (Some(2), Some(60)));
+    let requests = alice.limits.requests.unwrap();
+    assert_eq!((requests.count.get(), requests.burst.get()), (60, 5));
+    assert_eq!((bob.digest, bob.routes), (Digest::of(b"def"), Access::ALL));
+    let shaping = &agent.shaping;
+    assert_eq!((shaping.pace, shaping.pace_buffer, shaping.merge), (30, 64 << 10, true));
+    let adaptive = shaping.adaptive.unwrap();
+    assert_eq!((adaptive.input, adaptive.floor, adaptive.target), (Input::Overlap, 2.5, 0.9));
+    assert_eq!(shaping.coalesce.unwrap().bytes, 2048);
+    assert_eq!(shaping.openai_usage, OpenAiUsage::Inject);
+    let shown = resolved.to_toml();
+    assert!(shown.contains("sha256 = \"***\"") && !shown.contains(&SHA256[..8]), "{shown}");
+}
+
+#[test]
+fn settings_of_several_values_are_read_from_the_environment() {
+    let mut sources = variable(Sources::default(), "STREAMGAUGE_ACCESS__ROUTES", "chat, tags");
+    sources = variable(sources, "STREAMGAUGE_ACCESS__ANONYMOUS", "{ requests = \"1/s\" }");
+    sources = variable(sources, "STREAMGAUGE_SHAPING__COALESCE", "{ delay = \"20ms\" }");
+    sources = variable(sources, "STREAMGAUGE_SHAPING__MERGE", "true");
+    let resolved = right(&sources);
+    let again = right(&file(&resolved.to_toml()));
+    assert_eq!(format!("{:?}", again.config), format!("{:?}", resolved.config));
+    assert_eq!(resolved.config.agent.shaping.coalesce.unwrap().delay, Duration::from_millis(20));
+}
+
+#[test]
+fn mistakes_in_keys_and_tables_are_told_and_no_key_is_repeated() {
+    let mistakes = wrong(&file(
+        r#"[queue]
+size = -1
+timeout = 3
+[access]
+require_key = "true"
+routes = ["chats"]
+anonymous = { request = "1/s" }
+[[key]]
+name = "sk very secret"
+sha256 = "sk-very-secret"
+[[key]]
+name = "anonymous"
+key_env = "STREAMGAUGE_TEST_UNSET"
+requests = "0/min"
+tokens_burst = 5
+[[key]]
+[shaping]
+pace = "60"
+adaptive = { floor = 50, ceiling = 20 }
+coalesce = { delay = "1h" }
+openai_usage = "strip"
+"#,
+    ));
+    let all = mistakes.join("\n");
+    assert!(!all.contains("very"), "{all}");
+    for said in [
+        "s.toml:2: `queue.size`: \"-1\" is no whole number",
+        "s.toml:3: `queue.timeout`: 3 lacks a unit",
+        "s.toml:5: `access.require_key`: true or false is wanted, not a string | write it without quotes: true",
+        "s.toml:6: `access.routes`: \"chats\" is no route | did you mean `chat`?",
+        "s.toml:7: `access.anonymous`: there is no `request` in it | did you mean `requests`?",
+        "s.toml:9: `key.name`: this is not a name for a caller",
+        "s.toml:10: `key.sha256`: this is not 64 hexadecimal digits",
+        "s.toml:12: `key.name`: \"anonymous\" is a label of ours",
+        "s.toml:13: `key.key_env`: there is no variable \"STREAMGAUGE_TEST_UNSET\"",
+        "s.toml:14: `key.requests`: 0 is out of range",
+        "s.toml:11: `key`: `tokens_burst` without `tokens` limits nothing",
+        "s.toml:16: `key`: this key has no name",
+        "s.toml:16: `key`: this key has no key",
+        "s.toml:18: `shaping.pace`: a whole number is wanted",
+        "s.toml:19: `shaping.adaptive`: the floor (50) is above the ceiling (20)",
+        "s.toml:20: `shaping.coalesce`: `delay`: 1h is out of range",
+        "s.toml:21: `shaping.openai_usage`: \"strip\" is not one of off, inject, inject-and-strip",
+    ] {
+        assert!(mistakes.iter().any(|mistake| mistake.starts_with(said)), "{said}\n{all}");
+    }
+    assert_eq!(mistakes.len(), 17, "{all}");
+}
+
+#[test]
+fn keys_that_clash_are_told() {
+    let mistakes = wrong(&file(&format!(
+        "access.require_key = true\nkey = [{{ name = \"a\", sha256 = \"{SHA256}\" }},\n{{ name = \"a\", sha256 = \"{SHA256}\" }}]"
+    )));
+    assert_eq!(
+        mistakes,
+        [
+            "s.toml:3: `key.name`: another key is named \"a\" too | give each a name of its own",
+            "s.toml:3: `key`: \"a\" and \"a\" have the same key | give each a key of its own",
+        ]
+    );
+    let mistakes = wrong(&file("access.require_key = true"));
+    assert!(mistakes[0].starts_with("s.toml:1: `access.require_key`: a key is required and there is none"));
+}
+
 /// The rows of the documentation's tables are those of the settings: keys, defaults, kinds, names, meanings.
 #[test]
 fn the_documentation_says_what_the_code_does() {
@@ -242,6 +383,9 @@ fn the_documentation_says_what_the_code_does() {
         let (leaf, default) = (key.leaf, (key.show)(upstream));
         format!("| `upstream.{leaf}` | `{default}` | {} | | `--upstream` | {} |", key.kind, key.doc)
     }));
+    rows.extend(
+        KEY_KEYS.iter().map(|key| format!("| `key.{}` | unset | {} | | | {} |", key.leaf, key.kind, key.doc)),
+    );
     let mut documented: Vec<_> = DOCUMENTATION.lines().filter(|line| line.starts_with("| `")).collect();
     documented.sort_unstable();
     rows.sort_unstable();

@@ -94,6 +94,11 @@ impl Held {
         self.gauge.add(bytes as f64);
     }
 
+    pub(super) fn set(&mut self, bytes: usize) {
+        self.gauge.add(bytes as f64 - self.bytes as f64);
+        self.bytes = bytes;
+    }
+
     pub(super) fn take(&mut self, bytes: usize) {
         self.bytes -= bytes;
         self.gauge.sub(bytes as f64);

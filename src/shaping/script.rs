@@ -113,6 +113,7 @@ pub(super) const CHAT: Stream<'static> = Stream {
     caller: "alice",
     pace: None,
     upstream: "gpu0",
+    strip_usage: false,
 };
 
 /// A content record of chat.

@@ -1,3 +1,5 @@
+//! Quotas in paused time.
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);

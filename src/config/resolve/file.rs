@@ -11,12 +11,14 @@ use super::{Entry, Resolved};
 use crate::config::{
     entry::{self, ENTRY_KEYS},
     field::{Given, wrong_type},
+    key,
     mistake::{Mistake, Place, Problem},
     setting::{self, SETTINGS},
     suggest,
 };
 
 const UPSTREAM: &str = "upstream";
+const KEY: &str = "key";
 
 /// Sets what the file sets and returns its upstreams.
 pub(super) fn apply(resolved: &mut Resolved, path: &Path, text: &str, out: &mut Vec<Mistake>) -> Vec<Entry> {
@@ -66,6 +68,8 @@ impl File<'_> {
             let section = key.get_ref().as_ref();
             if section == UPSTREAM {
                 entries = self.upstreams(value, out);
+            } else if section == KEY {
+                self.keys(resolved, value, out);
             } else if setting::leaves(section).next().is_none() {
                 out.push(unknown_section(section).at(self.place(key.span().start), section));
             } else if let DeValue::Table(table) = value.get_ref() {
@@ -110,6 +114,30 @@ impl File<'_> {
         }
     }
 
+    fn keys(&self, resolved: &mut Resolved, value: &Spanned<DeValue<'_>>, out: &mut Vec<Mistake>) {
+        let DeValue::Array(array) = value.get_ref() else {
+            let problem = wrong_type(value.get_ref(), "an array of tables", "[[key]]");
+            return out.push(problem.at(self.place(value.span().start), KEY));
+        };
+        for entry in array {
+            let place = self.place(entry.span().start);
+            let DeValue::Table(table) = entry.get_ref() else {
+                out.push(wrong_type(entry.get_ref(), "a table", "[[key]]").at(place, KEY));
+                continue;
+            };
+            let (read, mistakes) = key::read(table);
+            for (offset, about, problem) in mistakes {
+                out.push(
+                    problem.at(offset.map_or_else(|| place.clone(), |offset| self.place(offset)), about),
+                );
+            }
+            if let Some(read) = read {
+                resolved.config.agent.admission.keys.push(read);
+                resolved.key_origins.push(place);
+            }
+        }
+    }
+
     fn entry(&self, value: &Spanned<DeValue<'_>>, out: &mut Vec<Mistake>) -> Option<Entry> {
         let place = self.place(value.span().start);
         let DeValue::Table(table) = value.get_ref() else {
@@ -129,7 +157,9 @@ impl File<'_> {
                     .text("\"http://127.0.0.1:11434\"")
                     .and_then(entry::parse_url)
                     .map(|url| entry.url = Some(url)),
-                unknown => Err(unknown_key(UPSTREAM, unknown, ENTRY_KEYS.iter().map(|known| known.leaf))),
+                unknown => {
+                    Err(suggest::unknown_key(UPSTREAM, unknown, ENTRY_KEYS.iter().map(|known| known.leaf)))
+                }
             };
             if let Err(problem) = outcome {
                 out.push(problem.at(at, key));
@@ -146,27 +176,18 @@ impl File<'_> {
 fn unknown_section(section: &str) -> Problem {
     let sections = setting::sections();
     let elsewhere = SETTINGS.iter().find(|setting| setting.leaf() == section);
-    let advice = match (suggest::among(section, sections.iter().copied().chain([UPSTREAM])), elsewhere) {
+    let advice = match (suggest::among(section, sections.iter().copied().chain([UPSTREAM, KEY])), elsewhere) {
         (Some(likely), _) => suggest::did_you_mean(likely),
         (None, Some(setting)) => suggest::did_you_mean(setting.key),
-        (None, None) => format!("there are {} and {UPSTREAM}", sections.join(", ")),
+        (None, None) => format!("there are {}, {UPSTREAM} and {KEY}", sections.join(", ")),
     };
     Problem::new("there is no such section", advice)
 }
 
 fn unknown_leaf(section: &str, leaf: &str) -> Problem {
-    let problem = unknown_key(section, leaf, setting::leaves(section).map(setting::Setting::leaf));
+    let problem = suggest::unknown_key(section, leaf, setting::leaves(section).map(setting::Setting::leaf));
     match SETTINGS.iter().find(|setting| setting.leaf() == leaf) {
         Some(elsewhere) => Problem { advice: suggest::did_you_mean(elsewhere.key), ..problem },
         None => problem,
     }
-}
-
-fn unknown_key(section: &str, leaf: &str, known: impl Iterator<Item = &'static str>) -> Problem {
-    let known: Vec<_> = known.collect();
-    let advice = match suggest::among(leaf, known.iter().copied()) {
-        Some(likely) => suggest::did_you_mean(&format!("{section}.{likely}")),
-        None => format!("`{section}` has {}", known.join(", ")),
-    };
-    Problem::new("there is no such key", advice)
 }

@@ -40,10 +40,25 @@ async fn any_pace_is_what_it_says() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn in_real_time_it_is_within_two_percent() {
-    let count = records_in(10, 60).await;
-    assert!((588..=612).contains(&count), "{count}");
+/// Time in which this thread was kept from running for longer than the one wake-up that is caught up with.
+async fn lost_time(period: Duration) -> Duration {
+    let start = Instant::now();
+    let mut lost = Duration::ZERO;
+    while start.elapsed() < Duration::from_secs(10) {
+        let due = Instant::now() + Duration::from_millis(2);
+        tokio::time::sleep_until(due).await;
+        lost += due.elapsed().saturating_sub(period);
+    }
+    lost
+}
+
+#[tokio::test]
+async fn in_real_time_it_is_within_two_percent_of_the_time_that_the_machine_gives() {
+    let period = Duration::from_secs(1) / 60;
+    let (count, lost) = tokio::join!(records_in(10, 60), lost_time(period));
+    let most = 612.0;
+    let least = 0.98 * (10.0 - lost.as_secs_f64()) * 60.0;
+    assert!((least..=most).contains(&(count as f64)), "{count}, with {lost:?} lost");
 }
 
 /// The bucket of Technical Report 117, §2.4: its clock is read before it sleeps, so that the time it slept

@@ -1,3 +1,5 @@
+//! Whose turn it is, and what becomes of places.
+
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use prometheus::TextEncoder;

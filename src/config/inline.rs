@@ -1,0 +1,210 @@
+//! Settings that are a table or a list of their own.
+
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    field::{Given, within, wrong_type},
+    mistake::Problem,
+    quantity, suggest,
+};
+use crate::{
+    admission::{Access, Limits, Quota},
+    shaping::{adaptive, coalesce},
+};
+
+/// Names of the limits of a caller, in `access.anonymous` and in `[[key]]`.
+pub(super) const LIMITS: [&str; 5] = ["requests", "requests_burst", "tokens", "tokens_burst", "max_streams"];
+
+/// Limits as they are read: a burst may come before its rate.
+#[derive(Debug, Default)]
+pub(super) struct LimitsRead {
+    requests: (Option<Quota>, Option<u32>),
+    tokens: (Option<Quota>, Option<u32>),
+    max_streams: Option<usize>,
+}
+
+impl LimitsRead {
+    /// Reads one of [`LIMITS`].
+    pub(super) fn set(&mut self, leaf: &str, given: Given<'_>) -> Result<(), Problem> {
+        let quota = || given.text("\"60/min\"").and_then(quantity::parse_quota);
+        let burst = || Ok(u32::try_from(given.count(&(1..=u32::MAX as usize))?).unwrap_or(u32::MAX));
+        match leaf {
+            "requests" => self.requests.0 = Some(quota()?),
+            "requests_burst" => self.requests.1 = Some(burst()?),
+            "tokens" => self.tokens.0 = Some(quota()?),
+            "tokens_burst" => self.tokens.1 = Some(burst()?),
+            _ => self.max_streams = Some(given.count(&(1..=1_000_000))?),
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Result<Limits, Problem> {
+        let whole = |name: &str, (quota, burst): (Option<Quota>, Option<u32>)| match (quota, burst) {
+            (None, Some(_)) => {
+                let what = format!("`{name}_burst` without `{name}` limits nothing");
+                Err(Problem::new(what, format!("add {name} = \"60/min\", or take it away")))
+            }
+            (Some(quota), Some(burst)) => {
+                Ok(Some(Quota { burst: burst.try_into().unwrap_or(quota.burst), ..quota }))
+            }
+            (quota, None) => Ok(quota),
+        };
+        Ok(Limits {
+            requests: whole("requests", self.requests)?,
+            tokens: whole("tokens", self.tokens)?,
+            max_streams: self.max_streams,
+        })
+    }
+}
+
+/// The keys that set these limits, as TOML.
+pub(super) fn show_limits(limits: &Limits) -> Vec<(&'static str, String)> {
+    let mut shown = Vec::new();
+    let quotas = [("requests", "requests_burst", limits.requests), ("tokens", "tokens_burst", limits.tokens)];
+    for (rate, burst, quota) in quotas {
+        let Some(quota) = quota else { continue };
+        shown.push((rate, format!("\"{}\"", quantity::show_quota(&quota))));
+        if quota.burst != quota.count {
+            shown.push((burst, quota.burst.to_string()));
+        }
+    }
+    if let Some(most) = limits.max_streams {
+        shown.push(("max_streams", most.to_string()));
+    }
+    shown
+}
+
+/// Reads `access.anonymous`.
+pub(super) fn limits(given: Given<'_>) -> Result<Limits, Problem> {
+    let mut limits = LimitsRead::default();
+    table(given, "{ requests = \"10/min\" }", &LIMITS, |leaf, given| limits.set(leaf, given))?;
+    limits.finish()
+}
+
+/// Reads `shaping.coalesce`.
+pub(super) fn coalesce(given: Given<'_>) -> Result<coalesce::Config, Problem> {
+    let mut config = coalesce::Config::default();
+    table(given, "{ delay = \"50ms\", bytes = \"1KiB\" }", &["delay", "bytes"], |leaf, given| {
+        match leaf {
+            "delay" => {
+                let delay = quantity::parse_duration(&given.quantity("\"50ms\"")?)?;
+                let range = std::time::Duration::from_millis(1)..=std::time::Duration::from_secs(10);
+                config.delay = within(delay, &range, |delay| quantity::show_duration(*delay))?;
+            }
+            _ => {
+                let bytes = quantity::parse_size(&given.quantity("\"1KiB\"")?)?;
+                config.bytes = within(bytes, &(1..=1 << 20), |bytes| quantity::show_size(*bytes))?;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(config)
+}
+
+pub(super) fn show_coalesce(config: &coalesce::Config) -> String {
+    let (delay, bytes) = (quantity::show_duration(config.delay), quantity::show_size(config.bytes));
+    format!("{{ delay = \"{delay}\", bytes = \"{bytes}\" }}")
+}
+
+/// Reads `shaping.adaptive`.
+pub(super) fn adaptive(given: Given<'_>) -> Result<adaptive::Config, Problem> {
+    const EXAMPLE: &str = "{ input = \"true\", target = 0.9, floor = 10, ceiling = 120, window = \"30s\" }";
+    let mut config = adaptive::Config::default();
+    let real = |given: Given<'_>, range: std::ops::RangeInclusive<f64>| {
+        within(given.real("0.9")?, &range, f64::to_string)
+    };
+    table(given, EXAMPLE, &["input", "target", "floor", "ceiling", "window"], |leaf, given| {
+        match leaf {
+            "input" => {
+                config.input = match given.text("\"true\"")? {
+                    "true" => adaptive::Input::True,
+                    "overlap" => adaptive::Input::Overlap,
+                    other => {
+                        let what = format!("{other:?} is not one of true, overlap");
+                        return Err(Problem::new(what, "write one of them, as in \"true\""));
+                    }
+                }
+            }
+            "target" => config.target = real(given, 0.01..=1.0)?,
+            "floor" => config.floor = real(given, 1.0..=100_000.0)?,
+            "ceiling" => config.ceiling = real(given, 1.0..=100_000.0)?,
+            _ => {
+                let window = quantity::parse_duration(&given.quantity("\"30s\"")?)?;
+                let range = std::time::Duration::from_secs(1)..=std::time::Duration::from_secs(3600);
+                config.window = within(window, &range, |window| quantity::show_duration(*window))?;
+            }
+        }
+        Ok(())
+    })?;
+    if config.floor > config.ceiling {
+        let what = format!("the floor ({}) is above the ceiling ({})", config.floor, config.ceiling);
+        return Err(Problem::new(what, "lower the floor or raise the ceiling"));
+    }
+    Ok(config)
+}
+
+pub(super) fn show_adaptive(config: &adaptive::Config) -> String {
+    let adaptive::Config { input, target, floor, ceiling, window } = config;
+    let input = match input {
+        adaptive::Input::True => "true",
+        adaptive::Input::Overlap => "overlap",
+    };
+    let window = quantity::show_duration(*window);
+    format!(
+        "{{ input = \"{input}\", target = {target}, floor = {floor}, ceiling = {ceiling}, window = \"{window}\" }}"
+    )
+}
+
+/// Reads a list of routes and groups; a text has them with commas between.
+pub(super) fn routes(given: Given<'_>) -> Result<Access, Problem> {
+    let words: Vec<&str> = match given {
+        Given::Text(text) => text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect(),
+        Given::Toml(DeValue::Array(items)) => {
+            items.iter().map(|item| Given::Toml(item.get_ref()).text("\"chat\"")).collect::<Result<_, _>>()?
+        }
+        Given::Toml(other) => return Err(wrong_type(other, "an array", "[\"chat\", \"tags\"]")),
+    };
+    Access::of(words).map_err(|unknown| {
+        let likely = suggest::among(&unknown.0, Access::words());
+        let advice = likely.map_or_else(
+            || format!("there are {}", Access::words().collect::<Vec<_>>().join(", ")),
+            suggest::did_you_mean,
+        );
+        Problem::new(unknown.to_string(), advice)
+    })
+}
+
+pub(super) fn show_routes(access: &Access) -> Option<String> {
+    let labels = access.labels()?;
+    let quoted: Vec<_> = labels.iter().map(|label| format!("\"{label}\"")).collect();
+    Some(format!("[{}]", quoted.join(", ")))
+}
+
+/// Visits the keys of a table, which the environment gives as TOML text.
+fn table(
+    given: Given<'_>,
+    example: &str,
+    known: &[&'static str],
+    mut visit: impl FnMut(&str, Given<'_>) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    let mut visit_all = |table: &DeTable<'_>| {
+        table.iter().try_for_each(|(leaf, value)| {
+            let leaf = leaf.get_ref().as_ref();
+            if !known.contains(&leaf) {
+                let advice = suggest::among(leaf, known.iter().copied())
+                    .map_or_else(|| format!("it has {}", known.join(", ")), suggest::did_you_mean);
+                return Err(Problem::new(format!("there is no `{leaf}` in it"), advice));
+            }
+            visit(leaf, Given::Toml(value.get_ref()))
+                .map_err(|problem| Problem { what: format!("`{leaf}`: {}", problem.what), ..problem })
+        })
+    };
+    match given {
+        Given::Toml(DeValue::Table(table)) => visit_all(table),
+        Given::Toml(other) => Err(wrong_type(other, "a table", example)),
+        Given::Text(text) => match DeValue::parse(text).as_ref().map(toml::Spanned::get_ref) {
+            Ok(DeValue::Table(table)) => visit_all(table),
+            _ => Err(Problem::new(format!("{text:?} is not a table"), format!("write one, as in {example}"))),
+        },
+    }
+}

@@ -1,0 +1,131 @@
+//! `[[key]]`: one caller.
+
+use toml::de::DeTable;
+use zeroize::Zeroizing;
+
+use super::{
+    field::Given,
+    inline::{self, LIMITS, LimitsRead},
+    mistake::Problem,
+    source, suggest,
+};
+use crate::admission::{ANONYMOUS, Access, Digest, Key};
+
+/// A key of `[[key]]`, for the documentation and for who misspells one.
+#[derive(Debug)]
+pub(super) struct KeyKey {
+    pub(super) leaf: &'static str,
+    #[cfg_attr(not(test), expect(dead_code, reason = "the documentation's test compares it"))]
+    pub(super) kind: &'static str,
+    #[cfg_attr(not(test), expect(dead_code, reason = "the documentation's test compares it"))]
+    pub(super) doc: &'static str,
+}
+
+const fn key(leaf: &'static str, kind: &'static str, doc: &'static str) -> KeyKey {
+    KeyKey { leaf, kind, doc }
+}
+
+pub(super) static KEY_KEYS: &[KeyKey] = &[
+    key(
+        "name",
+        "letters, digits, `.` `_` `-`, at most 63",
+        "The value of the label `caller`; an entry needs one.",
+    ),
+    key(
+        "sha256",
+        "64 hexadecimal digits",
+        "The SHA-256 of the key; or `key_file`, or `key_env`. Never the key itself.",
+    ),
+    key("key_file", "path", "A file that holds the key; white space around it is left out."),
+    key("key_env", "name", "An environment variable that holds the key."),
+    key("requests", "N/s, N/min, N/h, N/day", "Requests let in."),
+    key("requests_burst", "1 to 4294967295", "Of them, how many at once. Unset: N."),
+    key(
+        "tokens",
+        "N/s, N/min, N/h, N/day",
+        "Tokens of prompts (their uncached part) and answers; an overdraft is paid back before the next request.",
+    ),
+    key("tokens_burst", "1 to 4294967295", "Of them, how many at once. Unset: N."),
+    key("max_streams", "1 to 1000000", "Streams at once; more wait in the queue."),
+    key(
+        "routes",
+        "array of routes and groups",
+        "The routes that are open to it, within `access.routes`. Unset: all of those.",
+    ),
+    key("pace", "1 to 100000", "Tokens a second of each of its streams. Unset: `shaping.pace`."),
+];
+
+/// A mistake in an entry: in one of its keys, or in the entry as a whole.
+pub(super) type InEntry = (Option<usize>, String, Problem);
+
+/// Reads an entry; each mistake comes with the offset of what it is about.
+pub(super) fn read(table: &DeTable<'_>) -> (Option<Key>, Vec<InEntry>) {
+    let mut mistakes = Vec::new();
+    let mut limits = LimitsRead::default();
+    let (mut name, mut digests) = (None, Vec::new());
+    let (mut routes, mut pace) = (Access::ALL, None);
+    for (leaf, value) in table {
+        let (text, given) = (leaf.get_ref().as_ref(), Given::Toml(value.get_ref()));
+        let outcome = match text {
+            "name" => check_name(given).map(|text| name = Some(text)),
+            "sha256" | "key_file" | "key_env" => digest(text, given).map(|digest| digests.push(digest)),
+            "routes" => inline::routes(given).map(|access| routes = access),
+            "pace" => given.count(&(1..=100_000)).map(|count| pace = u32::try_from(count).ok()),
+            limit if LIMITS.contains(&limit) => limits.set(limit, given),
+            unknown => Err(suggest::unknown_key("key", unknown, KEY_KEYS.iter().map(|known| known.leaf))),
+        };
+        if let Err(problem) = outcome {
+            mistakes.push((Some(leaf.span().start), format!("key.{text}"), problem));
+        }
+    }
+    let mut whole = |problem| mistakes.push((None, "key".to_owned(), problem));
+    if !table.contains_key("name") {
+        whole(Problem::new("this key has no name", "add one, as in name = \"alice\""));
+    }
+    match ["sha256", "key_file", "key_env"].iter().filter(|leaf| table.contains_key(**leaf)).count() {
+        0 => whole(Problem::new("this key has no key", "add sha256, key_file or key_env")),
+        1 => {}
+        _ => {
+            whole(Problem::new("this key has more than one key", "keep one of sha256, key_file and key_env"))
+        }
+    }
+    let limits = limits.finish().map_err(&mut whole);
+    let key = match (name, digests.as_slice(), limits) {
+        (Some(name), [digest], Ok(limits)) => Some(Key { name, digest: *digest, limits, routes, pace }),
+        _ => None,
+    };
+    (key, mistakes)
+}
+
+fn check_name(given: Given<'_>) -> Result<String, Problem> {
+    let text = given.text("\"alice\"")?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if text.is_empty() || text.len() > 63 || !text.chars().all(fits) {
+        // It may be the key itself, put in the wrong place: it is not repeated.
+        let advice = "write 1 to 63 letters, digits, dots, dashes or underscores, as in \"alice\"";
+        return Err(Problem::new("this is not a name for a caller", advice));
+    }
+    if [ANONYMOUS, "other"].contains(&text) {
+        return Err(Problem::new(format!("{text:?} is a label of ours"), "give it another name"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The digest of a key that is given in one of three ways. What it says never repeats a key.
+fn digest(leaf: &str, given: Given<'_>) -> Result<Digest, Problem> {
+    let text = match leaf {
+        "sha256" => given.text("\"2bb8…\"")?,
+        "key_file" => given.text("\"/run/secrets/alice\"")?,
+        _ => given.text("\"ALICE_KEY\"")?,
+    };
+    if leaf == "sha256" {
+        let advice = "write what `printf %s \"$KEY\" | sha256sum` prints";
+        return Digest::parse(text).ok_or_else(|| Problem::new("this is not 64 hexadecimal digits", advice));
+    }
+    let key: Zeroizing<String> =
+        if leaf == "key_file" { source::secret_file(text)? } else { source::secret_variable(text)? };
+    match key.trim() {
+        "" => Err(Problem::new("it holds no key", "put the key into it")),
+        key => Ok(Digest::of(key.as_bytes())),
+    }
+}

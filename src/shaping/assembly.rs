@@ -1,0 +1,71 @@
+//! Whole records out of chunks in any split.
+
+use std::mem;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::protocol::{Dialect, Framing, Piece, Splitter};
+
+/// The longest beginning of a record that is held, bytes: a longer record passes in pieces.
+const MAX_HELD: usize = 256 << 10;
+
+/// A part of a body.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// A whole record or what stands between two, and how it ends.
+    Whole(Bytes, Piece),
+    /// A piece of a record too long to hold.
+    Loose(Bytes),
+}
+
+/// Puts records together. One that comes whole is not copied.
+#[derive(Debug)]
+pub(super) struct Assembly {
+    splitter: Splitter,
+    open: BytesMut,
+    /// The record that is open passes in pieces.
+    is_loose: bool,
+}
+
+impl Assembly {
+    pub(super) fn new(format: (Framing, Dialect)) -> Assembly {
+        Assembly { splitter: Splitter::new(format.0, format.1), open: BytesMut::new(), is_loose: false }
+    }
+
+    /// Bytes of a record whose end has not come.
+    pub(super) fn held(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Tells the parts that these bytes end, in order.
+    pub(super) fn take(&mut self, data: &Bytes, mut tell: impl FnMut(Part)) {
+        let Assembly { splitter, open, is_loose } = self;
+        splitter.split(data, |range, piece| {
+            let bytes = data.slice(range);
+            let is_open = piece == Piece::Open;
+            if *is_loose {
+                *is_loose = is_open;
+                tell(Part::Loose(bytes));
+            } else if is_open {
+                open.extend_from_slice(&bytes);
+                if open.len() > MAX_HELD {
+                    *is_loose = true;
+                    tell(Part::Loose(mem::take(open).freeze()));
+                }
+            } else if open.is_empty() {
+                tell(Part::Whole(bytes, piece));
+            } else {
+                open.extend_from_slice(&bytes);
+                tell(Part::Whole(mem::take(open).freeze(), piece));
+            }
+        });
+    }
+
+    /// The body is at its end: tells what was left open.
+    pub(super) fn finish(&mut self, tell: impl FnOnce(Part)) {
+        let piece = self.splitter.finish();
+        if !self.open.is_empty() {
+            tell(Part::Whole(mem::take(&mut self.open).freeze(), piece));
+        }
+    }
+}

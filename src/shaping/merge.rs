@@ -1,0 +1,149 @@
+//! Records that came together made into one.
+//!
+//! What a client assembles of a stream stays what it was. Anything that is not understood whole passes alone.
+
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    assembly::{Assembly, Part},
+    families::{Families, Held, Tally},
+    layer::{Layer, Stage},
+};
+use crate::protocol::{Dialect, Framing, Kind, Piece};
+use record::Mergeable;
+
+/// A body whose consecutive content records that come in one chunk are one record each time: texts and
+/// logprobs joined, all else that of the last.
+pub type Merge<B> = Layer<B, Merging>;
+
+/// Merges the records of each chunk.
+#[derive(Debug)]
+pub struct Merging {
+    framing: Framing,
+    assembly: Assembly,
+    /// What goes next.
+    ready: BytesMut,
+    held: Held,
+    tally: Tally,
+}
+
+/// Records of one chunk that are one so far.
+struct Run {
+    first: Bytes,
+    merged: Mergeable,
+    count: u64,
+}
+
+impl Merging {
+    pub(super) fn new(format: (Framing, Dialect), families: &Families, tally: Tally) -> Merging {
+        Merging {
+            framing: format.0,
+            assembly: Assembly::new(format),
+            ready: BytesMut::new(),
+            held: Held::new(families),
+            tally,
+        }
+    }
+
+    fn show(&mut self) {
+        self.held.set(self.ready.len() + self.assembly.held());
+    }
+}
+
+impl Stage for Merging {
+    const KEEPS_BYTES: bool = false;
+
+    fn has_room(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    fn take(&mut self, data: Bytes) {
+        let Merging { framing, assembly, ready, tally, .. } = self;
+        let mut run: Option<Run> = None;
+        assembly.take(&data, |part| match part {
+            Part::Whole(bytes, Piece::Record(record)) => {
+                tally.came(1);
+                let is_plain = matches!(record.kind, Kind::Content | Kind::Thinking);
+                match Mergeable::read(&bytes, *framing).filter(|_| is_plain) {
+                    Some(next) => join(&mut run, next, bytes, *framing, ready, tally),
+                    None => {
+                        flush(run.take(), *framing, ready, tally);
+                        ready.extend_from_slice(&bytes);
+                        tally.left(1);
+                    }
+                }
+            }
+            Part::Whole(bytes, _) | Part::Loose(bytes) => {
+                flush(run.take(), *framing, ready, tally);
+                ready.extend_from_slice(&bytes);
+            }
+        });
+        flush(run, *framing, ready, tally);
+        self.show();
+    }
+
+    fn finish(&mut self) {
+        let Merging { assembly, ready, tally, .. } = self;
+        assembly.finish(|part| {
+            let (Part::Whole(bytes, _) | Part::Loose(bytes)) = &part;
+            ready.extend_from_slice(bytes);
+            if let Part::Whole(_, Piece::Record(_)) = part {
+                tally.came(1);
+                tally.left(1);
+            }
+        });
+        self.show();
+    }
+
+    fn poll_give(&mut self, _: &mut Context<'_>) -> Poll<Bytes> {
+        if self.ready.is_empty() {
+            return Poll::Pending;
+        }
+        let data = std::mem::take(&mut self.ready).freeze();
+        self.show();
+        Poll::Ready(data)
+    }
+
+    fn held(&self) -> usize {
+        self.held.bytes()
+    }
+}
+
+/// Makes the record one with those before it, or the first of a new run.
+fn join(
+    run: &mut Option<Run>,
+    next: Mergeable,
+    bytes: Bytes,
+    framing: Framing,
+    ready: &mut BytesMut,
+    tally: &Tally,
+) {
+    let next = match run {
+        Some(run) => match run.merged.join(next) {
+            Ok(()) => {
+                run.count += 1;
+                return;
+            }
+            Err(next) => next,
+        },
+        None => next,
+    };
+    flush(run.replace(Run { first: bytes, merged: next, count: 1 }), framing, ready, tally);
+}
+
+/// A record alone stays byte for byte what it was.
+fn flush(run: Option<Run>, framing: Framing, ready: &mut BytesMut, tally: &Tally) {
+    let Some(run) = run else { return };
+    tally.left(1);
+    if run.count == 1 {
+        ready.extend_from_slice(&run.first);
+    } else {
+        run.merged.write(framing, ready);
+    }
+}

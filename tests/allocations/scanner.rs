@@ -1,0 +1,44 @@
+//! The scanner.
+
+use streamgauge::protocol::{Dialect, Framing, Scan, Scanner};
+
+use super::counter::allocations;
+
+const LINE: &[u8] = b"{\"model\":\"llama3.2:1b\",\"created_at\":\"2025-11-24T09:15:30.123456789Z\",\"response\":\" \\\"the\\\"\",\"done\":false}\n";
+const EVENT: &[u8] = b": keep-alive\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\r\ndata: \"delta\":{\"type\":\"text_delta\",\"text\":\"x\"}}\n\n";
+
+/// Allocations of a body of a thousand records, after a first few that came in smaller pieces, in pieces of a
+/// size.
+fn of_a_body(framing: Framing, dialect: Dialect, record: &[u8], size: usize) -> usize {
+    let body = record.repeat(1000);
+    let mut scanner = Scanner::new(framing, dialect);
+    let mut records = 0;
+    let mut tell = |scan| match scan {
+        Scan::Record(record) => records += usize::from(record.has_content),
+        Scan::Unscanned(why) => panic!("{why:?}"),
+    };
+    // The buffer of a record that comes split is there once one has.
+    record.repeat(4).chunks(7.min(size)).for_each(|piece| scanner.scan(piece, &mut tell));
+    let allocations = allocations(|| body.chunks(size).for_each(|piece| scanner.scan(piece, &mut tell)));
+    assert_eq!(records, 1004);
+    allocations
+}
+
+#[test]
+fn records_whole_or_split_allocate_nothing() {
+    for size in [1, 7, 64, 1000, 65_536] {
+        assert_eq!(of_a_body(Framing::Ndjson, Dialect::Ollama, LINE, size), 0, "lines by {size}");
+        assert_eq!(of_a_body(Framing::Sse, Dialect::Anthropic, EVENT, size), 0, "events by {size}");
+    }
+}
+
+#[test]
+fn a_body_of_whole_lines_allocates_nothing_at_all() {
+    let body = LINE.repeat(100);
+    let allocations = allocations(|| {
+        let mut scanner = Scanner::new(Framing::Ndjson, Dialect::Ollama);
+        scanner.scan(&body, |_| {});
+        scanner.finish(|_| {});
+    });
+    assert_eq!(allocations, 0);
+}

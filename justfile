@@ -20,6 +20,10 @@ real *args:
 bench *args:
     cargo bench {{args}}
 
+# The sidecar beside nginx: cpu, memory, abort, soak, or all four
+bench-peers *args:
+    cargo bench --bench peers -- {{args}}
+
 # Format and lint, as CI does
 lint:
     cargo fmt --check

@@ -1,0 +1,88 @@
+//! Many streams at once.
+
+use std::{cell::Cell, net::SocketAddr, rc::Rc, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use tokio::{
+    task::{JoinSet, LocalSet},
+    time::Instant,
+};
+
+use super::{PATIENCE, process::Process, reference::Reference, stream::Stream};
+
+/// Streams whose every record is compared with a reference.
+pub(crate) struct Load {
+    streams: JoinSet<Result<()>>,
+    counts: Rc<Counts>,
+    wanted: usize,
+    reference: Rc<Reference>,
+}
+
+#[derive(Default)]
+struct Counts {
+    started: Cell<usize>,
+    records: Cell<u64>,
+}
+
+impl Load {
+    /// Opens so many streams. Call it within a [`LocalSet`].
+    pub(crate) fn open(addr: SocketAddr, streams: usize, reference: &Rc<Reference>) -> Load {
+        let counts = Rc::new(Counts::default());
+        let mut load =
+            Load { streams: JoinSet::new(), counts, wanted: streams, reference: reference.clone() };
+        for _ in 0..streams {
+            let (counts, reference) = (load.counts.clone(), reference.clone());
+            load.streams.spawn_local(follow(addr, reference, counts));
+        }
+        load
+    }
+
+    /// Waits until each stream has had its first record.
+    pub(crate) async fn started(&self) -> Result<()> {
+        let began = Instant::now();
+        while self.counts.started.get() < self.wanted {
+            ensure!(began.elapsed() < PATIENCE, "{} streams started", self.counts.started.get());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    /// CPU time that `process` takes for a record, over a stretch in which all streams run.
+    pub(crate) async fn cost(&self, process: &Process, stretch: Duration) -> Result<Duration> {
+        let (cpu, records) = (process.cpu()?, self.counts.records.get());
+        tokio::time::sleep(stretch).await;
+        let (cpu, records) = (process.cpu()? - cpu, self.counts.records.get() - records);
+        ensure!(records > 0, "no records came");
+        Ok(Duration::from_secs_f64(cpu.as_secs_f64() / records as f64))
+    }
+
+    /// Waits until all have ended, each whole. Returns the number of records.
+    pub(crate) async fn end(mut self) -> Result<u64> {
+        while let Some(ended) = self.streams.join_next().await {
+            ended?.context("a stream was harmed")?;
+        }
+        let records = self.counts.records.get();
+        ensure!(records == (self.wanted * self.reference.len()) as u64, "{records} records in all");
+        Ok(records)
+    }
+}
+
+async fn follow(addr: SocketAddr, reference: Rc<Reference>, counts: Rc<Counts>) -> Result<()> {
+    let mut stream = Stream::open(addr).await?;
+    let mut place = 0;
+    while let Some(record) = stream.record().await? {
+        reference.check(place, record)?;
+        if place == 0 {
+            counts.started.set(counts.started.get() + 1);
+        }
+        counts.records.set(counts.records.get() + 1);
+        place += 1;
+    }
+    ensure!(place == reference.len(), "it ended after {place} records");
+    Ok(())
+}
+
+/// Runs what opens loads.
+pub(crate) async fn locally<F: Future>(work: F) -> F::Output {
+    LocalSet::new().run_until(work).await
+}

@@ -1,0 +1,48 @@
+//! Memory that a stream takes while it runs.
+
+use std::{rc::Rc, time::Duration};
+
+use anyhow::{Context, Result};
+
+use super::{
+    Plan,
+    load::{Load, locally},
+    peer::Kind,
+    reference::Reference,
+    simulator,
+    spread::{Spread, table},
+};
+
+const RATE: u32 = 10;
+const TOKENS: u32 = 80;
+/// So long all streams run before memory is read.
+const SETTLE: Duration = Duration::from_secs(3);
+
+pub(crate) async fn measure(plan: &Plan) -> Result<()> {
+    let streams = plan.many;
+    let (_simulator, ollama) = simulator::apart(plan, RATE, TOKENS)?;
+    let reference = Rc::new(Reference::learn(ollama).await?);
+    let kinds = Kind::all(plan);
+    let mut rows = vec![(String::new(), Spread::default()); kinds.len()];
+    for _ in 0..plan.rounds {
+        for (kind, row) in kinds.iter().zip(&mut rows) {
+            // A new process each time: an allocator keeps what it once had.
+            let peer = kind.start(ollama)?;
+            row.0.clone_from(&peer.name);
+            let taken = locally(async {
+                Load::open(peer.addr, 1, &reference).end().await?;
+                let idle = peer.process.resident()?;
+                let load = Load::open(peer.addr, streams, &reference);
+                load.started().await?;
+                tokio::time::sleep(SETTLE).await;
+                let taken = peer.process.resident()?.saturating_sub(idle);
+                load.end().await?;
+                anyhow::Ok(taken)
+            });
+            let taken = taken.await.with_context(|| format!("through {}", peer.name))?;
+            row.1.push(taken as f64 / streams as f64 / 1024.0);
+        }
+    }
+    table(&format!("KiB a stream above idle, {streams} streams"), &rows);
+    Ok(())
+}

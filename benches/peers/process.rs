@@ -1,0 +1,109 @@
+//! A process that is measured from outside.
+
+use std::{
+    fs, io,
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use tokio::time::Instant;
+
+use super::PATIENCE;
+
+/// Length of a tick in /proc: USER_HZ is 100 on every Linux.
+const TICK: Duration = Duration::from_millis(10);
+const PAGE: u64 = 4096;
+
+/// A server, killed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    /// Itself, and the workers that it had when it began to listen.
+    pids: Vec<u32>,
+}
+
+impl Process {
+    /// Starts a server and waits until it accepts connections on `addr`.
+    pub(crate) fn start(command: &mut Command, addr: SocketAddr) -> Result<Process> {
+        let name = command.get_program().to_owned();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        let child = child.with_context(|| format!("cannot start {}", name.display()))?;
+        let mut process = Process { pids: vec![child.id()], child };
+        let started = Instant::now();
+        while TcpStream::connect(addr).is_err() {
+            if let Some(status) = process.child.try_wait()? {
+                bail!("{} ended: {status}", name.display());
+            }
+            if started.elapsed() > PATIENCE {
+                bail!("{} does not listen on {addr}", name.display());
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        process.pids.extend(children(process.child.id())?);
+        Ok(process)
+    }
+
+    /// CPU time so far, of all threads and workers.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let mut ticks = 0;
+        for pid in &self.pids {
+            let stat = stat(*pid)?;
+            ticks += stat[11].parse::<u32>()? + stat[12].parse::<u32>()?;
+        }
+        Ok(TICK * ticks)
+    }
+
+    /// Bytes of memory that are resident.
+    pub(crate) fn resident(&self) -> Result<u64> {
+        let mut pages = 0;
+        for pid in &self.pids {
+            pages += stat(*pid)?[21].parse::<u64>()?;
+        }
+        Ok(pages * PAGE)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Asked first: a master that is killed leaves its workers behind.
+        let pid = self.child.id();
+        let _ = Command::new("kill").arg(pid.to_string()).status();
+        let asked = Instant::now();
+        while asked.elapsed() < Duration::from_secs(5) {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Fields of /proc/PID/stat after the name, which may contain anything: the first is the state.
+fn stat(pid: u32) -> Result<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = text.rsplit_once(") ").context("an odd /proc/PID/stat")?;
+    Ok(fields.split(' ').map(str::to_owned).collect())
+}
+
+fn children(parent: u32) -> Result<Vec<u32>> {
+    let parent = parent.to_string();
+    let mut children = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let Ok(pid) = entry?.file_name().to_string_lossy().parse() else { continue };
+        // It may have ended since.
+        if stat(pid).is_ok_and(|stat| stat[1] == parent) {
+            children.push(pid);
+        }
+    }
+    Ok(children)
+}
+
+/// An address of loopback that is free now.
+pub(crate) fn free() -> io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")?.local_addr()
+}

@@ -1,0 +1,42 @@
+//! Figures of several rounds.
+
+use std::fmt;
+
+/// Median, least and most of some figures; at least one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spread(Vec<f64>);
+
+impl Spread {
+    pub(crate) fn push(&mut self, figure: f64) {
+        let place = self.0.partition_point(|known| *known < figure);
+        self.0.insert(place, figure);
+    }
+
+    /// The figure that a share of all does not exceed.
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
+        self.0[((self.0.len() - 1) as f64 * share).round() as usize]
+    }
+
+    pub(crate) fn median(&self) -> f64 {
+        self.quantile(0.5)
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>9.2} {:>9.2} {:>9.2}", self.median(), self.quantile(0.0), self.quantile(1.0))
+    }
+}
+
+/// Prints a line for each peer, and the medians of the others relative to that of the last.
+pub(crate) fn table(title: &str, rows: &[(String, Spread)]) {
+    println!("\n{title:<44} {:>9} {:>9} {:>9}", "median", "min", "max");
+    for (name, spread) in rows {
+        println!("  {name:<42} {spread}");
+    }
+    if let Some(((last, base), others)) = rows.split_last() {
+        for (name, spread) in others {
+            println!("  {:<42} {:>9.2}", format!("{name} / {last}"), spread.median() / base.median());
+        }
+    }
+}

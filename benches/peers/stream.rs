@@ -1,0 +1,109 @@
+//! One stream, read by a client that costs next to nothing.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail, ensure};
+use memchr::memchr;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+const BODY: &str = r#"{"model":"sim","prompt":"why is the sky blue"}"#;
+
+/// A response that is read record by record. Dropped, it closes its connection.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    connection: TcpStream,
+    read: Vec<u8>,
+    /// Where in `read` what was not looked at begins.
+    at: usize,
+    /// Bytes of the current chunk that are still to come, its line break too; 0 is before a chunk's size.
+    chunk: usize,
+    record: Vec<u8>,
+    ended: bool,
+}
+
+impl Stream {
+    /// Asks, and waits for the head.
+    pub(crate) async fn open(addr: SocketAddr) -> Result<Stream> {
+        let mut connection = TcpStream::connect(addr).await?;
+        connection.set_nodelay(true)?;
+        let head = format!(
+            "POST /api/generate HTTP/1.1\r\nHost: {addr}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            BODY.len()
+        );
+        connection.write_all((head + BODY).as_bytes()).await?;
+        let (read, record) = (Vec::with_capacity(1024), Vec::with_capacity(256));
+        let mut stream = Stream { connection, read, at: 0, chunk: 0, record, ended: false };
+        let mut is_chunked = false;
+        ensure!(stream.line().await?.starts_with(b"HTTP/1.1 200 "), "no answer of status 200");
+        loop {
+            match stream.line().await? {
+                b"" => break,
+                field => is_chunked |= field.eq_ignore_ascii_case(b"transfer-encoding: chunked"),
+            }
+        }
+        ensure!(is_chunked, "a stream that is not chunked");
+        Ok(stream)
+    }
+
+    /// The next record without its line break; `None` at the end of the response.
+    pub(crate) async fn record(&mut self) -> Result<Option<&[u8]>> {
+        self.record.clear();
+        while !self.ended {
+            if self.chunk == 0 {
+                let size = self.line().await?;
+                let size =
+                    usize::from_str_radix(std::str::from_utf8(size)?, 16).context("no chunk's size")?;
+                if size == 0 {
+                    ensure!(self.line().await?.is_empty(), "trailers that nobody sent");
+                    self.ended = true;
+                    break;
+                }
+                self.chunk = size + 2;
+            }
+            if self.at == self.read.len() {
+                self.more().await?;
+            }
+            let there = &self.read[self.at..];
+            // The line break after a chunk is no part of it.
+            let data = &there[..there.len().min(self.chunk.saturating_sub(2))];
+            if let Some(end) = memchr(b'\n', data) {
+                self.record.extend_from_slice(&data[..end]);
+                (self.at, self.chunk) = (self.at + end + 1, self.chunk - end - 1);
+                return Ok(Some(&self.record));
+            }
+            self.record.extend_from_slice(data);
+            let past = if data.len() + 2 >= self.chunk { there.len().min(self.chunk) } else { data.len() };
+            (self.at, self.chunk) = (self.at + past, self.chunk - past);
+        }
+        ensure!(self.record.is_empty(), "it ended in the middle of a record");
+        Ok(None)
+    }
+
+    /// The next line of the framing.
+    async fn line(&mut self) -> Result<&[u8]> {
+        let mut searched = self.at;
+        loop {
+            if let Some(end) = memchr(b'\n', &self.read[searched..]) {
+                let line = &self.read[self.at..searched + end];
+                self.at = searched + end + 1;
+                return Ok(line.strip_suffix(b"\r").unwrap_or(line));
+            }
+            let unread = self.read.len() - self.at;
+            self.more().await?;
+            searched = self.at + unread;
+        }
+    }
+
+    /// Reads on; what was looked at goes.
+    async fn more(&mut self) -> Result<()> {
+        self.read.drain(..self.at);
+        self.at = 0;
+        if self.connection.read_buf(&mut self.read).await? == 0 {
+            bail!("the connection ended in the middle of a response");
+        }
+        Ok(())
+    }
+}

@@ -26,7 +26,7 @@ fn admission() -> Admission {
         pace: None,
     });
     let config = Config { keys: keys.collect(), ..Config::default() };
-    Admission::register(&prometheus::Registry::new(), &config).expect("a new registry")
+    Admission::register(&prometheus::Registry::new(), &config, &["complete"]).expect("a new registry")
 }
 
 fn request(key: &str) -> HeaderMap {

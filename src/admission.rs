@@ -81,6 +81,7 @@ pub struct Limits {
 /// Admits requests. A reload may change all it knows while it does.
 pub struct Admission {
     families: Families,
+    outcomes: &'static [&'static str],
     register: RwLock<Arc<Register>>,
 }
 
@@ -96,14 +97,20 @@ struct Register {
 }
 
 impl Admission {
-    /// Registers its families on `registry` and admits by these settings.
+    /// Registers its families on `registry` and admits by these settings. `outcomes` are the values that
+    /// [`Charge::outcome`] may have.
     ///
     /// # Errors
     /// A name that `registry` has already.
-    pub fn register(registry: &prometheus::Registry, config: &Config) -> prometheus::Result<Admission> {
+    pub fn register(
+        registry: &prometheus::Registry,
+        config: &Config,
+        outcomes: &'static [&'static str],
+    ) -> prometheus::Result<Admission> {
         let families = Families::register(registry)?;
-        let register = RwLock::new(Arc::new(Register::new(config, None)));
-        Ok(Admission { families, register })
+        let register = Arc::new(Register::new(config, None));
+        register.open(&families, outcomes);
+        Ok(Admission { families, register: RwLock::new(register), outcomes })
     }
 
     /// Admits by other settings from now on. A limiter whose caller and quota are what they were keeps its
@@ -111,6 +118,7 @@ impl Admission {
     pub fn reload(&self, config: &Config) {
         let known = self.known();
         let register = Arc::new(Register::new(config, Some(&known)));
+        register.open(&self.families, self.outcomes);
         *self.register.write().unwrap_or_else(PoisonError::into_inner) = register;
     }
 
@@ -159,6 +167,12 @@ impl Register {
             anonymous: make(ANONYMOUS, ANONYMOUS, &config.anonymous, Access::ALL, None),
             callers: callers.collect(),
             digests: config.keys.iter().map(|key| key.digest).collect(),
+        }
+    }
+
+    fn open(&self, families: &Families, outcomes: &[&str]) {
+        for caller in self.callers.iter().chain([&self.anonymous]) {
+            families.open(caller.label(), outcomes);
         }
     }
 

@@ -11,16 +11,30 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::{self, Admin},
-    admission,
-    meter::{self, Meter},
-    proxy::{self, Proxy},
-    shaping,
-    upstream::{self, UpstreamError, Upstreams, queue},
+    admission::{self, Admission},
+    meter::{self, Bands, Meter, Outcome},
+    proxy::{self, Proxy, Stages},
+    shaping::{self, Shaping, adaptive::Reading},
+    upstream::{
+        self, UpstreamError, Upstreams,
+        queue::{self, Queue},
+    },
 };
 use families::Families;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
+
+/// The values of the label `outcome`.
+static OUTCOMES: [&str; 7] = {
+    let mut labels = [""; 7];
+    let mut at = 0;
+    while at < labels.len() {
+        labels[at] = Outcome::ALL[at].label();
+        at += 1;
+    }
+    labels
+};
 
 /// Settings of every stage.
 #[derive(Clone, Debug)]
@@ -185,7 +199,17 @@ impl Builder {
         let families = Families::register(&registry, &upstreams)?;
         let names: Vec<_> = upstreams.all().iter().map(|upstream| upstream.name()).collect();
         let meter = Meter::register(&registry, &config.meter, &names)?;
-        let proxy = Proxy::new(config.proxy, config.upstream, upstreams.clone(), meter.clone(), &registry)?;
+        let admission = Arc::new(Admission::register(&registry, &config.admission, &OUTCOMES)?);
+        let places: Vec<_> =
+            config.upstream.upstreams.iter().map(|one| (one.name.as_str(), one.max_streams)).collect();
+        let queue = Queue::register(&registry, config.queue, &places)?;
+        let shaping = Arc::new(Shaping::new(shaping::Families::register(&registry)?, config.shaping));
+        for name in names {
+            let (meter, upstream) = (meter.clone(), name.to_owned());
+            shaping.adapt(name, move || reading(&meter.bands(&upstream)));
+        }
+        let stages = Stages { admission, upstreams: upstreams.clone(), queue, meter: meter.clone(), shaping };
+        let proxy = Proxy::new(config.proxy, config.upstream, stages, &registry)?;
         let admin = Admin { registry, meter, upstreams, draining: CancellationToken::new() };
         Ok(Bound {
             proxy_addr,
@@ -196,6 +220,12 @@ impl Builder {
             drain_timeout: config.drain_timeout,
         })
     }
+}
+
+/// What the meter knows of how streams run side by side, as shaping reads it.
+fn reading(bands: &Bands) -> Reading {
+    let Bands { seconds, stream_seconds, tokens } = *bands;
+    Reading { seconds, stream_seconds, tokens }
 }
 
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {

@@ -19,6 +19,7 @@ mod tests;
 mod waiting;
 mod wrap;
 
+pub use concurrency::Bands;
 pub use delivered::Delivered;
 pub use live::{Live, Snapshot};
 pub use measurement::{DeliveredBy, Ending, Facts, Measurement};
@@ -85,6 +86,12 @@ impl Meter {
     #[must_use]
     pub fn live(&self) -> Vec<Snapshot> {
         self.shared.live.snapshots()
+    }
+
+    /// How streams of an upstream ran since the start, by how many decoded.
+    #[must_use]
+    pub fn bands(&self, upstream: &str) -> Bands {
+        self.shared.families.concurrency.upstream(upstream).bands()
     }
 
     /// From now on what ends unfinished was cut by us, not left by its client: outcome `refused`.

@@ -1,10 +1,10 @@
-//! The story of one request: read, choose, forward, measure.
+//! The story of one request: admit, read, choose, wait, forward, measure, shape.
 
+mod ending;
 mod families;
 mod forward;
 mod headers;
 mod listen;
-mod log;
 mod respond;
 mod upload;
 
@@ -16,8 +16,14 @@ use hyper::body::Incoming;
 pub(crate) use listen::{Counts, Draining, Listener};
 
 use crate::{
+    admission::{Admission, Permit},
     meter::{Delivered, Facts, Measurement, Meter},
-    upstream::{self, Upstreams},
+    protocol::{Framing, Peek},
+    shaping::{Shaping, Stream},
+    upstream::{
+        self, Upstream, Upstreams,
+        queue::{Queue, Wish},
+    },
 };
 use families::Families;
 use respond::{Failure, Outgoing};
@@ -58,23 +64,38 @@ impl Default for Config {
 pub(crate) struct Proxy {
     config: Config,
     upstream: upstream::Config,
-    upstreams: Arc<Upstreams>,
     client: upstream::Client<Upload>,
-    meter: Meter,
+    stages: Stages,
     families: Families,
+}
+
+/// The stages that a request passes, shared by all who forward.
+#[derive(Clone, Debug)]
+pub(crate) struct Stages {
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) queue: Queue,
+    pub(crate) meter: Meter,
+    pub(crate) shaping: Arc<Shaping>,
+}
+
+/// What was decided about a request on its way in.
+struct Passed {
+    permit: Arc<Permit>,
+    upstream: Arc<Upstream>,
+    strip_usage: bool,
 }
 
 impl Proxy {
     pub(crate) fn new(
         config: Config,
         upstream: upstream::Config,
-        upstreams: Arc<Upstreams>,
-        meter: Meter,
+        stages: Stages,
         registry: &prometheus::Registry,
     ) -> prometheus::Result<Proxy> {
         let client = upstream::Client::new(&upstream);
         let families = Families::register(registry)?;
-        Ok(Proxy { config, upstream, upstreams, client, meter, families })
+        Ok(Proxy { config, upstream, client, stages, families })
     }
 
     /// The same, with connections to upstreams of its own.
@@ -83,8 +104,7 @@ impl Proxy {
             config: self.config.clone(),
             client: upstream::Client::new(&self.upstream),
             upstream: self.upstream.clone(),
-            upstreams: self.upstreams.clone(),
-            meter: self.meter.clone(),
+            stages: self.stages.clone(),
             families: self.families.clone(),
         }
     }
@@ -92,10 +112,10 @@ impl Proxy {
     /// Answers a request. Dropping the future ends it, and what it asked of an upstream.
     async fn answer(&self, request: Request<Incoming>) -> Response<Delivered<Outgoing>> {
         let facts = Facts::new(request.method().as_str(), request.uri().path());
-        let mut measurement = self.meter.start(facts);
-        measurement.on_end(log::ending);
+        let mut measurement = self.stages.meter.start(facts);
+        measurement.on_end(ending::log);
         match self.forward(request, facts, &mut measurement).await {
-            Ok(response) => self.deliver(response, measurement),
+            Ok((response, passed)) => self.deliver(response, facts, &passed, measurement),
             Err(failure) => self.fail(&failure, facts, measurement),
         }
     }
@@ -105,41 +125,82 @@ impl Proxy {
         request: Request<Incoming>,
         facts: Facts,
         measurement: &mut Measurement,
-    ) -> Result<Response<upstream::Answer>, Failure> {
+    ) -> Result<(Response<upstream::Answer>, Passed), Failure> {
         let (mut head, body) = request.into_parts();
         headers::check(&head)?;
+        let permit = Arc::new(self.stages.admission.admit(&head.headers, facts.route)?);
+        let charged = permit.clone();
+        measurement.on_end(move |end| {
+            ending::log(end);
+            charged.charge(&ending::charge(end));
+        });
 
         // The model is known before an upstream is chosen, and hyper sees a client leave once its body is read.
         let mut upload = Upload::new(body, self.config.body_idle_timeout, measurement.live().clone());
+        let mut strip_usage = false;
         if facts.route.reads_body_ahead() {
             let ahead = upload.read_ahead(self.config.peek_limit).await?;
-            if let Some(model) = crate::protocol::Peek::read(ahead).model {
+            if let Some(model) = Peek::read(ahead).model {
                 measurement.model(&model);
+            }
+            let asked = upload.whole().and_then(|body| self.stages.shaping.ask_usage(facts.route, body));
+            if let Some(asked) = asked {
+                strip_usage = asked.strip;
+                upload.replace(asked.body, &mut head.headers);
             }
         }
 
-        let upstream = self.upstreams.choose(facts.route, measurement.canonical_model());
+        let upstream = self.stages.upstreams.choose(facts.route, measurement.canonical_model()).clone();
+        measurement.waits_at(upstream.name());
+        let place = if facts.route.takes_slot() {
+            let (caller, max_streams) = (permit.caller(), permit.max_streams());
+            let wish = Wish { upstream: upstream.position(), caller, max_streams };
+            Some(self.stages.queue.enter(wish).await.map_err(|none| respond::refuse(none, &permit))?)
+        } else {
+            None
+        };
+        permit.enter();
         measurement.chosen(upstream.name());
+
+        permit.strip(&mut head.headers);
         headers::towards(&mut head, upstream.host());
-        let response = self.send(upstream, Request::from_parts(head, upload), measurement.live()).await?;
+        let request = Request::from_parts(head, upload);
+        let response = self.send(&upstream, upstream.enter(place), request, measurement.live()).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::Switched { upstream: upstream.name().to_owned() });
         }
-        Ok(response)
+        Ok((response, Passed { permit, upstream, strip_usage }))
     }
 
-    /// Hands an upstream's response on, measured.
+    /// Hands an upstream's response on: measured as it comes, shaped, its ending recorded.
     fn deliver(
         &self,
         response: Response<upstream::Answer>,
+        facts: Facts,
+        passed: &Passed,
         mut measurement: Measurement,
     ) -> Response<Delivered<Outgoing>> {
         let (mut head, body) = response.into_parts();
         head.version = http::Version::HTTP_11;
         headers::strip(&mut head.headers);
+        passed.permit.allowances().write(&mut head.headers);
         measurement.responded(head.status);
-        let (tap, delivered) = measurement.split(headers::content_type(&head.headers), body);
-        Response::from_parts(head, delivered.wrap(Outgoing::Forwarded { body: tap }))
+        let content_type = headers::content_type(&head.headers);
+        let framing = content_type.and_then(Framing::of).filter(|_| head.status.is_success());
+        let (tap, delivered) = measurement.split(content_type, body);
+        let shaped = self.stages.shaping.wrap(
+            &Stream {
+                route: facts.route,
+                dialect: facts.dialect,
+                framing,
+                caller: passed.permit.label(),
+                pace: passed.permit.pace(),
+                upstream: passed.upstream.name(),
+                strip_usage: passed.strip_usage,
+            },
+            tap,
+        );
+        Response::from_parts(head, delivered.wrap(Outgoing::Forwarded { body: shaped }))
     }
 
     /// Says why there is no response of an upstream's.
@@ -152,6 +213,7 @@ impl Proxy {
         match failure {
             Failure::Malformed(why) => self.families.malformed(why.reason()),
             Failure::Unread(why) => self.families.unread(*why),
+            Failure::Refused(_) => {}
             _ => tracing::warn!(id = measurement.live().id(), route = facts.route.label(), "{failure}"),
         }
         measurement.responded(failure.status());

@@ -128,6 +128,8 @@ impl Shaping {
     /// Shapes by these settings.
     #[must_use]
     pub fn new(families: Families, config: Config) -> Shaping {
+        // The one caller that there always is.
+        families.pace("anonymous").set(f64::from(config.pace));
         let state = State { config, readings: BTreeMap::new(), adaptives: BTreeMap::new() };
         Shaping { families, state: Mutex::new(state) }
     }

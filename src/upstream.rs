@@ -25,6 +25,7 @@ pub(crate) use patience::Patience;
 
 use crate::protocol::Route;
 use health::Prober;
+use queue::Place;
 
 /// Settings of this stage.
 #[derive(Clone, Debug)]
@@ -52,6 +53,18 @@ pub struct UpstreamConfig {
     pub name: String,
     /// `http://host:port`, no path.
     pub url: url::Url,
+    /// Streams at once; more wait in the queue. `None`: no bound.
+    pub max_streams: Option<usize>,
+    /// Its share of requests beside the others; at least 1.
+    pub weight: usize,
+}
+
+impl UpstreamConfig {
+    /// One without a bound, and of weight 1.
+    #[must_use]
+    pub fn new(name: impl Into<String>, url: url::Url) -> UpstreamConfig {
+        UpstreamConfig { name: name.into(), url, max_streams: None, weight: 1 }
+    }
 }
 
 /// How an upstream is chosen among the healthy ones that have the model.
@@ -69,10 +82,10 @@ pub enum Policy {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            upstreams: vec![UpstreamConfig {
-                name: "upstream0".to_owned(),
-                url: url::Url::parse("http://127.0.0.1:11434").expect("a constant"),
-            }],
+            upstreams: vec![UpstreamConfig::new(
+                "upstream0",
+                url::Url::parse("http://127.0.0.1:11434").expect("a constant"),
+            )],
             choose: Policy::default(),
             primary: None,
             health_interval: Duration::from_secs(5),
@@ -89,12 +102,15 @@ pub struct Upstream {
     name: String,
     authority: Authority,
     host: HeaderValue,
+    position: usize,
+    weight: usize,
+    max_streams: Option<usize>,
     requests: Arc<AtomicUsize>,
     health: RwLock<Arc<Health>>,
 }
 
 impl Upstream {
-    fn new(config: &UpstreamConfig) -> Upstream {
+    fn new(position: usize, config: &UpstreamConfig) -> Upstream {
         // A URL's host and port are an authority, which is a header's value.
         let host = config.url.host_str().unwrap_or("localhost");
         let authority = match config.url.port_or_known_default() {
@@ -103,6 +119,9 @@ impl Upstream {
         };
         Upstream {
             name: config.name.clone(),
+            position,
+            weight: config.weight.max(1),
+            max_streams: config.max_streams,
             host: HeaderValue::from_str(&authority).expect("a URL's host is ASCII"),
             authority: authority.parse().expect("a URL's host and port"),
             requests: Arc::default(),
@@ -114,6 +133,12 @@ impl Upstream {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its place in the settings, from 0.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.position
     }
 
     /// Host and port.
@@ -128,10 +153,21 @@ impl Upstream {
         &self.host
     }
 
-    /// One more request is here until the guard is dropped.
+    /// One more request is here until the guard is dropped, which holds `place` too.
     #[must_use]
-    pub fn enter(&self) -> Busy {
-        Busy::enter(&self.requests)
+    pub fn enter(&self, place: Option<Place>) -> Busy {
+        Busy::enter(&self.requests, place)
+    }
+
+    /// Its share beside the others.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// It has as many requests as it takes streams.
+    fn is_full(&self) -> bool {
+        self.max_streams.is_some_and(|most| self.requests() >= most)
     }
 
     /// Requests that are here now.
@@ -193,7 +229,12 @@ impl Upstreams {
                 .ok_or_else(|| UpstreamError::NoSuchPrimary(name.clone()))?,
         };
         Ok(Upstreams {
-            all: config.upstreams.iter().map(|upstream| Arc::new(Upstream::new(upstream))).collect(),
+            all: config
+                .upstreams
+                .iter()
+                .enumerate()
+                .map(|(position, upstream)| Arc::new(Upstream::new(position, upstream)))
+                .collect(),
             config: config.clone(),
             primary,
             prober: Prober::new(config)?,

@@ -58,7 +58,7 @@ async fn a_blob_of_2_gib_passes_in_constant_memory() {
     config.proxy.listen = ([127, 0, 0, 1], 0).into();
     config.admin.listen = ([127, 0, 0, 1], 0).into();
     let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-    config.upstream.upstreams = vec![UpstreamConfig { name: "sink".to_owned(), url }];
+    config.upstream.upstreams = vec![UpstreamConfig::new("sink", url)];
     let sunk = tokio::spawn(sink(listener));
     let bound = Agent::builder().config(config).bind().await.unwrap();
     let mut client = TcpStream::connect(bound.proxy_addr()).await.unwrap();

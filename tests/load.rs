@@ -191,7 +191,7 @@ fn config(ollama: SocketAddr) -> Config {
     config.proxy.listen = ([127, 0, 0, 1], 0).into();
     config.admin.listen = ([127, 0, 0, 1], 0).into();
     let url = format!("http://{ollama}").parse().unwrap();
-    config.upstream.upstreams = vec![UpstreamConfig { name: "gpu0".to_owned(), url }];
+    config.upstream.upstreams = vec![UpstreamConfig::new("gpu0", url)];
     config
 }
 

@@ -5,6 +5,8 @@
 mod aborts;
 #[path = "proxy/admin.rs"]
 mod admin;
+#[path = "proxy/admission.rs"]
+mod admission;
 #[path = "proxy/drain.rs"]
 mod drain;
 #[path = "proxy/failures.rs"]

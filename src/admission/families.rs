@@ -13,6 +13,9 @@ use crate::{
 pub(super) const REASONS: [&str; 8] =
     ["no_key", "unknown_key", "several_keys", "route", "requests", "tokens", "queue_full", "queue_timeout"];
 
+/// The label `kind`.
+const KINDS: [&str; 3] = ["prompt", "prompt_cached", "output"];
+
 #[derive(Clone, Debug)]
 pub(super) struct Families {
     decisions: Family<IntCounter, 2>,
@@ -50,17 +53,24 @@ impl Families {
         Ok(Families { admitted: decisions.child(["admitted", "none"]), decisions, requests, tokens })
     }
 
+    /// A caller's children, at zero. `outcomes` are the values of the label.
+    pub(super) fn open(&self, caller: &str, outcomes: &[&str]) {
+        for outcome in outcomes {
+            let _ = self.requests.child([caller, outcome]);
+        }
+        for kind in KINDS {
+            let _ = self.tokens.child([caller, kind]);
+        }
+    }
+
     pub(super) fn refused(&self, reason: &str) {
         self.decisions.child(["refused", reason]).inc();
     }
 
     pub(super) fn ended(&self, caller: &str, outcome: &str, usage: &Usage) {
         self.requests.child([caller, outcome]).inc();
-        for (kind, count) in [
-            ("prompt", usage.prompt_tokens),
-            ("prompt_cached", usage.prompt_cached_tokens),
-            ("output", usage.output_tokens),
-        ] {
+        let counts = [usage.prompt_tokens, usage.prompt_cached_tokens, usage.output_tokens];
+        for (kind, count) in KINDS.into_iter().zip(counts) {
             if let Some(count) = count {
                 self.tokens.child([caller, kind]).inc_by(count);
             }

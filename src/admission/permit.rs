@@ -49,6 +49,10 @@ impl Caller {
         &self.name
     }
 
+    pub(super) fn label(&self) -> &str {
+        &self.label
+    }
+
     pub(super) const fn allows(&self, route: Route) -> bool {
         self.routes.allows(route)
     }

@@ -21,7 +21,7 @@ fn key(name: &str, limits: Limits) -> Key {
 
 fn admission(config: &Config) -> (Admission, Registry) {
     let registry = Registry::new();
-    (Admission::register(&registry, config).unwrap(), registry)
+    (Admission::register(&registry, config, &["complete"]).unwrap(), registry)
 }
 
 fn bearer(key: &str) -> HeaderMap {

@@ -13,8 +13,8 @@ pub(super) struct EntryKey {
     pub(super) kind: &'static str,
     #[cfg_attr(not(test), expect(dead_code, reason = "the documentation's test compares it"))]
     pub(super) doc: &'static str,
-    /// As TOML.
-    pub(super) show: fn(&UpstreamConfig) -> String,
+    /// As TOML; `None` is unset.
+    pub(super) show: fn(&UpstreamConfig) -> Option<String>,
 }
 
 pub(super) static ENTRY_KEYS: &[EntryKey] = &[
@@ -22,13 +22,25 @@ pub(super) static ENTRY_KEYS: &[EntryKey] = &[
         leaf: "name",
         kind: "letters, digits, `.` `_` `-`, at most 63",
         doc: "The value of the label `upstream`. Unset: `upstream` and its position, from 0.",
-        show: |upstream| format!("\"{}\"", upstream.name),
+        show: |upstream| Some(format!("\"{}\"", upstream.name)),
     },
     EntryKey {
         leaf: "url",
         kind: "http://HOST:PORT",
         doc: "Where that Ollama answers; an entry needs one.",
-        show: |upstream| format!("\"{}\"", upstream.url.as_str().trim_end_matches('/')),
+        show: |upstream| Some(format!("\"{}\"", upstream.url.as_str().trim_end_matches('/'))),
+    },
+    EntryKey {
+        leaf: "max_streams",
+        kind: "1 to 1000000",
+        doc: "Streams at once; more wait in the queue. Unset: no bound.",
+        show: |upstream| upstream.max_streams.map(|most| most.to_string()),
+    },
+    EntryKey {
+        leaf: "weight",
+        kind: "1 to 1000",
+        doc: "Its share of requests beside the other upstreams.",
+        show: |upstream| Some(upstream.weight.to_string()),
     },
 ];
 

@@ -77,7 +77,8 @@ impl Resolved {
             // One without a URL is a mistake already.
             let Some(url) = entry.url else { continue };
             let name = entry.name.unwrap_or_else(|| entry::default_name(position));
-            upstreams.push(UpstreamConfig { name, url });
+            let Entry { max_streams, weight, .. } = entry;
+            upstreams.push(UpstreamConfig { name, url, max_streams, weight: weight.unwrap_or(1) });
             self.upstream_origins.push(entry.place);
         }
         if !upstreams.is_empty() {
@@ -92,6 +93,8 @@ struct Entry {
     place: Place,
     name: Option<String>,
     url: Option<Url>,
+    max_streams: Option<usize>,
+    weight: Option<usize>,
 }
 
 impl Entry {
@@ -104,7 +107,7 @@ impl Entry {
         let url = entry::parse_url(url)
             .map_err(|problem| mistakes.push(problem.at(place.clone(), "upstream.url")))
             .ok();
-        Entry { place, name: name.map(str::to_owned), url }
+        Entry { place, name: name.map(str::to_owned), url, max_streams: None, weight: None }
     }
 }
 

@@ -60,7 +60,9 @@ impl Resolved {
         for (position, upstream) in self.config.agent.upstream.upstreams.iter().enumerate() {
             push(toml, format_args!("\n[[upstream]]"), self.upstream_origins.get(position));
             for key in ENTRY_KEYS {
-                push(toml, format_args!("{} = {}", key.leaf, (key.show)(upstream)), None);
+                if let Some(value) = (key.show)(upstream) {
+                    push(toml, format_args!("{} = {value}", key.leaf), None);
+                }
             }
         }
     }

@@ -380,8 +380,9 @@ fn the_documentation_says_what_the_code_does() {
     let mut rows: Vec<String> = SETTINGS.iter().map(|setting| row(setting, &config)).collect();
     let upstream = &config.agent.upstream.upstreams[0];
     rows.extend(ENTRY_KEYS.iter().map(|key| {
-        let (leaf, default) = (key.leaf, (key.show)(upstream));
-        format!("| `upstream.{leaf}` | `{default}` | {} | | `--upstream` | {} |", key.kind, key.doc)
+        let default = (key.show)(upstream).map_or_else(|| "unset".to_owned(), |value| format!("`{value}`"));
+        let flag = if ["name", "url"].contains(&key.leaf) { "`--upstream` " } else { "" };
+        format!("| `upstream.{}` | {default} | {} | | {flag}| {} |", key.leaf, key.kind, key.doc)
     }));
     rows.extend(
         KEY_KEYS.iter().map(|key| format!("| `key.{}` | unset | {} | | | {} |", key.leaf, key.kind, key.doc)),

@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Instant,
 };
@@ -90,6 +90,7 @@ impl ConcurrencyFamilies {
             busy_seconds: self.busy_seconds.child([name]),
             seconds: BANDS.map(|streams| self.seconds.child([name, streams])),
             seconds_by_stream: BANDS.map(|streams| self.seconds_by_stream.child([name, streams])),
+            tokens: Default::default(),
         });
         upstreams.insert(name.to_owned(), account.clone());
         account
@@ -121,6 +122,18 @@ impl Collector for ConcurrencyFamilies {
     }
 }
 
+/// The sums of one upstream, by band of the label `streams`: those of `concurrency_seconds_total`,
+/// `concurrency_stream_seconds_total`, and `concurrency_tokens_total` of all models.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Bands {
+    /// Wall time.
+    pub seconds: [f64; 8],
+    /// Wall time times the number of streams.
+    pub stream_seconds: [f64; 8],
+    /// Content records.
+    pub tokens: [f64; 8],
+}
+
 /// The account of one upstream.
 #[derive(Debug)]
 pub(super) struct Concurrency {
@@ -131,6 +144,7 @@ pub(super) struct Concurrency {
     busy_seconds: Arc<Counter>,
     seconds: [Arc<Counter>; 8],
     seconds_by_stream: [Arc<Counter>; 8],
+    tokens: [AtomicU64; 8],
 }
 
 #[derive(Debug)]
@@ -144,6 +158,21 @@ impl Concurrency {
     /// The band that holds now.
     pub(super) fn band(&self) -> usize {
         band(self.decoding.load(Relaxed))
+    }
+
+    /// Content records that came while the band held.
+    pub(super) fn tokens(&self, band: usize, records: u32) {
+        self.tokens[band].fetch_add(u64::from(records), Relaxed);
+    }
+
+    pub(super) fn bands(&self) -> Bands {
+        // What runs accrues now.
+        self.change(|_| ());
+        Bands {
+            seconds: std::array::from_fn(|band| self.seconds[band].get()),
+            stream_seconds: std::array::from_fn(|band| self.seconds_by_stream[band].get()),
+            tokens: std::array::from_fn(|band| self.tokens[band].load(Relaxed) as f64),
+        }
     }
 
     /// A stream begins; it ends when the guard is dropped.

@@ -118,13 +118,17 @@ impl Measurement {
         self.live.model.get().map(String::as_str)
     }
 
-    /// An upstream was chosen; the request goes there now.
-    pub fn chosen(&mut self, upstream: &str) {
-        if self.live.upstream.set(upstream.to_owned()).is_err() {
-            return;
+    /// An upstream was chosen, and the request waits for a place there.
+    pub fn waits_at(&mut self, upstream: &str) {
+        if self.live.upstream.set(upstream.to_owned()).is_ok() {
+            self._in_flight = in_flight(&self.meter, upstream, self.live.route);
         }
-        self._in_flight = in_flight(&self.meter, upstream, self.live.route);
-        if self.live.route.takes_slot() {
+    }
+
+    /// An upstream was chosen, and the request goes there now.
+    pub fn chosen(&mut self, upstream: &str) {
+        self.waits_at(upstream);
+        if self.live.route.takes_slot() && self.account.is_none() {
             let account = self.meter.shared.families.concurrency.upstream(upstream);
             self._running = Some(account.stream());
             self.account = Some(account);

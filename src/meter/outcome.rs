@@ -20,6 +20,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Outcome; 7] = [
+        Outcome::Complete,
+        Outcome::InBandError,
+        Outcome::Truncated,
+        Outcome::UpstreamError,
+        Outcome::ClientError,
+        Outcome::ClientAbort,
+        Outcome::Refused,
+    ];
+
     /// The value of the label `outcome`.
     #[must_use]
     pub const fn label(self) -> &'static str {

@@ -295,7 +295,11 @@ impl Tapping {
         for (local, shared) in self.kinds.iter_mut().zip(&self.children.records) {
             flush_count(local, shared);
         }
-        for (local, shared) in self.content_by_band.iter_mut().zip(&self.children.concurrency_tokens) {
+        let bands = self.content_by_band.iter_mut().zip(&self.children.concurrency_tokens);
+        for (band, (local, shared)) in bands.enumerate() {
+            if let Some(account) = &self.account {
+                account.tokens(band, *local);
+            }
             flush_count(local, shared);
         }
     }

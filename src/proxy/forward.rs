@@ -7,18 +7,19 @@ use http::{Request, Response};
 use super::{Failure, Proxy, upload::Upload};
 use crate::{
     meter::Live,
-    upstream::{Answer, Upstream},
+    upstream::{Answer, Busy, Upstream},
 };
 
 impl Proxy {
     pub(super) async fn send(
         &self,
         upstream: &Upstream,
+        busy: Busy,
         request: Request<Upload>,
         live: &Arc<Live>,
     ) -> Result<Response<Answer>, Failure> {
         let progress = request.body().progress();
-        let sending = self.client.send(upstream, upstream.enter(), request);
+        let sending = self.client.send(upstream, busy, request);
         let answered = tokio::select! {
             answered = sending => answered,
             () = overdue(self.upstream.response_timeout, live) => {

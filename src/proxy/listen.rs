@@ -268,7 +268,7 @@ async fn guarded(
         Err(panic) => {
             panics.inc();
             tracing::error!(panic = text(panic.as_ref()), route = facts.route.label(), "a bug");
-            proxy.fail(&Failure::Panicked, facts, proxy.meter.start(facts))
+            proxy.fail(&Failure::Panicked, facts, proxy.stages.meter.start(facts))
         }
     }
 }

@@ -14,9 +14,11 @@ use serde_json::json;
 
 use super::{headers::Malformed, upload::Unread};
 use crate::{
+    admission::{Permit, Refusal},
     meter::{Outcome, Tap},
     protocol::Dialect,
-    upstream::{Answer, Broken, Unanswered},
+    shaping::Shaped,
+    upstream::{Answer, Broken, Unanswered, queue::NoPlace},
 };
 
 pin_project! {
@@ -25,7 +27,7 @@ pin_project! {
     #[project = OutgoingProjection]
     pub(super) enum Outgoing {
         /// What an upstream answers.
-        Forwarded { #[pin] body: Tap<Answer> },
+        Forwarded { #[pin] body: Shaped<Tap<Answer>> },
         /// What we say ourselves.
         Ours { text: Bytes },
     }
@@ -65,6 +67,8 @@ pub(super) enum Failure {
     Malformed(#[from] Malformed),
     #[error("{0}")]
     Unread(#[from] Unread),
+    #[error("{0}")]
+    Refused(#[from] Refusal),
     #[error("upstream \"{upstream}\" {why}")]
     Unanswered { upstream: String, why: Unanswered },
     #[error("upstream \"{upstream}\" sent no response within {limit:?}")]
@@ -78,6 +82,7 @@ pub(super) enum Failure {
 impl Failure {
     pub(super) const fn status(&self) -> StatusCode {
         match self {
+            Failure::Refused(refusal) => refusal.status(),
             Failure::Malformed(Malformed::Connect) => StatusCode::METHOD_NOT_ALLOWED,
             Failure::Malformed(Malformed::Coding | Malformed::Upgrade) => StatusCode::NOT_IMPLEMENTED,
             Failure::Malformed(Malformed::Host | Malformed::Body)
@@ -96,6 +101,7 @@ impl Failure {
         match self {
             Failure::Malformed(_) | Failure::Unread(Unread::Idle | Unread::Malformed) => Outcome::ClientError,
             Failure::Unread(Unread::Gone) => Outcome::ClientAbort,
+            Failure::Refused(_) => Outcome::Refused,
             Failure::Unanswered { .. }
             | Failure::HeadTimeout { .. }
             | Failure::Switched { .. }
@@ -119,6 +125,9 @@ impl Failure {
         if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(SystemTime::now())) {
             fields.insert(header::DATE, date);
         }
+        if let Failure::Refused(refusal) = self {
+            refusal.write(fields);
+        }
         if self.closes() {
             fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -131,19 +140,35 @@ impl Failure {
 
 /// An error as the dialect's clients read it.
 fn body(dialect: Dialect, status: StatusCode, message: &str) -> String {
-    let ours = status.is_client_error();
+    let kind = kind(dialect, status);
     match dialect {
         Dialect::Ollama => json!({"error": message}),
-        Dialect::OpenAi => {
-            let kind = if ours { "invalid_request_error" } else { "api_error" };
-            json!({"error": {"message": message, "type": kind, "param": null, "code": null}})
-        }
-        Dialect::Anthropic => {
-            let kind = if ours { "invalid_request_error" } else { "api_error" };
-            json!({"type": "error", "error": {"type": kind, "message": message}})
-        }
+        Dialect::OpenAi => json!({"error": {"message": message, "type": kind, "param": null, "code": null}}),
+        Dialect::Anthropic => json!({"type": "error", "error": {"type": kind, "message": message}}),
     }
     .to_string()
+}
+
+/// The type of an error, in the words of those who have such.
+fn kind(dialect: Dialect, status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "authentication_error",
+        StatusCode::FORBIDDEN => "permission_error",
+        StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+        StatusCode::SERVICE_UNAVAILABLE if dialect == Dialect::Anthropic => "overloaded_error",
+        status if status.is_client_error() => "invalid_request_error",
+        _ => "api_error",
+    }
+}
+
+/// No place at an upstream, as a refusal.
+pub(super) fn refuse(none: NoPlace, permit: &Permit) -> Failure {
+    let refusal = match none {
+        NoPlace::Full { wait } => Refusal::QueueFull { wait },
+        NoPlace::Late { wait } => Refusal::QueueTimeout { wait },
+    };
+    permit.refuse(&refusal);
+    Failure::Refused(refusal)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::{HeaderMap, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -103,6 +103,20 @@ impl Upload {
             self.ahead = joined.freeze();
         }
         Ok(&self.ahead)
+    }
+
+    /// All of it, if that was read ahead.
+    pub(super) fn whole(&self) -> Option<&[u8]> {
+        self.at_end.then_some(&self.ahead)
+    }
+
+    /// Puts another body in the place of one that was read to its end.
+    pub(super) fn replace(&mut self, body: Bytes, fields: &mut HeaderMap) {
+        if self.declared.exact().is_some() {
+            self.declared = SizeHint::with_exact(body.len() as u64);
+            fields.insert(CONTENT_LENGTH, body.len().into());
+        }
+        self.ahead = body;
     }
 
     pub(super) fn progress(&self) -> Progress {

@@ -5,23 +5,26 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use super::{Policy, Upstream};
+use super::{Policy, Upstream, queue::Place};
 use crate::protocol::Route;
 
 /// One more request at an upstream, until it is dropped.
 #[derive(Debug)]
-pub struct Busy(Arc<AtomicUsize>);
+pub struct Busy {
+    requests: Arc<AtomicUsize>,
+    _place: Option<Place>,
+}
 
 impl Busy {
-    pub(super) fn enter(requests: &Arc<AtomicUsize>) -> Busy {
+    pub(super) fn enter(requests: &Arc<AtomicUsize>, place: Option<Place>) -> Busy {
         requests.fetch_add(1, Relaxed);
-        Busy(requests.clone())
+        Busy { requests: requests.clone(), _place: place }
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.requests.fetch_sub(1, Relaxed);
     }
 }
 
@@ -44,17 +47,33 @@ pub(super) fn choose<'a>(
         if let Some(model) = model {
             narrow(&mut candidates, |upstream| upstream.health().has(model));
             if policy == Policy::ModelAware {
-                narrow(&mut candidates, |upstream| upstream.health().has_loaded(model));
+                // Not where it would wait for a place while another could load it.
+                narrow(&mut candidates, |upstream| {
+                    upstream.health().has_loaded(model) && !upstream.is_full()
+                });
             }
         }
     }
-    let count = candidates.len();
-    candidates.rotate_left(turn % count);
     match policy {
-        Policy::RoundRobin => candidates.first(),
+        Policy::RoundRobin => {
+            // Each has as many turns of a round as it has weight.
+            let round: usize = candidates.iter().map(|upstream| upstream.weight()).sum();
+            let mut left = turn % round;
+            candidates.iter().find(|upstream| {
+                let is_its_turn = left < upstream.weight();
+                left = left.saturating_sub(upstream.weight());
+                is_its_turn
+            })
+        }
         Policy::LeastBusy | Policy::ModelAware => {
-            // Of equals the first one: after the rotation that is another one each turn.
-            candidates.iter().min_by_key(|upstream| upstream.requests())
+            let count = candidates.len();
+            candidates.rotate_left(turn % count);
+            // Of equals the first one: after the rotation that is another one each turn. With one more request an
+            // upstream would have so much for its weight; both sides are multiplied out.
+            candidates.iter().min_by(|one, other| {
+                let load = |upstream: &Upstream, weight: usize| (upstream.requests() + 1) * weight;
+                load(one, other.weight()).cmp(&load(other, one.weight()))
+            })
         }
     }
     .expect("there is at least one upstream")
@@ -73,7 +92,7 @@ mod tests {
 
     fn upstream(name: &str, health: Health) -> Arc<Upstream> {
         let url = "http://127.0.0.1:1".parse().unwrap();
-        let upstream = Upstream::new(&UpstreamConfig { name: name.to_owned(), url });
+        let upstream = Upstream::new(0, &UpstreamConfig::new(name, url));
         upstream.report(health);
         Arc::new(upstream)
     }
@@ -102,7 +121,7 @@ mod tests {
     #[test]
     fn the_least_busy_is_asked() {
         let all = [upstream("a", with(&[], &[])), upstream("b", with(&[], &[]))];
-        let busy = all[0].enter();
+        let busy = all[0].enter(None);
         assert_eq!(names(&all, Policy::LeastBusy, None), ["b"; 4]);
         drop(busy);
         assert_eq!(names(&all, Policy::LeastBusy, None), ["a", "b", "a", "b"]);
@@ -115,12 +134,25 @@ mod tests {
             upstream("on disk", with(&["m:latest"], &[])),
             upstream("loaded", with(&["m:latest"], &["m:latest"])),
         ];
-        let _busy = all[2].enter();
+        let _busy = all[2].enter(None);
         assert_eq!(names(&all, Policy::ModelAware, Some("m:latest")), ["loaded"; 4]);
         assert_eq!(names(&all, Policy::LeastBusy, Some("m:latest")), ["on disk"; 4]);
         assert_eq!(
             names(&all, Policy::RoundRobin, Some("nobody's:latest")),
             ["without", "on disk", "loaded", "without"]
         );
+    }
+
+    #[test]
+    fn weights_are_shares() {
+        let url = |port| format!("http://127.0.0.1:{port}").parse().unwrap();
+        let heavy = UpstreamConfig { weight: 3, ..UpstreamConfig::new("heavy", url(1)) };
+        let all = [&heavy, &UpstreamConfig::new("light", url(2))].map(|one| Arc::new(Upstream::new(0, one)));
+        assert_eq!(names(&all, Policy::RoundRobin, None), ["heavy", "heavy", "heavy", "light"]);
+        let mut held = Vec::new();
+        for turn in 0..8 {
+            held.push(choose(&all, Policy::LeastBusy, None, turn).enter(None));
+        }
+        assert_eq!((all[0].requests(), all[1].requests()), (6, 2));
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn config(upstream: SocketAddr) -> Config {
     config.proxy.listen = ([127, 0, 0, 1], 0).into();
     config.admin.listen = ([127, 0, 0, 1], 0).into();
     config.upstream.upstreams =
-        vec![UpstreamConfig { name: "gpu0".to_owned(), url: format!("http://{upstream}").parse().unwrap() }];
+        vec![UpstreamConfig::new("gpu0", format!("http://{upstream}").parse().unwrap())];
     config.drain_timeout = PATIENCE;
     config
 }

@@ -144,7 +144,8 @@ impl File<'_> {
             out.push(wrong_type(value.get_ref(), "a table", "[[upstream]]").at(place, UPSTREAM));
             return None;
         };
-        let mut entry = Entry { place: place.clone(), name: None, url: None };
+        let mut entry =
+            Entry { place: place.clone(), name: None, url: None, max_streams: None, weight: None };
         for (leaf, value) in table {
             let (given, at) = (Given::Toml(value.get_ref()), self.place(leaf.span().start));
             let key = format!("{UPSTREAM}.{}", leaf.get_ref());
@@ -157,6 +158,8 @@ impl File<'_> {
                     .text("\"http://127.0.0.1:11434\"")
                     .and_then(entry::parse_url)
                     .map(|url| entry.url = Some(url)),
+                "max_streams" => given.count(&(1..=1_000_000)).map(|most| entry.max_streams = Some(most)),
+                "weight" => given.count(&(1..=1_000)).map(|weight| entry.weight = Some(weight)),
                 unknown => {
                     Err(suggest::unknown_key(UPSTREAM, unknown, ENTRY_KEYS.iter().map(|known| known.leaf)))
                 }

@@ -1,11 +1,11 @@
-//! One line for each finished request. Never its content.
+//! What is made of a finished request: a line in the log, and what is charged for it. Never its content.
 
 use std::time::Duration;
 
-use crate::meter::Ending;
+use crate::{admission::Charge, meter::Ending};
 
 /// At debug, which `-v` shows.
-pub(super) fn ending(ending: &Ending) {
+pub(super) fn log(ending: &Ending) {
     tracing::debug!(
         target: "streamgauge::request",
         id = ending.id,
@@ -20,4 +20,10 @@ pub(super) fn ending(ending: &Ending) {
         output_tokens = ending.usage.output_tokens,
         "finished",
     );
+}
+
+/// What its caller is charged.
+pub(super) fn charge(ending: &Ending) -> Charge<'_> {
+    let Ending { outcome, usage, content_records, .. } = ending;
+    Charge { outcome: outcome.label(), usage: *usage, content_records: *content_records }
 }

@@ -1,0 +1,185 @@
+//! Who is let in, who waits, and how a stream is handed on.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use serde_json::Value;
+use streamgauge::{
+    admission::{Access, Digest, Key, Limits, Quota},
+    shaping::{OpenAiUsage, coalesce},
+};
+
+use super::harness::*;
+
+fn quota(count: u32, per: Duration) -> Quota {
+    Quota::new(NonZeroU32::new(count).unwrap(), per)
+}
+
+fn key(name: &str, secret: &str, limits: Limits) -> Key {
+    let digest = Digest::of(secret.as_bytes());
+    Key { name: name.to_owned(), digest, limits, routes: Access::ALL, pace: None }
+}
+
+fn with_key(path: &str, secret: &str) -> String {
+    post_once(path, "{\"model\":\"m\"}").replacen(
+        "\r\n",
+        &format!("\r\nAuthorization: Bearer {secret}\r\n"),
+        1,
+    )
+}
+
+#[tokio::test]
+async fn a_key_of_ours_lets_in_and_goes_no_further() {
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.admission.require_key = true;
+    config.admission.keys = vec![key("alice", "sesame", Limits::default())];
+    let sidecar = sidecar(config).await;
+    let client = sidecar.send(&with_key("/api/generate", "sesame")).await;
+    let mut asked = upstream.asked().await;
+    assert!(
+        !asked.head.contains("sesame") && !asked.head.to_lowercase().contains("authorization"),
+        "{}",
+        asked.head
+    );
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(RECORD), &chunk(LAST), "0\r\n\r\n"].concat()).await;
+    assert!(client.rest().await.ends_with("0\r\n\r\n"));
+    sidecar.until("caller_requests_total{caller=\"alice\",outcome=\"complete\"}", 1.0).await;
+    sidecar.until("caller_tokens_total{caller=\"alice\",kind=\"output\"}", 1.0).await;
+
+    for (path, place, kind) in [
+        ("/api/chat", "/error", None),
+        ("/v1/chat/completions", "/error/message", Some("authentication_error")),
+        ("/v1/messages", "/error/message", Some("authentication_error")),
+    ] {
+        for request in [with_key(path, "wrong"), post_once(path, "{}")] {
+            let seen = sidecar.exchange(&request).await;
+            let (head, body) = seen.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with("HTTP/1.1 401 ") && head.contains("www-authenticate: Bearer"), "{head}");
+            let body: Value = serde_json::from_str(body).unwrap();
+            assert!(body.pointer(place).is_some_and(Value::is_string), "{body}");
+            assert_eq!(body.pointer("/error/type").and_then(Value::as_str), kind);
+            assert!(!body.to_string().contains("wrong"), "{body}");
+        }
+    }
+    upstream.was_not_asked();
+    sidecar.until("admission_total{decision=\"refused\",reason=\"unknown_key\"}", 3.0).await;
+    sidecar.until("admission_total{decision=\"refused\",reason=\"no_key\"}", 3.0).await;
+}
+
+#[tokio::test]
+async fn routes_are_judged_as_ollama_reads_them() {
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.admission.routes = Access::of(["chat", "tags"]).unwrap();
+    let sidecar = sidecar(config).await;
+    for target in
+        ["DELETE /api/delete", "DELETE /api%2Fdelete", "POST /%61pi/pull", "GET /nothing", "POST //api/chat"]
+    {
+        let seen =
+            sidecar.exchange(&format!("{target} HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{{}}")).await;
+        assert!(seen.starts_with("HTTP/1.1 403 "), "{target}: {seen}");
+    }
+    upstream.was_not_asked();
+}
+
+#[tokio::test]
+async fn too_many_requests_are_told_when_to_come_again() {
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.admission.anonymous.requests = Some(quota(1, Duration::from_secs(60)));
+    let sidecar = sidecar(config).await;
+    let client = sidecar.send(&post_once("/api/show", "{}")).await;
+    let mut asked = upstream.asked().await;
+    asked.body(2).await;
+    asked.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    let seen = client.rest().await;
+    assert!(
+        seen.contains("x-ratelimit-limit-requests: 1\r\nx-ratelimit-remaining-requests: 0\r\n"),
+        "{seen}"
+    );
+    let seen = sidecar.exchange(&post_once("/api/show", "{}")).await;
+    assert!(seen.starts_with("HTTP/1.1 429 ") && seen.contains("retry-after: 60\r\n"), "{seen}");
+    let refused = "requests_total{upstream=\"none\",route=\"show\",model=\"unknown\",outcome=\"refused\"}";
+    sidecar.until(refused, 1.0).await;
+}
+
+#[tokio::test]
+async fn who_finds_no_place_waits_in_a_bounded_queue_and_leaves_it_when_it_hangs_up() {
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.upstream.upstreams[0].max_streams = Some(1);
+    config.queue.size = 1;
+    let sidecar = sidecar(config).await;
+    let first = sidecar.send(&generate()).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+
+    let second = sidecar.send(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
+    sidecar.until("queue_depth{upstream=\"gpu0\"}", 1.0).await;
+    let seen = sidecar.exchange(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
+    assert!(seen.starts_with("HTTP/1.1 503 ") && seen.contains("retry-after: "), "{seen}");
+    upstream.was_not_asked();
+    // What takes no slot does not wait.
+    let show = sidecar.send(&post_once("/api/show", "{}")).await;
+    upstream.asked().await.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    assert!(show.rest().await.ends_with("ok"));
+
+    drop(second);
+    sidecar.until("queue_depth{upstream=\"gpu0\"}", 0.0).await;
+    sidecar.until(&ended("generate", "m:latest", "client_abort"), 1.0).await;
+    let third = sidecar.send(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
+    sidecar.until("queue_depth{upstream=\"gpu0\"}", 1.0).await;
+    // The first one's place is free as soon as it is left.
+    drop(first);
+    asked.is_left().await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(LAST), "0\r\n\r\n"].concat()).await;
+    assert!(third.rest().await.ends_with("0\r\n\r\n"));
+    sidecar.until("queue_wait_seconds_count{upstream=\"gpu0\"}", 2.0).await;
+}
+
+#[tokio::test]
+async fn records_are_held_for_a_moment_and_written_together() {
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.shaping.coalesce = Some(coalesce::Config { delay: PATIENCE, ..coalesce::Config::default() });
+    let sidecar = sidecar(config).await;
+    let client = sidecar.send(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    for part in [STREAM, &chunk(RECORD), &chunk(RECORD), &chunk(RECORD), &chunk(LAST), "0\r\n\r\n"] {
+        asked.write(part).await;
+    }
+    let seen = client.rest().await;
+    let (_, body) = seen.split_once("\r\n\r\n").unwrap();
+    // The first content does not wait; the last record waits for nothing and takes along what is held.
+    assert_eq!(body, [&chunk(RECORD), &chunk(&[RECORD, RECORD, LAST].concat()), "0\r\n\r\n"].concat());
+    sidecar.until(&ended("generate", "m:latest", "complete"), 1.0).await;
+    assert_eq!(sidecar.value("shaping_buffer_bytes"), 0.0);
+}
+
+#[tokio::test]
+async fn the_usage_is_asked_for_and_taken_out_again() {
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.shaping.openai_usage = OpenAiUsage::InjectAndStrip;
+    let sidecar = sidecar(config).await;
+    let client = sidecar.send(&post_once("/v1/chat/completions", "{\"model\":\"m\",\"stream\":true}")).await;
+    let mut asked = upstream.asked().await;
+    let expected = "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true}}";
+    assert!(asked.head.contains(&format!("Content-Length: {}\r\n", expected.len())), "{}", asked.head);
+    assert_eq!(asked.body(expected.len()).await, expected);
+    let content = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
+    let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":7}}\n\n";
+    let done = "data: [DONE]\n\n";
+    asked
+        .write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .await;
+    asked.write(&[&chunk(content), &chunk(usage), &chunk(done), "0\r\n\r\n"].concat()).await;
+    let seen = client.rest().await;
+    assert!(seen.contains(content) && seen.contains(done) && !seen.contains("usage"), "{seen}");
+    sidecar.until("tokens_total{model=\"m:latest\",kind=\"output\"}", 7.0).await;
+}

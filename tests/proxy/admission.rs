@@ -76,8 +76,11 @@ async fn routes_are_judged_as_ollama_reads_them() {
     for target in
         ["DELETE /api/delete", "DELETE /api%2Fdelete", "POST /%61pi/pull", "GET /nothing", "POST //api/chat"]
     {
-        let seen =
-            sidecar.exchange(&format!("{target} HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{{}}")).await;
+        let seen = sidecar
+            .exchange(&format!(
+                "{target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{{}}"
+            ))
+            .await;
         assert!(seen.starts_with("HTTP/1.1 403 "), "{target}: {seen}");
     }
     upstream.was_not_asked();

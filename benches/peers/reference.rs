@@ -14,7 +14,7 @@ pub(crate) struct Reference(Vec<(Vec<u8>, Vec<u8>)>);
 impl Reference {
     /// Asks the simulator directly. Every further answer to the same prompt has the same words.
     pub(crate) async fn learn(simulator: SocketAddr) -> Result<Reference> {
-        let mut stream = Stream::open(simulator).await?;
+        let mut stream = Stream::hurried(simulator).await?;
         let mut records = Vec::new();
         while let Some(record) = stream.record().await? {
             let (before, after) = settled(record).context("a record without a stamp")?;

@@ -27,10 +27,19 @@ pub(crate) struct Stream {
 impl Stream {
     /// Asks, and waits for the head.
     pub(crate) async fn open(addr: SocketAddr) -> Result<Stream> {
+        Stream::ask(addr, "").await
+    }
+
+    /// The same answer, as fast as the simulator can.
+    pub(crate) async fn hurried(addr: SocketAddr) -> Result<Stream> {
+        Stream::ask(addr, "x-simulate-rate: 0\r\n").await
+    }
+
+    async fn ask(addr: SocketAddr, fields: &str) -> Result<Stream> {
         let mut connection = TcpStream::connect(addr).await?;
         connection.set_nodelay(true)?;
         let head = format!(
-            "POST /api/generate HTTP/1.1\r\nHost: {addr}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "POST /api/generate HTTP/1.1\r\nHost: {addr}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{fields}\r\n",
             BODY.len()
         );
         connection.write_all((head + BODY).as_bytes()).await?;

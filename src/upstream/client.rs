@@ -38,7 +38,8 @@ pub enum Unanswered {
 /// A client of every upstream, with one pool of connections. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client<B> {
-    inner: legacy::Client<HttpConnector, B>,
+    /// Bodies are boxed: for as long as a connection lives, hyper keeps room for 32 requests of it.
+    inner: legacy::Client<HttpConnector, Box<B>>,
     connect_timeout: Duration,
     silence_timeout: Duration,
 }
@@ -83,7 +84,8 @@ where
     ) -> Result<Response<Answer>, Unanswered> {
         let target = std::mem::take(request.uri_mut());
         *request.uri_mut() = at(upstream, target);
-        let response = self.inner.request(request).await.map_err(|error| self.unanswered(&error))?;
+        let response =
+            self.inner.request(request.map(Box::new)).await.map_err(|error| self.unanswered(&error))?;
         Ok(response.map(|body| Answer::new(body, self.silence_timeout, busy)))
     }
 

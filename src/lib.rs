@@ -10,6 +10,8 @@ pub mod admin;
 pub mod admission;
 #[cfg(feature = "agent")]
 pub mod agent;
+#[cfg(feature = "experiment")]
+pub mod analysis;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]

@@ -16,6 +16,8 @@ EMBEDDER_SHA256=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
 PY_OLLAMA=0.6.3
 PY_OPENAI=3.57.0
 PY_HTTPX=0.28.1
+PY_SCIPY=1.17.1 # what the statistics are held against
+PY_STATSMODELS=0.15.0
 JS_OLLAMA=0.6.4
 JS_OPENAI=7.57.0
 # Prometheus, promtool, nginx, wrk and curl are whatever version this Debian has.
@@ -105,13 +107,14 @@ make_tools() {
 
 # ---- Python and Node clients
 
-check_python() { "$CACHE/venv/bin/python" -c 'import httpx, ollama, openai'; }
+check_python() { "$CACHE/venv/bin/python" -c 'import httpx, ollama, openai, scipy.stats, statsmodels.api'; }
 
 make_python() {
   have python3 && python3 -c 'import ensurepip, venv' || apt_install python3 python3-venv
   rm -rf "$CACHE/venv"
   python3 -m venv "$CACHE/venv"
-  "$CACHE/venv/bin/pip" install --quiet "ollama==$PY_OLLAMA" "openai==$PY_OPENAI" "httpx==$PY_HTTPX"
+  "$CACHE/venv/bin/pip" install --quiet "ollama==$PY_OLLAMA" "openai==$PY_OPENAI" "httpx==$PY_HTTPX" \
+    "scipy==$PY_SCIPY" "statsmodels==$PY_STATSMODELS"
 }
 
 check_node() { (cd "$CACHE/node" && node -e 'require("ollama"); require("openai")'); }
@@ -237,7 +240,8 @@ PYTHON
 }
 
 part tools "Prometheus, promtool, nginx, wrk and curl" ""
-part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, httpx $PY_HTTPX)" "$PY_OLLAMA $PY_OPENAI $PY_HTTPX"
+part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, httpx $PY_HTTPX, scipy $PY_SCIPY, statsmodels $PY_STATSMODELS)" \
+  "$PY_OLLAMA $PY_OPENAI $PY_HTTPX $PY_SCIPY $PY_STATSMODELS"
 part node "JavaScript clients (ollama $JS_OLLAMA, openai $JS_OPENAI)" "$JS_OLLAMA $JS_OPENAI"
 part ollama "ollama $OLLAMA" "$OLLAMA $MALGO $(cpu_key)"
 part models "models $MODEL, $EMBEDDER" "$MODEL $MODEL_SHA256 $EMBEDDER $EMBEDDER_SHA256"

@@ -1,0 +1,250 @@
+//! What to do, from what was measured: the report's decision tree (8.1) without its fixed thresholds.
+
+use serde::Serialize;
+
+use super::{Analysis, Comparison, ConditionSummary, Language, Measure, Remedy};
+
+/// A difference in true efficiency that is worth no one's while.
+const TRIFLE: f64 = 0.01;
+
+/// The tree that was walked, every remedy that was tried, and what follows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Advice {
+    /// Question by question.
+    pub steps: Vec<Step>,
+    /// What each remedy did, the most helpful first.
+    pub remedies: Vec<RemedyEffect>,
+    /// What to do.
+    pub recommendation: String,
+    /// What this recording can't decide, and what would.
+    pub undecided: Vec<String>,
+}
+
+/// One question of the tree.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Step {
+    /// The question.
+    pub question: String,
+    /// Its answer.
+    pub answer: Answer,
+    /// The figures behind it.
+    pub because: String,
+}
+
+/// An answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// It is so.
+    Yes,
+    /// It is not.
+    No,
+    /// The recording can't say.
+    Unknown,
+}
+
+/// What a remedy did, as far as measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RemedyEffect {
+    /// The condition with the remedy.
+    pub condition: String,
+    /// What was done.
+    pub remedies: Vec<Remedy>,
+    /// Whether it helped: more true efficiency, beyond chance.
+    pub helped: Answer,
+    /// The gain in true efficiency.
+    pub gain: Comparison,
+    /// What it costs, or wins, otherwise: throughput, time to the first token, lag, CPU; what differs beyond chance.
+    pub costs: Vec<Comparison>,
+}
+
+impl Advice {
+    pub(super) fn of(analysis: &Analysis) -> Advice {
+        let mut advice = Advice::default();
+        for condition in analysis.conditions.iter().filter(|found| found.condition.remedies.is_empty()) {
+            if condition.runs > 0 {
+                advice.step(gain_together(condition));
+            }
+        }
+        advice.step(client_to_blame(analysis));
+        for series in &analysis.series {
+            let answer = match series.scaling.and_then(|scaling| scaling.peak) {
+                Some(peak) if peak.seen => Answer::Yes,
+                Some(_) => Answer::Unknown,
+                None if series.scaling.is_some() => Answer::No,
+                None => Answer::Unknown,
+            };
+            advice.step(Step {
+                question: format!("Is there a number of agents of {} from which more do harm?", series.name),
+                answer,
+                because: series.sentence(),
+            });
+        }
+        advice.remedies = remedies(analysis);
+        advice.recommendation = recommendation(&advice);
+        for remedy in advice.remedies.iter().filter(|remedy| remedy.helped == Answer::Unknown) {
+            advice.undecided.push(remedy.gain.sentence());
+        }
+        advice
+    }
+
+    fn step(&mut self, step: Step) {
+        if step.answer == Answer::Unknown {
+            self.undecided.push(format!("{} {}", step.question, step.because));
+        }
+        self.steps.push(step);
+    }
+
+    /// All of it in words, a line each.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        let word = |answer| match answer {
+            Answer::Yes => "yes",
+            Answer::No => "no",
+            Answer::Unknown => "can't be told",
+        };
+        let steps = self
+            .steps
+            .iter()
+            .map(|step| format!("{} {}: {}", step.question, word(step.answer), step.because));
+        steps
+            .chain(self.remedies.iter().map(RemedyEffect::sentence))
+            .chain([self.recommendation.clone()])
+            .collect()
+    }
+}
+
+impl RemedyEffect {
+    /// In words.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let helped = match self.helped {
+            Answer::Yes => "helped",
+            Answer::No => "did not help",
+            Answer::Unknown => "was not shown to help",
+        };
+        let costs: Vec<String> = self.costs.iter().map(Comparison::sentence).collect();
+        let costs = if costs.is_empty() { String::new() } else { format!("; besides, {}", costs.join("; ")) };
+        format!("{} {helped}: {}{costs}", self.condition, self.gain.sentence())
+    }
+}
+
+fn gain_together(condition: &ConditionSummary) -> Step {
+    let question =
+        format!("Are {} agents of {} faster together?", condition.agents, condition.condition.name);
+    let rate = condition
+        .mean(Measure::Throughput)
+        .map_or(String::new(), |rate| format!(", at {}", Measure::Throughput.show(rate.value)));
+    let (answer, because) = match condition.truth {
+        None => (Answer::Unknown, "there are no solo runs to hold them against.".into()),
+        Some(truth) => match truth.interval {
+            None => (
+                Answer::Unknown,
+                format!("true speedup {:.3} of runs that were not repeated.", truth.speedup),
+            ),
+            Some(interval) => {
+                let answer = match (interval.low > 1.0, interval.high < 1.0) {
+                    (true, _) => Answer::Yes,
+                    (_, true) => Answer::No,
+                    _ => Answer::Unknown,
+                };
+                let (low, high, level) = (interval.low, interval.high, 100.0 * interval.level);
+                let speedup = truth.speedup;
+                (
+                    answer,
+                    format!("true speedup {speedup:.3} ({level:.0} % interval {low:.3} to {high:.3}){rate}."),
+                )
+            }
+        },
+    };
+    Step { question, answer, because }
+}
+
+/// The same work by the same agents in another language tells whether the client is what holds them back.
+fn client_to_blame(analysis: &Analysis) -> Step {
+    let question = "Is it Python that holds them back?".into();
+    let Some((rust, python, gain)) = rust_against_python(analysis, Measure::TrueEfficiency) else {
+        let because = "no untreated Python condition is held against a Rust one.".into();
+        return Step { question, answer: Answer::Unknown, because };
+    };
+    let answer = match gain.interval {
+        Some(interval) if gain.evidence.found(1.0 - analysis.settings.level) && interval.low > 0.0 => {
+            Answer::Yes
+        }
+        Some(interval) if interval.high < TRIFLE => Answer::No,
+        _ => Answer::Unknown,
+    };
+    let lag =
+        python.mean(Measure::LagP99).zip(python.mean(Measure::GapP50)).map_or(String::new(), |(lag, gap)| {
+            format!(
+                "; its loop's lag p99 is {} where a chunk comes every {}",
+                Measure::LagP99.show(lag.value),
+                Measure::GapP50.show(gap.value)
+            )
+        });
+    let rust = &rust.condition.name;
+    Step { question, answer, because: format!("{} (positive: {rust} does better){lag}.", gain.sentence()) }
+}
+
+/// A comparison of an untreated Rust condition with a Python one, turned so that Rust comes first.
+pub(super) fn rust_against_python(
+    analysis: &Analysis,
+    measure: Measure,
+) -> Option<(&ConditionSummary, &ConditionSummary, Comparison)> {
+    analysis.comparisons.iter().filter(|comparison| comparison.measure == measure).find_map(|comparison| {
+        let first = analysis.condition(&comparison.condition)?;
+        let second = analysis.condition(&comparison.baseline)?;
+        let untreated = first.condition.remedies.is_empty() && second.condition.remedies.is_empty();
+        match (first.condition.language, second.condition.language) {
+            (Language::Rust, Language::Python) if untreated => Some((first, second, comparison.clone())),
+            (Language::Python, Language::Rust) if untreated => Some((second, first, comparison.turned())),
+            _ => None,
+        }
+    })
+}
+
+fn remedies(analysis: &Analysis) -> Vec<RemedyEffect> {
+    let alpha = 1.0 - analysis.settings.level;
+    let mut effects: Vec<RemedyEffect> = analysis
+        .conditions
+        .iter()
+        .filter(|condition| !condition.condition.remedies.is_empty())
+        .filter_map(|condition| {
+            let name = condition.condition.name.as_str();
+            let gain = analysis.comparison(name, Measure::TrueEfficiency)?.clone();
+            let helped = match gain.interval {
+                Some(interval) if gain.evidence.found(alpha) && interval.low > 0.0 => Answer::Yes,
+                // Neither harm nor a gain that anyone would notice.
+                Some(interval) if interval.high < TRIFLE => Answer::No,
+                _ => Answer::Unknown,
+            };
+            let beside = [Measure::Throughput, Measure::FirstToken, Measure::LagP99, Measure::CpuPerToken];
+            let costs = beside
+                .into_iter()
+                .filter_map(|measure| analysis.comparison(name, measure))
+                .filter(|comparison| comparison.evidence.found(alpha))
+                .cloned()
+                .collect();
+            let remedies = condition.condition.remedies.clone();
+            Some(RemedyEffect { condition: name.into(), remedies, helped, gain, costs })
+        })
+        .collect();
+    effects.sort_by(|a, b| b.gain.difference.total_cmp(&a.gain.difference));
+    effects
+}
+
+fn recommendation(advice: &Advice) -> String {
+    let best = advice.remedies.iter().find(|remedy| remedy.helped == Answer::Yes);
+    if let Some(best) = best {
+        return format!("Take {}, which helped most: {}.", best.condition, best.gain.sentence());
+    }
+    let tried = advice.remedies.len();
+    let unknown = advice.remedies.iter().filter(|remedy| remedy.helped == Answer::Unknown).count();
+    match (tried, unknown) {
+        (0, _) => "No remedy was tried, so none can be recommended.".into(),
+        (_, 0) => format!("Leave it as it is: none of {tried} remedies helped."),
+        _ => format!(
+            "Leave it as it is: none of {tried} remedies was shown to help; {unknown} need more runs."
+        ),
+    }
+}

@@ -1,0 +1,117 @@
+//! Claims about remedies: each is held against the condition without it.
+
+use super::{Claim, Number, Said, apart, judge, ratio, shown};
+use crate::analysis::{Analysis, Comparison, Measure, Remedy};
+
+/// A difference of efficiency that the report calls insignificant.
+const NEGLIGIBLE: f64 = 0.01;
+
+/// The comparison of a condition whose only remedy is one of these.
+fn with(analysis: &Analysis, measure: Measure, wanted: impl Fn(&Remedy) -> bool) -> Option<&Comparison> {
+    let only = |remedies: &[Remedy]| matches!(remedies, [remedy] if wanted(remedy));
+    analysis
+        .conditions
+        .iter()
+        .filter(|found| only(&found.condition.remedies))
+        .find_map(|found| analysis.comparison(&found.condition.name, measure))
+}
+
+pub(super) fn slower_is_faster(analysis: &Analysis) -> Claim {
+    let said = Said {
+        id: "slower_is_faster",
+        section: "5.2, Q3",
+        says: "Pacing agents to 60 tok/s makes them 2 percentage points more efficient",
+    };
+    let paced =
+        |remedy: &Remedy| matches!(remedy, Remedy::Pace(_) | Remedy::LeakyPace(_) | Remedy::SidecarPace(_));
+    let Some(overlap) = with(analysis, Measure::OverlapEfficiency, paced) else {
+        return said.unmeasured("No paced condition is held against one that is not.");
+    };
+    let found = overlap.evidence.found(1.0 - analysis.settings.level);
+    let verdict =
+        judge(overlap.interval, |interval| found && interval.low > 0.0, |interval| interval.high < 0.02);
+    let mut numbers = vec![Number::of_comparison(overlap)];
+    let mut because = format!("{}.", overlap.sentence());
+    if let Some(truth) = with(analysis, Measure::TrueEfficiency, paced) {
+        because.push_str(&format!(" Against solo runs: {}.", truth.sentence()));
+        numbers.push(Number::of_comparison(truth));
+    }
+    said.judged(verdict, because, numbers)
+}
+
+pub(super) fn buffer_efficiency(analysis: &Analysis) -> Claim {
+    let said = Said {
+        id: "buffer_efficiency",
+        section: "3.6",
+        says: "A read buffer of 64 KiB does not change efficiency",
+    };
+    let Some(comparison) =
+        with(analysis, Measure::OverlapEfficiency, |remedy| matches!(remedy, Remedy::ReadBuffer(_)))
+    else {
+        return said.unmeasured("No condition with another read buffer is held against one without.");
+    };
+    let verdict = judge(
+        comparison.interval,
+        |interval| -NEGLIGIBLE < interval.low && interval.high < NEGLIGIBLE,
+        |interval| apart(interval, -NEGLIGIBLE, NEGLIGIBLE),
+    );
+    said.judged(verdict, format!("{}.", comparison.sentence()), vec![Number::of_comparison(comparison)])
+}
+
+pub(super) fn buffer_chunks(analysis: &Analysis) -> Claim {
+    let said = Said {
+        id: "buffer_chunks",
+        section: "3.6",
+        says: "A read buffer of 64 KiB does not change the number of chunks a second",
+    };
+    let wanted = |remedy: &Remedy| matches!(remedy, Remedy::ReadBuffer(_));
+    // The report's own: 195 in place of 197.
+    by_ratio(analysis, said, Measure::ChunksPerSecond, wanted, (0.95, 1.05), "another read buffer")
+}
+
+pub(super) fn uvloop(analysis: &Analysis) -> Claim {
+    let said = Said { id: "uvloop", section: "8.2", says: "uvloop lowers lag by 20 to 30 %" };
+    let wanted = |remedy: &Remedy| *remedy == Remedy::Uvloop;
+    by_ratio(analysis, said, Measure::LagP99, wanted, (0.7, 0.8), "uvloop")
+}
+
+pub(super) fn batching(analysis: &Analysis) -> Claim {
+    let said = Said { id: "batching", section: "9.3", says: "Batches of 50 ms make events 80 to 90 % fewer" };
+    let wanted = |remedy: &Remedy| matches!(remedy, Remedy::Batch(_));
+    by_ratio(analysis, said, Measure::ChunksPerSecond, wanted, (0.1, 0.2), "batches")
+}
+
+/// Supported where the ratio's interval meets the claimed range and leaves out "no change", unless that is what is
+/// claimed: then it has to lie within the range. Refuted where it is apart from the range.
+fn by_ratio(
+    analysis: &Analysis,
+    said: Said,
+    measure: Measure,
+    wanted: impl Fn(&Remedy) -> bool,
+    (low, high): (f64, f64),
+    what: &str,
+) -> Claim {
+    let number = with(analysis, measure, wanted).and_then(|comparison| ratio(analysis, comparison, measure));
+    let Some(number) = number else {
+        return said.unmeasured(&format!("No condition with {what} alone is held against one without."));
+    };
+    let no_change = (low..=high).contains(&1.0);
+    let verdict = judge(
+        number.interval,
+        |interval| {
+            if no_change {
+                low <= interval.low && interval.high <= high
+            } else {
+                !apart(interval, low, high) && !interval.contains(1.0)
+            }
+        },
+        |interval| apart(interval, low, high),
+    );
+    let because = format!(
+        "{}: {:.2} ({}).",
+        number.name,
+        number.value,
+        shown(number.interval, |value| format!("{value:.2}"))
+    );
+    said.judged(verdict, because, vec![number])
+}

@@ -1,0 +1,95 @@
+//! What a p-value may be said of.
+
+use serde::Serialize;
+
+use super::statistic::smallest_p;
+
+/// A p-value, or why there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// There were enough runs.
+    Tested {
+        /// The probability of a difference as large if there were none.
+        p: f64,
+        /// The same, corrected for the number of comparisons (Holm).
+        corrected: f64,
+    },
+    /// Too few runs for any result to mean something.
+    TooFew {
+        /// Runs of the smaller side.
+        have: usize,
+        /// Runs of each side that would do.
+        need: usize,
+    },
+    /// There is nothing to test: the values do not vary.
+    NoNoise,
+}
+
+impl Evidence {
+    /// Whether something was found at level `alpha`, such as 0.05.
+    #[must_use]
+    pub fn found(self, alpha: f64) -> bool {
+        matches!(self, Evidence::Tested { corrected, .. } if corrected < alpha)
+    }
+
+    /// The p that is to be reported.
+    #[must_use]
+    pub fn p(self) -> Option<f64> {
+        match self {
+            Evidence::Tested { corrected, .. } => Some(corrected),
+            _ => None,
+        }
+    }
+
+    /// In words.
+    #[must_use]
+    pub fn sentence(self) -> String {
+        match self {
+            Evidence::Tested { corrected, .. } if corrected < 0.0001 => "p < 0.0001".into(),
+            Evidence::Tested { corrected, .. } => format!("p = {corrected:.4}"),
+            Evidence::TooFew { have, need } => {
+                format!("no p-value: {have} runs can show nothing, {need} of each would do")
+            }
+            Evidence::NoNoise => "no p-value: the values do not vary".into(),
+        }
+    }
+}
+
+/// Runs of each side from which on a difference can be found at all: with fewer, even samples that do not overlap are
+/// no rarer under chance than `alpha`, and a smaller p of a t test rests on its assumptions alone.
+pub(super) fn enough(first: usize, second: usize, alpha: f64) -> Result<(), usize> {
+    if first.min(second) >= 2 && smallest_p(first, second) < alpha {
+        return Ok(());
+    }
+    Err((2..).find(|n| smallest_p(*n, *n) < alpha).unwrap_or(usize::MAX))
+}
+
+/// The same of pairs: the order of n pairs is one of n!.
+pub(super) fn enough_pairs(n: usize, alpha: f64) -> Result<(), usize> {
+    let rarest = |n: usize| 2.0 / (1..=n).map(|factor| factor as f64).product::<f64>();
+    if rarest(n) < alpha { Ok(()) } else { Err((3..).find(|n| rarest(*n) < alpha).unwrap_or(usize::MAX)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_runs_of_each_show_nothing_and_four_can() {
+        assert_eq!(enough(3, 3, 0.05), Err(4));
+        assert_eq!(enough(4, 4, 0.05), Ok(()));
+        assert_eq!(enough(1, 100, 0.05), Err(4));
+        assert_eq!(enough_pairs(4, 0.05), Err(5));
+        assert_eq!(enough_pairs(5, 0.05), Ok(()));
+    }
+
+    #[test]
+    fn only_the_corrected_p_decides() {
+        assert!(!Evidence::Tested { p: 0.01, corrected: 0.08 }.found(0.05));
+        assert!(Evidence::Tested { p: 0.01, corrected: 0.04 }.found(0.05));
+        assert!(!Evidence::TooFew { have: 2, need: 4 }.found(0.05));
+        let few = Evidence::TooFew { have: 2, need: 4 }.sentence();
+        assert_eq!(few, "no p-value: 2 runs can show nothing, 4 of each would do");
+    }
+}

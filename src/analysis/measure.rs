@@ -1,0 +1,173 @@
+//! What is compared over runs.
+
+use serde::Serialize;
+
+use super::{RunKind, RunSummary};
+
+/// One figure of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// True speedup over agents.
+    TrueEfficiency,
+    /// True speedup.
+    TrueSpeedup,
+    /// Overlap speedup over agents.
+    OverlapEfficiency,
+    /// Overlap speedup.
+    OverlapSpeedup,
+    /// Shortest duration over longest.
+    Balance,
+    /// Wall time.
+    Wall,
+    /// Tokens of all agents a second.
+    Throughput,
+    /// Ollama's own rate of the last agent less that of the first.
+    ThroughputDelta,
+    /// Median time to the first token.
+    FirstToken,
+    /// Median gap between chunks.
+    GapP50,
+    /// 99th percentile of the gap between chunks.
+    GapP99,
+    /// Mean lag of the event loop.
+    LagMean,
+    /// 99th percentile of the lag.
+    LagP99,
+    /// Chunks of all agents a second.
+    ChunksPerSecond,
+    /// Mean time to parse a chunk.
+    ParseMean,
+    /// CPU time a token.
+    CpuPerToken,
+}
+
+impl Measure {
+    /// All of them.
+    pub const ALL: [Measure; 16] = [
+        Measure::TrueEfficiency,
+        Measure::TrueSpeedup,
+        Measure::OverlapEfficiency,
+        Measure::OverlapSpeedup,
+        Measure::Balance,
+        Measure::Wall,
+        Measure::Throughput,
+        Measure::ThroughputDelta,
+        Measure::FirstToken,
+        Measure::GapP50,
+        Measure::GapP99,
+        Measure::LagMean,
+        Measure::LagP99,
+        Measure::ChunksPerSecond,
+        Measure::ParseMean,
+        Measure::CpuPerToken,
+    ];
+
+    /// Those by which two conditions are compared.
+    pub const COMPARED: [Measure; 8] = [
+        Measure::TrueEfficiency,
+        Measure::OverlapEfficiency,
+        Measure::Throughput,
+        Measure::FirstToken,
+        Measure::GapP99,
+        Measure::LagP99,
+        Measure::ChunksPerSecond,
+        Measure::CpuPerToken,
+    ];
+
+    /// Those of the correlation matrix.
+    pub const CORRELATED: [Measure; 8] = [
+        Measure::LagP99,
+        Measure::LagMean,
+        Measure::ChunksPerSecond,
+        Measure::GapP50,
+        Measure::OverlapEfficiency,
+        Measure::TrueEfficiency,
+        Measure::Balance,
+        Measure::Throughput,
+    ];
+
+    /// Its name in a sentence.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Measure::TrueEfficiency => "true efficiency",
+            Measure::TrueSpeedup => "true speedup",
+            Measure::OverlapEfficiency => "overlap efficiency",
+            Measure::OverlapSpeedup => "overlap speedup",
+            Measure::Balance => "balance of durations",
+            Measure::Wall => "wall time",
+            Measure::Throughput => "throughput",
+            Measure::ThroughputDelta => "throughput delta",
+            Measure::FirstToken => "time to first token",
+            Measure::GapP50 => "gap p50",
+            Measure::GapP99 => "gap p99",
+            Measure::LagMean => "mean lag",
+            Measure::LagP99 => "lag p99",
+            Measure::ChunksPerSecond => "chunks a second",
+            Measure::ParseMean => "mean parse time",
+            Measure::CpuPerToken => "CPU time a token",
+        }
+    }
+
+    /// Whether more of it is better; `None` where neither is.
+    #[must_use]
+    pub fn more_is_better(self) -> Option<bool> {
+        match self {
+            Measure::TrueEfficiency | Measure::TrueSpeedup | Measure::Throughput => Some(true),
+            Measure::Wall
+            | Measure::FirstToken
+            | Measure::GapP50
+            | Measure::GapP99
+            | Measure::LagMean
+            | Measure::LagP99
+            | Measure::ParseMean
+            | Measure::CpuPerToken => Some(false),
+            Measure::OverlapEfficiency
+            | Measure::OverlapSpeedup
+            | Measure::Balance
+            | Measure::ThroughputDelta
+            | Measure::ChunksPerSecond => None,
+        }
+    }
+
+    /// A value of it, or a difference of two, as a person reads it.
+    #[must_use]
+    pub fn show(self, value: f64) -> String {
+        match self {
+            Measure::TrueEfficiency | Measure::OverlapEfficiency => format!("{:.1} %", 100.0 * value),
+            Measure::TrueSpeedup | Measure::OverlapSpeedup | Measure::Balance => format!("{value:.3}"),
+            Measure::Wall => format!("{value:.2} s"),
+            Measure::Throughput | Measure::ThroughputDelta => format!("{value:.1} tok/s"),
+            Measure::ChunksPerSecond => format!("{value:.1}/s"),
+            Measure::CpuPerToken | Measure::ParseMean => format!("{:.1} µs", 1e6 * value),
+            Measure::FirstToken | Measure::GapP50 | Measure::GapP99 | Measure::LagMean | Measure::LagP99 => {
+                format!("{:.2} ms", 1e3 * value)
+            }
+        }
+    }
+
+    /// Its value in a run, in base units. Efficiencies, speedups and balance are those of runs together.
+    #[must_use]
+    pub fn of(self, run: &RunSummary) -> Option<f64> {
+        let together = run.kind == RunKind::Together;
+        match self {
+            Measure::TrueEfficiency => run.truth.map(|truth| truth.efficiency),
+            Measure::TrueSpeedup => run.truth.map(|truth| truth.speedup),
+            Measure::OverlapEfficiency => run.overlap.filter(|_| together).map(|overlap| overlap.efficiency),
+            Measure::OverlapSpeedup => run.overlap.filter(|_| together).map(|overlap| overlap.speedup),
+            Measure::Balance => run.balance.filter(|_| together),
+            Measure::Wall => run.failures.is_empty().then_some(run.wall),
+            Measure::Throughput => run.throughput,
+            Measure::ThroughputDelta => run.throughput_delta,
+            Measure::FirstToken => run.first_token.map(|spread| spread.p50),
+            Measure::GapP50 => run.gap.map(|spread| spread.p50),
+            Measure::GapP99 => run.gap.map(|spread| spread.p99),
+            Measure::LagMean => run.lag.map(|spread| spread.mean),
+            Measure::LagP99 => run.lag.map(|spread| spread.p99),
+            Measure::ChunksPerSecond => run.chunks_per_second,
+            Measure::ParseMean => run.parse.map(|spread| spread.mean),
+            Measure::CpuPerToken => run.cpu_per_token,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What a recording lacks, and what makes its comparisons lame.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{ConditionSummary, RunKind, RunSummary, run::Rows, statistic::sum};
+
+/// Tokens alone and together may differ by this share before it is said.
+const UNLIKE: f64 = 0.01;
+
+/// A sentence for each, in the order of the runs and then of the conditions.
+pub(super) fn notes(
+    conditions: &[ConditionSummary],
+    runs: &[RunSummary],
+    rows: &HashMap<u32, Rows<'_>>,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    for run in runs {
+        if conditions.iter().all(|condition| condition.condition.name != run.condition) {
+            notes.push(format!("run {} is of condition {}, which does not exist", run.id, run.condition));
+        }
+        for failure in &run.failures {
+            notes.push(format!("run {} has no speedup: {failure}", run.id));
+        }
+    }
+    for condition in conditions.iter().filter(|condition| condition.runs > 0) {
+        let name = &condition.condition.name;
+        let Some(baseline) = &condition.baseline else {
+            notes.push(format!("{name} has no solo runs, and so no true speedup"));
+            continue;
+        };
+        if baseline != name {
+            notes.push(format!(
+                "{name} has no solo runs of its own: its true speedup is against those of {baseline}"
+            ));
+        }
+        let alone = tokens(runs, rows, baseline, RunKind::Solo);
+        for (role, together) in tokens(runs, rows, name, RunKind::Together) {
+            match alone.get(role) {
+                None => {
+                    notes.push(format!("{role} of {name} never ran alone, and so there is no true speedup"))
+                }
+                Some(alone) if (together / alone - 1.0).abs() > UNLIKE => notes.push(format!(
+                    "{role} of {name} made {together:.0} tokens together and {alone:.0} alone: \
+                     its true speedup compares unlike work"
+                )),
+                Some(_) => {}
+            }
+        }
+    }
+    notes
+}
+
+/// The mean number of tokens of each role in the runs of one kind that came to their end.
+fn tokens<'a>(
+    runs: &[RunSummary],
+    rows: &HashMap<u32, Rows<'a>>,
+    condition: &str,
+    kind: RunKind,
+) -> BTreeMap<&'a str, f64> {
+    let mut counts: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let counted =
+        |run: &&RunSummary| run.kind == kind && run.condition == condition && run.failures.is_empty();
+    for run in runs.iter().filter(counted) {
+        for agent in rows.get(&run.id).into_iter().flat_map(|rows| &rows.agents) {
+            if let Some(tokens) = agent.tokens {
+                counts.entry(&agent.role).or_default().push(tokens as f64);
+            }
+        }
+    }
+    let mean = |counts: Vec<f64>| sum(counts.iter().copied()) / counts.len() as f64;
+    counts.into_iter().map(|(role, counts)| (role, mean(counts))).collect()
+}

@@ -1,0 +1,208 @@
+//! What one run says.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::{
+    Agent, Chunk, LagSample, OverlapSpeedup, Probe, Recording, Run, RunKind, Spread, TrueSpeedup,
+    overlap_speedup, statistic::sum,
+};
+
+/// One run in figures. Seconds, tokens, bytes; what could not be told is absent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunSummary {
+    /// The run's number.
+    pub id: u32,
+    /// Its condition.
+    pub condition: String,
+    /// Alone or together.
+    pub kind: RunKind,
+    /// How many agents took part.
+    pub agents: usize,
+    /// From the first agent's start to the last one's end, in seconds.
+    pub wall: f64,
+    /// The report's speedup. Absent where an agent failed.
+    pub overlap: Option<OverlapSpeedup>,
+    /// Against the condition's solo runs; the interval has the uncertainty of these. Absent for solo runs, where an
+    /// agent failed and where a role has no solo run.
+    pub truth: Option<TrueSpeedup>,
+    /// The shortest duration over the longest: 1 is even.
+    pub balance: Option<f64>,
+    /// Tokens of all agents.
+    pub tokens: u64,
+    /// Tokens of all agents over the wall time, in tokens a second.
+    pub throughput: Option<f64>,
+    /// The mean of the agents' `eval_count / eval_duration`, in tokens a second, as Ollama reports it.
+    pub reported_throughput: Option<f64>,
+    /// The same of the last agent less that of the first.
+    pub throughput_delta: Option<f64>,
+    /// Seconds to the first token, over agents.
+    pub first_token: Option<Spread>,
+    /// Seconds between chunks, over all agents.
+    pub gap: Option<Spread>,
+    /// Seconds that event loops were late, by the probe on a schedule if there is one.
+    pub lag: Option<Spread>,
+    /// Seconds to parse a chunk.
+    pub parse: Option<Spread>,
+    /// Chunks of all agents.
+    pub chunks: usize,
+    /// Chunks of all agents over the wall time, in chunks a second.
+    pub chunks_per_second: Option<f64>,
+    /// The mean size of a chunk in bytes.
+    pub chunk_bytes: Option<f64>,
+    /// CPU time of all agents, in seconds a token.
+    pub cpu_per_token: Option<f64>,
+    /// What went wrong with which agent.
+    pub failures: Vec<String>,
+}
+
+/// The rows of one run.
+#[derive(Default)]
+pub(super) struct Rows<'a> {
+    pub(super) agents: Vec<&'a Agent>,
+    chunks: usize,
+    bytes: u64,
+    gaps: Vec<f64>,
+    parses: Vec<f64>,
+    lags: Vec<f64>,
+    yields: Vec<f64>,
+}
+
+impl<'a> Rows<'a> {
+    /// All rows by the number of their run.
+    pub(super) fn by_run(recording: &'a Recording) -> HashMap<u32, Rows<'a>> {
+        let mut rows: HashMap<u32, Rows<'a>> = HashMap::new();
+        for agent in &recording.agents {
+            rows.entry(agent.run).or_default().agents.push(agent);
+        }
+        // Rows of one run mostly lie together: one look-up for all of them.
+        for chunks in recording.chunks.chunk_by(|a, b| a.run == b.run) {
+            rows.entry(chunks[0].run).or_default().take_chunks(chunks);
+        }
+        for samples in recording.lag.chunk_by(|a, b| a.run == b.run) {
+            rows.entry(samples[0].run).or_default().take_lag(samples);
+        }
+        for rows in rows.values_mut() {
+            rows.agents.sort_by_key(|agent| agent.agent);
+        }
+        rows
+    }
+
+    fn take_chunks(&mut self, chunks: &[Chunk]) {
+        self.chunks += chunks.len();
+        self.bytes += chunks.iter().map(|chunk| u64::from(chunk.bytes)).sum::<u64>();
+        self.gaps.extend(chunks.iter().map(|chunk| chunk.gap));
+        self.parses.extend(chunks.iter().map(|chunk| chunk.parse).filter(|parse| !parse.is_nan()));
+    }
+
+    fn take_lag(&mut self, samples: &[LagSample]) {
+        for sample in samples {
+            match sample.probe {
+                Probe::Schedule => self.lags.push(sample.lag),
+                Probe::Yield => self.yields.push(sample.lag),
+            }
+        }
+    }
+
+    /// The run's figures, but for the true speedup. `None` where its wall time cannot be told.
+    pub(super) fn summarise(&mut self, run: &Run) -> Option<RunSummary> {
+        let starts = self.agents.iter().map(|agent| agent.started);
+        let ends = self.agents.iter().map(|agent| agent.started + agent.duration);
+        let around = ends.fold(f64::NEG_INFINITY, f64::max) - starts.fold(f64::INFINITY, f64::min);
+        let wall = run.wall.unwrap_or(around);
+        if !(wall.is_finite() && wall > 0.0) {
+            return None;
+        }
+        let failures: Vec<String> = self
+            .agents
+            .iter()
+            .filter_map(|agent| {
+                Some(format!("agent {} ({}): {}", agent.agent, agent.role, agent.failure.as_ref()?))
+            })
+            .collect();
+        let whole = failures.is_empty();
+        let durations: Vec<f64> = self.agents.iter().map(|agent| agent.duration).collect();
+        let longest = durations.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let shortest = durations.iter().copied().fold(f64::INFINITY, f64::min);
+        let tokens = self.agents.iter().filter_map(|agent| agent.tokens).sum::<u64>();
+        let rates: Vec<f64> = self.agents.iter().filter_map(|agent| reported_rate(agent)).collect();
+        let every_rate = (whole && rates.len() == self.agents.len()).then_some(rates);
+        let cpu: Option<Vec<f64>> = self.agents.iter().map(|agent| agent.cpu).collect();
+        let lags = if self.lags.is_empty() { &mut self.yields } else { &mut self.lags };
+        Some(RunSummary {
+            id: run.id,
+            condition: run.condition.clone(),
+            kind: run.kind,
+            agents: durations.len(),
+            wall,
+            overlap: if whole { overlap_speedup(&durations, wall) } else { None },
+            truth: None,
+            balance: (whole && longest > 0.0).then_some(shortest / longest),
+            tokens,
+            throughput: (whole && tokens > 0).then_some(tokens as f64 / wall),
+            throughput_delta: every_rate.as_ref().and_then(|rates| {
+                let [first, .., last] = rates.as_slice() else { return None };
+                Some(last - first)
+            }),
+            reported_throughput: every_rate
+                .filter(|rates| !rates.is_empty())
+                .map(|rates| sum(rates.iter().copied()) / rates.len() as f64),
+            first_token: Spread::of(&mut self.agents.iter().filter_map(|agent| agent.first_token).collect()),
+            gap: Spread::of(&mut self.gaps),
+            lag: Spread::of(lags),
+            parse: Spread::of(&mut self.parses),
+            chunks: self.chunks,
+            chunks_per_second: (self.chunks > 0).then_some(self.chunks as f64 / wall),
+            chunk_bytes: (self.chunks > 0).then_some(self.bytes as f64 / self.chunks as f64),
+            cpu_per_token: cpu.filter(|_| tokens > 0).map(|cpu| sum(cpu) / tokens as f64),
+            failures,
+        })
+    }
+}
+
+fn reported_rate(agent: &Agent) -> Option<f64> {
+    agent.tokens.zip(agent.eval_duration).filter(|(_, duration)| *duration > 0.0).map(|(n, d)| n as f64 / d)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(agent: u32, started: f64, duration: f64, eval_duration: f64) -> Agent {
+        let (tokens, cpu) = (Some(100), Some(0.02));
+        let eval_duration = Some(eval_duration);
+        Agent { run: 1, agent, started, duration, tokens, eval_duration, cpu, ..Agent::default() }
+    }
+
+    #[test]
+    fn a_run_goes_from_the_first_start_to_the_last_end_and_its_delta_is_the_last_agent_less_the_first() {
+        let chunk =
+            |agent, gap| Chunk { run: 1, agent, at: 1.0, bytes: 100, records: 1, gap, parse: f64::NAN };
+        let recording = Recording {
+            // Out of order on purpose.
+            agents: vec![agent(1, 0.5, 2.0, 2.0), agent(0, 0.0, 1.5, 1.0)],
+            chunks: vec![chunk(0, f64::NAN), chunk(1, 0.1), chunk(0, 0.3)],
+            ..Recording::default()
+        };
+        let mut rows = Rows::by_run(&recording);
+        let run = Run { id: 1, ..Run::default() };
+        let summary = rows.get_mut(&1).unwrap().summarise(&run).unwrap();
+        assert_eq!((summary.wall, summary.tokens, summary.throughput), (2.5, 200, Some(80.0)));
+        assert_eq!((summary.reported_throughput, summary.throughput_delta), (Some(75.0), Some(-50.0)));
+        assert_eq!(summary.overlap.unwrap().speedup, 1.4);
+        assert_eq!((summary.chunks, summary.chunk_bytes), (3, Some(100.0)));
+        let gap = summary.gap.unwrap();
+        assert_eq!((gap.n, gap.min, gap.max), (2, 0.1, 0.3));
+        assert_eq!(summary.cpu_per_token, Some(0.0002));
+        assert!(summary.parse.is_none() && summary.lag.is_none());
+    }
+
+    #[test]
+    fn a_run_whose_time_cannot_be_told_has_no_summary() {
+        let backwards = Recording { agents: vec![agent(0, 5.0, -1.0, 1.0)], ..Recording::default() };
+        let mut rows = Rows::by_run(&backwards);
+        assert_eq!(rows.get_mut(&1).unwrap().summarise(&Run { id: 1, ..Run::default() }), None);
+        assert_eq!(Rows::default().summarise(&Run::default()), None);
+    }
+}

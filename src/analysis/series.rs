@@ -1,0 +1,60 @@
+//! Throughput by the number of agents.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{
+    Condition, RunSummary,
+    statistic::{Scaling, fit_scaling},
+};
+
+/// Conditions that differ in nothing but the number of agents.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Series {
+    /// The series' name.
+    pub name: String,
+    /// Agents and tokens a second of every run, solo runs among them.
+    pub points: Vec<(f64, f64)>,
+    /// The Universal Scalability Law through them. Absent with fewer than four runs or three numbers of agents.
+    pub scaling: Option<Scaling>,
+}
+
+impl Series {
+    /// Every series of the conditions.
+    pub(super) fn all(conditions: &[Condition], runs: &[RunSummary], level: f64) -> Vec<Series> {
+        let mut members: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for condition in conditions {
+            if let Some(series) = &condition.series {
+                members.entry(series).or_default().push(&condition.name);
+            }
+        }
+        members
+            .into_iter()
+            .map(|(name, members)| {
+                let of_series = runs.iter().filter(|run| members.contains(&run.condition.as_str()));
+                let points: Vec<(f64, f64)> =
+                    of_series.filter_map(|run| Some((run.agents as f64, run.throughput?))).collect();
+                let (streams, throughputs): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
+                Series { name: name.into(), points, scaling: fit_scaling(&streams, &throughputs, level).ok() }
+            })
+            .collect()
+    }
+
+    /// In words.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let name = &self.name;
+        let Some(scaling) = self.scaling else {
+            return format!("{name}: too few runs or numbers of agents to say where more stop helping");
+        };
+        let law = format!("σ = {:.3}, κ = {:.5}", scaling.contention.value, scaling.coherency.value);
+        match scaling.peak {
+            Some(peak) if peak.seen => format!(
+                "{name}: throughput peaks at {:.1} agents ({:.1} to {:.1}) with {:.0} tok/s; {law}",
+                peak.streams, peak.interval.low, peak.interval.high, peak.throughput,
+            ),
+            _ => format!("{name}: no peak within these numbers of agents; {law}"),
+        }
+    }
+}

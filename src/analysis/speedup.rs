@@ -1,0 +1,162 @@
+//! Is running together faster than one after the other?
+//!
+//! Two answers. The **overlap speedup** is the report's: durations together, summed, over the wall time. It tells how
+//! evenly the durations match and lies between 1 and the number of agents whatever contention does. The **true
+//! speedup** holds the wall time against the same agents' durations alone.
+
+use serde::Serialize;
+
+use super::statistic::{Interval, Undefined, satterthwaite, sum, t_quantile, variance};
+
+/// The overlap speedup of one run: Technical Report 117, 3.5.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct OverlapSpeedup {
+    /// Summed durations over wall time.
+    pub speedup: f64,
+    /// Speedup over the number of agents.
+    pub efficiency: f64,
+    /// The report's flag: an efficiency below 0.75 (for two agents: a speedup below 1.5).
+    pub contention: bool,
+}
+
+/// How much faster running together is than one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TrueSpeedup {
+    /// Summed mean durations alone over mean wall time together.
+    pub speedup: f64,
+    /// Speedup over the number of agents.
+    pub efficiency: f64,
+    /// An interval for the speedup. Absent where something was measured once.
+    pub interval: Option<Interval>,
+    /// The same for the efficiency.
+    pub efficiency_interval: Option<Interval>,
+    /// The standard error of the speedup's logarithm: its relative error.
+    pub relative_error: Option<f64>,
+    /// Degrees of freedom of that error.
+    pub df: Option<f64>,
+}
+
+/// The agents of one role: their durations alone, in one unit, and how many of them ran together. All of them share one
+/// baseline, so its error counts for each.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Alone<'a> {
+    /// Durations of that role's solo runs.
+    pub durations: &'a [f64],
+    /// How many agents of the role run together.
+    pub agents: usize,
+}
+
+/// The overlap speedup of durations and the wall time around them, all in one unit. `None` without durations or with
+/// a wall time that is not above 0.
+#[must_use]
+pub fn overlap_speedup(durations: &[f64], wall: f64) -> Option<OverlapSpeedup> {
+    let total = sum(durations.iter().copied());
+    if durations.is_empty() || wall <= 0.0 || !total.is_finite() || !wall.is_finite() {
+        return None;
+    }
+    let speedup = total / wall;
+    let efficiency = speedup / durations.len() as f64;
+    Some(OverlapSpeedup { speedup, efficiency, contention: efficiency < 0.75 })
+}
+
+/// The true speedup, of the baselines of each role and the wall times together, all in one unit.
+///
+/// The interval is Student's on the logarithm: the squared relative errors of the two means add up (the delta method;
+/// Casella and Berger, "Statistical Inference", 5.5.4), with degrees of freedom by Satterthwaite (Biometrics Bulletin
+/// 2, 1946). With a single wall time it carries the uncertainty of the baselines alone.
+///
+/// # Errors
+/// No role, a role or a wall time that was never measured, a value that is not finite or not above 0.
+pub fn true_speedup(alone: &[Alone<'_>], together: &[f64], level: f64) -> Result<TrueSpeedup, Undefined> {
+    if alone.is_empty() {
+        return Err(Undefined::TooFew { have: 0, need: 1 });
+    }
+    for values in alone.iter().map(|role| role.durations).chain([together]) {
+        if values.is_empty() {
+            return Err(Undefined::TooFew { have: 0, need: 1 });
+        }
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            return Err(Undefined::NotFinite { at });
+        }
+        if values.iter().any(|value| *value <= 0.0) {
+            return Err(Undefined::OutOfRange("a duration"));
+        }
+    }
+    let mean = |values: &[f64]| sum(values.iter().copied()) / values.len() as f64;
+    let one_after_the_other = sum(alone.iter().map(|role| role.agents as f64 * mean(role.durations)));
+    let wall = mean(together);
+    // Squared standard errors of the means, relative to what they are part of.
+    let part = |values: &[f64], share: f64| {
+        variance(values).ok().map(|variance| (variance / values.len() as f64 * share * share, values.len()))
+    };
+    let by_role = |role: &Alone<'_>| part(role.durations, role.agents as f64 / one_after_the_other);
+    let mut parts: Option<Vec<_>> = alone.iter().map(by_role).collect();
+    if let Some(parts) = &mut parts {
+        parts.extend(part(together, wall.recip()));
+    }
+    let speedup = one_after_the_other / wall;
+    let agents = alone.iter().map(|role| role.agents).sum::<usize>() as f64;
+    let relative_error = parts.as_ref().map(|parts| sum(parts.iter().map(|(part, _)| *part)).sqrt());
+    let df = parts.as_ref().map(|parts| satterthwaite(parts));
+    let interval = relative_error.zip(df).map(|(error, df)| {
+        let margin = if error > 0.0 { t_quantile(0.5 + 0.5 * level, df) * error } else { 0.0 };
+        Interval::around(speedup.ln(), margin, level).map(f64::exp)
+    });
+    Ok(TrueSpeedup {
+        speedup,
+        efficiency: speedup / agents,
+        interval,
+        efficiency_interval: interval.map(|interval| interval.map(|speedup| speedup / agents)),
+        relative_error,
+        df: df.filter(|df| df.is_finite()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alone(durations: &[f64]) -> Alone<'_> {
+        Alone { durations, agents: 1 }
+    }
+
+    #[test]
+    fn the_overlap_tells_evenness_and_not_gain() {
+        // One after the other in truth, and yet a "speedup" of 1.5: the second only waited.
+        let overlap = overlap_speedup(&[10.0, 20.0], 20.0).unwrap();
+        assert_eq!((overlap.speedup, overlap.efficiency, overlap.contention), (1.5, 0.75, false));
+        let truth = true_speedup(&[alone(&[10.0]), alone(&[10.0])], &[20.0], 0.95).unwrap();
+        assert_eq!((truth.speedup, truth.efficiency, truth.interval), (1.0, 0.5, None));
+        assert_eq!(overlap_speedup(&[], 1.0), None);
+        assert_eq!(overlap_speedup(&[1.0], 0.0), None);
+    }
+
+    #[test]
+    fn both_uncertainties_widen_the_interval_of_a_true_speedup() {
+        let (noisy, still) = ([9.0, 10.0, 11.0], [10.0, 10.0, 10.0]);
+        let error = |alone: &[Alone<'_>], together: &[f64]| {
+            true_speedup(alone, together, 0.95).unwrap().relative_error.unwrap()
+        };
+        let by_baseline = error(&[alone(&noisy), alone(&still)], &still);
+        let by_both = error(&[alone(&noisy), alone(&noisy)], &noisy);
+        assert_eq!(error(&[alone(&still), alone(&still)], &still), 0.0);
+        assert!(0.0 < by_baseline && by_baseline < by_both, "{by_baseline} {by_both}");
+    }
+
+    #[test]
+    fn agents_that_share_a_baseline_share_its_error() {
+        let (noisy, still) = ([9.0, 10.0, 11.0], [10.0, 10.0, 10.0]);
+        let error = |alone: &[Alone<'_>]| true_speedup(alone, &still, 0.95).unwrap().relative_error.unwrap();
+        let shared = error(&[Alone { durations: &noisy, agents: 2 }]);
+        let apart = error(&[alone(&noisy), alone(&noisy)]);
+        assert!((shared / apart - f64::sqrt(2.0)).abs() < 1e-12, "{shared} {apart}");
+    }
+
+    #[test]
+    fn a_speedup_needs_durations_above_nothing() {
+        let of = |durations, together| true_speedup(&[alone(durations)], together, 0.95);
+        assert_eq!(of(&[1.0, 0.0], &[1.0]), Err(Undefined::OutOfRange("a duration")));
+        assert_eq!(of(&[], &[1.0]), Err(Undefined::TooFew { have: 0, need: 1 }));
+        assert_eq!(of(&[1.0], &[f64::NAN]), Err(Undefined::NotFinite { at: 0 }));
+    }
+}

@@ -1,0 +1,107 @@
+//! Do two measurements rise and fall together?
+
+use serde::Serialize;
+
+use super::{
+    Interval,
+    distribution::{normal_quantile, t_two_sided},
+    rank::ranks,
+    sum::{centre, is_constant, sum},
+    undefined::{Undefined, demand, demand_level},
+};
+
+/// A correlation coefficient, of no unit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Correlation {
+    /// From −1 to 1.
+    pub r: f64,
+    /// How many pairs.
+    pub n: usize,
+    /// An interval by Fisher's z. Absent with fewer than four pairs.
+    pub interval: Option<Interval>,
+    /// The probability of an `r` at least as far from 0, either way, if there were no correlation. Absent with two
+    /// pairs, which always lie on a line.
+    pub p: Option<f64>,
+}
+
+/// Pearson's r; its interval by Fisher, "On the probable error of a coefficient of correlation", Metron 1 (1921).
+///
+/// # Errors
+/// Fewer than two pairs, sides of different length, a value that is not finite, or a side that does not vary.
+pub fn pearson(left: &[f64], right: &[f64], level: f64) -> Result<Correlation, Undefined> {
+    demand_level(level)?;
+    let r = coefficient(left, right)?;
+    Ok(judged(r, left.len(), level, 1.0))
+}
+
+/// Spearman's ρ: Pearson's r of the ranks, ties sharing theirs. The interval takes the wider error of ranks: Bonett
+/// and Wright, "Sample size requirements for estimating Pearson, Kendall and Spearman correlations", Psychometrika
+/// 65 (2000).
+///
+/// # Errors
+/// As [`pearson`].
+pub fn spearman(left: &[f64], right: &[f64], level: f64) -> Result<Correlation, Undefined> {
+    demand_level(level)?;
+    demand(left, 2)?;
+    demand(right, 2)?;
+    let r = coefficient(&ranks(left), &ranks(right))?;
+    Ok(judged(r, left.len(), level, 1.0 + 0.5 * r * r))
+}
+
+/// Pearson's r of each column with each: symmetric, 1 on the diagonal. `None` where a column does not vary, or where
+/// the two have fewer than two rows with both values finite (a row that lacks one is left out of that pair).
+#[must_use]
+pub fn correlation_matrix(columns: &[Vec<f64>]) -> Vec<Vec<Option<f64>>> {
+    let entry = |left: &[f64], right: &[f64]| {
+        let (left, right): (Vec<f64>, Vec<f64>) =
+            left.iter().zip(right).filter(|(a, b)| a.is_finite() && b.is_finite()).unzip();
+        coefficient(&left, &right).ok()
+    };
+    columns.iter().map(|left| columns.iter().map(|right| entry(left, right)).collect()).collect()
+}
+
+fn coefficient(left: &[f64], right: &[f64]) -> Result<f64, Undefined> {
+    if left.len() != right.len() {
+        return Err(Undefined::Unpaired { left: left.len(), right: right.len() });
+    }
+    demand(left, 2)?;
+    demand(right, 2)?;
+    if is_constant(left) || is_constant(right) {
+        return Err(Undefined::Constant);
+    }
+    let from_centre = |values: &[f64]| {
+        let centre = centre(values);
+        values.iter().map(|value| value - centre).collect::<Vec<f64>>()
+    };
+    let (left, right) = (from_centre(left), from_centre(right));
+    let product = |a: &[f64], b: &[f64]| sum(a.iter().zip(b).map(|(a, b)| a * b));
+    let r = product(&left, &right) / (product(&left, &left).sqrt() * product(&right, &right).sqrt());
+    Ok(r.clamp(-1.0, 1.0))
+}
+
+fn judged(r: f64, n: usize, level: f64, spread: f64) -> Correlation {
+    let df = n as f64 - 2.0;
+    let p = (n > 2).then(|| t_two_sided(r * (df / ((1.0 + r) * (1.0 - r))).sqrt(), df));
+    let interval = (n > 3).then(|| {
+        let margin = normal_quantile(0.5 + 0.5 * level) * (spread / (n as f64 - 3.0)).sqrt();
+        Interval::around(r.atanh(), margin, level).map(f64::tanh)
+    });
+    Correlation { r, n, interval, p }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_matrix_leaves_out_the_rows_that_lack_a_value_and_the_columns_that_do_not_vary() {
+        let matrix = correlation_matrix(&[
+            vec![1.0, 2.0, f64::NAN, 4.0],
+            vec![2.0, 4.0, 5.0, 8.0],
+            vec![7.0, 7.0, 7.0, 7.0],
+        ]);
+        assert!(matrix[0][1].is_some_and(|r| r > 1.0 - 1e-15));
+        assert_eq!(matrix[1][0], matrix[0][1]);
+        assert_eq!(matrix[0][2], None);
+    }
+}

@@ -1,0 +1,107 @@
+//! What could these runs have seen?
+
+use super::{
+    distribution::{noncentral_t_cdf, t_quantile},
+    effect::root,
+    undefined::{Undefined, demand_level},
+};
+
+/// The probability that a t test with two sides finds a difference of `effect` standard deviations, with so many
+/// values in each sample, at level `alpha`: Cohen, "Statistical Power Analysis for the Behavioral Sciences" (1988),
+/// exact by noncentral t.
+///
+/// # Errors
+/// A sample of fewer than two, or `alpha` outside of 0 to 1.
+pub fn power(effect: f64, first: usize, second: usize, alpha: f64) -> Result<f64, Undefined> {
+    demand_level(alpha)?;
+    let have = first.min(second);
+    if have < 2 {
+        return Err(Undefined::TooFew { have, need: 2 });
+    }
+    let (n1, n2) = (first as f64, second as f64);
+    let shift = effect.abs() * (n1 * n2 / (n1 + n2)).sqrt();
+    Ok(found_with(shift, n1 + n2 - 2.0, alpha))
+}
+
+/// The probability that t with this true size of it is found.
+fn found_with(shift: f64, df: f64, alpha: f64) -> f64 {
+    let bound = t_quantile(1.0 - 0.5 * alpha, df);
+    // Found for certain, and too costly to say how certain.
+    if shift > 60.0 + 10.0 * bound {
+        return 1.0;
+    }
+    1.0 - noncentral_t_cdf(bound, df, shift) + noncentral_t_cdf(-bound, df, shift)
+}
+
+/// The smallest difference, in standard errors of it, that is found with probability `wanted`; with `df` degrees of
+/// freedom, not necessarily whole.
+pub(crate) fn detectable_shift(df: f64, alpha: f64, wanted: f64) -> Result<f64, Undefined> {
+    demand_level(alpha)?;
+    if !(wanted > alpha && wanted < 1.0) {
+        return Err(Undefined::OutOfRange("the power"));
+    }
+    let lacking = |shift| wanted - found_with(shift, df, alpha);
+    let mut high = 2.0;
+    while lacking(high) > 0.0 {
+        high *= 2.0;
+    }
+    Ok(root(0.0, high, lacking))
+}
+
+/// The smallest standardised difference that is found with probability `wanted`. Times the pooled standard deviation,
+/// it is the smallest difference in the values' unit.
+///
+/// # Errors
+/// As [`power`]; `wanted` not between `alpha` and 1.
+pub fn detectable(first: usize, second: usize, alpha: f64, wanted: f64) -> Result<f64, Undefined> {
+    power(0.0, first, second, alpha)?;
+    let (n1, n2) = (first as f64, second as f64);
+    Ok(detectable_shift(n1 + n2 - 2.0, alpha, wanted)? / (n1 * n2 / (n1 + n2)).sqrt())
+}
+
+/// The runs that each of two samples needs so that a difference of `effect` standard deviations is found with
+/// probability `wanted`. `None` if more than a million would be needed.
+///
+/// # Errors
+/// `alpha` or `wanted` out of range.
+pub fn runs_needed(effect: f64, alpha: f64, wanted: f64) -> Result<Option<usize>, Undefined> {
+    demand_level(wanted)?;
+    let enough = |n| power(effect, n, n, alpha).map(|power| power >= wanted);
+    let mut high = 2;
+    while !enough(high)? {
+        if high > 1_000_000 {
+            return Ok(None);
+        }
+        high *= 2;
+    }
+    let mut low = high / 2;
+    while low + 1 < high {
+        let middle = (low + high) / 2;
+        if enough(middle)? {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    Ok(Some(high))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runs_needed_are_the_fewest_that_do() {
+        let n = runs_needed(0.8, 0.05, 0.8).unwrap().unwrap();
+        assert_eq!(n, 26);
+        assert!(power(0.8, n - 1, n - 1, 0.05).unwrap() < 0.8);
+        assert_eq!(runs_needed(0.0, 0.05, 0.8), Ok(None));
+    }
+
+    #[test]
+    fn a_difference_just_detectable_is_found_as_often_as_wanted() {
+        let effect = detectable(5, 7, 0.05, 0.8).unwrap();
+        assert!((power(effect, 5, 7, 0.05).unwrap() - 0.8).abs() < 1e-9);
+        assert!(detectable(1, 7, 0.05, 0.8).is_err());
+    }
+}

@@ -1,0 +1,98 @@
+//! Are a regression's residuals what its standard errors assume?
+
+use nalgebra::DVector;
+use serde::Serialize;
+
+use super::{
+    distribution::chi_squared_upper,
+    regression::{Factors, least_squares},
+    sum::{centre, sum, sum_of_squares},
+    undefined::Undefined,
+};
+
+/// Checks of a regression's residuals. A small p says that an assumption fails. Each is absent where the residuals
+/// leave it undefined (all of them 0).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Residuals {
+    /// Durbin and Watson (Biometrika 37, 1950): near 2 if neighbours are independent, towards 0 if they resemble one
+    /// another, towards 4 if they alternate. Rows have to be in the order of time.
+    pub durbin_watson: Option<f64>,
+    /// Jarque and Bera (International Statistical Review 55, 1987): skew and tails against a normal distribution's.
+    /// Its p holds for large samples.
+    pub jarque_bera: Option<f64>,
+    /// The p of `jarque_bera`.
+    pub jarque_bera_p: Option<f64>,
+    /// Breusch and Pagan (Econometrica 47, 1979) in Koenker's form: does the spread depend on the columns?
+    pub breusch_pagan: Option<f64>,
+    /// The p of `breusch_pagan`.
+    pub breusch_pagan_p: Option<f64>,
+    /// The largest of Cook's distances (Technometrics 19, 1977): above 1, one row alone steers the fit.
+    pub largest_cook: Option<f64>,
+    /// The row of the largest distance, from 0.
+    pub largest_cook_row: usize,
+}
+
+impl Residuals {
+    /// `variance` is the residuals' squares over the degrees of freedom.
+    pub(super) fn of(residuals: &[f64], factors: &Factors, variance: f64) -> Residuals {
+        let squares = sum(residuals.iter().map(|residual| residual * residual));
+        let known = |value: f64| value.is_finite().then_some(value);
+        let steps = sum(residuals.windows(2).map(|pair| (pair[1] - pair[0]).powi(2)));
+        let jarque_bera = known(jarque_bera(residuals));
+        let breusch_pagan = breusch_pagan(residuals, factors);
+        let columns = factors.q.ncols() as f64;
+        let distances = residuals.iter().zip(factors.q.row_iter()).map(|(residual, row)| {
+            let leverage = row.norm_squared();
+            residual * residual / (columns * variance) * leverage / (1.0 - leverage).powi(2)
+        });
+        let largest = distances.enumerate().filter(|(_, d)| d.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1));
+        Residuals {
+            durbin_watson: known(steps / squares),
+            jarque_bera,
+            jarque_bera_p: jarque_bera.map(|statistic| chi_squared_upper(statistic, 2.0)),
+            breusch_pagan,
+            breusch_pagan_p: breusch_pagan.map(|statistic| chi_squared_upper(statistic, columns - 1.0)),
+            largest_cook: largest.map(|(_, distance)| distance),
+            largest_cook_row: largest.map_or(0, |(row, _)| row),
+        }
+    }
+}
+
+fn jarque_bera(residuals: &[f64]) -> f64 {
+    let n = residuals.len() as f64;
+    let centre = centre(residuals);
+    let moment = |power| sum(residuals.iter().map(|residual| (residual - centre).powi(power))) / n;
+    let spread = moment(2);
+    let skew = moment(3) / spread.powf(1.5);
+    let kurtosis = moment(4) / (spread * spread);
+    n / 6.0 * (skew * skew + 0.25 * (kurtosis - 3.0).powi(2))
+}
+
+/// n times the R² of the squared residuals on the columns.
+fn breusch_pagan(residuals: &[f64], factors: &Factors) -> Option<f64> {
+    let squares: Vec<f64> = residuals.iter().map(|residual| residual * residual).collect();
+    let total = sum_of_squares(&squares, centre(&squares));
+    if total == 0.0 {
+        return None;
+    }
+    let squares = DVector::from_vec(squares);
+    let rest = &squares - &factors.design * factors.solve(&squares);
+    Some(squares.len() as f64 * (1.0 - sum(rest.iter().map(|rest| rest * rest)) / total))
+}
+
+/// How many times larger the variance of each column's coefficient is than if the columns were unrelated: 1 / (1 − R²)
+/// of that column on the others. Above some 5 to 10 they cannot be told apart (Marquardt, Technometrics 12, 1970).
+///
+/// # Errors
+/// Fewer than two columns, and as [`least_squares`].
+pub fn variance_inflation(columns: &[&[f64]]) -> Result<Vec<f64>, Undefined> {
+    if columns.len() < 2 {
+        return Err(Undefined::TooFew { have: columns.len(), need: 2 });
+    }
+    (0..columns.len())
+        .map(|place| {
+            let others = [&columns[..place], &columns[place + 1..]].concat();
+            least_squares(&others, columns[place], 0.95).map(|fit| (1.0 - fit.r_squared).recip())
+        })
+        .collect()
+}

@@ -1,0 +1,73 @@
+//! Do two means differ?
+
+use serde::Serialize;
+
+use super::{
+    Interval,
+    distribution::{t_quantile, t_two_sided},
+    sum::{centre, variance},
+    undefined::{Undefined, demand_level},
+};
+
+/// The difference of two means, by Welch's unequal variances t test.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Welch {
+    /// Mean of the first less mean of the second, in the values' unit.
+    pub difference: f64,
+    /// An interval for the difference.
+    pub interval: Interval,
+    /// Difference over its standard error.
+    pub t: f64,
+    /// Degrees of freedom by Welch and Satterthwaite; not whole.
+    pub df: f64,
+    /// The probability of a `t` at least as far from 0, either way, if the means were the same.
+    pub p: f64,
+    /// The standard error of the difference, in the values' unit.
+    pub standard_error: f64,
+}
+
+/// Welch, "The generalization of Student's problem when several different population variances are involved",
+/// Biometrika 34 (1947).
+///
+/// # Errors
+/// Fewer than two values on a side, one that is not finite, or two sides that do not vary: there is no noise then to
+/// hold the difference against.
+pub fn welch(first: &[f64], second: &[f64], level: f64) -> Result<Welch, Undefined> {
+    demand_level(level)?;
+    let of_mean = |values: &[f64]| variance(values).map(|variance| variance / values.len() as f64);
+    let (first_part, second_part) = (of_mean(first)?, of_mean(second)?);
+    let squared_error = first_part + second_part;
+    if squared_error == 0.0 {
+        return Err(Undefined::Constant);
+    }
+    let df = satterthwaite(&[(first_part, first.len()), (second_part, second.len())]);
+    let difference = centre(first) - centre(second);
+    let error = squared_error.sqrt();
+    let t = difference / error;
+    let interval = Interval::around(difference, t_quantile(0.5 + 0.5 * level, df) * error, level);
+    Ok(Welch { difference, interval, t, df, p: t_two_sided(t, df), standard_error: error })
+}
+
+/// The standard error and degrees of freedom of a sum or difference of independent estimates, from theirs. `None`
+/// where there is no error at all.
+pub(crate) fn satterthwaite_error(parts: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let total: f64 = parts.iter().map(|(error, _)| error * error).sum();
+    if total == 0.0 {
+        return None;
+    }
+    let weighted: f64 = parts.iter().map(|(error, df)| (error * error / total).powi(2) / df).sum();
+    Some((total.sqrt(), weighted.recip()))
+}
+
+/// Degrees of freedom of a sum of squared standard errors, each from a sample of that size. Infinite where none
+/// varies.
+pub(crate) fn satterthwaite(parts: &[(f64, usize)]) -> f64 {
+    let total: f64 = parts.iter().map(|(part, _)| part).sum();
+    // Ratios first: the square of a tiny variance underflows.
+    let weighted: f64 = parts
+        .iter()
+        .filter(|(part, n)| *part > 0.0 && *n > 1)
+        .map(|(part, n)| (part / total).powi(2) / (n - 1) as f64)
+        .sum();
+    weighted.recip()
+}

@@ -28,7 +28,7 @@ impl Endless {
     fn new() -> Endless {
         let record = |index| {
             let line = format!(
-                "{{\"model\":\"llama3.2:1b\",\"created_at\":\"2025-11-24T09:15:30.123{index:06}Z\",\
+                "{{\"model\":\"llama3.2:latest\",\"created_at\":\"2025-11-24T09:15:30.123{index:06}Z\",\
                  \"response\":\" measured\",\"done\":false}}\n"
             );
             assert_eq!(line.len(), 110);
@@ -65,7 +65,7 @@ fn tap(criterion: &mut Criterion) {
 
     let meter = Meter::register(&Registry::new(), &Config::default(), &["gpu0"]).expect("a new registry");
     let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
-    measurement.model("llama3.2:1b");
+    measurement.model("llama3.2:latest");
     measurement.chosen("gpu0");
     measurement.responded(StatusCode::OK);
     let body = measurement.wrap_body(Some("application/x-ndjson"), Endless::new());

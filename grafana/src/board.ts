@@ -102,8 +102,9 @@ function choose(variable: Variable) {
       .current(option(variable.start));
   }
   // Each list is cut down by those before it.
+  const place = name === 'job' || name === 'instance';
   const matchers = { job: '', instance: '{job=~"$job"}' }[name] ?? '{job=~"$job", instance=~"$instance"}';
-  return new dashboard.QueryVariableBuilder(name)
+  const query = new dashboard.QueryVariableBuilder(name)
     .label(label)
     .description(description)
     .datasource(DATASOURCE)
@@ -112,9 +113,10 @@ function choose(variable: Variable) {
     .sort(dashboard.VariableSort.AlphabeticalAsc)
     .multi(true)
     .includeAll(true)
-    // All is everything, also what has come up since the list was read.
-    .allValue('.*')
     .current({ selected: true, text: ['All'], value: ['$__all'] });
+  // All jobs are those in the list: `up` and `process_…` have series of everything else that is scraped. All of what
+  // only we have is everything, also what has come up since the list was read.
+  return place ? query : query.allValue('.*');
 }
 
 function siblings() {

@@ -160,7 +160,7 @@ export const callers: Board = {
       }),
       lines({
         title: 'Not completed, by caller',
-        description: 'Requests a second that were refused, failed or given up, by caller: one with a wrong client shows.',
+        description: 'Requests a second that were let in and failed or were given up, by caller: one with a wrong client shows.',
         unit: 'reqps',
         min: 0,
         queries: [

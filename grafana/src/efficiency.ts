@@ -21,7 +21,7 @@ const trueSpeedup = select('streams:streamgauge_true_speedup:rate1h', UPSTREAM);
 
 const gap = (q: string, at: string) =>
   `max(${select(`model_at:streamgauge_chunk_gap_seconds:${q}_rate5m`, MODEL, `at="${at}"`)})`;
-const lag = quantile(0.99, 'runtime_lag_seconds', ['runtime="main"']);
+const lag = quantile(0.99, 'runtime_lag_seconds', ['runtime!="admin"']);
 const resonance = ratio(lag, quantile(0.5, 'chunk_gap_seconds', [MODEL, 'at="upstream"']));
 const blocked = ratio(
   sum(rate(family('client_backpressure_seconds_total', MODEL))),
@@ -181,8 +181,8 @@ export const efficiency: Board = {
         queries: [['{{phase}}', mean('phase_seconds', [MODEL], 'phase')]],
       }),
       lines({
-        title: 'Before the first token, p95',
-        description: 'Waits before anything comes: our own queue, Ollama’s hidden queue, loading, reading the prompt.',
+        title: 'Before the first token',
+        description: 'Waits before anything comes, the 95th percentile of each: our own queue, Ollama’s hidden queue, loading, reading the prompt.',
         unit: 's',
         min: 0,
         queries: [
@@ -238,7 +238,7 @@ export const efficiency: Board = {
       'Does the scheduler disturb the streams?',
       lines({
         title: 'Lag and gap',
-        description: 'Scheduler lag p99 of the main runtime beside the gap between chunks. They should be decades apart.',
+        description: 'Scheduler lag p99 of the runtimes that forward streams beside the gap between chunks. They should be decades apart.',
         unit: 's',
         log: true,
         queries: [

@@ -1,5 +1,5 @@
 import { Board, MODELS, UPSTREAMS } from './board';
-import { lines, number } from './panel';
+import { lines, list, number } from './panel';
 import { MODEL, UPSTREAM, family, max, min, orZero, orZeroOf, quantile, rate, ratio, select, sum, within } from './query';
 
 const FAILED = 'outcome=~"in_band_error|truncated|upstream_error"';
@@ -152,8 +152,8 @@ export const overview: Board = {
         queries: [['within $ttft_slo s', within('$ttft_slo', 'time_to_first_token_seconds', MODEL)]],
       }),
       lines({
-        title: 'First token by model, p95',
-        description: 'Whether one model makes people wait: one that is often loaded anew, or a large one.',
+        title: 'First token by model',
+        description: 'The 95th percentile. Whether one model makes people wait: one that is often loaded anew, or a large one.',
         unit: 's',
         min: 0,
         queries: [['{{model}}', quantile(0.95, 'time_to_first_token_seconds', [MODEL], 'model')]],
@@ -294,6 +294,16 @@ export const overview: Board = {
         width: 8,
         expr: `${max(family('config_last_reload_timestamp_seconds'))} * 1000`,
         empty: 'Not told',
+      }),
+      list({
+        title: 'Which sidecars',
+        description: 'The version of each sidecar, and the compiler that built it.',
+        unit: 'none',
+        width: 24,
+        expr: family('build_info'),
+        value: 'runs',
+        hide: [],
+        empty: 'No sidecar',
       }),
     ],
   ],

@@ -6,7 +6,7 @@ const RUNTIMES: Variable = {
   kind: 'label',
   name: 'runtime',
   label: 'Runtime',
-  description: '"main" forwards the streams, "admin" answers scrapes and probes.',
+  description: '"admin" answers scrapes and probes; the others forward the streams.',
   from: 'streamgauge_runtime_workers',
 };
 const UNSTABLE = 'Needs tokio_unstable';

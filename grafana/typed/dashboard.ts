@@ -1,4 +1,4 @@
-// A dashboard's JSON in the types of Grafana's own schema, panel by panel. `tests/dashboards.rs` writes each committed
+// A dashboard's JSON in the types of Grafana's own schema, panel by panel. `tests/monitoring` writes each committed
 // dashboard as a literal of this type and lets tsc judge it: an unknown option or a misspelt value does not compile.
 import type { DataQuery, Dashboard, Panel, RowPanel, VariableModel } from '@grafana/schema';
 import type { Options as Bars } from '@grafana/schema/dist/esm/raw/composable/bargauge/panelcfg/x/BarGaugePanelCfg_types.gen';

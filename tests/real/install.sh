@@ -16,12 +16,17 @@ EMBEDDER_SHA256=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
 PY_OLLAMA=0.6.3
 PY_OPENAI=3.57.0
 PY_HTTPX=0.28.1
+<<<<<<< HEAD
 PY_SCIPY=1.17.1 # what the statistics are held against
 PY_STATSMODELS=0.15.0
+=======
+KUBERNETES=1.37.0 # of kubernetes-validate, with the schemas of that version
+>>>>>>> 38fe3f9 (Hold dashboards, rules and runbooks to what exists)
 JS_OLLAMA=0.6.4
 JS_OPENAI=7.57.0
-# Prometheus, promtool, nginx, wrk and curl are whatever version this Debian has.
+# Prometheus, promtool, Alertmanager, nginx, wrk and curl are whatever version this Debian has.
 
+GRAFANA=$(cd "$(dirname "$0")/../../grafana" && pwd) # its lock file pins Grafana's packages and TypeScript
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/streamgauge
 mkdir -p "$CACHE"/{bin,deb,log,stamps,tmp}
 exec 9>"$CACHE/lock"
@@ -91,15 +96,23 @@ cpu_key() { { uname -m; grep -m1 -E '^(flags|Features)' /proc/cpuinfo; } | sha25
 # ---- tools from Debian
 
 check_tools() {
-  "$CACHE/bin/prometheus" --version && "$CACHE/bin/promtool" --version
-  "$CACHE/bin/nginx" -v && "$CACHE/bin/curl" --version && have wrk && [[ -x $CACHE/bin/wrk ]]
+  "$CACHE/bin/prometheus" --version && "$CACHE/bin/promtool" --version &&
+    "$CACHE/bin/alertmanager" --version && [[ -f /usr/share/prometheus/alertmanager/default.tmpl ]] &&
+    "$CACHE/bin/nginx" -v && "$CACHE/bin/curl" --version && have systemd-analyze && have wrk && [[ -x $CACHE/bin/wrk ]]
 }
 
 make_tools() {
   # The libraries are what the unpacked nginx links to.
+  have systemd-analyze || apt_install systemd
   apt_install ca-certificates curl wrk libcrypt1 libpcre2-8-0 libssl3 zlib1g
-  apt_unpack prometheus nginx
+  apt_unpack prometheus prometheus-alertmanager nginx
   ln -sf "$CACHE"/deb/prometheus/usr/bin/{prometheus,promtool} "$CACHE/bin/"
+  ln -sf "$CACHE/deb/prometheus-alertmanager/usr/bin/prometheus-alertmanager" "$CACHE/bin/alertmanager"
+  # Debian's reads its templates from there and nowhere else.
+  if [[ ! -e /usr/share/prometheus/alertmanager/default.tmpl ]]; then
+    as_root mkdir -p /usr/share/prometheus
+    as_root ln -sfn "$CACHE/deb/prometheus-alertmanager/usr/share/prometheus/alertmanager" /usr/share/prometheus/alertmanager
+  fi
   ln -sf "$CACHE/deb/nginx/usr/sbin/nginx" "$CACHE/bin/nginx"
   ln -sf "$(command -v wrk)" "$CACHE/bin/wrk"
   ln -sf "$(command -v curl)" "$CACHE/bin/curl"
@@ -125,6 +138,29 @@ make_node() {
   mkdir "$CACHE/node"
   echo '{"private":true}' >"$CACHE/node/package.json"
   npm install --prefix "$CACHE/node" --no-audit --no-fund --save-exact "ollama@$JS_OLLAMA" "openai@$JS_OPENAI"
+}
+
+# ---- Grafana's packages, for the dashboards
+
+check_grafana() { "$CACHE/grafana/node_modules/.bin/tsc" --version && [[ -d $CACHE/grafana/node_modules/@grafana/schema ]]; }
+
+make_grafana() {
+  have npm || apt_install nodejs npm
+  rm -rf "$CACHE/grafana"
+  mkdir "$CACHE/grafana"
+  cp "$GRAFANA"/package{,-lock}.json "$CACHE/grafana/"
+  npm ci --prefix "$CACHE/grafana" --no-audit --no-fund
+}
+
+# ---- Kubernetes' schemas, for the manifests
+
+check_kubernetes() { "$CACHE/kubernetes/bin/kubernetes-validate" --version; }
+
+make_kubernetes() {
+  have python3 && python3 -c 'import ensurepip, venv' || apt_install python3 python3-venv
+  rm -rf "$CACHE/kubernetes"
+  python3 -m venv "$CACHE/kubernetes"
+  "$CACHE/kubernetes/bin/pip" install --quiet "kubernetes-validate==$KUBERNETES"
 }
 
 # ---- Ollama
@@ -239,9 +275,16 @@ PYTHON
   mv "$TMP/models" "$CACHE/models"
 }
 
+<<<<<<< HEAD
 part tools "Prometheus, promtool, nginx, wrk and curl" ""
 part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, httpx $PY_HTTPX, scipy $PY_SCIPY, statsmodels $PY_STATSMODELS)" \
   "$PY_OLLAMA $PY_OPENAI $PY_HTTPX $PY_SCIPY $PY_STATSMODELS"
+=======
+part tools "Prometheus, promtool, Alertmanager, nginx, wrk and curl" ""
+part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, httpx $PY_HTTPX)" "$PY_OLLAMA $PY_OPENAI $PY_HTTPX"
+>>>>>>> 38fe3f9 (Hold dashboards, rules and runbooks to what exists)
 part node "JavaScript clients (ollama $JS_OLLAMA, openai $JS_OPENAI)" "$JS_OLLAMA $JS_OPENAI"
+part grafana "Grafana's packages" "$(sha256sum <"$GRAFANA/package-lock.json")"
+part kubernetes "kubernetes-validate $KUBERNETES" "$KUBERNETES"
 part ollama "ollama $OLLAMA" "$OLLAMA $MALGO $(cpu_key)"
 part models "models $MODEL, $EMBEDDER" "$MODEL $MODEL_SHA256 $EMBEDDER $EMBEDDER_SHA256"

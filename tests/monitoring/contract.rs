@@ -1,0 +1,207 @@
+//! Every metric there is or will be: its kind and its labels.
+
+use std::collections::BTreeSet;
+
+use super::page::text;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+use Kind::{Counter as C, Gauge as G, Histogram as H};
+
+/// Name without `streamgauge_`, kind, labels.
+pub(crate) type Metric = (&'static str, Kind, &'static [&'static str]);
+
+pub(crate) const METRICS: &[Metric] = &[
+    // Requests and streams.
+    ("requests_total", C, &["upstream", "route", "model", "outcome"]),
+    ("responses_total", C, &["route", "code"]),
+    ("request_duration_seconds", H, &["route", "model"]),
+    ("requests_in_flight", G, &["upstream", "route"]),
+    ("time_to_first_token_seconds", H, &["route", "model"]),
+    ("chunk_gap_seconds", H, &["model", "at"]),
+    ("gaps_held_total", C, &["model"]),
+    ("chunk_bytes", H, &["model"]),
+    ("record_scan_seconds", H, &[]),
+    ("records_total", C, &["model", "kind"]),
+    ("records_unscanned_total", C, &["reason"]),
+    ("tokens_total", C, &["model", "kind"]),
+    ("output_tokens_per_second", H, &["model", "by"]),
+    ("phase_seconds", H, &["model", "phase"]),
+    ("usage_missing_total", C, &["route"]),
+    ("client_backpressure_seconds_total", C, &["model"]),
+    ("self_overhead_seconds", H, &[]),
+    ("silent_seconds", G, &["upstream"]),
+    ("waiting_seconds", G, &["upstream"]),
+    // Concurrency and efficiency.
+    ("stream_seconds_total", C, &["upstream"]),
+    ("busy_seconds_total", C, &["upstream"]),
+    ("concurrency_seconds_total", C, &["upstream", "streams"]),
+    ("concurrency_stream_seconds_total", C, &["upstream", "streams"]),
+    ("concurrency_tokens_total", C, &["upstream", "model", "streams"]),
+    // The runtime.
+    ("runtime_workers", G, &["runtime"]),
+    ("runtime_live_tasks", G, &["runtime"]),
+    ("runtime_global_queue_depth", G, &["runtime"]),
+    ("runtime_worker_busy_seconds_total", C, &["runtime", "worker"]),
+    ("runtime_worker_parks_total", C, &["runtime", "worker"]),
+    ("runtime_lag_seconds", H, &["runtime"]),
+    ("runtime_poll_seconds", H, &["runtime"]),
+    ("runtime_schedule_latency_seconds", H, &["runtime"]),
+    ("runtime_steals_total", C, &["runtime"]),
+    ("runtime_local_queue_depth", G, &["runtime", "worker"]),
+    ("runtime_blocking_threads", G, &["runtime"]),
+    ("runtime_blocking_queue_depth", G, &["runtime"]),
+    ("runtime_forced_yields_total", C, &["runtime"]),
+    ("runtime_io_ready_total", C, &["runtime"]),
+    ("runtime_unstable_metrics", G, &[]),
+    ("task_polls_total", C, &["task"]),
+    ("task_poll_seconds_total", C, &["task"]),
+    ("task_scheduled_seconds_total", C, &["task"]),
+    // The GPU.
+    ("gpu_info", G, &["gpu", "uuid", "name", "driver"]),
+    ("gpu_utilization_ratio", G, &["gpu"]),
+    ("gpu_memory_utilization_ratio", G, &["gpu"]),
+    ("gpu_memory_used_bytes", G, &["gpu"]),
+    ("gpu_memory_free_bytes", G, &["gpu"]),
+    ("gpu_memory_total_bytes", G, &["gpu"]),
+    ("gpu_power_watts", G, &["gpu"]),
+    ("gpu_power_limit_watts", G, &["gpu"]),
+    ("gpu_temperature_celsius", G, &["gpu"]),
+    ("gpu_clock_hertz", G, &["gpu", "domain"]),
+    ("gpu_clock_limit", G, &["gpu", "reason"]),
+    ("gpu_pcie_link_generation", G, &["gpu", "state"]),
+    ("gpu_pcie_link_width", G, &["gpu", "state"]),
+    ("gpu_pcie_max_bytes_per_second", G, &["gpu"]),
+    ("gpu_process_memory_bytes", G, &["gpu", "process"]),
+    ("gpu_energy_joules_total", C, &["gpu", "source"]),
+    ("gpu_pcie_bytes_total", C, &["gpu", "direction", "source"]),
+    ("gpu_pcie_replays_total", C, &["gpu"]),
+    ("gpu_busy_seconds_total", C, &["gpu"]),
+    ("gpu_utilization_sample_ratio", H, &["gpu"]),
+    ("gpu_power_sample_watts", H, &["gpu"]),
+    // Models.
+    ("model_loaded", G, &["upstream", "model"]),
+    ("model_size_bytes", G, &["upstream", "model"]),
+    ("model_vram_bytes", G, &["upstream", "model"]),
+    ("model_context_length", G, &["upstream", "model"]),
+    ("model_expires_seconds", G, &["upstream", "model"]),
+    ("model_loads_total", C, &["upstream", "model"]),
+    // Admission and shaping.
+    ("admission_total", C, &["decision", "reason"]),
+    ("queue_depth", G, &["upstream"]),
+    ("queue_wait_seconds", H, &["upstream"]),
+    ("caller_requests_total", C, &["caller", "outcome"]),
+    ("caller_tokens_total", C, &["caller", "kind"]),
+    ("shaping_delay_seconds_total", C, &["kind"]),
+    ("shaping_records_in_total", C, &[]),
+    ("shaping_records_out_total", C, &[]),
+    ("shaping_buffer_bytes", G, &[]),
+    ("pace_tokens_per_second", G, &["caller"]),
+    // Itself.
+    ("build_info", G, &["version", "rustc"]),
+    ("collector_up", G, &["collector"]),
+    ("collector_seconds", G, &["collector"]),
+    ("upstream_up", G, &["upstream"]),
+    ("connections_open", G, &["listener"]),
+    ("connections_refused_total", C, &["listener", "reason"]),
+    ("requests_malformed_total", C, &["reason"]),
+    ("panics_total", C, &[]),
+    ("config_last_reload_success", G, &[]),
+    ("config_last_reload_timestamp_seconds", G, &[]),
+];
+
+/// What Prometheus or its client libraries name.
+const FOREIGN: &[(&str, Kind)] = &[
+    ("up", G),
+    ("process_cpu_seconds_total", C),
+    ("process_resident_memory_bytes", G),
+    ("process_open_fds", G),
+    ("process_max_fds", G),
+    ("process_threads", G),
+    ("process_start_time_seconds", G),
+];
+
+/// What a selector's name says.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    /// The metric's whole name, without a histogram's suffix.
+    pub(crate) family: String,
+    /// It only ever grows: to be read through `rate` or `increase`.
+    pub(crate) grows: bool,
+    /// None for a recorded series: any label of what it is made from.
+    pub(crate) labels: Option<BTreeSet<&'static str>>,
+}
+
+/// Looks a series' name up; none, if nothing of that name exists. Recorded ones are told by their colons, and by `recorded`.
+pub(crate) fn look_up(name: &str, recorded: &[String]) -> Option<Known> {
+    if recorded.iter().any(|known| known == name) {
+        return Some(Known { family: name.to_owned(), grows: false, labels: None });
+    }
+    if let Some((_, kind)) = FOREIGN.iter().find(|(known, _)| *known == name) {
+        return Some(known(name, *kind, &[], false));
+    }
+    let bare = name.strip_prefix("streamgauge_")?;
+    let (part, le) = ["_bucket", "_sum", "_count"]
+        .iter()
+        .find_map(|suffix| Some((bare.strip_suffix(suffix)?, *suffix == "_bucket")))
+        .unwrap_or((bare, false));
+    METRICS.iter().find_map(|&(metric, kind, labels)| {
+        let whole = if kind == H { part != bare && metric == part } else { metric == bare };
+        whole.then(|| known(&format!("streamgauge_{metric}"), kind, labels, le))
+    })
+}
+
+fn known(family: &str, kind: Kind, labels: &[&'static str], le: bool) -> Known {
+    let every = ["job", "instance"].into_iter().chain(le.then_some("le"));
+    let labels = labels.iter().copied().chain(every).collect();
+    Known { family: family.to_owned(), grows: kind != G, labels: Some(labels) }
+}
+
+impl Kind {
+    /// As the exposition and docs/metrics.md write it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            C => "counter",
+            G => "gauge",
+            H => "histogram",
+        }
+    }
+}
+
+/// docs/metrics.md is held to the code by `tests/metrics_doc.rs`, so this holds the contract to the code too.
+#[test]
+fn what_is_documented_is_in_the_contract_as_it_is_documented() {
+    let page = text("docs/metrics.md");
+    let mut lines = page.lines();
+    let mut seen = 0;
+    while let Some(line) = lines.next() {
+        let Some(name) = line.strip_prefix("### `streamgauge_") else { continue };
+        let name = name.trim_end_matches('`');
+        let facts = lines.next().unwrap();
+        let kind = facts.trim_start_matches('*').split(' ').next().unwrap();
+        let labels: BTreeSet<&str> =
+            facts.rsplit('·').next().unwrap().split('`').skip(1).step_by(2).collect();
+        let known = METRICS.iter().find(|(known, ..)| *known == name);
+        let (_, known, own) = known.unwrap_or_else(|| panic!("{name} is in no contract"));
+        assert_eq!(kind, known.word(), "{name}");
+        assert_eq!(labels, own.iter().copied().collect(), "{name}");
+        seen += 1;
+    }
+    assert!(seen > 25, "{seen} headings were read");
+}
+
+#[test]
+fn a_histogram_is_known_by_its_parts_alone() {
+    let series = |name: &str| look_up(name, &[]).map(|known| (known.family, known.grows));
+    let gap = Some(("streamgauge_chunk_gap_seconds".to_owned(), true));
+    assert_eq!(series("streamgauge_chunk_gap_seconds_bucket"), gap);
+    assert_eq!(series("streamgauge_chunk_gap_seconds"), None);
+    assert_eq!(series("streamgauge_queue_depth_bucket"), None);
+    assert_eq!(series("streamgauge_queue_depth"), Some(("streamgauge_queue_depth".to_owned(), false)));
+    assert_eq!(series("chunk_gap_seconds_bucket"), None);
+    assert!(look_up("up", &[]).is_some());
+}

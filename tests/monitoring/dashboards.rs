@@ -1,0 +1,196 @@
+//! The dashboards hold what `grafana/src` promises, whoever wrote the JSON.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    contract::{METRICS, look_up},
+    page::{Dashboard, dashboards, recorded, text},
+    promql,
+};
+
+/// On no dashboard, on purpose.
+const LEFT_OUT: &[(&str, &str)] = &[];
+
+#[test]
+fn every_dashboard_is_found_by_its_own_uid_and_linked_to_the_others() {
+    let dashboards = dashboards();
+    assert_eq!(dashboards.len(), 5);
+    let uids: BTreeSet<_> =
+        dashboards.iter().map(|dashboard| dashboard.json["uid"].as_str().unwrap()).collect();
+    assert_eq!(uids.len(), 5);
+    for Dashboard { path, json } in &dashboards {
+        let name = json["uid"].as_str().unwrap().strip_prefix("streamgauge-").unwrap();
+        assert_eq!(*path, format!("grafana/dashboards/{name}.json"));
+        assert_eq!(json["tags"], serde_json::json!(["streamgauge"]), "{path}");
+        assert_eq!(json["editable"], false, "{path}");
+        assert_eq!(json["graphTooltip"], 1, "{path}: a shared crosshair");
+        assert!(json["schemaVersion"].as_u64() >= Some(39), "{path}");
+        let links = json["links"].as_array().unwrap();
+        let siblings =
+            |link: &&serde_json::Value| link["type"] == "dashboards" && link["tags"] == json["tags"];
+        assert!(links.iter().find(siblings).is_some_and(|link| link["includeVars"] == true), "{path}");
+        for link in links.iter().filter_map(|link| link["url"].as_str()) {
+            let file = link.split_once("/blob/main/").unwrap().1;
+            assert!(!text(file).is_empty(), "{path}: {link}");
+        }
+    }
+}
+
+#[test]
+fn every_panel_says_what_it_shows() {
+    for dashboard in dashboards() {
+        let place = dashboard.title();
+        let mut ids = BTreeSet::new();
+        let mut titles = BTreeSet::new();
+        for panel in dashboard.panels() {
+            let title = panel["title"].as_str().unwrap();
+            assert!(ids.insert(panel["id"].as_u64().unwrap()), "{place}: {title} has another panel's id");
+            if panel["type"] == "row" {
+                assert!(title.ends_with('?'), "{place}: the row `{title}` asks nothing");
+                continue;
+            }
+            let kind = panel["type"].as_str().unwrap();
+            assert!(
+                ["stat", "timeseries", "xychart", "bargauge", "table"].contains(&kind),
+                "{place}: {kind}"
+            );
+            let description = panel["description"].as_str().unwrap();
+            assert!(description.len() > 15 && description.ends_with('.'), "{place}, {title}: {description}");
+            // A stat on top may bear the name of the lines that tell its story.
+            assert!(titles.insert((kind == "stat", title.to_owned())), "{place}: two panels called {title}");
+            assert!(panel["fieldConfig"]["defaults"]["unit"].is_string(), "{place}, {title}: no unit");
+            assert!(
+                panel["fieldConfig"]["defaults"]["noValue"].is_string(),
+                "{place}, {title}: no word for no data"
+            );
+            let datasources =
+                panel["targets"].as_array().unwrap().iter().map(|target| &target["datasource"]["uid"]);
+            for uid in datasources.chain([&panel["datasource"]["uid"]]) {
+                assert_eq!(uid, "${datasource}", "{place}, {title}");
+            }
+        }
+        let kinds: Vec<_> = dashboard.panels().iter().map(|panel| panel["type"].clone()).collect();
+        assert_eq!(kinds[..8], vec![serde_json::json!("stat"); 8][..], "{place}: eight numbers on top");
+        assert_eq!(kinds[8], "row", "{place}");
+    }
+}
+
+#[test]
+fn no_panel_lies_on_another() {
+    for dashboard in dashboards() {
+        let mut taken = BTreeMap::new();
+        for panel in dashboard.panels() {
+            let at = |key: &str| panel["gridPos"][key].as_u64().unwrap();
+            assert!(at("x") + at("w") <= 24, "{}: {}", dashboard.title(), panel["title"]);
+            for cell in
+                (at("y")..at("y") + at("h")).flat_map(|y| (at("x")..at("x") + at("w")).map(move |x| (x, y)))
+            {
+                let other = taken.insert(cell, &panel["title"]);
+                assert_eq!(other, None, "{}: {} lies on it", dashboard.title(), panel["title"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_variable_is_used_and_none_is_missing() {
+    const BUILT_IN: [&str; 3] = ["__all", "__rate_interval", "__range"];
+    for dashboard in dashboards() {
+        let names: BTreeSet<&str> =
+            dashboard.variables().iter().map(|variable| variable["name"].as_str().unwrap()).collect();
+        assert!(
+            ["datasource", "job", "instance"].iter().all(|name| names.contains(name)),
+            "{}",
+            dashboard.title()
+        );
+        let mut used = BTreeSet::new();
+        for place in [&dashboard.json["panels"], &dashboard.json["templating"]] {
+            used.extend(variables(&place.to_string()));
+        }
+        let known = names.iter().copied().chain(BUILT_IN).map(str::to_owned).collect();
+        assert_eq!(
+            used.difference(&known).collect::<Vec<_>>(),
+            Vec::<&String>::new(),
+            "{}",
+            dashboard.title()
+        );
+        let unused: Vec<_> = names.iter().filter(|name| !used.contains(**name)).collect();
+        assert!(unused.is_empty(), "{}: nobody uses {unused:?}", dashboard.title());
+    }
+}
+
+/// The names after each `$` and in each `${…}`.
+fn variables(text: &str) -> BTreeSet<String> {
+    let name = |rest: &str| {
+        let rest = rest.trim_start_matches('{');
+        rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
+    };
+    text.split('$').skip(1).map(name).filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn every_query_names_what_exists_and_keeps_to_the_chosen_sidecars() {
+    let recorded = recorded();
+    for query in dashboards().iter().flat_map(Dashboard::queries) {
+        let named = promql::read(&query.expr);
+        let place = &query.place;
+        assert!(!named.selectors.is_empty(), "{place}");
+        let mut labels: BTreeSet<&str> = BTreeSet::new();
+        let mut free = false;
+        for selector in &named.selectors {
+            let name = &selector.name;
+            let known = look_up(name, &recorded).unwrap_or_else(|| panic!("{place}: there is no {name}"));
+            for variable in ["job", "instance"] {
+                let matcher = (variable.to_owned(), format!("${variable}"));
+                assert!(selector.matchers.contains(&matcher), "{place}: {name} of every {variable}");
+            }
+            if known.grows {
+                assert!(
+                    ["rate", "increase"].contains(&selector.within.as_str()),
+                    "{place}: {name} by itself"
+                );
+                let range = if selector.within == "rate" { "$__rate_interval" } else { "$__range" };
+                assert_eq!(selector.range.as_deref(), Some(range), "{place}: {name}");
+            } else {
+                assert_eq!(selector.range, None, "{place}: {name} is no counter");
+            }
+            free |= known.labels.is_none();
+            if let Some(own) = known.labels {
+                for (label, _) in &selector.matchers {
+                    assert!(own.contains(label.as_str()), "{place}: {name} has no label {label}");
+                }
+                labels.extend(own);
+            }
+        }
+        for label in &named.grouped {
+            assert!(free || labels.contains(label.as_str()), "{place}: nothing here has a label {label}");
+        }
+    }
+}
+
+#[test]
+fn every_metric_is_on_a_dashboard_or_left_out_on_purpose() {
+    let recorded = recorded();
+    let rules = super::page::rules("prometheus/rules/recording.yml");
+    let mut shown = BTreeSet::new();
+    for query in dashboards().iter().flat_map(Dashboard::queries) {
+        for selector in promql::read(&query.expr).selectors {
+            // What is recorded shows what it is made from.
+            let source = rules.iter().find(|rule| rule["record"] == selector.name.as_str());
+            let source = source.map(|rule| promql::read(rule["expr"].as_str().unwrap()).selectors);
+            for selector in source.unwrap_or_default().into_iter().chain([selector]) {
+                shown.extend(look_up(&selector.name, &recorded).map(|known| known.family));
+            }
+        }
+    }
+    let missing = |name: &str| !shown.contains(&format!("streamgauge_{name}"));
+    let unseen: Vec<_> = METRICS
+        .iter()
+        .map(|(name, ..)| *name)
+        .filter(|name| missing(name) && !LEFT_OUT.iter().any(|(left, _)| left == name))
+        .collect();
+    assert!(unseen.is_empty(), "on no dashboard: {unseen:?}");
+    for (name, why) in LEFT_OUT {
+        assert!(missing(name), "{name} is on a dashboard, and was to be left out: {why}");
+    }
+}

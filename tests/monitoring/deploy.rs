@@ -1,0 +1,49 @@
+//! What runs the sidecar elsewhere, judged by what will read it.
+
+use std::{fs, process::Command};
+
+use super::{
+    page::{root, text},
+    process::cache,
+    stack::succeed,
+};
+
+#[test]
+#[ignore = "needs systemd-analyze; tests/real/install.sh"]
+fn systemd_takes_the_unit_and_finds_it_hardened() {
+    let folder = tempfile::tempdir().unwrap();
+    let unit = folder.path().join("streamgauge.service");
+    // It judges the program too, so that has to be there.
+    let installed = "/usr/bin/streamgauge";
+    let written = text("deploy/systemd/streamgauge.service");
+    assert!(written.contains(installed));
+    fs::write(&unit, written.replace(installed, env!("CARGO_BIN_EXE_streamgauge"))).unwrap();
+    let analyze = |arguments: &[&str]| {
+        let mut command = Command::new("systemd-analyze");
+        command.args(arguments).arg(&unit).env("SYSTEMD_UNIT_PATH", format!("{}:", folder.path().display()));
+        succeed(&mut command)
+    };
+    assert_eq!(analyze(&["verify"]), "");
+    // In tenths: the unit has 1.2 of 10.
+    analyze(&["security", "--offline=true", "--threshold=12"]);
+    let drop_in = folder.path().join("streamgauge.service.d");
+    fs::create_dir(&drop_in).unwrap();
+    fs::copy(root("deploy/systemd/gpu.conf"), drop_in.join("gpu.conf")).unwrap();
+    assert_eq!(analyze(&["verify"]), "");
+}
+
+#[test]
+#[ignore = "needs kubernetes-validate; tests/real/install.sh"]
+fn the_pod_is_of_the_schema_of_kubernetes() {
+    let validate = |file: &std::path::Path| {
+        let mut command = Command::new(cache("kubernetes/bin/kubernetes-validate"));
+        command.args(["--kubernetes-version", "1.37", "--strict"]).arg(file);
+        command
+    };
+    let said = succeed(&mut validate(&root("deploy/kubernetes/ollama.yaml")));
+    assert_eq!(said.matches(" passed ").count(), 3, "{said}");
+    // It is no rubber stamp.
+    let wrong = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    fs::write(&wrong, text("deploy/kubernetes/ollama.yaml").replace("preStop:", "preStopp:")).unwrap();
+    assert!(!validate(wrong.path()).output().unwrap().status.success());
+}

@@ -1,0 +1,172 @@
+//! Every query of every panel, on a real Prometheus that scraped a sidecar with traffic.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+
+use super::{
+    contract::{METRICS, look_up},
+    page::{Dashboard, dashboards, recorded, rules},
+    promql,
+    stack::{Stack, until},
+};
+
+/// Families that this traffic brings no series of, and what it would take. Only these may be absent from a scrape.
+const ABSENT: &[(&str, &str)] = &[
+    ("streamgauge_runtime_", "the runtime's collector"),
+    ("streamgauge_task_", "the runtime's collector"),
+    ("streamgauge_gpu_", "a GPU, or a fake one"),
+    ("streamgauge_model_loaded", "the models' collector"),
+    ("streamgauge_model_size_bytes", "the models' collector"),
+    ("streamgauge_model_vram_bytes", "the models' collector"),
+    ("streamgauge_model_context_length", "the models' collector"),
+    ("streamgauge_model_expires_seconds", "the models' collector"),
+    ("streamgauge_collector_", "the collectors"),
+    ("streamgauge_config_last_reload_", "reloading"),
+    ("process_", "the process' collector"),
+];
+
+/// Fewer places than streams, so that some wait; shaping that delays and joins.
+const SETTINGS: &str = "max_streams = 4\n[shaping]\npace = 80\ncoalesce = { delay = \"20ms\" }";
+
+/// Seconds in which that many streams decoded.
+async fn decoded(stack: &Stack, streams: u8) -> f64 {
+    let line = format!("streamgauge_concurrency_seconds_total{{upstream=\"sim\",streams=\"{streams}\"}} ");
+    let exposition = stack.exposition().await;
+    let value = exposition.lines().find_map(|found| found.strip_prefix(&line));
+    value.unwrap_or_else(|| panic!("no {line} in\n{exposition}")).parse().unwrap()
+}
+
+/// Asks in every way that the panels look at.
+async fn traffic(stack: &Stack) {
+    let client = reqwest::Client::new();
+    let url = |path: &str| format!("http://{}{path}", stack.proxy);
+    let ask = async |path: &str, body: Value, fault: &str| {
+        let request = client.post(url(path)).header("x-simulate-fault", fault).json(&body);
+        // A fault may break it off; that is what it is for.
+        if let Ok(response) = request.send().await {
+            let _ = response.bytes().await;
+        }
+    };
+    let messages = json!([{"role": "user", "content": "why is the sky blue"}]);
+    let chat = json!({"model": "sim", "messages": messages});
+    let openai = json!({"model": "sim", "messages": messages, "stream": true, "stream_options": {"include_usage": true}});
+    // Alone first and then in pairs: the concurrency curve needs both, ten seconds of each for what is recorded.
+    while decoded(stack, 1).await < 12.0 {
+        ask("/api/chat", chat.clone(), "").await;
+    }
+    while decoded(stack, 2).await < 12.0 {
+        futures_util::join!(ask("/api/chat", chat.clone(), ""), ask("/api/chat", chat.clone(), ""));
+    }
+    let end = Instant::now() + Duration::from_secs(25);
+    while Instant::now() < end {
+        let hang_up = async {
+            let body =
+                client.post(url("/api/generate")).json(&json!({"model": "sim", "prompt": "x"})).send().await;
+            let _ = body.unwrap().bytes_stream().next().await;
+        };
+        futures_util::join!(
+            ask("/api/chat", chat.clone(), ""),
+            ask("/v1/chat/completions", openai.clone(), ""),
+            ask("/api/chat", chat.clone(), "truncate"),
+            ask("/api/chat", chat.clone(), "error"),
+            ask("/api/generate", json!({"model": "nobody", "prompt": "x"}), ""),
+            hang_up,
+        );
+    }
+}
+
+/// As Grafana fills it in, with everything chosen.
+fn filled(expr: &str, dashboard: &Dashboard, instance: &str) -> String {
+    let mut expr = expr.replace("$__rate_interval", "30s").replace("$__range", "10m");
+    for variable in dashboard.variables() {
+        let name = format!("${}", variable["name"].as_str().unwrap());
+        let value = match variable["type"].as_str().unwrap() {
+            "query" if name == "$job" => "streamgauge",
+            "query" if name == "$instance" => instance,
+            "custom" => variable["current"]["value"].as_str().unwrap(),
+            "textbox" => variable["query"].as_str().unwrap(),
+            "query" => ".*",
+            _ => continue,
+        };
+        expr = expr.replace(&name, value);
+    }
+    assert!(!expr.contains('$'), "{expr}");
+    expr
+}
+
+/// The families behind a query, through what is recorded.
+fn families(expr: &str) -> BTreeSet<String> {
+    let (recorded, rules) = (recorded(), rules("prometheus/rules/recording.yml"));
+    let mut found = BTreeSet::new();
+    for selector in promql::read(expr).selectors {
+        match rules.iter().find(|rule| rule["record"] == selector.name.as_str()) {
+            Some(rule) => found.extend(families(rule["expr"].as_str().unwrap())),
+            None => found.extend(look_up(&selector.name, &recorded).map(|known| known.family)),
+        }
+    }
+    found
+}
+
+/// The families of a scrape, by their `# TYPE` lines, each with its kind and the labels of its series.
+fn scraped(exposition: &str) -> Vec<(String, String, BTreeSet<String>)> {
+    let typed = exposition.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let series: Vec<_> = exposition
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .flat_map(|line| promql::read(line.rsplit_once(' ').unwrap().0).selectors)
+        .collect();
+    let labels = |family: &str| {
+        let parts = [family.to_owned(), format!("{family}_bucket")];
+        let own = series.iter().filter(|one| parts.contains(&one.name)).flat_map(|one| &one.matchers);
+        own.map(|(label, _)| label.clone()).filter(|label| label != "le").collect()
+    };
+    typed.map(|(family, kind)| (family.to_owned(), kind.to_owned(), labels(family))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Prometheus; tests/real/install.sh"]
+async fn every_panel_has_data_once_there_is_traffic() {
+    let stack = Stack::start(&["--model", "sim", "--tokens", "40", "--rate", "100"], SETTINGS, None).await;
+    traffic(&stack).await;
+
+    // What is scraped is what the contract says, in kind and in labels.
+    let exposition = stack.exposition().await;
+    let scraped = scraped(&exposition);
+    for (family, kind, labels) in scraped.iter().filter(|(family, ..)| family.starts_with("streamgauge_")) {
+        let known = METRICS.iter().find(|(name, ..)| family.strip_prefix("streamgauge_") == Some(name));
+        let (_, known, own) = known.unwrap_or_else(|| panic!("{family} is in no contract"));
+        assert_eq!(kind, known.word(), "{family}");
+        assert_eq!(*labels, own.iter().map(|label| (*label).to_owned()).collect(), "{family}");
+    }
+
+    let there = |family: &String| family == "up" || scraped.iter().any(|(name, ..)| name == family);
+    let mut asked = 0;
+    for dashboard in dashboards() {
+        for query in dashboard.queries() {
+            let missing: Vec<_> = families(&query.expr).into_iter().filter(|family| !there(family)).collect();
+            for family in &missing {
+                let excused = ABSENT.iter().any(|(prefix, _)| family.starts_with(prefix));
+                assert!(excused, "{}: {family} is not scraped", query.place);
+            }
+            if !missing.is_empty() {
+                continue;
+            }
+            let expr = filled(&query.expr, &dashboard, &stack.admin);
+            // Recorded values lag behind by a round, so that a first answer may be empty.
+            until(
+                async || {
+                    stack.query(&expr).await.iter().any(|series| series["value"][1] != "NaN").then_some(())
+                },
+                || format!("{}: no data\n{expr}", query.place),
+            )
+            .await;
+            asked += 1;
+        }
+    }
+    assert!(asked >= 70, "{asked} queries had all their families");
+}

@@ -1,0 +1,93 @@
+//! The committed files, as the tests read them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+pub(crate) fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+pub(crate) fn text(path: &str) -> String {
+    fs::read_to_string(root(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+pub(crate) fn yaml(path: &str) -> Value {
+    serde_saphyr::from_str(&text(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The files of a folder, by name.
+pub(crate) fn files(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(root(folder)).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| format!("{folder}/{}", entry.unwrap().file_name().to_str().unwrap())).collect();
+    names.sort();
+    names
+}
+
+/// A dashboard and where it stands.
+pub(crate) struct Dashboard {
+    pub(crate) path: String,
+    pub(crate) json: Value,
+}
+
+/// One query of one panel.
+pub(crate) struct Query {
+    /// `Dashboard / Panel, A`, for messages.
+    pub(crate) place: String,
+    pub(crate) expr: String,
+}
+
+pub(crate) fn dashboards() -> Vec<Dashboard> {
+    let read = |path: String| Dashboard { json: serde_json::from_str(&text(&path)).unwrap(), path };
+    files("grafana/dashboards").into_iter().map(read).collect()
+}
+
+impl Dashboard {
+    pub(crate) fn title(&self) -> &str {
+        self.json["title"].as_str().unwrap()
+    }
+
+    pub(crate) fn panels(&self) -> Vec<&Value> {
+        self.json["panels"].as_array().unwrap().iter().collect()
+    }
+
+    /// Panels that are no rows.
+    pub(crate) fn boxes(&self) -> Vec<&Value> {
+        self.panels().into_iter().filter(|panel| panel["type"] != "row").collect()
+    }
+
+    pub(crate) fn variables(&self) -> &Vec<Value> {
+        self.json["templating"]["list"].as_array().unwrap()
+    }
+
+    pub(crate) fn queries(&self) -> Vec<Query> {
+        let of = |panel: &Value| {
+            let title = panel["title"].as_str().unwrap().to_owned();
+            let targets = panel["targets"].as_array().unwrap().clone();
+            targets.into_iter().map(move |target| Query {
+                place: format!("{} / {title}, {}", self.title(), target["refId"].as_str().unwrap()),
+                expr: target["expr"].as_str().unwrap().to_owned(),
+            })
+        };
+        self.boxes().into_iter().flat_map(of).collect()
+    }
+}
+
+/// The rules of a file, in order.
+pub(crate) fn rules(path: &str) -> Vec<Value> {
+    let groups = yaml(path);
+    let groups = groups["groups"].as_array().unwrap();
+    groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
+}
+
+/// The names of what `recording.yml` records.
+pub(crate) fn recorded() -> Vec<String> {
+    rules("prometheus/rules/recording.yml")
+        .iter()
+        .map(|rule| rule["record"].as_str().unwrap().to_owned())
+        .collect()
+}

@@ -1,0 +1,23 @@
+//! Prometheus' own judge over what we hand to it.
+
+use std::process::Command;
+
+use super::{page::root, process::cache, stack::succeed};
+
+fn promtool(arguments: &[&str]) -> String {
+    succeed(Command::new(cache("bin/promtool")).args(arguments).current_dir(root("prometheus")))
+}
+
+#[test]
+#[ignore = "needs promtool; tests/real/install.sh"]
+fn prometheus_takes_the_configuration_and_the_rules() {
+    let said = promtool(&["check", "config", "prometheus.yml"]);
+    assert!(said.contains("2 rule files found") && said.contains("16 rules found"), "{said}");
+}
+
+#[test]
+#[ignore = "needs promtool; tests/real/install.sh"]
+fn every_alert_fires_and_spares_its_near_miss() {
+    let said = promtool(&["test", "rules", "rules/alerts_test.yml", "rules/recording_test.yml"]);
+    assert_eq!(said.matches("SUCCESS").count(), 2, "{said}");
+}

@@ -1,0 +1,141 @@
+//! Rules, the configuration that loads them, and the runbooks that they lead to.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{
+    contract::look_up,
+    page::{Dashboard, dashboards, recorded, root, rules, text, yaml},
+    promql,
+};
+
+const ALERTS: &str = "prometheus/rules/alerts.yml";
+const RECORDING: &str = "prometheus/rules/recording.yml";
+const RUNBOOK: &str = "https://github.com/streamgauge/streamgauge/blob/main/docs/alerts.md#";
+
+fn word<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_else(|| panic!("no {key} in {value}"))
+}
+
+#[test]
+fn every_alert_says_what_is_wrong_by_how_much_and_what_to_do() {
+    let runbook = text("docs/alerts.md");
+    let mut sections: Vec<&str> = runbook.split("\n## ").skip(1).collect();
+    for alert in rules(ALERTS) {
+        let name = word(&alert, "alert");
+        assert!(["critical", "warning", "info"].contains(&word(&alert["labels"], "severity")), "{name}");
+        assert!(alert["for"].is_string(), "{name} fires at a blink");
+        let notes = &alert["annotations"];
+        assert!(word(notes, "summary").contains("{{ $labels."), "{name}: whose alert is it?");
+        assert!(word(notes, "description").contains("{{ $value"), "{name}: by how much?");
+        assert_eq!(word(notes, "runbook_url"), format!("{RUNBOOK}{}", name.to_lowercase()));
+        let at = sections.iter().position(|section| section.lines().next() == Some(name));
+        let section = sections.remove(at.unwrap_or_else(|| panic!("docs/alerts.md has no heading {name}")));
+        for part in ["**Means.**", "**See.**", "**Do.**"] {
+            assert!(section.contains(part), "docs/alerts.md, {name}: no {part}");
+        }
+    }
+    assert!(sections.is_empty(), "docs/alerts.md explains alerts that do not exist: {sections:?}");
+}
+
+#[test]
+fn a_runbook_names_panels_that_exist() {
+    let dashboards = dashboards();
+    let titles: BTreeSet<&str> =
+        dashboards.iter().flat_map(Dashboard::boxes).filter_map(|panel| panel["title"].as_str()).collect();
+    let runbook = text("docs/alerts.md");
+    let seen = runbook.split("**See.**").skip(1).map(|part| part.split("**Do.**").next().unwrap());
+    let mut named = 0;
+    for panel in seen.flat_map(|part| part.split('"').skip(1).step_by(2)) {
+        let panel = panel.replace('\n', " ");
+        assert!(titles.contains(panel.as_str()), "docs/alerts.md: there is no panel \"{panel}\"");
+        named += 1;
+    }
+    assert!(named >= rules(ALERTS).len(), "{named} panels");
+}
+
+#[test]
+fn every_rule_names_what_exists() {
+    let recorded = recorded();
+    let both: Vec<Value> = [RECORDING, ALERTS].into_iter().flat_map(rules).collect();
+    for rule in &both {
+        let place = rule["record"].as_str().unwrap_or_else(|| word(rule, "alert"));
+        let named = promql::read(word(rule, "expr"));
+        assert!(!named.selectors.is_empty(), "{place}");
+        for selector in named.selectors {
+            let name = &selector.name;
+            let known = look_up(name, &recorded).unwrap_or_else(|| panic!("{place}: there is no {name}"));
+            if known.grows {
+                assert!(
+                    ["rate", "increase"].contains(&selector.within.as_str()),
+                    "{place}: {name} by itself"
+                );
+            }
+            for (label, _) in &selector.matchers {
+                let own = known.labels.as_ref();
+                assert!(own.is_none_or(|own| own.contains(label.as_str())), "{place}: {name} has no {label}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_recorded_is_named_by_level_metric_and_operation_and_is_used() {
+    let alerts = rules(ALERTS);
+    let mut users: Vec<String> = alerts.iter().map(|rule| word(rule, "expr").to_owned()).collect();
+    users.extend(rules(RECORDING).iter().map(|rule| word(rule, "expr").to_owned()));
+    users.extend(dashboards().iter().flat_map(Dashboard::queries).map(|query| query.expr));
+    let used: BTreeSet<String> =
+        users.iter().flat_map(|expr| promql::read(expr).selectors).map(|selector| selector.name).collect();
+    for name in recorded() {
+        let parts: Vec<_> = name.split(':').collect();
+        assert!(
+            matches!(parts[..], [level, metric, operation]
+            if !level.is_empty() && metric.starts_with("streamgauge_") && !operation.is_empty()),
+            "{name}"
+        );
+        assert!(used.contains(&name), "nobody reads {name}");
+    }
+}
+
+/// In `alerts_test.yml` the label `instance` says which series fires and which is a near miss.
+#[test]
+fn every_alert_is_tested_beside_a_near_miss() {
+    let tests = yaml("prometheus/rules/alerts_test.yml");
+    let tests = tests["tests"].as_array().unwrap();
+    for alert in rules(ALERTS) {
+        let name = word(&alert, "alert");
+        let of = |test: &&Value| test["alert_rule_test"][0]["alertname"] == name;
+        let test = tests.iter().find(of).unwrap_or_else(|| panic!("nothing tests {name}"));
+        let series = test["input_series"].to_string();
+        assert!(series.contains("near-miss"), "{name}: no near miss");
+        let expected = test["alert_rule_test"].as_array().unwrap().iter().flat_map(|at| {
+            at["exp_alerts"].as_array().unwrap().iter().map(|alert| word(&alert["exp_labels"], "instance"))
+        });
+        let fired: Vec<_> = expected.collect();
+        assert!(
+            !fired.is_empty() && fired.iter().all(|instance| instance.starts_with("fires")),
+            "{name}: {fired:?}"
+        );
+    }
+}
+
+#[test]
+fn prometheus_and_grafana_agree_on_files_and_on_the_interval() {
+    let prometheus = yaml("prometheus/prometheus.yml");
+    let files = prometheus["rule_files"].as_array().unwrap();
+    assert_eq!(files.len(), 2);
+    for file in files {
+        assert!(root("prometheus").join(file.as_str().unwrap()).is_file(), "{file}");
+        assert!(!file.as_str().unwrap().ends_with("_test.yml"), "{file} is a test");
+    }
+    let source = yaml("grafana/provisioning/datasources/prometheus.yml");
+    let source = &source["datasources"][0];
+    assert_eq!(source["type"], "prometheus");
+    assert_eq!(source["jsonData"]["timeInterval"], prometheus["global"]["scrape_interval"]);
+    assert!(!word(source, "uid").is_empty());
+    let provider = yaml("grafana/provisioning/dashboards/provider.yml");
+    assert_eq!(provider["providers"][0]["allowUiUpdates"], false);
+    assert_eq!(provider["providers"][0]["type"], "file");
+}

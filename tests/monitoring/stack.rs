@@ -1,0 +1,121 @@
+//! A whole stack on ports of its own: simulated Ollama, sidecar, Prometheus with our rules.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::Path,
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::process::{PATIENCE, Process, cache, scratch};
+
+/// A port that was free a moment ago, for servers that do not say which they got.
+pub(crate) fn port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// What a command says that has to succeed.
+pub(crate) fn succeed(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}; was tests/real/install.sh run?"));
+    let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "{command:?}: {status}\n{said}");
+    said
+}
+
+/// Asks again until there is an answer, or fails with what `otherwise` says.
+pub(crate) async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>, otherwise: impl Fn() -> String) -> T {
+    let deadline = Instant::now() + 2 * PATIENCE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "it never happens: {}", otherwise());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A simulated Ollama, a sidecar before it, and a Prometheus with our rules that scrapes it.
+pub(crate) struct Stack {
+    pub(crate) proxy: String,
+    pub(crate) admin: String,
+    prometheus: String,
+    processes: Vec<Process>,
+    _folder: TempDir,
+}
+
+impl Stack {
+    /// The sidecar has one upstream, `sim`, to which `settings` may add; `alerting` is the address of an Alertmanager.
+    pub(crate) async fn start(simulate: &[&str], settings: &str, alerting: Option<&str>) -> Stack {
+        let folder = scratch();
+        let log = |name: &str| folder.path().join(format!("{name}.log"));
+        let ours = |arguments: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
+            command.args(arguments).env_clear();
+            command
+        };
+        let listen = ["simulate", "--listen", "127.0.0.1:0"];
+        let simulator = Process::start(&mut ours(&[&listen, simulate].concat()), log("simulate"));
+        let file = folder.path().join("streamgauge.toml");
+        let url = format!("http://{}", simulator.address("ollama="));
+        fs::write(&file, format!("[[upstream]]\nname = \"sim\"\nurl = \"{url}\"\n{settings}\n")).unwrap();
+        let listen = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config"];
+        let serve = [&listen[..], &[file.to_str().unwrap()]].concat();
+        let sidecar = Process::start(&mut ours(&serve), log("serve"));
+        let (proxy, admin) = (sidecar.address("proxy="), sidecar.address("admin="));
+
+        let prometheus = format!("127.0.0.1:{}", port());
+        let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("prometheus/rules");
+        let alerting = alerting.map_or_else(String::new, |at| {
+            format!("alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{at}']}}]}}]}}\n")
+        });
+        let configuration = format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n{alerting}\
+             rule_files: ['{0}/recording.yml', '{0}/alerts.yml']\n\
+             scrape_configs: [{{job_name: streamgauge, static_configs: [{{targets: ['{admin}']}}]}}]\n",
+            rules.display()
+        );
+        let file = folder.path().join("prometheus.yml");
+        fs::write(&file, configuration).unwrap();
+        let mut command = Command::new(cache("bin/prometheus"));
+        command
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+            .arg(format!("--web.listen-address={prometheus}"));
+        let server = Process::start(&mut command, log("prometheus"));
+        let stack =
+            Stack { proxy, admin, prometheus, processes: vec![simulator, sidecar, server], _folder: folder };
+        until(async || stack.query("up == 1").await.pop(), || stack.logs()).await;
+        stack
+    }
+
+    /// An instant query's result: the series, each with its value.
+    pub(crate) async fn query(&self, expr: &str) -> Vec<Value> {
+        let url = format!("http://{}/api/v1/query", self.prometheus);
+        let form = reqwest::Url::parse_with_params(&url, [("query", expr)]).unwrap();
+        let Ok(response) = reqwest::get(form).await else { return Vec::new() };
+        let Ok(answer) = response.json::<Value>().await else { return Vec::new() };
+        if answer["status"] == "error" && answer["errorType"] == "bad_data" {
+            panic!("{expr}: {}", answer["error"]);
+        }
+        match &answer["data"]["result"] {
+            Value::Array(series) => series.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What the sidecar tells Prometheus now.
+    pub(crate) async fn exposition(&self) -> String {
+        let response = reqwest::get(format!("http://{}/metrics", self.admin)).await.unwrap();
+        response.text().await.unwrap()
+    }
+
+    pub(crate) fn logs(&self) -> String {
+        self.processes.iter().map(Process::log).collect::<Vec<_>>().join("\n")
+    }
+}

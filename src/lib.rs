@@ -14,6 +14,8 @@ pub mod agent;
 pub mod analysis;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "agent")]
+pub mod collector;
 #[cfg(feature = "cli")]
 pub mod config;
 pub mod meter;

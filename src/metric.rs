@@ -4,10 +4,12 @@
 //! handed. No statics, no siblings.
 
 pub mod buckets;
+mod exposition;
 mod family;
 mod histogram;
 mod occupied;
 
+pub use exposition::{Exposition, Metric, Page};
 pub use family::{Child, Family};
 pub use histogram::{Histogram, LocalHistogram};
 pub use occupied::Occupied;

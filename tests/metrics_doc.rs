@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
@@ -15,8 +16,10 @@ use prometheus::{
 };
 use streamgauge::{
     agent::{self, Agent},
+    collector::{self, Collectors, FakeReader, Loaded},
     meter::{self, Facts, Meter},
 };
+use tokio::runtime::Handle;
 
 const DOC: &str = include_str!("../docs/metrics.md");
 
@@ -89,6 +92,43 @@ fn metered() -> Registry {
     registry
 }
 
+/// Every collector, after its first reading.
+async fn collected() -> Registry {
+    let registry = Registry::new();
+    let loaded = Loaded {
+        upstream: "u".to_owned(),
+        model: "m".to_owned(),
+        size: Some(1),
+        vram: Some(1),
+        context_length: Some(1),
+        expires_at: Some(SystemTime::now()),
+    };
+    let collectors = Collectors::new(collector::Config::default())
+        .runtime("main", Handle::current())
+        .models(move || vec![loaded.clone()])
+        .gpu(FakeReader::new(1))
+        .process()
+        .register(&registry)
+        .unwrap();
+    let running = tokio::spawn(collectors.run());
+    let last = [
+        "streamgauge_gpu_info",
+        "streamgauge_model_loaded",
+        "streamgauge_runtime_workers",
+        "process_threads",
+    ];
+    loop {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let families = registry.gather();
+        if last.iter().all(|name| families.iter().any(|family| family.name() == *name)) {
+            break;
+        }
+        assert!(!running.is_finished());
+    }
+    running.abort();
+    registry
+}
+
 /// An agent that is bound and serves nobody yet.
 async fn bound() -> Registry {
     let registry = Registry::new();
@@ -101,7 +141,7 @@ async fn bound() -> Registry {
 
 #[tokio::test]
 async fn the_page_says_what_the_code_does() {
-    let families = [metered().gather(), bound().await.gather()].concat();
+    let families = [metered().gather(), collected().await.gather(), bound().await.gather()].concat();
     let told: BTreeMap<_, _> =
         families.iter().map(|family| (family.name().to_owned(), told_by(family))).collect();
     let documented = documented();

@@ -29,6 +29,8 @@ pub(super) enum Field {
     Size(At<usize>, RangeInclusive<usize>),
     /// A time span.
     Duration(At<Duration>, RangeInclusive<Duration>),
+    /// A time span, or `off`.
+    Interval(At<Option<Duration>>, RangeInclusive<Duration>),
     /// One word of several.
     Choice {
         options: fn() -> Vec<&'static str>,
@@ -61,6 +63,15 @@ impl Field {
             Field::Duration(at, range) => {
                 let duration = quantity::parse_duration(&given.quantity("\"10s\"")?)?;
                 *at(config) = within(duration, range, |duration| quantity::show_duration(*duration))?;
+            }
+            Field::Interval(at, range) => {
+                *at(config) = match given.quantity("\"1s\"")?.as_str() {
+                    "off" => None,
+                    text => {
+                        let every = quantity::parse_duration(text)?;
+                        Some(within(every, range, |every| quantity::show_duration(*every))?)
+                    }
+                };
             }
             Field::Choice { options, set, .. } => {
                 let options = options();
@@ -95,6 +106,9 @@ impl Field {
             Field::Count(at, _) => at(config).to_string(),
             Field::Size(at, _) => format!("\"{}\"", quantity::show_size(*at(config))),
             Field::Duration(at, _) => format!("\"{}\"", quantity::show_duration(*at(config))),
+            Field::Interval(at, _) => {
+                format!("\"{}\"", at(config).map_or_else(|| "off".to_owned(), quantity::show_duration))
+            }
             Field::Choice { get, .. } => format!("\"{}\"", get(config)),
             Field::Name(at) => toml::Value::from(at(config).clone()?).to_string(),
             Field::Truth(at) => at(config).to_string(),
@@ -115,17 +129,19 @@ impl Field {
                     quantity::show_size(*range.end())
                 )
             }
-            Field::Duration(_, range) => format!(
-                "duration, {} to {}",
-                quantity::show_duration(*range.start()),
-                quantity::show_duration(*range.end())
-            ),
+            Field::Duration(_, range) => format!("duration, {}", span(range)),
+            Field::Interval(_, range) => format!("off, or duration, {}", span(range)),
             Field::Choice { options, .. } => options().join(", "),
             Field::Name(_) => "name".to_owned(),
             Field::Truth(_) => "true, false".to_owned(),
             Field::Other { kind, .. } => (*kind).to_owned(),
         }
     }
+}
+
+#[cfg(test)]
+fn span(range: &RangeInclusive<Duration>) -> String {
+    format!("{} to {}", quantity::show_duration(*range.start()), quantity::show_duration(*range.end()))
 }
 
 impl<'a> Given<'a> {

@@ -69,6 +69,25 @@ fn every_kind_of_value_is_read() {
 }
 
 #[test]
+fn a_collector_is_off_or_has_an_interval() {
+    let sources = file("[collectors]\ngpu = \"off\"\nmodels = \"30s\"");
+    let resolved = right(&variable(sources, "STREAMGAUGE_COLLECTORS__LAG", "off"));
+    let collectors = &resolved.config.collectors;
+    assert_eq!((collectors.gpu, collectors.lag), (None, None));
+    assert_eq!(collectors.models, Some(Duration::from_secs(30)));
+    assert!(resolved.to_toml().contains("gpu = \"off\"  # s.toml:2"), "{}", resolved.to_toml());
+    assert_eq!(
+        wrong(&file("[collectors]\ngpu = false\nlag = \"0s\"\nprocess = \"of\"")),
+        [
+            "s.toml:2: `collectors.gpu`: a string is wanted, not a boolean | write a string, as in \"1s\"",
+            "s.toml:3: `collectors.lag`: 0s is out of range | write a value from 1ms to 24h",
+            "s.toml:4: `collectors.process`: \"of\" is not a duration | \
+             write a number and ms, s, m or h, as in \"10s\"",
+        ]
+    );
+}
+
+#[test]
 fn flag_beats_environment_beats_file() {
     let mut sources =
         file("[proxy]\nlisten = \"127.0.0.1:1\"\nmax_head = \"16KiB\"\n[log]\nlevel = \"warn\"");

@@ -23,3 +23,13 @@ pub const TOKEN_RATE: &[f64] =
 /// Bytes of an arrival; a record is usually 100 to 200.
 pub const CHUNK_BYTES: &[f64] =
     &[32.0, 64.0, 96.0, 128.0, 192.0, 256.0, 512.0, 1024.0, 4096.0, 16384.0, 65536.0];
+/// Seconds that a runtime's worker keeps something waiting: a task polled, scheduled, or a timer that is due.
+pub const LAG: &[f64] =
+    &[1e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 1.0];
+/// Parts of a whole.
+pub const RATIO: &[f64] = &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
+/// Watts of one card; the largest draw 700.
+pub const WATTS: &[f64] = &[
+    25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 250.0, 300.0, 350.0, 400.0, 450.0, 500.0, 550.0, 600.0, 650.0,
+    700.0,
+];

@@ -41,6 +41,16 @@ impl Histogram {
         self.add_sum(value);
     }
 
+    /// Adds `count` values that another histogram counted: none was above `upper`, and they were about `middle`
+    /// each, which the sum takes for them.
+    pub fn observe_many(&self, upper: f64, middle: f64, count: u64) {
+        if count == 0 || upper.is_nan() || middle.is_nan() {
+            return;
+        }
+        self.counts[slot(self.bounds, upper)].fetch_add(count, Relaxed);
+        self.add_sum(middle * count as f64);
+    }
+
     fn add_sum(&self, value: f64) {
         let add = |bits| Some((f64::from_bits(bits) + value).to_bits());
         // The closure never declines, so this cannot fail.
@@ -144,6 +154,16 @@ mod tests {
             histogram.observe(value);
         }
         assert_eq!(counts(&histogram), (vec![2, 4], 5, 8.0));
+    }
+
+    #[test]
+    fn values_counted_elsewhere_go_where_their_upper_bound_belongs() {
+        let histogram = Histogram::new(&[1.0, 2.0]);
+        histogram.observe_many(1.0, 0.75, 2);
+        histogram.observe_many(1.5, 1.25, 4);
+        histogram.observe_many(f64::INFINITY, 3.0, 1);
+        histogram.observe_many(0.5, f64::NAN, 1);
+        assert_eq!(counts(&histogram), (vec![2, 6], 7, 9.5));
     }
 
     #[test]

@@ -1,0 +1,133 @@
+//! How late a runtime wakes what is due.
+
+use std::{future::Future, time::Duration};
+
+use prometheus::Registry;
+use tokio::time::{Instant, sleep_until};
+
+use super::vital::Vital;
+use crate::metric::{Family, Histogram, buckets};
+
+pub(super) const NAME: &str = "lag";
+
+/// Sleeps on an absolute schedule and records how late each sleep ended: time that a worker spent on something
+/// else, waited for a core, or lost to the timer's own grain. Tokio's timer ticks once a millisecond, so that an
+/// idle runtime shows up to 1.1 ms; on a runtime of several workers, one blocked worker alone may not show.
+///
+/// ```no_run
+/// # async fn example() -> prometheus::Result<()> {
+/// use std::time::Duration;
+/// use streamgauge::collector::LagProbe;
+///
+/// let probe = LagProbe::register(&prometheus::Registry::new())?;
+/// tokio::spawn(probe.probe("main", Duration::from_millis(10)));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct LagProbe {
+    lag: Family<Histogram, 1>,
+}
+
+impl LagProbe {
+    /// Registers `streamgauge_runtime_lag_seconds`.
+    ///
+    /// # Errors
+    /// The registry has the name already.
+    pub fn register(registry: &Registry) -> prometheus::Result<LagProbe> {
+        let help = "How late a timer woke on the runtime, seconds; idle: up to the timer's grain of 1 ms.";
+        let make = || Histogram::new(buckets::LAG);
+        Ok(LagProbe { lag: Family::register(registry, "runtime_lag_seconds", help, ["runtime"], make)? })
+    }
+
+    /// Probes for ever, the runtime that it is spawned on.
+    pub fn probe(&self, runtime: &str, every: Duration) -> impl Future<Output = ()> + Send + use<> {
+        let lag = self.lag.child([runtime]);
+        run(every, move |late| lag.observe(late.as_secs_f64()))
+    }
+
+    pub(super) fn watch(
+        &self,
+        runtime: &str,
+        every: Duration,
+        vital: Vital,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let lag = self.lag.child([runtime]);
+        run(every, move |late| {
+            vital.time(|| {
+                lag.observe(late.as_secs_f64());
+                Ok(())
+            });
+        })
+    }
+}
+
+async fn run(every: Duration, observe: impl Fn(Duration)) {
+    // A grid of no width would be a busy loop.
+    let every = every.max(Duration::from_millis(1));
+    let mut due = Instant::now() + every;
+    loop {
+        sleep_until(due).await;
+        let now = Instant::now();
+        observe(now.saturating_duration_since(due));
+        // One long stall is one late wake-up, not one for each that it covered.
+        while due <= now {
+            due += every;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    const EVERY: Duration = Duration::from_millis(10);
+
+    fn probe() -> (Arc<Mutex<Vec<Duration>>>, impl Future<Output = ()> + Send) {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let into = seen.clone();
+        (seen, run(EVERY, move |late| into.lock().unwrap().push(late)))
+    }
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "to block the worker is what it is for")]
+    async fn a_worker_blocked_for_50_ms_is_found() {
+        let (seen, run) = probe();
+        tokio::spawn(run);
+        tokio::time::sleep(EVERY * 3).await;
+        let before = seen.lock().unwrap().len();
+        // The one worker there is.
+        std::thread::sleep(Duration::from_millis(50));
+        tokio::time::sleep(EVERY * 3).await;
+        let seen = seen.lock().unwrap();
+        // The probe was due within 10 ms of the block, and late by the rest of it.
+        let worst = seen[before..].iter().max().copied().unwrap();
+        assert!(worst >= Duration::from_millis(39), "{seen:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_stall_is_one_late_wake_up() {
+        let (seen, run) = probe();
+        tokio::spawn(run);
+        tokio::time::sleep(EVERY * 3).await;
+        tokio::time::advance(Duration::from_millis(55)).await;
+        tokio::time::sleep(EVERY * 10).await;
+        let seen = seen.lock().unwrap();
+        let late = seen.iter().filter(|late| **late >= Duration::from_millis(5)).count();
+        assert_eq!(late, 1, "{seen:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_schedule_does_not_drift() {
+        let (seen, run) = probe();
+        let start = Instant::now();
+        let running = tokio::spawn(run);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        running.abort();
+        let seen = seen.lock().unwrap();
+        assert!(seen.len() >= 5_990, "{} in {:?}", seen.len(), start.elapsed());
+        assert!(seen.iter().all(|late| *late < Duration::from_millis(2)), "{seen:?}");
+    }
+}

@@ -8,6 +8,8 @@ use std::{
 use tokio::runtime::{self, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
+use crate::collector::runtime::enable_histograms;
+
 /// Runs what is not the sidecar, on as many threads as there are cores.
 pub(super) fn main() -> io::Result<Runtime> {
     runtime::Builder::new_multi_thread().enable_all().build()
@@ -15,7 +17,7 @@ pub(super) fn main() -> io::Result<Runtime> {
 
 /// Asks a question or two.
 pub(super) fn small() -> io::Result<Runtime> {
-    runtime::Builder::new_current_thread().enable_all().build()
+    enable_histograms(runtime::Builder::new_current_thread().enable_all()).build()
 }
 
 /// A single-threaded runtime on a thread of its own. Dropped, it ends, and what runs on it is dropped.

@@ -6,6 +6,7 @@ mod tally;
 mod unstable;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -71,10 +72,14 @@ impl RuntimeCollector {
         RuntimeCollector::of([(name.into(), handle)])
     }
 
-    /// Reads all of these; their names differ.
+    /// Reads all of these. Those of one name are shown as one runtime whose workers are all of theirs.
     #[must_use]
     pub fn of(runtimes: impl IntoIterator<Item = (String, Handle)>) -> RuntimeCollector {
-        let watched = runtimes.into_iter().map(|(name, handle)| Watched::new(name, &handle)).collect();
+        let mut by_name = BTreeMap::<String, Vec<Handle>>::new();
+        for (name, handle) in runtimes {
+            by_name.entry(name).or_default().push(handle);
+        }
+        let watched = by_name.into_iter().map(|(name, handles)| Watched::new(name, &handles)).collect();
         RuntimeCollector { watched: Arc::new(Mutex::new(watched)) }
     }
 }
@@ -110,17 +115,22 @@ impl Collect for RuntimeCollector {
     }
 }
 
-/// A runtime, and what was read of it last.
+/// All runtimes of one name, and what was read of them last.
 struct Watched {
     name: String,
-    intervals: RuntimeIntervals,
-    metrics: RuntimeMetrics,
+    parts: Vec<Part>,
     last: Option<Reading>,
     #[cfg(tokio_unstable)]
     unstable: unstable::Unstable,
 }
 
-#[derive(Debug)]
+/// One runtime.
+struct Part {
+    intervals: RuntimeIntervals,
+    metrics: RuntimeMetrics,
+}
+
+#[derive(Debug, Default)]
 struct Reading {
     workers: usize,
     live_tasks: usize,
@@ -136,33 +146,41 @@ struct Worker {
 }
 
 impl Watched {
-    fn new(name: String, handle: &Handle) -> Watched {
-        let metrics = handle.metrics();
+    fn new(name: String, handles: &[Handle]) -> Watched {
+        let part = |handle: &Handle| Part {
+            intervals: RuntimeMonitor::new(handle).intervals(),
+            metrics: handle.metrics(),
+        };
+        let parts: Vec<_> = handles.iter().map(part).collect();
         Watched {
             name,
-            intervals: RuntimeMonitor::new(handle).intervals(),
             #[cfg(tokio_unstable)]
-            unstable: unstable::Unstable::new(&metrics),
-            metrics,
+            unstable: unstable::Unstable::new(parts.iter().map(|part| &part.metrics)),
+            parts,
             last: None,
         }
     }
 
     fn read(&mut self) {
-        let Some(interval) = self.intervals.next() else { return };
-        let by_worker = (0..interval.workers_count).map(|worker| Worker {
-            label: worker.to_string(),
-            busy_seconds: self.metrics.worker_total_busy_duration(worker).as_secs_f64(),
-            parks: self.metrics.worker_park_count(worker),
-        });
-        self.last = Some(Reading {
-            workers: interval.workers_count,
-            live_tasks: interval.live_tasks_count,
-            global_queue: interval.global_queue_depth,
-            by_worker: by_worker.collect(),
-        });
+        let mut sum = Reading::default();
         #[cfg(tokio_unstable)]
-        self.unstable.read(&interval, &self.metrics);
+        self.unstable.begin();
+        for (_number, Part { intervals, metrics }) in self.parts.iter_mut().enumerate() {
+            let Some(interval) = intervals.next() else { continue };
+            for worker in 0..interval.workers_count {
+                sum.by_worker.push(Worker {
+                    label: (sum.workers + worker).to_string(),
+                    busy_seconds: metrics.worker_total_busy_duration(worker).as_secs_f64(),
+                    parks: metrics.worker_park_count(worker),
+                });
+            }
+            sum.workers += interval.workers_count;
+            sum.live_tasks += interval.live_tasks_count;
+            sum.global_queue += interval.global_queue_depth;
+            #[cfg(tokio_unstable)]
+            self.unstable.read(_number, &interval, metrics);
+        }
+        self.last = Some(sum);
     }
 
     fn write(&self, page: &mut Page) {
@@ -241,6 +259,21 @@ mod tests {
             f64::from(u8::from(cfg!(tokio_unstable)))
         );
         live.abort();
+    }
+
+    #[test]
+    fn runtimes_of_one_name_are_one_whose_workers_add_up() {
+        let (one, other) = (worked(4), worked(4));
+        let handles = [&one, &other].map(|(runtime, ..)| ("main".to_owned(), runtime.handle().clone()));
+        let mut both = RuntimeCollector::of(handles);
+        let registry = Registry::new();
+        both.register(&registry).unwrap();
+        let text = read(&mut both, &registry);
+        assert_eq!(value(&text, r#"streamgauge_runtime_workers{runtime="main"}"#), 4.0);
+        let workers = text.lines().filter(|line| line.starts_with("streamgauge_runtime_worker_parks_total{"));
+        assert_eq!(workers.count(), 4, "{text}");
+        #[cfg(tokio_unstable)]
+        assert!(value(&text, r#"streamgauge_runtime_poll_seconds_count{runtime="main"}"#) >= 8.0, "{text}");
     }
 
     #[cfg(tokio_unstable)]

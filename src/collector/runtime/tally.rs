@@ -1,6 +1,6 @@
 //! A histogram that Tokio keeps, as one of Prometheus.
 
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use crate::metric::Histogram;
 
@@ -9,7 +9,7 @@ use crate::metric::Histogram;
 #[derive(Debug)]
 pub(super) struct Tally {
     buckets: Vec<Bucket>,
-    into: Histogram,
+    into: Arc<Histogram>,
 }
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ struct Bucket {
 
 impl Tally {
     /// `ranges` are those of Tokio's buckets; none: it keeps no such histogram.
-    pub(super) fn new(ranges: impl Iterator<Item = Range<Duration>>, into: Histogram) -> Tally {
+    pub(super) fn new(ranges: impl Iterator<Item = Range<Duration>>, into: Arc<Histogram>) -> Tally {
         let buckets = ranges.map(|range| {
             // The last bucket has no end, which Tokio says as 2^64 - 1 ns.
             let endless = range.end == Duration::from_nanos(u64::MAX);
@@ -46,19 +46,18 @@ impl Tally {
         }
     }
 
-    pub(super) fn histogram(&self) -> Option<&Histogram> {
-        (!self.buckets.is_empty()).then_some(&self.into)
+    /// The runtime keeps no such histogram.
+    pub(super) fn is_empty(&self) -> bool {
+        self.buckets.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use prometheus::{Registry, core::Collector};
+    use prometheus::proto;
 
     use super::*;
-    use crate::metric::Family;
+    use crate::metric::Child;
 
     #[test]
     fn counts_are_carried_over_once_and_straddling_buckets_go_up() {
@@ -69,16 +68,14 @@ mod tests {
             us(1_000)..us(2_000),
             us(2_000)..Duration::from_nanos(u64::MAX),
         ];
-        let mut tally = Tally::new(ranges.into_iter(), Histogram::new(&[0.000_5, 0.001_5, 0.01]));
+        let into = Arc::new(Histogram::new(&[0.000_5, 0.001_5, 0.01]));
+        let mut tally = Tally::new(ranges.into_iter(), into.clone());
         tally.read(|bucket| [4, 3, 2, 1][bucket]);
         tally.read(|bucket| [4, 3, 2, 1][bucket]);
         tally.read(|bucket| [5, 3, 2, 1][bucket]);
-        let made = std::sync::Mutex::new(Some(tally.into));
-        let make = move || made.lock().unwrap().take().unwrap();
-        let family = Family::register(&Registry::new(), "t_seconds", "t", [], make).unwrap();
-        let _child: Arc<Histogram> = family.child([]);
-        let family = &family.collect()[0];
-        let histogram = family.get_metric()[0].get_histogram();
+        let mut metric = proto::Metric::default();
+        into.write(&mut metric);
+        let histogram = metric.get_histogram();
         let counts: Vec<_> = histogram.get_bucket().iter().map(|bucket| bucket.cumulative_count()).collect();
         assert_eq!((counts, histogram.get_sample_count()), (vec![5, 8, 10], 11));
         let sum = 5.0 * 0.000_25 + 3.0 * 0.000_75 + 2.0 * 0.001_5 + 0.002;

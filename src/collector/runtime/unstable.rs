@@ -1,6 +1,6 @@
 //! What Tokio tells only with `tokio_unstable`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::runtime::{Builder, HistogramConfiguration, LogHistogram, RuntimeMetrics};
 
@@ -63,10 +63,13 @@ pub(super) fn enable_histograms(builder: &mut Builder) -> &mut Builder {
         .metrics_schedule_latency_histogram_configuration(HistogramConfiguration::log(grain))
 }
 
-/// What was read last, and the sums of the intervals so far.
+/// What was read last of the runtimes of one name, and the sums of the intervals so far.
 pub(super) struct Unstable {
-    poll: Tally,
-    latency: Tally,
+    /// One a runtime; all of them carry over into one histogram.
+    polls: Vec<Tally>,
+    latencies: Vec<Tally>,
+    poll: Arc<Histogram>,
+    latency: Arc<Histogram>,
     steals: u64,
     forced_yields: u64,
     io_ready: u64,
@@ -76,47 +79,66 @@ pub(super) struct Unstable {
 }
 
 impl Unstable {
-    pub(super) fn new(metrics: &RuntimeMetrics) -> Unstable {
-        let (polls, latencies) = if metrics.poll_time_histogram_enabled() {
-            (metrics.poll_time_histogram_num_buckets(), metrics.schedule_latency_histogram_num_buckets())
-        } else {
-            (0, metrics.schedule_latency_histogram_num_buckets())
-        };
-        let poll = (0..polls).map(|bucket| metrics.poll_time_histogram_bucket_range(bucket));
-        let latency = (0..latencies).map(|bucket| metrics.schedule_latency_histogram_bucket_range(bucket));
-        Unstable {
-            poll: Tally::new(poll, Histogram::new(buckets::LAG)),
-            latency: Tally::new(latency, Histogram::new(buckets::LAG)),
+    pub(super) fn new<'a>(runtimes: impl Iterator<Item = &'a RuntimeMetrics>) -> Unstable {
+        let histogram = || Arc::new(Histogram::new(buckets::LAG));
+        let mut unstable = Unstable {
+            polls: Vec::new(),
+            latencies: Vec::new(),
+            poll: histogram(),
+            latency: histogram(),
             steals: 0,
             forced_yields: 0,
             io_ready: 0,
             blocking_threads: 0,
             blocking_queue: 0,
             local_queues: Vec::new(),
+        };
+        for metrics in runtimes {
+            let polls = 0..metrics.poll_time_histogram_num_buckets();
+            let ranges = polls.map(|bucket| metrics.poll_time_histogram_bucket_range(bucket));
+            unstable.polls.push(Tally::new(ranges, unstable.poll.clone()));
+            let latencies = 0..metrics.schedule_latency_histogram_num_buckets();
+            let ranges = latencies.map(|bucket| metrics.schedule_latency_histogram_bucket_range(bucket));
+            unstable.latencies.push(Tally::new(ranges, unstable.latency.clone()));
         }
+        unstable
     }
 
-    pub(super) fn read(&mut self, interval: &tokio_metrics::RuntimeMetrics, metrics: &RuntimeMetrics) {
+    /// Before the runtimes are read, one after another.
+    pub(super) fn begin(&mut self) {
+        self.blocking_threads = 0;
+        self.blocking_queue = 0;
+        self.local_queues.clear();
+    }
+
+    pub(super) fn read(
+        &mut self,
+        runtime: usize,
+        interval: &tokio_metrics::RuntimeMetrics,
+        metrics: &RuntimeMetrics,
+    ) {
         let workers = interval.workers_count;
         let over_workers = |count: &dyn Fn(usize) -> u64| (0..workers).map(count).sum();
-        self.poll
+        self.polls[runtime]
             .read(|bucket| over_workers(&|worker| metrics.poll_time_histogram_bucket_count(worker, bucket)));
-        self.latency.read(|bucket| {
+        self.latencies[runtime].read(|bucket| {
             over_workers(&|worker| metrics.schedule_latency_histogram_bucket_count(worker, bucket))
         });
         self.steals += interval.total_steal_count;
         self.forced_yields += interval.budget_forced_yield_count;
         self.io_ready += interval.io_driver_ready_count;
-        self.blocking_threads = interval.blocking_threads_count;
-        self.blocking_queue = interval.blocking_queue_depth;
-        self.local_queues = (0..workers).map(|worker| metrics.worker_local_queue_depth(worker)).collect();
+        self.blocking_threads += interval.blocking_threads_count;
+        self.blocking_queue += interval.blocking_queue_depth;
+        self.local_queues.extend((0..workers).map(|worker| metrics.worker_local_queue_depth(worker)));
     }
 
     pub(super) fn write(&self, runtime: &str, page: &mut Page) {
-        for (metric, tally) in [(&POLL, &self.poll), (&LATENCY, &self.latency)] {
-            if let Some(histogram) = tally.histogram() {
-                page.put_child(metric, &[runtime], histogram);
-            }
+        // A runtime that keeps no histogram has none here either, rather than an empty one.
+        if !self.polls.iter().all(Tally::is_empty) {
+            page.put_child(&POLL, &[runtime], &*self.poll);
+        }
+        if !self.latencies.iter().all(Tally::is_empty) {
+            page.put_child(&LATENCY, &[runtime], &*self.latency);
         }
         page.put(&STEALS, &[runtime], self.steals as f64);
         page.put(&FORCED_YIELDS, &[runtime], self.forced_yields as f64);

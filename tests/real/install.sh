@@ -16,12 +16,9 @@ EMBEDDER_SHA256=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
 PY_OLLAMA=0.6.3
 PY_OPENAI=3.57.0
 PY_HTTPX=0.28.1
-<<<<<<< HEAD
 PY_SCIPY=1.17.1 # what the statistics are held against
 PY_STATSMODELS=0.15.0
-=======
 KUBERNETES=1.37.0 # of kubernetes-validate, with the schemas of that version
->>>>>>> 38fe3f9 (Hold dashboards, rules and runbooks to what exists)
 JS_OLLAMA=0.6.4
 JS_OPENAI=7.57.0
 # Prometheus, promtool, Alertmanager, nginx, wrk and curl are whatever version this Debian has.
@@ -275,14 +272,9 @@ PYTHON
   mv "$TMP/models" "$CACHE/models"
 }
 
-<<<<<<< HEAD
-part tools "Prometheus, promtool, nginx, wrk and curl" ""
+part tools "Prometheus, promtool, Alertmanager, nginx, wrk and curl" ""
 part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, httpx $PY_HTTPX, scipy $PY_SCIPY, statsmodels $PY_STATSMODELS)" \
   "$PY_OLLAMA $PY_OPENAI $PY_HTTPX $PY_SCIPY $PY_STATSMODELS"
-=======
-part tools "Prometheus, promtool, Alertmanager, nginx, wrk and curl" ""
-part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, httpx $PY_HTTPX)" "$PY_OLLAMA $PY_OPENAI $PY_HTTPX"
->>>>>>> 38fe3f9 (Hold dashboards, rules and runbooks to what exists)
 part node "JavaScript clients (ollama $JS_OLLAMA, openai $JS_OPENAI)" "$JS_OLLAMA $JS_OPENAI"
 part grafana "Grafana's packages" "$(sha256sum <"$GRAFANA/package-lock.json")"
 part kubernetes "kubernetes-validate $KUBERNETES" "$KUBERNETES"

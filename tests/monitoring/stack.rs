@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::TcpListener,
-    path::Path,
+    path,
     process::{Command, Output},
     time::{Duration, Instant},
 };
@@ -70,7 +70,7 @@ impl Stack {
         let (proxy, admin) = (sidecar.address("proxy="), sidecar.address("admin="));
 
         let prometheus = format!("127.0.0.1:{}", port());
-        let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("prometheus/rules");
+        let rules = path::absolute("prometheus/rules").unwrap();
         let alerting = alerting.map_or_else(String::new, |at| {
             format!("alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{at}']}}]}}]}}\n")
         });

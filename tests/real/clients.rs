@@ -11,7 +11,7 @@ use super::{
 };
 
 fn program(client: &str) -> Command {
-    let path = format!("{}/tests/real/clients/{client}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("tests/real/clients/{client}");
     let mut command = if client.ends_with(".py") {
         Command::new(cache("venv/bin/python"))
     } else {

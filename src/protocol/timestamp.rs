@@ -34,12 +34,9 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
         return None;
     }
     let (digits, zone) = digits.split_at(length);
-    let mut nanos = 0;
-    let mut unit = SECOND / 10;
-    for digit in digits.iter().take(9) {
-        nanos += i64::from(digit - b'0') * unit;
-        unit /= 10;
-    }
+    let digits = &digits[..length.min(9)];
+    let read = digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    let nanos = read * 10_i64.pow(9 - digits.len() as u32);
     Some((nanos, zone))
 }
 

@@ -2,6 +2,7 @@
 
 mod drain;
 mod families;
+mod surroundings;
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admin::{self, Admin},
     admission::{self, Admission},
+    collector::{self, Registered, gpu::Reader},
     meter::{self, Bands, Meter, Outcome},
     proxy::{self, Proxy, Stages},
     shaping::{self, Shaping, adaptive::Reading},
@@ -21,6 +23,7 @@ use crate::{
     },
 };
 use families::Families;
+use surroundings::Surroundings;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
@@ -53,6 +56,8 @@ pub struct Config {
     pub queue: queue::Config,
     /// How streams are handed on.
     pub shaping: shaping::Config,
+    /// How often what surrounds the streams is read.
+    pub collectors: collector::Config,
     /// How long streams may take to end once the agent is told to stop.
     pub drain_timeout: Duration,
 }
@@ -67,6 +72,7 @@ impl Default for Config {
             admission: admission::Config::default(),
             queue: queue::Config::default(),
             shaping: shaping::Config::default(),
+            collectors: collector::Config::default(),
             drain_timeout: Duration::from_secs(30),
         }
     }
@@ -94,6 +100,7 @@ pub struct Builder {
     registry: Option<Registry>,
     runtimes: Vec<Handle>,
     admin_runtime: Option<Handle>,
+    surroundings: Surroundings,
 }
 
 /// Bound to its addresses, not yet serving: who connects waits.
@@ -103,6 +110,7 @@ pub struct Bound {
     admin_addr: SocketAddr,
     listener: proxy::Listener,
     admin: admin::Listener,
+    collectors: Registered,
     admin_runtime: Option<Handle>,
     drain_timeout: Duration,
 }
@@ -167,11 +175,25 @@ impl Builder {
         self
     }
 
-    /// Serves the admin address, and probes upstreams, on this runtime, so that a scrape never waits for
+    /// Serves the admin address, probes upstreams and collects on this runtime, so that a scrape never waits for
     /// streams. It must outlive [`Bound::run`]. Default: the runtime that runs it.
     #[must_use]
     pub fn admin_runtime(mut self, handle: Handle) -> Builder {
         self.admin_runtime = Some(handle);
+        self
+    }
+
+    /// Reads these GPUs, every [`collector::Config::gpu`]. Default: NVIDIA's, with the feature `gpu`.
+    #[must_use]
+    pub fn gpus(mut self, reader: impl Reader) -> Builder {
+        self.surroundings.gpus = Some(Box::new(reader));
+        self
+    }
+
+    /// The process is the agent's alone: its metrics, `process_*`, are the process'.
+    #[must_use]
+    pub fn process(mut self) -> Builder {
+        self.surroundings.process = true;
         self
     }
 
@@ -181,7 +203,7 @@ impl Builder {
     /// An address that cannot be bound, upstreams that contradict one another, or a name that the registry has
     /// already.
     pub async fn bind(self) -> Result<Bound, BindError> {
-        let Builder { config, registry, runtimes, admin_runtime } = self;
+        let Builder { config, registry, runtimes, admin_runtime, surroundings } = self;
         let registry = registry.unwrap_or_default();
         let upstreams = Arc::new(Upstreams::new(&config.upstream)?);
 
@@ -208,14 +230,25 @@ impl Builder {
             let (meter, upstream) = (meter.clone(), name.to_owned());
             shaping.adapt(name, move || reading(&meter.bands(&upstream)));
         }
+        let collectors = surroundings
+            .collectors(
+                config.collectors,
+                &runtimes,
+                admin_runtime.as_ref(),
+                upstreams.clone(),
+                meter.clone(),
+            )
+            .register(&registry)?;
+        let tasks = collectors.tasks();
         let stages = Stages { admission, upstreams: upstreams.clone(), queue, meter: meter.clone(), shaping };
         let proxy = Proxy::new(config.proxy, config.upstream, stages, &registry)?;
         let admin = Admin { registry, meter, upstreams, draining: CancellationToken::new() };
         Ok(Bound {
             proxy_addr,
             admin_addr,
-            listener: proxy::Listener::new(socket, &proxy, runtimes, families.proxy()),
-            admin: families.admin(admin_socket, admin),
+            listener: proxy::Listener::new(socket, &proxy, runtimes, families.proxy(&tasks)),
+            admin: families.admin(admin_socket, admin, tasks),
+            collectors,
             admin_runtime,
             drain_timeout: config.drain_timeout,
         })
@@ -266,6 +299,7 @@ impl Bound {
         let mut beside = JoinSet::new();
         beside.spawn_on(self.admin.serve(), &admin_runtime);
         beside.spawn_on(upstreams.watch(), &admin_runtime);
+        beside.spawn_on(self.collectors.run(), &admin_runtime);
 
         let connections = self.listener.serve(shutdown).await;
         draining.cancel();

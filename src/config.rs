@@ -20,7 +20,7 @@ mod tests;
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::{agent, collector};
+use crate::agent;
 
 pub use mistake::{Mistake, Mistakes, Place};
 pub use resolve::Resolved;
@@ -33,8 +33,6 @@ pub struct Config {
     pub agent: agent::Config,
     /// Threads that serve clients; 0: as many as cores may be used.
     pub workers: usize,
-    /// How often the collectors read; whoever makes the runtimes makes the collectors too.
-    pub collectors: collector::Config,
     /// What is written to stderr.
     pub log: Log,
 }

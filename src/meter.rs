@@ -88,6 +88,12 @@ impl Meter {
         self.shared.live.snapshots()
     }
 
+    /// The label of a model that an Ollama has in its memory, by canonical name: a place of its own while there is one.
+    #[must_use]
+    pub fn model_label<'a>(&self, model: &'a str) -> &'a str {
+        self.shared.models.label(model, true)
+    }
+
     /// How streams of an upstream ran since the start, by how many decoded.
     #[must_use]
     pub fn bands(&self, upstream: &str) -> Bands {

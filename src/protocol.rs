@@ -9,7 +9,7 @@ pub mod route;
 pub mod scanner;
 pub mod splitter;
 mod sse;
-mod timestamp;
+pub mod timestamp;
 pub mod usage;
 
 pub use record::{Kind, Record, Unscanned};

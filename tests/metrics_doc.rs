@@ -150,6 +150,7 @@ async fn bound() -> Registry {
     let mut config = agent::Config::default();
     config.proxy.listen.set_port(0);
     config.admin.listen.set_port(0);
+    config.collectors.gpu = None;
     Agent::builder().config(config).registry(registry.clone()).bind().await.unwrap();
     registry
 }

@@ -21,3 +21,5 @@ mod harness;
 mod nonsense;
 #[path = "proxy/simulated.rs"]
 mod simulated;
+#[path = "proxy/surroundings.rs"]
+mod surroundings;

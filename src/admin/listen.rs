@@ -12,7 +12,10 @@ use tokio::{
 };
 
 use super::Admin;
-use crate::metric::Occupied;
+use crate::{
+    collector::{Task, Tasks},
+    metric::Occupied,
+};
 
 /// Connections at once: a few Prometheus servers and a few people. More are turned away.
 const MAX_CONNECTIONS: usize = 64;
@@ -30,6 +33,7 @@ pub(crate) struct Listener {
     pub(crate) admin: Admin,
     pub(crate) open: Arc<Gauge>,
     pub(crate) refused: Arc<IntCounter>,
+    pub(crate) tasks: Tasks,
 }
 
 impl Listener {
@@ -45,10 +49,10 @@ impl Listener {
                     (Ok((stream, _)), Ok(place)) => {
                         failing = false;
                         let (admin, open) = (self.admin.clone(), Occupied::enter(self.open.clone()));
-                        connections.spawn(async move {
+                        connections.spawn(self.tasks.instrument(Task::Admin, async move {
                             connection(stream, admin).await;
                             drop((place, open));
-                        });
+                        }));
                     }
                     (Ok(_), Err(_)) => self.refused.inc(),
                     (Err(error), _) => {

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     admin::{self, Admin},
+    collector::{Task, Tasks},
     metric::{Family, gauge, int_counter},
     proxy,
     upstream::Upstreams,
@@ -44,20 +45,22 @@ impl Families {
         })
     }
 
-    pub(super) fn proxy(&self) -> proxy::Counts {
+    pub(super) fn proxy(&self, tasks: &Tasks) -> proxy::Counts {
         proxy::Counts {
             open: self.connections.child(["proxy"]),
             refused: self.refused.child(["proxy", "max_connections"]),
             panics: self.panics.clone(),
+            tasks: tasks.monitor(Task::Connection),
         }
     }
 
-    pub(super) fn admin(&self, socket: TcpListener, admin: Admin) -> admin::Listener {
+    pub(super) fn admin(&self, socket: TcpListener, admin: Admin, tasks: Tasks) -> admin::Listener {
         admin::Listener {
             socket,
             admin,
             open: self.connections.child(["admin"]),
             refused: self.refused.child(["admin", "max_connections"]),
+            tasks,
         }
     }
 }

@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::collector::runtime::enable_histograms;
 
-/// Runs what is not the sidecar, on as many threads as there are cores.
+/// Runs the simulated Ollama, or the whole demo, on as many threads as there are cores.
 pub(super) fn main() -> io::Result<Runtime> {
-    runtime::Builder::new_multi_thread().enable_all().build()
+    enable_histograms(runtime::Builder::new_multi_thread().enable_all()).build()
 }
 
 /// Asks a question or two.

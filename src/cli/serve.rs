@@ -51,6 +51,7 @@ async fn serve(config: agent::Config, workers: Vec<Handle>, admin: Handle, stop:
         .config(config)
         .runtimes(workers)
         .admin_runtime(admin)
+        .process()
         .bind()
         .await
         .map_err(|error| bind::explain(error, "`proxy.listen` (--listen)", "`admin.listen` (--admin)"))?;

@@ -56,6 +56,16 @@ pub trait Reader: Send + 'static {
     fn read(&mut self, position: usize, depth: Depth, sample: &mut Sample) -> Result<(), CollectError>;
 }
 
+impl<R: Reader + ?Sized> Reader for Box<R> {
+    fn open(&mut self) -> Result<Vec<Identity>, CollectError> {
+        (**self).open()
+    }
+
+    fn read(&mut self, position: usize, depth: Depth, sample: &mut Sample) -> Result<(), CollectError> {
+        (**self).read(position, depth, sample)
+    }
+}
+
 /// Reads all GPUs of a [`Reader`].
 pub struct GpuCollector {
     reader: Box<dyn Reader>,

@@ -257,27 +257,27 @@ pub(super) static SETTINGS: &[Setting] = &[
     ),
     setting(
         "collectors.gpu",
-        Field::Interval(|c| &mut c.collectors.gpu, Duration::from_millis(50)..=DAY),
+        Field::Interval(|c| &mut c.agent.collectors.gpu, Duration::from_millis(50)..=DAY),
         "Time between two readings of the GPUs (NVML); a machine without one costs an attempt every 10 s.",
     ),
     setting(
         "collectors.models",
-        Field::Interval(|c| &mut c.collectors.models, Duration::from_millis(100)..=DAY),
+        Field::Interval(|c| &mut c.agent.collectors.models, Duration::from_millis(100)..=DAY),
         "Time between two looks at the models in memory, as `upstreams.health_interval` keeps them.",
     ),
     setting(
         "collectors.runtime",
-        Field::Interval(|c| &mut c.collectors.runtime, Duration::from_millis(100)..=DAY),
+        Field::Interval(|c| &mut c.agent.collectors.runtime, Duration::from_millis(100)..=DAY),
         "Time between two readings of the runtimes; off takes the metrics of tasks away too.",
     ),
     setting(
         "collectors.lag",
-        Field::Interval(|c| &mut c.collectors.lag, INSTANT..=DAY),
+        Field::Interval(|c| &mut c.agent.collectors.lag, INSTANT..=DAY),
         "Time between two probes of how late each runtime wakes.",
     ),
     setting(
         "collectors.process",
-        Field::Interval(|c| &mut c.collectors.process, Duration::from_millis(100)..=DAY),
+        Field::Interval(|c| &mut c.agent.collectors.process, Duration::from_millis(100)..=DAY),
         "Time between two readings of this process: CPU, memory, descriptors.",
     ),
 ];

@@ -72,7 +72,7 @@ fn every_kind_of_value_is_read() {
 fn a_collector_is_off_or_has_an_interval() {
     let sources = file("[collectors]\ngpu = \"off\"\nmodels = \"30s\"");
     let resolved = right(&variable(sources, "STREAMGAUGE_COLLECTORS__LAG", "off"));
-    let collectors = &resolved.config.collectors;
+    let collectors = &resolved.config.agent.collectors;
     assert_eq!((collectors.gpu, collectors.lag), (None, None));
     assert_eq!(collectors.models, Some(Duration::from_secs(30)));
     assert!(resolved.to_toml().contains("gpu = \"off\"  # s.toml:2"), "{}", resolved.to_toml());

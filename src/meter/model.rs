@@ -5,7 +5,7 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-/// The first models that Ollama answered with success, up to a limit; the rest are `other`.
+/// The first models that Ollama answered with success or had in its memory, up to a limit; the rest are `other`.
 #[derive(Debug)]
 pub(super) struct ModelTable {
     limit: usize,
@@ -17,7 +17,7 @@ impl ModelTable {
         ModelTable { limit, known: RwLock::default() }
     }
 
-    /// The label of a canonical name. `succeeded`: Ollama answered it with success, so it may take a place.
+    /// The label of a canonical name. `succeeded`: Ollama has such a model, so it may take a place.
     pub(super) fn label<'a>(&self, name: &'a str, succeeded: bool) -> &'a str {
         if self.known.read().unwrap_or_else(PoisonError::into_inner).contains(name) {
             return name;

@@ -4,7 +4,8 @@ const SECOND: i64 = 1_000_000_000;
 
 /// Nanoseconds since the Unix epoch, or `None` where the text is no time, or none that fits (years 1678
 /// to 2262). Takes any offset; digits past the ninth of a fraction are passed over.
-pub(super) fn parse(text: &[u8]) -> Option<i64> {
+#[must_use]
+pub fn parse(text: &[u8]) -> Option<i64> {
     let (day, rest) = text.split_at_checked(10)?;
     let (clock, rest) = rest.split_at_checked(9)?;
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *day else { return None };

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::Either};
 use http::{Request, Response, Version};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,6 +23,7 @@ use tokio::{
     runtime::Handle,
     task::{JoinError, JoinSet},
 };
+use tokio_metrics::TaskMonitor;
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, Proxy, families, respond::Outgoing};
@@ -75,6 +76,8 @@ pub(crate) struct Counts {
     pub(crate) open: Arc<Gauge>,
     pub(crate) refused: Arc<IntCounter>,
     pub(crate) panics: Arc<IntCounter>,
+    /// What their tasks spend; `None` is not measured.
+    pub(crate) tasks: Option<TaskMonitor>,
 }
 
 impl Listener {
@@ -132,24 +135,22 @@ impl Listener {
         let (proxy, panics) = (worker.proxy.clone(), self.counts.panics.clone());
         let draining = self.draining.clone();
         let Some(runtime) = &worker.runtime else {
-            self.connections.spawn(async move {
+            self.connections.spawn(self.counts.measured(async move {
                 let _held = (open, place);
                 connection(stream, proxy, panics, draining).await;
-            });
+            }));
             return;
         };
         // A socket belongs to the runtime that it is registered with.
         let moved = stream.into_std();
-        self.connections.spawn_on(
-            async move {
-                let _held = (open, place);
-                match moved.and_then(TcpStream::from_std) {
-                    Ok(stream) => connection(stream, proxy, panics, draining).await,
-                    Err(error) => tracing::warn!(%error, "cannot serve a connection"),
-                }
-            },
-            runtime,
-        );
+        let served = self.counts.measured(async move {
+            let _held = (open, place);
+            match moved.and_then(TcpStream::from_std) {
+                Ok(stream) => connection(stream, proxy, panics, draining).await,
+                Err(error) => tracing::warn!(%error, "cannot serve a connection"),
+            }
+        });
+        self.connections.spawn_on(served, runtime);
     }
 }
 
@@ -173,6 +174,13 @@ impl Draining {
 }
 
 impl Counts {
+    fn measured<F: Future>(&self, task: F) -> impl Future<Output = F::Output> + use<F> {
+        match &self.tasks {
+            Some(monitor) => Either::Left(monitor.instrument(task)),
+            None => Either::Right(task),
+        }
+    }
+
     fn ended(&self, ended: Result<(), JoinError>) {
         // A panic in a body: its stream ended with its connection, and nobody else's.
         if ended.is_err_and(|error| error.is_panic()) {

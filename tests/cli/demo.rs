@@ -1,10 +1,6 @@
 //! `demo`: everything in one process.
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-    process::ChildStdout,
-};
+use std::process::ChildStdout;
 
 use super::*;
 
@@ -57,14 +53,6 @@ impl Drop for Demo {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn get(address: &str, path: &str) -> String {
-    let mut connection = TcpStream::connect(address).unwrap();
-    write!(connection, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 #[test]

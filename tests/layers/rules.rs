@@ -85,6 +85,7 @@ pub(super) const CRATES: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
+    ("tokio_metrics", &["collector", "proxy"]),
     ("toml", &["config", "experiment"]),
 ];
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use prometheus::{Registry, TextEncoder};
 use streamgauge::{
-    agent::{Agent, Config},
+    agent::{Agent, Builder, Config},
     upstream::UpstreamConfig,
 };
 use tokio::{
@@ -43,7 +43,11 @@ pub(crate) fn config(upstream: SocketAddr) -> Config {
 }
 
 pub(crate) async fn sidecar(config: Config) -> Sidecar {
-    let bound = Agent::builder().config(config).bind().await.unwrap();
+    built(Agent::builder().config(config)).await
+}
+
+pub(crate) async fn built(builder: Builder) -> Sidecar {
+    let bound = builder.bind().await.unwrap();
     let (proxy, admin, registry) = (bound.proxy_addr(), bound.admin_addr(), bound.registry().clone());
     let (stop, stopped) = oneshot::channel::<()>();
     let run = tokio::spawn(bound.run(async {
@@ -79,13 +83,22 @@ impl Sidecar {
 
     /// Waits until a series has a value: endings are recorded when guards are dropped.
     pub(crate) async fn until(&self, series: &str, value: f64) {
+        self.until_it(series, |now| (now - value).abs() <= 1e-9, &value.to_string()).await;
+    }
+
+    /// Waits until a series is above 0.
+    pub(crate) async fn until_some(&self, series: &str) {
+        self.until_it(series, |now| now > 0.0, "value above 0").await;
+    }
+
+    async fn until_it(&self, series: &str, will_do: impl Fn(f64) -> bool, wanted: &str) {
         let reached = async {
-            while (self.value(series) - value).abs() > 1e-9 {
+            while !will_do(self.value(series)) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
         let text = || TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
-        timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("no {value} of {series} in\n{}", text()));
+        timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("no {wanted} of {series} in\n{}", text()));
     }
 
     /// Asks it to end, and does not wait.

@@ -26,10 +26,12 @@ pub(super) async fn bind(
     upstream.name = "simulated".to_owned();
     upstream.url = Url::parse(&format!("http://{ollama}")).context("no URL leads to the simulated Ollama")?;
     config.proxy.listen = listen.unwrap_or(config.proxy.listen);
+    // Those of this machine have no part in it.
+    config.collectors.gpu = None;
     config.admin.listen = admin.unwrap_or(config.admin.listen);
     loop {
         // A registry of its own each time: an attempt that failed may have registered something.
-        let agent = Agent::builder().config(config.clone()).admin_runtime(admin_runtime.clone());
+        let agent = Agent::builder().config(config.clone()).admin_runtime(admin_runtime.clone()).process();
         let error = match agent.bind().await {
             Ok(bound) => return Ok(bound),
             Err(error) => error,

@@ -1,0 +1,137 @@
+//! What the collectors read: the runtimes, the models in memory, the GPUs, the process.
+
+use std::{
+    fmt, slice,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::runtime::Handle;
+
+use crate::{
+    collector::{self, Collectors, Loaded, gpu::Reader},
+    meter::Meter,
+    protocol::timestamp,
+    upstream::{self, Upstreams},
+};
+
+/// What the builder was told of them.
+#[derive(Default)]
+pub(super) struct Surroundings {
+    /// `None`: NVIDIA's, if the program was built to read them.
+    pub(super) gpus: Option<Box<dyn Reader>>,
+    /// The process is the agent's own.
+    pub(super) process: bool,
+}
+
+impl Surroundings {
+    /// The collectors of an agent; within the runtime that accepts.
+    pub(super) fn collectors(
+        self,
+        config: collector::Config,
+        runtimes: &[Handle],
+        admin: Option<&Handle>,
+        upstreams: Arc<Upstreams>,
+        meter: Meter,
+    ) -> Collectors {
+        let mut collectors = Collectors::new(config).models(move || loaded(&upstreams, &meter));
+        for (name, handle) in named(runtimes, admin) {
+            collectors = collectors.runtime(name, handle);
+        }
+        if self.process {
+            collectors = collectors.process();
+        }
+        match self.gpus {
+            Some(reader) => collectors.gpu(reader),
+            #[cfg(feature = "gpu")]
+            None => collectors.gpu(collector::gpu::Nvml::new()),
+            #[cfg(not(feature = "gpu"))]
+            None => collectors,
+        }
+    }
+}
+
+impl fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings").field("process", &self.process).finish_non_exhaustive()
+    }
+}
+
+/// Every runtime once: those of clients are `main`, and what is neither theirs nor the admin's accepts.
+fn named(clients: &[Handle], admin: Option<&Handle>) -> Vec<(&'static str, Handle)> {
+    let here = Handle::current();
+    let main = if clients.is_empty() { slice::from_ref(&here) } else { clients };
+    let all = main.iter().map(|handle| ("main", handle));
+    let all = all.chain(admin.map(|handle| ("admin", handle))).chain([("accept", &here)]);
+    let mut named = Vec::<(&str, Handle)>::new();
+    for (name, handle) in all {
+        if named.iter().all(|(_, known)| known.id() != handle.id()) {
+            named.push((name, handle.clone()));
+        }
+    }
+    named
+}
+
+/// The models in memory, as the upstreams' health last had them.
+fn loaded(upstreams: &Upstreams, meter: &Meter) -> Vec<Loaded> {
+    let of_one = |upstream: &Arc<upstream::Upstream>| {
+        let (name, health) = (upstream.name().to_owned(), upstream.health());
+        let loaded = health.loaded.iter().flatten();
+        loaded.map(|one| labelled(name.clone(), one, meter)).collect::<Vec<_>>()
+    };
+    upstreams.all().iter().flat_map(of_one).collect()
+}
+
+fn labelled(upstream: String, one: &upstream::Loaded, meter: &Meter) -> Loaded {
+    Loaded {
+        upstream,
+        model: meter.model_label(&one.model).to_owned(),
+        size: one.size,
+        vram: one.vram,
+        context_length: one.context_length,
+        // A model that stays is said to go in some 292 years, which is more than there are nanoseconds for.
+        expires_at: one.expires_at.as_deref().and_then(moment),
+    }
+}
+
+fn moment(text: &str) -> Option<SystemTime> {
+    let nanos = u64::try_from(timestamp::parse(text.as_bytes())?).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(nanos))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().build().unwrap()
+    }
+
+    fn names(clients: &[&Runtime], admin: Option<&Runtime>, here: &Runtime) -> Vec<&'static str> {
+        let _inside = here.enter();
+        let clients: Vec<_> = clients.iter().map(|runtime| runtime.handle().clone()).collect();
+        named(&clients, admin.map(Runtime::handle)).into_iter().map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn each_runtime_is_watched_once_under_what_it_does() {
+        let (one, two, three, four) = (runtime(), runtime(), runtime(), runtime());
+        assert_eq!(names(&[], None, &one), ["main"]);
+        assert_eq!(names(&[], Some(&two), &one), ["main", "admin"]);
+        assert_eq!(names(&[], Some(&one), &one), ["main"]);
+        assert_eq!(names(&[&one], None, &one), ["main"]);
+        assert_eq!(names(&[&one, &two], Some(&three), &four), ["main", "main", "admin", "accept"]);
+    }
+
+    #[test]
+    fn a_model_that_stays_never_expires_and_nonsense_is_unknown() {
+        let in_2025 = moment("2025-11-24T09:15:30.5+01:00").unwrap();
+        let since = in_2025.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(since, Duration::from_millis(1_763_972_130_500));
+        for never in ["2318-03-07T10:09:08.123Z", "0001-01-01T00:00:00Z", "soon"] {
+            assert_eq!(moment(never), None, "{never}");
+        }
+    }
+}

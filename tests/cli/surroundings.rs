@@ -1,0 +1,53 @@
+//! What surrounds the streams, as the binary shows it.
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a process runs by the clock on the wall"
+)]
+
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// The line of `/metrics` for a series, if it has one.
+fn shown(page: &str, series: &str) -> Option<f64> {
+    page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
+fn up(page: &str, collector: &str) -> Option<f64> {
+    shown(page, &format!("streamgauge_collector_up{{collector=\"{collector}\"}}"))
+}
+
+#[test]
+fn all_collectors_read_and_a_machine_without_a_gpu_is_told_of_once() {
+    let mut serve = Running::start(&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    let listening = serve.line();
+    let admin = listening.split("admin=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let began = Instant::now();
+    let ready = |page: &str| {
+        ["lag", "models", "process", "runtime"].iter().all(|name| up(page, name) == Some(1.0))
+            && shown(page, "streamgauge_collector_seconds{collector=\"gpu\"}").is_some_and(|took| took > 0.0)
+    };
+    let page = loop {
+        let page = get(&admin, "/metrics");
+        // Ten tries to read the GPU a second.
+        if ready(&page) && began.elapsed() > Duration::from_millis(500) {
+            break page;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{page}");
+        thread::sleep(Duration::from_millis(20));
+    };
+    let cpu = shown(&page, "process_cpu_seconds_total").unwrap();
+    assert!(cpu > 0.0 && cpu < 30.0, "{cpu}");
+    assert!(shown(&page, "streamgauge_runtime_workers{runtime=\"accept\"}").is_some(), "{page}");
+    assert_eq!(
+        shown(&page, "streamgauge_runtime_unstable_metrics"),
+        Some(f64::from(u8::from(cfg!(tokio_unstable))))
+    );
+    serve.signal("-TERM");
+    let (code, log) = serve.end();
+    assert_eq!(code, Some(0), "{log}");
+    let lines = log.lines().filter(|line| line.contains("collector")).count();
+    // Where there is a GPU there is nothing to say.
+    assert_eq!(lines, usize::from(up(&page, "gpu") == Some(0.0)), "{log}");
+}

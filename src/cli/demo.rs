@@ -30,6 +30,7 @@ use crate::{
 use agents::Agents;
 use reading::Reading;
 use screen::Screen;
+use sidecar::Asked;
 
 /// How often the summary is renewed.
 const EVERY: Duration = Duration::from_secs(1);
@@ -53,6 +54,9 @@ pub(super) struct Demo {
     /// Where Prometheus and people connect [default: 127.0.0.1:9464, or a free port if it is taken]
     #[arg(long, value_name = "IP:PORT")]
     admin: Option<SocketAddr>,
+    /// Shows a GPU made of nothing, labelled as fake everywhere, as busy as the simulated Ollama is
+    #[arg(long)]
+    fake_gpu: bool,
 }
 
 impl Demo {
@@ -79,9 +83,11 @@ impl Demo {
         let simulator =
             Simulator::bind(ollama(self.agents)).context("cannot listen for the simulated Ollama")?;
         let ollama = simulator.addr();
-        let bound = sidecar::bind(ollama, self.listen, self.admin, admin).await?;
+        let gpu = self.fake_gpu.then(|| (simulator.truth(), places(self.agents) as f64));
+        let asked = Asked { listen: self.listen, admin: self.admin, gpu };
+        let bound = sidecar::bind(ollama, asked, admin).await?;
         let (proxy, admin) = (reachable(bound.proxy_addr()), reachable(bound.admin_addr()));
-        output::print(summary::opening(self.agents, ollama, proxy, admin))?;
+        output::print(summary::opening(self.agents, self.fake_gpu, ollama, proxy, admin))?;
 
         let registry = bound.registry().clone();
         let first = Reading::take(&registry);
@@ -145,7 +151,16 @@ fn ollama(agents: u16) -> Config {
         load_time: Duration::from_millis(300),
         rate: 60.0,
         // Of each of two models.
-        parallel: usize::from(agents / 3).max(2),
+        parallel: slots(agents),
         ..simulate::Config::default()
     }
+}
+
+fn slots(agents: u16) -> usize {
+    usize::from(agents / 3).max(2)
+}
+
+/// Streams that can decode at once.
+fn places(agents: u16) -> usize {
+    slots(agents) * agents::MODELS.len()
 }

@@ -97,6 +97,48 @@ fn a_demo_is_a_sidecar_to_others_until_ctrl_c() {
     assert_eq!(demo.child.wait().unwrap().code(), Some(0));
 }
 
+/// The value of the one series that begins so; `None` while there is none.
+fn value(page: &str, name: &str) -> Option<f64> {
+    let mut series = page.lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));
+    let (_, value) = series.next()?;
+    assert!(series.next().is_none(), "{name}");
+    Some(value.parse().unwrap())
+}
+
+#[test]
+fn a_fake_gpu_is_as_busy_as_the_streams_and_says_everywhere_that_it_is_fake() {
+    let mut demo = Demo::start(&[&["--agents", "6", "--fake-gpu"], &FREE[..]].concat());
+    let [_, admin] = demo.addresses();
+    assert!(demo.line("GPU  ").contains("fake"));
+    // A line of the summary each second.
+    while value(&get(&admin, "/metrics"), "streamgauge_gpu_busy_seconds_total{").is_none_or(|busy| busy < 0.2)
+    {
+        demo.line(" s  streams ");
+    }
+    let page = get(&admin, "/metrics");
+    let series: Vec<_> = page.lines().filter(|line| line.starts_with("streamgauge_gpu_")).collect();
+    assert!(series.len() > 40, "{page}");
+    assert!(series.iter().all(|line| line.contains("gpu=\"fake0\"")), "{series:?}");
+    assert!(page.contains("name=\"fake GPU\",driver=\"fake\""), "{page}");
+    assert!(value(&page, "streamgauge_gpu_energy_joules_total{").is_some_and(|joules| joules > 0.0));
+    demo.signal("-INT");
+    demo.line("6 agents, ");
+    assert_eq!(demo.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_demo_without_one_says_nothing_of_gpus() {
+    let mut demo = Demo::start(&[&["--agents", "1"], &FREE[..]].concat());
+    let [_, admin] = demo.addresses();
+    demo.line(" s  streams ");
+    let page = get(&admin, "/metrics");
+    assert!(page.contains("streamgauge_runtime_workers{runtime=\"main\"}"), "{page}");
+    assert!(!page.contains("streamgauge_gpu_") && !page.contains("collector=\"gpu\""), "{page}");
+    demo.signal("-INT");
+    demo.line("1 agent, ");
+    assert_eq!(demo.child.wait().unwrap().code(), Some(0));
+}
+
 #[test]
 fn a_demo_takes_free_ports_when_the_defaults_are_taken() {
     let defaults = ["127.0.0.1:11440", "127.0.0.1:9464"];

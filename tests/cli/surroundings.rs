@@ -25,7 +25,9 @@ fn all_collectors_read_and_a_machine_without_a_gpu_is_told_of_once() {
     let admin = listening.split("admin=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
     let began = Instant::now();
     let ready = |page: &str| {
-        ["lag", "models", "process", "runtime"].iter().all(|name| up(page, name) == Some(1.0))
+        // The kernel counts CPU time in steps of 10 ms.
+        shown(page, "process_cpu_seconds_total").is_some_and(|cpu| cpu > 0.0)
+            && ["lag", "models", "process", "runtime"].iter().all(|name| up(page, name) == Some(1.0))
             && shown(page, "streamgauge_collector_seconds{collector=\"gpu\"}").is_some_and(|took| took > 0.0)
     };
     let page = loop {
@@ -37,8 +39,6 @@ fn all_collectors_read_and_a_machine_without_a_gpu_is_told_of_once() {
         assert!(began.elapsed() < Duration::from_secs(30), "{page}");
         thread::sleep(Duration::from_millis(20));
     };
-    let cpu = shown(&page, "process_cpu_seconds_total").unwrap();
-    assert!(cpu > 0.0 && cpu < 30.0, "{cpu}");
     assert!(shown(&page, "streamgauge_runtime_workers{runtime=\"accept\"}").is_some(), "{page}");
     assert_eq!(
         shown(&page, "streamgauge_runtime_unstable_metrics"),

@@ -67,7 +67,8 @@ async fn a_wedged_ollama_is_told_of() {
     let alertmanager = Process::start(&mut command, folder.path().join("alertmanager.log"));
 
     // Every stream stops after some tokens, for longer than anybody waits.
-    let stack = Stack::start(&["--model", "sim", "--faults", "stall=1:600s"], "", Some(&address)).await;
+    let stack =
+        Stack::start(&["--model", "sim", "--faults", "stall=1:600s"], "", Some(&address), false).await;
     let url = format!("http://{}/api/generate", stack.proxy);
     let body = json!({"model": "sim", "prompt": "why is the sky blue"});
     let stuck = tokio::spawn(async move {

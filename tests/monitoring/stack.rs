@@ -18,6 +18,11 @@ pub(crate) fn port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// What a sidecar tells Prometheus now.
+pub(crate) async fn scrape(admin: &str) -> String {
+    reqwest::get(format!("http://{admin}/metrics")).await.unwrap().text().await.unwrap()
+}
+
 /// What a command says that has to succeed.
 pub(crate) fn succeed(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command
@@ -40,10 +45,13 @@ pub(crate) async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>, otherwise:
     }
 }
 
-/// A simulated Ollama, a sidecar before it, and a Prometheus with our rules that scrapes it.
+/// A simulated Ollama, a sidecar before it, and a Prometheus with our rules that scrapes it; a demo beside them, if
+/// its fake GPU is wanted.
 pub(crate) struct Stack {
     pub(crate) proxy: String,
     pub(crate) admin: String,
+    /// The demo's admin address.
+    pub(crate) demo: Option<String>,
     prometheus: String,
     processes: Vec<Process>,
     _folder: TempDir,
@@ -51,7 +59,12 @@ pub(crate) struct Stack {
 
 impl Stack {
     /// The sidecar has one upstream, `sim`, to which `settings` may add; `alerting` is the address of an Alertmanager.
-    pub(crate) async fn start(simulate: &[&str], settings: &str, alerting: Option<&str>) -> Stack {
+    pub(crate) async fn start(
+        simulate: &[&str],
+        settings: &str,
+        alerting: Option<&str>,
+        demo: bool,
+    ) -> Stack {
         let folder = scratch();
         let log = |name: &str| folder.path().join(format!("{name}.log"));
         let ours = |arguments: &[&str]| {
@@ -68,6 +81,17 @@ impl Stack {
         let serve = [&listen[..], &[file.to_str().unwrap()]].concat();
         let sidecar = Process::start(&mut ours(&serve), log("serve"));
         let (proxy, admin) = (sidecar.address("proxy="), sidecar.address("admin="));
+        let mut processes = vec![simulator, sidecar];
+        let mut targets = format!("'{admin}'");
+        let demo = demo.then(|| {
+            let demo = ["demo", "--fake-gpu", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+            let demo = Process::start(&mut ours(&demo), log("demo"));
+            let admin =
+                demo.find(|line| Some(line.split_once("http://")?.1.strip_suffix("/metrics")?.to_owned()));
+            processes.push(demo);
+            targets.push_str(&format!(", '{admin}'"));
+            admin
+        });
 
         let prometheus = format!("127.0.0.1:{}", port());
         let rules = path::absolute("prometheus/rules").unwrap();
@@ -77,7 +101,7 @@ impl Stack {
         let configuration = format!(
             "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n{alerting}\
              rule_files: ['{0}/recording.yml', '{0}/alerts.yml']\n\
-             scrape_configs: [{{job_name: streamgauge, static_configs: [{{targets: ['{admin}']}}]}}]\n",
+             scrape_configs: [{{job_name: streamgauge, static_configs: [{{targets: [{targets}]}}]}}]\n",
             rules.display()
         );
         let file = folder.path().join("prometheus.yml");
@@ -88,9 +112,11 @@ impl Stack {
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address={prometheus}"));
         let server = Process::start(&mut command, log("prometheus"));
-        let stack =
-            Stack { proxy, admin, prometheus, processes: vec![simulator, sidecar, server], _folder: folder };
-        until(async || stack.query("up == 1").await.pop(), || stack.logs()).await;
+        processes.push(server);
+        let scraped = 1 + usize::from(demo.is_some());
+        let stack = Stack { proxy, admin, demo, prometheus, processes, _folder: folder };
+        let all = async || (stack.query("up == 1").await.len() == scraped).then_some(());
+        until(all, || stack.logs()).await;
         stack
     }
 
@@ -111,8 +137,7 @@ impl Stack {
 
     /// What the sidecar tells Prometheus now.
     pub(crate) async fn exposition(&self) -> String {
-        let response = reqwest::get(format!("http://{}/metrics", self.admin)).await.unwrap();
-        response.text().await.unwrap()
+        scrape(&self.admin).await
     }
 
     pub(crate) fn logs(&self) -> String {

@@ -3,6 +3,7 @@
 use std::{
     io::{self, ErrorKind},
     net::SocketAddr,
+    sync::Arc,
 };
 
 use anyhow::Context;
@@ -12,13 +13,23 @@ use url::Url;
 use crate::{
     agent::{Agent, BindError, Bound, Config},
     cli::bind,
+    collector::FakeReader,
+    simulate::Truth,
 };
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) admin: Option<SocketAddr>,
+    /// A made-up GPU that is as busy as this Ollama, which has so many places.
+    pub(super) gpu: Option<(Arc<Truth>, f64)>,
+}
 
 /// Binds where it was asked to; where it was not, the default port, or a free one if that is taken.
 pub(super) async fn bind(
     ollama: SocketAddr,
-    listen: Option<SocketAddr>,
-    admin: Option<SocketAddr>,
+    Asked { listen, admin, gpu }: Asked,
     admin_runtime: Handle,
 ) -> anyhow::Result<Bound> {
     let mut config = Config::default();
@@ -26,12 +37,18 @@ pub(super) async fn bind(
     upstream.name = "simulated".to_owned();
     upstream.url = Url::parse(&format!("http://{ollama}")).context("no URL leads to the simulated Ollama")?;
     config.proxy.listen = listen.unwrap_or(config.proxy.listen);
-    // Those of this machine have no part in it.
-    config.collectors.gpu = None;
+    if gpu.is_none() {
+        // Those of this machine have no part in it.
+        config.collectors.gpu = None;
+    }
     config.admin.listen = admin.unwrap_or(config.admin.listen);
     loop {
         // A registry of its own each time: an attempt that failed may have registered something.
-        let agent = Agent::builder().config(config.clone()).admin_runtime(admin_runtime.clone()).process();
+        let mut agent =
+            Agent::builder().config(config.clone()).admin_runtime(admin_runtime.clone()).process();
+        if let Some((ollama, places)) = gpu.clone() {
+            agent = agent.gpus(FakeReader::new(1).load(move || ollama.decoding() as f64 / places));
+        }
         let error = match agent.bind().await {
             Ok(bound) => return Ok(bound),
             Err(error) => error,

@@ -5,12 +5,19 @@ use std::net::SocketAddr;
 use super::interval::Interval;
 
 /// The addresses to open.
-pub(super) fn opening(agents: u16, ollama: SocketAddr, proxy: SocketAddr, admin: SocketAddr) -> String {
+pub(super) fn opening(
+    agents: u16,
+    fake_gpu: bool,
+    ollama: SocketAddr,
+    proxy: SocketAddr,
+    admin: SocketAddr,
+) -> String {
+    let gpu = if fake_gpu { "\n  GPU                    fake: its figures are made up" } else { "" };
     format!(
         "{} at work on a simulated Ollama at {ollama}, through the sidecar; Ctrl-C ends it\n\
          \n  Ollama by the sidecar  http://{proxy}\
          \n  metrics                http://{admin}/metrics\
-         \n  streams that run       http://{admin}/streams\n\n",
+         \n  streams that run       http://{admin}/streams{gpu}\n\n",
         many(agents),
     )
 }

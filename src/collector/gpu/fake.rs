@@ -7,7 +7,7 @@ use crate::collector::CollectError;
 
 const GIB: u64 = 1 << 30;
 
-/// GPUs made of nothing, whose names say "fake". They draw power, warm up and fill as their load asks.
+/// GPUs made of nothing: every label of theirs says "fake". They draw power, warm up and fill as their load asks.
 pub struct FakeReader {
     gpus: usize,
     load: Box<dyn Fn() -> f64 + Send>,
@@ -43,7 +43,7 @@ impl FakeReader {
 impl Reader for FakeReader {
     fn open(&mut self) -> Result<Vec<Identity>, CollectError> {
         let identity = |position: usize| Identity {
-            label: position.to_string(),
+            label: format!("fake{position}"),
             uuid: Some(format!("FAKE-{position}")),
             name: "fake GPU".to_owned(),
             driver: "fake".to_owned(),

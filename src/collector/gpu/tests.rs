@@ -323,9 +323,9 @@ fn several_fake_gpus_say_that_they_are_fake() {
     stand.collector.collect().unwrap();
     let series = stand.series();
     for gpu in 0..4 {
-        let info = format!(r#"info{{gpu="{gpu}",uuid="FAKE-{gpu}",name="fake GPU",driver="fake"}}"#);
+        let info = format!(r#"info{{gpu="fake{gpu}",uuid="FAKE-{gpu}",name="fake GPU",driver="fake"}}"#);
         assert_eq!(series.get(&info), Some(&1.0));
     }
-    assert_eq!(series[r#"utilization_ratio{gpu="0"}"#], 1.0);
-    assert_eq!(series[r#"utilization_ratio{gpu="3"}"#], 0.7);
+    assert_eq!(series[r#"utilization_ratio{gpu="fake0"}"#], 1.0);
+    assert_eq!(series[r#"utilization_ratio{gpu="fake3"}"#], 0.7);
 }

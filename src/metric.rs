@@ -11,7 +11,7 @@ mod occupied;
 
 pub use exposition::{Exposition, Metric, Page};
 pub use family::{Child, Family};
-pub use histogram::{Histogram, LocalHistogram};
+pub use histogram::{Histogram, LocalHistogram, Tally};
 pub use occupied::Occupied;
 
 /// A counter at zero, for [`Family::new`].

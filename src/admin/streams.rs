@@ -25,6 +25,9 @@ fn stream(one: &Snapshot) -> Value {
         "tokens": one.tokens,
         "time_to_first_token_seconds": seconds(one.first_token),
         "last_gap_seconds": seconds(one.last_gap),
+        "gap_p50_seconds": seconds(one.gap_p50),
+        "gap_p99_seconds": seconds(one.gap_p99),
+        "client_backpressure_seconds": one.backpressure.as_secs_f64(),
         "silent_seconds": seconds(one.silent),
     })
 }

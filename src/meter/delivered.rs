@@ -119,6 +119,7 @@ impl Delivery {
         let live = &self.measurement.live;
         if held && let Some(children) = &self.measurement.children {
             children.backpressure.inc_by(stretch.as_secs_f64());
+            live.held_back(stretch);
         }
         if let Some(arrival) = live.last_arrival.get() {
             let age = now.saturating_duration_since(live.accepted);

@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::protocol::{Kind, Route, Usage};
+use crate::{
+    metric::{Tally, buckets},
+    protocol::{Kind, Route, Usage},
+};
 
 /// A moment, kept as nanoseconds after a request was accepted; 0 is "not yet".
 #[derive(Debug, Default)]
@@ -58,6 +61,10 @@ pub struct Live {
     pub(super) records: AtomicU64,
     pub(super) content: AtomicU64,
     pub(super) last_gap: AtomicU64,
+    /// Gaps upstream, as far as they are flushed.
+    pub(super) gaps: Tally,
+    /// Nanoseconds.
+    backpressure: AtomicU64,
     pub(super) terminal: AtomicBool,
     metering_failed: AtomicBool,
     last_kind: AtomicU8,
@@ -82,6 +89,8 @@ impl Live {
             records: AtomicU64::new(0),
             content: AtomicU64::new(0),
             last_gap: AtomicU64::new(0),
+            gaps: Tally::default(),
+            backpressure: AtomicU64::new(0),
             terminal: AtomicBool::new(false),
             metering_failed: AtomicBool::new(false),
             last_kind: AtomicU8::new(u8::MAX),
@@ -111,6 +120,11 @@ impl Live {
         if kind == Kind::Terminal {
             self.terminal.store(true, Release);
         }
+    }
+
+    /// The client did not take what was there for so long.
+    pub(super) fn held_back(&self, stretch: Duration) {
+        self.backpressure.fetch_add(nanos(stretch), Relaxed);
     }
 
     pub(super) fn unscanned_seen(&self) {
@@ -167,6 +181,12 @@ pub struct Snapshot {
     pub first_token: Option<Duration>,
     /// The newest gap between chunks.
     pub last_gap: Option<Duration>,
+    /// The middle gap so far, right to a bucket of the gaps' histogram; it lags by 32 chunks or half a second.
+    pub gap_p50: Option<Duration>,
+    /// The gap that one in a hundred exceeds, likewise.
+    pub gap_p99: Option<Duration>,
+    /// How long its client did not take what was there, summed.
+    pub backpressure: Duration,
     /// Since the newest chunk.
     pub silent: Option<Duration>,
     /// It has had its first record.
@@ -206,6 +226,7 @@ impl Live {
     fn snapshot(&self) -> Snapshot {
         let age = self.accepted.elapsed();
         let gap = self.last_gap.load(Relaxed);
+        let quantile = |q| self.gaps.quantile(buckets::GAP, q).map(Duration::from_secs_f64);
         Snapshot {
             id: self.id,
             route: self.route,
@@ -216,6 +237,9 @@ impl Live {
             tokens: self.content.load(Relaxed),
             first_token: self.first_content.get(),
             last_gap: (gap > 0).then(|| Duration::from_nanos(gap)),
+            gap_p50: quantile(0.5),
+            gap_p99: quantile(0.99),
+            backpressure: Duration::from_nanos(self.backpressure.load(Relaxed)),
             silent: self.last_arrival.get().map(|arrival| age.saturating_sub(arrival)),
             decoding: self.first_record.get().is_some() && !self.is_terminal(),
         }

@@ -289,7 +289,7 @@ impl Tapping {
     }
 
     fn flush(&mut self) {
-        self.gap.flush();
+        self.gap.flush_to(&self.live.gaps);
         self.origin_gap.flush();
         self.bytes.flush();
         for (local, shared) in self.kinds.iter_mut().zip(&self.children.records) {

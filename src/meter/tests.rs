@@ -274,7 +274,10 @@ fn a_chunk_that_nobody_looked_for_says_nothing_of_the_model() {
     let bench = bench();
     let mut body = bench.stream([Data(FIRST), Data(SECOND), Wait, Data(SECOND), Data(LAST)]);
     assert!(poll(&mut body).is_ready());
+    assert_eq!(bench.meter.live()[0].backpressure, Duration::ZERO);
     thread::sleep(Duration::from_millis(20));
+    assert!(poll(&mut body).is_ready());
+    assert!(bench.meter.live()[0].backpressure >= Duration::from_millis(20));
     drain(&mut body);
     drop(body);
     assert_eq!(bench.value("gaps_held_total{model=\"m:latest\"}"), Some(1.0));
@@ -385,6 +388,24 @@ fn what_runs_can_be_seen_and_its_silence() {
     drop((waiting, body));
     assert_eq!(bench.value("silent_seconds{upstream=\"u\"}"), Some(0.0));
     assert_eq!(bench.value("waiting_seconds{upstream=\"u\"}"), Some(0.0));
+}
+
+#[test]
+fn a_stream_that_runs_knows_its_gaps_so_far() {
+    let bench = bench();
+    let mut body = bench.stream((0..33).flat_map(|_| [Data(SECOND), Wait]));
+    for chunk in 0..33 {
+        if chunk == 20 {
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert!(poll(&mut body).is_ready());
+        assert!(poll(&mut body).is_pending());
+    }
+    let [stream] = &bench.meter.live()[..] else { panic!("one runs") };
+    let (middle, tail) = (stream.gap_p50.unwrap(), stream.gap_p99.unwrap());
+    // 31 gaps as far as they were counted, of which one was long.
+    assert!(tail > Duration::from_millis(15) && middle < Duration::from_millis(10), "{middle:?} {tail:?}");
+    assert_eq!(stream.backpressure, Duration::ZERO);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
 use prometheus::proto;
@@ -111,12 +111,25 @@ impl LocalHistogram {
 
     /// Adds the buffer to the shared histogram and empties it.
     pub fn flush(&mut self) {
+        self.flush_with(|_, _| {});
+    }
+
+    /// The same, and adds it to what one stream has had so far. Between two calls, 65,534 values at most.
+    pub fn flush_to(&mut self, tally: &Tally) {
+        self.flush_with(|slot, count| {
+            tally.0[slot].fetch_add(u32::from(count), Relaxed);
+        });
+    }
+
+    fn flush_with(&mut self, mut also: impl FnMut(usize, u16)) {
         if self.pending == 0 {
             return;
         }
-        for (local, shared) in self.counts.iter_mut().zip(&self.shared.counts) {
-            if *local != 0 {
-                shared.fetch_add(u64::from(std::mem::take(local)), Relaxed);
+        for (slot, (local, shared)) in self.counts.iter_mut().zip(&self.shared.counts).enumerate() {
+            let count = std::mem::take(local);
+            if count != 0 {
+                shared.fetch_add(u64::from(count), Relaxed);
+                also(slot, count);
             }
         }
         self.shared.add_sum(std::mem::take(&mut self.sum));
@@ -127,6 +140,31 @@ impl LocalHistogram {
 impl Drop for LocalHistogram {
     fn drop(&mut self) {
         self.flush();
+    }
+}
+
+/// What one stream has had so far, by the buckets of a histogram: for a quantile of its own.
+#[derive(Debug, Default)]
+pub struct Tally([AtomicU32; SLOTS]);
+
+impl Tally {
+    /// The value that a part `q` of all values does not exceed, evenly spread within a bucket, as Prometheus'
+    /// `histogram_quantile` has it; above the last bound it is that bound. `None` without values.
+    #[must_use]
+    pub fn quantile(&self, bounds: &[f64], q: f64) -> Option<f64> {
+        let counts: [u32; SLOTS] = std::array::from_fn(|slot| self.0[slot].load(Relaxed));
+        let total: u64 = counts.iter().copied().map(u64::from).sum();
+        let rank = q * total as f64;
+        let (mut below, mut lower) = (0.0, 0.0);
+        for (bound, count) in bounds.iter().zip(counts) {
+            let count = f64::from(count);
+            if count > 0.0 && below + count >= rank {
+                return Some(lower + (bound - lower) * (rank - below) / count);
+            }
+            below += count;
+            lower = *bound;
+        }
+        (total > 0).then_some(lower)
     }
 }
 
@@ -164,6 +202,26 @@ mod tests {
         histogram.observe_many(f64::INFINITY, 3.0, 1);
         histogram.observe_many(0.5, f64::NAN, 1);
         assert_eq!(counts(&histogram), (vec![2, 6], 7, 9.5));
+    }
+
+    #[test]
+    fn a_stream_knows_the_quantiles_of_all_that_it_flushed() {
+        let bounds = &[1.0, 2.0, 4.0];
+        let tally = Tally::default();
+        assert_eq!(tally.quantile(bounds, 0.5), None);
+        let shared = Arc::new(Histogram::new(bounds));
+        let mut local = LocalHistogram::new(shared.clone());
+        for values in [[0.5, 1.5, 1.6, 1.7], [1.8, 3.0, 3.0, 3.0]] {
+            values.iter().for_each(|value| local.observe(*value));
+            local.flush_to(&tally);
+        }
+        // One of eight up to 1, four more up to 2, the rest up to 4.
+        assert_eq!(tally.quantile(bounds, 0.5), Some(1.75));
+        assert_eq!(tally.quantile(bounds, 0.99).map(|value| (value * 100.0).round()), Some(395.0));
+        assert_eq!(counts(&shared), (vec![1, 5, 8], 8, 16.1));
+        local.observe(9.0);
+        local.flush_to(&tally);
+        assert_eq!(tally.quantile(bounds, 1.0), Some(4.0));
     }
 
     #[test]

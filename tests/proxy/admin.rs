@@ -40,6 +40,10 @@ async fn what_streams_is_listed_without_a_word_of_it() {
     assert_eq!(stream["upstream"], "gpu0");
     assert_eq!(stream["tokens"], 2);
     assert_eq!(stream["decoding"], true);
+    assert_eq!(stream["client_backpressure_seconds"], 0.0);
+    for quantile in ["gap_p50_seconds", "gap_p99_seconds"] {
+        assert!(stream[quantile].is_null(), "there is no gap yet: {text}");
+    }
     assert!(stream["age_seconds"].as_f64().unwrap() > 0.0);
     drop(client);
     sidecar.until("requests_in_flight{upstream=\"gpu0\",route=\"generate\"}", 0.0).await;

@@ -18,6 +18,8 @@ mod deploy;
 mod grafana;
 #[path = "monitoring/live.rs"]
 mod live;
+#[path = "monitoring/manual.rs"]
+mod manual;
 #[path = "monitoring/page.rs"]
 mod page;
 #[path = "real/process.rs"]

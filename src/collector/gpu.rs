@@ -6,6 +6,8 @@
 
 mod card;
 mod clock_limit;
+#[cfg(any(feature = "gpu", test))]
+mod counter;
 mod fake;
 #[cfg(any(feature = "gpu", test))]
 mod holder;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     contract::{Kind, METRICS, look_up},
+    manual,
     page::{Dashboard, dashboards, recorded, rules},
     promql,
     stack::{Stack, scrape, until},
@@ -154,6 +155,14 @@ async fn every_family_and_every_panel_has_data_once_there_is_traffic() {
         let series = if *kind == Kind::Histogram { format!("{family}_count") } else { family.clone() };
         let data = stack.query(&format!("count({series})")).await;
         assert!(!data.is_empty() || may_be_absent(&family), "Prometheus has no {series}");
+    }
+
+    for (place, query) in manual::queries() {
+        until(
+            async || stack.query(&query).await.iter().any(|series| series["value"][1] != "NaN").then_some(()),
+            || format!("{place}: no data"),
+        )
+        .await;
     }
 
     for dashboard in dashboards() {

@@ -14,7 +14,7 @@ use nvml_wrapper::{
     structs::device::FieldId,
 };
 
-use super::{Clocks, Depth, Identity, Link, Memory, Pcie, Reader, Sample, holder};
+use super::{Clocks, Depth, Identity, Link, Memory, Pcie, Reader, Sample, counter::Counter, holder};
 use crate::collector::CollectError;
 
 /// The name that is there without the driver's development files.
@@ -26,8 +26,8 @@ const PCIE_COUNTERS: [FieldId; 2] = [FieldId(197), FieldId(198)];
 #[derive(Default)]
 pub struct Nvml {
     library: Option<nvml_wrapper::Nvml>,
-    /// By position: the PCIe counters are there.
-    counted: Vec<bool>,
+    /// By position: the PCIe counters, from and to the GPU, while they are thought to be there.
+    counted: Vec<Option<[Counter; 2]>>,
 }
 
 impl Nvml {
@@ -56,7 +56,7 @@ impl Nvml {
         let counted = &mut self.counted[position];
         fast(&device, &mut query, sample, counted).map_err(lost)?;
         if depth == Depth::Full {
-            full(&device, &mut query, sample, *counted).map_err(lost)?;
+            full(&device, &mut query, sample, counted.is_some()).map_err(lost)?;
         }
         Ok(())
     }
@@ -73,7 +73,7 @@ impl Reader for Nvml {
         if count == 0 {
             return Err(CollectError("there is no GPU".to_owned()));
         }
-        self.counted = vec![true; count as usize];
+        self.counted = vec![Some(Default::default()); count as usize];
         Ok((0..count).map(|index| identity(library, index, &driver)).collect())
     }
 
@@ -146,7 +146,7 @@ fn fast(
     device: &Device<'_>,
     query: &mut Query<impl FnMut(&'static str, Duration)>,
     sample: &mut Sample,
-    counted: &mut bool,
+    counted: &mut Option<[Counter; 2]>,
 ) -> Result<(), NvmlError> {
     let utilization = query.ask("utilization", || device.utilization_rates())?;
     sample.utilization_percent = utilization.as_ref().map(|rates| rates.gpu);
@@ -165,12 +165,17 @@ fn fast(
     };
     let limits = query.ask("clock limits", || device.current_throttle_reasons())?;
     sample.clock_limits = limits.map(|reasons| reasons.bits());
-    if *counted {
+    if let Some([sent, received]) = counted {
         let counters = query.ask("pcie counters", || device.field_values_for(&PCIE_COUNTERS))?;
         let mut bytes = counters.into_iter().flatten().map(|value| number(&value.ok()?.value.ok()?));
         match (bytes.next().flatten(), bytes.next().flatten()) {
-            (Some(transmit), Some(receive)) => sample.pcie = Some(Pcie::Counted { transmit, receive }),
-            _ => *counted = matches!(sample.pcie, Some(Pcie::Counted { .. })),
+            (Some(transmit), Some(receive)) => {
+                let (transmit, receive) = (sent.read(transmit), received.read(receive));
+                sample.pcie = Some(Pcie::Counted { transmit, receive });
+            }
+            // A counter that fails for a moment is there; one that never told anything is not.
+            _ if matches!(sample.pcie, Some(Pcie::Counted { .. })) => {}
+            _ => *counted = None,
         }
     }
     Ok(())

@@ -1,0 +1,50 @@
+//! A driver's counter that may begin again at 2³².
+
+/// The value after the highest of 32 bits.
+const WRAP: u64 = 1 << 32;
+
+/// Makes a counter that wraps one that does not. What went by between two readings must be less than 2³².
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counter {
+    last: Option<u64>,
+    total: u64,
+}
+
+impl Counter {
+    /// The whole of it, now that the driver says `value`. It begins with the first value.
+    pub(super) fn read(&mut self, value: u64) -> u64 {
+        let passed = match self.last {
+            Some(last) if value < last && last < WRAP => WRAP - last + value,
+            // A counter of 64 bits falls only if it was set back.
+            Some(last) if value < last => value,
+            Some(last) => value - last,
+            None => value,
+        };
+        self.last = Some(value);
+        self.total = self.total.saturating_add(passed);
+        self.total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[u64]) -> Vec<u64> {
+        let mut counter = Counter::default();
+        values.iter().map(|value| counter.read(*value)).collect()
+    }
+
+    #[test]
+    fn a_counter_of_32_bits_goes_on_where_it_wraps() {
+        assert_eq!(
+            read(&[WRAP - 10, WRAP - 1, 5, 5, WRAP - 2, 0]),
+            [WRAP - 10, WRAP - 1, WRAP + 5, WRAP + 5, 2 * WRAP - 2, 2 * WRAP]
+        );
+    }
+
+    #[test]
+    fn a_counter_of_64_bits_is_as_it_is_and_may_be_set_back() {
+        assert_eq!(read(&[3 * WRAP, 3 * WRAP + 7, 2]), [3 * WRAP, 3 * WRAP + 7, 3 * WRAP + 9]);
+    }
+}

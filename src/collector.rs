@@ -73,6 +73,15 @@ pub trait Collect: Send + 'static {
     /// # Errors
     /// What could not be read; the next call tries again.
     fn collect(&mut self) -> Result<(), CollectError>;
+
+    /// The longest that something in it can wait to be read; [`Collect::hurried`] is called that often between two
+    /// readings. By default there is no such thing.
+    fn hurry(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Reads what cannot wait.
+    fn hurried(&mut self) {}
 }
 
 /// Why a collector could not read.

@@ -226,6 +226,13 @@ fn traffic(before: Option<Traffic>, sample: &Sample, seconds: f64) -> Option<Tra
     }
 }
 
+/// The shortest time in which a counter of 32 bits of what goes over PCIe begins again; `None`: there is none.
+pub(super) fn wrap(sample: &Sample) -> Option<Duration> {
+    let Some(Pcie::Counted { .. }) = sample.pcie else { return None };
+    let fastest = link_max(sample.link_generation, sample.link_width)?;
+    Some(Duration::from_secs_f64(2_f64.powi(32) / fastest))
+}
+
 fn link_max(generation: Link, width: Link) -> Option<f64> {
     let index = usize::try_from(generation.max?.checked_sub(1)?).ok()?;
     Some(LANE.get(index)? * f64::from(width.max?))

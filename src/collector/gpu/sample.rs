@@ -3,7 +3,9 @@
 /// How much is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// What spikes: utilization, power, clocks, memory, counters.
+    /// PCIe's counters alone, if there are any.
+    Traffic,
+    /// What spikes: utilization, power, clocks, memory, PCIe's counters.
     Fast,
     /// All.
     Full,

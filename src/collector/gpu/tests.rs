@@ -329,3 +329,23 @@ fn several_fake_gpus_say_that_they_are_fake() {
     assert_eq!(series[r#"utilization_ratio{gpu="fake0"}"#], 1.0);
     assert_eq!(series[r#"utilization_ratio{gpu="fake3"}"#], 0.7);
 }
+
+#[test]
+fn counters_that_could_wrap_between_two_readings_are_read_in_between() {
+    let reader = Scripted::of([h100()]);
+    let mut stand = Stand::new(reader.clone());
+    assert_eq!(stand.collector.hurry(), None);
+    stand.round(0).unwrap();
+    // 2^32 bytes at 63 GB/s are 68 ms.
+    let hurry = stand.collector.hurry().unwrap();
+    assert!((50..53).contains(&hurry.as_millis()), "{hurry:?}");
+    stand.collector.hurried();
+    assert_eq!(reader.script().depths, [Depth::Full, Depth::Traffic]);
+
+    let sampled = Sample { pcie: Some(Pcie::Sampled { transmit: 1, receive: 1 }), ..h100() };
+    reader.script().samples.insert(0, Ok(sampled));
+    stand.round(100).unwrap();
+    assert_eq!(stand.collector.hurry(), None);
+    stand.collector.hurried();
+    assert_eq!(reader.script().depths[2..], [Depth::Fast]);
+}

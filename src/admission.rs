@@ -29,8 +29,9 @@ pub use refusal::{Allowances, Refusal};
 
 /// Who asks without a key of ours.
 pub const ANONYMOUS: &str = "anonymous";
-/// So many callers have a label of their own; the rest are `other`.
+/// So many callers have a label of their own; the rest, and those whose key is gone, are [`OTHER`].
 const MAX_CALLERS: usize = 64;
+const OTHER: &str = "other";
 
 /// Settings of this stage; by default all may do all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,12 +115,21 @@ impl Admission {
     }
 
     /// Admits by other settings from now on. A limiter whose caller and quota are what they were keeps its
-    /// state; permits that were given hold.
-    pub fn reload(&self, config: &Config) {
-        let known = self.known();
-        let register = Arc::new(Register::new(config, Some(&known)));
+    /// state; permits that were given hold. Returns the labels that no caller has any more: their series are
+    /// gone, and what they began ends as `other`.
+    pub fn reload(&self, config: &Config) -> Vec<String> {
+        let mut held = self.register.write().unwrap_or_else(PoisonError::into_inner);
+        let register = Register::new(config, Some(&held));
         register.open(&self.families, self.outcomes);
-        *self.register.write().unwrap_or_else(PoisonError::into_inner) = register;
+        let former = std::mem::replace(&mut *held, Arc::new(register));
+        let stays = |label: &str| label == OTHER || held.callers.iter().any(|caller| caller.label() == label);
+        let mut gone = Vec::new();
+        for caller in former.callers.iter().filter(|caller| !stays(caller.label())) {
+            gone.push(caller.label().to_owned());
+            caller.leave();
+        }
+        self.families.close(&gone);
+        gone
     }
 
     /// Lets a request in, or says why not.
@@ -158,7 +168,7 @@ impl Register {
             Arc::new(Caller::new(name, label, limits, routes, pace, former(name).map(AsRef::as_ref)))
         };
         let callers = config.keys.iter().enumerate().map(|(place, key)| {
-            let label = if place < MAX_CALLERS { key.name.as_str() } else { "other" };
+            let label = if place < MAX_CALLERS { key.name.as_str() } else { OTHER };
             make(&key.name, label, &key.limits, key.routes, key.pace)
         });
         Register {

@@ -2,6 +2,7 @@
 
 mod drain;
 mod families;
+mod reload;
 mod surroundings;
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -22,6 +23,8 @@ use crate::{
         queue::{self, Queue},
     },
 };
+pub use reload::Reload;
+
 use families::Families;
 use surroundings::Surroundings;
 
@@ -113,6 +116,7 @@ pub struct Bound {
     collectors: Registered,
     admin_runtime: Option<Handle>,
     drain_timeout: Duration,
+    reload: Reload,
 }
 
 /// Why an agent could not start.
@@ -240,6 +244,7 @@ impl Builder {
             )
             .register(&registry)?;
         let tasks = collectors.tasks();
+        let reload = Reload::register(&registry, admission.clone(), shaping.clone())?;
         let stages = Stages { admission, upstreams: upstreams.clone(), queue, meter: meter.clone(), shaping };
         let proxy = Proxy::new(config.proxy, config.upstream, stages, &registry)?;
         let admin = Admin { registry, meter, upstreams, draining: CancellationToken::new() };
@@ -251,6 +256,7 @@ impl Builder {
             collectors,
             admin_runtime,
             drain_timeout: config.drain_timeout,
+            reload,
         })
     }
 }
@@ -288,6 +294,12 @@ impl Bound {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.admin.admin.registry
+    }
+
+    /// Changes settings while it runs.
+    #[must_use]
+    pub fn reload(&self) -> Reload {
+        self.reload.clone()
     }
 
     /// Serves until `shutdown` completes, then drains: no new requests, those that run may end until the

@@ -9,6 +9,7 @@ mod man;
 mod output;
 mod probe;
 mod reach;
+mod reload;
 mod runtimes;
 mod serve;
 mod simulate;
@@ -17,6 +18,8 @@ mod stop;
 use std::{io, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, builder::PossibleValuesParser};
+use tokio::signal::unix::Signal;
+use tracing::Level;
 
 use crate::config::{self, Flags, Log, Mistakes};
 
@@ -68,10 +71,15 @@ enum Command {
 #[derive(Clone, Copy, Debug)]
 pub struct Process {
     /// Begins to log.
-    pub log: fn(&Log),
+    pub log: fn(&Log) -> SetLevel,
     /// Begins to hear signals; until then they end the process.
     pub signals: fn() -> io::Result<Stop>,
+    /// Begins to hear SIGHUP, in the runtime that it is called in; until then that ends the process too.
+    pub hangups: fn() -> io::Result<Signal>,
 }
+
+/// Changes the level of the log that was begun.
+pub type SetLevel = Box<dyn Fn(Level) + Send>;
 
 /// Why a subcommand did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

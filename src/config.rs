@@ -4,6 +4,7 @@
 //! place. No other module reads the environment.
 
 mod clash;
+mod difference;
 mod entry;
 mod field;
 mod inline;
@@ -22,6 +23,7 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::agent;
 
+pub use difference::fixed;
 pub use mistake::{Mistake, Mistakes, Place};
 pub use resolve::Resolved;
 pub use source::no_color;

@@ -8,12 +8,14 @@ use std::{
 
 use clap::Parser;
 use streamgauge::{
-    cli::{Cli, Failure, Process, Stop},
+    cli::{Cli, Failure, Process, SetLevel, Stop},
     config::{self, Log, LogFormat},
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
-use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    Layer, filter::Targets, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -27,7 +29,7 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    let Err(failure) = cli.run(Process { log, signals }) else {
+    let Err(failure) = cli.run(Process { log, signals, hangups }) else {
         return ExitCode::SUCCESS;
     };
     let _ = writeln!(io::stderr().lock(), "{failure}");
@@ -38,15 +40,26 @@ fn main() -> ExitCode {
 }
 
 /// Our own lines from the level on; those of the crates below only if they warn.
-fn log(log: &Log) {
-    let levels =
-        Targets::new().with_default(log.level.min(Level::WARN)).with_target("streamgauge", log.level);
+fn levels(level: Level) -> Targets {
+    Targets::new().with_default(level.min(Level::WARN)).with_target("streamgauge", level)
+}
+
+fn log(log: &Log) -> SetLevel {
+    let (levels_now, set) = reload::Layer::new(levels(log.level));
     let layer = fmt::layer().with_writer(io::stderr);
     let layer = match log.format {
         LogFormat::Text => layer.with_ansi(!config::no_color()).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
-    tracing_subscriber::registry().with(layer.with_filter(levels)).init();
+    tracing_subscriber::registry().with(layer.with_filter(levels_now)).init();
+    Box::new(move |level| {
+        // It fails only without a subscriber, and that one is there until the end.
+        let _ = set.reload(levels(level));
+    })
+}
+
+fn hangups() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
 }
 
 /// SIGTERM and SIGINT, on a thread of their own: they are heard however busy the rest is.

@@ -140,7 +140,16 @@ impl Shaping {
         if state.config.adaptive != config.adaptive {
             state.adaptives.clear();
         }
+        if state.config.pace != config.pace {
+            // A caller with a pace of its own shows it again with its next stream.
+            self.families.pace_is(config.pace);
+        }
         state.config = config;
+    }
+
+    /// Forgets callers that are gone.
+    pub fn forget(&self, callers: &[String]) {
+        self.families.forget(callers);
     }
 
     /// Lets the streams of an upstream adapt to what `read` tells of it, once a window.

@@ -13,6 +13,8 @@ use std::{
 mod demo;
 #[path = "cli/drain.rs"]
 mod drain;
+#[path = "cli/reload.rs"]
+mod reload;
 #[path = "cli/surroundings.rs"]
 mod surroundings;
 

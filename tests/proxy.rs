@@ -19,6 +19,8 @@ mod framing;
 mod harness;
 #[path = "proxy/nonsense.rs"]
 mod nonsense;
+#[path = "proxy/reload.rs"]
+mod reload;
 #[path = "proxy/simulated.rs"]
 mod simulated;
 #[path = "proxy/surroundings.rs"]

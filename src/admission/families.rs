@@ -63,6 +63,13 @@ impl Families {
         }
     }
 
+    /// Forgets callers that are gone.
+    pub(super) fn close(&self, gone: &[String]) {
+        let stays = |[caller, _]: &[String; 2]| !gone.contains(caller);
+        self.requests.retain(stays);
+        self.tokens.retain(stays);
+    }
+
     pub(super) fn refused(&self, reason: &str) {
         self.decisions.child(["refused", reason]).inc();
     }

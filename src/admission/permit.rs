@@ -1,10 +1,16 @@
 //! What lets a request in, and what is charged to it at its end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use http::HeaderMap;
 
-use super::{Access, Allowances, Limits, Quota, Refusal, caller, families::Families, rate::Limiter};
+use super::{Access, Allowances, Limits, OTHER, Quota, Refusal, caller, families::Families, rate::Limiter};
 use crate::protocol::{Route, Usage};
 
 /// One who is known, or all who are not.
@@ -12,6 +18,8 @@ use crate::protocol::{Route, Usage};
 pub(super) struct Caller {
     name: String,
     label: String,
+    /// A reload took it away; what it began may still run.
+    is_gone: AtomicBool,
     requests: Option<Arc<Limiter>>,
     tokens: Option<Arc<Limiter>>,
     max_streams: Option<usize>,
@@ -37,6 +45,7 @@ impl Caller {
         Caller {
             name: name.to_owned(),
             label: label.to_owned(),
+            is_gone: AtomicBool::new(false),
             requests: limiter(limits.requests, former.and_then(|former| former.requests.as_ref())),
             tokens: limiter(limits.tokens, former.and_then(|former| former.tokens.as_ref())),
             max_streams: limits.max_streams,
@@ -50,7 +59,12 @@ impl Caller {
     }
 
     pub(super) fn label(&self) -> &str {
-        &self.label
+        if self.is_gone.load(Relaxed) { OTHER } else { &self.label }
+    }
+
+    /// Nobody comes in as this one any more, and its label is free.
+    pub(super) fn leave(&self) {
+        self.is_gone.store(true, Relaxed);
     }
 
     pub(super) const fn allows(&self, route: Route) -> bool {
@@ -125,7 +139,7 @@ impl Permit {
     /// The value of the label `caller`.
     #[must_use]
     pub fn label(&self) -> &str {
-        &self.caller.label
+        self.caller.label()
     }
 
     /// Who asks, for a queue that is fair between callers.
@@ -173,7 +187,7 @@ impl Permit {
     /// The request has ended: counts it, and charges its tokens.
     pub fn charge(&self, charge: &Charge<'_>) {
         let Charge { outcome, usage, content_records } = *charge;
-        self.families.ended(&self.caller.label, outcome, &usage);
+        self.families.ended(self.label(), outcome, &usage);
         if let Some(limiter) = self.caller.tokens.as_ref().filter(|_| self.route.takes_slot()) {
             let told = usage.prompt_tokens.is_some() || usage.output_tokens.is_some();
             let prompt = usage.prompt_tokens.unwrap_or(0);

@@ -67,7 +67,7 @@ impl Demo {
             // The summary says what goes on.
             log.level = log.level.min(Level::WARN);
         }
-        (process.log)(&log);
+        let _ = (process.log)(&log);
 
         let stop = (process.signals)().context("cannot listen for signals")?;
         let admin = runtimes::Own::admin().context("cannot start the admin runtime")?;

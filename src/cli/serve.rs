@@ -1,19 +1,17 @@
 //! `serve`: the sidecar, on two runtimes, until a signal.
 
-use anyhow::Context;
-use clap::Args;
-use tokio::runtime::Handle;
-
-use super::{Failure, Global, Process, Stop, bind, runtimes};
+use super::{Failure, Global, Process, Stop, bind, reload::Reloader, runtimes};
 use crate::{
-    agent::{self, Agent},
+    agent::{Agent, Bound},
     config,
 };
+use anyhow::Context;
+use clap::Args;
 
 /// Serves: forwards to Ollama and measures
 ///
 /// SIGTERM and SIGINT let the running streams end, for proxy.drain_timeout at most; a second one stops at once,
-/// with exit code 1.
+/// with exit code 1. SIGHUP reads the configuration again: keys, access, shaping and the log's level change.
 #[derive(Args, Debug)]
 pub(super) struct Serve {
     /// An Ollama; again for more. Without names they are upstream0, upstream1, …
@@ -34,27 +32,34 @@ impl Serve {
         flags.settings.extend(self.listen.map(|listen| ("proxy.listen", listen)));
         flags.settings.extend(self.admin.map(|admin| ("admin.listen", admin)));
         let config = config::load(&flags)?.config;
-        (process.log)(&config.log);
+        let level = (process.log)(&config.log);
 
         let stop = (process.signals)().context("cannot listen for signals")?;
         let admin = runtimes::Own::admin().context("cannot start the admin runtime")?;
         let workers =
             runtimes::Own::workers(config.workers).context("cannot start the runtimes of clients")?;
         let accept = runtimes::small().context("cannot start the runtime that accepts")?;
-        let handles = workers.iter().map(runtimes::Own::handle).collect();
-        Ok(accept.block_on(serve(config.agent, handles, admin.handle(), stop))?)
+        let handles: Vec<_> = workers.iter().map(runtimes::Own::handle).collect();
+        let builder = Agent::builder()
+            .config(config.agent.clone())
+            .runtimes(handles)
+            .admin_runtime(admin.handle())
+            .process();
+        Ok(accept.block_on(async {
+            let hangups = (process.hangups)().context("cannot listen for SIGHUP")?;
+            let bound = builder.bind().await.map_err(|error| {
+                bind::explain(error, "`proxy.listen` (--listen)", "`admin.listen` (--admin)")
+            })?;
+            let reloader = Reloader { flags, begun: config, level, agent: bound.reload() };
+            serve(bound, reloader.listen(hangups), stop).await
+        })?)
     }
 }
 
-async fn serve(config: agent::Config, workers: Vec<Handle>, admin: Handle, stop: Stop) -> anyhow::Result<()> {
-    let bound = Agent::builder()
-        .config(config)
-        .runtimes(workers)
-        .admin_runtime(admin)
-        .process()
-        .bind()
-        .await
-        .map_err(|error| bind::explain(error, "`proxy.listen` (--listen)", "`admin.listen` (--admin)"))?;
+async fn serve(bound: Bound, reloads: impl Future<Output = ()>, stop: Stop) -> anyhow::Result<()> {
     tracing::info!(proxy = %bound.proxy_addr(), admin = %bound.admin_addr(), "listening");
-    stop.bounds(bound.run(stop.drain())).await
+    tokio::select! {
+        ended = stop.bounds(bound.run(stop.drain())) => ended,
+        () = reloads => Ok(()),
+    }
 }

@@ -65,7 +65,7 @@ pub(super) struct Simulate {
 
 impl Simulate {
     pub(super) fn run(self, global: &Global, process: Process) -> Result<(), Failure> {
-        (process.log)(&global.log());
+        let _ = (process.log)(&global.log());
         let stop = (process.signals)().context("cannot listen for signals")?;
         let main = runtimes::main().context("cannot start the main runtime")?;
         let served = main.block_on(simulate(self.config(), stop));

@@ -107,6 +107,18 @@ impl<C: Child, const N: usize> Family<C, N> {
         let mut children = self.inner.children.write().unwrap_or_else(PoisonError::into_inner);
         children.entry(key).or_insert_with(|| Arc::new((self.inner.make)())).clone()
     }
+
+    /// Forgets the children whose label values do not fit: those that nobody will ever count on again.
+    pub fn retain(&self, fits: impl Fn(&[String; N]) -> bool) {
+        let mut children = self.inner.children.write().unwrap_or_else(PoisonError::into_inner);
+        children.retain(|values, _| fits(values));
+    }
+
+    /// Visits every child there is.
+    pub fn each(&self, visit: impl Fn(&C)) {
+        let children = self.inner.children.read().unwrap_or_else(PoisonError::into_inner);
+        children.values().for_each(|child| visit(child));
+    }
 }
 
 impl<C: Child, const N: usize> Collector for Family<C, N> {

@@ -72,6 +72,15 @@ impl Families {
     pub(super) fn pace(&self, caller: &str) -> Arc<Gauge> {
         self.pace.child([caller])
     }
+
+    /// Another pace is set for all.
+    pub(super) fn pace_is(&self, pace: u32) {
+        self.pace.each(|gauge| gauge.set(f64::from(pace)));
+    }
+
+    pub(super) fn forget(&self, callers: &[String]) {
+        self.pace.retain(|[caller]| !callers.contains(caller));
+    }
 }
 
 /// Bytes that a layer holds, shown until they are given or the layer is dropped.

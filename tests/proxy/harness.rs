@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use prometheus::{Registry, TextEncoder};
 use streamgauge::{
-    agent::{Agent, Builder, Config},
+    agent::{Agent, Bound, Builder, Config},
     upstream::UpstreamConfig,
 };
 use tokio::{
@@ -47,7 +47,10 @@ pub(crate) async fn sidecar(config: Config) -> Sidecar {
 }
 
 pub(crate) async fn built(builder: Builder) -> Sidecar {
-    let bound = builder.bind().await.unwrap();
+    run(builder.bind().await.unwrap())
+}
+
+pub(crate) fn run(bound: Bound) -> Sidecar {
     let (proxy, admin, registry) = (bound.proxy_addr(), bound.admin_addr(), bound.registry().clone());
     let (stop, stopped) = oneshot::channel::<()>();
     let run = tokio::spawn(bound.run(async {

@@ -1,0 +1,57 @@
+//! SIGHUP: the configuration is read again, and what can change while streams run does.
+
+use tokio::{signal::unix::Signal, task};
+
+use super::SetLevel;
+use crate::{
+    agent,
+    config::{self, Config, Flags, Mistakes},
+};
+
+/// Reads the configuration again.
+pub(super) struct Reloader {
+    pub(super) flags: Flags,
+    /// What is in force for all that needs a restart to change.
+    pub(super) begun: Config,
+    pub(super) level: SetLevel,
+    pub(super) agent: agent::Reload,
+}
+
+impl Reloader {
+    /// At each hang-up, for ever.
+    pub(super) async fn listen(self, mut hangups: Signal) {
+        while hangups.recv().await.is_some() {
+            let flags = self.flags.clone();
+            // A file may be on a disk that hangs; whoever accepts connections must not.
+            match task::spawn_blocking(move || config::load(&flags)).await {
+                Ok(Ok(resolved)) => self.apply(resolved.config),
+                Ok(Err(mistakes)) => self.refuse(&mistakes),
+                Err(error) => tracing::error!(%error, "cannot read the configuration again"),
+            }
+        }
+        std::future::pending().await
+    }
+
+    fn apply(&self, config: Config) {
+        let fixed = config::fixed(&self.begun, &config);
+        (self.level)(config.log.level);
+        self.agent.apply(&config.agent.admission, config.agent.shaping);
+        tracing::info!(
+            "the configuration was read again: keys, access, shaping and the log's level are as it says"
+        );
+        if !fixed.is_empty() {
+            let settings = fixed.join(", ");
+            tracing::warn!(settings, "these need a restart to change: their old values stay in force");
+        }
+    }
+
+    fn refuse(&self, mistakes: &Mistakes) {
+        self.agent.failed();
+        for mistake in &mistakes.0 {
+            let lines = mistake.to_string();
+            let line: Vec<_> = lines.lines().map(str::trim).collect();
+            tracing::error!("{}", line.join(": "));
+        }
+        tracing::error!("the new configuration has mistakes: the old one stays in force");
+    }
+}

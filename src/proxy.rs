@@ -7,6 +7,7 @@ mod headers;
 mod listen;
 mod respond;
 mod upload;
+mod worker;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -74,7 +74,7 @@ mod tests {
     use crate::collector::{CollectError, vital::Vitals};
 
     /// Says what is asked of it.
-    struct Hurried(mpsc::Sender<&'static str>);
+    struct Hurried(mpsc::SyncSender<&'static str>);
 
     impl Collect for Hurried {
         fn name(&self) -> &'static str {
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_cannot_wait_is_read_in_between() {
-        let (told, heard) = mpsc::channel();
+        let (told, heard) = mpsc::sync_channel(1_000);
         let vital = Vitals::register(&Registry::new()).unwrap().enter("hurried", Duration::from_millis(100));
         let thread = Thread::start(Box::new(Hurried(told)), Duration::from_millis(100), vital);
         let next = || heard.recv_timeout(Duration::from_secs(60)).unwrap();

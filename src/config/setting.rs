@@ -66,7 +66,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "proxy.workers",
         Field::Count(|c| &mut c.workers, 0..=1024),
-        "Threads that serve clients. 0: as many as cores may be used.",
+        "Threads that serve clients, at most: one is used for each 512 connections, and all alike beyond. 0: as many as cores may be used.",
     ),
     setting(
         "proxy.max_connections",

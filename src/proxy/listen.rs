@@ -26,7 +26,7 @@ use tokio::{
 use tokio_metrics::TaskMonitor;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Proxy, families, respond::Outgoing};
+use super::{Failure, Proxy, families, respond::Outgoing, worker::Workers};
 use crate::{
     meter::{Delivered, Facts},
     metric::Occupied,
@@ -45,22 +45,11 @@ const TURNED_AWAY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: TcpListener,
-    workers: Vec<Worker>,
+    workers: Workers,
     max_connections: usize,
     connections: JoinSet<()>,
     draining: CancellationToken,
     counts: Counts,
-}
-
-/// A runtime that serves connections. Each has a proxy of its own, so that the connections to upstreams that a
-/// stream uses are driven where it is.
-#[derive(Debug)]
-struct Worker {
-    proxy: Arc<Proxy>,
-    /// `None` is the runtime that accepts.
-    runtime: Option<Handle>,
-    /// Every connection has a clone of it.
-    connection: Arc<()>,
 }
 
 /// Connections that take no further request. Dropped, those that are left are cut.
@@ -83,11 +72,7 @@ pub(crate) struct Counts {
 impl Listener {
     /// Connections are served on `runtimes`; where there are none, on the one that accepts.
     pub(crate) fn new(socket: TcpListener, proxy: &Proxy, runtimes: Vec<Handle>, counts: Counts) -> Listener {
-        let worker = |runtime| Worker { proxy: Arc::new(proxy.again()), runtime, connection: Arc::default() };
-        let mut workers: Vec<_> = runtimes.into_iter().map(|runtime| worker(Some(runtime))).collect();
-        if workers.is_empty() {
-            workers.push(worker(None));
-        }
+        let workers = Workers::new(proxy, runtimes);
         let max_connections = proxy.config.max_connections;
         let (connections, draining) = (JoinSet::new(), CancellationToken::new());
         Listener { socket, workers, max_connections, connections, draining, counts }
@@ -127,11 +112,8 @@ impl Listener {
             turn_away(stream);
             return;
         }
-        let Some(worker) = self.workers.iter().min_by_key(|worker| Arc::strong_count(&worker.connection))
-        else {
-            return;
-        };
-        let (open, place) = (Occupied::enter(self.counts.open.clone()), worker.connection.clone());
+        let (worker, place) = self.workers.next();
+        let open = Occupied::enter(self.counts.open.clone());
         let (proxy, panics) = (worker.proxy.clone(), self.counts.panics.clone());
         let draining = self.draining.clone();
         let Some(runtime) = &worker.runtime else {

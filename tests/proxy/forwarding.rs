@@ -176,7 +176,7 @@ async fn a_stale_connection_is_no_failure_and_nothing_is_sent_twice() {
 }
 
 #[test]
-fn each_runtime_that_is_given_serves_its_share() {
+fn runtimes_are_used_as_they_are_needed() {
     use std::{sync::mpsc, thread};
 
     use streamgauge::agent::Agent;
@@ -203,24 +203,29 @@ fn each_runtime_that_is_given_serves_its_share() {
     let handles: Vec<_> = workers.iter().map(|(handle, ..)| handle.clone()).collect();
     Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
         let mut upstream = upstream().await;
-        let bound =
-            Agent::builder().config(config(upstream.addr)).runtimes(handles.clone()).bind().await.unwrap();
+        let mut config = config(upstream.addr);
+        // It has a task on each.
+        config.collectors.lag = None;
+        let bound = Agent::builder().config(config).runtimes(handles.clone()).bind().await.unwrap();
         let proxy = bound.proxy_addr();
         let run = tokio::spawn(bound.run(std::future::pending()));
+        // One runtime is enough for the first 512 connections.
         let mut clients = Vec::new();
-        for count in 1..=2 {
-            for handle in &handles {
-                let mut client = soon(TcpStream::connect(proxy)).await.unwrap();
-                client.write_all(post("/api/show", "{}").as_bytes()).await.unwrap();
-                let mut asked = upstream.asked().await;
-                asked.body(2).await;
-                asked.write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok").await;
-                let mut answer = [0; 40];
-                soon(client.read_exact(&mut answer)).await.unwrap();
-                assert!(answer.ends_with(b"ok"));
-                clients.push(client);
-                assert!(handle.metrics().num_alive_tasks() >= count);
+        for connections in [1, 513] {
+            while clients.len() + 1 < connections {
+                clients.push(soon(TcpStream::connect(proxy)).await.unwrap());
             }
+            let mut client = soon(TcpStream::connect(proxy)).await.unwrap();
+            client.write_all(post("/api/show", "{}").as_bytes()).await.unwrap();
+            let mut asked = upstream.asked().await;
+            asked.body(2).await;
+            asked.write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok").await;
+            let mut answer = [0; 40];
+            soon(client.read_exact(&mut answer)).await.unwrap();
+            assert!(answer.ends_with(b"ok"));
+            clients.push(client);
+            let working = handles.iter().filter(|handle| handle.metrics().num_alive_tasks() > 0).count();
+            assert_eq!(working, connections.div_ceil(512));
         }
         run.abort();
     });

@@ -273,7 +273,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "collectors.lag",
         Field::Interval(|c| &mut c.agent.collectors.lag, INSTANT..=DAY),
-        "Time between two probes of how late each runtime wakes.",
+        "Time between two probes of how late each runtime wakes; of one that is idle, at least 100 ms.",
     ),
     setting(
         "collectors.process",

@@ -3,6 +3,7 @@
 //! A [`Plan`] says who asks what and how; [`schedule`] puts its runs in a random order.
 
 pub mod plan;
+pub mod recording;
 mod schedule;
 
 pub use plan::{Plan, PlanError};

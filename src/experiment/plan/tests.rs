@@ -1,3 +1,5 @@
+//! Plans as they are written, resolved, recorded and refused.
+
 use super::*;
 use crate::analysis::{Language, Remedy};
 

@@ -25,6 +25,8 @@ pub mod metric;
 pub mod protocol;
 #[cfg(feature = "agent")]
 pub mod proxy;
+#[cfg(feature = "experiment")]
+pub mod report;
 #[cfg(feature = "shaping")]
 pub mod shaping;
 #[cfg(feature = "simulate")]

@@ -2,6 +2,7 @@
 //!
 //! A [`Plan`] says who asks what and how; [`schedule`] puts its runs in a random order.
 
+pub mod agent;
 pub mod plan;
 pub mod recording;
 mod schedule;

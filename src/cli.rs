@@ -10,6 +10,7 @@ mod output;
 mod probe;
 mod reach;
 mod reload;
+mod report;
 mod runtimes;
 mod serve;
 mod simulate;
@@ -63,6 +64,7 @@ enum Command {
     Demo(Box<demo::Demo>),
     Check(check::Check),
     Probe(probe::Probe),
+    Report(report::Report),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -107,6 +109,7 @@ impl Cli {
             Command::Demo(demo) => demo.run(&self.global, process),
             Command::Check(check) => check.run(&self.global),
             Command::Probe(probe) => probe.run(&self.global),
+            Command::Report(report) => report.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),
         }

@@ -10,7 +10,7 @@ pub mod admin;
 pub mod admission;
 #[cfg(feature = "agent")]
 pub mod agent;
-#[cfg(feature = "experiment")]
+#[cfg(feature = "analysis")]
 pub mod analysis;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -18,11 +18,15 @@ pub mod cli;
 pub mod collector;
 #[cfg(feature = "cli")]
 pub mod config;
+#[cfg(feature = "experiment")]
+pub mod experiment;
 pub mod meter;
 pub mod metric;
 pub mod protocol;
 #[cfg(feature = "agent")]
 pub mod proxy;
+#[cfg(feature = "experiment")]
+pub mod report;
 #[cfg(feature = "shaping")]
 pub mod shaping;
 #[cfg(feature = "simulate")]

@@ -1,5 +1,5 @@
 //! The statistics against scipy, statsmodels and numpy, and against experiments whose truth is known.
-#![cfg(feature = "experiment")]
+#![cfg(feature = "analysis")]
 #![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
 
 #[path = "analysis/model.rs"]

@@ -1,5 +1,5 @@
 //! A million chunks are analysed in less than 300 MB, the recording included.
-#![cfg(feature = "experiment")]
+#![cfg(feature = "analysis")]
 #![allow(unsafe_code, reason = "a global allocator that counts can't be written without")]
 
 use std::alloc::{GlobalAlloc, Layout, System};

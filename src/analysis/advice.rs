@@ -62,7 +62,7 @@ impl Advice {
     pub(super) fn of(analysis: &Analysis) -> Advice {
         let mut advice = Advice::default();
         for condition in analysis.conditions.iter().filter(|found| found.condition.remedies.is_empty()) {
-            if condition.runs > 0 {
+            if condition.runs > 0 && condition.agents > 1 {
                 advice.step(gain_together(condition));
             }
         }

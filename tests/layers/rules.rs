@@ -14,6 +14,7 @@ pub(super) const LAYERS: &[(&str, &[&str])] = &[
             "meter",
             "metric",
             "protocol",
+            "report",
             "simulate",
             "upstream",
         ],
@@ -34,6 +35,7 @@ pub(super) const LAYERS: &[(&str, &[&str])] = &[
     ("shaping", &["metric", "protocol"]),
     ("collector", &["metric"]),
     ("collector::models", &["metric", "upstream"]),
+    ("report", &["analysis", "experiment"]),
     ("experiment", &["analysis", "collector", "protocol"]),
     ("analysis", &[]),
     ("protocol", &[]),
@@ -45,6 +47,10 @@ pub(super) const LAYERS: &[(&str, &[&str])] = &[
 /// A crate, and the places that may name it. A crate that is not here may be named anywhere.
 pub(super) const CRATES: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
+    ("comfy_table", &["report::text"]),
+    ("csv", &["experiment::recording"]),
+    ("maud", &["report::html"]),
+    ("plotters", &["report::plot"]),
     ("clap", &["cli", "main"]),
     ("governor", &["admission", "shaping"]),
     ("hyper", &["admin", "proxy", "simulate", "upstream::answer", "upstream::client", "upstream::link"]),

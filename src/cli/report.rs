@@ -1,0 +1,63 @@
+//! `report`: what recordings say.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use console::Term;
+
+use super::{Failure, output};
+use crate::{analysis::Settings, experiment::recording, report};
+
+/// Reads recordings of experiments; prints or writes tables, tests, plots, advice
+///
+/// What is wrong with a recording is named with its file and line, and the rest is analysed. Recordings in the layout of
+/// Technical Report 117 are read too.
+#[derive(Args, Debug)]
+pub(super) struct Report {
+    /// The folder of a recording; again for more, which are shown side by side
+    #[arg(required = true, value_name = "RECORDING")]
+    recordings: Vec<PathBuf>,
+    /// Tables, a document for programs (docs/report.md), or one page with plots
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Written there in place of stdout
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Html,
+}
+
+impl Report {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let mut recorded = Vec::new();
+        for folder in &self.recordings {
+            recorded.push(recording::read(folder).map_err(anyhow::Error::from)?);
+        }
+        let report = report::Report::of(recorded, &Settings::default());
+        let text = match self.format {
+            Format::Json => report.json(),
+            Format::Html => report.html(),
+            Format::Text => report.text(self.width()),
+        };
+        match &self.output {
+            None => output::print(text),
+            Some(file) => {
+                let write = fs::write(file, text);
+                Ok(write.with_context(|| format!("cannot write {}", file.display()))?)
+            }
+        }
+    }
+
+    /// Of the terminal; what goes elsewhere is not broken into its lines.
+    fn width(&self) -> Option<u16> {
+        let terminal = Term::stdout();
+        let shown = self.output.is_none() && terminal.is_term();
+        shown.then(|| terminal.size().1)
+    }
+}

@@ -1,0 +1,62 @@
+//! What agents saw and was not handed on yet.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{Arrival, Telling};
+use crate::analysis::Probe;
+
+/// Agents write, the pump takes away. A mutex that nobody else wants is some 20 ns.
+#[derive(Debug, Default)]
+pub(super) struct Tape(Mutex<Content>);
+
+#[derive(Debug, Default)]
+struct Content {
+    arrivals: Vec<Vec<Arrival>>,
+    schedule: Vec<(f64, f64)>,
+    yields: Vec<(f64, f64)>,
+}
+
+impl Tape {
+    /// For so many agents.
+    pub(super) fn new(agents: usize) -> Tape {
+        Tape(Mutex::new(Content { arrivals: vec![Vec::new(); agents], ..Content::default() }))
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes arrived at the agent in that place.
+    pub(super) fn arrival(&self, place: usize, arrival: Arrival) {
+        if let Some(arrivals) = self.content().arrivals.get_mut(place) {
+            arrivals.push(arrival);
+        }
+    }
+
+    /// The runtime was looked at.
+    pub(super) fn lag(&self, probe: Probe, at: f64, lag: f64) {
+        let mut content = self.content();
+        match probe {
+            Probe::Schedule => content.schedule.push((at, lag)),
+            Probe::Yield => content.yields.push((at, lag)),
+        }
+    }
+
+    /// Takes away what there is; `numbers` are those of the agents by their place.
+    pub(super) fn take(&self, numbers: &[u32]) -> Vec<Telling> {
+        let mut content = self.content();
+        let mut tellings = Vec::new();
+        for (arrivals, agent) in content.arrivals.iter_mut().zip(numbers) {
+            if !arrivals.is_empty() {
+                tellings.push(Telling::Arrivals { agent: *agent, arrivals: std::mem::take(arrivals) });
+            }
+        }
+        let Content { schedule, yields, .. } = &mut *content;
+        for (probe, samples) in [(Probe::Schedule, schedule), (Probe::Yield, yields)] {
+            if !samples.is_empty() {
+                tellings.push(Telling::Lags { probe, samples: std::mem::take(samples) });
+            }
+        }
+        tellings
+    }
+}

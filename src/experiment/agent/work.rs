@@ -1,0 +1,87 @@
+//! All agents of one process, with the probes beside them.
+
+use std::sync::Arc;
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{Clock, Ending, HAND_ON, Job, Telling, probe, stream::Agent, tape::Tape};
+
+/// Agents that are ready to begin.
+pub struct Ready {
+    job: Arc<Job>,
+    agents: Vec<Agent>,
+}
+
+/// Makes the agents of a job ready.
+///
+/// # Errors
+/// A client can't be made.
+pub fn work(job: Job) -> Result<Ready, String> {
+    let job = Arc::new(job);
+    let agents = (0..job.tasks.len()).map(|place| Agent::new(place, &job)).collect::<Result<_, _>>()?;
+    Ok(Ready { job, agents })
+}
+
+impl Ready {
+    /// Lets all agents begin at once, and tells what they see until the last one has ended. Dropped, it stops in the
+    /// middle; so it does when nobody listens any more.
+    pub async fn begin(self, clock: Clock, tell: mpsc::Sender<Telling>) {
+        let Ready { job, agents } = self;
+        let numbers: Vec<u32> = job.tasks.iter().map(|task| task.agent).collect();
+        let tape = Arc::new(Tape::new(agents.len()));
+        let before = cpu_seconds();
+        let mut probes = JoinSet::new();
+        if job.record {
+            let looked = tape.clone();
+            probes.spawn(async move { probe::schedule(clock, &looked).await });
+            let looked = tape.clone();
+            probes.spawn(async move { probe::by_yielding(clock, &looked).await });
+        }
+        let mut running: JoinSet<Ending> = JoinSet::new();
+        for agent in agents {
+            let (job, tape) = (job.clone(), tape.clone());
+            running.spawn(async move { agent.ask(&job, clock, &tape).await });
+        }
+        let mut ticks = interval(HAND_ON);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                ended = running.join_next() => match ended {
+                    None => break,
+                    // It panicked, and stderr has said so: the run says that the agent is missing.
+                    Some(Err(_)) => {}
+                    Some(Ok(ending)) => {
+                        if tell.send(Telling::Ended(Box::new(ending))).await.is_err() {
+                            return;
+                        }
+                    }
+                },
+                _ = ticks.tick() => {
+                    for telling in tape.take(&numbers) {
+                        if tell.send(telling).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+        let cpu = cpu_seconds() - before;
+        probes.shutdown().await;
+        for telling in tape.take(&numbers).into_iter().chain([Telling::Over { cpu }]) {
+            if tell.send(telling).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// CPU time of this process, all threads.
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}

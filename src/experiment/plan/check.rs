@@ -1,0 +1,144 @@
+//! Every mistake of a plan that its form does not show.
+
+use std::collections::HashSet;
+
+use super::{ConditionPlan, Plan, Role};
+use crate::analysis::Language;
+
+/// More agents than this at once is more than one machine's client can tell apart from its own trouble.
+const MOST_AGENTS: usize = 4096;
+
+/// A sentence for each.
+pub(super) fn mistakes(plan: &Plan) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    let mut say = |mistake: String| mistakes.push(mistake);
+    if plan.upstreams.is_empty() {
+        say("there is no upstream: write [upstreams] and name = \"http://127.0.0.1:11434\"".into());
+    }
+    for (name, url) in &plan.upstreams {
+        if !reqwest::Url::parse(url)
+            .is_ok_and(|url| url.has_host() && ["http", "https"].contains(&url.scheme()))
+        {
+            say(format!("upstream {name:?} has no URL: write http://HOST:PORT"));
+        }
+    }
+    if plan.repetitions == 0 {
+        say("repetitions = 0 measures nothing: write 1 or more; 4 of each give a p-value".into());
+    }
+    if !(plan.expected_rate.is_finite() && plan.expected_rate > 0.0) {
+        say("expected_rate is no rate: write tokens a second, above 0".into());
+    }
+    if plan.roles.is_empty() {
+        say("there is no agent: write [[agent]] with name, model, prompt and tokens".into());
+    }
+    if plan.conditions.is_empty() {
+        say("there is no condition: write [[condition]] with a name".into());
+    }
+    twice(plan.roles.iter().map(|role| role.name.as_str()), "agents", &mut say);
+    twice(plan.conditions.iter().map(|condition| condition.name.as_str()), "conditions", &mut say);
+    for role in &plan.roles {
+        of_role(plan, role, &mut say);
+    }
+    for condition in &plan.conditions {
+        of_condition(plan, condition, &mut say);
+    }
+    mistakes
+}
+
+fn twice<'a>(names: impl Iterator<Item = &'a str>, what: &str, say: &mut impl FnMut(String)) {
+    let mut seen = HashSet::new();
+    for name in names {
+        if name.is_empty() || name.contains(char::is_control) {
+            say(format!("one of the {what} has no name that can be written"));
+        } else if !seen.insert(name) {
+            say(format!("two {what} are called {name:?}: give each a name of its own"));
+        }
+    }
+}
+
+fn of_role(plan: &Plan, role: &Role, say: &mut impl FnMut(String)) {
+    let Role { name, upstream, model, tokens, prompt, prompt_sha256, options, .. } = role;
+    if !plan.upstreams.is_empty() && !plan.upstreams.contains_key(upstream) {
+        let known: Vec<&str> = plan.upstreams.keys().map(String::as_str).collect();
+        say(format!("agent {name:?}: no upstream is called {upstream:?}; there are {}", known.join(", ")));
+    }
+    if model.is_empty() {
+        say(format!("agent {name:?}: model is empty"));
+    }
+    if *tokens == 0 {
+        say(format!("agent {name:?}: tokens = 0 asks for nothing"));
+    }
+    if prompt.is_none() && prompt_sha256.is_none() {
+        say(format!("agent {name:?}: prompt is missing"));
+    }
+    if options.contains_key("num_predict") {
+        say(format!("agent {name:?}: num_predict is what `tokens` says; leave it out of options"));
+    }
+    if options.values().any(has_date) {
+        say(format!("agent {name:?}: options can't hold a date, which JSON does not have"));
+    }
+}
+
+fn has_date(value: &toml::Value) -> bool {
+    match value {
+        toml::Value::Datetime(_) => true,
+        toml::Value::Array(values) => values.iter().any(has_date),
+        toml::Value::Table(table) => table.values().any(has_date),
+        _ => false,
+    }
+}
+
+fn of_condition(plan: &Plan, condition: &ConditionPlan, say: &mut impl FnMut(String)) {
+    let name = &condition.name;
+    if condition.team.is_empty() || condition.team.len() > MOST_AGENTS {
+        say(format!(
+            "condition {name:?}: it has {} agents; 1 to {MOST_AGENTS} can run",
+            condition.team.len()
+        ));
+    }
+    for agent in condition.distinct() {
+        if plan.role(agent).is_none() {
+            say(format!("condition {name:?}: no agent is called {agent:?}"));
+        }
+    }
+    if let Some(baseline) = &condition.baseline {
+        if baseline == name {
+            say(format!("condition {name:?}: it can't be its own baseline"));
+        } else if plan.conditions.iter().all(|other| other.name != *baseline) {
+            say(format!("condition {name:?}: no condition is called {baseline:?}, its baseline"));
+        }
+    }
+    let python = condition.language == Language::Python;
+    let set = [
+        ("uvloop", condition.uvloop),
+        ("orjson", condition.orjson),
+        ("read_buffer", condition.read_buffer.is_some()),
+    ];
+    for (option, _) in set.iter().filter(|(_, set)| *set && !python) {
+        say(format!("condition {name:?}: {option} is for Python agents: write language = \"python\""));
+    }
+    if condition.read_buffer == Some(0) {
+        say(format!("condition {name:?}: read_buffer is in bytes, 1 or more"));
+    }
+    if condition.pace.is_some() && condition.leaky_pace.is_some() {
+        say(format!("condition {name:?}: pace and leaky_pace are two ways of one thing; write one"));
+    }
+    let sidecar = condition.sidecar.as_ref();
+    let rates = [
+        ("pace", condition.pace),
+        ("leaky_pace", condition.leaky_pace),
+        ("sidecar.pace", sidecar.and_then(|sidecar| sidecar.pace)),
+    ];
+    for (option, rate) in rates {
+        if rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
+            say(format!("condition {name:?}: {option} is in tokens a second, above 0"));
+        }
+    }
+    let spans =
+        [("batch", condition.batch), ("sidecar.coalesce", sidecar.and_then(|sidecar| sidecar.coalesce))];
+    for (option, span) in spans {
+        if span.is_some_and(|span| span.0.is_zero()) {
+            say(format!("condition {name:?}: {option} is a time above 0, as in \"50ms\""));
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! A plan as it is written: shorter than what it means.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{ConditionPlan, Plan, Role, Route, SidecarPlan, Span, default};
+use crate::analysis::Language;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Draft {
+    name: String,
+    #[serde(default = "default::seed")]
+    seed: u64,
+    #[serde(default = "default::repetitions")]
+    repetitions: u32,
+    #[serde(default = "default::warm_up")]
+    warm_up: u32,
+    #[serde(default = "default::timeout")]
+    timeout: Span,
+    #[serde(default = "default::pause")]
+    pause: Span,
+    #[serde(default)]
+    keep_text: bool,
+    #[serde(default = "default::expected_rate")]
+    expected_rate: f64,
+    /// For conditions that do not say.
+    #[serde(default = "yes")]
+    solo: bool,
+    #[serde(default)]
+    upstreams: BTreeMap<String, String>,
+    #[serde(default, rename = "agent")]
+    roles: Vec<RoleDraft>,
+    #[serde(default, rename = "condition")]
+    conditions: Vec<ConditionDraft>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoleDraft {
+    name: String,
+    upstream: Option<String>,
+    model: String,
+    #[serde(default)]
+    route: Route,
+    tokens: u32,
+    prompt: Option<String>,
+    prompt_sha256: Option<String>,
+    #[serde(default)]
+    options: toml::Table,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConditionDraft {
+    name: String,
+    #[serde(default)]
+    language: LanguageName,
+    agents: Option<Vec<String>>,
+    /// What `agents` and `count` mean; a resolved plan has it.
+    team: Option<Vec<String>>,
+    count: Option<u32>,
+    counts: Option<Vec<u32>>,
+    baseline: Option<String>,
+    series: Option<String>,
+    solo: Option<bool>,
+    #[serde(default)]
+    own_process: bool,
+    #[serde(default)]
+    processes: bool,
+    #[serde(default)]
+    uvloop: bool,
+    #[serde(default)]
+    orjson: bool,
+    batch: Option<Span>,
+    read_buffer: Option<u32>,
+    pace: Option<f64>,
+    leaky_pace: Option<f64>,
+    sidecar: Option<SidecarPlan>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum LanguageName {
+    #[default]
+    Rust,
+    Python,
+}
+
+impl From<LanguageName> for Language {
+    fn from(name: LanguageName) -> Language {
+        match name {
+            LanguageName::Rust => Language::Rust,
+            LanguageName::Python => Language::Python,
+        }
+    }
+}
+
+impl Draft {
+    pub(super) fn resolve(self) -> Plan {
+        let first = self.upstreams.keys().next().cloned().unwrap_or_default();
+        let roles: Vec<Role> = self.roles.into_iter().map(|role| role.resolve(&first)).collect();
+        let names: Vec<String> = roles.iter().map(|role| role.name.clone()).collect();
+        let conditions =
+            self.conditions.into_iter().flat_map(|draft| draft.resolve(&names, self.solo)).collect();
+        Plan {
+            name: self.name,
+            seed: self.seed,
+            repetitions: self.repetitions,
+            warm_up: self.warm_up,
+            timeout: self.timeout,
+            pause: self.pause,
+            keep_text: self.keep_text,
+            expected_rate: self.expected_rate,
+            upstreams: self.upstreams,
+            roles,
+            conditions,
+        }
+    }
+}
+
+impl RoleDraft {
+    fn resolve(self, first_upstream: &str) -> Role {
+        Role {
+            name: self.name,
+            upstream: self.upstream.unwrap_or_else(|| first_upstream.into()),
+            model: self.model,
+            route: self.route,
+            tokens: self.tokens,
+            prompt: self.prompt,
+            prompt_sha256: self.prompt_sha256,
+            options: self.options,
+        }
+    }
+}
+
+impl ConditionDraft {
+    /// One condition, or a series of them: one for each of `counts`, held against the first, whose solo runs serve
+    /// all of them.
+    fn resolve(self, roles: &[String], solo: bool) -> Vec<ConditionPlan> {
+        let agents = self.agents.unwrap_or_else(|| roles.to_vec());
+        let team = |count: Option<u32>| match (&self.team, count) {
+            (Some(team), _) => team.clone(),
+            (None, None) => agents.clone(),
+            (None, Some(count)) => agents.iter().cloned().cycle().take(count as usize).collect(),
+        };
+        let one = ConditionPlan {
+            name: self.name.clone(),
+            language: self.language.into(),
+            team: team(self.count),
+            baseline: self.baseline,
+            series: self.series,
+            solo: self.solo.unwrap_or(solo),
+            own_process: self.own_process,
+            processes: self.processes,
+            uvloop: self.uvloop,
+            orjson: self.orjson,
+            batch: self.batch,
+            read_buffer: self.read_buffer,
+            pace: self.pace,
+            leaky_pace: self.leaky_pace,
+            sidecar: self.sidecar,
+        };
+        let Some(counts) = self.counts else { return vec![one] };
+        let name = |count: &u32| format!("{}-{count}", self.name);
+        let first = counts.first().map(name);
+        counts
+            .iter()
+            .map(|count| {
+                let is_first = Some(name(count)) == first;
+                ConditionPlan {
+                    name: name(count),
+                    team: team(Some(*count)),
+                    baseline: if is_first { one.baseline.clone() } else { first.clone() },
+                    series: one.series.clone().or_else(|| Some(self.name.clone())),
+                    solo: one.solo && is_first,
+                    ..one.clone()
+                }
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,51 @@
+//! What the command line changes of a plan.
+
+use super::{Plan, PlanError, check};
+
+/// Settings that go before those of the plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Overrides {
+    /// Where chance starts from.
+    pub seed: Option<u64>,
+    /// Runs of every condition.
+    pub repetitions: Option<u32>,
+    /// The model of all agents.
+    pub model: Option<String>,
+    /// Tokens of all agents.
+    pub tokens: Option<u32>,
+    /// URLs by the name of their upstream; without a name, of every upstream.
+    pub upstreams: Vec<(Option<String>, String)>,
+}
+
+impl Plan {
+    /// The plan with these settings.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the result.
+    pub fn overridden(mut self, overrides: &Overrides) -> Result<Plan, PlanError> {
+        let mut mistakes = Vec::new();
+        for (name, url) in &overrides.upstreams {
+            match name {
+                None => self.upstreams.values_mut().for_each(|old| old.clone_from(url)),
+                Some(name) => match self.upstreams.get_mut(name) {
+                    Some(old) => old.clone_from(url),
+                    None => {
+                        let known: Vec<&str> = self.upstreams.keys().map(String::as_str).collect();
+                        mistakes
+                            .push(format!("no upstream is called {name:?}; there are {}", known.join(", ")));
+                    }
+                },
+            }
+        }
+        self.seed = overrides.seed.unwrap_or(self.seed);
+        self.repetitions = overrides.repetitions.unwrap_or(self.repetitions);
+        for role in &mut self.roles {
+            role.tokens = overrides.tokens.unwrap_or(role.tokens);
+            if let Some(model) = &overrides.model {
+                role.model.clone_from(model);
+            }
+        }
+        mistakes.extend(check::mistakes(&self));
+        if mistakes.is_empty() { Ok(self) } else { Err(PlanError::Mistakes(mistakes)) }
+    }
+}

@@ -1,0 +1,138 @@
+//! Plans as they are written, resolved, recorded and refused.
+
+use super::*;
+use crate::analysis::{Language, Remedy};
+
+const PLAN: &str = r#"
+name = "try"
+[upstreams]
+one = "http://user:secret@127.0.0.1:1"
+[[agent]]
+name = "writer"
+model = "m"
+prompt = "the text nobody keeps"
+tokens = 8
+options = { temperature = 0.5 }
+[[condition]]
+name = "rust"
+counts = [1, 3]
+[[condition]]
+name = "python"
+language = "python"
+count = 3
+baseline = "rust-3"
+solo = false
+uvloop = true
+batch = "50ms"
+sidecar = { coalesce = "20ms", merge = true }
+"#;
+
+fn mistakes(change: impl Fn(String) -> String) -> Vec<String> {
+    match change(PLAN.to_owned()).parse::<Plan>() {
+        Err(PlanError::Mistakes(mistakes)) => mistakes,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn counts_become_a_series_whose_first_runs_alone_for_all() {
+    let plan: Plan = PLAN.parse().unwrap();
+    let [one, three, python] = &plan.conditions[..] else { panic!("{plan:?}") };
+    assert_eq!((one.name.as_str(), one.team.len(), one.solo), ("rust-1", 1, true));
+    assert_eq!((three.name.as_str(), three.team.len(), three.solo), ("rust-3", 3, false));
+    assert_eq!((three.baseline.as_deref(), three.series.as_deref()), (Some("rust-1"), Some("rust")));
+    assert_eq!(python.distinct(), ["writer"]);
+    let condition = python.condition();
+    assert_eq!(condition.language, Language::Python);
+    let coalesce = Remedy::SidecarCoalesce(0.02);
+    let remedies = [Remedy::Uvloop, Remedy::Batch(0.05), coalesce, Remedy::SidecarMerge];
+    assert_eq!(condition.remedies, remedies);
+}
+
+#[test]
+fn a_resolved_plan_is_read_back_as_itself() {
+    for text in BUNDLED.iter().map(|bundled| bundled.text).chain([PLAN]) {
+        let plan: Plan = text.parse().unwrap();
+        assert_eq!(plan.to_toml().parse::<Plan>().unwrap(), plan);
+    }
+}
+
+#[test]
+fn every_bundled_plan_is_right_and_has_its_name() {
+    for bundled in BUNDLED {
+        let plan: Plan = bundled.text.parse().unwrap();
+        assert_eq!(plan.name, bundled.name);
+        assert_eq!(Bundled::named(bundled.name).unwrap().text, bundled.text);
+    }
+}
+
+#[test]
+fn a_recording_gets_neither_prompts_nor_passwords() {
+    let mut plan: Plan = PLAN.parse().unwrap();
+    let kept = plan.for_recording();
+    let text = kept.to_toml();
+    assert!(!text.contains("nobody keeps") && !text.contains("secret") && !text.contains("user"), "{text}");
+    // `printf 'the text nobody keeps' | sha256sum`
+    assert!(text.contains("f616ff04a4eda3bd"), "{text}");
+    assert_eq!(text.parse::<Plan>().unwrap(), kept);
+    plan.keep_text = true;
+    let text = plan.for_recording().to_toml();
+    assert!(text.contains("nobody keeps") && !text.contains("secret"), "{text}");
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_with_what_to_do() {
+    let found = mistakes(|plan| {
+        plan.replace("tokens = 8", "tokens = 0\nupstream = \"two\"")
+            .replace("language = \"python\"", "language = \"rust\"")
+            .replace("baseline = \"rust-3\"", "baseline = \"rust\"\npace = -1.0")
+    });
+    let expected = [
+        "agent \"writer\": no upstream is called \"two\"; there are one",
+        "agent \"writer\": tokens = 0 asks for nothing",
+        "condition \"python\": no condition is called \"rust\", its baseline",
+        "condition \"python\": uvloop is for Python agents: write language = \"python\"",
+        "condition \"python\": pace is in tokens a second, above 0",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_is_not_known_is_named_with_its_line() {
+    let error = PLAN.replace("count = 3", "cuont = 3").parse::<Plan>().unwrap_err().to_string();
+    assert!(error.contains("line 17") && error.contains("cuont"), "{error}");
+    let error = PLAN.replace("\"50ms\"", "\"50\"").parse::<Plan>().unwrap_err().to_string();
+    assert!(error.contains("is not a duration"), "{error}");
+    let error = PLAN.replace("temperature = 0.5", "seed = 1979-05-27").parse::<Plan>().unwrap_err();
+    assert!(error.to_string().contains("can't hold a date"), "{error}");
+}
+
+#[test]
+fn flags_go_before_the_plan() {
+    let plan: Plan = PLAN.parse().unwrap();
+    let overrides = Overrides {
+        seed: Some(9),
+        repetitions: Some(2),
+        model: Some("other".into()),
+        tokens: Some(3),
+        upstreams: vec![(None, "http://127.0.0.1:2".into())],
+    };
+    let changed = plan.clone().overridden(&overrides).unwrap();
+    assert_eq!((changed.seed, changed.repetitions), (9, 2));
+    assert_eq!((changed.roles[0].model.as_str(), changed.roles[0].tokens), ("other", 3));
+    assert_eq!(changed.upstreams["one"], "http://127.0.0.1:2");
+    let wrong = Overrides { upstreams: vec![(Some("two".into()), "x".into())], ..Overrides::default() };
+    assert!(plan.overridden(&wrong).unwrap_err().to_string().contains("no upstream is called \"two\""));
+}
+
+#[test]
+fn a_request_asks_for_what_the_plan_says() {
+    let mut plan: Plan = PLAN.parse().unwrap();
+    let role = &mut plan.roles[0];
+    let body = role.body();
+    assert_eq!(body["options"]["num_predict"], 8);
+    assert_eq!(body["options"]["temperature"], 0.5);
+    assert_eq!(body["stream"], true);
+    role.route = Route::Chat;
+    assert_eq!(role.body()["messages"][0]["content"], "the text nobody keeps");
+}

@@ -1,0 +1,17 @@
+//! A recording on disk: a folder of CSV files, written as it goes. docs/recording.md has the columns.
+
+mod decimal;
+mod environment;
+mod layout;
+mod problem;
+mod reader;
+mod resume;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use environment::{Environment, Gpu, Machine, Session, Upstream};
+pub use problem::Problem;
+pub use reader::{ReadError, Recorded, read};
+pub use resume::{Finished, ResumeError, finished};
+pub use writer::{AgentRow, RunRow, Writer};

@@ -1,0 +1,137 @@
+//! Reads a recording, ours or the report's. What can't be read is named with its place; the rest is read.
+
+mod agents;
+mod chunks;
+mod column;
+mod foreign;
+mod gpu;
+mod lag;
+mod plan;
+mod runs;
+mod sound;
+mod table;
+
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Environment, Problem,
+    layout::{AGENTS, CHUNKS, ENVIRONMENT, GPU, LAG, RUNS},
+    problem::Problems,
+};
+use crate::{analysis::Recording, experiment::plan::Plan};
+
+/// A recording as it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// Its folder's name.
+    pub name: String,
+    /// Its rows.
+    pub recording: Recording,
+    /// What was asked. Absent: it has no plan that can be read.
+    pub plan: Option<Plan>,
+    /// Where it ran. Absent: it does not tell.
+    pub environment: Option<Environment>,
+    /// What was left out, and why.
+    pub problems: Vec<Problem>,
+}
+
+/// Why there is nothing to read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The folder can't be read.
+    #[error("cannot read {}: {source}: name the folder of a recording", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// None of the files is there.
+    #[error(
+        "{} holds no recording: neither runs.csv nor chunk_metrics.csv nor loop_lag.csv nor gpu_metrics.csv",
+        path.display()
+    )]
+    Nothing {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// Rows of the one run, when there is no `runs.csv` to name others.
+const ONLY_RUN: u32 = 0;
+
+/// What the readers of files share.
+struct Reading<'a> {
+    folder: &'a Path,
+    problems: Problems,
+    /// Numbers of agents, where the recording has names.
+    agents: HashMap<Vec<u8>, u32>,
+}
+
+impl Reading<'_> {
+    fn has(&self, file: &str) -> bool {
+        self.folder.join(file).is_file()
+    }
+
+    /// The number of an agent by what a row calls it.
+    fn agent(&mut self, name: &[u8]) -> u32 {
+        if let Some(number) = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok()) {
+            return number;
+        }
+        let next = self.agents.len() as u32;
+        *self.agents.entry(name.to_owned()).or_insert(next)
+    }
+}
+
+/// Reads the recording in a folder.
+///
+/// # Errors
+/// The folder can't be read, or holds nothing that a recording has. Whatever else is wrong is a [`Problem`].
+pub fn read(folder: &Path) -> Result<Recorded, ReadError> {
+    std::fs::read_dir(folder).map_err(|source| ReadError::Folder { path: folder.into(), source })?;
+    let mut reading = Reading { folder, problems: Problems::default(), agents: HashMap::new() };
+    if ![RUNS, CHUNKS, LAG, GPU].into_iter().any(|file| reading.has(file)) {
+        return Err(ReadError::Nothing { path: folder.into() });
+    }
+    let name = folder.canonicalize().unwrap_or_else(|_| folder.into());
+    let name = name.file_name().map_or("recording".into(), |name| name.to_string_lossy().into_owned());
+    let plan = plan::read(&mut reading);
+    let environment = environment(&mut reading);
+    let mut recording = Recording::default();
+    runs::read(&mut reading, &mut recording);
+    agents::read(&mut reading, &mut recording);
+    chunks::read(&mut reading, &mut recording);
+    lag::read(&mut reading, &mut recording);
+    gpu::read(&mut reading, &mut recording);
+    if reading.has(RUNS) {
+        if let Some(plan) = &plan {
+            recording.conditions = plan.conditions.iter().map(|condition| condition.condition()).collect();
+        }
+        sound::keep_whole_runs(&mut reading, &mut recording);
+    } else {
+        foreign::complete(&mut reading, &mut recording, &name);
+    }
+    sound::name_conditions(&mut recording);
+    if reading.has(RUNS) && !reading.has(AGENTS) {
+        reading.problems.say(AGENTS, None, "missing", || {
+            "it is missing: without it no run has durations, and so no speedup".into()
+        });
+    }
+    Ok(Recorded { name, recording, plan, environment, problems: reading.problems.finish() })
+}
+
+fn environment(reading: &mut Reading<'_>) -> Option<Environment> {
+    let text = std::fs::read(reading.folder.join(ENVIRONMENT)).ok()?;
+    match serde_json::from_slice(&text) {
+        Ok(environment) => Some(environment),
+        Err(error) => {
+            let line = Some(error.line() as u64).filter(|line| *line > 0);
+            reading.problems.say(ENVIRONMENT, line, "unreadable", || format!("it can't be read: {error}"));
+            None
+        }
+    }
+}

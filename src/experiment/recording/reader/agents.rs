@@ -1,0 +1,88 @@
+//! `agents.csv`.
+
+use super::{
+    super::{decimal::Unit, layout::AGENTS},
+    Reading,
+    column::{Header, Time, text, whole},
+    table::{self, wrong},
+};
+use crate::analysis::{Agent, Recording};
+
+struct Columns {
+    run: usize,
+    agent: usize,
+    role: Option<usize>,
+    model: Option<usize>,
+    started: Option<Time>,
+    duration: Time,
+    first_token: Option<Time>,
+    tokens: Option<usize>,
+    prompt_tokens: Option<usize>,
+    eval: Option<Time>,
+    prompt_eval: Option<Time>,
+    load: Option<Time>,
+    total: Option<Time>,
+    cpu: Option<Time>,
+    failure: Option<usize>,
+}
+
+impl Columns {
+    fn of(header: &Header) -> Result<Columns, String> {
+        let need = |name: &str| header.any(&[name]).ok_or_else(|| format!("it lacks the column {name}"));
+        // Ollama's own are in nanoseconds wherever they come from.
+        let ollama = |name: &str| header.time(&[name], Some(Unit::Nanoseconds));
+        Ok(Columns {
+            run: need("run")?,
+            agent: header.any(&["agent_id", "agent"]).ok_or("it lacks the column agent_id")?,
+            role: header.any(&["role"]),
+            model: header.any(&["model"]),
+            started: header.time(&["timestamp", "started"], Some(Unit::Seconds)),
+            duration: header.time(&["duration"], None).ok_or("it lacks the column duration_s")?,
+            first_token: header.time(&["ttft"], None),
+            tokens: header.any(&["eval_count"]),
+            prompt_tokens: header.any(&["prompt_eval_count"]),
+            eval: ollama("eval_duration"),
+            prompt_eval: ollama("prompt_eval_duration"),
+            load: ollama("load_duration"),
+            total: ollama("total_duration"),
+            cpu: header.time(&["cpu"], None),
+            failure: header.any(&["failure", "error"]),
+        })
+    }
+}
+
+pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
+    table::read(reading, AGENTS, Columns::of, |reading, columns, row, _| {
+        let run = whole(&row[columns.run]).and_then(|run| u32::try_from(run).ok());
+        let run = run.ok_or_else(|| wrong("run", row, columns.run))?;
+        let agent = reading.agent(&row[columns.agent]);
+        let time = |column: Option<Time>| column.and_then(|column| column.of(row).given());
+        let count = |column: Option<usize>| column.and_then(|at| whole(&row[at]));
+        let failure = columns.failure.map(|at| text(&row[at])).filter(|failure| !failure.is_empty());
+        let duration = time(Some(columns.duration)).filter(|duration| *duration >= 0.0);
+        // Who failed may have none.
+        let duration = match (duration, &failure) {
+            (Some(duration), _) => duration,
+            (None, Some(_)) => 0.0,
+            (None, None) => return Err(("value", format!("agent {agent} of run {run} has no duration"))),
+        };
+        recording.agents.push(Agent {
+            run,
+            agent,
+            role: columns.role.map_or_else(|| text(&row[columns.agent]), |at| text(&row[at])),
+            model: columns.model.map(|at| text(&row[at])).unwrap_or_default(),
+            started: time(columns.started).unwrap_or(0.0),
+            duration,
+            first_token: time(columns.first_token),
+            tokens: count(columns.tokens),
+            eval_duration: time(columns.eval),
+            prompt_tokens: count(columns.prompt_tokens),
+            prompt_eval_duration: time(columns.prompt_eval),
+            load_duration: time(columns.load),
+            total_duration: time(columns.total),
+            cpu: time(columns.cpu),
+            failure,
+        });
+        Ok(())
+    });
+}

@@ -1,0 +1,117 @@
+//! `chunk_metrics.csv`: ours, and the report's (2.2, appendix B).
+
+use std::collections::HashMap;
+
+use super::{
+    super::{decimal::Unit, layout::CHUNKS},
+    ONLY_RUN, Reading,
+    column::{Header, Time, Value, whole},
+    table::{self, wrong},
+};
+use crate::analysis::{Chunk, Recording};
+
+/// The gaps of a file may differ from those of its timestamps by this factor before its unit is doubted.
+const DOUBT: f64 = 30.0;
+
+struct Columns {
+    run: Option<usize>,
+    agent: Option<usize>,
+    at: Time,
+    bytes: usize,
+    records: Option<usize>,
+    gap: Option<Time>,
+    parse: Option<Time>,
+}
+
+impl Columns {
+    fn of(header: &Header) -> Result<Columns, String> {
+        Ok(Columns {
+            run: header.any(&["run", "run_id"]),
+            agent: header.any(&["agent_id", "agent"]),
+            at: header.time(&["timestamp"], Some(Unit::Seconds)).ok_or("it lacks the column timestamp")?,
+            bytes: header.any(&["bytes", "chunk_size", "size"]).ok_or("it lacks the column bytes")?,
+            records: header.any(&["records"]),
+            // The report's are in milliseconds, whether their name says so or not.
+            gap: header.time(&["gap", "inter_chunk_gap"], Some(Unit::Milliseconds)),
+            parse: header.time(&["parse", "parse_time"], Some(Unit::Milliseconds)),
+        })
+    }
+}
+
+pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
+    // The last arrival of each agent; most rows are of the agent of the row before.
+    let mut last: HashMap<(u32, u32), f64> = HashMap::new();
+    let (mut given, mut seen) = (Vec::new(), Vec::new());
+    let mut gap_unit = None;
+    let chunks = &mut recording.chunks;
+    table::read(reading, CHUNKS, Columns::of, |reading, columns, row, line| {
+        gap_unit = columns.gap.map(Time::unit);
+        let run = match columns.run {
+            None => ONLY_RUN,
+            Some(at) => {
+                let run = whole(&row[at]).and_then(|run| u32::try_from(run).ok());
+                run.ok_or_else(|| wrong("run", row, at))?
+            }
+        };
+        let agent = columns.agent.map_or(0, |at| reading.agent(&row[at]));
+        let at = columns.at.of(row).given().ok_or(("value", "timestamp is no time".to_owned()))?;
+        let bytes = whole(&row[columns.bytes]).and_then(|bytes| u32::try_from(bytes).ok());
+        let bytes = bytes.ok_or_else(|| wrong("bytes", row, columns.bytes))?;
+        let gap = columns.gap.map_or(Value::Absent, |gap| gap.of(row));
+        let since = last.insert((run, agent), at).map(|before| at - before);
+        if since.is_some_and(|since| since < 0.0) {
+            reading.problems.say(CHUNKS, Some(line), "backwards", || {
+                format!("the clock of agent {agent} of run {run} goes backwards; the gap is left out")
+            });
+        }
+        let mut gap = match gap {
+            Value::Given(gap) => gap,
+            Value::Absent if columns.gap.is_some() => f64::NAN,
+            // No column of gaps: the timestamps tell.
+            Value::Absent => since.unwrap_or(f64::NAN),
+            Value::Wrong => return Err(("value", "the gap is no time".into())),
+        };
+        if gap < 0.0 || since.is_some_and(|since| since < 0.0) {
+            gap = f64::NAN;
+        }
+        if let (Some(since), true) = (since, gap > 0.0 && given.len() < 1000) {
+            if since > 0.0 {
+                given.push(gap);
+                seen.push(since);
+            }
+        }
+        chunks.push(Chunk {
+            run,
+            agent,
+            at,
+            bytes,
+            records: columns.records.and_then(|at| whole(&row[at])).unwrap_or(0) as u32,
+            gap,
+            parse: columns.parse.and_then(|parse| parse.of(row).given()).unwrap_or(f64::NAN),
+        });
+        Ok(())
+    });
+    let ratio = median(&mut given) / median(&mut seen);
+    if let Some(unit) = gap_unit.filter(|_| ratio.is_finite() && !(1.0 / DOUBT..DOUBT).contains(&ratio)) {
+        reading.problems.say(CHUNKS, Some(1), "unit", || {
+            format!(
+                "gaps are {ratio:.3} times what timestamps tell, so they are not in {unit}: they are made anew \
+                 from timestamps"
+            )
+        });
+        from_timestamps(&mut recording.chunks);
+    }
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn from_timestamps(chunks: &mut [Chunk]) {
+    let mut last: HashMap<(u32, u32), f64> = HashMap::new();
+    for chunk in chunks {
+        let since = last.insert((chunk.run, chunk.agent), chunk.at).map(|before| chunk.at - before);
+        chunk.gap = since.filter(|since| *since >= 0.0).unwrap_or(f64::NAN);
+    }
+}

@@ -1,0 +1,28 @@
+//! The plan of a recording.
+
+use super::{
+    super::layout::{PLAN, RUNS},
+    Reading,
+};
+use crate::experiment::plan::Plan;
+
+pub(super) fn read(reading: &mut Reading<'_>) -> Option<Plan> {
+    let Ok(text) = std::fs::read_to_string(reading.folder.join(PLAN)) else {
+        if reading.has(RUNS) {
+            reading.problems.say(PLAN, None, "missing", || {
+                "it is missing: conditions are known by name alone, so nothing is compared".into()
+            });
+        }
+        return None;
+    };
+    match text.parse() {
+        Ok(plan) => Some(plan),
+        Err(error) => {
+            let error = error.to_string().trim_end().replace('\n', "; ");
+            reading.problems.say(PLAN, None, "unreadable", || {
+                format!("it can't be read, so nothing is compared: {error}")
+            });
+            None
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Rows that belong to nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::{
+    super::layout::{AGENTS, CHUNKS, LAG, RUNS},
+    Reading,
+};
+use crate::analysis::{Condition, Recording};
+
+/// Leaves out what belongs to runs that did not come to their end, and says which agents are missing.
+pub(super) fn keep_whole_runs(reading: &mut Reading<'_>, recording: &mut Recording) {
+    let whole: HashSet<u32> = recording.runs.iter().map(|run| run.id).collect();
+    let mut lost: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
+    let mut keep = |file: &'static str, run: u32| {
+        let kept = whole.contains(&run);
+        if !kept {
+            lost.entry(file).or_default().insert(run);
+        }
+        kept
+    };
+    recording.agents.retain(|agent| keep(AGENTS, agent.run));
+    recording.chunks.retain(|chunk| keep(CHUNKS, chunk.run));
+    recording.lag.retain(|sample| keep(LAG, sample.run));
+    for (file, runs) in lost {
+        for run in runs {
+            reading.problems.say(file, None, "run", || {
+                format!("run {run} has rows here and none in {RUNS}: it was interrupted, and is left out")
+            });
+        }
+    }
+    let mut agents: HashMap<u32, usize> = HashMap::new();
+    for agent in &recording.agents {
+        *agents.entry(agent.run).or_default() += 1;
+    }
+    let with_chunks: HashSet<(u32, u32)> =
+        recording.chunks.iter().map(|chunk| (chunk.run, chunk.agent)).collect();
+    for run in &recording.runs {
+        if !agents.contains_key(&run.id) && reading.has(AGENTS) {
+            reading.problems.say(AGENTS, None, "agents", || {
+                format!("run {} has no agent here, so nothing is said of it", run.id)
+            });
+        }
+    }
+    for agent in &recording.agents {
+        let seen = with_chunks.contains(&(agent.run, agent.agent));
+        if !seen && agent.failure.is_none() && reading.has(CHUNKS) {
+            let (run, number) = (agent.run, agent.agent);
+            reading.problems.say(CHUNKS, None, "chunks", || {
+                format!("agent {number} of run {run} has no chunk: its gaps are not known")
+            });
+        }
+    }
+}
+
+/// Every condition that a run names is there.
+pub(super) fn name_conditions(recording: &mut Recording) {
+    for run in &recording.runs {
+        if recording.conditions.iter().all(|condition| condition.name != run.condition) {
+            recording.conditions.push(Condition { name: run.condition.clone(), ..Condition::default() });
+        }
+    }
+}

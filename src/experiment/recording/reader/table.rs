@@ -1,0 +1,82 @@
+//! One CSV file, row by row, with what is wrong with its form.
+
+use std::{fs::File, io::Read};
+
+use csv::{ByteRecord, ReaderBuilder};
+
+use super::{Reading, column::Header};
+
+/// What goes with a row that can't be used.
+pub(super) type Fault = (&'static str, String);
+
+/// Reads a file. `columns` finds what it needs in the header, or says what is missing; `row` takes a row, or says what
+/// is wrong with it. A file that is not there is no problem here.
+pub(super) fn read<C>(
+    reading: &mut Reading<'_>,
+    file: &str,
+    columns: impl FnOnce(&Header) -> Result<C, String>,
+    mut row: impl FnMut(&mut Reading<'_>, &C, &ByteRecord, u64) -> Result<(), Fault>,
+) {
+    let path = reading.folder.join(file);
+    let mut bytes = Vec::new();
+    match File::open(&path).and_then(|mut opened| opened.read_to_end(&mut bytes)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+        Err(error) => {
+            reading.problems.say(file, None, "unreadable", || format!("it can't be read: {error}"));
+            return;
+        }
+        Ok(_) => {}
+    }
+    // A last line that has no end may lack digits too, and nothing would show it.
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let cut_off = whole < bytes.len();
+    let mut table = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&bytes[..whole]);
+    let mut record = ByteRecord::new();
+    if !table.read_byte_record(&mut record).unwrap_or(false) {
+        reading.problems.say(file, Some(1), "empty", || "it has no header, so nothing of it is read".into());
+        return;
+    }
+    let header = Header::of(&record);
+    let found = match columns(&header) {
+        Ok(found) => found,
+        Err(missing) => {
+            reading.problems.say(file, Some(1), "column", || format!("{missing}: nothing of it is read"));
+            return;
+        }
+    };
+    let mut lines = 1;
+    loop {
+        match table.read_byte_record(&mut record) {
+            Ok(false) => break,
+            Ok(true) => {}
+            Err(error) => {
+                let line = error.position().map(csv::Position::line);
+                reading.problems.say(file, line, "form", || format!("no more of it is read: {error}"));
+                break;
+            }
+        }
+        let line = record.position().map_or(0, csv::Position::line);
+        lines = line;
+        if record.len() != header.len() {
+            let (have, need) = (record.len(), header.len());
+            reading.problems.say(file, Some(line), "fields", || {
+                format!("the row has {have} fields and the header {need}: it is left out")
+            });
+            continue;
+        }
+        if let Err((kind, what)) = row(reading, &found, &record, line) {
+            reading.problems.say(file, Some(line), kind, || format!("{what}: the row is left out"));
+        }
+    }
+    if cut_off {
+        let line = Some(lines + 1);
+        reading.problems.say(file, line, "cut off", || "the last line is cut off and left out".into());
+    }
+}
+
+/// A fault of a field.
+pub(super) fn wrong(column: &str, record: &ByteRecord, at: usize) -> Fault {
+    let text = String::from_utf8_lossy(record.get(at).unwrap_or_default());
+    let shown: String = text.chars().take(40).collect();
+    ("value", format!("{column} is {shown:?}, which can't be"))
+}

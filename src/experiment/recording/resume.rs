@@ -1,0 +1,126 @@
+//! Goes on with a recording that was interrupted.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File, OpenOptions},
+    io::{self, BufRead, BufReader},
+    path::Path,
+};
+
+use super::{Environment, layout};
+use crate::experiment::plan::{Plan, PlanError};
+
+/// What is there already.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished {
+    /// Numbers of the runs that came to their end.
+    pub runs: BTreeSet<u32>,
+    /// Where it began.
+    pub environment: Environment,
+}
+
+/// Why it can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ResumeError {
+    /// There is no recording.
+    #[error("{folder} holds no recording to go on with: {source}")]
+    Missing {
+        /// The folder.
+        folder: String,
+        /// What could not be read.
+        source: io::Error,
+    },
+    /// It is the recording of another plan.
+    #[error("{folder} is the recording of another plan: {difference}; name its plan, or another folder")]
+    Another {
+        /// The folder.
+        folder: String,
+        /// What differs.
+        difference: String,
+    },
+    /// Its plan can't be read.
+    #[error("{folder}: plan.toml can't be read: {source}")]
+    Plan {
+        /// The folder.
+        folder: String,
+        /// Why not.
+        source: PlanError,
+    },
+    /// A file can't be mended.
+    #[error("{folder}: {source}")]
+    Io {
+        /// The folder.
+        folder: String,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// Finds the runs that came to their end and cuts off what others left: they will be done anew.
+///
+/// # Errors
+/// There is no recording of this plan.
+pub fn finished(folder: &Path, plan: &Plan) -> Result<Finished, ResumeError> {
+    let named = || folder.display().to_string();
+    let missing = |source| ResumeError::Missing { folder: named(), source };
+    let text = fs::read_to_string(folder.join(layout::PLAN)).map_err(missing)?;
+    let recorded: Plan = text.parse().map_err(|source| ResumeError::Plan { folder: named(), source })?;
+    if let Some(difference) = difference(&recorded, &plan.for_recording()) {
+        return Err(ResumeError::Another { folder: named(), difference });
+    }
+    let environment = fs::read(folder.join(layout::ENVIRONMENT)).map_err(missing)?;
+    let environment = serde_json::from_slice(&environment).map_err(|error| missing(error.into()))?;
+    let io = |source| ResumeError::Io { folder: named(), source };
+    let mut runs = BTreeSet::new();
+    cut(&folder.join(layout::RUNS), |run| runs.insert(run)).map_err(io)?;
+    for file in [layout::AGENTS, layout::CHUNKS, layout::LAG, layout::SIDECAR, layout::TEXTS] {
+        cut(&folder.join(file), |run| runs.contains(&run)).map_err(io)?;
+    }
+    // It has no runs; a line that is cut off goes.
+    cut_line(&folder.join(layout::GPU)).map_err(io)?;
+    Ok(Finished { runs, environment })
+}
+
+fn difference(recorded: &Plan, asked: &Plan) -> Option<String> {
+    if recorded == asked {
+        return None;
+    }
+    let (recorded, asked) = (recorded.to_toml(), asked.to_toml());
+    let mut pairs = recorded.lines().zip(asked.lines());
+    let pair = pairs.find(|(recorded, asked)| recorded != asked);
+    Some(pair.map_or_else(
+        || "one has more agents or conditions".into(),
+        |(recorded, asked)| format!("it says `{recorded}` and this one `{asked}`"),
+    ))
+}
+
+/// Keeps the rows before the first one of a run that is not `kept`. Runs come one after the other, so that all rows
+/// of the one that was interrupted are at the end.
+fn cut(path: &Path, mut kept: impl FnMut(u32) -> bool) -> io::Result<()> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => BufReader::with_capacity(1 << 20, opened?),
+    };
+    let mut line = Vec::new();
+    let mut length = file.read_until(b'\n', &mut line)? as u64;
+    if line.last() != Some(&b'\n') {
+        length = 0;
+    } else {
+        loop {
+            line.clear();
+            let read = file.read_until(b'\n', &mut line)? as u64;
+            // A field with a line break inside goes on without a number; it belongs to the row before it.
+            let run = line.split(|byte| *byte == b',').next().and_then(|run| std::str::from_utf8(run).ok());
+            let run = run.and_then(|run| run.parse().ok());
+            if line.last() != Some(&b'\n') || run.is_some_and(|run| !kept(run)) {
+                break;
+            }
+            length += read;
+        }
+    }
+    OpenOptions::new().write(true).open(path)?.set_len(length)
+}
+
+fn cut_line(path: &Path) -> io::Result<()> {
+    cut(path, |_| true)
+}

@@ -1,0 +1,65 @@
+//! A row for each condition.
+
+use super::{super::Report, Grid, cell, range};
+use crate::analysis::{ConditionSummary, Measure};
+
+pub(super) fn grid(report: &Report) -> Grid {
+    let mut grid = Grid::new(
+        "Conditions",
+        "Means over runs together, with 95 % intervals. The overlap efficiency is the report's: it tells how evenly \
+         durations match. The true efficiency holds the time together against the agents' times alone.",
+        &[
+            "condition",
+            "agents",
+            "runs",
+            "alone",
+            "true efficiency",
+            "overlap efficiency",
+            "throughput",
+            "first token",
+            "gap p50",
+            "gap p99",
+            "lag p99",
+            "chunks",
+            "CPU a token",
+        ],
+        1,
+    );
+    for condition in &report.analysis.conditions {
+        let truth = condition.truth.map(|truth| {
+            let shown = Measure::TrueEfficiency.show(truth.efficiency);
+            truth.efficiency_interval.map_or(shown.clone(), |interval| {
+                format!("{shown} {}", range(Measure::TrueEfficiency, interval))
+            })
+        });
+        let mut row = vec![
+            condition.condition.name.clone(),
+            condition.agents.to_string(),
+            condition.runs.to_string(),
+            condition.solo_runs.to_string(),
+            cell(truth),
+        ];
+        row.push(cell(with_interval(condition, Measure::OverlapEfficiency)));
+        row.push(cell(with_interval(condition, Measure::Throughput)));
+        let plain = [
+            Measure::FirstToken,
+            Measure::GapP50,
+            Measure::GapP99,
+            Measure::LagP99,
+            Measure::ChunksPerSecond,
+            Measure::CpuPerToken,
+        ];
+        row.extend(plain.map(|measure| cell(condition.mean(measure).map(|mean| measure.show(mean.value)))));
+        grid.rows.push(row);
+    }
+    grid
+}
+
+fn with_interval(condition: &ConditionSummary, measure: Measure) -> Option<String> {
+    let mean = condition.mean(measure)?;
+    let shown = measure.show(mean.value);
+    Some(match mean.interval {
+        Some(interval) => format!("{shown} {}", range(measure, interval)),
+        None => shown,
+    })
+}

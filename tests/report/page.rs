@@ -1,0 +1,44 @@
+//! The HTML page: whole, offline, and safe to open.
+
+use super::made_up::report;
+
+#[test]
+fn it_fetches_nothing_and_runs_nothing() {
+    let page = report().html();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>"));
+    for forbidden in
+        ["<script", "src=", "href=", "url(", "@import", "<link", "<iframe", "javascript:", "onload"]
+    {
+        assert!(!page.contains(forbidden), "{forbidden}");
+    }
+    let addresses: Vec<&str> =
+        page.match_indices("http").map(|(at, _)| &page[at..(at + 30).min(page.len())]).collect();
+    assert!(addresses.iter().all(|found| found.starts_with("http://www.w3.org/2000/svg")), "{addresses:?}");
+}
+
+#[test]
+fn every_plot_is_there_and_described() {
+    let page = report().html();
+    for title in [
+        "Durations",
+        "Gaps between chunks",
+        "Lag of the event loop",
+        "Scaling of scale",
+        "Conditions against their baselines",
+        "Correlations",
+        "Lag and chunks over time",
+    ] {
+        assert!(page.contains(&format!("<strong>{title}</strong>")), "{title}");
+        assert!(page.contains(&format!("aria-label=\"{title}.")), "{title}");
+    }
+    assert_eq!(page.matches("<svg").count(), 7);
+    assert_eq!(page.matches("</svg>").count(), 7);
+}
+
+#[test]
+fn names_and_problems_are_text_and_never_markup() {
+    let page = report().html();
+    assert!(page.contains("python &lt;b&gt;&amp;"));
+    assert!(page.contains("a &lt;script&gt; is no time"));
+    assert!(!page.contains("<b>"));
+}

@@ -74,11 +74,12 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
         if gap < 0.0 || since.is_some_and(|since| since < 0.0) {
             gap = f64::NAN;
         }
-        if let (Some(since), true) = (since, gap > 0.0 && given.len() < 1000) {
-            if since > 0.0 {
-                given.push(gap);
-                seen.push(since);
-            }
+        if let Some(since) = since.filter(|since| *since > 0.0)
+            && gap > 0.0
+            && given.len() < 1000
+        {
+            given.push(gap);
+            seen.push(since);
         }
         chunks.push(Chunk {
             run,

@@ -1,18 +1,28 @@
 //! What the collectors cost: CPU with all of them on, and the time and size of a scrape.
 //!
 //! `cargo run --release --example collector_cost -- [SECONDS [COLLECTOR…]]`: two runtimes of one thread each, 16 models,
-//! 4 fake GPUs at 10 Hz; every collector, or those that are named.
+//! 4 fake GPUs at 10 Hz; every collector, or those that are named. The scrape has a meter's metrics too, of streams of
+//! every model on four routes.
 
 use std::{
+    convert::Infallible,
     env, fs, io,
     io::Write,
     thread,
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt, stream};
+use http::StatusCode;
 use prometheus::{Registry, TextEncoder};
-use streamgauge::collector::{Collectors, Config, FakeReader, Loaded, runtime};
+use streamgauge::{
+    collector::{Collectors, Config, FakeReader, Loaded, runtime},
+    meter::{self, Facts, Meter},
+};
 use tokio::{runtime::Builder, sync::oneshot, time::Instant};
+
+const MODELS: usize = 16;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = env::args().skip(1);
@@ -45,12 +55,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let collectors = Collectors::new(config)
         .runtime("main", main.handle().clone())
         .runtime("admin", admin.handle().clone())
-        .models(move || (0..16).map(loaded).collect())
+        .models(move || (0..MODELS).map(loaded).collect())
         .gpu(FakeReader::new(4))
         .process()
         .register(&registry)?;
 
     let (end, ended) = oneshot::channel::<()>();
+    metered(&registry)?;
     let thread = thread::spawn(move || main.block_on(ended));
     let (began, before) = (Instant::now(), cpu()?);
     admin.block_on(async {
@@ -72,6 +83,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = io::stdout().lock();
     writeln!(out, "cpu {:.3} % of one core ({cpu:.3} s in {elapsed:.1} s)", 100.0 * cpu / elapsed)?;
     writeln!(out, "scrape {bytes} bytes, median {:?}, slowest of 100 {:?}", times[50], times[99])?;
+    Ok(())
+}
+
+/// A stream of each model on each of four routes, so that every family of the meter has its children.
+fn metered(registry: &Registry) -> prometheus::Result<()> {
+    let meter = Meter::register(registry, &meter::Config::default(), &["upstream0"])?;
+    for model in 0..MODELS {
+        for path in ["/api/generate", "/api/chat", "/v1/chat/completions", "/v1/messages"] {
+            let mut measurement = meter.start(Facts::new("POST", path));
+            measurement.model(&format!("model{model}"));
+            measurement.chosen("upstream0");
+            measurement.responded(StatusCode::OK);
+            let records = ["{\"response\":\"a\"}\n", "{\"done\":true,\"load_duration\":1000000000}\n"];
+            let records = stream::iter(records.map(|record| Ok::<_, Infallible>(Bytes::from(record))));
+            // Nothing in it waits.
+            let _ = measurement.wrap_stream(Some("application/x-ndjson"), records).count().now_or_never();
+        }
+    }
     Ok(())
 }
 

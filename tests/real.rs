@@ -16,6 +16,8 @@ mod clients;
 mod generation;
 #[path = "real/management.rs"]
 mod management;
+#[path = "real/models.rs"]
+mod models;
 #[path = "real/ollama.rs"]
 mod ollama;
 #[path = "real/process.rs"]

@@ -20,10 +20,18 @@ pub(crate) struct Sidecar {
 
 impl Sidecar {
     pub(crate) fn start(ollama: &Ollama) -> Sidecar {
+        Sidecar::start_with(ollama, &[])
+    }
+
+    /// With settings, by the variables of the environment that set them.
+    pub(crate) fn start_with(ollama: &Ollama, settings: &[(&str, &str)]) -> Sidecar {
         let scratch = scratch();
         let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-        command.args(["--upstream", &format!("real={}", ollama.url)]).env_clear();
+        command
+            .args(["--upstream", &format!("real={}", ollama.url)])
+            .env_clear()
+            .envs(settings.iter().copied());
         let process = Process::start(&mut command, scratch.path().join("sidecar.log"));
         let (proxy, admin) = (process.address("proxy="), process.address("admin="));
         let sidecar = Sidecar { url: format!("http://{proxy}"), admin, _process: process, _scratch: scratch };

@@ -1,0 +1,72 @@
+//! Models come and go in the real Ollama's memory, and the metrics say so.
+
+use serde_json::{Value, json};
+
+use super::{
+    answer::{get, post},
+    ollama::{EMBEDDER, MODEL, Ollama},
+    sidecar::Sidecar,
+};
+
+/// Prometheus would see it a little later; a test need not wait for the defaults.
+const SOON: [(&str, &str); 2] =
+    [("STREAMGAUGE_COLLECTORS__MODELS", "200ms"), ("STREAMGAUGE_UPSTREAMS__HEALTH_INTERVAL", "500ms")];
+
+fn label(model: &str) -> String {
+    format!(r#"model="{model}:latest""#)
+}
+
+/// What `/api/ps` says of a model, if it is in memory.
+fn ps(ollama: &Ollama, model: &str) -> Option<Value> {
+    let answer = get(&ollama.url, "/api/ps").json();
+    let models = answer["models"].as_array().unwrap();
+    models.iter().find(|one| one["model"] == format!("{model}:latest")).cloned()
+}
+
+/// Generates, and says whether that took a load that counts.
+fn generate(sidecar: &Sidecar) -> bool {
+    let body = json!({"model": MODEL, "prompt": "Hello.", "stream": false});
+    let answer = post(&sidecar.url, "/api/generate", &body).json();
+    answer["load_duration"].as_u64().unwrap() > 500_000_000
+}
+
+#[test]
+#[ignore = "needs a real Ollama; tests/real/install.sh"]
+fn a_load_an_unload_and_a_reload_show() {
+    let ollama = Ollama::start(1);
+    let sidecar = Sidecar::start_with(&ollama, &SOON);
+    let talker = label(MODEL);
+    let loaded = |model: &str, value: f64| sidecar.until("model_loaded", &[&label(model)], value);
+    let shows = |metric: &str| sidecar.sum(metric, &[&talker]);
+
+    // It was loaded before the sidecar began.
+    loaded(MODEL, 1.0);
+    let told = ps(&ollama, MODEL).unwrap();
+    assert_eq!(shows("model_size_bytes"), told["size"].as_f64().unwrap(), "{told}");
+    assert_eq!(shows("model_vram_bytes"), told["size_vram"].as_f64().unwrap(), "{told}");
+    assert_eq!(shows("model_context_length"), told["context_length"].as_f64().unwrap(), "{told}");
+    let expires = shows("model_expires_seconds");
+    assert!((60.0..=300.0).contains(&expires), "five minutes after it was loaded: {expires}");
+
+    let mut loads = u64::from(generate(&sidecar));
+    for _ in 0..2 {
+        post(&sidecar.url, "/api/generate", &json!({"model": MODEL, "keep_alive": 0, "stream": false}));
+        loaded(MODEL, 0.0);
+        assert!(!sidecar.metrics().contains(&format!(r#"_model_size_bytes{{upstream="real",{talker}}}"#)));
+        loads += u64::from(generate(&sidecar));
+        loaded(MODEL, 1.0);
+    }
+    // Two reloads, and what took longer than half a second is a load.
+    sidecar.until("model_loads_total", &[&talker], loads as f64);
+
+    // Another, which stays for good; whether both have room is Ollama's to say.
+    post(&sidecar.url, "/api/embed", &json!({"model": EMBEDDER, "input": "x", "keep_alive": -1}));
+    loaded(EMBEDDER, 1.0);
+    loaded(MODEL, f64::from(u8::from(ps(&ollama, MODEL).is_some())));
+    let page = sidecar.metrics();
+    assert!(
+        !page.contains(&format!(r#"_model_expires_seconds{{upstream="real",{}}}"#, label(EMBEDDER))),
+        "{page}"
+    );
+    assert_eq!(sidecar.sum("collector_up", &[r#"collector="models""#]), 1.0);
+}

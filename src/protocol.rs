@@ -14,7 +14,7 @@ pub mod usage;
 
 pub use record::{Kind, Record, Unscanned};
 pub use request::{Peek, canonical_model, is_model_name};
-pub use route::{Dialect, Route};
+pub use route::{Dialect, Route, model_of_path};
 pub use scanner::{Framing, Scan, Scanner};
 pub use splitter::{Piece, Splitter};
 pub use usage::Usage;

@@ -9,9 +9,9 @@ mod respond;
 mod upload;
 mod worker;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, request};
 use hyper::body::Incoming;
 
 pub(crate) use listen::{Counts, Draining, Listener};
@@ -19,16 +19,13 @@ pub(crate) use listen::{Counts, Draining, Listener};
 use crate::{
     admission::{Admission, Permit},
     meter::{Delivered, Facts, Measurement, Meter},
-    protocol::{Framing, Peek},
+    protocol::{Framing, Peek, canonical_model, model_of_path},
     shaping::{Shaping, Stream},
-    upstream::{
-        self, Upstream, Upstreams,
-        queue::{Queue, Wish},
-    },
+    upstream::{self, List, Upstream, Upstreams, queue::Queue},
 };
 use families::Families;
 use respond::{Failure, Outgoing};
-use upload::Upload;
+use upload::{Lent, Upload};
 
 /// Settings of this stage.
 #[derive(Clone, Debug)]
@@ -65,7 +62,7 @@ impl Default for Config {
 pub(crate) struct Proxy {
     config: Config,
     upstream: upstream::Config,
-    client: upstream::Client<Upload>,
+    client: upstream::Client<Lent>,
     stages: Stages,
     families: Families,
 }
@@ -115,61 +112,64 @@ impl Proxy {
         let facts = Facts::new(request.method().as_str(), request.uri().path());
         let mut measurement = self.stages.meter.start(facts);
         measurement.on_end(ending::log);
-        match self.forward(request, facts, &mut measurement).await {
+        let (head, body) = request.into_parts();
+        let permit = match self.admit(&head, &mut measurement) {
+            Ok(permit) => permit,
+            Err(failure) => return self.fail(&failure, facts, measurement),
+        };
+        let named = model_of_path(head.uri.path());
+        if let Some(list) = List::of(facts.route, named.as_deref())
+            && let Some(list) = self.stages.upstreams.merged(list).await
+        {
+            return tell(list, head.method == Method::HEAD, &permit, measurement);
+        }
+        match self.forward((head, body), named, permit, &mut measurement).await {
             Ok((response, passed)) => self.deliver(response, facts, &passed, measurement),
             Err(failure) => self.fail(&failure, facts, measurement),
         }
     }
 
-    async fn forward(
-        &self,
-        request: Request<Incoming>,
-        facts: Facts,
-        measurement: &mut Measurement,
-    ) -> Result<(Response<upstream::Answer>, Passed), Failure> {
-        let (mut head, body) = request.into_parts();
-        headers::check(&head)?;
-        let permit = Arc::new(self.stages.admission.admit(&head.headers, facts.route)?);
-        let charged = permit.clone();
+    /// Lets a request in. What it costs is charged at its end.
+    fn admit(&self, head: &request::Parts, measurement: &mut Measurement) -> Result<Arc<Permit>, Failure> {
+        headers::check(head)?;
+        let route = measurement.route();
+        let permit = Arc::new(self.stages.admission.admit(&head.headers, route)?);
+        let (charged, managing) = (permit.clone(), self.stages.upstreams.managing(route));
         measurement.on_end(move |end| {
             ending::log(end);
             charged.charge(&ending::charge(end));
+            drop(managing);
         });
+        Ok(permit)
+    }
 
+    /// `named` is a model that the path names.
+    async fn forward(
+        &self,
+        (mut head, body): (request::Parts, Incoming),
+        named: Option<String>,
+        permit: Arc<Permit>,
+        measurement: &mut Measurement,
+    ) -> Result<(Response<upstream::Answer>, Passed), Failure> {
+        let route = measurement.route();
         // The model is known before an upstream is chosen, and hyper sees a client leave once its body is read.
         let mut upload = Upload::new(body, self.config.body_idle_timeout, measurement.live().clone());
         let mut strip_usage = false;
-        if facts.route.reads_body_ahead() {
+        if route.reads_body_ahead() {
             let ahead = upload.read_ahead(self.config.peek_limit).await?;
             if let Some(model) = Peek::read(ahead).model {
                 measurement.model(&model);
             }
-            let asked = upload.whole().and_then(|body| self.stages.shaping.ask_usage(facts.route, body));
+            let asked = upload.whole().and_then(|body| self.stages.shaping.ask_usage(route, body));
             if let Some(asked) = asked {
                 strip_usage = asked.strip;
                 upload.replace(asked.body, &mut head.headers);
             }
         }
-
-        let upstream = self.stages.upstreams.choose(facts.route, measurement.canonical_model()).clone();
-        measurement.waits_at(upstream.name());
-        let place = if facts.route.takes_slot() {
-            let (caller, max_streams) = (permit.caller(), permit.max_streams());
-            let wish = Wish { upstream: upstream.position(), caller, max_streams };
-            Some(self.stages.queue.enter(wish).await.map_err(|none| respond::refuse(none, &permit))?)
-        } else {
-            None
-        };
-        permit.enter();
-        measurement.chosen(upstream.name());
-
+        let named = named.as_deref().map(canonical_model);
+        let model = measurement.canonical_model().map(Cow::Borrowed).or(named).map(Cow::into_owned);
         permit.strip(&mut head.headers);
-        headers::towards(&mut head, upstream.host());
-        let request = Request::from_parts(head, upload);
-        let response = self.send(&upstream, upstream.enter(place), request, measurement.live()).await?;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Failure::Switched { upstream: upstream.name().to_owned() });
-        }
+        let (response, upstream) = self.send(head, upload, model.as_deref(), &permit, measurement).await?;
         Ok((response, Passed { permit, upstream, strip_usage }))
     }
 
@@ -221,4 +221,18 @@ impl Proxy {
         measurement.decide(failure.outcome());
         failure.response(facts.dialect).map(|body| measurement.deliver(body))
     }
+}
+
+/// Answers with a list that several upstreams made.
+fn tell(
+    list: Vec<u8>,
+    is_head: bool,
+    permit: &Permit,
+    mut measurement: Measurement,
+) -> Response<Delivered<Outgoing>> {
+    permit.enter();
+    let mut response = respond::list(list, is_head);
+    permit.allowances().write(response.headers_mut());
+    measurement.responded(response.status());
+    response.map(|body| measurement.deliver(body))
 }

@@ -1,10 +1,14 @@
 //! The Ollamas behind: who they are, how they fare, which one takes a request.
 
 mod answer;
+mod breaker;
+mod busy;
 mod choose;
 mod client;
 mod health;
+mod merged;
 mod patience;
+mod probing;
 pub mod queue;
 
 use std::{
@@ -18,13 +22,18 @@ use std::{
 use http::{HeaderValue, uri::Authority};
 
 pub use answer::{Answer, Broken};
-pub use choose::Busy;
+pub use breaker::Failed;
+pub use busy::Busy;
 pub use client::{Client, Unanswered};
 pub use health::{Health, Loaded, NoProber};
+pub use merged::List;
 pub(crate) use patience::Patience;
+pub use probing::Managing;
 
 use crate::protocol::Route;
+use breaker::Breaker;
 use health::Prober;
+use probing::{Probing, Shelf};
 use queue::Place;
 
 /// Settings of this stage.
@@ -72,7 +81,7 @@ impl UpstreamConfig {
 pub enum Policy {
     /// In turn.
     RoundRobin,
-    /// The one with the fewest requests in flight.
+    /// The one with the fewest requests in flight, by its weight.
     LeastBusy,
     /// Where the model is loaded, else the least busy.
     #[default]
@@ -105,12 +114,15 @@ pub struct Upstream {
     position: usize,
     weight: usize,
     max_streams: Option<usize>,
-    requests: Arc<AtomicUsize>,
+    requests: AtomicUsize,
     health: RwLock<Arc<Health>>,
+    probing: Probing,
+    /// `None` where there is no other upstream to take its requests.
+    breaker: Option<Breaker>,
 }
 
 impl Upstream {
-    fn new(position: usize, config: &UpstreamConfig) -> Upstream {
+    fn new(position: usize, config: &UpstreamConfig, has_others: bool) -> Upstream {
         // A URL's host and port are an authority, which is a header's value.
         let host = config.url.host_str().unwrap_or("localhost");
         let authority = match config.url.port_or_known_default() {
@@ -124,8 +136,10 @@ impl Upstream {
             max_streams: config.max_streams,
             host: HeaderValue::from_str(&authority).expect("a URL's host is ASCII"),
             authority: authority.parse().expect("a URL's host and port"),
-            requests: Arc::default(),
+            requests: AtomicUsize::new(0),
             health: RwLock::default(),
+            probing: Probing::default(),
+            breaker: has_others.then(Breaker::default),
         }
     }
 
@@ -155,8 +169,14 @@ impl Upstream {
 
     /// One more request is here until the guard is dropped, which holds `place` too.
     #[must_use]
-    pub fn enter(&self, place: Option<Place>) -> Busy {
-        Busy::enter(&self.requests, place)
+    pub fn enter(self: &Arc<Self>, place: Option<Place>) -> Busy {
+        Busy::enter(self, place)
+    }
+
+    /// It failed lately, and is left out for a while.
+    #[must_use]
+    pub fn is_out(&self) -> bool {
+        self.breaker.as_ref().is_some_and(Breaker::is_open)
     }
 
     /// Its share beside the others.
@@ -194,6 +214,7 @@ pub struct Upstreams {
     config: Config,
     primary: usize,
     prober: Prober,
+    shelf: Arc<Shelf>,
     turn: AtomicUsize,
 }
 
@@ -233,10 +254,11 @@ impl Upstreams {
                 .upstreams
                 .iter()
                 .enumerate()
-                .map(|(position, upstream)| Arc::new(Upstream::new(position, upstream)))
+                .map(|(position, one)| Arc::new(Upstream::new(position, one, config.upstreams.len() > 1)))
                 .collect(),
             config: config.clone(),
             primary,
+            shelf: Arc::default(),
             prober: Prober::new(config)?,
             turn: AtomicUsize::new(0),
         })
@@ -249,13 +271,29 @@ impl Upstreams {
     }
 
     /// The one that takes a request. `model` is canonical.
-    #[must_use]
-    pub fn choose(&self, route: Route, model: Option<&str>) -> &Arc<Upstream> {
-        if choose::manages(route) {
+    pub async fn choose(&self, route: Route, model: Option<&str>) -> &Arc<Upstream> {
+        if choose::manages(route) || self.all.len() == 1 {
             return &self.all[self.primary];
         }
+        if let Some(model) = model
+            && !self.all.iter().any(|upstream| upstream.health().has(model))
+        {
+            // Pulled a moment ago, perhaps.
+            self.look_again().await;
+        }
+        self.pick(model, &[]).expect("there is at least one upstream")
+    }
+
+    /// Another one for a request that could not be sent to those at the places in `tried`, if it may go to
+    /// another and there is one.
+    #[must_use]
+    pub fn instead(&self, route: Route, model: Option<&str>, tried: &[usize]) -> Option<&Arc<Upstream>> {
+        if choose::manages(route) { None } else { self.pick(model, tried) }
+    }
+
+    fn pick(&self, model: Option<&str>, tried: &[usize]) -> Option<&Arc<Upstream>> {
         let turn = self.turn.fetch_add(1, Relaxed);
-        choose::choose(&self.all, self.config.choose, model, turn)
+        choose::choose(&self.all, self.config.choose, model, turn, tried)
     }
 
     /// Probes every upstream, for ever.

@@ -25,3 +25,5 @@ mod reload;
 mod simulated;
 #[path = "proxy/surroundings.rs"]
 mod surroundings;
+#[path = "proxy/upstreams.rs"]
+mod upstreams;

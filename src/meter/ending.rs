@@ -45,7 +45,8 @@ impl Measurement {
         let families = &self.meter.shared.families;
         let succeeded = self.status.is_some_and(|status| status.is_success());
         let model = self.model_label(succeeded).to_owned();
-        let upstream = live.upstream.get().map_or("none", String::as_str);
+        let upstream = live.upstream();
+        let upstream = upstream.as_deref().unwrap_or("none");
         let route = live.route;
         families.requests.child([upstream, route.label(), &model, outcome.label()]).inc();
         families.request_duration.child([route.label(), &model]).observe(duration.as_secs_f64());

@@ -50,7 +50,7 @@ pub struct Live {
     pub(super) route: Route,
     pub(super) accepted: Instant,
     pub(super) model: OnceLock<String>,
-    pub(super) upstream: OnceLock<String>,
+    upstream: Mutex<Option<Arc<str>>>,
     pub(super) sent: Moment,
     pub(super) first_record: Moment,
     pub(super) last_record: Moment,
@@ -78,7 +78,7 @@ impl Live {
             route,
             accepted,
             model: OnceLock::new(),
-            upstream: OnceLock::new(),
+            upstream: Mutex::new(None),
             sent: Moment::default(),
             first_record: Moment::default(),
             last_record: Moment::default(),
@@ -102,6 +102,21 @@ impl Live {
     #[must_use]
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// The upstream that was chosen last.
+    pub(super) fn upstream(&self) -> Option<Arc<str>> {
+        self.upstream.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// An upstream was chosen; false: the one that was.
+    pub(super) fn choose(&self, upstream: &str) -> bool {
+        let mut chosen = self.upstream.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = chosen.as_deref() != Some(upstream);
+        if is_new {
+            *chosen = Some(upstream.into());
+        }
+        is_new
     }
 
     /// How long ago [`Live::sent`] was called; `None` if it was not.
@@ -231,7 +246,7 @@ impl Live {
             id: self.id,
             route: self.route,
             model: self.model.get().cloned(),
-            upstream: self.upstream.get().cloned(),
+            upstream: self.upstream().map(|upstream| upstream.to_string()),
             age,
             records: self.records.load(Relaxed),
             tokens: self.content.load(Relaxed),

@@ -106,6 +106,12 @@ impl Measurement {
         &self.live
     }
 
+    /// Where it goes.
+    #[must_use]
+    pub fn route(&self) -> Route {
+        self.facts.route
+    }
+
     /// The model as the client wrote it.
     pub fn model(&self, name: &str) {
         // The first name stays: a request has one model.
@@ -118,10 +124,12 @@ impl Measurement {
         self.live.model.get().map(String::as_str)
     }
 
-    /// An upstream was chosen, and the request waits for a place there.
+    /// An upstream was chosen, and the request waits for a place there. Another one may be chosen as long as
+    /// nothing was sent: the last one counts.
     pub fn waits_at(&mut self, upstream: &str) {
-        if self.live.upstream.set(upstream.to_owned()).is_ok() {
+        if self.live.choose(upstream) {
             self._in_flight = in_flight(&self.meter, upstream, self.live.route);
+            (self._running, self.account) = (None, None);
         }
     }
 
@@ -171,7 +179,8 @@ impl Measurement {
         self.streamed = success && matches!(framing, Some(Framing::Ndjson | Framing::Sse));
         let route = self.live.route;
         let tapping = framing.filter(|_| success && (self.streamed || route.takes_slot())).map(|framing| {
-            let upstream = self.live.upstream.get().map_or("none", String::as_str);
+            let upstream = self.live.upstream();
+            let upstream = upstream.as_deref().unwrap_or("none");
             let children = self.meter.shared.families.stream(upstream, self.model_label(true), route);
             self.children = Some(children.clone());
             let account = self.account.clone().filter(|_| self.streamed);

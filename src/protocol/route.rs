@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+use super::request::is_model_name;
+
 /// How a route's errors and streams are shaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
@@ -224,6 +226,14 @@ impl Route {
     pub const fn reads_body_ahead(self) -> bool {
         self.has_model()
     }
+}
+
+/// The model that the path of `GET /v1/models/:model` names, as it came but for its escapes.
+#[must_use]
+pub fn model_of_path(path: &str) -> Option<String> {
+    let decoded = decode(path)?;
+    let name = String::from_utf8(decoded.strip_prefix(b"/v1/models/")?.to_vec()).ok()?;
+    is_model_name(&name).then_some(name)
 }
 
 /// The path as Ollama sees it. `None` where an escape is broken, which Go answers with 400.

@@ -1,39 +1,111 @@
-//! Sends a request to the upstream that was chosen, and waits for the head of its response.
+//! Finds an upstream that takes the request, and waits for the head of its response.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode, request};
 
-use super::{Failure, Proxy, upload::Upload};
+use super::{
+    Failure, Proxy, headers, respond,
+    upload::{Lent, Owner, Upload},
+};
 use crate::{
-    meter::Live,
-    upstream::{Answer, Busy, Upstream},
+    admission::Permit,
+    meter::{Live, Measurement},
+    upstream::{Answer, Busy, Failed, Upstream, queue::Wish},
 };
 
 impl Proxy {
+    /// Chooses an upstream, waits for a place there, and sends. Where an upstream cannot be reached, so that nothing
+    /// was sent, another one is asked; what may have begun is never sent twice. `model` is canonical.
     pub(super) async fn send(
         &self,
+        mut head: request::Parts,
+        mut body: Upload,
+        model: Option<&str>,
+        permit: &Permit,
+        measurement: &mut Measurement,
+    ) -> Result<(Response<Answer>, Arc<Upstream>), Failure> {
+        let route = measurement.route();
+        let upstreams = &self.stages.upstreams;
+        let mut upstream = upstreams.choose(route, model).await.clone();
+        let (mut tried, mut is_admitted) = (Vec::new(), false);
+        loop {
+            let busy = self.enter(&upstream, permit, measurement).await?;
+            if !std::mem::replace(&mut is_admitted, true) {
+                permit.enter();
+            }
+            measurement.chosen(upstream.name());
+            let again = (upstreams.all().len() > 1).then(|| (head.clone(), Owner::default()));
+            headers::towards(&mut head, upstream.host());
+            let owner = again.as_ref().map(|(_, owner)| owner.clone());
+            let request = Request::from_parts(head, Lent::new(body, owner));
+            let failure = match self.ask(&upstream, busy, request, measurement.live()).await {
+                Ok(response) => return Ok((response, upstream)),
+                Err(failure) => failure,
+            };
+            tried.push(upstream.position());
+            let next = upstreams.instead(route, model, &tried).filter(|_| failure.is_unsent());
+            let back = again.and_then(|(head, owner)| Some((head, owner.back()?)));
+            let (Some(next), Some(whole)) = (next, back) else { return Err(failure) };
+            tracing::warn!(
+                id = measurement.live().id(),
+                next = next.name(),
+                "{failure}; another one is asked"
+            );
+            upstream = next.clone();
+            (head, body) = whole;
+        }
+    }
+
+    /// Waits for a place at an upstream, if the route takes one.
+    async fn enter(
+        &self,
+        upstream: &Arc<Upstream>,
+        permit: &Permit,
+        measurement: &mut Measurement,
+    ) -> Result<Busy, Failure> {
+        measurement.waits_at(upstream.name());
+        if !measurement.route().takes_slot() {
+            return Ok(upstream.enter(None));
+        }
+        let (caller, max_streams) = (permit.caller(), permit.max_streams());
+        let wish = Wish { upstream: upstream.position(), caller, max_streams };
+        let place = self.stages.queue.enter(wish).await.map_err(|none| respond::refuse(none, permit))?;
+        Ok(upstream.enter(Some(place)))
+    }
+
+    /// Sends the request to one upstream. What that one does wrong is held against it.
+    async fn ask(
+        &self,
         upstream: &Upstream,
-        busy: Busy,
-        request: Request<Upload>,
+        mut busy: Busy,
+        request: Request<Lent>,
         live: &Arc<Live>,
     ) -> Result<Response<Answer>, Failure> {
+        let name = || upstream.name().to_owned();
+        let limit = self.upstream.response_timeout;
         let progress = request.body().progress();
-        let sending = self.client.send(upstream, busy, request);
+        let sending = self.client.send(upstream, request);
         let answered = tokio::select! {
             answered = sending => answered,
-            () = overdue(self.upstream.response_timeout, live) => {
-                return Err(Failure::HeadTimeout {
-                    upstream: upstream.name().to_owned(),
-                    limit: self.upstream.response_timeout,
-                });
+            () = overdue(limit, live) => {
+                busy.failed(Failed::Request);
+                return Err(Failure::HeadTimeout { upstream: name(), limit });
             }
         };
-        answered.map_err(|why| match progress.failure() {
+        match (answered, progress.failure()) {
+            (Ok(response), _) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                busy.failed(Failed::Request);
+                Err(Failure::Switched { upstream: name() })
+            }
+            (Ok(response), _) => Ok(self.client.take(response, busy)),
             // The upstream was left in the lurch by the client, not the other way round.
-            Some(unread) => Failure::Unread(unread),
-            None => Failure::Unanswered { upstream: upstream.name().to_owned(), why },
-        })
+            (Err(_), Some(unread)) => Err(Failure::Unread(unread)),
+            (Err(why), None) => {
+                busy.failed(if why.is_unsent() { Failed::Unreachable } else { Failed::Request });
+                Err(Failure::Unanswered { upstream: name(), why })
+            }
+        }
     }
 }
 

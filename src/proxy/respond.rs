@@ -96,6 +96,11 @@ impl Failure {
         }
     }
 
+    /// Nothing of the request was sent to an upstream.
+    pub(super) const fn is_unsent(&self) -> bool {
+        matches!(self, Failure::Unanswered { why, .. } if why.is_unsent())
+    }
+
     /// What the request came to.
     pub(super) const fn outcome(&self) -> Outcome {
         match self {
@@ -118,13 +123,8 @@ impl Failure {
     pub(super) fn response(&self, dialect: Dialect) -> Response<Outgoing> {
         let status = self.status();
         let text = body(dialect, status, &self.to_string());
-        let mut response = Response::new(Outgoing::Ours { text: text.into() });
-        *response.status_mut() = status;
+        let mut response = json(status, "application/json", text.into());
         let fields = response.headers_mut();
-        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(SystemTime::now())) {
-            fields.insert(header::DATE, date);
-        }
         if let Failure::Refused(refusal) = self {
             refusal.write(fields);
         }
@@ -136,6 +136,26 @@ impl Failure {
         }
         response
     }
+}
+
+/// A list that several upstreams made, with the content type of Ollama's own.
+pub(super) fn list(text: Vec<u8>, is_head: bool) -> Response<Outgoing> {
+    // To HEAD the body is not sent, and one that nobody takes would look as if the client had left.
+    let (length, text) = (text.len(), if is_head { Vec::new() } else { text });
+    let mut response = json(StatusCode::OK, "application/json; charset=utf-8", text.into());
+    response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    response
+}
+
+fn json(status: StatusCode, content_type: &'static str, text: Bytes) -> Response<Outgoing> {
+    let mut response = Response::new(Outgoing::Ours { text });
+    *response.status_mut() = status;
+    let fields = response.headers_mut();
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(SystemTime::now())) {
+        fields.insert(header::DATE, date);
+    }
+    response
 }
 
 /// An error as the dialect's clients read it.

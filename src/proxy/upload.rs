@@ -1,5 +1,7 @@
 //! The body of a client's request: read ahead as far as it tells what is asked for, then passed on as it comes.
 
+mod lent;
+
 use std::{
     future::poll_fn,
     pin::Pin,
@@ -17,6 +19,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::{meter::Live, upstream::Patience};
+
+pub(super) use lent::{Lent, Owner};
 
 /// Why a body did not come to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -117,10 +121,6 @@ impl Upload {
             fields.insert(CONTENT_LENGTH, body.len().into());
         }
         self.ahead = body;
-    }
-
-    pub(super) fn progress(&self) -> Progress {
-        self.progress.clone()
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unread>>> {

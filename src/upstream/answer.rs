@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
-use super::{choose::Busy, patience::Patience};
+use super::{Busy, Failed, patience::Patience};
 
 /// Why a response broke off in the middle.
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +35,17 @@ pin_project! {
         // A frame was handed on and nothing waited for since.
         unflushed: bool,
         broken: Option<Broken>,
-        _busy: Busy,
+        busy: Busy,
     }
 }
 
 impl Answer {
-    pub(super) fn new(body: Incoming, silence: Duration, busy: Busy) -> Answer {
-        Answer { body, patience: Patience::of(silence), unflushed: false, broken: None, _busy: busy }
+    pub(super) fn new(body: Incoming, silence: Duration, mut busy: Busy) -> Answer {
+        busy.answered();
+        if body.is_end_stream() {
+            busy.ended();
+        }
+        Answer { body, patience: Patience::of(silence), unflushed: false, broken: None, busy }
     }
 }
 
@@ -50,19 +54,26 @@ impl Body for Answer {
     type Error = Broken;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let this = self.project();
+        let mut this = self.project();
         if let Some(broken) = this.broken.take() {
             return Poll::Ready(Some(Err(broken)));
         }
-        let broken = match this.body.poll_frame(cx) {
+        let broken = match this.body.as_mut().poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(patience) = this.patience {
                     patience.came();
                 }
                 *this.unflushed = true;
+                if this.body.is_end_stream() {
+                    // Nobody asks again for what has no more.
+                    this.busy.ended();
+                }
                 return Poll::Ready(Some(Ok(frame)));
             }
-            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Ready(None) => {
+                this.busy.ended();
+                return Poll::Ready(None);
+            }
             Poll::Ready(Some(Err(error))) => Broken::Cut(error),
             Poll::Pending => {
                 *this.unflushed = false;
@@ -71,6 +82,7 @@ impl Body for Answer {
                 Broken::Silent(patience.limit())
             }
         };
+        this.busy.failed(Failed::Request);
         if std::mem::take(this.unflushed) {
             // hyper gives up at once what it has not written yet: one turn lets the last frame out.
             *this.broken = Some(broken);

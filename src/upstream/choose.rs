@@ -1,58 +1,40 @@
 //! Which upstream takes a request.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
-};
+use std::sync::Arc;
 
-use super::{Policy, Upstream, queue::Place};
+use super::{Policy, Upstream};
 use crate::protocol::Route;
-
-/// One more request at an upstream, until it is dropped.
-#[derive(Debug)]
-pub struct Busy {
-    requests: Arc<AtomicUsize>,
-    _place: Option<Place>,
-}
-
-impl Busy {
-    pub(super) fn enter(requests: &Arc<AtomicUsize>, place: Option<Place>) -> Busy {
-        requests.fetch_add(1, Relaxed);
-        Busy { requests: requests.clone(), _place: place }
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.requests.fetch_sub(1, Relaxed);
-    }
-}
 
 /// Where the route's requests change which models there are: all such go to one place.
 pub(super) const fn manages(route: Route) -> bool {
     matches!(route, Route::Pull | Route::Push | Route::Create | Route::Copy | Route::Delete | Route::Blobs)
 }
 
-/// Chooses among upstreams, at least one. `turn` counts the choices and breaks ties. Health and models narrow
-/// the candidates, but never to none: then they say nothing.
+/// Chooses among upstreams. `turn` counts the choices and breaks ties. Models and health narrow the candidates,
+/// but never to none: then they say nothing. Those at the places in `tried` are none; `None` if that is all.
 pub(super) fn choose<'a>(
     upstreams: &'a [Arc<Upstream>],
     policy: Policy,
     model: Option<&str>,
     turn: usize,
-) -> &'a Arc<Upstream> {
+    tried: &[usize],
+) -> Option<&'a Arc<Upstream>> {
     let mut candidates: Vec<_> = upstreams.iter().collect();
+    if let Some(model) = model {
+        // One that is out but has it is better than one that says it has not.
+        narrow(&mut candidates, |upstream| upstream.health().has(model));
+    }
+    candidates.retain(|upstream| !tried.contains(&upstream.position()));
     if candidates.len() > 1 {
         narrow(&mut candidates, |upstream| upstream.health().alive);
-        if let Some(model) = model {
-            narrow(&mut candidates, |upstream| upstream.health().has(model));
-            if policy == Policy::ModelAware {
-                // Not where it would wait for a place while another could load it.
-                narrow(&mut candidates, |upstream| {
-                    upstream.health().has_loaded(model) && !upstream.is_full()
-                });
-            }
+        narrow(&mut candidates, |upstream| !upstream.is_out());
+        if let Some(model) = model.filter(|_| policy == Policy::ModelAware) {
+            // Not where it would wait for a place while another could load it.
+            narrow(&mut candidates, |upstream| upstream.health().has_loaded(model) && !upstream.is_full());
         }
+    }
+    if candidates.is_empty() {
+        return None;
     }
     match policy {
         Policy::RoundRobin => {
@@ -76,7 +58,7 @@ pub(super) fn choose<'a>(
             })
         }
     }
-    .expect("there is at least one upstream")
+    .copied()
 }
 
 fn narrow(candidates: &mut Vec<&Arc<Upstream>>, fits: impl Fn(&Upstream) -> bool) {
@@ -88,11 +70,11 @@ fn narrow(candidates: &mut Vec<&Arc<Upstream>>, fits: impl Fn(&Upstream) -> bool
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::{Health, UpstreamConfig};
+    use crate::upstream::{Failed, Health, UpstreamConfig};
 
     fn upstream(name: &str, health: Health) -> Arc<Upstream> {
         let url = "http://127.0.0.1:1".parse().unwrap();
-        let upstream = Upstream::new(0, &UpstreamConfig::new(name, url));
+        let upstream = Upstream::new(0, &UpstreamConfig::new(name, url), true);
         upstream.report(health);
         Arc::new(upstream)
     }
@@ -102,7 +84,7 @@ mod tests {
     }
 
     fn names(upstreams: &[Arc<Upstream>], policy: Policy, model: Option<&str>) -> Vec<String> {
-        (0..4).map(|turn| choose(upstreams, policy, model, turn).name().to_owned()).collect()
+        (0..4).map(|turn| choose(upstreams, policy, model, turn, &[]).unwrap().name().to_owned()).collect()
     }
 
     #[test]
@@ -144,14 +126,58 @@ mod tests {
     }
 
     #[test]
+    fn who_has_the_model_and_is_down_is_asked_before_who_has_it_not() {
+        let down = Health { alive: false, ..with(&["m:latest"], &[]) };
+        let all = [upstream("down", down), upstream("without", with(&["n:latest"], &[]))];
+        for policy in [Policy::RoundRobin, Policy::LeastBusy, Policy::ModelAware] {
+            assert_eq!(names(&all, policy, Some("m:latest")), ["down"; 4]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_fails_is_left_out_and_tried_again_by_one_request() {
+        let all = [upstream("a", with(&[], &[])), upstream("b", with(&[], &[]))];
+        all[0].enter(None).failed(Failed::Unreachable);
+        assert_eq!(names(&all, Policy::RoundRobin, None), ["b"; 4]);
+        tokio::time::advance(std::time::Duration::from_secs(5)).await;
+        let mut tries = choose(&all, Policy::LeastBusy, None, 0, &[]).unwrap().enter(None);
+        assert_eq!(all[0].requests(), 1);
+        assert_eq!(names(&all, Policy::RoundRobin, None), ["b"; 4]);
+        tries.answered();
+        assert_eq!(names(&all, Policy::RoundRobin, None), ["a", "b", "a", "b"]);
+        // When all are out all are tried.
+        tries.failed(Failed::Request);
+        all[1].enter(None).failed(Failed::Unreachable);
+        assert_eq!(names(&all, Policy::RoundRobin, None), ["a", "b", "a", "b"]);
+    }
+
+    #[test]
+    fn those_that_were_tried_are_not_tried_again() {
+        let url = || "http://127.0.0.1:1".parse().unwrap();
+        let all: Vec<_> = ["a", "b"]
+            .into_iter()
+            .enumerate()
+            .map(|(place, name)| Arc::new(Upstream::new(place, &UpstreamConfig::new(name, url()), true)))
+            .collect();
+        let instead = |model, tried: &[usize]| {
+            choose(&all, Policy::ModelAware, model, 0, tried).map(|one| one.name().to_owned())
+        };
+        assert_eq!(instead(None, &[0]).as_deref(), Some("b"));
+        assert_eq!(instead(None, &[0, 1]), None);
+        all[0].report(with(&["m:latest"], &[]));
+        assert_eq!(instead(Some("m:latest"), &[0]), None, "b has it not");
+    }
+
+    #[test]
     fn weights_are_shares() {
         let url = |port| format!("http://127.0.0.1:{port}").parse().unwrap();
         let heavy = UpstreamConfig { weight: 3, ..UpstreamConfig::new("heavy", url(1)) };
-        let all = [&heavy, &UpstreamConfig::new("light", url(2))].map(|one| Arc::new(Upstream::new(0, one)));
+        let all =
+            [&heavy, &UpstreamConfig::new("light", url(2))].map(|one| Arc::new(Upstream::new(0, one, true)));
         assert_eq!(names(&all, Policy::RoundRobin, None), ["heavy", "heavy", "heavy", "light"]);
         let mut held = Vec::new();
         for turn in 0..8 {
-            held.push(choose(&all, Policy::LeastBusy, None, turn).enter(None));
+            held.push(choose(&all, Policy::LeastBusy, None, turn, &[]).unwrap().enter(None));
         }
         assert_eq!((all[0].requests(), all[1].requests()), (6, 2));
     }

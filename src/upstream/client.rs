@@ -5,12 +5,13 @@ use std::{error::Error, io, time::Duration};
 use bytes::Bytes;
 use http::{Request, Response, Uri, uri};
 use http_body::Body;
+use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 
-use super::{Answer, Config, Upstream, choose::Busy};
+use super::{Answer, Busy, Config, Upstream};
 
 /// Idle connections are given up after this; Ollama itself keeps them for ever.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -30,9 +31,17 @@ pub enum Unanswered {
     /// No connection within `upstreams.connect_timeout`.
     #[error("did not take a connection within {0:?}")]
     ConnectTimeout(Duration),
-    /// A connection that was reset, cut, or answered with nonsense before the end of the head.
+    /// It took a connection, which was reset, cut, or answered with nonsense before the end of the head.
     #[error("gave no sensible response: {0}")]
     Nonsense(String),
+}
+
+impl Unanswered {
+    /// Nothing of the request was sent.
+    #[must_use]
+    pub const fn is_unsent(&self) -> bool {
+        matches!(self, Unanswered::Unreachable(_) | Unanswered::ConnectTimeout(_))
+    }
 }
 
 /// A client of every upstream, with one pool of connections. Cheap to clone.
@@ -71,22 +80,25 @@ where
         Client { inner, connect_timeout, silence_timeout }
     }
 
-    /// Sends a request, whose URI is in origin form, to an upstream. `busy` is held until the body of the
-    /// response is dropped. Dropping the future, or the body, closes the connection.
+    /// Sends a request, whose URI is in origin form, to an upstream. Dropping the future closes the connection.
     ///
     /// # Errors
     /// No response came.
     pub async fn send(
         &self,
         upstream: &Upstream,
-        busy: Busy,
         mut request: Request<B>,
-    ) -> Result<Response<Answer>, Unanswered> {
+    ) -> Result<Response<Incoming>, Unanswered> {
         let target = std::mem::take(request.uri_mut());
         *request.uri_mut() = at(upstream, target);
-        let response =
-            self.inner.request(request.map(Box::new)).await.map_err(|error| self.unanswered(&error))?;
-        Ok(response.map(|body| Answer::new(body, self.silence_timeout, busy)))
+        self.inner.request(request.map(Box::new)).await.map_err(|error| self.unanswered(&error))
+    }
+
+    /// Takes the response that came. `busy` is held until its body is dropped, which closes the connection
+    /// unless it is at its end.
+    #[must_use]
+    pub fn take(&self, response: Response<Incoming>, busy: Busy) -> Response<Answer> {
+        response.map(|body| Answer::new(body, self.silence_timeout, busy))
     }
 
     fn unanswered(&self, error: &legacy::Error) -> Unanswered {

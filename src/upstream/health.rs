@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use reqwest::Response;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{Upstream, UpstreamConfig};
 use crate::protocol::canonical_model;
@@ -20,10 +21,19 @@ pub struct Health {
     pub alive: bool,
     /// Its version.
     pub version: Option<String>,
-    /// The models on its disk, by canonical name; `None` if it did not say.
+    /// The models on its disk, by canonical name; `None` if it never said. What it said stays while it is down.
     pub installed: Option<BTreeSet<String>>,
     /// The models in its memory; `None` if it did not say.
     pub loaded: Option<Vec<Loaded>>,
+    /// The entries of `/api/tags` and of `/api/ps` as they came.
+    pub(super) told: Told,
+}
+
+/// What it answered, entry by entry.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Told {
+    pub(super) tags: Option<Vec<Value>>,
+    pub(super) ps: Option<Vec<Value>>,
 }
 
 /// A model in memory, as `/api/ps` tells it. What it leaves out is `None`.
@@ -68,6 +78,7 @@ impl Health {
             version: None,
             installed: Some(installed.iter().map(|model| (*model).to_owned()).collect()),
             loaded: Some(loaded.collect()),
+            told: Told::default(),
         }
     }
 }
@@ -100,8 +111,12 @@ impl Prober {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut was_alive = None;
         loop {
-            ticks.tick().await;
-            let health = self.ask(&config).await;
+            tokio::select! { _ = ticks.tick() => {}, () = upstream.probing.wanted() => {} }
+            let began = Instant::now();
+            let mut health = self.ask(&config).await;
+            if !health.alive {
+                health.installed = upstream.health().installed.clone();
+            }
             if was_alive.replace(health.alive) != Some(health.alive) {
                 let (upstream, version) = (upstream.name(), health.version.as_deref().unwrap_or("unknown"));
                 if health.alive {
@@ -111,6 +126,7 @@ impl Prober {
                 }
             }
             upstream.report(health);
+            upstream.probing.answered(began);
         }
     }
 
@@ -118,11 +134,13 @@ impl Prober {
         let Ok(response) = self.get(config, "/api/version").await else { return Health::default() };
         let version = read(response).await.and_then(|body| Some(body.get("version")?.as_str()?.to_owned()));
         let (tags, ps) = tokio::join!(self.json(config, "/api/tags"), self.json(config, "/api/ps"));
+        let told = Told { tags: tags.and_then(models), ps: ps.and_then(models) };
         Health {
             alive: true,
             version,
-            installed: tags.as_ref().and_then(models).map(|models| models.filter_map(name).collect()),
-            loaded: ps.as_ref().and_then(models).map(|models| models.filter_map(loaded).collect()),
+            installed: told.tags.as_ref().map(|models| models.iter().filter_map(name).collect()),
+            loaded: told.ps.as_ref().map(|models| models.iter().filter_map(loaded).collect()),
+            told,
         }
     }
 
@@ -151,15 +169,16 @@ async fn read(mut response: Response) -> Option<Value> {
 }
 
 /// `models` of an answer; null, which an empty Ollama says, is none of them.
-fn models(answer: &Value) -> Option<impl Iterator<Item = &Value>> {
-    let models = answer.get("models")?;
-    if !models.is_array() && !models.is_null() {
-        return None;
+fn models(mut answer: Value) -> Option<Vec<Value>> {
+    match answer.get_mut("models")?.take() {
+        Value::Array(models) => Some(models),
+        Value::Null => Some(Vec::new()),
+        _ => None,
     }
-    Some(models.as_array().into_iter().flatten())
 }
 
-fn name(model: &Value) -> Option<String> {
+/// The canonical name of an entry.
+pub(super) fn name(model: &Value) -> Option<String> {
     let name = model.get("model").or_else(|| model.get("name"))?.as_str()?;
     Some(canonical_model(name).into_owned())
 }
@@ -183,7 +202,7 @@ mod tests {
 
     #[test]
     fn an_empty_ollama_has_no_models_and_nonsense_says_nothing() {
-        let count = |answer: Value| models(&answer).map(Iterator::count);
+        let count = |answer: Value| models(answer).map(|models| models.len());
         assert_eq!(count(json!({"models": null})), Some(0));
         assert_eq!(count(json!({"models": [{}, {}]})), Some(2));
         assert_eq!(count(json!({"models": "many"})), None);

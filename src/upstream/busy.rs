@@ -1,0 +1,58 @@
+//! A request that is at an upstream.
+
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use super::{Failed, Upstream, queue::Place};
+
+/// One more request at an upstream, until it is dropped.
+#[derive(Debug)]
+pub struct Busy {
+    upstream: Arc<Upstream>,
+    /// It tells whether an upstream that was left out is back, and has not told yet.
+    tries: bool,
+    _place: Option<Place>,
+}
+
+impl Busy {
+    pub(super) fn enter(upstream: &Arc<Upstream>, place: Option<Place>) -> Busy {
+        upstream.requests.fetch_add(1, Relaxed);
+        let tries = upstream.breaker.as_ref().is_some_and(|breaker| breaker.tries());
+        Busy { upstream: upstream.clone(), tries, _place: place }
+    }
+
+    /// The head of the response came.
+    pub(super) fn answered(&mut self) {
+        let Some(breaker) = &self.upstream.breaker else { return };
+        self.tries = false;
+        if breaker.answered() {
+            tracing::info!(upstream = self.upstream.name(), "the upstream is back");
+        }
+    }
+
+    /// The response came to its end.
+    pub(super) fn ended(&self) {
+        if let Some(breaker) = &self.upstream.breaker {
+            breaker.ended();
+        }
+    }
+
+    /// The upstream failed. Not for what its client did.
+    pub fn failed(&mut self, how: Failed) {
+        let Some(breaker) = &self.upstream.breaker else { return };
+        if let Some(period) = breaker.failed(how, std::mem::take(&mut self.tries)) {
+            let upstream = self.upstream.name();
+            tracing::warn!(upstream, ?period, "the upstream fails: requests go elsewhere for now");
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.upstream.requests.fetch_sub(1, Relaxed);
+        if self.tries
+            && let Some(breaker) = &self.upstream.breaker
+        {
+            breaker.untried();
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! One list of models for all upstreams, in Ollama's own words.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    Upstreams,
+    health::{self, Health, Told},
+};
+use crate::protocol::{Route, timestamp};
+
+/// A list that upstreams have each a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum List {
+    /// `GET /api/tags`: models on disks.
+    Tags,
+    /// `GET /api/ps`: models in memories.
+    Ps,
+    /// `GET /v1/models`: models on disks, for OpenAI's clients.
+    OpenAi,
+}
+
+impl List {
+    /// The list that a request asks for; `model` is one that its path names.
+    #[must_use]
+    pub fn of(route: Route, model: Option<&str>) -> Option<List> {
+        match (route, model) {
+            (Route::Tags, _) => Some(List::Tags),
+            (Route::Ps, _) => Some(List::Ps),
+            (Route::OpenaiModels, None) => Some(List::OpenAi),
+            _ => None,
+        }
+    }
+}
+
+impl Upstreams {
+    /// The list of all upstreams that answer, as JSON; `None` where one upstream is there to say it itself, or
+    /// none answers.
+    pub async fn merged(&self, list: List) -> Option<Vec<u8>> {
+        if self.all.len() == 1 {
+            return None;
+        }
+        self.freshen().await;
+        // Who manages the models has the word on what a name means.
+        let primary = &self.all[self.primary];
+        let others = self.all.iter().filter(|upstream| upstream.position() != primary.position());
+        let healths: Vec<_> = [primary].into_iter().chain(others).map(|upstream| upstream.health()).collect();
+        let merged = match list {
+            List::Tags => json!({"models": tags(&told(&healths, |told| told.tags.as_deref())?)}),
+            List::Ps => json!({"models": ps(&told(&healths, |told| told.ps.as_deref())?)}),
+            List::OpenAi => openai(&tags(&told(&healths, |told| told.tags.as_deref())?)),
+        };
+        Some(merged.to_string().into_bytes())
+    }
+}
+
+/// What those that answer said; `None` if none of them said anything.
+fn told(healths: &[Arc<Health>], of: fn(&Told) -> Option<&[Value]>) -> Option<Vec<&[Value]>> {
+    let alive = healths.iter().filter(|health| health.alive);
+    let told: Vec<_> = alive.filter_map(|health| of(&health.told)).collect();
+    (!told.is_empty()).then_some(told)
+}
+
+/// Each name once, as the first that has it says; the newest first, as Ollama sorts.
+fn tags(told: &[&[Value]]) -> Vec<Value> {
+    let mut models = by_name(told, |_, _| {});
+    models.sort_by_key(|model| Reverse(seconds(model, "modified_at")));
+    models
+}
+
+/// Each name once: the memory of all of its copies, and when the last of them is unloaded. The one that stays
+/// longest comes first, as Ollama sorts.
+fn ps(told: &[&[Value]]) -> Vec<Value> {
+    let mut models = by_name(told, add);
+    models.sort_by_key(|model| Reverse(seconds(model, "expires_at")));
+    models
+}
+
+/// The first entry of each name, in order; `again` is told of the others.
+fn by_name(told: &[&[Value]], again: fn(&mut Value, &Value)) -> Vec<Value> {
+    let mut models: Vec<Value> = Vec::new();
+    let mut places = HashMap::new();
+    for model in told.iter().copied().flatten() {
+        let Some(name) = health::name(model) else { continue };
+        match places.entry(name) {
+            Entry::Occupied(place) => again(&mut models[*place.get()], model),
+            Entry::Vacant(place) => {
+                place.insert(models.len());
+                models.push(model.clone());
+            }
+        }
+    }
+    models
+}
+
+/// Another copy of a model.
+fn add(known: &mut Value, copy: &Value) {
+    for field in ["size", "size_vram"] {
+        let size = |model: &Value| model.get(field).and_then(Value::as_u64);
+        if let (Some(one), Some(other)) = (size(known), size(copy)) {
+            known[field] = one.saturating_add(other).into();
+        }
+    }
+    if seconds(copy, "expires_at") > seconds(known, "expires_at") {
+        known["expires_at"] = copy["expires_at"].clone();
+    }
+}
+
+/// The same models as OpenAI lists them.
+fn openai(models: &[Value]) -> Value {
+    let model = |model: &Value| {
+        let id = model.get("name").or_else(|| model.get("model"));
+        let created = seconds(model, "modified_at").unwrap_or_default();
+        json!({"id": id, "object": "model", "created": created, "owned_by": owner(id)})
+    };
+    // An Ollama that has none says null.
+    let data = if models.is_empty() { Value::Null } else { models.iter().map(model).collect() };
+    json!({"object": "list", "data": data})
+}
+
+/// The part before the model's own name, without the host; `library` where there is none.
+fn owner(id: Option<&Value>) -> &str {
+    let name = id.and_then(Value::as_str).unwrap_or_default();
+    let mut parts = name.rsplit('/').skip(1);
+    parts.next().unwrap_or("library")
+}
+
+/// A time of an entry, seconds since 1970.
+fn seconds(model: &Value, field: &str) -> Option<i64> {
+    let nanos = timestamp::parse(model.get(field)?.as_str()?.as_bytes())?;
+    Some(nanos.div_euclid(1_000_000_000))
+}

@@ -1,0 +1,77 @@
+//! What several say, as one would say it.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn tag(name: &str, modified: &str, digest: &str) -> Value {
+    json!({"name": name, "model": name, "modified_at": modified, "size": 5, "digest": digest, "details": {"family": "f"}})
+}
+
+fn running(name: &str, expires: &str, vram: u64) -> Value {
+    json!({"name": name, "model": name, "size": 10, "size_vram": vram, "expires_at": expires, "context_length": 4096})
+}
+
+fn names(models: &[Value]) -> Vec<&str> {
+    models.iter().map(|model| model["name"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_name_is_there_once_as_the_first_says_and_the_newest_comes_first() {
+    // A second apart, in zones of their own.
+    let one =
+        [tag("a:latest", "2026-07-01T12:00:00.5+02:00", "1"), tag("b:latest", "2026-07-01T09:00:00Z", "2")];
+    let other = [
+        tag("library/a", "2026-08-01T00:00:00Z", "3"),
+        tag("c:1b", "2026-07-01T10:00:01Z", "4"),
+        json!({"size": 3}),
+    ];
+    let merged = tags(&[&one, &other]);
+    assert_eq!(names(&merged), ["c:1b", "a:latest", "b:latest"]);
+    assert_eq!(merged[1], one[0], "as it came");
+    assert!(tags(&[&[], &[]]).is_empty());
+}
+
+#[test]
+fn copies_in_memory_are_one_with_the_memory_of_both() {
+    let one =
+        [running("a:latest", "2026-07-01T12:00:00Z", 10), running("b:latest", "2026-07-01T12:00:30Z", 3)];
+    let other = [running("a:latest", "2026-07-01T12:01:00Z", 4)];
+    let merged = ps(&[&one, &other]);
+    assert_eq!(names(&merged), ["a:latest", "b:latest"]);
+    assert_eq!((&merged[0]["size"], &merged[0]["size_vram"]), (&json!(20), &json!(14)));
+    assert_eq!(merged[0]["expires_at"], "2026-07-01T12:01:00Z");
+    assert_eq!(merged[0]["context_length"], 4096);
+}
+
+#[test]
+fn openai_is_told_the_same_models() {
+    let models = [
+        tag("a:latest", "1970-01-01T00:01:40Z", "1"),
+        tag("me/a:latest", "nonsense", "2"),
+        tag("hf.co/u/r:q", "", "3"),
+    ];
+    let told = openai(&models);
+    assert_eq!(told["object"], "list");
+    assert_eq!(
+        told["data"][0],
+        json!({"id": "a:latest", "object": "model", "created": 100, "owned_by": "library"})
+    );
+    let owners: Vec<_> = told["data"].as_array().unwrap().iter().map(|model| &model["owned_by"]).collect();
+    assert_eq!(owners, ["library", "me", "u"]);
+    assert_eq!(openai(&[])["data"], Value::Null);
+}
+
+#[test]
+fn however_many_there_are_each_is_there_once() {
+    let many: Vec<_> = (0..10_000).map(|number| tag(&format!("m{number}:latest"), "", "")).collect();
+    assert_eq!(tags(&[&many, &many]).len(), 10_000);
+}
+
+#[test]
+fn each_list_has_its_route() {
+    assert_eq!(List::of(Route::OpenaiModels, None), Some(List::OpenAi));
+    assert_eq!(List::of(Route::OpenaiModels, Some("m")), None);
+    assert_eq!(List::of(Route::Ps, None), Some(List::Ps));
+    assert_eq!(List::of(Route::Version, None), None);
+}

@@ -1,0 +1,144 @@
+//! When an upstream was asked how it fares, and the wish to know it as it is now.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future;
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, timeout},
+};
+
+use super::Upstreams;
+
+/// What is younger is believed when it says that a model is nowhere.
+const FRESH: Duration = Duration::from_secs(1);
+/// One that does not tell in this time is known as it was.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The probes of one upstream.
+#[derive(Debug, Default)]
+pub(super) struct Probing {
+    wanted: Notify,
+    /// When the last one that has its answer began.
+    began: watch::Sender<Option<Instant>>,
+}
+
+impl Probing {
+    /// Somebody wants to know at once.
+    pub(super) async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// A probe that began then has its answer.
+    pub(super) fn answered(&self, began: Instant) {
+        self.began.send_replace(Some(began));
+    }
+
+    /// What is known is at least as young as `since`, or will not be soon.
+    async fn fresh(&self, since: Instant) {
+        let mut began = self.began.subscribe();
+        let is_fresh = |began: &Option<Instant>| began.is_some_and(|began| began >= since);
+        if !is_fresh(&began.borrow()) {
+            self.wanted.notify_one();
+            // The sender is here as long as this is.
+            let _ = timeout(PATIENCE, began.wait_for(is_fresh)).await;
+        }
+    }
+}
+
+/// Which models there are changes through us, now or a moment ago.
+#[derive(Debug, Default)]
+pub(super) struct Shelf(Mutex<Changes>);
+
+#[derive(Debug, Default)]
+struct Changes {
+    running: usize,
+    last: Option<Instant>,
+}
+
+impl Shelf {
+    fn changes(&self) -> std::sync::MutexGuard<'_, Changes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that may change which models there are, until it has ended.
+#[derive(Debug)]
+pub struct Managing(Arc<Shelf>);
+
+impl Drop for Managing {
+    fn drop(&mut self) {
+        let mut changes = self.0.changes();
+        changes.running -= 1;
+        changes.last = Some(Instant::now());
+    }
+}
+
+impl Upstreams {
+    /// Holds that a request of this route, if it is of those, may change which models there are.
+    #[must_use]
+    pub fn managing(&self, route: crate::protocol::Route) -> Option<Managing> {
+        super::choose::manages(route).then(|| {
+            self.shelf.changes().running += 1;
+            Managing(self.shelf.clone())
+        })
+    }
+
+    /// Learns what the upstreams that answer have now. Those who ask together wait for one probe, for a second at
+    /// most.
+    pub(super) async fn freshen(&self) {
+        self.fresh(Instant::now()).await;
+    }
+
+    /// Learns whether a model is there after all. However many models there are not, an upstream is asked once a
+    /// second for them, unless something changed since.
+    pub(super) async fn look_again(&self) {
+        let now = Instant::now();
+        let since = {
+            let changes = self.shelf.changes();
+            if changes.running > 0 { Some(now) } else { now.checked_sub(FRESH).max(changes.last) }
+        };
+        if let Some(since) = since {
+            self.fresh(since).await;
+        }
+    }
+
+    async fn fresh(&self, since: Instant) {
+        let alive = self.all.iter().filter(|upstream| upstream.health().alive);
+        future::join_all(alive.map(|upstream| upstream.probing.fresh(since))).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_probe_that_began_later_tells() {
+        let probing = Arc::new(Probing::default());
+        let before = Instant::now();
+        tokio::time::advance(Duration::from_millis(10)).await;
+        let asked = Instant::now();
+        let fresh = {
+            let probing = probing.clone();
+            tokio::spawn(async move { probing.fresh(asked).await })
+        };
+        probing.wanted().await;
+        probing.answered(before);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert!(!fresh.is_finished());
+        probing.answered(asked);
+        fresh.await.unwrap();
+        assert_eq!(asked.elapsed(), Duration::from_millis(500));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_does_not_tell_is_not_waited_for_long() {
+        let began = Instant::now();
+        Probing::default().fresh(began).await;
+        assert_eq!(began.elapsed(), PATIENCE);
+    }
+}

@@ -1,0 +1,291 @@
+//! Several upstreams: which one is asked, what they answer together, and what becomes of those that fail.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use streamgauge::{
+    agent::Config,
+    simulate::{self, Simulator, Truth},
+    upstream::{Policy, UpstreamConfig},
+};
+use tokio::task::JoinHandle;
+
+use super::harness::*;
+
+/// A simulated Ollama that can be killed.
+struct Simulated {
+    addr: SocketAddr,
+    truth: Arc<Truth>,
+    run: JoinHandle<()>,
+}
+
+impl Simulated {
+    fn start(config: simulate::Config) -> Simulated {
+        let bound = Simulator::bind(config).unwrap();
+        let (addr, truth) = (bound.addr(), bound.truth());
+        Simulated { addr, truth, run: tokio::spawn(bound.run(std::future::pending())) }
+    }
+
+    /// Its port is closed, and every connection cut.
+    async fn kill(&self) {
+        self.run.abort();
+        while !self.run.is_finished() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn generated(&self) -> u64 {
+        self.truth.requests("/api/generate")
+    }
+}
+
+fn with_models(models: &[&str]) -> simulate::Config {
+    let models = models.iter().map(|model| (*model).to_owned()).collect();
+    simulate::Config { models, ..quick() }
+}
+
+fn quick() -> simulate::Config {
+    simulate::Config {
+        rate: 0.0,
+        load_time: Duration::ZERO,
+        prefill_rate: 0.0,
+        tokens: 20,
+        ..simulate::Config::default()
+    }
+}
+
+/// In turn among these, which are probed once and then left alone.
+fn in_turn(upstreams: &[SocketAddr]) -> Config {
+    let mut config = config(upstreams[0]);
+    let upstreams = upstreams.iter().enumerate();
+    config.upstream.upstreams = upstreams
+        .map(|(place, addr)| {
+            UpstreamConfig::new(format!("gpu{place}"), format!("http://{addr}").parse().unwrap())
+        })
+        .collect();
+    config.upstream.choose = Policy::RoundRobin;
+    config.upstream.health_interval = Duration::from_secs(3600);
+    config
+}
+
+async fn up(config: Config) -> Sidecar {
+    let count = config.upstream.upstreams.len();
+    let sidecar = sidecar(config).await;
+    for place in 0..count {
+        sidecar.until(&format!("upstream_up{{upstream=\"gpu{place}\"}}"), 1.0).await;
+    }
+    sidecar
+}
+
+/// The status, and the body unless it broke off.
+async fn ask(sidecar: &Sidecar, path: &str, body: &Value) -> (u16, Option<String>) {
+    let client = reqwest::Client::new();
+    let response = client.post(format!("http://{}{path}", sidecar.proxy)).json(body).send().await.unwrap();
+    (response.status().as_u16(), response.text().await.ok())
+}
+
+async fn get(sidecar: &Sidecar, path: &str) -> Value {
+    let response = reqwest::get(format!("http://{}{path}", sidecar.proxy)).await.unwrap();
+    assert_eq!(response.status(), 200, "{path}");
+    assert_eq!(response.headers()["content-type"], "application/json; charset=utf-8");
+    response.json().await.unwrap()
+}
+
+fn names(list: &Value, place: &str, field: &str) -> Vec<String> {
+    let models = list[place].as_array().unwrap();
+    let mut names: Vec<_> = models.iter().map(|model| model[field].as_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn what_they_have_is_listed_as_one_would() {
+    let one = Simulated::start(with_models(&["a:latest", "both:latest"]));
+    let other = Simulated::start(with_models(&["b:latest", "both:latest"]));
+    let mut config = in_turn(&[one.addr, other.addr]);
+    config.upstream.primary = Some("gpu1".to_owned());
+    config.upstream.choose = Policy::ModelAware;
+    let sidecar = up(config).await;
+
+    let all = ["a:latest", "b:latest", "both:latest"];
+    let tags = get(&sidecar, "/api/tags").await;
+    assert_eq!(names(&tags, "models", "name"), all);
+    let alone: Value =
+        reqwest::get(format!("http://{}/api/tags", one.addr)).await.unwrap().json().await.unwrap();
+    let as_told = |list: &Value| {
+        list["models"].as_array().unwrap().iter().find(|model| model["name"] == "a:latest").cloned()
+    };
+    assert_eq!(as_told(&tags), as_told(&alone));
+    assert_eq!(names(&get(&sidecar, "/v1/models").await, "data", "id"), all);
+    assert_eq!(get(&sidecar, "/api/ps").await, json!({"models": []}));
+    let head = sidecar.exchange("HEAD /api/tags HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+    sidecar
+        .until("requests_total{upstream=\"none\",route=\"tags\",model=\"none\",outcome=\"complete\"}", 2.0)
+        .await;
+
+    // Each model is asked for where it is, by its path too.
+    for model in ["a", "b"] {
+        assert_eq!(ask(&sidecar, "/api/generate", &json!({"model": model})).await.0, 200);
+        assert_eq!(ask(&sidecar, "/api/show", &json!({"model": model})).await.0, 200);
+        let path = format!("http://{}/v1/models/{model}", sidecar.proxy);
+        assert_eq!(reqwest::get(path).await.unwrap().status(), 200);
+    }
+    assert_eq!((one.generated(), other.generated()), (1, 1));
+    assert_eq!(names(&get(&sidecar, "/api/ps").await, "models", "name"), ["a:latest", "b:latest"]);
+
+    // What was made a moment ago is there, and asked for where it is.
+    let copy = json!({"source": "b", "destination": "copied"});
+    assert_eq!(ask(&sidecar, "/api/copy", &copy).await.0, 200);
+    assert_eq!((one.truth.requests("/api/copy"), other.truth.requests("/api/copy")), (0, 1));
+    assert_eq!(ask(&sidecar, "/api/generate", &json!({"model": "copied"})).await.0, 200);
+    assert!(names(&get(&sidecar, "/api/tags").await, "models", "name").contains(&"copied:latest".to_owned()));
+    let delete = reqwest::Client::new().delete(format!("http://{}/api/delete", sidecar.proxy));
+    assert_eq!(delete.json(&json!({"model": "copied"})).send().await.unwrap().status(), 200);
+    assert_eq!(names(&get(&sidecar, "/api/tags").await, "models", "name"), all);
+
+    // What is down has nothing to offer; the other answers for both.
+    one.kill().await;
+    assert_eq!(ask(&sidecar, "/api/generate", &json!({"model": "both"})).await.0, 200);
+}
+
+#[tokio::test]
+async fn one_answers_for_itself() {
+    let only = Simulated::start(quick());
+    let sidecar = up(in_turn(&[only.addr])).await;
+    let asked = only.truth.requests("/api/tags");
+    get(&sidecar, "/api/tags").await;
+    get(&sidecar, "/api/tags").await;
+    assert_eq!(only.truth.requests("/api/tags"), asked + 2, "they are its own");
+}
+
+#[tokio::test]
+async fn what_could_not_be_sent_is_sent_to_another_whole() {
+    let (gone, there) = (Simulated::start(quick()), Simulated::start(quick()));
+    let mut config = in_turn(&[gone.addr, there.addr]);
+    config.proxy.peek_limit = 64 << 10;
+    let sidecar = up(config).await;
+    gone.kill().await;
+    // Read ahead whole, and far longer than what is read ahead.
+    for (place, length) in [10, 3 << 20].into_iter().enumerate() {
+        let body = json!({"model": "sim", "prompt": "p".repeat(length)});
+        for _ in 0..2 {
+            let (status, text) = ask(&sidecar, "/api/generate", &body).await;
+            assert_eq!(status, 200, "{text:?}");
+            assert!(text.unwrap().contains("\"done\":true"));
+        }
+        assert_eq!(there.generated(), 2 * (place as u64 + 1), "each once");
+        if place == 0 {
+            // Left out by now: long enough that its next failure would be another request's.
+            let to = |upstream: &str| {
+                format!(
+                    "requests_total{{upstream=\"{upstream}\",route=\"generate\",model=\"sim:latest\",outcome=\"complete\"}}"
+                )
+            };
+            sidecar.until(&to("gpu1"), 2.0).await;
+            assert_eq!(sidecar.value(&to("gpu0")), 0.0);
+        }
+    }
+    sidecar.until("requests_in_flight{upstream=\"gpu0\",route=\"generate\"}", 0.0).await;
+    sidecar.until("requests_in_flight{upstream=\"gpu1\",route=\"generate\"}", 0.0).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_read_ahead_comes_back_as_well() {
+    let (gone, there) = (Simulated::start(quick()), Simulated::start(quick()));
+    let mut config = in_turn(&[gone.addr, there.addr]);
+    config.proxy.peek_limit = 1 << 10;
+    let sidecar = up(config).await;
+    gone.kill().await;
+    let body = json!({"model": "sim", "prompt": "p".repeat(3 << 20)});
+    let (status, text) = ask(&sidecar, "/api/generate", &body).await;
+    assert_eq!((status, there.generated()), (200, 1), "{text:?}");
+}
+
+#[tokio::test]
+async fn what_may_have_begun_is_not_sent_again() {
+    let (mut first, mut second) = (upstream().await, upstream().await);
+    let sidecar = up(in_turn(&[first.addr, second.addr])).await;
+    let mut client = sidecar.send(&generate()).await;
+    let mut asked = tokio::select! { asked = first.asked() => asked, asked = second.asked() => asked };
+    asked.body(13).await;
+    drop(asked);
+    let seen = client.until("}").await;
+    assert!(seen.starts_with("HTTP/1.1 502 "), "{seen}");
+    first.was_not_asked();
+    second.was_not_asked();
+}
+
+#[tokio::test]
+async fn of_three_with_one_killed_one_wedged_and_one_slow_nothing_is_sent_twice_or_lost_in_vain() {
+    let slow_stream = simulate::Config { rate: 200.0, jitter: 0.0, contention: 0.0, parallel: 64, ..quick() };
+    let killed = Simulated::start(simulate::Config { tokens: 10_000, ..slow_stream.clone() });
+    let wedged = Simulated::start(simulate::Config {
+        faults: "stall=1:1000s".parse().unwrap(),
+        ..slow_stream.clone()
+    });
+    let slow =
+        Simulated::start(simulate::Config { faults: "slow-head=1:300ms".parse().unwrap(), ..slow_stream });
+    let all = [&killed, &wedged, &slow];
+    let mut config = in_turn(&all.map(|one| one.addr));
+    config.upstream.silence_timeout = Duration::from_secs(1);
+    config.upstream.response_timeout = Duration::from_secs(10);
+    let sidecar = Arc::new(up(config).await);
+    let request = json!({"model": "sim", "prompt": "why"});
+
+    let first: Vec<_> = (0..12)
+        .map(|_| {
+            let (sidecar, request) = (sidecar.clone(), request.clone());
+            tokio::spawn(async move { ask(&sidecar, "/api/generate", &request).await })
+        })
+        .collect();
+    killed.truth.until(|truth| truth.started() == 4).await;
+    wedged.truth.until(|truth| truth.started() == 4).await;
+    killed.kill().await;
+    let mut whole = 0;
+    for answer in first {
+        let (status, text) = answer.await.unwrap();
+        // A stream that broke off never looks like one that ended.
+        assert_eq!(status, 200);
+        whole += usize::from(text.is_some_and(|text| text.contains("\"done\":true")));
+    }
+    assert_eq!(whole, 4, "those of the slow one");
+    assert_eq!(all.map(Simulated::generated), [4, 4, 4], "each was sent once");
+
+    // Both have shown what they are, and are left alone.
+    for _ in 0..8 {
+        let (status, text) = ask(&sidecar, "/api/generate", &request).await;
+        assert!(status == 200 && text.unwrap().contains("\"done\":true"));
+    }
+    assert_eq!(all.map(Simulated::generated), [4, 4, 12]);
+    for (outcome, count) in [("complete", 12.0), ("upstream_error", 8.0)] {
+        let sum = || {
+            let of = |place| {
+                format!(
+                    "requests_total{{upstream=\"gpu{place}\",route=\"generate\",model=\"sim:latest\",outcome=\"{outcome}\"}}"
+                )
+            };
+            (0..3).map(|place| sidecar.value(&of(place))).sum::<f64>()
+        };
+        assert_eq!(sum(), count, "{outcome}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_comes_back_is_tried_by_one_and_then_asked_by_all() {
+    let (away, there) = (Simulated::start(quick()), Simulated::start(quick()));
+    let sidecar = up(in_turn(&[away.addr, there.addr])).await;
+    away.kill().await;
+    let request = json!({"model": "sim"});
+    for _ in 0..4 {
+        assert_eq!(ask(&sidecar, "/api/generate", &request).await.0, 200);
+    }
+    let back = Simulated::start(simulate::Config { listen: away.addr, ..quick() });
+    let asked = async {
+        while back.generated() < 3 {
+            assert_eq!(ask(&sidecar, "/api/generate", &request).await.0, 200);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    soon(asked).await;
+}

@@ -1,16 +1,20 @@
-//! `/metrics`, `/livez`, `/readyz`, `/streams`: read by Prometheus, by orchestrators and by people.
+//! `/metrics`, `/livez`, `/readyz`, `/streams` and a page: read by Prometheus, by orchestrators and by people.
 
+mod history;
 mod listen;
+mod overview;
+mod page;
 mod streams;
 
 use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, Uri, header};
 use http_body_util::Full;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use history::History;
 pub(crate) use listen::Listener;
 
 use crate::{meter::Meter, upstream::Upstreams};
@@ -35,16 +39,22 @@ pub(crate) struct Admin {
     pub(crate) meter: Meter,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) draining: CancellationToken,
+    pub(crate) history: History,
 }
 
 impl Admin {
-    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
-        let answer: fn(&Admin) -> Response<Full<Bytes>> = match path {
-            "/metrics" => Admin::metrics,
-            "/livez" => |_| text(StatusCode::OK, "alive\n"),
-            "/readyz" => Admin::ready,
-            "/streams" => |admin| json(streams::render(&admin.meter.live())),
-            _ => return text(StatusCode::NOT_FOUND, "There are /metrics, /livez, /readyz and /streams.\n"),
+    fn answer(&self, method: &Method, target: &Uri) -> Response<Full<Bytes>> {
+        let answer: fn(&Admin, &Uri) -> Response<Full<Bytes>> = match target.path() {
+            "/" => |_, _| page(),
+            "/metrics" => |admin, _| admin.metrics(),
+            "/livez" => |_, _| text(StatusCode::OK, "alive\n"),
+            "/readyz" => |admin, _| admin.ready(),
+            "/streams" => |admin, _| json(streams::render(&admin.meter.live())),
+            "/overview" => |admin, target| json(overview::render(admin, target.query().unwrap_or_default())),
+            _ => {
+                let known = "There are /, /metrics, /livez, /readyz, /streams and /overview.\n";
+                return text(StatusCode::NOT_FOUND, known);
+            }
         };
         if *method != Method::GET && *method != Method::HEAD {
             let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD.\n");
@@ -52,7 +62,7 @@ impl Admin {
             return refusal;
         }
         // hyper leaves the body of an answer to HEAD out, and tells its length.
-        answer(self)
+        answer(self, target)
     }
 
     fn metrics(&self) -> Response<Full<Bytes>> {
@@ -79,6 +89,14 @@ impl Admin {
     }
 }
 
+fn page() -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(page::PAGE));
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, html);
+    response.headers_mut().extend(page::fields());
+    response
+}
+
 fn text(status: StatusCode, text: impl Into<String>) -> Response<Full<Bytes>> {
     of_type(status, "text/plain; charset=utf-8", text.into())
 }
@@ -91,5 +109,7 @@ fn of_type(status: StatusCode, content_type: &'static str, text: String) -> Resp
     let mut response = Response::new(Full::from(text));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    // Names that others chose are in it: it is what it says it is, and no markup.
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

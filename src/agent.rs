@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, runtime::Handle, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admin::{self, Admin},
+    admin::{self, Admin, History},
     admission::{self, Admission},
     collector::{self, Registered, gpu::Reader},
     meter::{self, Bands, Meter, Outcome},
@@ -247,7 +247,8 @@ impl Builder {
         let reload = Reload::register(&registry, admission.clone(), shaping.clone())?;
         let stages = Stages { admission, upstreams: upstreams.clone(), queue, meter: meter.clone(), shaping };
         let proxy = Proxy::new(config.proxy, config.upstream, stages, &registry)?;
-        let admin = Admin { registry, meter, upstreams, draining: CancellationToken::new() };
+        let history = History::default();
+        let admin = Admin { registry, meter, upstreams, draining: CancellationToken::new(), history };
         Ok(Bound {
             proxy_addr,
             admin_addr,

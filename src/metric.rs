@@ -8,11 +8,13 @@ mod exposition;
 mod family;
 mod histogram;
 mod occupied;
+mod scrape;
 
 pub use exposition::{Exposition, Metric, Page};
 pub use family::{Child, Family};
 pub use histogram::{Histogram, LocalHistogram, Tally};
 pub use occupied::Occupied;
+pub use scrape::{Buckets, Found, Scrape, Series};
 
 /// A counter at zero, for [`Family::new`].
 #[must_use]

@@ -41,6 +41,9 @@ impl Listener {
     pub(crate) async fn serve(self) {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut connections = JoinSet::new();
+        let Admin { history, registry, meter, .. } = self.admin.clone();
+        // One of the set: it ends with the connections, when this future is dropped.
+        connections.spawn(self.tasks.instrument(Task::Collector, history.keep(registry, meter)));
         let mut failing = false;
         loop {
             tokio::select! {
@@ -69,7 +72,7 @@ impl Listener {
 
 async fn connection(stream: TcpStream, admin: Admin) {
     let service = service_fn(move |request| {
-        let answer = admin.answer(request.method(), request.uri().path());
+        let answer = admin.answer(request.method(), request.uri());
         async move { Ok::<_, Infallible>(answer) }
     });
     let served = http1::Builder::new()

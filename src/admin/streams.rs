@@ -12,7 +12,8 @@ pub(super) fn render(running: &[Snapshot]) -> String {
     text
 }
 
-fn stream(one: &Snapshot) -> Value {
+/// One of them.
+pub(super) fn stream(one: &Snapshot) -> Value {
     let seconds = |duration: Option<std::time::Duration>| duration.map(|duration| duration.as_secs_f64());
     json!({
         "id": one.id,

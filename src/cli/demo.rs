@@ -1,7 +1,6 @@
 //! `demo`: an Ollama made of nothing, the sidecar before it, clients, and what the sidecar says of them.
 
 mod agents;
-mod buckets;
 mod interval;
 mod kind;
 mod reading;

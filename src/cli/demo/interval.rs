@@ -1,6 +1,6 @@
 //! What happened from one reading to another.
 
-use super::buckets::Buckets;
+use crate::metric::Buckets;
 
 /// Counts of the interval, and what is there at its end.
 #[derive(Clone, Debug, Default)]

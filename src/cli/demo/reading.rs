@@ -1,15 +1,15 @@
 //! What a registry says at one moment.
 
-use std::{collections::BTreeMap, slice};
+use std::collections::BTreeMap;
 
-use prometheus::{
-    Registry,
-    proto::{Metric, MetricFamily},
-};
+use prometheus::Registry;
 use tokio::time::Instant;
 
-use super::{buckets::Buckets, interval::Interval};
-use crate::protocol::Route;
+use super::interval::Interval;
+use crate::{
+    metric::{Buckets, Scrape},
+    protocol::Route,
+};
 
 /// Counts since the sidecar began, and what is there now.
 #[derive(Clone, Debug)]
@@ -27,23 +27,23 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn take(registry: &Registry) -> Reading {
-        let families = registry.gather();
-        let find = |name: &str| Found(families.iter().find(|family| named(family, name)));
+        let scrape = Scrape::take(registry);
         let generates = |route: &str| Route::ALL.iter().any(|r| r.generates() && r.label() == route);
         let mut outcomes = BTreeMap::new();
-        for metric in find("requests_total").metrics() {
-            *outcomes.entry(label(metric, "outcome").to_owned()).or_default() += value(metric) as u64;
+        for series in scrape.find("requests_total").series() {
+            *outcomes.entry(series.label("outcome").to_owned()).or_default() += series.value() as u64;
         }
         Reading {
             at: Instant::now(),
-            streams: find("requests_in_flight").sum(|metric| generates(label(metric, "route"))),
-            content_records: find("records_total")
-                .sum(|metric| matches!(label(metric, "kind"), "content" | "thinking" | "tool_call")),
-            tokens: find("tokens_total").sum(|metric| label(metric, "kind") == "output"),
-            stream_seconds: find("stream_seconds_total").sum(|_| true),
-            busy_seconds: find("busy_seconds_total").sum(|_| true),
-            gap: find("chunk_gap_seconds").buckets(|metric| label(metric, "at") == "upstream"),
-            first_token: find("time_to_first_token_seconds").buckets(|_| true),
+            streams: scrape.find("requests_in_flight").sum(|series| generates(series.label("route"))),
+            content_records: scrape
+                .find("records_total")
+                .sum(|series| matches!(series.label("kind"), "content" | "thinking" | "tool_call")),
+            tokens: scrape.find("tokens_total").sum(|series| series.label("kind") == "output"),
+            stream_seconds: scrape.find("stream_seconds_total").sum(|_| true),
+            busy_seconds: scrape.find("busy_seconds_total").sum(|_| true),
+            gap: scrape.find("chunk_gap_seconds").buckets(|series| series.label("at") == "upstream"),
+            first_token: scrape.find("time_to_first_token_seconds").buckets(|_| true),
             outcomes,
         }
     }
@@ -66,35 +66,4 @@ impl Reading {
             outcomes: outcomes.collect(),
         }
     }
-}
-
-/// A family, if the registry has it.
-struct Found<'a>(Option<&'a MetricFamily>);
-
-impl<'a> Found<'a> {
-    fn metrics(&self) -> slice::Iter<'a, Metric> {
-        self.0.map_or(&[][..], MetricFamily::get_metric).iter()
-    }
-
-    fn sum(&self, wanted: impl Fn(&Metric) -> bool) -> f64 {
-        self.metrics().filter(|metric| wanted(metric)).map(value).sum()
-    }
-
-    fn buckets(&self, wanted: impl Fn(&Metric) -> bool) -> Buckets {
-        let children = self.metrics().filter(|metric| wanted(metric));
-        children.map(|metric| Buckets::of(metric.get_histogram())).fold(Buckets::default(), Buckets::plus)
-    }
-}
-
-fn named(family: &MetricFamily, name: &str) -> bool {
-    family.name().strip_prefix("streamgauge_") == Some(name)
-}
-
-fn label<'a>(metric: &'a Metric, name: &str) -> &'a str {
-    metric.get_label().iter().find(|pair| pair.name() == name).map_or("", |pair| pair.value())
-}
-
-/// Of a counter or a gauge: the other is not there, and reads 0.
-fn value(metric: &Metric) -> f64 {
-    metric.get_counter().get_value() + metric.get_gauge().get_value()
 }

@@ -4,11 +4,12 @@ use prometheus::proto;
 
 /// Counts by upper bound, cumulative; the last is that of all.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Buckets(Vec<(f64, u64)>);
+pub struct Buckets(Vec<(f64, u64)>);
 
 impl Buckets {
     /// Of one child.
-    pub(super) fn of(histogram: &proto::Histogram) -> Buckets {
+    #[must_use]
+    pub fn of(histogram: &proto::Histogram) -> Buckets {
         let finite = histogram.get_bucket().iter();
         let mut buckets: Vec<_> =
             finite.map(|bucket| (bucket.upper_bound(), bucket.cumulative_count())).collect();
@@ -19,7 +20,8 @@ impl Buckets {
     }
 
     /// Both together; they have the same bounds, as children of one family have.
-    pub(super) fn plus(mut self, other: Buckets) -> Buckets {
+    #[must_use]
+    pub fn plus(mut self, other: Buckets) -> Buckets {
         if self.0.is_empty() {
             return other;
         }
@@ -30,15 +32,23 @@ impl Buckets {
     }
 
     /// What came after `earlier`.
-    pub(super) fn since(&self, earlier: &Buckets) -> Buckets {
+    #[must_use]
+    pub fn since(&self, earlier: &Buckets) -> Buckets {
         let before = earlier.0.iter().map(|(_, count)| *count).chain(std::iter::repeat(0));
         let after = self.0.iter().zip(before);
         Buckets(after.map(|((bound, count), before)| (*bound, count.saturating_sub(before))).collect())
     }
 
+    /// How many values.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.last().map_or(0, |(_, count)| *count)
+    }
+
     /// What `histogram_quantile(q, …)` of PromQL makes of it, for 0 < q ≤ 1: values are taken to be spread evenly in
     /// their bucket, from 0 in the first; above the last finite bound it is that bound. `None`: no values.
-    pub(super) fn quantile(&self, q: f64) -> Option<f64> {
+    #[must_use]
+    pub fn quantile(&self, q: f64) -> Option<f64> {
         let (_, total) = *self.0.last().filter(|(_, total)| *total > 0)?;
         let rank = q * total as f64;
         let at = self.0.iter().position(|(_, count)| *count as f64 >= rank)?;
@@ -89,6 +99,7 @@ mod tests {
         assert_eq!(later.since(&earlier), buckets([0, 2, 3, 3]));
         assert_eq!(later.since(&Buckets::default()), later);
         assert_eq!(earlier.clone().plus(buckets([1, 1, 1, 1])), buckets([2, 3, 4, 5]));
+        assert_eq!((later.count(), Buckets::default().count()), (7, 0));
     }
 
     #[test]

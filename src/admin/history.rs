@@ -1,0 +1,212 @@
+//! The last ten minutes, for the page: what the registry said every two seconds.
+
+mod reading;
+mod window;
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use prometheus::Registry;
+use serde_json::{Value, json};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::{meter::Meter, metric::Scrape};
+use reading::{Reading, Surroundings};
+use window::Window;
+
+/// How often the registry is read.
+const EVERY: Duration = Duration::from_secs(2);
+/// Readings that are kept, ten minutes and the one before them: with 1.3 KiB each some 400 KiB, whatever happens.
+const MOST: usize = 301;
+/// A point of a plot is of so many intervals together, so that ten seconds have a quantile where two have none.
+const SPAN: usize = 5;
+
+/// What was read, oldest first. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct History(Arc<Mutex<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    readings: VecDeque<Reading>,
+    /// How many were taken before the first of `readings`.
+    dropped: u64,
+    newest: Surroundings,
+    /// The moment of the very first, on the runtime's clock and since 1970.
+    began: Option<(Instant, f64)>,
+}
+
+impl History {
+    /// Reads for ever.
+    pub(super) async fn keep(self, registry: Registry, meter: Meter) {
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            ticks.tick().await;
+            self.read(&registry, running(&meter));
+        }
+    }
+
+    /// `streams`: how many run.
+    fn read(&self, registry: &Registry, streams: usize) {
+        let scrape = Scrape::take(registry);
+        let (reading, surroundings) = (Reading::of(&scrape, streams), Surroundings::of(&scrape));
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = reading.at;
+        kept.began.get_or_insert_with(|| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            (at, now.as_secs_f64())
+        });
+        if kept.readings.len() == MOST {
+            kept.readings.pop_front();
+            kept.dropped += 1;
+        }
+        kept.readings.push_back(reading);
+        kept.newest = surroundings;
+    }
+
+    /// What the page shows of it: figures of the whole, and the points that came after number `after` of the history
+    /// that began at `began`; all of them, if that was another one.
+    pub(super) fn render(&self, began: Option<f64>, after: u64) -> Value {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let began_here = kept.began.map(|(_, unix)| unix);
+        let known = if began.is_some() && began == began_here { after } else { 0 };
+        let whole = match (kept.readings.front(), kept.readings.back()) {
+            (Some(first), Some(last)) => Some(Window::of(first, last)),
+            _ => None,
+        };
+        json!({
+            "began": began_here,
+            "every_seconds": EVERY.as_secs_f64(),
+            "span_seconds": whole.as_ref().map_or(0.0, |whole| whole.seconds),
+            "last": kept.last(),
+            "columns": window::COLUMNS,
+            "points": kept.points(known),
+            "window": whole.as_ref().map(Window::figures),
+            "gpus": kept.newest.cards.iter().map(window::card).collect::<Vec<_>>(),
+            "missing": whole.as_ref().map(|whole| whole.missing(&kept.newest)),
+        })
+    }
+}
+
+/// Generations that have not ended.
+fn running(meter: &Meter) -> usize {
+    meter.live().iter().filter(|one| one.route.generates()).count()
+}
+
+impl Kept {
+    /// The number of the newest reading, from 0.
+    fn last(&self) -> u64 {
+        (self.dropped + self.readings.len() as u64).saturating_sub(1)
+    }
+
+    /// A point for each reading whose number is above `after`; the very first has nothing before it.
+    fn points(&self, after: u64) -> Vec<Value> {
+        let Some((began, _)) = self.began else { return Vec::new() };
+        let first = usize::try_from(after.saturating_sub(self.dropped)).unwrap_or(usize::MAX);
+        let numbers = first.saturating_add(1)..self.readings.len();
+        let point = |at: usize| {
+            let (earlier, later) = (&self.readings[at.saturating_sub(SPAN)], &self.readings[at]);
+            let seconds = later.at.duration_since(began).as_secs_f64();
+            Window::of(earlier, later).point(seconds, later)
+        };
+        numbers.map(point).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        meter::{self, Facts},
+        metric::{Family, Histogram, buckets},
+    };
+
+    /// Seconds and tokens a second of each point.
+    fn rates(rendered: &Value) -> Vec<(f64, f64)> {
+        let columns: Vec<_> =
+            rendered["columns"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        let column = |name| columns.iter().position(|known| *known == name).unwrap();
+        let (at, tokens) = (column("seconds"), column("tokens"));
+        let points = rendered["points"].as_array().unwrap().iter();
+        points.map(|point| (point[at].as_f64().unwrap(), point[tokens].as_f64().unwrap())).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ten_minutes_are_kept_and_a_page_is_told_what_it_does_not_have() {
+        let registry = Registry::new();
+        let records = Family::register(
+            &registry,
+            "records_total",
+            "Records.",
+            ["model", "kind"],
+            crate::metric::counter,
+        )
+        .unwrap()
+        .child(["m", "content"]);
+        let history = History::default();
+        assert_eq!(history.render(None, 0)["points"], json!([]));
+        history.read(&registry, 0);
+        let began = history.render(None, 0)["began"].as_f64();
+        assert!(began.unwrap() > 1.6e9, "{began:?}");
+        for _ in 0..3 {
+            tokio::time::advance(EVERY).await;
+            records.inc_by(20.0);
+            history.read(&registry, 0);
+        }
+        let all = history.render(None, 0);
+        assert_eq!(rates(&all), [(2.0, 10.0), (4.0, 10.0), (6.0, 10.0)]);
+        assert_eq!((all["last"].as_u64(), all["span_seconds"].as_f64()), (Some(3), Some(6.0)));
+        assert_eq!(rates(&history.render(began, 2)), [(6.0, 10.0)]);
+        assert_eq!(rates(&history.render(began, 3)), []);
+        // Of another process, or with a number from nowhere: everything, and nothing.
+        assert_eq!(rates(&history.render(Some(1.0), 2)).len(), 3);
+        assert_eq!(rates(&history.render(began, u64::MAX)), []);
+
+        for _ in 0..400 {
+            tokio::time::advance(EVERY).await;
+            history.read(&registry, 0);
+        }
+        let all = history.render(None, 0);
+        assert_eq!((all["last"].as_u64(), all["span_seconds"].as_f64()), (Some(403), Some(600.0)));
+        let rates = rates(&all);
+        assert_eq!((rates.len(), rates[0], rates[299]), (MOST - 1, (208.0, 0.0), (806.0, 0.0)));
+        assert_eq!(history.render(began, 402)["points"].as_array().unwrap().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn figures_are_those_of_the_registry_and_what_is_missing_has_its_reason() {
+        let registry = Registry::new();
+        let meter = Meter::register(&registry, &meter::Config::default(), &["gpu0"]).unwrap();
+        let make = || Histogram::new(buckets::LAG);
+        let lag = Family::register(&registry, "runtime_lag_seconds", "Lag.", ["runtime"], make).unwrap();
+        let history = History::default();
+        history.read(&registry, 0);
+        let nothing = history.render(None, 0);
+        for (figure, why) in [
+            ("first_token", "Nothing streamed"),
+            ("gap", "Nothing streamed"),
+            ("hidden", "No stream ended"),
+            ("curve", "No stream decoded"),
+            ("lag", "collectors.lag"),
+            ("gpu", "collectors.gpu"),
+            ("outcomes", "No request ended"),
+        ] {
+            let said = nothing["missing"][figure].as_str().unwrap_or_else(|| panic!("{figure}: {nothing}"));
+            assert!(said.contains(why), "{figure}: {said}");
+        }
+        lag.child(["main"]).observe(0.0004);
+        // Another runtime's is not what streams wait for.
+        lag.child(["admin"]).observe(0.5);
+        drop(meter.start(Facts::new("POST", "/api/chat")));
+        tokio::time::advance(EVERY).await;
+        history.read(&registry, 0);
+        let page = history.render(None, 0);
+        assert_eq!(page["window"]["lag"]["count"], 1);
+        assert_eq!(page["window"]["lag"]["p99"].as_f64().map(|p99| (p99 * 1e5).round()), Some(50.0));
+        assert_eq!(page["window"]["outcomes"]["client_abort"], 1.0);
+        assert!(page["missing"]["lag"].is_null() && page["missing"]["outcomes"].is_null(), "{page}");
+    }
+}

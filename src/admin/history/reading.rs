@@ -1,0 +1,142 @@
+//! What the page needs of a registry, at one moment.
+
+use tokio::time::Instant;
+
+use crate::{
+    meter::Outcome,
+    metric::{Buckets, Scrape, Series},
+};
+
+/// The values of the label `streams`.
+const BANDS: [&str; 8] = ["1", "2", "3", "4", "5-8", "9-16", "17-32", "33+"];
+/// GPUs that are told of one by one; more are in the sums alone.
+const MOST_CARDS: usize = 16;
+
+/// Counts since the start, and gauges as they are. Some 1.3 KiB.
+#[derive(Clone, Debug)]
+pub(super) struct Reading {
+    pub(super) at: Instant,
+    /// Generations that have not ended.
+    pub(super) streams: f64,
+    /// Of them, those in the sidecar's own queue.
+    pub(super) queued: f64,
+    /// Records with content, thinking or a tool call.
+    pub(super) content: f64,
+    /// In the order of [`Outcome::ALL`].
+    pub(super) outcomes: [f64; 7],
+    pub(super) first_token: Buckets,
+    pub(super) gap: Buckets,
+    /// The queue inside Ollama.
+    pub(super) hidden: Buckets,
+    pub(super) lag: Buckets,
+    pub(super) bands: [Band; 8],
+    /// The mean of all GPUs.
+    pub(super) busy: Option<f64>,
+    /// The sum of all GPUs.
+    pub(super) watts: Option<f64>,
+}
+
+/// Sums over all upstreams while so many streams decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Band {
+    pub(super) seconds: f64,
+    pub(super) stream_seconds: f64,
+    pub(super) tokens: f64,
+}
+
+/// What is kept of the newest reading alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Surroundings {
+    pub(super) cards: Vec<Card>,
+    /// By the label `collector`: whether it reads.
+    pub(super) collectors: Vec<(String, bool)>,
+}
+
+/// A GPU; what it does not tell is `None`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Card {
+    pub(super) gpu: String,
+    pub(super) name: String,
+    pub(super) utilization: Option<f64>,
+    pub(super) watts: Option<f64>,
+    pub(super) memory_used: Option<f64>,
+    pub(super) memory_total: Option<f64>,
+    pub(super) celsius: Option<f64>,
+}
+
+impl Reading {
+    pub(super) fn of(scrape: &Scrape, streams: usize) -> Reading {
+        let mut outcomes = [0.0; 7];
+        for series in scrape.find("requests_total").series() {
+            let outcome = series.label("outcome");
+            if let Some(at) = Outcome::ALL.iter().position(|one| one.label() == outcome) {
+                outcomes[at] += series.value();
+            }
+        }
+        let busy: Vec<_> = scrape.find("gpu_utilization_ratio").series().map(Series::value).collect();
+        let watts: Vec<_> = scrape.find("gpu_power_watts").series().map(Series::value).collect();
+        Reading {
+            at: Instant::now(),
+            streams: streams as f64,
+            queued: scrape.find("queue_depth").sum(|_| true),
+            content: scrape
+                .find("records_total")
+                .sum(|one| matches!(one.label("kind"), "content" | "thinking" | "tool_call")),
+            outcomes,
+            first_token: scrape.find("time_to_first_token_seconds").buckets(|_| true),
+            gap: scrape.find("chunk_gap_seconds").buckets(|one| one.label("at") == "upstream"),
+            hidden: scrape.find("phase_seconds").buckets(|one| one.label("phase") == "queue"),
+            lag: scrape.find("runtime_lag_seconds").buckets(|one| one.label("runtime") == "main"),
+            bands: bands(scrape),
+            busy: (!busy.is_empty()).then(|| busy.iter().sum::<f64>() / busy.len() as f64),
+            watts: (!watts.is_empty()).then(|| watts.iter().sum()),
+        }
+    }
+}
+
+fn bands(scrape: &Scrape) -> [Band; 8] {
+    let mut bands = [Band::default(); 8];
+    let mut add = |name: &str, into: fn(&mut Band) -> &mut f64| {
+        for series in scrape.find(name).series() {
+            if let Some(at) = BANDS.iter().position(|band| *band == series.label("streams")) {
+                *into(&mut bands[at]) += series.value();
+            }
+        }
+    };
+    add("concurrency_seconds_total", |band| &mut band.seconds);
+    add("concurrency_stream_seconds_total", |band| &mut band.stream_seconds);
+    add("concurrency_tokens_total", |band| &mut band.tokens);
+    bands
+}
+
+impl Surroundings {
+    pub(super) fn of(scrape: &Scrape) -> Surroundings {
+        let info = scrape.find("gpu_info").series().take(MOST_CARDS);
+        let cards = info.map(|one| Card::of(scrape, one.label("gpu"), one.label("name"))).collect();
+        let up = scrape.find("collector_up").series();
+        let collectors = up.map(|one| (one.label("collector").to_owned(), one.value() > 0.0)).collect();
+        Surroundings { cards, collectors }
+    }
+
+    /// Whether a collector reads; `None` if it is off.
+    pub(super) fn collector(&self, name: &str) -> Option<bool> {
+        self.collectors.iter().find(|(known, _)| known == name).map(|(_, up)| *up)
+    }
+}
+
+impl Card {
+    fn of(scrape: &Scrape, gpu: &str, name: &str) -> Card {
+        let value = |metric: &str| {
+            scrape.find(metric).series().find(|one| one.label("gpu") == gpu).map(Series::value)
+        };
+        Card {
+            gpu: gpu.to_owned(),
+            name: name.to_owned(),
+            utilization: value("gpu_utilization_ratio"),
+            watts: value("gpu_power_watts"),
+            memory_used: value("gpu_memory_used_bytes"),
+            memory_total: value("gpu_memory_total_bytes"),
+            celsius: value("gpu_temperature_celsius"),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `/overview`: all that the page shows, as JSON. Never a prompt.
+
+use serde_json::{Value, json};
+
+use super::{Admin, streams};
+use crate::upstream::Upstream;
+
+/// Streams that are told one by one, the oldest; more are in the counts alone, and all are in `/streams`.
+const MOST_STREAMS: usize = 50;
+
+/// With the points of the history that the page does not have: those of `?began=…&after=…`, as it was told them.
+pub(super) fn render(admin: &Admin, query: &str) -> String {
+    let value = |name: &str| {
+        query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse::<f64>().ok())
+    };
+    let after = value("after").unwrap_or_default();
+    let mut overview = admin.history.render(value("began"), after as u64);
+    overview["version"] = json!(env!("CARGO_PKG_VERSION"));
+    overview["draining"] = json!(admin.draining.is_cancelled());
+    overview["upstreams"] =
+        admin.upstreams.all().iter().map(|upstream| of_upstream(upstream)).collect::<Vec<_>>().into();
+    overview["streams"] = of_streams(admin);
+    let mut text = overview.to_string();
+    text.push('\n');
+    text
+}
+
+fn of_upstream(upstream: &Upstream) -> Value {
+    let health = upstream.health();
+    let loaded = health.loaded.as_ref().map(|models| models.iter().map(|one| &one.model).collect::<Vec<_>>());
+    json!({
+        "name": upstream.name(),
+        "address": upstream.authority().as_str(),
+        "alive": health.alive,
+        "version": health.version,
+        "loaded": loaded,
+    })
+}
+
+fn of_streams(admin: &Admin) -> Value {
+    let mut running = admin.meter.live();
+    running.retain(|one| one.route.generates());
+    let decoding = running.iter().filter(|one| one.decoding).count();
+    let unanswered = running.iter().filter(|one| one.records == 0).count();
+    json!({
+        "running": running.len(),
+        "decoding": decoding,
+        "without_a_record": unanswered,
+        "shown": running.iter().take(MOST_STREAMS).map(streams::stream).collect::<Vec<_>>(),
+    })
+}

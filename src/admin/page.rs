@@ -1,0 +1,79 @@
+//! `/`: the essentials at a glance, for whoever has no Grafana.
+//!
+//! The page is one file with no asset from elsewhere. Its script asks for `/overview` every few seconds and draws: SVG
+//! from a plotting library on the server would be ten times the bytes a refresh, with colours that know no dark mode.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::{HeaderValue, header};
+use sha2::{Digest, Sha256};
+
+/// The whole page.
+pub(super) const PAGE: &str = include_str!("page.html");
+
+/// The fields of its answer: what it may load and run is itself alone, so that a name on it can never be more than a
+/// name.
+pub(super) fn fields() -> [(header::HeaderName, HeaderValue); 4] {
+    let policy = format!(
+        "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; img-src data:; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
+        hash("script"),
+        hash("style"),
+    );
+    [
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::try_from(policy).expect("it is ASCII")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ]
+}
+
+/// Of the text of the one element of this name.
+fn hash(element: &str) -> String {
+    let (_, rest) = PAGE.split_once(&format!("<{element}>")).expect("the page has one");
+    let (text, _) = rest.split_once(&format!("</{element}>")).expect("which ends");
+    format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Most of it is the script; sent once, it is then cached by nobody and small all the same.
+    const MOST_BYTES: usize = 60 << 10;
+
+    #[test]
+    fn it_is_small_and_takes_nothing_from_elsewhere() {
+        assert!(PAGE.len() <= MOST_BYTES, "{} bytes", PAGE.len());
+        for outside in [" src=", "@import", "url(", "<link rel=\"stylesheet\"", "import ", "importScripts"] {
+            assert!(!PAGE.contains(outside), "{outside}");
+        }
+        assert_eq!((PAGE.matches("<script>").count(), PAGE.matches("<style>").count()), (1, 1));
+    }
+
+    #[test]
+    fn a_name_has_no_way_to_become_markup() {
+        let ways = [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "Function(",
+            "DOMParser",
+        ];
+        for way in ways {
+            assert!(!PAGE.contains(way), "{way}");
+        }
+        let attribute = |attribute: &str| attribute.starts_with("on") && attribute.contains("=\"");
+        assert!(!PAGE.split_whitespace().any(attribute), "scripts in attributes");
+    }
+
+    #[test]
+    fn the_policy_lets_its_own_script_and_style_run_and_nothing_else() {
+        let [(_, policy), ..] = fields();
+        let policy = policy.to_str().unwrap();
+        assert_eq!(policy.matches("'sha256-").count(), 2);
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+        assert_ne!(hash("script"), hash("style"));
+    }
+}

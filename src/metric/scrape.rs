@@ -1,0 +1,96 @@
+//! A registry read as Prometheus reads it, for what shows its figures here.
+
+mod buckets;
+
+use std::slice;
+
+use prometheus::{
+    Registry,
+    proto::{self, MetricFamily},
+};
+
+pub use buckets::Buckets;
+
+/// What a registry says at one moment.
+#[derive(Debug)]
+pub struct Scrape(Vec<MetricFamily>);
+
+/// One family of a scrape, empty if it is not there.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a>(Option<&'a MetricFamily>);
+
+/// One series.
+#[derive(Clone, Copy, Debug)]
+pub struct Series<'a>(&'a proto::Metric);
+
+impl Scrape {
+    /// Reads the whole registry.
+    #[must_use]
+    pub fn take(registry: &Registry) -> Scrape {
+        Scrape(registry.gather())
+    }
+
+    /// The family named `streamgauge_` + `name`.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Found<'_> {
+        let named = |family: &&MetricFamily| family.name().strip_prefix("streamgauge_") == Some(name);
+        Found(self.0.iter().find(named))
+    }
+}
+
+impl<'a> Found<'a> {
+    /// Its series.
+    pub fn series(self) -> impl Iterator<Item = Series<'a>> {
+        let metrics: slice::Iter<'a, _> = self.0.map_or(&[][..], MetricFamily::get_metric).iter();
+        metrics.map(Series)
+    }
+
+    /// The values of those that are wanted, together.
+    pub fn sum(self, wanted: impl Fn(Series<'_>) -> bool) -> f64 {
+        self.series().filter(|series| wanted(*series)).map(Series::value).sum()
+    }
+
+    /// The buckets of those that are wanted, together.
+    pub fn buckets(self, wanted: impl Fn(Series<'_>) -> bool) -> Buckets {
+        let wanted = self.series().filter(|series| wanted(*series));
+        wanted.map(|series| Buckets::of(series.0.get_histogram())).fold(Buckets::default(), Buckets::plus)
+    }
+}
+
+impl<'a> Series<'a> {
+    /// The value of a label; empty if it has none of that name.
+    #[must_use]
+    pub fn label(self, name: &str) -> &'a str {
+        self.0.get_label().iter().find(|pair| pair.name() == name).map_or("", |pair| pair.value())
+    }
+
+    /// Of a counter or a gauge: the other is not there, and reads 0.
+    #[must_use]
+    pub fn value(self) -> f64 {
+        self.0.get_counter().get_value() + self.0.get_gauge().get_value()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric::{Family, Histogram, gauge};
+
+    #[test]
+    fn what_is_there_is_found_by_its_labels_and_what_is_not_is_nothing() {
+        let registry = Registry::new();
+        let family = Family::register(&registry, "depth", "Depth.", ["upstream"], gauge).unwrap();
+        family.child(["a"]).set(2.0);
+        family.child(["b"]).set(3.0);
+        let waits =
+            Family::register(&registry, "wait", "Wait.", ["upstream"], || Histogram::new(&[1.0, 2.0]));
+        waits.unwrap().child(["a"]).observe(0.5);
+        let scrape = Scrape::take(&registry);
+        assert_eq!(scrape.find("depth").sum(|series| series.label("upstream") == "b"), 3.0);
+        assert_eq!(scrape.find("depth").sum(|_| true), 5.0);
+        assert_eq!(scrape.find("wait").buckets(|_| true).count(), 1);
+        assert_eq!(scrape.find("nothing").series().count(), 0);
+        assert_eq!(scrape.find("nothing").buckets(|_| true), Buckets::default());
+        assert_eq!(scrape.find("depth").series().next().unwrap().label("nothing"), "");
+    }
+}

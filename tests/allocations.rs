@@ -2,6 +2,9 @@
 #![allow(unsafe_code, reason = "a global allocator that counts can't be written without")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+#[cfg(feature = "agent")]
+#[path = "allocations/admission.rs"]
+mod admission;
 #[path = "allocations/counter.rs"]
 mod counter;
 #[path = "allocations/meter.rs"]

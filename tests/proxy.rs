@@ -3,6 +3,8 @@
 
 #[path = "proxy/aborts.rs"]
 mod aborts;
+#[path = "proxy/adaptive.rs"]
+mod adaptive;
 #[path = "proxy/admin.rs"]
 mod admin;
 #[path = "proxy/admission.rs"]
@@ -27,3 +29,5 @@ mod simulated;
 mod surroundings;
 #[path = "proxy/upstreams.rs"]
 mod upstreams;
+#[path = "proxy/wrappers.rs"]
+mod wrappers;

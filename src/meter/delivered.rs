@@ -29,7 +29,8 @@ pin_project! {
             // A body of known length is dropped without being polled to its end, and clients close after the
             // terminal record: neither is a client that left.
             let at_end = this.inner.is_end_stream();
-            this.delivery.dropped(at_end);
+            let is_owed = this.inner.size_hint().lower() > 0;
+            this.delivery.dropped(at_end, is_owed);
         }
     }
 }
@@ -137,9 +138,10 @@ impl Delivery {
         }
     }
 
-    fn dropped(&mut self, at_end: bool) {
+    /// `is_owed`: a layer between holds bytes, so that the terminal record may have come and not been handed over.
+    fn dropped(&mut self, at_end: bool, is_owed: bool) {
         let measurement = &self.measurement;
-        let whole = at_end || self.left == Some(0) || measurement.live.is_terminal();
+        let whole = at_end || self.left == Some(0) || (measurement.live.is_terminal() && !is_owed);
         let outcome = if whole { measurement.ended() } else { measurement.abandoned() };
         self.end(outcome);
     }

@@ -167,4 +167,8 @@ impl Stage for Coalescing {
     fn held(&self) -> usize {
         self.held.bytes()
     }
+
+    fn least(&self, to_come: u64) -> u64 {
+        to_come.saturating_add(self.held.bytes() as u64)
+    }
 }

@@ -31,6 +31,9 @@ pub(super) trait Stage {
 
     /// Bytes it holds.
     fn held(&self) -> usize;
+
+    /// Bytes it will give at least, if it is yet to take so many.
+    fn least(&self, to_come: u64) -> u64;
 }
 
 pin_project! {
@@ -124,18 +127,14 @@ impl<B: Body<Data = Bytes>, S: Stage> Body for Layer<B, S> {
 
     fn size_hint(&self) -> SizeHint {
         let Some(stage) = &self.stage else { return self.inner.size_hint() };
-        if !S::KEEPS_BYTES {
-            return SizeHint::default();
-        }
-        let held = stage.held() as u64;
-        if !matches!(self.ending, Ending::Open) {
-            return SizeHint::with_exact(held);
-        }
-        let inner = self.inner.size_hint();
+        let to_come = match self.ending {
+            Ending::Open => self.inner.size_hint(),
+            _ => SizeHint::with_exact(0),
+        };
         let mut hint = SizeHint::new();
-        hint.set_lower(inner.lower().saturating_add(held));
-        if let Some(upper) = inner.upper() {
-            hint.set_upper(upper.saturating_add(held));
+        hint.set_lower(stage.least(to_come.lower()));
+        if let Some(upper) = to_come.upper().filter(|_| S::KEEPS_BYTES) {
+            hint.set_upper(upper.saturating_add(stage.held() as u64));
         }
         hint
     }

@@ -113,6 +113,11 @@ impl Stage for Merging {
     fn held(&self) -> usize {
         self.held.bytes()
     }
+
+    fn least(&self, to_come: u64) -> u64 {
+        // Records may be joined, but never to nothing.
+        self.ready.len() as u64 + to_come.min(1)
+    }
 }
 
 /// Makes the record one with those before it, or the first of a new run.

@@ -106,6 +106,10 @@ impl Stage for Pacing {
     fn held(&self) -> usize {
         self.held.bytes()
     }
+
+    fn least(&self, to_come: u64) -> u64 {
+        to_come.saturating_add(self.held.bytes() as u64)
+    }
 }
 
 /// Bytes of one record.

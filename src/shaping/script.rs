@@ -17,7 +17,7 @@ use http_body::{Body, Frame, SizeHint};
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::time::{Instant, Sleep};
 
-use super::{Config, Families, Shaping, Stream};
+use super::{Config, Families, Shaping, Stream, adaptive::Reading};
 use crate::protocol::{Dialect, Framing, Route};
 
 #[derive(Clone, Debug)]
@@ -127,6 +127,19 @@ pub(super) fn content(text: &str) -> Vec<u8> {
 /// The last record of chat.
 pub(super) fn terminal() -> Vec<u8> {
     b"{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true}\n".to_vec()
+}
+
+/// Two streams that make each half of what one makes alone, so that an adaptive pace falls.
+pub(super) fn contended() -> impl Fn() -> Reading + Send + Sync {
+    let start = Instant::now();
+    move || {
+        let seconds = start.elapsed().as_secs_f64();
+        let mut reading = Reading::default();
+        (reading.seconds[0], reading.tokens[0]) = (10.0, 1000.0);
+        (reading.seconds[1], reading.stream_seconds[1]) = (seconds, 2.0 * seconds);
+        reading.tokens[1] = 100.0 * seconds;
+        reading
+    }
 }
 
 /// The next frame of a body.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{
-    script::{CHAT, Script, Word, content, hear, next, shaping, shows},
+    script::{CHAT, Script, Word, contended, content, hear, next, shaping, shows},
     *,
 };
 
@@ -110,9 +110,16 @@ fn config() -> impl Strategy<Value = Config> {
             .prop_map(|(delay, bytes)| Some(coalesce::Config { delay: Duration::from_millis(delay), bytes }))
     ];
     let pace = prop_oneof![Just(0_u32), 1_u32..400];
-    (pace, coalesce, any::<bool>()).prop_map(|(pace, coalesce, merge)| Config {
+    let window = Duration::from_millis(100);
+    let adaptive = prop::option::of((1_u32..50).prop_map(move |floor| adaptive::Config {
+        floor: f64::from(floor),
+        window,
+        ..Default::default()
+    }));
+    (pace, adaptive, coalesce, any::<bool>()).prop_map(|(pace, adaptive, coalesce, merge)| Config {
         pace,
         pace_buffer: 2 << 10,
+        adaptive,
         coalesce,
         merge,
         ..Config::default()
@@ -170,6 +177,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
         runtime.block_on(async {
             let (shaping, registry) = shaping(config.clone());
+            shaping.adapt(CHAT.upstream, contended());
             let script = Script::new(words);
             let taken = script.taken();
             let mut shaped = Box::pin(shaping.wrap(&stream, script));
@@ -196,7 +204,9 @@ proptest! {
                 prop_assert_eq!((trailers, error), (ending == 1, ending == 2));
                 prop_assert!(shaped.is_end_stream());
                 let tokens = said.len() as f64 + 1.0;
-                let pace = if config.pace == 0 { 0.0 } else { tokens / f64::from(config.pace) };
+                let slowest = config.adaptive.map_or(f64::INFINITY, |adaptive| adaptive.floor);
+                let pace = if config.pace == 0 { slowest } else { slowest.min(f64::from(config.pace)) };
+                let pace = tokens / pace;
                 let most = pauses.as_secs_f64() + pace + 0.2 + 0.002 * tokens;
                 prop_assert!(start.elapsed().as_secs_f64() <= most, "{:?} of {most}", start.elapsed());
             }

@@ -135,4 +135,9 @@ impl Stage for Stripping {
     fn held(&self) -> usize {
         self.held.bytes()
     }
+
+    fn least(&self, _: u64) -> u64 {
+        // What comes may all be taken out.
+        self.ready.len() as u64
+    }
 }

@@ -4,20 +4,22 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use super::{Failed, Upstream, queue::Place};
 
-/// One more request at an upstream, until it is dropped.
+/// One more request at an upstream, until its response has ended or this is dropped. The place that it took for its
+/// caller is held until the drop: what is handed on slowly is the caller's stream still.
 #[derive(Debug)]
 pub struct Busy {
     upstream: Arc<Upstream>,
+    has_left: bool,
     /// It tells whether an upstream that was left out is back, and has not told yet.
     tries: bool,
-    _place: Option<Place>,
+    place: Option<Place>,
 }
 
 impl Busy {
     pub(super) fn enter(upstream: &Arc<Upstream>, place: Option<Place>) -> Busy {
         upstream.requests.fetch_add(1, Relaxed);
         let tries = upstream.breaker.as_ref().is_some_and(|breaker| breaker.tries());
-        Busy { upstream: upstream.clone(), tries, _place: place }
+        Busy { upstream: upstream.clone(), has_left: false, tries, place }
     }
 
     /// The head of the response came.
@@ -30,9 +32,19 @@ impl Busy {
     }
 
     /// The response came to its end.
-    pub(super) fn ended(&self) {
+    pub(super) fn ended(&mut self) {
         if let Some(breaker) = &self.upstream.breaker {
             breaker.ended();
+        }
+        self.leave();
+    }
+
+    fn leave(&mut self) {
+        if !std::mem::replace(&mut self.has_left, true) {
+            self.upstream.requests.fetch_sub(1, Relaxed);
+            if let Some(place) = &mut self.place {
+                place.leave();
+            }
         }
     }
 

@@ -137,7 +137,7 @@ impl Queue {
         let shared = &self.shared;
         let shown = &shared.upstreams[wish.upstream];
         if !shown.is_bounded && wish.max_streams.is_none() {
-            return Ok(Place { _held: None });
+            return Ok(Place { held: None });
         }
         let (granted, waiting) = {
             let mut lines = shared.lines();
@@ -189,32 +189,53 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// A place at an upstream, free again when it is dropped.
+/// A place at an upstream, and a stream of its caller's; both are free again when it is dropped.
 #[derive(Debug)]
 pub struct Place {
-    _held: Option<Held>,
+    held: Option<Held>,
 }
 
 #[derive(Debug)]
 struct Held {
     shared: Arc<Shared>,
-    upstream: usize,
+    upstream: Option<usize>,
     caller: Box<str>,
 }
 
 impl Place {
     fn new(shared: Arc<Shared>, wish: Wish<'_>) -> Place {
-        Place { _held: Some(Held { shared, upstream: wish.upstream, caller: wish.caller.into() }) }
+        Place { held: Some(Held { shared, upstream: Some(wish.upstream), caller: wish.caller.into() }) }
+    }
+
+    /// The upstream is done, and its place free; the caller's stream goes on.
+    pub(super) fn leave(&mut self) {
+        if let Some(held) = &mut self.held
+            && let Some(upstream) = held.upstream.take()
+        {
+            let granted = held.shared.lines().free(upstream);
+            held.hand_over(granted);
+        }
     }
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        let granted = self.shared.lines().free(self.upstream, &self.caller);
+impl Held {
+    fn hand_over(&self, granted: Vec<(Waiter, usize)>) {
         for (Waiter { caller, max_streams, grant, .. }, upstream) in granted {
             let place = Place::new(self.shared.clone(), Wish { upstream, caller: &caller, max_streams });
             // If nobody waits any more the place comes back, and goes to the next one.
             drop(grant.send(place));
         }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let granted = {
+            let mut lines = self.shared.lines();
+            let mut granted = lines.release(&self.caller);
+            granted.extend(self.upstream.into_iter().flat_map(|upstream| lines.free(upstream)));
+            granted
+        };
+        self.hand_over(granted);
     }
 }

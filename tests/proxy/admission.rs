@@ -68,6 +68,57 @@ async fn a_key_of_ours_lets_in_and_goes_no_further() {
 }
 
 #[tokio::test]
+async fn keys_that_are_none_are_refused_and_say_why() {
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.admission.require_key = true;
+    config.admission.keys = vec![key("alice", "sesame", Limits::default())];
+    config.proxy.max_head = 4 << 20;
+    let sidecar = sidecar(config).await;
+    let with = |fields: &str| post_once("/api/show", "{}").replacen("\r\n", &format!("\r\n{fields}\r\n"), 1);
+    let long = format!("Authorization: Bearer {}", "k".repeat(1 << 20));
+    for (fields, reason) in [
+        (long.as_str(), "unknown_key"),
+        ("Authorization: sesame", "no_key"),
+        ("Authorization: Basic c2VzYW1l", "no_key"),
+        ("Authorization: Bearer", "no_key"),
+        ("Authorization: Bearersesame", "no_key"),
+        ("Authorization: Bearer sesame, Bearer mellon", "unknown_key"),
+        ("Authorization: Bearer sesame\r\nAuthorization: Bearer mellon", "several_keys"),
+        ("Authorization: Bearer sesame\r\nX-Api-Key: mellon", "several_keys"),
+        ("X-Api-Key: \t", "no_key"),
+    ] {
+        let series = format!("admission_total{{decision=\"refused\",reason=\"{reason}\"}}");
+        let before = sidecar.value(&series);
+        let seen = sidecar.exchange(&with(fields)).await;
+        let shown = &fields[..fields.len().min(60)];
+        assert!(seen.starts_with("HTTP/1.1 401 ") && seen.contains("{\"error\":\""), "{shown}: {seen}");
+        assert!(!seen.contains("sesame") && !seen.contains("mellon"), "{shown}: {seen}");
+        sidecar.until(&series, before + 1.0).await;
+    }
+    upstream.was_not_asked();
+    // The same key twice is one key.
+    let twice = "X-Api-Key: sesame\r\nAuthorization: bearer  sesame\r\nAuthorization: Bearer sesame";
+    let client = sidecar.send(&with(twice)).await;
+    let mut asked = upstream.asked().await;
+    assert!(!asked.head.contains("sesame"), "{}", asked.head);
+    asked.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    assert!(client.rest().await.ends_with("ok"));
+}
+
+#[tokio::test]
+async fn a_key_longer_than_a_head_may_be_is_too_large_a_head() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let request = format!("GET / HTTP/1.1\r\nHost: h\r\nX-Api-Key: {}\r\n\r\n", "k".repeat(1 << 20));
+    let mut client = sidecar.connect().await;
+    // It is refused before it is sent whole.
+    let _ = tokio::io::AsyncWriteExt::write_all(&mut client.stream, request.as_bytes()).await;
+    sidecar.until("requests_malformed_total{reason=\"head_too_large\"}", 1.0).await;
+    upstream.was_not_asked();
+}
+
+#[tokio::test]
 async fn routes_are_judged_as_ollama_reads_them() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
@@ -142,6 +193,28 @@ async fn who_finds_no_place_waits_in_a_bounded_queue_and_leaves_it_when_it_hangs
     asked.write(&[STREAM, &chunk(LAST), "0\r\n\r\n"].concat()).await;
     assert!(third.rest().await.ends_with("0\r\n\r\n"));
     sidecar.until("queue_wait_seconds_count{upstream=\"gpu0\"}", 2.0).await;
+}
+
+#[tokio::test]
+async fn a_place_is_free_when_the_upstream_is_done_however_slowly_its_answer_is_handed_on() {
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.upstream.upstreams[0].max_streams = Some(1);
+    config.shaping.pace = 1;
+    let sidecar = sidecar(config).await;
+    let mut first = sidecar.send(&generate()).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(&RECORD.repeat(1000)), &chunk(LAST), "0\r\n\r\n"].concat()).await;
+    first.until(RECORD).await;
+    drop(asked);
+    let second = sidecar.send(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(LAST), "0\r\n\r\n"].concat()).await;
+    assert!(second.rest().await.ends_with("0\r\n\r\n"));
+    // The first goes on for a quarter of an hour.
+    assert_eq!(sidecar.value("requests_in_flight{upstream=\"gpu0\",route=\"generate\"}"), 1.0);
 }
 
 #[tokio::test]

@@ -93,3 +93,17 @@ async fn a_charge_beyond_all_time_waits_and_does_not_wrap() {
     assert!(limiter.take().is_err());
     assert_eq!(limiter.allowance().remaining, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_gives_one_burst_and_no_more() {
+    let limiter = Limiter::new(quota(10, SECOND, 10));
+    let burst = || (0..100).take_while(|_| limiter.take().is_ok()).count();
+    assert_eq!(burst(), 10);
+    for years in [1, 10, 100] {
+        // A machine that slept.
+        tokio::time::advance(SECOND * 365 * 24 * 3600 * years).await;
+        assert_eq!(limiter.allowance().remaining, 10);
+        assert_eq!(burst(), 10, "after {years} years");
+        assert!(limiter.wait() <= SECOND / 10);
+    }
+}

@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::{
     Config, adaptive,
-    script::{CHAT, Script, Word, content, hear, next, shaping, shows, terminal},
+    script::{CHAT, Script, Word, contended, content, hear, next, shaping, shows, terminal},
 };
 
 fn paced(pace: u32) -> Config {
@@ -102,6 +102,21 @@ async fn the_first_content_waits_for_nothing_and_then_each_for_its_turn() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_lets_one_record_more_through_and_not_a_flood() {
+    let (shaping, _registry) = shaping(paced(10));
+    let mut body = Box::pin(shaping.wrap(&CHAT, Script::at_once((0..100).map(|_| content("a")))));
+    next(&mut body).await.unwrap().unwrap();
+    // A machine that slept for a day.
+    tokio::time::advance(Duration::from_secs(86_400)).await;
+    let woke = Instant::now();
+    let mut at_once = 0;
+    while timeout(Duration::from_millis(50), next(&mut body)).await.is_ok() {
+        at_once += 1;
+    }
+    assert!(at_once <= 2 && woke.elapsed() < Duration::from_millis(60), "{at_once}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_model_slower_than_the_pace_is_not_delayed() {
     let (shaping, registry) = shaping(paced(60));
     let period = Duration::from_millis(40);
@@ -182,17 +197,7 @@ async fn a_callers_own_pace_goes_before_the_settings() {
 async fn a_pace_that_adapts_holds_from_the_next_record_on() {
     let adaptive = adaptive::Config { window: Duration::from_secs(1), floor: 1.0, ..Default::default() };
     let (shaping, _registry) = shaping(Config { adaptive: Some(adaptive), ..Config::default() });
-    // Two streams run all the time, at half of what one makes alone.
-    let start = Instant::now();
-    shaping.adapt("gpu0", move || {
-        let seconds = start.elapsed().as_secs_f64();
-        let mut reading = adaptive::Reading::default();
-        (reading.seconds[0], reading.tokens[0]) = (10.0, 1000.0);
-        reading.seconds[1] = seconds;
-        reading.stream_seconds[1] = 2.0 * seconds;
-        reading.tokens[1] = 100.0 * seconds;
-        reading
-    });
+    shaping.adapt(CHAT.upstream, contended());
     let heard = hear(shaping.wrap(&CHAT, Script::at_once((0..600).map(|_| content("a"))))).await;
     let within = |from: u64| {
         let second = |at: &Duration| (from..from + 1).contains(&at.as_secs());

@@ -17,7 +17,7 @@ const NEWEST: f64 = 0.2;
 pub(super) struct Lines {
     fair_by: FairBy,
     upstreams: Vec<Line>,
-    /// Places that each caller has, of those who have any.
+    /// Streams that each caller has, of those who have any.
     callers: HashMap<Box<str>, usize>,
     numbers: u64,
 }
@@ -100,16 +100,25 @@ impl Lines {
         }
     }
 
-    /// A place is free again. Returns those who have theirs now, with their upstream: one of this upstream, and
-    /// one of this caller's that another upstream had room for.
-    pub(super) fn free(&mut self, upstream: usize, caller: &str) -> Vec<(Waiter, usize)> {
+    /// A place at an upstream is free again. Returns those who have theirs now, with their upstream.
+    pub(super) fn free(&mut self, upstream: usize) -> Vec<(Waiter, usize)> {
         self.upstreams[upstream].taken -= 1;
+        self.grants()
+    }
+
+    /// A caller has one stream less. Returns those who have their place now: of this caller's, one that an
+    /// upstream had room for.
+    pub(super) fn release(&mut self, caller: &str) -> Vec<(Waiter, usize)> {
         if let Some(count) = self.callers.get_mut(caller) {
             *count -= 1;
             if *count == 0 {
                 self.callers.remove(caller);
             }
         }
+        self.grants()
+    }
+
+    fn grants(&mut self) -> Vec<(Waiter, usize)> {
         std::iter::from_fn(|| self.next()).collect()
     }
 

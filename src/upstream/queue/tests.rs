@@ -174,6 +174,24 @@ async fn a_caller_at_its_own_bound_waits_and_holds_up_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_upstream_is_done_with_is_its_callers_stream_still() {
+    let (queue, _) = queue(Config::default(), &[Some(1)]);
+    let alice = Wish { upstream: 0, caller: "alice", max_streams: Some(1) };
+    let mut slow = queue.enter(alice).await.unwrap();
+    assert!(tokio::time::timeout(SECOND, queue.enter(wish("bob"))).await.is_err());
+    slow.leave();
+    slow.leave();
+    let bob = queue.enter(wish("bob")).await.unwrap();
+    drop(bob);
+    assert!(tokio::time::timeout(SECOND, queue.enter(alice)).await.is_err(), "it has one");
+    drop(slow);
+    let second = queue.enter(alice).await.unwrap();
+    assert!(tokio::time::timeout(SECOND, queue.enter(wish("bob"))).await.is_err(), "one place, not two");
+    drop(second);
+    queue.enter(wish("bob")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_wait_is_measured() {
     let (queue, registry) = queue(Config::default(), &[Some(1)]);
     let held = queue.enter(wish("a")).await.unwrap();

@@ -90,12 +90,14 @@ async fn it_fits_a_phone_and_keeps_still_when_asked_to() {
         let features = json!([{"name": "prefers-reduced-motion", "value": value}]);
         browser.command("Emulation.setEmulatedMedia", json!({"features": features})).await;
     };
-    browser.value("document.body.classList.add('old')").await;
     motion("no-preference").await;
     assert_eq!(browser.value(moving).await, "opacity");
     motion("reduce").await;
     assert_eq!(browser.value(moving).await, "all", "which is for 0 s");
-    assert_eq!(browser.value("document.getAnimations().length").await, 0);
+    browser.until("document.getAnimations().length === 0").await;
+    let greyed = "(document.body.classList.toggle('old'), getComputedStyle(document.getElementById('main')).opacity, \
+                  document.getAnimations().length)";
+    assert_eq!(browser.value(greyed).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -33,6 +33,11 @@ lint:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features --open
 
+# The picture of the page in docs/img: ten minutes of a demo
+page-picture:
+    PAGE_PICTURE_AFTER=620 cargo test --test page the_demo_fills_the_page -- --ignored
+    base64 -d "${CARGO_TARGET_DIR:-target}/tmp/page.webp.base64" >docs/img/page.webp
+
 # The sidecar with a simulated Ollama and simulated clients
 demo *args:
     cargo run --release -- demo {{args}}

@@ -15,6 +15,7 @@ mod runtimes;
 mod serve;
 mod simulate;
 mod stop;
+mod systemd;
 
 use std::{io, path::PathBuf};
 

@@ -17,6 +17,8 @@ mod drain;
 mod reload;
 #[path = "cli/surroundings.rs"]
 mod surroundings;
+#[path = "cli/systemd.rs"]
+mod systemd;
 
 fn streamgauge(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));

@@ -2,11 +2,13 @@
 
 use tokio::{signal::unix::Signal, task};
 
-use super::SetLevel;
+use super::{SetLevel, systemd};
 use crate::{
     agent,
     config::{self, Config, Flags, Mistakes},
 };
+
+const REFUSED: &str = "the new configuration has mistakes: the old one stays in force";
 
 /// Reads the configuration again.
 pub(super) struct Reloader {
@@ -15,19 +17,27 @@ pub(super) struct Reloader {
     pub(super) begun: Config,
     pub(super) level: SetLevel,
     pub(super) agent: agent::Reload,
+    /// What a service manager shows while all is well.
+    pub(super) status: String,
 }
 
 impl Reloader {
     /// At each hang-up, for ever.
     pub(super) async fn listen(self, mut hangups: Signal) {
         while hangups.recv().await.is_some() {
+            systemd::reloading();
             let flags = self.flags.clone();
             // A file may be on a disk that hangs; whoever accepts connections must not.
             match task::spawn_blocking(move || config::load(&flags)).await {
-                Ok(Ok(resolved)) => self.apply(resolved.config),
+                Ok(Ok(resolved)) => {
+                    self.apply(resolved.config);
+                    systemd::ready(&self.status);
+                    continue;
+                }
                 Ok(Err(mistakes)) => self.refuse(&mistakes),
                 Err(error) => tracing::error!(%error, "cannot read the configuration again"),
             }
+            systemd::ready(&format!("{}; {REFUSED}", self.status));
         }
         std::future::pending().await
     }
@@ -52,6 +62,6 @@ impl Reloader {
             let line: Vec<_> = lines.lines().map(str::trim).collect();
             tracing::error!("{}", line.join(": "));
         }
-        tracing::error!("the new configuration has mistakes: the old one stays in force");
+        tracing::error!("{REFUSED}");
     }
 }

@@ -1,12 +1,15 @@
 //! `serve`: the sidecar, on two runtimes, until a signal.
 
-use super::{Failure, Global, Process, Stop, bind, reload::Reloader, runtimes};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{Failure, Global, Process, Stop, bind, reload::Reloader, runtimes, systemd};
 use crate::{
     agent::{Agent, Bound},
     config,
 };
-use anyhow::Context;
-use clap::Args;
 
 /// Serves: forwards to Ollama and measures
 ///
@@ -40,9 +43,10 @@ impl Serve {
             runtimes::Own::workers(config.workers).context("cannot start the runtimes of clients")?;
         let accept = runtimes::small().context("cannot start the runtime that accepts")?;
         let handles: Vec<_> = workers.iter().map(runtimes::Own::handle).collect();
+        let drain = config.agent.drain_timeout;
         let builder = Agent::builder()
             .config(config.agent.clone())
-            .runtimes(handles)
+            .runtimes(handles.clone())
             .admin_runtime(admin.handle())
             .process();
         Ok(accept.block_on(async {
@@ -50,16 +54,26 @@ impl Serve {
             let bound = builder.bind().await.map_err(|error| {
                 bind::explain(error, "`proxy.listen` (--listen)", "`admin.listen` (--admin)")
             })?;
-            let reloader = Reloader { flags, begun: config, level, agent: bound.reload() };
-            serve(bound, reloader.listen(hangups), stop).await
+            let status = format!("clients: {}, admin: {}", bound.proxy_addr(), bound.admin_addr());
+            let reloader =
+                Reloader { flags, begun: config, level, agent: bound.reload(), status: status.clone() };
+            systemd::ready(&status);
+            tokio::select! {
+                ended = serve(bound, stop, drain) => ended,
+                () = reloader.listen(hangups) => Ok(()),
+                // The runtimes of clients; the one that this runs on answers by running it.
+                () = systemd::watchdog(handles) => Ok(()),
+            }
         })?)
     }
 }
 
-async fn serve(bound: Bound, reloads: impl Future<Output = ()>, stop: Stop) -> anyhow::Result<()> {
+async fn serve(bound: Bound, stop: Stop, drain: Duration) -> anyhow::Result<()> {
     tracing::info!(proxy = %bound.proxy_addr(), admin = %bound.admin_addr(), "listening");
-    tokio::select! {
-        ended = stop.bounds(bound.run(stop.drain())) => ended,
-        () = reloads => Ok(()),
-    }
+    let asked = stop.drain();
+    let stopping = async {
+        asked.await;
+        systemd::stopping(drain);
+    };
+    stop.bounds(bound.run(stopping)).await
 }

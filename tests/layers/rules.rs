@@ -75,6 +75,7 @@ pub(super) const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("reqwest", &["cli", "experiment", "upstream::health"]),
+    ("sd_notify", &["cli"]),
     (
         "tokio",
         &[

@@ -51,6 +51,39 @@ async fn what_streams_is_listed_without_a_word_of_it() {
 }
 
 #[tokio::test]
+async fn the_page_is_one_answer_and_what_it_asks_for_is_json_whatever_a_model_is_called() {
+    let hostile = "\"><script>alert(1)</script>:1";
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let response = reqwest::get(format!("http://{}/", sidecar.admin)).await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
+    let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
+    let page = response.text().await.unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
+
+    let body = serde_json::json!({"model": hostile, "prompt": "sesame"}).to_string();
+    let mut client = sidecar.send(&post("/api/generate", &body)).await;
+    let mut asked = upstream.asked().await;
+    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+    client.until("\n").await;
+    for path in ["/overview", "/streams"] {
+        let response = reqwest::get(format!("http://{}{path}", sidecar.admin)).await.unwrap();
+        assert_eq!(response.headers()["content-type"], "application/json");
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+        let text = response.text().await.unwrap();
+        assert!(!text.contains("sesame"), "{text}");
+        let json: Value = serde_json::from_str(&text).unwrap();
+        let shown = json.pointer("/streams/shown/0/model").or(json.pointer("/streams/0/model"));
+        assert_eq!(shown.unwrap(), hostile);
+    }
+    let (_, nonsense) = sidecar.page("/overview?began=x&after=-1&after=NaN&&=").await;
+    let overview: Value = serde_json::from_str(&nonsense).unwrap();
+    assert_eq!(overview["upstreams"][0]["name"], "gpu0");
+    assert_eq!(overview["streams"]["running"], 1);
+}
+
+#[tokio::test]
 async fn metrics_are_in_the_text_format_and_other_paths_and_methods_are_refused() {
     let upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;

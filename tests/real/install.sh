@@ -21,7 +21,7 @@ PY_STATSMODELS=0.15.0
 KUBERNETES=1.37.0 # of kubernetes-validate, with the schemas of that version
 JS_OLLAMA=0.6.4
 JS_OPENAI=7.57.0
-# Prometheus, promtool, Alertmanager, nginx, wrk and curl are whatever version this Debian has.
+# Prometheus, promtool, Alertmanager, Chromium, nginx, wrk and curl are whatever version this Debian has.
 
 GRAFANA=$(cd "$(dirname "$0")/../../grafana" && pwd) # its lock file pins Grafana's packages and TypeScript
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/streamgauge
@@ -113,6 +113,17 @@ make_tools() {
   ln -sf "$CACHE/deb/nginx/usr/sbin/nginx" "$CACHE/bin/nginx"
   ln -sf "$(command -v wrk)" "$CACHE/bin/wrk"
   ln -sf "$(command -v curl)" "$CACHE/bin/curl"
+}
+
+# ---- a browser, for the page
+
+check_browser() { "$CACHE/bin/chromium" --version && "$CACHE/bin/chromedriver" --version; }
+
+make_browser() {
+  # The font is what the pictures in docs/img are drawn with.
+  apt_install chromium chromium-driver fonts-dejavu-core
+  ln -sf "$(command -v chromium)" "$CACHE/bin/chromium"
+  ln -sf "$(command -v chromedriver)" "$CACHE/bin/chromedriver"
 }
 
 # ---- Python and Node clients
@@ -273,6 +284,7 @@ PYTHON
 }
 
 part tools "Prometheus, promtool, Alertmanager, nginx, wrk and curl" ""
+part browser "Chromium and its driver" ""
 part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, httpx $PY_HTTPX, scipy $PY_SCIPY, statsmodels $PY_STATSMODELS)" \
   "$PY_OLLAMA $PY_OPENAI $PY_HTTPX $PY_SCIPY $PY_STATSMODELS"
 part node "JavaScript clients (ollama $JS_OLLAMA, openai $JS_OPENAI)" "$JS_OLLAMA $JS_OPENAI"

@@ -16,6 +16,7 @@ pub(super) fn opening(
     format!(
         "{} at work on a simulated Ollama at {ollama}, through the sidecar; Ctrl-C ends it\n\
          \n  Ollama by the sidecar  http://{proxy}\
+         \n  its page               http://{admin}/\
          \n  metrics                http://{admin}/metrics\
          \n  streams that run       http://{admin}/streams{gpu}\n\n",
         many(agents),

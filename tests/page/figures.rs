@@ -1,0 +1,164 @@
+//! What the page says is what `/metrics` says.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, future::join_all};
+use serde_json::{Value, json};
+use streamgauge::{agent::Agent, collector::FakeReader, simulate};
+
+use super::{
+    browser::Browser,
+    process::PATIENCE,
+    scrape::Scrape,
+    sidecar::{Sidecar, config, simulator},
+};
+
+/// Every figure on the page, by its element, and every outcome.
+const FIGURES: &str = "Object.fromEntries([...document.querySelectorAll('data')].map((one) => \
+                       [one.dataset.outcome || one.id, one.value === '' ? null : Number(one.value)]))";
+
+fn near(found: &Value, wanted: Option<f64>, what: &str) {
+    let (found, wanted) = (found.as_f64(), wanted);
+    let same = match (found, wanted) {
+        (Some(found), Some(wanted)) => (found - wanted).abs() <= 1e-9 * wanted.abs(),
+        (found, wanted) => found == wanted,
+    };
+    assert!(same, "{what}: {found:?} on the page, {wanted:?} in /metrics");
+}
+
+async fn traffic(sidecar: &Sidecar) {
+    for _ in 0..3 {
+        sidecar.chat("sim", "").await;
+    }
+    join_all((0..6).map(|_| sidecar.chat("sim", ""))).await;
+    join_all(["truncate", "error", "reset"].map(|fault| sidecar.chat("sim", fault))).await;
+    sidecar.chat("nobody", "").await;
+    let hung_up = sidecar.ask("/api/generate", json!({"model": "sim", "prompt": "x"}), "").await.unwrap();
+    drop(hung_up.bytes_stream().next().await);
+}
+
+/// All that ended of what the traffic began.
+async fn settled(sidecar: &Sidecar) -> Scrape {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let scrape = sidecar.scrape().await;
+        let ended = scrape.by("requests_total", "outcome");
+        if ended.values().sum::<f64>() >= 14.0 && ended.get("client_abort") == Some(&1.0) {
+            return scrape;
+        }
+        assert!(Instant::now() < deadline, "{ended:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn every_figure_equals_what_metrics_say() {
+    let upstream = simulator(simulate::Config {
+        rate: 100.0,
+        parallel: 2,
+        load_time: Duration::from_millis(300),
+        ..simulate::Config::default()
+    });
+    let mut config = config(upstream);
+    // Seldom enough that a page and a scrape can be of the same probes.
+    config.collectors.lag = Some(Duration::from_secs(3));
+    config.collectors.gpu = Some(Duration::from_millis(100));
+    let reader = FakeReader::new(2).load(|| 0.5);
+    let sidecar = Sidecar::built(Agent::builder().config(config).gpus(reader)).await;
+    let browser = Browser::start().await;
+    browser.open(sidecar.admin).await;
+    traffic(&sidecar).await;
+    let scrape = settled(&sidecar).await;
+    let ended: f64 = scrape.by("requests_total", "outcome").values().sum();
+    browser.until(&format!("document.getElementById('ended').value === '{ended}'")).await;
+    let page = browser.value(FIGURES).await;
+
+    let outcomes = scrape.by("requests_total", "outcome");
+    for outcome in
+        ["complete", "in_band_error", "truncated", "upstream_error", "client_error", "client_abort"]
+    {
+        assert!(outcomes[outcome] > 0.0, "{outcome} was to be shown: {outcomes:?}");
+        near(&page[outcome], outcomes.get(outcome).copied(), outcome);
+    }
+    let failed = ["in_band_error", "truncated", "upstream_error"].map(|outcome| outcomes[outcome]);
+    near(&page["failed"], Some(failed.iter().sum::<f64>() / ended), "failed");
+    let records = scrape.by("records_total", "kind");
+    let content = ["content", "thinking", "tool_call"].iter().filter_map(|kind| records.get(*kind)).sum();
+    near(&page["tokens"], Some(content), "tokens");
+    for (name, metric, labels) in [
+        ("first_token", "time_to_first_token_seconds", &[][..]),
+        ("gap", "chunk_gap_seconds", &[("at", "upstream")]),
+        ("hidden", "phase_seconds", &[("phase", "queue")]),
+    ] {
+        for (q, part) in [("p50", 0.5), ("p99", 0.99)] {
+            let wanted = scrape.quantile(part, metric, labels);
+            assert!(wanted.is_some_and(|value| value > 0.0), "{metric} was to be shown");
+            near(&page[format!("{name}-{q}")], wanted, &format!("{name} {q}"));
+        }
+    }
+    let in_flight = scrape.sum("requests_in_flight", &[("route", "chat")]);
+    near(&page["running"], Some(in_flight), "running");
+    near(&page["queued"], Some(scrape.sum("queue_depth", &[])), "queued");
+    near(&page["busy"], Some(scrape.sum("gpu_utilization_ratio", &[]) / 2.0), "GPUs busy");
+    near(&page["watts"], Some(scrape.sum("gpu_power_watts", &[])), "GPUs' power");
+    assert!(browser.text("#gpu-card").await.contains("fake GPU"));
+
+    // The curve is told in words too, and they are those of the same sums.
+    let tokens = scrape.by("concurrency_tokens_total", "streams");
+    let seconds = scrape.by("concurrency_seconds_total", "streams");
+    let levels: Vec<_> = ["1", "2"].iter().filter(|band| seconds[**band] >= 1.0).collect();
+    assert!(!levels.is_empty(), "{seconds:?}");
+    let said = browser.value("document.querySelector('#curve-card svg').ariaLabel").await;
+    for band in levels {
+        let rate = tokens[*band] / seconds[*band];
+        let digits = (2 - rate.log10().floor() as i32).max(0) as usize;
+        assert!(said.as_str().unwrap().contains(&format!(" {rate:.digits$}/s")), "{band}: {rate}; {said}");
+    }
+    assert_eq!(browser.complaints().await, [""; 0]);
+
+    // The probes of lag go on: the page is of one of the moments that can be seen from here.
+    let (mut seen, deadline) = (Vec::new(), Instant::now() + PATIENCE);
+    loop {
+        let scrape = sidecar.scrape().await;
+        seen.push(scrape.quantile(0.99, "runtime_lag_seconds", &[("runtime", "main")]));
+        let page = browser.value(FIGURES).await["lag-p99"].as_f64();
+        let same =
+            |lag: &Option<f64>| lag.zip(page).is_some_and(|(lag, page)| (lag - page).abs() <= 1e-9 * lag);
+        if seen.iter().any(same) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{page:?} is none of {seen:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn what_streams_is_there_while_it_streams() {
+    let slow = simulate::Config {
+        rate: 5.0,
+        tokens: 1000,
+        load_time: Duration::ZERO,
+        ..simulate::Config::default()
+    };
+    let sidecar = Sidecar::start(config(simulator(slow))).await;
+    let browser = Browser::start().await;
+    browser.open(sidecar.admin).await;
+    assert!(browser.text("#now-none").await.contains("Nothing streams now"));
+    let ask = || async {
+        let body = json!({"model": "sim", "prompt": "x"});
+        let mut stream = sidecar.ask("/api/generate", body, "").await.unwrap().bytes_stream();
+        stream.next().await.unwrap().unwrap();
+        stream
+    };
+    let streams = (ask().await, ask().await);
+    browser.until("document.getElementById('running').value === '2'").await;
+    browser.until("document.getElementById('decoding').value === '2'").await;
+    let scrape = sidecar.scrape().await;
+    assert_eq!(scrape.sum("requests_in_flight", &[("route", "generate")]), 2.0);
+    let table = browser.text("#now-table").await;
+    assert_eq!(table.matches("sim:latest").count(), 2, "{table}");
+    drop(streams);
+    browser.until("document.getElementById('running').value === '0'").await;
+}

@@ -1,0 +1,142 @@
+//! In the dark, on a phone, without motion, and read aloud.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use streamgauge::simulate;
+
+use super::{
+    browser::Browser,
+    sidecar::{Sidecar, config, simulator},
+};
+
+/// The ratio of contrast of WCAG between two custom properties of the page.
+const CONTRAST: &str = "((one, two) => {
+    const channels = (name) => {
+        const probe = document.createElement('p');
+        probe.style.color = `var(${name})`;
+        document.body.append(probe);
+        const channels = getComputedStyle(probe).color.match(/[0-9.]+/g).slice(0, 3).map(Number);
+        probe.remove();
+        return channels;
+    };
+    const light = (name) => {
+        const linear = (c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+        const [r, g, b] = channels(name).map(linear);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const [a, b] = [light(one), light(two)].sort((a, b) => b - a);
+    return (a + 0.05) / (b + 0.05);
+})";
+
+async fn drawn() -> (Sidecar, Browser) {
+    let quick = simulate::Config { rate: 100.0, load_time: Duration::ZERO, ..simulate::Config::default() };
+    let sidecar = Sidecar::start(config(simulator(quick))).await;
+    let browser = Browser::start().await;
+    browser.open(sidecar.admin).await;
+    sidecar.chat("sim", "").await;
+    sidecar.chat("sim", "").await;
+    browser.until("document.getElementById('ended').value === '2'").await;
+    browser.until("document.querySelector('#curve-card svg path.dot')").await;
+    (sidecar, browser)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn it_is_readable_in_the_dark_and_in_the_light() {
+    let (_sidecar, browser) = drawn().await;
+    let mut pages = Vec::new();
+    for scheme in ["light", "dark"] {
+        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        browser.command("Emulation.setEmulatedMedia", json!({"features": features})).await;
+        pages.push(browser.value("getComputedStyle(document.body).backgroundColor").await);
+        // 4.5 for text, 3 for lines, as WCAG 2.2 has them.
+        for (one, two, least) in [
+            ("--text", "--page", 4.5),
+            ("--text", "--card", 4.5),
+            ("--soft", "--card", 4.5),
+            ("--soft", "--page", 4.5),
+            ("--on-warn", "--warn", 4.5),
+            ("--one", "--card", 4.5),
+            ("--one", "--page", 4.5),
+            ("--two", "--card", 3.0),
+            ("--good", "--page", 3.0),
+            ("--bad", "--page", 3.0),
+        ] {
+            let ratio = browser.value(&format!("{CONTRAST}('{one}', '{two}')")).await.as_f64().unwrap();
+            assert!(ratio >= least, "{scheme}: {one} on {two} has {ratio:.2}");
+        }
+    }
+    assert_ne!(pages[0], pages[1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn it_fits_a_phone_and_keeps_still_when_asked_to() {
+    let (_sidecar, browser) = drawn().await;
+    let phone = json!({"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true});
+    browser.command("Emulation.setDeviceMetricsOverride", phone).await;
+    browser.until("innerWidth === 360").await;
+    let width = browser.value("document.documentElement.scrollWidth").await;
+    assert_eq!(width, 360, "something sticks out");
+    let edges = "new Set([...document.querySelectorAll('section')].map((one) => one.offsetLeft)).size";
+    assert_eq!(browser.value(edges).await, 1, "one column");
+    let small =
+        "[...document.querySelectorAll('button, nav a')].filter((one) => one.offsetHeight < 24).length";
+    assert_eq!(browser.value(small).await, 0, "what is tapped has 24 pixels");
+
+    let moving = "getComputedStyle(document.getElementById('main')).transitionProperty";
+    let motion = async |value: &str| {
+        let features = json!([{"name": "prefers-reduced-motion", "value": value}]);
+        browser.command("Emulation.setEmulatedMedia", json!({"features": features})).await;
+    };
+    motion("no-preference").await;
+    assert_eq!(browser.value(moving).await, "opacity");
+    motion("reduce").await;
+    assert_eq!(browser.value(moving).await, "all", "which is for 0 s");
+    browser.until("document.getAnimations().length === 0").await;
+    let greyed = "(document.body.classList.toggle('old'), getComputedStyle(document.getElementById('main')).opacity, \
+                  document.getAnimations().length)";
+    assert_eq!(browser.value(greyed).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn everything_has_a_name_and_it_can_be_held_still() {
+    let (sidecar, browser) = drawn().await;
+    let tree = browser.command("Accessibility.getFullAXTree", json!({})).await;
+    let nodes = tree["nodes"].as_array().unwrap();
+    let named = |role: &str| {
+        let role = |node: &&Value| node["ignored"] == false && node["role"]["value"] == role;
+        let name = |node: &Value| node["name"]["value"].as_str().unwrap_or_default().to_owned();
+        nodes.iter().filter(role).map(name).collect::<Vec<_>>()
+    };
+    for (role, least) in
+        [("image", 7), ("button", 1), ("link", 5), ("navigation", 1), ("region", 10), ("heading", 11)]
+    {
+        let names = named(role);
+        assert!(names.len() >= least, "{role}: {names:?}");
+        assert!(names.iter().all(|name| !name.is_empty()), "{role}: {names:?}");
+    }
+    let plots = named("image");
+    let gap = plots.iter().find(|name| name.contains("between two chunks")).unwrap();
+    assert!(gap.contains("The last ten minutes, between ") && gap.contains("; now p50 "), "{gap}");
+    let curve = plots.iter().find(|name| name.starts_with("Tokens a second by streams at once: ")).unwrap();
+    assert!(curve.contains(" streams ") && curve.contains("/s during "), "{curve}");
+
+    let last = "document.body.dataset.last";
+    browser.value("document.getElementById('pause').click()").await;
+    assert_eq!(browser.value("document.getElementById('pause').ariaPressed").await, "true");
+    // One refresh may have been on its way.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let held = browser.value(last).await;
+    let reads =
+        async || serde_json::from_str::<Value>(&sidecar.page("/overview").await).unwrap()["last"].as_u64();
+    let from = reads().await.unwrap();
+    while reads().await.unwrap() < from + 2 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(browser.value(last).await, held);
+    browser.value("document.getElementById('pause').click()").await;
+    browser.until(&format!("{last} !== '{}'", held.as_str().unwrap())).await;
+}

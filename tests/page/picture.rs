@@ -1,0 +1,43 @@
+//! The picture in the README: the page before a demo.
+
+use std::{env, fs, process::Command, time::Duration};
+
+use serde_json::json;
+
+use super::{
+    browser::Browser,
+    process::{Process, scratch},
+};
+
+/// `PAGE_PICTURE_AFTER=620` waits until the plots are full; `just page-picture` does, and puts it into docs/img.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn the_demo_fills_the_page() {
+    let folder = scratch();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
+    demo.args(["demo", "--agents", "9", "--fake-gpu", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    let demo = Process::start(demo.env_clear(), folder.path().join("demo.log"));
+    let admin = demo.address("metrics                http://");
+    let after = env::var("PAGE_PICTURE_AFTER").map_or(15, |seconds| seconds.parse().unwrap());
+    tokio::time::sleep(Duration::from_secs(after)).await;
+    let browser = Browser::start().await;
+    browser.open(&admin).await;
+    // With traffic of every kind there is no card without data.
+    browser
+        .until("[...document.querySelectorAll('.none')].every((one) => one.hidden || one.id === 'now-none')")
+        .await;
+    assert_eq!(browser.complaints().await, [""; 0]);
+    let took = browser.value("Number(document.body.dataset.drawn)").await.as_f64().unwrap();
+    println!("the script took {took} ms to draw");
+
+    let size = json!({"width": 1200, "height": 800, "deviceScaleFactor": 1, "mobile": false});
+    browser.command("Emulation.setDeviceMetricsOverride", size).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let height = browser.value("document.documentElement.scrollHeight").await.as_f64().unwrap();
+    let clip = json!({"x": 0, "y": 0, "width": 1200, "height": height, "scale": 1});
+    let shot = json!({"format": "webp", "quality": 80, "clip": clip, "captureBeyondViewport": true});
+    let picture = browser.command("Page.captureScreenshot", shot).await;
+    let encoded = picture["data"].as_str().unwrap();
+    assert!(encoded.len() > 20_000, "{} characters are no page", encoded.len());
+    fs::write(env!("CARGO_TARGET_TMPDIR").to_owned() + "/page.webp.base64", encoded).unwrap();
+}

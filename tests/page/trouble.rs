@@ -1,0 +1,96 @@
+//! When something is wrong, the page says what, and what others named stays text.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use streamgauge::simulate;
+
+use super::{
+    browser::Browser,
+    sidecar::{Sidecar, config, simulator},
+};
+
+/// A name that would be a script, if a name could.
+const HOSTILE: &str = "\"><script>document.title='owned'<img src=x onerror=document.title='owned'>:1";
+
+fn quick(models: &[&str]) -> simulate::Config {
+    simulate::Config {
+        models: models.iter().map(|model| (*model).to_owned()).collect(),
+        load_time: Duration::ZERO,
+        rate: 5.0,
+        tokens: 1000,
+        ..simulate::Config::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn a_hostile_name_of_a_model_is_text_wherever_it_stands() {
+    let sidecar = Sidecar::start(config(simulator(quick(&[HOSTILE])))).await;
+    let body = json!({"model": HOSTILE, "prompt": "x"});
+    let mut stream = sidecar.ask("/api/generate", body, "").await.unwrap().bytes_stream();
+    stream.next().await.unwrap().unwrap();
+
+    let browser = Browser::start().await;
+    browser.open(sidecar.admin).await;
+    // In the table, and in what the upstream has loaded.
+    let places = ["#now-table td", "#upstreams li"];
+    for place in places {
+        let there = format!(
+            "[...document.querySelectorAll({})].some((one) => one.innerText.includes({}))",
+            json!(place),
+            json!(HOSTILE)
+        );
+        browser.until(&there).await;
+    }
+    assert_eq!(browser.value("document.title").await, "streamgauge");
+    assert_eq!(browser.value("document.querySelectorAll('script').length").await, 1);
+    assert_eq!(browser.value("document.querySelectorAll('img').length").await, 0);
+    assert_eq!(browser.complaints().await, [""; 0]);
+
+    // Opened as pages of their own, the other two are no markup either.
+    for path in ["/streams", "/overview", "/metrics"] {
+        browser.visit(&format!("http://{}{path}", sidecar.admin)).await;
+        assert!(browser.text("body").await.contains("<script>document.title="), "{path}");
+        assert_ne!(browser.value("document.title").await, "owned", "{path}");
+        assert_eq!(browser.value("document.querySelectorAll('img').length").await, 0, "{path}");
+    }
+    let streams: Value = serde_json::from_str(&sidecar.page("/streams").await).unwrap();
+    assert_eq!(streams["streams"][0]["model"], HOSTILE);
+    let label = format!("model=\"{}\"", HOSTILE.replace('"', "\\\""));
+    assert!(sidecar.page("/metrics").await.contains(&label));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn an_ollama_that_is_down_and_a_sidecar_that_went_are_told() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let sidecar = Sidecar::start(config(nobody)).await;
+    let browser = Browser::start().await;
+    browser.open(sidecar.admin).await;
+    browser.until("document.getElementById('notice').innerText.includes('No data from gpu0')").await;
+    let notice = browser.text("#notice").await;
+    assert!(notice.contains(&nobody.to_string()) && notice.contains("Is Ollama running?"), "{notice}");
+    for (card, why) in [
+        ("first_token", "No data. Nothing streamed in the last ten minutes."),
+        ("gap", "No data. Nothing streamed in the last ten minutes."),
+        ("hidden", "No data. No stream ended"),
+        ("curve", "No data. No stream decoded"),
+        ("gpu", "No data. collectors.gpu is off"),
+        ("outcomes", "No data. No request ended"),
+    ] {
+        let text = browser.text(&format!("#{card}-none")).await;
+        assert!(text.starts_with(why), "{card}: {text}");
+    }
+
+    // The Ollama comes: nobody has to load the page again.
+    let ollama = simulate::Config { listen: nobody, ..quick(&["sim:latest"]) };
+    let _ = simulator(ollama);
+    browser.until("document.getElementById('notice').innerText === ''").await;
+    browser.until("document.querySelector('#upstreams .up') !== null").await;
+
+    sidecar.stop().await;
+    browser.until("document.body.classList.contains('old')").await;
+    assert!(browser.text("#notice").await.contains("does not answer since"));
+}

@@ -5,6 +5,7 @@ mod bind;
 mod check;
 mod completions;
 mod demo;
+mod experiment;
 mod man;
 mod output;
 mod probe;
@@ -16,7 +17,7 @@ mod serve;
 mod simulate;
 mod stop;
 
-use std::{io, path::PathBuf};
+use std::{borrow::Cow, io, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, builder::PossibleValuesParser};
 use tokio::signal::unix::Signal;
@@ -64,6 +65,7 @@ enum Command {
     Demo(Box<demo::Demo>),
     Check(check::Check),
     Probe(probe::Probe),
+    Experiment(Box<experiment::Experiment>),
     Report(report::Report),
     Completions(completions::Completions),
     Man(man::Man),
@@ -91,7 +93,7 @@ pub enum Failure {
     Configuration(#[from] Mistakes),
     /// Exit code 2.
     #[error("error: {0}")]
-    Usage(&'static str),
+    Usage(Cow<'static, str>),
     /// Exit code 1.
     #[error("error: {0:#}")]
     Running(#[from] anyhow::Error),
@@ -109,6 +111,7 @@ impl Cli {
             Command::Demo(demo) => demo.run(&self.global, process),
             Command::Check(check) => check.run(&self.global),
             Command::Probe(probe) => probe.run(&self.global),
+            Command::Experiment(experiment) => experiment.run(&self.global, process),
             Command::Report(report) => report.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),

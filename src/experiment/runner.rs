@@ -261,7 +261,7 @@ async fn environment(
         match Child::start(&program(condition), &job).await {
             Ok(child) => environment.python.extend(child.versions().clone()),
             Err(error) => {
-                let error = format!("condition {:?}: {error}", condition.name);
+                let error = error.to_string();
                 if !missing.contains(&error) {
                     missing.push(error);
                 }

@@ -80,7 +80,7 @@ impl Sidecar {
 fn write(file: &PathBuf, plan: &SidecarPlan) -> io::Result<()> {
     let mut shaping = toml::Table::new();
     if let Some(pace) = plan.pace {
-        shaping.insert("pace".into(), pace.into());
+        shaping.insert("pace".into(), i64::from(pace).into());
     }
     if let Some(coalesce) = plan.coalesce {
         let table = [("delay", coalesce.to_string()), ("bytes", "1KiB".to_owned())];
@@ -97,16 +97,16 @@ fn write(file: &PathBuf, plan: &SidecarPlan) -> io::Result<()> {
 
 /// From its log: the line that says that it listens.
 async fn addresses(lines: &mut Lines<BufReader<ChildStderr>>) -> Result<(String, String), String> {
-    let mut said = String::new();
+    let mut said = Vec::new();
     while let Ok(Some(line)) = lines.next_line().await {
         let parsed: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
         let text = |key: &str| parsed.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
         if let (Some(proxy), Some(admin)) = (text("proxy"), text("admin")) {
             return Ok((proxy, admin));
         }
-        said = line;
+        said.push(line);
     }
-    Err(if said.is_empty() { "it ended without a word".into() } else { said })
+    Err(if said.is_empty() { "it ended without a word".into() } else { said.join("; ") })
 }
 
 /// Series with their values. Lines of the text format that are no samples are left out.
@@ -151,10 +151,10 @@ mod tests {
             fs::read_to_string(&file).unwrap()
         };
         let shaped =
-            SidecarPlan { pace: Some(60.0), coalesce: Some(Span(Duration::from_millis(50))), merge: true };
+            SidecarPlan { pace: Some(60), coalesce: Some(Span(Duration::from_millis(50))), merge: true };
         let written: toml::Table = text(&shaped).parse().unwrap();
         let expected =
-            "[shaping]\npace = 60.0\nmerge = true\ncoalesce = { delay = \"50ms\", bytes = \"1KiB\" }\n";
+            "[shaping]\npace = 60\nmerge = true\ncoalesce = { delay = \"50ms\", bytes = \"1KiB\" }\n";
         assert_eq!(written, expected.parse().unwrap());
         assert_eq!(
             text(&SidecarPlan::default()).parse::<toml::Table>().unwrap(),

@@ -5,6 +5,7 @@ mod bind;
 mod check;
 mod completions;
 mod demo;
+mod experiment;
 mod man;
 mod output;
 mod probe;
@@ -17,7 +18,7 @@ mod simulate;
 mod stop;
 mod systemd;
 
-use std::{io, path::PathBuf};
+use std::{borrow::Cow, io, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, builder::PossibleValuesParser};
 use tokio::signal::unix::Signal;
@@ -65,6 +66,7 @@ enum Command {
     Demo(Box<demo::Demo>),
     Check(check::Check),
     Probe(probe::Probe),
+    Experiment(Box<experiment::Experiment>),
     Report(report::Report),
     Completions(completions::Completions),
     Man(man::Man),
@@ -92,7 +94,7 @@ pub enum Failure {
     Configuration(#[from] Mistakes),
     /// Exit code 2.
     #[error("error: {0}")]
-    Usage(&'static str),
+    Usage(Cow<'static, str>),
     /// Exit code 1.
     #[error("error: {0:#}")]
     Running(#[from] anyhow::Error),
@@ -110,6 +112,7 @@ impl Cli {
             Command::Demo(demo) => demo.run(&self.global, process),
             Command::Check(check) => check.run(&self.global),
             Command::Probe(probe) => probe.run(&self.global),
+            Command::Experiment(experiment) => experiment.run(&self.global, process),
             Command::Report(report) => report.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),

@@ -54,9 +54,9 @@ async fn ready(url: Url) -> anyhow::Result<()> {
 fn parse(text: &str) -> Result<Url, Failure> {
     match Url::parse(text) {
         Ok(url) if url.scheme() == "http" && url.has_host() => Ok(url),
-        _ => {
-            Err(Failure::Usage("that is no URL to ask: write http://HOST:PORT, as in http://127.0.0.1:9464"))
-        }
+        _ => Err(Failure::Usage(
+            "that is no URL to ask: write http://HOST:PORT, as in http://127.0.0.1:9464".into(),
+        )),
     }
 }
 

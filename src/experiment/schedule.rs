@@ -78,7 +78,7 @@ fn pace(condition: &ConditionPlan) -> f64 {
     let paces = [
         condition.pace,
         condition.leaky_pace.map(|rate| 2.0 * rate),
-        condition.sidecar.as_ref().and_then(|sidecar| sidecar.pace),
+        condition.sidecar.as_ref().and_then(|sidecar| sidecar.pace).map(f64::from),
     ];
     paces.into_iter().flatten().fold(f64::INFINITY, f64::min)
 }

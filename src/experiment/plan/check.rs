@@ -127,7 +127,7 @@ fn of_condition(plan: &Plan, condition: &ConditionPlan, say: &mut impl FnMut(Str
     let rates = [
         ("pace", condition.pace),
         ("leaky_pace", condition.leaky_pace),
-        ("sidecar.pace", sidecar.and_then(|sidecar| sidecar.pace)),
+        ("sidecar.pace", sidecar.and_then(|sidecar| sidecar.pace).map(f64::from)),
     ];
     for (option, rate) in rates {
         if rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {

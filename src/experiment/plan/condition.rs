@@ -53,7 +53,7 @@ pub struct ConditionPlan {
 pub struct SidecarPlan {
     /// Tokens a second of each stream.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pace: Option<f64>,
+    pub pace: Option<u32>,
     /// Holds records back for so long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coalesce: Option<Span>,
@@ -90,7 +90,7 @@ impl ConditionPlan {
         remedies.extend(self.pace.map(Remedy::Pace));
         remedies.extend(self.leaky_pace.map(Remedy::LeakyPace));
         if let Some(sidecar) = &self.sidecar {
-            remedies.extend(sidecar.pace.map(Remedy::SidecarPace));
+            remedies.extend(sidecar.pace.map(|pace| Remedy::SidecarPace(pace.into())));
             remedies.extend(sidecar.coalesce.map(|span| Remedy::SidecarCoalesce(span.0.as_secs_f64())));
             remedies.extend(sidecar.merge.then_some(Remedy::SidecarMerge));
         }

@@ -237,6 +237,12 @@ def imported(job):
             versions[name] = str(getattr(modules[name], "__version__", "?"))
         except ImportError:
             missing.append(name)
+    # httpx imports these when it first connects, within somebody's time to the first token.
+    for name in ("anyio._backends._asyncio", "httpcore"):
+        try:
+            __import__(name)
+        except ImportError:
+            pass
     if missing:
         tell({"missing": missing})
         sys.exit(3)

@@ -1,0 +1,187 @@
+//! `experiment run`.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use tracing::Level;
+
+use super::{
+    super::{Failure, Global, Process, output, runtimes},
+    plan,
+    progress::Progress,
+};
+use crate::{
+    analysis::RunKind,
+    collector::gpu::Nvml,
+    experiment::{
+        self, Done, Entry, Options, RunError,
+        plan::{Overrides, Plan},
+        schedule,
+    },
+};
+
+/// Carries out a plan and writes a recording
+///
+/// Runs come in a random order that the seed decides: warm-up first, then every condition and every agent alone, as often
+/// as the plan says. Ctrl-C stops; --resume goes on. No text of a prompt or an answer is kept unless the plan says
+/// keep_text. Exit code 2: the plan has mistakes.
+#[derive(Args, Debug)]
+pub(super) struct Conduct {
+    /// A plan: a file, or a name of `experiment list`
+    #[arg(value_name = "PLAN")]
+    plan: String,
+    /// The folder of the recording [default: the plan's name and the time]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Prints the schedule and its expected time, and runs nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Goes on with the recording in --output
+    #[arg(long, requires = "output", conflicts_with = "dry_run")]
+    resume: bool,
+    /// Where chance starts from, in the plan's stead
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Runs of every condition, in the plan's stead
+    #[arg(long, value_name = "N")]
+    repetitions: Option<u32>,
+    /// The model of all agents, in the plan's stead
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Tokens of all agents, in the plan's stead
+    #[arg(long, value_name = "N")]
+    tokens: Option<u32>,
+    /// The Ollama of that name in the plan; without a name, of all; again for more
+    #[arg(long, value_name = "[NAME=]URL", value_parser = upstream)]
+    upstream: Vec<(Option<String>, String)>,
+    /// Python's interpreter, which has httpx
+    #[arg(long, value_name = "PATH", default_value = "python3")]
+    python: PathBuf,
+}
+
+/// A URL may have a `=` too, after its scheme.
+#[expect(clippy::unnecessary_wraps, reason = "clap asks for a result; the plan judges")]
+fn upstream(text: &str) -> Result<(Option<String>, String), String> {
+    Ok(match text.split_once('=') {
+        Some((name, url)) if !name.contains("://") => (Some(name.to_owned()), url.to_owned()),
+        _ => (None, text.to_owned()),
+    })
+}
+
+impl Conduct {
+    pub(super) fn run(self, global: &Global, process: Process) -> Result<(), Failure> {
+        let overrides = Overrides {
+            seed: self.seed,
+            repetitions: self.repetitions,
+            model: self.model.clone(),
+            tokens: self.tokens,
+            upstreams: self.upstream.clone(),
+        };
+        let plan = plan::load(&self.plan, &overrides)?;
+        if self.dry_run {
+            return output::print(listed(&plan));
+        }
+        let mut log = global.log();
+        if global.verbose == 0 {
+            // The progress says what goes on.
+            log.level = log.level.min(Level::WARN);
+        }
+        let _ = (process.log)(&log);
+        let stop = (process.signals)().context("cannot listen for signals")?;
+        let folder = self.output.unwrap_or_else(|| folder(&plan));
+        let options = Options {
+            folder: folder.clone(),
+            resume: self.resume,
+            python: self.python,
+            program: std::env::current_exe().context("cannot tell where this program is")?,
+            gpu: Some(Box::new(Nvml::new())),
+        };
+        let runtime = runtimes::main().context("cannot start a runtime")?;
+        let mut progress = Progress::new(!global.quiet && global.verbose == 0);
+        let ran = runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = stop.drain() => None,
+                ran = experiment::run(&plan, options, &mut progress) => Some(ran),
+            }
+        });
+        drop(progress);
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        let name = folder.display();
+        match ran {
+            None => Err(anyhow!(
+                "interrupted: `streamgauge experiment run {} --output {name} --resume` goes on",
+                self.plan
+            )
+            .into()),
+            Some(Err(RunError::NotReady(missing))) => {
+                Err(anyhow!("nothing was run:\n  {}", missing.join("\n  ").replace('\n', "\n  ")).into())
+            }
+            Some(Err(error)) => Err(anyhow::Error::from(error).into()),
+            Some(Ok(done)) => output::print(summary(done, &name.to_string())),
+        }
+    }
+}
+
+fn summary(Done { runs, failed }: Done, folder: &str) -> String {
+    let failed = if failed == 0 { String::new() } else { format!(", {failed} of them with a failure") };
+    format!("{folder}: {runs} runs{failed}\nstreamgauge report {folder}\n")
+}
+
+/// The plan's name and the time, in UTC, so that no two are alike.
+fn folder(plan: &Plan) -> PathBuf {
+    let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let name: String = plan
+        .name
+        .chars()
+        .map(|sign| if sign.is_alphanumeric() || "-_.".contains(sign) { sign } else { '-' })
+        .collect();
+    format!("{name}-{}", time.replace([':', 'T'], "-").trim_end_matches('Z')).into()
+}
+
+/// The schedule, a line a run, and its expected time.
+fn listed(plan: &Plan) -> String {
+    let schedule = schedule(plan);
+    let width =
+        plan.conditions.iter().map(|condition| condition.name.chars().count()).max().unwrap_or_default();
+    let mut text = format!("{:>4}  {:<width$}  kind      agents\n", "run", "condition");
+    for entry in &schedule {
+        let name = &plan.conditions[entry.condition].name;
+        text += &format!("{:>4}  {name:<width$}  {:<8}  {}\n", entry.run, kind(entry), team(&entry.team));
+    }
+    let expected: Duration = schedule.iter().map(|entry| entry.expected(plan)).sum();
+    let expected = humantime::format_duration(Duration::from_secs(expected.as_secs()));
+    text + &format!(
+        "{} runs, some {expected} at {} tokens a second of a stream (expected_rate), however many run beside it\n",
+        schedule.len(),
+        plan.expected_rate
+    )
+}
+
+fn kind(entry: &Entry) -> &'static str {
+    match (entry.warm_up, entry.kind) {
+        (true, _) => "warm-up",
+        (false, RunKind::Solo) => "solo",
+        (false, RunKind::Together) => "together",
+    }
+}
+
+/// Names, each once with how often it is there.
+fn team(team: &[String]) -> String {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for name in team {
+        match counts.iter_mut().find(|(known, _)| known == name) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((name, 1)),
+        }
+    }
+    let shown = counts.iter().map(|(name, count)| match count {
+        1 => (*name).to_owned(),
+        count => format!("{count} × {name}"),
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,33 @@
+//! Which plan is meant, and what flags change of it.
+
+use std::{fs, path::Path};
+
+use super::super::Failure;
+use crate::experiment::plan::{BUNDLED, Bundled, Overrides, Plan};
+
+/// The bundled plan of that name.
+pub(super) fn bundled(name: &str) -> Result<&'static Bundled, Failure> {
+    Bundled::named(name).ok_or_else(|| {
+        let known: Vec<&str> = BUNDLED.iter().map(|bundled| bundled.name).collect();
+        Failure::Usage(format!("no plan is called {name:?}; there are {}", known.join(", ")).into())
+    })
+}
+
+/// A file, or one of the bundled plans by its name.
+pub(super) fn load(named: &str, overrides: &Overrides) -> Result<Plan, Failure> {
+    let path = Path::new(named);
+    let text =
+        if path.exists() {
+            fs::read_to_string(path)
+                .map_err(|error| Failure::Usage(format!("cannot read {named}: {error}").into()))?
+        } else if named.contains(['/', '.']) {
+            return Err(Failure::Usage(format!(
+            "{named}: there is no such file; `streamgauge experiment init --output {named}` writes one"
+        )
+        .into()));
+        } else {
+            bundled(named)?.text.to_owned()
+        };
+    let plan = text.parse::<Plan>().and_then(|plan| plan.overridden(overrides));
+    plan.map_err(|error| Failure::Usage(format!("{named}: {error}").into()))
+}

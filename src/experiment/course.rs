@@ -1,0 +1,279 @@
+//! One run: agents are made ready, let go at once, and listened to until the last has ended.
+
+use std::collections::HashMap;
+
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    agent::{Arrival, Clock, Ending, Job, Task, Telling, work},
+    plan::{ConditionPlan, Plan, Role},
+    process::{Child, ProcessError, Program},
+    recorder::{Recorder, Row},
+    recording::{AgentRow, RunRow},
+    runner::RunError,
+    schedule::Entry,
+    watch::Watch,
+};
+use crate::analysis::{Agent, Chunk, LagSample, Run};
+
+/// Tellings that may wait to be recorded.
+const WAITING: usize = 256;
+
+/// What a run needs.
+pub(super) struct Course<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) entry: &'a Entry,
+    pub(super) clock: Clock,
+    pub(super) program: &'a dyn Fn(&ConditionPlan) -> Program,
+    /// The address of each Ollama, or of the sidecar before it.
+    pub(super) urls: &'a HashMap<String, String>,
+}
+
+/// Jobs of a condition's agents: one for each process.
+pub(super) fn jobs(
+    plan: &Plan,
+    condition: &ConditionPlan,
+    team: &[String],
+    urls: &HashMap<String, String>,
+) -> Vec<Job> {
+    let tasks = team.iter().zip(0..).filter_map(|(name, agent)| {
+        let role = plan.role(name)?;
+        let base = urls.get(&role.upstream)?.trim_end_matches('/');
+        Some(Task { agent, url: format!("{base}{}", role.route.path()), body: role.body() })
+    });
+    let job = |tasks: Vec<Task>| Job {
+        tasks,
+        uvloop: condition.uvloop,
+        orjson: condition.orjson,
+        batch: condition.batch.map(|span| span.0.as_secs_f64()),
+        read_buffer: condition.read_buffer,
+        pace: condition.pace,
+        leaky_pace: condition.leaky_pace,
+        keep_text: plan.keep_text,
+        record: true,
+    };
+    if condition.processes { tasks.map(|task| job(vec![task])).collect() } else { vec![job(tasks.collect())] }
+}
+
+/// What is known of an agent while it runs.
+struct Seat<'a> {
+    role: &'a Role,
+    process: usize,
+    last: f64,
+    ending: Option<Ending>,
+}
+
+impl Course<'_> {
+    fn condition(&self) -> &ConditionPlan {
+        &self.plan.conditions[self.entry.condition]
+    }
+
+    /// Runs it, records it, and returns its row, which is not recorded yet.
+    pub(super) async fn run(
+        &self,
+        recorder: &mut Recorder,
+        watch: &mut dyn Watch,
+    ) -> Result<RunRow, RunError> {
+        let condition = self.condition();
+        let jobs = jobs(self.plan, condition, &self.entry.team, self.urls);
+        let mut seats: Vec<Seat<'_>> = Vec::new();
+        for (process, job) in jobs.iter().enumerate() {
+            let of_job = job.tasks.iter().filter_map(|task| self.entry.team.get(task.agent as usize));
+            let roles = of_job.filter_map(|name| self.plan.role(name));
+            seats.extend(roles.map(|role| Seat { role, process, last: f64::NAN, ending: None }));
+        }
+        let (mut processes, mut told) = self.begin(jobs).await?;
+        let began = self.clock.now();
+        let deadline = Instant::now() + self.plan.timeout.0;
+        let mut cpu = vec![None; processes.len()];
+        let mut stopped: HashMap<usize, String> = HashMap::new();
+        let mut late = false;
+        loop {
+            let telling = match timeout_at(deadline, told.recv()).await {
+                Ok(Some(telling)) => telling,
+                Ok(None) => break,
+                Err(_) => {
+                    late = true;
+                    break;
+                }
+            };
+            self.take(telling, &mut seats, &mut cpu, recorder, watch).await?;
+        }
+        if late {
+            processes.shutdown().await;
+        }
+        while let Some(ended) = processes.join_next().await {
+            match ended {
+                Ok((process, Err(error))) => {
+                    stopped.insert(process, error.to_string());
+                }
+                Ok((_, Ok(()))) | Err(_) => {}
+            }
+        }
+        let now = self.clock.now();
+        let why = |process: usize| match stopped.get(&process) {
+            Some(error) => error.clone(),
+            None if late => format!("it was not done within {}", self.plan.timeout),
+            None => "it told no end".to_owned(),
+        };
+        let shares: HashMap<usize, usize> = seats.iter().fold(HashMap::new(), |mut shares, seat| {
+            *shares.entry(seat.process).or_default() += 1;
+            shares
+        });
+        let mut agents = Vec::new();
+        for (number, seat) in (0..).zip(seats) {
+            let share = cpu[seat.process].map(|cpu| cpu / shares[&seat.process] as f64);
+            let ending = seat.ending.unwrap_or_else(|| Ending {
+                agent: number,
+                started: began,
+                duration: now - began,
+                failure: Some(why(seat.process)),
+                ..Ending::default()
+            });
+            if let Some(text) = &ending.text {
+                recorder.send(Row::Text(self.entry.run, number, text.clone())).await?;
+            }
+            agents.push(row(self.entry.run, seat.role, ending, share));
+        }
+        Ok(self.over(agents))
+    }
+
+    /// Starts every process, and lets all begin together.
+    async fn begin(&self, jobs: Vec<Job>) -> Result<(Processes, mpsc::Receiver<Place>), RunError> {
+        let (tell, told) = mpsc::channel(WAITING);
+        let mut processes = Processes::new();
+        if self.condition().in_process() {
+            for (process, job) in jobs.into_iter().enumerate() {
+                let ready = work(job).map_err(RunError::Client)?;
+                let (tell, clock) = (tell.clone(), self.clock);
+                processes.spawn(async move {
+                    let (own, forward) = placed(process, tell);
+                    tokio::join!(ready.begin(clock, own), forward);
+                    (process, Ok(()))
+                });
+            }
+            return Ok((processes, told));
+        }
+        let program = (self.program)(self.condition());
+        let mut prepared = Vec::new();
+        for job in &jobs {
+            prepared.push(Child::start(&program, job).await?.prepare(self.clock).await?);
+        }
+        for (process, prepared) in prepared.into_iter().enumerate() {
+            let tell = tell.clone();
+            processes.spawn(async move {
+                let (own, forward) = placed(process, tell);
+                let (ended, ()) = tokio::join!(prepared.begin(own), forward);
+                (process, ended)
+            });
+        }
+        Ok((processes, told))
+    }
+
+    async fn take(
+        &self,
+        (process, telling): Place,
+        seats: &mut [Seat<'_>],
+        cpu: &mut [Option<f64>],
+        recorder: &mut Recorder,
+        watch: &mut dyn Watch,
+    ) -> Result<(), RunError> {
+        let run = self.entry.run;
+        match telling {
+            Telling::Arrivals { agent, arrivals } => {
+                let Some(seat) = seats.get_mut(agent as usize) else { return Ok(()) };
+                let chunk = |arrival: &Arrival| {
+                    let gap = arrival.at - seat.last;
+                    seat.last = arrival.at;
+                    let Arrival { at, bytes, records, parse } = *arrival;
+                    Chunk { run, agent, at, bytes, records, gap, parse }
+                };
+                let chunks: Vec<Chunk> = arrivals.iter().map(chunk).collect();
+                watch.records(agent, arrivals.iter().map(|arrival| arrival.records).sum());
+                recorder.send(Row::Chunks(chunks)).await?;
+            }
+            Telling::Lags { probe, samples } => {
+                let process = process as u32;
+                let sample = |(at, lag): (f64, f64)| LagSample { run, process, probe, at, lag };
+                recorder.send(Row::Lag(samples.into_iter().map(sample).collect())).await?;
+            }
+            Telling::Ended(ending) => {
+                watch.ended(ending.agent, ending.failure.as_deref());
+                if let Some(seat) = seats.get_mut(ending.agent as usize) {
+                    seat.ending = Some(*ending);
+                }
+            }
+            Telling::Over { cpu: spent } => cpu[process] = Some(spent),
+        }
+        recorder.send(Row::Flush).await?;
+        Ok(())
+    }
+
+    fn over(&self, agents: Vec<AgentRow>) -> RunRow {
+        let starts = agents.iter().map(|row| row.agent.started);
+        let ends = agents.iter().map(|row| row.agent.started + row.agent.duration);
+        let started = starts.fold(f64::INFINITY, f64::min);
+        let wall = ends.fold(f64::NEG_INFINITY, f64::max) - started;
+        RunRow {
+            run: Run {
+                id: self.entry.run,
+                condition: self.condition().name.clone(),
+                kind: self.entry.kind,
+                warm_up: self.entry.warm_up,
+                started,
+                wall: (wall > 0.0).then_some(wall),
+            },
+            repetition: self.entry.repetition,
+            agents,
+        }
+    }
+}
+
+/// What is told, and by which process.
+type Place = (usize, Telling);
+
+/// Processes at work, each with how it ended.
+type Processes = JoinSet<(usize, Result<(), ProcessError>)>;
+
+/// A channel of one process, and what adds its number to all that it tells.
+fn placed(process: usize, tell: mpsc::Sender<Place>) -> (mpsc::Sender<Telling>, impl Future<Output = ()>) {
+    let (own, mut told) = mpsc::channel(WAITING);
+    let forward = async move {
+        while let Some(telling) = told.recv().await {
+            if tell.send((process, telling)).await.is_err() {
+                return;
+            }
+        }
+    };
+    (own, forward)
+}
+
+fn row(run: u32, role: &Role, ending: Ending, cpu: Option<f64>) -> AgentRow {
+    let seconds = |nanoseconds: Option<u64>| nanoseconds.map(|nanoseconds| nanoseconds as f64 / 1e9);
+    AgentRow {
+        chunks: ending.chunks,
+        bytes: ending.bytes,
+        upstream: role.upstream.clone(),
+        agent: Agent {
+            run,
+            agent: ending.agent,
+            role: role.name.clone(),
+            model: role.model.clone(),
+            started: ending.started,
+            duration: ending.duration,
+            first_token: ending.first_token,
+            tokens: ending.eval_count,
+            eval_duration: seconds(ending.eval_duration),
+            prompt_tokens: ending.prompt_eval_count,
+            prompt_eval_duration: seconds(ending.prompt_eval_duration),
+            load_duration: seconds(ending.load_duration),
+            total_duration: seconds(ending.total_duration),
+            cpu,
+            failure: ending.failure.map(|failure| failure.replace(char::is_control, " ")),
+        },
+    }
+}

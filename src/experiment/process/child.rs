@@ -1,0 +1,220 @@
+//! The parent's side.
+
+use std::{collections::BTreeMap, ffi::OsStr, io, process::Stdio, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, BufReader},
+    process::{self, ChildStderr, ChildStdin, ChildStdout, Command},
+    sync::mpsc,
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::{
+    Program, SCRIPT,
+    frame::{self, Line},
+};
+use crate::experiment::agent::{Clock, Job, Telling};
+
+/// Imports of Python on a slow and busy machine take seconds; more is a machine that hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Times that the clocks are compared; the quickest answer counts.
+const COMPARISONS: usize = 8;
+/// Of stderr this much is kept, its end, bytes.
+const STDERR: usize = 8 << 10;
+
+/// Versions by name, as `python` and `httpx`.
+pub type Versions = BTreeMap<String, String>;
+
+/// Why agents in a process of their own can't work.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// It does not start.
+    #[error("cannot start {program}: {source}{advice}")]
+    Start {
+        /// What was started.
+        program: String,
+        /// Why not.
+        source: io::Error,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Python lacks packages.
+    #[error("{program} lacks {}: {program} -m pip install {}", .packages.join(" and "), .packages.join(" "))]
+    Missing {
+        /// Which Python.
+        program: String,
+        /// What it lacks.
+        packages: Vec<String>,
+    },
+    /// It ended, or said what nobody understands.
+    #[error("{program} stopped: {what}")]
+    Stopped {
+        /// What was started.
+        program: String,
+        /// Its last words.
+        what: String,
+    },
+}
+
+/// A process with agents that are ready. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Child {
+    program: String,
+    process: process::Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+    stderr: JoinHandle<String>,
+    versions: Versions,
+}
+
+impl Child {
+    /// Starts a process and waits until its agents are ready.
+    ///
+    /// # Errors
+    /// It does not start, lacks a package, or stops.
+    pub async fn start(program: &Program, job: &Job) -> Result<Child, ProcessError> {
+        let (path, arguments, advice): (_, Vec<&OsStr>, _) = match program {
+            Program::Rust(path) => (path, vec!["experiment".as_ref(), "agent".as_ref()], ""),
+            Program::Python(path) => (
+                path,
+                vec!["-u".as_ref(), "-c".as_ref(), SCRIPT.as_ref()],
+                ": install Python 3.8 or newer, or name one with --python",
+            ),
+        };
+        let name = path.display().to_string();
+        let failed = |source| ProcessError::Start { program: name.clone(), source, advice };
+        let mut command = Command::new(path);
+        command.args(arguments).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().map_err(failed)?;
+        let gone = || failed(io::Error::other("a pipe is missing"));
+        let stdin = process.stdin.take().ok_or_else(gone)?;
+        let stdout = process.stdout.take().ok_or_else(gone)?;
+        let stderr = process.stderr.take().ok_or_else(gone)?;
+        let mut child = Child {
+            program: name.clone(),
+            process,
+            stdin,
+            stdout: BufReader::new(stdout),
+            stderr: tokio::spawn(last_words(stderr)),
+            versions: Versions::new(),
+        };
+        let mut line = serde_json::to_vec(job).map_err(|error| failed(error.into()))?;
+        line.push(b'\n');
+        // A child that ends at once does not read it; what it says comes below.
+        let _ = child.stdin.write_all(&line).await;
+        match timeout(PATIENCE, frame::next(&mut child.stdout)).await {
+            Err(_) => Err(child.stopped("it was not ready within a minute").await),
+            Ok(Ok(Some(Line::Ready(versions)))) => {
+                child.versions = versions;
+                Ok(child)
+            }
+            Ok(Ok(Some(Line::Missing(packages)))) => {
+                Err(ProcessError::Missing { program: child.program.clone(), packages })
+            }
+            Ok(Ok(_)) => Err(child.stopped("").await),
+            Ok(Err(error)) => Err(child.stopped(&error.to_string()).await),
+        }
+    }
+
+    /// What it runs on.
+    #[must_use]
+    pub fn versions(&self) -> &Versions {
+        &self.versions
+    }
+
+    /// What has to be added to its clock to have ours: by the quickest of several answers, right to half its time.
+    async fn offset(&mut self, clock: Clock) -> io::Result<f64> {
+        let mut best = (f64::INFINITY, 0.0);
+        for _ in 0..COMPARISONS {
+            let asked = clock.now();
+            self.stdin.write_all(b"clock\n").await?;
+            self.stdin.flush().await?;
+            let answer = frame::next(&mut self.stdout).await?;
+            let answered = clock.now();
+            let Some(Line::Clock(theirs)) = answer else {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not tell its clock"));
+            };
+            if answered - asked < best.0 {
+                best = (answered - asked, 0.5 * (asked + answered) - theirs);
+            }
+        }
+        Ok(best.1)
+    }
+
+    /// Compares the clocks; [`Prepared::begin`] then lets the agents begin.
+    ///
+    /// # Errors
+    /// The process stops.
+    pub async fn prepare(mut self, clock: Clock) -> Result<Prepared, ProcessError> {
+        match timeout(PATIENCE, self.offset(clock)).await {
+            Ok(Ok(offset)) => Ok(Prepared { child: self, offset }),
+            Ok(Err(error)) => Err(self.stopped(&error.to_string()).await),
+            Err(_) => Err(self.stopped("it does not tell its clock").await),
+        }
+    }
+
+    /// Its last words, or else `what`.
+    async fn stopped(mut self, what: &str) -> ProcessError {
+        let _ = self.process.start_kill();
+        let _ = timeout(PATIENCE, self.process.wait()).await;
+        let said = timeout(PATIENCE, &mut self.stderr).await;
+        let said = said.ok().and_then(Result::ok).unwrap_or_default();
+        let last = said.lines().rev().find(|line| !line.trim().is_empty()).map(str::trim);
+        let what = match (last, what) {
+            (Some(last), "") => last.to_owned(),
+            (Some(last), what) => format!("{what}; {last}"),
+            (None, "") => "it ended without a word".to_owned(),
+            (None, what) => what.to_owned(),
+        };
+        ProcessError::Stopped { program: self.program, what }
+    }
+}
+
+/// A process whose clock is known.
+#[derive(Debug)]
+pub struct Prepared {
+    child: Child,
+    offset: f64,
+}
+
+impl Prepared {
+    /// Lets its agents begin, and tells what they see until the last one has ended.
+    ///
+    /// # Errors
+    /// The process stops before its end.
+    pub async fn begin(self, tell: mpsc::Sender<Telling>) -> Result<(), ProcessError> {
+        let Prepared { mut child, offset } = self;
+        if let Err(error) = child.stdin.write_all(b"go\n").await {
+            return Err(child.stopped(&error.to_string()).await);
+        }
+        loop {
+            let line = match frame::next(&mut child.stdout).await {
+                Ok(Some(line)) => line,
+                Ok(None) => return Err(child.stopped("").await),
+                Err(error) => return Err(child.stopped(&error.to_string()).await),
+            };
+            let telling = match frame::telling(line, &mut child.stdout, offset).await {
+                Ok(Some(telling)) => telling,
+                Ok(None) => continue,
+                Err(error) => return Err(child.stopped(&error.to_string()).await),
+            };
+            let over = matches!(telling, Telling::Over { .. });
+            if tell.send(telling).await.is_err() || over {
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn last_words(mut stderr: ChildStderr) -> String {
+    let (mut kept, mut buffer) = (Vec::new(), [0; 4096]);
+    while let Ok(read @ 1..) = stderr.read(&mut buffer).await {
+        kept.extend_from_slice(&buffer[..read]);
+        if kept.len() > 2 * STDERR {
+            kept.drain(..kept.len() - STDERR);
+        }
+    }
+    String::from_utf8_lossy(&kept).into_owned()
+}

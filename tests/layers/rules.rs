@@ -37,6 +37,8 @@ pub(super) const LAYERS: &[(&str, &[&str])] = &[
     ("collector::models", &["metric", "upstream"]),
     ("report", &["analysis", "experiment"]),
     ("experiment", &["analysis", "collector", "protocol"]),
+    // Agents are tried on an Ollama.
+    ("experiment::agent::tests", &["analysis", "collector", "protocol", "simulate"]),
     ("analysis", &[]),
     ("protocol", &[]),
     ("metric", &[]),

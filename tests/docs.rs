@@ -1,0 +1,11 @@
+//! The documentation: links lead somewhere, samples are right, commands are commands.
+#![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
+
+#[path = "docs/commands.rs"]
+mod commands;
+#[path = "docs/links.rs"]
+mod links;
+#[path = "docs/page.rs"]
+mod page;
+#[path = "docs/samples.rs"]
+mod samples;

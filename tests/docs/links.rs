@@ -1,0 +1,108 @@
+//! Where links lead.
+
+use std::{
+    collections::BTreeSet,
+    path::{Component, Path, PathBuf},
+};
+
+use super::page::{Page, pages};
+
+/// A link to here is one to a file.
+const OURS: [&str; 2] = [
+    "https://github.com/streamgauge/streamgauge/blob/main/",
+    "https://github.com/streamgauge/streamgauge/tree/main/",
+];
+
+/// The targets of a page's links and pictures, with their lines.
+fn targets(page: &Page) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for (number, line) in page.prose() {
+        // What a span of code shows is no link.
+        let outside: String = line.split('`').step_by(2).collect();
+        for rest in outside.split("](").skip(1) {
+            let target = rest.split(')').next().unwrap();
+            found.push((number, target.split(' ').next().unwrap().to_owned()));
+        }
+    }
+    found
+}
+
+/// `docs/../README.md` is `README.md`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => assert!(plain.pop(), "{} leads out", path.display()),
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+/// The file and the anchor that a link leads to; `None` for one to elsewhere.
+fn led_to(page: &Page, target: &str) -> Option<(PathBuf, String)> {
+    let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+    let path = match OURS.iter().find_map(|ours| path.strip_prefix(ours)) {
+        Some(path) => PathBuf::from(path),
+        None if path.contains("://") => return None,
+        None if path.is_empty() => page.path.clone(),
+        None => plain(&page.path.parent().unwrap().join(path)),
+    };
+    Some((path, anchor.to_owned()))
+}
+
+#[test]
+fn every_link_leads_to_a_file_and_a_heading_that_exist() {
+    let pages = pages();
+    let (mut wrong, mut links) = (Vec::new(), 0);
+    for page in &pages {
+        for (line, target) in targets(page) {
+            links += 1;
+            let Some((path, anchor)) = led_to(page, &target) else {
+                let secure = target.starts_with("https://");
+                wrong.extend((!secure).then(|| format!("{}, line {line}: {target}", page.path.display())));
+                continue;
+            };
+            let other = pages.iter().find(|other| other.path == path);
+            let there = other.map_or(path.exists() && anchor.is_empty(), |other| {
+                anchor.is_empty() || other.anchors().contains(&anchor)
+            });
+            wrong.extend((!there).then(|| format!("{}, line {line}: {target}", page.path.display())));
+        }
+    }
+    assert!(links > 30, "{links} links were read");
+    assert!(wrong.is_empty(), "they lead nowhere: {wrong:#?}");
+}
+
+#[test]
+fn every_page_can_be_reached_from_the_readme() {
+    let pages = pages();
+    let (mut reached, mut next) = (BTreeSet::new(), vec![PathBuf::from("README.md")]);
+    while let Some(path) = next.pop() {
+        let Some(page) = pages.iter().find(|page| page.path == path) else { continue };
+        if reached.insert(path) {
+            next.extend(
+                targets(page).iter().filter_map(|(_, target)| led_to(page, target)).map(|(path, _)| path),
+            );
+        }
+    }
+    let lost: Vec<_> = pages.iter().map(|page| &page.path).filter(|path| !reached.contains(*path)).collect();
+    assert!(lost.is_empty(), "nobody finds {lost:?}");
+}
+
+#[test]
+fn an_anchor_is_as_github_makes_it() {
+    let text = "# A `b`: c, d's\n```\n# no heading\n```\n## Two-part_name (x)\n".to_owned();
+    let page = Page { path: PathBuf::from("x.md"), text };
+    assert_eq!(page.anchors(), ["a-b-c-ds", "two-part_name-x"]);
+    let page =
+        Page { path: PathBuf::from("docs/x.md"), text: "[a](../b.md#c) `[d](e)` ![f](g.png)".to_owned() };
+    let found: Vec<_> = targets(&page).into_iter().map(|(_, target)| target).collect();
+    assert_eq!(found, ["../b.md#c", "g.png"]);
+    assert_eq!(led_to(&page, "../b.md#c"), Some((PathBuf::from("b.md"), "c".to_owned())));
+    assert_eq!(
+        led_to(&page, &format!("{}docs/y.md", OURS[0])),
+        Some((PathBuf::from("docs/y.md"), String::new()))
+    );
+}

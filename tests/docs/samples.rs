@@ -1,0 +1,105 @@
+//! Samples of configuration, read by what reads the real ones.
+
+use std::{collections::BTreeMap, fs, io::Write, process::Command};
+
+use serde_json::Value;
+
+use super::page::{Block, pages};
+
+/// Languages of blocks, and who holds them: here, `tests/docs/commands.rs`, or another test.
+const LANGUAGES: [&str; 11] = [
+    "", "sh", "toml", "ini", "env", "yaml", "json", // tests/monitoring/manual.rs
+    "promql", // The programs of which they are parts are examples/, run by tests/examples.rs.
+    "rust", // tests/report/schema.rs
+    "shapes", // What a program prints.
+    "text",
+];
+
+fn blocks(language: &str) -> Vec<Block> {
+    let all = pages().into_iter().flat_map(|page| page.blocks());
+    all.filter(|block| block.language == language).collect()
+}
+
+/// `streamgauge check --offline`, which knows every key and its values.
+fn check(place: &str, arguments: &[&str], environment: &[(&str, &str)]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
+    command.args(["check", "--offline"]).args(arguments).env_clear().envs(environment.iter().copied());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{place}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn each_block_says_what_it_is() {
+    for block in pages().iter().flat_map(|page| page.blocks()) {
+        assert!(LANGUAGES.contains(&block.language.as_str()), "{}: {}", block.place, block.language);
+        assert!(!block.text.trim().is_empty(), "{} is empty", block.place);
+    }
+}
+
+#[test]
+fn toml_is_a_configuration_or_a_dependency_on_features_that_exist() {
+    let manifest: toml::Table = fs::read_to_string("Cargo.toml").unwrap().parse().unwrap();
+    let features = manifest["features"].as_table().unwrap();
+    let blocks = blocks("toml");
+    assert!(blocks.len() >= 3, "{} blocks were found", blocks.len());
+    for Block { place, text, .. } in blocks {
+        let table: toml::Table = text.parse().unwrap_or_else(|error| panic!("{place}: {error}"));
+        let Some(dependency) = table.get("streamgauge") else {
+            let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            check(&place, &["--config", file.path().to_str().unwrap()], &[]);
+            continue;
+        };
+        let version = manifest["package"]["version"].as_str().unwrap();
+        assert!(version.starts_with(dependency["version"].as_str().unwrap()), "{place}: it is {version}");
+        let asked = dependency.get("features").and_then(toml::Value::as_array);
+        for feature in asked.into_iter().flatten() {
+            assert!(features.contains_key(feature.as_str().unwrap()), "{place}: no feature {feature}");
+        }
+    }
+}
+
+#[test]
+fn variables_are_settings_that_are_right() {
+    // Ollama is where the pages move it, so that its old port is free.
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    file.write_all(b"[[upstream]]\nurl = \"http://127.0.0.1:11435\"\n").unwrap();
+    for Block { place, text, .. } in blocks("env") {
+        let set: Vec<_> = text.lines().map(|line| line.split_once('=').unwrap()).collect();
+        check(&place, &["--config", file.path().to_str().unwrap()], &set);
+    }
+}
+
+#[test]
+fn units_have_sections_with_directives_and_what_they_start_is_right() {
+    for Block { place, text, .. } in blocks("ini") {
+        let (mut sections, mut started) = (BTreeMap::<&str, usize>::new(), Vec::new());
+        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            if let Some(section) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                assert!(["Unit", "Service", "Install"].contains(&section), "{place}: [{section}]");
+                sections.insert(section, 0);
+                continue;
+            }
+            let (directive, value) = line.split_once('=').unwrap_or_else(|| panic!("{place}: {line}"));
+            assert!(directive.chars().all(char::is_alphanumeric), "{place}: {line}");
+            *sections.values_mut().last().unwrap_or_else(|| panic!("{place}: no section before {line}")) += 1;
+            started.extend((directive == "ExecStart" && !value.is_empty()).then_some(value));
+        }
+        assert!(!sections.is_empty() && sections.values().all(|directives| *directives > 0), "{place}");
+        for command in started {
+            super::commands::is_right(&place, command);
+        }
+    }
+}
+
+#[test]
+fn yaml_and_json_can_be_read() {
+    for Block { place, text, .. } in blocks("yaml") {
+        let read: Result<Value, _> = serde_saphyr::from_str(&text);
+        assert!(read.is_ok_and(|value| value.is_object() || value.is_array()), "{place}");
+    }
+    for Block { place, text, .. } in blocks("json") {
+        let read: Result<Value, _> = serde_json::from_str(&text);
+        assert!(read.is_ok(), "{place}: {read:?}");
+    }
+}

@@ -109,10 +109,10 @@ async fn addresses(lines: &mut Lines<BufReader<ChildStderr>>) -> Result<(String,
     Err(if said.is_empty() { "it ended without a word".into() } else { said.join("; ") })
 }
 
-/// Series with their values. Lines of the text format that are no samples are left out.
+/// Our own series with their values, and the CPU time of the process.
 fn series(text: &str) -> BTreeMap<String, f64> {
     text.lines()
-        .filter(|line| !line.starts_with('#'))
+        .filter(|line| line.starts_with("streamgauge_") || line.starts_with("process_cpu_seconds_total"))
         .filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
             Some((series.to_owned(), value.parse().ok()?))
@@ -137,9 +137,12 @@ mod tests {
 
     #[test]
     fn what_changed_between_two_scrapes_is_told_by_series() {
-        let before = series("# HELP a b\n# TYPE a counter\na{x=\"y z\"} 3\nb 1\n");
-        let after = series("a{x=\"y z\"} 5\nb 1\nc 2\nd NaN\n");
-        assert_eq!(changes(&before, &after), [("a{x=\"y z\"}".into(), 2.0), ("c".into(), 2.0)]);
+        let before = series("# TYPE streamgauge_a counter\nstreamgauge_a{x=\"y z\"} 3\nstreamgauge_b 1\n");
+        let after = series(
+            "streamgauge_a{x=\"y z\"} 5\nstreamgauge_b 1\nstreamgauge_c 2\nstreamgauge_d NaN\nprocess_threads 9\n",
+        );
+        let expected = [("streamgauge_a{x=\"y z\"}".into(), 2.0), ("streamgauge_c".into(), 2.0)];
+        assert_eq!(changes(&before, &after), expected);
     }
 
     #[test]

@@ -7,5 +7,7 @@ mod commands;
 mod links;
 #[path = "docs/page.rs"]
 mod page;
+#[path = "docs/panels.rs"]
+mod panels;
 #[path = "docs/samples.rs"]
 mod samples;

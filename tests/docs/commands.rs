@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use streamgauge::cli::Cli;
 
 use super::page::pages;
@@ -50,10 +50,10 @@ pub(crate) fn is_right(place: &str, command: &str) {
             "streamgauge" => ours(&words),
             "cargo" => cargo(&words),
             "just" => just(&words),
+            name if FOREIGN.contains(&name) => files_of(name, &words),
             _ if program.contains('/') => (!Path::new(program).exists()).then(|| "no such file".to_owned()),
             // A Python that is said to be a certain one.
             "PYTHON" => (!Path::new(words[0]).exists()).then(|| "no such file".to_owned()),
-            program if FOREIGN.contains(&program) => files_of(program, &words),
             program => Some(format!("is {program} a program?")),
         };
         assert!(wrong.is_none(), "{place}: `{command}`: {}", wrong.unwrap());
@@ -62,6 +62,12 @@ pub(crate) fn is_right(place: &str, command: &str) {
 
 /// Placeholders are in capitals, and `…` is "and so on".
 fn ours(words: &[&str]) -> Option<String> {
+    if let [subcommand] = words
+        && Cli::command().find_subcommand(subcommand).is_some()
+    {
+        // Prose that speaks of it need not say what it takes.
+        return None;
+    }
     let filled = words.iter().map(|word| match word.trim_end_matches('…').trim_matches(['[', ']']) {
         "ADDR" | "ADDRESS" => "127.0.0.1:1",
         "URL" => "http://127.0.0.1:1",

@@ -8,9 +8,9 @@ use super::page::{Block, pages};
 
 /// Languages of blocks, and who holds them: here, `tests/docs/commands.rs`, or another test.
 const LANGUAGES: [&str; 11] = [
-    "", "sh", "toml", "ini", "env", "yaml", "json", // tests/monitoring/manual.rs
+    "", "sh", "toml", "ini", "env", "yaml", "json",   // tests/monitoring/manual.rs
     "promql", // The programs of which they are parts are examples/, run by tests/examples.rs.
-    "rust", // tests/report/schema.rs
+    "rust",   // tests/report/schema.rs
     "shapes", // What a program prints.
     "text",
 ];

@@ -61,6 +61,8 @@ struct Worker {
     runtime: Option<Handle>,
     /// Every connection has a clone of it.
     connection: Arc<()>,
+    /// What their tasks spend; `None` is not measured.
+    tasks: Option<TaskMonitor>,
 }
 
 /// Connections that take no further request. Dropped, those that are left are cut.
@@ -76,14 +78,22 @@ pub(crate) struct Counts {
     pub(crate) open: Arc<Gauge>,
     pub(crate) refused: Arc<IntCounter>,
     pub(crate) panics: Arc<IntCounter>,
-    /// What their tasks spend; `None` is not measured.
-    pub(crate) tasks: Option<TaskMonitor>,
 }
 
 impl Listener {
-    /// Connections are served on `runtimes`; where there are none, on the one that accepts.
-    pub(crate) fn new(socket: TcpListener, proxy: &Proxy, runtimes: Vec<Handle>, counts: Counts) -> Listener {
-        let worker = |runtime| Worker { proxy: Arc::new(proxy.again()), runtime, connection: Arc::default() };
+    /// Connections are served on `runtimes`; where there are none, on the one that accepts. `monitor` makes what
+    /// measures the tasks of one of them.
+    pub(crate) fn new(
+        socket: TcpListener,
+        proxy: &Proxy,
+        runtimes: Vec<Handle>,
+        counts: Counts,
+        monitor: impl Fn() -> Option<TaskMonitor>,
+    ) -> Listener {
+        let worker = |runtime| {
+            let proxy = Arc::new(proxy.again());
+            Worker { proxy, runtime, connection: Arc::default(), tasks: monitor() }
+        };
         let mut workers: Vec<_> = runtimes.into_iter().map(|runtime| worker(Some(runtime))).collect();
         if workers.is_empty() {
             workers.push(worker(None));
@@ -135,15 +145,16 @@ impl Listener {
         let (proxy, panics) = (worker.proxy.clone(), self.counts.panics.clone());
         let draining = self.draining.clone();
         let Some(runtime) = &worker.runtime else {
-            self.connections.spawn(self.counts.measured(async move {
+            let served = worker.measured(async move {
                 let _held = (open, place);
                 connection(stream, proxy, panics, draining).await;
-            }));
+            });
+            self.connections.spawn(served);
             return;
         };
         // A socket belongs to the runtime that it is registered with.
         let moved = stream.into_std();
-        let served = self.counts.measured(async move {
+        let served = worker.measured(async move {
             let _held = (open, place);
             match moved.and_then(TcpStream::from_std) {
                 Ok(stream) => connection(stream, proxy, panics, draining).await,
@@ -173,14 +184,16 @@ impl Draining {
     }
 }
 
-impl Counts {
+impl Worker {
     fn measured<F: Future>(&self, task: F) -> impl Future<Output = F::Output> + use<F> {
         match &self.tasks {
             Some(monitor) => Either::Left(monitor.instrument(task)),
             None => Either::Right(task),
         }
     }
+}
 
+impl Counts {
     fn ended(&self, ended: Result<(), JoinError>) {
         // A panic in a body: its stream ended with its connection, and nobody else's.
         if ended.is_err_and(|error| error.is_panic()) {

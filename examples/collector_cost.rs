@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example collector_cost -- [SECONDS [COLLECTOR…]]`: two runtimes of one thread each, 16 models,
 //! 4 fake GPUs at 10 Hz; every collector, or those that are named. The scrape has a meter's metrics too, of streams of
-//! every model on four routes.
+//! every model on the routes of Ollama's own that chat and generate.
 
 use std::{
     convert::Infallible,
@@ -86,11 +86,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A stream of each model on each of four routes, so that every family of the meter has its children.
+/// A stream of each model on each of two routes, so that every family of the meter has its children.
 fn metered(registry: &Registry) -> prometheus::Result<()> {
     let meter = Meter::register(registry, &meter::Config::default(), &["upstream0"])?;
     for model in 0..MODELS {
-        for path in ["/api/generate", "/api/chat", "/v1/chat/completions", "/v1/messages"] {
+        for path in ["/api/generate", "/api/chat"] {
             let mut measurement = meter.start(Facts::new("POST", path));
             measurement.model(&format!("model{model}"));
             measurement.chosen("upstream0");

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admin::{self, Admin, History},
     admission::{self, Admission},
-    collector::{self, Registered, gpu::Reader},
+    collector::{self, Registered, Task, gpu::Reader},
     meter::{self, Bands, Meter, Outcome},
     proxy::{self, Proxy, Stages},
     shaping::{self, Shaping, adaptive::Reading},
@@ -252,8 +252,10 @@ impl Builder {
         Ok(Bound {
             proxy_addr,
             admin_addr,
-            listener: proxy::Listener::new(socket, &proxy, runtimes, families.proxy(&tasks)),
-            admin: families.admin(admin_socket, admin, tasks),
+            listener: proxy::Listener::new(socket, &proxy, runtimes, families.proxy(), || {
+                tasks.monitor(Task::Connection)
+            }),
+            admin: families.admin(admin_socket, admin, tasks.clone()),
             collectors,
             admin_runtime,
             drain_timeout: config.drain_timeout,

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     admin::{self, Admin},
-    collector::{Task, Tasks},
+    collector::Tasks,
     metric::{Family, gauge, int_counter},
     proxy,
     upstream::Upstreams,
@@ -45,12 +45,11 @@ impl Families {
         })
     }
 
-    pub(super) fn proxy(&self, tasks: &Tasks) -> proxy::Counts {
+    pub(super) fn proxy(&self) -> proxy::Counts {
         proxy::Counts {
             open: self.connections.child(["proxy"]),
             refused: self.refused.child(["proxy", "max_connections"]),
             panics: self.panics.clone(),
-            tasks: tasks.monitor(Task::Connection),
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use futures_util::future::Either;
@@ -40,7 +41,10 @@ const TASKS: [(Task, &str); 3] =
 
 /// Measures tasks by their kind. The default measures nothing and costs nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Tasks(Option<[TaskMonitor; 3]>);
+pub struct Tasks(Option<Arc<Mutex<Monitors>>>);
+
+/// By kind: all monitors of it. The first is for whoever needs no other.
+type Monitors = [Vec<TaskMonitor>; 3];
 
 impl Tasks {
     /// Registers the metrics of every kind.
@@ -48,33 +52,44 @@ impl Tasks {
     /// # Errors
     /// The registry has one of the names already.
     pub fn register(registry: &Registry) -> prometheus::Result<Tasks> {
-        let monitors = TASKS.map(|_| TaskMonitor::new());
-        let state = Arc::new(Mutex::new(monitors.clone()));
-        Exposition::register(registry, &[&POLLS, &POLL_SECONDS, &SCHEDULED_SECONDS], state, write)?;
-        Ok(Tasks(Some(monitors)))
+        let state = Arc::new(Mutex::new(TASKS.map(|_| vec![TaskMonitor::new()])));
+        Exposition::register(registry, &[&POLLS, &POLL_SECONDS, &SCHEDULED_SECONDS], state.clone(), write)?;
+        Ok(Tasks(Some(state)))
     }
 
-    /// What measures tasks of this kind, for whoever knows no collector.
+    /// What measures tasks of this kind on one thread, for whoever knows no collector. It adds to some twenty counters
+    /// a poll: threads that shared them would wait for one another. It is kept for ever.
     #[must_use]
     pub fn monitor(&self, task: Task) -> Option<TaskMonitor> {
-        Some(self.0.as_ref()?[task as usize].clone())
+        let mut all = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let monitor = TaskMonitor::new();
+        all[task as usize].push(monitor.clone());
+        Some(monitor)
     }
 
     /// Measures a future that becomes a task of this kind.
     pub fn instrument<F: Future>(&self, task: Task, future: F) -> impl Future<Output = F::Output> + use<F> {
         match &self.0 {
-            Some(monitors) => Either::Left(monitors[task as usize].instrument(future)),
+            Some(monitors) => {
+                let monitors = monitors.lock().unwrap_or_else(PoisonError::into_inner);
+                Either::Left(monitors[task as usize][0].instrument(future))
+            }
             None => Either::Right(future),
         }
     }
 }
 
-fn write(monitors: &[TaskMonitor; 3], page: &mut Page) {
-    for (monitor, (_, name)) in monitors.iter().zip(TASKS) {
-        let total = monitor.cumulative();
-        page.put(&POLLS, &[name], total.total_poll_count as f64);
-        page.put(&POLL_SECONDS, &[name], total.total_poll_duration.as_secs_f64());
-        page.put(&SCHEDULED_SECONDS, &[name], total.total_scheduled_duration.as_secs_f64());
+fn write(monitors: &Monitors, page: &mut Page) {
+    for (monitors, (_, name)) in monitors.iter().zip(TASKS) {
+        let (mut polls, mut polled, mut scheduled) = (0, Duration::ZERO, Duration::ZERO);
+        for total in monitors.iter().map(TaskMonitor::cumulative) {
+            polls += total.total_poll_count;
+            polled += total.total_poll_duration;
+            scheduled += total.total_scheduled_duration;
+        }
+        page.put(&POLLS, &[name], polls as f64);
+        page.put(&POLL_SECONDS, &[name], polled.as_secs_f64());
+        page.put(&SCHEDULED_SECONDS, &[name], scheduled.as_secs_f64());
     }
 }
 
@@ -91,8 +106,10 @@ mod tests {
             7
         });
         assert_eq!(tokio::spawn(work).await.unwrap(), 7);
+        let apart = tasks.monitor(Task::Admin).unwrap();
+        tokio::spawn(apart.instrument(async {})).await.unwrap();
         let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
-        assert!(text.contains("streamgauge_task_polls_total{task=\"admin\"} 2\n"), "{text}");
+        assert!(text.contains("streamgauge_task_polls_total{task=\"admin\"} 3\n"), "{text}");
         assert!(text.contains("streamgauge_task_polls_total{task=\"connection\"} 0\n"), "{text}");
     }
 

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt, future::Either};
+use futures_util::FutureExt;
 use http::{Request, Response, Version};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -65,14 +65,19 @@ pub(crate) struct Counts {
     pub(crate) open: Arc<Gauge>,
     pub(crate) refused: Arc<IntCounter>,
     pub(crate) panics: Arc<IntCounter>,
-    /// What their tasks spend; `None` is not measured.
-    pub(crate) tasks: Option<TaskMonitor>,
 }
 
 impl Listener {
-    /// Connections are served on `runtimes`; where there are none, on the one that accepts.
-    pub(crate) fn new(socket: TcpListener, proxy: &Proxy, runtimes: Vec<Handle>, counts: Counts) -> Listener {
-        let workers = Workers::new(proxy, runtimes);
+    /// Connections are served on `runtimes`; where there are none, on the one that accepts. `monitor` makes what
+    /// measures the tasks of one of them.
+    pub(crate) fn new(
+        socket: TcpListener,
+        proxy: &Proxy,
+        runtimes: Vec<Handle>,
+        counts: Counts,
+        monitor: impl Fn() -> Option<TaskMonitor>,
+    ) -> Listener {
+        let workers = Workers::new(proxy, runtimes, monitor);
         let max_connections = proxy.config.max_connections;
         let (connections, draining) = (JoinSet::new(), CancellationToken::new());
         Listener { socket, workers, max_connections, connections, draining, counts }
@@ -117,15 +122,16 @@ impl Listener {
         let (proxy, panics) = (worker.proxy.clone(), self.counts.panics.clone());
         let draining = self.draining.clone();
         let Some(runtime) = &worker.runtime else {
-            self.connections.spawn(self.counts.measured(async move {
+            let served = worker.measured(async move {
                 let _held = (open, place);
                 connection(stream, proxy, panics, draining).await;
-            }));
+            });
+            self.connections.spawn(served);
             return;
         };
         // A socket belongs to the runtime that it is registered with.
         let moved = stream.into_std();
-        let served = self.counts.measured(async move {
+        let served = worker.measured(async move {
             let _held = (open, place);
             match moved.and_then(TcpStream::from_std) {
                 Ok(stream) => connection(stream, proxy, panics, draining).await,
@@ -156,13 +162,6 @@ impl Draining {
 }
 
 impl Counts {
-    fn measured<F: Future>(&self, task: F) -> impl Future<Output = F::Output> + use<F> {
-        match &self.tasks {
-            Some(monitor) => Either::Left(monitor.instrument(task)),
-            None => Either::Right(task),
-        }
-    }
-
     fn ended(&self, ended: Result<(), JoinError>) {
         // A panic in a body: its stream ended with its connection, and nobody else's.
         if ended.is_err_and(|error| error.is_panic()) {

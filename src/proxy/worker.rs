@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use futures_util::future::Either;
 use tokio::runtime::Handle;
+use tokio_metrics::TaskMonitor;
 
 use super::Proxy;
 
@@ -20,6 +22,18 @@ pub(super) struct Worker {
     pub(super) runtime: Option<Handle>,
     /// Every connection has a clone of it.
     connection: Arc<()>,
+    /// What their tasks spend; `None` is not measured.
+    pub(super) tasks: Option<TaskMonitor>,
+}
+
+impl Worker {
+    /// Measures a task of it.
+    pub(super) fn measured<F: Future>(&self, task: F) -> impl Future<Output = F::Output> + use<F> {
+        match &self.tasks {
+            Some(monitor) => Either::Left(monitor.instrument(task)),
+            None => Either::Right(task),
+        }
+    }
 }
 
 /// All of them; one at least.
@@ -27,9 +41,16 @@ pub(super) struct Worker {
 pub(super) struct Workers(Vec<Worker>);
 
 impl Workers {
-    /// On these runtimes; where there are none, on the one that accepts.
-    pub(super) fn new(proxy: &Proxy, runtimes: Vec<Handle>) -> Workers {
-        let worker = |runtime| Worker { proxy: Arc::new(proxy.again()), runtime, connection: Arc::default() };
+    /// On these runtimes; where there are none, on the one that accepts. `monitor` measures the tasks of one.
+    pub(super) fn new(
+        proxy: &Proxy,
+        runtimes: Vec<Handle>,
+        monitor: impl Fn() -> Option<TaskMonitor>,
+    ) -> Workers {
+        let worker = |runtime| {
+            let proxy = Arc::new(proxy.again());
+            Worker { proxy, runtime, connection: Arc::default(), tasks: monitor() }
+        };
         let mut workers: Vec<_> = runtimes.into_iter().map(|runtime| worker(Some(runtime))).collect();
         if workers.is_empty() {
             workers.push(worker(None));

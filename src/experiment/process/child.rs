@@ -143,7 +143,7 @@ impl Child {
         Ok(best.1)
     }
 
-    /// Compares the clocks; [`Prepared::begin`] then lets the agents begin.
+    /// Compares the clocks; `Prepared::begin` then lets the agents begin.
     ///
     /// # Errors
     /// The process stops.

@@ -1,6 +1,11 @@
 //! Many streams at once.
 
-use std::{cell::Cell, net::SocketAddr, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    rc::Rc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use tokio::{
@@ -8,7 +13,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{PATIENCE, process::Process, reference::Reference, stream::Stream};
+use super::{PATIENCE, latency, process::Process, reference::Reference, spread::Spread, stream::Stream};
 
 /// Streams whose every record is compared with a reference.
 pub(crate) struct Load {
@@ -22,6 +27,8 @@ pub(crate) struct Load {
 struct Counts {
     started: Cell<usize>,
     records: Cell<u64>,
+    /// Ages of records at their arrival, seconds, while it is wanted.
+    ages: RefCell<Option<Vec<f64>>>,
 }
 
 impl Load {
@@ -56,6 +63,16 @@ impl Load {
         Ok(Duration::from_secs_f64(cpu.as_secs_f64() / records as f64))
     }
 
+    /// Begins to note how old records are when they arrive.
+    pub(crate) fn time(&self) {
+        self.counts.ages.replace(Some(Vec::new()));
+    }
+
+    /// The ages noted, seconds; no more are.
+    pub(crate) fn timed(&self) -> Spread {
+        self.counts.ages.take().unwrap_or_default().into()
+    }
+
     /// Waits until all have ended, each whole. Returns the number of records.
     pub(crate) async fn end(mut self) -> Result<u64> {
         while let Some(ended) = self.streams.join_next().await {
@@ -71,6 +88,9 @@ async fn follow(addr: SocketAddr, reference: Rc<Reference>, counts: Rc<Counts>) 
     let mut stream = Stream::open(addr).await?;
     let mut place = 0;
     while let Some(record) = stream.record().await? {
+        if let Some(ages) = counts.ages.borrow_mut().as_mut() {
+            ages.push(latency::age(record).context("a record without a stamp")?);
+        }
         reference.check(place, record)?;
         if place == 0 {
             counts.started.set(counts.started.get() + 1);

@@ -1,11 +1,16 @@
 //! What stands between the client and the simulator.
 
+mod caddy;
+mod envoy;
+mod haproxy;
+mod litellm;
+mod nginx;
+
 use std::{
     env, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
-    thread,
 };
 
 use anyhow::{Context, Result};
@@ -16,11 +21,23 @@ use super::{
     process::{self, Process},
 };
 
+/// A proxy that is set up as one would set it up for streams, with nothing that it does besides forwarding.
+#[derive(Debug)]
+pub(crate) struct Program {
+    name: &'static str,
+    /// The command that serves on the first address in front of the second; its files may lie in the folder.
+    command: fn(program: &Path, files: &Path, SocketAddr, SocketAddr) -> Result<Command>,
+}
+
+/// What medians are relative to comes last.
+const PROGRAMS: [Program; 5] =
+    [litellm::PROGRAM, caddy::PROGRAM, envoy::PROGRAM, haproxy::PROGRAM, nginx::PROGRAM];
+
 /// Which program, and its name in the tables.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Streamgauge { name: String, program: PathBuf },
-    Nginx { program: PathBuf },
+    Other { program: PathBuf, how: &'static Program },
 }
 
 /// A proxy that runs.
@@ -42,9 +59,14 @@ impl Kind {
             name: program.display().to_string(),
             program: program.clone(),
         }));
-        match plan.nginx.clone().or_else(find_nginx) {
-            Some(program) => kinds.push(Kind::Nginx { program }),
-            None => println!("no nginx: tests/real/install.sh has one, or --nginx says where it is"),
+        for how in PROGRAMS.iter().filter(|how| plan.peers.iter().any(|name| name == how.name)) {
+            match find(how.name) {
+                Some(program) => kinds.push(Kind::Other { program, how }),
+                None => println!(
+                    "no {}: benches/peers/install.sh brings it (nginx: tests/real/install.sh)",
+                    how.name
+                ),
+            }
         }
         kinds
     }
@@ -58,67 +80,38 @@ impl Kind {
     pub(crate) fn start(&self, upstream: SocketAddr) -> Result<Peer> {
         let files = tempfile::tempdir()?;
         let addr = process::free()?;
-        match self {
+        let (name, admin, mut command) = match self {
             Kind::Streamgauge { name, program } => {
                 let admin = process::free()?;
                 let mut command = Command::new(program);
                 command.args(["-q", "serve", "--upstream", &format!("http://{upstream}")]);
                 command.args(["--listen", &addr.to_string(), "--admin", &admin.to_string()]);
-                let process = Process::start(&mut command, addr)?;
-                Ok(Peer { name: name.clone(), addr, admin: Some(admin), process, _files: files })
+                (name.as_str(), Some(admin), command)
             }
-            Kind::Nginx { program } => {
-                let config = files.path().join("nginx.conf");
-                fs::write(&config, nginx(files.path(), addr, upstream))?;
-                let mut command = Command::new(program);
-                command.arg("-p").arg(files.path()).arg("-c").arg(&config).arg("-e").arg("stderr");
-                let process = Process::start(&mut command, addr)?;
-                Ok(Peer { name: "nginx".to_owned(), addr, admin: None, process, _files: files })
+            Kind::Other { program, how } => {
+                (how.name, None, (how.command)(program, files.path(), addr, upstream)?)
             }
-        }
+        };
+        let process = Process::start(&mut command, addr)?;
+        Ok(Peer { name: name.to_owned(), addr, admin, process, _files: files })
     }
 }
 
-fn find_nginx() -> Option<PathBuf> {
-    let installed = env::home_dir().map(|home| home.join(".cache/streamgauge/bin/nginx"));
+/// On the PATH, or where our scripts install it.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(env::home_dir()?.join(".cache")));
+    let installed = cache.map(|cache| cache.join("streamgauge/bin").join(name));
     let search = env::var_os("PATH").unwrap_or_default();
-    let mut places = env::split_paths(&search).map(|place| place.join("nginx")).chain(installed);
+    let mut places = env::split_paths(&search).map(|place| place.join(name)).chain(installed);
     places.find(|place| place.exists())
 }
 
-/// As one would set it up for streams, with nothing that it does besides forwarding.
-fn nginx(files: &Path, addr: SocketAddr, upstream: SocketAddr) -> String {
-    let workers = thread::available_parallelism().map_or(1, usize::from);
-    let files = files.display();
-    format!(
-        "daemon off;
-        worker_processes {workers};
-        worker_rlimit_nofile 16384;
-        pid {files}/pid;
-        error_log stderr crit;
-        events {{ worker_connections 8192; }}
-        http {{
-            access_log off;
-            client_body_temp_path {files}/client;
-            proxy_temp_path {files}/proxy;
-            fastcgi_temp_path {files}/fastcgi;
-            uwsgi_temp_path {files}/uwsgi;
-            scgi_temp_path {files}/scgi;
-            upstream ollama {{ server {upstream}; keepalive 1024; }}
-            server {{
-                listen {addr} backlog=4096;
-                location / {{
-                    proxy_pass http://ollama;
-                    proxy_http_version 1.1;
-                    proxy_set_header Host {upstream};
-                    proxy_set_header Connection \"\";
-                    proxy_buffering off;
-                    proxy_read_timeout 600s;
-                }}
-            }}
-        }}
-        "
-    )
+/// Writes a program's configuration.
+fn write(files: &Path, name: &str, text: &str) -> Result<PathBuf> {
+    let path = files.join(name);
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
 }
 
 impl Peer {

@@ -22,6 +22,13 @@ impl Spread {
     }
 }
 
+impl From<Vec<f64>> for Spread {
+    fn from(mut figures: Vec<f64>) -> Spread {
+        figures.sort_by(f64::total_cmp);
+        Spread(figures)
+    }
+}
+
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>9.2} {:>9.2} {:>9.2}", self.median(), self.quantile(0.0), self.quantile(1.0))

@@ -1,32 +1,24 @@
-//! The sidecar beside nginx, on the same streams of the same simulated Ollama, in one run.
+//! The sidecar beside nginx, HAProxy, Envoy, Caddy and LiteLLM, on the same streams of the same simulated Ollama, in one run.
 //!
-//! `cargo bench --bench peers -- cpu memory abort soak` (all of them, if none is named; `--help` says more).
+//! `cargo bench --bench peers -- cpu latency flat unary memory abort soak` (all of them, if none is named; `--help` says more).
 //! Every record of every stream is compared with what the simulator says when it is asked directly.
 #![allow(clippy::print_stdout, reason = "it reports to whoever runs it")]
 #![allow(clippy::disallowed_methods, reason = "it waits for processes, and looks for one on the PATH")]
 
-#[path = "peers/abort.rs"]
 mod abort;
-#[path = "peers/cpu.rs"]
 mod cpu;
-#[path = "peers/load.rs"]
+mod flat;
+mod latency;
 mod load;
-#[path = "peers/memory.rs"]
 mod memory;
-#[path = "peers/peer.rs"]
 mod peer;
-#[path = "peers/process.rs"]
 mod process;
-#[path = "peers/reference.rs"]
 mod reference;
-#[path = "peers/simulator.rs"]
 mod simulator;
-#[path = "peers/soak.rs"]
 mod soak;
-#[path = "peers/spread.rs"]
 mod spread;
-#[path = "peers/stream.rs"]
 mod stream;
+mod unary;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -38,16 +30,16 @@ use clap::{Parser, ValueEnum};
 struct Plan {
     /// What to measure; everything, if nothing is named.
     experiments: Vec<Experiment>,
-    /// Repetitions of `cpu` and `memory`; the peers take turns in each.
+    /// Repetitions; the peers take turns in each.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Streams at once of `cpu`.
+    /// Streams at once of `cpu` and `latency`.
     #[arg(long, default_value_t = 400)]
     streams: usize,
     /// Records a second of each stream of `cpu`.
     #[arg(long, default_value_t = 40)]
     rate: u32,
-    /// Seconds that a round of `cpu` is measured.
+    /// Seconds that a round of `cpu` and `latency` is measured.
     #[arg(long, default_value_t = 10)]
     seconds: u32,
     /// Streams at once of `memory` and `soak`.
@@ -59,9 +51,10 @@ struct Plan {
     /// Clients of `abort` that leave.
     #[arg(long, default_value_t = 1000)]
     aborts: usize,
-    /// nginx; without one the sidecar runs alone.
-    #[arg(long)]
-    nginx: Option<PathBuf>,
+    /// What it is measured beside; again for more. LiteLLM has to be asked for: it keeps up with no more than some
+    /// hundred records a second.
+    #[arg(long = "peer", default_values = ["caddy", "envoy", "haproxy", "nginx"])]
+    peers: Vec<String>,
     /// The streamgauge that is measured, and that simulates; the one just built, if not given.
     #[arg(long, default_value = env!("CARGO_BIN_EXE_streamgauge"), hide_default_value = true)]
     ours: PathBuf,
@@ -77,6 +70,12 @@ struct Plan {
 enum Experiment {
     /// CPU time of a chunk.
     Cpu,
+    /// Age of a chunk at the client.
+    Latency,
+    /// Records that nobody waits for.
+    Flat,
+    /// Requests whose answer is no stream.
+    Unary,
     /// Memory of a stream.
     Memory,
     /// From a client's leaving to its generation's end.
@@ -103,6 +102,15 @@ fn main() -> Result<()> {
     runtime.block_on(async {
         if plan.wants(Experiment::Cpu) {
             cpu::measure(&plan).await?;
+        }
+        if plan.wants(Experiment::Latency) {
+            latency::measure(&plan).await?;
+        }
+        if plan.wants(Experiment::Flat) {
+            flat::measure(&plan).await?;
+        }
+        if plan.wants(Experiment::Unary) {
+            unary::measure(&plan).await?;
         }
         if plan.wants(Experiment::Memory) {
             memory::measure(&plan).await?;

@@ -1,0 +1,39 @@
+//! Caddy, flushing at once.
+
+use std::{net::SocketAddr, path::Path, process::Command};
+
+use anyhow::Result;
+
+use super::{Program, write};
+
+pub(super) const PROGRAM: Program = Program { name: "caddy", command };
+
+fn command(program: &Path, files: &Path, addr: SocketAddr, upstream: SocketAddr) -> Result<Command> {
+    let text = format!(
+        "{{
+            admin off
+            auto_https off
+            persist_config off
+            log {{
+                level ERROR
+            }}
+        }}
+        http://{addr} {{
+            bind {}
+            reverse_proxy {upstream} {{
+                flush_interval -1
+                transport http {{
+                    keepalive_idle_conns_per_host 1024
+                }}
+            }}
+        }}
+        ",
+        addr.ip()
+    );
+    let config = write(files, "Caddyfile", &text)?;
+    let mut command = Command::new(program);
+    command.arg("run").args(["--adapter", "caddyfile", "--config"]).arg(config);
+    // Else it keeps its state in the home of whoever measures.
+    command.env("HOME", files).env("XDG_DATA_HOME", files).env("XDG_CONFIG_HOME", files);
+    Ok(command)
+}

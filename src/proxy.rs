@@ -3,6 +3,7 @@
 mod ending;
 mod families;
 mod forward;
+mod gather;
 mod headers;
 mod listen;
 mod respond;

@@ -26,7 +26,7 @@ use tokio::{
 use tokio_metrics::TaskMonitor;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Proxy, families, respond::Outgoing, worker::Workers};
+use super::{Failure, Proxy, families, gather::Gathered, respond::Outgoing, worker::Workers};
 use crate::{
     meter::{Delivered, Facts},
     metric::Occupied,
@@ -208,7 +208,7 @@ async fn connection(
         .preserve_header_case(true)
         // The upstream's date is the date.
         .auto_date_header(false)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Gathered::new(stream)), service);
     let mut told = false;
     let ended = loop {
         tokio::select! {
@@ -220,7 +220,7 @@ async fn connection(
         }
     };
     // Whatever the connection still holds of a request goes first.
-    let mut stream = connection.into_parts().io.into_inner();
+    let mut stream = connection.into_parts().io.into_inner().into_inner();
     match ended {
         Err(error) if error.is_user() && ends_with_connection.load(Relaxed) => {
             if let Err(error) = stream.set_zero_linger() {

@@ -15,6 +15,7 @@ pub mod recording;
 mod runner;
 mod schedule;
 mod sidecar;
+pub mod tokenizer;
 mod watch;
 
 pub use machine::machine;

@@ -20,3 +20,5 @@ mod ollama;
 mod python;
 #[path = "experiment/recovery.rs"]
 mod recovery;
+#[path = "experiment/tokenizers.rs"]
+mod tokenizers;

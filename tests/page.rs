@@ -12,10 +12,14 @@ mod browser;
 mod figures;
 #[path = "page/looks.rs"]
 mod looks;
+#[path = "report/made_up.rs"]
+mod made_up;
 #[path = "page/picture.rs"]
 mod picture;
 #[path = "real/process.rs"]
 mod process;
+#[path = "page/report.rs"]
+mod report;
 #[path = "page/scrape.rs"]
 mod scrape;
 #[path = "page/sidecar.rs"]

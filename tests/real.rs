@@ -12,6 +12,8 @@ mod answer;
 mod cancel;
 #[path = "real/clients.rs"]
 mod clients;
+#[path = "real/experiment.rs"]
+mod experiment;
 #[path = "real/generation.rs"]
 mod generation;
 #[path = "real/management.rs"]

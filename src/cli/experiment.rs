@@ -3,6 +3,7 @@
 mod conduct;
 mod plan;
 mod progress;
+mod tokenizer;
 
 use std::path::PathBuf;
 
@@ -25,7 +26,9 @@ pub(super) struct Experiment {
 enum Action {
     Run(conduct::Conduct),
     Init(Init),
+    /// Lists the bundled plans
     List,
+    Tokenizers(tokenizer::Tokenizers),
     /// Agents of one process, as `run` starts them: a job on stdin, what they see on stdout
     #[command(hide = true)]
     Agent,
@@ -48,6 +51,7 @@ impl Experiment {
             Action::Run(conduct) => conduct.run(global, process),
             Action::Init(init) => init.run(),
             Action::List => list(),
+            Action::Tokenizers(tokenizers) => tokenizers.run(),
             Action::Agent => {
                 let runtime = runtimes::main().context("cannot start a runtime")?;
                 Ok(runtime.block_on(serve()).context("the agents' process")?)

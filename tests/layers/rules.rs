@@ -95,6 +95,7 @@ pub(super) const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("tokio_metrics", &["collector", "proxy"]),
+    ("tokenizers", &["experiment::tokenizer::rust"]),
     ("toml", &["config", "experiment"]),
 ];
 

@@ -16,6 +16,8 @@ EMBEDDER_SHA256=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
 PY_OLLAMA=0.6.3
 PY_OPENAI=3.57.0
 PY_HTTPX=0.28.1
+PY_UVLOOP=0.23.0 # for the experiment's agents, as orjson
+PY_ORJSON=3.13.0
 PY_SCIPY=1.17.1 # what the statistics are held against
 PY_STATSMODELS=0.15.0
 KUBERNETES=1.37.0 # of kubernetes-validate, with the schemas of that version
@@ -128,14 +130,14 @@ make_browser() {
 
 # ---- Python and Node clients
 
-check_python() { "$CACHE/venv/bin/python" -c 'import httpx, ollama, openai, scipy.stats, statsmodels.api'; }
+check_python() { "$CACHE/venv/bin/python" -c 'import httpx, ollama, openai, orjson, scipy.stats, statsmodels.api, uvloop'; }
 
 make_python() {
   have python3 && python3 -c 'import ensurepip, venv' || apt_install python3 python3-venv
   rm -rf "$CACHE/venv"
   python3 -m venv "$CACHE/venv"
   "$CACHE/venv/bin/pip" install --quiet "ollama==$PY_OLLAMA" "openai==$PY_OPENAI" "httpx==$PY_HTTPX" \
-    "scipy==$PY_SCIPY" "statsmodels==$PY_STATSMODELS"
+    "scipy==$PY_SCIPY" "statsmodels==$PY_STATSMODELS" "uvloop==$PY_UVLOOP" "orjson==$PY_ORJSON"
 }
 
 check_node() { (cd "$CACHE/node" && node -e 'require("ollama"); require("openai")'); }
@@ -286,7 +288,7 @@ PYTHON
 part tools "Prometheus, promtool, Alertmanager, nginx, wrk and curl" ""
 part browser "Chromium and its driver" ""
 part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, httpx $PY_HTTPX, scipy $PY_SCIPY, statsmodels $PY_STATSMODELS)" \
-  "$PY_OLLAMA $PY_OPENAI $PY_HTTPX $PY_SCIPY $PY_STATSMODELS"
+  "$PY_OLLAMA $PY_OPENAI $PY_HTTPX $PY_SCIPY $PY_STATSMODELS $PY_UVLOOP $PY_ORJSON"
 part node "JavaScript clients (ollama $JS_OLLAMA, openai $JS_OPENAI)" "$JS_OLLAMA $JS_OPENAI"
 part grafana "Grafana's packages" "$(sha256sum <"$GRAFANA/package-lock.json")"
 part kubernetes "kubernetes-validate $KUBERNETES" "$KUBERNETES"

@@ -1,0 +1,85 @@
+//! How fast tokenizers are: the benchmark that Technical Report 117 planned (4.3) and never ran.
+
+mod python;
+#[cfg(feature = "tokenizers")]
+mod rust;
+
+use serde::Deserialize;
+
+pub use python::by_python;
+#[cfg(feature = "tokenizers")]
+pub use rust::by_rust;
+
+/// Bytes of the text, as the report planned it.
+pub const TEXT: usize = 10_000_000;
+/// Bytes of a piece that is encoded at once: a long prompt. Whole lines, so that no word is cut.
+const PIECE: usize = 4096;
+/// Tokens that are decoded one at a time: enough, and not minutes.
+const ONE_BY_ONE: usize = 200_000;
+
+/// Prose with tables and code, of this program's own documents.
+const PROSE: [&str; 6] = [
+    include_str!("../../README.md"),
+    include_str!("../../docs/architecture.md"),
+    include_str!("../../docs/life-of-a-request.md"),
+    include_str!("../../docs/metrics.md"),
+    include_str!("../../docs/configuration.md"),
+    include_str!("../../docs/alerts.md"),
+];
+
+/// What a tokenizer took.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Speed {
+    /// Tokens of the whole text.
+    pub tokens: u64,
+    /// To read the tokenizer's file, in seconds.
+    pub load: f64,
+    /// To encode the text piece by piece, in seconds.
+    pub encode: f64,
+    /// To decode its tokens piece by piece, in seconds.
+    pub decode: f64,
+    /// Tokens that were decoded one at a time.
+    pub streamed: u64,
+    /// To decode these, in seconds. That is what Ollama does while it streams.
+    pub stream: f64,
+    /// The library and its version.
+    pub library: String,
+}
+
+/// So many bytes of text, in pieces of whole lines: `source`, or else our own documents, over and over.
+#[must_use]
+pub fn pieces(source: Option<&str>, bytes: usize) -> Vec<String> {
+    let own = PROSE.concat();
+    let source = source.filter(|text| !text.trim().is_empty()).unwrap_or(&own);
+    let (mut pieces, mut piece, mut total) = (Vec::new(), String::new(), 0);
+    for line in source.split_inclusive('\n').cycle() {
+        if total + piece.len() >= bytes {
+            break;
+        }
+        if !piece.is_empty() && piece.len() + line.len() > PIECE {
+            total += piece.len();
+            pieces.push(std::mem::take(&mut piece));
+        }
+        piece.push_str(line);
+    }
+    if !piece.is_empty() {
+        pieces.push(piece);
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_has_its_size_and_whole_lines() {
+        let pieces = pieces(None, 1_000_000);
+        let size: usize = pieces.iter().map(String::len).sum();
+        assert!((1_000_000..1_000_000 + 2 * PIECE).contains(&size), "{size}");
+        assert!(pieces.iter().all(|piece| piece.ends_with('\n')));
+        let own = super::pieces(Some("one line\n"), 100);
+        assert_eq!(own.concat(), "one line\n".repeat(12));
+        assert_eq!(super::pieces(Some(" \n"), 1000).concat()[..20], PROSE[0][..20]);
+    }
+}

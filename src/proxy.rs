@@ -132,7 +132,7 @@ impl Proxy {
 
     /// Lets a request in. What it costs is charged at its end.
     fn admit(&self, head: &request::Parts, measurement: &mut Measurement) -> Result<Arc<Permit>, Failure> {
-        headers::check(head)?;
+        headers::check(head, self.config.max_head)?;
         let route = measurement.route();
         let permit = Arc::new(self.stages.admission.admit(&head.headers, route)?);
         let (charged, managing) = (permit.clone(), self.stages.upstreams.managing(route));

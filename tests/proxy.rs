@@ -19,12 +19,20 @@ mod forwarding;
 mod framing;
 #[path = "proxy/harness.rs"]
 mod harness;
+#[path = "proxy/hostile_client.rs"]
+mod hostile_client;
+#[path = "proxy/hostile_upstream.rs"]
+mod hostile_upstream;
 #[path = "proxy/nonsense.rs"]
 mod nonsense;
 #[path = "proxy/reload.rs"]
 mod reload;
 #[path = "proxy/simulated.rs"]
 mod simulated;
+#[path = "proxy/smuggling.rs"]
+mod smuggling;
+#[path = "proxy/strict.rs"]
+mod strict;
 #[path = "proxy/surroundings.rs"]
 mod surroundings;
 #[path = "proxy/upstreams.rs"]

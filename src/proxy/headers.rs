@@ -6,6 +6,8 @@ use http::{
     request,
 };
 
+use super::families;
+
 /// Why a request is refused before anybody is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Malformed {
@@ -19,11 +21,19 @@ pub(super) enum Malformed {
     Upgrade,
     #[error("the request's body is malformed")]
     Body,
+    #[error("the request's head is too large")]
+    TooLarge,
 }
 
 impl Malformed {
-    pub(super) const ALL: [Malformed; 5] =
-        [Malformed::Connect, Malformed::Host, Malformed::Coding, Malformed::Upgrade, Malformed::Body];
+    pub(super) const ALL: [Malformed; 6] = [
+        Malformed::Connect,
+        Malformed::Host,
+        Malformed::Coding,
+        Malformed::Upgrade,
+        Malformed::Body,
+        Malformed::TooLarge,
+    ];
 
     /// The label `reason` of `requests_malformed_total`.
     pub(super) const fn reason(self) -> &'static str {
@@ -33,6 +43,7 @@ impl Malformed {
             Malformed::Coding => "coding",
             Malformed::Upgrade => "upgrade",
             Malformed::Body => "body",
+            Malformed::TooLarge => families::HEAD_TOO_LARGE,
         }
     }
 }
@@ -47,8 +58,12 @@ const OF_ONE_HOP: [HeaderName; 6] = [
     UPGRADE,
 ];
 
-/// Refuses what could be read in two ways, or asks for what is not here.
-pub(super) fn check(head: &request::Parts) -> Result<(), Malformed> {
+/// Refuses what could be read in two ways, asks for what is not here, or has a head of more than `max_head` bytes.
+pub(super) fn check(head: &request::Parts, max_head: usize) -> Result<(), Malformed> {
+    // hyper holds to it only where a head comes in several pieces.
+    if size(head) > max_head {
+        return Err(Malformed::TooLarge);
+    }
     if head.method == Method::CONNECT {
         return Err(Malformed::Connect);
     }
@@ -69,6 +84,17 @@ pub(super) fn check(head: &request::Parts) -> Result<(), Malformed> {
         return Err(Malformed::Upgrade);
     }
     Ok(())
+}
+
+/// The bytes of a head as it came, but for white space around its values.
+fn size(head: &request::Parts) -> usize {
+    const VERSION: usize = "  HTTP/1.1\r\n\r\n".len();
+    const FIELD: usize = ": \r\n".len();
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len())
+        + head.uri.authority().map_or(0, |authority| authority.as_str().len());
+    let fields: usize =
+        head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD).sum();
+    head.method.as_str().len() + target + VERSION + fields
 }
 
 /// Makes a client's head that of a request to an upstream, which knows only its own `Host`.
@@ -188,7 +214,17 @@ mod tests {
             ("GET", &[host, ("connection", "upgrade"), ("upgrade", "websocket")], Err(Malformed::Upgrade)),
             ("GET", &[host, ("upgrade", "websocket")], Ok(())),
         ] {
-            assert_eq!(check(&head(method, fields)), verdict, "{method} {fields:?}");
+            assert_eq!(check(&head(method, fields), 1000), verdict, "{method} {fields:?}");
         }
+    }
+
+    #[test]
+    fn a_head_is_as_large_as_it_is_written() {
+        let mut head = head("POST", &[("host", "h"), ("x-a", "1"), ("x-a", "22")]);
+        head.uri = "/api/chat?x=y".parse().unwrap();
+        let written = "POST /api/chat?x=y HTTP/1.1\r\nhost: h\r\nx-a: 1\r\nx-a: 22\r\n\r\n";
+        assert_eq!(size(&head), written.len());
+        assert_eq!(check(&head, written.len()), Ok(()));
+        assert_eq!(check(&head, written.len() - 1), Err(Malformed::TooLarge));
     }
 }

@@ -85,6 +85,7 @@ impl Failure {
             Failure::Refused(refusal) => refusal.status(),
             Failure::Malformed(Malformed::Connect) => StatusCode::METHOD_NOT_ALLOWED,
             Failure::Malformed(Malformed::Coding | Malformed::Upgrade) => StatusCode::NOT_IMPLEMENTED,
+            Failure::Malformed(Malformed::TooLarge) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Failure::Malformed(Malformed::Host | Malformed::Body)
             | Failure::Unread(Unread::Malformed | Unread::Gone) => StatusCode::BAD_REQUEST,
             Failure::Unread(Unread::Idle) => StatusCode::REQUEST_TIMEOUT,

@@ -103,12 +103,12 @@ mod tests {
         for entry in &schedule {
             *counts.entry((entry.condition, entry.warm_up, entry.team.clone())).or_default() += 1;
         }
-        // 4 conditions of two agents: one warm-up each; together and two alone, five times.
-        assert_eq!(counts.values().filter(|count| **count == 1).count(), 4);
-        assert_eq!(counts.values().filter(|count| **count == 5).count(), 12);
-        assert_eq!(schedule.len(), 4 + 60);
+        // 6 conditions of two agents: one warm-up each; together and two alone, five times.
+        assert_eq!(counts.values().filter(|count| **count == 1).count(), 6);
+        assert_eq!(counts.values().filter(|count| **count == 5).count(), 18);
+        assert_eq!(schedule.len(), 6 + 90);
         assert!(schedule.iter().zip(0..).all(|(entry, place)| entry.run == place));
-        assert!(schedule[..4].iter().all(|entry| entry.warm_up));
+        assert!(schedule[..6].iter().all(|entry| entry.warm_up));
     }
 
     #[test]
@@ -119,8 +119,8 @@ mod tests {
             of.map(|entry| (entry.condition, entry.team.clone())).collect()
         };
         assert!(
-            schedule[4..]
-                .chunks(12)
+            schedule[6..]
+                .chunks(18)
                 .zip(0..)
                 .all(|(runs, repetition)| { runs.iter().all(|entry| entry.repetition == repetition) })
         );

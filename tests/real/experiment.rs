@@ -31,8 +31,8 @@ fn the_first_phase_of_the_report_runs_on_two_ollamas_and_is_reported() {
     run("tr117-phase1", &["--repetitions", "1"]);
     let recorded = read(&recording).unwrap();
     assert_eq!(recorded.problems, []);
-    // Four conditions: warm-up, together, and two agents alone.
-    assert_eq!(recorded.recording.runs.len(), 16);
+    // Six conditions: warm-up, together, and two agents alone.
+    assert_eq!(recorded.recording.runs.len(), 24);
     for agent in &recorded.recording.agents {
         assert_eq!(agent.failure, None, "{agent:?}");
         assert!(agent.tokens.is_some_and(|tokens| tokens > 0) && agent.eval_duration.is_some(), "{agent:?}");
@@ -47,7 +47,9 @@ fn the_first_phase_of_the_report_runs_on_two_ollamas_and_is_reported() {
     assert!(environment.python.contains_key("httpx"), "{:?}", environment.python);
     let report = streamgauge().arg("report").arg(&recording).output().unwrap();
     let shown = String::from_utf8(report.stdout).unwrap();
-    for condition in ["rust-unlike", "python-unlike", "rust-alike", "python-alike"] {
+    for condition in
+        ["rust-unlike", "python-unlike", "rust-alike", "python-alike", "rust-sidecar", "python-sidecar"]
+    {
         assert!(shown.contains(condition), "{shown}");
     }
 }

@@ -4,6 +4,8 @@ mod drain;
 mod families;
 mod reload;
 mod surroundings;
+#[cfg(test)]
+mod tests;
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 

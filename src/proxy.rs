@@ -110,6 +110,8 @@ impl Proxy {
 
     /// Answers a request. Dropping the future ends it, and what it asked of an upstream.
     async fn answer(&self, request: Request<Incoming>) -> Response<Delivered<Outgoing>> {
+        #[cfg(test)]
+        assert_ne!(request.uri().path(), "/panic", "a test wants it");
         let facts = Facts::new(request.method().as_str(), request.uri().path());
         let mut measurement = self.stages.meter.start(facts);
         measurement.on_end(ending::log);

@@ -11,6 +11,8 @@ use std::{
 
 #[path = "cli/demo.rs"]
 mod demo;
+#[path = "cli/descriptors.rs"]
+mod descriptors;
 #[path = "cli/drain.rs"]
 mod drain;
 #[path = "cli/reload.rs"]

@@ -1,6 +1,12 @@
 //! The socket towards Prometheus and people.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+    time::Duration,
+};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -26,6 +32,9 @@ const MAX_HEAD: usize = 16 << 10;
 /// Out of descriptors, mostly: some come back when connections end.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Descriptors kept for the day when streams have taken all: as many connections are taken then.
+const SPARE: usize = 4;
+
 /// The socket, and what its connections are counted in.
 #[derive(Debug)]
 pub(crate) struct Listener {
@@ -45,9 +54,11 @@ impl Listener {
         // One of the set: it ends with the connections, when this future is dropped.
         connections.spawn(self.tasks.instrument(Task::Collector, history.keep(registry, meter)));
         let mut failing = false;
+        let mut spare = Spare::default();
+        spare.fill(&self.socket);
         loop {
             tokio::select! {
-                Some(_) = connections.join_next() => {}
+                Some(_) = connections.join_next() => spare.fill(&self.socket),
                 accepted = self.socket.accept() => match (accepted, places.clone().try_acquire_owned()) {
                     (Ok((stream, _)), Ok(place)) => {
                         failing = false;
@@ -59,6 +70,9 @@ impl Listener {
                     }
                     (Ok(_), Err(_)) => self.refused.inc(),
                     (Err(error), _) => {
+                        if spare.give_up(&error) {
+                            continue;
+                        }
                         if !std::mem::replace(&mut failing, true) {
                             tracing::warn!(%error, "cannot accept a connection to the admin address");
                         }
@@ -67,6 +81,28 @@ impl Listener {
                 },
             }
         }
+    }
+}
+
+/// Descriptors that are worth nothing until there are no others.
+#[derive(Debug, Default)]
+struct Spare(Vec<OwnedFd>);
+
+impl Spare {
+    /// Takes as many as are wanted, or as there are.
+    fn fill(&mut self, socket: &TcpListener) {
+        while self.0.len() < SPARE
+            && let Ok(one) = socket.as_fd().try_clone_to_owned()
+        {
+            self.0.push(one);
+        }
+    }
+
+    /// Gives one up for a connection, if it is descriptors that there are none of and one is left.
+    fn give_up(&mut self, error: &io::Error) -> bool {
+        let none_left = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+        let is_that = none_left.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
+        is_that && self.0.pop().is_some()
     }
 }
 

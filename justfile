@@ -16,6 +16,10 @@ real *args:
     tests/real/install.sh
     cargo test -- --ignored {{args}}
 
+# A million streams through every fault, at either end
+chaos streams="1000000":
+    STREAMS={{streams}} cargo test --release --test chaos
+
 # The benchmarks
 bench *args:
     cargo bench {{args}}

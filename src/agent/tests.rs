@@ -119,6 +119,7 @@ async fn a_panic_ends_its_own_stream_and_no_other() {
     assert_eq!(outcome("complete", "generate"), 1.0);
     assert_eq!(outcome("upstream_error", "generate"), 1.0);
     assert_eq!(outcome("upstream_error", "other"), 1.0);
+    assert_eq!(value(&registry, "streamgauge_requests_total"), 3.0, "each is counted once");
     assert_eq!(value(&registry, "streamgauge_panics_total"), 2.0);
     running.abort();
 }

@@ -142,8 +142,7 @@ impl Delivery {
     fn dropped(&mut self, at_end: bool, is_owed: bool) {
         let measurement = &self.measurement;
         if std::thread::panicking() {
-            // A bug of ours, and no client that left.
-            return self.end(Outcome::UpstreamError);
+            return self.end(measurement.abandoned());
         }
         let whole = at_end || self.left == Some(0) || (measurement.live.is_terminal() && !is_owed);
         let outcome = if whole { measurement.ended() } else { measurement.abandoned() };

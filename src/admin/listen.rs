@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use hyper::{server::conn::http1, service::service_fn};
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::{Gauge, IntCounter};
 use tokio::{
@@ -17,7 +18,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::Admin;
+use super::{Admin, token::Shown, unauthorized};
 use crate::{
     collector::{Task, Tasks},
     metric::Occupied,
@@ -29,6 +30,8 @@ const MAX_CONNECTIONS: usize = 64;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest head, bytes.
 const MAX_HEAD: usize = 16 << 10;
+/// Who shows a wrong token waits this long for the answer: with all places, 64 guesses a second.
+const WRONG: Duration = Duration::from_secs(1);
 /// Out of descriptors, mostly: some come back when connections end.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -107,9 +110,20 @@ impl Spare {
 }
 
 async fn connection(stream: TcpStream, admin: Admin) {
-    let service = service_fn(move |request| {
-        let answer = admin.answer(request.method(), request.uri());
-        async move { Ok::<_, Infallible>(answer) }
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (head, _) = request.into_parts();
+        let shown = admin.turns_away(&head);
+        let answer = match shown {
+            Some(_) => unauthorized(),
+            None => admin.answer(&head.method, &head.uri),
+        };
+        async move {
+            if shown == Some(Shown::Wrong) {
+                tracing::warn!("somebody showed a wrong token to the admin address");
+                tokio::time::sleep(WRONG).await;
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

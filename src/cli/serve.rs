@@ -37,6 +37,12 @@ impl Serve {
         let config = config::load(&flags)?.config;
         let level = (process.log)(&config.log);
         let mut settings = config.agent.clone();
+        if !settings.admin.listen.ip().is_loopback() && settings.admin.token.is_none() {
+            tracing::warn!(
+                admin = %settings.admin.listen,
+                "anybody who reaches admin.listen reads what runs here: set admin.token_file, or listen on 127.0.0.1"
+            );
+        }
         settings.proxy.max_connections = descriptors::enough_for(settings.proxy.max_connections);
 
         let stop = (process.signals)().context("cannot listen for signals")?;

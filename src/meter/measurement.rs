@@ -166,7 +166,7 @@ impl Measurement {
     }
 
     /// Records no ending: that of this request is recorded by another measurement, which is dropped.
-    pub(crate) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         self.recorded = true;
     }
 

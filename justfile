@@ -16,6 +16,18 @@ real *args:
     tests/real/install.sh
     cargo test -- --ignored {{args}}
 
+# A million streams through every fault, at either end
+chaos streams="1000000":
+    STREAMS={{streams}} cargo test --release --test chaos
+
+# Anything at all into what reads: each target for so many seconds (needs nightly Rust and `cargo install cargo-fuzz`)
+fuzz seconds="600":
+    for target in ndjson sse final_record peek configuration recording; do \
+        mkdir -p fuzz/target/corpus/$target && \
+        cargo +nightly fuzz run --sanitizer none $target fuzz/target/corpus/$target fuzz/corpus/$target -- \
+            -max_total_time={{seconds}} -rss_limit_mb=2048 -timeout=10 || exit 1; \
+    done
+
 # The benchmarks
 bench *args:
     cargo bench {{args}}

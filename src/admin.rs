@@ -5,30 +5,35 @@ mod listen;
 mod overview;
 mod page;
 mod streams;
+mod token;
 
 use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Response, StatusCode, Uri, header, request};
 use http_body_util::Full;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use history::History;
 pub(crate) use listen::Listener;
+pub use token::Token;
 
 use crate::{meter::Meter, upstream::Upstreams};
+use token::Shown;
 
 /// Settings of this stage.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where Prometheus and people connect; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Who shows it may read; `None`: everybody may. `/livez` and `/readyz` are open to all.
+    pub token: Option<Token>,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { listen: SocketAddr::from(([127, 0, 0, 1], 9464)) }
+        Config { listen: SocketAddr::from(([127, 0, 0, 1], 9464)), token: None }
     }
 }
 
@@ -40,9 +45,19 @@ pub(crate) struct Admin {
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) draining: CancellationToken,
     pub(crate) history: History,
+    pub(crate) token: Option<Token>,
 }
 
 impl Admin {
+    /// What a request shows that may not read what it asks for; `None`: it may.
+    fn turns_away(&self, request: &request::Parts) -> Option<Shown> {
+        let token = self.token.as_ref()?;
+        if matches!(request.uri.path(), "/livez" | "/readyz") {
+            return None;
+        }
+        Some(token.judge(&request.headers)).filter(|shown| *shown != Shown::Right)
+    }
+
     fn answer(&self, method: &Method, target: &Uri) -> Response<Full<Bytes>> {
         let answer: fn(&Admin, &Uri) -> Response<Full<Bytes>> = match target.path() {
             "/" => |_, _| page(),
@@ -87,6 +102,15 @@ impl Admin {
         let names: Vec<_> = all.iter().map(|upstream| upstream.name()).collect();
         text(StatusCode::SERVICE_UNAVAILABLE, format!("no upstream answers: {}\n", names.join(", ")))
     }
+}
+
+/// Says how to be let in.
+fn unauthorized() -> Response<Full<Bytes>> {
+    let mut refusal = text(StatusCode::UNAUTHORIZED, "Show the token of admin.token_file.\n");
+    for scheme in ["Basic realm=\"streamgauge\"", "Bearer"] {
+        refusal.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+    }
+    refusal
 }
 
 fn page() -> Response<Full<Bytes>> {

@@ -4,6 +4,8 @@ mod drain;
 mod families;
 mod reload;
 mod surroundings;
+#[cfg(test)]
+mod tests;
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -248,7 +250,14 @@ impl Builder {
         let stages = Stages { admission, upstreams: upstreams.clone(), queue, meter: meter.clone(), shaping };
         let proxy = Proxy::new(config.proxy, config.upstream, stages, &registry)?;
         let history = History::default();
-        let admin = Admin { registry, meter, upstreams, draining: CancellationToken::new(), history };
+        let admin = Admin {
+            registry,
+            meter,
+            upstreams,
+            draining: CancellationToken::new(),
+            history,
+            token: config.admin.token,
+        };
         Ok(Bound {
             proxy_addr,
             admin_addr,

@@ -5,6 +5,7 @@ mod bind;
 mod check;
 mod completions;
 mod demo;
+mod descriptors;
 mod experiment;
 mod man;
 mod output;

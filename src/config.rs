@@ -37,6 +37,8 @@ pub struct Config {
     pub workers: usize,
     /// What is written to stderr.
     pub log: Log,
+    /// The file that the admin address' token was read from.
+    pub admin_token_file: Option<String>,
 }
 
 /// What is written to stderr.

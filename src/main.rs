@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    panic,
     process::ExitCode,
     thread,
 };
@@ -52,6 +53,11 @@ fn log(log: &Log) -> SetLevel {
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(levels_now)).init();
+    panic::set_hook(Box::new(|panic| {
+        // The place alone: a message may quote what was being read, which is a prompt or an answer.
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, thread = thread::current().name(), "panicked: this is a bug");
+    }));
     Box::new(move |level| {
         // It fails only without a subscriber, and that one is there until the end.
         let _ = set.reload(levels(level));

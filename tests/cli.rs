@@ -11,8 +11,12 @@ use std::{
 
 #[path = "cli/demo.rs"]
 mod demo;
+#[path = "cli/descriptors.rs"]
+mod descriptors;
 #[path = "cli/drain.rs"]
 mod drain;
+#[path = "cli/memory.rs"]
+mod memory;
 #[path = "cli/reload.rs"]
 mod reload;
 #[path = "cli/surroundings.rs"]
@@ -324,5 +328,30 @@ fn serve_names_the_address_that_is_taken_and_not_the_other() {
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(&format!(" on {address}: ")) && said.contains(named), "{said}");
         assert!(!said.contains(other), "{said}");
+    }
+}
+
+#[test]
+fn an_admin_address_that_is_open_to_others_without_a_token_is_said_aloud() {
+    let secret = file("sesame\n");
+    for (admin, token, is_warned) in [
+        ("0.0.0.0:0", None, true),
+        ("[::]:0", None, true),
+        ("0.0.0.0:0", Some(secret.path().to_str().unwrap()), false),
+        ("127.0.0.1:0", None, false),
+    ] {
+        let mut command = streamgauge(&["serve", "--listen", "127.0.0.1:0", "--admin", admin]);
+        command.stderr(Stdio::piped());
+        if let Some(token) = token {
+            command.env("STREAMGAUGE_ADMIN__TOKEN_FILE", token);
+        }
+        let mut child = command.spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let mut serve = Running { child, log };
+        let first = serve.line();
+        assert_eq!(first.contains("WARN") && first.contains("set admin.token_file"), is_warned, "{first}");
+        serve.signal("-TERM");
+        let (code, rest) = serve.end();
+        assert!(code.is_some() && !rest.contains("sesame"), "{rest}");
     }
 }

@@ -3,6 +3,8 @@
 
 #[path = "docs/commands.rs"]
 mod commands;
+#[path = "docs/dependencies.rs"]
+mod dependencies;
 #[path = "docs/links.rs"]
 mod links;
 #[path = "docs/page.rs"]

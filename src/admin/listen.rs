@@ -1,8 +1,15 @@
 //! The socket towards Prometheus and people.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+    time::Duration,
+};
 
-use hyper::{server::conn::http1, service::service_fn};
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::{Gauge, IntCounter};
 use tokio::{
@@ -11,7 +18,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::Admin;
+use super::{Admin, token::Shown, unauthorized};
 use crate::{
     collector::{Task, Tasks},
     metric::Occupied,
@@ -23,8 +30,13 @@ const MAX_CONNECTIONS: usize = 64;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest head, bytes.
 const MAX_HEAD: usize = 16 << 10;
+/// Who shows a wrong token waits this long for the answer: with all places, 64 guesses a second.
+const WRONG: Duration = Duration::from_secs(1);
 /// Out of descriptors, mostly: some come back when connections end.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Descriptors kept for the day when streams have taken all: as many connections are taken then.
+const SPARE: usize = 4;
 
 /// The socket, and what its connections are counted in.
 #[derive(Debug)]
@@ -45,9 +57,11 @@ impl Listener {
         // One of the set: it ends with the connections, when this future is dropped.
         connections.spawn(self.tasks.instrument(Task::Collector, history.keep(registry, meter)));
         let mut failing = false;
+        let mut spare = Spare::default();
+        spare.fill(&self.socket);
         loop {
             tokio::select! {
-                Some(_) = connections.join_next() => {}
+                Some(_) = connections.join_next() => spare.fill(&self.socket),
                 accepted = self.socket.accept() => match (accepted, places.clone().try_acquire_owned()) {
                     (Ok((stream, _)), Ok(place)) => {
                         failing = false;
@@ -59,6 +73,9 @@ impl Listener {
                     }
                     (Ok(_), Err(_)) => self.refused.inc(),
                     (Err(error), _) => {
+                        if spare.give_up(&error) {
+                            continue;
+                        }
                         if !std::mem::replace(&mut failing, true) {
                             tracing::warn!(%error, "cannot accept a connection to the admin address");
                         }
@@ -70,10 +87,43 @@ impl Listener {
     }
 }
 
+/// Descriptors that are worth nothing until there are no others.
+#[derive(Debug, Default)]
+struct Spare(Vec<OwnedFd>);
+
+impl Spare {
+    /// Takes as many as are wanted, or as there are.
+    fn fill(&mut self, socket: &TcpListener) {
+        while self.0.len() < SPARE
+            && let Ok(one) = socket.as_fd().try_clone_to_owned()
+        {
+            self.0.push(one);
+        }
+    }
+
+    /// Gives one up for a connection, if it is descriptors that there are none of and one is left.
+    fn give_up(&mut self, error: &io::Error) -> bool {
+        let none_left = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+        let is_that = none_left.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
+        is_that && self.0.pop().is_some()
+    }
+}
+
 async fn connection(stream: TcpStream, admin: Admin) {
-    let service = service_fn(move |request| {
-        let answer = admin.answer(request.method(), request.uri());
-        async move { Ok::<_, Infallible>(answer) }
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (head, _) = request.into_parts();
+        let shown = admin.turns_away(&head);
+        let answer = match shown {
+            Some(_) => unauthorized(),
+            None => admin.answer(&head.method, &head.uri),
+        };
+        async move {
+            if shown == Some(Shown::Wrong) {
+                tracing::warn!("somebody showed a wrong token to the admin address");
+                tokio::time::sleep(WRONG).await;
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use super::{Failure, Global, Process, Stop, bind, reload::Reloader, runtimes, systemd};
+use super::{Failure, Global, Process, Stop, bind, descriptors, reload::Reloader, runtimes, systemd};
 use crate::{
     agent::{Agent, Bound},
     config,
@@ -36,6 +36,14 @@ impl Serve {
         flags.settings.extend(self.admin.map(|admin| ("admin.listen", admin)));
         let config = config::load(&flags)?.config;
         let level = (process.log)(&config.log);
+        let mut settings = config.agent.clone();
+        if !settings.admin.listen.ip().is_loopback() && settings.admin.token.is_none() {
+            tracing::warn!(
+                admin = %settings.admin.listen,
+                "anybody who reaches admin.listen reads what runs here: set admin.token_file, or listen on 127.0.0.1"
+            );
+        }
+        settings.proxy.max_connections = descriptors::enough_for(settings.proxy.max_connections);
 
         let stop = (process.signals)().context("cannot listen for signals")?;
         let admin = runtimes::Own::admin().context("cannot start the admin runtime")?;
@@ -45,7 +53,7 @@ impl Serve {
         let handles: Vec<_> = workers.iter().map(runtimes::Own::handle).collect();
         let drain = config.agent.drain_timeout;
         let builder = Agent::builder()
-            .config(config.agent.clone())
+            .config(settings)
             .runtimes(handles.clone())
             .admin_runtime(admin.handle())
             .process();

@@ -4,8 +4,15 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use tracing::Level;
 
-use super::{Config, LogFormat, field::Field, inline};
+use super::{
+    Config, LogFormat,
+    field::{Field, Given},
+    inline,
+    mistake::Problem,
+    source,
+};
 use crate::{
+    admin::Token,
     admission::Limits,
     shaping::OpenAiUsage,
     upstream::{Policy, queue::FairBy},
@@ -103,6 +110,15 @@ pub(super) static SETTINGS: &[Setting] = &[
         "--admin",
         Field::Address(|c| &mut c.agent.admin.listen),
         "Where Prometheus and people connect. Port 0 takes a free one.",
+    ),
+    setting(
+        "admin.token_file",
+        Field::Other {
+            kind: "path",
+            show: |c| c.admin_token_file.clone().map(|path| toml::Value::from(path).to_string()),
+            set: set_token,
+        },
+        "A file that holds the token to read with, as Bearer or as the password of Basic; white space around it is left out. Unset: everybody may.",
     ),
     flagged(
         "log.format",
@@ -281,6 +297,18 @@ pub(super) static SETTINGS: &[Setting] = &[
         "Time between two readings of this process: CPU, memory, descriptors.",
     ),
 ];
+
+/// Reads the token that a file holds. What it says never repeats it.
+fn set_token(config: &mut Config, given: Given<'_>) -> Result<(), Problem> {
+    let path = given.text("\"/run/secrets/admin\"")?;
+    let token = source::secret_file(path)?;
+    match token.trim() {
+        "" => return Err(Problem::new(format!("{path:?} holds no token"), "put the token into it")),
+        token => config.agent.admin.token = Some(Token::of(token.as_bytes())),
+    }
+    config.admin_token_file = Some(path.to_owned());
+    Ok(())
+}
 
 /// The limits of who has no key, as an inline table; `None` without any.
 fn show_anonymous(config: &Config) -> Option<String> {

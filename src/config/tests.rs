@@ -426,7 +426,29 @@ fn the_documented_sample_is_right_and_names_every_key() {
     let sample = DOCUMENTATION.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let resolved = right(&file(sample));
     for setting in SETTINGS {
-        assert!(resolved.origins.contains_key(setting.key), "the sample lacks {}", setting.key);
+        // It is read, and the reader of a sample has no such file.
+        let is_told = setting.key == "admin.token_file" && sample.contains("# token_file = ");
+        assert!(resolved.origins.contains_key(setting.key) || is_told, "the sample lacks {}", setting.key);
+    }
+}
+
+#[test]
+fn the_token_of_the_admin_address_is_read_and_not_shown() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("token");
+    let text = format!("admin.token_file = {path:?}");
+    std::fs::write(&path, " sesame\n").unwrap();
+    let resolved = right(&file(&text));
+    assert!(resolved.config.agent.admin.token.is_some());
+    assert!(resolved.to_toml().contains(&format!("token_file = {path:?}")));
+    assert!(!format!("{resolved:?}").contains("sesame"));
+    for (content, said) in [(Some(" \n"), "holds no token"), (None, "cannot read")] {
+        match content {
+            Some(content) => std::fs::write(&path, content).unwrap(),
+            None => std::fs::remove_file(&path).unwrap(),
+        }
+        let mistakes = resolve(&file(&text), Vec::new()).unwrap_err();
+        assert!(mistakes.0[0].to_string().contains(said), "{}", mistakes.0[0]);
     }
 }
 

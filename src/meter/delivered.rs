@@ -141,6 +141,9 @@ impl Delivery {
     /// `is_owed`: a layer between holds bytes, so that the terminal record may have come and not been handed over.
     fn dropped(&mut self, at_end: bool, is_owed: bool) {
         let measurement = &self.measurement;
+        if std::thread::panicking() {
+            return self.end(measurement.abandoned());
+        }
         let whole = at_end || self.left == Some(0) || (measurement.live.is_terminal() && !is_owed);
         let outcome = if whole { measurement.ended() } else { measurement.abandoned() };
         self.end(outcome);

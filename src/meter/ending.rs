@@ -31,6 +31,10 @@ impl Measurement {
 
     /// The outcome of a request that nobody waits for any more.
     pub(super) fn abandoned(&self) -> Outcome {
+        if std::thread::panicking() {
+            // A bug of ours, and no client that left.
+            return Outcome::UpstreamError;
+        }
         if self.meter.shared.cut.load(Relaxed) { Outcome::Refused } else { Outcome::ClientAbort }
     }
 

@@ -165,6 +165,11 @@ impl Measurement {
         Delivered::new(self, body)
     }
 
+    /// Records no ending: that of this request is recorded by another measurement, which is dropped.
+    pub fn forget(&mut self) {
+        self.recorded = true;
+    }
+
     /// Ends here, with no body of an upstream's.
     pub fn finish(mut self, outcome: Outcome) {
         self.record(outcome);

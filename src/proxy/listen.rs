@@ -1,7 +1,6 @@
 //! Accepts connections and serves them.
 
 use std::{
-    any::Any,
     convert::Infallible,
     panic::AssertUnwindSafe,
     pin::pin,
@@ -28,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Failure, Proxy, families, gather::Gathered, respond::Outgoing, worker::Workers};
 use crate::{
-    meter::{Delivered, Facts},
+    meter::{Delivered, Facts, Measurement},
     metric::Occupied,
 };
 
@@ -166,6 +165,7 @@ impl Counts {
         // A panic in a body: its stream ended with its connection, and nobody else's.
         if ended.is_err_and(|error| error.is_panic()) {
             self.panics.inc();
+            tracing::error!("a connection ended by a panic: this is a bug");
         }
     }
 }
@@ -196,8 +196,13 @@ async fn connection(
         service_fn(move |request: Request<Incoming>| {
             ends_with_connection.store(request.version() == Version::HTTP_10, Relaxed);
             let (proxy, panics) = (proxy.clone(), panics.clone());
+            // Now: a client that has left by the time that its request is looked at was here.
+            let facts = Facts::new(request.method().as_str(), request.uri().path());
+            let measurement = proxy.stages.meter.start(facts);
             // Boxed: a connection that waits for its next request holds none of this.
-            Box::pin(async move { Ok::<_, Infallible>(guarded(&proxy, &panics, request).await) })
+            Box::pin(async move {
+                Ok::<_, Infallible>(guarded(&proxy, &panics, request, facts, measurement).await)
+            })
         })
     };
     let config = &proxy.config;
@@ -250,19 +255,19 @@ async fn guarded(
     proxy: &Proxy,
     panics: &IntCounter,
     request: Request<Incoming>,
+    facts: Facts,
+    measurement: Measurement,
 ) -> Response<Delivered<Outgoing>> {
-    let facts = Facts::new(request.method().as_str(), request.uri().path());
-    match AssertUnwindSafe(proxy.answer(request)).catch_unwind().await {
+    match AssertUnwindSafe(proxy.answer(request, facts, measurement)).catch_unwind().await {
         Ok(response) => response,
-        Err(panic) => {
+        Err(_) => {
             panics.inc();
-            tracing::error!(panic = text(panic.as_ref()), route = facts.route.label(), "a bug");
-            proxy.fail(&Failure::Panicked, facts, proxy.stages.meter.start(facts))
+            // Not its message, which may quote what was being read; the hook for panics has the place.
+            tracing::error!(route = facts.route.label(), "a request ended by a panic: this is a bug");
+            let mut measurement = proxy.stages.meter.start(facts);
+            // The one that was lost in the panic has recorded it.
+            measurement.forget();
+            proxy.fail(&Failure::Panicked, facts, measurement)
         }
     }
-}
-
-fn text(panic: &(dyn Any + Send)) -> &str {
-    let owned = || panic.downcast_ref::<String>().map(String::as_str);
-    panic.downcast_ref::<&str>().copied().or_else(owned).unwrap_or("no message")
 }

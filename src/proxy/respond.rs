@@ -39,7 +39,12 @@ impl Body for Outgoing {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match self.project() {
-            OutgoingProjection::Forwarded { body } => body.poll_frame(cx),
+            OutgoingProjection::Forwarded { body } => {
+                let polled = body.poll_frame(cx);
+                #[cfg(test)]
+                tests::panic_if_wanted(&polled);
+                polled
+            }
             OutgoingProjection::Ours { text } if text.is_empty() => Poll::Ready(None),
             OutgoingProjection::Ours { text } => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
         }
@@ -197,6 +202,14 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+
+    /// A record that a test of the agent sends.
+    pub(super) fn panic_if_wanted<E>(polled: &Poll<Option<Result<Frame<Bytes>, E>>>) {
+        if let Poll::Ready(Some(Ok(frame))) = polled {
+            let wanted = frame.data_ref().is_some_and(|data| &data[..] == b"panic\n");
+            assert!(!wanted, "a test wants it");
+        }
+    }
 
     #[test]
     fn each_dialect_reads_its_own_errors() {

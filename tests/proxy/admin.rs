@@ -100,3 +100,31 @@ async fn metrics_are_in_the_text_format_and_other_paths_and_methods_are_refused(
     assert_eq!((refused.status().as_u16(), refused.headers()["allow"].to_str().unwrap()), (405, "GET, HEAD"));
     assert_eq!(sidecar.page("/nothing").await.0, 404);
 }
+
+#[tokio::test]
+async fn with_a_token_only_who_shows_it_reads_and_who_guesses_waits() {
+    let upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.admin.token = Some(streamgauge::admin::Token::of(b"sesame"));
+    let sidecar = sidecar(config).await;
+    let ask = async |path: &str, token: Option<&str>| {
+        let request = reqwest::Client::new().get(format!("http://{}{path}", sidecar.admin));
+        let request = match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        soon(request.send()).await.unwrap()
+    };
+    for path in ["/livez", "/metrics", "/", "/streams", "/overview", "/nothing"] {
+        let is_open = path == "/livez";
+        let refused = ask(path, None).await;
+        assert_eq!(refused.status() == 401, !is_open, "{path}");
+        assert_eq!(refused.headers().get_all("www-authenticate").iter().count(), if is_open { 0 } else { 2 });
+        assert_ne!(ask(path, Some("sesame")).await.status(), 401, "{path}");
+    }
+    assert_ne!(ask("/readyz", None).await.status(), 401);
+    let began = tokio::time::Instant::now();
+    let (one, other) = tokio::join!(ask("/metrics", Some("mellon")), ask("/metrics", Some("sesame")));
+    assert_eq!((one.status().as_u16(), other.status().as_u16()), (401, 200));
+    assert!(began.elapsed() >= std::time::Duration::from_secs(1));
+}

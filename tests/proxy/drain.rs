@@ -49,3 +49,47 @@ async fn after_the_deadline_it_is_cut_and_counted_as_ours() {
     let refused = format!("streamgauge_{} 1", ended("generate", "m:latest", "refused"));
     assert!(text.contains(&refused), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_five_hundred_streams_each_ends_and_none_begins() {
+    use streamgauge::simulate::{self, Simulator};
+    const STREAMS: usize = 500;
+    let simulator = Simulator::bind(simulate::Config {
+        tokens: 30,
+        rate: 5.0,
+        load_time: Duration::ZERO,
+        prefill_rate: 0.0,
+        parallel: STREAMS,
+        contention: 0.0,
+        ..simulate::Config::default()
+    })
+    .unwrap();
+    let (ollama, truth) = (simulator.addr(), simulator.truth());
+    tokio::spawn(simulator.run(std::future::pending()));
+    let mut sidecar = sidecar(config(ollama)).await;
+    let registry = sidecar.registry.clone();
+    let mut streams = tokio::task::JoinSet::new();
+    for _ in 0..STREAMS {
+        let mut client = sidecar.connect().await;
+        client.write(&post("/api/generate", "{\"model\":\"sim\",\"prompt\":\"why\"}")).await;
+        streams.spawn(client.rest());
+    }
+    soon(truth.until(|truth| truth.started() as usize == STREAMS)).await;
+    assert_eq!(truth.ended(), 0, "all of them run");
+    sidecar.stop();
+    let proxy = sidecar.proxy;
+    soon(async {
+        while TcpStream::connect(proxy).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+    while let Some(seen) = soon(streams.join_next()).await {
+        let seen = seen.unwrap();
+        assert!(seen.contains("\"done\":true") && seen.ends_with("0\r\n\r\n"), "{seen}");
+    }
+    sidecar.ended().await;
+    let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    let complete = format!("streamgauge_{} {STREAMS}", ended("generate", "sim:latest", "complete"));
+    assert!(text.contains(&complete), "{text}");
+}

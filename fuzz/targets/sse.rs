@@ -1,0 +1,9 @@
+//! Server-sent events.
+#![no_main]
+
+mod split;
+
+use libfuzzer_sys::fuzz_target;
+use streamgauge::protocol::Framing;
+
+fuzz_target!(|data: &[u8]| split::hold(Framing::Sse, data));

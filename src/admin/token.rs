@@ -1,0 +1,113 @@
+//! Who may read: whoever shows the token, if there is one.
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderMap, header::AUTHORIZATION};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// A token that is longer is nobody's, and is not worth a hash.
+const MAX_TOKEN: usize = 4 << 10;
+
+/// The SHA-256 of a token: all that is ever kept of it. It does not print.
+#[derive(Clone, Copy)]
+pub struct Token([u8; 32]);
+
+/// What a request shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    Right,
+    Wrong,
+    Nothing,
+}
+
+impl Token {
+    /// Of the token itself.
+    #[must_use]
+    pub fn of(token: &[u8]) -> Token {
+        Token(Sha256::digest(token).into())
+    }
+
+    /// Reads `Authorization`: the token of Bearer, or the password of Basic, which browsers ask for.
+    pub(super) fn judge(&self, fields: &HeaderMap) -> Shown {
+        let mut shown = fields.get_all(AUTHORIZATION).iter();
+        match (shown.next(), shown.next()) {
+            (None, _) => Shown::Nothing,
+            (Some(value), None) if self.is(value.as_bytes()) => Shown::Right,
+            _ => Shown::Wrong,
+        }
+    }
+
+    /// In a time that does not tell how much of it is right.
+    fn is(&self, value: &[u8]) -> bool {
+        let Some((scheme, rest)) = value.split_at_checked(6) else { return false };
+        let rest = rest.trim_ascii();
+        if rest.len() > MAX_TOKEN {
+            return false;
+        }
+        let token = if scheme.eq_ignore_ascii_case(b"bearer") {
+            Zeroizing::new(rest.to_vec())
+        } else if scheme.eq_ignore_ascii_case(b"basic ") {
+            match STANDARD.decode(rest).map(Zeroizing::new) {
+                Ok(pair) => match pair.iter().position(|byte| *byte == b':') {
+                    Some(colon) => Zeroizing::new(pair[colon + 1..].to_vec()),
+                    None => return false,
+                },
+                Err(_) => return false,
+            }
+        } else {
+            return false;
+        };
+        Token::of(&token).0.ct_eq(&self.0).into()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(***)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_shown_as_bearer_or_as_the_password_of_basic() {
+        let token = Token::of(b"sesame");
+        let judge = |values: &[&str]| {
+            let mut fields = HeaderMap::new();
+            for value in values {
+                fields.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+            }
+            token.judge(&fields)
+        };
+        assert_eq!(judge(&[]), Shown::Nothing);
+        for right in ["Bearer sesame", "bearer  sesame ", "Basic OnNlc2FtZQ==", "basic YW5uOnNlc2FtZQ=="] {
+            assert_eq!(judge(&[right]), Shown::Right, "{right}");
+        }
+        for wrong in [
+            "Bearer sesam",
+            "Bearer",
+            "Bearer ",
+            "sesame",
+            "Basic sesame",
+            "Basic c2VzYW1l",
+            "Digest sesame",
+            "",
+        ] {
+            assert_eq!(judge(&[wrong]), Shown::Wrong, "{wrong}");
+        }
+        assert_eq!(
+            judge(&["Bearer sesame", "Bearer sesame"]),
+            Shown::Wrong,
+            "one of two is believed by nobody"
+        );
+        assert_eq!(judge(&[&format!("Bearer {}", "k".repeat(5000))]), Shown::Wrong);
+        assert_eq!(format!("{token:?}"), "Token(***)");
+    }
+}

@@ -1,0 +1,85 @@
+//! A process that has no descriptor left: who asks how it fares is answered.
+
+use std::{fs, time::Duration};
+
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
+use super::*;
+
+/// A sidecar, and where its clients and its admin connect.
+fn serve(mut command: Command) -> (Running, String, String) {
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let mut serve = Running { child, log };
+    loop {
+        let line = serve.line();
+        assert!(!line.is_empty(), "it ended before it listened");
+        if line.contains("listening") {
+            let address =
+                |key: &str| line.split(key).nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+            return (serve, address("proxy="), address("admin="));
+        }
+    }
+}
+
+const ARGUMENTS: [&str; 7] =
+    ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", "http://127.0.0.1:9"];
+
+#[test]
+fn with_none_left_the_admin_address_answers_and_clients_come_in_again_later() {
+    let (mut serve, proxy, admin) = serve(streamgauge(&ARGUMENTS));
+    let pid = Pid::from_child(&serve.child);
+    let before = getrlimit(Resource::Nofile).maximum;
+    let to = |current| prlimit(Some(pid), Resource::Nofile, Rlimit { current, maximum: before }).unwrap();
+    // There are numbers below the bound that are free: clients take them all, and some wait.
+    let (bound, free) = numbers(&serve);
+    to(Some(bound));
+    let mut held: Vec<_> = (0..free + 50).map(|_| TcpStream::connect(&proxy).unwrap()).collect();
+    while !serve.line().contains("cannot accept a connection") {}
+    for _ in 0..20 {
+        assert!(get(&admin, "/livez").starts_with("HTTP/1.1 200 "));
+        assert!(get(&admin, "/metrics").contains("streamgauge_connections_open{listener=\"admin\"} 1\n"));
+    }
+    to(before);
+    // They waited, and are served now.
+    let last = held.last_mut().unwrap();
+    last.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    write!(last, "GET /api/version HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    last.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    serve.signal("-TERM");
+    assert_eq!(serve.end().0, Some(0));
+}
+
+/// One more than the highest descriptor, and how many below it are free.
+fn numbers(serve: &Running) -> (u64, u64) {
+    let folder = fs::read_dir(format!("/proc/{}/fd", serve.child.id())).unwrap();
+    let open: Vec<u64> = folder.filter_map(|name| name.unwrap().file_name().to_str()?.parse().ok()).collect();
+    let bound = open.iter().max().unwrap() + 1;
+    (bound, bound - open.len() as u64)
+}
+
+#[test]
+fn with_few_there_are_fewer_connections_and_the_log_says_so() {
+    let mut limited = Command::new("sh");
+    limited.arg("-c").arg("ulimit -n 256; exec \"$0\" \"$@\"").arg(env!("CARGO_BIN_EXE_streamgauge"));
+    limited.args(ARGUMENTS).env_clear().stderr(Stdio::piped());
+    let mut child = limited.spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let mut serve = Running { child, log };
+    let warning = serve.line();
+    assert!(warning.contains("too few descriptors") && warning.contains("max_connections=32"), "{warning}");
+    let listening = serve.line();
+    let address =
+        |key: &str| listening.split(key).nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let (proxy, admin) = (address("proxy="), address("admin="));
+    let _held: Vec<_> = (0..200).map(|_| TcpStream::connect(&proxy).unwrap()).collect();
+    while !get(&admin, "/metrics")
+        .contains("streamgauge_connections_refused_total{listener=\"proxy\",reason=\"max_connections\"} 168")
+    {
+        thread::yield_now();
+    }
+    serve.signal("-TERM");
+    assert_eq!(serve.end().0, Some(0));
+}

@@ -1,0 +1,131 @@
+//! What an attack may hold of the sidecar's memory.
+
+use std::{fs, thread::JoinHandle, time::Duration};
+
+use super::*;
+
+/// Resident memory of a process, MiB.
+fn resident(process: &Child) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+const HEAD: &str =
+    "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
+/// What a chunk carries.
+const PIECE: usize = 64 << 10;
+
+/// An upstream that answers each POST with `most` bytes of lines that end with each chunk, or of one that never ends, or as many as are taken within a second.
+fn endless(most: usize, ends: bool) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let accepting = thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            thread::spawn(move || {
+                let mut reader = BufReader::new(connection.try_clone().unwrap());
+                let mut first = String::new();
+                let mut line = String::new();
+                reader.read_line(&mut first).unwrap();
+                while reader.read_line(&mut line).unwrap() > 2 {
+                    line.clear();
+                }
+                if !first.starts_with("POST ") {
+                    return connection.write_all(VERSION.as_bytes()).unwrap();
+                }
+                reader.read_exact(&mut [0; 13]).unwrap();
+                let last = if ends { "\n" } else { "a" };
+                let piece = format!("{PIECE:x}\r\n{}{last}\r\n", "a".repeat(PIECE - 1));
+                connection.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+                connection.write_all(HEAD.as_bytes()).unwrap();
+                let mut sent = 0;
+                while sent < most && connection.write_all(piece.as_bytes()).is_ok() {
+                    sent += PIECE;
+                }
+                if sent >= most {
+                    connection.write_all(b"0\r\n\r\n").unwrap();
+                } else {
+                    // Nobody takes more: it waits as Ollama would.
+                    let _ = reader.read(&mut [0]);
+                }
+            });
+        }
+    });
+    (address, accepting)
+}
+
+fn serve(upstream: &str) -> (Running, String) {
+    let upstream = format!("http://{upstream}");
+    let mut serve = Running::start(&[
+        "serve",
+        "--upstream",
+        &upstream,
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+    ]);
+    let line = serve.line();
+    let proxy = line.split("proxy=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    (serve, proxy)
+}
+
+fn ask(proxy: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(proxy).unwrap();
+    let request = "POST /api/generate HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 13\r\n\r\n{\"model\":\"m\"}";
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+#[test]
+fn fifty_clients_that_never_read_hold_no_more_than_their_buffers() {
+    let (upstream, _accepting) = endless(1 << 30, true);
+    let (serve, proxy) = serve(&upstream);
+    let before = resident(&serve.child);
+    let mut held: Vec<_> = (0..50).map(|_| ask(&proxy)).collect();
+    // The first bytes are there, and then a while in which nothing more is taken.
+    for stream in &mut held {
+        stream.read_exact(&mut [0; 100]).unwrap();
+    }
+    let mut last = 0;
+    loop {
+        #[expect(clippy::disallowed_methods, reason = "no async code: it waits until memory stands still")]
+        thread::sleep(Duration::from_millis(1500));
+        let now = resident(&serve.child);
+        if now <= last {
+            break;
+        }
+        last = now;
+    }
+    let grown = resident(&serve.child).saturating_sub(before);
+    assert!(grown < 50, "{grown} MiB more than the {before} before");
+    drop(held);
+    serve.signal("-TERM");
+    assert_eq!(serve.end().0, Some(0));
+}
+
+#[test]
+fn a_record_without_end_passes_and_holds_no_more_than_is_scanned_of_one() {
+    const MOST: usize = 128 << 20;
+    let (upstream, _accepting) = endless(MOST, false);
+    let (serve, proxy) = serve(&upstream);
+    let before = resident(&serve.child);
+    let mut stream = ask(&proxy);
+    let (mut seen, mut piece, mut most) = (0, vec![0; 1 << 20], 0);
+    loop {
+        let count = stream.read(&mut piece).unwrap();
+        if count == 0 {
+            break;
+        }
+        seen += count;
+        if seen % (8 << 20) < count {
+            most = most.max(resident(&serve.child));
+        }
+    }
+    assert!(seen > MOST, "{seen}");
+    let grown = most.saturating_sub(before);
+    assert!(grown < 40, "{grown} MiB more than the {before} before");
+    serve.signal("-TERM");
+    assert_eq!(serve.end().0, Some(0));
+}

@@ -1,0 +1,18 @@
+//! docs/dependencies.md: each crate that is named in Cargo.toml, and no other.
+
+use std::collections::BTreeSet;
+
+#[test]
+fn each_direct_dependency_has_its_reason() {
+    let manifest: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();
+    let targets = manifest["target"].as_table().unwrap().values();
+    let tables = std::iter::once(&manifest).chain(targets.map(|target| target.as_table().unwrap()));
+    let named: BTreeSet<_> = tables
+        .flat_map(|table| ["dependencies", "dev-dependencies"].map(|kind| table.get(kind)))
+        .flatten()
+        .flat_map(|crates| crates.as_table().unwrap().keys().cloned())
+        .collect();
+    let rows = include_str!("../../docs/dependencies.md").lines().filter_map(|line| line.strip_prefix("| `"));
+    let explained: BTreeSet<_> = rows.filter_map(|row| Some(row.split_once('`')?.0.to_owned())).collect();
+    assert_eq!(explained, named);
+}

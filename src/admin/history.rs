@@ -125,10 +125,9 @@ impl Kept {
         let numbers = first.saturating_add(1)..self.readings.len();
         let point = |at: usize| {
             let later = &self.readings[at];
-            let before = self.readings.range(..at).rev();
             // The newest that is as old, or the oldest that there is.
-            let earlier = before.clone().find(|one| later.at - one.at >= SPAN).or(before.last());
-            let earlier = earlier.unwrap_or(later);
+            let mut before = self.readings.range(..at).rev();
+            let earlier = before.find(|one| later.at - one.at >= SPAN).unwrap_or(&self.readings[0]);
             let seconds = later.at.duration_since(began).as_secs_f64();
             Window::of(earlier, later).point(seconds, later)
         };

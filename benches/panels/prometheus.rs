@@ -46,6 +46,14 @@ impl Prometheus {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// Seconds of CPU that it has used.
+    pub(crate) async fn cpu(&self) -> f64 {
+        let page =
+            self.client.get(format!("{}/metrics", self.url)).send().await.unwrap().text().await.unwrap();
+        let line = page.lines().find_map(|line| line.strip_prefix("process_cpu_seconds_total "));
+        line.unwrap().parse().unwrap()
+    }
+
     /// How long a query over the day takes, and how many series it has.
     pub(crate) async fn range(&self, expr: &str, end: u64, step: u64) -> (Duration, usize) {
         let (start, end, step) = ((end - DAY).to_string(), end.to_string(), step.to_string());

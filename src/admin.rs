@@ -6,12 +6,16 @@ mod overview;
 mod page;
 mod streams;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, Uri, header};
 use http_body_util::Full;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use history::History;
@@ -40,6 +44,23 @@ pub(crate) struct Admin {
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) draining: CancellationToken,
     pub(crate) history: History,
+    pub(crate) scraped: Scraped,
+}
+
+/// When `/metrics` was read last, for the page: a Prometheus that is down is told nowhere else. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scraped(Arc<Mutex<Option<Instant>>>);
+
+impl Scraped {
+    fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Seconds since then; none, if it never was.
+    fn ago(&self) -> Option<f64> {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.map(|last| last.elapsed().as_secs_f64())
+    }
 }
 
 impl Admin {
@@ -66,6 +87,7 @@ impl Admin {
     }
 
     fn metrics(&self) -> Response<Full<Bytes>> {
+        self.scraped.now();
         match TextEncoder::new().encode_to_string(&self.registry.gather()) {
             Ok(exposition) => of_type(StatusCode::OK, TEXT_FORMAT, exposition),
             Err(error) => {

@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, runtime::Handle, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admin::{self, Admin, History},
+    admin::{self, Admin, History, Scraped},
     admission::{self, Admission},
     collector::{self, Registered, Task, gpu::Reader},
     meter::{self, Bands, Meter, Outcome},
@@ -247,8 +247,9 @@ impl Builder {
         let reload = Reload::register(&registry, admission.clone(), shaping.clone())?;
         let stages = Stages { admission, upstreams: upstreams.clone(), queue, meter: meter.clone(), shaping };
         let proxy = Proxy::new(config.proxy, config.upstream, stages, &registry)?;
-        let history = History::default();
-        let admin = Admin { registry, meter, upstreams, draining: CancellationToken::new(), history };
+        let (history, scraped) = (History::default(), Scraped::default());
+        let admin =
+            Admin { registry, meter, upstreams, draining: CancellationToken::new(), history, scraped };
         Ok(Bound {
             proxy_addr,
             admin_addr,

@@ -36,6 +36,11 @@ bench *args:
 bench-peers *args:
     cargo bench --bench peers -- {{args}}
 
+# The dashboards' queries over a day of 16 models, on a real Prometheus
+bench-panels:
+    tests/real/install.sh
+    cargo bench --bench panels
+
 # Format and lint, as CI does
 lint:
     cargo fmt --check

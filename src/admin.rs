@@ -7,12 +7,16 @@ mod page;
 mod streams;
 mod token;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, Uri, header, request};
 use http_body_util::Full;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use history::History;
@@ -45,8 +49,24 @@ pub(crate) struct Admin {
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) draining: CancellationToken,
     pub(crate) history: History,
+    pub(crate) scraped: Scraped,
     pub(crate) token: Option<Token>,
 }
+
+/// When `/metrics` was read last, for the page: a Prometheus that is down is told nowhere else. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scraped(Arc<Mutex<Option<Instant>>>);
+
+impl Scraped {
+    fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Seconds since then; none, if it never was.
+    fn ago(&self) -> Option<f64> {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.map(|last| last.elapsed().as_secs_f64())
+    }
 
 impl Admin {
     /// What a request shows that may not read what it asks for; `None`: it may.
@@ -81,6 +101,7 @@ impl Admin {
     }
 
     fn metrics(&self) -> Response<Full<Bytes>> {
+        self.scraped.now();
         match TextEncoder::new().encode_to_string(&self.registry.gather()) {
             Ok(exposition) => of_type(StatusCode::OK, TEXT_FORMAT, exposition),
             Err(error) => {

@@ -14,7 +14,7 @@ use tokio::{net::TcpListener, runtime::Handle, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admin::{self, Admin, History},
+    admin::{self, Admin, History, Scraped},
     admission::{self, Admission},
     collector::{self, Registered, Task, gpu::Reader},
     meter::{self, Bands, Meter, Outcome},
@@ -249,13 +249,14 @@ impl Builder {
         let reload = Reload::register(&registry, admission.clone(), shaping.clone())?;
         let stages = Stages { admission, upstreams: upstreams.clone(), queue, meter: meter.clone(), shaping };
         let proxy = Proxy::new(config.proxy, config.upstream, stages, &registry)?;
-        let history = History::default();
+        let (history, scraped) = (History::default(), Scraped::default());
         let admin = Admin {
             registry,
             meter,
             upstreams,
             draining: CancellationToken::new(),
             history,
+            scraped,
             token: config.admin.token,
         };
         Ok(Bound {

@@ -1,4 +1,4 @@
-//! The last ten minutes, for the page: what the registry said every two seconds.
+//! The last ten minutes, for the page: what the registry said every ten seconds, and every two while somebody looks.
 
 mod reading;
 mod window;
@@ -17,12 +17,18 @@ use crate::{meter::Meter, metric::Scrape};
 use reading::{Reading, Surroundings};
 use window::Window;
 
-/// How often the registry is read.
+/// How often the registry is read while a page is open. A reading costs as much as a scrape does.
 const EVERY: Duration = Duration::from_secs(2);
-/// Readings that are kept, ten minutes and the one before them: with 1.3 KiB each some 400 KiB, whatever happens.
+/// Of the readings when none is open, one in so many is taken.
+const SELDOM: u64 = 5;
+/// Whoever asked so recently looks still.
+const LOOKS: Duration = Duration::from_secs(30);
+/// What is older is forgotten.
+const KEPT: Duration = Duration::from_secs(600);
+/// Readings that are kept, whatever happens: ten minutes of every two seconds. With 1.3 KiB each some 400 KiB.
 const MOST: usize = 301;
-/// A point of a plot is of so many intervals together, so that ten seconds have a quantile where two have none.
-const SPAN: usize = 5;
+/// A point of a plot is of this long before it, so that there is a quantile where two seconds have none.
+const SPAN: Duration = Duration::from_secs(10);
 
 /// What was read, oldest first. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +40,8 @@ struct Kept {
     /// How many were taken before the first of `readings`.
     dropped: u64,
     newest: Surroundings,
+    /// When a page asked last.
+    asked: Option<Instant>,
     /// The moment of the very first, on the runtime's clock and since 1970.
     began: Option<(Instant, f64)>,
 }
@@ -43,10 +51,17 @@ impl History {
     pub(super) async fn keep(self, registry: Registry, meter: Meter) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        loop {
+        for tick in 0u64.. {
             ticks.tick().await;
-            self.read(&registry, running(&meter));
+            if tick % SELDOM == 0 || self.is_looked_at() {
+                self.read(&registry, running(&meter));
+            }
         }
+    }
+
+    fn is_looked_at(&self) -> bool {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.asked.is_some_and(|asked| asked.elapsed() < LOOKS)
     }
 
     /// `streams`: how many run.
@@ -59,7 +74,7 @@ impl History {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             (at, now.as_secs_f64())
         });
-        if kept.readings.len() == MOST {
+        while kept.readings.len() == MOST || kept.readings.front().is_some_and(|first| at - first.at > KEPT) {
             kept.readings.pop_front();
             kept.dropped += 1;
         }
@@ -70,7 +85,8 @@ impl History {
     /// What the page shows of it: figures of the whole, and the points that came after number `after` of the history
     /// that began at `began`; all of them, if that was another one.
     pub(super) fn render(&self, began: Option<f64>, after: u64) -> Value {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.asked = Some(Instant::now());
         let began_here = kept.began.map(|(_, unix)| unix);
         let known = if began.is_some() && began == began_here { after } else { 0 };
         let whole = match (kept.readings.front(), kept.readings.back()) {
@@ -108,7 +124,10 @@ impl Kept {
         let first = usize::try_from(after.saturating_sub(self.dropped)).unwrap_or(usize::MAX);
         let numbers = first.saturating_add(1)..self.readings.len();
         let point = |at: usize| {
-            let (earlier, later) = (&self.readings[at.saturating_sub(SPAN)], &self.readings[at]);
+            let later = &self.readings[at];
+            // The newest that is as old, or the oldest that there is.
+            let mut before = self.readings.range(..at).rev();
+            let earlier = before.find(|one| later.at - one.at >= SPAN).unwrap_or(&self.readings[0]);
             let seconds = later.at.duration_since(began).as_secs_f64();
             Window::of(earlier, later).point(seconds, later)
         };
@@ -174,6 +193,29 @@ mod tests {
         let rates = rates(&all);
         assert_eq!((rates.len(), rates[0], rates[299]), (MOST - 1, (208.0, 0.0), (806.0, 0.0)));
         assert_eq!(history.render(began, 402)["points"].as_array().unwrap().len(), 1);
+        // However seldom it is read.
+        for _ in 0..20 {
+            tokio::time::advance(Duration::from_secs(60)).await;
+            history.read(&registry, 0);
+        }
+        let all = history.render(None, 0);
+        assert_eq!((all["last"].as_u64(), all["span_seconds"].as_f64()), (Some(423), Some(600.0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_reads_more_often_while_somebody_looks() {
+        let registry = Registry::new();
+        let meter = Meter::register(&registry, &meter::Config::default(), &["gpu0"]).unwrap();
+        let history = History::default();
+        let taken = || history.0.lock().unwrap().last();
+        tokio::spawn(history.clone().keep(registry, meter));
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        assert_eq!(taken(), 6, "one every ten seconds, and that at the start");
+        history.render(None, 0);
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(taken(), 16);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(taken(), 26, "ten seconds after 20 of looking, and 50 without");
     }
 
     #[tokio::test(start_paused = true)]

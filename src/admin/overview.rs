@@ -16,6 +16,7 @@ pub(super) fn render(admin: &Admin, query: &str) -> String {
     let after = value("after").unwrap_or_default();
     let mut overview = admin.history.render(value("began"), after as u64);
     overview["version"] = json!(env!("CARGO_PKG_VERSION"));
+    overview["metrics_read_seconds"] = json!(admin.scraped.ago());
     overview["draining"] = json!(admin.draining.is_cancelled());
     overview["upstreams"] =
         admin.upstreams.all().iter().map(|upstream| of_upstream(upstream)).collect::<Vec<_>>().into();

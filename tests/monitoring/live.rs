@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{
     contract::{Kind, METRICS, look_up},
     manual,
-    page::{Dashboard, dashboards, recorded, rules},
+    page::{dashboards, recorded, rules},
     promql,
     stack::{Stack, scrape, until},
 };
@@ -67,25 +67,6 @@ async fn traffic(stack: &Stack) {
             hang_up,
         );
     }
-}
-
-/// As Grafana fills it in, with everything chosen.
-fn filled(expr: &str, dashboard: &Dashboard, instance: &str) -> String {
-    let mut expr = expr.replace("$__rate_interval", "30s").replace("$__range", "10m");
-    for variable in dashboard.variables() {
-        let name = format!("${}", variable["name"].as_str().unwrap());
-        let value = match variable["type"].as_str().unwrap() {
-            "query" if name == "$job" => "streamgauge",
-            "query" if name == "$instance" => instance,
-            "custom" => variable["current"]["value"].as_str().unwrap(),
-            "textbox" => variable["query"].as_str().unwrap(),
-            "query" => ".*",
-            _ => continue,
-        };
-        expr = expr.replace(&name, value);
-    }
-    assert!(!expr.contains('$'), "{expr}");
-    expr
 }
 
 /// The families behind a query, through what is recorded.
@@ -174,7 +155,7 @@ async fn every_family_and_every_panel_has_data_once_there_is_traffic() {
                 assert!(excused, "{}: not all scraped: {families:?}", query.place);
                 continue;
             };
-            let expr = filled(&query.expr, &dashboard, instance);
+            let expr = dashboard.filled(&query.expr, instance, "30s", "10m");
             // Recorded values lag behind by a round, so that a first answer may be empty.
             until(
                 async || {

@@ -65,6 +65,25 @@ impl Dashboard {
         self.json["templating"]["list"].as_array().unwrap()
     }
 
+    /// A query as Grafana fills it in, with everything chosen; `interval` is `$__rate_interval`.
+    pub(crate) fn filled(&self, expr: &str, instance: &str, interval: &str, range: &str) -> String {
+        let mut expr = expr.replace("$__rate_interval", interval).replace("$__range", range);
+        for variable in self.variables() {
+            let name = format!("${}", variable["name"].as_str().unwrap());
+            let value = match variable["type"].as_str().unwrap() {
+                "query" if name == "$job" => "streamgauge",
+                "query" if name == "$instance" => instance,
+                "custom" => variable["current"]["value"].as_str().unwrap(),
+                "textbox" => variable["query"].as_str().unwrap(),
+                "query" => ".*",
+                _ => continue,
+            };
+            expr = expr.replace(&name, value);
+        }
+        assert!(!expr.contains('$'), "{expr}");
+        expr
+    }
+
     pub(crate) fn queries(&self) -> Vec<Query> {
         let of = |panel: &Value| {
             let title = panel["title"].as_str().unwrap().to_owned();

@@ -84,6 +84,13 @@ async fn an_ollama_that_is_down_and_a_sidecar_that_went_are_told() {
         assert!(text.starts_with(why), "{card}: {text}");
     }
 
+    // Prometheus is not there either, then it is, and then it goes.
+    browser.until("document.getElementById('scraped').innerText === 'Nobody has read /metrics yet.'").await;
+    let _ = sidecar.scrape().await;
+    browser.until("document.getElementById('scraped').innerText.startsWith('/metrics was read ')").await;
+    let gone = browser.value("(scraped(121), document.getElementById('scraped').innerText)").await;
+    assert_eq!(gone, "Nobody has read /metrics for 2\u{202f}min 1\u{202f}s: is Prometheus running?");
+
     // The Ollama comes: nobody has to load the page again.
     let ollama = simulate::Config { listen: nobody, ..quick(&["sim:latest"]) };
     let _ = simulator(ollama);

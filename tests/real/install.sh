@@ -21,11 +21,13 @@ PY_ORJSON=3.13.0
 PY_SCIPY=1.17.1 # what the statistics are held against
 PY_STATSMODELS=0.15.0
 KUBERNETES=1.37.0 # of kubernetes-validate, with the schemas of that version
+COMPOSE=2.40.3 # of Docker; the engine is whatever version this Debian has
 JS_OLLAMA=0.6.4
 JS_OPENAI=7.57.0
 # Prometheus, promtool, Alertmanager, Chromium, nginx, wrk and curl are whatever version this Debian has.
 
-GRAFANA=$(cd "$(dirname "$0")/../../grafana" && pwd) # its lock file pins Grafana's packages and TypeScript
+ROOT=$(cd "$(dirname "$0")/../.." && pwd)
+GRAFANA=$ROOT/grafana # its lock file pins Grafana's packages and TypeScript
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/streamgauge
 mkdir -p "$CACHE"/{bin,deb,log,stamps,tmp}
 exec 9>"$CACHE/lock"
@@ -285,6 +287,120 @@ PYTHON
   mv "$TMP/models" "$CACHE/models"
 }
 
+# ---- a Docker engine, and what stands in for the images that Dockerfile and compose.yaml pin
+
+check_docker() {
+  have iptables && PATH=$CACHE/docker/bin:$PATH dockerd --version &&
+    DOCKER_CONFIG=$CACHE/docker/config "$CACHE/docker/bin/docker" compose version | grep -q "$COMPOSE"
+}
+
+make_docker() {
+  local module=github.com/docker/compose/v2
+  # What dockerd and runc link to; and what leads a container's questions to the engine's DNS, inside the container alone.
+  apt_install iptables libdevmapper1.02.1 libseccomp2 libsystemd0
+  apt_unpack docker.io containerd runc
+  mkdir -p "$CACHE"/docker/{bin,config/cli-plugins}
+  ln -sf "$CACHE"/deb/docker.io/usr/{bin/docker,sbin/dockerd,sbin/docker-proxy} \
+    "$CACHE"/deb/containerd/usr/bin/{containerd,containerd-shim-runc-v2} "$CACHE/deb/runc/usr/sbin/runc" "$CACHE/docker/bin/"
+  # Its module replaces others, so that `go install` will not have it.
+  mkdir "$TMP/compose"
+  cd "$TMP/compose"
+  go mod init compose
+  printf 'package compose\n\nimport _ "%s/cmd"\n' "$module" >compose.go
+  go get "$module/cmd@v$COMPOSE"
+  nice -n 15 go build -ldflags "-s -w -X $module/internal.Version=$COMPOSE" \
+    -o "$CACHE/docker/config/cli-plugins/docker-compose" "$module/cmd"
+}
+
+# The name that Dockerfile or compose.yaml pins for an image.
+pinned() { grep -ohE "$1:[A-Za-z0-9._-]+" "$ROOT/Dockerfile" "$ROOT/compose.yaml" | head -n 1; }
+
+IMAGES=("$(pinned debian)" "$(pinned rust)" "$(pinned ollama/ollama)" "$(pinned prom/prometheus)" "$(pinned grafana/grafana)")
+
+check_images() {
+  local name
+  for name in "${IMAGES[@]}"; do
+    grep -qF "\"$name\":" "$CACHE/docker/data/image/overlay2/repositories.json" || return 1
+  done
+}
+
+# image NAME [FILE…]: builds one, with these files at hand, from the Dockerfile that it reads.
+image() {
+  local name=$1 folder
+  shift
+  folder=$(mktemp -d "$TMP/image.XXXXXX")
+  (($# == 0)) || cp -L "$@" "$folder/"
+  { echo "FROM ${IMAGES[0]}" && cat; } >"$folder/Dockerfile"
+  docker build --network host --tag "$name" "$folder"
+}
+
+make_images() {
+  local engine n root=$TMP/debian
+  have debootstrap || apt_install debootstrap
+  apt_unpack busybox
+  mkdir "$TMP/engine"
+  nice -n 15 "$ROOT/tests/real/engine.sh" "$TMP/engine" >"$TMP/engine.log" 2>&1 &
+  engine=$!
+  trap 'tail -n 50 "$TMP/engine.log"; kill $engine; wait $engine' EXIT
+  export PATH=$CACHE/docker/bin:$PATH DOCKER_CONFIG=$CACHE/docker/config DOCKER_BUILDKIT=1
+  export DOCKER_HOST=unix://$TMP/engine/docker.sock
+  for ((n = 0; n < 1200; n++)); do
+    if docker version; then break; fi
+    kill -0 "$engine"
+    sleep 0.1
+  done
+
+  nice -n 15 debootstrap --variant=minbase bookworm "$root"
+  rm -rf "$root"/var/{cache/apt,lib/apt/lists,log}/* "$root"/usr/share/{doc,info,locale,man}/*
+  tar -C "$root" -c . | docker import --change 'CMD ["bash"]' - "${IMAGES[0]}"
+  rm -rf "$root"
+
+  # What the official one has and a build of ours needs: this machine's toolchain, and the authorities that it trusts.
+  mkdir "$TMP/rust"
+  [[ ! -f ${CARGO_HOME:-$HOME/.cargo}/config.toml ]] || cp "${CARGO_HOME:-$HOME/.cargo}/config.toml" "$TMP/rust/"
+  cat >"$TMP/rust/Dockerfile" <<DOCKERFILE
+FROM ${IMAGES[0]}
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+ENV CARGO_HOME=/usr/local/cargo PATH=/usr/local/rust/bin:\$PATH
+COPY config.tom[l] /usr/local/cargo/
+COPY ca-certificates.crt /etc/ssl/certs/
+COPY bin /usr/local/rust/bin
+COPY lib /usr/local/rust/lib
+DOCKERFILE
+  (cd "$ROOT" && rustc --print sysroot) >"$TMP/sysroot"
+  tar -c -C "$TMP/rust" . -C "$(<"$TMP/sysroot")" bin/cargo bin/rustc lib -C /etc/ssl/certs ca-certificates.crt |
+    docker build --network host --tag "${IMAGES[1]}" -
+
+  image "${IMAGES[2]}" "$CACHE/bin/ollama" <<'DOCKERFILE'
+COPY ollama /bin/ollama
+ENV OLLAMA_HOST=0.0.0.0:11434
+ENTRYPOINT ["/bin/ollama"]
+CMD ["serve"]
+DOCKERFILE
+  image "${IMAGES[3]}" "$CACHE"/bin/{prometheus,promtool} "$CACHE/deb/busybox/bin/busybox" <<'DOCKERFILE'
+COPY prometheus promtool /bin/
+COPY busybox /bin/wget
+RUN mkdir /prometheus && chown 65534:65534 /prometheus
+USER 65534
+WORKDIR /prometheus
+VOLUME /prometheus
+ENTRYPOINT ["/bin/prometheus"]
+DOCKERFILE
+  image "${IMAGES[4]}" "$CACHE/deb/busybox/bin/busybox" <<'DOCKERFILE'
+COPY busybox /bin/
+RUN ln -s busybox /bin/wget && mkdir -p /www/api /var/lib/grafana && chown 472 /var/lib/grafana && echo ok >/www/api/health
+USER 472
+ENTRYPOINT ["busybox", "httpd", "-f", "-p", "3000", "-h", "/www"]
+DOCKERFILE
+  # The steps between, which are half of the disk that it takes; what Dockerfile's builds have kept stays.
+  docker image prune --force
+  docker builder prune --all --force --filter type=regular
+  docker builder prune --all --force --filter type=source.local
+  trap - EXIT
+  kill "$engine"
+  wait "$engine" || true
+}
+
 part tools "Prometheus, promtool, Alertmanager, nginx, wrk and curl" ""
 part browser "Chromium and its driver" ""
 part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, httpx $PY_HTTPX, scipy $PY_SCIPY, statsmodels $PY_STATSMODELS)" \
@@ -294,3 +410,9 @@ part grafana "Grafana's packages" "$(sha256sum <"$GRAFANA/package-lock.json")"
 part kubernetes "kubernetes-validate $KUBERNETES" "$KUBERNETES"
 part ollama "ollama $OLLAMA" "$OLLAMA $MALGO $(cpu_key)"
 part models "models $MODEL, $EMBEDDER" "$MODEL $MODEL_SHA256 $EMBEDDER $EMBEDDER_SHA256"
+part docker "Docker engine, and compose $COMPOSE" "$COMPOSE"
+if ((EUID == 0)); then
+  part images "images for it (${IMAGES[*]})" "${IMAGES[*]} $OLLAMA $(rustc --version)"
+else
+  echo "images for it: left out; an engine takes root, and without root the tests on it fail"
+fi

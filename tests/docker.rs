@@ -1,0 +1,19 @@
+//! The image and the compose files: what they say, and what a real engine makes of them.
+#![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "processes run by the clock on the wall"
+)]
+#![expect(clippy::print_stdout, reason = "a test says how long things took")]
+
+#[path = "docker/engine.rs"]
+mod engine;
+#[path = "docker/files.rs"]
+mod files;
+#[path = "docker/image.rs"]
+mod image;
+#[path = "docker/project.rs"]
+mod project;
+#[path = "docker/stack.rs"]
+mod stack;

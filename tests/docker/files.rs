@@ -1,0 +1,151 @@
+//! What can be seen without an engine.
+
+use std::{
+    fs,
+    path::{Component, Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+use super::engine::IMAGE;
+
+const FILES: [&str; 3] = ["compose.yaml", "compose.gpu.yaml", "compose.demo.yaml"];
+
+fn text(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn yaml(path: &str) -> Value {
+    serde_saphyr::from_str(&text(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn services(path: &str) -> Vec<(String, Value)> {
+    yaml(path)["services"].as_object().unwrap().clone().into_iter().collect()
+}
+
+/// The words of a list that may not be there.
+fn words(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().map(|word| word.as_str().unwrap()).collect()
+}
+
+#[test]
+fn every_image_is_pinned_and_ours_is_of_this_version() {
+    let dockerfile = text("Dockerfile");
+    let from: Vec<&str> = dockerfile.lines().filter_map(|line| line.strip_prefix("FROM ")).collect();
+    // The toolchain that Cargo.toml asks for.
+    let rust = format!("rust:{}-bookworm AS build", env!("CARGO_PKG_RUST_VERSION"));
+    assert_eq!(from, [&rust, "debian:bookworm-slim"]);
+    let version = format!("org.opencontainers.image.version=\"{}\"", env!("CARGO_PKG_VERSION"));
+    assert!(dockerfile.contains(&version), "{version}");
+    for path in FILES {
+        for (name, service) in services(path) {
+            let Some(image) = service["image"].as_str() else { continue };
+            let (_, tag) = image.rsplit_once(':').unwrap_or_else(|| panic!("{path}: {name}: {image}"));
+            assert_eq!(tag.matches('.').count(), 2, "{path}: {name}: {image}");
+            assert_eq!(image == IMAGE, !service["build"].is_null(), "{path}: {name}: {image}");
+        }
+    }
+}
+
+/// Files of Rust in a folder and those below it.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let rust = files.into_iter().filter(|path| path.extension().is_some_and(|kind| kind == "rs"));
+    rust.chain(folders.iter().flat_map(|folder| sources(folder))).collect()
+}
+
+/// What the code includes of the rest of the checkout.
+fn included() -> Vec<String> {
+    let mut found = Vec::new();
+    for path in sources(Path::new("src")).into_iter().filter(|path| !path.ends_with("tests.rs")) {
+        let code = fs::read_to_string(&path).unwrap();
+        for (_, rest) in
+            code.match_indices("include_str!(\"").map(|(at, opening)| code.split_at(at + opening.len()))
+        {
+            let mut whole = PathBuf::new();
+            for part in path.parent().unwrap().join(rest.split('"').next().unwrap()).components() {
+                if part == Component::ParentDir {
+                    whole.pop();
+                } else {
+                    whole.push(part);
+                }
+            }
+            found.extend((!whole.starts_with("src")).then(|| whole.display().to_string()));
+        }
+    }
+    found
+}
+
+#[test]
+fn what_the_code_includes_is_in_the_build() {
+    let (dockerfile, kept) = (text("Dockerfile"), text(".dockerignore"));
+    let included = included();
+    assert!(included.contains(&"README.md".to_owned()), "{included:?}");
+    for path in included {
+        let all = path.rsplit_once('/').map(|(folder, file)| {
+            format!("{folder}/*.{}", file.rsplit_once('.').map_or("", |(_, kind)| kind))
+        });
+        let named = |line: &str| line == path || all.as_deref() == Some(line);
+        let copied = dockerfile
+            .lines()
+            .filter_map(|line| line.strip_prefix("COPY "))
+            .any(|line| line.split(' ').any(named));
+        assert!(copied, "Dockerfile does not copy {path}");
+        assert!(
+            kept.lines().filter_map(|line| line.strip_prefix('!')).any(named),
+            ".dockerignore hides {path}"
+        );
+    }
+}
+
+#[test]
+fn nothing_but_the_proxy_can_leave_loopback_and_nobody_goes_round_it() {
+    for path in FILES {
+        for (name, service) in services(path) {
+            for port in words(&service["ports"]) {
+                let open = name == "streamgauge" && port.ends_with(":11434");
+                let host = if open { "${STREAMGAUGE_HOST:-127.0.0.1}:" } else { "127.0.0.1:" };
+                assert!(port.starts_with(host), "{path}: {name}: {port}");
+                assert!(!["ollama", "model", "clients"].contains(&name.as_str()), "{path}: {name}: {port}");
+            }
+            let inner = words(&service["networks"]).contains(&"inner");
+            assert!(!inner || ["ollama", "streamgauge", "model"].contains(&name.as_str()), "{path}: {name}");
+        }
+    }
+}
+
+#[test]
+fn every_file_that_is_mounted_is_there() {
+    for path in FILES {
+        for (name, service) in services(path) {
+            for mount in words(&service["volumes"]).into_iter().filter(|mount| mount.starts_with('.')) {
+                let (file, rest) = mount.split_once(':').unwrap();
+                assert!(Path::new(file).exists(), "{path}: {name}: {file}");
+                assert!(rest.ends_with(":ro"), "{path}: {name}: {mount}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_demo_scrapes_as_the_stack_does_and_the_fake_gpu_too() {
+    let mut stack = yaml("prometheus/prometheus.yml");
+    let targets = &mut stack["scrape_configs"][0]["static_configs"][0]["targets"];
+    targets.as_array_mut().unwrap().push("fake-gpu:9464".into());
+    assert_eq!(yaml("deploy/demo/prometheus.yml"), stack);
+}
+
+#[test]
+fn the_settings_of_the_demo_are_valid() {
+    let keys: Value = services("compose.demo.yaml")
+        .into_iter()
+        .find_map(|(name, service)| (name == "streamgauge").then(|| service["environment"].clone()))
+        .unwrap();
+    let mut check = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
+    check.args(["check", "--offline", "--config", "deploy/demo/streamgauge.toml"]).env_clear();
+    check.envs(keys.as_object().unwrap().iter().map(|(name, key)| (name, key.as_str().unwrap())));
+    let output = check.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

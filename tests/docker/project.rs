@@ -1,0 +1,72 @@
+//! A compose project on ports of its own.
+
+use std::{net::TcpListener, process::Command};
+
+use serde_json::Value;
+
+use super::engine::{Engine, succeed};
+
+pub(crate) struct Project<'a> {
+    engine: &'a Engine,
+    files: &'a [&'a str],
+    pub(crate) proxy: u16,
+    pub(crate) admin: u16,
+    pub(crate) prometheus: u16,
+    pub(crate) grafana: u16,
+}
+
+impl<'a> Project<'a> {
+    /// Of these files; nothing of it runs yet.
+    pub(crate) fn new(engine: &'a Engine, files: &'a [&'a str]) -> Project<'a> {
+        // All at once, so that they differ; free a moment ago.
+        let taken = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [proxy, admin, prometheus, grafana] = taken.map(|socket| socket.local_addr().unwrap().port());
+        Project { engine, files, proxy, admin, prometheus, grafana }
+    }
+
+    fn compose(&self, arguments: &[&str]) -> Command {
+        let files = self.files.iter().flat_map(|file| ["--file", file]);
+        let mut command = self.engine.docker(&["compose"]);
+        command
+            .args(files)
+            .args(arguments)
+            .env("STREAMGAUGE_PORT", self.proxy.to_string())
+            .env("STREAMGAUGE_ADMIN_PORT", self.admin.to_string())
+            .env("PROMETHEUS_PORT", self.prometheus.to_string())
+            .env("GRAFANA_PORT", self.grafana.to_string());
+        command
+    }
+
+    pub(crate) fn say(&self, arguments: &[&str]) -> String {
+        succeed(&mut self.compose(arguments)).trim().to_owned()
+    }
+
+    /// Ends when all that has a health check is healthy. The image is there: what builds it is tested by itself.
+    pub(crate) async fn up(&self) {
+        let up = ["up", "--detach", "--no-build", "--pull=never", "--wait", "--wait-timeout=300"];
+        let output = tokio::process::Command::from(self.compose(&up)).output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}\n{}", self.say(&["logs", "--no-color", "--tail=50"]));
+    }
+
+    /// The container of a service.
+    pub(crate) fn container(&self, service: &str) -> String {
+        self.say(&["ps", "--all", "--quiet", service])
+    }
+
+    /// Whether a command in the container of a service ends well.
+    pub(crate) fn can(&self, service: &str, command: &[&str]) -> bool {
+        let exec = [&["exec", "--no-TTY", service], command].concat();
+        self.compose(&exec).output().unwrap().status.success()
+    }
+
+    /// The values that this has in Prometheus now, one a series; none while it does not answer.
+    pub(crate) async fn query(&self, expr: &str) -> Vec<f64> {
+        let url = format!("http://127.0.0.1:{}/api/v1/query", self.prometheus);
+        let url = reqwest::Url::parse_with_params(&url, [("query", expr)]).unwrap();
+        let Ok(response) = reqwest::get(url).await else { return Vec::new() };
+        let Ok(answer) = response.json::<Value>().await else { return Vec::new() };
+        let Some(series) = answer["data"]["result"].as_array() else { return Vec::new() };
+        series.iter().map(|series| series["value"][1].as_str().unwrap().parse().unwrap()).collect()
+    }
+}

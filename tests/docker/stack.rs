@@ -1,0 +1,147 @@
+//! The whole stack, as `docker compose up` starts it.
+
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+
+use super::{engine::Engine, project::Project};
+
+const DEMO: &[&str] = &["compose.yaml", "compose.demo.yaml"];
+/// Of what has to come by itself; with a busy machine in mind.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+#[test]
+#[ignore = "needs a Docker engine; tests/real/install.sh"]
+fn compose_takes_every_combination_of_files() {
+    let engine = Engine::start();
+    for files in [
+        &["compose.yaml"][..],
+        &["compose.yaml", "compose.gpu.yaml"],
+        DEMO,
+        &["compose.yaml", "compose.gpu.yaml", "compose.demo.yaml"],
+    ] {
+        let project = Project::new(&engine, files);
+        project.say(&["config", "--quiet"]);
+        let shown: Value =
+            serde_json::from_str(&project.say(&["--profile=*", "config", "--format=json"])).unwrap();
+        let services = &shown["services"];
+        // Merged, it is as it says: Ollama has no port, and all others but the proxy's are on loopback.
+        assert!(services["ollama"]["ports"].is_null(), "{files:?}: {services}");
+        for (name, service) in services.as_object().unwrap() {
+            for port in service["ports"].as_array().into_iter().flatten() {
+                assert_eq!(port["host_ip"], "127.0.0.1", "{files:?}: {name}");
+            }
+            assert_eq!(service["read_only"], true, "{files:?}: {name}");
+            assert_eq!(service["cap_drop"], json!(["ALL"]), "{files:?}: {name}");
+            assert_eq!(service["security_opt"], json!(["no-new-privileges:true"]), "{files:?}: {name}");
+        }
+        let gpu =
+            |service: &str| &services[service]["deploy"]["resources"]["reservations"]["devices"][0]["driver"];
+        let asked = files.contains(&"compose.gpu.yaml");
+        assert_eq!(gpu("ollama") == "nvidia" && gpu("streamgauge") == "nvidia", asked, "{files:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a Docker engine; tests/real/install.sh"]
+async fn the_demo_fills_prometheus_by_itself_and_drains_when_it_is_stopped() {
+    let engine = Engine::start();
+    let project = Project::new(&engine, DEMO);
+    let start = Instant::now();
+    let until = async |expr: &str, value: f64| {
+        let deadline = Instant::now() + PATIENCE;
+        while project.query(expr).await != [value] {
+            assert!(Instant::now() < deadline, "never {value}: {expr}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        start.elapsed().as_secs_f64()
+    };
+    let fills = async {
+        let counted =
+            until("count(streamgauge_requests_total{instance=\"streamgauge:9464\"} > 0) > bool 0", 1.0).await;
+        let rated =
+            until("sum(rate(streamgauge_requests_total{instance=\"streamgauge:9464\"}[1m])) > bool 0", 1.0)
+                .await;
+        println!(
+            "from `up`: {counted:.0} s to the first request in Prometheus, {rated:.0} s to the first rate"
+        );
+    };
+    let up = async {
+        project.up().await;
+        println!("from `up`: {:.0} s until all are healthy", start.elapsed().as_secs_f64());
+    };
+    tokio::join!(fills, up);
+    until("count(up{job=\"streamgauge\"} == 1)", 2.0).await;
+    until("up{instance=\"streamgauge:9464\"}", 1.0).await;
+    until("min(streamgauge_runtime_unstable_metrics{instance=\"streamgauge:9464\"})", 1.0).await;
+    until("count(streamgauge_gpu_info{name=\"fake GPU\"})", 1.0).await;
+    let callers =
+        "count(count by (caller) (streamgauge_caller_requests_total{instance=\"streamgauge:9464\"} > 0))";
+    until(callers, 3.0).await;
+    let health = reqwest::get(format!("http://127.0.0.1:{}/api/health", project.grafana)).await.unwrap();
+    assert!(health.status().is_success());
+    let page = reqwest::get(format!("http://127.0.0.1:{}/readyz", project.admin)).await.unwrap();
+    assert!(page.status().is_success());
+
+    // Ollama's network is Ollama's and the sidecar's.
+    assert!(
+        !project.can("prometheus", &["wget", "-q", "-T", "5", "-O", "-", "http://ollama:11434/api/version"])
+    );
+    assert!(!project.can("clients", &["bash", "-c", "exec 3<>/dev/tcp/ollama/11434"]));
+    assert!(project.can("streamgauge", &["bash", "-c", "exec 3<>/dev/tcp/ollama/11434"]));
+    assert!(!project.can("streamgauge", &["touch", "/tmp/x"]));
+
+    // Whoever watches may go; what is watched goes on.
+    project.say(&["stop", "prometheus", "grafana"]);
+    // A stream of some seconds, and the order to stop in its middle.
+    let body = json!({"model": "sim:small", "prompt": "why", "options": {"num_predict": 400}});
+    let url = format!("http://127.0.0.1:{}/api/generate", project.proxy);
+    let response = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let mut stream = response.bytes_stream();
+    let mut answer = stream.next().await.unwrap().unwrap().to_vec();
+    let container = project.container("streamgauge");
+    let stop = async {
+        let output =
+            tokio::process::Command::from(engine.docker(&["stop", &container])).output().await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    let read = async {
+        while let Some(chunk) = stream.next().await {
+            answer.extend(chunk.unwrap());
+        }
+    };
+    tokio::join!(read, stop);
+    let records: Vec<Value> = answer
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    assert_eq!(records.last().unwrap()["done"], true, "{records:?}");
+    assert_eq!(records.last().unwrap()["eval_count"], 400);
+    assert_eq!(engine.inspect(&container, "{{.State.ExitCode}}"), "0");
+    // It was in the middle.
+    let log = project.say(&["logs", "--no-color", "streamgauge"]);
+    assert!(log.contains("draining"), "{log}");
+    project.say(&["down", "--volumes"]);
+}
+
+#[tokio::test]
+#[ignore = "needs a Docker engine; tests/real/install.sh"]
+async fn a_real_ollama_comes_up_hardened_and_is_reached_through_the_sidecar_alone() {
+    let engine = Engine::start();
+    let project = Project::new(&engine, &["compose.yaml"]);
+    project.up().await;
+    let get = async |path: &str| {
+        let url = format!("http://127.0.0.1:{}{path}", project.proxy);
+        reqwest::get(url).await.unwrap().json::<Value>().await.unwrap()
+    };
+    assert_eq!(get("/api/tags").await, json!({"models": []}));
+    assert!(get("/api/version").await["version"].is_string());
+    let ollama = project.container("ollama");
+    assert_eq!(engine.inspect(&ollama, "{{json .HostConfig.PortBindings}}"), "{}");
+    assert_eq!(engine.inspect(&ollama, "{{len .NetworkSettings.Networks}}"), "1");
+    assert!(!project.can("ollama", &["touch", "/root/x"]));
+    project.say(&["down", "--volumes"]);
+}

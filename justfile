@@ -24,6 +24,10 @@ bench *args:
 bench-peers *args:
     cargo bench --bench peers -- {{args}}
 
+# What streams cost a Python client: direct, through, coalesced, merged
+bench-clients *args:
+    cargo bench --bench clients -- {{args}}
+
 # Format and lint, as CI does
 lint:
     cargo fmt --check

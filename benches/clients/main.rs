@@ -6,9 +6,9 @@
 #![allow(clippy::disallowed_methods, reason = "it waits for processes")]
 
 #[allow(dead_code, reason = "not all of it is asked for here")]
-#[path = "peers/process.rs"]
+#[path = "../peers/process.rs"]
 mod process;
-#[path = "peers/spread.rs"]
+#[path = "../peers/spread.rs"]
 mod spread;
 
 use std::{env, net::SocketAddr, path::PathBuf, process::Command, time::Duration};

@@ -41,6 +41,10 @@ bench-panels:
     tests/real/install.sh
     cargo bench --bench panels
 
+# What streams cost a Python client: direct, through, coalesced, merged
+bench-clients *args:
+    cargo bench --bench clients -- {{args}}
+
 # Format and lint, as CI does
 lint:
     cargo fmt --check

@@ -67,6 +67,7 @@ impl Scraped {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.map(|last| last.elapsed().as_secs_f64())
     }
+}
 
 impl Admin {
     /// What a request shows that may not read what it asks for; `None`: it may.

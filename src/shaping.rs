@@ -25,6 +25,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::Body;
+use tokio::time::Instant;
 
 use crate::protocol::{Dialect, Framing, Route};
 use adaptive::{Adaptive, Reading};
@@ -115,6 +116,8 @@ type Read = Arc<dyn Fn() -> Reading + Send + Sync>;
 #[derive(Debug)]
 pub struct Shaping {
     families: Families,
+    /// What is coalesced leaves whole delays after this, whatever stream it is of.
+    beat: Instant,
     state: Mutex<State>,
 }
 
@@ -131,7 +134,7 @@ impl Shaping {
         // The one caller that there always is.
         families.pace("anonymous").set(f64::from(config.pace));
         let state = State { config, readings: BTreeMap::new(), adaptives: BTreeMap::new() };
-        Shaping { families, state: Mutex::new(state) }
+        Shaping { families, beat: Instant::now(), state: Mutex::new(state) }
     }
 
     /// Streams that begin from now on go by these settings; those that run keep theirs.
@@ -184,7 +187,9 @@ impl Shaping {
         let stages = Layers {
             strip: is_on[0].then(|| Stripping::new(families, tally(0))),
             pace: is_on[1].then(pacing),
-            coalesce: config.coalesce().map(|config| Coalescing::new(format, config, families, tally(2))),
+            coalesce: config
+                .coalesce()
+                .map(|config| Coalescing::new(format, config, self.beat, families, tally(2))),
             merge: is_on[3].then(|| Merging::new(format, families, tally(3))),
         };
         layers(body, stages)

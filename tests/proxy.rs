@@ -25,6 +25,8 @@ mod hostile_client;
 mod hostile_upstream;
 #[path = "proxy/nonsense.rs"]
 mod nonsense;
+#[path = "proxy/pace.rs"]
+mod pace;
 #[path = "proxy/reload.rs"]
 mod reload;
 #[path = "proxy/simulated.rs"]

@@ -16,6 +16,8 @@ mod clients;
 mod experiment;
 #[path = "real/generation.rs"]
 mod generation;
+#[path = "real/limit.rs"]
+mod limit;
 #[path = "real/management.rs"]
 mod management;
 #[path = "real/models.rs"]
@@ -28,5 +30,9 @@ mod process;
 mod prometheus;
 #[path = "real/queue.rs"]
 mod queue;
+#[path = "real/refused.rs"]
+mod refused;
 #[path = "real/sidecar.rs"]
 mod sidecar;
+#[path = "real/two.rs"]
+mod two;

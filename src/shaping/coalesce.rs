@@ -1,4 +1,7 @@
 //! Records held for a moment and written as one chunk.
+//!
+//! What is held leaves at the next beat, one for all streams: a client that reads many of them wakes once for all
+//! that there is, which costs it less than the records do.
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +48,8 @@ pub type Coalesce<B> = Layer<B, Coalescing>;
 #[derive(Debug)]
 pub struct Coalescing {
     config: Config,
+    /// A beat; the others are whole delays apart from it.
+    beat: Instant,
     scanner: Scanner,
     chunks: Vec<Bytes>,
     /// When the first of them came.
@@ -66,11 +71,13 @@ impl Coalescing {
     pub(super) fn new(
         format: (Framing, Dialect),
         config: Config,
+        beat: Instant,
         families: &Families,
         tally: Tally,
     ) -> Coalescing {
         Coalescing {
             config,
+            beat,
             scanner: Scanner::new(format.0, format.1),
             chunks: Vec::new(),
             since: None,
@@ -100,6 +107,14 @@ impl Coalescing {
         });
         self.tally.came(records);
         records
+    }
+
+    /// The first beat after some time: at most the delay later.
+    fn next_beat(&self, time: Instant) -> Instant {
+        let delay = self.config.delay.as_nanos().max(1);
+        let into = time.duration_since(self.beat).as_nanos() % delay;
+        // What is left of a delay, which has far fewer nanoseconds than 64 bits count.
+        time + Duration::from_nanos(u64::try_from(delay - into).unwrap_or(u64::MAX))
     }
 
     /// All that is held as one chunk; a lone one is not copied.
@@ -154,7 +169,7 @@ impl Stage for Coalescing {
     fn poll_give(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         if !self.is_due && self.has_room() {
             let since = self.since.expect("what is held has come at some time");
-            let until = since + self.config.delay;
+            let until = self.next_beat(since);
             let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
             if sleep.deadline() != until {
                 sleep.as_mut().reset(until);

@@ -60,7 +60,7 @@ impl Busy {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.upstream.requests.fetch_sub(1, Relaxed);
+        self.leave();
         if self.tries
             && let Some(breaker) = &self.upstream.breaker
         {

@@ -152,6 +152,19 @@ mod tests {
     }
 
     #[test]
+    fn a_request_leaves_once_at_its_end_or_when_it_is_dropped() {
+        let one = upstream("a", with(&[], &[]));
+        let mut ended = one.enter(None);
+        let dropped = one.enter(None);
+        ended.ended();
+        assert_eq!(one.requests(), 1);
+        drop(ended);
+        assert_eq!(one.requests(), 1);
+        drop(dropped);
+        assert_eq!(one.requests(), 0);
+    }
+
+    #[test]
     fn those_that_were_tried_are_not_tried_again() {
         let url = || "http://127.0.0.1:1".parse().unwrap();
         let all: Vec<_> = ["a", "b"]

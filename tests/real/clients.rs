@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     ollama::{EMBEDDER, MODEL, Ollama},
@@ -10,7 +10,7 @@ use super::{
     sidecar::Sidecar,
 };
 
-fn program(client: &str) -> Command {
+pub(crate) fn program(client: &str) -> Command {
     let path = format!("tests/real/clients/{client}");
     let mut command = if client.ends_with(".py") {
         Command::new(cache("venv/bin/python"))
@@ -40,12 +40,46 @@ fn gets_through_us_what_it_gets_directly(client: &str) {
         assert_eq!(&through["answers"][step], answer, "{client}: {step}");
     }
     assert_eq!(through, direct);
+    in_fewer_pieces_it_is_the_same(client, &ollama, &direct);
 
     let told = |sum: &str| through[sum].as_u64().unwrap() as f64;
     assert!(told("prompt_tokens") > 0.0 && told("output_tokens") > 0.0, "{through}");
     sidecar.until("tokens_total", &[r#"kind="prompt""#], told("prompt_tokens"));
     sidecar.until("tokens_total", &[r#"kind="output""#], told("output_tokens"));
     assert_eq!(sidecar.sum("requests_total", &[r#"outcome="client_abort""#]), 0.0, "{}", sidecar.metrics());
+}
+
+/// Streams that come in fewer pieces, and of fewer records, are the same to whoever puts them together.
+fn in_fewer_pieces_it_is_the_same(client: &str, ollama: &Ollama, direct: &Value) {
+    let coalesce = ("STREAMGAUGE_SHAPING__COALESCE", "{ delay = \"500ms\", bytes = \"4KiB\" }");
+    let coalesced = Sidecar::start_with(ollama, &[coalesce]);
+    assert_eq!(run(client, &coalesced.url), *direct, "{client}: coalesced");
+    drop(coalesced);
+    let merged = Sidecar::start_with(ollama, &[coalesce, ("STREAMGAUGE_SHAPING__MERGE", "true")]);
+    let seen = run(client, &merged.url);
+    assert_ne!(seen, *direct, "nothing was merged");
+    assert_eq!(assembled(&seen), assembled(direct), "{client}: merged");
+    let [came, left] = ["in", "out"].map(|way| merged.sum(&format!("shaping_records_{way}_total"), &[]));
+    assert!(left < came, "{left} of {came}");
+}
+
+/// The answers with each stream as the text that it makes and the last of its records.
+fn assembled(answers: &Value) -> Value {
+    const TEXTS: [&str; 5] =
+        ["/message/content", "/message/thinking", "/response", "/choices/0/delta/content", "/choices/0/text"];
+    let mut answers = answers.clone();
+    for (step, answer) in answers["answers"].as_object_mut().unwrap() {
+        let Value::Array(records) = answer else { continue };
+        if !step.ends_with("stream") {
+            continue;
+        }
+        let texts = TEXTS.map(|place| {
+            let said = records.iter().filter_map(|record| record.pointer(place)?.as_str());
+            said.collect::<String>()
+        });
+        *answer = json!({"texts": texts, "last": records.last()});
+    }
+    answers
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The sidecar's binary in front of an Ollama.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use tempfile::TempDir;
 
@@ -25,13 +25,18 @@ impl Sidecar {
 
     /// With settings, by the variables of the environment that set them.
     pub(crate) fn start_with(ollama: &Ollama, settings: &[(&str, &str)]) -> Sidecar {
+        let upstream = format!("[[upstream]]\nname = \"real\"\nurl = \"{}\"\n", ollama.url);
+        Sidecar::of(&upstream, settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    /// With a file of these settings, in an environment.
+    pub(crate) fn of(settings: &str, environment: impl IntoIterator<Item = (String, String)>) -> Sidecar {
         let scratch = scratch();
+        let file = scratch.path().join("sidecar.toml");
+        let listen = "[proxy]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+        fs::write(&file, format!("{listen}{settings}")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-        command
-            .args(["--upstream", &format!("real={}", ollama.url)])
-            .env_clear()
-            .envs(settings.iter().copied());
+        command.arg("serve").arg("--config").arg(&file).env_clear().envs(environment);
         let process = Process::start(&mut command, scratch.path().join("sidecar.log"));
         let (proxy, admin) = (process.address("proxy="), process.address("admin="));
         let sidecar = Sidecar { url: format!("http://{proxy}"), admin, _process: process, _scratch: scratch };

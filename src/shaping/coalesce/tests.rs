@@ -27,12 +27,28 @@ async fn records_are_held_for_the_delay_but_not_the_first_nor_the_last() {
         .iter()
         .map(|(at, frame)| (at.as_millis(), frame.iter().filter(|byte| **byte == b'\n').count()))
         .collect();
-    // The first and the last at once, the others 50 ms after the first of them came.
-    assert_eq!(seen, [(12, 1), (74, 5), (134, 5), (194, 5), (254, 5), (264, 1)]);
-    // Four times 50 + 38 + 26 + 14 + 2 ms.
-    assert!(shows(&registry, "shaping_delay_seconds_total{kind=\"coalesce\"} 0.52"));
+    // The first and the last at once, the others every 50 ms.
+    assert_eq!(seen, [(12, 1), (50, 3), (100, 4), (150, 4), (200, 4), (250, 4), (264, 2)]);
+    // 26 + 14 + 2 ms, 40 + 28 + 16 + 4, and so on.
+    assert!(shows(&registry, "shaping_delay_seconds_total{kind=\"coalesce\"} 0.454"));
     assert!(shows(&registry, "shaping_records_in_total 22"));
     assert!(shows(&registry, "shaping_records_out_total 22"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_that_began_apart_are_written_at_the_same_moments() {
+    let (shaping, _registry) = shaping(coalesced());
+    let ms = Duration::from_millis;
+    let stream = |start: u64| {
+        let after = [ms(start), ms(9), ms(9), ms(200)];
+        let words = after.map(|pause| (pause, Word::Data(Bytes::from(content("a")))));
+        hear(shaping.wrap(&CHAT, Script::new(words)))
+    };
+    let (one, other) = tokio::join!(stream(3), stream(27));
+    let at = |heard: &super::super::script::Heard| {
+        heard.frames.iter().map(|(at, _)| at.as_millis()).collect::<Vec<_>>()
+    };
+    assert_eq!((at(&one), at(&other)), (vec![3, 50, 221], vec![27, 50, 245]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,67 @@
+//! What a pace does to whoever generates.
+
+use std::time::Duration;
+
+use serde_json::json;
+use streamgauge::simulate::{Config, Simulator};
+
+use super::harness::*;
+
+#[tokio::test]
+async fn ollama_goes_on_until_the_buffers_between_are_full_and_is_then_made_to_wait() {
+    let endless = Config { tokens: 1_000_000, rate: 0.0, load_time: Duration::ZERO, ..Config::default() };
+    let simulator = Simulator::bind(endless).unwrap();
+    let (addr, truth) = (simulator.addr(), simulator.truth());
+    tokio::spawn(simulator.run(std::future::pending()));
+    let mut config = config(addr);
+    config.shaping.pace = 1;
+    let sidecar = sidecar(config).await;
+    let request = reqwest::Client::new().post(format!("http://{}/api/generate", sidecar.proxy));
+    let mut answer = request.json(&json!({"model": "sim", "prompt": "why"})).send().await.unwrap();
+    answer.chunk().await.unwrap().unwrap();
+    let mut made = 0;
+    let settled = async {
+        while truth.output_tokens() > std::mem::replace(&mut made, truth.output_tokens()) {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    };
+    soon(settled).await;
+    println!("{made} tokens were made while a few were handed on");
+    assert!((1_000..500_000).contains(&made), "{made}");
+    assert_eq!(truth.ended(), 0, "it waits");
+    let held = sidecar.value("shaping_buffer_bytes");
+    assert!((1.0..=320_000.0).contains(&held), "{held}");
+}
+
+#[tokio::test]
+async fn what_is_measured_of_the_model_stays_the_models_while_its_client_is_paced() {
+    let model = Config {
+        tokens: 40,
+        rate: 100.0,
+        jitter: 0.0,
+        load_time: Duration::ZERO,
+        prefill_rate: 0.0,
+        ..Config::default()
+    };
+    let simulator = Simulator::bind(model).unwrap();
+    let mut config = config(simulator.addr());
+    tokio::spawn(simulator.run(std::future::pending()));
+    config.shaping.pace = 20;
+    let sidecar = sidecar(config).await;
+    let request = reqwest::Client::new().post(format!("http://{}/api/generate", sidecar.proxy));
+    let answer = request.json(&json!({"model": "sim", "prompt": "why"})).send().await.unwrap();
+    answer.bytes().await.unwrap();
+    sidecar.until(&ended("generate", "sim:latest", "complete"), 1.0).await;
+    let mean = |histogram: &str, labels: &str| {
+        let of = |part: &str| sidecar.value(&format!("{histogram}_{part}{{model=\"sim:latest\",{labels}}}"));
+        of("sum") / of("count")
+    };
+    let upstream = mean("chunk_gap_seconds", "at=\"upstream\"");
+    let client = mean("chunk_gap_seconds", "at=\"client\"");
+    let decode = mean("phase_seconds", "phase=\"decode\"");
+    // A busy machine is late, but not by so much.
+    assert!((0.009..0.02).contains(&upstream), "{upstream}");
+    assert!((0.045..0.07).contains(&client), "{client}");
+    assert!((0.38..0.8).contains(&decode), "{decode}");
+    assert_eq!(sidecar.value("gaps_held_total{model=\"sim:latest\"}"), 0.0);
+}

@@ -1,0 +1,96 @@
+//! Two real Ollamas behind one sidecar.
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader},
+    process::Stdio,
+    thread,
+};
+
+use serde_json::json;
+
+use super::{
+    answer::{curl, get, post},
+    ollama::{MODEL, Ollama},
+    sidecar::Sidecar,
+};
+
+fn names(url: &str, path: &str, place: &str, field: &str) -> BTreeSet<String> {
+    let list = get(url, path).json();
+    let all: Vec<_> = list[place]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|model| model[field].as_str().unwrap().to_owned())
+        .collect();
+    let once: BTreeSet<_> = all.iter().cloned().collect();
+    assert_eq!(once.len(), all.len(), "each once: {list}");
+    once
+}
+
+#[test]
+#[ignore = "needs a real Ollama; tests/real/install.sh"]
+fn two_ollamas_are_one_to_their_clients_and_one_is_enough() {
+    let (first, second) = (Ollama::start(1), Ollama::start(1));
+    let sidecar = Sidecar::of(
+        &format!(
+            "[[upstream]]\nname = \"first\"\nurl = \"{}\"\n[[upstream]]\nname = \"second\"\nurl = \"{}\"\n\
+             [upstreams]\nchoose = \"least-busy\"\nprimary = \"second\"\nhealth_interval = \"1h\"\n",
+            first.url, second.url
+        ),
+        [],
+    );
+    for name in ["first", "second"] {
+        sidecar.until("upstream_up", &[&format!("upstream=\"{name}\"")], 1.0);
+    }
+    let url = &sidecar.url;
+
+    // What manages models goes to the primary, and all that follows knows of it.
+    let create = json!({"model": "only", "from": MODEL, "stream": false});
+    assert_eq!(post(url, "/api/create", &create).json()["status"], "success");
+    let tags = |url: &str| names(url, "/api/tags", "models", "name");
+    assert!(!tags(&first.url).contains("only:latest"));
+    assert_eq!(tags(url), &tags(&first.url) | &tags(&second.url));
+    assert_eq!(names(url, "/v1/models", "data", "id"), tags(url));
+    let ask = |model: &str| json!({"model": model, "prompt": "Why is the sky blue?", "stream": false});
+    assert_eq!(post(url, "/api/generate", &ask("only")).json()["done"], true);
+    assert_eq!((first.answered("/api/generate", 200), second.answered("/api/generate", 200)), (1, 2));
+
+    // Both are asked for what both have.
+    let mut longer = ask(MODEL);
+    // Long enough that they overlap.
+    longer["options"] = json!({"num_predict": 80});
+    thread::scope(|scope| {
+        let both = [(); 2].map(|()| scope.spawn(|| post(url, "/api/generate", &longer).json()));
+        for asked in both {
+            assert_eq!(asked.join().unwrap()["done"], true);
+        }
+    });
+    assert_eq!((first.answered("/api/generate", 200), second.answered("/api/generate", 200)), (2, 3));
+
+    let ps = |url: &str| names(url, "/api/ps", "models", "name");
+    assert_eq!(ps(url), &ps(&first.url) | &ps(&second.url));
+
+    // One goes, in the middle of a stream: that stream is cut, and whoever comes later is served.
+    let long =
+        json!({"model": MODEL, "prompt": "Tell a story.", "options": {"num_predict": 500}}).to_string();
+    let target = format!("{url}/api/generate");
+    let streams = [(); 2].map(|()| {
+        let mut curl = curl(&["--data-binary", &long, &target]);
+        let mut stream = curl.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut records = BufReader::new(stream.stdout.take().unwrap()).lines();
+        assert!(records.next().unwrap().unwrap().contains("\"done\":false"));
+        (stream, records)
+    });
+    drop(first);
+    for _ in 0..3 {
+        assert_eq!(post(url, "/api/generate", &ask("only")).json()["done"], true);
+    }
+    let whole = streams.map(|(mut stream, records)| {
+        let done = records.last().is_some_and(|last| last.unwrap().contains("\"done\":true"));
+        // curl says whether what it got is whole.
+        (stream.wait().unwrap().success(), done)
+    });
+    assert!(whole == [(true, true), (false, false)] || whole == [(false, false), (true, true)], "{whole:?}");
+    assert_eq!(sidecar.sum("requests_total", &[r#"outcome="upstream_error""#]), 1.0);
+}

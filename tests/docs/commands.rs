@@ -87,8 +87,9 @@ fn cargo(words: &[&str]) -> Option<String> {
     for (flag, folder) in [("--example", "examples"), ("--test", "tests"), ("--bench", "benches")] {
         let named = own.iter().position(|word| *word == flag).and_then(|at| own.get(at + 1));
         if let Some(name) = named {
-            let there = Path::new(&format!("{folder}/{name}.rs")).exists();
-            return (!there).then(|| format!("there is no {folder}/{name}.rs"));
+            let mut files = [format!("{folder}/{name}.rs"), format!("{folder}/{name}/main.rs")].into_iter();
+            let there = files.any(|file| Path::new(&file).exists());
+            return (!there).then(|| format!("there is no {name} in {folder}"));
         }
     }
     match own.first()? {

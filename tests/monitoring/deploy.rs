@@ -47,3 +47,20 @@ fn the_pod_is_of_the_schema_of_kubernetes() {
     fs::write(&wrong, text("deploy/kubernetes/ollama.yaml").replace("preStop:", "preStopp:")).unwrap();
     assert!(!validate(wrong.path()).output().unwrap().status.success());
 }
+
+#[test]
+#[ignore = "needs the schema of Prometheus' operator; tests/real/install.sh"]
+fn the_pod_monitor_is_of_the_schema_of_the_operator() {
+    let validate = |file: &std::path::Path| {
+        let mut command = Command::new(cache("kubernetes/bin/python"));
+        command.arg(root("tests/real/custom_resource.py")).arg(cache("operator/podmonitors.yaml")).arg(file);
+        command
+    };
+    succeed(&mut validate(&root("deploy/kubernetes/podmonitor.yaml")));
+    let right = text("deploy/kubernetes/podmonitor.yaml");
+    for (what, wrong) in [("interval: 15s", "intervall: 15s"), ("interval: 15s", "interval: often")] {
+        let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+        fs::write(&file, right.replace(what, wrong)).unwrap();
+        assert!(!validate(file.path()).output().unwrap().status.success(), "{wrong}");
+    }
+}

@@ -21,6 +21,7 @@ PY_ORJSON=3.13.0
 PY_SCIPY=1.17.1 # what the statistics are held against
 PY_STATSMODELS=0.15.0
 KUBERNETES=1.37.0 # of kubernetes-validate, with the schemas of that version
+OPERATOR=0.85.0 # of Prometheus, for the schema of its PodMonitor
 COMPOSE=2.40.3 # of Docker; the engine is whatever version this Debian has
 JS_OLLAMA=0.6.4
 JS_OPENAI=7.57.0
@@ -173,6 +174,16 @@ make_kubernetes() {
   rm -rf "$CACHE/kubernetes"
   python3 -m venv "$CACHE/kubernetes"
   "$CACHE/kubernetes/bin/pip" install --quiet "kubernetes-validate==$KUBERNETES"
+}
+
+check_operator() { grep -q 'kind: PodMonitor$' "$CACHE/operator/podmonitors.yaml"; }
+
+make_operator() {
+  local module=github.com/prometheus-operator/prometheus-operator
+  go mod download "$module@v$OPERATOR"
+  mkdir -p "$CACHE/operator"
+  install -m 644 "$(go env GOMODCACHE)/$module@v$OPERATOR/example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml" \
+    "$CACHE/operator/podmonitors.yaml"
 }
 
 # ---- Ollama
@@ -408,6 +419,7 @@ part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, httpx $PY_HTT
 part node "JavaScript clients (ollama $JS_OLLAMA, openai $JS_OPENAI)" "$JS_OLLAMA $JS_OPENAI"
 part grafana "Grafana's packages" "$(sha256sum <"$GRAFANA/package-lock.json")"
 part kubernetes "kubernetes-validate $KUBERNETES" "$KUBERNETES"
+part operator "PodMonitor's schema, $OPERATOR" "$OPERATOR"
 part ollama "ollama $OLLAMA" "$OLLAMA $MALGO $(cpu_key)"
 part models "models $MODEL, $EMBEDDER" "$MODEL $MODEL_SHA256 $EMBEDDER $EMBEDDER_SHA256"
 part docker "Docker engine, and compose $COMPOSE" "$COMPOSE"

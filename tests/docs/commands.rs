@@ -8,7 +8,7 @@ use streamgauge::cli::Cli;
 use super::page::pages;
 
 /// Programs of others; what they are told is theirs to judge.
-const FOREIGN: [&str; 14] = [
+const FOREIGN: [&str; 16] = [
     "base64",
     "cd",
     "curl",
@@ -19,6 +19,8 @@ const FOREIGN: [&str; 14] = [
     "npm",
     "nvidia-smi",
     "ollama",
+    "openssl",
+    "printf",
     "promtool",
     "systemctl",
     "systemd-analyze",

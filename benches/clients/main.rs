@@ -8,6 +8,8 @@
 #[allow(dead_code, reason = "not all of it is asked for here")]
 #[path = "../peers/process.rs"]
 mod process;
+#[path = "../peers/simulator.rs"]
+mod simulator;
 #[path = "../peers/spread.rs"]
 mod spread;
 
@@ -18,7 +20,7 @@ use clap::Parser;
 use serde::Deserialize;
 
 use process::Process;
-use spread::{Spread, table};
+use spread::{Spread, rows, table, turns};
 
 /// Nothing here takes as long by itself.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -79,7 +81,7 @@ fn main() -> Result<()> {
     }
     let load = std::fs::read_to_string("/proc/loadavg").context("this runs on Linux alone")?;
     println!("load average before: {}", load.trim());
-    let (_simulator, ollama) = simulator(&plan)?;
+    let (_simulator, ollama) = simulator::apart(&plan.ours, plan.rate, plan.rate * plan.seconds)?;
     let mut places = Vec::new();
     for (name, settings) in BETWEEN {
         places.push(match settings {
@@ -92,23 +94,19 @@ fn main() -> Result<()> {
     }
     for library in ["httpx", "ollama"] {
         let mut figures: [Vec<(String, Spread)>; 3] =
-            std::array::from_fn(|_| BETWEEN.map(|(name, _)| (name.to_owned(), Spread::default())).to_vec());
+            std::array::from_fn(|_| rows(BETWEEN.map(|(name, _)| name)));
         let mut texts = None;
-        for round in 0..plan.rounds {
-            for turn in 0..places.len() {
-                let turn = (turn + round) % places.len();
-                let (name, addr, _) = &places[turn];
-                let cost = read(&plan, library, *addr).with_context(|| format!("{library}, {name}"))?;
-                let whole = u64::from(plan.rate * plan.seconds) * plan.streams as u64;
-                ensure!(cost.tokens == whole, "{library}, {name}: {} of {whole} tokens", cost.tokens);
-                ensure!(
-                    *texts.get_or_insert_with(|| cost.texts.clone()) == cost.texts,
-                    "{name} says something else"
-                );
-                for (rows, figure) in figures.iter_mut().zip([cost.cpu_us, cost.lag_p50_ms, cost.lag_p99_ms])
-                {
-                    rows[turn].1.push(figure);
-                }
+        for turn in turns(plan.rounds, places.len()) {
+            let (name, addr, _) = &places[turn];
+            let cost = read(&plan, library, *addr).with_context(|| format!("{library}, {name}"))?;
+            let whole = u64::from(plan.rate * plan.seconds) * plan.streams as u64;
+            ensure!(cost.tokens == whole, "{library}, {name}: {} of {whole} tokens", cost.tokens);
+            ensure!(
+                *texts.get_or_insert_with(|| cost.texts.clone()) == cost.texts,
+                "{name} says something else"
+            );
+            for (rows, figure) in figures.iter_mut().zip([cost.cpu_us, cost.lag_p50_ms, cost.lag_p99_ms]) {
+                rows[turn].1.push(figure);
             }
         }
         let what = format!("{library}, {} streams × {}/s", plan.streams, plan.rate);
@@ -118,24 +116,6 @@ fn main() -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn simulator(plan: &Plan) -> Result<(Process, SocketAddr)> {
-    let addr = process::free()?;
-    let mut command = Command::new(&plan.ours);
-    command.args([
-        "-q",
-        "simulate",
-        "--listen",
-        &addr.to_string(),
-        "--load-time",
-        "0s",
-        "--prefill-rate",
-        "0",
-    ]);
-    command.args(["--contention", "0", "--parallel", "100000", "--rate", &plan.rate.to_string()]);
-    command.args(["--tokens", &(plan.rate * plan.seconds).to_string()]);
-    Ok((Process::start(&mut command, addr)?, addr))
 }
 
 fn sidecar(plan: &Plan, upstream: SocketAddr, settings: Settings) -> Result<(Process, SocketAddr)> {

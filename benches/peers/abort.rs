@@ -6,11 +6,10 @@ use anyhow::{Context, Result};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    PATIENCE, Plan,
+    PATIENCE, Plan, inside,
     load::{Load, locally},
     peer::Kind,
     reference::Reference,
-    simulator,
     spread::Spread,
     stream::Stream,
 };
@@ -23,7 +22,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     println!("\n{:<44} {:>9} {:>9} {:>9}", "ms from a client's leaving to its cancel", "p50", "p99", "max");
     for others in [0, OTHERS] {
         for kind in Kind::all(plan) {
-            let (ollama, truth) = simulator::here(RATE, RATE * 30)?;
+            let (ollama, truth) = inside::start(RATE, RATE * 30)?;
             let peer = kind.start(ollama)?;
             let mut waits = Spread::default();
             let work = async {

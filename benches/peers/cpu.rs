@@ -10,7 +10,7 @@ use super::{
     peer::Kind,
     reference::Reference,
     simulator,
-    spread::{Spread, table},
+    spread::{rows, table, turns},
 };
 
 /// Streams that have just started are left out, and those that are about to end.
@@ -18,25 +18,22 @@ const MARGIN: Duration = Duration::from_secs(1);
 
 pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     let (streams, rate, seconds) = (plan.streams, plan.rate, plan.seconds);
-    let (_simulator, ollama) = simulator::apart(plan, rate, rate * (seconds + 4))?;
+    let (_simulator, ollama) = simulator::apart(&plan.ours, rate, rate * (seconds + 4))?;
     let reference = Rc::new(Reference::learn(ollama).await?);
     let peers = Kind::all(plan).iter().map(|kind| kind.start(ollama)).collect::<Result<Vec<_>>>()?;
-    let mut rows: Vec<_> = peers.iter().map(|peer| (peer.name.clone(), Spread::default())).collect();
-    for round in 0..plan.rounds {
-        for turn in 0..peers.len() {
-            let turn = (turn + round) % peers.len();
-            let peer = &peers[turn];
-            let cost = locally(async {
-                let load = Load::open(peer.addr, streams, &reference);
-                load.started().await?;
-                tokio::time::sleep(MARGIN).await;
-                let cost = load.cost(&peer.process, Duration::from_secs(seconds.into())).await?;
-                load.end().await?;
-                anyhow::Ok(cost)
-            });
-            let cost = cost.await.with_context(|| format!("through {}", peer.name))?;
-            rows[turn].1.push(cost.as_secs_f64() * 1e6);
-        }
+    let mut rows = rows(peers.iter().map(|peer| peer.name.as_str()));
+    for turn in turns(plan.rounds, peers.len()) {
+        let peer = &peers[turn];
+        let cost = locally(async {
+            let load = Load::open(peer.addr, streams, &reference);
+            load.started().await?;
+            tokio::time::sleep(MARGIN).await;
+            let cost = load.cost(&peer.process, Duration::from_secs(seconds.into())).await?;
+            load.end().await?;
+            anyhow::Ok(cost)
+        });
+        let cost = cost.await.with_context(|| format!("through {}", peer.name))?;
+        rows[turn].1.push(cost.as_secs_f64() * 1e6);
     }
     table(&format!("CPU µs a chunk, {streams} streams × {rate}/s"), &rows);
     Ok(())

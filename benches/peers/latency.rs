@@ -13,7 +13,7 @@ use super::{
     peer::Kind,
     reference::Reference,
     simulator,
-    spread::{Spread, table},
+    spread::{rows, table, turns},
 };
 
 const MARGIN: Duration = Duration::from_secs(1);
@@ -22,31 +22,27 @@ const SHARES: [(&str, f64); 3] = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)]
 
 pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     let (streams, rate, seconds) = (plan.streams, plan.rate, plan.seconds);
-    let (_simulator, ollama) = simulator::apart(plan, rate, rate * (seconds + 4))?;
+    let (_simulator, ollama) = simulator::apart(&plan.ours, rate, rate * (seconds + 4))?;
     let reference = Rc::new(Reference::learn(ollama).await?);
     let peers = Kind::all(plan).iter().map(|kind| kind.start(ollama)).collect::<Result<Vec<_>>>()?;
     let mut targets: Vec<_> = peers.iter().map(|peer| (peer.name.as_str(), peer.addr)).collect();
     targets.insert(0, ("direct, with no proxy", ollama));
-    let mut rows = SHARES
-        .map(|_| targets.iter().map(|(name, _)| ((*name).to_owned(), Spread::default())).collect::<Vec<_>>());
-    for round in 0..plan.rounds {
-        for turn in 0..targets.len() {
-            let turn = (turn + round) % targets.len();
-            let (name, addr) = targets[turn];
-            let late = locally(async {
-                let load = Load::open(addr, streams, &reference);
-                load.started().await?;
-                tokio::time::sleep(MARGIN).await;
-                load.time();
-                tokio::time::sleep(Duration::from_secs(seconds.into())).await;
-                let late = load.timed();
-                load.end().await?;
-                anyhow::Ok(late)
-            });
-            let late = late.await.with_context(|| format!("through {name}"))?;
-            for ((_, share), rows) in SHARES.iter().zip(&mut rows) {
-                rows[turn].1.push(late.quantile(*share) * 1e6);
-            }
+    let mut rows = SHARES.map(|_| rows(targets.iter().map(|(name, _)| *name)));
+    for turn in turns(plan.rounds, targets.len()) {
+        let (name, addr) = targets[turn];
+        let late = locally(async {
+            let load = Load::open(addr, streams, &reference);
+            load.started().await?;
+            tokio::time::sleep(MARGIN).await;
+            load.time();
+            tokio::time::sleep(Duration::from_secs(seconds.into())).await;
+            let late = load.timed();
+            load.end().await?;
+            anyhow::Ok(late)
+        });
+        let late = late.await.with_context(|| format!("through {name}"))?;
+        for ((_, share), rows) in SHARES.iter().zip(&mut rows) {
+            rows[turn].1.push(late.quantile(*share) * 1e6);
         }
     }
     for ((title, _), rows) in SHARES.iter().zip(&rows) {

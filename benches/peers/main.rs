@@ -8,6 +8,7 @@
 mod abort;
 mod cpu;
 mod flat;
+mod inside;
 mod latency;
 mod load;
 mod memory;

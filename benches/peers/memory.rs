@@ -20,7 +20,7 @@ const SETTLE: Duration = Duration::from_secs(3);
 
 pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     let streams = plan.many;
-    let (_simulator, ollama) = simulator::apart(plan, RATE, TOKENS)?;
+    let (_simulator, ollama) = simulator::apart(&plan.ours, RATE, TOKENS)?;
     let reference = Rc::new(Reference::learn(ollama).await?);
     let kinds = Kind::all(plan);
     let mut rows = vec![(String::new(), Spread::default()); kinds.len()];

@@ -6,11 +6,10 @@ use anyhow::{Context, Result, ensure};
 use tokio::time::Instant;
 
 use super::{
-    PATIENCE, Plan,
+    PATIENCE, Plan, inside,
     load::{Load, locally},
     peer::{Kind, Peer},
     reference::Reference,
-    simulator,
     stream::Stream,
 };
 
@@ -20,7 +19,7 @@ const LEAVERS: usize = 200;
 
 pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     let (streams, seconds) = (plan.many, plan.soak_seconds);
-    let (ollama, truth) = simulator::here(RATE, RATE * seconds)?;
+    let (ollama, truth) = inside::start(RATE, RATE * seconds)?;
     let reference = Rc::new(Reference::learn(ollama).await?);
     let peer = Kind::ours(plan).start(ollama)?;
     let began = Instant::now();

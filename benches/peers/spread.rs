@@ -35,6 +35,16 @@ impl fmt::Display for Spread {
     }
 }
 
+/// Nothing measured yet of those with these names.
+pub(crate) fn rows<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<(String, Spread)> {
+    names.into_iter().map(|name| (name.to_owned(), Spread::default())).collect()
+}
+
+/// Whose turn it is, of so many: each once a round, and in each round another first.
+pub(crate) fn turns(rounds: usize, count: usize) -> impl Iterator<Item = usize> {
+    (0..rounds).flat_map(move |round| (0..count).map(move |turn| (turn + round) % count))
+}
+
 /// Prints a line for each peer, and the medians of the others relative to that of the last.
 pub(crate) fn table(title: &str, rows: &[(String, Spread)]) {
     println!("\n{title:<44} {:>9} {:>9} {:>9}", "median", "min", "max");

@@ -8,7 +8,7 @@ use super::{
     Plan,
     peer::{Kind, find},
     simulator,
-    spread::{Spread, table},
+    spread::{rows, table, turns},
 };
 
 const CONNECTIONS: &str = "64";
@@ -16,26 +16,23 @@ const SECONDS: &str = "5s";
 
 pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     let wrk = find("wrk").context("no wrk: tests/real/install.sh has one")?;
-    let (_simulator, ollama) = simulator::apart(plan, 0, 1)?;
+    let (_simulator, ollama) = simulator::apart(&plan.ours, 0, 1)?;
     let peers = Kind::all(plan).iter().map(|kind| kind.start(ollama)).collect::<Result<Vec<_>>>()?;
-    let rows = || peers.iter().map(|peer| (peer.name.clone(), Spread::default())).collect::<Vec<_>>();
+    let rows = || rows(peers.iter().map(|peer| peer.name.as_str()));
     let (mut rates, mut costs) = (rows(), rows());
-    for round in 0..plan.rounds {
-        for turn in 0..peers.len() {
-            let turn = (turn + round) % peers.len();
-            let peer = &peers[turn];
-            let cpu = peer.process.cpu()?;
-            let mut command = Command::new(&wrk);
-            command.args(["-t", "1", "-c", CONNECTIONS, "-d", SECONDS]);
-            let output = command.arg(format!("http://{}/api/version", peer.addr)).output()?;
-            let told = String::from_utf8_lossy(&output.stdout);
-            anyhow::ensure!(!told.contains("Non-2xx"), "{} refuses some: {told}", peer.name);
-            let rate = told.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
-            rates[turn].1.push(rate.context("wrk says no rate")?.trim().parse::<f64>()? / 1e3);
-            let requests = told.lines().find_map(|line| line.trim().split_once(" requests in "));
-            let requests: f64 = requests.context("wrk says no count")?.0.parse()?;
-            costs[turn].1.push((peer.process.cpu()? - cpu).as_secs_f64() * 1e6 / requests);
-        }
+    for turn in turns(plan.rounds, peers.len()) {
+        let peer = &peers[turn];
+        let cpu = peer.process.cpu()?;
+        let mut command = Command::new(&wrk);
+        command.args(["-t", "1", "-c", CONNECTIONS, "-d", SECONDS]);
+        let output = command.arg(format!("http://{}/api/version", peer.addr)).output()?;
+        let told = String::from_utf8_lossy(&output.stdout);
+        anyhow::ensure!(!told.contains("Non-2xx"), "{} refuses some: {told}", peer.name);
+        let rate = told.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
+        rates[turn].1.push(rate.context("wrk says no rate")?.trim().parse::<f64>()? / 1e3);
+        let requests = told.lines().find_map(|line| line.trim().split_once(" requests in "));
+        let requests: f64 = requests.context("wrk says no count")?.0.parse()?;
+        costs[turn].1.push((peer.process.cpu()? - cpu).as_secs_f64() * 1e6 / requests);
     }
     table(&format!("thousand requests a second, {CONNECTIONS} connections"), &rates);
     table("CPU µs a request", &costs);

@@ -166,7 +166,8 @@ impl Measurement {
     }
 
     /// Records no ending: that of this request is recorded by another measurement, which is dropped.
-    pub fn forget(&mut self) {
+    #[cfg(feature = "agent")]
+    pub(crate) fn forget(&mut self) {
         self.recorded = true;
     }
 

@@ -258,7 +258,12 @@ async fn guarded(
     facts: Facts,
     measurement: Measurement,
 ) -> Response<Delivered<Outgoing>> {
-    match AssertUnwindSafe(proxy.answer(request, facts, measurement)).catch_unwind().await {
+    let answer = async {
+        #[cfg(test)]
+        assert_ne!(request.uri().path(), "/panic", "a test of the agent wants it");
+        proxy.answer(request, facts, measurement).await
+    };
+    match AssertUnwindSafe(answer).catch_unwind().await {
         Ok(response) => response,
         Err(_) => {
             panics.inc();

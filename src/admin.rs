@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use history::History;
-pub(crate) use listen::Listener;
+pub(crate) use listen::{Counts, Listener};
 pub use token::Token;
 
 use crate::{meter::Meter, upstream::Upstreams};

@@ -7,6 +7,7 @@ use std::{
     net::{TcpListener, TcpStream},
     process::{Child, ChildStderr, Command, Output, Stdio},
     thread,
+    time::Duration,
 };
 
 #[path = "cli/demo.rs"]
@@ -71,6 +72,7 @@ fn nobody() -> String {
 /// Asks a server of ours: head and body of its answer.
 fn get(address: &str, path: &str) -> String {
     let mut connection = TcpStream::connect(address).unwrap();
+    connection.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     write!(connection, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();
@@ -229,9 +231,11 @@ impl Running {
         Running { child, log }
     }
 
+    /// The next line that it says.
     fn line(&mut self) -> String {
         let mut line = String::new();
         self.log.read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "it ended: {:?}", self.child.wait());
         line
     }
 
@@ -351,9 +355,7 @@ fn an_admin_address_that_is_open_to_others_without_a_token_is_said_aloud() {
         let mut said = serve.line();
         // Before that it takes no signal.
         while !said.contains("listening") {
-            let line = serve.line();
-            assert!(!line.is_empty(), "{said}");
-            said += &line;
+            said += &serve.line();
         }
         assert_eq!(said.contains("WARN") && said.contains("set admin.token_file"), is_warned, "{said}");
         serve.signal("-TERM");

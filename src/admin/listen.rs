@@ -41,39 +41,51 @@ const SPARE: usize = 4;
 /// The socket, and what its connections are counted in.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    pub(crate) socket: TcpListener,
+    socket: TcpListener,
+    spare: Spare,
     pub(crate) admin: Admin,
+    counts: Counts,
+    tasks: Tasks,
+}
+
+/// What is counted of connections.
+#[derive(Debug)]
+pub(crate) struct Counts {
     pub(crate) open: Arc<Gauge>,
     pub(crate) refused: Arc<IntCounter>,
-    pub(crate) tasks: Tasks,
 }
 
 impl Listener {
+    /// Keeps its descriptors from now on: once clients are served, they may take all.
+    pub(crate) fn new(socket: TcpListener, admin: Admin, counts: Counts, tasks: Tasks) -> Listener {
+        let mut spare = Spare::default();
+        spare.fill(&socket);
+        Listener { socket, spare, admin, counts, tasks }
+    }
+
     /// Serves for ever. Dropped, it cuts what runs.
-    pub(crate) async fn serve(self) {
+    pub(crate) async fn serve(mut self) {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut connections = JoinSet::new();
         let Admin { history, registry, meter, .. } = self.admin.clone();
         // One of the set: it ends with the connections, when this future is dropped.
         connections.spawn(self.tasks.instrument(Task::Collector, history.keep(registry, meter)));
         let mut failing = false;
-        let mut spare = Spare::default();
-        spare.fill(&self.socket);
         loop {
             tokio::select! {
-                Some(_) = connections.join_next() => spare.fill(&self.socket),
+                Some(_) = connections.join_next() => self.spare.fill(&self.socket),
                 accepted = self.socket.accept() => match (accepted, places.clone().try_acquire_owned()) {
                     (Ok((stream, _)), Ok(place)) => {
                         failing = false;
-                        let (admin, open) = (self.admin.clone(), Occupied::enter(self.open.clone()));
+                        let (admin, open) = (self.admin.clone(), Occupied::enter(self.counts.open.clone()));
                         connections.spawn(self.tasks.instrument(Task::Admin, async move {
                             connection(stream, admin).await;
                             drop((place, open));
                         }));
                     }
-                    (Ok(_), Err(_)) => self.refused.inc(),
+                    (Ok(_), Err(_)) => self.counts.refused.inc(),
                     (Err(error), _) => {
-                        if spare.give_up(&error) {
+                        if self.spare.give_up(&error) {
                             continue;
                         }
                         if !std::mem::replace(&mut failing, true) {

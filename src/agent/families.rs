@@ -54,13 +54,11 @@ impl Families {
     }
 
     pub(super) fn admin(&self, socket: TcpListener, admin: Admin, tasks: Tasks) -> admin::Listener {
-        admin::Listener {
-            socket,
-            admin,
+        let counts = admin::Counts {
             open: self.connections.child(["admin"]),
             refused: self.refused.child(["admin", "max_connections"]),
-            tasks,
-        }
+        };
+        admin::Listener::new(socket, admin, counts, tasks)
     }
 }
 

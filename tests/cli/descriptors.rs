@@ -1,6 +1,6 @@
 //! A process that has no descriptor left: who asks how it fares is answered.
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
@@ -13,7 +13,6 @@ fn serve(mut command: Command) -> (Running, String, String) {
     let mut serve = Running { child, log };
     loop {
         let line = serve.line();
-        assert!(!line.is_empty(), "it ended before it listened");
         if line.contains("listening") {
             let address =
                 |key: &str| line.split(key).nth(1).unwrap().split_whitespace().next().unwrap().to_owned();

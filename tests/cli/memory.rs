@@ -1,6 +1,6 @@
 //! What an attack may hold of the sidecar's memory.
 
-use std::{fs, thread::JoinHandle, time::Duration};
+use std::{fs, thread::JoinHandle};
 
 use super::*;
 

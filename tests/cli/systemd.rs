@@ -1,6 +1,6 @@
 //! What systemd is told, on a socket like its own.
 
-use std::{os::unix::net::UnixDatagram, time::Duration};
+use std::os::unix::net::UnixDatagram;
 
 use super::*;
 

@@ -211,6 +211,8 @@ make_ollama() {
     # Go's build cache knows the flags and not the processor, so "native" objects of another machine would be
     # taken as this one's: the define tells them apart.
     flags="-O3 -march=native -DSTREAMGAUGE_CPU_$key"
+    # Ollama's own build leaves out the part for AMX, which the compiler would ask for on processors that have it.
+    if [ "$(uname -m)" = x86_64 ]; then flags+=" -mno-amx-tile -mno-amx-int8 -mno-amx-bf16"; fi
     # CGO_CPPFLAGS alone would name $TMP too, and every run's cache key would differ: a fixed place instead.
     rm -rf "$CACHE/inc" && mv "$inc" "$CACHE/inc"
     GOFLAGS= CGO_ENABLED=1 GOBIN=$TMP/bin CGO_CFLAGS=$flags CGO_CXXFLAGS=$flags CGO_CPPFLAGS="-I$CACHE/inc" \

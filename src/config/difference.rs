@@ -4,21 +4,33 @@ use super::{
     Config,
     setting::{SETTINGS, Setting},
 };
+use crate::upstream::UpstreamConfig;
 
 impl Setting {
     /// A new value takes effect while the sidecar runs.
     fn reloads(&self) -> bool {
         matches!(self.section(), "access" | "shaping") || self.key == "log.level"
     }
+
+    /// What cannot change differs. Of TLS that is whether there is any: certificates come and go.
+    fn differs(&self, before: &Config, after: &Config) -> bool {
+        let (before, after) = (self.field.show(before), self.field.show(after));
+        if self.leaf() == "tls" { before.is_some() != after.is_some() } else { before != after }
+    }
 }
 
 /// The keys that differ and need a restart, `upstream` for a table of those.
 #[must_use]
 pub fn fixed(before: &Config, after: &Config) -> Vec<&'static str> {
-    let differs = |setting: &&Setting| setting.field.show(before) != setting.field.show(after);
+    let differs = |setting: &&Setting| setting.differs(before, after);
     let fixed = SETTINGS.iter().filter(|setting| !setting.reloads()).filter(differs);
-    let upstreams = before.agent.upstream.upstreams != after.agent.upstream.upstreams;
+    let upstreams = without_certificates(before) != without_certificates(after);
     fixed.map(|setting| setting.key).chain(upstreams.then_some("upstream")).collect()
+}
+
+fn without_certificates(config: &Config) -> Vec<UpstreamConfig> {
+    let upstreams = config.agent.upstream.upstreams.iter();
+    upstreams.map(|one| UpstreamConfig { tls: None, ..one.clone() }).collect()
 }
 
 #[cfg(test)]

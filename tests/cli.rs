@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+#[path = "proxy/authority.rs"]
+mod authority;
 #[path = "cli/demo.rs"]
 mod demo;
 #[path = "cli/descriptors.rs"]
@@ -24,6 +26,8 @@ mod reload;
 mod surroundings;
 #[path = "cli/systemd.rs"]
 mod systemd;
+#[path = "cli/tls.rs"]
+mod tls;
 
 fn streamgauge(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));

@@ -1,5 +1,8 @@
 //! Settings of TLS: certificates and keys, which are read at once, so that what is wrong with them is told.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 use url::Url;

@@ -36,7 +36,11 @@ fn without_certificates(config: &Config) -> Vec<UpstreamConfig> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{admission::Access, upstream::Policy};
+    use crate::{
+        admission::Access,
+        tls::{Identity, Trust},
+        upstream::Policy,
+    };
 
     #[test]
     fn what_needs_a_restart_is_named_and_what_reloads_is_not() {
@@ -50,5 +54,26 @@ mod tests {
         after.agent.upstream.choose = Policy::RoundRobin;
         after.agent.upstream.upstreams[0].weight = 2;
         assert_eq!(fixed(&before, &after), ["proxy.listen", "upstreams.choose", "upstream"]);
+    }
+
+    #[test]
+    fn certificates_reload_and_whether_there_is_tls_does_not() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let identity = |name: &str| {
+            let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+            let [cert, key] = ["cert", "key"].map(|part| folder.path().join(format!("{name}.{part}")));
+            std::fs::write(&cert, made.cert.pem()).unwrap();
+            std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+            Identity::read(cert, key).unwrap()
+        };
+        let mut before = Config::default();
+        before.agent.proxy.tls = Some(identity("a"));
+        let mut after = before.clone();
+        after.agent.proxy.tls = Some(identity("b"));
+        after.agent.upstream.upstreams[0].tls = Some(Trust::pinned(&identity("c")));
+        assert_eq!(fixed(&before, &after), [""; 0]);
+        after.agent.proxy.tls = None;
+        after.agent.admin.tls = before.agent.proxy.tls.clone();
+        assert_eq!(fixed(&before, &after), ["proxy.tls", "admin.tls"]);
     }
 }

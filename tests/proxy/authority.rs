@@ -12,9 +12,10 @@ pub(crate) struct Issued {
 }
 
 impl Authority {
-    pub(crate) fn new() -> Authority {
+    /// Names tell them apart, before any key does.
+    pub(crate) fn new(name: &str) -> Authority {
         let mut params = CertificateParams::new([]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "a root of tests");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }

@@ -82,9 +82,20 @@ async fn until(stream: &mut TlsStream<TcpStream>, end: &str) -> String {
     String::from_utf8(seen).unwrap()
 }
 
+/// What is in the chunks, which may be cut anew.
+fn joined(mut chunked: &str) -> String {
+    let mut body = String::new();
+    while let Some((size, rest)) = chunked.split_once("\r\n") {
+        let (data, rest) = rest.split_at(usize::from_str_radix(size, 16).unwrap());
+        body += data;
+        chunked = &rest[2..];
+    }
+    body
+}
+
 #[tokio::test]
 async fn a_stream_comes_byte_for_byte_by_each_version() {
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let mut upstream = upstream().await;
     let sidecar = sidecar(secured(upstream.addr, &authority)).await;
     for version in [&TLS12, &TLS13] {
@@ -99,11 +110,9 @@ async fn a_stream_comes_byte_for_byte_by_each_version() {
         let large = format!("{{\"response\":\"{}\",\"done\":false}}\n", "x".repeat(LARGE));
         let rest = [&chunk(RECORD), &chunk(&large), &chunk(LAST), "0\r\n\r\n"].concat();
         asked.write(&rest).await;
-        // hyper may cut chunks anew.
         let came = until(&mut client, "0\r\n\r\n").await;
-        let bare =
-            |text: &str| -> String { text.split("\r\n").filter(|line| line.ends_with('\n')).collect() };
-        assert_eq!(bare(&came), [RECORD, &large, LAST].concat());
+        // Not printed: it is long.
+        assert!(joined(&came) == [RECORD, &large, LAST].concat(), "other bytes came");
         drop(asked);
     }
     sidecar.until(&ended("generate", "m:latest", "complete"), 2.0).await;
@@ -113,14 +122,14 @@ async fn a_stream_comes_byte_for_byte_by_each_version() {
 
 #[tokio::test]
 async fn prometheus_reads_by_tls_and_who_trusts_another_does_not() {
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let sidecar = sidecar(secured(upstream().await.addr, &authority)).await;
     let url = format!("https://{}/metrics", sidecar.admin);
     let answer = soon(trusting(&authority).get(&url).send()).await.unwrap();
     assert_eq!(answer.version(), reqwest::Version::HTTP_11);
     assert!(answer.text().await.unwrap().contains("streamgauge_build_info"));
 
-    let stranger = Authority::new();
+    let stranger = Authority::new("a stranger's");
     let refused = soon(trusting(&stranger).get(&url).send()).await.unwrap_err();
     assert!(refused.is_connect(), "{refused:?}");
     assert!(connect(sidecar.proxy, &stranger, &TLS13, &[]).await.is_err());
@@ -132,7 +141,7 @@ async fn prometheus_reads_by_tls_and_who_trusts_another_does_not() {
 
 #[tokio::test]
 async fn who_speaks_no_tls_or_another_protocol_over_it_is_refused_and_does_no_harm() {
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let sidecar = sidecar(secured(upstream().await.addr, &authority)).await;
     for addr in [sidecar.proxy, sidecar.admin] {
         for plain in ["GET /livez HTTP/1.1\r\nHost: h\r\n\r\n", "\0\0\0\0", "\x16\x03\x01\x02\0\x01"] {
@@ -156,7 +165,7 @@ async fn who_speaks_no_tls_or_another_protocol_over_it_is_refused_and_does_no_ha
 
 #[tokio::test]
 async fn a_handshake_that_does_not_end_is_cut_and_holds_up_nobody() {
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let mut config = secured(upstream().await.addr, &authority);
     config.proxy.header_timeout = Duration::from_secs(2);
     let sidecar = sidecar(config).await;
@@ -181,7 +190,7 @@ async fn a_handshake_that_does_not_end_is_cut_and_holds_up_nobody() {
 
 #[tokio::test]
 async fn heads_connections_and_the_drain_have_the_limits_that_they_have_without() {
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let mut config = secured(upstream().await.addr, &authority);
     config.proxy.header_timeout = Duration::from_millis(300);
     config.proxy.max_head = 8 << 10;
@@ -214,7 +223,7 @@ async fn heads_connections_and_the_drain_have_the_limits_that_they_have_without(
 
 #[tokio::test]
 async fn who_hangs_up_cancels_and_what_breaks_off_does_not_look_whole() {
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let mut upstream = upstream().await;
     let sidecar = sidecar(secured(upstream.addr, &authority)).await;
     let mut client = connect(sidecar.proxy, &authority, &TLS13, &[]).await.unwrap();
@@ -244,7 +253,7 @@ async fn who_hangs_up_cancels_and_what_breaks_off_does_not_look_whole() {
 
 #[tokio::test]
 async fn a_new_certificate_is_for_new_connections_and_streams_go_on() {
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     let (old, new) = (authority.issue("127.0.0.1"), authority.issue("127.0.0.1"));
@@ -278,7 +287,7 @@ async fn a_new_certificate_is_for_new_connections_and_streams_go_on() {
 
 #[test]
 fn a_key_is_in_no_debug_text() {
-    let issued = Authority::new().issue("127.0.0.1");
+    let issued = Authority::new("ours").issue("127.0.0.1");
     let mut config = Config::default();
     config.proxy.tls = Some(identity(&issued));
     let (shown, secret) = (format!("{config:?} {:#?}", config.proxy), &issued.key);

@@ -14,7 +14,7 @@ use streamgauge::{
     upstream::UpstreamConfig,
 };
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::TlsAcceptor;
@@ -96,7 +96,7 @@ async fn is_streamed(sidecar: &Sidecar, upstream: &mut Upstream) {
 
 #[tokio::test]
 async fn one_that_its_authority_vouches_for_is_asked_and_probed() {
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let mut upstream = upstream().await;
     let addr = before(upstream.addr, &authority.issue("127.0.0.1"), None).await;
     let sidecar = sidecar(verified(addr, Some(Trust::only(only(&authority), None)))).await;
@@ -107,7 +107,7 @@ async fn one_that_its_authority_vouches_for_is_asked_and_probed() {
 
 #[tokio::test]
 async fn one_that_is_not_who_it_should_be_is_never_asked_and_it_is_said_why() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (authority, stranger) = (Authority::new("ours"), Authority::new("a stranger's"));
     let trust = || Some(Trust::only(only(&authority), None));
     for (issued, trust, why) in [
         (stranger.issue("127.0.0.1"), trust(), "invalid peer certificate: UnknownIssuer"),
@@ -122,14 +122,14 @@ async fn one_that_is_not_who_it_should_be_is_never_asked_and_it_is_said_why() {
         assert!(told.starts_with("no upstream answers: gpu0 (") && told.contains(why), "{told}");
         let answer = sidecar.exchange(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
         assert!(answer.starts_with("HTTP/1.1 502 ") && answer.contains(why), "{answer}");
-        sidecar.until(&ended("generate", "m:latest", "upstream_error"), 1.0).await;
+        sidecar.until(&ended("generate", "other", "upstream_error"), 1.0).await;
         upstream.was_not_asked();
     }
 }
 
 #[tokio::test]
 async fn one_that_asks_who_we_are_is_shown_it_and_a_new_certificate_is_taken_while_it_runs() {
-    let (authority, clients) = (Authority::new(), Authority::new());
+    let (authority, clients) = (Authority::new("ours"), Authority::new("of clients"));
     let mut upstream = upstream().await;
     let addr = before(upstream.addr, &authority.issue("127.0.0.1"), Some(&clients)).await;
     let shows = |issued: &Issued| Some(Trust::only(only(&authority), Some(identity(issued))));
@@ -151,7 +151,7 @@ async fn one_that_asks_who_we_are_is_shown_it_and_a_new_certificate_is_taken_whi
 #[tokio::test]
 async fn a_handshake_has_the_time_that_a_connection_has() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let trust = Trust::only(only(&Authority::new()), None);
+    let trust = Trust::only(only(&Authority::new("ours")), None);
     let mut config = verified(silent.local_addr().unwrap(), Some(trust));
     config.upstream.connect_timeout = Duration::from_millis(300);
     let sidecar = sidecar(config).await;
@@ -161,14 +161,19 @@ async fn a_handshake_has_the_time_that_a_connection_has() {
 
 #[tokio::test]
 async fn a_plain_upstream_behind_https_is_an_error_and_a_name_that_nobody_has_too() {
-    let mut upstream = upstream().await;
-    let trust = Trust::only(only(&Authority::new()), None);
-    let sidecar = sidecar(verified(upstream.addr, Some(trust.clone()))).await;
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = plain.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = plain.accept().await {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await;
+        }
+    });
+    let trust = Trust::only(only(&Authority::new("ours")), None);
+    let sidecar = sidecar(verified(addr, Some(trust.clone()))).await;
     let answer = sidecar.exchange(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
-    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
-    upstream.was_not_asked();
+    assert!(answer.starts_with("HTTP/1.1 502 ") && answer.contains("is unreachable"), "{answer}");
 
-    let mut config = verified(upstream.addr, Some(trust));
+    let mut config = verified(addr, Some(trust));
     config.upstream.upstreams[0].url = "https://a*b".parse().unwrap();
     let error = Agent::builder().config(config).bind().await.unwrap_err();
     assert!(matches!(error, BindError::Upstream(_)), "{error}");

@@ -20,20 +20,24 @@ mod trust;
 
 use std::{io, path::PathBuf};
 
+#[cfg(all(not(feature = "tls"), feature = "experiment"))]
+pub(crate) use absent::by_system;
 #[cfg(not(feature = "tls"))]
-pub(crate) use absent::{Acceptor, Peer, Stream, by_system, prepare, socket};
+pub(crate) use absent::{Acceptor, Peer, Stream, plain, prepare, socket};
 #[cfg(not(feature = "tls"))]
 pub use absent::{Identity, Trust};
 #[cfg(feature = "tls")]
 pub use identity::Identity;
+#[cfg(all(feature = "tls", feature = "experiment"))]
+pub(crate) use trust::by_system;
 #[cfg(feature = "tls")]
 pub use trust::{Authorities, Trust};
 #[cfg(feature = "tls")]
 pub(crate) use {
     acceptor::Acceptor,
     peer::Peer,
-    stream::{Stream, socket},
-    trust::{by_system, prepare},
+    stream::{Stream, plain, socket},
+    trust::prepare,
 };
 
 /// The protocol of both ends, as TLS names it (ALPN).

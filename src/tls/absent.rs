@@ -38,7 +38,6 @@ impl Acceptor {
 
     pub(crate) fn renew(&self, _: Option<&Identity>) {}
 
-    #[expect(clippy::unused_async, reason = "with TLS it waits")]
     pub(crate) async fn accept(&self, stream: TcpStream, _: Duration) -> io::Result<Stream> {
         Ok(stream)
     }
@@ -62,11 +61,15 @@ impl Peer {
     }
 }
 
+pub(crate) fn plain(socket: TcpStream) -> Stream {
+    socket
+}
+
 pub(crate) fn socket(stream: &Stream) -> &TcpStream {
     stream
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "with TLS the system may have no authorities")]
+#[cfg(feature = "experiment")]
 pub(crate) fn by_system(builder: ClientBuilder, _: bool) -> Result<ClientBuilder, Unusable> {
     Ok(builder)
 }

@@ -10,7 +10,7 @@ use rustls::ServerConfig;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::{HTTP_1_1, Identity, Stream, provider};
+use super::{HTTP_1_1, Identity, Stream, plain, provider};
 
 /// Makes TLS of what is accepted, or leaves it as it is. Cheap to clone: all clones are renewed together.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ impl Acceptor {
     /// # Errors
     /// The handshake failed, or took longer than `limit`.
     pub(crate) async fn accept(&self, stream: TcpStream, limit: Duration) -> io::Result<Stream> {
-        let Some(current) = &self.0 else { return Ok(stream.into()) };
+        let Some(current) = &self.0 else { return Ok(plain(stream)) };
         let config = current.read().unwrap_or_else(PoisonError::into_inner).clone();
         // Boxed: a handshake's state is large, and a plain connection holds none of it.
         let handshake = Box::pin(TlsAcceptor::from(config).accept(stream));

@@ -19,10 +19,9 @@ pub(crate) enum Stream {
     Secured(Box<TlsStream<TcpStream>>),
 }
 
-impl From<TcpStream> for Stream {
-    fn from(stream: TcpStream) -> Stream {
-        Stream::Plain(stream)
-    }
+/// A connection without TLS.
+pub(crate) fn plain(socket: TcpStream) -> Stream {
+    Stream::Plain(socket)
 }
 
 /// The socket below.

@@ -141,6 +141,7 @@ pub(crate) fn prepare(builder: ClientBuilder, trust: Option<&Trust>) -> ClientBu
 ///
 /// # Errors
 /// The system has no authorities that can be read.
+#[cfg(feature = "experiment")]
 pub(crate) fn by_system(builder: ClientBuilder, is_https: bool) -> Result<ClientBuilder, Unusable> {
     let trust = if is_https { Some(Trust::system(None)?) } else { None };
     Ok(prepare(builder, trust.as_ref()))

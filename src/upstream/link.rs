@@ -16,7 +16,7 @@ use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tower_service::Service;
 
 use super::Upstream;
-use crate::tls::Stream;
+use crate::tls::{self, Stream};
 
 /// Keep-alive probes of TCP: a machine that vanished is noticed although nothing is sent.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
@@ -54,7 +54,7 @@ impl Service<Uri> for Link {
         let (connecting, upstream, limit) = (self.tcp.call(target), self.upstream.clone(), self.limit);
         Box::pin(async move {
             let stream = connecting.await?.into_inner();
-            let Some(peer) = upstream.peer() else { return Ok(TokioIo::new(stream.into())) };
+            let Some(peer) = upstream.peer() else { return Ok(TokioIo::new(tls::plain(stream))) };
             let secured = tokio::time::timeout(limit, peer.connect(stream)).await;
             Ok(TokioIo::new(secured.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??))
         })
@@ -65,6 +65,6 @@ impl Service<Uri> for Link {
 #[cfg(feature = "tls")]
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        crate::tls::socket(self).connected()
+        tls::socket(self).connected()
     }
 }

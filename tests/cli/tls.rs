@@ -93,7 +93,7 @@ fn a_certificate_changes_at_sighup_under_a_stream_and_a_broken_one_leaves_the_ol
     // It answers the head at once, and the rest when it is told to.
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = upstream.local_addr().unwrap().to_string();
-    let (tell, told) = std::sync::mpsc::channel::<()>();
+    let (tell, told) = std::sync::mpsc::sync_channel::<()>(1);
     thread::spawn(move || {
         for connection in upstream.incoming() {
             let mut connection = connection.unwrap();

@@ -183,6 +183,41 @@ fn probe_believes_its_own_sidecar_by_its_certificate_and_no_other() {
 }
 
 #[test]
+fn an_upstream_is_verified_by_the_system_and_plain_ones_need_no_authorities() {
+    let authority = Authority::new("ours");
+    let (folder, config) = secured(&authority, &server(VERSION), "127.0.0.1:0");
+    let mut serve = Running::start(&["serve", "--config", &config]);
+    let (proxy, _) = addresses(&mut serve);
+    let (ours, none) = (folder.path().join("ca.pem"), folder.path().join("none.pem"));
+    fs::write(&ours, authority.pem()).unwrap();
+    fs::write(&none, "").unwrap();
+    let upstream = format!("upstream = [{{ url = \"https://{proxy}\" }}]");
+    let (secured, plain) =
+        (file(&upstream), file(&format!("upstream = [{{ url = \"http://{}\" }}]", server(VERSION))));
+    let check = |config: &tempfile::NamedTempFile, authorities: &Path| {
+        let mut command = streamgauge(&["check", "--config", config.path().to_str().unwrap()]);
+        command.env("SSL_CERT_FILE", authorities).env("SSL_CERT_DIR", folder.path().join("nowhere"));
+        let output = command.output().unwrap();
+        (output.status.code(), stdout(&output) + &stderr(&output))
+    };
+    let (code, said) = check(&secured, &ours);
+    assert!(code == Some(0) && said.contains("is Ollama 0.12.3"), "{said}");
+    let (code, said) = check(&secured, &none);
+    assert!(code == Some(2) && said.contains("no certificate authorities that can be read"), "{said}");
+    assert!(said.contains("name a `ca_file`"), "{said}");
+    let (code, said) = check(&plain, &none);
+    assert!(code == Some(0) && said.contains("is Ollama 0.12.3"), "{said}");
+
+    let mut command =
+        streamgauge(&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config"]);
+    command.arg(plain.path()).env("SSL_CERT_FILE", &none).env("SSL_CERT_DIR", folder.path().join("nowhere"));
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let mut serve = Running { child, log };
+    reload::until(&mut serve, "the upstream answers");
+}
+
+#[test]
 #[ignore = "it takes bash, openssl and curl"]
 fn the_worked_example_of_the_documentation_works() {
     let page = include_str!("../../docs/deploy.md").split("\n## TLS\n").nth(1).unwrap();

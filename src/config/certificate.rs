@@ -51,9 +51,12 @@ pub(super) fn path(path: &Path) -> String {
     toml::Value::from(path.to_string_lossy().as_ref()).to_string()
 }
 
-/// What an upstream's entry says of TLS, each with its place.
+/// A file, and where it is named.
+type Written = (String, Place);
+
+/// What an upstream's entry says of TLS, in the order of [`LEAVES`].
 #[derive(Debug, Default)]
-pub(super) struct Files([Option<(String, Place)>; 3]);
+pub(super) struct Files([Option<Written>; 3]);
 
 impl Files {
     /// Notes one of [`LEAVES`].
@@ -78,35 +81,10 @@ impl Files {
         }
         let [ca, cert, key] = self.0;
         let before = out.len();
-        let mut tell = |leaf: &str, place: Place, flaw: &Unusable| {
-            out.push(Problem::new(flaw.to_string(), advice(flaw)).at(place, format!("upstream.{leaf}")));
-        };
         let authorities = ca.and_then(|(file, place)| {
-            Authorities::read(file).map_err(|flaw| tell("ca_file", place, &flaw)).ok()
+            Authorities::read(file).map_err(|flaw| out.push(mistake(&flaw, "ca_file", &place))).ok()
         });
-        let identity = match (cert, key) {
-            (Some((cert, at_cert)), Some((key, at_key))) => Identity::read(cert, key)
-                .map_err(|flaws| {
-                    for flaw in flaws {
-                        let of_key = flaw.is_of_key();
-                        let (leaf, place) =
-                            if of_key { ("client_key", &at_key) } else { ("client_cert", &at_cert) };
-                        tell(leaf, place.clone(), &flaw);
-                    }
-                })
-                .ok(),
-            (None, None) => None,
-            (Some((_, place)), None) => {
-                let problem = Problem::new("it is there without a `client_key`", "add one, or take it away");
-                out.push(problem.at(place, "upstream.client_cert"));
-                None
-            }
-            (None, Some((_, place))) => {
-                let problem = Problem::new("it is there without a `client_cert`", "add one, or take it away");
-                out.push(problem.at(place, "upstream.client_key"));
-                None
-            }
-        };
+        let identity = pair(cert, key, out);
         if out.len() > before {
             return None;
         }
@@ -115,12 +93,35 @@ impl Files {
             None => Trust::system(identity),
         };
         let judged = trust.and_then(|trust| Peer::new(url, Some(&trust)).map(|_| trust));
-        judged
-            .map_err(|flaw| {
-                out.push(Problem::new(flaw.to_string(), advice(&flaw)).at(entry.clone(), "upstream.url"));
-            })
-            .ok()
+        judged.map_err(|flaw| out.push(mistake(&flaw, "url", entry))).ok()
     }
+}
+
+/// `client_cert` and `client_key`, of which there are both or none.
+fn pair(cert: Option<Written>, key: Option<Written>, out: &mut Vec<Mistake>) -> Option<Identity> {
+    match (cert, key) {
+        (None, None) => None,
+        (Some((cert, at_cert)), Some((key, at_key))) => Identity::read(cert, key)
+            .map_err(|flaws| {
+                out.extend(flaws.iter().map(|flaw| match flaw.is_of_key() {
+                    true => mistake(flaw, "client_key", &at_key),
+                    false => mistake(flaw, "client_cert", &at_cert),
+                }));
+            })
+            .ok(),
+        (Some((_, place)), None) => alone(out, "client_cert", "client_key", place),
+        (None, Some((_, place))) => alone(out, "client_key", "client_cert", place),
+    }
+}
+
+fn alone(out: &mut Vec<Mistake>, leaf: &str, other: &str, place: Place) -> Option<Identity> {
+    let problem = Problem::new(format!("it is there without a `{other}`"), "add one, or take it away");
+    out.push(problem.at(place, format!("upstream.{leaf}")));
+    None
+}
+
+fn mistake(flaw: &Unusable, leaf: &str, place: &Place) -> Mistake {
+    Problem::new(flaw.to_string(), advice(flaw)).at(place.clone(), format!("upstream.{leaf}"))
 }
 
 fn advice(flaw: &Unusable) -> String {

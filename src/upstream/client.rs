@@ -1,24 +1,22 @@
 //! Forwards a request: its target as it came, its frames kept.
 
-use std::{error::Error, io, time::Duration};
+use std::{error::Error, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, Uri, uri};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
+    client::legacy,
     rt::{TokioExecutor, TokioTimer},
 };
 
-use super::{Answer, Busy, Config, Upstream};
+use super::{Answer, Busy, Config, Upstream, Upstreams, link::Link};
 
 /// Idle connections are given up after this; Ollama itself keeps them for ever.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Idle connections kept for each upstream.
 const IDLE_CONNECTIONS: usize = 256;
-/// Keep-alive probes of TCP: a machine that vanished is noticed although nothing is sent.
-const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 /// The longest head of a response, and the most of a body that is read at once, bytes.
 const MAX_HEAD: usize = 256 << 10;
 
@@ -44,11 +42,12 @@ impl Unanswered {
     }
 }
 
-/// A client of every upstream, with one pool of connections. Cheap to clone.
+/// A client of every upstream, with a pool of connections for each. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client<B> {
-    /// Bodies are boxed: for as long as a connection lives, hyper keeps room for 32 requests of it.
-    inner: legacy::Client<HttpConnector, Box<B>>,
+    /// In the order of the settings. Bodies are boxed: for as long as a connection lives, hyper keeps room for 32
+    /// requests of it.
+    of: Arc<[legacy::Client<Link, Box<B>>]>,
     connect_timeout: Duration,
     silence_timeout: Duration,
 }
@@ -58,29 +57,28 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    /// A client with the settings' time-outs.
+    /// A client of these upstreams, with the settings' time-outs.
     #[must_use]
-    pub fn new(config: &Config) -> Client<B> {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_keepalive(Some(TCP_KEEPALIVE));
-        connector.set_connect_timeout(Some(config.connect_timeout));
-        let inner = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .http1_preserve_header_case(true)
-            .http1_max_buf_size(MAX_HEAD)
-            // Host is already that of the upstream.
-            .set_host(false)
-            // A stale connection of the pool: once more, but only what was never written.
-            .retry_canceled_requests(true)
-            .build(connector);
+    pub fn new(config: &Config, upstreams: &Upstreams) -> Client<B> {
         let Config { connect_timeout, silence_timeout, .. } = *config;
-        Client { inner, connect_timeout, silence_timeout }
+        let to = |upstream: &Arc<Upstream>| {
+            legacy::Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE_TIMEOUT)
+                .pool_max_idle_per_host(IDLE_CONNECTIONS)
+                .http1_preserve_header_case(true)
+                .http1_max_buf_size(MAX_HEAD)
+                // Host is already that of the upstream.
+                .set_host(false)
+                // A stale connection of the pool: once more, but only what was never written.
+                .retry_canceled_requests(true)
+                .build(Link::new(upstream.clone(), connect_timeout))
+        };
+        Client { of: upstreams.all().iter().map(to).collect(), connect_timeout, silence_timeout }
     }
 
-    /// Sends a request, whose URI is in origin form, to an upstream. Dropping the future closes the connection.
+    /// Sends a request, whose URI is in origin form, to one of the upstreams that it was made for. Dropping the
+    /// future closes the connection.
     ///
     /// # Errors
     /// No response came.
@@ -91,7 +89,8 @@ where
     ) -> Result<Response<Incoming>, Unanswered> {
         let target = std::mem::take(request.uri_mut());
         *request.uri_mut() = at(upstream, target);
-        self.inner.request(request.map(Box::new)).await.map_err(|error| self.unanswered(&error))
+        let client = &self.of[upstream.position()];
+        client.request(request.map(Box::new)).await.map_err(|error| self.unanswered(&error))
     }
 
     /// Takes the response that came. `busy` is held until its body is dropped, which closes the connection
@@ -119,7 +118,7 @@ where
 /// A target at an upstream. Path and query stay byte for byte.
 fn at(upstream: &Upstream, target: Uri) -> Uri {
     let mut parts = uri::Parts::default();
-    parts.scheme = Some(uri::Scheme::HTTP);
+    parts.scheme = Some(if upstream.peer().is_some() { uri::Scheme::HTTPS } else { uri::Scheme::HTTP });
     parts.authority = Some(upstream.authority().clone());
     // Absent only in the authority form of CONNECT, which is refused before.
     parts.path_and_query =

@@ -174,9 +174,10 @@ impl Builder {
         self
     }
 
-    /// Serves clients on these runtimes, as many of them as there are connections for (512 each, then evenly on all):
-    /// each connection on the one with the fewest, and what it asks of upstreams beside it. Single-threaded ones cost the least for a chunk. They must outlive [`Bound::run`]. Default: the
-    /// runtime that runs it.
+    /// Serves clients on these runtimes, as many of them as there are connections for: one up to 32, two up to 1,024,
+    /// one more for each 512 beyond, then evenly on all. Each connection is on the one with the fewest, and what it asks
+    /// of upstreams beside it. Single-threaded ones cost the least for a chunk. They must outlive [`Bound::run`].
+    /// Default: the runtime that runs it.
     #[must_use]
     pub fn runtimes(mut self, handles: impl IntoIterator<Item = Handle>) -> Builder {
         self.runtimes = handles.into_iter().collect();

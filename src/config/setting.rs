@@ -73,7 +73,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "proxy.workers",
         Field::Count(|c| &mut c.workers, 0..=1024),
-        "Threads that serve clients, at most: one is used for each 512 connections, and all alike beyond. 0: as many as cores may be used.",
+        "Threads that serve clients, at most: one up to 32 connections, two up to 1,024, one more for each 512 beyond, and all alike beyond. 0: as many as cores may be used.",
     ),
     setting(
         "proxy.tls",

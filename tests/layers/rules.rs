@@ -83,7 +83,6 @@ pub(super) const CRATES: &[(&str, &[&str])] = &[
     ("hyper", &["admin", "proxy", "simulate", "upstream::answer", "upstream::client", "upstream::link"]),
     ("hyper_util", &["admin", "proxy", "simulate", "upstream::client", "upstream::link"]),
     // An embedder chooses these two.
-    ("mimalloc", &["main"]),
     ("tracing_subscriber", &["main"]),
     ("nvml_wrapper", &["collector::gpu::nvml"]),
     (

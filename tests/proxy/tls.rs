@@ -285,6 +285,26 @@ async fn a_new_certificate_is_for_new_connections_and_streams_go_on() {
     assert_eq!(shown(sidecar.proxy, &authority).await, der(&new));
 }
 
+#[tokio::test]
+async fn a_stream_ends_in_the_drain_and_its_connection_as_tls_has_it() {
+    let authority = Authority::new("ours");
+    let mut upstream = upstream().await;
+    let mut sidecar = sidecar(secured(upstream.addr, &authority)).await;
+    let mut client = connect(sidecar.proxy, &authority, &TLS13, &[]).await.unwrap();
+    client.write_all(generate().as_bytes()).await.unwrap();
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+    until(&mut client, &chunk(RECORD)).await;
+    sidecar.stop();
+    asked.write(&[&chunk(LAST), "0\r\n\r\n"].concat()).await;
+    let mut rest = String::new();
+    // An end without a `close_notify` would be an error: it could be somebody's in between.
+    soon(client.read_to_string(&mut rest)).await.unwrap();
+    assert_eq!(rest, [&chunk(LAST), "0\r\n\r\n"].concat());
+    sidecar.ended().await;
+}
+
 #[test]
 fn a_key_is_in_no_debug_text() {
     let issued = Authority::new("ours").issue("127.0.0.1");

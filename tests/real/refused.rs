@@ -10,8 +10,8 @@ use super::{
     sidecar::Sidecar,
 };
 
-/// One request in so many seconds.
-const EACH: f64 = 3.0;
+/// One request in so many seconds of who waits for the next one; longer than a client takes for its first.
+const EACH: f64 = 6.0;
 
 /// A simulated Ollama that takes one stream at a time and lets nobody wait, with keys of each kind.
 fn guarded(simulator: &str) -> Sidecar {
@@ -19,13 +19,13 @@ fn guarded(simulator: &str) -> Sidecar {
         let env = name.to_ascii_uppercase().replace('-', "_");
         (format!("[[key]]\nname = \"{name}\"\nkey_env = \"{env}\"\n{more}\n"), (env, name.to_owned()))
     };
-    let limited = format!("requests = \"{}/min\"\nrequests_burst = 1", 60.0 / EACH);
+    let limited = |per_minute: f64| format!("requests = \"{per_minute}/min\"\nrequests_burst = 1");
     let (keys, variables): (Vec<_>, Vec<_>) = [
         key("open", ""),
         key("closed", "routes = [\"tags\"]"),
-        key("limited-one", &limited),
-        key("limited-two", &limited),
-        key("limited-three", &limited),
+        key("limited-one", &limited(1.0)),
+        key("limited-two", &limited(1.0)),
+        key("limited-three", &limited(60.0 / EACH)),
     ]
     .into_iter()
     .unzip();
@@ -46,8 +46,9 @@ fn gets_its_own_errors_and_waits_as_told(client: &str, openai: [&str; 4]) {
         "127.0.0.1:0",
         "--load-time",
         "0s",
+        // For two seconds nobody else gets in.
         "--tokens",
-        "20",
+        "80",
         "--rate",
         "40",
     ]);

@@ -1,5 +1,6 @@
 //! The subcommands, one a file. A new one is a module, a variant of `Command` and an arm of [`Cli::run`].
 
+mod activation;
 mod ask;
 mod bind;
 mod check;

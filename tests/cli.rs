@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+#[path = "cli/activation.rs"]
+mod activation;
 #[path = "cli/demo.rs"]
 mod demo;
 #[path = "cli/descriptors.rs"]

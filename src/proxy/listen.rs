@@ -20,6 +20,7 @@ use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     runtime::Handle,
+    sync::Notify,
     task::{JoinError, JoinSet},
 };
 use tokio_metrics::TaskMonitor;
@@ -37,6 +38,8 @@ const FULL: &[u8] =
     Retry-After: 1\r\nConnection: close\r\n\r\n{\"error\":\"streamgauge has too many connections\"}\n";
 /// Out of descriptors, mostly: some come back when connections end.
 const PAUSE: Duration = Duration::from_millis(50);
+/// A client that has connected has this long to ask once a drain begins.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// A client that was turned away has this long to read why.
 const TURNED_AWAY: Duration = Duration::from_secs(1);
 
@@ -191,9 +194,12 @@ async fn connection(
     }
     // The body of an answer in HTTP/1.0 ends with its connection: one that is cut must not end the same way.
     let ends_with_connection = Arc::new(AtomicBool::new(false));
+    let asked = Arc::new(Notify::new());
     let service = {
         let (proxy, ends_with_connection) = (proxy.clone(), ends_with_connection.clone());
+        let asked = asked.clone();
         service_fn(move |request: Request<Incoming>| {
+            asked.notify_one();
             ends_with_connection.store(request.version() == Version::HTTP_10, Relaxed);
             let (proxy, panics) = (proxy.clone(), panics.clone());
             // Now: a client that has left by the time that its request is looked at was here.
@@ -214,11 +220,17 @@ async fn connection(
         // The upstream's date is the date.
         .auto_date_header(false)
         .serve_connection(TokioIo::new(Gathered::new(stream)), service);
+    let drained = async {
+        draining.cancelled().await;
+        // hyper closes one of which it has read nothing. Its client was accepted, though, and asks nobody else.
+        let _ = tokio::time::timeout(FIRST_REQUEST, asked.notified()).await;
+    };
+    let mut drained = pin!(drained);
     let mut told = false;
     let ended = loop {
         tokio::select! {
             ended = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
-            () = draining.cancelled(), if !told => {
+            () = &mut drained, if !told => {
                 told = true;
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
             }

@@ -8,12 +8,13 @@ use streamgauge::cli::Cli;
 use super::page::pages;
 
 /// Programs of others; what they are told is theirs to judge.
-const FOREIGN: [&str; 16] = [
+const FOREIGN: [&str; 18] = [
     "base64",
     "cd",
     "curl",
     "docker",
     "git",
+    "install",
     "kubectl",
     "nohup",
     "npm",
@@ -24,6 +25,7 @@ const FOREIGN: [&str; 16] = [
     "promtool",
     "systemctl",
     "systemd-analyze",
+    "systemd-socket-activate",
     "tar",
 ];
 /// Folders whose files are named in prose.

@@ -57,6 +57,7 @@ pub(super) const CRATES: &[(&str, &[&str])] = &[
     ("governor", &["admission", "shaping"]),
     ("hyper", &["admin", "proxy", "simulate", "upstream::answer", "upstream::client", "upstream::link"]),
     ("hyper_util", &["admin", "proxy", "simulate", "upstream::client", "upstream::link"]),
+    ("listenfd", &["cli"]),
     // An embedder chooses these two.
     ("mimalloc", &["main"]),
     ("tracing_subscriber", &["main"]),

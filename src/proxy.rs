@@ -92,7 +92,7 @@ impl Proxy {
         stages: Stages,
         registry: &prometheus::Registry,
     ) -> prometheus::Result<Proxy> {
-        let client = upstream::Client::new(&upstream);
+        let client = upstream::Client::new(&upstream, &stages.upstreams);
         let families = Families::register(registry)?;
         Ok(Proxy { config, upstream, client, stages, families })
     }
@@ -101,7 +101,7 @@ impl Proxy {
     fn again(&self) -> Proxy {
         Proxy {
             config: self.config.clone(),
-            client: upstream::Client::new(&self.upstream),
+            client: upstream::Client::new(&self.upstream, &self.stages.upstreams),
             upstream: self.upstream.clone(),
             stages: self.stages.clone(),
             families: self.families.clone(),

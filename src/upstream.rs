@@ -8,8 +8,10 @@ mod client;
 mod health;
 mod merged;
 mod patience;
+mod pool;
 mod probing;
 pub mod queue;
+mod whereabouts;
 
 use std::{
     sync::{
@@ -35,6 +37,7 @@ use breaker::Breaker;
 use health::Prober;
 use probing::{Probing, Shelf};
 use queue::Place;
+use whereabouts::Whereabouts;
 
 /// Settings of this stage.
 #[derive(Clone, Debug)]
@@ -117,6 +120,7 @@ pub struct Upstream {
     requests: AtomicUsize,
     health: RwLock<Arc<Health>>,
     probing: Probing,
+    whereabouts: Whereabouts,
     /// `None` where there is no other upstream to take its requests.
     breaker: Option<Breaker>,
 }
@@ -139,6 +143,7 @@ impl Upstream {
             requests: AtomicUsize::new(0),
             health: RwLock::default(),
             probing: Probing::default(),
+            whereabouts: Whereabouts::default(),
             breaker: has_others.then(Breaker::default),
         }
     }
@@ -200,6 +205,11 @@ impl Upstream {
     #[must_use]
     pub fn health(&self) -> Arc<Health> {
         self.health.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How often its name was found to lead elsewhere.
+    fn moves(&self) -> u64 {
+        self.whereabouts.moves()
     }
 
     fn report(&self, health: Health) {
@@ -296,7 +306,7 @@ impl Upstreams {
         choose::choose(&self.all, self.config.choose, model, turn, tried)
     }
 
-    /// Probes every upstream, for ever.
+    /// Probes every upstream and follows its name, for ever.
     pub async fn watch(self: Arc<Self>) {
         let every = self.config.health_interval;
         let watches = self
@@ -304,6 +314,15 @@ impl Upstreams {
             .iter()
             .zip(&self.config.upstreams)
             .map(|(upstream, config)| self.prober.clone().watch(upstream, config.clone(), every));
-        futures_util::future::join_all(watches).await;
+        let follows = self
+            .all
+            .iter()
+            .zip(&self.config.upstreams)
+            .map(|(upstream, config)| upstream.whereabouts.follow(upstream.name(), &config.url, every));
+        futures_util::future::join(
+            futures_util::future::join_all(watches),
+            futures_util::future::join_all(follows),
+        )
+        .await;
     }
 }

@@ -20,6 +20,8 @@ mod descriptors;
 mod drain;
 #[path = "cli/memory.rs"]
 mod memory;
+#[path = "cli/name.rs"]
+mod name;
 #[path = "cli/reload.rs"]
 mod reload;
 #[path = "cli/surroundings.rs"]

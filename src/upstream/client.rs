@@ -1,26 +1,14 @@
 //! Forwards a request: its target as it came, its frames kept.
 
-use std::{error::Error, io, time::Duration};
+use std::{error::Error, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, Uri, uri};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
+use hyper_util::client::legacy;
 
-use super::{Answer, Busy, Config, Upstream};
-
-/// Idle connections are given up after this; Ollama itself keeps them for ever.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Idle connections kept for each upstream.
-const IDLE_CONNECTIONS: usize = 256;
-/// Keep-alive probes of TCP: a machine that vanished is noticed although nothing is sent.
-const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
-/// The longest head of a response, and the most of a body that is read at once, bytes.
-const MAX_HEAD: usize = 256 << 10;
+use super::{Answer, Busy, Config, Upstream, Upstreams, pool::Pool};
 
 /// Why an upstream gave no response.
 #[derive(Debug, thiserror::Error)]
@@ -44,11 +32,11 @@ impl Unanswered {
     }
 }
 
-/// A client of every upstream, with one pool of connections. Cheap to clone.
+/// A client of every upstream, with connections to each. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client<B> {
-    /// Bodies are boxed: for as long as a connection lives, hyper keeps room for 32 requests of it.
-    inner: legacy::Client<HttpConnector, Box<B>>,
+    /// In the order of the settings.
+    to: Arc<[Pool<B>]>,
     connect_timeout: Duration,
     silence_timeout: Duration,
 }
@@ -58,29 +46,16 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    /// A client with the settings' time-outs.
+    /// A client of these upstreams, with the settings' time-outs.
     #[must_use]
-    pub fn new(config: &Config) -> Client<B> {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_keepalive(Some(TCP_KEEPALIVE));
-        connector.set_connect_timeout(Some(config.connect_timeout));
-        let inner = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .http1_preserve_header_case(true)
-            .http1_max_buf_size(MAX_HEAD)
-            // Host is already that of the upstream.
-            .set_host(false)
-            // A stale connection of the pool: once more, but only what was never written.
-            .retry_canceled_requests(true)
-            .build(connector);
+    pub fn new(config: &Config, upstreams: &Upstreams) -> Client<B> {
         let Config { connect_timeout, silence_timeout, .. } = *config;
-        Client { inner, connect_timeout, silence_timeout }
+        let to = upstreams.all().iter().map(|one| Pool::new(one.clone(), connect_timeout)).collect();
+        Client { to, connect_timeout, silence_timeout }
     }
 
-    /// Sends a request, whose URI is in origin form, to an upstream. Dropping the future closes the connection.
+    /// Sends a request, whose URI is in origin form, to one of the upstreams that it was made for. Dropping the
+    /// future closes the connection.
     ///
     /// # Errors
     /// No response came.
@@ -91,7 +66,8 @@ where
     ) -> Result<Response<Incoming>, Unanswered> {
         let target = std::mem::take(request.uri_mut());
         *request.uri_mut() = at(upstream, target);
-        self.inner.request(request.map(Box::new)).await.map_err(|error| self.unanswered(&error))
+        let connections = self.to[upstream.position()].connections();
+        connections.request(request.map(Box::new)).await.map_err(|error| self.unanswered(&error))
     }
 
     /// Takes the response that came. `busy` is held until its body is dropped, which closes the connection

@@ -101,6 +101,8 @@ impl Prober {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(config.connect_timeout)
             .timeout(TIMEOUT)
+            // Connections of their own show whether new ones are taken, and go where the name leads now.
+            .pool_max_idle_per_host(0)
             .build()?;
         Ok(Prober { client })
     }

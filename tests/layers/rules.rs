@@ -56,7 +56,7 @@ pub(super) const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "main"]),
     ("governor", &["admission", "shaping"]),
     ("hyper", &["admin", "proxy", "simulate", "upstream::answer", "upstream::client", "upstream::link"]),
-    ("hyper_util", &["admin", "proxy", "simulate", "upstream::client", "upstream::link"]),
+    ("hyper_util", &["admin", "proxy", "simulate", "upstream::client", "upstream::link", "upstream::pool"]),
     ("listenfd", &["cli"]),
     // An embedder chooses these two.
     ("mimalloc", &["main"]),

@@ -17,6 +17,7 @@ mod report;
 mod runtimes;
 mod serve;
 mod simulate;
+mod stderr;
 mod stop;
 mod systemd;
 
@@ -28,6 +29,7 @@ use tracing::Level;
 
 use crate::config::{self, Flags, Log, Mistakes};
 
+pub use stderr::Stderr;
 pub use stop::Stop;
 
 /// An observability sidecar for Ollama: forwards every stream byte for byte and measures every chunk of it.

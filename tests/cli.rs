@@ -18,6 +18,8 @@ mod demo;
 mod descriptors;
 #[path = "cli/drain.rs"]
 mod drain;
+#[path = "cli/log.rs"]
+mod log;
 #[path = "cli/memory.rs"]
 mod memory;
 #[path = "cli/name.rs"]

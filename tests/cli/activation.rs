@@ -16,27 +16,27 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const STREAMS: usize = 20;
 
 /// The sockets of a service manager.
-struct Manager {
+pub(super) struct Manager {
     proxy: TcpListener,
     admin: TcpListener,
 }
 
 impl Manager {
-    fn new() -> Manager {
+    pub(super) fn new() -> Manager {
         let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
         Manager { proxy: listen(), admin: listen() }
     }
 
-    fn proxy(&self) -> String {
+    pub(super) fn proxy(&self) -> String {
         self.proxy.local_addr().unwrap().to_string()
     }
 
-    fn admin(&self) -> String {
+    pub(super) fn admin(&self) -> String {
         self.admin.local_addr().unwrap().to_string()
     }
 
     /// A sidecar that gets both as descriptors 3 and 4, under these names.
-    fn command(&self, names: &str, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, names: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("sh");
         let script = "exec 3<&0 4<&1 0</dev/null 1>/dev/null
             export LISTEN_PID=$$ LISTEN_FDS=2

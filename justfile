@@ -47,7 +47,8 @@ reproducible:
 
 # What is in the binary, as CycloneDX (needs `cargo install cargo-cyclonedx`)
 sbom:
-    cargo cyclonedx --format json --describe binaries --target x86_64-unknown-linux-gnu
+    cargo cyclonedx --format json --spec-version 1.5 --describe binaries --no-build-deps
+    mkdir -p target && mv streamgauge_bin.cdx.json target/streamgauge.cdx.json
 
 # Whether the API breaks who used that revision (needs `cargo install cargo-semver-checks`)
 semver base="main":

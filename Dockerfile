@@ -20,6 +20,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
 
 FROM debian:bookworm-slim
 COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/streamgauge/
+# Whom an upstream of https is vouched for by.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/streamgauge /usr/local/bin/streamgauge
 # Inside a container, loopback is nobody's; what is published is said from outside.
 ENV STREAMGAUGE_PROXY__LISTEN=0.0.0.0:11434 \

@@ -58,6 +58,10 @@ semver base="main":
 bench *args:
     cargo bench {{args}}
 
+# The instructions that a record, a chunk, a stream and a request take, beside the baseline (needs valgrind)
+count *args:
+    cargo bench --profile count --no-default-features --features agent --bench instructions -- {{args}}
+
 # The sidecar beside nginx: cpu, memory, abort, soak, or all four
 bench-peers *args:
     cargo bench --bench peers -- {{args}}

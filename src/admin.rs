@@ -23,7 +23,7 @@ pub(crate) use history::History;
 pub(crate) use listen::{Counts, Listener};
 pub use token::Token;
 
-use crate::{meter::Meter, upstream::Upstreams};
+use crate::{meter::Meter, tls::Identity, upstream::Upstreams};
 use token::Shown;
 
 /// Settings of this stage.
@@ -31,13 +31,15 @@ use token::Shown;
 pub struct Config {
     /// Where Prometheus and people connect; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Who we are to them, by TLS; `None`: connections are plain.
+    pub tls: Option<Identity>,
     /// Who shows it may read; `None`: everybody may. `/livez` and `/readyz` are open to all.
     pub token: Option<Token>,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { listen: SocketAddr::from(([127, 0, 0, 1], 9464)), token: None }
+        Config { listen: SocketAddr::from(([127, 0, 0, 1], 9464)), tls: None, token: None }
     }
 }
 
@@ -121,8 +123,12 @@ impl Admin {
         if all.iter().any(|upstream| upstream.health().alive) {
             return text(StatusCode::OK, "ready\n");
         }
-        let names: Vec<_> = all.iter().map(|upstream| upstream.name()).collect();
-        text(StatusCode::SERVICE_UNAVAILABLE, format!("no upstream answers: {}\n", names.join(", ")))
+        let told = all.iter().map(|upstream| match &upstream.health().why {
+            Some(why) => format!("{} ({why})", upstream.name()),
+            None => upstream.name().to_owned(),
+        });
+        let told: Vec<_> = told.collect();
+        text(StatusCode::SERVICE_UNAVAILABLE, format!("no upstream answers: {}\n", told.join(", ")))
     }
 }
 

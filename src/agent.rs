@@ -20,6 +20,7 @@ use crate::{
     meter::{self, Bands, Meter, Outcome},
     proxy::{self, Proxy, Stages},
     shaping::{self, Shaping, adaptive::Reading},
+    tls::Acceptor,
     upstream::{
         self, UpstreamError, Upstreams,
         queue::{self, Queue},
@@ -28,6 +29,7 @@ use crate::{
 pub use reload::Reload;
 
 use families::Families;
+use reload::Reloaded;
 use surroundings::Surroundings;
 
 /// Connections that may wait to be accepted.
@@ -189,9 +191,10 @@ impl Builder {
         self
     }
 
-    /// Serves clients on these runtimes, as many of them as there are connections for (512 each, then evenly on all):
-    /// each connection on the one with the fewest, and what it asks of upstreams beside it. Single-threaded ones cost the least for a chunk. They must outlive [`Bound::run`]. Default: the
-    /// runtime that runs it.
+    /// Serves clients on these runtimes, as many of them as there are connections for: one up to 32, two up to 1,024,
+    /// one more for each 512 beyond, then evenly on all. Each connection is on the one with the fewest, and what it asks
+    /// of upstreams beside it. Single-threaded ones cost the least for a chunk. They must outlive [`Bound::run`].
+    /// Default: the runtime that runs it.
     #[must_use]
     pub fn runtimes(mut self, handles: impl IntoIterator<Item = Handle>) -> Builder {
         self.runtimes = handles.into_iter().collect();
@@ -264,9 +267,19 @@ impl Builder {
             )
             .register(&registry)?;
         let tasks = collectors.tasks();
-        let reload = Reload::register(&registry, admission.clone(), shaping.clone())?;
         let stages = Stages { admission, upstreams: upstreams.clone(), queue, meter: meter.clone(), shaping };
-        let proxy = Proxy::new(config.proxy, config.upstream, stages, &registry)?;
+        let proxy = Proxy::new(config.proxy, config.upstream, stages.clone(), &registry)?;
+        let acceptor = Acceptor::new(config.admin.tls.as_ref());
+        let reload = Reload::register(
+            &registry,
+            Reloaded {
+                admission: stages.admission,
+                shaping: stages.shaping,
+                upstreams: upstreams.clone(),
+                proxy: proxy.acceptor().clone(),
+                admin: acceptor.clone(),
+            },
+        )?;
         let (history, scraped) = (History::default(), Scraped::default());
         let admin = Admin {
             registry,
@@ -283,7 +296,7 @@ impl Builder {
             listener: proxy::Listener::new(socket, &proxy, runtimes, families.proxy(), || {
                 tasks.monitor(Task::Connection)
             }),
-            admin: families.admin(admin_socket, admin, tasks.clone()),
+            admin: families.admin(admin_socket, acceptor, admin, tasks.clone()),
             collectors,
             admin_runtime,
             drain_timeout: config.drain_timeout,

@@ -3,6 +3,7 @@
 //! [`load`] reads and judges all of it and does nothing else: every mistake is reported at once, each with its
 //! place. No other module reads the environment.
 
+mod certificate;
 mod clash;
 mod difference;
 mod entry;

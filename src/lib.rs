@@ -32,4 +32,6 @@ pub mod shaping;
 #[cfg(feature = "simulate")]
 pub mod simulate;
 #[cfg(feature = "agent")]
+pub mod tls;
+#[cfg(feature = "agent")]
 pub mod upstream;

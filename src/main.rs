@@ -20,9 +20,6 @@ use tracing_subscriber::{
     Layer, filter::Targets, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
 };
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Where the log goes, once there is one.
 static STDERR: OnceLock<Stderr> = OnceLock::new();
 /// The last lines have this long to be read.

@@ -22,6 +22,7 @@ use crate::{
     meter::{Delivered, Facts, Measurement, Meter},
     protocol::{Framing, Peek, canonical_model, model_of_path},
     shaping::{Shaping, Stream},
+    tls::{Acceptor, Identity},
     upstream::{self, List, Upstream, Upstreams, queue::Queue},
 };
 use families::Families;
@@ -33,6 +34,8 @@ use upload::{Lent, Upload};
 pub struct Config {
     /// Where clients connect; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Who we are to them, by TLS; `None`: connections are plain.
+    pub tls: Option<Identity>,
     /// Connections at once; more are turned away.
     pub max_connections: usize,
     /// A client that sends its head slower than this is cut off.
@@ -49,6 +52,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 11440)),
+            tls: None,
             max_connections: 4096,
             header_timeout: Duration::from_secs(10),
             body_idle_timeout: Duration::from_secs(60),
@@ -62,6 +66,7 @@ impl Default for Config {
 #[derive(Debug)]
 pub(crate) struct Proxy {
     config: Config,
+    acceptor: Acceptor,
     upstream: upstream::Config,
     client: upstream::Client<Lent>,
     stages: Stages,
@@ -94,18 +99,25 @@ impl Proxy {
     ) -> prometheus::Result<Proxy> {
         let client = upstream::Client::new(&upstream, &stages.upstreams);
         let families = Families::register(registry)?;
-        Ok(Proxy { config, upstream, client, stages, families })
+        let acceptor = Acceptor::new(config.tls.as_ref());
+        Ok(Proxy { config, acceptor, upstream, client, stages, families })
     }
 
     /// The same, with connections to upstreams of its own.
     fn again(&self) -> Proxy {
         Proxy {
             config: self.config.clone(),
+            acceptor: self.acceptor.clone(),
             client: upstream::Client::new(&self.upstream, &self.stages.upstreams),
             upstream: self.upstream.clone(),
             stages: self.stages.clone(),
             families: self.families.clone(),
         }
+    }
+
+    /// Makes TLS of what is accepted, if it is wanted; it can be renewed.
+    pub(crate) fn acceptor(&self) -> &Acceptor {
+        &self.acceptor
     }
 
     /// Answers a request. Dropping the future ends it, and what it asked of an upstream.

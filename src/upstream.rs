@@ -6,6 +6,7 @@ mod busy;
 mod choose;
 mod client;
 mod health;
+mod link;
 mod merged;
 mod patience;
 mod pool;
@@ -21,6 +22,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future;
 use http::{HeaderValue, uri::Authority};
 
 pub use answer::{Answer, Broken};
@@ -32,7 +34,10 @@ pub use merged::List;
 pub(crate) use patience::Patience;
 pub use probing::Managing;
 
-use crate::protocol::Route;
+use crate::{
+    protocol::Route,
+    tls::{Peer, Trust, Unusable},
+};
 use breaker::Breaker;
 use health::Prober;
 use probing::{Probing, Shelf};
@@ -63,8 +68,10 @@ pub struct Config {
 pub struct UpstreamConfig {
     /// The value of the label `upstream`.
     pub name: String,
-    /// `http://host:port`, no path.
+    /// `http://host:port` or `https://host:port`, no path.
     pub url: url::Url,
+    /// How one of `https` is verified. `None`: by the authorities of the system.
+    pub tls: Option<Trust>,
     /// Streams at once; more wait in the queue. `None`: no bound.
     pub max_streams: Option<usize>,
     /// Its share of requests beside the others; at least 1.
@@ -75,7 +82,7 @@ impl UpstreamConfig {
     /// One without a bound, and of weight 1.
     #[must_use]
     pub fn new(name: impl Into<String>, url: url::Url) -> UpstreamConfig {
-        UpstreamConfig { name: name.into(), url, max_streams: None, weight: 1 }
+        UpstreamConfig { name: name.into(), url, tls: None, max_streams: None, weight: 1 }
     }
 }
 
@@ -114,6 +121,8 @@ pub struct Upstream {
     name: String,
     authority: Authority,
     host: HeaderValue,
+    /// `None`: it is plain.
+    peer: Option<Peer>,
     position: usize,
     weight: usize,
     max_streams: Option<usize>,
@@ -126,15 +135,16 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    fn new(position: usize, config: &UpstreamConfig, has_others: bool) -> Upstream {
-        // A URL's host and port are an authority, which is a header's value.
+    fn new(position: usize, config: &UpstreamConfig, has_others: bool) -> Result<Upstream, UpstreamError> {
+        // A URL's host and port are an authority, which is a header's value. It has no port that is the scheme's own.
         let host = config.url.host_str().unwrap_or("localhost");
-        let authority = match config.url.port_or_known_default() {
-            Some(port) if port != 80 => format!("{host}:{port}"),
-            _ => host.to_owned(),
+        let authority = match config.url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
         };
-        Upstream {
+        Ok(Upstream {
             name: config.name.clone(),
+            peer: peer(config)?,
             position,
             weight: config.weight.max(1),
             max_streams: config.max_streams,
@@ -145,7 +155,7 @@ impl Upstream {
             probing: Probing::default(),
             whereabouts: Whereabouts::default(),
             breaker: has_others.then(Breaker::default),
-        }
+        })
     }
 
     /// The value of the label `upstream`.
@@ -170,6 +180,11 @@ impl Upstream {
     #[must_use]
     pub fn host(&self) -> &HeaderValue {
         &self.host
+    }
+
+    /// How it is spoken to by TLS; `None`: it is not.
+    pub(crate) fn peer(&self) -> Option<&Peer> {
+        self.peer.as_ref()
     }
 
     /// One more request is here until the guard is dropped, which holds `place` too.
@@ -223,7 +238,7 @@ pub struct Upstreams {
     all: Vec<Arc<Upstream>>,
     config: Config,
     primary: usize,
-    prober: Prober,
+    probers: Vec<Prober>,
     shelf: Arc<Shelf>,
     turn: AtomicUsize,
 }
@@ -237,6 +252,14 @@ pub enum UpstreamError {
     /// `upstreams.primary` names none of them.
     #[error("upstreams.primary is {0:?}, which is none of the upstreams")]
     NoSuchPrimary(String),
+    /// One of `https` cannot be verified.
+    #[error("upstream {name:?}: {why}")]
+    Tls {
+        /// Its name.
+        name: String,
+        /// Why.
+        why: Unusable,
+    },
     /// No client to probe them with.
     #[error(transparent)]
     Client(#[from] NoProber),
@@ -246,7 +269,7 @@ impl Upstreams {
     /// The upstreams of the settings, of which nothing is known yet.
     ///
     /// # Errors
-    /// There are none, or the primary is none of them.
+    /// There are none, the primary is none of them, or one of `https` cannot be verified.
     pub fn new(config: &Config) -> Result<Upstreams, UpstreamError> {
         if config.upstreams.is_empty() {
             return Err(UpstreamError::None);
@@ -259,17 +282,19 @@ impl Upstreams {
                 .position(|upstream| upstream.name == *name)
                 .ok_or_else(|| UpstreamError::NoSuchPrimary(name.clone()))?,
         };
+        let has_others = config.upstreams.len() > 1;
+        let each = config.upstreams.iter().enumerate();
+        let all: Result<Vec<_>, _> =
+            each.map(|(position, one)| Upstream::new(position, one, has_others).map(Arc::new)).collect();
+        let all = all?;
+        let probers: Result<_, _> =
+            all.iter().map(|upstream| Prober::new(upstream.peer(), config.connect_timeout)).collect();
         Ok(Upstreams {
-            all: config
-                .upstreams
-                .iter()
-                .enumerate()
-                .map(|(position, one)| Arc::new(Upstream::new(position, one, config.upstreams.len() > 1)))
-                .collect(),
+            all,
+            probers: probers?,
             config: config.clone(),
             primary,
             shelf: Arc::default(),
-            prober: Prober::new(config)?,
             turn: AtomicUsize::new(0),
         })
     }
@@ -309,20 +334,34 @@ impl Upstreams {
     /// Probes every upstream and follows its name, for ever.
     pub async fn watch(self: Arc<Self>) {
         let every = self.config.health_interval;
-        let watches = self
-            .all
-            .iter()
-            .zip(&self.config.upstreams)
-            .map(|(upstream, config)| self.prober.clone().watch(upstream, config.clone(), every));
-        let follows = self
-            .all
-            .iter()
-            .zip(&self.config.upstreams)
+        let each = self.all.iter().zip(&self.config.upstreams);
+        let follows = each
+            .clone()
             .map(|(upstream, config)| upstream.whereabouts.follow(upstream.name(), &config.url, every));
-        futures_util::future::join(
-            futures_util::future::join_all(watches),
-            futures_util::future::join_all(follows),
-        )
-        .await;
+        let watches = each
+            .zip(&self.probers)
+            .map(|((upstream, config), prober)| prober.clone().watch(upstream, config.url.clone(), every));
+        future::join(future::join_all(watches), future::join_all(follows)).await;
     }
+
+    /// Verifies those of `https` as these settings say, from the next connection on. The rest of the settings, and
+    /// an upstream that is not where it was, change nothing.
+    pub(crate) fn reload(&self, config: &Config) {
+        for ((upstream, before), after) in self.all.iter().zip(&self.config.upstreams).zip(&config.upstreams)
+        {
+            let Some(peer) = upstream.peer.as_ref().filter(|_| before.url == after.url) else { continue };
+            if let Err(why) = peer.renew(after.tls.as_ref()) {
+                tracing::warn!(upstream = upstream.name(), %why, "it is verified as it was");
+            }
+        }
+    }
+}
+
+/// How an upstream is spoken to by TLS, if its URL says that it is.
+fn peer(config: &UpstreamConfig) -> Result<Option<Peer>, UpstreamError> {
+    if config.url.scheme() != "https" {
+        return Ok(None);
+    }
+    let peer = Peer::new(&config.url, config.tls.as_ref());
+    peer.map(Some).map_err(|why| UpstreamError::Tls { name: config.name.clone(), why })
 }

@@ -12,6 +12,8 @@ use std::{
 
 #[path = "cli/activation.rs"]
 mod activation;
+#[path = "proxy/authority.rs"]
+mod authority;
 #[path = "cli/demo.rs"]
 mod demo;
 #[path = "cli/descriptors.rs"]
@@ -30,6 +32,8 @@ mod reload;
 mod surroundings;
 #[path = "cli/systemd.rs"]
 mod systemd;
+#[path = "cli/tls.rs"]
+mod tls;
 
 fn streamgauge(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
@@ -216,7 +220,7 @@ fn a_reader_that_goes_is_no_failure() {
 
 #[test]
 fn a_url_that_probe_cannot_ask_is_usage_and_is_not_repeated() {
-    for wrong in ["me:hunter2@127.0.0.1:1", "https://me:hunter2@127.0.0.1:1"] {
+    for wrong in ["me:hunter2@127.0.0.1:1", "ftp://me:hunter2@127.0.0.1:1"] {
         let output = streamgauge(&["probe", wrong]).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{wrong}");
         assert!(stderr(&output).contains("write http://HOST:PORT"), "{}", stderr(&output));

@@ -9,6 +9,9 @@ mod adaptive;
 mod admin;
 #[path = "proxy/admission.rs"]
 mod admission;
+#[cfg(feature = "tls")]
+#[path = "proxy/authority.rs"]
+mod authority;
 #[path = "proxy/drain.rs"]
 mod drain;
 #[path = "proxy/failures.rs"]
@@ -37,7 +40,13 @@ mod smuggling;
 mod strict;
 #[path = "proxy/surroundings.rs"]
 mod surroundings;
+#[cfg(feature = "tls")]
+#[path = "proxy/tls.rs"]
+mod tls;
 #[path = "proxy/upstreams.rs"]
 mod upstreams;
+#[cfg(feature = "tls")]
+#[path = "proxy/verified.rs"]
+mod verified;
 #[path = "proxy/wrappers.rs"]
 mod wrappers;

@@ -112,5 +112,7 @@ async fn nothing_grows_and_nothing_slows() {
     assert!(all > 100, "{all} requests");
     assert!(sent.whole.load(SeqCst) > 50, "{} whole streams", sent.whole.load(SeqCst));
     assert!(grown.is_empty(), "{grown:#?}");
-    assert!(slower.is_steady(), "{slower}");
+    // In a few seconds another test's compiler is most of it.
+    let noise = Duration::from_millis(if duration < Duration::from_secs(60) { 300 } else { 100 });
+    assert!(slower.is_steady(noise), "{slower}");
 }

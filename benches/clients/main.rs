@@ -57,7 +57,14 @@ struct Plan {
 type Settings = &'static [(&'static str, &'static str)];
 
 /// What stands between client and simulator; the last one is what the others are compared with.
-const BETWEEN: [(&str, Option<Settings>); 4] = [
+const BETWEEN: [(&str, Option<Settings>); 5] = [
+    (
+        "merged, 100 ms",
+        Some(&[
+            ("STREAMGAUGE_SHAPING__MERGE", "true"),
+            ("STREAMGAUGE_SHAPING__COALESCE", "{ delay = \"100ms\", bytes = \"4KiB\" }"),
+        ]),
+    ),
     ("merged", Some(&[("STREAMGAUGE_SHAPING__MERGE", "true")])),
     ("coalesced", Some(&[("STREAMGAUGE_SHAPING__COALESCE", "{ delay = \"50ms\", bytes = \"1KiB\" }")])),
     ("through", Some(&[])),

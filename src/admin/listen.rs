@@ -12,21 +12,18 @@ use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::{Gauge, IntCounter};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 
 use super::{Admin, token::Shown, unauthorized};
 use crate::{
     collector::{Task, Tasks},
     metric::Occupied,
+    tls::{Acceptor, Stream},
 };
 
 /// Connections at once: a few Prometheus servers and a few people. More are turned away.
 const MAX_CONNECTIONS: usize = 64;
-/// A head that takes longer, or a connection that is idle for longer, is cut off.
+/// A head that takes longer, a handshake of TLS, or a connection that is idle for longer, is cut off.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest head, bytes.
 const MAX_HEAD: usize = 16 << 10;
@@ -44,6 +41,7 @@ pub(crate) struct Listener {
     socket: TcpListener,
     spare: Spare,
     pub(crate) admin: Admin,
+    acceptor: Acceptor,
     counts: Counts,
     tasks: Tasks,
 }
@@ -53,14 +51,21 @@ pub(crate) struct Listener {
 pub(crate) struct Counts {
     pub(crate) open: Arc<Gauge>,
     pub(crate) refused: Arc<IntCounter>,
+    pub(crate) unsecured: Arc<IntCounter>,
 }
 
 impl Listener {
     /// Keeps its descriptors from now on: once clients are served, they may take all.
-    pub(crate) fn new(socket: TcpListener, admin: Admin, counts: Counts, tasks: Tasks) -> Listener {
+    pub(crate) fn new(
+        socket: TcpListener,
+        acceptor: Acceptor,
+        admin: Admin,
+        counts: Counts,
+        tasks: Tasks,
+    ) -> Listener {
         let mut spare = Spare::default();
         spare.fill(&socket);
-        Listener { socket, spare, admin, counts, tasks }
+        Listener { socket, spare, admin, acceptor, counts, tasks }
     }
 
     /// Serves for ever. Dropped, it cuts what runs.
@@ -78,8 +83,15 @@ impl Listener {
                     (Ok((stream, _)), Ok(place)) => {
                         failing = false;
                         let (admin, open) = (self.admin.clone(), Occupied::enter(self.counts.open.clone()));
+                        let (acceptor, unsecured) = (self.acceptor.clone(), self.counts.unsecured.clone());
                         connections.spawn(self.tasks.instrument(Task::Admin, async move {
-                            connection(stream, admin).await;
+                            match acceptor.accept(stream, HEADER_TIMEOUT).await {
+                                Ok(stream) => connection(stream, admin).await,
+                                Err(error) => {
+                                    unsecured.inc();
+                                    tracing::debug!(%error, "somebody made no TLS with the admin address");
+                                }
+                            }
                             drop((place, open));
                         }));
                     }
@@ -121,7 +133,7 @@ impl Spare {
     }
 }
 
-async fn connection(stream: TcpStream, admin: Admin) {
+async fn connection(stream: Stream, admin: Admin) {
     let service = service_fn(move |request: Request<Incoming>| {
         let (head, _) = request.into_parts();
         let shown = admin.turns_away(&head);

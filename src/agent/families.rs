@@ -14,6 +14,7 @@ use crate::{
     collector::Tasks,
     metric::{Family, gauge, int_counter},
     proxy,
+    tls::Acceptor,
     upstream::Upstreams,
 };
 
@@ -49,16 +50,24 @@ impl Families {
         proxy::Counts {
             open: self.connections.child(["proxy"]),
             refused: self.refused.child(["proxy", "max_connections"]),
+            unsecured: self.refused.child(["proxy", "tls"]),
             panics: self.panics.clone(),
         }
     }
 
-    pub(super) fn admin(&self, socket: TcpListener, admin: Admin, tasks: Tasks) -> admin::Listener {
+    pub(super) fn admin(
+        &self,
+        socket: TcpListener,
+        acceptor: Acceptor,
+        admin: Admin,
+        tasks: Tasks,
+    ) -> admin::Listener {
         let counts = admin::Counts {
             open: self.connections.child(["admin"]),
             refused: self.refused.child(["admin", "max_connections"]),
+            unsecured: self.refused.child(["admin", "tls"]),
         };
-        admin::Listener::new(socket, admin, counts, tasks)
+        admin::Listener::new(socket, acceptor, admin, counts, tasks)
     }
 }
 

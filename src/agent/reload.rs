@@ -7,46 +7,58 @@ use std::{
 
 use prometheus::{Gauge, Registry};
 
+use super::Config;
 use crate::{
-    admission::{self, Admission},
+    admission::Admission,
     metric::{Family, gauge},
-    shaping::{self, Shaping},
+    shaping::Shaping,
+    tls::Acceptor,
+    upstream::Upstreams,
 };
 
-/// Changes who is let in and how streams are handed on, of an agent that runs. Cheap to clone.
+/// Changes who is let in, how streams are handed on, and certificates, of an agent that runs. Cheap to clone.
 ///
 /// Everything else is what it was when the agent was bound.
 #[derive(Clone, Debug)]
 pub struct Reload {
-    admission: Arc<Admission>,
-    shaping: Arc<Shaping>,
+    stages: Reloaded,
     success: Arc<Gauge>,
     timestamp: Arc<Gauge>,
 }
 
+/// What takes new settings.
+#[derive(Clone, Debug)]
+pub(super) struct Reloaded {
+    pub(super) admission: Arc<Admission>,
+    pub(super) shaping: Arc<Shaping>,
+    pub(super) upstreams: Arc<Upstreams>,
+    pub(super) proxy: Acceptor,
+    pub(super) admin: Acceptor,
+}
+
 impl Reload {
-    pub(super) fn register(
-        registry: &Registry,
-        admission: Arc<Admission>,
-        shaping: Arc<Shaping>,
-    ) -> prometheus::Result<Reload> {
+    pub(super) fn register(registry: &Registry, stages: Reloaded) -> prometheus::Result<Reload> {
         let success = "1 if the settings could be read the last time they were, else 0.";
         let success = Family::register(registry, "config_last_reload_success", success, [], gauge)?;
         let timestamp = "When the settings that are in force were read, seconds since 1970.";
         let timestamp =
             Family::register(registry, "config_last_reload_timestamp_seconds", timestamp, [], gauge)?;
-        let reload =
-            Reload { admission, shaping, success: success.child([]), timestamp: timestamp.child([]) };
+        let reload = Reload { stages, success: success.child([]), timestamp: timestamp.child([]) };
         reload.succeeded();
         Ok(reload)
     }
 
-    /// Admits and shapes by these settings from now on. Streams that run keep theirs; a limiter whose caller and
-    /// quota are what they were keeps its state.
-    pub fn apply(&self, admission: &admission::Config, shaping: shaping::Config) {
-        let gone = self.admission.reload(admission);
-        self.shaping.reload(shaping);
-        self.shaping.forget(&gone);
+    /// Takes from these settings what can change, from now on: `admission`, `shaping`, and the certificates of
+    /// `proxy.tls`, `admin.tls` and the upstreams. Streams and connections that run keep theirs; a limiter whose
+    /// caller and quota are what they were keeps its state. An address that was plain stays so, and one by TLS too.
+    pub fn apply(&self, config: &Config) {
+        let Reloaded { admission, shaping, upstreams, proxy, admin } = &self.stages;
+        let gone = admission.reload(&config.admission);
+        shaping.reload(config.shaping.clone());
+        shaping.forget(&gone);
+        proxy.renew(config.proxy.tls.as_ref());
+        admin.renew(config.admin.tls.as_ref());
+        upstreams.reload(&config.upstream);
         self.succeeded();
     }
 

@@ -53,7 +53,7 @@ async fn ask_all(upstreams: &[UpstreamConfig]) -> (String, Vec<String>) {
 }
 
 async fn version(upstream: &UpstreamConfig) -> anyhow::Result<String> {
-    let (status, body) = ask::get(upstream.url.join("/api/version")?, TIMEOUT).await?;
+    let (status, body) = ask::get(upstream.url.join("/api/version")?, upstream.tls.as_ref(), TIMEOUT).await?;
     ensure!(status.is_success(), "/api/version says {status}");
     let body: serde_json::Value = serde_json::from_slice(&body).context("/api/version is not JSON")?;
     let version = body.get("version").and_then(serde_json::Value::as_str);

@@ -7,7 +7,7 @@ use clap::Args;
 use reqwest::Url;
 
 use super::{Failure, Global, ask, output, reach::reachable, runtimes};
-use crate::config;
+use crate::{admin, config, tls::Trust};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -21,16 +21,32 @@ pub(super) struct Probe {
 
 impl Probe {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
-        let url = match self.url {
+        let (url, trust) = match self.url {
             // With a URL no configuration is needed, so a broken one does no harm.
-            Some(url) => parse(&url)?,
-            None => admin_url(config::load(&global.flags())?.config.agent.admin.listen)?,
+            Some(url) => by_system(parse(&url)?)?,
+            None => by_configuration(&config::load(&global.flags())?.config.agent.admin)?,
         };
         let url =
             if url.path() == "/" { url.join("/readyz").context("a URL that takes no path")? } else { url };
-        runtimes::small().context("cannot start a runtime")?.block_on(ready(url))?;
+        runtimes::small().context("cannot start a runtime")?.block_on(ready(url, trust.as_ref()))?;
         output::print("ready\n")
     }
+}
+
+/// Whoever answers there is verified as any server is.
+fn by_system(url: Url) -> anyhow::Result<(Url, Option<Trust>)> {
+    let trust = if url.scheme() == "https" { Some(Trust::system(None)?) } else { None };
+    Ok((url, trust))
+}
+
+/// The sidecar of this configuration: by TLS it has to show the certificate that is configured, whatever address that
+/// is for.
+fn by_configuration(admin: &admin::Config) -> anyhow::Result<(Url, Option<Trust>)> {
+    let mut url = admin_url(admin.listen)?;
+    if admin.tls.is_some() {
+        let _ = url.set_scheme("https");
+    }
+    Ok((url, admin.tls.as_ref().map(Trust::pinned)))
 }
 
 fn admin_url(listen: SocketAddr) -> anyhow::Result<Url> {
@@ -40,8 +56,8 @@ fn admin_url(listen: SocketAddr) -> anyhow::Result<Url> {
     Ok(Url::parse(&format!("http://{}", reachable(listen)))?)
 }
 
-async fn ready(url: Url) -> anyhow::Result<()> {
-    let (status, why) = ask::get(url, TIMEOUT).await?;
+async fn ready(url: Url, trust: Option<&Trust>) -> anyhow::Result<()> {
+    let (status, why) = ask::get(url, trust, TIMEOUT).await?;
     let why = String::from_utf8_lossy(&why);
     ensure!(
         status.is_success(),
@@ -53,7 +69,7 @@ async fn ready(url: Url) -> anyhow::Result<()> {
 
 fn parse(text: &str) -> Result<Url, Failure> {
     match Url::parse(text) {
-        Ok(url) if url.scheme() == "http" && url.has_host() => Ok(url),
+        Ok(url) if ["http", "https"].contains(&url.scheme()) && url.has_host() => Ok(url),
         _ => Err(Failure::Usage(
             "that is no URL to ask: write http://HOST:PORT, as in http://127.0.0.1:9464".into(),
         )),

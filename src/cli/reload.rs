@@ -45,9 +45,9 @@ impl Reloader {
     fn apply(&self, config: Config) {
         let fixed = config::fixed(&self.begun, &config);
         (self.level)(config.log.level);
-        self.agent.apply(&config.agent.admission, config.agent.shaping);
+        self.agent.apply(&config.agent);
         tracing::info!(
-            "the configuration was read again: keys, access, shaping and the log's level are as it says"
+            "the configuration was read again: keys, access, shaping, certificates and the log's level are as it says"
         );
         if !fixed.is_empty() {
             let settings = fixed.join(", ");

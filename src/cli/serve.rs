@@ -17,7 +17,8 @@ use crate::{
 /// Serves: forwards to Ollama and measures
 ///
 /// SIGTERM and SIGINT let the running streams end, for proxy.drain_timeout at most; a second one stops at once,
-/// with exit code 1. SIGHUP reads the configuration again: keys, access, shaping and the log's level change.
+/// with exit code 1. SIGHUP reads the configuration again: keys, access, shaping, certificates
+/// and the log's level change.
 #[derive(Args, Debug)]
 pub(super) struct Serve {
     /// An Ollama; again for more. Without names they are upstream0, upstream1, …

@@ -4,27 +4,43 @@ use super::{
     Config,
     setting::{SETTINGS, Setting},
 };
+use crate::upstream::UpstreamConfig;
 
 impl Setting {
     /// A new value takes effect while the sidecar runs.
     fn reloads(&self) -> bool {
         matches!(self.section(), "access" | "shaping") || self.key == "log.level"
     }
+
+    /// What cannot change differs. Of TLS that is whether there is any: certificates come and go.
+    fn differs(&self, before: &Config, after: &Config) -> bool {
+        let (before, after) = (self.field.show(before), self.field.show(after));
+        if self.leaf() == "tls" { before.is_some() != after.is_some() } else { before != after }
+    }
 }
 
 /// The keys that differ and need a restart, `upstream` for a table of those.
 #[must_use]
 pub fn fixed(before: &Config, after: &Config) -> Vec<&'static str> {
-    let differs = |setting: &&Setting| setting.field.show(before) != setting.field.show(after);
+    let differs = |setting: &&Setting| setting.differs(before, after);
     let fixed = SETTINGS.iter().filter(|setting| !setting.reloads()).filter(differs);
-    let upstreams = before.agent.upstream.upstreams != after.agent.upstream.upstreams;
+    let upstreams = without_certificates(before) != without_certificates(after);
     fixed.map(|setting| setting.key).chain(upstreams.then_some("upstream")).collect()
+}
+
+fn without_certificates(config: &Config) -> Vec<UpstreamConfig> {
+    let upstreams = config.agent.upstream.upstreams.iter();
+    upstreams.map(|one| UpstreamConfig { tls: None, ..one.clone() }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{admission::Access, upstream::Policy};
+    use crate::{
+        admission::Access,
+        tls::{Identity, Trust},
+        upstream::Policy,
+    };
 
     #[test]
     fn what_needs_a_restart_is_named_and_what_reloads_is_not() {
@@ -38,5 +54,26 @@ mod tests {
         after.agent.upstream.choose = Policy::RoundRobin;
         after.agent.upstream.upstreams[0].weight = 2;
         assert_eq!(fixed(&before, &after), ["proxy.listen", "upstreams.choose", "upstream"]);
+    }
+
+    #[test]
+    fn certificates_reload_and_whether_there_is_tls_does_not() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let identity = |name: &str| {
+            let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+            let [cert, key] = ["cert", "key"].map(|part| folder.path().join(format!("{name}.{part}")));
+            std::fs::write(&cert, made.cert.pem()).unwrap();
+            std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+            Identity::read(cert, key).unwrap()
+        };
+        let mut before = Config::default();
+        before.agent.proxy.tls = Some(identity("a"));
+        let mut after = before.clone();
+        after.agent.proxy.tls = Some(identity("b"));
+        after.agent.upstream.upstreams[0].tls = Some(Trust::pinned(&identity("c")));
+        assert_eq!(fixed(&before, &after), [""; 0]);
+        after.agent.proxy.tls = None;
+        after.agent.admin.tls = before.agent.proxy.tls.clone();
+        assert_eq!(fixed(&before, &after), ["proxy.tls", "admin.tls"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::mistake::Problem;
+use super::{certificate, mistake::Problem};
 use crate::upstream::UpstreamConfig;
 
 /// A key of `[[upstream]]`.
@@ -26,9 +26,27 @@ pub(super) static ENTRY_KEYS: &[EntryKey] = &[
     },
     EntryKey {
         leaf: "url",
-        kind: "http://HOST:PORT",
+        kind: "http://HOST:PORT, https://HOST:PORT",
         doc: "Where that Ollama answers; an entry needs one.",
         show: |upstream| Some(format!("\"{}\"", upstream.url.as_str().trim_end_matches('/'))),
+    },
+    EntryKey {
+        leaf: "ca_file",
+        kind: "path",
+        doc: "The authorities that may vouch for one of https, in PEM, and no others. Unset: those of the system.",
+        show: |upstream| Some(certificate::path(upstream.tls.as_ref()?.authorities_file()?)),
+    },
+    EntryKey {
+        leaf: "client_cert",
+        kind: "path",
+        doc: "The chain of certificates that is shown to one of https that asks for it, in PEM.",
+        show: |upstream| Some(certificate::path(upstream.tls.as_ref()?.identity()?.files()?.0)),
+    },
+    EntryKey {
+        leaf: "client_key",
+        kind: "path",
+        doc: "The private key of `client_cert`, in PEM.",
+        show: |upstream| Some(certificate::path(upstream.tls.as_ref()?.identity()?.files()?.1)),
     },
     EntryKey {
         leaf: "max_streams",
@@ -88,13 +106,8 @@ pub(super) fn parse_url(text: &str) -> Result<Url, Problem> {
             _ => problem(without),
         });
     };
-    match scheme.to_ascii_lowercase().as_str() {
-        "http" => {}
-        "https" => {
-            let advice = "write http://…; for TLS, put a proxy that speaks it between";
-            return Err(Problem::new("https is not supported yet", advice));
-        }
-        _ => return Err(problem("its scheme is not http")),
+    if !["http", "https"].contains(&scheme.to_ascii_lowercase().as_str()) {
+        return Err(problem("its scheme is neither http nor https"));
     }
     // The parser would take the next part for the host.
     if rest.starts_with(['/', '\\']) {
@@ -127,15 +140,20 @@ mod tests {
 
     #[test]
     fn urls_are_held_to_scheme_host_and_port() {
-        for good in ["http://127.0.0.1:11434", "http://ollama:11434/", "http://[::1]:11434", "HTTP://gpu0"] {
+        for good in [
+            "http://127.0.0.1:11434",
+            "http://ollama:11434/",
+            "http://[::1]:11434",
+            "HTTP://gpu0",
+            "https://a",
+        ] {
             assert!(parse_url(good).is_ok(), "{good}");
         }
         for (bad, said) in [
             ("", "it is empty or has a space in it"),
             ("http://a b", "it is empty or has a space in it"),
             ("localhost:11434", "it has no scheme"),
-            ("https://a", "https is not supported yet"),
-            ("unix://a", "its scheme is not http"),
+            ("unix://a", "its scheme is neither http nor https"),
             ("http://", "it is not a URL: empty host"),
             ("http:///tags", "it has no host"),
             ("http://a:1/v1", "it has a path"),

@@ -181,7 +181,7 @@ pub(super) fn show_routes(access: &Access) -> Option<String> {
 }
 
 /// Visits the keys of a table, which the environment gives as TOML text.
-fn table(
+pub(super) fn table(
     given: Given<'_>,
     example: &str,
     known: &[&'static str],

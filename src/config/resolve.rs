@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use super::{
-    Config, clash, entry,
+    Config, certificate, clash, entry,
     field::Given,
     mistake::{Mistake, Mistakes, Place, Problem},
     setting::{self, SETTINGS, VARIABLE_PREFIX},
     source::Sources,
     suggest,
 };
-use crate::upstream::UpstreamConfig;
+use crate::{tls::Trust, upstream::UpstreamConfig};
 
 /// The settings, and where each was written.
 #[derive(Clone, Debug, Default)]
@@ -77,8 +77,8 @@ impl Resolved {
             // One without a URL is a mistake already.
             let Some(url) = entry.url else { continue };
             let name = entry.name.unwrap_or_else(|| entry::default_name(position));
-            let Entry { max_streams, weight, .. } = entry;
-            upstreams.push(UpstreamConfig { name, url, max_streams, weight: weight.unwrap_or(1) });
+            let Entry { tls, max_streams, weight, .. } = entry;
+            upstreams.push(UpstreamConfig { name, url, tls, max_streams, weight: weight.unwrap_or(1) });
             self.upstream_origins.push(entry.place);
         }
         if !upstreams.is_empty() {
@@ -93,6 +93,7 @@ struct Entry {
     place: Place,
     name: Option<String>,
     url: Option<Url>,
+    tls: Option<Trust>,
     max_streams: Option<usize>,
     weight: Option<usize>,
 }
@@ -107,7 +108,9 @@ impl Entry {
         let url = entry::parse_url(url)
             .map_err(|problem| mistakes.push(problem.at(place.clone(), "upstream.url")))
             .ok();
-        Entry { place, name: name.map(str::to_owned), url, max_streams: None, weight: None }
+        let files = certificate::Files::default();
+        let tls = url.as_ref().and_then(|url| files.trust(url, &place, mistakes));
+        Entry { place, name: name.map(str::to_owned), url, tls, max_streams: None, weight: None }
     }
 }
 

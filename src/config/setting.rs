@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, time::Duration};
 use tracing::Level;
 
 use super::{
-    Config, LogFormat,
+    Config, LogFormat, certificate,
     field::{Field, Given},
     inline,
     mistake::Problem,
@@ -73,7 +73,16 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "proxy.workers",
         Field::Count(|c| &mut c.workers, 0..=1024),
-        "Threads that serve clients, at most: one is used for each 512 connections, and all alike beyond. 0: as many as cores may be used.",
+        "Threads that serve clients, at most: one up to 32 connections, two up to 1,024, one more for each 512 beyond, and all alike beyond. 0: as many as cores may be used.",
+    ),
+    setting(
+        "proxy.tls",
+        Field::Other {
+            kind: "table",
+            show: |c| c.agent.proxy.tls.as_ref().and_then(certificate::show),
+            set: |c, given| certificate::identity(given).map(|one| c.agent.proxy.tls = Some(one)),
+        },
+        "TLS alone is served, with the chain of certificates `cert` and its private `key`, two files in PEM. Unset: plain HTTP.",
     ),
     setting(
         "proxy.max_connections",
@@ -110,6 +119,15 @@ pub(super) static SETTINGS: &[Setting] = &[
         "--admin",
         Field::Address(|c| &mut c.agent.admin.listen),
         "Where Prometheus and people connect. Port 0 takes a free one.",
+    ),
+    setting(
+        "admin.tls",
+        Field::Other {
+            kind: "table",
+            show: |c| c.agent.admin.tls.as_ref().and_then(certificate::show),
+            set: |c, given| certificate::identity(given).map(|one| c.agent.admin.tls = Some(one)),
+        },
+        "As `proxy.tls`, for this address.",
     ),
     setting(
         "admin.token_file",

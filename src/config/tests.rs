@@ -143,7 +143,7 @@ url = "127.0.0.1:11434"
     sources = variable(sources, "STREAMGAUGE_UPSTREAM__URL", "http://a");
     sources = variable(sources, "STREAMGAUGE_PROXY__WORKERS", "many");
     sources.flags.settings = vec![("admin.listen", ":9464".to_owned())];
-    sources.flags.upstreams = vec!["b=https://b".to_owned()];
+    sources.flags.upstreams = vec!["b=https://b/v1".to_owned()];
     assert_eq!(
         wrong(&sources),
         [
@@ -171,8 +171,7 @@ url = "127.0.0.1:11434"
              write digits alone, as in 16",
             "flag --admin: `admin.listen`: \":9464\" is not an address | \
              write \"0.0.0.0:9464\" for every interface",
-            "flag --upstream: `upstream.url`: https is not supported yet | \
-             write http://…; for TLS, put a proxy that speaks it between",
+            "flag --upstream: `upstream.url`: it has a path | write http://HOST:PORT, as in \"http://127.0.0.1:11434\"",
         ]
     );
 }
@@ -426,8 +425,9 @@ fn the_documented_sample_is_right_and_names_every_key() {
     let sample = DOCUMENTATION.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let resolved = right(&file(sample));
     for setting in SETTINGS {
-        // It is read, and the reader of a sample has no such file.
-        let is_told = setting.key == "admin.token_file" && sample.contains("# token_file = ");
+        // They are read, and the reader of a sample has no such files.
+        let of_file = ["proxy.tls", "admin.tls", "admin.token_file"].contains(&setting.key);
+        let is_told = of_file && sample.contains(&format!("# {} = ", setting.leaf()));
         assert!(resolved.origins.contains_key(setting.key) || is_told, "the sample lacks {}", setting.key);
     }
 }

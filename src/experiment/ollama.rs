@@ -6,7 +6,7 @@ use reqwest::{Client, Url, redirect};
 use serde::Deserialize;
 
 use super::{plan::Plan, recording::Upstream};
-use crate::protocol::canonical_model;
+use crate::{protocol::canonical_model, tls};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -41,6 +41,8 @@ pub(super) async fn ask(plan: &Plan, name: &str) -> Result<Upstream, String> {
     let base = Url::parse(url).map_err(|error| format!("{name}: {error}"))?;
     let join = |path: &str| base.join(path).map_err(|error| format!("{name}: {error}"));
     let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(PATIENCE);
+    let client =
+        tls::by_system(client, base.scheme() == "https").map_err(|error| format!("{name}: {error}"))?;
     let client = client.build().map_err(explain)?;
     let get = async |path: &str| {
         client.get(join(path)?).send().await.and_then(|answer| answer.error_for_status()).map_err(explain)

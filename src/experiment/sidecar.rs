@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::plan::SidecarPlan;
+use crate::tls;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// No scrape of a sidecar is longer, bytes.
@@ -60,7 +61,8 @@ impl Sidecar {
 
     /// Its metrics now, by series.
     pub(super) async fn scrape(&self) -> Result<BTreeMap<String, f64>, String> {
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build();
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
+        let client = tls::prepare(client, None).build();
         let get = async {
             let mut answer =
                 client?.get(format!("{}/metrics", self.admin)).send().await?.error_for_status()?;

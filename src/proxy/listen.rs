@@ -30,6 +30,7 @@ use super::{Failure, Proxy, families, gather::Gathered, respond::Outgoing, worke
 use crate::{
     meter::{Delivered, Facts, Measurement},
     metric::Occupied,
+    tls::{self, Acceptor},
 };
 
 /// What a client is told that comes when all connections are taken.
@@ -40,6 +41,8 @@ const FULL: &[u8] =
 const PAUSE: Duration = Duration::from_millis(50);
 /// A client that has connected has this long to ask once a drain begins.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
+/// A client whose connection ends has this long to take the end that TLS has of its own.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// A client that was turned away has this long to read why.
 const TURNED_AWAY: Duration = Duration::from_secs(1);
 
@@ -49,6 +52,7 @@ pub(crate) struct Listener {
     socket: TcpListener,
     workers: Workers,
     max_connections: usize,
+    acceptor: Acceptor,
     connections: JoinSet<()>,
     draining: CancellationToken,
     counts: Counts,
@@ -66,6 +70,7 @@ pub(crate) struct Draining {
 pub(crate) struct Counts {
     pub(crate) open: Arc<Gauge>,
     pub(crate) refused: Arc<IntCounter>,
+    pub(crate) unsecured: Arc<IntCounter>,
     pub(crate) panics: Arc<IntCounter>,
 }
 
@@ -80,9 +85,9 @@ impl Listener {
         monitor: impl Fn() -> Option<TaskMonitor>,
     ) -> Listener {
         let workers = Workers::new(proxy, runtimes, monitor);
-        let max_connections = proxy.config.max_connections;
+        let (max_connections, acceptor) = (proxy.config.max_connections, proxy.acceptor.clone());
         let (connections, draining) = (JoinSet::new(), CancellationToken::new());
-        Listener { socket, workers, max_connections, connections, draining, counts }
+        Listener { socket, workers, max_connections, acceptor, connections, draining, counts }
     }
 
     /// Serves until `stop` completes; then nobody connects any more.
@@ -116,17 +121,20 @@ impl Listener {
     fn take(&mut self, stream: TcpStream) {
         if self.connections.len() >= self.max_connections {
             self.counts.refused.inc();
-            turn_away(stream);
+            // By TLS it could only be told after a handshake, which is the work that there is too much of.
+            if !self.acceptor.is_secured() {
+                turn_away(stream);
+            }
             return;
         }
         let (worker, place) = self.workers.next();
         let open = Occupied::enter(self.counts.open.clone());
-        let (proxy, panics) = (worker.proxy.clone(), self.counts.panics.clone());
+        let (proxy, counts) = (worker.proxy.clone(), self.counts.clone());
         let draining = self.draining.clone();
         let Some(runtime) = &worker.runtime else {
             let served = worker.measured(async move {
                 let _held = (open, place);
-                connection(stream, proxy, panics, draining).await;
+                connection(stream, proxy, counts, draining).await;
             });
             self.connections.spawn(served);
             return;
@@ -136,7 +144,7 @@ impl Listener {
         let served = worker.measured(async move {
             let _held = (open, place);
             match moved.and_then(TcpStream::from_std) {
-                Ok(stream) => connection(stream, proxy, panics, draining).await,
+                Ok(stream) => connection(stream, proxy, counts, draining).await,
                 Err(error) => tracing::warn!(%error, "cannot serve a connection"),
             }
         });
@@ -185,13 +193,26 @@ fn turn_away(mut stream: TcpStream) {
 async fn connection(
     stream: TcpStream,
     proxy: Arc<Proxy>,
-    panics: Arc<IntCounter>,
+    Counts { unsecured, panics, .. }: Counts,
     draining: CancellationToken,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection was gone before it was served");
         return;
     }
+    let accepted = tokio::select! {
+        biased;
+        accepted = proxy.acceptor.accept(stream, proxy.config.header_timeout) => accepted,
+        () = late(&draining) => return,
+    };
+    let stream = match accepted {
+        Ok(stream) => stream,
+        Err(error) => {
+            unsecured.inc();
+            tracing::debug!(%error, "a client made no TLS");
+            return;
+        }
+    };
     // The body of an answer in HTTP/1.0 ends with its connection: one that is cut must not end the same way.
     let ends_with_connection = Arc::new(AtomicBool::new(false));
     let asked = Arc::new(Notify::new());
@@ -220,10 +241,10 @@ async fn connection(
         // The upstream's date is the date.
         .auto_date_header(false)
         .serve_connection(TokioIo::new(Gathered::new(stream)), service);
+    // hyper closes one of which it has read nothing. Its client was accepted, though, and asks nobody else.
     let drained = async {
         draining.cancelled().await;
-        // hyper closes one of which it has read nothing. Its client was accepted, though, and asks nobody else.
-        let _ = tokio::time::timeout(FIRST_REQUEST, asked.notified()).await;
+        tokio::select! { () = asked.notified() => {}, () = late(&draining) => {} }
     };
     let mut drained = pin!(drained);
     let mut told = false;
@@ -240,7 +261,7 @@ async fn connection(
     let mut stream = connection.into_parts().io.into_inner().into_inner();
     match ended {
         Err(error) if error.is_user() && ends_with_connection.load(Relaxed) => {
-            if let Err(error) = stream.set_zero_linger() {
+            if let Err(error) = tls::socket(&stream).set_zero_linger() {
                 tracing::debug!(%error, "a connection ends without a reset");
             }
             return;
@@ -248,8 +269,14 @@ async fn connection(
         Err(error) if !error.is_user() => malformed(&proxy, &error),
         _ => {}
     }
-    // A client that is gone needs no end.
-    let _ = stream.shutdown().await;
+    // A client that is gone needs no end, and one that does not read gets none.
+    let _ = tokio::time::timeout(FAREWELL, stream.shutdown()).await;
+}
+
+/// Too late for a first request.
+async fn late(draining: &CancellationToken) {
+    draining.cancelled().await;
+    tokio::time::sleep(FIRST_REQUEST).await;
 }
 
 fn malformed(proxy: &Proxy, error: &hyper::Error) {

@@ -74,7 +74,7 @@ mod tests {
 
     fn upstream(name: &str, health: Health) -> Arc<Upstream> {
         let url = "http://127.0.0.1:1".parse().unwrap();
-        let upstream = Upstream::new(0, &UpstreamConfig::new(name, url), true);
+        let upstream = Upstream::new(0, &UpstreamConfig::new(name, url), true).unwrap();
         upstream.report(health);
         Arc::new(upstream)
     }
@@ -170,7 +170,9 @@ mod tests {
         let all: Vec<_> = ["a", "b"]
             .into_iter()
             .enumerate()
-            .map(|(place, name)| Arc::new(Upstream::new(place, &UpstreamConfig::new(name, url()), true)))
+            .map(|(place, name)| {
+                Arc::new(Upstream::new(place, &UpstreamConfig::new(name, url()), true).unwrap())
+            })
             .collect();
         let instead = |model, tried: &[usize]| {
             choose(&all, Policy::ModelAware, model, 0, tried).map(|one| one.name().to_owned())
@@ -185,8 +187,8 @@ mod tests {
     fn weights_are_shares() {
         let url = |port| format!("http://127.0.0.1:{port}").parse().unwrap();
         let heavy = UpstreamConfig { weight: 3, ..UpstreamConfig::new("heavy", url(1)) };
-        let all =
-            [&heavy, &UpstreamConfig::new("light", url(2))].map(|one| Arc::new(Upstream::new(0, one, true)));
+        let all = [&heavy, &UpstreamConfig::new("light", url(2))]
+            .map(|one| Arc::new(Upstream::new(0, one, true).unwrap()));
         assert_eq!(names(&all, Policy::RoundRobin, None), ["heavy", "heavy", "heavy", "light"]);
         let mut held = Vec::new();
         for turn in 0..8 {

@@ -95,7 +95,7 @@ where
 /// A target at an upstream. Path and query stay byte for byte.
 fn at(upstream: &Upstream, target: Uri) -> Uri {
     let mut parts = uri::Parts::default();
-    parts.scheme = Some(uri::Scheme::HTTP);
+    parts.scheme = Some(if upstream.peer().is_some() { uri::Scheme::HTTPS } else { uri::Scheme::HTTP });
     parts.authority = Some(upstream.authority().clone());
     // Absent only in the authority form of CONNECT, which is refused before.
     parts.path_and_query =

@@ -1,13 +1,17 @@
 //! Asks each Ollama how it fares, and keeps what it said. Nobody else polls it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, error::Error, time::Duration};
 
 use reqwest::Response;
 use serde_json::Value;
 use tokio::time::Instant;
+use url::Url;
 
-use super::{Upstream, UpstreamConfig};
-use crate::protocol::canonical_model;
+use super::Upstream;
+use crate::{
+    protocol::canonical_model,
+    tls::{self, Peer, Trust},
+};
 
 /// An answer that takes longer is none.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -19,6 +23,8 @@ const MAX_ANSWER: usize = 16 << 20;
 pub struct Health {
     /// It answered, whatever the answer.
     pub alive: bool,
+    /// Why it did not; `None` while it does, and before it was asked.
+    pub why: Option<String>,
     /// Its version.
     pub version: Option<String>,
     /// The models on its disk, by canonical name; `None` if it never said. What it said stays while it is down.
@@ -75,6 +81,7 @@ impl Health {
         });
         Health {
             alive,
+            why: None,
             version: None,
             installed: Some(installed.iter().map(|model| (*model).to_owned()).collect()),
             loaded: Some(loaded.collect()),
@@ -88,57 +95,78 @@ impl Health {
 #[error("cannot make a client to probe upstreams with: {0}")]
 pub struct NoProber(#[from] reqwest::Error);
 
-/// Asks; shared by all upstreams.
+/// Asks one upstream.
 #[derive(Clone, Debug)]
 pub(super) struct Prober {
     client: reqwest::Client,
+    connect_timeout: Duration,
+    /// How the client verifies; `None`: the upstream is plain.
+    trust: Option<Trust>,
+    /// Of the upstream's name, when the first connection was made.
+    moves: u64,
 }
 
 impl Prober {
-    pub(super) fn new(config: &super::Config) -> Result<Prober, NoProber> {
-        let client = reqwest::Client::builder()
+    pub(super) fn new(peer: Option<&Peer>, connect_timeout: Duration) -> Result<Prober, NoProber> {
+        let trust = peer.map(Peer::trust);
+        let builder = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(config.connect_timeout)
-            .timeout(TIMEOUT)
-            // Connections of their own show whether new ones are taken, and go where the name leads now.
-            .pool_max_idle_per_host(0)
-            .build()?;
-        Ok(Prober { client })
+            .connect_timeout(connect_timeout)
+            .timeout(TIMEOUT);
+        let client = tls::prepare(builder, trust.as_ref()).build()?;
+        Ok(Prober { client, connect_timeout, trust, moves: 0 })
     }
 
-    /// Asks one upstream, for ever, and says so when it comes or goes.
-    pub(super) async fn watch(self, upstream: &Upstream, config: UpstreamConfig, every: Duration) {
+    /// Verifies as is wanted now, and goes where the name leads now.
+    fn renew(&mut self, upstream: &Upstream) {
+        let moves = upstream.moves();
+        if upstream.peer().map(Peer::trust) == self.trust && moves == self.moves {
+            return;
+        }
+        match Prober::new(upstream.peer(), self.connect_timeout) {
+            Ok(prober) => *self = Prober { moves, ..prober },
+            Err(error) => tracing::warn!(upstream = upstream.name(), %error, "it is probed as it was"),
+        }
+    }
+
+    /// Asks it at this URL, for ever, and says so when it comes or goes.
+    pub(super) async fn watch(mut self, upstream: &Upstream, url: Url, every: Duration) {
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut was_alive = None;
+        let mut was = None;
         loop {
             tokio::select! { _ = ticks.tick() => {}, () = upstream.probing.wanted() => {} }
             let began = Instant::now();
-            let mut health = self.ask(&config).await;
+            self.renew(upstream);
+            let mut health = self.ask(&url).await;
             if !health.alive {
                 health.installed = upstream.health().installed.clone();
             }
-            if was_alive.replace(health.alive) != Some(health.alive) {
+            if was.as_ref() != Some(&(health.alive, health.why.clone())) {
                 let (upstream, version) = (upstream.name(), health.version.as_deref().unwrap_or("unknown"));
-                if health.alive {
-                    tracing::info!(upstream, version, "the upstream answers");
-                } else {
-                    tracing::warn!(upstream, url = %config.url, "the upstream does not answer");
+                match &health.why {
+                    None => tracing::info!(upstream, version, "the upstream answers"),
+                    Some(why) => tracing::warn!(upstream, %url, why, "the upstream does not answer"),
                 }
+                was = Some((health.alive, health.why.clone()));
             }
             upstream.report(health);
             upstream.probing.answered(began);
         }
     }
 
-    async fn ask(&self, config: &UpstreamConfig) -> Health {
-        let Ok(response) = self.get(config, "/api/version").await else { return Health::default() };
+    async fn ask(&self, url: &Url) -> Health {
+        let response = match self.get(url, "/api/version").await {
+            Ok(response) => response,
+            Err(error) => return Health { why: Some(why(&error)), ..Health::default() },
+        };
         let version = read(response).await.and_then(|body| Some(body.get("version")?.as_str()?.to_owned()));
-        let (tags, ps) = tokio::join!(self.json(config, "/api/tags"), self.json(config, "/api/ps"));
+        let (tags, ps) = tokio::join!(self.json(url, "/api/tags"), self.json(url, "/api/ps"));
         let told = Told { tags: tags.and_then(models), ps: ps.and_then(models) };
         Health {
             alive: true,
+            why: None,
             version,
             installed: told.tags.as_ref().map(|models| models.iter().filter_map(name).collect()),
             loaded: told.ps.as_ref().map(|models| models.iter().filter_map(loaded).collect()),
@@ -146,16 +174,28 @@ impl Prober {
         }
     }
 
-    async fn get(&self, config: &UpstreamConfig, path: &str) -> reqwest::Result<Response> {
-        let mut url = config.url.clone();
+    async fn get(&self, url: &Url, path: &str) -> reqwest::Result<Response> {
+        let mut url = url.clone();
         url.set_path(path);
         self.client.get(url).send().await
     }
 
-    async fn json(&self, config: &UpstreamConfig, path: &str) -> Option<Value> {
-        let response = self.get(config, path).await.ok()?;
+    async fn json(&self, url: &Url, path: &str) -> Option<Value> {
+        let response = self.get(url, path).await.ok()?;
         if response.status().is_success() { read(response).await } else { None }
     }
+}
+
+/// The first cause: what wraps it says only that a request was sent, and where.
+fn why(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it is too slow".to_owned();
+    }
+    let mut cause: &dyn Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }
 
 /// A JSON body of bounded length.

@@ -9,23 +9,21 @@ use std::{
 use bytes::Bytes;
 use http_body::Body;
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
 
-use super::Upstream;
+use super::{Upstream, link::Link};
 
 /// Idle connections are given up after this; Ollama itself keeps them for ever.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Idle connections kept.
 const IDLE_CONNECTIONS: usize = 256;
-/// Keep-alive probes of TCP: a machine that vanished is noticed although nothing is sent.
-const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 /// The longest head of a response, and the most of a body that is read at once, bytes.
 const MAX_HEAD: usize = 256 << 10;
 
 /// Bodies are boxed: for as long as a connection lives, hyper keeps room for 32 requests of it.
-type Connections<B> = Client<HttpConnector, Box<B>>;
+type Connections<B> = Client<Link, Box<B>>;
 
 /// Connections of HTTP/1.1 to one upstream.
 #[derive(Debug)]
@@ -48,7 +46,7 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     pub(super) fn new(upstream: Arc<Upstream>, connect_timeout: Duration) -> Pool<B> {
-        let current = RwLock::new(Current::new(upstream.moves(), connect_timeout));
+        let current = RwLock::new(Current::new(&upstream, upstream.moves(), connect_timeout));
         Pool { upstream, connect_timeout, current }
     }
 
@@ -64,7 +62,7 @@ where
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         // Another request may have been here in between.
         if current.moves != moves {
-            *current = Current::new(moves, self.connect_timeout);
+            *current = Current::new(&self.upstream, moves, self.connect_timeout);
         }
         current.connections.clone()
     }
@@ -75,11 +73,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    fn new(moves: u64, connect_timeout: Duration) -> Current<B> {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_keepalive(Some(TCP_KEEPALIVE));
-        connector.set_connect_timeout(Some(connect_timeout));
+    fn new(upstream: &Arc<Upstream>, moves: u64, connect_timeout: Duration) -> Current<B> {
         let connections = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
@@ -90,7 +84,7 @@ where
             .set_host(false)
             // A stale connection of the pool: once more, but only what was never written.
             .retry_canceled_requests(true)
-            .build(connector);
+            .build(Link::new(upstream.clone(), connect_timeout));
         Current { moves, connections }
     }
 }

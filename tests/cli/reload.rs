@@ -5,7 +5,7 @@ use std::fs;
 use super::*;
 
 /// What the log says next that has `part` in it.
-fn until(serve: &mut Running, part: &str) -> String {
+pub(super) fn until(serve: &mut Running, part: &str) -> String {
     loop {
         let line = serve.line();
         assert!(!line.is_empty(), "the log ended without {part:?}");

@@ -99,7 +99,8 @@ fn cargo(words: &[&str]) -> Option<String> {
     match own.first()? {
         &"run" => ours(rest.get(1..).unwrap_or_default()),
         command => {
-            let known = ["add", "bench", "build", "deny", "doc", "fmt", "install", "publish", "test", "clippy"];
+            let known =
+                ["add", "bench", "build", "deny", "doc", "fmt", "install", "publish", "test", "clippy"];
             (!known.contains(command)).then(|| format!("is {command} a command?"))
         }
     }

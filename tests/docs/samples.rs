@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fs, io::Write, process::Command};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::page::{Block, pages};
 
@@ -20,11 +21,23 @@ fn blocks(language: &str) -> Vec<Block> {
     all.filter(|block| block.language == language).collect()
 }
 
+/// The files that docs/deploy.md makes, as samples name them.
+fn certificates() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let made = rcgen::generate_simple_self_signed(["gpu0.lan".to_owned()]).unwrap();
+    for name in ["ca.pem", "server.pem"] {
+        fs::write(folder.path().join(name), made.cert.pem()).unwrap();
+    }
+    fs::write(folder.path().join("server.key"), made.signing_key.serialize_pem()).unwrap();
+    folder
+}
+
 /// `streamgauge check --offline`, which knows every key and its values.
 fn check(place: &str, arguments: &[&str], environment: &[(&str, &str)]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
     command.args(["check", "--offline"]).args(arguments).env_clear().envs(environment.iter().copied());
-    let output = command.output().unwrap();
+    let files = certificates();
+    let output = command.current_dir(files.path()).output().unwrap();
     assert!(output.status.success(), "{place}: {}", String::from_utf8_lossy(&output.stderr));
 }
 

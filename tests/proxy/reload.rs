@@ -35,7 +35,7 @@ async fn a_stream_outlives_its_key_and_leaves_no_series_behind() {
 
     config.admission.keys = vec![key("bob"), key("carol")];
     config.shaping.pace = 0;
-    reload.apply(&config.admission, config.shaping);
+    reload.apply(&config);
     let refused = sidecar.send(&with_key("alice")).await.until("}").await;
     assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
     asked.write(&[&chunk(LAST), "0\r\n\r\n"].concat()).await;

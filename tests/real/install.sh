@@ -25,7 +25,7 @@ OPERATOR=0.85.0 # of Prometheus, for the schema of its PodMonitor
 COMPOSE=2.40.3 # of Docker; the engine is whatever version this Debian has
 JS_OLLAMA=0.6.4
 JS_OPENAI=7.57.0
-# Prometheus, promtool, Alertmanager, Chromium, nginx, wrk and curl are whatever version this Debian has.
+# Prometheus, promtool, Alertmanager, Chromium, nginx, wrk, valgrind and curl are whatever version this Debian has.
 
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)
 GRAFANA=$ROOT/grafana # its lock file pins Grafana's packages and TypeScript
@@ -100,13 +100,13 @@ cpu_key() { { uname -m; grep -m1 -E '^(flags|Features)' /proc/cpuinfo; } | sha25
 check_tools() {
   "$CACHE/bin/prometheus" --version && "$CACHE/bin/promtool" --version &&
     "$CACHE/bin/alertmanager" --version && [[ -f /usr/share/prometheus/alertmanager/default.tmpl ]] &&
-    "$CACHE/bin/nginx" -v && "$CACHE/bin/curl" --version && have systemd-analyze && have wrk && [[ -x $CACHE/bin/wrk ]]
+    "$CACHE/bin/nginx" -v && "$CACHE/bin/curl" --version && have systemd-analyze && have valgrind && have wrk && [[ -x $CACHE/bin/wrk ]]
 }
 
 make_tools() {
   # The libraries are what the unpacked nginx links to.
   have systemd-analyze || apt_install systemd
-  apt_install ca-certificates curl wrk libcrypt1 libpcre2-8-0 libssl3 zlib1g
+  apt_install ca-certificates curl valgrind wrk libcrypt1 libpcre2-8-0 libssl3 zlib1g
   apt_unpack prometheus prometheus-alertmanager nginx
   ln -sf "$CACHE"/deb/prometheus/usr/bin/{prometheus,promtool} "$CACHE/bin/"
   ln -sf "$CACHE/deb/prometheus-alertmanager/usr/bin/prometheus-alertmanager" "$CACHE/bin/alertmanager"
@@ -211,6 +211,8 @@ make_ollama() {
     # Go's build cache knows the flags and not the processor, so "native" objects of another machine would be
     # taken as this one's: the define tells them apart.
     flags="-O3 -march=native -DSTREAMGAUGE_CPU_$key"
+    # Ollama's own build leaves out the part for AMX, which the compiler would ask for on processors that have it.
+    if [ "$(uname -m)" = x86_64 ]; then flags+=" -mno-amx-tile -mno-amx-int8 -mno-amx-bf16"; fi
     # CGO_CPPFLAGS alone would name $TMP too, and every run's cache key would differ: a fixed place instead.
     rm -rf "$CACHE/inc" && mv "$inc" "$CACHE/inc"
     GOFLAGS= CGO_ENABLED=1 GOBIN=$TMP/bin CGO_CFLAGS=$flags CGO_CXXFLAGS=$flags CGO_CPPFLAGS="-I$CACHE/inc" \
@@ -412,7 +414,7 @@ DOCKERFILE
   wait "$engine" || true
 }
 
-part tools "Prometheus, promtool, Alertmanager, nginx, wrk and curl" ""
+part tools "Prometheus, promtool, Alertmanager, nginx, wrk, valgrind and curl" ""
 part browser "Chromium and its driver" ""
 part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, httpx $PY_HTTPX, scipy $PY_SCIPY, statsmodels $PY_STATSMODELS)" \
   "$PY_OLLAMA $PY_OPENAI $PY_HTTPX $PY_SCIPY $PY_STATSMODELS $PY_UVLOOP $PY_ORJSON"

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use streamgauge::simulate::{Bound, Config, Simulator};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 /// More than have labels of their own.
 pub(crate) const MODELS: usize = 24;
@@ -47,11 +47,12 @@ impl Coming {
         let listen = self.addr();
         let mut bound = self.first;
         loop {
-            bound.run(sleep(each)).await;
+            let turn = || sleep_until(end.min(Instant::now() + each));
+            bound.run(turn()).await;
             if Instant::now() >= end {
                 return;
             }
-            sleep(each).await;
+            turn().await;
             bound = Simulator::bind(Config { listen, ..config() }).unwrap();
         }
     }

@@ -9,6 +9,7 @@ use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::kind::{Kind, Question};
+use crate::tls;
 
 /// What they ask for; the simulated Ollama has both.
 pub(super) const MODELS: [&str; 2] = ["sim:small", "sim:large"];
@@ -24,7 +25,8 @@ impl Agents {
         sidecar: SocketAddr,
         ending: &CancellationToken,
     ) -> anyhow::Result<Agents> {
-        let client = Client::builder().no_proxy().build().context("cannot make a client")?;
+        let client = tls::prepare(Client::builder().no_proxy(), None);
+        let client = client.build().context("cannot make a client")?;
         let mut agents = JoinSet::new();
         for (number, kind) in (0..number).zip(Kind::ALL.into_iter().cycle()) {
             let agent = Agent {

@@ -9,6 +9,7 @@ use toml::{
 
 use super::{Entry, Resolved};
 use crate::config::{
+    certificate::{self, Files},
     entry::{self, ENTRY_KEYS},
     field::{Given, wrong_type},
     key,
@@ -145,7 +146,8 @@ impl File<'_> {
             return None;
         };
         let mut entry =
-            Entry { place: place.clone(), name: None, url: None, max_streams: None, weight: None };
+            Entry { place: place.clone(), name: None, url: None, tls: None, max_streams: None, weight: None };
+        let mut files = Files::default();
         for (leaf, value) in table {
             let (given, at) = (Given::Toml(value.get_ref()), self.place(leaf.span().start));
             let key = format!("{UPSTREAM}.{}", leaf.get_ref());
@@ -158,6 +160,7 @@ impl File<'_> {
                     .text("\"http://127.0.0.1:11434\"")
                     .and_then(entry::parse_url)
                     .map(|url| entry.url = Some(url)),
+                file if certificate::LEAVES.contains(&file) => files.set(file, given, at.clone()),
                 "max_streams" => given.count(&(1..=1_000_000)).map(|most| entry.max_streams = Some(most)),
                 "weight" => given.count(&(1..=1_000)).map(|weight| entry.weight = Some(weight)),
                 unknown => {
@@ -170,8 +173,9 @@ impl File<'_> {
         }
         if !table.contains_key("url") {
             let advice = "add its url, as in url = \"http://127.0.0.1:11434\"";
-            out.push(Problem::new("this upstream has no url", advice).at(place, "upstream.url"));
+            out.push(Problem::new("this upstream has no url", advice).at(place.clone(), "upstream.url"));
         }
+        entry.tls = entry.url.as_ref().and_then(|url| files.trust(url, &place, out));
         Some(entry)
     }
 }

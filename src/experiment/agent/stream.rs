@@ -12,6 +12,7 @@ use super::{
     bucket::Bucket,
     tape::Tape,
 };
+use crate::tls;
 
 /// Of a refusal no more is read, bytes.
 const REFUSAL: usize = 16 << 10;
@@ -31,10 +32,10 @@ impl Agent {
     pub(super) fn new(place: usize, job: &Job) -> Result<Agent, String> {
         let task = &job.tasks[place];
         // Whoever asks for minutes of a model's time waits for them; the run has a limit of its own.
-        let client =
-            Client::builder().no_proxy().redirect(redirect::Policy::none()).tcp_nodelay(true).build();
+        let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).tcp_nodelay(true);
+        let client = tls::by_system(client, task.url.starts_with("https:"));
         Ok(Agent {
-            client: client.map_err(|error| cause(&error))?,
+            client: client.map_err(|error| error.to_string())?.build().map_err(|error| cause(&error))?,
             number: task.agent,
             place,
             url: task.url.clone(),

@@ -2,9 +2,6 @@
 
 use std::{fmt, sync::Mutex, time::Duration};
 
-/// Noise of a machine that does other things too.
-const NOISE: Duration = Duration::from_millis(100);
-
 /// When each was asked, since the beginning, and how long it took.
 #[derive(Default)]
 pub(crate) struct Latencies(Mutex<Vec<(f64, f64)>>);
@@ -38,8 +35,9 @@ impl Latencies {
 }
 
 impl Slower {
-    pub(crate) fn is_steady(&self) -> bool {
-        self.after <= 2.0 * self.before + NOISE.as_secs_f64()
+    /// `noise` is of a machine that does other things too.
+    pub(crate) fn is_steady(&self, noise: Duration) -> bool {
+        self.after <= 2.0 * self.before + noise.as_secs_f64()
     }
 }
 

@@ -1,0 +1,111 @@
+//! What is repeated.
+
+use std::{
+    convert::Infallible,
+    hint::black_box,
+    num::NonZeroU32,
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
+use http_body::{Body, Frame};
+use prometheus::Registry;
+use streamgauge::{
+    admission::{Access, Admission, Config as Keys, Digest, Key, Limits, Quota},
+    meter::{Config, Facts, Meter},
+    protocol::{Dialect, Framing, Route, Scanner},
+};
+
+const RECORD: &[u8] = b"{\"model\":\"llama3.2:latest\",\"created_at\":\"2025-11-24T09:15:30.123456789Z\",\"response\":\" measured\",\"done\":false}\n";
+const EVENT: &[u8] = b"data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1763975730,\"model\":\"llama3.2:1b\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" measured\"},\"finish_reason\":null}]}\n\n";
+const FINAL: &[u8] = b"{\"model\":\"llama3.2:latest\",\"created_at\":\"2025-11-24T09:15:31.123456789Z\",\"response\":\"\",\"done\":true,\"done_reason\":\"stop\",\"total_duration\":1000000000,\"load_duration\":10000000,\"prompt_eval_count\":12,\"prompt_eval_duration\":20000000,\"eval_count\":8,\"eval_duration\":900000000}\n";
+
+/// A name, and what is repeated so many times.
+type Scenario = (&'static str, fn(u64));
+
+pub(crate) const SCENARIOS: [Scenario; 5] = [
+    ("record", |times| scan(Framing::Ndjson, Dialect::Ollama, RECORD, times)),
+    ("event", |times| scan(Framing::Sse, Dialect::OpenAi, EVENT, times)),
+    ("chunk", chunk),
+    ("stream", stream),
+    ("admission", admission),
+];
+
+/// A record in a read of its own.
+fn scan(framing: Framing, dialect: Dialect, read: &[u8], times: u64) {
+    let mut scanner = Scanner::new(framing, dialect);
+    for _ in 0..times {
+        scanner.scan(black_box(read), |scan| {
+            black_box(scan);
+        });
+    }
+}
+
+/// So many chunks of a record, and then the last of the stream.
+struct Chunks(u64);
+
+impl Body for Chunks {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(left) = self.0.checked_sub(1) else { return Poll::Ready(None) };
+        self.0 = left;
+        let record = if left == 0 { FINAL } else { RECORD };
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(record)))))
+    }
+}
+
+/// A stream from its request to its recorded end.
+fn metered(meter: &Meter, chunks: u64) {
+    let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
+    measurement.model("llama3.2:latest");
+    measurement.chosen("gpu0");
+    measurement.responded(StatusCode::OK);
+    let mut body = pin!(measurement.wrap_body(Some("application/x-ndjson"), Chunks(chunks)));
+    let mut context = Context::from_waker(Waker::noop());
+    while let Poll::Ready(Some(Ok(frame))) = body.as_mut().poll_frame(&mut context) {
+        black_box(frame);
+    }
+}
+
+fn meter() -> Meter {
+    Meter::register(&Registry::new(), &Config::default(), &["gpu0"]).expect("a new registry")
+}
+
+fn chunk(times: u64) {
+    metered(&meter(), times);
+}
+
+fn stream(times: u64) {
+    let meter = meter();
+    for _ in 0..times {
+        metered(&meter, 2);
+    }
+}
+
+/// The last of 64 keys, with limits.
+fn admission(times: u64) {
+    let quota = Some(Quota::new(NonZeroU32::MAX, Duration::from_secs(1)));
+    let key = |number| format!("sk-proj-{number:0>156}");
+    let keys = (0..64).map(|number| Key {
+        name: format!("caller{number}"),
+        digest: Digest::of(key(number).as_bytes()),
+        limits: Limits { requests: quota, tokens: quota, max_streams: None },
+        routes: Access::ALL,
+        pace: None,
+    });
+    let config = Keys { keys: keys.collect(), ..Keys::default() };
+    let admission = Admission::register(&Registry::new(), &config, &["complete"]).expect("a new registry");
+    let value = HeaderValue::try_from(format!("Bearer {}", key(63))).expect("letters and digits");
+    let headers: HeaderMap = [(AUTHORIZATION, value)].into_iter().collect();
+    for _ in 0..times {
+        drop(black_box(admission.admit(black_box(&headers), Route::Chat)));
+    }
+}

@@ -1,0 +1,79 @@
+//! A program without TLS: the same names, of which there are no values.
+
+use std::{io, time::Duration};
+
+use reqwest::ClientBuilder;
+use tokio::net::TcpStream;
+use url::Url;
+
+use super::Unusable;
+
+/// Who we are; it takes the feature `tls`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {}
+
+/// How an upstream is verified; it takes the feature `tls`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {}
+
+/// An upstream that speaks TLS.
+#[derive(Debug)]
+pub(crate) enum Peer {}
+
+/// Every connection is plain.
+pub(crate) type Stream = TcpStream;
+
+/// Leaves connections as they are.
+#[derive(Clone, Debug)]
+pub(crate) struct Acceptor;
+
+impl Acceptor {
+    pub(crate) fn new(_: Option<&Identity>) -> Acceptor {
+        Acceptor
+    }
+
+    pub(crate) fn is_secured(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn renew(&self, _: Option<&Identity>) {}
+
+    pub(crate) async fn accept(&self, stream: TcpStream, _: Duration) -> io::Result<Stream> {
+        Ok(stream)
+    }
+}
+
+impl Peer {
+    pub(crate) fn new(_: &Url, _: Option<&Trust>) -> Result<Peer, Unusable> {
+        Err(Unusable::Absent)
+    }
+
+    pub(crate) fn trust(&self) -> Trust {
+        match *self {}
+    }
+
+    pub(crate) fn renew(&self, _: Option<&Trust>) -> Result<(), Unusable> {
+        match *self {}
+    }
+
+    pub(crate) async fn connect(&self, _: TcpStream) -> io::Result<Stream> {
+        match *self {}
+    }
+}
+
+pub(crate) fn plain(socket: TcpStream) -> Stream {
+    socket
+}
+
+pub(crate) fn socket(stream: &Stream) -> &TcpStream {
+    stream
+}
+
+#[cfg(feature = "experiment")]
+pub(crate) fn by_system(builder: ClientBuilder, _: bool) -> Result<ClientBuilder, Unusable> {
+    Ok(builder)
+}
+
+pub(crate) fn prepare(builder: ClientBuilder, _: Option<&Trust>) -> ClientBuilder {
+    builder
+}

@@ -20,6 +20,10 @@ real *args:
 chaos streams="1000000":
     STREAMS={{streams}} cargo test --release --test chaos
 
+# Mixed load, reloads, an upstream that comes and goes, scrapes and the page, for so many seconds: nothing may grow
+soak seconds="3600":
+    SOAK_SECONDS={{seconds}} cargo test --release --test soak -- --nocapture
+
 # Anything at all into what reads: each target for so many seconds (needs nightly Rust and `cargo install cargo-fuzz`)
 fuzz seconds="600":
     for target in ndjson sse final_record peek configuration recording; do \
@@ -27,6 +31,28 @@ fuzz seconds="600":
         cargo +nightly fuzz run --sanitizer none $target fuzz/target/corpus/$target fuzz/corpus/$target -- \
             -max_total_time={{seconds}} -rss_limit_mb=2048 -timeout=10 || exit 1; \
     done
+
+# Builds with the oldest versions that Cargo.toml allows (needs nightly Rust); of what is committed
+minimal:
+    rm -rf target/minimal && mkdir -p target/minimal && git archive HEAD | tar -x -C target/minimal
+    cd target/minimal && cargo +nightly update -Z direct-minimal-versions && cargo check --locked --all-features --all-targets
+
+# Builds with the oldest Rust that Cargo.toml promises
+oldest-rust:
+    cargo +$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) check --locked --all-features --all-targets
+
+# Two release builds in two folders: are they the same bytes?
+reproducible:
+    .ci/reproducible
+
+# What is in the binary, as CycloneDX (needs `cargo install cargo-cyclonedx`)
+sbom:
+    cargo cyclonedx --format json --spec-version 1.5 --describe binaries --no-build-deps
+    mkdir -p target && mv streamgauge_bin.cdx.json target/streamgauge.cdx.json
+
+# Whether the API breaks who used that revision (needs `cargo install cargo-semver-checks`)
+semver base="main":
+    cargo semver-checks --baseline-rev {{base}} --default-features
 
 # The benchmarks
 bench *args:

@@ -105,6 +105,8 @@ pub struct Agent {}
 pub struct Builder {
     config: Config,
     registry: Option<Registry>,
+    proxy_socket: Option<std::net::TcpListener>,
+    admin_socket: Option<std::net::TcpListener>,
     runtimes: Vec<Handle>,
     admin_runtime: Option<Handle>,
     surroundings: Surroundings,
@@ -174,6 +176,21 @@ impl Builder {
         self
     }
 
+    /// Serves clients on this socket, which listens already, in place of one at `proxy.listen`. Others may hold it too: who
+    /// connects while nobody serves waits.
+    #[must_use]
+    pub fn proxy_socket(mut self, socket: std::net::TcpListener) -> Builder {
+        self.proxy_socket = Some(socket);
+        self
+    }
+
+    /// Serves the admin address on this socket, which listens already, in place of one at `admin.listen`.
+    #[must_use]
+    pub fn admin_socket(mut self, socket: std::net::TcpListener) -> Builder {
+        self.admin_socket = Some(socket);
+        self
+    }
+
     /// Serves clients on these runtimes, as many of them as there are connections for: one up to 32, two up to 1,024,
     /// one more for each 512 beyond, then evenly on all. Each connection is on the one with the fewest, and what it asks
     /// of upstreams beside it. Single-threaded ones cost the least for a chunk. They must outlive [`Bound::run`].
@@ -212,18 +229,19 @@ impl Builder {
     /// An address that cannot be bound, upstreams that contradict one another, or a name that the registry has
     /// already.
     pub async fn bind(self) -> Result<Bound, BindError> {
-        let Builder { config, registry, runtimes, admin_runtime, surroundings } = self;
+        let Builder { config, registry, proxy_socket, admin_socket, runtimes, admin_runtime, surroundings } =
+            self;
         let registry = registry.unwrap_or_default();
         let upstreams = Arc::new(Upstreams::new(&config.upstream)?);
 
         let addr = config.proxy.listen;
-        let socket = listen(addr).map_err(|source| BindError::Proxy { addr, source })?;
+        let socket = listen(addr, proxy_socket).map_err(|source| BindError::Proxy { addr, source })?;
         let proxy_addr = socket.local_addr().map_err(|source| BindError::Proxy { addr, source })?;
         let addr = config.admin.listen;
         // A socket belongs to the runtime that it is made in.
         let admin_socket = {
             let _inside = admin_runtime.as_ref().map(Handle::enter);
-            listen(addr).map_err(|source| BindError::Admin { addr, source })?
+            listen(addr, admin_socket).map_err(|source| BindError::Admin { addr, source })?
         };
         let admin_addr = admin_socket.local_addr().map_err(|source| BindError::Admin { addr, source })?;
 
@@ -293,7 +311,12 @@ fn reading(bands: &Bands) -> Reading {
     Reading { seconds, stream_seconds, tokens }
 }
 
-fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+/// The socket that was handed in, or one at `addr`.
+fn listen(addr: SocketAddr, handed_in: Option<std::net::TcpListener>) -> io::Result<TcpListener> {
+    if let Some(socket) = handed_in {
+        socket.set_nonblocking(true)?;
+        return TcpListener::from_std(socket);
+    }
     let socket =
         if addr.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
     // So that a restart need not wait for the connections of the one before.

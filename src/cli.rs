@@ -1,5 +1,6 @@
 //! The subcommands, one a file. A new one is a module, a variant of `Command` and an arm of [`Cli::run`].
 
+mod activation;
 mod ask;
 mod bind;
 mod check;
@@ -16,6 +17,7 @@ mod report;
 mod runtimes;
 mod serve;
 mod simulate;
+mod stderr;
 mod stop;
 mod systemd;
 
@@ -27,6 +29,7 @@ use tracing::Level;
 
 use crate::config::{self, Flags, Log, Mistakes};
 
+pub use stderr::Stderr;
 pub use stop::Stop;
 
 /// An observability sidecar for Ollama: forwards every stream byte for byte and measures every chunk of it.

@@ -4,12 +4,14 @@ use std::{
     io::{self, Write},
     panic,
     process::ExitCode,
+    sync::OnceLock,
     thread,
+    time::Duration,
 };
 
 use clap::Parser;
 use streamgauge::{
-    cli::{Cli, Failure, Process, SetLevel, Stop},
+    cli::{Cli, Failure, Process, SetLevel, Stderr, Stop},
     config::{self, Log, LogFormat},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -17,6 +19,11 @@ use tracing::Level;
 use tracing_subscriber::{
     Layer, filter::Targets, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
 };
+
+/// Where the log goes, once there is one.
+static STDERR: OnceLock<Stderr> = OnceLock::new();
+/// The last lines have this long to be read.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -27,9 +34,9 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    let Err(failure) = cli.run(Process { log, signals, hangups }) else {
-        return ExitCode::SUCCESS;
-    };
+    let ran = cli.run(Process { log, signals, hangups });
+    flush();
+    let Err(failure) = ran else { return ExitCode::SUCCESS };
     let _ = writeln!(io::stderr().lock(), "{failure}");
     match failure {
         Failure::Configuration(_) | Failure::Usage(_) => ExitCode::from(2),
@@ -44,7 +51,8 @@ fn levels(level: Level) -> Targets {
 
 fn log(log: &Log) -> SetLevel {
     let (levels_now, set) = reload::Layer::new(levels(log.level));
-    let layer = fmt::layer().with_writer(io::stderr);
+    let stderr = STDERR.get_or_init(Stderr::start);
+    let layer = fmt::layer().with_writer(|| stderr.clone());
     let layer = match log.format {
         LogFormat::Text => layer.with_ansi(!config::no_color()).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
@@ -53,12 +61,23 @@ fn log(log: &Log) -> SetLevel {
     panic::set_hook(Box::new(|panic| {
         // The place alone: a message may quote what was being read, which is a prompt or an answer.
         let place = panic.location().map(ToString::to_string);
-        tracing::error!(place, thread = thread::current().name(), "panicked: this is a bug");
+        let thread = thread::current();
+        tracing::error!(place, thread = thread.name(), "panicked: this is a bug");
+        if thread.name() == Some("main") {
+            // The process ends by it.
+            flush();
+        }
     }));
     Box::new(move |level| {
         // It fails only without a subscriber, and that one is there until the end.
         let _ = set.reload(levels(level));
     })
+}
+
+fn flush() {
+    if let Some(stderr) = STDERR.get() {
+        stderr.flush(LAST_LINES);
+    }
 }
 
 fn hangups() -> io::Result<Signal> {

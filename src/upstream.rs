@@ -9,8 +9,10 @@ mod health;
 mod link;
 mod merged;
 mod patience;
+mod pool;
 mod probing;
 pub mod queue;
+mod whereabouts;
 
 use std::{
     sync::{
@@ -20,6 +22,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future;
 use http::{HeaderValue, uri::Authority};
 
 pub use answer::{Answer, Broken};
@@ -39,6 +42,7 @@ use breaker::Breaker;
 use health::Prober;
 use probing::{Probing, Shelf};
 use queue::Place;
+use whereabouts::Whereabouts;
 
 /// Settings of this stage.
 #[derive(Clone, Debug)]
@@ -125,6 +129,7 @@ pub struct Upstream {
     requests: AtomicUsize,
     health: RwLock<Arc<Health>>,
     probing: Probing,
+    whereabouts: Whereabouts,
     /// `None` where there is no other upstream to take its requests.
     breaker: Option<Breaker>,
 }
@@ -148,6 +153,7 @@ impl Upstream {
             requests: AtomicUsize::new(0),
             health: RwLock::default(),
             probing: Probing::default(),
+            whereabouts: Whereabouts::default(),
             breaker: has_others.then(Breaker::default),
         })
     }
@@ -214,6 +220,11 @@ impl Upstream {
     #[must_use]
     pub fn health(&self) -> Arc<Health> {
         self.health.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How often its name was found to lead elsewhere.
+    fn moves(&self) -> u64 {
+        self.whereabouts.moves()
     }
 
     fn report(&self, health: Health) {
@@ -320,13 +331,17 @@ impl Upstreams {
         choose::choose(&self.all, self.config.choose, model, turn, tried)
     }
 
-    /// Probes every upstream, for ever.
+    /// Probes every upstream and follows its name, for ever.
     pub async fn watch(self: Arc<Self>) {
         let every = self.config.health_interval;
-        let each = self.all.iter().zip(&self.config.upstreams).zip(&self.probers);
+        let each = self.all.iter().zip(&self.config.upstreams);
+        let follows = each
+            .clone()
+            .map(|(upstream, config)| upstream.whereabouts.follow(upstream.name(), &config.url, every));
         let watches = each
+            .zip(&self.probers)
             .map(|((upstream, config), prober)| prober.clone().watch(upstream, config.url.clone(), every));
-        futures_util::future::join_all(watches).await;
+        future::join(future::join_all(watches), future::join_all(follows)).await;
     }
 
     /// Verifies those of `https` as these settings say, from the next connection on. The rest of the settings, and

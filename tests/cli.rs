@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+#[path = "cli/activation.rs"]
+mod activation;
 #[path = "proxy/authority.rs"]
 mod authority;
 #[path = "cli/demo.rs"]
@@ -18,8 +20,12 @@ mod demo;
 mod descriptors;
 #[path = "cli/drain.rs"]
 mod drain;
+#[path = "cli/log.rs"]
+mod log;
 #[path = "cli/memory.rs"]
 mod memory;
+#[path = "cli/name.rs"]
+mod name;
 #[path = "cli/reload.rs"]
 mod reload;
 #[path = "cli/surroundings.rs"]

@@ -10,6 +10,8 @@
 mod columns;
 #[path = "experiment/conduct.rs"]
 mod conduct;
+#[path = "experiment/full.rs"]
+mod full;
 #[path = "experiment/interrupted.rs"]
 mod interrupted;
 #[path = "experiment/not_ready.rs"]

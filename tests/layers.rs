@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rules::{CRATES, LAYERS, NAMES_THAT_SAY_NOTHING};
+use rules::{CRATES, LAYERS, NAMES_THAT_SAY_NOTHING, WALL_CLOCK};
 use source::{Target, named};
 
 /// A file longer than this holds more than one concept.
@@ -120,6 +120,13 @@ fn each_file_is_named_by_what_it_holds() {
         let bad = file.with_extension("").iter().any(|segment| says_nothing(segment.to_str().unwrap()));
         assert!(!bad, "{} is a name for anything", file.display());
     }
+}
+
+#[test]
+fn the_wall_clock_is_read_where_a_date_is_wanted_and_nowhere_else() {
+    let reads = |file: &PathBuf| read(file).contains("SystemTime::now");
+    let found: Vec<_> = files("src").into_iter().filter(reads).map(|file| module(&file).join("::")).collect();
+    assert_eq!(found, WALL_CLOCK.map(|row| row.0));
 }
 
 /// The rules themselves, on source that was made up.

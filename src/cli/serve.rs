@@ -5,7 +5,10 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use super::{Failure, Global, Process, Stop, bind, descriptors, reload::Reloader, runtimes, systemd};
+use super::{
+    Failure, Global, Process, Stop, activation::Sockets, bind, descriptors, reload::Reloader, runtimes,
+    systemd,
+};
 use crate::{
     agent::{Agent, Bound},
     config,
@@ -38,6 +41,10 @@ impl Serve {
         let config = config::load(&flags)?.config;
         let level = (process.log)(&config.log);
         let mut settings = config.agent.clone();
+        let sockets = Sockets::take()?;
+        if let Some(passed) = &sockets.admin {
+            settings.admin.listen = passed.addr;
+        }
         if !settings.admin.listen.ip().is_loopback() && settings.admin.token.is_none() {
             tracing::warn!(
                 admin = %settings.admin.listen,
@@ -53,7 +60,8 @@ impl Serve {
         let accept = runtimes::small().context("cannot start the runtime that accepts")?;
         let handles: Vec<_> = workers.iter().map(runtimes::Own::handle).collect();
         let drain = config.agent.drain_timeout;
-        let builder = Agent::builder()
+        let builder = sockets
+            .give(Agent::builder())
             .config(settings)
             .runtimes(handles.clone())
             .admin_runtime(admin.handle())

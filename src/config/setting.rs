@@ -175,7 +175,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "upstreams.health_interval",
         Field::Duration(|c| &mut c.agent.upstream.health_interval, Duration::from_millis(100)..=DAY),
-        "Time between two health probes of an upstream.",
+        "Time between two health probes of an upstream, and between two looks at where its name leads.",
     ),
     setting(
         "upstreams.connect_timeout",

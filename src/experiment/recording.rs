@@ -2,6 +2,7 @@
 
 mod decimal;
 mod environment;
+mod file;
 mod layout;
 mod problem;
 mod reader;

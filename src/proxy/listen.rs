@@ -20,6 +20,7 @@ use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     runtime::Handle,
+    sync::Notify,
     task::{JoinError, JoinSet},
 };
 use tokio_metrics::TaskMonitor;
@@ -38,6 +39,8 @@ const FULL: &[u8] =
     Retry-After: 1\r\nConnection: close\r\n\r\n{\"error\":\"streamgauge has too many connections\"}\n";
 /// Out of descriptors, mostly: some come back when connections end.
 const PAUSE: Duration = Duration::from_millis(50);
+/// A client that has connected has this long to ask once a drain begins.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// A client whose connection ends has this long to take the end that TLS has of its own.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// A client that was turned away has this long to read why.
@@ -200,8 +203,7 @@ async fn connection(
     let accepted = tokio::select! {
         biased;
         accepted = proxy.acceptor.accept(stream, proxy.config.header_timeout) => accepted,
-        // There is no request yet.
-        () = draining.cancelled() => return,
+        () = late(&draining) => return,
     };
     let stream = match accepted {
         Ok(stream) => stream,
@@ -213,9 +215,12 @@ async fn connection(
     };
     // The body of an answer in HTTP/1.0 ends with its connection: one that is cut must not end the same way.
     let ends_with_connection = Arc::new(AtomicBool::new(false));
+    let asked = Arc::new(Notify::new());
     let service = {
         let (proxy, ends_with_connection) = (proxy.clone(), ends_with_connection.clone());
+        let asked = asked.clone();
         service_fn(move |request: Request<Incoming>| {
+            asked.notify_one();
             ends_with_connection.store(request.version() == Version::HTTP_10, Relaxed);
             let (proxy, panics) = (proxy.clone(), panics.clone());
             // Now: a client that has left by the time that its request is looked at was here.
@@ -236,11 +241,17 @@ async fn connection(
         // The upstream's date is the date.
         .auto_date_header(false)
         .serve_connection(TokioIo::new(Gathered::new(stream)), service);
+    // hyper closes one of which it has read nothing. Its client was accepted, though, and asks nobody else.
+    let drained = async {
+        draining.cancelled().await;
+        tokio::select! { () = asked.notified() => {}, () = late(&draining) => {} }
+    };
+    let mut drained = pin!(drained);
     let mut told = false;
     let ended = loop {
         tokio::select! {
             ended = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
-            () = draining.cancelled(), if !told => {
+            () = &mut drained, if !told => {
                 told = true;
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
@@ -260,6 +271,12 @@ async fn connection(
     }
     // A client that is gone needs no end, and one that does not read gets none.
     let _ = tokio::time::timeout(FAREWELL, stream.shutdown()).await;
+}
+
+/// Too late for a first request.
+async fn late(draining: &CancellationToken) {
+    draining.cancelled().await;
+    tokio::time::sleep(FIRST_REQUEST).await;
 }
 
 fn malformed(proxy: &Proxy, error: &hyper::Error) {

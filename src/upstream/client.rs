@@ -6,19 +6,9 @@ use bytes::Bytes;
 use http::{Request, Response, Uri, uri};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::{
-    client::legacy,
-    rt::{TokioExecutor, TokioTimer},
-};
+use hyper_util::client::legacy;
 
-use super::{Answer, Busy, Config, Upstream, Upstreams, link::Link};
-
-/// Idle connections are given up after this; Ollama itself keeps them for ever.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Idle connections kept for each upstream.
-const IDLE_CONNECTIONS: usize = 256;
-/// The longest head of a response, and the most of a body that is read at once, bytes.
-const MAX_HEAD: usize = 256 << 10;
+use super::{Answer, Busy, Config, Upstream, Upstreams, pool::Pool};
 
 /// Why an upstream gave no response.
 #[derive(Debug, thiserror::Error)]
@@ -42,12 +32,11 @@ impl Unanswered {
     }
 }
 
-/// A client of every upstream, with a pool of connections for each. Cheap to clone.
+/// A client of every upstream, with connections to each. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client<B> {
-    /// In the order of the settings. Bodies are boxed: for as long as a connection lives, hyper keeps room for 32
-    /// requests of it.
-    of: Arc<[legacy::Client<Link, Box<B>>]>,
+    /// In the order of the settings.
+    to: Arc<[Pool<B>]>,
     connect_timeout: Duration,
     silence_timeout: Duration,
 }
@@ -61,20 +50,8 @@ where
     #[must_use]
     pub fn new(config: &Config, upstreams: &Upstreams) -> Client<B> {
         let Config { connect_timeout, silence_timeout, .. } = *config;
-        let to = |upstream: &Arc<Upstream>| {
-            legacy::Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(IDLE_TIMEOUT)
-                .pool_max_idle_per_host(IDLE_CONNECTIONS)
-                .http1_preserve_header_case(true)
-                .http1_max_buf_size(MAX_HEAD)
-                // Host is already that of the upstream.
-                .set_host(false)
-                // A stale connection of the pool: once more, but only what was never written.
-                .retry_canceled_requests(true)
-                .build(Link::new(upstream.clone(), connect_timeout))
-        };
-        Client { of: upstreams.all().iter().map(to).collect(), connect_timeout, silence_timeout }
+        let to = upstreams.all().iter().map(|one| Pool::new(one.clone(), connect_timeout)).collect();
+        Client { to, connect_timeout, silence_timeout }
     }
 
     /// Sends a request, whose URI is in origin form, to one of the upstreams that it was made for. Dropping the
@@ -89,8 +66,8 @@ where
     ) -> Result<Response<Incoming>, Unanswered> {
         let target = std::mem::take(request.uri_mut());
         *request.uri_mut() = at(upstream, target);
-        let client = &self.of[upstream.position()];
-        client.request(request.map(Box::new)).await.map_err(|error| self.unanswered(&error))
+        let connections = self.to[upstream.position()].connections();
+        connections.request(request.map(Box::new)).await.map_err(|error| self.unanswered(&error))
     }
 
     /// Takes the response that came. `busy` is held until its body is dropped, which closes the connection

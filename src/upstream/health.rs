@@ -102,6 +102,8 @@ pub(super) struct Prober {
     connect_timeout: Duration,
     /// How the client verifies; `None`: the upstream is plain.
     trust: Option<Trust>,
+    /// Of the upstream's name, when the first connection was made.
+    moves: u64,
 }
 
 impl Prober {
@@ -113,16 +115,17 @@ impl Prober {
             .connect_timeout(connect_timeout)
             .timeout(TIMEOUT);
         let client = tls::prepare(builder, trust.as_ref()).build()?;
-        Ok(Prober { client, connect_timeout, trust })
+        Ok(Prober { client, connect_timeout, trust, moves: 0 })
     }
 
-    /// Verifies as is wanted now.
+    /// Verifies as is wanted now, and goes where the name leads now.
     fn renew(&mut self, upstream: &Upstream) {
-        if upstream.peer().map(Peer::trust) == self.trust {
+        let moves = upstream.moves();
+        if upstream.peer().map(Peer::trust) == self.trust && moves == self.moves {
             return;
         }
         match Prober::new(upstream.peer(), self.connect_timeout) {
-            Ok(prober) => *self = prober,
+            Ok(prober) => *self = Prober { moves, ..prober },
             Err(error) => tracing::warn!(upstream = upstream.name(), %error, "it is probed as it was"),
         }
     }

@@ -15,7 +15,7 @@ struct Streaming {
     stream: BufReader<TcpStream>,
 }
 
-fn address(line: &str, key: &str) -> String {
+pub(super) fn address(line: &str, key: &str) -> String {
     let (_, after) = line.split_once(key).unwrap();
     after.split_whitespace().next().unwrap().to_owned()
 }

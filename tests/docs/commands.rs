@@ -8,12 +8,13 @@ use streamgauge::cli::Cli;
 use super::page::pages;
 
 /// Programs of others; what they are told is theirs to judge.
-const FOREIGN: [&str; 16] = [
+const FOREIGN: [&str; 18] = [
     "base64",
     "cd",
     "curl",
     "docker",
     "git",
+    "install",
     "kubectl",
     "nohup",
     "npm",
@@ -24,6 +25,7 @@ const FOREIGN: [&str; 16] = [
     "promtool",
     "systemctl",
     "systemd-analyze",
+    "systemd-socket-activate",
     "tar",
 ];
 /// Folders whose files are named in prose.
@@ -97,7 +99,8 @@ fn cargo(words: &[&str]) -> Option<String> {
     match own.first()? {
         &"run" => ours(rest.get(1..).unwrap_or_default()),
         command => {
-            let known = ["add", "bench", "build", "deny", "doc", "fmt", "install", "test", "clippy"];
+            let known =
+                ["add", "bench", "build", "deny", "doc", "fmt", "install", "publish", "test", "clippy"];
             (!known.contains(command)).then(|| format!("is {command} a command?"))
         }
     }

@@ -89,7 +89,7 @@ fn units_have_sections_with_directives_and_what_they_start_is_right() {
         let (mut sections, mut started) = (BTreeMap::<&str, usize>::new(), Vec::new());
         for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
             if let Some(section) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-                assert!(["Unit", "Service", "Install"].contains(&section), "{place}: [{section}]");
+                assert!(["Unit", "Service", "Socket", "Install"].contains(&section), "{place}: [{section}]");
                 sections.insert(section, 0);
                 continue;
             }

@@ -81,7 +81,8 @@ pub(super) const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "main"]),
     ("governor", &["admission", "shaping"]),
     ("hyper", &["admin", "proxy", "simulate", "upstream::answer", "upstream::client", "upstream::link"]),
-    ("hyper_util", &["admin", "proxy", "simulate", "upstream::client", "upstream::link"]),
+    ("hyper_util", &["admin", "proxy", "simulate", "upstream::client", "upstream::link", "upstream::pool"]),
+    ("listenfd", &["cli"]),
     // An embedder chooses these two.
     ("tracing_subscriber", &["main"]),
     ("nvml_wrapper", &["collector::gpu::nvml"]),
@@ -131,3 +132,16 @@ pub(super) const CRATES: &[(&str, &[&str])] = &[
 /// Names under which anything could be put.
 pub(super) const NAMES_THAT_SAY_NOTHING: &[&str] =
     &["common", "helper", "helpers", "manager", "misc", "types", "util", "utils"];
+
+/// Who asks what time it is, and for what. That clock jumps: limits, time-outs and what is measured are by one that
+/// does not.
+pub(super) const WALL_CLOCK: [(&str, &str); 8] = [
+    ("admin::history", "when the history began, as people write it"),
+    ("agent::reload", "the metric of that name"),
+    ("cli::experiment::conduct", "the name of a folder"),
+    ("collector::models", "Ollama says by it when a model expires"),
+    ("collector::process", "its test"),
+    ("experiment::runner", "when a recording began"),
+    ("proxy::respond", "the field Date"),
+    ("simulate::stamp", "the field created_at"),
+];

@@ -1,6 +1,12 @@
 //! What runs the sidecar elsewhere, judged by what will read it.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use super::{
     page::{root, text},
@@ -30,6 +36,60 @@ fn systemd_takes_the_unit_and_finds_it_hardened() {
     fs::create_dir(&drop_in).unwrap();
     fs::copy(root("deploy/systemd/gpu.conf"), drop_in.join("gpu.conf")).unwrap();
     assert_eq!(analyze(&["verify"]), "");
+}
+
+#[test]
+#[ignore = "needs systemd-analyze; tests/real/install.sh"]
+fn systemd_takes_the_socket_and_both_ways_to_serve_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text.replace("/usr/bin/streamgauge", env!("CARGO_BIN_EXE_streamgauge"))).unwrap();
+    };
+    put("streamgauge.service", text("deploy/systemd/streamgauge.service"));
+    put("streamgauge.socket", text("deploy/systemd/streamgauge.socket"));
+    put("streamgauge@.service", text("deploy/systemd/streamgauge.service"));
+    put("streamgauge@.service.d/beside.conf", text("deploy/systemd/beside.conf"));
+    for unit in ["streamgauge.socket", "streamgauge@9465.service"] {
+        let mut command = Command::new("systemd-analyze");
+        command.arg("verify").arg(folder.path().join(unit));
+        let said = succeed(command.env("SYSTEMD_UNIT_PATH", format!("{}:", folder.path().display())));
+        assert_eq!(said, "", "{unit}");
+    }
+}
+
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+#[ignore = "needs systemd-socket-activate; tests/real/install.sh"]
+fn it_serves_on_a_socket_that_systemd_passes() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut command = Command::new("systemd-socket-activate");
+    command.args(["--listen", &free, "--fdname=proxy", env!("CARGO_BIN_EXE_streamgauge"), "serve"]);
+    command.args(["--admin", "127.0.0.1:0", "--upstream", "http://127.0.0.1:9"]).env_remove("NOTIFY_SOCKET");
+    let _systemd = Killed(command.stderr(Stdio::null()).spawn().unwrap());
+    // It listens soon; the sidecar is started by who connects.
+    let began = Instant::now();
+    let mut client = loop {
+        match TcpStream::connect(&free) {
+            Ok(client) => break client,
+            Err(error) => assert!(began.elapsed() < Duration::from_secs(60), "{error}"),
+        }
+    };
+    client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    write!(client, "GET /api/version HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
 }
 
 #[test]

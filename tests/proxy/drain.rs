@@ -31,6 +31,30 @@ async fn what_runs_may_end_and_nothing_begins() {
 }
 
 #[tokio::test]
+async fn who_had_connected_before_is_answered_once() {
+    let mut upstream = upstream().await;
+    let mut sidecar = sidecar(config(upstream.addr)).await;
+    // Nothing is kept of a connection that has asked nothing: it is taken, and that is all that can be seen.
+    let mut client = sidecar.connect().await;
+    sidecar.until("connections_open{listener=\"proxy\"}", 1.0).await;
+    sidecar.stop();
+    soon(async {
+        while sidecar.page("/readyz").await.1 != "draining\n" {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    client.write(&generate()).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
+    // And closed: it can ask no more.
+    let answer = client.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n{}"), "{answer}");
+    sidecar.ended().await;
+}
+
+#[tokio::test]
 async fn after_the_deadline_it_is_cut_and_counted_as_ours() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);

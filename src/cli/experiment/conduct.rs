@@ -1,6 +1,7 @@
 //! `experiment run`.
 
 use std::{
+    io,
     path::PathBuf,
     time::{Duration, SystemTime},
 };
@@ -121,10 +122,22 @@ impl Conduct {
             Some(Err(RunError::NotReady(missing))) => {
                 Err(anyhow!("nothing was run:\n  {}", missing.join("\n  ").replace('\n', "\n  ")).into())
             }
+            Some(Err(RunError::Recording(error))) if is_full(&error) => {
+                Err(anyhow!("cannot write the recording: {error}; make room, then go on with --resume")
+                    .into())
+            }
             Some(Err(error)) => Err(anyhow::Error::from(error).into()),
             Some(Ok(done)) => output::print(summary(done, &name.to_string())),
         }
     }
+}
+
+/// There is no room, where there was some before.
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
 }
 
 fn summary(Done { runs, failed }: Done, folder: &str) -> String {

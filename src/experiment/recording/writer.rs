@@ -1,7 +1,7 @@
 //! Writes a recording as it goes.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -11,6 +11,7 @@ use csv::ByteRecord;
 use super::{
     Environment,
     decimal::{Unit, itoa, write as write_time},
+    file::{self, Growing},
     layout,
 };
 use crate::{
@@ -49,13 +50,13 @@ pub struct AgentRow {
 #[derive(Debug)]
 pub struct Writer {
     folder: PathBuf,
-    runs: csv::Writer<File>,
-    agents: csv::Writer<File>,
-    chunks: csv::Writer<File>,
-    lag: csv::Writer<File>,
-    gpu: csv::Writer<File>,
-    sidecar: Option<csv::Writer<File>>,
-    texts: Option<csv::Writer<File>>,
+    runs: csv::Writer<Growing>,
+    agents: csv::Writer<Growing>,
+    chunks: csv::Writer<Growing>,
+    lag: csv::Writer<Growing>,
+    gpu: csv::Writer<Growing>,
+    sidecar: Option<csv::Writer<Growing>>,
+    texts: Option<csv::Writer<Growing>>,
     row: ByteRecord,
     field: Vec<u8>,
 }
@@ -74,7 +75,7 @@ impl Writer {
             );
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
         }
-        fs::write(folder.join(layout::PLAN), plan.for_recording().to_toml())?;
+        file::write(&folder.join(layout::PLAN), &plan.for_recording().to_toml())?;
         Writer::describe(folder, environment)?;
         Writer::open(folder)
     }
@@ -86,7 +87,7 @@ impl Writer {
     pub fn describe(folder: &Path, environment: &Environment) -> io::Result<()> {
         let text = serde_json::to_string_pretty(environment)?;
         let draft = folder.join(".environment.json");
-        fs::write(&draft, text)?;
+        file::write(&draft, &text)?;
         fs::rename(draft, folder.join(layout::ENVIRONMENT))
     }
 
@@ -312,11 +313,9 @@ fn throughput(agent: &Agent) -> Option<f64> {
     rate.is_finite().then_some(rate)
 }
 
-fn table(folder: &Path, name: &str, columns: &[&str]) -> io::Result<csv::Writer<File>> {
-    let path = folder.join(name);
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let file = OpenOptions::new().create(true).append(true).open(&path).map_err(named)?;
-    let is_new = file.metadata().map_err(named)?.len() == 0;
+fn table(folder: &Path, name: &str, columns: &[&str]) -> io::Result<csv::Writer<Growing>> {
+    let file = Growing::open(folder.join(name))?;
+    let is_new = file.is_empty()?;
     let mut table = csv::WriterBuilder::new().buffer_capacity(BUFFER).from_writer(file);
     if is_new {
         table.write_record(columns)?;

@@ -1,0 +1,145 @@
+//! Lines to stderr, written on a thread of their own: a reader that has stalled or gone holds nobody up.
+
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+
+/// Lines that may wait to be written; what comes on top is lost, and counted.
+const WAITING: usize = 1024;
+
+/// Where the log goes. Each write is a line; none of them blocks, and none of them fails.
+#[derive(Clone, Debug)]
+pub struct Stderr {
+    to: SyncSender<Message>,
+    lost: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Line(Vec<u8>),
+    /// All that came before is written.
+    Flushed(SyncSender<()>),
+}
+
+impl Stderr {
+    /// Begins to write to the process' stderr.
+    #[must_use]
+    pub fn start() -> Stderr {
+        Stderr::over(io::stderr())
+    }
+
+    fn over(sink: impl Write + Send + 'static) -> Stderr {
+        let (to, from) = sync_channel(WAITING);
+        let lost = Arc::new(AtomicU64::new(0));
+        let stderr = Stderr { to, lost: lost.clone() };
+        // Without threads nothing else starts either, and main says so.
+        let _ = thread::Builder::new().name("log".to_owned()).spawn(move || write(sink, &from, &lost));
+        stderr
+    }
+
+    /// Waits until what was said before is written, but no longer than that.
+    pub fn flush(&self, longest: Duration) {
+        let (written, when_written) = sync_channel(1);
+        if self.to.try_send(Message::Flushed(written)).is_ok() {
+            // Who does not read has had the time to.
+            let _ = when_written.recv_timeout(longest);
+        }
+    }
+}
+
+impl Write for Stderr {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if let Err(TrySendError::Full(_)) = self.to.try_send(Message::Line(line.to_vec())) {
+            self.lost.fetch_add(1, Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Until nobody is left who could say anything.
+fn write(mut sink: impl Write, from: &Receiver<Message>, lost: &AtomicU64) {
+    for message in from {
+        match message {
+            // A full disk or a closed pipe: the streams go on, and later lines may come through.
+            Message::Line(line) => drop(sink.write_all(&line)),
+            Message::Flushed(written) => {
+                let _ = written.try_send(());
+            }
+        }
+        let lines = lost.swap(0, Relaxed);
+        if lines > 0 {
+            // In the form that the log has, by way of this very channel.
+            tracing::warn!(lines, "lines of the log were lost: stderr was not read");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_come_in_order_and_are_there_after_a_flush() {
+        let sink = Sink::default();
+        let mut stderr = Stderr::over(sink.clone());
+        for number in 0..100 {
+            writeln!(stderr, "{number}").unwrap();
+        }
+        stderr.flush(LONG);
+        let wanted: String = (0..100).map(|number| format!("{number}\n")).collect();
+        assert_eq!(String::from_utf8(sink.0.lock().unwrap().clone()).unwrap(), wanted);
+    }
+
+    #[test]
+    fn a_sink_that_takes_nothing_holds_nobody_up_and_what_is_lost_is_counted() {
+        let sink = Sink::default();
+        let stalled = sink.0.lock().unwrap();
+        let mut stderr = Stderr::over(sink.clone());
+        let many = WAITING + 1000;
+        for _ in 0..many {
+            stderr.write_all(b"line\n").unwrap();
+        }
+        // One more may be on its way.
+        let lost = stderr.lost.load(Relaxed);
+        assert!((999..=1000).contains(&lost), "{lost}");
+        stderr.flush(Duration::from_millis(1));
+        drop(stalled);
+        // There is room again at some time.
+        while Arc::strong_count(&stderr.lost) > 1 && stderr.lost.load(Relaxed) > 0 {
+            thread::yield_now();
+        }
+        stderr.write_all(b"last\n").unwrap();
+        stderr.flush(LONG);
+        let written = sink.0.lock().unwrap().clone();
+        assert!(written.len() < many * 5 && written.ends_with(b"last\n"));
+    }
+}

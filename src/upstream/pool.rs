@@ -1,0 +1,134 @@
+//! The connections to one upstream. They are kept for later requests, but not when its name leads elsewhere.
+
+use std::{
+    error::Error,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::Body;
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioTimer},
+};
+
+use super::{Upstream, link::Link};
+
+/// Idle connections are given up after this; Ollama itself keeps them for ever.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Idle connections kept.
+const IDLE_CONNECTIONS: usize = 256;
+/// The longest head of a response, and the most of a body that is read at once, bytes.
+const MAX_HEAD: usize = 256 << 10;
+
+/// Bodies are boxed: for as long as a connection lives, hyper keeps room for 32 requests of it.
+type Connections<B> = Client<Link, Box<B>>;
+
+/// Connections of HTTP/1.1 to one upstream.
+#[derive(Debug)]
+pub(super) struct Pool<B> {
+    upstream: Arc<Upstream>,
+    connect_timeout: Duration,
+    current: RwLock<Current<B>>,
+}
+
+#[derive(Debug)]
+struct Current<B> {
+    /// Of the upstream's name, when the first of these connections was made.
+    moves: u64,
+    connections: Connections<B>,
+}
+
+impl<B> Pool<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    pub(super) fn new(upstream: Arc<Upstream>, connect_timeout: Duration) -> Pool<B> {
+        let current = RwLock::new(Current::new(&upstream, upstream.moves(), connect_timeout));
+        Pool { upstream, connect_timeout, current }
+    }
+
+    /// Those that lead where the upstream is now. What runs on others goes on, and nothing follows it there.
+    pub(super) fn connections(&self) -> Connections<B> {
+        let moves = self.upstream.moves();
+        {
+            let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+            if current.moves == moves {
+                return current.connections.clone();
+            }
+        }
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        // Another request may have been here in between.
+        if current.moves != moves {
+            *current = Current::new(&self.upstream, moves, self.connect_timeout);
+        }
+        current.connections.clone()
+    }
+}
+
+impl<B> Current<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    fn new(upstream: &Arc<Upstream>, moves: u64, connect_timeout: Duration) -> Current<B> {
+        let connections = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .http1_preserve_header_case(true)
+            .http1_max_buf_size(MAX_HEAD)
+            // Host is already that of the upstream.
+            .set_host(false)
+            // A stale connection of the pool: once more, but only what was never written.
+            .retry_canceled_requests(true)
+            .build(Link::new(upstream.clone(), connect_timeout));
+        Current { moves, connections }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use http_body_util::{BodyExt, Empty};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::upstream::{Config, UpstreamConfig, Upstreams};
+
+    #[tokio::test]
+    async fn a_connection_is_used_again_until_the_name_has_moved() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        // Each answer says how many connections there were.
+        tokio::spawn(async move {
+            for number in 1.. {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let mut head = [0; 1024];
+                    while stream.read(&mut head).await.is_ok_and(|count| count > 0) {
+                        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{number}");
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        let upstreams = vec![UpstreamConfig::new("a", url.parse().unwrap())];
+        let upstreams = Upstreams::new(&Config { upstreams, ..Config::default() }).unwrap();
+        let upstream = upstreams.all()[0].clone();
+        let pool = Pool::<Empty<Bytes>>::new(upstream.clone(), Duration::from_secs(5));
+        let ask = async || {
+            let request = Request::get(format!("{url}/")).header("host", "h").body(Box::default()).unwrap();
+            let answer = pool.connections().request(request).await.unwrap();
+            answer.into_body().collect().await.unwrap().to_bytes()
+        };
+        assert_eq!((ask().await, ask().await), ("1".into(), "1".into()));
+        upstream.whereabouts.moved();
+        assert_eq!((ask().await, ask().await), ("2".into(), "2".into()));
+    }
+}

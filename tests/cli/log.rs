@@ -1,0 +1,60 @@
+//! A log that nobody can write, or nobody reads, harms no request.
+
+use std::fs::File;
+
+use super::{activation::Manager, *};
+
+/// Asks so often that a pipe which nobody reads is full long before: each request has its line.
+fn asks_and_ends(manager: &Manager, mut command: Command) {
+    let mut child = command.spawn().unwrap();
+    for _ in 0..1500 {
+        let answer = get(&manager.proxy(), "/api/version");
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    }
+    assert!(get(&manager.admin(), "/livez").contains("alive"));
+    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+fn talkative(manager: &Manager) -> Command {
+    manager.command("proxy:admin", &["-v", "--upstream", "http://127.0.0.1:9"])
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn on_a_full_disk_it_serves() {
+    let manager = Manager::new();
+    let mut command = talkative(&manager);
+    command.stderr(File::options().write(true).open("/dev/full").unwrap());
+    asks_and_ends(&manager, command);
+}
+
+#[test]
+fn to_a_pipe_that_is_closed_it_serves() {
+    let manager = Manager::new();
+    let mut command = talkative(&manager);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    command.stderr(writer);
+    asks_and_ends(&manager, command);
+}
+
+#[test]
+fn to_a_pipe_that_nobody_reads_it_serves() {
+    let manager = Manager::new();
+    let mut command = talkative(&manager);
+    let (_reader, writer) = std::io::pipe().unwrap();
+    command.stderr(writer);
+    asks_and_ends(&manager, command);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_result_that_cannot_be_written_is_code_1_and_says_why() {
+    let mut check = streamgauge(&["check", "--offline"]);
+    check.stdout(File::options().write(true).open("/dev/full").unwrap()).stderr(Stdio::piped());
+    let output = check.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("error: cannot write to stdout: No space left"), "{}", stderr(&output));
+}

@@ -83,7 +83,7 @@ impl Drop for Sidecar {
 
 fn configuration(upstreams: [SocketAddr; 2], turn: usize) -> String {
     let [stays, comes] = upstreams;
-    let (key, pace) = (turn % 3, if turn % 2 == 0 { 0 } else { 5000 });
+    let (key, pace) = (turn % 3, if turn.is_multiple_of(2) { 0 } else { 5000 });
     format!(
         "[upstreams]\nhealth_interval = \"250ms\"\n[collectors]\nprocess = \"100ms\"\n[shaping]\npace = {pace}\n\
          [[upstream]]\nname = \"stays\"\nurl = \"http://{stays}\"\n\

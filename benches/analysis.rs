@@ -16,7 +16,7 @@ use streamgauge::{
 mod million;
 
 const PLAN: &str = "name = \"million\"\n[upstreams]\none = \"http://127.0.0.1:1\"\n\
-    [[agent]]\nname = \"a\"\nmodel = \"m\"\nprompt = \"p\"\n[[condition]]\nname = \"condition 0\"\n";
+    [[agent]]\nname = \"a\"\nmodel = \"m\"\nprompt = \"p\"\ntokens = 1\n[[condition]]\nname = \"condition 0\"\n";
 
 fn analysis(criterion: &mut Criterion) {
     let recording = million::recording();

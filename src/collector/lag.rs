@@ -17,15 +17,19 @@ pub(super) const NAME: &str = "lag";
 const WINDOW: Duration = Duration::from_secs(1);
 /// busy for less than this part of one core,
 const IDLE: u32 = 100;
-/// it is probed at this interval, if the one that is set is shorter.
+/// it is probed at this interval, if the one that is set is shorter,
 const IDLE_EVERY: Duration = Duration::from_millis(100);
+/// and after so many such seconds in a row at this one.
+const LONG_IDLE: u32 = 30;
+const LONG_IDLE_EVERY: Duration = Duration::from_secs(1);
 
 /// Sleeps on an absolute schedule and records how late each sleep ended: time that a worker spent on something
 /// else, waited for a core, or lost to the timer's own grain. Tokio's timer ticks once a millisecond, so that an
 /// idle runtime shows up to 1.1 ms; on a runtime of several workers, one blocked worker alone may not show.
 ///
-/// A runtime that used less than a hundredth of a core in the last second is probed every 100 ms, for there is
-/// nobody to be late for, and to wake a core for each probe costs more than everything else that collects.
+/// A runtime that used less than a hundredth of a core in the last second is probed every 100 ms, and after half a
+/// minute of such seconds once in each, for there is nobody to be late for, and to wake a core for each probe costs
+/// more than everything else that collects.
 ///
 /// ```no_run
 /// # async fn example() -> prometheus::Result<()> {
@@ -101,12 +105,13 @@ struct Pace {
     since: Instant,
     /// Of all workers, at `since`.
     busy: Duration,
-    idle: bool,
+    /// Windows in a row.
+    idle: u32,
 }
 
 impl Pace {
     fn new(every: Duration, runtime: RuntimeMetrics) -> Pace {
-        Pace { every, busy: busy(&runtime), runtime, since: Instant::now(), idle: false }
+        Pace { every, busy: busy(&runtime), runtime, since: Instant::now(), idle: 0 }
     }
 
     /// To the next probe: a multiple of the interval.
@@ -114,13 +119,16 @@ impl Pace {
         let elapsed = now.saturating_duration_since(self.since);
         if elapsed >= WINDOW {
             let busy = busy(&self.runtime);
-            self.idle = busy.saturating_sub(self.busy) * IDLE < elapsed;
+            let is_idle = busy.saturating_sub(self.busy) * IDLE < elapsed;
+            self.idle = if is_idle { self.idle.saturating_add(1) } else { 0 };
             (self.since, self.busy) = (now, busy);
         }
-        if !self.idle {
-            return self.every;
-        }
-        let times = IDLE_EVERY.as_nanos().div_ceil(self.every.as_nanos());
+        let least = match self.idle {
+            0 => return self.every,
+            ..=LONG_IDLE => IDLE_EVERY,
+            _ => LONG_IDLE_EVERY,
+        };
+        let times = least.as_nanos().div_ceil(self.every.as_nanos());
         self.every * u32::try_from(times).unwrap_or(1)
     }
 }
@@ -197,9 +205,9 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(60)).await;
         running.abort();
         let seen = seen.lock().unwrap();
-        // A hundred in the first second; from then on, with nothing else to do, ten a second. A second in which
-        // this thread was kept from running may count as busy.
-        assert!((685..=3_000).contains(&seen.len()), "{}", seen.len());
+        // A hundred in the first second; from then on, with nothing else to do, ten a second, and one a second in the
+        // last half minute. A second in which this thread was kept from running may count as busy.
+        assert!((415..=3_000).contains(&seen.len()), "{}", seen.len());
         assert!(seen.iter().all(|late| *late < Duration::from_millis(2)), "{seen:?}");
     }
 }

@@ -307,7 +307,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "collectors.lag",
         Field::Interval(|c| &mut c.agent.collectors.lag, INSTANT..=DAY),
-        "Time between two probes of how late each runtime wakes; of one that is idle, at least 100 ms.",
+        "Time between two probes of how late each runtime wakes; of one that is idle, at least 100 ms, and 1 s once it has been for half a minute.",
     ),
     setting(
         "collectors.process",

@@ -125,7 +125,7 @@ impl Pace {
         }
         let least = match self.idle {
             0 => return self.every,
-            ..=LONG_IDLE => IDLE_EVERY,
+            1..=LONG_IDLE => IDLE_EVERY,
             _ => LONG_IDLE_EVERY,
         };
         let times = least.as_nanos().div_ceil(self.every.as_nanos());

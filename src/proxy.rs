@@ -1,5 +1,6 @@
 //! The story of one request: admit, read, choose, wait, forward, measure, shape.
 
+mod cut;
 mod ending;
 mod families;
 mod forward;

@@ -12,6 +12,8 @@ use tokio::{
     time::Instant,
 };
 
+use super::cut::Unwritten;
+
 /// What is to be written so soon after a write is held for a turn of the runtime, and for further turns while more is
 /// added, but no longer than this.
 const WINDOW: Duration = Duration::from_millis(1);
@@ -27,6 +29,7 @@ pub(super) struct Gathered<S> {
     stream: S,
     written: Option<Instant>,
     held: Option<Held>,
+    unwritten: Unwritten,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +40,8 @@ struct Held {
 }
 
 impl<S> Gathered<S> {
-    pub(super) fn new(stream: S) -> Gathered<S> {
-        Gathered { stream, written: None, held: None }
+    pub(super) fn new(stream: S, unwritten: Unwritten) -> Gathered<S> {
+        Gathered { stream, written: None, held: None, unwritten }
     }
 
     pub(super) fn into_inner(self) -> S {
@@ -83,7 +86,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
     // Not vectored: hyper then puts frames into one buffer, as many as come, in place of a list of sixteen.
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.unwritten.flushed(cx);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -114,7 +119,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_alone_goes_at_once() {
-        let mut gathered = Gathered::new(());
+        let mut gathered = Gathered::new((), Unwritten::default());
         let now = Instant::now();
         assert!(!gathered.holds(100, now));
         gathered.written = Some(now);
@@ -123,7 +128,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_follows_is_held_while_more_is_added_and_no_longer_than_the_window() {
-        let mut gathered = Gathered::new(());
+        let mut gathered = Gathered::new((), Unwritten::default());
         let written = Instant::now();
         gathered.written = Some(written);
         let since = written + WINDOW / 2;
@@ -160,7 +165,8 @@ mod tests {
             Ok::<_, Infallible>(Response::new(StreamBody::new(Box::pin(frames))))
         });
         let server = tokio::spawn(
-            http1::Builder::new().serve_connection(TokioIo::new(Gathered::new(counting)), service),
+            http1::Builder::new()
+                .serve_connection(TokioIo::new(Gathered::new(counting, Unwritten::default())), service),
         );
         far.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await.unwrap();
         let mut read = Vec::new();

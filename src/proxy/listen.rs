@@ -26,7 +26,14 @@ use tokio::{
 use tokio_metrics::TaskMonitor;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Proxy, families, gather::Gathered, respond::Outgoing, worker::Workers};
+use super::{
+    Failure, Proxy,
+    cut::{Cut, Unwritten},
+    families,
+    gather::Gathered,
+    respond::Outgoing,
+    worker::Workers,
+};
 use crate::{
     meter::{Delivered, Facts, Measurement},
     metric::Occupied,
@@ -215,20 +222,21 @@ async fn connection(
     };
     // The body of an answer in HTTP/1.0 ends with its connection: one that is cut must not end the same way.
     let ends_with_connection = Arc::new(AtomicBool::new(false));
-    let asked = Arc::new(Notify::new());
+    let (asked, unwritten) = (Arc::new(Notify::new()), Unwritten::default());
     let service = {
         let (proxy, ends_with_connection) = (proxy.clone(), ends_with_connection.clone());
-        let asked = asked.clone();
+        let (asked, unwritten) = (asked.clone(), unwritten.clone());
         service_fn(move |request: Request<Incoming>| {
             asked.notify_one();
             ends_with_connection.store(request.version() == Version::HTTP_10, Relaxed);
-            let (proxy, panics) = (proxy.clone(), panics.clone());
+            let (proxy, panics, unwritten) = (proxy.clone(), panics.clone(), unwritten.clone());
             // Now: a client that has left by the time that its request is looked at was here.
             let facts = Facts::new(request.method().as_str(), request.uri().path());
             let measurement = proxy.stages.meter.start(facts);
             // Boxed: a connection that waits for its next request holds none of this.
             Box::pin(async move {
-                Ok::<_, Infallible>(guarded(&proxy, &panics, request, facts, measurement).await)
+                let response = guarded(&proxy, &panics, request, facts, measurement).await;
+                Ok::<_, Infallible>(response.map(|body| Cut::new(body, unwritten)))
             })
         })
     };
@@ -240,7 +248,7 @@ async fn connection(
         .preserve_header_case(true)
         // The upstream's date is the date.
         .auto_date_header(false)
-        .serve_connection(TokioIo::new(Gathered::new(stream)), service);
+        .serve_connection(TokioIo::new(Gathered::new(stream, unwritten)), service);
     // hyper closes one of which it has read nothing. Its client was accepted, though, and asks nobody else.
     let drained = async {
         draining.cancelled().await;

@@ -32,9 +32,6 @@ pin_project! {
         #[pin]
         body: Incoming,
         patience: Option<Patience>,
-        // A frame was handed on and nothing waited for since.
-        unflushed: bool,
-        broken: Option<Broken>,
         busy: Busy,
     }
 }
@@ -45,7 +42,7 @@ impl Answer {
         if body.is_end_stream() {
             busy.ended();
         }
-        Answer { body, patience: Patience::of(silence), unflushed: false, broken: None, busy }
+        Answer { body, patience: Patience::of(silence), busy }
     }
 }
 
@@ -55,15 +52,11 @@ impl Body for Answer {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let mut this = self.project();
-        if let Some(broken) = this.broken.take() {
-            return Poll::Ready(Some(Err(broken)));
-        }
         let broken = match this.body.as_mut().poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(patience) = this.patience {
                     patience.came();
                 }
-                *this.unflushed = true;
                 if this.body.is_end_stream() {
                     // Nobody asks again for what has no more.
                     this.busy.ended();
@@ -76,19 +69,12 @@ impl Body for Answer {
             }
             Poll::Ready(Some(Err(error))) => Broken::Cut(error),
             Poll::Pending => {
-                *this.unflushed = false;
                 let Some(patience) = this.patience else { return Poll::Pending };
                 ready!(patience.poll_over(cx));
                 Broken::Silent(patience.limit())
             }
         };
         this.busy.failed(Failed::Request);
-        if std::mem::take(this.unflushed) {
-            // hyper gives up at once what it has not written yet: one turn lets the last frame out.
-            *this.broken = Some(broken);
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
         Poll::Ready(Some(Err(broken)))
     }
 

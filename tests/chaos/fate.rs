@@ -2,6 +2,8 @@
 
 /// Records before the last.
 const RECORDS: u64 = 8;
+/// Of the record in which an upstream closes.
+pub(crate) const BEGUN: &str = "{\"resp";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -125,6 +127,22 @@ pub(crate) fn draw(stream: u64, what: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
+}
+
+/// How many records come before it breaks, if it does: one at least, and not all.
+pub(crate) fn before_break(stream: u64) -> usize {
+    1 + draw(stream, 1) as usize % (records(stream).len() - 1).max(1)
+}
+
+/// What the client is to get of a stream that breaks off, where that is the same each time.
+pub(crate) fn part(stream: u64) -> Option<String> {
+    let records = records(stream);
+    match Fate::of(stream) {
+        Fate::Cut => Some(records[..before_break(stream)].concat() + BEGUN),
+        Fate::Nonsense | Fate::Silence => Some(records[..before_break(stream)].concat()),
+        Fate::Short => Some(records.concat()),
+        _ => None,
+    }
 }
 
 /// The records of a stream's answer, as they are sent.

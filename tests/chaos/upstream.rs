@@ -8,7 +8,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::fate::{Fate, draw, records};
+use super::fate::{BEGUN, Fate, before_break, draw, records};
 
 const PAUSE: Duration = Duration::from_millis(20);
 const CHUNKED: &str =
@@ -74,10 +74,8 @@ async fn answer(to: &mut BufReader<TcpStream>, stream: u64) -> io::Result<()> {
     let (fate, records) = (Fate::of(stream), records(stream));
     let body = records.concat();
     let body = body.as_bytes();
-    // Where it breaks, if it does: after a record at least, and before the last.
-    let some = 1 + draw(stream, 1) as usize % (records.len() - 1).max(1);
-    let part =
-        records[..some.min(records.len())].iter().map(|record| chunk(record.as_bytes())).collect::<Vec<_>>();
+    let some = before_break(stream).min(records.len());
+    let part = records[..some].iter().map(|record| chunk(record.as_bytes())).collect::<Vec<_>>();
     let part = part.concat();
     match fate {
         Fate::Whole | Fate::Garbage | Fate::SlowClient | Fate::Error | Fate::Truncate | Fate::SlowHead => {
@@ -143,7 +141,7 @@ async fn answer(to: &mut BufReader<TcpStream>, stream: u64) -> io::Result<()> {
             reset(to)
         }
         Fate::Cut => {
-            to.write_all(&[CHUNKED.as_bytes(), &part, b"1f\r\n{\"resp"].concat()).await?;
+            to.write_all(&[CHUNKED.as_bytes(), &part, b"1f\r\n", BEGUN.as_bytes()].concat()).await?;
             Err(io::ErrorKind::BrokenPipe.into())
         }
         Fate::Short => {

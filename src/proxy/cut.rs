@@ -1,0 +1,147 @@
+//! What came before a response broke off reaches the client before the break does.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+};
+
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+/// Whether hyper holds bytes of a response that it has not written. A connection and its bodies share it, and are
+/// polled by one task.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unwritten(Arc<AtomicU8>);
+
+impl Unwritten {
+    const NOTHING: u8 = 0;
+    const SOMETHING: u8 = 1;
+    const AWAITED: u8 = 2;
+
+    fn added(&self) {
+        self.0.store(Self::SOMETHING, Relaxed);
+    }
+
+    /// True once all is written. If it is not, the connection is woken when it is.
+    fn is_over(&self) -> bool {
+        let over = self.0.load(Relaxed) == Self::NOTHING;
+        if !over {
+            self.0.store(Self::AWAITED, Relaxed);
+        }
+        over
+    }
+
+    /// hyper flushes its connection when it holds nothing more.
+    pub(super) fn flushed(&self, cx: &Context<'_>) {
+        if self.0.load(Relaxed) == Self::AWAITED {
+            cx.waker().wake_by_ref();
+        }
+        self.0.store(Self::NOTHING, Relaxed);
+    }
+}
+
+pin_project! {
+    /// A body whose failure waits until what came before it is written: hyper drops that when a body fails, and an
+    /// upstream's last records and its end often come together.
+    #[derive(Debug)]
+    pub(super) struct Cut<B: Body> {
+        #[pin]
+        inner: B,
+        unwritten: Unwritten,
+        failure: Option<B::Error>,
+    }
+}
+
+impl<B: Body> Cut<B> {
+    pub(super) fn new(inner: B, unwritten: Unwritten) -> Cut<B> {
+        // The response's head.
+        unwritten.added();
+        Cut { inner, unwritten, failure: None }
+    }
+}
+
+impl<B: Body> Body for Cut<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        if this.failure.is_none() {
+            match ready!(this.inner.poll_frame(cx)) {
+                Some(Err(failure)) => *this.failure = Some(failure),
+                polled => {
+                    this.unwritten.added();
+                    return Poll::Ready(polled);
+                }
+            }
+        }
+        if this.unwritten.is_over() { Poll::Ready(this.failure.take().map(Err)) } else { Poll::Pending }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, io, time::Duration};
+
+    use bytes::Bytes;
+    use futures_util::stream;
+    use http::Response;
+    use http_body_util::StreamBody;
+    use hyper::{server::conn::http1, service::service_fn};
+    use hyper_util::rt::TokioIo;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        time::timeout,
+    };
+
+    use super::{super::gather::Gathered, *};
+
+    /// What a client gets of a response that breaks at once after these frames, through a pipe of so many bytes.
+    async fn got(frames: u32, pipe: usize) -> String {
+        let (near, mut far) = tokio::io::duplex(pipe);
+        let unwritten = Unwritten::default();
+        let service = {
+            let unwritten = unwritten.clone();
+            service_fn(move |_| {
+                let frames = (0..frames).map(|number| Ok(Frame::data(Bytes::from(format!("{number:08}")))));
+                let broken = stream::iter(frames.chain([Err(io::Error::other("broken"))]));
+                let body = Cut::new(StreamBody::new(broken), unwritten.clone());
+                async move { Ok::<_, Infallible>(Response::new(body)) }
+            })
+        };
+        let gathered = Gathered::new(near, unwritten);
+        let server = tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(gathered), service));
+        far.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+        let mut read = Vec::new();
+        timeout(Duration::from_secs(60), far.read_to_end(&mut read)).await.expect("it ends").unwrap();
+        assert!(server.await.unwrap().unwrap_err().is_user());
+        String::from_utf8(read).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_that_came_before_the_break_is_written() {
+        for frames in [0, 1, 3, 5_000] {
+            for pipe in [1 << 20, 7] {
+                let body = (0..frames).map(|number| format!("8\r\n{number:08}\r\n")).collect::<String>();
+                let got = got(frames, pipe).await;
+                assert!(got.starts_with("HTTP/1.1 200 OK\r\n"), "{frames} frames by {pipe}: {got:?}");
+                assert!(got.ends_with(&format!("\r\n\r\n{body}")), "{frames} frames by {pipe}: {got:?}");
+            }
+        }
+    }
+}

@@ -62,6 +62,7 @@ async fn efficiency(direct: &str, through: &str) -> Outcome<()> {
         resume: false,
         python: "python3".into(),
         program: Path::new("streamgauge").into(),
+        unset: Vec::new(),
         gpu: None,
     };
     run(&plan, options, &mut ()).await?;

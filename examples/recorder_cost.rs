@@ -121,6 +121,7 @@ async fn recorded_run(url: &str) -> Result<u64, Box<dyn Error>> {
         resume: false,
         python: "python3".into(),
         program: Path::new("streamgauge").into(),
+        unset: Vec::new(),
         gpu: None,
     };
     run(&plan, options, &mut ()).await?;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use history::History;
 pub(crate) use listen::{Counts, Listener};
+pub(crate) use token::Asked;
 pub use token::Token;
 
 use crate::{meter::Meter, tls::Identity, upstream::Upstreams};
@@ -52,7 +53,7 @@ pub(crate) struct Admin {
     pub(crate) draining: CancellationToken,
     pub(crate) history: History,
     pub(crate) scraped: Scraped,
-    pub(crate) token: Option<Token>,
+    pub(crate) token: Asked,
 }
 
 /// When `/metrics` was read last, for the page: a Prometheus that is down is told nowhere else. Cheap to clone.
@@ -74,7 +75,7 @@ impl Scraped {
 impl Admin {
     /// What a request shows that may not read what it asks for; `None`: it may.
     fn turns_away(&self, request: &request::Parts) -> Option<Shown> {
-        let token = self.token.as_ref()?;
+        let token = self.token.get()?;
         if matches!(request.uri.path(), "/livez" | "/readyz") {
             return None;
         }

@@ -14,7 +14,7 @@ use tokio::{net::TcpListener, runtime::Handle, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admin::{self, Admin, History, Scraped},
+    admin::{self, Admin, Asked, History, Scraped},
     admission::{self, Admission},
     collector::{self, Registered, Task, gpu::Reader},
     meter::{self, Bands, Meter, Outcome},
@@ -270,6 +270,7 @@ impl Builder {
         let stages = Stages { admission, upstreams: upstreams.clone(), queue, meter: meter.clone(), shaping };
         let proxy = Proxy::new(config.proxy, config.upstream, stages.clone(), &registry)?;
         let acceptor = Acceptor::new(config.admin.tls.as_ref());
+        let token = Asked::new(config.admin.token);
         let reload = Reload::register(
             &registry,
             Reloaded {
@@ -278,18 +279,12 @@ impl Builder {
                 upstreams: upstreams.clone(),
                 proxy: proxy.acceptor().clone(),
                 admin: acceptor.clone(),
+                token: token.clone(),
             },
         )?;
         let (history, scraped) = (History::default(), Scraped::default());
-        let admin = Admin {
-            registry,
-            meter,
-            upstreams,
-            draining: CancellationToken::new(),
-            history,
-            scraped,
-            token: config.admin.token,
-        };
+        let admin =
+            Admin { registry, meter, upstreams, draining: CancellationToken::new(), history, scraped, token };
         Ok(Bound {
             proxy_addr,
             admin_addr,

@@ -27,7 +27,7 @@ use crate::agent;
 pub use difference::fixed;
 pub use mistake::{Mistake, Mistakes, Place};
 pub use resolve::Resolved;
-pub use source::no_color;
+pub use source::{no_color, variables};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default)]

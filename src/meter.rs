@@ -19,6 +19,8 @@ mod tests;
 mod waiting;
 mod wrap;
 
+#[cfg(feature = "agent")]
+pub(crate) use concurrency::BANDS;
 pub use concurrency::Bands;
 pub use delivered::Delivered;
 pub use live::{Live, Snapshot};

@@ -7,6 +7,7 @@ mod forward;
 mod gather;
 mod headers;
 mod listen;
+mod resets;
 mod respond;
 mod upload;
 mod worker;
@@ -22,13 +23,13 @@ use crate::{
     admission::{Admission, Permit},
     meter::{Delivered, Facts, Measurement, Meter},
     protocol::{Framing, Peek, canonical_model, model_of_path},
-    shaping::{Shaping, Stream},
+    shaping::{self, Shaping, Stream},
     tls::{Acceptor, Identity},
     upstream::{self, List, Upstream, Upstreams, queue::Queue},
 };
 use families::Families;
 use respond::{Failure, Outgoing};
-use upload::{Lent, Upload};
+use upload::{Lent, Unread, Upload};
 
 /// Settings of this stage.
 #[derive(Clone, Debug)]
@@ -218,7 +219,13 @@ impl Proxy {
             },
             tap,
         );
-        Response::from_parts(head, delivered.wrap(Outgoing::Forwarded { body: shaped }))
+        let reshapes = shaping::reshapes(&shaped);
+        let body = Outgoing::Forwarded { body: shaped };
+        let body = match framing.filter(|_| reshapes) {
+            Some(framing) => delivered.wrap_shaped(framing, body),
+            None => delivered.wrap(body),
+        };
+        Response::from_parts(head, body)
     }
 
     /// Says why there is no response of an upstream's.
@@ -234,7 +241,9 @@ impl Proxy {
             Failure::Refused(_) => {}
             _ => tracing::warn!(id = measurement.live().id(), route = facts.route.label(), "{failure}"),
         }
-        measurement.responded(failure.status());
+        if !matches!(failure, Failure::Unread(Unread::Gone)) {
+            measurement.responded(failure.status());
+        }
         measurement.decide(failure.outcome());
         failure.response(facts.dialect).map(|body| measurement.deliver(body))
     }

@@ -101,6 +101,14 @@ pub struct Stream<'a> {
 /// A body in every layer, each of which may be absent.
 pub type Shaped<B> = Merge<Coalesce<Pace<Strip<B>>>>;
 
+/// Frames leave later than they came, or are others. Not where the usage alone is taken out.
+#[must_use]
+pub fn reshapes<B: Body<Data = Bytes>>(merge: &Shaped<B>) -> bool {
+    let coalesce = &merge.inner;
+    let pace = &coalesce.inner;
+    merge.stage.is_some() || coalesce.stage.is_some() || pace.stage.is_some()
+}
+
 /// A request's body that asks for the usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AskedUsage {

@@ -127,6 +127,8 @@ pub struct Upstream {
     weight: usize,
     max_streams: Option<usize>,
     requests: AtomicUsize,
+    /// Of these, those that take a place.
+    streams: AtomicUsize,
     health: RwLock<Arc<Health>>,
     probing: Probing,
     whereabouts: Whereabouts,
@@ -151,6 +153,7 @@ impl Upstream {
             host: HeaderValue::from_str(&authority).expect("a URL's host is ASCII"),
             authority: authority.parse().expect("a URL's host and port"),
             requests: AtomicUsize::new(0),
+            streams: AtomicUsize::new(0),
             health: RwLock::default(),
             probing: Probing::default(),
             whereabouts: Whereabouts::default(),
@@ -205,9 +208,9 @@ impl Upstream {
         self.weight
     }
 
-    /// It has as many requests as it takes streams.
+    /// It has as many streams as it takes.
     fn is_full(&self) -> bool {
-        self.max_streams.is_some_and(|most| self.requests() >= most)
+        self.max_streams.is_some_and(|most| self.streams.load(Relaxed) >= most)
     }
 
     /// Requests that are here now.

@@ -1,6 +1,9 @@
 //! Who may read: whoever shows the token, if there is one.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, header::AUTHORIZATION};
@@ -14,6 +17,28 @@ const MAX_TOKEN: usize = 4 << 10;
 /// The SHA-256 of a token: all that is ever kept of it. It does not print.
 #[derive(Clone, Copy)]
 pub struct Token([u8; 32]);
+
+/// The token that is asked for, if one is. All clones are renewed together.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked(Option<Arc<RwLock<Token>>>);
+
+impl Asked {
+    pub(crate) fn new(token: Option<Token>) -> Asked {
+        Asked(token.map(|token| Arc::new(RwLock::new(token))))
+    }
+
+    /// Asks for another one from now on. Whether one is asked for does not change.
+    pub(crate) fn renew(&self, token: Option<Token>) {
+        if let (Some(current), Some(token)) = (&self.0, token) {
+            *current.write().unwrap_or_else(PoisonError::into_inner) = token;
+        }
+    }
+
+    pub(super) fn get(&self) -> Option<Token> {
+        let current = self.0.as_ref()?.read().unwrap_or_else(PoisonError::into_inner);
+        Some(*current)
+    }
+}
 
 /// What a request shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

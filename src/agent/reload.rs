@@ -9,6 +9,7 @@ use prometheus::{Gauge, Registry};
 
 use super::Config;
 use crate::{
+    admin::Asked,
     admission::Admission,
     metric::{Family, gauge},
     shaping::Shaping,
@@ -34,6 +35,7 @@ pub(super) struct Reloaded {
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) proxy: Acceptor,
     pub(super) admin: Acceptor,
+    pub(super) token: Asked,
 }
 
 impl Reload {
@@ -48,16 +50,17 @@ impl Reload {
         Ok(reload)
     }
 
-    /// Takes from these settings what can change, from now on: `admission`, `shaping`, and the certificates of
-    /// `proxy.tls`, `admin.tls` and the upstreams. Streams and connections that run keep theirs; a limiter whose
+    /// Takes from these settings what can change, from now on: `admission`, `shaping`, the token of the
+    /// admin address, and the certificates of `proxy.tls`, `admin.tls` and the upstreams. Streams and connections that run keep theirs; a limiter whose
     /// caller and quota are what they were keeps its state. An address that was plain stays so, and one by TLS too.
     pub fn apply(&self, config: &Config) {
-        let Reloaded { admission, shaping, upstreams, proxy, admin } = &self.stages;
+        let Reloaded { admission, shaping, upstreams, proxy, admin, token } = &self.stages;
         let gone = admission.reload(&config.admission);
         shaping.reload(config.shaping.clone());
         shaping.forget(&gone);
         proxy.renew(config.proxy.tls.as_ref());
         admin.renew(config.admin.tls.as_ref());
+        token.renew(config.admin.token);
         upstreams.reload(&config.upstream);
         self.succeeded();
     }

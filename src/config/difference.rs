@@ -12,10 +12,14 @@ impl Setting {
         matches!(self.section(), "access" | "shaping") || self.key == "log.level"
     }
 
-    /// What cannot change differs. Of TLS that is whether there is any: certificates come and go.
+    /// What cannot change differs. Of TLS and of the token that is whether there is any: certificates come and go.
     fn differs(&self, before: &Config, after: &Config) -> bool {
         let (before, after) = (self.field.show(before), self.field.show(after));
-        if self.leaf() == "tls" { before.is_some() != after.is_some() } else { before != after }
+        if self.leaf() == "tls" || self.key == "admin.token_file" {
+            before.is_some() != after.is_some()
+        } else {
+            before != after
+        }
     }
 }
 

@@ -92,7 +92,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "proxy.header_timeout",
         Field::Duration(|c| &mut c.agent.proxy.header_timeout, TIMEOUT),
-        "A client that sends its request head slower than this is cut off.",
+        "A client that sends its request head slower than this is cut off, and a connection on which none begins for so long is closed.",
     ),
     setting(
         "proxy.body_idle_timeout",
@@ -195,7 +195,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "queue.size",
         Field::Count(|c| &mut c.agent.queue.size, 0..=100_000),
-        "How many may wait for one upstream. 0: none waits, and who finds no place is refused at once.",
+        "How many may wait for one upstream. Of a full queue, the newest of the caller who has the most there makes room for one who has fewer. 0: none waits, and who finds no place is refused at once.",
     ),
     setting(
         "queue.timeout",

@@ -1,7 +1,7 @@
 //! Where settings come from: the file, the environment, the flags. Nothing is judged here.
 #![expect(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
 
-use std::{env, fs, io::IsTerminal, path::PathBuf};
+use std::{env, ffi::OsString, fs, io::IsTerminal, path::PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -38,7 +38,7 @@ impl Sources {
         let mut environment = Vec::new();
         for (name, value) in env::vars_os() {
             let name = name.to_string_lossy().into_owned();
-            if !name.starts_with(VARIABLE_PREFIX) {
+            if !is_ours(&name) {
                 continue;
             }
             match value.into_string() {
@@ -52,6 +52,22 @@ impl Sources {
         environment.sort();
         (Sources { file, environment, flags: flags.clone() }, mistakes)
     }
+}
+
+/// It is meant for us. A Kubernetes Service of our name puts its addresses into every container, and the compose file
+/// has variables for the ports that it publishes.
+fn is_ours(name: &str) -> bool {
+    name.strip_prefix(VARIABLE_PREFIX).is_some_and(|rest| {
+        let is_link = rest == "HOST" || rest.split('_').any(|part| matches!(part, "PORT" | "SERVICE"));
+        rest.contains("__") || !is_link
+    })
+}
+
+/// The variables that set something, for a child that is to be set by its file alone.
+#[must_use]
+pub fn variables() -> Vec<OsString> {
+    let names = env::vars_os().map(|(name, _)| name);
+    names.filter(|name| is_ours(&name.to_string_lossy())).collect()
 }
 
 /// A secret that a file holds.
@@ -75,4 +91,27 @@ pub(super) fn secret_variable(name: &str) -> Result<Zeroizing<String>, Problem> 
 #[must_use]
 pub fn no_color() -> bool {
     env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || !std::io::stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_kubernetes_and_compose_set_is_not_ours() {
+        for name in ["PROXY__LISTEN", "PROXY__PORT", "PROXY_LISTEN", "CONFIG", "TRANSPORT"] {
+            assert!(is_ours(&format!("STREAMGAUGE_{name}")), "{name}");
+        }
+        for name in [
+            "STREAMGAUGE_PORT",
+            "STREAMGAUGE_HOST",
+            "STREAMGAUGE_ADMIN_PORT",
+            "STREAMGAUGE_SERVICE_HOST",
+            "STREAMGAUGE_SERVICE_PORT_PROXY",
+            "STREAMGAUGE_PORT_11434_TCP_ADDR",
+            "PATH",
+        ] {
+            assert!(!is_ours(name), "{name}");
+        }
+    }
 }

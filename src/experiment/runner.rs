@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    ffi::OsString,
     io,
     path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -40,6 +41,8 @@ pub struct Options {
     pub python: PathBuf,
     /// This program, for agents and sidecars in processes of their own.
     pub program: PathBuf,
+    /// Variables that its sidecars do not inherit: what they do is in their files alone.
+    pub unset: Vec<OsString>,
     /// Reads GPUs.
     pub gpu: Option<Box<dyn Reader>>,
 }
@@ -86,7 +89,7 @@ pub struct Done {
 /// # Errors
 /// What it needs is missing, the recording can't be written, or nobody answers.
 pub async fn run(plan: &Plan, options: Options, watch: &mut dyn Watch) -> Result<Done, RunError> {
-    let Options { folder, resume, python, program, gpu } = options;
+    let Options { folder, resume, python, program, unset, gpu } = options;
     let before = if resume { Some(finished(&folder, plan)?) } else { None };
     let program_of = |condition: &ConditionPlan| match condition.language {
         Language::Python => Program::Python(python.clone()),
@@ -119,6 +122,7 @@ pub async fn run(plan: &Plan, options: Options, watch: &mut dyn Watch) -> Result
         clock,
         program: &program_of,
         own: program.clone(),
+        unset,
         folder,
         sidecars: HashMap::new(),
         recorder: &mut recorder,
@@ -136,6 +140,7 @@ struct Experiment<'a> {
     clock: Clock,
     program: &'a dyn Fn(&ConditionPlan) -> Program,
     own: PathBuf,
+    unset: Vec<OsString>,
     folder: PathBuf,
     /// By condition and upstream.
     sidecars: HashMap<(usize, String), Sidecar>,
@@ -201,8 +206,8 @@ impl Experiment<'_> {
             let key = (place, upstream.clone());
             if !self.sidecars.contains_key(&key) {
                 let (number, url) = (self.sidecars.len(), &self.plan.upstreams[&upstream]);
-                let started =
-                    Sidecar::start(&self.own, &self.folder, number, sidecar, (&upstream, url)).await;
+                let program = (self.own.as_path(), self.unset.as_slice());
+                let started = Sidecar::start(program, &self.folder, number, sidecar, (&upstream, url)).await;
                 self.sidecars.insert(key.clone(), started.map_err(RunError::Sidecar)?);
             }
             urls.insert(upstream, self.sidecars[&key].url.clone());

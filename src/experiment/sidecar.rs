@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
     process::Stdio,
@@ -31,9 +32,9 @@ pub(super) struct Sidecar {
 }
 
 impl Sidecar {
-    /// Starts one before an Ollama; its configuration stays in the recording.
+    /// Starts one before an Ollama, without these variables; its configuration stays in the recording.
     pub(super) async fn start(
-        program: &Path,
+        (program, unset): (&Path, &[OsString]),
         folder: &Path,
         number: usize,
         plan: &SidecarPlan,
@@ -43,6 +44,9 @@ impl Sidecar {
         let failed = |what: String| format!("the sidecar before {upstream} does not start: {what}");
         write(&file, plan).map_err(|error| failed(error.to_string()))?;
         let mut command = Command::new(program);
+        for name in unset {
+            command.env_remove(name);
+        }
         command.arg("serve").arg("--config").arg(&file);
         command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"]);
         command.args(["--upstream", &format!("{upstream}={url}")]);

@@ -20,7 +20,7 @@ use prometheus::{
 use crate::metric::Family;
 
 /// The label `streams`: how many decode at once.
-pub(super) const BANDS: [&str; 8] = ["1", "2", "3", "4", "5-8", "9-16", "17-32", "33+"];
+pub(crate) const BANDS: [&str; 8] = ["1", "2", "3", "4", "5-8", "9-16", "17-32", "33+"];
 
 /// The band of a number of streams of at least one.
 pub(super) fn band(streams: usize) -> usize {

@@ -12,7 +12,10 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::{measurement::Measurement, outcome::Outcome, schedule::Schedule, tap::HELD_AFTER};
-use crate::metric::LocalHistogram;
+use crate::{
+    metric::LocalHistogram,
+    protocol::{Framing, Scan, Scanner},
+};
 
 pin_project! {
     /// A body whose ending is recorded once: at its end, at an error, or when it is dropped.
@@ -46,11 +49,14 @@ struct Delivery {
     last_content: Option<Instant>,
     gap: Option<LocalHistogram>,
     overhead: LocalHistogram,
+    /// Tells what is in the frames where a layer between makes other ones, later.
+    shaped: Option<Box<Scanner>>,
     schedule: Schedule,
 }
 
 impl<B: Body<Data = Bytes>> Delivered<B> {
-    pub(super) fn new(measurement: Measurement, inner: B) -> Delivered<B> {
+    /// `shaped`: how to read what is handed on, if that is not what arrived just before.
+    pub(super) fn new(measurement: Measurement, inner: B, shaped: Option<Framing>) -> Delivered<B> {
         let gap = measurement.children.as_ref().filter(|_| measurement.streamed);
         let gap = gap.map(|children| LocalHistogram::new(children.gap_client.clone()));
         let delivery = Delivery {
@@ -61,6 +67,9 @@ impl<B: Body<Data = Bytes>> Delivered<B> {
             last_content: None,
             gap,
             overhead: LocalHistogram::new(measurement.meter.shared.families.self_overhead.clone()),
+            shaped: shaped
+                .filter(|_| measurement.streamed)
+                .map(|framing| Box::new(Scanner::new(framing, measurement.facts.dialect))),
             schedule: Schedule::new(measurement.live.accepted),
             measurement,
         };
@@ -86,7 +95,7 @@ impl<B: Body<Data = Bytes>> Body for Delivered<B> {
         match &polled {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    delivery.handed(data.len());
+                    delivery.handed(data);
                 }
             }
             Some(Err(_)) => delivery.end(Outcome::UpstreamError),
@@ -105,9 +114,9 @@ impl<B: Body<Data = Bytes>> Body for Delivered<B> {
 }
 
 impl Delivery {
-    fn handed(&mut self, bytes: usize) {
+    fn handed(&mut self, data: &Bytes) {
         if let Some(left) = &mut self.left {
-            *left = left.saturating_sub(bytes as u64);
+            *left = left.saturating_sub(data.len() as u64);
         }
         let waited = std::mem::take(&mut self.waited);
         if self.gap.is_none() {
@@ -122,12 +131,11 @@ impl Delivery {
             children.backpressure.inc_by(stretch.as_secs_f64());
             live.held_back(stretch);
         }
-        if let Some(arrival) = live.last_arrival.get() {
+        if let Some(arrival) = live.last_arrival.get().filter(|_| self.shaped.is_none()) {
             let age = now.saturating_duration_since(live.accepted);
             self.overhead.observe(age.saturating_sub(arrival).as_secs_f64());
         }
-        let content = live.content.load(Relaxed);
-        if content != std::mem::replace(&mut self.content, content) {
+        if self.has_content(data) {
             if let (Some(gap), Some(last)) = (&mut self.gap, self.last_content.filter(|_| !held)) {
                 gap.observe(now.saturating_duration_since(last).as_secs_f64());
             }
@@ -138,13 +146,28 @@ impl Delivery {
         }
     }
 
+    /// Whether a frame has content: what has arrived is in it, or it is read once more.
+    fn has_content(&mut self, data: &Bytes) -> bool {
+        let Some(scanner) = &mut self.shaped else {
+            let content = self.measurement.live.content.load(Relaxed);
+            return content != std::mem::replace(&mut self.content, content);
+        };
+        let mut found = false;
+        scanner.scan(data, |scan| found |= matches!(scan, Scan::Record(record) if record.has_content));
+        found
+    }
+
     /// `is_owed`: a layer between holds bytes, so that the terminal record may have come and not been handed over.
     fn dropped(&mut self, at_end: bool, is_owed: bool) {
         let measurement = &self.measurement;
         if std::thread::panicking() {
             return self.end(measurement.abandoned());
         }
-        let whole = at_end || self.left == Some(0) || (measurement.live.is_terminal() && !is_owed);
+        // What was decided is so whoever reads the body: of an answer to HEAD nobody does.
+        let whole = at_end
+            || self.left == Some(0)
+            || measurement.decided.is_some()
+            || (measurement.live.is_terminal() && !is_owed);
         let outcome = if whole { measurement.ended() } else { measurement.abandoned() };
         self.end(outcome);
     }

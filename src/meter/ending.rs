@@ -48,7 +48,9 @@ impl Measurement {
         let usage = live.usage();
         let families = &self.meter.shared.families;
         let succeeded = self.status.is_some_and(|status| status.is_success());
-        let model = self.model_label(succeeded).to_owned();
+        // A pull of no model is a stream of success that ends in an error.
+        let is_there = succeeded && (live.route.takes_slot() || outcome == Outcome::Complete);
+        let model = self.model_label(is_there).to_owned();
         let upstream = live.upstream();
         let upstream = upstream.as_deref().unwrap_or("none");
         let route = live.route;

@@ -66,6 +66,8 @@ pub struct Live {
     /// Nanoseconds.
     backpressure: AtomicU64,
     pub(super) terminal: AtomicBool,
+    /// Whoever passes the stream on has looked, and nothing was there.
+    pub(super) awaited: AtomicBool,
     metering_failed: AtomicBool,
     last_kind: AtomicU8,
     usage: Mutex<Option<Usage>>,
@@ -92,6 +94,7 @@ impl Live {
             gaps: Tally::default(),
             backpressure: AtomicU64::new(0),
             terminal: AtomicBool::new(false),
+            awaited: AtomicBool::new(false),
             metering_failed: AtomicBool::new(false),
             last_kind: AtomicU8::new(u8::MAX),
             usage: Mutex::new(None),
@@ -206,6 +209,8 @@ pub struct Snapshot {
     pub silent: Option<Duration>,
     /// It has had its first record.
     pub decoding: bool,
+    /// Its next chunk has not come; else its client has not taken the last one.
+    pub awaited: bool,
 }
 
 /// Everything that runs.
@@ -256,6 +261,7 @@ impl Live {
             gap_p99: quantile(0.99),
             backpressure: Duration::from_nanos(self.backpressure.load(Relaxed)),
             silent: self.last_arrival.get().map(|arrival| age.saturating_sub(arrival)),
+            awaited: self.awaited.load(Relaxed),
             decoding: self.first_record.get().is_some() && !self.is_terminal(),
         }
     }

@@ -154,7 +154,7 @@ impl Measurement {
         self.meter.shared.families.responses.child([self.live.route.label(), status.as_str()]).inc();
     }
 
-    /// The outcome that this has if its body comes to its end, where the status would say another.
+    /// The outcome that this has whether its body is read or not, where the status would say another.
     pub fn decide(&mut self, outcome: Outcome) {
         self.decided = Some(outcome);
     }
@@ -162,7 +162,7 @@ impl Measurement {
     /// Wraps a body of our own: nothing of it is scanned.
     #[must_use]
     pub fn deliver<B: http_body::Body<Data = bytes::Bytes>>(self, body: B) -> Delivered<B> {
-        Delivered::new(self, body)
+        Delivered::new(self, body, None)
     }
 
     /// Records no ending: that of this request is recorded by another measurement, which is dropped.
@@ -187,7 +187,8 @@ impl Measurement {
         let tapping = framing.filter(|_| success && (self.streamed || route.takes_slot())).map(|framing| {
             let upstream = self.live.upstream();
             let upstream = upstream.as_deref().unwrap_or("none");
-            let children = self.meter.shared.families.stream(upstream, self.model_label(true), route);
+            let children =
+                self.meter.shared.families.stream(upstream, self.model_label(route.takes_slot()), route);
             self.children = Some(children.clone());
             let account = self.account.clone().filter(|_| self.streamed);
             Box::new(Tapping::new(&self, children, account, framing))
@@ -218,7 +219,7 @@ impl Measurement {
         BodyStream::new(self.wrap_body(content_type, BodyStream::new(stream)))
     }
 
-    /// The label `model`. `succeeded`: Ollama answered with success.
+    /// The label `model`. `succeeded`: Ollama has answered so that the model must be there.
     pub(super) fn model_label(&self, succeeded: bool) -> &str {
         match self.live.model.get() {
             _ if !self.live.route.has_model() => "none",
@@ -250,7 +251,18 @@ impl DeliveredBy {
     /// Wraps the body that the client is sent.
     #[must_use]
     pub fn wrap<B: http_body::Body<Data = bytes::Bytes>>(self, body: B) -> Delivered<B> {
-        Delivered::new(self.0, body)
+        Delivered::new(self.0, body, None)
+    }
+
+    /// The same, for layers between that hand other frames on than they take, or later: what the client is sent is
+    /// read once more. `framing` is the response's.
+    #[must_use]
+    pub fn wrap_shaped<B: http_body::Body<Data = bytes::Bytes>>(
+        self,
+        framing: Framing,
+        body: B,
+    ) -> Delivered<B> {
+        Delivered::new(self.0, body, Some(framing))
     }
 }
 

@@ -69,7 +69,11 @@ impl<B: Body<Data = Bytes>> Body for Tap<B> {
         let mut inner = this.inner;
         // "Handed" holds only if nothing was waited for: then the stretch since is one in which nobody looked.
         let handed = std::mem::take(this.handed);
-        let polled = ready!(inner.as_mut().poll_frame(cx));
+        let polled = inner.as_mut().poll_frame(cx);
+        if let Some(tapping) = this.tapping.as_ref() {
+            tapping.live.awaited.store(polled.is_pending(), Relaxed);
+        }
+        let polled = ready!(polled);
         if this.tapping.is_some() {
             let data = match &polled {
                 Some(Ok(frame)) => frame.data_ref().filter(|data| !data.is_empty()),

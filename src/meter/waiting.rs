@@ -56,7 +56,8 @@ impl Collector for Waiting {
                 .iter()
                 .filter(|one| one.route.takes_slot() && one.upstream.as_deref() == Some(name.as_str()));
             let (decoding, rest): (Vec<_>, Vec<_>) = here.partition(|one| one.decoding);
-            let silent = decoding.iter().filter_map(|one| one.silent).min().unwrap_or_default();
+            let awaited = decoding.iter().filter(|one| one.awaited);
+            let silent = awaited.filter_map(|one| one.silent).min().unwrap_or_default();
             let waits = rest.iter().filter(|one| one.records == 0).map(|one| one.age);
             self.silent.child([name]).set(silent.as_secs_f64());
             self.waiting.child([name]).set(waits.max().unwrap_or_default().as_secs_f64());

@@ -4,10 +4,7 @@ use std::{
     convert::Infallible,
     panic::AssertUnwindSafe,
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -31,13 +28,14 @@ use super::{
     cut::{Cut, Unwritten},
     families,
     gather::Gathered,
+    resets::Resets,
     respond::Outgoing,
     worker::Workers,
 };
 use crate::{
     meter::{Delivered, Facts, Measurement},
     metric::Occupied,
-    tls::{self, Acceptor},
+    tls::Acceptor,
 };
 
 /// What a client is told that comes when all connections are taken.
@@ -220,14 +218,15 @@ async fn connection(
             return;
         }
     };
-    // The body of an answer in HTTP/1.0 ends with its connection: one that is cut must not end the same way.
-    let ends_with_connection = Arc::new(AtomicBool::new(false));
+    let stream = Resets::new(stream);
+    let ends_with_connection = stream.armed();
     let (asked, unwritten) = (Arc::new(Notify::new()), Unwritten::default());
     let service = {
         let (proxy, ends_with_connection) = (proxy.clone(), ends_with_connection.clone());
         let (asked, unwritten) = (asked.clone(), unwritten.clone());
         service_fn(move |request: Request<Incoming>| {
             asked.notify_one();
+            // The body of an answer in HTTP/1.0 may end with its connection.
             ends_with_connection.store(request.version() == Version::HTTP_10, Relaxed);
             let (proxy, panics, unwritten) = (proxy.clone(), panics.clone(), unwritten.clone());
             // Now: a client that has left by the time that its request is looked at was here.
@@ -266,17 +265,16 @@ async fn connection(
         }
     };
     // Whatever the connection still holds of a request goes first.
-    let mut stream = connection.into_parts().io.into_inner().into_inner();
+    let parts = connection.into_parts();
+    let mut stream = parts.io.into_inner().into_inner();
     match ended {
-        Err(error) if error.is_user() && ends_with_connection.load(Relaxed) => {
-            if let Err(error) = tls::socket(&stream).set_zero_linger() {
-                tracing::debug!(%error, "a connection ends without a reset");
-            }
-            return;
-        }
+        Err(error) if error.is_user() && stream.is_armed() => return,
+        // One that has begun no head is idle, and may be.
+        Err(error) if error.is_timeout() && parts.read_buf.is_empty() => {}
         Err(error) if !error.is_user() => malformed(&proxy, &error),
         _ => {}
     }
+    stream.disarm();
     // A client that is gone needs no end, and one that does not read gets none.
     let _ = tokio::time::timeout(FAREWELL, stream.shutdown()).await;
 }

@@ -25,7 +25,7 @@ const FASTER: f64 = 1.05;
 const MARGIN: f64 = 0.02;
 /// Seconds that a stream must have run alone before others are judged by it.
 const ALONE: f64 = 1.0;
-/// Bands of the label `streams`: 1, 2, 3, 4, 5-8, 9-16, 17-32, 33+.
+/// Bands of the label `streams`, from one stream alone to crowds.
 const BANDS: usize = 8;
 
 /// The law's settings.

@@ -44,8 +44,8 @@ pin_project! {
         B: Body,
     {
         #[pin]
-        inner: B,
-        stage: Option<Box<S>>,
+        pub(super) inner: B,
+        pub(super) stage: Option<Box<S>>,
         ending: Ending<B::Error>,
     }
 }

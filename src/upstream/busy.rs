@@ -18,6 +18,7 @@ pub struct Busy {
 impl Busy {
     pub(super) fn enter(upstream: &Arc<Upstream>, place: Option<Place>) -> Busy {
         upstream.requests.fetch_add(1, Relaxed);
+        upstream.streams.fetch_add(place.iter().count(), Relaxed);
         let tries = upstream.breaker.as_ref().is_some_and(|breaker| breaker.tries());
         Busy { upstream: upstream.clone(), has_left: false, tries, place }
     }
@@ -43,6 +44,7 @@ impl Busy {
         if !std::mem::replace(&mut self.has_left, true) {
             self.upstream.requests.fetch_sub(1, Relaxed);
             if let Some(place) = &mut self.place {
+                self.upstream.streams.fetch_sub(1, Relaxed);
                 place.leave();
             }
         }

@@ -165,6 +165,19 @@ mod tests {
     }
 
     #[test]
+    fn a_pull_takes_no_place_of_a_stream() {
+        let url = || "http://127.0.0.1:1".parse().unwrap();
+        let config = UpstreamConfig { max_streams: Some(1), ..UpstreamConfig::new("a", url()) };
+        let one = Arc::new(Upstream::new(0, &config, true).unwrap());
+        let _pull = one.enter(None);
+        assert!(!one.is_full());
+        let stream = one.enter(Some(super::super::queue::Place::default()));
+        assert!(one.is_full());
+        drop(stream);
+        assert!(!one.is_full());
+    }
+
+    #[test]
     fn those_that_were_tried_are_not_tried_again() {
         let url = || "http://127.0.0.1:1".parse().unwrap();
         let all: Vec<_> = ["a", "b"]

@@ -1,7 +1,8 @@
 //! Places at upstreams, and a fair, bounded queue for those who wait for one.
 //!
-//! A caller who has a hundred waiting delays another's first by one: places go round the callers. Whoever hangs
-//! up drops the future that waits, and is out of the queue at once.
+//! A caller who has a hundred waiting delays another's first by one: places go round the callers, and of a full
+//! queue one of the hundred is turned away for it. Whoever hangs up drops the future that waits, and is out of the
+//! queue at once.
 
 mod line;
 #[cfg(test)]
@@ -48,7 +49,7 @@ pub enum FairBy {
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoPlace {
-    /// As many wait as may.
+    /// As many wait as may, and no other caller has more of them by two.
     #[error("the queue is full")]
     Full {
         /// How long those before it waited, more or less.
@@ -145,7 +146,7 @@ impl Queue {
                 shown.wait.observe(0.0);
                 return Ok(Place::new(shared.clone(), wish));
             }
-            if lines.waiting(wish.upstream) >= shared.config.size {
+            if lines.waiting(wish.upstream) >= shared.config.size && !lines.make_room(wish) {
                 return Err(NoPlace::Full { wait: lines.mean_wait(wish.upstream) });
             }
             let (grant, granted) = oneshot::channel();
@@ -164,7 +165,9 @@ impl Queue {
                 shared.lines().waited(wish.upstream, wait);
                 Ok(place)
             }
-            _ => Err(NoPlace::Late { wait: shared.lines().mean_wait(wish.upstream) }),
+            // Another caller got its place in the line.
+            Ok(Err(_)) => Err(NoPlace::Full { wait: shared.lines().mean_wait(wish.upstream) }),
+            Err(_) => Err(NoPlace::Late { wait: shared.lines().mean_wait(wish.upstream) }),
         }
     }
 }
@@ -190,7 +193,7 @@ impl Drop for Waiting<'_> {
 }
 
 /// A place at an upstream, and a stream of its caller's; both are free again when it is dropped.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Place {
     held: Option<Held>,
 }

@@ -40,6 +40,7 @@ fn experiment(seed: u64) -> (f64, f64) {
         resume: false,
         python: "python3".into(),
         program: Path::new(env!("CARGO_BIN_EXE_streamgauge")).into(),
+        unset: Vec::new(),
         gpu: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -117,3 +117,22 @@ async fn of_five_hundred_streams_each_ends_and_none_begins() {
     let complete = format!("streamgauge_{} {STREAMS}", ended("generate", "sim:latest", "complete"));
     assert!(text.contains(&complete), "{text}");
 }
+
+#[tokio::test]
+async fn what_the_deadline_cuts_is_no_end_for_a_client_of_http_1_0_either() {
+    use tokio::io::AsyncReadExt;
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.drain_timeout = Duration::from_millis(100);
+    let mut sidecar = sidecar(config).await;
+    let mut client =
+        sidecar.send("POST /api/generate HTTP/1.0\r\nContent-Length: 13\r\n\r\n{\"model\":\"m\"}").await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+    client.until(RECORD).await;
+    sidecar.stop();
+    let error = soon(client.stream.read(&mut [0])).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    sidecar.ended().await;
+}

@@ -163,3 +163,12 @@ async fn a_connection_that_is_not_taken_is_504() {
     assert!(seen.starts_with("HTTP/1.1 504 "), "{seen}");
     assert!(seen.contains("did not take a connection within 100ms"), "{seen}");
 }
+
+#[tokio::test]
+async fn a_failed_head_is_the_upstreams_failure_and_no_client_that_left() {
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let sidecar = sidecar(config(nobody)).await;
+    let seen = sidecar.exchange("HEAD /api/tags HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
+    assert!(seen.starts_with("HTTP/1.1 502 ") && seen.ends_with("\r\n\r\n"), "{seen}");
+    sidecar.until(&ended("tags", "none", "upstream_error"), 1.0).await;
+}

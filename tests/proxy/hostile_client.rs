@@ -161,6 +161,11 @@ async fn one_that_asks_nothing_is_closed_before_and_after_its_first_request() {
     client.until("{}").await;
     assert_eq!(client.rest().await, "");
     sidecar.until("connections_open{listener=\"proxy\"}", 0.0).await;
+    assert_eq!(
+        sidecar.value("requests_malformed_total{reason=\"head_timeout\"}"),
+        0.0,
+        "to be idle is no fault"
+    );
 }
 
 #[tokio::test]

@@ -52,16 +52,19 @@ async fn what_is_measured_of_the_model_stays_the_models_while_its_client_is_pace
     let answer = request.json(&json!({"model": "sim", "prompt": "why"})).send().await.unwrap();
     answer.bytes().await.unwrap();
     sidecar.until(&ended("generate", "sim:latest", "complete"), 1.0).await;
-    let mean = |histogram: &str, labels: &str| {
-        let of = |part: &str| sidecar.value(&format!("{histogram}_{part}{{model=\"sim:latest\",{labels}}}"));
-        of("sum") / of("count")
+    let of = |histogram: &str, part: &str, labels: &str| {
+        sidecar.value(&format!("{histogram}_{part}{{model=\"sim:latest\",{labels}}}"))
     };
+    let mean = |histogram: &str, labels: &str| of(histogram, "sum", labels) / of(histogram, "count", labels);
     let upstream = mean("chunk_gap_seconds", "at=\"upstream\"");
     let client = mean("chunk_gap_seconds", "at=\"client\"");
     let decode = mean("phase_seconds", "phase=\"decode\"");
     // A busy machine is late, but not by so much.
     assert!((0.009..0.02).contains(&upstream), "{upstream}");
     assert!((0.045..0.07).contains(&client), "{client}");
+    // All that was handed on, though most of it came long before.
+    assert_eq!(of("chunk_gap_seconds", "count", "at=\"client\""), 39.0);
+    assert_eq!(sidecar.value("self_overhead_seconds_count"), 0.0, "what a pace holds is no overhead");
     assert!((0.38..0.8).contains(&decode), "{decode}");
     assert_eq!(sidecar.value("gaps_held_total{model=\"sim:latest\"}"), 0.0);
 }

@@ -1,6 +1,7 @@
 //! Settings that change under a stream that runs.
 
 use streamgauge::{
+    admin::Token,
     admission::{Access, Digest, Key, Limits},
     agent::Agent,
 };
@@ -56,4 +57,26 @@ async fn a_stream_outlives_its_key_and_leaves_no_series_behind() {
     asked.body(13).await;
     asked.write(&[STREAM, &chunk(LAST), "0\r\n\r\n"].concat()).await;
     assert!(client.rest().await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn a_token_that_is_exchanged_lets_nobody_in_any_more() {
+    let upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.admin.token = Some(Token::of(b"old"));
+    let bound = Agent::builder().config(config.clone()).bind().await.unwrap();
+    let reload = bound.reload();
+    let sidecar = run(bound);
+    let status = async |token: &str| {
+        let request = reqwest::Client::new().get(format!("http://{}/metrics", sidecar.admin));
+        soon(request.bearer_auth(token).send()).await.unwrap().status().as_u16()
+    };
+    assert_eq!((status("old").await, status("new").await), (200, 401));
+    config.admin.token = Some(Token::of(b"new"));
+    reload.apply(&config);
+    assert_eq!((status("old").await, status("new").await), (401, 200));
+    // It is not taken away by a reload: that would open what is closed.
+    config.admin.token = None;
+    reload.apply(&config);
+    assert_eq!((status("old").await, status("new").await), (401, 200));
 }

@@ -3,12 +3,10 @@
 use tokio::time::Instant;
 
 use crate::{
-    meter::Outcome,
+    meter::{BANDS, Outcome},
     metric::{Buckets, Scrape, Series},
 };
 
-/// The values of the label `streams`.
-const BANDS: [&str; 8] = ["1", "2", "3", "4", "5-8", "9-16", "17-32", "33+"];
 /// GPUs that are told of one by one; more are in the sums alone.
 const MOST_CARDS: usize = 16;
 

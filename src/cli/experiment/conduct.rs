@@ -18,6 +18,7 @@ use super::{
 use crate::{
     analysis::RunKind,
     collector::gpu::Nvml,
+    config,
     experiment::{
         self, Done, Entry, Options, RunError,
         plan::{Overrides, Plan},
@@ -99,6 +100,7 @@ impl Conduct {
             resume: self.resume,
             python: self.python,
             program: std::env::current_exe().context("cannot tell where this program is")?,
+            unset: config::variables(),
             gpu: Some(Box::new(Nvml::new())),
         };
         let runtime = runtimes::main().context("cannot start a runtime")?;

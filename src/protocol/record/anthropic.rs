@@ -3,8 +3,8 @@
 use super::super::json::{Broken, Cursor};
 use super::draft::{Draft, read_usage};
 
-/// Reads one record, or a whole answer. `message_start` estimates the usage, `message_delta` tells it;
-/// each is in its own record.
+/// Reads one record, or a whole answer. `message_delta` tells the usage, once it is known; what `message_start` says of
+/// it is an estimate, and nobody is charged that.
 pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
     let mut draft = Draft::default();
     let mut event: &[u8] = b"";
@@ -15,10 +15,6 @@ pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
             b"type" => event = value.text()?.unwrap_or_default(),
             b"delta" => delta = read_delta(value)?,
             b"content_block" => is_tool_use = read_is_tool_use(value)?,
-            b"message" => value.object(|value, key| match key {
-                b"usage" => read_usage(value).map(|told| draft.usage = told),
-                _ => value.skip(),
-            })?,
             b"usage" => draft.usage = read_usage(value)?,
             b"error" => draft.error = value.is_some()?,
             // The blocks of a whole answer.

@@ -67,14 +67,35 @@ impl Lines {
         self.upstreams[upstream].waiting
     }
 
+    /// Between whom it is fair: all are one where it is not.
+    fn key<'a>(&self, caller: &'a str) -> &'a str {
+        match self.fair_by {
+            FairBy::Caller => caller,
+            FairBy::None => "",
+        }
+    }
+
+    /// Turns away the newest of the caller who has the most waiting, if that one then has as many as who asks at least.
+    pub(super) fn make_room(&mut self, wish: Wish<'_>) -> bool {
+        let key = self.key(wish.caller);
+        let line = &mut self.upstreams[wish.upstream];
+        let own =
+            line.turns.iter().find(|turn| turn.key.as_ref() == key).map_or(0, |turn| turn.waiters.len());
+        let Some(longest) = line.turns.iter_mut().max_by_key(|turn| turn.waiters.len()) else { return false };
+        if longest.waiters.len() < own + 2 {
+            return false;
+        }
+        // Its grant is dropped, which tells it. It is not its caller's last.
+        longest.waiters.pop_back();
+        line.waiting -= 1;
+        true
+    }
+
     /// Puts one at the end of its caller's line, and tells its number.
     pub(super) fn wait(&mut self, wish: Wish<'_>, grant: oneshot::Sender<Place>) -> u64 {
         self.numbers += 1;
         let number = self.numbers;
-        let key: Box<str> = match self.fair_by {
-            FairBy::Caller => wish.caller.into(),
-            FairBy::None => Box::default(),
-        };
+        let key: Box<str> = self.key(wish.caller).into();
         let waiter = Waiter { number, caller: wish.caller.into(), max_streams: wish.max_streams, grant };
         let line = &mut self.upstreams[wish.upstream];
         line.waiting += 1;

@@ -112,6 +112,30 @@ impl Drop for Leaves<'_> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_who_fills_the_queue_makes_room_for_another_until_both_have_half() {
+    let (queue, registry) = queue(Config { size: 4, ..Config::default() }, &[Some(1)]);
+    let held = queue.enter(wish("greedy")).await.unwrap();
+    let mut tasks = JoinSet::new();
+    let refused = Arc::new(Mutex::new(Vec::new()));
+    for (number, caller) in ["greedy"; 4].into_iter().chain(["modest"; 3]).chain(["greedy"]).enumerate() {
+        let (queue, refused) = (queue.clone(), refused.clone());
+        tasks.spawn(async move {
+            if let Err(none) = queue.enter(wish(caller)).await {
+                assert!(matches!(none, NoPlace::Full { .. }), "{none}");
+                refused.lock().unwrap().push(number);
+            }
+        });
+        settle().await;
+        assert!(depth(&registry).parse::<usize>().unwrap() <= 4);
+    }
+    // Two of the greedy one's, the newest first; then each caller's own.
+    assert_eq!(*refused.lock().unwrap(), [3, 2, 6, 7]);
+    drop(held);
+    tasks.join_all().await;
+    assert_eq!(depth(&registry), "0");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_queue_refuses_at_once_and_a_wait_ends_in_time() {
     let (queue, registry) = queue(Config { size: 1, timeout: SECOND, ..Config::default() }, &[Some(1)]);
     let _held = queue.enter(wish("a")).await.unwrap();

@@ -1,6 +1,6 @@
 //! The sidecar beside nginx, HAProxy, Envoy, Caddy and LiteLLM, on the same streams of the same simulated Ollama, in one run.
 //!
-//! `cargo bench --bench peers -- cpu latency flat unary memory abort soak` (all of them, if none is named; `--help` says more).
+//! `cargo bench --bench peers -- cpu latency flat unary memory abort scrape soak` (all of them, if none is named; `--help` says more).
 //! Every record of every stream is compared with what the simulator says when it is asked directly.
 #![allow(clippy::print_stdout, reason = "it reports to whoever runs it")]
 #![allow(clippy::disallowed_methods, reason = "it waits for processes, and looks for one on the PATH")]
@@ -15,6 +15,7 @@ mod memory;
 mod peer;
 mod process;
 mod reference;
+mod scrape;
 mod simulator;
 mod soak;
 mod spread;
@@ -81,6 +82,8 @@ enum Experiment {
     Memory,
     /// From a client's leaving to its generation's end.
     Abort,
+    /// A scrape while streams run, and what they notice of it.
+    Scrape,
     /// Many streams for long: none harmed, each counted once.
     Soak,
 }
@@ -118,6 +121,9 @@ fn main() -> Result<()> {
         }
         if plan.wants(Experiment::Abort) {
             abort::measure(&plan).await?;
+        }
+        if plan.wants(Experiment::Scrape) {
+            scrape::measure(&plan).await?;
         }
         if plan.wants(Experiment::Soak) {
             soak::measure(&plan).await?;

@@ -11,6 +11,16 @@ pub(crate) const SLOTS: usize = 100_000;
 
 /// A simulator of its own process.
 pub(crate) fn apart(program: &Path, rate: u32, tokens: u32) -> Result<(Process, SocketAddr)> {
+    with(program, rate, tokens, &[])
+}
+
+/// The same, with these models; its own, if there are none.
+pub(crate) fn with(
+    program: &Path,
+    rate: u32,
+    tokens: u32,
+    models: &[String],
+) -> Result<(Process, SocketAddr)> {
     let addr = process::free()?;
     let mut command = Command::new(program);
     command.args([
@@ -25,5 +35,6 @@ pub(crate) fn apart(program: &Path, rate: u32, tokens: u32) -> Result<(Process, 
     ]);
     command.args(["--contention", "0", "--parallel", &SLOTS.to_string()]);
     command.args(["--rate", &rate.to_string(), "--tokens", &tokens.to_string()]);
+    command.args(models.iter().flat_map(|model| ["--model", model.as_str()]));
     Ok((Process::start(&mut command, addr)?, addr))
 }

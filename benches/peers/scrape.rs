@@ -1,0 +1,97 @@
+//! What a scrape of many models takes while streams run, and what it does to their records.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use tokio::time::Instant;
+
+use super::{
+    Plan,
+    load::{Load, locally},
+    peer::{Kind, Peer},
+    reference::Reference,
+    simulator,
+    spread::{Spread, rows, table, turns},
+};
+
+const MODELS: usize = 16;
+const MARGIN: Duration = Duration::from_secs(1);
+/// Prometheus asks each 15 s; this is to be seen.
+const EVERY: Duration = Duration::from_millis(250);
+const ROUTES: [&str; 2] = ["generate", "chat"];
+const SHARES: [(&str, f64); 3] = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)];
+
+pub(crate) async fn measure(plan: &Plan) -> Result<()> {
+    let (streams, rate, seconds) = (plan.streams, plan.rate, plan.seconds);
+    let names: Vec<_> =
+        std::iter::once("sim".to_owned()).chain((1..MODELS).map(|n| format!("sim{n}"))).collect();
+    let (_simulator, ollama) = simulator::with(&plan.ours, rate, rate * (seconds + 4), &names)?;
+    let reference = Rc::new(Reference::learn(ollama).await?);
+    let peer = Kind::ours(plan).start(ollama)?;
+    for (name, route) in names.iter().flat_map(|name| ROUTES.map(|route| (name, route))) {
+        ask(&peer, name, route).await?;
+    }
+    let mut rows = SHARES.map(|_| rows(["scraped four times a second", "not scraped"]));
+    let mut took = Spread::default();
+    let bytes = Cell::new(0);
+    for turn in turns(plan.rounds, 2) {
+        let scrapes = RefCell::new(Vec::new());
+        let late = locally(async {
+            let load = Load::open(peer.addr, streams, &reference);
+            load.started().await?;
+            tokio::time::sleep(MARGIN).await;
+            load.time();
+            let end = Instant::now() + Duration::from_secs(seconds.into());
+            while turn == 0 && Instant::now() < end {
+                let began = Instant::now();
+                let text = peer.metrics().await?;
+                scrapes.borrow_mut().push(began.elapsed().as_secs_f64() * 1e3);
+                ensure!(
+                    names.iter().all(|name| text.contains(&format!("model=\"{name}:latest\""))),
+                    "a model is missing"
+                );
+                bytes.set(text.len());
+                tokio::time::sleep_until(began + EVERY).await;
+            }
+            tokio::time::sleep_until(end).await;
+            let late = load.timed();
+            load.end().await?;
+            anyhow::Ok(late)
+        });
+        let late = late.await?;
+        for ((_, share), rows) in SHARES.iter().zip(&mut rows) {
+            rows[turn].1.push(late.quantile(*share) * 1e6);
+        }
+        scrapes.into_inner().into_iter().for_each(|one| took.push(one));
+    }
+    for ((title, _), rows) in SHARES.iter().zip(&rows) {
+        table(&format!("{title} of µs from stamp to client, {streams} × {rate}/s"), rows);
+    }
+    table(
+        &format!("ms a scrape, {MODELS} models, {} bytes", bytes.get()),
+        &[("streamgauge".to_owned(), took)],
+    );
+    Ok(())
+}
+
+/// One answer of a model, as fast as the simulator can.
+async fn ask(peer: &Peer, model: &str, route: &str) -> Result<()> {
+    let body = format!(
+        "{{\"model\":\"{model}\",\"prompt\":\"why\",\"messages\":[{{\"role\":\"user\",\"content\":\"why\"}}]}}"
+    );
+    let request = reqwest::Client::new().post(format!("http://{}/api/{route}", peer.addr));
+    let request = request.header("content-type", "application/json").header("x-simulate-rate", "0");
+    request
+        .body(body)
+        .send()
+        .await?
+        .error_for_status()
+        .context("the simulator lacks a model")?
+        .bytes()
+        .await?;
+    Ok(())
+}

@@ -62,7 +62,7 @@ bench *args:
 count *args:
     cargo bench --profile count --no-default-features --features agent --bench instructions -- {{args}}
 
-# The sidecar beside nginx: cpu, memory, abort, soak, or all four
+# The sidecar beside other proxies: cpu, latency, flat, unary, memory, abort, soak, attack, or all of them
 bench-peers *args:
     cargo bench --bench peers -- {{args}}
 

@@ -10,6 +10,7 @@ mod listen;
 mod resets;
 mod respond;
 mod upload;
+mod waiting;
 mod worker;
 
 use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
@@ -38,7 +39,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Who we are to them, by TLS; `None`: connections are plain.
     pub tls: Option<Identity>,
-    /// Connections at once; more are turned away.
+    /// Connections at once. Of more, those that wait for a request give way, or the new ones are turned away.
     pub max_connections: usize,
     /// A client that sends its head slower than this is cut off.
     pub header_timeout: Duration,

@@ -1,11 +1,13 @@
 //! The sidecar beside nginx, HAProxy, Envoy, Caddy and LiteLLM, on the same streams of the same simulated Ollama, in one run.
 //!
-//! `cargo bench --bench peers -- cpu latency flat unary memory abort scrape soak` (all of them, if none is named; `--help` says more).
-//! Every record of every stream is compared with what the simulator says when it is asked directly.
+//! `cargo bench --bench peers -- cpu latency flat unary memory abort scrape soak attack` (all of them, if none is named;
+//! `--help` says more). Every record of every stream is compared with what the simulator says when it is asked directly.
+//! `attack` is beside nginx alone, and before an upstream of its own, which keeps what it is sent.
 #![allow(clippy::print_stdout, reason = "it reports to whoever runs it")]
 #![allow(clippy::disallowed_methods, reason = "it waits for processes, and looks for one on the PATH")]
 
 mod abort;
+mod attack;
 mod cpu;
 mod flat;
 mod inside;
@@ -86,6 +88,8 @@ enum Experiment {
     Scrape,
     /// Many streams for long: none harmed, each counted once.
     Soak,
+    /// Clients that mean harm: what becomes of them, and of one who means none. Beside nginx alone.
+    Attack,
 }
 
 impl Plan {
@@ -127,6 +131,9 @@ fn main() -> Result<()> {
         }
         if plan.wants(Experiment::Soak) {
             soak::measure(&plan).await?;
+        }
+        if plan.wants(Experiment::Attack) {
+            attack::measure(&plan).await?;
         }
         Ok(())
     })

@@ -11,6 +11,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -25,8 +26,30 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct Program {
     name: &'static str,
-    /// The command that serves on the first address in front of the second; its files may lie in the folder.
-    command: fn(program: &Path, files: &Path, SocketAddr, SocketAddr) -> Result<Command>,
+    /// The command that serves there.
+    command: fn(&Site<'_>) -> Result<Command>,
+}
+
+/// Where a program serves.
+struct Site<'a> {
+    program: &'a Path,
+    /// A folder for its files.
+    files: &'a Path,
+    addr: SocketAddr,
+    upstream: SocketAddr,
+    /// `None` are its own; nginx alone knows others.
+    limits: Option<&'a Limits>,
+}
+
+/// What a peer lets clients do.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    /// So long a head may take.
+    pub(crate) head: Duration,
+    /// So long a body may stand still.
+    pub(crate) body: Duration,
+    /// Connections at once; of nginx those of each worker, to upstreams too.
+    pub(crate) connections: usize,
 }
 
 /// What medians are relative to comes last.
@@ -76,8 +99,21 @@ impl Kind {
         Kind::Streamgauge { name: "streamgauge".to_owned(), program: plan.ours.clone() }
     }
 
+    /// Whether it can be started with limits.
+    pub(crate) fn can_be_limited(&self) -> bool {
+        match self {
+            Kind::Streamgauge { .. } => true,
+            Kind::Other { how, .. } => how.name == nginx::PROGRAM.name,
+        }
+    }
+
     /// Starts one in front of `upstream`, with a worker a core.
     pub(crate) fn start(&self, upstream: SocketAddr) -> Result<Peer> {
+        self.start_limited(upstream, None)
+    }
+
+    /// The same, with limits that are not its own.
+    pub(crate) fn start_limited(&self, upstream: SocketAddr, limits: Option<&Limits>) -> Result<Peer> {
         let files = tempfile::tempdir()?;
         let addr = process::free()?;
         let (name, admin, mut command) = match self {
@@ -86,10 +122,16 @@ impl Kind {
                 let mut command = Command::new(program);
                 command.args(["-q", "serve", "--upstream", &format!("http://{upstream}")]);
                 command.args(["--listen", &addr.to_string(), "--admin", &admin.to_string()]);
+                if let Some(Limits { head, body, connections }) = limits {
+                    command.env("STREAMGAUGE_PROXY__HEADER_TIMEOUT", format!("{}ms", head.as_millis()));
+                    command.env("STREAMGAUGE_PROXY__BODY_IDLE_TIMEOUT", format!("{}ms", body.as_millis()));
+                    command.env("STREAMGAUGE_PROXY__MAX_CONNECTIONS", connections.to_string());
+                }
                 (name.as_str(), Some(admin), command)
             }
             Kind::Other { program, how } => {
-                (how.name, None, (how.command)(program, files.path(), addr, upstream)?)
+                let site = Site { program, files: files.path(), addr, upstream, limits };
+                (how.name, None, (how.command)(&site)?)
             }
         };
         let process = Process::start(&mut command, addr)?;

@@ -50,6 +50,7 @@ impl Families {
         proxy::Counts {
             open: self.connections.child(["proxy"]),
             refused: self.refused.child(["proxy", "max_connections"]),
+            idle: self.refused.child(["proxy", "idle"]),
             unsecured: self.refused.child(["proxy", "tls"]),
             panics: self.panics.clone(),
         }

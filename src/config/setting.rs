@@ -87,7 +87,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "proxy.max_connections",
         Field::Count(|c| &mut c.agent.proxy.max_connections, 1..=1_000_000),
-        "Client connections at once; more are turned away.",
+        "Client connections at once. When more come, those that have waited longest for a request give way, after a second; where none does, the new ones are turned away.",
     ),
     setting(
         "proxy.header_timeout",

@@ -2,9 +2,11 @@
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
     panic::AssertUnwindSafe,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{Arc, atomic::Ordering::Relaxed},
+    task::Poll,
     time::Duration,
 };
 
@@ -30,6 +32,7 @@ use super::{
     gather::Gathered,
     resets::Resets,
     respond::Outgoing,
+    waiting::{Attended, Place, Places},
     worker::Workers,
 };
 use crate::{
@@ -58,6 +61,7 @@ pub(crate) struct Listener {
     workers: Workers,
     max_connections: usize,
     acceptor: Acceptor,
+    places: Places,
     connections: JoinSet<()>,
     draining: CancellationToken,
     counts: Counts,
@@ -75,6 +79,7 @@ pub(crate) struct Draining {
 pub(crate) struct Counts {
     pub(crate) open: Arc<Gauge>,
     pub(crate) refused: Arc<IntCounter>,
+    pub(crate) idle: Arc<IntCounter>,
     pub(crate) unsecured: Arc<IntCounter>,
     pub(crate) panics: Arc<IntCounter>,
 }
@@ -92,7 +97,8 @@ impl Listener {
         let workers = Workers::new(proxy, runtimes, monitor);
         let (max_connections, acceptor) = (proxy.config.max_connections, proxy.acceptor.clone());
         let (connections, draining) = (JoinSet::new(), CancellationToken::new());
-        Listener { socket, workers, max_connections, acceptor, connections, draining, counts }
+        let places = Places::default();
+        Listener { socket, workers, max_connections, acceptor, places, connections, draining, counts }
     }
 
     /// Serves until `stop` completes; then nobody connects any more.
@@ -124,7 +130,8 @@ impl Listener {
     }
 
     fn take(&mut self, stream: TcpStream) {
-        if self.connections.len() >= self.max_connections {
+        let open = self.connections.len();
+        if open >= self.max_connections && !self.places.make_room(open + 1 - self.max_connections) {
             self.counts.refused.inc();
             // By TLS it could only be told after a handshake, which is the work that there is too much of.
             if !self.acceptor.is_secured() {
@@ -132,14 +139,15 @@ impl Listener {
             }
             return;
         }
-        let (worker, place) = self.workers.next();
+        let place = self.places.add(open);
+        let (worker, counted) = self.workers.next();
         let open = Occupied::enter(self.counts.open.clone());
         let (proxy, counts) = (worker.proxy.clone(), self.counts.clone());
         let draining = self.draining.clone();
         let Some(runtime) = &worker.runtime else {
             let served = worker.measured(async move {
-                let _held = (open, place);
-                connection(stream, proxy, counts, draining).await;
+                let _held = (open, counted);
+                connection(stream, proxy, counts, &place, draining).await;
             });
             self.connections.spawn(served);
             return;
@@ -147,9 +155,9 @@ impl Listener {
         // A socket belongs to the runtime that it is registered with.
         let moved = stream.into_std();
         let served = worker.measured(async move {
-            let _held = (open, place);
+            let _held = (open, counted);
             match moved.and_then(TcpStream::from_std) {
-                Ok(stream) => connection(stream, proxy, counts, draining).await,
+                Ok(stream) => connection(stream, proxy, counts, &place, draining).await,
                 Err(error) => tracing::warn!(%error, "cannot serve a connection"),
             }
         });
@@ -198,7 +206,8 @@ fn turn_away(mut stream: TcpStream) {
 async fn connection(
     stream: TcpStream,
     proxy: Arc<Proxy>,
-    Counts { unsecured, panics, .. }: Counts,
+    Counts { unsecured, idle, panics, .. }: Counts,
+    place: &Arc<Place>,
     draining: CancellationToken,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
@@ -209,6 +218,7 @@ async fn connection(
         biased;
         accepted = proxy.acceptor.accept(stream, proxy.config.header_timeout) => accepted,
         () = late(&draining) => return,
+        () = place.told() => return idle.inc(),
     };
     let stream = match accepted {
         Ok(stream) => stream,
@@ -223,9 +233,10 @@ async fn connection(
     let (asked, unwritten) = (Arc::new(Notify::new()), Unwritten::default());
     let service = {
         let (proxy, ends_with_connection) = (proxy.clone(), ends_with_connection.clone());
-        let (asked, unwritten) = (asked.clone(), unwritten.clone());
+        let (asked, place, unwritten) = (asked.clone(), place.clone(), unwritten.clone());
         service_fn(move |request: Request<Incoming>| {
             asked.notify_one();
+            let answering = place.ask();
             // The body of an answer in HTTP/1.0 may end with its connection.
             ends_with_connection.store(request.version() == Version::HTTP_10, Relaxed);
             let (proxy, panics, unwritten) = (proxy.clone(), panics.clone(), unwritten.clone());
@@ -235,7 +246,7 @@ async fn connection(
             // Boxed: a connection that waits for its next request holds none of this.
             Box::pin(async move {
                 let response = guarded(&proxy, &panics, request, facts, measurement).await;
-                Ok::<_, Infallible>(response.map(|body| Cut::new(body, unwritten)))
+                Ok::<_, Infallible>(response.map(|body| Attended::new(Cut::new(body, unwritten), answering)))
             })
         })
     };
@@ -257,10 +268,25 @@ async fn connection(
     let mut told = false;
     let ended = loop {
         tokio::select! {
-            ended = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
+            // `poll_without_shutdown` may be over before all is written: a client that has not sent its whole request would
+            // lose the rest of an answer that came early. `Gathered` leaves the end of the connection to what follows.
+            turn = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending => place.poll_told(cx).map(|()| None),
+            }) => match turn {
+                Some(ended) => break ended,
+                None => {
+                    idle.inc();
+                    // Part of a head is nobody's request. What was answered may still be on its way, though.
+                    if !place.has_asked() {
+                        break Ok(());
+                    }
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+            },
             () = &mut drained, if !told => {
                 told = true;
-                std::pin::Pin::new(&mut connection).graceful_shutdown();
+                Pin::new(&mut connection).graceful_shutdown();
             }
         }
     };

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
+
 use super::harness::*;
 
 #[tokio::test]
@@ -51,12 +53,12 @@ async fn a_body_that_stops_is_408() {
 
 #[tokio::test]
 async fn beyond_the_last_connection_clients_are_turned_away() {
-    let upstream = upstream().await;
+    let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.proxy.max_connections = 2;
     let sidecar = sidecar(config).await;
-    let _held = [sidecar.connect().await, sidecar.connect().await];
-    sidecar.until("connections_open{listener=\"proxy\"}", 2.0).await;
+    let _held = [sidecar.send(&generate()).await, sidecar.send(&generate()).await];
+    let _running = [upstream.asked().await, upstream.asked().await];
     let seen = sidecar.connect().await.rest().await;
     let (head, body) = seen.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("Retry-After: 1"), "{head}");
@@ -65,6 +67,58 @@ async fn beyond_the_last_connection_clients_are_turned_away() {
     sidecar.until("connections_refused_total{listener=\"proxy\",reason=\"max_connections\"}", 1.0).await;
     // The admin address has places of its own.
     assert_eq!(sidecar.page("/livez").await.0, 200);
+}
+
+const VERSION: &str = "GET /api/version HTTP/1.1\r\nHost: h\r\n\r\n";
+
+/// Asks until it is let in.
+async fn insist(sidecar: &Sidecar) {
+    let once = VERSION.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);
+    let let_in = async {
+        while !sidecar.exchange(&once).await.starts_with("HTTP/1.1 200 ") {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(let_in).await;
+}
+
+#[tokio::test]
+async fn who_asks_nothing_gives_way_when_all_connections_are_taken() {
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.proxy.max_connections = 3;
+    config.proxy.header_timeout = PATIENCE * 2;
+    let sidecar = sidecar(config).await;
+    let mut running = sidecar.send(&generate()).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+    running.until(&chunk(RECORD)).await;
+    let mut answered = sidecar.send(VERSION).await;
+    assert!(answered.until("{}").await.starts_with("HTTP/1.1 200 "));
+    let slow = sidecar.send("GET /api/version HTTP/1.1\r\nHo").await;
+    sidecar.until("connections_open{listener=\"proxy\"}", 3.0).await;
+
+    // The one that has waited longest goes, and what it was told before was whole.
+    insist(&sidecar).await;
+    assert_eq!(answered.rest().await, "");
+    sidecar.until("connections_open{listener=\"proxy\"}", 2.0).await;
+    // Its place is taken, and the next who waits goes: a part of a head is no request.
+    let another = sidecar.send(&generate()).await;
+    let _another_asked = upstream.asked().await;
+    insist(&sidecar).await;
+    let mut seen = Vec::new();
+    let mut slow = slow.stream;
+    // What it was sent of the head was never read as a request: a reset says as much as an end.
+    let _ = soon(slow.read_to_end(&mut seen)).await;
+    assert!(seen.is_empty(), "{}", String::from_utf8_lossy(&seen));
+    sidecar.until("connections_refused_total{listener=\"proxy\",reason=\"idle\"}", 2.0).await;
+
+    // Who has asked is harmed by nothing.
+    asked.write(&[&chunk(LAST), "0\r\n\r\n"].concat()).await;
+    let rest = running.until("0\r\n\r\n").await;
+    assert_eq!(rest, [&chunk(LAST), "0\r\n\r\n"].concat());
+    drop(another);
 }
 
 #[tokio::test]

@@ -1,14 +1,14 @@
 //! Caddy, flushing at once.
 
-use std::{net::SocketAddr, path::Path, process::Command};
+use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Program, write};
+use super::{Program, Site, write};
 
 pub(super) const PROGRAM: Program = Program { name: "caddy", command };
 
-fn command(program: &Path, files: &Path, addr: SocketAddr, upstream: SocketAddr) -> Result<Command> {
+fn command(&Site { program, files, addr, upstream, .. }: &Site<'_>) -> Result<Command> {
     let text = format!(
         "{{
             admin off

@@ -1,15 +1,15 @@
 //! Envoy.
 
-use std::{net::SocketAddr, path::Path, process::Command, thread};
+use std::{net::SocketAddr, process::Command, thread};
 
 use anyhow::Result;
 use serde_json::json;
 
-use super::{Program, write};
+use super::{Program, Site, write};
 
 pub(super) const PROGRAM: Program = Program { name: "envoy", command };
 
-fn command(program: &Path, files: &Path, addr: SocketAddr, upstream: SocketAddr) -> Result<Command> {
+fn command(&Site { program, files, addr, upstream, .. }: &Site<'_>) -> Result<Command> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let socket = |addr: SocketAddr| json!({ "socket_address": { "address": addr.ip().to_string(), "port_value": addr.port() } });
     let route = json!({ "match": { "prefix": "/" }, "route": { "cluster": "ollama", "timeout": "0s" } });

@@ -1,14 +1,14 @@
 //! HAProxy.
 
-use std::{net::SocketAddr, path::Path, process::Command, thread};
+use std::{process::Command, thread};
 
 use anyhow::Result;
 
-use super::{Program, write};
+use super::{Program, Site, write};
 
 pub(super) const PROGRAM: Program = Program { name: "haproxy", command };
 
-fn command(program: &Path, files: &Path, addr: SocketAddr, upstream: SocketAddr) -> Result<Command> {
+fn command(&Site { program, files, addr, upstream, .. }: &Site<'_>) -> Result<Command> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let text = format!(
         "global

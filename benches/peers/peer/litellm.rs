@@ -1,16 +1,16 @@
 //! LiteLLM's proxy. Its pass-through is measured, which leaves bytes as they are: what it does to the answers of a
 //! model that it knows costs more.
 
-use std::{net::SocketAddr, path::Path, process::Command};
+use std::process::Command;
 
 use anyhow::Result;
 use serde_json::json;
 
-use super::{Program, write};
+use super::{Program, Site, write};
 
 pub(super) const PROGRAM: Program = Program { name: "litellm", command };
 
-fn command(program: &Path, files: &Path, addr: SocketAddr, upstream: SocketAddr) -> Result<Command> {
+fn command(&Site { program, files, addr, upstream, .. }: &Site<'_>) -> Result<Command> {
     let through = |path: &str| json!({ "path": path, "target": format!("http://{upstream}{path}") });
     let paths = ["/api/generate", "/api/version"].map(through);
     let config = json!({ "general_settings": { "pass_through_endpoints": paths } });

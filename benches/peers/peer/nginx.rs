@@ -1,24 +1,29 @@
 //! nginx, unbuffered.
 
-use std::{net::SocketAddr, path::Path, process::Command, thread};
+use std::{process::Command, thread};
 
 use anyhow::Result;
 
-use super::{Program, write};
+use super::{Limits, Program, Site, write};
 
 pub(super) const PROGRAM: Program = Program { name: "nginx", command };
 
-fn command(program: &Path, files: &Path, addr: SocketAddr, upstream: SocketAddr) -> Result<Command> {
+fn command(&Site { program, files, addr, upstream, limits }: &Site<'_>) -> Result<Command> {
     let workers = thread::available_parallelism().map_or(1, usize::from);
     let place = files.display();
+    let connections = limits.map_or(16_384, |limits| limits.connections);
+    let patience = limits.map_or_else(String::new, |Limits { head, body, .. }| {
+        format!("client_header_timeout {}ms; client_body_timeout {}ms;", head.as_millis(), body.as_millis())
+    });
     let text = format!(
         "daemon off;
         worker_processes {workers};
         pid {place}/pid;
         error_log stderr crit;
-        events {{ worker_connections 16384; }}
+        events {{ worker_connections {connections}; }}
         http {{
             access_log off;
+            {patience}
             client_body_temp_path {place}/client;
             proxy_temp_path {place}/proxy;
             fastcgi_temp_path {place}/fastcgi;

@@ -1,0 +1,84 @@
+//! Requests in bytes, read as leniently as some server might.
+
+/// What frames a body that has both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    Coding,
+    Length,
+}
+
+/// A request that a server would see.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Request<'a> {
+    pub(super) target: &'a str,
+    pub(super) body: &'a [u8],
+    /// Bytes from the beginning of all to its end; `None`, if its body does not end.
+    pub(super) end: Option<usize>,
+}
+
+/// One after the other; the last one may lack its end.
+pub(super) fn requests(bytes: &[u8], framing: Framing) -> Vec<Request<'_>> {
+    let mut requests = Vec::new();
+    let mut at = 0;
+    while let Some((head, body)) = head(&bytes[at..]) {
+        let begins = at + body;
+        let length = if field(head, "transfer-encoding").is_some_and(|value| value.contains("chunked")) {
+            match (framing, length(head)) {
+                (Framing::Length, Some(length)) => Some(length),
+                _ => chunks(&bytes[begins..]),
+            }
+        } else {
+            Some(length(head).unwrap_or(0))
+        };
+        let end = length.map(|length| begins + length).filter(|end| *end <= bytes.len());
+        requests.push(Request {
+            target: head.split_whitespace().nth(1).unwrap_or_default(),
+            body: &bytes[begins..end.unwrap_or(bytes.len())],
+            end,
+        });
+        let Some(end) = end else { break };
+        at = end;
+    }
+    requests
+}
+
+/// A head, and where its body begins. A line may end without CR.
+fn head(bytes: &[u8]) -> Option<(&str, usize)> {
+    let mut at = 0;
+    loop {
+        let line = at + memchr::memchr(b'\n', &bytes[at..])?;
+        let is_empty = matches!(bytes[at..line], [] | [b'\r']);
+        at = line + 1;
+        if is_empty {
+            // What is no text frames nothing.
+            return Some((std::str::from_utf8(&bytes[..at]).unwrap_or_default(), at));
+        }
+    }
+}
+
+/// The first of this name, in small letters.
+fn field(head: &str, name: &str) -> Option<String> {
+    let fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    let mut named = fields.filter(|(known, _)| known.trim().eq_ignore_ascii_case(name));
+    named.next().map(|(_, value)| value.trim().to_ascii_lowercase())
+}
+
+fn length(head: &str) -> Option<usize> {
+    field(head, "content-length")?.parse().ok()
+}
+
+/// Bytes of a chunked body, with its trailers; `None` if it does not end.
+fn chunks(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let end = at + memchr::memchr(b'\n', &bytes[at..])?;
+        let digits: Vec<_> = bytes[at..end].iter().copied().take_while(u8::is_ascii_hexdigit).collect();
+        let size = usize::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?;
+        at = end + 1;
+        if size == 0 {
+            return Some(at + head(&bytes[at..])?.1);
+        }
+        // The line break behind it.
+        at = at.checked_add(size)?.checked_add(2).filter(|at| *at <= bytes.len())?;
+    }
+}

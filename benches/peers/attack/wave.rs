@@ -1,0 +1,102 @@
+//! Connections that attack, all at once.
+
+use std::{net::SocketAddr, rc::Rc, time::Duration};
+
+use anyhow::Result;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, interval, sleep_until, timeout, timeout_at},
+};
+
+use super::fate::{Fate, Fates};
+
+/// Connections that are being made at once: more would fill the queue of a socket, and wait for a second try of TCP.
+const CONNECTING: usize = 512;
+/// A connection that takes longer is none.
+const CONNECT: Duration = Duration::from_secs(3);
+/// Between two bytes of one who drips.
+const DRIP: Duration = Duration::from_secs(1);
+
+/// What each of the connections does.
+#[derive(Clone, Debug)]
+pub(super) struct Wave {
+    pub(super) connections: usize,
+    /// Sent at once.
+    pub(super) opening: String,
+    /// Sent a byte a second after it; then no more is.
+    pub(super) drip: &'static str,
+    /// Whether it looks for an answer.
+    pub(super) reads: bool,
+    /// The wave ends at the latest after this.
+    pub(super) lasts: Duration,
+}
+
+impl Wave {
+    /// Attacks until every connection has ended, or the time is over. Call it within a
+    /// [`LocalSet`](tokio::task::LocalSet).
+    pub(super) async fn run(&self, addr: SocketAddr) -> Result<Fates> {
+        let wave = Rc::new(self.clone());
+        let until = Instant::now() + self.lasts;
+        let connecting = Rc::new(Semaphore::new(CONNECTING));
+        let mut attackers = JoinSet::new();
+        for _ in 0..self.connections {
+            let (wave, connecting) = (wave.clone(), connecting.clone());
+            attackers.spawn_local(async move {
+                let connection = {
+                    let _turn = connecting.acquire().await;
+                    timeout(CONNECT, TcpStream::connect(addr)).await
+                };
+                let began = Instant::now();
+                let fate = match connection {
+                    Ok(Ok(connection)) => wave.attack(connection, until).await,
+                    _ => Fate::Refused,
+                };
+                (fate, began.elapsed())
+            });
+        }
+        let mut fates = Fates::default();
+        while let Some(ended) = attackers.join_next().await {
+            let (fate, after) = ended?;
+            fates.push(fate, after);
+        }
+        Ok(fates)
+    }
+
+    async fn attack(&self, mut connection: TcpStream, until: Instant) -> Fate {
+        if connection.write_all(self.opening.as_bytes()).await.is_err() {
+            return Fate::Reset;
+        }
+        if !self.reads {
+            sleep_until(until).await;
+            return if matches!(connection.take_error(), Ok(None)) { Fate::Open } else { Fate::Reset };
+        }
+        let (mut read, mut write) = connection.split();
+        let mut answer = [0; 512];
+        let drip = async {
+            let mut clock = interval(DRIP);
+            for byte in self.drip.bytes() {
+                clock.tick().await;
+                // Who is cut learns it by reading.
+                let _ = write.write_all(&[byte]).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let read = timeout_at(until, read.read(&mut answer));
+        let read = tokio::select! { read = read => read, () = drip => return Fate::Open };
+        match read {
+            Err(_) => Fate::Open,
+            Ok(Err(_)) => Fate::Reset,
+            Ok(Ok(0)) => Fate::Closed,
+            Ok(Ok(read)) => status(&answer[..read]).map_or(Fate::Closed, Fate::Answered),
+        }
+    }
+}
+
+/// The status of an answer that begins so.
+pub(super) fn status(answer: &[u8]) -> Option<u16> {
+    let digits = answer.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}

@@ -250,7 +250,9 @@ async fn connection(
     let mut told = false;
     let ended = loop {
         tokio::select! {
-            ended = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
+            // `poll_without_shutdown` may be over before all is written: a client that has not sent its whole request would
+            // lose the rest of an answer that came early. `Gathered` leaves the end of the connection to what follows.
+            ended = &mut connection => break ended,
             () = &mut drained, if !told => {
                 told = true;
                 std::pin::Pin::new(&mut connection).graceful_shutdown();

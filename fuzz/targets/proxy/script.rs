@@ -60,6 +60,8 @@ pub struct Request {
     pub bytes: Vec<u8>,
     /// Its method, where the request is one, whole.
     pub method: Option<&'static str>,
+    /// The sidecar reads all of it. A body of unknown length that comes with GET or HEAD hyper does not send on.
+    pub is_read: bool,
 }
 
 #[derive(Debug)]
@@ -111,11 +113,16 @@ impl Script {
         });
         Some(Script { requests, cut: cut.into(), leave, answers, is_told_apart })
     }
+
+    /// The client sends one request, whole, of which all is read, and nothing more.
+    pub fn is_one_request(&self) -> bool {
+        matches!(self.requests[..], [Request { method: Some(_), is_read: true, .. }])
+    }
 }
 
 impl Request {
     fn of(part: &[u8]) -> Request {
-        let raw = |bytes: &[u8]| Request { bytes: bytes.to_vec(), method: None };
+        let raw = |bytes: &[u8]| Request { bytes: bytes.to_vec(), method: None, is_read: false };
         let Some((&[route, framing], body)) = part.split_first_chunk() else { return raw(part) };
         if route % 4 == 0 {
             return raw(&part[1..]);
@@ -150,7 +157,9 @@ impl Request {
                 true
             }
         };
-        Request { bytes, method: is_whole.then_some(method) }
+        let is_chunked = matches!(framing & 7, 4 | 5);
+        let is_read = !(is_chunked && matches!(method, "GET" | "HEAD"));
+        Request { bytes, method: is_whole.then_some(method), is_read }
     }
 }
 
@@ -228,6 +237,8 @@ impl Answer {
         let is_whole = ends_itself
             && match framing & 7 {
                 6 => kept >= head + body.len() / 2,
+            // It ends where the connection does.
+            7 => kept >= head,
                 _ => kept == all,
             };
         let made = Made { status, body: said, is_whole, has_head: kept >= head };

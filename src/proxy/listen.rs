@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     future::poll_fn,
     panic::AssertUnwindSafe,
-    pin::{Pin, pin},
+    pin::pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::Poll,
     time::Duration,
@@ -270,7 +270,7 @@ async fn connection(
         tokio::select! {
             // `poll_without_shutdown` may be over before all is written: a client that has not sent its whole request would
             // lose the rest of an answer that came early. `Gathered` leaves the end of the connection to what follows.
-            turn = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+            turn = poll_fn(|cx| match std::pin::Pin::new(&mut connection).poll(cx) {
                 Poll::Ready(ended) => Poll::Ready(Some(ended)),
                 Poll::Pending => place.poll_told(cx).map(|()| None),
             }) => match turn {
@@ -281,12 +281,12 @@ async fn connection(
                     if !place.has_asked() {
                         break Ok(());
                     }
-                    Pin::new(&mut connection).graceful_shutdown();
+                    std::pin::Pin::new(&mut connection).graceful_shutdown();
                 }
             },
             () = &mut drained, if !told => {
                 told = true;
-                Pin::new(&mut connection).graceful_shutdown();
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
         }
     };

@@ -113,3 +113,24 @@ async fn fields_that_connection_names_are_of_one_hop_and_framing_survives_it() {
     let body = if head.contains("content-length: 2") { "{}" } else { "2\r\n{}\r\n0\r\n\r\n" };
     assert_eq!(asked.body(body.len()).await, body);
 }
+
+#[tokio::test]
+async fn an_answer_that_is_over_before_the_request_is_comes_whole() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    // A body that nobody wants is not read to its end.
+    let request = "GET /other HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    // What follows so soon that it is held back a little must not be left behind: once is enough to see it.
+    for _ in 0..20 {
+        let client = sidecar.send(request).await;
+        let mut asked = upstream.asked().await;
+        asked.write(STREAM).await;
+        for piece in [chunk(RECORD), chunk(RECORD), chunk(LAST), "0\r\n\r\n".to_owned()] {
+            asked.write(&piece).await;
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+        }
+        let seen = client.rest().await;
+        assert!(seen.ends_with(&format!("{}0\r\n\r\n", chunk(LAST))), "{seen}");
+    }
+}

@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -78,11 +78,13 @@ pub async fn client(proxy: SocketAddr, execution: Arc<Execution>) -> Got {
     let mut stream = TcpStream::connect(proxy).await.expect("the proxy listens");
     stream.set_nodelay(true).expect("a socket");
     let (mut read, mut write) = stream.split();
-    let written = Notify::new();
+    let (written, is_refused) = (Notify::new(), AtomicBool::new(false));
     let writing = async {
         let bytes: Vec<_> = script.requests.iter().flat_map(|request| &request.bytes).copied().collect();
         for piece in writes(&bytes, script.cut) {
             if write.write_all(piece).await.is_err() {
+                // The system tells of a reset once: here, and then reading comes to an end as if it were a good one.
+                is_refused.store(true, Relaxed);
                 break;
             }
             execution.acts();
@@ -109,6 +111,7 @@ pub async fn client(proxy: SocketAddr, execution: Arc<Execution>) -> Got {
             tokio::select! {
                 biased;
                 count = read.read(&mut buffer) => match count {
+                    Ok(0) if is_refused.load(Relaxed) => return Got { bytes: got, end: End::Reset },
                     Ok(0) => return Got { bytes: got, end: End::Closed },
                     Ok(count) => got.extend(&buffer[..count]),
                     Err(_) => return Got { bytes: got, end: End::Reset },

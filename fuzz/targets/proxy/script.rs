@@ -237,8 +237,8 @@ impl Answer {
         let is_whole = ends_itself
             && match framing & 7 {
                 6 => kept >= head + body.len() / 2,
-            // It ends where the connection does.
-            7 => kept >= head,
+                // It ends where the connection does.
+                7 => kept >= head,
                 _ => kept == all,
             };
         let made = Made { status, body: said, is_whole, has_head: kept >= head };

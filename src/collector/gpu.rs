@@ -13,6 +13,7 @@ mod fake;
 mod holder;
 #[cfg(feature = "gpu")]
 mod nvml;
+mod rest;
 mod sample;
 #[cfg(test)]
 mod tests;
@@ -34,11 +35,10 @@ pub use sample::{Clocks, Depth, Identity, Link, Memory, Pcie, Sample};
 use super::{Collect, CollectError};
 use crate::metric::Exposition;
 use card::Card;
+use rest::Rest;
 
 /// Time between two attempts to find a driver, or a GPU that was lost.
 const RETRY: Duration = Duration::from_secs(10);
-/// Time between two readings of all fields; those that spike are read every time.
-const FULL: Duration = Duration::from_secs(1);
 /// What is shown is never older than this, or than three intervals if they are long.
 const STALE: Duration = Duration::from_secs(2);
 
@@ -73,7 +73,6 @@ pub struct GpuCollector {
     reader: Box<dyn Reader>,
     found: Vec<Found>,
     opened: Option<Instant>,
-    full: Option<Instant>,
     /// Why not all is well; until it is found anew.
     fault: Option<CollectError>,
     shown: Arc<Mutex<Shown>>,
@@ -83,7 +82,15 @@ pub struct GpuCollector {
 struct Found {
     label: String,
     sample: Sample,
+    rest: Rest,
     answers: bool,
+}
+
+impl Found {
+    /// In how long PCIe's counters may wrap, if something may be going over.
+    fn wrap(&self, now: Instant) -> Option<Duration> {
+        if self.answers && !self.rest.is_long(now) { card::wrap(&self.sample) } else { None }
+    }
 }
 
 /// What a scrape shows.
@@ -103,7 +110,6 @@ impl GpuCollector {
             reader: Box::new(reader),
             found: Vec::new(),
             opened: None,
-            full: None,
             fault: None,
             shown: Arc::new(Mutex::new(shown)),
         }
@@ -124,12 +130,7 @@ impl GpuCollector {
         let due = |opened: Instant| self.fault.is_some() && now.saturating_duration_since(opened) >= RETRY;
         if self.opened.is_none_or(due) {
             self.opened = Some(now);
-            self.open();
-        }
-        let deep = self.full.is_none_or(|full| now.saturating_duration_since(full) >= FULL);
-        let depth = if deep { Depth::Full } else { Depth::Fast };
-        if deep {
-            self.full = Some(now);
+            self.open(now);
         }
         for position in 0..self.found.len() {
             let found = &mut self.found[position];
@@ -137,7 +138,9 @@ impl GpuCollector {
                 continue;
             }
             // Nobody holds the lock here: a driver that hangs delays no scrape.
+            let depth = found.rest.depth(now);
             let read = self.reader.read(position, depth, &mut found.sample);
+            found.rest.note(now, depth, &found.sample);
             let (label, sample) = (found.label.clone(), found.sample.clone());
             found.answers = read.is_ok();
             let mut shown = self.shown();
@@ -156,17 +159,16 @@ impl GpuCollector {
     }
 
     /// Before PCIe's counters can have wrapped.
-    fn traffic(&mut self) {
+    fn traffic(&mut self, now: Instant) {
         for (position, found) in self.found.iter_mut().enumerate() {
-            if found.answers && card::wrap(&found.sample).is_some() {
+            if found.wrap(now).is_some() {
                 // One that is out says so to the next reading of all.
                 let _ = self.reader.read(position, Depth::Traffic, &mut found.sample);
             }
         }
     }
 
-    fn open(&mut self) {
-        self.full = None;
+    fn open(&mut self, now: Instant) {
         self.found.clear();
         let opened = self.reader.open();
         let shown = self.shown.clone();
@@ -186,7 +188,12 @@ impl GpuCollector {
                 tracing::warn!(%gpu, "MIG is on: the driver tells no utilization, and the rest is of the whole card");
             }
             let label = identity.label.clone();
-            self.found.push(Found { label: label.clone(), sample: Sample::default(), answers: true });
+            self.found.push(Found {
+                label: label.clone(),
+                sample: Sample::default(),
+                rest: Rest::new(now),
+                answers: true,
+            });
             match shown.cards.get_mut(&label).filter(|card| card.may_be(&identity)) {
                 Some(known) => known.identify(identity),
                 None => {
@@ -214,13 +221,13 @@ impl Collect for GpuCollector {
     }
 
     fn hurry(&self) -> Option<Duration> {
-        let answering = self.found.iter().filter(|found| found.answers);
+        let now = Instant::now();
         // In time although the thread is woken late.
-        answering.filter_map(|found| card::wrap(&found.sample)).min().map(|wrap| wrap.mul_f64(0.75))
+        self.found.iter().filter_map(|found| found.wrap(now)).min().map(|wrap| wrap.mul_f64(0.75))
     }
 
     fn hurried(&mut self) {
-        self.traffic();
+        self.traffic(Instant::now());
     }
 }
 

@@ -54,7 +54,9 @@ impl Nvml {
         let device = library.device_by_index(index(position)).map_err(lost)?;
         let mut query = Query { tell };
         let counted = &mut self.counted[position];
-        traffic(&device, &mut query, sample, counted).map_err(lost)?;
+        if depth != Depth::Glance {
+            traffic(&device, &mut query, sample, counted).map_err(lost)?;
+        }
         if depth == Depth::Traffic {
             return Ok(());
         }

@@ -5,7 +5,9 @@
 pub enum Depth {
     /// PCIe's counters alone, if there are any.
     Traffic,
-    /// What spikes: utilization, power, clocks, memory, PCIe's counters.
+    /// What spikes, but for PCIe's counters: utilization, power, clocks, memory.
+    Glance,
+    /// The same, and PCIe's counters.
     Fast,
     /// All.
     Full,

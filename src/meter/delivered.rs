@@ -51,6 +51,8 @@ struct Delivery {
     overhead: LocalHistogram,
     /// Tells what is in the frames where a layer between makes other ones, later.
     shaped: Option<Box<Scanner>>,
+    /// The frame was given in the turn in which the newest chunk arrived: nothing has held it.
+    at_once: bool,
     schedule: Schedule,
 }
 
@@ -70,6 +72,7 @@ impl<B: Body<Data = Bytes>> Delivered<B> {
             shaped: shaped
                 .filter(|_| measurement.streamed)
                 .map(|framing| Box::new(Scanner::new(framing, measurement.facts.dialect))),
+            at_once: true,
             schedule: Schedule::new(measurement.live.accepted),
             measurement,
         };
@@ -87,7 +90,9 @@ impl<B: Body<Data = Bytes>> Body for Delivered<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.project();
         let delivery = this.delivery;
+        let before = delivery.shaped.as_ref().map(|_| delivery.measurement.live.last_arrival.get());
         let polled = this.inner.poll_frame(cx);
+        delivery.at_once = before.is_none_or(|before| before != delivery.measurement.live.last_arrival.get());
         if polled.is_pending() {
             delivery.waited = true;
         }
@@ -131,7 +136,7 @@ impl Delivery {
             children.backpressure.inc_by(stretch.as_secs_f64());
             live.held_back(stretch);
         }
-        if let Some(arrival) = live.last_arrival.get().filter(|_| self.shaped.is_none()) {
+        if let Some(arrival) = live.last_arrival.get().filter(|_| self.at_once) {
             let age = now.saturating_duration_since(live.accepted);
             self.overhead.observe(age.saturating_sub(arrival).as_secs_f64());
         }

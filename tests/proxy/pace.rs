@@ -64,7 +64,10 @@ async fn what_is_measured_of_the_model_stays_the_models_while_its_client_is_pace
     assert!((0.045..0.07).contains(&client), "{client}");
     // All that was handed on, though most of it came long before.
     assert_eq!(of("chunk_gap_seconds", "count", "at=\"client\""), 39.0);
-    assert_eq!(sidecar.value("self_overhead_seconds_count"), 0.0, "what a pace holds is no overhead");
+    // What a pace holds is no overhead; the first record it does not hold.
+    let overhead = |part: &str| sidecar.value(&format!("self_overhead_seconds_{part}"));
+    let (sum, count) = (overhead("sum"), overhead("count"));
+    assert!(count >= 1.0 && sum / count < 0.005, "{count}, {sum} s together");
     assert!((0.38..0.8).contains(&decode), "{decode}");
     assert_eq!(sidecar.value("gaps_held_total{model=\"sim:latest\"}"), 0.0);
 }

@@ -50,9 +50,10 @@ impl Reload {
         Ok(reload)
     }
 
-    /// Takes from these settings what can change, from now on: `admission`, `shaping`, the token of the
-    /// admin address, and the certificates of `proxy.tls`, `admin.tls` and the upstreams. Streams and connections that run keep theirs; a limiter whose
-    /// caller and quota are what they were keeps its state. An address that was plain stays so, and one by TLS too.
+    /// Takes from these settings what can change, from now on: `admission`, `shaping`, the token of the admin address,
+    /// and the certificates of `proxy.tls`, `admin.tls` and the upstreams. Streams and connections that run keep theirs;
+    /// a limiter whose caller and quota are what they were keeps its state. An address that was plain stays so, and one
+    /// by TLS too; where a token is asked for, one still is.
     pub fn apply(&self, config: &Config) {
         let Reloaded { admission, shaping, upstreams, proxy, admin, token } = &self.stages;
         let gone = admission.reload(&config.admission);

@@ -80,4 +80,13 @@ mod tests {
         after.agent.admin.tls = before.agent.proxy.tls.clone();
         assert_eq!(fixed(&before, &after), ["proxy.tls", "admin.tls"]);
     }
+
+    #[test]
+    fn a_token_reloads_and_whether_one_is_asked_for_does_not() {
+        let with =
+            |path: Option<&str>| Config { admin_token_file: path.map(str::to_owned), ..Config::default() };
+        assert_eq!(fixed(&with(Some("old")), &with(Some("new"))), [""; 0]);
+        assert_eq!(fixed(&with(None), &with(Some("new"))), ["admin.token_file"]);
+        assert_eq!(fixed(&with(Some("old")), &with(None)), ["admin.token_file"]);
+    }
 }

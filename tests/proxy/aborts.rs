@@ -51,6 +51,7 @@ async fn while_the_body_is_read_ahead() {
     let left = "requests_total{upstream=\"none\",route=\"chat\",model=\"unknown\",outcome=\"client_abort\"}";
     sidecar.until(left, 1.0).await;
     upstream.was_not_asked();
+    assert_eq!(sidecar.value("responses_total{route=\"chat\",code=\"400\"}"), 0.0, "nobody was sent one");
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! All collectors together: on, off, failing, hanging.
 
-use std::sync::{Arc, Mutex, mpsc};
+use std::{
+    cell::RefCell,
+    sync::{Arc, Mutex, mpsc},
+};
 
 use tokio::time::Instant;
 
@@ -151,9 +154,25 @@ impl Collect for Failing {
     }
 }
 
-/// Counts the lines that are logged on this thread.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<tracing::Level>>>);
+thread_local! {
+    static LINES: RefCell<Vec<tracing::Level>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Notes what each thread logs. It is for the whole process: were it for one thread, another that comes to a line
+/// first would have tracing keep that nobody wants it.
+struct Lines;
+
+impl Lines {
+    fn note() {
+        // Another test may have done so.
+        let _ = tracing::subscriber::set_global_default(Lines);
+    }
+
+    /// Those of this thread.
+    fn here() -> Vec<tracing::Level> {
+        LINES.with_borrow(Clone::clone)
+    }
+}
 
 impl tracing::Subscriber for Lines {
     fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
@@ -169,7 +188,8 @@ impl tracing::Subscriber for Lines {
     fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
 
     fn event(&self, event: &tracing::Event<'_>) {
-        self.0.lock().unwrap().push(*event.metadata().level());
+        // A thread that ends may log too, and nobody reads it.
+        let _ = LINES.try_with(|lines| lines.borrow_mut().push(*event.metadata().level()));
     }
 
     fn enter(&self, _: &tracing::span::Id) {}
@@ -179,8 +199,7 @@ impl tracing::Subscriber for Lines {
 
 #[test]
 fn a_failure_is_one_line_and_its_end_is_another() {
-    let lines = Lines::default();
-    let _here = tracing::subscriber::set_default(lines.clone());
+    Lines::note();
     let state = Arc::new(Mutex::new(Ok(())));
     let mut failing = Failing(state.clone());
     let registry = Registry::new();
@@ -192,20 +211,19 @@ fn a_failure_is_one_line_and_its_end_is_another() {
         scrape(&registry).contains("streamgauge_collector_up{collector=\"failing\"} 1")
     };
     assert!(read());
-    assert!(lines.0.lock().unwrap().is_empty());
+    assert!(Lines::here().is_empty());
     *state.lock().unwrap() = Err(CollectError("no driver".to_owned()));
     assert!(!read());
     *state.lock().unwrap() = Ok(());
     assert!(read());
-    assert_eq!(*lines.0.lock().unwrap(), [tracing::Level::WARN, tracing::Level::INFO]);
+    assert_eq!(Lines::here(), [tracing::Level::WARN, tracing::Level::INFO]);
 }
 
 #[test]
 fn a_collector_that_has_not_read_yet_is_down_and_nothing_is_logged() {
-    let lines = Lines::default();
-    let _here = tracing::subscriber::set_default(lines.clone());
+    Lines::note();
     let registry = Registry::new();
     let _vital = Vitals::register(&registry).unwrap().enter("new", Duration::from_secs(60));
     assert!(scrape(&registry).contains("streamgauge_collector_up{collector=\"new\"} 0"));
-    assert!(lines.0.lock().unwrap().is_empty());
+    assert!(Lines::here().is_empty());
 }

@@ -1,10 +1,6 @@
 //! What a scrape of many models takes while streams run, and what it does to their records.
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-    time::Duration,
-};
+use std::{net::SocketAddr, rc::Rc, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use tokio::time::Instant;
@@ -36,46 +32,61 @@ pub(crate) async fn measure(plan: &Plan) -> Result<()> {
         ask(&peer, name, route).await?;
     }
     let mut rows = SHARES.map(|_| rows(["scraped four times a second", "not scraped"]));
-    let mut took = Spread::default();
-    let bytes = Cell::new(0);
+    let (mut took, mut bytes) = (Spread::default(), 0);
+    let admin = peer.admin.context("only streamgauge has metrics")?;
     for turn in turns(plan.rounds, 2) {
-        let scrapes = RefCell::new(Vec::new());
-        let late = locally(async {
+        let (late, scrapes) = locally(async {
             let load = Load::open(peer.addr, streams, &reference);
             load.started().await?;
             tokio::time::sleep(MARGIN).await;
             load.time();
-            let end = Instant::now() + Duration::from_secs(seconds.into());
-            while turn == 0 && Instant::now() < end {
-                let began = Instant::now();
-                let text = peer.metrics().await?;
-                scrapes.borrow_mut().push(began.elapsed().as_secs_f64() * 1e3);
-                ensure!(
-                    names.iter().all(|name| text.contains(&format!("model=\"{name}:latest\""))),
-                    "a model is missing"
-                );
-                bytes.set(text.len());
-                tokio::time::sleep_until(began + EVERY).await;
-            }
-            tokio::time::sleep_until(end).await;
+            let stretch = Duration::from_secs(seconds.into());
+            let prometheus = (turn == 0).then(|| {
+                let names = names.clone();
+                thread::spawn(move || scrape(admin, &names, stretch))
+            });
+            tokio::time::sleep(stretch).await;
             let late = load.timed();
             load.end().await?;
-            anyhow::Ok(late)
-        });
-        let late = late.await?;
+            let scrapes = prometheus.map(|thread| thread.join().expect("it does not panic")).transpose()?;
+            anyhow::Ok((late, scrapes.unwrap_or_default()))
+        })
+        .await?;
         for ((_, share), rows) in SHARES.iter().zip(&mut rows) {
             rows[turn].1.push(late.quantile(*share) * 1e6);
         }
-        scrapes.into_inner().into_iter().for_each(|one| took.push(one));
+        for (seconds, length) in scrapes {
+            took.push(seconds * 1e3);
+            bytes = length;
+        }
     }
     for ((title, _), rows) in SHARES.iter().zip(&rows) {
         table(&format!("{title} of µs from stamp to client, {streams} × {rate}/s"), rows);
     }
-    table(
-        &format!("ms a scrape, {MODELS} models, {} bytes", bytes.get()),
-        &[("streamgauge".to_owned(), took)],
-    );
+    table(&format!("ms a scrape, {MODELS} models, {bytes} bytes"), &[("streamgauge".to_owned(), took)]);
     Ok(())
+}
+
+/// Asks as Prometheus does, over one connection and beside the clients: seconds and bytes of each answer.
+fn scrape(admin: SocketAddr, names: &[String], stretch: Duration) -> Result<Vec<(f64, usize)>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (client, end) = (reqwest::Client::new(), Instant::now() + stretch);
+        let mut scrapes = Vec::new();
+        while Instant::now() < end {
+            let began = Instant::now();
+            let response = client.get(format!("http://{admin}/metrics")).send().await?.error_for_status()?;
+            let text = response.bytes().await?;
+            scrapes.push((began.elapsed().as_secs_f64(), text.len()));
+            let text = std::str::from_utf8(&text)?;
+            ensure!(
+                names.iter().all(|name| text.contains(&format!("model=\"{name}:latest\""))),
+                "a model is missing"
+            );
+            tokio::time::sleep_until(began + EVERY).await;
+        }
+        Ok(scrapes)
+    })
 }
 
 /// One answer of a model, as fast as the simulator can.

@@ -165,3 +165,13 @@ fn agents_that_fail_are_told_and_the_rest_goes_on() {
     let shown = text(&streamgauge(&["report", place.recording().to_str().unwrap()]).output().unwrap().stdout);
     assert!(shown.contains("has no speedup: agent"), "{shown}");
 }
+
+#[test]
+fn a_sidecar_is_set_by_its_plan_and_not_by_the_variables_of_who_runs_the_experiment() {
+    let url = simulator(Config { rate: 0.0, ..Config::default() });
+    let plan = "repetitions = 1\n[[condition]]\nname = \"through\"\nsidecar = {}\nsolo = false\n";
+    let place = Place::new(&url, 3, plan);
+    // With it, it would not start.
+    let variable = ("STREAMGAUGE_PROXY__MAX_HEAD", "nonsense");
+    assert_done(&place.command(&[]).envs([variable]).output().unwrap());
+}

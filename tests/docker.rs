@@ -13,6 +13,8 @@ mod engine;
 mod files;
 #[path = "docker/image.rs"]
 mod image;
+#[path = "docker/memory.rs"]
+mod memory;
 #[path = "docker/project.rs"]
 mod project;
 #[path = "docker/stack.rs"]

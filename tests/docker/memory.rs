@@ -1,0 +1,118 @@
+//! A limit on the memory of the sidecar's container: kept below it, and reached.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use super::engine::{Engine, IMAGE};
+
+/// At once. One takes some 30 KiB.
+const STREAMS: usize = 1_000;
+/// For a container to be ended, and for it to come again.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A sidecar with so much memory, before an Ollama that never stops talking.
+struct Limited<'a> {
+    engine: &'a Engine,
+    name: &'static str,
+}
+
+impl Limited<'_> {
+    fn start<'a>(engine: &'a Engine, name: &'static str, memory: &str) -> Limited<'a> {
+        let memory = [format!("--memory={memory}"), format!("--memory-swap={memory}")];
+        let named = ["run", "--detach", "--name", name, "--network=plain", "--restart=on-failure"];
+        let ports = ["--publish=127.0.0.1::11434", "--publish=127.0.0.1::9464"];
+        engine.say(&[&named[..], &memory.each_ref().map(String::as_str), &ports, &[IMAGE]].concat());
+        engine.healthy(name);
+        Limited { engine, name }
+    }
+
+    /// Where it is, which a restart may change.
+    fn addr(&self) -> String {
+        self.engine.say(&["port", self.name, "11434/tcp"])
+    }
+
+    /// Asks for so many tokens of an answer.
+    fn ask(addr: &str, tokens: u64) -> std::io::Result<TcpStream> {
+        let mut client = TcpStream::connect(addr)?;
+        client.set_read_timeout(Some(PATIENCE))?;
+        let body = format!(r#"{{"model":"sim","prompt":"why","options":{{"num_predict":{tokens}}}}}"#);
+        let head = "POST /api/generate HTTP/1.1\r\nHost: sidecar\r\nContent-Type: application/json\r\nConnection: close\r\n";
+        write!(client, "{head}Content-Length: {}\r\n\r\n{body}", body.len())?;
+        Ok(client)
+    }
+
+    /// Whether a client that reads gets all of an answer.
+    fn answers(&self) -> bool {
+        let mut answer = String::new();
+        let read = Self::ask(&self.addr(), 1).and_then(|mut client| client.read_to_string(&mut answer));
+        read.is_ok() && answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n0\r\n\r\n")
+    }
+
+    fn crowd(&self) -> Vec<TcpStream> {
+        let addr = self.addr();
+        (0..STREAMS).map_while(|_| Self::ask(&addr, 1_000_000_000).ok()).collect()
+    }
+
+    /// Streams that have begun, and run.
+    fn running(&self) -> usize {
+        let admin = self.engine.say(&["port", self.name, "9464/tcp"]);
+        let streams = TcpStream::connect(admin).and_then(|mut client| {
+            write!(client, "GET /streams HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")?;
+            let mut said = String::new();
+            client.read_to_string(&mut said)?;
+            Ok(said.matches("\"decoding\":true").count())
+        });
+        streams.unwrap_or_default()
+    }
+
+    fn restarts(&self) -> u32 {
+        self.engine.inspect(self.name, "{{.RestartCount}}").parse().unwrap()
+    }
+}
+
+#[test]
+#[ignore = "needs a Docker engine; tests/real/install.sh"]
+fn a_thousand_streams_stay_below_the_limit_and_one_that_is_reached_costs_the_streams_alone() {
+    let engine = Engine::start();
+    engine.say(&["network", "create", "plain"]);
+    let endless = ["simulate", "--listen=0.0.0.0:11434", "--rate=1", "--load-time=0s", "--prefill-rate=0"];
+    let many = ["--parallel=2000", "--contention=0"];
+    let ollama = ["run", "--detach", "--name=ollama", "--network=plain", "--no-healthcheck", IMAGE];
+    engine.say(&[&ollama[..], &endless, &many].concat());
+
+    // What deploy/kubernetes allows.
+    let enough = Limited::start(&engine, "enough", "256m");
+    let crowd = enough.crowd();
+    assert_eq!(crowd.len(), STREAMS);
+    until("each has its answer", || enough.running() == STREAMS);
+    assert!(enough.answers(), "beside them");
+    println!(
+        "{STREAMS} streams: {}",
+        engine.say(&["stats", "--no-stream", "--format={{.MemUsage}}", "enough"])
+    );
+    assert_eq!(enough.restarts(), 0);
+    drop(crowd);
+
+    let scarce = Limited::start(&engine, "scarce", "16m");
+    let mut crowd = scarce.crowd();
+    until("the kernel ends it", || scarce.restarts() > 0);
+    // Nobody of the crowd is told that this was the end of an answer.
+    let mut answer = Vec::new();
+    let first = crowd.first_mut().expect("the first of all was let in");
+    let _ = first.read_to_end(&mut answer);
+    assert!(!answer.ends_with(b"\r\n0\r\n\r\n"), "a stream that was cut looks whole");
+    drop(crowd);
+    until("it serves again", || scarce.answers());
+    engine.say(&["rm", "--force", "enough", "scarce", "ollama"]);
+}

@@ -32,6 +32,11 @@ fuzz seconds="600":
             -max_total_time={{seconds}} -rss_limit_mb=2048 -timeout=10 || exit 1; \
     done
 
+# The synchronisation that is made by hand under Miri, in sixteen orders (needs nightly Rust with miri and rust-src)
+miri:
+    MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-many-seeds=0..16" \
+        cargo +nightly miri test --no-default-features --features agent --lib -- proxy::waiting metric::histogram
+
 # Builds with the oldest versions that Cargo.toml allows (needs nightly Rust); of what is committed
 minimal:
     rm -rf target/minimal && mkdir -p target/minimal && git archive HEAD | tar -x -C target/minimal

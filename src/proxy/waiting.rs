@@ -224,6 +224,7 @@ mod tests {
         tokio::time::advance(2 * PATIENCE).await;
         assert!(!places.make_room(1));
     }
+
     /// `just miri` tries other orders, and would see a wake that is lost as a deadlock.
     #[test]
     fn one_that_is_told_by_another_thread_wakes() {

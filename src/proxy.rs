@@ -1,6 +1,7 @@
 //! The story of one request: admit, read, choose, wait, forward, measure, shape.
 
 mod cut;
+mod departure;
 mod ending;
 mod families;
 mod forward;

@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Failure, Proxy,
     cut::{Cut, Unwritten},
+    departure::Watched,
     families,
     gather::Gathered,
     resets::Resets,
@@ -250,6 +251,7 @@ async fn connection(
             })
         })
     };
+    let watched = Watched::new(stream, place.clone());
     let config = &proxy.config;
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -258,7 +260,7 @@ async fn connection(
         .preserve_header_case(true)
         // The upstream's date is the date.
         .auto_date_header(false)
-        .serve_connection(TokioIo::new(Gathered::new(stream, unwritten)), service);
+        .serve_connection(TokioIo::new(Gathered::new(watched, unwritten)), service);
     // hyper closes one of which it has read nothing. Its client was accepted, though, and asks nobody else.
     let drained = async {
         draining.cancelled().await;
@@ -292,7 +294,7 @@ async fn connection(
     };
     // Whatever the connection still holds of a request goes first.
     let parts = connection.into_parts();
-    let mut stream = parts.io.into_inner().into_inner();
+    let mut stream = parts.io.into_inner().into_inner().into_inner();
     match ended {
         Err(error) if error.is_user() && stream.is_armed() => return,
         // One that has begun no head is idle, and may be.

@@ -62,6 +62,11 @@ impl Place {
         Asked(self.clone())
     }
 
+    /// Whether a request runs.
+    pub(super) fn asks(&self) -> bool {
+        self.state.load(Relaxed) == ASKS
+    }
+
     /// Whether there ever was a request.
     pub(super) fn has_asked(&self) -> bool {
         self.has_asked.load(Relaxed)
@@ -70,7 +75,7 @@ impl Place {
     /// Completes when the connection is to give way. Poll it after what begins and ends requests: then no request that has
     /// begun gives way, and its chunks pay for one load.
     pub(super) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.state.load(Relaxed) == ASKS {
+        if self.asks() {
             return Poll::Pending;
         }
         self.waker.register(cx.waker());

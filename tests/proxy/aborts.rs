@@ -18,6 +18,42 @@ async fn in_the_stream() {
 }
 
 #[tokio::test]
+async fn in_the_stream_with_a_further_request_behind() {
+    for is_together in [true, false] {
+        let mut upstream = upstream().await;
+        let sidecar = sidecar(config(upstream.addr)).await;
+        let mut client = sidecar.send(&generate().repeat(1 + usize::from(is_together))).await;
+        let mut asked = upstream.asked().await;
+        asked.body(13).await;
+        asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+        client.until(RECORD).await;
+        if !is_together {
+            client.write(&generate()).await;
+        }
+        // Part of one more, which hyper has no reason to read.
+        client.write(&generate()[..20]).await;
+        drop(client);
+        asked.is_left().await;
+        sidecar.until(&ended("generate", "m:latest", "client_abort"), 1.0).await;
+        upstream.was_not_asked();
+    }
+}
+
+#[tokio::test]
+async fn with_a_body_that_nobody_takes() {
+    for body in ["5\r\nhello\r\n", "5\r\nhello\r\n0\r\n\r\n"] {
+        let mut upstream = upstream().await;
+        let sidecar = sidecar(config(upstream.addr)).await;
+        let get = "GET /v1/models HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let client = sidecar.send(&[get, body].concat()).await;
+        let mut asked = upstream.asked().await;
+        drop(client);
+        asked.is_left().await;
+        sidecar.until(&ended("openai_models", "none", "client_abort"), 1.0).await;
+    }
+}
+
+#[tokio::test]
 async fn before_the_head() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;

@@ -1,0 +1,206 @@
+//! A client that leaves while hyper does not read.
+
+use std::{
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::waiting::Place;
+
+/// So much is read of what a client sends behind the request that runs. One that leaves behind more is missed until
+/// something is written to it.
+const MOST: usize = 4 << 10;
+/// At once.
+const STEP: usize = 1 << 10;
+
+/// A client's connection, whose end is seen while a request runs. hyper looks for it by reading, which it does not while
+/// it holds a further request, nor while nobody takes the body of this one.
+#[derive(Debug)]
+pub(super) struct Watched<S> {
+    stream: S,
+    place: Arc<Place>,
+    /// Read, and not handed over yet.
+    ahead: BytesMut,
+    /// Nothing comes after `ahead`.
+    over: bool,
+    /// hyper has found nothing to read since the last look, so that its task is woken when something comes.
+    awaited: bool,
+    /// It waits, and is to be told of what was read here.
+    waits: bool,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, place: Arc<Place>) -> Watched<S> {
+        Watched { stream, place, ahead: BytesMut::new(), over: false, awaited: false, waits: false }
+    }
+
+    pub(super) fn into_inner(self) -> S {
+        self.stream
+    }
+}
+
+impl<S: AsyncRead + Unpin> Watched<S> {
+    /// Fails if the client has left before its answer came to its end. Otherwise the task is woken when it does.
+    fn look(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if std::mem::take(&mut self.awaited) || !self.place.asks() {
+            return Ok(());
+        }
+        while !self.over && self.ahead.len() < MOST {
+            let mut step = [MaybeUninit::uninit(); STEP];
+            let mut step = ReadBuf::uninit(&mut step);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut step) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(read) => read?,
+            }
+            self.over = step.filled().is_empty();
+            self.ahead.extend_from_slice(step.filled());
+            if std::mem::take(&mut self.waits) {
+                cx.waker().wake_by_ref();
+            }
+        }
+        if self.over { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let taken = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead[..taken]);
+            self.ahead.advance(taken);
+            return Poll::Ready(Ok(()));
+        }
+        if self.over {
+            return Poll::Ready(Ok(()));
+        }
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.awaited = read.is_pending();
+        self.waits = self.awaited;
+        read
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if written.is_pending() {
+            self.look(cx)?;
+        }
+        written
+    }
+
+    /// hyper flushes each time that it has done all it can.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        Poll::Ready(self.look(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, time::Duration};
+
+    use bytes::Bytes;
+    use http::Response;
+    use http_body_util::Full;
+    use hyper::{server::conn::http1, service::service_fn};
+    use hyper_util::rt::TokioIo;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        task::JoinHandle,
+        time::timeout,
+    };
+
+    use super::{super::waiting::Places, *};
+
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+
+    /// A client, and a connection whose requests are answered at once, or never.
+    fn served(at_once: bool) -> (DuplexStream, JoinHandle<hyper::Result<()>>) {
+        let (near, far) = duplex(1 << 16);
+        let place = Places::default().add(0);
+        let watched = Watched::new(near, place.clone());
+        let service = service_fn(move |_| {
+            let asked = place.ask();
+            async move {
+                if !at_once {
+                    std::future::pending::<()>().await;
+                }
+                drop(asked);
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"answer"))))
+            }
+        });
+        (far, tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(watched), service)))
+    }
+
+    async fn soon<F: Future>(future: F) -> F::Output {
+        timeout(Duration::from_secs(60), future).await.expect("it never happens")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_leaves_behind_what_it_sent_is_noticed() {
+        for behind in [0, 1, GET.len(), 3 * GET.len(), MOST] {
+            let (mut client, connection) = served(false);
+            client.write_all(GET).await.unwrap();
+            for piece in GET.repeat(200)[..behind].chunks(STEP / 3) {
+                tokio::task::yield_now().await;
+                client.write_all(piece).await.unwrap();
+            }
+            drop(client);
+            assert!(soon(connection).await.unwrap().is_err(), "{behind} bytes");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_than_that_is_left_to_the_system() {
+        let (mut client, connection) = served(false);
+        // hyper holds the first of them.
+        client.write_all(&GET.repeat(2)).await.unwrap();
+        tokio::task::yield_now().await;
+        client.write_all(&vec![b'a'; 3 * MOST]).await.unwrap();
+        drop(client);
+        timeout(Duration::from_secs(60), connection).await.expect_err("it is not noticed, nor all read");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_read_ahead_is_answered_though_nothing_follows() {
+        let (mut client, connection) = served(true);
+        // hyper alone takes the end behind the last whole one for a departure.
+        client.write_all(&[&GET.repeat(20), &b"G"[..]].concat()).await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut answers = String::new();
+        soon(client.read_to_string(&mut answers)).await.unwrap();
+        assert_eq!(answers.matches("answer").count(), 20);
+        drop(connection);
+    }
+
+    #[tokio::test]
+    async fn what_was_read_ahead_comes_first_and_in_order() {
+        let (near, mut far) = duplex(1 << 16);
+        let place = Places::default().add(0);
+        let _asked = place.ask();
+        let mut watched = Watched::new(near, place.clone());
+        let sent: Vec<u8> = (0..3 * MOST).map(|place| (place % 251) as u8).collect();
+        far.write_all(&sent).await.unwrap();
+        watched.flush().await.unwrap();
+        assert!((MOST..MOST + STEP).contains(&watched.ahead.len()));
+        drop(far);
+        let mut read = Vec::new();
+        watched.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, sent);
+    }
+}

@@ -115,6 +115,11 @@ impl Decode {
         self.asleep = true;
     }
 
+    /// The next token does not wait for its time.
+    pub(super) fn is_due(&self) -> bool {
+        self.due <= Instant::now()
+    }
+
     pub(super) fn poll_awake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.asleep {
             ready!(self.sleep.as_mut().poll(cx));

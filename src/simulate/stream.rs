@@ -27,6 +27,8 @@ pub(super) struct Stream {
     fate: Fate,
     seed: Seed,
     finish: Option<Finish>,
+    /// A chunk was handed over, and there was no pause since.
+    unflushed: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -39,17 +41,35 @@ enum Finish {
 
 impl Stream {
     pub(super) fn new(voice: Box<dyn Voice>, ending: Ending, decode: Decode, fate: Fate, seed: Seed) -> Self {
-        Self { voice, ending, decode, frames: Frames::new(), part: None, fate, seed, finish: None }
+        Self {
+            voice,
+            ending,
+            decode,
+            frames: Frames::new(),
+            part: None,
+            fate,
+            seed,
+            finish: None,
+            unflushed: false,
+        }
     }
 
     pub(super) fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        if std::mem::take(&mut self.unflushed) && self.decode.is_due() {
+            // Ollama flushes each record; hyper what it has once the body pauses.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
             ready!(self.decode.poll_awake(cx));
             match self.frames.pop() {
-                Some(Piece::Chunk(chunk)) => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
+                Some(Piece::Chunk(chunk)) => {
+                    self.unflushed = true;
+                    return Poll::Ready(Some(Ok(Frame::data(chunk))));
+                }
                 Some(Piece::Gap) => {
                     self.decode.pause(GAP);
                     continue;

@@ -19,7 +19,7 @@ const MARGIN: Duration = Duration::from_secs(1);
 pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     let (streams, rate, seconds) = (plan.streams, plan.rate, plan.seconds);
     let (_simulator, ollama) = simulator::apart(&plan.ours, rate, rate * (seconds + 4))?;
-    let reference = Rc::new(Reference::learn(ollama).await?);
+    let reference = Rc::new(Reference::of(plan.ask(), ollama).await?);
     let peers = Kind::all(plan).iter().map(|kind| kind.start(ollama)).collect::<Result<Vec<_>>>()?;
     let mut rows = rows(peers.iter().map(|peer| peer.name.as_str()));
     for turn in turns(plan.rounds, peers.len()) {

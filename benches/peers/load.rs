@@ -85,13 +85,15 @@ impl Load {
 }
 
 async fn follow(addr: SocketAddr, reference: Rc<Reference>, counts: Rc<Counts>) -> Result<()> {
-    let mut stream = Stream::open(addr).await?;
+    let mut stream = Stream::of(addr, reference.ask()).await?;
     let mut place = 0;
     while let Some(record) = stream.record().await? {
         if let Some(ages) = counts.ages.borrow_mut().as_mut() {
             ages.push(latency::age(record).context("a record without a stamp")?);
         }
-        reference.check(place, record)?;
+        if !reference.check(place, record)? {
+            continue;
+        }
         if place == 0 {
             counts.started.set(counts.started.get() + 1);
         }

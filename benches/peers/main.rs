@@ -1,7 +1,8 @@
 //! The sidecar beside nginx, HAProxy, Envoy, Caddy and LiteLLM, on the same streams of the same simulated Ollama, in one run.
 //!
 //! `cargo bench --bench peers -- cpu latency flat unary memory abort scrape soak attack` (all of them, if none is named;
-//! `--help` says more). Every record of every stream is compared with what the simulator says when it is asked directly.
+//! `--help` says more). Every record of every stream is compared with what the simulator says when it is asked directly, and
+//! the words of each chat (`cpu --chat`).
 //! `attack` is beside nginx alone, and before an upstream of its own, which keeps what it is sent.
 #![allow(clippy::print_stdout, reason = "it reports to whoever runs it")]
 #![allow(clippy::disallowed_methods, reason = "it waits for processes, and looks for one on the PATH")]
@@ -28,6 +29,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
+use stream::Ask;
 
 /// What is measured, and how hard.
 #[derive(Clone, Debug, Parser)]
@@ -43,6 +45,9 @@ struct Plan {
     /// Records a second of each stream of `cpu`.
     #[arg(long, default_value_t = 40)]
     rate: u32,
+    /// `cpu` is of chats by OpenAI's API.
+    #[arg(long)]
+    chat: bool,
     /// Seconds that a round of `cpu` and `latency` is measured.
     #[arg(long, default_value_t = 10)]
     seconds: u32,
@@ -93,6 +98,10 @@ enum Experiment {
 }
 
 impl Plan {
+    fn ask(&self) -> Ask {
+        if self.chat { Ask::Chat } else { Ask::Generate }
+    }
+
     fn wants(&self, experiment: Experiment) -> bool {
         self.experiments.is_empty() || self.experiments.contains(&experiment)
     }

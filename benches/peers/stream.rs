@@ -9,7 +9,33 @@ use tokio::{
     net::TcpStream,
 };
 
-const BODY: &str = r#"{"model":"sim","prompt":"why is the sky blue"}"#;
+/// What is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// Ollama's own stream, of NDJSON.
+    #[default]
+    Generate,
+    /// A chat by OpenAI's API, of server-sent events: what a gateway reads and writes anew.
+    Chat,
+}
+
+impl Ask {
+    const fn path(self) -> &'static str {
+        match self {
+            Ask::Generate => "/api/generate",
+            Ask::Chat => "/v1/chat/completions",
+        }
+    }
+
+    const fn body(self) -> &'static str {
+        match self {
+            Ask::Generate => r#"{"model":"sim","prompt":"why is the sky blue"}"#,
+            Ask::Chat => {
+                r#"{"model":"sim","stream":true,"messages":[{"role":"user","content":"why is the sky blue"}]}"#
+            }
+        }
+    }
+}
 
 /// A response that is read record by record. Dropped, it closes its connection.
 #[derive(Debug)]
@@ -27,22 +53,28 @@ pub(crate) struct Stream {
 impl Stream {
     /// Asks, and waits for the head.
     pub(crate) async fn open(addr: SocketAddr) -> Result<Stream> {
-        Stream::ask(addr, "").await
+        Stream::ask(addr, Ask::default(), "").await
+    }
+
+    /// Asks for something else.
+    pub(crate) async fn of(addr: SocketAddr, ask: Ask) -> Result<Stream> {
+        Stream::ask(addr, ask, "").await
     }
 
     /// The same answer, as fast as the simulator can.
-    pub(crate) async fn hurried(addr: SocketAddr) -> Result<Stream> {
-        Stream::ask(addr, "x-simulate-rate: 0\r\n").await
+    pub(crate) async fn hurried(addr: SocketAddr, ask: Ask) -> Result<Stream> {
+        Stream::ask(addr, ask, "x-simulate-rate: 0\r\n").await
     }
 
-    async fn ask(addr: SocketAddr, fields: &str) -> Result<Stream> {
+    async fn ask(addr: SocketAddr, ask: Ask, fields: &str) -> Result<Stream> {
+        let (path, body) = (ask.path(), ask.body());
         let mut connection = TcpStream::connect(addr).await?;
         connection.set_nodelay(true)?;
         let head = format!(
-            "POST /api/generate HTTP/1.1\r\nHost: {addr}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{fields}\r\n",
-            BODY.len()
+            "POST {path} HTTP/1.1\r\nHost: {addr}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{fields}\r\n",
+            body.len()
         );
-        connection.write_all((head + BODY).as_bytes()).await?;
+        connection.write_all((head + body).as_bytes()).await?;
         let (read, record) = (Vec::with_capacity(1024), Vec::with_capacity(256));
         let mut stream = Stream { connection, read, at: 0, chunk: 0, record, ended: false };
         let mut is_chunked = false;

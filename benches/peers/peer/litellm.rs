@@ -1,5 +1,5 @@
-//! LiteLLM's proxy. Its pass-through is measured, which leaves bytes as they are: what it does to the answers of a
-//! model that it knows costs more.
+//! LiteLLM's proxy: its pass-through, which leaves bytes as they are, and chats with a model of an Ollama, which it reads
+//! and writes anew.
 
 use std::process::Command;
 
@@ -13,7 +13,13 @@ pub(super) const PROGRAM: Program = Program { name: "litellm", command };
 fn command(&Site { program, files, addr, upstream, .. }: &Site<'_>) -> Result<Command> {
     let through = |path: &str| json!({ "path": path, "target": format!("http://{upstream}{path}") });
     let paths = ["/api/generate", "/api/version"].map(through);
-    let config = json!({ "general_settings": { "pass_through_endpoints": paths } });
+    let config = json!({
+        "general_settings": { "pass_through_endpoints": paths },
+        "model_list": [{
+            "model_name": "sim",
+            "litellm_params": { "model": "ollama_chat/sim", "api_base": format!("http://{upstream}") },
+        }],
+    });
     // JSON is YAML too.
     let config = write(files, "litellm.yaml", &config.to_string())?;
     let mut command = Command::new(program);

@@ -292,11 +292,12 @@ async fn connection(
             }
         }
     };
+    let broke_off = place.asks();
     // Whatever the connection still holds of a request goes first.
     let parts = connection.into_parts();
     let mut stream = parts.io.into_inner().into_inner().into_inner();
     match ended {
-        Err(error) if error.is_user() && stream.is_armed() => return,
+        Err(error) if (broke_off || error.is_user()) && stream.is_armed() => return,
         // One that has begun no head is idle, and may be.
         Err(error) if error.is_timeout() && parts.read_buf.is_empty() => {}
         Err(error) if !error.is_user() => malformed(&proxy, &error),

@@ -54,6 +54,24 @@ async fn with_a_body_that_nobody_takes() {
 }
 
 #[tokio::test]
+async fn by_half_in_http_1_0_and_sees_no_end() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let mut client = sidecar.send(&generate().replace("HTTP/1.1", "HTTP/1.0")).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+    client.until(RECORD).await;
+    client.stream.shutdown().await.unwrap();
+    asked.is_left().await;
+    // The end of its connection would be the end of its answer.
+    let end = soon(client.stream.read(&mut [0])).await;
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    sidecar.until(&ended("generate", "m:latest", "client_abort"), 1.0).await;
+}
+
+#[tokio::test]
 async fn before_the_head() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;

@@ -31,13 +31,11 @@ pub(super) struct Watched<S> {
     over: bool,
     /// hyper has found nothing to read since the last look, so that its task is woken when something comes.
     awaited: bool,
-    /// It waits, and is to be told of what was read here.
-    waits: bool,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, place: Arc<Place>) -> Watched<S> {
-        Watched { stream, place, ahead: BytesMut::new(), over: false, awaited: false, waits: false }
+        Watched { stream, place, ahead: BytesMut::new(), over: false, awaited: false }
     }
 
     pub(super) fn into_inner(self) -> S {
@@ -52,6 +50,7 @@ impl<S: AsyncRead + Unpin> Watched<S> {
             return Ok(());
         }
         while !self.over && self.ahead.len() < MOST {
+            // Not into `ahead`: mostly there is nothing, and then no buffer.
             let mut step = [MaybeUninit::uninit(); STEP];
             let mut step = ReadBuf::uninit(&mut step);
             match Pin::new(&mut self.stream).poll_read(cx, &mut step) {
@@ -60,9 +59,8 @@ impl<S: AsyncRead + Unpin> Watched<S> {
             }
             self.over = step.filled().is_empty();
             self.ahead.extend_from_slice(step.filled());
-            if std::mem::take(&mut self.waits) {
-                cx.waker().wake_by_ref();
-            }
+            // hyper may wait for just that, and was not told.
+            cx.waker().wake_by_ref();
         }
         if self.over { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
@@ -85,7 +83,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         }
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         self.awaited = read.is_pending();
-        self.waits = self.awaited;
         read
     }
 }
@@ -112,7 +109,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, time::Duration};
+    use std::{
+        convert::Infallible,
+        sync::atomic::{AtomicBool, Ordering::Relaxed},
+        task::{Wake, Waker},
+        time::Duration,
+    };
 
     use bytes::Bytes;
     use http::Response;
@@ -186,6 +188,29 @@ mod tests {
         soon(client.read_to_string(&mut answers)).await.unwrap();
         assert_eq!(answers.matches("answer").count(), 20);
         drop(connection);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_what_was_read_ahead_is_woken() {
+        struct Woken(AtomicBool);
+        impl Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, Relaxed);
+            }
+        }
+        let (near, mut far) = duplex(1 << 16);
+        let place = Places::default().add(0);
+        let _asked = place.ask();
+        let mut watched = Watched::new(near, place.clone());
+        let mut nobody = Context::from_waker(Waker::noop());
+        let mut byte = [0];
+        assert!(Pin::new(&mut watched).poll_read(&mut nobody, &mut ReadBuf::new(&mut byte)).is_pending());
+        assert!(Pin::new(&mut watched).poll_flush(&mut nobody).is_ready());
+        far.write_all(b"a").await.unwrap();
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(woken.clone());
+        assert!(Pin::new(&mut watched).poll_flush(&mut Context::from_waker(&waker)).is_ready());
+        assert!(woken.0.load(Relaxed));
     }
 
     #[tokio::test]

@@ -292,6 +292,7 @@ async fn connection(
             }
         }
     };
+    // An answer that runs. In HTTP/1.0 the end of its connection would be its own.
     let broke_off = place.asks();
     // Whatever the connection still holds of a request goes first.
     let parts = connection.into_parts();

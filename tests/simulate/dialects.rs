@@ -1,6 +1,7 @@
 //! Each dialect's stream, record by record.
 
 use serde_json::{Value, json};
+use streamgauge::simulate::Config;
 
 use super::harness::{events, lines, quick, run};
 
@@ -202,4 +203,27 @@ async fn the_same_seed_gives_the_same_answers() {
     }
     assert_eq!(answers[0], answers[1]);
     assert_ne!(answers[0], answers[2]);
+}
+
+#[tokio::test]
+async fn flat_out_each_record_is_flushed_by_itself() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let simulator = run(Config { tokens: 2000, ..quick() });
+    let mut client = tokio::net::TcpStream::connect(simulator.addr).await.unwrap();
+    let body = json!({"model": "sim", "prompt": "p"}).to_string();
+    let head = format!(
+        "POST /api/generate HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    client.write_all((head + &body).as_bytes()).await.unwrap();
+    let (mut read, mut most, mut all) = (vec![0; 1 << 20], 0, 0);
+    loop {
+        let count = client.read(&mut read).await.unwrap();
+        if count == 0 {
+            break;
+        }
+        (most, all) = (most.max(count), all + count);
+    }
+    // On one thread, we have our turn when it pauses: written together, it would be some 200 KB at once.
+    assert!(all > 100_000 && most < 32_000, "{most} bytes at once, of {all}");
 }

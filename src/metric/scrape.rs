@@ -1,6 +1,7 @@
 //! A registry read as Prometheus reads it, for what shows its figures here.
 
 mod buckets;
+mod number;
 
 use std::slice;
 
@@ -67,7 +68,7 @@ impl<'a> Series<'a> {
     /// Of a counter or a gauge: the other is not there, and reads 0.
     #[must_use]
     pub fn value(self) -> f64 {
-        self.0.get_counter().get_value() + self.0.get_gauge().get_value()
+        number::of_counter(self.0) + number::of_gauge(self.0)
     }
 }
 

@@ -57,14 +57,19 @@ fn toml_is_a_configuration_or_a_dependency_on_features_that_exist() {
     assert!(blocks.len() >= 3, "{} blocks were found", blocks.len());
     for Block { place, text, .. } in blocks {
         let table: toml::Table = text.parse().unwrap_or_else(|error| panic!("{place}: {error}"));
-        let Some(dependency) = table.get("streamgauge") else {
+        let Some(dependency) = table.get("dependencies").and_then(|lines| lines.get("streamgauge")) else {
             let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
             file.write_all(text.as_bytes()).unwrap();
             check(&place, &["--config", file.path().to_str().unwrap()], &[]);
             continue;
         };
         let version = manifest["package"]["version"].as_str().unwrap();
-        assert!(version.starts_with(dependency["version"].as_str().unwrap()), "{place}: it is {version}");
+        let source = [("version", version), ("git", manifest["package"]["repository"].as_str().unwrap())];
+        let told =
+            |(key, is): (&str, &str)| dependency.get(key).map(|told| is.starts_with(told.as_str().unwrap()));
+        let is_right = source.into_iter().find_map(told).unwrap_or_else(|| dependency.get("path").is_some());
+        assert!(is_right, "{place}: {dependency} is not {source:?}");
+        assert_eq!(dependency["default-features"].as_bool(), Some(false), "{place}");
         let asked = dependency.get("features").and_then(toml::Value::as_array);
         for feature in asked.into_iter().flatten() {
             assert!(features.contains_key(feature.as_str().unwrap()), "{place}: no feature {feature}");

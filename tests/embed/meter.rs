@@ -1,0 +1,30 @@
+//! A program with the meter alone, and what it reads of its registry. Built by build.sh.
+
+use std::error::Error;
+
+use prometheus::{Registry, TextEncoder};
+use streamgauge::{
+    meter::{self, Facts, Meter, Outcome},
+    metric::Scrape,
+};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let registry = Registry::new();
+    let meter = Meter::register(&registry, &meter::Config::default(), &["ollama"])?;
+
+    let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
+    measurement.model("gemma3:270m");
+    measurement.chosen("ollama");
+    measurement.live().sent();
+    let running = Scrape::take(&registry).find("requests_in_flight").sum(|_| true);
+    measurement.finish(Outcome::Complete);
+
+    // A gauge, a counter and a histogram, as they are read here and as Prometheus reads them.
+    let scrape = Scrape::take(&registry);
+    let ended = scrape.find("requests_total").sum(|series| series.label("outcome") == "complete");
+    let durations = scrape.find("request_duration_seconds").buckets(|_| true).count();
+    assert_eq!((running, ended, durations), (1.0, 1.0, 1));
+    let text = TextEncoder::new().encode_to_string(&registry.gather())?;
+    assert!(text.contains("streamgauge_requests_total{"), "{text}");
+    Ok(())
+}

@@ -12,6 +12,8 @@ mod admission;
 #[cfg(feature = "tls")]
 #[path = "proxy/authority.rs"]
 mod authority;
+#[path = "proxy/dialects.rs"]
+mod dialects;
 #[path = "proxy/drain.rs"]
 mod drain;
 #[path = "proxy/failures.rs"]

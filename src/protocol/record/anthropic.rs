@@ -27,9 +27,9 @@ pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
         b"content_block_delta" => {
             draft.content = delta.content;
             draft.thinking = delta.thinking;
-            draft.tool_call = delta.tool_call;
         }
-        // The call begins here: its first delta may be empty, and one without arguments has none.
+        // The call is counted here, once. Its arguments follow in any number of deltas, in none if the call has no
+        // arguments; a delta that carries arguments is no content record.
         b"content_block_start" => draft.tool_call = is_tool_use,
         b"message_stop" => draft.terminal = true,
         b"error" => draft.error = true,
@@ -44,7 +44,6 @@ fn read_delta(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
         match key {
             b"text" => delta.content = value.is_text()?,
             b"thinking" => delta.thinking = value.is_text()?,
-            b"partial_json" => delta.tool_call = value.is_text()?,
             _ => value.skip()?,
         }
         Ok(())

@@ -227,7 +227,8 @@ fn anthropic_stream() {
     assert_eq!(one(&delta(r#"{"type":"thinking_delta","thinking":"hm"}"#)), record(Kind::Thinking, true));
     assert_eq!(
         one(&delta(r#"{"type":"input_json_delta","partial_json":"{\"a\""}"#)),
-        record(Kind::ToolCall, true)
+        record(Kind::Other, false),
+        "the call was counted at its start"
     );
     assert_eq!(one(r#"{"type":"content_block_stop","index":0}"#), record(Kind::Other, false));
     assert_eq!(one(r#"{"type":"ping"}"#), record(Kind::Other, false));

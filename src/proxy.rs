@@ -1,5 +1,6 @@
 //! The story of one request: admit, read, choose, wait, forward, measure, shape.
 
+mod body_length;
 mod cut;
 mod departure;
 mod ending;
@@ -17,6 +18,7 @@ mod worker;
 use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Method, Request, Response, request};
+use http_body::Body;
 use hyper::body::Incoming;
 
 pub(crate) use listen::{Counts, Draining, Listener};
@@ -29,7 +31,9 @@ use crate::{
     tls::{Acceptor, Identity},
     upstream::{self, List, Upstream, Upstreams, queue::Queue},
 };
+use body_length::BodyLength;
 use families::Families;
+use forward::Answered;
 use respond::{Failure, Outgoing};
 use upload::{Lent, Unread, Upload};
 
@@ -91,6 +95,7 @@ pub(crate) struct Stages {
 struct Passed {
     permit: Arc<Permit>,
     upstream: Arc<Upstream>,
+    length: BodyLength,
     strip_usage: bool,
 }
 
@@ -189,8 +194,9 @@ impl Proxy {
         let named = named.as_deref().map(canonical_model);
         let model = measurement.canonical_model().map(Cow::Borrowed).or(named).map(Cow::into_owned);
         permit.strip(&mut head.headers);
-        let (response, upstream) = self.send(head, upload, model.as_deref(), &permit, measurement).await?;
-        Ok((response, Passed { permit, upstream, strip_usage }))
+        let Answered { response, length, upstream } =
+            self.send(head, upload, model.as_deref(), &permit, measurement).await?;
+        Ok((response, Passed { permit, upstream, length, strip_usage }))
     }
 
     /// Hands an upstream's response on: measured as it comes, shaped, its ending recorded.
@@ -222,6 +228,7 @@ impl Proxy {
             tap,
         );
         let reshapes = shaping::reshapes(&shaped);
+        passed.length.write(&mut head.headers, shaped.size_hint().exact());
         let body = Outgoing::Forwarded { body: shaped };
         let body = match framing.filter(|_| reshapes) {
             Some(framing) => delivered.wrap_shaped(framing, body),

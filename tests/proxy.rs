@@ -34,6 +34,8 @@ mod nonsense;
 mod pace;
 #[path = "proxy/reload.rs"]
 mod reload;
+#[path = "proxy/response_framing.rs"]
+mod response_framing;
 #[path = "proxy/simulated.rs"]
 mod simulated;
 #[path = "proxy/smuggling.rs"]

@@ -5,7 +5,9 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use http::{Request, Response, StatusCode, request};
 
 use super::{
-    Failure, Proxy, headers, respond,
+    Failure, Proxy,
+    body_length::{BodyLength, UnknownCoding},
+    headers, respond,
     upload::{Lent, Owner, Upload},
 };
 use crate::{
@@ -13,6 +15,13 @@ use crate::{
     meter::{Live, Measurement},
     upstream::{Answer, Busy, Failed, Upstream, queue::Wish},
 };
+
+/// A response, and where it came from.
+pub(super) struct Answered {
+    pub(super) response: Response<Answer>,
+    pub(super) length: BodyLength,
+    pub(super) upstream: Arc<Upstream>,
+}
 
 impl Proxy {
     /// Chooses an upstream, waits for a place there, and sends. Where an upstream cannot be reached, so that nothing
@@ -24,7 +33,7 @@ impl Proxy {
         model: Option<&str>,
         permit: &Permit,
         measurement: &mut Measurement,
-    ) -> Result<(Response<Answer>, Arc<Upstream>), Failure> {
+    ) -> Result<Answered, Failure> {
         let route = measurement.route();
         let upstreams = &self.stages.upstreams;
         let mut upstream = upstreams.choose(route, model).await.clone();
@@ -40,7 +49,7 @@ impl Proxy {
             let owner = again.as_ref().map(|(_, owner)| owner.clone());
             let request = Request::from_parts(head, Lent::new(body, owner));
             let failure = match self.ask(&upstream, busy, request, measurement.live()).await {
-                Ok(response) => return Ok((response, upstream)),
+                Ok((response, length)) => return Ok(Answered { response, length, upstream }),
                 Err(failure) => failure,
             };
             tried.push(upstream.position());
@@ -81,8 +90,9 @@ impl Proxy {
         mut busy: Busy,
         request: Request<Lent>,
         live: &Arc<Live>,
-    ) -> Result<Response<Answer>, Failure> {
+    ) -> Result<(Response<Answer>, BodyLength), Failure> {
         let name = || upstream.name().to_owned();
+        let method = request.method().clone();
         let limit = self.upstream.response_timeout;
         let progress = request.body().progress();
         let sending = self.client.send(upstream, request);
@@ -98,7 +108,13 @@ impl Proxy {
                 busy.failed(Failed::Request);
                 Err(Failure::Switched { upstream: name() })
             }
-            (Ok(response), _) => Ok(self.client.take(response, busy)),
+            (Ok(response), _) => match BodyLength::of(&method, response.status(), response.headers()) {
+                Ok(length) => Ok((self.client.take(response, busy), length)),
+                Err(UnknownCoding) => {
+                    busy.failed(Failed::Request);
+                    Err(Failure::UnknownCoding { upstream: name() })
+                }
+            },
             // The upstream was left in the lurch by the client, not the other way round.
             (Err(_), Some(unread)) => Err(Failure::Unread(unread)),
             (Err(why), None) => {

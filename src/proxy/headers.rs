@@ -17,8 +17,6 @@ pub(super) enum Malformed {
     Host,
     #[error("a Transfer-Encoding other than chunked is not understood")]
     Coding,
-    #[error("this protocol is not upgraded to here")]
-    Upgrade,
     #[error("the request's body is malformed")]
     Body,
     #[error("the request's head is too large")]
@@ -26,14 +24,8 @@ pub(super) enum Malformed {
 }
 
 impl Malformed {
-    pub(super) const ALL: [Malformed; 6] = [
-        Malformed::Connect,
-        Malformed::Host,
-        Malformed::Coding,
-        Malformed::Upgrade,
-        Malformed::Body,
-        Malformed::TooLarge,
-    ];
+    pub(super) const ALL: [Malformed; 5] =
+        [Malformed::Connect, Malformed::Host, Malformed::Coding, Malformed::Body, Malformed::TooLarge];
 
     /// The label `reason` of `requests_malformed_total`.
     pub(super) const fn reason(self) -> &'static str {
@@ -41,7 +33,6 @@ impl Malformed {
             Malformed::Connect => "connect",
             Malformed::Host => "host",
             Malformed::Coding => "coding",
-            Malformed::Upgrade => "upgrade",
             Malformed::Body => "body",
             Malformed::TooLarge => families::HEAD_TOO_LARGE,
         }
@@ -58,7 +49,8 @@ const OF_ONE_HOP: [HeaderName; 6] = [
     UPGRADE,
 ];
 
-/// Refuses what could be read in two ways, asks for what is not here, or has a head of more than `max_head` bytes.
+/// Refuses what could be read in two ways, asks for a tunnel, or has a head of more than `max_head` bytes. An offer to
+/// upgrade obliges nobody (RFC 9110 7.8): `strip` takes it out, and the request is served in HTTP/1.1.
 pub(super) fn check(head: &request::Parts, max_head: usize) -> Result<(), Malformed> {
     // hyper holds to it only where a head comes in several pieces.
     if size(head) > max_head {
@@ -71,19 +63,17 @@ pub(super) fn check(head: &request::Parts, max_head: usize) -> Result<(), Malfor
     if hosts > 1 || (hosts == 0 && head.version >= Version::HTTP_11) {
         return Err(Malformed::Host);
     }
-    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        let is_chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
-        if !is_chunked || codings.next().is_some() {
-            return Err(Malformed::Coding);
-        }
-    }
-    // Java's client and `curl --http2` offer h2c, and are content with an answer in HTTP/1.1.
-    let upgrades = names(&head.headers, CONNECTION).any(|name| name.eq_ignore_ascii_case("upgrade"));
-    if upgrades && names(&head.headers, UPGRADE).any(|protocol| !protocol.eq_ignore_ascii_case("h2c")) {
-        return Err(Malformed::Upgrade);
+    if head.headers.contains_key(TRANSFER_ENCODING) && !is_chunked(&head.headers) {
+        return Err(Malformed::Coding);
     }
     Ok(())
+}
+
+/// The message has one transfer coding, and that is chunked.
+pub(super) fn is_chunked(fields: &HeaderMap) -> bool {
+    let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
+    let coding = codings.next().map(|coding| coding.as_bytes().trim_ascii());
+    coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
 }
 
 /// The bytes of a head as it came, but for white space around its values.
@@ -211,7 +201,7 @@ mod tests {
             ),
             ("POST", &[host, ("transfer-encoding", "identity")], Err(Malformed::Coding)),
             ("GET", &[host, ("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c")], Ok(())),
-            ("GET", &[host, ("connection", "upgrade"), ("upgrade", "websocket")], Err(Malformed::Upgrade)),
+            ("GET", &[host, ("connection", "upgrade"), ("upgrade", "websocket")], Ok(())),
             ("GET", &[host, ("upgrade", "websocket")], Ok(())),
         ] {
             assert_eq!(check(&head(method, fields), 1000), verdict, "{method} {fields:?}");

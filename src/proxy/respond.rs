@@ -80,6 +80,8 @@ pub(super) enum Failure {
     HeadTimeout { upstream: String, limit: Duration },
     #[error("upstream \"{upstream}\" switched protocols without being asked")]
     Switched { upstream: String },
+    #[error("upstream \"{upstream}\" responded with a transfer coding other than chunked")]
+    UnknownCoding { upstream: String },
     #[error("streamgauge failed: this is a bug, and its log says more")]
     Panicked,
 }
@@ -89,7 +91,7 @@ impl Failure {
         match self {
             Failure::Refused(refusal) => refusal.status(),
             Failure::Malformed(Malformed::Connect) => StatusCode::METHOD_NOT_ALLOWED,
-            Failure::Malformed(Malformed::Coding | Malformed::Upgrade) => StatusCode::NOT_IMPLEMENTED,
+            Failure::Malformed(Malformed::Coding) => StatusCode::NOT_IMPLEMENTED,
             Failure::Malformed(Malformed::TooLarge) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Failure::Malformed(Malformed::Host | Malformed::Body)
             | Failure::Unread(Unread::Malformed | Unread::Gone) => StatusCode::BAD_REQUEST,
@@ -97,7 +99,9 @@ impl Failure {
             Failure::Unanswered { why: Unanswered::ConnectTimeout(_), .. } | Failure::HeadTimeout { .. } => {
                 StatusCode::GATEWAY_TIMEOUT
             }
-            Failure::Unanswered { .. } | Failure::Switched { .. } => StatusCode::BAD_GATEWAY,
+            Failure::Unanswered { .. } | Failure::Switched { .. } | Failure::UnknownCoding { .. } => {
+                StatusCode::BAD_GATEWAY
+            }
             Failure::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -116,6 +120,7 @@ impl Failure {
             Failure::Unanswered { .. }
             | Failure::HeadTimeout { .. }
             | Failure::Switched { .. }
+            | Failure::UnknownCoding { .. }
             | Failure::Panicked => Outcome::UpstreamError,
         }
     }

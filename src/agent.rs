@@ -248,6 +248,7 @@ impl Builder {
         let families = Families::register(&registry, &upstreams)?;
         let names: Vec<_> = upstreams.all().iter().map(|upstream| upstream.name()).collect();
         let meter = Meter::register(&registry, &config.meter, &names)?;
+        upstreams.on_probe(surroundings::probed(meter.clone(), config.meter.model_limit));
         let admission = Arc::new(Admission::register(&registry, &config.admission, &OUTCOMES)?);
         let places: Vec<_> =
             config.upstream.upstreams.iter().map(|one| (one.name.as_str(), one.max_streams)).collect();

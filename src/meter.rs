@@ -12,6 +12,7 @@ mod live;
 mod measurement;
 mod model;
 mod outcome;
+mod outcomes;
 mod schedule;
 mod tap;
 #[cfg(test)]
@@ -33,7 +34,9 @@ use std::sync::Arc;
 
 use families::Families;
 use live::LiveTable;
-use model::ModelTable;
+use model::{Claim, ModelTable, Place};
+
+use crate::protocol::{canonical_model, short_model};
 
 /// Settings of this stage.
 #[derive(Clone, Debug)]
@@ -90,10 +93,28 @@ impl Meter {
         self.shared.live.snapshots()
     }
 
-    /// The label of a model that an Ollama has in its memory, by canonical name: a place of its own while there is one.
+    /// Takes note of the models that an upstream has in its memory, by the names on its list: each gets a label of its
+    /// own, unless all are taken by models that are in memory or in use.
+    pub fn loaded<'a>(&self, upstream: &str, models: impl IntoIterator<Item = &'a str>) {
+        let models: Vec<_> =
+            models.into_iter().map(|name| (canonical_model(name).into_owned(), short_model(name))).collect();
+        self.shared.models.loaded(upstream, models.iter().map(|(name, _)| name.clone()).collect());
+        for (name, label) in &models {
+            let _ = self.shared.claim(name, label, Claim::Loaded);
+        }
+    }
+
+    /// The value of the label `model` for a model.
     #[must_use]
-    pub fn model_label<'a>(&self, model: &'a str) -> &'a str {
-        self.shared.models.label(model, true)
+    pub fn model_label(&self, name: &str) -> String {
+        let place = self.shared.models.find(&canonical_model(name), false);
+        place.map_or_else(|| "other".to_owned(), |place| place.label().to_owned())
+    }
+
+    /// How many models had to give their label to another one.
+    #[must_use]
+    pub fn labels_dropped(&self) -> u64 {
+        self.shared.families.labels_dropped.get()
     }
 
     /// How streams of an upstream ran since the start, by how many decoded.
@@ -105,5 +126,11 @@ impl Meter {
     /// From now on what ends unfinished was cut by us, not left by its client: outcome `refused`.
     pub fn cut(&self) {
         self.shared.cut.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    fn claim(&self, name: &str, label: &str, claim: Claim) -> Option<Arc<Place>> {
+        self.models.claim(name, label, claim, |gone| self.families.forget(gone))
     }
 }

@@ -2,6 +2,7 @@
 
 mod gather;
 mod json;
+pub mod name;
 mod ndjson;
 pub mod record;
 pub mod request;
@@ -12,8 +13,9 @@ mod sse;
 pub mod timestamp;
 pub mod usage;
 
+pub use name::{canonical_model, short_model};
 pub use record::{Kind, Record, Unscanned};
-pub use request::{Peek, canonical_model, is_model_name};
+pub use request::{Peek, is_model_name};
 pub use route::{Dialect, Route, model_of_path};
 pub use scanner::{Framing, Scan, Scanner};
 pub use splitter::{Piece, Splitter};

@@ -211,6 +211,9 @@ impl Proxy {
         head.version = http::Version::HTTP_11;
         headers::strip(&mut head.headers);
         passed.permit.allowances().write(&mut head.headers);
+        // Pulled a moment ago, the model is on the list by now.
+        let model = measurement.canonical_model().map(str::to_owned);
+        forward::tell_listed(&passed.upstream, model.as_deref(), &mut measurement);
         measurement.responded(head.status);
         let content_type = headers::content_type(&head.headers);
         let framing = content_type.and_then(Framing::of).filter(|_| head.status.is_success());

@@ -35,6 +35,7 @@ mod frames;
 mod host;
 mod inference;
 mod library;
+mod name;
 mod reply;
 mod script;
 mod seed;

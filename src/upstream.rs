@@ -15,8 +15,9 @@ pub mod queue;
 mod whereabouts;
 
 use std::{
+    fmt,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -244,6 +245,25 @@ pub struct Upstreams {
     probers: Vec<Prober>,
     shelf: Arc<Shelf>,
     turn: AtomicUsize,
+    hook: Hook,
+}
+
+/// Is told what each probe found.
+#[derive(Default)]
+struct Hook(OnceLock<Box<dyn Fn(&Upstream) + Send + Sync>>);
+
+impl Hook {
+    fn probed(&self, upstream: &Upstream) {
+        if let Some(hook) = self.0.get() {
+            hook(upstream);
+        }
+    }
+}
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hook").finish_non_exhaustive()
+    }
 }
 
 /// Why upstreams cannot be had.
@@ -299,7 +319,14 @@ impl Upstreams {
             primary,
             shelf: Arc::default(),
             turn: AtomicUsize::new(0),
+            hook: Hook::default(),
         })
+    }
+
+    /// Calls `hook` after each probe of an upstream, whose [`Upstream::health`] is what the probe found. The first hook
+    /// stays.
+    pub fn on_probe(&self, hook: impl Fn(&Upstream) + Send + Sync + 'static) {
+        let _ = self.hook.0.set(Box::new(hook));
     }
 
     /// Every upstream, in the order of the settings.
@@ -310,8 +337,15 @@ impl Upstreams {
 
     /// The one that takes a request. `model` is canonical.
     pub async fn choose(&self, route: Route, model: Option<&str>) -> &Arc<Upstream> {
-        if choose::manages(route) || self.all.len() == 1 {
-            return &self.all[self.primary];
+        let primary = &self.all[self.primary];
+        if choose::manages(route) {
+            return primary;
+        }
+        if self.all.len() == 1 {
+            if model.is_some_and(|model| primary.health().listed(model) == Some(None)) {
+                self.look_again_at(primary);
+            }
+            return primary;
         }
         if let Some(model) = model
             && !self.all.iter().any(|upstream| upstream.health().has(model))
@@ -341,9 +375,9 @@ impl Upstreams {
         let follows = each
             .clone()
             .map(|(upstream, config)| upstream.whereabouts.follow(upstream.name(), &config.url, every));
-        let watches = each
-            .zip(&self.probers)
-            .map(|((upstream, config), prober)| prober.clone().watch(upstream, config.url.clone(), every));
+        let watches = each.zip(&self.probers).map(|((upstream, config), prober)| {
+            prober.clone().watch(upstream, config.url.clone(), every, &self.hook)
+        });
         future::join(future::join_all(watches), future::join_all(follows)).await;
     }
 

@@ -28,6 +28,8 @@ mod harness;
 mod hostile_client;
 #[path = "proxy/hostile_upstream.rs"]
 mod hostile_upstream;
+#[path = "proxy/names.rs"]
+mod names;
 #[path = "proxy/nonsense.rs"]
 mod nonsense;
 #[path = "proxy/pace.rs"]

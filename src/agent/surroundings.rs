@@ -2,7 +2,10 @@
 
 use std::{
     fmt, slice,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -72,6 +75,26 @@ fn named(clients: &[Handle], admin: Option<&Handle>) -> Vec<(&'static str, Handl
     named
 }
 
+/// Tells the meter which models an upstream has in its memory, after each probe, and the log when models lost their
+/// label meanwhile.
+pub(super) fn probed(meter: Meter, model_limit: usize) -> impl Fn(&upstream::Upstream) + Send + Sync {
+    let told = AtomicU64::new(0);
+    move |upstream| {
+        if let Some(loaded) = &upstream.health().loaded {
+            meter.loaded(upstream.name(), loaded.iter().map(|one| one.model.as_str()));
+        }
+        let dropped = meter.labels_dropped();
+        let before = told.swap(dropped, Relaxed);
+        if dropped > before {
+            tracing::warn!(
+                dropped = dropped - before,
+                model_limit,
+                "models lost their metrics to models used more recently: raise metrics.model_limit to keep both"
+            );
+        }
+    }
+}
+
 /// The models in memory, as the upstreams' health last had them.
 fn loaded(upstreams: &Upstreams, meter: &Meter) -> Vec<Loaded> {
     let of_one = |upstream: &Arc<upstream::Upstream>| {
@@ -85,7 +108,7 @@ fn loaded(upstreams: &Upstreams, meter: &Meter) -> Vec<Loaded> {
 fn labelled(upstream: String, one: &upstream::Loaded, meter: &Meter) -> Loaded {
     Loaded {
         upstream,
-        model: meter.model_label(&one.model).to_owned(),
+        model: meter.model_label(&one.model),
         size: one.size,
         vram: one.vram,
         context_length: one.context_length,

@@ -287,7 +287,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "metrics.model_limit",
         Field::Count(|c| &mut c.agent.meter.model_limit, 0..=1000),
-        "How many models have a label of their own; the rest are `other`.",
+        "How many models have a label of their own; the least recently used gives way, and the rest are `other`.",
     ),
     setting(
         "collectors.gpu",

@@ -6,7 +6,10 @@ use reqwest::{Client, Url, redirect};
 use serde::Deserialize;
 
 use super::{plan::Plan, recording::Upstream};
-use crate::{protocol::canonical_model, tls};
+use crate::{
+    protocol::{canonical_model, short_model},
+    tls,
+};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -54,10 +57,11 @@ pub(super) async fn ask(plan: &Plan, name: &str) -> Result<Upstream, String> {
         .roles
         .iter()
         .filter(|role| role.upstream == name)
-        .map(|role| canonical_model(&role.model).into_owned())
+        .map(|role| short_model(&role.model).into_owned())
         .collect();
     for model in wanted {
-        let found = tags.models.iter().find(|tag| canonical_model(&tag.name) == model);
+        let key = canonical_model(&model);
+        let found = tags.models.iter().find(|tag| canonical_model(&tag.name) == key);
         let Some(tag) = found else {
             let mut known: Vec<&str> = tags.models.iter().map(|tag| tag.name.as_str()).collect();
             known.sort_unstable();

@@ -6,6 +6,7 @@ use super::{
     Outcome,
     families::StreamChildren,
     measurement::{Ending, Measurement},
+    model::Claim,
 };
 use crate::protocol::Usage;
 
@@ -43,18 +44,20 @@ impl Measurement {
         if std::mem::replace(&mut self.recorded, true) {
             return;
         }
+        let duration = self.live.accepted.elapsed();
+        let succeeded = self.status.is_some_and(|status| status.is_success());
+        if !succeeded {
+            // The model may have been read after the upstream was chosen, or have been given a label meanwhile.
+            self.settle(Claim::Accepted);
+        }
+        self.outcomes.ended(outcome);
         let live = &self.live;
-        let duration = live.accepted.elapsed();
         let usage = live.usage();
         let families = &self.meter.shared.families;
-        let succeeded = self.status.is_some_and(|status| status.is_success());
-        // A pull of no model is a stream of success that ends in an error.
-        let is_there = succeeded && (live.route.takes_slot() || outcome == Outcome::Complete);
-        let model = self.model_label(is_there).to_owned();
+        let model = self.model_label().to_owned();
         let upstream = live.upstream();
         let upstream = upstream.as_deref().unwrap_or("none");
         let route = live.route;
-        families.requests.child([upstream, route.label(), &model, outcome.label()]).inc();
         families.request_duration.child([route.label(), &model]).observe(duration.as_secs_f64());
 
         // An answer to a load or an unload is terminal, carries nothing, and owes no counts.

@@ -10,6 +10,7 @@ use prometheus::{Counter, Gauge, IntCounter, Registry};
 use super::{
     concurrency::{BANDS, ConcurrencyFamilies},
     live::LiveTable,
+    outcomes::Outcomes,
     waiting::Waiting,
 };
 use crate::{
@@ -28,7 +29,7 @@ const PLACES: [&str; 3] = ["upstream", "origin", "client"];
 
 #[derive(Debug)]
 pub(super) struct Families {
-    pub(super) requests: Family<IntCounter, 4>,
+    requests: Family<IntCounter, 4>,
     pub(super) responses: Family<IntCounter, 2>,
     pub(super) request_duration: Family<Histogram, 2>,
     pub(super) in_flight: Family<Gauge, 2>,
@@ -48,8 +49,15 @@ pub(super) struct Families {
     backpressure: Family<Counter, 1>,
     concurrency_tokens: Family<IntCounter, 3>,
     model_loads: Family<IntCounter, 2>,
-    streams: Mutex<HashMap<(String, String, Route), Arc<StreamChildren>>>,
+    pub(super) labels_dropped: Arc<IntCounter>,
+    /// Several upstreams' lists of models are merged here.
+    merges_lists: bool,
+    outcomes: Mutex<HashMap<Key, Arc<Outcomes>>>,
+    streams: Mutex<HashMap<Key, Arc<StreamChildren>>>,
 }
+
+/// An upstream, a model and a route.
+type Key = (String, String, Route);
 
 /// The children of one upstream, model and route; resolved once, shared by all their streams.
 #[derive(Debug)]
@@ -79,6 +87,7 @@ impl Families {
         let r = registry;
         let phase_help = "Where the time of a generation went, seconds.";
         let held_help = "Chunks whose gap says nothing of the model: nobody looked upstream before.";
+        let dropped_help = "Models whose label was given to a model that was used more recently.";
         let unscanned =
             Family::register(r, "records_unscanned_total", "Records passed over.", ["reason"], int_counter)?;
         let scan = || Histogram::new(buckets::OVERHEAD);
@@ -190,6 +199,10 @@ impl Families {
                 ["upstream", "model"],
                 int_counter,
             )?,
+            labels_dropped: Family::register(r, "model_labels_dropped_total", dropped_help, [], int_counter)?
+                .child([]),
+            merges_lists: upstreams.len() > 1,
+            outcomes: Mutex::default(),
             streams: Mutex::default(),
         };
         families.open(upstreams);
@@ -207,6 +220,37 @@ impl Families {
         for route in Route::ALL.into_iter().filter(|route| route.generates()) {
             let _ = self.usage_missing.child([route.label()]);
         }
+    }
+
+    /// The counters of how requests end, at zero if they are new. `upstream`: `None` before one is chosen.
+    pub(super) fn outcomes(&self, upstream: Option<&str>, model: &str, route: Route) -> Arc<Outcomes> {
+        let key = (upstream.unwrap_or("none").to_owned(), model.to_owned(), route);
+        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = || Outcomes::open(&self.requests, upstream, model, route, self.merges_lists);
+        outcomes.entry(key).or_insert_with(|| Arc::new(open())).clone()
+    }
+
+    /// Forgets a model's label, which another model takes the place of: its series end.
+    pub(super) fn forget(&self, model: &str) {
+        fn retain<V>(kept: &Mutex<HashMap<Key, V>>, model: &str) {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, known, _), _| known != model);
+        }
+        retain(&self.outcomes, model);
+        retain(&self.streams, model);
+        self.requests.retain(|[_, _, known, _]| known != model);
+        self.request_duration.retain(|[_, known]| known != model);
+        self.first_token.retain(|[_, known]| known != model);
+        self.gap.retain(|[known, _]| known != model);
+        self.gaps_held.retain(|[known]| known != model);
+        self.chunk_bytes.retain(|[known]| known != model);
+        self.records.retain(|[known, _]| known != model);
+        self.tokens.retain(|[known, _]| known != model);
+        self.token_rate.retain(|[known, _]| known != model);
+        self.phase.retain(|[known, _]| known != model);
+        self.backpressure.retain(|[known]| known != model);
+        self.concurrency_tokens.retain(|[_, known, _]| known != model);
+        self.model_loads.retain(|[_, known]| known != model);
+        self.labels_dropped.inc();
     }
 
     /// The children of a stream.

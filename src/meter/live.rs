@@ -43,13 +43,24 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).max(1)
 }
 
+/// The model that a request asks for.
+#[derive(Debug)]
+pub(super) struct Named {
+    /// The canonical name.
+    pub(super) key: String,
+    /// The client's own spelling, without the parts that Ollama fills in.
+    pub(super) written: String,
+}
+
 /// One request from its acceptance to its end. Shared between the layers around its body.
 #[derive(Debug)]
 pub struct Live {
     pub(super) id: u64,
     pub(super) route: Route,
     pub(super) accepted: Instant,
-    pub(super) model: OnceLock<String>,
+    pub(super) model: OnceLock<Named>,
+    /// As the upstream spells the model, once that is known.
+    pub(super) listed: OnceLock<String>,
     upstream: Mutex<Option<Arc<str>>>,
     pub(super) sent: Moment,
     pub(super) first_record: Moment,
@@ -80,6 +91,7 @@ impl Live {
             route,
             accepted,
             model: OnceLock::new(),
+            listed: OnceLock::new(),
             upstream: Mutex::new(None),
             sent: Moment::default(),
             first_record: Moment::default(),
@@ -185,7 +197,7 @@ pub struct Snapshot {
     pub id: u64,
     /// Its route.
     pub route: Route,
-    /// Its model, canonical; `None` before the head, or if it has none.
+    /// Its model, as the upstream spells it or else the client; `None` before the head, or if it has none.
     pub model: Option<String>,
     /// The upstream that was chosen.
     pub upstream: Option<String>,
@@ -250,7 +262,7 @@ impl Live {
         Snapshot {
             id: self.id,
             route: self.route,
-            model: self.model.get().cloned(),
+            model: self.listed.get().or(self.model.get().map(|named| &named.written)).cloned(),
             upstream: self.upstream().map(|upstream| upstream.to_string()),
             age,
             records: self.records.load(Relaxed),

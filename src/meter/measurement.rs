@@ -8,12 +8,14 @@ use super::{
     Delivered, Meter, Outcome, Tap,
     concurrency::{Concurrency, Running},
     families::StreamChildren,
-    live::Live,
+    live::{Live, Named},
+    model::{Claim, Place},
+    outcomes::Outcomes,
     tap::Tapping,
     wrap::BodyStream,
 };
 use crate::metric::Occupied;
-use crate::protocol::{Dialect, Framing, Route, Usage, canonical_model};
+use crate::protocol::{Dialect, Framing, Route, Usage, canonical_model, short_model};
 
 /// What is known of a request when its head is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,17 @@ pub struct Ending {
 /// What is called with an ending.
 type Hook = Box<dyn FnOnce(&Ending) + Send + Sync>;
 
+/// What is known of the upstream's list of models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listing {
+    /// Nothing.
+    Untold,
+    /// The model is not on it.
+    Missing,
+    /// The model is on it, spelled as [`Live::listed`] says.
+    Listed,
+}
+
 /// Measures one request. Whichever way it goes, dropping it records an ending once.
 pub struct Measurement {
     pub(super) meter: Meter,
@@ -75,6 +88,11 @@ pub struct Measurement {
     pub(super) recorded: bool,
     /// What is decided before the body ends.
     pub(super) decided: Option<Outcome>,
+    /// How the request is counted when it ends.
+    pub(super) outcomes: Arc<Outcomes>,
+    listing: Listing,
+    /// Held to the end, so that what this request counts on stays.
+    place: Option<Arc<Place>>,
     account: Option<Arc<Concurrency>>,
     _running: Option<Running>,
     _in_flight: Occupied,
@@ -84,6 +102,8 @@ impl Measurement {
     pub(super) fn start(meter: Meter, facts: Facts) -> Measurement {
         let live = meter.shared.live.enter(facts.route);
         let in_flight = in_flight(&meter, "none", facts.route);
+        let model = if facts.route.has_model() { "unknown" } else { "none" };
+        let outcomes = meter.shared.families.outcomes(None, model, facts.route);
         Measurement {
             meter,
             facts,
@@ -94,6 +114,9 @@ impl Measurement {
             on_end: None,
             recorded: false,
             decided: None,
+            outcomes,
+            listing: Listing::Untold,
+            place: None,
             account: None,
             _running: None,
             _in_flight: in_flight,
@@ -114,14 +137,28 @@ impl Measurement {
 
     /// The model as the client wrote it.
     pub fn model(&self, name: &str) {
+        let (key, written) = (canonical_model(name).into_owned(), short_model(name).into_owned());
         // The first name stays: a request has one model.
-        let _ = self.live.model.set(canonical_model(name).into_owned());
+        let _ = self.live.model.set(Named { key, written });
+    }
+
+    /// How the upstream spells the model on its list of models, which becomes the model's label; `None`: the model is
+    /// not on the list, and gets no label. If the list is not known, do not call this: then an answer shows that there is
+    /// such a model, and its label is spelled as the client spells it.
+    pub fn listed(&mut self, name: Option<&str>) {
+        self.listing = match name {
+            Some(name) => {
+                let _ = self.live.listed.set(name.to_owned());
+                Listing::Listed
+            }
+            None => Listing::Missing,
+        };
     }
 
     /// The model's canonical name, where it is known.
     #[must_use]
     pub fn canonical_model(&self) -> Option<&str> {
-        self.live.model.get().map(String::as_str)
+        self.live.model.get().map(|named| named.key.as_str())
     }
 
     /// An upstream was chosen, and the request waits for a place there. Another one may be chosen as long as
@@ -130,6 +167,7 @@ impl Measurement {
         if self.live.choose(upstream) {
             self._in_flight = in_flight(&self.meter, upstream, self.live.route);
             (self._running, self.account) = (None, None);
+            self.settle(Claim::Accepted);
         }
     }
 
@@ -151,6 +189,9 @@ impl Measurement {
     /// The status that the client is sent. Call it once, before the body is wrapped.
     pub fn responded(&mut self, status: StatusCode) {
         self.status = Some(status);
+        if status.is_success() {
+            self.settle(Claim::Answered);
+        }
         self.meter.shared.families.responses.child([self.live.route.label(), status.as_str()]).inc();
     }
 
@@ -182,13 +223,15 @@ impl Measurement {
     pub fn split<B>(mut self, content_type: Option<&str>, body: B) -> (Tap<B>, DeliveredBy) {
         let framing = content_type.and_then(Framing::of);
         let success = self.status.is_none_or(|status| status.is_success());
+        if success {
+            self.settle(Claim::Answered);
+        }
         self.streamed = success && matches!(framing, Some(Framing::Ndjson | Framing::Sse));
         let route = self.live.route;
         let tapping = framing.filter(|_| success && (self.streamed || route.takes_slot())).map(|framing| {
             let upstream = self.live.upstream();
             let upstream = upstream.as_deref().unwrap_or("none");
-            let children =
-                self.meter.shared.families.stream(upstream, self.model_label(route.takes_slot()), route);
+            let children = self.meter.shared.families.stream(upstream, self.model_label(), route);
             self.children = Some(children.clone());
             let account = self.account.clone().filter(|_| self.streamed);
             Box::new(Tapping::new(&self, children, account, framing))
@@ -219,12 +262,39 @@ impl Measurement {
         BodyStream::new(self.wrap_body(content_type, BodyStream::new(stream)))
     }
 
-    /// The label `model`. `succeeded`: Ollama has answered so that the model must be there.
-    pub(super) fn model_label(&self, succeeded: bool) -> &str {
-        match self.live.model.get() {
+    /// The label `model`.
+    pub(super) fn model_label(&self) -> &str {
+        match &self.place {
             _ if !self.live.route.has_model() => "none",
-            Some(name) => self.meter.shared.models.label(name, succeeded),
+            Some(place) => place.label(),
+            None if self.live.model.get().is_some() => "other",
             None => "unknown",
+        }
+    }
+
+    /// Finds the model's label, or claims one for it, and how the request is counted under it.
+    pub(super) fn settle(&mut self, claim: Claim) {
+        if self.place.is_none() {
+            self.place = self.find_place(claim);
+        }
+        let upstream = self.live.upstream();
+        self.outcomes =
+            self.meter.shared.families.outcomes(upstream.as_deref(), self.model_label(), self.live.route);
+    }
+
+    fn find_place(&self, claim: Claim) -> Option<Arc<Place>> {
+        let (shared, route) = (&self.meter.shared, self.live.route);
+        let named = self.live.model.get().filter(|_| route.has_model())?;
+        let label = match (self.listing, claim) {
+            // To show, to copy or to delete a model is not to use it.
+            _ if !route.takes_slot() => None,
+            (Listing::Listed, _) => self.live.listed.get(),
+            (Listing::Untold, Claim::Answered) => Some(&named.written),
+            _ => None,
+        };
+        match label {
+            Some(label) => shared.claim(&named.key, label, claim),
+            None => shared.models.find(&named.key, route.takes_slot()),
         }
     }
 }

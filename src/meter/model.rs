@@ -1,35 +1,123 @@
 //! The closed list of models that have a label of their own.
 
 use std::{
-    collections::BTreeSet,
-    sync::{PoisonError, RwLock},
+    collections::HashMap,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
-/// The first models that Ollama answered with success or had in its memory, up to a limit; the rest are `other`.
+/// The models that have a label of their own, up to a limit; all others are `other`. Names are canonical.
 #[derive(Debug)]
 pub(super) struct ModelTable {
     limit: usize,
-    known: RwLock<BTreeSet<String>>,
+    /// Counts uses, so that the least recent one is known.
+    uses: AtomicU64,
+    known: RwLock<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    places: HashMap<String, Arc<Place>>,
+    /// What each upstream has in its memory.
+    loaded: HashMap<String, Vec<String>>,
+}
+
+/// A model's place in the table. No other model takes it as long as a request holds it.
+#[derive(Debug)]
+pub(super) struct Place {
+    label: String,
+    used: AtomicU64,
+}
+
+/// What entitles a model to a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// A request for it was accepted: it gets a free place.
+    Accepted,
+    /// An upstream has it in memory: the least recently used of the models that are in no memory gives way.
+    Loaded,
+    /// It answered: the least recently used model gives way.
+    Answered,
+}
+
+impl Place {
+    /// The value of the label `model`.
+    pub(super) fn label(&self) -> &str {
+        &self.label
+    }
 }
 
 impl ModelTable {
     pub(super) fn new(limit: usize) -> ModelTable {
-        ModelTable { limit, known: RwLock::default() }
+        ModelTable { limit, uses: AtomicU64::new(0), known: RwLock::default() }
     }
 
-    /// The label of a canonical name. `succeeded`: Ollama has such a model, so it may take a place.
-    pub(super) fn label<'a>(&self, name: &'a str, succeeded: bool) -> &'a str {
-        if self.known.read().unwrap_or_else(PoisonError::into_inner).contains(name) {
-            return name;
+    /// The place of a model that has one. `uses`: a request asks the model for work.
+    pub(super) fn find(&self, name: &str, uses: bool) -> Option<Arc<Place>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let place = known.places.get(name)?;
+        if uses {
+            place.used.store(self.now(), Relaxed);
         }
-        if !succeeded {
-            return "other";
+        Some(place.clone())
+    }
+
+    /// The place of a model, a new one with this label if it has none and is entitled to one. `forget` is called with
+    /// the label of the model that gives way.
+    pub(super) fn claim(
+        &self,
+        name: &str,
+        label: &str,
+        claim: Claim,
+        forget: impl FnOnce(&str),
+    ) -> Option<Arc<Place>> {
+        if let Some(place) = self.find(name, claim != Claim::Loaded) {
+            return Some(place);
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() < self.limit {
-            known.insert(name.to_owned());
+        let now = self.now();
+        // Another request may have been faster.
+        if !known.places.contains_key(name) {
+            if known.places.len() >= self.limit {
+                let gives_way = known.gives_way(claim)?;
+                // Within the lock: nobody may have the label again before what was counted under it is gone.
+                if let Some(place) = known.places.remove(&gives_way) {
+                    forget(&place.label);
+                }
+            }
+            let place = Place { label: label.to_owned(), used: AtomicU64::new(now) };
+            known.places.insert(name.to_owned(), Arc::new(place));
         }
-        if known.contains(name) { name } else { "other" }
+        known.places.get(name).cloned()
+    }
+
+    /// Notes what an upstream has in its memory.
+    pub(super) fn loaded(&self, upstream: &str, names: Vec<String>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.loaded.insert(upstream.to_owned(), names);
+    }
+
+    fn now(&self) -> u64 {
+        self.uses.fetch_add(1, Relaxed)
+    }
+}
+
+impl Known {
+    /// The model that gives its place to another, if one does: never one that a request holds.
+    fn gives_way(&self, claim: Claim) -> Option<String> {
+        let is_loaded = |name: &String| self.loaded.values().flatten().any(|loaded| loaded == name);
+        let idle = self.places.iter().filter(|(name, place)| {
+            Arc::strong_count(place) == 1
+                && match claim {
+                    Claim::Accepted => false,
+                    // Models in memory would take the place from one another again and again.
+                    Claim::Loaded => !is_loaded(name),
+                    Claim::Answered => true,
+                }
+        });
+        idle.min_by_key(|(_, place)| place.used.load(Relaxed)).map(|(name, _)| name.clone())
     }
 }
 
@@ -37,15 +125,52 @@ impl ModelTable {
 mod tests {
     use super::*;
 
+    /// Claims a place, and tells the label and which model gave way.
+    fn claim(table: &ModelTable, name: &str, claim: Claim) -> (Option<String>, Option<String>) {
+        let mut gone = None;
+        let place = table.claim(name, &name.to_uppercase(), claim, |label| gone = Some(label.to_owned()));
+        (place.map(|place| place.label().to_owned()), gone)
+    }
+
+    fn own(label: &str) -> (Option<String>, Option<String>) {
+        (Some(label.to_owned()), None)
+    }
+
     #[test]
-    fn junk_takes_no_place_and_the_list_is_bounded() {
+    fn accepted_model_gets_free_place_and_evicts_nobody() {
         let table = ModelTable::new(2);
+        assert_eq!(claim(&table, "a", Claim::Accepted), own("A"));
+        assert_eq!(claim(&table, "b", Claim::Accepted), own("B"));
         for junk in 0..1_000 {
-            assert_eq!(table.label(&format!("junk{junk}"), false), "other");
+            assert_eq!(claim(&table, &format!("junk{junk}"), Claim::Accepted), (None, None));
         }
-        assert_eq!(table.label("a", true), "a");
-        assert_eq!(table.label("b", true), "b");
-        assert_eq!(table.label("c", true), "other");
-        assert_eq!(table.label("a", false), "a");
+        assert_eq!(claim(&table, "a", Claim::Accepted), own("A"));
+        assert_eq!(claim(&ModelTable::new(0), "a", Claim::Answered), (None, None));
+    }
+
+    #[test]
+    fn answering_model_takes_place_of_least_recently_used_one_that_no_request_holds() {
+        let table = ModelTable::new(2);
+        let _ = claim(&table, "a", Claim::Answered);
+        let _ = claim(&table, "b", Claim::Answered);
+        assert!(table.find("a", true).is_some() && table.find("b", false).is_some());
+        let (label, gone) = claim(&table, "c", Claim::Answered);
+        assert_eq!((label.as_deref(), gone.as_deref()), (Some("C"), Some("B")));
+        let held = [table.find("a", true), table.find("c", true)];
+        assert_eq!(claim(&table, "d", Claim::Answered), (None, None), "both are held");
+        drop(held);
+        assert_eq!(claim(&table, "d", Claim::Answered).1.as_deref(), Some("A"));
+    }
+
+    #[test]
+    fn models_in_memory_take_no_places_from_one_another() {
+        let table = ModelTable::new(2);
+        let _ = claim(&table, "a", Claim::Answered);
+        let _ = claim(&table, "b", Claim::Answered);
+        table.loaded("gpu0", vec!["b".to_owned()]);
+        table.loaded("gpu1", vec!["c".to_owned(), "d".to_owned()]);
+        assert_eq!(claim(&table, "c", Claim::Loaded).1.as_deref(), Some("A"));
+        assert_eq!(claim(&table, "d", Claim::Loaded), (None, None));
+        assert_eq!(claim(&table, "d", Claim::Answered).1.as_deref(), Some("B"));
     }
 }

@@ -31,6 +31,11 @@ impl Outcome {
         Outcome::Refused,
     ];
 
+    /// Its place in [`Outcome::ALL`].
+    pub(super) const fn index(self) -> usize {
+        self as usize
+    }
+
     /// The value of the label `outcome`.
     #[must_use]
     pub const fn label(self) -> &'static str {

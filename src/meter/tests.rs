@@ -84,8 +84,12 @@ struct Bench {
 }
 
 fn bench() -> Bench {
+    bench_with(Config::default())
+}
+
+fn bench_with(config: Config) -> Bench {
     let registry = Registry::new();
-    let meter = Meter::register(&registry, &Config::default(), &["u"]).unwrap();
+    let meter = Meter::register(&registry, &config, &["u"]).unwrap();
     Bench { registry, meter }
 }
 
@@ -129,7 +133,7 @@ impl Bench {
             let (outcome, rest) = rest.split_once('"')?;
             Some((outcome.to_owned(), rest.rsplit_once(' ')?.1.parse().ok()?))
         };
-        lines.filter_map(outcome).collect()
+        lines.filter_map(outcome).filter(|(_, count)| *count > 0.0).collect()
     }
 
     fn ended(&self, outcome: Outcome) {

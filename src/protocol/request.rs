@@ -3,7 +3,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde_core::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -42,35 +41,6 @@ impl Peek {
 #[must_use]
 pub fn is_model_name(text: &str) -> bool {
     (1..=MAX_MODEL).contains(&text.len()) && !text.chars().any(char::is_control)
-}
-
-/// A model's one name: default host and `library/` stripped, `:latest` added.
-///
-/// ```
-/// use streamgauge::protocol::canonical_model;
-///
-/// assert_eq!(canonical_model("registry.ollama.ai/library/llama3.2"), "llama3.2:latest");
-/// assert_eq!(canonical_model("host:5000/me/mine:1b"), "host:5000/me/mine:1b");
-/// ```
-#[must_use]
-pub fn canonical_model(name: &str) -> Cow<'_, str> {
-    let mut short = name;
-    // A host comes before two more parts: `registry.ollama.ai/x` is the model x of a strange user.
-    if let Some(rest) = strip_part(short, "registry.ollama.ai").filter(|rest| rest.contains('/')) {
-        short = rest;
-    }
-    if let Some(rest) = strip_part(short, "library").filter(|rest| !rest.contains('/')) {
-        short = rest;
-    }
-    // A colon before the last slash is that of a port.
-    let last = short.rfind('/').map_or(0, |slash| slash + 1);
-    if short[last..].contains(':') { Cow::Borrowed(short) } else { Cow::Owned(format!("{short}:latest")) }
-}
-
-/// What follows a first part, which Ollama compares without case.
-fn strip_part<'a>(name: &'a str, part: &str) -> Option<&'a str> {
-    let (first, rest) = name.split_once('/')?;
-    (first.eq_ignore_ascii_case(part) && !matches!(rest.as_bytes(), [] | [b':', ..])).then_some(rest)
 }
 
 /// The fields of a body seen so far: a visitor that keeps them although the reading fails.

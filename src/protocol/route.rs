@@ -203,6 +203,12 @@ impl Route {
         )
     }
 
+    /// Its response may be a stream of records. What is not known may be one.
+    #[must_use]
+    pub const fn may_stream(self) -> bool {
+        self.generates() || matches!(self, Route::Pull | Route::Push | Route::Create | Route::Other)
+    }
+
     /// Its requests name a model.
     #[must_use]
     pub const fn has_model(self) -> bool {

@@ -39,6 +39,7 @@ impl Proxy {
         let mut upstream = upstreams.choose(route, model).await.clone();
         let (mut tried, mut is_admitted) = (Vec::new(), false);
         loop {
+            tell_listed(&upstream, model, measurement);
             let busy = self.enter(&upstream, permit, measurement).await?;
             if !std::mem::replace(&mut is_admitted, true) {
                 permit.enter();
@@ -122,6 +123,15 @@ impl Proxy {
                 Err(Failure::Unanswered { upstream: name(), why })
             }
         }
+    }
+}
+
+/// Tells how the upstream spells the model, if it says which models it has.
+pub(super) fn tell_listed(upstream: &Upstream, model: Option<&str>, measurement: &mut Measurement) {
+    if let Some(model) = model
+        && let Some(name) = upstream.health().listed(model)
+    {
+        measurement.listed(name);
     }
 }
 

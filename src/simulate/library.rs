@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::endpoint::Endpoint;
 use super::engine::Engine;
 use super::reply::{Refusal, Reply, json_reply, reply, v1_reply};
-use super::shelf::canonical;
 use super::stamp::rfc3339;
 
 /// The version it claims: one that has every route simulated here.
@@ -87,7 +86,7 @@ fn ps(engine: &Engine) -> Vec<Value> {
         .map(|(name, expires)| {
             json!({
                 "name": name, "model": name, "size": SIZE_IN_MEMORY,
-                "digest": engine.seed.child_of(&canonical(&name)).digest(), "details": details(),
+                "digest": engine.seed.child_of(&name).digest(), "details": details(),
                 "expires_at": rfc3339(expires), "size_vram": SIZE_IN_MEMORY, "context_length": 4096,
             })
         })

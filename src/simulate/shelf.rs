@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Config;
 use super::ask::KeepAlive;
+use super::name::{listed, same};
 use super::seed::Seed;
 use super::stamp::unix_now;
 use super::truth::Truth;
@@ -80,16 +81,10 @@ struct User {
 #[derive(Debug)]
 struct Waiting<'a>(&'a Shelf);
 
-/// Gives a name its tag.
-pub(super) fn canonical(name: &str) -> String {
-    let after_host = name.rsplit('/').next().unwrap_or(name);
-    if after_host.contains(':') { name.to_owned() } else { format!("{name}:latest") }
-}
-
 impl Shelf {
     pub(super) fn new(config: &Config, truth: Arc<Truth>) -> Self {
         let modified = unix_now();
-        let models = config.models.iter().map(|name| Model { name: canonical(name), modified }).collect();
+        let models = config.models.iter().map(|name| Model { name: listed(name), modified }).collect();
         Self {
             state: Mutex::new(State { models, residents: Vec::new() }),
             waiting: AtomicUsize::new(0),
@@ -109,27 +104,25 @@ impl Shelf {
         self.state().models.clone()
     }
 
-    /// The model of this name, with or without tag.
+    /// The model that a name means.
     pub(super) fn find(&self, name: &str) -> Option<Model> {
-        let name = canonical(name);
-        self.state().models.iter().find(|model| model.name == name).cloned()
+        self.state().find(name).cloned()
     }
 
-    /// Adds a model, or touches the one of this name.
+    /// Adds a model, or touches the one that the name means, which stays spelled as it is.
     pub(super) fn add(&self, name: &str) {
-        let model = Model { name: canonical(name), modified: unix_now() };
         let mut state = self.state();
-        state.models.retain(|other| other.name != model.name);
-        state.models.insert(0, model);
+        let name = state.find(name).map_or_else(|| listed(name), |model| model.name.clone());
+        state.models.retain(|other| other.name != name);
+        state.models.insert(0, Model { name, modified: unix_now() });
     }
 
     /// Takes a model away, from memory too. False where there is none.
     pub(super) fn remove(&self, name: &str) -> bool {
-        let name = canonical(name);
         let mut state = self.state();
         let before = state.models.len();
-        state.models.retain(|model| model.name != name);
-        state.residents.retain(|resident| resident.name != name);
+        state.models.retain(|model| !same(&model.name, name));
+        state.residents.retain(|resident| !same(&resident.name, name));
         state.models.len() < before
     }
 
@@ -148,9 +141,8 @@ impl Shelf {
 
     /// Lets a model leave memory as soon as nobody uses it.
     pub(super) fn unload(&self, name: &str) {
-        let name = canonical(name);
         let mut state = self.state();
-        if let Some(resident) = state.residents.iter_mut().find(|resident| resident.name == name) {
+        if let Some(resident) = state.residents.iter_mut().find(|resident| same(&resident.name, name)) {
             resident.keep = KeepAlive::NONE;
         }
         state.prune(Instant::now());
@@ -163,7 +155,8 @@ impl Shelf {
         keep: Option<KeepAlive>,
         prompt: Seed,
     ) -> Result<Seat, Full> {
-        let (user, slots, ready) = self.hold(canonical(name), keep);
+        let name = self.find(name).map_or_else(|| listed(name), |model| model.name);
+        let (user, slots, ready) = self.hold(name, keep);
         let permit = match Arc::clone(&slots).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
@@ -225,6 +218,10 @@ impl Shelf {
 }
 
 impl State {
+    fn find(&self, name: &str) -> Option<&Model> {
+        self.models.iter().find(|model| same(&model.name, name))
+    }
+
     fn prune(&mut self, now: Instant) {
         self.residents.retain(|resident| resident.users > 0 || resident.left(now) != Some(Duration::ZERO));
     }

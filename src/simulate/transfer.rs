@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::answer::{Answer, Lines};
 use super::endpoint::Endpoint;
 use super::engine::Engine;
+use super::name::{listed, same};
 use super::reply::{Refusal, Reply, json_reply, lines, reply, with_body};
-use super::shelf::canonical;
 
 /// Time between lines of progress.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -69,7 +69,7 @@ fn status(status: &str) -> Value {
 }
 
 fn layer(engine: &Engine, name: &str, verb: &str) -> impl Iterator<Item = Value> {
-    let digest = engine.seed.child_of(&canonical(name)).digest();
+    let digest = engine.seed.child_of(&listed(name)).digest();
     let what = format!("{verb} {}", &digest[..12]);
     let digest = format!("sha256:{digest}");
     (0..=STEPS).map(move |step| match LAYER * step / STEPS {
@@ -80,9 +80,9 @@ fn layer(engine: &Engine, name: &str, verb: &str) -> impl Iterator<Item = Value>
 
 /// The registry has every model that the simulator was started with and every one called `sim…`.
 fn pull(engine: &Engine, name: &str) -> Vec<Value> {
-    let full = canonical(name);
+    let is_simulated = listed(name).to_ascii_lowercase().starts_with("sim");
     let mut progress = vec![status("pulling manifest")];
-    if !full.starts_with("sim") && !engine.config.models.iter().any(|model| canonical(model) == full) {
+    if !is_simulated && !engine.config.models.iter().any(|model| same(model, name)) {
         progress.push(json!({"error": "pull model manifest: file does not exist"}));
         return progress;
     }
@@ -113,7 +113,7 @@ fn create(engine: &Engine, name: &str, from: Option<&str>) -> Vec<Value> {
         ];
     }
     engine.shelf.add(name);
-    let digest = engine.seed.child_of(&canonical(name)).digest();
+    let digest = engine.seed.child_of(&listed(name)).digest();
     let using = format!("using existing layer sha256:{digest}");
     [using.as_str(), "writing manifest", "success"].map(status).into()
 }

@@ -1,15 +1,15 @@
 //! Asks each Ollama how it fares, and keeps what it said. Nobody else polls it.
 
-use std::{collections::BTreeSet, error::Error, time::Duration};
+use std::{collections::BTreeMap, error::Error, time::Duration};
 
 use reqwest::Response;
 use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
-use super::Upstream;
+use super::{Hook, Upstream};
 use crate::{
-    protocol::canonical_model,
+    protocol::{canonical_model, is_model_name, short_model},
     tls::{self, Peer, Trust},
 };
 
@@ -27,8 +27,9 @@ pub struct Health {
     pub why: Option<String>,
     /// Its version.
     pub version: Option<String>,
-    /// The models on its disk, by canonical name; `None` if it never said. What it said stays while it is down.
-    pub installed: Option<BTreeSet<String>>,
+    /// The models on its disk, by canonical name, and how it spells them; `None` if it never said. What it said stays
+    /// while it is down.
+    pub installed: Option<BTreeMap<String, String>>,
     /// The models in its memory; `None` if it did not say.
     pub loaded: Option<Vec<Loaded>>,
     /// The entries of `/api/tags` and of `/api/ps` as they came.
@@ -45,7 +46,7 @@ pub(super) struct Told {
 /// A model in memory, as `/api/ps` tells it. What it leaves out is `None`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
-    /// Canonical name.
+    /// Its name, spelled as the upstream spells it.
     pub model: String,
     /// All of its memory, bytes.
     pub size: Option<u64>,
@@ -61,13 +62,20 @@ impl Health {
     /// The model is on its disk, as far as is known.
     #[must_use]
     pub fn has(&self, model: &str) -> bool {
-        self.installed.as_ref().is_some_and(|installed| installed.contains(model))
+        self.listed(model).flatten().is_some()
+    }
+
+    /// How the upstream spells a model, by canonical name: `None` if it never said which models it has, `Some(None)` if
+    /// this model is not among them.
+    #[must_use]
+    pub fn listed(&self, model: &str) -> Option<Option<&str>> {
+        Some(self.installed.as_ref()?.get(model).map(String::as_str))
     }
 
     /// The model is in its memory, as far as is known.
     #[must_use]
     pub fn has_loaded(&self, model: &str) -> bool {
-        self.loaded.iter().flatten().any(|loaded| loaded.model == model)
+        self.loaded.iter().flatten().any(|loaded| canonical_model(&loaded.model) == model)
     }
 
     #[cfg(test)]
@@ -83,7 +91,9 @@ impl Health {
             alive,
             why: None,
             version: None,
-            installed: Some(installed.iter().map(|model| (*model).to_owned()).collect()),
+            installed: Some(
+                installed.iter().map(|model| ((*model).to_owned(), (*model).to_owned())).collect(),
+            ),
             loaded: Some(loaded.collect()),
             told: Told::default(),
         }
@@ -131,7 +141,7 @@ impl Prober {
     }
 
     /// Asks it at this URL, for ever, and says so when it comes or goes.
-    pub(super) async fn watch(mut self, upstream: &Upstream, url: Url, every: Duration) {
+    pub(super) async fn watch(mut self, upstream: &Upstream, url: Url, every: Duration, hook: &Hook) {
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut was = None;
@@ -152,6 +162,7 @@ impl Prober {
                 was = Some((health.alive, health.why.clone()));
             }
             upstream.report(health);
+            hook.probed(upstream);
             upstream.probing.answered(began);
         }
     }
@@ -168,7 +179,7 @@ impl Prober {
             alive: true,
             why: None,
             version,
-            installed: told.tags.as_ref().map(|models| models.iter().filter_map(name).collect()),
+            installed: told.tags.as_ref().map(|models| models.iter().filter_map(installed).collect()),
             loaded: told.ps.as_ref().map(|models| models.iter().filter_map(loaded).collect()),
             told,
         }
@@ -221,14 +232,22 @@ fn models(mut answer: Value) -> Option<Vec<Value>> {
 
 /// The canonical name of an entry.
 pub(super) fn name(model: &Value) -> Option<String> {
-    let name = model.get("model").or_else(|| model.get("name"))?.as_str()?;
-    Some(canonical_model(name).into_owned())
+    spelled(model).map(|name| canonical_model(name).into_owned())
+}
+
+/// The name of an entry as it came. A text that cannot be a name must not reach a label.
+fn spelled(model: &Value) -> Option<&str> {
+    model.get("model").or_else(|| model.get("name"))?.as_str().filter(|name| is_model_name(name))
+}
+
+fn installed(model: &Value) -> Option<(String, String)> {
+    Some((name(model)?, short_model(spelled(model)?).into_owned()))
 }
 
 fn loaded(model: &Value) -> Option<Loaded> {
     let number = |key| model.get(key).and_then(Value::as_u64);
     Some(Loaded {
-        model: name(model)?,
+        model: short_model(spelled(model)?).into_owned(),
         size: number("size"),
         vram: number("size_vram"),
         context_length: number("context_length"),
@@ -259,5 +278,21 @@ mod tests {
             ("m:latest", Some(5), Some(0), None)
         );
         assert_eq!(loaded(&json!({"size": 5})), None);
+    }
+    #[test]
+    fn model_is_found_in_any_spelling_and_keeps_its_own() {
+        let health = Health {
+            installed: Some(installed(&json!({"name": "hf.co/Ada/M:Q4"})).into_iter().collect()),
+            loaded: Some(loaded(&json!({"name": "hf.co/Ada/M:Q4"})).into_iter().collect()),
+            ..Health::default()
+        };
+        for name in ["hf.co/ada/m:q4", "HF.co/Ada/M:Q4", "https://hf.co/Ada/M:Q4"] {
+            let model = canonical_model(name);
+            assert_eq!(health.listed(&model), Some(Some("hf.co/Ada/M:Q4")), "{name}");
+            assert!(health.has(&model) && health.has_loaded(&model), "{name}");
+        }
+        assert_eq!(health.listed("ada/m:q4"), Some(None));
+        assert_eq!(Health::default().listed("ada/m:q4"), None);
+        assert_eq!(installed(&json!({"name": "a\nb"})), None);
     }
 }

@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::Upstreams;
+use super::{Upstream, Upstreams};
 
 /// What is younger is believed when it says that a model is nowhere.
 const FRESH: Duration = Duration::from_secs(1);
@@ -40,13 +40,24 @@ impl Probing {
     /// What is known is at least as young as `since`, or will not be soon.
     async fn fresh(&self, since: Instant) {
         let mut began = self.began.subscribe();
-        let is_fresh = |began: &Option<Instant>| began.is_some_and(|began| began >= since);
-        if !is_fresh(&began.borrow()) {
-            self.wanted.notify_one();
+        if self.ask_since(since) {
             // The sender is here as long as this is.
-            let _ = timeout(PATIENCE, began.wait_for(is_fresh)).await;
+            let _ = timeout(PATIENCE, began.wait_for(|began| is_fresh(*began, since))).await;
         }
     }
+
+    /// Asks at once, unless what is known is at least as young as `since`. Nobody waits for the answer.
+    fn ask_since(&self, since: Instant) -> bool {
+        let asks = !is_fresh(*self.began.borrow(), since);
+        if asks {
+            self.wanted.notify_one();
+        }
+        asks
+    }
+}
+
+fn is_fresh(began: Option<Instant>, since: Instant) -> bool {
+    began.is_some_and(|began| began >= since)
 }
 
 /// Which models there are changes through us, now or a moment ago.
@@ -96,14 +107,23 @@ impl Upstreams {
     /// Learns whether a model is there after all. However many models there are not, an upstream is asked once a
     /// second for them, unless something changed since.
     pub(super) async fn look_again(&self) {
-        let now = Instant::now();
-        let since = {
-            let changes = self.shelf.changes();
-            if changes.running > 0 { Some(now) } else { now.checked_sub(FRESH).max(changes.last) }
-        };
-        if let Some(since) = since {
+        if let Some(since) = self.changed() {
             self.fresh(since).await;
         }
+    }
+
+    /// The same for one upstream, and nobody waits: its answer is in time for the label of the model.
+    pub(super) fn look_again_at(&self, upstream: &Upstream) {
+        if let Some(since) = self.changed() {
+            upstream.probing.ask_since(since);
+        }
+    }
+
+    /// What is older may not have the models that there are.
+    fn changed(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let changes = self.shelf.changes();
+        if changes.running > 0 { Some(now) } else { now.checked_sub(FRESH).max(changes.last) }
     }
 
     async fn fresh(&self, since: Instant) {

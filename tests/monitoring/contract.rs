@@ -90,6 +90,7 @@ pub(crate) const METRICS: &[Metric] = &[
     ("model_context_length", G, &["upstream", "model"]),
     ("model_expires_seconds", G, &["upstream", "model"]),
     ("model_loads_total", C, &["upstream", "model"]),
+    ("model_labels_dropped_total", C, &[]),
     // Admission and shaping.
     ("admission_total", C, &["decision", "reason"]),
     ("queue_depth", G, &["upstream"]),

@@ -61,8 +61,10 @@ impl Seen {
 
     fn outcome(&self) -> String {
         let text = TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
-        let ended: Vec<_> =
-            text.lines().filter(|line| line.starts_with("streamgauge_requests_total{")).collect();
+        let ended: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with("streamgauge_requests_total{") && !line.ends_with(" 0"))
+            .collect();
         assert_eq!(ended.len(), 1, "one ending: {ended:?}");
         assert!(ended[0].ends_with(" 1"), "{ended:?}");
         ended[0].split("outcome=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()

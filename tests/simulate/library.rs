@@ -121,3 +121,32 @@ async fn a_compressed_body_means_the_first_model() {
         .unwrap();
     assert_eq!(response.json::<Value>().await.unwrap()["model"], "sim:latest");
 }
+
+#[tokio::test]
+async fn model_asked_for_in_another_spelling_is_the_listed_model() {
+    let sim = run(Config { models: vec!["Mixed:Q4_K_M".into(), "sim:latest".into()], ..quick() });
+    let listed = async |path: &str| -> Vec<String> {
+        let models = sim.get(path).await;
+        let models = models["models"].as_array().unwrap().iter();
+        models.map(|model| model["name"].as_str().unwrap().to_owned()).collect()
+    };
+    for name in
+        ["mixed:q4_k_m", "MIXED:Q4_K_M", "Library/Mixed:q4_K_m", "registry.ollama.ai/library/mixed:q4_k_m"]
+    {
+        let ask = json!({"model": name, "prompt": "x"});
+        assert_eq!(sim.post("/api/generate", &ask).send().await.unwrap().status(), 200, "{name}");
+        assert_eq!(sim.post("/api/show", &ask).send().await.unwrap().status(), 200, "{name}");
+    }
+    assert_eq!(listed("/api/ps").await, ["Mixed:Q4_K_M"], "once, as it is listed");
+    // A model that is made again stays spelled as it is.
+    let copy = json!({"source": "SIM", "destination": "mixed:Q4_k_m"});
+    assert_eq!(sim.post("/api/copy", &copy).send().await.unwrap().status(), 200);
+    assert_eq!(listed("/api/tags").await, ["Mixed:Q4_K_M", "sim:latest"]);
+    let delete = sim.client.delete(sim.url("/api/delete")).json(&json!({"model": "MIXED:q4_k_m"}));
+    assert_eq!(delete.send().await.unwrap().status(), 200);
+    assert_eq!(listed("/api/tags").await, ["sim:latest"]);
+    for name in ["mixed", "sim:1b", "me/sim", "registry.ollama.ai/sim", "sim/"] {
+        let response = sim.post("/api/show", &json!({"model": name})).send().await.unwrap();
+        assert_eq!(response.status(), 404, "{name}");
+    }
+}

@@ -40,8 +40,8 @@ impl Window {
     pub(super) fn of(first: &Reading, last: &Reading) -> Window {
         Window {
             seconds: last.at.duration_since(first.at).as_secs_f64(),
-            content: last.content - first.content,
-            outcomes: std::array::from_fn(|at| last.outcomes[at] - first.outcomes[at]),
+            content: grown(last.content, first.content),
+            outcomes: std::array::from_fn(|at| grown(last.outcomes[at], first.outcomes[at])),
             first_token: last.first_token.since(&first.first_token),
             gap: last.gap.since(&first.gap),
             hidden: last.hidden.since(&first.hidden),
@@ -140,7 +140,7 @@ impl Band {
         Band {
             seconds: self.seconds - earlier.seconds,
             stream_seconds: self.stream_seconds - earlier.stream_seconds,
-            tokens: self.tokens - earlier.tokens,
+            tokens: grown(self.tokens, earlier.tokens),
         }
     }
 
@@ -170,6 +170,12 @@ pub(super) fn card(card: &Card) -> Value {
         "memory_total": card.memory_total,
         "celsius": card.celsius,
     })
+}
+
+/// How much a sum over models has grown. A model that gave its label to another has left the sum: what it had counted
+/// is missing from one such window, which must not show less than nothing.
+fn grown(last: f64, first: f64) -> f64 {
+    (last - first).max(0.0)
 }
 
 /// Four digits are more than a plot shows.

@@ -17,25 +17,162 @@ fn a_million_junk_models_are_other() {
 }
 
 #[test]
-fn a_pull_of_no_model_takes_no_place_of_one() {
+fn model_that_is_only_pulled_or_shown_gets_no_label() {
     let bench = bench();
-    let pull = |name: &str, last: &'static str| {
-        let mut measurement = bench.meter.start(Facts::new("POST", "/api/pull"));
+    let ask = |path: &str, name: &str, answer: &'static str| {
+        let mut measurement = bench.meter.start(Facts::new("POST", path));
         measurement.model(name);
+        measurement.listed(Some(name));
+        measurement.chosen("u");
         measurement.responded(StatusCode::OK);
-        let mut body = Box::pin(measurement.wrap_body(NDJSON, script([Data(last)])));
+        let content_type = if path == "/api/show" { Some("application/json") } else { NDJSON };
+        let mut body = Box::pin(measurement.wrap_body(content_type, script([Data(answer)])));
         while let Poll::Ready(Some(_)) = poll(&mut body) {}
     };
     for junk in 0..100 {
-        pull(&format!("junk{junk}"), "{\"error\":\"pull model manifest: file does not exist\"}\n");
+        ask(
+            "/api/pull",
+            &format!("junk{junk}"),
+            "{\"error\":\"pull model manifest: file does not exist\"}\n",
+        );
+        ask("/api/show", &format!("junk{junk}"), "{}");
     }
-    pull("real", "{\"status\":\"success\"}\n");
-    let of = |model: &str, outcome: &str| {
-        bench.value(&format!(
-            "requests_total{{model=\"{model}\",outcome=\"{outcome}\",route=\"pull\",upstream=\"none\"}}"
-        ))
-    };
-    assert_eq!(of("other", "in_band_error"), Some(100.0));
-    assert_eq!(of("real:latest", "complete"), Some(1.0));
+    ask("/api/pull", "real:latest", "{\"status\":\"success\"}\n");
+    let of = |model: &str, route: &str, outcome: &str| bench.value(&ended("u", route, model, outcome));
+    assert_eq!(of("other", "pull", "in_band_error"), Some(100.0));
+    assert_eq!(of("other", "pull", "complete"), Some(1.0));
+    assert_eq!(of("other", "show", "complete"), Some(100.0));
     assert!(!bench.scrape().contains("junk"));
+    ask("/api/generate", "real:latest", LAST);
+    ask("/api/show", "real:latest", "{}");
+    assert_eq!(of("real:latest", "generate", "complete"), Some(1.0));
+    assert_eq!(of("real:latest", "show", "complete"), Some(1.0), "it has a label by now");
+}
+
+/// The series of endings.
+fn ended(upstream: &str, route: &str, model: &str, outcome: &str) -> String {
+    format!(
+        "requests_total{{model=\"{model}\",outcome=\"{outcome}\",route=\"{route}\",upstream=\"{upstream}\"}}"
+    )
+}
+
+impl Bench {
+    /// A generation that is answered, for a model that the upstream lists under this name, if it lists it.
+    fn generated(&self, name: &str, listed: Option<&str>) -> Measurement {
+        let mut measurement = self.meter.start(Facts::new("POST", "/api/generate"));
+        measurement.model(name);
+        measurement.listed(listed);
+        measurement.chosen("u");
+        measurement.responded(StatusCode::OK);
+        measurement
+    }
+
+    fn generates(&self, name: &str, listed: Option<&str>) {
+        drain(&mut Box::pin(
+            self.generated(name, listed).wrap_body(NDJSON, script([Data(FIRST), Data(LAST)])),
+        ));
+    }
+
+    /// Answers that a model was counted under.
+    fn answers(&self, model: &str) -> Option<f64> {
+        self.value(&ended("u", "generate", model, "complete"))
+    }
+}
+
+#[test]
+fn spellings_of_one_model_share_the_label_that_is_listed() {
+    let bench = bench();
+    for name in [
+        "Ada/Qwen:8B",
+        "ada/qwen:8b",
+        "registry.ollama.ai/ADA/QWEN:8b",
+        "https://registry.ollama.ai/ada/qwen:8B",
+    ] {
+        bench.generates(name, Some("Ada/Qwen:8b"));
+    }
+    assert_eq!(bench.answers("Ada/Qwen:8b"), Some(4.0));
+    assert_eq!(bench.value("tokens_total{kind=\"output\",model=\"Ada/Qwen:8b\"}"), Some(8.0));
+    assert!(!bench.scrape().contains("model=\"other\""), "{}", bench.scrape());
+}
+
+#[test]
+fn model_that_no_upstream_lists_gets_no_label() {
+    let bench = bench();
+    bench.generates("gpt-oss:120b-cloud", None);
+    assert_eq!(bench.answers("other"), Some(1.0));
+    assert!(!bench.scrape().contains("gpt-oss"));
+}
+
+#[test]
+fn model_in_use_takes_label_of_least_recently_used_one_and_the_change_is_counted() {
+    let bench = bench_with(Config { model_limit: 2 });
+    let dropped = || bench.value("model_labels_dropped_total");
+    for model in ["a:1", "b:1", "a:1"] {
+        bench.generates(model, Some(model));
+    }
+    assert_eq!((bench.answers("a:1"), bench.answers("b:1"), dropped()), (Some(2.0), Some(1.0), Some(0.0)));
+    // What only fails evicts nobody.
+    let mut failed = bench.meter.start(Facts::new("POST", "/api/generate"));
+    failed.model("c:1");
+    failed.listed(Some("c:1"));
+    failed.chosen("u");
+    failed.responded(StatusCode::INTERNAL_SERVER_ERROR);
+    failed.finish(Outcome::UpstreamError);
+    assert_eq!(bench.value(&ended("u", "generate", "other", "upstream_error")), Some(1.0));
+
+    bench.generates("c:1", Some("c:1"));
+    assert_eq!((bench.answers("c:1"), bench.answers("a:1"), dropped()), (Some(1.0), Some(2.0), Some(1.0)));
+    assert!(!bench.scrape().contains("b:1"), "its series have ended: {}", bench.scrape());
+    bench.generates("b:1", Some("b:1"));
+    assert_eq!((bench.answers("b:1"), bench.answers("a:1")), (Some(1.0), None), "it begins anew");
+}
+
+#[test]
+fn model_whose_stream_runs_keeps_its_label() {
+    let bench = bench_with(Config { model_limit: 1 });
+    let mut running =
+        Box::pin(bench.generated("a", Some("a:latest")).wrap_body(NDJSON, script([Data(FIRST), Data(LAST)])));
+    assert!(poll(&mut running).is_ready());
+    bench.generates("b", Some("b:latest"));
+    assert_eq!(bench.answers("other"), Some(1.0));
+    drain(&mut running);
+    drop(running);
+    assert_eq!(bench.answers("a:latest"), Some(1.0));
+    bench.generates("b", Some("b:latest"));
+    assert_eq!((bench.answers("b:latest"), bench.answers("a:latest")), (Some(1.0), None));
+    assert_eq!(bench.value("records_total{kind=\"terminal\",model=\"b:latest\"}"), Some(1.0));
+}
+
+#[test]
+fn model_in_memory_has_its_label_before_its_first_request() {
+    let bench = bench_with(Config { model_limit: 2 });
+    bench.meter.loaded("u", ["library/A", "b:1", "c:1"]);
+    let labels = ["a", "B:1", "c:1"].map(|name| bench.meter.model_label(name));
+    assert_eq!(labels, ["A:latest", "b:1", "other"]);
+}
+
+#[test]
+fn outcomes_of_accepted_request_are_at_zero_before_it_ends() {
+    let bench = bench();
+    let zeros = |upstream: &str, route: &str, model: &str| {
+        let is_zero = |outcome: &&str| bench.value(&ended(upstream, route, model, outcome)) == Some(0.0);
+        Outcome::ALL.map(Outcome::label).into_iter().filter(is_zero).collect::<Vec<_>>()
+    };
+    let accepted = bench.meter.start(Facts::new("POST", "/api/generate"));
+    assert_eq!(zeros("none", "generate", "unknown"), ["client_error", "client_abort", "refused"]);
+    drop(accepted);
+
+    let mut stream = bench.meter.start(Facts::new("POST", "/api/generate"));
+    stream.model("m");
+    stream.listed(Some("m:latest"));
+    stream.chosen("u");
+    assert_eq!(zeros("u", "generate", "m:latest"), Outcome::ALL.map(Outcome::label));
+    let mut list = bench.meter.start(Facts::new("GET", "/api/tags"));
+    list.chosen("u");
+    assert_eq!(zeros("u", "tags", "none"), ["complete", "upstream_error", "client_error", "client_abort"]);
+    let mut embedding = bench.meter.start(Facts::new("POST", "/api/embed"));
+    embedding.model("not listed");
+    embedding.chosen("u");
+    let of_embedding = ["complete", "upstream_error", "client_error", "client_abort", "refused"];
+    assert_eq!(zeros("u", "embed", "other"), of_embedding);
 }

@@ -1,6 +1,6 @@
-//! What is peeked of a body, and how a model is named.
+//! What is peeked of a body.
 
-use super::{Peek, canonical_model, is_model_name};
+use super::{Peek, is_model_name};
 
 fn peek(body: &str) -> (Option<String>, Option<bool>) {
     let Peek { model, stream } = Peek::read(body.as_bytes());
@@ -100,26 +100,4 @@ fn a_deep_nest_takes_no_stack() {
     let closed = format!(r#"{{"x":{deep}{},"model":"a"}}"#, "]".repeat(1 << 20));
     assert_eq!(model(&closed), some("a"));
     assert_eq!(model(&format!(r#"{{"model":{deep}"#)), None);
-}
-
-#[test]
-fn one_name_for_a_model() {
-    for (name, canonical) in [
-        ("llama3.2", "llama3.2:latest"),
-        ("llama3.2:1b", "llama3.2:1b"),
-        ("library/llama3.2", "llama3.2:latest"),
-        ("registry.ollama.ai/library/llama3.2:1b", "llama3.2:1b"),
-        ("Registry.Ollama.AI/Library/llama3.2", "llama3.2:latest"),
-        ("registry.ollama.ai/me/mine", "me/mine:latest"),
-        ("registry.ollama.ai/mine", "registry.ollama.ai/mine:latest"),
-        ("me/mine", "me/mine:latest"),
-        ("host:5000/a/b", "host:5000/a/b:latest"),
-        ("host:5000/library/b:c", "host:5000/library/b:c"),
-        ("hf.co/a/b:Q4_K_M", "hf.co/a/b:Q4_K_M"),
-        ("library/a/b", "library/a/b:latest"),
-        ("library/", "library/:latest"),
-    ] {
-        assert_eq!(canonical_model(name), canonical, "{name}");
-        assert_eq!(canonical_model(canonical), canonical, "once more: {name}");
-    }
 }

@@ -1,0 +1,78 @@
+//! `requests_total` of one upstream, route and model.
+
+use std::sync::Arc;
+
+use prometheus::IntCounter;
+
+use super::Outcome;
+use crate::{metric::Family, protocol::Route};
+
+/// The counters by outcome. Each outcome that can happen has one from the start: `rate()` and `increase()` do not see
+/// what a series has at its birth, so that a first burst of errors would be invisible.
+#[derive(Debug)]
+pub(super) struct Outcomes {
+    family: Family<IntCounter, 4>,
+    labels: [String; 2],
+    route: Route,
+    opened: [Option<Arc<IntCounter>>; 7],
+}
+
+impl Outcomes {
+    /// `upstream`: `None` before one is chosen. `lists`: several upstreams' lists of models are merged here.
+    pub(super) fn open(
+        family: &Family<IntCounter, 4>,
+        upstream: Option<&str>,
+        model: &str,
+        route: Route,
+        lists: bool,
+    ) -> Outcomes {
+        let mut outcomes = Outcomes {
+            family: family.clone(),
+            labels: [upstream.unwrap_or("none").to_owned(), model.to_owned()],
+            route,
+            opened: Default::default(),
+        };
+        let can_happen = |outcome: &Outcome| match upstream {
+            Some(_) => can_happen(route, *outcome),
+            None => can_happen_unsent(route, *outcome, lists),
+        };
+        for outcome in Outcome::ALL.into_iter().filter(can_happen) {
+            outcomes.opened[outcome.index()] = Some(outcomes.child(outcome));
+        }
+        outcomes
+    }
+
+    /// Counts an ending.
+    pub(super) fn ended(&self, outcome: Outcome) {
+        match &self.opened[outcome.index()] {
+            Some(counter) => counter.inc(),
+            None => self.child(outcome).inc(),
+        }
+    }
+
+    fn child(&self, outcome: Outcome) -> Arc<IntCounter> {
+        let [upstream, model] = &self.labels;
+        self.family.child([upstream, self.route.label(), model, outcome.label()])
+    }
+}
+
+/// What may become of a request at an upstream. What else an upstream makes of it, though no Ollama does, is counted
+/// all the same.
+fn can_happen(route: Route, outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::InBandError => route.may_stream(),
+        Outcome::Truncated => route.may_stream() && route.has_terminal_record(),
+        // By the queue.
+        Outcome::Refused => route.takes_slot(),
+        Outcome::Complete | Outcome::UpstreamError | Outcome::ClientError | Outcome::ClientAbort => true,
+    }
+}
+
+/// What may become of a request that has no upstream yet.
+fn can_happen_unsent(route: Route, outcome: Outcome, lists: bool) -> bool {
+    match outcome {
+        Outcome::Complete => lists && matches!(route, Route::Tags | Route::Ps | Route::OpenaiModels),
+        Outcome::ClientError | Outcome::ClientAbort | Outcome::Refused => true,
+        Outcome::InBandError | Outcome::Truncated | Outcome::UpstreamError => false,
+    }
+}

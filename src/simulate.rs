@@ -1,13 +1,15 @@
-//! An Ollama made of nothing: the wire format is true, the speed is set.
+//! A simulated Ollama: the real wire format of a version of it, at a configured speed.
 //!
-//! It serves demos, tests and benches. What it does not have is a model: answers are words drawn from
-//! a seed, and the same prompt to the same model gets the same words. Every record with content,
-//! thinking or a tool call is one token, and `eval_count` is their number (Ollama itself counts the
-//! silent end token too). The head of a response comes with the first token, after load, queue and
-//! prefill, and the durations in the last record are the true ones.
+//! It serves demos, tests and benches. What it does not have is a model: answers are words drawn from a seed, and
+//! the same prompt to the same model gets the same words. Every record with content or thinking is one token. The
+//! tokens of a tool call are silent until the call is complete, as Ollama's are. `eval_count` is the number of all of
+//! them; the simulated model has no silent end token, which Ollama counts. The head of a response comes with the first
+//! record, after load, queue and prefill, and the durations in the last record are the true ones, as far as the
+//! version tells the truth.
 //!
-//! Two headers steer one request: `x-simulate-fault: reset` (or `stall:2s,split`, …) makes faults
-//! certain in place of those of [`Config::faults`], and `x-simulate-rate: 200` sets its rate.
+//! Three headers steer one request: `x-simulate-fault: reset` (or `stall:2s,split`, …) makes faults certain in place
+//! of those of [`Config::faults`], `x-simulate-rate: 200` sets its rate, and `x-simulate-chat: native` the path of
+//! [`Config::chat`].
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -45,6 +47,7 @@ mod stamp;
 mod stream;
 mod transfer;
 mod truth;
+mod version;
 mod voice;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -53,10 +56,13 @@ use std::time::Duration;
 pub use faults::{Fault, Faults, UnknownFault};
 pub use server::{Bound, Simulator};
 pub use truth::Truth;
+pub use version::{ChatPath, OllamaVersion, UnknownName};
 
 /// How the simulated Ollama behaves.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Which Ollama it speaks like.
+    pub version: OllamaVersion,
     /// Where it listens; port 0 picks a free one. The default is a free port of loopback.
     pub listen: SocketAddr,
     /// The models it has, canonically with their tag. The first is meant by a request whose body
@@ -64,6 +70,12 @@ pub struct Config {
     pub models: Vec<String>,
     /// Tokens of an answer. `num_predict` or `max_tokens` makes it shorter, never longer.
     pub tokens: u32,
+    /// How chats are rendered, and with that where their tool calls are.
+    pub chat: ChatPath,
+    /// Tool calls in the answer to a chat that has tools. The tools of the request are called in turn.
+    pub tool_calls: u32,
+    /// Tokens of text before the first tool call; all others are those of the calls.
+    pub tool_text: u32,
     /// Tokens a second of a stream that decodes alone. 0 is as fast as the client reads.
     pub rate: f64,
     /// Time to bring a model into memory.
@@ -89,9 +101,13 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            version: OllamaVersion::default(),
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             models: vec!["sim:latest".into()],
             tokens: 64,
+            chat: ChatPath::default(),
+            tool_calls: 1,
+            tool_text: 0,
             rate: 50.0,
             load_time: Duration::from_secs(1),
             prefill_rate: 2000.0,

@@ -12,3 +12,7 @@ mod harness;
 mod library;
 #[path = "simulate/slots.rs"]
 mod slots;
+#[path = "simulate/tools.rs"]
+mod tools;
+#[path = "simulate/versions.rs"]
+mod versions;

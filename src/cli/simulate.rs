@@ -1,4 +1,4 @@
-//! `simulate`: an Ollama made of nothing.
+//! `simulate`: a simulated Ollama.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -8,14 +8,17 @@ use clap::{Args, value_parser};
 use super::{Failure, Global, Process, Stop, runtimes};
 use crate::{
     config,
-    simulate::{Config, Faults, Simulator},
+    simulate::{ChatPath, Config, Faults, OllamaVersion, Simulator},
 };
 
-/// An Ollama made of nothing: the wire format is true, the speed is set
+/// Run a simulated Ollama: the real wire format of a version, at a configured speed
 ///
 /// It reads no configuration. SIGTERM and SIGINT end it and the streams that run, as they end Ollama.
 #[derive(Args, Debug)]
 pub(super) struct Simulate {
+    /// The Ollama that it speaks like: 0.12, 0.33 or 0.34
+    #[arg(long, value_name = "VERSION", default_value_t = OllamaVersion::default())]
+    ollama_version: OllamaVersion,
     /// Where it listens
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:11434")]
     listen: SocketAddr,
@@ -25,6 +28,18 @@ pub(super) struct Simulate {
     /// Tokens of an answer; a request may ask for fewer
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = value_parser!(u32).range(1..))]
     tokens: u32,
+    /// How chats are rendered: go-template sends a tool call as a record of its own, native puts all calls into the
+    /// last record
+    ///
+    /// Version 0.12 has go-template alone. The tokens of a call are silent in both.
+    #[arg(long, value_name = "PATH", default_value_t = ChatPath::default())]
+    chat: ChatPath,
+    /// Tool calls in an answer to a chat that has tools
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    tool_calls: u32,
+    /// Tokens of text before the first tool call
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    tool_text: u32,
     /// Tokens a second of a stream that runs alone; 0: as fast as the client reads
     #[arg(long, value_name = "TOKENS_PER_S", default_value_t = 50.0, value_parser = not_negative)]
     rate: f64,
@@ -75,9 +90,13 @@ impl Simulate {
 
     fn config(self) -> Config {
         Config {
+            version: self.ollama_version,
             listen: self.listen,
             models: self.models,
             tokens: self.tokens,
+            chat: self.chat,
+            tool_calls: self.tool_calls,
+            tool_text: self.tool_text,
             rate: self.rate,
             load_time: self.load_time,
             prefill_rate: self.prefill_rate,
@@ -157,6 +176,8 @@ mod tests {
             ["--jitter", "2"],
             ["--parallel", "0"],
             ["--load-time", "1"],
+            ["--ollama-version", "0.35"],
+            ["--chat", "jinja"],
         ] {
             assert!(parse(&[&format!("{}={}", wrong[0], wrong[1])]).is_err(), "{wrong:?}");
         }

@@ -27,8 +27,10 @@ pub(super) struct Ask {
     pub(super) empty: bool,
     pub(super) stream: bool,
     pub(super) think: bool,
-    /// The tool to call.
-    pub(super) tool: Option<String>,
+    /// The names of the tools that the model may call.
+    pub(super) tools: Vec<String>,
+    /// What `/v1/messages` takes a prompt for before it is counted: a token for four bytes.
+    pub(super) estimate: u32,
     pub(super) limit: Option<u32>,
     pub(super) keep_alive: Option<KeepAlive>,
     pub(super) include_usage: bool,
@@ -67,8 +69,9 @@ impl Ask {
             prompt: words.seed,
             empty: native && words.messages == 0,
             stream: body.get("stream").and_then(Value::as_bool).unwrap_or(native),
-            think: thinks(body),
-            tool: tool(body),
+            think: endpoint != Endpoint::OpenAiCompletions && thinks(body),
+            tools: if endpoint.is_chat() { tools(body) } else { Vec::new() },
+            estimate: u32::try_from(words.bytes / 4).unwrap_or(u32::MAX).max(1),
             limit: limit(body),
             keep_alive: body.get("keep_alive").and_then(KeepAlive::read),
             include_usage: body
@@ -83,12 +86,13 @@ impl Ask {
 struct Words {
     seed: Seed,
     count: usize,
+    bytes: usize,
     messages: usize,
 }
 
 impl Words {
     fn of(endpoint: Endpoint, body: &Value) -> Self {
-        let mut words = Self { seed: Seed::new(0), count: 0, messages: 0 };
+        let mut words = Self { seed: Seed::new(0), count: 0, bytes: 0, messages: 0 };
         for key in ["system", "instructions"] {
             words.add(body.get(key));
         }
@@ -110,6 +114,7 @@ impl Words {
         match value {
             Some(Value::String(text)) => {
                 self.count += text.split_ascii_whitespace().count();
+                self.bytes += text.len();
                 self.seed = self.seed.child_of(text);
             }
             Some(Value::Array(items)) => items.iter().for_each(|item| self.add(Some(item))),
@@ -150,10 +155,11 @@ fn thinks(body: &Value) -> bool {
     }
 }
 
-/// The first tool, unless the last word is a tool's result: then the model answers in text.
-fn tool(body: &Value) -> Option<String> {
-    let first = body.get("tools")?.as_array()?.first()?;
-    let name = first.pointer("/function/name").or_else(|| first.get("name"))?.as_str()?;
+/// The tools, unless the last word is a tool's result: then the model answers in text.
+fn tools(body: &Value) -> Vec<String> {
+    let name = |tool: &Value| {
+        tool.pointer("/function/name").or_else(|| tool.get("name"))?.as_str().map(str::to_owned)
+    };
     let last = |key: &str| body.get(key).and_then(Value::as_array).and_then(|items| items.last());
     let answered = last("messages").is_some_and(|message| {
         message.get("role").and_then(Value::as_str) == Some("tool")
@@ -162,7 +168,8 @@ fn tool(body: &Value) -> Option<String> {
             })
     }) || last("input")
         .is_some_and(|item| item.get("type").and_then(Value::as_str) == Some("function_call_output"));
-    (!answered).then(|| name.to_owned())
+    let tools = body.get("tools").and_then(Value::as_array).filter(|_| !answered);
+    tools.into_iter().flatten().filter_map(name).collect()
 }
 
 /// The most tokens wanted; zero and less mean no limit.
@@ -234,7 +241,9 @@ mod tests {
         let ask = |messages| {
             Ask::read(Endpoint::Chat, &json!({"tools": tools, "messages": messages}), "sim:latest")
         };
-        assert_eq!(ask(json!([{"role": "user", "content": "x"}])).tool.as_deref(), Some("look"));
-        assert_eq!(ask(json!([{"role": "tool", "content": "x"}])).tool, None);
+        assert_eq!(ask(json!([{"role": "user", "content": "x"}])).tools, ["look"]);
+        assert!(ask(json!([{"role": "tool", "content": "x"}])).tools.is_empty());
+        let generate = json!({"tools": tools, "prompt": "x"});
+        assert!(Ask::read(Endpoint::Generate, &generate, "sim:latest").tools.is_empty());
     }
 }

@@ -11,10 +11,19 @@ use super::faults::{Fate, Fault};
 use super::seed::Seed;
 use super::shelf::Seat;
 use super::truth::Truth;
+use super::version::OllamaVersion;
 
-/// How fast tokens come.
+/// What llama-server says of one token, which took no time: a microsecond.
+const ONE_TOKEN: Duration = Duration::from_micros(1);
+/// The share of a stream's time that 0.12 leaves out of `eval_duration` when it decodes alone: sampling.
+const SAMPLING: f64 = 0.06;
+/// And for each stream beside it: the wait for the batch.
+const BATCHING: f64 = 0.033;
+
+/// How fast tokens come, and what is told of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
+    pub(super) version: OllamaVersion,
     /// Seconds between the tokens of one stream alone.
     pub(super) interval: f64,
     pub(super) contention: f64,
@@ -38,6 +47,10 @@ pub(super) struct Decode {
     seed: Seed,
     next: u32,
     tokens: u32,
+    first: Option<Instant>,
+    last: Option<Instant>,
+    /// Time of the intervals so far as 0.12 counts it.
+    computed: Duration,
     cut: Option<(u32, Fault)>,
     stall: Option<(u32, Duration)>,
     due: Instant,
@@ -69,6 +82,11 @@ impl Pace {
         let seconds = self.interval * (1.0 + self.contention * others) * jitter;
         Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
     }
+
+    /// The share of an interval that 0.12 counts, with so many streams decoding.
+    fn computed_share(&self, streams: u64) -> f64 {
+        (1.0 - SAMPLING - BATCHING * streams.saturating_sub(1) as f64).max(0.5)
+    }
 }
 
 /// Seconds for one of so many a second; none and infinitely many both take no time.
@@ -95,6 +113,9 @@ impl Decode {
             seed,
             next: 0,
             tokens,
+            first: None,
+            last: None,
+            computed: Duration::ZERO,
             cut: fate.cut.map(|fault| (middle(1), fault)),
             stall: fate.stall.map(|pause| (middle(2), pause)),
             due,
@@ -158,8 +179,29 @@ impl Decode {
         let token = self.next;
         self.next += 1;
         self.truth().count_token();
-        self.due += self.pace.interval(self.truth().decoding(), self.seed, token);
+        let now = Instant::now();
+        self.first.get_or_insert(now);
+        self.last = Some(now);
+        // In 0.12 the last record comes a token's time after the last token.
+        if self.next < self.tokens || !self.pace.version.runs_llama_server() {
+            let streams = self.truth().decoding();
+            let interval = self.pace.interval(streams, self.seed, token);
+            self.due += interval;
+            self.computed += interval.mul_f64(self.pace.computed_share(streams));
+        }
         Poll::Ready(Step::Token(token))
+    }
+
+    /// What `eval_duration` says of the tokens so far: the time from the first to the last. 0.12 leaves a part
+    /// of it out, and answers the least number there is for one token.
+    pub(super) fn eval_nanos(&self) -> i64 {
+        let nanos = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+        match (self.pace.version, self.first.zip(self.last)) {
+            (OllamaVersion::V0_12, _) if self.tokens == 1 => i64::MIN,
+            (OllamaVersion::V0_12, _) => nanos(self.computed),
+            (_, Some((first, last))) => nanos(last.duration_since(first).max(ONE_TOKEN)),
+            (_, None) => 0,
+        }
     }
 
     /// Generates the rest without telling: how the answer ends.

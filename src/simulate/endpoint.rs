@@ -3,6 +3,8 @@
 use http::Method;
 use percent_encoding::percent_decode_str;
 
+use super::version::OllamaVersion;
+
 /// A route of Ollama.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
@@ -129,6 +131,20 @@ impl Endpoint {
             Self::Messages => Dialect::Anthropic,
             _ => Dialect::Ollama,
         }
+    }
+
+    /// Whether that version has the route.
+    pub(super) fn is_in(self, version: OllamaVersion) -> bool {
+        match self {
+            Self::OpenAiResponses | Self::Messages => version >= OllamaVersion::V0_33,
+            Self::Other => false,
+            _ => true,
+        }
+    }
+
+    /// Whether it takes a chat, with tools.
+    pub(super) const fn is_chat(self) -> bool {
+        matches!(self, Self::Chat | Self::OpenAiChat | Self::OpenAiResponses | Self::Messages)
     }
 
     /// Whether the route takes this method; any other is answered by 405.

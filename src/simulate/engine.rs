@@ -18,6 +18,7 @@ use super::reply::{self, Refusal, Reply};
 use super::seed::Seed;
 use super::shelf::Shelf;
 use super::truth::Truth;
+use super::version::{ChatPath, OllamaVersion, UnknownName};
 use super::{host, inference, library, transfer};
 
 /// What all connections share.
@@ -43,6 +44,7 @@ pub(super) enum Body {
 pub(super) struct Lot {
     pub(super) fate: Fate,
     pub(super) pace: Pace,
+    pub(super) path: ChatPath,
     pub(super) seed: Seed,
 }
 
@@ -80,7 +82,7 @@ impl Engine {
         if head.method == Method::OPTIONS {
             return reply::reply(StatusCode::NO_CONTENT, "", Bytes::new());
         }
-        if endpoint == Endpoint::Other {
+        if !endpoint.is_in(self.config.version) {
             let path = head.uri.path();
             return match Endpoint::without_slash(path) {
                 Some(there) => reply::moved(&head.method, there),
@@ -130,8 +132,16 @@ impl Engine {
             Some(rate) => rate.parse().map_err(|_| Refusal::bad("x-simulate-rate is no number"))?,
             None => self.config.rate,
         };
-        let Config { contention, jitter, .. } = self.config;
-        Ok(Lot { fate, pace: Pace { interval: seconds_each(rate), contention, jitter }, seed })
+        let path = match header("x-simulate-chat") {
+            Some(path) => path
+                .parse()
+                .map_err(|error: UnknownName| Refusal::bad(format!("x-simulate-chat: {error}")))?,
+            None => self.config.chat,
+        };
+        let Config { version, contention, jitter, .. } = self.config;
+        // 0.12 knows no other.
+        let path = if version == OllamaVersion::V0_12 { ChatPath::GoTemplate } else { path };
+        Ok(Lot { fate, pace: Pace { version, interval: seconds_each(rate), contention, jitter }, path, seed })
     }
 }
 

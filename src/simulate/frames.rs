@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::stamp::Stamp;
 
-/// A record but for its token, and for the moment or the number that goes into its middle.
+/// A record but for its token, and for the moment or the number that stands beside it.
 #[derive(Debug, Default)]
 pub(super) struct Template {
     pub(super) before: String,
@@ -15,14 +15,14 @@ pub(super) struct Template {
     pub(super) after: String,
 }
 
-/// What goes between [`Template::before`] and [`Template::between`].
+/// What goes on the other side of [`Template::between`] than the token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Mark {
     #[default]
     Nothing,
-    /// The present moment.
+    /// The present moment, before the token.
     Stamp,
-    /// The number of the event.
+    /// The number of the event, after the token.
     Sequence,
 }
 
@@ -64,27 +64,39 @@ impl Frames {
         self.sequence - 1
     }
 
+    /// Whether no piece is ready.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
     /// A record as one chunk, with what is held before it.
     pub(super) fn push(&mut self, record: &str) {
-        self.buffer.extend_from_slice(record.as_bytes());
+        self.write(record);
         self.flush();
     }
 
-    /// Writes a record and holds it.
+    /// Holds a record: it leaves in one chunk with the next.
+    pub(super) fn write(&mut self, record: &str) {
+        self.buffer.extend_from_slice(record.as_bytes());
+    }
+
+    /// Holds a record that is cut from a template.
     pub(super) fn hold(&mut self, template: &Template, token: &str) {
         self.buffer.reserve(template.before.len() + template.between.len() + template.after.len() + 64);
         self.buffer.extend_from_slice(template.before.as_bytes());
-        match template.mark {
-            Mark::Nothing => {}
-            Mark::Stamp => self.stamp.write_now(&mut self.buffer),
-            Mark::Sequence => {
-                let number = self.next_sequence();
-                self.buffer.extend_from_slice(number.to_string().as_bytes());
+        if template.mark == Mark::Sequence {
+            let number = self.next_sequence();
+            self.write(token);
+            self.write(&template.between);
+            self.write(&number.to_string());
+        } else {
+            if template.mark == Mark::Stamp {
+                self.stamp.write_now(&mut self.buffer);
             }
+            self.write(&template.between);
+            self.write(token);
         }
-        self.buffer.extend_from_slice(template.between.as_bytes());
-        self.buffer.extend_from_slice(token.as_bytes());
-        self.buffer.extend_from_slice(template.after.as_bytes());
+        self.write(&template.after);
     }
 
     /// Lets what is held go, as one chunk.

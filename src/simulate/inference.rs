@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONNECTION;
+use http::header::{CACHE_CONTROL, CONNECTION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -16,7 +16,7 @@ use super::endpoint::Endpoint;
 use super::engine::{Engine, Lot};
 use super::faults::Fault;
 use super::reply::{Refusal, Reply, reply, with_body};
-use super::script::Script;
+use super::script::{Plan, Script};
 use super::shelf::Seat;
 use super::stamp::{rfc3339, unix_now};
 use super::stream::Stream;
@@ -62,7 +62,7 @@ pub(super) async fn post(
         Endpoint::Embed | Endpoint::Embeddings | Endpoint::OpenAiEmbeddings => {
             Ok(embed::embed(engine, endpoint, &ask, body, ready))
         }
-        _ => answer(engine, endpoint, ask, lot, ready).await,
+        _ => answer(engine, endpoint, &ask, body, lot, ready).await,
     }
 }
 
@@ -84,7 +84,9 @@ async fn prepare(engine: &Engine, ask: &Ask, asked: Instant, lot: &Lot) -> Resul
         sleep(pause).await;
     }
     let prefill = Instant::now();
-    let cached_tokens = if seat.cached { ask.prompt_tokens - 1 } else { 0 };
+    // What was run of 0.12 keeps no prompt of the models that it was run with.
+    let caches = engine.config.version.runs_llama_server();
+    let cached_tokens = if seat.cached && caches { ask.prompt_tokens - 1 } else { 0 };
     if !ask.empty {
         let tokens = f64::from(ask.prompt_tokens - cached_tokens);
         let time = Duration::try_from_secs_f64(tokens * seconds_each(engine.config.prefill_rate));
@@ -100,38 +102,57 @@ async fn prepare(engine: &Engine, ask: &Ask, asked: Instant, lot: &Lot) -> Resul
 async fn answer(
     engine: &Engine,
     endpoint: Endpoint,
-    ask: Ask,
+    ask: &Ask,
+    body: &Value,
     lot: Lot,
     ready: Ready,
 ) -> Result<Reply, Refusal> {
     let words = engine.seed.child_of(&ask.model).child(ask.prompt.at(0));
-    let voice = voice(endpoint, &ask.model, ask.include_usage, words);
-    let script = Script::new(words, engine.config.tokens, ask.limit, ask.think, ask.tool);
-    let tokens = script.tokens();
+    let voice = voice(endpoint, engine.config.version, ask, body, words);
     let mut ending = Ending {
-        script,
+        version: engine.config.version,
+        path: lot.path,
+        script: Script::new(words, plan(engine, ask)),
+        seed: words,
+        estimate: ask.estimate,
         prompt_tokens: ask.prompt_tokens,
         cached_tokens: ready.cached_tokens,
         asked: ready.asked,
         load: ready.load,
         prompt_eval: ready.prompt_eval,
-        first_token: Instant::now(),
-        eval: Duration::ZERO,
+        eval_nanos: 0,
         total: Duration::ZERO,
     };
+    let tokens = ending.script.tokens();
     let mut decode = Decode::start(lot.pace, lot.seed, tokens, &lot.fate, ready.seat, ready.outcome);
-    if ask.stream {
-        let (content_type, keeps_alive) = (voice.content_type(), voice.keeps_alive());
-        let stream = Stream::new(voice, ending, decode, lot.fate, lot.seed);
-        let mut reply = with_body(StatusCode::OK, Some(content_type), Answer::Stream(Box::new(stream)));
-        if keeps_alive {
-            reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("keep-alive"));
-        }
-        return Ok(reply);
+    if !ask.stream {
+        let end = decode.run().await;
+        ending.finish(&decode);
+        return whole(&mut decode, voice.as_ref(), &ending, end);
     }
-    let end = decode.run().await;
-    ending.finish();
-    whole(&mut decode, voice.as_ref(), &ending, end)
+    let (content_type, keeps_alive) = (voice.content_type(), voice.keeps_alive());
+    let mut stream = Box::new(Stream::new(voice, ending, decode, lot.fate, lot.seed));
+    if !stream.begin().await {
+        return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, super::voice::FAILURE));
+    }
+    let mut reply = with_body(StatusCode::OK, Some(content_type), Answer::Stream(stream));
+    if keeps_alive {
+        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("keep-alive"));
+        reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
+    Ok(reply)
+}
+
+/// What the answer is to be. Where tools may be called, they are, in turn.
+fn plan(engine: &Engine, ask: &Ask) -> Plan {
+    let tools = ask.tools.iter().cycle().take(engine.config.tool_calls as usize).cloned().collect();
+    Plan {
+        tokens: engine.config.tokens,
+        limit: ask.limit,
+        think: ask.think,
+        tools,
+        tool_text: engine.config.tool_text,
+    }
 }
 
 fn whole(decode: &mut Decode, voice: &dyn Voice, ending: &Ending, end: Step) -> Result<Reply, Refusal> {

@@ -9,16 +9,13 @@ use super::engine::Engine;
 use super::reply::{Refusal, Reply, json_reply, reply, v1_reply};
 use super::stamp::rfc3339;
 
-/// The version it claims: one that has every route simulated here.
-const VERSION: &str = "0.33.0";
-
 const SIZE: u64 = 2_019_393_189;
 const SIZE_IN_MEMORY: u64 = 3_456_851_968;
 
 /// Serves a GET or HEAD.
 pub(super) fn get(engine: &Engine, endpoint: Endpoint) -> Reply {
     match endpoint {
-        Endpoint::Version => json_reply(StatusCode::OK, &json!({"version": VERSION})),
+        Endpoint::Version => json_reply(StatusCode::OK, &json!({"version": engine.config.version.release()})),
         Endpoint::Tags => json_reply(StatusCode::OK, &json!({"models": tags(engine)})),
         Endpoint::Ps => json_reply(StatusCode::OK, &json!({"models": ps(engine)})),
         Endpoint::OpenAiModels => v1_reply(&json!({"object": "list", "data": openai_models(engine)})),

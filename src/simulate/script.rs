@@ -70,7 +70,8 @@ const WORDS: [&str; 64] = [
     " or",
 ];
 
-/// A part of an answer. Each of its tokens is one record.
+/// A part of an answer. A token of thinking or content is one record; those of a tool call are silent until the call
+/// is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Thinking,
@@ -83,32 +84,47 @@ pub(super) enum Part {
 pub(super) enum Reason {
     Stop,
     Length,
-    ToolCall,
 }
 
-/// The plan of one answer: thinking, then content, then at most one tool call.
+/// What an answer is to be.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plan {
+    /// Tokens of the whole answer.
+    pub(super) tokens: u32,
+    /// The most that are wanted.
+    pub(super) limit: Option<u32>,
+    pub(super) think: bool,
+    /// The tools to call.
+    pub(super) tools: Vec<String>,
+    /// Tokens of text before the first call.
+    pub(super) tool_text: u32,
+}
+
+/// The course of one answer: thinking, then content, then tool calls.
 #[derive(Clone, Debug)]
 pub(super) struct Script {
     words: Seed,
     thinking: u32,
+    /// Where the content ends and the calls begin.
+    calls_from: u32,
+    /// Tokens of the answer if nothing cuts it.
+    full: u32,
     tokens: u32,
-    tool: Option<String>,
-    cut_short: bool,
+    tools: Vec<String>,
 }
 
 impl Script {
-    /// An answer of `tokens` tokens, or of `limit` where that is less.
-    pub(super) fn new(
-        words: Seed,
-        tokens: u32,
-        limit: Option<u32>,
-        think: bool,
-        tool: Option<String>,
-    ) -> Self {
-        let cut_short = limit.is_some_and(|limit| limit < tokens);
-        let tokens = limit.unwrap_or(tokens).min(tokens).max(1);
-        let thinking = if think { tokens / 4 } else { 0 };
-        Self { words, thinking, tokens, tool, cut_short }
+    /// An answer as planned, cut at its limit. Thinking takes a quarter of it; each call has one token at least.
+    pub(super) fn new(words: Seed, plan: Plan) -> Self {
+        let full = plan.tokens.max(1);
+        let tokens = plan.limit.unwrap_or(full).clamp(1, full);
+        let thinking = if plan.think { full / 4 } else { 0 };
+        let mut tools = plan.tools;
+        let room = full - thinking;
+        tools.truncate(room as usize);
+        let calls = tools.len() as u32;
+        let calls_from = if calls == 0 { full } else { thinking + plan.tool_text.min(room - calls) };
+        Self { words, thinking, calls_from, full, tokens, tools }
     }
 
     /// Tokens in all.
@@ -116,12 +132,31 @@ impl Script {
         self.tokens
     }
 
-    /// The tool that is called, if one is.
-    pub(super) fn tool(&self) -> Option<&str> {
-        self.tool.as_deref()
+    /// The names of the tools whose calls are complete by the end.
+    pub(super) fn calls(&self) -> &[String] {
+        let complete = (0..self.tools.len()).take_while(|call| self.last_of(*call) < self.tokens).count();
+        &self.tools[..complete]
     }
 
-    /// The arguments it is called with.
+    /// The call that token `index` completes.
+    pub(super) fn call_at(&self, index: u32) -> Option<usize> {
+        (0..self.tools.len()).find(|call| self.last_of(*call) == index)
+    }
+
+    /// The last token of a call: they share what is left equally.
+    fn last_of(&self, call: usize) -> u32 {
+        let (room, calls) = (u64::from(self.full - self.calls_from), self.tools.len() as u64);
+        self.calls_from + (room * (call as u64 + 1) / calls) as u32 - 1
+    }
+
+    /// The text of a call that the limit cut.
+    pub(super) fn cut_call(&self) -> Option<String> {
+        let cut = self.tools.get(self.calls().len())?;
+        let begun = self.tokens > self.calls_from && self.call_at(self.tokens - 1).is_none();
+        begun.then(|| format!(r#"{{"name":"{cut}","arguments":{{"#))
+    }
+
+    /// The arguments that a tool is called with.
     pub(super) fn arguments(&self) -> &'static str {
         r#"{"query":"river level"}"#
     }
@@ -130,10 +165,10 @@ impl Script {
     pub(super) fn part(&self, index: u32) -> Part {
         if index < self.thinking {
             Part::Thinking
-        } else if self.tool.is_some() && index + 1 == self.tokens {
-            Part::ToolCall
-        } else {
+        } else if index < self.calls_from {
             Part::Content
+        } else {
+            Part::ToolCall
         }
     }
 
@@ -154,35 +189,54 @@ impl Script {
 
     /// Why it ends.
     pub(super) fn reason(&self) -> Reason {
-        match (&self.tool, self.cut_short) {
-            (Some(_), _) => Reason::ToolCall,
-            (None, true) => Reason::Length,
-            (None, false) => Reason::Stop,
-        }
+        if self.tokens < self.full { Reason::Length } else { Reason::Stop }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Part, Reason, Script, Seed};
+    use super::{Part, Plan, Reason, Script, Seed};
+
+    fn script(plan: Plan) -> Script {
+        Script::new(Seed::new(1), Plan { tokens: 8, ..plan })
+    }
 
     #[test]
     fn parts_follow_each_other_and_their_texts_are_the_words() {
-        let script = Script::new(Seed::new(1), 8, None, true, Some("look".into()));
+        let script =
+            script(Plan { think: true, tools: vec!["look".into()], tool_text: 3, ..Plan::default() });
         let parts: Vec<_> = (0..8).map(|index| script.part(index)).collect();
         assert_eq!(parts[..2], [Part::Thinking; 2]);
-        assert_eq!(parts[2..7], [Part::Content; 5]);
-        assert_eq!(parts[7], Part::ToolCall);
-        assert_eq!(script.text(Part::ToolCall), "");
+        assert_eq!(parts[2..5], [Part::Content; 3]);
+        assert_eq!(parts[5..], [Part::ToolCall; 3]);
+        assert_eq!(
+            (script.text(Part::ToolCall).as_str(), script.call_at(6), script.call_at(7)),
+            ("", None, Some(0))
+        );
         assert!(!script.text(Part::Content).starts_with(' '));
-        assert_eq!(script.reason(), Reason::ToolCall);
+        assert_eq!((script.calls(), script.reason()), (&["look".to_owned()][..], Reason::Stop));
+    }
+
+    #[test]
+    fn each_call_of_several_ends_at_a_token_of_its_own() {
+        let tools: Vec<String> = ["a", "b", "c"].map(str::to_owned).into();
+        let all = script(Plan { tools: tools.clone(), tool_text: 100, ..Plan::default() });
+        assert_eq!((5..8).map(|index| all.call_at(index)).collect::<Vec<_>>(), [Some(0), Some(1), Some(2)]);
+        let cut = script(Plan { tools, limit: Some(5), ..Plan::default() });
+        assert_eq!((cut.calls().len(), cut.reason()), (2, Reason::Length));
+        assert_eq!(cut.cut_call(), None, "the limit is between two calls");
+        let many = script(Plan { tools: vec!["x".into(); 20], ..Plan::default() });
+        assert_eq!(many.calls().len(), 8);
     }
 
     #[test]
     fn a_limit_below_the_length_cuts_short() {
-        let script = Script::new(Seed::new(1), 8, Some(3), false, None);
-        assert_eq!((script.tokens(), script.reason()), (3, Reason::Length));
-        let script = Script::new(Seed::new(1), 8, Some(8), false, None);
-        assert_eq!((script.tokens(), script.reason()), (8, Reason::Stop));
+        let cut = script(Plan { limit: Some(3), ..Plan::default() });
+        assert_eq!((cut.tokens(), cut.reason()), (3, Reason::Length));
+        let whole = script(Plan { limit: Some(8), ..Plan::default() });
+        assert_eq!((whole.tokens(), whole.reason()), (8, Reason::Stop));
+        let call = script(Plan { limit: Some(3), tools: vec!["look".into()], ..Plan::default() });
+        assert!(call.calls().is_empty());
+        assert_eq!(call.cut_call().unwrap(), r#"{"name":"look","arguments":{"#);
     }
 }

@@ -12,7 +12,8 @@ use super::faults::{Fate, Fault};
 use super::frames::{Frames, Piece, Template};
 use super::script::Part;
 use super::seed::Seed;
-use super::voice::{Ending, Voice};
+use super::version::ChatPath;
+use super::voice::{Ending, Voice, quoted};
 
 /// The time between the halves of a split record.
 const GAP: Duration = Duration::from_millis(1);
@@ -23,7 +24,11 @@ pub(super) struct Stream {
     ending: Ending,
     decode: Decode,
     frames: Frames,
-    part: Option<(Part, Template)>,
+    part: Option<Part>,
+    /// Of the current part.
+    template: Option<Template>,
+    /// A record was written.
+    opened: bool,
     fate: Fate,
     seed: Seed,
     finish: Option<Finish>,
@@ -36,6 +41,8 @@ enum Finish {
     Whole,
     /// A clean end of something unfinished.
     Short,
+    /// An error before the first record.
+    Failed,
     Broken,
 }
 
@@ -47,11 +54,30 @@ impl Stream {
             decode,
             frames: Frames::new(),
             part: None,
+            template: None,
+            opened: false,
             fate,
             seed,
             finish: None,
             unflushed: false,
         }
+    }
+
+    /// Generates until the first record, with which the head of the response comes. Says whether there is one: an
+    /// error may come first.
+    pub(super) async fn begin(&mut self) -> bool {
+        std::future::poll_fn(|cx| {
+            while self.frames.is_empty() && self.finish.is_none() {
+                ready!(self.poll_generate(cx));
+            }
+            Poll::Ready(())
+        })
+        .await;
+        let failed = matches!(self.finish, Some(Finish::Failed));
+        if failed {
+            self.decode.settle();
+        }
+        !failed
     }
 
     pub(super) fn poll_next(
@@ -82,7 +108,7 @@ impl Stream {
                     self.decode.ended();
                     return Poll::Ready(None);
                 }
-                Some(Finish::Short) => {
+                Some(Finish::Short | Finish::Failed) => {
                     self.decode.settle();
                     return Poll::Ready(None);
                 }
@@ -92,27 +118,30 @@ impl Stream {
                     return Poll::Ready(Some(Err(BrokenOff)));
                 }
             }
-            match ready!(self.decode.poll_step(cx)) {
-                Step::Token(index) => self.token(index),
-                Step::Cut(fault) => self.cut(fault),
-                Step::End => self.close(),
-            }
+            ready!(self.poll_generate(cx));
         }
     }
 
+    fn poll_generate(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.decode.poll_step(cx)) {
+            Step::Token(index) => self.token(index),
+            Step::Cut(fault) => self.cut(fault),
+            Step::End => self.close(),
+        }
+        Poll::Ready(())
+    }
+
     fn token(&mut self, index: u32) {
-        let script = &self.ending.script;
-        let part = script.part(index);
-        if index == 0 {
-            self.voice.open(&self.ending, &mut self.frames);
+        let part = self.ending.script.part(index);
+        let call = self.ending.script.call_at(index).filter(|_| self.ending.path == ChatPath::GoTemplate);
+        if part == Part::ToolCall && call.is_none() {
+            return;
         }
-        if self.part.as_ref().is_none_or(|(current, _)| *current != part) {
-            if let Some((left, _)) = self.part.take() {
-                self.voice.leave(left, script, &mut self.frames);
-            }
-            self.voice.enter(part, script, &mut self.frames);
-            self.part = Some((part, self.voice.template(part, script)));
+        if self.part != Some(part) {
+            self.leave();
         }
+        let first = !self.opened;
+        self.open(false);
         let strikes = |fault: Fault, probability: f64| {
             let strikes = self.seed.child(fault.index() as u64).happens(u64::from(index), probability);
             if strikes {
@@ -123,8 +152,19 @@ impl Stream {
         if strikes(Fault::Garbage, self.fate.garbage) {
             self.frames.push(self.voice.garbage());
         }
-        if let Some((_, template)) = &self.part {
+        if let Some(call) = call {
+            self.voice.calls(call..call + 1, first, &self.ending, &mut self.frames);
+        } else {
+            let script = &self.ending.script;
+            if self.part.is_none() {
+                self.voice.enter(part, script, &mut self.frames);
+                self.part = Some(part);
+            }
+            let template = self.template.get_or_insert_with(|| self.voice.template(part, first, script));
             self.frames.hold(template, script.word(index));
+            if first {
+                self.template = None;
+            }
         }
         if strikes(Fault::Split, self.fate.split) {
             self.frames.flush_split();
@@ -133,13 +173,33 @@ impl Stream {
         }
     }
 
+    fn open(&mut self, done: bool) {
+        if !self.opened {
+            self.opened = true;
+            self.voice.open(done, &self.ending, &mut self.frames);
+        }
+    }
+
+    fn leave(&mut self) {
+        self.template = None;
+        if let Some(left) = self.part.take() {
+            self.voice.leave(left, &self.ending.script, &mut self.frames);
+        }
+    }
+
     fn cut(&mut self, fault: Fault) {
         self.frames.flush();
         match fault {
             Fault::Reset => {
-                // What came before is to arrive: hyper drops what it has not flushed.
-                self.frames.push_gap();
+                if self.opened {
+                    // What came before is to arrive: hyper drops what it has not flushed.
+                    self.frames.push_gap();
+                }
                 self.finish = Some(Finish::Broken);
+                return;
+            }
+            Fault::Error if !self.opened => {
+                self.finish = Some(Finish::Failed);
                 return;
             }
             Fault::Error => self.voice.fail(&mut self.frames),
@@ -148,12 +208,30 @@ impl Stream {
         self.finish = Some(Finish::Short);
     }
 
-    fn close(&mut self) {
-        if let Some((left, _)) = self.part.take() {
-            self.voice.leave(left, &self.ending.script, &mut self.frames);
+    /// Content that is no token of its own.
+    fn say(&mut self, text: &str) {
+        if self.part != Some(Part::Content) {
+            self.leave();
+            self.open(false);
+            self.voice.enter(Part::Content, &self.ending.script, &mut self.frames);
+            self.part = Some(Part::Content);
         }
-        self.ending.finish();
-        self.voice.close(&self.ending, &mut self.frames);
+        let template = self.voice.template(Part::Content, false, &self.ending.script);
+        let text = quoted(text);
+        self.frames.hold(&template, &text[1..text.len() - 1]);
+        self.frames.flush();
+    }
+
+    fn close(&mut self) {
+        let cut = self.ending.cut_call();
+        if !cut.is_empty() && !self.voice.closes_with_cut_call() {
+            self.say(&cut);
+        }
+        self.leave();
+        self.ending.finish(&self.decode);
+        let first = !self.opened;
+        self.open(true);
+        self.voice.close(first, &self.ending, &mut self.frames);
         self.frames.flush();
         self.finish = Some(Finish::Whole);
     }

@@ -91,7 +91,7 @@ impl Truth {
         *self.last_cancel.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Tokens generated, which are records with content, thinking or a tool call.
+    /// Tokens generated: records with content or thinking, and the silent tokens of tool calls.
     #[must_use]
     pub fn output_tokens(&self) -> u64 {
         self.output_tokens.load(Relaxed)

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use streamgauge::simulate::{Config, Simulator, Truth};
 
 pub(crate) struct Running {
@@ -17,6 +17,11 @@ pub(crate) struct Running {
 /// Flat out, and without load or prefill: what a test does not look at takes no time.
 pub(crate) fn quick() -> Config {
     Config { rate: 0.0, load_time: Duration::ZERO, prefill_rate: 0.0, tokens: 8, ..Config::default() }
+}
+
+/// A tool, as every dialect can read it.
+pub(crate) fn tools() -> Value {
+    json!([{"type": "function", "name": "look", "function": {"name": "look", "parameters": {}}}])
 }
 
 /// Slow enough that nothing ends within a test.

@@ -104,7 +104,7 @@ async fn the_last_record_tells_the_durations_that_were() {
     let last = lines(&body).pop().unwrap();
     let duration = |name: &str| Duration::from_nanos(last[name].as_u64().unwrap());
     assert!(duration("prompt_eval_duration") >= Duration::from_millis(80), "{last}");
-    assert!(duration("eval_duration") >= Duration::from_millis(40), "{last}");
+    assert!(duration("eval_duration") >= Duration::from_millis(35), "seven gaps: {last}");
     assert!(duration("total_duration") <= took, "{last}");
     assert!(
         duration("total_duration") >= duration("prompt_eval_duration") + duration("eval_duration"),

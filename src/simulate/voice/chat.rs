@@ -1,5 +1,7 @@
 //! `/api/chat`: lines.
 
+use std::ops::Range;
+
 use super::super::frames::{Frames, Mark, Template};
 use super::super::script::{Part, Reason, Script};
 use super::super::stamp::{rfc3339, unix_now};
@@ -8,22 +10,30 @@ use super::{Ending, FAILURE, Voice, quoted};
 pub(super) struct Chat {
     /// As JSON.
     model: String,
-    id: u32,
 }
 
 impl Chat {
-    pub(super) fn new(model: &str, id: u32) -> Self {
-        Self { model: quoted(model), id }
+    pub(super) fn new(model: &str) -> Self {
+        Self { model: quoted(model) }
     }
 
     fn head(&self) -> String {
         format!(r#"{{"model":{},"created_at":""#, self.model)
     }
 
-    fn call(&self, script: &Script) -> String {
-        let name = quoted(script.tool().unwrap_or_default());
-        let (id, arguments) = (self.id, script.arguments());
-        format!(r#"{{"id":"call_{id:08}","function":{{"index":0,"name":{name},"arguments":{arguments}}}}}"#)
+    /// As a field of a message, with the comma before it; no calls, no field.
+    fn calls_field(ending: &Ending, calls: Range<usize>) -> String {
+        let calls: Vec<_> = ending
+            .calls(calls)
+            .map(|call| {
+                let (id, index, name) = (call.id, call.index, quoted(call.name));
+                let arguments = call.arguments;
+                format!(
+                    r#"{{"id":"{id}","function":{{"index":{index},"name":{name},"arguments":{arguments}}}}}"#
+                )
+            })
+            .collect();
+        if calls.is_empty() { String::new() } else { format!(r#","tool_calls":[{}]"#, calls.join(",")) }
     }
 
     fn done(&self, message: &str, ending: &Ending) -> String {
@@ -46,20 +56,28 @@ impl Voice for Chat {
         "application/json; charset=utf-8"
     }
 
-    fn template(&self, part: Part, script: &Script) -> Template {
+    fn template(&self, part: Part, _first: bool, _script: &Script) -> Template {
         let message = r#"","message":{"role":"assistant","content":""#;
-        let (between, after) = match part {
-            Part::Thinking => (format!(r#"{message}","thinking":""#), "\"},\"done\":false}\n"),
-            Part::Content => (message.into(), "\"},\"done\":false}\n"),
-            Part::ToolCall => {
-                (format!(r#"{message}","tool_calls":[{}"#, self.call(script)), "]},\"done\":false}\n")
-            }
-        };
-        Template { before: self.head(), mark: Mark::Stamp, between, after: after.into() }
+        let between =
+            if part == Part::Thinking { format!(r#"{message}","thinking":""#) } else { message.into() };
+        Template { before: self.head(), mark: Mark::Stamp, between, after: "\"},\"done\":false}\n".into() }
     }
 
-    fn close(&self, ending: &Ending, out: &mut Frames) {
-        out.push(&(self.done(r#""content":"""#, ending) + "\n"));
+    fn calls(&self, calls: Range<usize>, _first: bool, ending: &Ending, out: &mut Frames) {
+        let (head, now, calls) = (self.head(), rfc3339(unix_now()), Self::calls_field(ending, calls));
+        out.write(&format!(
+            "{head}{now}\",\"message\":{{\"role\":\"assistant\",\"content\":\"\"{calls}}},\"done\":false}}\n"
+        ));
+    }
+
+    fn closes_with_cut_call(&self) -> bool {
+        true
+    }
+
+    fn close(&self, _first: bool, ending: &Ending, out: &mut Frames) {
+        let calls = Self::calls_field(ending, ending.last_calls());
+        let message = format!(r#""content":{}{calls}"#, quoted(&ending.cut_call()));
+        out.write(&(self.done(&message, ending) + "\n"));
     }
 
     fn fail(&self, out: &mut Frames) {
@@ -71,15 +89,12 @@ impl Voice for Chat {
     }
 
     fn whole(&self, ending: &Ending) -> String {
-        let script = &ending.script;
-        let mut message = format!(r#""content":{}"#, quoted(&script.text(Part::Content)));
-        let thinking = script.text(Part::Thinking);
+        let mut message = format!(r#""content":{}"#, quoted(&ending.content()));
+        let thinking = ending.script.text(Part::Thinking);
         if !thinking.is_empty() {
             message += &format!(r#","thinking":{}"#, quoted(&thinking));
         }
-        if script.tool().is_some() {
-            message += &format!(r#","tool_calls":[{}]"#, self.call(script));
-        }
+        message += &Self::calls_field(ending, ending.all_calls());
         self.done(&message, ending)
     }
 }

@@ -1,6 +1,6 @@
-//! `/v1/completions`: events, `[DONE]` at the end. Where usage is wanted, every chunk but the last
-//! carries zeros.
+//! `/v1/completions`: events, `[DONE]` at the end. Where usage is wanted, every chunk but the last carries zeros.
 
+use super::super::ask::Ask;
 use super::super::frames::{Frames, Template};
 use super::super::script::{Part, Reason, Script};
 use super::super::stamp::unix_now;
@@ -8,7 +8,7 @@ use super::openai_chat::usage;
 use super::{Ending, Voice, quoted};
 
 pub(super) struct Completion {
-    id: u32,
+    id: u64,
     created: u64,
     /// As JSON.
     model: String,
@@ -16,8 +16,9 @@ pub(super) struct Completion {
 }
 
 impl Completion {
-    pub(super) fn new(model: &str, id: u32, include_usage: bool) -> Self {
-        Self { id, created: unix_now().as_secs(), model: quoted(model), include_usage }
+    pub(super) fn new(ask: &Ask, id: u64) -> Self {
+        let created = unix_now().as_secs();
+        Self { id: id % 999, created, model: quoted(&ask.model), include_usage: ask.include_usage }
     }
 
     fn head(&self, choices: &str) -> String {
@@ -25,13 +26,13 @@ impl Completion {
         format!(r#"{{"id":"cmpl-{id}","object":"text_completion","created":{created},"choices":[{choices}"#)
     }
 
-    fn tail(&self) -> String {
+    fn tail(&self, model: &str) -> String {
         let usage = if self.include_usage {
             r#","usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#
         } else {
             ""
         };
-        format!(r#"],"model":{},"system_fingerprint":"fp_ollama"{usage}}}"#, self.model)
+        format!(r#"],"model":{model},"system_fingerprint":"fp_ollama"{usage}}}"#)
     }
 }
 
@@ -40,26 +41,31 @@ fn reason(script: &Script) -> &'static str {
 }
 
 impl Voice for Completion {
-    fn template(&self, _part: Part, _script: &Script) -> Template {
+    fn template(&self, _part: Part, _first: bool, _script: &Script) -> Template {
         Template {
             before: format!("data: {}", self.head(r#"{"text":""#)),
-            after: format!("\",\"index\":0,\"finish_reason\":null}}{}\n\n", self.tail()),
+            after: format!("\",\"index\":0,\"finish_reason\":null}}{}\n\n", self.tail(&self.model)),
             ..Template::default()
         }
     }
 
-    fn close(&self, ending: &Ending, out: &mut Frames) {
+    fn close(&self, _first: bool, ending: &Ending, out: &mut Frames) {
         let choice = format!(r#"{{"text":"","index":0,"finish_reason":"{}"}}"#, reason(&ending.script));
-        out.push(&format!("data: {}{}\n\n", self.head(&choice), self.tail()));
+        out.write(&format!("data: {}{}\n\n", self.head(&choice), self.tail(&self.model)));
         if self.include_usage {
             let model = &self.model;
-            out.push(&format!(
+            out.write(&format!(
                 "data: {}],\"model\":{model},\"system_fingerprint\":\"fp_ollama\",{}}}\n\n",
                 self.head(""),
                 usage(ending)
             ));
         }
-        out.push("data: [DONE]\n\n");
+        out.write("data: [DONE]\n\n");
+    }
+
+    fn fail(&self, out: &mut Frames) {
+        let (head, tail) = (self.head(r#"{"text":"","index":0,"finish_reason":null}"#), self.tail(r#""""#));
+        out.push(&format!("data: {head}{tail}\n\n"));
     }
 
     fn whole(&self, ending: &Ending) -> String {
@@ -68,7 +74,7 @@ impl Voice for Completion {
         format!(
             "{{\"id\":\"cmpl-{id}\",\"object\":\"text_completion\",\"created\":{created},\"model\":{model},\
              \"system_fingerprint\":\"fp_ollama\",\"choices\":[{{\"text\":{},\"index\":0,\"finish_reason\":\"{}\"}}],{}}}\n",
-            quoted(&(script.text(Part::Thinking) + &script.text(Part::Content))),
+            quoted(&script.text(Part::Content)),
             reason(script),
             usage(ending),
         )

@@ -1,4 +1,4 @@
-//! `/api/generate`: lines.
+//! `/api/generate`: lines. It takes no tools.
 
 use super::super::frames::{Frames, Mark, Template};
 use super::super::script::{Part, Reason, Script};
@@ -42,21 +42,17 @@ impl Voice for Generate {
         "application/json; charset=utf-8"
     }
 
-    fn template(&self, part: Part, script: &Script) -> Template {
-        let (between, after) = match part {
-            Part::Thinking => (r#"","response":"","thinking":""#.into(), "\",\"done\":false}\n"),
-            Part::Content => (r#"","response":""#.into(), "\",\"done\":false}\n"),
-            Part::ToolCall => {
-                let (name, arguments) = (quoted(script.tool().unwrap_or_default()), script.arguments());
-                let call = format!(r#"{{"function":{{"index":0,"name":{name},"arguments":{arguments}}}}}"#);
-                (format!(r#"","response":"","done":false,"tool_calls":[{call}"#), "]}\n")
-            }
+    fn template(&self, part: Part, _first: bool, _script: &Script) -> Template {
+        let between = match part {
+            Part::Thinking => r#"","response":"","thinking":""#,
+            _ => r#"","response":""#,
         };
-        Template { before: self.head(), mark: Mark::Stamp, between, after: after.into() }
+        let after = "\",\"done\":false}\n".into();
+        Template { before: self.head(), mark: Mark::Stamp, between: between.into(), after }
     }
 
-    fn close(&self, ending: &Ending, out: &mut Frames) {
-        out.push(&(self.done("", "", ending) + "\n"));
+    fn close(&self, _first: bool, ending: &Ending, out: &mut Frames) {
+        out.write(&(self.done("", "", ending) + "\n"));
     }
 
     fn fail(&self, out: &mut Frames) {

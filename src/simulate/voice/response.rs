@@ -1,97 +1,214 @@
 //! `/v1/responses`: numbered events, `response.completed` at the end.
+//!
+//! The objects of a stream are Go maps, whose keys are sorted; those of a whole answer are structs in their own order.
 
-use serde_json::{Value, json};
+use std::ops::Range;
 
+use serde_json::Value;
+
+use super::super::ask::Ask;
 use super::super::frames::{Frames, Mark, Template};
 use super::super::script::{Part, Script};
+use super::super::seed::Seed;
 use super::super::stamp::unix_now;
-use super::{Ending, Voice};
+use super::super::version::OllamaVersion;
+use super::{Call, Ending, Voice, quoted};
+
+type Fields = Vec<(&'static str, String)>;
 
 pub(super) struct Response {
-    id: u32,
-    created: u64,
-    model: String,
+    version: OllamaVersion,
+    /// What the response repeats of its request, as fields.
+    echo: Fields,
+    response: u64,
+    item: u64,
+    reasoning: u64,
+    calls: u64,
 }
 
 impl Response {
-    pub(super) fn new(model: &str, id: u32) -> Self {
-        Self { id, created: unix_now().as_secs(), model: model.to_owned() }
+    pub(super) fn new(version: OllamaVersion, ask: &Ask, body: &Value, seed: Seed) -> Self {
+        let id = |place| seed.at(place) % 999_999;
+        let (response, item, reasoning, calls) = (id(0), id(1), id(2), id(3));
+        Self { version, echo: echo(version, ask, body), response, item, reasoning, calls }
     }
 
     fn item_id(&self, part: Part) -> String {
         match part {
-            Part::Thinking => format!("rs_{:06}", self.id),
-            Part::Content => format!("msg_{:06}", self.id),
-            Part::ToolCall => format!("fc_{:06}_0", self.id),
+            Part::Thinking => format!(r#""rs_{}""#, self.reasoning),
+            _ => format!(r#""msg_{}""#, self.item),
         }
     }
 
-    fn object(&self, status: &str, output: Vec<Value>, ending: Option<&Ending>) -> Value {
-        let usage = ending.map(|ending| {
-            json!({
-                "input_tokens": ending.prompt_tokens,
-                "output_tokens": ending.script.tokens(),
-                "total_tokens": ending.total_tokens(),
-                "input_tokens_details": {"cached_tokens": ending.cached_tokens},
-                "output_tokens_details": {"reasoning_tokens": 0},
-            })
-        });
-        json!({
-            "id": format!("resp_{:06}", self.id), "object": "response", "created_at": self.created,
-            "completed_at": ending.map(|_| unix_now().as_secs()), "status": status, "incomplete_details": null,
-            "model": self.model, "previous_response_id": null, "instructions": null, "output": output,
-            "error": null, "tools": [], "tool_choice": "auto", "truncation": "disabled",
-            "parallel_tool_calls": true, "text": {"format": {"type": "text"}}, "top_p": 1.0,
-            "presence_penalty": 0, "frequency_penalty": 0, "top_logprobs": 0, "temperature": 1.0,
-            "reasoning": null, "usage": usage, "max_output_tokens": null, "max_tool_calls": null,
-            "store": false, "background": false, "service_tier": "default", "metadata": {},
-            "safety_identifier": null, "prompt_cache_key": null,
-        })
+    fn call_item_id(&self, call: usize) -> String {
+        format!(r#""fc_{}_{call}""#, self.calls)
+    }
+
+    /// The response as it stands, with the output so far. `ending` where it has ended.
+    fn object(&self, order: Order, output: &[String], ending: Option<&Ending>) -> String {
+        let now = unix_now().as_secs().to_string();
+        let completed = if ending.is_some() { now.clone() } else { null() };
+        let status = if ending.is_some() { "completed" } else { "in_progress" };
+        let mut fields = vec![
+            ("id", format!(r#""resp_{}""#, self.response)),
+            ("object", quoted("response")),
+            ("created_at", now),
+            ("completed_at", completed),
+            ("status", quoted(status)),
+            ("incomplete_details", null()),
+        ];
+        let usage = ending.map_or_else(null, |ending| usage(self.version, order, ending));
+        for (name, value) in &self.echo {
+            let value = match *name {
+                "output" => format!("[{}]", output.join(",")),
+                "usage" => usage.clone(),
+                _ => value.clone(),
+            };
+            fields.push((*name, value));
+        }
+        order.object(fields)
     }
 
     /// A part as an item of the output, finished.
-    fn item(&self, part: Part, script: &Script) -> Value {
-        let (id, text) = (self.item_id(part), script.text(part));
-        match part {
-            Part::Thinking => json!({
-                "id": id, "type": "reasoning", "summary": [{"type": "summary_text", "text": text}],
-                "encrypted_content": text,
-            }),
-            Part::Content => json!({
-                "id": id, "type": "message", "status": "completed", "role": "assistant",
-                "content": [content_part(&text)],
-            }),
-            Part::ToolCall => json!({
-                "id": id, "type": "function_call", "status": "completed", "call_id": self.call_id(),
-                "name": script.tool(), "arguments": script.arguments(),
-            }),
+    fn part_item(&self, order: Order, part: Part, ending: &Ending) -> String {
+        let id = self.item_id(part);
+        if part == Part::Thinking {
+            let text = quoted(&ending.script.text(part));
+            let summary = order.object(vec![("type", quoted("summary_text")), ("text", text.clone())]);
+            return order.object(vec![
+                ("id", id),
+                ("type", quoted("reasoning")),
+                ("summary", format!("[{summary}]")),
+                ("encrypted_content", text),
+            ]);
         }
+        order.object(vec![
+            ("id", id),
+            ("type", quoted("message")),
+            ("status", quoted("completed")),
+            ("role", quoted("assistant")),
+            ("content", format!("[{}]", content_part(order, &ending.content()))),
+        ])
     }
 
-    fn call_id(&self) -> String {
-        format!("call_{:08}", self.id)
+    /// A tool call as an item of the output.
+    fn call_item(&self, order: Order, call: &Call<'_>, status: &str, arguments: &str) -> String {
+        order.object(vec![
+            ("id", self.call_item_id(call.index)),
+            ("type", quoted("function_call")),
+            ("status", quoted(status)),
+            ("call_id", quoted(&call.id)),
+            ("name", quoted(call.name)),
+            ("arguments", quoted(arguments)),
+        ])
     }
 }
 
-fn content_part(text: &str) -> Value {
-    json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []})
+/// In which order an object has its keys.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Sorted,
+    Declared,
 }
 
-/// The parts there are, in order.
-fn parts(script: &Script) -> Vec<Part> {
-    let mut parts: Vec<_> = (0..script.tokens()).map(|index| script.part(index)).collect();
-    parts.dedup();
-    parts
+impl Order {
+    fn object(self, mut fields: Fields) -> String {
+        if self == Self::Sorted {
+            fields.sort_by_key(|(name, _)| *name);
+        }
+        let fields: Vec<_> = fields.iter().map(|(name, value)| format!(r#""{name}":{value}"#)).collect();
+        format!("{{{}}}", fields.join(","))
+    }
 }
 
+fn null() -> String {
+    "null".to_owned()
+}
+
+/// The fields after `incomplete_details`, in the order of the struct; those of the answer itself are left open.
+fn echo(version: OllamaVersion, ask: &Ask, body: &Value) -> Fields {
+    let of = |pointer: &str| body.pointer(pointer).filter(|value| !value.is_null()).map(Value::to_string);
+    let or = |pointer: &str, default: &str| of(pointer).unwrap_or_else(|| default.to_owned());
+    let reasoning = match (of("/reasoning/effort"), of("/reasoning/summary")) {
+        (None, None) => null(),
+        (effort, summary) => {
+            let (effort, summary) = (effort.unwrap_or_else(null), summary.unwrap_or_else(null));
+            format!(r#"{{"effort":{effort},"summary":{summary}}}"#)
+        }
+    };
+    let tools = body.get("tools").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let tools: Vec<_> = tools.iter().map(|each| tool(version, each)).collect();
+    vec![
+        ("model", quoted(&ask.model)),
+        ("previous_response_id", null()),
+        ("instructions", or("/instructions", "null")),
+        ("output", String::new()),
+        ("error", null()),
+        ("tools", format!("[{}]", tools.join(","))),
+        ("tool_choice", quoted("auto")),
+        ("truncation", or("/truncation", r#""disabled""#)),
+        ("parallel_tool_calls", "true".into()),
+        ("text", format!(r#"{{"format":{}}}"#, or("/text/format", r#"{"type":"text"}"#))),
+        ("top_p", or("/top_p", "1")),
+        ("presence_penalty", "0".into()),
+        ("frequency_penalty", "0".into()),
+        ("top_logprobs", "0".into()),
+        ("temperature", or("/temperature", "1")),
+        ("reasoning", reasoning),
+        ("usage", String::new()),
+        ("max_output_tokens", or("/max_output_tokens", "null")),
+        ("max_tool_calls", null()),
+        ("store", "false".into()),
+        ("background", or("/background", "false")),
+        ("service_tier", quoted("default")),
+        ("metadata", "{}".into()),
+        ("safety_identifier", null()),
+        ("prompt_cache_key", null()),
+    ]
+}
+
+/// A tool as the response repeats it: 0.33 has all its fields sorted, 0.34 those that were there.
+fn tool(version: OllamaVersion, tool: &Value) -> String {
+    let fields = ["type", "name", "description", "strict", "parameters"].into_iter();
+    let of = |name: &'static str| tool.get(name).filter(|value| !value.is_null()).map(Value::to_string);
+    if version.tells_cached() {
+        Order::Declared.object(fields.filter_map(|name| Some((name, of(name)?))).collect())
+    } else {
+        Order::Sorted.object(fields.map(|name| (name, of(name).unwrap_or_else(null))).collect())
+    }
+}
+
+/// Before 0.34 none of the prompt is said to be cached.
+fn usage(version: OllamaVersion, order: Order, ending: &Ending) -> String {
+    let cached = if version.tells_cached() { ending.cached_tokens } else { 0 };
+    order.object(vec![
+        ("input_tokens", ending.prompt_tokens.to_string()),
+        ("output_tokens", ending.script.tokens().to_string()),
+        ("total_tokens", ending.total_tokens().to_string()),
+        ("input_tokens_details", format!(r#"{{"cached_tokens":{cached}}}"#)),
+        ("output_tokens_details", r#"{"reasoning_tokens":0}"#.into()),
+    ])
+}
+
+fn content_part(order: Order, text: &str) -> String {
+    order.object(vec![
+        ("type", quoted("output_text")),
+        ("text", quoted(text)),
+        ("annotations", "[]".into()),
+        ("logprobs", "[]".into()),
+    ])
+}
+
+/// How many items come before this part's, while it streams. Text before a call is not closed by it: they share
+/// a place.
 fn place(part: Part, script: &Script) -> usize {
-    parts(script).iter().position(|other| *other == part).unwrap_or_default()
+    usize::from(part != Part::Thinking && script.part(0) == Part::Thinking)
 }
 
-fn push(out: &mut Frames, name: &str, mut data: Value) {
-    data["type"] = name.into();
-    data["sequence_number"] = out.next_sequence().into();
-    out.push(&format!("event: {name}\ndata: {data}\n\n"));
+fn push(out: &mut Frames, name: &str, mut fields: Fields) {
+    fields.push(("type", quoted(name)));
+    fields.push(("sequence_number", out.next_sequence().to_string()));
+    out.push(&format!("event: {name}\ndata: {}\n\n", Order::Sorted.object(fields)));
 }
 
 impl Voice for Response {
@@ -99,94 +216,142 @@ impl Voice for Response {
         true
     }
 
-    fn open(&self, _ending: &Ending, out: &mut Frames) {
+    fn open(&self, _done: bool, _ending: &Ending, out: &mut Frames) {
         for name in ["response.created", "response.in_progress"] {
-            push(out, name, json!({"response": self.object("in_progress", Vec::new(), None)}));
+            push(out, name, vec![("response", self.object(Order::Sorted, &[], None))]);
         }
     }
 
     fn enter(&self, part: Part, script: &Script, out: &mut Frames) {
-        let (id, place) = (self.item_id(part), place(part, script));
+        let (id, place) = (self.item_id(part), place(part, script).to_string());
         let item = match part {
-            Part::Thinking => json!({"id": id, "type": "reasoning", "summary": []}),
-            Part::Content => {
-                json!({"id": id, "type": "message", "status": "in_progress", "role": "assistant", "content": []})
-            }
-            Part::ToolCall => json!({
-                "id": id, "type": "function_call", "status": "in_progress", "call_id": self.call_id(),
-                "name": script.tool(), "arguments": "",
-            }),
-        };
-        push(out, "response.output_item.added", json!({"output_index": place, "item": item}));
-        if part == Part::Content {
-            let data =
-                json!({"item_id": id, "output_index": place, "content_index": 0, "part": content_part("")});
-            push(out, "response.content_part.added", data);
-        }
-    }
-
-    fn template(&self, part: Part, script: &Script) -> Template {
-        let (id, place) = (self.item_id(part), place(part, script));
-        let (name, fields, delta, after) = match part {
-            Part::Thinking => {
-                ("response.reasoning_summary_text.delta", r#","summary_index":0"#, String::new(), "")
-            }
-            Part::Content => {
-                ("response.output_text.delta", r#","content_index":0"#, String::new(), r#","logprobs":[]"#)
-            }
-            Part::ToolCall => {
-                let arguments = super::quoted(script.arguments());
-                (
-                    "response.function_call_arguments.delta",
-                    "",
-                    arguments[1..arguments.len() - 1].to_owned(),
-                    "",
+            Part::Thinking => format!(r#"{{"id":{id},"summary":[],"type":"reasoning"}}"#),
+            _ => {
+                format!(
+                    r#"{{"content":[],"id":{id},"role":"assistant","status":"in_progress","type":"message"}}"#
                 )
             }
         };
+        push(out, "response.output_item.added", vec![("output_index", place.clone()), ("item", item)]);
+        if part == Part::Content {
+            let part = content_part(Order::Sorted, "");
+            let fields =
+                vec![("item_id", id), ("output_index", place), ("content_index", "0".into()), ("part", part)];
+            push(out, "response.content_part.added", fields);
+        }
+    }
+
+    fn template(&self, part: Part, _first: bool, script: &Script) -> Template {
+        let (id, place) = (self.item_id(part), place(part, script));
+        let (name, before, between, after) = match part {
+            Part::Thinking => (
+                "response.reasoning_summary_text.delta",
+                "",
+                format!(r#"","item_id":{id},"output_index":{place}"#),
+                r#","summary_index":0"#,
+            ),
+            _ => (
+                "response.output_text.delta",
+                r#""content_index":0,"#,
+                format!(r#"","item_id":{id},"logprobs":[],"output_index":{place}"#),
+                "",
+            ),
+        };
         Template {
-            before: format!("event: {name}\ndata: {{\"type\":\"{name}\",\"sequence_number\":"),
+            before: format!("event: {name}\ndata: {{{before}\"delta\":\""),
             mark: Mark::Sequence,
-            between: format!(r#","item_id":"{id}","output_index":{place}{fields},"delta":"{delta}"#),
-            after: format!("\"{after}}}\n\n"),
+            between: between + r#","sequence_number":"#,
+            after: format!("{after},\"type\":\"{name}\"}}\n\n"),
         }
     }
 
     fn leave(&self, part: Part, script: &Script, out: &mut Frames) {
-        let (id, place, text) = (self.item_id(part), place(part, script), script.text(part));
-        match part {
-            Part::Thinking => push(
-                out,
-                "response.reasoning_summary_text.done",
-                json!({"item_id": id, "output_index": place, "summary_index": 0, "text": text}),
-            ),
-            Part::Content => {
-                let data = json!({
-                    "item_id": id, "output_index": place, "content_index": 0, "text": text, "logprobs": [],
-                });
-                push(out, "response.output_text.done", data);
-                let data = json!({
-                    "item_id": id, "output_index": place, "content_index": 0, "part": content_part(&text),
-                });
-                push(out, "response.content_part.done", data);
-            }
-            Part::ToolCall => push(
-                out,
-                "response.function_call_arguments.done",
-                json!({"item_id": id, "output_index": place, "arguments": script.arguments()}),
-            ),
+        // Text is not closed where a call follows.
+        if part == Part::Thinking {
+            let text = quoted(&script.text(part));
+            let (id, place) = (self.item_id(part), place(part, script).to_string());
+            let fields = vec![
+                ("item_id", id.clone()),
+                ("output_index", place.clone()),
+                ("summary_index", "0".into()),
+                ("text", text.clone()),
+            ];
+            push(out, "response.reasoning_summary_text.done", fields);
+            let item = format!(
+                r#"{{"encrypted_content":{text},"id":{id},"summary":[{{"text":{text},"type":"summary_text"}}],"type":"reasoning"}}"#
+            );
+            push(out, "response.output_item.done", vec![("output_index", place), ("item", item)]);
         }
-        let item = self.item(part, script);
-        push(out, "response.output_item.done", json!({"output_index": place, "item": item}));
     }
 
-    fn close(&self, ending: &Ending, out: &mut Frames) {
-        let output = parts(&ending.script).into_iter().map(|part| self.item(part, &ending.script)).collect();
-        push(out, "response.completed", json!({"response": self.object("completed", output, Some(ending))}));
+    fn calls(&self, calls: Range<usize>, _first: bool, ending: &Ending, out: &mut Frames) {
+        for call in ending.calls(calls) {
+            let place = (place(Part::ToolCall, &ending.script) + call.index).to_string();
+            let (id, arguments) = (self.call_item_id(call.index), quoted(call.arguments));
+            let at = || vec![("item_id", id.clone()), ("output_index", place.clone())];
+            let item = |status: &str, arguments: &str| {
+                let item = self.call_item(Order::Sorted, &call, status, arguments);
+                vec![("output_index", place.clone()), ("item", item)]
+            };
+            push(out, "response.output_item.added", item("in_progress", ""));
+            let mut delta = at();
+            delta.push(("delta", arguments.clone()));
+            push(out, "response.function_call_arguments.delta", delta);
+            let mut done = at();
+            done.push(("arguments", arguments));
+            push(out, "response.function_call_arguments.done", done);
+            push(out, "response.output_item.done", item("completed", call.arguments));
+        }
     }
 
+    fn close(&self, first: bool, ending: &Ending, out: &mut Frames) {
+        let script = &ending.script;
+        self.calls(ending.last_calls(), first, ending, out);
+        let text = ending.content();
+        let spoke = !text.is_empty();
+        if spoke && script.calls().is_empty() {
+            let (id, place) = (self.item_id(Part::Content), place(Part::Content, script).to_string());
+            let at = |name, value| {
+                vec![
+                    ("item_id", id.clone()),
+                    ("output_index", place.clone()),
+                    ("content_index", "0".to_owned()),
+                    (name, value),
+                ]
+            };
+            let mut done = at("text", quoted(&text));
+            done.push(("logprobs", "[]".into()));
+            push(out, "response.output_text.done", done);
+            push(out, "response.content_part.done", at("part", content_part(Order::Sorted, &text)));
+            let item = self.part_item(Order::Sorted, Part::Content, ending);
+            push(out, "response.output_item.done", vec![("output_index", place.clone()), ("item", item)]);
+        }
+        let mut output = self.items(Order::Sorted, ending);
+        if spoke {
+            output.push(self.part_item(Order::Sorted, Part::Content, ending));
+        }
+        let response = self.object(Order::Sorted, &output, Some(ending));
+        push(out, "response.completed", vec![("response", response)]);
+    }
+
+    /// Text beside calls is not told.
     fn whole(&self, ending: &Ending) -> String {
-        let output = parts(&ending.script).into_iter().map(|part| self.item(part, &ending.script)).collect();
-        self.object("completed", output, Some(ending)).to_string() + "\n"
+        let mut output = self.items(Order::Declared, ending);
+        if ending.script.calls().is_empty() {
+            output.push(self.part_item(Order::Declared, Part::Content, ending));
+        }
+        self.object(Order::Declared, &output, Some(ending)) + "\n"
+    }
+}
+
+impl Response {
+    /// The items of the output before the message.
+    fn items(&self, order: Order, ending: &Ending) -> Vec<String> {
+        let thinks = ending.script.part(0) == Part::Thinking;
+        let thinking = thinks.then(|| self.part_item(order, Part::Thinking, ending));
+        let calls = ending
+            .calls(ending.all_calls())
+            .map(|call| self.call_item(order, &call, "completed", call.arguments));
+        thinking.into_iter().chain(calls).collect()
     }
 }

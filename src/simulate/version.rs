@@ -1,0 +1,137 @@
+//! The versions of Ollama that can be simulated, and what differs between them.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A version of Ollama.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OllamaVersion {
+    /// 0.12.11: a runner of Ollama's own runs the model, and every chat is rendered by a Go template.
+    V0_12,
+    /// 0.33.0: llama-server runs the model.
+    V0_33,
+    /// 0.34.3: as 0.33, and the last record tells how much of the prompt was cached.
+    #[default]
+    V0_34,
+}
+
+/// Which program renders the prompt of a chat and finds the tool calls in its answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChatPath {
+    /// Ollama, by the model's TEMPLATE: a tool call is a record of its own as soon as it is complete.
+    #[default]
+    GoTemplate,
+    /// llama-server, by the chat template in the GGUF file: all tool calls are in the last record. 0.12 has no
+    /// such path.
+    Native,
+}
+
+/// A name that is none of those to choose from.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown {what} `{name}`: write {names}")]
+pub struct UnknownName {
+    what: &'static str,
+    name: String,
+    names: &'static str,
+}
+
+impl OllamaVersion {
+    /// Every version, oldest first.
+    pub const ALL: [Self; 3] = [Self::V0_12, Self::V0_33, Self::V0_34];
+
+    /// As in `--ollama-version`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V0_12 => "0.12",
+            Self::V0_33 => "0.33",
+            Self::V0_34 => "0.34",
+        }
+    }
+
+    /// What `/api/version` says: the release that this was compared with.
+    #[must_use]
+    pub const fn release(self) -> &'static str {
+        match self {
+            Self::V0_12 => "0.12.11",
+            Self::V0_33 => "0.33.0",
+            Self::V0_34 => "0.34.3",
+        }
+    }
+
+    /// llama-server runs the model, since 0.30.
+    pub(super) fn runs_llama_server(self) -> bool {
+        self >= Self::V0_33
+    }
+
+    /// Records and usage tell how much of the prompt was cached.
+    pub(super) fn tells_cached(self) -> bool {
+        self >= Self::V0_34
+    }
+}
+
+impl FromStr for OllamaVersion {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|version| [version.name(), version.release()].contains(&text)).ok_or_else(
+            || UnknownName { what: "version of Ollama", name: text.to_owned(), names: "0.12, 0.33 or 0.34" },
+        )
+    }
+}
+
+impl fmt::Display for OllamaVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl ChatPath {
+    /// As in `--chat`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::GoTemplate => "go-template",
+            Self::Native => "native",
+        }
+    }
+}
+
+impl FromStr for ChatPath {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::GoTemplate, Self::Native].into_iter().find(|path| path.name() == text).ok_or_else(|| {
+            UnknownName { what: "chat path", name: text.to_owned(), names: "go-template or native" }
+        })
+    }
+}
+
+impl fmt::Display for ChatPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ChatPath, OllamaVersion};
+
+    #[test]
+    fn versions_and_paths_are_read_as_they_are_written() {
+        for version in OllamaVersion::ALL {
+            assert_eq!(version.to_string().parse(), Ok(version));
+            assert_eq!(version.release().parse(), Ok(version));
+        }
+        for path in [ChatPath::GoTemplate, ChatPath::Native] {
+            assert_eq!(path.to_string().parse(), Ok(path));
+        }
+        let error = "0.35".parse::<OllamaVersion>().unwrap_err().to_string();
+        assert_eq!(error, "unknown version of Ollama `0.35`: write 0.12, 0.33 or 0.34");
+    }
+
+    #[test]
+    fn newest_version_is_default() {
+        assert_eq!(OllamaVersion::default(), OllamaVersion::ALL[OllamaVersion::ALL.len() - 1]);
+    }
+}

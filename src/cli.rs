@@ -49,7 +49,7 @@ pub struct Cli {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of every command")]
 struct Global {
-    /// The configuration, in TOML; without it all has its default
+    /// The configuration of serve, check and probe, in TOML; without it all has its default
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// How the log is written [default: text]
@@ -74,6 +74,21 @@ enum Command {
     Report(report::Report),
     Completions(completions::Completions),
     Man(man::Man),
+}
+
+impl Command {
+    /// The name of a subcommand that reads no configuration.
+    fn without_configuration(&self) -> Option<&'static str> {
+        match self {
+            Command::Serve(_) | Command::Check(_) | Command::Probe(_) => None,
+            Command::Simulate(_) => Some("simulate"),
+            Command::Demo(_) => Some("demo"),
+            Command::Experiment(_) => Some("experiment"),
+            Command::Report(_) => Some("report"),
+            Command::Completions(_) => Some("completions"),
+            Command::Man(_) => Some("man"),
+        }
+    }
 }
 
 /// What the process does for a subcommand: its log and its signals.
@@ -110,6 +125,10 @@ impl Cli {
     /// # Errors
     /// Mistakes in the configuration, or what failed while running.
     pub fn run(self, process: Process) -> Result<(), Failure> {
+        if let (Some(_), Some(name)) = (&self.global.config, self.command.without_configuration()) {
+            let what = format!("`{name}` reads no configuration: leave --config out");
+            return Err(Failure::Usage(what.into()));
+        }
         match self.command {
             Command::Serve(serve) => serve.run(&self.global, process),
             Command::Simulate(simulate) => simulate.run(&self.global, process),

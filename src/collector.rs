@@ -86,8 +86,15 @@ pub trait Collect: Send + 'static {
 
 /// Why a collector could not read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct CollectError(pub String);
+pub enum CollectError {
+    /// This machine does not have what the collector reads, as most machines have no GPU. The log says so as
+    /// information.
+    #[error("{0}")]
+    Absent(String),
+    /// What the collector reads is there, and does not answer. The log warns of it.
+    #[error("{0}")]
+    Failed(String),
+}
 
 /// All collectors, being put together. What is off by [`Config`] is left out.
 ///

@@ -20,7 +20,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::agent;
 
@@ -93,6 +93,16 @@ pub(crate) fn log(flags: &Flags) -> Log {
     let flags = Flags { file: None, ..flags.clone() };
     let sources = source::Sources { flags, ..source::Sources::default() };
     resolve::resolve(&sources, Vec::new()).map(|resolved| resolved.config.log).unwrap_or_default()
+}
+
+/// Reads an address of a flag as one of the file is read.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
+    field::address(text).map_err(|problem| problem.advice)
+}
+
+/// `HOST:PORT` with the scheme http, which is what Ollama means by it; any other text as it is.
+pub(crate) fn with_scheme(text: &str) -> Cow<'_, str> {
+    entry::with_scheme(text)
 }
 
 /// Reads a duration of a flag as one of the file is read.

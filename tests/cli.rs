@@ -177,6 +177,72 @@ fn probe_is_0_when_ready_and_1_when_not() {
 }
 
 #[test]
+fn probe_says_which_address_it_asked_and_no_secret_of_it() {
+    let (ready, busy, down) = (server(READY), server(NOT_READY), nobody());
+    let probe = |url: &str| streamgauge(&["probe", url]).output().unwrap();
+    // HOST:PORT, as in OLLAMA_HOST, is http.
+    assert_eq!(probe(&ready).status.code(), Some(0));
+    let said = stderr(&probe(&busy));
+    assert!(said.starts_with(&format!("error: http://{busy}/readyz is not ready: 503 ")), "{said}");
+    let said = stderr(&probe(&down));
+    assert!(said.starts_with(&format!("error: http://{down}/readyz does not answer: ")), "{said}");
+    let said = stderr(&probe(&format!("http://me:hunter2@{down}/livez?key=hunter2")));
+    assert!(said.starts_with(&format!("error: http://{down}/livez does not answer: ")), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+    let output = streamgauge(&["probe"]).env("STREAMGAUGE_ADMIN__LISTEN", &down).output().unwrap();
+    assert!(
+        stderr(&output).starts_with(&format!("error: http://{down}/readyz does not")),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn an_upstream_as_host_and_port_is_http() {
+    let up = server(VERSION);
+    let file = file(&format!("[[upstream]]\nurl = \"{up}\"\n"));
+    let output = streamgauge(&["check", "--config", file.path().to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains(&format!("url = \"http://{up}\"")), "{}", stdout(&output));
+    let listen = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let mut serve = Running::start(&[&["serve", "--upstream", &format!("gpu0={up}")], &listen[..]].concat());
+    assert!(serve.line().contains("listening"));
+    serve.signal("-TERM");
+    assert_eq!(serve.end().0, Some(0));
+}
+
+#[test]
+fn a_listener_that_is_named_is_told_its_address() {
+    for arguments in
+        [["simulate", "--listen"], ["demo", "--listen"], ["demo", "--admin"], ["serve", "--admin"]]
+    {
+        let output = streamgauge(&[&arguments[..], &["localhost:1234"]].concat()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains("write \"127.0.0.1:1234\""), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_configuration_for_a_command_that_reads_none_is_usage() {
+    let file = file("[log]\nlevel = \"info\"\n");
+    let path = file.path().to_str().unwrap();
+    for command in [
+        &["demo", "--duration", "1s"][..],
+        &["simulate", "--listen", "127.0.0.1:0"],
+        &["experiment", "list"],
+        &["report", "nowhere"],
+        &["completions", "bash"],
+        &["man"],
+        &["probe", "http://127.0.0.1:1"],
+    ] {
+        let output = streamgauge(&[command, &["--config", path]].concat()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{command:?}: {}", stdout(&output));
+        let said = format!("error: `{}` reads no configuration", command[0]);
+        assert!(stderr(&output).starts_with(&said), "{}", stderr(&output));
+    }
+}
+
+#[test]
 fn probe_asks_the_configured_admin_address() {
     let output = streamgauge(&["probe"]).env("STREAMGAUGE_ADMIN__LISTEN", server(READY)).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -220,7 +286,7 @@ fn a_reader_that_goes_is_no_failure() {
 
 #[test]
 fn a_url_that_probe_cannot_ask_is_usage_and_is_not_repeated() {
-    for wrong in ["me:hunter2@127.0.0.1:1", "ftp://me:hunter2@127.0.0.1:1"] {
+    for wrong in ["me:hunter2@127.0.0.1:1", "ftp://me:hunter2@127.0.0.1:1", "gpu0"] {
         let output = streamgauge(&["probe", wrong]).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{wrong}");
         assert!(stderr(&output).contains("write http://HOST:PORT"), "{}", stderr(&output));

@@ -48,10 +48,10 @@ pub(super) struct Demo {
     #[arg(long, value_name = "DURATION", value_parser = config::duration)]
     duration: Option<Duration>,
     /// Where clients connect [default: 127.0.0.1:11440, or a free port if it is taken]
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = config::address)]
     listen: Option<SocketAddr>,
     /// Where Prometheus and people connect [default: 127.0.0.1:9464, or a free port if it is taken]
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = config::address)]
     admin: Option<SocketAddr>,
     /// Shows a GPU made of nothing, labelled as fake everywhere, as busy as the simulated Ollama is
     #[arg(long)]

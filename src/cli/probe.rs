@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use reqwest::Url;
 
@@ -14,7 +14,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Asks a running sidecar whether it is ready: exit code 0 or 1
 #[derive(Args, Debug)]
 pub(super) struct Probe {
-    /// Where to ask; without a path, /readyz [default: admin.listen of the configuration]
+    /// A URL or HOST:PORT to ask; without a path, /readyz [default: admin.listen of the configuration]
     // Not parsed by clap, which repeats a value that is wrong, and with it a password.
     url: Option<String>,
 }
@@ -22,7 +22,12 @@ pub(super) struct Probe {
 impl Probe {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
         let (url, trust) = match self.url {
-            // With a URL no configuration is needed, so a broken one does no harm.
+            Some(_) if global.config.is_some() => {
+                let what =
+                    "`probe` reads no configuration if it is given a URL: leave --config or the URL out";
+                return Err(Failure::Usage(what.into()));
+            }
+            // With a URL no configuration is needed, so broken variables do no harm.
             Some(url) => by_system(parse(&url)?)?,
             None => by_configuration(&config::load(&global.flags())?.config.agent.admin)?,
         };
@@ -57,21 +62,28 @@ fn admin_url(listen: SocketAddr) -> anyhow::Result<Url> {
 }
 
 async fn ready(url: Url, trust: Option<&Trust>) -> anyhow::Result<()> {
-    let (status, why) = ask::get(url, trust, TIMEOUT).await?;
-    let why = String::from_utf8_lossy(&why);
-    ensure!(
-        status.is_success(),
-        "not ready: {status} {}",
-        why.lines().next().unwrap_or_default().escape_debug()
-    );
+    let asked = shown(&url);
+    let (status, why) =
+        ask::get(url, trust, TIMEOUT).await.with_context(|| format!("{asked} does not answer"))?;
+    if !status.is_success() {
+        let why = String::from_utf8_lossy(&why);
+        let why = why.lines().next().unwrap_or_default().escape_debug();
+        bail!("{asked} is not ready: {status} {why}");
+    }
     Ok(())
 }
 
+/// A URL without what may be secret in it.
+fn shown(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+}
+
 fn parse(text: &str) -> Result<Url, Failure> {
-    match Url::parse(text) {
+    match Url::parse(&config::with_scheme(text)) {
         Ok(url) if ["http", "https"].contains(&url.scheme()) && url.has_host() => Ok(url),
         _ => Err(Failure::Usage(
-            "that is no URL to ask: write http://HOST:PORT, as in http://127.0.0.1:9464".into(),
+            "the argument is not a URL to ask: write http://HOST:PORT, as in http://127.0.0.1:9464".into(),
         )),
     }
 }
@@ -87,5 +99,11 @@ mod tests {
         assert_eq!(url("[::]:9464"), "http://[::1]:9464/");
         assert_eq!(url("10.0.0.1:9464"), "http://10.0.0.1:9464/");
         assert!(admin_url("127.0.0.1:0".parse().unwrap()).is_err());
+    }
+
+    #[test]
+    fn the_address_that_is_told_has_no_secret() {
+        let url = Url::parse("https://me:hunter2@gpu0:1/readyz?token=hunter2#hunter2").unwrap();
+        assert_eq!(shown(&url), "https://gpu0:1/readyz");
     }
 }

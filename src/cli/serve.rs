@@ -21,7 +21,7 @@ use crate::{
 /// and the log's level change.
 #[derive(Args, Debug)]
 pub(super) struct Serve {
-    /// An Ollama; again for more. Without names they are upstream0, upstream1, …
+    /// An Ollama, as a URL or HOST:PORT; again for more. Without names they are upstream0, upstream1, …
     #[arg(long, value_name = "[NAME=]URL")]
     upstream: Vec<String>,
     /// Where clients connect [default: 127.0.0.1:11440]

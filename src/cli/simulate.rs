@@ -20,7 +20,7 @@ pub(super) struct Simulate {
     #[arg(long, value_name = "VERSION", default_value_t = OllamaVersion::default())]
     ollama_version: OllamaVersion,
     /// Where it listens
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:11434")]
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:11434", value_parser = config::address)]
     listen: SocketAddr,
     /// A model it has; again for more
     #[arg(long = "model", value_name = "NAME", default_value = "sim:latest")]

@@ -151,7 +151,7 @@ impl GpuCollector {
                 Err(error) => {
                     card.lose();
                     drop(shown);
-                    self.fault = Some(CollectError(format!("GPU {label}: {error}")));
+                    self.fault = Some(CollectError::Failed(format!("GPU {label}: {error}")));
                 }
             }
         }

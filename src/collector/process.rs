@@ -71,7 +71,7 @@ impl ProcessCollector {
 
     #[cfg(not(target_os = "linux"))]
     fn read(&mut self) -> Result<Reading, CollectError> {
-        Err(CollectError("the process is read on Linux alone".to_owned()))
+        Err(CollectError::Failed("the process is read on Linux alone".to_owned()))
     }
 }
 
@@ -88,7 +88,7 @@ impl Collect for ProcessCollector {
     }
 
     fn collect(&mut self) -> Result<(), CollectError> {
-        let reading = self.read().map_err(|error| CollectError(error.to_string()));
+        let reading = self.read().map_err(|error| CollectError::Failed(error.to_string()));
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = reading.as_ref().ok().copied();
         reading.map(drop)
     }

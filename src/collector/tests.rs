@@ -155,7 +155,7 @@ impl Collect for Failing {
 }
 
 thread_local! {
-    static LINES: RefCell<Vec<tracing::Level>> = const { RefCell::new(Vec::new()) };
+    static LINES: RefCell<Vec<(tracing::Level, String)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Notes what each thread logs. It is for the whole process: were it for one thread, another that comes to a line
@@ -168,9 +168,26 @@ impl Lines {
         let _ = tracing::subscriber::set_global_default(Lines);
     }
 
-    /// Those of this thread.
+    /// The levels of those of this thread.
     fn here() -> Vec<tracing::Level> {
-        LINES.with_borrow(Clone::clone)
+        LINES.with_borrow(|lines| lines.iter().map(|(level, _)| *level).collect())
+    }
+
+    /// The texts of those of this thread.
+    fn texts() -> Vec<String> {
+        LINES.with_borrow(|lines| lines.iter().map(|(_, text)| text.clone()).collect())
+    }
+}
+
+/// The message of an event, without its other fields.
+#[derive(Default)]
+struct Message(String);
+
+impl tracing::field::Visit for Message {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
     }
 }
 
@@ -188,8 +205,10 @@ impl tracing::Subscriber for Lines {
     fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
 
     fn event(&self, event: &tracing::Event<'_>) {
+        let mut message = Message::default();
+        event.record(&mut message);
         // A thread that ends may log too, and nobody reads it.
-        let _ = LINES.try_with(|lines| lines.borrow_mut().push(*event.metadata().level()));
+        let _ = LINES.try_with(|lines| lines.borrow_mut().push((*event.metadata().level(), message.0)));
     }
 
     fn enter(&self, _: &tracing::span::Id) {}
@@ -212,11 +231,26 @@ fn a_failure_is_one_line_and_its_end_is_another() {
     };
     assert!(read());
     assert!(Lines::here().is_empty());
-    *state.lock().unwrap() = Err(CollectError("no driver".to_owned()));
+    *state.lock().unwrap() = Err(CollectError::Failed("no driver".to_owned()));
     assert!(!read());
     *state.lock().unwrap() = Ok(());
     assert!(read());
     assert_eq!(Lines::here(), [tracing::Level::WARN, tracing::Level::INFO]);
+}
+
+#[test]
+fn absent_device_is_one_line_of_information() {
+    Lines::note();
+    let absent = CollectError::Absent("no driver: GPU metrics are off".to_owned());
+    let mut failing = Failing(Arc::new(Mutex::new(Err(absent))));
+    let registry = Registry::new();
+    let vital = Vitals::register(&registry).unwrap().enter("failing", Duration::from_secs(1));
+    for _ in 0..1_000 {
+        vital.time(|| failing.collect());
+    }
+    assert!(scrape(&registry).contains("streamgauge_collector_up{collector=\"failing\"} 0"));
+    assert_eq!(Lines::here(), [tracing::Level::INFO]);
+    assert_eq!(Lines::texts(), ["no driver: GPU metrics are off"]);
 }
 
 #[test]

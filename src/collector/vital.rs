@@ -88,6 +88,7 @@ impl Vital {
                 _ if late => {
                     tracing::warn!(collector, "a collector has stopped: its reading does not return")
                 }
+                Some(Err(CollectError::Absent(what))) => tracing::info!(collector, "{what}"),
                 Some(Err(error)) => tracing::warn!(collector, %error, "a collector cannot read"),
                 _ => tracing::info!(collector, "the collector reads again"),
             }

@@ -1,5 +1,7 @@
 //! `[[upstream]]` and `--upstream`: one Ollama.
 
+use std::borrow::Cow;
+
 use url::Url;
 
 use super::{certificate, mistake::Problem};
@@ -26,8 +28,8 @@ pub(super) static ENTRY_KEYS: &[EntryKey] = &[
     },
     EntryKey {
         leaf: "url",
-        kind: "http://HOST:PORT, https://HOST:PORT",
-        doc: "Where that Ollama answers; an entry needs one.",
+        kind: "http://HOST:PORT, https://HOST:PORT, HOST:PORT",
+        doc: "Where that Ollama answers; an entry needs one. `HOST:PORT`, as in `OLLAMA_HOST`, is http.",
         show: |upstream| Some(format!("\"{}\"", upstream.url.as_str().trim_end_matches('/'))),
     },
     EntryKey {
@@ -90,6 +92,17 @@ pub(super) fn check_name(text: &str) -> Result<(), Problem> {
     ))
 }
 
+/// `HOST:PORT` with the scheme http, which is what Ollama means by it; any other text as it is.
+pub(super) fn with_scheme(text: &str) -> Cow<'_, str> {
+    let authority = text.split('/').next().unwrap_or_default();
+    let is_address = authority.rsplit_once(':').is_some_and(|(host, port)| {
+        let is_host =
+            !host.is_empty() && (!host.contains(':') || host.starts_with('[') && host.ends_with(']'));
+        is_host && !text.contains("://") && !authority.contains('@') && port.parse::<u16>().is_ok()
+    });
+    if is_address { format!("http://{text}").into() } else { text.into() }
+}
+
 /// The URL of an Ollama. What it says never repeats a user name or a password.
 pub(super) fn parse_url(text: &str) -> Result<Url, Problem> {
     const ADVICE: &str = "write http://HOST:PORT, as in \"http://127.0.0.1:11434\"";
@@ -97,13 +110,13 @@ pub(super) fn parse_url(text: &str) -> Result<Url, Problem> {
     if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(problem("it is empty or has a space in it"));
     }
+    let text = &*with_scheme(text);
     let Some((scheme, rest)) = text.split_once("://") else {
-        let without = "it has no scheme";
         return Err(match Url::parse(&format!("http://{text}")) {
             Ok(url) if url.has_host() && !text.contains(['@', '/', '?', '#']) => {
-                Problem::new(without, format!("write \"http://{text}\""))
+                Problem::new("it has no port", format!("write \"http://{text}:11434\""))
             }
-            _ => problem(without),
+            _ => problem("it has no scheme"),
         });
     };
     if !["http", "https"].contains(&scheme.to_ascii_lowercase().as_str()) {
@@ -149,10 +162,25 @@ mod tests {
         ] {
             assert!(parse_url(good).is_ok(), "{good}");
         }
+        for (address, url) in [
+            ("127.0.0.1:11434", "http://127.0.0.1:11434/"),
+            ("localhost:1", "http://localhost:1/"),
+            ("gpu0.lan:80", "http://gpu0.lan/"),
+            ("[::1]:11434/", "http://[::1]:11434/"),
+        ] {
+            assert_eq!(parse_url(address).unwrap().as_str(), url);
+        }
         for (bad, said) in [
             ("", "it is empty or has a space in it"),
             ("http://a b", "it is empty or has a space in it"),
-            ("localhost:11434", "it has no scheme"),
+            ("localhost", "it has no port"),
+            ("127.0.0.1", "it has no port"),
+            ("localhost:11434/v1", "it has a path"),
+            ("localhost:99999", "it has no scheme"),
+            (":11434", "it has no scheme"),
+            ("::1:11434", "it has no scheme"),
+            ("me@a:1", "it has no scheme"),
+            ("a:0", "it has port 0"),
             ("unix://a", "its scheme is neither http nor https"),
             ("http://", "it is not a URL: empty host"),
             ("http:///tags", "it has no host"),
@@ -165,9 +193,8 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_scheme_is_told_what_to_write() {
-        let advice = parse_url("127.0.0.1:11434").unwrap_err().advice;
-        assert_eq!(advice, "write \"http://127.0.0.1:11434\"");
+    fn a_missing_port_is_told_what_to_write() {
+        assert_eq!(parse_url("gpu0").unwrap_err().advice, "write \"http://gpu0:11434\"");
     }
 
     #[test]

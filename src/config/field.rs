@@ -1,10 +1,20 @@
 //! The kinds of settings: how each is read, held to its range, and shown.
 
-use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    num::IntErrorKind::{NegOverflow, PosOverflow},
+    ops::RangeInclusive,
+    time::Duration,
+};
 
 use toml::de::DeValue;
 
-use super::{Config, mistake::Problem, quantity, suggest};
+use super::{
+    Config,
+    mistake::Problem,
+    quantity::{self, within},
+    suggest,
+};
 
 /// A value as it was given.
 #[derive(Clone, Copy, Debug)]
@@ -55,21 +65,20 @@ impl Field {
     pub(super) fn set(&self, config: &mut Config, given: Given<'_>) -> Result<(), Problem> {
         match self {
             Field::Address(at) => *at(config) = address(given.text("\"127.0.0.1:11440\"")?)?,
-            Field::Count(at, range) => *at(config) = within(given.number()?, range, usize::to_string)?,
+            Field::Count(at, range) => *at(config) = given.count(range)?,
             Field::Size(at, range) => {
-                let size = quantity::parse_size(&given.quantity("\"64KiB\"")?)?;
-                *at(config) = within(size, range, |size| quantity::show_size(*size))?;
+                *at(config) = quantity::size_within(&given.quantity("\"64KiB\"")?, range)?;
             }
             Field::Duration(at, range) => {
-                let duration = quantity::parse_duration(&given.quantity("\"10s\"")?)?;
-                *at(config) = within(duration, range, |duration| quantity::show_duration(*duration))?;
+                let usual = *at(&mut Config::default());
+                *at(config) = quantity::duration_within(&given.quantity("\"10s\"")?, range, usual)?;
             }
             Field::Interval(at, range) => {
                 *at(config) = match given.quantity("\"1s\"")?.as_str() {
                     "off" => None,
                     text => {
-                        let every = quantity::parse_duration(text)?;
-                        Some(within(every, range, |every| quantity::show_duration(*every))?)
+                        let usual = at(&mut Config::default()).unwrap_or_default();
+                        Some(quantity::duration_within(text, range, usual)?)
                     }
                 };
             }
@@ -178,26 +187,26 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// A number from 0 up, whole or not.
-    pub(super) fn real(self, example: &str) -> Result<f64, Problem> {
+    /// A number of a range, whole or not.
+    pub(super) fn real(self, example: &str, range: &RangeInclusive<f64>) -> Result<f64, Problem> {
         let text = match self {
             Given::Text(text) => text,
             Given::Toml(DeValue::Float(number)) => number.as_str(),
             Given::Toml(DeValue::Integer(number)) if number.radix() == 10 => number.as_str(),
             Given::Toml(other) => return Err(wrong_type(other, "a number", example)),
         };
-        let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
-        number.ok_or_else(|| {
-            Problem::new(format!("{text:?} is no number from 0 up"), format!("write one, as in {example}"))
-        })
+        match text.parse::<f64>() {
+            Ok(number) if !number.is_nan() => within(number, range, f64::to_string),
+            _ => {
+                let advice = format!("write a number from {} to {}", range.start(), range.end());
+                Err(Problem::new(format!("{text:?} is not a number"), advice))
+            }
+        }
     }
 
-    /// A whole number within a range.
+    /// A whole number of a range.
     pub(super) fn count(self, range: &RangeInclusive<usize>) -> Result<usize, Problem> {
-        within(self.number()?, range, usize::to_string)
-    }
-
-    fn number(self) -> Result<usize, Problem> {
+        let (start, end) = (range.start(), range.end());
         let (digits, radix) = match self {
             Given::Text(text) => (text, 10),
             Given::Toml(DeValue::Integer(number)) => (number.as_str(), number.radix()),
@@ -205,44 +214,39 @@ impl<'a> Given<'a> {
                 let advice = format!("write it without quotes: {text}");
                 return Err(Problem::new("a whole number is wanted, not a string", advice));
             }
-            Given::Toml(other) => return Err(wrong_type(other, "a whole number", "16")),
+            Given::Toml(other) => return Err(wrong_type(other, "a whole number", &start.to_string())),
         };
-        usize::from_str_radix(digits, radix).map_err(|_| {
-            Problem::new(
-                format!("{digits:?} is no whole number, or too long a one"),
-                "write digits alone, as in 16",
-            )
-        })
+        let advice = format!("write a whole number from {start} to {end}");
+        let outside = |number: &str| Problem::new(format!("{number} is out of range"), &*advice);
+        match i128::from_str_radix(digits, radix) {
+            Ok(number) => {
+                let fitting = usize::try_from(number).ok().filter(|number| range.contains(number));
+                fitting.ok_or_else(|| outside(&number.to_string()))
+            }
+            Err(error) if matches!(error.kind(), PosOverflow | NegOverflow) => Err(outside(digits)),
+            Err(_) => Err(Problem::new(format!("{digits:?} is not a whole number"), advice)),
+        }
     }
 }
 
 /// `IP:PORT`; names are not resolved, so that what is bound is what was written.
-fn address(text: &str) -> Result<SocketAddr, Problem> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, Problem> {
     text.parse().map_err(|_| {
-        let ip = text.parse::<std::net::IpAddr>();
-        let advice = match (text.rsplit_once(':'), ip) {
-            (_, Ok(ip)) => format!("add a port, as in \"{}\"", SocketAddr::new(ip, 11440)),
-            (Some(("localhost", port)), _) => format!("write \"127.0.0.1:{port}\""),
-            (Some(("" | "*", port)), _) => format!("write \"0.0.0.0:{port}\" for every interface"),
+        let ip = text.parse::<IpAddr>();
+        let (name, port) = text.rsplit_once(':').unwrap_or(("localhost", text));
+        let advice = match (name, port.parse::<u16>(), ip) {
+            (_, _, Ok(ip)) => format!("add a port, as in \"{}\"", SocketAddr::new(ip, 11440)),
+            ("localhost", Ok(port), _) => format!("write \"127.0.0.1:{port}\""),
+            ("" | "*", Ok(port), _) => format!("write \"0.0.0.0:{port}\" for every interface"),
+            (_, Ok(port), _) => {
+                format!(
+                    "write an IP address and the port, as in \"127.0.0.1:{port}\": names are not resolved"
+                )
+            }
             _ => "write IP:PORT, as in \"127.0.0.1:11440\"".to_owned(),
         };
         Problem::new(format!("{text:?} is not an address"), advice)
     })
-}
-
-pub(super) fn within<T: PartialOrd>(
-    value: T,
-    range: &RangeInclusive<T>,
-    show: fn(&T) -> String,
-) -> Result<T, Problem> {
-    if range.contains(&value) {
-        return Ok(value);
-    }
-    let (start, end) = (show(range.start()), show(range.end()));
-    Err(Problem::new(
-        format!("{} is out of range", show(&value)),
-        format!("write a value from {start} to {end}"),
-    ))
 }
 
 pub(super) fn wrong_type(value: &DeValue<'_>, wanted: &str, example: &str) -> Problem {

@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    field::{Given, within, wrong_type},
+    field::{Given, wrong_type},
     mistake::Problem,
     quantity, suggest,
 };
@@ -87,13 +87,12 @@ pub(super) fn coalesce(given: Given<'_>) -> Result<coalesce::Config, Problem> {
     table(given, "{ delay = \"50ms\", bytes = \"1KiB\" }", &["delay", "bytes"], |leaf, given| {
         match leaf {
             "delay" => {
-                let delay = quantity::parse_duration(&given.quantity("\"50ms\"")?)?;
                 let range = std::time::Duration::from_millis(1)..=std::time::Duration::from_secs(10);
-                config.delay = within(delay, &range, |delay| quantity::show_duration(*delay))?;
+                let usual = coalesce::Config::default().delay;
+                config.delay = quantity::duration_within(&given.quantity("\"50ms\"")?, &range, usual)?;
             }
             _ => {
-                let bytes = quantity::parse_size(&given.quantity("\"1KiB\"")?)?;
-                config.bytes = within(bytes, &(1..=1 << 20), |bytes| quantity::show_size(*bytes))?;
+                config.bytes = quantity::size_within(&given.quantity("\"1KiB\"")?, &(1..=1 << 20))?;
             }
         }
         Ok(())
@@ -110,9 +109,7 @@ pub(super) fn show_coalesce(config: &coalesce::Config) -> String {
 pub(super) fn adaptive(given: Given<'_>) -> Result<adaptive::Config, Problem> {
     const EXAMPLE: &str = "{ input = \"true\", target = 0.9, floor = 10, ceiling = 120, window = \"30s\" }";
     let mut config = adaptive::Config::default();
-    let real = |given: Given<'_>, range: std::ops::RangeInclusive<f64>| {
-        within(given.real("0.9")?, &range, f64::to_string)
-    };
+    let real = |given: Given<'_>, range: std::ops::RangeInclusive<f64>| given.real("0.9", &range);
     table(given, EXAMPLE, &["input", "target", "floor", "ceiling", "window"], |leaf, given| {
         match leaf {
             "input" => {
@@ -129,9 +126,9 @@ pub(super) fn adaptive(given: Given<'_>) -> Result<adaptive::Config, Problem> {
             "floor" => config.floor = real(given, 1.0..=100_000.0)?,
             "ceiling" => config.ceiling = real(given, 1.0..=100_000.0)?,
             _ => {
-                let window = quantity::parse_duration(&given.quantity("\"30s\"")?)?;
                 let range = std::time::Duration::from_secs(1)..=std::time::Duration::from_secs(3600);
-                config.window = within(window, &range, |window| quantity::show_duration(*window))?;
+                let usual = adaptive::Config::default().window;
+                config.window = quantity::duration_within(&given.quantity("\"30s\"")?, &range, usual)?;
             }
         }
         Ok(())

@@ -80,13 +80,17 @@ pub(super) fn read(table: &DeTable<'_>) -> (Option<Key>, Vec<InEntry>) {
     }
     let mut whole = |problem| mistakes.push((None, "key".to_owned(), problem));
     if !table.contains_key("name") {
-        whole(Problem::new("this key has no name", "add one, as in name = \"alice\""));
+        whole(Problem::new("this entry has no `name`", "add one, as in name = \"alice\""));
     }
     match ["sha256", "key_file", "key_env"].iter().filter(|leaf| table.contains_key(**leaf)).count() {
-        0 => whole(Problem::new("this key has no key", "add sha256, key_file or key_env")),
+        0 => {
+            let what = "this entry has none of `sha256`, `key_file` and `key_env`";
+            whole(Problem::new(what, "add one of them, as in key_file = \"/run/secrets/alice\""));
+        }
         1 => {}
         _ => {
-            whole(Problem::new("this key has more than one key", "keep one of sha256, key_file and key_env"))
+            let what = "this entry has more than one of `sha256`, `key_file` and `key_env`";
+            whole(Problem::new(what, "keep one of them"));
         }
     }
     let limits = limits.finish().map_err(&mut whole);

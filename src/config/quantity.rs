@@ -1,11 +1,78 @@
 //! Quantities that carry their unit: durations (`10s`), sizes (`64KiB`) and quotas (`60/min`).
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
 use super::mistake::Problem;
 use crate::admission::Quota;
 
 const SIZES: [(&str, u32); 4] = [("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)];
+
+const SPANS: [(&str, &str); 4] = [("ms", "milliseconds"), ("s", "seconds"), ("m", "minutes"), ("h", "hours")];
+
+/// Reads a duration of a range. A number without a unit is told the unit of `usual`, or the first that fits the range.
+pub(super) fn duration_within(
+    text: &str,
+    range: &RangeInclusive<Duration>,
+    usual: Duration,
+) -> Result<Duration, Problem> {
+    let show = |span: &Duration| show_duration(*span);
+    if is_number(text) {
+        let usual = show_duration(usual);
+        let usual = usual.trim_start_matches(|c: char| c.is_ascii_digit());
+        let fits = |(unit, _): &&(&str, &str)| {
+            humantime::parse_duration(&format!("{text}{unit}")).is_ok_and(|span| range.contains(&span))
+        };
+        let first = SPANS.iter().filter(|(unit, _)| *unit == usual).chain(&SPANS).find(fits);
+        let advice = first.map_or_else(
+            || outside(range, show).advice,
+            |(unit, name)| format!("write \"{text}{unit}\" for {name}"),
+        );
+        return Err(Problem::new(format!("{text} lacks a unit"), advice));
+    }
+    let positive = text.strip_prefix('-').map(str::trim_start);
+    if positive.is_some_and(|text| is_number(text) || humantime::parse_duration(text).is_ok()) {
+        return Err(Problem { what: format!("{text} is out of range"), ..outside(range, show) });
+    }
+    within(parse_duration(text)?, range, show)
+}
+
+/// Reads a size of a range. A number without a unit is told the first unit that fits the range.
+pub(super) fn size_within(text: &str, range: &RangeInclusive<usize>) -> Result<usize, Problem> {
+    let show = |size: &usize| show_size(*size);
+    if is_number(text) {
+        let size = |shift: &u32| text.parse::<usize>().ok()?.checked_mul(1 << shift);
+        let first =
+            SIZES.iter().rev().find(|(_, shift)| size(shift).is_some_and(|size| range.contains(&size)));
+        let advice = match first {
+            Some(("B", _)) => format!("write \"{text}B\" for bytes, or use KiB, MiB or GiB"),
+            Some((unit, _)) => format!("write \"{text}{unit}\""),
+            None => outside(range, show).advice,
+        };
+        return Err(Problem::new(format!("{text} lacks a unit"), advice));
+    }
+    let positive = text.strip_prefix('-').map(str::trim_start);
+    if positive.is_some_and(|text| is_number(text) || parse_size(text).is_ok()) {
+        return Err(Problem { what: format!("{text} is out of range"), ..outside(range, show) });
+    }
+    within(parse_size(text)?, range, show)
+}
+
+/// Lets a value of the range through.
+pub(super) fn within<T: PartialOrd>(
+    value: T,
+    range: &RangeInclusive<T>,
+    show: fn(&T) -> String,
+) -> Result<T, Problem> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(Problem { what: format!("{} is out of range", show(&value)), ..outside(range, show) })
+}
+
+fn outside<T>(range: &RangeInclusive<T>, show: fn(&T) -> String) -> Problem {
+    let (start, end) = (show(range.start()), show(range.end()));
+    Problem::new("it is out of range", format!("write a value from {start} to {end}"))
+}
 
 /// Reads `250ms`, `10s`, `1m 30s`, `2h`.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, Problem> {
@@ -120,6 +187,50 @@ mod tests {
         assert_eq!(parse_duration("10").unwrap_err().advice, "write \"10s\" for seconds");
         assert_eq!(parse_duration("0").unwrap_err().advice, "write \"0s\" for seconds");
         assert!(parse_size("10").unwrap_err().advice.starts_with("write \"10B\""));
+    }
+
+    #[test]
+    fn a_bare_number_is_told_the_unit_of_the_default_if_it_fits_and_else_one_that_does() {
+        let millis = Duration::from_millis;
+        let advice = |text: &str, range: RangeInclusive<Duration>, usual: Duration| {
+            duration_within(text, &range, usual).unwrap_err().advice
+        };
+        let short = || millis(1)..=millis(10_000);
+        assert_eq!(advice("50", short(), millis(50)), "write \"50ms\" for milliseconds");
+        assert_eq!(advice("5", short(), millis(5_000)), "write \"5s\" for seconds");
+        assert_eq!(advice("50", short(), millis(5_000)), "write \"50ms\" for milliseconds");
+        assert_eq!(advice("20000", short(), millis(50)), "write a value from 1ms to 10s");
+        assert_eq!(
+            advice("2", millis(60_000)..=millis(3_600_000), millis(60_000)),
+            "write \"2m\" for minutes"
+        );
+        let advice = |text: &str, range: RangeInclusive<usize>| size_within(text, &range).unwrap_err().advice;
+        assert_eq!(advice("9000", 8192..=1 << 20), "write \"9000B\" for bytes, or use KiB, MiB or GiB");
+        assert_eq!(advice("64", 8192..=1 << 20), "write \"64KiB\"");
+        assert_eq!(advice("0", 8192..=1 << 20), "write a value from 8KiB to 1MiB");
+    }
+
+    #[test]
+    fn a_negative_quantity_is_out_of_range() {
+        let range = Duration::ZERO..=Duration::from_secs(10);
+        for text in ["-3", "-3s", "- 3s"] {
+            let problem = duration_within(text, &range, Duration::ZERO).unwrap_err();
+            assert_eq!(
+                problem,
+                Problem::new(format!("{text} is out of range"), "write a value from 0s to 10s")
+            );
+        }
+        for text in ["-3", "-3KiB"] {
+            let problem = size_within(text, &(0..=1024)).unwrap_err();
+            assert_eq!(
+                problem,
+                Problem::new(format!("{text} is out of range"), "write a value from 0B to 1KiB")
+            );
+        }
+        assert_eq!(
+            duration_within("-x", &range, Duration::ZERO).unwrap_err().what,
+            "\"-x\" is not a duration"
+        );
     }
 
     #[test]

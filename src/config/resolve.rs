@@ -1,6 +1,7 @@
 //! From what was written to the settings of each stage, or to every mistake in it.
 
 mod file;
+mod syntax;
 
 use std::collections::BTreeMap;
 

@@ -2,15 +2,24 @@
 
 use super::mistake::Problem;
 
-/// The candidate that looks most like `word`, if any looks like it at all.
+/// Below this, "tls" turns into "listen".
+const ALIKE: f64 = 0.6;
+
+/// The candidate that looks most like `word`, if any looks like it at all. Case makes no difference.
 pub(super) fn among<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
-        .map(|candidate| (strsim::normalized_damerau_levenshtein(word, candidate), candidate))
-        // Below this, "tls" turns into "listen".
-        .filter(|(likeness, _)| *likeness >= 0.6)
+        .map(|candidate| (likeness(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map(|(_, candidate)| candidate)
+}
+
+fn likeness(one: &str, other: &str) -> f64 {
+    let likeness = strsim::normalized_damerau_levenshtein(one, other);
+    let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
+    // `warning` for `warn`, `err` for `error`; `max` is no abbreviation of `max_connections`.
+    if long.starts_with(short) && 2 * short.len() >= long.len() { likeness.max(ALIKE) } else { likeness }
 }
 
 pub(super) fn did_you_mean(name: &str) -> String {
@@ -38,5 +47,15 @@ mod tests {
         assert_eq!(among("worker", keys), Some("workers"));
         assert_eq!(among("maxhead", keys), Some("max_head"));
         assert_eq!(among("tls", keys), None);
+        assert_eq!(among("max", keys), None);
+    }
+
+    #[test]
+    fn a_word_in_capitals_or_with_another_ending_is_seen() {
+        let levels = ["error", "warn", "info", "debug", "trace"];
+        for (word, level) in [("INFO", "info"), ("Warn", "warn"), ("warning", "warn"), ("err", "error")] {
+            assert_eq!(among(word, levels), Some(level), "{word}");
+        }
+        assert_eq!(among("loud", levels), None);
     }
 }

@@ -1,5 +1,7 @@
 //! What is written, what it resolves to, and what is said of mistakes.
 
+mod messages;
+
 use std::{path::PathBuf, time::Duration};
 
 use super::{
@@ -134,7 +136,7 @@ name = "a b"
 
 [[upstream]]
 uri = "http://a"
-url = "127.0.0.1:11434"
+url = "127.0.0.1"
 
 [metrcs]
 "#,
@@ -161,14 +163,14 @@ url = "127.0.0.1:11434"
             "s.toml:16: `upstream.name`: \"a b\" is not a name for an upstream | \
              write 1 to 63 letters, digits, dots, dashes or underscores, as in \"gpu0\"",
             "s.toml:19: `upstream.uri`: there is no such key | did you mean `upstream.url`?",
-            r#"s.toml:20: `upstream.url`: it has no scheme | write "http://127.0.0.1:11434""#,
+            r#"s.toml:20: `upstream.url`: it has no port | write "http://127.0.0.1:11434""#,
             "s.toml:22: `metrcs`: there is no such section | did you mean `metrics`?",
             "environment STREAMGAUGE_PROXY__LISTN: there is no such variable | \
              did you mean `STREAMGAUGE_PROXY__LISTEN`?",
             "environment STREAMGAUGE_UPSTREAM__URL: there is no such variable | \
              upstreams are set by the file or by --upstream",
-            "environment STREAMGAUGE_PROXY__WORKERS: `proxy.workers`: \"many\" is no whole number, or too long a one | \
-             write digits alone, as in 16",
+            "environment STREAMGAUGE_PROXY__WORKERS: `proxy.workers`: \"many\" is not a whole number | \
+             write a whole number from 0 to 1024",
             "flag --admin: `admin.listen`: \":9464\" is not an address | \
              write \"0.0.0.0:9464\" for every interface",
             "flag --upstream: `upstream.url`: it has a path | write http://HOST:PORT, as in \"http://127.0.0.1:11434\"",
@@ -352,7 +354,7 @@ openai_usage = "strip"
     let all = mistakes.join("\n");
     assert!(!all.contains("very"), "{all}");
     for said in [
-        "s.toml:2: `queue.size`: \"-1\" is no whole number",
+        "s.toml:2: `queue.size`: -1 is out of range | write a whole number from 0 to 100000",
         "s.toml:3: `queue.timeout`: 3 lacks a unit",
         "s.toml:5: `access.require_key`: true or false is wanted, not a string | write it without quotes: true",
         "s.toml:6: `access.routes`: \"chats\" is no route | did you mean `chat`?",
@@ -363,9 +365,10 @@ openai_usage = "strip"
         "s.toml:13: `key.key_env`: there is no variable \"STREAMGAUGE_TEST_UNSET\"",
         "s.toml:14: `key.requests`: 0 is out of range",
         "s.toml:11: `key`: `tokens_burst` without `tokens` limits nothing",
-        "s.toml:16: `key`: this key has no name",
-        "s.toml:16: `key`: this key has no key",
-        "s.toml:18: `shaping.pace`: a whole number is wanted",
+        "s.toml:16: `key`: this entry has no `name` | add one, as in name = \"alice\"",
+        "s.toml:16: `key`: this entry has none of `sha256`, `key_file` and `key_env` | add one of them, as in \
+         key_file = \"/run/secrets/alice\"",
+        "s.toml:18: `shaping.pace`: a whole number is wanted, not a string | write it without quotes: 60",
         "s.toml:19: `shaping.adaptive`: the floor (50) is above the ceiling (20)",
         "s.toml:20: `shaping.coalesce`: `delay`: 1h is out of range",
         "s.toml:21: `shaping.openai_usage`: \"strip\" is not one of off, inject, inject-and-strip",

@@ -68,10 +68,11 @@ pub(super) struct Conduct {
 /// A URL may have a `=` too, after its scheme.
 #[expect(clippy::unnecessary_wraps, reason = "clap asks for a result; the plan judges")]
 fn upstream(text: &str) -> Result<(Option<String>, String), String> {
-    Ok(match text.split_once('=') {
-        Some((name, url)) if !name.contains("://") => (Some(name.to_owned()), url.to_owned()),
-        _ => (None, text.to_owned()),
-    })
+    let (name, url) = match text.split_once('=') {
+        Some((name, url)) if !name.contains("://") => (Some(name.to_owned()), url),
+        _ => (None, text),
+    };
+    Ok((name, config::with_scheme(url).into_owned()))
 }
 
 impl Conduct {

@@ -48,8 +48,9 @@ impl Nvml {
         sample: &mut Sample,
         tell: impl FnMut(&'static str, Duration),
     ) -> Result<(), CollectError> {
-        let lost = |error: NvmlError| CollectError(error.to_string());
-        let library = self.library.as_ref().ok_or_else(|| CollectError("NVML is not loaded".to_owned()))?;
+        let lost = |error: NvmlError| CollectError::Failed(error.to_string());
+        let library =
+            self.library.as_ref().ok_or_else(|| CollectError::Failed("NVML is not loaded".to_owned()))?;
         // A handle borrows the library; NVML looks it up in a table.
         let device = library.device_by_index(index(position)).map_err(lost)?;
         let mut query = Query { tell };
@@ -70,14 +71,14 @@ impl Nvml {
 
 impl Reader for Nvml {
     fn open(&mut self) -> Result<Vec<Identity>, CollectError> {
-        let failed = |error: NvmlError| CollectError(error.to_string());
+        let failed = |error: NvmlError| CollectError::Failed(error.to_string());
         // What was lost is found again only by a library that begins anew.
         self.library = None;
-        let library = self.library.insert(load().map_err(failed)?);
+        let library = self.library.insert(load().map_err(unloaded)?);
         let driver = library.sys_driver_version().unwrap_or_else(|_| "unknown".to_owned());
         let count = library.device_count().map_err(failed)?;
         if count == 0 {
-            return Err(CollectError("there is no GPU".to_owned()));
+            return Err(CollectError::Failed("there is no GPU".to_owned()));
         }
         self.counted = vec![Some(Default::default()); count as usize];
         Ok((0..count).map(|index| identity(library, index, &driver)).collect())
@@ -98,6 +99,16 @@ fn load() -> Result<nvml_wrapper::Nvml, NvmlError> {
     match nvml_wrapper::Nvml::builder().lib_path(OsStr::new(LIBRARY)).init() {
         Err(NvmlError::LibloadingError(_)) => nvml_wrapper::Nvml::init(),
         loaded => loaded,
+    }
+}
+
+/// Most machines have no such driver, and want none.
+fn unloaded(error: NvmlError) -> CollectError {
+    match error {
+        NvmlError::LibloadingError(_) => {
+            CollectError::Absent("no NVIDIA driver: GPU metrics are off".to_owned())
+        }
+        error => CollectError::Failed(error.to_string()),
     }
 }
 
@@ -240,6 +251,14 @@ fn number(value: &SampleValue) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn missing_library_is_an_absent_driver_and_not_a_failure() {
+        let missing = nvml_wrapper::Nvml::builder().lib_path(OsStr::new("/nonexistent/nvml.so")).init();
+        let told = unloaded(missing.unwrap_err());
+        assert_eq!(told, CollectError::Absent("no NVIDIA driver: GPU metrics are off".to_owned()));
+        assert!(matches!(unloaded(NvmlError::NoPermission), CollectError::Failed(_)));
+    }
 
     #[test]
     fn what_a_device_does_not_have_leaves_that_field_out_and_a_lost_device_is_an_error() {

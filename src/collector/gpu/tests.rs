@@ -249,10 +249,10 @@ fn slow_fields_are_read_once_a_second() {
 #[test]
 fn without_a_driver_it_asks_again_only_now_and_then_and_finds_one_that_comes() {
     let reader = Scripted::of([h100()]);
-    reader.script().opens = Some(Err(CollectError("no driver".to_owned())));
+    reader.script().opens = Some(Err(CollectError::Failed("no driver".to_owned())));
     let mut stand = Stand::new(reader.clone());
     for tick in 0..95 {
-        assert_eq!(stand.round(tick * 100), Err(CollectError("no driver".to_owned())));
+        assert_eq!(stand.round(tick * 100), Err(CollectError::Failed("no driver".to_owned())));
     }
     assert_eq!(reader.script().opened, 1);
     assert!(stand.series().is_empty());
@@ -268,7 +268,7 @@ fn a_lost_gpu_vanishes_alone_keeps_its_counters_and_comes_back() {
     let mut stand = Stand::new(reader.clone());
     stand.round(0).unwrap();
     stand.round(1_000).unwrap();
-    reader.script().samples.insert(0, Err(CollectError("device fell off the bus".to_owned())));
+    reader.script().samples.insert(0, Err(CollectError::Failed("device fell off the bus".to_owned())));
     let error = stand.round(1_100).unwrap_err();
     assert_eq!(error.to_string(), "GPU 0: device fell off the bus");
     let series = stand.series();
@@ -296,7 +296,7 @@ fn another_card_under_the_same_index_begins_anew() {
     let reader = Scripted::of([h100()]);
     let mut stand = Stand::new(reader.clone());
     stand.round(0).unwrap();
-    reader.script().samples.insert(0, Err(CollectError("lost".to_owned())));
+    reader.script().samples.insert(0, Err(CollectError::Failed("lost".to_owned())));
     assert!(stand.round(100).is_err());
     reader.script().opens = Some(Ok(vec![Identity { uuid: Some("GPU-new".to_owned()), ..identity(0) }]));
     reader.script().samples.insert(0, Ok(h100()));

@@ -7,7 +7,10 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{Entry, Resolved};
+use super::{
+    Entry, Resolved,
+    syntax::{self, Syntax},
+};
 use crate::config::{
     certificate::{self, Files},
     entry::{self, ENTRY_KEYS},
@@ -25,14 +28,18 @@ const KEY: &str = "key";
 pub(super) fn apply(resolved: &mut Resolved, path: &Path, text: &str, out: &mut Vec<Mistake>) -> Vec<Entry> {
     let file = File { path, text };
     let (root, errors) = DeTable::parse_recoverable(text);
+    if let Some((line, format)) = syntax::foreign(text).filter(|_| !errors.is_empty()) {
+        let what = format!("this file is {format}, and the configuration is TOML");
+        let advice = "write [proxy] on a line of its own, and listen = \"127.0.0.1:11440\" below it";
+        out.push(Problem::new(what, advice).at(Place::File(path.to_owned(), line), ""));
+        return Vec::new();
+    }
     let mut mistakes = Vec::new();
     let entries = file.root(resolved, root.get_ref(), &mut mistakes);
-    let mut found: Vec<Mistake> = errors.iter().map(|error| file.syntax(error)).collect();
-    // The first on a line is the cause of the others.
-    found.sort_by_key(line);
-    found.dedup_by(|one, other| one.place == other.place);
+    let syntax = Syntax::of(text, root.get_ref(), &errors);
     // What a broken line seems to say is the parser's guess: only the breakage is worth telling.
-    mistakes.retain(|mistake| !found.iter().any(|broken| broken.place == mistake.place));
+    mistakes.retain(|mistake| !syntax.is_guess(line(mistake)));
+    let mut found: Vec<Mistake> = syntax.errors.into_iter().map(|error| file.syntax(error)).collect();
     found.append(&mut mistakes);
     found.sort_by_key(line);
     out.append(&mut found);
@@ -53,13 +60,11 @@ struct File<'a> {
 
 impl File<'_> {
     fn place(&self, offset: usize) -> Place {
-        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
-        Place::File(self.path.to_owned(), 1 + before.iter().filter(|byte| **byte == b'\n').count())
+        Place::File(self.path.to_owned(), syntax::line(self.text, offset))
     }
 
-    fn syntax(&self, error: &toml::de::Error) -> Mistake {
-        let place = self.place(error.span().map_or(0, |span| span.start));
-        let what = error.message().lines().collect::<Vec<_>>().join("; ");
+    fn syntax(&self, (line, what): (usize, String)) -> Mistake {
+        let place = Place::File(self.path.to_owned(), line);
         Problem::new(what, "correct this line; text goes in quotes").at(place, "")
     }
 

@@ -1,0 +1,117 @@
+//! The text of what is said of mistakes.
+
+use super::{Sources, file, variable, wrong};
+
+#[test]
+fn numbers_and_words_that_do_not_fit_are_told_what_would() {
+    let mut sources = file(
+        r#"[proxy]
+workers = 99999999999999999999999999999999999999999999
+max_head = 64
+[queue]
+size = 1.5
+timeout = -3
+[shaping]
+coalesce = { delay = 50 }
+adaptive = { target = -1 }
+pace_buffer = "-1KiB"
+[collectors]
+lag = 20
+[log]
+level = "warning"
+format = "JSON"
+"#,
+    );
+    sources = variable(sources, "STREAMGAUGE_LOG__LEVEL", "INFO");
+    sources = variable(sources, "STREAMGAUGE_UPSTREAMS__CHOOSE", "loudest");
+    sources.flags.settings = vec![("proxy.listen", "localhost:1234".to_owned())];
+    assert_eq!(
+        wrong(&sources),
+        [
+            "s.toml:2: `proxy.workers`: 99999999999999999999999999999999999999999999 is out of range | \
+             write a whole number from 0 to 1024",
+            "s.toml:3: `proxy.max_head`: 64 lacks a unit | write \"64KiB\"",
+            "s.toml:5: `queue.size`: a whole number is wanted, not a float | write a whole number, as in 0",
+            "s.toml:6: `queue.timeout`: -3 is out of range | write a value from 1ms to 24h",
+            "s.toml:8: `shaping.coalesce`: `delay`: 50 lacks a unit | write \"50ms\" for milliseconds",
+            "s.toml:9: `shaping.adaptive`: `target`: -1 is out of range | write a value from 0.01 to 1",
+            "s.toml:10: `shaping.pace_buffer`: -1KiB is out of range | write a value from 4KiB to 64MiB",
+            "s.toml:12: `collectors.lag`: 20 lacks a unit | write \"20ms\" for milliseconds",
+            "s.toml:14: `log.level`: \"warning\" is not one of error, warn, info, debug, trace | did you mean `warn`?",
+            "s.toml:15: `log.format`: \"JSON\" is not one of text, json | did you mean `json`?",
+            "environment STREAMGAUGE_LOG__LEVEL: `log.level`: \"INFO\" is not one of error, warn, info, debug, trace | \
+             did you mean `info`?",
+            "environment STREAMGAUGE_UPSTREAMS__CHOOSE: `upstreams.choose`: \"loudest\" is not one of round-robin, \
+             least-busy, model-aware | write one of them, as in \"round-robin\"",
+            "flag --listen: `proxy.listen`: \"localhost:1234\" is not an address | write \"127.0.0.1:1234\"",
+        ]
+    );
+}
+
+#[test]
+fn an_address_is_told_what_to_write() {
+    for (text, advice) in [
+        ("localhost:1234", "write \"127.0.0.1:1234\""),
+        ("1234", "write \"127.0.0.1:1234\""),
+        (":1234", "write \"0.0.0.0:1234\" for every interface"),
+        ("*:1234", "write \"0.0.0.0:1234\" for every interface"),
+        ("10.0.0.1", "add a port, as in \"10.0.0.1:11440\""),
+        ("::1", "add a port, as in \"[::1]:11440\""),
+        ("gpu0:1234", "write an IP address and the port, as in \"127.0.0.1:1234\": names are not resolved"),
+        ("gpu0", "write IP:PORT, as in \"127.0.0.1:11440\""),
+    ] {
+        let mistakes = wrong(&variable(Sources::default(), "STREAMGAUGE_PROXY__LISTEN", text));
+        assert_eq!(mistakes[0].split(" | ").nth(1), Some(advice), "{text}");
+    }
+}
+
+#[test]
+fn an_unclosed_header_is_one_mistake_and_hides_none_of_another_table() {
+    assert_eq!(
+        wrong(&file("[proxy\nlisten = \"127.0.0.1:1\"\nworker = 2\n[log]\nlevel = \"loud\"\n")),
+        [
+            "s.toml:1: unclosed table, expected `]` | correct this line; text goes in quotes",
+            "s.toml:5: `log.level`: \"loud\" is not one of error, warn, info, debug, trace | \
+             write one of them, as in \"error\"",
+        ]
+    );
+    assert_eq!(
+        wrong(&file("[access]\nroutes = [\"chat\"\n[log]\nlevel = \"info\"\n")),
+        ["s.toml:2: unclosed array, expected `]` | correct this line; text goes in quotes"]
+    );
+}
+
+#[test]
+fn a_file_in_another_format_is_one_mistake_that_names_it() {
+    for (text, line, format) in [
+        ("proxy:\n  listen: 127.0.0.1:1\n  workers: 2\n", 1, "YAML"),
+        ("# ours\n---\nproxy:\n", 2, "YAML"),
+        ("{\n  \"proxy\": {\n  }\n}\n", 1, "JSON"),
+    ] {
+        let told = format!(
+            "s.toml:{line}: this file is {format}, and the configuration is TOML | \
+            write [proxy] on a line of its own, and listen = \"127.0.0.1:11440\" below it"
+        );
+        assert_eq!(wrong(&file(text)), [told]);
+    }
+}
+
+#[test]
+fn an_entry_of_a_key_is_told_how_many_secrets_it_has() {
+    let secret = "0".repeat(64);
+    for (secrets, what, advice) in [
+        (
+            String::new(),
+            "this entry has none of `sha256`, `key_file` and `key_env`",
+            "add one of them, as in key_file = \"/run/secrets/alice\"",
+        ),
+        (
+            format!("sha256 = \"{secret}\"\nkey_env = \"PATH\""),
+            "this entry has more than one of `sha256`, `key_file` and `key_env`",
+            "keep one of them",
+        ),
+    ] {
+        let mistakes = wrong(&file(&format!("[[key]]\nname = \"alice\"\n{secrets}\n")));
+        assert_eq!(mistakes, [format!("s.toml:1: `key`: {what} | {advice}")]);
+    }
+}

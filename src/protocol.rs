@@ -4,8 +4,10 @@ mod gather;
 mod json;
 pub mod name;
 mod ndjson;
+#[cfg_attr(not(feature = "shaping"), expect(dead_code, reason = "the shaping edits records"))]
+pub(crate) mod object;
+pub mod peek;
 pub mod record;
-pub mod request;
 pub mod route;
 pub mod scanner;
 pub mod splitter;
@@ -13,9 +15,9 @@ mod sse;
 pub mod timestamp;
 pub mod usage;
 
-pub use name::{canonical_model, short_model};
+pub use name::{canonical_model, is_model_name, short_model};
+pub use peek::Peek;
 pub use record::{Kind, Record, Unscanned};
-pub use request::{Peek, is_model_name};
 pub use route::{Dialect, Route, model_of_path};
 pub use scanner::{Framing, Scan, Scanner};
 pub use splitter::{Piece, Splitter};

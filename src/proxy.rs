@@ -17,6 +17,7 @@ mod worker;
 
 use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{Method, Request, Response, request};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -26,7 +27,7 @@ pub(crate) use listen::{Counts, Draining, Listener};
 use crate::{
     admission::{Admission, Permit},
     meter::{Delivered, Facts, Measurement, Meter},
-    protocol::{Framing, Peek, canonical_model, model_of_path},
+    protocol::{Framing, canonical_model, model_of_path, peek::Reader},
     shaping::{self, Shaping, Stream},
     tls::{Acceptor, Identity},
     upstream::{self, List, Upstream, Upstreams, queue::Queue},
@@ -35,7 +36,7 @@ use body_length::BodyLength;
 use families::Families;
 use forward::Answered;
 use respond::{Failure, Outgoing};
-use upload::{Lent, Unread, Upload};
+use upload::{Budget, Lent, Share, Unread, Upload};
 
 /// Settings of this stage.
 #[derive(Clone, Debug)]
@@ -52,8 +53,10 @@ pub struct Config {
     pub body_idle_timeout: Duration,
     /// The longest request head, bytes; at least 8 KiB.
     pub max_head: usize,
-    /// How much of a JSON body is read ahead, bytes.
+    /// How much of a JSON body is read ahead in any case, bytes.
     pub peek_limit: usize,
+    /// How much all requests together read ahead beyond that, where it is needed to learn a model, bytes.
+    pub read_ahead_budget: usize,
 }
 
 impl Default for Config {
@@ -66,6 +69,7 @@ impl Default for Config {
             body_idle_timeout: Duration::from_secs(60),
             max_head: 64 << 10,
             peek_limit: 1 << 20,
+            read_ahead_budget: 256 << 20,
         }
     }
 }
@@ -78,6 +82,7 @@ pub(crate) struct Proxy {
     upstream: upstream::Config,
     client: upstream::Client<Lent>,
     stages: Stages,
+    budget: Arc<Budget>,
     families: Families,
 }
 
@@ -108,8 +113,9 @@ impl Proxy {
     ) -> prometheus::Result<Proxy> {
         let client = upstream::Client::new(&upstream, &stages.upstreams);
         let families = Families::register(registry)?;
+        let budget = Budget::register(config.read_ahead_budget, registry)?;
         let acceptor = Acceptor::new(config.tls.as_ref());
-        Ok(Proxy { config, acceptor, upstream, client, stages, families })
+        Ok(Proxy { config, acceptor, upstream, client, stages, budget, families })
     }
 
     /// The same, with connections to upstreams of its own.
@@ -120,6 +126,7 @@ impl Proxy {
             client: upstream::Client::new(&self.upstream, &self.stages.upstreams),
             upstream: self.upstream.clone(),
             stages: self.stages.clone(),
+            budget: self.budget.clone(),
             families: self.families.clone(),
         }
     }
@@ -178,17 +185,21 @@ impl Proxy {
     ) -> Result<(Response<upstream::Answer>, Passed), Failure> {
         let route = measurement.route();
         // The model is known before an upstream is chosen, and hyper sees a client leave once its body is read.
-        let mut upload = Upload::new(body, self.config.body_idle_timeout, measurement.live().clone());
+        let share = Share::of(&self.budget);
+        let mut upload = Upload::new(body, self.config.body_idle_timeout, measurement.live().clone(), share);
         let mut strip_usage = false;
         if route.reads_body_ahead() {
-            let ahead = upload.read_ahead(self.config.peek_limit).await?;
-            if let Some(model) = Peek::read(ahead).model {
-                measurement.model(&model);
+            let mut reader = Reader::default();
+            let asks_usage = self.stages.shaping.asks_usage(route);
+            let more = |reader: &Reader| !reader.is_over() && (asks_usage || !reader.knows_model());
+            upload.read_ahead(self.config.peek_limit, &mut reader, more).await?;
+            let peek = reader.peek();
+            if let Some(model) = &peek.model {
+                measurement.model(model);
             }
-            let asked = upload.whole().and_then(|body| self.stages.shaping.ask_usage(route, body));
-            if let Some(asked) = asked {
-                strip_usage = asked.strip;
-                upload.replace(asked.body, &mut head.headers);
+            if let Some(ask) = self.stages.shaping.ask_usage(route, &peek) {
+                strip_usage = ask.strip;
+                upload.insert(ask.at, Bytes::from_static(ask.text.as_bytes()), &mut head.headers);
             }
         }
         let named = named.as_deref().map(canonical_model);
@@ -216,7 +227,8 @@ impl Proxy {
         forward::tell_listed(&passed.upstream, model.as_deref(), &mut measurement);
         measurement.responded(head.status);
         let content_type = headers::content_type(&head.headers);
-        let framing = content_type.and_then(Framing::of).filter(|_| head.status.is_success());
+        let has_records = head.status.is_success() && measurement.has_body();
+        let framing = content_type.and_then(Framing::of).filter(|_| has_records);
         let (tap, delivered) = measurement.split(content_type, body);
         let shaped = self.stages.shaping.wrap(
             &Stream {

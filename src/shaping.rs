@@ -27,7 +27,7 @@ use bytes::Bytes;
 use http_body::Body;
 use tokio::time::Instant;
 
-use crate::protocol::{Dialect, Framing, Route};
+use crate::protocol::{Dialect, Framing, Peek, Route};
 use adaptive::{Adaptive, Reading};
 use coalesce::Coalescing;
 use families::Tally;
@@ -109,12 +109,15 @@ pub fn reshapes<B: Body<Data = Bytes>>(merge: &Shaped<B>) -> bool {
     merge.stage.is_some() || coalesce.stage.is_some() || pace.stage.is_some()
 }
 
-/// A request's body that asks for the usage.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AskedUsage {
-    /// The body, whole.
-    pub body: Bytes,
-    /// The answer is to be stripped of it.
+/// How a request's body asks for the usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AskUsage {
+    /// Where [`text`](AskUsage::text) is to be put into the body: bytes from its beginning.
+    pub at: u64,
+    /// What asks.
+    pub text: &'static str,
+    /// The answer is to be stripped of the usage.
     pub strip: bool,
 }
 
@@ -203,16 +206,22 @@ impl Shaping {
         layers(body, stages)
     }
 
-    /// The body of a request with its usage asked for, if that is set and the client does not ask itself.
+    /// Whether the usage is asked for on a route, if the client does not ask itself. Then the body must be read whole.
     #[must_use]
-    pub fn ask_usage(&self, route: Route, body: &[u8]) -> Option<AskedUsage> {
-        let setting = self.state.lock().unwrap_or_else(PoisonError::into_inner).config.openai_usage;
-        let strip = match setting {
-            OpenAiUsage::Off => return None,
-            OpenAiUsage::Inject => false,
-            OpenAiUsage::InjectAndStrip => true,
-        };
-        usage::inject(route, body).map(|body| AskedUsage { body, strip })
+    pub fn asks_usage(&self, route: Route) -> bool {
+        usage::is_told_on(route) && self.openai_usage() != OpenAiUsage::Off
+    }
+
+    /// How a request asks for its usage, if that is set and the client does not ask itself or say no. `peek` is of the
+    /// whole body.
+    #[must_use]
+    pub fn ask_usage(&self, route: Route, peek: &Peek) -> Option<AskUsage> {
+        let at = peek.usage_unasked_at.filter(|_| self.asks_usage(route))?;
+        Some(AskUsage { at, text: usage::ASK, strip: self.openai_usage() == OpenAiUsage::InjectAndStrip })
+    }
+
+    fn openai_usage(&self) -> OpenAiUsage {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).config.openai_usage
     }
 }
 

@@ -9,6 +9,8 @@ mod adaptive;
 mod admin;
 #[path = "proxy/admission.rs"]
 mod admission;
+#[path = "proxy/ahead.rs"]
+mod ahead;
 #[cfg(feature = "tls")]
 #[path = "proxy/authority.rs"]
 mod authority;

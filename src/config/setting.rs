@@ -107,7 +107,12 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "proxy.peek_limit",
         Field::Size(|c| &mut c.agent.proxy.peek_limit, 1 << 10..=256 << 20),
-        "How much of a JSON body is read ahead to learn its model.",
+        "The beginning of a JSON body that is read ahead in any case, to learn its model.",
+    ),
+    setting(
+        "proxy.read_ahead_budget",
+        Field::Size(|c| &mut c.agent.proxy.read_ahead_budget, 0..=1 << 40),
+        "Memory for reading on beyond `proxy.peek_limit`, shared by all requests, where the model has not been seen yet or the usage is to be asked for. One request takes a quarter of it at most.",
     ),
     setting(
         "proxy.drain_timeout",
@@ -282,7 +287,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             get: |c| name(c.agent.shaping.openai_usage),
             set: |c, word| choose(&mut c.agent.shaping.openai_usage, word),
         },
-        "Ask for `include_usage` where an OpenAI client does not; `inject-and-strip` takes the extra chunk out again.",
+        "Ask for `include_usage` where an OpenAI client does not; `inject-and-strip` takes it out of the answer again.",
     ),
     setting(
         "metrics.model_limit",

@@ -25,13 +25,15 @@ pub struct Facts {
     pub route: Route,
     /// What its client speaks.
     pub dialect: Dialect,
+    /// Its method is HEAD: the response has no body, whatever its head says.
+    pub is_head: bool,
 }
 
 impl Facts {
     /// Of a method, and a path as it came (percent-encoded, no query).
     #[must_use]
     pub fn new(method: &str, path: &str) -> Facts {
-        Facts { route: Route::classify(method, path), dialect: Dialect::of(path) }
+        Facts { route: Route::classify(method, path), dialect: Dialect::of(path), is_head: method == "HEAD" }
     }
 }
 
@@ -181,6 +183,14 @@ impl Measurement {
         }
     }
 
+    /// The response has a body, so far as is known: none has that to HEAD, and none with status 204 or 304
+    /// (RFC 9110 6.4.1), whatever its content type.
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        let is_bare = |status| matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        !self.facts.is_head && !self.status.is_some_and(is_bare)
+    }
+
     /// Calls `hook` once, with the ending, when it is recorded.
     pub fn on_end(&mut self, hook: impl FnOnce(&Ending) + Send + Sync + 'static) {
         self.on_end = Some(Box::new(hook));
@@ -221,7 +231,7 @@ impl Measurement {
     /// sent, for layers that belong between them. `content_type` is the response's.
     #[must_use]
     pub fn split<B>(mut self, content_type: Option<&str>, body: B) -> (Tap<B>, DeliveredBy) {
-        let framing = content_type.and_then(Framing::of);
+        let framing = content_type.and_then(Framing::of).filter(|_| self.has_body());
         let success = self.status.is_none_or(|status| status.is_success());
         if success {
             self.settle(Claim::Answered);

@@ -13,6 +13,63 @@ const NEAR: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Broken;
 
+/// A string as it is written, between its quotes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Text<'a> {
+    pub(super) raw: &'a [u8],
+    has_escapes: bool,
+}
+
+/// Room for a string without its escapes. Nothing that is looked for is longer: no name of a field, no word, no time.
+pub(super) type Room = [u8; 48];
+
+pub(super) const ROOM: Room = [0; 48];
+
+impl<'a> Text<'a> {
+    /// What the string says. One that has escapes is written out in `room`; where it is too long for that, or says
+    /// something outside ASCII, it is no name that is looked for, and stays as it is written.
+    #[inline]
+    pub(super) fn said<'r>(self, room: &'r mut Room) -> &'r [u8]
+    where
+        'a: 'r,
+    {
+        if self.has_escapes { unescaped(self.raw, room).unwrap_or(self.raw) } else { self.raw }
+    }
+}
+
+/// Few writers escape what need not be escaped.
+#[cold]
+fn unescaped<'r>(raw: &[u8], room: &'r mut Room) -> Option<&'r [u8]> {
+    let mut length = 0;
+    let mut rest = raw;
+    while let [first, behind @ ..] = rest {
+        rest = behind;
+        let mut byte = *first;
+        if byte == b'\\' {
+            let (escape, behind) = rest.split_first()?;
+            rest = behind;
+            byte = match escape {
+                b'b' => 8,
+                b'f' => 12,
+                b'n' => b'\n',
+                b'r' => b'\r',
+                b't' => b'\t',
+                b'u' => {
+                    let (digits, behind) = rest.split_first_chunk::<4>()?;
+                    rest = behind;
+                    let digit = |digit: &u8| char::from(*digit).to_digit(16);
+                    let letter = digits.iter().try_fold(0, |sum, byte| Some(16 * sum + digit(byte)?))?;
+                    u8::try_from(letter).ok().filter(u8::is_ascii)?
+                }
+                other => *other,
+            };
+        }
+        *room.get_mut(length)? = byte;
+        length += 1;
+    }
+    Some(&room[..length])
+}
+
 /// A place in a JSON text. Each method takes one value, after white space, and stops behind it.
 #[derive(Clone, Debug)]
 pub(super) struct Cursor<'a> {
@@ -42,13 +99,19 @@ impl<'a> Cursor<'a> {
         self.peek().is_err()
     }
 
-    /// Visits each field of an object: the key as it is written (its escapes stay), and the cursor, from
-    /// which `field` must take the value. Takes any other value unvisited.
+    /// How far it is.
+    pub(super) const fn place(&self) -> usize {
+        self.at
+    }
+
+    /// Visits each field of an object: what the key says, and the cursor, from which `field` must take the value.
+    /// Takes any other value unvisited.
     #[inline]
     pub(super) fn object(
         &mut self,
-        mut field: impl FnMut(&mut Self, &'a [u8]) -> Result<(), Broken>,
+        mut field: impl FnMut(&mut Self, &[u8]) -> Result<(), Broken>,
     ) -> Result<(), Broken> {
+        let mut room = ROOM;
         if self.peek()? != b'{' {
             return self.skip();
         }
@@ -66,7 +129,7 @@ impl<'a> Cursor<'a> {
                 return Err(Broken);
             }
             self.at += 1;
-            field(self, key)?;
+            field(self, key.said(&mut room))?;
             if self.goes_on(b'}')? {
                 continue;
             }
@@ -107,16 +170,16 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A string as it is written (its escapes stay); `None` for any other value.
+    /// A string; `None` for any other value.
     #[inline]
-    pub(super) fn text(&mut self) -> Result<Option<&'a [u8]>, Broken> {
+    pub(super) fn text(&mut self) -> Result<Option<Text<'a>>, Broken> {
         if self.peek()? == b'"' { self.quoted().map(Some) } else { self.skip().map(|()| None) }
     }
 
     /// Whether it is a string that is not empty.
     #[inline]
     pub(super) fn is_text(&mut self) -> Result<bool, Broken> {
-        Ok(self.text()?.is_some_and(|text| !text.is_empty()))
+        Ok(self.text()?.is_some_and(|text| !text.raw.is_empty()))
     }
 
     /// Whether it is an array that is not empty.
@@ -174,9 +237,10 @@ impl<'a> Cursor<'a> {
 
     /// The inside of a string that begins here.
     #[inline]
-    fn quoted(&mut self) -> Result<&'a [u8], Broken> {
+    fn quoted(&mut self) -> Result<Text<'a>, Broken> {
         let start = self.at + 1;
         let mut at = start;
+        let mut has_escapes = false;
         // Most strings are a key or a token: shorter than what a vector search costs to begin.
         let near = start + NEAR;
         loop {
@@ -195,9 +259,12 @@ impl<'a> Cursor<'a> {
             match self.bytes.get(at) {
                 Some(b'"') => {
                     self.at = at + 1;
-                    return Ok(&self.bytes[start..at]);
+                    return Ok(Text { raw: &self.bytes[start..at], has_escapes });
                 }
-                Some(b'\\') => at += 2,
+                Some(b'\\') => {
+                    has_escapes = true;
+                    at += 2;
+                }
                 Some(_) => at += 1,
                 None => return Err(Broken),
             }
@@ -335,15 +402,39 @@ mod tests {
         let keys = |text: &'static str| {
             let mut keys = Vec::new();
             Cursor::new(text.as_bytes()).object(|value, key| {
-                keys.push(key);
+                keys.push(key.to_vec());
                 value.skip()
             })?;
             Ok(keys)
         };
-        assert_eq!(keys(r#"{ "a" : 1 , "b":{"c":2}}"#), Ok(vec![&b"a"[..], b"b"]));
+        assert_eq!(keys(r#"{ "a" : 1 , "b":{"c":2}}"#), Ok(vec![b"a".to_vec(), b"b".to_vec()]));
         assert_eq!(keys("{}"), Ok(vec![]));
         for broken in [r#"{"a":1 "b":2}"#, r#"{"a":1,}"#, r#"{"a" 1}"#, r#"{"a":}"#, r#"{"a":1"#, "{1:2}"] {
             assert_eq!(keys(broken), Err(Broken), "{broken}");
+        }
+    }
+    #[test]
+    fn key_with_escapes_says_what_it_would_without() {
+        let said = |key: &str| {
+            let text = format!("{{\"{key}\":1}}");
+            let mut said = Vec::new();
+            Cursor::new(text.as_bytes()).object(|value, key| {
+                said = key.to_vec();
+                value.skip()
+            })?;
+            Ok::<_, Broken>(String::from_utf8(said).unwrap())
+        };
+        for (key, expected) in [
+            ("d\\u006fne", "done"),
+            ("\\u0064\\u006F\\u006e\\u0065", "done"),
+            (r#"a\/\"\\b\n"#, "a/\"\\b\n"),
+            // What no name has stays as it is written.
+            ("\\u00e4", "\\u00e4"),
+            ("\\u+041", "\\u+041"),
+            ("\\u12", "\\u12"),
+            (&"\\u0061".repeat(49), &"\\u0061".repeat(49)),
+        ] {
+            assert_eq!(said(key), Ok(expected.to_owned()), "{key}");
         }
     }
 }

@@ -11,6 +11,15 @@ use std::borrow::Cow;
 /// What Ollama fills in. It adds the tag `latest`.
 const HOST: &str = "registry.ollama.ai";
 const NAMESPACE: &str = "library";
+/// The longest name of a model that is taken for one, bytes.
+const MAX_MODEL: usize = 256;
+
+/// Whether a text can be the name of a model: 1 to 256 bytes without control characters. Anything else
+/// is junk that must not reach a label, a log or a table.
+#[must_use]
+pub fn is_model_name(text: &str) -> bool {
+    (1..=MAX_MODEL).contains(&text.len()) && !text.chars().any(char::is_control)
+}
 
 /// The key of a model: two names mean one model if their keys are equal.
 ///

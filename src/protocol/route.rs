@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::request::is_model_name;
+use super::name::is_model_name;
 
 /// How a route's errors and streams are shaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,5 +1,7 @@
 //! The body of a client's request: read ahead as far as it tells what is asked for, then passed on as it comes.
 
+mod ahead;
+mod budget;
 mod lent;
 
 use std::{
@@ -13,13 +15,15 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::{meter::Live, upstream::Patience};
+use crate::{meter::Live, protocol::peek::Reader, upstream::Patience};
+use ahead::Ahead;
 
+pub(super) use budget::{Budget, Share};
 pub(super) use lent::{Lent, Owner};
 
 /// Why a body did not come to its end.
@@ -42,7 +46,7 @@ pub(super) struct Upload {
     body: Incoming,
     /// The length that was declared: the framing towards the upstream is that of the client.
     declared: SizeHint,
-    ahead: Bytes,
+    ahead: Ahead,
     trailers: Option<HeaderMap>,
     at_end: bool,
     patience: Option<Patience>,
@@ -68,12 +72,13 @@ impl Progress {
 }
 
 impl Upload {
-    pub(super) fn new(body: Incoming, idle: Duration, live: Arc<Live>) -> Upload {
+    /// What is read ahead of it takes from `share`.
+    pub(super) fn new(body: Incoming, idle: Duration, live: Arc<Live>, share: Share) -> Upload {
         let upload = Upload {
             declared: body.size_hint(),
             at_end: body.is_end_stream(),
             body,
-            ahead: Bytes::new(),
+            ahead: Ahead::new(share),
             trailers: None,
             patience: Patience::of(idle),
             progress: Progress::default(),
@@ -86,41 +91,45 @@ impl Upload {
     }
 
     /// Reads up to `limit` bytes ahead, to the end if that comes first, for hyper sees a client leave only once
-    /// the body is read. What was read is what this returns.
-    pub(super) async fn read_ahead(&mut self, limit: usize) -> Result<&[u8], Unread> {
-        let mut joined = BytesMut::new();
-        while !self.at_end && self.ahead.len().max(joined.len()) < limit {
+    /// the body is read; and further, within the budget, as long as `more` wants it. `reader` sees what was read.
+    pub(super) async fn read_ahead(
+        &mut self,
+        limit: usize,
+        reader: &mut Reader,
+        more: impl Fn(&Reader) -> bool,
+    ) -> Result<(), Unread> {
+        while !self.at_end {
+            if self.ahead.share().held() >= limit {
+                if !more(reader) {
+                    break;
+                }
+                let to_come = self.declared.lower().saturating_sub(self.ahead.share().held() as u64);
+                if let Some(why) = self.ahead.share().is_short(to_come) {
+                    self.ahead.share().stopped(why);
+                    break;
+                }
+            }
             let Some(frame) = poll_fn(|cx| self.poll_body(cx)).await else { break };
             match frame?.into_data() {
-                // Mostly the whole of it: no copy.
-                Ok(data) if self.ahead.is_empty() && joined.is_empty() => self.ahead = data,
                 Ok(data) => {
-                    if joined.is_empty() {
-                        joined.extend_from_slice(&std::mem::take(&mut self.ahead));
-                    }
-                    joined.extend_from_slice(&data);
+                    reader.read(&data);
+                    self.ahead.push(data);
                 }
                 Err(frame) => self.trailers = frame.into_trailers().ok(),
             }
         }
-        if !joined.is_empty() {
-            self.ahead = joined.freeze();
-        }
-        Ok(&self.ahead)
+        Ok(())
     }
 
-    /// All of it, if that was read ahead.
-    pub(super) fn whole(&self) -> Option<&[u8]> {
-        self.at_end.then_some(&self.ahead)
-    }
-
-    /// Puts another body in the place of one that was read to its end.
-    pub(super) fn replace(&mut self, body: Bytes, fields: &mut HeaderMap) {
-        if self.declared.exact().is_some() {
-            self.declared = SizeHint::with_exact(body.len() as u64);
-            fields.insert(CONTENT_LENGTH, body.len().into());
+    /// Puts bytes in at an offset of what was read ahead.
+    pub(super) fn insert(&mut self, offset: u64, bytes: Bytes, fields: &mut HeaderMap) {
+        let Ok(offset) = usize::try_from(offset) else { return };
+        if let Some(length) = self.declared.exact() {
+            let length = length + bytes.len() as u64;
+            self.declared = SizeHint::with_exact(length);
+            fields.insert(CONTENT_LENGTH, length.into());
         }
-        self.ahead = body;
+        self.ahead.insert(offset, bytes);
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unread>>> {
@@ -169,8 +178,8 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Unread>>> {
         let this = &mut *self;
-        let frame = if !this.ahead.is_empty() {
-            Some(Ok(Frame::data(std::mem::take(&mut this.ahead))))
+        let frame = if let Some(data) = this.ahead.pop() {
+            Some(Ok(Frame::data(data)))
         } else if let Some(trailers) = this.trailers.take() {
             Some(Ok(Frame::trailers(trailers)))
         } else if this.at_end {

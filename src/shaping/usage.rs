@@ -1,22 +1,25 @@
 //! OpenAI's `usage`, which Ollama tells only to those who ask.
 //!
-//! [`Shaping::ask_usage`](super::Shaping::ask_usage) asks in the client's stead; [`Strip`] takes the extra chunk
-//! out again.
+//! [`Shaping::ask_usage`](super::Shaping::ask_usage) asks in the client's stead; [`Strip`] takes out again what is told
+//! for that: the extra chunk of `/v1/chat/completions` and `/v1/completions`, and the zeros in each other chunk of the latter.
 
 #[cfg(test)]
 mod tests;
 
-use std::task::{Context, Poll};
+use std::{
+    ops::Range,
+    task::{Context, Poll},
+};
 
 use bytes::{Bytes, BytesMut};
-use serde_json::Value;
+use memchr::memchr2;
 
 use super::{
     assembly::{Assembly, Part},
     families::{Families, Held, Tally},
     layer::{Layer, Stage},
 };
-use crate::protocol::{Dialect, Framing, Piece, Route};
+use crate::protocol::{Dialect, Framing, Piece, Route, object};
 
 /// What is done about `usage`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,40 +29,25 @@ pub enum OpenAiUsage {
     Off,
     /// It is asked for; the client sees the extra chunk.
     Inject,
-    /// It is asked for, and the extra chunk is taken out.
+    /// It is asked for, and taken out of the answer.
     InjectAndStrip,
 }
 
-/// The request's body with `include_usage` asked for; `None` where it stays as it is: the client asks itself
-/// or says no, wants no stream, or the body is not read.
-///
-/// The bytes that were there stay; the field is put behind them. Ollama's decoder lets it join what the client
-/// said in an earlier one.
-pub(super) fn inject(route: Route, body: &[u8]) -> Option<Bytes> {
-    if !matches!(route, Route::OpenaiChat | Route::OpenaiCompletions) {
-        return None;
-    }
-    let Value::Object(fields) = serde_json::from_slice(body).ok()? else { return None };
-    let asks = match fields.get("stream_options") {
-        None | Some(Value::Null) => false,
-        Some(Value::Object(options)) => options.contains_key("include_usage"),
-        // Ollama will say what it thinks of it.
-        Some(_) => true,
-    };
-    if asks || fields.get("stream") != Some(&Value::Bool(true)) {
-        return None;
-    }
-    let open = body.trim_ascii_end().strip_suffix(b"}")?;
-    let mut injected = BytesMut::with_capacity(open.len() + 48);
-    injected.extend_from_slice(open);
-    injected.extend_from_slice(b",\"stream_options\":{\"include_usage\":true}}");
-    Some(injected.freeze())
+const DATA: &[u8] = b"data:";
+
+/// Put behind the last field of a request, it asks for the usage. Ollama's decoder lets it join what the client said
+/// in an earlier `stream_options`.
+pub(super) const ASK: &str = ",\"stream_options\":{\"include_usage\":true}";
+
+/// Where requests can ask for the usage.
+pub(super) const fn is_told_on(route: Route) -> bool {
+    matches!(route, Route::OpenaiChat | Route::OpenaiCompletions)
 }
 
-/// A body without the chunk that tells the usage and no choice.
+/// A body without the chunk that tells the usage and no choice, and without the usage in any other chunk.
 pub type Strip<B> = Layer<B, Stripping>;
 
-/// Takes the chunk out.
+/// Takes the usage out.
 #[derive(Debug)]
 pub struct Stripping {
     assembly: Assembly,
@@ -80,12 +68,17 @@ impl Stripping {
 
     fn part(part: Part, ready: &mut BytesMut, tally: &Tally) {
         match part {
-            Part::Whole(bytes, Piece::Record(record)) => {
+            Part::Whole(bytes, Piece::Record(_)) => {
                 tally.came(1);
-                if record.usage.is_none() || !is_usage_alone(&bytes) {
-                    tally.left(1);
-                    ready.extend_from_slice(&bytes);
+                match Told::find(&bytes) {
+                    Told::Nothing => ready.extend_from_slice(&bytes),
+                    Told::Beside(usage) => {
+                        ready.extend_from_slice(&bytes[..usage.start]);
+                        ready.extend_from_slice(&bytes[usage.end..]);
+                    }
+                    Told::Alone => return,
                 }
+                tally.left(1);
             }
             Part::Whole(bytes, _) | Part::Loose(bytes) => ready.extend_from_slice(&bytes),
         }
@@ -96,12 +89,41 @@ impl Stripping {
     }
 }
 
-/// The event's data is an object with no choice in `choices`.
-fn is_usage_alone(event: &[u8]) -> bool {
-    let data = event.trim_ascii().strip_prefix(b"data:");
-    let fields = data.and_then(|data| serde_json::from_slice::<Value>(data).ok());
-    let choices = fields.as_ref().and_then(|fields| fields.get("choices")).and_then(Value::as_array);
-    choices.is_some_and(Vec::is_empty)
+/// What an event tells of the usage.
+enum Told {
+    Nothing,
+    /// That and no choice: without having been asked Ollama would not have sent it.
+    Alone,
+    /// That beside a choice, and what to take out.
+    Beside(Range<usize>),
+}
+
+impl Told {
+    fn find(event: &[u8]) -> Told {
+        let Some(data) = data(event) else { return Told::Nothing };
+        let Some([choices, Some(usage)]) = object::find(&event[data.clone()], [b"choices", b"usage"]) else {
+            return Told::Nothing;
+        };
+        let inside = choices.and_then(|choices| choices.value.strip_prefix(b"[")?.strip_suffix(b"]"));
+        if usage.value.starts_with(b"{") && inside.is_some_and(|inside| inside.trim_ascii().is_empty()) {
+            return Told::Alone;
+        }
+        Told::Beside(data.start + usage.range.start..data.start + usage.range.end)
+    }
+}
+
+/// Where an event's line of data lies; `None` where there are several.
+fn data(event: &[u8]) -> Option<Range<usize>> {
+    let mut found = None;
+    let mut start = 0;
+    while start < event.len() {
+        let end = memchr2(b'\n', b'\r', &event[start..]).map_or(event.len(), |length| start + length);
+        if event[start..end].starts_with(DATA) && found.replace(start + DATA.len()..end).is_some() {
+            return None;
+        }
+        start = end + 1;
+    }
+    found
 }
 
 impl Stage for Stripping {

@@ -110,6 +110,8 @@ pub(crate) const METRICS: &[Metric] = &[
     ("connections_open", G, &["listener"]),
     ("connections_refused_total", C, &["listener", "reason"]),
     ("requests_malformed_total", C, &["reason"]),
+    ("read_ahead_bytes", G, &[]),
+    ("read_ahead_stopped_total", C, &["reason"]),
     ("panics_total", C, &[]),
     ("config_last_reload_success", G, &[]),
     ("config_last_reload_timestamp_seconds", G, &[]),

@@ -69,6 +69,33 @@ async fn connections_are_used_again_on_both_sides() {
 }
 
 #[tokio::test]
+async fn answer_without_a_body_is_complete_whatever_its_content_type() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let no_content = STREAM.replace("200 OK", "204 No Content").replace("Transfer-Encoding: chunked\r\n", "");
+    for (request, answer) in [
+        ("HEAD /api/a", STREAM.to_owned()),
+        ("HEAD /api/a", STREAM.replace("application/x-ndjson", "text/event-stream")),
+        ("HEAD /api/a", STREAM.replace("Transfer-Encoding: chunked", "Content-Length: 900")),
+        ("GET /api/a", no_content),
+        ("GET /api/a", STREAM.replace("200 OK", "304 Not Modified")),
+    ] {
+        let client =
+            sidecar.send(&format!("{request} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")).await;
+        upstream.asked().await.write(&answer).await;
+        let seen = client.rest().await;
+        assert!(seen.ends_with("\r\n\r\n"), "a body came: {seen}");
+    }
+    sidecar.until(&ended("other", "none", "complete"), 5.0).await;
+    // A stream that has no record is one that broke off.
+    let mut client = sidecar.send(&generate()).await;
+    let empty = STREAM.replace("Transfer-Encoding: chunked", "Content-Length: 0");
+    upstream.asked().await.write(&empty).await;
+    client.until("\r\n\r\n").await;
+    sidecar.until(&ended("generate", "m:latest", "truncated"), 1.0).await;
+}
+
+#[tokio::test]
 async fn answers_without_a_body_keep_their_fields() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
-use streamgauge::simulate::{Config, Simulator};
+use streamgauge::{
+    shaping::OpenAiUsage,
+    simulate::{Config, Simulator},
+};
 
 use super::harness::*;
 
@@ -103,6 +106,34 @@ async fn each_dialect_comes_through_as_it_is_and_its_tokens_add_up() {
         if path != "/api/ps" {
             assert_eq!(seen.1, expected.1, "{path}");
         }
+    }
+}
+
+#[tokio::test]
+async fn usage_that_the_client_did_not_ask_for_leaves_no_trace() {
+    let simulator = Simulator::bind(quick()).unwrap();
+    let direct = simulator.addr();
+    tokio::spawn(simulator.run(std::future::pending()));
+    let mut config = config(direct);
+    config.shaping.openai_usage = OpenAiUsage::InjectAndStrip;
+    let sidecar = sidecar(config).await;
+    let client = reqwest::Client::new();
+    for (count, path, body) in [
+        (1.0, "/v1/completions", json!({"model": "sim", "prompt": "why", "stream": true})),
+        (
+            2.0,
+            "/v1/chat/completions",
+            json!({"model": "sim", "messages": [{"role": "user", "content": "why"}], "stream": true}),
+        ),
+    ] {
+        let ask = async |to: std::net::SocketAddr| {
+            let response = client.post(format!("http://{to}{path}")).json(&body).send().await.unwrap();
+            settled(&response.text().await.unwrap())
+        };
+        let expected = ask(direct).await;
+        assert!(expected.contains("[DONE]") && !expected.contains("usage"), "{expected}");
+        assert_eq!(ask(sidecar.proxy).await, expected, "{path}");
+        sidecar.until("tokens_total{model=\"sim:latest\",kind=\"output\"}", 20.0 * count).await;
     }
 }
 

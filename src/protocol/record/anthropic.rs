@@ -1,13 +1,13 @@
 //! Records of `/v1/messages`.
 
-use super::super::json::{Broken, Cursor};
+use super::super::json::{Broken, Cursor, ROOM, Text};
 use super::draft::{Draft, read_usage};
 
 /// Reads one record, or a whole answer. `message_delta` tells the usage, once it is known; what `message_start` says of
 /// it is an estimate, and nobody is charged that.
 pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
     let mut draft = Draft::default();
-    let mut event: &[u8] = b"";
+    let mut event = Text::default();
     let mut delta = Draft::default();
     let mut is_tool_use = false;
     value.object(|value, key| {
@@ -23,7 +23,8 @@ pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
         }
         Ok(())
     })?;
-    match event {
+    let mut room = ROOM;
+    match event.said(&mut room) {
         b"content_block_delta" => {
             draft.content = delta.content;
             draft.thinking = delta.thinking;
@@ -56,7 +57,10 @@ fn read_is_tool_use(value: &mut Cursor<'_>) -> Result<bool, Broken> {
     let mut is_tool_use = false;
     value.object(|value, key| match key {
         b"type" => {
-            value.text().map(|kind| is_tool_use = kind.is_some_and(|kind| kind.ends_with(b"tool_use")))
+            let mut room = ROOM;
+            value.text().map(|kind| {
+                is_tool_use = kind.is_some_and(|kind| kind.said(&mut room).ends_with(b"tool_use"))
+            })
         }
         _ => value.skip(),
     })?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::json::{Broken, Cursor};
+use super::super::json::{Broken, Cursor, ROOM, Text};
 use super::super::{Usage, timestamp};
 use super::draft::Draft;
 
@@ -12,16 +12,19 @@ pub(super) fn read(value: &mut Cursor<'_>, whole: bool) -> Result<Draft, Broken>
     let mut done = false;
     let mut success = false;
     let mut told = Usage::default();
-    let mut reason: &[u8] = b"";
+    let mut reason = Text::default();
+    let mut room = ROOM;
     value.object(|value, key| {
         match key {
-            b"created_at" => draft.created_at = value.text()?.and_then(timestamp::parse),
+            b"created_at" => {
+                draft.created_at = value.text()?.and_then(|time| timestamp::parse(time.said(&mut room)))
+            }
             b"done" => done = value.is_true()?,
             b"response" => draft.content = value.is_text()?,
             b"thinking" => draft.thinking = value.is_text()?,
             b"message" => message(value, &mut draft)?,
             b"error" => draft.error = value.is_some()?,
-            b"status" => success = value.text()? == Some(b"success"),
+            b"status" => success = value.text()?.is_some_and(|status| status.said(&mut room) == b"success"),
             b"done_reason" => reason = value.text()?.unwrap_or_default(),
             b"prompt_eval_count" => told.prompt_tokens = value.count()?,
             b"prompt_eval_cached_count" => told.prompt_cached_tokens = value.count()?,
@@ -35,7 +38,7 @@ pub(super) fn read(value: &mut Cursor<'_>, whole: bool) -> Result<Draft, Broken>
         Ok(())
     })?;
     draft.terminal = done || success;
-    if matches!(reason, b"load" | b"unload") {
+    if matches!(reason.said(&mut room), b"load" | b"unload") {
         // Nothing was generated, whatever it says.
         told = Usage { total: told.total, load: told.load, ..Usage::default() };
     }

@@ -1,7 +1,7 @@
 //! Records of `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings` and `/v1/responses`.
 
 use super::super::Usage;
-use super::super::json::{Broken, Cursor};
+use super::super::json::{Broken, Cursor, ROOM, Text};
 use super::draft::{Draft, read_usage};
 
 /// The last event of `/v1/chat/completions` and `/v1/completions`, which is no JSON.
@@ -10,7 +10,7 @@ pub(super) const DONE: &[u8] = b"[DONE]";
 /// Reads one record, or a whole answer.
 pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
     let mut draft = Draft::default();
-    let mut event: &[u8] = b"";
+    let mut event = Text::default();
     let mut has_delta = false;
     let mut response = None;
     value.object(|value, key| {
@@ -27,7 +27,8 @@ pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
         }
         Ok(())
     })?;
-    match event {
+    let mut room = ROOM;
+    match event.said(&mut room) {
         b"response.output_text.delta" => draft.content = has_delta,
         // A call without arguments is a call.
         b"response.function_call_arguments.delta" => draft.tool_call = true,
@@ -39,7 +40,7 @@ pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
         }
         b"error" => draft.error = true,
         // reasoning_text, reasoning_summary_text and what may come
-        _ if event.starts_with(b"response.reasoning") && event.ends_with(b"delta") => {
+        event if event.starts_with(b"response.reasoning") && event.ends_with(b"delta") => {
             draft.thinking = has_delta;
         }
         _ => {}

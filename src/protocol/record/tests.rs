@@ -48,6 +48,28 @@ fn ollama_chunks() {
     }
 }
 
+#[test]
+fn escapes_in_keys_and_words_change_nothing() {
+    let created = Record { created_at: Some(CREATED_NANOS), ..record(Kind::Terminal, false) };
+    let escaped = r#"{"cr\u0065ated_at":"2025-11-24T10:15:30.123456789\u002B01:00","d\u006fne":true}"#;
+    assert_eq!(one(Dialect::Ollama, escaped), created);
+    let message = r#"{"m\u0065ssage":{"cont\u0065nt":"\u0061"},"done":false}"#;
+    assert_eq!(one(Dialect::Ollama, message), record(Kind::Content, true));
+    assert_eq!(one(Dialect::Ollama, r#"{"status":"succ\u0065ss"}"#), record(Kind::Terminal, false));
+    let loaded = r#"{"done":true,"done_reason":"lo\u0061d","eval_count":3}"#;
+    assert_eq!(one(Dialect::Ollama, loaded), record(Kind::Terminal, false));
+    let delta = r#"{"type":"response.output\u005ftext.delta","d\u0065lta":"a"}"#;
+    assert_eq!(one(Dialect::OpenAi, delta), record(Kind::Content, true));
+    let usage = r#"{"choices":[],"us\u0061ge":{"prompt_t\u006fkens":2,"completion_tokens":3}}"#;
+    assert_eq!(one(Dialect::OpenAi, usage).usage, counts(2, 3));
+    assert_eq!(
+        one(Dialect::Anthropic, r#"{"typ\u0065":"message\u005fstop"}"#),
+        record(Kind::Terminal, false)
+    );
+    let tool = r#"{"type":"content_block_start","content_block":{"type":"tool\u005fuse"}}"#;
+    assert_eq!(one(Dialect::Anthropic, tool), record(Kind::ToolCall, true));
+}
+
 const FINAL: &str = r#""done":true,"done_reason":"stop","context":[1,2,3],"total_duration":5043500667,"load_duration":5025959,"prompt_eval_count":26,"prompt_eval_cached_count":20,"prompt_eval_duration":325953000,"eval_count":290,"eval_duration":4709213000}"#;
 
 fn final_usage() -> Usage {

@@ -1,9 +1,10 @@
 //! What is peeked of a body.
 
-use super::{Peek, is_model_name};
+use super::{Peek, Reader};
+use crate::protocol::is_model_name;
 
 fn peek(body: &str) -> (Option<String>, Option<bool>) {
-    let Peek { model, stream } = Peek::read(body.as_bytes());
+    let Peek { model, stream, .. } = Peek::read(body.as_bytes());
     (model, stream)
 }
 
@@ -80,7 +81,8 @@ fn junk_is_no_model() {
 #[test]
 fn what_is_no_object_is_nothing() {
     for body in ["", "null", "[]", "\"model\"", "{", "{\"model\"", "\u{feff}{\"model\":\"a\"}", "model"] {
-        assert_eq!(Peek::read(body.as_bytes()), Peek::default(), "{body}");
+        let nothing = Peek { prompt_bytes: body.len() as u64, ..Peek::default() };
+        assert_eq!(Peek::read(body.as_bytes()), nothing, "{body}");
     }
 }
 
@@ -100,4 +102,72 @@ fn a_deep_nest_takes_no_stack() {
     let closed = format!(r#"{{"x":{deep}{},"model":"a"}}"#, "]".repeat(1 << 20));
     assert_eq!(model(&closed), some("a"));
     assert_eq!(model(&format!(r#"{{"model":{deep}"#)), None);
+}
+
+/// A body with a field of each kind, most of them where they surprise.
+const VARIED: &str = r#" {"\u006dodel" : "no", "messages":[{"role":"user","images":["QUJD","REVG"],
+    "content":"\"model\":\"no\" ]} \\"},{"content":[{"type":"image_url","image_url":{"url":"data:QUJD"}}]}],
+    "n":-1.5e+9,"x":[[{"a":"]"}],[]],"y":{"b":{"c":"}"}},"z":null,"MODEL":"a:\u0062","stream":true,
+    "stream_options":{"other":["include_usage"],"deep":{"include_usage":1}}} "#;
+
+#[test]
+fn body_in_any_two_pieces_tells_what_the_whole_does() {
+    let whole = Peek::read(VARIED.as_bytes());
+    assert_eq!(whole.model.as_deref(), Some("a:b"));
+    assert_eq!(whole.stream, Some(true));
+    assert_eq!(whole.usage_unasked_at, Some(VARIED.len() as u64 - 2));
+    assert_eq!(whole.prompt_bytes, (VARIED.len() - "QUJDREVGdata:QUJD".len()) as u64);
+    for cut in 0..=VARIED.len() {
+        let mut reader = Reader::default();
+        reader.read(&VARIED.as_bytes()[..cut]);
+        reader.read(&VARIED.as_bytes()[cut..]);
+        assert_eq!(reader.peek(), whole, "{}", &VARIED[..cut]);
+    }
+    let mut reader = Reader::default();
+    VARIED.as_bytes().iter().for_each(|byte| reader.read(std::slice::from_ref(byte)));
+    assert_eq!(reader.peek(), whole);
+}
+
+#[test]
+fn model_behind_a_large_image_is_found_and_the_image_is_not_kept() {
+    let mut reader = Reader::default();
+    reader.read(br#"{"messages":[{"role":"user","content":"what?","images":[""#);
+    let image = [b'A'; 1 << 16];
+    for _ in 0..320 {
+        reader.read(&image);
+        assert!(!reader.knows_model() && !reader.is_over());
+    }
+    let prompt = r#"{"messages":[{"role":"user","content":"what?","images":[""#.len() as u64;
+    assert_eq!(reader.peek().prompt_bytes, prompt, "an image whose end has not come is no prompt");
+    assert!(reader.capacity() < 4096, "{}", reader.capacity());
+    reader.read(br#""]}],"model":"llava"}"#);
+    assert!(reader.knows_model() && reader.is_over());
+    assert_eq!(reader.peek().model.as_deref(), Some("llava"));
+}
+
+#[test]
+fn usage_is_unasked_where_a_stream_is_wanted_and_nothing_said_of_it() {
+    for (body, is_unasked) in [
+        (r#"{"stream":true}"#, true),
+        (r#"{"stream":true,"stream_options":null}"#, true),
+        (r#"{"stream":true,"stream_options":{}}"#, true),
+        (r#"{"stream":true,"stream_options":{"other":"include_usage"}}"#, true),
+        (r#"{"stream_options":{"include_usage":true},"stream_options":null,"stream":true}"#, true),
+        (r#"{"stream":true,"stream_options":{"include_usage":true}}"#, false),
+        (r#"{"stream":true,"stream_options":{"Include_\u0075sage" : false}}"#, false),
+        (r#"{"stream":true,"stream_options":{"include_usage":true},"stream_options":{}}"#, false),
+        (r#"{"stream":true,"stream_options":7}"#, false),
+        (r#"{"stream":true,"stream_options":[]}"#, false),
+        (r#"{"stream":true,"stream_options":"x"}"#, false),
+        (r#"{"stream":false}"#, false),
+        (r#"{"stream":true,"stream":null}"#, false),
+        (r#"{"model":"m"}"#, false),
+        (r#"{"stream":true"#, false),
+        (r#"{"stream":true} x"#, false),
+        (r#"[{"stream":true}]"#, false),
+        ("", false),
+    ] {
+        let expected = is_unasked.then(|| body.len() as u64 - 1);
+        assert_eq!(Peek::read(body.as_bytes()).usage_unasked_at, expected, "{body}");
+    }
 }

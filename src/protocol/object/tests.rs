@@ -1,0 +1,43 @@
+//! What is found, and what is left when it is taken out.
+
+use super::find;
+
+fn without(text: &str, name: &str) -> Option<String> {
+    let [found] = find(text.as_bytes(), [name.as_bytes()])?;
+    let mut left = text.to_owned();
+    left.replace_range(found?.range, "");
+    Some(left)
+}
+
+#[test]
+fn field_taken_out_leaves_an_object() {
+    for (text, left) in [
+        (r#"{"a":1,"u":{"x":[",}"]},"b":2}"#, r#"{"a":1,"b":2}"#),
+        (r#"{"a":1 , "u" : {} , "b":2}"#, r#"{"a":1 , "b":2}"#),
+        (r#"{"u":1,"b":2}"#, r#"{"b":2}"#),
+        (r#"{ "u" : null , "b":2}"#, r#"{ "b":2}"#),
+        (r#"{"a":1,"u":"x"}"#, r#"{"a":1}"#),
+        (r#"{"u":1}"#, "{}"),
+        (r#" {"\u0075":1 } "#, " { } "),
+        (r#"{"u":1,"u":2}"#, r#"{"u":1}"#),
+    ] {
+        assert_eq!(without(text, "u").as_deref(), Some(left), "{text}");
+        let value: serde_json::Value = serde_json::from_str(left).unwrap();
+        assert!(value.is_object());
+    }
+}
+
+#[test]
+fn text_that_is_no_object_has_no_fields() {
+    for text in ["", "[]", "\"u\"", r#"{"u":1"#, r#"{"u":1} x"#, r#"{"u" 1}"#] {
+        assert_eq!(find(text.as_bytes(), [b"u"]), None, "{text}");
+    }
+    assert_eq!(find(br#"{"a":{"u":1}}"#, [b"u"]), Some([None]));
+}
+
+#[test]
+fn fields_of_several_names_are_found_at_once() {
+    let [choices, usage] = find(br#"{"usage":7,"choices": [ ]}"#, [b"choices", b"usage"]).unwrap();
+    assert_eq!(choices.unwrap().value, b"[ ]");
+    assert_eq!(usage.unwrap().value, b"7");
+}

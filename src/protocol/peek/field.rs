@@ -1,0 +1,71 @@
+//! The names of fields, as Go's decoder compares them.
+
+use std::borrow::Cow;
+
+/// Raw bytes of a key that are looked at: no name has more than 14 letters, of which each may be an escape of 6 bytes.
+pub(super) const MAX_KEY: usize = 14 * 6;
+
+/// A field of the outermost object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Field {
+    /// A name of the model, by precedence: `model`, `name`, `source`.
+    Name(usize),
+    Stream,
+    StreamOptions,
+    #[default]
+    Other,
+}
+
+impl Field {
+    /// Of a key as it is written.
+    pub(super) fn of(raw: &[u8]) -> Field {
+        const FIELDS: [(&str, Field); 5] = [
+            ("model", Field::Name(0)),
+            ("name", Field::Name(1)),
+            ("source", Field::Name(2)),
+            ("stream", Field::Stream),
+            ("stream_options", Field::StreamOptions),
+        ];
+        let key = unescaped(raw);
+        FIELDS.iter().find(|(name, _)| folds_to(&key, name)).map_or(Field::Other, |(_, field)| *field)
+    }
+}
+
+/// Whether a key of `stream_options` says whether the usage is asked for.
+pub(super) fn is_include_usage(raw: &[u8]) -> bool {
+    folds_to(&unescaped(raw), "include_usage")
+}
+
+/// Whether strings under a key, or in a list under it, carry an image, sound or a file instead of text.
+pub(super) fn carries_data(raw: &[u8]) -> bool {
+    matches!(raw, b"images" | b"image" | b"image_url" | b"url" | b"data" | b"file_data")
+}
+
+/// The text of a string as it is written; `None` where it has an escape or bytes that mean nothing.
+pub(super) fn text(raw: &[u8]) -> Option<String> {
+    if raw.contains(&b'\\') {
+        let quoted = [b"\"", raw, b"\""].concat();
+        return serde_json::from_slice(&quoted).ok();
+    }
+    std::str::from_utf8(raw).ok().map(str::to_owned)
+}
+
+fn unescaped(raw: &[u8]) -> Cow<'_, [u8]> {
+    if raw.contains(&b'\\') {
+        // Go replaces what means nothing by a letter of no name.
+        return Cow::Owned(text(raw).map_or_else(Vec::new, String::into_bytes));
+    }
+    Cow::Borrowed(raw)
+}
+
+/// Go's folding: ASCII case, and the long s, which folds to s.
+fn folds_to(key: &[u8], name: &str) -> bool {
+    key.len() >= name.len()
+        // A long s has 2 bytes.
+        && key.len() <= 2 * name.len()
+        && std::str::from_utf8(key).is_ok_and(|key| {
+            key.chars()
+                .map(|letter| if letter == 'ſ' { 's' } else { letter.to_ascii_lowercase() })
+                .eq(name.chars())
+        })
+}

@@ -1,0 +1,145 @@
+//! The beginning of a body that was read ahead.
+
+use std::{collections::VecDeque, mem};
+
+use bytes::{Bytes, BytesMut};
+
+use super::budget::Share;
+
+/// A frame shorter than this is put together with those beside it: a body that comes byte by byte must not cost a handle
+/// for each.
+const SMALL: usize = 4 << 10;
+
+/// Frames in the order in which they came. A large one is not copied.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    frames: VecDeque<Bytes>,
+    /// Small frames behind the others.
+    small: BytesMut,
+    share: Share,
+}
+
+impl Ahead {
+    pub(super) fn new(share: Share) -> Ahead {
+        Ahead { frames: VecDeque::new(), small: BytesMut::new(), share }
+    }
+
+    pub(super) const fn share(&self) -> &Share {
+        &self.share
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.share.held() == 0
+    }
+
+    pub(super) fn push(&mut self, frame: Bytes) {
+        if frame.is_empty() {
+            return;
+        }
+        self.share.hold(frame.len());
+        // Most bodies are one frame.
+        if frame.len() < SMALL && !self.frames.is_empty() {
+            self.small.extend_from_slice(&frame);
+            if self.small.len() >= SMALL {
+                self.close();
+            }
+        } else {
+            self.close();
+            self.frames.push_back(frame);
+        }
+    }
+
+    fn close(&mut self) {
+        if !self.small.is_empty() {
+            self.frames.push_back(mem::take(&mut self.small).freeze());
+        }
+    }
+
+    /// The next frame to pass on. Its memory is then the connection's.
+    pub(super) fn pop(&mut self) -> Option<Bytes> {
+        if self.frames.is_empty() {
+            self.close();
+        }
+        let frame = self.frames.pop_front()?;
+        self.share.give_back(frame.len());
+        Some(frame)
+    }
+
+    /// Puts bytes in at an offset, between the others.
+    pub(super) fn insert(&mut self, offset: usize, bytes: Bytes) {
+        self.close();
+        self.share.hold(bytes.len());
+        let mut before = offset;
+        for at in 0..self.frames.len() {
+            let length = self.frames[at].len();
+            if before == 0 {
+                return self.frames.insert(at, bytes);
+            }
+            if before < length {
+                let behind = self.frames[at].split_off(before);
+                self.frames.insert(at + 1, bytes);
+                self.frames.insert(at + 2, behind);
+                return;
+            }
+            before -= length;
+        }
+        self.frames.push_back(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Registry;
+
+    use super::{super::budget::Budget, *};
+
+    fn ahead() -> Ahead {
+        Ahead::new(Share::of(&Budget::register(1 << 20, &Registry::new()).unwrap()))
+    }
+
+    fn rest(mut ahead: Ahead) -> Vec<Bytes> {
+        std::iter::from_fn(|| ahead.pop()).collect()
+    }
+
+    #[test]
+    fn bytes_that_come_one_by_one_are_few_frames() {
+        let mut ahead = ahead();
+        for _ in 0..3 * SMALL {
+            ahead.push(Bytes::from_static(b"a"));
+        }
+        assert_eq!(ahead.share().held(), 3 * SMALL);
+        let frames = rest(ahead);
+        assert_eq!(frames.len(), 4, "the first alone, two full, one that is not");
+        assert_eq!(frames.concat(), vec![b'a'; 3 * SMALL]);
+    }
+
+    #[test]
+    fn large_frame_is_not_copied() {
+        let mut ahead = ahead();
+        let large = Bytes::from(vec![b'a'; SMALL]);
+        ahead.push(Bytes::from_static(b"b"));
+        ahead.push(Bytes::from_static(b"c"));
+        ahead.push(large.clone());
+        assert!(!ahead.is_empty());
+        let frames = rest(ahead);
+        assert_eq!(frames[..2].concat(), b"bc");
+        assert_eq!(frames[2].as_ptr(), large.as_ptr());
+    }
+
+    #[test]
+    fn insertion_at_any_offset_lies_between_the_bytes_around_it() {
+        for offset in 0..=9 {
+            let mut ahead = ahead();
+            for frame in [&b"abcd"[..], b"e", b"f", b"ghi"] {
+                ahead.push(Bytes::from_static(frame));
+            }
+            ahead.insert(offset, Bytes::from_static(b"XY"));
+            let mut expected = b"abcdefghi".to_vec();
+            expected.splice(offset..offset, *b"XY");
+            assert_eq!(ahead.share().held(), expected.len());
+            let frames = rest(ahead);
+            assert!(frames.iter().all(|frame| !frame.is_empty()));
+            assert_eq!(frames.concat(), expected, "{offset}");
+        }
+    }
+}

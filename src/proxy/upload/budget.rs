@@ -1,0 +1,120 @@
+//! The memory in which bodies are read ahead, one for all requests.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use prometheus::{Gauge, IntCounter, Registry};
+
+use crate::metric::{Family, gauge, int_counter};
+
+/// One request may hold this part of the budget: no single one takes the others' share.
+const PART: usize = 4;
+
+/// Bounds what all requests together hold beyond their `proxy.peek_limit`, to a frame each.
+#[derive(Debug)]
+pub(in crate::proxy) struct Budget {
+    limit: usize,
+    held: AtomicUsize,
+    shown: Arc<Gauge>,
+    unread: Family<IntCounter, 1>,
+}
+
+/// Why a body was not read on, although its model was not known or its usage to be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) enum Short {
+    /// The budget is spent.
+    Budget,
+    /// The body is longer than one request may hold.
+    TooLong,
+}
+
+impl Short {
+    const ALL: [Short; 2] = [Short::Budget, Short::TooLong];
+
+    const fn reason(self) -> &'static str {
+        match self {
+            Short::Budget => "budget",
+            Short::TooLong => "too_long",
+        }
+    }
+}
+
+impl Budget {
+    pub(in crate::proxy) fn register(limit: usize, registry: &Registry) -> prometheus::Result<Arc<Budget>> {
+        let shown = Family::register(
+            registry,
+            "read_ahead_bytes",
+            "Bytes of request bodies that were read ahead and not yet passed on.",
+            [],
+            gauge,
+        )?;
+        let unread = Family::register(
+            registry,
+            "read_ahead_stopped_total",
+            "Requests whose body was not read as far as its model, and why.",
+            ["reason"],
+            int_counter,
+        )?;
+        for short in Short::ALL {
+            let _ = unread.child([short.reason()]);
+        }
+        Ok(Arc::new(Budget { limit, held: AtomicUsize::new(0), shown: shown.child([]), unread }))
+    }
+
+    fn left(&self) -> usize {
+        self.limit.saturating_sub(self.held.load(Relaxed))
+    }
+}
+
+/// What one request holds of it; given back as the body passes on, or with the request.
+#[derive(Debug)]
+pub(in crate::proxy) struct Share {
+    budget: Arc<Budget>,
+    held: usize,
+}
+
+impl Share {
+    pub(in crate::proxy) fn of(budget: &Arc<Budget>) -> Share {
+        Share { budget: budget.clone(), held: 0 }
+    }
+
+    pub(super) const fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Why no more may be held, of a body with at least so many bytes to come.
+    pub(super) fn is_short(&self, to_come: u64) -> Option<Short> {
+        let to_come = usize::try_from(to_come).unwrap_or(usize::MAX).max(1);
+        if to_come > self.budget.left() {
+            let is_full = to_come <= self.budget.limit / PART;
+            return Some(if is_full || self.budget.limit == 0 { Short::Budget } else { Short::TooLong });
+        }
+        (self.held.saturating_add(to_come) > self.budget.limit / PART).then_some(Short::TooLong)
+    }
+
+    pub(super) fn stopped(&self, why: Short) {
+        self.budget.unread.child([why.reason()]).inc();
+    }
+
+    pub(super) fn hold(&mut self, bytes: usize) {
+        self.held += bytes;
+        self.budget.held.fetch_add(bytes, Relaxed);
+        self.budget.shown.add(bytes as f64);
+    }
+
+    pub(super) fn give_back(&mut self, bytes: usize) {
+        self.held -= bytes;
+        self.budget.held.fetch_sub(bytes, Relaxed);
+        self.budget.shown.sub(bytes as f64);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if self.held > 0 {
+            self.give_back(self.held);
+        }
+    }
+}

@@ -24,6 +24,8 @@ mod failures;
 mod forwarding;
 #[path = "proxy/framing.rs"]
 mod framing;
+#[path = "proxy/half_close.rs"]
+mod half_close;
 #[path = "proxy/harness.rs"]
 mod harness;
 #[path = "proxy/hostile_client.rs"]

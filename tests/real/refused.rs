@@ -3,15 +3,20 @@
 use std::process::Command;
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::{
     clients::program,
-    process::{Process, scratch},
+    process::{Process, cache, scratch},
     sidecar::Sidecar,
 };
 
 /// One request in so many seconds of who waits for the next one; longer than a client takes for its first.
 const EACH: f64 = 6.0;
+
+/// Classes of the errors of OpenAI's clients for 401, 403, 429 and 503.
+const OPENAI: [&str; 4] =
+    ["AuthenticationError", "PermissionDeniedError", "RateLimitError", "InternalServerError"];
 
 /// A simulated Ollama that takes one stream at a time and lets nobody wait, with keys of each kind.
 fn guarded(simulator: &str) -> Sidecar {
@@ -26,6 +31,7 @@ fn guarded(simulator: &str) -> Sidecar {
         key("limited-one", &limited(1.0)),
         key("limited-two", &limited(1.0)),
         key("limited-three", &limited(60.0 / EACH)),
+        key("limited-four", "requests = \"1/h\""),
     ]
     .into_iter()
     .unzip();
@@ -37,7 +43,8 @@ fn guarded(simulator: &str) -> Sidecar {
     Sidecar::of(&settings, variables)
 }
 
-fn gets_its_own_errors_and_waits_as_told(client: &str, openai: [&str; 4]) {
+/// A simulated Ollama, and the folder of its log.
+fn simulated() -> (TempDir, Process) {
     let scratch = scratch();
     let mut simulate = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
     simulate.args([
@@ -53,6 +60,21 @@ fn gets_its_own_errors_and_waits_as_told(client: &str, openai: [&str; 4]) {
         "40",
     ]);
     let simulate = Process::start(&mut simulate, scratch.path().join("simulate.log"));
+    (scratch, simulate)
+}
+
+/// What differs between the clients of two languages.
+struct Habits {
+    /// Classes of OpenAI's errors for 401, 403, 429 and 503.
+    openai: [&'static str; 4],
+    /// What Ollama's client gets with `OLLAMA_API_KEY` alone, at a host that is not ollama.com.
+    by_variable: u64,
+    /// Requests of OpenAI's client that are refused while the wait is an hour.
+    long: f64,
+}
+
+fn gets_its_own_errors_and_waits_as_told(client: &str, habits: &Habits) {
+    let (_scratch, simulate) = simulated();
     let sidecar = guarded(&simulate.address("ollama="));
 
     let output = program(client).arg(&sidecar.url).output().unwrap();
@@ -64,7 +86,7 @@ fn gets_its_own_errors_and_waits_as_told(client: &str, openai: [&str; 4]) {
         ("limited", 429, "try again in"),
         ("full", 503, "the queue is full"),
     ];
-    for ((step, status, said), class) in steps.into_iter().zip(openai) {
+    for ((step, status, said), class) in steps.into_iter().zip(habits.openai) {
         for (family, class) in [("ollama", "ResponseError"), ("openai", class)] {
             let error = &seen[family][step];
             assert_eq!(
@@ -78,19 +100,38 @@ fn gets_its_own_errors_and_waits_as_told(client: &str, openai: [&str; 4]) {
     // The last one's second request was refused once, waited as long as it was told, and got in.
     let waited = seen["retried"].as_f64().unwrap();
     assert!((EACH - 1.5..EACH + 10.0).contains(&waited), "{waited} s");
-    sidecar.until("admission_total", &[r#"reason="requests""#], 3.0);
+    // Told to wait an hour, none does.
+    assert_eq!(seen["long"]["class"].as_str(), Some("RateLimitError"), "{seen}");
+    assert!(seen["long"]["waited"].as_f64().unwrap() < 60.0, "{seen}");
+    assert_eq!(seen["by_variable"].as_u64(), Some(habits.by_variable), "{seen}");
+    sidecar.until("admission_total", &[r#"reason="requests""#], 3.0 + habits.long);
 }
 
 #[test]
 #[ignore = "needs the official clients; tests/real/install.sh"]
 fn the_python_clients_have_their_own_errors_and_wait_as_told() {
-    let openai = ["AuthenticationError", "PermissionDeniedError", "RateLimitError", "InternalServerError"];
-    gets_its_own_errors_and_waits_as_told("python_refused.py", openai);
+    // It raises at once, and sends the variable to any host.
+    let habits = Habits { openai: OPENAI, by_variable: 200, long: 1.0 };
+    gets_its_own_errors_and_waits_as_told("python_refused.py", &habits);
 }
 
 #[test]
 #[ignore = "needs the official clients; tests/real/install.sh"]
 fn the_javascript_clients_have_their_own_errors_and_wait_as_told() {
-    let openai = ["AuthenticationError", "PermissionDeniedError", "RateLimitError", "InternalServerError"];
-    gets_its_own_errors_and_waits_as_told("js_refused.mjs", openai);
+    // It tries twice more after a time of its own, and sends the variable to ollama.com alone.
+    let habits = Habits { openai: OPENAI, by_variable: 401, long: 3.0 };
+    gets_its_own_errors_and_waits_as_told("js_refused.mjs", &habits);
+}
+
+#[test]
+#[ignore = "needs the command ollama; tests/real/install.sh"]
+fn the_command_ollama_cannot_send_a_key() {
+    let (scratch, simulate) = simulated();
+    let sidecar = guarded(&simulate.address("ollama="));
+    let mut list = Command::new(cache("bin/ollama"));
+    list.arg("list").env("HOME", scratch.path());
+    list.env("OLLAMA_HOST", &sidecar.url).env("OLLAMA_API_KEY", "open");
+    let output = list.output().unwrap();
+    assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    sidecar.until("responses_total", &[r#"route="tags",code="401""#], 1.0);
 }

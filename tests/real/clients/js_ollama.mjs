@@ -1,4 +1,4 @@
-// Most of what the official JavaScript client offers. Usage: node js_ollama.mjs URL MODEL [EMBEDDER], with
+// Most of what the official JavaScript client offers. Usage: [KEY=…] node js_ollama.mjs URL MODEL [EMBEDDER], with
 // NODE_PATH naming the folder that has the client.
 import { createRequire } from 'node:module';
 
@@ -6,7 +6,8 @@ import { createRequire } from 'node:module';
 const { Ollama } = createRequire(import.meta.url)('ollama');
 
 const [url, model, embedder] = process.argv.slice(2);
-const client = new Ollama({ host: url });
+const key = process.env.KEY;
+const client = new Ollama({ host: url, headers: key ? { Authorization: `Bearer ${key}` } : {} });
 const options = { num_predict: 12, seed: 1, temperature: 0 };
 const messages = [{ role: 'user', content: 'Name three colours.' }];
 // What differs between two runs of the same question.

@@ -51,7 +51,27 @@ async function retried(key) {
   return (performance.now() - began) / 1000;
 }
 
+// A wait of an hour, to a client that may try twice more.
+async function long(key) {
+  const call = completion(key, 2);
+  await call();
+  const began = performance.now();
+  return { ...(await failure(call)), waited: (performance.now() - began) / 1000 };
+}
+
+async function byVariable(key) {
+  process.env.OLLAMA_API_KEY = key;
+  try {
+    await new Ollama({ host: url }).chat({ model, messages });
+  } catch (error) {
+    return error.status_code;
+  }
+  return 200;
+}
+
 console.log(JSON.stringify({
+  by_variable: await byVariable('open'),
+  long: await long('limited-four'),
   ollama: await refusals(chat, 'limited-one'),
   openai: await refusals(completion, 'limited-two'),
   retried: await retried('limited-three'),

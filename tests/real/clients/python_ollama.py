@@ -1,12 +1,14 @@
-"""Most of what the official Python client offers. Usage: python_ollama.py URL MODEL [EMBEDDER]"""
+"""Most of what the official Python client offers. Usage: [KEY=…] python_ollama.py URL MODEL [EMBEDDER]"""
 
 import json
+import os
 import sys
 
 import ollama
 
 url, model, embedder = (sys.argv[1:] + [None])[:3]
-client = ollama.Client(host=url)
+key = os.environ.get("KEY")
+client = ollama.Client(host=url, headers={"Authorization": f"Bearer {key}"} if key else None)
 options = {"num_predict": 12, "seed": 1, "temperature": 0}
 messages = [{"role": "user", "content": "Name three colours."}]
 # What differs between two runs of the same question.

@@ -1,12 +1,13 @@
-"""The OpenAI client's use of Ollama. Usage: python_openai.py URL MODEL [EMBEDDER]"""
+"""The OpenAI client's use of Ollama. Usage: [KEY=…] python_openai.py URL MODEL [EMBEDDER]"""
 
 import json
+import os
 import sys
 
 import openai
 
 url, model, embedder = (sys.argv[1:] + [None])[:3]
-client = openai.OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0)
+client = openai.OpenAI(base_url=f"{url}/v1", api_key=os.environ.get("KEY", "unused"), max_retries=0)
 settings = {"model": model, "max_tokens": 12, "seed": 1, "temperature": 0}
 messages = [{"role": "user", "content": "Name three colours."}]
 # What differs between two runs of the same question.

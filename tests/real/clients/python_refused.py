@@ -1,6 +1,7 @@
 """What the official Python clients make of a refusal. Usage: python_refused.py URL"""
 
 import json
+import os
 import sys
 import time
 
@@ -51,7 +52,26 @@ def retried(key):
     return time.monotonic() - began
 
 
+def long(key):
+    """A wait of an hour, to a client that may try twice more."""
+    call = completion(key, retries=2)
+    call()
+    began = time.monotonic()
+    return {**failure(call), "waited": time.monotonic() - began}
+
+
+def by_variable(key):
+    os.environ["OLLAMA_API_KEY"] = key
+    try:
+        ollama.Client(host=url).chat(model, messages)
+    except ollama.ResponseError as error:
+        return error.status_code
+    return 200
+
+
 print(json.dumps({
+    "by_variable": by_variable("open"),
+    "long": long("limited-four"),
     "ollama": refusals(chat, "limited-one"),
     "openai": refusals(completion, "limited-two"),
     "retried": retried("limited-three"),

@@ -4,6 +4,7 @@
 //! response's body: the guards travel with the body, and whichever way it ends, its ending is recorded once.
 #![expect(clippy::disallowed_types, reason = "it measures in programs without tokio too")]
 
+mod backlog;
 mod concurrency;
 mod delivered;
 mod ending;
@@ -32,6 +33,7 @@ pub use wrap::BodyStream;
 
 use std::sync::Arc;
 
+use crate::metric::Buckets;
 use families::Families;
 use live::LiveTable;
 use model::{Claim, ModelTable, Place};
@@ -121,6 +123,13 @@ impl Meter {
     #[must_use]
     pub fn bands(&self, upstream: &str) -> Bands {
         self.shared.families.concurrency.upstream(upstream).bands()
+    }
+
+    /// The gaps between chunks of all streams since the start, as they came from upstream, in steps of a tenth from
+    /// 1 ms to 1 s: finer than `chunk_gap_seconds` shows them.
+    #[must_use]
+    pub fn gaps(&self) -> Buckets {
+        self.shared.families.gaps()
     }
 
     /// From now on what ends unfinished was cut by us, not left by its client: outcome `refused`.

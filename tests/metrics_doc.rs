@@ -62,9 +62,11 @@ fn documented() -> BTreeMap<String, Said> {
                 Said { kind: kind.trim().to_owned(), labels: quoted(labels).collect(), bounds: Vec::new() };
             assert!(said.insert(name, said_of_it).is_none(), "twice: {heading}");
         } else if let Some(row) = line.strip_prefix("| `streamgauge_") {
-            let (names, bounds) = row.split_once('|').unwrap();
-            let bounds: Vec<f64> =
-                bounds.trim_end_matches('|').split_whitespace().map(|bound| bound.parse().unwrap()).collect();
+            let [names, bounds, below, above, _] = row.split('|').collect::<Vec<_>>()[..] else {
+                panic!("not names, bounds, and what lies below and above: {row}");
+            };
+            assert!([below, above].iter().all(|beyond| beyond.trim().len() > 5), "beyond its ends: {row}");
+            let bounds: Vec<f64> = bounds.split_whitespace().map(|bound| bound.parse().unwrap()).collect();
             for name in quoted(&format!("`streamgauge_{names}")) {
                 said.get_mut(&name).unwrap_or_else(|| panic!("{name} has no heading")).bounds =
                     bounds.clone();

@@ -17,7 +17,7 @@ export const overview: Board = {
       name: 'ttft_slo',
       label: 'First token within (s)',
       description: 'What counts as a quick first token; the bounds of the histogram.',
-      values: ['0.25', '0.5', '0.75', '1', '2.5', '5', '10', '20', '40'],
+      values: ['0.25', '0.5', '1', '2.5', '5', '10', '20', '40'],
       start: '2.5',
     },
     {
@@ -25,7 +25,7 @@ export const overview: Board = {
       name: 'gap_slo',
       label: 'Gap within (s)',
       description: 'What counts as an even stream; the bounds of the histogram.',
-      values: ['0.02', '0.04', '0.06', '0.08', '0.1', '0.15', '0.25', '0.5', '1'],
+      values: ['0.02', '0.03', '0.04', '0.06', '0.1', '0.15', '0.25', '0.5', '1'],
       start: '0.25',
     },
   ],

@@ -25,7 +25,7 @@ const SELDOM: u64 = 5;
 const LOOKS: Duration = Duration::from_secs(30);
 /// What is older is forgotten.
 const KEPT: Duration = Duration::from_secs(600);
-/// Readings that are kept, whatever happens: ten minutes of every two seconds. With 1.3 KiB each some 400 KiB.
+/// Readings that are kept, whatever happens: ten minutes of every two seconds. With 1.8 KiB each some 550 KiB.
 const MOST: usize = 301;
 /// A point of a plot is of this long before it, so that there is a quantile where two seconds have none.
 const SPAN: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ impl History {
         for tick in 0u64.. {
             ticks.tick().await;
             if tick % SELDOM == 0 || self.is_looked_at() {
-                self.read(&registry, running(&meter));
+                self.read(&registry, &meter);
             }
         }
     }
@@ -64,10 +64,10 @@ impl History {
         kept.asked.is_some_and(|asked| asked.elapsed() < LOOKS)
     }
 
-    /// `streams`: how many run.
-    fn read(&self, registry: &Registry, streams: usize) {
+    fn read(&self, registry: &Registry, meter: &Meter) {
         let scrape = Scrape::take(registry);
-        let (reading, surroundings) = (Reading::of(&scrape, streams), Surroundings::of(&scrape));
+        let reading = Reading::of(&scrape, running(meter), meter.gaps());
+        let surroundings = Surroundings::of(&scrape);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = reading.at;
         kept.began.get_or_insert_with(|| {
@@ -137,11 +137,20 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use futures_util::StreamExt;
+
     use super::*;
     use crate::{
         meter::{self, Facts},
         metric::{Family, Histogram, buckets},
     };
+
+    fn metered(registry: &Registry) -> Meter {
+        Meter::register(registry, &meter::Config::default(), &["gpu0"]).unwrap()
+    }
 
     /// Seconds and tokens a second of each point.
     fn rates(rendered: &Value) -> Vec<(f64, f64)> {
@@ -155,7 +164,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ten_minutes_are_kept_and_a_page_is_told_what_it_does_not_have() {
-        let registry = Registry::new();
+        let (registry, meter) = (Registry::new(), metered(&Registry::new()));
         let records = Family::register(
             &registry,
             "records_total",
@@ -167,13 +176,13 @@ mod tests {
         .child(["m", "content"]);
         let history = History::default();
         assert_eq!(history.render(None, 0)["points"], json!([]));
-        history.read(&registry, 0);
+        history.read(&registry, &meter);
         let began = history.render(None, 0)["began"].as_f64();
         assert!(began.unwrap() > 1.6e9, "{began:?}");
         for _ in 0..3 {
             tokio::time::advance(EVERY).await;
             records.inc_by(20.0);
-            history.read(&registry, 0);
+            history.read(&registry, &meter);
         }
         let all = history.render(None, 0);
         assert_eq!(rates(&all), [(2.0, 10.0), (4.0, 10.0), (6.0, 10.0)]);
@@ -186,7 +195,7 @@ mod tests {
 
         for _ in 0..400 {
             tokio::time::advance(EVERY).await;
-            history.read(&registry, 0);
+            history.read(&registry, &meter);
         }
         let all = history.render(None, 0);
         assert_eq!((all["last"].as_u64(), all["span_seconds"].as_f64()), (Some(403), Some(600.0)));
@@ -196,7 +205,7 @@ mod tests {
         // However seldom it is read.
         for _ in 0..20 {
             tokio::time::advance(Duration::from_secs(60)).await;
-            history.read(&registry, 0);
+            history.read(&registry, &meter);
         }
         let all = history.render(None, 0);
         assert_eq!((all["last"].as_u64(), all["span_seconds"].as_f64()), (Some(423), Some(600.0)));
@@ -205,7 +214,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_reads_more_often_while_somebody_looks() {
         let registry = Registry::new();
-        let meter = Meter::register(&registry, &meter::Config::default(), &["gpu0"]).unwrap();
+        let meter = metered(&registry);
         let history = History::default();
         let taken = || history.0.lock().unwrap().last();
         tokio::spawn(history.clone().keep(registry, meter));
@@ -221,11 +230,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn figures_are_those_of_the_registry_and_what_is_missing_has_its_reason() {
         let registry = Registry::new();
-        let meter = Meter::register(&registry, &meter::Config::default(), &["gpu0"]).unwrap();
+        let meter = metered(&registry);
         let make = || Histogram::new(buckets::LAG);
         let lag = Family::register(&registry, "runtime_lag_seconds", "Lag.", ["runtime"], make).unwrap();
         let history = History::default();
-        history.read(&registry, 0);
+        history.read(&registry, &meter);
         let nothing = history.render(None, 0);
         for (figure, why) in [
             ("first_token", "Nothing streamed"),
@@ -244,11 +253,41 @@ mod tests {
         lag.child(["admin"]).observe(0.5);
         drop(meter.start(Facts::new("POST", "/api/chat")));
         tokio::time::advance(EVERY).await;
-        history.read(&registry, 0);
+        history.read(&registry, &meter);
         let page = history.render(None, 0);
         assert_eq!(page["window"]["lag"]["count"], 1);
         assert_eq!(page["window"]["lag"]["p99"].as_f64().map(|p99| (p99 * 1e5).round()), Some(50.0));
         assert_eq!(page["window"]["outcomes"]["client_abort"], 1.0);
         assert!(page["missing"]["lag"].is_null() && page["missing"]["outcomes"].is_null(), "{page}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    #[expect(clippy::disallowed_methods, reason = "the meter reads the machine's clock")]
+    async fn gaps_on_the_page_are_right_to_a_tenth() {
+        let registry = Registry::new();
+        let (meter, history) = (metered(&registry), History::default());
+        history.read(&registry, &meter);
+        let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
+        measurement.chosen("gpu0");
+        measurement.responded(http::StatusCode::OK);
+        let (send, mut chunks) = tokio::sync::mpsc::unbounded_channel();
+        let arriving = futures_util::stream::poll_fn(move |cx| chunks.poll_recv(cx));
+        let mut body = std::pin::pin!(measurement.wrap_stream(Some("application/x-ndjson"), arriving));
+        for _ in 0..2 {
+            assert!(futures_util::poll!(body.next()).is_pending());
+            std::thread::sleep(Duration::from_millis(35));
+            send.send(Ok::<_, Infallible>(Bytes::from_static(b"{\"response\":\"a\"}\n"))).unwrap();
+            body.next().await.unwrap().unwrap();
+        }
+        let gap = meter.live()[0].last_gap.unwrap().as_secs_f64();
+        drop(send);
+        assert!(body.next().await.is_none());
+        tokio::time::advance(EVERY).await;
+        history.read(&registry, &meter);
+        let page = history.render(None, 0);
+        for quantile in ["p50", "p99"] {
+            let shown = page["window"]["gap"][quantile].as_f64().unwrap();
+            assert!((shown / gap - 1.0).abs() <= 0.1, "{quantile}: {shown} for {gap}");
+        }
     }
 }

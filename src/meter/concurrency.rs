@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use prometheus::{
@@ -91,6 +91,8 @@ impl ConcurrencyFamilies {
             seconds: BANDS.map(|streams| self.seconds.child([name, streams])),
             seconds_by_stream: BANDS.map(|streams| self.seconds_by_stream.child([name, streams])),
             tokens: Default::default(),
+            free_nanos: Default::default(),
+            free_tokens: Default::default(),
         });
         upstreams.insert(name.to_owned(), account.clone());
         account
@@ -123,7 +125,8 @@ impl Collector for ConcurrencyFamilies {
 }
 
 /// The sums of one upstream, by band of the label `streams`: those of `concurrency_seconds_total`,
-/// `concurrency_stream_seconds_total`, and `concurrency_tokens_total` of all models.
+/// `concurrency_stream_seconds_total`, and `concurrency_tokens_total` of all models, and those of the time in which
+/// nothing held a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bands {
     /// Wall time.
@@ -132,6 +135,10 @@ pub struct Bands {
     pub stream_seconds: [f64; 8],
     /// Content records.
     pub tokens: [f64; 8],
+    /// Summed time between chunks of streams that neither their client nor their pace held.
+    pub free_seconds: [f64; 8],
+    /// The content records of that time.
+    pub free_tokens: [f64; 8],
 }
 
 /// The account of one upstream.
@@ -145,6 +152,8 @@ pub(super) struct Concurrency {
     seconds: [Arc<Counter>; 8],
     seconds_by_stream: [Arc<Counter>; 8],
     tokens: [AtomicU64; 8],
+    free_nanos: [AtomicU64; 8],
+    free_tokens: [AtomicU64; 8],
 }
 
 #[derive(Debug)]
@@ -172,6 +181,8 @@ impl Concurrency {
             seconds: std::array::from_fn(|band| self.seconds[band].get()),
             stream_seconds: std::array::from_fn(|band| self.seconds_by_stream[band].get()),
             tokens: std::array::from_fn(|band| self.tokens[band].load(Relaxed) as f64),
+            free_seconds: std::array::from_fn(|band| self.free_nanos[band].load(Relaxed) as f64 / 1e9),
+            free_tokens: std::array::from_fn(|band| self.free_tokens[band].load(Relaxed) as f64),
         }
     }
 
@@ -203,6 +214,37 @@ impl Concurrency {
         }
         change(&mut state);
         self.decoding.store(state.decoding, Relaxed);
+    }
+}
+
+/// What a stream made while nothing held it, in the band that holds now; local to the stream until it is flushed.
+#[derive(Debug, Default)]
+pub(super) struct Free {
+    band: usize,
+    time: Duration,
+    tokens: u64,
+}
+
+impl Free {
+    /// `tokens` came, `gap` after the content before. Left out where the band is another one than it was then.
+    pub(super) fn add(&mut self, account: &Concurrency, gap: Duration, tokens: u64) {
+        let band = account.band();
+        if band == self.band {
+            self.time += gap;
+            self.tokens += tokens;
+        } else {
+            self.flush(account);
+            self.band = band;
+        }
+    }
+
+    pub(super) fn flush(&mut self, account: &Concurrency) {
+        let (time, tokens) = (std::mem::take(&mut self.time), std::mem::take(&mut self.tokens));
+        if tokens > 0 {
+            let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            account.free_nanos[self.band].fetch_add(nanos, Relaxed);
+            account.free_tokens[self.band].fetch_add(tokens, Relaxed);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{measurement::Measurement, outcome::Outcome, schedule::Schedule, tap::HELD_AFTER};
+use super::{backlog::HELD_AFTER, measurement::Measurement, outcome::Outcome, schedule::Schedule};
 use crate::{
     metric::LocalHistogram,
     protocol::{Framing, Scan, Scanner},

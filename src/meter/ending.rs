@@ -120,19 +120,19 @@ impl Measurement {
         }
     }
 
-    /// First record to last, without the stretches in which the client held us.
+    /// First record to last; `None` where the client held the stream so that their moments are not Ollama's.
     fn decoding_time(&self) -> Option<Duration> {
         let live = &self.live;
-        let held = Duration::from_nanos(live.held.load(Relaxed));
-        Some(live.last_record.get()?.saturating_sub(live.first_record.get()? + held))
+        let (first, last) = live.first_record.get().zip(live.last_record.get())?;
+        live.is_on_time().then(|| last.saturating_sub(first))
     }
 
-    /// `output_tokens_per_second{by="stream"}`: (content records − 1) / (last − first) as they came.
+    /// `output_tokens_per_second{by="stream"}`: (content records − 1) / (last − first), as far as they came on time.
     fn record_rate(&self, children: &StreamChildren) {
         let live = &self.live;
-        let content = live.content.load(Relaxed);
-        let (Some(first), Some(last)) = (live.first_content.get(), live.last_content.get()) else { return };
-        let span = last.saturating_sub(first + Duration::from_nanos(live.held.load(Relaxed)));
+        let (content, last) = live.content_on_time();
+        let (Some(first), Some(last)) = (live.first_content.get(), last) else { return };
+        let span = last.saturating_sub(first);
         if self.streamed && content >= 2 && !span.is_zero() {
             children.rate_stream.observe((content - 1) as f64 / span.as_secs_f64());
         }

@@ -14,7 +14,7 @@ use super::{
     waiting::Waiting,
 };
 use crate::{
-    metric::{Family, Histogram, buckets, counter, gauge, int_counter},
+    metric::{Buckets, Family, Histogram, buckets, counter, gauge, int_counter},
     protocol::{Kind, Route},
 };
 
@@ -41,6 +41,7 @@ pub(super) struct Families {
     first_token: Family<Histogram, 2>,
     gap: Family<Histogram, 2>,
     gaps_held: Family<IntCounter, 1>,
+    origin_invalid: Family<IntCounter, 1>,
     chunk_bytes: Family<Histogram, 1>,
     records: Family<IntCounter, 2>,
     tokens: Family<IntCounter, 2>,
@@ -67,6 +68,7 @@ pub(super) struct StreamChildren {
     pub(super) gap_origin: Arc<Histogram>,
     pub(super) gap_client: Arc<Histogram>,
     pub(super) gaps_held: Arc<IntCounter>,
+    pub(super) origin_invalid: Arc<IntCounter>,
     pub(super) chunk_bytes: Arc<Histogram>,
     pub(super) records: [Arc<IntCounter>; 6],
     pub(super) tokens: [Arc<IntCounter>; 3],
@@ -86,11 +88,12 @@ impl Families {
     ) -> prometheus::Result<Families> {
         let r = registry;
         let phase_help = "Where the time of a generation went, seconds.";
-        let held_help = "Chunks whose gap says nothing of the model: nobody looked upstream before.";
         let dropped_help = "Models whose label was given to a model that was used more recently.";
+        let held_help = "Chunks whose gap says nothing of the model: the client held the stream.";
+        let invalid_help =
+            "Records whose created_at is before that of the record before, or impossibly long after it.";
         let unscanned =
             Family::register(r, "records_unscanned_total", "Records passed over.", ["reason"], int_counter)?;
-        let scan = || Histogram::new(buckets::OVERHEAD);
         let scan_help = "Time to scan one record, sampled, seconds.";
         let overhead_help = "From a chunk's arrival to its frame handed on, shaping left out, seconds.";
         let concurrency = ConcurrencyFamilies::new(counter)?;
@@ -133,8 +136,14 @@ impl Families {
                 int_counter,
             )?,
             unscanned: UNSCANNED.map(|reason| unscanned.child([reason])),
-            scan_seconds: Family::register(r, "record_scan_seconds", scan_help, [], scan)?.child([]),
-            self_overhead: Family::register(r, "self_overhead_seconds", overhead_help, [], scan)?.child([]),
+            scan_seconds: Family::register(r, "record_scan_seconds", scan_help, [], || {
+                Histogram::new(buckets::SCAN)
+            })?
+            .child([]),
+            self_overhead: Family::register(r, "self_overhead_seconds", overhead_help, [], || {
+                Histogram::new(buckets::OVERHEAD)
+            })?
+            .child([]),
             concurrency,
             first_token: Family::register(
                 r,
@@ -148,9 +157,16 @@ impl Families {
                 "chunk_gap_seconds",
                 "Between chunks that carry content, at three places, seconds.",
                 ["model", "at"],
-                || Histogram::new(buckets::GAP),
+                || Histogram::finer(buckets::GAP_FINE, buckets::GAP),
             )?,
             gaps_held: Family::register(r, "gaps_held_total", held_help, ["model"], int_counter)?,
+            origin_invalid: Family::register(
+                r,
+                "origin_gaps_invalid_total",
+                invalid_help,
+                ["upstream"],
+                int_counter,
+            )?,
             chunk_bytes: Family::register(r, "chunk_bytes", "Size of an arrival.", ["model"], || {
                 Histogram::new(buckets::CHUNK_BYTES)
             })?,
@@ -213,6 +229,7 @@ impl Families {
     fn open(&self, upstreams: &[&str]) {
         for upstream in upstreams {
             self.concurrency.upstream(upstream);
+            let _ = self.origin_invalid.child([upstream]);
             for route in Route::ALL {
                 let _ = self.in_flight.child([upstream, route.label()]);
             }
@@ -253,6 +270,12 @@ impl Families {
         self.labels_dropped.inc();
     }
 
+    /// The gaps of all streams as they came from upstream, by bounds finer than those of the exposition.
+    pub(super) fn gaps(&self) -> Buckets {
+        let upstream = |[_, at]: &[String; 2]| at == PLACES[0];
+        self.gap.fold(Buckets::default(), upstream, |sum, child| sum.plus(child.buckets()))
+    }
+
     /// The children of a stream.
     pub(super) fn stream(&self, upstream: &str, model: &str, route: Route) -> Arc<StreamChildren> {
         let key = (upstream.to_owned(), model.to_owned(), route);
@@ -269,6 +292,7 @@ impl Families {
             gap_origin,
             gap_client,
             gaps_held: self.gaps_held.child([model]),
+            origin_invalid: self.origin_invalid.child([upstream]),
             chunk_bytes: self.chunk_bytes.child([model]),
             records: Kind::ALL.map(|kind| self.records.child([model, kind.label()])),
             tokens: TOKENS.map(|kind| self.tokens.child([model, kind])),

@@ -52,6 +52,15 @@ pub(super) struct Named {
     pub(super) written: String,
 }
 
+/// What had arrived when the client last held the stream, and whether arrivals are late since.
+#[derive(Debug, Default)]
+struct OnTime {
+    content: AtomicU64,
+    last_content: Moment,
+    is_late: AtomicBool,
+    stalled: AtomicBool,
+}
+
 /// One request from its acceptance to its end. Shared between the layers around its body.
 #[derive(Debug)]
 pub struct Live {
@@ -68,7 +77,7 @@ pub struct Live {
     pub(super) first_content: Moment,
     pub(super) last_content: Moment,
     pub(super) last_arrival: Moment,
-    pub(super) held: AtomicU64,
+    on_time: OnTime,
     pub(super) records: AtomicU64,
     pub(super) content: AtomicU64,
     pub(super) last_gap: AtomicU64,
@@ -99,7 +108,7 @@ impl Live {
             first_content: Moment::default(),
             last_content: Moment::default(),
             last_arrival: Moment::default(),
-            held: AtomicU64::new(0),
+            on_time: OnTime::default(),
             records: AtomicU64::new(0),
             content: AtomicU64::new(0),
             last_gap: AtomicU64::new(0),
@@ -150,6 +159,40 @@ impl Live {
         if kind == Kind::Terminal {
             self.terminal.store(true, Release);
         }
+    }
+
+    /// From here on chunks arrive later than they came.
+    pub(super) fn falls_behind(&self) {
+        let on_time = &self.on_time;
+        if !on_time.is_late.swap(true, Relaxed) && !on_time.stalled.load(Relaxed) {
+            on_time.content.store(self.content.load(Relaxed), Relaxed);
+            if let Some(last) = self.last_content.get() {
+                on_time.last_content.set(last);
+            }
+        }
+    }
+
+    /// Chunks arrive when they come again.
+    pub(super) fn catches_up(&self) {
+        self.on_time.is_late.store(false, Relaxed);
+    }
+
+    /// Its client may have made Ollama wait: what comes from here on says nothing of the model.
+    pub(super) fn stalls(&self) {
+        self.on_time.stalled.store(true, Relaxed);
+    }
+
+    /// The moments of its first and its last record are those at which Ollama sent them, and nothing held Ollama up.
+    pub(super) fn is_on_time(&self) -> bool {
+        !self.on_time.is_late.load(Relaxed) && !self.on_time.stalled.load(Relaxed)
+    }
+
+    /// Content records, and the moment of the last, as far as [`Live::is_on_time`] holds.
+    pub(super) fn content_on_time(&self) -> (u64, Option<Duration>) {
+        if self.is_on_time() {
+            return (self.content.load(Relaxed), self.last_content.get());
+        }
+        (self.on_time.content.load(Relaxed), self.on_time.last_content.get())
     }
 
     /// The client did not take what was there for so long.
@@ -211,7 +254,7 @@ pub struct Snapshot {
     pub first_token: Option<Duration>,
     /// The newest gap between chunks.
     pub last_gap: Option<Duration>,
-    /// The middle gap so far, right to a bucket of the gaps' histogram; it lags by 32 chunks or half a second.
+    /// The middle gap so far, right to a tenth from 1 ms to 1 s; it lags by 32 chunks or half a second.
     pub gap_p50: Option<Duration>,
     /// The gap that one in a hundred exceeds, likewise.
     pub gap_p99: Option<Duration>,
@@ -258,7 +301,7 @@ impl Live {
     fn snapshot(&self) -> Snapshot {
         let age = self.accepted.elapsed();
         let gap = self.last_gap.load(Relaxed);
-        let quantile = |q| self.gaps.quantile(buckets::GAP, q).map(Duration::from_secs_f64);
+        let quantile = |q| self.gaps.quantile(buckets::GAP_FINE, q).map(Duration::from_secs_f64);
         Snapshot {
             id: self.id,
             route: self.route,

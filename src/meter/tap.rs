@@ -14,7 +14,8 @@ use pin_project_lite::pin_project;
 use prometheus::IntCounter;
 
 use super::{
-    concurrency::{Concurrency, Running},
+    backlog::{Arrival, Backlog},
+    concurrency::{Concurrency, Free, Running},
     families::StreamChildren,
     live::Live,
     measurement::Measurement,
@@ -25,9 +26,8 @@ use crate::{
     protocol::{Framing, Kind, Record, Scan, Scanner, Unscanned},
 };
 
-/// A stretch from one chunk handed on to the next poll that is longer than this was the client's doing: what
-/// passes the body on polls again within microseconds unless its own buffer is full.
-pub(super) const HELD_AFTER: Duration = Duration::from_millis(1);
+/// Ollama's clock may run ahead of ours by so much between two records, and no more.
+const AHEAD: Duration = Duration::from_secs(10);
 /// One chunk in so many has its scan timed.
 const TIME_SCAN_EVERY: u32 = 16;
 
@@ -125,8 +125,11 @@ pub(super) struct Tapping {
     streamed: bool,
     chunks: u32,
     schedule: Schedule,
+    /// Of the newest content, if that is when it came.
     last_content: Option<Instant>,
     last_arrival: Option<Instant>,
+    backlog: Backlog,
+    free: Free,
     origin: Option<i64>,
     gap: LocalHistogram,
     origin_gap: LocalHistogram,
@@ -165,6 +168,8 @@ impl Tapping {
             schedule: Schedule::new(measurement.live.accepted),
             last_content: None,
             last_arrival: None,
+            backlog: Backlog::default(),
+            free: Free::default(),
             origin: None,
             gap: LocalHistogram::new(children.gap_upstream.clone()),
             origin_gap: LocalHistogram::new(children.gap_origin.clone()),
@@ -180,13 +185,16 @@ impl Tapping {
         }
     }
 
-    fn arrived(&mut self, data: &Bytes, handed: bool) {
+    /// `ready`: it was there when we looked.
+    fn arrived(&mut self, data: &Bytes, ready: bool) {
         #[cfg(test)]
         assert!(!self.panics, "a test wants it");
         let now = Instant::now();
         let since_accept = now.saturating_duration_since(self.live.accepted);
-        let gap = self.last_arrival.map(|last| now.saturating_duration_since(last));
-        let held = handed && gap.is_some_and(|gap| gap > HELD_AFTER);
+        let wait = self.last_arrival.map(|last| now.saturating_duration_since(last));
+        let arrival = self.backlog.arrived(ready, wait, data.len());
+        // Before it is scanned: what it brings is late as well.
+        self.note(arrival);
         self.live.last_arrival.set(since_accept);
         self.bytes.observe(data.len() as f64);
 
@@ -194,16 +202,8 @@ impl Tapping {
         if self.chunks.is_multiple_of(TIME_SCAN_EVERY) && chunk.records > 0 {
             self.scan_seconds.observe(now.elapsed().as_secs_f64() / chunk.records as f64);
         }
-        if held {
-            self.held(gap.unwrap_or_default());
-        }
         if chunk.content > 0 && self.streamed {
-            if let Some(last) = self.last_content.filter(|_| !held) {
-                let gap = now.saturating_duration_since(last);
-                self.gap.observe(gap.as_secs_f64());
-                self.live.last_gap.store(u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX), Relaxed);
-            }
-            self.last_content = Some(now);
+            self.content_came(now, arrival, chunk.content);
         }
         self.last_arrival = Some(now);
         self.chunks = self.chunks.wrapping_add(1);
@@ -212,10 +212,33 @@ impl Tapping {
         }
     }
 
-    fn held(&mut self, stretch: Duration) {
-        self.children.gaps_held.inc();
-        let stretch = u64::try_from(stretch.as_nanos()).unwrap_or(u64::MAX);
-        self.live.held.fetch_add(stretch, Relaxed);
+    fn note(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Awaited => {}
+            Arrival::CaughtUp => self.live.catches_up(),
+            Arrival::Held | Arrival::Behind => {
+                self.live.falls_behind();
+                if self.backlog.stalls() {
+                    self.live.stalls();
+                }
+            }
+        }
+    }
+
+    /// A chunk with content: its gap, if both ends of it are known.
+    fn content_came(&mut self, now: Instant, arrival: Arrival, records: u64) {
+        let is_on_time = arrival.is_on_time();
+        let last = std::mem::replace(&mut self.last_content, is_on_time.then_some(now));
+        if let Some(last) = last.filter(|_| is_on_time) {
+            let gap = now.saturating_duration_since(last);
+            self.gap.observe(gap.as_secs_f64());
+            self.live.last_gap.store(u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+            if let Some(account) = &self.account {
+                self.free.add(account, gap, records);
+            }
+        } else if arrival != Arrival::Awaited {
+            self.children.gaps_held.inc();
+        }
     }
 
     /// The body came to its end: what waits for a terminator gets none.
@@ -286,7 +309,10 @@ impl Tapping {
         }
         if let Some(created_at) = record.created_at {
             if let Some(earlier) = self.origin {
-                self.origin_gap.observe((created_at - earlier) as f64 / 1e9);
+                match origin_gap(earlier, created_at, at) {
+                    Some(gap) => self.origin_gap.observe(gap.as_secs_f64()),
+                    None => self.children.origin_invalid.inc(),
+                }
             }
             self.origin = Some(created_at);
         }
@@ -306,7 +332,17 @@ impl Tapping {
             }
             flush_count(local, shared);
         }
+        if let Some(account) = &self.account {
+            self.free.flush(account);
+        }
     }
+}
+
+/// From one `created_at` to the next, both nanoseconds since 1970. `None` if Ollama's clock was set in between: the
+/// gap is negative, or longer than the request is old, `age`.
+fn origin_gap(earlier: i64, later: i64, age: Duration) -> Option<Duration> {
+    let gap = Duration::from_nanos(u64::try_from(later.checked_sub(earlier)?).ok()?);
+    (gap <= age + AHEAD).then_some(gap)
 }
 
 fn flush_count(local: &mut u32, shared: &IntCounter) {

@@ -1,7 +1,9 @@
 //! Bodies as scripts: what arrives, what does not, and how it ends.
 #![expect(clippy::disallowed_methods, reason = "without a runtime only a sleep lets time pass")]
 
+mod held;
 mod models;
+mod origin;
 
 use std::{
     collections::VecDeque,
@@ -10,7 +12,7 @@ use std::{
     sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -276,30 +278,6 @@ fn a_finished_body_that_is_never_polled_to_its_end_is_complete() {
 }
 
 #[test]
-fn a_chunk_that_nobody_looked_for_says_nothing_of_the_model() {
-    let bench = bench();
-    // Waits in between: a test that is not run for a while would hold the chunk itself.
-    let mut body = bench.stream([Data(FIRST), Data(SECOND), Wait, Data(SECOND), Wait, Data(LAST)]);
-    let began = Instant::now();
-    assert!(poll(&mut body).is_ready());
-    assert_eq!(bench.meter.live()[0].backpressure, Duration::ZERO);
-    thread::sleep(Duration::from_millis(20));
-    assert!(poll(&mut body).is_ready());
-    assert!(bench.meter.live()[0].backpressure >= Duration::from_millis(20));
-    drain(&mut body);
-    let took = began.elapsed().as_secs_f64();
-    drop(body);
-    assert_eq!(bench.value("gaps_held_total{model=\"m:latest\"}"), Some(1.0));
-    assert_eq!(bench.value("chunk_gap_seconds_count{at=\"upstream\",model=\"m:latest\"}"), Some(1.0));
-    assert_eq!(bench.value("chunk_gap_seconds_count{at=\"client\",model=\"m:latest\"}"), Some(1.0));
-    assert!(bench.value("client_backpressure_seconds_total{model=\"m:latest\"}").unwrap() >= 0.02);
-    // The stretch is no decode time: what is left is the polling of a script.
-    assert!(
-        bench.value("phase_seconds_sum{model=\"m:latest\",phase=\"decode\"}").unwrap() <= took - 0.02 + 1e-9
-    );
-}
-
-#[test]
 fn a_wait_for_the_model_is_a_gap() {
     let bench = bench();
     let mut body = bench.stream([Data(FIRST), Wait, Data(SECOND), Wait, Data(LAST)]);
@@ -418,6 +396,23 @@ fn a_stream_that_runs_knows_its_gaps_so_far() {
     // 31 gaps as far as they were counted, of which one was long.
     assert!(tail > Duration::from_millis(15) && middle < Duration::from_millis(10), "{middle:?} {tail:?}");
     assert_eq!(stream.backpressure, Duration::ZERO);
+}
+
+#[test]
+fn quantiles_of_a_running_stream_are_right_to_a_tenth() {
+    let bench = bench();
+    let mut body = bench.stream([Data(FIRST), Wait, Data(SECOND), Wait]);
+    assert!(poll(&mut body).is_ready());
+    assert!(poll(&mut body).is_pending());
+    // After half a second what a stream counted is told.
+    thread::sleep(Duration::from_millis(520));
+    assert!(poll(&mut body).is_ready());
+    let [stream] = &bench.meter.live()[..] else { panic!("one runs") };
+    let gap = stream.last_gap.unwrap().as_secs_f64();
+    for told in [stream.gap_p50, stream.gap_p99] {
+        let told = told.unwrap().as_secs_f64();
+        assert!((told / gap - 1.0).abs() <= 0.1, "{told} for {gap}");
+    }
 }
 
 #[test]

@@ -1,35 +1,90 @@
-//! Upper bounds of every histogram, in base units.
+//! Upper bounds of every histogram, in base units. What lies beyond the ends, and why, is in docs/metrics.md.
 
-/// Seconds, accept to last byte.
+/// Seconds, accept to last byte: from a list of models to the longest answer of a slow one.
 pub const REQUEST: &[f64] =
-    &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0];
+    &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0, 180.0, 600.0, 3600.0];
 /// Seconds, accept to the first content record: a loaded model answers in tens of ms, a load takes minutes.
 pub const FIRST_TOKEN: &[f64] =
-    &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0];
-/// Seconds between chunks: fine from 1 to 100 ms, where models of 10 to 1,000 tokens a second live.
+    &[0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 640.0];
+/// Seconds between chunks. Steps of a half or so from 1.5 to 250 ms, where models of 4 to 700 tokens a second live.
 pub const GAP: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0,
-    10.0,
+    0.0005, 0.0015, 0.0025, 0.004, 0.006, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.1, 0.15, 0.25, 0.5, 1.0,
+    2.5, 10.0,
 ];
+/// The same, and between them steps of a tenth from just below 1 ms to 1 s: for quantiles that are not read from `/metrics`.
+pub const GAP_FINE: &[f64] = &fine::<88>(GAP, 0.0009, 1.0);
 /// Seconds of a phase or a wait.
 pub const PHASE: &[f64] =
-    &[0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
-/// Seconds of our own work: three bounds a decade, 1 µs to 10 ms.
+    &[0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0, 3600.0];
+/// Seconds to scan a record: a short one takes some 0.2 µs, one of 8 MiB some ms.
+pub const SCAN: &[f64] =
+    &[1e-7, 2e-7, 3e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 1e-4, 2.5e-4, 1e-3, 1e-2];
+/// Seconds of our own work on a frame.
 pub const OVERHEAD: &[f64] =
-    &[1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2];
-/// Tokens a second.
-pub const TOKEN_RATE: &[f64] =
-    &[1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 60.0, 80.0, 120.0, 160.0, 240.0, 320.0];
+    &[2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 1e-3, 1e-2, 0.1];
+/// Tokens a second: from a large model on a CPU to a small one on the fastest GPU.
+pub const TOKEN_RATE: &[f64] = &[
+    0.5, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 130.0, 180.0, 250.0, 350.0, 500.0, 1000.0,
+    3000.0,
+];
 /// Bytes of an arrival; a record is usually 100 to 200.
 pub const CHUNK_BYTES: &[f64] =
-    &[32.0, 64.0, 96.0, 128.0, 192.0, 256.0, 512.0, 1024.0, 4096.0, 16384.0, 65536.0];
-/// Seconds that a runtime's worker keeps something waiting: a task polled, scheduled, or a timer that is due.
-pub const LAG: &[f64] =
-    &[1e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 1.0];
+    &[64.0, 96.0, 128.0, 192.0, 256.0, 512.0, 1024.0, 4096.0, 16384.0, 65536.0, 524288.0];
+/// Seconds by which a timer of a runtime woke late. Fine around Tokio's grain of 1 ms, which an idle runtime shows.
+pub const LAG: &[f64] = &[
+    1e-4, 5e-4, 1e-3, 1.25e-3, 1.5e-3, 2e-3, 2.5e-3, 3e-3, 4e-3, 5e-3, 7.5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25,
+    1.0, 10.0,
+];
+/// Seconds that a runtime's worker polls a task, or that a task waits for a worker.
+pub const POLL: &[f64] =
+    &[1e-6, 1e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.1, 1.0, 10.0];
 /// Parts of a whole.
 pub const RATIO: &[f64] = &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
-/// Watts of one card; the largest draw 700.
+/// Watts of one card: the largest that are sold draw 1,400.
 pub const WATTS: &[f64] = &[
-    25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 250.0, 300.0, 350.0, 400.0, 450.0, 500.0, 550.0, 600.0, 650.0,
-    700.0,
+    10.0, 25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 250.0, 300.0, 400.0, 500.0, 600.0, 700.0, 1000.0, 1200.0,
+    1500.0,
 ];
+
+/// One bound is at most so many times the one before.
+const STEP: f64 = 1.1;
+
+/// All of `bounds`, and between `from` and `to` as many more as it takes that none is more than a tenth above the one
+/// before. They are `N`; the compiler says so if they are not.
+const fn fine<const N: usize>(bounds: &[f64], from: f64, to: f64) -> [f64; N] {
+    let mut all = [0.0; N];
+    let (mut at, mut bound, mut last) = (0, 0, 0.0);
+    while bound < bounds.len() {
+        let next = bounds[bound];
+        if last < from && from < next {
+            all[at] = from;
+            at += 1;
+            last = from;
+        }
+        while last >= from && next <= to && last * STEP < next {
+            last *= STEP;
+            all[at] = last;
+            at += 1;
+        }
+        all[at] = next;
+        at += 1;
+        last = next;
+        bound += 1;
+    }
+    assert!(at == N, "the number of bounds is another");
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fine_bounds_have_all_that_are_shown_and_steps_of_a_tenth_from_a_millisecond_to_a_second() {
+        assert!(GAP_FINE.is_sorted_by(|one, next| one < next), "{GAP_FINE:?}");
+        assert!(GAP.iter().all(|bound| GAP_FINE.contains(bound)), "{GAP_FINE:?}");
+        let inner: Vec<_> = GAP_FINE.iter().filter(|bound| (0.0009..=1.0).contains(*bound)).collect();
+        assert_eq!(inner.last(), Some(&&1.0));
+        assert!(inner.windows(2).all(|pair| pair[1] / pair[0] <= STEP + 1e-9), "{inner:?}");
+    }
+}

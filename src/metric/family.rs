@@ -119,6 +119,12 @@ impl<C: Child, const N: usize> Family<C, N> {
         let children = self.inner.children.read().unwrap_or_else(PoisonError::into_inner);
         children.values().for_each(|child| visit(child));
     }
+
+    /// Makes one value of the children whose label values fit.
+    pub fn fold<T>(&self, start: T, fits: impl Fn(&[String; N]) -> bool, add: impl Fn(T, &C) -> T) -> T {
+        let children = self.inner.children.read().unwrap_or_else(PoisonError::into_inner);
+        children.iter().filter(|(values, _)| fits(values)).fold(start, |sum, (_, child)| add(sum, child))
+    }
 }
 
 impl<C: Child, const N: usize> Collector for Family<C, N> {

@@ -10,31 +10,48 @@ use std::sync::{
 
 use prometheus::proto;
 
-use super::family::Child;
+use super::{family::Child, scrape::Buckets};
 
 /// The most buckets a histogram here has, the one above the last bound included.
-const SLOTS: usize = 20;
+const SLOTS: usize = 96;
 
-/// Counts by bucket, shared.
+/// Counts by bucket, shared. Values are 0 or greater, so that no count and no sum ever decreases.
 #[derive(Debug)]
 pub struct Histogram {
     bounds: &'static [f64],
-    counts: [AtomicU64; SLOTS],
+    /// Those of the bounds that the exposition has.
+    shown: &'static [f64],
+    counts: Box<[AtomicU64]>,
     /// Bits of an `f64`.
     sum: AtomicU64,
 }
 
 impl Histogram {
-    /// An empty one. `bounds` ascend; at most 19.
+    /// An empty one. `bounds` ascend; at most 95.
     #[must_use]
     pub fn new(bounds: &'static [f64]) -> Histogram {
-        assert!(bounds.len() < SLOTS, "bounds are constants of this crate");
-        Histogram { bounds, counts: Default::default(), sum: AtomicU64::new(0) }
+        Histogram::finer(bounds, bounds)
     }
 
-    /// Adds one value. Not a number: nothing is added, for it would spoil the sum for ever.
+    /// The same, of which the exposition has the bounds `shown` alone: some of `bounds`.
+    #[must_use]
+    pub fn finer(bounds: &'static [f64], shown: &'static [f64]) -> Histogram {
+        assert!(bounds.len() < SLOTS, "bounds are constants of this crate");
+        debug_assert!(shown.iter().all(|bound| bounds.contains(bound)), "what is shown is counted");
+        let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
+        Histogram { bounds, shown, counts, sum: AtomicU64::new(0) }
+    }
+
+    /// Its counts by all of its bounds.
+    #[must_use]
+    pub fn buckets(&self) -> Buckets {
+        Buckets::counted(self.bounds, self.counts.iter().map(|count| count.load(Relaxed)))
+    }
+
+    /// Adds one value. Below 0, or not a number: nothing is added, for a sum that falls is no counter, and one that is
+    /// no number stays so.
     pub fn observe(&self, value: f64) {
-        if value.is_nan() {
+        if !is_counted(value) {
             return;
         }
         self.counts[slot(self.bounds, value)].fetch_add(1, Relaxed);
@@ -44,7 +61,7 @@ impl Histogram {
     /// Adds `count` values that another histogram counted: none was above `upper`, and they were about `middle`
     /// each, which the sum takes for them.
     pub fn observe_many(&self, upper: f64, middle: f64, count: u64) {
-        if count == 0 || upper.is_nan() || middle.is_nan() {
+        if count == 0 || !is_counted(upper) || !is_counted(middle) {
             return;
         }
         self.counts[slot(self.bounds, upper)].fetch_add(count, Relaxed);
@@ -62,14 +79,16 @@ impl Child for Histogram {
     const TYPE: proto::MetricType = proto::MetricType::HISTOGRAM;
 
     fn write(&self, metric: &mut proto::Metric) {
-        let mut cumulative = 0;
-        let mut buckets = Vec::with_capacity(self.bounds.len());
+        let (mut cumulative, mut shown) = (0, self.shown.iter().peekable());
+        let mut buckets = Vec::with_capacity(self.shown.len());
         for (bound, count) in self.bounds.iter().zip(&self.counts) {
             cumulative += count.load(Relaxed);
-            let mut bucket = proto::Bucket::default();
-            bucket.set_upper_bound(*bound);
-            bucket.set_cumulative_count(cumulative);
-            buckets.push(bucket);
+            if shown.next_if_eq(&bound).is_some() {
+                let mut bucket = proto::Bucket::default();
+                bucket.set_upper_bound(*bound);
+                bucket.set_cumulative_count(cumulative);
+                buckets.push(bucket);
+            }
         }
         let mut histogram = proto::Histogram::default();
         histogram.set_bucket(buckets);
@@ -84,8 +103,8 @@ impl Child for Histogram {
 #[derive(Debug)]
 pub struct LocalHistogram {
     shared: Arc<Histogram>,
-    counts: [u16; SLOTS],
-    pending: u16,
+    counts: [u8; SLOTS],
+    pending: u8,
     sum: f64,
 }
 
@@ -98,13 +117,13 @@ impl LocalHistogram {
 
     /// Adds one value to the buffer.
     pub fn observe(&mut self, value: f64) {
-        if value.is_nan() {
+        if !is_counted(value) {
             return;
         }
         self.counts[slot(self.shared.bounds, value)] += 1;
         self.sum += value;
         self.pending += 1;
-        if self.pending == u16::MAX {
+        if self.pending == u8::MAX {
             self.flush();
         }
     }
@@ -114,14 +133,14 @@ impl LocalHistogram {
         self.flush_with(|_, _| {});
     }
 
-    /// The same, and adds it to what one stream has had so far. Between two calls, 65,534 values at most.
+    /// The same, and adds it to what one stream has had so far. Between two calls, 254 values at most.
     pub fn flush_to(&mut self, tally: &Tally) {
         self.flush_with(|slot, count| {
             tally.0[slot].fetch_add(u32::from(count), Relaxed);
         });
     }
 
-    fn flush_with(&mut self, mut also: impl FnMut(usize, u16)) {
+    fn flush_with(&mut self, mut also: impl FnMut(usize, u8)) {
         if self.pending == 0 {
             return;
         }
@@ -144,8 +163,14 @@ impl Drop for LocalHistogram {
 }
 
 /// What one stream has had so far, by the buckets of a histogram: for a quantile of its own.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tally([AtomicU32; SLOTS]);
+
+impl Default for Tally {
+    fn default() -> Tally {
+        Tally(std::array::from_fn(|_| AtomicU32::new(0)))
+    }
+}
 
 impl Tally {
     /// The value that a part `q` of all values does not exceed, evenly spread within a bucket, as Prometheus'
@@ -168,6 +193,11 @@ impl Tally {
     }
 }
 
+/// Neither below 0 nor no number.
+fn is_counted(value: f64) -> bool {
+    value >= 0.0
+}
+
 /// The first bucket whose bound is not below `value`.
 fn slot(bounds: &[f64], value: f64) -> usize {
     bounds.partition_point(|bound| *bound < value)
@@ -176,6 +206,7 @@ fn slot(bounds: &[f64], value: f64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metric::buckets;
 
     fn counts(histogram: &Histogram) -> (Vec<u64>, u64, f64) {
         let mut metric = proto::Metric::default();
@@ -192,6 +223,45 @@ mod tests {
             histogram.observe(value);
         }
         assert_eq!(counts(&histogram), (vec![2, 4], 5, 8.0));
+    }
+
+    #[test]
+    fn negative_value_lowers_no_sum() {
+        let shared = Arc::new(Histogram::new(&[1.0, 2.0]));
+        shared.observe(1.5);
+        shared.observe(-36_000.0);
+        shared.observe_many(-1.0, -2.0, 3);
+        let mut local = LocalHistogram::new(shared.clone());
+        local.observe(-0.1);
+        local.observe(0.5);
+        local.flush();
+        assert_eq!(counts(&shared), (vec![1, 2], 2, 2.0));
+    }
+
+    #[test]
+    fn quantiles_of_gaps_from_a_millisecond_to_a_second_are_right_to_a_tenth() {
+        for step in 0..300 {
+            // Three decades in 300 steps, each gap as long as the others.
+            let gap = 0.001 * 10_f64.powf(f64::from(step) / 100.0);
+            let histogram = Histogram::finer(buckets::GAP_FINE, buckets::GAP);
+            (0..100).for_each(|_| histogram.observe(gap));
+            for q in [0.01, 0.5, 0.99] {
+                let read = histogram.buckets().quantile(q).unwrap();
+                assert!((read / gap - 1.0).abs() <= 0.1, "{q} of {gap} is {read}");
+            }
+        }
+    }
+
+    #[test]
+    fn finer_histogram_shows_some_of_its_bounds_and_knows_all() {
+        let histogram = Histogram::finer(&[1.0, 1.5, 2.0, 2.5], &[1.0, 2.0]);
+        for value in [0.5, 1.2, 1.7, 2.2, 9.0] {
+            histogram.observe(value);
+        }
+        assert_eq!(counts(&histogram), (vec![1, 3], 5, 14.6));
+        let buckets = histogram.buckets();
+        assert_eq!((buckets.count(), buckets.quantile(0.8)), (5, Some(2.5)));
+        assert_eq!(buckets.quantile(0.4), Some(1.5));
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub(crate) const METRICS: &[Metric] = &[
     ("time_to_first_token_seconds", H, &["route", "model"]),
     ("chunk_gap_seconds", H, &["model", "at"]),
     ("gaps_held_total", C, &["model"]),
+    ("origin_gaps_invalid_total", C, &["upstream"]),
     ("chunk_bytes", H, &["model"]),
     ("record_scan_seconds", H, &[]),
     ("records_total", C, &["model", "kind"]),

@@ -46,6 +46,16 @@ impl Scrape {
 
     /// As `histogram_quantile` of Prometheus has it.
     pub(crate) fn quantile(&self, q: f64, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        self.located(q, name, labels).map(|(_, value, _)| value)
+    }
+
+    /// The bucket that a quantile is in.
+    pub(crate) fn bucket(&self, q: f64, name: &str, labels: &[(&str, &str)]) -> Option<(f64, f64)> {
+        self.located(q, name, labels).map(|(lower, _, upper)| (lower, upper))
+    }
+
+    /// A quantile, between the bounds of its bucket.
+    fn located(&self, q: f64, name: &str, labels: &[(&str, &str)]) -> Option<(f64, f64, f64)> {
         let mut buckets = BTreeMap::<u64, (f64, f64)>::new();
         for (_, labels, count) in self.chosen(&format!("{name}_bucket"), labels) {
             let bound: f64 = labels["le"].parse().unwrap();
@@ -58,8 +68,8 @@ impl Scrape {
         let (lower, below) = at.checked_sub(1).map_or((0.0, 0.0), |before| buckets[before]);
         let (upper, count) = buckets[at];
         if upper.is_infinite() {
-            return Some(lower);
+            return Some((lower, lower, upper));
         }
-        Some(lower + (upper - lower) * (rank - below) / (count - below))
+        Some((lower, lower + (upper - lower) * (rank - below) / (count - below), upper))
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 /// GPUs that are told of one by one; more are in the sums alone.
 const MOST_CARDS: usize = 16;
 
-/// Counts since the start, and gauges as they are. Some 1.3 KiB.
+/// Counts since the start, and gauges as they are. Some 1.8 KiB.
 #[derive(Clone, Debug)]
 pub(super) struct Reading {
     pub(super) at: Instant,
@@ -63,7 +63,8 @@ pub(super) struct Card {
 }
 
 impl Reading {
-    pub(super) fn of(scrape: &Scrape, streams: usize) -> Reading {
+    /// `gap`: finer than the scrape has it.
+    pub(super) fn of(scrape: &Scrape, streams: usize, gap: Buckets) -> Reading {
         let mut outcomes = [0.0; 7];
         for series in scrape.find("requests_total").series() {
             let outcome = series.label("outcome");
@@ -82,7 +83,7 @@ impl Reading {
                 .sum(|one| matches!(one.label("kind"), "content" | "thinking" | "tool_call")),
             outcomes,
             first_token: scrape.find("time_to_first_token_seconds").buckets(|_| true),
-            gap: scrape.find("chunk_gap_seconds").buckets(|one| one.label("at") == "upstream"),
+            gap,
             hidden: scrape.find("phase_seconds").buckets(|one| one.label("phase") == "queue"),
             lag: scrape.find("runtime_lag_seconds").buckets(|one| one.label("runtime") == "main"),
             bands: bands(scrape),

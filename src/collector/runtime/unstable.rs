@@ -80,7 +80,7 @@ pub(super) struct Unstable {
 
 impl Unstable {
     pub(super) fn new<'a>(runtimes: impl Iterator<Item = &'a RuntimeMetrics>) -> Unstable {
-        let histogram = || Arc::new(Histogram::new(buckets::LAG));
+        let histogram = || Arc::new(Histogram::new(buckets::POLL));
         let mut unstable = Unstable {
             polls: Vec::new(),
             latencies: Vec::new(),

@@ -1,31 +1,42 @@
 //! A histogram as it is scraped, and what can be read from it.
 
+use std::{borrow::Cow, iter};
+
 use prometheus::proto;
 
-/// Counts by upper bound, cumulative; the last is that of all.
+/// Counts by upper bound, cumulative; one more than there are bounds: the last is that of all.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Buckets(Vec<(f64, u64)>);
+pub struct Buckets {
+    bounds: Cow<'static, [f64]>,
+    counts: Box<[u64]>,
+}
 
 impl Buckets {
     /// Of one child.
     #[must_use]
     pub fn of(histogram: &proto::Histogram) -> Buckets {
-        let finite = histogram.get_bucket().iter();
-        let mut buckets: Vec<_> =
-            finite.map(|bucket| (bucket.upper_bound(), bucket.cumulative_count())).collect();
-        if buckets.last().is_none_or(|(bound, _)| bound.is_finite()) {
-            buckets.push((f64::INFINITY, histogram.get_sample_count()));
-        }
-        Buckets(buckets)
+        let finite = histogram.get_bucket().iter().filter(|bucket| bucket.upper_bound().is_finite());
+        let bounds: Vec<_> = finite.clone().map(|bucket| bucket.upper_bound()).collect();
+        let counts = finite.map(|bucket| bucket.cumulative_count()).chain([histogram.get_sample_count()]);
+        Buckets { bounds: bounds.into(), counts: counts.collect() }
+    }
+
+    /// Of counts that are not cumulative, one more than there are bounds.
+    pub(in crate::metric) fn counted(bounds: &'static [f64], counts: impl Iterator<Item = u64>) -> Buckets {
+        let cumulative = counts.scan(0, |sum, count| {
+            *sum += count;
+            Some(*sum)
+        });
+        Buckets { bounds: bounds.into(), counts: cumulative.collect() }
     }
 
     /// Both together; they have the same bounds, as children of one family have.
     #[must_use]
     pub fn plus(mut self, other: Buckets) -> Buckets {
-        if self.0.is_empty() {
+        if self.counts.is_empty() {
             return other;
         }
-        for ((_, count), (_, more)) in self.0.iter_mut().zip(other.0) {
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
             *count += more;
         }
         self
@@ -34,30 +45,28 @@ impl Buckets {
     /// What came after `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Buckets) -> Buckets {
-        let before = earlier.0.iter().map(|(_, count)| *count).chain(std::iter::repeat(0));
-        let after = self.0.iter().zip(before);
-        Buckets(after.map(|((bound, count), before)| (*bound, count.saturating_sub(before))).collect())
+        let before = earlier.counts.iter().copied().chain(iter::repeat(0));
+        let counts = self.counts.iter().zip(before).map(|(count, before)| count.saturating_sub(before));
+        Buckets { bounds: self.bounds.clone(), counts: counts.collect() }
     }
 
     /// How many values.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.0.last().map_or(0, |(_, count)| *count)
+        self.counts.last().copied().unwrap_or_default()
     }
 
     /// What `histogram_quantile(q, …)` of PromQL makes of it, for 0 < q ≤ 1: values are taken to be spread evenly in
     /// their bucket, from 0 in the first; above the last finite bound it is that bound. `None`: no values.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<f64> {
-        let (_, total) = *self.0.last().filter(|(_, total)| *total > 0)?;
+        let total = Some(self.count()).filter(|total| *total > 0)?;
         let rank = q * total as f64;
-        let at = self.0.iter().position(|(_, count)| *count as f64 >= rank)?;
-        let (end, count) = self.0[at];
-        let (start, below) = at.checked_sub(1).map_or((0.0, 0), |before| self.0[before]);
-        if end.is_infinite() {
-            return Some(start);
-        }
-        Some(start + (end - start) * (rank - below as f64) / (count - below) as f64)
+        let at = self.counts.iter().position(|count| *count as f64 >= rank)?;
+        let (start, below) =
+            at.checked_sub(1).map_or((0.0, 0), |before| (self.bounds[before], self.counts[before]));
+        let Some(end) = self.bounds.get(at) else { return Some(start) };
+        Some(start + (end - start) * (rank - below as f64) / (self.counts[at] - below) as f64)
     }
 }
 
@@ -66,7 +75,7 @@ mod tests {
     use super::*;
 
     fn buckets(counts: [u64; 4]) -> Buckets {
-        Buckets([0.1, 0.5, 1.0, f64::INFINITY].into_iter().zip(counts).collect())
+        Buckets { bounds: vec![0.1, 0.5, 1.0].into(), counts: counts.into() }
     }
 
     /// Each by the formula of the documentation: start + (end - start) * (rank - below) / (count - below).
@@ -110,6 +119,7 @@ mod tests {
         let mut metric = proto::Metric::default();
         crate::metric::Child::write(&histogram, &mut metric);
         let read = Buckets::of(metric.get_histogram());
-        assert_eq!(read, Buckets(vec![(1.0, 1), (2.0, 1), (f64::INFINITY, 2)]));
+        assert_eq!(read, Buckets { bounds: vec![1.0, 2.0].into(), counts: [1, 1, 2].into() });
+        assert_eq!(read, histogram.buckets());
     }
 }

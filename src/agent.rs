@@ -303,8 +303,8 @@ impl Builder {
 
 /// What the meter knows of how streams run side by side, as shaping reads it.
 fn reading(bands: &Bands) -> Reading {
-    let Bands { seconds, stream_seconds, tokens } = *bands;
-    Reading { seconds, stream_seconds, tokens }
+    let Bands { seconds, stream_seconds, free_seconds, free_tokens, .. } = *bands;
+    Reading { seconds, stream_seconds, free_seconds, tokens: free_tokens }
 }
 
 /// The socket that was handed in, or one at `addr`.

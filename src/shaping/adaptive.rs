@@ -4,6 +4,7 @@
 //! delivery slows Ollama itself only once every buffer between is full: docs/configuration.md says what that
 //! means for either input.
 
+mod baseline;
 #[cfg(test)]
 mod tests;
 
@@ -18,13 +19,13 @@ use std::{
 
 use tokio::time::Instant;
 
+use baseline::Baseline;
+
 /// A step down, when the input is below the target.
 const SLOWER: f64 = 0.9;
 /// A step up, when it is above the target and this margin.
 const FASTER: f64 = 1.05;
 const MARGIN: f64 = 0.02;
-/// Seconds that a stream must have run alone before others are judged by it.
-const ALONE: f64 = 1.0;
 /// Bands of the label `streams`, from one stream alone to crowds.
 const BANDS: usize = 8;
 
@@ -58,7 +59,8 @@ impl Default for Config {
 /// What is held to the target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Input {
-    /// Tokens a second of a stream beside others, by what one makes alone.
+    /// Tokens a second of a stream beside others, divided by what one makes alone; both while neither its client nor
+    /// its pace holds it.
     #[default]
     True,
     /// Summed stream time by wall time and the most streams at once. It measures how evenly streams overlap,
@@ -67,14 +69,16 @@ pub enum Input {
 }
 
 /// How streams of an upstream ran since the process began, by the band of how many decoded: the values of
-/// `concurrency_seconds_total`, `concurrency_stream_seconds_total` and `concurrency_tokens_total`.
+/// `concurrency_seconds_total` and `concurrency_stream_seconds_total`, and what streams made that nothing held.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Reading {
     /// Wall time.
     pub seconds: [f64; BANDS],
     /// Wall time times the number of streams.
     pub stream_seconds: [f64; BANDS],
-    /// Content records.
+    /// Of that, the time in which neither its client nor its pace held a stream: then it runs as the model does.
+    pub free_seconds: [f64; BANDS],
+    /// The content records of that time.
     pub tokens: [f64; BANDS],
 }
 
@@ -84,6 +88,7 @@ impl Reading {
         Reading {
             seconds: minus(&self.seconds, &earlier.seconds),
             stream_seconds: minus(&self.stream_seconds, &earlier.stream_seconds),
+            free_seconds: minus(&self.free_seconds, &earlier.free_seconds),
             tokens: minus(&self.tokens, &earlier.tokens),
         }
     }
@@ -96,19 +101,18 @@ impl Reading {
 }
 
 impl Input {
-    /// The input's value over a window, given all that was before; `None` with fewer than two streams, or
+    /// The input's value over a window, given what a stream makes alone; `None` with fewer than two streams, or
     /// with nothing to compare them with.
-    fn value(self, window: &Reading, total: &Reading) -> Option<f64> {
+    fn value(self, window: &Reading, alone: Option<f64>) -> Option<f64> {
         let most = window.most_streams();
         if most < 2.0 {
             return None;
         }
         match self {
             Input::True => {
-                let alone = total.tokens[0] / total.seconds[0];
-                let seconds: f64 = window.stream_seconds[1..].iter().sum();
-                let together = window.tokens[1..].iter().sum::<f64>() / seconds;
-                (total.seconds[0] >= ALONE && alone > 0.0).then_some(together / alone)
+                let seconds: f64 = window.free_seconds[1..].iter().sum();
+                let tokens: f64 = window.tokens[1..].iter().sum();
+                alone.filter(|_| seconds > 0.0).map(|alone| tokens / seconds / alone)
             }
             Input::Overlap => {
                 let busy: f64 = window.seconds.iter().sum();
@@ -130,6 +134,7 @@ pub struct Adaptive {
 struct Window {
     until: Instant,
     begun: Reading,
+    alone: Baseline,
 }
 
 impl Adaptive {
@@ -160,9 +165,17 @@ impl Adaptive {
             return;
         }
         let reading = (self.read)();
-        let begun = window.replace(Window { until: now + self.config.window, begun: reading });
-        let Some(begun) = begun else { return };
-        let Some(value) = self.config.input.value(&reading.since(&begun.begun), &reading) else { return };
+        let until = now + self.config.window;
+        let Some(window) = window else {
+            // What was before has no date: it counts as new, and ages from now on.
+            let alone = Baseline::new(now, reading.free_seconds[0], reading.tokens[0]);
+            *window = Some(Window { until, begun: reading, alone });
+            return;
+        };
+        let passed = reading.since(&window.begun);
+        window.alone.add(now, passed.free_seconds[0], passed.tokens[0]);
+        (window.until, window.begun) = (until, reading);
+        let Some(value) = self.config.input.value(&passed, window.alone.rate()) else { return };
         let Config { target, floor, ceiling, .. } = self.config;
         let rate = f64::from_bits(self.rate.load(Relaxed));
         let next = if value < target {

@@ -135,9 +135,9 @@ pub(super) fn contended() -> impl Fn() -> Reading + Send + Sync {
     move || {
         let seconds = start.elapsed().as_secs_f64();
         let mut reading = Reading::default();
-        (reading.seconds[0], reading.tokens[0]) = (10.0, 1000.0);
+        (reading.seconds[0], reading.free_seconds[0], reading.tokens[0]) = (10.0, 10.0, 1000.0);
         (reading.seconds[1], reading.stream_seconds[1]) = (seconds, 2.0 * seconds);
-        reading.tokens[1] = 100.0 * seconds;
+        (reading.free_seconds[1], reading.tokens[1]) = (2.0 * seconds, 100.0 * seconds);
         reading
     }
 }

@@ -82,8 +82,10 @@ fn run(script: Script, shaping: shaping::Config, frames: usize) -> Seen {
         let since = Instant::now();
         shaping.adapt("u", move || {
             let mut reading = adaptive::Reading { tokens: [100.0; 8], ..Default::default() };
-            reading.seconds[0] = 1.0;
-            (reading.seconds[1], reading.stream_seconds[1]) = (since.elapsed().as_secs_f64(), 1e3);
+            let elapsed = since.elapsed().as_secs_f64();
+            (reading.seconds[0], reading.free_seconds[0]) = (1.0, 1.0);
+            (reading.seconds[1], reading.stream_seconds[1]) = (elapsed, 2.0 * elapsed);
+            reading.free_seconds[1] = 2.0 * elapsed;
             reading
         });
         let mut measurement = meter.start(Facts::new("POST", "/api/generate"));

@@ -10,7 +10,8 @@ fn upstream(config: Config, streams: usize, together: fn(f64) -> f64) -> (Arc<Mu
         Adaptive::new(config, Arc::new(move || *reading.lock().unwrap()))
     };
     let mut alone = reading.lock().unwrap();
-    (alone.seconds[0], alone.stream_seconds[0], alone.tokens[0]) = (10.0, 10.0, 1000.0);
+    (alone.seconds[0], alone.stream_seconds[0]) = (10.0, 10.0);
+    (alone.free_seconds[0], alone.tokens[0]) = (10.0, 1000.0);
     drop(alone);
     adaptive.rate();
     assert!(streams <= 4);
@@ -24,6 +25,7 @@ fn run(reading: &Mutex<Reading>, streams: usize, tokens: f64) {
     let band = streams - 1;
     reading.seconds[band] += 30.0;
     reading.stream_seconds[band] += 30.0 * streams as f64;
+    reading.free_seconds[band] += 30.0 * streams as f64;
     reading.tokens[band] += 30.0 * streams as f64 * tokens;
 }
 
@@ -76,7 +78,7 @@ fn overlap_is_the_reports_measure() {
     let mut window = Reading::default();
     (window.seconds[0], window.stream_seconds[0]) = (2.0, 2.0);
     (window.seconds[1], window.stream_seconds[1]) = (8.0, 16.0);
-    assert_eq!(Input::Overlap.value(&window, &window), Some(0.9));
+    assert_eq!(Input::Overlap.value(&window, None), Some(0.9));
 }
 
 #[test]
@@ -89,6 +91,39 @@ fn the_most_streams_of_a_wide_band_is_its_mean_rounded_up() {
 #[test]
 fn nothing_to_compare_with_is_no_value() {
     let mut window = Reading::default();
-    (window.seconds[1], window.stream_seconds[1], window.tokens[1]) = (10.0, 20.0, 100.0);
-    assert_eq!(Input::True.value(&window, &window), None);
+    (window.seconds[1], window.stream_seconds[1]) = (10.0, 20.0);
+    (window.free_seconds[1], window.tokens[1]) = (20.0, 100.0);
+    assert_eq!(Input::True.value(&window, None), None);
+    assert_eq!(Input::True.value(&window, Some(10.0)), Some(0.5));
+    // Streams that are held all the time say nothing of each other.
+    (window.free_seconds[1], window.tokens[1]) = (0.0, 0.0);
+    assert_eq!(Input::True.value(&window, Some(10.0)), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lone_streams_that_were_paced_do_not_lower_the_baseline() {
+    let (reading, adaptive) = upstream(Config::default(), 2, |_| 50.0);
+    // An hour of lone streams at a pace of 20: it is no time in which they ran as the model does.
+    reading.lock().unwrap().seconds[0] += 3600.0;
+    reading.lock().unwrap().stream_seconds[0] += 3600.0;
+    let mut rates = Vec::new();
+    for _ in 0..3 {
+        tokio::time::advance(Duration::from_secs(30)).await;
+        rates.push(adaptive.rate().round());
+        run(&reading, 2, 50.0);
+    }
+    assert_eq!(rates, [108.0, 97.0, 87.0], "half of what one makes alone is too slow");
+}
+
+#[tokio::test(start_paused = true)]
+async fn baseline_follows_the_lone_streams_of_the_last_hour() {
+    // One makes 100 alone; then another model, which makes 50 alone and 49 beside another.
+    let (reading, adaptive) = upstream(Config::default(), 2, |_| 49.0);
+    for _ in 0..240 {
+        tokio::time::advance(Duration::from_secs(30)).await;
+        adaptive.rate();
+        run(&reading, 2, 49.0);
+        run(&reading, 1, 50.0);
+    }
+    assert_eq!(adaptive.rate(), 120.0, "98 % of what one makes alone");
 }

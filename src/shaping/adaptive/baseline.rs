@@ -1,0 +1,88 @@
+//! What a stream makes alone.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What is older is forgotten: another model may be served, or another GPU.
+pub(super) const HORIZON: Duration = Duration::from_secs(3600);
+/// The horizon moves on in steps of a twelfth.
+const PARTS: usize = 12;
+/// Seconds that a stream must have run alone before others are judged by it.
+const ENOUGH: f64 = 1.0;
+
+/// Tokens and seconds of lone streams within the horizon. Only time in which nothing held them is added: with the
+/// time in which they were paced, the baseline would fall with the pace that is judged by it.
+#[derive(Debug)]
+pub(super) struct Baseline {
+    began: Instant,
+    /// Number of the newest part since then.
+    newest: u64,
+    parts: [Part; PARTS],
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    seconds: f64,
+    tokens: f64,
+}
+
+impl Baseline {
+    /// Begins now, with what is known.
+    pub(super) fn new(now: Instant, seconds: f64, tokens: f64) -> Baseline {
+        let mut parts = [Part::default(); PARTS];
+        parts[0] = Part { seconds, tokens };
+        Baseline { began: now, newest: 0, parts }
+    }
+
+    /// Forgets what is too old, and adds what came since the last call.
+    pub(super) fn add(&mut self, now: Instant, seconds: f64, tokens: f64) {
+        let part = HORIZON / PARTS as u32;
+        let number = now.saturating_duration_since(self.began).as_secs() / part.as_secs();
+        for passed in (self.newest + 1..=number).take(PARTS) {
+            self.parts[passed as usize % PARTS] = Part::default();
+        }
+        self.newest = number;
+        let newest = &mut self.parts[number as usize % PARTS];
+        newest.seconds += seconds;
+        newest.tokens += tokens;
+    }
+
+    /// Tokens a second; `None` if too little is known.
+    pub(super) fn rate(&self) -> Option<f64> {
+        let seconds: f64 = self.parts.iter().map(|part| part.seconds).sum();
+        let tokens: f64 = self.parts.iter().map(|part| part.tokens).sum();
+        (seconds >= ENOUGH && tokens > 0.0).then_some(tokens / seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn baseline_older_than_its_horizon_is_forgotten() {
+        let start = Instant::now();
+        let minutes = |minutes: u64| start + Duration::from_secs(minutes * 60);
+        let mut baseline = Baseline::new(start, 10.0, 1000.0);
+        assert_eq!(baseline.rate(), Some(100.0));
+        // Another model is served from now on.
+        baseline.add(minutes(30), 10.0, 200.0);
+        assert_eq!(baseline.rate(), Some(60.0));
+        baseline.add(minutes(61), 0.0, 0.0);
+        assert_eq!(baseline.rate(), Some(20.0));
+        baseline.add(minutes(91), 0.0, 0.0);
+        assert_eq!(baseline.rate(), None);
+        // However long nothing was asked.
+        baseline.add(minutes(92), 2.0, 100.0);
+        baseline.add(minutes(100_000), 2.0, 20.0);
+        assert_eq!(baseline.rate(), Some(10.0));
+    }
+
+    #[test]
+    fn less_than_a_second_alone_is_no_baseline() {
+        let start = Instant::now();
+        assert_eq!(Baseline::new(start, 0.9, 90.0).rate(), None);
+        assert_eq!(Baseline::new(start, 5.0, 0.0).rate(), None);
+    }
+}

@@ -5,9 +5,11 @@
 #![expect(clippy::disallowed_types, reason = "a thread of its own is no async code")]
 
 mod card;
+mod carried;
 mod clock_limit;
 #[cfg(any(feature = "gpu", test))]
 mod counter;
+mod energy;
 mod fake;
 #[cfg(any(feature = "gpu", test))]
 mod holder;
@@ -147,7 +149,7 @@ impl GpuCollector {
             let patience = shown.patience;
             let card = shown.cards.get_mut(&label).expect("whoever was found has a card");
             match read {
-                Ok(()) => card.observe(now, patience, sample),
+                Ok(()) => card.observe(now, patience, depth, sample),
                 Err(error) => {
                     card.lose();
                     drop(shown);

@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::{
+    carried::{Carried, carry},
     clock_limit::CLOCK_LIMITS,
-    sample::{Identity, Link, Pcie, Sample},
+    energy::Energy,
+    sample::{Depth, Identity, Link, Pcie, Sample},
 };
 use crate::metric::{Histogram, Metric, Page, buckets};
 
@@ -32,7 +34,7 @@ metrics! {
     LINK_WIDTH = gauge("pcie_link_width", "PCIe lanes of the link.", &["gpu", "state"]);
     LINK_MAX = gauge("pcie_max_bytes_per_second", "What the link can carry each way at its best, before packet headers, bytes a second.", &["gpu"]);
     PROCESS_MEMORY = gauge("process_memory_bytes", "GPU memory by the name of the process, bytes.", &["gpu", "process"]);
-    ENERGY = counter("energy_joules_total", "Energy, joules: by the device's counter, or power integrated over the samples.", &["gpu", "source"]);
+    ENERGY = counter("energy_joules_total", "Energy, joules: by the device's counter and the power between its readings, or power integrated over the samples.", &["gpu", "source"]);
     PCIE = counter("pcie_bytes_total", "Bytes over PCIe, from (transmit) and to (receive) the GPU: by the device's counters, or 20 ms samples of the rate integrated.", &["gpu", "direction", "source"]);
     REPLAYS = counter("pcie_replays_total", "PCIe packets that were sent again.", &["gpu"]);
     BUSY = counter("busy_seconds_total", "Utilization integrated over the samples, seconds.", &["gpu"]);
@@ -58,26 +60,18 @@ pub(super) struct Card {
     energy: Option<Energy>,
     pcie: Option<Traffic>,
     busy_seconds: Option<f64>,
-    replays: Option<u64>,
+    replays: Option<Carried>,
     /// It has told its power.
     draws: bool,
     utilization_samples: Histogram,
     power_samples: Histogram,
 }
 
-/// Joules so far. A device that has a counter is never integrated, so that one series is all there is.
+/// Bytes so far: by the device's counters, which are never replaced by a guess, or by its rates.
 #[derive(Clone, Copy, Debug)]
-enum Energy {
-    Counted(f64),
-    Integrated(f64),
-}
-
-/// Bytes so far.
-#[derive(Clone, Copy, Debug)]
-struct Traffic {
-    source: &'static str,
-    transmit: f64,
-    receive: f64,
+enum Traffic {
+    Counted { transmit: Carried, receive: Carried },
+    Integrated { transmit: f64, receive: f64 },
 }
 
 impl Card {
@@ -111,7 +105,8 @@ impl Card {
         self.last = None;
     }
 
-    pub(super) fn observe(&mut self, now: Instant, patience: Duration, sample: Sample) {
+    /// `depth`: what of the sample was read now.
+    pub(super) fn observe(&mut self, now: Instant, patience: Duration, depth: Depth, sample: Sample) {
         // The time before the first sample, before a loss, or while the driver hung was seen by nobody.
         let elapsed = self.last.as_ref().map(|(at, _)| now.saturating_duration_since(*at));
         let seconds = elapsed.filter(|elapsed| *elapsed <= patience).unwrap_or_default().as_secs_f64();
@@ -123,9 +118,11 @@ impl Card {
             self.power_samples.observe(thousandth(milliwatts));
             self.draws = true;
         }
-        self.energy = energy(self.energy, &sample, seconds);
-        self.pcie = traffic(self.pcie, &sample, seconds);
-        self.replays = sample.pcie_replays.or(self.replays);
+        let counter = sample.energy_millijoules.filter(|_| depth == Depth::Full);
+        let watts = sample.power_now_milliwatts.or(sample.power_milliwatts).map(thousandth);
+        self.energy = Energy::after(self.energy, counter, watts, seconds);
+        self.pcie = Traffic::after(self.pcie, &sample, seconds);
+        self.replays = carry(self.replays, sample.pcie_replays);
         self.last = Some((now, sample));
     }
 
@@ -143,16 +140,14 @@ impl Card {
     }
 
     fn write_sums(&self, gpu: &str, page: &mut Page) {
-        match self.energy {
-            Some(Energy::Counted(joules)) => page.put(&ENERGY, &[gpu, "counter"], joules),
-            Some(Energy::Integrated(joules)) => page.put(&ENERGY, &[gpu, "integrated"], joules),
-            None => {}
+        if let Some((source, joules)) = self.energy.as_ref().map(Energy::told) {
+            page.put(&ENERGY, &[gpu, source], joules);
         }
-        if let Some(Traffic { source, transmit, receive }) = self.pcie {
+        if let Some((source, transmit, receive)) = self.pcie.as_ref().map(Traffic::told) {
             page.put(&PCIE, &[gpu, "transmit", source], transmit);
             page.put(&PCIE, &[gpu, "receive", source], receive);
         }
-        page.put_some(&REPLAYS, &[gpu], self.replays.map(|replays| replays as f64));
+        page.put_some(&REPLAYS, &[gpu], self.replays.map(|replays| replays.total() as f64));
         if let Some(busy) = self.busy_seconds {
             page.put(&BUSY, &[gpu], busy);
             page.put_child(&UTILIZATION_SAMPLE, &[gpu], &self.utilization_samples);
@@ -197,32 +192,44 @@ fn write_sample(gpu: &str, sample: &Sample, page: &mut Page) {
     }
 }
 
-fn energy(before: Option<Energy>, sample: &Sample, seconds: f64) -> Option<Energy> {
-    match (sample.energy_millijoules, before, sample.power_milliwatts) {
-        (Some(millijoules), ..) => Some(Energy::Counted(millijoules as f64 / 1e3)),
-        (None, Some(Energy::Counted(_)), _) | (None, _, None) => before,
-        (None, Some(Energy::Integrated(joules)), Some(milliwatts)) => {
-            Some(Energy::Integrated(joules + thousandth(milliwatts) * seconds))
-        }
-        (None, None, Some(milliwatts)) => Some(Energy::Integrated(thousandth(milliwatts) * seconds)),
-    }
-}
-
-fn traffic(before: Option<Traffic>, sample: &Sample, seconds: f64) -> Option<Traffic> {
-    match sample.pcie {
-        Some(Pcie::Counted { transmit, receive }) => {
-            Some(Traffic { source: "counter", transmit: transmit as f64, receive: receive as f64 })
-        }
-        Some(Pcie::Sampled { transmit, receive }) => {
-            let mut sum = before.unwrap_or(Traffic { source: "integrated", transmit: 0.0, receive: 0.0 });
-            // A counter that fails for a moment is not replaced by a guess.
-            if sum.source == "integrated" {
-                sum.transmit += f64::from(transmit) * 1024.0 * seconds;
-                sum.receive += f64::from(receive) * 1024.0 * seconds;
+impl Traffic {
+    fn after(before: Option<Traffic>, sample: &Sample, seconds: f64) -> Option<Traffic> {
+        match (before, sample.pcie) {
+            (
+                Some(Traffic::Counted { mut transmit, mut receive }),
+                Some(Pcie::Counted { transmit: t, receive: r }),
+            ) => {
+                transmit.read(t);
+                receive.read(r);
+                Some(Traffic::Counted { transmit, receive })
             }
-            Some(sum)
+            (_, Some(Pcie::Counted { transmit, receive })) => {
+                let (transmit, receive) = (Carried::new(transmit), Carried::new(receive));
+                Some(Traffic::Counted { transmit, receive })
+            }
+            // A counter that fails for a moment is not replaced by a guess.
+            (Some(Traffic::Counted { .. }), _) | (_, None) => before,
+            (integrated, Some(Pcie::Sampled { transmit: t, receive: r })) => {
+                let (transmit, receive) = match integrated {
+                    Some(Traffic::Integrated { transmit, receive }) => (transmit, receive),
+                    _ => (0.0, 0.0),
+                };
+                Some(Traffic::Integrated {
+                    transmit: transmit + f64::from(t) * 1024.0 * seconds,
+                    receive: receive + f64::from(r) * 1024.0 * seconds,
+                })
+            }
         }
-        None => before,
+    }
+
+    /// The label `source`, and bytes from and to the GPU.
+    fn told(&self) -> (&'static str, f64, f64) {
+        match *self {
+            Traffic::Counted { transmit, receive } => {
+                ("counter", transmit.total() as f64, receive.total() as f64)
+            }
+            Traffic::Integrated { transmit, receive } => ("integrated", transmit, receive),
+        }
     }
 }
 

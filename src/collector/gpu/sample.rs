@@ -39,6 +39,8 @@ pub struct Sample {
     pub memory: Option<Memory>,
     /// Draw of the whole card; on recent cards its mean over a second.
     pub power_milliwatts: Option<u32>,
+    /// Draw of the whole card now, where the other is a mean.
+    pub power_now_milliwatts: Option<u32>,
     /// The limit that is enforced.
     pub power_limit_milliwatts: Option<u32>,
     /// Since the driver was loaded.

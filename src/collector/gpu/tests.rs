@@ -60,6 +60,7 @@ fn h100() -> Sample {
         memory_utilization_percent: Some(12),
         memory: Some(Memory { used: 1_500_000_000, free: 83_000_000_000, total: 85_520_809_984 }),
         power_milliwatts: Some(130_500),
+        power_now_milliwatts: None,
         power_limit_milliwatts: Some(700_000),
         energy_millijoules: Some(9_000_001_500),
         temperature_celsius: Some(31),
@@ -216,8 +217,93 @@ fn a_counter_that_fails_for_a_moment_is_not_replaced_by_a_guess() {
     reader.script().samples.insert(0, Ok(without));
     stand.round(100).unwrap();
     let series = stand.series();
-    assert_eq!(series[r#"energy_joules_total{gpu="0",source="counter"}"#], 9_000_001.5);
+    // Its power is followed until the counter is read again.
+    assert_eq!(series[r#"energy_joules_total{gpu="0",source="counter"}"#], 9_000_001.5 + 13.05);
+    assert_eq!(series[r#"pcie_bytes_total{gpu="0",direction="receive",source="counter"}"#], 9_000.0);
     assert!(series.keys().all(|name| !name.contains("integrated")), "{series:?}");
+}
+
+/// Watts of a planted curve, and the seconds that they last.
+const CURVE: [(f64, f64); 6] =
+    [(72.0, 2.35), (690.0, 3.72), (250.0, 1.18), (690.0, 0.45), (130.0, 4.1), (420.0, 60.0)];
+
+/// Joules of the curve so far.
+fn planted_energy(seconds: f64) -> f64 {
+    let (mut left, mut joules) = (seconds, 0.0);
+    for (watts, lasts) in CURVE {
+        joules += watts * left.clamp(0.0, lasts);
+        left -= lasts;
+    }
+    joules
+}
+
+/// A card that draws by the curve. Its counter is read at full depth alone; its power is the mean over `mean` seconds.
+struct Planted {
+    seconds: Arc<Mutex<f64>>,
+    mean: f64,
+    /// It tells what it draws now as well.
+    tells_now: bool,
+}
+
+impl Reader for Planted {
+    fn open(&mut self) -> Result<Vec<Identity>, CollectError> {
+        Ok(vec![identity(0)])
+    }
+
+    fn read(&mut self, _: usize, depth: Depth, sample: &mut Sample) -> Result<(), CollectError> {
+        let now = *self.seconds.lock().unwrap();
+        let power =
+            |mean: f64| (planted_energy(now) - planted_energy(now - mean)) / mean.min(now.max(0.1)) * 1e3;
+        sample.power_milliwatts = Some(power(self.mean) as u32);
+        sample.power_now_milliwatts = self.tells_now.then(|| power(0.1) as u32);
+        sample.utilization_percent = Some(50);
+        if depth == Depth::Full {
+            sample.energy_millijoules = Some((planted_energy(now) * 1e3) as u64);
+        }
+        Ok(())
+    }
+}
+
+/// Energy told at each tenth of a second of the curve.
+fn told_energy(mean: f64, tells_now: bool) -> Vec<f64> {
+    let seconds = Arc::new(Mutex::new(0.0));
+    let mut stand = Stand::new(Planted { seconds: seconds.clone(), mean, tells_now });
+    let ticks = (0..=180).map(|tick| {
+        *seconds.lock().unwrap() = f64::from(tick) / 10.0;
+        stand.round(tick as u64 * 100).unwrap();
+        stand.series()[r#"energy_joules_total{gpu="0",source="counter"}"#]
+    });
+    ticks.collect()
+}
+
+/// The largest error over any span of so many tenths of a second, as a part of what was drawn in it.
+fn worst(told: &[f64], span: usize) -> f64 {
+    let errors = (0..told.len() - span).map(|tick| {
+        let at = |tick: usize| planted_energy(tick as f64 / 10.0);
+        let drawn = at(tick + span) - at(tick);
+        ((told[tick + span] - told[tick]) / drawn - 1.0).abs()
+    });
+    errors.fold(0.0, f64::max)
+}
+
+#[test]
+fn energy_of_a_few_seconds_follows_a_planted_power_curve() {
+    // An older card, whose power is that of the moment; a newer one, which tells that beside the mean of a second.
+    for told in [told_energy(0.1, false), told_energy(1.0, true)] {
+        assert!(told.is_sorted(), "{told:?}");
+        // Whatever the phase of the span and of the counter's reading.
+        for span in [20, 30, 50, 100] {
+            assert!(worst(&told, span) <= 0.02, "{span}: {}", worst(&told, span));
+        }
+        // Once the counter is read it is the counter's.
+        assert_eq!(told[100], (planted_energy(10.0) * 1e3).floor() / 1e3);
+    }
+    // The mean of a second alone lags behind each jump, until the next reading.
+    let told = told_energy(1.0, false);
+    assert!(told.is_sorted(), "{told:?}");
+    for (span, most) in [(30, 0.4), (50, 0.25), (100, 0.07)] {
+        assert!(worst(&told, span) <= most, "{span}: {}", worst(&told, span));
+    }
 }
 
 #[test]
@@ -231,7 +317,7 @@ fn a_spike_of_one_sample_is_in_the_histograms_though_no_scrape_saw_it() {
     let series = stand.series();
     assert_eq!(series[r#"power_watts{gpu="0"}"#], 80.0);
     assert_eq!(series[r#"power_sample_watts_bucket{gpu="0",le="600"}"#], 2.0);
-    assert_eq!(series[r#"power_sample_watts_bucket{gpu="0",le="650"}"#], 3.0);
+    assert_eq!(series[r#"power_sample_watts_bucket{gpu="0",le="700"}"#], 3.0);
 }
 
 #[test]

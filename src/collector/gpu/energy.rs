@@ -1,0 +1,143 @@
+//! What a card has drawn: by its counter, and between two readings of that by its power.
+//!
+//! NVML takes 3 ms to read the counter, so that it is read once a second, and every ten at rest. A span of a few
+//! seconds would be wrong by what was drawn since the last reading; the power that is sampled meanwhile tells nearly
+//! that, and the next reading puts it right.
+
+use super::carried::Carried;
+
+/// A counter that was not read for so many seconds is followed no more: its next reading is waited for.
+const FOLLOWED: f64 = 15.0;
+
+/// Joules so far. A device that has a counter is never integrated alone, so that one series is all there is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Energy {
+    Counted(Counted),
+    Integrated(f64),
+}
+
+/// A counter of millijoules, followed between its readings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counted {
+    counter: Carried,
+    /// By the power since the counter was read, joules.
+    since: f64,
+    /// The time since then, seconds.
+    age: f64,
+    /// What was told last. A reading may be below it: then it stands until the card has drawn as much.
+    told: f64,
+}
+
+impl Energy {
+    /// What is known once `seconds` have passed at so many `watts`. `counter`: the device's, millijoules, if it was
+    /// read now.
+    pub(super) fn after(
+        before: Option<Energy>,
+        counter: Option<u64>,
+        watts: Option<f64>,
+        seconds: f64,
+    ) -> Option<Energy> {
+        let drawn = watts.map(|watts| watts * seconds);
+        match (before, counter, drawn) {
+            (Some(Energy::Counted(mut counted)), Some(counter), _) => {
+                counted.counter.read(counter);
+                counted.read();
+                Some(Energy::Counted(counted))
+            }
+            (_, Some(counter), _) => {
+                let mut counted = Counted { counter: Carried::new(counter), since: 0.0, age: 0.0, told: 0.0 };
+                counted.read();
+                Some(Energy::Counted(counted))
+            }
+            (Some(Energy::Counted(mut counted)), None, drawn) => {
+                counted.follow(drawn.unwrap_or_default(), seconds);
+                Some(Energy::Counted(counted))
+            }
+            (Some(Energy::Integrated(joules)), None, drawn) => {
+                Some(Energy::Integrated(joules + drawn.unwrap_or_default()))
+            }
+            (None, None, drawn) => drawn.map(Energy::Integrated),
+        }
+    }
+
+    /// The label `source`, and joules.
+    pub(super) fn told(&self) -> (&'static str, f64) {
+        match self {
+            Energy::Counted(counted) => ("counter", counted.told),
+            Energy::Integrated(joules) => ("integrated", *joules),
+        }
+    }
+}
+
+impl Counted {
+    fn read(&mut self) {
+        (self.since, self.age) = (0.0, 0.0);
+        self.tell();
+    }
+
+    fn follow(&mut self, drawn: f64, seconds: f64) {
+        self.age += seconds;
+        if self.age <= FOLLOWED {
+            self.since += drawn;
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        self.told = self.told.max(self.counter.total() as f64 / 1e3 + self.since);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Told after each step of `(counter, watts, seconds)`.
+    fn told(steps: &[(Option<u64>, f64, f64)]) -> Vec<f64> {
+        let mut energy = None;
+        let after = |(counter, watts, seconds): &(_, f64, f64)| {
+            energy = Energy::after(energy, *counter, Some(*watts), *seconds);
+            energy.unwrap().told().1
+        };
+        steps.iter().map(after).collect()
+    }
+
+    #[test]
+    fn counter_is_followed_between_readings_and_put_right_at_the_next() {
+        let steps = [
+            (Some(1_000_000), 100.0, 0.0),
+            (None, 100.0, 0.5),
+            (None, 300.0, 0.5),
+            // It drew more than its power told.
+            (Some(1_250_000), 100.0, 0.1),
+            (None, 100.0, 0.5),
+        ];
+        assert_eq!(told(&steps), [1_000.0, 1_050.0, 1_200.0, 1_250.0, 1_300.0]);
+    }
+
+    #[test]
+    fn energy_that_was_told_too_high_stands_until_it_is_drawn() {
+        let steps = [
+            (Some(1_000_000), 100.0, 0.0),
+            (None, 100.0, 1.0),
+            // It drew 60 J: 40 J too many were told.
+            (Some(1_060_000), 100.0, 0.1),
+            (None, 100.0, 0.25),
+            (None, 100.0, 0.25),
+        ];
+        assert_eq!(told(&steps), [1_000.0, 1_100.0, 1_100.0, 1_100.0, 1_110.0]);
+    }
+
+    #[test]
+    fn counter_that_is_read_no_more_is_not_followed_for_ever() {
+        let mut steps = vec![(Some(1_000_000), 100.0, 0.0)];
+        steps.extend([(None, 100.0, 1.0); 60]);
+        assert_eq!(told(&steps).last(), Some(&2_500.0));
+    }
+
+    #[test]
+    fn counter_of_a_driver_that_began_anew_lowers_nothing() {
+        let steps = [(Some(5_000_000), 100.0, 0.0), (Some(10_000), 100.0, 1.0), (Some(30_000), 100.0, 1.0)];
+        assert_eq!(told(&steps), [5_000.0, 5_010.0, 5_030.0]);
+    }
+}

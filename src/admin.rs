@@ -1,5 +1,6 @@
 //! `/metrics`, `/livez`, `/readyz`, `/streams` and a page: read by Prometheus, by orchestrators and by people.
 
+mod coding;
 mod history;
 mod listen;
 mod overview;
@@ -13,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, Uri, header, request};
+use http::{HeaderValue, Method, Response, StatusCode, header, request};
 use http_body_util::Full;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 use tokio::time::Instant;
@@ -82,14 +83,17 @@ impl Admin {
         Some(token.judge(&request.headers)).filter(|shown| *shown != Shown::Right)
     }
 
-    fn answer(&self, method: &Method, target: &Uri) -> Response<Full<Bytes>> {
-        let answer: fn(&Admin, &Uri) -> Response<Full<Bytes>> = match target.path() {
+    fn answer(&self, request: &request::Parts) -> Response<Full<Bytes>> {
+        let method = &request.method;
+        let answer: fn(&Admin, &request::Parts) -> Response<Full<Bytes>> = match request.uri.path() {
             "/" => |_, _| page(),
-            "/metrics" => |admin, _| admin.metrics(),
+            "/metrics" => |admin, request| admin.metrics(coding::takes_gzip(&request.headers)),
             "/livez" => |_, _| text(StatusCode::OK, "alive\n"),
             "/readyz" => |admin, _| admin.ready(),
             "/streams" => |admin, _| json(streams::render(&admin.meter.live())),
-            "/overview" => |admin, target| json(overview::render(admin, target.query().unwrap_or_default())),
+            "/overview" => {
+                |admin, request| json(overview::render(admin, request.uri.query().unwrap_or_default()))
+            }
             _ => {
                 let known = "There are /, /metrics, /livez, /readyz, /streams and /overview.\n";
                 return text(StatusCode::NOT_FOUND, known);
@@ -101,18 +105,31 @@ impl Admin {
             return refusal;
         }
         // hyper leaves the body of an answer to HEAD out, and tells its length.
-        answer(self, target)
+        answer(self, request)
     }
 
-    fn metrics(&self) -> Response<Full<Bytes>> {
+    fn metrics(&self, gzip: bool) -> Response<Full<Bytes>> {
         self.scraped.now();
-        match TextEncoder::new().encode_to_string(&self.registry.gather()) {
-            Ok(exposition) => of_type(StatusCode::OK, TEXT_FORMAT, exposition),
+        let exposition = match TextEncoder::new().encode_to_string(&self.registry.gather()) {
+            Ok(exposition) => exposition,
             Err(error) => {
                 tracing::error!(%error, "cannot write the metrics");
-                text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot write the metrics: {error}\n"))
+                return text(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    format!("cannot write the metrics: {error}\n"),
+                );
             }
-        }
+        };
+        let mut response = if gzip {
+            let mut response = of_type(StatusCode::OK, TEXT_FORMAT, coding::gzip(exposition.as_bytes()));
+            response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            response
+        } else {
+            of_type(StatusCode::OK, TEXT_FORMAT, exposition)
+        };
+        // A cache between would else give one client the form that another takes.
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        response
     }
 
     /// Ready while there is an upstream that answers, and nobody has told us to end.
@@ -158,8 +175,8 @@ fn json(text: String) -> Response<Full<Bytes>> {
     of_type(StatusCode::OK, "application/json", text)
 }
 
-fn of_type(status: StatusCode, content_type: &'static str, text: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(text));
+fn of_type(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     // Names that others chose are in it: it is what it says it is, and no markup.

@@ -139,7 +139,7 @@ async fn connection(stream: Stream, admin: Admin) {
         let shown = admin.turns_away(&head);
         let answer = match shown {
             Some(_) => unauthorized(),
-            None => admin.answer(&head.method, &head.uri),
+            None => admin.answer(&head),
         };
         async move {
             if shown == Some(Shown::Wrong) {

@@ -79,6 +79,7 @@ pub(super) const CRATES: &[(&str, &[&str])] = &[
     ("maud", &["report::html"]),
     ("plotters", &["report::plot"]),
     ("clap", &["cli", "main"]),
+    ("flate2", &["admin::coding"]),
     ("governor", &["admission", "shaping"]),
     ("hyper", &["admin", "proxy", "simulate", "upstream::answer", "upstream::client", "upstream::link"]),
     ("hyper_util", &["admin", "proxy", "simulate", "upstream::client", "upstream::link", "upstream::pool"]),

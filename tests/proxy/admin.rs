@@ -1,5 +1,7 @@
 //! What the admin address says.
 
+use std::io::Read;
+
 use serde_json::Value;
 
 use super::harness::*;
@@ -130,4 +132,39 @@ async fn with_a_token_only_who_shows_it_reads_and_who_guesses_waits() {
     let (one, other) = tokio::join!(ask("/metrics", Some("mellon")), ask("/metrics", Some("sesame")));
     assert_eq!((one.status().as_u16(), other.status().as_u16()), (401, 200));
     assert!(began.elapsed() >= std::time::Duration::from_secs(1));
+}
+
+/// `/metrics` asked for with this `Accept-Encoding`.
+async fn metrics(sidecar: &Sidecar, method: reqwest::Method, accepts: Option<&str>) -> reqwest::Response {
+    let request = reqwest::Client::new().request(method, format!("http://{}/metrics", sidecar.admin));
+    let request =
+        accepts.into_iter().fold(request, |request, coding| request.header("accept-encoding", coding));
+    request.send().await.unwrap()
+}
+
+#[tokio::test]
+async fn metrics_are_gzipped_for_a_client_that_accepts_it_and_plain_for_others() {
+    let upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    for accepts in [None, Some("identity"), Some("gzip;q=0, *"), Some("br")] {
+        let plain = metrics(&sidecar, reqwest::Method::GET, accepts).await;
+        assert_eq!(plain.headers().get("content-encoding"), None, "{accepts:?}");
+        assert_eq!(plain.headers()["vary"], "accept-encoding");
+        assert!(plain.text().await.unwrap().starts_with("# HELP "), "{accepts:?}");
+    }
+    for accepts in ["gzip", "deflate, gzip;q=0.5"] {
+        let coded = metrics(&sidecar, reqwest::Method::GET, Some(accepts)).await;
+        assert_eq!(coded.headers()["content-encoding"], "gzip");
+        assert_eq!(coded.headers()["vary"], "accept-encoding");
+        assert!(coded.headers()["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+        let coded = coded.bytes().await.unwrap();
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(&coded[..]).read_to_string(&mut text).unwrap();
+        assert!(text.starts_with("# HELP ") && text.ends_with('\n'), "{text}");
+        assert!(text.contains("\nstreamgauge_build_info{"), "{text}");
+        assert!(coded.len() * 4 < text.len(), "{} of {}", coded.len(), text.len());
+    }
+    let head = metrics(&sidecar, reqwest::Method::HEAD, Some("gzip")).await;
+    assert_eq!(head.headers()["content-encoding"], "gzip");
+    assert!(head.headers()["content-length"].to_str().unwrap().parse::<u64>().unwrap() > 1000);
 }

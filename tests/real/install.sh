@@ -278,6 +278,8 @@ PYTHON
   echo 'FROM .' >"$TMP/embedder/Modelfile"
 
   export HOME=$TMP
+  # Made here: the loop below may read it before the server's shell has made it.
+  : >"$TMP/serve.log"
   OLLAMA_HOST=127.0.0.1:0 OLLAMA_MODELS=$TMP/models "$CACHE/bin/ollama" serve >"$TMP/serve.log" 2>&1 &
   server=$!
   trap 'cat "$TMP/serve.log"; kill $server' EXIT

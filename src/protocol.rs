@@ -2,6 +2,7 @@
 
 mod gather;
 mod json;
+pub mod multipart;
 pub mod name;
 mod ndjson;
 #[cfg_attr(not(feature = "shaping"), expect(dead_code, reason = "the shaping edits records"))]
@@ -15,10 +16,11 @@ mod sse;
 pub mod timestamp;
 pub mod usage;
 
+pub use multipart::Multipart;
 pub use name::{canonical_model, is_model_name, short_model};
 pub use peek::Peek;
 pub use record::{Kind, Record, Unscanned};
-pub use route::{Dialect, Route, model_of_path};
+pub use route::{Dialect, Route, model_of_path, model_of_query};
 pub use scanner::{Framing, Scan, Scanner};
 pub use splitter::{Piece, Splitter};
 pub use usage::Usage;

@@ -9,6 +9,7 @@ mod forward;
 mod gather;
 mod headers;
 mod listen;
+mod naming;
 mod resets;
 mod respond;
 mod upload;
@@ -27,7 +28,7 @@ pub(crate) use listen::{Counts, Draining, Listener};
 use crate::{
     admission::{Admission, Permit},
     meter::{Delivered, Facts, Measurement, Meter},
-    protocol::{Framing, canonical_model, model_of_path, peek::Reader},
+    protocol::{Framing, Route, canonical_model, model_of_path},
     shaping::{self, Shaping, Stream},
     tls::{Acceptor, Identity},
     upstream::{self, List, Upstream, Upstreams, queue::Queue},
@@ -35,6 +36,7 @@ use crate::{
 use body_length::BodyLength;
 use families::Families;
 use forward::Answered;
+use naming::Naming;
 use respond::{Failure, Outgoing};
 use upload::{Budget, Lent, Share, Unread, Upload};
 
@@ -57,6 +59,18 @@ pub struct Config {
     pub peek_limit: usize,
     /// How much all requests together read ahead beyond that, where it is needed to learn a model, bytes.
     pub read_ahead_budget: usize,
+    /// What a POST below `/v1` is that is none of the routes.
+    pub unknown_v1: UnknownV1,
+}
+
+/// What a POST below `/v1` is whose path is none of the routes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownV1 {
+    /// A generation, of the route [`Route::V1Other`]: it takes a slot and obeys limits. A newer Ollama may have such.
+    #[default]
+    Generation,
+    /// Forwarded, of the route [`Route::Other`].
+    Other,
 }
 
 impl Default for Config {
@@ -70,6 +84,7 @@ impl Default for Config {
             max_head: 64 << 10,
             peek_limit: 1 << 20,
             read_ahead_budget: 256 << 20,
+            unknown_v1: UnknownV1::default(),
         }
     }
 }
@@ -136,6 +151,15 @@ impl Proxy {
         &self.acceptor
     }
 
+    /// What is known of a request by its head.
+    fn facts(&self, request: &Request<Incoming>) -> Facts {
+        let mut facts = Facts::new(request.method().as_str(), request.uri().path());
+        if facts.route == Route::V1Other && self.config.unknown_v1 == UnknownV1::Other {
+            facts.route = Route::Other;
+        }
+        facts
+    }
+
     /// Answers a request. Dropping the future ends it, and what it asked of an upstream.
     async fn answer(
         &self,
@@ -189,9 +213,9 @@ impl Proxy {
         let mut upload = Upload::new(body, self.config.body_idle_timeout, measurement.live().clone(), share);
         let mut strip_usage = false;
         if route.reads_body_ahead() {
-            let mut reader = Reader::default();
+            let mut reader = Naming::of(route, &head);
             let asks_usage = self.stages.shaping.asks_usage(route);
-            let more = |reader: &Reader| !reader.is_over() && (asks_usage || !reader.knows_model());
+            let more = |reader: &Naming| !reader.is_over() && (asks_usage || !reader.knows_model());
             upload.read_ahead(self.config.peek_limit, &mut reader, more).await?;
             let peek = reader.peek();
             if let Some(model) = &peek.model {

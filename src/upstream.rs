@@ -52,7 +52,7 @@ pub struct Config {
     pub upstreams: Vec<UpstreamConfig>,
     /// How one is chosen.
     pub choose: Policy,
-    /// The name of the one that manages models; default: the first.
+    /// The name of the one that manages models and answers requests of the account; default: the first.
     pub primary: Option<String>,
     /// Between two health probes.
     pub health_interval: Duration,
@@ -338,7 +338,7 @@ impl Upstreams {
     /// The one that takes a request. `model` is canonical.
     pub async fn choose(&self, route: Route, model: Option<&str>) -> &Arc<Upstream> {
         let primary = &self.all[self.primary];
-        if choose::manages(route) {
+        if choose::is_of_primary(route) {
             return primary;
         }
         if self.all.len() == 1 {
@@ -360,7 +360,7 @@ impl Upstreams {
     /// another and there is one.
     #[must_use]
     pub fn instead(&self, route: Route, model: Option<&str>, tried: &[usize]) -> Option<&Arc<Upstream>> {
-        if choose::manages(route) { None } else { self.pick(model, tried) }
+        if choose::is_of_primary(route) { None } else { self.pick(model, tried) }
     }
 
     fn pick(&self, model: Option<&str>, tried: &[usize]) -> Option<&Arc<Upstream>> {

@@ -42,6 +42,8 @@ mod pace;
 mod reload;
 #[path = "proxy/response_framing.rs"]
 mod response_framing;
+#[path = "proxy/routes.rs"]
+mod routes;
 #[path = "proxy/simulated.rs"]
 mod simulated;
 #[path = "proxy/smuggling.rs"]

@@ -2,11 +2,11 @@
 
 use crate::protocol::Route;
 
-/// A set of routes, written as their labels and the groups `openai`, `anthropic` and `manage`.
+/// A set of routes, written as their labels and the groups `openai`, `anthropic`, `manage` and `account`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access {
     /// A bit a route, by its index.
-    routes: u32,
+    routes: u64,
 }
 
 /// A word that is no label of a route and no group.
@@ -15,7 +15,7 @@ pub struct Access {
 pub struct NoSuchRoute(pub String);
 
 /// Words that stand for several routes.
-const GROUPS: [(&str, &[Route]); 3] = [
+const GROUPS: [(&str, &[Route]); 4] = [
     (
         "openai",
         &[
@@ -24,17 +24,22 @@ const GROUPS: [(&str, &[Route]); 3] = [
             Route::OpenaiResponses,
             Route::OpenaiEmbeddings,
             Route::OpenaiModels,
+            Route::OpenaiTranscriptions,
+            Route::OpenaiResponsesCompact,
+            Route::OpenaiImagesGenerations,
+            Route::OpenaiImagesEdits,
         ],
     ),
     ("anthropic", &[Route::AnthropicMessages]),
     ("manage", &[Route::Pull, Route::Push, Route::Create, Route::Copy, Route::Delete, Route::Blobs]),
+    ("account", &[Route::Status, Route::Me, Route::Signout, Route::UserKeys, Route::Experimental]),
 ];
 
 impl Access {
-    /// Every route, `other` included.
-    pub const ALL: Access = Access { routes: u32::MAX };
+    /// Every route, `other` and `v1_other` included.
+    pub const ALL: Access = Access { routes: u64::MAX };
 
-    /// The routes of these words. `other` is open only where it is named.
+    /// The routes of these words. `other` and `v1_other` are in no group: each is open only where it is named.
     ///
     /// # Errors
     /// The first word that is neither a label nor a group.
@@ -47,7 +52,7 @@ impl Access {
     /// # Ok::<(), streamgauge::admission::NoSuchRoute>(())
     /// ```
     pub fn of<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Access, NoSuchRoute> {
-        let mut routes = 0;
+        let mut routes = 0_u64;
         for word in words {
             let group = GROUPS.iter().find(|(name, _)| *name == word).map(|(_, group)| *group);
             let label = Route::from_label(word);
@@ -91,8 +96,20 @@ mod tests {
         let expected =
             [Route::Chat, Route::Pull, Route::Push, Route::Create, Route::Blobs, Route::Copy, Route::Delete];
         assert_eq!(open, expected);
-        assert!(Access::ALL.allows(Route::Other));
+        assert!(Access::ALL.allows(Route::Other) && Access::ALL.allows(Route::V1Other));
         assert_eq!(Access::of(["chat", "chats"]), Err(NoSuchRoute("chats".to_owned())));
+    }
+
+    #[test]
+    fn group_account_has_the_routes_of_the_account() {
+        let access = Access::of(["account"]).unwrap();
+        for route in Route::ALL {
+            assert_eq!(access.allows(route), route.is_account(), "{}", route.label());
+        }
+        for group in ["openai", "anthropic", "manage"] {
+            let access = Access::of([group]).unwrap();
+            assert!(!access.allows(Route::V1Other) && !access.allows(Route::Other), "{group}");
+        }
     }
 
     #[test]

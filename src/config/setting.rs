@@ -14,6 +14,7 @@ use super::{
 use crate::{
     admin::Token,
     admission::Limits,
+    proxy::UnknownV1,
     shaping::OpenAiUsage,
     upstream::{Policy, queue::FairBy},
 };
@@ -115,6 +116,15 @@ pub(super) static SETTINGS: &[Setting] = &[
         "Memory for reading on beyond `proxy.peek_limit`, shared by all requests, where the model has not been seen yet or the usage is to be asked for. One request takes a quarter of it at most.",
     ),
     setting(
+        "proxy.unknown_v1",
+        Field::Choice {
+            options: names::<UnknownV1>,
+            get: |c| name(c.agent.proxy.unknown_v1),
+            set: |c, word| choose(&mut c.agent.proxy.unknown_v1, word),
+        },
+        "A POST under `/v1` whose path is no route that is known. `generation`: it takes a slot and obeys every limit, as the route `v1_other`, so that a route which Ollama adds does not bypass them. `other`: it takes no slot, as the route `other`.",
+    ),
+    setting(
         "proxy.drain_timeout",
         Field::Duration(|c| &mut c.agent.drain_timeout, TIMEOUT_OR_NONE),
         "How long running streams may take to end after SIGTERM or SIGINT.",
@@ -175,7 +185,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "upstreams.primary",
         Field::Name(|c| &mut c.agent.upstream.primary),
-        "The name of the one that pull, push, create, copy, delete and blobs go to. Unset: the first.",
+        "The name of the one that pull, push, create, copy, delete, blobs and the group `account` go to. Unset: the first.",
     ),
     setting(
         "upstreams.health_interval",
@@ -228,7 +238,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             show: |c| inline::show_routes(&c.agent.admission.routes),
             set: |c, given| inline::routes(given).map(|access| c.agent.admission.routes = access),
         },
-        "The routes that are open. Unset: all; a list closes `other` too.",
+        "The routes that are open. Unset: all; a list closes `other` and `v1_other` too.",
     ),
     setting(
         "access.anonymous",
@@ -358,6 +368,11 @@ impl Choice for Level {
         ("debug", Level::DEBUG),
         ("trace", Level::TRACE),
     ];
+}
+
+impl Choice for UnknownV1 {
+    const OPTIONS: &'static [(&'static str, Self)] =
+        &[("generation", UnknownV1::Generation), ("other", UnknownV1::Other)];
 }
 
 impl Choice for Policy {

@@ -33,7 +33,12 @@ pub enum Route {
     OpenaiResponses,
     OpenaiEmbeddings,
     OpenaiModels,
+    OpenaiTranscriptions,
+    OpenaiResponsesCompact,
+    OpenaiImagesGenerations,
+    OpenaiImagesEdits,
     AnthropicMessages,
+    V1Other,
     Tags,
     Ps,
     Version,
@@ -44,18 +49,28 @@ pub enum Route {
     Blobs,
     Copy,
     Delete,
+    Status,
+    Me,
+    Signout,
+    UserKeys,
+    Experimental,
     Root,
     Other,
 }
+
+/// Where Ollama 0.34 serves Codex: a path as under `/v1` follows.
+const CODEX: &[u8] = b"/api/codex/";
 
 impl Dialect {
     /// The dialect that a client of this path expects, be there a route or not. The path is as it came.
     #[must_use]
     pub fn of(path: &str) -> Dialect {
         let decoded = decode(path);
-        let Some(rest) = decoded.as_deref().unwrap_or(path.as_bytes()).strip_prefix(b"/v1/") else {
-            return Dialect::Ollama;
-        };
+        let path = decoded.as_deref().unwrap_or(path.as_bytes());
+        if path.starts_with(CODEX) {
+            return Dialect::OpenAi;
+        }
+        let Some(rest) = path.strip_prefix(b"/v1/") else { return Dialect::Ollama };
         match rest.strip_prefix(b"messages") {
             Some([] | [b'/', ..]) => Dialect::Anthropic,
             _ => Dialect::OpenAi,
@@ -65,7 +80,7 @@ impl Dialect {
 
 impl Route {
     /// Every route, in the order of [`Route::index`].
-    pub const ALL: [Route; 22] = [
+    pub const ALL: [Route; 32] = [
         Route::Generate,
         Route::Chat,
         Route::Embed,
@@ -75,7 +90,12 @@ impl Route {
         Route::OpenaiResponses,
         Route::OpenaiEmbeddings,
         Route::OpenaiModels,
+        Route::OpenaiTranscriptions,
+        Route::OpenaiResponsesCompact,
+        Route::OpenaiImagesGenerations,
+        Route::OpenaiImagesEdits,
         Route::AnthropicMessages,
+        Route::V1Other,
         Route::Tags,
         Route::Ps,
         Route::Version,
@@ -86,6 +106,11 @@ impl Route {
         Route::Blobs,
         Route::Copy,
         Route::Delete,
+        Route::Status,
+        Route::Me,
+        Route::Signout,
+        Route::UserKeys,
+        Route::Experimental,
         Route::Root,
         Route::Other,
     ];
@@ -93,7 +118,8 @@ impl Route {
     /// The route of a request: its method, and its path as it came (percent-encoded, no query).
     ///
     /// Ollama routes the decoded path, so that is what is judged. What it would redirect (`//`, `..`, a
-    /// trailing slash), refuse (405, a broken escape) or not know is [`Route::Other`].
+    /// trailing slash), refuse (405, a broken escape) or not know is [`Route::Other`], except for a POST below `/v1`
+    /// or `/api/codex`: such a request may generate, and is [`Route::V1Other`].
     #[must_use]
     pub fn classify(method: &str, path: &str) -> Route {
         decode(path).map_or(Route::Other, |path| Route::of_decoded(method, &path))
@@ -110,6 +136,10 @@ impl Route {
             ("POST", b"/v1/responses") => Route::OpenaiResponses,
             ("POST", b"/v1/embeddings") => Route::OpenaiEmbeddings,
             ("POST", b"/v1/messages") => Route::AnthropicMessages,
+            ("POST", b"/v1/audio/transcriptions") => Route::OpenaiTranscriptions,
+            ("POST", b"/v1/responses/compact") => Route::OpenaiResponsesCompact,
+            ("POST", b"/v1/images/generations") => Route::OpenaiImagesGenerations,
+            ("POST", b"/v1/images/edits") => Route::OpenaiImagesEdits,
             ("GET", b"/v1/models") => Route::OpenaiModels,
             ("GET" | "HEAD", b"/api/tags") => Route::Tags,
             ("GET", b"/api/ps") => Route::Ps,
@@ -120,9 +150,16 @@ impl Route {
             ("POST", b"/api/create") => Route::Create,
             ("POST", b"/api/copy") => Route::Copy,
             ("DELETE", b"/api/delete") => Route::Delete,
+            ("GET", b"/api/status") => Route::Status,
+            ("POST", b"/api/me") => Route::Me,
+            ("POST", b"/api/signout") => Route::Signout,
             ("GET" | "HEAD", b"/") => Route::Root,
             ("GET", path) if is_child(path, b"/v1/models/") => Route::OpenaiModels,
             ("HEAD" | "POST", path) if is_child(path, b"/api/blobs/") => Route::Blobs,
+            ("DELETE", path) if is_child(path, b"/api/user/keys/") => Route::UserKeys,
+            // Whatever comes there is Ollama's account or its cloud, by whatever method.
+            (_, path) if is_below(path, b"/api/experimental/") => Route::Experimental,
+            ("POST", path) if is_below(path, b"/v1/") || is_below(path, CODEX) => Route::V1Other,
             _ => Route::Other,
         }
     }
@@ -146,7 +183,12 @@ impl Route {
             Route::OpenaiResponses => "openai_responses",
             Route::OpenaiEmbeddings => "openai_embeddings",
             Route::OpenaiModels => "openai_models",
+            Route::OpenaiTranscriptions => "openai_transcriptions",
+            Route::OpenaiResponsesCompact => "openai_responses_compact",
+            Route::OpenaiImagesGenerations => "openai_images_generations",
+            Route::OpenaiImagesEdits => "openai_images_edits",
             Route::AnthropicMessages => "anthropic_messages",
+            Route::V1Other => "v1_other",
             Route::Tags => "tags",
             Route::Ps => "ps",
             Route::Version => "version",
@@ -157,6 +199,11 @@ impl Route {
             Route::Blobs => "blobs",
             Route::Copy => "copy",
             Route::Delete => "delete",
+            Route::Status => "status",
+            Route::Me => "me",
+            Route::Signout => "signout",
+            Route::UserKeys => "user_keys",
+            Route::Experimental => "experimental",
             Route::Root => "root",
             Route::Other => "other",
         }
@@ -168,7 +215,7 @@ impl Route {
         self as usize
     }
 
-    /// The dialect of its errors and streams. That of [`Route::Other`] depends on the path: see
+    /// The dialect of its errors and streams. Those of [`Route::Other`] and [`Route::V1Other`] depend on the path: see
     /// [`Dialect::of`].
     #[must_use]
     pub const fn dialect(self) -> Dialect {
@@ -177,7 +224,12 @@ impl Route {
             | Route::OpenaiCompletions
             | Route::OpenaiResponses
             | Route::OpenaiEmbeddings
-            | Route::OpenaiModels => Dialect::OpenAi,
+            | Route::OpenaiModels
+            | Route::OpenaiTranscriptions
+            | Route::OpenaiResponsesCompact
+            | Route::OpenaiImagesGenerations
+            | Route::OpenaiImagesEdits
+            | Route::V1Other => Dialect::OpenAi,
             Route::AnthropicMessages => Dialect::Anthropic,
             _ => Dialect::Ollama,
         }
@@ -189,7 +241,7 @@ impl Route {
         self.generates() || matches!(self, Route::Embed | Route::Embeddings | Route::OpenaiEmbeddings)
     }
 
-    /// It generates tokens (an embedding does not, though it takes a place).
+    /// It generates tokens, a text or an image (an embedding does not, though it takes a place).
     #[must_use]
     pub const fn generates(self) -> bool {
         matches!(
@@ -199,14 +251,33 @@ impl Route {
                 | Route::OpenaiChat
                 | Route::OpenaiCompletions
                 | Route::OpenaiResponses
+                | Route::OpenaiTranscriptions
+                | Route::OpenaiResponsesCompact
+                | Route::OpenaiImagesGenerations
+                | Route::OpenaiImagesEdits
                 | Route::AnthropicMessages
+                | Route::V1Other
         )
     }
 
     /// Its response may be a stream of records. What is not known may be one.
     #[must_use]
     pub const fn may_stream(self) -> bool {
-        self.generates() || matches!(self, Route::Pull | Route::Push | Route::Create | Route::Other)
+        let answers_whole = matches!(
+            self,
+            Route::OpenaiTranscriptions
+                | Route::OpenaiResponsesCompact
+                | Route::OpenaiImagesGenerations
+                | Route::OpenaiImagesEdits
+        );
+        self.generates() && !answers_whole
+            || matches!(self, Route::Pull | Route::Push | Route::Create | Route::Other)
+    }
+
+    /// It is about the account at Ollama's cloud that the upstream is signed in to, or passes on to that cloud.
+    #[must_use]
+    pub const fn is_account(self) -> bool {
+        matches!(self, Route::Status | Route::Me | Route::Signout | Route::UserKeys | Route::Experimental)
     }
 
     /// Its requests name a model.
@@ -220,18 +291,47 @@ impl Route {
     }
 
     /// A stream of it ends with a terminal record, so that one without is truncated. What is not known
-    /// promises nothing.
+    /// promises nothing, and of transcriptions and images no version of Ollama has streams.
     #[must_use]
     pub const fn has_terminal_record(self) -> bool {
-        !matches!(self, Route::Other)
+        !matches!(
+            self,
+            Route::OpenaiTranscriptions
+                | Route::OpenaiImagesGenerations
+                | Route::OpenaiImagesEdits
+                | Route::V1Other
+                | Route::Experimental
+                | Route::Other
+        )
     }
 
-    /// Its request body is JSON, and the beginning of it is worth reading before the request goes on.
-    /// Never so for blobs, which are gigabytes, nor for what is not known.
+    /// Its requests may be a form (`multipart/form-data`) in place of JSON.
+    #[must_use]
+    pub const fn takes_form(self) -> bool {
+        matches!(self, Route::OpenaiTranscriptions | Route::OpenaiImagesEdits | Route::V1Other)
+    }
+
+    /// Its request body is JSON or a form, and the beginning of it is worth reading before the request goes on.
+    /// Never so for blobs, which are gigabytes, nor for what is not known and generates nothing.
     #[must_use]
     pub const fn reads_body_ahead(self) -> bool {
         self.has_model()
     }
+}
+
+/// The model that the query of a form names, as Ollama's parser of forms reads it: the first `model` counts, and what
+/// the query says comes before what the form says. `None`: the query says nothing of a model.
+#[must_use]
+pub fn model_of_query(query: &str) -> Option<String> {
+    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let decode = |text: &str| {
+        let spaced = text.replace('+', " ");
+        percent_decode_str(&spaced).decode_utf8().map(Cow::into_owned).ok()
+    };
+    pairs
+        .into_iter()
+        .find(|(name, _)| decode(name).as_deref() == Some("model"))
+        .map(|(_, value)| decode(value).unwrap_or_default())
 }
 
 /// The model that the path of `GET /v1/models/:model` names, as it came but for its escapes.
@@ -258,6 +358,11 @@ fn decode(path: &str) -> Option<Cow<'_, [u8]>> {
 
 /// It is the parent and one clean segment.
 fn is_child(path: &[u8], parent: &[u8]) -> bool {
-    path.strip_prefix(parent)
-        .is_some_and(|child| !matches!(child, b"" | b"." | b"..") && !child.contains(&b'/'))
+    is_below(path, parent) && !path[parent.len()..].contains(&b'/')
+}
+
+/// It is the parent and at least one segment, each of them clean.
+fn is_below(path: &[u8], parent: &[u8]) -> bool {
+    let is_clean = |segment: &[u8]| !matches!(segment, b"" | b"." | b"..");
+    path.strip_prefix(parent).is_some_and(|rest| rest.split(|byte| *byte == b'/').all(is_clean))
 }

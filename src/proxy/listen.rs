@@ -242,7 +242,7 @@ async fn connection(
             ends_with_connection.store(request.version() == Version::HTTP_10, Relaxed);
             let (proxy, panics, unwritten) = (proxy.clone(), panics.clone(), unwritten.clone());
             // Now: a client that has left by the time that its request is looked at was here.
-            let facts = Facts::new(request.method().as_str(), request.uri().path());
+            let facts = proxy.facts(&request);
             let measurement = proxy.stages.meter.start(facts);
             // Boxed: a connection that waits for its next request holds none of this.
             Box::pin(async move {

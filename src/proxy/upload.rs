@@ -20,7 +20,8 @@ use http::{HeaderMap, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::{meter::Live, protocol::peek::Reader, upstream::Patience};
+use super::naming::Naming;
+use crate::{meter::Live, upstream::Patience};
 use ahead::Ahead;
 
 pub(super) use budget::{Budget, Share};
@@ -95,8 +96,8 @@ impl Upload {
     pub(super) async fn read_ahead(
         &mut self,
         limit: usize,
-        reader: &mut Reader,
-        more: impl Fn(&Reader) -> bool,
+        reader: &mut Naming,
+        more: impl Fn(&Naming) -> bool,
     ) -> Result<(), Unread> {
         while !self.at_end {
             if self.ahead.share().held() >= limit {

@@ -10,6 +10,12 @@ pub(super) const fn manages(route: Route) -> bool {
     matches!(route, Route::Pull | Route::Push | Route::Create | Route::Copy | Route::Delete | Route::Blobs)
 }
 
+/// Where the route's requests are about one place, however many upstreams there are: its models, or the account that it
+/// is signed in to.
+pub(super) const fn is_of_primary(route: Route) -> bool {
+    manages(route) || route.is_account()
+}
+
 /// Chooses among upstreams. `turn` counts the choices and breaks ties. Models and health narrow the candidates,
 /// but never to none: then they say nothing. Those at the places in `tried` are none; `None` if that is all.
 pub(super) fn choose<'a>(

@@ -1,4 +1,4 @@
-//! Records of `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings` and `/v1/responses`.
+//! Records of `/v1`, but for those of `/v1/messages`.
 
 use super::super::Usage;
 use super::super::json::{Broken, Cursor, ROOM, Text};
@@ -12,6 +12,7 @@ pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
     let mut draft = Draft::default();
     let mut event = Text::default();
     let mut has_delta = false;
+    let mut has_text = false;
     let mut response = None;
     value.object(|value, key| {
         match key {
@@ -23,6 +24,9 @@ pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
             b"response" => response = Some(value.raw()?),
             // The items of a whole answer of /v1/responses.
             b"output" => draft.content = value.is_list()?,
+            // The images of a whole answer. Embeddings lie in a list of this name too.
+            b"data" => value.array(|image| read_image(image, &mut draft))?,
+            b"text" => has_text = value.is_text()?,
             _ => value.skip()?,
         }
         Ok(())
@@ -43,9 +47,21 @@ pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
         event if event.starts_with(b"response.reasoning") && event.ends_with(b"delta") => {
             draft.thinking = has_delta;
         }
+        // A transcription. Events of a stream repeat in a field of this name what their deltas carried.
+        b"" => draft.content |= has_text,
         _ => {}
     }
     Ok(draft)
+}
+
+fn read_image(value: &mut Cursor<'_>, draft: &mut Draft) -> Result<(), Broken> {
+    value.object(|value, key| {
+        match key {
+            b"b64_json" | b"url" => draft.content |= value.is_text()?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    })
 }
 
 fn read_choice(value: &mut Cursor<'_>, draft: &mut Draft) -> Result<(), Broken> {

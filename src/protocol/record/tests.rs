@@ -232,6 +232,28 @@ fn openai_responses() {
 }
 
 #[test]
+fn openai_answer_of_a_transcription_or_an_image_is_content() {
+    for (answer, has_content) in [
+        (r#"{"text":"Hello"}"#, true),
+        (r#"{"text":""}"#, false),
+        (r#"{"created":1,"data":[{"b64_json":"iVBORw0KGgo="}]}"#, true),
+        (r#"{"created":1,"data":[{"url":"http://127.0.0.1/1.png"}]}"#, true),
+        (r#"{"created":1,"data":[]}"#, false),
+        (r#"{"object":"list","data":[{"object":"embedding","embedding":[0.1,0.2],"index":0}]}"#, false),
+    ] {
+        let kind = if has_content { Kind::Terminal } else { Kind::Other };
+        assert_eq!(whole(Dialect::OpenAi, answer), record(kind, has_content), "{answer}");
+    }
+    let done = r#"{"type":"response.output_text.done","text":"Hello"}"#;
+    assert_eq!(one(Dialect::OpenAi, done), record(Kind::Other, false), "its deltas carried the text");
+    let compact = r#"{"id":"resp_1","object":"response.compaction","output":[{"type":"compaction","encrypted_content":"x"}],"usage":{"input_tokens":40,"output_tokens":9}}"#;
+    assert_eq!(
+        whole(Dialect::OpenAi, compact),
+        Record { usage: counts(40, 9), ..record(Kind::Terminal, true) }
+    );
+}
+
+#[test]
 fn anthropic_stream() {
     let one = |text: &str| one(Dialect::Anthropic, text);
     let start = r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","content":[],"stop_reason":null,"usage":{"input_tokens":25,"output_tokens":0}}}"#;

@@ -15,7 +15,12 @@ fn every_route_of_the_table() {
         ("POST", "/v1/embeddings", "openai_embeddings"),
         ("GET", "/v1/models", "openai_models"),
         ("GET", "/v1/models/llama3.2:1b", "openai_models"),
+        ("POST", "/v1/audio/transcriptions", "openai_transcriptions"),
+        ("POST", "/v1/responses/compact", "openai_responses_compact"),
+        ("POST", "/v1/images/generations", "openai_images_generations"),
+        ("POST", "/v1/images/edits", "openai_images_edits"),
         ("POST", "/v1/messages", "anthropic_messages"),
+        ("POST", "/v1/audio/speech", "v1_other"),
         ("GET", "/api/tags", "tags"),
         ("HEAD", "/api/tags", "tags"),
         ("GET", "/api/ps", "ps"),
@@ -29,6 +34,13 @@ fn every_route_of_the_table() {
         ("POST", "/api/blobs/sha256:0", "blobs"),
         ("POST", "/api/copy", "copy"),
         ("DELETE", "/api/delete", "delete"),
+        ("GET", "/api/status", "status"),
+        ("POST", "/api/me", "me"),
+        ("POST", "/api/signout", "signout"),
+        ("DELETE", "/api/user/keys/c3NoLWVkMjU1MTk", "user_keys"),
+        ("POST", "/api/experimental/web_search", "experimental"),
+        ("POST", "/api/experimental/web_fetch", "experimental"),
+        ("GET", "/api/experimental/model-recommendations", "experimental"),
         ("GET", "/", "root"),
         ("HEAD", "/", "root"),
     ] {
@@ -84,8 +96,59 @@ fn what_ollama_redirects_or_refuses_is_other() {
         ("POST", "/"),
         ("GET", ""),
         ("GET", "/metrics"),
+        ("POST", "/v1"),
+        ("POST", "/v1/"),
+        ("POST", "/v1/audio/speech/"),
+        ("POST", "/v1//audio"),
+        ("POST", "/v1/../api/delete"),
+        ("POST", "/v1/x%2F..%2F..%2Fapi%2Fpull"),
+        ("POST", "/v1/x%"),
+        ("GET", "/v1/audio/speech"),
+        ("DELETE", "/v1/responses/resp_1"),
+        ("POST", "/api/status"),
+        ("GET", "/api/me"),
+        ("DELETE", "/api/user/keys/"),
+        ("DELETE", "/api/user/keys/a/b"),
+        ("POST", "/api/experimental/"),
+        ("POST", "/api/experimental/../pull"),
+        ("POST", "/api/codex"),
+        ("GET", "/api/codex/v1/models"),
     ] {
         assert_eq!(Route::classify(method, path), Route::Other, "{method} {path}");
+    }
+}
+
+#[test]
+fn unknown_post_below_v1_may_generate() {
+    for (path, dialect) in [
+        ("/v1/audio/speech", Dialect::OpenAi),
+        ("/v1/rerank", Dialect::OpenAi),
+        ("/%76%31/rerank", Dialect::OpenAi),
+        ("/v1%2Frerank", Dialect::OpenAi),
+        ("/v1/responses/resp_1/cancel", Dialect::OpenAi),
+        ("/v1/models", Dialect::OpenAi),
+        ("/v1/messages/count_tokens", Dialect::Anthropic),
+        // Ollama 0.34 passes these on to its own `/v1`.
+        ("/api/codex/v1/responses", Dialect::OpenAi),
+    ] {
+        assert_eq!(Route::classify("POST", path), Route::V1Other, "{path}");
+        assert_eq!(Dialect::of(path), dialect, "{path}");
+    }
+    assert!(Route::V1Other.takes_slot() && !Route::V1Other.has_terminal_record());
+}
+
+#[test]
+fn query_of_a_form_names_the_model_before_the_form_does() {
+    for (query, model) in [
+        ("model=a", Some("a")),
+        ("x=y&model=a%3Ab&model=c", Some("a:b")),
+        ("m%6fdel=a+b", Some("a b")),
+        ("model", Some("")),
+        ("model=%ff", Some("")),
+        ("models=a", None),
+        ("", None),
+    ] {
+        assert_eq!(super::model_of_query(query).as_deref(), model, "{query}");
     }
 }
 
@@ -121,17 +184,21 @@ fn what_routes_do() {
     };
     assert_eq!(
         labels(Route::generates),
-        "generate chat openai_chat openai_completions openai_responses anthropic_messages"
+        "generate chat openai_chat openai_completions openai_responses openai_transcriptions \
+         openai_responses_compact openai_images_generations openai_images_edits anthropic_messages v1_other"
     );
     assert_eq!(
         labels(Route::takes_slot),
         "generate chat embed embeddings openai_chat openai_completions openai_responses \
-         openai_embeddings anthropic_messages"
+         openai_embeddings openai_transcriptions openai_responses_compact openai_images_generations \
+         openai_images_edits anthropic_messages v1_other"
     );
     assert_eq!(
         labels(Route::has_model),
         "generate chat embed embeddings openai_chat openai_completions openai_responses \
-         openai_embeddings anthropic_messages show pull push create copy delete"
+         openai_embeddings openai_transcriptions openai_responses_compact openai_images_generations \
+         openai_images_edits anthropic_messages v1_other show pull push create copy delete"
     );
+    assert_eq!(labels(Route::is_account), "status me signout user_keys experimental");
     assert_eq!(labels(Route::reads_body_ahead), labels(Route::has_model));
 }

@@ -28,6 +28,7 @@
 
 mod answer;
 mod ask;
+mod cloud;
 mod decode;
 mod embed;
 mod endpoint;
@@ -37,7 +38,11 @@ mod frames;
 mod host;
 mod inference;
 mod library;
+mod multipart;
 mod name;
+mod object;
+mod prompt;
+mod reference;
 mod reply;
 mod script;
 mod seed;
@@ -53,6 +58,7 @@ mod voice;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+pub use cloud::Cloud;
 pub use faults::{Fault, Faults, UnknownFault};
 pub use server::{Bound, Simulator};
 pub use truth::Truth;
@@ -70,6 +76,13 @@ pub struct Config {
     pub models: Vec<String>,
     /// Tokens of an answer. `num_predict` or `max_tokens` makes it shorter, never longer.
     pub tokens: u32,
+    /// `num_ctx` where a request does not say: a longer prompt is cut or refused.
+    pub context: u32,
+    /// Whether its models embed as well as generate. If not, embeddings are refused as a model that only generates
+    /// refuses them.
+    pub embeddings: bool,
+    /// How the cloud behaves.
+    pub cloud: Cloud,
     /// How chats are rendered, and with that where their tool calls are.
     pub chat: ChatPath,
     /// Tool calls in the answer to a chat that has tools. The tools of the request are called in turn.
@@ -105,6 +118,9 @@ impl Default for Config {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             models: vec!["sim:latest".into()],
             tokens: 64,
+            context: 4096,
+            embeddings: true,
+            cloud: Cloud::default(),
             chat: ChatPath::default(),
             tool_calls: 1,
             tool_text: 0,

@@ -2,6 +2,8 @@
 #![cfg(feature = "simulate")]
 #![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
 
+#[path = "simulate/cloud.rs"]
+mod cloud;
 #[path = "simulate/dialects.rs"]
 mod dialects;
 #[path = "simulate/faults.rs"]
@@ -10,6 +12,10 @@ mod faults;
 mod harness;
 #[path = "simulate/library.rs"]
 mod library;
+#[path = "simulate/prompt.rs"]
+mod prompt;
+#[path = "simulate/routes.rs"]
+mod routes;
 #[path = "simulate/slots.rs"]
 mod slots;
 #[path = "simulate/tools.rs"]

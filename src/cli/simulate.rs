@@ -8,7 +8,7 @@ use clap::{Args, value_parser};
 use super::{Failure, Global, Process, Stop, runtimes};
 use crate::{
     config,
-    simulate::{ChatPath, Config, Faults, OllamaVersion, Simulator},
+    simulate::{ChatPath, Cloud, Config, Faults, OllamaVersion, Simulator},
 };
 
 /// Run a simulated Ollama: the real wire format of a version, at a configured speed
@@ -28,6 +28,16 @@ pub(super) struct Simulate {
     /// Tokens of an answer; a request may ask for fewer
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = value_parser!(u32).range(1..))]
     tokens: u32,
+    /// Context of a request that does not set num_ctx: a longer prompt is cut or refused, as the version does
+    #[arg(long, value_name = "TOKENS", default_value_t = 4096, value_parser = value_parser!(u32).range(1..))]
+    context: u32,
+    /// Refuse embeddings, as a model that only generates does
+    #[arg(long)]
+    no_embeddings: bool,
+    /// Ollama's cloud, where NAME:cloud and NAME:TAG-cloud run: answers, signed-out (401), unreachable (502) or
+    /// disabled (403)
+    #[arg(long, value_name = "STATE", default_value_t = Cloud::default())]
+    cloud: Cloud,
     /// How chats are rendered: go-template sends a tool call as a record of its own, native puts all calls into the
     /// last record
     ///
@@ -94,6 +104,9 @@ impl Simulate {
             listen: self.listen,
             models: self.models,
             tokens: self.tokens,
+            context: self.context,
+            embeddings: !self.no_embeddings,
+            cloud: self.cloud,
             chat: self.chat,
             tool_calls: self.tool_calls,
             tool_text: self.tool_text,
@@ -178,6 +191,8 @@ mod tests {
             ["--load-time", "1"],
             ["--ollama-version", "0.35"],
             ["--chat", "jinja"],
+            ["--cloud", "rainy"],
+            ["--context", "0"],
         ] {
             assert!(parse(&[&format!("{}={}", wrong[0], wrong[1])]).is_err(), "{wrong:?}");
         }

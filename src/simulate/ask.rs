@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::endpoint::Endpoint;
+use super::prompt::Message;
 use super::seed::Seed;
 
 /// How long a model stays after its last use.
@@ -19,8 +20,10 @@ pub(super) enum KeepAlive {
 pub(super) struct Ask {
     /// As the client wrote it: answers and errors repeat it.
     pub(super) model: String,
+    pub(super) is_chat: bool,
     /// An estimate: four tokens for three words.
     pub(super) prompt_tokens: u32,
+    pub(super) messages: Vec<Message>,
     /// Stands for the whole prompt.
     pub(super) prompt: Seed,
     /// Nothing to answer: load the model, or unload it.
@@ -32,8 +35,26 @@ pub(super) struct Ask {
     /// What `/v1/messages` takes a prompt for before it is counted: a token for four bytes.
     pub(super) estimate: u32,
     pub(super) limit: Option<u32>,
+    /// `num_ctx`
+    pub(super) context: Option<u32>,
+    pub(super) num_keep: Option<u32>,
+    /// What does not fit into the context may be left out.
+    pub(super) truncate: bool,
+    /// The context may shift once it is full.
+    pub(super) shift: bool,
+    pub(super) format: Format,
     pub(super) keep_alive: Option<KeepAlive>,
     pub(super) include_usage: bool,
+}
+
+/// What form an answer is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Any,
+    /// JSON, with or without a schema.
+    Json,
+    /// Neither `json` nor a schema.
+    Unknown,
 }
 
 impl KeepAlive {
@@ -62,13 +83,26 @@ impl Ask {
     pub(super) fn read(endpoint: Endpoint, body: &Value, default_model: &str) -> Self {
         let native = matches!(endpoint, Endpoint::Generate | Endpoint::Chat);
         let text = |key: &str| body.get(key).and_then(Value::as_str);
+        let flag = |key: &str| body.get(key).and_then(Value::as_bool).unwrap_or(true);
+        let option = |key: &str| {
+            let value = body.get("options")?.get(key)?.as_u64()?;
+            u32::try_from(value).ok()
+        };
         let words = Words::of(endpoint, body);
         Self {
             model: text("model").or_else(|| text("name")).unwrap_or(default_model).to_owned(),
-            prompt_tokens: words.tokens(),
+            is_chat: endpoint.is_chat(),
+            prompt_tokens: tokens(words.count).max(1),
             prompt: words.seed,
-            empty: native && words.messages == 0,
-            stream: body.get("stream").and_then(Value::as_bool).unwrap_or(native),
+            context: option("num_ctx").filter(|context| *context > 0),
+            num_keep: option("num_keep"),
+            truncate: flag("truncate"),
+            shift: flag("shift"),
+            format: format(body),
+            empty: native && words.is_empty,
+            messages: words.messages,
+            stream: endpoint != Endpoint::Compact
+                && body.get("stream").and_then(Value::as_bool).unwrap_or(native),
             think: endpoint != Endpoint::OpenAiCompletions && thinks(body),
             tools: if endpoint.is_chat() { tools(body) } else { Vec::new() },
             estimate: u32::try_from(words.bytes / 4).unwrap_or(u32::MAX).max(1),
@@ -87,27 +121,45 @@ struct Words {
     seed: Seed,
     count: usize,
     bytes: usize,
-    messages: usize,
+    messages: Vec<Message>,
+    is_empty: bool,
 }
 
 impl Words {
     fn of(endpoint: Endpoint, body: &Value) -> Self {
-        let mut words = Self { seed: Seed::new(0), count: 0, bytes: 0, messages: 0 };
+        let mut words = Self { seed: Seed::new(0), count: 0, bytes: 0, messages: Vec::new(), is_empty: true };
         for key in ["system", "instructions"] {
-            words.add(body.get(key));
+            words.add_message(body.get(key), true);
         }
         let prompt = match endpoint {
             Endpoint::Generate | Endpoint::OpenAiCompletions | Endpoint::Embeddings => body.get("prompt"),
-            Endpoint::OpenAiResponses | Endpoint::Embed | Endpoint::OpenAiEmbeddings => body.get("input"),
+            Endpoint::OpenAiResponses | Endpoint::Compact | Endpoint::Embed | Endpoint::OpenAiEmbeddings => {
+                body.get("input")
+            }
             _ => body.get("messages"),
         };
-        words.messages = match prompt {
-            Some(Value::String(text)) => usize::from(!text.is_empty()),
-            Some(Value::Array(items)) => items.len(),
-            _ => 0,
+        words.is_empty = match prompt {
+            Some(Value::String(text)) => text.is_empty(),
+            Some(Value::Array(items)) => items.is_empty(),
+            _ => true,
         };
-        words.add(prompt);
+        if let Some(Value::Array(items)) = prompt {
+            for item in items {
+                let system = item.get("role").and_then(Value::as_str) == Some("system");
+                words.add_message(Some(item), system);
+            }
+        } else {
+            words.add_message(prompt, false);
+        }
         words
+    }
+
+    fn add_message(&mut self, value: Option<&Value>, system: bool) {
+        let before = self.count;
+        self.add(value);
+        if value.is_some() {
+            self.messages.push(Message { system, tokens: tokens(self.count) - tokens(before) });
+        }
     }
 
     fn add(&mut self, value: Option<&Value>) {
@@ -136,9 +188,26 @@ impl Words {
             _ => {}
         }
     }
+}
 
-    fn tokens(&self) -> u32 {
-        u32::try_from((self.count * 4).div_ceil(3)).unwrap_or(u32::MAX).max(1)
+fn tokens(words: usize) -> u32 {
+    u32::try_from((words * 4).div_ceil(3)).unwrap_or(u32::MAX)
+}
+
+fn format(body: &Value) -> Format {
+    let openai = ["/response_format", "/text/format"].iter().filter_map(|place| body.pointer(place));
+    match body.get("format").or_else(|| openai.into_iter().find(|format| format.is_object())) {
+        None | Some(Value::Null) => Format::Any,
+        Some(Value::String(name)) => match name.as_str() {
+            "" => Format::Any,
+            "json" => Format::Json,
+            _ => Format::Unknown,
+        },
+        Some(Value::Object(fields)) if fields.get("type").and_then(Value::as_str) == Some("text") => {
+            Format::Any
+        }
+        Some(Value::Object(_)) => Format::Json,
+        Some(_) => Format::Unknown,
     }
 }
 

@@ -30,6 +30,13 @@ pub(super) struct Pace {
     pub(super) jitter: f64,
 }
 
+/// How many tokens an answer has, and from which on they are told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tokens {
+    pub(super) all: u32,
+    pub(super) counted_from: u32,
+}
+
 /// What comes next in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -47,6 +54,8 @@ pub(super) struct Decode {
     seed: Seed,
     next: u32,
     tokens: u32,
+    /// The token with which `eval_duration` begins.
+    counted_from: u32,
     first: Option<Instant>,
     last: Option<Instant>,
     /// Time of the intervals so far as 0.12 counts it.
@@ -56,7 +65,9 @@ pub(super) struct Decode {
     due: Instant,
     sleep: Pin<Box<Sleep>>,
     asleep: bool,
+    /// None in the cloud, and once the answer has ended.
     busy: Option<(Seat, Decoding)>,
+    local: bool,
     outcome: Outcome,
 }
 
@@ -95,24 +106,27 @@ pub(super) fn seconds_each(rate: f64) -> f64 {
 }
 
 impl Decode {
-    /// Starts with the first token, which is due at once.
+    /// Starts with the first token, which is due at once. Without a seat it runs in the cloud, beside nobody.
     pub(super) fn start(
         pace: Pace,
         seed: Seed,
-        tokens: u32,
+        tokens: Tokens,
         fate: &Fate,
-        seat: Seat,
+        seat: Option<Seat>,
         outcome: Outcome,
     ) -> Self {
+        let Tokens { all: tokens, counted_from } = tokens;
         let middle = |place: u64| 1 + (seed.child(place).at(0) % u64::from(tokens.max(2) - 1)) as u32;
         let due = Instant::now();
         let truth = &outcome.truth;
-        truth.decoding_started();
+        truth.stream_started();
+        let local = seat.is_some();
         Self {
             pace,
             seed,
             next: 0,
             tokens,
+            counted_from,
             first: None,
             last: None,
             computed: Duration::ZERO,
@@ -121,7 +135,8 @@ impl Decode {
             due,
             sleep: Box::pin(sleep_until(due)),
             asleep: false,
-            busy: Some((seat, Decoding(Arc::clone(truth)))),
+            busy: seat.map(|seat| (seat, Decoding::start(truth))),
+            local,
             outcome,
         }
     }
@@ -180,14 +195,19 @@ impl Decode {
         self.next += 1;
         self.truth().count_token();
         let now = Instant::now();
-        self.first.get_or_insert(now);
+        let counted = token >= self.counted_from;
+        if counted {
+            self.first.get_or_insert(now);
+        }
         self.last = Some(now);
         // In 0.12 the last record comes a token's time after the last token.
         if self.next < self.tokens || !self.pace.version.runs_llama_server() {
-            let streams = self.truth().decoding();
+            let streams = if self.local { self.truth().decoding() } else { 1 };
             let interval = self.pace.interval(streams, self.seed, token);
             self.due += interval;
-            self.computed += interval.mul_f64(self.pace.computed_share(streams));
+            if counted {
+                self.computed += interval.mul_f64(self.pace.computed_share(streams));
+            }
         }
         Poll::Ready(Step::Token(token))
     }
@@ -197,7 +217,7 @@ impl Decode {
     pub(super) fn eval_nanos(&self) -> i64 {
         let nanos = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
         match (self.pace.version, self.first.zip(self.last)) {
-            (OllamaVersion::V0_12, _) if self.tokens == 1 => i64::MIN,
+            (OllamaVersion::V0_12, _) if self.tokens - self.counted_from == 1 => i64::MIN,
             (OllamaVersion::V0_12, _) => nanos(self.computed),
             (_, Some((first, last))) => nanos(last.duration_since(first).max(ONE_TOKEN)),
             (_, None) => 0,
@@ -248,6 +268,13 @@ impl Drop for Outcome {
         if !self.settled {
             self.truth.count_cancelled();
         }
+    }
+}
+
+impl Decoding {
+    fn start(truth: &Arc<Truth>) -> Self {
+        truth.decoding_started();
+        Self(Arc::clone(truth))
     }
 }
 

@@ -1,16 +1,28 @@
 //! Embeddings: a prefill and nothing more.
 
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::ask::Ask;
 use super::endpoint::Endpoint;
 use super::engine::Engine;
 use super::inference::Ready;
-use super::reply::{Reply, json_reply, v1_reply};
+use super::object::{array, json, object};
+use super::reply::{Refusal, Reply, api_reply, v1_reply};
 use super::seed::Seed;
+use super::version::OllamaVersion;
 
 const DIMENSIONS: u64 = 32;
+
+/// As a model that only generates refuses to embed.
+pub(super) fn refuse(version: OllamaVersion) -> Refusal {
+    if version.runs_llama_server() {
+        let message = "This server does not support embeddings. Start it with `--embeddings`";
+        Refusal::new(StatusCode::NOT_IMPLEMENTED, message)
+    } else {
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "this model does not support embeddings")
+    }
+}
 
 /// Answers with a vector for each input, the same for the same text.
 pub(super) fn embed(engine: &Engine, endpoint: Endpoint, ask: &Ask, body: &Value, mut ready: Ready) -> Reply {
@@ -22,27 +34,34 @@ pub(super) fn embed(engine: &Engine, endpoint: Endpoint, ask: &Ask, body: &Value
     let vectors: Vec<_> = inputs.iter().map(|text| vector(engine.seed.child_of(text))).collect();
     ready.outcome.settle();
     let nanos = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    let tokens = ready.prompt_tokens;
+    let written = |vector: &Vec<f64>| array(vector.iter().map(|value| json(*value)));
     match endpoint {
         Endpoint::Embeddings => {
-            json_reply(StatusCode::OK, &json!({"embedding": vectors.into_iter().next().unwrap_or_default()}))
+            api_reply(object(&[("embedding", vectors.first().map_or_else(|| "[]".into(), written))]))
         }
         Endpoint::OpenAiEmbeddings => {
-            let data: Vec<_> = vectors
-                .into_iter()
-                .enumerate()
-                .map(|(index, vector)| json!({"object": "embedding", "embedding": vector, "index": index}))
-                .collect();
-            let tokens = ask.prompt_tokens;
-            let usage = json!({"prompt_tokens": tokens, "total_tokens": tokens});
-            v1_reply(&json!({"object": "list", "data": data, "model": ask.model, "usage": usage}))
+            let data = vectors.iter().enumerate().map(|(index, vector)| {
+                object(&[
+                    ("object", json("embedding")),
+                    ("embedding", written(vector)),
+                    ("index", json(index)),
+                ])
+            });
+            v1_reply(object(&[
+                ("object", json("list")),
+                ("data", array(data)),
+                ("model", json(ask.model.as_str())),
+                ("usage", object(&[("prompt_tokens", json(tokens)), ("total_tokens", json(tokens))])),
+            ]))
         }
-        _ => json_reply(
-            StatusCode::OK,
-            &json!({
-                "model": ask.model, "embeddings": vectors, "total_duration": nanos(ready.asked.elapsed()),
-                "load_duration": nanos(ready.load), "prompt_eval_count": ask.prompt_tokens,
-            }),
-        ),
+        _ => api_reply(object(&[
+            ("model", json(ask.model.as_str())),
+            ("embeddings", array(vectors.iter().map(written))),
+            ("total_duration", json(nanos(ready.asked.elapsed()))),
+            ("load_duration", json(nanos(ready.load))),
+            ("prompt_eval_count", json(tokens)),
+        ])),
     }
 }
 

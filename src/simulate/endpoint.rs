@@ -29,6 +29,15 @@ pub(super) enum Endpoint {
     Copy,
     Delete,
     Blobs,
+    Transcriptions,
+    Compact,
+    Status,
+    Me,
+    Signout,
+    UserKey,
+    WebSearch,
+    WebFetch,
+    Recommendations,
     Root,
     Other,
 }
@@ -45,7 +54,7 @@ impl Endpoint {
     pub(super) const COUNT: usize = Self::ALL.len();
 
     /// Every route, in the order of [`Endpoint::index`].
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 32] = [
         Self::Generate,
         Self::Chat,
         Self::Embed,
@@ -67,6 +76,15 @@ impl Endpoint {
         Self::Copy,
         Self::Delete,
         Self::Blobs,
+        Self::Transcriptions,
+        Self::Compact,
+        Self::Status,
+        Self::Me,
+        Self::Signout,
+        Self::UserKey,
+        Self::WebSearch,
+        Self::WebFetch,
+        Self::Recommendations,
         Self::Root,
         Self::Other,
     ];
@@ -77,7 +95,11 @@ impl Endpoint {
         if let Some(endpoint) = Self::ALL.into_iter().find(|endpoint| endpoint.path() == decoded) {
             return (endpoint, String::new());
         }
-        for (prefix, endpoint) in [("/v1/models/", Self::OpenAiModel), ("/api/blobs/", Self::Blobs)] {
+        for (prefix, endpoint) in [
+            ("/v1/models/", Self::OpenAiModel),
+            ("/api/blobs/", Self::Blobs),
+            ("/api/user/keys/", Self::UserKey),
+        ] {
             if let Some(rest) = decoded.strip_prefix(prefix)
                 && !rest.is_empty()
             {
@@ -115,6 +137,15 @@ impl Endpoint {
             Self::Copy => "/api/copy",
             Self::Delete => "/api/delete",
             Self::Blobs => "/api/blobs/:digest",
+            Self::Transcriptions => "/v1/audio/transcriptions",
+            Self::Compact => "/v1/responses/compact",
+            Self::Status => "/api/status",
+            Self::Me => "/api/me",
+            Self::Signout => "/api/signout",
+            Self::UserKey => "/api/user/keys/:encodedKey",
+            Self::WebSearch => "/api/experimental/web_search",
+            Self::WebFetch => "/api/experimental/web_fetch",
+            Self::Recommendations => "/api/experimental/model-recommendations",
             Self::Root => "/",
             Self::Other => "other",
         }
@@ -127,7 +158,9 @@ impl Endpoint {
             | Self::OpenAiResponses
             | Self::OpenAiEmbeddings
             | Self::OpenAiModels
-            | Self::OpenAiModel => Dialect::OpenAi,
+            | Self::OpenAiModel
+            | Self::Transcriptions
+            | Self::Compact => Dialect::OpenAi,
             Self::Messages => Dialect::Anthropic,
             _ => Dialect::Ollama,
         }
@@ -136,10 +169,22 @@ impl Endpoint {
     /// Whether that version has the route.
     pub(super) fn is_in(self, version: OllamaVersion) -> bool {
         match self {
-            Self::OpenAiResponses | Self::Messages => version >= OllamaVersion::V0_33,
+            Self::Compact => version >= OllamaVersion::V0_34,
+            Self::OpenAiResponses
+            | Self::Messages
+            | Self::Transcriptions
+            | Self::Status
+            | Self::WebSearch
+            | Self::WebFetch
+            | Self::Recommendations => version >= OllamaVersion::V0_33,
             Self::Other => false,
             _ => true,
         }
+    }
+
+    /// Whether it answers with vectors.
+    pub(super) const fn embeds(self) -> bool {
+        matches!(self, Self::Embed | Self::Embeddings | Self::OpenAiEmbeddings)
     }
 
     /// Whether it takes a chat, with tools.
@@ -147,16 +192,31 @@ impl Endpoint {
         matches!(self, Self::Chat | Self::OpenAiChat | Self::OpenAiResponses | Self::Messages)
     }
 
-    /// Whether the route takes this method; any other is answered by 405.
-    pub(super) fn allows(self, method: &Method) -> bool {
+    /// The methods that the route takes; any other is answered by 405.
+    pub(super) const fn methods(self) -> &'static [Method] {
         match self {
-            Self::Root | Self::Tags | Self::Version => method == Method::GET || method == Method::HEAD,
-            Self::Ps | Self::OpenAiModels | Self::OpenAiModel => method == Method::GET,
-            Self::Blobs => method == Method::HEAD || method == Method::POST,
-            Self::Delete => method == Method::DELETE,
-            Self::Other => true,
-            _ => method == Method::POST,
+            Self::Root | Self::Tags | Self::Version => &[Method::GET, Method::HEAD],
+            Self::Ps | Self::OpenAiModels | Self::OpenAiModel | Self::Status | Self::Recommendations => {
+                &[Method::GET]
+            }
+            Self::Blobs => &[Method::POST, Method::HEAD],
+            Self::Delete | Self::UserKey => &[Method::DELETE],
+            Self::Other => &[],
+            _ => &[Method::POST],
         }
+    }
+
+    /// Whether its body is JSON, which `/v1` takes compressed as well.
+    pub(super) fn takes_zstd(self) -> bool {
+        matches!(
+            self,
+            Self::OpenAiChat
+                | Self::OpenAiCompletions
+                | Self::OpenAiEmbeddings
+                | Self::OpenAiResponses
+                | Self::Messages
+                | Self::Compact
+        )
     }
 
     /// Where Ollama sends a client that added a slash.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Config;
 use super::decode::{Pace, seconds_each};
@@ -19,7 +20,7 @@ use super::seed::Seed;
 use super::shelf::Shelf;
 use super::truth::Truth;
 use super::version::{ChatPath, OllamaVersion, UnknownName};
-use super::{host, inference, library, transfer};
+use super::{cloud, host, inference, library, multipart, transfer};
 
 /// What all connections share.
 #[derive(Debug)]
@@ -33,18 +34,13 @@ pub(super) struct Engine {
     on_loopback: bool,
 }
 
-/// A body that was read.
-pub(super) enum Body {
-    Json(Value),
-    /// Not ours to read: it is compressed.
-    Opaque,
-}
-
 /// What chance and the request's own headers say about one stream.
 pub(super) struct Lot {
     pub(super) fate: Fate,
     pub(super) pace: Pace,
     pub(super) path: ChatPath,
+    /// Records that leave together.
+    pub(super) group: u32,
     pub(super) seed: Seed,
 }
 
@@ -89,15 +85,16 @@ impl Engine {
                 None => reply::not_found(),
             };
         }
-        if !endpoint.allows(&head.method) {
-            return reply::wrong_method();
+        if !endpoint.methods().contains(&head.method) {
+            return reply::wrong_method(endpoint.methods());
         }
         let served = match endpoint {
             Endpoint::Blobs => Ok(transfer::blob(self, &head.method, &rest, body).await),
             Endpoint::OpenAiModel => library::model(self, &rest),
+            Endpoint::Me | Endpoint::Signout | Endpoint::UserKey => Ok(cloud::account(self, endpoint)),
             _ => self.dispatch(endpoint, &head.method, &head.headers, body).await,
         };
-        served.unwrap_or_else(|refusal| refusal.reply(endpoint))
+        served.unwrap_or_else(|refusal| refusal.reply(self.config.version, endpoint))
     }
 
     async fn dispatch(
@@ -107,17 +104,34 @@ impl Engine {
         headers: &HeaderMap,
         body: Incoming,
     ) -> Result<Reply, Refusal> {
-        if method == Method::GET || method == Method::HEAD {
-            return Ok(library::get(self, endpoint));
-        }
-        let body = read(headers, body).await?;
         match endpoint {
-            Endpoint::Show | Endpoint::Copy | Endpoint::Delete => library::post(self, endpoint, &body.json()),
-            Endpoint::Pull | Endpoint::Push | Endpoint::Create => {
-                transfer::post(self, endpoint, &body.json())
-            }
-            _ => inference::post(self, endpoint, headers, &body.json()).await,
+            Endpoint::Status | Endpoint::Recommendations => return Ok(cloud::get(self, endpoint)),
+            _ if method == Method::GET || method == Method::HEAD => return Ok(library::get(self, endpoint)),
+            _ => {}
         }
+        let body = body.collect().await.map_err(|_| Refusal::bad("unexpected EOF"))?.to_bytes();
+        let form = match endpoint {
+            Endpoint::Transcriptions => form(headers, &body)?,
+            _ => self.read(endpoint, headers, &body)?,
+        };
+        match endpoint {
+            Endpoint::Show | Endpoint::Copy | Endpoint::Delete => library::post(self, endpoint, &form),
+            Endpoint::Pull | Endpoint::Push | Endpoint::Create => transfer::post(self, endpoint, &form),
+            Endpoint::WebSearch | Endpoint::WebFetch => Ok(cloud::web(self, endpoint)),
+            _ => inference::post(self, endpoint, headers, &form).await,
+        }
+    }
+
+    /// A body as JSON; null for one that is compressed as `/v1` may be, which is not read.
+    fn read(&self, endpoint: Endpoint, headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal> {
+        let zstd = headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "zstd");
+        if zstd && endpoint.takes_zstd() && self.config.version.runs_llama_server() {
+            return Ok(Value::Null);
+        }
+        if body.is_empty() {
+            return Err(Refusal::bad("missing request body"));
+        }
+        serde_json::from_slice(body).map_err(|error| Refusal::bad(error.to_string()))
     }
 
     /// Draws what happens to the next stream.
@@ -141,26 +155,35 @@ impl Engine {
         let Config { version, contention, jitter, .. } = self.config;
         // 0.12 knows no other.
         let path = if version == OllamaVersion::V0_12 { ChatPath::GoTemplate } else { path };
-        Ok(Lot { fate, pace: Pace { version, interval: seconds_each(rate), contention, jitter }, path, seed })
+        Ok(Lot {
+            fate,
+            pace: Pace { version, interval: seconds_each(rate), contention, jitter },
+            path,
+            group: 1,
+            seed,
+        })
     }
 }
 
-impl Body {
-    fn json(self) -> Value {
-        match self {
-            Self::Json(value) => value,
-            Self::Opaque => Value::Null,
-        }
+/// The form of a transcription, as the JSON that a chat would be.
+fn form(headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal> {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let fields = multipart::fields(content_type, body).ok_or_else(|| {
+        Refusal::bad("failed to parse multipart form: request Content-Type isn't multipart/form-data")
+    })?;
+    let field = |name: &str| fields.iter().find(|field| field.name == name).map(|field| field.value);
+    let text = |name: &str| String::from_utf8_lossy(field(name).unwrap_or_default()).into_owned();
+    if text("model").is_empty() {
+        return Err(Refusal::bad("model is required"));
     }
-}
-
-async fn read(headers: &HeaderMap, body: Incoming) -> Result<Body, Refusal> {
-    let body = body.collect().await.map_err(|_| Refusal::bad("unexpected EOF"))?.to_bytes();
-    if headers.contains_key(http::header::CONTENT_ENCODING) {
-        return Ok(Body::Opaque);
+    let audio = field("file").ok_or_else(|| Refusal::bad("file is required: http: no such file"))?;
+    if audio.is_empty() {
+        return Err(Refusal::bad("audio file is empty"));
     }
-    if body.is_empty() {
-        return Err(Refusal::bad("missing request body"));
-    }
-    serde_json::from_slice(&body).map(Body::Json).map_err(|error| Refusal::bad(error.to_string()))
+    // A word for each kilobyte: the longer it is, the longer it takes.
+    let words = "x ".repeat(audio.len().div_ceil(1024));
+    Ok(json!({
+        "model": text("model"), "stream": true, "response_format": text("response_format"),
+        "messages": [{"role": "user", "content": words}],
+    }))
 }

@@ -64,11 +64,6 @@ impl Frames {
         self.sequence - 1
     }
 
-    /// Whether no piece is ready.
-    pub(super) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
-    }
-
     /// A record as one chunk, with what is held before it.
     pub(super) fn push(&mut self, record: &str) {
         self.write(record);

@@ -9,27 +9,38 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::answer::Answer;
-use super::ask::{Ask, KeepAlive};
-use super::decode::{Decode, Outcome, Step, seconds_each};
+use super::ask::{Ask, Format, KeepAlive};
+use super::decode::{Decode, Outcome, Step, Tokens, seconds_each};
 use super::embed;
 use super::endpoint::Endpoint;
 use super::engine::{Engine, Lot};
 use super::faults::Fault;
+use super::prompt::fit;
+use super::reference::{ModelRef, Source};
 use super::reply::{Refusal, Reply, reply, with_body};
 use super::script::{Plan, Script};
 use super::shelf::Seat;
 use super::stamp::{rfc3339, unix_now};
 use super::stream::Stream;
+use super::version::ChatPath;
 use super::voice::{Ending, Voice, quoted, voice};
 
-/// A request that has its slot and has read its prompt.
+/// The time that 0.12 takes to see that a model is loaded.
+const LOOKUP: Duration = Duration::from_millis(150);
+/// The records of the cloud that come together.
+const CLOUD_GROUP: u32 = 4;
+
+/// A request that has read its prompt, and its slot if it has to have one.
 pub(super) struct Ready {
-    pub(super) seat: Seat,
+    pub(super) seat: Option<Seat>,
     pub(super) outcome: Outcome,
     pub(super) asked: Instant,
     pub(super) load: Duration,
     pub(super) prompt_eval: Duration,
+    pub(super) prompt_tokens: u32,
     pub(super) cached_tokens: u32,
+    /// There is room for one token.
+    pub(super) full: bool,
 }
 
 /// Serves a request that takes a slot.
@@ -40,12 +51,35 @@ pub(super) async fn post(
     body: &Value,
 ) -> Result<Reply, Refusal> {
     let asked = Instant::now();
-    let ask = Ask::read(endpoint, body, engine.default_model());
-    if engine.shelf.find(&ask.model).is_none() {
+    let version = engine.config.version;
+    let mut ask = Ask::read(endpoint, body, engine.default_model());
+    validate(endpoint, body)?;
+    let ModelRef { base, source } = ModelRef::read(version, &ask.model)?;
+    if source == Source::Cloud {
+        engine.truth.count_cloud();
+        ask.model = base;
+        if let Some(refused) = engine.config.cloud.refuse(endpoint.path(), "remote model is unavailable") {
+            return Ok(refused);
+        }
+        let mut lot = engine.draw(headers)?;
+        lot.group = CLOUD_GROUP;
+        let ready = Ready {
+            seat: None,
+            outcome: Outcome::new(engine.truth()),
+            asked,
+            load: Duration::from_micros(50),
+            prompt_eval: Duration::from_micros(50),
+            prompt_tokens: ask.prompt_tokens,
+            cached_tokens: 0,
+            full: false,
+        };
+        return serve(engine, endpoint, &ask, body, lot, ready).await;
+    }
+    if engine.shelf.find(&base).is_none() {
         return Err(Refusal::no_model(&ask.model));
     }
     if ask.empty && ask.keep_alive == Some(KeepAlive::NONE) {
-        engine.shelf.unload(&ask.model);
+        engine.shelf.unload(&base);
         return Ok(nothing_said(endpoint, &ask, "unload"));
     }
     let lot = engine.draw(headers)?;
@@ -53,50 +87,114 @@ pub(super) async fn post(
         engine.truth.count_fault(Fault::Refuse);
         return Err(Refusal::busy());
     }
-    let mut ready = prepare(engine, &ask, asked, &lot).await?;
-    match endpoint {
-        _ if ask.empty => {
-            ready.outcome.settle();
-            Ok(nothing_said(endpoint, &ask, "load"))
-        }
-        Endpoint::Embed | Endpoint::Embeddings | Endpoint::OpenAiEmbeddings => {
-            Ok(embed::embed(engine, endpoint, &ask, body, ready))
-        }
-        _ => answer(engine, endpoint, &ask, body, lot, ready).await,
+    let ready = prepare(engine, endpoint, &ask, &base, asked, &lot).await?;
+    serve(engine, endpoint, &ask, body, lot, ready).await
+}
+
+async fn serve(
+    engine: &Engine,
+    endpoint: Endpoint,
+    ask: &Ask,
+    body: &Value,
+    lot: Lot,
+    mut ready: Ready,
+) -> Result<Reply, Refusal> {
+    if ask.empty {
+        ready.outcome.settle();
+        return Ok(nothing_said(endpoint, ask, "load"));
     }
+    if endpoint.embeds() {
+        return Ok(embed::embed(engine, endpoint, ask, body, ready));
+    }
+    answer(engine, endpoint, ask, body, lot, ready).await
+}
+
+/// What Ollama finds wrong before it looks for the model.
+fn validate(endpoint: Endpoint, body: &Value) -> Result<(), Refusal> {
+    let nothing = |key: &str| match body.get(key) {
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(Value::String(text)) => text.is_empty(),
+        value => value.is_none_or(Value::is_null),
+    };
+    let wrong = match endpoint {
+        // It is compressed.
+        _ if body.is_null() => None,
+        Endpoint::OpenAiChat if nothing("messages") => Some("[] is too short - 'messages'"),
+        Endpoint::Messages if nothing("model") => Some("model is required"),
+        Endpoint::Messages if body.get("max_tokens").and_then(Value::as_i64).unwrap_or(0) <= 0 => {
+            Some("max_tokens is required and must be positive")
+        }
+        Endpoint::Messages if nothing("messages") => Some("messages is required"),
+        _ => None,
+    };
+    wrong.map_or(Ok(()), |wrong| Err(Refusal::bad(wrong)))
 }
 
 /// Waits for the model, for a slot, and until the prompt is read.
-async fn prepare(engine: &Engine, ask: &Ask, asked: Instant, lot: &Lot) -> Result<Ready, Refusal> {
-    let mut outcome = Outcome::new(engine.truth());
-    let seat = match engine.shelf.seat(&ask.model, ask.keep_alive, ask.prompt).await {
-        Ok(seat) => seat,
-        Err(_) => {
-            outcome.settle();
-            return Err(Refusal::busy());
-        }
+async fn prepare(
+    engine: &Engine,
+    endpoint: Endpoint,
+    ask: &Ask,
+    name: &str,
+    asked: Instant,
+    lot: &Lot,
+) -> Result<Ready, Refusal> {
+    let version = engine.config.version;
+    let outcome = Outcome::new(engine.truth());
+    let refuse = |mut outcome: Outcome, refusal| {
+        outcome.settle();
+        Err(refusal)
     };
+    let pause =
+        if version.runs_llama_server() { Duration::ZERO } else { LOOKUP.min(engine.config.load_time) };
+    if !pause.is_zero() {
+        sleep(pause).await;
+    }
     // The model was there: what that took is still more than nothing.
-    let load =
-        seat.ready.saturating_duration_since(asked).max(Duration::from_micros(50)).min(asked.elapsed());
+    let looked_up = asked.elapsed().max(Duration::from_micros(50));
+    let Ok(seat) = engine.shelf.seat(name, ask.keep_alive, ask.prompt).await else {
+        return refuse(outcome, Refusal::busy());
+    };
+    let load = seat.ready.saturating_duration_since(asked).max(looked_up).min(asked.elapsed());
+    if endpoint.embeds() && !engine.config.embeddings {
+        return refuse(outcome, embed::refuse(version));
+    }
+    if !ask.empty && ask.format == Format::Unknown {
+        let message = "invalid format; expected \"json\" or a valid JSON Schema object";
+        return refuse(outcome, Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, message));
+    }
+    let context = ask.context.unwrap_or(engine.config.context);
+    let fit = match fit(version, lot.path, ask, context) {
+        Ok(fit) => fit,
+        Err(refusal) => return refuse(outcome, refusal),
+    };
     if let Some(pause) = lot.fate.slow_head {
         engine.truth.count_fault(Fault::SlowHead);
         sleep(pause).await;
     }
     let prefill = Instant::now();
     // What was run of 0.12 keeps no prompt of the models that it was run with.
-    let caches = engine.config.version.runs_llama_server();
-    let cached_tokens = if seat.cached && caches { ask.prompt_tokens - 1 } else { 0 };
+    let cached = seat.cached && version.runs_llama_server();
+    let cached_tokens = if cached { fit.tokens - 1 } else { 0 };
     if !ask.empty {
-        let tokens = f64::from(ask.prompt_tokens - cached_tokens);
+        let tokens = f64::from(fit.tokens - cached_tokens);
         let time = Duration::try_from_secs_f64(tokens * seconds_each(engine.config.prefill_rate));
         let time = time.unwrap_or_default();
         if !time.is_zero() {
             sleep(time).await;
         }
-        engine.truth.count_prompt(ask.prompt_tokens);
+        engine.truth.count_prompt(fit.tokens);
     }
-    Ok(Ready { seat, outcome, asked, load, prompt_eval: prefill.elapsed(), cached_tokens })
+    Ok(Ready {
+        seat: Some(seat),
+        outcome,
+        asked,
+        load,
+        prompt_eval: prefill.elapsed(),
+        prompt_tokens: fit.tokens,
+        cached_tokens,
+        full: fit.full,
+    })
 }
 
 async fn answer(
@@ -107,15 +205,22 @@ async fn answer(
     lot: Lot,
     ready: Ready,
 ) -> Result<Reply, Refusal> {
+    let version = engine.config.version;
     let words = engine.seed.child_of(&ask.model).child(ask.prompt.at(0));
-    let voice = voice(endpoint, engine.config.version, ask, body, words);
+    let voice = voice(endpoint, version, ask, body, words);
+    let script = Script::new(words, plan(engine, ask, ready.full));
+    let restarts = ask.is_chat
+        && ask.format == Format::Json
+        && lot.path == ChatPath::GoTemplate
+        && (1..script.tokens()).contains(&script.thinking());
     let mut ending = Ending {
-        version: engine.config.version,
+        version,
         path: lot.path,
-        script: Script::new(words, plan(engine, ask)),
+        script,
+        restarts,
         seed: words,
         estimate: ask.estimate,
-        prompt_tokens: ask.prompt_tokens,
+        prompt_tokens: ready.prompt_tokens,
         cached_tokens: ready.cached_tokens,
         asked: ready.asked,
         load: ready.load,
@@ -123,7 +228,9 @@ async fn answer(
         eval_nanos: 0,
         total: Duration::ZERO,
     };
-    let tokens = ending.script.tokens();
+    // The second run has the thinking in its prompt.
+    ending.prompt_tokens += ending.counted_from();
+    let tokens = Tokens { all: ending.script.tokens(), counted_from: ending.counted_from() };
     let mut decode = Decode::start(lot.pace, lot.seed, tokens, &lot.fate, ready.seat, ready.outcome);
     if !ask.stream {
         let end = decode.run().await;
@@ -131,7 +238,7 @@ async fn answer(
         return whole(&mut decode, voice.as_ref(), &ending, end);
     }
     let (content_type, keeps_alive) = (voice.content_type(), voice.keeps_alive());
-    let mut stream = Box::new(Stream::new(voice, ending, decode, lot.fate, lot.seed));
+    let mut stream = Box::new(Stream::new(voice, ending, decode, lot));
     if !stream.begin().await {
         return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, super::voice::FAILURE));
     }
@@ -144,11 +251,11 @@ async fn answer(
 }
 
 /// What the answer is to be. Where tools may be called, they are, in turn.
-fn plan(engine: &Engine, ask: &Ask) -> Plan {
+fn plan(engine: &Engine, ask: &Ask, full: bool) -> Plan {
     let tools = ask.tools.iter().cycle().take(engine.config.tool_calls as usize).cloned().collect();
     Plan {
         tokens: engine.config.tokens,
-        limit: ask.limit,
+        limit: if full { Some(1) } else { ask.limit },
         think: ask.think,
         tools,
         tool_text: engine.config.tool_text,

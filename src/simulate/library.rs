@@ -1,32 +1,46 @@
 //! What Ollama tells of itself and of its models.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::endpoint::Endpoint;
 use super::engine::Engine;
-use super::reply::{Refusal, Reply, json_reply, reply, v1_reply};
-use super::stamp::rfc3339;
+use super::object::{array, json, object};
+use super::reference::{ModelRef, Source};
+use super::reply::{Refusal, Reply, api_reply, reply, v1_reply};
+use super::shelf::Model;
+use super::stamp::{rfc3339, unix_now};
 
+/// As the model's file says.
+const CONTEXT: u32 = 131_072;
+const EMBEDDING: u32 = 3072;
 const SIZE: u64 = 2_019_393_189;
 const SIZE_IN_MEMORY: u64 = 3_456_851_968;
 
 /// Serves a GET or HEAD.
 pub(super) fn get(engine: &Engine, endpoint: Endpoint) -> Reply {
     match endpoint {
-        Endpoint::Version => json_reply(StatusCode::OK, &json!({"version": engine.config.version.release()})),
-        Endpoint::Tags => json_reply(StatusCode::OK, &json!({"models": tags(engine)})),
-        Endpoint::Ps => json_reply(StatusCode::OK, &json!({"models": ps(engine)})),
-        Endpoint::OpenAiModels => v1_reply(&json!({"object": "list", "data": openai_models(engine)})),
+        Endpoint::Version => api_reply(object(&[("version", json(engine.config.version.release()))])),
+        Endpoint::Tags => api_reply(object(&[("models", array(tags(engine)))])),
+        Endpoint::Ps => api_reply(object(&[("models", array(ps(engine)))])),
+        Endpoint::OpenAiModels => {
+            let models = engine.shelf.models();
+            let data = models.iter().map(|model| openai_model(&model.name, model));
+            v1_reply(object(&[("object", json("list")), ("data", array(data))]))
+        }
         _ => reply(StatusCode::OK, "text/plain; charset=utf-8", "Ollama is running"),
     }
 }
 
 /// Serves `/v1/models/:model`.
 pub(super) fn model(engine: &Engine, name: &str) -> Result<Reply, Refusal> {
-    let model = engine.shelf.find(name).ok_or_else(|| Refusal::no_model(name))?;
-    Ok(v1_reply(&openai_model(name, model.modified.as_secs())))
+    Ok(match find(engine, name, Endpoint::OpenAiModel)? {
+        Found::Here(model) => v1_reply(openai_model(name, &model)),
+        Found::Cloud(reply) => *reply,
+    })
 }
 
 /// Serves show, copy and delete.
@@ -42,65 +56,130 @@ pub(super) fn post(engine: &Engine, endpoint: Endpoint, body: &Value) -> Result<
         return Ok(reply(StatusCode::OK, "", Bytes::new()));
     }
     let name = text("model").or_else(|| text("name")).ok_or_else(|| Refusal::bad("model is required"))?;
-    let model = engine.shelf.find(name).ok_or_else(|| Refusal::no_model(name))?;
     if endpoint == Endpoint::Delete {
-        engine.shelf.remove(name);
-        return Ok(reply(StatusCode::OK, "", Bytes::new()));
+        return match engine.shelf.remove(name) {
+            true => Ok(reply(StatusCode::OK, "", Bytes::new())),
+            false => Err(Refusal::no_model(name)),
+        };
     }
-    Ok(json_reply(
-        StatusCode::OK,
-        &json!({
-            "modelfile": format!("FROM {}\n", model.name), "parameters": "", "template": "{{ .Prompt }}",
-            "details": details(), "capabilities": ["completion", "tools", "thinking", "embedding"],
-            "modified_at": rfc3339(model.modified),
-            "model_info": {
-                "general.architecture": "sim", "general.parameter_count": 3_212_749_888_u64,
-                "sim.context_length": 131_072, "sim.embedding_length": 3072, "sim.block_count": 28,
-            },
-        }),
-    ))
+    Ok(match find(engine, name, endpoint)? {
+        Found::Here(model) => api_reply(show(engine, &model)),
+        Found::Cloud(reply) => *reply,
+    })
 }
 
-fn tags(engine: &Engine) -> Vec<Value> {
-    engine
-        .shelf
-        .models()
-        .into_iter()
-        .map(|model| {
-            json!({
-                "name": model.name, "model": model.name, "modified_at": rfc3339(model.modified), "size": SIZE,
-                "digest": engine.seed.child_of(&model.name).digest(), "details": details(),
-            })
-        })
-        .collect()
+/// Where a model is that somebody asks about.
+enum Found {
+    Here(Model),
+    /// What the cloud says of it.
+    Cloud(Box<Reply>),
 }
 
-fn ps(engine: &Engine) -> Vec<Value> {
+fn find(engine: &Engine, name: &str, endpoint: Endpoint) -> Result<Found, Refusal> {
+    let ModelRef { base, source } = ModelRef::read(engine.config.version, name)?;
+    if source != Source::Cloud {
+        return engine.shelf.find(&base).map(Found::Here).ok_or_else(|| Refusal::no_model(name));
+    }
+    engine.truth.count_cloud();
+    let refused = engine.config.cloud.refuse(endpoint.path(), "remote model details are unavailable");
+    let reply = refused.unwrap_or_else(|| {
+        let model = Model { name: base.clone(), modified: unix_now() };
+        match endpoint {
+            Endpoint::OpenAiModel => v1_reply(openai_model(&base, &model)),
+            _ => api_reply(show(engine, &model)),
+        }
+    });
+    Ok(Found::Cloud(Box::new(reply)))
+}
+
+fn show(engine: &Engine, model: &Model) -> String {
+    let info = object(&[
+        ("general.architecture", json("sim")),
+        ("general.parameter_count", json(3_212_749_888_u64)),
+        ("sim.block_count", json(28)),
+        ("sim.context_length", json(CONTEXT)),
+        ("sim.embedding_length", json(EMBEDDING)),
+    ]);
+    object(&[
+        ("modelfile", json(format!("FROM {}\n", model.name))),
+        ("template", json("{{ .Prompt }}")),
+        ("details", details(engine, Details::Short)),
+        ("model_info", info),
+        ("capabilities", capabilities(engine)),
+        ("modified_at", json(rfc3339(model.modified))),
+    ])
+}
+
+fn capabilities(engine: &Engine) -> String {
+    let all = ["completion", "tools", "thinking", "embedding"];
+    let can = if engine.config.embeddings { &all[..] } else { &all[..3] };
+    array(can.iter().map(|capability| json(*capability)))
+}
+
+fn tags(engine: &Engine) -> Vec<String> {
+    let listed = |model: Model| {
+        let mut fields = vec![
+            ("name", json(model.name.as_str())),
+            ("model", json(model.name.as_str())),
+            ("modified_at", json(rfc3339(model.modified))),
+            ("size", json(SIZE)),
+            ("digest", json(engine.seed.child_of(&model.name).digest())),
+            ("details", details(engine, Details::Long)),
+        ];
+        if engine.config.version.runs_llama_server() {
+            fields.push(("capabilities", capabilities(engine)));
+        }
+        object(&fields)
+    };
+    engine.shelf.models().into_iter().map(listed).collect()
+}
+
+fn ps(engine: &Engine) -> Vec<String> {
     let mut residents = engine.shelf.residents();
     residents.sort_by_key(|(_, expires)| std::cmp::Reverse(*expires));
-    residents
-        .into_iter()
-        .map(|(name, expires)| {
-            json!({
-                "name": name, "model": name, "size": SIZE_IN_MEMORY,
-                "digest": engine.seed.child_of(&name).digest(), "details": details(),
-                "expires_at": rfc3339(expires), "size_vram": SIZE_IN_MEMORY, "context_length": 4096,
-            })
-        })
-        .collect()
+    let running = |(name, expires): (String, Duration)| {
+        object(&[
+            ("name", json(name.as_str())),
+            ("model", json(name.as_str())),
+            ("size", json(SIZE_IN_MEMORY)),
+            ("digest", json(engine.seed.child_of(&name).digest())),
+            ("details", details(engine, Details::Short)),
+            ("expires_at", json(rfc3339(expires))),
+            ("size_vram", json(SIZE_IN_MEMORY)),
+            ("context_length", json(engine.config.context)),
+        ])
+    };
+    residents.into_iter().map(running).collect()
 }
 
-fn openai_models(engine: &Engine) -> Vec<Value> {
-    engine.shelf.models().iter().map(|model| openai_model(&model.name, model.modified.as_secs())).collect()
+fn openai_model(name: &str, model: &Model) -> String {
+    object(&[
+        ("id", json(name)),
+        ("object", json("model")),
+        ("created", json(model.modified.as_secs())),
+        ("owned_by", json("library")),
+    ])
 }
 
-fn openai_model(name: &str, created: u64) -> Value {
-    json!({"id": name, "object": "model", "created": created, "owned_by": "library"})
+/// How much of a model's details is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Details {
+    Short,
+    /// Its lengths as well, since 0.30.
+    Long,
 }
 
-fn details() -> Value {
-    json!({
-        "parent_model": "", "format": "gguf", "family": "sim", "families": ["sim"], "parameter_size": "3.2B",
-        "quantization_level": "Q4_K_M",
-    })
+fn details(engine: &Engine, details: Details) -> String {
+    let mut fields = vec![
+        ("parent_model", json("")),
+        ("format", json("gguf")),
+        ("family", json("sim")),
+        ("families", array([json("sim")])),
+        ("parameter_size", json("3.2B")),
+        ("quantization_level", json("Q4_K_M")),
+    ];
+    if details == Details::Long && engine.config.version.runs_llama_server() {
+        fields.extend([("context_length", json(CONTEXT)), ("embedding_length", json(EMBEDDING))]);
+    }
+    object(&fields)
 }

@@ -1,12 +1,16 @@
 //! Responses that are not streams, and errors in every dialect.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, LOCATION};
+use http::header::{ALLOW, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Lines};
 use super::endpoint::{Dialect, Endpoint};
+use super::object::json;
+use super::seed::Seed;
+use super::stamp::unix_now;
+use super::version::OllamaVersion;
 
 /// A response.
 pub(super) type Reply = Response<Answer>;
@@ -39,13 +43,23 @@ impl Refusal {
     }
 
     /// The refusal as the route's dialect writes it.
-    pub(super) fn reply(&self, endpoint: Endpoint) -> Reply {
+    pub(super) fn reply(&self, version: OllamaVersion, endpoint: Endpoint) -> Reply {
         let Self { status, message } = self;
-        let anthropic = |kind: &str| json!({"type": "error", "error": {"type": kind, "message": message}});
-        let openai =
-            |kind: &str| json!({"error": {"message": message, "type": kind, "param": null, "code": null}});
+        let message = json(message.as_str());
+        let anthropic = |kind: &str| {
+            let id = Seed::new(unix_now().as_nanos() as u64).digest();
+            let id = if version.runs_llama_server() {
+                format!(r#","request_id":"req_{}""#, &id[..24])
+            } else {
+                String::new()
+            };
+            format!(r#"{{"type":"error","error":{{"type":"{kind}","message":{message}}}{id}}}"#)
+        };
+        let openai = |kind: &str| {
+            format!(r#"{{"error":{{"message":{message},"type":"{kind}","param":null,"code":null}}}}"#)
+        };
         let body = match (endpoint.dialect(), *status) {
-            (Dialect::Ollama, _) => return json_reply(*status, &json!({"error": message})),
+            (Dialect::Ollama, _) => return json_reply(*status, &json!({"error": self.message})),
             (Dialect::OpenAi, StatusCode::BAD_REQUEST) => openai("invalid_request_error"),
             (Dialect::OpenAi, StatusCode::NOT_FOUND) => openai("not_found_error"),
             (Dialect::OpenAi, _) => openai("api_error"),
@@ -54,7 +68,7 @@ impl Refusal {
             (Dialect::Anthropic, StatusCode::SERVICE_UNAVAILABLE) => anthropic("overloaded_error"),
             (Dialect::Anthropic, _) => anthropic("api_error"),
         };
-        reply(*status, "application/json", body.to_string() + "\n")
+        reply(*status, "application/json", body + "\n")
     }
 }
 
@@ -80,9 +94,14 @@ pub(super) fn json_reply(status: StatusCode, body: &Value) -> Reply {
     reply(status, "application/json; charset=utf-8", body.to_string())
 }
 
+/// JSON as `/api` sends it, its keys in this order.
+pub(super) fn api_reply(body: String) -> Reply {
+    reply(StatusCode::OK, "application/json; charset=utf-8", body)
+}
+
 /// JSON as `/v1` sends it.
-pub(super) fn v1_reply(body: &Value) -> Reply {
-    reply(StatusCode::OK, "application/json", body.to_string() + "\n")
+pub(super) fn v1_reply(body: String) -> Reply {
+    reply(StatusCode::OK, "application/json", body + "\n")
 }
 
 /// Lines of progress.
@@ -95,9 +114,14 @@ pub(super) fn not_found() -> Reply {
     reply(StatusCode::NOT_FOUND, "text/plain", "404 page not found")
 }
 
-/// The route does not take this method.
-pub(super) fn wrong_method() -> Reply {
-    reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "405 method not allowed")
+/// The route takes these methods, and not the one that was asked for.
+pub(super) fn wrong_method(methods: &[Method]) -> Reply {
+    let mut reply = reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "405 method not allowed");
+    let methods: Vec<_> = methods.iter().map(Method::as_str).collect();
+    if let Ok(methods) = HeaderValue::from_str(&methods.join(", ")) {
+        reply.headers_mut().insert(ALLOW, methods);
+    }
+    reply
 }
 
 /// The route has this path, but for a slash.

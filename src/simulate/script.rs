@@ -161,6 +161,11 @@ impl Script {
         r#"{"query":"river level"}"#
     }
 
+    /// Tokens of thinking, as far as the answer goes.
+    pub(super) fn thinking(&self) -> u32 {
+        self.thinking.min(self.tokens)
+    }
+
     /// Part of the answer that token `index` belongs to.
     pub(super) fn part(&self, index: u32) -> Part {
         if index < self.thinking {

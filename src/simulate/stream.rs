@@ -8,6 +8,7 @@ use http_body::Frame;
 
 use super::answer::BrokenOff;
 use super::decode::{Decode, Step};
+use super::engine::Lot;
 use super::faults::{Fate, Fault};
 use super::frames::{Frames, Piece, Template};
 use super::script::Part;
@@ -30,6 +31,8 @@ pub(super) struct Stream {
     /// A record was written.
     opened: bool,
     fate: Fate,
+    /// Records that leave together.
+    group: u32,
     seed: Seed,
     finish: Option<Finish>,
     /// A chunk was handed over, and there was no pause since.
@@ -47,7 +50,7 @@ enum Finish {
 }
 
 impl Stream {
-    pub(super) fn new(voice: Box<dyn Voice>, ending: Ending, decode: Decode, fate: Fate, seed: Seed) -> Self {
+    pub(super) fn new(voice: Box<dyn Voice>, ending: Ending, decode: Decode, lot: Lot) -> Self {
         Self {
             voice,
             ending,
@@ -56,8 +59,9 @@ impl Stream {
             part: None,
             template: None,
             opened: false,
-            fate,
-            seed,
+            fate: lot.fate,
+            group: lot.group,
+            seed: lot.seed,
             finish: None,
             unflushed: false,
         }
@@ -67,7 +71,7 @@ impl Stream {
     /// error may come first.
     pub(super) async fn begin(&mut self) -> bool {
         std::future::poll_fn(|cx| {
-            while self.frames.is_empty() && self.finish.is_none() {
+            while !self.opened && self.finish.is_none() {
                 ready!(self.poll_generate(cx));
             }
             Poll::Ready(())
@@ -137,11 +141,18 @@ impl Stream {
         if part == Part::ToolCall && call.is_none() {
             return;
         }
-        if self.part != Some(part) {
-            self.leave();
-        }
         let first = !self.opened;
         self.open(false);
+        if self.voice.is_silent() {
+            return;
+        }
+        if self.part != Some(part) {
+            if self.part == Some(Part::Thinking) && self.ending.restarts {
+                self.voice.restart(&mut self.frames);
+                self.frames.flush();
+            }
+            self.leave();
+        }
         let strikes = |fault: Fault, probability: f64| {
             let strikes = self.seed.child(fault.index() as u64).happens(u64::from(index), probability);
             if strikes {
@@ -168,7 +179,7 @@ impl Stream {
         }
         if strikes(Fault::Split, self.fate.split) {
             self.frames.flush_split();
-        } else if !strikes(Fault::Batch, self.fate.batch) {
+        } else if !strikes(Fault::Batch, self.fate.batch) && (index + 1).is_multiple_of(self.group) {
             self.frames.flush();
         }
     }

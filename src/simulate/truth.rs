@@ -17,6 +17,7 @@ pub struct Truth {
     requests: [AtomicU64; Endpoint::COUNT],
     faults: [AtomicU64; Fault::COUNT],
     started: AtomicU64,
+    cloud: AtomicU64,
     ended: AtomicU64,
     cancelled: AtomicU64,
     output_tokens: AtomicU64,
@@ -35,6 +36,7 @@ impl Truth {
             requests: [const { AtomicU64::new(0) }; Endpoint::COUNT],
             faults: [const { AtomicU64::new(0) }; Fault::COUNT],
             started: AtomicU64::new(0),
+            cloud: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
             output_tokens: AtomicU64::new(0),
@@ -70,6 +72,13 @@ impl Truth {
     #[must_use]
     pub fn started(&self) -> u64 {
         self.started.load(Relaxed)
+    }
+
+    /// Requests for the cloud, whatever became of them. What it generates counts as streams and tokens, and does not
+    /// decode here.
+    #[must_use]
+    pub fn cloud(&self) -> u64 {
+        self.cloud.load(Relaxed)
     }
 
     /// Streams that were handed over to their last record.
@@ -121,13 +130,13 @@ impl Truth {
         self.waiting.load(Relaxed)
     }
 
-    /// Streams that decode now.
+    /// Streams that decode here now.
     #[must_use]
     pub fn decoding(&self) -> u64 {
         self.decoding.load(Relaxed)
     }
 
-    /// The most streams that ever decoded at once.
+    /// The most streams that ever decoded here at once.
     #[must_use]
     pub fn max_decoding(&self) -> u64 {
         self.max_decoding.load(Relaxed)
@@ -182,8 +191,17 @@ impl Truth {
         self.tell();
     }
 
-    pub(super) fn decoding_started(&self) {
+    pub(super) fn stream_started(&self) {
         self.started.fetch_add(1, Relaxed);
+        self.tell();
+    }
+
+    pub(super) fn count_cloud(&self) {
+        self.cloud.fetch_add(1, Relaxed);
+        self.tell();
+    }
+
+    pub(super) fn decoding_started(&self) {
         let now = self.decoding.fetch_add(1, Relaxed) + 1;
         self.max_decoding.fetch_max(now, Relaxed);
         self.tell();

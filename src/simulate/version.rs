@@ -35,6 +35,12 @@ pub struct UnknownName {
     names: &'static str,
 }
 
+impl UnknownName {
+    pub(super) fn new(what: &'static str, name: &str, names: &'static str) -> Self {
+        Self { what, name: name.to_owned(), names }
+    }
+}
+
 impl OllamaVersion {
     /// Every version, oldest first.
     pub const ALL: [Self; 3] = [Self::V0_12, Self::V0_33, Self::V0_34];
@@ -74,9 +80,10 @@ impl FromStr for OllamaVersion {
     type Err = UnknownName;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|version| [version.name(), version.release()].contains(&text)).ok_or_else(
-            || UnknownName { what: "version of Ollama", name: text.to_owned(), names: "0.12, 0.33 or 0.34" },
-        )
+        Self::ALL
+            .into_iter()
+            .find(|version| [version.name(), version.release()].contains(&text))
+            .ok_or_else(|| UnknownName::new("version of Ollama", text, "0.12, 0.33 or 0.34"))
     }
 }
 
@@ -101,9 +108,10 @@ impl FromStr for ChatPath {
     type Err = UnknownName;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::GoTemplate, Self::Native].into_iter().find(|path| path.name() == text).ok_or_else(|| {
-            UnknownName { what: "chat path", name: text.to_owned(), names: "go-template or native" }
-        })
+        [Self::GoTemplate, Self::Native]
+            .into_iter()
+            .find(|path| path.name() == text)
+            .ok_or_else(|| UnknownName::new("chat path", text, "go-template or native"))
     }
 }
 

@@ -1,11 +1,13 @@
 //! The dialects in which an answer is told. Each writes its records as Ollama does, field by field.
 
 mod chat;
+mod compaction;
 mod completion;
 mod generate;
 mod message;
 mod openai_chat;
 mod response;
+mod transcription;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -17,6 +19,7 @@ use super::ask::Ask;
 use super::decode::Decode;
 use super::endpoint::Endpoint;
 use super::frames::{Frames, Template};
+use super::object::json;
 use super::script::{Part, Script};
 use super::seed::Seed;
 use super::version::{ChatPath, OllamaVersion};
@@ -68,6 +71,14 @@ pub(super) trait Voice: Send + Sync {
     /// What ends the stream, with the tool calls that had no record of their own.
     fn close(&self, first: bool, ending: &Ending, out: &mut Frames);
 
+    /// The model starts again, with its thinking as a part of the prompt, to answer in the form that was asked for.
+    fn restart(&self, _out: &mut Frames) {}
+
+    /// Whether nothing but the end is told, though the head comes with the first token.
+    fn is_silent(&self) -> bool {
+        false
+    }
+
     /// What ends a failed stream; on `/v1` there is no word of the failure.
     fn fail(&self, _out: &mut Frames) {}
 
@@ -86,6 +97,9 @@ pub(super) struct Ending {
     pub(super) version: OllamaVersion,
     pub(super) path: ChatPath,
     pub(super) script: Script,
+    /// The model runs once to think and once more to answer, and the last record of a version before 0.34 tells of
+    /// the second run alone.
+    pub(super) restarts: bool,
     /// What draws the ids of its tool calls.
     pub(super) seed: Seed,
     /// As `/v1/messages` estimates them before they are counted.
@@ -171,8 +185,19 @@ impl Ending {
         }
     }
 
+    /// The token from which on its last record tells.
+    pub(super) fn counted_from(&self) -> u32 {
+        if self.restarts && !self.version.tells_cached() { self.script.thinking() } else { 0 }
+    }
+
+    /// `eval_count`. The first of two runs has generated the end of its thinking and the first token of an answer, too.
+    pub(super) fn eval_count(&self) -> u32 {
+        let extra = if self.restarts && self.version.tells_cached() { 2 } else { 0 };
+        self.script.tokens() - self.counted_from() + extra
+    }
+
     fn total_tokens(&self) -> u32 {
-        self.prompt_tokens + self.script.tokens()
+        self.prompt_tokens + self.eval_count()
     }
 
     /// Counts and durations as `/api` writes them: a zero is left out, but for the cached tokens.
@@ -185,7 +210,7 @@ impl Ending {
             ("prompt_eval_count", Some(self.prompt_tokens.into()).filter(|value| *value != 0)),
             ("prompt_eval_cached_count", cached.map(Into::into)),
             ("prompt_eval_duration", Some(nanos(self.prompt_eval)).filter(|value| *value != 0)),
-            ("eval_count", Some(self.script.tokens().into()).filter(|value| *value != 0)),
+            ("eval_count", Some(self.eval_count().into()).filter(|value| *value != 0)),
             ("eval_duration", Some(self.eval_nanos).filter(|value| *value != 0)),
         ]
         .into_iter()
@@ -208,6 +233,8 @@ pub(super) fn voice(
         Endpoint::Chat => Box::new(chat::Chat::new(model)),
         Endpoint::OpenAiChat => Box::new(openai_chat::OpenAiChat::new(version, ask, id)),
         Endpoint::OpenAiCompletions => Box::new(completion::Completion::new(ask, id)),
+        Endpoint::Compact => Box::new(compaction::Compaction::new(seed)),
+        Endpoint::Transcriptions => Box::new(transcription::Transcription::new(body)),
         Endpoint::OpenAiResponses => Box::new(response::Response::new(version, ask, body, seed)),
         Endpoint::Messages => Box::new(message::Message::new(model, seed)),
         _ => Box::new(generate::Generate::new(model)),
@@ -216,5 +243,5 @@ pub(super) fn voice(
 
 /// A text as JSON.
 pub(super) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    json(text)
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::harness::{Running, lines, quick, run};
 
 async fn strike(sim: &Running, path: &str, fault: &str) -> reqwest::Response {
-    let ask = json!({"model": "sim", "prompt": "x", "messages": [{"role": "user", "content": "x"}], "stream": true});
+    let ask = json!({"model": "sim", "prompt": "x", "messages": [{"role": "user", "content": "x"}], "stream": true, "max_tokens": 9});
     sim.post(path, &ask).header("x-simulate-fault", fault).send().await.unwrap()
 }
 

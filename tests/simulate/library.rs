@@ -8,7 +8,7 @@ use super::harness::{lines, quick, run};
 #[tokio::test]
 async fn every_dialect_says_that_a_model_is_not_there() {
     let sim = run(quick());
-    let ask = json!({"model": "nope", "prompt": "x", "input": "x", "messages": [{"content": "x"}]});
+    let ask = json!({"model": "nope", "prompt": "x", "input": "x", "messages": [{"content": "x"}], "max_tokens": 9});
     for path in ["/api/generate", "/api/chat", "/api/embed", "/api/embeddings", "/api/show"] {
         let response = sim.post(path, &ask).send().await.unwrap();
         assert_eq!(response.status(), 404, "{path}");

@@ -80,6 +80,13 @@ impl Voice for Chat {
         out.write(&(self.done(&message, ending) + "\n"));
     }
 
+    fn restart(&self, out: &mut Frames) {
+        let (head, now) = (self.head(), rfc3339(unix_now()));
+        out.write(&format!(
+            "{head}{now}\",\"message\":{{\"role\":\"assistant\",\"content\":\"\"}},\"done\":false}}\n"
+        ));
+    }
+
     fn fail(&self, out: &mut Frames) {
         out.push(&format!("{{\"error\":\"{FAILURE}\"}}\n"));
     }

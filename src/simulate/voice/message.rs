@@ -117,7 +117,7 @@ impl Voice for Message {
     fn close(&self, first: bool, ending: &Ending, out: &mut Frames) {
         self.calls(ending.last_calls(), first, ending, out);
         let (input, cached) = ending.split_prompt();
-        let (reason, usage) = (reason(&ending.script), usage(input, cached, ending.script.tokens()));
+        let (reason, usage) = (reason(&ending.script), usage(input, cached, ending.eval_count()));
         out.push(&event("message_delta", &format!(r#","delta":{{"stop_reason":"{reason}"}},{usage}"#)));
         out.push(&event("message_stop", ""));
     }
@@ -139,7 +139,7 @@ impl Voice for Message {
             self.head(),
             blocks.join(","),
             reason(script),
-            usage(input, cached, script.tokens()),
+            usage(input, cached, ending.eval_count()),
         )
     }
 }

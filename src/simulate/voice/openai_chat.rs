@@ -85,7 +85,7 @@ pub(super) fn usage(ending: &Ending) -> String {
     format!(
         r#""usage":{{"prompt_tokens":{}{details},"completion_tokens":{},"total_tokens":{}}}"#,
         ending.prompt_tokens,
-        ending.script.tokens(),
+        ending.eval_count(),
         ending.total_tokens(),
     )
 }
@@ -125,6 +125,10 @@ impl Voice for OpenAiChat {
             out.write(&format!("{},\"choices\":[],{}}}\n\n", self.chunk(), usage(ending)));
         }
         out.write("data: [DONE]\n\n");
+    }
+
+    fn restart(&self, out: &mut Frames) {
+        self.say("", "", false, out);
     }
 
     fn fail(&self, out: &mut Frames) {

@@ -8,16 +8,14 @@ use serde_json::Value;
 
 use super::super::ask::Ask;
 use super::super::frames::{Frames, Mark, Template};
+use super::super::object::{Fields, array, object};
 use super::super::script::{Part, Script};
 use super::super::seed::Seed;
 use super::super::stamp::unix_now;
 use super::super::version::OllamaVersion;
 use super::{Call, Ending, Voice, quoted};
 
-type Fields = Vec<(&'static str, String)>;
-
 pub(super) struct Response {
-    version: OllamaVersion,
     /// What the response repeats of its request, as fields.
     echo: Fields,
     response: u64,
@@ -30,7 +28,7 @@ impl Response {
     pub(super) fn new(version: OllamaVersion, ask: &Ask, body: &Value, seed: Seed) -> Self {
         let id = |place| seed.at(place) % 999_999;
         let (response, item, reasoning, calls) = (id(0), id(1), id(2), id(3));
-        Self { version, echo: echo(version, ask, body), response, item, reasoning, calls }
+        Self { echo: echo(version, ask, body), response, item, reasoning, calls }
     }
 
     fn item_id(&self, part: Part) -> String {
@@ -57,10 +55,10 @@ impl Response {
             ("status", quoted(status)),
             ("incomplete_details", null()),
         ];
-        let usage = ending.map_or_else(null, |ending| usage(self.version, order, ending));
+        let usage = ending.map_or_else(null, |ending| usage(order, ending));
         for (name, value) in &self.echo {
             let value = match *name {
-                "output" => format!("[{}]", output.join(",")),
+                "output" => array(output.iter().cloned()),
                 "usage" => usage.clone(),
                 _ => value.clone(),
             };
@@ -106,18 +104,17 @@ impl Response {
 
 /// In which order an object has its keys.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Order {
+pub(super) enum Order {
     Sorted,
     Declared,
 }
 
 impl Order {
-    fn object(self, mut fields: Fields) -> String {
+    pub(super) fn object(self, mut fields: Fields) -> String {
         if self == Self::Sorted {
             fields.sort_by_key(|(name, _)| *name);
         }
-        let fields: Vec<_> = fields.iter().map(|(name, value)| format!(r#""{name}":{value}"#)).collect();
-        format!("{{{}}}", fields.join(","))
+        object(&fields)
     }
 }
 
@@ -137,14 +134,13 @@ fn echo(version: OllamaVersion, ask: &Ask, body: &Value) -> Fields {
         }
     };
     let tools = body.get("tools").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let tools: Vec<_> = tools.iter().map(|each| tool(version, each)).collect();
     vec![
         ("model", quoted(&ask.model)),
         ("previous_response_id", null()),
         ("instructions", or("/instructions", "null")),
         ("output", String::new()),
         ("error", null()),
-        ("tools", format!("[{}]", tools.join(","))),
+        ("tools", array(tools.iter().map(|each| tool(version, each)))),
         ("tool_choice", quoted("auto")),
         ("truncation", or("/truncation", r#""disabled""#)),
         ("parallel_tool_calls", "true".into()),
@@ -179,11 +175,11 @@ fn tool(version: OllamaVersion, tool: &Value) -> String {
 }
 
 /// Before 0.34 none of the prompt is said to be cached.
-fn usage(version: OllamaVersion, order: Order, ending: &Ending) -> String {
-    let cached = if version.tells_cached() { ending.cached_tokens } else { 0 };
+pub(super) fn usage(order: Order, ending: &Ending) -> String {
+    let cached = if ending.version.tells_cached() { ending.cached_tokens } else { 0 };
     order.object(vec![
         ("input_tokens", ending.prompt_tokens.to_string()),
-        ("output_tokens", ending.script.tokens().to_string()),
+        ("output_tokens", ending.eval_count().to_string()),
         ("total_tokens", ending.total_tokens().to_string()),
         ("input_tokens_details", format!(r#"{{"cached_tokens":{cached}}}"#)),
         ("output_tokens_details", r#"{"reasoning_tokens":0}"#.into()),

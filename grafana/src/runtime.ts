@@ -250,10 +250,13 @@ export const runtime: Board = {
       }),
       lines({
         title: 'Memory',
-        description: 'Resident memory by sidecar. It follows the streams open and what shaping holds.',
+        description: 'Resident memory by sidecar, and what request bodies that were read ahead take of it. It follows the streams open, what shaping holds and what is read ahead.',
         unit: 'bytes',
         min: 0,
-        queries: [['{{instance}}', sum(select('process_resident_memory_bytes'), 'instance')]],
+        queries: [
+          ['{{instance}}', sum(select('process_resident_memory_bytes'), 'instance')],
+          ['{{instance}} read ahead', sum(family('read_ahead_bytes'), 'instance')],
+        ],
         empty: 'Off',
       }),
       lines({

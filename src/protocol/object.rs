@@ -1,11 +1,11 @@
-//! The fields of a JSON object where they lie in its text, so that one can be taken out and no other byte moves.
+//! The fields of a JSON object as they lie in its text, so that it can be edited and no other byte moves.
 
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
-use super::json::Cursor;
+use super::json::{Broken, Cursor};
 
 /// A field of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,36 @@ pub(crate) struct Field<'a> {
     pub(crate) value: &'a [u8],
     /// What is to be taken out of the text with the field: its key, its value and one comma.
     pub(crate) range: Range<usize>,
+}
+
+/// Visits each field of an object, its key and its value as it is written, as long as `each` says so. False if it said
+/// no, or the text is no object.
+pub(crate) fn visit<'a>(text: &'a [u8], mut each: impl FnMut(&[u8], &'a [u8]) -> bool) -> bool {
+    let mut object = Cursor::new(text);
+    if object.peek() != Ok(b'{') {
+        return false;
+    }
+    let visited = object.object(|value, key| {
+        let raw = value.raw()?;
+        if each(key, raw) { Ok(()) } else { Err(Broken) }
+    });
+    visited.is_ok() && object.at_end()
+}
+
+/// The item of a list that has just one.
+pub(crate) fn only_item(text: &[u8]) -> Option<&[u8]> {
+    let mut list = Cursor::new(text);
+    if list.peek() != Ok(b'[') {
+        return None;
+    }
+    let (mut first, mut count) = (None, 0);
+    list.array(|item| {
+        first = Some(item.raw()?);
+        count += 1;
+        Ok(())
+    })
+    .ok()?;
+    first.filter(|_| count == 1)
 }
 
 /// Finds the fields of these names; of several that share a name the last one, as decoders do. `None` if the text is

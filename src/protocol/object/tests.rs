@@ -1,6 +1,6 @@
 //! What is found, and what is left when it is taken out.
 
-use super::find;
+use super::{find, only_item, visit};
 
 fn without(text: &str, name: &str) -> Option<String> {
     let [found] = find(text.as_bytes(), [name.as_bytes()])?;
@@ -40,4 +40,26 @@ fn fields_of_several_names_are_found_at_once() {
     let [choices, usage] = find(br#"{"usage":7,"choices": [ ]}"#, [b"choices", b"usage"]).unwrap();
     assert_eq!(choices.unwrap().value, b"[ ]");
     assert_eq!(usage.unwrap().value, b"7");
+}
+
+#[test]
+fn visit_tells_what_is_written() {
+    let mut told = Vec::new();
+    assert!(visit(br#"{"a": -1.50, "\u0062":[1 ,2]}"#, |key, value| {
+        told.push((key.to_vec(), value));
+        true
+    }));
+    assert_eq!(told, [(b"a".to_vec(), &b"-1.50"[..]), (b"b".to_vec(), b"[1 ,2]")]);
+    assert!(!visit(br#"{"a":1,"b":2}"#, |key, _| key == b"a"));
+    for text in ["", "[]", "{", r#"{"a":1} x"#] {
+        assert!(!visit(text.as_bytes(), |_, _| true), "{text}");
+    }
+}
+
+#[test]
+fn only_item_is_that_of_a_list_with_one() {
+    assert_eq!(only_item(b" [ {\"a\":[1,2]} ] "), Some(&b"{\"a\":[1,2]}"[..]));
+    for text in ["[]", "[1,2]", "{}", "[1", "1"] {
+        assert_eq!(only_item(text.as_bytes()), None, "{text}");
+    }
 }

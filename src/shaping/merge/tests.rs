@@ -73,6 +73,30 @@ async fn logprobs_are_one_list() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn numbers_and_escapes_keep_every_character() {
+    // A float holds none of these as it is written.
+    let numbers = ["-0.12345678901234567890", "-0.50", "1E-7", "-0.0", "18446744073709551616", "1e400"];
+    let part = |text: &str, number: &str| {
+        format!(
+            "{{\"model\":\"m\",\"created_at\":\"x\",\"response\":\"{text}\",\"done\":false,\"logprobs\":[{{\"token\":\"\\u003c\",\
+             \"logprob\":{number}}}]}}\n"
+        )
+    };
+    let texts = ["\\u003c", "\\ud83d\\ude00", "\\\"", "\u{1F600}", "\\\\", "e"];
+    let records = texts.iter().zip(numbers).map(|(text, number)| part(text, number)).collect();
+    let stream = Stream { route: Route::Generate, ..CHAT };
+    let got = String::from_utf8(merged(stream, part("a", "1"), records).await).unwrap();
+    let logprobs = numbers.map(|number| format!("{{\"token\":\"\\u003c\",\"logprob\":{number}}}")).join(",");
+    assert_eq!(
+        got,
+        format!(
+            "{{\"model\":\"m\",\"created_at\":\"x\",\"response\":\"{}\",\"done\":false,\"logprobs\":[{logprobs}]}}\n",
+            texts.concat()
+        )
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn events_of_openai_are_merged_and_the_rest_of_them_passes() {
     let part = |created: u32, delta: Value, finish: Value| {
         json!({"id": "c1", "object": "chat.completion.chunk", "created": created, "model": "m",

@@ -26,7 +26,7 @@ soak seconds="3600":
 
 # Anything at all into what reads: each target for so many seconds (needs nightly Rust and `cargo install cargo-fuzz`)
 fuzz seconds="600":
-    for target in ndjson sse final_record peek configuration recording proxy; do \
+    for target in ndjson sse final_record peek coded configuration recording proxy; do \
         mkdir -p fuzz/target/corpus/$target && \
         cargo +nightly fuzz run --sanitizer none $target fuzz/target/corpus/$target fuzz/corpus/$target -- \
             -max_total_time={{seconds}} -rss_limit_mb=2048 -timeout=10 || exit 1; \

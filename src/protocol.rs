@@ -1,5 +1,6 @@
 //! What Ollama speaks: routes, requests, records. No async, no I/O.
 
+pub mod coding;
 mod gather;
 mod json;
 pub mod multipart;
@@ -16,6 +17,7 @@ mod sse;
 pub mod timestamp;
 pub mod usage;
 
+pub use coding::Coding;
 pub use multipart::Multipart;
 pub use name::{canonical_model, is_model_name, short_model};
 pub use peek::Peek;

@@ -18,7 +18,6 @@ mod worker;
 
 use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use http::{Method, Request, Response, request};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -28,7 +27,7 @@ pub(crate) use listen::{Counts, Draining, Listener};
 use crate::{
     admission::{Admission, Permit},
     meter::{Delivered, Facts, Measurement, Meter},
-    protocol::{Framing, Route, canonical_model, model_of_path},
+    protocol::{Coding, Framing, Route, canonical_model, model_of_path},
     shaping::{self, Shaping, Stream},
     tls::{Acceptor, Identity},
     upstream::{self, List, Upstream, Upstreams, queue::Queue},
@@ -213,17 +212,25 @@ impl Proxy {
         let mut upload = Upload::new(body, self.config.body_idle_timeout, measurement.live().clone(), share);
         let mut strip_usage = false;
         if route.reads_body_ahead() {
-            let mut reader = Naming::of(route, &head);
+            let coding = headers::coding(&head.headers);
+            let most = self.budget.of_one().max(self.config.peek_limit) as u64;
+            let mut reader = Naming::of(route, &head, most);
             let asks_usage = self.stages.shaping.asks_usage(route);
-            let more = |reader: &Naming| !reader.is_over() && (asks_usage || !reader.knows_model());
+            // A coded body is edited from its beginning to its end.
+            let to_end = asks_usage && coding != Coding::Identity;
+            let more = |reader: &Naming| {
+                let tells_more = !reader.is_over() && (asks_usage || !reader.knows_model());
+                tells_more || (to_end && !reader.is_undecodable())
+            };
             upload.read_ahead(self.config.peek_limit, &mut reader, more).await?;
             let peek = reader.peek();
             if let Some(model) = &peek.model {
                 measurement.model(model);
             }
-            if let Some(ask) = self.stages.shaping.ask_usage(route, &peek) {
+            if let Some(ask) = self.stages.shaping.ask_usage(route, &peek)
+                && upload.insert(coding, ask.at, ask.text, &mut head.headers).await
+            {
                 strip_usage = ask.strip;
-                upload.insert(ask.at, Bytes::from_static(ask.text.as_bytes()), &mut head.headers);
             }
         }
         let named = named.as_deref().map(canonical_model);
@@ -251,7 +258,10 @@ impl Proxy {
         forward::tell_listed(&passed.upstream, model.as_deref(), &mut measurement);
         measurement.responded(head.status);
         let content_type = headers::content_type(&head.headers);
-        let has_records = head.status.is_success() && measurement.has_body();
+        let coding = headers::coding(&head.headers);
+        measurement.coded(coding);
+        // The records of a coded body do not lie in its bytes: nothing is shaped by them.
+        let has_records = head.status.is_success() && measurement.has_body() && coding == Coding::Identity;
         let framing = content_type.and_then(Framing::of).filter(|_| has_records);
         let (tap, delivered) = measurement.split(content_type, body);
         let shaped = self.stages.shaping.wrap(

@@ -14,6 +14,9 @@ mod ahead;
 #[cfg(feature = "tls")]
 #[path = "proxy/authority.rs"]
 mod authority;
+#[cfg(feature = "coding")]
+#[path = "proxy/coded.rs"]
+mod coded;
 #[path = "proxy/dialects.rs"]
 mod dialects;
 #[path = "proxy/drain.rs"]

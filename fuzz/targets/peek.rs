@@ -2,10 +2,15 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use streamgauge::protocol::{Peek, Route, canonical_model, is_model_name, model_of_path};
+use streamgauge::protocol::{Peek, Route, canonical_model, is_model_name, model_of_path, peek::Reader};
 
 fuzz_target!(|data: &[u8]| {
-    if let Some(model) = Peek::read(data).model {
+    let whole = Peek::read(data);
+    let mut reader = Reader::default();
+    data.chunks(data.first().map_or(1, |first| usize::from(*first).max(1))).for_each(|piece| reader.read(piece));
+    assert_eq!(reader.peek(), whole, "in pieces it says what it does whole");
+    assert!(whole.usage_unasked_at.is_none_or(|at| data[at as usize] == b'}'));
+    if let Some(model) = whole.model {
         assert!(is_model_name(&model), "a name that may be a label");
         let canonical = canonical_model(&model).into_owned();
         assert_eq!(canonical_model(&canonical), canonical, "canonical is canonical");

@@ -23,7 +23,7 @@ pub(super) const PHASES: [&str; 6] = ["queue", "load", "prompt_eval", "eval", "d
 /// The label `kind` of `tokens_total`.
 pub(super) const TOKENS: [&str; 3] = ["prompt", "prompt_cached", "output"];
 /// The label `reason` of `records_unscanned_total`.
-pub(super) const UNSCANNED: [&str; 3] = ["too_long", "malformed", "failed"];
+pub(super) const UNSCANNED: [&str; 4] = ["too_long", "malformed", "failed", "coding"];
 /// The label `at` of `chunk_gap_seconds`.
 const PLACES: [&str; 3] = ["upstream", "origin", "client"];
 
@@ -34,7 +34,7 @@ pub(super) struct Families {
     pub(super) request_duration: Family<Histogram, 2>,
     pub(super) in_flight: Family<Gauge, 2>,
     pub(super) usage_missing: Family<IntCounter, 1>,
-    pub(super) unscanned: [Arc<IntCounter>; 3],
+    pub(super) unscanned: [Arc<IntCounter>; 4],
     pub(super) scan_seconds: Arc<Histogram>,
     pub(super) self_overhead: Arc<Histogram>,
     pub(super) concurrency: ConcurrencyFamilies,

@@ -15,7 +15,7 @@ use super::{
     wrap::BodyStream,
 };
 use crate::metric::Occupied;
-use crate::protocol::{Dialect, Framing, Route, Usage, canonical_model, short_model};
+use crate::protocol::{Coding, Dialect, Framing, Route, Usage, canonical_model, short_model};
 
 /// What is known of a request when its head is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +85,7 @@ pub struct Measurement {
     pub(super) status: Option<StatusCode>,
     /// The response is a stream, told record by record.
     pub(super) streamed: bool,
+    pub(super) coding: Coding,
     pub(super) children: Option<Arc<StreamChildren>>,
     pub(super) on_end: Option<Hook>,
     pub(super) recorded: bool,
@@ -112,6 +113,7 @@ impl Measurement {
             live,
             status: None,
             streamed: false,
+            coding: Coding::Identity,
             children: None,
             on_end: None,
             recorded: false,
@@ -203,6 +205,11 @@ impl Measurement {
             self.settle(Claim::Answered);
         }
         self.meter.shared.families.responses.child([self.live.route.label(), status.as_str()]).inc();
+    }
+
+    /// The content coding of the response. Call it before the body is wrapped.
+    pub fn coded(&mut self, coding: Coding) {
+        self.coding = coding;
     }
 
     /// The outcome that this has whether its body is read or not, where the status would say another.

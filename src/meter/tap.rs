@@ -136,7 +136,7 @@ pub(super) struct Tapping {
     bytes: LocalHistogram,
     kinds: [u32; 6],
     content_by_band: [u32; 8],
-    unscanned: [Arc<IntCounter>; 3],
+    unscanned: [Arc<IntCounter>; 4],
     failed: Arc<IntCounter>,
     scan_seconds: Arc<Histogram>,
     #[cfg(test)]
@@ -162,7 +162,7 @@ impl Tapping {
             live: measurement.live.clone(),
             account,
             decoding: None,
-            scanner: Some(Scanner::new(framing, measurement.facts.dialect)),
+            scanner: Some(Scanner::coded(framing, measurement.facts.dialect, measurement.coding)),
             streamed: measurement.streamed,
             chunks: 0,
             schedule: Schedule::new(measurement.live.accepted),
@@ -259,6 +259,10 @@ impl Tapping {
                 let reason = match reason {
                     Unscanned::TooLong => 0,
                     Unscanned::Malformed => 1,
+                    Unscanned::Coding => {
+                        self.live.metering_failed();
+                        3
+                    }
                 };
                 self.unscanned[reason].inc();
                 self.live.unscanned_seen();

@@ -73,6 +73,8 @@ pub enum Unscanned {
     TooLong,
     /// Not what the framing promises.
     Malformed,
+    /// In a content coding that is not known, or not what its coding promises: the body from here on, told once.
+    Coding,
 }
 
 /// Reads the text of one record. `None` where it is white space, which is no record; `whole` where it is

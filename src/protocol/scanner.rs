@@ -3,11 +3,12 @@
 #[cfg(test)]
 mod tests;
 
+use super::coding::Decoder;
 use super::gather::{Found, Gather};
 use super::ndjson::Lines;
 use super::record::read;
 use super::sse::{Events, FoundEvent};
-use super::{Dialect, Kind, Record, Unscanned};
+use super::{Coding, Dialect, Kind, Record, Unscanned};
 
 /// The longest record that is scanned, bytes. A longer one is forwarded and counted.
 pub const MAX_RECORD: usize = 8 << 20;
@@ -76,6 +77,16 @@ pub enum Scan {
 pub struct Scanner {
     framer: Framer,
     dialect: Dialect,
+    decoding: Decoding,
+}
+
+#[derive(Debug)]
+enum Decoding {
+    /// The body is not coded.
+    None,
+    On(Box<Decoder>),
+    /// It can't be decoded, and this was told.
+    GivenUp,
 }
 
 #[derive(Debug)]
@@ -89,21 +100,39 @@ impl Scanner {
     /// A scanner for one body.
     #[must_use]
     pub fn new(framing: Framing, dialect: Dialect) -> Scanner {
+        Scanner::coded(framing, dialect, Coding::Identity)
+    }
+
+    /// A scanner for one body that may be coded. A copy is decoded, as far as it comes to at most 16 MiB a piece and to 256
+    /// times its length (and 8 MiB). One that can't be decoded is told as [`Unscanned::Coding`], once.
+    #[must_use]
+    pub fn coded(framing: Framing, dialect: Dialect, coding: Coding) -> Scanner {
         let framer = match framing {
             Framing::Ndjson => Framer::Ndjson(Lines::default()),
             Framing::Sse => Framer::Sse(Events::default()),
             Framing::Json => Framer::Json(Gather::default()),
         };
-        Scanner { framer, dialect }
+        let decoder = Decoder::new(coding, u64::MAX);
+        let decoding = decoder.map_or(Decoding::None, |decoder| Decoding::On(Box::new(decoder)));
+        Scanner { framer, dialect, decoding }
     }
 
     /// Takes the next bytes and tells each record that they complete, in order.
     pub fn scan(&mut self, bytes: &[u8], mut tell: impl FnMut(Scan)) {
-        let dialect = self.dialect;
-        match &mut self.framer {
-            Framer::Ndjson(lines) => lines.scan(bytes, |text| tell_text(text, dialect, false, &mut tell)),
-            Framer::Sse(events) => events.scan(bytes, |event| tell_event(event, dialect, &mut tell)),
-            Framer::Json(gather) => gather.hold(bytes, |text| tell_text(text, dialect, true, &mut tell)),
+        match self.decoding {
+            Decoding::None => self.framer.scan(bytes, self.dialect, tell),
+            _ => self.scan_coded(bytes, &mut tell),
+        }
+    }
+
+    fn scan_coded(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Scan)) {
+        let Scanner { framer, dialect, decoding } = self;
+        let Decoding::On(decoder) = decoding else { return };
+        let decoded = decoder.decode(bytes, &mut |text| framer.scan(text, *dialect, &mut *tell));
+        if decoded.is_err() {
+            *decoding = Decoding::GivenUp;
+            *framer = Framer::Ndjson(Lines::default());
+            tell(Scan::Unscanned(Unscanned::Coding));
         }
     }
 
@@ -119,13 +148,23 @@ impl Scanner {
         }
     }
 
-    /// Bytes it holds allocated.
+    /// Bytes it holds allocated, but for a decoder's.
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
         match &self.framer {
             Framer::Ndjson(lines) => lines.gather.capacity(),
             Framer::Sse(events) => events.capacity(),
             Framer::Json(gather) => gather.capacity(),
+        }
+    }
+}
+
+impl Framer {
+    fn scan(&mut self, bytes: &[u8], dialect: Dialect, mut tell: impl FnMut(Scan)) {
+        match self {
+            Framer::Ndjson(lines) => lines.scan(bytes, |text| tell_text(text, dialect, false, &mut tell)),
+            Framer::Sse(events) => events.scan(bytes, |event| tell_event(event, dialect, &mut tell)),
+            Framer::Json(gather) => gather.hold(bytes, |text| tell_text(text, dialect, true, &mut tell)),
         }
     }
 }

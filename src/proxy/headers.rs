@@ -2,11 +2,12 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Version,
-    header::{self, CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE},
+    header::{self, CONNECTION, CONTENT_ENCODING, HOST, TE, TRANSFER_ENCODING, UPGRADE},
     request,
 };
 
 use super::families;
+use crate::protocol::Coding;
 
 /// Why a request is refused before anybody is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,6 +132,16 @@ fn names(fields: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|list| list.split(','))
         .map(str::trim)
+}
+
+/// The content coding of a message's body.
+pub(super) fn coding(fields: &HeaderMap) -> Coding {
+    let mut values = fields.get_all(CONTENT_ENCODING).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Coding::Identity,
+        (Some(value), None) => value.to_str().map_or(Coding::Unknown, Coding::of),
+        (Some(_), Some(_)) => Coding::Unknown,
+    }
 }
 
 /// The response's `Content-Type`.

@@ -19,10 +19,16 @@ use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::task::yield_now;
 
 use super::naming::Naming;
-use crate::{meter::Live, upstream::Patience};
+use crate::{
+    meter::Live,
+    protocol::{Coding, coding::Insertion},
+    upstream::Patience,
+};
 use ahead::Ahead;
+use budget::Short;
 
 pub(super) use budget::{Budget, Share};
 pub(super) use lent::{Lent, Owner};
@@ -115,22 +121,56 @@ impl Upload {
                 Ok(data) => {
                     reader.read(&data);
                     self.ahead.push(data);
+                    if reader.is_coded() {
+                        // A few bytes may come to many: other requests have their turn between two frames.
+                        yield_now().await;
+                    }
                 }
                 Err(frame) => self.trailers = frame.into_trailers().ok(),
             }
         }
+        if reader.is_undecodable() {
+            self.ahead.share().stopped(Short::Coding);
+        }
         Ok(())
     }
 
-    /// Puts bytes in at an offset of what was read ahead.
-    pub(super) fn insert(&mut self, offset: u64, bytes: Bytes, fields: &mut HeaderMap) {
-        let Ok(offset) = usize::try_from(offset) else { return };
+    /// Puts a text in at an offset of what was read ahead, and decoded if the body is coded. False: the body stays as it is.
+    pub(super) async fn insert(
+        &mut self,
+        coding: Coding,
+        offset: u64,
+        text: &'static str,
+        fields: &mut HeaderMap,
+    ) -> bool {
+        let before = self.ahead.share().held() as u64;
+        if coding == Coding::Identity {
+            let Ok(offset) = usize::try_from(offset) else { return false };
+            self.ahead.insert(offset, Bytes::from_static(text.as_bytes()));
+        } else {
+            let Some(frames) = self.recode(coding, offset, text).await else { return false };
+            self.ahead.replace(frames);
+        }
         if let Some(length) = self.declared.exact() {
-            let length = length + bytes.len() as u64;
+            let length = (length - before) + self.ahead.share().held() as u64;
             self.declared = SizeHint::with_exact(length);
             fields.insert(CONTENT_LENGTH, length.into());
         }
-        self.ahead.insert(offset, bytes);
+        true
+    }
+
+    /// The frames of a coded body with a text put in; `None` where it was not read to its end.
+    async fn recode(&mut self, coding: Coding, offset: u64, text: &'static str) -> Option<Vec<Bytes>> {
+        let old = self.at_end.then(|| self.ahead.frames())?;
+        let mut insertion = Insertion::new(coding, *old.first()?.first()?, offset, text.as_bytes())?;
+        let mut new = Vec::with_capacity(old.len() + 1);
+        for frame in old {
+            new.push(Bytes::from(insertion.push(&frame).ok()?));
+            // A few bytes may come to many.
+            yield_now().await;
+        }
+        new.push(Bytes::from(insertion.finish().ok()?));
+        Some(new)
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unread>>> {

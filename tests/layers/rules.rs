@@ -74,12 +74,13 @@ pub(super) const LAYERS: &[(&str, &[&str])] = &[
 /// A crate, and the places that may name it. A crate that is not here may be named anywhere.
 pub(super) const CRATES: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
+    ("brotli_decompressor", &["protocol::coding"]),
     ("comfy_table", &["report::text"]),
     ("csv", &["experiment::recording"]),
     ("maud", &["report::html"]),
     ("plotters", &["report::plot"]),
     ("clap", &["cli", "main"]),
-    ("flate2", &["admin::coding"]),
+    ("flate2", &["admin::coding", "protocol::coding"]),
     ("governor", &["admission", "shaping"]),
     ("hyper", &["admin", "proxy", "simulate", "upstream::answer", "upstream::client", "upstream::link"]),
     ("hyper_util", &["admin", "proxy", "simulate", "upstream::client", "upstream::link", "upstream::pool"]),

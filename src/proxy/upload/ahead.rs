@@ -65,6 +65,20 @@ impl Ahead {
         Some(frame)
     }
 
+    /// All frames; their bytes are not copied.
+    pub(super) fn frames(&mut self) -> Vec<Bytes> {
+        self.close();
+        self.frames.iter().cloned().collect()
+    }
+
+    /// Puts other frames in the place of all.
+    pub(super) fn replace(&mut self, frames: Vec<Bytes>) {
+        self.share.give_back(self.share.held());
+        self.small.clear();
+        self.frames = frames.into_iter().filter(|frame| !frame.is_empty()).collect();
+        self.share.hold(self.frames.iter().map(Bytes::len).sum());
+    }
+
     /// Puts bytes in at an offset, between the others.
     pub(super) fn insert(&mut self, offset: usize, bytes: Bytes) {
         self.close();

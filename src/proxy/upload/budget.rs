@@ -28,15 +28,18 @@ pub(in crate::proxy) enum Short {
     Budget,
     /// The body is longer than one request may hold.
     TooLong,
+    /// The body can't be decoded.
+    Coding,
 }
 
 impl Short {
-    const ALL: [Short; 2] = [Short::Budget, Short::TooLong];
+    const ALL: [Short; 3] = [Short::Budget, Short::TooLong, Short::Coding];
 
     const fn reason(self) -> &'static str {
         match self {
             Short::Budget => "budget",
             Short::TooLong => "too_long",
+            Short::Coding => "coding",
         }
     }
 }
@@ -61,6 +64,11 @@ impl Budget {
             let _ = unread.child([short.reason()]);
         }
         Ok(Arc::new(Budget { limit, held: AtomicUsize::new(0), shown: shown.child([]), unread }))
+    }
+
+    /// What one request may hold.
+    pub(in crate::proxy) const fn of_one(&self) -> usize {
+        self.limit / PART
     }
 
     fn left(&self) -> usize {
@@ -88,10 +96,10 @@ impl Share {
     pub(super) fn is_short(&self, to_come: u64) -> Option<Short> {
         let to_come = usize::try_from(to_come).unwrap_or(usize::MAX).max(1);
         if to_come > self.budget.left() {
-            let is_full = to_come <= self.budget.limit / PART;
+            let is_full = to_come <= self.budget.of_one();
             return Some(if is_full || self.budget.limit == 0 { Short::Budget } else { Short::TooLong });
         }
-        (self.held.saturating_add(to_come) > self.budget.limit / PART).then_some(Short::TooLong)
+        (self.held.saturating_add(to_come) > self.budget.of_one()).then_some(Short::TooLong)
     }
 
     pub(super) fn stopped(&self, why: Short) {

@@ -1,0 +1,102 @@
+//! Encodes a body that was decoded to be edited.
+
+use std::io::{self, Write};
+
+use flate2::{
+    Compression,
+    write::{DeflateEncoder, GzEncoder, ZlibEncoder},
+};
+
+use super::{Coding, Undecodable, inflate::has_wrapper};
+
+/// Encodes one body, fast rather than small: its way to the upstream is short.
+pub(crate) enum Encoder {
+    Gzip(GzEncoder<Vec<u8>>),
+    Zlib(ZlibEncoder<Vec<u8>>),
+    Raw(DeflateEncoder<Vec<u8>>),
+    Brotli(Stored),
+    Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
+}
+
+impl Encoder {
+    /// Of a body whose first coded byte was this; `None` of a coding that is not known.
+    pub(crate) fn like(coding: Coding, first: u8) -> Option<Encoder> {
+        let is_raw = !has_wrapper(first);
+        Some(match coding {
+            Coding::Gzip => Encoder::Gzip(GzEncoder::new(Vec::new(), Compression::fast())),
+            Coding::Deflate if is_raw => Encoder::Raw(DeflateEncoder::new(Vec::new(), Compression::fast())),
+            Coding::Deflate => Encoder::Zlib(ZlibEncoder::new(Vec::new(), Compression::fast())),
+            Coding::Brotli => Encoder::Brotli(Stored::default()),
+            Coding::Zstd => Encoder::Zstd(zstd::stream::write::Encoder::new(Vec::new(), 1).ok()?),
+            Coding::Identity | Coding::Unknown => return None,
+        })
+    }
+
+    pub(crate) fn encode(&mut self, text: &[u8]) -> Result<(), Undecodable> {
+        let encoded = match self {
+            Encoder::Gzip(encoder) => encoder.write_all(text),
+            Encoder::Zlib(encoder) => encoder.write_all(text),
+            Encoder::Raw(encoder) => encoder.write_all(text),
+            Encoder::Brotli(encoder) => encoder.write_all(text),
+            Encoder::Zstd(encoder) => encoder.write_all(text),
+        };
+        encoded.map_err(|_| Undecodable)
+    }
+
+    /// What is encoded so far and was not taken.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(match self {
+            Encoder::Gzip(encoder) => encoder.get_mut(),
+            Encoder::Zlib(encoder) => encoder.get_mut(),
+            Encoder::Raw(encoder) => encoder.get_mut(),
+            Encoder::Brotli(encoder) => &mut encoder.out,
+            Encoder::Zstd(encoder) => encoder.get_mut(),
+        })
+    }
+
+    /// The rest, with the body's end.
+    pub(crate) fn finish(self) -> Result<Vec<u8>, Undecodable> {
+        let rest = match self {
+            Encoder::Gzip(encoder) => encoder.finish(),
+            Encoder::Zlib(encoder) => encoder.finish(),
+            Encoder::Raw(encoder) => encoder.finish(),
+            Encoder::Brotli(encoder) => Ok(encoder.finish()),
+            Encoder::Zstd(encoder) => encoder.finish(),
+        };
+        rest.map_err(|_| Undecodable)
+    }
+}
+
+/// brotli that holds text as it is, in meta-blocks that are not compressed (RFC 7932 9.2): a compressor would be more code
+/// than all other codings for what no known client sends.
+#[derive(Default)]
+pub(crate) struct Stored {
+    out: Vec<u8>,
+    /// The window's size, a 0 bit for 64 KiB, is behind.
+    has_begun: bool,
+}
+
+impl Stored {
+    fn finish(mut self) -> Vec<u8> {
+        // ISLAST and ISLASTEMPTY.
+        self.out.push(if self.has_begun { 0b11 } else { 0b110 });
+        self.out
+    }
+}
+
+impl Write for Stored {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        let block = &text[..text.len().min(1 << 16)];
+        let Some(length) = block.len().checked_sub(1) else { return Ok(0) };
+        // ISLAST 0, MNIBBLES 4, MLEN - 1, ISUNCOMPRESSED 1, from the lowest bit on.
+        let header = (length << 3 | 1 << 19) << usize::from(!self.has_begun);
+        self.has_begun = true;
+        self.out.extend_from_slice(&header.to_le_bytes()[..3]);
+        self.out.extend_from_slice(block);
+        Ok(block.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

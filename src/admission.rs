@@ -129,6 +129,9 @@ impl Admission {
             caller.leave();
         }
         self.families.close(&gone);
+        if !gone.is_empty() {
+            self.families.open(OTHER, self.outcomes);
+        }
         gone
     }
 
@@ -137,14 +140,15 @@ impl Admission {
     /// # Errors
     /// See [`Refusal`].
     pub fn admit(&self, headers: &HeaderMap, route: Route) -> Result<Permit, Refusal> {
-        let decided = self.known().decide(headers, route);
-        match decided {
-            Ok((caller, is_known)) => Ok(Permit::new(caller, is_known, route, self.families.clone())),
-            Err(refusal) => {
-                self.families.refused(refusal.reason());
-                Err(refusal)
-            }
-        }
+        let register = self.known();
+        let refused = |refusal: &Refusal| self.families.refused(refusal.reason());
+        let known = register.identify(headers).inspect_err(refused)?;
+        let caller = known.unwrap_or(&register.anonymous);
+        register.decide(caller, route).inspect_err(|refusal| {
+            refused(refusal);
+            self.families.turned_away(caller.label());
+        })?;
+        Ok(Permit::new(caller.clone(), known.is_some(), route, self.families.clone()))
     }
 
     fn known(&self) -> Arc<Register> {
@@ -180,21 +184,19 @@ impl Register {
         }
     }
 
+    /// Opens the series of those who may be let in.
     fn open(&self, families: &Families, outcomes: &[&str]) {
-        for caller in self.callers.iter().chain([&self.anonymous]) {
+        let anonymous = Some(&self.anonymous).filter(|_| !self.require_key);
+        for caller in self.callers.iter().chain(anonymous) {
             families.open(caller.label(), outcomes);
         }
     }
 
-    /// Who asks, and whether by a key of ours.
-    fn decide(&self, headers: &HeaderMap, route: Route) -> Result<(Arc<Caller>, bool), Refusal> {
-        let known = self.identify(headers)?;
-        let caller = known.unwrap_or(&self.anonymous);
+    fn decide(&self, caller: &Caller, route: Route) -> Result<(), Refusal> {
         if !self.routes.allows(route) || !caller.allows(route) {
             return Err(Refusal::Route(route));
         }
-        caller.take(route)?;
-        Ok((caller.clone(), known.is_some()))
+        caller.take(route)
     }
 
     /// The caller whose key is shown; `None`: anonymous.

@@ -10,6 +10,7 @@ mod delivered;
 mod ending;
 mod families;
 mod live;
+mod loads;
 mod measurement;
 mod model;
 mod outcome;
@@ -31,14 +32,15 @@ pub use outcome::Outcome;
 pub use tap::Tap;
 pub use wrap::BodyStream;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use crate::metric::Buckets;
 use families::Families;
 use live::LiveTable;
-use model::{Claim, ModelTable, Place};
+use loads::Span;
+use model::{Claim, Loaded, Memory, ModelTable, Place};
 
-use crate::protocol::{canonical_model, short_model};
+use crate::protocol::canonical_model;
 
 /// Settings of this stage.
 #[derive(Clone, Debug)]
@@ -95,15 +97,28 @@ impl Meter {
         self.shared.live.snapshots()
     }
 
-    /// Takes note of the models that an upstream has in its memory, by the names on its list: each gets a label of its
-    /// own, unless all are taken by models that are in memory or in use.
-    pub fn loaded<'a>(&self, upstream: &str, models: impl IntoIterator<Item = &'a str>) {
-        let models: Vec<_> =
-            models.into_iter().map(|name| (canonical_model(name).into_owned(), short_model(name))).collect();
-        self.shared.models.loaded(upstream, models.iter().map(|(name, _)| name.clone()).collect());
-        for (name, label) in &models {
-            let _ = self.shared.claim(name, label, Claim::Loaded);
+    /// Takes note of what an upstream has in its memory, as it said when it was asked: names as on its list, and the
+    /// tokens of each context. Each model gets a label of its own, unless all are taken by models that are in memory or
+    /// in use; and a model that was not there the last time was loaded.
+    pub fn loaded<'a>(
+        &self,
+        upstream: &str,
+        asked: Instant,
+        models: impl IntoIterator<Item = (&'a str, Option<u64>)>,
+    ) {
+        let Shared { families, models: table, .. } = &*self.shared;
+        let models = models.into_iter().map(|(name, context)| Loaded::new(name, context)).collect();
+        let memory = Arc::new(Memory { asked, models });
+        let (now, before) = (Instant::now(), table.loaded(upstream, memory.clone()));
+        for model in &memory.models {
+            let place = self.shared.claim(&model.name, &model.label, Claim::Loaded);
+            if let (Some(place), Some(before)) = (place, before.as_ref().filter(|before| before.lacks(model)))
+            {
+                let span = Span { from: before.asked, to: now };
+                families.loads(upstream, place.label()).appeared(span);
+            }
         }
+        families.settle_loads(upstream, now);
     }
 
     /// The value of the label `model` for a model.

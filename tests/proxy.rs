@@ -35,6 +35,8 @@ mod harness;
 mod hostile_client;
 #[path = "proxy/hostile_upstream.rs"]
 mod hostile_upstream;
+#[path = "proxy/loads.rs"]
+mod loads;
 #[path = "proxy/names.rs"]
 mod names;
 #[path = "proxy/nonsense.rs"]

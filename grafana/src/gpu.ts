@@ -205,7 +205,7 @@ export const gpu: Board = {
       'Are models loaded anew?',
       lines({
         title: 'Loads',
-        description: 'Requests that waited for their model to load, an hour. Two models that push each other out show here.',
+        description: 'Loads of models into memory, an hour. Two models that push each other out show here.',
         unit: 'loads/h',
         min: 0,
         queries: [

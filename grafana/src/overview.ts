@@ -236,7 +236,7 @@ export const overview: Board = {
       lines({
         title: 'What could not be measured or served',
         description:
-          'A second: generations that ended without counts, records passed over, requests passed on before their model was found, malformed requests, connections refused. All should be near 0.',
+          'A second: generations that ended without counts, records passed over, requests passed on before their model was found, malformed requests, connections refused, models whose label another model took. All should be near 0.',
         unit: 'ops',
         min: 0,
         queries: [
@@ -244,6 +244,7 @@ export const overview: Board = {
           ['record not scanned: {{reason}}', sum(rate(family('records_unscanned_total')), 'reason')],
           ['body not read on: {{reason}}', sum(rate(family('read_ahead_stopped_total')), 'reason')],
           ['malformed request', sum(rate(family('requests_malformed_total')))],
+          ['label of a model taken', sum(rate(family('model_labels_dropped_total')))],
           ['connection refused', sum(rate(family('connections_refused_total')))],
         ],
       }),

@@ -13,6 +13,8 @@ use crate::{
 pub(super) const REASONS: [&str; 8] =
     ["no_key", "unknown_key", "several_keys", "route", "requests", "tokens", "queue_full", "queue_timeout"];
 
+/// The decision, and the outcome of a request that it turned away.
+const REFUSED: &str = "refused";
 /// The label `kind`.
 const KINDS: [&str; 3] = ["prompt", "prompt_cached", "output"];
 
@@ -34,7 +36,7 @@ impl Families {
             int_counter,
         )?;
         for reason in REASONS {
-            let _ = decisions.child(["refused", reason]);
+            let _ = decisions.child([REFUSED, reason]);
         }
         let requests = Family::register(
             registry,
@@ -71,7 +73,12 @@ impl Families {
     }
 
     pub(super) fn refused(&self, reason: &str) {
-        self.decisions.child(["refused", reason]).inc();
+        self.decisions.child([REFUSED, reason]).inc();
+    }
+
+    /// A caller's request was refused, and no permit will count it.
+    pub(super) fn turned_away(&self, caller: &str) {
+        self.requests.child([caller, REFUSED]).inc();
     }
 
     pub(super) fn ended(&self, caller: &str, outcome: &str, usage: &Usage) {

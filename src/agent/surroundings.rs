@@ -80,8 +80,10 @@ fn named(clients: &[Handle], admin: Option<&Handle>) -> Vec<(&'static str, Handl
 pub(super) fn probed(meter: Meter, model_limit: usize) -> impl Fn(&upstream::Upstream) + Send + Sync {
     let told = AtomicU64::new(0);
     move |upstream| {
-        if let Some(loaded) = &upstream.health().loaded {
-            meter.loaded(upstream.name(), loaded.iter().map(|one| one.model.as_str()));
+        let health = upstream.health();
+        if let (Some(loaded), Some(asked)) = (&health.loaded, health.asked) {
+            let models = loaded.iter().map(|one| (one.model.as_str(), one.context_length));
+            meter.loaded(upstream.name(), asked.into_std(), models);
         }
         let dropped = meter.labels_dropped();
         let before = told.swap(dropped, Relaxed);

@@ -10,9 +10,6 @@ use super::{
 };
 use crate::protocol::Usage;
 
-/// A `load_duration` above this is a load: a loaded model reports some 0.2 s.
-const LOAD_FLOOR: Duration = Duration::from_millis(500);
-
 impl Measurement {
     /// The outcome of a response whose body came to its end.
     pub(super) fn ended(&self) -> Outcome {
@@ -66,6 +63,12 @@ impl Measurement {
         if succeeded && route.generates() && generated && !counted {
             families.usage_missing.child([route.label()]).inc();
         }
+        // Whatever else waits for the model, this request does so no more.
+        if let (Some(waiter), Some(load)) = (self.waiter.take(), usage.and_then(|usage| usage.load)) {
+            let sent = live.accepted + live.sent.get().unwrap_or_default();
+            let answered = live.accepted + live.first_record.get().unwrap_or(duration);
+            waiter.told(load, sent, answered);
+        }
         if let (Some(children), Some(usage)) = (&self.children, &usage) {
             record_usage(children, usage);
             self.record_phases(children, usage);
@@ -97,9 +100,6 @@ impl Measurement {
             if let Some(told) = told {
                 phase.observe(told.as_secs_f64());
             }
-        }
-        if usage.load.is_some_and(|load| load > LOAD_FLOOR) {
-            children.model_loads.inc();
         }
         let Some(total) = usage.total else { return };
         let before = usage.load.unwrap_or_default() + usage.prompt_eval.unwrap_or_default();

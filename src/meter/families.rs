@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Instant,
 };
 
 use prometheus::{Counter, Gauge, IntCounter, Registry};
@@ -10,6 +11,7 @@ use prometheus::{Counter, Gauge, IntCounter, Registry};
 use super::{
     concurrency::{BANDS, ConcurrencyFamilies},
     live::LiveTable,
+    loads::Loads,
     outcomes::Outcomes,
     waiting::Waiting,
 };
@@ -54,7 +56,11 @@ pub(super) struct Families {
     /// Several upstreams' lists of models are merged here.
     merges_lists: bool,
     outcomes: Mutex<HashMap<Key, Arc<Outcomes>>>,
+    /// By [`Route::index`]: of requests that have no upstream and no model that was read.
+    unsent: [OnceLock<Arc<Outcomes>>; Route::ALL.len()],
     streams: Mutex<HashMap<Key, Arc<StreamChildren>>>,
+    /// By upstream and model.
+    loads: Mutex<HashMap<(String, String), Arc<Loads>>>,
 }
 
 /// An upstream, a model and a route.
@@ -77,7 +83,7 @@ pub(super) struct StreamChildren {
     pub(super) phases: [Arc<Histogram>; 6],
     pub(super) backpressure: Arc<Counter>,
     pub(super) concurrency_tokens: [Arc<IntCounter>; 8],
-    pub(super) model_loads: Arc<IntCounter>,
+    pub(super) loads: Arc<Loads>,
 }
 
 impl Families {
@@ -211,7 +217,7 @@ impl Families {
             model_loads: Family::register(
                 r,
                 "model_loads_total",
-                "Requests that waited over 0.5 s for their model to load.",
+                "Loads of models into memory.",
                 ["upstream", "model"],
                 int_counter,
             )?,
@@ -219,7 +225,9 @@ impl Families {
                 .child([]),
             merges_lists: upstreams.len() > 1,
             outcomes: Mutex::default(),
+            unsent: [const { OnceLock::new() }; Route::ALL.len()],
             streams: Mutex::default(),
+            loads: Mutex::default(),
         };
         families.open(upstreams);
         Ok(families)
@@ -239,12 +247,40 @@ impl Families {
         }
     }
 
+    /// The counters of how a request ends that was just accepted.
+    pub(super) fn accepted(&self, route: Route) -> Arc<Outcomes> {
+        let model = if route.has_model() { "unknown" } else { "none" };
+        self.unsent[route.index()].get_or_init(|| self.outcomes(None, model, route)).clone()
+    }
+
     /// The counters of how requests end, at zero if they are new. `upstream`: `None` before one is chosen.
     pub(super) fn outcomes(&self, upstream: Option<&str>, model: &str, route: Route) -> Arc<Outcomes> {
         let key = (upstream.unwrap_or("none").to_owned(), model.to_owned(), route);
         let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         let open = || Outcomes::open(&self.requests, upstream, model, route, self.merges_lists);
         outcomes.entry(key).or_insert_with(|| Arc::new(open())).clone()
+    }
+
+    /// The loads of a model at an upstream.
+    pub(super) fn loads(&self, upstream: &str, model: &str) -> Arc<Loads> {
+        let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_shared = matches!(model, "other" | "unknown" | "none");
+        let make = || Loads::new(self.model_loads.child([upstream, model]), is_shared);
+        loads.entry((upstream.to_owned(), model.to_owned())).or_insert_with(make).clone()
+    }
+
+    /// Counts the loads at an upstream that were seen in memory and that no request tells of.
+    pub(super) fn settle_loads(&self, upstream: &str, now: Instant) {
+        let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = loads.iter().filter(|((known, _), _)| known == upstream);
+        here.for_each(|(_, loads)| loads.settle(now));
+    }
+
+    /// When another model was last loaded at an upstream.
+    pub(super) fn pushed(&self, upstream: &str, model: &str) -> Option<Instant> {
+        let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = loads.iter().filter(|((known, other), _)| known == upstream && other != model);
+        others.filter_map(|(_, loads)| loads.last()).max()
     }
 
     /// Forgets a model's label, which another model takes the place of: its series end.
@@ -254,6 +290,9 @@ impl Families {
         }
         retain(&self.outcomes, model);
         retain(&self.streams, model);
+        let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        loads.retain(|(_, known), _| known != model);
+        drop(loads);
         self.requests.retain(|[_, _, known, _]| known != model);
         self.request_duration.retain(|[_, known]| known != model);
         self.first_token.retain(|[_, known]| known != model);
@@ -302,7 +341,7 @@ impl Families {
             backpressure: self.backpressure.child([model]),
             concurrency_tokens: BANDS
                 .map(|streams| self.concurrency_tokens.child([upstream, model, streams])),
-            model_loads: self.model_loads.child([upstream, model]),
+            loads: self.loads(upstream, model),
         }
     }
 }

@@ -1,6 +1,10 @@
 //! One request, from its acceptance to its end.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::StatusCode;
 
@@ -9,6 +13,7 @@ use super::{
     concurrency::{Concurrency, Running},
     families::StreamChildren,
     live::{Live, Named},
+    loads::Waiter,
     model::{Claim, Place},
     outcomes::Outcomes,
     tap::Tapping,
@@ -96,6 +101,8 @@ pub struct Measurement {
     listing: Listing,
     /// Held to the end, so that what this request counts on stays.
     place: Option<Arc<Place>>,
+    /// The request is at its upstream, and may wait for its model.
+    pub(super) waiter: Option<Waiter>,
     account: Option<Arc<Concurrency>>,
     _running: Option<Running>,
     _in_flight: Occupied,
@@ -105,8 +112,7 @@ impl Measurement {
     pub(super) fn start(meter: Meter, facts: Facts) -> Measurement {
         let live = meter.shared.live.enter(facts.route);
         let in_flight = in_flight(&meter, "none", facts.route);
-        let model = if facts.route.has_model() { "unknown" } else { "none" };
-        let outcomes = meter.shared.families.outcomes(None, model, facts.route);
+        let outcomes = meter.shared.families.accepted(facts.route);
         Measurement {
             meter,
             facts,
@@ -121,6 +127,7 @@ impl Measurement {
             outcomes,
             listing: Listing::Untold,
             place: None,
+            waiter: None,
             account: None,
             _running: None,
             _in_flight: in_flight,
@@ -170,7 +177,7 @@ impl Measurement {
     pub fn waits_at(&mut self, upstream: &str) {
         if self.live.choose(upstream) {
             self._in_flight = in_flight(&self.meter, upstream, self.live.route);
-            (self._running, self.account) = (None, None);
+            (self._running, self.account, self.waiter) = (None, None, None);
             self.settle(Claim::Accepted);
         }
     }
@@ -182,6 +189,7 @@ impl Measurement {
             let account = self.meter.shared.families.concurrency.upstream(upstream);
             self._running = Some(account.stream());
             self.account = Some(account);
+            self.waiter = Some(self.wait(upstream));
         }
     }
 
@@ -191,6 +199,16 @@ impl Measurement {
     pub fn has_body(&self) -> bool {
         let is_bare = |status| matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         !self.facts.is_head && !self.status.is_some_and(is_bare)
+    }
+
+    fn wait(&self, upstream: &str) -> Waiter {
+        let (shared, label) = (&self.meter.shared, self.model_label());
+        let named = self.live.model.get();
+        let memory = named.and_then(|named| {
+            shared.models.memory(upstream, |memory| (memory.find(&named.key).is_some(), memory.asked))
+        });
+        let pushed = shared.families.pushed(upstream, label);
+        shared.families.loads(upstream, label).wait(Instant::now(), memory, pushed)
     }
 
     /// Calls `hook` once, with the ending, when it is recorded.
@@ -294,9 +312,15 @@ impl Measurement {
         if self.place.is_none() {
             self.place = self.find_place(claim);
         }
-        let upstream = self.live.upstream();
-        self.outcomes =
-            self.meter.shared.families.outcomes(upstream.as_deref(), self.model_label(), self.live.route);
+        let (upstream, families) = (self.live.upstream(), &self.meter.shared.families);
+        if self.outcomes.is_of(upstream.as_deref(), self.model_label()) {
+            return;
+        }
+        self.outcomes = families.outcomes(upstream.as_deref(), self.model_label(), self.live.route);
+        if let (Some(upstream), true) = (upstream, self.waiter.is_some()) {
+            let loads = families.loads(&upstream, self.model_label());
+            self.waiter.iter_mut().for_each(|waiter| waiter.moves_to(&loads));
+        }
     }
 
     fn find_place(&self, claim: Claim) -> Option<Arc<Place>> {

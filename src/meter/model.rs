@@ -6,7 +6,10 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Instant,
 };
+
+use crate::protocol::{canonical_model, short_model};
 
 /// The models that have a label of their own, up to a limit; all others are `other`. Names are canonical.
 #[derive(Debug)]
@@ -21,7 +24,43 @@ pub(super) struct ModelTable {
 struct Known {
     places: HashMap<String, Arc<Place>>,
     /// What each upstream has in its memory.
-    loaded: HashMap<String, Vec<String>>,
+    loaded: HashMap<String, Arc<Memory>>,
+}
+
+/// What an upstream had in its memory when it was asked.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub(super) asked: Instant,
+    pub(super) models: Vec<Loaded>,
+}
+
+/// A model in memory.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    /// Canonical.
+    pub(super) name: String,
+    /// As the upstream spells it.
+    pub(super) label: String,
+    /// Tokens of its context.
+    pub(super) context: Option<u64>,
+}
+
+impl Memory {
+    pub(super) fn find(&self, name: &str) -> Option<&Loaded> {
+        self.models.iter().find(|loaded| loaded.name == name)
+    }
+
+    /// The model was not here, or not with this context, for which it has to be loaded anew.
+    pub(super) fn lacks(&self, model: &Loaded) -> bool {
+        let Some(known) = self.find(&model.name) else { return true };
+        known.context.zip(model.context).is_some_and(|(known, now)| known != now)
+    }
+}
+
+impl Loaded {
+    pub(super) fn new(name: &str, context: Option<u64>) -> Loaded {
+        Loaded { name: canonical_model(name).into_owned(), label: short_model(name).into_owned(), context }
+    }
 }
 
 /// A model's place in the table. No other model takes it as long as a request holds it.
@@ -93,10 +132,16 @@ impl ModelTable {
         known.places.get(name).cloned()
     }
 
-    /// Notes what an upstream has in its memory.
-    pub(super) fn loaded(&self, upstream: &str, names: Vec<String>) {
+    /// Notes what an upstream has in its memory, and returns what it had before.
+    pub(super) fn loaded(&self, upstream: &str, memory: Arc<Memory>) -> Option<Arc<Memory>> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.loaded.insert(upstream.to_owned(), names);
+        known.loaded.insert(upstream.to_owned(), memory)
+    }
+
+    /// Reads what an upstream had in its memory when it was last asked.
+    pub(super) fn memory<T>(&self, upstream: &str, read: impl FnOnce(&Memory) -> T) -> Option<T> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.loaded.get(upstream).map(|memory| read(memory))
     }
 
     fn now(&self) -> u64 {
@@ -107,7 +152,7 @@ impl ModelTable {
 impl Known {
     /// The model that gives its place to another, if one does: never one that a request holds.
     fn gives_way(&self, claim: Claim) -> Option<String> {
-        let is_loaded = |name: &String| self.loaded.values().flatten().any(|loaded| loaded == name);
+        let is_loaded = |name: &str| self.loaded.values().any(|memory| memory.find(name).is_some());
         let idle = self.places.iter().filter(|(name, place)| {
             Arc::strong_count(place) == 1
                 && match claim {
@@ -165,12 +210,16 @@ mod tests {
     #[test]
     fn models_in_memory_take_no_places_from_one_another() {
         let table = ModelTable::new(2);
-        let _ = claim(&table, "a", Claim::Answered);
-        let _ = claim(&table, "b", Claim::Answered);
-        table.loaded("gpu0", vec!["b".to_owned()]);
-        table.loaded("gpu1", vec!["c".to_owned(), "d".to_owned()]);
-        assert_eq!(claim(&table, "c", Claim::Loaded).1.as_deref(), Some("A"));
-        assert_eq!(claim(&table, "d", Claim::Loaded), (None, None));
-        assert_eq!(claim(&table, "d", Claim::Answered).1.as_deref(), Some("B"));
+        let _ = claim(&table, "a:1", Claim::Answered);
+        let _ = claim(&table, "b:1", Claim::Answered);
+        let loads = |upstream: &str, names: &[&str]| {
+            let models = names.iter().map(|name| Loaded::new(name, None)).collect();
+            table.loaded(upstream, Arc::new(Memory { asked: Instant::now(), models }));
+        };
+        loads("gpu0", &["b:1"]);
+        loads("gpu1", &["c:1", "d:1"]);
+        assert_eq!(claim(&table, "c:1", Claim::Loaded).1.as_deref(), Some("A:1"));
+        assert_eq!(claim(&table, "d:1", Claim::Loaded), (None, None));
+        assert_eq!(claim(&table, "d:1", Claim::Answered).1.as_deref(), Some("B:1"));
     }
 }

@@ -42,6 +42,11 @@ impl Outcomes {
         outcomes
     }
 
+    /// These are the counters of that upstream and that model.
+    pub(super) fn is_of(&self, upstream: Option<&str>, model: &str) -> bool {
+        self.labels[0] == upstream.unwrap_or("none") && self.labels[1] == model
+    }
+
     /// Counts an ending.
     pub(super) fn ended(&self, outcome: Outcome) {
         match &self.opened[outcome.index()] {

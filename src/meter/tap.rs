@@ -323,6 +323,9 @@ impl Tapping {
     }
 
     fn flush(&mut self) {
+        if self.kinds != [0; 6] {
+            self.children.loads.answered(Instant::now());
+        }
         self.gap.flush_to(&self.live.gaps);
         self.origin_gap.flush();
         self.bytes.flush();

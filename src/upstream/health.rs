@@ -25,6 +25,8 @@ pub struct Health {
     pub alive: bool,
     /// Why it did not; `None` while it does, and before it was asked.
     pub why: Option<String>,
+    /// When it was asked; `None` before it was.
+    pub asked: Option<Instant>,
     /// Its version.
     pub version: Option<String>,
     /// The models on its disk, by canonical name, and how it spells them; `None` if it never said. What it said stays
@@ -90,6 +92,7 @@ impl Health {
         Health {
             alive,
             why: None,
+            asked: None,
             version: None,
             installed: Some(
                 installed.iter().map(|model| ((*model).to_owned(), (*model).to_owned())).collect(),
@@ -149,7 +152,7 @@ impl Prober {
             tokio::select! { _ = ticks.tick() => {}, () = upstream.probing.wanted() => {} }
             let began = Instant::now();
             self.renew(upstream);
-            let mut health = self.ask(&url).await;
+            let mut health = Health { asked: Some(began), ..self.ask(&url).await };
             if !health.alive {
                 health.installed = upstream.health().installed.clone();
             }
@@ -178,6 +181,7 @@ impl Prober {
         Health {
             alive: true,
             why: None,
+            asked: None,
             version,
             installed: told.tags.as_ref().map(|models| models.iter().filter_map(installed).collect()),
             loaded: told.ps.as_ref().map(|models| models.iter().filter_map(loaded).collect()),

@@ -259,3 +259,31 @@ async fn the_usage_is_asked_for_and_taken_out_again() {
     assert!(seen.contains(content) && seen.contains(done) && !seen.contains("usage"), "{seen}");
     sidecar.until("tokens_total{model=\"m:latest\",kind=\"output\"}", 7.0).await;
 }
+
+#[tokio::test]
+async fn refused_request_is_counted_for_its_caller_if_it_has_one() {
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.admission.require_key = true;
+    let limits = Limits { requests: Some(quota(1, Duration::from_secs(3600))), ..Limits::default() };
+    let bob = Key { routes: Access::of(["chat"]).unwrap(), ..key("bob", "mellon", Limits::default()) };
+    config.admission.keys = vec![key("alice", "sesame", limits), bob];
+    let sidecar = sidecar(config).await;
+    let client = sidecar.send(&with_key("/api/show", "sesame")).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    client.rest().await;
+    for (secret, status) in [("sesame", "429"), ("sesame", "429"), ("mellon", "403"), ("wrong", "401")] {
+        let seen = sidecar.exchange(&with_key("/api/show", secret)).await;
+        assert!(seen.starts_with(&format!("HTTP/1.1 {status} ")), "{seen}");
+    }
+    let counted = |caller: &str, outcome: &str| {
+        sidecar.value(&format!("caller_requests_total{{caller=\"{caller}\",outcome=\"{outcome}\"}}"))
+    };
+    sidecar.until("caller_requests_total{caller=\"alice\",outcome=\"complete\"}", 1.0).await;
+    assert_eq!((counted("alice", "refused"), counted("bob", "refused")), (2.0, 1.0));
+    let (_, page) = sidecar.page("/metrics").await;
+    assert!(page.contains("caller_requests_total{caller=\"bob\",outcome=\"in_band_error\"} 0"), "{page}");
+    assert!(!page.contains("_total{caller=\"anonymous\""), "nobody is let in without a key: {page}");
+}

@@ -23,11 +23,10 @@ fn ps(ollama: &Ollama, model: &str) -> Option<Value> {
     models.iter().find(|one| one["model"] == format!("{model}:latest")).cloned()
 }
 
-/// Generates, and says whether that took a load that counts.
-fn generate(sidecar: &Sidecar) -> bool {
+fn generate(sidecar: &Sidecar) {
     let body = json!({"model": MODEL, "prompt": "Hello.", "stream": false});
     let answer = post(&sidecar.url, "/api/generate", &body).json();
-    answer["load_duration"].as_u64().unwrap() > 500_000_000
+    assert!(answer["load_duration"].is_u64(), "{answer}");
 }
 
 #[test]
@@ -48,16 +47,17 @@ fn a_load_an_unload_and_a_reload_show() {
     let expires = shows("model_expires_seconds");
     assert!((60.0..=300.0).contains(&expires), "five minutes after it was loaded: {expires}");
 
-    let mut loads = u64::from(generate(&sidecar));
+    generate(&sidecar);
+    assert_eq!(shows("model_loads_total"), 0.0, "it was there");
     for _ in 0..2 {
         post(&sidecar.url, "/api/generate", &json!({"model": MODEL, "keep_alive": 0, "stream": false}));
         loaded(MODEL, 0.0);
         assert!(!sidecar.metrics().contains(&format!(r#"_model_size_bytes{{upstream="real",{talker}}}"#)));
-        loads += u64::from(generate(&sidecar));
+        generate(&sidecar);
         loaded(MODEL, 1.0);
     }
-    // Two reloads, and what took longer than half a second is a load.
-    sidecar.until("model_loads_total", &[&talker], loads as f64);
+    // Two reloads, whether their wait tells or the memory.
+    sidecar.until("model_loads_total", &[&talker], 2.0);
 
     // Another, which stays for good; whether both have room is Ollama's to say.
     post(&sidecar.url, "/api/embed", &json!({"model": EMBEDDER, "input": "x", "keep_alive": -1}));

@@ -146,7 +146,7 @@ fn model_whose_stream_runs_keeps_its_label() {
 #[test]
 fn model_in_memory_has_its_label_before_its_first_request() {
     let bench = bench_with(Config { model_limit: 2 });
-    bench.meter.loaded("u", ["library/A", "b:1", "c:1"]);
+    bench.meter.loaded("u", Instant::now(), ["library/A", "b:1", "c:1"].map(|name| (name, None)));
     let labels = ["a", "B:1", "c:1"].map(|name| bench.meter.model_label(name));
     assert_eq!(labels, ["A:latest", "b:1", "other"]);
 }
@@ -175,4 +175,42 @@ fn outcomes_of_accepted_request_are_at_zero_before_it_ends() {
     embedding.chosen("u");
     let of_embedding = ["complete", "upstream_error", "client_error", "client_abort", "refused"];
     assert_eq!(zeros("u", "embed", "other"), of_embedding);
+}
+
+#[test]
+fn loads_are_told_from_memory_and_from_what_is_usual_not_from_a_long_wait() {
+    let bench = bench();
+    let loads = || bench.value("model_loads_total{model=\"a:1\",upstream=\"u\"}");
+    let in_memory =
+        |names: &[&str]| bench.meter.loaded("u", Instant::now(), names.iter().map(|name| (*name, None)));
+    // Each says that it waited 0.7 s for the model.
+    let burst = || {
+        let streams: Vec<_> = (0..32).map(|_| self::sent(&bench)).collect();
+        for mut stream in streams {
+            stream.responded(StatusCode::OK);
+            drain(&mut Box::pin(stream.wrap_body(NDJSON, script([Data(FIRST), Data(LAST)]))));
+        }
+    };
+    in_memory(&["a:1"]);
+    drop(self::sent(&bench));
+    assert_eq!(loads(), Some(0.0), "there before it moves");
+    burst();
+    assert_eq!(loads(), Some(0.0), "it is in memory");
+    in_memory(&[]);
+    burst();
+    assert_eq!(loads(), Some(1.0), "32 wait for one load");
+    // No answer tells of this one, and nobody is left who could.
+    in_memory(&[]);
+    thread::sleep(Duration::from_millis(1));
+    in_memory(&["a:1"]);
+    assert_eq!(loads(), Some(1.0), "it is the same load, whose 0.7 s are not over");
+}
+
+fn sent(bench: &Bench) -> Measurement {
+    let mut measurement = bench.meter.start(Facts::new("POST", "/api/generate"));
+    measurement.model("a:1");
+    measurement.listed(Some("a:1"));
+    measurement.chosen("u");
+    measurement.live().sent();
+    measurement
 }

@@ -1,0 +1,371 @@
+//! When a model is loaded: told from what its upstream has in memory, and from how long its requests wait for it.
+//!
+//! `load_duration` alone does not tell. It has the time in which Ollama looks for the loaded model, too: 0.2 s for one
+//! stream of Ollama 0.12, over a second for 64 at once, a millisecond since 0.30. And all requests that wait for one
+//! load report it.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use prometheus::IntCounter;
+
+/// A request that waited no longer than this did not wait for a load.
+const LEAST: Duration = Duration::from_millis(100);
+/// The same for a request that may have found the model in memory, while nothing is known of how long that takes.
+const LEAST_UNKNOWN: Duration = Duration::from_millis(500);
+/// The same where it is known.
+const LEAST_KNOWN: Duration = Duration::from_millis(250);
+/// So many times what is usual is no chance: the longest of 32 waits at once was three times the wait of one.
+const UNUSUAL: u32 = 3;
+/// What was known longer ago may have changed.
+pub(super) const FRESH: Duration = Duration::from_secs(30);
+/// The usual time is a mean in which the newest request has this weight, so that it follows a change of load.
+const WEIGHT: f64 = 0.125;
+/// No longer wait is believed to be usual.
+const MOST_USUAL: Duration = Duration::from_secs(60);
+
+/// Where a model was when a request was sent, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whereabouts {
+    /// Not in memory.
+    Absent,
+    /// In memory.
+    Present,
+    Unknown,
+}
+
+/// From the beginning of something to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) from: Instant,
+    pub(super) to: Instant,
+}
+
+impl Span {
+    fn overlaps(self, other: Span) -> bool {
+        self.from < other.to && other.from < self.to
+    }
+}
+
+/// The loads of one model at one upstream.
+#[derive(Debug)]
+pub(super) struct Loads {
+    count: Arc<IntCounter>,
+    /// The label stands for many models: what was seen of one of them says nothing of the others.
+    is_shared: bool,
+    began: Instant,
+    /// When the model last answered, nanoseconds after `began`; 0: never. Streams set it as they run, without a lock.
+    answered: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Requests that have not ended.
+    running: usize,
+    /// Requests so far.
+    requests: u64,
+    /// Seconds that requests wait for the loaded model.
+    usual: Option<f64>,
+    /// The newest load that was counted.
+    last: Option<Span>,
+    /// The model came into memory within this span, and no request has told of the load yet.
+    appeared: Option<Span>,
+}
+
+impl Loads {
+    pub(super) fn new(count: Arc<IntCounter>, is_shared: bool) -> Arc<Loads> {
+        let (began, answered) = (Instant::now(), AtomicU64::new(0));
+        Arc::new(Loads { count, is_shared, began, answered, state: Mutex::default() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request goes to the upstream now. `memory`: whether the upstream had the model in memory, and when that was
+    /// asked. `pushed`: when another model was last loaded there, which may have pushed this one out.
+    pub(super) fn wait(
+        self: &Arc<Self>,
+        now: Instant,
+        memory: Option<(bool, Instant)>,
+        pushed: Option<Instant>,
+    ) -> Waiter {
+        let mut state = self.state();
+        let is_alone = state.running == 0 && !self.is_shared;
+        state.running += 1;
+        state.requests += 1;
+        let answered = match self.answered.load(Relaxed) {
+            0 => None,
+            _ if self.is_shared => None,
+            nanos => Some((true, self.began + Duration::from_nanos(nanos))),
+        };
+        let newest = memory.into_iter().chain(answered).max_by_key(|(_, at)| *at);
+        let whereabouts = match newest.filter(|(_, at)| now.saturating_duration_since(*at) <= FRESH) {
+            Some((false, _)) => Whereabouts::Absent,
+            Some((true, at)) if pushed.is_none_or(|pushed| pushed < at) => Whereabouts::Present,
+            _ => Whereabouts::Unknown,
+        };
+        let number = is_alone.then_some(state.requests);
+        drop(state);
+        Waiter { loads: self.clone(), from: now, whereabouts, number }
+    }
+
+    /// The model is in memory: it has just answered.
+    pub(super) fn answered(&self, now: Instant) {
+        let nanos = now.saturating_duration_since(self.began).as_nanos();
+        self.answered.fetch_max(u64::try_from(nanos).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// The model came into memory within this span, or came again with another context.
+    pub(super) fn appeared(&self, span: Span) {
+        let mut state = self.state();
+        if state.last.is_none_or(|last| !last.overlaps(span)) {
+            state.appeared = Some(span);
+        }
+    }
+
+    /// Counts a load that was seen in memory, once no request can tell of it more exactly: its client asked without
+    /// us, its dialect tells no durations, or its answer takes long.
+    pub(super) fn settle(&self, now: Instant) {
+        let mut state = self.state();
+        let is_due = |span: &Span| state.running == 0 || now.saturating_duration_since(span.to) > FRESH;
+        if let Some(span) = state.appeared.filter(is_due) {
+            self.count(&mut state, span);
+        }
+    }
+
+    /// When the newest load that is known of was over.
+    pub(super) fn last(&self) -> Option<Instant> {
+        let state = self.state();
+        state.last.into_iter().chain(state.appeared).map(|span| span.to).max()
+    }
+
+    fn count(&self, state: &mut State, span: Span) {
+        self.count.inc();
+        state.last = Some(span);
+        state.appeared = state.appeared.filter(|appeared| !appeared.overlaps(span));
+    }
+
+    /// A request waited so long for the model, within a span.
+    fn waited(&self, waited: Duration, span: Span, whereabouts: Whereabouts, is_alone: bool) {
+        let mut state = self.state();
+        let usual = state.usual.filter(|_| !self.is_shared).map(Duration::from_secs_f64);
+        let least = match (whereabouts, usual) {
+            (Whereabouts::Absent, None) => LEAST,
+            (Whereabouts::Absent, Some(usual)) => usual.saturating_mul(2).clamp(LEAST, LEAST_UNKNOWN),
+            // Beside others, a request waits for them as well; and Ollama reloads no model that is in use.
+            (Whereabouts::Present, _) if !is_alone => Duration::MAX,
+            (_, None) => LEAST_UNKNOWN,
+            (_, Some(usual)) => {
+                usual.saturating_mul(UNUSUAL).max(if is_alone { LEAST_KNOWN } else { LEAST_UNKNOWN })
+            }
+        };
+        // All who wait for one load report it.
+        let is_known = state.last.is_some_and(|last| last.overlaps(span));
+        if waited <= least {
+            let seconds = waited.min(MOST_USUAL).as_secs_f64();
+            state.usual = Some(state.usual.map_or(seconds, |usual| usual + WEIGHT * (seconds - usual)));
+        } else if !is_known {
+            self.count(&mut state, span);
+        }
+    }
+}
+
+/// A request that is at an upstream, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    loads: Arc<Loads>,
+    from: Instant,
+    whereabouts: Whereabouts,
+    /// The number of the request, if no other one was at the upstream when it was sent.
+    number: Option<u64>,
+}
+
+impl Waiter {
+    /// The request turned out to be for a model with a label of its own.
+    pub(super) fn moves_to(&mut self, loads: &Arc<Loads>) {
+        if Arc::ptr_eq(&self.loads, loads) {
+            return;
+        }
+        let mut moved = loads.wait(self.from, None, None);
+        moved.whereabouts = self.whereabouts;
+        *self = moved;
+    }
+
+    /// The answer, which came at `answered`, told how long the request waited for the model. Ollama's clock runs while
+    /// the body is sent, whose last byte left at `sent`.
+    pub(super) fn told(&self, load: Duration, sent: Instant, answered: Instant) {
+        let waited = load.saturating_sub(sent.saturating_duration_since(self.from));
+        let is_alone = self.number == Some(self.loads.state().requests);
+        // The load was over somewhere between the end of the wait, had it begun at once, and the answer.
+        let to = self.from.checked_add(waited).map_or(answered, |earliest| earliest.max(answered));
+        self.loads.waited(waited, Span { from: self.from, to }, self.whereabouts, is_alone);
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.loads.state().running -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Requests to one model, and a clock that the test sets.
+    struct Bench {
+        loads: Arc<Loads>,
+        began: Instant,
+    }
+
+    fn bench() -> Bench {
+        // Far enough from the beginning of time for what was known a while ago.
+        let began = Instant::now() + 100 * FRESH;
+        Bench { loads: Loads::new(Arc::new(crate::metric::int_counter()), false), began }
+    }
+
+    impl Bench {
+        fn at(&self, millis: u32) -> Instant {
+            self.began + millis * MS
+        }
+
+        /// Requests that are sent at once, of which each waits so long for the model.
+        fn burst(&self, at: u32, memory: Option<bool>, waits: impl IntoIterator<Item = u32>) {
+            let memory = memory.map(|is_there| (is_there, self.at(at)));
+            let waits: Vec<_> =
+                waits.into_iter().map(|wait| (self.loads.wait(self.at(at), memory, None), wait)).collect();
+            for (waiter, wait) in waits {
+                waiter.told(wait * MS, self.began, self.at(at + wait));
+            }
+        }
+
+        fn counted(&self) -> u64 {
+            self.loads.count.get()
+        }
+    }
+
+    #[test]
+    fn long_load_durations_of_many_streams_of_a_loaded_model_are_no_loads() {
+        let bench = bench();
+        for at in 0..10 {
+            bench.burst(at * 2_000, Some(true), (0..32).map(|wait| 500 + wait * 20));
+        }
+        assert_eq!(bench.counted(), 0);
+        // Nothing but what the model has answered so far shows that it is there.
+        bench.loads.answered(bench.at(20_000));
+        bench.burst(21_000, None, (0..32).map(|wait| 500 + wait * 20));
+        assert_eq!(bench.counted(), 0);
+    }
+
+    #[test]
+    fn requests_that_wait_for_one_load_are_one_load() {
+        let bench = bench();
+        bench.burst(0, Some(false), (0..32).map(|late| 1_500 + late));
+        assert_eq!(bench.counted(), 1);
+        bench.burst(10_000, Some(false), [400, 390]);
+        assert_eq!(bench.counted(), 2, "a quick one");
+        bench.burst(20_000, Some(false), [5, 7]);
+        assert_eq!(bench.counted(), 2, "somebody else had it loaded");
+    }
+
+    #[test]
+    fn wait_that_is_unusual_for_a_lone_request_is_a_load_whatever_was_known() {
+        let bench = bench();
+        for (at, wait, counted) in
+            [(0, 200, 0), (1_000, 210, 0), (2_000, 580, 0), (3_000, 1_500, 1), (9_000, 200, 1)]
+        {
+            bench.burst(at, Some(true), [wait]);
+            assert_eq!(bench.counted(), counted, "{wait} ms at {at}");
+        }
+        // Since 0.30 a model that is there costs a millisecond.
+        let bench = self::bench();
+        bench.burst(0, None, [1]);
+        bench.burst(1_000, None, [300]);
+        assert_eq!(bench.counted(), 1);
+    }
+
+    #[test]
+    fn model_that_another_one_may_have_pushed_out_is_judged_by_its_wait() {
+        let bench = bench();
+        bench.burst(0, Some(true), [200]);
+        let (first, second) = (
+            bench.loads.wait(bench.at(1_000), Some((true, bench.at(900))), Some(bench.at(950))),
+            bench.loads.wait(bench.at(1_000), Some((true, bench.at(900))), Some(bench.at(950))),
+        );
+        first.told(900 * MS, bench.began, bench.at(1_900));
+        second.told(890 * MS, bench.began, bench.at(1_890));
+        assert_eq!(bench.counted(), 1);
+    }
+
+    #[test]
+    fn what_was_known_long_ago_is_unknown() {
+        let bench = bench();
+        let waiter = bench.loads.wait(bench.at(60_000), Some((true, bench.at(0))), None);
+        assert_eq!(waiter.whereabouts, Whereabouts::Unknown);
+        drop(waiter);
+        bench.loads.answered(bench.at(59_000));
+        let waiter = bench.loads.wait(bench.at(60_000), Some((false, bench.at(58_000))), None);
+        assert_eq!(waiter.whereabouts, Whereabouts::Present, "it answered since");
+    }
+
+    #[test]
+    fn load_that_is_seen_in_memory_after_the_answer_is_the_one_that_the_answer_tells_of() {
+        let bench = bench();
+        // The request was late at the upstream: its wait was over at 1,300 and not at 800.
+        let waiter = bench.loads.wait(bench.at(0), Some((false, bench.at(0))), None);
+        waiter.told(800 * MS, bench.began, bench.at(1_400));
+        drop(waiter);
+        bench.loads.appeared(Span { from: bench.at(1_200), to: bench.at(1_500) });
+        bench.loads.settle(bench.at(1_500));
+        assert_eq!(bench.counted(), 1);
+    }
+
+    #[test]
+    fn time_that_an_upload_took_is_no_load() {
+        let bench = bench();
+        let waiter = bench.loads.wait(bench.at(0), None, None);
+        waiter.told(9_000 * MS, bench.at(8_990), bench.at(9_100));
+        assert_eq!(bench.counted(), 0);
+    }
+
+    #[test]
+    fn load_that_no_answer_tells_is_counted_when_it_is_seen_in_memory() {
+        let bench = bench();
+        let seen = |from, to| bench.loads.appeared(Span { from: bench.at(from), to: bench.at(to) });
+        seen(0, 5_000);
+        bench.loads.settle(bench.at(5_000));
+        assert_eq!(bench.counted(), 1, "nobody runs who could tell");
+        // A request that runs has its word first: here it says the same, later.
+        let waiter = bench.loads.wait(bench.at(31_000), Some((false, bench.at(30_000))), None);
+        seen(30_000, 35_000);
+        bench.loads.settle(bench.at(35_000));
+        assert_eq!(bench.counted(), 1);
+        waiter.told(2_000 * MS, bench.began, bench.at(33_000));
+        bench.loads.settle(bench.at(40_000));
+        assert_eq!(bench.counted(), 2);
+        // One that runs on and on may say it when it was counted.
+        drop(waiter);
+        let waiter = bench.loads.wait(bench.at(51_000), Some((false, bench.at(50_000))), None);
+        seen(50_000, 55_000);
+        bench.loads.settle(bench.at(100_000));
+        assert_eq!(bench.counted(), 3);
+        waiter.told(2_000 * MS, bench.began, bench.at(53_000));
+        assert_eq!(bench.counted(), 3);
+        // Two loads within one span of probes.
+        drop(waiter);
+        seen(120_000, 125_000);
+        bench.burst(121_000, Some(false), [500]);
+        bench.burst(123_000, Some(false), [500]);
+        bench.loads.settle(bench.at(125_000));
+        assert_eq!(bench.counted(), 5);
+    }
+}

@@ -35,7 +35,7 @@ fuzz seconds="600":
 # The synchronisation that is made by hand under Miri, in sixteen orders (needs nightly Rust with miri and rust-src)
 miri:
     MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-many-seeds=0..16" \
-        cargo +nightly miri test --no-default-features --features agent --lib -- proxy::waiting
+        cargo +nightly miri test --no-default-features --features agent --lib -- connection::waiting
 
 # Builds with the oldest versions that Cargo.toml allows (needs nightly Rust); of what is committed
 minimal:

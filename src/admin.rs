@@ -1,5 +1,7 @@
 //! `/metrics`, `/livez`, `/readyz`, `/streams` and a page: read by Prometheus, by orchestrators and by people.
 
+mod answer;
+mod attempts;
 mod coding;
 mod history;
 mod listen;
@@ -20,13 +22,13 @@ use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use answer::Refusals;
 pub(crate) use history::History;
 pub(crate) use listen::{Counts, Listener};
 pub(crate) use token::Asked;
 pub use token::Token;
 
 use crate::{meter::Meter, tls::Identity, upstream::Upstreams};
-use token::Shown;
 
 /// Settings of this stage.
 #[derive(Clone, Debug)]
@@ -55,6 +57,7 @@ pub(crate) struct Admin {
     pub(crate) history: History,
     pub(crate) scraped: Scraped,
     pub(crate) token: Asked,
+    pub(crate) refusals: Refusals,
 }
 
 /// When `/metrics` was read last, for the page: a Prometheus that is down is told nowhere else. Cheap to clone.
@@ -74,15 +77,6 @@ impl Scraped {
 }
 
 impl Admin {
-    /// What a request shows that may not read what it asks for; `None`: it may.
-    fn turns_away(&self, request: &request::Parts) -> Option<Shown> {
-        let token = self.token.get()?;
-        if matches!(request.uri.path(), "/livez" | "/readyz") {
-            return None;
-        }
-        Some(token.judge(&request.headers)).filter(|shown| *shown != Shown::Right)
-    }
-
     fn answer(&self, request: &request::Parts) -> Response<Full<Bytes>> {
         let method = &request.method;
         let answer: fn(&Admin, &request::Parts) -> Response<Full<Bytes>> = match request.uri.path() {
@@ -148,15 +142,6 @@ impl Admin {
         let told: Vec<_> = told.collect();
         text(StatusCode::SERVICE_UNAVAILABLE, format!("no upstream answers: {}\n", told.join(", ")))
     }
-}
-
-/// Says how to be let in.
-fn unauthorized() -> Response<Full<Bytes>> {
-    let mut refusal = text(StatusCode::UNAUTHORIZED, "Show the token of admin.token_file.\n");
-    for scheme in ["Basic realm=\"streamgauge\"", "Bearer"] {
-        refusal.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
-    }
-    refusal
 }
 
 fn page() -> Response<Full<Bytes>> {

@@ -284,8 +284,16 @@ impl Builder {
             },
         )?;
         let (history, scraped) = (History::default(), Scraped::default());
-        let admin =
-            Admin { registry, meter, upstreams, draining: CancellationToken::new(), history, scraped, token };
+        let admin = Admin {
+            registry,
+            meter,
+            upstreams,
+            draining: CancellationToken::new(),
+            history,
+            scraped,
+            token,
+            refusals: families.refusals(),
+        };
         Ok(Bound {
             proxy_addr,
             admin_addr,

@@ -18,6 +18,8 @@ pub mod cli;
 pub mod collector;
 #[cfg(feature = "cli")]
 pub mod config;
+#[cfg(feature = "agent")]
+mod connection;
 #[cfg(feature = "experiment")]
 pub mod experiment;
 pub mod meter;

@@ -13,7 +13,6 @@ mod naming;
 mod resets;
 mod respond;
 mod upload;
-mod waiting;
 mod worker;
 
 use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
@@ -26,6 +25,7 @@ pub(crate) use listen::{Counts, Draining, Listener};
 
 use crate::{
     admission::{Admission, Permit},
+    connection::Attended,
     meter::{Delivered, Facts, Measurement, Meter},
     protocol::{Coding, Framing, Route, canonical_model, model_of_path},
     shaping::{self, Shaping, Stream},
@@ -39,6 +39,9 @@ use naming::Naming;
 use respond::{Failure, Outgoing};
 use upload::{Budget, Lent, Share, Unread, Upload};
 
+/// The body of a client's request.
+type Inbound = Attended<Incoming>;
+
 /// Settings of this stage.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -48,7 +51,9 @@ pub struct Config {
     pub tls: Option<Identity>,
     /// Connections at once. Of more, those that wait for a request give way, or the new ones are turned away.
     pub max_connections: usize,
-    /// A client that sends its head slower than this is cut off.
+    /// A connection on which no request begins for this long is closed.
+    pub keep_alive_timeout: Duration,
+    /// A client that has begun a head and takes longer than this for the rest is cut off.
     pub header_timeout: Duration,
     /// A client that stops sending its body for this long is cut off.
     pub body_idle_timeout: Duration,
@@ -78,6 +83,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 11440)),
             tls: None,
             max_connections: 4096,
+            keep_alive_timeout: Duration::from_secs(180),
             header_timeout: Duration::from_secs(10),
             body_idle_timeout: Duration::from_secs(60),
             max_head: 64 << 10,
@@ -151,7 +157,7 @@ impl Proxy {
     }
 
     /// What is known of a request by its head.
-    fn facts(&self, request: &Request<Incoming>) -> Facts {
+    fn facts(&self, request: &Request<Inbound>) -> Facts {
         let mut facts = Facts::new(request.method().as_str(), request.uri().path());
         if facts.route == Route::V1Other && self.config.unknown_v1 == UnknownV1::Other {
             facts.route = Route::Other;
@@ -162,7 +168,7 @@ impl Proxy {
     /// Answers a request. Dropping the future ends it, and what it asked of an upstream.
     async fn answer(
         &self,
-        request: Request<Incoming>,
+        request: Request<Inbound>,
         facts: Facts,
         mut measurement: Measurement,
     ) -> Response<Delivered<Outgoing>> {
@@ -201,7 +207,7 @@ impl Proxy {
     /// `named` is a model that the path names.
     async fn forward(
         &self,
-        (mut head, body): (request::Parts, Incoming),
+        (mut head, body): (request::Parts, Inbound),
         named: Option<String>,
         permit: Arc<Permit>,
         measurement: &mut Measurement,

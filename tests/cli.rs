@@ -34,6 +34,9 @@ mod surroundings;
 mod systemd;
 #[path = "cli/tls.rs"]
 mod tls;
+#[cfg(target_os = "linux")]
+#[path = "cli/vanished.rs"]
+mod vanished;
 
 fn streamgauge(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));

@@ -21,6 +21,8 @@ mod coded;
 mod dialects;
 #[path = "proxy/drain.rs"]
 mod drain;
+#[path = "proxy/early.rs"]
+mod early;
 #[path = "proxy/failures.rs"]
 mod failures;
 #[path = "proxy/forwarding.rs"]
@@ -35,6 +37,8 @@ mod harness;
 mod hostile_client;
 #[path = "proxy/hostile_upstream.rs"]
 mod hostile_upstream;
+#[path = "proxy/keep_alive.rs"]
+mod keep_alive;
 #[path = "proxy/loads.rs"]
 mod loads;
 #[path = "proxy/names.rs"]

@@ -12,6 +12,8 @@ mod answer;
 mod cancel;
 #[path = "real/clients.rs"]
 mod clients;
+#[path = "real/early.rs"]
+mod early;
 #[path = "real/experiment.rs"]
 mod experiment;
 #[path = "real/generation.rs"]

@@ -123,6 +123,7 @@ impl Kind {
                 command.args(["-q", "serve", "--upstream", &format!("http://{upstream}")]);
                 command.args(["--listen", &addr.to_string(), "--admin", &admin.to_string()]);
                 if let Some(Limits { head, body, connections }) = limits {
+                    command.env("STREAMGAUGE_PROXY__KEEP_ALIVE_TIMEOUT", format!("{}ms", head.as_millis()));
                     command.env("STREAMGAUGE_PROXY__HEADER_TIMEOUT", format!("{}ms", head.as_millis()));
                     command.env("STREAMGAUGE_PROXY__BODY_IDLE_TIMEOUT", format!("{}ms", body.as_millis()));
                     command.env("STREAMGAUGE_PROXY__MAX_CONNECTIONS", connections.to_string());

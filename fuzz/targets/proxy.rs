@@ -181,6 +181,7 @@ impl World {
 fn config(upstream: SocketAddr) -> Config {
     let mut config = Config::default();
     config.proxy.listen = ([127, 0, 0, 1], 0).into();
+    config.proxy.keep_alive_timeout = TIMEOUT;
     config.proxy.header_timeout = TIMEOUT;
     config.proxy.body_idle_timeout = TIMEOUT;
     config.admin.listen = ([127, 0, 0, 1], 0).into();

@@ -1,34 +1,41 @@
 //! The socket towards Prometheus and people.
 
 use std::{
-    convert::Infallible,
+    future::poll_fn,
     io,
+    net::{IpAddr, SocketAddr},
     os::fd::{AsFd, OwnedFd},
+    pin::Pin,
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
-use http::Request;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
 use prometheus::{Gauge, IntCounter};
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
-
-use super::{Admin, token::Shown, unauthorized};
-use crate::{
-    collector::{Task, Tasks},
-    metric::Occupied,
-    tls::{Acceptor, Stream},
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
 };
 
-/// Connections at once: a few Prometheus servers and a few people. More are turned away.
+use super::{Admin, answer};
+use crate::{
+    collector::{Task, Tasks},
+    connection::{Heads, Limits, Linger, Place, Places, Presence, Timer, Told},
+    metric::Occupied,
+    tls::{self, Acceptor, Stream},
+};
+
+/// Connections at once: a few Prometheus servers and a few people. When more come, those that wait give way at once.
 const MAX_CONNECTIONS: usize = 64;
-/// A head that takes longer, a handshake of TLS, or a connection that is idle for longer, is cut off.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// A head that takes longer, or a handshake of TLS, is cut off. A connection is idle for longer than clients keep theirs.
+const LIMITS: Limits = Limits { idle: Duration::from_secs(180), head: Duration::from_secs(30) };
 /// The longest head, bytes.
 const MAX_HEAD: usize = 16 << 10;
-/// Who shows a wrong token waits this long for the answer: with all places, 64 guesses a second.
-const WRONG: Duration = Duration::from_secs(1);
+/// A client whose connection ends has this long to take what is left for it.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Out of descriptors, mostly: some come back when connections end.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -44,13 +51,18 @@ pub(crate) struct Listener {
     acceptor: Acceptor,
     counts: Counts,
     tasks: Tasks,
+    places: Places,
+    presence: Presence,
+    connections: JoinSet<()>,
 }
 
 /// What is counted of connections.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Counts {
     pub(crate) open: Arc<Gauge>,
     pub(crate) refused: Arc<IntCounter>,
+    pub(crate) idle: Arc<IntCounter>,
+    pub(crate) vanished: Arc<IntCounter>,
     pub(crate) unsecured: Arc<IntCounter>,
 }
 
@@ -65,38 +77,32 @@ impl Listener {
     ) -> Listener {
         let mut spare = Spare::default();
         spare.fill(&socket);
-        Listener { socket, spare, admin, acceptor, counts, tasks }
+        let (places, presence, connections) = (Places::impatient(), Presence::default(), JoinSet::new());
+        Listener { socket, spare, admin, acceptor, counts, tasks, places, presence, connections }
     }
 
     /// Serves for ever. Dropped, it cuts what runs.
     pub(crate) async fn serve(mut self) {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let mut connections = JoinSet::new();
+        // It ends with the connections, when this future is dropped.
+        let mut beside = JoinSet::new();
         let Admin { history, registry, meter, .. } = self.admin.clone();
-        // One of the set: it ends with the connections, when this future is dropped.
-        connections.spawn(self.tasks.instrument(Task::Collector, history.keep(registry, meter)));
+        beside.spawn(self.tasks.instrument(Task::Collector, history.keep(registry, meter)));
+        Presence::probe(&self.socket);
+        beside.spawn(self.presence.clone().watch(self.socket.local_addr()));
         let mut failing = false;
         loop {
             tokio::select! {
-                Some(_) = connections.join_next() => self.spare.fill(&self.socket),
-                accepted = self.socket.accept() => match (accepted, places.clone().try_acquire_owned()) {
-                    (Ok((stream, _)), Ok(place)) => {
+                Some(_) = self.connections.join_next() => self.spare.fill(&self.socket),
+                accepted = self.socket.accept() => match accepted {
+                    Ok((stream, peer)) => {
                         failing = false;
-                        let (admin, open) = (self.admin.clone(), Occupied::enter(self.counts.open.clone()));
-                        let (acceptor, unsecured) = (self.acceptor.clone(), self.counts.unsecured.clone());
-                        connections.spawn(self.tasks.instrument(Task::Admin, async move {
-                            match acceptor.accept(stream, HEADER_TIMEOUT).await {
-                                Ok(stream) => connection(stream, admin).await,
-                                Err(error) => {
-                                    unsecured.inc();
-                                    tracing::debug!(%error, "somebody made no TLS with the admin address");
-                                }
-                            }
-                            drop((place, open));
-                        }));
+                        self.take(stream, peer);
+                        // Where all are taken, each has its turn before it may have to give way to the next.
+                        if self.connections.len() > MAX_CONNECTIONS {
+                            tokio::task::yield_now().await;
+                        }
                     }
-                    (Ok(_), Err(_)) => self.counts.refused.inc(),
-                    (Err(error), _) => {
+                    Err(error) => {
                         if self.spare.give_up(&error) {
                             continue;
                         }
@@ -107,6 +113,44 @@ impl Listener {
                     }
                 },
             }
+        }
+    }
+
+    fn take(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let open = self.connections.len();
+        if open >= MAX_CONNECTIONS
+            && !self.places.make_room(open + 1 - MAX_CONNECTIONS)
+            && !self.places.cut_stuck()
+        {
+            return self.counts.refused.inc();
+        }
+        let place = self.places.add(open);
+        self.presence.add(&place, &stream, peer, open);
+        let (admin, counts, acceptor) = (self.admin.clone(), self.counts.clone(), self.acceptor.clone());
+        let counted = Occupied::enter(self.counts.open.clone());
+        self.connections.spawn(self.tasks.instrument(Task::Admin, async move {
+            let _counted = counted;
+            let stream = tokio::select! {
+                biased;
+                accepted = acceptor.accept(stream, LIMITS.head) => match accepted {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        counts.unsecured.inc();
+                        return tracing::debug!(%error, "TLS handshake failed at the admin address");
+                    }
+                },
+                told = place.told() => return counts.told(told),
+            };
+            connection(stream, admin, peer.ip(), &place, &counts).await;
+        }));
+    }
+}
+
+impl Counts {
+    fn told(&self, told: Told) {
+        match told {
+            Told::GiveWay => self.idle.inc(),
+            Told::Vanished => self.vanished.inc(),
         }
     }
 }
@@ -133,29 +177,36 @@ impl Spare {
     }
 }
 
-async fn connection(stream: Stream, admin: Admin) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let (head, _) = request.into_parts();
-        let shown = admin.turns_away(&head);
-        let answer = match shown {
-            Some(_) => unauthorized(),
-            None => admin.answer(&head),
-        };
-        async move {
-            if shown == Some(Shown::Wrong) {
-                tracing::warn!("somebody showed a wrong token to the admin address");
-                tokio::time::sleep(WRONG).await;
+async fn connection(stream: Stream, admin: Admin, peer: IpAddr, place: &Arc<Place>, counts: &Counts) {
+    let draining = admin.draining.clone();
+    let mut connection = http1::Builder::new().max_buf_size(MAX_HEAD).serve_connection(
+        TokioIo::new(Heads::new(stream, place.clone())),
+        answer::service(admin, peer, place),
+    );
+    let mut timer = Timer::new(LIMITS);
+    let ended = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+        Poll::Ready(ended) => Poll::Ready(Some(ended)),
+        Poll::Pending => match place.poll_told(cx) {
+            Poll::Ready(told) => {
+                counts.told(told);
+                Poll::Ready(None)
             }
-            Ok::<_, Infallible>(answer)
-        }
+            // Whether idle or slow: there is nobody to tell.
+            Poll::Pending => timer.poll_late(place, cx).map(|_| None),
+        },
     });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
+    let Some(ended) = ended.await else { return };
+    let (mut stream, verdict) = connection.into_parts().io.into_inner().into_parts();
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection to the admin address ended badly");
+        if let Some(status) = verdict {
+            // A client that does not read it has no use for it.
+            let refusal = answer::head_refusal(status, &error);
+            let _ = tokio::time::timeout(FAREWELL, stream.write_all(&refusal)).await;
+        }
+    }
+    if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, stream.shutdown()).await {
+        // It may still be sending: to close now would take the answer away from it.
+        let _ = Linger::default().linger(tls::socket(&stream), place, &draining).await;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    net::IpAddr,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -11,6 +12,8 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::attempts::{Attempts, Trust, Verdict};
+
 /// A token that is longer is nobody's, and is not worth a hash.
 const MAX_TOKEN: usize = 4 << 10;
 
@@ -18,25 +21,35 @@ const MAX_TOKEN: usize = 4 << 10;
 #[derive(Clone, Copy)]
 pub struct Token([u8; 32]);
 
-/// The token that is asked for, if one is. All clones are renewed together.
+/// The token that is asked for, if one is, and how often it was not shown. All clones are renewed together.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked(Option<Arc<RwLock<Token>>>);
+pub(crate) struct Asked(Option<Arc<Guarded>>);
+
+#[derive(Debug)]
+struct Guarded {
+    token: RwLock<Token>,
+    attempts: Attempts,
+}
 
 impl Asked {
     pub(crate) fn new(token: Option<Token>) -> Asked {
-        Asked(token.map(|token| Arc::new(RwLock::new(token))))
+        let guarded = |token| Guarded { token: RwLock::new(token), attempts: Attempts::default() };
+        Asked(token.map(guarded).map(Arc::new))
     }
 
     /// Asks for another one from now on. Whether one is asked for does not change.
     pub(crate) fn renew(&self, token: Option<Token>) {
-        if let (Some(current), Some(token)) = (&self.0, token) {
-            *current.write().unwrap_or_else(PoisonError::into_inner) = token;
+        if let (Some(guarded), Some(token)) = (&self.0, token) {
+            *guarded.token.write().unwrap_or_else(PoisonError::into_inner) = token;
         }
     }
 
-    pub(super) fn get(&self) -> Option<Token> {
-        let current = self.0.as_ref()?.read().unwrap_or_else(PoisonError::into_inner);
-        Some(*current)
+    /// Whether a request from this address may read; `None`: no token is asked for.
+    pub(super) fn judge(&self, fields: &HeaderMap, peer: IpAddr, trust: &mut Trust) -> Option<Verdict> {
+        let Guarded { token, attempts } = &**self.0.as_ref()?;
+        let token = *token.read().unwrap_or_else(PoisonError::into_inner);
+        let shows = fields.contains_key(AUTHORIZATION);
+        Some(attempts.judge(peer, trust, shows, || token.judge(fields)))
     }
 }
 

@@ -21,6 +21,8 @@ use crate::{
 pub(super) struct Families {
     connections: Family<Gauge, 1>,
     refused: Family<IntCounter, 2>,
+    vanished: Family<IntCounter, 1>,
+    unauthorized: Family<IntCounter, 1>,
     panics: Arc<IntCounter>,
 }
 
@@ -32,6 +34,8 @@ impl Families {
         registry.register(Box::new(UpstreamUp::new(upstreams.clone())?))?;
         let open = "Open connections.";
         let refused = "Connections turned away.";
+        let vanished = "Connections ended since their clients' systems answered no more.";
+        let unauthorized = "Requests to the admin address refused for want of its token.";
         let panics = "Panics caught: each is a bug.";
         Ok(Families {
             connections: Family::register(registry, "connections_open", open, ["listener"], gauge)?,
@@ -40,6 +44,20 @@ impl Families {
                 "connections_refused_total",
                 refused,
                 ["listener", "reason"],
+                int_counter,
+            )?,
+            vanished: Family::register(
+                registry,
+                "connections_vanished_total",
+                vanished,
+                ["listener"],
+                int_counter,
+            )?,
+            unauthorized: Family::register(
+                registry,
+                "admin_requests_refused_total",
+                unauthorized,
+                ["reason"],
                 int_counter,
             )?,
             panics: Family::register(registry, "panics_total", panics, [], int_counter)?.child([]),
@@ -51,9 +69,16 @@ impl Families {
             open: self.connections.child(["proxy"]),
             refused: self.refused.child(["proxy", "max_connections"]),
             idle: self.refused.child(["proxy", "idle"]),
+            lingering: self.refused.child(["proxy", "lingering"]),
+            vanished: self.vanished.child(["proxy"]),
             unsecured: self.refused.child(["proxy", "tls"]),
             panics: self.panics.clone(),
         }
+    }
+
+    pub(super) fn refusals(&self) -> admin::Refusals {
+        let child = |reason| self.unauthorized.child([reason]);
+        admin::Refusals { missing: child("missing"), wrong: child("wrong"), limited: child("limited") }
     }
 
     pub(super) fn admin(
@@ -66,6 +91,8 @@ impl Families {
         let counts = admin::Counts {
             open: self.connections.child(["admin"]),
             refused: self.refused.child(["admin", "max_connections"]),
+            idle: self.refused.child(["admin", "idle"]),
+            vanished: self.vanished.child(["admin"]),
             unsecured: self.refused.child(["admin", "tls"]),
         };
         admin::Listener::new(socket, acceptor, admin, counts, tasks)

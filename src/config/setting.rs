@@ -88,12 +88,17 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "proxy.max_connections",
         Field::Count(|c| &mut c.agent.proxy.max_connections, 1..=1_000_000),
-        "Client connections at once. When more come, those that have waited longest for a request give way, after a second; where none does, the new ones are turned away.",
+        "Client connections at once. When more come, those that linger after their last answer give way, then those that have waited longest for a request, after a second; where none does, the new ones are turned away.",
+    ),
+    setting(
+        "proxy.keep_alive_timeout",
+        Field::Duration(|c| &mut c.agent.proxy.keep_alive_timeout, TIMEOUT),
+        "A connection on which no request begins for this long is closed. Keep it above the time for which clients keep idle connections (60 to 90 s in most of them): a request that meets the end of its connection fails.",
     ),
     setting(
         "proxy.header_timeout",
         Field::Duration(|c| &mut c.agent.proxy.header_timeout, TIMEOUT),
-        "A client that sends its request head slower than this is cut off, and a connection on which none begins for so long is closed.",
+        "A client that takes longer than this from the first byte of a request head to the last is cut off.",
     ),
     setting(
         "proxy.body_idle_timeout",
@@ -103,7 +108,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "proxy.max_head",
         Field::Size(|c| &mut c.agent.proxy.max_head, 8 << 10..=16 << 20),
-        "The longest request head.",
+        "The longest request head. It may have 256 header fields, as may the head of a response.",
     ),
     setting(
         "proxy.peek_limit",

@@ -11,7 +11,7 @@ use std::{
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::waiting::Place;
+use crate::connection::Place;
 
 /// So much is read of what a client sends behind the request that runs. One that leaves behind more is missed until
 /// something is written to it.
@@ -127,7 +127,8 @@ mod tests {
         time::timeout,
     };
 
-    use super::{super::waiting::Places, *};
+    use super::*;
+    use crate::connection::Places;
 
     const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 

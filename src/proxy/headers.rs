@@ -4,34 +4,47 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Version,
     header::{self, CONNECTION, CONTENT_ENCODING, HOST, TE, TRANSFER_ENCODING, UPGRADE},
     request,
+    uri::PathAndQuery,
 };
 
 use super::families;
 use crate::protocol::Coding;
+
+/// Header fields of a request, at most; hyper's own default is 100. hyper makes room for as many at each head.
+pub(super) const MAX_FIELDS: usize = 256;
 
 /// Why a request is refused before anybody is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Malformed {
     #[error("CONNECT is not served here")]
     Connect,
+    #[error("the request target is neither a path, as in /api/chat, nor a URL, or it has a fragment (#)")]
+    Target,
     #[error("the request must have exactly one Host field")]
     Host,
     #[error("a Transfer-Encoding other than chunked is not understood")]
     Coding,
     #[error("the request's body is malformed")]
     Body,
-    #[error("the request's head is too large")]
+    #[error("the request head is larger than proxy.max_head allows")]
     TooLarge,
 }
 
 impl Malformed {
-    pub(super) const ALL: [Malformed; 5] =
-        [Malformed::Connect, Malformed::Host, Malformed::Coding, Malformed::Body, Malformed::TooLarge];
+    pub(super) const ALL: [Malformed; 6] = [
+        Malformed::Connect,
+        Malformed::Target,
+        Malformed::Host,
+        Malformed::Coding,
+        Malformed::Body,
+        Malformed::TooLarge,
+    ];
 
     /// The label `reason` of `requests_malformed_total`.
     pub(super) const fn reason(self) -> &'static str {
         match self {
             Malformed::Connect => "connect",
+            Malformed::Target => "target",
             Malformed::Host => "host",
             Malformed::Coding => "coding",
             Malformed::Body => "body",
@@ -60,6 +73,9 @@ pub(super) fn check(head: &request::Parts, max_head: usize) -> Result<(), Malfor
     if head.method == Method::CONNECT {
         return Err(Malformed::Connect);
     }
+    if !has_target(head) {
+        return Err(Malformed::Target);
+    }
     let hosts = head.headers.get_all(HOST).iter().count();
     if hosts > 1 || (hosts == 0 && head.version >= Version::HTTP_11) {
         return Err(Malformed::Host);
@@ -75,6 +91,24 @@ pub(super) fn is_chunked(fields: &HeaderMap) -> bool {
     let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
     let coding = codings.next().map(|coding| coding.as_bytes().trim_ascii());
     coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
+}
+
+/// Marks a request whose target had a fragment, which the type of its URI has left out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fragment;
+
+/// Whether the target is in a form of RFC 9112 3.2 that its method may have: a path, a URL, or `*` of OPTIONS. That of
+/// CONNECT, a host and a port, is nobody else's.
+fn has_target(head: &request::Parts) -> bool {
+    let is_formed = match (head.uri.scheme(), head.uri.authority()) {
+        (Some(_), Some(_)) => true,
+        (None, None) => match head.uri.path_and_query().map(PathAndQuery::as_str) {
+            Some("*") => head.method == Method::OPTIONS,
+            target => target.is_some_and(|target| target.starts_with('/')),
+        },
+        _ => false,
+    };
+    is_formed && head.extensions.get::<Fragment>().is_none()
 }
 
 /// The bytes of a head as it came, but for white space around its values.
@@ -217,6 +251,29 @@ mod tests {
         ] {
             assert_eq!(check(&head(method, fields), 1000), verdict, "{method} {fields:?}");
         }
+    }
+
+    #[test]
+    fn target_in_no_form_of_http_or_with_a_fragment_is_refused() {
+        for (method, target, verdict) in [
+            ("GET", "/", Ok(())),
+            ("GET", "/case?a=b", Ok(())),
+            ("GET", "//case", Ok(())),
+            ("GET", "http://h", Ok(())),
+            ("GET", "http://h/case", Ok(())),
+            ("OPTIONS", "*", Ok(())),
+            ("GET", "*", Err(Malformed::Target)),
+            ("GET", "case", Err(Malformed::Target)),
+            ("GET", "h:80", Err(Malformed::Target)),
+            ("CONNECT", "h:80", Err(Malformed::Connect)),
+        ] {
+            let mut head = head(method, &[("host", "h")]);
+            head.uri = target.parse().unwrap();
+            assert_eq!(check(&head, 1000), verdict, "{method} {target}");
+        }
+        let mut head = head("GET", &[("host", "h")]);
+        head.extensions.insert(Fragment);
+        assert_eq!(check(&head, 1000), Err(Malformed::Target));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::{
     convert::Infallible,
     future::poll_fn,
+    io,
+    net::SocketAddr,
     panic::AssertUnwindSafe,
     pin::pin,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -11,32 +13,33 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use http::{Request, Response, Version};
+use http::{Request, Response, StatusCode, Version};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use prometheus::{Gauge, IntCounter};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     runtime::Handle,
-    sync::Notify,
+    sync::{Notify, Semaphore},
     task::{JoinError, JoinSet},
 };
 use tokio_metrics::TaskMonitor;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    Failure, Proxy,
+    Failure, Inbound, Proxy,
     cut::{Cut, Unwritten},
     departure::Watched,
     families,
     gather::Gathered,
+    headers::{Fragment, MAX_FIELDS},
     resets::Resets,
-    respond::Outgoing,
-    waiting::{Attended, Place, Places},
+    respond::{self, Outgoing},
     worker::Workers,
 };
 use crate::{
+    connection::{Attended, Heads, Late, Limits, Linger, Lingered, Place, Places, Presence, Timer, Told},
     meter::{Delivered, Facts, Measurement},
     metric::Occupied,
     tls::Acceptor,
@@ -52,8 +55,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// A client whose connection ends has this long to take the end that TLS has of its own.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// A client that was turned away has this long to read why.
-const TURNED_AWAY: Duration = Duration::from_secs(1);
+/// So many clients that were turned away are given time to read why; of more, each is closed at once.
+const TURNED_AWAY: usize = 64;
 
 /// The socket towards clients, and their connections.
 #[derive(Debug)]
@@ -63,8 +66,10 @@ pub(crate) struct Listener {
     max_connections: usize,
     acceptor: Acceptor,
     places: Places,
+    presence: Presence,
     connections: JoinSet<()>,
     draining: CancellationToken,
+    turned_away: Arc<Semaphore>,
     counts: Counts,
 }
 
@@ -73,6 +78,7 @@ pub(crate) struct Listener {
 pub(crate) struct Draining {
     connections: JoinSet<()>,
     counts: Counts,
+    _watch: AbortOnDropHandle<()>,
 }
 
 /// What is counted of connections.
@@ -81,6 +87,8 @@ pub(crate) struct Counts {
     pub(crate) open: Arc<Gauge>,
     pub(crate) refused: Arc<IntCounter>,
     pub(crate) idle: Arc<IntCounter>,
+    pub(crate) lingering: Arc<IntCounter>,
+    pub(crate) vanished: Arc<IntCounter>,
     pub(crate) unsecured: Arc<IntCounter>,
     pub(crate) panics: Arc<IntCounter>,
 }
@@ -98,23 +106,37 @@ impl Listener {
         let workers = Workers::new(proxy, runtimes, monitor);
         let (max_connections, acceptor) = (proxy.config.max_connections, proxy.acceptor.clone());
         let (connections, draining) = (JoinSet::new(), CancellationToken::new());
-        let places = Places::default();
-        Listener { socket, workers, max_connections, acceptor, places, connections, draining, counts }
+        let (places, turned_away) = (Places::default(), Arc::new(Semaphore::new(TURNED_AWAY)));
+        Listener {
+            socket,
+            workers,
+            max_connections,
+            acceptor,
+            places,
+            presence: Presence::default(),
+            connections,
+            draining,
+            turned_away,
+            counts,
+        }
     }
 
     /// Serves until `stop` completes; then nobody connects any more.
     pub(crate) async fn serve(mut self, stop: impl Future<Output = ()>) -> Draining {
         let mut stop = pin!(stop);
         let mut failing = false;
+        Presence::probe(&self.socket);
+        let watch = self.presence.clone().watch(self.socket.local_addr());
+        let watch = AbortOnDropHandle::new(tokio::spawn(watch));
         loop {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
                 Some(ended) = self.connections.join_next() => self.counts.ended(ended),
                 accepted = self.socket.accept() => match accepted {
-                    Ok((stream, _)) => {
+                    Ok((stream, peer)) => {
                         failing = false;
-                        self.take(stream);
+                        self.take(stream, peer);
                     }
                     Err(error) => {
                         // A thousand lines would say no more than one.
@@ -127,20 +149,21 @@ impl Listener {
             }
         }
         self.draining.cancel();
-        Draining { connections: self.connections, counts: self.counts }
+        Draining { connections: self.connections, counts: self.counts, _watch: watch }
     }
 
-    fn take(&mut self, stream: TcpStream) {
+    fn take(&mut self, stream: TcpStream, peer: SocketAddr) {
         let open = self.connections.len();
         if open >= self.max_connections && !self.places.make_room(open + 1 - self.max_connections) {
             self.counts.refused.inc();
             // By TLS it could only be told after a handshake, which is the work that there is too much of.
             if !self.acceptor.is_secured() {
-                turn_away(stream);
+                turn_away(stream, &self.turned_away);
             }
             return;
         }
         let place = self.places.add(open);
+        self.presence.add(&place, &stream, peer, open);
         let (worker, counted) = self.workers.next();
         let open = Occupied::enter(self.counts.open.clone());
         let (proxy, counts) = (worker.proxy.clone(), self.counts.clone());
@@ -196,18 +219,23 @@ impl Counts {
 }
 
 /// Says why, on a task that ends by itself, so that nobody waits for a client that does not read.
-fn turn_away(mut stream: TcpStream) {
-    tokio::spawn(tokio::time::timeout(TURNED_AWAY, async move {
+fn turn_away(mut stream: TcpStream, told: &Arc<Semaphore>) {
+    let lingers = told.clone().try_acquire_owned().ok();
+    tokio::spawn(tokio::time::timeout(FAREWELL, async move {
         // It is turned away whether it hears it or not.
         let _ = stream.write_all(FULL).await;
         let _ = stream.shutdown().await;
+        if lingers.is_some() {
+            // Its request is on the way: to close now would take the answer away from it.
+            Linger::default().read_off(&stream).await;
+        }
     }));
 }
 
 async fn connection(
     stream: TcpStream,
     proxy: Arc<Proxy>,
-    Counts { unsecured, idle, panics, .. }: Counts,
+    Counts { unsecured, idle, lingering, vanished, panics, .. }: Counts,
     place: &Arc<Place>,
     draining: CancellationToken,
 ) {
@@ -219,7 +247,7 @@ async fn connection(
         biased;
         accepted = proxy.acceptor.accept(stream, proxy.config.header_timeout) => accepted,
         () = late(&draining) => return,
-        () = place.told() => return idle.inc(),
+        told = place.told() => return if told == Told::GiveWay { idle.inc() } else { vanished.inc() },
     };
     let stream = match accepted {
         Ok(stream) => stream,
@@ -237,7 +265,11 @@ async fn connection(
         let (asked, place, unwritten) = (asked.clone(), place.clone(), unwritten.clone());
         service_fn(move |request: Request<Incoming>| {
             asked.notify_one();
-            let answering = place.ask();
+            let (receiving, answering) = (place.ask(), place.ask());
+            let mut request = request.map(|body| Attended::new(body, receiving));
+            if place.take_fragment() {
+                request.extensions_mut().insert(Fragment);
+            }
             // The body of an answer in HTTP/1.0 may end with its connection.
             ends_with_connection.store(request.version() == Version::HTTP_10, Relaxed);
             let (proxy, panics, unwritten) = (proxy.clone(), panics.clone(), unwritten.clone());
@@ -251,16 +283,19 @@ async fn connection(
             })
         })
     };
-    let watched = Watched::new(stream, place.clone());
+    let gathered = Gathered::new(Watched::new(stream, place.clone()), unwritten);
+    let heads = Heads::new(gathered, place.clone());
     let config = &proxy.config;
+    let limits = Limits { idle: config.keep_alive_timeout, head: config.header_timeout };
+    let mut timer = Timer::new(limits);
+    // hyper's own timer begins with the wait for a head, not with its first byte.
     let mut connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(config.header_timeout)
         .max_buf_size(config.max_head)
+        .max_headers(MAX_FIELDS)
         .preserve_header_case(true)
         // The upstream's date is the date.
         .auto_date_header(false)
-        .serve_connection(TokioIo::new(Gathered::new(watched, unwritten)), service);
+        .serve_connection(TokioIo::new(heads), service);
     // hyper closes one of which it has read nothing. Its client was accepted, though, and asks nobody else.
     let drained = async {
         draining.cancelled().await;
@@ -268,17 +303,36 @@ async fn connection(
     };
     let mut drained = pin!(drained);
     let mut told = false;
+    // No answer is on its way to the client when it ends.
+    let mut is_idle = false;
     let ended = loop {
         tokio::select! {
             // `poll_without_shutdown` may be over before all is written: a client that has not sent its whole request would
             // lose the rest of an answer that came early. `Gathered` leaves the end of the connection to what follows.
             turn = poll_fn(|cx| match std::pin::Pin::new(&mut connection).poll(cx) {
-                Poll::Ready(ended) => Poll::Ready(Some(ended)),
-                Poll::Pending => place.poll_told(cx).map(|()| None),
+                Poll::Ready(ended) => Poll::Ready(Turn::Ended(ended)),
+                Poll::Pending => match place.poll_told(cx) {
+                    Poll::Ready(told) => Poll::Ready(Turn::Told(told)),
+                    Poll::Pending => timer.poll_late(place, cx).map(Turn::Late),
+                },
             }) => match turn {
-                Some(ended) => break ended,
-                None => {
+                Turn::Ended(ended) => break ended,
+                Turn::Late(late) => {
+                    if late == Late::Head {
+                        proxy.families.malformed(families::HEAD_TIMEOUT);
+                    }
+                    is_idle = true;
+                    break Ok(());
+                }
+                Turn::Told(Told::Vanished) => {
+                    vanished.inc();
+                    // What its system still holds for it is of no use to anybody: a reset drops it.
+                    ends_with_connection.store(true, Relaxed);
+                    return;
+                }
+                Turn::Told(Told::GiveWay) => {
                     idle.inc();
+                    is_idle = true;
                     // Part of a head is nobody's request. What was answered may still be on its way, though.
                     if !place.has_asked() {
                         break Ok(());
@@ -288,6 +342,7 @@ async fn connection(
             },
             () = &mut drained, if !told => {
                 told = true;
+                is_idle = !place.asks();
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
         }
@@ -296,17 +351,41 @@ async fn connection(
     let broke_off = place.asks();
     // Whatever the connection still holds of a request goes first.
     let parts = connection.into_parts();
-    let mut stream = parts.io.into_inner().into_inner().into_inner();
+    let (gathered, verdict) = parts.io.into_inner().into_parts();
+    let mut stream = gathered.into_inner().into_inner();
     match ended {
         Err(error) if (broke_off || error.is_user()) && stream.is_armed() => return,
-        // One that has begun no head is idle, and may be.
-        Err(error) if error.is_timeout() && parts.read_buf.is_empty() => {}
-        Err(error) if !error.is_user() => malformed(&proxy, &error),
+        Err(error) if !error.is_user() => {
+            // The probes of TCP found nobody.
+            if is_timed_out(&error) {
+                vanished.inc();
+            }
+            malformed(&proxy, &error);
+            if let Some(status) = verdict.and_then(|status| StatusCode::from_u16(status).ok()) {
+                let refusal = respond::head_refusal(status, &error, proxy.config.max_head);
+                // A client that does not read it has no use for it.
+                let _ = tokio::time::timeout(FAREWELL, stream.write_all(&refusal)).await;
+            }
+        }
         _ => {}
     }
     stream.disarm();
     // A client that is gone needs no end, and one that does not read gets none.
-    let _ = tokio::time::timeout(FAREWELL, stream.shutdown()).await;
+    let closed = tokio::time::timeout(FAREWELL, stream.shutdown()).await;
+    if is_idle || !matches!(closed, Ok(Ok(()))) {
+        return;
+    }
+    // It may still be sending: to close now would take the answer away from it.
+    if Linger::default().linger(stream.socket(), place, &draining).await == Lingered::GaveWay {
+        lingering.inc();
+    }
+}
+
+/// What happens to a connection.
+enum Turn {
+    Ended(hyper::Result<()>),
+    Told(Told),
+    Late(Late),
 }
 
 /// Too late for a first request.
@@ -315,13 +394,16 @@ async fn late(draining: &CancellationToken) {
     tokio::time::sleep(FIRST_REQUEST).await;
 }
 
+fn is_timed_out(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
+}
+
 fn malformed(proxy: &Proxy, error: &hyper::Error) {
     if error.is_parse_too_large() {
         proxy.families.malformed(families::HEAD_TOO_LARGE);
     } else if error.is_parse() {
         proxy.families.malformed(families::HEAD);
-    } else if error.is_timeout() {
-        proxy.families.malformed(families::HEAD_TIMEOUT);
     }
 }
 
@@ -329,7 +411,7 @@ fn malformed(proxy: &Proxy, error: &hyper::Error) {
 async fn guarded(
     proxy: &Proxy,
     panics: &IntCounter,
-    request: Request<Incoming>,
+    request: Request<Inbound>,
     facts: Facts,
     measurement: Measurement,
 ) -> Response<Delivered<Outgoing>> {

@@ -10,7 +10,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 
 use crate::tls::{self, Stream};
 
@@ -36,6 +39,11 @@ impl Resets {
         self.armed.load(Relaxed)
     }
 
+    /// The socket below.
+    pub(super) fn socket(&self) -> &TcpStream {
+        tls::socket(&self.stream)
+    }
+
     /// It has come to its end.
     pub(super) fn disarm(&self) {
         self.armed.store(false, Relaxed);
@@ -45,7 +53,7 @@ impl Resets {
 impl Drop for Resets {
     fn drop(&mut self) {
         if self.is_armed()
-            && let Err(error) = tls::socket(&self.stream).set_zero_linger()
+            && let Err(error) = self.socket().set_zero_linger()
         {
             tracing::debug!(%error, "a connection ends without a reset");
         }

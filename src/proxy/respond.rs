@@ -12,7 +12,10 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use serde_json::json;
 
-use super::{headers::Malformed, upload::Unread};
+use super::{
+    headers::{MAX_FIELDS, Malformed},
+    upload::Unread,
+};
 use crate::{
     admission::{Permit, Refusal},
     meter::{Outcome, Tap},
@@ -93,7 +96,7 @@ impl Failure {
             Failure::Malformed(Malformed::Connect) => StatusCode::METHOD_NOT_ALLOWED,
             Failure::Malformed(Malformed::Coding) => StatusCode::NOT_IMPLEMENTED,
             Failure::Malformed(Malformed::TooLarge) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Failure::Malformed(Malformed::Host | Malformed::Body)
+            Failure::Malformed(Malformed::Target | Malformed::Host | Malformed::Body)
             | Failure::Unread(Unread::Malformed | Unread::Gone) => StatusCode::BAD_REQUEST,
             Failure::Unread(Unread::Idle) => StatusCode::REQUEST_TIMEOUT,
             Failure::Unanswered { why: Unanswered::ConnectTimeout(_), .. } | Failure::HeadTimeout { .. } => {
@@ -147,6 +150,25 @@ impl Failure {
         }
         response
     }
+}
+
+/// The whole response to a head that hyper could not read. What the client speaks is not known.
+pub(super) fn head_refusal(status: StatusCode, why: &hyper::Error, max_head: usize) -> Vec<u8> {
+    let message = match status {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            format!("the request head has more than {MAX_FIELDS} header fields or more than {max_head} bytes")
+        }
+        StatusCode::URI_TOO_LONG => "the request target is too long".to_owned(),
+        _ => format!("the request head is malformed: {why}"),
+    };
+    let text = body(Dialect::Ollama, status, &message);
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nDate: {date}\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n{text}",
+        text.len()
+    )
+    .into_bytes()
 }
 
 /// A list that several upstreams made, with the content type of Ollama's own.

@@ -18,10 +18,9 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::task::yield_now;
 
-use super::naming::Naming;
+use super::{Inbound, naming::Naming};
 use crate::{
     meter::Live,
     protocol::{Coding, coding::Insertion},
@@ -50,7 +49,7 @@ pub(super) enum Unread {
 /// A request's body. Frames that were read ahead come first.
 #[derive(Debug)]
 pub(super) struct Upload {
-    body: Incoming,
+    body: Inbound,
     /// The length that was declared: the framing towards the upstream is that of the client.
     declared: SizeHint,
     ahead: Ahead,
@@ -80,7 +79,7 @@ impl Progress {
 
 impl Upload {
     /// What is read ahead of it takes from `share`.
-    pub(super) fn new(body: Incoming, idle: Duration, live: Arc<Live>, share: Share) -> Upload {
+    pub(super) fn new(body: Inbound, idle: Duration, live: Arc<Live>, share: Share) -> Upload {
         let upload = Upload {
             declared: body.size_hint(),
             at_end: body.is_end_stream(),

@@ -8,7 +8,10 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
 
-use super::{Answer, Busy, Config, Upstream, Upstreams, pool::Pool};
+use super::{
+    Answer, Busy, Config, Upstream, Upstreams,
+    pool::{MAX_FIELDS, MAX_HEAD, Pool},
+};
 
 /// Why an upstream gave no response.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +83,12 @@ where
     fn unanswered(&self, error: &legacy::Error) -> Unanswered {
         let root = root(error);
         if !error.is_connect() {
-            return Unanswered::Nonsense(root.to_string());
+            let is_too_large = root.downcast_ref().is_some_and(hyper::Error::is_parse_too_large);
+            return Unanswered::Nonsense(if is_too_large {
+                format!("its head has more than {MAX_FIELDS} header fields or more than {MAX_HEAD} bytes")
+            } else {
+                root.to_string()
+            });
         }
         let timed_out =
             root.downcast_ref::<io::Error>().is_some_and(|root| root.kind() == io::ErrorKind::TimedOut);

@@ -20,7 +20,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Idle connections kept.
 const IDLE_CONNECTIONS: usize = 256;
 /// The longest head of a response, and the most of a body that is read at once, bytes.
-const MAX_HEAD: usize = 256 << 10;
+pub(super) const MAX_HEAD: usize = 256 << 10;
+/// Header fields of a response, at most; hyper's own default is 100.
+pub(super) const MAX_FIELDS: usize = 256;
 
 /// Bodies are boxed: for as long as a connection lives, hyper keeps room for 32 requests of it.
 type Connections<B> = Client<Link, Box<B>>;
@@ -80,6 +82,7 @@ where
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .http1_preserve_header_case(true)
             .http1_max_buf_size(MAX_HEAD)
+            .http1_max_headers(MAX_FIELDS)
             // Host is already that of the upstream.
             .set_host(false)
             // A stale connection of the pool: once more, but only what was never written.

@@ -1,8 +1,12 @@
 //! What the admin address says.
 
-use std::io::Read;
+use std::{io::Read, time::Duration};
 
 use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpSocket,
+};
 
 use super::harness::*;
 
@@ -106,12 +110,17 @@ async fn metrics_are_in_the_text_format_and_other_paths_and_methods_are_refused(
     assert_eq!(sidecar.page("/nothing").await.0, 404);
 }
 
-#[tokio::test]
-async fn with_a_token_only_who_shows_it_reads_and_who_guesses_waits() {
+/// A sidecar whose admin address asks for a token.
+async fn guarded() -> Sidecar {
     let upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.admin.token = Some(streamgauge::admin::Token::of(b"sesame"));
-    let sidecar = sidecar(config).await;
+    sidecar(config).await
+}
+
+#[tokio::test]
+async fn with_a_token_only_a_request_that_shows_it_reads() {
+    let sidecar = guarded().await;
     let ask = async |path: &str, token: Option<&str>| {
         let request = reqwest::Client::new().get(format!("http://{}{path}", sidecar.admin));
         let request = match token {
@@ -128,10 +137,137 @@ async fn with_a_token_only_who_shows_it_reads_and_who_guesses_waits() {
         assert_ne!(ask(path, Some("sesame")).await.status(), 401, "{path}");
     }
     assert_ne!(ask("/readyz", None).await.status(), 401);
-    let began = tokio::time::Instant::now();
-    let (one, other) = tokio::join!(ask("/metrics", Some("mellon")), ask("/metrics", Some("sesame")));
-    assert_eq!((one.status().as_u16(), other.status().as_u16()), (401, 200));
-    assert!(began.elapsed() >= std::time::Duration::from_secs(1));
+    assert_eq!(ask("/metrics", Some("mellon")).await.status(), 401);
+    assert_eq!(sidecar.value("admin_requests_refused_total{reason=\"missing\"}"), 5.0);
+    assert_eq!(sidecar.value("admin_requests_refused_total{reason=\"wrong\"}"), 1.0);
+}
+
+/// A client of the admin address whose own address is this one.
+async fn admin_client(sidecar: &Sidecar, from: [u8; 4]) -> Client {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    Client { stream: soon(socket.connect(sidecar.admin)).await.unwrap() }
+}
+
+/// The status of an answer on a connection that stays.
+async fn status(client: &mut Client, token: &str) -> u16 {
+    let request = format!("GET /streams HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\r\n");
+    client.write(&request).await;
+    let head = client.until("\r\n\r\n").await.to_ascii_lowercase();
+    let length = head.split_once("content-length: ").unwrap().1.split_once("\r\n").unwrap().0;
+    let mut body = vec![0; length.parse().unwrap()];
+    soon(client.stream.read_exact(&mut body)).await.unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    assert_eq!(status == 429, head.contains("retry-after: "), "{head}");
+    status
+}
+
+#[tokio::test]
+async fn guesses_are_limited_and_shut_out_nobody_who_has_shown_the_token() {
+    let sidecar = guarded().await;
+    let (prometheus, guesser, other) = ([127, 0, 0, 1], [127, 0, 0, 2], [127, 0, 0, 3]);
+    let mut reads = admin_client(&sidecar, prometheus).await;
+    assert_eq!(status(&mut reads, "sesame").await, 200);
+
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let mut guesses = admin_client(&sidecar, guesser).await;
+        for _ in 0..50 {
+            seen.push(status(&mut guesses, "mellon").await);
+        }
+        // Even the right one is not looked at: who guesses must not learn that it is right.
+        assert_eq!(status(&mut guesses, "sesame").await, 429);
+    }
+    // Ten at once, and one more for each six seconds that this took.
+    let looked_at = seen.iter().filter(|status| **status == 401).count();
+    assert!((10..=15).contains(&looked_at), "{looked_at} of {}", seen.len());
+    assert!(seen.iter().all(|status| [401, 429].contains(status)));
+
+    // Another address has its own attempts, and Prometheus reads on, on this connection and on a new one.
+    assert_eq!(status(&mut admin_client(&sidecar, other).await, "mellon").await, 401);
+    assert_eq!(status(&mut reads, "sesame").await, 200);
+    assert_eq!(status(&mut admin_client(&sidecar, prometheus).await, "sesame").await, 200);
+    // Also where others at its own address use up what that has.
+    let mut guesses = admin_client(&sidecar, prometheus).await;
+    while status(&mut guesses, "mellon").await != 429 {}
+    assert_eq!(status(&mut reads, "sesame").await, 200);
+    assert!(sidecar.value("admin_requests_refused_total{reason=\"limited\"}") > 100.0);
+}
+
+#[tokio::test]
+async fn idle_connections_give_way_and_liveness_is_answered_each_time() {
+    let upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let live = async || {
+        let mut client = admin_client(&sidecar, [127, 0, 0, 1]).await;
+        client.write("GET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
+        assert!(client.rest().await.ends_with("alive\n"));
+    };
+    for sends in ["", "GET /metrics HTTP/1.1\r\nHo", "GET /livez HTTP/1.1\r\nHost: h\r\n\r\n"] {
+        let mut idle = Vec::new();
+        for number in 0..200 {
+            let mut client = admin_client(&sidecar, [127, 0, 0, 1]).await;
+            client.write(sends).await;
+            idle.push(client);
+            if number % 20 == 0 {
+                live().await;
+            }
+        }
+        for _ in 0..20 {
+            live().await;
+        }
+    }
+    assert_eq!(
+        sidecar.value("connections_refused_total{listener=\"admin\",reason=\"max_connections\"}"),
+        0.0
+    );
+    assert!(sidecar.value("connections_refused_total{listener=\"admin\",reason=\"idle\"}") > 300.0);
+    sidecar.until("connections_open{listener=\"admin\"}", 0.0).await;
+}
+
+#[tokio::test]
+async fn clients_that_do_not_read_give_way_and_liveness_is_answered() {
+    let upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let mut held = Vec::new();
+    for _ in 0..64 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4 << 10).unwrap();
+        let mut client = Client { stream: soon(socket.connect(sidecar.admin)).await.unwrap() };
+        // More answers than the system holds for a client.
+        client.write(&"GET / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(300)).await;
+        held.push(client);
+    }
+    for _ in 0..20 {
+        assert_eq!(soon(sidecar.page("/livez")).await.0, 200);
+    }
+    assert_eq!(
+        sidecar.value("connections_refused_total{listener=\"admin\",reason=\"max_connections\"}"),
+        0.0
+    );
+}
+
+#[tokio::test]
+async fn refused_upload_and_malformed_head_get_their_answers_from_the_admin_address() {
+    let upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let fields = (0..200).map(|at| format!("X-{at}: a\r\n")).collect::<String>();
+    for (request, status) in [
+        ("POST /metrics HTTP/1.1\r\nHost: h\r\nContent-Length: 2000000\r\n\r\n".to_owned(), "405"),
+        ("GET /metrics HTTP/1.1\r\nHost : h\r\n\r\n".to_owned(), "400"),
+        (format!("GET /metrics HTTP/1.1\r\n{fields}\r\n"), "431"),
+    ] {
+        let mut client = admin_client(&sidecar, [127, 0, 0, 1]).await;
+        client.write(&request).await;
+        for _ in 0..20 {
+            soon(client.stream.write_all(&[b'a'; 100_000])).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let mut seen = Vec::new();
+        soon(client.stream.read_to_end(&mut seen)).await.unwrap();
+        let seen = String::from_utf8(seen).unwrap();
+        assert!(seen.starts_with(&format!("HTTP/1.1 {status} ")), "{seen}");
+    }
 }
 
 /// `/metrics` asked for with this `Accept-Encoding`.

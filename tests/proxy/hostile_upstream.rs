@@ -148,3 +148,19 @@ async fn interim_answers_without_end_pass_no_further_and_a_client_can_leave() {
     let seen = client.until("ok").await;
     assert!(seen.starts_with("HTTP/1.1 200 OK\r\n") && !seen.contains("evil"), "{seen}");
 }
+
+#[tokio::test]
+async fn response_has_up_to_256_fields_and_the_502_of_more_says_so() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let response = |count: usize| {
+        let fields = (1..count).map(|at| format!("X-{at}: a\r\n")).collect::<String>();
+        format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{fields}\r\n{{}}")
+    };
+    let whole = seen(&mut upstream, &sidecar, &response(256)).await;
+    assert!(whole.starts_with("HTTP/1.1 200 ") && whole.to_lowercase().contains("x-255: a"), "{whole}");
+    for count in [257, 1000] {
+        let seen = seen(&mut upstream, &sidecar, &response(count)).await;
+        assert!(seen.starts_with("HTTP/1.1 502 ") && seen.contains("256 header fields"), "{count}: {seen}");
+    }
+}

@@ -87,7 +87,6 @@ async fn who_asks_nothing_gives_way_when_all_connections_are_taken() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.proxy.max_connections = 3;
-    config.proxy.header_timeout = PATIENCE * 2;
     let sidecar = sidecar(config).await;
     let mut running = sidecar.send(&generate()).await;
     let mut asked = upstream.asked().await;

@@ -21,6 +21,7 @@ const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n";
 /// Impatient, so that an attack that waits for more ends soon.
 async fn before(strict: &Strict) -> Sidecar {
     let mut config = config(strict.addr);
+    config.proxy.keep_alive_timeout = Duration::from_millis(400);
     config.proxy.header_timeout = Duration::from_millis(400);
     config.proxy.body_idle_timeout = Duration::from_millis(400);
     sidecar(config).await

@@ -200,7 +200,7 @@ async fn heads_connections_and_the_drain_have_the_limits_that_they_have_without(
     let mut long = connect(sidecar.proxy, &authority, &TLS13, &[]).await.unwrap();
     let head = format!("GET /api/tags HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n", "x".repeat(20_000));
     long.write_all(head.as_bytes()).await.unwrap();
-    assert!(until(&mut long, "\r\n\r\n").await.starts_with("HTTP/1.1 431 "));
+    assert!(until(&mut long, "}").await.starts_with("HTTP/1.1 431 "));
     drop(long);
     sidecar.until("connections_open{listener=\"proxy\"}", 0.0).await;
 

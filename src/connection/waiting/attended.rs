@@ -1,4 +1,4 @@
-//! The body of an answer that is on its way: until it ends, its connection waits for nothing.
+//! The body of a request or of an answer that is on its way: until both end, the connection waits for nothing.
 
 use std::{
     pin::Pin,
@@ -11,9 +11,9 @@ use pin_project_lite::pin_project;
 use super::Asked;
 
 pin_project! {
-    /// A body, and the request that it answers.
+    /// A body, and the request that it belongs to.
     #[derive(Debug)]
-    pub(in crate::proxy) struct Attended<B> {
+    pub(crate) struct Attended<B> {
         #[pin]
         body: B,
         asked: Asked,
@@ -21,7 +21,7 @@ pin_project! {
 }
 
 impl<B> Attended<B> {
-    pub(in crate::proxy) fn new(body: B, asked: Asked) -> Attended<B> {
+    pub(crate) fn new(body: B, asked: Asked) -> Attended<B> {
         Attended { body, asked }
     }
 }

@@ -1,0 +1,300 @@
+//! How often a token may be tried: from one address, and in all.
+//!
+//! The memory of it is constant, so an attacker who comes from many addresses gains no more of it than others lose. An
+//! address or a connection that has shown the right token has an allowance of its own, which attempts from elsewhere
+//! do not use up: Prometheus goes on reading while others guess.
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::BuildHasher,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::token::Shown;
+
+/// Wrong tokens from one address: ten at once, then one in 6 s.
+const ADDRESS: Allowance = Allowance { burst: 10, every: Duration::from_secs(6) };
+/// In all, from addresses that have never shown the right one: a hundred at once, then ten a second.
+const ALL: Allowance = Allowance { burst: 100, every: Duration::from_millis(100) };
+/// From an address, or on a connection, that has shown the right one: sixty at once, then one a second.
+const KNOWN: Allowance = Allowance { burst: 60, every: Duration::from_secs(1) };
+
+/// Addresses that are told apart, and those of them that have shown the right token.
+const ADDRESSES: usize = 1024;
+const KNOWN_ADDRESSES: usize = 64;
+
+/// After so long without an attempt, the next is a new burst, and a line of the log.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// So many at once, and then one in each span.
+#[derive(Clone, Copy, Debug)]
+struct Allowance {
+    burst: u32,
+    every: Duration,
+}
+
+/// What is used of an allowance: all of it is there again at this time. `None`: nothing is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Used(Option<Instant>);
+
+/// Whether a connection has shown the right token, and what it has used since. Kept by whoever serves it.
+pub(super) type Trust = Option<Used>;
+
+/// What becomes of a request that has to show the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Right,
+    /// It shows none.
+    Missing,
+    /// `is_first`: of a burst.
+    Wrong {
+        is_first: bool,
+    },
+    /// The token was not looked at: too many were wrong. One is, after this.
+    TooMany {
+        wait: Duration,
+    },
+}
+
+/// Wrong attempts so far.
+#[derive(Debug)]
+pub(super) struct Attempts(Mutex<Kept>);
+
+#[derive(Debug)]
+struct Kept {
+    hasher: RandomState,
+    /// By their hash. Of two with the same, the later one has the place.
+    addresses: Vec<(IpAddr, Used)>,
+    all: Used,
+    /// The one that showed the right token last is the last.
+    known: Vec<(IpAddr, Used)>,
+    last: Option<Instant>,
+}
+
+impl Allowance {
+    /// How long until there is one more.
+    fn wait(self, used: Used, now: Instant) -> Option<Duration> {
+        let debt = used.0.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+        (debt + self.every).checked_sub(self.every * self.burst).filter(|wait| !wait.is_zero())
+    }
+
+    fn charge(self, used: &mut Used, now: Instant) {
+        used.0 = Some(used.0.map_or(now, |until| until.max(now)) + self.every);
+    }
+}
+
+impl Default for Attempts {
+    fn default() -> Attempts {
+        let nobody = (IpAddr::V6(Ipv6Addr::UNSPECIFIED), Used::default());
+        Attempts(Mutex::new(Kept {
+            hasher: RandomState::new(),
+            addresses: vec![nobody; ADDRESSES],
+            all: Used::default(),
+            known: Vec::with_capacity(KNOWN_ADDRESSES),
+            last: None,
+        }))
+    }
+}
+
+impl Attempts {
+    /// Looks at the token that a request shows, if its address or its connection may try one now.
+    pub(super) fn judge(
+        &self,
+        address: IpAddr,
+        trust: &mut Trust,
+        shows: bool,
+        judge: impl FnOnce() -> Shown,
+    ) -> Verdict {
+        // A request without a token is no guess: a browser asks so first.
+        if !shows {
+            return Verdict::Missing;
+        }
+        let (address, now) = (source(address), Instant::now());
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = kept.wait(address, *trust, now);
+        let verdict = match wait {
+            Some(wait) => Verdict::TooMany { wait },
+            None if judge() == Shown::Right => {
+                kept.remember(address);
+                trust.get_or_insert_default();
+                return Verdict::Right;
+            }
+            None => {
+                kept.charge(address, trust, now);
+                let is_first = kept.last.is_none_or(|last| now - last > QUIET);
+                Verdict::Wrong { is_first }
+            }
+        };
+        kept.last = Some(now);
+        verdict
+    }
+}
+
+impl Kept {
+    fn place(&self, address: IpAddr) -> usize {
+        // At most `ADDRESSES`.
+        (self.hasher.hash_one(address) % ADDRESSES as u64) as usize
+    }
+
+    fn known(&mut self, address: IpAddr) -> Option<&mut Used> {
+        self.known.iter_mut().find(|(known, _)| *known == address).map(|(_, used)| used)
+    }
+
+    fn wait(&mut self, address: IpAddr, trust: Trust, now: Instant) -> Option<Duration> {
+        if let Some(used) = trust.or_else(|| self.known(address).copied()) {
+            return KNOWN.wait(used, now);
+        }
+        let (of, used) = self.addresses[self.place(address)];
+        let own = ADDRESS.wait(used, now).filter(|_| of == address);
+        // One that waits for itself takes nothing from the others.
+        own.or_else(|| ALL.wait(self.all, now))
+    }
+
+    fn charge(&mut self, address: IpAddr, trust: &mut Trust, now: Instant) {
+        if let Some(used) = trust.as_mut().or_else(|| self.known(address)) {
+            return KNOWN.charge(used, now);
+        }
+        let place = self.place(address);
+        let (of, used) = &mut self.addresses[place];
+        if *of != address {
+            (*of, *used) = (address, Used::default());
+        }
+        ADDRESS.charge(used, now);
+        ALL.charge(&mut self.all, now);
+    }
+
+    /// An address has shown the right token.
+    fn remember(&mut self, address: IpAddr) {
+        let position = self.known.iter().position(|(known, _)| *known == address);
+        let entry = match position {
+            Some(position) => self.known.remove(position),
+            None => {
+                if self.known.len() == KNOWN_ADDRESSES {
+                    self.known.remove(0);
+                }
+                (address, Used::default())
+            }
+        };
+        self.known.push(entry);
+    }
+}
+
+/// Whom an address stands for: of IPv6, whoever has the network of 64 bits has all of its addresses.
+fn source(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & !u128::from(u64::MAX);
+            IpAddr::V6(network.into())
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn v4(number: u32) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + number))
+    }
+
+    /// What becomes of an attempt on a connection of its own.
+    fn attempt(attempts: &Attempts, address: IpAddr, shown: Shown) -> Verdict {
+        attempts.judge(address, &mut None, true, || shown)
+    }
+
+    /// How many wrong tokens are looked at, of so many.
+    fn looked_at(attempts: &Attempts, address: IpAddr, of: usize) -> usize {
+        let tried = (0..of).map(|_| attempt(attempts, address, Shown::Wrong));
+        tried.filter(|verdict| matches!(verdict, Verdict::Wrong { .. })).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn address_has_a_burst_of_attempts_and_then_one_in_six_seconds() {
+        let attempts = Attempts::default();
+        assert_eq!(looked_at(&attempts, v4(1), 1000), 10);
+        assert_eq!(attempt(&attempts, v4(1), Shown::Right), Verdict::TooMany { wait: ADDRESS.every });
+        for _ in 0..3 {
+            tokio::time::advance(ADDRESS.every).await;
+            assert_eq!(looked_at(&attempts, v4(1), 1000), 1);
+        }
+        // Others may still try, and after a minute so may this one, ten times.
+        assert_eq!(looked_at(&attempts, v4(2), 1000), 10);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(looked_at(&attempts, v4(1), 1000), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_addresses_together_have_ten_attempts_a_second() {
+        let attempts = Attempts::default();
+        let all = |attempts: &Attempts| (0..5000).map(|one| looked_at(attempts, v4(one), 1)).sum::<usize>();
+        assert_eq!(all(&attempts), 100);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(all(&attempts), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn address_that_has_shown_the_right_token_is_shut_out_by_no_other() {
+        let attempts = Attempts::default();
+        assert_eq!(attempt(&attempts, v4(1), Shown::Right), Verdict::Right);
+        for one in 2..5000 {
+            looked_at(&attempts, v4(one), 20);
+        }
+        assert!(matches!(attempt(&attempts, v4(9999), Shown::Right), Verdict::TooMany { .. }));
+        assert_eq!(attempt(&attempts, v4(1), Shown::Right), Verdict::Right);
+        // Its own allowance has an end too.
+        assert_eq!(looked_at(&attempts, v4(1), 1000), 60);
+        assert!(matches!(attempt(&attempts, v4(1), Shown::Right), Verdict::TooMany { .. }));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(attempt(&attempts, v4(1), Shown::Right), Verdict::Right);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_that_has_shown_the_right_token_is_not_shut_out_by_others_of_its_address() {
+        let attempts = Attempts::default();
+        let mut trust = None;
+        assert_eq!(attempts.judge(v4(1), &mut trust, true, || Shown::Right), Verdict::Right);
+        assert_eq!(looked_at(&attempts, v4(1), 1000), 60);
+        assert!(matches!(attempt(&attempts, v4(1), Shown::Right), Verdict::TooMany { .. }));
+        assert_eq!(attempts.judge(v4(1), &mut trust, true, || Shown::Right), Verdict::Right);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_is_constant_and_addresses_of_one_network_are_one() {
+        let attempts = Attempts::default();
+        let inside = |host: u128| IpAddr::V6(Ipv6Addr::from((0x2001_0db8_u128 << 96) + host));
+        assert_eq!((0..1000).map(|host| looked_at(&attempts, inside(host), 1)).sum::<usize>(), 10);
+        let mapped = IpAddr::V6(Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped());
+        assert_eq!(looked_at(&attempts, mapped, 20), 10);
+        assert_eq!(looked_at(&attempts, v4(1), 20), 0);
+        for one in 0..10_000 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            attempt(&attempts, v4(one), Shown::Right);
+            attempt(&attempts, v4(one + 20_000), Shown::Wrong);
+        }
+        let kept = attempts.0.lock().unwrap();
+        assert_eq!((kept.addresses.len(), kept.known.len()), (ADDRESSES, KNOWN_ADDRESSES));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn burst_is_told_once_and_request_without_a_token_is_no_attempt() {
+        let attempts = Attempts::default();
+        for _ in 0..2 {
+            let firsts = (0..500)
+                .filter(|_| attempt(&attempts, v4(1), Shown::Wrong) == Verdict::Wrong { is_first: true });
+            assert_eq!(firsts.count(), 1);
+            tokio::time::advance(QUIET + Duration::from_millis(1)).await;
+        }
+        for _ in 0..1000 {
+            let missing = attempts.judge(v4(2), &mut None, false, || unreachable!("it shows none"));
+            assert_eq!(missing, Verdict::Missing);
+        }
+        assert_eq!(attempt(&attempts, v4(2), Shown::Right), Verdict::Right);
+    }
+}

@@ -1,0 +1,120 @@
+//! Connections on which no request begins in time, or begins and does not come to the end of its head.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::Place;
+
+/// How long a connection may take for its next request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Until the first byte.
+    pub(crate) idle: Duration,
+    /// From the first byte to the last of the head.
+    pub(crate) head: Duration,
+}
+
+/// What took too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Late {
+    /// No byte of a request came.
+    Idle,
+    /// A head that had begun did not end.
+    Head,
+}
+
+/// One timer for a connection. A request re-arms it only if it waits too long: what comes in time moves nothing.
+#[derive(Debug)]
+pub(crate) struct Timer {
+    limits: Limits,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Timer {
+    pub(crate) fn new(limits: Limits) -> Timer {
+        Timer { limits, sleep: Box::pin(sleep_until(Instant::now() + limits.idle)) }
+    }
+
+    /// Ready when the connection is late. While a request runs it is not, and nothing is looked at.
+    pub(crate) fn poll_late(&mut self, place: &Place, cx: &mut Context<'_>) -> Poll<Late> {
+        let Some((since, late)) = place.awaits() else { return Poll::Pending };
+        let deadline = since
+            + match late {
+                Late::Idle => self.limits.idle,
+                Late::Head => self.limits.head,
+            };
+        // A later deadline is looked at when the timer fires.
+        if deadline < self.sleep.deadline() {
+            self.sleep.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(self.sleep.as_mut().poll(cx));
+            if self.sleep.deadline() >= deadline {
+                return Poll::Ready(late);
+            }
+            self.sleep.as_mut().reset(deadline);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+    use crate::connection::Places;
+
+    const LIMITS: Limits = Limits { idle: Duration::from_secs(180), head: Duration::from_secs(10) };
+
+    async fn late(timer: &mut Timer, place: &Place) -> (Late, Duration) {
+        let began = Instant::now();
+        let late = poll_fn(|cx| timer.poll_late(place, cx)).await;
+        (late, began.elapsed())
+    }
+
+    /// Milliseconds are the grain of a place's clock.
+    fn about(found: (Late, Duration), late: Late, after: Duration) {
+        assert_eq!(found.0, late);
+        assert!(found.1.abs_diff(after) <= Duration::from_millis(2), "{found:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_connection_is_late_after_the_idle_limit_of_its_last_request() {
+        let place = Places::default().add(0);
+        let mut timer = Timer::new(LIMITS);
+        for _ in 0..3 {
+            tokio::time::timeout(LIMITS.idle / 2, late(&mut timer, &place))
+                .await
+                .expect_err("it is not late");
+            drop(place.ask());
+        }
+        about(late(&mut timer, &place).await, Late::Idle, LIMITS.idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn head_is_late_after_the_head_limit_of_its_first_byte() {
+        let place = Places::default().add(0);
+        let mut timer = Timer::new(LIMITS);
+        tokio::time::timeout(LIMITS.idle / 2, late(&mut timer, &place)).await.expect_err("it is not late");
+        assert!(place.heard());
+        tokio::time::advance(LIMITS.head / 2).await;
+        assert!(!place.heard(), "only the first byte counts");
+        about(late(&mut timer, &place).await, Late::Head, LIMITS.head / 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn request_that_runs_is_never_late_and_the_next_head_has_its_own_time() {
+        let place = Places::default().add(0);
+        let mut timer = Timer::new(LIMITS);
+        place.heard();
+        let asked = place.ask();
+        tokio::time::timeout(10 * LIMITS.idle, late(&mut timer, &place)).await.expect_err("it is not late");
+        drop(asked);
+        about(late(&mut timer, &place).await, Late::Idle, LIMITS.idle);
+    }
+}

@@ -15,6 +15,7 @@ mod measurement;
 mod model;
 mod outcome;
 mod outcomes;
+mod prompt;
 mod schedule;
 mod tap;
 #[cfg(test)]
@@ -39,6 +40,7 @@ use families::Families;
 use live::LiveTable;
 use loads::Span;
 use model::{Claim, Loaded, Memory, ModelTable, Place};
+use prompt::Density;
 
 use crate::protocol::canonical_model;
 
@@ -65,6 +67,8 @@ pub struct Meter {
 struct Shared {
     families: Families,
     models: ModelTable,
+    /// Of models without a label.
+    density: Density,
     live: Arc<LiveTable>,
     cut: std::sync::atomic::AtomicBool,
 }
@@ -82,7 +86,15 @@ impl Meter {
         let live = Arc::new(LiveTable::default());
         let families = Families::register(registry, upstreams, &live)?;
         let models = ModelTable::new(config.model_limit);
-        Ok(Meter { shared: Arc::new(Shared { families, models, live, cut: false.into() }) })
+        Ok(Meter {
+            shared: Arc::new(Shared {
+                families,
+                models,
+                density: Density::default(),
+                live,
+                cut: false.into(),
+            }),
+        })
     }
 
     /// Starts to measure a request: call it when the head is parsed.
@@ -112,6 +124,9 @@ impl Meter {
         let (now, before) = (Instant::now(), table.loaded(upstream, memory.clone()));
         for model in &memory.models {
             let place = self.shared.claim(&model.name, &model.label, Claim::Loaded);
+            if let (Some(place), Some(context)) = (&place, model.context) {
+                place.loaded_with(context);
+            }
             if let (Some(place), Some(before)) = (place, before.as_ref().filter(|before| before.lacks(model)))
             {
                 let span = Span { from: before.asked, to: now };

@@ -121,7 +121,7 @@ pub struct Permit {
 }
 
 /// What a request came to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Charge<'a> {
     /// The value of the label `outcome`.
     pub outcome: &'a str,
@@ -129,6 +129,31 @@ pub struct Charge<'a> {
     pub usage: Usage,
     /// Content records that it carried: charged where the upstream told nothing.
     pub content_records: u64,
+    /// Tokens of the prompt, estimated: charged where the upstream did not tell them, and counted nowhere.
+    pub prompt_estimate: u64,
+    /// Tokens of the model's context, if they are known.
+    pub context: Option<u64>,
+    /// How long the request took.
+    pub duration: Duration,
+}
+
+/// No prompt is charged more tokens than this where the context of the model is not known.
+const LONGEST_PROMPT: u64 = 256 << 10;
+/// No answer is charged more tokens a second than this, which no stream of any hardware makes.
+const FASTEST: u64 = 10_000;
+
+impl Charge<'_> {
+    /// The tokens that are charged. No single count can lock a caller out for long, whatever an upstream tells.
+    fn tokens(&self) -> u64 {
+        let Charge { usage, content_records, .. } = *self;
+        let prompt = usage.prompt_tokens.unwrap_or(self.prompt_estimate);
+        let prompt = prompt.saturating_sub(usage.prompt_cached_tokens.unwrap_or(0));
+        let told = usage.prompt_tokens.is_some() || usage.output_tokens.is_some();
+        let output =
+            usage.output_tokens.unwrap_or(if told && content_records < 2 { 0 } else { content_records });
+        let possible = FASTEST.saturating_mul(self.duration.as_secs().saturating_add(1)).max(content_records);
+        prompt.min(self.context.unwrap_or(LONGEST_PROMPT)).saturating_add(output.min(possible))
+    }
 }
 
 impl Permit {
@@ -186,14 +211,9 @@ impl Permit {
 
     /// The request has ended: counts it, and charges its tokens.
     pub fn charge(&self, charge: &Charge<'_>) {
-        let Charge { outcome, usage, content_records } = *charge;
-        self.families.ended(self.label(), outcome, &usage);
+        self.families.ended(self.label(), charge.outcome, &charge.usage);
         if let Some(limiter) = self.caller.tokens.as_ref().filter(|_| self.route.takes_slot()) {
-            let told = usage.prompt_tokens.is_some() || usage.output_tokens.is_some();
-            let prompt = usage.prompt_tokens.unwrap_or(0);
-            let prompt = prompt.saturating_sub(usage.prompt_cached_tokens.unwrap_or(0));
-            let output = usage.output_tokens.unwrap_or(0);
-            let tokens = if told { prompt.saturating_add(output) } else { content_records };
+            let tokens = charge.tokens();
             // The first was taken when it was let in.
             match tokens.checked_sub(1) {
                 Some(rest) => limiter.charge(rest),

@@ -136,7 +136,7 @@ async fn tokens_are_charged_at_the_end_and_paid_back_first() {
         ..Usage::default()
     };
     let permit = admission.admit(&headers, Route::Chat).unwrap();
-    permit.charge(&Charge { outcome: "complete", usage, content_records: 99 });
+    permit.charge(&Charge { outcome: "complete", usage, content_records: 99, ..Charge::default() });
     let refusal = admission.admit(&headers, Route::Chat).unwrap_err();
     // 200 tokens of 0.6 s, less the 99 that could have come at once.
     assert_eq!((refusal.reason(), refusal.retry_after()), ("tokens", Some(61)));
@@ -162,7 +162,7 @@ async fn a_stream_without_counts_is_charged_its_records_and_one_that_made_nothin
     let left = |permit: &Permit| permit.allowances().tokens.unwrap().remaining;
     let permit = admission.admit(&bearer("sk-alice"), Route::Chat).unwrap();
     assert_eq!(left(&permit), 99);
-    let charge = Charge { outcome: "client_abort", usage: Usage::default(), content_records: 30 };
+    let charge = Charge { outcome: "client_abort", content_records: 30, ..Charge::default() };
     permit.charge(&charge);
     assert_eq!(left(&permit), 70);
     let permit = admission.admit(&bearer("sk-alice"), Route::Chat).unwrap();
@@ -210,7 +210,7 @@ fn any_number_of_unknown_keys_leaves_nothing_behind() {
         let headers = bearer(&number.to_string());
         if number < 1000 {
             let permit = admission.admit(&headers, Route::Chat).unwrap();
-            permit.charge(&Charge { outcome: "complete", usage: Usage::default(), content_records: 1 });
+            permit.charge(&Charge { outcome: "complete", content_records: 1, ..Charge::default() });
         } else {
             drop(admission.admit(&headers, Route::Chat));
         }
@@ -233,4 +233,41 @@ fn no_key_is_printed() {
         admission(&Config { keys: vec![key("alice", Limits::default())], ..Config::default() });
     let printed = format!("{admission:?} {:?}", admission.admit(&bearer("sk-alice"), Route::Chat));
     assert!(!printed.contains("sk-alice") && printed.contains("Digest(***)"), "{printed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn prompt_that_is_estimated_is_charged_and_counted_nowhere() {
+    let limits = Limits { tokens: per_minute(1_000), ..Limits::default() };
+    let (admission, registry) = admission(&Config { keys: vec![key("alice", limits)], ..Config::default() });
+    let permit = admission.admit(&bearer("sk-alice"), Route::Chat).unwrap();
+    permit.charge(&Charge {
+        outcome: "client_abort",
+        prompt_estimate: 400,
+        content_records: 9,
+        ..Charge::default()
+    });
+    assert_eq!(permit.allowances().tokens.unwrap().remaining, 591);
+    let usage = Usage { prompt_tokens: Some(10), output_tokens: Some(1), ..Usage::default() };
+    let permit = admission.admit(&bearer("sk-alice"), Route::Chat).unwrap();
+    permit.charge(&Charge { outcome: "complete", usage, prompt_estimate: 400, ..Charge::default() });
+    assert_eq!(permit.allowances().tokens.unwrap().remaining, 580, "what is told counts");
+    assert!(shows(&registry, "caller_tokens_total{caller=\"alice\",kind=\"prompt\"} 10"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn absurd_count_locks_nobody_out() {
+    let limits = Limits { tokens: per_minute(1_000), ..Limits::default() };
+    let (admission, _) = admission(&Config { keys: vec![key("alice", limits)], ..Config::default() });
+    let permit = admission.admit(&bearer("sk-alice"), Route::Chat).unwrap();
+    let usage = Usage { prompt_tokens: Some(1 << 63), output_tokens: Some(1 << 63), ..Usage::default() };
+    let duration = Duration::from_millis(50);
+    permit.charge(&Charge {
+        outcome: "complete",
+        usage,
+        context: Some(4_096),
+        duration,
+        ..Charge::default()
+    });
+    let wait = admission.admit(&bearer("sk-alice"), Route::Chat).unwrap_err().retry_after().unwrap();
+    assert!(wait < 15 * 60, "{wait} s for 4,096 and 10,000 tokens");
 }

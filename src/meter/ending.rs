@@ -77,6 +77,13 @@ impl Measurement {
             self.record_rate(children);
         }
         self.meter.shared.live.leave(live.id);
+        let density = self.place.as_ref().map_or(&self.meter.shared.density, |place| &place.density);
+        let prompt_bytes = live.prompt_bytes.load(Relaxed);
+        if let Some(tokens) = usage.and_then(|usage| usage.prompt_tokens) {
+            density.told(prompt_bytes, tokens);
+        }
+        let context = self.place.as_ref().and_then(|place| place.context());
+        let estimate = density.tokens(prompt_bytes).min(context.unwrap_or(u64::MAX));
         if let Some(hook) = self.on_end.take() {
             hook(&Ending {
                 id: live.id,
@@ -89,6 +96,8 @@ impl Measurement {
                 first_token: live.first_content.get().filter(|_| self.streamed),
                 content_records: live.content.load(Relaxed),
                 usage: usage.unwrap_or_default(),
+                prompt_estimate: live.sent.get().map_or(0, |_| estimate),
+                context,
             });
         }
     }

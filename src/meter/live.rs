@@ -72,6 +72,8 @@ pub struct Live {
     pub(super) listed: OnceLock<String>,
     upstream: Mutex<Option<Arc<str>>>,
     pub(super) sent: Moment,
+    /// Bytes of the request that may be prompt.
+    pub(super) prompt_bytes: AtomicU64,
     pub(super) first_record: Moment,
     pub(super) last_record: Moment,
     pub(super) first_content: Moment,
@@ -103,6 +105,7 @@ impl Live {
             listed: OnceLock::new(),
             upstream: Mutex::new(None),
             sent: Moment::default(),
+            prompt_bytes: AtomicU64::new(0),
             first_record: Moment::default(),
             last_record: Moment::default(),
             first_content: Moment::default(),

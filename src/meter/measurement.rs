@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -66,6 +66,10 @@ pub struct Ending {
     pub content_records: u64,
     /// What Ollama told of its cost.
     pub usage: Usage,
+    /// Tokens of its prompt, estimated from its bytes, if it was sent. A guess: for limits, and for no metric.
+    pub prompt_estimate: u64,
+    /// Tokens of the model's context, if an upstream told them: no prompt has more.
+    pub context: Option<u64>,
 }
 
 /// What is called with an ending.
@@ -100,7 +104,7 @@ pub struct Measurement {
     pub(super) outcomes: Arc<Outcomes>,
     listing: Listing,
     /// Held to the end, so that what this request counts on stays.
-    place: Option<Arc<Place>>,
+    pub(super) place: Option<Arc<Place>>,
     /// The request is at its upstream, and may wait for its model.
     pub(super) waiter: Option<Waiter>,
     account: Option<Arc<Concurrency>>,
@@ -151,6 +155,11 @@ impl Measurement {
         let (key, written) = (canonical_model(name).into_owned(), short_model(name).into_owned());
         // The first name stays: a request has one model.
         let _ = self.live.model.set(Named { key, written });
+    }
+
+    /// Bytes of the request's body that may be prompt: images and the like left out.
+    pub fn prompt_bytes(&self, bytes: u64) {
+        self.live.prompt_bytes.store(bytes, Relaxed);
     }
 
     /// How the upstream spells the model on its list of models, which becomes the model's label; `None`: the model is

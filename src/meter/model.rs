@@ -9,6 +9,7 @@ use std::{
     time::Instant,
 };
 
+use super::prompt::Density;
 use crate::protocol::{canonical_model, short_model};
 
 /// The models that have a label of their own, up to a limit; all others are `other`. Names are canonical.
@@ -68,6 +69,9 @@ impl Loaded {
 pub(super) struct Place {
     label: String,
     used: AtomicU64,
+    /// Tokens of the context that the model was last loaded with; 0: not known.
+    context: AtomicU64,
+    pub(super) density: Density,
 }
 
 /// What entitles a model to a place.
@@ -82,9 +86,28 @@ pub(super) enum Claim {
 }
 
 impl Place {
+    fn new(label: &str, used: u64) -> Place {
+        Place {
+            label: label.to_owned(),
+            used: AtomicU64::new(used),
+            context: AtomicU64::new(0),
+            density: Density::default(),
+        }
+    }
+
     /// The value of the label `model`.
     pub(super) fn label(&self) -> &str {
         &self.label
+    }
+
+    /// The model is in memory with so many tokens of context.
+    pub(super) fn loaded_with(&self, context: u64) {
+        self.context.store(context, Relaxed);
+    }
+
+    /// Tokens of the model's context, if an upstream told them.
+    pub(super) fn context(&self) -> Option<u64> {
+        Some(self.context.load(Relaxed)).filter(|context| *context > 0)
     }
 }
 
@@ -126,8 +149,7 @@ impl ModelTable {
                     forget(&place.label);
                 }
             }
-            let place = Place { label: label.to_owned(), used: AtomicU64::new(now) };
-            known.places.insert(name.to_owned(), Arc::new(place));
+            known.places.insert(name.to_owned(), Arc::new(Place::new(label, now)));
         }
         known.places.get(name).cloned()
     }

@@ -21,10 +21,15 @@ pub struct Usage {
     pub eval: Option<Duration>,
 }
 
+/// No request has more tokens than this.
+const MOST: u64 = u32::MAX as u64;
+
 impl Usage {
-    /// Takes each field that `later` has; what it lacks stays.
+    /// Takes each field that `later` has; what it lacks stays. A count that no model can have is taken for lacking:
+    /// sums of such counts would wrap.
     pub fn merge(&mut self, later: &Usage) {
-        let pick = |old: &mut Option<u64>, new: Option<u64>| *old = new.or(*old);
+        let pick =
+            |old: &mut Option<u64>, new: Option<u64>| *old = new.filter(|count| *count <= MOST).or(*old);
         pick(&mut self.prompt_tokens, later.prompt_tokens);
         pick(&mut self.prompt_cached_tokens, later.prompt_cached_tokens);
         pick(&mut self.output_tokens, later.output_tokens);
@@ -33,5 +38,23 @@ impl Usage {
         pick(&mut self.load, later.load);
         pick(&mut self.prompt_eval, later.prompt_eval);
         pick(&mut self.eval, later.eval);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absurd_count_is_taken_for_untold() {
+        let mut usage = Usage { output_tokens: Some(3), ..Usage::default() };
+        usage.merge(&Usage {
+            prompt_tokens: Some(1 << 63),
+            output_tokens: Some(u64::MAX),
+            prompt_cached_tokens: Some(MOST),
+            ..Usage::default()
+        });
+        let told = (usage.prompt_tokens, usage.output_tokens, usage.prompt_cached_tokens);
+        assert_eq!(told, (None, Some(3), Some(MOST)));
     }
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{admission::Charge, meter::Ending};
+use crate::{
+    admission::Charge,
+    meter::{Ending, Outcome},
+};
 
 /// At debug, which `-v` shows.
 pub(super) fn log(ending: &Ending) {
@@ -24,6 +27,17 @@ pub(super) fn log(ending: &Ending) {
 
 /// What its caller is charged.
 pub(super) fn charge(ending: &Ending) -> Charge<'_> {
-    let Ending { outcome, usage, content_records, .. } = ending;
-    Charge { outcome: outcome.label(), usage: *usage, content_records: *content_records }
+    let Ending { outcome, usage, content_records, duration, context, .. } = ending;
+    let is_answered = ending.status.is_none_or(|status| status.is_success());
+    // Ollama reads a prompt as soon as it has it, so a client that leaves has had that. What an upstream fails at before
+    // a first record is not charged.
+    let was_read = is_answered && (*outcome == Outcome::ClientAbort || *content_records > 0);
+    Charge {
+        outcome: outcome.label(),
+        usage: *usage,
+        content_records: *content_records,
+        prompt_estimate: if was_read { ending.prompt_estimate } else { 0 },
+        context: *context,
+        duration: *duration,
+    }
 }

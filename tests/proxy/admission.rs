@@ -287,3 +287,34 @@ async fn refused_request_is_counted_for_its_caller_if_it_has_one() {
     assert!(page.contains("caller_requests_total{caller=\"bob\",outcome=\"in_band_error\"} 0"), "{page}");
     assert!(!page.contains("_total{caller=\"anonymous\""), "nobody is let in without a key: {page}");
 }
+
+#[tokio::test]
+async fn client_that_leaves_before_the_first_record_is_charged_its_prompt() {
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.admission.anonymous.tokens = Some(quota(1_000, Duration::from_secs(60)));
+    let sidecar = sidecar(config).await;
+    let body = format!("{{\"model\":\"m\",\"prompt\":\"{}\"}}", "word ".repeat(2_000));
+    // Most of this one is an image.
+    let image = format!("{{\"model\":\"m\",\"prompt\":\"x\",\"images\":[\"{}\"]}}", "A".repeat(100_000));
+    for body in [&image, &body] {
+        let client = sidecar.send(&post("/api/generate", body)).await;
+        let mut asked = upstream.asked().await;
+        asked.body(body.len()).await;
+        drop(client);
+        asked.is_left().await;
+    }
+    sidecar.until("caller_requests_total{caller=\"anonymous\",outcome=\"client_abort\"}", 2.0).await;
+    let seen = sidecar.exchange(&post_once("/api/generate", "{}")).await;
+    assert!(seen.starts_with("HTTP/1.1 429 ") && seen.contains("too many tokens"), "{seen}");
+    // Some 2,500 tokens; the image is not among them, and 1,000 could come at once.
+    let (_, wait) = seen.split_once("retry-after: ").unwrap();
+    let wait: u32 = wait.split_once("\r\n").unwrap().0.parse().unwrap();
+    assert!((30..=100).contains(&wait), "{wait}");
+    for counts in [
+        "tokens_total{model=\"other\",kind=\"prompt\"}",
+        "caller_tokens_total{caller=\"anonymous\",kind=\"prompt\"}",
+    ] {
+        assert_eq!(sidecar.value(counts), 0.0, "an estimate is no count");
+    }
+}

@@ -3,6 +3,7 @@
 mod access;
 mod caller;
 mod families;
+mod origin;
 mod permit;
 mod rate;
 mod refusal;
@@ -14,7 +15,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use crate::protocol::Route;
 use caller::Shown;
@@ -23,6 +24,7 @@ use permit::Caller;
 
 pub use access::{Access, NoSuchRoute};
 pub use caller::Digest;
+pub use origin::{NoOrigin, Origins};
 pub use permit::{Charge, Permit};
 pub use rate::{Allowance, Quota};
 pub use refusal::{Allowances, Refusal};
@@ -40,6 +42,8 @@ pub struct Config {
     pub require_key: bool,
     /// The routes that are open at all.
     pub routes: Access,
+    /// Web pages that may read what we say ourselves.
+    pub origins: Origins,
     /// The limits of all who have no key that is known, together.
     pub anonymous: Limits,
     /// The keys; names and digests differ.
@@ -48,8 +52,13 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        let anonymous = Limits::default();
-        Config { require_key: false, routes: Access::ALL, anonymous, keys: Vec::new() }
+        Config {
+            require_key: false,
+            routes: Access::ALL,
+            origins: Origins::default(),
+            anonymous: Limits::default(),
+            keys: Vec::new(),
+        }
     }
 }
 
@@ -91,6 +100,7 @@ pub struct Admission {
 struct Register {
     require_key: bool,
     routes: Access,
+    origins: Origins,
     anonymous: Arc<Caller>,
     digests: Vec<Digest>,
     /// In the order of the digests.
@@ -141,14 +151,36 @@ impl Admission {
     /// See [`Refusal`].
     pub fn admit(&self, headers: &HeaderMap, route: Route) -> Result<Permit, Refusal> {
         let register = self.known();
-        let refused = |refusal: &Refusal| self.families.refused(refusal.reason());
-        let known = register.identify(headers).inspect_err(refused)?;
+        let known =
+            register.identify(headers).inspect_err(|refusal| self.families.refused(refusal.reason()))?;
         let caller = known.unwrap_or(&register.anonymous);
-        register.decide(caller, route).inspect_err(|refusal| {
-            refused(refusal);
-            self.families.turned_away(caller.label());
-        })?;
+        register.decide(caller, route).inspect_err(|refusal| self.turned_away(caller, refusal))?;
         Ok(Permit::new(caller.clone(), known.is_some(), route, self.families.clone()))
+    }
+
+    /// Lets a preflight of CORS in, or says why not. `announced` is the route of the request that it announces. A browser
+    /// puts no key into it, so that it needs none and counts against no quota.
+    ///
+    /// # Errors
+    /// The announced route is closed.
+    pub fn admit_preflight(&self, headers: &HeaderMap, announced: Route) -> Result<Permit, Refusal> {
+        let register = self.known();
+        // It may show a key all the same, which goes no further then.
+        let known = register.identify(headers).ok().flatten();
+        let caller = known.unwrap_or(&register.anonymous);
+        register.is_open(caller, announced).inspect_err(|refusal| self.turned_away(caller, refusal))?;
+        Ok(Permit::new(caller.clone(), known.is_some(), Route::Other, self.families.clone()).free())
+    }
+
+    /// The value of `Access-Control-Allow-Origin` for a web page that may read what we say ourselves.
+    #[must_use]
+    pub fn origin(&self, origin: &HeaderValue) -> Option<HeaderValue> {
+        self.known().origins.answer(origin)
+    }
+
+    fn turned_away(&self, caller: &Caller, refusal: &Refusal) {
+        self.families.refused(refusal.reason());
+        self.families.turned_away(caller.label());
     }
 
     fn known(&self) -> Arc<Register> {
@@ -178,6 +210,7 @@ impl Register {
         Register {
             require_key: config.require_key,
             routes: config.routes,
+            origins: config.origins.clone(),
             anonymous: make(ANONYMOUS, ANONYMOUS, &config.anonymous, Access::ALL, None),
             callers: callers.collect(),
             digests: config.keys.iter().map(|key| key.digest).collect(),
@@ -193,10 +226,13 @@ impl Register {
     }
 
     fn decide(&self, caller: &Caller, route: Route) -> Result<(), Refusal> {
-        if !self.routes.allows(route) || !caller.allows(route) {
-            return Err(Refusal::Route(route));
-        }
+        self.is_open(caller, route)?;
         caller.take(route)
+    }
+
+    fn is_open(&self, caller: &Caller, route: Route) -> Result<(), Refusal> {
+        let is_open = self.routes.allows(route) && caller.allows(route);
+        if is_open { Ok(()) } else { Err(Refusal::Route(route)) }
     }
 
     /// The caller whose key is shown; `None`: anonymous.

@@ -1,6 +1,7 @@
 //! The story of one request: admit, read, choose, wait, forward, measure, shape.
 
 mod body_length;
+mod cors;
 mod cut;
 mod departure;
 mod ending;
@@ -33,6 +34,7 @@ use crate::{
     upstream::{self, List, Upstream, Upstreams, queue::Queue},
 };
 use body_length::BodyLength;
+use cors::Page;
 use families::Families;
 use forward::Answered;
 use naming::Naming;
@@ -55,7 +57,8 @@ pub struct Config {
     pub keep_alive_timeout: Duration,
     /// A client that has begun a head and takes longer than this for the rest is cut off.
     pub header_timeout: Duration,
-    /// A client that stops sending its body for this long is cut off.
+    /// A client that stops sending its body for this long is cut off, and an upstream that takes nothing of it for so
+    /// long has failed.
     pub body_idle_timeout: Duration,
     /// The longest request head, bytes; at least 8 KiB.
     pub max_head: usize,
@@ -131,7 +134,7 @@ impl Proxy {
         stages: Stages,
         registry: &prometheus::Registry,
     ) -> prometheus::Result<Proxy> {
-        let client = upstream::Client::new(&upstream, &stages.upstreams);
+        let client = upstream::Client::new(&upstream, &stages.upstreams, config.body_idle_timeout);
         let families = Families::register(registry)?;
         let budget = Budget::register(config.read_ahead_budget, registry)?;
         let acceptor = Acceptor::new(config.tls.as_ref());
@@ -143,7 +146,11 @@ impl Proxy {
         Proxy {
             config: self.config.clone(),
             acceptor: self.acceptor.clone(),
-            client: upstream::Client::new(&self.upstream, &self.stages.upstreams),
+            client: upstream::Client::new(
+                &self.upstream,
+                &self.stages.upstreams,
+                self.config.body_idle_timeout,
+            ),
             upstream: self.upstream.clone(),
             stages: self.stages.clone(),
             budget: self.budget.clone(),
@@ -170,23 +177,24 @@ impl Proxy {
         &self,
         request: Request<Inbound>,
         facts: Facts,
+        page: &Page,
         mut measurement: Measurement,
     ) -> Response<Delivered<Outgoing>> {
         measurement.on_end(ending::log);
         let (head, body) = request.into_parts();
         let permit = match self.admit(&head, &mut measurement) {
             Ok(permit) => permit,
-            Err(failure) => return self.fail(&failure, facts, measurement),
+            Err(failure) => return self.fail(&failure, facts, page, measurement),
         };
         let named = model_of_path(head.uri.path());
         if let Some(list) = List::of(facts.route, named.as_deref())
             && let Some(list) = self.stages.upstreams.merged(list).await
         {
-            return tell(list, head.method == Method::HEAD, &permit, measurement);
+            return tell(list, head.method == Method::HEAD, page, &permit, measurement);
         }
         match self.forward((head, body), named, permit, &mut measurement).await {
             Ok((response, passed)) => self.deliver(response, facts, &passed, measurement),
-            Err(failure) => self.fail(&failure, facts, measurement),
+            Err(failure) => self.fail(&failure, facts, page, measurement),
         }
     }
 
@@ -194,7 +202,13 @@ impl Proxy {
     fn admit(&self, head: &request::Parts, measurement: &mut Measurement) -> Result<Arc<Permit>, Failure> {
         headers::check(head, self.config.max_head)?;
         let route = measurement.route();
-        let permit = Arc::new(self.stages.admission.admit(&head.headers, route)?);
+        let admission = &self.stages.admission;
+        let permit = Arc::new(match cors::preflight(head) {
+            Some(method) => {
+                admission.admit_preflight(&head.headers, Route::classify(method, head.uri.path()))?
+            }
+            None => admission.admit(&head.headers, route)?,
+        });
         let (charged, managing) = (permit.clone(), self.stages.upstreams.managing(route));
         measurement.on_end(move |end| {
             ending::log(end);
@@ -259,7 +273,11 @@ impl Proxy {
         let (mut head, body) = response.into_parts();
         head.version = http::Version::HTTP_11;
         headers::strip(&mut head.headers);
-        passed.permit.allowances().write(&mut head.headers);
+        let allowances = passed.permit.allowances();
+        if !allowances.is_empty() {
+            allowances.write(&mut head.headers);
+            cors::expose(&mut head.headers);
+        }
         // Pulled a moment ago, the model is on the list by now.
         let model = measurement.canonical_model().map(str::to_owned);
         forward::tell_listed(&passed.upstream, model.as_deref(), &mut measurement);
@@ -298,6 +316,7 @@ impl Proxy {
         &self,
         failure: &Failure,
         facts: Facts,
+        page: &Page,
         mut measurement: Measurement,
     ) -> Response<Delivered<Outgoing>> {
         match failure {
@@ -310,7 +329,9 @@ impl Proxy {
             measurement.responded(failure.status());
         }
         measurement.decide(failure.outcome());
-        failure.response(facts.dialect).map(|body| measurement.deliver(body))
+        let mut response = failure.response(facts.dialect);
+        page.let_read(response.headers_mut());
+        response.map(|body| measurement.deliver(body))
     }
 }
 
@@ -318,12 +339,14 @@ impl Proxy {
 fn tell(
     list: Vec<u8>,
     is_head: bool,
+    page: &Page,
     permit: &Permit,
     mut measurement: Measurement,
 ) -> Response<Delivered<Outgoing>> {
     permit.enter();
     let mut response = respond::list(list, is_head);
     permit.allowances().write(response.headers_mut());
+    page.let_read(response.headers_mut());
     measurement.responded(response.status());
     response.map(|body| measurement.deliver(body))
 }

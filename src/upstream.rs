@@ -12,6 +12,7 @@ mod patience;
 mod pool;
 mod probing;
 pub mod queue;
+mod socket;
 mod whereabouts;
 
 use std::{
@@ -26,7 +27,7 @@ use std::{
 use futures_util::future;
 use http::{HeaderValue, uri::Authority};
 
-pub use answer::{Answer, Broken};
+pub use answer::{Answer, Broken, Excuse};
 pub use breaker::Failed;
 pub use busy::Busy;
 pub use client::{Client, Unanswered};

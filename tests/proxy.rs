@@ -17,6 +17,8 @@ mod authority;
 #[cfg(feature = "coding")]
 #[path = "proxy/coded.rs"]
 mod coded;
+#[path = "proxy/cors.rs"]
+mod cors;
 #[path = "proxy/dialects.rs"]
 mod dialects;
 #[path = "proxy/drain.rs"]
@@ -64,6 +66,8 @@ mod surroundings;
 #[cfg(feature = "tls")]
 #[path = "proxy/tls.rs"]
 mod tls;
+#[path = "proxy/uploads.rs"]
+mod uploads;
 #[path = "proxy/upstreams.rs"]
 mod upstreams;
 #[cfg(feature = "tls")]

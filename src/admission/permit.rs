@@ -118,6 +118,10 @@ pub struct Permit {
     is_known: bool,
     route: Route,
     families: Families,
+    /// It counts against no quota.
+    is_free: bool,
+    /// `admission_total` has it.
+    is_counted: AtomicBool,
 }
 
 /// What a request came to.
@@ -158,7 +162,13 @@ impl Charge<'_> {
 
 impl Permit {
     pub(super) fn new(caller: Arc<Caller>, is_known: bool, route: Route, families: Families) -> Permit {
-        Permit { caller, is_known, route, families }
+        Permit { caller, is_known, route, families, is_free: false, is_counted: AtomicBool::new(false) }
+    }
+
+    /// The same, against no quota.
+    pub(super) fn free(mut self) -> Permit {
+        self.is_free = true;
+        self
     }
 
     /// The value of the label `caller`.
@@ -185,10 +195,10 @@ impl Permit {
         self.caller.pace
     }
 
-    /// What is left of the caller's quotas now.
+    /// What is left of the caller's quotas now; nothing of a request that counts against none.
     #[must_use]
     pub fn allowances(&self) -> Allowances {
-        self.caller.allowances()
+        if self.is_free { Allowances::default() } else { self.caller.allowances() }
     }
 
     /// Takes a key of ours out of a request that goes on; one that is not stays.
@@ -198,15 +208,20 @@ impl Permit {
         }
     }
 
-    /// The request has its place at an upstream, or needs none.
+    /// The request has its place at an upstream, or needs none. It counts as admitted once, however many upstreams are
+    /// tried.
     pub fn enter(&self) {
-        self.families.admitted.inc();
+        if !self.is_counted.swap(true, Relaxed) {
+            self.families.admitted.inc();
+        }
     }
 
     /// The queue turned the request away. It keeps its place among the caller's requests, so that asking a
-    /// full queue again and again is not free.
+    /// full queue again and again is not free. A request that was admitted at another upstream stays counted as that.
     pub fn refuse(&self, refusal: &Refusal) {
-        self.families.refused(refusal.reason());
+        if !self.is_counted.swap(true, Relaxed) {
+            self.families.refused(refusal.reason());
+        }
     }
 
     /// The request has ended: counts it, and charges its tokens.

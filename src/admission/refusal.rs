@@ -122,6 +122,12 @@ pub struct Allowances {
 }
 
 impl Allowances {
+    /// The caller has no quota.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.requests.is_none() && self.tokens.is_none()
+    }
+
     /// Adds the fields that OpenAI's clients read.
     pub fn write(&self, headers: &mut HeaderMap) {
         let names = [

@@ -73,7 +73,7 @@ async fn a_panic_ends_its_own_stream_and_no_other() {
     let url = format!("http://{}", upstream.local_addr().unwrap()).parse().unwrap();
     config.upstream.upstreams = vec![upstream::UpstreamConfig::new("gpu0", url)];
     let bound = Agent::builder().config(config).bind().await.unwrap();
-    let (proxy, registry) = (bound.proxy_addr(), bound.registry().clone());
+    let (proxy, admin, registry) = (bound.proxy_addr(), bound.admin_addr(), bound.registry().clone());
     let running = tokio::spawn(bound.run(std::future::pending()));
 
     let other = send(proxy, "/api/generate").await;
@@ -121,5 +121,7 @@ async fn a_panic_ends_its_own_stream_and_no_other() {
     assert_eq!(outcome("upstream_error", "other"), 1.0);
     assert_eq!(value(&registry, "streamgauge_requests_total"), 3.0, "each is counted once");
     assert_eq!(value(&registry, "streamgauge_panics_total"), 2.0);
+    let streams = reqwest::get(format!("http://{admin}/streams")).await.unwrap().text().await.unwrap();
+    assert!(!streams.contains("\"id\""), "a request that ended is still there: {streams}");
     running.abort();
 }

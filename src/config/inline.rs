@@ -8,7 +8,7 @@ use super::{
     quantity, suggest,
 };
 use crate::{
-    admission::{Access, Limits, Quota},
+    admission::{Access, Limits, NoOrigin, Origins, Quota},
     shaping::{adaptive, coalesce},
 };
 
@@ -152,15 +152,40 @@ pub(super) fn show_adaptive(config: &adaptive::Config) -> String {
     )
 }
 
-/// Reads a list of routes and groups; a text has them with commas between.
-pub(super) fn routes(given: Given<'_>) -> Result<Access, Problem> {
-    let words: Vec<&str> = match given {
-        Given::Text(text) => text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect(),
+/// The words of a list; a text has them with commas between. `example` is one of them, and `list` a list of them.
+fn words<'a>(given: Given<'a>, example: &str, list: &str) -> Result<Vec<&'a str>, Problem> {
+    match given {
+        Given::Text(text) => Ok(text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect()),
         Given::Toml(DeValue::Array(items)) => {
-            items.iter().map(|item| Given::Toml(item.get_ref()).text("\"chat\"")).collect::<Result<_, _>>()?
+            items.iter().map(|item| Given::Toml(item.get_ref()).text(example)).collect()
         }
-        Given::Toml(other) => return Err(wrong_type(other, "an array", "[\"chat\", \"tags\"]")),
-    };
+        Given::Toml(other) => Err(wrong_type(other, "an array", list)),
+    }
+}
+
+/// Reads a list of origins.
+pub(super) fn origins(given: Given<'_>) -> Result<Origins, Problem> {
+    let words = words(given, "\"https://chat.example\"", "[\"https://chat.example\"]")?;
+    Origins::of(words).map_err(|wrong| {
+        let advice = match &wrong {
+            NoOrigin::Stars(_) => "write one `*` at most",
+            NoOrigin::Scheme(_) => {
+                "write a scheme and a host, as in \"https://chat.example\", or `*` for all"
+            }
+        };
+        Problem::new(wrong.to_string(), advice)
+    })
+}
+
+pub(super) fn show_origins(origins: &Origins) -> Option<String> {
+    let listed = origins.listed();
+    let quoted: Vec<_> = listed.iter().map(|origin| toml::Value::from(origin.as_str()).to_string()).collect();
+    (!quoted.is_empty()).then(|| format!("[{}]", quoted.join(", ")))
+}
+
+/// Reads a list of routes and groups.
+pub(super) fn routes(given: Given<'_>) -> Result<Access, Problem> {
+    let words = words(given, "\"chat\"", "[\"chat\", \"tags\"]")?;
     Access::of(words).map_err(|unknown| {
         let likely = suggest::among(&unknown.0, Access::words());
         let advice = likely.map_or_else(

@@ -103,7 +103,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "proxy.body_idle_timeout",
         Field::Duration(|c| &mut c.agent.proxy.body_idle_timeout, TIMEOUT),
-        "A client that stops sending its body for this long is cut off.",
+        "A client that stops sending its body for this long is cut off, and an upstream that takes nothing of a request for this long has failed: 408 and 504.",
     ),
     setting(
         "proxy.max_head",
@@ -200,7 +200,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "upstreams.connect_timeout",
         Field::Duration(|c| &mut c.agent.upstream.connect_timeout, TIMEOUT),
-        "Longest wait for a connection to an upstream.",
+        "Longest wait for a connection to an upstream: for its name, for TCP and for the TLS handshake, all together.",
     ),
     setting(
         "upstreams.response_timeout",
@@ -244,6 +244,15 @@ pub(super) static SETTINGS: &[Setting] = &[
             set: |c, given| inline::routes(given).map(|access| c.agent.admission.routes = access),
         },
         "The routes that are open. Unset: all; a list closes `other` and `v1_other` too.",
+    ),
+    setting(
+        "access.origins",
+        Field::Other {
+            kind: "array of origins",
+            show: |c| inline::show_origins(&c.agent.admission.origins),
+            set: |c, given| inline::origins(given).map(|origins| c.agent.admission.origins = origins),
+        },
+        "Web pages that may read streamgauge's own responses, such as 401, 429 and 502, beside those that Ollama accepts by default. Set it to what the upstreams have as `OLLAMA_ORIGINS`. Unset: Ollama's defaults alone.",
     ),
     setting(
         "access.anonymous",

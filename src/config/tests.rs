@@ -271,6 +271,7 @@ fn keys_access_queue_and_shaping_are_read() {
         [access]
         require_key = true
         routes = ["chat", "openai"]
+        origins = ["https://Chat.example", "https://*.example.org"]
         anonymous = {{ requests = "10/min", tokens = "5/s", tokens_burst = 50 }}
         [[key]]
         name = "alice"
@@ -296,6 +297,7 @@ fn keys_access_queue_and_shaping_are_read() {
     assert_eq!((agent.queue.size, agent.queue.timeout), (0, Duration::from_secs(5)));
     assert_eq!(agent.queue.fair_by, FairBy::None);
     assert!(agent.admission.require_key && !agent.admission.routes.allows(Route::Generate));
+    assert_eq!(agent.admission.origins.listed(), ["https://chat.example", "https://*.example.org"]);
     assert_eq!(agent.admission.anonymous.tokens.unwrap().burst.get(), 50);
     let [alice, bob] = agent.admission.keys.as_slice() else { panic!("{:?}", agent.admission) };
     assert_eq!((alice.name.as_str(), alice.digest), ("alice", Digest::of(b"abc")));

@@ -103,7 +103,7 @@ impl<B: Body<Data = Bytes>> Body for Delivered<B> {
                     delivery.handed(data);
                 }
             }
-            Some(Err(_)) => delivery.end(Outcome::UpstreamError),
+            Some(Err(_)) => delivery.end(delivery.measurement.live.broken()),
             None => delivery.end(delivery.measurement.ended()),
         }
         Poll::Ready(polled)

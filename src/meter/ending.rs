@@ -76,7 +76,7 @@ impl Measurement {
         if let Some(children) = &self.children {
             self.record_rate(children);
         }
-        self.meter.shared.live.leave(live.id);
+        self.listed = None;
         let density = self.place.as_ref().map_or(&self.meter.shared.density, |place| &place.density);
         let prompt_bytes = live.prompt_bytes.load(Relaxed);
         if let Some(tokens) = usage.and_then(|usage| usage.prompt_tokens) {

@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::Outcome;
 use crate::{
     metric::{Tally, buckets},
     protocol::{Kind, Route, Usage},
@@ -91,6 +92,8 @@ pub struct Live {
     /// Whoever passes the stream on has looked, and nothing was there.
     pub(super) awaited: AtomicBool,
     metering_failed: AtomicBool,
+    /// Set when the client breaks off the request's body.
+    broke_off: OnceLock<Outcome>,
     last_kind: AtomicU8,
     usage: Mutex<Option<Usage>>,
 }
@@ -120,6 +123,7 @@ impl Live {
             terminal: AtomicBool::new(false),
             awaited: AtomicBool::new(false),
             metering_failed: AtomicBool::new(false),
+            broke_off: OnceLock::new(),
             last_kind: AtomicU8::new(u8::MAX),
             usage: Mutex::new(None),
         }
@@ -150,6 +154,17 @@ impl Live {
     #[must_use]
     pub fn since_sent(&self) -> Option<Duration> {
         Some(self.accepted.elapsed().saturating_sub(self.sent.get()?))
+    }
+
+    /// The client broke off the request's body. If the response breaks off too, that is its doing, and `outcome` tells it.
+    pub fn broke_off(&self, outcome: Outcome) {
+        // The first reason stays.
+        let _ = self.broke_off.set(outcome);
+    }
+
+    /// The outcome of a response that breaks off.
+    pub(super) fn broken(&self) -> Outcome {
+        self.broke_off.get().copied().unwrap_or(Outcome::UpstreamError)
     }
 
     /// The last byte of the request's body was taken by the upstream connection.
@@ -271,6 +286,19 @@ pub struct Snapshot {
     pub awaited: bool,
 }
 
+/// A request is in the table until this is dropped.
+#[derive(Debug)]
+pub(super) struct Listed {
+    table: Arc<LiveTable>,
+    id: u64,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.table.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
 /// Everything that runs.
 #[derive(Debug, Default)]
 pub(super) struct LiveTable {
@@ -279,15 +307,11 @@ pub(super) struct LiveTable {
 }
 
 impl LiveTable {
-    pub(super) fn enter(&self, route: Route) -> Arc<Live> {
+    pub(super) fn enter(self: &Arc<Self>, route: Route) -> (Arc<Live>, Listed) {
         let id = self.next.fetch_add(1, Relaxed) + 1;
         let live = Arc::new(Live::new(id, route, Instant::now()));
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id, live.clone());
-        live
-    }
-
-    pub(super) fn leave(&self, id: u64) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        (live, Listed { table: self.clone(), id })
     }
 
     pub(super) fn snapshots(&self) -> Vec<Snapshot> {

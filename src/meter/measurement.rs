@@ -12,7 +12,7 @@ use super::{
     Delivered, Meter, Outcome, Tap,
     concurrency::{Concurrency, Running},
     families::StreamChildren,
-    live::{Live, Named},
+    live::{Listed, Live, Named},
     loads::Waiter,
     model::{Claim, Place},
     outcomes::Outcomes,
@@ -91,6 +91,8 @@ pub struct Measurement {
     pub(super) meter: Meter,
     pub(super) facts: Facts,
     pub(super) live: Arc<Live>,
+    /// In `/streams`, until the ending is recorded.
+    pub(super) listed: Option<Listed>,
     pub(super) status: Option<StatusCode>,
     /// The response is a stream, told record by record.
     pub(super) streamed: bool,
@@ -114,13 +116,14 @@ pub struct Measurement {
 
 impl Measurement {
     pub(super) fn start(meter: Meter, facts: Facts) -> Measurement {
-        let live = meter.shared.live.enter(facts.route);
+        let (live, listed) = meter.shared.live.enter(facts.route);
         let in_flight = in_flight(&meter, "none", facts.route);
         let outcomes = meter.shared.families.accepted(facts.route);
         Measurement {
             meter,
             facts,
             live,
+            listed: Some(listed),
             status: None,
             streamed: false,
             coding: Coding::Identity,
@@ -254,6 +257,7 @@ impl Measurement {
     #[cfg(feature = "agent")]
     pub(crate) fn forget(&mut self) {
         self.recorded = true;
+        self.listed = None;
     }
 
     /// Ends here, with no body of an upstream's.

@@ -6,18 +6,30 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep},
+};
 
 use crate::connection::Place;
 
-/// So much is read of what a client sends behind the request that runs. One that leaves behind more is missed until
-/// something is written to it.
+/// So much is read of what a client sends behind the request that runs, or of a body that nobody takes. One that leaves
+/// behind more is noticed by the end of its connection, if that has come.
 const MOST: usize = 4 << 10;
 /// At once.
 const STEP: usize = 1 << 10;
+/// Between two looks at whether the end has come behind what is not read.
+const GLANCE: Duration = Duration::from_secs(1);
+
+/// A connection that can tell its end before it is read to it.
+pub(super) trait Closable {
+    /// The other end has closed or reset it.
+    fn is_closed(&self) -> bool;
+}
 
 /// A client's connection, whose end is seen while a request runs. hyper looks for it by reading, which it does not while
 /// it holds a further request, nor while nobody takes the body of this one.
@@ -31,11 +43,13 @@ pub(super) struct Watched<S> {
     over: bool,
     /// hyper has found nothing to read since the last look, so that its task is woken when something comes.
     awaited: bool,
+    /// Until the next look at the end; while there is too much to read alone.
+    glance: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, place: Arc<Place>) -> Watched<S> {
-        Watched { stream, place, ahead: BytesMut::new(), over: false, awaited: false }
+        Watched { stream, place, ahead: BytesMut::new(), over: false, awaited: false, glance: None }
     }
 
     pub(super) fn into_inner(self) -> S {
@@ -43,7 +57,7 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> Watched<S> {
+impl<S: AsyncRead + Closable + Unpin> Watched<S> {
     /// Fails if the client has left before its answer came to its end. Otherwise the task is woken when it does.
     fn look(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if std::mem::take(&mut self.awaited) || !self.place.asks() {
@@ -62,7 +76,19 @@ impl<S: AsyncRead + Unpin> Watched<S> {
             // hyper may wait for just that, and was not told.
             cx.waker().wake_by_ref();
         }
-        if self.over { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+        if self.over || self.ends_unread(cx) { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+
+    /// What is not read holds back the end. An upload that its upstream does not take holds it back for as long.
+    fn ends_unread(&mut self, cx: &mut Context<'_>) -> bool {
+        let timer = self.glance.get_or_insert_with(|| Box::pin(sleep(GLANCE)));
+        while timer.as_mut().poll(cx).is_ready() {
+            if self.stream.is_closed() {
+                return true;
+            }
+            timer.as_mut().reset(Instant::now() + GLANCE);
+        }
+        false
     }
 }
 
@@ -87,7 +113,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Closable + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         if written.is_pending() {
@@ -129,6 +155,12 @@ mod tests {
 
     use super::*;
     use crate::connection::Places;
+
+    impl Closable for DuplexStream {
+        fn is_closed(&self) -> bool {
+            false
+        }
+    }
 
     const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 

@@ -37,13 +37,11 @@ impl Proxy {
         let route = measurement.route();
         let upstreams = &self.stages.upstreams;
         let mut upstream = upstreams.choose(route, model).await.clone();
-        let (mut tried, mut is_admitted) = (Vec::new(), false);
+        let mut tried = Vec::new();
         loop {
             tell_listed(&upstream, model, measurement);
             let busy = self.enter(&upstream, permit, measurement).await?;
-            if !std::mem::replace(&mut is_admitted, true) {
-                permit.enter();
-            }
+            permit.enter();
             measurement.chosen(upstream.name());
             let again = (upstreams.all().len() > 1).then(|| (head.clone(), Owner::default()));
             headers::towards(&mut head, upstream.host());
@@ -110,7 +108,7 @@ impl Proxy {
                 Err(Failure::Switched { upstream: name() })
             }
             (Ok(response), _) => match BodyLength::of(&method, response.status(), response.headers()) {
-                Ok(length) => Ok((self.client.take(response, busy), length)),
+                Ok(length) => Ok((self.client.take(response, busy, progress.excuse()), length)),
                 Err(UnknownCoding) => {
                     busy.failed(Failed::Request);
                     Err(Failure::UnknownCoding { upstream: name() })

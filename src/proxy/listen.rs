@@ -29,6 +29,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     Failure, Inbound, Proxy,
+    cors::Page,
     cut::{Cut, Unwritten},
     departure::Watched,
     families,
@@ -415,10 +416,11 @@ async fn guarded(
     facts: Facts,
     measurement: Measurement,
 ) -> Response<Delivered<Outgoing>> {
+    let page = Page::of(request.headers(), &proxy.stages.admission);
     let answer = async {
         #[cfg(test)]
         assert_ne!(request.uri().path(), "/panic", "a test of the agent wants it");
-        proxy.answer(request, facts, measurement).await
+        proxy.answer(request, facts, &page, measurement).await
     };
     match AssertUnwindSafe(answer).catch_unwind().await {
         Ok(response) => response,
@@ -429,7 +431,7 @@ async fn guarded(
             let mut measurement = proxy.stages.meter.start(facts);
             // The one that was lost in the panic has recorded it.
             measurement.forget();
-            proxy.fail(&Failure::Panicked, facts, measurement)
+            proxy.fail(&Failure::Panicked, facts, &page, measurement)
         }
     }
 }

@@ -10,11 +10,13 @@ use std::{
     task::{Context, Poll},
 };
 
+use futures_util::FutureExt;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
 };
 
+use super::departure::Closable;
 use crate::tls::{self, Stream};
 
 /// A client's connection. The body of an answer in HTTP/1.0 ends with its connection, so that one which is dropped
@@ -57,6 +59,14 @@ impl Drop for Resets {
         {
             tracing::debug!(%error, "a connection ends without a reset");
         }
+    }
+}
+
+impl Closable for Resets {
+    fn is_closed(&self) -> bool {
+        // What is not read does not hide it: the system tells both at once.
+        let ready = tls::socket(&self.stream).ready(Interest::READABLE).now_or_never();
+        ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
     }
 }
 

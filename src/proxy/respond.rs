@@ -99,9 +99,8 @@ impl Failure {
             Failure::Malformed(Malformed::Target | Malformed::Host | Malformed::Body)
             | Failure::Unread(Unread::Malformed | Unread::Gone) => StatusCode::BAD_REQUEST,
             Failure::Unread(Unread::Idle) => StatusCode::REQUEST_TIMEOUT,
-            Failure::Unanswered { why: Unanswered::ConnectTimeout(_), .. } | Failure::HeadTimeout { .. } => {
-                StatusCode::GATEWAY_TIMEOUT
-            }
+            Failure::Unanswered { why: Unanswered::ConnectTimeout(_) | Unanswered::Stalled(_), .. }
+            | Failure::HeadTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Failure::Unanswered { .. } | Failure::Switched { .. } | Failure::UnknownCoding { .. } => {
                 StatusCode::BAD_GATEWAY
             }
@@ -117,8 +116,8 @@ impl Failure {
     /// What the request came to.
     pub(super) const fn outcome(&self) -> Outcome {
         match self {
-            Failure::Malformed(_) | Failure::Unread(Unread::Idle | Unread::Malformed) => Outcome::ClientError,
-            Failure::Unread(Unread::Gone) => Outcome::ClientAbort,
+            Failure::Malformed(_) => Outcome::ClientError,
+            Failure::Unread(why) => why.outcome(),
             Failure::Refused(_) => Outcome::Refused,
             Failure::Unanswered { .. }
             | Failure::HeadTimeout { .. }

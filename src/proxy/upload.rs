@@ -22,9 +22,9 @@ use tokio::task::yield_now;
 
 use super::{Inbound, naming::Naming};
 use crate::{
-    meter::Live,
+    meter::{Live, Outcome},
     protocol::{Coding, coding::Insertion},
-    upstream::Patience,
+    upstream::{Excuse, Patience},
 };
 use ahead::Ahead;
 use budget::Short;
@@ -46,6 +46,16 @@ pub(super) enum Unread {
     Gone,
 }
 
+impl Unread {
+    /// What its request comes to.
+    pub(super) const fn outcome(self) -> Outcome {
+        match self {
+            Unread::Idle | Unread::Malformed => Outcome::ClientError,
+            Unread::Gone => Outcome::ClientAbort,
+        }
+    }
+}
+
 /// A request's body. Frames that were read ahead come first.
 #[derive(Debug)]
 pub(super) struct Upload {
@@ -62,18 +72,27 @@ pub(super) struct Upload {
 
 /// What became of an upload, for whoever gave it away.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Progress(Arc<AtomicU8>);
+pub(super) struct Progress {
+    failure: Arc<AtomicU8>,
+    excuse: Excuse,
+}
 
 impl Progress {
     const FAILURES: [Unread; 3] = [Unread::Idle, Unread::Malformed, Unread::Gone];
 
     fn fail(&self, why: Unread) {
-        self.0.store(why as u8 + 1, Relaxed);
+        self.failure.store(why as u8 + 1, Relaxed);
+        self.excuse.give();
     }
 
     /// Why it failed, if it did.
     pub(super) fn failure(&self) -> Option<Unread> {
-        Self::FAILURES.get(usize::from(self.0.load(Relaxed)).checked_sub(1)?).copied()
+        Self::FAILURES.get(usize::from(self.failure.load(Relaxed)).checked_sub(1)?).copied()
+    }
+
+    /// What excuses the upstream if the response breaks off.
+    pub(super) fn excuse(&self) -> Excuse {
+        self.excuse.clone()
     }
 }
 
@@ -178,7 +197,7 @@ impl Upload {
             Poll::Pending => {
                 let Some(patience) = &mut self.patience else { return Poll::Pending };
                 ready!(patience.poll_over(cx));
-                self.progress.fail(Unread::Idle);
+                self.fail(Unread::Idle);
                 return Poll::Ready(Some(Err(Unread::Idle)));
             }
         };
@@ -189,10 +208,15 @@ impl Upload {
         Poll::Ready(polled.map(|frame| {
             frame.map_err(|error| {
                 let why = if is_nonsense(&error) { Unread::Malformed } else { Unread::Gone };
-                self.progress.fail(why);
+                self.fail(why);
                 why
             })
         }))
+    }
+
+    fn fail(&self, why: Unread) {
+        self.progress.fail(why);
+        self.live.broke_off(why.outcome());
     }
 }
 

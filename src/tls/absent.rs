@@ -21,7 +21,7 @@ pub enum Trust {}
 pub(crate) enum Peer {}
 
 /// Every connection is plain.
-pub(crate) type Stream = TcpStream;
+pub(crate) type Stream<S = TcpStream> = S;
 
 /// Leaves connections as they are.
 #[derive(Clone, Debug)]
@@ -56,16 +56,16 @@ impl Peer {
         match *self {}
     }
 
-    pub(crate) async fn connect(&self, _: TcpStream) -> io::Result<Stream> {
+    pub(crate) async fn connect<S>(&self, _: S) -> io::Result<Stream<S>> {
         match *self {}
     }
 }
 
-pub(crate) fn plain(socket: TcpStream) -> Stream {
+pub(crate) fn plain<S>(socket: S) -> Stream<S> {
     socket
 }
 
-pub(crate) fn socket(stream: &Stream) -> &TcpStream {
+pub(crate) fn socket<S>(stream: &Stream<S>) -> &S {
     stream
 }
 

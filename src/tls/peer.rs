@@ -6,7 +6,7 @@ use std::{
 };
 
 use rustls::pki_types::{IpAddr, ServerName};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
@@ -49,7 +49,10 @@ impl Peer {
     ///
     /// # Errors
     /// It is not who it should be, or does not speak TLS.
-    pub(crate) async fn connect(&self, stream: TcpStream) -> io::Result<Stream> {
+    pub(crate) async fn connect<S>(&self, stream: S) -> io::Result<Stream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let connector = TlsConnector::from(self.trust().config().clone());
         let secured = connector.connect(self.name.clone(), stream).await?;
         Ok(Stream::Secured(Box::new(secured.into())))

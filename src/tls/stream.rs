@@ -14,25 +14,25 @@ use tokio_rustls::TlsStream;
 
 /// A plain one costs a branch, and no more room: the state of TLS is elsewhere.
 #[derive(Debug)]
-pub(crate) enum Stream {
-    Plain(TcpStream),
-    Secured(Box<TlsStream<TcpStream>>),
+pub(crate) enum Stream<S = TcpStream> {
+    Plain(S),
+    Secured(Box<TlsStream<S>>),
 }
 
 /// A connection without TLS.
-pub(crate) fn plain(socket: TcpStream) -> Stream {
+pub(crate) fn plain<S>(socket: S) -> Stream<S> {
     Stream::Plain(socket)
 }
 
 /// The socket below.
-pub(crate) fn socket(stream: &Stream) -> &TcpStream {
+pub(crate) fn socket<S>(stream: &Stream<S>) -> &S {
     match stream {
         Stream::Plain(socket) => socket,
         Stream::Secured(secured) => secured.get_ref().0,
     }
 }
 
-impl AsyncRead for Stream {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -41,7 +41,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),

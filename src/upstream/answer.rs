@@ -2,6 +2,10 @@
 
 use std::{
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -24,6 +28,22 @@ pub enum Broken {
     Cut(#[from] hyper::Error),
 }
 
+/// Whether the client broke off the request's body. The response breaks off then too, and that is not held against the
+/// upstream.
+#[derive(Clone, Debug, Default)]
+pub struct Excuse(Arc<AtomicBool>);
+
+impl Excuse {
+    /// The client broke it off.
+    pub fn give(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    fn is_given(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
+
 pin_project! {
     /// A response's body as it comes, with the place that it takes at its upstream. Dropped before its end,
     /// it closes the upstream's connection, which cancels the generation.
@@ -33,16 +53,17 @@ pin_project! {
         body: Incoming,
         patience: Option<Patience>,
         busy: Busy,
+        excuse: Excuse,
     }
 }
 
 impl Answer {
-    pub(super) fn new(body: Incoming, silence: Duration, mut busy: Busy) -> Answer {
+    pub(super) fn new(body: Incoming, silence: Duration, mut busy: Busy, excuse: Excuse) -> Answer {
         busy.answered();
         if body.is_end_stream() {
             busy.ended();
         }
-        Answer { body, patience: Patience::of(silence), busy }
+        Answer { body, patience: Patience::of(silence), busy, excuse }
     }
 }
 
@@ -74,7 +95,9 @@ impl Body for Answer {
                 Broken::Silent(patience.limit())
             }
         };
-        this.busy.failed(Failed::Request);
+        if !this.excuse.is_given() {
+            this.busy.failed(Failed::Request);
+        }
         Poll::Ready(Some(Err(broken)))
     }
 

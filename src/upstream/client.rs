@@ -9,8 +9,10 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy;
 
 use super::{
-    Answer, Busy, Config, Upstream, Upstreams,
+    Answer, Busy, Config, Excuse, Upstream, Upstreams,
+    link::Limits,
     pool::{MAX_FIELDS, MAX_HEAD, Pool},
+    socket::Stalled,
 };
 
 /// Why an upstream gave no response.
@@ -22,6 +24,9 @@ pub enum Unanswered {
     /// No connection within `upstreams.connect_timeout`.
     #[error("did not take a connection within {0:?}")]
     ConnectTimeout(Duration),
+    /// It took nothing of the request for so long.
+    #[error("took nothing of the request for {0:?}")]
+    Stalled(Duration),
     /// It took a connection, which was reset, cut, or answered with nonsense before the end of the head.
     #[error("gave no sensible response: {0}")]
     Nonsense(String),
@@ -49,11 +54,13 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    /// A client of these upstreams, with the settings' time-outs.
+    /// A client of these upstreams, with the settings' time-outs. An upstream that takes nothing of a request for
+    /// `upload_timeout` has failed; zero is no limit.
     #[must_use]
-    pub fn new(config: &Config, upstreams: &Upstreams) -> Client<B> {
+    pub fn new(config: &Config, upstreams: &Upstreams, upload_timeout: Duration) -> Client<B> {
         let Config { connect_timeout, silence_timeout, .. } = *config;
-        let to = upstreams.all().iter().map(|one| Pool::new(one.clone(), connect_timeout)).collect();
+        let limits = Limits { connect: connect_timeout, upload: upload_timeout };
+        let to = upstreams.all().iter().map(|one| Pool::new(one.clone(), limits)).collect();
         Client { to, connect_timeout, silence_timeout }
     }
 
@@ -74,15 +81,19 @@ where
     }
 
     /// Takes the response that came. `busy` is held until its body is dropped, which closes the connection
-    /// unless it is at its end.
+    /// unless it is at its end. `excuse` is that of the request's body.
     #[must_use]
-    pub fn take(&self, response: Response<Incoming>, busy: Busy) -> Response<Answer> {
-        response.map(|body| Answer::new(body, self.silence_timeout, busy))
+    pub fn take(&self, response: Response<Incoming>, busy: Busy, excuse: Excuse) -> Response<Answer> {
+        response.map(|body| Answer::new(body, self.silence_timeout, busy, excuse))
     }
 
     fn unanswered(&self, error: &legacy::Error) -> Unanswered {
         let root = root(error);
+        let of_io = root.downcast_ref::<io::Error>();
         if !error.is_connect() {
+            if let Some(Stalled(limit)) = of_io.and_then(Stalled::of) {
+                return Unanswered::Stalled(limit);
+            }
             let is_too_large = root.downcast_ref().is_some_and(hyper::Error::is_parse_too_large);
             return Unanswered::Nonsense(if is_too_large {
                 format!("its head has more than {MAX_FIELDS} header fields or more than {MAX_HEAD} bytes")
@@ -90,9 +101,7 @@ where
                 root.to_string()
             });
         }
-        let timed_out =
-            root.downcast_ref::<io::Error>().is_some_and(|root| root.kind() == io::ErrorKind::TimedOut);
-        if timed_out {
+        if of_io.is_some_and(|root| root.kind() == io::ErrorKind::TimedOut) {
             Unanswered::ConnectTimeout(self.connect_timeout)
         } else {
             Unanswered::Unreachable(root.to_string())

@@ -30,8 +30,10 @@ pub struct Health {
     /// Its version.
     pub version: Option<String>,
     /// The models on its disk, by canonical name, and how it spells them; `None` if it never said. What it said stays
-    /// while it is down.
+    /// while it is down, and while `/api/tags` alone fails.
     pub installed: Option<BTreeMap<String, String>>,
+    /// `installed` is what an earlier probe was told.
+    pub is_stale: bool,
     /// The models in its memory; `None` if it did not say.
     pub loaded: Option<Vec<Loaded>>,
     /// The entries of `/api/tags` and of `/api/ps` as they came.
@@ -61,6 +63,15 @@ pub struct Loaded {
 }
 
 impl Health {
+    /// Keeps the list of models of the probe before, if this one was told none: a list that fails is not an empty one.
+    fn keep(&mut self, before: &Health) {
+        if self.installed.is_none() && before.installed.is_some() {
+            self.installed = before.installed.clone();
+            self.told.tags = before.told.tags.clone();
+            self.is_stale = true;
+        }
+    }
+
     /// The model is on its disk, as far as is known.
     #[must_use]
     pub fn has(&self, model: &str) -> bool {
@@ -97,6 +108,7 @@ impl Health {
             installed: Some(
                 installed.iter().map(|model| ((*model).to_owned(), (*model).to_owned())).collect(),
             ),
+            is_stale: false,
             loaded: Some(loaded.collect()),
             told: Told::default(),
         }
@@ -147,15 +159,13 @@ impl Prober {
     pub(super) async fn watch(mut self, upstream: &Upstream, url: Url, every: Duration, hook: &Hook) {
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut was = None;
+        let (mut was, mut was_stale) = (None, false);
         loop {
             tokio::select! { _ = ticks.tick() => {}, () = upstream.probing.wanted() => {} }
             let began = Instant::now();
             self.renew(upstream);
             let mut health = Health { asked: Some(began), ..self.ask(&url).await };
-            if !health.alive {
-                health.installed = upstream.health().installed.clone();
-            }
+            health.keep(&upstream.health());
             if was.as_ref() != Some(&(health.alive, health.why.clone())) {
                 let (upstream, version) = (upstream.name(), health.version.as_deref().unwrap_or("unknown"));
                 match &health.why {
@@ -163,6 +173,15 @@ impl Prober {
                     Some(why) => tracing::warn!(upstream, %url, why, "the upstream does not answer"),
                 }
                 was = Some((health.alive, health.why.clone()));
+            }
+            let is_stale = health.alive && health.is_stale;
+            if std::mem::replace(&mut was_stale, is_stale) != is_stale {
+                let upstream = upstream.name();
+                if is_stale {
+                    tracing::warn!(upstream, "the upstream did not list its models: its last list is kept");
+                } else if health.alive {
+                    tracing::info!(upstream, "the upstream lists its models again");
+                }
             }
             upstream.report(health);
             hook.probed(upstream);
@@ -184,6 +203,7 @@ impl Prober {
             asked: None,
             version,
             installed: told.tags.as_ref().map(|models| models.iter().filter_map(installed).collect()),
+            is_stale: false,
             loaded: told.ps.as_ref().map(|models| models.iter().filter_map(loaded).collect()),
             told,
         }

@@ -1,4 +1,4 @@
-//! Connects to an upstream: TCP, and TLS over it where its URL is `https`.
+//! Connects to an upstream: its name, TCP, and TLS over it where its URL is `https`.
 
 use std::{
     error::Error,
@@ -10,39 +10,61 @@ use std::{
 };
 
 use http::Uri;
-#[cfg(feature = "tls")]
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use hyper_util::{
+    client::legacy::connect::{Connected, Connection, HttpConnector, dns::GaiResolver},
+    rt::TokioIo,
+};
+use tokio::{net::TcpStream, time::timeout};
 use tower_service::Service;
 
-use super::Upstream;
+use super::{Upstream, socket::Socket};
 use crate::tls::{self, Stream};
 
 /// Keep-alive probes of TCP: a machine that vanished is noticed although nothing is sent.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
+/// How long an upstream may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// To look its name up, to connect, and to shake hands by TLS, all together.
+    pub(super) connect: Duration,
+    /// To take any more of a request.
+    pub(super) upload: Duration,
+}
+
 /// What makes connections to one upstream.
 #[derive(Clone, Debug)]
-pub(super) struct Link {
+pub(super) struct Link<R = GaiResolver> {
     upstream: Arc<Upstream>,
-    tcp: HttpConnector,
-    /// For TCP, and for TLS over it.
-    limit: Duration,
+    tcp: HttpConnector<R>,
+    limits: Limits,
 }
 
 impl Link {
-    pub(super) fn new(upstream: Arc<Upstream>, limit: Duration) -> Link {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(TCP_KEEPALIVE));
-        tcp.set_connect_timeout(Some(limit));
-        Link { upstream, tcp, limit }
+    pub(super) fn new(upstream: Arc<Upstream>, limits: Limits) -> Link {
+        Link::with(upstream, limits, GaiResolver::new())
     }
 }
 
-impl Service<Uri> for Link {
-    type Response = TokioIo<Stream>;
+impl<R> Link<R> {
+    /// One that looks names up by `resolver`.
+    fn with(upstream: Arc<Upstream>, limits: Limits, resolver: R) -> Link<R> {
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(TCP_KEEPALIVE));
+        // Each of several addresses has its share of it.
+        tcp.set_connect_timeout(Some(limits.connect));
+        Link { upstream, tcp, limits }
+    }
+}
+
+impl<R> Service<Uri> for Link<R>
+where
+    HttpConnector<R>: Service<Uri, Response = TokioIo<TcpStream>, Future: Send + 'static>,
+    <HttpConnector<R> as Service<Uri>>::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Response = TokioIo<Stream<Socket>>;
     type Error = Box<dyn Error + Send + Sync>;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -51,20 +73,66 @@ impl Service<Uri> for Link {
     }
 
     fn call(&mut self, target: Uri) -> Self::Future {
-        let (connecting, upstream, limit) = (self.tcp.call(target), self.upstream.clone(), self.limit);
+        let (connecting, upstream, limits) = (self.tcp.call(target), self.upstream.clone(), self.limits);
+        let connected = async move {
+            let stream = connecting.await.map_err(Into::into)?.into_inner();
+            let socket = Socket::new(stream, limits.upload);
+            Ok(match upstream.peer() {
+                Some(peer) => peer.connect(socket).await?,
+                None => tls::plain(socket),
+            })
+        };
         Box::pin(async move {
-            let stream = connecting.await?.into_inner();
-            let Some(peer) = upstream.peer() else { return Ok(TokioIo::new(tls::plain(stream))) };
-            let secured = tokio::time::timeout(limit, peer.connect(stream)).await;
-            Ok(TokioIo::new(secured.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??))
+            let connected = timeout(limits.connect, connected).await;
+            connected.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?.map(TokioIo::new)
         })
     }
 }
 
-// Without TLS it is hyper-util's own.
-#[cfg(feature = "tls")]
-impl Connection for Stream {
+impl Connection for Stream<Socket> {
     fn connected(&self) -> Connected {
-        tls::socket(self).connected()
+        Connected::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, net::SocketAddr};
+
+    use hyper_util::client::legacy::connect::dns::Name;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::upstream::{Config, UpstreamConfig, Upstreams};
+
+    /// A server of names that does not answer.
+    #[derive(Clone)]
+    struct Silent;
+
+    impl Service<Name> for Silent {
+        type Response = std::vec::IntoIter<SocketAddr>;
+        type Error = io::Error;
+        type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Name) -> Self::Future {
+            Box::pin(pending())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn name_that_nobody_resolves_times_out_as_a_connection_does() {
+        let url = "http://ollama.example:11434";
+        let upstreams = vec![UpstreamConfig::new("a", url.parse().unwrap())];
+        let upstreams = Upstreams::new(&Config { upstreams, ..Config::default() }).unwrap();
+        let limits = Limits { connect: Duration::from_secs(3), upload: Duration::from_secs(60) };
+        let began = Instant::now();
+        let connecting = Link::with(upstreams.all()[0].clone(), limits, Silent).call(url.parse().unwrap());
+        let failed = timeout(Duration::from_secs(60), connecting).await.expect("a limit").unwrap_err();
+        assert_eq!(failed.downcast::<io::Error>().unwrap().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(began.elapsed(), limits.connect);
     }
 }

@@ -13,7 +13,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
-use super::{Upstream, link::Link};
+use super::{
+    Upstream,
+    link::{Limits, Link},
+};
 
 /// Idle connections are given up after this; Ollama itself keeps them for ever.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -31,7 +34,7 @@ type Connections<B> = Client<Link, Box<B>>;
 #[derive(Debug)]
 pub(super) struct Pool<B> {
     upstream: Arc<Upstream>,
-    connect_timeout: Duration,
+    limits: Limits,
     current: RwLock<Current<B>>,
 }
 
@@ -47,9 +50,9 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    pub(super) fn new(upstream: Arc<Upstream>, connect_timeout: Duration) -> Pool<B> {
-        let current = RwLock::new(Current::new(&upstream, upstream.moves(), connect_timeout));
-        Pool { upstream, connect_timeout, current }
+    pub(super) fn new(upstream: Arc<Upstream>, limits: Limits) -> Pool<B> {
+        let current = RwLock::new(Current::new(&upstream, upstream.moves(), limits));
+        Pool { upstream, limits, current }
     }
 
     /// Those that lead where the upstream is now. What runs on others goes on, and nothing follows it there.
@@ -64,7 +67,7 @@ where
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         // Another request may have been here in between.
         if current.moves != moves {
-            *current = Current::new(&self.upstream, moves, self.connect_timeout);
+            *current = Current::new(&self.upstream, moves, self.limits);
         }
         current.connections.clone()
     }
@@ -75,7 +78,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    fn new(upstream: &Arc<Upstream>, moves: u64, connect_timeout: Duration) -> Current<B> {
+    fn new(upstream: &Arc<Upstream>, moves: u64, limits: Limits) -> Current<B> {
         let connections = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
@@ -87,15 +90,17 @@ where
             .set_host(false)
             // A stale connection of the pool: once more, but only what was never written.
             .retry_canceled_requests(true)
-            .build(Link::new(upstream.clone(), connect_timeout));
+            .build(Link::new(upstream.clone(), limits));
         Current { moves, connections }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{io::Read, io::Write, sync::mpsc, thread};
+
     use http::Request;
-    use http_body_util::{BodyExt, Empty};
+    use http_body_util::{BodyExt, Empty, Full};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
@@ -103,6 +108,64 @@ mod tests {
 
     use super::*;
     use crate::upstream::{Config, UpstreamConfig, Upstreams};
+
+    const LIMITS: Limits = Limits { connect: Duration::from_secs(5), upload: Duration::from_secs(60) };
+
+    fn upstream(url: &str) -> Arc<Upstream> {
+        let upstreams = vec![UpstreamConfig::new("a", url.parse().unwrap())];
+        Upstreams::new(&Config { upstreams, ..Config::default() }).unwrap().all()[0].clone()
+    }
+
+    /// Answers one request a connection, and closes it when it is told to, announcing nothing. Each answer says how many
+    /// there were.
+    fn answers_once(listener: std::net::TcpListener, close: mpsc::Receiver<bool>, closed: mpsc::Sender<()>) {
+        for (number, stream) in (1..).zip(listener.incoming()) {
+            let mut stream = stream.unwrap();
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"body") {
+                let mut piece = [0; 1024];
+                match stream.read(&mut piece).unwrap() {
+                    0 => return,
+                    count => asked.extend_from_slice(&piece[..count]),
+                }
+            }
+            let answer =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{number}", number.to_string().len());
+            stream.write_all(answer.as_bytes()).unwrap();
+            let Ok(by_reset) = close.recv() else { return };
+            if by_reset {
+                socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+            }
+            drop(stream);
+            closed.send(()).unwrap();
+        }
+    }
+
+    /// The runtime hears of what the system knows in its next turn only, and the request is on its way by then.
+    #[tokio::test]
+    async fn connection_that_has_just_ended_is_not_used() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let ((close, when), (done, closed)) = (mpsc::channel(), mpsc::channel());
+        let server = thread::spawn(move || answers_once(listener, when, done));
+        let pool = Pool::<Full<Bytes>>::new(upstream(&url), LIMITS);
+        for number in 1..=20 {
+            let body = Box::new(Full::from("body"));
+            let request = Request::post(format!("{url}/")).header("host", "h").body(body).unwrap();
+            let answer = pool.connections().request(request).await.unwrap();
+            let answer = answer.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(answer, number.to_string(), "each is asked once");
+            // The connection is idle by then.
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            close.send(number % 2 == 0).unwrap();
+            closed.recv().unwrap();
+        }
+        drop(close);
+        drop(std::net::TcpStream::connect(url.trim_start_matches("http://")));
+        server.join().unwrap();
+    }
 
     #[tokio::test]
     async fn a_connection_is_used_again_until_the_name_has_moved() {
@@ -121,10 +184,8 @@ mod tests {
                 });
             }
         });
-        let upstreams = vec![UpstreamConfig::new("a", url.parse().unwrap())];
-        let upstreams = Upstreams::new(&Config { upstreams, ..Config::default() }).unwrap();
-        let upstream = upstreams.all()[0].clone();
-        let pool = Pool::<Empty<Bytes>>::new(upstream.clone(), Duration::from_secs(5));
+        let upstream = upstream(&url);
+        let pool = Pool::<Empty<Bytes>>::new(upstream.clone(), LIMITS);
         let ask = async || {
             let request = Request::get(format!("{url}/")).header("host", "h").body(Box::default()).unwrap();
             let answer = pool.connections().request(request).await.unwrap();

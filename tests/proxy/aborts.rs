@@ -40,6 +40,22 @@ async fn in_the_stream_with_a_further_request_behind() {
 }
 
 #[tokio::test]
+async fn in_the_stream_with_more_behind_than_is_read() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let mut client = sidecar.send(&generate()).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+    client.until(RECORD).await;
+    client.write(&generate().repeat(1000)).await;
+    drop(client);
+    asked.is_left().await;
+    sidecar.until(&ended("generate", "m:latest", "client_abort"), 1.0).await;
+    upstream.was_not_asked();
+}
+
+#[tokio::test]
 async fn with_a_body_that_nobody_takes() {
     for body in ["5\r\nhello\r\n", "5\r\nhello\r\n0\r\n\r\n"] {
         let mut upstream = upstream().await;

@@ -8,7 +8,12 @@ use streamgauge::{
     simulate::{self, Simulator, Truth},
     upstream::{Policy, UpstreamConfig},
 };
-use tokio::task::JoinHandle;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::mpsc,
+    task::JoinHandle,
+};
 
 use super::harness::*;
 
@@ -118,10 +123,14 @@ async fn what_they_have_is_listed_as_one_would() {
     assert_eq!(as_told(&tags), as_told(&alone));
     assert_eq!(names(&get(&sidecar, "/v1/models").await, "data", "id"), all);
     assert_eq!(get(&sidecar, "/api/ps").await, json!({"models": []}));
+    // A page that Ollama would let read it may read it here.
+    let origin = "Origin: http://localhost:3000\r\nConnection: close\r\n";
+    let seen = sidecar.exchange(&format!("HEAD /api/tags HTTP/1.1\r\nHost: h\r\n{origin}\r\n")).await;
+    assert!(seen.contains("access-control-allow-origin: http://localhost:3000\r\n"), "{seen}");
     let head = sidecar.exchange("HEAD /api/tags HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
     sidecar
-        .until("requests_total{upstream=\"none\",route=\"tags\",model=\"none\",outcome=\"complete\"}", 2.0)
+        .until("requests_total{upstream=\"none\",route=\"tags\",model=\"none\",outcome=\"complete\"}", 3.0)
         .await;
 
     // Each model is asked for where it is, by its path too.
@@ -200,6 +209,87 @@ async fn a_body_that_is_not_read_ahead_comes_back_as_well() {
     let body = json!({"model": "sim", "prompt": "p".repeat(3 << 20)});
     let (status, text) = ask(&sidecar, "/api/generate", &body).await;
     assert_eq!((status, there.generated()), (200, 1), "{text:?}");
+}
+
+#[tokio::test]
+async fn request_that_another_upstream_refuses_counts_once_in_admission() {
+    let (gone, mut full) = (Simulated::start(quick()), upstream().await);
+    let mut config = in_turn(&[gone.addr, full.addr]);
+    config.upstream.upstreams[1].max_streams = Some(1);
+    config.queue.size = 0;
+    let sidecar = up(config).await;
+    // In turn: the first one's answer comes to its end, and the other's takes the only slot.
+    let _running = [sidecar.send(&generate()).await, sidecar.send(&generate()).await];
+    let _held = full.asked().await;
+    sidecar.until("admission_total{decision=\"admitted\",reason=\"none\"}", 2.0).await;
+    gone.kill().await;
+    for _ in 0..2 {
+        let seen = sidecar.exchange(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
+        assert!(seen.starts_with("HTTP/1.1 503 ") && seen.contains("queue is full"), "{seen}");
+    }
+    // One of them went to the dead upstream first, the other one did not: it is left out by then.
+    assert_eq!(sidecar.value("admission_total{decision=\"admitted\",reason=\"none\"}"), 3.0);
+    assert_eq!(sidecar.value("admission_total{decision=\"refused\",reason=\"queue_full\"}"), 1.0);
+}
+
+/// An upstream that lists its model once, and fails to from then on. Other requests come out.
+async fn lists_once() -> (SocketAddr, mpsc::Receiver<Asked>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (seen, requests) = mpsc::channel(64);
+    tokio::spawn(async move {
+        let mut has_listed = false;
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let head = String::from_utf8(head).unwrap();
+            let (status, body) = match head.split(' ').nth(1) {
+                Some("/api/tags") if std::mem::replace(&mut has_listed, true) => {
+                    (503, "{\"error\":\"busy\"}")
+                }
+                Some("/api/tags") => (200, "{\"models\":[{\"name\":\"only:latest\"}]}"),
+                Some("/api/version") => (200, "{\"version\":\"0.34.3\"}"),
+                Some("/api/ps") => (200, "{\"models\":[]}"),
+                _ => {
+                    seen.send(Asked { head, stream }).await.unwrap();
+                    continue;
+                }
+            };
+            let answer = format!(
+                "HTTP/1.1 {status} OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    (addr, requests)
+}
+
+#[tokio::test]
+async fn list_of_models_that_fails_is_kept_as_it_was() {
+    let (addr, mut requests) = lists_once().await;
+    let other = Simulated::start(quick());
+    let mut config = in_turn(&[addr, other.addr]);
+    config.upstream.choose = Policy::ModelAware;
+    config.upstream.health_interval = Duration::from_millis(20);
+    let sidecar = up(config).await;
+    let stale = async {
+        while !sidecar.page("/overview").await.1.contains("\"models_stale\":true") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, stale).await.expect("the list fails");
+    let tags = get(&sidecar, "/api/tags").await;
+    assert!(names(&tags, "models", "name").contains(&"only:latest".to_owned()), "{tags}");
+    for _ in 0..4 {
+        let client = sidecar.send(&post_once("/api/show", "{\"model\":\"only\"}")).await;
+        let mut asked = soon(requests.recv()).await.unwrap();
+        asked.write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}").await;
+        assert!(client.rest().await.ends_with("{}"));
+    }
+    assert_eq!(sidecar.value("upstream_up{upstream=\"gpu0\"}"), 1.0);
 }
 
 #[tokio::test]

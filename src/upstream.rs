@@ -251,7 +251,9 @@ pub struct Upstreams {
 
 /// Is told what each probe found.
 #[derive(Default)]
-struct Hook(OnceLock<Box<dyn Fn(&Upstream) + Send + Sync>>);
+struct Hook(OnceLock<Box<Probed>>);
+
+type Probed = dyn Fn(&Upstream) + Send + Sync;
 
 impl Hook {
     fn probed(&self, upstream: &Upstream) {

@@ -14,7 +14,8 @@ mod encoder;
 mod inflate;
 #[cfg(all(feature = "agent", feature = "coding"))]
 mod insertion;
-#[cfg(all(test, feature = "agent", feature = "coding"))]
+#[cfg(test)]
+#[cfg(all(feature = "agent", feature = "coding"))]
 mod tests;
 #[cfg(feature = "coding")]
 mod zstd;

@@ -118,7 +118,11 @@ mod tests {
 
     /// Answers one request a connection, and closes it when it is told to, announcing nothing. Each answer says how many
     /// there were.
-    fn answers_once(listener: std::net::TcpListener, close: mpsc::Receiver<bool>, closed: mpsc::Sender<()>) {
+    fn answers_once(
+        listener: std::net::TcpListener,
+        close: mpsc::Receiver<bool>,
+        closed: mpsc::SyncSender<()>,
+    ) {
         for (number, stream) in (1..).zip(listener.incoming()) {
             let mut stream = stream.unwrap();
             let mut asked = Vec::new();
@@ -146,7 +150,7 @@ mod tests {
     async fn connection_that_has_just_ended_is_not_used() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let ((close, when), (done, closed)) = (mpsc::channel(), mpsc::channel());
+        let ((close, when), (done, closed)) = (mpsc::sync_channel(1), mpsc::sync_channel(1));
         let server = thread::spawn(move || answers_once(listener, when, done));
         let pool = Pool::<Full<Bytes>>::new(upstream(&url), LIMITS);
         for number in 1..=20 {

@@ -38,7 +38,6 @@ fn reads_each_refusal(client: &str, count: usize) {
         assert_eq!(answers.len(), 4, "{seen}");
         assert!(answers.values().all(|read| read == 10), "{name}: {answers:?} of ten each\n{said}");
     }
-    println!("{seen}");
 }
 
 #[test]

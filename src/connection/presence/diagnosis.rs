@@ -161,8 +161,10 @@ mod tests {
     use std::{
         io::Write as _,
         net::{TcpListener, TcpStream},
-        time::{Duration, Instant},
+        time::Duration,
     };
+
+    use tokio::time::Instant;
 
     use super::*;
 

@@ -1,5 +1,6 @@
 //! What a scrape of some 8,000 series costs: asked for over a connection that is kept, plain and in gzip.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
+#![allow(clippy::print_stdout, reason = "it reports the size of what it measures")]
 
 use std::{future::pending, net::SocketAddr};
 

@@ -44,6 +44,9 @@ use prompt::Density;
 
 use crate::protocol::canonical_model;
 
+/// The label of the cloud's models that have none of their own. It ends as the names of the cloud's models do.
+const OTHER_CLOUD: &str = "other:cloud";
+
 /// Settings of this stage.
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -19,7 +19,7 @@ pub mod usage;
 
 pub use coding::Coding;
 pub use multipart::Multipart;
-pub use name::{canonical_model, is_model_name, short_model};
+pub use name::{CLOUD, canonical_model, is_cloud_model, is_model_name, short_model};
 pub use peek::Peek;
 pub use record::{Kind, Record, Unscanned};
 pub use route::{Dialect, Route, model_of_path, model_of_query};

@@ -28,7 +28,7 @@ use crate::{
     admission::{Admission, Permit},
     connection::Attended,
     meter::{Delivered, Facts, Measurement, Meter},
-    protocol::{Coding, Framing, Route, canonical_model, model_of_path},
+    protocol::{CLOUD, Coding, Framing, Route, canonical_model, model_of_path},
     shaping::{self, Shaping, Stream},
     tls::{Acceptor, Identity},
     upstream::{self, List, Upstream, Upstreams, queue::Queue},
@@ -123,6 +123,7 @@ pub(crate) struct Stages {
 struct Passed {
     permit: Arc<Permit>,
     upstream: Arc<Upstream>,
+    is_cloud: bool,
     length: BodyLength,
     strip_usage: bool,
 }
@@ -257,9 +258,9 @@ impl Proxy {
         let named = named.as_deref().map(canonical_model);
         let model = measurement.canonical_model().map(Cow::Borrowed).or(named).map(Cow::into_owned);
         permit.strip(&mut head.headers);
-        let Answered { response, length, upstream } =
+        let Answered { response, length, upstream, is_cloud } =
             self.send(head, upload, model.as_deref(), &permit, measurement).await?;
-        Ok((response, Passed { permit, upstream, length, strip_usage }))
+        Ok((response, Passed { permit, upstream, is_cloud, length, strip_usage }))
     }
 
     /// Hands an upstream's response on: measured as it comes, shaped, its ending recorded.
@@ -280,7 +281,7 @@ impl Proxy {
         }
         // Pulled a moment ago, the model is on the list by now.
         let model = measurement.canonical_model().map(str::to_owned);
-        forward::tell_listed(&passed.upstream, model.as_deref(), &mut measurement);
+        forward::tell_listed(&passed.upstream, model.as_deref(), passed.is_cloud, &mut measurement);
         measurement.responded(head.status);
         let content_type = headers::content_type(&head.headers);
         let coding = headers::coding(&head.headers);
@@ -296,7 +297,8 @@ impl Proxy {
                 framing,
                 caller: passed.permit.label(),
                 pace: passed.permit.pace(),
-                upstream: passed.upstream.name(),
+                // The pace of the cloud's streams follows nothing that is measured here.
+                upstream: if passed.is_cloud { CLOUD } else { passed.upstream.name() },
                 strip_usage: passed.strip_usage,
             },
             tap,

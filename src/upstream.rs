@@ -30,6 +30,7 @@ use http::{HeaderValue, uri::Authority};
 pub use answer::{Answer, Broken, Excuse};
 pub use breaker::Failed;
 pub use busy::Busy;
+use busy::Runs;
 pub use client::{Client, Unanswered};
 pub use health::{Health, Loaded, NoProber};
 pub use merged::List;
@@ -37,7 +38,7 @@ pub(crate) use patience::Patience;
 pub use probing::Managing;
 
 use crate::{
-    protocol::Route,
+    protocol::{CLOUD, Route, is_cloud_model},
     tls::{Peer, Trust, Unusable},
 };
 use breaker::Breaker;
@@ -45,6 +46,9 @@ use health::Prober;
 use probing::{Probing, Shelf};
 use queue::Place;
 use whereabouts::Whereabouts;
+
+/// Names that no upstream may have: the label `upstream` says something else with them.
+pub const RESERVED: [&str; 2] = [CLOUD, "none"];
 
 /// Settings of this stage.
 #[derive(Clone, Debug)]
@@ -195,7 +199,14 @@ impl Upstream {
     /// One more request is here until the guard is dropped, which holds `place` too.
     #[must_use]
     pub fn enter(self: &Arc<Self>, place: Option<Place>) -> Busy {
-        Busy::enter(self, place)
+        Busy::enter(self, place, Runs::Here)
+    }
+
+    /// One more request is here that Ollama passes on to its cloud: it is no stream of this upstream, and what the cloud
+    /// does wrong is not held against the upstream. `place` is its caller's.
+    #[must_use]
+    pub fn pass_on(self: &Arc<Self>, place: Option<Place>) -> Busy {
+        Busy::enter(self, place, Runs::Elsewhere)
     }
 
     /// It failed lately, and is left out for a while.
@@ -208,6 +219,16 @@ impl Upstream {
     #[must_use]
     pub fn weight(&self) -> usize {
         self.weight
+    }
+
+    /// A model does not run here: Ollama passes requests for it on to its cloud. `model` is canonical. What the list of
+    /// models says comes before what the name says, for older versions take every name for one of their own.
+    pub(crate) fn passes_on(&self, model: &str) -> bool {
+        let health = self.health();
+        match health.listed(model) {
+            Some(Some(_)) => health.remote.contains(model),
+            _ => is_cloud_model(model),
+        }
     }
 
     /// It has as many streams as it takes.
@@ -272,6 +293,9 @@ impl fmt::Debug for Hook {
 /// Why upstreams cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
+    /// An upstream has a name that the label `upstream` has for something else.
+    #[error("{0:?} is no name for an upstream: the metrics use it for something else")]
+    Reserved(String),
     /// None is configured.
     #[error("no upstream is configured")]
     None,
@@ -295,10 +319,13 @@ impl Upstreams {
     /// The upstreams of the settings, of which nothing is known yet.
     ///
     /// # Errors
-    /// There are none, the primary is none of them, or one of `https` cannot be verified.
+    /// There are none, one has a name that is reserved, the primary is none of them, or one of `https` cannot be verified.
     pub fn new(config: &Config) -> Result<Upstreams, UpstreamError> {
         if config.upstreams.is_empty() {
             return Err(UpstreamError::None);
+        }
+        if let Some(one) = config.upstreams.iter().find(|one| RESERVED.contains(&one.name.as_str())) {
+            return Err(UpstreamError::Reserved(one.name.clone()));
         }
         let primary = match &config.primary {
             None => 0,
@@ -345,12 +372,15 @@ impl Upstreams {
             return primary;
         }
         if self.all.len() == 1 {
-            if model.is_some_and(|model| primary.health().listed(model) == Some(None)) {
+            if model
+                .is_some_and(|model| primary.health().listed(model) == Some(None) && !is_cloud_model(model))
+            {
                 self.look_again_at(primary);
             }
             return primary;
         }
         if let Some(model) = model
+            && !is_cloud_model(model)
             && !self.all.iter().any(|upstream| upstream.health().has(model))
         {
             // Pulled a moment ago, perhaps.

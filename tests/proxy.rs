@@ -14,6 +14,8 @@ mod ahead;
 #[cfg(feature = "tls")]
 #[path = "proxy/authority.rs"]
 mod authority;
+#[path = "proxy/cloud.rs"]
+mod cloud;
 #[cfg(feature = "coding")]
 #[path = "proxy/coded.rs"]
 mod coded;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use url::Url;
 
 use super::{certificate, mistake::Problem};
-use crate::upstream::UpstreamConfig;
+use crate::upstream::{RESERVED, UpstreamConfig};
 
 /// A key of `[[upstream]]`.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) static ENTRY_KEYS: &[EntryKey] = &[
     EntryKey {
         leaf: "name",
         kind: "letters, digits, `.` `_` `-`, at most 63",
-        doc: "The value of the label `upstream`. Unset: `upstream` and its position, from 0.",
+        doc: "The value of the label `upstream`, but not `cloud` or `none`, which mean something else there. Unset: `upstream` and its position, from 0.",
         show: |upstream| Some(format!("\"{}\"", upstream.name)),
     },
     EntryKey {
@@ -81,6 +81,12 @@ pub(super) fn split_flag(text: &str) -> (Option<&str>, &str) {
 /// A name that can be a label, and stand before `=` in a flag.
 pub(super) fn check_name(text: &str) -> Result<(), Problem> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if RESERVED.contains(&text) {
+        return Err(Problem::new(
+            format!("{text:?} is a reserved name: the metrics use it in the label `upstream`"),
+            "give the upstream another name, as in \"gpu0\"",
+        ));
+    }
     if !text.is_empty() && text.len() <= 63 && text.chars().all(fits) {
         return Ok(());
     }
@@ -149,6 +155,15 @@ mod tests {
         assert_eq!(split_flag("http://a:1"), (None, "http://a:1"));
         assert_eq!(split_flag("gpu0=http://a:1"), (Some("gpu0"), "http://a:1"));
         assert_eq!(split_flag("http://a:1/?x=y"), (None, "http://a:1/?x=y"));
+    }
+
+    #[test]
+    fn names_that_metrics_use_for_something_else_are_reserved() {
+        for name in ["cloud", "none"] {
+            let problem = check_name(name).unwrap_err();
+            assert!(problem.what.contains("is a reserved name"), "{problem:?}");
+        }
+        assert!(check_name("cloud0").is_ok());
     }
 
     #[test]

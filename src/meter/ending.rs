@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use super::{
     Outcome,
-    families::StreamChildren,
+    families::{StreamChildren, WorkChildren},
     measurement::{Ending, Measurement},
     model::Claim,
 };
@@ -71,10 +71,13 @@ impl Measurement {
         }
         if let (Some(children), Some(usage)) = (&self.children, &usage) {
             record_usage(children, usage);
-            self.record_phases(children, usage);
         }
-        if let Some(children) = &self.children {
-            self.record_rate(children);
+        // What Ollama's cloud does is not its upstream's work, and its records come several at once.
+        if let Some(work) = self.children.as_ref().and_then(|children| children.work.as_ref()) {
+            if let Some(usage) = &usage {
+                self.record_phases(work, usage);
+            }
+            self.record_rate(work);
         }
         self.listed = None;
         let density = self.place.as_ref().map_or(&self.meter.shared.density, |place| &place.density);
@@ -103,8 +106,8 @@ impl Measurement {
     }
 
     /// `phase_seconds`: where the time of a generation went. What Ollama did not tell is not observed.
-    fn record_phases(&self, children: &StreamChildren, usage: &Usage) {
-        let [queue, load, prompt_eval, eval, decode, unaccounted] = &children.phases;
+    fn record_phases(&self, work: &WorkChildren, usage: &Usage) {
+        let [queue, load, prompt_eval, eval, decode, unaccounted] = &work.phases;
         for (phase, told) in [(load, usage.load), (prompt_eval, usage.prompt_eval), (eval, usage.eval)] {
             if let Some(told) = told {
                 phase.observe(told.as_secs_f64());
@@ -137,13 +140,13 @@ impl Measurement {
     }
 
     /// `output_tokens_per_second{by="stream"}`: (content records − 1) / (last − first), as far as they came on time.
-    fn record_rate(&self, children: &StreamChildren) {
+    fn record_rate(&self, work: &WorkChildren) {
         let live = &self.live;
         let (content, last) = live.content_on_time();
         let (Some(first), Some(last)) = (live.first_content.get(), last) else { return };
         let span = last.saturating_sub(first);
         if self.streamed && content >= 2 && !span.is_zero() {
-            children.rate_stream.observe((content - 1) as f64 / span.as_secs_f64());
+            work.rate_stream.observe((content - 1) as f64 / span.as_secs_f64());
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     metric::{Buckets, Family, Histogram, buckets, counter, gauge, int_counter},
-    protocol::{Kind, Route},
+    protocol::{CLOUD, Kind, Route},
 };
 
 /// The label `phase`, in the order of [`StreamChildren::phases`].
@@ -79,9 +79,16 @@ pub(super) struct StreamChildren {
     pub(super) records: [Arc<IntCounter>; 6],
     pub(super) tokens: [Arc<IntCounter>; 3],
     pub(super) rate_ollama: Arc<Histogram>,
+    pub(super) backpressure: Arc<Counter>,
+    /// `None` for what Ollama passes on to its cloud.
+    pub(super) work: Option<WorkChildren>,
+}
+
+/// The children of a stream that say how its upstream worked.
+#[derive(Debug)]
+pub(super) struct WorkChildren {
     pub(super) rate_stream: Arc<Histogram>,
     pub(super) phases: [Arc<Histogram>; 6],
-    pub(super) backpressure: Arc<Counter>,
     pub(super) concurrency_tokens: [Arc<IntCounter>; 8],
     pub(super) loads: Arc<Loads>,
 }
@@ -336,12 +343,14 @@ impl Families {
             records: Kind::ALL.map(|kind| self.records.child([model, kind.label()])),
             tokens: TOKENS.map(|kind| self.tokens.child([model, kind])),
             rate_ollama: self.token_rate.child([model, "ollama"]),
-            rate_stream: self.token_rate.child([model, "stream"]),
-            phases: PHASES.map(|phase| self.phase.child([model, phase])),
             backpressure: self.backpressure.child([model]),
-            concurrency_tokens: BANDS
-                .map(|streams| self.concurrency_tokens.child([upstream, model, streams])),
-            loads: self.loads(upstream, model),
+            work: (upstream != CLOUD).then(|| WorkChildren {
+                rate_stream: self.token_rate.child([model, "stream"]),
+                phases: PHASES.map(|phase| self.phase.child([model, phase])),
+                concurrency_tokens: BANDS
+                    .map(|streams| self.concurrency_tokens.child([upstream, model, streams])),
+                loads: self.loads(upstream, model),
+            }),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use http::StatusCode;
 
 use super::{
-    Delivered, Meter, Outcome, Tap,
+    Delivered, Meter, OTHER_CLOUD, Outcome, Tap,
     concurrency::{Concurrency, Running},
     families::StreamChildren,
     live::{Listed, Live, Named},
@@ -20,7 +20,7 @@ use super::{
     wrap::BodyStream,
 };
 use crate::metric::Occupied;
-use crate::protocol::{Coding, Dialect, Framing, Route, Usage, canonical_model, short_model};
+use crate::protocol::{CLOUD, Coding, Dialect, Framing, Route, Usage, canonical_model, short_model};
 
 /// What is known of a request when its head is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,7 +185,8 @@ impl Measurement {
     }
 
     /// An upstream was chosen, and the request waits for a place there. Another one may be chosen as long as
-    /// nothing was sent: the last one counts.
+    /// nothing was sent: the last one counts. [`CLOUD`] stands for what Ollama passes on to its cloud: such a request is
+    /// no work of this machine.
     pub fn waits_at(&mut self, upstream: &str) {
         if self.live.choose(upstream) {
             self._in_flight = in_flight(&self.meter, upstream, self.live.route);
@@ -197,7 +198,7 @@ impl Measurement {
     /// An upstream was chosen, and the request goes there now.
     pub fn chosen(&mut self, upstream: &str) {
         self.waits_at(upstream);
-        if self.live.route.takes_slot() && self.account.is_none() {
+        if self.live.route.takes_slot() && self.account.is_none() && upstream != CLOUD {
             let account = self.meter.shared.families.concurrency.upstream(upstream);
             self._running = Some(account.stream());
             self.account = Some(account);
@@ -310,12 +311,23 @@ impl Measurement {
         BodyStream::new(self.wrap_body(content_type, BodyStream::new(stream)))
     }
 
+    /// Ollama passes it on to its cloud.
+    fn is_cloud(&self) -> bool {
+        self.live.upstream().as_deref() == Some(CLOUD)
+    }
+
     /// The label `model`.
     pub(super) fn model_label(&self) -> &str {
         match &self.place {
             _ if !self.live.route.has_model() => "none",
             Some(place) => place.label(),
-            None if self.live.model.get().is_some() => "other",
+            None if self.live.model.get().is_some() => {
+                if self.is_cloud() {
+                    OTHER_CLOUD
+                } else {
+                    "other"
+                }
+            }
             None => "unknown",
         }
     }

@@ -9,9 +9,9 @@ pub enum Outcome {
     InBandError,
     /// A stream that ended cleanly with no terminal record.
     Truncated,
-    /// 5xx from Ollama, or no answer that makes sense.
+    /// Another 5xx from Ollama, or no answer that makes sense.
     UpstreamError,
-    /// 4xx from Ollama, or ours for a malformed request.
+    /// 4xx or 501 from Ollama, or ours for a malformed request.
     ClientError,
     /// The client left first.
     ClientAbort,
@@ -50,11 +50,12 @@ impl Outcome {
         }
     }
 
-    /// The outcome that a status alone decides; `None` for 1xx to 3xx.
+    /// The outcome that a status alone decides; `None` for 1xx to 3xx. 501 says that the model cannot do what the request
+    /// asks for, as an embedding of a model that generates: that is the client's doing.
     #[must_use]
     pub const fn of_status(status: http::StatusCode) -> Option<Outcome> {
         match status.as_u16() {
-            400..=499 => Some(Outcome::ClientError),
+            400..=499 | 501 => Some(Outcome::ClientError),
             500..=599 => Some(Outcome::UpstreamError),
             _ => None,
         }

@@ -323,8 +323,8 @@ impl Tapping {
     }
 
     fn flush(&mut self) {
-        if self.kinds != [0; 6] {
-            self.children.loads.answered(Instant::now());
+        if let Some(work) = self.children.work.as_ref().filter(|_| self.kinds != [0; 6]) {
+            work.loads.answered(Instant::now());
         }
         self.gap.flush_to(&self.live.gaps);
         self.origin_gap.flush();
@@ -332,8 +332,8 @@ impl Tapping {
         for (local, shared) in self.kinds.iter_mut().zip(&self.children.records) {
             flush_count(local, shared);
         }
-        let bands = self.content_by_band.iter_mut().zip(&self.children.concurrency_tokens);
-        for (band, (local, shared)) in bands.enumerate() {
+        let tokens = self.children.work.iter().flat_map(|work| &work.concurrency_tokens);
+        for (band, (local, shared)) in self.content_by_band.iter_mut().zip(tokens).enumerate() {
             if let Some(account) = &self.account {
                 account.tokens(band, *local);
             }

@@ -1,7 +1,8 @@
 //! What a model is called: Ollama's rules for when two names mean one model.
 //!
 //! A name has four parts, `host/namespace/model:tag`. Ollama fills in the host, the namespace and the tag that a
-//! name leaves out, and compares each part without regard to case.
+//! name leaves out, and compares each part without regard to case. From 0.33 on, a name may end with where the model
+//! runs: `:local`, `:cloud`, `-cloud`.
 
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,10 @@ use std::borrow::Cow;
 /// What Ollama fills in. It adds the tag `latest`.
 const HOST: &str = "registry.ollama.ai";
 const NAMESPACE: &str = "library";
+/// Ollama's cloud, where the label `upstream` says who answered. No upstream may have this name.
+pub const CLOUD: &str = "cloud";
+/// What a tag ends with whose model runs in Ollama's cloud.
+const CLOUD_TAG: &str = "-cloud";
 /// The longest name of a model that is taken for one, bytes.
 const MAX_MODEL: usize = 256;
 
@@ -49,7 +54,69 @@ pub fn canonical_model(name: &str) -> Cow<'_, str> {
 /// ```
 #[must_use]
 pub fn short_model(name: &str) -> Cow<'_, str> {
-    let name = name.trim();
+    match sourced(name.trim()) {
+        (base, Some(Source::Cloud)) => {
+            // Ollama lists a model of its cloud under this name.
+            let last = base.rfind('/').map_or(0, |slash| slash + 1);
+            let suffix = if base[last..].contains(':') { "-cloud" } else { ":cloud" };
+            shorten(&format!("{base}{suffix}")).into_owned().into()
+        }
+        (base, _) => shorten(base),
+    }
+}
+
+/// Where a name says that its model runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Local,
+    Cloud,
+}
+
+/// The name of a model that does not run here: Ollama passes requests for it on to its cloud. `NAME:cloud`,
+/// `NAME:TAG:cloud` and `NAME:TAG-cloud` are such names.
+///
+/// ```
+/// use streamgauge::protocol::is_cloud_model;
+///
+/// assert!(is_cloud_model("gpt-oss:120b-cloud") && is_cloud_model("gpt-oss:120b:cloud"));
+/// assert!(!is_cloud_model("gpt-oss:120b") && !is_cloud_model("my-cloud"));
+/// ```
+#[must_use]
+pub fn is_cloud_model(name: &str) -> bool {
+    matches!(sourced(name.trim()), (_, Some(Source::Cloud)))
+}
+
+/// A name without what says where its model runs, and where that is. Ollama refuses a name that says it twice: such a
+/// name stays whole.
+fn sourced(name: &str) -> (&str, Option<Source>) {
+    match suffix(name) {
+        (base, Some(source)) if suffix(base).1.is_none() => (base, Some(source)),
+        _ => (name, None),
+    }
+}
+
+fn suffix(name: &str) -> (&str, Option<Source>) {
+    let Some((base, last)) = name.rsplit_once(':') else { return (name, None) };
+    let is = |word: &str| last.trim().eq_ignore_ascii_case(word);
+    if is(CLOUD) {
+        return (base, Some(Source::Cloud));
+    }
+    if is("local") {
+        return (base, Some(Source::Local));
+    }
+    // Behind a port there is more.
+    match last.len().checked_sub(CLOUD_TAG.len()) {
+        Some(at)
+            if !last.contains('/') && last.as_bytes()[at..].eq_ignore_ascii_case(CLOUD_TAG.as_bytes()) =>
+        {
+            (&name[..name.len() - CLOUD_TAG.len()], Some(Source::Cloud))
+        }
+        _ => (name, None),
+    }
+}
+
+/// A name in the form of a list, if it does not say where its model runs.
+fn shorten(name: &str) -> Cow<'_, str> {
     // A colon before the last slash belongs to a scheme or to a port.
     let last = name.rfind('/').map_or(0, |slash| slash + 1);
     let tag = name[last..].rfind(':').map(|colon| last + colon);

@@ -280,6 +280,20 @@ impl Route {
         matches!(self, Route::Status | Route::Me | Route::Signout | Route::UserKeys | Route::Experimental)
     }
 
+    /// Ollama passes its requests on to its cloud, whatever they ask for.
+    #[must_use]
+    pub const fn asks_cloud(self) -> bool {
+        self.is_account() && !matches!(self, Route::Status)
+    }
+
+    /// Ollama passes those of its requests on to its cloud whose model is one of the cloud's. Of what is not known nobody
+    /// knows it: such a request takes a slot.
+    #[must_use]
+    pub const fn may_ask_cloud(self) -> bool {
+        self.takes_slot() && !matches!(self, Route::V1Other)
+            || matches!(self, Route::Show | Route::OpenaiModels)
+    }
+
     /// Its requests name a model.
     #[must_use]
     pub const fn has_model(self) -> bool {

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     admission::Permit,
     meter::{Live, Measurement},
+    protocol::{CLOUD, is_cloud_model},
     upstream::{Answer, Busy, Failed, Upstream, queue::Wish},
 };
 
@@ -21,6 +22,8 @@ pub(super) struct Answered {
     pub(super) response: Response<Answer>,
     pub(super) length: BodyLength,
     pub(super) upstream: Arc<Upstream>,
+    /// It was passed on to Ollama's cloud.
+    pub(super) is_cloud: bool,
 }
 
 impl Proxy {
@@ -39,18 +42,24 @@ impl Proxy {
         let mut upstream = upstreams.choose(route, model).await.clone();
         let mut tried = Vec::new();
         loop {
-            tell_listed(&upstream, model, measurement);
-            let busy = self.enter(&upstream, permit, measurement).await?;
+            let is_cloud = route.asks_cloud()
+                || route.may_ask_cloud() && model.is_some_and(|model| upstream.passes_on(model));
+            tell_listed(&upstream, model, is_cloud, measurement);
+            let busy = self.enter(&upstream, is_cloud, permit, measurement).await?;
             permit.enter();
-            measurement.chosen(upstream.name());
+            measurement.chosen(if is_cloud { CLOUD } else { upstream.name() });
             let again = (upstreams.all().len() > 1).then(|| (head.clone(), Owner::default()));
             headers::towards(&mut head, upstream.host());
             let owner = again.as_ref().map(|(_, owner)| owner.clone());
             let request = Request::from_parts(head, Lent::new(body, owner));
             let failure = match self.ask(&upstream, busy, request, measurement.live()).await {
-                Ok((response, length)) => return Ok(Answered { response, length, upstream }),
+                Ok((response, length)) => return Ok(Answered { response, length, upstream, is_cloud }),
                 Err(failure) => failure,
             };
+            if failure.is_of_connection() {
+                // The cloud has no part in it.
+                measurement.waits_at(upstream.name());
+            }
             tried.push(upstream.position());
             let next = upstreams.instead(route, model, &tried).filter(|_| failure.is_unsent());
             let back = again.and_then(|(head, owner)| Some((head, owner.back()?)));
@@ -65,21 +74,26 @@ impl Proxy {
         }
     }
 
-    /// Waits for a place at an upstream, if the route takes one.
+    /// Waits for a place at an upstream, if the route takes one. What is passed on to the cloud takes none there, and
+    /// waits for its caller's own limit alone.
     async fn enter(
         &self,
         upstream: &Arc<Upstream>,
+        is_cloud: bool,
         permit: &Permit,
         measurement: &mut Measurement,
     ) -> Result<Busy, Failure> {
-        measurement.waits_at(upstream.name());
-        if !measurement.route().takes_slot() {
-            return Ok(upstream.enter(None));
+        let queue = &self.stages.queue;
+        let (label, position) =
+            if is_cloud { (CLOUD, queue.cloud()) } else { (upstream.name(), upstream.position()) };
+        measurement.waits_at(label);
+        let mut place = None;
+        if measurement.route().takes_slot() {
+            let (caller, max_streams) = (permit.caller(), permit.max_streams());
+            let wish = Wish { upstream: position, caller, max_streams };
+            place = Some(queue.enter(wish).await.map_err(|none| respond::refuse(none, permit))?);
         }
-        let (caller, max_streams) = (permit.caller(), permit.max_streams());
-        let wish = Wish { upstream: upstream.position(), caller, max_streams };
-        let place = self.stages.queue.enter(wish).await.map_err(|none| respond::refuse(none, permit))?;
-        Ok(upstream.enter(Some(place)))
+        Ok(if is_cloud { upstream.pass_on(place) } else { upstream.enter(place) })
     }
 
     /// Sends the request to one upstream. What that one does wrong is held against it.
@@ -124,12 +138,22 @@ impl Proxy {
     }
 }
 
-/// Tells how the upstream spells the model, if it says which models it has.
-pub(super) fn tell_listed(upstream: &Upstream, model: Option<&str>, measurement: &mut Measurement) {
-    if let Some(model) = model
-        && let Some(name) = upstream.health().listed(model)
-    {
-        measurement.listed(name);
+/// Tells how the upstream spells the model, if it says which models it has. A model of the cloud need not be on its list,
+/// and has a label that says where the model runs.
+pub(super) fn tell_listed(
+    upstream: &Upstream,
+    model: Option<&str>,
+    is_cloud: bool,
+    measurement: &mut Measurement,
+) {
+    let Some(model) = model else { return };
+    match upstream.health().listed(model) {
+        Some(Some(name)) if is_cloud && !is_cloud_model(name) => {
+            measurement.listed(Some(&format!("{name}-cloud")));
+        }
+        Some(None) if is_cloud => {}
+        Some(name) => measurement.listed(name),
+        None => {}
     }
 }
 

@@ -113,6 +113,11 @@ impl Failure {
         matches!(self, Failure::Unanswered { why, .. } if why.is_unsent())
     }
 
+    /// The upstream itself gave no answer that makes sense, as an Ollama does that passes on what its cloud says.
+    pub(super) const fn is_of_connection(&self) -> bool {
+        matches!(self, Failure::Unanswered { .. } | Failure::Switched { .. } | Failure::UnknownCoding { .. })
+    }
+
     /// What the request came to.
     pub(super) const fn outcome(&self) -> Outcome {
         match self {

@@ -12,15 +12,25 @@ pub struct Busy {
     has_left: bool,
     /// It tells whether an upstream that was left out is back, and has not told yet.
     tries: bool,
+    runs: Runs,
     place: Option<Place>,
 }
 
+/// Where a request has its work done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Runs {
+    /// At the upstream.
+    Here,
+    /// In Ollama's cloud.
+    Elsewhere,
+}
+
 impl Busy {
-    pub(super) fn enter(upstream: &Arc<Upstream>, place: Option<Place>) -> Busy {
+    pub(super) fn enter(upstream: &Arc<Upstream>, place: Option<Place>, runs: Runs) -> Busy {
         upstream.requests.fetch_add(1, Relaxed);
-        upstream.streams.fetch_add(place.iter().count(), Relaxed);
+        upstream.streams.fetch_add(streams(place.as_ref(), runs), Relaxed);
         let tries = upstream.breaker.as_ref().is_some_and(|breaker| breaker.tries());
-        Busy { upstream: upstream.clone(), has_left: false, tries, place }
+        Busy { upstream: upstream.clone(), has_left: false, tries, runs, place }
     }
 
     /// The head of the response came.
@@ -43,8 +53,8 @@ impl Busy {
     fn leave(&mut self) {
         if !std::mem::replace(&mut self.has_left, true) {
             self.upstream.requests.fetch_sub(1, Relaxed);
+            self.upstream.streams.fetch_sub(streams(self.place.as_ref(), self.runs), Relaxed);
             if let Some(place) = &mut self.place {
-                self.upstream.streams.fetch_sub(1, Relaxed);
                 place.leave();
             }
         }
@@ -52,12 +62,20 @@ impl Busy {
 
     /// The upstream failed. Not for what its client did.
     pub fn failed(&mut self, how: Failed) {
+        if self.runs == Runs::Elsewhere && how == Failed::Request {
+            return;
+        }
         let Some(breaker) = &self.upstream.breaker else { return };
         if let Some(period) = breaker.failed(how, std::mem::take(&mut self.tries)) {
             let upstream = self.upstream.name();
             tracing::warn!(upstream, ?period, "the upstream fails: requests go elsewhere for now");
         }
     }
+}
+
+/// How many streams of the upstream that is.
+fn streams(place: Option<&Place>, runs: Runs) -> usize {
+    usize::from(place.is_some() && runs == Runs::Here)
 }
 
 impl Drop for Busy {

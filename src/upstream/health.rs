@@ -1,6 +1,10 @@
 //! Asks each Ollama how it fares, and keeps what it said. Nobody else polls it.
 
-use std::{collections::BTreeMap, error::Error, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    time::Duration,
+};
 
 use reqwest::Response;
 use serde_json::Value;
@@ -34,6 +38,8 @@ pub struct Health {
     pub installed: Option<BTreeMap<String, String>>,
     /// `installed` is what an earlier probe was told.
     pub is_stale: bool,
+    /// The installed models that run elsewhere, by canonical name: Ollama passes requests for them on.
+    pub remote: BTreeSet<String>,
     /// The models in its memory; `None` if it did not say.
     pub loaded: Option<Vec<Loaded>>,
     /// The entries of `/api/tags` and of `/api/ps` as they came.
@@ -67,6 +73,7 @@ impl Health {
     fn keep(&mut self, before: &Health) {
         if self.installed.is_none() && before.installed.is_some() {
             self.installed = before.installed.clone();
+            self.remote = before.remote.clone();
             self.told.tags = before.told.tags.clone();
             self.is_stale = true;
         }
@@ -105,6 +112,7 @@ impl Health {
             why: None,
             asked: None,
             version: None,
+            remote: BTreeSet::new(),
             installed: Some(
                 installed.iter().map(|model| ((*model).to_owned(), (*model).to_owned())).collect(),
             ),
@@ -204,6 +212,7 @@ impl Prober {
             version,
             installed: told.tags.as_ref().map(|models| models.iter().filter_map(installed).collect()),
             is_stale: false,
+            remote: told.tags.iter().flatten().filter(|model| is_remote(model)).filter_map(name).collect(),
             loaded: told.ps.as_ref().map(|models| models.iter().filter_map(loaded).collect()),
             told,
         }
@@ -262,6 +271,11 @@ pub(super) fn name(model: &Value) -> Option<String> {
 /// The name of an entry as it came. A text that cannot be a name must not reach a label.
 fn spelled(model: &Value) -> Option<&str> {
     model.get("model").or_else(|| model.get("name"))?.as_str().filter(|name| is_model_name(name))
+}
+
+/// The entry is no more than where its model runs.
+fn is_remote(model: &Value) -> bool {
+    model.get("remote_host").and_then(Value::as_str).is_some_and(|host| !host.is_empty())
 }
 
 fn installed(model: &Value) -> Option<(String, String)> {

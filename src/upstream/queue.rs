@@ -9,14 +9,17 @@ mod line;
 mod tests;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
 use prometheus::{Gauge, Registry};
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::metric::{Family, Histogram, Occupied, buckets, gauge};
+use crate::{
+    metric::{Family, Histogram, Occupied, buckets, gauge},
+    protocol::CLOUD,
+};
 use line::{Lines, Waiter};
 
 /// Settings of the queue.
@@ -66,7 +69,7 @@ pub enum NoPlace {
 /// Who wants a place, and where.
 #[derive(Clone, Copy, Debug)]
 pub struct Wish<'a> {
-    /// The upstream, by its position.
+    /// The upstream, by its position; or [`Queue::cloud`].
     pub upstream: usize,
     /// Who asks.
     pub caller: &'a str,
@@ -85,6 +88,10 @@ struct Shared {
     config: Config,
     lines: Mutex<Lines>,
     upstreams: Vec<Shown>,
+    /// Of those who may send no more to Ollama's cloud for now. Most never ask it.
+    cloud: OnceLock<Shown>,
+    depth: Family<Gauge, 1>,
+    wait: Family<Histogram, 1>,
 }
 
 /// What is shown of one upstream's queue.
@@ -124,10 +131,19 @@ impl Queue {
             depth: depth.child([name]),
             wait: wait.child([name]),
         };
-        let places = upstreams.iter().map(|(_, places)| *places);
+        // The last line is that of the cloud, which has room for all.
+        let places = upstreams.iter().map(|(_, places)| *places).chain([None]);
         let lines = Mutex::new(Lines::new(places, config.fair_by));
         let upstreams = upstreams.iter().map(shown).collect();
-        Ok(Queue { shared: Arc::new(Shared { config, lines, upstreams }) })
+        let cloud = OnceLock::new();
+        Ok(Queue { shared: Arc::new(Shared { config, lines, upstreams, cloud, depth, wait }) })
+    }
+
+    /// The upstream of a [`Wish`] for a request that Ollama passes on to its cloud: it waits for its caller's own limit
+    /// alone.
+    #[must_use]
+    pub fn cloud(&self) -> usize {
+        self.shared.upstreams.len()
     }
 
     /// A place at an upstream, at once or after a wait. Dropping the future leaves the queue.
@@ -136,10 +152,11 @@ impl Queue {
     /// See [`NoPlace`].
     pub async fn enter(&self, wish: Wish<'_>) -> Result<Place, NoPlace> {
         let shared = &self.shared;
-        let shown = &shared.upstreams[wish.upstream];
-        if !shown.is_bounded && wish.max_streams.is_none() {
+        let known = shared.upstreams.get(wish.upstream);
+        if wish.max_streams.is_none() && known.is_none_or(|shown| !shown.is_bounded) {
             return Ok(Place { held: None });
         }
+        let shown = known.unwrap_or_else(|| shared.cloud());
         let (granted, waiting) = {
             let mut lines = shared.lines();
             if lines.take(wish) {
@@ -173,6 +190,14 @@ impl Queue {
 }
 
 impl Shared {
+    fn cloud(&self) -> &Shown {
+        self.cloud.get_or_init(|| Shown {
+            is_bounded: false,
+            depth: self.depth.child([CLOUD]),
+            wait: self.wait.child([CLOUD]),
+        })
+    }
+
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }

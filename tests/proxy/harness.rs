@@ -172,6 +172,11 @@ pub(crate) struct Asked {
 }
 
 pub(crate) async fn upstream() -> Upstream {
+    listing("{}").await
+}
+
+/// The same, with this answer to `GET /api/tags`.
+pub(crate) async fn listing(tags: &'static str) -> Upstream {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (seen, requests) = mpsc::channel(64);
@@ -179,7 +184,7 @@ pub(crate) async fn upstream() -> Upstream {
         while let Ok((stream, _)) = listener.accept().await {
             let seen = seen.clone();
             tokio::spawn(async move {
-                if let Some(asked) = Asked::read(stream).await {
+                if let Some(asked) = Asked::read_beside(stream, tags).await {
                     let _ = seen.send(asked).await;
                 }
             });
@@ -201,7 +206,11 @@ impl Upstream {
 
 impl Asked {
     /// The next request of a connection; `None` if it closes, or asks as a probe does.
-    pub(crate) async fn read(mut stream: TcpStream) -> Option<Asked> {
+    pub(crate) async fn read(stream: TcpStream) -> Option<Asked> {
+        Asked::read_beside(stream, "{}").await
+    }
+
+    async fn read_beside(mut stream: TcpStream, tags: &str) -> Option<Asked> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -212,9 +221,10 @@ impl Asked {
         }
         let head = String::from_utf8(head).unwrap();
         if ["version", "tags", "ps"].iter().any(|name| head.starts_with(&format!("GET /api/{name} "))) {
-            let _ = stream
-                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
-                .await;
+            let body = if head.starts_with("GET /api/tags ") { tags } else { "{}" };
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let _ = stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await;
             return None;
         }
         Some(Asked { head, stream })

@@ -1,9 +1,9 @@
 //! Names that mean one model, and names that do not.
 
-use super::{canonical_model, short_model};
+use super::{canonical_model, is_cloud_model, short_model};
 
 /// A name, its short form, and its key.
-const NAMES: [(&str, &str, &str); 22] = [
+const NAMES: [(&str, &str, &str); 34] = [
     ("llama3.2", "llama3.2:latest", "llama3.2:latest"),
     ("Llama3.2", "Llama3.2:latest", "llama3.2:latest"),
     ("llama3.2:1B", "llama3.2:1B", "llama3.2:1b"),
@@ -20,7 +20,19 @@ const NAMES: [(&str, &str, &str); 22] = [
     ("host:5000/library/b:c", "host:5000/library/b:c", "host:5000/library/b:c"),
     ("hf.co/a/B:Q4_K_M", "hf.co/a/B:Q4_K_M", "hf.co/a/b:q4_k_m"),
     ("library/a/b", "library/a/b:latest", "library/a/b:latest"),
+    ("Gemma3:270M:Local", "Gemma3:270M", "gemma3:270m"),
+    ("gemma3:local", "gemma3:latest", "gemma3:latest"),
+    ("library/gemma3:270m: local ", "gemma3:270m", "gemma3:270m"),
+    ("host:5000/a/b:local", "host:5000/a/b:latest", "host:5000/a/b:latest"),
+    ("Gpt-oss:cloud", "Gpt-oss:cloud", "gpt-oss:cloud"),
+    ("gpt-oss:CLOUD", "gpt-oss:cloud", "gpt-oss:cloud"),
+    ("gpt-oss:120b-cloud", "gpt-oss:120b-cloud", "gpt-oss:120b-cloud"),
+    ("library/gpt-oss:120b:cloud", "gpt-oss:120b-cloud", "gpt-oss:120b-cloud"),
+    ("gpt-oss:120B-Cloud", "gpt-oss:120B-cloud", "gpt-oss:120b-cloud"),
+    ("host:5000/a/b:cloud", "host:5000/a/b:cloud", "host:5000/a/b:cloud"),
+    ("my-cloud", "my-cloud:latest", "my-cloud:latest"),
     // Ollama refuses these.
+    ("a:cloud:local", "a:cloud:local", "a:cloud:local"),
     ("library/", "library/:latest", "library/:latest"),
     ("registry.ollama.ai//b", "registry.ollama.ai//b:latest", "registry.ollama.ai//b:latest"),
     ("a://b://c/d/e", "a://b://c/d/e:latest", "a://b://c/d/e:latest"),
@@ -38,5 +50,34 @@ fn names_of_one_model_have_one_key_and_listed_names_keep_their_case() {
             (short, key),
             "again: {name:?}"
         );
+    }
+}
+
+#[test]
+fn cloud_model_is_told_by_the_end_of_its_name() {
+    for (name, is_cloud) in [
+        ("gpt-oss:cloud", true),
+        ("gpt-oss:120b:cloud", true),
+        ("gpt-oss:120b-cloud", true),
+        ("GPT-OSS:120B-CLOUD", true),
+        (" gpt-oss: cloud ", true),
+        ("registry.ollama.ai/library/gpt-oss:120b-cloud", true),
+        ("host:5000/a/b:cloud", true),
+        ("gpt-oss:120b", false),
+        ("gpt-oss:120b:local", false),
+        ("gpt-oss", false),
+        ("gpt-oss-cloud", false),
+        ("cloud", false),
+        ("gpt-oss:cloudy", false),
+        ("gpt-oss:120bcloud", false),
+        ("host:5000/a/b-cloud", false),
+        ("a:cloud:local", false),
+        ("a:local:cloud", false),
+        ("a:b-cloud:cloud", false),
+        ("a:\u{e9}\u{e9}cloud", false),
+        ("", false),
+    ] {
+        assert_eq!(is_cloud_model(name), is_cloud, "{name:?}");
+        assert_eq!(is_cloud_model(&canonical_model(name)), is_cloud, "by its key: {name:?}");
     }
 }

@@ -200,5 +200,12 @@ fn what_routes_do() {
          openai_images_edits anthropic_messages v1_other show pull push create copy delete"
     );
     assert_eq!(labels(Route::is_account), "status me signout user_keys experimental");
+    assert_eq!(labels(Route::asks_cloud), "me signout user_keys experimental");
+    assert_eq!(
+        labels(Route::may_ask_cloud),
+        "generate chat embed embeddings openai_chat openai_completions openai_responses \
+         openai_embeddings openai_models openai_transcriptions openai_responses_compact \
+         openai_images_generations openai_images_edits anthropic_messages show"
+    );
     assert_eq!(labels(Route::reads_body_ahead), labels(Route::has_model));
 }

@@ -57,7 +57,8 @@ impl Families {
 
     /// A caller's children, at zero. `outcomes` are the values of the label.
     pub(super) fn open(&self, caller: &str, outcomes: &[&str]) {
-        for outcome in outcomes {
+        // This stage counts what it turns away itself, whatever the outcomes of others are.
+        for outcome in outcomes.iter().chain([&REFUSED]) {
             let _ = self.requests.child([caller, outcome]);
         }
         for kind in KINDS {

@@ -15,6 +15,7 @@ mod measurement;
 mod model;
 mod outcome;
 mod outcomes;
+mod phases;
 mod prompt;
 mod schedule;
 mod tap;

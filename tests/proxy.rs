@@ -68,6 +68,8 @@ mod surroundings;
 #[cfg(feature = "tls")]
 #[path = "proxy/tls.rs"]
 mod tls;
+#[path = "proxy/tool_calls.rs"]
+mod tool_calls;
 #[path = "proxy/uploads.rs"]
 mod uploads;
 #[path = "proxy/upstreams.rs"]

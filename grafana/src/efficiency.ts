@@ -74,7 +74,7 @@ export const efficiency: Board = {
     number({
       title: 'Hidden queue, p95',
       description:
-        'Wait inside Ollama, which it does not tell: time to the first record less load and prompt. Right to one token’s time.',
+        'Wait inside Ollama, which it does not tell: the time to the first record less load and prompt, or the total less all other durations, if that is smaller. Right to one token’s time.',
       unit: 's',
       expr: quantile(0.95, 'phase_seconds', [MODEL, 'phase="queue"']),
       limits: { look: 1, wrong: 5 },
@@ -176,7 +176,7 @@ export const efficiency: Board = {
       lines({
         title: 'Phases, mean',
         description:
-          'Mean time of a generation in each phase. "queue" is Ollama’s hidden one; "decode" is first record to last, "eval" what Ollama says of it, and "unaccounted" the difference: sampling and waiting for the batch.',
+          'Mean time of a generation in each phase. "queue" is Ollama’s hidden one; "decode" is first token to last record, "eval" what Ollama says of it, and "unaccounted" the difference: before Ollama 0.30 sampling and the wait for the batch, since then nearly nothing.',
         unit: 's',
         min: 0,
         queries: [['{{phase}}', mean('phase_seconds', [MODEL], 'phase')]],
@@ -194,10 +194,37 @@ export const efficiency: Board = {
       lines({
         title: 'Speed of a stream, median',
         description:
-          'Tokens a second of one stream: as Ollama says (eval_count / eval_duration, which leaves sampling out) and as they came. The second is what people see.',
+          'Tokens per second of one stream: as Ollama tells, (eval_count − 1) / eval_duration, and as they came. Before Ollama 0.30 its duration leaves sampling out. The second is what people see.',
         unit: 'tokens/s',
         min: 0,
         queries: [['by {{by}}', quantile(0.5, 'output_tokens_per_second', [MODEL], 'by')]],
+      }),
+      lines({
+        title: 'Prompt speed',
+        description:
+          'Prompt tokens that Ollama evaluated per second, without those that came from its cache, by model. Only Ollama 0.34 and newer tell the cached part; in front of an older one this panel is empty.',
+        unit: 'tokens/s',
+        min: 0,
+        queries: [
+          [
+            '{{model}}',
+            `${sum(rate(family('prompt_evaluated_tokens_total', MODEL)), 'model')} / ${sum(rate(family('prompt_evaluated_seconds_total', MODEL)), 'model')}`,
+          ],
+        ],
+      }),
+      lines({
+        title: 'Cached part of prompts',
+        description:
+          'Prompt tokens that came from Ollama’s cache, divided by all prompt tokens, by model. 0 in front of Ollama 0.33 and older, which does not tell them.',
+        unit: 'percentunit',
+        min: 0,
+        max: 1,
+        queries: [
+          [
+            '{{model}}',
+            `${sum(rate(family('tokens_total', MODEL, 'kind="prompt_cached"')), 'model')} / ${sum(rate(family('tokens_total', MODEL, 'kind="prompt"')), 'model')}`,
+          ],
+        ],
       }),
       lines({
         title: 'Records',

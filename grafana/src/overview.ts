@@ -236,11 +236,12 @@ export const overview: Board = {
       lines({
         title: 'What could not be measured or served',
         description:
-          'A second: generations that ended without counts, records passed over, requests passed on before their model was found, malformed requests, connections refused, models whose label another model took. All should be near 0.',
+          'A second: generations that ended without counts or with counts below what came, records passed over, requests passed on before their model was found, malformed requests, connections refused, models whose label another model took. All should be near 0.',
         unit: 'ops',
         min: 0,
         queries: [
           ['no counts', sum(rate(family('usage_missing_total')))],
+          ['counts below what came', sum(rate(family('usage_understated_total')))],
           ['record not scanned: {{reason}}', sum(rate(family('records_unscanned_total')), 'reason')],
           ['body not read on: {{reason}}', sum(rate(family('read_ahead_stopped_total')), 'reason')],
           ['malformed request', sum(rate(family('requests_malformed_total')))],

@@ -1,12 +1,13 @@
 //! The one place where an ending is recorded.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::{
     Outcome,
     families::{StreamChildren, WorkChildren},
     measurement::{Ending, Measurement},
     model::Claim,
+    phases::{Arrivals, Phases},
 };
 use crate::protocol::Usage;
 
@@ -49,7 +50,7 @@ impl Measurement {
         }
         self.outcomes.ended(outcome);
         let live = &self.live;
-        let usage = live.usage();
+        let told = live.usage();
         let families = &self.meter.shared.families;
         let model = self.model_label().to_owned();
         let upstream = live.upstream();
@@ -59,23 +60,25 @@ impl Measurement {
 
         // An answer to a load or an unload is terminal, carries nothing, and owes no counts.
         let generated = live.content.load(Relaxed) > 0 || (self.streamed && !live.is_terminal());
-        let counted = usage.is_some_and(|usage| usage.output_tokens.is_some());
+        let counted = told.is_some_and(|told| told.output_tokens.is_some());
         if succeeded && route.generates() && generated && !counted {
             families.usage_missing.child([route.label()]).inc();
         }
         // Whatever else waits for the model, this request does so no more.
-        if let (Some(waiter), Some(load)) = (self.waiter.take(), usage.and_then(|usage| usage.load)) {
+        if let (Some(waiter), Some(load)) = (self.waiter.take(), told.and_then(|told| told.load)) {
             let sent = live.accepted + live.sent.get().unwrap_or_default();
             let answered = live.accepted + live.first_record.get().unwrap_or(duration);
             waiter.told(load, sent, answered);
         }
-        if let (Some(children), Some(usage)) = (&self.children, &usage) {
-            record_usage(children, usage);
+        let usage = told.map(|told| self.at_least_what_came(told));
+        if let (Some(children), Some(told), Some(usage)) = (&self.children, &told, &usage) {
+            record_tokens(children, usage);
+            record_told_rates(children, told);
         }
         // What Ollama's cloud does is not its upstream's work, and its records come several at once.
         if let Some(work) = self.children.as_ref().and_then(|children| children.work.as_ref()) {
-            if let Some(usage) = &usage {
-                self.record_phases(work, usage);
+            if let Some(told) = &told {
+                self.record_phases(work, told);
             }
             self.record_rate(work);
         }
@@ -105,6 +108,18 @@ impl Measurement {
         }
     }
 
+    /// The counts that are charged: of `think` with `format`, Ollama 0.33 tells those of the last run alone, while the
+    /// records of both came.
+    fn at_least_what_came(&self, told: Usage) -> Usage {
+        let came = self.live.content.load(Relaxed);
+        let is_understated = self.streamed && told.output_tokens.is_some_and(|output| output < came);
+        if !is_understated {
+            return told;
+        }
+        self.meter.shared.families.usage_understated.child([self.live.route.label()]).inc();
+        Usage { output_tokens: Some(came), ..told }
+    }
+
     /// `phase_seconds`: where the time of a generation went. What Ollama did not tell is not observed.
     fn record_phases(&self, work: &WorkChildren, usage: &Usage) {
         let [queue, load, prompt_eval, eval, decode, unaccounted] = &work.phases;
@@ -113,30 +128,22 @@ impl Measurement {
                 phase.observe(told.as_secs_f64());
             }
         }
-        let Some(total) = usage.total else { return };
-        let before = usage.load.unwrap_or_default() + usage.prompt_eval.unwrap_or_default();
-        if !self.streamed {
-            let rest = total.saturating_sub(before + usage.eval.unwrap_or_default());
-            unaccounted.observe(rest.as_secs_f64());
-            return;
-        }
-        let live = &self.live;
-        if let (Some(sent), Some(first)) = (live.sent.get(), live.first_record.get()) {
-            queue.observe(first.saturating_sub(sent + before).as_secs_f64());
-        }
-        if let Some(decoding) = self.decoding_time() {
-            decode.observe(decoding.as_secs_f64());
-            if let Some(eval) = usage.eval {
-                unaccounted.observe(decoding.saturating_sub(eval).as_secs_f64());
+        let told =
+            if self.streamed { Phases::of_stream(usage, self.arrivals()) } else { Phases::of_whole(usage) };
+        for (phase, told) in [(queue, told.queue), (decode, told.decode), (unaccounted, told.unaccounted)] {
+            if let Some(told) = told {
+                phase.observe(told.as_secs_f64());
             }
         }
     }
 
-    /// First record to last; `None` where the client held the stream so that their moments are not Ollama's.
-    fn decoding_time(&self) -> Option<Duration> {
+    fn arrivals(&self) -> Arrivals {
         let live = &self.live;
-        let (first, last) = live.first_record.get().zip(live.last_record.get())?;
-        live.is_on_time().then(|| last.saturating_sub(first))
+        Arrivals {
+            sent: live.sent.get(),
+            first: live.first_record.get(),
+            last: live.last_record.get().filter(|_| live.is_on_time()),
+        }
     }
 
     /// `output_tokens_per_second{by="stream"}`: (content records − 1) / (last − first), as far as they came on time.
@@ -151,14 +158,29 @@ impl Measurement {
     }
 }
 
-fn record_usage(children: &StreamChildren, usage: &Usage) {
-    let told = [usage.prompt_tokens, usage.prompt_cached_tokens, usage.output_tokens];
-    for (tokens, told) in children.tokens.iter().zip(told) {
-        tokens.inc_by(told.unwrap_or(0));
+fn record_tokens(children: &StreamChildren, usage: &Usage) {
+    let counts = [usage.prompt_tokens, usage.prompt_cached_tokens, usage.output_tokens];
+    for (tokens, count) in children.tokens.iter().zip(counts) {
+        tokens.inc_by(count.unwrap_or(0));
     }
-    if let (Some(output), Some(eval)) = (usage.output_tokens, usage.eval)
+}
+
+/// Rates by Ollama's own counts and durations.
+fn record_told_rates(children: &StreamChildren, told: &Usage) {
+    if told.has_invalid_duration {
+        return;
+    }
+    // `eval_duration` ends with the last token and begins with the first: one gap less than tokens.
+    if let (Some(output @ 2..), Some(eval)) = (told.output_tokens, told.eval)
         && !eval.is_zero()
     {
-        children.rate_ollama.observe(output as f64 / eval.as_secs_f64());
+        children.rate_ollama.observe((output - 1) as f64 / eval.as_secs_f64());
+    }
+    // The duration is that of the part that was not cached. Without a count of the cached part no rate is true.
+    if let (Some(prompt), Some(cached), Some(prompt_eval)) =
+        (told.prompt_tokens, told.prompt_cached_tokens, told.prompt_eval)
+    {
+        children.prompt_evaluated.inc_by(prompt.saturating_sub(cached));
+        children.prompt_evaluated_seconds.inc_by(prompt_eval.as_secs_f64());
     }
 }

@@ -36,6 +36,7 @@ pub(super) struct Families {
     pub(super) request_duration: Family<Histogram, 2>,
     pub(super) in_flight: Family<Gauge, 2>,
     pub(super) usage_missing: Family<IntCounter, 1>,
+    pub(super) usage_understated: Family<IntCounter, 1>,
     pub(super) unscanned: [Arc<IntCounter>; 4],
     pub(super) scan_seconds: Arc<Histogram>,
     pub(super) self_overhead: Arc<Histogram>,
@@ -47,6 +48,8 @@ pub(super) struct Families {
     chunk_bytes: Family<Histogram, 1>,
     records: Family<IntCounter, 2>,
     tokens: Family<IntCounter, 2>,
+    prompt_evaluated: Family<IntCounter, 1>,
+    prompt_evaluated_seconds: Family<Counter, 1>,
     token_rate: Family<Histogram, 2>,
     phase: Family<Histogram, 2>,
     backpressure: Family<Counter, 1>,
@@ -78,6 +81,8 @@ pub(super) struct StreamChildren {
     pub(super) chunk_bytes: Arc<Histogram>,
     pub(super) records: [Arc<IntCounter>; 6],
     pub(super) tokens: [Arc<IntCounter>; 3],
+    pub(super) prompt_evaluated: Arc<IntCounter>,
+    pub(super) prompt_evaluated_seconds: Arc<Counter>,
     pub(super) rate_ollama: Arc<Histogram>,
     pub(super) backpressure: Arc<Counter>,
     /// `None` for what Ollama passes on to its cloud.
@@ -148,6 +153,13 @@ impl Families {
                 ["route"],
                 int_counter,
             )?,
+            usage_understated: Family::register(
+                r,
+                "usage_understated_total",
+                "Streams whose count of tokens was below the content records that came; these are charged.",
+                ["route"],
+                int_counter,
+            )?,
             unscanned: UNSCANNED.map(|reason| unscanned.child([reason])),
             scan_seconds: Family::register(r, "record_scan_seconds", scan_help, [], || {
                 Histogram::new(buckets::SCAN)
@@ -196,6 +208,20 @@ impl Families {
                 "Tokens, as Ollama told them.",
                 ["model", "kind"],
                 int_counter,
+            )?,
+            prompt_evaluated: Family::register(
+                r,
+                "prompt_evaluated_tokens_total",
+                "Prompt tokens that came from no cache, of requests that tell the cached part.",
+                ["model"],
+                int_counter,
+            )?,
+            prompt_evaluated_seconds: Family::register(
+                r,
+                "prompt_evaluated_seconds_total",
+                "Time in which Ollama evaluated prompt_evaluated_tokens_total, seconds.",
+                ["model"],
+                counter,
             )?,
             token_rate: Family::register(
                 r,
@@ -251,6 +277,7 @@ impl Families {
         }
         for route in Route::ALL.into_iter().filter(|route| route.generates()) {
             let _ = self.usage_missing.child([route.label()]);
+            let _ = self.usage_understated.child([route.label()]);
         }
     }
 
@@ -308,6 +335,8 @@ impl Families {
         self.chunk_bytes.retain(|[known]| known != model);
         self.records.retain(|[known, _]| known != model);
         self.tokens.retain(|[known, _]| known != model);
+        self.prompt_evaluated.retain(|[known]| known != model);
+        self.prompt_evaluated_seconds.retain(|[known]| known != model);
         self.token_rate.retain(|[known, _]| known != model);
         self.phase.retain(|[known, _]| known != model);
         self.backpressure.retain(|[known]| known != model);
@@ -342,6 +371,8 @@ impl Families {
             chunk_bytes: self.chunk_bytes.child([model]),
             records: Kind::ALL.map(|kind| self.records.child([model, kind.label()])),
             tokens: TOKENS.map(|kind| self.tokens.child([model, kind])),
+            prompt_evaluated: self.prompt_evaluated.child([model]),
+            prompt_evaluated_seconds: self.prompt_evaluated_seconds.child([model]),
             rate_ollama: self.token_rate.child([model, "ollama"]),
             backpressure: self.backpressure.child([model]),
             work: (upstream != CLOUD).then(|| WorkChildren {

@@ -279,6 +279,9 @@ impl Tapping {
     fn record(&mut self, record: &Record, at: Duration, chunk: &mut Chunk) {
         chunk.records += 1;
         self.kinds[record.kind.index()] += 1;
+        if record.has_tool_call && record.kind == Kind::Terminal {
+            self.kinds[Kind::ToolCall.index()] += 1;
+        }
         self.live.kind_seen(record.kind);
         if let Some(usage) = &record.usage {
             self.live.usage_seen(usage);

@@ -60,6 +60,8 @@ pub struct Record {
     pub kind: Kind,
     /// It carries content, thinking or a tool call (a terminal record of a whole answer does too).
     pub has_content: bool,
+    /// It carries a tool call, beside whatever its kind says: since Ollama 0.30 the terminal record may.
+    pub has_tool_call: bool,
     /// Ollama's `created_at`, nanoseconds since the Unix epoch.
     pub created_at: Option<i64>,
     /// Counts and durations, where it carries any.

@@ -17,8 +17,12 @@ pub struct Usage {
     pub load: Option<Duration>,
     /// Time to evaluate the uncached part of the prompt.
     pub prompt_eval: Option<Duration>,
-    /// Time to generate, sampling and the wait for the batch left out.
+    /// Time to generate. Since Ollama 0.30 from the first token to the last; before, without sampling and the wait
+    /// for the batch.
     pub eval: Option<Duration>,
+    /// A duration was told that is none, such as a negative one: what is computed of all of them would be wrong.
+    /// Ollama 0.12 sends such for a single token.
+    pub has_invalid_duration: bool,
 }
 
 /// No request has more tokens than this.
@@ -38,6 +42,7 @@ impl Usage {
         pick(&mut self.load, later.load);
         pick(&mut self.prompt_eval, later.prompt_eval);
         pick(&mut self.eval, later.eval);
+        self.has_invalid_duration |= later.has_invalid_duration;
     }
 }
 

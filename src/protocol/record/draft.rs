@@ -43,6 +43,7 @@ impl Draft {
         Record {
             kind,
             has_content: self.has_content(),
+            has_tool_call: self.tool_call,
             created_at: self.created_at,
             usage: (self.usage != Usage::default()).then_some(self.usage),
         }

@@ -29,10 +29,10 @@ pub(super) fn read(value: &mut Cursor<'_>, whole: bool) -> Result<Draft, Broken>
             b"prompt_eval_count" => told.prompt_tokens = value.count()?,
             b"prompt_eval_cached_count" => told.prompt_cached_tokens = value.count()?,
             b"eval_count" => told.output_tokens = value.count()?,
-            b"total_duration" => told.total = nanoseconds(value)?,
-            b"load_duration" => told.load = nanoseconds(value)?,
-            b"prompt_eval_duration" => told.prompt_eval = nanoseconds(value)?,
-            b"eval_duration" => told.eval = nanoseconds(value)?,
+            b"total_duration" => told.total = duration(value, &mut told.has_invalid_duration)?,
+            b"load_duration" => told.load = duration(value, &mut told.has_invalid_duration)?,
+            b"prompt_eval_duration" => told.prompt_eval = duration(value, &mut told.has_invalid_duration)?,
+            b"eval_duration" => told.eval = duration(value, &mut told.has_invalid_duration)?,
             _ => value.skip()?,
         }
         Ok(())
@@ -60,6 +60,9 @@ fn message(value: &mut Cursor<'_>, draft: &mut Draft) -> Result<(), Broken> {
     })
 }
 
-fn nanoseconds(value: &mut Cursor<'_>) -> Result<Option<Duration>, Broken> {
-    Ok(value.count()?.map(Duration::from_nanos))
+/// Nanoseconds. `is_invalid` is set for a value that is no duration.
+fn duration(value: &mut Cursor<'_>, is_invalid: &mut bool) -> Result<Option<Duration>, Broken> {
+    let told = value.count()?.map(Duration::from_nanos);
+    *is_invalid |= told.is_none();
+    Ok(told)
 }

@@ -14,7 +14,7 @@ fn whole(dialect: Dialect, text: &str) -> Record {
 }
 
 fn record(kind: Kind, has_content: bool) -> Record {
-    Record { kind, has_content, created_at: None, usage: None }
+    Record { kind, has_content, has_tool_call: kind == Kind::ToolCall, created_at: None, usage: None }
 }
 
 fn counts(prompt: u64, output: u64) -> Option<Usage> {
@@ -81,6 +81,7 @@ fn final_usage() -> Usage {
         load: Some(Duration::from_nanos(5_025_959)),
         prompt_eval: Some(Duration::from_nanos(325_953_000)),
         eval: Some(Duration::from_nanos(4_709_213_000)),
+        has_invalid_duration: false,
     }
 }
 
@@ -95,9 +96,16 @@ fn ollama_last_word() {
 }
 
 #[test]
+fn ollama_terminal_record_with_tool_calls_carries_a_call() {
+    let call = r#"{"message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f"}}]},"done":true}"#;
+    assert_eq!(one(Dialect::Ollama, call), Record { has_tool_call: true, ..record(Kind::Terminal, true) });
+}
+
+#[test]
 fn ollama_counts_that_are_no_counts_are_absent() {
     let odd = r#"{"done":true,"eval_count":-1,"prompt_eval_count":1.5,"total_duration":1e9,"load_duration":"1","eval_duration":99999999999999999999,"prompt_eval_duration":7}"#;
-    let told = Usage { prompt_eval: Some(Duration::from_nanos(7)), ..Usage::default() };
+    let told =
+        Usage { prompt_eval: Some(Duration::from_nanos(7)), has_invalid_duration: true, ..Usage::default() };
     assert_eq!(one(Dialect::Ollama, odd).usage, Some(told));
     assert_eq!(one(Dialect::Ollama, r#"{"done":true}"#), record(Kind::Terminal, false));
     // Counts before the end are no counts.

@@ -236,7 +236,7 @@ export const overview: Board = {
       lines({
         title: 'What could not be measured or served',
         description:
-          'A second: generations that ended without counts or with counts below what came, records passed over, requests passed on before their model was found, malformed requests, connections refused, models whose label another model took. All should be near 0.',
+          'A second: generations that ended without counts or with counts below what came, records passed over, requests passed on before their model was found, malformed requests, connections refused, clients that vanished, requests refused at the admin address, models whose label another model took. All should be near 0.',
         unit: 'ops',
         min: 0,
         queries: [
@@ -247,6 +247,8 @@ export const overview: Board = {
           ['malformed request', sum(rate(family('requests_malformed_total')))],
           ['label of a model taken', sum(rate(family('model_labels_dropped_total')))],
           ['connection refused', sum(rate(family('connections_refused_total')))],
+          ['client vanished', sum(rate(family('connections_vanished_total')))],
+          ['admin address: {{reason}}', sum(rate(family('admin_requests_refused_total')), 'reason')],
         ],
       }),
     ],

@@ -113,6 +113,8 @@ pub(crate) const METRICS: &[Metric] = &[
     ("upstream_up", G, &["upstream"]),
     ("connections_open", G, &["listener"]),
     ("connections_refused_total", C, &["listener", "reason"]),
+    ("connections_vanished_total", C, &["listener"]),
+    ("admin_requests_refused_total", C, &["reason"]),
     ("requests_malformed_total", C, &["reason"]),
     ("read_ahead_bytes", G, &[]),
     ("read_ahead_stopped_total", C, &["reason"]),

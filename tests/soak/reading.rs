@@ -30,7 +30,8 @@ impl Reading {
             threads: sum(&page, "process_threads"),
             tasks: sum(&page, "streamgauge_runtime_live_tasks"),
             label_values: values.collect::<BTreeSet<_>>().len(),
-            counted: sum(&page, "streamgauge_requests_total") as u64,
+            // Not by model: the series of a model whose label another one takes end.
+            counted: sum(&page, "streamgauge_caller_requests_total") as u64,
             in_flight: sum(&page, "streamgauge_requests_in_flight") as u64,
             panics: sum(&page, "streamgauge_panics_total") as u64,
             reloads_fine: sum(&page, "streamgauge_config_last_reload_success") == 1.0,

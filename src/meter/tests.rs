@@ -1,6 +1,7 @@
 //! Bodies as scripts: what arrives, what does not, and how it ends.
 #![expect(clippy::disallowed_methods, reason = "without a runtime only a sleep lets time pass")]
 
+mod counts;
 mod held;
 mod models;
 mod origin;
@@ -289,37 +290,6 @@ fn a_wait_for_the_model_is_a_gap() {
     assert_eq!(bench.value("gaps_held_total{model=\"m:latest\"}"), Some(0.0));
     assert!(bench.value("chunk_gap_seconds_sum{at=\"upstream\",model=\"m:latest\"}").unwrap() >= 0.02);
     assert!(bench.value("phase_seconds_sum{model=\"m:latest\",phase=\"decode\"}").unwrap() >= 0.02);
-}
-
-#[test]
-fn counts_below_records_that_came_are_replaced_by_them() {
-    let bench = bench();
-    let last = "{\"done\":true,\"prompt_eval_count\":7,\"eval_count\":1,\"total_duration\":90000000,\
-                \"eval_duration\":1000}\n";
-    drain(&mut bench.stream([Data(FIRST), Data(SECOND), Data(last)]));
-    bench.ended(Outcome::Complete);
-    for (series, value) in [
-        ("tokens_total{kind=\"output\",model=\"m:latest\"}", 2.0),
-        ("usage_understated_total{route=\"generate\"}", 1.0),
-        // One token has no gap, and so no rate.
-        ("output_tokens_per_second_count{by=\"ollama\",model=\"m:latest\"}", 0.0),
-    ] {
-        assert_eq!(bench.value(series), Some(value), "{series}");
-    }
-}
-
-#[test]
-fn prompt_rate_without_count_of_cached_tokens_is_withheld() {
-    let cached = "{\"done\":true,\"prompt_eval_count\":15,\"prompt_eval_cached_count\":10,\"eval_count\":2,\
-                  \"total_duration\":90000000,\"prompt_eval_duration\":20000000,\"eval_duration\":40000000}\n";
-    for (last, tokens, seconds) in [(LAST, 0.0, 0.0), (cached, 5.0, 0.02)] {
-        let bench = bench();
-        drain(&mut bench.stream([Data(FIRST), Data(SECOND), Data(last)]));
-        for (name, value) in [("tokens", tokens), ("seconds", seconds)] {
-            let series = format!("prompt_evaluated_{name}_total{{model=\"m:latest\"}}");
-            assert_eq!(bench.value(&series), Some(value), "{series}");
-        }
-    }
 }
 
 #[test]

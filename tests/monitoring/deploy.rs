@@ -30,7 +30,7 @@ fn systemd_takes_the_unit_and_finds_it_hardened() {
         succeed(&mut command)
     };
     assert_eq!(analyze(&["verify"]), "");
-    // In tenths: the unit has 1.2 of 10.
+    // In tenths: the unit has 1.1 of 10.
     analyze(&["security", "--offline=true", "--threshold=12"]);
     let drop_in = folder.path().join("streamgauge.service.d");
     fs::create_dir(&drop_in).unwrap();

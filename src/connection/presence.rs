@@ -20,10 +20,7 @@ use std::{
 };
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    time::Instant,
-};
+use tokio::{net::TcpStream, time::Instant};
 
 use super::Place;
 
@@ -88,16 +85,13 @@ impl Sign {
 }
 
 impl Presence {
-    /// Turns probes on for what this socket accepts: connections have from it what it was told.
-    pub(crate) fn probe(socket: &TcpListener) {
-        let probes = TcpKeepalive::new().with_time(IDLE).with_interval(BETWEEN).with_retries(PROBES);
-        if let Err(error) = SockRef::from(socket).set_tcp_keepalive(&probes) {
-            tracing::warn!(%error, "cannot turn TCP keep-alive on: clients that vanish are not noticed");
-        }
-    }
-
     /// Looks after one more; `open` are there already.
     pub(crate) fn add(&self, place: &Arc<Place>, socket: &TcpStream, peer: SocketAddr, open: usize) {
+        // Not of the socket that listens: what connects before it is told would do without.
+        let probes = TcpKeepalive::new().with_time(IDLE).with_interval(BETWEEN).with_retries(PROBES);
+        if let Err(error) = SockRef::from(socket).set_tcp_keepalive(&probes) {
+            tracing::debug!(%error, "cannot turn TCP keep-alive on for a connection");
+        }
         let Ok(local) = socket.local_addr() else { return };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that are gone, now and then, so that each connection pays for little of it.

@@ -183,6 +183,16 @@ impl Place {
         self.wake();
     }
 
+    /// The probes of TCP have found nobody: the connection ends with an error, of which hyper makes nothing.
+    pub(super) fn missed(&self) {
+        self.vanished.store(true, Relaxed);
+    }
+
+    /// Whether its client has vanished.
+    pub(crate) fn has_vanished(&self) -> bool {
+        self.vanished.load(Relaxed)
+    }
+
     fn wake(&self) {
         // What is woken is no longer registered.
         self.registered.store(false, Relaxed);

@@ -3,7 +3,6 @@
 use std::{
     convert::Infallible,
     future::poll_fn,
-    io,
     net::SocketAddr,
     panic::AssertUnwindSafe,
     pin::pin,
@@ -126,7 +125,6 @@ impl Listener {
     pub(crate) async fn serve(mut self, stop: impl Future<Output = ()>) -> Draining {
         let mut stop = pin!(stop);
         let mut failing = false;
-        Presence::probe(&self.socket);
         let watch = self.presence.clone().watch(self.socket.local_addr());
         let watch = AbortOnDropHandle::new(tokio::spawn(watch));
         loop {
@@ -348,6 +346,9 @@ async fn connection(
             }
         }
     };
+    if place.has_vanished() {
+        vanished.inc();
+    }
     // An answer that runs. In HTTP/1.0 the end of its connection would be its own.
     let broke_off = place.asks();
     // Whatever the connection still holds of a request goes first.
@@ -357,10 +358,6 @@ async fn connection(
     match ended {
         Err(error) if (broke_off || error.is_user()) && stream.is_armed() => return,
         Err(error) if !error.is_user() => {
-            // The probes of TCP found nobody.
-            if is_timed_out(&error) {
-                vanished.inc();
-            }
             malformed(&proxy, &error);
             if let Some(status) = verdict.and_then(|status| StatusCode::from_u16(status).ok()) {
                 let refusal = respond::head_refusal(status, &error, proxy.config.max_head);
@@ -393,11 +390,6 @@ enum Turn {
 async fn late(draining: &CancellationToken) {
     draining.cancelled().await;
     tokio::time::sleep(FIRST_REQUEST).await;
-}
-
-fn is_timed_out(error: &hyper::Error) -> bool {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
 }
 
 fn malformed(proxy: &Proxy, error: &hyper::Error) {

@@ -12,12 +12,16 @@ mod answer;
 mod cancel;
 #[path = "real/clients.rs"]
 mod clients;
+#[path = "real/direct.rs"]
+mod direct;
 #[path = "real/early.rs"]
 mod early;
 #[path = "real/experiment.rs"]
 mod experiment;
 #[path = "real/generation.rs"]
 mod generation;
+#[path = "real/guarded.rs"]
+mod guarded;
 #[path = "real/limit.rs"]
 mod limit;
 #[path = "real/management.rs"]

@@ -5,6 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::{
+    direct::Direct,
     ollama::{EMBEDDER, MODEL, Ollama},
     process::cache,
     sidecar::Sidecar,
@@ -23,42 +24,43 @@ pub(crate) fn program(client: &str) -> Command {
     command
 }
 
-fn run(client: &str, url: &str) -> Value {
-    let output = program(client).args([url, MODEL, EMBEDDER]).output().unwrap();
-    assert!(output.status.success(), "{client} at {url}: {}", String::from_utf8_lossy(&output.stderr));
+/// What a client prints, with a key or without.
+pub(crate) fn run(client: &str, arguments: &[&str], key: Option<&str>) -> Value {
+    let output = program(client).args(arguments).envs(key.map(|key| ("KEY", key))).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{client} at {}: {said}", arguments[0]);
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What servers told a client in all of these runs.
+pub(crate) fn told(runs: &[Value], sum: &str) -> f64 {
+    runs.iter().map(|run| run[sum].as_u64().unwrap() as f64).sum()
 }
 
 fn gets_through_us_what_it_gets_directly(client: &str) {
     let ollama = Ollama::start(1);
-    // The first fills Ollama's cache of prompts, so that the two which are compared start alike.
-    run(client, &ollama.url);
-    let direct = run(client, &ollama.url);
+    let ask = |url: &str| run(client, &[url, MODEL, EMBEDDER], None);
+    let mut direct = Direct::new(|| ask(&ollama.url));
     let sidecar = Sidecar::start(&ollama);
-    let through = run(client, &sidecar.url);
-    for (step, answer) in direct["answers"].as_object().unwrap() {
-        assert_eq!(&through["answers"][step], answer, "{client}: {step}");
-    }
-    assert_eq!(through, direct);
-    in_fewer_pieces_it_is_the_same(client, &ollama, &direct);
+    let through = direct.agrees(client, Value::clone, || ask(&sidecar.url));
+    in_fewer_pieces_it_is_the_same(client, &ollama, &mut direct);
 
-    let told = |sum: &str| through[sum].as_u64().unwrap() as f64;
-    assert!(told("prompt_tokens") > 0.0 && told("output_tokens") > 0.0, "{through}");
+    let told = |sum: &str| told(&through, sum);
+    assert!(told("prompt_tokens") > 0.0 && told("output_tokens") > 0.0, "{through:?}");
     sidecar.until("tokens_total", &[r#"kind="prompt""#], told("prompt_tokens"));
     sidecar.until("tokens_total", &[r#"kind="output""#], told("output_tokens"));
     assert_eq!(sidecar.sum("requests_total", &[r#"outcome="client_abort""#]), 0.0, "{}", sidecar.metrics());
 }
 
 /// Streams that come in fewer pieces, and of fewer records, are the same to whoever puts them together.
-fn in_fewer_pieces_it_is_the_same(client: &str, ollama: &Ollama, direct: &Value) {
+fn in_fewer_pieces_it_is_the_same(client: &str, ollama: &Ollama, direct: &mut Direct<impl Fn() -> Value>) {
+    let ask = |url: &str| run(client, &[url, MODEL, EMBEDDER], None);
     let coalesce = ("STREAMGAUGE_SHAPING__COALESCE", "{ delay = \"500ms\", bytes = \"4KiB\" }");
     let coalesced = Sidecar::start_with(ollama, &[coalesce]);
-    assert_eq!(run(client, &coalesced.url), *direct, "{client}: coalesced");
+    direct.agrees(&format!("{client}: coalesced"), Value::clone, || ask(&coalesced.url));
     drop(coalesced);
     let merged = Sidecar::start_with(ollama, &[coalesce, ("STREAMGAUGE_SHAPING__MERGE", "true")]);
-    let seen = run(client, &merged.url);
-    assert_ne!(seen, *direct, "nothing was merged");
-    assert_eq!(assembled(&seen), assembled(direct), "{client}: merged");
+    direct.agrees(&format!("{client}: merged"), assembled, || ask(&merged.url));
     let [came, left] = ["in", "out"].map(|way| merged.sum(&format!("shaping_records_{way}_total"), &[]));
     assert!(left < came, "{left} of {came}");
 }
@@ -98,4 +100,10 @@ fn the_javascript_client_gets_what_it_gets_directly() {
 #[ignore = "needs a real Ollama; tests/real/install.sh"]
 fn the_openai_client_gets_what_it_gets_directly() {
     gets_through_us_what_it_gets_directly("python_openai.py");
+}
+
+#[test]
+#[ignore = "needs a real Ollama; tests/real/install.sh"]
+fn the_javascript_openai_client_gets_what_it_gets_directly() {
+    gets_through_us_what_it_gets_directly("js_openai.mjs");
 }

@@ -28,6 +28,28 @@ impl Ollama {
     pub(crate) fn start(parallel: usize) -> Ollama {
         let scratch = scratch();
         link(&cache("models"), &scratch.path().join("models"));
+        let ollama = Ollama::serve(scratch, parallel);
+        let url = &ollama.url;
+        // One thread: several wait for one another, which a busy machine makes very slow.
+        let settings =
+            json!({"num_thread": 1, "num_ctx": 2048, "num_predict": 12, "seed": 1, "temperature": 0});
+        for (model, from, parameters) in [
+            (MODEL, "gemma3:270m", settings),
+            (EMBEDDER, "all-minilm", json!({"num_thread": 1, "num_ctx": 256})),
+        ] {
+            let create = json!({"model": model, "from": from, "parameters": parameters, "stream": false});
+            assert_eq!(post(url, "/api/create", &create).json()["status"], "success");
+        }
+        post(url, "/api/generate", &json!({"model": MODEL})).json();
+        ollama
+    }
+
+    /// Starts one that has no model.
+    pub(crate) fn without_models() -> Ollama {
+        Ollama::serve(scratch(), 1)
+    }
+
+    fn serve(scratch: TempDir, parallel: usize) -> Ollama {
         let mut command = Command::new(cache("bin/ollama"));
         command
             .arg("serve")
@@ -37,18 +59,13 @@ impl Ollama {
             .env("OLLAMA_NUM_PARALLEL", parallel.to_string());
         let process = Process::start(&mut command, scratch.path().join("ollama.log"));
         let url = format!("http://{}", process.address("Listening on "));
-        // One thread: several wait for one another, which a busy machine makes very slow.
-        let settings =
-            json!({"num_thread": 1, "num_ctx": 2048, "num_predict": 12, "seed": 1, "temperature": 0});
-        for (model, from, parameters) in [
-            (MODEL, "gemma3:270m", settings),
-            (EMBEDDER, "all-minilm", json!({"num_thread": 1, "num_ctx": 256})),
-        ] {
-            let create = json!({"model": model, "from": from, "parameters": parameters, "stream": false});
-            assert_eq!(post(&url, "/api/create", &create).json()["status"], "success");
-        }
-        post(&url, "/api/generate", &json!({"model": MODEL})).json();
         Ollama { url, process, _scratch: scratch }
+    }
+
+    /// How many requests to `path` it has answered, by its log.
+    pub(crate) fn asked(&self, path: &str) -> usize {
+        let path = format!("\"{path}\"");
+        self.process.log().lines().filter(|line| line.starts_with("[GIN]") && line.contains(&path)).count()
     }
 
     /// How many requests to `path` it has answered with `status`, by its log.

@@ -1,0 +1,99 @@
+//! The official clients through all that may stand between: a key that is required, two upstreams of which one has the
+//! model, and an image of 20 MB. What they get is what they get directly.
+
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{
+    clients::{run, told},
+    direct::Direct,
+    ollama::{EMBEDDER, MODEL, Ollama},
+    process::{Process, scratch},
+    sidecar::Sidecar,
+};
+
+const KEY: &str = "sesame";
+/// Bytes; in base64 a request of 27 MB, whose model is named behind it by OpenAI's client for Python.
+const IMAGE: &str = "20000000";
+
+/// The first upstream has the models.
+fn guarded(first: &str, second: &str) -> Sidecar {
+    let settings = format!(
+        "[access]\nrequire_key = true\n[[key]]\nname = \"tester\"\nkey_env = \"KEY\"\n\
+         [[upstream]]\nname = \"first\"\nurl = \"{first}\"\n[[upstream]]\nname = \"second\"\nurl = \"{second}\"\n"
+    );
+    let sidecar = Sidecar::of(&settings, [("KEY".to_owned(), KEY.to_owned())]);
+    for name in ["first", "second"] {
+        sidecar.until("upstream_up", &[&format!("upstream=\"{name}\"")], 1.0);
+    }
+    sidecar
+}
+
+#[test]
+#[ignore = "needs a real Ollama; tests/real/install.sh"]
+fn official_clients_with_a_key_and_two_upstreams_get_what_they_get_directly() {
+    let (first, second) = (Ollama::start(1), Ollama::without_models());
+    let sidecar = guarded(&first.url, &second.url);
+    let mut runs = Vec::new();
+    for client in ["python_ollama.py", "python_openai.py", "js_ollama.mjs", "js_openai.mjs"] {
+        let ask = |url: &str, key| run(client, &[url, MODEL, EMBEDDER], key);
+        let mut direct = Direct::new(|| ask(&first.url, None));
+        runs.extend(direct.agrees(client, Value::clone, || ask(&sidecar.url, Some(KEY))));
+    }
+    let caller = r#"caller="tester""#;
+    for (kind, sum) in [("prompt", "prompt_tokens"), ("output", "output_tokens")] {
+        let kind = format!("kind=\"{kind}\"");
+        sidecar.until("caller_tokens_total", &[caller, &kind], told(&runs, sum));
+    }
+    assert_eq!(sidecar.sum("requests_total", &[r#"outcome="client_abort""#]), 0.0, "{}", sidecar.metrics());
+}
+
+#[test]
+#[ignore = "needs a real Ollama; tests/real/install.sh"]
+fn real_ollama_answers_an_image_of_20_mb_as_it_does_directly() {
+    let (first, second) = (Ollama::start(1), Ollama::without_models());
+    let sidecar = guarded(&first.url, &second.url);
+    for client in ["python_image.py", "js_image.mjs"] {
+        // The model reads text alone: Ollama answers as it likes, and each request has to reach it.
+        let ask = |url: &str, key| run(client, &[url, MODEL, IMAGE], key);
+        let mut direct = Direct::new(|| ask(&first.url, None));
+        direct.agrees(client, Value::clone, || ask(&sidecar.url, Some(KEY)));
+    }
+    for path in ["/api/chat", "/v1/chat/completions"] {
+        assert_eq!(second.asked(path), 0, "{path} reached the upstream that lacks the model");
+    }
+}
+
+/// A simulated Ollama with one model, and the folder of its log.
+fn simulated(model: &str) -> (TempDir, Process) {
+    let scratch = scratch();
+    let mut simulate = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
+    simulate.args(["simulate", "--listen", "127.0.0.1:0", "--load-time", "0s", "--prefill-rate", "0"]);
+    simulate.args(["--tokens", "8", "--rate", "0", "--model", model]);
+    let simulate = Process::start(&mut simulate, scratch.path().join("simulate.log"));
+    (scratch, simulate)
+}
+
+#[test]
+#[ignore = "needs the official clients; tests/real/install.sh"]
+fn image_of_20_mb_reaches_the_upstream_that_has_the_model() {
+    let (has, lacks) = (simulated(MODEL), simulated("other"));
+    let [first, second] = [&has, &lacks].map(|(_, one)| format!("http://{}", one.address("ollama=")));
+    let sidecar = guarded(&first, &second);
+    for client in ["python_image.py", "js_image.mjs"] {
+        let direct = run(client, &[&first, MODEL, IMAGE], None);
+        for (step, answer) in direct.as_object().unwrap() {
+            assert!(answer.get("status").is_none(), "{client}: {step}: {answer}");
+        }
+        assert_eq!(run(client, &[&sidecar.url, MODEL, IMAGE], Some(KEY)), direct, "{client}");
+    }
+    // Five requests of each client, each named by its model.
+    let complete = |upstream: &str| {
+        let (upstream, model) = (format!("upstream=\"{upstream}\""), format!("model=\"{MODEL}:latest\""));
+        sidecar.sum("requests_total", &[&upstream, &model, r#"outcome="complete""#])
+    };
+    sidecar.until("requests_total", &[r#"upstream="first""#, r#"outcome="complete""#], 10.0);
+    assert_eq!((complete("first"), complete("second")), (10.0, 0.0), "{}", sidecar.metrics());
+}

@@ -5,10 +5,7 @@ use std::time::Duration;
 use streamgauge::upstream::{Policy, UpstreamConfig};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        TcpListener,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    net::tcp::{OwnedReadHalf, OwnedWriteHalf},
     task::JoinHandle,
     time::timeout,
 };
@@ -161,8 +158,9 @@ async fn client_that_leaves_an_upload_that_nobody_takes_is_noticed() {
     fill(&mut client).await;
     client.stream.set_zero_linger().unwrap();
     drop(client);
-    asked.is_left().await;
+    // Not by taking any more of it: that would let the sidecar read on, to the reset.
     sidecar.until(&ended("blobs", "none", "client_abort"), 1.0).await;
+    asked.is_left().await;
     sidecar.until("requests_in_flight{upstream=\"gpu0\",route=\"blobs\"}", 0.0).await;
 }
 
@@ -221,27 +219,4 @@ async fn upload_broken_off_within_the_response_is_the_clients_doing() {
     });
     assert_eq!((total("client_abort"), total("client_error")), (5.0, 5.0));
     assert_eq!(total("upstream_error"), 0.0);
-}
-
-#[tokio::test]
-async fn upstream_that_closes_idle_connections_unannounced_loses_no_request() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let Some(mut asked) = Asked::read(stream).await else { return };
-                asked.body(13).await;
-                asked.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-            });
-        }
-    });
-    let sidecar = sidecar(config(addr)).await;
-    let mut client = sidecar.connect().await;
-    for round in 0..60 {
-        client.write(&generate()).await;
-        let seen = client.until("\r\n\r\n").await;
-        assert!(seen.starts_with("HTTP/1.1 200 "), "round {round}: {seen}");
-        client.until("ok").await;
-    }
 }

@@ -218,13 +218,15 @@ async fn request_that_another_upstream_refuses_counts_once_in_admission() {
     config.upstream.upstreams[1].max_streams = Some(1);
     config.queue.size = 0;
     let sidecar = up(config).await;
-    // In turn: the first one's answer comes to its end, and the other's takes the only slot.
-    let _running = [sidecar.send(&generate()).await, sidecar.send(&generate()).await];
+    // In turn: the first one's answer comes to its end, and the other's takes the only slot. They name no model: for one
+    // that nobody lists the upstreams would be probed again, and the dead one be found.
+    let request = post("/api/generate", "{}");
+    let _running = [sidecar.send(&request).await, sidecar.send(&request).await];
     let _held = full.asked().await;
     sidecar.until("admission_total{decision=\"admitted\",reason=\"none\"}", 2.0).await;
     gone.kill().await;
     for _ in 0..2 {
-        let seen = sidecar.exchange(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
+        let seen = sidecar.exchange(&post_once("/api/generate", "{}")).await;
         assert!(seen.starts_with("HTTP/1.1 503 ") && seen.contains("queue is full"), "{seen}");
     }
     // One of them went to the dead upstream first, the other one did not: it is left out by then.

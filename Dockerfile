@@ -7,7 +7,9 @@ COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock build.rs ./
 # Prose that an experiment tokenizes is compiled in.
 COPY README.md ./
-COPY docs/*.md docs/
+COPY docs/explanation/*.md docs/explanation/
+COPY docs/how-to/*.md docs/how-to/
+COPY docs/reference/*.md docs/reference/
 COPY src src
 # The manifest names benches, examples and tests, whose files are not here: without their sections it asks for none.
 # Cargo goes by dates, and the kept target folder may be younger than a file that has changed: hence the touch.
@@ -41,7 +43,7 @@ LABEL org.opencontainers.image.title="streamgauge" \
       org.opencontainers.image.description="An observability sidecar for Ollama" \
       org.opencontainers.image.url="https://github.com/streamgauge/streamgauge" \
       org.opencontainers.image.source="https://github.com/streamgauge/streamgauge" \
-      org.opencontainers.image.documentation="https://github.com/streamgauge/streamgauge/blob/main/docs/deploy.md#docker" \
+      org.opencontainers.image.documentation="https://github.com/streamgauge/streamgauge/blob/main/docs/how-to/deploy.md#docker" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0" \
       org.opencontainers.image.base.name="docker.io/library/debian:bookworm-slim" \
       org.opencontainers.image.version="0.1.0" \

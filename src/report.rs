@@ -55,7 +55,7 @@ impl Report {
         text::text(self, width)
     }
 
-    /// JSON, as docs/report.md describes it.
+    /// JSON, as docs/reference/report-format.md describes it.
     #[must_use]
     pub fn json(&self) -> String {
         json::json(self)

@@ -1,4 +1,4 @@
-//! Who may name whom: the directions of docs/architecture.md, held over every path in the source.
+//! Who may name whom: the directions of docs/explanation/architecture.md, held over every path in the source.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 #[path = "layers/rules.rs"]

@@ -1,4 +1,4 @@
-//! docs/metrics.md and the code agree: names, types, labels and bounds, both ways.
+//! docs/reference/metrics.md and the code agree: names, types, labels and bounds, both ways.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::{
@@ -21,7 +21,7 @@ use streamgauge::{
 };
 use tokio::runtime::Builder;
 
-const DOC: &str = include_str!("../docs/metrics.md");
+const DOC: &str = include_str!("../docs/reference/metrics.md");
 
 /// What is there with tokio_unstable alone.
 const UNSTABLE: [&str; 8] = [

@@ -1,4 +1,4 @@
-//! Reports of made-up recordings: what they show, and that JSON is what docs/report.md says.
+//! Reports of made-up recordings: what they show, and that JSON is what docs/reference/report-format.md says.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 #![cfg(feature = "experiment")]
 

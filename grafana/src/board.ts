@@ -51,8 +51,8 @@ export function build(board: Board): dashboard.Dashboard {
     .refresh('30s')
     .timezone('browser')
     .link(siblings())
-    .link(page('Metrics', 'docs/metrics.md', 'What every metric means'))
-    .link(page('Alerts', 'docs/alerts.md', 'What an alert means and what to do'))
+    .link(page('Metrics', 'docs/reference/metrics.md', 'What every metric means'))
+    .link(page('Alerts', 'docs/how-to/alerts.md', 'What an alert means and what to do'))
     .withVariable(
       new dashboard.DatasourceVariableBuilder('datasource').label('Prometheus').type('prometheus').current({
         selected: false,

@@ -212,7 +212,7 @@ export const overview: Board = {
       'What goes wrong?',
       lines({
         title: 'Outcomes',
-        description: 'How requests ended, each decided once. docs/metrics.md has what each means.',
+        description: 'How requests ended, each decided once. docs/reference/metrics.md has what each means.',
         unit: 'reqps',
         stacked: true,
         min: 0,

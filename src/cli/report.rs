@@ -18,7 +18,7 @@ pub(super) struct Report {
     /// The folder of a recording; again for more, which are shown side by side
     #[arg(required = true, value_name = "RECORDING")]
     recordings: Vec<PathBuf>,
-    /// Tables, a document for programs (docs/report.md), or one page with plots
+    /// Tables, a document for programs (docs/reference/report-format.md), or one page with plots
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Written there in place of stdout

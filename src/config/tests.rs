@@ -19,7 +19,7 @@ use crate::{
     upstream::{Policy, queue::FairBy},
 };
 
-const DOCUMENTATION: &str = include_str!("../../docs/configuration.md");
+const DOCUMENTATION: &str = include_str!("../../docs/reference/configuration.md");
 
 fn file(text: &str) -> Sources {
     Sources { file: Some((PathBuf::from("s.toml"), text.to_owned())), ..Sources::default() }
@@ -414,8 +414,12 @@ fn the_documentation_says_what_the_code_does() {
     documented.sort_unstable();
     rows.sort_unstable();
     let missing: Vec<_> = rows.iter().filter(|row| !documented.contains(&row.as_str())).collect();
-    assert!(missing.is_empty(), "docs/configuration.md lacks\n{missing:#?}");
-    assert_eq!(documented.len(), rows.len(), "docs/configuration.md has rows of no setting: {documented:#?}");
+    assert!(missing.is_empty(), "docs/reference/configuration.md lacks\n{missing:#?}");
+    assert_eq!(
+        documented.len(),
+        rows.len(),
+        "docs/reference/configuration.md has rows of no setting: {documented:#?}"
+    );
 }
 
 fn row(setting: &Setting, config: &Config) -> String {

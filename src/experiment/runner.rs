@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{analysis::Language, collector::gpu::Reader};
 
-/// The layout of docs/recording.md.
+/// The layout of docs/reference/recording-format.md.
 const FORMAT: u32 = 1;
 /// After so many runs in a row in which every agent failed nobody is there to ask.
 const IN_VAIN: usize = 3;

@@ -20,11 +20,11 @@ const ONE_BY_ONE: usize = 200_000;
 /// Prose with tables and code, of this program's own documents.
 const PROSE: [&str; 6] = [
     include_str!("../../README.md"),
-    include_str!("../../docs/architecture.md"),
-    include_str!("../../docs/life-of-a-request.md"),
-    include_str!("../../docs/metrics.md"),
-    include_str!("../../docs/configuration.md"),
-    include_str!("../../docs/alerts.md"),
+    include_str!("../../docs/explanation/architecture.md"),
+    include_str!("../../docs/explanation/life-of-a-request.md"),
+    include_str!("../../docs/reference/metrics.md"),
+    include_str!("../../docs/reference/configuration.md"),
+    include_str!("../../docs/how-to/alerts.md"),
 ];
 
 /// What a tokenizer took.

@@ -1,4 +1,4 @@
-//! Upper bounds of every histogram, in base units. What lies beyond the ends, and why, is in docs/metrics.md.
+//! Upper bounds of every histogram, in base units. What lies beyond the ends, and why, is in docs/reference/metrics.md.
 
 /// Seconds, accept to last byte: from a list of models to the longest answer of a slow one.
 pub const REQUEST: &[f64] =

@@ -1,7 +1,7 @@
 //! A pace that follows how well streams run side by side.
 //!
 //! Below the target a step slows every stream of an upstream, above it a step lets them go faster. Slowing
-//! delivery slows Ollama itself only once every buffer between is full: docs/configuration.md says what that
+//! delivery slows Ollama itself only once every buffer between is full: docs/reference/configuration.md says what that
 //! means for either input.
 
 mod baseline;

@@ -1,4 +1,4 @@
-//! docs/dependencies.md: each crate that is named in Cargo.toml, and no other.
+//! docs/explanation/dependencies.md: each crate that is named in Cargo.toml, and no other.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,9 @@ fn each_direct_dependency_has_its_reason() {
         .flatten()
         .flat_map(|crates| crates.as_table().unwrap().keys().cloned())
         .collect();
-    let rows = include_str!("../../docs/dependencies.md").lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows = include_str!("../../docs/explanation/dependencies.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"));
     let explained: BTreeSet<_> = rows.filter_map(|row| Some(row.split_once('`')?.0.to_owned())).collect();
     assert_eq!(explained, named);
 }

@@ -3,7 +3,8 @@
 use std::{fs, path::PathBuf};
 
 /// Where pages are.
-const FOLDERS: [&str; 4] = [".", "docs", "grafana", "tests/real"];
+const FOLDERS: [&str; 7] =
+    [".", "docs", "docs/explanation", "docs/how-to", "docs/reference", "grafana", "tests/real"];
 
 /// A file of Markdown.
 pub(crate) struct Page {
@@ -14,7 +15,7 @@ pub(crate) struct Page {
 
 /// A block between fences.
 pub(crate) struct Block {
-    /// `docs/deploy.md, line 12`, for messages.
+    /// `docs/how-to/deploy.md, line 12`, for messages.
     pub(crate) place: String,
     /// What follows the fence; empty: commands for a shell.
     pub(crate) language: String,

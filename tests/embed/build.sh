@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds and runs programs that embed streamgauge, outside of its workspace, by the dependency lines of
-# docs/embedding.md: with the default features of `prometheus`, which turn its feature `protobuf` on for every crate
+# docs/how-to/embed.md: with the default features of `prometheus`, which turn its feature `protobuf` on for every crate
 # of the program, and without them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -17,7 +17,7 @@ dependencies() {
         below && inside && $0 == "```" { exit }
         inside
         below && $0 == "```toml" { inside = 1 }
-    ' docs/embedding.md | sed -E "s|^(streamgauge = \{ )version = \"[0-9.]+\"|\1path = \"$root\"|"
+    ' docs/how-to/embed.md | sed -E "s|^(streamgauge = \{ )version = \"[0-9.]+\"|\1path = \"$root\"|"
 }
 
 # embed PROGRAM HEADING with|without

@@ -1,4 +1,4 @@
-//! The columns are those of docs/recording.md.
+//! The columns are those of docs/reference/recording-format.md.
 
 use streamgauge::simulate::Config;
 
@@ -6,7 +6,7 @@ use super::ollama::{Place, assert_done, simulator};
 
 /// Names of the columns that the document has under the heading of a file.
 fn documented(file: &str) -> Vec<String> {
-    let text = std::fs::read_to_string("docs/recording.md").unwrap();
+    let text = std::fs::read_to_string("docs/reference/recording-format.md").unwrap();
     let section = text.split_once(&format!("### {file}\n")).unwrap_or_else(|| panic!("{file}")).1;
     let section = section.split("\n#").next().unwrap();
     let names = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));

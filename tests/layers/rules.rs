@@ -1,4 +1,4 @@
-//! The directions, as tables. Prose and reasons: docs/architecture.md.
+//! The directions, as tables. Prose and reasons: docs/explanation/architecture.md.
 
 /// A place in the crate, and what it may name beside itself. A place inside another replaces the outer row.
 pub(super) const LAYERS: &[(&str, &[&str])] = &[

@@ -93,6 +93,6 @@ async fn a_wedged_ollama_is_told_of() {
         arrived["annotations"]["runbook_url"]
             .as_str()
             .unwrap()
-            .ends_with("docs/alerts.md#streamgaugeupstreamwedged")
+            .ends_with("docs/how-to/alerts.md#streamgaugeupstreamwedged")
     );
 }

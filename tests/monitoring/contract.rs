@@ -171,7 +171,7 @@ fn known(family: &str, kind: Kind, labels: &[&'static str], le: bool) -> Known {
 }
 
 impl Kind {
-    /// As the exposition and docs/metrics.md write it.
+    /// As the exposition and docs/reference/metrics.md write it.
     pub(crate) fn word(self) -> &'static str {
         match self {
             C => "counter",
@@ -181,10 +181,10 @@ impl Kind {
     }
 }
 
-/// docs/metrics.md is held to the code by `tests/metrics_doc.rs`, so this holds the contract to the code too.
+/// docs/reference/metrics.md is held to the code by `tests/metrics_doc.rs`, so this holds the contract to the code too.
 #[test]
 fn what_is_documented_is_in_the_contract_as_it_is_documented() {
-    let page = text("docs/metrics.md");
+    let page = text("docs/reference/metrics.md");
     let mut lines = page.lines();
     let mut seen = 0;
     while let Some(line) = lines.next() {

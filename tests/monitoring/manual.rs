@@ -7,7 +7,7 @@ use super::{
 };
 
 /// The pages that show some.
-const PAGES: [&str; 2] = ["docs/efficiency.md", "docs/gpu.md"];
+const PAGES: [&str; 2] = ["docs/explanation/efficiency.md", "docs/reference/gpu.md"];
 
 /// A query, with where it stands.
 pub(crate) fn queries() -> Vec<(String, String)> {

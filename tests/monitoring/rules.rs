@@ -12,7 +12,7 @@ use super::{
 
 const ALERTS: &str = "prometheus/rules/alerts.yml";
 const RECORDING: &str = "prometheus/rules/recording.yml";
-const RUNBOOK: &str = "https://github.com/streamgauge/streamgauge/blob/main/docs/alerts.md#";
+const RUNBOOK: &str = "https://github.com/streamgauge/streamgauge/blob/main/docs/how-to/alerts.md#";
 
 fn word<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_else(|| panic!("no {key} in {value}"))
@@ -20,7 +20,7 @@ fn word<'a>(value: &'a Value, key: &str) -> &'a str {
 
 #[test]
 fn every_alert_says_what_is_wrong_by_how_much_and_what_to_do() {
-    let runbook = text("docs/alerts.md");
+    let runbook = text("docs/how-to/alerts.md");
     let mut sections: Vec<&str> = runbook.split("\n## ").skip(1).collect();
     for alert in rules(ALERTS) {
         let name = word(&alert, "alert");
@@ -31,12 +31,13 @@ fn every_alert_says_what_is_wrong_by_how_much_and_what_to_do() {
         assert!(word(notes, "description").contains("{{ $value"), "{name}: by how much?");
         assert_eq!(word(notes, "runbook_url"), format!("{RUNBOOK}{}", name.to_lowercase()));
         let at = sections.iter().position(|section| section.lines().next() == Some(name));
-        let section = sections.remove(at.unwrap_or_else(|| panic!("docs/alerts.md has no heading {name}")));
+        let section =
+            sections.remove(at.unwrap_or_else(|| panic!("docs/how-to/alerts.md has no heading {name}")));
         for part in ["**Means.**", "**See.**", "**Do.**"] {
-            assert!(section.contains(part), "docs/alerts.md, {name}: no {part}");
+            assert!(section.contains(part), "docs/how-to/alerts.md, {name}: no {part}");
         }
     }
-    assert!(sections.is_empty(), "docs/alerts.md explains alerts that do not exist: {sections:?}");
+    assert!(sections.is_empty(), "docs/how-to/alerts.md explains alerts that do not exist: {sections:?}");
 }
 
 #[test]
@@ -44,12 +45,12 @@ fn a_runbook_names_panels_that_exist() {
     let dashboards = dashboards();
     let titles: BTreeSet<&str> =
         dashboards.iter().flat_map(Dashboard::boxes).filter_map(|panel| panel["title"].as_str()).collect();
-    let runbook = text("docs/alerts.md");
+    let runbook = text("docs/how-to/alerts.md");
     let seen = runbook.split("**See.**").skip(1).map(|part| part.split("**Do.**").next().unwrap());
     let mut named = 0;
     for panel in seen.flat_map(|part| part.split('"').skip(1).step_by(2)) {
         let panel = panel.replace('\n', " ");
-        assert!(titles.contains(panel.as_str()), "docs/alerts.md: there is no panel \"{panel}\"");
+        assert!(titles.contains(panel.as_str()), "docs/how-to/alerts.md: there is no panel \"{panel}\"");
         named += 1;
     }
     assert!(named >= rules(ALERTS).len(), "{named} panels");

@@ -1,4 +1,4 @@
-//! JSON is what docs/report.md says, no more and no less.
+//! JSON is what docs/reference/report-format.md says, no more and no less.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ struct Shape {
 }
 
 fn shapes() -> BTreeMap<String, Shape> {
-    let text = std::fs::read_to_string("docs/report.md").unwrap();
+    let text = std::fs::read_to_string("docs/reference/report-format.md").unwrap();
     let block = text.split_once("```shapes\n").unwrap().1.split_once("```").unwrap().0;
     let mut shapes: BTreeMap<String, Shape> = BTreeMap::new();
     let mut current = String::new();

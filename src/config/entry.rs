@@ -23,25 +23,25 @@ pub(super) static ENTRY_KEYS: &[EntryKey] = &[
     EntryKey {
         leaf: "name",
         kind: "letters, digits, `.` `_` `-`, at most 63",
-        doc: "The value of the label `upstream`, but not `cloud` or `none`, which mean something else there. Unset: `upstream` and its position, from 0.",
+        doc: "The value of the label `upstream`. `cloud` and `none` are reserved. Unset: `upstream` and the position, from 0.",
         show: |upstream| Some(format!("\"{}\"", upstream.name)),
     },
     EntryKey {
         leaf: "url",
         kind: "http://HOST:PORT, https://HOST:PORT, HOST:PORT",
-        doc: "Where that Ollama answers; an entry needs one. `HOST:PORT`, as in `OLLAMA_HOST`, is http.",
+        doc: "The URL of the Ollama. Required. `HOST:PORT`, as in `OLLAMA_HOST`, means http.",
         show: |upstream| Some(format!("\"{}\"", upstream.url.as_str().trim_end_matches('/'))),
     },
     EntryKey {
         leaf: "ca_file",
         kind: "path",
-        doc: "The authorities that may vouch for one of https, in PEM, and no others. Unset: those of the system.",
+        doc: "A PEM file with the only certificate authorities that are trusted for an `https` upstream. Unset: the system's authorities.",
         show: |upstream| Some(certificate::path(upstream.tls.as_ref()?.authorities_file()?)),
     },
     EntryKey {
         leaf: "client_cert",
         kind: "path",
-        doc: "The chain of certificates that is shown to one of https that asks for it, in PEM.",
+        doc: "The certificate chain, in PEM, for an `https` upstream that asks for a client certificate.",
         show: |upstream| Some(certificate::path(upstream.tls.as_ref()?.identity()?.files()?.0)),
     },
     EntryKey {
@@ -53,13 +53,13 @@ pub(super) static ENTRY_KEYS: &[EntryKey] = &[
     EntryKey {
         leaf: "max_streams",
         kind: "1 to 1000000",
-        doc: "Streams at once; more wait in the queue. Unset: no bound.",
+        doc: "The maximum number of concurrent streams. Further requests wait in the queue. Unset: no limit.",
         show: |upstream| upstream.max_streams.map(|most| most.to_string()),
     },
     EntryKey {
         leaf: "weight",
         kind: "1 to 1000",
-        doc: "Its share of requests beside the other upstreams.",
+        doc: "The share of requests relative to the other upstreams.",
         show: |upstream| Some(upstream.weight.to_string()),
     },
 ];

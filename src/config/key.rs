@@ -26,33 +26,41 @@ const fn key(leaf: &'static str, kind: &'static str, doc: &'static str) -> KeyKe
 }
 
 pub(super) static KEY_KEYS: &[KeyKey] = &[
-    key(
-        "name",
-        "letters, digits, `.` `_` `-`, at most 63",
-        "The value of the label `caller`; an entry needs one.",
-    ),
+    key("name", "letters, digits, `.` `_` `-`, at most 63", "The value of the label `caller`. Required."),
     key(
         "sha256",
         "64 hexadecimal digits",
-        "The SHA-256 of the key; or `key_file`, or `key_env`. Never the key itself.",
+        "The SHA-256 of the key, never the key itself. Each entry needs one of `sha256`, `key_file` and `key_env`.",
     ),
-    key("key_file", "path", "A file that holds the key; white space around it is left out."),
-    key("key_env", "name", "An environment variable that holds the key."),
-    key("requests", "N/s, N/min, N/h, N/day", "Requests let in."),
-    key("requests_burst", "1 to 4294967295", "Of them, how many at once. Unset: N."),
+    key("key_file", "path", "A file that contains the key. Surrounding white space is ignored."),
+    key("key_env", "name", "The name of an environment variable that contains the key."),
+    key("requests", "N/s, N/min, N/h, N/day", "The rate of requests that are admitted. Unset: no limit."),
+    key(
+        "requests_burst",
+        "1 to 4294967295",
+        "The number of requests that are admitted at once. Unset: the N of `requests`.",
+    ),
     key(
         "tokens",
         "N/s, N/min, N/h, N/day",
-        "Tokens of prompts (their uncached part) and answers; an overdraft is paid back before the next request.",
+        "The rate of tokens: the uncached part of prompts, and answers. An overdraft must be paid back before the next request is admitted. Unset: no limit.",
     ),
-    key("tokens_burst", "1 to 4294967295", "Of them, how many at once. Unset: N."),
-    key("max_streams", "1 to 1000000", "Streams at once; more wait in the queue."),
+    key(
+        "tokens_burst",
+        "1 to 4294967295",
+        "The number of tokens that may be used at once. Unset: the N of `tokens`.",
+    ),
+    key(
+        "max_streams",
+        "1 to 1000000",
+        "The maximum number of concurrent streams. Further requests wait in the queue. Unset: no limit.",
+    ),
     key(
         "routes",
         "array of routes and groups",
-        "The routes that are open to it, within `access.routes`. Unset: all of those.",
+        "The routes that are open to this key, within `access.routes`. Unset: all of `access.routes`.",
     ),
-    key("pace", "1 to 100000", "Tokens a second of each of its streams. Unset: `shaping.pace`."),
+    key("pace", "1 to 100000", "The pace of each of its streams, in tokens/s. Unset: `shaping.pace`."),
 ];
 
 /// A mistake in an entry: in one of its keys, or in the entry as a whole.

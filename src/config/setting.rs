@@ -69,12 +69,12 @@ pub(super) static SETTINGS: &[Setting] = &[
         "proxy.listen",
         "--listen",
         Field::Address(|c| &mut c.agent.proxy.listen),
-        "Where clients connect. Port 0 takes a free one.",
+        "The address where clients connect. Port 0 picks a free port.",
     ),
     setting(
         "proxy.workers",
         Field::Count(|c| &mut c.workers, 0..=1024),
-        "Threads that serve clients, at most: one up to 32 connections, two up to 1,024, one more for each 512 beyond, and all alike beyond. 0: as many as cores may be used.",
+        "The maximum number of threads that serve clients. One thread serves up to 32 connections, two serve up to 1,024, and each further 512 connections add one, up to the maximum. 0: the number of available cores.",
     ),
     setting(
         "proxy.tls",
@@ -83,42 +83,42 @@ pub(super) static SETTINGS: &[Setting] = &[
             show: |c| c.agent.proxy.tls.as_ref().and_then(certificate::show),
             set: |c, given| certificate::identity(given).map(|one| c.agent.proxy.tls = Some(one)),
         },
-        "TLS alone is served, with the chain of certificates `cert` and its private `key`, two files in PEM. Unset: plain HTTP.",
+        "Serve TLS only, with the certificate chain `cert` and its private key `key`, both PEM files. Unset: plain HTTP.",
     ),
     setting(
         "proxy.max_connections",
         Field::Count(|c| &mut c.agent.proxy.max_connections, 1..=1_000_000),
-        "Client connections at once. When more come, those that linger after their last answer give way, then those that have waited longest for a request, after a second; where none does, the new ones are turned away.",
+        "The maximum number of client connections. When it is reached, a new connection replaces one that lingers after its last response, or else the one that has waited longest for a request, at least one second. If there is neither, the new connection is refused.",
     ),
     setting(
         "proxy.keep_alive_timeout",
         Field::Duration(|c| &mut c.agent.proxy.keep_alive_timeout, TIMEOUT),
-        "A connection on which no request begins for this long is closed. Keep it above the time for which clients keep idle connections (60 to 90 s in most of them): a request that meets the end of its connection fails.",
+        "Close a connection on which no request starts for this long. Set it longer than clients keep idle connections (60 to 90 s for most clients), because a request that is sent while the connection closes fails.",
     ),
     setting(
         "proxy.header_timeout",
         Field::Duration(|c| &mut c.agent.proxy.header_timeout, TIMEOUT),
-        "A client that takes longer than this from the first byte of a request head to the last is cut off.",
+        "Disconnect a client that needs longer than this to send a request head, counted from its first byte.",
     ),
     setting(
         "proxy.body_idle_timeout",
         Field::Duration(|c| &mut c.agent.proxy.body_idle_timeout, TIMEOUT),
-        "A client that stops sending its body for this long is cut off, and an upstream that takes nothing of a request for this long has failed: 408 and 504.",
+        "Disconnect a client that sends no part of its request body for this long (408). An upstream that accepts no part of a request for this long has failed (504).",
     ),
     setting(
         "proxy.max_head",
         Field::Size(|c| &mut c.agent.proxy.max_head, 8 << 10..=16 << 20),
-        "The longest request head. It may have 256 header fields, as may the head of a response.",
+        "The maximum size of a request head. Request and response heads may have at most 256 fields.",
     ),
     setting(
         "proxy.peek_limit",
         Field::Size(|c| &mut c.agent.proxy.peek_limit, 1 << 10..=256 << 20),
-        "The beginning of a JSON body that is read ahead in any case, to learn its model.",
+        "The part of a JSON request body that is always read ahead to find the model.",
     ),
     setting(
         "proxy.read_ahead_budget",
         Field::Size(|c| &mut c.agent.proxy.read_ahead_budget, 0..=1 << 40),
-        "Memory for reading on beyond `proxy.peek_limit`, shared by all requests, where the model has not been seen yet or the usage is to be asked for. One request takes a quarter of it at most.",
+        "Memory, shared by all requests, for reading request bodies beyond `proxy.peek_limit` until the model is found or to ask for the usage. One request uses at most a quarter of it.",
     ),
     setting(
         "proxy.unknown_v1",
@@ -127,18 +127,18 @@ pub(super) static SETTINGS: &[Setting] = &[
             get: |c| name(c.agent.proxy.unknown_v1),
             set: |c, word| choose(&mut c.agent.proxy.unknown_v1, word),
         },
-        "A POST under `/v1` whose path is no route that is known. `generation`: it takes a slot and obeys every limit, as the route `v1_other`, so that a route which Ollama adds does not bypass them. `other`: it takes no slot, as the route `other`.",
+        "How to treat a POST under `/v1` to an unknown path. `generation`: it takes a slot and every limit applies, as route `v1_other`, so a route that a new Ollama adds does not bypass limits. `other`: it takes no slot, as route `other`.",
     ),
     setting(
         "proxy.drain_timeout",
         Field::Duration(|c| &mut c.agent.drain_timeout, TIMEOUT_OR_NONE),
-        "How long running streams may take to end after SIGTERM or SIGINT.",
+        "How long running streams may continue after SIGTERM or SIGINT.",
     ),
     flagged(
         "admin.listen",
         "--admin",
         Field::Address(|c| &mut c.agent.admin.listen),
-        "Where Prometheus and people connect. Port 0 takes a free one.",
+        "The address where Prometheus and people connect. Port 0 picks a free port.",
     ),
     setting(
         "admin.tls",
@@ -147,7 +147,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             show: |c| c.agent.admin.tls.as_ref().and_then(certificate::show),
             set: |c, given| certificate::identity(given).map(|one| c.agent.admin.tls = Some(one)),
         },
-        "As `proxy.tls`, for this address.",
+        "Like `proxy.tls`, for the admin address.",
     ),
     setting(
         "admin.token_file",
@@ -156,7 +156,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             show: |c| c.admin_token_file.clone().map(|path| toml::Value::from(path).to_string()),
             set: set_token,
         },
-        "A file that holds the token to read with, as Bearer or as the password of Basic; white space around it is left out. Unset: everybody may.",
+        "A file with the token that clients of the admin address must send, as Bearer token or as Basic password. Surrounding white space is ignored. Unset: no token is required.",
     ),
     flagged(
         "log.format",
@@ -166,7 +166,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             get: |c| name(c.log.format),
             set: |c, word| choose(&mut c.log.format, word),
         },
-        "Lines for people, or a JSON object a line.",
+        "`text` for people, or `json` for one JSON object per line.",
     ),
     flagged(
         "log.level",
@@ -176,7 +176,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             get: |c| name(c.log.level),
             set: |c, word| choose(&mut c.log.level, word),
         },
-        "The least severe that is written; `debug` has a line for each finished request.",
+        "The least severe level that is written. `debug` has a line for each finished request.",
     ),
     setting(
         "upstreams.choose",
@@ -185,42 +185,42 @@ pub(super) static SETTINGS: &[Setting] = &[
             get: |c| name(c.agent.upstream.choose),
             set: |c, word| choose(&mut c.agent.upstream.choose, word),
         },
-        "How one is chosen among the healthy ones that have the model.",
+        "How to choose among the healthy upstreams that have the model.",
     ),
     setting(
         "upstreams.primary",
         Field::Name(|c| &mut c.agent.upstream.primary),
-        "The name of the one that pull, push, create, copy, delete, blobs and the group `account` go to. Unset: the first.",
+        "The name of the upstream that receives pull, push, create, copy, delete, blobs and the group `account`. Unset: the first.",
     ),
     setting(
         "upstreams.health_interval",
         Field::Duration(|c| &mut c.agent.upstream.health_interval, Duration::from_millis(100)..=DAY),
-        "Time between two health probes of an upstream, and between two looks at where its name leads.",
+        "The time between two health probes of an upstream, and between two DNS lookups of its name.",
     ),
     setting(
         "upstreams.connect_timeout",
         Field::Duration(|c| &mut c.agent.upstream.connect_timeout, TIMEOUT),
-        "Longest wait for a connection to an upstream: for its name, for TCP and for the TLS handshake, all together.",
+        "The maximum time to connect to an upstream: DNS lookup, TCP and TLS handshake together.",
     ),
     setting(
         "upstreams.response_timeout",
         Field::Duration(|c| &mut c.agent.upstream.response_timeout, TIMEOUT_OR_NONE),
-        "Longest wait for a response's head. 0s: no limit, since a model may load for minutes.",
+        "The maximum wait for the head of a response. 0s: no limit, because loading a model can take minutes.",
     ),
     setting(
         "upstreams.silence_timeout",
         Field::Duration(|c| &mut c.agent.upstream.silence_timeout, TIMEOUT_OR_NONE),
-        "Longest silence between two chunks of a response. 0s: no limit.",
+        "The maximum time between two chunks of a response. 0s: no limit.",
     ),
     setting(
         "queue.size",
         Field::Count(|c| &mut c.agent.queue.size, 0..=100_000),
-        "How many may wait for one upstream. Of a full queue, the newest of the caller who has the most there makes room for one who has fewer. 0: none waits, and who finds no place is refused at once.",
+        "The maximum number of requests that wait for one upstream. When the queue is full, a new request is refused, unless another caller has at least two more requests queued than its own caller: then the newest request of the busiest caller is refused instead. 0: no request waits, and a request that finds no free slot is refused at once.",
     ),
     setting(
         "queue.timeout",
         Field::Duration(|c| &mut c.agent.queue.timeout, TIMEOUT),
-        "How long one may wait.",
+        "The maximum time that a request waits.",
     ),
     setting(
         "queue.fair_by",
@@ -229,12 +229,12 @@ pub(super) static SETTINGS: &[Setting] = &[
             get: |c| name(c.agent.queue.fair_by),
             set: |c, word| choose(&mut c.agent.queue.fair_by, word),
         },
-        "`caller`: callers take turns; `none`: who came first goes first.",
+        "`caller`: callers take turns. `none`: first come, first served.",
     ),
     setting(
         "access.require_key",
         Field::Truth(|c| &mut c.agent.admission.require_key),
-        "Refuse who has no key that is known. `false`: they are the caller `anonymous`, and their field goes on to Ollama.",
+        "Refuse requests without a known key. `false`: such requests belong to the caller `anonymous`, and their key field is forwarded to Ollama.",
     ),
     setting(
         "access.routes",
@@ -243,7 +243,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             show: |c| inline::show_routes(&c.agent.admission.routes),
             set: |c, given| inline::routes(given).map(|access| c.agent.admission.routes = access),
         },
-        "The routes that are open. Unset: all; a list closes `other` and `v1_other` too.",
+        "The routes that are open. Unset: all. A list also closes `other` and `v1_other`, unless it names them.",
     ),
     setting(
         "access.origins",
@@ -252,7 +252,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             show: |c| inline::show_origins(&c.agent.admission.origins),
             set: |c, given| inline::origins(given).map(|origins| c.agent.admission.origins = origins),
         },
-        "Web pages that may read streamgauge's own responses, such as 401, 429 and 502, beside those that Ollama accepts by default. Set it to what the upstreams have as `OLLAMA_ORIGINS`. Unset: Ollama's defaults alone.",
+        "Origins whose web pages may read streamgauge's own responses, such as 401, 429 and 502, in addition to Ollama's default origins. Set it to the `OLLAMA_ORIGINS` of the upstreams. Unset: Ollama's defaults only.",
     ),
     setting(
         "access.anonymous",
@@ -261,7 +261,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             show: show_anonymous,
             set: |c, given| inline::limits(given).map(|limits| c.agent.admission.anonymous = limits),
         },
-        "The limits of all who have no key, together: `requests`, `requests_burst`, `tokens`, `tokens_burst`, `max_streams` as of a key.",
+        "The limits of all requests without a key, together: `requests`, `requests_burst`, `tokens`, `tokens_burst`, `max_streams`, as for a key.",
     ),
     setting(
         "shaping.pace",
@@ -274,12 +274,12 @@ pub(super) static SETTINGS: &[Setting] = &[
                 Ok(())
             },
         },
-        "Tokens a second of each stream. 0: off.",
+        "The pace of each stream, in tokens/s. 0: off.",
     ),
     setting(
         "shaping.pace_buffer",
         Field::Size(|c| &mut c.agent.shaping.pace_buffer, 4 << 10..=64 << 20),
-        "What a paced stream may hold while Ollama is faster; full, Ollama is made to wait.",
+        "How much of a paced stream is buffered while Ollama is faster than the pace. When the buffer is full, Ollama has to wait.",
     ),
     setting(
         "shaping.adaptive",
@@ -288,7 +288,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             show: |c| c.agent.shaping.adaptive.as_ref().map(inline::show_adaptive),
             set: |c, given| inline::adaptive(given).map(|config| c.agent.shaping.adaptive = Some(config)),
         },
-        "A pace that follows how well the streams of an upstream run side by side. Unset: off.",
+        "A pace that adapts to how well the streams of an upstream run concurrently. Unset: off.",
     ),
     setting(
         "shaping.coalesce",
@@ -297,12 +297,12 @@ pub(super) static SETTINGS: &[Setting] = &[
             show: |c| c.agent.shaping.coalesce.as_ref().map(inline::show_coalesce),
             set: |c, given| inline::coalesce(given).map(|config| c.agent.shaping.coalesce = Some(config)),
         },
-        "Records held for a moment and written as one chunk. Unset: off.",
+        "Collect records for a short time and write them as one chunk. Unset: off.",
     ),
     setting(
         "shaping.merge",
         Field::Truth(|c| &mut c.agent.shaping.merge),
-        "Make the content records that are held together one; turns `shaping.coalesce` on at 50ms and 1KiB.",
+        "Merge the content records that are collected into one. Turns `shaping.coalesce` on with 50ms and 1KiB.",
     ),
     setting(
         "shaping.openai_usage",
@@ -311,37 +311,37 @@ pub(super) static SETTINGS: &[Setting] = &[
             get: |c| name(c.agent.shaping.openai_usage),
             set: |c, word| choose(&mut c.agent.shaping.openai_usage, word),
         },
-        "Ask for `include_usage` where an OpenAI client does not; `inject-and-strip` takes it out of the answer again.",
+        "`inject`: ask for `include_usage` if an OpenAI client does not. `inject-and-strip`: also remove the usage from the response.",
     ),
     setting(
         "metrics.model_limit",
         Field::Count(|c| &mut c.agent.meter.model_limit, 0..=1000),
-        "How many models have a label of their own; the least recently used gives way, and the rest are `other`.",
+        "The maximum number of models with their own label. The least recently used model gives up its label, and all other models are `other`.",
     ),
     setting(
         "collectors.gpu",
         Field::Interval(|c| &mut c.agent.collectors.gpu, Duration::from_millis(50)..=DAY),
-        "Time between two readings of the GPUs (NVML); a machine without one costs an attempt every 10 s.",
+        "The interval between two readings of the GPUs through NVML. Without a GPU, the collector tries again every 10 s.",
     ),
     setting(
         "collectors.models",
         Field::Interval(|c| &mut c.agent.collectors.models, Duration::from_millis(100)..=DAY),
-        "Time between two looks at the models in memory, as `upstreams.health_interval` keeps them.",
+        "The interval between two updates of the models in memory, which `upstreams.health_interval` reads from Ollama.",
     ),
     setting(
         "collectors.runtime",
         Field::Interval(|c| &mut c.agent.collectors.runtime, Duration::from_millis(100)..=DAY),
-        "Time between two readings of the runtimes; off takes the metrics of tasks away too.",
+        "The interval between two readings of the runtimes. `off` also removes the metrics of tasks.",
     ),
     setting(
         "collectors.lag",
         Field::Interval(|c| &mut c.agent.collectors.lag, INSTANT..=DAY),
-        "Time between two probes of how late each runtime wakes; of one that is idle, at least 100 ms, and 1 s once it has been for half a minute.",
+        "The interval between two probes of each runtime's lag. It is at least 100 ms for an idle runtime, and 1 s after half a minute.",
     ),
     setting(
         "collectors.process",
         Field::Interval(|c| &mut c.agent.collectors.process, Duration::from_millis(100)..=DAY),
-        "Time between two readings of this process: CPU, memory, descriptors.",
+        "The interval between two readings of this process: CPU, memory, file descriptors.",
     ),
 ];
 

@@ -220,7 +220,7 @@ fn an_upstream_is_verified_by_the_system_and_plain_ones_need_no_authorities() {
 #[test]
 #[ignore = "it takes bash, openssl and curl"]
 fn the_worked_example_of_the_documentation_works() {
-    let page = include_str!("../../docs/how-to/deploy.md").split("\n## TLS\n").nth(1).unwrap();
+    let page = include_str!("../../docs/how-to/tls.md");
     let block = |language: &str, number: usize| {
         let blocks = page.split(&format!("```{language}\n")).nth(number).unwrap();
         blocks.split("```").next().unwrap()

@@ -15,7 +15,7 @@ pub(crate) struct Page {
 
 /// A block between fences.
 pub(crate) struct Block {
-    /// `docs/how-to/deploy.md, line 12`, for messages.
+    /// `docs/how-to/docker.md, line 12`, for messages.
     pub(crate) place: String,
     /// What follows the fence; empty: commands for a shell.
     pub(crate) language: String,
@@ -44,7 +44,7 @@ impl Page {
     pub(crate) fn prose(&self) -> Vec<(usize, &str)> {
         let mut inside = false;
         let lines = self.text.lines().enumerate().filter(|(_, line)| {
-            let fence = line.starts_with("```");
+            let fence = line.trim_start().starts_with("```");
             inside ^= fence;
             !inside && !fence
         });
@@ -53,15 +53,22 @@ impl Page {
 
     pub(crate) fn blocks(&self) -> Vec<Block> {
         let mut blocks = Vec::new();
-        let mut open: Option<Block> = None;
+        // With the indentation of its opening fence, which a step of a list has.
+        let mut open: Option<(Block, &str)> = None;
         for (number, line) in self.text.lines().enumerate() {
-            match (line.strip_prefix("```"), &mut open) {
+            match (line.trim_start().strip_prefix("```"), &mut open) {
                 (Some(language), None) => {
                     let place = format!("{}, line {}", self.path.display(), number + 1);
-                    open = Some(Block { place, language: language.to_owned(), text: String::new() });
+                    let block = Block { place, language: language.to_owned(), text: String::new() };
+                    open = Some((block, &line[..line.len() - line.trim_start().len()]));
                 }
-                (Some(_), Some(_)) => blocks.extend(open.take()),
-                (None, Some(block)) => block.text.extend([line, "\n"]),
+                (Some(_), Some(_)) => blocks.extend(open.take().map(|(block, _)| block)),
+                (None, Some((block, indentation))) => {
+                    let bare = line.strip_prefix(*indentation);
+                    let bare = bare.or_else(|| line.trim().is_empty().then_some(""));
+                    let bare = bare.unwrap_or_else(|| panic!("{}: `{line}` leaves its step", block.place));
+                    block.text.extend([bare, "\n"]);
+                }
                 (None, None) => {}
             }
         }
@@ -91,4 +98,13 @@ impl Page {
         };
         headings.map(anchor).collect()
     }
+}
+
+#[test]
+fn block_of_a_step_is_read_without_its_indentation() {
+    let text = "1. Do:\n\n   ```toml\n   [a]\n\n   b = 1\n   ```\n\n   `not prose`? Yes.\n".to_owned();
+    let page = Page { path: PathBuf::from("x.md"), text };
+    let [block] = &page.blocks()[..] else { panic!("one block") };
+    assert_eq!((block.language.as_str(), block.text.as_str()), ("toml", "[a]\n\nb = 1\n"));
+    assert_eq!(page.spans().len(), 1);
 }

@@ -21,7 +21,7 @@ fn blocks(language: &str) -> Vec<Block> {
     all.filter(|block| block.language == language).collect()
 }
 
-/// The files that docs/how-to/deploy.md makes, as samples name them.
+/// The files that docs/how-to/tls.md makes, as samples name them.
 fn certificates() -> TempDir {
     let folder = TempDir::new().unwrap();
     let made = rcgen::generate_simple_self_signed(["gpu0.lan".to_owned()]).unwrap();

@@ -7,7 +7,8 @@ use super::{
 };
 
 /// The pages that show some.
-const PAGES: [&str; 2] = ["docs/explanation/efficiency.md", "docs/reference/gpu.md"];
+const PAGES: [&str; 3] =
+    ["docs/explanation/efficiency.md", "docs/how-to/find-a-bottleneck.md", "docs/reference/gpu.md"];
 
 /// A query, with where it stands.
 pub(crate) fn queries() -> Vec<(String, String)> {

@@ -27,14 +27,15 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certifica
 COPY --from=build /out/streamgauge /usr/local/bin/streamgauge
 # Inside a container, loopback is nobody's; what is published is said from outside.
 ENV STREAMGAUGE_PROXY__LISTEN=0.0.0.0:11434 \
-    STREAMGAUGE_ADMIN__LISTEN=0.0.0.0:9464
+    STREAMGAUGE_ADMIN__LISTEN=0.0.0.0:9464 \
+    STREAMGAUGE_UPSTREAM=ollama=http://ollama:11434
 EXPOSE 11434 9464
 # A number, so that Kubernetes can see that it is not root. It writes no file anywhere.
 USER 65532:65532
 # Asks /readyz. With a URL, for the check knows none of the arguments that the sidecar was started with.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=15s --retries=3 CMD ["streamgauge", "probe", "http://127.0.0.1:9464"]
 ENTRYPOINT ["streamgauge"]
-CMD ["serve", "--upstream", "ollama=http://ollama:11434"]
+CMD ["serve"]
 
 # Last, for they change with every commit.
 ARG REVISION=unknown

@@ -349,6 +349,12 @@ impl Bound {
         &self.admin.admin.registry
     }
 
+    /// The upstreams, of which nothing is known before [`Bound::run`] probes them.
+    #[cfg(feature = "cli")]
+    pub(crate) fn upstreams(&self) -> Arc<Upstreams> {
+        self.admin.admin.upstreams.clone()
+    }
+
     /// Changes settings while it runs.
     #[must_use]
     pub fn reload(&self) -> Reload {

@@ -5,6 +5,7 @@ mod ask;
 mod bind;
 mod check;
 mod completions;
+mod config;
 mod demo;
 mod descriptors;
 mod experiment;
@@ -27,7 +28,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, builder::PossibleValuesParser};
 use tokio::signal::unix::Signal;
 use tracing::Level;
 
-use crate::config::{self, Flags, Log, Mistakes};
+use crate::config::{Flags, Log, Mistakes};
 
 pub use stderr::Stderr;
 pub use stop::Stop;
@@ -70,6 +71,7 @@ enum Command {
     Demo(Box<demo::Demo>),
     Check(check::Check),
     Probe(probe::Probe),
+    Config(config::Config),
     Experiment(Box<experiment::Experiment>),
     Report(report::Report),
     Completions(completions::Completions),
@@ -81,6 +83,7 @@ impl Command {
     fn without_configuration(&self) -> Option<&'static str> {
         match self {
             Command::Serve(_) | Command::Check(_) | Command::Probe(_) => None,
+            Command::Config(_) => Some("config"),
             Command::Simulate(_) => Some("simulate"),
             Command::Demo(_) => Some("demo"),
             Command::Experiment(_) => Some("experiment"),
@@ -135,6 +138,7 @@ impl Cli {
             Command::Demo(demo) => demo.run(&self.global, process),
             Command::Check(check) => check.run(&self.global),
             Command::Probe(probe) => probe.run(&self.global),
+            Command::Config(config) => config.run(),
             Command::Experiment(experiment) => experiment.run(&self.global, process),
             Command::Report(report) => report.run(),
             Command::Completions(completions) => completions.run(),
@@ -154,7 +158,7 @@ impl Global {
 
     /// The log of a subcommand that reads no configuration.
     fn log(&self) -> Log {
-        config::log(&self.flags())
+        crate::config::log(&self.flags())
     }
 
     fn level(&self) -> Option<&'static str> {

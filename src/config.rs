@@ -11,12 +11,14 @@ mod field;
 mod inline;
 mod key;
 mod mistake;
+mod ollama_host;
 mod quantity;
 mod resolve;
 mod setting;
 mod shown;
 mod source;
 mod suggest;
+mod template;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +30,7 @@ pub use difference::fixed;
 pub use mistake::{Mistake, Mistakes, Place};
 pub use resolve::Resolved;
 pub use source::{no_color, variables};
+pub use template::template;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +75,7 @@ impl Default for Log {
 pub struct Flags {
     /// The file to read; none: no file.
     pub file: Option<PathBuf>,
-    /// `[NAME=]URL` of each upstream; any replaces those of the file.
+    /// `[NAME=]URL` of each upstream; any replaces those of the environment and of the file.
     pub upstreams: Vec<String>,
     /// The values given by flags, by the key they set.
     pub settings: Vec<(&'static str, String)>,

@@ -202,6 +202,10 @@ impl Proxy {
     /// Lets a request in. What it costs is charged at its end.
     fn admit(&self, head: &request::Parts, measurement: &mut Measurement) -> Result<Arc<Permit>, Failure> {
         headers::check(head, self.config.max_head)?;
+        // Before the key is asked for, which a probe does not have.
+        if self.stages.upstreams.is_own_probe(&head.headers) {
+            return Err(Failure::OwnProbe);
+        }
         let route = measurement.route();
         let admission = &self.stages.admission;
         let permit = Arc::new(match cors::preflight(head) {

@@ -6,6 +6,7 @@ mod busy;
 mod choose;
 mod client;
 mod health;
+mod instance;
 mod link;
 mod merged;
 mod patience;
@@ -25,7 +26,7 @@ use std::{
 };
 
 use futures_util::future;
-use http::{HeaderValue, uri::Authority};
+use http::{HeaderMap, HeaderValue, uri::Authority};
 
 pub use answer::{Answer, Broken, Excuse};
 pub use breaker::Failed;
@@ -43,6 +44,7 @@ use crate::{
 };
 use breaker::Breaker;
 use health::Prober;
+use instance::Instance;
 use probing::{Probing, Shelf};
 use queue::Place;
 use whereabouts::Whereabouts;
@@ -265,6 +267,7 @@ pub struct Upstreams {
     config: Config,
     primary: usize,
     probers: Vec<Prober>,
+    instance: Instance,
     shelf: Arc<Shelf>,
     turn: AtomicUsize,
     hook: Hook,
@@ -340,13 +343,17 @@ impl Upstreams {
         let all: Result<Vec<_>, _> =
             each.map(|(position, one)| Upstream::new(position, one, has_others).map(Arc::new)).collect();
         let all = all?;
-        let probers: Result<_, _> =
-            all.iter().map(|upstream| Prober::new(upstream.peer(), config.connect_timeout)).collect();
+        let instance = Instance::default();
+        let probers: Result<_, _> = all
+            .iter()
+            .map(|upstream| Prober::new(upstream.peer(), config.connect_timeout, &instance))
+            .collect();
         Ok(Upstreams {
             all,
             probers: probers?,
             config: config.clone(),
             primary,
+            instance,
             shelf: Arc::default(),
             turn: AtomicUsize::new(0),
             hook: Hook::default(),
@@ -357,6 +364,12 @@ impl Upstreams {
     /// stays.
     pub fn on_probe(&self, hook: impl Fn(&Upstream) + Send + Sync + 'static) {
         let _ = self.hook.0.set(Box::new(hook));
+    }
+
+    /// The fields are those of a probe that this sidecar sent: the address of an upstream leads back to it.
+    #[must_use]
+    pub fn is_own_probe(&self, fields: &HeaderMap) -> bool {
+        self.instance.sent(fields)
     }
 
     /// Every upstream, in the order of the settings.

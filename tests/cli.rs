@@ -20,6 +20,8 @@ mod demo;
 mod descriptors;
 #[path = "cli/drain.rs"]
 mod drain;
+#[path = "cli/found.rs"]
+mod found;
 #[path = "cli/log.rs"]
 mod log;
 #[path = "cli/memory.rs"]
@@ -235,6 +237,7 @@ fn a_configuration_for_a_command_that_reads_none_is_usage() {
         &["experiment", "list"],
         &["report", "nowhere"],
         &["completions", "bash"],
+        &["config", "init", "-"],
         &["man"],
         &["probe", "http://127.0.0.1:1"],
     ] {
@@ -305,7 +308,11 @@ struct Running {
 
 impl Running {
     fn start(arguments: &[&str]) -> Running {
-        let mut child = streamgauge(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        Running::spawn(streamgauge(arguments))
+    }
+
+    fn spawn(mut command: Command) -> Running {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         Running { child, log }
     }

@@ -6,26 +6,30 @@ use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 use futures_util::future;
 
-use super::{Failure, Global, ask, output, runtimes};
+use super::{Failure, Global, ask, output, runtimes, serve::Addressing};
 use crate::{config, upstream::UpstreamConfig};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Prints every mistake or the resolved settings, and asks each Ollama for its version
 ///
-/// The settings are printed as TOML that can be fed back, with where each was set in a comment; so are the
-/// answers. Exit code 2: mistakes; 1: an Ollama does not answer.
+/// Takes the same flags as serve, and so checks the configuration that serve would run with. The settings are printed
+/// as TOML that can be fed back, with where each was set in a comment; so are the answers. Exit code 2: mistakes; 1: an
+/// Ollama does not answer.
 #[derive(Args, Debug)]
 pub(super) struct Check {
+    #[command(flatten)]
+    addressing: Addressing,
     /// Asks no Ollama
     #[arg(long)]
     offline: bool,
 }
 
 impl Check {
-    pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
-        let resolved = config::load(&global.flags())?;
-        output::print(resolved.to_toml())?;
+    pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
+        let resolved = config::load(&self.addressing.flags(global))?;
+        let warnings = resolved.warnings.iter().map(|warning| format!("# warning: {warning}\n"));
+        output::print(warnings.collect::<String>() + &resolved.to_toml())?;
         if self.offline {
             return Ok(());
         }

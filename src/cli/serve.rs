@@ -1,18 +1,32 @@
 //! `serve`: the sidecar, on two runtimes, until a signal.
 
-use std::time::Duration;
+mod opening;
+
+use std::{
+    convert::Infallible,
+    future,
+    io::{IsTerminal, stdout},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::Args;
+use tokio::time::timeout;
 
 use super::{
-    Failure, Global, Process, Stop, activation::Sockets, bind, descriptors, reload::Reloader, runtimes,
-    systemd,
+    Failure, Global, Process, Stop, activation::Sockets, bind, descriptors, output, reach::reachable,
+    reload::Reloader, runtimes, systemd,
 };
 use crate::{
-    agent::{Agent, Bound},
-    config,
+    agent::{self, Agent, Bound},
+    config::{self, Flags},
+    upstream::Upstreams,
 };
+use opening::Addresses;
+
+/// The opening lines wait this long for the first answer of each upstream.
+const FIRST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Serves: forwards to Ollama and measures
 ///
@@ -21,7 +35,15 @@ use crate::{
 /// and the log's level change.
 #[derive(Args, Debug)]
 pub(super) struct Serve {
-    /// An Ollama, as a URL or HOST:PORT; again for more. Without names they are upstream0, upstream1, …
+    #[command(flatten)]
+    addressing: Addressing,
+}
+
+/// The flags that say where the Ollamas are and where to listen.
+#[derive(Args, Debug)]
+pub(super) struct Addressing {
+    /// An Ollama, as a URL or HOST:PORT; repeat it for more. The default names are upstream0, upstream1, …
+    /// [default: STREAMGAUGE_UPSTREAM, the file, OLLAMA_HOST, or http://127.0.0.1:11434]
     #[arg(long, value_name = "[NAME=]URL")]
     upstream: Vec<String>,
     /// Where clients connect [default: 127.0.0.1:11440]
@@ -32,14 +54,26 @@ pub(super) struct Serve {
     admin: Option<String>,
 }
 
-impl Serve {
-    pub(super) fn run(self, global: &Global, process: Process) -> Result<(), Failure> {
+impl Addressing {
+    /// These flags and the global ones.
+    pub(super) fn flags(self, global: &Global) -> Flags {
         let mut flags = global.flags();
         flags.upstreams = self.upstream;
         flags.settings.extend(self.listen.map(|listen| ("proxy.listen", listen)));
         flags.settings.extend(self.admin.map(|admin| ("admin.listen", admin)));
-        let config = config::load(&flags)?.config;
+        flags
+    }
+}
+
+impl Serve {
+    pub(super) fn run(self, global: &Global, process: Process) -> Result<(), Failure> {
+        let flags = self.addressing.flags(global);
+        let resolved = config::load(&flags)?;
+        let config = resolved.config;
         let level = (process.log)(&config.log);
+        for warning in resolved.warnings {
+            tracing::warn!("{warning}");
+        }
         let mut settings = config.agent.clone();
         let sockets = Sockets::take()?;
         if let Some(passed) = &sockets.admin {
@@ -72,17 +106,42 @@ impl Serve {
                 bind::explain(error, "`proxy.listen` (--listen)", "`admin.listen` (--admin)")
             })?;
             let status = format!("clients: {}, admin: {}", bound.proxy_addr(), bound.admin_addr());
+            let opening = open(addresses(&bound, &config.agent), bound.upstreams(), config.agent.clone());
             let reloader =
                 Reloader { flags, begun: config, level, agent: bound.reload(), status: status.clone() };
             systemd::ready(&status);
             tokio::select! {
                 ended = serve(bound, stop, drain) => ended,
                 () = reloader.listen(hangups) => Ok(()),
+                never = opening => match never {},
                 // The runtimes of clients; the one that this runs on answers by running it.
                 () = systemd::watchdog(handles) => Ok(()),
             }
         })?)
     }
+}
+
+/// Where this machine reaches the listeners.
+fn addresses(bound: &Bound, config: &agent::Config) -> Addresses {
+    Addresses {
+        proxy: reachable(bound.proxy_addr()),
+        proxy_tls: config.proxy.tls.is_some(),
+        admin: reachable(bound.admin_addr()),
+        admin_tls: config.admin.tls.is_some(),
+        needs_key: config.admission.require_key,
+    }
+}
+
+/// Prints the opening lines once each upstream has answered or is late, if a person reads stdout.
+async fn open(addresses: Addresses, upstreams: Arc<Upstreams>, config: agent::Config) -> Infallible {
+    if stdout().is_terminal() {
+        let _ = timeout(FIRST_ANSWERS, upstreams.first_probes()).await;
+        let urls = config.upstream.upstreams.iter().map(|one| one.url.as_str().trim_end_matches('/'));
+        let each = upstreams.all().iter().map(Arc::as_ref).zip(urls);
+        // A terminal that has gone stops no stream.
+        let _ = output::write(opening::lines(addresses, each));
+    }
+    future::pending().await
 }
 
 async fn serve(bound: Bound, stop: Stop, drain: Duration) -> anyhow::Result<()> {

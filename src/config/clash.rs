@@ -80,7 +80,7 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 /// Whether a request to `url` would come back to `listen`, as far as can be told without asking a resolver.
-fn reaches(url: &Url, listen: SocketAddr) -> bool {
+pub(super) fn reaches(url: &Url, listen: SocketAddr) -> bool {
     if url.port_or_known_default() != Some(listen.port()) {
         return false;
     }

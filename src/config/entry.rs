@@ -11,9 +11,7 @@ use crate::upstream::{RESERVED, UpstreamConfig};
 #[derive(Debug)]
 pub(super) struct EntryKey {
     pub(super) leaf: &'static str,
-    #[cfg_attr(not(test), expect(dead_code, reason = "the documentation's test compares it"))]
     pub(super) kind: &'static str,
-    #[cfg_attr(not(test), expect(dead_code, reason = "the documentation's test compares it"))]
     pub(super) doc: &'static str,
     /// As TOML; `None` is unset.
     pub(super) show: fn(&UpstreamConfig) -> Option<String>,

@@ -53,7 +53,6 @@ pub(super) enum Field {
     Truth(At<bool>),
     /// Anything that is read and shown in a way of its own.
     Other {
-        #[cfg_attr(not(test), expect(dead_code, reason = "the documentation's test compares it"))]
         kind: &'static str,
         show: fn(&Config) -> Option<String>,
         set: fn(&mut Config, Given<'_>) -> Result<(), Problem>,
@@ -126,7 +125,6 @@ impl Field {
     }
 
     /// Its kind and range, for the documentation.
-    #[cfg(test)]
     pub(super) fn kind(&self) -> String {
         match self {
             Field::Address(_) => "IP:PORT".to_owned(),
@@ -148,7 +146,6 @@ impl Field {
     }
 }
 
-#[cfg(test)]
 fn span(range: &RangeInclusive<Duration>) -> String {
     format!("{} to {}", quantity::show_duration(*range.start()), quantity::show_duration(*range.end()))
 }

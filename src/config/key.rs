@@ -15,9 +15,7 @@ use crate::admission::{ANONYMOUS, Access, Digest, Key};
 #[derive(Debug)]
 pub(super) struct KeyKey {
     pub(super) leaf: &'static str,
-    #[cfg_attr(not(test), expect(dead_code, reason = "the documentation's test compares it"))]
     pub(super) kind: &'static str,
-    #[cfg_attr(not(test), expect(dead_code, reason = "the documentation's test compares it"))]
     pub(super) doc: &'static str,
 }
 

@@ -11,11 +11,15 @@ use super::{
     Config, certificate, clash, entry,
     field::Given,
     mistake::{Mistake, Mistakes, Place, Problem},
+    ollama_host,
     setting::{self, SETTINGS, VARIABLE_PREFIX},
     source::Sources,
     suggest,
 };
 use crate::{tls::Trust, upstream::UpstreamConfig};
+
+/// The variable that names the upstreams: `[NAME=]URL`, with commas between several.
+const UPSTREAM_VARIABLE: &str = "STREAMGAUGE_UPSTREAM";
 
 /// The settings, and where each was written.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +32,8 @@ pub struct Resolved {
     pub(super) upstream_origins: Vec<Place>,
     /// Where each key was written.
     pub(super) key_origins: Vec<Place>,
+    /// Values that were ignored, each with the reason, for the log.
+    pub warnings: Vec<String>,
 }
 
 /// Puts the layers over each other. Every layer is judged, a value that a higher one hides too.
@@ -37,17 +43,29 @@ pub(super) fn resolve(sources: &Sources, mut mistakes: Vec<Mistake>) -> Result<R
         Some((path, text)) => file::apply(&mut resolved, path, text, &mut mistakes),
         None => Vec::new(),
     };
+    let mut from_environment = Vec::new();
     for (name, value) in &sources.environment {
-        apply_variable(&mut resolved, name, value, &mut mistakes);
+        if name == UPSTREAM_VARIABLE {
+            let place = Place::Environment(name.clone());
+            from_environment = Entry::list(value, &place, &mut mistakes);
+        } else {
+            apply_variable(&mut resolved, name, value, &mut mistakes);
+        }
     }
     for (key, value) in &sources.flags.settings {
         let setting = setting::find(key).expect("a flag names a setting");
         let place = Place::Flag(setting.flag.unwrap_or("").to_owned());
         resolved.set(setting, place, Given::Text(value), &mut mistakes);
     }
-    let from_flags: Vec<_> =
-        sources.flags.upstreams.iter().map(|text| Entry::from_flag(text, &mut mistakes)).collect();
-    resolved.set_upstreams(if from_flags.is_empty() { upstreams } else { from_flags });
+    let flag = Place::Flag("--upstream".to_owned());
+    let from_flags =
+        sources.flags.upstreams.iter().map(|text| Entry::parse(text, &flag, &mut mistakes)).collect();
+    let named = [from_flags, from_environment, upstreams].into_iter().find(|layer| !layer.is_empty());
+    match (named, &sources.ollama_host) {
+        (Some(entries), _) => resolved.set_upstreams(entries),
+        (None, Some(host)) => resolved.take_ollama_host(host, &mut mistakes),
+        (None, None) => {}
+    }
 
     // What clashes with a value that could not be read is not known yet.
     if mistakes.is_empty() {
@@ -70,6 +88,28 @@ impl Resolved {
             }
             Err(problem) => out.push(problem.at(place, setting.key)),
         }
+    }
+
+    /// Nothing of ours names an upstream: the variable that tells Ollama's own clients does.
+    fn take_ollama_host(&mut self, value: &str, mistakes: &mut Vec<Mistake>) {
+        let place = Place::Environment(ollama_host::VARIABLE.to_owned());
+        let url = match ollama_host::parse(value) {
+            None => return,
+            Some(Ok(url)) => url,
+            Some(Err(problem)) => return mistakes.push(problem.at(place, "")),
+        };
+        let listen = self.config.agent.proxy.listen;
+        if clash::reaches(&url, listen) {
+            let default = &self.config.agent.upstream.upstreams[0].url;
+            self.warnings.push(format!(
+                "OLLAMA_HOST is ignored: it names this sidecar's own proxy.listen ({listen}), as clients of the \
+                 sidecar set it. The upstream is {}; --upstream or STREAMGAUGE_UPSTREAM names another",
+                default.as_str().trim_end_matches('/')
+            ));
+            return;
+        }
+        let entry = Entry::new(None, Some(url), place, mistakes);
+        self.set_upstreams(vec![entry]);
     }
 
     fn set_upstreams(&mut self, entries: Vec<Entry>) {
@@ -100,8 +140,8 @@ struct Entry {
 }
 
 impl Entry {
-    fn from_flag(text: &str, mistakes: &mut Vec<Mistake>) -> Entry {
-        let place = Place::Flag("--upstream".to_owned());
+    /// `[NAME=]URL`.
+    fn parse(text: &str, place: &Place, mistakes: &mut Vec<Mistake>) -> Entry {
         let (name, url) = entry::split_flag(text);
         if let Some(Err(problem)) = name.map(entry::check_name) {
             mistakes.push(problem.at(place.clone(), "upstream.name"));
@@ -109,6 +149,16 @@ impl Entry {
         let url = entry::parse_url(url)
             .map_err(|problem| mistakes.push(problem.at(place.clone(), "upstream.url")))
             .ok();
+        Entry::new(name, url, place.clone(), mistakes)
+    }
+
+    /// `[NAME=]URL` with commas between; an empty text is none.
+    fn list(text: &str, place: &Place, mistakes: &mut Vec<Mistake>) -> Vec<Entry> {
+        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        entries.map(|entry| Entry::parse(entry, place, mistakes)).collect()
+    }
+
+    fn new(name: Option<&str>, url: Option<Url>, place: Place, mistakes: &mut Vec<Mistake>) -> Entry {
         let files = certificate::Files::default();
         let tls = url.as_ref().and_then(|url| files.trust(url, &place, mistakes));
         Entry { place, name: name.map(str::to_owned), url, tls, max_streams: None, weight: None }
@@ -121,15 +171,22 @@ fn apply_variable(resolved: &mut Resolved, name: &str, value: &str, mistakes: &m
         return resolved.set(setting, place, Given::Text(value), mistakes);
     }
     let advice = if name.starts_with(&format!("{VARIABLE_PREFIX}UPSTREAM__")) {
-        "upstreams are set by the file or by --upstream".to_owned()
+        format!("name upstreams by {UPSTREAM_VARIABLE}, --upstream or the file")
     } else if name.starts_with(&format!("{VARIABLE_PREFIX}KEY__")) {
         "keys are set by the file".to_owned()
     } else {
         let known: Vec<_> = SETTINGS.iter().map(setting::Setting::variable).collect();
-        suggest::among(name, known.iter().map(String::as_str)).map_or_else(
-            || format!("names that begin with {VARIABLE_PREFIX} are ours: take it away"),
-            suggest::did_you_mean,
+        let known = known.iter().map(String::as_str).chain([UPSTREAM_VARIABLE]);
+        // Without the prefix, which all of them share and which would make any two alike.
+        let (bare, bare_known) = (without_prefix(name), known.map(without_prefix));
+        suggest::among(bare, bare_known).map_or_else(
+            || format!("variables that begin with {VARIABLE_PREFIX} set streamgauge: remove it"),
+            |likely| suggest::did_you_mean(&format!("{VARIABLE_PREFIX}{likely}")),
         )
     };
     mistakes.push(Problem::new("there is no such variable", advice).at(place, ""));
+}
+
+fn without_prefix(variable: &str) -> &str {
+    variable.strip_prefix(VARIABLE_PREFIX).unwrap_or(variable)
 }

@@ -29,7 +29,6 @@ pub(super) struct Setting {
     /// Its kind, its range, its place.
     pub(super) field: Field,
     /// What it means.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the documentation's test compares it"))]
     pub(super) doc: &'static str,
 }
 

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::{
     Flags,
     mistake::{Mistake, Place, Problem},
+    ollama_host,
     setting::VARIABLE_PREFIX,
 };
 
@@ -18,6 +19,8 @@ pub(super) struct Sources {
     pub(super) file: Option<(PathBuf, String)>,
     /// The variables that begin with the prefix.
     pub(super) environment: Vec<(String, String)>,
+    /// `OLLAMA_HOST`.
+    pub(super) ollama_host: Option<String>,
     /// The command line.
     pub(super) flags: Flags,
 }
@@ -50,7 +53,8 @@ impl Sources {
             }
         }
         environment.sort();
-        (Sources { file, environment, flags: flags.clone() }, mistakes)
+        let ollama_host = env::var(ollama_host::VARIABLE).ok();
+        (Sources { file, environment, ollama_host, flags: flags.clone() }, mistakes)
     }
 }
 

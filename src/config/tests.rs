@@ -1,6 +1,7 @@
 //! What is written, what it resolves to, and what is said of mistakes.
 
 mod messages;
+mod upstream;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -168,7 +169,7 @@ url = "127.0.0.1"
             "environment STREAMGAUGE_PROXY__LISTN: there is no such variable | \
              did you mean `STREAMGAUGE_PROXY__LISTEN`?",
             "environment STREAMGAUGE_UPSTREAM__URL: there is no such variable | \
-             upstreams are set by the file or by --upstream",
+             name upstreams by STREAMGAUGE_UPSTREAM, --upstream or the file",
             "environment STREAMGAUGE_PROXY__WORKERS: `proxy.workers`: \"many\" is not a whole number | \
              write a whole number from 0 to 1024",
             "flag --admin: `admin.listen`: \":9464\" is not an address | \

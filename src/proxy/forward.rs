@@ -44,6 +44,9 @@ impl Proxy {
         loop {
             let is_cloud = route.asks_cloud()
                 || route.may_ask_cloud() && model.is_some_and(|model| upstream.passes_on(model));
+            if upstream.health().is_loop {
+                return Err(Failure::Loop { upstream: upstream.name().to_owned() });
+            }
             tell_listed(&upstream, model, is_cloud, measurement);
             let busy = self.enter(&upstream, is_cloud, permit, measurement).await?;
             permit.enter();

@@ -85,6 +85,12 @@ pub(super) enum Failure {
     Switched { upstream: String },
     #[error("upstream \"{upstream}\" responded with a transfer coding other than chunked")]
     UnknownCoding { upstream: String },
+    #[error(
+        "the address of upstream \"{upstream}\" leads back to this sidecar: set it to the address of an Ollama"
+    )]
+    Loop { upstream: String },
+    #[error("this sidecar received its own health probe: one of its upstreams leads back to it")]
+    OwnProbe,
     #[error("streamgauge failed: this is a bug, and its log says more")]
     Panicked,
 }
@@ -104,6 +110,7 @@ impl Failure {
             Failure::Unanswered { .. } | Failure::Switched { .. } | Failure::UnknownCoding { .. } => {
                 StatusCode::BAD_GATEWAY
             }
+            Failure::Loop { .. } | Failure::OwnProbe => StatusCode::LOOP_DETECTED,
             Failure::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -128,6 +135,8 @@ impl Failure {
             | Failure::HeadTimeout { .. }
             | Failure::Switched { .. }
             | Failure::UnknownCoding { .. }
+            | Failure::Loop { .. }
+            | Failure::OwnProbe
             | Failure::Panicked => Outcome::UpstreamError,
         }
     }

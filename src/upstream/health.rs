@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use reqwest::Response;
+use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{Hook, Upstream};
+use super::{Hook, Upstream, instance::Instance};
 use crate::{
     protocol::{canonical_model, is_model_name, short_model},
     tls::{self, Peer, Trust},
@@ -22,6 +22,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// A longer answer is not read: a list of thousands of models is a few MiB.
 const MAX_ANSWER: usize = 16 << 20;
 
+/// Why an upstream that is the sidecar itself does not answer.
+const LOOP: &str = "its address leads back to this sidecar: set it to the address of an Ollama";
+
 /// What an Ollama said last.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Health {
@@ -29,6 +32,8 @@ pub struct Health {
     pub alive: bool,
     /// Why it did not; `None` while it does, and before it was asked.
     pub why: Option<String>,
+    /// Its address leads back to this sidecar, so that no request may be sent there.
+    pub is_loop: bool,
     /// When it was asked; `None` before it was.
     pub asked: Option<Instant>,
     /// Its version.
@@ -110,6 +115,7 @@ impl Health {
         Health {
             alive,
             why: None,
+            is_loop: false,
             asked: None,
             version: None,
             remote: BTreeSet::new(),
@@ -133,6 +139,7 @@ pub struct NoProber(#[from] reqwest::Error);
 pub(super) struct Prober {
     client: reqwest::Client,
     connect_timeout: Duration,
+    instance: Instance,
     /// How the client verifies; `None`: the upstream is plain.
     trust: Option<Trust>,
     /// Of the upstream's name, when the first connection was made.
@@ -140,15 +147,20 @@ pub(super) struct Prober {
 }
 
 impl Prober {
-    pub(super) fn new(peer: Option<&Peer>, connect_timeout: Duration) -> Result<Prober, NoProber> {
+    pub(super) fn new(
+        peer: Option<&Peer>,
+        connect_timeout: Duration,
+        instance: &Instance,
+    ) -> Result<Prober, NoProber> {
         let trust = peer.map(Peer::trust);
         let builder = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
+            .default_headers(instance.fields())
             .connect_timeout(connect_timeout)
             .timeout(TIMEOUT);
         let client = tls::prepare(builder, trust.as_ref()).build()?;
-        Ok(Prober { client, connect_timeout, trust, moves: 0 })
+        Ok(Prober { client, connect_timeout, instance: instance.clone(), trust, moves: 0 })
     }
 
     /// Verifies as is wanted now, and goes where the name leads now.
@@ -157,7 +169,7 @@ impl Prober {
         if upstream.peer().map(Peer::trust) == self.trust && moves == self.moves {
             return;
         }
-        match Prober::new(upstream.peer(), self.connect_timeout) {
+        match Prober::new(upstream.peer(), self.connect_timeout, &self.instance) {
             Ok(prober) => *self = Prober { moves, ..prober },
             Err(error) => tracing::warn!(upstream = upstream.name(), %error, "it is probed as it was"),
         }
@@ -202,12 +214,16 @@ impl Prober {
             Ok(response) => response,
             Err(error) => return Health { why: Some(why(&error)), ..Health::default() },
         };
+        if response.status() == StatusCode::LOOP_DETECTED {
+            return Health { why: Some(LOOP.to_owned()), is_loop: true, ..Health::default() };
+        }
         let version = read(response).await.and_then(|body| Some(body.get("version")?.as_str()?.to_owned()));
         let (tags, ps) = tokio::join!(self.json(url, "/api/tags"), self.json(url, "/api/ps"));
         let told = Told { tags: tags.and_then(models), ps: ps.and_then(models) };
         Health {
             alive: true,
             why: None,
+            is_loop: false,
             asked: None,
             version,
             installed: told.tags.as_ref().map(|models| models.iter().filter_map(installed).collect()),

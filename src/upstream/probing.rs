@@ -37,6 +37,13 @@ impl Probing {
         self.began.send_replace(Some(began));
     }
 
+    /// The first probe has its answer.
+    #[cfg(feature = "cli")]
+    async fn first(&self) {
+        // The sender is here as long as this is.
+        let _ = self.began.subscribe().wait_for(Option::is_some).await;
+    }
+
     /// What is known is at least as young as `since`, or will not be soon.
     async fn fresh(&self, since: Instant) {
         let mut began = self.began.subscribe();
@@ -96,6 +103,12 @@ impl Upstreams {
             self.shelf.changes().running += 1;
             Managing(self.shelf.clone())
         })
+    }
+
+    /// Every upstream was probed once.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn first_probes(&self) {
+        future::join_all(self.all.iter().map(|upstream| upstream.probing.first())).await;
     }
 
     /// Learns what the upstreams that answer have now. Those who ask together wait for one probe, for a second at

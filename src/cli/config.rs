@@ -1,0 +1,68 @@
+//! `config`: the configuration file as such.
+
+use std::{
+    fs::OpenOptions,
+    io::{ErrorKind, Write},
+    path::PathBuf,
+};
+
+use anyhow::{Context, anyhow};
+use clap::{Args, Subcommand};
+
+use super::{Failure, output};
+use crate::config;
+
+/// Writes a configuration file to start from
+#[derive(Args, Debug)]
+pub(super) struct Config {
+    #[command(subcommand)]
+    command: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Init(Init),
+}
+
+/// Writes a file with every setting, its meaning and its default, all commented out
+///
+/// An existing file is left as it is, with exit code 1, unless --force is given.
+#[derive(Args, Debug)]
+struct Init {
+    /// The file to write; `-` is stdout
+    #[arg(default_value = "streamgauge.toml", value_name = "FILE")]
+    file: PathBuf,
+    /// Overwrites an existing file
+    #[arg(long)]
+    force: bool,
+}
+
+impl Config {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Action::Init(init) => init.run(),
+        }
+    }
+}
+
+impl Init {
+    fn run(self) -> Result<(), Failure> {
+        let text = config::template();
+        if self.file.as_os_str() == "-" {
+            return output::print(text);
+        }
+        let path = self.file.display();
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).create_new(!self.force);
+        let mut file = options.open(&self.file).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => {
+                anyhow!("{path} exists: name another file, or overwrite it with --force")
+            }
+            _ => anyhow!("cannot write {path}: {error}"),
+        })?;
+        file.write_all(text.as_bytes()).with_context(|| format!("cannot write {path}"))?;
+        output::print(format!(
+            "wrote {path}\nEdit it, check it with `streamgauge check --config {path}`, and run `streamgauge serve --config {path}`.\n"
+        ))
+    }
+}

@@ -1,0 +1,123 @@
+//! What a person reads in the terminal when the sidecar starts: which Ollama, where clients connect, the page, the
+//! metrics.
+
+use std::net::SocketAddr;
+
+use crate::upstream::{Health, Upstream};
+
+/// Models that are named at most; more are counted.
+const NAMED: usize = 3;
+/// The model in the command to paste when the upstream lists none.
+const MODEL: &str = "gemma3";
+
+/// Where the sidecar listens, and how.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Addresses {
+    /// Where a client on this machine reaches the proxy listener.
+    pub(super) proxy: SocketAddr,
+    pub(super) proxy_tls: bool,
+    /// Where a browser on this machine reaches the admin listener.
+    pub(super) admin: SocketAddr,
+    pub(super) admin_tls: bool,
+    /// Requests need a key, which the command `ollama` cannot send.
+    pub(super) needs_key: bool,
+}
+
+/// The lines, of which each upstream has one.
+pub(super) fn lines<'a>(
+    addresses: Addresses,
+    upstreams: impl Iterator<Item = (&'a Upstream, &'a str)>,
+) -> String {
+    let Addresses { proxy, proxy_tls, admin, admin_tls, needs_key } = addresses;
+    let scheme = |tls| if tls { "https" } else { "http" };
+    let (clients, page) =
+        (format!("{}://{proxy}", scheme(proxy_tls)), format!("{}://{admin}/", scheme(admin_tls)));
+    let mut text = String::from("\n");
+    let mut model = None;
+    for (upstream, url) in upstreams {
+        let health = upstream.health();
+        text += &format!("  Ollama    {url}  {}\n", state(&health));
+        model = model.or_else(|| suggested(&health));
+    }
+    let try_it = if needs_key {
+        format!("curl -H 'Authorization: Bearer KEY' {clients}/api/tags")
+    } else {
+        let host = if proxy_tls { clients.clone() } else { proxy.to_string() };
+        format!("OLLAMA_HOST={host} ollama run {}", model.as_deref().unwrap_or(MODEL))
+    };
+    text += &format!("  Clients   {clients}  try: {try_it}\n");
+    text += &format!("  Page      {page}\n  Metrics   {page}metrics\n\n");
+    text
+}
+
+/// Its version and the models in its memory, or why it does not answer.
+fn state(health: &Health) -> String {
+    if !health.alive {
+        let why = health.why.as_deref().unwrap_or("it has not answered yet");
+        return format!("does not answer: {why}");
+    }
+    let version = health.version.as_deref().unwrap_or("unknown");
+    let loaded: Vec<_> = health.loaded.iter().flatten().map(|loaded| loaded.model.as_str()).collect();
+    let models = match loaded.len() {
+        0 => "no model loaded".to_owned(),
+        1..=NAMED => format!("loaded: {}", loaded.join(", ")),
+        many => format!("loaded: {} and {} more", loaded[..NAMED].join(", "), many - NAMED),
+    };
+    format!("version {version}, {models}").replace(char::is_control, "?")
+}
+
+/// A model for the command to paste: one in memory, else one on the disk.
+fn suggested(health: &Health) -> Option<String> {
+    let loaded = health.loaded.iter().flatten().map(|loaded| loaded.model.clone()).next();
+    loaded.or_else(|| health.installed.as_ref()?.values().next().cloned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::field_reassign_with_default, reason = "a field of Health is private to its module")]
+
+    use super::*;
+    use crate::upstream::Loaded;
+
+    fn loaded(names: &[&str]) -> Health {
+        let loaded = names.iter().map(|name| Loaded {
+            model: (*name).to_owned(),
+            size: None,
+            vram: None,
+            context_length: None,
+            expires_at: None,
+        });
+        let mut health = Health::default();
+        health.alive = true;
+        health.version = Some("0.34.3".to_owned());
+        health.loaded = Some(loaded.collect());
+        health
+    }
+
+    #[test]
+    fn state_names_the_version_and_the_loaded_models() {
+        assert_eq!(state(&loaded(&[])), "version 0.34.3, no model loaded");
+        assert_eq!(state(&loaded(&["a:1", "b:1"])), "version 0.34.3, loaded: a:1, b:1");
+        assert_eq!(state(&loaded(&["a", "b", "c", "d", "e"])), "version 0.34.3, loaded: a, b, c and 2 more");
+        let mut down = Health::default();
+        down.why = Some("Connection refused (os error 111)".to_owned());
+        assert_eq!(state(&down), "does not answer: Connection refused (os error 111)");
+    }
+
+    #[test]
+    fn version_of_an_upstream_cannot_control_the_terminal() {
+        let mut health = loaded(&[]);
+        health.version = Some("\x1b[2J".to_owned());
+        assert_eq!(state(&health), "version ?[2J, no model loaded");
+    }
+
+    #[test]
+    fn model_in_memory_is_suggested_before_one_on_the_disk() {
+        let mut health = loaded(&[]);
+        health.installed = Some([("b:latest".to_owned(), "B:latest".to_owned())].into());
+        assert_eq!(suggested(&health).as_deref(), Some("B:latest"));
+        health.loaded = loaded(&["a"]).loaded;
+        assert_eq!(suggested(&health).as_deref(), Some("a"));
+        assert_eq!(suggested(&Health::default()), None);
+    }
+}

@@ -74,8 +74,6 @@ fn suggested(health: &Health) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::field_reassign_with_default, reason = "a field of Health is private to its module")]
-
     use super::*;
     use crate::upstream::Loaded;
 

@@ -18,6 +18,7 @@ mod outcomes;
 mod phases;
 mod prompt;
 mod schedule;
+mod silence;
 mod tap;
 #[cfg(test)]
 mod tests;

@@ -252,7 +252,7 @@ impl Proxy {
             if let Some(model) = &peek.model {
                 measurement.model(model);
             }
-            measurement.prompt_bytes(peek.prompt_bytes);
+            measurement.asks(&peek);
             if let Some(ask) = self.stages.shaping.ask_usage(route, &peek)
                 && upload.insert(coding, ask.at, ask.text, &mut head.headers).await
             {

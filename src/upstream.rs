@@ -65,9 +65,10 @@ pub struct Config {
     pub health_interval: Duration,
     /// To an established connection.
     pub connect_timeout: Duration,
-    /// From the request sent to the response's head; zero: no limit.
+    /// From the request sent to the response's head, which Ollama sends with the first record: a tool call, or a
+    /// response that is no stream, is generated before it. Zero: no limit.
     pub response_timeout: Duration,
-    /// Between two chunks of a response; zero: no limit.
+    /// Between two chunks of a response, a tool call behind text too; zero: no limit.
     pub silence_timeout: Duration,
 }
 

@@ -77,5 +77,7 @@ mod upstreams;
 #[cfg(feature = "tls")]
 #[path = "proxy/verified.rs"]
 mod verified;
+#[path = "proxy/wedged.rs"]
+mod wedged;
 #[path = "proxy/wrappers.rs"]
 mod wrappers;

@@ -81,10 +81,10 @@ export const overview: Board = {
     number({
       title: 'Silence',
       description:
-        'The longest that an Ollama with running streams has sent nothing. A minute of it means that it is wedged.',
-      unit: 's',
-      expr: max(family('silent_seconds', UPSTREAM)),
-      limits: { look: 15, wrong: 60 },
+        'For how long an Ollama has sent nothing, divided by the longest silence that is usual for the requests that run there. Above 1 it is wedged.',
+      unit: 'none',
+      expr: max(family('silence_ratio', UPSTREAM)),
+      limits: { look: 0.5, wrong: 1 },
     }),
   ],
   rows: [
@@ -192,16 +192,27 @@ export const overview: Board = {
       lines({
         title: 'Silence of running streams',
         description:
-          'Age of the newest chunk while streams past their first record run: all of an upstream’s streams are silent that long. Seconds are long; a minute is a wedged Ollama.',
+          'Age of the newest chunk while streams past their first record run: all of an upstream’s streams are silent that long. Seconds are long, unless a stream writes a tool call.',
+        width: 8,
         unit: 's',
         min: 0,
-        limits: { wrong: 60 },
         queries: [['{{upstream}}', max(family('silent_seconds', UPSTREAM), 'upstream')]],
+      }),
+      lines({
+        title: 'Silence against the usual',
+        description:
+          'For how long nothing has come from an upstream, divided by the longest silence that is usual for the requests that run there. Above 1 the upstream is wedged. A tool call alone is never judged.',
+        width: 8,
+        unit: 'none',
+        min: 0,
+        limits: { wrong: 1 },
+        queries: [['{{upstream}}', max(family('silence_ratio', UPSTREAM), 'upstream')]],
       }),
       lines({
         title: 'Longest wait for a first record',
         description:
           'Age of the oldest request that has no answer yet. A large model takes minutes to load; beyond five it is stuck or the queue inside Ollama is long.',
+        width: 8,
         unit: 's',
         min: 0,
         limits: { wrong: 300 },

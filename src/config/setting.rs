@@ -204,12 +204,12 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "upstreams.response_timeout",
         Field::Duration(|c| &mut c.agent.upstream.response_timeout, TIMEOUT_OR_NONE),
-        "The maximum wait for the head of a response. 0s: no limit, because loading a model can take minutes.",
+        "The maximum wait for the head of a response, which Ollama sends with the first record: after the load, the queue, the prompt, and all of a tool call or of a response that is not a stream. 0s: no limit.",
     ),
     setting(
         "upstreams.silence_timeout",
         Field::Duration(|c| &mut c.agent.upstream.silence_timeout, TIMEOUT_OR_NONE),
-        "The maximum time between two chunks of a response. 0s: no limit.",
+        "The maximum time between two chunks of a response, also before a tool call that follows text. 0s: no limit.",
     ),
     setting(
         "queue.size",

@@ -17,6 +17,7 @@ use prometheus::{
     proto,
 };
 
+use super::silence::History;
 use crate::metric::Family;
 
 /// The label `streams`: how many decode at once.
@@ -93,6 +94,7 @@ impl ConcurrencyFamilies {
             tokens: Default::default(),
             free_nanos: Default::default(),
             free_tokens: Default::default(),
+            history: History::new(Instant::now()),
         });
         upstreams.insert(name.to_owned(), account.clone());
         account
@@ -154,6 +156,8 @@ pub(super) struct Concurrency {
     tokens: [AtomicU64; 8],
     free_nanos: [AtomicU64; 8],
     free_tokens: [AtomicU64; 8],
+    /// Of what runs there, the silences.
+    pub(super) history: History,
 }
 
 #[derive(Debug)]

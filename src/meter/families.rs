@@ -116,7 +116,7 @@ impl Families {
         let overhead_help = "From a chunk's arrival to its frame handed on, shaping left out, seconds.";
         let concurrency = ConcurrencyFamilies::new(counter)?;
         registry.register(Box::new(concurrency.clone()))?;
-        registry.register(Box::new(Waiting::new(upstreams, live.clone(), gauge)?))?;
+        registry.register(Box::new(Waiting::new(upstreams, live.clone(), concurrency.clone(), gauge)?))?;
         let families = Families {
             requests: Family::register(
                 r,

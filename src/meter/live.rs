@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Outcome;
+use super::{Outcome, silence};
 use crate::{
     metric::{Tally, buckets},
     protocol::{Kind, Route, Usage},
@@ -95,11 +95,16 @@ pub struct Live {
     /// Set when the client breaks off the request's body.
     broke_off: OnceLock<Outcome>,
     last_kind: AtomicU8,
+    /// The response is a stream, as far as is known.
+    asks_stream: AtomicBool,
+    /// It may offer tools or set a format.
+    constrained: AtomicBool,
     usage: Mutex<Option<Usage>>,
 }
 
 impl Live {
     fn new(id: u64, route: Route, accepted: Instant) -> Live {
+        let kind = silence::Kind::unread(route);
         Live {
             id,
             route,
@@ -125,6 +130,8 @@ impl Live {
             metering_failed: AtomicBool::new(false),
             broke_off: OnceLock::new(),
             last_kind: AtomicU8::new(u8::MAX),
+            asks_stream: kind.streamed.into(),
+            constrained: kind.constrained.into(),
             usage: Mutex::new(None),
         }
     }
@@ -165,6 +172,27 @@ impl Live {
     /// The outcome of a response that breaks off.
     pub(super) fn broken(&self) -> Outcome {
         self.broke_off.get().copied().unwrap_or(Outcome::UpstreamError)
+    }
+
+    /// What decides how long it may be silent.
+    pub(super) fn is_of(&self, kind: silence::Kind) {
+        self.asks_stream.store(kind.streamed, Relaxed);
+        self.constrained.store(kind.constrained, Relaxed);
+    }
+
+    /// What was told by [`Live::is_of`].
+    pub(super) fn silence_kind(&self) -> silence::Kind {
+        let (streamed, constrained) = (self.asks_stream.load(Relaxed), self.constrained.load(Relaxed));
+        silence::Kind { route: self.route, streamed, constrained }
+    }
+
+    /// How long it has been silent; `None` where that says nothing of its upstream: it was not sent, it has ended, or its
+    /// client has not taken the newest chunk.
+    pub(super) fn silence(&self) -> Option<silence::Silence> {
+        let (age, arrival) = (self.accepted.elapsed(), self.last_arrival.get());
+        let is_told = self.is_terminal() || (arrival.is_some() && !self.awaited.load(Relaxed));
+        let length = age.saturating_sub(arrival.or(self.sent.get()).filter(|_| !is_told)?);
+        Some(silence::Silence { kind: self.silence_kind(), begun: arrival.is_some(), length })
     }
 
     /// The last byte of the request's body was taken by the upstream connection.
@@ -314,18 +342,18 @@ impl LiveTable {
         (live, Listed { table: self.clone(), id })
     }
 
-    pub(super) fn snapshots(&self) -> Vec<Snapshot> {
+    pub(super) fn running(&self) -> Vec<Arc<Live>> {
         // The lock is held for the clone of the handles alone, so that a scrape does not hold up requests.
-        let running: Vec<_> = {
-            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-            running.values().cloned().collect()
-        };
-        running.iter().map(|live| live.snapshot()).collect()
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    pub(super) fn snapshots(&self) -> Vec<Snapshot> {
+        self.running().iter().map(|live| live.snapshot()).collect()
     }
 }
 
 impl Live {
-    fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> Snapshot {
         let age = self.accepted.elapsed();
         let gap = self.last_gap.load(Relaxed);
         let quantile = |q| self.gaps.quantile(buckets::GAP_FINE, q).map(Duration::from_secs_f64);

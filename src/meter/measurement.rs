@@ -16,11 +16,12 @@ use super::{
     loads::Waiter,
     model::{Claim, Place},
     outcomes::Outcomes,
+    silence,
     tap::Tapping,
     wrap::BodyStream,
 };
 use crate::metric::Occupied;
-use crate::protocol::{CLOUD, Coding, Dialect, Framing, Route, Usage, canonical_model, short_model};
+use crate::protocol::{CLOUD, Coding, Dialect, Framing, Peek, Route, Usage, canonical_model, short_model};
 
 /// What is known of a request when its head is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,9 +161,11 @@ impl Measurement {
         let _ = self.live.model.set(Named { key, written });
     }
 
-    /// Bytes of the request's body that may be prompt: images and the like left out.
-    pub fn prompt_bytes(&self, bytes: u64) {
-        self.live.prompt_bytes.store(bytes, Relaxed);
+    /// What the request's body tells beside its model: how much of it may be prompt, and how long its response may be
+    /// silent.
+    pub fn asks(&self, peek: &Peek) {
+        self.live.prompt_bytes.store(peek.prompt_bytes, Relaxed);
+        self.live.is_of(silence::Kind::of(self.live.route, peek));
     }
 
     /// How the upstream spells the model on its list of models, which becomes the model's label; `None`: the model is
@@ -276,14 +279,16 @@ impl Measurement {
             self.settle(Claim::Answered);
         }
         self.streamed = success && matches!(framing, Some(Framing::Ndjson | Framing::Sse));
+        if success {
+            self.live.is_of(silence::Kind { streamed: self.streamed, ..self.live.silence_kind() });
+        }
         let route = self.live.route;
         let tapping = framing.filter(|_| success && (self.streamed || route.takes_slot())).map(|framing| {
             let upstream = self.live.upstream();
             let upstream = upstream.as_deref().unwrap_or("none");
             let children = self.meter.shared.families.stream(upstream, self.model_label(), route);
             self.children = Some(children.clone());
-            let account = self.account.clone().filter(|_| self.streamed);
-            Box::new(Tapping::new(&self, children, account, framing))
+            Box::new(Tapping::new(&self, children, self.account.clone(), framing))
         });
         (Tap::new(body, tapping), DeliveredBy(self))
     }

@@ -20,6 +20,7 @@ use super::{
     live::Live,
     measurement::Measurement,
     schedule::Schedule,
+    silence::Longest,
 };
 use crate::{
     metric::{Histogram, LocalHistogram},
@@ -118,7 +119,11 @@ fn observe(tapping: &mut Option<Box<Tapping>>, work: impl FnOnce(&mut Tapping)) 
 pub(super) struct Tapping {
     live: Arc<Live>,
     children: Arc<StreamChildren>,
+    /// Of a stream.
     account: Option<Arc<Concurrency>>,
+    /// The same, of any response.
+    upstream: Option<Arc<Concurrency>>,
+    longest: Longest,
     decoding: Option<Running>,
     /// `None` only while it scans.
     scanner: Option<Scanner>,
@@ -154,13 +159,15 @@ impl Tapping {
     pub(super) fn new(
         measurement: &Measurement,
         children: Arc<StreamChildren>,
-        account: Option<Arc<Concurrency>>,
+        upstream: Option<Arc<Concurrency>>,
         framing: Framing,
     ) -> Tapping {
         let families = &measurement.meter.shared.families;
         Tapping {
             live: measurement.live.clone(),
-            account,
+            account: upstream.clone().filter(|_| measurement.streamed),
+            upstream,
+            longest: Longest::default(),
             decoding: None,
             scanner: Some(Scanner::coded(framing, measurement.facts.dialect, measurement.coding)),
             streamed: measurement.streamed,
@@ -193,6 +200,9 @@ impl Tapping {
         let since_accept = now.saturating_duration_since(self.live.accepted);
         let wait = self.last_arrival.map(|last| now.saturating_duration_since(last));
         let arrival = self.backlog.arrived(ready, wait, data.len());
+        if arrival.is_on_time() {
+            self.longest.chunk(wait, since_accept.saturating_sub(self.live.sent.get().unwrap_or_default()));
+        }
         // Before it is scanned: what it brings is late as well.
         self.note(arrival);
         self.live.last_arrival.set(since_accept);
@@ -364,5 +374,11 @@ fn flush_count(local: &mut u32, shared: &IntCounter) {
 impl Drop for Tapping {
     fn drop(&mut self) {
         self.flush();
+        if let (Some(upstream), Some(last)) = (&self.upstream, self.last_arrival) {
+            upstream.history.heard(last);
+            if !self.live.ended_in_error() {
+                self.longest.tell(self.live.silence_kind(), &upstream.history);
+            }
+        }
     }
 }

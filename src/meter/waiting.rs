@@ -1,6 +1,7 @@
-//! How long the oldest waits, and for how long a running stream has been silent: read off what runs, at a scrape.
+//! How long the oldest waits, for how long running streams have been silent, and whether that is usual: read off what
+//! runs, at a scrape.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use prometheus::{
     Gauge,
@@ -8,27 +9,36 @@ use prometheus::{
     proto,
 };
 
-use super::live::LiveTable;
+use super::{concurrency::ConcurrencyFamilies, live::LiveTable};
 use crate::metric::Family;
 
 #[derive(Debug)]
 pub(super) struct Waiting {
     silent: Family<Gauge, 1>,
+    silence_ratio: Family<Gauge, 1>,
     waiting: Family<Gauge, 1>,
     upstreams: Vec<String>,
     live: Arc<LiveTable>,
+    concurrency: ConcurrencyFamilies,
 }
 
 impl Waiting {
     pub(super) fn new(
         upstreams: &[&str],
         live: Arc<LiveTable>,
+        concurrency: ConcurrencyFamilies,
         make: fn() -> Gauge,
     ) -> prometheus::Result<Waiting> {
         Ok(Waiting {
             silent: Family::new(
                 "silent_seconds",
-                "Age of the newest chunk while a stream past its first record runs: a wedged Ollama.",
+                "Age of the newest chunk while a stream past its first record runs.",
+                ["upstream"],
+                make,
+            )?,
+            silence_ratio: Family::new(
+                "silence_ratio",
+                "Silence of an upstream divided by what is usual for its requests; above 1: a wedged Ollama.",
                 ["upstream"],
                 make,
             )?,
@@ -40,21 +50,27 @@ impl Waiting {
             )?,
             upstreams: upstreams.iter().map(|name| (*name).to_owned()).collect(),
             live,
+            concurrency,
         })
     }
 }
 
 impl Collector for Waiting {
     fn desc(&self) -> Vec<&Desc> {
-        [self.silent.desc(), self.waiting.desc()].concat()
+        [self.silent.desc(), self.silence_ratio.desc(), self.waiting.desc()].concat()
     }
 
     fn collect(&self) -> Vec<proto::MetricFamily> {
-        let running = self.live.snapshots();
+        let mut live = self.live.running();
+        live.retain(|one| one.route.takes_slot());
+        let running: Vec<_> = live.iter().map(|one| one.snapshot()).collect();
         for name in &self.upstreams {
-            let here = running
-                .iter()
-                .filter(|one| one.route.takes_slot() && one.upstream.as_deref() == Some(name.as_str()));
+            let is_here = |upstream: Option<&str>| upstream == Some(name.as_str());
+            let at = live.iter().filter(|one| is_here(one.upstream().as_deref()));
+            let silences: Vec<_> = at.filter_map(|one| one.silence()).collect();
+            let ratio = self.concurrency.upstream(name).history.ratio(&silences, Instant::now());
+            self.silence_ratio.child([name]).set(ratio);
+            let here = running.iter().filter(|one| is_here(one.upstream.as_deref()));
             let (decoding, rest): (Vec<_>, Vec<_>) = here.partition(|one| one.decoding);
             let awaited = decoding.iter().filter(|one| one.awaited);
             let silent = awaited.filter_map(|one| one.silent).min().unwrap_or_default();
@@ -62,6 +78,6 @@ impl Collector for Waiting {
             self.silent.child([name]).set(silent.as_secs_f64());
             self.waiting.child([name]).set(waits.max().unwrap_or_default().as_secs_f64());
         }
-        [self.silent.collect(), self.waiting.collect()].concat()
+        [self.silent.collect(), self.silence_ratio.collect(), self.waiting.collect()].concat()
     }
 }

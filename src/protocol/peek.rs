@@ -20,6 +20,9 @@ pub struct Peek {
     pub model: Option<String>,
     /// The `stream` field, where there is one.
     pub stream: Option<bool>,
+    /// It offers tools (`tools`) or sets a format (`format`, `response_format`, `text`), and so may be answered by nothing
+    /// until a call is complete. `None`: none of these was seen, and the body was not read to its end.
+    pub constrained: Option<bool>,
     /// Bytes of the body that were read, without those that carry images, sound or files: strings under `images`,
     /// `image`, `image_url`, `url`, `data` and `file_data`. The rest is nearly all prompt: with the bytes per token
     /// of a model's earlier requests it estimates the tokens of this one.

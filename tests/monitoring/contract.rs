@@ -38,6 +38,7 @@ pub(crate) const METRICS: &[Metric] = &[
     ("usage_understated_total", C, &["route"]),
     ("client_backpressure_seconds_total", C, &["model"]),
     ("self_overhead_seconds", H, &[]),
+    ("silence_ratio", G, &["upstream"]),
     ("silent_seconds", G, &["upstream"]),
     ("waiting_seconds", G, &["upstream"]),
     // Concurrency and efficiency.

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// Raw bytes of a key that are looked at: no name has more than 14 letters, of which each may be an escape of 6 bytes.
-pub(super) const MAX_KEY: usize = 14 * 6;
+/// Raw bytes of a key that are looked at: no name has more than 15 letters, of which each may be an escape of 6 bytes.
+pub(super) const MAX_KEY: usize = 15 * 6;
 
 /// A field of the outermost object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub(super) enum Field {
     Name(usize),
     Stream,
     StreamOptions,
+    /// Tools, or a format of the answer.
+    Constraint,
     #[default]
     Other,
 }
@@ -19,12 +21,17 @@ pub(super) enum Field {
 impl Field {
     /// Of a key as it is written.
     pub(super) fn of(raw: &[u8]) -> Field {
-        const FIELDS: [(&str, Field); 5] = [
+        const FIELDS: [(&str, Field); 9] = [
             ("model", Field::Name(0)),
             ("name", Field::Name(1)),
             ("source", Field::Name(2)),
             ("stream", Field::Stream),
             ("stream_options", Field::StreamOptions),
+            ("tools", Field::Constraint),
+            ("format", Field::Constraint),
+            ("response_format", Field::Constraint),
+            // The format of `/v1/responses` lies in it.
+            ("text", Field::Constraint),
         ];
         let key = unescaped(raw);
         FIELDS.iter().find(|(name, _)| folds_to(&key, name)).map_or(Field::Other, |(_, field)| *field)

@@ -45,6 +45,7 @@ pub struct Reader {
     earlier: Option<Name>,
     stream: Option<bool>,
     says_usage: bool,
+    is_constrained: bool,
     end: Option<u64>,
 }
 
@@ -119,6 +120,7 @@ impl Reader {
         Peek {
             model,
             stream: self.stream,
+            constrained: (self.is_constrained || self.state == State::End).then_some(self.is_constrained),
             prompt_bytes: self.at - data,
             usage_unasked_at: self.end.filter(|_| unasked),
         }
@@ -269,6 +271,7 @@ impl Reader {
 
     fn text(&mut self) {
         self.count_data();
+        self.is_constrained |= self.field == Field::Constraint && self.length > 0;
         if let Field::Name(place) = self.field {
             self.names[place] =
                 if self.is_cut() { Some(Name::TooLong) } else { text(&self.raw).map(Name::Text) };
@@ -288,7 +291,7 @@ impl Reader {
             Field::Stream => self.stream = None,
             // A list or a text: Ollama will say what it thinks of it.
             Field::StreamOptions => self.says_usage |= first != b'{' && first != b'n',
-            Field::Other => {}
+            Field::Constraint | Field::Other => {}
         }
     }
 
@@ -327,7 +330,12 @@ impl Reader {
 
     fn nested(&mut self, rest: &[u8]) -> usize {
         let Nest { open, close, depth } = &mut self.nest;
-        let Some(at) = memchr3(b'"', *open, *close, rest) else { return rest.len() };
+        let found = memchr3(b'"', *open, *close, rest);
+        // An empty list of tools offers none, and clients write it. A list of lists is no list of tools.
+        let inside = &rest[..found.map_or(rest.len(), |at| at + usize::from(rest[at] != *close))];
+        self.is_constrained |=
+            self.field == Field::Constraint && inside.iter().any(|byte| !byte.is_ascii_whitespace());
+        let Some(at) = found else { return rest.len() };
         match rest[at] {
             b'"' => self.state = self.begin(State::NestedText),
             byte if byte == *open => *depth += 1,

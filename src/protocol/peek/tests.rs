@@ -171,3 +171,31 @@ fn usage_is_unasked_where_a_stream_is_wanted_and_nothing_said_of_it() {
         assert_eq!(Peek::read(body.as_bytes()).usage_unasked_at, expected, "{body}");
     }
 }
+
+#[test]
+fn tools_and_formats_are_told_and_empty_ones_are_none() {
+    let constrained = |body: &str| Peek::read(body.as_bytes()).constrained;
+    for (field, wanted) in [
+        (r#""tools":[{"type":"function"}]"#, true),
+        (r#""tools":[ [] ]"#, true),
+        (r#""format":"json""#, true),
+        (r#""format":{"type":"object"}"#, true),
+        (r#""response_format":{"type":"json_object"}"#, true),
+        (r#""text":{"format":{"type":"json_schema"}}"#, true),
+        (r#""tools":[ ]"#, false),
+        (r#""tools":null,"format":"""#, false),
+        (r#""format":{}"#, false),
+        (r#""options":{"tools":[1]}"#, false),
+    ] {
+        let body = format!(r#"{{"model":"a",{field},"stream":true}}"#);
+        assert_eq!(constrained(&body), Some(wanted), "{body}");
+        for cut in 0..body.len() {
+            let mut reader = Reader::default();
+            reader.read(&body.as_bytes()[..cut]);
+            reader.read(&body.as_bytes()[cut..]);
+            assert_eq!(reader.peek().constrained, Some(wanted), "{body} cut at {cut}");
+        }
+    }
+    assert_eq!(constrained(r#"{"model":"a","messages":[{"content":"x"#), None);
+    assert_eq!(constrained(r#"{"tools":[{"type":"function"#), Some(true));
+}

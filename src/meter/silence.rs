@@ -1,0 +1,177 @@
+//! Whether an upstream is wedged: for how long nothing has come from it, against the silences that are usual for what
+//! runs there.
+//!
+//! The silence before a tool call can be as long as its generation, and a response that is no stream is silent until its
+//! end. So a silence is judged by those that requests of its kind had before, and were answered after.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use crate::protocol::{Dialect, Peek, Route};
+
+/// No silence up to this is too long.
+const LEAST: Duration = Duration::from_secs(60);
+/// The same where nothing is known of the kind, and for silences that may be work and are to prove something: a large
+/// model may load for minutes.
+const LEAST_UNKNOWN: Duration = Duration::from_secs(300);
+/// A silence is too long if it is so many times the usual.
+const TIMES: u32 = 3;
+/// A silence below the usual lowers it by this part of the difference.
+const DECAY: u64 = 16;
+/// Routes, streamed or not, constrained or not, begun or not.
+const CELLS: usize = Route::ALL.len() * 8;
+
+/// What decides how long a request may be silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    pub(super) route: Route,
+    /// Its response is a stream.
+    pub(super) streamed: bool,
+    /// It offers tools or sets a format.
+    pub(super) constrained: bool,
+}
+
+impl Kind {
+    /// Of a request that nothing is known of yet but its route: it may be silent for long.
+    pub(super) fn unread(route: Route) -> Kind {
+        Kind::of(route, &Peek::default())
+    }
+
+    /// Of a request by its body. What the body does not tell may make it silent.
+    pub(super) fn of(route: Route, peek: &Peek) -> Kind {
+        let streamed = peek.stream.unwrap_or(route.dialect() == Dialect::Ollama) && route.may_stream();
+        Kind { route, streamed, constrained: peek.constrained.unwrap_or(true) }
+    }
+
+    fn cell(self, begun: bool) -> usize {
+        let flags = usize::from(self.streamed) << 2 | usize::from(self.constrained) << 1 | usize::from(begun);
+        self.route.index() * 8 + flags
+    }
+}
+
+/// A request that runs and has nothing to hand on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Silence {
+    pub(super) kind: Kind,
+    /// Something of its response has come.
+    pub(super) begun: bool,
+    /// Since its newest chunk, or since it was sent.
+    pub(super) length: Duration,
+}
+
+impl Silence {
+    /// Tokens were coming: no work of Ollama's explains that they do not.
+    fn is_broken_off(&self) -> bool {
+        self.begun && self.kind.streamed && !self.kind.constrained
+    }
+}
+
+/// The silences of one upstream that came to their end. Its size is fixed.
+#[derive(Debug)]
+pub(super) struct History {
+    made: Instant,
+    /// Nanoseconds, by [`Kind::cell`]; 0: none was seen.
+    usual: [AtomicU64; CELLS],
+    /// The newest chunk of all streams that have ended: nanoseconds after `made`; 0: none.
+    newest: AtomicU64,
+}
+
+impl History {
+    pub(super) fn new(made: Instant) -> History {
+        History { made, usual: [const { AtomicU64::new(0) }; CELLS], newest: AtomicU64::new(0) }
+    }
+
+    /// A silence of this length was followed by an answer.
+    pub(super) fn ended(&self, silence: Silence) {
+        let length = nanos(silence.length);
+        let fold = |usual: u64| Some(length.max(usual - usual.saturating_sub(length) / DECAY));
+        // It never fails: the closure always tells a value.
+        let _ = self.usual[silence.kind.cell(silence.begun)].fetch_update(Relaxed, Relaxed, fold);
+    }
+
+    /// A stream has ended whose newest chunk came then.
+    pub(super) fn heard(&self, chunk: Instant) {
+        self.newest.fetch_max(nanos(chunk.saturating_duration_since(self.made)), Relaxed);
+    }
+
+    /// For how long nothing has come from the upstream, divided by the longest silence that is usual for the requests
+    /// that run there. Above 1 it is wedged. It is 0 if nothing that runs can prove that: a stream proves it that
+    /// was sending tokens, or two requests whose silence may be work and is far beyond what is usual for their kinds.
+    pub(super) fn ratio(&self, running: &[Silence], now: Instant) -> f64 {
+        let heard = match self.newest.load(Relaxed) {
+            0 => None,
+            newest => Some(now.saturating_duration_since(self.made + Duration::from_nanos(newest))),
+        };
+        let since_chunk = running.iter().filter(|one| one.begun).map(|one| one.length);
+        let Some(oldest) = running.iter().map(|one| one.length).max() else { return 0.0 };
+        let silence = since_chunk.chain(heard).fold(oldest, Duration::min);
+        let patience = running.iter().map(|one| self.patience(one)).fold(LEAST, Duration::max);
+        (silence.as_secs_f64() / patience.as_secs_f64()).min(self.proof(running))
+    }
+
+    /// The silence that a request may have.
+    fn patience(&self, silence: &Silence) -> Duration {
+        match self.usual(silence) {
+            Some(usual) => LEAST.max(usual * TIMES),
+            None if silence.is_broken_off() => LEAST,
+            None => LEAST_UNKNOWN,
+        }
+    }
+
+    fn proof(&self, running: &[Silence]) -> f64 {
+        let (mut broken_off, mut quiet) = (0.0_f64, [0.0_f64; 2]);
+        for one in running {
+            let beyond = |patience: Duration| one.length.as_secs_f64() / patience.as_secs_f64();
+            if one.is_broken_off() {
+                broken_off = broken_off.max(beyond(self.patience(one)));
+            } else if let Some(usual) = self.usual(one) {
+                let beyond = beyond(LEAST_UNKNOWN.max(usual * TIMES));
+                quiet = [quiet[0].max(beyond), quiet[1].max(quiet[0].min(beyond))];
+            }
+        }
+        broken_off.max(quiet[1])
+    }
+
+    fn usual(&self, silence: &Silence) -> Option<Duration> {
+        match self.usual[silence.kind.cell(silence.begun)].load(Relaxed) {
+            0 => None,
+            usual => Some(Duration::from_nanos(usual)),
+        }
+    }
+}
+
+/// The longest silences of one stream so far, local to it.
+#[derive(Debug, Default)]
+pub(super) struct Longest {
+    before: Option<Duration>,
+    within: Option<Duration>,
+}
+
+impl Longest {
+    /// A chunk came that was waited for: so long after the one before, or, the first, after the request was sent.
+    pub(super) fn chunk(&mut self, wait: Option<Duration>, since_sent: Duration) {
+        match wait {
+            Some(wait) => self.within = self.within.max(Some(wait)),
+            None => self.before = Some(since_sent),
+        }
+    }
+
+    /// The stream has ended, and not in an error.
+    pub(super) fn tell(&self, kind: Kind, history: &History) {
+        for (begun, length) in [(false, self.before), (true, self.within)] {
+            if let Some(length) = length {
+                history.ended(Silence { kind, begun, length });
+            }
+        }
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    // Within what a third of can be multiplied.
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).clamp(1, u64::MAX / 8)
+}

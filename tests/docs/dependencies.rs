@@ -1,6 +1,6 @@
-//! docs/explanation/dependencies.md: each crate that is named in Cargo.toml, and no other.
+//! What Cargo.toml requires is what the documentation says: each crate, and the version of Rust.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
 #[test]
 fn each_direct_dependency_has_its_reason() {
@@ -17,4 +17,13 @@ fn each_direct_dependency_has_its_reason() {
         .filter_map(|line| line.strip_prefix("| `"));
     let explained: BTreeSet<_> = rows.filter_map(|row| Some(row.split_once('`')?.0.to_owned())).collect();
     assert_eq!(explained, named);
+}
+
+#[test]
+fn prerequisites_name_the_oldest_rust_that_builds_it() {
+    let manifest: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();
+    let needed = format!("Rust {} or newer", manifest["package"]["rust-version"].as_str().unwrap());
+    for page in ["README.md", "docs/quick-start.md"] {
+        assert!(fs::read_to_string(page).unwrap().contains(&needed), "{page} does not say: {needed}");
+    }
 }

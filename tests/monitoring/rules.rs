@@ -33,7 +33,7 @@ fn every_alert_says_what_is_wrong_by_how_much_and_what_to_do() {
         let at = sections.iter().position(|section| section.lines().next() == Some(name));
         let section =
             sections.remove(at.unwrap_or_else(|| panic!("docs/how-to/alerts.md has no heading {name}")));
-        for part in ["**Means.**", "**See.**", "**Do.**"] {
+        for part in ["**Symptom.**", "**Check.**", "**Fix.**"] {
             assert!(section.contains(part), "docs/how-to/alerts.md, {name}: no {part}");
         }
     }
@@ -46,7 +46,7 @@ fn a_runbook_names_panels_that_exist() {
     let titles: BTreeSet<&str> =
         dashboards.iter().flat_map(Dashboard::boxes).filter_map(|panel| panel["title"].as_str()).collect();
     let runbook = text("docs/how-to/alerts.md");
-    let seen = runbook.split("**See.**").skip(1).map(|part| part.split("**Do.**").next().unwrap());
+    let seen = runbook.split("**Check.**").skip(1).map(|part| part.split("**Fix.**").next().unwrap());
     let mut named = 0;
     for panel in seen.flat_map(|part| part.split('"').skip(1).step_by(2)) {
         let panel = panel.replace('\n', " ");

@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let collectors = Collectors::new(config)
         .runtime("main", main.handle().clone())
         .runtime("admin", admin.handle().clone())
-        .models(move || (0..MODELS).map(loaded).collect())
+        .models(move || (0..MODELS).map(loaded).collect(), |_| true)
         .gpu(FakeReader::new(4))
         .process()
         .register(&registry)?;

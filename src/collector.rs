@@ -132,10 +132,15 @@ impl Collectors {
         self
     }
 
-    /// Shows the models in memory, as `snapshot` has them. It must not block.
+    /// Shows the models in memory, as `snapshot` has them. Once `is_label` says that a label stands for no model any more,
+    /// its gauges end. Neither function may block.
     #[must_use]
-    pub fn models(mut self, snapshot: impl Fn() -> Vec<Loaded> + Send + Sync + 'static) -> Collectors {
-        self.models = Some(ModelCollector::new(snapshot));
+    pub fn models(
+        mut self,
+        snapshot: impl Fn() -> Vec<Loaded> + Send + Sync + 'static,
+        is_label: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Collectors {
+        self.models = Some(ModelCollector::new(snapshot, is_label));
         self
     }
 

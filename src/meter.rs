@@ -148,6 +148,12 @@ impl Meter {
         place.map_or_else(|| "other".to_owned(), |place| place.label().to_owned())
     }
 
+    /// Whether a value of the label `model` is that of a model, or of all those that have none of their own.
+    #[must_use]
+    pub fn is_model_label(&self, label: &str) -> bool {
+        label == "other" || self.model_label(label) == label
+    }
+
     /// How many models had to give their label to another one.
     #[must_use]
     pub fn labels_dropped(&self) -> u64 {

@@ -120,7 +120,7 @@ async fn collected() -> Registry {
     let runtime = runtime::enable_histograms(&mut Builder::new_current_thread()).build().unwrap();
     let collectors = Collectors::new(collector::Config::default())
         .runtime("main", runtime.handle().clone())
-        .models(move || vec![loaded.clone()])
+        .models(move || vec![loaded.clone()], |_| true)
         .gpu(FakeReader::new(1))
         .process()
         .register(&registry)

@@ -35,6 +35,7 @@ fn of_upstream(upstream: &Upstream) -> Value {
         "alive": health.alive,
         "version": health.version,
         "loaded": loaded,
+        "loaded_stale": health.is_loaded_stale,
         "models_stale": health.is_stale,
     })
 }

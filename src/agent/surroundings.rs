@@ -37,7 +37,9 @@ impl Surroundings {
         upstreams: Arc<Upstreams>,
         meter: Meter,
     ) -> Collectors {
-        let mut collectors = Collectors::new(config).models(move || loaded(&upstreams, &meter));
+        let labels = meter.clone();
+        let mut collectors = Collectors::new(config)
+            .models(move || loaded(&upstreams, &meter), move |label| labels.is_model_label(label));
         for (name, handle) in named(runtimes, admin) {
             collectors = collectors.runtime(name, handle);
         }
@@ -81,7 +83,8 @@ pub(super) fn probed(meter: Meter, model_limit: usize) -> impl Fn(&upstream::Ups
     let told = AtomicU64::new(0);
     move |upstream| {
         let health = upstream.health();
-        if let (Some(loaded), Some(asked)) = (&health.loaded, health.asked) {
+        // A list of an earlier probe tells nothing of when this one was answered.
+        if let (Some(loaded), Some(asked), false) = (&health.loaded, health.asked, health.is_loaded_stale) {
             let models = loaded.iter().map(|one| (one.model.as_str(), one.context_length));
             meter.loaded(upstream.name(), asked.into_std(), models);
         }

@@ -29,7 +29,7 @@ const EXPIRES: Metric = Metric::gauge(
     LABELS,
 );
 
-/// Labels that read 0 after their model was unloaded; further ones vanish.
+/// Labels that read 0 after their model was unloaded, at most; further ones vanish.
 const REMEMBERED: usize = 64;
 
 /// A model in an upstream's memory. What Ollama left out is `None`.
@@ -52,6 +52,7 @@ pub struct Loaded {
 /// Shows a snapshot that someone else keeps; it asks no Ollama.
 pub struct ModelCollector {
     snapshot: Box<dyn Fn() -> Vec<Loaded> + Send + Sync>,
+    is_label: Box<dyn Fn(&str) -> bool + Send + Sync>,
     shown: Arc<Mutex<Shown>>,
 }
 
@@ -62,10 +63,14 @@ struct Shown {
 }
 
 impl ModelCollector {
-    /// `snapshot` must not block.
+    /// `is_label` tells whether a label still stands for a model. While it does, its gauge reads 0 after the model was
+    /// unloaded; after that the gauge ends. Neither function may block.
     #[must_use]
-    pub fn new(snapshot: impl Fn() -> Vec<Loaded> + Send + Sync + 'static) -> ModelCollector {
-        ModelCollector { snapshot: Box::new(snapshot), shown: Arc::default() }
+    pub fn new(
+        snapshot: impl Fn() -> Vec<Loaded> + Send + Sync + 'static,
+        is_label: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> ModelCollector {
+        ModelCollector { snapshot: Box::new(snapshot), is_label: Box::new(is_label), shown: Arc::default() }
     }
 }
 
@@ -84,6 +89,7 @@ impl Collect for ModelCollector {
     fn collect(&mut self) -> Result<(), CollectError> {
         let loaded = (self.snapshot)();
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.seen.retain(|(_, model)| (self.is_label)(model));
         for one in &loaded {
             if shown.seen.len() < REMEMBERED {
                 shown.seen.insert((one.upstream.clone(), one.model.clone()));
@@ -173,7 +179,7 @@ mod tests {
         let registry = Registry::new();
         let snapshot = Arc::new(Mutex::new(vec![loaded("a:latest", 100)]));
         let from = snapshot.clone();
-        let mut models = ModelCollector::new(move || from.lock().unwrap().clone());
+        let mut models = ModelCollector::new(move || from.lock().unwrap().clone(), |_| true);
         models.register(&registry).unwrap();
         assert_eq!(read(&registry), [""; 0]);
         models.collect().unwrap();
@@ -211,8 +217,26 @@ mod tests {
     }
 
     #[test]
+    fn gauge_of_an_unloaded_model_ends_when_its_label_does() {
+        let registry = Registry::new();
+        let loads = Arc::new(Mutex::new(vec![loaded("a", 1), loaded("b", 1)]));
+        let labels = Arc::new(Mutex::new(BTreeSet::from(["a", "b"])));
+        let (from, known) = (loads.clone(), labels.clone());
+        let mut models = ModelCollector::new(
+            move || from.lock().unwrap().clone(),
+            move |label| known.lock().unwrap().contains(label),
+        );
+        models.register(&registry).unwrap();
+        models.collect().unwrap();
+        loads.lock().unwrap().clear();
+        labels.lock().unwrap().remove("a");
+        models.collect().unwrap();
+        assert_eq!(read(&registry), [r#"streamgauge_model_loaded{upstream="gpu0",model="b"} 0"#]);
+    }
+
+    #[test]
     fn labels_that_read_0_are_bounded() {
-        let mut models = ModelCollector::new(Vec::new);
+        let mut models = ModelCollector::new(Vec::new, |_| true);
         for number in 0..200 {
             models.snapshot = Box::new(move || vec![loaded(&format!("m{number}"), 1)]);
             models.collect().unwrap();

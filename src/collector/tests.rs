@@ -37,7 +37,7 @@ fn all(config: Config) -> Collectors {
     };
     Collectors::new(config)
         .runtime("main", Handle::current())
-        .models(move || vec![loaded.clone()])
+        .models(move || vec![loaded.clone()], |_| true)
         .gpu(FakeReader::new(1))
         .process()
 }

@@ -45,8 +45,10 @@ pub struct Health {
     pub is_stale: bool,
     /// The installed models that run elsewhere, by canonical name: Ollama passes requests for them on.
     pub remote: BTreeSet<String>,
-    /// The models in its memory; `None` if it did not say.
+    /// The models in its memory; `None` if it did not say. What it said stays while `/api/ps` alone fails.
     pub loaded: Option<Vec<Loaded>>,
+    /// `loaded` is the answer to an earlier probe.
+    pub is_loaded_stale: bool,
     /// The entries of `/api/tags` and of `/api/ps` as they came.
     pub(super) told: Told,
 }
@@ -74,13 +76,19 @@ pub struct Loaded {
 }
 
 impl Health {
-    /// Keeps the list of models of the probe before, if this one was told none: a list that fails is not an empty one.
+    /// Keeps the lists of the probe before, if this one was told none: a list that fails is not an empty one. An Ollama
+    /// that does not answer at all may have ended, and then nothing is in its memory.
     fn keep(&mut self, before: &Health) {
         if self.installed.is_none() && before.installed.is_some() {
             self.installed = before.installed.clone();
             self.remote = before.remote.clone();
             self.told.tags = before.told.tags.clone();
             self.is_stale = true;
+        }
+        if self.alive && self.loaded.is_none() && before.loaded.is_some() {
+            self.loaded = before.loaded.clone();
+            self.told.ps = before.told.ps.clone();
+            self.is_loaded_stale = true;
         }
     }
 
@@ -124,6 +132,7 @@ impl Health {
             ),
             is_stale: false,
             loaded: Some(loaded.collect()),
+            is_loaded_stale: false,
             told: Told::default(),
         }
     }
@@ -144,6 +153,27 @@ pub(super) struct Prober {
     trust: Option<Trust>,
     /// Of the upstream's name, when the first connection was made.
     moves: u64,
+}
+
+/// A list that is asked for, and whether the last one that was told is kept.
+struct List {
+    path: &'static str,
+    was_stale: bool,
+}
+
+impl List {
+    /// Tells the log when the list begins to fail, and when it is told again.
+    fn note(&mut self, upstream: &str, is_alive: bool, is_stale: bool) {
+        let (path, is_stale) = (self.path, is_alive && is_stale);
+        if std::mem::replace(&mut self.was_stale, is_stale) == is_stale {
+            return;
+        }
+        if is_stale {
+            tracing::warn!(upstream, path, "the upstream did not list its models: its last list is kept");
+        } else if is_alive {
+            tracing::info!(upstream, path, "the upstream lists its models again");
+        }
+    }
 }
 
 impl Prober {
@@ -179,7 +209,8 @@ impl Prober {
     pub(super) async fn watch(mut self, upstream: &Upstream, url: Url, every: Duration, hook: &Hook) {
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut was, mut was_stale) = (None, false);
+        let mut was = None;
+        let mut lists = ["/api/tags", "/api/ps"].map(|path| List { path, was_stale: false });
         loop {
             tokio::select! { _ = ticks.tick() => {}, () = upstream.probing.wanted() => {} }
             let began = Instant::now();
@@ -194,14 +225,8 @@ impl Prober {
                 }
                 was = Some((health.alive, health.why.clone()));
             }
-            let is_stale = health.alive && health.is_stale;
-            if std::mem::replace(&mut was_stale, is_stale) != is_stale {
-                let upstream = upstream.name();
-                if is_stale {
-                    tracing::warn!(upstream, "the upstream did not list its models: its last list is kept");
-                } else if health.alive {
-                    tracing::info!(upstream, "the upstream lists its models again");
-                }
+            for (list, is_stale) in lists.iter_mut().zip([health.is_stale, health.is_loaded_stale]) {
+                list.note(upstream.name(), health.alive, is_stale);
             }
             upstream.report(health);
             hook.probed(upstream);
@@ -230,6 +255,7 @@ impl Prober {
             is_stale: false,
             remote: told.tags.iter().flatten().filter(|model| is_remote(model)).filter_map(name).collect(),
             loaded: told.ps.as_ref().map(|models| models.iter().filter_map(loaded).collect()),
+            is_loaded_stale: false,
             told,
         }
     }

@@ -23,6 +23,41 @@ fn up(collector: &str) -> String {
 }
 
 #[tokio::test]
+async fn gauges_of_a_model_end_when_another_model_takes_its_label() {
+    let simulator = Simulator::bind(simulate::Config {
+        models: vec!["a:latest".to_owned(), "b:latest".to_owned()],
+        tokens: 4,
+        rate: 0.0,
+        ..simulate::Config::default()
+    })
+    .unwrap();
+    let mut config = config(simulator.addr());
+    tokio::spawn(simulator.run(std::future::pending()));
+    config.meter.model_limit = 1;
+    config.upstream.health_interval = Duration::from_millis(20);
+    config.collectors.models = Some(Duration::from_millis(20));
+    let sidecar = sidecar(config).await;
+    let ask = async |model: &str, keep_alive: i32| {
+        let url = format!("http://{}/api/generate", sidecar.proxy);
+        let body = json!({"model": model, "prompt": "why", "keep_alive": keep_alive});
+        reqwest::Client::new().post(url).json(&body).send().await.unwrap().bytes().await.unwrap();
+    };
+    let of = |model: &str| format!("model_loaded{{upstream=\"gpu0\",model=\"{model}:latest\"}}");
+    ask("a", -1).await;
+    sidecar.until(&of("a"), 1.0).await;
+    ask("a", 0).await;
+    sidecar.until(&of("a"), 0.0).await;
+    ask("b", -1).await;
+    sidecar.until(&of("b"), 1.0).await;
+    let gone = async {
+        while sidecar.page("/metrics").await.1.contains(&of("a")) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("the gauge of a:latest ends");
+}
+
+#[tokio::test]
 async fn a_load_an_unload_and_a_reload_show() {
     let simulator =
         Simulator::bind(simulate::Config { tokens: 4, rate: 0.0, ..simulate::Config::default() }).unwrap();

@@ -234,13 +234,14 @@ async fn request_that_another_upstream_refuses_counts_once_in_admission() {
     assert_eq!(sidecar.value("admission_total{decision=\"refused\",reason=\"queue_full\"}"), 1.0);
 }
 
-/// An upstream that lists its model once, and fails to from then on. Other requests come out.
+/// An upstream that lists its model once, on its disk and in its memory, and fails to from then on. Other requests come
+/// out.
 async fn lists_once() -> (SocketAddr, mpsc::Receiver<Asked>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (seen, requests) = mpsc::channel(64);
     tokio::spawn(async move {
-        let mut has_listed = false;
+        let (mut has_listed, mut has_loaded) = (false, false);
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut head = Vec::new();
             while !head.ends_with(b"\r\n\r\n") {
@@ -251,9 +252,10 @@ async fn lists_once() -> (SocketAddr, mpsc::Receiver<Asked>) {
                 Some("/api/tags") if std::mem::replace(&mut has_listed, true) => {
                     (503, "{\"error\":\"busy\"}")
                 }
+                Some("/api/ps") if std::mem::replace(&mut has_loaded, true) => (503, "{\"error\":\"busy\"}"),
                 Some("/api/tags") => (200, "{\"models\":[{\"name\":\"only:latest\"}]}"),
                 Some("/api/version") => (200, "{\"version\":\"0.34.3\"}"),
-                Some("/api/ps") => (200, "{\"models\":[]}"),
+                Some("/api/ps") => (200, "{\"models\":[{\"name\":\"only:latest\",\"size\":5}]}"),
                 _ => {
                     seen.send(Asked { head, stream }).await.unwrap();
                     continue;
@@ -267,6 +269,24 @@ async fn lists_once() -> (SocketAddr, mpsc::Receiver<Asked>) {
         }
     });
     (addr, requests)
+}
+
+#[tokio::test]
+async fn list_of_loaded_models_that_fails_is_kept_as_it_was() {
+    let (addr, _requests) = lists_once().await;
+    let mut config = in_turn(&[addr]);
+    config.upstream.health_interval = Duration::from_millis(20);
+    config.collectors.models = Some(Duration::from_millis(20));
+    let sidecar = up(config).await;
+    let stale = async {
+        while !sidecar.page("/overview").await.1.contains("\"loaded_stale\":true") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, stale).await.expect("the list fails");
+    let overview = sidecar.page("/overview").await.1;
+    assert!(overview.contains("\"loaded\":[\"only:latest\"]"), "{overview}");
+    sidecar.until("model_size_bytes{upstream=\"gpu0\",model=\"only:latest\"}", 5.0).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use url::Url;
 use super::{
     field::Given,
     inline::table,
-    mistake::{Mistake, Place, Problem},
+    mistake::{Mistake, Place, Problem, Problems},
 };
 use crate::tls::{Authorities, Identity, Peer, Trust, Unusable};
 
@@ -20,7 +20,7 @@ pub(super) const LEAVES: [&str; 3] = ["ca_file", "client_cert", "client_key"];
 const EXAMPLE: &str = "{ cert = \"cert.pem\", key = \"key.pem\" }";
 
 /// Reads `proxy.tls` or `admin.tls`, and the files that it names.
-pub(super) fn identity(given: Given<'_>) -> Result<Identity, Problem> {
+pub(super) fn identity(given: Given<'_>) -> Result<Identity, Problems> {
     let (mut cert, mut key) = (None, None);
     table(given, EXAMPLE, &["cert", "key"], |leaf, given| {
         let place = if leaf == "cert" { &mut cert } else { &mut key };
@@ -28,15 +28,11 @@ pub(super) fn identity(given: Given<'_>) -> Result<Identity, Problem> {
         Ok(())
     })?;
     let (Some(cert), Some(key)) = (cert, key) else {
-        return Err(Problem::new(
-            "it takes both a `cert` and a `key`",
-            format!("write both, as in {EXAMPLE}"),
-        ));
+        let what = "it takes both a `cert` and a `key`";
+        return Err(Problem::new(what, format!("write both, as in {EXAMPLE}")).into());
     };
     Identity::read(cert, key).map_err(|flaws| {
-        let what: Vec<_> = flaws.iter().map(ToString::to_string).collect();
-        let advice: Vec<_> = flaws.iter().map(advice).collect();
-        Problem::new(what.join("; "), advice.join("; "))
+        Problems(flaws.iter().map(|flaw| Problem::new(flaw.to_string(), advice(flaw))).collect())
     })
 }
 

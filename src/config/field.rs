@@ -11,7 +11,7 @@ use toml::de::DeValue;
 
 use super::{
     Config,
-    mistake::Problem,
+    mistake::{Problem, Problems},
     quantity::{self, within},
     suggest,
 };
@@ -55,13 +55,13 @@ pub(super) enum Field {
     Other {
         kind: &'static str,
         show: fn(&Config) -> Option<String>,
-        set: fn(&mut Config, Given<'_>) -> Result<(), Problem>,
+        set: fn(&mut Config, Given<'_>) -> Result<(), Problems>,
     },
 }
 
 impl Field {
     /// Reads a value and puts it in its place; a wrong one changes nothing.
-    pub(super) fn set(&self, config: &mut Config, given: Given<'_>) -> Result<(), Problem> {
+    pub(super) fn set(&self, config: &mut Config, given: Given<'_>) -> Result<(), Problems> {
         match self {
             Field::Address(at) => *at(config) = address(given.text("\"127.0.0.1:11440\"")?)?,
             Field::Count(at, range) => *at(config) = given.count(range)?,
@@ -91,12 +91,13 @@ impl Field {
                             || format!("write one of them, as in {:?}", options[0]),
                             suggest::did_you_mean,
                         ),
-                    ));
+                    )
+                    .into());
                 }
                 set(config, text);
             }
             Field::Name(at) => match given.text("\"gpu0\"")? {
-                "" => return Err(Problem::new("it is empty", "write a name, or leave the key out")),
+                "" => return Err(Problem::new("it is empty", "write a name, or leave the key out").into()),
                 text => *at(config) = Some(text.to_owned()),
             },
             Field::Truth(at) => *at(config) = given.truth()?,

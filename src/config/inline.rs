@@ -4,11 +4,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     field::{Given, wrong_type},
-    mistake::Problem,
+    mistake::{Problem, Problems},
     quantity, suggest,
 };
 use crate::{
-    admission::{Access, Limits, NoOrigin, Origins, Quota},
+    admission::{Access, Limits, NoOrigin, NoSuchRoute, Origins, Quota},
     shaping::{adaptive, coalesce},
 };
 
@@ -38,22 +38,25 @@ impl LimitsRead {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Result<Limits, Problem> {
-        let whole = |name: &str, (quota, burst): (Option<Quota>, Option<u32>)| match (quota, burst) {
+    pub(super) fn finish(self) -> Result<Limits, Problems> {
+        let mut problems = Vec::new();
+        let mut whole = |name: &str, (quota, burst): (Option<Quota>, Option<u32>)| match (quota, burst) {
             (None, Some(_)) => {
                 let what = format!("`{name}_burst` without `{name}` limits nothing");
-                Err(Problem::new(what, format!("add {name} = \"60/min\", or take it away")))
+                problems.push(Problem::new(what, format!("add {name} = \"60/min\", or take it away")));
+                None
             }
             (Some(quota), Some(burst)) => {
-                Ok(Some(Quota { burst: burst.try_into().unwrap_or(quota.burst), ..quota }))
+                Some(Quota { burst: burst.try_into().unwrap_or(quota.burst), ..quota })
             }
-            (quota, None) => Ok(quota),
+            (quota, None) => quota,
         };
-        Ok(Limits {
-            requests: whole("requests", self.requests)?,
-            tokens: whole("tokens", self.tokens)?,
+        let limits = Limits {
+            requests: whole("requests", self.requests),
+            tokens: whole("tokens", self.tokens),
             max_streams: self.max_streams,
-        })
+        };
+        Problems::or(problems, limits)
     }
 }
 
@@ -75,14 +78,14 @@ pub(super) fn show_limits(limits: &Limits) -> Vec<(&'static str, String)> {
 }
 
 /// Reads `access.anonymous`.
-pub(super) fn limits(given: Given<'_>) -> Result<Limits, Problem> {
+pub(super) fn limits(given: Given<'_>) -> Result<Limits, Problems> {
     let mut limits = LimitsRead::default();
     table(given, "{ requests = \"10/min\" }", &LIMITS, |leaf, given| limits.set(leaf, given))?;
     limits.finish()
 }
 
 /// Reads `shaping.coalesce`.
-pub(super) fn coalesce(given: Given<'_>) -> Result<coalesce::Config, Problem> {
+pub(super) fn coalesce(given: Given<'_>) -> Result<coalesce::Config, Problems> {
     let mut config = coalesce::Config::default();
     table(given, "{ delay = \"50ms\", bytes = \"1KiB\" }", &["delay", "bytes"], |leaf, given| {
         match leaf {
@@ -106,7 +109,7 @@ pub(super) fn show_coalesce(config: &coalesce::Config) -> String {
 }
 
 /// Reads `shaping.adaptive`.
-pub(super) fn adaptive(given: Given<'_>) -> Result<adaptive::Config, Problem> {
+pub(super) fn adaptive(given: Given<'_>) -> Result<adaptive::Config, Problems> {
     const EXAMPLE: &str = "{ input = \"true\", target = 0.9, floor = 10, ceiling = 120, window = \"30s\" }";
     let mut config = adaptive::Config::default();
     let real = |given: Given<'_>, range: std::ops::RangeInclusive<f64>| given.real("0.9", &range);
@@ -135,7 +138,7 @@ pub(super) fn adaptive(given: Given<'_>) -> Result<adaptive::Config, Problem> {
     })?;
     if config.floor > config.ceiling {
         let what = format!("the floor ({}) is above the ceiling ({})", config.floor, config.ceiling);
-        return Err(Problem::new(what, "lower the floor or raise the ceiling"));
+        return Err(Problem::new(what, "lower the floor or raise the ceiling").into());
     }
     Ok(config)
 }
@@ -152,29 +155,52 @@ pub(super) fn show_adaptive(config: &adaptive::Config) -> String {
     )
 }
 
-/// The words of a list; a text has them with commas between. `example` is one of them, and `list` a list of them.
-fn words<'a>(given: Given<'a>, example: &str, list: &str) -> Result<Vec<&'a str>, Problem> {
+/// The words of a list, each of them checked; a text has them with commas between. `example` is one of them, and `list`
+/// a list of them.
+fn words<'a>(
+    given: Given<'a>,
+    example: &str,
+    list: &str,
+    check: impl Fn(&'a str) -> Result<(), Problem>,
+) -> Result<Vec<&'a str>, Problems> {
+    let checked = |word| check(word).map(|()| word);
     match given {
-        Given::Text(text) => Ok(text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect()),
+        Given::Text(text) => each(text.split(',').map(str::trim).filter(|word| !word.is_empty()), checked),
         Given::Toml(DeValue::Array(items)) => {
-            items.iter().map(|item| Given::Toml(item.get_ref()).text(example)).collect()
+            each(items, |item| Given::Toml(item.get_ref()).text(example).and_then(checked))
         }
-        Given::Toml(other) => Err(wrong_type(other, "an array", list)),
+        Given::Toml(other) => Err(wrong_type(other, "an array", list).into()),
     }
 }
 
+/// What is made of each item, or what is wrong with all of them.
+fn each<T, U>(
+    items: impl IntoIterator<Item = T>,
+    read: impl FnMut(T) -> Result<U, Problem>,
+) -> Result<Vec<U>, Problems> {
+    let (mut made, mut problems) = (Vec::new(), Vec::new());
+    for item in items.into_iter().map(read) {
+        match item {
+            Ok(one) => made.push(one),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    Problems::or(problems, made)
+}
+
 /// Reads a list of origins.
-pub(super) fn origins(given: Given<'_>) -> Result<Origins, Problem> {
-    let words = words(given, "\"https://chat.example\"", "[\"https://chat.example\"]")?;
-    Origins::of(words).map_err(|wrong| {
-        let advice = match &wrong {
-            NoOrigin::Stars(_) => "write one `*` at most",
-            NoOrigin::Scheme(_) => {
-                "write a scheme and a host, as in \"https://chat.example\", or `*` for all"
-            }
-        };
-        Problem::new(wrong.to_string(), advice)
-    })
+pub(super) fn origins(given: Given<'_>) -> Result<Origins, Problems> {
+    let check = |word| Origins::of([word]).map(drop).map_err(|wrong| no_origin(&wrong));
+    let words = words(given, "\"https://chat.example\"", "[\"https://chat.example\"]", check)?;
+    Ok(Origins::of(words).map_err(|wrong| no_origin(&wrong))?)
+}
+
+fn no_origin(wrong: &NoOrigin) -> Problem {
+    let advice = match wrong {
+        NoOrigin::Stars(_) => "write one `*` at most",
+        NoOrigin::Scheme(_) => "write a scheme and a host, as in \"https://chat.example\", or `*` for all",
+    };
+    Problem::new(wrong.to_string(), advice)
 }
 
 pub(super) fn show_origins(origins: &Origins) -> Option<String> {
@@ -184,16 +210,19 @@ pub(super) fn show_origins(origins: &Origins) -> Option<String> {
 }
 
 /// Reads a list of routes and groups.
-pub(super) fn routes(given: Given<'_>) -> Result<Access, Problem> {
-    let words = words(given, "\"chat\"", "[\"chat\", \"tags\"]")?;
-    Access::of(words).map_err(|unknown| {
-        let likely = suggest::among(&unknown.0, Access::words());
-        let advice = likely.map_or_else(
-            || format!("there are {}", Access::words().collect::<Vec<_>>().join(", ")),
-            suggest::did_you_mean,
-        );
-        Problem::new(unknown.to_string(), advice)
-    })
+pub(super) fn routes(given: Given<'_>) -> Result<Access, Problems> {
+    let check = |word| Access::of([word]).map(drop).map_err(|unknown| no_route(&unknown));
+    let words = words(given, "\"chat\"", "[\"chat\", \"tags\"]", check)?;
+    Ok(Access::of(words).map_err(|unknown| no_route(&unknown))?)
+}
+
+fn no_route(unknown: &NoSuchRoute) -> Problem {
+    let likely = suggest::among(&unknown.0, Access::words());
+    let advice = likely.map_or_else(
+        || format!("there are {}", Access::words().collect::<Vec<_>>().join(", ")),
+        suggest::did_you_mean,
+    );
+    Problem::new(unknown.to_string(), advice)
 }
 
 pub(super) fn show_routes(access: &Access) -> Option<String> {
@@ -202,15 +231,15 @@ pub(super) fn show_routes(access: &Access) -> Option<String> {
     Some(format!("[{}]", quoted.join(", ")))
 }
 
-/// Visits the keys of a table, which the environment gives as TOML text.
+/// Visits the keys of a table, which the environment gives as TOML text: all of them, whatever is wrong with one.
 pub(super) fn table(
     given: Given<'_>,
     example: &str,
     known: &[&'static str],
     mut visit: impl FnMut(&str, Given<'_>) -> Result<(), Problem>,
-) -> Result<(), Problem> {
+) -> Result<(), Problems> {
     let mut visit_all = |table: &DeTable<'_>| {
-        table.iter().try_for_each(|(leaf, value)| {
+        let visited = each(table, |(leaf, value)| {
             let leaf = leaf.get_ref().as_ref();
             if !known.contains(&leaf) {
                 let advice = suggest::among(leaf, known.iter().copied())
@@ -219,14 +248,18 @@ pub(super) fn table(
             }
             visit(leaf, Given::Toml(value.get_ref()))
                 .map_err(|problem| Problem { what: format!("`{leaf}`: {}", problem.what), ..problem })
-        })
+        });
+        visited.map(drop)
     };
     match given {
         Given::Toml(DeValue::Table(table)) => visit_all(table),
-        Given::Toml(other) => Err(wrong_type(other, "a table", example)),
+        Given::Toml(other) => Err(wrong_type(other, "a table", example).into()),
         Given::Text(text) => match DeValue::parse(text).as_ref().map(toml::Spanned::get_ref) {
             Ok(DeValue::Table(table)) => visit_all(table),
-            _ => Err(Problem::new(format!("{text:?} is not a table"), format!("write one, as in {example}"))),
+            _ => {
+                let what = format!("{text:?} is not a table");
+                Err(Problem::new(what, format!("write one, as in {example}")).into())
+            }
         },
     }
 }

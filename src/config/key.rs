@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::{
     field::Given,
     inline::{self, LIMITS, LimitsRead},
-    mistake::Problem,
+    mistake::{Problem, Problems},
     source, suggest,
 };
 use crate::admission::{ANONYMOUS, Access, Digest, Key};
@@ -73,14 +73,21 @@ pub(super) fn read(table: &DeTable<'_>) -> (Option<Key>, Vec<InEntry>) {
     for (leaf, value) in table {
         let (text, given) = (leaf.get_ref().as_ref(), Given::Toml(value.get_ref()));
         let outcome = match text {
-            "name" => check_name(given).map(|text| name = Some(text)),
-            "sha256" | "key_file" | "key_env" => digest(text, given).map(|digest| digests.push(digest)),
+            "name" => check_name(given).map(|text| name = Some(text)).map_err(Problems::from),
+            "sha256" | "key_file" | "key_env" => {
+                digest(text, given).map(|digest| digests.push(digest)).map_err(Problems::from)
+            }
             "routes" => inline::routes(given).map(|access| routes = access),
-            "pace" => given.count(&(1..=100_000)).map(|count| pace = u32::try_from(count).ok()),
-            limit if LIMITS.contains(&limit) => limits.set(limit, given),
-            unknown => Err(suggest::unknown_key("key", unknown, KEY_KEYS.iter().map(|known| known.leaf))),
+            "pace" => given
+                .count(&(1..=100_000))
+                .map(|count| pace = u32::try_from(count).ok())
+                .map_err(Problems::from),
+            limit if LIMITS.contains(&limit) => limits.set(limit, given).map_err(Problems::from),
+            unknown => {
+                Err(suggest::unknown_key("key", unknown, KEY_KEYS.iter().map(|known| known.leaf)).into())
+            }
         };
-        if let Err(problem) = outcome {
+        for problem in outcome.err().into_iter().flat_map(|problems| problems.0) {
             mistakes.push((Some(leaf.span().start), format!("key.{text}"), problem));
         }
     }
@@ -99,7 +106,7 @@ pub(super) fn read(table: &DeTable<'_>) -> (Option<Key>, Vec<InEntry>) {
             whole(Problem::new(what, "keep one of them"));
         }
     }
-    let limits = limits.finish().map_err(&mut whole);
+    let limits = limits.finish().map_err(|problems| problems.0.into_iter().for_each(&mut whole));
     let key = match (name, digests.as_slice(), limits) {
         (Some(name), [digest], Ok(limits)) => Some(Key { name, digest: *digest, limits, routes, pace }),
         _ => None,

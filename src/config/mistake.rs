@@ -80,3 +80,20 @@ impl Problem {
         Mistake { place, key: key.into(), what: self.what, advice: self.advice }
     }
 }
+
+/// All that is wrong with one value; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problems(pub(super) Vec<Problem>);
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Problems {
+        Problems(vec![problem])
+    }
+}
+
+impl Problems {
+    /// `value`, unless something is wrong with it.
+    pub(super) fn or<T>(problems: Vec<Problem>, value: T) -> Result<T, Problems> {
+        if problems.is_empty() { Ok(value) } else { Err(Problems(problems)) }
+    }
+}

@@ -86,7 +86,7 @@ impl Resolved {
             Ok(()) => {
                 self.origins.insert(setting.key, place);
             }
-            Err(problem) => out.push(problem.at(place, setting.key)),
+            Err(problems) => out.extend(problems.0.into_iter().map(|one| one.at(place.clone(), setting.key))),
         }
     }
 

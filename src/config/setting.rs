@@ -8,7 +8,7 @@ use super::{
     Config, LogFormat, certificate,
     field::{Field, Given},
     inline,
-    mistake::Problem,
+    mistake::{Problem, Problems},
     source,
 };
 use crate::{
@@ -345,11 +345,11 @@ pub(super) static SETTINGS: &[Setting] = &[
 ];
 
 /// Reads the token that a file holds. What it says never repeats it.
-fn set_token(config: &mut Config, given: Given<'_>) -> Result<(), Problem> {
+fn set_token(config: &mut Config, given: Given<'_>) -> Result<(), Problems> {
     let path = given.text("\"/run/secrets/admin\"")?;
     let token = source::secret_file(path)?;
     match token.trim() {
-        "" => return Err(Problem::new(format!("{path:?} holds no token"), "put the token into it")),
+        "" => return Err(Problem::new(format!("{path:?} holds no token"), "put the token into it").into()),
         token => config.agent.admin.token = Some(Token::of(token.as_bytes())),
     }
     config.admin_token_file = Some(path.to_owned());

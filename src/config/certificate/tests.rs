@@ -107,9 +107,10 @@ ca_file = "DIR/a.pem"
     assert_eq!(
         mistakes,
         [
-            "s.toml:1: `proxy.tls`: cannot read \"none.pem\": No such file or directory (os error 2); \
-             \"empty\" holds no private key in PEM | name a file that this user may read; it begins with \
-             -----BEGIN PRIVATE KEY-----, or with RSA or EC before PRIVATE",
+            "s.toml:1: `proxy.tls`: cannot read \"none.pem\": No such file or directory (os error 2) | \
+             name a file that this user may read",
+            "s.toml:1: `proxy.tls`: \"empty\" holds no private key in PEM | \
+             it begins with -----BEGIN PRIVATE KEY-----, or with RSA or EC before PRIVATE",
             "s.toml:2: `admin.tls`: \"b.key\" is not the key of the first certificate in \"a.pem\" | \
              put the server's own certificate first, and name the key it was made with",
             "s.toml:5: `upstream.ca_file`: \"a.key\" holds no certificate in PEM | \

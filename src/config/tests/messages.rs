@@ -82,6 +82,30 @@ fn an_unclosed_header_is_one_mistake_and_hides_none_of_another_table() {
 }
 
 #[test]
+fn each_mistake_of_a_value_is_told() {
+    let text = "[shaping]\nadaptive = { target = 2, floor = \"a\", clieling = 3 }\n\
+                [access]\nanonymous = { requests_burst = 1, tokens_burst = 1 }\n\
+                routes = [\"caht\", \"tasg\", 1]\norigins = [\"a\", \"b\"]\n";
+    let mistakes = wrong(&file(text));
+    let told: Vec<_> = mistakes.iter().map(|mistake| mistake.split(" | ").next().unwrap()).collect();
+    assert_eq!(
+        told,
+        [
+            "s.toml:2: `shaping.adaptive`: there is no `clieling` in it",
+            "s.toml:2: `shaping.adaptive`: `floor`: a number is wanted, not a string",
+            "s.toml:2: `shaping.adaptive`: `target`: 2 is out of range",
+            "s.toml:4: `access.anonymous`: `requests_burst` without `requests` limits nothing",
+            "s.toml:4: `access.anonymous`: `tokens_burst` without `tokens` limits nothing",
+            "s.toml:5: `access.routes`: \"caht\" is no route",
+            "s.toml:5: `access.routes`: \"tasg\" is no route",
+            "s.toml:5: `access.routes`: a string is wanted, not an integer",
+            "s.toml:6: `access.origins`: \"a\" is no origin",
+            "s.toml:6: `access.origins`: \"b\" is no origin",
+        ]
+    );
+}
+
+#[test]
 fn a_file_in_another_format_is_one_mistake_that_names_it() {
     for (text, line, format) in [
         ("proxy:\n  listen: 127.0.0.1:1\n  workers: 2\n", 1, "YAML"),

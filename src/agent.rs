@@ -297,9 +297,13 @@ impl Builder {
         Ok(Bound {
             proxy_addr,
             admin_addr,
-            listener: proxy::Listener::new(socket, &proxy, runtimes, families.proxy(), || {
-                tasks.monitor(Task::Connection)
-            }),
+            listener: proxy::Listener::new(
+                socket,
+                &proxy,
+                runtimes,
+                families.proxy(proxy.acceptor()),
+                || tasks.monitor(Task::Connection),
+            ),
             admin: families.admin(admin_socket, acceptor, admin, tasks.clone()),
             collectors,
             admin_runtime,

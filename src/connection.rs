@@ -1,6 +1,7 @@
 //! What both listeners know of a client's connection: whether it waits, whether its head comes, whether the
 //! client is still there, and how it ends.
 
+mod arrivals;
 mod head;
 mod late;
 mod linger;

@@ -39,7 +39,7 @@ use families::Families;
 use forward::Answered;
 use naming::Naming;
 use respond::{Failure, Outgoing};
-use upload::{Budget, Lent, Share, Unread, Upload};
+use upload::{Budget, Lent, Share, Unread, Upload, read_off};
 
 /// The body of a client's request.
 type Inbound = Attended<Incoming>;
@@ -185,12 +185,16 @@ impl Proxy {
         let (head, body) = request.into_parts();
         let permit = match self.admit(&head, &mut measurement) {
             Ok(permit) => permit,
-            Err(failure) => return self.fail(&failure, facts, page, measurement),
+            Err(failure) => {
+                read_off(&head.headers, body).await;
+                return self.fail(&failure, facts, page, measurement);
+            }
         };
         let named = model_of_path(head.uri.path());
         if let Some(list) = List::of(facts.route, named.as_deref())
             && let Some(list) = self.stages.upstreams.merged(list).await
         {
+            read_off(&head.headers, body).await;
             return tell(list, head.method == Method::HEAD, page, &permit, measurement);
         }
         match self.forward((head, body), named, permit, &mut measurement).await {
@@ -254,9 +258,13 @@ impl Proxy {
             }
             measurement.asks(&peek);
             if let Some(ask) = self.stages.shaping.ask_usage(route, &peek)
+                && (!ask.strip || headers::takes_identity(&head.headers))
                 && upload.insert(coding, ask.at, ask.text, &mut head.headers).await
             {
                 strip_usage = ask.strip;
+                if strip_usage {
+                    headers::ask_identity(&mut head.headers);
+                }
             }
         }
         let named = named.as_deref().map(canonical_model);
@@ -277,7 +285,12 @@ impl Proxy {
     ) -> Response<Delivered<Outgoing>> {
         let (mut head, body) = response.into_parts();
         head.version = http::Version::HTTP_11;
+        // An upstream that wants no more of an upload ends its connection, and so ends that of the client.
+        let closes = measurement.live().since_sent().is_none() && headers::closes(&head.headers);
         headers::strip(&mut head.headers);
+        if closes {
+            respond::closes(&mut head.headers);
+        }
         let allowances = passed.permit.allowances();
         if !allowances.is_empty() {
             allowances.write(&mut head.headers);

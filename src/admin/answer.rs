@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header, request};
+use http_body::Body;
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
@@ -49,12 +50,19 @@ pub(super) fn service(
     let (trust, place) = (Cell::new(None), place.clone());
     service_fn(move |request: Request<Incoming>| {
         let asked = place.ask();
-        let (head, _) = request.into_parts();
+        // Its target is a path of ours or it is none: nothing goes on with it.
+        place.begin(request.body());
+        let (head, body) = request.into_parts();
         let mut trusted = trust.get();
         let refusal = admin.refuses(&head, peer, &mut trusted);
         trust.set(trusted);
         let answer = refusal.unwrap_or_else(|| admin.answer(&head));
-        ready(Ok(answer.map(|body| Attended::new(body, asked))))
+        let mut answer = answer.map(|body| Attended::answer(body, asked));
+        // Nobody reads it, and what is not read of it ends the connection.
+        if !body.is_end_stream() {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        ready(Ok(answer))
     })
 }
 

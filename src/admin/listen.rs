@@ -63,7 +63,8 @@ pub(crate) struct Counts {
     pub(crate) refused: Arc<IntCounter>,
     pub(crate) idle: Arc<IntCounter>,
     pub(crate) vanished: Arc<IntCounter>,
-    pub(crate) unsecured: Arc<IntCounter>,
+    /// `None`: the listener has no TLS.
+    pub(crate) unsecured: Option<Arc<IntCounter>>,
 }
 
 impl Listener {
@@ -134,7 +135,7 @@ impl Listener {
                 accepted = acceptor.accept(stream, LIMITS.head) => match accepted {
                     Ok(stream) => stream,
                     Err(error) => {
-                        counts.unsecured.inc();
+                        counts.unsecured.iter().for_each(|count| count.inc());
                         return tracing::debug!(%error, "TLS handshake failed at the admin address");
                     }
                 },

@@ -64,16 +64,21 @@ impl Families {
         })
     }
 
-    pub(super) fn proxy(&self) -> proxy::Counts {
+    /// `acceptor` tells whether the listener has TLS: what cannot fail is not counted.
+    pub(super) fn proxy(&self, acceptor: &Acceptor) -> proxy::Counts {
         proxy::Counts {
             open: self.connections.child(["proxy"]),
             refused: self.refused.child(["proxy", "max_connections"]),
             idle: self.refused.child(["proxy", "idle"]),
             lingering: self.refused.child(["proxy", "lingering"]),
             vanished: self.vanished.child(["proxy"]),
-            unsecured: self.refused.child(["proxy", "tls"]),
+            unsecured: self.unsecured("proxy", acceptor),
             panics: self.panics.clone(),
         }
+    }
+
+    fn unsecured(&self, listener: &str, acceptor: &Acceptor) -> Option<Arc<IntCounter>> {
+        acceptor.is_secured().then(|| self.refused.child([listener, "tls"]))
     }
 
     pub(super) fn refusals(&self) -> admin::Refusals {
@@ -93,7 +98,7 @@ impl Families {
             refused: self.refused.child(["admin", "max_connections"]),
             idle: self.refused.child(["admin", "idle"]),
             vanished: self.vanished.child(["admin"]),
-            unsecured: self.refused.child(["admin", "tls"]),
+            unsecured: self.unsecured("admin", &acceptor),
         };
         admin::Listener::new(socket, acceptor, admin, counts, tasks)
     }

@@ -9,10 +9,9 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Place, request_line::RequestLine};
+use super::Place;
 
-/// A connection whose heads are looked at as they come. What is read while a request runs is not looked at: it may be
-/// its body.
+/// A connection whose heads are looked at as they come.
 ///
 /// hyper answers a head that it cannot read with a status and no word. That answer goes nowhere, and the status is kept
 /// for whoever serves the connection, who says what is wrong.
@@ -20,7 +19,6 @@ use super::{Place, request_line::RequestLine};
 pub(crate) struct Heads<S> {
     stream: S,
     place: Arc<Place>,
-    line: RequestLine,
     /// All that hyper had to write was written: the next that it writes before there is a request is its verdict.
     flushed: bool,
     /// The same, when the head began.
@@ -32,8 +30,7 @@ pub(crate) struct Heads<S> {
 
 impl<S> Heads<S> {
     pub(crate) fn new(stream: S, place: Arc<Place>) -> Heads<S> {
-        let line = RequestLine::default();
-        Heads { stream, place, line, flushed: true, is_next: true, stuck: false, verdict: None }
+        Heads { stream, place, flushed: true, is_next: true, stuck: false, verdict: None }
     }
 
     /// The connection, and the status with which the last head was refused by its parser.
@@ -52,15 +49,13 @@ impl<S> Heads<S> {
     }
 
     fn arrived(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() || self.place.asks() {
+        if bytes.is_empty() {
             return;
         }
-        if self.place.heard() {
-            self.line = RequestLine::default();
+        self.place.arrived(bytes);
+        // While a request runs, it may be its body.
+        if !self.place.asks() && self.place.heard() {
             self.is_next = self.flushed;
-        }
-        if self.line.read(bytes) {
-            self.place.has_fragment();
         }
     }
 }

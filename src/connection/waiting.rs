@@ -5,7 +5,7 @@ mod attended;
 use std::{
     future::poll_fn,
     sync::{
-        Arc, Weak,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{
             AtomicBool, AtomicU64,
             Ordering::{Relaxed, SeqCst},
@@ -16,11 +16,12 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
+use http_body::Body;
 use tokio::time::Instant;
 
 pub(crate) use attended::Attended;
 
-use super::Late;
+use super::{Late, arrivals::Arrivals};
 
 /// A client that has just connected is about to ask, and one that was just answered may ask again.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -48,8 +49,9 @@ pub(crate) struct Place {
     halves: AtomicU64,
     /// When a head began that is not whole yet, as in `state`; 0: none did.
     head: AtomicU64,
-    /// The target of that head has a fragment.
-    fragment: AtomicBool,
+    arrivals: Mutex<Arrivals>,
+    /// The body of the request was given up before its end.
+    unread: AtomicBool,
     /// What was answered is not written yet, for the client does not read.
     stuck: AtomicBool,
     vanished: AtomicBool,
@@ -119,14 +121,21 @@ impl Place {
         !self.asks() && self.head.load(Relaxed) != 0
     }
 
-    /// The head that is coming has a target with a fragment.
-    pub(super) fn has_fragment(&self) {
-        self.fragment.store(true, Relaxed);
+    /// The client has sent this.
+    pub(super) fn arrived(&self, bytes: &[u8]) {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).read(bytes);
     }
 
-    /// Whether the request that begins has a target with a fragment.
-    pub(crate) fn take_fragment(&self) -> bool {
-        self.fragment.load(Relaxed) && self.fragment.swap(false, Relaxed)
+    /// A request begins that has this body. True if its target has a fragment.
+    pub(crate) fn begin(&self, body: &impl Body) -> bool {
+        self.unread.store(false, Relaxed);
+        let length = body.size_hint().exact();
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).begin(length)
+    }
+
+    /// Whether the body of the request was given up before its end: then the connection takes no other.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.unread.load(Relaxed)
     }
 
     /// The client does not take what was answered, or has taken it after all: then it waits from now on.
@@ -272,7 +281,8 @@ impl Places {
             has_asked: AtomicBool::new(false),
             halves: AtomicU64::new(0),
             head: AtomicU64::new(0),
-            fragment: AtomicBool::new(false),
+            arrivals: Mutex::default(),
+            unread: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
             vanished: AtomicBool::new(false),
             cut: AtomicBool::new(false),

@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Version,
-    header::{self, CONNECTION, CONTENT_ENCODING, HOST, TE, TRANSFER_ENCODING, UPGRADE},
+    header::{self, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, HOST, TE, TRANSFER_ENCODING, UPGRADE},
     request,
     uri::PathAndQuery,
 };
@@ -91,6 +91,35 @@ pub(super) fn is_chunked(fields: &HeaderMap) -> bool {
     let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
     let coding = codings.next().map(|coding| coding.as_bytes().trim_ascii());
     coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
+}
+
+/// The sender of a message closes the connection behind it.
+pub(super) fn closes(fields: &HeaderMap) -> bool {
+    let values = fields.get_all(CONNECTION).iter();
+    let mut options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+}
+
+/// Whether the client takes a response that has no coding (RFC 9110 12.5.3). Only `q=0` says that it does not.
+pub(super) fn takes_identity(fields: &HeaderMap) -> bool {
+    let accepted = fields.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let mut any = true;
+    for coding in accepted.flat_map(|value| value.split(',')) {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = weight.trim().to_ascii_lowercase();
+        let is_taken = weight.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()).is_none_or(|q| q > 0.0);
+        match name.trim() {
+            name if name.eq_ignore_ascii_case("identity") => return is_taken,
+            "*" => any = is_taken,
+            _ => {}
+        }
+    }
+    any
+}
+
+/// Asks for a response whose records lie in its bytes.
+pub(super) fn ask_identity(fields: &mut HeaderMap) {
+    fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 }
 
 /// Marks a request whose target had a fragment, which the type of its URI has left out.
@@ -274,6 +303,23 @@ mod tests {
         let mut head = head("GET", &[("host", "h")]);
         head.extensions.insert(Fragment);
         assert_eq!(check(&head, 1000), Err(Malformed::Target));
+    }
+
+    #[test]
+    fn client_takes_identity_unless_it_says_that_it_does_not() {
+        for (accepted, takes) in [
+            (&[][..], true),
+            (&["gzip, br"], true),
+            (&["gzip;q=1.0, *;q=0.5"], true),
+            (&["identity"], true),
+            (&["gzip, identity;q=0.1, *;q=0"], true),
+            (&["gzip", "Identity; q=0"], false),
+            (&["gzip, *;Q=0"], false),
+            (&["gzip, *;q=0.000"], false),
+        ] {
+            let fields: Vec<_> = accepted.iter().map(|value| ("accept-encoding", *value)).collect();
+            assert_eq!(takes_identity(&map(&fields)), takes, "{accepted:?}");
+        }
     }
 
     #[test]

@@ -89,7 +89,8 @@ pub(crate) struct Counts {
     pub(crate) idle: Arc<IntCounter>,
     pub(crate) lingering: Arc<IntCounter>,
     pub(crate) vanished: Arc<IntCounter>,
-    pub(crate) unsecured: Arc<IntCounter>,
+    /// `None`: the listener has no TLS.
+    pub(crate) unsecured: Option<Arc<IntCounter>>,
     pub(crate) panics: Arc<IntCounter>,
 }
 
@@ -251,7 +252,7 @@ async fn connection(
     let stream = match accepted {
         Ok(stream) => stream,
         Err(error) => {
-            unsecured.inc();
+            unsecured.iter().for_each(|count| count.inc());
             tracing::debug!(%error, "a client made no TLS");
             return;
         }
@@ -265,20 +266,27 @@ async fn connection(
         service_fn(move |request: Request<Incoming>| {
             asked.notify_one();
             let (receiving, answering) = (place.ask(), place.ask());
-            let mut request = request.map(|body| Attended::new(body, receiving));
-            if place.take_fragment() {
+            let has_fragment = place.begin(request.body());
+            let mut request = request.map(|body| Attended::request(body, receiving));
+            if has_fragment {
                 request.extensions_mut().insert(Fragment);
             }
             // The body of an answer in HTTP/1.0 may end with its connection.
             ends_with_connection.store(request.version() == Version::HTTP_10, Relaxed);
             let (proxy, panics, unwritten) = (proxy.clone(), panics.clone(), unwritten.clone());
+            let place = place.clone();
             // Now: a client that has left by the time that its request is looked at was here.
             let facts = proxy.facts(&request);
             let measurement = proxy.stages.meter.start(facts);
             // Boxed: a connection that waits for its next request holds none of this.
             Box::pin(async move {
-                let response = guarded(&proxy, &panics, request, facts, measurement).await;
-                Ok::<_, Infallible>(response.map(|body| Attended::new(Cut::new(body, unwritten), answering)))
+                let mut response = guarded(&proxy, &panics, request, facts, measurement).await;
+                if place.is_unread() {
+                    respond::closes(response.headers_mut());
+                }
+                Ok::<_, Infallible>(
+                    response.map(|body| Attended::answer(Cut::new(body, unwritten), answering)),
+                )
             })
         })
     };

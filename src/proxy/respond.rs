@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use serde_json::json;
@@ -156,13 +156,18 @@ impl Failure {
             refusal.write(fields);
         }
         if self.closes() {
-            fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            closes(fields);
         }
         if status == StatusCode::METHOD_NOT_ALLOWED {
             fields.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS"));
         }
         response
     }
+}
+
+/// Says that the connection ends with this response (RFC 9112 9.6).
+pub(super) fn closes(fields: &mut HeaderMap) {
+    fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// The whole response to a head that hyper could not read. What the client speaks is not known.

@@ -3,6 +3,7 @@
 mod ahead;
 mod budget;
 mod lent;
+mod unwanted;
 
 use std::{
     future::poll_fn,
@@ -31,6 +32,7 @@ use budget::Short;
 
 pub(super) use budget::{Budget, Share};
 pub(super) use lent::{Lent, Owner};
+pub(super) use unwanted::read_off;
 
 /// Why a body did not come to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

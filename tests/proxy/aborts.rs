@@ -4,13 +4,7 @@ use super::harness::*;
 
 #[tokio::test]
 async fn in_the_stream() {
-    let mut upstream = upstream().await;
-    let sidecar = sidecar(config(upstream.addr)).await;
-    let mut client = sidecar.send(&generate()).await;
-    let mut asked = upstream.asked().await;
-    asked.body(13).await;
-    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
-    client.until(RECORD).await;
+    let (_upstream, sidecar, client, mut asked) = streaming().await;
     drop(client);
     asked.is_left().await;
     sidecar.until(&ended("generate", "m:latest", "client_abort"), 1.0).await;
@@ -41,13 +35,7 @@ async fn in_the_stream_with_a_further_request_behind() {
 
 #[tokio::test]
 async fn in_the_stream_with_more_behind_than_is_read() {
-    let mut upstream = upstream().await;
-    let sidecar = sidecar(config(upstream.addr)).await;
-    let mut client = sidecar.send(&generate()).await;
-    let mut asked = upstream.asked().await;
-    asked.body(13).await;
-    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
-    client.until(RECORD).await;
+    let (mut upstream, sidecar, mut client, mut asked) = streaming().await;
     client.write(&generate().repeat(1000)).await;
     drop(client);
     asked.is_left().await;
@@ -89,11 +77,7 @@ async fn by_half_in_http_1_0_and_sees_no_end() {
 
 #[tokio::test]
 async fn before_the_head() {
-    let mut upstream = upstream().await;
-    let sidecar = sidecar(config(upstream.addr)).await;
-    let client = sidecar.send(&generate()).await;
-    let mut asked = upstream.asked().await;
-    asked.body(13).await;
+    let (_upstream, sidecar, client, mut asked) = generating().await;
     drop(client);
     asked.is_left().await;
     sidecar.until(&ended("generate", "other", "client_abort"), 1.0).await;
@@ -126,11 +110,7 @@ async fn while_the_body_is_read_ahead() {
 
 #[tokio::test]
 async fn after_the_last_record_is_no_abort() {
-    let mut upstream = upstream().await;
-    let sidecar = sidecar(config(upstream.addr)).await;
-    let mut client = sidecar.send(&generate()).await;
-    let mut asked = upstream.asked().await;
-    asked.body(13).await;
+    let (_upstream, sidecar, mut client, mut asked) = generating().await;
     asked.write(&[STREAM, &chunk(LAST)].concat()).await;
     client.until(LAST).await;
     drop(client);
@@ -141,11 +121,7 @@ async fn after_the_last_record_is_no_abort() {
 #[tokio::test]
 async fn one_that_does_not_read_holds_its_stream_and_a_bounded_part_of_it() {
     use tokio::io::AsyncWriteExt;
-    let mut upstream = upstream().await;
-    let sidecar = sidecar(config(upstream.addr)).await;
-    let client = sidecar.send(&generate()).await;
-    let mut asked = upstream.asked().await;
-    asked.body(13).await;
+    let (_upstream, sidecar, client, mut asked) = generating().await;
     asked.write(STREAM).await;
     let piece = chunk(&"a".repeat(64 << 10));
     // Back pressure: at some point nothing more is taken.

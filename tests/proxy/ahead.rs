@@ -3,11 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use serde_json::json;
-use streamgauge::{
-    shaping::OpenAiUsage,
-    simulate::{self, Simulator},
-    upstream::{Policy, UpstreamConfig},
-};
+use streamgauge::{shaping::OpenAiUsage, simulate};
 
 use super::harness::*;
 
@@ -28,28 +24,14 @@ fn seen(model: &str, image: usize) -> String {
 
 #[tokio::test]
 async fn model_behind_an_image_of_20_mb_leads_to_the_upstream_that_has_it() {
-    let mut config = config(([127, 0, 0, 1], 1).into());
-    config.upstream.upstreams.clear();
-    config.upstream.choose = Policy::RoundRobin;
-    for place in 0..2 {
-        let models = vec![format!("model{place}:latest")];
-        let quick = simulate::Config {
-            models,
-            rate: 0.0,
-            load_time: Duration::ZERO,
-            prefill_rate: 0.0,
-            tokens: 3,
-            ..simulate::Config::default()
-        };
-        let simulator = Simulator::bind(quick).unwrap();
-        let url = format!("http://{}", simulator.addr()).parse().unwrap();
-        config.upstream.upstreams.push(UpstreamConfig::new(format!("gpu{place}"), url));
-        tokio::spawn(simulator.run(std::future::pending()));
-    }
-    let sidecar = sidecar(config).await;
-    for place in 0..2 {
-        sidecar.until(&format!("upstream_up{{upstream=\"gpu{place}\"}}"), 1.0).await;
-    }
+    let sidecar = before_two(simulate::Config {
+        rate: 0.0,
+        load_time: Duration::ZERO,
+        prefill_rate: 0.0,
+        tokens: 3,
+        ..simulate::Config::default()
+    })
+    .await;
     let client = reqwest::Client::new();
     for request in 0..6 {
         let body = seen(&format!("model{}", request % 2), if request < 2 { 27 << 20 } else { 2 << 20 });

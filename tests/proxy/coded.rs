@@ -6,11 +6,7 @@ use flate2::{
     Compression,
     write::{DeflateEncoder, GzEncoder, ZlibEncoder},
 };
-use streamgauge::{
-    shaping::OpenAiUsage,
-    simulate::{self, Simulator},
-    upstream::{Policy, UpstreamConfig},
-};
+use streamgauge::{shaping::OpenAiUsage, simulate};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::harness::*;
@@ -230,21 +226,8 @@ async fn send(sidecar: &Sidecar, coding: &str, body: &[u8]) -> Client {
 
 #[tokio::test]
 async fn coded_request_goes_to_the_upstream_that_has_its_model() {
-    let mut config = config(([127, 0, 0, 1], 1).into());
-    config.upstream.upstreams.clear();
-    config.upstream.choose = Policy::RoundRobin;
-    for place in 0..2 {
-        let models = vec![format!("model{place}:latest")];
-        let simulator = Simulator::bind(simulate::Config { models, ..simulate::Config::default() }).unwrap();
-        let url = format!("http://{}", simulator.addr()).parse().unwrap();
-        config.upstream.upstreams.push(UpstreamConfig::new(format!("gpu{place}"), url));
-        tokio::spawn(simulator.run(std::future::pending()));
-    }
     // These two are asked, and the requests counted, but nothing is generated: the body means nothing to them.
-    let sidecar = sidecar(config).await;
-    for place in 0..2 {
-        sidecar.until(&format!("upstream_up{{upstream=\"gpu{place}\"}}"), 1.0).await;
-    }
+    let sidecar = before_two(simulate::Config::default()).await;
     for round in 1..=2 {
         for coding in ["gzip", "zstd"] {
             let body = format!(
@@ -335,4 +318,61 @@ async fn request_that_cannot_be_decoded_passes_and_is_counted() {
         assert_eq!(sidecar.value("read_ahead_stopped_total{reason=\"coding\"}"), count);
         sidecar.until(&ended("openai_chat", "unknown", "complete"), count).await;
     }
+}
+
+/// What the upstream is asked and the client gets where the usage of a stream is asked for and taken out again. The
+/// upstream compresses as a terminator of TLS may: if the request allows it.
+async fn stripped(accepts: &str) -> (Asked, String) {
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.shaping.openai_usage = OpenAiUsage::InjectAndStrip;
+    let sidecar = sidecar(config).await;
+    let body = "{\"model\":\"m\",\"stream\":true}";
+    let request = post_once("/v1/chat/completions", body);
+    let client = sidecar.send(&request.replacen("\r\n", &format!("\r\n{accepts}"), 1)).await;
+    let mut asked = upstream.asked().await;
+    let is_asked = !asked.head.contains(&format!("Content-Length: {}\r\n", body.len()));
+    let records = [
+        "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n",
+        if is_asked { "data: {\"choices\":[],\"usage\":{\"completion_tokens\":1}}\n\n" } else { "" },
+        "data: [DONE]\n\n",
+    ];
+    let is_coded = asked.head.to_lowercase().contains("accept-encoding: gzip");
+    let coding = if is_coded { "Content-Encoding: gzip\r\n" } else { "" };
+    asked
+        .write(&format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{coding}Transfer-Encoding: chunked\r\n\r\n"
+        ))
+        .await;
+    let text = records.concat();
+    let bytes = if is_coded { packed("gzip", &text) } else { text.into_bytes() };
+    write(&mut asked, &bytes).await;
+    asked.write("0\r\n\r\n").await;
+    let mut client = client;
+    let mut seen = Vec::new();
+    soon(client.stream.read_to_end(&mut seen)).await.unwrap();
+    let body = seen.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+    let seen = dechunked(&seen[body..]);
+    let seen = if is_coded {
+        std::io::read_to_string(flate2::read::GzDecoder::new(&seen[..])).unwrap()
+    } else {
+        String::from_utf8(seen).unwrap()
+    };
+    (asked, seen)
+}
+
+#[tokio::test]
+async fn usage_that_is_to_be_stripped_is_asked_for_uncoded_and_does_not_reach_the_client() {
+    for accepts in ["", "Accept-Encoding: gzip, br\r\n", "Accept-Encoding: gzip\r\naccept-encoding: br\r\n"] {
+        let (asked, seen) = stripped(accepts).await;
+        assert!(seen.ends_with("data: [DONE]\n\n") && seen.contains("\"a\""), "{accepts}: {seen}");
+        assert!(!seen.contains("usage"), "{accepts}: {seen}");
+        let head = asked.head.to_lowercase();
+        assert_eq!(head.matches("accept-encoding: ").count(), 1, "{head}");
+        assert!(head.contains("accept-encoding: identity\r\n"), "{head}");
+    }
+    // A client that takes coded responses alone is not told of the usage either: nobody asks for it.
+    let (asked, seen) = stripped("Accept-Encoding: gzip, identity;q=0\r\n").await;
+    assert!(asked.head.contains("Accept-Encoding: gzip, identity;q=0\r\n"), "{}", asked.head);
+    assert!(!seen.contains("usage") && seen.ends_with("[DONE]\n\n"), "{seen}");
 }

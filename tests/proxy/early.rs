@@ -136,3 +136,75 @@ async fn records_before_a_break_reach_a_client_that_has_sent_more() {
         assert_eq!(String::from_utf8(seen).unwrap().matches("\"response\"").count(), 3000);
     }
 }
+
+/// The value of `Connection` in a response.
+fn connection(response: &str) -> Option<&str> {
+    let (head, _) = response.split_once("\r\n\r\n").unwrap();
+    head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("connection").then_some(value)
+    })
+}
+
+#[tokio::test]
+async fn refusal_says_that_the_connection_closes_if_the_body_is_still_to_come() {
+    let (mut upstream, sidecar) = closed().await;
+    for framing in ["Content-Length: 100", "Content-Length: 100000", "Transfer-Encoding: chunked"] {
+        for expect in ["", "Expect: 100-continue\r\n"] {
+            let head = format!("POST /api/chat HTTP/1.1\r\nHost: h\r\n{framing}\r\n{expect}\r\n");
+            let seen = sidecar.exchange(&head).await;
+            assert!(seen.starts_with("HTTP/1.1 401 "), "{seen}");
+            assert_eq!(connection(&seen), Some("close"), "{head}: {seen}");
+        }
+    }
+    upstream.was_not_asked();
+}
+
+#[tokio::test]
+async fn refused_request_whose_body_has_come_leaves_its_connection_open() {
+    let (_upstream, sidecar) = closed().await;
+    let mut client = sidecar.connect().await;
+    for request in [
+        "POST /api/chat HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}",
+        "POST /api/chat HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
+        "GET /api/tags HTTP/1.1\r\nHost: h\r\n\r\n",
+    ] {
+        client.write(request).await;
+        let seen = client.until("}").await;
+        assert!(seen.starts_with("HTTP/1.1 401 "), "{seen}");
+        assert_eq!(connection(&seen), None, "{request}: {seen}");
+    }
+}
+
+#[tokio::test]
+async fn refusal_by_the_queue_says_that_the_connection_closes_if_the_body_is_still_to_come() {
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.proxy.peek_limit = 1 << 10;
+    config.upstream.upstreams[0].max_streams = Some(1);
+    config.queue.size = 0;
+    let sidecar = sidecar(config).await;
+    let _running = sidecar.send(&generate()).await;
+    let _asked = upstream.asked().await;
+    let body = format!("{{\"model\":\"m\",\"prompt\":\"{}", "a".repeat(4 << 10));
+    let head = "POST /api/generate HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n";
+    let seen = sidecar.exchange(&[head, &body].concat()).await;
+    assert!(seen.starts_with("HTTP/1.1 503 "), "{seen}");
+    assert_eq!(connection(&seen), Some("close"), "{seen}");
+}
+
+#[tokio::test]
+async fn early_answer_of_an_upstream_that_closes_says_so_to_the_client() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    for (length, closes) in [(1000, Some("close")), (3, None)] {
+        let head =
+            format!("POST /api/blobs/sha256:1 HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\nabc");
+        let mut client = sidecar.send(&head).await;
+        let mut asked = upstream.asked().await;
+        asked.body(3).await;
+        asked.write("HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}").await;
+        let seen = client.until("{}").await;
+        assert_eq!(connection(&seen), closes, "{seen}");
+    }
+}

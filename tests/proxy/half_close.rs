@@ -13,11 +13,7 @@ async fn rest(mut client: Client) -> String {
 
 #[tokio::test]
 async fn half_close_before_the_head_cancels_the_request_and_gets_no_answer() {
-    let mut upstream = upstream().await;
-    let sidecar = sidecar(config(upstream.addr)).await;
-    let mut client = sidecar.send(&generate()).await;
-    let mut asked = upstream.asked().await;
-    asked.body(13).await;
+    let (_upstream, sidecar, mut client, mut asked) = generating().await;
     client.stream.shutdown().await.unwrap();
     asked.is_left().await;
     assert_eq!(rest(client).await, "");
@@ -26,13 +22,7 @@ async fn half_close_before_the_head_cancels_the_request_and_gets_no_answer() {
 
 #[tokio::test]
 async fn half_close_in_a_stream_cancels_it_and_the_answer_looks_cut() {
-    let mut upstream = upstream().await;
-    let sidecar = sidecar(config(upstream.addr)).await;
-    let mut client = sidecar.send(&generate()).await;
-    let mut asked = upstream.asked().await;
-    asked.body(13).await;
-    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
-    client.until(RECORD).await;
+    let (_upstream, sidecar, mut client, mut asked) = streaming().await;
     client.stream.shutdown().await.unwrap();
     asked.is_left().await;
     // Its chunk ends, and no last chunk follows.
@@ -43,11 +33,7 @@ async fn half_close_in_a_stream_cancels_it_and_the_answer_looks_cut() {
 
 #[tokio::test]
 async fn half_close_behind_a_whole_answer_is_no_departure() {
-    let mut upstream = upstream().await;
-    let sidecar = sidecar(config(upstream.addr)).await;
-    let mut client = sidecar.send(&generate()).await;
-    let mut asked = upstream.asked().await;
-    asked.body(13).await;
+    let (_upstream, sidecar, mut client, mut asked) = generating().await;
     asked.write(&[STREAM, &chunk(LAST), "0\r\n\r\n"].concat()).await;
     client.until("\r\n0\r\n\r\n").await;
     client.stream.shutdown().await.unwrap();

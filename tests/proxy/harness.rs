@@ -5,7 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use prometheus::{Registry, TextEncoder};
 use streamgauge::{
     agent::{Agent, Bound, Builder, Config},
-    upstream::UpstreamConfig,
+    simulate::{self, Simulator},
+    upstream::{Policy, UpstreamConfig},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -276,4 +277,41 @@ pub(crate) fn post_once(path: &str, body: &str) -> String {
 /// `requests_total` of a route with an outcome at the upstream; the model is what `generate` asks for.
 pub(crate) fn ended(route: &str, model: &str, outcome: &str) -> String {
     format!("requests_total{{upstream=\"gpu0\",route=\"{route}\",model=\"{model}\",outcome=\"{outcome}\"}}")
+}
+
+/// A generation that its upstream was asked for, between the two.
+pub(crate) async fn generating() -> (Upstream, Sidecar, Client, Asked) {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let client = sidecar.send(&generate()).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    (upstream, sidecar, client, asked)
+}
+
+/// The same, when its client has read the first record.
+pub(crate) async fn streaming() -> (Upstream, Sidecar, Client, Asked) {
+    let (upstream, sidecar, mut client, mut asked) = generating().await;
+    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+    client.until(RECORD).await;
+    (upstream, sidecar, client, asked)
+}
+
+/// A sidecar in front of two simulated Ollamas, `gpu0` and `gpu1`, that have a model each: `model0` and `model1`.
+pub(crate) async fn before_two(simulated: simulate::Config) -> Sidecar {
+    let mut config = config(([127, 0, 0, 1], 1).into());
+    config.upstream.upstreams.clear();
+    config.upstream.choose = Policy::RoundRobin;
+    for place in 0..2 {
+        let models = vec![format!("model{place}:latest")];
+        let simulator = Simulator::bind(simulate::Config { models, ..simulated.clone() }).unwrap();
+        let url = format!("http://{}", simulator.addr()).parse().unwrap();
+        config.upstream.upstreams.push(UpstreamConfig::new(format!("gpu{place}"), url));
+        tokio::spawn(simulator.run(std::future::pending()));
+    }
+    let sidecar = sidecar(config).await;
+    for place in 0..2 {
+        sidecar.until(&format!("upstream_up{{upstream=\"gpu{place}\"}}"), 1.0).await;
+    }
+    sidecar
 }

@@ -194,3 +194,31 @@ async fn records_that_make_no_sense_pass_as_they_are_and_are_counted() {
     sidecar.until("records_total{model=\"m:latest\",kind=\"content\"}", 1.0).await;
     sidecar.until(&ended("generate", "m:latest", "truncated"), 1.0).await;
 }
+
+#[tokio::test]
+async fn fragment_in_the_target_of_a_pipelined_request_is_refused() {
+    let fragment = "GET /case#part HTTP/1.1\r\nHost: h\r\n\r\n";
+    for first in [
+        "GET /first HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
+        post("/first", "GET /#a HTTP/1.1\r\n\r\n"),
+        "POST /first HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+            .to_owned(),
+    ] {
+        // In one piece, after the first was asked for, and in the middle of the target.
+        for cut in [first.len() + fragment.len(), first.len(), first.len() + 6] {
+            let mut upstream = upstream().await;
+            let sidecar = sidecar(config(upstream.addr)).await;
+            let whole = [&first[..], fragment].concat();
+            let mut client = sidecar.send(&whole[..cut]).await;
+            let mut asked = upstream.asked().await;
+            assert!(asked.head.contains(" /first HTTP/1.1"), "{}", asked.head);
+            client.write(&whole[cut..]).await;
+            asked.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
+            let seen = client.rest().await;
+            assert!(seen.starts_with("HTTP/1.1 200 "), "{cut}: {seen}");
+            assert!(seen.contains("\r\n\r\n{}HTTP/1.1 400 "), "{cut}: {seen}");
+            upstream.was_not_asked();
+            assert_eq!(sidecar.value("requests_malformed_total{reason=\"target\"}"), 1.0);
+        }
+    }
+}

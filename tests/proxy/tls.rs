@@ -121,6 +121,16 @@ async fn a_stream_comes_byte_for_byte_by_each_version() {
 }
 
 #[tokio::test]
+async fn failed_handshakes_are_counted_on_listeners_with_tls_alone() {
+    let authority = Authority::new("ours");
+    let mut config = secured(upstream().await.addr, &authority);
+    config.admin.tls = None;
+    let page = sidecar(config).await.page("/metrics").await.1;
+    assert!(page.contains("connections_refused_total{listener=\"proxy\",reason=\"tls\"} 0"), "{page}");
+    assert!(!page.contains("connections_refused_total{listener=\"admin\",reason=\"tls\"}"), "{page}");
+}
+
+#[tokio::test]
 async fn prometheus_reads_by_tls_and_who_trusts_another_does_not() {
     let authority = Authority::new("ours");
     let sidecar = sidecar(secured(upstream().await.addr, &authority)).await;

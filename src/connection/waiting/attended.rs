@@ -2,7 +2,8 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    sync::atomic::Ordering::Relaxed,
+    task::{Context, Poll, ready},
 };
 
 use http_body::{Body, Frame, SizeHint};
@@ -16,13 +17,35 @@ pin_project! {
     pub(crate) struct Attended<B> {
         #[pin]
         body: B,
-        asked: Asked,
+        half: Half,
     }
 }
 
-impl<B> Attended<B> {
-    pub(crate) fn new(body: B, asked: Asked) -> Attended<B> {
-        Attended { body, asked }
+/// Notes that the body of a request was given up before its end.
+#[derive(Debug)]
+struct Half {
+    asked: Asked,
+    is_unread: bool,
+}
+
+impl Drop for Half {
+    fn drop(&mut self) {
+        if self.is_unread {
+            self.asked.0.unread.store(true, Relaxed);
+        }
+    }
+}
+
+impl<B: Body> Attended<B> {
+    /// The body of a request.
+    pub(crate) fn request(body: B, asked: Asked) -> Attended<B> {
+        let is_unread = !body.is_end_stream();
+        Attended { body, half: Half { asked, is_unread } }
+    }
+
+    /// The body of an answer.
+    pub(crate) fn answer(body: B, asked: Asked) -> Attended<B> {
+        Attended { body, half: Half { asked, is_unread: false } }
     }
 }
 
@@ -34,7 +57,14 @@ impl<B: Body> Body for Attended<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.project().body.poll_frame(cx)
+        let mut this = self.project();
+        let frame = ready!(this.body.as_mut().poll_frame(cx));
+        if this.half.is_unread {
+            // Trailers are the last.
+            let is_last = frame.as_ref().is_none_or(|frame| frame.as_ref().is_ok_and(Frame::is_trailers));
+            this.half.is_unread = !is_last && !this.body.is_end_stream();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,0 +1,235 @@
+//! Where in the bytes of a client each request begins: read only for what the parser of its head leaves out.
+//!
+//! A client may send its next request while one runs, and one read may bring the end of the one and the beginning of the
+//! next. So the heads are found by counting: a body is as long as its request says.
+
+use memchr::memchr;
+
+use super::request_line::RequestLine;
+
+/// So much is kept behind a head whose request has not begun. One read of hyper is less.
+const MOST: usize = 1 << 20;
+
+/// What a client sends on one connection. It begins with the head of a request.
+#[derive(Debug, Default)]
+pub(super) struct Arrivals {
+    at: At,
+    lines: Lines,
+    request_line: RequestLine,
+    fragment: bool,
+    /// Came behind a head. Whether it is a body is known when the request begins.
+    behind: Vec<u8>,
+}
+
+/// The part of a request that comes next.
+#[derive(Debug, Default)]
+enum At {
+    #[default]
+    Head,
+    /// The head is whole, and its request has not begun.
+    Behind,
+    /// So many bytes of a body.
+    Body(u64),
+    Chunked(Chunk),
+    /// It makes no sense, and its parser says so.
+    Lost,
+}
+
+/// The part of a chunked body that comes next.
+#[derive(Clone, Copy, Debug)]
+enum Chunk {
+    Size(u64),
+    Extension(u64),
+    Data(u64),
+    End,
+    Trailers,
+}
+
+/// Lines up to an empty one.
+#[derive(Debug, Default)]
+struct Lines {
+    /// A line that is not empty was seen. Empty ones before a request are left out (RFC 9112 2.2).
+    has_begun: bool,
+    in_line: bool,
+}
+
+impl Lines {
+    /// The offset behind the empty line, if that is here.
+    fn end(&mut self, bytes: &[u8]) -> Option<usize> {
+        let is_text = |line: &[u8]| line.iter().any(|byte| *byte != b'\r');
+        let mut at = 0;
+        while let Some(length) = memchr(b'\n', &bytes[at..]) {
+            let is_empty = !self.in_line && !is_text(&bytes[at..at + length]);
+            at += length + 1;
+            self.in_line = false;
+            if is_empty && self.has_begun {
+                return Some(at);
+            }
+            self.has_begun |= !is_empty;
+        }
+        self.in_line |= is_text(&bytes[at..]);
+        self.has_begun |= self.in_line;
+        None
+    }
+}
+
+impl Chunk {
+    /// What comes behind a byte of the framing; `None` if it is no framing.
+    fn next(self, byte: u8) -> Option<Chunk> {
+        match (self, byte) {
+            (Chunk::Size(0) | Chunk::Extension(0), b'\n') => Some(Chunk::Trailers),
+            (Chunk::Size(size) | Chunk::Extension(size), b'\n') => Some(Chunk::Data(size)),
+            (Chunk::Size(size), b'\r') => Some(Chunk::Size(size)),
+            (Chunk::Size(size), b';' | b' ' | b'\t') => Some(Chunk::Extension(size)),
+            (Chunk::Size(size), digit) => {
+                let digit = char::from(digit).to_digit(16)?;
+                Some(Chunk::Size(size.checked_mul(16)?.checked_add(digit.into())?))
+            }
+            (Chunk::End, b'\n') => Some(Chunk::Size(0)),
+            (Chunk::End, b'\r') => Some(Chunk::End),
+            (Chunk::Extension(_), _) => Some(self),
+            (Chunk::End | Chunk::Data(_) | Chunk::Trailers, _) => None,
+        }
+    }
+}
+
+impl Arrivals {
+    /// Reads on.
+    pub(super) fn read(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            bytes = self.step(bytes);
+        }
+    }
+
+    /// A request begins, whose head came next. Its body has this many bytes; `None`: it is chunked. True if the target of
+    /// the request has a fragment.
+    pub(super) fn begin(&mut self, length: Option<u64>) -> bool {
+        if !matches!(self.at, At::Behind) {
+            self.at = At::Lost;
+            return false;
+        }
+        self.at = length.map_or(At::Chunked(Chunk::Size(0)), At::Body);
+        let (fragment, behind) = (self.fragment, std::mem::take(&mut self.behind));
+        self.read(&behind);
+        fragment
+    }
+
+    /// Reads a part, and returns the rest.
+    fn step<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        match &mut self.at {
+            At::Head => {
+                let end = self.lines.end(bytes);
+                let (head, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+                self.fragment |= self.request_line.read(head);
+                if end.is_some() {
+                    self.at = At::Behind;
+                }
+                rest
+            }
+            At::Behind if self.behind.len() + bytes.len() <= MOST => {
+                self.behind.extend_from_slice(bytes);
+                &[]
+            }
+            At::Behind | At::Lost => {
+                *self = Arrivals { at: At::Lost, ..Arrivals::default() };
+                &[]
+            }
+            At::Body(0) => {
+                *self = Arrivals::default();
+                bytes
+            }
+            At::Body(left) | At::Chunked(Chunk::Data(left)) if *left > 0 => {
+                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= taken as u64;
+                &bytes[taken..]
+            }
+            At::Chunked(Chunk::Data(_)) => {
+                self.at = At::Chunked(Chunk::End);
+                bytes
+            }
+            At::Chunked(Chunk::Trailers) => match self.lines.end(bytes) {
+                Some(end) => {
+                    *self = Arrivals::default();
+                    &bytes[end..]
+                }
+                None => &[],
+            },
+            At::Chunked(chunk) => {
+                self.at = chunk.next(bytes[0]).map_or(At::Lost, At::Chunked);
+                // An empty line is the end, though no other came before it.
+                self.lines = Lines { has_begun: true, in_line: false };
+                &bytes[1..]
+            }
+            // Its guard takes every other.
+            At::Body(_) => bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Requests, the length of the body of each, and whether the target of each has a fragment.
+    const REQUESTS: [(&str, Option<u64>, bool); 9] = [
+        ("GET /a HTTP/1.1\r\nHost: h\r\n\r\n", Some(0), false),
+        ("GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n", Some(0), true),
+        ("\r\nPOST /a HTTP/1.1\r\nHost: h\r\n\r\nGET /#b HTTP/1.1\r\n\r\n", Some(20), false),
+        ("POST /#a HTTP/1.1\nHost: h\n\nbody", Some(4), true),
+        ("POST /a HTTP/1.1\r\nHost: h\r\n\r\n0\r\n\r\n", None, false),
+        ("POST /a HTTP/1.1\r\n\r\n14;x=y\r\nGET /#b HTTP/1.1\r\n\r\n\r\n00\r\nA: #\r\n\r\n", None, false),
+        ("GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n", Some(0), true),
+        ("POST /a HTTP/1.1\r\n\r\n1\r\na\r\na \r\n0123456789\r\n0\r\n\r\n", None, false),
+        ("DELETE /a?b#c HTTP/1.0\r\n\r\n", Some(0), true),
+    ];
+
+    /// Which targets have a fragment if the bytes come in pieces of this length, and each request begins as soon as its
+    /// head is there, or as late as it can.
+    fn found(piece: usize, late: bool) -> Vec<bool> {
+        let all: String = REQUESTS.iter().map(|(request, ..)| *request).collect();
+        let (mut arrivals, mut found) = (Arrivals::default(), Vec::new());
+        let mut begin = |arrivals: &mut Arrivals| {
+            while matches!(arrivals.at, At::Behind) {
+                found.push(arrivals.begin(REQUESTS[found.len()].1));
+            }
+        };
+        for bytes in all.as_bytes().chunks(piece) {
+            arrivals.read(bytes);
+            if !late {
+                begin(&mut arrivals);
+            }
+        }
+        begin(&mut arrivals);
+        found
+    }
+
+    #[test]
+    fn fragment_is_found_in_whichever_request_has_it_however_the_bytes_come() {
+        let expected: Vec<_> = REQUESTS.iter().map(|(.., fragment)| *fragment).collect();
+        for piece in 1..=400 {
+            assert_eq!(found(piece, false), expected, "pieces of {piece}");
+            assert_eq!(found(piece, true), expected, "pieces of {piece}, late");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_request_end_the_search() {
+        for (text, length) in [
+            ("POST / HTTP/1.1\r\n\r\nxyz\r\n", None),
+            ("POST / HTTP/1.1\r\n\r\n1\r\nab", None),
+            ("POST / HTTP/1.1\r\n\r\n11111111111111111\r\n", None),
+        ] {
+            let mut arrivals = Arrivals::default();
+            arrivals.read(text.as_bytes());
+            assert!(!arrivals.begin(length));
+            assert!(matches!(arrivals.at, At::Lost), "{text:?}: {arrivals:?}");
+            assert!(!arrivals.begin(Some(0)));
+        }
+        let mut arrivals = Arrivals::default();
+        arrivals.read(b"GET / HTTP/1.1\r\n\r\n");
+        arrivals.read(&vec![b'a'; MOST]);
+        assert!(matches!(arrivals.at, At::Behind));
+        arrivals.read(b"a");
+        assert!(matches!(arrivals.at, At::Lost) && arrivals.behind.capacity() == 0);
+    }
+}

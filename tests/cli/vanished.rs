@@ -6,7 +6,8 @@
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
-    reason = "the peers are threads with sockets that block, in a network namespace of their own"
+    clippy::print_stdout,
+    reason = "the peers are threads with sockets that block, in a network namespace of their own; a figure is printed"
 )]
 
 use std::{
@@ -28,6 +29,8 @@ use super::{drain::address, *};
 const INSIDE: &str = "STREAMGAUGE_TEST_INSIDE_NAMESPACE";
 /// What a vanished client may cost, and a grain on it for a machine that is busy.
 const MINUTE: Duration = Duration::from_secs(60 + 5);
+/// The same where the kernel has asked for a closed window for so long that it asks every two minutes.
+const RARELY_ASKED: Duration = Duration::from_secs(150 + 5);
 /// So long a client may read nothing.
 const UNREAD: Duration = Duration::from_secs(90);
 const RECORD: &str =
@@ -239,6 +242,9 @@ fn inside() {
     let unread = far.connect(6, proxy);
     ask(&unread, "fast 200001");
     let quiet = far.connect(7, admin);
+    // This one vanishes too, after it has read nothing for long.
+    let late = far.connect(8, proxy);
+    ask(&late, "fast 200002");
     let began = Instant::now();
     thread::sleep(Duration::from_secs(20));
     let cut = Instant::now();
@@ -260,6 +266,8 @@ fn inside() {
 
     // The client that reads nothing is still served, and gets all.
     thread::sleep(UNREAD.saturating_sub(began.elapsed()));
+    let cut = Instant::now();
+    far.vanishes(8);
     unread.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let (mut whole, mut piece) = (Vec::new(), vec![0; 1 << 20]);
     while !whole.ends_with(b"0\r\n\r\n") {
@@ -276,6 +284,11 @@ fn inside() {
     (&quiet).read_to_string(&mut alive).unwrap();
     assert!(alive.ends_with("alive\n"), "{alive}");
     assert_eq!(vanished("proxy"), "3");
+    let after = noticed(&seen, &mut found, "fast 200002", 2 * RARELY_ASKED).duration_since(cut);
+    println!("noticed {after:?} after it vanished, having read nothing for {UNREAD:?}");
+    assert!(after <= RARELY_ASKED, "{after:?}");
+    assert_eq!(vanished("proxy"), "4");
+    drop(late);
     drop((silent, slow, stalled, idle));
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::{io::AsyncReadExt, net::TcpStream};
 
 use super::harness::*;
 
@@ -76,30 +76,27 @@ async fn after_the_deadline_it_is_cut_and_counted_as_ours() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_five_hundred_streams_each_ends_and_none_begins() {
-    use streamgauge::simulate::{self, Simulator};
     const STREAMS: usize = 500;
-    let simulator = Simulator::bind(simulate::Config {
-        tokens: 30,
-        rate: 5.0,
-        load_time: Duration::ZERO,
-        prefill_rate: 0.0,
-        parallel: STREAMS,
-        contention: 0.0,
-        ..simulate::Config::default()
-    })
-    .unwrap();
-    let (ollama, truth) = (simulator.addr(), simulator.truth());
-    tokio::spawn(simulator.run(std::future::pending()));
-    let mut sidecar = sidecar(config(ollama)).await;
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    // However long a busy machine takes.
+    config.drain_timeout = Duration::from_secs(600);
+    let mut sidecar = sidecar(config).await;
     let registry = sidecar.registry.clone();
-    let mut streams = tokio::task::JoinSet::new();
+    let (mut streams, mut held) = (tokio::task::JoinSet::new(), Vec::new());
     for _ in 0..STREAMS {
-        let mut client = sidecar.connect().await;
-        client.write(&post("/api/generate", "{\"model\":\"sim\",\"prompt\":\"why\"}")).await;
-        streams.spawn(client.rest());
+        let mut client = sidecar.send(&generate()).await;
+        let mut asked = upstream.asked().await;
+        asked.body(13).await;
+        asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+        client.until(RECORD).await;
+        streams.spawn(async move {
+            let mut rest = String::new();
+            client.stream.read_to_string(&mut rest).await.unwrap();
+            rest
+        });
+        held.push(asked);
     }
-    soon(truth.until(|truth| truth.started() as usize == STREAMS)).await;
-    assert_eq!(truth.ended(), 0, "all of them run");
     sidecar.stop();
     let proxy = sidecar.proxy;
     soon(async {
@@ -108,19 +105,23 @@ async fn of_five_hundred_streams_each_ends_and_none_begins() {
         }
     })
     .await;
+    upstream.was_not_asked();
+    assert!(streams.try_join_next().is_none(), "all of them run");
+    for asked in &mut held {
+        asked.write(&[&chunk(LAST), "0\r\n\r\n"].concat()).await;
+    }
     while let Some(seen) = soon(streams.join_next()).await {
         let seen = seen.unwrap();
         assert!(seen.contains("\"done\":true") && seen.ends_with("0\r\n\r\n"), "{seen}");
     }
     sidecar.ended().await;
     let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
-    let complete = format!("streamgauge_{} {STREAMS}", ended("generate", "sim:latest", "complete"));
+    let complete = format!("streamgauge_{} {STREAMS}", ended("generate", "m:latest", "complete"));
     assert!(text.contains(&complete), "{text}");
 }
 
 #[tokio::test]
 async fn what_the_deadline_cuts_is_no_end_for_a_client_of_http_1_0_either() {
-    use tokio::io::AsyncReadExt;
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.drain_timeout = Duration::from_millis(100);

@@ -11,5 +11,7 @@ mod links;
 mod page;
 #[path = "docs/panels.rs"]
 mod panels;
+#[path = "docs/prose.rs"]
+mod prose;
 #[path = "docs/samples.rs"]
 mod samples;

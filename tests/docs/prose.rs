@@ -9,7 +9,8 @@ fn continued(page: &Page) -> Vec<usize> {
     let mut before = None;
     for (number, line) in page.prose() {
         let text = line.trim_start();
-        let is_item = text.starts_with("- ") || text.split_once(". ").is_some_and(|(start, _)| is_number(start));
+        let is_item =
+            text.starts_with("- ") || text.split_once(". ").is_some_and(|(start, _)| is_number(start));
         let is_other = text.is_empty() || text.starts_with(['#', '|', '!', '>', '<']);
         if !is_item && !is_other && before == Some(number - 1) {
             found.push(number);
@@ -34,6 +35,7 @@ fn paragraph_is_one_line() {
 
 #[test]
 fn wrapped_paragraphs_and_items_are_found() {
-    let text = "# A\nB\nC\n\n- d\n  e\n- f\n1. g\n   h\n\n```\ni\nj\n```\nk\n| l |\n| m |\n![n](o)\n".to_owned();
+    let text =
+        "# A\nB\nC\n\n- d\n  e\n- f\n1. g\n   h\n\n```\ni\nj\n```\nk\n| l |\n| m |\n![n](o)\n".to_owned();
     assert_eq!(continued(&Page { path: "x.md".into(), text }), [3, 6, 9]);
 }

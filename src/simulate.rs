@@ -54,6 +54,7 @@ mod transfer;
 mod truth;
 mod version;
 mod voice;
+mod zstd;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -72,7 +73,7 @@ pub struct Config {
     /// Where it listens; port 0 picks a free one. The default is a free port of loopback.
     pub listen: SocketAddr,
     /// The models it has, canonically with their tag. The first is meant by a request whose body
-    /// cannot be read (a compressed one).
+    /// cannot be read (in zstd, without the feature `coding`).
     pub models: Vec<String>,
     /// Tokens of an answer. `num_predict` or `max_tokens` makes it shorter, never longer.
     pub tokens: u32,

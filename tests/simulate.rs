@@ -8,6 +8,8 @@ mod cloud;
 mod dialects;
 #[path = "simulate/faults.rs"]
 mod faults;
+#[path = "simulate/framing.rs"]
+mod framing;
 #[path = "simulate/harness.rs"]
 mod harness;
 #[path = "simulate/library.rs"]

@@ -89,8 +89,9 @@ impl Ask {
             u32::try_from(value).ok()
         };
         let words = Words::of(endpoint, body);
+        let unread = if body.is_null() { default_model } else { "" };
         Self {
-            model: text("model").or_else(|| text("name")).unwrap_or(default_model).to_owned(),
+            model: text("model").or_else(|| text("name")).unwrap_or(unread).to_owned(),
             is_chat: endpoint.is_chat(),
             prompt_tokens: tokens(words.count).max(1),
             prompt: words.seed,

@@ -12,7 +12,8 @@ use super::reply::{Refusal, Reply, api_reply, v1_reply};
 use super::seed::Seed;
 use super::version::OllamaVersion;
 
-const DIMENSIONS: u64 = 32;
+/// Those of all-minilm.
+const DIMENSIONS: u64 = 384;
 
 /// As a model that only generates refuses to embed.
 pub(super) fn refuse(version: OllamaVersion) -> Refusal {
@@ -35,10 +36,12 @@ pub(super) fn embed(engine: &Engine, endpoint: Endpoint, ask: &Ask, body: &Value
     ready.outcome.settle();
     let nanos = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     let tokens = ready.prompt_tokens;
-    let written = |vector: &Vec<f64>| array(vector.iter().map(|value| json(*value)));
+    let written = |vector: &Vec<f32>| array(vector.iter().map(|value| json(*value)));
+    // The older route writes the same values as float64.
+    let wide = |vector: &Vec<f32>| array(vector.iter().map(|value| json(f64::from(*value))));
     match endpoint {
         Endpoint::Embeddings => {
-            api_reply(object(&[("embedding", vectors.first().map_or_else(|| "[]".into(), written))]))
+            api_reply(object(&[("embedding", vectors.first().map_or_else(|| "[]".into(), wide))]))
         }
         Endpoint::OpenAiEmbeddings => {
             let data = vectors.iter().enumerate().map(|(index, vector)| {
@@ -66,8 +69,8 @@ pub(super) fn embed(engine: &Engine, endpoint: Endpoint, ask: &Ask, body: &Value
 }
 
 /// A vector of length 1.
-fn vector(seed: Seed) -> Vec<f64> {
+fn vector(seed: Seed) -> Vec<f32> {
     let raw: Vec<f64> = (0..DIMENSIONS).map(|place| seed.unit(place) - 0.5).collect();
     let length = raw.iter().map(|x| x * x).sum::<f64>().sqrt();
-    raw.into_iter().map(|x| x / length).collect()
+    raw.into_iter().map(|x| (x / length) as f32).collect()
 }

@@ -192,14 +192,14 @@ impl Endpoint {
         matches!(self, Self::Chat | Self::OpenAiChat | Self::OpenAiResponses | Self::Messages)
     }
 
-    /// The methods that the route takes; any other is answered by 405.
+    /// The methods that the route takes, in the order of gin's trees; any other is answered by 405.
     pub(super) const fn methods(self) -> &'static [Method] {
         match self {
-            Self::Root | Self::Tags | Self::Version => &[Method::GET, Method::HEAD],
+            Self::Root | Self::Tags | Self::Version => &[Method::HEAD, Method::GET],
             Self::Ps | Self::OpenAiModels | Self::OpenAiModel | Self::Status | Self::Recommendations => {
                 &[Method::GET]
             }
-            Self::Blobs => &[Method::POST, Method::HEAD],
+            Self::Blobs => &[Method::HEAD, Method::POST],
             Self::Delete | Self::UserKey => &[Method::DELETE],
             Self::Other => &[],
             _ => &[Method::POST],
@@ -217,6 +217,49 @@ impl Endpoint {
                 | Self::Messages
                 | Self::Compact
         )
+    }
+
+    /// Where Go sends a client whose path is not clean, as it came. Escapes are not looked into.
+    pub(super) fn clean(path: &str) -> Option<String> {
+        let mut segments = Vec::new();
+        for segment in path.split('/') {
+            match segment {
+                "" | "." => {}
+                ".." => drop(segments.pop()),
+                segment => segments.push(segment),
+            }
+        }
+        let slash = if path.ends_with('/') && !segments.is_empty() { "/" } else { "" };
+        let clean = format!("/{}{slash}", segments.join("/"));
+        (clean != path).then_some(clean)
+    }
+
+    /// The type of Go that its body is read into, and what that version says before it.
+    pub(super) fn go_type(self, version: OllamaVersion) -> (&'static str, String) {
+        let name = match self {
+            Self::OpenAiResponses | Self::Compact if version >= OllamaVersion::V0_34 => {
+                return ("invalid Responses request: ", "map[string]json.RawMessage".into());
+            }
+            Self::Generate => "api.GenerateRequest",
+            Self::Embed => "api.EmbedRequest",
+            Self::Embeddings => "api.EmbeddingRequest",
+            Self::OpenAiChat => "openai.ChatCompletionRequest",
+            Self::OpenAiCompletions => "openai.CompletionRequest",
+            Self::OpenAiResponses | Self::Compact => "openai.ResponsesRequest",
+            Self::OpenAiEmbeddings => "openai.EmbedRequest",
+            Self::Messages => "anthropic.MessagesRequest",
+            Self::Show => "api.ShowRequest",
+            Self::Pull => "api.PullRequest",
+            Self::Push => "api.PushRequest",
+            Self::Create => "api.CreateRequest",
+            Self::Copy => "api.CopyRequest",
+            Self::Delete => "api.DeleteRequest",
+            _ => "api.ChatRequest",
+        };
+        if version >= OllamaVersion::V0_34 && matches!(self, Self::Generate | Self::Chat) {
+            return ("", format!(r#"struct {{ *{name}; Think json.RawMessage "json:\"think\"" }}"#));
+        }
+        ("", name.to_owned())
     }
 
     /// Where Ollama sends a client that added a slash.
@@ -239,6 +282,16 @@ mod tests {
         assert_eq!(Endpoint::find("/api/psst").0, Endpoint::Other);
         assert_eq!(Endpoint::without_slash("/api/ps/"), Some("/api/ps"));
         assert_eq!(Endpoint::without_slash("/"), None);
+        for (path, clean) in [
+            ("//api/tags", Some("/api/tags")),
+            ("/api/../api/./tags//", Some("/api/tags/")),
+            ("/../..", Some("/")),
+            ("/api/tags/", None),
+            ("/api/%2e%2e/tags", None),
+            ("/", None),
+        ] {
+            assert_eq!(Endpoint::clean(path).as_deref(), clean, "{path}");
+        }
         for (index, endpoint) in Endpoint::ALL.into_iter().enumerate() {
             assert_eq!(endpoint.index(), index);
         }

@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 
 use super::Config;
 use super::decode::{Pace, seconds_each};
-use super::endpoint::Endpoint;
+use super::endpoint::{Dialect, Endpoint};
 use super::faults::{Fate, Faults};
 use super::reply::{self, Refusal, Reply};
 use super::seed::Seed;
 use super::shelf::Shelf;
 use super::truth::Truth;
 use super::version::{ChatPath, OllamaVersion, UnknownName};
-use super::{cloud, host, inference, library, multipart, transfer};
+use super::{cloud, host, inference, library, multipart, transfer, zstd};
 
 /// What all connections share.
 #[derive(Debug)]
@@ -72,6 +72,14 @@ impl Engine {
         let (head, body) = request.into_parts();
         let (endpoint, rest) = Endpoint::find(head.uri.path());
         self.truth.count_request(endpoint);
+        let with_query = |path: String| match head.uri.query() {
+            Some(query) => format!("{path}?{query}"),
+            None => path,
+        };
+        // Before anything of Ollama's sees it.
+        if let Some(there) = Endpoint::clean(head.uri.path()) {
+            return reply::cleaned(&head.method, &with_query(there));
+        }
         if self.on_loopback && !host::is_known(&head.headers) || !host::is_welcome(&head.headers) {
             return reply::reply(StatusCode::FORBIDDEN, "", Bytes::new());
         }
@@ -80,8 +88,10 @@ impl Engine {
         }
         if !endpoint.is_in(self.config.version) {
             let path = head.uri.path();
-            return match Endpoint::without_slash(path) {
-                Some(there) => reply::moved(&head.method, there),
+            let there = Endpoint::without_slash(path)
+                .filter(|there| Endpoint::find(there).0.methods().contains(&head.method));
+            return match there {
+                Some(there) => reply::moved(&head.method, &with_query(there.to_owned())),
                 None => reply::not_found(),
             };
         }
@@ -122,16 +132,13 @@ impl Engine {
         }
     }
 
-    /// A body as JSON; null for one that is compressed as `/v1` may be, which is not read.
+    /// A body as JSON; null for one that is compressed as `/v1` may be, in a build that cannot read it.
     fn read(&self, endpoint: Endpoint, headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal> {
         let zstd = headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "zstd");
         if zstd && endpoint.takes_zstd() && self.config.version.runs_llama_server() {
-            return Ok(Value::Null);
+            return zstd::read(body, |body| object(self.config.version, endpoint, body));
         }
-        if body.is_empty() {
-            return Err(Refusal::bad("missing request body"));
-        }
-        serde_json::from_slice(body).map_err(|error| Refusal::bad(error.to_string()))
+        object(self.config.version, endpoint, body)
     }
 
     /// Draws what happens to the next stream.
@@ -163,6 +170,27 @@ impl Engine {
             seed,
         })
     }
+}
+
+/// A JSON object, read as Go reads one into a struct.
+fn object(version: OllamaVersion, endpoint: Endpoint, body: &[u8]) -> Result<Value, Refusal> {
+    if body.is_empty() {
+        let is_native = endpoint.dialect() == Dialect::Ollama;
+        return Err(Refusal::untranslated(if is_native { "missing request body" } else { "EOF" }));
+    }
+    let value = serde_json::from_slice(body).map_err(|error| Refusal::untranslated(error.to_string()))?;
+    let kind = match value {
+        Value::Object(_) => return Ok(value),
+        // It sets no field.
+        Value::Null => return Ok(json!({})),
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Number(_) => "number",
+        Value::Bool(_) => "bool",
+    };
+    let (before, go_type) = endpoint.go_type(version);
+    let message = format!("{before}json: cannot unmarshal {kind} into Go value of type {go_type}");
+    Err(Refusal::untranslated(message))
 }
 
 /// The form of a transcription, as the JSON that a chat would be.

@@ -75,6 +75,9 @@ pub(super) async fn post(
         };
         return serve(engine, endpoint, &ask, body, lot, ready).await;
     }
+    if ask.model.is_empty() && (endpoint.is_chat() || endpoint == Endpoint::Embeddings) {
+        return Err(Refusal::bad("model is required"));
+    }
     if engine.shelf.find(&base).is_none() {
         return Err(Refusal::no_model(&ask.model));
     }
@@ -119,6 +122,7 @@ fn validate(endpoint: Endpoint, body: &Value) -> Result<(), Refusal> {
     let wrong = match endpoint {
         // It is compressed.
         _ if body.is_null() => None,
+        Endpoint::OpenAiEmbeddings if nothing("input") && body["input"] != "" => Some("invalid input"),
         Endpoint::OpenAiChat if nothing("messages") => Some("[] is too short - 'messages'"),
         Endpoint::Messages if nothing("model") => Some("model is required"),
         Endpoint::Messages if body.get("max_tokens").and_then(Value::as_i64).unwrap_or(0) <= 0 => {
@@ -127,7 +131,7 @@ fn validate(endpoint: Endpoint, body: &Value) -> Result<(), Refusal> {
         Endpoint::Messages if nothing("messages") => Some("messages is required"),
         _ => None,
     };
-    wrong.map_or(Ok(()), |wrong| Err(Refusal::bad(wrong)))
+    wrong.map_or(Ok(()), |wrong| Err(Refusal::untranslated(wrong)))
 }
 
 /// Waits for the model, for a slot, and until the prompt is read.
@@ -259,6 +263,7 @@ fn plan(engine: &Engine, ask: &Ask, full: bool) -> Plan {
         think: ask.think,
         tools,
         tool_text: engine.config.tool_text,
+        withholds_last: !full && !engine.config.version.runs_llama_server(),
     }
 }
 

@@ -15,16 +15,41 @@ use super::version::OllamaVersion;
 /// A response.
 pub(super) type Reply = Response<Answer>;
 
+/// Go's net/http buffers so many bytes of a response. A body that fits has a Content-Length; a longer one is chunked.
+const BUFFER: usize = 2048;
+
 /// Why a request is not served, in Ollama's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) message: String,
+    by: Refuser,
+}
+
+/// Which part of Ollama refuses a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refuser {
+    /// What passes requests under `/v1` on to the cloud: it knows no dialect.
+    Passage,
+    /// What reads a body, and under `/v1` translates it.
+    Translation,
+    Handler,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self { status, message: message.into(), by: Refuser::Handler }
+    }
+
+    /// The body cannot be read, or lacks what the dialect has to have.
+    pub(super) fn untranslated(message: impl Into<String>) -> Self {
+        Self { by: Refuser::Translation, ..Self::bad(message) }
+    }
+
+    /// The body cannot be decoded.
+    #[cfg(feature = "coding")]
+    pub(super) fn undecoded(message: impl Into<String>) -> Self {
+        Self { by: Refuser::Passage, ..Self::bad(message) }
     }
 
     pub(super) fn bad(message: impl Into<String>) -> Self {
@@ -44,7 +69,7 @@ impl Refusal {
 
     /// The refusal as the route's dialect writes it.
     pub(super) fn reply(&self, version: OllamaVersion, endpoint: Endpoint) -> Reply {
-        let Self { status, message } = self;
+        let Self { status, message, by } = self;
         let message = json(message.as_str());
         let anthropic = |kind: &str| {
             let id = Seed::new(unix_now().as_nanos() as u64).digest();
@@ -56,10 +81,20 @@ impl Refusal {
             format!(r#"{{"type":"error","error":{{"type":"{kind}","message":{message}}}{id}}}"#)
         };
         let openai = |kind: &str| {
-            format!(r#"{{"error":{{"message":{message},"type":"{kind}","param":null,"code":null}}}}"#)
+            // What came with compaction writes the type twice.
+            let is_twice = version >= OllamaVersion::V0_34
+                && *status == StatusCode::BAD_REQUEST
+                && matches!(endpoint, Endpoint::OpenAiResponses | Endpoint::Compact);
+            let code = if is_twice { format!("\"{kind}\"") } else { "null".into() };
+            format!(r#"{{"error":{{"message":{message},"type":"{kind}","param":null,"code":{code}}}}}"#)
         };
         let body = match (endpoint.dialect(), *status) {
             (Dialect::Ollama, _) => return json_reply(*status, &json!({"error": self.message})),
+            _ if *by == Refuser::Passage => return json_reply(*status, &json!({"error": self.message})),
+            // 0.12 takes what a handler refuses for an error of its own, whatever the status says.
+            (Dialect::OpenAi, _) if !version.runs_llama_server() && *by == Refuser::Handler => {
+                openai("api_error")
+            }
             (Dialect::OpenAi, StatusCode::BAD_REQUEST) => openai("invalid_request_error"),
             (Dialect::OpenAi, StatusCode::NOT_FOUND) => openai("not_found_error"),
             (Dialect::OpenAi, _) => openai("api_error"),
@@ -68,7 +103,10 @@ impl Refusal {
             (Dialect::Anthropic, StatusCode::SERVICE_UNAVAILABLE) => anthropic("overloaded_error"),
             (Dialect::Anthropic, _) => anthropic("api_error"),
         };
-        reply(*status, "application/json", body + "\n")
+        match by {
+            Refuser::Handler => reply(*status, "application/json", body + "\n"),
+            _ => reply(*status, "application/json; charset=utf-8", body),
+        }
     }
 }
 
@@ -76,7 +114,8 @@ impl Refusal {
 pub(super) fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
     let body = body.into();
     let typed = !body.is_empty();
-    with_body(status, typed.then_some(content_type), Answer::Whole(body))
+    let body = if body.len() > BUFFER { Answer::Chunked(body) } else { Answer::Whole(body) };
+    with_body(status, typed.then_some(content_type), body)
 }
 
 /// A response with any body.
@@ -124,12 +163,26 @@ pub(super) fn wrong_method(methods: &[Method]) -> Reply {
     reply
 }
 
-/// The route has this path, but for a slash.
-pub(super) fn moved(method: &Method, path: &str) -> Reply {
+/// gin: the route has this path, but for a slash.
+pub(super) fn moved(method: &Method, to: &str) -> Reply {
     let status =
         if method == Method::GET { StatusCode::MOVED_PERMANENTLY } else { StatusCode::TEMPORARY_REDIRECT };
-    let mut reply = reply(status, "", Bytes::new());
-    if let Ok(location) = HeaderValue::from_str(path) {
+    redirect(status, method, to)
+}
+
+/// Go's ServeMux: the path is not clean. (301 where Go before 1.26 has built Ollama.)
+pub(super) fn cleaned(method: &Method, to: &str) -> Reply {
+    redirect(StatusCode::TEMPORARY_REDIRECT, method, to)
+}
+
+fn redirect(status: StatusCode, method: &Method, to: &str) -> Reply {
+    let why = status.canonical_reason().unwrap_or_default();
+    let escaped = to.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&#34;");
+    let body = format!("<a href=\"{escaped}\">{why}</a>.\n\n");
+    let is_read = method == Method::GET || method == Method::HEAD;
+    let body = if method == Method::GET { Bytes::from(body) } else { Bytes::new() };
+    let mut reply = with_body(status, is_read.then_some("text/html; charset=utf-8"), Answer::Whole(body));
+    if let Ok(location) = HeaderValue::from_str(to) {
         reply.headers_mut().insert(LOCATION, location);
     }
     reply

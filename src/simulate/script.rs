@@ -98,6 +98,8 @@ pub(super) struct Plan {
     pub(super) tools: Vec<String>,
     /// Tokens of text before the first call.
     pub(super) tool_text: u32,
+    /// The token at the limit is counted and not told, as 0.12 does: it ends the answer before it reads that token.
+    pub(super) withholds_last: bool,
 }
 
 /// The course of one answer: thinking, then content, then tool calls.
@@ -110,6 +112,8 @@ pub(super) struct Script {
     /// Tokens of the answer if nothing cuts it.
     full: u32,
     tokens: u32,
+    /// Of these, those that are told.
+    told: u32,
     tools: Vec<String>,
 }
 
@@ -124,7 +128,8 @@ impl Script {
         tools.truncate(room as usize);
         let calls = tools.len() as u32;
         let calls_from = if calls == 0 { full } else { thinking + plan.tool_text.min(room - calls) };
-        Self { words, thinking, calls_from, full, tokens, tools }
+        let told = if plan.withholds_last && tokens < full { tokens - 1 } else { tokens };
+        Self { words, thinking, calls_from, full, tokens, told, tools }
     }
 
     /// Tokens in all.
@@ -132,9 +137,14 @@ impl Script {
         self.tokens
     }
 
+    /// Tokens that are told: the first so many.
+    pub(super) fn told(&self) -> u32 {
+        self.told
+    }
+
     /// The names of the tools whose calls are complete by the end.
     pub(super) fn calls(&self) -> &[String] {
-        let complete = (0..self.tools.len()).take_while(|call| self.last_of(*call) < self.tokens).count();
+        let complete = (0..self.tools.len()).take_while(|call| self.last_of(*call) < self.told).count();
         &self.tools[..complete]
     }
 
@@ -152,7 +162,7 @@ impl Script {
     /// The text of a call that the limit cut.
     pub(super) fn cut_call(&self) -> Option<String> {
         let cut = self.tools.get(self.calls().len())?;
-        let begun = self.tokens > self.calls_from && self.call_at(self.tokens - 1).is_none();
+        let begun = self.told > self.calls_from && self.call_at(self.told - 1).is_none();
         begun.then(|| format!(r#"{{"name":"{cut}","arguments":{{"#))
     }
 
@@ -189,7 +199,7 @@ impl Script {
 
     /// The whole text of a part.
     pub(super) fn text(&self, part: Part) -> String {
-        (0..self.tokens).filter(|index| self.part(*index) == part).map(|index| self.word(index)).collect()
+        (0..self.told).filter(|index| self.part(*index) == part).map(|index| self.word(index)).collect()
     }
 
     /// Why it ends.
@@ -240,6 +250,10 @@ mod tests {
         assert_eq!((cut.tokens(), cut.reason()), (3, Reason::Length));
         let whole = script(Plan { limit: Some(8), ..Plan::default() });
         assert_eq!((whole.tokens(), whole.reason()), (8, Reason::Stop));
+        let older = script(Plan { limit: Some(3), withholds_last: true, ..Plan::default() });
+        assert_eq!((older.tokens(), older.told(), older.reason()), (3, 2, Reason::Length));
+        assert!(cut.text(Part::Content).starts_with(&older.text(Part::Content)));
+        assert_eq!(script(Plan { withholds_last: true, ..Plan::default() }).told(), 8);
         let call = script(Plan { limit: Some(3), tools: vec!["look".into()], ..Plan::default() });
         assert!(call.calls().is_empty());
         assert_eq!(call.cut_call().unwrap(), r#"{"name":"look","arguments":{"#);

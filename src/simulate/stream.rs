@@ -136,6 +136,9 @@ impl Stream {
     }
 
     fn token(&mut self, index: u32) {
+        if index >= self.ending.script.told() {
+            return;
+        }
         let part = self.ending.script.part(index);
         let call = self.ending.script.call_at(index).filter(|_| self.ending.path == ChatPath::GoTemplate);
         if part == Part::ToolCall && call.is_none() {

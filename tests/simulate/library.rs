@@ -109,20 +109,6 @@ async fn paths_methods_and_hosts_are_judged_as_ollama_does() {
 }
 
 #[tokio::test]
-async fn a_compressed_body_means_the_first_model() {
-    let sim = run(quick());
-    let response = sim
-        .client
-        .post(sim.url("/v1/chat/completions"))
-        .header("content-encoding", "zstd")
-        .body(vec![0x28, 0xb5, 0x2f, 0xfd])
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(response.json::<Value>().await.unwrap()["model"], "sim:latest");
-}
-
-#[tokio::test]
 async fn model_asked_for_in_another_spelling_is_the_listed_model() {
     let sim = run(Config { models: vec!["Mixed:Q4_K_M".into(), "sim:latest".into()], ..quick() });
     let listed = async |path: &str| -> Vec<String> {

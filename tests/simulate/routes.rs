@@ -98,30 +98,16 @@ async fn model_that_only_generates_refuses_to_embed() {
 }
 
 #[tokio::test]
-async fn zstd_is_taken_by_the_routes_of_v1_since_0_30() {
-    for (version, path, encoding, status) in [
-        (OllamaVersion::V0_12, "/v1/chat/completions", "zstd", 400),
-        (OllamaVersion::V0_33, "/v1/chat/completions", "zstd", 200),
-        (OllamaVersion::V0_33, "/v1/embeddings", "zstd", 200),
-        (OllamaVersion::V0_33, "/v1/messages", "zstd", 200),
-        (OllamaVersion::V0_33, "/v1/messages", "gzip", 400),
-        (OllamaVersion::V0_34, "/api/chat", "zstd", 400),
-    ] {
-        let sim = of(version);
-        let request = sim.client.post(sim.url(path)).header("content-encoding", encoding);
-        let response = request.body(vec![0x28, 0xb5, 0x2f, 0xfd]).send().await.unwrap();
-        assert_eq!(response.status(), status, "{version} {path} {encoding}");
-    }
-}
-
-#[tokio::test]
 async fn wrong_method_is_told_the_right_ones() {
     let sim = run(quick());
-    let response = sim.client.post(sim.url("/api/tags")).send().await.unwrap();
-    assert_eq!(
-        (response.status().as_u16(), &response.headers()[ALLOW]),
-        (405, &"GET, HEAD".parse().unwrap())
-    );
+    let digest = format!("/api/blobs/sha256:{}", "0".repeat(64));
+    for (path, allowed) in
+        [("/api/tags", "HEAD, GET"), ("/", "HEAD, GET"), (digest.as_str(), "HEAD, POST"), ("/api/ps", "GET")]
+    {
+        let response = sim.client.put(sim.url(path)).send().await.unwrap();
+        assert_eq!(response.status(), 405, "{path}");
+        assert_eq!(response.headers()[ALLOW], allowed, "{path}");
+    }
 }
 
 #[tokio::test]
@@ -136,5 +122,48 @@ async fn message_without_what_it_has_to_have_is_refused() {
         let error: Value = sim.post("/v1/messages", &body).send().await.unwrap().json().await.unwrap();
         assert_eq!(error["error"]["message"], said);
         assert!(error["request_id"].as_str().unwrap().starts_with("req_"), "{error}");
+    }
+}
+
+/// A frame of zstd that holds a text as it is.
+#[cfg(feature = "coding")]
+fn zstd(text: &str) -> Vec<u8> {
+    let length = u8::try_from(text.len()).unwrap();
+    let block = (u32::from(length) << 3 | 1).to_le_bytes();
+    [&[0x28, 0xb5, 0x2f, 0xfd, 0x20, length], &block[..3], text.as_bytes()].concat()
+}
+
+#[cfg(feature = "coding")]
+#[tokio::test]
+async fn zstd_is_read_on_the_five_routes_of_v1_since_0_30() {
+    let body = r#"{"model":"sim","messages":[{"role":"user","content":"x"}],"input":"x","prompt":"x","max_tokens":3}"#;
+    for version in OllamaVersion::ALL {
+        let sim = of(version);
+        let since = if version == OllamaVersion::V0_12 { 400 } else { 200 };
+        for (path, status) in [
+            ("/v1/chat/completions", since),
+            ("/v1/completions", since),
+            ("/v1/embeddings", since),
+            ("/v1/responses", if since == 400 { 404 } else { 200 }),
+            ("/v1/messages", if since == 400 { 404 } else { 200 }),
+            ("/api/chat", 400),
+        ] {
+            let post = |body: Vec<u8>, encoding: &str| {
+                let request = sim.client.post(sim.url(path)).header("content-encoding", encoding);
+                request.body(body).send()
+            };
+            let response = post(zstd(body), "zstd").await.unwrap();
+            assert_eq!(response.status(), status, "{version} {path}");
+            if status == 200 {
+                let answer: Value = response.json().await.unwrap();
+                assert_eq!(answer["model"], "sim", "{version} {path}");
+                assert_eq!(post(zstd("{"), "zstd").await.unwrap().status(), 400, "{version} {path}");
+                let garbage = post(body.into(), "zstd").await.unwrap();
+                assert_eq!(garbage.status(), 400, "{version} {path}");
+                let said: Value = garbage.json().await.unwrap();
+                assert_eq!(said, json!({"error": "invalid input: magic number mismatch"}), "in no dialect");
+                assert_eq!(post(zstd(body), "gzip").await.unwrap().status(), 400, "{version} {path}");
+            }
+        }
     }
 }

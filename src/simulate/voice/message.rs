@@ -34,7 +34,7 @@ fn tool_use(call: &Call<'_>, input: &str) -> String {
 /// How many blocks come before the one of a part: of thinking, then of text, then one for each call. What is left of a
 /// call that the limit cut is text after the others.
 fn block(part: Part, script: &Script) -> usize {
-    let has = |part| (0..script.tokens()).any(|index| script.part(index) == part);
+    let has = |part| (0..script.told()).any(|index| script.part(index) == part);
     let thinking = usize::from(has(Part::Thinking));
     match part {
         Part::Thinking => 0,

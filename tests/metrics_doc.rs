@@ -192,3 +192,14 @@ fn every_outcome_is_on_the_page() {
         assert!(DOC.contains(&format!("\n| `{}` | ", outcome.label())), "{}", outcome.label());
     }
 }
+
+#[test]
+fn each_phase_says_what_it_includes_before_and_since_0_30() {
+    let rows = |head: &str| -> Vec<&str> {
+        let lines = DOC.lines().skip_while(|line| *line != head).skip(2);
+        lines.take_while(|line| line.starts_with('|')).filter_map(|line| line.split('`').nth(1)).collect()
+    };
+    let phases = rows("| phase | formula |");
+    assert_eq!(phases, ["queue", "load", "prompt_eval", "eval", "decode", "unaccounted"]);
+    assert_eq!(rows("| phase | before 0.30 | since 0.30 |"), phases);
+}

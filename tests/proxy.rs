@@ -51,6 +51,8 @@ mod names;
 mod nonsense;
 #[path = "proxy/pace.rs"]
 mod pace;
+#[path = "proxy/phases.rs"]
+mod phases;
 #[path = "proxy/reload.rs"]
 mod reload;
 #[path = "proxy/response_framing.rs"]

@@ -1,6 +1,11 @@
 //! Routes that came after Ollama 0.12: slots, limits, models, and whom an access list lets in.
 
-use streamgauge::{admission::Access, proxy::UnknownV1};
+use std::{num::NonZeroU32, time::Duration};
+
+use streamgauge::{
+    admission::{Access, Quota},
+    proxy::UnknownV1,
+};
 
 use super::harness::*;
 
@@ -104,6 +109,32 @@ async fn unknown_post_under_v1_takes_no_slot_where_it_is_configured_so() {
     upstream.asked().await.write(&answer("{}")).await;
     assert!(client.rest().await.ends_with("{}"));
     sidecar.until(&ended("other", "none", "complete"), 1.0).await;
+}
+
+#[tokio::test]
+async fn unknown_post_under_v1_obeys_the_token_limit_unless_it_is_configured_otherwise() {
+    for (unknown, status) in [(UnknownV1::Generation, "429"), (UnknownV1::Other, "200")] {
+        let mut upstream = upstream().await;
+        let mut config = config(upstream.addr);
+        config.admission.anonymous.tokens =
+            Some(Quota::new(NonZeroU32::new(10).unwrap(), Duration::from_secs(3600)));
+        config.proxy.unknown_v1 = unknown;
+        let sidecar = sidecar(config).await;
+        let request = post_once("/v1/rerank", "{\"model\":\"m\"}");
+        let spent = answer(r#"{"usage":{"prompt_tokens":50,"completion_tokens":50,"total_tokens":100}}"#);
+
+        let first = sidecar.send(&request).await;
+        upstream.asked().await.write(&spent).await;
+        assert!(first.rest().await.starts_with("HTTP/1.1 200 "));
+        sidecar.until("caller_requests_total{caller=\"anonymous\",outcome=\"complete\"}", 1.0).await;
+
+        let second = sidecar.send(&request).await;
+        if status == "200" {
+            upstream.asked().await.write(&answer("{}")).await;
+        }
+        let seen = second.rest().await;
+        assert!(seen.starts_with(&format!("HTTP/1.1 {status} ")), "{unknown:?}: {seen}");
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ mod descriptors;
 mod drain;
 #[path = "cli/found.rs"]
 mod found;
+#[path = "cli/help.rs"]
+mod help;
 #[path = "cli/log.rs"]
 mod log;
 #[path = "cli/memory.rs"]

@@ -1,9 +1,9 @@
 //! `completions`: for packaging.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Cli, Failure, output};
+use super::{Cli, Failure, experiment, output};
 
 /// Prints completions for a shell
 #[derive(Args, Debug)]
@@ -15,7 +15,12 @@ pub(super) struct Completions {
 impl Completions {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "streamgauge", &mut script);
+        clap_complete::generate(self.shell, &mut shown(), "streamgauge", &mut script);
         output::print(script)
     }
+}
+
+/// The command line as `--help` shows it. clap completes hidden subcommands too.
+fn shown() -> Command {
+    Cli::command().mut_subcommand("experiment", experiment::shown)
 }

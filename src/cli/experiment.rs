@@ -8,7 +8,7 @@ mod tokenizer;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use clap::{Args, Command, Subcommand};
 
 use super::{Failure, Global, Process, output, runtimes};
 use crate::experiment::{plan::BUNDLED, process::serve};
@@ -24,14 +24,27 @@ pub(super) struct Experiment {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    #[command(flatten)]
+    Shown(Shown),
+    /// Agents of one process, as `run` starts them: a job on stdin, what they see on stdout
+    #[command(hide = true)]
+    Agent,
+}
+
+/// The actions that people give.
+#[derive(Debug, Subcommand)]
+enum Shown {
     Run(conduct::Conduct),
     Init(Init),
     /// Lists the bundled plans
     List,
     Tokenizers(tokenizer::Tokenizers),
-    /// Agents of one process, as `run` starts them: a job on stdin, what they see on stdout
-    #[command(hide = true)]
-    Agent,
+}
+
+/// `experiment` without its hidden action.
+pub(super) fn shown(whole: Command) -> Command {
+    let about = whole.get_about().cloned().unwrap_or_default();
+    Shown::augment_subcommands(Command::new("experiment")).about(about)
 }
 
 /// Prints or writes a commented plan to begin with
@@ -48,10 +61,10 @@ struct Init {
 impl Experiment {
     pub(super) fn run(self, global: &Global, process: Process) -> Result<(), Failure> {
         match self.action {
-            Action::Run(conduct) => conduct.run(global, process),
-            Action::Init(init) => init.run(),
-            Action::List => list(),
-            Action::Tokenizers(tokenizers) => tokenizers.run(),
+            Action::Shown(Shown::Run(conduct)) => conduct.run(global, process),
+            Action::Shown(Shown::Init(init)) => init.run(),
+            Action::Shown(Shown::List) => list(),
+            Action::Shown(Shown::Tokenizers(tokenizers)) => tokenizers.run(),
             Action::Agent => {
                 let runtime = runtimes::main().context("cannot start a runtime")?;
                 Ok(runtime.block_on(serve()).context("the agents' process")?)

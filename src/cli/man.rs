@@ -1,27 +1,39 @@
 //! `man`: for packaging.
 
+use std::{fs, io, path::PathBuf};
+
 use anyhow::Context;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 
 use super::{Cli, Failure, output};
 
-/// Prints the manual page, in roff; the subcommands follow each other
+/// Print the manual pages in roff, or write each of them to a file
 #[derive(Args, Debug)]
-pub(super) struct Man {}
+pub(super) struct Man {
+    /// The folder to write the pages to, one file each, such as streamgauge-serve.1 [default: stdout]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
 
 impl Man {
-    pub(super) fn run(&self) -> Result<(), Failure> {
-        let mut command = Cli::command();
-        command.build();
-        let mut page = Vec::new();
-        render(&command, &mut page)?;
-        for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
-            render(subcommand, &mut page)?;
+    pub(super) fn run(self) -> Result<(), Failure> {
+        // `help` repeats the other pages. A page would refer to one of its own.
+        let mut command = Cli::command().disable_help_subcommand(true);
+        if let Some(folder) = self.output {
+            let written =
+                fs::create_dir_all(&folder).and_then(|()| clap_mangen::generate_to(command, &folder));
+            return Ok(written.with_context(|| format!("cannot write to {}", folder.display()))?);
         }
-        output::print(page)
+        command.build();
+        let mut pages = Vec::new();
+        render(&command, &mut pages).context("cannot write the manual pages")?;
+        output::print(pages)
     }
 }
 
-fn render(command: &clap::Command, page: &mut Vec<u8>) -> anyhow::Result<()> {
-    clap_mangen::Man::new(command.clone()).render(page).context("cannot write the manual page")
+/// The page of a command, then those of its subcommands.
+fn render(command: &Command, pages: &mut Vec<u8>) -> io::Result<()> {
+    clap_mangen::Man::new(command.clone()).render(pages)?;
+    let mut shown = command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set());
+    shown.try_for_each(|subcommand| render(subcommand, pages))
 }

@@ -89,6 +89,10 @@ lint:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features --open
 
+# The site of docs/, in target/book (needs `cargo install mdbook`)
+site *args:
+    mdbook build {{args}}
+
 # The picture of the page in docs/img: ten minutes of a demo
 page-picture:
     PAGE_PICTURE_AFTER=620 cargo test --test page the_demo_fills_the_page -- --ignored

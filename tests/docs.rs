@@ -15,3 +15,5 @@ mod panels;
 mod prose;
 #[path = "docs/samples.rs"]
 mod samples;
+#[path = "docs/site.rs"]
+mod site;

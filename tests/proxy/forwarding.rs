@@ -73,12 +73,13 @@ async fn answer_without_a_body_is_complete_whatever_its_content_type() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let no_content = STREAM.replace("200 OK", "204 No Content").replace("Transfer-Encoding: chunked\r\n", "");
+    // On routes whose streams would end with a record of their own.
     for (request, answer) in [
-        ("HEAD /api/a", STREAM.to_owned()),
-        ("HEAD /api/a", STREAM.replace("application/x-ndjson", "text/event-stream")),
-        ("HEAD /api/a", STREAM.replace("Transfer-Encoding: chunked", "Content-Length: 900")),
-        ("GET /api/a", no_content),
-        ("GET /api/a", STREAM.replace("200 OK", "304 Not Modified")),
+        ("HEAD /api/blobs/sha256:0", STREAM.to_owned()),
+        ("HEAD /api/blobs/sha256:0", STREAM.replace("application/x-ndjson", "text/event-stream")),
+        ("HEAD /api/blobs/sha256:0", STREAM.replace("Transfer-Encoding: chunked", "Content-Length: 900")),
+        ("GET /v1/models", no_content),
+        ("GET /v1/models", STREAM.replace("200 OK", "304 Not Modified")),
     ] {
         let client =
             sidecar.send(&format!("{request} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")).await;
@@ -86,7 +87,8 @@ async fn answer_without_a_body_is_complete_whatever_its_content_type() {
         let seen = client.rest().await;
         assert!(seen.ends_with("\r\n\r\n"), "a body came: {seen}");
     }
-    sidecar.until(&ended("other", "none", "complete"), 5.0).await;
+    sidecar.until(&ended("blobs", "none", "complete"), 3.0).await;
+    sidecar.until(&ended("openai_models", "none", "complete"), 2.0).await;
     // A stream that has no record is one that broke off.
     let mut client = sidecar.send(&generate()).await;
     let empty = STREAM.replace("Transfer-Encoding: chunked", "Content-Length: 0");

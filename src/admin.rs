@@ -9,6 +9,7 @@ mod overview;
 mod page;
 mod streams;
 mod token;
+mod totals;
 
 use std::{
     net::SocketAddr,

@@ -21,6 +21,7 @@ mod simulate;
 mod stderr;
 mod stop;
 mod systemd;
+mod top;
 
 use std::{borrow::Cow, io, path::PathBuf};
 
@@ -71,6 +72,7 @@ enum Command {
     Demo(Box<demo::Demo>),
     Check(check::Check),
     Probe(probe::Probe),
+    Top(top::Top),
     Config(config::Config),
     Experiment(Box<experiment::Experiment>),
     Report(report::Report),
@@ -82,7 +84,7 @@ impl Command {
     /// The name of a subcommand that reads no configuration.
     fn without_configuration(&self) -> Option<&'static str> {
         match self {
-            Command::Serve(_) | Command::Check(_) | Command::Probe(_) => None,
+            Command::Serve(_) | Command::Check(_) | Command::Probe(_) | Command::Top(_) => None,
             Command::Config(_) => Some("config"),
             Command::Simulate(_) => Some("simulate"),
             Command::Demo(_) => Some("demo"),
@@ -138,6 +140,7 @@ impl Cli {
             Command::Demo(demo) => demo.run(&self.global, process),
             Command::Check(check) => check.run(&self.global),
             Command::Probe(probe) => probe.run(&self.global),
+            Command::Top(top) => top.run(&self.global, process),
             Command::Config(config) => config.run(),
             Command::Experiment(experiment) => experiment.run(&self.global, process),
             Command::Report(report) => report.run(),

@@ -8,6 +8,7 @@ mod backlog;
 mod concurrency;
 mod delivered;
 mod ending;
+mod failures;
 mod families;
 mod live;
 mod loads;
@@ -29,6 +30,7 @@ mod wrap;
 pub(crate) use concurrency::BANDS;
 pub use concurrency::Bands;
 pub use delivered::Delivered;
+pub use failures::Failure;
 pub use live::{Live, Snapshot};
 pub use measurement::{DeliveredBy, Ending, Facts, Measurement};
 pub use outcome::Outcome;
@@ -38,6 +40,7 @@ pub use wrap::BodyStream;
 use std::{sync::Arc, time::Instant};
 
 use crate::metric::Buckets;
+use failures::Failures;
 use families::Families;
 use live::LiveTable;
 use loads::Span;
@@ -75,6 +78,7 @@ struct Shared {
     /// Of models without a label.
     density: Density,
     live: Arc<LiveTable>,
+    failures: Failures,
     cut: std::sync::atomic::AtomicBool,
 }
 
@@ -97,6 +101,7 @@ impl Meter {
                 models,
                 density: Density::default(),
                 live,
+                failures: Failures::default(),
                 cut: false.into(),
             }),
         })
@@ -112,6 +117,12 @@ impl Meter {
     #[must_use]
     pub fn live(&self) -> Vec<Snapshot> {
         self.shared.live.snapshots()
+    }
+
+    /// The requests that failed last, the newest first, so many at most. Some 200 are kept.
+    #[must_use]
+    pub fn failures(&self, most: usize) -> Vec<Failure> {
+        self.shared.failures.newest(most)
     }
 
     /// Takes note of what an upstream has in its memory, as it said when it was asked: names as on its list, and the

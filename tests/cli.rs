@@ -38,6 +38,8 @@ mod surroundings;
 mod systemd;
 #[path = "cli/tls.rs"]
 mod tls;
+#[path = "cli/top.rs"]
+mod top;
 #[cfg(target_os = "linux")]
 #[path = "cli/vanished.rs"]
 mod vanished;

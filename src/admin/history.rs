@@ -13,6 +13,7 @@ use prometheus::Registry;
 use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::totals::Totals;
 use crate::{meter::Meter, metric::Scrape};
 use reading::{Reading, Surroundings};
 use window::Window;
@@ -40,6 +41,8 @@ struct Kept {
     /// How many were taken before the first of `readings`.
     dropped: u64,
     newest: Surroundings,
+    /// Of the newest reading alone.
+    totals: Totals,
     /// When a page asked last.
     asked: Option<Instant>,
     /// The moment of the very first, on the runtime's clock and since 1970.
@@ -67,7 +70,7 @@ impl History {
     fn read(&self, registry: &Registry, meter: &Meter) {
         let scrape = Scrape::take(registry);
         let reading = Reading::of(&scrape, running(meter), meter.gaps());
-        let surroundings = Surroundings::of(&scrape);
+        let (surroundings, totals) = (Surroundings::of(&scrape), Totals::of(&scrape));
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = reading.at;
         kept.began.get_or_insert_with(|| {
@@ -80,6 +83,7 @@ impl History {
         }
         kept.readings.push_back(reading);
         kept.newest = surroundings;
+        kept.totals = totals;
     }
 
     /// What the page shows of it: figures of the whole, and the points that came after number `after` of the history
@@ -102,6 +106,7 @@ impl History {
             "points": kept.points(known),
             "window": whole.as_ref().map(Window::figures),
             "gpus": kept.newest.cards.iter().map(window::card).collect::<Vec<_>>(),
+            "totals": kept.totals.render(),
             "missing": whole.as_ref().map(|whole| whole.missing(&kept.newest)),
         })
     }

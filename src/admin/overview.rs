@@ -3,10 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{Admin, streams};
-use crate::upstream::Upstream;
+use crate::{meter::Failure, upstream::Upstream};
 
 /// Streams that are told one by one, the oldest; more are in the counts alone, and all are in `/streams`.
 const MOST_STREAMS: usize = 50;
+
+/// Failures that are told one by one, the newest.
+const MOST_FAILURES: usize = 50;
 
 /// With the points of the history that the page does not have: those of `?began=…&after=…`, as it was told them.
 pub(super) fn render(admin: &Admin, query: &str) -> String {
@@ -21,6 +24,8 @@ pub(super) fn render(admin: &Admin, query: &str) -> String {
     overview["upstreams"] =
         admin.upstreams.all().iter().map(|upstream| of_upstream(upstream)).collect::<Vec<_>>().into();
     overview["streams"] = of_streams(admin);
+    overview["failures"] =
+        admin.meter.failures(MOST_FAILURES).iter().map(of_failure).collect::<Vec<_>>().into();
     let mut text = overview.to_string();
     text.push('\n');
     text
@@ -37,6 +42,20 @@ fn of_upstream(upstream: &Upstream) -> Value {
         "loaded": loaded,
         "loaded_stale": health.is_loaded_stale,
         "models_stale": health.is_stale,
+    })
+}
+
+fn of_failure(failure: &Failure) -> Value {
+    json!({
+        "ago_seconds": failure.at.elapsed().as_secs_f64(),
+        "id": failure.id,
+        "route": failure.route.label(),
+        "model": failure.model,
+        "upstream": failure.upstream,
+        "outcome": failure.outcome.label(),
+        "reason": failure.outcome.reason(failure.status),
+        "status": failure.status.map(|status| status.as_u16()),
+        "duration_seconds": failure.duration.as_secs_f64(),
     })
 }
 

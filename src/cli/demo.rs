@@ -1,14 +1,19 @@
-//! `demo`: an Ollama made of nothing, the sidecar before it, clients, and what the sidecar says of them.
+//! `demo`: a simulated Ollama, the sidecar in front of it, clients, and the live panel.
 
-mod agents;
+mod clients;
 mod interval;
 mod kind;
 mod reading;
-mod screen;
 mod sidecar;
 mod summary;
 
-use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
+use std::{
+    convert::Infallible,
+    io::{self, IsTerminal, stdin, stdout},
+    net::SocketAddr,
+    thread,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::{Args, value_parser};
@@ -21,29 +26,36 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
-use super::{Failure, Global, Process, Stop, output, reach::reachable, runtimes};
+use super::{
+    Failure, Global, Process, Stop, output,
+    reach::reachable,
+    runtimes,
+    top::{Feed, Panel},
+};
 use crate::{
     config, simulate,
     simulate::{Config, Simulator},
 };
-use agents::Agents;
+use clients::Clients;
 use reading::Reading;
-use screen::Screen;
 use sidecar::Asked;
 
 /// How often the summary is renewed.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Everything in one process: a simulated Ollama, the sidecar, and clients; a live summary
+/// Runs a simulated Ollama, the sidecar and clients in one process, and shows them live
 ///
-/// Nothing needs to be installed, and no configuration is read. Some clients hang up in mid-stream or meet faults, so
-/// that every outcome is seen. Ctrl-C lets the running streams end and prints a summary; a second one stops at once,
-/// with exit code 1.
+/// Nothing needs to be installed, and no configuration is read. Some clients hang up in mid-stream or meet faults on
+/// purpose, so that every outcome is seen. In a terminal the panel of `top` is shown, and q ends it. Ctrl-C lets the
+/// running streams end and prints a summary; a second one stops at once, with exit code 1.
 #[derive(Args, Debug)]
 pub(super) struct Demo {
-    /// Clients at work
+    /// The number of clients
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = value_parser!(u16).range(1..=1000))]
-    agents: u16,
+    clients: u16,
+    /// The former name of --clients.
+    #[arg(long, hide = true)]
+    agents: Option<String>,
     /// Ends after this long [default: it goes on until Ctrl-C]
     #[arg(long, value_name = "DURATION", value_parser = config::duration)]
     duration: Option<Duration>,
@@ -53,40 +65,43 @@ pub(super) struct Demo {
     /// Where Prometheus and people connect [default: 127.0.0.1:9464, or a free port if it is taken]
     #[arg(long, value_name = "IP:PORT", value_parser = config::address)]
     admin: Option<SocketAddr>,
-    /// Shows a GPU made of nothing, labelled as fake everywhere, as busy as the simulated Ollama is
+    /// Shows a fake GPU, labelled as fake everywhere, as busy as the simulated Ollama is
     #[arg(long)]
     fake_gpu: bool,
 }
 
 impl Demo {
     pub(super) fn run(self, global: &Global, process: Process) -> Result<(), Failure> {
+        if self.agents.is_some() {
+            return Err(Failure::Usage("`--agents` is now `--clients`: write --clients N".into()));
+        }
         let mut log = global.log();
         let scrolls = global.verbose > 0;
         if !scrolls {
-            // The summary says what goes on.
-            log.level = log.level.min(Level::WARN);
+            // The summary says what goes on, and a line of the log would go through the panel.
+            log.level = log.level.min(Level::ERROR);
         }
         let _ = (process.log)(&log);
 
         let stop = (process.signals)().context("cannot listen for signals")?;
         let admin = runtimes::Own::admin().context("cannot start the admin runtime")?;
         let main = runtimes::main().context("cannot start the main runtime")?;
-        // Lines of a log would go through a picture that is redrawn.
-        let screen = Screen::new(scrolls);
-        let shown = main.block_on(self.show(admin.handle(), stop, screen));
+        // Lines of the log would go through a panel.
+        let has_panel = !scrolls && stdin().is_terminal() && stdout().is_terminal();
+        let shown = main.block_on(self.show(admin.handle(), stop, has_panel));
         main.shutdown_background();
         shown
     }
 
-    async fn show(self, admin: Handle, stop: Stop, mut screen: Screen) -> Result<(), Failure> {
+    async fn show(self, runtime: Handle, stop: Stop, has_panel: bool) -> Result<(), Failure> {
         let simulator =
-            Simulator::bind(ollama(self.agents)).context("cannot listen for the simulated Ollama")?;
+            Simulator::bind(ollama(self.clients)).context("cannot listen for the simulated Ollama")?;
         let ollama = simulator.addr();
-        let gpu = self.fake_gpu.then(|| (simulator.truth(), places(self.agents) as f64));
+        let gpu = self.fake_gpu.then(|| (simulator.truth(), places(self.clients) as f64));
         let asked = Asked { listen: self.listen, admin: self.admin, gpu };
-        let bound = sidecar::bind(ollama, asked, admin).await?;
+        let bound = sidecar::bind(ollama, asked, runtime.clone()).await?;
         let (proxy, admin) = (reachable(bound.proxy_addr()), reachable(bound.admin_addr()));
-        output::print(summary::opening(self.agents, self.fake_gpu, ollama, proxy, admin))?;
+        output::print(summary::opening(self.clients, self.fake_gpu, ollama, proxy, admin))?;
 
         let registry = bound.registry().clone();
         let first = Reading::take(&registry);
@@ -94,7 +109,8 @@ impl Demo {
         // Dropped, it ends: after the sidecar, whose streams come from it.
         let mut beside = JoinSet::new();
         beside.spawn(simulator.run(std::future::pending()));
-        let agents = Agents::start(self.agents, proxy, &ending)?;
+        let clients = Clients::start(self.clients, proxy, &ending)?;
+        let panel = has_panel.then(|| show_panel(&runtime, proxy, admin, ending.clone())).transpose()?;
 
         let over = async {
             let elapsed = async {
@@ -107,32 +123,55 @@ impl Demo {
             ending.cancel();
         };
         let served = async {
-            tokio::join!(bound.run(over), agents.end());
+            tokio::join!(bound.run(over), clients.end());
         };
-        let watched = watch(&registry, &first, &mut screen, &ending);
-        tokio::select! {
-            served = stop.bounds(served) => served?,
+        let watched = async {
+            match &panel {
+                Some(_) => std::future::pending().await,
+                None => watch(&registry, &first, &ending).await,
+            }
+        };
+        let ended = tokio::select! {
+            served = stop.bounds(served) => served,
             failed = watched => match failed.context("cannot write to stdout")? {},
+        };
+        ending.cancel();
+        if let Some(panel) = panel {
+            // If it panicked, the log has said so.
+            panel.join().unwrap_or(Ok(())).context("cannot use the terminal")?;
         }
-        screen.close().context("cannot write to stdout")?;
-        output::print(summary::closing(self.agents, &Reading::take(&registry).since(&first)))
+        ended?;
+        output::print(summary::closing(self.clients, &Reading::take(&registry).since(&first)))
     }
 }
 
-/// Shows what happens, for as long as it is polled. A reader that has gone ends the demo.
-async fn watch(
-    registry: &Registry,
-    first: &Reading,
-    screen: &mut Screen,
-    ending: &CancellationToken,
-) -> io::Result<Infallible> {
+/// The panel of `top` on a thread of its own, until the demo ends; `q` ends the demo.
+fn show_panel(
+    runtime: &Handle,
+    proxy: SocketAddr,
+    admin: SocketAddr,
+    ending: CancellationToken,
+) -> anyhow::Result<thread::JoinHandle<io::Result<()>>> {
+    let url = format!("http://{admin}/overview").parse().context("the admin address makes no URL")?;
+    let note = format!("Demo: failures are intended. Clients connect to http://{proxy}");
+    let panel = Panel::new(Feed::start(runtime, url, None, None)?).note(note);
+    let show = move || {
+        let ran = panel.run(|| ending.is_cancelled());
+        ending.cancel();
+        ran
+    };
+    thread::Builder::new().name("panel".to_owned()).spawn(show).context("cannot start the panel")
+}
+
+/// Prints a line each second, for as long as it is polled. A reader that has gone ends the demo.
+async fn watch(registry: &Registry, first: &Reading, ending: &CancellationToken) -> io::Result<Infallible> {
     let mut ticks = interval_at(Instant::now() + EVERY, EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut last = first.clone();
     loop {
         ticks.tick().await;
         let now = Reading::take(registry);
-        match screen.show(&now.since(&last), &now.since(first)) {
+        match output::write(summary::line(&now.since(&last), &now.since(first))) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 ending.cancel();
                 return std::future::pending().await;
@@ -143,23 +182,23 @@ async fn watch(
     }
 }
 
-/// Quick to load, so that a few seconds show something; a slot for two agents of three, so that some wait.
-fn ollama(agents: u16) -> Config {
+/// Quick to load, so that a few seconds show something; a slot for two clients of three, so that some wait.
+fn ollama(clients: u16) -> Config {
     Config {
-        models: agents::MODELS.map(str::to_owned).into(),
+        models: clients::MODELS.map(str::to_owned).into(),
         load_time: Duration::from_millis(300),
         rate: 60.0,
         // Of each of two models.
-        parallel: slots(agents),
+        parallel: slots(clients),
         ..simulate::Config::default()
     }
 }
 
-fn slots(agents: u16) -> usize {
-    usize::from(agents / 3).max(2)
+fn slots(clients: u16) -> usize {
+    usize::from(clients / 3).max(2)
 }
 
 /// Streams that can decode at once.
-fn places(agents: u16) -> usize {
-    slots(agents) * agents::MODELS.len()
+fn places(clients: u16) -> usize {
+    slots(clients) * clients::MODELS.len()
 }

@@ -39,14 +39,14 @@ impl Probe {
 }
 
 /// Whoever answers there is verified as any server is.
-fn by_system(url: Url) -> anyhow::Result<(Url, Option<Trust>)> {
+pub(super) fn by_system(url: Url) -> anyhow::Result<(Url, Option<Trust>)> {
     let trust = if url.scheme() == "https" { Some(Trust::system(None)?) } else { None };
     Ok((url, trust))
 }
 
 /// The sidecar of this configuration: by TLS it has to show the certificate that is configured, whatever address that
 /// is for.
-fn by_configuration(admin: &admin::Config) -> anyhow::Result<(Url, Option<Trust>)> {
+pub(super) fn by_configuration(admin: &admin::Config) -> anyhow::Result<(Url, Option<Trust>)> {
     let mut url = admin_url(admin.listen)?;
     if admin.tls.is_some() {
         let _ = url.set_scheme("https");
@@ -79,7 +79,7 @@ fn shown(url: &Url) -> String {
     format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
 }
 
-fn parse(text: &str) -> Result<Url, Failure> {
+pub(super) fn parse(text: &str) -> Result<Url, Failure> {
     match Url::parse(&config::with_scheme(text)) {
         Ok(url) if ["http", "https"].contains(&url.scheme()) && url.has_host() => Ok(url),
         _ => Err(Failure::Usage(

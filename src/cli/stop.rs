@@ -25,6 +25,11 @@ impl Stop {
         self.drain.clone().cancelled_owned()
     }
 
+    /// Draining is wanted.
+    pub(super) fn is_raised(&self) -> bool {
+        self.drain.is_cancelled()
+    }
+
     /// Runs `server`, which ends by itself once `drain` does, and drops it when that is not quick enough.
     pub(super) async fn bounds(&self, server: impl Future<Output = ()>) -> anyhow::Result<()> {
         tokio::select! {

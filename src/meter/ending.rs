@@ -90,21 +90,23 @@ impl Measurement {
         }
         let context = self.place.as_ref().and_then(|place| place.context());
         let estimate = density.tokens(prompt_bytes).min(context.unwrap_or(u64::MAX));
+        let ending = Ending {
+            id: live.id,
+            route,
+            model,
+            upstream: upstream.to_owned(),
+            outcome,
+            status: self.status,
+            duration,
+            first_token: live.first_content.get().filter(|_| self.streamed),
+            content_records: live.content.load(Relaxed),
+            usage: usage.unwrap_or_default(),
+            prompt_estimate: live.sent.get().map_or(0, |_| estimate),
+            context,
+        };
+        self.meter.shared.failures.note(&ending);
         if let Some(hook) = self.on_end.take() {
-            hook(&Ending {
-                id: live.id,
-                route,
-                model,
-                upstream: upstream.to_owned(),
-                outcome,
-                status: self.status,
-                duration,
-                first_token: live.first_content.get().filter(|_| self.streamed),
-                content_records: live.content.load(Relaxed),
-                usage: usage.unwrap_or_default(),
-                prompt_estimate: live.sent.get().map_or(0, |_| estimate),
-                context,
-            });
+            hook(&ending);
         }
     }
 

@@ -50,6 +50,29 @@ impl Outcome {
         }
     }
 
+    /// The request failed by no doing of its client: an upstream answered wrong or not at all.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Outcome::InBandError | Outcome::Truncated | Outcome::UpstreamError)
+    }
+
+    /// The outcome of a request with this status in words, for a person who looks at a failure.
+    #[must_use]
+    pub fn reason(self, status: Option<http::StatusCode>) -> &'static str {
+        match self {
+            Outcome::Complete => "the response is complete",
+            Outcome::InBandError => "Ollama reported an error inside the stream",
+            Outcome::Truncated => "the stream ended without its last record",
+            Outcome::UpstreamError if status.is_some_and(|status| status.is_success()) => {
+                "the connection to the upstream broke during the response"
+            }
+            Outcome::UpstreamError => "the upstream sent an error or no valid response",
+            Outcome::ClientError => "the request is wrong",
+            Outcome::ClientAbort => "the client disconnected",
+            Outcome::Refused => "the sidecar refused the request",
+        }
+    }
+
     /// The outcome that a status alone decides; `None` for 1xx to 3xx. 501 says that the model cannot do what the request
     /// asks for, as an embedding of a model that generates: that is the client's doing.
     #[must_use]

@@ -58,12 +58,12 @@ impl Drop for Demo {
 #[test]
 fn a_few_seconds_show_every_kind_of_ending_and_tokens() {
     let output =
-        streamgauge(&[&["demo", "--agents", "5", "--duration", "4s"], &FREE[..]].concat()).output().unwrap();
+        streamgauge(&[&["demo", "--clients", "5", "--duration", "4s"], &FREE[..]].concat()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(output.stderr.is_empty(), "{}", stderr(&output));
     let shown = stdout(&output);
     assert!(!shown.contains('\x1b'), "{shown}");
-    let (lines, summary) = shown.split_once("\n5 agents, ").unwrap();
+    let (lines, summary) = shown.split_once("\n5 clients, ").unwrap();
     assert!(lines.matches(" s  streams ").count() >= 2, "{shown}");
     for outcome in
         ["complete", "in_band_error", "truncated", "upstream_error", "client_error", "client_abort"]
@@ -85,7 +85,7 @@ fn a_few_seconds_show_every_kind_of_ending_and_tokens() {
 
 #[test]
 fn a_demo_is_a_sidecar_to_others_until_ctrl_c() {
-    let mut demo = Demo::start(&[&["--agents", "2"], &FREE[..]].concat());
+    let mut demo = Demo::start(&[&["--clients", "2"], &FREE[..]].concat());
     let [proxy, admin] = demo.addresses();
     assert!(get(&proxy, "/api/tags").contains("sim:small"));
     demo.line("streams ");
@@ -93,7 +93,7 @@ fn a_demo_is_a_sidecar_to_others_until_ctrl_c() {
     assert!(metrics.contains("streamgauge_build_info{"), "{metrics}");
     assert!(metrics.contains("upstream=\"simulated\",route=\"chat\""), "{metrics}");
     demo.signal("-INT");
-    demo.line("2 agents, ");
+    demo.line("2 clients, ");
     assert_eq!(demo.child.wait().unwrap().code(), Some(0));
 }
 
@@ -107,7 +107,7 @@ fn value(page: &str, name: &str) -> Option<f64> {
 
 #[test]
 fn a_fake_gpu_is_as_busy_as_the_streams_and_says_everywhere_that_it_is_fake() {
-    let mut demo = Demo::start(&[&["--agents", "6", "--fake-gpu"], &FREE[..]].concat());
+    let mut demo = Demo::start(&[&["--clients", "6", "--fake-gpu"], &FREE[..]].concat());
     let [_, admin] = demo.addresses();
     assert!(demo.line("GPU  ").contains("fake"));
     // A line of the summary each second.
@@ -122,20 +122,20 @@ fn a_fake_gpu_is_as_busy_as_the_streams_and_says_everywhere_that_it_is_fake() {
     assert!(page.contains("name=\"fake GPU\",driver=\"fake\""), "{page}");
     assert!(value(&page, "streamgauge_gpu_energy_joules_total{").is_some_and(|joules| joules > 0.0));
     demo.signal("-INT");
-    demo.line("6 agents, ");
+    demo.line("6 clients, ");
     assert_eq!(demo.child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
 fn a_demo_without_one_says_nothing_of_gpus() {
-    let mut demo = Demo::start(&[&["--agents", "1"], &FREE[..]].concat());
+    let mut demo = Demo::start(&[&["--clients", "1"], &FREE[..]].concat());
     let [_, admin] = demo.addresses();
     demo.line(" s  streams ");
     let page = get(&admin, "/metrics");
     assert!(page.contains("streamgauge_runtime_workers{runtime=\"main\"}"), "{page}");
     assert!(!page.contains("streamgauge_gpu_") && !page.contains("collector=\"gpu\""), "{page}");
     demo.signal("-INT");
-    demo.line("1 agent, ");
+    demo.line("1 client, ");
     assert_eq!(demo.child.wait().unwrap().code(), Some(0));
 }
 
@@ -144,12 +144,12 @@ fn a_demo_takes_free_ports_when_the_defaults_are_taken() {
     let defaults = ["127.0.0.1:11440", "127.0.0.1:9464"];
     // If somebody else has them, they are taken just as well.
     let _taken = defaults.map(TcpListener::bind);
-    let mut demo = Demo::start(&["--agents", "1"]);
+    let mut demo = Demo::start(&["--clients", "1"]);
     let [proxy, admin] = demo.addresses();
     assert!(!defaults.contains(&&*proxy) && !defaults.contains(&&*admin), "{proxy}, {admin}");
     assert!(get(&admin, "/livez").ends_with("alive\n"));
     demo.signal("-TERM");
-    demo.line("1 agent, ");
+    demo.line("1 client, ");
     assert_eq!(demo.child.wait().unwrap().code(), Some(0));
 }
 

@@ -162,7 +162,7 @@ fn each_command_and_file_of_the_prose_exists() {
 fn what_cannot_be_given_is_found() {
     for wrong in [
         "streamgauge serve --upstreams http://127.0.0.1:11434",
-        "cargo run --release -- demo --agents none",
+        "cargo run --release -- demo --clients none",
         "cargo test --test nothing",
         "just nothing",
         "docker compose -f nothing.yaml up",

@@ -37,7 +37,7 @@ async fn cost(browser: &Browser) -> [f64; 3] {
 async fn the_demo_fills_the_page() {
     let folder = scratch();
     let mut demo = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
-    demo.args(["demo", "--agents", "9", "--fake-gpu", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    demo.args(["demo", "--clients", "9", "--fake-gpu", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     let demo = Process::start(demo.env_clear(), folder.path().join("demo.log"));
     let admin = demo.address("metrics                http://");
     let after = env::var("PAGE_PICTURE_AFTER").map_or(15, |seconds| seconds.parse().unwrap());

@@ -128,10 +128,8 @@ impl Window {
 
     /// Requests that an Ollama answered wrong or not at all.
     fn failed(&self) -> f64 {
-        let failed =
-            |outcome| matches!(outcome, Outcome::InBandError | Outcome::Truncated | Outcome::UpstreamError);
         let outcomes = Outcome::ALL.into_iter().zip(self.outcomes);
-        outcomes.filter(|(outcome, _)| failed(*outcome)).map(|(_, count)| count).sum()
+        outcomes.filter(|(outcome, _)| outcome.is_failure()).map(|(_, count)| count).sum()
     }
 }
 

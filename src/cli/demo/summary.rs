@@ -6,7 +6,7 @@ use super::interval::Interval;
 
 /// The addresses to open.
 pub(super) fn opening(
-    agents: u16,
+    clients: u16,
     fake_gpu: bool,
     ollama: SocketAddr,
     proxy: SocketAddr,
@@ -14,24 +14,39 @@ pub(super) fn opening(
 ) -> String {
     let gpu = if fake_gpu { "\n  GPU                    fake: its figures are made up" } else { "" };
     format!(
-        "{} at work on a simulated Ollama at {ollama}, through the sidecar; Ctrl-C ends it\n\
+        "{} on a simulated Ollama at {ollama}, through the sidecar; Ctrl-C ends the demo\n\
+         Some clients hang up or meet faults on purpose, so that every outcome is seen.\n\
          \n  Ollama by the sidecar  http://{proxy}\
          \n  its page               http://{admin}/\
          \n  metrics                http://{admin}/metrics\
          \n  streams that run       http://{admin}/streams{gpu}\n\n",
-        many(agents),
+        many(clients),
+    )
+}
+
+/// A plain line of one second.
+pub(super) fn line(newest: &Interval, so_far: &Interval) -> String {
+    format!(
+        "{:>4.0} s  streams {:>3}  tokens/s {:>5.0}  gap {}  first token {}  overlap {:>4}  {}\n",
+        so_far.seconds,
+        newest.streams,
+        newest.token_rate(),
+        Interval::quantiles(&newest.gap),
+        Interval::quantiles(&newest.first_token),
+        overlap(newest),
+        so_far.counted().join("  "),
     )
 }
 
 /// The whole of it, when it is over.
-pub(super) fn closing(agents: u16, whole: &Interval) -> String {
+pub(super) fn closing(clients: u16, whole: &Interval) -> String {
     let overlap = whole.overlap().map_or("none ran".to_owned(), |overlap| {
         format!("{overlap:.2} streams at once, on average while there was one")
     });
     format!(
         "\n{}, {:.1} s\n  outcomes     {}\n  tokens       {} told by Ollama, {} records with content \
          seen, {:.1}/s\n  gap          {}\n  first token  {}\n  overlap      {overlap}\n",
-        many(agents),
+        many(clients),
         whole.seconds,
         whole.counted().join("  "),
         whole.tokens,
@@ -42,6 +57,23 @@ pub(super) fn closing(agents: u16, whole: &Interval) -> String {
     )
 }
 
-fn many(agents: u16) -> String {
-    format!("{agents} agent{}", if agents == 1 { "" } else { "s" })
+fn many(clients: u16) -> String {
+    format!("{clients} client{}", if clients == 1 { "" } else { "s" })
+}
+
+fn overlap(interval: &Interval) -> String {
+    interval.overlap().map_or("-".to_owned(), |overlap| format!("{overlap:.1}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_line_is_one_line_without_escapes() {
+        let interval = Interval { seconds: 3.0, streams: 2.0, content_records: 300.0, ..Interval::default() };
+        let line = line(&interval, &interval);
+        assert!(line.starts_with("   3 s  streams   2  tokens/s   100  gap p50"), "{line}");
+        assert!(line.ends_with('\n') && line.lines().count() == 1 && !line.contains('\x1b'), "{line}");
+    }
 }

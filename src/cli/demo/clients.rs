@@ -4,7 +4,6 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use reqwest::Client;
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -16,29 +15,29 @@ pub(super) const MODELS: [&str; 2] = ["sim:small", "sim:large"];
 
 /// Those at work. Dropped, they stop in the middle.
 #[derive(Debug)]
-pub(super) struct Agents(JoinSet<()>);
+pub(super) struct Clients(JoinSet<()>);
 
-impl Agents {
+impl Clients {
     /// So many of every kind in turn, that begin nothing new once `ending` is cancelled.
     pub(super) fn start(
         number: u16,
         sidecar: SocketAddr,
         ending: &CancellationToken,
-    ) -> anyhow::Result<Agents> {
-        let client = tls::prepare(Client::builder().no_proxy(), None);
+    ) -> anyhow::Result<Clients> {
+        let client = tls::prepare(reqwest::Client::builder().no_proxy(), None);
         let client = client.build().context("cannot make a client")?;
-        let mut agents = JoinSet::new();
+        let mut clients = JoinSet::new();
         for (number, kind) in (0..number).zip(Kind::ALL.into_iter().cycle()) {
-            let agent = Agent {
+            let one = Client {
                 kind,
                 model: MODELS[usize::from(number) % MODELS.len()],
-                client: client.clone(),
+                http: client.clone(),
                 base: format!("http://{sidecar}"),
                 chance: StdRng::seed_from_u64(number.into()),
             };
-            agents.spawn(agent.work(ending.clone()));
+            clients.spawn(one.work(ending.clone()));
         }
-        Ok(Agents(agents))
+        Ok(Clients(clients))
     }
 
     /// Waits for what each is about.
@@ -47,22 +46,22 @@ impl Agents {
     }
 }
 
-struct Agent {
+struct Client {
     kind: Kind,
     model: &'static str,
-    client: Client,
+    http: reqwest::Client,
     base: String,
     chance: StdRng,
 }
 
-impl Agent {
+impl Client {
     async fn work(mut self, ending: CancellationToken) {
         for turn in 0.. {
             let pause = Duration::from_millis(self.pause(turn));
             tokio::select! { biased; () = ending.cancelled() => return, () = sleep(pause) => {} }
             let question = self.question(turn);
-            if let Err(error) = self.kind.ask(&self.client, &self.base, question).await {
-                tracing::debug!(kind = ?self.kind, %error, "an agent's answer broke off");
+            if let Err(error) = self.kind.ask(&self.http, &self.base, question).await {
+                tracing::debug!(kind = ?self.kind, %error, "a client's response broke off");
             }
         }
     }

@@ -1,0 +1,125 @@
+//! Counts since the start by model, upstream and caller, for `/overview`. Bounded as their labels are.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::{
+    meter::Outcome,
+    metric::{Scrape, Series},
+    protocol::Route,
+};
+
+/// Rows of each table: those with the most requests.
+const MOST_ROWS: usize = 50;
+
+/// One row of a table.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Row {
+    requests: f64,
+    failed: f64,
+    refused: f64,
+    prompt_tokens: f64,
+    output_tokens: f64,
+    /// Records with content, thinking or a tool call, as they come.
+    records: f64,
+}
+
+/// The tables at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Totals {
+    models: Vec<(String, Row)>,
+    upstreams: Vec<(String, Row)>,
+    callers: Vec<(String, Row)>,
+}
+
+impl Totals {
+    pub(super) fn of(scrape: &Scrape) -> Totals {
+        let generates = |one: &Series<'_>| {
+            let route = one.label("route");
+            Route::ALL.iter().any(|known| known.generates() && known.label() == route)
+        };
+        let requests = || scrape.find("requests_total").series().filter(generates);
+        let (mut models, mut upstreams, mut callers) = (Table::default(), Table::default(), Table::default());
+        for one in requests() {
+            models.row(one.label("model")).ended(one);
+            upstreams.row(one.label("upstream")).ended(one);
+        }
+        for one in scrape.find("tokens_total").series() {
+            models.row(one.label("model")).tokens(one);
+        }
+        for one in scrape.find("records_total").series() {
+            if matches!(one.label("kind"), "content" | "thinking" | "tool_call") {
+                models.row(one.label("model")).records += one.value();
+            }
+        }
+        for one in scrape.find("caller_requests_total").series() {
+            callers.row(one.label("caller")).ended(one);
+        }
+        for one in scrape.find("caller_tokens_total").series() {
+            callers.row(one.label("caller")).tokens(one);
+        }
+        Totals { models: models.most(), upstreams: upstreams.most(), callers: callers.most() }
+    }
+
+    pub(super) fn render(&self) -> Value {
+        let table =
+            |rows: &[(String, Row)]| rows.iter().map(|(name, row)| row.render(name)).collect::<Vec<_>>();
+        json!({
+            "models": table(&self.models),
+            "upstreams": table(&self.upstreams),
+            "callers": table(&self.callers),
+        })
+    }
+}
+
+/// Rows by the value of their label.
+#[derive(Default)]
+struct Table(BTreeMap<String, Row>);
+
+impl Table {
+    fn row(&mut self, name: &str) -> &mut Row {
+        self.0.entry(name.to_owned()).or_default()
+    }
+
+    /// Those that had a request, the busiest first.
+    fn most(self) -> Vec<(String, Row)> {
+        let mut rows: Vec<_> = self.0.into_iter().filter(|(_, row)| row.requests > 0.0).collect();
+        rows.sort_by(|(_, one), (_, other)| other.requests.total_cmp(&one.requests));
+        rows.truncate(MOST_ROWS);
+        rows
+    }
+}
+
+impl Row {
+    fn ended(&mut self, series: Series<'_>) {
+        let outcome = series.label("outcome");
+        self.requests += series.value();
+        if Outcome::ALL.iter().any(|one| one.is_failure() && one.label() == outcome) {
+            self.failed += series.value();
+        }
+        if outcome == Outcome::Refused.label() {
+            self.refused += series.value();
+        }
+    }
+
+    fn tokens(&mut self, series: Series<'_>) {
+        match series.label("kind") {
+            "prompt" => self.prompt_tokens += series.value(),
+            "output" => self.output_tokens += series.value(),
+            _ => {}
+        }
+    }
+
+    fn render(&self, name: &str) -> Value {
+        json!({
+            "name": name,
+            "requests": self.requests,
+            "failed": self.failed,
+            "refused": self.refused,
+            "prompt_tokens": self.prompt_tokens,
+            "output_tokens": self.output_tokens,
+            "records": self.records,
+        })
+    }
+}

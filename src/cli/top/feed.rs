@@ -1,0 +1,127 @@
+//! Asks the sidecar every second, on a runtime beside the panel.
+
+use std::{error::Error, time::Duration};
+
+use anyhow::{Context, bail};
+use reqwest::{Client, StatusCode, Url, redirect};
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use zeroize::Zeroizing;
+
+use super::overview::Overview;
+use crate::tls::{self, Trust};
+
+const EVERY: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// No answer of a sidecar is longer, bytes.
+const LIMIT: usize = 1 << 20;
+
+/// What is known of the sidecar.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    /// Its last answer; it stays while the sidecar is away.
+    pub(super) overview: Option<Overview>,
+    /// Why the newest question has no answer, and since when there is none.
+    pub(super) away: Option<(String, Instant)>,
+}
+
+/// The newest state, at any time. Dropped, it stops asking.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    pub(super) state: watch::Receiver<State>,
+    /// Where it asks, without what may be secret.
+    pub(super) address: String,
+}
+
+impl Feed {
+    /// # Errors
+    /// There is no client to ask with.
+    pub(crate) fn start(
+        runtime: &Handle,
+        url: Url,
+        trust: Option<&Trust>,
+        token: Option<Zeroizing<String>>,
+    ) -> anyhow::Result<Feed> {
+        let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(TIMEOUT);
+        let client = tls::prepare(client, trust).build().context("cannot make a client")?;
+        let (tell, state) = watch::channel(State::default());
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let address = format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default());
+        runtime.spawn(follow(Source { client, url, token }, tell));
+        Ok(Feed { state, address })
+    }
+
+    /// A feed of a state that does not change.
+    #[cfg(test)]
+    pub(super) fn fixed(state: State) -> Feed {
+        Feed { state: watch::channel(state).1, address: "http://127.0.0.1:9464".to_owned() }
+    }
+}
+
+struct Source {
+    client: Client,
+    url: Url,
+    token: Option<Zeroizing<String>>,
+}
+
+/// Asks until nobody looks.
+async fn follow(source: Source, tell: watch::Sender<State>) {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !tell.is_closed() {
+        ticks.tick().await;
+        let before = tell.borrow().clone();
+        let answer = source.ask(before.overview.as_ref()).await;
+        tell.send_replace(match answer {
+            Ok(overview) => State { overview: Some(overview.follow(before.overview)), away: None },
+            Err(error) => {
+                let since = before.away.map_or_else(Instant::now, |(_, since)| since);
+                State { away: Some((format!("{error:#}"), since)), ..before }
+            }
+        });
+    }
+}
+
+impl Source {
+    async fn ask(&self, before: Option<&Overview>) -> anyhow::Result<Overview> {
+        let mut url = self.url.clone();
+        url.set_query(before.and_then(Overview::query).as_deref());
+        let mut request = self.client.get(url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(&**token);
+        }
+        let mut response = request.send().await.map_err(explain)?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::UNAUTHORIZED => bail!("it wants a token: name its file with --token-file"),
+            StatusCode::NOT_FOUND => {
+                bail!("there is no /overview: the address is not a sidecar's admin address")
+            }
+            status => bail!("it answers {status}"),
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(explain)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LIMIT {
+                bail!("its answer is longer than 1 MiB");
+            }
+        }
+        serde_json::from_slice(&body).context("its answer is not that of a sidecar")
+    }
+}
+
+/// The first cause: the errors around it say only that a request was sent, and repeat the URL.
+fn explain(error: reqwest::Error) -> anyhow::Error {
+    if error.is_timeout() {
+        return anyhow::anyhow!("no answer within {} s", TIMEOUT.as_secs());
+    }
+    let error = error.without_url();
+    let mut cause: &dyn Error = &error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    anyhow::anyhow!("{cause}")
+}

@@ -1,0 +1,124 @@
+//! What the sidecar tells of itself at `/overview`, as far as the panel shows it.
+
+use std::collections::VecDeque;
+
+use serde::Deserialize;
+
+/// Points that are kept: ten minutes of every two seconds.
+const MOST_POINTS: usize = 300;
+
+/// One answer of `/overview`. Fields that an older sidecar does not send are empty.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Overview {
+    pub(super) version: String,
+    pub(super) draining: bool,
+    /// When the history began, seconds since 1970: another one is another process.
+    pub(super) began: Option<f64>,
+    /// The number of the last point.
+    last: u64,
+    columns: Vec<String>,
+    points: VecDeque<Vec<Option<f64>>>,
+    pub(super) upstreams: Vec<Upstream>,
+    pub(super) streams: Streams,
+    pub(super) totals: Totals,
+    pub(super) failures: Vec<Failed>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Upstream {
+    pub(super) name: String,
+    pub(super) address: String,
+    pub(super) alive: bool,
+    pub(super) version: Option<String>,
+    pub(super) loaded: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Streams {
+    pub(super) running: u64,
+    pub(super) decoding: u64,
+    pub(super) shown: Vec<Stream>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Stream {
+    pub(super) id: u64,
+    pub(super) route: String,
+    pub(super) model: Option<String>,
+    pub(super) upstream: Option<String>,
+    pub(super) age_seconds: f64,
+    pub(super) decoding: bool,
+    pub(super) tokens: u64,
+    pub(super) time_to_first_token_seconds: Option<f64>,
+    pub(super) gap_p50_seconds: Option<f64>,
+    pub(super) gap_p99_seconds: Option<f64>,
+}
+
+/// Counts since the start of the sidecar.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Totals {
+    pub(super) models: Vec<Counts>,
+    pub(super) upstreams: Vec<Counts>,
+    pub(super) callers: Vec<Counts>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Counts {
+    pub(super) name: String,
+    pub(super) requests: f64,
+    pub(super) failed: f64,
+    pub(super) refused: f64,
+    pub(super) prompt_tokens: f64,
+    pub(super) output_tokens: f64,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Failed {
+    pub(super) ago_seconds: f64,
+    pub(super) id: u64,
+    pub(super) route: String,
+    pub(super) model: String,
+    pub(super) upstream: String,
+    pub(super) outcome: String,
+    pub(super) reason: String,
+    pub(super) status: Option<u16>,
+}
+
+impl Overview {
+    /// Takes the place of an earlier answer, whose points it continues if both are of one process.
+    pub(super) fn follow(mut self, earlier: Option<Overview>) -> Overview {
+        if let Some(earlier) = earlier.filter(|earlier| earlier.began == self.began) {
+            let mut points = earlier.points;
+            points.append(&mut self.points);
+            self.points = points;
+        }
+        while self.points.len() > MOST_POINTS {
+            self.points.pop_front();
+        }
+        self
+    }
+
+    /// The query that asks for the points after these.
+    pub(super) fn query(&self) -> Option<String> {
+        self.began.map(|began| format!("began={began}&after={}", self.last))
+    }
+
+    /// A column of the points, oldest first; a point without a value is 0.
+    pub(super) fn column(&self, name: &str) -> Vec<f64> {
+        let Some(at) = self.columns.iter().position(|column| column == name) else { return Vec::new() };
+        self.points.iter().map(|point| point.get(at).copied().flatten().unwrap_or_default()).collect()
+    }
+
+    /// The newest value of a column, if there is one.
+    pub(super) fn newest(&self, name: &str) -> Option<f64> {
+        let at = self.columns.iter().position(|column| column == name)?;
+        self.points.back()?.get(at).copied().flatten()
+    }
+}

@@ -1,0 +1,96 @@
+//! The panel: draws the newest state, hears the keys, and leaves the terminal as it was.
+
+use std::{io, time::Duration};
+
+use ratatui::{
+    DefaultTerminal, Frame,
+    crossterm::event::{self, Event, KeyEventKind},
+};
+
+use super::{
+    draw,
+    feed::{Feed, State},
+    table::Table,
+    view::{Request, View},
+};
+use crate::config;
+
+/// The picture is renewed at least this often, so that "12 s ago" moves.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// A live panel of one sidecar.
+#[derive(Debug)]
+pub(crate) struct Panel {
+    feed: Feed,
+    view: View,
+    /// The state that is shown: the newest, or that of the moment of the pause.
+    shown: State,
+    has_color: bool,
+    /// What the person is to know of this sidecar.
+    note: String,
+}
+
+impl Panel {
+    pub(crate) fn new(feed: Feed) -> Panel {
+        let shown = feed.state.borrow().clone();
+        Panel { feed, view: View::default(), shown, has_color: !config::no_color(), note: String::new() }
+    }
+
+    /// Shows a note in the first line.
+    pub(crate) fn note(mut self, note: String) -> Panel {
+        self.note = note;
+        self
+    }
+
+    /// Takes the terminal until the person quits, or `is_over` says so.
+    ///
+    /// # Errors
+    /// The terminal cannot be read or written.
+    pub(crate) fn run(self, is_over: impl Fn() -> bool) -> io::Result<()> {
+        let terminal = ratatui::try_init()?;
+        let ran = self.show(terminal, is_over);
+        // The terminal is the person's again, whatever happened.
+        ratatui::restore();
+        ran
+    }
+
+    fn show(mut self, mut terminal: DefaultTerminal, is_over: impl Fn() -> bool) -> io::Result<()> {
+        while !is_over() {
+            if !self.view.is_paused {
+                self.shown = self.feed.state.borrow_and_update().clone();
+            }
+            terminal.draw(|frame| self.draw(frame))?;
+            if event::poll(EVERY)?
+                && let Event::Key(key) = event::read()?
+                && key.kind == KeyEventKind::Press
+                && self.view.key(key, self.view.tab.columns().len()) == Request::Quit
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn draw(&mut self, frame: &mut Frame<'_>) {
+        let empty = super::overview::Overview::default();
+        let overview = self.shown.overview.as_ref().unwrap_or(&empty);
+        let table = Table::of(overview, self.view.tab, self.view.order(), &self.view.filter);
+        // Scrolling ends at the last row.
+        self.view.scroll = self.view.scroll.min(table.rows.len().saturating_sub(1));
+        let picture = draw::Picture {
+            address: &self.feed.address,
+            state: &self.shown,
+            overview,
+            table: &table,
+            view: &self.view,
+            has_color: self.has_color,
+            note: &self.note,
+        };
+        picture.draw(frame);
+    }
+
+    #[cfg(test)]
+    pub(super) fn view(&mut self) -> &mut View {
+        &mut self.view
+    }
+}

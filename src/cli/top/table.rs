@@ -1,0 +1,250 @@
+//! The rows of each table, filtered and in order.
+
+use super::{
+    overview::{Counts, Overview},
+    view::{Order, Tab},
+};
+
+/// A cell: what is shown, and what it is sorted by.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Cell {
+    pub(super) text: String,
+    value: Value,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Text,
+    Number(f64),
+}
+
+/// A table as it is shown.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    /// Title and the fewest columns of the terminal that it needs.
+    pub(super) columns: &'static [Column],
+    pub(super) rows: Vec<Vec<Cell>>,
+    /// Rows that the filter left out.
+    pub(super) hidden: usize,
+    /// Shown in place of rows when there are none.
+    pub(super) empty: &'static str,
+}
+
+/// A column of a table.
+#[derive(Debug)]
+pub(super) struct Column {
+    pub(super) title: &'static str,
+    pub(super) width: u16,
+    /// It takes the room that is left.
+    pub(super) grows: bool,
+    pub(super) is_number: bool,
+}
+
+const fn text(title: &'static str, width: u16) -> Column {
+    Column { title, width, grows: false, is_number: false }
+}
+
+const fn growing(title: &'static str, width: u16) -> Column {
+    Column { title, width, grows: true, is_number: false }
+}
+
+const fn number(title: &'static str, width: u16) -> Column {
+    Column { title, width, grows: false, is_number: true }
+}
+
+const STREAMS: &[Column] = &[
+    number("AGE", 6),
+    growing("MODEL", 13),
+    text("UPSTREAM", 9),
+    text("ROUTE", 11),
+    text("STATE", 8),
+    number("TTFT", 6),
+    number("TOKENS", 6),
+    number("GAP p99", 7),
+];
+const MODELS: &[Column] = &[
+    number("REQUESTS", 8),
+    growing("MODEL", 20),
+    number("RUNNING", 7),
+    number("FAILED", 6),
+    number("PROMPT TOK", 10),
+    number("OUTPUT TOK", 10),
+];
+const UPSTREAMS: &[Column] = &[
+    number("REQUESTS", 8),
+    text("UPSTREAM", 12),
+    text("STATE", 8),
+    text("VERSION", 9),
+    number("RUNNING", 7),
+    number("FAILED", 6),
+    growing("LOADED MODELS", 15),
+];
+const CALLERS: &[Column] = &[
+    number("REQUESTS", 8),
+    growing("CALLER", 20),
+    number("REFUSED", 7),
+    number("FAILED", 6),
+    number("PROMPT TOK", 10),
+    number("OUTPUT TOK", 10),
+];
+const FAILURES: &[Column] =
+    &[number("AGO", 7), growing("REASON", 28), number("STATUS", 6), text("MODEL", 14), text("UPSTREAM", 10)];
+
+impl Tab {
+    pub(super) const fn columns(self) -> &'static [Column] {
+        match self {
+            Tab::Streams => STREAMS,
+            Tab::Models => MODELS,
+            Tab::Upstreams => UPSTREAMS,
+            Tab::Callers => CALLERS,
+            Tab::Failures => FAILURES,
+        }
+    }
+
+    const fn empty(self) -> &'static str {
+        match self {
+            Tab::Streams => "No stream is running.",
+            Tab::Models | Tab::Upstreams | Tab::Callers => "No request has ended yet.",
+            Tab::Failures => "No request has failed.",
+        }
+    }
+}
+
+impl Table {
+    /// A row is kept if one of its texts contains the filter, without regard to case.
+    pub(super) fn of(overview: &Overview, tab: Tab, order: Order, filter: &str) -> Table {
+        let mut rows = match tab {
+            Tab::Streams => streams(overview),
+            Tab::Models => overview.totals.models.iter().map(|one| model(overview, one)).collect(),
+            Tab::Upstreams => upstreams(overview),
+            Tab::Callers => overview.totals.callers.iter().map(caller).collect(),
+            Tab::Failures => failures(overview),
+        };
+        let (all, wanted) = (rows.len(), filter.to_lowercase());
+        rows.retain(|row: &Vec<Cell>| row.iter().any(|cell| cell.text.to_lowercase().contains(&wanted)));
+        sort(&mut rows, order);
+        Table { columns: tab.columns(), hidden: all - rows.len(), rows, empty: tab.empty() }
+    }
+}
+
+/// Numbers from the largest, texts from A, unless reversed.
+fn sort(rows: &mut [Vec<Cell>], order: Order) {
+    rows.sort_by(|one, other| {
+        let (Some(one), Some(other)) = (one.get(order.column), other.get(order.column)) else {
+            return std::cmp::Ordering::Equal;
+        };
+        let compared = match (&one.value, &other.value) {
+            (Value::Number(one), Value::Number(other)) => other.total_cmp(one),
+            _ => one.text.cmp(&other.text),
+        };
+        if order.reversed { compared.reverse() } else { compared }
+    });
+}
+
+fn streams(overview: &Overview) -> Vec<Vec<Cell>> {
+    let rows = overview.streams.shown.iter().map(|one| {
+        let state = match (one.decoding, one.time_to_first_token_seconds) {
+            (true, _) => "decoding",
+            (false, None) => "waiting",
+            (false, Some(_)) => "ending",
+        };
+        vec![
+            seconds(Some(one.age_seconds)),
+            name(one.model.as_deref().unwrap_or("-")),
+            name(one.upstream.as_deref().unwrap_or("-")),
+            name(&one.route),
+            name(state),
+            seconds(one.time_to_first_token_seconds),
+            count(one.tokens as f64),
+            seconds(one.gap_p99_seconds),
+        ]
+    });
+    rows.collect()
+}
+
+fn model(overview: &Overview, counts: &Counts) -> Vec<Cell> {
+    let running = overview.streams.shown.iter().filter(|one| one.model.as_deref() == Some(&counts.name));
+    vec![
+        count(counts.requests),
+        name(&counts.name),
+        count(running.count() as f64),
+        count(counts.failed),
+        count(counts.prompt_tokens),
+        count(counts.output_tokens),
+    ]
+}
+
+fn upstreams(overview: &Overview) -> Vec<Vec<Cell>> {
+    let rows = overview.upstreams.iter().map(|one| {
+        let counts = overview.totals.upstreams.iter().find(|counts| counts.name == one.name);
+        let running =
+            overview.streams.shown.iter().filter(|stream| stream.upstream.as_deref() == Some(&one.name));
+        let loaded = one.loaded.as_deref().unwrap_or_default();
+        vec![
+            count(counts.map_or(0.0, |counts| counts.requests)),
+            name(&one.name),
+            name(if one.alive { "up" } else { "DOWN" }),
+            name(one.version.as_deref().unwrap_or("-")),
+            count(running.count() as f64),
+            count(counts.map_or(0.0, |counts| counts.failed)),
+            name(if loaded.is_empty() { "-".to_owned() } else { loaded.join(", ") }.as_str()),
+        ]
+    });
+    rows.collect()
+}
+
+fn caller(counts: &Counts) -> Vec<Cell> {
+    vec![
+        count(counts.requests),
+        name(&counts.name),
+        count(counts.refused),
+        count(counts.failed),
+        count(counts.prompt_tokens),
+        count(counts.output_tokens),
+    ]
+}
+
+/// The newest first: the column of their age is sorted as a negative number.
+fn failures(overview: &Overview) -> Vec<Vec<Cell>> {
+    let rows = overview.failures.iter().map(|one| {
+        vec![
+            Cell { value: Value::Number(-one.ago_seconds), ..seconds(Some(one.ago_seconds)) },
+            name(&one.reason),
+            one.status.map_or_else(|| name("-"), |status| count(f64::from(status))),
+            name(&one.model),
+            name(&one.upstream),
+        ]
+    });
+    rows.collect()
+}
+
+/// A text from elsewhere cannot control the terminal.
+fn name(text: &str) -> Cell {
+    Cell { text: text.replace(char::is_control, "?"), value: Value::Text }
+}
+
+fn count(value: f64) -> Cell {
+    let text = match value {
+        v if v >= 1e9 => format!("{:.1}G", v / 1e9),
+        v if v >= 1e7 => format!("{:.1}M", v / 1e6),
+        v => format!("{v:.0}"),
+    };
+    Cell { text, value: Value::Number(value) }
+}
+
+fn seconds(value: Option<f64>) -> Cell {
+    Cell { text: value.map_or_else(|| "-".to_owned(), time), value: Value::Number(value.unwrap_or(-1.0)) }
+}
+
+/// Seconds with two or three digits.
+pub(super) fn time(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.001 => format!("{:.0} µs", s * 1e6),
+        s if s < 0.01 => format!("{:.1} ms", s * 1e3),
+        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
+        s if s < 10.0 => format!("{s:.1} s"),
+        s if s < 600.0 => format!("{s:.0} s"),
+        s if s < 36_000.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.0} h", s / 3600.0),
+    }
+}

@@ -1,0 +1,187 @@
+//! The panel as a person sees it, drawn into memory.
+
+use ratatui::{
+    Terminal,
+    backend::TestBackend,
+    crossterm::event::{KeyCode, KeyEvent, KeyModifiers},
+};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{
+    feed::{Feed, State},
+    overview::Overview,
+    panel::Panel,
+    view::{Request, Tab},
+};
+
+fn overview() -> Overview {
+    serde_json::from_value(json!({
+        "version": "0.1.0",
+        "began": 5.5,
+        "last": 2,
+        "columns": ["seconds", "streams", "queued", "tokens", "first_token_p50", "first_token_p99", "gap_p99",
+            "hidden_p50", "failed"],
+        "points": [
+            [0.0, 1, 0, 40.0, 0.2, 0.4, 0.03, 0.01, 0.0],
+            [2.0, 2, 1, 80.0, 0.25, 0.5, 0.04, 0.02, 0.125],
+        ],
+        "upstreams": [
+            {"name": "gpu0", "address": "10.0.0.1:11434", "alive": true, "version": "0.34.3", "loaded": ["gemma3:4b"]},
+            {"name": "gpu1", "address": "10.0.0.2:11434", "alive": false, "version": null, "loaded": null},
+        ],
+        "streams": {"running": 2, "decoding": 1, "shown": [
+            {"id": 7, "route": "chat", "model": "gemma3:4b", "upstream": "gpu0", "age_seconds": 3.25,
+             "decoding": true, "tokens": 120, "time_to_first_token_seconds": 0.25, "gap_p99_seconds": 0.031},
+            {"id": 8, "route": "openai_chat", "model": "qwen3:8b", "upstream": "gpu0", "age_seconds": 12.0,
+             "decoding": false, "tokens": 0, "time_to_first_token_seconds": null, "gap_p99_seconds": null},
+        ]},
+        "totals": {
+            "models": [
+                {"name": "gemma3:4b", "requests": 90, "failed": 2, "prompt_tokens": 12000, "output_tokens": 34567890.0},
+                {"name": "qwen3:8b", "requests": 7, "failed": 0, "prompt_tokens": 900, "output_tokens": 1200},
+            ],
+            "upstreams": [{"name": "gpu0", "requests": 97, "failed": 2}],
+            "callers": [{"name": "alice", "requests": 60, "failed": 1, "refused": 5}],
+        },
+        "failures": [{"ago_seconds": 75.0, "id": 3, "route": "chat", "model": "gemma3:4b", "upstream": "gpu0",
+            "outcome": "truncated", "reason": "the stream ended without its last record", "status": 200}],
+    }))
+    .unwrap()
+}
+
+fn panel(state: State) -> Panel {
+    Panel::new(Feed::fixed(state))
+}
+
+fn drawn(panel: &mut Panel, width: u16, height: u16) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| panel.draw(frame)).unwrap();
+    terminal.backend().to_string()
+}
+
+fn press(panel: &mut Panel, keys: &str) {
+    for key in keys.chars() {
+        let code = if key == '\n' { KeyCode::Enter } else { KeyCode::Char(key) };
+        assert_eq!(panel.view().key(KeyEvent::new(code, KeyModifiers::NONE), 8), Request::Draw);
+    }
+}
+
+fn running() -> Panel {
+    panel(State { overview: Some(overview()), away: None })
+}
+
+#[test]
+fn panel_fits_80_columns_and_24_lines_and_shows_the_totals() {
+    let picture = drawn(&mut running(), 80, 24);
+    for part in [
+        "streamgauge 0.1.0  http://127.0.0.1:9464  gpu1 (10.0.0.2:11434) is DOWN",
+        "│2, 1 decoding ",
+        "│1 queued ",
+        "openai_chat ",
+        "│80",
+        "│250 ms",
+        "p99 500 ms",
+        "│12.5 %",
+        "hidden queue 20 ms",
+        " 1 Streams ",
+        "gemma3:4b",
+        "waiting",
+        "q quit",
+    ] {
+        assert!(picture.contains(part), "{part:?} is not in\n{picture}");
+    }
+}
+
+#[test]
+fn every_table_is_reached_by_its_number() {
+    let mut panel = running();
+    for (key, part) in [
+        ("2", "34.6M"),
+        ("3", "DOWN"),
+        ("4", "alice"),
+        ("5", "the stream ended without its last record"),
+        ("1", "openai_chat"),
+    ] {
+        press(&mut panel, key);
+        let picture = drawn(&mut panel, 100, 24);
+        assert!(picture.contains(part), "{key}: {picture}");
+    }
+    panel.view().key(KeyEvent::new(KeyCode::BackTab, KeyModifiers::NONE), 8);
+    assert_eq!(panel.view().tab, Tab::Failures);
+}
+
+/// The place of each text in the picture, in the order in which they stand.
+fn stands_before(picture: &str, first: &str, second: &str) -> bool {
+    picture.find(first).unwrap() < picture.find(second).unwrap()
+}
+
+#[test]
+fn rows_are_sorted_by_the_chosen_column_and_reversed_on_demand() {
+    let mut panel = running();
+    // The oldest stream first.
+    assert!(stands_before(&drawn(&mut panel, 80, 24), "qwen3:8b", "gemma3:4b"));
+    press(&mut panel, "r");
+    assert!(stands_before(&drawn(&mut panel, 80, 24), "gemma3:4b", "qwen3:8b"));
+    press(&mut panel, "rs");
+    let picture = drawn(&mut panel, 80, 24);
+    assert!(picture.contains("MODEL▾") && stands_before(&picture, "gemma3:4b", "qwen3:8b"), "{picture}");
+}
+
+#[test]
+fn filter_keeps_the_rows_that_contain_it_and_escape_removes_it() {
+    let mut panel = running();
+    press(&mut panel, "/QWEN\n");
+    let picture = drawn(&mut panel, 80, 24);
+    assert!(picture.contains("qwen3:8b") && !picture.contains("gemma3:4b"), "{picture}");
+    assert!(picture.contains("filter: QWEN, 1 rows hidden"), "{picture}");
+    press(&mut panel, "/nothing\n");
+    assert!(drawn(&mut panel, 80, 24).contains("No row contains the filter."));
+    panel.view().key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE), 8);
+    assert!(drawn(&mut panel, 80, 24).contains("gemma3:4b"));
+}
+
+#[test]
+fn sidecar_that_goes_away_is_named_and_its_last_figures_stay() {
+    let why = "Connection refused (os error 111)".to_owned();
+    let picture =
+        drawn(&mut panel(State { overview: Some(overview()), away: Some((why, Instant::now())) }), 100, 24);
+    assert!(
+        picture.contains(
+            "http://127.0.0.1:9464 does not answer: Connection refused (os error 111). Trying again"
+        ),
+        "{picture}"
+    );
+    assert!(picture.contains("gemma3:4b"), "{picture}");
+}
+
+#[test]
+fn panel_without_traffic_and_one_too_small_say_so() {
+    let mut idle = panel(State { overview: Some(Overview::default()), away: None });
+    assert!(drawn(&mut idle, 80, 24).contains("No stream is running."));
+    assert!(drawn(&mut idle, 50, 24).contains("The terminal is too small: 60 x 16 are needed."));
+    assert!(drawn(&mut panel(State::default()), 80, 24).contains("Asking http://127.0.0.1:9464"));
+}
+
+#[test]
+fn quit_is_q_or_control_c() {
+    let mut panel = running();
+    let mut key = |code, modifiers| panel.view().key(KeyEvent::new(code, modifiers), 8);
+    assert_eq!(key(KeyCode::Char('q'), KeyModifiers::NONE), Request::Quit);
+    assert_eq!(key(KeyCode::Char('c'), KeyModifiers::CONTROL), Request::Quit);
+    // While a filter is typed, q is a letter.
+    key(KeyCode::Char('/'), KeyModifiers::NONE);
+    assert_eq!(key(KeyCode::Char('q'), KeyModifiers::NONE), Request::Draw);
+}
+
+#[test]
+fn answers_of_one_process_continue_each_other_and_of_another_begin_anew() {
+    let first = overview();
+    assert_eq!(first.query().unwrap(), "began=5.5&after=2");
+    let continued = overview().follow(Some(first.clone()));
+    assert_eq!(continued.column("streams"), [1.0, 2.0, 1.0, 2.0]);
+    let mut restarted = overview();
+    restarted.began = Some(9.0);
+    assert_eq!(restarted.follow(Some(first)).column("streams"), [1.0, 2.0]);
+    assert_eq!(overview().newest("tokens"), Some(80.0));
+}

@@ -1,0 +1,70 @@
+//! The requests that failed lately, for a person who looks. Never their content.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use http::StatusCode;
+
+use super::{Ending, Outcome};
+use crate::protocol::Route;
+
+/// Failures that are kept: some 30 KiB.
+const KEPT: usize = 200;
+
+/// A request that failed by no doing of its client.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// When it ended.
+    pub at: Instant,
+    /// Number of the request in this process.
+    pub id: u64,
+    /// Its route.
+    pub route: Route,
+    /// The label of its model.
+    pub model: String,
+    /// The label of its upstream.
+    pub upstream: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The status sent to the client, if one was.
+    pub status: Option<StatusCode>,
+    /// From accept to the end.
+    pub duration: Duration,
+}
+
+/// The newest failures, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Failures(Mutex<VecDeque<Failure>>);
+
+impl Failures {
+    /// Keeps a request that failed; any other costs nothing.
+    pub(super) fn note(&self, ending: &Ending) {
+        if !ending.outcome.is_failure() {
+            return;
+        }
+        let failure = Failure {
+            at: Instant::now(),
+            id: ending.id,
+            route: ending.route,
+            model: ending.model.clone(),
+            upstream: ending.upstream.clone(),
+            outcome: ending.outcome,
+            status: ending.status,
+            duration: ending.duration,
+        };
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() == KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(failure);
+    }
+
+    /// The newest first, so many at most.
+    pub(super) fn newest(&self, most: usize) -> Vec<Failure> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().rev().take(most).cloned().collect()
+    }
+}

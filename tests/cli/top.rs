@@ -1,0 +1,111 @@
+//! `top` and the panel of `demo`, in a pseudo-terminal that util-linux's `script` makes.
+
+use std::process::{ChildStdin, ChildStdout};
+
+use super::*;
+
+/// A command in a terminal of 80 columns and 24 lines, and what it has written there.
+struct Screen {
+    child: Child,
+    keys: ChildStdin,
+    out: ChildStdout,
+    written: String,
+}
+
+impl Screen {
+    fn start(arguments: &str) -> Screen {
+        let command = format!(
+            "stty cols 80 rows 24; exec env -i TERM=xterm {} {arguments}",
+            env!("CARGO_BIN_EXE_streamgauge")
+        );
+        // A text that never comes ends the test, and does not hang it.
+        let mut child = Command::new("timeout")
+            .args(["60", "script", "--quiet", "--return", "--command", &command, "/dev/null"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (keys, out) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        Screen { child, keys, out, written: String::new() }
+    }
+
+    /// Reads on until this word was written after the last one that was waited for. Of a text only what changed is
+    /// written, and never its spaces.
+    fn until(&mut self, part: &str) {
+        let mut piece = [0; 4096];
+        loop {
+            if let Some(at) = self.written.find(part) {
+                self.written.drain(..at + part.len());
+                return;
+            }
+            let length = self.out.read(&mut piece).unwrap();
+            assert!(length > 0, "{part:?} is not in {}", self.written);
+            self.written += &String::from_utf8_lossy(&piece[..length]);
+        }
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    fn end(mut self) -> Option<i32> {
+        let mut rest = Vec::new();
+        self.out.read_to_end(&mut rest).unwrap();
+        // The normal screen is back, and the cursor with it.
+        let rest = self.written + &String::from_utf8_lossy(&rest);
+        assert!(rest.contains("\x1b[?1049l"), "{rest:?}");
+        self.child.wait().unwrap().code()
+    }
+}
+
+#[test]
+fn top_shows_a_sidecar_changes_tables_survives_its_end_and_quits() {
+    let mut serve = Running::start(&[
+        "serve",
+        "--upstream",
+        &format!("gpu0={}", server(VERSION)),
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+    ]);
+    let line = serve.line();
+    let admin = line.split("admin=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let mut top = Screen::start(&format!("top {admin}"));
+    top.until("running.");
+    top.press("3");
+    top.until("gpu0");
+    serve.signal("-TERM");
+    assert_eq!(serve.end().0, Some(0));
+    top.until("answer:");
+    top.press("q");
+    assert_eq!(top.end(), Some(0));
+}
+
+#[test]
+fn demo_in_a_terminal_shows_the_panel_and_q_ends_it() {
+    let mut demo = Screen::start("demo --clients 3 --listen 127.0.0.1:0 --admin 127.0.0.1:0");
+    demo.until("intended.");
+    demo.until("sim:small");
+    demo.press("q");
+    demo.until("\x1b[?1049l");
+    demo.written.insert_str(0, "\x1b[?1049l");
+    demo.until("3 clients, ");
+    demo.written.insert_str(0, "\x1b[?1049l");
+    assert_eq!(demo.end(), Some(0));
+}
+
+#[test]
+fn top_without_a_terminal_says_where_the_figures_are_as_json() {
+    let output = streamgauge(&["top", "127.0.0.1:1"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("read /overview"), "{}", stderr(&output));
+}
+
+#[test]
+fn former_flag_of_demo_names_the_new_one() {
+    let output = streamgauge(&["demo", "--agents", "3"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("`--agents` is now `--clients`"), "{}", stderr(&output));
+}

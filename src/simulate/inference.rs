@@ -22,7 +22,7 @@ use super::script::{Plan, Script};
 use super::shelf::Seat;
 use super::stamp::{rfc3339, unix_now};
 use super::stream::Stream;
-use super::version::ChatPath;
+use super::version::{ChatPath, OllamaVersion};
 use super::voice::{Ending, Voice, quoted, voice};
 
 /// The time that 0.12 takes to see that a model is loaded.
@@ -76,7 +76,10 @@ pub(super) async fn post(
         return serve(engine, endpoint, &ask, body, lot, ready).await;
     }
     if ask.model.is_empty() && (endpoint.is_chat() || endpoint == Endpoint::Embeddings) {
-        return Err(Refusal::bad("model is required"));
+        let said = "model is required";
+        let translates = version >= OllamaVersion::V0_34
+            && matches!(endpoint, Endpoint::OpenAiResponses | Endpoint::Compact);
+        return Err(if translates { Refusal::untranslated(said) } else { Refusal::bad(said) });
     }
     if engine.shelf.find(&base).is_none() {
         return Err(Refusal::no_model(&ask.model));

@@ -138,6 +138,7 @@ async fn json_that_is_no_object_is_refused_and_null_is_an_empty_one() {
         for body in ["null", "{}"] {
             let response = sim.client.post(sim.url(path)).body(body).send().await.unwrap();
             assert_eq!(response.status(), status, "{path} {body}");
+            assert_eq!(response.headers()["content-type"], "application/json; charset=utf-8", "{path}");
             assert!(response.text().await.unwrap().contains(said), "{path} {body}");
         }
     }

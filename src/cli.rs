@@ -34,10 +34,10 @@ use crate::config::{Flags, Log, Mistakes};
 pub use stderr::Stderr;
 pub use stop::Stop;
 
-/// An observability sidecar for Ollama: forwards every stream byte for byte and measures every chunk of it.
+/// An observability sidecar for Ollama: forward every stream byte for byte and measure every chunk
 ///
-/// Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed while running, 2 usage or
-/// configuration. NO_COLOR turns colour off.
+/// Results go to stdout, everything else to stderr. Exit codes: 0: success; 1: a failure while running; 2: a mistake in
+/// the arguments or the configuration. If NO_COLOR is set, the output has no colour.
 #[derive(Debug, Parser)]
 #[command(name = "streamgauge", version, max_term_width = 100, propagate_version = true)]
 pub struct Cli {
@@ -51,16 +51,16 @@ pub struct Cli {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of every command")]
 struct Global {
-    /// The configuration of serve, check and probe, in TOML; without it all has its default
+    /// The configuration file in TOML, for serve, check and probe [default: none]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How the log is written [default: text]
+    /// The format of the log [default: text]
     #[arg(long, global = true, value_name = "FORMAT", value_parser = PossibleValuesParser::new(["text", "json"]))]
     log_format: Option<String>,
-    /// Logs more: each finished request; twice: everything
+    /// Log each finished request too; -vv logs everything
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
-    /// Logs warnings and errors alone
+    /// Log warnings and errors only
     #[arg(short, long, global = true)]
     quiet: bool,
 }

@@ -11,16 +11,16 @@ use crate::{config, upstream::UpstreamConfig};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Prints every mistake or the resolved settings, and asks each Ollama for its version
+/// Validate the configuration, and ask each Ollama for its version
 ///
-/// Takes the same flags as serve, and so checks the configuration that serve would run with. The settings are printed
-/// as TOML that can be fed back, with where each was set in a comment; so are the answers. Exit code 2: mistakes; 1: an
+/// It takes the flags of serve, and prints every mistake or the resulting settings. The settings are TOML that can be
+/// used as a file, with a comment that says where each was set. Exit codes: 2: the configuration has mistakes; 1: an
 /// Ollama does not answer.
 #[derive(Args, Debug)]
 pub(super) struct Check {
     #[command(flatten)]
     addressing: Addressing,
-    /// Asks no Ollama
+    /// Ask no Ollama
     #[arg(long)]
     offline: bool,
 }

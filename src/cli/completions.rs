@@ -5,7 +5,7 @@ use clap_complete::Shell;
 
 use super::{Cli, Failure, experiment, output};
 
-/// Prints completions for a shell
+/// Print completions for a shell
 #[derive(Args, Debug)]
 pub(super) struct Completions {
     /// The shell

@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use super::{Failure, output};
 use crate::config;
 
-/// Writes a configuration file to start from
+/// Write a configuration file to start from
 #[derive(Args, Debug)]
 pub(super) struct Config {
     #[command(subcommand)]
@@ -24,15 +24,15 @@ enum Action {
     Init(Init),
 }
 
-/// Writes a file with every setting, its meaning and its default, all commented out
+/// Write a file with every setting, its meaning and its default, all commented out
 ///
-/// An existing file is left as it is, with exit code 1, unless --force is given.
+/// An existing file stays unchanged, with exit code 1, unless --force is given.
 #[derive(Args, Debug)]
 struct Init {
-    /// The file to write; `-` is stdout
+    /// The file to write, or - for stdout
     #[arg(default_value = "streamgauge.toml", value_name = "FILE")]
     file: PathBuf,
-    /// Overwrites an existing file
+    /// Overwrite an existing file
     #[arg(long)]
     force: bool,
 }

@@ -13,9 +13,9 @@ use clap::{Args, Command, Subcommand};
 use super::{Failure, Global, Process, output, runtimes};
 use crate::experiment::{plan::BUNDLED, process::serve};
 
-/// Runs agents against Ollama under conditions that a plan names, and records them
+/// Run agents against Ollama by a plan, and record them
 ///
-/// What a recording says is told by `streamgauge report`.
+/// `streamgauge report` analyses a recording.
 #[derive(Args, Debug)]
 pub(super) struct Experiment {
     #[command(subcommand)]
@@ -26,7 +26,7 @@ pub(super) struct Experiment {
 enum Action {
     #[command(flatten)]
     Shown(Shown),
-    /// Agents of one process, as `run` starts them: a job on stdin, what they see on stdout
+    /// The agents of one process, as `run` starts them: a job on stdin, their chunks on stdout
     #[command(hide = true)]
     Agent,
 }
@@ -36,7 +36,7 @@ enum Action {
 enum Shown {
     Run(conduct::Conduct),
     Init(Init),
-    /// Lists the bundled plans
+    /// List the bundled plans
     List,
     Tokenizers(tokenizer::Tokenizers),
 }
@@ -47,13 +47,13 @@ pub(super) fn shown(whole: Command) -> Command {
     Shown::augment_subcommands(Command::new("experiment")).about(about)
 }
 
-/// Prints or writes a commented plan to begin with
+/// Print a commented plan to start from, or write it to a file
 #[derive(Args, Debug)]
 struct Init {
-    /// One of `experiment list`
+    /// The name of a bundled plan
     #[arg(value_name = "NAME", default_value = "tr117-phase1")]
     name: String,
-    /// Written there in place of stdout; a file that exists stays as it is
+    /// The file to write; an existing file stays unchanged [default: stdout]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

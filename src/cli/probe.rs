@@ -11,10 +11,10 @@ use crate::{admin, config, tls::Trust};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks a running sidecar whether it is ready: exit code 0 or 1
+/// Ask a running sidecar whether it is ready: exit code 0 or 1
 #[derive(Args, Debug)]
 pub(super) struct Probe {
-    /// A URL or HOST:PORT to ask; without a path, /readyz [default: admin.listen of the configuration]
+    /// The URL or HOST:PORT to ask. Without a path it asks /readyz [default: admin.listen of the configuration]
     // Not parsed by clap, which repeats a value that is wrong, and with it a password.
     url: Option<String>,
 }

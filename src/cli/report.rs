@@ -9,19 +9,19 @@ use console::Term;
 use super::{Failure, output};
 use crate::{analysis::Settings, experiment::recording, report};
 
-/// Reads recordings of experiments; prints or writes tables, tests, plots, advice
+/// Analyse recordings of experiments, and write tables, JSON or one page with plots
 ///
-/// What is wrong with a recording is named with its file and line, and the rest is analysed. Recordings in the layout of
+/// A problem in a recording is reported with its file and line, and the rest is analysed. Recordings in the layout of
 /// Technical Report 117 are read too.
 #[derive(Args, Debug)]
 pub(super) struct Report {
-    /// The folder of a recording; again for more, which are shown side by side
+    /// The folders of the recordings, which are shown side by side
     #[arg(required = true, value_name = "RECORDING")]
     recordings: Vec<PathBuf>,
-    /// Tables, a document for programs (docs/reference/report-format.md), or one page with plots
+    /// text: tables; json: a document for programs (docs/reference/report-format.md); html: one page with plots
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Written there in place of stdout
+    /// The file to write [default: stdout]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

@@ -28,11 +28,10 @@ use opening::Addresses;
 /// The opening lines wait this long for the first answer of each upstream.
 const FIRST_ANSWERS: Duration = Duration::from_secs(2);
 
-/// Serves: forwards to Ollama and measures
+/// Forward requests to Ollama and measure them
 ///
-/// SIGTERM and SIGINT let the running streams end, for proxy.drain_timeout at most; a second one stops at once,
-/// with exit code 1. SIGHUP reads the configuration again: keys, access, shaping, certificates
-/// and the log's level change.
+/// SIGTERM and SIGINT let running streams end, for at most proxy.drain_timeout. A second signal stops at once, with
+/// exit code 1. SIGHUP reads the configuration again: keys, access, shaping, certificates and the log level change.
 #[derive(Args, Debug)]
 pub(super) struct Serve {
     #[command(flatten)]
@@ -46,10 +45,10 @@ pub(super) struct Addressing {
     /// [default: STREAMGAUGE_UPSTREAM, the file, OLLAMA_HOST, or http://127.0.0.1:11434]
     #[arg(long, value_name = "[NAME=]URL")]
     upstream: Vec<String>,
-    /// Where clients connect [default: 127.0.0.1:11440]
+    /// The address for clients [default: 127.0.0.1:11440]
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<String>,
-    /// Where Prometheus and people connect [default: 127.0.0.1:9464]
+    /// The address for the page, the metrics and the probes [default: 127.0.0.1:9464]
     #[arg(long, value_name = "IP:PORT")]
     admin: Option<String>,
 }

@@ -13,25 +13,25 @@ use crate::{
 
 /// Run a simulated Ollama: the real wire format of a version, at a configured speed
 ///
-/// It reads no configuration. SIGTERM and SIGINT end it and the streams that run, as they end Ollama.
+/// It reads no configuration. SIGTERM and SIGINT end it and its streams at once, as they end Ollama.
 #[derive(Args, Debug)]
 pub(super) struct Simulate {
-    /// The Ollama that it speaks like: 0.12, 0.33 or 0.34
+    /// The version of Ollama whose format it uses: 0.12, 0.33 or 0.34
     #[arg(long, value_name = "VERSION", default_value_t = OllamaVersion::default())]
     ollama_version: OllamaVersion,
-    /// Where it listens
+    /// Its address
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:11434", value_parser = config::address)]
     listen: SocketAddr,
-    /// A model it has; again for more
+    /// A model that it has; repeat it for more
     #[arg(long = "model", value_name = "NAME", default_value = "sim:latest")]
     models: Vec<String>,
-    /// Tokens of an answer; a request may ask for fewer
+    /// The tokens of an answer; a request can ask for fewer
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = value_parser!(u32).range(1..))]
     tokens: u32,
-    /// Context of a request that does not set num_ctx: a longer prompt is cut or refused, as the version does
+    /// The context of a request that does not set num_ctx; a longer prompt is cut or refused, as in that version
     #[arg(long, value_name = "TOKENS", default_value_t = 4096, value_parser = value_parser!(u32).range(1..))]
     context: u32,
-    /// Refuse embeddings, as a model that only generates does
+    /// Refuse embeddings, as a model does that only generates
     #[arg(long)]
     no_embeddings: bool,
     /// Ollama's cloud, where NAME:cloud and NAME:TAG-cloud run: answers, signed-out (401), unreachable (502) or
@@ -41,49 +41,49 @@ pub(super) struct Simulate {
     /// How chats are rendered: go-template sends a tool call as a record of its own, native puts all calls into the
     /// last record
     ///
-    /// Version 0.12 has go-template alone. The tokens of a call are silent in both.
+    /// Version 0.12 has go-template only. In both, nothing is sent while the tokens of a call are generated.
     #[arg(long, value_name = "PATH", default_value_t = ChatPath::default())]
     chat: ChatPath,
-    /// Tool calls in an answer to a chat that has tools
+    /// The tool calls in an answer to a chat that has tools
     #[arg(long, value_name = "N", default_value_t = 1)]
     tool_calls: u32,
-    /// Tokens of text before the first tool call
+    /// The tokens of text before the first tool call
     #[arg(long, value_name = "N", default_value_t = 0)]
     tool_text: u32,
-    /// Tokens a second of a stream that runs alone; 0: as fast as the client reads
+    /// The tokens per second of a stream that runs alone; 0: as fast as the client reads
     #[arg(long, value_name = "TOKENS_PER_S", default_value_t = 50.0, value_parser = not_negative)]
     rate: f64,
-    /// Time to load a model
+    /// The time to load a model
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = config::duration)]
     load_time: Duration,
-    /// Tokens of a prompt a second; 0: it takes no time
+    /// The prompt tokens per second; 0: a prompt takes no time
     #[arg(long, value_name = "TOKENS_PER_S", default_value_t = 2000.0, value_parser = not_negative)]
     prefill_rate: f64,
-    /// Streams of a model at once
+    /// The concurrent streams of a model
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least_one)]
     parallel: usize,
-    /// Requests that may wait
+    /// The requests that may wait
     #[arg(long, value_name = "N", default_value_t = 512)]
     max_queue: usize,
-    /// What each further stream costs the others: among n, each has rate / (1 + F × (n − 1))
+    /// The cost of each further stream for the others: of n streams, each runs at rate / (1 + F × (n − 1))
     #[arg(long, value_name = "F", default_value_t = 0.1, value_parser = not_negative)]
     contention: f64,
-    /// How far the time between two tokens strays, from 0 to 1: 0.1 is 10 % either way
+    /// The variation of the time between two tokens, from 0 to 1; 0.1 is 10 % in both directions
     #[arg(long, value_name = "F", default_value_t = 0.1, value_parser = share)]
     jitter: f64,
-    /// What goes wrong on purpose, as in split=0.2,stall=0.05:2s
+    /// The faults to cause, as in split=0.2,stall=0.05:2s
     ///
-    /// NAME=PROBABILITY[:DURATION], separated by commas; the probability is from 0 to 1.
+    /// Each is NAME=PROBABILITY[:DURATION], with commas between them. A probability is from 0 to 1.
     ///
-    /// Of each record: split (it comes in two chunks), batch (it comes with the next in one chunk), garbage (a line
-    /// before it is no JSON).
+    /// For each record: split (it arrives in two chunks), batch (it arrives in one chunk with the next one), garbage (a
+    /// line that is not JSON comes before it).
     ///
-    /// Of each stream: stall (a pause in mid-stream, 2s unless a duration is given), slow-head (the head comes late,
-    /// by 500ms unless given), reset (the connection breaks), truncate (it ends without its final record), error
-    /// (an error in mid-stream), refuse (503 at once).
+    /// For each stream: stall (a pause in the middle, 2s by default), slow-head (the head is late, by 500ms by
+    /// default), reset (the connection breaks), truncate (the stream ends without its final record), error (an error
+    /// in the middle), refuse (503 at once).
     #[arg(long, value_name = "SPEC", default_value = "", hide_default_value = true)]
     faults: Faults,
-    /// Where chance starts from
+    /// The random seed
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 }

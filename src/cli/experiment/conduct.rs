@@ -26,41 +26,41 @@ use crate::{
     },
 };
 
-/// Carries out a plan and writes a recording
+/// Run a plan and write a recording
 ///
-/// Runs come in a random order that the seed decides: warm-up first, then every condition and every agent alone, as often
-/// as the plan says. Ctrl-C stops; --resume goes on. No text of a prompt or an answer is kept unless the plan says
-/// keep_text. Exit code 2: the plan has mistakes.
+/// Warm-up runs come first. Then the runs of every condition and of every agent alone follow, in a random order that
+/// the seed decides. Ctrl-C stops the experiment, and --resume continues it. The recording has no text of prompts and
+/// answers unless the plan sets keep_text. Exit code 2: the plan has mistakes.
 #[derive(Args, Debug)]
 pub(super) struct Conduct {
-    /// A plan: a file, or a name of `experiment list`
+    /// The file of a plan, or the name of a bundled plan
     #[arg(value_name = "PLAN")]
     plan: String,
     /// The folder of the recording [default: the plan's name and the time]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Prints the schedule and its expected time, and runs nothing
+    /// Print the schedule and its expected time, and run nothing
     #[arg(long)]
     dry_run: bool,
-    /// Goes on with the recording in --output
+    /// Continue the recording in --output
     #[arg(long, requires = "output", conflicts_with = "dry_run")]
     resume: bool,
-    /// Where chance starts from, in the plan's stead
+    /// The random seed, instead of the plan's
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Runs of every condition, in the plan's stead
+    /// The runs of every condition, instead of the plan's
     #[arg(long, value_name = "N")]
     repetitions: Option<u32>,
-    /// The model of all agents, in the plan's stead
+    /// The model of all agents, instead of the plan's
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// Tokens of all agents, in the plan's stead
+    /// The tokens of all agents, instead of the plan's
     #[arg(long, value_name = "N")]
     tokens: Option<u32>,
-    /// The Ollama of that name in the plan; without a name, of all; again for more
+    /// The URL of the Ollama with this name in the plan, or of all without a name; repeat it for more
     #[arg(long, value_name = "[NAME=]URL", value_parser = upstream)]
     upstream: Vec<(Option<String>, String)>,
-    /// Python's interpreter, which has httpx
+    /// A Python interpreter that has httpx
     #[arg(long, value_name = "PATH", default_value = "python3")]
     python: PathBuf,
 }

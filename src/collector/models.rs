@@ -29,6 +29,8 @@ const EXPIRES: Metric = Metric::gauge(
     LABELS,
 );
 
+/// The label of models that have none of their own.
+const OTHER: &str = "other";
 /// Labels that read 0 after their model was unloaded, at most; further ones vanish.
 const REMEMBERED: usize = 64;
 
@@ -52,14 +54,25 @@ pub struct Loaded {
 /// Shows a snapshot that someone else keeps; it asks no Ollama.
 pub struct ModelCollector {
     snapshot: Box<dyn Fn() -> Vec<Loaded> + Send + Sync>,
-    is_label: Box<dyn Fn(&str) -> bool + Send + Sync>,
     shown: Arc<Mutex<Shown>>,
 }
 
-#[derive(Debug, Default)]
+type IsLabel = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
 struct Shown {
     loaded: Vec<Loaded>,
     seen: BTreeSet<(String, String)>,
+    /// Asked at each scrape: between two readings another model may have taken the label.
+    is_label: IsLabel,
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shown")
+            .field("loaded", &self.loaded)
+            .field("seen", &self.seen)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ModelCollector {
@@ -70,7 +83,8 @@ impl ModelCollector {
         snapshot: impl Fn() -> Vec<Loaded> + Send + Sync + 'static,
         is_label: impl Fn(&str) -> bool + Send + Sync + 'static,
     ) -> ModelCollector {
-        ModelCollector { snapshot: Box::new(snapshot), is_label: Box::new(is_label), shown: Arc::default() }
+        let shown = Shown { loaded: Vec::new(), seen: BTreeSet::new(), is_label: Box::new(is_label) };
+        ModelCollector { snapshot: Box::new(snapshot), shown: Arc::new(Mutex::new(shown)) }
     }
 }
 
@@ -89,7 +103,8 @@ impl Collect for ModelCollector {
     fn collect(&mut self) -> Result<(), CollectError> {
         let loaded = (self.snapshot)();
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.seen.retain(|(_, model)| (self.is_label)(model));
+        let Shown { seen, is_label, .. } = &mut *shown;
+        seen.retain(|(_, model)| is_label(model));
         for one in &loaded {
             if shown.seen.len() < REMEMBERED {
                 shown.seen.insert((one.upstream.clone(), one.model.clone()));
@@ -118,10 +133,12 @@ struct Sum {
 
 impl Shown {
     fn write(&self, now: SystemTime, page: &mut Page) {
+        let seen = self.seen.iter().filter(|(_, model)| (self.is_label)(model));
         let mut sums: BTreeMap<(&str, &str), Sum> =
-            self.seen.iter().map(|(upstream, model)| ((&**upstream, &**model), Sum::default())).collect();
+            seen.map(|(upstream, model)| ((&**upstream, &**model), Sum::default())).collect();
         for one in &self.loaded {
-            let sum = sums.entry((&one.upstream, &one.model)).or_default();
+            let label = if (self.is_label)(&one.model) { &one.model } else { OTHER };
+            let sum = sums.entry((&one.upstream, label)).or_default();
             sum.count += 1;
             sum.size = add(sum.size, one.size);
             sum.vram = add(sum.vram, one.vram);
@@ -207,7 +224,8 @@ mod tests {
         two[1].expires_at = Some(now - Duration::from_secs(3));
         two[1].context_length = Some(4096);
         let registry = Registry::new();
-        let state = Arc::new(Mutex::new((now, Shown { loaded: two, seen: BTreeSet::new() })));
+        let shown = Shown { loaded: two, seen: BTreeSet::new(), is_label: Box::new(|_| true) };
+        let state = Arc::new(Mutex::new((now, shown)));
         let metrics = [&LOADED, &SIZE, &VRAM, &CONTEXT, &EXPIRES];
         Exposition::register(&registry, &metrics, state, |(now, shown), page| shown.write(*now, page))
             .unwrap();
@@ -228,8 +246,18 @@ mod tests {
         );
         models.register(&registry).unwrap();
         models.collect().unwrap();
-        loads.lock().unwrap().clear();
         labels.lock().unwrap().remove("a");
+        // At once, not at the next reading.
+        let lines = read(&registry);
+        let loaded: Vec<_> = lines.iter().filter(|line| line.contains("_loaded{")).collect();
+        assert_eq!(
+            loaded,
+            [
+                r#"streamgauge_model_loaded{upstream="gpu0",model="b"} 1"#,
+                r#"streamgauge_model_loaded{upstream="gpu0",model="other"} 1"#,
+            ]
+        );
+        loads.lock().unwrap().clear();
         models.collect().unwrap();
         assert_eq!(read(&registry), [r#"streamgauge_model_loaded{upstream="gpu0",model="b"} 0"#]);
     }

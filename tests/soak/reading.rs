@@ -9,7 +9,7 @@ pub(crate) struct Reading {
     descriptors: f64,
     threads: f64,
     tasks: f64,
-    label_values: usize,
+    pub(crate) label_values: BTreeSet<String>,
     pub(crate) counted: u64,
     pub(crate) in_flight: u64,
     pub(crate) panics: u64,
@@ -29,7 +29,7 @@ impl Reading {
             descriptors: sum(&page, "process_open_fds"),
             threads: sum(&page, "process_threads"),
             tasks: sum(&page, "streamgauge_runtime_live_tasks"),
-            label_values: values.collect::<BTreeSet<_>>().len(),
+            label_values: values.map(str::to_owned).collect(),
             // Not by model: the series of a model whose label another one takes end.
             counted: sum(&page, "streamgauge_caller_requests_total") as u64,
             in_flight: sum(&page, "streamgauge_requests_in_flight") as u64,
@@ -40,7 +40,7 @@ impl Reading {
 
     /// In the order of the bounds.
     pub(crate) fn values(&self) -> [f64; 5] {
-        [self.resident, self.descriptors, self.threads, self.tasks, self.label_values as f64]
+        [self.resident, self.descriptors, self.threads, self.tasks, self.label_values.len() as f64]
     }
 }
 

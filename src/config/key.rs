@@ -41,7 +41,7 @@ pub(super) static KEY_KEYS: &[KeyKey] = &[
     key(
         "tokens",
         "N/s, N/min, N/h, N/day",
-        "The rate of tokens: the uncached part of prompts, and answers. An overdraft must be paid back before the next request is admitted. Unset: no limit.",
+        "The rate of tokens: the uncached part of prompts plus the answers. A request may exceed it, and the next one is admitted when the excess is paid back. Unset: no limit.",
     ),
     key(
         "tokens_burst",

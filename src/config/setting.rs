@@ -315,7 +315,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "metrics.model_limit",
         Field::Count(|c| &mut c.agent.meter.model_limit, 0..=1000),
-        "The maximum number of models with their own label. The least recently used model gives up its label, and all other models are `other`.",
+        "The maximum number of models with their own label. If more models are used, the least recently used model loses its label. Models without a label are `other`.",
     ),
     setting(
         "collectors.gpu",

@@ -1,4 +1,6 @@
-//! An upstream that fails is left out for a while, then tried again with one request.
+//! The circuit breaker of an upstream: closed, open, half-open.
+//!
+//! Only a response to the kind of request that failed closes it: an Ollama whose model hangs still answers `/api/show`.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -7,10 +9,10 @@ use std::{
 
 use tokio::time::Instant;
 
-/// Failures in a row of requests that were sent, after which an upstream is left out. One that cannot be reached is
-/// left out at once.
+/// Failures in a row of requests that were sent, after which the breaker opens. It opens at once for an upstream that
+/// cannot be reached.
 const FAILURES: u32 = 3;
-/// For how long at first. Each time that it fails again doubles it, until a response comes to its end.
+/// For how long it is open at first. Each time that it opens again doubles it, until a response comes to its end.
 const SHORTEST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -23,82 +25,131 @@ pub enum Failed {
     Request,
 }
 
+/// What a request asks of an upstream, as far as its response says whether the upstream works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It runs a model, and takes a slot.
+    Generation,
+    /// Anything else.
+    Other,
+}
+
+impl Kind {
+    /// A response to a request of this kind says that requests of `failed` work again.
+    fn vouches_for(self, failed: Kind) -> bool {
+        self == failed || self == Kind::Generation
+    }
+}
+
 /// What an upstream's failures come to.
 #[derive(Debug, Default)]
 pub(super) struct Breaker(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// In a row, with no response that came to its end between.
-    failures: u32,
-    /// In a row, likewise.
-    ejections: u32,
-    out: Option<Out>,
+    position: Position,
+    /// Failures in a row of generations, with no response that came to its end between.
+    generations: u32,
+    /// Likewise of other requests.
+    others: u32,
+    /// How often it opened in a row, likewise.
+    openings: u32,
 }
 
-/// Left out.
-#[derive(Debug)]
-struct Out {
-    /// One request may try it from then on.
-    until: Instant,
-    /// It does.
-    is_tried: bool,
+#[derive(Clone, Copy, Debug, Default)]
+enum Position {
+    /// Requests go there.
+    #[default]
+    Closed,
+    /// No request goes there until then, if there is another upstream for it. `by` is the kind that failed.
+    Open { until: Instant, by: Kind },
+    /// One request tries whether it works again, and no other goes there.
+    HalfOpen { by: Kind },
+}
+
+impl State {
+    fn failures(&mut self, kind: Kind) -> &mut u32 {
+        match kind {
+            Kind::Generation => &mut self.generations,
+            Kind::Other => &mut self.others,
+        }
+    }
 }
 
 impl Breaker {
-    /// No request goes there, if there is another place for it.
+    /// No request goes there, if there is another upstream for it.
     pub(super) fn is_open(&self) -> bool {
-        self.state().out.as_ref().is_some_and(|out| out.is_tried || Instant::now() < out.until)
+        match self.state().position {
+            Position::Closed => false,
+            Position::Open { until, .. } => Instant::now() < until,
+            Position::HalfOpen { .. } => true,
+        }
     }
 
-    /// A request goes there. True: it tries whether the upstream is back, and [`Breaker::untried`] says that it
-    /// ended without an answer to that.
-    pub(super) fn tries(&self) -> bool {
-        match &mut self.state().out {
-            Some(out) if !out.is_tried && Instant::now() >= out.until => {
-                out.is_tried = true;
+    /// A request goes there. True: the breaker is half-open for it, and [`Breaker::abandoned`] says that it ended
+    /// without a response and without a failure.
+    pub(super) fn tries(&self, kind: Kind) -> bool {
+        let mut state = self.state();
+        match state.position {
+            Position::Open { until, by } if Instant::now() >= until && kind.vouches_for(by) => {
+                state.position = Position::HalfOpen { by };
                 true
             }
             _ => false,
         }
     }
 
-    pub(super) fn untried(&self) {
-        if let Some(out) = &mut self.state().out {
-            out.is_tried = false;
+    /// The request that tried it told nothing: the next one may try.
+    pub(super) fn abandoned(&self) {
+        let mut state = self.state();
+        if let Position::HalfOpen { by } = state.position {
+            state.position = Position::Open { until: Instant::now(), by };
         }
     }
 
-    /// The head of a response came. True: the upstream is back; its next failure leaves it out again.
-    pub(super) fn answered(&self) -> bool {
+    /// The head of a response came. True: it closed the breaker; the next failure opens it again.
+    pub(super) fn answered(&self, kind: Kind) -> bool {
         let mut state = self.state();
-        let is_back = state.out.take().is_some();
-        if is_back {
-            state.failures = FAILURES - 1;
+        match state.position {
+            Position::Open { by, .. } | Position::HalfOpen { by } if kind.vouches_for(by) => {
+                state.position = Position::Closed;
+                *state.failures(by) = FAILURES - 1;
+                true
+            }
+            _ => false,
         }
-        is_back
     }
 
     /// A response came to its end.
-    pub(super) fn ended(&self) {
+    pub(super) fn ended(&self, kind: Kind) {
         let mut state = self.state();
-        (state.failures, state.ejections) = (0, 0);
+        for failed in [Kind::Generation, Kind::Other] {
+            if kind.vouches_for(failed) {
+                *state.failures(failed) = 0;
+            }
+        }
+        if state.generations == 0 {
+            state.openings = 0;
+        }
     }
 
-    /// For how long it is left out, if this failure does that. `was_try`: of the request that tried it.
-    pub(super) fn failed(&self, how: Failed, was_try: bool) -> Option<Duration> {
+    /// For how long the breaker opens, if this failure opens it. `was_try`: of the request that tried it.
+    pub(super) fn failed(&self, kind: Kind, how: Failed, was_try: bool) -> Option<Duration> {
         let mut state = self.state();
-        if state.out.is_some() && !was_try {
-            // What it began before it was left out tells nothing new.
+        if !matches!(state.position, Position::Closed) && !was_try {
+            // A request that was sent before tells nothing new.
             return None;
         }
-        state.failures = state.failures.saturating_add(1);
-        if how == Failed::Request && state.failures < FAILURES && !was_try {
+        let failures = state.failures(kind);
+        *failures = failures.saturating_add(1);
+        if how == Failed::Request && *failures < FAILURES && !was_try {
             return None;
         }
-        let period = SHORTEST.saturating_mul(1 << state.ejections.min(8)).min(LONGEST);
-        state.ejections += 1;
-        state.out = Some(Out { until: Instant::now() + period, is_tried: false });
+        // Any response shows that it can be reached again.
+        let by = if how == Failed::Unreachable { Kind::Other } else { kind };
+        let period = SHORTEST.saturating_mul(1 << state.openings.min(8)).min(LONGEST);
+        state.openings += 1;
+        state.position = Position::Open { until: Instant::now() + period, by };
         Some(period)
     }
 
@@ -111,54 +162,80 @@ impl Breaker {
 mod tests {
     use tokio::time::advance;
 
-    use super::*;
+    use super::{Kind::*, *};
 
     #[tokio::test(start_paused = true)]
-    async fn out_after_three_then_one_tries_and_it_is_back() {
+    async fn breaker_opens_after_three_failures_and_one_request_closes_it() {
         let breaker = Breaker::default();
-        assert_eq!(breaker.failed(Failed::Request, false), None);
-        assert_eq!(breaker.failed(Failed::Request, false), None);
-        assert_eq!(breaker.failed(Failed::Request, false), Some(SHORTEST));
-        assert!(breaker.is_open() && !breaker.tries());
+        assert_eq!(breaker.failed(Generation, Failed::Request, false), None);
+        assert_eq!(breaker.failed(Generation, Failed::Request, false), None);
+        assert_eq!(breaker.failed(Generation, Failed::Request, false), Some(SHORTEST));
+        assert!(breaker.is_open() && !breaker.tries(Generation));
         // Streams that were there before.
-        assert_eq!(breaker.failed(Failed::Request, false), None);
+        assert_eq!(breaker.failed(Generation, Failed::Request, false), None);
         advance(SHORTEST).await;
         assert!(!breaker.is_open());
-        assert!(breaker.tries());
-        assert!(breaker.is_open() && !breaker.tries(), "one at a time");
-        assert!(breaker.answered());
-        assert!(!breaker.is_open() && !breaker.answered());
+        assert!(breaker.tries(Generation));
+        assert!(breaker.is_open() && !breaker.tries(Generation), "one at a time");
+        assert!(breaker.answered(Generation));
+        assert!(!breaker.is_open() && !breaker.answered(Generation));
         // It broke off in the middle: one is enough now, and the time is longer.
-        assert_eq!(breaker.failed(Failed::Request, false), Some(2 * SHORTEST));
+        assert_eq!(breaker.failed(Generation, Failed::Request, false), Some(2 * SHORTEST));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_try_that_fails_doubles_the_time_and_one_that_is_given_up_does_not() {
+    async fn failed_try_doubles_the_time_and_an_abandoned_one_does_not() {
         let breaker = Breaker::default();
-        let mut period = breaker.failed(Failed::Unreachable, false).unwrap();
+        let mut period = breaker.failed(Generation, Failed::Unreachable, false).unwrap();
         assert_eq!(period, SHORTEST);
         for expected in [10, 20, 40, 60, 60, 60] {
             advance(period).await;
-            assert!(breaker.tries());
-            breaker.untried();
-            assert!(breaker.tries());
-            period = breaker.failed(Failed::Unreachable, true).unwrap();
+            assert!(breaker.tries(Generation));
+            breaker.abandoned();
+            assert!(breaker.tries(Generation));
+            period = breaker.failed(Generation, Failed::Unreachable, true).unwrap();
             assert_eq!(period.as_secs(), expected);
         }
         advance(period).await;
-        assert!(breaker.tries() && breaker.answered());
-        breaker.ended();
-        assert_eq!(breaker.failed(Failed::Unreachable, false), Some(SHORTEST));
+        assert!(breaker.tries(Generation) && breaker.answered(Generation));
+        breaker.ended(Generation);
+        assert_eq!(breaker.failed(Generation, Failed::Unreachable, false), Some(SHORTEST));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failures_that_are_not_in_a_row_leave_it_in() {
+    async fn failures_that_are_not_in_a_row_leave_it_closed() {
         let breaker = Breaker::default();
         for _ in 0..100 {
-            assert_eq!(breaker.failed(Failed::Request, false), None);
-            assert_eq!(breaker.failed(Failed::Request, false), None);
-            assert!(!breaker.answered());
-            breaker.ended();
+            assert_eq!(breaker.failed(Generation, Failed::Request, false), None);
+            assert_eq!(breaker.failed(Generation, Failed::Request, false), None);
+            assert!(!breaker.answered(Generation));
+            breaker.ended(Generation);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_requests_neither_reset_nor_close_what_generations_opened() {
+        let breaker = Breaker::default();
+        for _ in 0..2 {
+            assert_eq!(breaker.failed(Generation, Failed::Request, false), None);
+            breaker.answered(Other);
+            breaker.ended(Other);
+        }
+        assert_eq!(breaker.failed(Generation, Failed::Request, false), Some(SHORTEST));
+        assert!(!breaker.answered(Other) && breaker.is_open());
+        advance(SHORTEST).await;
+        assert!(!breaker.tries(Other) && breaker.tries(Generation));
+        breaker.ended(Other);
+        assert!(!breaker.answered(Other) && breaker.is_open());
+        // The time still doubles: no generation has ended.
+        assert_eq!(breaker.failed(Generation, Failed::Request, true), Some(2 * SHORTEST));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn any_response_shows_that_an_unreachable_upstream_can_be_reached_again() {
+        let breaker = Breaker::default();
+        breaker.failed(Generation, Failed::Unreachable, false).unwrap();
+        advance(SHORTEST).await;
+        assert!(breaker.tries(Other) && breaker.answered(Other) && !breaker.is_open());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use super::{Failed, Upstream, queue::Place};
+use super::{Failed, Upstream, breaker::Kind, queue::Place};
 
 /// One more request at an upstream, until its response has ended or this is dropped. The place that it took for its
 /// caller is held until the drop: what is handed on slowly is the caller's stream still.
@@ -29,15 +29,20 @@ impl Busy {
     pub(super) fn enter(upstream: &Arc<Upstream>, place: Option<Place>, runs: Runs) -> Busy {
         upstream.requests.fetch_add(1, Relaxed);
         upstream.streams.fetch_add(streams(place.as_ref(), runs), Relaxed);
-        let tries = upstream.breaker.as_ref().is_some_and(|breaker| breaker.tries());
+        let kind = kind(place.as_ref(), runs);
+        let tries = upstream.breaker.as_ref().is_some_and(|breaker| breaker.tries(kind));
         Busy { upstream: upstream.clone(), has_left: false, tries, runs, place }
+    }
+
+    fn kind(&self) -> Kind {
+        kind(self.place.as_ref(), self.runs)
     }
 
     /// The head of the response came.
     pub(super) fn answered(&mut self) {
         let Some(breaker) = &self.upstream.breaker else { return };
         self.tries = false;
-        if breaker.answered() {
+        if breaker.answered(self.kind()) {
             tracing::info!(upstream = self.upstream.name(), "the upstream is back");
         }
     }
@@ -45,7 +50,7 @@ impl Busy {
     /// The response came to its end.
     pub(super) fn ended(&mut self) {
         if let Some(breaker) = &self.upstream.breaker {
-            breaker.ended();
+            breaker.ended(self.kind());
         }
         self.leave();
     }
@@ -66,11 +71,16 @@ impl Busy {
             return;
         }
         let Some(breaker) = &self.upstream.breaker else { return };
-        if let Some(period) = breaker.failed(how, std::mem::take(&mut self.tries)) {
+        if let Some(period) = breaker.failed(self.kind(), how, std::mem::take(&mut self.tries)) {
             let upstream = self.upstream.name();
             tracing::warn!(upstream, ?period, "the upstream fails: requests go elsewhere for now");
         }
     }
+}
+
+/// What its response says of the upstream. A model that runs elsewhere says nothing of those that run here.
+fn kind(place: Option<&Place>, runs: Runs) -> Kind {
+    if streams(place, runs) > 0 { Kind::Generation } else { Kind::Other }
 }
 
 /// How many streams of the upstream that is.
@@ -84,7 +94,7 @@ impl Drop for Busy {
         if self.tries
             && let Some(breaker) = &self.upstream.breaker
         {
-            breaker.untried();
+            breaker.abandoned();
         }
     }
 }

@@ -401,3 +401,24 @@ async fn one_that_comes_back_is_tried_by_one_and_then_asked_by_all() {
     };
     soon(asked).await;
 }
+
+#[tokio::test]
+async fn upstream_whose_generations_time_out_is_left_out_though_it_answers_other_requests() {
+    let faults = "slow-head=1:1000s".parse().unwrap();
+    let (wedged, works) =
+        (Simulated::start(simulate::Config { faults, ..quick() }), Simulated::start(quick()));
+    let mut config = in_turn(&[wedged.addr, works.addr]);
+    config.upstream.response_timeout = Duration::from_millis(300);
+    let sidecar = up(config).await;
+    let (chat, show) = (json!({"model": "sim", "messages": []}), json!({"model": "sim"}));
+    let mut timeouts = 0;
+    for _ in 0..24 {
+        let (status, _) = ask(&sidecar, "/api/chat", &chat).await;
+        timeouts += usize::from(status == 504);
+        // Of these two, one goes to the wedged upstream for as long as it is not left out.
+        for _ in 0..2 {
+            assert_eq!(ask(&sidecar, "/api/show", &show).await.0, 200);
+        }
+    }
+    assert_eq!(timeouts, 3);
+}

@@ -143,30 +143,29 @@ impl Lines {
         std::iter::from_fn(|| self.next()).collect()
     }
 
-    /// The next one in turn who can have a place that is free; the place is then taken.
+    /// The next one in turn who can have a place that is free; the place is then taken. Of those whose turn it is at
+    /// several upstreams, the one who has waited longest: else a caller's own limit would always be spent at the first
+    /// upstream, and the caller's requests for the others would starve.
     fn next(&mut self) -> Option<(Waiter, usize)> {
-        for upstream in 0..self.upstreams.len() {
-            let line = &self.upstreams[upstream];
-            if !line.is_free() {
-                continue;
-            }
-            let found = line.turns.iter().enumerate().find_map(|(place, turn)| {
+        let free = self.upstreams.iter().enumerate().filter(|(_, line)| line.is_free());
+        let in_turn = free.filter_map(|(upstream, line)| {
+            line.turns.iter().enumerate().find_map(|(place, turn)| {
                 let can = |waiter: &Waiter| self.may_have(&waiter.caller, waiter.max_streams);
-                turn.waiters.iter().position(can).map(|at| (place, at))
-            });
-            let Some((place, at)) = found else { continue };
-            let line = &mut self.upstreams[upstream];
-            let mut turn = line.turns.remove(place)?;
-            let waiter = turn.waiters.remove(at)?;
-            line.waiting -= 1;
-            if !turn.waiters.is_empty() {
-                // Its turn is over; it comes again after all others.
-                line.turns.push_back(turn);
-            }
-            self.grant(upstream, &waiter.caller);
-            return Some((waiter, upstream));
+                let at = turn.waiters.iter().position(can)?;
+                Some((turn.waiters[at].number, upstream, place, at))
+            })
+        });
+        let (_, upstream, place, at) = in_turn.min()?;
+        let line = &mut self.upstreams[upstream];
+        let mut turn = line.turns.remove(place)?;
+        let waiter = turn.waiters.remove(at)?;
+        line.waiting -= 1;
+        if !turn.waiters.is_empty() {
+            // Its turn is over; it comes again after all others.
+            line.turns.push_back(turn);
         }
-        None
+        self.grant(upstream, &waiter.caller);
+        Some((waiter, upstream))
     }
 
     pub(super) fn waited(&mut self, upstream: usize, wait: Duration) {

@@ -230,3 +230,24 @@ async fn the_wait_is_measured() {
     assert!(text.contains("streamgauge_queue_wait_seconds_sum{upstream=\"gpu0\"} 3\n"), "{text}");
     assert!(text.contains("streamgauge_queue_wait_seconds_count{upstream=\"gpu0\"} 2\n"), "{text}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn caller_at_its_limit_gets_a_place_at_another_upstream_though_its_loops_keep_the_first_busy() {
+    let (queue, _) = queue(Config::default(), &[Some(4), Some(4)]);
+    let wish = |upstream| Wish { upstream, caller: "a", max_streams: Some(1) };
+    let mut loops = JoinSet::new();
+    for _ in 0..2 {
+        let queue = queue.clone();
+        loops.spawn(async move {
+            loop {
+                let _place = queue.enter(wish(0)).await.unwrap();
+                tokio::time::sleep(SECOND).await;
+            }
+        });
+    }
+    settle().await;
+    let began = tokio::time::Instant::now();
+    let _place = queue.enter(wish(1)).await.unwrap();
+    // Behind the stream that ran and the one that waited before it.
+    assert!(began.elapsed() <= 2 * SECOND, "{:?}", began.elapsed());
+}

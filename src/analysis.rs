@@ -73,7 +73,7 @@ pub struct Settings {
     pub power: f64,
     /// Resamples of the bootstrap, and most labellings of a permutation test. 9,999.
     pub resamples: usize,
-    /// Where chance starts from. 117.
+    /// The random seed. 117.
     pub seed: u64,
     /// Seconds of a window of the time series. 1.
     pub window: f64,

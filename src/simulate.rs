@@ -108,7 +108,7 @@ pub struct Config {
     pub jitter: f64,
     /// What goes wrong on purpose.
     pub faults: Faults,
-    /// Where chance starts from.
+    /// The random seed.
     pub seed: u64,
 }
 

@@ -435,7 +435,7 @@ impl Upstreams {
         {
             let Some(peer) = upstream.peer.as_ref().filter(|_| before.url == after.url) else { continue };
             if let Err(why) = peer.renew(after.tls.as_ref()) {
-                tracing::warn!(upstream = upstream.name(), %why, "it is verified as it was");
+                tracing::warn!(upstream = upstream.name(), %why, "cannot use the new TLS settings: keeping the previous ones");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What an experiment is told: agents, conditions, how often, and where chance starts from.
+//! The plan of an experiment: agents, conditions, repetitions and the random seed.
 //!
 //! ```
 //! use streamgauge::experiment::Plan;
@@ -46,7 +46,7 @@ pub use span::Span;
 pub struct Plan {
     /// What it is called.
     pub name: String,
-    /// Where chance starts from: the order of runs comes from it.
+    /// The random seed, which decides the order of runs.
     pub seed: u64,
     /// Runs of every condition, and of every agent alone.
     pub repetitions: u32,

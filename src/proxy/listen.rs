@@ -253,7 +253,7 @@ async fn connection(
         Ok(stream) => stream,
         Err(error) => {
             unsecured.iter().for_each(|count| count.inc());
-            tracing::debug!(%error, "a client made no TLS");
+            tracing::debug!(%error, "TLS handshake failed");
             return;
         }
     };

@@ -201,7 +201,9 @@ impl Prober {
         }
         match Prober::new(upstream.peer(), self.connect_timeout, &self.instance) {
             Ok(prober) => *self = Prober { moves, ..prober },
-            Err(error) => tracing::warn!(upstream = upstream.name(), %error, "it is probed as it was"),
+            Err(error) => {
+                tracing::warn!(upstream = upstream.name(), %error, "cannot use the new TLS settings for probes: keeping the previous ones")
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! GPUs made of nothing, for demonstrations on machines that have none.
+//! Simulated GPUs, for demonstrations on machines without one.
 
 use std::{fmt, time::Instant};
 
@@ -7,7 +7,7 @@ use crate::collector::CollectError;
 
 const GIB: u64 = 1 << 30;
 
-/// GPUs made of nothing: every label of theirs says "fake". They draw power, warm up and fill as their load asks.
+/// Simulated GPUs: each of their labels says "fake". They draw power, warm up and fill as their load asks.
 pub struct FakeReader {
     gpus: usize,
     load: Box<dyn Fn() -> f64 + Send>,

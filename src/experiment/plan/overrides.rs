@@ -5,7 +5,7 @@ use super::{Plan, PlanError, check};
 /// Settings that go before those of the plan.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {
-    /// Where chance starts from.
+    /// The random seed.
     pub seed: Option<u64>,
     /// Runs of every condition.
     pub repetitions: Option<u32>,

@@ -75,7 +75,8 @@ impl Lines {
         }
     }
 
-    /// Turns away the newest of the caller who has the most waiting, if that one then has as many as who asks at least.
+    /// Evicts the newest request of the caller with the most waiting requests, if that caller then still has at least as
+    /// many as the caller that asks.
     pub(super) fn make_room(&mut self, wish: Wish<'_>) -> bool {
         let key = self.key(wish.caller);
         let line = &mut self.upstreams[wish.upstream];

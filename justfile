@@ -11,9 +11,9 @@ check:
 test *args:
     cargo test {{args}}
 
-# The tests against a real Ollama and its real clients
+# The tests against every real Ollama that is supported, and its real clients
 real *args:
-    tests/real/install.sh
+    tests/real/install.sh all
     cargo test -- --ignored {{args}}
 
 # A million streams through every fault, at either end

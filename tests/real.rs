@@ -5,6 +5,10 @@
     clippy::disallowed_methods,
     reason = "processes run by the clock on the wall"
 )]
+#![expect(
+    clippy::print_stdout,
+    reason = "figures that a test measured, for those who run it with --nocapture"
+)]
 
 #[path = "real/answer.rs"]
 mod answer;
@@ -40,5 +44,17 @@ mod queue;
 mod refused;
 #[path = "real/sidecar.rs"]
 mod sidecar;
+#[path = "real/simulator.rs"]
+mod simulator;
+#[path = "real/since_0_30.rs"]
+mod since_0_30;
+#[path = "real/tool.rs"]
+mod tool;
+#[path = "real/tool_calls.rs"]
+mod tool_calls;
 #[path = "real/two.rs"]
 mod two;
+#[path = "real/version.rs"]
+mod version;
+#[path = "real/wire.rs"]
+mod wire;

@@ -15,11 +15,13 @@ use super::version::OllamaVersion;
 /// Those of all-minilm.
 const DIMENSIONS: u64 = 384;
 
-/// As a model that only generates refuses to embed.
-pub(super) fn refuse(version: OllamaVersion) -> Refusal {
+/// As a model that only generates refuses to embed. The older route makes a 500 of every refusal.
+pub(super) fn refuse(version: OllamaVersion, endpoint: Endpoint) -> Refusal {
     if version.runs_llama_server() {
         let message = "This server does not support embeddings. Start it with `--embeddings`";
-        Refusal::new(StatusCode::NOT_IMPLEMENTED, message)
+        let is_older = endpoint == Endpoint::Embeddings;
+        let status = if is_older { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::NOT_IMPLEMENTED };
+        Refusal::new(status, message)
     } else {
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "this model does not support embeddings")
     }

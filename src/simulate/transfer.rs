@@ -126,8 +126,13 @@ pub(super) async fn blob(engine: &Engine, method: &Method, digest: &str, mut bod
     }
     let known = engine.blobs.contains(hex);
     if method == Method::HEAD {
-        let status = if known { StatusCode::OK } else { StatusCode::NOT_FOUND };
-        return reply(status, "", Bytes::new());
+        if !known {
+            return json_reply(
+                StatusCode::NOT_FOUND,
+                &json!({"error": format!("blob {digest:?} not found")}),
+            );
+        }
+        return reply(StatusCode::OK, "", Bytes::new());
     }
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {

@@ -237,7 +237,7 @@ pub(super) fn voice(
         Endpoint::Transcriptions => Box::new(transcription::Transcription::new(body)),
         Endpoint::OpenAiResponses => Box::new(response::Response::new(version, ask, body, seed)),
         Endpoint::Messages => Box::new(message::Message::new(model, seed)),
-        _ => Box::new(generate::Generate::new(model)),
+        _ => Box::new(generate::Generate::new(model, body["raw"] == true)),
     }
 }
 

@@ -10,11 +10,13 @@ use serde_json::Value;
 use super::process::cache;
 
 /// Differs between two answers to one question.
-const VOLATILE: [&str; 9] = [
+const VOLATILE: [&str; 11] = [
+    "completed_at",
     "created",
     "created_at",
     "eval_duration",
     "expires_at",
+    "item_id",
     "load_duration",
     "modified_at",
     "prompt_eval_duration",
@@ -38,6 +40,8 @@ pub(crate) struct Answer {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Told {
     pub(crate) prompt: u64,
+    /// The part of `prompt` that was cached.
+    pub(crate) cached: u64,
     pub(crate) output: u64,
 }
 
@@ -103,31 +107,51 @@ impl Answer {
             .collect()
     }
 
-    /// Without what differs by itself: records, and the fields but `Date` and `Content-Length`.
+    /// Without what differs by itself: records, and the fields but `Date`, `Content-Length` and `Connection`, which is of
+    /// one connection alone.
     pub(crate) fn lasting(&self) -> (u16, BTreeMap<String, String>, Vec<Value>) {
         let records = self.records().into_iter().map(lasting).collect();
-        let headers =
-            self.headers.iter().filter(|(name, _)| !["date", "content-length"].contains(&name.as_str()));
+        let headers = self
+            .headers
+            .iter()
+            .filter(|(name, _)| !["date", "content-length", "connection"].contains(&name.as_str()));
         (self.status, headers.map(|(name, value)| (name.clone(), value.clone())).collect(), records)
     }
 
-    /// The tokens that it tells of, in either dialect.
+    /// The tokens that it tells of, in any dialect.
     pub(crate) fn told(&self) -> Told {
-        let number = |value: &Value| value.as_u64().unwrap_or(0);
-        self.records().iter().fold(Told::default(), |told, record| Told {
-            prompt: told.prompt
-                + number(&record["prompt_eval_count"])
-                + number(&record["usage"]["prompt_tokens"]),
-            output: told.output
-                + number(&record["eval_count"])
-                + number(&record["usage"]["completion_tokens"]),
-        })
+        let mut told = Told::default();
+        for record in self.records() {
+            // That of a `message_start`, which is within its message, is an estimate.
+            let usage =
+                if record["response"].is_object() { &record["response"]["usage"] } else { &record["usage"] };
+            let sum = |counts: &[&Value]| counts.iter().filter_map(|count| count.as_u64()).sum::<u64>();
+            // Of `/v1/messages`, whose `input_tokens` are those that were not cached.
+            let read = &usage["cache_read_input_tokens"];
+            told += Told {
+                prompt: sum(&[
+                    &record["prompt_eval_count"],
+                    &usage["prompt_tokens"],
+                    &usage["input_tokens"],
+                    read,
+                ]),
+                cached: sum(&[
+                    &record["prompt_eval_cached_count"],
+                    &usage["prompt_tokens_details"]["cached_tokens"],
+                    &usage["input_tokens_details"]["cached_tokens"],
+                    read,
+                ]),
+                output: sum(&[&record["eval_count"], &usage["completion_tokens"], &usage["output_tokens"]]),
+            };
+        }
+        told
     }
 }
 
 impl std::ops::AddAssign for Told {
     fn add_assign(&mut self, other: Told) {
         self.prompt += other.prompt;
+        self.cached += other.cached;
         self.output += other.output;
     }
 }
@@ -155,7 +179,8 @@ fn lasting(value: Value) -> Value {
 
 /// An id that is new each time, which a model's is not.
 fn minted(id: &Value) -> bool {
-    id.as_str().is_some_and(|id| id.starts_with("chatcmpl-") || id.starts_with("cmpl-"))
+    let new = ["chatcmpl-", "cmpl-", "resp_", "msg_", "rs_", "fc_", "call_"];
+    id.as_str().is_some_and(|id| new.iter().any(|start| id.starts_with(start)))
 }
 
 fn sorted(value: Value) -> Value {

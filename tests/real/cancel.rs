@@ -7,6 +7,7 @@ use super::{
     ollama::{MODEL, Ollama},
     process::until,
     sidecar::Sidecar,
+    version::{Version, on_every_ollama},
 };
 
 /// Goes on for minutes.
@@ -19,10 +20,8 @@ fn endless() -> Value {
     })
 }
 
-#[test]
-#[ignore = "needs a real Ollama; tests/real/install.sh"]
-fn a_generation_ends_when_its_client_leaves() {
-    let ollama = Ollama::start(1);
+fn a_generation_ends_when_its_client_leaves(version: Version) {
+    let ollama = Ollama::start(version, 1);
     let sidecar = Sidecar::start(&ollama);
     let url = format!("{}/api/generate", sidecar.url);
     let before = ollama.answered("/api/generate", 200);
@@ -48,10 +47,8 @@ fn a_generation_ends_when_its_client_leaves() {
     assert_eq!(sidecar.sum("requests_in_flight", &[]), 0.0);
 }
 
-#[test]
-#[ignore = "needs a real Ollama; tests/real/install.sh"]
-fn a_request_that_waits_for_its_slot_ends_when_its_client_leaves() {
-    let ollama = Ollama::start(1);
+fn a_request_that_waits_for_its_slot_ends_when_its_client_leaves(version: Version) {
+    let ollama = Ollama::start(version, 1);
     let sidecar = Sidecar::start(&ollama);
     let url = format!("{}/api/generate", sidecar.url);
     let body = endless().to_string();
@@ -74,4 +71,9 @@ fn a_request_that_waits_for_its_slot_ends_when_its_client_leaves() {
     assert_eq!(sidecar.sum("time_to_first_token_seconds_count", &[]), 1.0, "the second got nothing");
     let next = post(&sidecar.url, "/api/generate", &json!({"model": MODEL, "prompt": "Hello."}));
     assert!(next.told().output > 0, "{next:?}");
+}
+
+on_every_ollama! {
+    a_generation_ends_when_its_client_leaves,
+    a_request_that_waits_for_its_slot_ends_when_its_client_leaves,
 }

@@ -2,46 +2,38 @@
 
 use serde_json::Value;
 
-/// Runs of each that are compared.
-const MOST: usize = 4;
+use super::ollama::Ollama;
 
-/// What a client gets directly, over as many runs as it takes. Ollama itself answers in another way now and then: a
-/// model that was loaded anew has an empty cache, which changes roundings. What a sidecar did to an answer, it would do
-/// again.
-pub(crate) struct Direct<F> {
-    ask: F,
-    answers: Vec<Value>,
+/// What a client gets directly.
+///
+/// Ollama's answers depend on what its caches hold: a prompt of which a part is cached is computed in other batches, which
+/// changes roundings, and now and then a token. So each run begins with no model in memory.
+pub(crate) struct Direct<'a> {
+    ollama: &'a Ollama,
+    pub(crate) answers: Value,
 }
 
-impl<F: Fn() -> Value> Direct<F> {
-    /// Asks twice: the first run fills Ollama's cache of prompts, so that those which are compared start alike.
-    pub(crate) fn new(ask: F) -> Direct<F> {
+impl<'a> Direct<'a> {
+    /// Asks twice: the first run leaves what Ollama keeps on disk, such as the layers of a model that it makes.
+    pub(crate) fn new(ollama: &'a Ollama, ask: impl Fn() -> Value) -> Direct<'a> {
         ask();
-        let answers = vec![ask()];
-        Direct { ask, answers }
+        ollama.unload();
+        Direct { ollama, answers: ask() }
     }
 
-    /// Every run of `through`, until one is as one that came directly; both are read by `read`.
+    /// One run of `through`, which must give the same; both are read by `read`.
     pub(crate) fn agrees(
-        &mut self,
+        &self,
         name: &str,
-        read: fn(&Value) -> Value,
-        through: impl Fn() -> Value,
-    ) -> Vec<Value> {
-        let mut seen = Vec::new();
-        loop {
-            seen.push(through());
-            let known: Vec<_> = self.answers.iter().map(read).collect();
-            if seen.iter().any(|run| known.contains(&read(run))) {
-                return seen;
-            }
-            if seen.len() == MOST {
-                let steps: Vec<_> =
-                    seen.iter().zip(&known).map(|(run, direct)| differ(&read(run), direct)).collect();
-                panic!("{name}: no two of {MOST} runs agree; run by run they differ in {steps:#?}");
-            }
-            self.answers.push((self.ask)());
-        }
+        read: impl Fn(&Value) -> Value,
+        through: impl FnOnce() -> Value,
+    ) -> Value {
+        self.ollama.unload();
+        let seen = through();
+        let differing = differ(&read(&seen), &read(&self.answers));
+        assert!(differing.is_empty(), "{name}: {differing:#?}");
+        assert_eq!(read(&seen), read(&self.answers), "{name}");
+        seen
     }
 }
 

@@ -7,12 +7,13 @@ use streamgauge::experiment::recording::read;
 use super::{
     ollama::{MODEL, Ollama},
     process::{cache, scratch},
+    version::Version,
 };
 
 #[test]
 #[ignore = "needs a real Ollama, and Python with httpx; tests/real/install.sh"]
 fn the_first_phase_of_the_report_runs_on_two_ollamas_and_is_reported() {
-    let (one, two) = (Ollama::start(2), Ollama::start(2));
+    let (one, two) = (Ollama::start(Version::NEWEST, 2), Ollama::start(Version::NEWEST, 2));
     let folder = scratch();
     let recording = folder.path().join("recording");
     let streamgauge = || {

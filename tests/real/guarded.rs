@@ -7,11 +7,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
-    clients::{run, told},
+    clients::{arguments, run, told},
     direct::Direct,
-    ollama::{EMBEDDER, MODEL, Ollama},
+    ollama::{MODEL, Ollama},
     process::{Process, scratch},
     sidecar::Sidecar,
+    version::{Version, on_every_ollama},
 };
 
 const KEY: &str = "sesame";
@@ -31,16 +32,24 @@ fn guarded(first: &str, second: &str) -> Sidecar {
     sidecar
 }
 
-#[test]
-#[ignore = "needs a real Ollama; tests/real/install.sh"]
-fn official_clients_with_a_key_and_two_upstreams_get_what_they_get_directly() {
-    let (first, second) = (Ollama::start(1), Ollama::without_models());
+fn official_clients_with_a_key_and_two_upstreams_get_what_they_get_directly(version: Version) {
+    let (first, second) = (Ollama::start(version, 1), Ollama::without_models(version));
     let sidecar = guarded(&first.url, &second.url);
     let mut runs = Vec::new();
-    for client in ["python_ollama.py", "python_openai.py", "js_ollama.mjs", "js_openai.mjs"] {
-        let ask = |url: &str, key| run(client, &[url, MODEL, EMBEDDER], key);
-        let mut direct = Direct::new(|| ask(&first.url, None));
-        runs.extend(direct.agrees(client, Value::clone, || ask(&sidecar.url, Some(KEY))));
+    for client in [
+        "python_ollama.py",
+        "python_openai.py",
+        "python_anthropic.py",
+        "js_ollama.mjs",
+        "js_openai.mjs",
+        "js_anthropic.mjs",
+    ] {
+        if client.contains("anthropic") && !version.runs_llama_server() {
+            continue;
+        }
+        let ask = |url: &str, key| run(client, &arguments(client, url), key);
+        let direct = Direct::new(&first, || ask(&first.url, None));
+        runs.push(direct.agrees(client, Value::clone, || ask(&sidecar.url, Some(KEY))));
     }
     let caller = r#"caller="tester""#;
     for (kind, sum) in [("prompt", "prompt_tokens"), ("output", "output_tokens")] {
@@ -50,15 +59,13 @@ fn official_clients_with_a_key_and_two_upstreams_get_what_they_get_directly() {
     assert_eq!(sidecar.sum("requests_total", &[r#"outcome="client_abort""#]), 0.0, "{}", sidecar.metrics());
 }
 
-#[test]
-#[ignore = "needs a real Ollama; tests/real/install.sh"]
-fn real_ollama_answers_an_image_of_20_mb_as_it_does_directly() {
-    let (first, second) = (Ollama::start(1), Ollama::without_models());
+fn real_ollama_answers_an_image_of_20_mb_as_it_does_directly(version: Version) {
+    let (first, second) = (Ollama::start(version, 1), Ollama::without_models(version));
     let sidecar = guarded(&first.url, &second.url);
     for client in ["python_image.py", "js_image.mjs"] {
         // The model reads text alone: Ollama answers as it likes, and each request has to reach it.
         let ask = |url: &str, key| run(client, &[url, MODEL, IMAGE], key);
-        let mut direct = Direct::new(|| ask(&first.url, None));
+        let direct = Direct::new(&first, || ask(&first.url, None));
         direct.agrees(client, Value::clone, || ask(&sidecar.url, Some(KEY)));
     }
     for path in ["/api/chat", "/v1/chat/completions"] {
@@ -96,4 +103,9 @@ fn image_of_20_mb_reaches_the_upstream_that_has_the_model() {
     };
     sidecar.until("requests_total", &[r#"upstream="first""#, r#"outcome="complete""#], 10.0);
     assert_eq!((complete("first"), complete("second")), (10.0, 0.0), "{}", sidecar.metrics());
+}
+
+on_every_ollama! {
+    official_clients_with_a_key_and_two_upstreams_get_what_they_get_directly,
+    real_ollama_answers_an_image_of_20_mb_as_it_does_directly,
 }

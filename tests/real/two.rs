@@ -13,6 +13,7 @@ use super::{
     answer::{curl, get, post},
     ollama::{MODEL, Ollama},
     sidecar::Sidecar,
+    version::{Version, on_every_ollama},
 };
 
 fn names(url: &str, path: &str, place: &str, field: &str) -> BTreeSet<String> {
@@ -28,10 +29,8 @@ fn names(url: &str, path: &str, place: &str, field: &str) -> BTreeSet<String> {
     once
 }
 
-#[test]
-#[ignore = "needs a real Ollama; tests/real/install.sh"]
-fn two_ollamas_are_one_to_their_clients_and_one_is_enough() {
-    let (first, second) = (Ollama::start(1), Ollama::start(1));
+fn two_ollamas_are_one_to_their_clients_and_one_is_enough(version: Version) {
+    let (first, second) = (Ollama::start(version, 1), Ollama::start(version, 1));
     let sidecar = Sidecar::of(
         &format!(
             "[[upstream]]\nname = \"first\"\nurl = \"{}\"\n[[upstream]]\nname = \"second\"\nurl = \"{}\"\n\
@@ -93,4 +92,8 @@ fn two_ollamas_are_one_to_their_clients_and_one_is_enough() {
     });
     assert!(whole == [(true, true), (false, false)] || whole == [(false, false), (true, true)], "{whole:?}");
     assert_eq!(sidecar.sum("requests_total", &[r#"outcome="upstream_error""#]), 1.0);
+}
+
+on_every_ollama! {
+    two_ollamas_are_one_to_their_clients_and_one_is_enough,
 }

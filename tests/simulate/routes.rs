@@ -88,7 +88,7 @@ async fn model_that_only_generates_refuses_to_embed() {
         [(OllamaVersion::V0_12, 500), (OllamaVersion::V0_33, 501), (OllamaVersion::V0_34, 501)]
     {
         let sim = run(Config { version, embeddings: false, ..quick() });
-        for path in ["/api/embed", "/api/embeddings", "/v1/embeddings"] {
+        for (path, status) in [("/api/embed", status), ("/api/embeddings", 500), ("/v1/embeddings", status)] {
             let response =
                 sim.post(path, &json!({"model": "sim", "input": "x", "prompt": "x"})).send().await.unwrap();
             assert_eq!(response.status(), status, "{version} {path}");

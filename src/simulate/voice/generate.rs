@@ -8,11 +8,13 @@ use super::{Ending, FAILURE, Voice, quoted};
 pub(super) struct Generate {
     /// As JSON.
     model: String,
+    /// The prompt went to the model as it came, and no context is told.
+    raw: bool,
 }
 
 impl Generate {
-    pub(super) fn new(model: &str) -> Self {
-        Self { model: quoted(model) }
+    pub(super) fn new(model: &str, raw: bool) -> Self {
+        Self { model: quoted(model), raw }
     }
 
     fn head(&self) -> String {
@@ -23,8 +25,9 @@ impl Generate {
         let thinking =
             if thinking.is_empty() { String::new() } else { format!(r#","thinking":{}"#, quoted(thinking)) };
         let reason = if ending.script.reason() == Reason::Length { "length" } else { "stop" };
+        let context = if self.raw { "" } else { r#","context":[1,2,3]"# };
         format!(
-            r#"{}{}","response":{}{thinking},"done":true,"done_reason":"{reason}","context":[1,2,3]{}}}"#,
+            r#"{}{}","response":{}{thinking},"done":true,"done_reason":"{reason}"{context}{}}}"#,
             self.head(),
             rfc3339(unix_now()),
             quoted(response),

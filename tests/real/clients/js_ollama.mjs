@@ -16,7 +16,7 @@ const VOLATILE = new Set([
 ]);
 // Ollama lists parameters in any order.
 const LISTS = new Set(['modelfile', 'parameters']);
-const told = { prompt_tokens: 0, output_tokens: 0 };
+const told = { prompt_tokens: 0, cached_tokens: 0, output_tokens: 0 };
 
 const stripped = (answer) =>
   JSON.parse(
@@ -28,6 +28,7 @@ const stripped = (answer) =>
 
 function counted(answer) {
   told.prompt_tokens += answer.prompt_eval_count ?? 0;
+  told.cached_tokens += answer.prompt_eval_cached_count ?? 0;
   told.output_tokens += answer.eval_count ?? 0;
   return stripped(answer);
 }

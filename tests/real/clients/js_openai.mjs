@@ -10,15 +10,19 @@ const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: process.env.KEY ?? 'un
 const settings = { model, max_tokens: 12, seed: 1, temperature: 0 };
 const messages = [{ role: 'user', content: 'Name three colours.' }];
 // What differs between two runs of the same question.
-const VOLATILE = new Set(['created', 'id']);
-const told = { prompt_tokens: 0, output_tokens: 0 };
+const VOLATILE = new Set(['completed_at', 'created', 'created_at', 'id', 'item_id']);
+const told = { prompt_tokens: 0, cached_tokens: 0, output_tokens: 0 };
 
 const stripped = (answer) =>
   JSON.parse(JSON.stringify(answer, (key, value) => (VOLATILE.has(key) ? undefined : value)));
 
 function counted(answer) {
-  told.prompt_tokens += answer.usage?.prompt_tokens ?? 0;
-  told.output_tokens += answer.usage?.completion_tokens ?? 0;
+  // An event of `responses` that ends one has its usage in the response.
+  const usage = answer.usage ?? answer.response?.usage;
+  told.prompt_tokens += usage?.prompt_tokens ?? usage?.input_tokens ?? 0;
+  told.output_tokens += usage?.completion_tokens ?? usage?.output_tokens ?? 0;
+  const details = usage?.prompt_tokens_details ?? usage?.input_tokens_details;
+  told.cached_tokens += details?.cached_tokens ?? 0;
   return stripped(answer);
 }
 
@@ -26,6 +30,16 @@ async function streamed(stream) {
   const chunks = [];
   for await (const chunk of await stream) chunks.push(counted(chunk));
   return chunks;
+}
+
+// The answer, or the refusal of an Ollama that lacks the route.
+async function attempt(call) {
+  try {
+    return await call();
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    return { status: error.status, error: error.error };
+  }
 }
 
 async function failure(call) {
@@ -45,14 +59,18 @@ async function listed() {
 
 const withUsage = { stream: true, stream_options: { include_usage: true } };
 const chat = client.chat.completions;
+const response = { model, input: 'Name three colours.', max_output_tokens: 12, temperature: 0 };
 const answers = {
   chat: counted(await chat.create({ messages, ...settings })),
   chat_stream: await streamed(chat.create({ messages, ...settings, ...withUsage })),
   completion: counted(await client.completions.create({ prompt: 'The sky is', ...settings })),
   completion_stream: await streamed(client.completions.create({ prompt: 'The sky is', ...settings, ...withUsage })),
+  responses: await attempt(async () => counted(await client.responses.create(response))),
+  responses_stream: await attempt(() => streamed(client.responses.create({ ...response, stream: true }))),
   models: await listed(),
   model: stripped(await client.models.retrieve(model)),
   missing: await failure(() => chat.create({ model: 'no-such-model', messages })),
+  responses_missing: await failure(() => client.responses.create({ model: 'no-such-model', input: 'x' })),
 };
 if (embedder) {
   answers.embeddings = counted(await client.embeddings.create({ model: embedder, input: ['one sentence', 'and another'] }));

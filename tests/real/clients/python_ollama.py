@@ -15,7 +15,7 @@ messages = [{"role": "user", "content": "Name three colours."}]
 VOLATILE = {"created_at", "total_duration", "load_duration", "prompt_eval_duration", "eval_duration", "expires_at", "modified_at"}
 # Ollama lists parameters in any order.
 LISTS = {"modelfile", "parameters"}
-told = {"prompt_tokens": 0, "output_tokens": 0}
+told = {"prompt_tokens": 0, "cached_tokens": 0, "output_tokens": 0}
 
 
 def stripped(value):
@@ -31,6 +31,8 @@ def stripped(value):
 
 def counted(answer):
     told["prompt_tokens"] += answer.get("prompt_eval_count") or 0
+    # Since 0.34, and none for as long as this client drops a field that it does not know.
+    told["cached_tokens"] += answer.get("prompt_eval_cached_count") or 0
     told["output_tokens"] += answer.get("eval_count") or 0
     return stripped(answer)
 

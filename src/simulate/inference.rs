@@ -164,7 +164,7 @@ async fn prepare(
     };
     let load = seat.ready.saturating_duration_since(asked).max(looked_up).min(asked.elapsed());
     if endpoint.embeds() && !engine.config.embeddings {
-        return refuse(outcome, embed::refuse(version));
+        return refuse(outcome, embed::refuse(version, endpoint));
     }
     if !ask.empty && ask.format == Format::Unknown {
         let message = "invalid format; expected \"json\" or a valid JSON Schema object";

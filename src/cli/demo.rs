@@ -43,11 +43,11 @@ use sidecar::Asked;
 /// How often the summary is renewed.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Runs a simulated Ollama, the sidecar and clients in one process, and shows them live
+/// Run a simulated Ollama, the sidecar and clients in one process, and show them live
 ///
-/// Nothing needs to be installed, and no configuration is read. Some clients hang up in mid-stream or meet faults on
-/// purpose, so that every outcome is seen. In a terminal the panel of `top` is shown, and q ends it. Ctrl-C lets the
-/// running streams end and prints a summary; a second one stops at once, with exit code 1.
+/// It needs no other program and reads no configuration. Some clients disconnect or meet faults on purpose, so that
+/// every outcome occurs. In a terminal it shows the panel of `top`, and q ends it. Ctrl-C lets running streams end and
+/// prints a summary. A second Ctrl-C stops at once, with exit code 1.
 #[derive(Args, Debug)]
 pub(super) struct Demo {
     /// The number of clients
@@ -56,16 +56,16 @@ pub(super) struct Demo {
     /// The former name of --clients.
     #[arg(long, hide = true)]
     agents: Option<String>,
-    /// Ends after this long [default: it goes on until Ctrl-C]
+    /// How long the demo runs [default: until Ctrl-C]
     #[arg(long, value_name = "DURATION", value_parser = config::duration)]
     duration: Option<Duration>,
-    /// Where clients connect [default: 127.0.0.1:11440, or a free port if it is taken]
+    /// The address for clients [default: 127.0.0.1:11440, or a free port if it is taken]
     #[arg(long, value_name = "IP:PORT", value_parser = config::address)]
     listen: Option<SocketAddr>,
-    /// Where Prometheus and people connect [default: 127.0.0.1:9464, or a free port if it is taken]
+    /// The address for the page, the metrics and the probes [default: 127.0.0.1:9464, or a free port if it is taken]
     #[arg(long, value_name = "IP:PORT", value_parser = config::address)]
     admin: Option<SocketAddr>,
-    /// Shows a fake GPU, labelled as fake everywhere, as busy as the simulated Ollama is
+    /// Add a fake GPU, labelled as fake everywhere, as busy as the simulated Ollama
     #[arg(long)]
     fake_gpu: bool,
 }

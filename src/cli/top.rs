@@ -25,7 +25,7 @@ use crate::config;
 pub(super) use feed::Feed;
 pub(super) use panel::Panel;
 
-/// Shows a running sidecar live: streams, models, upstreams, callers and failures
+/// Show a running sidecar live: streams, models, upstreams, callers and failures
 ///
 /// Keys: 1 to 5 or Tab change the table, s changes the column to sort by, r reverses the order, / filters, the arrow
 /// keys scroll, p pauses, q quits. The figures are those of the page; prompts and answers are never shown.
@@ -34,7 +34,7 @@ pub(super) struct Top {
     /// The admin address of the sidecar, as a URL or HOST:PORT [default: admin.listen of the configuration]
     // Not parsed by clap, which repeats a value that is wrong, and with it a password.
     url: Option<String>,
-    /// A file with the token of the admin address [default: admin.token_file of the configuration]
+    /// The file with the token of the admin address [default: admin.token_file of the configuration]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }

@@ -5,7 +5,7 @@
 //! panel as Grafana asks it for 24 hours on 1,000 pixels. `tests/real/install.sh` installs what it needs. The day takes
 //! minutes to write: `cargo bench --bench panels -- FOLDER` keeps it there, and takes it from there the next time.
 //!
-//! "Overlap efficiency" has no data here: promtool records from what was scraped, not from what is recorded.
+//! The panels of overlap efficiency have no data here: promtool computes recorded series from scraped series only.
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on says so by ending")]
 #![expect(
     clippy::disallowed_types,

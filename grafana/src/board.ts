@@ -28,14 +28,14 @@ export const UPSTREAMS: Variable = {
   kind: 'label',
   name: 'upstream',
   label: 'Upstream',
-  description: 'The Ollama that answered.',
+  description: 'The Ollama server that answered.',
   from: 'streamgauge_upstream_up',
 };
 export const MODELS: Variable = {
   kind: 'label',
   name: 'model',
   label: 'Model',
-  description: 'The model asked for; "other" are those past the first 16, "none" has none.',
+  description: 'Model of the request. "other" stands for models after the first 16, "none" for requests without a model.',
   from: 'streamgauge_requests_total',
 };
 
@@ -51,8 +51,8 @@ export function build(board: Board): dashboard.Dashboard {
     .refresh('30s')
     .timezone('browser')
     .link(siblings())
-    .link(page('Metrics', 'docs/reference/metrics.md', 'What every metric means'))
-    .link(page('Alerts', 'docs/how-to/alerts.md', 'What an alert means and what to do'))
+    .link(page('Metrics', 'docs/reference/metrics.md', 'Meaning of every metric'))
+    .link(page('Alerts', 'docs/how-to/alerts.md', 'Meaning of each alert, and what to do'))
     .withVariable(
       new dashboard.DatasourceVariableBuilder('datasource').label('Prometheus').type('prometheus').current({
         selected: false,
@@ -76,14 +76,14 @@ const JOBS: Variable = {
   kind: 'label',
   name: 'job',
   label: 'Job',
-  description: 'The scrape job.',
+  description: 'Scrape job in Prometheus.',
   from: 'streamgauge_build_info',
 };
 const INSTANCES: Variable = {
   kind: 'label',
   name: 'instance',
   label: 'Instance',
-  description: 'The sidecar.',
+  description: 'Address of the sidecar.',
   from: 'streamgauge_build_info',
 };
 

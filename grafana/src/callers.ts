@@ -6,7 +6,7 @@ const CALLERS: Variable = {
   kind: 'label',
   name: 'caller',
   label: 'Caller',
-  description: 'The name of a key; "anonymous" are those without one.',
+  description: 'Configured name of the key. "anonymous" stands for requests without a key.',
   from: 'streamgauge_caller_requests_total',
 };
 const REFUSED = 'decision="refused"';
@@ -24,85 +24,89 @@ const refusedShare = ratio(
 export const callers: Board = {
   uid: 'streamgauge-callers',
   title: 'Streamgauge / Callers and limits',
-  description: 'Who asks, who waits, who is refused, how much of a quota is left, how fast are they served?',
+  description: 'Which callers send requests, which requests wait or are refused, how much quota is used, and how fast are the streams?',
   variables: [
     UPSTREAMS,
     CALLERS,
     {
       kind: 'text',
       name: 'quota',
-      label: 'Tokens a minute',
-      description: 'The quota to compare callers with: `tokens` of a key in the configuration.',
+      label: 'Tokens per minute',
+      description: 'Quota to compare the callers with: the setting `tokens` of a key.',
       start: '20000',
     },
   ],
   stats: [
     number({
-      title: 'Callers',
-      description: 'Callers that asked for something in the range shown.',
+      title: 'Active callers',
+      description: 'Callers with at least one ended request in the selected time range.',
       unit: 'none',
       decimals: 0,
       expr: `count(${sum(increase(family('caller_requests_total', CALLER)), 'caller')} > 0)`,
     }),
     number({
-      title: 'Requests',
-      description: 'Requests of the chosen callers that ended, a second.',
+      title: 'Requests per second',
+      description: 'Requests of the selected callers that ended, per second.',
       unit: 'reqps',
       expr: sum(rate(family('caller_requests_total', CALLER))),
     }),
     number({
-      title: 'Tokens',
-      description: 'Tokens a minute of the chosen callers, counted as quotas count them: prompt without its cached part, and output.',
+      title: 'Quota tokens per minute',
+      description:
+        'Tokens of the selected callers per minute, counted as quotas count them: output tokens plus prompt tokens, without cached prompt tokens.',
       unit: 'tokens/min',
       decimals: 0,
       expr: `60 * ${spent()}`,
     }),
     number({
-      title: 'Refused',
-      description: 'Share of requests that admission refused: no key, not allowed, over the rate, queue full or too slow.',
+      title: 'Refused / all requests',
+      description:
+        'Requests that admission refused, divided by all requests. Reasons are a missing or unknown key, a closed route, a request or token limit, a full queue and a queue timeout.',
       unit: 'percentunit',
       decimals: 1,
       expr: refusedShare,
       limits: { look: 0.01, wrong: 0.1 },
     }),
     number({
-      title: 'Waiting now',
-      description: 'Requests in our queues, of all upstreams chosen. Only upstreams with `max_streams` have one.',
+      title: 'Queued requests',
+      description:
+        'Requests that wait in the sidecar for a slot of a selected upstream. Only upstreams with `max_streams` have a queue.',
       unit: 'none',
       decimals: 0,
       expr: sum(family('queue_depth', UPSTREAM)),
       empty: 'No queue',
     }),
     number({
-      title: 'Wait, p95',
-      description: 'Time in our queue of those who had to pass it.',
+      title: 'Queue wait, p95',
+      description: 'Time in the sidecar’s queue, 95th percentile of all requests that need a slot. A request that finds a free slot counts as 0.',
       unit: 's',
       expr: quantile(0.95, 'queue_wait_seconds', [UPSTREAM]),
       limits: { look: 5, wrong: 30 },
       empty: 'No queue',
     }),
     number({
-      title: 'Highest use of the quota',
-      description: 'Tokens a minute of the busiest caller by the quota chosen above.',
+      title: 'Highest quota use',
+      description: 'Tokens per minute of the busiest caller, divided by the variable "Tokens per minute".',
       unit: 'percentunit',
       decimals: 0,
       expr: `max(60 * ${spent('caller')}) / $quota`,
       limits: { look: 0.8, wrong: 1 },
     }),
     number({
-      title: 'Slowest pace',
-      description: 'The lowest pace in force of the chosen callers, tokens a second of each stream. 0: none.',
+      title: 'Lowest pace limit',
+      description:
+        'Lowest pace limit of the selected callers, in tokens per second of each stream. 0 means no limit.',
       unit: 'tokens/s',
       expr: `min(${family('pace_tokens_per_second', CALLER)})`,
-      empty: 'No pace',
+      empty: 'No pace limit',
     }),
   ],
   rows: [
     [
-      'Who asks?',
+      'Which callers send requests?',
       lines({
-        title: 'Requests by caller',
-        description: 'Requests a second that ended, by the name of the key.',
+        title: 'Requests per second by caller',
+        description: 'Requests that ended, per second, by the configured name of the key.',
         unit: 'reqps',
         stacked: true,
         min: 0,
@@ -110,16 +114,18 @@ export const callers: Board = {
         queries: [['{{caller}}', sum(rate(family('caller_requests_total', CALLER)), 'caller')]],
       }),
       lines({
-        title: 'Tokens by caller',
-        description: 'Tokens a second by caller and kind.',
+        title: 'Tokens per second by caller and kind',
+        description:
+          'Tokens per second of each caller: output, prompt and cached prompt tokens. Cached prompt tokens are part of the prompt tokens.',
         unit: 'tokens/s',
         min: 0,
         width: 8,
         queries: [['{{caller}}, {{kind}}', sum(rate(family('caller_tokens_total', CALLER)), 'caller', 'kind')]],
       }),
       ranking({
-        title: 'Tokens in the range shown',
-        description: 'Who used most of it, prompt (not its cached part twice) and output.',
+        title: 'Prompt and output tokens by caller',
+        description:
+          'Prompt and output tokens of each caller in the selected time range. Prompt tokens include cached ones.',
         unit: 'none',
         decimals: 0,
         query: [
@@ -129,10 +135,10 @@ export const callers: Board = {
       }),
     ],
     [
-      'Who waits?',
+      'How long do requests wait for a slot?',
       lines({
-        title: 'Queue',
-        description: 'Requests that wait for a place at an upstream, by upstream.',
+        title: 'Queued requests by upstream',
+        description: 'Requests that wait in the sidecar for a slot of the upstream.',
         unit: 'none',
         min: 0,
         decimals: 0,
@@ -140,8 +146,9 @@ export const callers: Board = {
         empty: 'No queue',
       }),
       lines({
-        title: 'Time in the queue',
-        description: 'Wait in our own queue. Ollama’s hidden one is in Efficiency, "Where does the time go?".',
+        title: 'Wait in the sidecar’s queue',
+        description:
+          'Time that requests wait in the sidecar’s queue. The row "Where does the time go?" of Efficiency shows the hidden queue inside Ollama.',
         unit: 's',
         min: 0,
         queries: [0.5, 0.95, 0.99].map((q) => [`p${q * 100}`, quantile(q, 'queue_wait_seconds', [UPSTREAM])]),
@@ -149,18 +156,20 @@ export const callers: Board = {
       }),
     ],
     [
-      'Who is refused, and why?',
+      'Which requests are refused, and why?',
       lines({
-        title: 'Refusals by reason',
-        description: 'A second. The reason says which setting it was.',
+        title: 'Refused requests per second by reason',
+        description:
+          'Requests that admission refused, per second. The reason names the setting that refused the request.',
         unit: 'reqps',
         stacked: true,
         min: 0,
         queries: [['{{reason}}', sum(rate(family('admission_total', REFUSED)), 'reason')]],
       }),
       lines({
-        title: 'Not completed, by caller',
-        description: 'Requests a second that were let in and failed or were given up, by caller: one with a wrong client shows.',
+        title: 'Incomplete requests per second by caller',
+        description:
+          'Admitted requests per second that failed or that the client cancelled. A high rate of a single caller points to a faulty client.',
         unit: 'reqps',
         min: 0,
         queries: [
@@ -175,23 +184,23 @@ export const callers: Board = {
       }),
     ],
     [
-      'How much quota is left, and how fast are they served?',
+      'How much quota do callers use, and how fast may their streams be?',
       lines({
-        title: 'Use of the quota',
+        title: 'Quota use by caller',
         description:
-          'Tokens a minute by caller, by the quota chosen above. Above 1 a caller runs into debt, which it pays back by waiting.',
+          'Tokens per minute of each caller, divided by the variable "Tokens per minute". Above 100 % the caller is in debt and must wait before the sidecar admits its next request.',
         unit: 'percentunit',
         min: 0,
         limits: { wrong: 1 },
         queries: [['{{caller}}', `60 * ${spent('caller')} / $quota`]],
       }),
       lines({
-        title: 'Pace',
-        description: 'Tokens a second that each stream of a caller is held to. 0: not held.',
+        title: 'Pace limit by caller',
+        description: 'Maximum tokens per second of each stream of the caller. 0 means no limit.',
         unit: 'tokens/s',
         min: 0,
         queries: [['{{caller}}', max(family('pace_tokens_per_second', CALLER), 'caller')]],
-        empty: 'No pace',
+        empty: 'No pace limit',
       }),
     ],
   ],

@@ -32,38 +32,38 @@ const blocked = ratio(
 export const efficiency: Board = {
   uid: 'streamgauge-efficiency',
   title: 'Streamgauge / Efficiency',
-  description: 'What do concurrent streams cost each other, and who makes them wait: the model, the scheduler, the client or us?',
+  description: 'How much do concurrent streams slow each other down, and does the model, the scheduler, the client or the sidecar delay them?',
   variables: [UPSTREAMS, MODELS],
   stats: [
     number({
       title: 'Overlap speedup',
       description:
-        'Summed time of streams by wall time with at least one. It says how many ran side by side, not that anything was gained: streams that only wait for each other count too.',
+        'Sum of the durations of all streams, divided by the wall time with at least one stream: the mean number of concurrent streams. A high value does not prove a gain, because streams that wait for each other count too.',
       unit: 'none',
       decimals: 2,
       expr: `max(${overlapSpeedup})`,
     }),
     number({
-      title: 'Overlap efficiency',
+      title: 'Overlap speedup / peak in flight',
       description:
-        'Overlap speedup by the most streams decoding at once in the same five minutes. It measures how evenly streams ran side by side.',
+        'Overlap efficiency: the overlap speedup divided by the highest number of generations in flight that a scrape saw in the same five minutes. It is at most 100 % and measures how evenly streams ran side by side.',
       unit: 'percentunit',
       decimals: 0,
       expr: `max(${overlapEfficiency})`,
     }),
     number({
-      title: 'True speedup',
+      title: 'Best true speedup',
       description:
-        'The best of all levels of concurrency in the range shown: tokens a second at that level against tokens a second of a stream alone. Below 1, streams would be better off one after the other.',
+        'Tokens per second at the best number of concurrent streams in the selected time range, divided by the tokens per second of a stream alone. Below 1, streams would finish sooner one after the other.',
       unit: 'none',
       decimals: 2,
       expr: `max(${speedup})`,
       limits: { wrong: 1, below: true },
-      empty: 'None alone',
+      empty: 'No single stream',
     }),
     number({
-      title: 'Decoding at once',
-      description: 'Streams past their first record, the mean over the time in which there was one.',
+      title: 'Mean decoding streams',
+      description: 'Mean number of streams past their first record, over the time with at least one such stream.',
       unit: 'none',
       decimals: 1,
       expr: ratio(
@@ -74,31 +74,31 @@ export const efficiency: Board = {
     number({
       title: 'Hidden queue, p95',
       description:
-        'Wait inside Ollama, which it does not tell: the time to the first record less load and prompt, or the total less all other durations, if that is smaller. Right to one token’s time.',
+        'Wait inside Ollama that Ollama does not report, 95th percentile. It is the smaller of two differences: the time to the first record minus load and prompt evaluation, and the total duration minus all other durations. It is accurate to the time of one token.',
       unit: 's',
       expr: quantile(0.95, 'phase_seconds', [MODEL, 'phase="queue"']),
       limits: { look: 1, wrong: 5 },
     }),
     number({
-      title: 'Lag against gap',
+      title: 'Scheduler lag / median gap',
       description:
-        'Scheduler lag p99, less the timer’s grain of 1.1 ms, divided by the median gap. Near 1 the scheduler would disturb what it measures; the report that this dashboard follows saw 0.67 in Python.',
+        'Scheduler lag p99, minus the timer resolution of 1.1 ms, divided by the median gap between chunks. Near 1, the scheduler would disturb the streams that it measures. TR117 measured 0.67 in Python.',
       unit: 'percentunit',
       decimals: 1,
       expr: resonance,
       limits: { look: 0.2, wrong: 0.5 },
     }),
     number({
-      title: 'Clients too slow',
-      description: 'Share of streaming time in which a client did not take what was there.',
+      title: 'Client wait / stream time',
+      description: 'Time in which streams waited for a slow client, divided by the total time of the streams.',
       unit: 'percentunit',
       decimals: 1,
       expr: blocked,
       limits: { look: 0.1, wrong: 0.25 },
     }),
     number({
-      title: 'Held back by us',
-      description: 'Shaping’s delay, seconds a second, summed over streams. 0 with shaping off.',
+      title: 'Shaping delay, s per second',
+      description: 'Delay that shaping adds on purpose, in stream-seconds per second. 0 if shaping is off.',
       unit: 's',
       expr: sum(rate(family('shaping_delay_seconds_total'))),
       empty: 'Off',
@@ -106,65 +106,67 @@ export const efficiency: Board = {
   ],
   rows: [
     [
-      'What does one more stream bring?',
+      'Does another concurrent stream increase throughput?',
       curve({
-        title: 'Tokens a second by streams at once',
+        title: 'Tokens per second by concurrent streams',
         description:
-          'The concurrency curve over the range shown: each point is a level of concurrency that traffic passed through. Where it bends, more streams only share; where it falls, they cost. With a model chosen, y is that model’s part.',
+          'The concurrency curve over the selected time range. Each point is a number of concurrently decoding streams that occurred. Where the curve is flat, additional streams only share the throughput. Where it falls, they reduce the throughput. If you select a model, the y axis shows the tokens of that model only.',
         unit: 'tokens/s',
         min: 0,
         join: 'streams',
-        x: { name: 'streams decoding at once', expr: streams },
-        y: [{ name: 'tokens/s of all', expr: curvePoint }],
+        x: { name: 'concurrent decoding streams', expr: streams },
+        y: [{ name: 'tokens/s of all streams', expr: curvePoint }],
       }),
       curve({
-        title: 'True speedup and efficiency by streams at once',
+        title: 'True speedup and efficiency by concurrent streams',
         description:
-          'Tokens a second of all against those of a stream alone, and that by the number of streams: 1 means that nobody slowed anybody down. Needs some time with a single stream in the range shown.',
+          'True speedup: tokens per second of all streams, divided by tokens per second of a stream alone. True efficiency: true speedup divided by the number of streams. An efficiency of 1 means that no stream slows another one down. The panel needs some time with a single stream in the selected time range.',
         unit: 'none',
         decimals: 2,
         min: 0,
         join: 'streams',
-        x: { name: 'streams decoding at once', expr: streams },
+        x: { name: 'concurrent decoding streams', expr: streams },
         y: [
           { name: 'true speedup', expr: speedup },
-          { name: 'true efficiency', expr: ratio(`(${speedup})`, `(${streams})`) },
+          { name: 'true efficiency (speedup / streams)', expr: ratio(`(${speedup})`, `(${streams})`) },
         ],
-        empty: 'No stream was alone',
+        empty: 'No time with a single stream',
       }),
       lines({
-        title: 'Time at each level',
-        description: 'Share of wall time with that many streams decoding: how much each point above rests on.',
+        title: 'Share of time by concurrent streams',
+        description:
+          'Time with this number of decoding streams, divided by the wall time; the selected upstreams are added up. It shows how much data supports each point of the curves above.',
         unit: 'percentunit',
         stacked: true,
         min: 0,
-        queries: [['{{streams}}', sum(rate(family('concurrency_seconds_total', UPSTREAM)), 'streams')]],
+        queries: [['{{streams}} streams', sum(rate(family('concurrency_seconds_total', UPSTREAM)), 'streams')]],
       }),
       lines({
-        title: 'True speedup over time',
+        title: 'True speedup over time, by concurrent streams',
         description:
-          'By level of concurrency, over the last hour of each moment (recorded). A level appears once it and a single stream have each had ten seconds.',
+          'Tokens per second at each number of streams, divided by tokens per second of a stream alone, over the hour before each point (recorded). A number of streams appears once it and a single stream have each lasted ten seconds.',
         unit: 'none',
         decimals: 2,
         min: 0,
         queries: [['{{streams}} streams', `max by (streams) (${trueSpeedup})`]],
-        empty: 'No stream was alone',
+        empty: 'No time with a single stream',
       }),
     ],
     [
       'How much do streams overlap?',
       lines({
-        title: 'Overlap speedup',
-        description: 'Summed time of streams by wall time with at least one, by upstream (recorded over 5 minutes).',
+        title: 'Overlap speedup by upstream',
+        description:
+          'Sum of the durations of all streams, divided by the wall time with at least one stream (recorded over 5 minutes).',
         unit: 'none',
         decimals: 2,
         min: 0,
         queries: [['{{upstream}}', `max by (upstream) (${overlapSpeedup})`]],
       }),
       lines({
-        title: 'Overlap efficiency',
+        title: 'Overlap efficiency (speedup / peak in flight)',
         description:
-          'Overlap speedup by the most streams decoding at once, by upstream (recorded over 5 minutes). For two streams it is (1 + shorter / longer) / 2: 86 % says that one ran 0.72 times as long as the other, and nothing of gain.',
+          'Overlap speedup divided by the highest number of generations in flight that a scrape saw, by upstream (recorded over 5 minutes). For two streams it is (1 + shorter / longer) / 2: 86 % means that one stream ran 0.72 times as long as the other. It does not measure a gain.',
         unit: 'percentunit',
         min: 0,
         max: 1,
@@ -174,35 +176,36 @@ export const efficiency: Board = {
     [
       'Where does the time go?',
       lines({
-        title: 'Phases, mean',
+        title: 'Mean time per phase',
         description:
-          'Mean time of a generation in each phase. "queue" is Ollama’s hidden one; "decode" is first token to last record, "eval" what Ollama says of it, and "unaccounted" the difference: before Ollama 0.30 sampling and the wait for the batch, since then nearly nothing.',
+          'Mean time of a generation in each phase. `queue` is the hidden queue inside Ollama. `decode` lasts from the first token to the last record. `eval` is the duration that Ollama reports for it, and `unaccounted` is the difference. Before Ollama 0.30 the difference contains sampling and the wait for the batch. Since then it is close to 0.',
         unit: 's',
         min: 0,
         queries: [['{{phase}}', mean('phase_seconds', [MODEL], 'phase')]],
       }),
       lines({
-        title: 'Before the first token',
-        description: 'Waits before anything comes, the 95th percentile of each: our own queue, Ollama’s hidden queue, loading, reading the prompt.',
+        title: 'Waits before the first token, p95',
+        description:
+          '95th percentile of each wait before the first token: the sidecar’s queue, the hidden queue inside Ollama, loading the model and evaluating the prompt.',
         unit: 's',
         min: 0,
         queries: [
-          ['our queue', quantile(0.95, 'queue_wait_seconds', [UPSTREAM])],
+          ['sidecar queue', quantile(0.95, 'queue_wait_seconds', [UPSTREAM])],
           ['Ollama: {{phase}}', quantile(0.95, 'phase_seconds', [MODEL, 'phase=~"queue|load|prompt_eval"'], 'phase')],
         ],
       }),
       lines({
-        title: 'Speed of a stream, median',
+        title: 'Tokens per second of a stream, median',
         description:
-          'Tokens per second of one stream: as Ollama tells, (eval_count − 1) / eval_duration, and as they came. Before Ollama 0.30 its duration leaves sampling out. The second is what people see.',
+          'Tokens per second of one stream by two clocks: as Ollama reports, (eval_count − 1) / eval_duration, and by the arrival of the chunks. Before Ollama 0.30, eval_duration excludes sampling. The speed by arrival is the one that users see.',
         unit: 'tokens/s',
         min: 0,
         queries: [['by {{by}}', quantile(0.5, 'output_tokens_per_second', [MODEL], 'by')]],
       }),
       lines({
-        title: 'Prompt speed',
+        title: 'Prompt tokens per second by model',
         description:
-          'Prompt tokens that Ollama evaluated per second, without those that came from its cache, by model. Only Ollama 0.34 and newer tell the cached part; in front of an older one this panel is empty.',
+          'Prompt tokens that Ollama evaluated, divided by the time that it needed, without tokens from its cache. Only Ollama 0.34 and newer report the cached tokens. With an older Ollama this panel is empty.',
         unit: 'tokens/s',
         min: 0,
         queries: [
@@ -213,9 +216,9 @@ export const efficiency: Board = {
         ],
       }),
       lines({
-        title: 'Cached part of prompts',
+        title: 'Cached / all prompt tokens by model',
         description:
-          'Prompt tokens that came from Ollama’s cache, divided by all prompt tokens, by model. 0 in front of Ollama 0.33 and older, which does not tell them.',
+          'Prompt tokens that came from Ollama’s cache, divided by all prompt tokens. The value is 0 with Ollama 0.33 and older, which do not report cached tokens.',
         unit: 'percentunit',
         min: 0,
         max: 1,
@@ -227,39 +230,40 @@ export const efficiency: Board = {
         ],
       }),
       lines({
-        title: 'Records',
-        description: 'Records a second by what they carry. Thinking and tool calls are output too.',
+        title: 'Records per second by content',
+        description: 'Records per second by their content. Thinking and tool calls are output too.',
         unit: 'ops',
         min: 0,
         queries: [['{{kind}}', sum(rate(family('records_total', MODEL)), 'kind')]],
       }),
     ],
     [
-      'Is it the model, the way here, or the way on?',
+      'Is the model, the network or the client slow?',
       ...(['p50', 'p99'] as const).map((q) =>
         lines({
-          title: `Gap at three places, ${q}`,
+          title: `Gap by measuring point, ${q}`,
           description:
-            'Between records as Ollama stamped them (origin), between chunks as they came here (upstream), between frames as handed on (client), the worst model (recorded over 5 minutes). Origin high: the model. Upstream above origin: the network or our runtime. Client above upstream: shaping or the client.',
+            'Time between records by Ollama’s timestamps (origin), between chunks at their arrival (upstream), and between frames at their delivery (client). The panel shows the slowest model (recorded over 5 minutes). A high origin means a slow model. If upstream is above origin, the network or the sidecar’s runtime is slow. If client is above upstream, shaping or the client is slow.',
           unit: 's',
           min: 0,
           queries: ['origin', 'upstream', 'client'].map((at) => [at, gap(q, at)] as [string, string]),
         }),
       ),
       lines({
-        title: 'Gaps left out',
+        title: 'Gaps excluded from the histograms',
         description:
-          'Chunks a second that came after a stretch in which the client took nothing, so that nobody looked upstream, and records a second whose time by Ollama’s clock cannot be right, because that clock was set. Their gaps are in no histogram.',
+          'Chunks per second that arrived after the client had taken nothing for a while, so that the sidecar did not read from the upstream. Records per second whose Ollama timestamp is invalid, because the clock was changed. The gap histograms exclude these gaps.',
         unit: 'ops',
         min: 0,
         queries: [
-          ['{{model}}', sum(rate(family('gaps_held_total', MODEL)), 'model')],
-          ['clock of {{upstream}}', sum(rate(family('origin_gaps_invalid_total', UPSTREAM)), 'upstream')],
+          ['{{model}}: client took nothing', sum(rate(family('gaps_held_total', MODEL)), 'model')],
+          ['{{upstream}}: clock changed', sum(rate(family('origin_gaps_invalid_total', UPSTREAM)), 'upstream')],
         ],
       }),
       lines({
-        title: 'Size of a chunk',
-        description: 'Bytes of an arrival. Usually one record of some 100 to 200 bytes; more when several came together.',
+        title: 'Chunk size',
+        description:
+          'Bytes per chunk from the upstream. A chunk is usually one record of 100 to 200 bytes. It is larger if several records arrive together.',
         unit: 'bytes',
         min: 0,
         queries: [0.5, 0.99].map((q) => [`p${q * 100}`, quantile(q, 'chunk_bytes', [MODEL])]),
@@ -268,20 +272,21 @@ export const efficiency: Board = {
     [
       'Does the scheduler disturb the streams?',
       lines({
-        title: 'Lag and gap',
-        description: 'Scheduler lag p99 of the runtimes that forward streams beside the gap between chunks. They should be decades apart.',
+        title: 'Scheduler lag and chunk gap',
+        description:
+          'Scheduler lag p99 of the runtimes that forward streams, and the gap between chunks. The lag should be many times smaller than the gap.',
         unit: 's',
         log: true,
         queries: [
-          ['lag p99', lag],
+          ['scheduler lag p99', lag],
           ['gap p50', quantile(0.5, 'chunk_gap_seconds', [MODEL, 'at="upstream"'])],
           ['gap p99', quantile(0.99, 'chunk_gap_seconds', [MODEL, 'at="upstream"'])],
         ],
       }),
       lines({
-        title: 'Lag against gap',
+        title: 'Scheduler lag p99 / median gap',
         description:
-          'Scheduler lag p99, less the timer’s grain of 1.1 ms, divided by the median gap: the report’s "resonance". Above a half, what is measured here is the scheduler.',
+          'Scheduler lag p99, minus the timer resolution of 1.1 ms, divided by the median gap between chunks. TR117 calls this ratio "resonance". Above 50 %, the measured gaps are mostly those of the scheduler.',
         unit: 'percentunit',
         min: 0,
         limits: { wrong: 0.5 },
@@ -289,26 +294,26 @@ export const efficiency: Board = {
       }),
     ],
     [
-      'Who slows delivery down?',
+      'Does a slow client or shaping delay the streams?',
       lines({
-        title: 'Clients too slow',
+        title: 'Wait for slow clients by model',
         description:
-          'Seconds a second, summed over streams, in which a client did not take what was there, by model. Ollama goes on until buffers fill.',
+          'Stream-seconds per second in which a client did not read data that was available. Ollama continues until the buffers are full.',
         unit: 's',
         min: 0,
         queries: [['{{model}}', sum(rate(family('client_backpressure_seconds_total', MODEL)), 'model')]],
       }),
       lines({
-        title: 'Shaping’s delay',
-        description: 'Seconds a second, summed over streams, that pace and coalesce hold records back on purpose.',
+        title: 'Shaping delay by kind',
+        description: 'Stream-seconds per second for which pace and coalesce delay records on purpose.',
         unit: 's',
         min: 0,
         queries: [['{{kind}}', sum(rate(family('shaping_delay_seconds_total')), 'kind')]],
         empty: 'Shaping is off',
       }),
       lines({
-        title: 'Records through shaping',
-        description: 'Records a second into shaping and out of it. Merging makes fewer of them.',
+        title: 'Records per second into and out of shaping',
+        description: 'Records per second that enter and leave shaping. Merging reduces their number.',
         unit: 'ops',
         min: 0,
         queries: [
@@ -318,8 +323,8 @@ export const efficiency: Board = {
         empty: 'Shaping is off',
       }),
       lines({
-        title: 'Held by shaping',
-        description: 'Bytes that shaping holds now, by sidecar. At most 256 KiB a stream, unless set otherwise.',
+        title: 'Bytes buffered by shaping',
+        description: 'Bytes that shaping holds now, by sidecar. The limit is 256 KiB per stream by default.',
         unit: 'bytes',
         min: 0,
         queries: [['{{instance}}', sum(family('shaping_buffer_bytes'), ...HERE.split(', '))]],

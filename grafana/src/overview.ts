@@ -8,80 +8,80 @@ const requests = (...matchers: string[]) => rate(family('requests_total', UPSTRE
 export const overview: Board = {
   uid: 'streamgauge-overview',
   title: 'Streamgauge / Overview',
-  description: 'Is Ollama up, who asks for how much, how fast does it answer, and does anything go wrong?',
+  description: 'Is Ollama up, how high is the load, how fast are the answers, and what fails?',
   variables: [
     UPSTREAMS,
     MODELS,
     {
       kind: 'choice',
       name: 'ttft_slo',
-      label: 'First token within (s)',
-      description: 'What counts as a quick first token; the bounds of the histogram.',
+      label: 'TTFT objective (s)',
+      description: 'Longest time to first token (TTFT) that meets the objective. The choices are the bounds of the histogram.',
       values: ['0.25', '0.5', '1', '2.5', '5', '10', '20', '40'],
       start: '2.5',
     },
     {
       kind: 'choice',
       name: 'gap_slo',
-      label: 'Gap within (s)',
-      description: 'What counts as an even stream; the bounds of the histogram.',
+      label: 'Gap objective (s)',
+      description: 'Longest gap between chunks that meets the objective. The choices are the bounds of the histogram.',
       values: ['0.02', '0.03', '0.04', '0.06', '0.1', '0.15', '0.25', '0.5', '1'],
       start: '0.25',
     },
   ],
   stats: [
     number({
-      title: 'Upstreams',
-      description: 'Whether every Ollama answers its probes. "Down" if one of those chosen above does not.',
+      title: 'Upstream state',
+      description: '"Up" if every selected upstream answers its probes. "Down" if at least one does not.',
       unit: 'none',
       expr: min(family('upstream_up', UPSTREAM)),
       mappings: { '0': ['Down', 'red'], '1': ['Up', 'green'] },
       empty: 'No sidecar',
     }),
     number({
-      title: 'Requests',
-      description: 'Requests that ended, a second, on every route.',
+      title: 'Requests per second',
+      description: 'Requests that ended, per second, on all routes.',
       unit: 'reqps',
       expr: sum(requests()),
     }),
     number({
-      title: 'Failed',
+      title: 'Failed / all requests',
       description:
-        'Share of requests that Ollama or the way to it spoilt: an error inside a stream, a stream cut short, a 5xx, no answer. What clients got wrong, gave up or were refused is not in it.',
+        'Requests that failed because of Ollama or the connection to it, divided by all requests that ended. A failure is an error inside a stream, a truncated stream, a 5xx response or no answer. Client errors, cancelled requests and refused requests are not failures.',
       unit: 'percentunit',
       decimals: 1,
       expr: ratio(`(${orZero(sum(requests(FAILED)))})`, sum(requests())),
       limits: { look: 0.01, wrong: 0.05 },
     }),
     number({
-      title: 'In flight',
-      description: 'Requests whose last byte has not gone out yet.',
+      title: 'Requests in flight',
+      description: 'Requests whose last byte has not been sent yet.',
       unit: 'none',
       expr: sum(family('requests_in_flight', UPSTREAM)),
     }),
     number({
-      title: 'Output',
-      description: 'Output tokens a second of all streams, as Ollama counts them at the end of each.',
+      title: 'Output tokens per second',
+      description: 'Output tokens per second of all streams. Ollama reports the count at the end of each stream.',
       unit: 'tokens/s',
       decimals: 1,
       expr: sum(rate(family('tokens_total', MODEL, 'kind="output"'))),
     }),
     number({
-      title: 'First token, p95',
-      description: 'Nineteen of twenty streams had their first content within this time after their request came.',
+      title: 'Time to first token, p95',
+      description: '95 % of the streams had their first content within this time after the request.',
       unit: 's',
       expr: quantile(0.95, 'time_to_first_token_seconds', [MODEL]),
     }),
     number({
-      title: 'Gap, p99',
-      description: 'Ninety-nine of a hundred chunks came from Ollama within this time after the one before.',
+      title: 'Gap between chunks, p99',
+      description: '99 % of the chunks arrived from Ollama within this time after the previous chunk.',
       unit: 's',
       expr: quantile(0.99, 'chunk_gap_seconds', [MODEL, 'at="upstream"']),
     }),
     number({
-      title: 'Silence',
+      title: 'Silence / usual maximum',
       description:
-        'For how long an Ollama has sent nothing, divided by the longest silence that is usual for the requests that run there. Above 1 it is wedged.',
+        'Time without data from an upstream, divided by the longest silence that is usual for the requests that run there. Above 1, the upstream is wedged.',
       unit: 'none',
       expr: max(family('silence_ratio', UPSTREAM)),
       limits: { look: 0.5, wrong: 1 },
@@ -89,19 +89,19 @@ export const overview: Board = {
   ],
   rows: [
     [
-      'Is it up, and how much is asked?',
+      'Is Ollama up, and how high is the load?',
       lines({
-        title: 'Requests by route',
-        description: 'Requests that ended, a second, by what they asked for.',
+        title: 'Requests per second by route',
+        description: 'Requests that ended, per second, by route.',
         unit: 'reqps',
         stacked: true,
         min: 0,
         queries: [['{{route}}', sum(requests(), 'route')]],
       }),
       lines({
-        title: 'In flight and queued',
+        title: 'Requests in flight and queued',
         description:
-          'Requests with an upstream, and those that wait in our own queue for a place at it (only upstreams with `max_streams` have one). A queue that grows asks for more capacity or for limits.',
+          'Requests at an upstream, and requests that wait in the sidecar for one of its slots. Only upstreams with `max_streams` have a queue. A growing queue needs more capacity or limits.',
         unit: 'none',
         min: 0,
         queries: [
@@ -110,9 +110,9 @@ export const overview: Board = {
         ],
       }),
       lines({
-        title: 'Sidecars and upstreams that answer',
+        title: 'Sidecars and upstreams up',
         description:
-          'Sidecars that Prometheus could scrape, and upstreams that answer their probes (of two sidecars with one Ollama each, two).',
+          'Number of sidecars that Prometheus could scrape, and number of upstreams that answer their probes. Two sidecars with one Ollama each have two upstreams.',
         unit: 'none',
         min: 0,
         decimals: 0,
@@ -123,20 +123,20 @@ export const overview: Board = {
         empty: 'No sidecar',
       }),
       lines({
-        title: 'Tokens',
+        title: 'Tokens per second by kind',
         description:
-          'Tokens a second, as Ollama counts them at the end of a stream: a long stream shows when it ends. Cached prompt tokens are a part of the prompt ones, and only newer Ollamas tell them.',
+          'Tokens per second. Ollama reports the count at the end of a stream, so a long stream appears when it ends. Cached prompt tokens are part of the prompt tokens. Only newer versions of Ollama report them.',
         unit: 'tokens/s',
         min: 0,
         queries: [['{{kind}}', sum(rate(family('tokens_total', MODEL)), 'kind')]],
       }),
     ],
     [
-      'How long until the first token, and until the last byte?',
+      'How long do the first token and the whole response take?',
       lines({
-        title: 'First token',
+        title: 'Time to first token',
         description:
-          'From a request to its first content. Queueing, loading and reading the prompt are all in it: see "Where does the time go?" in Efficiency for which.',
+          'Time from a request to its first content. It includes queueing, loading the model and evaluating the prompt. The row "Where does the time go?" of Efficiency shows each part.',
         unit: 's',
         min: 0,
         queries: [0.5, 0.95, 0.99].map((q) => [
@@ -145,33 +145,35 @@ export const overview: Board = {
         ]),
       }),
       lines({
-        title: 'First token within $ttft_slo s',
-        description: 'Share of streams whose first content came within the time chosen above.',
+        title: 'Share of streams with TTFT up to $ttft_slo s',
+        description: 'Streams whose first content came within the selected objective, divided by all streams.',
         unit: 'percentunit',
         max: 1,
-        queries: [['within $ttft_slo s', within('$ttft_slo', 'time_to_first_token_seconds', MODEL)]],
+        queries: [['TTFT up to $ttft_slo s', within('$ttft_slo', 'time_to_first_token_seconds', MODEL)]],
       }),
       lines({
-        title: 'First token by model',
-        description: 'The 95th percentile. Whether one model makes people wait: one that is often loaded anew, or a large one.',
+        title: 'Time to first token by model, p95',
+        description:
+          '95th percentile by model. A high value of one model means that it is large or is reloaded often.',
         unit: 's',
         min: 0,
         queries: [['{{model}}', quantile(0.95, 'time_to_first_token_seconds', [MODEL], 'model')]],
       }),
       lines({
-        title: 'Whole request',
-        description: 'From a request to the last byte of its response, all routes. Long answers are long: compare with tokens.',
+        title: 'Request duration, all routes',
+        description:
+          'Time from a request to the last byte of its response. Long answers take long: compare with the tokens.',
         unit: 's',
         min: 0,
         queries: [0.5, 0.95, 0.99].map((q) => [`p${q * 100}`, quantile(q, 'request_duration_seconds', [MODEL])]),
       }),
     ],
     [
-      'How evenly do tokens come?',
+      'How evenly do tokens arrive?',
       lines({
         title: 'Gap between chunks',
         description:
-          'Time between two chunks with content as they came from Ollama. A stream at 50 tokens a second has a gap of 20 ms.',
+          'Time between two chunks with content, as they arrive from Ollama. A stream with 50 tokens per second has a gap of 20 ms.',
         unit: 's',
         min: 0,
         queries: [0.5, 0.95, 0.99].map((q) => [
@@ -180,11 +182,12 @@ export const overview: Board = {
         ]),
       }),
       lines({
-        title: 'Gaps within $gap_slo s',
-        description: 'Share of gaps no longer than the time chosen above: below it, readers see a stream falter.',
+        title: 'Share of gaps up to $gap_slo s',
+        description:
+          'Gaps that are within the selected objective, divided by all gaps. Users see a stream falter when the share is low.',
         unit: 'percentunit',
         max: 1,
-        queries: [['within $gap_slo s', within('$gap_slo', 'chunk_gap_seconds', MODEL, 'at="upstream"')]],
+        queries: [['gap up to $gap_slo s', within('$gap_slo', 'chunk_gap_seconds', MODEL, 'at="upstream"')]],
       }),
     ],
     [
@@ -192,16 +195,16 @@ export const overview: Board = {
       lines({
         title: 'Silence of running streams',
         description:
-          'Age of the newest chunk while streams past their first record run: all of an upstream’s streams are silent that long. Seconds are long, unless a stream writes a tool call.',
+          'Age of the newest chunk of an upstream while streams past their first record run there. All its streams have been silent for that long. Several seconds are long, unless a stream writes a tool call.',
         width: 8,
         unit: 's',
         min: 0,
         queries: [['{{upstream}}', max(family('silent_seconds', UPSTREAM), 'upstream')]],
       }),
       lines({
-        title: 'Silence against the usual',
+        title: 'Silence / usual longest silence',
         description:
-          'For how long nothing has come from an upstream, divided by the longest silence that is usual for the requests that run there. Above 1 the upstream is wedged. A tool call alone is never judged.',
+          'Time without data from an upstream, divided by the longest silence that is usual for the requests that run there. Above 1, the upstream is wedged. A silence during a tool call alone does not count.',
         width: 8,
         unit: 'none',
         min: 0,
@@ -211,7 +214,7 @@ export const overview: Board = {
       lines({
         title: 'Longest wait for a first record',
         description:
-          'Age of the oldest request that has no answer yet. A large model takes minutes to load; beyond five it is stuck or the queue inside Ollama is long.',
+          'Age of the oldest request that has no answer yet. A large model can take minutes to load. After five minutes the request is stuck, or the queue inside Ollama is long.',
         width: 8,
         unit: 's',
         min: 0,
@@ -220,55 +223,57 @@ export const overview: Board = {
       }),
     ],
     [
-      'What goes wrong?',
+      'Which requests fail, and how?',
       lines({
-        title: 'Outcomes',
-        description: 'How requests ended, each decided once. docs/reference/metrics.md has what each means.',
+        title: 'Requests per second by outcome',
+        description: 'Each request has exactly one outcome. docs/reference/metrics.md explains all outcomes.',
         unit: 'reqps',
         stacked: true,
         min: 0,
         queries: [['{{outcome}}', sum(requests(), 'outcome')]],
       }),
       lines({
-        title: 'Failures by model',
-        description: 'Failed requests a second by model: an error inside a stream, a stream cut short, a 5xx or no answer.',
+        title: 'Failed requests per second by model',
+        description:
+          'Failed requests per second: an error inside a stream, a truncated stream, a 5xx response or no answer.',
         unit: 'reqps',
         min: 0,
         queries: [['{{model}}', orZeroOf(sum(requests(), 'model'), sum(requests(FAILED), 'model'))]],
       }),
       lines({
-        title: 'Status codes',
-        description: 'Responses a second by the code that the client saw. An error inside a stream has code 200.',
+        title: 'Responses per second by status code',
+        description:
+          'Responses per second by the code that the client received. An error inside a stream has code 200.',
         unit: 'reqps',
         stacked: true,
         min: 0,
         queries: [['{{code}}', sum(rate(family('responses_total')), 'code')]],
       }),
       lines({
-        title: 'What could not be measured or served',
+        title: 'Unmeasured and rejected events per second',
         description:
-          'A second: generations that ended without counts or with counts below what came, records passed over, requests passed on before their model was found, malformed requests, connections refused, clients that vanished, requests refused at the admin address, models whose label another model took. All should be near 0.',
+          'Events per second: generations that ended without token counts or with counts lower than the tokens that arrived, records that were not scanned, requests forwarded before their model was found, malformed requests, refused connections, lost clients, requests refused at the admin address, and models whose label another model took. All should be close to 0.',
         unit: 'ops',
         min: 0,
         queries: [
-          ['no counts', sum(rate(family('usage_missing_total')))],
-          ['counts below what came', sum(rate(family('usage_understated_total')))],
+          ['no token counts', sum(rate(family('usage_missing_total')))],
+          ['token counts too low', sum(rate(family('usage_understated_total')))],
           ['record not scanned: {{reason}}', sum(rate(family('records_unscanned_total')), 'reason')],
-          ['body not read on: {{reason}}', sum(rate(family('read_ahead_stopped_total')), 'reason')],
+          ['body not read ahead: {{reason}}', sum(rate(family('read_ahead_stopped_total')), 'reason')],
           ['malformed request', sum(rate(family('requests_malformed_total')))],
-          ['label of a model taken', sum(rate(family('model_labels_dropped_total')))],
+          ['model label taken', sum(rate(family('model_labels_dropped_total')))],
           ['connection refused', sum(rate(family('connections_refused_total')))],
-          ['client vanished', sum(rate(family('connections_vanished_total')))],
+          ['client lost', sum(rate(family('connections_vanished_total')))],
           ['admin address: {{reason}}', sum(rate(family('admin_requests_refused_total')), 'reason')],
         ],
       }),
     ],
     [
-      'What does the sidecar itself cost and do?',
+      'How much time does the sidecar add, and is it healthy?',
       lines({
-        title: 'Added to a chunk',
+        title: 'Time added per chunk',
         description:
-          'From a chunk’s arrival to its frame handed on, without what shaping holds back on purpose, and the part of it that reading one record takes.',
+          'Time from the arrival of a chunk to the delivery of its frame, without delay by shaping. "scan" is the part that reading one record takes.',
         unit: 's',
         min: 0,
         queries: [
@@ -279,7 +284,7 @@ export const overview: Board = {
         ],
       }),
       lines({
-        title: 'Connections',
+        title: 'Open connections by listener',
         description: 'Open connections by listener.',
         unit: 'none',
         min: 0,
@@ -287,7 +292,7 @@ export const overview: Board = {
       }),
       number({
         title: 'Panics',
-        description: 'Panics caught in the range shown. Each is a bug: please report it.',
+        description: 'Panics caught in the selected time range. Each panic is a bug: report it.',
         unit: 'none',
         width: 8,
         decimals: 0,
@@ -295,24 +300,25 @@ export const overview: Board = {
         limits: { wrong: 1 },
       }),
       number({
-        title: 'Last reload',
-        description: 'Whether the configuration read last is in force. "Refused": the file was wrong and the old one stays.',
+        title: 'Last configuration reload',
+        description:
+          '"Active" if the configuration that was read last is in use. "Rejected" if the file was invalid; the previous configuration stays active.',
         unit: 'none',
         width: 8,
         expr: min(family('config_last_reload_success')),
-        mappings: { '0': ['Refused', 'red'], '1': ['In force', 'green'] },
-        empty: 'Not told',
+        mappings: { '0': ['Rejected', 'red'], '1': ['Active', 'green'] },
+        empty: 'Not reported',
       }),
       number({
-        title: 'Read',
-        description: 'When the configuration was read last.',
+        title: 'Last configuration read',
+        description: 'Time at which the configuration was last read.',
         unit: 'dateTimeFromNow',
         width: 8,
         expr: `${max(family('config_last_reload_timestamp_seconds'))} * 1000`,
-        empty: 'Not told',
+        empty: 'Not reported',
       }),
       list({
-        title: 'Which sidecars',
+        title: 'Sidecar versions',
         description: 'The version of each sidecar, and the compiler that built it.',
         unit: 'none',
         width: 24,

@@ -6,30 +6,32 @@ const RUNTIMES: Variable = {
   kind: 'label',
   name: 'runtime',
   label: 'Runtime',
-  description: '"admin" answers scrapes and probes; the others forward the streams.',
+  description: '"admin" answers scrapes and probes. The other runtimes forward the streams.',
   from: 'streamgauge_runtime_workers',
 };
 const UNSTABLE = 'Needs tokio_unstable';
-const unstable = ' Only where the binary was built with tokio_unstable, as ours is.';
+const unstable = ' Needs a binary that was built with tokio_unstable, as the released ones are.';
 const busy = sum(rate(family('runtime_worker_busy_seconds_total', RUNTIME)));
 
 export const runtime: Board = {
   uid: 'streamgauge-runtime',
   title: 'Streamgauge / Runtime',
-  description: 'Is it the runtime that forwards, or the machine it runs on?',
+  description: 'Does the runtime that forwards the streams, or its machine, slow the sidecar down?',
   variables: [RUNTIMES],
   stats: [
     number({
-      title: 'Lag, p99',
-      description: 'How late a timer of 10 ms woke: what the scheduler adds to everything. Milliseconds are the timer’s own.',
+      title: 'Scheduler lag, p99',
+      description:
+        'Delay with which a timer of 10 ms woke. The scheduler adds this delay to all work. The timer itself has a resolution of about 1 ms.',
       unit: 's',
       expr: quantile(0.99, 'runtime_lag_seconds', [RUNTIME]),
       limits: { look: 0.005, wrong: 0.025 },
       empty: 'Off',
     }),
     number({
-      title: 'Workers busy',
-      description: 'Share of the workers’ time spent in tasks. Near 1 the sidecar has too few cores.',
+      title: 'Worker utilization',
+      description:
+        'Time that workers spent in tasks, divided by the total time of the workers. Near 100 % the sidecar has too few cores.',
       unit: 'percentunit',
       decimals: 1,
       expr: ratio(busy, sum(family('runtime_workers', RUNTIME))),
@@ -37,37 +39,37 @@ export const runtime: Board = {
       empty: 'Off',
     }),
     number({
-      title: 'Tasks',
-      description: 'Tasks alive now: connections, probes, collectors.',
+      title: 'Live tasks',
+      description: 'Tasks that exist now: connections, probes, collectors.',
       unit: 'none',
       expr: sum(family('runtime_live_tasks', RUNTIME)),
       empty: 'Off',
     }),
     number({
-      title: 'Waiting for a worker',
+      title: 'Tasks waiting for a worker',
       description: 'Tasks in the global queue now.',
       unit: 'none',
       expr: sum(family('runtime_global_queue_depth', RUNTIME)),
       empty: 'Off',
     }),
     number({
-      title: 'CPU',
-      description: 'Cores that the sidecars use.',
+      title: 'CPU cores used',
+      description: 'CPU cores that the sidecars use, in total.',
       unit: 'none',
       decimals: 3,
       expr: sum(rate(select('process_cpu_seconds_total'))),
       empty: 'Off',
     }),
     number({
-      title: 'Memory',
+      title: 'Resident memory',
       description: 'Resident memory of all sidecars.',
       unit: 'bytes',
       expr: sum(select('process_resident_memory_bytes')),
       empty: 'Off',
     }),
     number({
-      title: 'Descriptors',
-      description: 'Open descriptors by their limit, the sidecar nearest to it.',
+      title: 'Open descriptors / limit',
+      description: 'Open file descriptors divided by their limit, of the sidecar closest to its limit.',
       unit: 'percentunit',
       decimals: 1,
       expr: max(ratio(select('process_open_fds'), select('process_max_fds'))),
@@ -75,8 +77,8 @@ export const runtime: Board = {
       empty: 'Off',
     }),
     number({
-      title: 'Collectors',
-      description: 'Whether every collector that is on works.',
+      title: 'Collector state',
+      description: '"All work" if every enabled collector works.',
       unit: 'none',
       expr: min(family('collector_up')),
       mappings: { '0': ['One is down', 'red'], '1': ['All work', 'green'] },
@@ -87,8 +89,8 @@ export const runtime: Board = {
     [
       'Is the scheduler late?',
       lines({
-        title: 'Lag',
-        description: 'How late a probe on an absolute schedule woke, by runtime. It feels what a stream feels.',
+        title: 'Scheduler lag by runtime',
+        description: 'Delay with which a probe on a fixed schedule woke. Streams have the same delay.',
         unit: 's',
         log: true,
         queries: [0.5, 0.99].map((q) => [
@@ -98,8 +100,8 @@ export const runtime: Board = {
         empty: 'Off',
       }),
       lines({
-        title: 'Schedule latency',
-        description: `From a task made ready to a worker taking it.${unstable}`,
+        title: 'Task schedule latency',
+        description: `Time from the moment that a task is ready until a worker runs it.${unstable}`,
         unit: 's',
         log: true,
         queries: [0.5, 0.99].map((q) => [
@@ -109,8 +111,9 @@ export const runtime: Board = {
         empty: UNSTABLE,
       }),
       lines({
-        title: 'Poll time',
-        description: `How long one poll of a task keeps a worker. A long one delays all that wait behind it.${unstable}`,
+        title: 'Task poll time',
+        description:
+          `Time for which one poll of a task occupies a worker. A long poll delays all tasks behind it.${unstable}`,
         unit: 's',
         log: true,
         queries: [0.5, 0.99].map((q) => [
@@ -120,8 +123,9 @@ export const runtime: Board = {
         empty: UNSTABLE,
       }),
       lines({
-        title: 'Forced yields and I/O',
-        description: `Tasks that used up their budget and were made to yield, and readiness events of sockets, a second.${unstable}`,
+        title: 'Forced yields and I/O events per second',
+        description:
+          `Tasks that used up their budget and were forced to yield, and readiness events of sockets, per second.${unstable}`,
         unit: 'ops',
         min: 0,
         queries: [
@@ -132,10 +136,11 @@ export const runtime: Board = {
       }),
     ],
     [
-      'Are the workers busy, and evenly?',
+      'How busy are the workers, and how evenly?',
       lines({
-        title: 'Busy by worker',
-        description: 'Share of each worker’s time spent in tasks. One at 100 % beside idle ones runs something that blocks.',
+        title: 'Utilization by worker',
+        description:
+          'Time that each worker spent in tasks, divided by its total time. If one worker is at 100 % and others are idle, it runs a blocking task.',
         unit: 'percentunit',
         min: 0,
         max: 1,
@@ -148,9 +153,9 @@ export const runtime: Board = {
         empty: 'Off',
       }),
       lines({
-        title: 'Parks and steals',
+        title: 'Worker parks and steals per second',
         description:
-          'A second: a worker went to sleep for want of work; a worker took tasks from another (steals only with tokio_unstable).',
+          'Parks: a worker without work goes to sleep. Steals: a worker takes tasks from another worker (only with tokio_unstable).',
         unit: 'ops',
         min: 0,
         queries: [
@@ -163,8 +168,9 @@ export const runtime: Board = {
     [
       'Does work pile up?',
       lines({
-        title: 'Queues',
-        description: 'Tasks that wait for a worker: in the global queue, and in the workers’ own (with tokio_unstable).',
+        title: 'Queued tasks',
+        description:
+          'Tasks that wait for a worker: in the global queue, and in the local queues of the workers (only with tokio_unstable).',
         unit: 'none',
         min: 0,
         queries: [
@@ -174,16 +180,17 @@ export const runtime: Board = {
         empty: 'Off',
       }),
       lines({
-        title: 'Tasks',
-        description: 'Tasks alive, by runtime. It follows connections; growth without them is a leak.',
+        title: 'Live tasks by runtime',
+        description:
+          'Tasks that exist now. The number follows the connections. Growth without more connections is a leak.',
         unit: 'none',
         min: 0,
         queries: [['{{runtime}}', sum(family('runtime_live_tasks', RUNTIME), 'runtime')]],
         empty: 'Off',
       }),
       lines({
-        title: 'Blocking pool',
-        description: `Threads for blocking work, and work that waits for one.${unstable}`,
+        title: 'Blocking pool threads and queue',
+        description: `Threads for blocking work, and work that waits for such a thread.${unstable}`,
         unit: 'none',
         min: 0,
         queries: [
@@ -193,15 +200,15 @@ export const runtime: Board = {
         empty: UNSTABLE,
       }),
       number({
-        title: 'Workers',
-        description: 'Threads that run tasks, of all runtimes chosen.',
+        title: 'Worker threads',
+        description: 'Worker threads of all selected runtimes.',
         unit: 'none',
         width: 6,
         expr: sum(family('runtime_workers', RUNTIME)),
         empty: 'Off',
       }),
       number({
-        title: 'Unstable metrics',
+        title: 'Unstable Tokio metrics',
         description: 'Whether the binary was built with tokio_unstable, which some panels here need.',
         unit: 'none',
         width: 6,
@@ -211,10 +218,10 @@ export const runtime: Board = {
       }),
     ],
     [
-      'What do the tasks do?',
+      'Which tasks take the time?',
       lines({
-        title: 'Time of a poll, mean',
-        description: 'Mean time of one poll by kind of task: "connection" carries the streams.',
+        title: 'Mean poll time by kind of task',
+        description: 'Mean time of one poll. Tasks of the kind "connection" carry the streams.',
         unit: 's',
         min: 0,
         queries: [
@@ -229,8 +236,8 @@ export const runtime: Board = {
         empty: 'Off',
       }),
       lines({
-        title: 'Wait for a poll',
-        description: 'Seconds a second that tasks spent ready and not running, by kind, summed over tasks.',
+        title: 'Wait for a worker by kind of task',
+        description: 'Task-seconds per second in which tasks were ready but did not run.',
         unit: 's',
         min: 0,
         queries: [['{{task}}', sum(rate(family('task_scheduled_seconds_total')), 'task')]],
@@ -238,10 +245,10 @@ export const runtime: Board = {
       }),
     ],
     [
-      'What does the process use?',
+      'Which resources does the process use?',
       lines({
-        title: 'CPU',
-        description: 'Cores in use, by sidecar.',
+        title: 'CPU cores used by sidecar',
+        description: 'CPU cores in use, by sidecar.',
         unit: 'none',
         decimals: 3,
         min: 0,
@@ -249,8 +256,9 @@ export const runtime: Board = {
         empty: 'Off',
       }),
       lines({
-        title: 'Memory',
-        description: 'Resident memory by sidecar, and what request bodies that were read ahead take of it. It follows the streams open, what shaping holds and what is read ahead.',
+        title: 'Memory by sidecar',
+        description:
+          'Resident memory, and the part of it that holds request bodies read ahead. Memory grows with open streams, with data that shaping holds and with bodies that are read ahead.',
         unit: 'bytes',
         min: 0,
         queries: [
@@ -260,8 +268,8 @@ export const runtime: Board = {
         empty: 'Off',
       }),
       lines({
-        title: 'Descriptors and threads',
-        description: 'Open descriptors beside their limit, and threads, by sidecar. A stream takes two descriptors.',
+        title: 'Descriptors and threads by sidecar',
+        description: 'Open file descriptors, their limit, and threads. A stream takes two descriptors.',
         unit: 'none',
         log: true,
         queries: [
@@ -272,8 +280,8 @@ export const runtime: Board = {
         empty: 'Off',
       }),
       lines({
-        title: 'Age',
-        description: 'Time since the process started: a drop is a restart.',
+        title: 'Uptime by sidecar',
+        description: 'Time since the process started. A drop means a restart.',
         unit: 's',
         min: 0,
         queries: [['{{instance}}', `time() - ${max(select('process_start_time_seconds'), 'instance')}`]],
@@ -283,8 +291,8 @@ export const runtime: Board = {
     [
       'Do the collectors work?',
       lines({
-        title: 'Collectors',
-        description: '1 while a collector reads what it should, 0 when it cannot. What is turned off is not here.',
+        title: 'State of each collector',
+        description: '1 while a collector can read its source, 0 while it cannot. Disabled collectors do not appear.',
         unit: 'none',
         min: 0,
         max: 1,
@@ -293,8 +301,9 @@ export const runtime: Board = {
         empty: 'Off',
       }),
       lines({
-        title: 'Time of a round',
-        description: 'How long a collector’s last round took. None of them runs inside a scrape or on a worker’s time.',
+        title: 'Duration of the last collection',
+        description:
+          'Duration of the last round of each collector. Collectors run neither inside a scrape nor on a worker.',
         unit: 's',
         log: true,
         queries: [['{{collector}}', max(family('collector_seconds'), 'collector')]],

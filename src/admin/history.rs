@@ -242,8 +242,8 @@ mod tests {
         history.read(&registry, &meter);
         let nothing = history.render(None, 0);
         for (figure, why) in [
-            ("first_token", "Nothing streamed"),
-            ("gap", "Nothing streamed"),
+            ("first_token", "No token arrived"),
+            ("gap", "No stream had two chunks"),
             ("hidden", "No stream ended"),
             ("curve", "No stream decoded"),
             ("lag", "collectors.lag"),

@@ -154,7 +154,7 @@ async fn what_streams_is_there_while_it_streams() {
     let sidecar = Sidecar::start(config(simulator(slow))).await;
     let browser = Browser::start().await;
     browser.open(sidecar.admin).await;
-    assert!(browser.text("#now-none").await.contains("Nothing streams now"));
+    assert!(browser.text("#now-none").await.contains("No stream is running"));
     let ask = || async {
         let body = json!({"model": "sim", "prompt": "x"});
         let mut stream = sidecar.ask("/api/generate", body, "").await.unwrap().bytes_stream();

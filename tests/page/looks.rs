@@ -121,7 +121,8 @@ async fn everything_has_a_name_and_it_can_be_held_still() {
     let plots = named("image");
     let gap = plots.iter().find(|name| name.contains("between two chunks")).unwrap();
     assert!(gap.contains("The last ten minutes, between ") && gap.contains("; now p50 "), "{gap}");
-    let curve = plots.iter().find(|name| name.starts_with("Tokens a second by streams at once: ")).unwrap();
+    let curve =
+        plots.iter().find(|name| name.starts_with("Tokens per second by concurrent streams: ")).unwrap();
     assert!(curve.contains(" streams ") && curve.contains("/s during "), "{curve}");
 
     let last = "document.body.dataset.last";

@@ -69,12 +69,12 @@ async fn an_ollama_that_is_down_and_a_sidecar_that_went_are_told() {
     let sidecar = Sidecar::start(config(nobody)).await;
     let browser = Browser::start().await;
     browser.open(sidecar.admin).await;
-    browser.until("document.getElementById('notice').innerText.includes('No data from gpu0')").await;
+    browser.until("document.getElementById('notice').innerText.includes('No answer from gpu0')").await;
     let notice = browser.text("#notice").await;
     assert!(notice.contains(&nobody.to_string()) && notice.contains("Is Ollama running?"), "{notice}");
     for (card, why) in [
-        ("first_token", "No data. Nothing streamed in the last ten minutes."),
-        ("gap", "No data. Nothing streamed in the last ten minutes."),
+        ("first_token", "No data. No token arrived in the last ten minutes."),
+        ("gap", "No data. No stream had two chunks"),
         ("hidden", "No data. No stream ended"),
         ("curve", "No data. No stream decoded"),
         ("gpu", "No data. collectors.gpu is off"),
@@ -85,11 +85,13 @@ async fn an_ollama_that_is_down_and_a_sidecar_that_went_are_told() {
     }
 
     // Prometheus is not there either, then it is, and then it goes.
-    browser.until("document.getElementById('scraped').innerText === 'Nobody has read /metrics yet.'").await;
+    browser
+        .until("document.getElementById('scraped').innerText === 'No client has read /metrics yet.'")
+        .await;
     let _ = sidecar.scrape().await;
-    browser.until("document.getElementById('scraped').innerText.startsWith('/metrics was read ')").await;
+    browser.until("document.getElementById('scraped').innerText.startsWith('/metrics was last read ')").await;
     let gone = browser.value("(scraped(121), document.getElementById('scraped').innerText)").await;
-    assert_eq!(gone, "Nobody has read /metrics for 2\u{202f}min 1\u{202f}s: is Prometheus running?");
+    assert_eq!(gone, "No client has read /metrics for 2\u{202f}min 1\u{202f}s. Is Prometheus running?");
 
     // The Ollama comes: nobody has to load the page again.
     let ollama = simulate::Config { listen: nobody, ..quick(&["sim:latest"]) };
@@ -99,5 +101,5 @@ async fn an_ollama_that_is_down_and_a_sidecar_that_went_are_told() {
 
     sidecar.stop().await;
     browser.until("document.body.classList.contains('old')").await;
-    assert!(browser.text("#notice").await.contains("does not answer since"));
+    assert!(browser.text("#notice").await.contains("has not answered since"));
 }

@@ -92,28 +92,28 @@ impl Window {
     /// Why there is no figure, for each that has none.
     pub(super) fn missing(&self, surroundings: &Surroundings) -> Value {
         let streamed = self.first_token.count() > 0;
-        let nothing = "Nothing streamed in the last ten minutes.";
+        let nothing = "No token arrived in the last ten minutes.";
         let hidden = if streamed {
-            "No stream ended with Ollama's own durations: answers under /v1 have none."
+            "No stream ended with durations from Ollama. Responses under /v1 do not contain them."
         } else {
             "No stream ended in the last ten minutes."
         };
         let lag = match surroundings.collector("lag") {
             None => "collectors.lag is off.",
-            Some(_) => "Nothing was read yet.",
+            Some(_) => "There is no reading yet.",
         };
         let gpu = match surroundings.collector("gpu") {
             None => "collectors.gpu is off, or this program was built without it.",
             Some(false) => {
-                "No GPU can be read: no driver, no permission, or no device in the container. The log says which."
+                "No GPU can be read: no driver, no permission, or no device in the container. The log has the reason."
             }
-            Some(true) => "Nothing was read yet.",
+            Some(true) => "There is no reading yet.",
         };
         let curve = self.bands.iter().any(|band| band.figures().is_some());
         let said = |there: bool, why: &str| (!there).then(|| why.to_owned());
         json!({
             "first_token": said(streamed, nothing),
-            "gap": said(self.gap.count() > 0, nothing),
+            "gap": said(self.gap.count() > 0, "No stream had two chunks with content in the last ten minutes."),
             "hidden": said(self.hidden.count() > 0, hidden),
             "lag": said(self.lag.count() > 0, lag),
             "curve": said(curve, "No stream decoded for a second in the last ten minutes."),

@@ -11,6 +11,16 @@ use crate::experiment::tokenizer::{Speed, TEXT, by_python, pieces};
 /// Tokens a second of a stream that a token's cost is held against.
 const RATE: f64 = 100.0;
 
+/// Prose with tables and code, of this program's own documents.
+const PROSE: [&str; 6] = [
+    include_str!("../../../README.md"),
+    include_str!("../../../docs/explanation/architecture.md"),
+    include_str!("../../../docs/explanation/life-of-a-request.md"),
+    include_str!("../../../docs/reference/metrics.md"),
+    include_str!("../../../docs/reference/configuration.md"),
+    include_str!("../../../docs/how-to/alerts.md"),
+];
+
 /// Measure how fast tokenizers encode and decode the same text, in Rust and in Python
 ///
 /// Technical Report 117 planned this benchmark (4.3) to explain why one model is slower than another. The files are
@@ -34,7 +44,7 @@ pub(super) struct Tokenizers {
 impl Tokenizers {
     pub(super) fn run(self) -> Result<(), Failure> {
         let text = self.text.as_ref().map(fs::read_to_string).transpose().context("cannot read the text")?;
-        let pieces = pieces(text.as_deref(), self.bytes);
+        let pieces = pieces(&source(text), self.bytes);
         let size: usize = pieces.iter().map(String::len).sum();
         let (mut rows, mut without) = (Vec::new(), Vec::new());
         for file in &self.files {
@@ -62,6 +72,11 @@ use crate::experiment::tokenizer::by_rust;
 #[cfg(not(feature = "tokenizers"))]
 fn by_rust(_: &std::path::Path, _: &[String]) -> Result<Speed, String> {
     Err("this build has no tokenizers: build it with `--features tokenizers`".into())
+}
+
+/// The text that was given, unless it is blank, or our own documents.
+fn source(given: Option<String>) -> String {
+    given.filter(|text| !text.trim().is_empty()).unwrap_or_else(|| PROSE.concat())
 }
 
 /// The folders around say more than the name, which is always the same.
@@ -106,4 +121,17 @@ fn shown(size: usize, rows: &[(String, Speed)], without: &[String]) -> String {
         text += &format!("\nnot measured: {line}\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blank_text_is_replaced_by_our_documents() {
+        assert_eq!(source(Some("one line\n".into())), "one line\n");
+        for blank in [None, Some(" \n".into())] {
+            assert!(source(blank).starts_with(PROSE[0]));
+        }
+    }
 }

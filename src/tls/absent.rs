@@ -28,6 +28,7 @@ pub(crate) type Stream<S = TcpStream> = S;
 pub(crate) struct Acceptor;
 
 impl Acceptor {
+    /// There is no identity to show.
     pub(crate) fn new(_: Option<&Identity>) -> Acceptor {
         Acceptor
     }

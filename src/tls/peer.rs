@@ -20,7 +20,10 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Who answers at this URL; `None` trusts whom the system trusts.
+    /// The server at this URL, verified by `trust`; `None`: by the authorities of the system.
+    ///
+    /// # Errors
+    /// The URL's host cannot have a certificate, or the system has no authorities that can be read.
     pub(crate) fn new(url: &Url, trust: Option<&Trust>) -> Result<Peer, Unusable> {
         let name = match url.host() {
             Some(Host::Ipv4(ip)) => ServerName::IpAddress(IpAddr::from(std::net::IpAddr::V4(ip))),
@@ -38,7 +41,10 @@ impl Peer {
         self.trust.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Verifies it so from the next connection on; `None` trusts whom the system trusts.
+    /// Verifies it by `trust` from the next connection on; `None`: by the authorities of the system.
+    ///
+    /// # Errors
+    /// The system has no authorities that can be read.
     pub(crate) fn renew(&self, trust: Option<&Trust>) -> Result<(), Unusable> {
         let trust = or_system(trust)?;
         *self.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;

@@ -12,10 +12,13 @@ use tokio::{
 };
 use tokio_rustls::TlsStream;
 
-/// A plain one costs a branch, and no more room: the state of TLS is elsewhere.
+/// A connection that is plain, or secured by TLS. A plain connection costs a branch and no more memory: the state of TLS
+/// is on the heap.
 #[derive(Debug)]
 pub(crate) enum Stream<S = TcpStream> {
+    /// Bytes pass as they are.
     Plain(S),
+    /// Bytes are encrypted and authenticated.
     Secured(Box<TlsStream<S>>),
 }
 

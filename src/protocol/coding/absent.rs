@@ -2,17 +2,21 @@
 
 use super::{Coding, Undecodable};
 
+/// An edit of a coded body; there is none.
 pub(crate) enum Insertion {}
 
 impl Insertion {
+    /// Always `None`.
     pub(crate) const fn new(_: Coding, _: u8, _: u64, _: &'static [u8]) -> Option<Insertion> {
         None
     }
 
+    /// Takes the next bytes of the body.
     pub(crate) const fn push(&mut self, _: &[u8]) -> Result<Vec<u8>, Undecodable> {
         match *self {}
     }
 
+    /// Ends the body.
     pub(crate) const fn finish(self) -> Result<Vec<u8>, Undecodable> {
         match self {}
     }

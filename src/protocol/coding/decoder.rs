@@ -31,7 +31,7 @@ pub(super) trait Decode: Send + Sync {
 pub(super) type Tell<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), Undecodable>;
 
 impl Decoder {
-    /// `None` of a body that is not coded. `most`: what it may come to at most, bytes.
+    /// `None` if the body is not coded. `most`: the largest size that it may decode to, bytes.
     pub(crate) fn new(coding: Coding, most: u64) -> Option<Decoder> {
         let decode: Option<Box<dyn Decode>> = match coding {
             Coding::Identity => return None,
@@ -48,7 +48,11 @@ impl Decoder {
         Some(Decoder { decode, allowance: Allowance { body: most, earned: MOST_BESIDE, piece: 0 } })
     }
 
-    /// Takes the next bytes of the body, and tells what they come to. After an error nothing more can be decoded.
+    /// Takes the next bytes of the body, and passes each decoded piece to `tell`.
+    ///
+    /// # Errors
+    /// The body is not what its coding promises, or decodes to more than the bound. After an error nothing more can be
+    /// decoded.
     pub(crate) fn decode(&mut self, bytes: &[u8], tell: &mut dyn FnMut(&[u8])) -> Result<(), Undecodable> {
         if bytes.is_empty() {
             return Ok(());

@@ -12,14 +12,18 @@ pub(crate) struct Insertion {
 }
 
 impl Insertion {
-    /// Of `text` at an offset of the decoded body, whose first coded byte is `first`. `None` of a coding that is not known.
+    /// Inserts `text` at an offset of the decoded body, whose first coded byte is `first`. `None` if the coding is not
+    /// known.
     pub(crate) fn new(coding: Coding, first: u8, offset: u64, text: &'static [u8]) -> Option<Insertion> {
         let decoder = Decoder::new(coding, u64::MAX)?;
         let encoder = Encoder::like(coding, first)?;
         Some(Insertion { decoder, encoder, before: offset, text: Some(text) })
     }
 
-    /// Takes the next bytes of the body, and gives what there is of the new one.
+    /// Takes the next bytes of the body, and returns the bytes of the new body that are ready.
+    ///
+    /// # Errors
+    /// The body is not what its coding promises, or decodes to more than the bound.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Undecodable> {
         let Insertion { decoder, encoder, before, text } = self;
         let mut encoded = Ok(());
@@ -42,7 +46,10 @@ impl Insertion {
         Ok(self.encoder.take())
     }
 
-    /// What is left of the new body.
+    /// Returns the rest of the new body.
+    ///
+    /// # Errors
+    /// The body ended before the offset.
     pub(crate) fn finish(self) -> Result<Vec<u8>, Undecodable> {
         if self.text.is_some() { Err(Undecodable) } else { self.encoder.finish() }
     }

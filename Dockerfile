@@ -10,13 +10,14 @@ COPY README.md ./
 COPY docs/explanation/*.md docs/explanation/
 COPY docs/how-to/*.md docs/how-to/
 COPY docs/reference/*.md docs/reference/
+COPY crates crates
 COPY src src
-# The manifest names benches, examples and tests, whose files are not here: without their sections it asks for none.
+# The manifests name benches, examples and tests, whose files are not here: without their sections they ask for none.
 # Cargo goes by dates, and the kept target folder may be younger than a file that has changed: hence the touch.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    sed -i '/^\[\[\(bench\|example\|test\)\]\]$/,/^$/d' Cargo.toml \
-    && touch build.rs src/lib.rs src/main.rs \
+    sed -i '/^\[\[\(bench\|example\|test\)\]\]$/,/^$/d' Cargo.toml crates/*/Cargo.toml \
+    && touch build.rs src/lib.rs src/main.rs crates/*/src/lib.rs \
     && cargo build --locked --release \
     && install -D target/release/streamgauge /out/streamgauge
 

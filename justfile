@@ -35,7 +35,7 @@ fuzz seconds="600":
 # The synchronisation that is made by hand under Miri, in sixteen orders (needs nightly Rust with miri and rust-src)
 miri:
     MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-many-seeds=0..16" \
-        cargo +nightly miri test --no-default-features --features agent --lib -- connection::waiting
+        cargo +nightly miri test --package streamgauge --no-default-features --lib -- connection::waiting
 
 # Builds with the oldest versions that Cargo.toml allows (needs nightly Rust); of what is committed
 minimal:
@@ -57,7 +57,7 @@ sbom:
 
 # Whether the API breaks who used that revision (needs `cargo install cargo-semver-checks`)
 semver base="main":
-    cargo semver-checks --baseline-rev {{base}} --default-features
+    cargo semver-checks --workspace --baseline-rev {{base}} --default-features
 
 # The benchmarks
 bench *args:
@@ -65,7 +65,7 @@ bench *args:
 
 # The instructions that a record, a chunk, a stream and a request take, beside the baseline (needs valgrind)
 count *args:
-    cargo bench --profile count --no-default-features --features agent --bench instructions -- {{args}}
+    cargo bench --profile count --package streamgauge --no-default-features --bench instructions -- {{args}}
 
 # The sidecar beside other proxies: cpu, latency, flat, unary, memory, abort, soak, attack, or all of them
 bench-peers *args:

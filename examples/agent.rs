@@ -8,10 +8,8 @@ use std::{error::Error, future, time::Duration};
 
 use prometheus::{Registry, TextEncoder};
 use serde_json::json;
-use streamgauge::{
-    agent::{self, Agent},
-    simulate::{self, Simulator},
-};
+use streamgauge::agent::{self, Agent};
+use streamgauge_simulate::{self as simulate, Simulator};
 use tokio::sync::oneshot;
 
 #[tokio::main]

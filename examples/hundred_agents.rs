@@ -15,8 +15,8 @@ use streamgauge::{
     agent,
     analysis::{Measure, Settings, analyse, statistic::percentile},
     experiment::{Options, Plan, recording::read, run},
-    simulate::{Config, Simulator},
 };
+use streamgauge_simulate::{Config, Simulator};
 use tokio::{runtime::Runtime, task::JoinSet};
 
 const AGENTS: usize = 100;

@@ -2,7 +2,6 @@
 #![allow(unsafe_code, reason = "a global allocator that counts can't be written without")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-#[cfg(feature = "agent")]
 #[path = "allocations/admission.rs"]
 mod admission;
 #[path = "allocations/counter.rs"]

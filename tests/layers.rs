@@ -1,4 +1,4 @@
-//! Who may name whom: the directions of docs/explanation/architecture.md, held over every path in the source.
+//! Who may name whom within a package: the directions of docs/explanation/architecture.md, held over every path in the source.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 #[path = "layers/rules.rs"]
@@ -12,16 +12,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rules::{CRATES, LAYERS, NAMES_THAT_SAY_NOTHING, WALL_CLOCK};
+use rules::{NAMES_THAT_SAY_NOTHING, PACKAGES, Package, Table, WALL_CLOCK};
 use source::{Target, named};
 
 /// A file longer than this holds more than one concept.
 const MOST_LINES: usize = 500;
 
-/// Every Rust file below a folder of the crate, by its path in the crate.
-fn files(folder: &str) -> Vec<PathBuf> {
+/// Every Rust file below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
     // Cargo runs tests in the package's folder; one that it compiled elsewhere may be run here.
-    let (mut found, mut folders) = (Vec::new(), vec![PathBuf::from(folder)]);
+    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(folder) else { continue };
         for path in entries.map(|entry| entry.unwrap().path()) {
@@ -37,69 +37,136 @@ fn files(folder: &str) -> Vec<PathBuf> {
 }
 
 fn all_files() -> Vec<PathBuf> {
-    ["src", "tests", "benches", "examples"].into_iter().flat_map(files).collect()
+    let folders = PACKAGES.iter().flat_map(|package| {
+        ["src", "tests", "benches", "examples"].map(|folder| Path::new(package.folder).join(folder))
+    });
+    folders.flat_map(|folder| files(&folder)).collect()
 }
 
 fn read(file: &Path) -> String {
     fs::read_to_string(file).unwrap()
 }
 
-/// `src/meter/tap.rs` is `meter::tap`; `src/lib.rs` is the crate itself, the empty path.
-fn module(file: &Path) -> Vec<String> {
-    let path = file.strip_prefix("src").unwrap().with_extension("");
-    let segments = path.iter().map(|segment| segment.to_str().unwrap().to_owned()).collect();
-    if path == Path::new("lib") { Vec::new() } else { segments }
+/// The modules of a package, each with its source. `src/meter/tap.rs` is `meter::tap`; `src/lib.rs` is the crate itself,
+/// the empty path.
+fn modules(package: &Package) -> Vec<(Vec<String>, String)> {
+    let root = Path::new(package.folder).join("src");
+    let module = |file: &Path| {
+        let path = file.strip_prefix(&root).unwrap().with_extension("");
+        let segments = path.iter().map(|segment| segment.to_str().unwrap().to_owned()).collect();
+        if path == Path::new("lib") { Vec::new() } else { segments }
+    };
+    files(&root).iter().map(|file| (module(file), read(file))).collect()
 }
 
 /// `place` is `module`, or is around it.
 fn is_within(module: &[String], place: &str) -> bool {
     let mut segments = module.iter();
-    place.split("::").all(|segment| segments.next().is_some_and(|own| own == segment))
+    let found = place.split("::").all(|segment| segments.next().is_some_and(|own| own == segment));
+    found || (module.is_empty() && place.is_empty())
+}
+
+/// The narrowest row that a module is in.
+fn row(table: Table, module: &[String]) -> Option<&'static (&'static str, &'static [&'static str])> {
+    table.iter().filter(|row| is_within(module, row.0)).max_by_key(|row| row.0.len())
+}
+
+/// The other module of the package, or the crate, that a path leads to.
+fn other<'a>(module: &[String], target: &'a Target) -> Option<&'a str> {
+    match target {
+        Target::Module(path) => {
+            let first = path.first().map_or("*", String::as_str);
+            (module.first().map(String::as_str) != Some(first)).then_some(first)
+        }
+        Target::Crate(name) => Some(name),
+    }
 }
 
 /// What a source text of a module names and may not.
-fn violations(module: &[String], source: &str) -> Vec<String> {
+fn violations(package: &Package, module: &[String], source: &str) -> Vec<String> {
     let place = module.join("::");
-    // The narrowest row that the module is in.
-    let row = LAYERS.iter().filter(|row| is_within(module, row.0)).max_by_key(|row| row.0.len());
-    let allowed = row.map_or(&[][..], |row| row.1);
-    named(module, source)
-        .into_iter()
-        .filter_map(|target| match target {
-            Target::Module(path) => {
-                let other = path.first().map_or("*", String::as_str);
-                let own = module.first().is_some_and(|own| own == other);
-                let fine = own || allowed.contains(&other);
-                (!fine).then(|| format!("{place} names the module {other}"))
+    let mut found = Vec::new();
+    for target in named(module, source) {
+        let Some(other) = other(module, &target) else { continue };
+        match target {
+            Target::Module(_) => {
+                let allowed = row(package.layers, module).map_or(&[][..], |row| row.1);
+                if !package.layers.is_empty() && !allowed.contains(&other) {
+                    found.push(format!("{place} names the module {other}"));
+                }
             }
-            Target::Crate(name) => {
-                let places = CRATES.iter().find(|row| row.0 == name)?.1;
-                let fine = places.iter().any(|allowed| is_within(module, allowed));
-                (!fine).then(|| format!("{place} names the crate {name}"))
+            Target::Crate(_) => {
+                let places = package.crates.iter().find(|row| row.0 == other).map(|row| row.1);
+                if places.is_some_and(|places| !places.iter().any(|place| is_within(module, place))) {
+                    found.push(format!("{place} names the crate {other}"));
+                }
             }
-        })
-        .collect()
+        }
+    }
+    found
 }
 
 #[test]
 fn each_module_names_only_what_the_directions_allow() {
-    let found: BTreeSet<_> =
-        files("src").iter().flat_map(|file| violations(&module(file), &read(file))).collect();
+    let mut found = BTreeSet::new();
+    for package in PACKAGES {
+        for (module, source) in modules(package) {
+            let here = violations(package, &module, &source);
+            found.extend(here.into_iter().map(|violation| format!("{}: {violation}", package.name)));
+        }
+    }
     assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]
-fn each_layer_has_a_row() {
-    let layers: BTreeSet<_> = files("src").iter().filter_map(|file| module(file).first().cloned()).collect();
-    assert!(layers.contains("protocol"), "the source is found");
-    let without: Vec<_> =
-        layers.iter().filter(|layer| LAYERS.iter().all(|row| row.0 != layer.as_str())).collect();
-    assert!(without.is_empty(), "no row in tests/layers/rules.rs: {without:?}");
+fn each_permission_is_used() {
+    let mut unused = Vec::new();
+    for package in PACKAGES {
+        let modules = modules(package);
+        let mut used = BTreeSet::new();
+        for (module, source) in &modules {
+            for target in named(module, source) {
+                let Some(other) = other(module, &target) else { continue };
+                match target {
+                    Target::Module(_) => {
+                        used.extend(row(package.layers, module).map(|row| (row.0, other.to_owned())));
+                    }
+                    Target::Crate(_) => {
+                        let places =
+                            package.crates.iter().find(|row| row.0 == other).map_or(&[][..], |row| row.1);
+                        let here = places.iter().filter(|place| is_within(module, place));
+                        used.extend(here.map(|place| (*place, other.to_owned())));
+                    }
+                }
+            }
+        }
+        let layers = package.layers.iter().flat_map(|row| row.1.iter().map(|other| (row.0, *other)));
+        let crates = package.crates.iter().flat_map(|row| row.1.iter().map(|place| (*place, row.0)));
+        let given =
+            layers.chain(crates).filter(|(place, other)| !used.contains(&(*place, (*other).to_owned())));
+        unused.extend(given.map(|(place, other)| format!("{}: {place} may name {other}", package.name)));
+    }
+    assert!(unused.is_empty(), "no module uses these rows of tests/layers/rules.rs: {unused:#?}");
+}
+
+#[test]
+fn each_package_and_layer_has_a_row() {
+    let folders = fs::read_dir("crates").unwrap().map(|entry| entry.unwrap().path());
+    let packages: BTreeSet<_> = folders.chain([PathBuf::from(".")]).collect();
+    let known: BTreeSet<_> = PACKAGES.iter().map(|package| PathBuf::from(package.folder)).collect();
+    assert_eq!(packages, known);
+    for package in PACKAGES.iter().filter(|package| !package.layers.is_empty()) {
+        let layers: BTreeSet<_> =
+            modules(package).iter().filter_map(|(module, _)| module.first().cloned()).collect();
+        let without: Vec<_> =
+            layers.iter().filter(|layer| package.layers.iter().all(|row| row.0 != layer.as_str())).collect();
+        assert!(without.is_empty(), "{}: no row in tests/layers/rules.rs: {without:?}", package.name);
+    }
 }
 
 #[test]
 fn no_stage_reads_the_configuration() {
-    for (layer, allowed) in LAYERS {
+    for (layer, allowed) in PACKAGES[0].layers {
         assert!(!allowed.contains(&"config") || ["main", "cli"].contains(layer), "{layer}");
     }
 }
@@ -124,12 +191,36 @@ fn each_file_is_named_by_what_it_holds() {
 
 #[test]
 fn the_wall_clock_is_read_where_a_date_is_wanted_and_nowhere_else() {
-    let reads = |file: &PathBuf| read(file).contains("SystemTime::now");
-    let found: Vec<_> = files("src").into_iter().filter(reads).map(|file| module(&file).join("::")).collect();
+    let mut found = Vec::new();
+    for package in PACKAGES {
+        let modules = modules(package).into_iter().filter(|(_, source)| source.contains("SystemTime::now"));
+        found.extend(modules.map(|(module, _)| format!("{}::{}", package.name, module.join("::"))));
+    }
     assert_eq!(found, WALL_CLOCK.map(|row| row.0));
 }
 
-/// The rules themselves, on source that was made up.
+/// Rules that were made up.
+const MADE_UP: Package = Package {
+    name: "made_up",
+    folder: ".",
+    layers: &[
+        ("main", &["cli", "config"]),
+        ("proxy", &["meter"]),
+        ("meter", &["metric"]),
+        ("metric", &[]),
+        ("collector", &["metric"]),
+        ("collector::models", &["upstream"]),
+        ("upstream", &[]),
+    ],
+    crates: &[
+        ("hyper", &["proxy", "upstream::client"]),
+        ("prometheus", &["metric"]),
+        ("reqwest", &["upstream::health"]),
+        ("tokio", &["proxy"]),
+        ("streamgauge_meter", &[""]),
+    ],
+};
+
 #[test]
 fn a_bad_path_is_found_wherever_it_stands() {
     for (at, source, found) in [
@@ -180,8 +271,10 @@ fn a_bad_path_is_found_wherever_it_stands() {
         ("main", "use streamgauge::{cli::Cli, config};", None),
         ("", "pub use agent::Agent; mod metric;", None),
         ("", "pub use crate::agent::Agent;", Some(" names the module agent")),
+        ("", "pub use streamgauge_meter::meter;", None),
+        ("proxy", "use streamgauge_meter::meter;", Some("proxy names the crate streamgauge_meter")),
     ] {
         let module: Vec<String> = at.split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect();
-        assert_eq!(violations(&module, source).first().map(String::as_str), found, "{source}");
+        assert_eq!(violations(&MADE_UP, &module, source).first().map(String::as_str), found, "{source}");
     }
 }

@@ -7,9 +7,9 @@ use prometheus::Registry;
 use reqwest::{Client, Response};
 use streamgauge::{
     agent::{Agent, Config},
-    simulate::{self, Fault, Simulator, Truth},
     upstream::UpstreamConfig,
 };
+use streamgauge_simulate::{self as simulate, Fault, Simulator, Truth};
 use tokio::{task::JoinSet, time::timeout};
 
 const STREAMS: usize = 1000;

@@ -12,7 +12,7 @@ mod browser;
 mod figures;
 #[path = "page/looks.rs"]
 mod looks;
-#[path = "report/made_up.rs"]
+#[path = "../crates/lab/tests/report/made_up.rs"]
 mod made_up;
 #[path = "page/picture.rs"]
 mod picture;

@@ -1,8 +1,8 @@
 //! The instructions that a record, a chunk, a stream and a request take, as callgrind counts them: other than times,
 //! they are the same on a busy machine.
 //!
-//! `cargo bench --profile count --no-default-features --features agent --bench instructions` fails where one takes 5 %
-//! more than `baseline.json` says; `-- --write` writes that file. A new compiler may be the reason. It needs valgrind.
+//! `cargo bench --profile count --package streamgauge --no-default-features --bench instructions` fails where one takes
+//! 5 % more than `baseline.json` says; `-- --write` writes that file. A new compiler may be the reason. It needs valgrind.
 #![allow(clippy::print_stdout, reason = "it reports to whoever runs it")]
 #![allow(clippy::disallowed_methods, reason = "it waits for valgrind")]
 

@@ -6,9 +6,9 @@ use serde_json::json;
 use streamgauge::{
     agent::{Agent, Config},
     collector::FakeReader,
-    simulate::{self, Simulator},
     upstream::UpstreamConfig,
 };
+use streamgauge_simulate::{self as simulate, Simulator};
 
 const MODELS: usize = 16;
 

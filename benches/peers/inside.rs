@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context, Result};
-use streamgauge::simulate::{self, Simulator, Truth};
+use streamgauge_simulate::{self as simulate, Simulator, Truth};
 
 use super::simulator::SLOTS;
 

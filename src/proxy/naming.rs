@@ -75,7 +75,9 @@ impl Naming {
             Kind::Form(form) => form.model().map(str::to_owned),
             Kind::Query(name) => Some(name.clone()).filter(|name| is_model_name(name)),
         };
-        Peek { model, ..Peek::default() }
+        let mut peek = Peek::default();
+        peek.model = model;
+        peek
     }
 }
 

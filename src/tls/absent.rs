@@ -6,8 +6,6 @@ use reqwest::ClientBuilder;
 use tokio::net::TcpStream;
 use url::Url;
 
-use super::Unusable;
-
 /// Who we are; it takes the feature `tls`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {}
@@ -15,6 +13,15 @@ pub enum Identity {}
 /// How an upstream is verified; it takes the feature `tls`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {}
+
+/// Why TLS cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unusable {
+    /// The program has no TLS.
+    #[error("this program was built without TLS")]
+    Absent,
+}
 
 /// An upstream that speaks TLS.
 #[derive(Debug)]
@@ -68,11 +75,6 @@ pub(crate) fn plain<S>(socket: S) -> Stream<S> {
 
 pub(crate) fn socket<S>(stream: &Stream<S>) -> &S {
     stream
-}
-
-#[cfg(feature = "experiment")]
-pub(crate) fn by_system(builder: ClientBuilder, _: bool) -> Result<ClientBuilder, Unusable> {
-    Ok(builder)
 }
 
 pub(crate) fn prepare(builder: ClientBuilder, _: Option<&Trust>) -> ClientBuilder {

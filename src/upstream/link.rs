@@ -10,8 +10,10 @@ use std::{
 };
 
 use http::Uri;
+#[cfg(not(feature = "tls"))]
+use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::{
-    client::legacy::connect::{Connected, Connection, HttpConnector, dns::GaiResolver},
+    client::legacy::connect::{HttpConnector, dns::GaiResolver},
     rt::TokioIo,
 };
 use tokio::{net::TcpStream, time::timeout};
@@ -89,7 +91,9 @@ where
     }
 }
 
-impl Connection for Stream<Socket> {
+// With the feature, the connection is that of `streamgauge_tls`, which hyper-util's client takes as it is.
+#[cfg(not(feature = "tls"))]
+impl Connection for Socket {
     fn connected(&self) -> Connected {
         Connected::new()
     }

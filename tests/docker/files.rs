@@ -56,10 +56,17 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     rust.chain(folders.iter().flat_map(|folder| sources(folder))).collect()
 }
 
+/// The folders of the packages' sources.
+fn roots() -> Vec<PathBuf> {
+    let packages = fs::read_dir("crates").unwrap().map(|entry| entry.unwrap().path().join("src"));
+    packages.chain([PathBuf::from("src")]).collect()
+}
+
 /// What the code includes of the rest of the checkout.
 fn included() -> Vec<String> {
-    let mut found = Vec::new();
-    for path in sources(Path::new("src")).into_iter().filter(|path| !path.ends_with("tests.rs")) {
+    let (mut found, roots) = (Vec::new(), roots());
+    let sources = roots.iter().flat_map(|root| sources(root));
+    for path in sources.filter(|path| !path.ends_with("tests.rs")) {
         let code = fs::read_to_string(&path).unwrap();
         for (_, rest) in
             code.match_indices("include_str!(\"").map(|(at, opening)| code.split_at(at + opening.len()))
@@ -72,10 +79,22 @@ fn included() -> Vec<String> {
                     whole.push(part);
                 }
             }
-            found.extend((!whole.starts_with("src")).then(|| whole.display().to_string()));
+            let outside = !roots.iter().any(|root| whole.starts_with(root));
+            found.extend(outside.then(|| whole.display().to_string()));
         }
     }
     found
+}
+
+/// A file is named by its path, by a folder around it, and by a `*` for a part of its path or for the name of a kind.
+fn is_named(pattern: &str, path: &str) -> bool {
+    let mut parts = path.split('/');
+    pattern.split('/').all(|pattern| {
+        parts.next().is_some_and(|part| match pattern.strip_prefix('*') {
+            Some(kind) => part.ends_with(kind),
+            None => part == pattern,
+        })
+    })
 }
 
 #[test]
@@ -84,10 +103,7 @@ fn what_the_code_includes_is_in_the_build() {
     let included = included();
     assert!(included.contains(&"README.md".to_owned()), "{included:?}");
     for path in included {
-        let all = path.rsplit_once('/').map(|(folder, file)| {
-            format!("{folder}/*.{}", file.rsplit_once('.').map_or("", |(_, kind)| kind))
-        });
-        let named = |line: &str| line == path || all.as_deref() == Some(line);
+        let named = |line: &str| is_named(line, &path);
         let copied = dockerfile
             .lines()
             .filter_map(|line| line.strip_prefix("COPY "))

@@ -29,8 +29,9 @@ const FOREIGN: [&str; 18] = [
     "tar",
 ];
 /// Folders whose files are named in prose.
-const FOLDERS: [&str; 10] = [
+const FOLDERS: [&str; 11] = [
     "benches/",
+    "crates/",
     "deploy/",
     "docs/",
     "examples/",
@@ -91,8 +92,11 @@ fn cargo(words: &[&str]) -> Option<String> {
     for (flag, folder) in [("--example", "examples"), ("--test", "tests"), ("--bench", "benches")] {
         let named = own.iter().position(|word| *word == flag).and_then(|at| own.get(at + 1));
         if let Some(name) = named {
-            let mut files = [format!("{folder}/{name}.rs"), format!("{folder}/{name}/main.rs")].into_iter();
-            let there = files.any(|file| Path::new(&file).exists());
+            let packages = fs::read_dir("crates").unwrap().map(|entry| entry.unwrap().path());
+            let there = packages.chain([".".into()]).any(|package| {
+                let targets = package.join(folder);
+                targets.join(format!("{name}.rs")).exists() || targets.join(name).join("main.rs").exists()
+            });
             return (!there).then(|| format!("there is no {name} in {folder}"));
         }
     }

@@ -3,8 +3,20 @@
 use std::{fs, path::PathBuf};
 
 /// Where pages are.
-const FOLDERS: [&str; 7] =
-    [".", "docs", "docs/explanation", "docs/how-to", "docs/reference", "grafana", "tests/real"];
+const FOLDERS: [&str; 12] = [
+    ".",
+    "crates/collector",
+    "crates/lab",
+    "crates/meter",
+    "crates/simulate",
+    "crates/tls",
+    "docs",
+    "docs/explanation",
+    "docs/how-to",
+    "docs/reference",
+    "grafana",
+    "tests/real",
+];
 
 /// A file of Markdown.
 pub(crate) struct Page {

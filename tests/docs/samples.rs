@@ -11,7 +11,7 @@ use super::page::{Block, pages};
 const LANGUAGES: [&str; 11] = [
     "", "sh", "toml", "ini", "env", "yaml", "json",   // tests/monitoring/manual.rs
     "promql", // The programs of which they are parts are examples/, run by tests/examples.rs.
-    "rust",   // tests/report/schema.rs
+    "rust",   // crates/lab/tests/report/schema.rs
     "shapes", // What a program prints.
     "text",
 ];
@@ -51,28 +51,46 @@ fn each_block_says_what_it_is() {
 
 #[test]
 fn toml_is_a_configuration_or_a_dependency_on_features_that_exist() {
-    let manifest: toml::Table = fs::read_to_string("Cargo.toml").unwrap().parse().unwrap();
-    let features = manifest["features"].as_table().unwrap();
+    let manifest = |path: &str| -> toml::Table { fs::read_to_string(path).unwrap().parse().unwrap() };
+    let workspace = manifest("Cargo.toml")["workspace"]["package"].clone();
+    let source = [
+        ("version", workspace["version"].as_str().unwrap()),
+        ("git", workspace["repository"].as_str().unwrap()),
+    ];
     let blocks = blocks("toml");
     assert!(blocks.len() >= 3, "{} blocks were found", blocks.len());
     for Block { place, text, .. } in blocks {
         let table: toml::Table = text.parse().unwrap_or_else(|error| panic!("{place}: {error}"));
-        let Some(dependency) = table.get("dependencies").and_then(|lines| lines.get("streamgauge")) else {
+        let Some(dependencies) = table.get("dependencies").and_then(toml::Value::as_table) else {
             let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
             file.write_all(text.as_bytes()).unwrap();
             check(&place, &["--config", file.path().to_str().unwrap()], &[]);
             continue;
         };
-        let version = manifest["package"]["version"].as_str().unwrap();
-        let source = [("version", version), ("git", manifest["package"]["repository"].as_str().unwrap())];
-        let told =
-            |(key, is): (&str, &str)| dependency.get(key).map(|told| is.starts_with(told.as_str().unwrap()));
-        let is_right = source.into_iter().find_map(told).unwrap_or_else(|| dependency.get("path").is_some());
-        assert!(is_right, "{place}: {dependency} is not {source:?}");
-        assert_eq!(dependency["default-features"].as_bool(), Some(false), "{place}");
-        let asked = dependency.get("features").and_then(toml::Value::as_array);
-        for feature in asked.into_iter().flatten() {
-            assert!(features.contains_key(feature.as_str().unwrap()), "{place}: no feature {feature}");
+        let ours: Vec<_> = dependencies.iter().filter(|(name, _)| name.starts_with("streamgauge")).collect();
+        assert!(!ours.is_empty(), "{place}: none of our packages");
+        for (name, dependency) in ours {
+            if let Some(version) = dependency.as_str() {
+                assert!(source[0].1.starts_with(version), "{place}: {name} {version}");
+                continue;
+            }
+            let told = |(key, is): (&str, &str)| {
+                dependency.get(key).map(|told| is.starts_with(told.as_str().unwrap()))
+            };
+            let is_right =
+                source.into_iter().find_map(told).unwrap_or_else(|| dependency.get("path").is_some());
+            assert!(is_right, "{place}: {dependency} is not {source:?}");
+            // The command line is of no use in a program.
+            let is_whole = dependency.get("default-features").and_then(toml::Value::as_bool) != Some(false);
+            assert!(name != "streamgauge" || !is_whole, "{place}");
+            let folder =
+                name.strip_prefix("streamgauge-").map_or(".".to_owned(), |name| format!("crates/{name}"));
+            let package = manifest(&format!("{folder}/Cargo.toml"));
+            let asked = dependency.get("features").and_then(toml::Value::as_array);
+            for feature in asked.into_iter().flatten() {
+                let is_there = package["features"].get(feature.as_str().unwrap()).is_some();
+                assert!(is_there, "{place}: {name} has no feature {feature}");
+            }
         }
     }
 }

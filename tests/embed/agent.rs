@@ -3,10 +3,7 @@
 use std::error::Error;
 
 use prometheus::Registry;
-use streamgauge::{
-    agent::{self, Agent},
-    metric::Scrape,
-};
+use streamgauge::{agent::{self, Agent}, metric::Scrape};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

@@ -10,14 +10,16 @@ export CARGO_TARGET_DIR=$cache/target
 # Neither .cargo/config.toml nor the caller's flags reach an embedder.
 export RUSTFLAGS=
 
-# The first block of TOML below a heading, its `streamgauge` in this checkout.
+# The first block of TOML below a heading, its packages in this checkout.
 dependencies() {
     awk -v heading="## $1" '
         $0 == heading { below = 1 }
         below && inside && $0 == "```" { exit }
         inside
         below && $0 == "```toml" { inside = 1 }
-    ' docs/how-to/embed.md | sed -E "s|^(streamgauge = \{ )version = \"[0-9.]+\"|\1path = \"$root\"|"
+    ' docs/how-to/embed.md | sed -E \
+        -e "s|^streamgauge-([a-z]+) = \"[0-9.]+\"|streamgauge-\1 = { path = \"$root/crates/\1\" }|" \
+        -e "s|^(streamgauge = \{ )version = \"[0-9.]+\"|\1path = \"$root\"|"
 }
 
 # embed PROGRAM HEADING with|without
@@ -38,10 +40,15 @@ embed() {
     cat Cargo.lock tests/embed/protobuf.lock >"$project/Cargo.lock"
     cargo run --manifest-path "$project/Cargo.toml"
     # Each is built as it says.
-    grep -q "path = \"$root\"" "$project/Cargo.toml"
+    grep -q "path = \"$root" "$project/Cargo.toml"
     if grep -q '^name = "protobuf"' "$project/Cargo.lock"; then [ "$3" = with ]; else [ "$3" = without ]; fi
 }
 
 embed meter "Only the meter" with
 embed meter "Only the meter" without
+tree=$(cargo tree --edges normal --manifest-path "$cache/meter-without-protobuf/Cargo.toml")
+if grep -w tokio <<<"$tree"; then
+    echo "the meter brings a runtime" >&2
+    exit 1
+fi
 embed agent "The whole agent" with

@@ -3,10 +3,7 @@
 use std::error::Error;
 
 use prometheus::{Registry, TextEncoder};
-use streamgauge::{
-    meter::{self, Facts, Meter, Outcome},
-    metric::Scrape,
-};
+use streamgauge_meter::{meter::{self, Facts, Meter, Outcome}, metric::Scrape};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let registry = Registry::new();

@@ -1,6 +1,6 @@
 //! The columns are those of docs/reference/recording-format.md.
 
-use streamgauge::simulate::Config;
+use streamgauge_simulate::Config;
 
 use super::ollama::{Place, assert_done, simulator};
 

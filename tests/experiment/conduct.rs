@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use streamgauge::{analysis::RunKind, experiment::recording::read, simulate::Config};
+use streamgauge::{analysis::RunKind, experiment::recording::read};
+use streamgauge_simulate::Config;
 
 use super::ollama::{Place, assert_done, everything, simulator, streamgauge, text};
 

@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use streamgauge::{experiment::recording::read, simulate::Config};
+use streamgauge::experiment::recording::read;
+use streamgauge_simulate::Config;
 
 use super::ollama::{Place, assert_done, simulator, text};
 

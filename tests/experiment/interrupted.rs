@@ -9,7 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use streamgauge::{experiment::recording::read, simulate::Config};
+use streamgauge::experiment::recording::read;
+use streamgauge_simulate::Config;
 
 use super::ollama::{Place, assert_done, simulator, text};
 

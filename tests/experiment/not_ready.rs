@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Output};
 
-use streamgauge::simulate::Config;
+use streamgauge_simulate::Config;
 
 use super::ollama::{Place, simulator, streamgauge, text};
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use streamgauge::simulate::{Config, Simulator};
+use streamgauge_simulate::{Config, Simulator};
 use tempfile::TempDir;
 
 /// Starts a simulator that lives as long as the test; its URL.

@@ -5,8 +5,8 @@ use std::{env, path::PathBuf};
 use streamgauge::{
     analysis::{Probe, Settings, analyse},
     experiment::recording::read,
-    simulate::Config,
 };
+use streamgauge_simulate::Config;
 
 use super::ollama::{Place, assert_done, everything, simulator};
 

@@ -5,8 +5,8 @@ use std::{path::Path, sync::Mutex, thread};
 use streamgauge::{
     analysis::{Settings, analyse},
     experiment::{Options, Plan, recording::read, run},
-    simulate::Config,
 };
+use streamgauge_simulate::Config;
 
 use super::ollama::simulator;
 

@@ -1,152 +1,156 @@
 //! The directions, as tables. Prose and reasons: docs/explanation/architecture.md.
+//!
+//! Cargo holds the directions between packages: a package names what its Cargo.toml names. These tables hold the rest:
+//! the directions between the modules of one package, and the modules that may name a crate of others.
 
-/// A place in the crate, and what it may name beside itself. A place inside another replaces the outer row.
-pub(super) const LAYERS: &[(&str, &[&str])] = &[
-    ("main", &["cli", "config"]),
-    (
-        "cli",
-        &[
-            "admin",
-            "agent",
-            "analysis",
-            "collector",
-            "config",
-            "experiment",
-            "meter",
-            "metric",
-            "protocol",
-            "report",
-            "simulate",
-            "tls",
-            "upstream",
-        ],
-    ),
-    (
-        "config",
-        &[
-            "admin",
-            "admission",
-            "agent",
-            "collector",
-            "meter",
-            "protocol",
-            "proxy",
-            "shaping",
-            "tls",
-            "upstream",
-        ],
-    ),
-    (
-        "agent",
-        &[
-            "admin",
-            "admission",
-            "collector",
-            "meter",
-            "metric",
-            "protocol",
-            "proxy",
-            "shaping",
-            "tls",
-            "upstream",
-        ],
-    ),
-    ("proxy", &["admission", "connection", "meter", "metric", "protocol", "shaping", "tls", "upstream"]),
-    ("admin", &["collector", "connection", "meter", "metric", "protocol", "tls", "upstream"]),
-    ("connection", &[]),
-    ("admission", &["metric", "protocol"]),
-    ("upstream", &["metric", "protocol", "tls"]),
-    ("tls", &[]),
-    ("meter", &["metric", "protocol"]),
-    ("shaping", &["metric", "protocol"]),
-    ("collector", &["metric"]),
-    ("collector::models", &["metric", "upstream"]),
-    ("report", &["analysis", "experiment"]),
-    ("experiment", &["analysis", "collector", "protocol", "tls"]),
-    // Agents are tried on an Ollama.
-    ("experiment::agent::tests", &["analysis", "collector", "protocol", "simulate", "tls"]),
-    ("analysis", &[]),
-    ("protocol", &[]),
-    ("metric", &[]),
-    // The simulator says what Ollama says without asking how we read it: so it can find us wrong.
-    ("simulate", &[]),
-];
+/// Names, and for each name a list of names.
+pub(super) type Table = &'static [(&'static str, &'static [&'static str])];
 
-/// A crate, and the places that may name it. A crate that is not here may be named anywhere.
-pub(super) const CRATES: &[(&str, &[&str])] = &[
-    ("anyhow", &["cli"]),
-    ("brotli_decompressor", &["protocol::coding"]),
-    ("comfy_table", &["report::text"]),
-    ("ratatui", &["cli::top"]),
-    ("csv", &["experiment::recording"]),
-    ("maud", &["report::html"]),
-    ("plotters", &["report::plot"]),
-    ("clap", &["cli", "main"]),
-    ("flate2", &["admin::coding", "protocol::coding"]),
-    ("governor", &["admission", "shaping"]),
-    ("hyper", &["admin", "proxy", "simulate", "upstream::answer", "upstream::client", "upstream::link"]),
-    ("hyper_util", &["admin", "proxy", "simulate", "upstream::client", "upstream::link", "upstream::pool"]),
-    ("listenfd", &["cli"]),
-    // An embedder chooses these two.
-    ("tracing_subscriber", &["main"]),
-    ("nvml_wrapper", &["collector::gpu::nvml"]),
-    (
-        "prometheus",
-        &[
-            "admin",
-            "admission",
-            "agent",
-            "cli",
-            "collector",
-            "meter",
-            "metric",
-            "proxy",
-            "shaping",
-            "upstream",
+/// A package of the workspace.
+pub(super) struct Package {
+    /// Its name, as Rust writes it.
+    pub(super) name: &'static str,
+    /// Its folder, from the top level.
+    pub(super) folder: &'static str,
+    /// A module, and the modules that it may name beside itself. A module inside another replaces the outer row. If the
+    /// table is empty, the modules of the package may name each other.
+    pub(super) layers: Table,
+    /// A crate, and the modules that may name it. Each module may name a crate that is not here.
+    pub(super) crates: Table,
+}
+
+pub(super) const PACKAGES: &[Package] = &[
+    Package {
+        name: "streamgauge",
+        folder: ".",
+        layers: &[
+            ("main", &["cli", "config"]),
+            (
+                "cli",
+                &[
+                    "admin",
+                    "agent",
+                    "analysis",
+                    "collector",
+                    "config",
+                    "experiment",
+                    "metric",
+                    "protocol",
+                    "report",
+                    "simulate",
+                    "tls",
+                    "upstream",
+                ],
+            ),
+            ("config", &["admin", "admission", "agent", "protocol", "proxy", "shaping", "tls", "upstream"]),
+            (
+                "agent",
+                &[
+                    "admin",
+                    "admission",
+                    "collector",
+                    "meter",
+                    "metric",
+                    "protocol",
+                    "proxy",
+                    "shaping",
+                    "tls",
+                    "upstream",
+                ],
+            ),
+            (
+                "proxy",
+                &["admission", "connection", "meter", "metric", "protocol", "shaping", "tls", "upstream"],
+            ),
+            ("admin", &["collector", "connection", "meter", "metric", "protocol", "tls", "upstream"]),
+            ("connection", &[]),
+            ("admission", &["metric", "protocol"]),
+            ("upstream", &["metric", "protocol", "tls"]),
+            ("tls", &[]),
         ],
-    ),
-    // Of TLS, what it sets of the others' clients.
-    ("reqwest", &["cli", "experiment", "tls", "upstream::health"]),
-    ("rustls", &["tls"]),
-    ("rustls_platform_verifier", &["tls"]),
-    ("tokio_rustls", &["tls"]),
-    ("sd_notify", &["cli"]),
-    (
-        "tokio",
-        &[
-            "admin",
-            "admission",
-            "agent",
-            "cli",
-            "collector",
-            "connection",
-            "experiment",
-            "main",
-            "proxy",
-            "shaping",
-            "simulate",
-            "tls",
-            "upstream",
+        crates: &[
+            // The other packages are modules of this one, for the table above to hold.
+            ("streamgauge_collector", &[""]),
+            ("streamgauge_lab", &[""]),
+            ("streamgauge_meter", &[""]),
+            ("streamgauge_simulate", &[""]),
+            ("streamgauge_tls", &["tls"]),
+            ("anyhow", &["cli"]),
+            ("clap", &["cli", "main"]),
+            ("flate2", &["admin::coding"]),
+            ("governor", &["admission"]),
+            ("hyper", &["admin", "proxy", "upstream::answer", "upstream::client"]),
+            ("hyper_util", &["admin", "proxy", "upstream::client", "upstream::link", "upstream::pool"]),
+            ("listenfd", &["cli"]),
+            ("prometheus", &["admin", "admission", "agent", "cli", "proxy", "upstream"]),
+            ("ratatui", &["cli::top"]),
+            // Of TLS, the settings of the others' clients.
+            ("reqwest", &["cli", "tls", "upstream::health"]),
+            ("sd_notify", &["cli"]),
+            (
+                "tokio",
+                &["admin", "admission", "agent", "cli", "connection", "main", "proxy", "tls", "upstream"],
+            ),
+            ("tokio_metrics", &["proxy"]),
+            ("toml", &["config"]),
+            // An embedder chooses the log's end.
+            ("tracing_subscriber", &["main"]),
         ],
-    ),
-    ("tokio_metrics", &["collector", "proxy"]),
-    ("tokenizers", &["experiment::tokenizer::rust"]),
-    ("toml", &["config", "experiment"]),
+    },
+    Package {
+        name: "streamgauge_meter",
+        folder: "crates/meter",
+        layers: &[
+            ("meter", &["metric", "protocol"]),
+            ("shaping", &["metric", "protocol"]),
+            ("metric", &[]),
+            ("protocol", &[]),
+        ],
+        crates: &[
+            ("brotli_decompressor", &["protocol::coding"]),
+            ("flate2", &["protocol::coding"]),
+            ("prometheus", &["meter", "metric", "shaping"]),
+            ("zstd", &["protocol::coding"]),
+        ],
+    },
+    Package {
+        name: "streamgauge_collector",
+        folder: "crates/collector",
+        layers: &[],
+        crates: &[("nvml_wrapper", &["gpu::nvml"])],
+    },
+    Package { name: "streamgauge_simulate", folder: "crates/simulate", layers: &[], crates: &[] },
+    Package { name: "streamgauge_tls", folder: "crates/tls", layers: &[], crates: &[] },
+    Package {
+        name: "streamgauge_lab",
+        folder: "crates/lab",
+        layers: &[("report", &["analysis", "experiment"]), ("experiment", &["analysis"]), ("analysis", &[])],
+        crates: &[
+            ("comfy_table", &["report::text"]),
+            ("csv", &["experiment::recording"]),
+            ("maud", &["report::html"]),
+            ("plotters", &["report::plot"]),
+            ("reqwest", &["experiment"]),
+            ("tokenizers", &["experiment::tokenizer::rust"]),
+            ("tokio", &["experiment"]),
+            ("toml", &["experiment"]),
+        ],
+    },
 ];
 
 /// Names under which anything could be put.
 pub(super) const NAMES_THAT_SAY_NOTHING: &[&str] =
     &["common", "helper", "helpers", "manager", "misc", "types", "util", "utils"];
 
-/// Who asks what time it is, and for what. That clock jumps: limits, time-outs and what is measured are by one that
-/// does not.
+/// The modules that read the wall clock, and their reasons. That clock jumps: limits, time-outs and measurements use one
+/// that does not.
 pub(super) const WALL_CLOCK: [(&str, &str); 8] = [
-    ("admin::history", "when the history began, as people write it"),
-    ("agent::reload", "the metric of that name"),
-    ("cli::experiment::conduct", "the name of a folder"),
-    ("collector::models", "Ollama says by it when a model expires"),
-    ("collector::process", "its test"),
-    ("experiment::runner", "when a recording began"),
-    ("proxy::respond", "the field Date"),
-    ("simulate::stamp", "the field created_at"),
+    ("streamgauge::admin::history", "when the history began, as people write it"),
+    ("streamgauge::agent::reload", "the metric of that name"),
+    ("streamgauge::cli::experiment::conduct", "the name of a folder"),
+    ("streamgauge::proxy::respond", "the field Date"),
+    ("streamgauge_collector::models", "Ollama says by it when a model expires"),
+    ("streamgauge_collector::process", "its test"),
+    ("streamgauge_simulate::stamp", "the field created_at"),
+    ("streamgauge_lab::experiment::runner", "when a recording began"),
 ];

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, future::join_all};
 use serde_json::{Value, json};
-use streamgauge::{agent::Agent, collector::FakeReader, simulate};
+use streamgauge::{agent::Agent, collector::FakeReader};
+use streamgauge_simulate as simulate;
 
 use super::{
     browser::Browser,

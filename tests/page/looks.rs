@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use streamgauge::simulate;
+use streamgauge_simulate as simulate;
 
 use super::{
     browser::Browser,

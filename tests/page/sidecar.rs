@@ -5,9 +5,9 @@ use std::{net::SocketAddr, time::Duration};
 use serde_json::{Value, json};
 use streamgauge::{
     agent::{Agent, Builder, Config},
-    simulate::{self, Simulator},
     upstream::UpstreamConfig,
 };
+use streamgauge_simulate::{self as simulate, Simulator};
 use tokio::task::JoinHandle;
 
 use super::scrape::Scrape;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use streamgauge::simulate;
+use streamgauge_simulate as simulate;
 
 use super::{
     browser::Browser,

@@ -3,13 +3,11 @@
 use std::{net::SocketAddr, time::Duration};
 
 use serde_json::json;
-use streamgauge::{
-    shaping::{
-        self,
-        adaptive::{self, Input},
-    },
-    simulate::{self, Simulator},
+use streamgauge::shaping::{
+    self,
+    adaptive::{self, Input},
 };
+use streamgauge_simulate::{self as simulate, Simulator};
 
 use super::harness::*;
 

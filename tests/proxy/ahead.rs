@@ -3,7 +3,8 @@
 use std::{fmt::Write as _, time::Duration};
 
 use serde_json::json;
-use streamgauge::{shaping::OpenAiUsage, simulate};
+use streamgauge::shaping::OpenAiUsage;
+use streamgauge_simulate as simulate;
 
 use super::harness::*;
 

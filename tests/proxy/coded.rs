@@ -6,7 +6,8 @@ use flate2::{
     Compression,
     write::{DeflateEncoder, GzEncoder, ZlibEncoder},
 };
-use streamgauge::{shaping::OpenAiUsage, simulate};
+use streamgauge::shaping::OpenAiUsage;
+use streamgauge_simulate as simulate;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::harness::*;

@@ -5,9 +5,9 @@ use std::{net::SocketAddr, time::Duration};
 use prometheus::{Registry, TextEncoder};
 use streamgauge::{
     agent::{Agent, Bound, Builder, Config},
-    simulate::{self, Simulator},
     upstream::{Policy, UpstreamConfig},
 };
+use streamgauge_simulate::{self as simulate, Simulator};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use streamgauge::simulate::{self, Simulator};
+use streamgauge_simulate::{self as simulate, Simulator};
 
 use super::harness::*;
 

@@ -3,10 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
-use streamgauge::{
-    simulate::{self, Simulator, Truth},
-    upstream::{Policy, UpstreamConfig},
-};
+use streamgauge::upstream::{Policy, UpstreamConfig};
+use streamgauge_simulate::{self as simulate, Simulator, Truth};
 
 use super::harness::*;
 

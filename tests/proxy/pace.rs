@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use streamgauge::simulate::{Config, Simulator};
+use streamgauge_simulate::{Config, Simulator};
 
 use super::harness::*;
 

@@ -3,10 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
-use streamgauge::{
-    shaping::OpenAiUsage,
-    simulate::{Config, Simulator},
-};
+use streamgauge::shaping::OpenAiUsage;
+use streamgauge_simulate::{Config, Simulator};
 
 use super::harness::*;
 

@@ -9,8 +9,8 @@ use streamgauge::{
         CollectError, FakeReader,
         gpu::{Depth, Identity, Reader, Sample},
     },
-    simulate::{self, Simulator},
 };
+use streamgauge_simulate::{self as simulate, Simulator};
 use tokio::{runtime, sync::oneshot, time::Instant};
 
 use super::harness::*;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use streamgauge::simulate::{ChatPath, Config, OllamaVersion, Simulator};
+use streamgauge_simulate::{ChatPath, Config, OllamaVersion, Simulator};
 
 use super::harness::*;
 

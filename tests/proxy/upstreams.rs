@@ -5,9 +5,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use serde_json::{Value, json};
 use streamgauge::{
     agent::Config,
-    simulate::{self, Simulator, Truth},
     upstream::{Policy, UpstreamConfig},
 };
+use streamgauge_simulate::{self as simulate, Simulator, Truth};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,

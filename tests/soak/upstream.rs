@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use streamgauge::simulate::{Bound, Config, Simulator};
+use streamgauge_simulate::{Bound, Config, Simulator};
 use tokio::time::{Instant, sleep_until};
 
 /// More than have labels of their own.

@@ -12,7 +12,7 @@ import time
 
 import httpx
 
-AGENT = pathlib.Path(__file__).parents[3] / "src/experiment/process/agent.py"
+AGENT = pathlib.Path(__file__).parents[3] / "crates/lab/src/experiment/process/agent.py"
 URL, MODEL = sys.argv[1], sys.argv[2]
 AGENTS, TOKENS, ROUNDS = [int(value) for value in sys.argv[3:6] or (2, 400, 7)]
 BODY = {"model": MODEL, "prompt": "why", "stream": True, "options": {"num_predict": TOKENS, "temperature": 0}}

@@ -1,0 +1,123 @@
+//! When collectors read: on a runtime, or on a thread of their own where a reading may block.
+#![expect(clippy::disallowed_types, reason = "a thread of its own is no async code")]
+
+use std::{
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Collect, vital::Vital};
+
+/// Reads for ever.
+pub(super) async fn run(mut collector: Box<dyn Collect>, every: Duration, vital: Vital) {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        ticks.tick().await;
+        vital.time(|| collector.collect());
+    }
+}
+
+/// Reads on a thread until it is dropped. Nobody waits for the thread's end: its reading may hang.
+#[derive(Debug)]
+pub(super) struct Thread {
+    _stop: mpsc::SyncSender<()>,
+}
+
+impl Thread {
+    pub(super) fn start(mut collector: Box<dyn Collect>, every: Duration, vital: Vital) -> Thread {
+        let (stop, stopped) = mpsc::sync_channel::<()>(0);
+        let name = collector.name();
+        let read = move || {
+            let mut due = Instant::now();
+            loop {
+                vital.time(|| collector.collect());
+                due = next(due, Instant::now(), every);
+                loop {
+                    let left = due.saturating_duration_since(Instant::now());
+                    let hurry = collector.hurry().filter(|hurry| *hurry < left);
+                    if stopped.recv_timeout(hurry.unwrap_or(left)) != Err(RecvTimeoutError::Timeout) {
+                        return;
+                    }
+                    if hurry.is_none() {
+                        break;
+                    }
+                    collector.hurried();
+                }
+            }
+        };
+        if let Err(error) = thread::Builder::new().name(name.to_owned()).spawn(read) {
+            tracing::error!(collector = name, %error, "cannot start a collector's thread");
+        }
+        Thread { _stop: stop }
+    }
+}
+
+/// The next moment on the grid of `due` that is not past. What was missed is not made up for.
+fn next(due: Instant, now: Instant, every: Duration) -> Instant {
+    let due = due + every;
+    if due >= now {
+        return due;
+    }
+    let behind = (now - due).as_nanos().div_ceil(every.as_nanos().max(1));
+    due + every * u32::try_from(behind).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Registry;
+
+    use super::*;
+    use crate::{CollectError, vital::Vitals};
+
+    /// Says what is asked of it.
+    struct Hurried(mpsc::SyncSender<&'static str>);
+
+    impl Collect for Hurried {
+        fn name(&self) -> &'static str {
+            "hurried"
+        }
+
+        fn register(&self, _: &Registry) -> prometheus::Result<()> {
+            Ok(())
+        }
+
+        fn collect(&mut self) -> Result<(), CollectError> {
+            let _ = self.0.send("all");
+            Ok(())
+        }
+
+        fn hurry(&self) -> Option<Duration> {
+            Some(Duration::from_millis(10))
+        }
+
+        fn hurried(&mut self) {
+            let _ = self.0.send("what cannot wait");
+        }
+    }
+
+    #[test]
+    fn what_cannot_wait_is_read_in_between() {
+        let (told, heard) = mpsc::sync_channel(1_000);
+        let vital = Vitals::register(&Registry::new()).unwrap().enter("hurried", Duration::from_millis(100));
+        let thread = Thread::start(Box::new(Hurried(told)), Duration::from_millis(100), vital);
+        let next = || heard.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert_eq!(next(), "all");
+        // However late this machine wakes threads: some time it is in time.
+        while next() != "what cannot wait" {}
+        while next() != "all" {}
+        drop(thread);
+        while heard.recv().is_ok() {}
+    }
+
+    #[test]
+    fn a_late_reading_stays_on_the_grid_and_makes_up_for_nothing() {
+        let (start, ms) = (Instant::now(), Duration::from_millis);
+        assert_eq!(next(start, start + ms(30), ms(100)), start + ms(100));
+        assert_eq!(next(start, start + ms(100), ms(100)), start + ms(100));
+        assert_eq!(next(start, start + ms(5_050), ms(100)), start + ms(5_100));
+    }
+}

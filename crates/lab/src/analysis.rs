@@ -1,0 +1,215 @@
+//! What recordings of experiments say: statistics over runs, advice, and what becomes of Technical Report 117's claims.
+//!
+//! Pure: a [`Recording`] goes in, an [`Analysis`] comes out, the same for the same input. No I/O, no async, no
+//! Prometheus. Units are seconds, tokens, bytes, watts; efficiencies and shares are ratios.
+//!
+//! ```
+//! use streamgauge_lab::analysis::{Agent, Condition, Recording, Run, RunKind, Settings, analyse};
+//!
+//! let mut recording = Recording::default();
+//! recording.conditions.push(Condition { name: "pair".into(), ..Condition::default() });
+//! let mut add = |id, kind, durations: &[f64]| {
+//!     recording.runs.push(Run { id, condition: "pair".into(), kind, ..Run::default() });
+//!     for (agent, duration) in durations.iter().enumerate() {
+//!         let (agent, role) = (agent as u32, "writer".into());
+//!         recording.agents.push(Agent { run: id, agent, role, duration: *duration, ..Agent::default() });
+//!     }
+//! };
+//! for repetition in 0..4 {
+//!     add(2 * repetition, RunKind::Solo, &[2.0 + 0.01 * f64::from(repetition)]);
+//!     add(2 * repetition + 1, RunKind::Together, &[3.0, 3.1 - 0.01 * f64::from(repetition)]);
+//! }
+//! let analysis = analyse(&recording, &Settings::default());
+//! let truth = analysis.conditions[0].truth.unwrap();
+//! assert!((truth.speedup - 4.03 / 3.085).abs() < 1e-12);
+//! assert!(truth.interval.unwrap().contains(1.3));
+//! ```
+
+mod advice;
+mod baseline;
+mod claim;
+mod comparison;
+mod condition;
+mod evidence;
+mod measure;
+mod note;
+mod recording;
+mod relation;
+mod run;
+mod series;
+mod speedup;
+mod spread;
+pub mod statistic;
+mod window;
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+pub use advice::{Advice, Answer, RemedyEffect, Step};
+use baseline::Baselines;
+pub use claim::{Claim, Number, Verdict};
+pub use comparison::Comparison;
+pub use condition::{ConditionSummary, Over};
+pub use evidence::Evidence;
+pub use measure::Measure;
+pub use recording::{
+    Agent, Chunk, Condition, GpuSample, LagSample, Language, Probe, Recording, Remedy, Run, RunKind,
+};
+pub use relation::{Matrix, Model, Relation};
+use run::Rows;
+pub use run::RunSummary;
+pub use series::Series;
+pub use speedup::{Alone, OverlapSpeedup, TrueSpeedup, overlap_speedup, true_speedup};
+pub use spread::Spread;
+pub use window::Window;
+
+/// How sure is sure.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Settings {
+    /// Of intervals; 1 less this is the level of tests. 0.95.
+    pub level: f64,
+    /// The probability with which a detectable difference is found. 0.8.
+    pub power: f64,
+    /// Resamples of the bootstrap, and most labellings of a permutation test. 9,999.
+    pub resamples: usize,
+    /// The random seed. 117.
+    pub seed: u64,
+    /// Seconds of a window of the time series. 1.
+    pub window: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { level: 0.95, power: 0.8, resamples: 9_999, seed: 117, window: 1.0 }
+    }
+}
+
+/// All that a recording says.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Analysis {
+    /// What it was asked with.
+    pub settings: Settings,
+    /// Every run that counts, in the recording's order.
+    pub runs: Vec<RunSummary>,
+    /// Every condition, in the recording's order.
+    pub conditions: Vec<ConditionSummary>,
+    /// Every condition against the one that it names as its baseline, measure by measure.
+    pub comparisons: Vec<Comparison>,
+    /// Lag and chunk rate against efficiency, over runs together of Python agents: the report's question. All runs
+    /// together, if none is Python's.
+    pub relations: Vec<Relation>,
+    /// Every measure with every other, over all runs together.
+    pub matrix: Matrix,
+    /// The report's regression (6.2): overlap efficiency by lag p99 and chunks a second, over the runs of `relations`.
+    pub model: Option<Model>,
+    /// Throughput by the number of agents.
+    pub series: Vec<Series>,
+    /// Lag and chunks over time.
+    pub windows: Vec<Window>,
+    /// The largest of the GPU's PCIe rates, in bytes a second. Absent where it was not measured.
+    pub pcie_peak: Option<f64>,
+    /// What to do.
+    pub advice: Advice,
+    /// What becomes of the report's claims.
+    pub claims: Vec<Claim>,
+    /// What was left out, and what makes comparisons lame.
+    pub notes: Vec<String>,
+}
+
+/// Analyses a recording. Whatever it lacks is absent in the answer, and the notes say so.
+#[must_use]
+pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
+    let mut notes = Vec::new();
+    let mut rows = Rows::by_run(recording);
+    let mut runs = Vec::new();
+    for run in recording.runs.iter().filter(|run| !run.warm_up) {
+        match rows.entry(run.id).or_default().summarise(run) {
+            Some(summary) => runs.push(summary),
+            None => notes.push(format!("run {} has no agent with a duration, and is left out", run.id)),
+        }
+    }
+    let baselines_of = runs.clone();
+    let baselines = Baselines::of(&baselines_of, &rows);
+    for run in runs.iter_mut().filter(|run| run.kind == RunKind::Together && run.failures.is_empty()) {
+        let condition = recording.conditions.iter().find(|condition| condition.name == run.condition);
+        let Some(owner) = condition.and_then(|condition| baselines.owner(condition)) else { continue };
+        run.truth = baselines.speedup(owner, &roles(&rows, run.id), &[run.wall], settings.level).ok();
+    }
+    let conditions: Vec<ConditionSummary> = recording
+        .conditions
+        .iter()
+        .map(|condition| {
+            ConditionSummary::of(condition, &runs, &baselines, |run| roles(&rows, run), settings)
+        })
+        .collect();
+    notes.extend(note::notes(&conditions, &runs, &rows));
+    let mut comparisons = Vec::new();
+    for condition in &conditions {
+        let named = condition.condition.baseline.as_deref();
+        let baseline = conditions.iter().find(|other| Some(other.condition.name.as_str()) == named);
+        if let Some(baseline) = baseline {
+            let compare = |measure| Comparison::of(measure, condition, baseline, settings);
+            comparisons.extend(Measure::COMPARED.into_iter().filter_map(compare));
+        }
+    }
+    Comparison::correct(&mut comparisons);
+    let together: Vec<&RunSummary> = runs.iter().filter(|run| run.kind == RunKind::Together).collect();
+    let is_python = |run: &&RunSummary| {
+        conditions.iter().any(|condition| {
+            condition.condition.name == run.condition && condition.condition.language == Language::Python
+        })
+    };
+    let python: Vec<&RunSummary> = together.iter().copied().filter(is_python).collect();
+    let asked = if python.is_empty() { &together } else { &python };
+    let relations = [
+        (Measure::LagP99, Measure::OverlapEfficiency),
+        (Measure::LagP99, Measure::TrueEfficiency),
+        (Measure::LagP99, Measure::ChunksPerSecond),
+        (Measure::OverlapEfficiency, Measure::Balance),
+        (Measure::OverlapEfficiency, Measure::TrueEfficiency),
+    ]
+    .into_iter()
+    .filter_map(|(left, right)| Relation::of(left, right, asked, settings))
+    .collect();
+    let by = [Measure::LagP99, Measure::ChunksPerSecond];
+    let model = Model::of(Measure::OverlapEfficiency, &by, asked, settings);
+    let pcie = recording.gpu.iter().flat_map(|sample| [sample.pcie_received, sample.pcie_sent]);
+    let mut analysis = Analysis {
+        settings: *settings,
+        comparisons,
+        relations,
+        matrix: Matrix::of(&together),
+        model,
+        series: Series::all(&recording.conditions, &runs, settings.level),
+        windows: window::windows(recording, settings.window),
+        pcie_peak: pcie.filter(|rate| rate.is_finite()).reduce(f64::max),
+        advice: Advice::default(),
+        claims: Vec::new(),
+        notes,
+        conditions,
+        runs,
+    };
+    analysis.advice = Advice::of(&analysis);
+    analysis.claims = claim::claims(&analysis);
+    analysis
+}
+
+impl Analysis {
+    /// The condition of that name.
+    #[must_use]
+    pub fn condition(&self, name: &str) -> Option<&ConditionSummary> {
+        self.conditions.iter().find(|condition| condition.condition.name == name)
+    }
+
+    /// How a measure of a condition compares with the condition's baseline.
+    #[must_use]
+    pub fn comparison(&self, condition: &str, measure: Measure) -> Option<&Comparison> {
+        self.comparisons.iter().find(|found| found.condition == condition && found.measure == measure)
+    }
+}
+
+/// The roles of a run's agents, one an agent.
+fn roles<'a>(rows: &HashMap<u32, Rows<'a>>, run: u32) -> Vec<&'a str> {
+    rows.get(&run).map_or_else(Vec::new, |rows| rows.agents.iter().map(|agent| agent.role.as_str()).collect())
+}

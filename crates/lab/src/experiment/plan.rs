@@ -1,0 +1,145 @@
+//! The plan of an experiment: agents, conditions, repetitions and the random seed.
+//!
+//! ```
+//! use streamgauge_lab::experiment::Plan;
+//!
+//! let plan: Plan = r#"
+//! name = "pair"
+//! [upstreams]
+//! one = "http://127.0.0.1:11434"
+//! [[agent]]
+//! name = "writer"
+//! model = "gemma3:270m"
+//! prompt = "Why is the sky blue?"
+//! tokens = 64
+//! [[condition]]
+//! name = "rust"
+//! count = 2
+//! "#.parse()?;
+//! assert_eq!(plan.conditions[0].team, ["writer", "writer"]);
+//! # Ok::<(), streamgauge_lab::experiment::PlanError>(())
+//! ```
+
+mod bundled;
+mod check;
+mod condition;
+mod draft;
+mod overrides;
+mod redact;
+mod role;
+mod span;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, str::FromStr};
+
+use serde::Serialize;
+
+pub use bundled::{BUNDLED, Bundled};
+pub use condition::{ConditionPlan, SidecarPlan};
+pub use overrides::Overrides;
+pub use role::{Role, Route};
+pub use span::Span;
+
+/// An experiment, resolved: every default filled in, every `counts` spread out, every name known to exist.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plan {
+    /// What it is called.
+    pub name: String,
+    /// The random seed, which decides the order of runs.
+    pub seed: u64,
+    /// Runs of every condition, and of every agent alone.
+    pub repetitions: u32,
+    /// Runs of every condition before them that do not count.
+    pub warm_up: u32,
+    /// Whoever is not done within this time has failed.
+    pub timeout: Span,
+    /// Between two runs.
+    pub pause: Span,
+    /// Keeps prompts and answers in the recording.
+    pub keep_text: bool,
+    /// Tokens a second of a stream, for the expected time alone.
+    pub expected_rate: f64,
+    /// Ollamas by name.
+    pub upstreams: BTreeMap<String, String>,
+    /// Agents, each with a name of its own.
+    #[serde(rename = "agent")]
+    pub roles: Vec<Role>,
+    /// The ways in which they run.
+    #[serde(rename = "condition")]
+    pub conditions: Vec<ConditionPlan>,
+}
+
+mod default {
+    use std::time::Duration;
+
+    use super::Span;
+
+    pub(super) fn seed() -> u64 {
+        117
+    }
+
+    pub(super) fn repetitions() -> u32 {
+        5
+    }
+
+    pub(super) fn warm_up() -> u32 {
+        1
+    }
+
+    pub(super) fn timeout() -> Span {
+        Span(Duration::from_secs(600))
+    }
+
+    pub(super) fn pause() -> Span {
+        Span(Duration::from_millis(500))
+    }
+
+    pub(super) fn expected_rate() -> f64 {
+        50.0
+    }
+}
+
+/// Why a plan can't be carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// It is not what a plan looks like; the text has line and column.
+    #[error("{0}")]
+    Syntax(String),
+    /// Everything that is wrong with it.
+    #[error("{}", .0.join("\n"))]
+    Mistakes(Vec<String>),
+}
+
+impl FromStr for Plan {
+    type Err = PlanError;
+
+    fn from_str(text: &str) -> Result<Plan, PlanError> {
+        let draft: draft::Draft =
+            toml::from_str(text).map_err(|error| PlanError::Syntax(error.to_string()))?;
+        let plan = draft.resolve();
+        let mistakes = check::mistakes(&plan);
+        if mistakes.is_empty() { Ok(plan) } else { Err(PlanError::Mistakes(mistakes)) }
+    }
+}
+
+impl Plan {
+    /// The resolved plan as TOML. What it says is read back as the same plan.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a plan has no map with keys that are no strings")
+    }
+
+    /// The agent of that name.
+    #[must_use]
+    pub fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.iter().find(|role| role.name == name)
+    }
+
+    /// The plan as a recording keeps it: without the text of prompts, unless it says to keep text, and without what
+    /// URLs hold before an `@`.
+    #[must_use]
+    pub fn for_recording(&self) -> Plan {
+        redact::redacted(self)
+    }
+}

@@ -1,0 +1,278 @@
+//! The whole experiment: what it needs is looked for first, then run follows run.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ffi::OsString,
+    io,
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::time::{Instant, sleep};
+
+use super::{
+    agent::{Clock, Job},
+    course::Course,
+    gpu::Gpus,
+    machine::machine,
+    ollama,
+    plan::{ConditionPlan, Plan},
+    process::{Child, ProcessError, Program},
+    recorder::{Recorder, Row},
+    recording::{Environment, Finished, ResumeError, Session, Writer, finished},
+    schedule::{Entry, schedule},
+    sidecar::{Sidecar, changes},
+    watch::Watch,
+};
+use crate::analysis::Language;
+use streamgauge_collector::gpu::Reader;
+
+/// The layout of docs/reference/recording-format.md.
+const FORMAT: u32 = 1;
+/// After so many runs in a row in which every agent failed nobody is there to ask.
+const IN_VAIN: usize = 3;
+
+/// How an experiment is carried out.
+pub struct Options {
+    /// Where the recording goes: a new folder, or with `resume` one to go on with.
+    pub folder: PathBuf,
+    /// Goes on where it was interrupted.
+    pub resume: bool,
+    /// Python's interpreter.
+    pub python: PathBuf,
+    /// This program, for agents and sidecars in processes of their own.
+    pub program: PathBuf,
+    /// Variables that its sidecars do not inherit: what they do is in their files alone.
+    pub unset: Vec<OsString>,
+    /// Reads GPUs.
+    pub gpu: Option<Box<dyn Reader>>,
+}
+
+/// Why an experiment did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Ollamas that do not answer or lack a model, or Python's packages.
+    #[error("{}", .0.join("\n"))]
+    NotReady(Vec<String>),
+    /// A recording can't be gone on with.
+    #[error(transparent)]
+    Resume(#[from] ResumeError),
+    /// Agents in a process of their own.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// An HTTP client can't be made.
+    #[error("cannot make an HTTP client: {0}")]
+    Client(String),
+    /// A sidecar.
+    #[error("{0}")]
+    Sidecar(String),
+    /// The recording can't be written.
+    #[error("cannot write the recording: {0}")]
+    Recording(#[from] io::Error),
+    /// Nobody answers any more.
+    #[error(
+        "every agent of the last {IN_VAIN} runs failed, at last with: {0}; mend that, then go on with --resume"
+    )]
+    InVain(String),
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Runs.
+    pub runs: usize,
+    /// Runs in which an agent failed.
+    pub failed: usize,
+}
+
+/// Carries out a plan. Dropped, it stops in the middle of a run, and `resume` does that one anew.
+///
+/// # Errors
+/// What it needs is missing, the recording can't be written, or nobody answers.
+pub async fn run(plan: &Plan, options: Options, watch: &mut dyn Watch) -> Result<Done, RunError> {
+    let Options { folder, resume, python, program, unset, gpu } = options;
+    let before = if resume { Some(finished(&folder, plan)?) } else { None };
+    let program_of = |condition: &ConditionPlan| match condition.language {
+        Language::Python => Program::Python(python.clone()),
+        Language::Rust => Program::Rust(program.clone()),
+    };
+    let mut environment = environment(plan, &program_of, before.as_ref()).await?;
+    let gpus = gpu.and_then(Gpus::open);
+    environment.gpus = gpus.as_ref().map(|gpus| gpus.found.clone()).unwrap_or_default();
+    let done = before.map(|before| before.runs).unwrap_or_default();
+    let left: Vec<Entry> = schedule(plan).into_iter().filter(|entry| !done.contains(&entry.run)).collect();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    if environment.began_unix_s == 0.0 {
+        environment.began_unix_s = now;
+    }
+    // A clock that was set back in between would go over what is there.
+    let last = environment.sessions.last().map_or(0.0, |session| session.timestamp);
+    let clock = Clock::from((now - environment.began_unix_s).max(last));
+    let first_run = left.first().map_or(0, |entry| entry.run);
+    environment.sessions.push(Session { timestamp: clock.now(), first_run });
+    let writer = if resume {
+        Writer::describe(&folder, &environment)?;
+        Writer::open(&folder)?
+    } else {
+        Writer::create(&folder, plan, &environment)?
+    };
+    let mut recorder = Recorder::start(writer)?;
+    let gpu = gpus.zip(recorder.rows()).and_then(|(gpus, rows)| gpus.watch(clock, rows));
+    let mut experiment = Experiment {
+        plan,
+        clock,
+        program: &program_of,
+        own: program.clone(),
+        unset,
+        folder,
+        sidecars: HashMap::new(),
+        recorder: &mut recorder,
+    };
+    let ran = experiment.all(&left, watch).await;
+    drop(gpu);
+    let written = recorder.finish().await;
+    let done = ran?;
+    written?;
+    Ok(done)
+}
+
+struct Experiment<'a> {
+    plan: &'a Plan,
+    clock: Clock,
+    program: &'a dyn Fn(&ConditionPlan) -> Program,
+    own: PathBuf,
+    unset: Vec<OsString>,
+    folder: PathBuf,
+    /// By condition and upstream.
+    sidecars: HashMap<(usize, String), Sidecar>,
+    recorder: &'a mut Recorder,
+}
+
+impl Experiment<'_> {
+    async fn all(&mut self, entries: &[Entry], watch: &mut dyn Watch) -> Result<Done, RunError> {
+        let mut left: Duration = entries.iter().map(|entry| entry.expected(self.plan)).sum();
+        watch.begun(entries.len(), left);
+        let began = Instant::now();
+        let (mut done, mut in_vain) = (Done::default(), 0);
+        let mut expected_so_far = Duration::ZERO;
+        for entry in entries {
+            let row = self.one(entry, watch).await?;
+            let failures: Vec<&str> =
+                row.agents.iter().filter_map(|row| row.agent.failure.as_deref()).collect();
+            done.runs += 1;
+            done.failed += usize::from(!failures.is_empty());
+            in_vain = if failures.len() == row.agents.len() { in_vain + 1 } else { 0 };
+            let last = failures.last().map(|failure| (*failure).to_owned()).unwrap_or_default();
+            let expected = entry.expected(self.plan);
+            left = left.saturating_sub(expected);
+            expected_so_far += expected;
+            // What it took so far says how wrong the expectation is.
+            let ratio = began.elapsed().as_secs_f64() / expected_so_far.as_secs_f64().max(1e-3);
+            watch.over(&row, left.mul_f64(ratio.clamp(0.01, 1000.0)));
+            self.recorder.send(Row::Run(Box::new(row))).await?;
+            if in_vain >= IN_VAIN {
+                return Err(RunError::InVain(last));
+            }
+            sleep(self.plan.pause.0).await;
+        }
+        Ok(done)
+    }
+
+    async fn one(
+        &mut self,
+        entry: &Entry,
+        watch: &mut dyn Watch,
+    ) -> Result<super::recording::RunRow, RunError> {
+        let condition = &self.plan.conditions[entry.condition];
+        watch.run(&condition.name, entry);
+        let urls = self.urls(entry.condition).await?;
+        let before = self.scrape(entry.condition).await?;
+        let course = Course { plan: self.plan, entry, clock: self.clock, program: self.program, urls: &urls };
+        let row = course.run(self.recorder, watch).await?;
+        for (upstream, after) in self.scrape(entry.condition).await? {
+            let changes = changes(&before[&upstream], &after);
+            self.recorder.send(Row::Sidecar(entry.run, upstream, changes)).await?;
+        }
+        Ok(row)
+    }
+
+    /// Where the agents of a condition ask; its sidecars are started when they are first needed.
+    async fn urls(&mut self, place: usize) -> Result<HashMap<String, String>, RunError> {
+        let condition = &self.plan.conditions[place];
+        let Some(sidecar) = &condition.sidecar else {
+            return Ok(self.plan.upstreams.clone().into_iter().collect());
+        };
+        let mut urls = HashMap::new();
+        for upstream in upstreams(self.plan, condition) {
+            let key = (place, upstream.clone());
+            if !self.sidecars.contains_key(&key) {
+                let (number, url) = (self.sidecars.len(), &self.plan.upstreams[&upstream]);
+                let program = (self.own.as_path(), self.unset.as_slice());
+                let started = Sidecar::start(program, &self.folder, number, sidecar, (&upstream, url)).await;
+                self.sidecars.insert(key.clone(), started.map_err(RunError::Sidecar)?);
+            }
+            urls.insert(upstream, self.sidecars[&key].url.clone());
+        }
+        Ok(urls)
+    }
+
+    async fn scrape(&self, place: usize) -> Result<BTreeMap<String, BTreeMap<String, f64>>, RunError> {
+        let mut scrapes = BTreeMap::new();
+        for ((condition, upstream), sidecar) in &self.sidecars {
+            if *condition == place {
+                scrapes.insert(upstream.clone(), sidecar.scrape().await.map_err(RunError::Sidecar)?);
+            }
+        }
+        Ok(scrapes)
+    }
+}
+
+/// Names of the Ollamas that a condition's agents ask.
+fn upstreams(plan: &Plan, condition: &ConditionPlan) -> BTreeSet<String> {
+    condition
+        .distinct()
+        .into_iter()
+        .filter_map(|name| plan.role(name))
+        .map(|role| role.upstream.clone())
+        .collect()
+}
+
+/// Asks every Ollama, and starts Python once for each set of packages: what is missing is told before anything runs.
+async fn environment(
+    plan: &Plan,
+    program: &dyn Fn(&ConditionPlan) -> Program,
+    before: Option<&Finished>,
+) -> Result<Environment, RunError> {
+    let mut environment = before.map(|before| before.environment.clone()).unwrap_or_default();
+    environment.format = FORMAT;
+    environment.streamgauge = env!("CARGO_PKG_VERSION").into();
+    environment.machine = machine();
+    let mut missing = Vec::new();
+    let used: BTreeSet<String> =
+        plan.conditions.iter().flat_map(|condition| upstreams(plan, condition)).collect();
+    for name in used {
+        match ollama::ask(plan, &name).await {
+            Ok(upstream) => {
+                environment.upstreams.insert(name, upstream);
+            }
+            Err(error) => missing.push(error),
+        }
+    }
+    let mut tried = BTreeSet::new();
+    for condition in plan.conditions.iter().filter(|condition| condition.language == Language::Python) {
+        if !tried.insert((condition.uvloop, condition.orjson)) {
+            continue;
+        }
+        let job = Job { uvloop: condition.uvloop, orjson: condition.orjson, ..Job::default() };
+        match Child::start(&program(condition), &job).await {
+            Ok(child) => environment.python.extend(child.versions().clone()),
+            Err(error) => {
+                let error = error.to_string();
+                if !missing.contains(&error) {
+                    missing.push(error);
+                }
+            }
+        }
+    }
+    if missing.is_empty() { Ok(environment) } else { Err(RunError::NotReady(missing)) }
+}

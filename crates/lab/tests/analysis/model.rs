@@ -1,0 +1,101 @@
+//! The simulator's law of contention in pure code, and experiments drawn from it.
+//!
+//! Of n streams that decode, each has a token every `(1 + contention * (n - 1)) / rate` seconds, jittered evenly; the
+//! first comes at once.
+
+use streamgauge_lab::analysis::{Agent, Condition, Recording, Run, RunKind, statistic::Random};
+
+/// What `streamgauge simulate` is told.
+#[derive(Clone, Copy)]
+pub(crate) struct Law {
+    pub(crate) rate: f64,
+    pub(crate) contention: f64,
+    pub(crate) jitter: f64,
+}
+
+impl Law {
+    /// Seconds from the common start to the end of each stream.
+    pub(crate) fn durations(&self, tokens: &[u32], random: &mut Random) -> Vec<f64> {
+        let mut due = vec![0.0_f64; tokens.len()];
+        let mut left = tokens.to_vec();
+        let mut durations = vec![f64::NAN; tokens.len()];
+        let mut decoding = tokens.len();
+        while decoding > 0 {
+            let running = (0..tokens.len()).filter(|stream| durations[*stream].is_nan());
+            let next = running.min_by(|a, b| due[*a].total_cmp(&due[*b])).unwrap();
+            if left[next] == 0 {
+                durations[next] = due[next];
+                decoding -= 1;
+                continue;
+            }
+            left[next] -= 1;
+            let jitter = 1.0 + self.jitter * (2.0 * random.unit() - 1.0);
+            due[next] += (1.0 + self.contention * (decoding - 1) as f64) / self.rate * jitter;
+        }
+        durations
+    }
+
+    /// Seconds until the last of the streams ends.
+    pub(crate) fn wall(&self, tokens: &[u32], random: &mut Random) -> f64 {
+        self.durations(tokens, random).into_iter().fold(0.0, f64::max)
+    }
+
+    /// Seconds that a stream takes alone, on average.
+    pub(crate) fn alone(&self, tokens: u32) -> f64 {
+        f64::from(tokens) / self.rate
+    }
+}
+
+/// A recording that grows run by run.
+#[derive(Default)]
+pub(crate) struct Draft {
+    pub(crate) recording: Recording,
+}
+
+impl Draft {
+    pub(crate) fn condition(&mut self, condition: Condition) {
+        self.recording.conditions.push(condition);
+    }
+
+    /// Adds a run whose agents have these roles, tokens and durations; returns its number.
+    pub(crate) fn run(&mut self, condition: &str, kind: RunKind, agents: &[(&str, u32, f64)]) -> u32 {
+        let id = self.recording.runs.len() as u32;
+        let started = 100.0 * f64::from(id);
+        self.recording.runs.push(Run { id, condition: condition.into(), kind, started, ..Run::default() });
+        for (agent, (role, tokens, duration)) in agents.iter().enumerate() {
+            self.recording.agents.push(Agent {
+                run: id,
+                agent: agent as u32,
+                role: (*role).into(),
+                started,
+                duration: *duration,
+                tokens: Some(u64::from(*tokens)),
+                ..Agent::default()
+            });
+        }
+        id
+    }
+
+    /// Adds runs of agents `a`, `b`, … with so many tokens, and as many solo runs of each if `solo`.
+    pub(crate) fn simulate(
+        &mut self,
+        condition: &str,
+        law: Law,
+        tokens: &[u32],
+        runs: usize,
+        solo: bool,
+        random: &mut Random,
+    ) {
+        let roles = ["a", "b", "c", "d"];
+        for _ in 0..runs {
+            let durations = law.durations(tokens, random);
+            let agents: Vec<_> =
+                (0..tokens.len()).map(|place| (roles[place], tokens[place], durations[place])).collect();
+            self.run(condition, RunKind::Together, &agents);
+            for (place, tokens) in tokens.iter().enumerate().filter(|_| solo) {
+                let duration = law.durations(&[*tokens], random)[0];
+                self.run(condition, RunKind::Solo, &[(roles[place], *tokens, duration)]);
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Recordings made by hand, and what is said of them.
+
+use streamgauge_lab::analysis::{
+    Analysis, Answer, Chunk, Claim, Condition, Evidence, GpuSample, LagSample, Language, Measure, Probe,
+    Remedy, RunKind, Settings, Verdict, analyse, statistic::pearson,
+};
+
+use super::model::Draft;
+
+/// How a condition behaves.
+#[derive(Clone, Copy)]
+struct Behaviour {
+    runs: usize,
+    wall: f64,
+    lag: f64,
+    chunks: usize,
+}
+
+const USUAL: Behaviour = Behaviour { runs: 6, wall: 12.0, lag: 0.016, chunks: 400 };
+
+fn condition(name: &str, language: Language, remedies: &[Remedy], baseline: Option<&str>) -> Condition {
+    Condition {
+        name: name.into(),
+        language,
+        remedies: remedies.to_vec(),
+        baseline: baseline.map(Into::into),
+        series: None,
+    }
+}
+
+/// Adds a condition, its runs, and as many solo runs of 10 s.
+fn add(draft: &mut Draft, condition: Condition, behaviour: Behaviour) {
+    let name = condition.name.clone();
+    draft.condition(condition);
+    for repetition in 0..behaviour.runs {
+        // Some noise that sums to nearly nothing.
+        let noise = 1.0 + 0.002 * [-1.0, 0.5, 1.0, -0.5, 0.25, -0.25][repetition % 6];
+        for role in ["a", "b"] {
+            draft.run(&name, RunKind::Solo, &[(role, 500, 10.0 * noise)]);
+        }
+        let wall = behaviour.wall * noise;
+        let run = draft.run(&name, RunKind::Together, &[("a", 500, wall), ("b", 500, 0.99 * wall)]);
+        let began = draft.recording.runs.last().unwrap().started;
+        for place in 0..behaviour.chunks {
+            let gap = wall / behaviour.chunks as f64;
+            let at = began + gap * place as f64;
+            let chunk = Chunk { run, agent: place as u32 % 2, at, bytes: 100, records: 1, gap, parse: 2e-5 };
+            draft.recording.chunks.push(chunk);
+        }
+        for place in 0..100 {
+            let at = began + 0.1 * f64::from(place);
+            let lag = behaviour.lag * noise * if place % 10 == 0 { 1.0 } else { 0.2 };
+            draft.recording.lag.push(LagSample { run, process: 0, probe: Probe::Schedule, at, lag });
+        }
+    }
+}
+
+fn claim<'a>(analysis: &'a Analysis, id: &str) -> &'a Claim {
+    analysis.claims.iter().find(|claim| claim.id == id).unwrap()
+}
+
+#[track_caller]
+fn assert_verdict(analysis: &Analysis, id: &str, verdict: Verdict) {
+    let claim = claim(analysis, id);
+    assert_eq!(claim.verdict, verdict, "{}", claim.sentence());
+}
+
+/// Everything the report speaks of, behaving in some ways as it says and in some not.
+fn everything() -> Draft {
+    let mut draft = Draft::default();
+    let (rust, python) = (Language::Rust, Language::Python);
+    add(&mut draft, condition("rust", rust, &[], None), Behaviour { lag: 0.0002, wall: 11.9, ..USUAL });
+    add(&mut draft, condition("python", python, &[], Some("rust")), USUAL);
+    let mut treated = |name: &str, remedy, behaviour| {
+        add(&mut draft, condition(name, python, &[remedy], Some("python")), behaviour);
+    };
+    treated("uvloop", Remedy::Uvloop, Behaviour { lag: 0.012, wall: 11.0, ..USUAL });
+    treated("batches", Remedy::Batch(0.05), Behaviour { chunks: 60, wall: 12.5, ..USUAL });
+    treated("64 KiB", Remedy::ReadBuffer(65536), Behaviour { chunks: 15, ..USUAL });
+    treated("paced", Remedy::Pace(60.0), Behaviour { wall: 17.0, ..USUAL });
+    draft.recording.gpu.push(GpuSample {
+        at: 0.0,
+        watts: 100.0,
+        utilization: 0.5,
+        memory: 1e9,
+        pcie_received: 8e7,
+        pcie_sent: f64::NAN,
+    });
+    draft
+}
+
+#[test]
+fn the_reports_five_rows_give_r_of_minus_0_996_and_not_minus_0_94() {
+    // Lag p99 in ms and efficiency in percent, of its table in 3.5.
+    let lag = [16.13, 17.54, 15.89, 18.23, 16.41];
+    let efficiency = [86.84, 85.91, 87.12, 85.34, 86.58];
+    let found = pearson(&lag, &efficiency, 0.95).unwrap();
+    assert_eq!(format!("{:.3}", found.r), "-0.996");
+}
+
+#[test]
+fn each_claim_is_held_against_what_was_measured() {
+    let analysis = analyse(&everything().recording, &Settings::default());
+    assert_verdict(&analysis, "python_ceiling", Verdict::Refuted);
+    assert_verdict(&analysis, "efficiency_is_gain", Verdict::Refuted);
+    assert_verdict(&analysis, "rust_efficiency", Verdict::Supported);
+    assert_verdict(&analysis, "rust_gain", Verdict::Refuted);
+    assert_verdict(&analysis, "slower_is_faster", Verdict::Refuted);
+    assert_verdict(&analysis, "uvloop", Verdict::Supported);
+    assert_verdict(&analysis, "batching", Verdict::Supported);
+    assert_verdict(&analysis, "buffer_efficiency", Verdict::Supported);
+    assert_verdict(&analysis, "buffer_chunks", Verdict::Refuted);
+    assert_verdict(&analysis, "parse_time", Verdict::Supported);
+    assert_verdict(&analysis, "pcie", Verdict::Supported);
+    assert_verdict(&analysis, "tokenizer", Verdict::Undecided);
+    assert_verdict(&analysis, "rust_mandatory", Verdict::Undecided);
+    assert_eq!(analysis.pcie_peak, Some(8e7));
+}
+
+#[test]
+fn advice_names_the_remedy_that_helped_and_what_each_did() {
+    let analysis = analyse(&everything().recording, &Settings::default());
+    let advice = &analysis.advice;
+    assert!(advice.recommendation.starts_with("Take uvloop"), "{}", advice.recommendation);
+    let helped = |name: &str| advice.remedies.iter().find(|effect| effect.condition == name).unwrap().helped;
+    assert_eq!(helped("uvloop"), Answer::Yes);
+    assert_eq!(helped("paced"), Answer::No);
+    assert_eq!(advice.remedies[0].condition, "uvloop");
+    let lag = advice.remedies[0].costs.iter().find(|cost| cost.measure == Measure::LagP99).unwrap();
+    assert!((lag.difference + 0.004).abs() < 1e-4, "{}", lag.sentence());
+    // 20 s of work in 12 s: together is faster.
+    assert_eq!(advice.steps[0].answer, Answer::Yes, "{}", advice.steps[0].because);
+    assert!(advice.sentences().len() > 5);
+}
+
+#[test]
+fn with_three_runs_of_each_no_p_is_given_and_it_says_how_many_would_do() {
+    let mut draft = Draft::default();
+    let few = Behaviour { runs: 3, ..USUAL };
+    add(&mut draft, condition("python", Language::Python, &[], None), few);
+    let faster = Behaviour { wall: 11.0, ..few };
+    add(&mut draft, condition("uvloop", Language::Python, &[Remedy::Uvloop], Some("python")), faster);
+    let analysis = analyse(&draft.recording, &Settings::default());
+    let gain = analysis.comparison("uvloop", Measure::TrueEfficiency).unwrap();
+    assert_eq!(gain.evidence, Evidence::TooFew { have: 3, need: 4 });
+    assert!(gain.permutation.is_none() && gain.interval.is_some());
+    assert_eq!(analysis.advice.remedies[0].helped, Answer::Unknown);
+    assert!(!analysis.advice.undecided.is_empty());
+}
+
+#[test]
+fn an_empty_recording_decides_nothing_and_says_so() {
+    let analysis = analyse(&Draft::default().recording, &Settings::default());
+    assert!(analysis.claims.iter().all(|claim| claim.verdict == Verdict::Undecided));
+    assert_eq!(analysis.advice.recommendation, "No remedy was tried, so none can be recommended.");
+    assert!(analysis.comparisons.is_empty() && analysis.model.is_none());
+}
+
+#[test]
+fn what_a_recording_lacks_is_named() {
+    let mut draft = Draft::default();
+    draft.condition(condition("alone", Language::Rust, &[], None));
+    draft.run("alone", RunKind::Together, &[("a", 10, 1.0), ("b", 10, 2.0)]);
+    let failed = draft.run("alone", RunKind::Together, &[("a", 10, 1.0), ("b", 10, 2.0)]);
+    draft.recording.agents.last_mut().unwrap().failure = Some("connection refused".into());
+    draft.run("nowhere", RunKind::Together, &[("a", 10, 1.0)]);
+    draft.run("alone", RunKind::Together, &[]);
+    let analysis = analyse(&draft.recording, &Settings::default());
+    assert_eq!(
+        analysis.notes,
+        [
+            "run 3 has no agent with a duration, and is left out",
+            "run 1 has no speedup: agent 1 (b): connection refused",
+            "run 2 is of condition nowhere, which does not exist",
+            "alone has no solo runs, and so no true speedup",
+        ]
+    );
+    let summary = analysis.runs.iter().find(|run| run.id == failed).unwrap();
+    assert!(summary.overlap.is_none() && summary.throughput.is_none());
+    let whole = &analysis.runs[0];
+    assert_eq!((whole.wall, whole.balance), (2.0, Some(0.5)));
+    assert!(whole.overlap.unwrap().efficiency == 0.75 && !whole.overlap.unwrap().contention);
+}
+
+#[test]
+fn agents_that_made_other_numbers_of_tokens_alone_are_said_to_be_unlike() {
+    let mut draft = Draft::default();
+    draft.condition(condition("pair", Language::Rust, &[], None));
+    draft.run("pair", RunKind::Solo, &[("a", 100, 1.0)]);
+    draft.run("pair", RunKind::Together, &[("a", 150, 1.5), ("a", 150, 1.5)]);
+    let analysis = analyse(&draft.recording, &Settings::default());
+    assert_eq!(
+        analysis.notes,
+        ["a of pair made 150 tokens together and 100 alone: its true speedup compares unlike work"]
+    );
+}
+
+#[test]
+fn a_warm_up_counts_for_nothing() {
+    let mut draft = Draft::default();
+    draft.condition(condition("pair", Language::Rust, &[], None));
+    draft.run("pair", RunKind::Together, &[("a", 10, 100.0)]);
+    draft.recording.runs[0].warm_up = true;
+    draft.run("pair", RunKind::Together, &[("a", 10, 1.0)]);
+    let analysis = analyse(&draft.recording, &Settings::default());
+    assert_eq!(analysis.runs.len(), 1);
+    assert_eq!(analysis.conditions[0].values(Measure::Wall), [1.0]);
+}
+
+#[test]
+fn a_series_of_agents_has_its_scaling_curve_with_solo_runs_as_one() {
+    let mut draft = Draft::default();
+    for agents in [2_usize, 4, 8, 16] {
+        let name = format!("{agents} agents");
+        let series = Some("scaling".into());
+        draft.condition(Condition { series, ..condition(&name, Language::Rust, &[], None) });
+        for repetition in 0..3 {
+            let noise = 1.0 + 0.001 * f64::from(repetition);
+            let throughput = |n: f64| 100.0 * n / (1.0 + 0.05 * (n - 1.0) + 0.004 * n * (n - 1.0));
+            draft.run(&name, RunKind::Solo, &[("a", 1000, 10.0 * noise)]);
+            let wall = 1000.0 * agents as f64 / throughput(agents as f64) * noise;
+            draft.run(&name, RunKind::Together, &vec![("a", 1000, wall); agents]);
+        }
+    }
+    let analysis = analyse(&draft.recording, &Settings::default());
+    let scaling = analysis.series[0].scaling.unwrap();
+    assert_eq!(scaling.n, 24);
+    assert!(
+        (scaling.contention.value - 0.05).abs() < 0.002 && (scaling.coherency.value - 0.004).abs() < 2e-4
+    );
+    let peak = scaling.peak.unwrap();
+    assert!(peak.seen && peak.interval.contains((0.95_f64 / 0.004).sqrt()), "{peak:?}");
+    assert!(
+        analysis.advice.steps.iter().any(|step| step.answer == Answer::Yes && step.because.contains("peaks"))
+    );
+}
+
+#[test]
+fn an_analysis_is_the_same_for_the_same_recording() {
+    let draft = everything();
+    let once = serde_json::to_string(&analyse(&draft.recording, &Settings::default())).unwrap();
+    let again = serde_json::to_string(&analyse(&draft.recording, &Settings::default())).unwrap();
+    assert_eq!(once, again);
+}

@@ -1,0 +1,71 @@
+//! The tables for a terminal.
+
+use super::made_up::{SETTINGS, recorded, report};
+use streamgauge_lab::analysis::Recording;
+use streamgauge_lab::experiment::recording::Recorded;
+use streamgauge_lab::report::Report;
+
+#[test]
+fn tables_name_conditions_measures_claims_and_problems() {
+    let text = report().text(None);
+    for part in [
+        "Conditions",
+        "true efficiency",
+        "uvloop",
+        "Comparisons",
+        "1 runs; 4 of each would do",
+        "Scaling",
+        "What becomes of Technical Report 117's claims",
+        "Python's efficiency has a ceiling near 86 %",
+        "supported",
+        "Advice",
+        "made-up",
+        "loop_lag.csv:7: a <script> is no time",
+        "503: the queue is full",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+    assert!(text.ends_with('\n') && !text.contains('\x1b'));
+}
+
+#[test]
+fn a_terminal_is_never_exceeded_by_a_table() {
+    let text = report().text(Some(100));
+    let wide: Vec<&str> =
+        text.lines().filter(|line| line.contains('─') && line.chars().count() > 100).collect();
+    assert!(wide.is_empty(), "{wide:#?}");
+}
+
+#[test]
+fn conditions_of_several_recordings_stay_apart() {
+    let other = Recorded { name: "other".into(), ..recorded() };
+    let same = recorded();
+    let together = Report::of(vec![recorded(), other, same], &SETTINGS);
+    assert_eq!(
+        together.sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>(),
+        ["made-up", "other", "made-up (2)"]
+    );
+    let names: Vec<&str> =
+        together.analysis.conditions.iter().map(|condition| condition.condition.name.as_str()).collect();
+    assert!(names.contains(&"other/uvloop") && names.contains(&"made-up (2)/rust"), "{names:?}");
+    let alone = report();
+    let of = |report: &Report, name: &str| {
+        let found = report.analysis.conditions.iter().find(|found| found.condition.name == name);
+        found.unwrap().truth
+    };
+    assert_eq!(of(&together, "other/rust"), of(alone, "rust"));
+    assert_eq!(together.analysis.runs.len(), 3 * alone.analysis.runs.len());
+}
+
+#[test]
+fn a_recording_of_nothing_has_a_report_too() {
+    let empty = Recorded {
+        name: "empty".into(),
+        recording: Recording::default(),
+        plan: None,
+        environment: None,
+        problems: Vec::new(),
+    };
+    let report = Report::of(vec![empty], &SETTINGS);
+    assert!(report.text(None).contains("undecided") && report.html().contains("undecided"));
+}

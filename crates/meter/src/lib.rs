@@ -1,0 +1,42 @@
+//! Measures streams of Ollama around any [`http_body::Body`], as Prometheus metrics.
+//!
+//! Register a [`meter::Meter`] once, start a [`meter::Measurement`] for each request, and read the wrapped body in place of
+//! the bare one. The measurement travels with the body: whether the body ends, fails or is dropped, one outcome is recorded.
+//!
+//! ```
+//! use http::StatusCode;
+//! use prometheus::Registry;
+//! use streamgauge_meter::{
+//!     meter::{Config, Facts, Meter, Outcome},
+//!     metric::Scrape,
+//! };
+//!
+//! # fn main() -> prometheus::Result<()> {
+//! let registry = Registry::new();
+//! let meter = Meter::register(&registry, &Config::default(), &["ollama"])?;
+//!
+//! let mut measurement = meter.start(Facts::new("POST", "/api/chat"));
+//! measurement.model("gemma3:270m");
+//! measurement.chosen("ollama");
+//! measurement.responded(StatusCode::OK);
+//! measurement.finish(Outcome::Complete);
+//!
+//! let scrape = Scrape::take(&registry);
+//! assert_eq!(scrape.find("requests_total").sum(|series| series.label("outcome") == "complete"), 1.0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Without its features the package contains no runtime. The feature `shaping` adds the module `shaping`, and `coding` reads
+//! compressed bodies.
+
+pub mod meter;
+pub mod metric;
+pub mod protocol;
+#[cfg(feature = "shaping")]
+pub mod shaping;
+
+/// The README's example is tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,195 @@
+//! What is measured of a stream, and how it is recorded.
+//!
+//! [`Meter::register`] once, [`Meter::start`] for each request, then [`Measurement::wrap_body`] around the
+//! response's body: the guards travel with the body, and whichever way it ends, its ending is recorded once.
+#![expect(clippy::disallowed_types, reason = "it measures in programs without tokio too")]
+
+mod backlog;
+mod concurrency;
+mod delivered;
+mod ending;
+mod failures;
+mod families;
+mod live;
+mod loads;
+mod measurement;
+mod model;
+mod outcome;
+mod outcomes;
+mod phases;
+mod prompt;
+mod schedule;
+mod silence;
+mod tap;
+#[cfg(test)]
+mod tests;
+mod waiting;
+mod wrap;
+
+pub use concurrency::{BANDS, Bands};
+pub use delivered::Delivered;
+pub use failures::Failure;
+pub use live::{Live, Snapshot};
+pub use measurement::{DeliveredBy, Ending, Facts, Measurement};
+pub use outcome::Outcome;
+pub use tap::Tap;
+pub use wrap::BodyStream;
+
+use std::{sync::Arc, time::Instant};
+
+use crate::metric::Buckets;
+use failures::Failures;
+use families::Families;
+use live::LiveTable;
+use loads::Span;
+use model::{Claim, Loaded, Memory, ModelTable, Place};
+use prompt::Density;
+
+use crate::protocol::canonical_model;
+
+/// The label of the cloud's models that have none of their own. It ends as the names of the cloud's models do.
+const OTHER_CLOUD: &str = "other:cloud";
+
+/// Settings of this stage.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How many models have a label of their own; the rest are `other`.
+    pub model_limit: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { model_limit: 16 }
+    }
+}
+
+/// The families of metrics, and what runs now. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    families: Families,
+    models: ModelTable,
+    /// Of models without a label.
+    density: Density,
+    live: Arc<LiveTable>,
+    failures: Failures,
+    cut: std::sync::atomic::AtomicBool,
+}
+
+impl Meter {
+    /// Registers every family on `registry`. `upstreams` are the names that the label `upstream` starts with.
+    ///
+    /// # Errors
+    /// A name that `registry` has already.
+    pub fn register(
+        registry: &prometheus::Registry,
+        config: &Config,
+        upstreams: &[&str],
+    ) -> prometheus::Result<Meter> {
+        let live = Arc::new(LiveTable::default());
+        let families = Families::register(registry, upstreams, &live)?;
+        let models = ModelTable::new(config.model_limit);
+        Ok(Meter {
+            shared: Arc::new(Shared {
+                families,
+                models,
+                density: Density::default(),
+                live,
+                failures: Failures::default(),
+                cut: false.into(),
+            }),
+        })
+    }
+
+    /// Starts to measure a request: call it when the head is parsed.
+    #[must_use]
+    pub fn start(&self, facts: Facts) -> Measurement {
+        Measurement::start(self.clone(), facts)
+    }
+
+    /// The streams and requests that run now, oldest first.
+    #[must_use]
+    pub fn live(&self) -> Vec<Snapshot> {
+        self.shared.live.snapshots()
+    }
+
+    /// The requests that failed last, the newest first, so many at most. Some 200 are kept.
+    #[must_use]
+    pub fn failures(&self, most: usize) -> Vec<Failure> {
+        self.shared.failures.newest(most)
+    }
+
+    /// Takes note of what an upstream has in its memory, as it said when it was asked: names as on its list, and the
+    /// tokens of each context. Each model gets a label of its own, unless all are taken by models that are in memory or
+    /// in use; and a model that was not there the last time was loaded.
+    pub fn loaded<'a>(
+        &self,
+        upstream: &str,
+        asked: Instant,
+        models: impl IntoIterator<Item = (&'a str, Option<u64>)>,
+    ) {
+        let Shared { families, models: table, .. } = &*self.shared;
+        let models = models.into_iter().map(|(name, context)| Loaded::new(name, context)).collect();
+        let memory = Arc::new(Memory { asked, models });
+        let (now, before) = (Instant::now(), table.loaded(upstream, memory.clone()));
+        for model in &memory.models {
+            let place = self.shared.claim(&model.name, &model.label, Claim::Loaded);
+            if let (Some(place), Some(context)) = (&place, model.context) {
+                place.loaded_with(context);
+            }
+            if let (Some(place), Some(before)) = (place, before.as_ref().filter(|before| before.lacks(model)))
+            {
+                let span = Span { from: before.asked, to: now };
+                families.loads(upstream, place.label()).appeared(span);
+            }
+        }
+        families.settle_loads(upstream, now);
+    }
+
+    /// The value of the label `model` for a model.
+    #[must_use]
+    pub fn model_label(&self, name: &str) -> String {
+        let place = self.shared.models.find(&canonical_model(name), false);
+        place.map_or_else(|| "other".to_owned(), |place| place.label().to_owned())
+    }
+
+    /// Whether a value of the label `model` is that of a model, or of all those that have none of their own.
+    #[must_use]
+    pub fn is_model_label(&self, label: &str) -> bool {
+        label == "other" || self.model_label(label) == label
+    }
+
+    /// How many models had to give their label to another one.
+    #[must_use]
+    pub fn labels_dropped(&self) -> u64 {
+        self.shared.families.labels_dropped.get()
+    }
+
+    /// How streams of an upstream ran since the start, by how many decoded.
+    #[must_use]
+    pub fn bands(&self, upstream: &str) -> Bands {
+        self.shared.families.concurrency.upstream(upstream).bands()
+    }
+
+    /// The gaps between chunks of all streams since the start, as they came from upstream, in steps of a tenth from
+    /// 1 ms to 1 s: finer than `chunk_gap_seconds` shows them.
+    #[must_use]
+    pub fn gaps(&self) -> Buckets {
+        self.shared.families.gaps()
+    }
+
+    /// From now on what ends unfinished was cut by us, not left by its client: outcome `refused`.
+    pub fn cut(&self) {
+        self.shared.cut.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    fn claim(&self, name: &str, label: &str, claim: Claim) -> Option<Arc<Place>> {
+        self.models.claim(name, label, claim, |gone| self.families.forget(gone))
+    }
+}

@@ -1,0 +1,272 @@
+//! How many streams run side by side at an upstream, and for how long.
+//!
+//! Seconds accrue at every transition and at every scrape, so that a stream of an hour shows while it runs.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use prometheus::{
+    Counter,
+    core::{Collector, Desc},
+    proto,
+};
+
+use super::silence::History;
+use crate::metric::Family;
+
+/// The values of the label `streams`: how many streams decode at once.
+pub const BANDS: [&str; 8] = ["1", "2", "3", "4", "5-8", "9-16", "17-32", "33+"];
+
+/// The band of a number of streams of at least one.
+pub(super) fn band(streams: usize) -> usize {
+    match streams {
+        0 | 1 => 0,
+        2 => 1,
+        3 => 2,
+        4 => 3,
+        5..=8 => 4,
+        9..=16 => 5,
+        17..=32 => 6,
+        _ => 7,
+    }
+}
+
+/// The four families that accrue, and the upstreams that they accrue for.
+#[derive(Clone, Debug)]
+pub(super) struct ConcurrencyFamilies {
+    stream_seconds: Family<Counter, 1>,
+    busy_seconds: Family<Counter, 1>,
+    seconds: Family<Counter, 2>,
+    seconds_by_stream: Family<Counter, 2>,
+    upstreams: Arc<Mutex<BTreeMap<String, Arc<Concurrency>>>>,
+}
+
+impl ConcurrencyFamilies {
+    pub(super) fn new(make: fn() -> Counter) -> prometheus::Result<ConcurrencyFamilies> {
+        Ok(ConcurrencyFamilies {
+            stream_seconds: Family::new(
+                "stream_seconds_total",
+                "Summed time of streams, by upstream.",
+                ["upstream"],
+                make,
+            )?,
+            busy_seconds: Family::new(
+                "busy_seconds_total",
+                "Wall time with at least one stream, by upstream.",
+                ["upstream"],
+                make,
+            )?,
+            seconds: Family::new(
+                "concurrency_seconds_total",
+                "Wall time with that many streams decoding.",
+                ["upstream", "streams"],
+                make,
+            )?,
+            seconds_by_stream: Family::new(
+                "concurrency_stream_seconds_total",
+                "Wall time with that many streams decoding, times their number.",
+                ["upstream", "streams"],
+                make,
+            )?,
+            upstreams: Arc::default(),
+        })
+    }
+
+    /// The account of one upstream, opened at zero.
+    pub(super) fn upstream(&self, name: &str) -> Arc<Concurrency> {
+        let mut upstreams = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = upstreams.get(name) {
+            return known.clone();
+        }
+        let account = Arc::new(Concurrency {
+            decoding: AtomicUsize::new(0),
+            state: Mutex::new(State { streams: 0, decoding: 0, accrued: Instant::now() }),
+            stream_seconds: self.stream_seconds.child([name]),
+            busy_seconds: self.busy_seconds.child([name]),
+            seconds: BANDS.map(|streams| self.seconds.child([name, streams])),
+            seconds_by_stream: BANDS.map(|streams| self.seconds_by_stream.child([name, streams])),
+            tokens: Default::default(),
+            free_nanos: Default::default(),
+            free_tokens: Default::default(),
+            history: History::new(Instant::now()),
+        });
+        upstreams.insert(name.to_owned(), account.clone());
+        account
+    }
+}
+
+impl Collector for ConcurrencyFamilies {
+    fn desc(&self) -> Vec<&Desc> {
+        [
+            self.stream_seconds.desc(),
+            self.busy_seconds.desc(),
+            self.seconds.desc(),
+            self.seconds_by_stream.desc(),
+        ]
+        .concat()
+    }
+
+    fn collect(&self) -> Vec<proto::MetricFamily> {
+        for account in self.upstreams.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            account.change(|_| ());
+        }
+        [
+            self.stream_seconds.collect(),
+            self.busy_seconds.collect(),
+            self.seconds.collect(),
+            self.seconds_by_stream.collect(),
+        ]
+        .concat()
+    }
+}
+
+/// The sums of one upstream, by band of the label `streams`: those of `concurrency_seconds_total`,
+/// `concurrency_stream_seconds_total`, and `concurrency_tokens_total` of all models, and those of the time in which
+/// nothing held a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Bands {
+    /// Wall time.
+    pub seconds: [f64; 8],
+    /// Wall time times the number of streams.
+    pub stream_seconds: [f64; 8],
+    /// Content records.
+    pub tokens: [f64; 8],
+    /// Summed time between chunks of streams that neither their client nor their pace held.
+    pub free_seconds: [f64; 8],
+    /// The content records of that time.
+    pub free_tokens: [f64; 8],
+}
+
+/// The account of one upstream.
+#[derive(Debug)]
+pub(super) struct Concurrency {
+    /// A copy of the number under the lock, for readers on the path of a chunk.
+    decoding: AtomicUsize,
+    state: Mutex<State>,
+    stream_seconds: Arc<Counter>,
+    busy_seconds: Arc<Counter>,
+    seconds: [Arc<Counter>; 8],
+    seconds_by_stream: [Arc<Counter>; 8],
+    tokens: [AtomicU64; 8],
+    free_nanos: [AtomicU64; 8],
+    free_tokens: [AtomicU64; 8],
+    /// Of what runs there, the silences.
+    pub(super) history: History,
+}
+
+#[derive(Debug)]
+struct State {
+    streams: usize,
+    decoding: usize,
+    accrued: Instant,
+}
+
+impl Concurrency {
+    /// The band that holds now.
+    pub(super) fn band(&self) -> usize {
+        band(self.decoding.load(Relaxed))
+    }
+
+    /// Content records that came while the band held.
+    pub(super) fn tokens(&self, band: usize, records: u32) {
+        self.tokens[band].fetch_add(u64::from(records), Relaxed);
+    }
+
+    pub(super) fn bands(&self) -> Bands {
+        // What runs accrues now.
+        self.change(|_| ());
+        Bands {
+            seconds: std::array::from_fn(|band| self.seconds[band].get()),
+            stream_seconds: std::array::from_fn(|band| self.seconds_by_stream[band].get()),
+            tokens: std::array::from_fn(|band| self.tokens[band].load(Relaxed) as f64),
+            free_seconds: std::array::from_fn(|band| self.free_nanos[band].load(Relaxed) as f64 / 1e9),
+            free_tokens: std::array::from_fn(|band| self.free_tokens[band].load(Relaxed) as f64),
+        }
+    }
+
+    /// A stream begins; it ends when the guard is dropped.
+    pub(super) fn stream(self: &Arc<Self>) -> Running {
+        self.change(|state| state.streams += 1);
+        Running { account: self.clone(), decodes: false }
+    }
+
+    /// A stream had its first record; it decodes until the guard is dropped.
+    pub(super) fn decode(self: &Arc<Self>) -> Running {
+        self.change(|state| state.decoding += 1);
+        Running { account: self.clone(), decodes: true }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let seconds = now.duration_since(state.accrued).as_secs_f64();
+        state.accrued = now;
+        if state.streams > 0 {
+            self.busy_seconds.inc_by(seconds);
+            self.stream_seconds.inc_by(seconds * state.streams as f64);
+        }
+        if state.decoding > 0 {
+            let band = band(state.decoding);
+            self.seconds[band].inc_by(seconds);
+            self.seconds_by_stream[band].inc_by(seconds * state.decoding as f64);
+        }
+        change(&mut state);
+        self.decoding.store(state.decoding, Relaxed);
+    }
+}
+
+/// What a stream made while nothing held it, in the band that holds now; local to the stream until it is flushed.
+#[derive(Debug, Default)]
+pub(super) struct Free {
+    band: usize,
+    time: Duration,
+    tokens: u64,
+}
+
+impl Free {
+    /// `tokens` came, `gap` after the content before. Left out where the band is another one than it was then.
+    pub(super) fn add(&mut self, account: &Concurrency, gap: Duration, tokens: u64) {
+        let band = account.band();
+        if band == self.band {
+            self.time += gap;
+            self.tokens += tokens;
+        } else {
+            self.flush(account);
+            self.band = band;
+        }
+    }
+
+    pub(super) fn flush(&mut self, account: &Concurrency) {
+        let (time, tokens) = (std::mem::take(&mut self.time), std::mem::take(&mut self.tokens));
+        if tokens > 0 {
+            let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            account.free_nanos[self.band].fetch_add(nanos, Relaxed);
+            account.free_tokens[self.band].fetch_add(tokens, Relaxed);
+        }
+    }
+}
+
+/// A stream that runs, or decodes, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Running {
+    account: Arc<Concurrency>,
+    decodes: bool,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.account.change(|state| {
+            if self.decodes {
+                state.decoding -= 1;
+            } else {
+                state.streams -= 1;
+            }
+        });
+    }
+}

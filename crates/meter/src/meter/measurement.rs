@@ -1,0 +1,411 @@
+//! One request, from its acceptance to its end.
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use http::StatusCode;
+
+use super::{
+    Delivered, Meter, OTHER_CLOUD, Outcome, Tap,
+    concurrency::{Concurrency, Running},
+    families::StreamChildren,
+    live::{Listed, Live, Named},
+    loads::Waiter,
+    model::{Claim, Place},
+    outcomes::Outcomes,
+    silence,
+    tap::Tapping,
+    wrap::BodyStream,
+};
+use crate::metric::Occupied;
+use crate::protocol::{CLOUD, Coding, Dialect, Framing, Peek, Route, Usage, canonical_model, short_model};
+
+/// What is known of a request when its head is parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Facts {
+    /// Where it goes.
+    pub route: Route,
+    /// What its client speaks.
+    pub dialect: Dialect,
+    /// Its method is HEAD: the response has no body, whatever its head says.
+    pub is_head: bool,
+}
+
+impl Facts {
+    /// Of a method, and a path as it came (percent-encoded, no query).
+    #[must_use]
+    pub fn new(method: &str, path: &str) -> Facts {
+        Facts { route: Route::classify(method, path), dialect: Dialect::of(path), is_head: method == "HEAD" }
+    }
+}
+
+/// What a finished request was: for a log line, or for whoever charges its tokens. Never its content.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Ending {
+    /// Number of the request in this process.
+    pub id: u64,
+    /// Its route.
+    pub route: Route,
+    /// The label of its model.
+    pub model: String,
+    /// The label of its upstream.
+    pub upstream: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The status sent to the client, if one was.
+    pub status: Option<StatusCode>,
+    /// From accept to the end.
+    pub duration: Duration,
+    /// From accept to the first content record of a stream.
+    pub first_token: Option<Duration>,
+    /// Content records that arrived.
+    pub content_records: u64,
+    /// What Ollama told of its cost.
+    pub usage: Usage,
+    /// Tokens of its prompt, estimated from its bytes, if it was sent. A guess: for limits, and for no metric.
+    pub prompt_estimate: u64,
+    /// Tokens of the model's context, if an upstream told them: no prompt has more.
+    pub context: Option<u64>,
+}
+
+/// What is called with an ending.
+type Hook = Box<dyn FnOnce(&Ending) + Send + Sync>;
+
+/// What is known of the upstream's list of models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listing {
+    /// Nothing.
+    Untold,
+    /// The model is not on it.
+    Missing,
+    /// The model is on it, spelled as [`Live::listed`] says.
+    Listed,
+}
+
+/// Measures one request. Whichever way it goes, dropping it records an ending once.
+pub struct Measurement {
+    pub(super) meter: Meter,
+    pub(super) facts: Facts,
+    pub(super) live: Arc<Live>,
+    /// In `/streams`, until the ending is recorded.
+    pub(super) listed: Option<Listed>,
+    pub(super) status: Option<StatusCode>,
+    /// The response is a stream, told record by record.
+    pub(super) streamed: bool,
+    pub(super) coding: Coding,
+    pub(super) children: Option<Arc<StreamChildren>>,
+    pub(super) on_end: Option<Hook>,
+    pub(super) recorded: bool,
+    /// What is decided before the body ends.
+    pub(super) decided: Option<Outcome>,
+    /// How the request is counted when it ends.
+    pub(super) outcomes: Arc<Outcomes>,
+    listing: Listing,
+    /// Held to the end, so that what this request counts on stays.
+    pub(super) place: Option<Arc<Place>>,
+    /// The request is at its upstream, and may wait for its model.
+    pub(super) waiter: Option<Waiter>,
+    account: Option<Arc<Concurrency>>,
+    _running: Option<Running>,
+    _in_flight: Occupied,
+}
+
+impl Measurement {
+    pub(super) fn start(meter: Meter, facts: Facts) -> Measurement {
+        let (live, listed) = meter.shared.live.enter(facts.route);
+        let in_flight = in_flight(&meter, "none", facts.route);
+        let outcomes = meter.shared.families.accepted(facts.route);
+        Measurement {
+            meter,
+            facts,
+            live,
+            listed: Some(listed),
+            status: None,
+            streamed: false,
+            coding: Coding::Identity,
+            children: None,
+            on_end: None,
+            recorded: false,
+            decided: None,
+            outcomes,
+            listing: Listing::Untold,
+            place: None,
+            waiter: None,
+            account: None,
+            _running: None,
+            _in_flight: in_flight,
+        }
+    }
+
+    /// What is shared with the layers around the body.
+    #[must_use]
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    /// Where it goes.
+    #[must_use]
+    pub fn route(&self) -> Route {
+        self.facts.route
+    }
+
+    /// The model as the client wrote it.
+    pub fn model(&self, name: &str) {
+        let (key, written) = (canonical_model(name).into_owned(), short_model(name).into_owned());
+        // The first name stays: a request has one model.
+        let _ = self.live.model.set(Named { key, written });
+    }
+
+    /// What the request's body tells beside its model: how much of it may be prompt, and how long its response may be
+    /// silent.
+    pub fn asks(&self, peek: &Peek) {
+        self.live.prompt_bytes.store(peek.prompt_bytes, Relaxed);
+        self.live.is_of(silence::Kind::of(self.live.route, peek));
+    }
+
+    /// How the upstream spells the model on its list of models, which becomes the model's label; `None`: the model is
+    /// not on the list, and gets no label. If the list is not known, do not call this: then an answer shows that there is
+    /// such a model, and its label is spelled as the client spells it.
+    pub fn listed(&mut self, name: Option<&str>) {
+        self.listing = match name {
+            Some(name) => {
+                let _ = self.live.listed.set(name.to_owned());
+                Listing::Listed
+            }
+            None => Listing::Missing,
+        };
+    }
+
+    /// The model's canonical name, where it is known.
+    #[must_use]
+    pub fn canonical_model(&self) -> Option<&str> {
+        self.live.model.get().map(|named| named.key.as_str())
+    }
+
+    /// An upstream was chosen, and the request waits for a place there. Another one may be chosen as long as
+    /// nothing was sent: the last one counts. [`CLOUD`] stands for what Ollama passes on to its cloud: such a request is
+    /// no work of this machine.
+    pub fn waits_at(&mut self, upstream: &str) {
+        if self.live.choose(upstream) {
+            self._in_flight = in_flight(&self.meter, upstream, self.live.route);
+            (self._running, self.account, self.waiter) = (None, None, None);
+            self.settle(Claim::Accepted);
+        }
+    }
+
+    /// An upstream was chosen, and the request goes there now.
+    pub fn chosen(&mut self, upstream: &str) {
+        self.waits_at(upstream);
+        if self.live.route.takes_slot() && self.account.is_none() && upstream != CLOUD {
+            let account = self.meter.shared.families.concurrency.upstream(upstream);
+            self._running = Some(account.stream());
+            self.account = Some(account);
+            self.waiter = Some(self.wait(upstream));
+        }
+    }
+
+    /// The response has a body, so far as is known: none has that to HEAD, and none with status 204 or 304
+    /// (RFC 9110 6.4.1), whatever its content type.
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        let is_bare = |status| matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        !self.facts.is_head && !self.status.is_some_and(is_bare)
+    }
+
+    fn wait(&self, upstream: &str) -> Waiter {
+        let (shared, label) = (&self.meter.shared, self.model_label());
+        let named = self.live.model.get();
+        let memory = named.and_then(|named| {
+            shared.models.memory(upstream, |memory| (memory.find(&named.key).is_some(), memory.asked))
+        });
+        let pushed = shared.families.pushed(upstream, label);
+        shared.families.loads(upstream, label).wait(Instant::now(), memory, pushed)
+    }
+
+    /// Calls `hook` once, with the ending, when it is recorded.
+    pub fn on_end(&mut self, hook: impl FnOnce(&Ending) + Send + Sync + 'static) {
+        self.on_end = Some(Box::new(hook));
+    }
+
+    /// The status that the client is sent. Call it once, before the body is wrapped.
+    pub fn responded(&mut self, status: StatusCode) {
+        self.status = Some(status);
+        if status.is_success() {
+            self.settle(Claim::Answered);
+        }
+        self.meter.shared.families.responses.child([self.live.route.label(), status.as_str()]).inc();
+    }
+
+    /// The content coding of the response. Call it before the body is wrapped.
+    pub fn coded(&mut self, coding: Coding) {
+        self.coding = coding;
+    }
+
+    /// The outcome that this has whether its body is read or not, where the status would say another.
+    pub fn decide(&mut self, outcome: Outcome) {
+        self.decided = Some(outcome);
+    }
+
+    /// Wraps a body of our own: nothing of it is scanned.
+    #[must_use]
+    pub fn deliver<B: http_body::Body<Data = bytes::Bytes>>(self, body: B) -> Delivered<B> {
+        Delivered::new(self, body, None)
+    }
+
+    /// Records no ending: that of this request is recorded by another measurement, which is dropped.
+    pub fn forget(&mut self) {
+        self.recorded = true;
+        self.listed = None;
+    }
+
+    /// Ends here, with no body of an upstream's.
+    pub fn finish(mut self, outcome: Outcome) {
+        self.record(outcome);
+    }
+
+    /// Splits into what goes around the upstream's body and what goes around the body that the client is
+    /// sent, for layers that belong between them. `content_type` is the response's.
+    #[must_use]
+    pub fn split<B>(mut self, content_type: Option<&str>, body: B) -> (Tap<B>, DeliveredBy) {
+        let framing = content_type.and_then(Framing::of).filter(|_| self.has_body());
+        let success = self.status.is_none_or(|status| status.is_success());
+        if success {
+            self.settle(Claim::Answered);
+        }
+        self.streamed = success && matches!(framing, Some(Framing::Ndjson | Framing::Sse));
+        if success {
+            self.live.is_of(silence::Kind { streamed: self.streamed, ..self.live.silence_kind() });
+        }
+        let route = self.live.route;
+        let tapping = framing.filter(|_| success && (self.streamed || route.takes_slot())).map(|framing| {
+            let upstream = self.live.upstream();
+            let upstream = upstream.as_deref().unwrap_or("none");
+            let children = self.meter.shared.families.stream(upstream, self.model_label(), route);
+            self.children = Some(children.clone());
+            Box::new(Tapping::new(&self, children, self.account.clone(), framing))
+        });
+        (Tap::new(body, tapping), DeliveredBy(self))
+    }
+
+    /// Wraps a response's body: measured as it arrives, its ending recorded once.
+    #[must_use]
+    pub fn wrap_body<B>(self, content_type: Option<&str>, body: B) -> Delivered<Tap<B>>
+    where
+        B: http_body::Body<Data = bytes::Bytes>,
+    {
+        let (tap, delivered) = self.split(content_type, body);
+        delivered.wrap(tap)
+    }
+
+    /// Wraps a stream of bytes, such as the `bytes_stream()` of a reqwest response.
+    #[must_use]
+    pub fn wrap_stream<S, E>(
+        self,
+        content_type: Option<&str>,
+        stream: S,
+    ) -> BodyStream<Delivered<Tap<BodyStream<S>>>>
+    where
+        S: futures_core::Stream<Item = Result<bytes::Bytes, E>>,
+    {
+        BodyStream::new(self.wrap_body(content_type, BodyStream::new(stream)))
+    }
+
+    /// Ollama passes it on to its cloud.
+    fn is_cloud(&self) -> bool {
+        self.live.upstream().as_deref() == Some(CLOUD)
+    }
+
+    /// The label `model`.
+    pub(super) fn model_label(&self) -> &str {
+        match &self.place {
+            _ if !self.live.route.has_model() => "none",
+            Some(place) => place.label(),
+            None if self.live.model.get().is_some() => {
+                if self.is_cloud() {
+                    OTHER_CLOUD
+                } else {
+                    "other"
+                }
+            }
+            None => "unknown",
+        }
+    }
+
+    /// Finds the model's label, or claims one for it, and how the request is counted under it.
+    pub(super) fn settle(&mut self, claim: Claim) {
+        if self.place.is_none() {
+            self.place = self.find_place(claim);
+        }
+        let (upstream, families) = (self.live.upstream(), &self.meter.shared.families);
+        if self.outcomes.is_of(upstream.as_deref(), self.model_label()) {
+            return;
+        }
+        self.outcomes = families.outcomes(upstream.as_deref(), self.model_label(), self.live.route);
+        if let (Some(upstream), true) = (upstream, self.waiter.is_some()) {
+            let loads = families.loads(&upstream, self.model_label());
+            self.waiter.iter_mut().for_each(|waiter| waiter.moves_to(&loads));
+        }
+    }
+
+    fn find_place(&self, claim: Claim) -> Option<Arc<Place>> {
+        let (shared, route) = (&self.meter.shared, self.live.route);
+        let named = self.live.model.get().filter(|_| route.has_model())?;
+        let label = match (self.listing, claim) {
+            // To show, to copy or to delete a model is not to use it.
+            _ if !route.takes_slot() => None,
+            (Listing::Listed, _) => self.live.listed.get(),
+            (Listing::Untold, Claim::Answered) => Some(&named.written),
+            _ => None,
+        };
+        match label {
+            Some(label) => shared.claim(&named.key, label, claim),
+            None => shared.models.find(&named.key, route.takes_slot()),
+        }
+    }
+}
+
+impl Drop for Measurement {
+    fn drop(&mut self) {
+        if !self.recorded {
+            self.record(self.abandoned());
+        }
+    }
+}
+
+impl fmt::Debug for Measurement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Measurement").field("live", &self.live).field("status", &self.status).finish()
+    }
+}
+
+/// The half of a measurement that decides how the request ended.
+#[derive(Debug)]
+pub struct DeliveredBy(Measurement);
+
+impl DeliveredBy {
+    /// Wraps the body that the client is sent.
+    #[must_use]
+    pub fn wrap<B: http_body::Body<Data = bytes::Bytes>>(self, body: B) -> Delivered<B> {
+        Delivered::new(self.0, body, None)
+    }
+
+    /// The same, for layers between that hand other frames on than they take, or later: what the client is sent is
+    /// read once more. `framing` is the response's.
+    #[must_use]
+    pub fn wrap_shaped<B: http_body::Body<Data = bytes::Bytes>>(
+        self,
+        framing: Framing,
+        body: B,
+    ) -> Delivered<B> {
+        Delivered::new(self.0, body, Some(framing))
+    }
+}
+
+fn in_flight(meter: &Meter, upstream: &str, route: Route) -> Occupied {
+    Occupied::enter(meter.shared.families.in_flight.child([upstream, route.label()]))
+}

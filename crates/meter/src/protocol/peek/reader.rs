@@ -1,0 +1,351 @@
+//! The walk over a body's outermost object, piece by piece.
+
+use memchr::{memchr2, memchr3};
+
+use super::{
+    Peek,
+    field::{Field, MAX_KEY, carries_data, is_include_usage, text},
+};
+use crate::protocol::is_model_name;
+
+/// Raw bytes of a model's name that are kept: of escapes alone they are more letters than a name may have.
+const MAX_NAME: usize = 2048;
+/// Raw bytes of a number or a word that are kept: one more than the longest word has.
+const MAX_WORD: usize = 6;
+
+/// Reads a body in pieces. Each piece is looked at once; [`peek`](Reader::peek) tells what was seen so far.
+///
+/// ```
+/// use streamgauge_meter::protocol::peek::Reader;
+///
+/// let mut reader = Reader::default();
+/// reader.read(br#"{"prompt":"Hi","mod"#);
+/// assert!(!reader.knows_model());
+/// reader.read(br#"el":"llama3.2"}"#);
+/// assert_eq!(reader.peek().model.as_deref(), Some("llama3.2"));
+/// ```
+#[derive(Debug, Default)]
+pub struct Reader {
+    /// Bytes before the piece that is read, and those of it that were read.
+    at: u64,
+    state: State,
+    /// The last byte of a string was a backslash: the next one has no meaning of its own.
+    escaped: bool,
+    /// The beginning of the string, number or word that is read, as it is written.
+    raw: Vec<u8>,
+    /// Its length so far.
+    length: u64,
+    field: Field,
+    nest: Nest,
+    /// Strings that are read now carry no text.
+    in_data: bool,
+    data: u64,
+    names: [Option<Name>; 3],
+    /// What a `null` puts back.
+    earlier: Option<Name>,
+    stream: Option<bool>,
+    says_usage: bool,
+    is_constrained: bool,
+    end: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// Before the object.
+    #[default]
+    Start,
+    /// Before its first key, or its end.
+    FirstKey,
+    /// Behind a comma.
+    NextKey,
+    Key,
+    /// Behind a key.
+    Colon,
+    /// Behind a colon.
+    Value,
+    Text,
+    /// A number, `true`, `false` or `null`.
+    Word,
+    /// In an array or an object.
+    Nested,
+    NestedText,
+    /// Behind a string in an array or an object: a colon makes it a key.
+    AfterNestedText,
+    AfterValue,
+    /// Behind the object.
+    End,
+    /// This is no JSON object.
+    Broken,
+}
+
+/// The array or object that is leapt over, by the nesting of its own kind of bracket.
+#[derive(Debug, Default)]
+struct Nest {
+    open: u8,
+    close: u8,
+    depth: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Name {
+    Text(String),
+    /// Longer than any name. An older field does not stand in for it.
+    TooLong,
+}
+
+impl Reader {
+    /// Takes the next bytes of the body.
+    pub fn read(&mut self, piece: &[u8]) {
+        let mut rest = piece;
+        while !rest.is_empty() {
+            let taken = self.step(rest);
+            self.at += taken as u64;
+            rest = &rest[taken..];
+        }
+    }
+
+    /// What was seen so far.
+    #[must_use]
+    pub fn peek(&self) -> Peek {
+        let model = match self.name() {
+            Some(Name::Text(text)) if is_model_name(text) => Some(text.clone()),
+            _ => None,
+        };
+        // A string whose end has not come: no key is as long.
+        let open = matches!(self.state, State::Text | State::NestedText)
+            && self.in_data
+            && self.length > MAX_KEY as u64;
+        let data = self.data + if open { self.length } else { 0 };
+        let unasked = self.state == State::End && self.stream == Some(true) && !self.says_usage;
+        Peek {
+            model,
+            stream: self.stream,
+            constrained: (self.is_constrained || self.state == State::End).then_some(self.is_constrained),
+            prompt_bytes: self.at - data,
+            usage_unasked_at: self.end.filter(|_| unasked),
+        }
+    }
+
+    /// A name of the model was seen.
+    #[must_use]
+    pub fn knows_model(&self) -> bool {
+        self.name().is_some()
+    }
+
+    /// More of the body would tell nothing: its object has ended, or it is none.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::End | State::Broken)
+    }
+
+    /// Bytes it holds allocated.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.raw.capacity()
+    }
+
+    fn name(&self) -> Option<&Name> {
+        let is_name = |name: &&Name| !matches!(name, Name::Text(text) if text.is_empty());
+        self.names.iter().flatten().find(is_name)
+    }
+
+    /// Takes some of the bytes, at least one, or goes into another state.
+    fn step(&mut self, rest: &[u8]) -> usize {
+        match self.state {
+            State::Key | State::Text | State::NestedText => return self.string(rest),
+            State::Word => return self.word(rest),
+            State::Nested => return self.nested(rest),
+            State::Broken => return rest.len(),
+            _ => {}
+        }
+        let space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        let Some(at) = rest.iter().position(|byte| !space(byte)) else { return rest.len() };
+        let mut taken = at + 1;
+        self.state = match (self.state, rest[at]) {
+            (State::Start, b'{') => State::FirstKey,
+            (State::FirstKey | State::NextKey, b'"') => self.begin(State::Key),
+            (State::FirstKey | State::AfterValue, b'}') => {
+                self.end = Some(self.at + at as u64);
+                State::End
+            }
+            (State::Colon, b':') => State::Value,
+            (State::AfterValue, b',') => State::NextKey,
+            (State::Value, first) => {
+                self.value_begins(first);
+                match first {
+                    b'"' => self.begin(State::Text),
+                    b'[' | b'{' => {
+                        self.nest = Nest { open: first, close: first + 2, depth: 1 };
+                        State::Nested
+                    }
+                    b'-' | b'0'..=b'9' | b'a'..=b'z' => {
+                        taken = at;
+                        self.begin(State::Word)
+                    }
+                    _ => State::Broken,
+                }
+            }
+            (State::AfterNestedText, next) => {
+                if next == b':' {
+                    self.nested_key();
+                } else {
+                    self.count_data();
+                }
+                taken = at;
+                State::Nested
+            }
+            _ => State::Broken,
+        };
+        taken
+    }
+
+    /// A string, a number or a word begins.
+    fn begin(&mut self, state: State) -> State {
+        self.raw.clear();
+        self.length = 0;
+        state
+    }
+
+    /// Keeps the beginning of what is read.
+    fn keep(&mut self, bytes: &[u8]) {
+        let most = match (self.state, self.field) {
+            (State::Word, _) => MAX_WORD,
+            (State::Text, Field::Name(_)) => MAX_NAME,
+            (State::Text, _) => 0,
+            _ => MAX_KEY,
+        };
+        self.length += bytes.len() as u64;
+        let room = most.saturating_sub(self.raw.len());
+        self.raw.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    /// Something was longer than what is kept of it.
+    fn is_cut(&self) -> bool {
+        self.length > self.raw.len() as u64
+    }
+
+    fn string(&mut self, rest: &[u8]) -> usize {
+        let mut at = 0;
+        let is_at_end = loop {
+            if self.escaped && at < rest.len() {
+                self.escaped = false;
+                at += 1;
+            }
+            let Some(offset) = memchr2(b'"', b'\\', &rest[at..]) else { break false };
+            at += offset;
+            if rest[at] == b'"' {
+                break true;
+            }
+            self.escaped = true;
+            at += 1;
+        };
+        if !is_at_end {
+            self.keep(rest);
+            return rest.len();
+        }
+        self.keep(&rest[..at]);
+        self.state = match self.state {
+            State::Key => {
+                self.key();
+                State::Colon
+            }
+            State::Text => {
+                self.text();
+                State::AfterValue
+            }
+            _ => State::AfterNestedText,
+        };
+        at + 1
+    }
+
+    fn key(&mut self) {
+        self.field = if self.is_cut() { Field::Other } else { Field::of(&self.raw) };
+        self.in_data = carries_data(&self.raw);
+    }
+
+    fn nested_key(&mut self) {
+        self.in_data = carries_data(&self.raw);
+        let is_option = self.field == Field::StreamOptions && self.nest.open == b'{' && self.nest.depth == 1;
+        self.says_usage |= is_option && !self.is_cut() && is_include_usage(&self.raw);
+    }
+
+    fn text(&mut self) {
+        self.count_data();
+        self.is_constrained |= self.field == Field::Constraint && self.length > 0;
+        if let Field::Name(place) = self.field {
+            self.names[place] =
+                if self.is_cut() { Some(Name::TooLong) } else { text(&self.raw).map(Name::Text) };
+        }
+    }
+
+    fn count_data(&mut self) {
+        if self.in_data {
+            self.data += self.length;
+        }
+    }
+
+    /// What an earlier field of the same name said no longer counts, also if this value can't be read.
+    fn value_begins(&mut self, first: u8) {
+        match self.field {
+            Field::Name(place) => self.earlier = self.names[place].take(),
+            Field::Stream => self.stream = None,
+            // A list or a text: Ollama will say what it thinks of it.
+            Field::StreamOptions => self.says_usage |= first != b'{' && first != b'n',
+            Field::Constraint | Field::Other => {}
+        }
+    }
+
+    /// What is told counts as soon as its last letter is there.
+    fn word(&mut self, rest: &[u8]) -> usize {
+        let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'E' | b'+' | b'-' | b'.');
+        let length = rest.iter().position(|byte| !is_part(byte)).unwrap_or(rest.len());
+        self.keep(&rest[..length]);
+        let word = &self.raw[..];
+        match self.field {
+            Field::Name(place) if word == b"null" => {
+                if let Some(earlier) = self.earlier.take() {
+                    self.names[place] = Some(earlier);
+                }
+            }
+            Field::Stream => {
+                self.stream = match word {
+                    b"true" => Some(true),
+                    b"false" => Some(false),
+                    // Ollama holds it behind a pointer, which null resets.
+                    _ => None,
+                };
+            }
+            Field::StreamOptions if word == b"null" => self.says_usage = false,
+            _ => {}
+        }
+        if length < rest.len() {
+            let is_value = match word.first() {
+                Some(b'0'..=b'9' | b'-') => true,
+                _ => matches!(word, b"true" | b"false" | b"null"),
+            };
+            self.state = if is_value { State::AfterValue } else { State::Broken };
+        }
+        length
+    }
+
+    fn nested(&mut self, rest: &[u8]) -> usize {
+        let Nest { open, close, depth } = &mut self.nest;
+        let found = memchr3(b'"', *open, *close, rest);
+        // An empty list of tools offers none, and clients write it. A list of lists is no list of tools.
+        let inside = &rest[..found.map_or(rest.len(), |at| at + usize::from(rest[at] != *close))];
+        self.is_constrained |=
+            self.field == Field::Constraint && inside.iter().any(|byte| !byte.is_ascii_whitespace());
+        let Some(at) = found else { return rest.len() };
+        match rest[at] {
+            b'"' => self.state = self.begin(State::NestedText),
+            byte if byte == *open => *depth += 1,
+            _ => {
+                *depth -= 1;
+                if *depth == 0 {
+                    self.state = State::AfterValue;
+                }
+            }
+        }
+        at + 1
+    }
+}

@@ -1,0 +1,70 @@
+//! An upstream that speaks TLS: what it is called, and how it is verified.
+
+use std::{
+    io,
+    sync::{PoisonError, RwLock},
+};
+
+use rustls::pki_types::{IpAddr, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use url::{Host, Url};
+
+use super::{Stream, Trust, Unusable};
+
+/// The other end of connections to an `https` URL.
+#[derive(Debug)]
+pub struct Peer {
+    name: ServerName<'static>,
+    trust: RwLock<Trust>,
+}
+
+impl Peer {
+    /// The server at this URL, verified by `trust`; `None`: by the authorities of the system.
+    ///
+    /// # Errors
+    /// The URL's host cannot have a certificate, or the system has no authorities that can be read.
+    pub fn new(url: &Url, trust: Option<&Trust>) -> Result<Peer, Unusable> {
+        let name = match url.host() {
+            Some(Host::Ipv4(ip)) => ServerName::IpAddress(IpAddr::from(std::net::IpAddr::V4(ip))),
+            Some(Host::Ipv6(ip)) => ServerName::IpAddress(IpAddr::from(std::net::IpAddr::V6(ip))),
+            Some(Host::Domain(name)) => {
+                ServerName::try_from(name.to_owned()).map_err(|_| Unusable::Name(name.to_owned()))?
+            }
+            None => return Err(Unusable::Name(String::new())),
+        };
+        Ok(Peer { name, trust: RwLock::new(or_system(trust)?) })
+    }
+
+    /// How it is verified now.
+    pub fn trust(&self) -> Trust {
+        self.trust.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Verifies it by `trust` from the next connection on; `None`: by the authorities of the system.
+    ///
+    /// # Errors
+    /// The system has no authorities that can be read.
+    pub fn renew(&self, trust: Option<&Trust>) -> Result<(), Unusable> {
+        let trust = or_system(trust)?;
+        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
+        Ok(())
+    }
+
+    /// Speaks TLS over a connection to it.
+    ///
+    /// # Errors
+    /// It is not who it should be, or does not speak TLS.
+    pub async fn connect<S>(&self, stream: S) -> io::Result<Stream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let connector = TlsConnector::from(self.trust().config().clone());
+        let secured = connector.connect(self.name.clone(), stream).await?;
+        Ok(Stream::Secured(Box::new(secured.into())))
+    }
+}
+
+fn or_system(trust: Option<&Trust>) -> Result<Trust, Unusable> {
+    trust.cloned().map_or_else(|| Trust::system(None), Ok)
+}

@@ -51,7 +51,7 @@ pub struct Cli {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of every command")]
 struct Global {
-    /// The configuration file in TOML, for serve, check and probe [default: none]
+    /// The configuration file in TOML, for serve, check, probe and top [default: none]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The format of the log [default: text]

@@ -60,6 +60,12 @@ pub(super) fn resolve(sources: &Sources, mut mistakes: Vec<Mistake>) -> Result<R
     let flag = Place::Flag("--upstream".to_owned());
     let from_flags =
         sources.flags.upstreams.iter().map(|text| Entry::parse(text, &flag, &mut mistakes)).collect();
+    if from_flags.is_empty() && !from_environment.is_empty() && !upstreams.is_empty() {
+        resolved.warnings.push(format!(
+            "{UPSTREAM_VARIABLE} replaces every [[upstream]] of the file, with its max_streams, weight and \
+             certificates: unset the variable, or set it to an empty value, to use those of the file"
+        ));
+    }
     let named = [from_flags, from_environment, upstreams].into_iter().find(|layer| !layer.is_empty());
     match (named, &sources.ollama_host) {
         (Some(entries), _) => resolved.set_upstreams(entries),

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use prometheus::{Registry, TextEncoder};
 use reqwest::header::CONTENT_TYPE;
 use serde_json::json;
-use streamgauge_meter::meter::{self, Facts, Meter};
+use streamgauge_meter::meter::{self, Facts, Meter, Outcome};
 use streamgauge_simulate::{self as simulate, Simulator};
 
 #[tokio::main]
@@ -37,7 +37,14 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .json(&json!({ "model": "sim:latest", "prompt": "Why is the sky blue?" }));
     // Small enough that it is as good as sent: what Ollama's queue took counts from here.
     measurement.live().sent();
-    let response = request.send().await?;
+    let response = match request.send().await {
+        Ok(response) => response,
+        Err(error) => {
+            // Dropped without this, the measurement would be recorded as an abort of the client.
+            measurement.finish(Outcome::UpstreamError);
+            return Err(error.into());
+        }
+    };
 
     // For each response: wrap its stream, and read that instead. Dropped early, it records an abort.
     measurement.responded(response.status());

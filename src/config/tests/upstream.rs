@@ -19,8 +19,16 @@ fn everywhere() -> Sources {
 fn upstream_is_that_of_the_first_source_that_names_one() {
     let mut sources = everywhere();
     assert_eq!(named(&sources), ["flag http://flag:3/"]);
+    assert!(right(&sources).warnings.is_empty());
     sources.flags.upstreams.clear();
     assert_eq!(named(&sources), ["upstream0 http://variable:2/"]);
+    let warnings = right(&sources).warnings;
+    assert!(
+        warnings[0].starts_with("STREAMGAUGE_UPSTREAM replaces every [[upstream]] of the file"),
+        "{warnings:?}"
+    );
+    sources.environment[0].1.clear();
+    assert_eq!(named(&sources), ["file http://file:1/"], "an empty variable is as if it were unset");
     sources.environment.clear();
     assert_eq!(named(&sources), ["file http://file:1/"]);
     sources.file = None;

@@ -58,7 +58,7 @@ pub(super) fn resolve(sources: &Sources, mut mistakes: Vec<Mistake>) -> Result<R
         resolved.set(setting, place, Given::Text(value), &mut mistakes);
     }
     let flag = Place::Flag("--upstream".to_owned());
-    let from_flags =
+    let from_flags: Vec<_> =
         sources.flags.upstreams.iter().map(|text| Entry::parse(text, &flag, &mut mistakes)).collect();
     if from_flags.is_empty() && !from_environment.is_empty() && !upstreams.is_empty() {
         resolved.warnings.push(format!(

@@ -1,5 +1,7 @@
 //! Connects to an upstream: its name, TCP, and TLS over it where its URL is `https`.
 
+pub(super) mod lookup;
+
 use std::{
     error::Error,
     io,
@@ -12,15 +14,13 @@ use std::{
 use http::Uri;
 #[cfg(not(feature = "tls"))]
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::{
-    client::legacy::connect::{HttpConnector, dns::GaiResolver},
-    rt::TokioIo,
-};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tokio::{net::TcpStream, time::timeout};
 use tower_service::Service;
 
 use super::{Upstream, socket::Socket};
 use crate::tls::{self, Stream};
+use lookup::Lookup;
 
 /// Keep-alive probes of TCP: a machine that vanished is noticed although nothing is sent.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ pub(super) struct Limits {
 
 /// What makes connections to one upstream.
 #[derive(Clone, Debug)]
-pub(super) struct Link<R = GaiResolver> {
+pub(super) struct Link<R = Lookup> {
     upstream: Arc<Upstream>,
     tcp: HttpConnector<R>,
     limits: Limits,
@@ -44,7 +44,7 @@ pub(super) struct Link<R = GaiResolver> {
 
 impl Link {
     pub(super) fn new(upstream: Arc<Upstream>, limits: Limits) -> Link {
-        Link::with(upstream, limits, GaiResolver::new())
+        Link::with(upstream, limits, Lookup::new())
     }
 }
 

@@ -88,7 +88,7 @@ async fn a_wedged_ollama_is_told_of() {
     assert_eq!(arrived["labels"]["upstream"], "sim");
     assert_eq!(arrived["labels"]["severity"], "critical");
     assert_eq!(arrived["annotations"]["summary"], "Streams of Ollama sim have stopped");
-    assert!(arrived["annotations"]["description"].as_str().unwrap().contains("silence is 1."), "{arrived}");
+    assert!(arrived["annotations"]["description"].as_str().unwrap().contains("silent for 1."), "{arrived}");
     assert!(
         arrived["annotations"]["runbook_url"]
             .as_str()

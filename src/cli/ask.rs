@@ -28,8 +28,8 @@ pub(super) async fn get(
     Ok((response.status(), body))
 }
 
-/// The cause alone: what wraps it says only that a request was sent.
-fn explain(error: reqwest::Error, timeout: Duration) -> anyhow::Error {
+/// The first cause alone: the errors around it say only that a request was sent, and repeat the URL.
+pub(super) fn explain(error: reqwest::Error, timeout: Duration) -> anyhow::Error {
     if error.is_timeout() {
         return anyhow!("no answer within {} s", timeout.as_secs());
     }

@@ -132,7 +132,7 @@ impl Engine {
         }
     }
 
-    /// A body as JSON; null for one that is compressed as `/v1` may be, in a build that cannot read it.
+    /// The body as JSON. In a build without the feature `coding`, a zstd body under `/v1` is read as null.
     fn read(&self, endpoint: Endpoint, headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal> {
         let zstd = headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "zstd");
         if zstd && endpoint.takes_zstd() && self.config.version.runs_llama_server() {

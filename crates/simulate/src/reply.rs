@@ -29,9 +29,9 @@ pub(super) struct Refusal {
 /// Which part of Ollama refuses a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refuser {
-    /// What passes requests under `/v1` on to the cloud: it knows no dialect.
+    /// The part that passes requests under `/v1` on to the cloud. It knows no dialect.
     Passage,
-    /// What reads a body, and under `/v1` translates it.
+    /// The part that reads a body, and translates it under `/v1`.
     Translation,
     Handler,
 }
@@ -81,7 +81,7 @@ impl Refusal {
             format!(r#"{{"type":"error","error":{{"type":"{kind}","message":{message}}}{id}}}"#)
         };
         let openai = |kind: &str| {
-            // What came with compaction writes the type twice.
+            // Since 0.34, which added compaction, these two routes write the type as the code too.
             let is_twice = version >= OllamaVersion::V0_34
                 && *status == StatusCode::BAD_REQUEST
                 && matches!(endpoint, Endpoint::OpenAiResponses | Endpoint::Compact);

@@ -113,7 +113,7 @@ pub(super) struct Script {
     /// Tokens of the answer if nothing cuts it.
     full: u32,
     tokens: u32,
-    /// Of these, those that are told.
+    /// The number of `tokens` that are sent as records of their own.
     told: u32,
     tools: Vec<String>,
 }

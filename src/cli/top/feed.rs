@@ -1,6 +1,6 @@
 //! Asks the sidecar every second, on a runtime beside the panel.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use reqwest::{Client, StatusCode, Url, redirect};
@@ -12,7 +12,10 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use super::overview::Overview;
-use crate::tls::{self, Trust};
+use crate::{
+    cli::ask,
+    tls::{self, Trust},
+};
 
 const EVERY: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -93,6 +96,7 @@ impl Source {
         if let Some(token) = &self.token {
             request = request.bearer_auth(&**token);
         }
+        let explain = |error| ask::explain(error, TIMEOUT);
         let mut response = request.send().await.map_err(explain)?;
         match response.status() {
             StatusCode::OK => {}
@@ -111,17 +115,4 @@ impl Source {
         }
         serde_json::from_slice(&body).context("its answer is not that of a sidecar")
     }
-}
-
-/// The first cause: the errors around it say only that a request was sent, and repeat the URL.
-fn explain(error: reqwest::Error) -> anyhow::Error {
-    if error.is_timeout() {
-        return anyhow::anyhow!("no answer within {} s", TIMEOUT.as_secs());
-    }
-    let error = error.without_url();
-    let mut cause: &dyn Error = &error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    anyhow::anyhow!("{cause}")
 }

@@ -174,13 +174,13 @@ impl Live {
         self.broke_off.get().copied().unwrap_or(Outcome::UpstreamError)
     }
 
-    /// What decides how long it may be silent.
+    /// Stores the kind of the request, by which its usual silence is known.
     pub(super) fn is_of(&self, kind: silence::Kind) {
         self.asks_stream.store(kind.streamed, Relaxed);
         self.constrained.store(kind.constrained, Relaxed);
     }
 
-    /// What was told by [`Live::is_of`].
+    /// The kind that [`Live::is_of`] stored.
     pub(super) fn silence_kind(&self) -> silence::Kind {
         let (streamed, constrained) = (self.asks_stream.load(Relaxed), self.constrained.load(Relaxed));
         silence::Kind { route: self.route, streamed, constrained }

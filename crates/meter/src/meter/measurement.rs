@@ -161,8 +161,8 @@ impl Measurement {
         let _ = self.live.model.set(Named { key, written });
     }
 
-    /// What the request's body tells beside its model: how much of it may be prompt, and how long its response may be
-    /// silent.
+    /// Takes from the request's body, beside its model: the bytes that may be prompt, and the kind of the request, by
+    /// which the usual silence of its response is known.
     pub fn asks(&self, peek: &Peek) {
         self.live.prompt_bytes.store(peek.prompt_bytes, Relaxed);
         self.live.is_of(silence::Kind::of(self.live.route, peek));

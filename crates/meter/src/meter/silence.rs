@@ -26,7 +26,7 @@ const DECAY: u64 = 16;
 /// Routes, streamed or not, constrained or not, begun or not.
 const CELLS: usize = Route::ALL.len() * 8;
 
-/// What decides how long a request may be silent.
+/// The kind of a request. Requests of one kind have the same usual silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kind {
     pub(super) route: Route,
@@ -42,7 +42,7 @@ impl Kind {
         Kind::of(route, &Peek::default())
     }
 
-    /// Of a request by its body. What the body does not tell may make it silent.
+    /// The kind by the request's body. A missing property counts as the one that allows the longer silence.
     pub(super) fn of(route: Route, peek: &Peek) -> Kind {
         let streamed = peek.stream.unwrap_or(route.dialect() == Dialect::Ollama) && route.may_stream();
         Kind { route, streamed, constrained: peek.constrained.unwrap_or(true) }

@@ -1,4 +1,5 @@
-//! Upper bounds of every histogram, in base units. What lies beyond the ends, and why, is in docs/reference/metrics.md.
+//! Upper bounds of every histogram, in base units. docs/reference/metrics.md states which values lie
+//! beyond the first and the last bound, and why.
 
 /// Seconds, accept to last byte: from a list of models to the longest answer of a slow one.
 pub const REQUEST: &[f64] =

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-/// Raw bytes of a key that are looked at: no name has more than 15 letters, of which each may be an escape of 6 bytes.
+/// The longest key that is compared, in raw bytes: a name has at most 15 letters, and an escape of a letter has 6
+/// bytes.
 pub(super) const MAX_KEY: usize = 15 * 6;
 
 /// A field of the outermost object.

@@ -1,9 +1,14 @@
 //! `/overview`: all that the page shows, as JSON. Never a prompt.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{Admin, streams};
-use crate::{meter::Failure, upstream::Upstream};
+use crate::{
+    meter::{Failure, Snapshot},
+    upstream::Upstream,
+};
 
 /// Streams that are told one by one, the oldest; more are in the counts alone, and all are in `/streams`.
 const MOST_STREAMS: usize = 50;
@@ -59,6 +64,15 @@ fn of_failure(failure: &Failure) -> Value {
     })
 }
 
+/// How many streams run by a label, which is that of every stream and not of those that are shown alone.
+fn by(running: &[Snapshot], label: impl Fn(&Snapshot) -> Option<&str>) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    for name in running.iter().filter_map(label) {
+        *counts.entry(name).or_default() += 1;
+    }
+    counts
+}
+
 fn of_streams(admin: &Admin) -> Value {
     let mut running = admin.meter.live();
     running.retain(|one| one.route.generates());
@@ -68,6 +82,8 @@ fn of_streams(admin: &Admin) -> Value {
         "running": running.len(),
         "decoding": decoding,
         "without_a_record": unanswered,
+        "by_model": by(&running, |one| one.model.as_deref()),
+        "by_upstream": by(&running, |one| one.upstream.as_deref()),
         "shown": running.iter().take(MOST_STREAMS).map(streams::stream).collect::<Vec<_>>(),
     })
 }

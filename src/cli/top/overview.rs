@@ -1,6 +1,6 @@
 //! What the sidecar tells of itself at `/overview`, as far as the panel shows it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::Deserialize;
 
@@ -40,7 +40,12 @@ pub(super) struct Upstream {
 pub(super) struct Streams {
     pub(super) running: u64,
     pub(super) decoding: u64,
+    /// The oldest of them.
     pub(super) shown: Vec<Stream>,
+    /// How many of all run, by the label of the model.
+    pub(super) by_model: BTreeMap<String, u64>,
+    /// Likewise by the label of the upstream.
+    pub(super) by_upstream: BTreeMap<String, u64>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -163,11 +163,11 @@ fn streams(overview: &Overview) -> Vec<Vec<Cell>> {
 }
 
 fn model(overview: &Overview, counts: &Counts) -> Vec<Cell> {
-    let running = overview.streams.shown.iter().filter(|one| one.model.as_deref() == Some(&counts.name));
+    let running = overview.streams.by_model.get(&counts.name).copied().unwrap_or_default();
     vec![
         count(counts.requests),
         name(&counts.name),
-        count(running.count() as f64),
+        count(running as f64),
         count(counts.failed),
         count(counts.prompt_tokens),
         count(counts.output_tokens),
@@ -177,15 +177,14 @@ fn model(overview: &Overview, counts: &Counts) -> Vec<Cell> {
 fn upstreams(overview: &Overview) -> Vec<Vec<Cell>> {
     let rows = overview.upstreams.iter().map(|one| {
         let counts = overview.totals.upstreams.iter().find(|counts| counts.name == one.name);
-        let running =
-            overview.streams.shown.iter().filter(|stream| stream.upstream.as_deref() == Some(&one.name));
+        let running = overview.streams.by_upstream.get(&one.name).copied().unwrap_or_default();
         let loaded = one.loaded.as_deref().unwrap_or_default();
         vec![
             count(counts.map_or(0.0, |counts| counts.requests)),
             name(&one.name),
             name(if one.alive { "up" } else { "DOWN" }),
             name(one.version.as_deref().unwrap_or("-")),
-            count(running.count() as f64),
+            count(running as f64),
             count(counts.map_or(0.0, |counts| counts.failed)),
             name(if loaded.is_empty() { "-".to_owned() } else { loaded.join(", ") }.as_str()),
         ]

@@ -30,7 +30,7 @@ fn overview() -> Overview {
             {"name": "gpu0", "address": "10.0.0.1:11434", "alive": true, "version": "0.34.3", "loaded": ["gemma3:4b"]},
             {"name": "gpu1", "address": "10.0.0.2:11434", "alive": false, "version": null, "loaded": null},
         ],
-        "streams": {"running": 2, "decoding": 1, "shown": [
+        "streams": {"running": 81, "decoding": 1, "by_model": {"gemma3:4b": 80}, "by_upstream": {"gpu0": 81}, "shown": [
             {"id": 7, "route": "chat", "model": "gemma3:4b", "upstream": "gpu0", "age_seconds": 3.25,
              "decoding": true, "tokens": 120, "time_to_first_token_seconds": 0.25, "gap_p99_seconds": 0.031},
             {"id": 8, "route": "openai_chat", "model": "qwen3:8b", "upstream": "gpu0", "age_seconds": 12.0,
@@ -76,7 +76,7 @@ fn panel_fits_80_columns_and_24_lines_and_shows_the_totals() {
     let picture = drawn(&mut running(), 80, 24);
     for part in [
         "streamgauge 0.1.0  http://127.0.0.1:9464  gpu1 (10.0.0.2:11434) is DOWN",
-        "│2, 1 decoding ",
+        "│81, 1 decoding ",
         "│1 queued ",
         "openai_chat ",
         "│80",
@@ -106,6 +106,13 @@ fn every_table_is_reached_by_its_number() {
         press(&mut panel, key);
         let picture = drawn(&mut panel, 100, 24);
         assert!(picture.contains(part), "{key}: {picture}");
+        // Of all streams, not of those that are shown one by one.
+        let running = match key {
+            "2" => " 80 ",
+            "3" => " 81 ",
+            _ => "",
+        };
+        assert!(picture.contains(running), "{key}: {picture}");
     }
     panel.view().key(KeyEvent::new(KeyCode::BackTab, KeyModifiers::NONE), 8);
     assert_eq!(panel.view().tab, Tab::Failures);

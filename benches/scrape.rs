@@ -7,8 +7,8 @@ use std::{future::pending, net::SocketAddr};
 use criterion::{Criterion, criterion_group, criterion_main};
 use prometheus::Registry;
 use streamgauge::{
-    agent::{Agent, Config},
     metric::{Family, Histogram, buckets},
+    sidecar::{Config, Sidecar},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -36,7 +36,7 @@ async fn sidecar() -> SocketAddr {
     let mut config = Config::default();
     config.proxy.listen.set_port(0);
     config.admin.listen.set_port(0);
-    let bound = Agent::builder().config(config).registry(registry).bind().await.expect("it binds");
+    let bound = Sidecar::builder().config(config).registry(registry).bind().await.expect("it binds");
     let admin = bound.admin_addr();
     tokio::spawn(bound.run(pending::<()>()));
     admin

@@ -12,9 +12,9 @@ use std::{
 };
 
 use streamgauge::{
-    agent,
     analysis::{Measure, Settings, analyse, statistic::percentile},
     experiment::{Options, Plan, recording::read, run},
+    sidecar,
 };
 use streamgauge_simulate::{Config, Simulator};
 use tokio::{runtime::Runtime, task::JoinSet};
@@ -71,7 +71,7 @@ async fn efficiency(direct: &str, through: &str) -> Outcome<()> {
     println!("{AGENTS} agents, {RATE} tokens a second each, {REPETITIONS} runs of each way in random order");
     for name in ["direct", "sidecar"] {
         let condition = analysis.condition(name).ok_or("it has not run")?;
-        let found = condition.mean(Measure::OverlapEfficiency).ok_or("no agent came to its end")?;
+        let found = condition.mean(Measure::OverlapEfficiency).ok_or("no agent finished")?;
         let (low, high) = found.interval.map_or((f64::NAN, f64::NAN), |found| (found.low, found.high));
         println!(
             "{name:<8} overlap efficiency {:.2} % (95 % interval {:.2} to {:.2})",
@@ -146,11 +146,11 @@ async fn simulate() -> Outcome<()> {
 }
 
 async fn sidecar(upstream: &str) -> Outcome<()> {
-    let mut config = agent::Config::default();
+    let mut config = sidecar::Config::default();
     config.proxy.listen.set_port(0);
     config.admin.listen.set_port(0);
     config.upstream.upstreams[0].url = upstream.parse()?;
-    let bound = agent::Agent::builder().config(config).bind().await?;
+    let bound = sidecar::Sidecar::builder().config(config).bind().await?;
     println!("{}", bound.proxy_addr());
     bound.run(std::future::pending()).await;
     Ok(())

@@ -24,7 +24,7 @@ mod tests;
 
 use std::{borrow::Cow, net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::agent;
+use crate::sidecar;
 
 pub use difference::fixed;
 pub use mistake::{Mistake, Mistakes, Place};
@@ -36,7 +36,7 @@ pub use template::template;
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// The settings of every stage.
-    pub agent: agent::Config,
+    pub sidecar: sidecar::Config,
     /// Threads that serve clients; 0: as many as cores may be used.
     pub workers: usize,
     /// What is written to stderr.

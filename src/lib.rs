@@ -1,18 +1,18 @@
 //! An observability sidecar for Ollama.
 //!
 //! streamgauge stands between clients and Ollama, forwards every stream byte for byte, and measures
-//! every chunk of it. The same crate embeds in a Rust program: see [`agent`]. The meter alone, around any
+//! every chunk of it. The same crate embeds in a Rust program: see [`sidecar`]. The meter alone, around any
 //! [`http_body::Body`], is the package [`streamgauge_meter`]; this one has its modules too.
 
 pub mod admin;
 pub mod admission;
-pub mod agent;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod config;
 mod connection;
 pub mod proxy;
+pub mod sidecar;
 pub mod tls;
 pub mod upstream;
 

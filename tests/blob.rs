@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use streamgauge::{
-    agent::{Agent, Config},
+    sidecar::{Config, Sidecar},
     upstream::UpstreamConfig,
 };
 use tokio::{
@@ -60,7 +60,7 @@ async fn a_blob_of_2_gib_passes_in_constant_memory() {
     let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     config.upstream.upstreams = vec![UpstreamConfig::new("sink", url)];
     let sunk = tokio::spawn(sink(listener));
-    let bound = Agent::builder().config(config).bind().await.unwrap();
+    let bound = Sidecar::builder().config(config).bind().await.unwrap();
     let mut client = TcpStream::connect(bound.proxy_addr()).await.unwrap();
     tokio::spawn(bound.run(std::future::pending()));
 

@@ -22,7 +22,7 @@ use std::{
 
 use prometheus::Registry;
 use streamgauge::{
-    agent::{Agent, Config},
+    sidecar::{Config, Sidecar},
     upstream::UpstreamConfig,
 };
 use tokio::{
@@ -51,7 +51,7 @@ async fn sidecar(ollama: SocketAddr, silence: Duration) -> (SocketAddr, Registry
     config.upstream.silence_timeout = silence;
     config.upstream.upstreams =
         vec![UpstreamConfig::new("gpu0", format!("http://{ollama}").parse().unwrap())];
-    let bound = Agent::builder().config(config).bind().await.unwrap();
+    let bound = Sidecar::builder().config(config).bind().await.unwrap();
     let (proxy, registry) = (bound.proxy_addr(), bound.registry().clone());
     tokio::spawn(bound.run(std::future::pending()));
     (proxy, registry)

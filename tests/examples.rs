@@ -26,8 +26,8 @@ fn value(printed: &str, name: &str, labels: &[&str]) -> f64 {
 }
 
 #[test]
-fn an_agent_in_a_program_measures_a_stream_on_the_programs_registry() {
-    let printed = run("agent");
+fn sidecar_in_a_program_measures_a_stream_on_its_registry() {
+    let printed = run("sidecar");
     let labels = ["upstream=\"gpu0\"", "route=\"chat\"", "outcome=\"complete\""];
     assert_eq!(value(&printed, "requests_total", &labels), 1.0);
     assert_eq!(value(&printed, "tokens_total", &["kind=\"output\""]), 16.0);

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use prometheus::Registry;
 use reqwest::{Client, Response};
 use streamgauge::{
-    agent::{Agent, Config},
+    sidecar::{Config, Sidecar},
     upstream::UpstreamConfig,
 };
 use streamgauge_simulate::{self as simulate, Fault, Simulator, Truth};
@@ -82,7 +82,7 @@ async fn of_a_thousand_streams_each_is_counted_once_as_what_it_was() {
     .unwrap();
     let (ollama, truth) = (simulator.addr(), simulator.truth());
     tokio::spawn(simulator.run(std::future::pending()));
-    let bound = Agent::builder().config(config(ollama)).bind().await.unwrap();
+    let bound = Sidecar::builder().config(config(ollama)).bind().await.unwrap();
     let (proxy, registry) = (bound.proxy_addr(), bound.registry().clone());
     tokio::spawn(bound.run(std::future::pending()));
 

@@ -15,9 +15,9 @@ use prometheus::{
     proto::{MetricFamily, MetricType},
 };
 use streamgauge::{
-    agent::{self, Agent},
     collector::{self, Collectors, FakeReader, Loaded, runtime},
     meter::{self, Facts, Meter},
+    sidecar::{self, Sidecar},
 };
 use tokio::runtime::Builder;
 
@@ -146,14 +146,14 @@ async fn collected() -> Registry {
     registry
 }
 
-/// An agent that is bound and serves nobody yet.
+/// A sidecar that is bound and serves nobody yet.
 async fn bound() -> Registry {
     let registry = Registry::new();
-    let mut config = agent::Config::default();
+    let mut config = sidecar::Config::default();
     config.proxy.listen.set_port(0);
     config.admin.listen.set_port(0);
     config.collectors.gpu = None;
-    Agent::builder().config(config).registry(registry.clone()).bind().await.unwrap();
+    Sidecar::builder().config(config).registry(registry.clone()).bind().await.unwrap();
     registry
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use streamgauge::{
-    agent::{Agent, Config},
     collector::FakeReader,
+    sidecar::{Config, Sidecar},
     upstream::UpstreamConfig,
 };
 use streamgauge_simulate::{self as simulate, Simulator};
@@ -30,7 +30,7 @@ pub(crate) async fn exposition() -> String {
     config.upstream.upstreams = vec![UpstreamConfig::new("gpu0", url)];
     config.upstream.health_interval = Duration::from_millis(200);
     tokio::spawn(simulator.run(std::future::pending()));
-    let bound = Agent::builder().config(config).gpus(FakeReader::new(2)).process().bind().await.unwrap();
+    let bound = Sidecar::builder().config(config).gpus(FakeReader::new(2)).process().bind().await.unwrap();
     let (proxy, admin) = (bound.proxy_addr(), bound.admin_addr());
     let run = tokio::spawn(bound.run(std::future::pending()));
 

@@ -20,7 +20,7 @@ use std::{
 use libfuzzer_sys::fuzz_target;
 use prometheus::Registry;
 use streamgauge::{
-    agent::{Agent, Config},
+    sidecar::{Sidecar, Config},
     upstream::UpstreamConfig,
 };
 use tokio::{
@@ -89,7 +89,7 @@ impl World {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let addr = listener.local_addr().expect("a socket");
             tokio::spawn(end::upstream(listener, Arc::clone(&current)));
-            let bound = Agent::builder().config(config(addr)).bind().await.expect("an agent");
+            let bound = Sidecar::builder().config(config(addr)).bind().await.expect("a sidecar");
             let (registry, proxy) = (bound.registry().clone(), bound.proxy_addr());
             tokio::spawn(bound.run(std::future::pending()));
             while sum(&registry, "streamgauge_upstream_up") < 1.0 {

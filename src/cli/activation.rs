@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, bail};
 use listenfd::ListenFd;
 
-use crate::agent::Builder;
+use crate::sidecar::Builder;
 
 /// The names that the sockets have, `FileDescriptorName=` of a `.socket` unit.
 const PROXY: &str = "proxy";
@@ -60,7 +60,7 @@ impl Sockets {
         Ok(sockets)
     }
 
-    /// An agent serves on them.
+    /// A sidecar serves on them.
     pub(super) fn give(self, mut builder: Builder) -> Builder {
         if let Some(Passed { socket, .. }) = self.proxy {
             builder = builder.proxy_socket(socket);

@@ -2,7 +2,7 @@
 
 use anyhow::{Error, anyhow};
 
-use crate::agent::BindError;
+use crate::sidecar::BindError;
 
 /// Says which address failed and who set it: `proxy` and `admin` are the names that a user knows them by.
 pub(super) fn explain(error: BindError, proxy: &str, admin: &str) -> Error {

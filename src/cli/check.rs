@@ -34,7 +34,7 @@ impl Check {
             return Ok(());
         }
         let runtime = runtimes::small().context("cannot start a runtime")?;
-        let (report, failures) = runtime.block_on(ask_all(&resolved.config.agent.upstream.upstreams));
+        let (report, failures) = runtime.block_on(ask_all(&resolved.config.sidecar.upstream.upstreams));
         output::print(report)?;
         if failures.is_empty() { Ok(()) } else { Err(anyhow!(failures.join("\nerror: ")).into()) }
     }

@@ -29,7 +29,7 @@ impl Probe {
             }
             // With a URL no configuration is needed, so broken variables do no harm.
             Some(url) => by_system(parse(&url)?)?,
-            None => by_configuration(&config::load(&global.flags())?.config.agent.admin)?,
+            None => by_configuration(&config::load(&global.flags())?.config.sidecar.admin)?,
         };
         let url =
             if url.path() == "/" { url.join("/readyz").context("a URL that takes no path")? } else { url };

@@ -4,8 +4,8 @@ use tokio::{signal::unix::Signal, task};
 
 use super::{SetLevel, systemd};
 use crate::{
-    agent,
     config::{self, Config, Flags, Mistakes},
+    sidecar,
 };
 
 const REFUSED: &str = "the new configuration has mistakes: the old one stays in force";
@@ -16,7 +16,7 @@ pub(super) struct Reloader {
     /// What is in force for all that needs a restart to change.
     pub(super) begun: Config,
     pub(super) level: SetLevel,
-    pub(super) agent: agent::Reload,
+    pub(super) sidecar: sidecar::Reload,
     /// What a service manager shows while all is well.
     pub(super) status: String,
 }
@@ -45,7 +45,7 @@ impl Reloader {
     fn apply(&self, config: Config) {
         let fixed = config::fixed(&self.begun, &config);
         (self.level)(config.log.level);
-        self.agent.apply(&config.agent);
+        self.sidecar.apply(&config.sidecar);
         tracing::info!(
             "the configuration was read again: keys, access, shaping, certificates and the log's level are as it says"
         );
@@ -56,7 +56,7 @@ impl Reloader {
     }
 
     fn refuse(&self, mistakes: &Mistakes) {
-        self.agent.failed();
+        self.sidecar.failed();
         for mistake in &mistakes.0 {
             let lines = mistake.to_string();
             let line: Vec<_> = lines.lines().map(str::trim).collect();

@@ -19,8 +19,8 @@ use super::{
     reload::Reloader, runtimes, systemd,
 };
 use crate::{
-    agent::{self, Agent, Bound},
     config::{self, Flags},
+    sidecar::{self, Bound, Sidecar},
     upstream::Upstreams,
 };
 use opening::Addresses;
@@ -73,7 +73,7 @@ impl Serve {
         for warning in resolved.warnings {
             tracing::warn!("{warning}");
         }
-        let mut settings = config.agent.clone();
+        let mut settings = config.sidecar.clone();
         let sockets = Sockets::take()?;
         if let Some(passed) = &sockets.admin {
             settings.admin.listen = passed.addr;
@@ -92,9 +92,9 @@ impl Serve {
             runtimes::Own::workers(config.workers).context("cannot start the runtimes of clients")?;
         let accept = runtimes::small().context("cannot start the runtime that accepts")?;
         let handles: Vec<_> = workers.iter().map(runtimes::Own::handle).collect();
-        let drain = config.agent.drain_timeout;
+        let drain = config.sidecar.drain_timeout;
         let builder = sockets
-            .give(Agent::builder())
+            .give(Sidecar::builder())
             .config(settings)
             .runtimes(handles.clone())
             .admin_runtime(admin.handle())
@@ -105,9 +105,9 @@ impl Serve {
                 bind::explain(error, "`proxy.listen` (--listen)", "`admin.listen` (--admin)")
             })?;
             let status = format!("clients: {}, admin: {}", bound.proxy_addr(), bound.admin_addr());
-            let opening = open(addresses(&bound, &config.agent), bound.upstreams(), config.agent.clone());
+            let opening = open(addresses(&bound, &config.sidecar), bound.upstreams(), config.sidecar.clone());
             let reloader =
-                Reloader { flags, begun: config, level, agent: bound.reload(), status: status.clone() };
+                Reloader { flags, begun: config, level, sidecar: bound.reload(), status: status.clone() };
             systemd::ready(&status);
             tokio::select! {
                 ended = serve(bound, stop, drain) => ended,
@@ -121,7 +121,7 @@ impl Serve {
 }
 
 /// Where this machine reaches the listeners.
-fn addresses(bound: &Bound, config: &agent::Config) -> Addresses {
+fn addresses(bound: &Bound, config: &sidecar::Config) -> Addresses {
     Addresses {
         proxy: reachable(bound.proxy_addr()),
         proxy_tls: config.proxy.tls.is_some(),
@@ -132,7 +132,7 @@ fn addresses(bound: &Bound, config: &agent::Config) -> Addresses {
 }
 
 /// Prints the opening lines once each upstream has answered or is late, if a person reads stdout.
-async fn open(addresses: Addresses, upstreams: Arc<Upstreams>, config: agent::Config) -> Infallible {
+async fn open(addresses: Addresses, upstreams: Arc<Upstreams>, config: sidecar::Config) -> Infallible {
     if stdout().is_terminal() {
         let _ = timeout(FIRST_ANSWERS, upstreams.first_probes()).await;
         let urls = config.upstream.upstreams.iter().map(|one| one.url.as_str().trim_end_matches('/'));

@@ -56,7 +56,7 @@ impl Top {
             None => {
                 let config = config::load(&global.flags())?.config;
                 token_file = token_file.or(config.admin_token_file.map(PathBuf::from));
-                probe::by_configuration(&config.agent.admin)?
+                probe::by_configuration(&config.sidecar.admin)?
             }
         };
         let token = token_file.map(token).transpose()?;

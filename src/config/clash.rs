@@ -12,8 +12,8 @@ use super::{
 
 /// Adds every clash; the place is that of the value to change first.
 pub(super) fn find(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
-    let (proxy, admin) = (resolved.config.agent.proxy.listen, resolved.config.agent.admin.listen);
-    let upstream = &resolved.config.agent.upstream;
+    let (proxy, admin) = (resolved.config.sidecar.proxy.listen, resolved.config.sidecar.admin.listen);
+    let upstream = &resolved.config.sidecar.upstream;
 
     if proxy.port() != 0 && proxy.port() == admin.port() && overlap(proxy, admin) {
         let problem = Problem::new(
@@ -41,7 +41,7 @@ pub(super) fn find(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
         }
     }
 
-    let keys = &resolved.config.agent.admission.keys;
+    let keys = &resolved.config.sidecar.admission.keys;
     for (position, one) in keys.iter().enumerate() {
         let place = || resolved.key_origins.get(position).cloned().expect("every key was written");
         if keys[..position].iter().any(|other| other.name == one.name) {
@@ -59,7 +59,7 @@ pub(super) fn find(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
             mistakes.push(problem.at(place(), "key"));
         }
     }
-    if resolved.config.agent.admission.require_key && keys.is_empty() {
+    if resolved.config.sidecar.admission.require_key && keys.is_empty() {
         let problem = Problem::new("a key is required and there is none", "add a [[key]], or take it away");
         mistakes.push(problem.at(written(resolved, &["access.require_key"]), "access.require_key"));
     }

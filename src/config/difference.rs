@@ -33,7 +33,7 @@ pub fn fixed(before: &Config, after: &Config) -> Vec<&'static str> {
 }
 
 fn without_certificates(config: &Config) -> Vec<UpstreamConfig> {
-    let upstreams = config.agent.upstream.upstreams.iter();
+    let upstreams = config.sidecar.upstream.upstreams.iter();
     upstreams.map(|one| UpstreamConfig { tls: None, ..one.clone() }).collect()
 }
 
@@ -51,12 +51,12 @@ mod tests {
         let before = Config::default();
         let mut after = before.clone();
         after.log.level = tracing::Level::DEBUG;
-        after.agent.shaping.pace = 60;
-        after.agent.admission.routes = Access::of(["chat"]).unwrap();
+        after.sidecar.shaping.pace = 60;
+        after.sidecar.admission.routes = Access::of(["chat"]).unwrap();
         assert_eq!(fixed(&before, &after), [""; 0]);
-        after.agent.proxy.listen.set_port(1);
-        after.agent.upstream.choose = Policy::RoundRobin;
-        after.agent.upstream.upstreams[0].weight = 2;
+        after.sidecar.proxy.listen.set_port(1);
+        after.sidecar.upstream.choose = Policy::RoundRobin;
+        after.sidecar.upstream.upstreams[0].weight = 2;
         assert_eq!(fixed(&before, &after), ["proxy.listen", "upstreams.choose", "upstream"]);
     }
 
@@ -71,13 +71,13 @@ mod tests {
             Identity::read(cert, key).unwrap()
         };
         let mut before = Config::default();
-        before.agent.proxy.tls = Some(identity("a"));
+        before.sidecar.proxy.tls = Some(identity("a"));
         let mut after = before.clone();
-        after.agent.proxy.tls = Some(identity("b"));
-        after.agent.upstream.upstreams[0].tls = Some(Trust::pinned(&identity("c")));
+        after.sidecar.proxy.tls = Some(identity("b"));
+        after.sidecar.upstream.upstreams[0].tls = Some(Trust::pinned(&identity("c")));
         assert_eq!(fixed(&before, &after), [""; 0]);
-        after.agent.proxy.tls = None;
-        after.agent.admin.tls = before.agent.proxy.tls.clone();
+        after.sidecar.proxy.tls = None;
+        after.sidecar.admin.tls = before.sidecar.proxy.tls.clone();
         assert_eq!(fixed(&before, &after), ["proxy.tls", "admin.tls"]);
     }
 

@@ -104,9 +104,9 @@ impl Resolved {
             Some(Ok(url)) => url,
             Some(Err(problem)) => return mistakes.push(problem.at(place, "")),
         };
-        let listen = self.config.agent.proxy.listen;
+        let listen = self.config.sidecar.proxy.listen;
         if clash::reaches(&url, listen) {
-            let default = &self.config.agent.upstream.upstreams[0].url;
+            let default = &self.config.sidecar.upstream.upstreams[0].url;
             self.warnings.push(format!(
                 "OLLAMA_HOST is ignored: it names this sidecar's own proxy.listen ({listen}), as clients of the \
                  sidecar set it. The upstream is {}; --upstream or STREAMGAUGE_UPSTREAM names another",
@@ -129,7 +129,7 @@ impl Resolved {
             self.upstream_origins.push(entry.place);
         }
         if !upstreams.is_empty() {
-            self.config.agent.upstream.upstreams = upstreams;
+            self.config.sidecar.upstream.upstreams = upstreams;
         }
     }
 }

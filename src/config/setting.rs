@@ -67,7 +67,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     flagged(
         "proxy.listen",
         "--listen",
-        Field::Address(|c| &mut c.agent.proxy.listen),
+        Field::Address(|c| &mut c.sidecar.proxy.listen),
         "The address where clients connect. Port 0 picks a free port.",
     ),
     setting(
@@ -79,72 +79,72 @@ pub(super) static SETTINGS: &[Setting] = &[
         "proxy.tls",
         Field::Other {
             kind: "table",
-            show: |c| c.agent.proxy.tls.as_ref().and_then(certificate::show),
-            set: |c, given| certificate::identity(given).map(|one| c.agent.proxy.tls = Some(one)),
+            show: |c| c.sidecar.proxy.tls.as_ref().and_then(certificate::show),
+            set: |c, given| certificate::identity(given).map(|one| c.sidecar.proxy.tls = Some(one)),
         },
         "Serve TLS only, with the certificate chain `cert` and its private key `key`, both PEM files. Unset: plain HTTP.",
     ),
     setting(
         "proxy.max_connections",
-        Field::Count(|c| &mut c.agent.proxy.max_connections, 1..=1_000_000),
+        Field::Count(|c| &mut c.sidecar.proxy.max_connections, 1..=1_000_000),
         "The maximum number of client connections. When it is reached, a new connection replaces one that lingers after its last response, or else the one that has waited longest for a request, at least one second. If there is neither, the new connection is refused.",
     ),
     setting(
         "proxy.keep_alive_timeout",
-        Field::Duration(|c| &mut c.agent.proxy.keep_alive_timeout, TIMEOUT),
+        Field::Duration(|c| &mut c.sidecar.proxy.keep_alive_timeout, TIMEOUT),
         "Close a connection on which no request starts for this long. Set it longer than clients keep idle connections (60 to 90 s for most clients), because a request that is sent while the connection closes fails.",
     ),
     setting(
         "proxy.header_timeout",
-        Field::Duration(|c| &mut c.agent.proxy.header_timeout, TIMEOUT),
+        Field::Duration(|c| &mut c.sidecar.proxy.header_timeout, TIMEOUT),
         "Disconnect a client that needs longer than this to send a request head, counted from its first byte.",
     ),
     setting(
         "proxy.body_idle_timeout",
-        Field::Duration(|c| &mut c.agent.proxy.body_idle_timeout, TIMEOUT),
+        Field::Duration(|c| &mut c.sidecar.proxy.body_idle_timeout, TIMEOUT),
         "Disconnect a client that sends no part of its request body for this long (408). An upstream that accepts no part of a request for this long has failed (504).",
     ),
     setting(
         "proxy.max_head",
-        Field::Size(|c| &mut c.agent.proxy.max_head, 8 << 10..=16 << 20),
+        Field::Size(|c| &mut c.sidecar.proxy.max_head, 8 << 10..=16 << 20),
         "The maximum size of a request head. Request and response heads may have at most 256 fields.",
     ),
     setting(
         "proxy.peek_limit",
-        Field::Size(|c| &mut c.agent.proxy.peek_limit, 1 << 10..=256 << 20),
+        Field::Size(|c| &mut c.sidecar.proxy.peek_limit, 1 << 10..=256 << 20),
         "The part of a JSON request body that is always read ahead to find the model.",
     ),
     setting(
         "proxy.read_ahead_budget",
-        Field::Size(|c| &mut c.agent.proxy.read_ahead_budget, 0..=1 << 40),
+        Field::Size(|c| &mut c.sidecar.proxy.read_ahead_budget, 0..=1 << 40),
         "Memory, shared by all requests, for reading request bodies beyond `proxy.peek_limit` until the model is found or to ask for the usage. One request uses at most a quarter of it.",
     ),
     setting(
         "proxy.unknown_v1",
         Field::Choice {
             options: names::<UnknownV1>,
-            get: |c| name(c.agent.proxy.unknown_v1),
-            set: |c, word| choose(&mut c.agent.proxy.unknown_v1, word),
+            get: |c| name(c.sidecar.proxy.unknown_v1),
+            set: |c, word| choose(&mut c.sidecar.proxy.unknown_v1, word),
         },
         "How to treat a POST under `/v1` to an unknown path. `generation`: it takes a slot and every limit applies, as route `v1_other`, so a route that a new Ollama adds does not bypass limits. `other`: it takes no slot, as route `other`.",
     ),
     setting(
         "proxy.drain_timeout",
-        Field::Duration(|c| &mut c.agent.drain_timeout, TIMEOUT_OR_NONE),
+        Field::Duration(|c| &mut c.sidecar.drain_timeout, TIMEOUT_OR_NONE),
         "How long running streams may continue after SIGTERM or SIGINT.",
     ),
     flagged(
         "admin.listen",
         "--admin",
-        Field::Address(|c| &mut c.agent.admin.listen),
+        Field::Address(|c| &mut c.sidecar.admin.listen),
         "The address where Prometheus and people connect. Port 0 picks a free port.",
     ),
     setting(
         "admin.tls",
         Field::Other {
             kind: "table",
-            show: |c| c.agent.admin.tls.as_ref().and_then(certificate::show),
-            set: |c, given| certificate::identity(given).map(|one| c.agent.admin.tls = Some(one)),
+            show: |c| c.sidecar.admin.tls.as_ref().and_then(certificate::show),
+            set: |c, given| certificate::identity(given).map(|one| c.sidecar.admin.tls = Some(one)),
         },
         "Like `proxy.tls`, for the admin address.",
     ),
@@ -181,66 +181,66 @@ pub(super) static SETTINGS: &[Setting] = &[
         "upstreams.choose",
         Field::Choice {
             options: names::<Policy>,
-            get: |c| name(c.agent.upstream.choose),
-            set: |c, word| choose(&mut c.agent.upstream.choose, word),
+            get: |c| name(c.sidecar.upstream.choose),
+            set: |c, word| choose(&mut c.sidecar.upstream.choose, word),
         },
         "How to choose among the healthy upstreams that have the model.",
     ),
     setting(
         "upstreams.primary",
-        Field::Name(|c| &mut c.agent.upstream.primary),
+        Field::Name(|c| &mut c.sidecar.upstream.primary),
         "The name of the upstream that receives pull, push, create, copy, delete, blobs and the group `account`. Unset: the first.",
     ),
     setting(
         "upstreams.health_interval",
-        Field::Duration(|c| &mut c.agent.upstream.health_interval, Duration::from_millis(100)..=DAY),
+        Field::Duration(|c| &mut c.sidecar.upstream.health_interval, Duration::from_millis(100)..=DAY),
         "The time between two health probes of an upstream, and between two DNS lookups of its name.",
     ),
     setting(
         "upstreams.connect_timeout",
-        Field::Duration(|c| &mut c.agent.upstream.connect_timeout, TIMEOUT),
+        Field::Duration(|c| &mut c.sidecar.upstream.connect_timeout, TIMEOUT),
         "The maximum time to connect to an upstream: DNS lookup, TCP and TLS handshake together.",
     ),
     setting(
         "upstreams.response_timeout",
-        Field::Duration(|c| &mut c.agent.upstream.response_timeout, TIMEOUT_OR_NONE),
+        Field::Duration(|c| &mut c.sidecar.upstream.response_timeout, TIMEOUT_OR_NONE),
         "The maximum wait for the head of a response, which Ollama sends with the first record: after the load, the queue, the prompt, and all of a tool call or of a response that is not a stream. 0s: no limit.",
     ),
     setting(
         "upstreams.silence_timeout",
-        Field::Duration(|c| &mut c.agent.upstream.silence_timeout, TIMEOUT_OR_NONE),
+        Field::Duration(|c| &mut c.sidecar.upstream.silence_timeout, TIMEOUT_OR_NONE),
         "The maximum time between two chunks of a response, also before a tool call that follows text. 0s: no limit.",
     ),
     setting(
         "queue.size",
-        Field::Count(|c| &mut c.agent.queue.size, 0..=100_000),
+        Field::Count(|c| &mut c.sidecar.queue.size, 0..=100_000),
         "The maximum number of requests that wait for one upstream. When the queue is full, a new request is refused, unless another caller has at least two more requests queued than its own caller: then the newest request of the busiest caller is refused instead. 0: no request waits, and a request that finds no free slot is refused at once.",
     ),
     setting(
         "queue.timeout",
-        Field::Duration(|c| &mut c.agent.queue.timeout, TIMEOUT),
+        Field::Duration(|c| &mut c.sidecar.queue.timeout, TIMEOUT),
         "The maximum time that a request waits.",
     ),
     setting(
         "queue.fair_by",
         Field::Choice {
             options: names::<FairBy>,
-            get: |c| name(c.agent.queue.fair_by),
-            set: |c, word| choose(&mut c.agent.queue.fair_by, word),
+            get: |c| name(c.sidecar.queue.fair_by),
+            set: |c, word| choose(&mut c.sidecar.queue.fair_by, word),
         },
         "`caller`: callers take turns. `none`: first come, first served.",
     ),
     setting(
         "access.require_key",
-        Field::Truth(|c| &mut c.agent.admission.require_key),
+        Field::Truth(|c| &mut c.sidecar.admission.require_key),
         "Refuse requests without a known key. `false`: such requests belong to the caller `anonymous`, and their key field is forwarded to Ollama.",
     ),
     setting(
         "access.routes",
         Field::Other {
             kind: "array of routes and groups",
-            show: |c| inline::show_routes(&c.agent.admission.routes),
-            set: |c, given| inline::routes(given).map(|access| c.agent.admission.routes = access),
+            show: |c| inline::show_routes(&c.sidecar.admission.routes),
+            set: |c, given| inline::routes(given).map(|access| c.sidecar.admission.routes = access),
         },
         "The routes that are open. Unset: all. A list also closes `other` and `v1_other`, unless it names them.",
     ),
@@ -248,8 +248,8 @@ pub(super) static SETTINGS: &[Setting] = &[
         "access.origins",
         Field::Other {
             kind: "array of origins",
-            show: |c| inline::show_origins(&c.agent.admission.origins),
-            set: |c, given| inline::origins(given).map(|origins| c.agent.admission.origins = origins),
+            show: |c| inline::show_origins(&c.sidecar.admission.origins),
+            set: |c, given| inline::origins(given).map(|origins| c.sidecar.admission.origins = origins),
         },
         "Origins whose web pages may read streamgauge's own responses, such as 401, 429 and 502, in addition to Ollama's default origins. Set it to the `OLLAMA_ORIGINS` of the upstreams. Unset: Ollama's defaults only.",
     ),
@@ -258,7 +258,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         Field::Other {
             kind: "table of limits",
             show: show_anonymous,
-            set: |c, given| inline::limits(given).map(|limits| c.agent.admission.anonymous = limits),
+            set: |c, given| inline::limits(given).map(|limits| c.sidecar.admission.anonymous = limits),
         },
         "The limits of all requests without a key, together: `requests`, `requests_burst`, `tokens`, `tokens_burst`, `max_streams`, as for a key.",
     ),
@@ -266,10 +266,10 @@ pub(super) static SETTINGS: &[Setting] = &[
         "shaping.pace",
         Field::Other {
             kind: "0 to 100000",
-            show: |c| Some(c.agent.shaping.pace.to_string()),
+            show: |c| Some(c.sidecar.shaping.pace.to_string()),
             set: |c, given| {
                 let pace = given.count(&(0..=100_000))?;
-                c.agent.shaping.pace = u32::try_from(pace).unwrap_or(u32::MAX);
+                c.sidecar.shaping.pace = u32::try_from(pace).unwrap_or(u32::MAX);
                 Ok(())
             },
         },
@@ -277,15 +277,15 @@ pub(super) static SETTINGS: &[Setting] = &[
     ),
     setting(
         "shaping.pace_buffer",
-        Field::Size(|c| &mut c.agent.shaping.pace_buffer, 4 << 10..=64 << 20),
+        Field::Size(|c| &mut c.sidecar.shaping.pace_buffer, 4 << 10..=64 << 20),
         "How much of a paced stream is buffered while Ollama is faster than the pace. When the buffer is full, Ollama has to wait.",
     ),
     setting(
         "shaping.adaptive",
         Field::Other {
             kind: "table",
-            show: |c| c.agent.shaping.adaptive.as_ref().map(inline::show_adaptive),
-            set: |c, given| inline::adaptive(given).map(|config| c.agent.shaping.adaptive = Some(config)),
+            show: |c| c.sidecar.shaping.adaptive.as_ref().map(inline::show_adaptive),
+            set: |c, given| inline::adaptive(given).map(|config| c.sidecar.shaping.adaptive = Some(config)),
         },
         "A pace that adapts to how well the streams of an upstream run concurrently. Unset: off.",
     ),
@@ -293,53 +293,53 @@ pub(super) static SETTINGS: &[Setting] = &[
         "shaping.coalesce",
         Field::Other {
             kind: "table",
-            show: |c| c.agent.shaping.coalesce.as_ref().map(inline::show_coalesce),
-            set: |c, given| inline::coalesce(given).map(|config| c.agent.shaping.coalesce = Some(config)),
+            show: |c| c.sidecar.shaping.coalesce.as_ref().map(inline::show_coalesce),
+            set: |c, given| inline::coalesce(given).map(|config| c.sidecar.shaping.coalesce = Some(config)),
         },
         "Collect records for a short time and write them as one chunk. Unset: off.",
     ),
     setting(
         "shaping.merge",
-        Field::Truth(|c| &mut c.agent.shaping.merge),
+        Field::Truth(|c| &mut c.sidecar.shaping.merge),
         "Merge the content records that are collected into one. Turns `shaping.coalesce` on with 50ms and 1KiB.",
     ),
     setting(
         "shaping.openai_usage",
         Field::Choice {
             options: names::<OpenAiUsage>,
-            get: |c| name(c.agent.shaping.openai_usage),
-            set: |c, word| choose(&mut c.agent.shaping.openai_usage, word),
+            get: |c| name(c.sidecar.shaping.openai_usage),
+            set: |c, word| choose(&mut c.sidecar.shaping.openai_usage, word),
         },
         "`inject`: ask for `include_usage` if an OpenAI client does not. `inject-and-strip`: also remove the usage from the response.",
     ),
     setting(
         "metrics.model_limit",
-        Field::Count(|c| &mut c.agent.meter.model_limit, 0..=1000),
+        Field::Count(|c| &mut c.sidecar.meter.model_limit, 0..=1000),
         "The maximum number of models with their own label. If more models are used, the least recently used model loses its label. Models without a label are `other`.",
     ),
     setting(
         "collectors.gpu",
-        Field::Interval(|c| &mut c.agent.collectors.gpu, Duration::from_millis(50)..=DAY),
+        Field::Interval(|c| &mut c.sidecar.collectors.gpu, Duration::from_millis(50)..=DAY),
         "The interval between two readings of the GPUs through NVML. Without a GPU, the collector tries again every 10 s.",
     ),
     setting(
         "collectors.models",
-        Field::Interval(|c| &mut c.agent.collectors.models, Duration::from_millis(100)..=DAY),
+        Field::Interval(|c| &mut c.sidecar.collectors.models, Duration::from_millis(100)..=DAY),
         "The interval between two updates of the models in memory, which `upstreams.health_interval` reads from Ollama.",
     ),
     setting(
         "collectors.runtime",
-        Field::Interval(|c| &mut c.agent.collectors.runtime, Duration::from_millis(100)..=DAY),
+        Field::Interval(|c| &mut c.sidecar.collectors.runtime, Duration::from_millis(100)..=DAY),
         "The interval between two readings of the runtimes. `off` also removes the metrics of tasks.",
     ),
     setting(
         "collectors.lag",
-        Field::Interval(|c| &mut c.agent.collectors.lag, INSTANT..=DAY),
+        Field::Interval(|c| &mut c.sidecar.collectors.lag, INSTANT..=DAY),
         "The interval between two probes of each runtime's lag. It is at least 100 ms for an idle runtime, and 1 s after half a minute.",
     ),
     setting(
         "collectors.process",
-        Field::Interval(|c| &mut c.agent.collectors.process, Duration::from_millis(100)..=DAY),
+        Field::Interval(|c| &mut c.sidecar.collectors.process, Duration::from_millis(100)..=DAY),
         "The interval between two readings of this process: CPU, memory, file descriptors.",
     ),
 ];
@@ -350,7 +350,7 @@ fn set_token(config: &mut Config, given: Given<'_>) -> Result<(), Problems> {
     let token = source::secret_file(path)?;
     match token.trim() {
         "" => return Err(Problem::new(format!("{path:?} holds no token"), "put the token into it").into()),
-        token => config.agent.admin.token = Some(Token::of(token.as_bytes())),
+        token => config.sidecar.admin.token = Some(Token::of(token.as_bytes())),
     }
     config.admin_token_file = Some(path.to_owned());
     Ok(())
@@ -358,7 +358,7 @@ fn set_token(config: &mut Config, given: Given<'_>) -> Result<(), Problems> {
 
 /// The limits of who has no key, as an inline table; `None` without any.
 fn show_anonymous(config: &Config) -> Option<String> {
-    let limits = &config.agent.admission.anonymous;
+    let limits = &config.sidecar.admission.anonymous;
     let shown: Vec<_> =
         inline::show_limits(limits).iter().map(|(leaf, value)| format!("{leaf} = {value}")).collect();
     (*limits != Limits::default()).then(|| format!("{{ {} }}", shown.join(", ")))

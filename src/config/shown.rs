@@ -41,7 +41,7 @@ impl Resolved {
 
     /// What is known of the keys themselves stays untold.
     fn write_keys(&self, toml: &mut String) {
-        for (position, key) in self.config.agent.admission.keys.iter().enumerate() {
+        for (position, key) in self.config.sidecar.admission.keys.iter().enumerate() {
             push(toml, format_args!("\n[[key]]"), self.key_origins.get(position));
             push(toml, format_args!("name = \"{}\"\nsha256 = \"***\"", key.name), None);
             for (leaf, value) in inline::show_limits(&key.limits) {
@@ -57,7 +57,7 @@ impl Resolved {
     }
 
     fn write_upstreams(&self, toml: &mut String) {
-        for (position, upstream) in self.config.agent.upstream.upstreams.iter().enumerate() {
+        for (position, upstream) in self.config.sidecar.upstream.upstreams.iter().enumerate() {
             push(toml, format_args!("\n[[upstream]]"), self.upstream_origins.get(position));
             for key in ENTRY_KEYS {
                 if let Some(value) = (key.show)(upstream) {

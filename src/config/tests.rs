@@ -61,13 +61,13 @@ fn every_kind_of_value_is_read() {
         "#,
     ));
     let config = resolved.config;
-    assert_eq!(config.agent.proxy.listen, "0.0.0.0:1".parse().unwrap());
+    assert_eq!(config.sidecar.proxy.listen, "0.0.0.0:1".parse().unwrap());
     assert_eq!(config.workers, 2);
-    assert_eq!(config.agent.proxy.max_head, 16 << 10);
-    assert_eq!(config.agent.drain_timeout, Duration::from_secs(90));
+    assert_eq!(config.sidecar.proxy.max_head, 16 << 10);
+    assert_eq!(config.sidecar.drain_timeout, Duration::from_secs(90));
     assert_eq!((config.log.format, config.log.level), (LogFormat::Json, tracing::Level::DEBUG));
-    assert_eq!(config.agent.upstream.choose, Policy::LeastBusy);
-    let names: Vec<_> = config.agent.upstream.upstreams.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(config.sidecar.upstream.choose, Policy::LeastBusy);
+    let names: Vec<_> = config.sidecar.upstream.upstreams.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["upstream0", "b"]);
 }
 
@@ -75,7 +75,7 @@ fn every_kind_of_value_is_read() {
 fn a_collector_is_off_or_has_an_interval() {
     let sources = file("[collectors]\ngpu = \"off\"\nmodels = \"30s\"");
     let resolved = right(&variable(sources, "STREAMGAUGE_COLLECTORS__LAG", "off"));
-    let collectors = &resolved.config.agent.collectors;
+    let collectors = &resolved.config.sidecar.collectors;
     assert_eq!((collectors.gpu, collectors.lag), (None, None));
     assert_eq!(collectors.models, Some(Duration::from_secs(30)));
     assert!(resolved.to_toml().contains("gpu = \"off\"  # s.toml:2"), "{}", resolved.to_toml());
@@ -98,8 +98,8 @@ fn flag_beats_environment_beats_file() {
     sources = variable(sources, "STREAMGAUGE_LOG__LEVEL", "debug");
     sources.flags.settings = vec![("proxy.listen", "127.0.0.1:3".to_owned())];
     let resolved = right(&sources);
-    assert_eq!(resolved.config.agent.proxy.listen.port(), 3);
-    assert_eq!(resolved.config.agent.proxy.max_head, 16 << 10);
+    assert_eq!(resolved.config.sidecar.proxy.listen.port(), 3);
+    assert_eq!(resolved.config.sidecar.proxy.max_head, 16 << 10);
     assert_eq!(resolved.config.log.level, tracing::Level::DEBUG);
     assert_eq!(resolved.origins["proxy.max_head"], Place::File(PathBuf::from("s.toml"), 3));
     assert_eq!(resolved.origins["log.level"], Place::Environment("STREAMGAUGE_LOG__LEVEL".to_owned()));
@@ -110,7 +110,7 @@ fn flag_beats_environment_beats_file() {
 fn upstreams_of_flags_replace_those_of_the_file() {
     let mut sources = file("[[upstream]]\nname = \"old\"\nurl = \"http://old\"");
     sources.flags.upstreams = vec!["http://a:1".to_owned(), "gpu=http://b:1".to_owned()];
-    let upstreams = right(&sources).config.agent.upstream.upstreams;
+    let upstreams = right(&sources).config.sidecar.upstream.upstreams;
     let shown: Vec<_> = upstreams.iter().map(|one| format!("{} {}", one.name, one.url)).collect();
     assert_eq!(shown, ["upstream0 http://a:1/", "gpu http://b:1/"]);
 }
@@ -294,19 +294,19 @@ fn keys_access_queue_and_shaping_are_read() {
         openai_usage = "inject"
         "#
     )));
-    let agent = &resolved.config.agent;
-    assert_eq!((agent.queue.size, agent.queue.timeout), (0, Duration::from_secs(5)));
-    assert_eq!(agent.queue.fair_by, FairBy::None);
-    assert!(agent.admission.require_key && !agent.admission.routes.allows(Route::Generate));
-    assert_eq!(agent.admission.origins.listed(), ["https://chat.example", "https://*.example.org"]);
-    assert_eq!(agent.admission.anonymous.tokens.unwrap().burst.get(), 50);
-    let [alice, bob] = agent.admission.keys.as_slice() else { panic!("{:?}", agent.admission) };
+    let settings = &resolved.config.sidecar;
+    assert_eq!((settings.queue.size, settings.queue.timeout), (0, Duration::from_secs(5)));
+    assert_eq!(settings.queue.fair_by, FairBy::None);
+    assert!(settings.admission.require_key && !settings.admission.routes.allows(Route::Generate));
+    assert_eq!(settings.admission.origins.listed(), ["https://chat.example", "https://*.example.org"]);
+    assert_eq!(settings.admission.anonymous.tokens.unwrap().burst.get(), 50);
+    let [alice, bob] = settings.admission.keys.as_slice() else { panic!("{:?}", settings.admission) };
     assert_eq!((alice.name.as_str(), alice.digest), ("alice", Digest::of(b"abc")));
     assert_eq!((alice.limits.max_streams, alice.pace), (Some(2), Some(60)));
     let requests = alice.limits.requests.unwrap();
     assert_eq!((requests.count.get(), requests.burst.get()), (60, 5));
     assert_eq!((bob.digest, bob.routes), (Digest::of(b"def"), Access::ALL));
-    let shaping = &agent.shaping;
+    let shaping = &settings.shaping;
     assert_eq!((shaping.pace, shaping.pace_buffer, shaping.merge), (30, 64 << 10, true));
     let adaptive = shaping.adaptive.unwrap();
     assert_eq!((adaptive.input, adaptive.floor, adaptive.target), (Input::Overlap, 2.5, 0.9));
@@ -325,7 +325,7 @@ fn settings_of_several_values_are_read_from_the_environment() {
     let resolved = right(&sources);
     let again = right(&file(&resolved.to_toml()));
     assert_eq!(format!("{:?}", again.config), format!("{:?}", resolved.config));
-    assert_eq!(resolved.config.agent.shaping.coalesce.unwrap().delay, Duration::from_millis(20));
+    assert_eq!(resolved.config.sidecar.shaping.coalesce.unwrap().delay, Duration::from_millis(20));
 }
 
 #[test]
@@ -402,7 +402,7 @@ fn keys_that_clash_are_told() {
 fn the_documentation_says_what_the_code_does() {
     let config = Config::default();
     let mut rows: Vec<String> = SETTINGS.iter().map(|setting| row(setting, &config)).collect();
-    let upstream = &config.agent.upstream.upstreams[0];
+    let upstream = &config.sidecar.upstream.upstreams[0];
     rows.extend(ENTRY_KEYS.iter().map(|key| {
         let default = (key.show)(upstream).map_or_else(|| "unset".to_owned(), |value| format!("`{value}`"));
         let flag = if ["name", "url"].contains(&key.leaf) { "`--upstream` " } else { "" };
@@ -453,7 +453,7 @@ fn the_token_of_the_admin_address_is_read_and_not_shown() {
     let text = format!("admin.token_file = {path:?}");
     std::fs::write(&path, " sesame\n").unwrap();
     let resolved = right(&file(&text));
-    assert!(resolved.config.agent.admin.token.is_some());
+    assert!(resolved.config.sidecar.admin.token.is_some());
     assert!(resolved.to_toml().contains(&format!("token_file = {path:?}")));
     assert!(!format!("{resolved:?}").contains("sesame"));
     for (content, said) in [(Some(" \n"), "holds no token"), (None, "cannot read")] {

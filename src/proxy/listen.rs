@@ -419,7 +419,7 @@ async fn guarded(
     let page = Page::of(request.headers(), &proxy.stages.admission);
     let answer = async {
         #[cfg(test)]
-        assert_ne!(request.uri().path(), "/panic", "a test of the agent wants it");
+        assert_ne!(request.uri().path(), "/panic", "a test of the sidecar wants it");
         proxy.answer(request, facts, &page, measurement).await
     };
     match AssertUnwindSafe(answer).catch_unwind().await {

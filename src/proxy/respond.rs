@@ -248,7 +248,7 @@ mod tests {
 
     use super::*;
 
-    /// A record that a test of the agent sends.
+    /// A record that a test of the sidecar sends.
     pub(super) fn panic_if_wanted<E>(polled: &Poll<Option<Result<Frame<Bytes>, E>>>) {
         if let Poll::Ready(Some(Ok(frame))) = polled {
             let wanted = frame.data_ref().is_some_and(|data| &data[..] == b"panic\n");

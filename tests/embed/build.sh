@@ -51,4 +51,4 @@ if grep -w tokio <<<"$tree"; then
     echo "the meter brings a runtime" >&2
     exit 1
 fi
-embed agent "The whole agent" with
+embed sidecar "The whole sidecar" with

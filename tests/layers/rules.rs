@@ -29,7 +29,7 @@ pub(super) const PACKAGES: &[Package] = &[
                 "cli",
                 &[
                     "admin",
-                    "agent",
+                    "sidecar",
                     "analysis",
                     "collector",
                     "config",
@@ -42,9 +42,9 @@ pub(super) const PACKAGES: &[Package] = &[
                     "upstream",
                 ],
             ),
-            ("config", &["admin", "admission", "agent", "protocol", "proxy", "shaping", "tls", "upstream"]),
+            ("config", &["admin", "admission", "sidecar", "protocol", "proxy", "shaping", "tls", "upstream"]),
             (
-                "agent",
+                "sidecar",
                 &[
                     "admin",
                     "admission",
@@ -82,14 +82,14 @@ pub(super) const PACKAGES: &[Package] = &[
             ("hyper", &["admin", "proxy", "upstream::answer", "upstream::client"]),
             ("hyper_util", &["admin", "proxy", "upstream::client", "upstream::link", "upstream::pool"]),
             ("listenfd", &["cli"]),
-            ("prometheus", &["admin", "admission", "agent", "cli", "proxy", "upstream"]),
+            ("prometheus", &["admin", "admission", "sidecar", "cli", "proxy", "upstream"]),
             ("ratatui", &["cli::top"]),
             // Of TLS, the settings of the others' clients.
             ("reqwest", &["cli", "tls", "upstream::health"]),
             ("sd_notify", &["cli"]),
             (
                 "tokio",
-                &["admin", "admission", "agent", "cli", "connection", "main", "proxy", "tls", "upstream"],
+                &["admin", "admission", "sidecar", "cli", "connection", "main", "proxy", "tls", "upstream"],
             ),
             ("tokio_metrics", &["proxy"]),
             ("toml", &["config"]),
@@ -146,7 +146,7 @@ pub(super) const NAMES_THAT_SAY_NOTHING: &[&str] =
 /// that does not.
 pub(super) const WALL_CLOCK: [(&str, &str); 8] = [
     ("streamgauge::admin::history", "when the history began, as people write it"),
-    ("streamgauge::agent::reload", "the metric of that name"),
+    ("streamgauge::sidecar::reload", "the metric of that name"),
     ("streamgauge::cli::experiment::conduct", "the name of a folder"),
     ("streamgauge::proxy::respond", "the field Date"),
     ("streamgauge_collector::models", "Ollama says by it when a model expires"),

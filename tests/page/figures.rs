@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, future::join_all};
 use serde_json::{Value, json};
-use streamgauge::{agent::Agent, collector::FakeReader};
+use streamgauge::collector::FakeReader;
 use streamgauge_simulate as simulate;
 
 use super::{
@@ -66,7 +66,7 @@ async fn every_figure_equals_what_metrics_say() {
     config.collectors.lag = Some(Duration::from_secs(3));
     config.collectors.gpu = Some(Duration::from_millis(100));
     let reader = FakeReader::new(2).load(|| 0.5);
-    let sidecar = Sidecar::built(Agent::builder().config(config).gpus(reader)).await;
+    let sidecar = Sidecar::built(streamgauge::sidecar::Sidecar::builder().config(config).gpus(reader)).await;
     let browser = Browser::start().await;
     browser.open(sidecar.admin).await;
     traffic(&sidecar).await;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
 use streamgauge::{
-    agent::{Agent, Builder, Config},
+    sidecar::{Builder, Config},
     upstream::UpstreamConfig,
 };
 use streamgauge_simulate::{self as simulate, Simulator};
@@ -40,7 +40,7 @@ pub(crate) fn simulator(config: simulate::Config) -> SocketAddr {
 
 impl Sidecar {
     pub(crate) async fn start(config: Config) -> Sidecar {
-        Sidecar::built(Agent::builder().config(config)).await
+        Sidecar::built(streamgauge::sidecar::Sidecar::builder().config(config)).await
     }
 
     pub(crate) async fn built(builder: Builder) -> Sidecar {

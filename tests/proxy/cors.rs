@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use streamgauge::{
     admission::{Access, Digest, Key, Limits, Origins, Quota},
-    agent::Config,
+    sidecar::Config,
 };
 
 use super::harness::*;

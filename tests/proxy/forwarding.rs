@@ -208,7 +208,7 @@ async fn a_stale_connection_is_no_failure_and_nothing_is_sent_twice() {
 fn runtimes_are_used_as_they_are_needed() {
     use std::{sync::mpsc, thread};
 
-    use streamgauge::agent::Agent;
+    use streamgauge::sidecar::Sidecar;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpStream,
@@ -235,7 +235,7 @@ fn runtimes_are_used_as_they_are_needed() {
         let mut config = config(upstream.addr);
         // It has a task on each.
         config.collectors.lag = None;
-        let bound = Agent::builder().config(config).runtimes(handles.clone()).bind().await.unwrap();
+        let bound = Sidecar::builder().config(config).runtimes(handles.clone()).bind().await.unwrap();
         let proxy = bound.proxy_addr();
         let run = tokio::spawn(bound.run(std::future::pending()));
         // One runtime is enough for the first 512 connections.

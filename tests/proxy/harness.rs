@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use prometheus::{Registry, TextEncoder};
 use streamgauge::{
-    agent::{Agent, Bound, Builder, Config},
+    sidecar::{Bound, Builder, Config},
     upstream::{Policy, UpstreamConfig},
 };
 use streamgauge_simulate::{self as simulate, Simulator};
@@ -44,7 +44,7 @@ pub(crate) fn config(upstream: SocketAddr) -> Config {
 }
 
 pub(crate) async fn sidecar(config: Config) -> Sidecar {
-    built(Agent::builder().config(config)).await
+    built(streamgauge::sidecar::Sidecar::builder().config(config)).await
 }
 
 pub(crate) async fn built(builder: Builder) -> Sidecar {

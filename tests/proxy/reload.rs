@@ -3,7 +3,7 @@
 use streamgauge::{
     admin::Token,
     admission::{Access, Digest, Key, Limits},
-    agent::Agent,
+    sidecar::Sidecar,
 };
 
 use super::harness::*;
@@ -24,7 +24,7 @@ async fn a_stream_outlives_its_key_and_leaves_no_series_behind() {
     config.admission.require_key = true;
     config.admission.keys = vec![key("alice"), key("bob")];
     config.shaping.pace = 100;
-    let bound = Agent::builder().config(config.clone()).bind().await.unwrap();
+    let bound = Sidecar::builder().config(config.clone()).bind().await.unwrap();
     let reload = bound.reload();
     let sidecar = run(bound);
     let mut client = sidecar.send(&with_key("alice")).await;
@@ -64,7 +64,7 @@ async fn a_token_that_is_exchanged_lets_nobody_in_any_more() {
     let upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.admin.token = Some(Token::of(b"old"));
-    let bound = Agent::builder().config(config.clone()).bind().await.unwrap();
+    let bound = Sidecar::builder().config(config.clone()).bind().await.unwrap();
     let reload = bound.reload();
     let sidecar = run(bound);
     let status = async |token: &str| {

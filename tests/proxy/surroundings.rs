@@ -4,11 +4,11 @@ use std::{sync::mpsc, thread, time::Duration};
 
 use serde_json::json;
 use streamgauge::{
-    agent::Agent,
     collector::{
         CollectError, FakeReader,
         gpu::{Depth, Identity, Reader, Sample},
     },
+    sidecar::Sidecar,
 };
 use streamgauge_simulate::{self as simulate, Simulator};
 use tokio::{runtime, sync::oneshot, time::Instant};
@@ -133,7 +133,7 @@ async fn a_gpu_driver_that_hangs_for_5_s_delays_no_stream_and_no_scrape() {
     let mut upstream = upstream().await;
     let (_let_go, release) = mpsc::sync_channel(0);
     let driver = Hanging { reads: 0, release, fake: FakeReader::new(1) };
-    let builder = Agent::builder().config(config(upstream.addr)).gpus(driver);
+    let builder = Sidecar::builder().config(config(upstream.addr)).gpus(driver);
     let sidecar = built(builder).await;
     sidecar.until(&up("gpu"), 1.0).await;
 
@@ -175,8 +175,11 @@ async fn every_runtime_and_every_kind_of_task_shows_under_its_name() {
     let [one, other, admin] = [0, 1, 2].map(|number: usize| runtimes[number].0.clone());
     let mut config = config(upstream.addr);
     config.collectors.runtime = Some(Duration::from_millis(100));
-    let builder =
-        Agent::builder().config(config).runtimes([one, other]).admin_runtime(admin).gpus(FakeReader::new(1));
+    let builder = Sidecar::builder()
+        .config(config)
+        .runtimes([one, other])
+        .admin_runtime(admin)
+        .gpus(FakeReader::new(1));
     let mut sidecar = built(builder).await;
 
     let served = sidecar.send(&post_once("/api/generate", "{\"model\":\"m\"}")).await;

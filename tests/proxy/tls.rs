@@ -9,7 +9,7 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 use streamgauge::{
-    agent::{Agent, Config},
+    sidecar::{Config, Sidecar},
     tls::Identity,
 };
 use tokio::{
@@ -268,7 +268,7 @@ async fn a_new_certificate_is_for_new_connections_and_streams_go_on() {
     let mut config = config(upstream.addr);
     let (old, new) = (authority.issue("127.0.0.1"), authority.issue("127.0.0.1"));
     (config.proxy.tls, config.admin.tls) = (Some(identity(&old)), Some(identity(&old)));
-    let bound = Agent::builder().config(config.clone()).bind().await.unwrap();
+    let bound = Sidecar::builder().config(config.clone()).bind().await.unwrap();
     let reload = bound.reload();
     let sidecar = run(bound);
     let mut client = connect(sidecar.proxy, &authority, &TLS13, &[]).await.unwrap();

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use streamgauge::{
-    agent::Config,
+    sidecar::Config,
     upstream::{Policy, UpstreamConfig},
 };
 use streamgauge_simulate::{self as simulate, Simulator, Truth};

@@ -9,7 +9,7 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 use streamgauge::{
-    agent::{Agent, BindError, Config},
+    sidecar::{BindError, Config, Sidecar},
     tls::{Authorities, Trust},
     upstream::UpstreamConfig,
 };
@@ -70,7 +70,7 @@ fn verified(addr: SocketAddr, trust: Option<Trust>) -> Config {
 }
 
 /// What `/readyz` says once the first probe is over.
-async fn not_ready(sidecar: &Sidecar) -> String {
+async fn not_ready(sidecar: &crate::harness::Sidecar) -> String {
     let told = async {
         loop {
             let (status, text) = sidecar.page("/readyz").await;
@@ -85,7 +85,7 @@ async fn not_ready(sidecar: &Sidecar) -> String {
 }
 
 /// A stream through it, whole.
-async fn is_streamed(sidecar: &Sidecar, upstream: &mut Upstream) {
+async fn is_streamed(sidecar: &crate::harness::Sidecar, upstream: &mut Upstream) {
     let client = sidecar.send(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
     let mut asked = upstream.asked().await;
     asked.body(13).await;
@@ -134,7 +134,7 @@ async fn one_that_asks_who_we_are_is_shown_it_and_a_new_certificate_is_taken_whi
     let addr = before(upstream.addr, &authority.issue("127.0.0.1"), Some(&clients)).await;
     let shows = |issued: &Issued| Some(Trust::only(only(&authority), Some(identity(issued))));
     for wrong in [Some(Trust::only(only(&authority), None)), shows(&authority.issue("us"))] {
-        let bound = Agent::builder().config(verified(addr, wrong)).bind().await.unwrap();
+        let bound = Sidecar::builder().config(verified(addr, wrong)).bind().await.unwrap();
         let (reload, sidecar) = (bound.reload(), run(bound));
         let told = not_ready(&sidecar).await;
         assert!(told.contains("received fatal alert"), "{told}");
@@ -175,7 +175,7 @@ async fn a_plain_upstream_behind_https_is_an_error_and_a_name_that_nobody_has_to
 
     let mut config = verified(addr, Some(trust));
     config.upstream.upstreams[0].url = "https://a*b".parse().unwrap();
-    let error = Agent::builder().config(config).bind().await.unwrap_err();
+    let error = Sidecar::builder().config(config).bind().await.unwrap_err();
     assert!(matches!(error, BindError::Upstream(_)), "{error}");
     assert!(error.to_string().contains("\"gpu0\": \"a*b\" is not a name"), "{error}");
 }

@@ -11,9 +11,9 @@ use tokio::runtime::Handle;
 use url::Url;
 
 use crate::{
-    agent::{Agent, BindError, Bound, Config},
     cli::bind,
     collector::FakeReader,
+    sidecar::{BindError, Bound, Config, Sidecar},
     simulate::Truth,
 };
 
@@ -44,12 +44,12 @@ pub(super) async fn bind(
     config.admin.listen = admin.unwrap_or(config.admin.listen);
     loop {
         // A registry of its own each time: an attempt that failed may have registered something.
-        let mut agent =
-            Agent::builder().config(config.clone()).admin_runtime(admin_runtime.clone()).process();
+        let mut sidecar =
+            Sidecar::builder().config(config.clone()).admin_runtime(admin_runtime.clone()).process();
         if let Some((ollama, places)) = gpu.clone() {
-            agent = agent.gpus(FakeReader::new(1).load(move || ollama.decoding() as f64 / places));
+            sidecar = sidecar.gpus(FakeReader::new(1).load(move || ollama.decoding() as f64 / places));
         }
-        let error = match agent.bind().await {
+        let error = match sidecar.bind().await {
             Ok(bound) => return Ok(bound),
             Err(error) => error,
         };

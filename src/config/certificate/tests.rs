@@ -58,9 +58,9 @@ fn a_pair_is_read_by_file_and_environment_and_shown_without_its_key() {
     let table = format!("{{ key = \"{dir}/b.key\", cert = \"{dir}/b.pem\" }}");
     sources.environment.push(("STREAMGAUGE_ADMIN__TLS".to_owned(), table));
     let resolved = resolve(&sources, Vec::new()).unwrap();
-    let agent = &resolved.config.agent;
-    assert!(agent.proxy.tls.is_some() && agent.admin.tls.is_some());
-    assert!(agent.upstream.upstreams[0].tls.as_ref().unwrap().identity().is_some());
+    let settings = &resolved.config.sidecar;
+    assert!(settings.proxy.tls.is_some() && settings.admin.tls.is_some());
+    assert!(settings.upstream.upstreams[0].tls.as_ref().unwrap().identity().is_some());
 
     let shown = resolved.to_toml();
     for line in [

@@ -138,7 +138,7 @@ impl File<'_> {
                 );
             }
             if let Some(read) = read {
-                resolved.config.agent.admission.keys.push(read);
+                resolved.config.sidecar.admission.keys.push(read);
                 resolved.key_origins.push(place);
             }
         }

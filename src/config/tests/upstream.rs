@@ -3,7 +3,7 @@
 use super::*;
 
 fn named(sources: &Sources) -> Vec<String> {
-    let upstreams = right(sources).config.agent.upstream.upstreams;
+    let upstreams = right(sources).config.sidecar.upstream.upstreams;
     upstreams.iter().map(|one| format!("{} {}", one.name, one.url)).collect()
 }
 

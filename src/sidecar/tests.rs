@@ -72,7 +72,7 @@ async fn a_panic_ends_its_own_stream_and_no_other() {
     config.admin.listen = ([127, 0, 0, 1], 0).into();
     let url = format!("http://{}", upstream.local_addr().unwrap()).parse().unwrap();
     config.upstream.upstreams = vec![upstream::UpstreamConfig::new("gpu0", url)];
-    let bound = Agent::builder().config(config).bind().await.unwrap();
+    let bound = Sidecar::builder().config(config).bind().await.unwrap();
     let (proxy, admin, registry) = (bound.proxy_addr(), bound.admin_addr(), bound.registry().clone());
     let running = tokio::spawn(bound.run(std::future::pending()));
 

@@ -23,12 +23,12 @@ use crate::{
 pub(super) struct Surroundings {
     /// `None`: NVIDIA's, if the program was built to read them.
     pub(super) gpus: Option<Box<dyn Reader>>,
-    /// The process is the agent's own.
+    /// The process is the sidecar's own.
     pub(super) process: bool,
 }
 
 impl Surroundings {
-    /// The collectors of an agent; within the runtime that accepts.
+    /// The collectors of a sidecar; within the runtime that accepts.
     pub(super) fn collectors(
         self,
         config: collector::Config,

@@ -1,4 +1,4 @@
-//! Settings that change while the agent runs.
+//! Settings that change while the sidecar runs.
 
 use std::{
     sync::Arc,
@@ -17,9 +17,9 @@ use crate::{
     upstream::Upstreams,
 };
 
-/// Changes who is let in, how streams are handed on, and certificates, of an agent that runs. Cheap to clone.
+/// Changes who is let in, how streams are handed on, and certificates, of a sidecar that runs. Cheap to clone.
 ///
-/// Everything else is what it was when the agent was bound.
+/// Everything else is what it was when the sidecar was bound.
 #[derive(Clone, Debug)]
 pub struct Reload {
     stages: Reloaded,

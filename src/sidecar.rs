@@ -1,4 +1,4 @@
-//! The whole sidecar: `Agent::builder()` → [`Bound`] → `run(shutdown)`.
+//! The whole sidecar: `Sidecar::builder()` → [`Bound`] → `run(shutdown)`.
 
 mod drain;
 mod families;
@@ -65,7 +65,7 @@ pub struct Config {
     pub shaping: shaping::Config,
     /// How often what surrounds the streams is read.
     pub collectors: collector::Config,
-    /// How long streams may take to end once the agent is told to stop.
+    /// How long streams may take to end once the sidecar is told to stop.
     pub drain_timeout: Duration,
 }
 
@@ -88,17 +88,17 @@ impl Default for Config {
 /// The sidecar, not yet bound.
 ///
 /// ```no_run
-/// # async fn example() -> Result<(), streamgauge::agent::BindError> {
-/// use streamgauge::agent::Agent;
+/// # async fn example() -> Result<(), streamgauge::sidecar::BindError> {
+/// use streamgauge::sidecar::Sidecar;
 ///
-/// let bound = Agent::builder().bind().await?;
+/// let bound = Sidecar::builder().bind().await?;
 /// println!("clients: {}, Prometheus: {}", bound.proxy_addr(), bound.admin_addr());
 /// bound.run(std::future::pending()).await;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Agent {}
+pub struct Sidecar {}
 
 /// What is being put together.
 #[derive(Debug, Default)]
@@ -125,7 +125,7 @@ pub struct Bound {
     reload: Reload,
 }
 
-/// Why an agent could not start.
+/// Why a sidecar could not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
@@ -153,8 +153,8 @@ pub enum BindError {
     Register(#[from] prometheus::Error),
 }
 
-impl Agent {
-    /// An agent with every setting at its default.
+impl Sidecar {
+    /// A sidecar with every setting at its default.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
@@ -216,7 +216,7 @@ impl Builder {
         self
     }
 
-    /// The process is the agent's alone: its metrics, `process_*`, are the process'.
+    /// The process is the sidecar's alone: its metrics, `process_*`, are the process'.
     #[must_use]
     pub fn process(mut self) -> Builder {
         self.surroundings.process = true;

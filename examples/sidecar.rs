@@ -1,6 +1,6 @@
 //! A whole sidecar inside a program: on free ports, on the program's own registry.
 //!
-//! `cargo run --example agent` sends one stream through it, to a simulated Ollama, and prints what it measured.
+//! `cargo run --example sidecar` sends one stream through it, to a simulated Ollama, and prints what it measured.
 
 #![allow(clippy::print_stdout, reason = "an example shows something")]
 
@@ -8,7 +8,7 @@ use std::{error::Error, future, time::Duration};
 
 use prometheus::{Registry, TextEncoder};
 use serde_json::json;
-use streamgauge::agent::{self, Agent};
+use streamgauge::sidecar::{self, Sidecar};
 use streamgauge_simulate::{self as simulate, Simulator};
 use tokio::sync::oneshot;
 
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     tokio::spawn(ollama.run(future::pending()));
 
     // The settings are values: no file and no environment is read.
-    let mut config = agent::Config::default();
+    let mut config = sidecar::Config::default();
     config.proxy.listen.set_port(0);
     config.admin.listen.set_port(0);
     let upstream = &mut config.upstream.upstreams[0];
@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 
     // The registry is yours, so your program's metrics can be on it too.
     let registry = Registry::new();
-    let bound = Agent::builder().config(config).registry(registry.clone()).bind().await?;
+    let bound = Sidecar::builder().config(config).registry(registry.clone()).bind().await?;
     println!("clients: http://{}", bound.proxy_addr());
     println!("Prometheus: http://{}/metrics", bound.admin_addr());
 

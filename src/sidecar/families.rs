@@ -1,4 +1,4 @@
-//! What the agent says of itself: its build, its connections, its upstreams.
+//! What the sidecar says of itself: its build, its connections, its upstreams.
 
 use std::sync::Arc;
 

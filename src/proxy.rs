@@ -220,7 +220,6 @@ impl Proxy {
         });
         let (charged, managing) = (permit.clone(), self.stages.upstreams.managing(route));
         measurement.on_end(move |end| {
-            ending::log(end);
             charged.charge(&ending::charge(end));
             drop(managing);
         });

@@ -105,7 +105,7 @@ impl Measurement {
             context,
         };
         self.meter.shared.failures.note(&ending);
-        if let Some(hook) = self.on_end.take() {
+        for hook in self.on_end.drain(..) {
             hook(&ending);
         }
     }

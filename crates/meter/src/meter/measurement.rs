@@ -99,7 +99,7 @@ pub struct Measurement {
     pub(super) streamed: bool,
     pub(super) coding: Coding,
     pub(super) children: Option<Arc<StreamChildren>>,
-    pub(super) on_end: Option<Hook>,
+    pub(super) on_end: Vec<Hook>,
     pub(super) recorded: bool,
     /// What is decided before the body ends.
     pub(super) decided: Option<Outcome>,
@@ -129,7 +129,7 @@ impl Measurement {
             streamed: false,
             coding: Coding::Identity,
             children: None,
-            on_end: None,
+            on_end: Vec::new(),
             recorded: false,
             decided: None,
             outcomes,
@@ -227,9 +227,10 @@ impl Measurement {
         shared.families.loads(upstream, label).wait(Instant::now(), memory, pushed)
     }
 
-    /// Calls `hook` once, with the ending, when it is recorded.
+    /// Calls `hook` once, with the ending, when it is recorded. Hooks add up: a measurement calls each of them, in the
+    /// order in which they were given.
     pub fn on_end(&mut self, hook: impl FnOnce(&Ending) + Send + Sync + 'static) {
-        self.on_end = Some(Box::new(hook));
+        self.on_end.push(Box::new(hook));
     }
 
     /// The status that the client is sent. Call it once, before the body is wrapped.

@@ -437,6 +437,18 @@ fn the_hook_is_called_once_with_the_ending() {
 }
 
 #[test]
+fn each_hook_is_called_in_the_order_in_which_it_was_given() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let mut measurement = bench().answered("/api/generate", 200);
+    for hook in ["log", "charge"] {
+        let seen = seen.clone();
+        measurement.on_end(move |_| seen.lock().unwrap().push(hook));
+    }
+    measurement.finish(Outcome::Complete);
+    assert_eq!(*seen.lock().unwrap(), ["log", "charge"]);
+}
+
+#[test]
 fn a_stream_of_bytes_is_measured_as_a_body_is() {
     struct Chunks(VecDeque<&'static str>);
     impl Stream for Chunks {

@@ -340,7 +340,13 @@ impl Proxy {
         match failure {
             Failure::Malformed(why) => self.families.malformed(why.reason()),
             Failure::Unread(why) => self.families.unread(*why),
-            Failure::Refused(_) => {}
+            Failure::Refused(refusal) => tracing::debug!(
+                target: "streamgauge::request",
+                id = measurement.live().id(),
+                route = facts.route.label(),
+                reason = refusal.reason(),
+                "refused: {refusal}"
+            ),
             _ => tracing::warn!(id = measurement.live().id(), route = facts.route.label(), "{failure}"),
         }
         if !matches!(failure, Failure::Unread(Unread::Gone)) {

@@ -5,6 +5,8 @@
 mod commands;
 #[path = "docs/dependencies.rs"]
 mod dependencies;
+#[path = "docs/errors.rs"]
+mod errors;
 #[path = "docs/links.rs"]
 mod links;
 #[path = "docs/page.rs"]

@@ -39,14 +39,14 @@ pub enum Refusal {
         /// What is left.
         allowances: Allowances,
     },
-    /// No place in the queue.
+    /// The queue is full.
     #[error("the queue is full: try again in {} s", seconds(*.wait))]
     QueueFull {
         /// A guess of when it is not.
         wait: Duration,
     },
-    /// Too long in the queue.
-    #[error("no place came free in time: try again in {} s", seconds(*.wait))]
+    /// The request waited for `queue.timeout` without getting a slot.
+    #[error("no slot became free in time: try again in {} s", seconds(*.wait))]
     QueueTimeout {
         /// A guess of when one is.
         wait: Duration,

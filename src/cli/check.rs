@@ -10,6 +10,7 @@ use super::{Failure, Global, ask, output, runtimes, serve::Addressing};
 use crate::{config, upstream::UpstreamConfig};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
+const ADVICE: &str = "Start Ollama there, or give its address with --upstream URL or in [[upstream]]";
 
 /// Validate the configuration, and ask each Ollama for its version
 ///
@@ -48,9 +49,9 @@ async fn ask_all(upstreams: &[UpstreamConfig]) -> (String, Vec<String>) {
         let (name, url) = (&upstream.name, upstream.url.as_str().trim_end_matches('/'));
         match version {
             Ok(version) => report += &format!("\n# {name} at {url} is Ollama {}\n", version.escape_debug()),
-            Err(error) => {
-                failures.push(format!("{name} at {url} does not answer as an Ollama does: {error:#}"))
-            }
+            Err(error) => failures.push(format!(
+                "upstream \"{name}\" at {url} does not answer as an Ollama: {error:#}. {ADVICE}"
+            )),
         }
     }
     (report, failures)

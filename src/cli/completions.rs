@@ -3,7 +3,7 @@
 use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Cli, Failure, experiment, output};
+use super::{Cli, Failure, demo, experiment, output};
 
 /// Print completions for a shell
 #[derive(Args, Debug)]
@@ -20,7 +20,7 @@ impl Completions {
     }
 }
 
-/// The command line as `--help` shows it. clap completes hidden subcommands too.
+/// The command line as `--help` shows it. `clap_complete` offers hidden subcommands and flags too.
 fn shown() -> Command {
-    Cli::command().mut_subcommand("experiment", experiment::shown)
+    Cli::command().mut_subcommand("experiment", experiment::shown).mut_subcommand("demo", demo::shown)
 }

@@ -16,7 +16,7 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::{Args, value_parser};
+use clap::{Args, Command, value_parser};
 use prometheus::Registry;
 use tokio::{
     runtime::Handle,
@@ -68,6 +68,12 @@ pub(super) struct Demo {
     /// Add a fake GPU, labelled as fake everywhere, as busy as the simulated Ollama
     #[arg(long)]
     fake_gpu: bool,
+}
+
+/// The command without its hidden flags.
+pub(super) fn shown(whole: Command) -> Command {
+    let flags = whole.get_arguments().filter(|flag| !flag.is_hide_set()).cloned();
+    Command::new("demo").about(whole.get_about().cloned().unwrap_or_default()).args(flags)
 }
 
 impl Demo {

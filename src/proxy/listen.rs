@@ -47,8 +47,8 @@ use crate::{
 
 /// What a client is told that comes when all connections are taken.
 const FULL: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 49\r\n\
-    Retry-After: 1\r\nConnection: close\r\n\r\n{\"error\":\"streamgauge has too many connections\"}\n";
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 67\r\n\
+    Retry-After: 1\r\nConnection: close\r\n\r\n{\"error\":\"the sidecar has too many connections: try again in 1 s\"}\n";
 /// Out of descriptors, mostly: some come back when connections end.
 const PAUSE: Duration = Duration::from_millis(50);
 /// A client that has connected has this long to ask once a drain begins.

@@ -91,7 +91,7 @@ pub(super) enum Failure {
     Loop { upstream: String },
     #[error("this sidecar received its own health probe: one of its upstreams leads back to it")]
     OwnProbe,
-    #[error("streamgauge failed: this is a bug, and its log says more")]
+    #[error("the sidecar failed: this is a bug, and its log says more")]
     Panicked,
 }
 

@@ -59,7 +59,7 @@ pub enum NoPlace {
         wait: Duration,
     },
     /// None came free in time.
-    #[error("no place came free in time")]
+    #[error("no slot became free in time")]
     Late {
         /// As above.
         wait: Duration,

@@ -126,6 +126,22 @@ fn completions_and_manual_show_no_hidden_command() {
 }
 
 #[test]
+fn completions_offer_no_hidden_option() {
+    for shell in SHELLS {
+        let script = said(&["completions", shell]);
+        for (words, command) in commands().0 {
+            let hidden = command.get_arguments().filter(|argument| argument.is_hide_set());
+            for option in hidden.filter_map(clap::Arg::get_long) {
+                // Bash, elvish, PowerShell and zsh write `--name`; fish writes `-l name`.
+                let is_offered = [format!("--{option}"), format!("-l {option} ")];
+                let is_offered = is_offered.iter().any(|word| script.contains(word.as_str()));
+                assert!(!is_offered, "{shell} completes --{option} of {words:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn completions_have_every_command_and_option_that_help_shows() {
     let script = said(&["completions", "bash"]);
     let lists: Vec<BTreeSet<&str>> = script

@@ -1,19 +1,19 @@
-# streamgauge alone: one binary on a slim Debian. It takes BuildKit, which is what `docker build` uses.
+# streamgauge only: one binary on a slim Debian. It needs BuildKit, which `docker build` uses by default.
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
-# With .cargo/config.toml, which turns Tokio's unstable metrics on.
+# .cargo/config.toml turns on Tokio's unstable metrics.
 COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock build.rs ./
-# Prose that an experiment tokenizes is compiled in.
+# These documents are compiled in, since the tokenizer benchmark encodes them.
 COPY README.md ./
 COPY docs/explanation/*.md docs/explanation/
 COPY docs/how-to/*.md docs/how-to/
 COPY docs/reference/*.md docs/reference/
 COPY crates crates
 COPY src src
-# The manifests name benches, examples and tests, whose files are not here: without their sections they ask for none.
-# Cargo goes by dates, and the kept target folder may be younger than a file that has changed: hence the touch.
+# The manifests name benches, examples and tests, whose files are not copied, so their sections are removed.
+# Cargo compares dates, and the cached target folder may be newer than a changed file, so the files are touched.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
     sed -i '/^\[\[\(bench\|example\|test\)\]\]$/,/^$/d' Cargo.toml crates/*/Cargo.toml \
@@ -23,22 +23,22 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
 
 FROM debian:bookworm-slim
 COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/streamgauge/
-# Whom an upstream of https is vouched for by.
+# The certificate authorities for https upstreams.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/streamgauge /usr/local/bin/streamgauge
-# Inside a container, loopback is nobody's; what is published is said from outside.
+# Nobody outside a container can connect to its loopback address. `docker run --publish` decides which ports are open.
 ENV STREAMGAUGE_PROXY__LISTEN=0.0.0.0:11434 \
     STREAMGAUGE_ADMIN__LISTEN=0.0.0.0:9464 \
     STREAMGAUGE_UPSTREAM=ollama=http://ollama:11434
 EXPOSE 11434 9464
-# A number, so that Kubernetes can see that it is not root. It writes no file anywhere.
+# A number, so that Kubernetes can verify that it is not root. The sidecar writes no files.
 USER 65532:65532
-# Asks /readyz. With a URL, for the check knows none of the arguments that the sidecar was started with.
+# Asks /readyz. The URL is given, since the check does not know the arguments of the sidecar.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=15s --retries=3 CMD ["streamgauge", "probe", "http://127.0.0.1:9464"]
 ENTRYPOINT ["streamgauge"]
 CMD ["serve"]
 
-# Last, for they change with every commit.
+# The labels are last, since they change with every commit.
 ARG REVISION=unknown
 ARG CREATED=unknown
 LABEL org.opencontainers.image.title="streamgauge" \

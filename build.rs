@@ -1,5 +1,5 @@
-//! Notes which compiler this is built by, for `streamgauge_build_info`.
-#![expect(clippy::disallowed_methods, reason = "cargo talks to it through the environment")]
+//! Passes the version of the compiler to the program, for `streamgauge_build_info`.
+#![expect(clippy::disallowed_methods, reason = "cargo passes settings to a build script in the environment")]
 
 use std::{env, process::Command};
 
@@ -8,7 +8,7 @@ fn main() {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let version = Command::new(rustc).arg("--version").output().ok();
     let version = version.and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
-    // "rustc 1.95.0 (…)": the number alone.
+    // Of "rustc 1.95.0 (…)", take the number.
     let number = version.split_whitespace().nth(1).unwrap_or("unknown");
     println!("cargo::rustc-env=STREAMGAUGE_RUSTC={number}");
 }

@@ -1,4 +1,4 @@
-//! What it costs to let a request in, among 64 keys with limits: wanted at most 2 µs.
+//! The cost of admitting a request, with 64 keys that have limits. The target is 2 µs.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
 use std::{hint::black_box, num::NonZeroU32, time::Duration};
@@ -11,7 +11,7 @@ use streamgauge::{
 };
 
 fn key(number: u32) -> String {
-    // As long as those that OpenAI gives.
+    // As long as the keys of OpenAI.
     format!("sk-proj-{number:0>156}")
 }
 

@@ -1,16 +1,18 @@
-//! How long the dashboards' panels take over 24 hours: `just bench-panels`.
+//! Measures how long the dashboards' panels take over 24 hours: `just bench-panels`.
 //!
-//! A sidecar that has served 16 models by three routes is scraped once; from that a day of scrapes every 15 seconds is
-//! made up, written into blocks by promtool, recorded series too, and a real Prometheus is asked every query of every
-//! panel as Grafana asks it for 24 hours on 1,000 pixels. `tests/real/install.sh` installs what it needs. The day takes
-//! minutes to write: `cargo bench --bench panels -- FOLDER` keeps it there, and takes it from there the next time.
+//! A sidecar that has served 16 models over three routes is scraped once. A day of scrapes, one every 15 s, is
+//! derived from that scrape. promtool writes it into blocks, together with the recorded series. Then a real
+//! Prometheus answers every query of every panel, as Grafana sends it for 24 hours on 1,000 pixels.
+//! `tests/real/install.sh` installs the tools. Writing the day takes minutes: `cargo bench --bench panels --
+//! FOLDER` keeps it there and reuses it in the next run.
 //!
-//! The panels of overlap efficiency have no data here: promtool computes recorded series from scraped series only.
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on says so by ending")]
+//! The panels of overlap efficiency have no data here, since promtool computes recorded series from scraped series
+//! only.
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot continue ends with a panic")]
 #![expect(
     clippy::disallowed_types,
     clippy::disallowed_methods,
-    reason = "processes run by the clock on the wall"
+    reason = "the benchmark measures processes in real time"
 )]
 
 #[expect(dead_code, reason = "tests read more of the dashboards")]
@@ -38,22 +40,22 @@ use prometheus::Prometheus;
 use streamgauge::collector::runtime::enable_histograms;
 use tokio::runtime::Builder;
 
-/// As Grafana sets them for 24 hours on 1,000 pixels, scraped every 15 s.
+/// Grafana's values for 24 hours on 1,000 pixels with a scrape every 15 s.
 const STEP: u64 = 120;
 const RATE_INTERVAL: &str = "135s";
-/// Each query so often, and the median counts: Prometheus keeps nothing of an answer.
+/// Repetitions of each query. The median counts, since Prometheus caches no results.
 const ROUNDS: usize = 3;
 
 fn main() {
     let arguments: Vec<_> = env::args().skip(1).collect();
-    // `cargo test --benches` runs it too, to see that it begins.
+    // `cargo test --benches` runs the benchmark too, to check that it starts.
     if arguments.iter().any(|argument| argument == "--test") {
         return;
     }
     let scratch = process::scratch();
     let kept = arguments.iter().find(|argument| !argument.starts_with('-')).map(PathBuf::from);
     let folder = kept.unwrap_or_else(|| scratch.path().to_owned());
-    // What needs tokio_unstable is measured too.
+    // Metrics that need tokio_unstable are measured too.
     let runtime = enable_histograms(Builder::new_multi_thread().enable_all()).build().unwrap();
     runtime.block_on(async {
         let end = match fs::read_to_string(folder.join("end")) {
@@ -64,7 +66,7 @@ fn main() {
     });
 }
 
-/// Writes a day, and tells its end in seconds since 1970.
+/// Writes a day and returns its end in seconds since 1970.
 async fn prepare(folder: &Path) -> u64 {
     fs::create_dir_all(folder).unwrap();
     let exposition = sidecar::exposition().await;
@@ -80,11 +82,11 @@ async fn prepare(folder: &Path) -> u64 {
     end
 }
 
-/// What a query took.
+/// The cost of a query.
 struct Took {
-    /// The median of the rounds, until the last byte of the answer is there.
+    /// The median time until the last byte of the response.
     wall: Duration,
-    /// Of Prometheus, the mean of the rounds, seconds.
+    /// The mean CPU time of Prometheus in seconds.
     cpu: f64,
     series: usize,
     place: String,

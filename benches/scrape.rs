@@ -1,6 +1,6 @@
-//! What a scrape of some 8,000 series costs: asked for over a connection that is kept, plain and in gzip.
+//! The cost of a scrape of about 8,000 series over a persistent connection, plain and in gzip.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
-#![allow(clippy::print_stdout, reason = "it reports the size of what it measures")]
+#![allow(clippy::print_stdout, reason = "the benchmark prints the size of the responses")]
 
 use std::{future::pending, net::SocketAddr};
 
@@ -16,11 +16,11 @@ use tokio::{
     runtime::Runtime,
 };
 
-/// Children of a histogram with 18 bounds, 21 series each: with the sidecar's own, some 8,000 series.
+/// The children of a histogram with 18 bounds, 21 series each: with the sidecar's own metrics about 8,000 series.
 const MODELS: usize = 120;
 const PLACES: [&str; 3] = ["upstream", "origin", "client"];
 
-/// A sidecar whose registry has so much in it.
+/// Starts a sidecar whose registry has this many series.
 async fn sidecar() -> SocketAddr {
     let registry = Registry::new();
     let family = Family::register(&registry, "filler_seconds", "Between chunks.", ["model", "at"], || {
@@ -42,7 +42,7 @@ async fn sidecar() -> SocketAddr {
     admin
 }
 
-/// Asks once; the whole answer is in `answer` then. Returns the length of its body.
+/// Requests `/metrics` once. `answer` contains the whole response then. Returns the length of its body.
 async fn ask(stream: &mut TcpStream, accepts: &str, answer: &mut Vec<u8>) -> usize {
     let request = format!("GET /metrics HTTP/1.1\r\nHost: h\r\n{accepts}\r\n");
     stream.write_all(request.as_bytes()).await.expect("it listens");

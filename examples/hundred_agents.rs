@@ -1,7 +1,8 @@
-//! A hundred Rust agents at a simulated Ollama of 100 tokens a second: how evenly they go, and what a sidecar between adds.
+//! Compares 100 Rust agents at a simulated Ollama of 100 tokens per second, with and without a sidecar: their overlap
+//! efficiency, and the delay that the sidecar adds.
 //!
-//! `cargo run --release --example hundred_agents`. Agents, simulator and sidecar are processes of their own.
-#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+//! `cargo run --release --example hundred_agents`. Agents, simulator and sidecar are separate processes.
+#![allow(clippy::print_stdout, reason = "the example prints its results")]
 
 use std::{
     error::Error,
@@ -41,7 +42,7 @@ fn main() -> Outcome<()> {
     }
 }
 
-/// An experiment with both ways as conditions, at random turns, and what its analysis says.
+/// Runs an experiment with both connections as conditions, in random order, and prints its analysis.
 async fn efficiency(direct: &str, through: &str) -> Outcome<()> {
     let agent = |upstream: &str| {
         format!(
@@ -68,7 +69,7 @@ async fn efficiency(direct: &str, through: &str) -> Outcome<()> {
     run(&plan, options, &mut ()).await?;
     let recorded = read(&folder.path().join("recording"))?;
     let analysis = analyse(&recorded.recording, &Settings::default());
-    println!("{AGENTS} agents, {RATE} tokens a second each, {REPETITIONS} runs of each way in random order");
+    println!("{AGENTS} agents, {RATE} tokens/s each, {REPETITIONS} runs of each connection in random order");
     for name in ["direct", "sidecar"] {
         let condition = analysis.condition(name).ok_or("it has not run")?;
         let found = condition.mean(Measure::OverlapEfficiency).ok_or("no agent finished")?;
@@ -83,7 +84,8 @@ async fn efficiency(direct: &str, through: &str) -> Outcome<()> {
     Ok(())
 }
 
-/// From the stamp in each record to its arrival, both ways in turn: one machine has one wall clock.
+/// Measures the time from the stamp in each record to its arrival, for both connections in turn. All processes use the
+/// same clock.
 async fn delay(direct: &str, through: &str) -> Outcome<()> {
     let mut found = [Vec::new(), Vec::new()];
     for _ in 0..REPETITIONS {
@@ -122,7 +124,7 @@ async fn delays_of_one(url: String) -> Outcome<Vec<f64>> {
             let record: serde_json::Value = serde_json::from_slice(record)?;
             let stamp =
                 humantime::parse_rfc3339(record["created_at"].as_str().ok_or("a record has no stamp")?)?;
-            // The last record is stamped when its answer is counted up, and not when it is sent.
+            // The last record is stamped when its counts are summed up, not when it is sent.
             if record["done"] == false {
                 delays.push(now.duration_since(stamp).unwrap_or_default().as_secs_f64());
             }
@@ -156,7 +158,7 @@ async fn sidecar(upstream: &str) -> Outcome<()> {
     Ok(())
 }
 
-/// This program in another process, which tells where it listens.
+/// This program in another process, which prints its address.
 struct Role {
     process: Child,
     url: String,

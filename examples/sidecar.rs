@@ -1,6 +1,6 @@
-//! A whole sidecar inside a program: on free ports, on the program's own registry.
+//! Embeds a sidecar in a program, on free ports and with the program's own registry.
 //!
-//! `cargo run --example sidecar` sends one stream through it, to a simulated Ollama, and prints what it measured.
+//! `cargo run --example sidecar` sends one stream through it to a simulated Ollama and prints the measurements.
 
 #![allow(clippy::print_stdout, reason = "an example shows something")]
 
@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    // Stands for your Ollama.
+    // Replace it with your Ollama.
     let ollama = Simulator::bind(simulate::Config {
         tokens: 16,
         load_time: Duration::ZERO,
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let url = format!("http://{}", ollama.addr());
     tokio::spawn(ollama.run(future::pending()));
 
-    // The settings are values: no file and no environment is read.
+    // The settings are plain values. No file and no environment variable is read.
     let mut config = sidecar::Config::default();
     config.proxy.listen.set_port(0);
     config.admin.listen.set_port(0);
@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     upstream.name = "gpu0".to_owned();
     upstream.url = url.parse()?;
 
-    // The registry is yours, so your program's metrics can be on it too.
+    // The registry is yours, so it can contain the metrics of your program too.
     let registry = Registry::new();
     let bound = Sidecar::builder().config(config).registry(registry.clone()).bind().await?;
     println!("clients: http://{}", bound.proxy_addr());
@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let chat = format!("http://{}/api/chat", bound.proxy_addr());
     let (stop, stopped) = oneshot::channel::<()>();
     let sidecar = tokio::spawn(bound.run(async {
-        // Told to stop, or forgotten by whoever could tell.
+        // The sender was used or dropped.
         let _ = stopped.await;
     }));
 
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let answer = reqwest::Client::new().post(chat).json(&question).send().await?.text().await?;
     println!("an answer of {} records\n", answer.lines().count());
 
-    // Drained, it has recorded every ending.
+    // After the drain, the outcome of every request is recorded.
     drop(stop);
     sidecar.await?;
     let metrics = TextEncoder::new().encode_to_string(&registry.gather())?;

@@ -1,11 +1,13 @@
-//! What streams cost the Python program that reads them: direct, through the sidecar, coalesced, merged, in one run.
+//! The cost of streams for a Python program that reads them: direct, through the sidecar, coalesced and merged, in
+//! one run.
 //!
-//! `cargo bench --bench clients` (`-- --help` says more). It needs Python with `httpx` and the `ollama` package, as
-//! tests/real/install.sh has it. What each stream says is compared with what it says direct.
-#![allow(clippy::print_stdout, reason = "it reports to whoever runs it")]
-#![allow(clippy::disallowed_methods, reason = "it waits for processes")]
+//! `cargo bench --bench clients` (`-- --help` shows the options). It needs Python with `httpx` and the package
+//! `ollama`, which tests/real/install.sh installs. The text of each stream is compared with the text of a direct
+//! stream.
+#![allow(clippy::print_stdout, reason = "the benchmark prints its results")]
+#![allow(clippy::disallowed_methods, reason = "the benchmark waits for processes")]
 
-#[allow(dead_code, reason = "not all of it is asked for here")]
+#[allow(dead_code, reason = "only a part is used here")]
 #[path = "../peers/process.rs"]
 mod process;
 #[path = "../peers/simulator.rs"]
@@ -22,41 +24,41 @@ use serde::Deserialize;
 use process::Process;
 use spread::{Spread, rows, table, turns};
 
-/// Nothing here takes as long by itself.
+/// Longer than any step of the benchmark.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/clients/client.py");
 
-/// How hard.
+/// The options.
 #[derive(Debug, Parser)]
 struct Plan {
-    /// Repetitions; what stands between takes turns in each.
+    /// The number of repetitions. In each one, every connection is measured once
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Streams at once.
+    /// The number of concurrent streams
     #[arg(long, default_value_t = 100)]
     streams: usize,
-    /// Records a second of each stream.
+    /// The records per second of each stream
     #[arg(long, default_value_t = 100)]
     rate: u32,
-    /// Seconds that a stream lasts, if the client keeps up.
+    /// The duration of a stream in seconds, if the client keeps up
     #[arg(long, default_value_t = 10)]
     seconds: u32,
-    /// Python with httpx and ollama; that of tests/real/install.sh, if not given.
+    /// A Python interpreter with httpx and ollama [default: that of tests/real/install.sh]
     #[arg(long)]
     python: Option<PathBuf>,
-    /// The streamgauge that is measured, and that simulates; the one just built, if not given.
+    /// The streamgauge that simulates and is measured [default: the one just built]
     #[arg(long, default_value = env!("CARGO_BIN_EXE_streamgauge"), hide_default_value = true)]
     ours: PathBuf,
-    /// Given by `cargo bench`, and not by `cargo test`, which is to measure nothing.
+    /// Set by `cargo bench` and not by `cargo test`, which must not measure.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// Variables of a sidecar's environment.
+/// The environment variables of a sidecar.
 type Settings = &'static [(&'static str, &'static str)];
 
-/// What stands between client and simulator; the last one is what the others are compared with.
+/// The connections between client and simulator. The last one is the base of the comparison.
 const BETWEEN: [(&str, Option<Settings>); 5] = [
     (
         "merged, 100 ms",
@@ -71,7 +73,7 @@ const BETWEEN: [(&str, Option<Settings>); 5] = [
     ("direct", None),
 ];
 
-/// What a client prints.
+/// The output of a client.
 #[derive(Debug, Deserialize)]
 struct Cost {
     tokens: u64,
@@ -110,14 +112,14 @@ fn main() -> Result<()> {
             ensure!(cost.tokens == whole, "{library}, {name}: {} of {whole} tokens", cost.tokens);
             ensure!(
                 *texts.get_or_insert_with(|| cost.texts.clone()) == cost.texts,
-                "{name} says something else"
+                "{name} received other text"
             );
             for (rows, figure) in figures.iter_mut().zip([cost.cpu_us, cost.lag_p50_ms, cost.lag_p99_ms]) {
                 rows[turn].1.push(figure);
             }
         }
         let what = format!("{library}, {} streams × {}/s", plan.streams, plan.rate);
-        for (title, rows) in ["CPU µs a token", "loop lag p50, ms", "loop lag p99, ms"].iter().zip(&figures)
+        for (title, rows) in ["CPU µs per token", "loop lag p50, ms", "loop lag p99, ms"].iter().zip(&figures)
         {
             table(&format!("{title}: {what}"), rows);
         }
@@ -133,7 +135,7 @@ fn sidecar(plan: &Plan, upstream: SocketAddr, settings: Settings) -> Result<(Pro
     Ok((Process::start(&mut command, addr)?, addr))
 }
 
-/// One client, and what it says that it cost.
+/// Runs one client and returns its costs.
 fn read(plan: &Plan, library: &str, addr: SocketAddr) -> Result<Cost> {
     let installed = || env::home_dir().map(|home| home.join(".cache/streamgauge/venv/bin/python"));
     let found = || installed().filter(|python| python.exists()).unwrap_or_else(|| "python3".into());

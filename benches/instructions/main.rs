@@ -1,10 +1,11 @@
-//! The instructions that a record, a chunk, a stream and a request take, as callgrind counts them: other than times,
-//! they are the same on a busy machine.
+//! Counts the instructions of a record, a chunk, a stream and a request with callgrind. Unlike times, they are the
+//! same on a busy machine.
 //!
-//! `cargo bench --profile count --package streamgauge --no-default-features --bench instructions` fails where one takes
-//! 5 % more than `baseline.json` says; `-- --write` writes that file. A new compiler may be the reason. It needs valgrind.
-#![allow(clippy::print_stdout, reason = "it reports to whoever runs it")]
-#![allow(clippy::disallowed_methods, reason = "it waits for valgrind")]
+//! `cargo bench --profile count --package streamgauge --no-default-features --bench instructions` fails if a count
+//! exceeds `baseline.json` by more than 5 %. `-- --write` writes that file, for example after a change of the
+//! compiler. It needs valgrind.
+#![allow(clippy::print_stdout, reason = "the benchmark prints its results")]
+#![allow(clippy::disallowed_methods, reason = "the benchmark waits for valgrind")]
 
 mod scenario;
 
@@ -13,9 +14,9 @@ use std::{collections::BTreeMap, env, error::Error, fs, process::Command};
 use scenario::SCENARIOS;
 
 const BASELINE: &str = "benches/instructions/baseline.json";
-/// How much more fails, as a share.
+/// The accepted excess over the baseline, as a share.
 const TOLERANCE: f64 = 0.05;
-/// Repetitions of two runs: what the longer one takes more is theirs alone, without the start of a process.
+/// The repetitions of two runs. The difference of their counts is free of the start of the process.
 const FEW: u64 = 100;
 const MANY: u64 = 1100;
 
@@ -31,13 +32,13 @@ fn main() -> Result<()> {
         }
         ["--bench"] => compare(&count()?),
         ["--write", "--bench"] => write(&count()?),
-        // `cargo test` is to count nothing.
+        // `cargo test` must not count.
         [] => Ok(()),
         _ => Err("either nothing or --write".into()),
     }
 }
 
-/// Of each scenario, the instructions of one repetition.
+/// The instructions of one repetition of each scenario.
 fn count() -> Result<BTreeMap<String, f64>> {
     let each = SCENARIOS.iter().map(|(name, _)| {
         let more = collected(name, MANY)?.checked_sub(collected(name, FEW)?).ok_or("more took fewer")?;
@@ -50,7 +51,8 @@ fn collected(name: &str, times: u64) -> Result<u64> {
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(env::current_exe()?);
     let output = valgrind.args(["run", name, &times.to_string()]).output();
-    let output = output.map_err(|error| format!("cannot start valgrind, which Debian has: {error}"))?;
+    let output = output
+        .map_err(|error| format!("cannot start valgrind: {error}; install Debian's package valgrind"))?;
     let said = String::from_utf8_lossy(&output.stderr);
     let line = said.lines().find_map(|line| line.split_once("Collected :"));
     let counted = line.filter(|_| output.status.success()).and_then(|(_, count)| count.trim().parse().ok());
@@ -60,7 +62,7 @@ fn collected(name: &str, times: u64) -> Result<u64> {
 fn compare(counts: &BTreeMap<String, f64>) -> Result<()> {
     let baseline: BTreeMap<String, f64> = serde_json::from_str(&fs::read_to_string(BASELINE)?)?;
     if !baseline.keys().eq(counts.keys()) {
-        return Err(format!("{BASELINE} knows other scenarios: `-- --write` writes it anew").into());
+        return Err(format!("{BASELINE} has other scenarios: write it again with `-- --write`").into());
     }
     let mut over = Vec::new();
     println!("{:<10} {:>12} {:>10} {:>8}", "", "instructions", "baseline", "ratio");
@@ -79,6 +81,6 @@ fn compare(counts: &BTreeMap<String, f64>) -> Result<()> {
 
 fn write(counts: &BTreeMap<String, f64>) -> Result<()> {
     fs::write(BASELINE, serde_json::to_string_pretty(counts)? + "\n")?;
-    println!("{BASELINE} is written");
+    println!("wrote {BASELINE}");
     Ok(())
 }

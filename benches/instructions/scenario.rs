@@ -1,4 +1,4 @@
-//! What is repeated.
+//! The counted scenarios.
 
 use std::{
     convert::Infallible,
@@ -23,7 +23,7 @@ const RECORD: &[u8] = b"{\"model\":\"llama3.2:latest\",\"created_at\":\"2025-11-
 const EVENT: &[u8] = b"data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1763975730,\"model\":\"llama3.2:1b\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" measured\"},\"finish_reason\":null}]}\n\n";
 const FINAL: &[u8] = b"{\"model\":\"llama3.2:latest\",\"created_at\":\"2025-11-24T09:15:31.123456789Z\",\"response\":\"\",\"done\":true,\"done_reason\":\"stop\",\"total_duration\":1000000000,\"load_duration\":10000000,\"prompt_eval_count\":12,\"prompt_eval_duration\":20000000,\"eval_count\":8,\"eval_duration\":900000000}\n";
 
-/// A name, and what is repeated so many times.
+/// The name of a scenario, and a function that repeats it.
 type Scenario = (&'static str, fn(u64));
 
 pub(crate) const SCENARIOS: [Scenario; 5] = [
@@ -44,7 +44,7 @@ fn scan(framing: Framing, dialect: Dialect, read: &[u8], times: u64) {
     }
 }
 
-/// So many chunks of a record, and then the last of the stream.
+/// Chunks of one record each, and then the last chunk of the stream.
 struct Chunks(u64);
 
 impl Body for Chunks {
@@ -62,7 +62,7 @@ impl Body for Chunks {
     }
 }
 
-/// A stream from its request to its recorded end.
+/// A stream from its request to its recorded outcome.
 fn metered(meter: &Meter, chunks: u64) {
     let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
     measurement.model("llama3.2:latest");
@@ -90,7 +90,7 @@ fn stream(times: u64) {
     }
 }
 
-/// The last of 64 keys, with limits.
+/// The last of 64 keys with limits.
 fn admission(times: u64) {
     let quota = Some(Quota::new(NonZeroU32::MAX, Duration::from_secs(1)));
     let key = |number| format!("sk-proj-{number:0>156}");

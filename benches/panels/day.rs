@@ -1,4 +1,4 @@
-//! A day of scrapes, made up from one.
+//! A day of scrapes, derived from one scrape.
 
 use std::{
     fs::{self, File},
@@ -14,22 +14,22 @@ use super::process::cache;
 const DAY: u64 = 24 * 3600;
 const BLOCK: u64 = 2 * 3600;
 const SCRAPE: u64 = 15;
-/// A day has so many times what the one scrape has.
+/// The values of the scrape grow by this factor over the day.
 const TIMES: f64 = 2_000.0;
 
 struct Series {
-    /// Up to its last label, without the brace that closes.
+    /// The series up to its last label, without the closing brace.
     head: String,
     value: f64,
     grows: bool,
 }
 
-/// Writes the blocks, and tells the day's end in seconds since 1970.
+/// Writes the blocks and returns the day's end in seconds since 1970.
 pub(crate) fn write(exposition: &str, folder: &Path, data: &Path) -> u64 {
     let series = read(exposition);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let end = now / SCRAPE * SCRAPE;
-    // A block does not cross an even hour of UTC.
+    // A block must not span an even hour of UTC.
     let mut from = end - DAY;
     while from < end {
         let to = (from / BLOCK * BLOCK + BLOCK).min(end);
@@ -45,7 +45,7 @@ pub(crate) fn write(exposition: &str, folder: &Path, data: &Path) -> u64 {
     end
 }
 
-/// Bytes of all files below.
+/// The size of all files below a folder in bytes.
 pub(crate) fn size(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     let of_entry = |entry: fs::DirEntry| {
@@ -79,7 +79,7 @@ fn scrapes(series: &[Series], path: &Path, began: u64, (from, to): (u64, u64)) {
     let mut out = BufWriter::with_capacity(1 << 20, File::create(path).unwrap());
     for at in (from..to).step_by(SCRAPE as usize) {
         let part = (at - began) as f64 / DAY as f64;
-        // Now more, now less, as people are: what has grown is the integral of that, and never less than before.
+        // The load varies over the day. A counter is the integral of the load, so it never decreases.
         let grown = part + (part * 40.0).sin() / 60.0 + 0.02;
         let swing = 1.0 + 0.3 * (part * 200.0).sin();
         for Series { head, value, grows } in series {

@@ -1,4 +1,4 @@
-//! A Prometheus on blocks that were written beforehand.
+//! A Prometheus with prepared blocks.
 
 use std::{
     fs,
@@ -33,7 +33,7 @@ impl Prometheus {
         Prometheus { url, client, _process: process }
     }
 
-    /// Writes what the recording rules would have recorded.
+    /// Writes the series that the recording rules would have recorded.
     pub(crate) fn record(&self, data: &Path, end: u64) {
         let mut promtool = Command::new(cache("bin/promtool"));
         promtool
@@ -46,7 +46,7 @@ impl Prometheus {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Seconds of CPU that it has used.
+    /// The CPU time of the process so far, in seconds.
     pub(crate) async fn cpu(&self) -> f64 {
         let page =
             self.client.get(format!("{}/metrics", self.url)).send().await.unwrap().text().await.unwrap();
@@ -54,7 +54,7 @@ impl Prometheus {
         line.unwrap().parse().unwrap()
     }
 
-    /// How long a query over the day takes, and how many series it has.
+    /// Returns the time of a query over the day, and the number of series in its result.
     pub(crate) async fn range(&self, expr: &str, end: u64, step: u64) -> (Duration, usize) {
         let (start, end, step) = ((end - DAY).to_string(), end.to_string(), step.to_string());
         let asked = [("query", expr), ("start", &start), ("end", &end), ("step", &step)];

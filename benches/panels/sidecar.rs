@@ -12,7 +12,7 @@ use streamgauge_simulate::{self as simulate, Simulator};
 
 const MODELS: usize = 16;
 
-/// What it tells Prometheus.
+/// The text of its `/metrics`.
 pub(crate) async fn exposition() -> String {
     let models: Vec<String> = (0..MODELS).map(|model| format!("model{model}:latest")).collect();
     let simulator = Simulator::bind(simulate::Config {
@@ -50,7 +50,7 @@ pub(crate) async fn exposition() -> String {
             ask(path, &models[0], fault).await;
         }
     }
-    // The models' collector reads every ten seconds.
+    // The collector of models reads every ten seconds.
     let page = async || reqwest::get(format!("http://{admin}/metrics")).await.unwrap().text().await.unwrap();
     loop {
         let exposition = page().await;

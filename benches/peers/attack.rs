@@ -1,5 +1,5 @@
-//! Clients that mean harm, by raw sockets: what becomes of them, what they cost, and whether one who means none is still
-//! answered.
+//! Attacks by clients on raw sockets: the fate of each attacker, the cost of the attack, and whether an honest
+//! client is still answered.
 
 mod client;
 mod fate;
@@ -29,17 +29,17 @@ pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     smuggling::measure(&kinds, &upstream).await
 }
 
-/// Those that can be told how patient to be.
+/// The peers whose limits can be configured.
 fn kinds(plan: &Plan) -> Vec<Kind> {
     let (kinds, others): (Vec<_>, Vec<_>) = Kind::all(plan).into_iter().partition(Kind::can_be_limited);
     if !others.is_empty() {
-        println!("attack: beside nginx alone");
+        println!("attack: compared with nginx only");
     }
     kinds
 }
 
-/// As many connections as are wanted, or as the descriptors of a peer are enough for, which has one for each client and one
-/// for its upstream; and how a title says it.
+/// The number of connections: `wanted`, or fewer if the descriptors of a peer do not suffice, which needs two for
+/// each connection. Also returns the number for a title.
 fn affordable(wanted: usize) -> (usize, String) {
     use rustix::process::{Resource, getrlimit};
     const OTHERS: u64 = 400;

@@ -1,4 +1,4 @@
-//! CPU time of a record that goes through.
+//! Measures the CPU time of a forwarded record.
 
 use std::{rc::Rc, time::Duration};
 
@@ -13,7 +13,7 @@ use super::{
     spread::{rows, table, turns},
 };
 
-/// Streams that have just started are left out, and those that are about to end.
+/// Streams that have just started or are about to end are left out.
 const MARGIN: Duration = Duration::from_secs(1);
 
 pub(crate) async fn measure(plan: &Plan) -> Result<()> {
@@ -35,6 +35,6 @@ pub(crate) async fn measure(plan: &Plan) -> Result<()> {
         let cost = cost.await.with_context(|| format!("through {}", peer.name))?;
         rows[turn].1.push(cost.as_secs_f64() * 1e6);
     }
-    table(&format!("CPU µs a chunk, {streams} streams × {rate}/s"), &rows);
+    table(&format!("CPU µs per chunk, {streams} streams × {rate}/s"), &rows);
     Ok(())
 }

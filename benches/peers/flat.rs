@@ -1,4 +1,4 @@
-//! Flat out: what goes through when nobody waits, and what it costs.
+//! Measures the throughput and the CPU time of streams at the maximum rate.
 
 use std::rc::Rc;
 
@@ -31,7 +31,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<()> {
         costs[turn].1.push((peer.process.cpu()? - cpu).as_secs_f64() * 1e6 / records);
         rates[turn].1.push(records / began.elapsed().as_secs_f64() / 1e3);
     }
-    table(&format!("CPU µs a record, {STREAMS} streams flat out"), &costs);
-    table(&format!("thousand records a second, {STREAMS} streams flat out"), &rates);
+    table(&format!("CPU µs per record, {STREAMS} streams at the maximum rate"), &costs);
+    table(&format!("thousand records/s, {STREAMS} streams at the maximum rate"), &rates);
     Ok(())
 }

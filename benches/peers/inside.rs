@@ -1,4 +1,4 @@
-//! The simulated Ollama in this process, where its truth can be asked.
+//! Runs the simulated Ollama in this process, so that its counts can be read.
 
 use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
 
@@ -7,7 +7,7 @@ use streamgauge_simulate::{self as simulate, Simulator, Truth};
 
 use super::simulator::SLOTS;
 
-/// A simulator on threads of its own, for as long as this process runs.
+/// A simulator on its own threads, which runs until the process ends.
 pub(crate) fn start(rate: u32, tokens: u32) -> Result<(SocketAddr, Arc<Truth>)> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let bound = {

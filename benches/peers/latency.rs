@@ -1,4 +1,4 @@
-//! From the stamp that the simulator puts into a record to that record's arrival at the client.
+//! Measures the time from the simulator's stamp in a record to the record's arrival at the client.
 
 use std::{
     rc::Rc,
@@ -51,7 +51,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Seconds from the stamp of a record until now; `None` if it has none.
+/// The seconds from the stamp of a record until now; `None` if it has no stamp.
 pub(crate) fn age(record: &[u8]) -> Option<f64> {
     let key = b"\"created_at\":\"";
     let stamp = record.get(memchr::memmem::find(record, key)? + key.len()..)?;
@@ -62,6 +62,6 @@ pub(crate) fn age(record: &[u8]) -> Option<f64> {
     let stamped = (hours * 60.0 + minutes) * 60.0 + parts.next()?.parse::<f64>().ok()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     let now = (now.as_secs() % 86_400) as f64 + f64::from(now.subsec_nanos()) / 1e9;
-    // Midnight may lie between.
+    // The two times may be on both sides of midnight.
     Some((now - stamped + DAY / 2.0).rem_euclid(DAY) - DAY / 2.0)
 }

@@ -1,4 +1,4 @@
-//! Many streams at once.
+//! Runs many concurrent streams.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{PATIENCE, latency, process::Process, reference::Reference, spread::Spread, stream::Stream};
 
-/// Streams whose every record is compared with a reference.
+/// The number of streams whose every record is compared with a reference.
 pub(crate) struct Load {
     streams: JoinSet<Result<()>>,
     counts: Rc<Counts>,
@@ -27,12 +27,12 @@ pub(crate) struct Load {
 struct Counts {
     started: Cell<usize>,
     records: Cell<u64>,
-    /// Ages of records at their arrival, seconds, while it is wanted.
+    /// The ages of records at their arrival in seconds, while they are recorded.
     ages: RefCell<Option<Vec<f64>>>,
 }
 
 impl Load {
-    /// Opens so many streams. Call it within a [`LocalSet`].
+    /// Opens `wanted` streams. Call it within a [`LocalSet`].
     pub(crate) fn open(addr: SocketAddr, streams: usize, reference: &Rc<Reference>) -> Load {
         let counts = Rc::new(Counts::default());
         let mut load =
@@ -54,32 +54,35 @@ impl Load {
         Ok(())
     }
 
-    /// CPU time that `process` takes for a record, over a stretch in which all streams run.
+    /// The CPU time of `process` per record, during a time in which all streams run.
     pub(crate) async fn cost(&self, process: &Process, stretch: Duration) -> Result<Duration> {
         let (cpu, records) = (process.cpu()?, self.counts.records.get());
         tokio::time::sleep(stretch).await;
         let (cpu, records) = (process.cpu()? - cpu, self.counts.records.get() - records);
-        ensure!(records > 0, "no records came");
+        ensure!(records > 0, "no records arrived");
         Ok(Duration::from_secs_f64(cpu.as_secs_f64() / records as f64))
     }
 
-    /// Begins to note how old records are when they arrive.
+    /// Starts to record the ages of records at their arrival.
     pub(crate) fn time(&self) {
         self.counts.ages.replace(Some(Vec::new()));
     }
 
-    /// The ages noted, seconds; no more are.
+    /// Returns the recorded ages in seconds and stops recording.
     pub(crate) fn timed(&self) -> Spread {
         self.counts.ages.take().unwrap_or_default().into()
     }
 
-    /// Waits until all have ended, each whole. Returns the number of records.
+    /// Waits until all streams have ended completely. Returns the number of records.
     pub(crate) async fn end(mut self) -> Result<u64> {
         while let Some(ended) = self.streams.join_next().await {
-            ended?.context("a stream was harmed")?;
+            ended?.context("a stream was damaged")?;
         }
         let records = self.counts.records.get();
-        ensure!(records == (self.wanted * self.reference.len()) as u64, "{records} records in all");
+        ensure!(
+            records == (self.wanted * self.reference.len()) as u64,
+            "{records} records arrived, which is a wrong number"
+        );
         Ok(records)
     }
 }
@@ -100,11 +103,11 @@ async fn follow(addr: SocketAddr, reference: Rc<Reference>, counts: Rc<Counts>) 
         counts.records.set(counts.records.get() + 1);
         place += 1;
     }
-    ensure!(place == reference.len(), "it ended after {place} records");
+    ensure!(place == reference.len(), "the stream ended after {place} records");
     Ok(())
 }
 
-/// Runs what opens loads.
+/// Runs a future that opens loads.
 pub(crate) async fn locally<F: Future>(work: F) -> F::Output {
     LocalSet::new().run_until(work).await
 }

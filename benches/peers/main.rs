@@ -1,11 +1,12 @@
-//! The sidecar beside nginx, HAProxy, Envoy, Caddy and LiteLLM, on the same streams of the same simulated Ollama, in one run.
+//! Compares the sidecar with nginx, HAProxy, Envoy, Caddy and LiteLLM on the same streams of the same simulated
+//! Ollama, in one run.
 //!
-//! `cargo bench --bench peers -- cpu latency flat unary memory abort scrape soak attack` (all of them, if none is named;
-//! `--help` says more). Every record of every stream is compared with what the simulator says when it is asked directly, and
-//! the words of each chat (`cpu --chat`).
-//! `attack` is beside nginx alone, and before an upstream of its own, which keeps what it is sent.
-#![allow(clippy::print_stdout, reason = "it reports to whoever runs it")]
-#![allow(clippy::disallowed_methods, reason = "it waits for processes, and looks for one on the PATH")]
+//! `cargo bench --bench peers -- cpu latency flat unary memory abort scrape soak attack` runs these parts; without
+//! names, it runs all of them. `--help` shows the options. Every record of every stream is compared with the
+//! simulator's direct response, and so is the text of each chat (`cpu --chat`). `attack` compares with nginx only
+//! and uses an upstream of its own, which records all bytes that it receives.
+#![allow(clippy::print_stdout, reason = "the benchmark prints its results")]
+#![allow(clippy::disallowed_methods, reason = "the benchmark waits for processes and searches the PATH")]
 
 mod abort;
 mod attack;
@@ -31,69 +32,69 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use stream::Ask;
 
-/// What is measured, and how hard.
+/// The options.
 #[derive(Clone, Debug, Parser)]
 struct Plan {
-    /// What to measure; everything, if nothing is named.
+    /// What to measure [default: everything]
     experiments: Vec<Experiment>,
-    /// Repetitions; the peers take turns in each.
+    /// The number of repetitions. In each one, every peer is measured once
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Streams at once of `cpu` and `latency`.
+    /// The concurrent streams of `cpu` and `latency`
     #[arg(long, default_value_t = 400)]
     streams: usize,
-    /// Records a second of each stream of `cpu`.
+    /// The records per second of each stream of `cpu`
     #[arg(long, default_value_t = 40)]
     rate: u32,
-    /// `cpu` is of chats by OpenAI's API.
+    /// Let `cpu` send chats of OpenAI's API
     #[arg(long)]
     chat: bool,
-    /// Seconds that a round of `cpu` and `latency` is measured.
+    /// The measured seconds of each round of `cpu` and `latency`
     #[arg(long, default_value_t = 10)]
     seconds: u32,
-    /// Streams at once of `memory` and `soak`.
+    /// The concurrent streams of `memory` and `soak`
     #[arg(long, default_value_t = 1000)]
     many: usize,
-    /// Seconds that `soak` takes.
+    /// The duration of `soak` in seconds
     #[arg(long, default_value_t = 60)]
     soak_seconds: u32,
-    /// Clients of `abort` that leave.
+    /// The clients of `abort` that disconnect
     #[arg(long, default_value_t = 1000)]
     aborts: usize,
-    /// What it is measured beside; again for more. LiteLLM has to be asked for: it keeps up with no more than some
-    /// hundred records a second.
+    /// A proxy to compare with; repeat it for more. LiteLLM must be named, since it handles only some hundred
+    /// records per second
     #[arg(long = "peer", default_values = ["caddy", "envoy", "haproxy", "nginx"])]
     peers: Vec<String>,
-    /// The streamgauge that is measured, and that simulates; the one just built, if not given.
+    /// The streamgauge that simulates and is measured [default: the one just built]
     #[arg(long, default_value = env!("CARGO_BIN_EXE_streamgauge"), hide_default_value = true)]
     ours: PathBuf,
-    /// Another streamgauge, to compare it with; again for more.
+    /// Another streamgauge to compare with; repeat it for more
     #[arg(long)]
     against: Vec<PathBuf>,
-    /// Given by `cargo bench`, and not by `cargo test`, which is to measure nothing.
+    /// Set by `cargo bench` and not by `cargo test`, which must not measure.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Experiment {
-    /// CPU time of a chunk.
+    /// The CPU time of a chunk
     Cpu,
-    /// Age of a chunk at the client.
+    /// The age of a chunk at the client
     Latency,
-    /// Records that nobody waits for.
+    /// The throughput at the maximum rate
     Flat,
-    /// Requests whose answer is no stream.
+    /// Requests whose response is not a stream
     Unary,
-    /// Memory of a stream.
+    /// The memory of a stream
     Memory,
-    /// From a client's leaving to its generation's end.
+    /// The time from a client's disconnect to the end of its generation
     Abort,
-    /// A scrape while streams run, and what they notice of it.
+    /// A scrape while streams run, and its effect on them
     Scrape,
-    /// Many streams for long: none harmed, each counted once.
+    /// Many streams for a long time: each arrives complete and is counted once
     Soak,
-    /// Clients that mean harm: what becomes of them, and of one who means none. Beside nginx alone.
+    /// Attacks: the fate of the attackers, and of an honest client. Compared with nginx only
     Attack,
 }
 
@@ -155,5 +156,5 @@ fn allow_descriptors() -> Result<()> {
     Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
 }
 
-/// Nothing here takes as long by itself.
+/// Longer than any step of the benchmark.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! Memory that a stream takes while it runs.
+//! Measures the memory of a running stream.
 
 use std::{rc::Rc, time::Duration};
 
@@ -15,7 +15,7 @@ use super::{
 
 const RATE: u32 = 10;
 const TOKENS: u32 = 80;
-/// So long all streams run before memory is read.
+/// The time for which all streams run before the memory is read.
 const SETTLE: Duration = Duration::from_secs(3);
 
 pub(crate) async fn measure(plan: &Plan) -> Result<()> {
@@ -26,7 +26,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     let mut rows = vec![(String::new(), Spread::default()); kinds.len()];
     for _ in 0..plan.rounds {
         for (kind, row) in kinds.iter().zip(&mut rows) {
-            // A new process each time: an allocator keeps what it once had.
+            // Each round starts a new process, since an allocator keeps memory that it once had.
             let peer = kind.start(ollama)?;
             row.0.clone_from(&peer.name);
             let taken = locally(async {
@@ -43,6 +43,6 @@ pub(crate) async fn measure(plan: &Plan) -> Result<()> {
             row.1.push(taken as f64 / streams as f64 / 1024.0);
         }
     }
-    table(&format!("KiB a stream above idle, {streams} streams"), &rows);
+    table(&format!("KiB per stream above idle, {streams} streams"), &rows);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What stands between the client and the simulator.
+//! The proxies between the client and the simulator.
 
 mod caddy;
 mod envoy;
@@ -22,60 +22,60 @@ use super::{
     process::{self, Process},
 };
 
-/// A proxy that is set up as one would set it up for streams, with nothing that it does besides forwarding.
+/// A proxy, configured for streams as its users would, with nothing besides forwarding.
 #[derive(Debug)]
 pub(crate) struct Program {
     name: &'static str,
-    /// The command that serves there.
+    /// Returns the command that starts it.
     command: fn(&Site<'_>) -> Result<Command>,
 }
 
-/// Where a program serves.
+/// The addresses and files of a program.
 struct Site<'a> {
     program: &'a Path,
-    /// A folder for its files.
+    /// The folder for its files.
     files: &'a Path,
     addr: SocketAddr,
     upstream: SocketAddr,
-    /// `None` are its own; nginx alone knows others.
+    /// `None`: its own limits. Only nginx supports others.
     limits: Option<&'a Limits>,
 }
 
-/// What a peer lets clients do.
+/// The limits of a peer for its clients.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
-    /// So long a head may take.
+    /// The longest time for a head.
     pub(crate) head: Duration,
-    /// So long a body may stand still.
+    /// The longest pause within a body.
     pub(crate) body: Duration,
-    /// Connections at once; of nginx those of each worker, to upstreams too.
+    /// The most connections. For nginx, those of each worker, including connections to upstreams.
     pub(crate) connections: usize,
 }
 
-/// What medians are relative to comes last.
+/// The last name is the base of relative medians.
 const PROGRAMS: [Program; 5] =
     [litellm::PROGRAM, caddy::PROGRAM, envoy::PROGRAM, haproxy::PROGRAM, nginx::PROGRAM];
 
-/// Which program, and its name in the tables.
+/// The program, and its name in the tables.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Streamgauge { name: String, program: PathBuf },
     Other { program: PathBuf, how: &'static Program },
 }
 
-/// A proxy that runs.
+/// A running proxy.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) name: String,
     pub(crate) addr: SocketAddr,
-    /// Of streamgauge: where its metrics are.
+    /// The address of the metrics, of streamgauge only.
     pub(crate) admin: Option<SocketAddr>,
     pub(crate) process: Process,
     _files: TempDir,
 }
 
 impl Kind {
-    /// Those that a plan compares; ours comes first.
+    /// The proxies that a plan compares, streamgauge first.
     pub(crate) fn all(plan: &Plan) -> Vec<Kind> {
         let mut kinds = vec![Kind::ours(plan)];
         kinds.extend(plan.against.iter().map(|program| Kind::Streamgauge {
@@ -86,7 +86,7 @@ impl Kind {
             match find(how.name) {
                 Some(program) => kinds.push(Kind::Other { program, how }),
                 None => println!(
-                    "no {}: benches/peers/install.sh brings it (nginx: tests/real/install.sh)",
+                    "no {}: install it with benches/peers/install.sh (nginx: tests/real/install.sh)",
                     how.name
                 ),
             }
@@ -107,12 +107,12 @@ impl Kind {
         }
     }
 
-    /// Starts one in front of `upstream`, with a worker a core.
+    /// Starts it in front of `upstream`, with one worker per core.
     pub(crate) fn start(&self, upstream: SocketAddr) -> Result<Peer> {
         self.start_limited(upstream, None)
     }
 
-    /// The same, with limits that are not its own.
+    /// The same with the given limits.
     pub(crate) fn start_limited(&self, upstream: SocketAddr, limits: Option<&Limits>) -> Result<Peer> {
         let files = tempfile::tempdir()?;
         let addr = process::free()?;
@@ -140,7 +140,7 @@ impl Kind {
     }
 }
 
-/// On the PATH, or where our scripts install it.
+/// Finds a program on the PATH, or in the folder of the installation scripts.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(env::home_dir()?.join(".cache")));
@@ -150,7 +150,7 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
     places.find(|place| place.exists())
 }
 
-/// Writes a program's configuration.
+/// Writes the configuration of a program.
 fn write(files: &Path, name: &str, text: &str) -> Result<PathBuf> {
     let path = files.join(name);
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;

@@ -13,15 +13,15 @@ use tokio::time::Instant;
 
 use super::PATIENCE;
 
-/// Length of a tick in /proc: USER_HZ is 100 on every Linux.
+/// The length of a tick in /proc: USER_HZ is 100 on every Linux.
 const TICK: Duration = Duration::from_millis(10);
 const PAGE: u64 = 4096;
 
-/// A server, killed when it is dropped.
+/// A server, which is killed on drop.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
-    /// Itself, and the workers that it had when it began to listen.
+    /// The process itself, and the workers that it had when it began to listen.
     pids: Vec<u32>,
 }
 
@@ -46,7 +46,7 @@ impl Process {
         Ok(process)
     }
 
-    /// CPU time so far, of all threads and workers.
+    /// The CPU time so far, of all threads and workers.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         let mut ticks = 0;
         for pid in &self.pids {
@@ -56,7 +56,7 @@ impl Process {
         Ok(TICK * ticks)
     }
 
-    /// Bytes of memory that are resident.
+    /// The resident memory in bytes.
     pub(crate) fn resident(&self) -> Result<u64> {
         let mut pages = 0;
         for pid in &self.pids {
@@ -68,7 +68,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Asked first: a master that is killed leaves its workers behind.
+        // The workers are listed first, since a master that is killed leaves them behind.
         let pid = self.child.id();
         let _ = Command::new("kill").arg(pid.to_string()).status();
         let asked = Instant::now();
@@ -83,10 +83,10 @@ impl Drop for Process {
     }
 }
 
-/// Fields of /proc/PID/stat after the name, which may contain anything: the first is the state.
+/// The fields of /proc/PID/stat after the name, which may contain any character. The first one is the state.
 fn stat(pid: u32) -> Result<Vec<String>> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = text.rsplit_once(") ").context("an odd /proc/PID/stat")?;
+    let (_, fields) = text.rsplit_once(") ").context("/proc/PID/stat has an unexpected format")?;
     Ok(fields.split(' ').map(str::to_owned).collect())
 }
 
@@ -95,7 +95,7 @@ fn children(parent: u32) -> Result<Vec<u32>> {
     let mut children = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let Ok(pid) = entry?.file_name().to_string_lossy().parse() else { continue };
-        // It may have ended since.
+        // The process may have ended since.
         if stat(pid).is_ok_and(|stat| stat[1] == parent) {
             children.push(pid);
         }
@@ -103,7 +103,7 @@ fn children(parent: u32) -> Result<Vec<u32>> {
     Ok(children)
 }
 
-/// An address of loopback that is free now.
+/// A free address on loopback.
 pub(crate) fn free() -> io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0")?.local_addr()
 }

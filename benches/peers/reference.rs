@@ -1,4 +1,4 @@
-//! What a stream must say, learnt from the simulator itself.
+//! The expected text of a stream, from the simulator itself.
 
 use std::net::SocketAddr;
 
@@ -7,8 +7,8 @@ use memchr::memmem;
 
 use super::stream::{Ask, Stream};
 
-/// The records of one answer, without what differs from one time to the next: stamps and durations. Of a chat, its
-/// words: a gateway writes what is around them anew.
+/// The records of one response without the parts that differ each time: stamps and durations. For a chat, its text
+/// only, since a gateway rewrites everything else.
 #[derive(Debug)]
 pub(crate) struct Reference {
     ask: Ask,
@@ -16,48 +16,48 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// Asks the simulator directly. Every further answer to the same prompt has the same words.
+    /// Asks the simulator directly. Every further response to the same prompt has the same text.
     pub(crate) async fn learn(simulator: SocketAddr) -> Result<Reference> {
         Reference::of(Ask::default(), simulator).await
     }
 
-    /// The same, of something else.
+    /// The same for another kind of request.
     pub(crate) async fn of(ask: Ask, simulator: SocketAddr) -> Result<Reference> {
         let mut stream = Stream::hurried(simulator, ask).await?;
         let mut records = Vec::new();
         while let Some(record) = stream.record().await? {
             match settled(ask, record) {
                 Some((before, after)) => records.push((before.to_vec(), after.to_vec())),
-                None => ensure!(ask == Ask::Chat, "a record without a stamp"),
+                None => ensure!(ask == Ask::Chat, "a record has no stamp"),
             }
         }
         Ok(Reference { ask, records })
     }
 
-    /// What it is an answer to.
+    /// The kind of request.
     pub(crate) fn ask(&self) -> Ask {
         self.ask
     }
 
-    /// Records of the whole answer, the terminal one too.
+    /// The number of records of the whole response, including the last one.
     pub(crate) fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Compares the record at a place, byte for byte. False: of a chat, it is no record with words.
+    /// Compares the record at a position byte for byte. Returns false for a record of a chat without text.
     pub(crate) fn check(&self, place: usize, record: &[u8]) -> Result<bool> {
         let settled = settled(self.ask, record);
         if settled.is_none() && self.ask == Ask::Chat {
             return Ok(false);
         }
-        let (before, after) = self.records.get(place).context("more records than there are")?;
+        let (before, after) = self.records.get(place).context("there are too many records")?;
         let same = settled == Some((before, after));
-        ensure!(same, "record {place} came as {}", String::from_utf8_lossy(record));
+        ensure!(same, "record {place} differs: {}", String::from_utf8_lossy(record));
         Ok(true)
     }
 }
 
-/// What is before the stamp, and what is between it and the durations. Of a chat, the words.
+/// The part before the stamp, and the part between it and the durations. For a chat, the text.
 fn settled(ask: Ask, record: &[u8]) -> Option<(&[u8], &[u8])> {
     if ask == Ask::Chat {
         let key = b"\"content\":\"";

@@ -1,4 +1,4 @@
-//! What a scrape of many models takes while streams run, and what it does to their records.
+//! Measures a scrape of many models while streams run, and its effect on the age of their records.
 
 use std::{net::SocketAddr, rc::Rc, thread, time::Duration};
 
@@ -16,7 +16,7 @@ use super::{
 
 const MODELS: usize = 16;
 const MARGIN: Duration = Duration::from_secs(1);
-/// Prometheus asks each 15 s; this is to be seen.
+/// Prometheus scrapes every 15 s. This interval is shorter, to make the effect visible.
 const EVERY: Duration = Duration::from_millis(250);
 const ROUTES: [&str; 2] = ["generate", "chat"];
 const SHARES: [(&str, f64); 3] = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)];
@@ -63,11 +63,12 @@ pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     for ((title, _), rows) in SHARES.iter().zip(&rows) {
         table(&format!("{title} of µs from stamp to client, {streams} × {rate}/s"), rows);
     }
-    table(&format!("ms a scrape, {MODELS} models, {bytes} bytes"), &[("streamgauge".to_owned(), took)]);
+    table(&format!("ms per scrape, {MODELS} models, {bytes} bytes"), &[("streamgauge".to_owned(), took)]);
     Ok(())
 }
 
-/// Asks as Prometheus does, over one connection and beside the clients: seconds and bytes of each answer.
+/// Scrapes as Prometheus does, over one connection and in parallel with the clients. Returns the seconds and the
+/// bytes of each response.
 fn scrape(admin: SocketAddr, names: &[String], stretch: Duration) -> Result<Vec<(f64, usize)>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -89,7 +90,7 @@ fn scrape(admin: SocketAddr, names: &[String], stretch: Duration) -> Result<Vec<
     })
 }
 
-/// One answer of a model, as fast as the simulator can.
+/// Requests one response of a model, as fast as the simulator can generate it.
 async fn ask(peer: &Peer, model: &str, route: &str) -> Result<()> {
     let body = format!(
         "{{\"model\":\"{model}\",\"prompt\":\"why\",\"messages\":[{{\"role\":\"user\",\"content\":\"why\"}}]}}"

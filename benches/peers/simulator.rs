@@ -1,4 +1,4 @@
-//! The simulated Ollama as a process, so that its CPU time is its own.
+//! The simulated Ollama as a separate process, so that its CPU time can be told apart.
 
 use std::{net::SocketAddr, path::Path, process::Command};
 
@@ -6,15 +6,15 @@ use anyhow::Result;
 
 use super::process::{self, Process};
 
-/// Streams of a model at once: more than any experiment has.
+/// The concurrent streams of a model: more than any measurement has.
 pub(crate) const SLOTS: usize = 100_000;
 
-/// A simulator of its own process.
+/// A simulator in its own process.
 pub(crate) fn apart(program: &Path, rate: u32, tokens: u32) -> Result<(Process, SocketAddr)> {
     with(program, rate, tokens, &[])
 }
 
-/// The same, with these models; its own, if there are none.
+/// The same with these models, or with the default one if there are none.
 pub(crate) fn with(
     program: &Path,
     rate: u32,

@@ -1,4 +1,5 @@
-//! Many streams for long, and clients that leave: nobody is harmed, and each ending is counted once.
+//! Runs many streams for a long time while clients disconnect. Every stream must arrive complete, and every outcome
+//! must be counted once.
 
 use std::{rc::Rc, time::Duration};
 
@@ -14,7 +15,7 @@ use super::{
 };
 
 const RATE: u32 = 10;
-/// So many clients leave, one after the other, while the streams run.
+/// The clients that disconnect, one after the other, while the streams run.
 const LEAVERS: usize = 200;
 
 pub(crate) async fn measure(plan: &Plan) -> Result<()> {
@@ -36,7 +37,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     .await?;
     let took = began.elapsed();
 
-    // The one that was asked directly did not pass through the sidecar.
+    // The direct reference stream did not pass through the sidecar.
     let wanted = [
         ("requests_total", r#"outcome="complete""#, truth.ended() - 1),
         ("requests_total", r#"outcome="client_abort""#, truth.cancelled()),
@@ -55,7 +56,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Waits until sums of metrics are what they must be.
+/// Waits until sums of metrics have the expected values.
 async fn settled(peer: &Peer, wanted: &[(&str, &str, u64)]) -> Result<()> {
     let began = Instant::now();
     loop {
@@ -68,7 +69,7 @@ async fn settled(peer: &Peer, wanted: &[(&str, &str, u64)]) -> Result<()> {
     }
 }
 
-/// Of a family, the series that have a label.
+/// The series of a family that have a label.
 fn sum(text: &str, name: &str, label: &str) -> f64 {
     let lines = text.lines().filter_map(|line| line.strip_prefix("streamgauge_")?.strip_prefix(name));
     let series = lines.filter(|series| series.starts_with('{') && series.contains(label));

@@ -1,8 +1,8 @@
-//! Figures of several rounds.
+//! The figures of several rounds.
 
 use std::fmt;
 
-/// Median, least and most of some figures; at least one.
+/// The median, the minimum and the maximum of at least one figure.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Spread(Vec<f64>);
 
@@ -12,7 +12,7 @@ impl Spread {
         self.0.insert(place, figure);
     }
 
-    /// The figure that a share of all does not exceed.
+    /// A quantile of the figures.
     pub(crate) fn quantile(&self, share: f64) -> f64 {
         self.0[((self.0.len() - 1) as f64 * share).round() as usize]
     }
@@ -35,17 +35,17 @@ impl fmt::Display for Spread {
     }
 }
 
-/// Nothing measured yet of those with these names.
+/// Empty rows with these names.
 pub(crate) fn rows<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<(String, Spread)> {
     names.into_iter().map(|name| (name.to_owned(), Spread::default())).collect()
 }
 
-/// Whose turn it is, of so many: each once a round, and in each round another first.
+/// The order of the peers in a round. Each round begins with another one.
 pub(crate) fn turns(rounds: usize, count: usize) -> impl Iterator<Item = usize> {
     (0..rounds).flat_map(move |round| (0..count).map(move |turn| (turn + round) % count))
 }
 
-/// Prints a line for each peer, and the medians of the others relative to that of the last.
+/// Prints a line for each peer, and the medians relative to that of the last one.
 pub(crate) fn table(title: &str, rows: &[(String, Spread)]) {
     println!("\n{title:<44} {:>9} {:>9} {:>9}", "median", "min", "max");
     for (name, spread) in rows {

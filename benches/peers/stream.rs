@@ -1,4 +1,4 @@
-//! One stream, read by a client that costs next to nothing.
+//! One stream, read by a client that uses almost no CPU time.
 
 use std::net::SocketAddr;
 
@@ -9,13 +9,13 @@ use tokio::{
     net::TcpStream,
 };
 
-/// What is asked for.
+/// The kind of request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Ask {
-    /// Ollama's own stream, of NDJSON.
+    /// Ollama's own stream of NDJSON.
     #[default]
     Generate,
-    /// A chat by OpenAI's API, of server-sent events: what a gateway reads and writes anew.
+    /// A chat of OpenAI's API as server-sent events, which a gateway parses and writes again.
     Chat,
 }
 
@@ -37,31 +37,32 @@ impl Ask {
     }
 }
 
-/// A response that is read record by record. Dropped, it closes its connection.
+/// A response that is read record by record. Dropping it closes the connection.
 #[derive(Debug)]
 pub(crate) struct Stream {
     connection: TcpStream,
     read: Vec<u8>,
-    /// Where in `read` what was not looked at begins.
+    /// The offset in `read` of the first byte that was not parsed.
     at: usize,
-    /// Bytes of the current chunk that are still to come, its line break too; 0 is before a chunk's size.
+    /// The bytes of the current chunk that are still to come, including its line break; 0: before the size of a
+    /// chunk.
     chunk: usize,
     record: Vec<u8>,
     ended: bool,
 }
 
 impl Stream {
-    /// Asks, and waits for the head.
+    /// Sends the request and waits for the head.
     pub(crate) async fn open(addr: SocketAddr) -> Result<Stream> {
         Stream::ask(addr, Ask::default(), "").await
     }
 
-    /// Asks for something else.
+    /// Sends a request of another kind.
     pub(crate) async fn of(addr: SocketAddr, ask: Ask) -> Result<Stream> {
         Stream::ask(addr, ask, "").await
     }
 
-    /// The same answer, as fast as the simulator can.
+    /// The same response, as fast as the simulator can send it.
     pub(crate) async fn hurried(addr: SocketAddr, ask: Ask) -> Result<Stream> {
         Stream::ask(addr, ask, "x-simulate-rate: 0\r\n").await
     }
@@ -78,14 +79,14 @@ impl Stream {
         let (read, record) = (Vec::with_capacity(1024), Vec::with_capacity(256));
         let mut stream = Stream { connection, read, at: 0, chunk: 0, record, ended: false };
         let mut is_chunked = false;
-        ensure!(stream.line().await?.starts_with(b"HTTP/1.1 200 "), "no answer of status 200");
+        ensure!(stream.line().await?.starts_with(b"HTTP/1.1 200 "), "the response does not have status 200");
         loop {
             match stream.line().await? {
                 b"" => break,
                 field => is_chunked |= field.eq_ignore_ascii_case(b"transfer-encoding: chunked"),
             }
         }
-        ensure!(is_chunked, "a stream that is not chunked");
+        ensure!(is_chunked, "the stream is not chunked");
         Ok(stream)
     }
 
@@ -96,9 +97,9 @@ impl Stream {
             if self.chunk == 0 {
                 let size = self.line().await?;
                 let size =
-                    usize::from_str_radix(std::str::from_utf8(size)?, 16).context("no chunk's size")?;
+                    usize::from_str_radix(std::str::from_utf8(size)?, 16).context("a chunk has no size")?;
                 if size == 0 {
-                    ensure!(self.line().await?.is_empty(), "trailers that nobody sent");
+                    ensure!(self.line().await?.is_empty(), "the response has unexpected trailers");
                     self.ended = true;
                     break;
                 }
@@ -108,7 +109,7 @@ impl Stream {
                 self.more().await?;
             }
             let there = &self.read[self.at..];
-            // The line break after a chunk is no part of it.
+            // The line break after a chunk is not part of it.
             let data = &there[..there.len().min(self.chunk.saturating_sub(2))];
             if let Some(end) = memchr(b'\n', data) {
                 self.record.extend_from_slice(&data[..end]);
@@ -119,7 +120,7 @@ impl Stream {
             let past = if data.len() + 2 >= self.chunk { there.len().min(self.chunk) } else { data.len() };
             (self.at, self.chunk) = (self.at + past, self.chunk - past);
         }
-        ensure!(self.record.is_empty(), "it ended in the middle of a record");
+        ensure!(self.record.is_empty(), "the response ended in the middle of a record");
         Ok(None)
     }
 
@@ -138,7 +139,7 @@ impl Stream {
         }
     }
 
-    /// Reads on; what was looked at goes.
+    /// Reads more bytes and drops the parsed ones.
     async fn more(&mut self) -> Result<()> {
         self.read.drain(..self.at);
         self.at = 0;

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# traffic.sh HOST PORT: clients for the demo, until told to end. They ask in each dialect, with a key and without, alone and side
-# by side; some hang up, some meet a fault. In bash alone, for the image has nothing else that speaks.
+# traffic.sh HOST PORT: runs the clients of the demo until a signal. They use each API, with and without a key, alone and
+# concurrently. Some disconnect, and some meet a fault. The script needs only bash, since the image has no HTTP client.
 set -u
 host=$1
 port=$2
 trap 'exit 0' TERM INT
 
-# ask PATH BODY LINES [FIELD...]: reads so many lines of the answer and hangs up; 0: all of it.
+# ask PATH BODY LINES [FIELD...]: sends a request, reads LINES lines of the response and disconnects; 0: reads all of it.
 ask() {
   local path=$1 body=$2 lines=$3 socket field
   shift 3
@@ -20,7 +20,7 @@ ask() {
   if ((lines)); then head -n "$lines"; else cat; fi <&"$socket" >/dev/null
 }
 
-# client N: the Nth kind of client, and one question of it.
+# client N: sends one request as the Nth kind of client.
 client() {
   local models=(sim:small sim:large) faults=(error truncate reset) words prompt tokens model messages
   model=${models[RANDOM % 2]}
@@ -44,13 +44,13 @@ client() {
 
 asked=0
 while :; do
-  # In waves, now of one and now of many: the concurrency curve needs each number.
+  # In waves of one to many clients, since the concurrency curve needs every number of streams.
   for together in 1 2 1 3 4 1 6 9; do
     for ((n = 0; n < together; n++)); do
       client "$asked" 2>/dev/null &
       asked=$((asked + 1))
     done
-    # A signal ends a wait, and no other command.
+    # A signal interrupts only `wait`.
     wait
     sleep 0.5 &
     wait

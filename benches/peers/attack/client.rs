@@ -1,4 +1,4 @@
-//! A client that means no harm: every answer of its own is compared byte for byte.
+//! An honest client, which compares each of its responses byte for byte.
 
 use std::{
     collections::BTreeMap,
@@ -21,27 +21,27 @@ use tokio::{
 use super::{upstream, wave};
 use crate::{peer::Peer, stream::Stream};
 
-/// Between two times that it asks.
+/// The pause between two requests.
 const EACH: Duration = Duration::from_millis(100);
-/// An answer that takes longer is none.
+/// The longest accepted time of a response.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// It asks ten times a second for something small and for a stream, each by a connection of its own, on a thread of its own.
+/// Sends ten small requests and ten streams per second, each on a new connection, from a thread of its own.
 pub(super) struct Client {
     stop: Arc<AtomicBool>,
     asking: JoinHandle<Result<Manners>>,
 }
 
-/// How it was treated; times in milliseconds.
+/// The results of the client. Times are in milliseconds.
 #[derive(Debug, Default)]
 pub(super) struct Manners {
     pub(super) unary: Vec<f64>,
     pub(super) stream: Vec<f64>,
-    /// Of streamgauge: `/metrics`.
+    /// The times of `/metrics`, of streamgauge only.
     pub(super) admin: Vec<f64>,
     /// How often `/metrics` was not answered.
     pub(super) unscraped: usize,
-    /// How often what went wrong.
+    /// The failures and their counts.
     pub(super) harmed: BTreeMap<String, usize>,
 }
 
@@ -62,7 +62,7 @@ impl Client {
         Client { stop, asking }
     }
 
-    /// Waits for the answers that are still to come.
+    /// Waits for the responses that are still to come.
     pub(super) async fn end(self) -> Result<Manners> {
         self.stop.store(true, Relaxed);
         self.asking.await?
@@ -96,7 +96,7 @@ async fn timed(asked: Asked, answer: impl Future<Output = Result<()>>) -> (Asked
     let began = Instant::now();
     let answered = match timeout(PATIENCE, answer).await {
         Ok(answered) => answered.map(|()| began.elapsed().as_secs_f64() * 1e3),
-        Err(_) => Err(anyhow::anyhow!("without an answer for {} s", PATIENCE.as_secs())),
+        Err(_) => Err(anyhow::anyhow!("no response within {} s", PATIENCE.as_secs())),
     };
     (asked, answered)
 }
@@ -120,17 +120,17 @@ async fn unary(addr: SocketAddr) -> Result<()> {
         Some(status) => bail!("refused with {status}"),
         None => bail!("cut"),
     }
-    ensure!(answer.ends_with(upstream::VERSION.as_bytes()), "answered with other bytes");
+    ensure!(answer.ends_with(upstream::VERSION.as_bytes()), "the response has wrong bytes");
     Ok(())
 }
 
 async fn stream(addr: SocketAddr) -> Result<()> {
     let mut stream = Stream::open(addr).await?;
     for place in 0..upstream::RECORDS {
-        let record = stream.record().await?.context("a stream that ended early")?;
-        ensure!(record == upstream::record(place).trim_end().as_bytes(), "a record of other bytes");
+        let record = stream.record().await?.context("the stream ended early")?;
+        ensure!(record == upstream::record(place).trim_end().as_bytes(), "a record has wrong bytes");
     }
-    ensure!(stream.record().await?.is_none(), "a record too many");
+    ensure!(stream.record().await?.is_none(), "the stream has too many records");
     Ok(())
 }
 
@@ -140,11 +140,11 @@ async fn metrics(addr: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-/// The whole answer.
+/// Reads the whole response.
 async fn get(addr: SocketAddr, target: &str) -> Result<Vec<u8>> {
     let mut connection = TcpStream::connect(addr).await.context("not connected")?;
     let request = format!("GET {target} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
-    // Who is turned away at once cannot write all.
+    // A refused client cannot write everything.
     let _ = connection.write_all(request.as_bytes()).await;
     let mut answer = Vec::new();
     let _ = connection.read_to_end(&mut answer).await;

@@ -1,23 +1,23 @@
-//! What became of connections.
+//! The fate of attacking connections.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use crate::spread::Spread;
 
-/// What became of a connection.
+/// The fate of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fate {
-    /// It was told why, by this status.
+    /// The peer answered with this status.
     Answered(u16),
     Closed,
     Reset,
-    /// Nobody took it.
+    /// The peer did not accept it.
     Refused,
-    /// It was there to the end.
+    /// It was open until the end.
     Open,
 }
 
-/// Of many; how long each took, seconds.
+/// The fates of many connections, with their durations in seconds.
 #[derive(Debug, Default)]
 pub(super) struct Fates(BTreeMap<Fate, Vec<f64>>);
 

@@ -1,4 +1,4 @@
-//! Connections that say nothing.
+//! Connections that send nothing.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use super::{affordable, trial::Trial, wave::Wave};
 use crate::peer::Limits;
 
 const WANTED: usize = 10_000;
-/// `proxy.max_connections`, `proxy.header_timeout` and `proxy.body_idle_timeout` as they are if nobody sets them.
+/// The defaults of `proxy.max_connections`, `proxy.header_timeout` and `proxy.body_idle_timeout`.
 const CONNECTIONS: usize = 4096;
 const HEAD: Duration = Duration::from_secs(10);
 const BODY: Duration = Duration::from_secs(60);
 
-/// All of them are let in.
+/// All connections are allowed.
 pub(super) fn trial() -> Trial {
     let (connections, said) = affordable(WANTED);
     Trial {
@@ -22,7 +22,7 @@ pub(super) fn trial() -> Trial {
     }
 }
 
-/// They are more than are allowed.
+/// More connections than are allowed.
 pub(super) fn more_than_allowed() -> Trial {
     let (connections, said) = affordable(WANTED);
     Trial {

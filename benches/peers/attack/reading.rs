@@ -1,6 +1,6 @@
-//! Requests in bytes, read as leniently as some server might.
+//! Parses requests as leniently as a careless server might.
 
-/// What frames a body that has both.
+/// Which header frames a body that has both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
     Coding,
@@ -12,11 +12,11 @@ pub(super) enum Framing {
 pub(super) struct Request<'a> {
     pub(super) target: &'a str,
     pub(super) body: &'a [u8],
-    /// Bytes from the beginning of all to its end; `None`, if its body does not end.
+    /// The bytes from the beginning of all requests to the end of this one; `None` if its body does not end.
     pub(super) end: Option<usize>,
 }
 
-/// One after the other; the last one may lack its end.
+/// The requests one after the other. The last one may be incomplete.
 pub(super) fn requests(bytes: &[u8], framing: Framing) -> Vec<Request<'_>> {
     let mut requests = Vec::new();
     let mut at = 0;
@@ -42,7 +42,7 @@ pub(super) fn requests(bytes: &[u8], framing: Framing) -> Vec<Request<'_>> {
     requests
 }
 
-/// A head, and where its body begins. A line may end without CR.
+/// A head and the offset of its body. A line may end without CR.
 fn head(bytes: &[u8]) -> Option<(&str, usize)> {
     let mut at = 0;
     loop {
@@ -50,13 +50,13 @@ fn head(bytes: &[u8]) -> Option<(&str, usize)> {
         let is_empty = matches!(bytes[at..line], [] | [b'\r']);
         at = line + 1;
         if is_empty {
-            // What is no text frames nothing.
+            // A value that is not text frames nothing.
             return Some((std::str::from_utf8(&bytes[..at]).unwrap_or_default(), at));
         }
     }
 }
 
-/// The first of this name, in small letters.
+/// The first value with this lower-case name.
 fn field(head: &str, name: &str) -> Option<String> {
     let fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
     let mut named = fields.filter(|(known, _)| known.trim().eq_ignore_ascii_case(name));
@@ -67,7 +67,7 @@ fn length(head: &str) -> Option<usize> {
     field(head, "content-length")?.parse().ok()
 }
 
-/// Bytes of a chunked body, with its trailers; `None` if it does not end.
+/// The length of a chunked body with its trailers; `None` if it does not end.
 fn chunks(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -78,7 +78,7 @@ fn chunks(bytes: &[u8]) -> Option<usize> {
         if size == 0 {
             return Some(at + head(&bytes[at..])?.1);
         }
-        // The line break behind it.
+        // The line break after the chunk.
         at = at.checked_add(size)?.checked_add(2).filter(|at| *at <= bytes.len())?;
     }
 }

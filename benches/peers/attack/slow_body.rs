@@ -1,4 +1,4 @@
-//! Bodies that come a byte a second, and then stop.
+//! Bodies that arrive at one byte per second, and then stop.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Heads that come a byte a second and never end.
+//! Heads that arrive at one byte per second and never end.
 
 use std::time::Duration;
 

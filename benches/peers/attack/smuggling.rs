@@ -1,4 +1,4 @@
-//! One message with two readings: how many requests are there behind a peer?
+//! Messages that two servers may parse differently: how many requests reach the upstream of a peer?
 
 mod form;
 
@@ -19,23 +19,23 @@ use super::{
 use crate::peer::{Kind, Limits};
 use form::Form;
 
-/// Peers wait this long for what does not come.
+/// How long a peer waits for the rest of a message.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// A peer that has not ended an attack by then is asked no longer.
+/// A peer that has not ended an attack by then is given up.
 const LONGEST: Duration = Duration::from_secs(5);
-/// What an honest client asks between two attacks.
+/// The request of an honest client between two attacks.
 const HONEST: &str = "/honest";
 
-/// What a peer made of a form.
+/// How a peer handled a form.
 #[derive(Debug)]
 struct Made {
-    /// Of the first answer; `None`: the connection was closed without one.
+    /// The status of the first response; `None`: the connection closed without one.
     status: Option<u16>,
-    /// Whole requests behind it, by the reading that has the most.
+    /// The complete requests at the upstream, by the parser that finds the most.
     whole: usize,
-    /// A request that begins and does not end.
+    /// Whether a request began and did not end.
     begun: bool,
-    /// The next honest request did not get its own answer.
+    /// Whether the next honest request did not get its own response.
     poisoned: bool,
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn measure(kinds: &[Kind], upstream: &Upstream) -> Result<()> {
         .map(|kind| kind.start_limited(upstream.addr, Some(&limits)))
         .collect::<Result<Vec<_>>>()?;
     let names = peers.iter().map(|peer| format!("{:>26}", peer.name)).collect::<String>();
-    println!("\n{:<52}{names}", "status / requests upstream, of one message");
+    println!("\n{:<52}{names}", "status / requests at the upstream, per message");
     let mut holes = Vec::new();
     for form in form::all() {
         let mut line = format!("  {:<50}", form.name);
@@ -66,7 +66,7 @@ pub(super) async fn measure(kinds: &[Kind], upstream: &Upstream) -> Result<()> {
 async fn attack(addr: SocketAddr, form: &Form, upstream: &Upstream) -> Result<Made> {
     upstream.take();
     let answer = send(addr, form.bytes.as_bytes()).await?;
-    // What was hidden in the form has come before this is answered.
+    // A request that was hidden in the form arrives before this one is answered.
     let honest = format!("GET {HONEST} HTTP/1.1\r\nHost: honest\r\nConnection: close\r\n\r\n");
     let honest = send(addr, honest.as_bytes()).await?;
     let came = upstream.take();
@@ -85,11 +85,11 @@ async fn attack(addr: SocketAddr, form: &Form, upstream: &Upstream) -> Result<Ma
     })
 }
 
-/// Sends bytes; what comes back until the connection ends.
+/// Sends bytes and returns all that comes back until the connection ends.
 async fn send(addr: SocketAddr, bytes: &[u8]) -> Result<Vec<u8>> {
     let until = Instant::now() + LONGEST;
     let mut connection = timeout(LONGEST, TcpStream::connect(addr)).await??;
-    // Who is refused early cannot write the rest.
+    // A client that is refused early cannot write the rest.
     let _ = connection.write_all(bytes).await;
     let mut answer = Vec::new();
     while let Ok(Ok(1..)) = timeout_at(until, connection.read_buf(&mut answer)).await {}

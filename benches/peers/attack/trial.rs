@@ -1,4 +1,4 @@
-//! One attack on each peer, beside a client that means no harm.
+//! Runs one attack on each peer, with an honest client at the same time.
 
 use std::time::Duration;
 
@@ -18,22 +18,22 @@ use crate::{
     spread::Spread,
 };
 
-/// So long the client asks before the attack.
+/// The time for which the client runs before the attack.
 const QUIET: Duration = Duration::from_secs(2);
 const SAMPLE: Duration = Duration::from_millis(50);
 
-/// An attack, and what peers allow while it lasts.
+/// An attack, and the limits that peers enforce during it.
 #[derive(Debug)]
 pub(super) struct Trial {
     pub(super) title: String,
     pub(super) limits: Limits,
     pub(super) wave: Wave,
-    /// Whether there may be no room for the client.
+    /// Whether the client may be refused for lack of room.
     pub(super) may_turn_away: bool,
 }
 
 impl Trial {
-    /// Prints, for each peer, a line before and one while it is attacked, and what became of the attackers and of those who asked.
+    /// Prints two lines for each peer, before and during the attack, and the fates of attackers and of the client.
     pub(super) async fn run(&self, kinds: &[Kind], upstream: &Upstream) -> Result<()> {
         println!("\n{}", self.title);
         let heads = ["MiB", "KiB each", "unary p50", "p99 ms", "stream p50", "p99 ms", "answered"];
@@ -55,7 +55,7 @@ impl Trial {
             let mut peak = before;
             tokio::select! {
                 fates = self.wave.run(peer.addr) => anyhow::Ok((fates?, peak)),
-                failed = watch(&peer.process, &mut peak) => Err(failed.err().context("it watches for ever")?),
+                failed = watch(&peer.process, &mut peak) => Err(failed.err().context("the watch ended")?),
             }
         })
         .await
@@ -68,18 +68,18 @@ impl Trial {
         if matches!(kind, Kind::Streamgauge { .. }) {
             ensure!(
                 quiet.harmed.is_empty(),
-                "{} harmed a client that was alone: {:?}",
+                "{} failed the client without an attack: {:?}",
                 peer.name,
                 quiet.harmed
             );
             let is_served = manners.harmed.is_empty() || self.may_turn_away;
-            ensure!(is_served, "{} harmed who meant none: {:?}", peer.name, manners.harmed);
+            ensure!(is_served, "{} failed the honest client: {:?}", peer.name, manners.harmed);
         }
         Ok(())
     }
 }
 
-/// Notes the most memory that a process has; ends if it cannot be read.
+/// Records the peak of a process's memory. Ends only if the memory cannot be read.
 async fn watch(process: &Process, peak: &mut u64) -> Result<()> {
     let mut clock = interval(SAMPLE);
     loop {
@@ -104,7 +104,7 @@ fn said(fates: &Fates, manners: &Manners) {
     println!("    attackers: {fates}");
     if !manners.harmed.is_empty() {
         let harmed: Vec<_> = manners.harmed.iter().map(|(how, count)| format!("{count} {how}")).collect();
-        println!("    of the client's: {}", harmed.join(", "));
+        println!("    failures of the client: {}", harmed.join(", "));
     }
     if let [Some(p50), Some(p99)] = quantiles(&manners.admin) {
         let answered = manners.admin.len();
@@ -113,7 +113,7 @@ fn said(fates: &Fates, manners: &Manners) {
     }
 }
 
-/// The median, and what one in a hundred exceeds.
+/// The median and the 99th percentile.
 fn quantiles(times: &[f64]) -> [Option<f64>; 2] {
     let spread = (!times.is_empty()).then(|| Spread::from(times.to_vec()));
     [0.5, 0.99].map(|share| Some(spread.as_ref()?.quantile(share)))

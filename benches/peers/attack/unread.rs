@@ -1,4 +1,4 @@
-//! Clients that never read an answer that never ends.
+//! Clients that never read a response that never ends.
 
 use std::time::Duration;
 

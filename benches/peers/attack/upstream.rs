@@ -1,4 +1,4 @@
-//! What stands behind the peers: it keeps what it is sent as it comes, and its answers are known byte for byte.
+//! The upstream of the peers. It records all bytes that it receives, and its responses are known byte for byte.
 
 use std::{
     collections::BTreeMap,
@@ -17,24 +17,24 @@ use tokio::{
 
 use super::reading::{self, Framing};
 
-/// The answer to most of what is asked.
+/// The response to most requests.
 pub(super) const VERSION: &str = r#"{"version":"0.12.11","models":[]}"#;
-/// Records of a stream.
+/// The number of records of a stream.
 pub(super) const RECORDS: usize = 5;
 const APART: Duration = Duration::from_millis(10);
 /// The body of a request whose stream does not end.
 pub(super) const ENDLESS: &str = r#"{"model":"endless","prompt":"on and on"}"#;
-/// Bytes of a record of that, which comes as fast as it is taken.
+/// The bytes of a record of that stream, which is sent as fast as it is read.
 const RECORD: usize = 16 << 10;
 
-/// It runs as long as this process.
+/// An upstream that runs until the process ends.
 #[derive(Debug)]
 pub(super) struct Upstream {
     pub(super) addr: SocketAddr,
     came: Came,
 }
 
-/// What came, by connection.
+/// The received bytes by connection.
 type Came = Arc<Mutex<BTreeMap<usize, Vec<u8>>>>;
 
 /// A record of the stream, with its line break.
@@ -55,7 +55,7 @@ impl Upstream {
         Ok(Upstream { addr, came })
     }
 
-    /// What came since the last call, by connection.
+    /// The bytes received since the last call, by connection.
     pub(super) fn take(&self) -> Vec<Vec<u8>> {
         let mut came = self.came.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *came).into_values().collect()
@@ -68,7 +68,7 @@ async fn serve(listener: std::net::TcpListener, came: &Came) -> io::Result<()> {
         let (connection, _) = listener.accept().await?;
         let came = came.clone();
         tokio::spawn(async move {
-            // Who leaves, leaves: that is the peer's, and nobody's harm here.
+            // An aborted connection is a matter of the peer and not an error here.
             let _ = answer(connection, nth, &came).await;
         });
     }
@@ -99,7 +99,7 @@ async fn answer(mut connection: TcpStream, nth: usize, came: &Came) -> io::Resul
 
 async fn respond(connection: &mut TcpStream, target: &str, body: &[u8]) -> io::Result<()> {
     if target != "/api/generate" {
-        // Who asks for something else hears what it asked for.
+        // A request for something else gets a response that names its target.
         let body = if target.starts_with("/api/") { VERSION } else { target };
         let length = body.len();
         let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ";

@@ -1,4 +1,4 @@
-//! Connections that attack, all at once.
+//! A wave of attacking connections.
 
 use std::{net::SocketAddr, rc::Rc, time::Duration};
 
@@ -13,29 +13,30 @@ use tokio::{
 
 use super::fate::{Fate, Fates};
 
-/// Connections that are being made at once: more would fill the queue of a socket, and wait for a second try of TCP.
+/// Connections that are established at the same time. More would fill the socket's queue and wait for a TCP
+/// retransmission.
 const CONNECTING: usize = 512;
-/// A connection that takes longer is none.
+/// The longest time to establish a connection.
 const CONNECT: Duration = Duration::from_secs(3);
-/// Between two bytes of one who drips.
+/// The pause between two bytes of a slow attacker.
 const DRIP: Duration = Duration::from_secs(1);
 
 /// What each of the connections does.
 #[derive(Clone, Debug)]
 pub(super) struct Wave {
     pub(super) connections: usize,
-    /// Sent at once.
+    /// The bytes that are sent at once.
     pub(super) opening: String,
-    /// Sent a byte a second after it; then no more is.
+    /// The bytes that follow at one per second.
     pub(super) drip: &'static str,
-    /// Whether it looks for an answer.
+    /// Whether the connection reads the response.
     pub(super) reads: bool,
-    /// The wave ends at the latest after this.
+    /// The longest duration of the wave.
     pub(super) lasts: Duration,
 }
 
 impl Wave {
-    /// Attacks until every connection has ended, or the time is over. Call it within a
+    /// Attacks until every connection has ended or the time is over. Call it within a
     /// [`LocalSet`](tokio::task::LocalSet).
     pub(super) async fn run(&self, addr: SocketAddr) -> Result<Fates> {
         let wave = Rc::new(self.clone());
@@ -79,7 +80,7 @@ impl Wave {
             let mut clock = interval(DRIP);
             for byte in self.drip.bytes() {
                 clock.tick().await;
-                // Who is cut learns it by reading.
+                // A client learns only by reading that it was cut.
                 let _ = write.write_all(&[byte]).await;
             }
             std::future::pending::<()>().await;
@@ -95,7 +96,7 @@ impl Wave {
     }
 }
 
-/// The status of an answer that begins so.
+/// The status of a response, from its first bytes.
 pub(super) fn status(answer: &[u8]) -> Option<u16> {
     let digits = answer.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
     std::str::from_utf8(digits).ok()?.parse().ok()

@@ -1,4 +1,4 @@
-//! Caddy, flushing at once.
+//! Caddy, which flushes each write at once.
 
 use std::process::Command;
 
@@ -33,7 +33,7 @@ fn command(&Site { program, files, addr, upstream, .. }: &Site<'_>) -> Result<Co
     let config = write(files, "Caddyfile", &text)?;
     let mut command = Command::new(program);
     command.arg("run").args(["--adapter", "caddyfile", "--config"]).arg(config);
-    // Else it keeps its state in the home of whoever measures.
+    // Otherwise Caddy keeps its state in the user's home.
     command.env("HOME", files).env("XDG_DATA_HOME", files).env("XDG_CONFIG_HOME", files);
     Ok(command)
 }

@@ -25,7 +25,7 @@ fn command(&Site { program, files, addr, upstream, .. }: &Site<'_>) -> Result<Co
         }],
     });
     let filter = json!({ "name": "envoy.filters.network.http_connection_manager", "typed_config": manager });
-    // Its own limits are for less than a thousand streams.
+    // The default limits are too low for a thousand streams.
     let most = json!({ "max_connections": 65536, "max_pending_requests": 65536, "max_requests": 65536 });
     let config = json!({
         "static_resources": {

@@ -1,5 +1,5 @@
-//! LiteLLM's proxy: its pass-through, which leaves bytes as they are, and chats with a model of an Ollama, which it reads
-//! and writes anew.
+//! LiteLLM's proxy: its pass-through, which does not change bytes, and chats with a model of an Ollama, which it
+//! parses and writes again.
 
 use std::process::Command;
 
@@ -20,7 +20,7 @@ fn command(&Site { program, files, addr, upstream, .. }: &Site<'_>) -> Result<Co
             "litellm_params": { "model": "ollama_chat/sim", "api_base": format!("http://{upstream}") },
         }],
     });
-    // JSON is YAML too.
+    // JSON is valid YAML.
     let config = write(files, "litellm.yaml", &config.to_string())?;
     let mut command = Command::new(program);
     command.arg("--config").arg(config).arg("--host").arg(addr.ip().to_string());

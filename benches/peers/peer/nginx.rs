@@ -1,4 +1,4 @@
-//! nginx, unbuffered.
+//! nginx without buffering.
 
 use std::{process::Command, thread};
 

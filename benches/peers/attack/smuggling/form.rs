@@ -1,17 +1,17 @@
-//! Messages that two servers may read in two ways. Whoever reads one of them in one way sees at most one request.
+//! Messages that two servers may parse differently. Each single parser finds at most one request.
 
-/// A message, and what is odd about it.
+/// A message and its oddity.
 #[derive(Clone, Debug)]
 pub(super) struct Form {
     pub(super) name: &'static str,
     pub(super) bytes: String,
 }
 
-/// What an attacker hides in the body of the first request.
+/// The request that an attacker hides in the body of the first one.
 const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n";
 
 pub(super) fn all() -> Vec<Form> {
-    // Ends at once by its coding, and behind the hidden request by its length.
+    // The body ends at once by its coding, and after the hidden request by its length.
     let ended = format!("0\r\n\r\n{HIDDEN}");
     let both = ended.len();
     let odd = |name, coding: &str| form(name, &format!("{coding}Content-Length: {both}\r\n"), &ended);
@@ -65,14 +65,14 @@ pub(super) fn all() -> Vec<Form> {
     ]
 }
 
-/// A POST with these fields and this body, on a connection that is to end with it.
+/// A POST with these fields and this body, on a connection that closes after it.
 fn form(name: &'static str, fields: &str, body: &str) -> Form {
     let bytes = format!("POST /first HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{fields}\r\n{body}");
     Form { name, bytes }
 }
 
 impl Form {
-    /// The same, with something else in the request line.
+    /// The same with another request line.
     fn with(mut self, what: &str, other: &str) -> Form {
         self.bytes = self.bytes.replacen(what, other, 1);
         self

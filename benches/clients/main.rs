@@ -8,10 +8,13 @@
 #![allow(clippy::disallowed_methods, reason = "the benchmark waits for processes")]
 
 #[allow(dead_code, reason = "only a part is used here")]
+// The benchmark `peers` uses these three files too.
 #[path = "../peers/process.rs"]
 mod process;
+// As above.
 #[path = "../peers/simulator.rs"]
 mod simulator;
+// As above.
 #[path = "../peers/spread.rs"]
 mod spread;
 

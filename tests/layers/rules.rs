@@ -146,9 +146,9 @@ pub(super) const NAMES_THAT_SAY_NOTHING: &[&str] =
 /// that does not.
 pub(super) const WALL_CLOCK: [(&str, &str); 8] = [
     ("streamgauge::admin::history", "when the history began, as people write it"),
-    ("streamgauge::sidecar::reload", "the metric of that name"),
     ("streamgauge::cli::experiment::conduct", "the name of a folder"),
     ("streamgauge::proxy::respond", "the field Date"),
+    ("streamgauge::sidecar::reload", "the metric of that name"),
     ("streamgauge_collector::models", "Ollama says by it when a model expires"),
     ("streamgauge_collector::process", "its test"),
     ("streamgauge_simulate::stamp", "the field created_at"),

@@ -1,5 +1,7 @@
 //! What the admin address says.
 
+mod surroundings;
+
 use std::{io::Read, time::Duration};
 
 use serde_json::Value;

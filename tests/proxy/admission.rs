@@ -1,12 +1,13 @@
-//! Who is let in, who waits, and how a stream is handed on.
+//! Which requests are admitted, which wait in the queue, and which are refused.
+
+mod cors;
+mod reload;
+mod routes;
 
 use std::{num::NonZeroU32, time::Duration};
 
 use serde_json::Value;
-use streamgauge::{
-    admission::{Access, Digest, Key, Limits, Quota},
-    shaping::{OpenAiUsage, coalesce},
-};
+use streamgauge::admission::{Access, Digest, Key, Limits, Quota};
 
 use super::harness::*;
 
@@ -215,49 +216,6 @@ async fn a_place_is_free_when_the_upstream_is_done_however_slowly_its_answer_is_
     assert!(second.rest().await.ends_with("0\r\n\r\n"));
     // The first goes on for a quarter of an hour.
     assert_eq!(sidecar.value("requests_in_flight{upstream=\"gpu0\",route=\"generate\"}"), 1.0);
-}
-
-#[tokio::test]
-async fn records_are_held_for_a_moment_and_written_together() {
-    let mut upstream = upstream().await;
-    let mut config = config(upstream.addr);
-    config.shaping.coalesce = Some(coalesce::Config { delay: PATIENCE, ..coalesce::Config::default() });
-    let sidecar = sidecar(config).await;
-    let client = sidecar.send(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
-    let mut asked = upstream.asked().await;
-    asked.body(13).await;
-    for part in [STREAM, &chunk(RECORD), &chunk(RECORD), &chunk(RECORD), &chunk(LAST), "0\r\n\r\n"] {
-        asked.write(part).await;
-    }
-    let seen = client.rest().await;
-    let (_, body) = seen.split_once("\r\n\r\n").unwrap();
-    // The first content does not wait; the last record waits for nothing and takes along what is held.
-    assert_eq!(body, [&chunk(RECORD), &chunk(&[RECORD, RECORD, LAST].concat()), "0\r\n\r\n"].concat());
-    sidecar.until(&ended("generate", "m:latest", "complete"), 1.0).await;
-    assert_eq!(sidecar.value("shaping_buffer_bytes"), 0.0);
-}
-
-#[tokio::test]
-async fn the_usage_is_asked_for_and_taken_out_again() {
-    let mut upstream = upstream().await;
-    let mut config = config(upstream.addr);
-    config.shaping.openai_usage = OpenAiUsage::InjectAndStrip;
-    let sidecar = sidecar(config).await;
-    let client = sidecar.send(&post_once("/v1/chat/completions", "{\"model\":\"m\",\"stream\":true}")).await;
-    let mut asked = upstream.asked().await;
-    let expected = "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true}}";
-    assert!(asked.head.contains(&format!("Content-Length: {}\r\n", expected.len())), "{}", asked.head);
-    assert_eq!(asked.body(expected.len()).await, expected);
-    let content = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
-    let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":7}}\n\n";
-    let done = "data: [DONE]\n\n";
-    asked
-        .write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-        .await;
-    asked.write(&[&chunk(content), &chunk(usage), &chunk(done), "0\r\n\r\n"].concat()).await;
-    let seen = client.rest().await;
-    assert!(seen.contains(content) && seen.contains(done) && !seen.contains("usage"), "{seen}");
-    sidecar.until("tokens_total{model=\"m:latest\",kind=\"output\"}", 7.0).await;
 }
 
 #[tokio::test]

@@ -254,6 +254,26 @@ pub(crate) fn chunk(data: &str) -> String {
     format!("{:X}\r\n{data}\r\n", data.len())
 }
 
+/// The head and the body that a client got, without the chunks.
+pub(crate) fn decoded(seen: &str) -> (String, String) {
+    let (head, mut rest) = seen.split_once("\r\n\r\n").expect("a head");
+    let mut body = String::new();
+    if head.to_lowercase().contains("transfer-encoding: chunked") {
+        loop {
+            let (size, after) = rest.split_once("\r\n").expect("a chunk");
+            let size = usize::from_str_radix(size, 16).unwrap();
+            if size == 0 {
+                break;
+            }
+            body.push_str(&after[..size]);
+            rest = &after[size + 2..];
+        }
+    } else {
+        body.push_str(rest);
+    }
+    (head.to_lowercase(), body)
+}
+
 /// The head of a streamed answer.
 pub(crate) const STREAM: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";

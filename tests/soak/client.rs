@@ -1,6 +1,5 @@
 //! Clients that ask for everything in turn, leave in the middle, and are told of failures.
 
-#[path = "client/latency.rs"]
 mod latency;
 
 use std::{

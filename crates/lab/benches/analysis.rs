@@ -10,7 +10,8 @@ use streamgauge_lab::experiment::{
     recording::{AgentRow, Environment, RunRow, Writer, read},
 };
 
-#[path = "../tests/analysis/million.rs"]
+// The test of the memory uses this file too.
+#[path = "../tests/analysis_memory/million.rs"]
 mod million;
 
 const PLAN: &str = "name = \"million\"\n[upstreams]\none = \"http://127.0.0.1:1\"\n\

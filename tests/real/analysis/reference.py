@@ -1,4 +1,4 @@
-"""What scipy, statsmodels and numpy say of the cases that crates/lab/tests/analysis.rs puts to streamgauge.
+"""What scipy, statsmodels and numpy say of the cases that crates/lab/tests/analysis/main.rs puts to streamgauge.
 
 Prints JSON: a list of {"statistic", "name", "in", "out"}. What is undefined is null. Committed as
 crates/lab/tests/analysis/reference.json; an ignored test runs this again and compares afresh.

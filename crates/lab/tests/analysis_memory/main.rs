@@ -1,0 +1,56 @@
+//! A million chunks are analysed in less than 300 MB, the recording included.
+#![allow(unsafe_code, reason = "a global allocator that counts can't be written without")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use streamgauge_lab::analysis::{Settings, analyse};
+
+mod million;
+
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+fn hold(bytes: usize) {
+    PEAK.fetch_max(HELD.fetch_add(bytes, Relaxed) + bytes, Relaxed);
+}
+
+// SAFETY: every call goes on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        hold(layout.size());
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // Both may exist while the bytes move.
+        hold(size);
+        // SAFETY: the caller's promise is passed on.
+        let moved = unsafe { System.realloc(pointer, layout, size) };
+        HELD.fetch_sub(layout.size(), Relaxed);
+        moved
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_million_chunks_are_analysed_in_less_than_300_mb() {
+    let recording = million::recording();
+    assert_eq!(recording.chunks.len(), 1_000_000);
+    // What the resampling holds does not grow with the chunks.
+    let analysis = analyse(&recording, &Settings { resamples: 100, ..Settings::default() });
+    assert_eq!(analysis.runs.iter().map(|run| run.chunks).sum::<usize>(), 1_000_000);
+    let peak = PEAK.load(Relaxed);
+    assert!(peak < 300_000_000, "{} MB", peak / 1_000_000);
+}

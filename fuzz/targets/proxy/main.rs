@@ -1,0 +1,278 @@
+//! The whole sidecar, with anything at all from both ends: what breaks off never looks whole, what comes is what was sent, each
+//! request is counted once, and nothing is left when both are gone.
+//!
+//! All of it runs in one thread, by a clock that stands still while anything is done, so that no time-out is a matter of luck.
+#![no_main]
+
+mod end;
+mod message;
+mod script;
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, OnceLock, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use libfuzzer_sys::fuzz_target;
+use prometheus::Registry;
+use streamgauge::{
+    sidecar::{Sidecar, Config},
+    upstream::UpstreamConfig,
+};
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Runtime},
+    task::yield_now,
+    time::advance,
+};
+
+use end::{End, Execution, Got};
+use script::{Leave, Script, Then};
+
+/// Every time-out of the sidecar's.
+const TIMEOUT: Duration = Duration::from_millis(100);
+/// More than any of them.
+const STEP: Duration = Duration::from_millis(110);
+/// So many time-outs may follow one another until nothing more is to come.
+const STEPS: usize = 4;
+/// By then a request is over that nobody wants any more.
+const PATIENCE: usize = 50;
+/// So many turns of the runtime in which neither end sees anything, and nothing more is to come at this time.
+const QUIET_TURNS: usize = 24;
+/// Longer than anybody runs this.
+const NEVER: Duration = Duration::from_secs(1 << 30);
+
+/// The sidecar, and its upstream.
+struct World {
+    runtime: Runtime,
+    registry: Registry,
+    proxy: SocketAddr,
+    current: Arc<Mutex<Option<Arc<Execution>>>>,
+    /// After the last execution.
+    counts: Mutex<Counts>,
+}
+
+/// What the sidecar has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Counts {
+    requests: f64,
+    /// Of these, those for which the upstream was chosen.
+    chosen: f64,
+    durations: f64,
+    malformed: f64,
+    panics: f64,
+    /// What must come back to 0.
+    left: f64,
+}
+
+/// Never dropped: its runtime would wait for what holds the clock.
+static WORLD: OnceLock<World> = OnceLock::new();
+
+fuzz_target!(|data: &[u8]| {
+    if let Some(script) = Script::of(data) {
+        WORLD.get_or_init(World::start).run(script);
+    }
+});
+
+impl World {
+    fn start() -> World {
+        let runtime =
+            Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+        // While one of these runs the clock is turned by hand alone.
+        runtime.spawn_blocking(std::thread::park);
+        let current = Arc::default();
+        let (registry, proxy) = runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let addr = listener.local_addr().expect("a socket");
+            tokio::spawn(end::upstream(listener, Arc::clone(&current)));
+            let bound = Sidecar::builder().config(config(addr)).bind().await.expect("a sidecar");
+            let (registry, proxy) = (bound.registry().clone(), bound.proxy_addr());
+            tokio::spawn(bound.run(std::future::pending()));
+            while sum(&registry, "streamgauge_upstream_up") < 1.0 {
+                yield_now().await;
+            }
+            for _ in 0..1000 {
+                yield_now().await;
+            }
+            (registry, proxy)
+        });
+        World { runtime, registry, proxy, current, counts: Mutex::default() }
+    }
+
+    fn run(&self, script: Script) {
+        let execution = Execution::new(script);
+        *self.current.lock().expect("nobody panics with it") = Some(execution.clone());
+        let (got, after) = self.runtime.block_on(async {
+            let client = tokio::spawn(end::client(self.proxy, execution.clone()));
+            let mut steps = 0;
+            while !client.is_finished() {
+                let seen = execution.activity.load(Relaxed);
+                settle(&execution).await;
+                if client.is_finished() {
+                    break;
+                }
+                steps = if execution.activity.load(Relaxed) == seen { steps + 1 } else { 0 };
+                if steps > STEPS {
+                    execution.enough.notify_one();
+                } else {
+                    advance(STEP).await;
+                }
+            }
+            let got = client.await.expect("the client does not panic");
+            let after = self.at_rest(&execution).await;
+            execution.cut();
+            settle(&execution).await;
+            (got, after)
+        });
+        let before = std::mem::replace(&mut *self.counts.lock().expect("nobody panics with it"), after);
+        hold(&execution, &got, &before, &after);
+    }
+
+    async fn at_rest(&self, execution: &Execution) -> Counts {
+        for _ in 0..PATIENCE {
+            settle(execution).await;
+            // hyper sees that a client has left once it has read all that came, a further request too. Then that the client
+            // is gone is enough, and the upstream need not go.
+            if !execution.script.is_one_request() {
+                execution.cut();
+                settle(execution).await;
+            }
+            let counts = self.counts();
+            if counts.left == 0.0 {
+                return counts;
+            }
+            advance(STEP).await;
+        }
+        panic!("something is left of a request that is over: {:?}", self.counts())
+    }
+
+    fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for family in self.registry.gather() {
+            for metric in family.get_metric() {
+                let has = |value: &str| metric.get_label().iter().any(|label| label.value() == value);
+                let (counter, gauge) = (metric.get_counter().get_value(), metric.get_gauge().get_value());
+                match family.name() {
+                    "streamgauge_requests_total" => {
+                        counts.requests += counter;
+                        counts.chosen += if has("fuzzed") { counter } else { 0.0 };
+                    }
+                    "streamgauge_request_duration_seconds" => {
+                        counts.durations += metric.get_histogram().get_sample_count() as f64;
+                    }
+                    "streamgauge_requests_malformed_total" => counts.malformed += counter,
+                    "streamgauge_panics_total" => counts.panics += counter,
+                    "streamgauge_requests_in_flight"
+                    | "streamgauge_queue_depth"
+                    | "streamgauge_shaping_buffer_bytes" => counts.left += gauge,
+                    "streamgauge_connections_open" if has("proxy") => counts.left += gauge,
+                    _ => {}
+                }
+            }
+        }
+        counts
+    }
+}
+
+fn config(upstream: SocketAddr) -> Config {
+    let mut config = Config::default();
+    config.proxy.listen = ([127, 0, 0, 1], 0).into();
+    config.proxy.keep_alive_timeout = TIMEOUT;
+    config.proxy.header_timeout = TIMEOUT;
+    config.proxy.body_idle_timeout = TIMEOUT;
+    config.admin.listen = ([127, 0, 0, 1], 0).into();
+    let url = format!("http://{upstream}").parse().expect("a URL");
+    config.upstream.upstreams = vec![UpstreamConfig::new("fuzzed", url)];
+    config.upstream.health_interval = NEVER;
+    config.upstream.silence_timeout = TIMEOUT;
+    // It is by the clock that does not stand still.
+    config.upstream.response_timeout = Duration::ZERO;
+    config.meter.model_limit = 2;
+    config.collectors.gpu = None;
+    config.collectors.models = None;
+    config.collectors.runtime = None;
+    config.collectors.lag = None;
+    config.collectors.process = None;
+    config
+}
+
+fn sum(registry: &Registry, name: &str) -> f64 {
+    let families = registry.gather();
+    let family = families.iter().find(|family| family.name() == name);
+    family.map_or(0.0, |family| family.get_metric().iter().map(|metric| metric.get_gauge().get_value()).sum())
+}
+
+/// Lets the runtime run until neither end sees anything more.
+async fn settle(execution: &Execution) {
+    let (mut quiet, mut seen) = (0, execution.activity.load(Relaxed));
+    while quiet < QUIET_TURNS {
+        yield_now().await;
+        let now = execution.activity.load(Relaxed);
+        quiet = if now == seen { quiet + 1 } else { 0 };
+        seen = now;
+    }
+}
+
+/// What must be so, whatever either end did.
+fn hold(execution: &Execution, got: &Got, before: &Counts, after: &Counts) {
+    let script = &execution.script;
+    assert_eq!(after.panics, 0.0, "nothing panics");
+    let counted = after.requests - before.requests;
+    assert_eq!(after.durations - before.durations, counted, "each request is counted once");
+    let malformed = after.malformed - before.malformed;
+
+    let asked = execution.asked.load(Relaxed);
+    assert!(
+        asked as f64 <= after.chosen - before.chosen,
+        "the upstream is asked nothing that is not counted"
+    );
+
+    let start = &b"HTTP/1."[..got.bytes.len().min(7)];
+    assert!(got.bytes.starts_with(start), "no response: {}", got.bytes.escape_ascii());
+    let known: Vec<_> = script.requests.iter().map_while(|request| request.method).collect();
+    let are_all_known = known.len() == script.requests.len();
+    if are_all_known {
+        assert!(counted <= known.len() as f64, "{counted} requests of {}", known.len());
+    }
+    let (mut at, mut responses, mut whole) = (0, 0, 0);
+    for method in &known {
+        let Some(response) = message::response(&got.bytes[at..], method, got.end == End::Closed) else {
+            break;
+        };
+        responses += 1;
+        if script.is_told_apart
+            && let Some(answer) = response.answer
+        {
+            told(script, answer, &response, method, got.end);
+        }
+        let Some(length) = response.length else { break };
+        at += length;
+        whole += 1;
+    }
+    assert!(f64::from(responses) <= counted + malformed, "{responses} responses to {counted} requests");
+    if are_all_known && whole == known.len() {
+        assert_eq!(known.len() as f64, counted, "each request is counted once");
+        assert_eq!(got.bytes.len(), at, "more than was asked for: {}", got.bytes[at..].escape_ascii());
+    }
+}
+
+/// What came of an answer is what was sent of it.
+fn told(script: &Script, answer: usize, response: &message::Response, method: &str, end: End) {
+    let answer = &script.answers[answer];
+    let made = answer.made.as_ref().expect("the others do not claim to be one");
+    assert_eq!(response.status, made.status);
+    let is_whole = response.length.is_some();
+    if method == "HEAD" || matches!(made.status, 204 | 304) {
+        assert!(response.body.is_empty() && made.has_head);
+        return;
+    }
+    let same = if is_whole { response.body == made.body } else { made.body.starts_with(&response.body) };
+    assert!(same, "{} was sent, and {} came", made.body.escape_ascii(), response.body.escape_ascii());
+    assert!(made.is_whole || !is_whole, "what breaks off never looks whole");
+    // Where more was sent than was asked for, the system ends a connection by a reset, behind all that was written.
+    let is_whole = is_whole || (end == End::Reset && response.body == made.body);
+    let stays = script.leave == Leave::Stay && answer.then != Then::Reset;
+    let came = response.body.escape_ascii();
+    assert!(is_whole || !made.is_whole || !stays, "of {} bytes that are whole came {came}", made.body.len());
+}

@@ -1,0 +1,15 @@
+//! The image and the compose files: what they say, and what a real engine makes of them.
+#![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "processes run by the clock on the wall"
+)]
+#![expect(clippy::print_stdout, reason = "a test says how long things took")]
+
+mod engine;
+mod files;
+mod image;
+mod memory;
+mod project;
+mod stack;

@@ -1,0 +1,12 @@
+//! The documentation: links lead somewhere, samples are right, commands are commands.
+#![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
+
+mod commands;
+mod dependencies;
+mod errors;
+mod links;
+mod page;
+mod panels;
+mod prose;
+mod samples;
+mod site;

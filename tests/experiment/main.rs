@@ -1,0 +1,17 @@
+//! Experiments from outside: the real binary, real sockets, a simulated Ollama.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "processes run by the clock on the wall"
+)]
+
+mod columns;
+mod conduct;
+mod full;
+mod interrupted;
+mod not_ready;
+mod ollama;
+mod python;
+mod recovery;
+mod tokenizers;

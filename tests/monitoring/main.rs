@@ -1,0 +1,23 @@
+//! Dashboards, rules and their runbooks: what they name exists, and a real Prometheus answers what they ask.
+#![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "processes run by the clock on the wall"
+)]
+
+mod alertmanager;
+mod contract;
+mod dashboards;
+mod deploy;
+mod grafana;
+mod live;
+mod manual;
+mod page;
+// Several test programs use this file.
+#[path = "../shared/process.rs"]
+mod process;
+mod promql;
+mod promtool;
+mod rules;
+mod stack;

@@ -1,0 +1,82 @@
+//! Settings that change under a stream that runs.
+
+use streamgauge::{
+    admin::Token,
+    admission::{Access, Digest, Key, Limits},
+    sidecar::Sidecar,
+};
+
+use crate::harness::*;
+
+fn key(name: &str) -> Key {
+    let digest = Digest::of(name.as_bytes());
+    Key { name: name.to_owned(), digest, limits: Limits::default(), routes: Access::ALL, pace: None }
+}
+
+fn with_key(key: &str) -> String {
+    generate().replacen("\r\n", &format!("\r\nX-Api-Key: {key}\r\n"), 1)
+}
+
+#[tokio::test]
+async fn a_stream_outlives_its_key_and_leaves_no_series_behind() {
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.admission.require_key = true;
+    config.admission.keys = vec![key("alice"), key("bob")];
+    config.shaping.pace = 100;
+    let bound = Sidecar::builder().config(config.clone()).bind().await.unwrap();
+    let reload = bound.reload();
+    let sidecar = run(bound);
+    let mut client = sidecar.send(&with_key("alice")).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+    client.until(&chunk(RECORD)).await;
+    assert_eq!(sidecar.value("pace_tokens_per_second{caller=\"alice\"}"), 100.0);
+
+    config.admission.keys = vec![key("bob"), key("carol")];
+    config.shaping.pace = 0;
+    reload.apply(&config);
+    let refused = sidecar.send(&with_key("alice")).await.until("}").await;
+    assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
+    asked.write(&[&chunk(LAST), "0\r\n\r\n"].concat()).await;
+    client.until("0\r\n\r\n").await;
+    // The next request comes on a connection of its own.
+    drop(asked);
+    sidecar.until("caller_requests_total{caller=\"other\",outcome=\"complete\"}", 1.0).await;
+    sidecar.until("caller_tokens_total{caller=\"other\",kind=\"output\"}", 1.0).await;
+    let page = sidecar.page("/metrics").await.1;
+    assert!(!page.contains("alice") && page.contains("caller=\"carol\""), "{page}");
+    assert_eq!(sidecar.value("pace_tokens_per_second{caller=\"anonymous\"}"), 0.0);
+    assert_eq!(sidecar.value("config_last_reload_success"), 1.0);
+
+    reload.failed();
+    assert_eq!(sidecar.value("config_last_reload_success"), 0.0);
+    let client = sidecar.send(&with_key("carol").replacen("\r\n", "\r\nConnection: close\r\n", 1)).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(LAST), "0\r\n\r\n"].concat()).await;
+    assert!(client.rest().await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn a_token_that_is_exchanged_lets_nobody_in_any_more() {
+    let upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.admin.token = Some(Token::of(b"old"));
+    let bound = Sidecar::builder().config(config.clone()).bind().await.unwrap();
+    let reload = bound.reload();
+    let sidecar = run(bound);
+    let status = async |token: &str| {
+        let request = reqwest::Client::new().get(format!("http://{}/metrics", sidecar.admin));
+        soon(request.bearer_auth(token).send()).await.unwrap().status().as_u16()
+    };
+    assert_eq!((status("old").await, status("new").await), (200, 401));
+    config.admin.token = Some(Token::of(b"new"));
+    reload.apply(&config);
+    assert_eq!((status("old").await, status("new").await), (401, 200));
+    // It is not taken away by a reload: that would open what is closed.
+    config.admin.token = None;
+    reload.apply(&config);
+    assert_eq!((status("old").await, status("new").await), (401, 200));
+}

@@ -1,0 +1,139 @@
+//! The end of a sidecar.
+
+use std::time::Duration;
+
+use tokio::{io::AsyncReadExt, net::TcpStream};
+
+use crate::harness::*;
+
+#[tokio::test]
+async fn what_runs_may_end_and_nothing_begins() {
+    let mut upstream = upstream().await;
+    let mut sidecar = sidecar(config(upstream.addr)).await;
+    let idle = sidecar.send("").await;
+    let mut client = sidecar.send(&generate()).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+    client.until(RECORD).await;
+
+    sidecar.stop();
+    // One that asks for nothing is closed.
+    assert_eq!(idle.rest().await, "");
+    let (status, why) = sidecar.page("/readyz").await;
+    assert_eq!((status, why.as_str()), (503, "draining\n"));
+    assert!(TcpStream::connect(sidecar.proxy).await.is_err(), "it still listens");
+
+    asked.write(&[&chunk(LAST), "0\r\n\r\n"].concat()).await;
+    assert!(client.rest().await.ends_with("0\r\n\r\n"));
+    assert_eq!(sidecar.value(&ended("generate", "m:latest", "complete")), 1.0);
+    sidecar.ended().await;
+}
+
+#[tokio::test]
+async fn who_had_connected_before_is_answered_once() {
+    let mut upstream = upstream().await;
+    let mut sidecar = sidecar(config(upstream.addr)).await;
+    // Nothing is kept of a connection that has asked nothing: it is taken, and that is all that can be seen.
+    let mut client = sidecar.connect().await;
+    sidecar.until("connections_open{listener=\"proxy\"}", 1.0).await;
+    sidecar.stop();
+    soon(async {
+        while sidecar.page("/readyz").await.1 != "draining\n" {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    client.write(&generate()).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
+    // And closed: it can ask no more.
+    let answer = client.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n{}"), "{answer}");
+    sidecar.ended().await;
+}
+
+#[tokio::test]
+async fn after_the_deadline_it_is_cut_and_counted_as_ours() {
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.drain_timeout = Duration::from_millis(100);
+    let mut sidecar = sidecar(config).await;
+    let registry = sidecar.registry.clone();
+    let mut client = sidecar.send(&generate()).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+    client.until(RECORD).await;
+    sidecar.stop();
+    sidecar.ended().await;
+    asked.is_left().await;
+    let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    let refused = format!("streamgauge_{} 1", ended("generate", "m:latest", "refused"));
+    assert!(text.contains(&refused), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_five_hundred_streams_each_ends_and_none_begins() {
+    const STREAMS: usize = 500;
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    // However long a busy machine takes.
+    config.drain_timeout = Duration::from_secs(600);
+    let mut sidecar = sidecar(config).await;
+    let registry = sidecar.registry.clone();
+    let (mut streams, mut held) = (tokio::task::JoinSet::new(), Vec::new());
+    for _ in 0..STREAMS {
+        let mut client = sidecar.send(&generate()).await;
+        let mut asked = upstream.asked().await;
+        asked.body(13).await;
+        asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+        client.until(RECORD).await;
+        streams.spawn(async move {
+            let mut rest = String::new();
+            client.stream.read_to_string(&mut rest).await.unwrap();
+            rest
+        });
+        held.push(asked);
+    }
+    sidecar.stop();
+    let proxy = sidecar.proxy;
+    soon(async {
+        while TcpStream::connect(proxy).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+    upstream.was_not_asked();
+    assert!(streams.try_join_next().is_none(), "all of them run");
+    for asked in &mut held {
+        asked.write(&[&chunk(LAST), "0\r\n\r\n"].concat()).await;
+    }
+    while let Some(seen) = soon(streams.join_next()).await {
+        let seen = seen.unwrap();
+        assert!(seen.contains("\"done\":true") && seen.ends_with("0\r\n\r\n"), "{seen}");
+    }
+    sidecar.ended().await;
+    let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    let complete = format!("streamgauge_{} {STREAMS}", ended("generate", "m:latest", "complete"));
+    assert!(text.contains(&complete), "{text}");
+}
+
+#[tokio::test]
+async fn what_the_deadline_cuts_is_no_end_for_a_client_of_http_1_0_either() {
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.drain_timeout = Duration::from_millis(100);
+    let mut sidecar = sidecar(config).await;
+    let mut client =
+        sidecar.send("POST /api/generate HTTP/1.0\r\nContent-Length: 13\r\n\r\n{\"model\":\"m\"}").await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+    client.until(RECORD).await;
+    sidecar.stop();
+    let error = soon(client.stream.read(&mut [0])).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    sidecar.ended().await;
+}

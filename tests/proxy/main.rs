@@ -1,0 +1,16 @@
+//! The sidecar between raw sockets: what goes in, what comes out, and what is counted.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod admin;
+mod admission;
+#[cfg(feature = "tls")]
+// Several test programs use this file.
+#[path = "../shared/authority.rs"]
+mod authority;
+mod connection;
+mod forwarding;
+mod harness;
+mod hostile;
+mod measurement;
+mod shaping;
+mod upstream;

@@ -1,0 +1,7 @@
+//! What the metrics say of each request.
+
+mod dialects;
+mod loads;
+mod names;
+mod phases;
+mod tool_calls;

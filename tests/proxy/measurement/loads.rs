@@ -1,0 +1,68 @@
+//! Loads of models are counted as loads, and not as the requests that wait for them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use streamgauge_simulate::{self as simulate, Simulator};
+
+use crate::harness::*;
+
+const LOADS: &str = "model_loads_total{upstream=\"gpu0\",model=\"sim:latest\"}";
+const LOADED: &str = "model_loaded{upstream=\"gpu0\",model=\"sim:latest\"}";
+
+/// A sidecar before an Ollama whose model takes a while to load; what is in memory is known soon.
+async fn before() -> Sidecar {
+    let (rate, tokens, parallel) = (0.0, 3, 8);
+    let load_time = Duration::from_millis(800);
+    let ollama = Simulator::bind(simulate::Config {
+        rate,
+        tokens,
+        parallel,
+        load_time,
+        ..simulate::Config::default()
+    });
+    let ollama = ollama.unwrap();
+    let mut config = config(ollama.addr());
+    tokio::spawn(ollama.run(std::future::pending()));
+    config.upstream.health_interval = Duration::from_millis(100);
+    config.collectors.models = Some(Duration::from_millis(100));
+    let sidecar = sidecar(config).await;
+    sidecar.until("upstream_up{upstream=\"gpu0\"}", 1.0).await;
+    sidecar
+}
+
+async fn ask(sidecar: &Sidecar, path: &str, body: &Value) {
+    let client = reqwest::Client::new();
+    let response = client.post(format!("http://{}{path}", sidecar.proxy)).json(body).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let _ = response.bytes().await.unwrap();
+}
+
+#[tokio::test]
+async fn requests_that_wait_for_one_load_count_one_load() {
+    let sidecar = before().await;
+    let generate = json!({"model": "sim", "prompt": "x"});
+    for round in 1..=2 {
+        futures_util::future::join_all((0..8).map(|_| ask(&sidecar, "/api/generate", &generate))).await;
+        sidecar.until(LOADS, f64::from(round)).await;
+        sidecar.until(LOADED, 1.0).await;
+        ask(&sidecar, "/api/generate", &generate).await;
+        assert_eq!(sidecar.value(LOADS), f64::from(round), "it is loaded");
+        ask(&sidecar, "/api/generate", &json!({"model": "sim", "keep_alive": 0})).await;
+        sidecar.until(LOADED, 0.0).await;
+    }
+}
+
+#[tokio::test]
+async fn load_that_no_answer_tells_is_seen_in_memory() {
+    let sidecar = before().await;
+    // OpenAI's clients are told no durations.
+    ask(
+        &sidecar,
+        "/v1/chat/completions",
+        &json!({"model": "sim", "messages": [{"role": "user", "content": "x"}]}),
+    )
+    .await;
+    sidecar.until(LOADS, 1.0).await;
+    assert_eq!(sidecar.value("phase_seconds_count{model=\"sim:latest\",phase=\"load\"}"), 0.0);
+}

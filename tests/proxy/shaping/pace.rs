@@ -1,0 +1,74 @@
+//! What a pace does to whoever generates.
+
+use std::time::Duration;
+
+use serde_json::json;
+use streamgauge_simulate::{Config, Simulator};
+
+use crate::harness::*;
+
+#[tokio::test]
+async fn ollama_goes_on_until_the_buffers_between_are_full_and_is_then_made_to_wait() {
+    let endless = Config { tokens: 1_000_000, rate: 0.0, load_time: Duration::ZERO, ..Config::default() };
+    let simulator = Simulator::bind(endless).unwrap();
+    let (addr, truth) = (simulator.addr(), simulator.truth());
+    tokio::spawn(simulator.run(std::future::pending()));
+    let mut config = config(addr);
+    config.shaping.pace = 1;
+    let sidecar = sidecar(config).await;
+    let request = reqwest::Client::new().post(format!("http://{}/api/generate", sidecar.proxy));
+    let mut answer = request.json(&json!({"model": "sim", "prompt": "why"})).send().await.unwrap();
+    answer.chunk().await.unwrap().unwrap();
+    let mut made = 0;
+    let settled = async {
+        while truth.output_tokens() > std::mem::replace(&mut made, truth.output_tokens()) {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    };
+    soon(settled).await;
+    println!("{made} tokens were made while a few were handed on");
+    assert!((1_000..500_000).contains(&made), "{made}");
+    assert_eq!(truth.ended(), 0, "it waits");
+    let held = sidecar.value("shaping_buffer_bytes");
+    assert!((1.0..=320_000.0).contains(&held), "{held}");
+}
+
+#[tokio::test]
+async fn what_is_measured_of_the_model_stays_the_models_while_its_client_is_paced() {
+    let model = Config {
+        tokens: 40,
+        rate: 100.0,
+        jitter: 0.0,
+        load_time: Duration::ZERO,
+        prefill_rate: 0.0,
+        ..Config::default()
+    };
+    let simulator = Simulator::bind(model).unwrap();
+    let mut config = config(simulator.addr());
+    tokio::spawn(simulator.run(std::future::pending()));
+    config.shaping.pace = 20;
+    let sidecar = sidecar(config).await;
+    let request = reqwest::Client::new().post(format!("http://{}/api/generate", sidecar.proxy));
+    let answer = request.json(&json!({"model": "sim", "prompt": "why"})).send().await.unwrap();
+    answer.bytes().await.unwrap();
+    sidecar.until(&ended("generate", "sim:latest", "complete"), 1.0).await;
+    let of = |histogram: &str, part: &str, labels: &str| {
+        sidecar.value(&format!("{histogram}_{part}{{model=\"sim:latest\",{labels}}}"))
+    };
+    let mean = |histogram: &str, labels: &str| of(histogram, "sum", labels) / of(histogram, "count", labels);
+    let upstream = mean("chunk_gap_seconds", "at=\"upstream\"");
+    let client = mean("chunk_gap_seconds", "at=\"client\"");
+    let decode = mean("phase_seconds", "phase=\"decode\"");
+    // The model's gaps are 10 ms and the pace's are 50. A busy machine that is late with the first record shortens their
+    // mean, and one that is late with the last lengthens it.
+    assert!((0.004..0.025).contains(&upstream), "{upstream}");
+    assert!((0.03..0.2).contains(&client), "{client}");
+    // All that was handed on, though most of it came long before.
+    assert_eq!(of("chunk_gap_seconds", "count", "at=\"client\""), 39.0);
+    // What a pace holds is no overhead; the first record it does not hold. Held are 50 ms at least.
+    let overhead = |part: &str| sidecar.value(&format!("self_overhead_seconds_{part}"));
+    let (sum, count) = (overhead("sum"), overhead("count"));
+    assert!(count >= 1.0 && sum / count < 0.04, "{count}, {sum} s together");
+    assert!((0.15..1.2).contains(&decode), "{decode}");
+    assert_eq!(sidecar.value("gaps_held_total{model=\"sim:latest\"}"), 0.0);
+}

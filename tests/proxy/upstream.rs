@@ -1,0 +1,8 @@
+//! Upstreams: which one gets a request, and what happens if it fails.
+
+mod cloud;
+mod failures;
+mod several;
+#[cfg(feature = "tls")]
+mod verified;
+mod wedged;

@@ -15,7 +15,8 @@ use crate::{analysis::Settings, experiment::recording, report};
 /// Technical Report 117 are read too.
 #[derive(Args, Debug)]
 pub(super) struct Report {
-    /// The folders of the recordings, which are shown side by side
+    /// The folders of the recordings, which are shown side by side. A folder without a recording stands for all
+    /// recordings below it
     #[arg(required = true, value_name = "RECORDING")]
     recordings: Vec<PathBuf>,
     /// text: tables; json: a document for programs (docs/reference/report-format.md); html: one page with plots
@@ -37,7 +38,7 @@ impl Report {
     pub(super) fn run(self) -> Result<(), Failure> {
         let mut recorded = Vec::new();
         for folder in &self.recordings {
-            recorded.push(recording::read(folder).map_err(anyhow::Error::from)?);
+            recorded.extend(recording::read_all(folder).map_err(anyhow::Error::from)?);
         }
         let report = report::Report::of(recorded, &Settings::default());
         let text = match self.format {

@@ -31,6 +31,7 @@ mod claim;
 mod comparison;
 mod condition;
 mod evidence;
+mod gpu;
 mod measure;
 mod note;
 mod recording;
@@ -52,6 +53,7 @@ pub use claim::{Claim, Number, Verdict};
 pub use comparison::Comparison;
 pub use condition::{ConditionSummary, Over};
 pub use evidence::Evidence;
+pub use gpu::GpuSummary;
 pub use measure::Measure;
 pub use recording::{
     Agent, Chunk, Condition, GpuSample, LagSample, Language, Probe, Recording, Remedy, Run, RunKind,
@@ -109,6 +111,8 @@ pub struct Analysis {
     pub windows: Vec<Window>,
     /// The largest of the GPU's PCIe rates, in bytes a second. Absent where it was not measured.
     pub pcie_peak: Option<f64>,
+    /// What the GPU did over the whole recording. Absent where none was read.
+    pub gpu: Option<GpuSummary>,
     /// What to do.
     pub advice: Advice,
     /// What becomes of the report's claims.
@@ -184,6 +188,7 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
         series: Series::all(&recording.conditions, &runs, settings.level),
         windows: window::windows(recording, settings.window),
         pcie_peak: pcie.filter(|rate| rate.is_finite()).reduce(f64::max),
+        gpu: GpuSummary::of(&recording.gpu),
         advice: Advice::default(),
         claims: Vec::new(),
         notes,

@@ -13,6 +13,6 @@ mod writer;
 
 pub use environment::{Environment, Gpu, Machine, Session, Upstream};
 pub use problem::Problem;
-pub use reader::{ReadError, Recorded, read};
+pub use reader::{ReadError, Recorded, read, read_all};
 pub use resume::{Finished, ResumeError, finished};
 pub use writer::{AgentRow, RunRow, Writer};

@@ -3,6 +3,7 @@
 mod claim;
 mod comparison;
 mod condition;
+mod gpu;
 mod relation;
 mod run;
 mod source;
@@ -36,6 +37,7 @@ impl Grid {
             relation::grid(report),
             relation::regression(report),
             relation::scaling(report),
+            gpu::grid(report),
         ];
         grids.into_iter().filter(|grid| !grid.rows.is_empty()).collect()
     }

@@ -11,7 +11,7 @@ pub(super) fn merge(recorded: Vec<Recorded>) -> (Vec<Source>, Recording) {
     let (mut sources, mut whole) = (Vec::new(), Recording::default());
     let (mut names, mut first_run) = (HashSet::new(), 0);
     for one in recorded {
-        let mut name = one.name;
+        let (given, mut name) = (one.name.clone(), one.name);
         let mut again = 1;
         while !names.insert(name.clone()) {
             again += 1;
@@ -19,7 +19,10 @@ pub(super) fn merge(recorded: Vec<Recorded>) -> (Vec<Source>, Recording) {
         }
         let mut recording = one.recording;
         if several {
-            let full = |condition: &str| format!("{name}/{condition}");
+            // The one condition of a recording without a plan has the recording's name already.
+            let full = |condition: &str| {
+                if condition == given { name.clone() } else { format!("{name}/{condition}") }
+            };
             for condition in &mut recording.conditions {
                 condition.name = full(&condition.name);
                 condition.baseline = condition.baseline.as_deref().map(full);
@@ -32,16 +35,12 @@ pub(super) fn merge(recorded: Vec<Recorded>) -> (Vec<Source>, Recording) {
         recording.chunks.iter_mut().for_each(|chunk| chunk.run += first_run);
         recording.lag.iter_mut().for_each(|sample| sample.run += first_run);
         first_run = recording.runs.iter().map(|run| run.id + 1).max().unwrap_or(first_run);
-        if whole.runs.is_empty() {
-            whole = recording;
-        } else {
-            whole.conditions.extend(recording.conditions);
-            whole.runs.extend(recording.runs);
-            whole.agents.extend(recording.agents);
-            whole.chunks.extend(recording.chunks);
-            whole.lag.extend(recording.lag);
-            whole.gpu.extend(recording.gpu);
-        }
+        whole.conditions.extend(recording.conditions);
+        whole.runs.extend(recording.runs);
+        whole.agents.extend(recording.agents);
+        whole.chunks.extend(recording.chunks);
+        whole.lag.extend(recording.lag);
+        whole.gpu.extend(recording.gpu);
         sources.push(Source {
             name,
             plan: one.plan.map(|plan| plan.name),

@@ -9,6 +9,7 @@ mod lag;
 mod plan;
 mod runs;
 mod sound;
+mod suite;
 mod table;
 
 use std::{
@@ -52,7 +53,7 @@ pub enum ReadError {
     },
     /// None of the files is there.
     #[error(
-        "{} holds no recording: neither runs.csv nor chunk_metrics.csv nor loop_lag.csv nor gpu_metrics.csv",
+        "{} holds no recording: it has no runs.csv, chunk_metrics.csv, loop_lag.csv, gpu_metrics.csv or run_1.json",
         path.display()
     )]
     Nothing {
@@ -87,22 +88,68 @@ impl Reading<'_> {
     }
 }
 
+/// How deep below a folder recordings are looked for.
+const DEPTH: usize = 4;
+
+fn holds(folder: &Path) -> bool {
+    [RUNS, CHUNKS, LAG, GPU].into_iter().any(|file| folder.join(file).is_file()) || suite::exists(folder)
+}
+
+/// Reads the recording in a folder or, if the folder itself holds none, every recording below it. Their names are
+/// then their paths.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_all(folder: &Path) -> Result<Vec<Recorded>, ReadError> {
+    if holds(folder) {
+        return Ok(vec![read(folder)?]);
+    }
+    let mut found = Vec::new();
+    below(folder, DEPTH, &mut found);
+    if found.is_empty() {
+        return Ok(vec![read(folder)?]);
+    }
+    found.sort();
+    let named = |path: PathBuf| {
+        let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+        read_as(&path, name)
+    };
+    found.into_iter().map(named).collect()
+}
+
+fn below(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()).filter(|path| path.is_dir() && !path.is_symlink()) {
+        if holds(&path) {
+            found.push(path);
+        } else if depth > 1 {
+            below(&path, depth - 1, found);
+        }
+    }
+}
+
 /// Reads the recording in a folder.
 ///
 /// # Errors
 /// The folder can't be read, or holds nothing that a recording has. Whatever else is wrong is a [`Problem`].
 pub fn read(folder: &Path) -> Result<Recorded, ReadError> {
+    let path = folder.canonicalize().unwrap_or_else(|_| folder.into());
+    let name = path.file_name().map_or("recording".into(), |name| name.to_string_lossy().into_owned());
+    read_as(folder, name)
+}
+
+fn read_as(folder: &Path, name: String) -> Result<Recorded, ReadError> {
     std::fs::read_dir(folder).map_err(|source| ReadError::Folder { path: folder.into(), source })?;
     let mut reading = Reading { folder, problems: Problems::default(), agents: HashMap::new() };
-    if ![RUNS, CHUNKS, LAG, GPU].into_iter().any(|file| reading.has(file)) {
+    if !holds(folder) {
         return Err(ReadError::Nothing { path: folder.into() });
     }
-    let name = folder.canonicalize().unwrap_or_else(|_| folder.into());
-    let name = name.file_name().map_or("recording".into(), |name| name.to_string_lossy().into_owned());
     let plan = plan::read(&mut reading);
     let environment = environment(&mut reading);
     let mut recording = Recording::default();
     runs::read(&mut reading, &mut recording);
+    // Before the chunks, so that the agents have their numbers by it.
+    let suite = if reading.has(RUNS) { Vec::new() } else { suite::read(&mut reading) };
     agents::read(&mut reading, &mut recording);
     chunks::read(&mut reading, &mut recording);
     lag::read(&mut reading, &mut recording);
@@ -113,7 +160,7 @@ pub fn read(folder: &Path) -> Result<Recorded, ReadError> {
         }
         sound::keep_whole_runs(&mut reading, &mut recording);
     } else {
-        foreign::complete(&mut reading, &mut recording, &name);
+        foreign::complete(&mut reading, &mut recording, &name, suite);
     }
     sound::name_conditions(&mut recording);
     if reading.has(RUNS) && !reading.has(AGENTS) {

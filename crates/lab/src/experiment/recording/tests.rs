@@ -1,5 +1,7 @@
 //! Recordings written, read back, cut off, mended and broken in every way.
 
+mod suite;
+
 use std::{fs, path::Path};
 
 use proptest::prelude::*;

@@ -16,6 +16,7 @@ const DOUBT: f64 = 30.0;
 struct Columns {
     run: Option<usize>,
     agent: Option<usize>,
+    index: Option<usize>,
     at: Time,
     bytes: usize,
     records: Option<usize>,
@@ -28,6 +29,7 @@ impl Columns {
         Ok(Columns {
             run: header.any(&["run", "run_id"]),
             agent: header.any(&["agent_id", "agent"]),
+            index: header.any(&["chunk_index"]),
             at: header.time(&["timestamp"], Some(Unit::Seconds)).ok_or("it lacks the column timestamp")?,
             bytes: header.any(&["bytes", "chunk_size", "size"]).ok_or("it lacks the column bytes")?,
             records: header.any(&["records"]),
@@ -43,17 +45,22 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
     let mut last: HashMap<(u32, u32), f64> = HashMap::new();
     let (mut given, mut seen) = (Vec::new(), Vec::new());
     let mut gap_unit = None;
+    let mut count = Count::default();
     let chunks = &mut recording.chunks;
     table::read(reading, CHUNKS, Columns::of, |reading, columns, row, line| {
         gap_unit = columns.gap.map(Time::unit);
-        let run = match columns.run {
-            None => ONLY_RUN,
-            Some(at) => {
+        let agent = columns.agent.map_or(0, |at| reading.agent(&row[at]));
+        let run = match (columns.run, columns.index) {
+            (None, None) => ONLY_RUN,
+            (None, Some(at)) => {
+                let index = whole(&row[at]).ok_or_else(|| wrong("chunk_index", row, at))?;
+                count.run_of(agent, index)
+            }
+            (Some(at), _) => {
                 let run = whole(&row[at]).and_then(|run| u32::try_from(run).ok());
                 run.ok_or_else(|| wrong("run", row, at))?
             }
         };
-        let agent = columns.agent.map_or(0, |at| reading.agent(&row[at]));
         let at = columns.at.of(row).given().ok_or(("value", "timestamp is no time".to_owned()))?;
         let bytes = whole(&row[columns.bytes]).and_then(|bytes| u32::try_from(bytes).ok());
         let bytes = bytes.ok_or_else(|| wrong("bytes", row, columns.bytes))?;
@@ -71,7 +78,9 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
             Value::Absent => since.unwrap_or(f64::NAN),
             Value::Wrong => return Err(("value", "the gap is no time".into())),
         };
-        if gap < 0.0 || since.is_some_and(|since| since < 0.0) {
+        // With an index, the first gap of a run counts from the run before.
+        let first = since.is_none() && columns.index.is_some();
+        if gap < 0.0 || first || since.is_some_and(|since| since < 0.0) {
             gap = f64::NAN;
         }
         if let Some(since) = since.filter(|since| *since > 0.0)
@@ -101,6 +110,24 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
             )
         });
         from_timestamps(&mut recording.chunks);
+    }
+}
+
+/// Tells apart the runs of a file that does not name them: a new one begins where the index of an agent falls back.
+#[derive(Default)]
+struct Count {
+    run: u32,
+    last: HashMap<u32, u64>,
+}
+
+impl Count {
+    fn run_of(&mut self, agent: u32, index: u64) -> u32 {
+        if self.last.get(&agent).is_some_and(|last| index <= *last) {
+            self.run += 1;
+            self.last.clear();
+        }
+        self.last.insert(agent, index);
+        self.run
     }
 }
 

@@ -1,16 +1,53 @@
-//! The report's layout: chunks and lag of one run, and no file that says so.
+//! TR117's layout: chunks and lag of all runs of a folder in one file each, and JSON files of the runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::layout::{AGENTS, CHUNKS, GPU, LAG, RUNS},
-    ONLY_RUN, Reading,
+    Reading,
+    suite::SuiteRun,
 };
 use crate::analysis::{Agent, Condition, Language, Recording, Run, RunKind};
 
-/// Makes runs and agents of what the rows tell: an agent's time is from its first chunk, less that chunk's gap, to
-/// its last.
-pub(super) fn complete(reading: &mut Reading<'_>, recording: &mut Recording, name: &str) {
+/// Seconds, and a share, by which an agent's chunks may exceed its duration: the two clocks differ.
+const SLACK: (f64, f64) = (0.1, 0.05);
+
+/// The chunks of one agent of one run.
+struct Span {
+    began: f64,
+    first: f64,
+    last: f64,
+}
+
+/// Makes runs and agents of what the files tell. Without JSON files, an agent's time is from its first chunk, less
+/// that chunk's gap, to its last.
+pub(super) fn complete(
+    reading: &mut Reading<'_>,
+    recording: &mut Recording,
+    name: &str,
+    mut suite: Vec<SuiteRun>,
+) {
+    rebase(recording);
+    // TR117's chunks are those of Python agents.
+    let language = suite.first().map_or(Language::Python, |run| run.language);
+    let remedies = suite.first().map_or_else(Vec::new, |run| run.remedies.clone());
+    recording.conditions.push(Condition { name: name.into(), language, remedies, ..Condition::default() });
+    let spans = spans(recording);
+    say_missing(reading, recording, &suite, &spans);
+    if suite.is_empty() {
+        by_chunks(recording, name, &spans);
+    } else {
+        if !spans.is_empty() && !align(reading, recording, &mut suite, &spans) {
+            recording.chunks.clear();
+            recording.lag.clear();
+        }
+        by_suite(recording, name, suite);
+    }
+    place_lag(recording);
+}
+
+/// Times count from the first chunk or sample. The GPU's clock is another one.
+fn rebase(recording: &mut Recording) {
     let starts = recording.chunks.iter().map(|chunk| chunk.at).chain(recording.lag.iter().map(|lag| lag.at));
     let zero = starts.fold(f64::INFINITY, f64::min);
     if zero.is_finite() {
@@ -21,51 +58,164 @@ pub(super) fn complete(reading: &mut Reading<'_>, recording: &mut Recording, nam
     if gpu.is_finite() {
         recording.gpu.iter_mut().for_each(|sample| sample.at -= gpu);
     }
-    // The report's agents are Python's.
-    let condition = Condition { name: name.into(), language: Language::Python, ..Condition::default() };
-    recording.conditions.push(condition);
-    let mut runs: BTreeMap<u32, RunKind> = BTreeMap::new();
-    let mut agents: BTreeMap<(u32, u32), Agent> = BTreeMap::new();
+}
+
+fn spans(recording: &Recording) -> BTreeMap<(u32, u32), Span> {
+    let mut spans: BTreeMap<(u32, u32), Span> = BTreeMap::new();
     for chunk in &recording.chunks {
-        runs.insert(chunk.run, RunKind::Together);
         let began = chunk.at - if chunk.gap.is_finite() { chunk.gap } else { 0.0 };
-        let agent = agents.entry((chunk.run, chunk.agent)).or_insert_with(|| Agent {
-            run: chunk.run,
-            agent: chunk.agent,
-            role: format!("agent {}", chunk.agent),
-            started: began,
-            ..Agent::default()
-        });
-        agent.duration = (chunk.at - agent.started).max(agent.duration);
+        let span =
+            spans.entry((chunk.run, chunk.agent)).or_insert(Span { began, first: chunk.at, last: chunk.at });
+        span.last = span.last.max(chunk.at);
     }
+    spans
+}
+
+fn by_chunks(recording: &mut Recording, name: &str, spans: &BTreeMap<(u32, u32), Span>) {
     if recording.agents.is_empty() {
-        recording.agents = agents.into_values().collect();
+        let agent = |(&(run, agent), span): (&(u32, u32), &Span)| Agent {
+            run,
+            agent,
+            role: format!("agent {agent}"),
+            started: span.began,
+            duration: span.last - span.began,
+            ..Agent::default()
+        };
+        recording.agents = spans.iter().map(agent).collect();
     }
-    if runs.is_empty() && !recording.lag.is_empty() {
-        runs.insert(ONLY_RUN, RunKind::Together);
+    let mut runs: BTreeMap<u32, f64> = BTreeMap::new();
+    for agent in &recording.agents {
+        let started = runs.entry(agent.run).or_insert(agent.started);
+        *started = started.min(agent.started);
     }
-    recording.runs = runs
-        .into_iter()
-        .map(|(id, kind)| Run { id, condition: name.into(), kind, ..Run::default() })
-        .collect();
-    for (file, lost) in
-        [(CHUNKS, "gaps, chunk rates and durations"), (LAG, "lag"), (GPU, "power, utilization and PCIe")]
-    {
+    if runs.is_empty() {
+        runs.extend(recording.lag.first().map(|sample| (sample.run, sample.at)));
+    }
+    let run = |(id, started)| Run { id, condition: name.into(), started, ..Run::default() };
+    recording.runs = runs.into_iter().map(run).collect();
+}
+
+/// Gives the chunks the numbers of the runs, and the agents the times of their chunks. `false`: they do not belong
+/// together.
+fn align(
+    reading: &mut Reading<'_>,
+    recording: &mut Recording,
+    suite: &mut [SuiteRun],
+    spans: &BTreeMap<(u32, u32), Span>,
+) -> bool {
+    let found: BTreeSet<u32> = spans.keys().map(|(run, _)| *run).collect();
+    let (have, told) = (found.len(), suite.len());
+    if have != told {
+        reading.problems.say(CHUNKS, None, "runs", || {
+            format!(
+                "it has {have} runs, and there are {told} JSON files of runs: its rows and those of {LAG} are left out"
+            )
+        });
+        return false;
+    }
+    let numbers: BTreeMap<u32, u32> = found.into_iter().zip(suite.iter().map(|run| run.number)).collect();
+    for ((run, agent), span) in spans {
+        let number = numbers[run];
+        let of_run = suite.iter_mut().filter(|found| found.number == number);
+        let Some(known) = of_run.flat_map(|run| &mut run.agents).find(|known| known.agent == *agent) else {
+            reading.problems.say(CHUNKS, None, "runs", || {
+                format!("an agent of run {number} is not in its JSON file: its rows and those of {LAG} are left out")
+            });
+            return false;
+        };
+        let span_s = span.last - span.first;
+        if span_s > known.duration * (1.0 + SLACK.1) + SLACK.0 {
+            let role = known.role.clone();
+            reading.problems.say(CHUNKS, None, "runs", || {
+                format!(
+                    "{role} of run {number} has chunks over {span_s:.1} s, which is longer than the run in its JSON \
+                     file: its rows and those of {LAG} are left out"
+                )
+            });
+            return false;
+        }
+        known.started = span.first - known.first_token.unwrap_or(0.0);
+    }
+    recording.chunks.iter_mut().for_each(|chunk| chunk.run = numbers[&chunk.run]);
+    true
+}
+
+/// Runs without chunks follow one another, because nothing tells when they were.
+fn by_suite(recording: &mut Recording, name: &str, suite: Vec<SuiteRun>) {
+    let timed = !recording.chunks.is_empty();
+    let mut now = 0.0;
+    recording.agents.clear();
+    for mut run in suite {
+        let longest = run.agents.iter().map(|agent| agent.duration).fold(0.0, f64::max);
+        if !timed {
+            run.agents.iter_mut().for_each(|agent| agent.started = now);
+        }
+        let started = run.agents.iter().map(|agent| agent.started).fold(f64::INFINITY, f64::min);
+        now += run.wall.unwrap_or(longest);
+        recording.runs.push(Run {
+            id: run.number,
+            condition: name.into(),
+            kind: RunKind::Together,
+            started,
+            wall: run.wall,
+            ..Run::default()
+        });
+        recording.agents.extend(run.agents);
+    }
+}
+
+/// Gives each sample of lag to the run in which it was taken. With a single run all are that run's.
+fn place_lag(recording: &mut Recording) {
+    let [_, _, ..] = recording.runs.as_slice() else {
+        let only = recording.runs.first().map_or(super::ONLY_RUN, |run| run.id);
+        recording.lag.iter_mut().for_each(|sample| sample.run = only);
+        return;
+    };
+    let mut ends: BTreeMap<u32, f64> = BTreeMap::new();
+    for agent in &recording.agents {
+        let end = ends.entry(agent.run).or_insert(f64::NEG_INFINITY);
+        *end = end.max(agent.started + agent.duration);
+    }
+    let runs = &recording.runs;
+    recording.lag.retain_mut(|sample| {
+        let within =
+            |run: &&Run| run.started <= sample.at && ends.get(&run.id).is_some_and(|end| sample.at <= *end);
+        let found = runs.iter().find(within);
+        if let Some(run) = found {
+            sample.run = run.id;
+        }
+        found.is_some()
+    });
+}
+
+/// Says what the report lacks for each file that is not there.
+fn say_missing(
+    reading: &mut Reading<'_>,
+    recording: &Recording,
+    suite: &[SuiteRun],
+    spans: &BTreeMap<(u32, u32), Span>,
+) {
+    for (file, lost) in [
+        (CHUNKS, "no gaps and no chunk rates"),
+        (LAG, "no lag of event loops"),
+        (GPU, "no power, utilization or PCIe rate of a GPU"),
+    ] {
         if !reading.has(file) {
-            reading
-                .problems
-                .say(file, None, "missing", || format!("it is missing: nothing is said of {lost}"));
+            reading.problems.say(file, None, "missing", || format!("it is missing: the report has {lost}"));
         }
     }
-    let agents = if reading.has(AGENTS) {
-        ""
-    } else {
-        "; durations are those of the chunks, and tokens are not known"
-    };
-    reading.problems.say(RUNS, None, "missing", || {
+    if !suite.is_empty() {
+        return;
+    }
+    let what = if !recording.agents.is_empty() {
+        format!("the agents of a run in {AGENTS} are taken for Python agents that ran together")
+    } else if !spans.is_empty() {
         format!(
-            "it is missing: all is taken for Python agents that run together, and without solo runs there is no \
-             true speedup{agents}"
+            "the rows of {CHUNKS} are taken for those of Python agents that ran together, with the time of their \
+             chunks as their duration; numbers of tokens are not known"
         )
-    });
+    } else {
+        "no run is known, so there are no durations and no efficiency".into()
+    };
+    reading.problems.say(RUNS, None, "missing", || format!("it is missing: {what}"));
 }

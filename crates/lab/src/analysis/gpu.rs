@@ -1,0 +1,30 @@
+//! What the GPU did.
+
+use serde::Serialize;
+
+use super::{GpuSample, Spread};
+
+/// All samples of the GPU, in watts, ratios and bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct GpuSummary {
+    /// How many samples.
+    pub samples: usize,
+    /// Power in watts.
+    pub watts: Option<Spread>,
+    /// The share of the time with a kernel running.
+    pub utilization: Option<Spread>,
+    /// Bytes of memory in use.
+    pub memory: Option<Spread>,
+}
+
+impl GpuSummary {
+    pub(super) fn of(samples: &[GpuSample]) -> Option<GpuSummary> {
+        let spread = |value: fn(&GpuSample) -> f64| Spread::of(&mut samples.iter().map(value).collect());
+        (!samples.is_empty()).then(|| GpuSummary {
+            samples: samples.len(),
+            watts: spread(|sample| sample.watts),
+            utilization: spread(|sample| sample.utilization),
+            memory: spread(|sample| sample.memory),
+        })
+    }
+}

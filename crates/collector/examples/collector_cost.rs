@@ -1,8 +1,8 @@
-//! What the collectors cost: CPU with all of them on, and the time and size of a scrape.
+//! Prints the cost of the collectors: the CPU time with all of them on, and the time and size of a scrape.
 //!
-//! `cargo run --release --example collector_cost -- [SECONDS [COLLECTOR…]]`: two runtimes of one thread each, 16 models,
-//! 4 fake GPUs at 10 Hz; every collector, or those that are named. The scrape has a meter's metrics too, of streams of
-//! every model on the routes of Ollama's own that chat and generate.
+//! Run `cargo run --release --example collector_cost -- [SECONDS [COLLECTOR…]]`. It starts two runtimes of one thread
+//! each, 16 models, 4 fake GPUs at 10 Hz, and every collector, or only the collectors that are named. The scrape also
+//! contains the metrics of a meter with streams of every model, on Ollama's own routes for chats and generations.
 
 use std::{
     convert::Infallible,
@@ -84,7 +84,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A stream of each model on each of two routes, so that every family of the meter has its children.
+/// Measures a stream of each model on each of two routes, so that every family of the meter has its children.
 fn metered(registry: &Registry) -> prometheus::Result<()> {
     let meter = Meter::register(registry, &meter::Config::default(), &["upstream0"])?;
     for model in 0..MODELS {
@@ -95,17 +95,17 @@ fn metered(registry: &Registry) -> prometheus::Result<()> {
             measurement.responded(StatusCode::OK);
             let records = ["{\"response\":\"a\"}\n", "{\"done\":true,\"load_duration\":1000000000}\n"];
             let records = stream::iter(records.map(|record| Ok::<_, Infallible>(Bytes::from(record))));
-            // Nothing in it waits.
+            // Every part of this stream is ready at once.
             let _ = measurement.wrap_stream(Some("application/x-ndjson"), records).count().now_or_never();
         }
     }
     Ok(())
 }
 
-/// CPU seconds of this process so far, to the nanosecond.
+/// Returns the CPU time of this process so far, in seconds, with a resolution of a nanosecond.
 fn cpu() -> io::Result<f64> {
     let mut nanos = 0;
-    // The kernel keeps them by thread; those that have ended had nothing to do.
+    // The kernel keeps the time of each thread. Threads that have ended did no work worth counting.
     for thread in fs::read_dir("/proc/self/task")? {
         let told = fs::read_to_string(thread?.path().join("schedstat"))?;
         nanos += told.split(' ').next().and_then(|nanos| nanos.parse::<u64>().ok()).unwrap_or_default();

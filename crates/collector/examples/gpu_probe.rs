@@ -1,7 +1,7 @@
-//! Reads the GPUs as the collector does and prints what it read, for comparing with `nvidia-smi` on a real machine.
+//! Reads the GPUs as the collector does and prints the readings, to compare them with `nvidia-smi` on a real machine.
 //!
-//! `cargo run --release --features gpu --example gpu_probe -- [SECONDS] [INTERVAL_MS]` prints a JSON object a reading
-//! and one that tells how long each query took.
+//! Run `cargo run --release --features gpu --example gpu_probe -- [SECONDS] [INTERVAL_MS]`. It prints one JSON object
+//! per reading, and one object with the duration of each query.
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "there is no async code in it")]
 
 use std::{

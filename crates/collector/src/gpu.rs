@@ -1,7 +1,7 @@
-//! The GPUs, read on a thread of their own: several times a second, so that no spike between scrapes is lost.
+//! Reads the GPUs on a thread of their own, several times a second, so that no spike between two scrapes is lost.
 //!
-//! A [`Reader`] reads a device in the device's units; a card translates and adds up; a scrape shows what was
-//! read last, and never waits for a driver.
+//! A [`Reader`] reads a device in the device's units. A `Card` translates and sums the readings. A scrape shows the
+//! latest reading and never waits for a driver.
 #![expect(clippy::disallowed_types, reason = "a thread of its own is no async code")]
 
 mod card;
@@ -39,24 +39,24 @@ use card::Card;
 use rest::Rest;
 use streamgauge_meter::metric::Exposition;
 
-/// Time between two attempts to find a driver, or a GPU that was lost.
+/// Time between two attempts to find a driver, or to find a lost GPU again.
 const RETRY: Duration = Duration::from_secs(10);
-/// What is shown is never older than this, or than three intervals if they are long.
+/// The maximum age of a reading that is shown. If three intervals are longer, they are the maximum.
 const STALE: Duration = Duration::from_secs(2);
 
-/// Reads GPUs. A field that a device does not have is left `None` and no error.
+/// Reads GPUs. A field that a device does not provide is left `None`; this is not an error.
 pub trait Reader: Send + 'static {
-    /// Finds the GPUs anew. Called first, and again after an error.
+    /// Finds the GPUs again. It is called first, and after an error.
     ///
     /// # Errors
     /// There is no driver, no permission, or no GPU.
     fn open(&mut self) -> Result<Vec<Identity>, CollectError>;
 
-    /// Reads one of those found, by its position, over what was read before: [`Depth::Fast`] leaves the slow
-    /// fields as they are. It may block, even for seconds: nobody waits for it.
+    /// Reads the GPU at this position of the list that [`Reader::open`] returned, and updates `sample`. Fields that
+    /// `depth` does not include stay as they are. The call may block for seconds, because no other code waits for it.
     ///
     /// # Errors
-    /// The GPU does not answer any more.
+    /// The GPU no longer answers.
     fn read(&mut self, position: usize, depth: Depth, sample: &mut Sample) -> Result<(), CollectError>;
 }
 
@@ -75,12 +75,12 @@ pub struct GpuCollector {
     reader: Box<dyn Reader>,
     found: Vec<Found>,
     opened: Option<Instant>,
-    /// Why not all is well; until it is found anew.
+    /// The reason why a GPU or the driver does not answer, until the GPUs are found again.
     fault: Option<CollectError>,
     shown: Arc<Mutex<Shown>>,
 }
 
-/// A GPU as the reader knows it.
+/// A GPU as the reader identifies it.
 struct Found {
     label: String,
     sample: Sample,
@@ -89,22 +89,23 @@ struct Found {
 }
 
 impl Found {
-    /// In how long PCIe's counters may wrap, if something may be going over.
+    /// Returns the shortest time in which the PCIe counters can wrap, or `None` if the GPU is at rest or does not
+    /// answer.
     fn wrap(&self, now: Instant) -> Option<Duration> {
         if self.answers && !self.rest.is_long(now) { card::wrap(&self.sample) } else { None }
     }
 }
 
-/// What a scrape shows.
+/// The readings that a scrape shows.
 #[derive(Debug)]
 struct Shown {
     cards: BTreeMap<String, Card>,
-    /// What is older is not shown.
+    /// The maximum age of a reading that is shown.
     patience: Duration,
 }
 
 impl GpuCollector {
-    /// Nothing is read yet.
+    /// Creates a collector that has read nothing yet.
     #[must_use]
     pub fn new(reader: impl Reader) -> GpuCollector {
         let shown = Shown { cards: BTreeMap::new(), patience: STALE };
@@ -117,7 +118,8 @@ impl GpuCollector {
         }
     }
 
-    /// Says how often it will be read, so that a scrape knows what is stale; a tenth of a second by default.
+    /// Sets the interval between two readings, so that a scrape recognizes stale values. Default: a tenth of a
+    /// second.
     #[must_use]
     pub fn every(self, every: Duration) -> GpuCollector {
         self.shown().patience = STALE.max(every * 3);
@@ -139,7 +141,7 @@ impl GpuCollector {
             if !found.answers {
                 continue;
             }
-            // Nobody holds the lock here: a driver that hangs delays no scrape.
+            // The lock is not held here, so a driver that hangs delays no scrape.
             let depth = found.rest.depth(now);
             let read = self.reader.read(position, depth, &mut found.sample);
             found.rest.note(now, depth, &found.sample);
@@ -147,7 +149,7 @@ impl GpuCollector {
             found.answers = read.is_ok();
             let mut shown = self.shown();
             let patience = shown.patience;
-            let card = shown.cards.get_mut(&label).expect("whoever was found has a card");
+            let card = shown.cards.get_mut(&label).expect("every GPU that was found has a card");
             match read {
                 Ok(()) => card.observe(now, patience, depth, sample),
                 Err(error) => {
@@ -160,11 +162,11 @@ impl GpuCollector {
         self.fault.clone().map_or(Ok(()), Err)
     }
 
-    /// Before PCIe's counters can have wrapped.
+    /// Reads the PCIe counters before they can have wrapped.
     fn traffic(&mut self, now: Instant) {
         for (position, found) in self.found.iter_mut().enumerate() {
             if found.wrap(now).is_some() {
-                // One that is out says so to the next reading of all.
+                // If the GPU is lost, the next reading of all fields reports it.
                 let _ = self.reader.read(position, Depth::Traffic, &mut found.sample);
             }
         }
@@ -187,7 +189,7 @@ impl GpuCollector {
         for identity in identities {
             if identity.mig {
                 let gpu = &identity.label;
-                tracing::warn!(%gpu, "MIG is on: the driver tells no utilization, and the rest is of the whole card");
+                tracing::warn!(%gpu, "MIG is on: the driver provides no utilization, and the other values are those of the whole card");
             }
             let label = identity.label.clone();
             self.found.push(Found {
@@ -224,7 +226,7 @@ impl Collect for GpuCollector {
 
     fn hurry(&self) -> Option<Duration> {
         let now = Instant::now();
-        // In time although the thread is woken late.
+        // The margin covers a thread that wakes late.
         self.found.iter().filter_map(|found| found.wrap(now)).min().map(|wrap| wrap.mul_f64(0.75))
     }
 

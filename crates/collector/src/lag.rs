@@ -1,4 +1,4 @@
-//! How late a runtime wakes what is due.
+//! Measures how late a runtime wakes a task whose timer is due.
 
 use std::{future::Future, time::Duration};
 
@@ -13,23 +13,23 @@ use streamgauge_meter::metric::{Family, Histogram, buckets};
 
 pub(super) const NAME: &str = "lag";
 
-/// After so long it is judged anew whether the runtime is idle:
+/// The interval at which the probe decides whether the runtime is idle.
 const WINDOW: Duration = Duration::from_secs(1);
-/// busy for less than this part of one core,
+/// A runtime is idle if it used less than this part of one core: 1 / `IDLE`.
 const IDLE: u32 = 100;
-/// it is probed at this interval, if the one that is set is shorter,
+/// The interval of probes for an idle runtime, if the configured interval is shorter.
 const IDLE_EVERY: Duration = Duration::from_millis(100);
-/// and after so many such seconds in a row at this one.
+/// After so many idle windows in a row, the runtime is probed once per window.
 const LONG_IDLE: u32 = 30;
 const LONG_IDLE_EVERY: Duration = Duration::from_secs(1);
 
-/// Sleeps on an absolute schedule and records how late each sleep ended: time that a worker spent on something
-/// else, waited for a core, or lost to the timer's own grain. Tokio's timer ticks once a millisecond, so that an
-/// idle runtime shows up to 1.1 ms; on a runtime of several workers, one blocked worker alone may not show.
+/// Sleeps on an absolute schedule and records how late each sleep ended. The lag is time in which a worker did
+/// something else or waited for a core, or it is the timer's resolution. Tokio's timer has a resolution of 1 ms, so
+/// an idle runtime shows up to 1.1 ms. On a runtime with several workers, one blocked worker alone may not show.
 ///
-/// A runtime that used less than a hundredth of a core in the last second is probed every 100 ms, and after half a
-/// minute of such seconds once in each, for there is nobody to be late for, and to wake a core for each probe costs
-/// more than everything else that collects.
+/// If a runtime used less than one hundredth of a core in the last second, it is probed every 100 ms. After half a
+/// minute of such seconds, it is probed once per second. An idle runtime delays no stream, and waking a core for each
+/// probe costs more than all other collectors together.
 ///
 /// ```no_run
 /// # async fn example() -> prometheus::Result<()> {
@@ -52,12 +52,12 @@ impl LagProbe {
     /// # Errors
     /// The registry has the name already.
     pub fn register(registry: &Registry) -> prometheus::Result<LagProbe> {
-        let help = "How late a timer woke on the runtime, seconds; idle: up to the timer's grain of 1 ms.";
+        let help = "How late the runtime woke a timer, seconds. An idle runtime shows up to 1.1 ms, because the timer has a resolution of 1 ms.";
         let make = || Histogram::new(buckets::LAG);
         Ok(LagProbe { lag: Family::register(registry, "runtime_lag_seconds", help, ["runtime"], make)? })
     }
 
-    /// Probes for ever, the runtime that it is spawned on.
+    /// Probes the runtime on which the future is spawned, without end.
     pub fn probe(&self, runtime: &str, every: Duration) -> impl Future<Output = ()> + Send + use<> {
         let lag = self.lag.child([runtime]);
         run(every, move |late| lag.observe(late.as_secs_f64()))
@@ -80,7 +80,7 @@ impl LagProbe {
 }
 
 async fn run(every: Duration, observe: impl Fn(Duration)) {
-    // A grid of no width would be a busy loop.
+    // An interval of zero would be a busy loop.
     let every = every.max(Duration::from_millis(1));
     let mut due = Instant::now() + every;
     let mut pace = Pace::new(every, Handle::current().metrics());
@@ -89,23 +89,23 @@ async fn run(every: Duration, observe: impl Fn(Duration)) {
         let now = Instant::now();
         observe(now.saturating_duration_since(due));
         let step = pace.step(now);
-        // One long stall is one late wake-up, not one for each that it covered.
+        // One long stall is one late wake-up, however many probes it covered.
         while due <= now {
             due += step;
         }
     }
 }
 
-/// Probes less often while the runtime has next to nothing to do: to wake a sleeping core costs some 50 µs of it,
-/// which is all that a probe costs.
+/// Probes an idle runtime less often. Waking a sleeping core costs some 50 µs, which is nearly the whole cost of a
+/// probe.
 #[derive(Debug)]
 struct Pace {
     every: Duration,
     runtime: RuntimeMetrics,
     since: Instant,
-    /// Of all workers, at `since`.
+    /// Busy time of all workers, at `since`.
     busy: Duration,
-    /// Windows in a row.
+    /// The number of idle windows in a row.
     idle: u32,
 }
 
@@ -114,7 +114,7 @@ impl Pace {
         Pace { every, busy: busy(&runtime), runtime, since: Instant::now(), idle: 0 }
     }
 
-    /// To the next probe: a multiple of the interval.
+    /// Returns the time to the next probe: a multiple of the interval.
     fn step(&mut self, now: Instant) -> Duration {
         let elapsed = now.saturating_duration_since(self.since);
         if elapsed >= WINDOW {
@@ -133,7 +133,7 @@ impl Pace {
     }
 }
 
-/// Time that its workers were not parked, a blocked one too once it goes on.
+/// Returns the time in which the workers were not parked. The time of a blocked worker is added when it continues.
 fn busy(runtime: &RuntimeMetrics) -> Duration {
     (0..runtime.num_workers()).map(|worker| runtime.worker_total_busy_duration(worker)).sum()
 }
@@ -153,17 +153,17 @@ mod tests {
     }
 
     #[tokio::test]
-    #[expect(clippy::disallowed_methods, reason = "to block the worker is what it is for")]
+    #[expect(clippy::disallowed_methods, reason = "the test blocks the worker on purpose")]
     async fn a_worker_blocked_for_50_ms_is_found() {
         let (seen, run) = probe();
         tokio::spawn(run);
         tokio::time::sleep(EVERY * 3).await;
         let before = seen.lock().unwrap().len();
-        // The one worker there is.
+        // The only worker of the runtime.
         std::thread::sleep(Duration::from_millis(50));
         tokio::time::sleep(EVERY * 3).await;
         let seen = seen.lock().unwrap();
-        // The probe was due within 10 ms of the block, and late by the rest of it.
+        // The probe was due within 10 ms after the block began, and was late by the rest of the block.
         let worst = seen[before..].iter().max().copied().unwrap();
         assert!(worst >= Duration::from_millis(39), "{seen:?}");
     }
@@ -181,13 +181,13 @@ mod tests {
     }
 
     #[tokio::test]
-    #[expect(clippy::disallowed_methods, reason = "to block the worker is what it is for")]
+    #[expect(clippy::disallowed_methods, reason = "the test blocks the worker on purpose")]
     async fn a_worker_of_an_idle_runtime_that_is_blocked_again_and_again_is_found() {
         let (seen, run) = probe();
         tokio::spawn(run);
         tokio::time::sleep(WINDOW + IDLE_EVERY * 5).await;
         let before = seen.lock().unwrap().len();
-        // Anywhere between two probes the first time; then it is no longer idle.
+        // The first block falls anywhere between two probes. After it, the runtime is no longer idle.
         for _ in 0..7 {
             tokio::time::sleep(Duration::from_millis(273)).await;
             std::thread::sleep(Duration::from_millis(50));
@@ -205,8 +205,8 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(60)).await;
         running.abort();
         let seen = seen.lock().unwrap();
-        // A hundred in the first second; from then on, with nothing else to do, ten a second, and one a second in the
-        // last half minute. A second in which this thread was kept from running may count as busy.
+        // A hundred probes in the first second, then ten a second while nothing else runs, and one a second in the
+        // last half minute. A second in which the system did not run this thread may count as busy.
         assert!((415..=3_000).contains(&seen.len()), "{}", seen.len());
         assert!(seen.iter().all(|late| *late < Duration::from_millis(2)), "{seen:?}");
     }

@@ -1,8 +1,8 @@
-//! What surrounds the streams: the runtimes, the GPUs, the models in memory, the process.
+//! Metrics of what surrounds the streams: the runtimes, the GPUs, the models in memory, and the process.
 //!
-//! Each collector stands alone: it registers on any registry and is read by [`Collect::collect`] as often as its
-//! owner likes. [`Collectors`] runs them all. One that fails or hangs harms nothing but its own metrics, and
-//! `streamgauge_collector_up` says so.
+//! Each collector works alone: it registers on any registry, and its owner calls [`Collect::collect`] as often as
+//! needed. [`Collectors`] runs all of them. A collector that fails or hangs affects only its own metrics, and
+//! `streamgauge_collector_up` reports it.
 
 pub mod gpu;
 pub mod lag;
@@ -30,18 +30,18 @@ pub use task::{Task, Tasks};
 use gpu::Reader;
 use vital::{Vital, Vitals};
 
-/// How often each collector reads; `None` is off.
+/// How often each collector reads. `None` turns a collector off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The GPUs.
+    /// Reads the GPUs.
     pub gpu: Option<Duration>,
-    /// The models in memory, as the upstreams' health last said.
+    /// Updates the models in memory from the latest health probe.
     pub models: Option<Duration>,
-    /// The runtimes, and the tasks on them.
+    /// Reads the runtimes, and the tasks on them.
     pub runtime: Option<Duration>,
-    /// The time between two probes of how late a runtime wakes.
+    /// The interval between two probes of a runtime's lag.
     pub lag: Option<Duration>,
-    /// This process.
+    /// Reads this process.
     pub process: Option<Duration>,
 }
 
@@ -57,46 +57,46 @@ impl Default for Config {
     }
 }
 
-/// Reads something of the surroundings into its metrics.
+/// Reads one part of the surroundings into metrics.
 pub trait Collect: Send + 'static {
-    /// The label `collector`.
+    /// Returns the label `collector`.
     fn name(&self) -> &'static str;
 
-    /// Puts its metrics on a registry.
+    /// Registers its metrics on a registry.
     ///
     /// # Errors
     /// The registry has one of the names already.
     fn register(&self, registry: &Registry) -> prometheus::Result<()>;
 
-    /// Reads once. It may block; what it showed before stays until it returns.
+    /// Reads once. The call may block. Until it returns, the metrics show the previous reading.
     ///
     /// # Errors
-    /// What could not be read; the next call tries again.
+    /// The reason why nothing could be read. The next call tries again.
     fn collect(&mut self) -> Result<(), CollectError>;
 
-    /// The longest that something in it can wait to be read; [`Collect::hurried`] is called that often between two
-    /// readings. By default there is no such thing.
+    /// Returns the longest time between two calls of [`Collect::hurried`], which then run between two readings.
+    /// Default: `None`, for a collector without urgent values.
     fn hurry(&self) -> Option<Duration> {
         None
     }
 
-    /// Reads what cannot wait.
+    /// Reads the urgent values.
     fn hurried(&mut self) {}
 }
 
-/// Why a collector could not read.
+/// The reason why a collector could not read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CollectError {
-    /// This machine does not have what the collector reads, as most machines have no GPU. The log says so as
-    /// information.
+    /// This machine does not have what the collector reads. Most machines, for example, have no GPU. The log reports
+    /// it at INFO.
     #[error("{0}")]
     Absent(String),
-    /// What the collector reads is there, and does not answer. The log warns of it.
+    /// What the collector reads exists, but does not answer. The log reports it as a warning.
     #[error("{0}")]
     Failed(String),
 }
 
-/// All collectors, being put together. What is off by [`Config`] is left out.
+/// A builder for all collectors. A collector that [`Config`] turns off is left out.
 ///
 /// ```no_run
 /// # async fn example() -> prometheus::Result<()> {
@@ -119,21 +119,21 @@ pub struct Collectors {
 }
 
 impl Collectors {
-    /// None yet.
+    /// Creates a set without collectors.
     #[must_use]
     pub fn new(config: Config) -> Collectors {
         Collectors { config, runtimes: Vec::new(), models: None, gpu: None, process: None }
     }
 
-    /// Watches a runtime, under the label `runtime`. It must outlive [`Registered::run`].
+    /// Adds a runtime, under the label `runtime`. The runtime must outlive [`Registered::run`].
     #[must_use]
     pub fn runtime(mut self, name: impl Into<String>, handle: Handle) -> Collectors {
         self.runtimes.push((name.into(), handle));
         self
     }
 
-    /// Shows the models in memory, as `snapshot` has them. Once `is_label` says that a label stands for no model any more,
-    /// its gauges end. Neither function may block.
+    /// Adds the models in memory, as `snapshot` returns them. When `is_label` returns that a label stands for no
+    /// model any more, the gauges of that label end. Neither function may block.
     #[must_use]
     pub fn models(
         mut self,
@@ -144,21 +144,22 @@ impl Collectors {
         self
     }
 
-    /// Reads GPUs: NVIDIA's by `gpu::Nvml` (feature `gpu`), or made-up ones by [`FakeReader`].
+    /// Adds GPUs: NVIDIA's with `gpu::Nvml` (feature `gpu`), or simulated ones with [`FakeReader`].
     #[must_use]
     pub fn gpu(mut self, reader: impl Reader) -> Collectors {
         self.gpu = Some(GpuCollector::new(reader));
         self
     }
 
-    /// Shows this process under the standard names `process_*`; for whoever owns the process.
+    /// Adds this process, under the standard names `process_*`. Call it only if no other code in the process exports
+    /// them.
     #[must_use]
     pub fn process(mut self) -> Collectors {
         self.process = Some(ProcessCollector::new());
         self
     }
 
-    /// Registers the metrics of all.
+    /// Registers the metrics of all collectors.
     ///
     /// # Errors
     /// The registry has one of the names already.
@@ -195,7 +196,7 @@ impl fmt::Debug for Collectors {
     }
 }
 
-/// A collector with its interval and its vital sign.
+/// A collector with its interval and its state.
 struct Periodic {
     collector: Box<dyn Collect>,
     every: Duration,
@@ -215,7 +216,7 @@ impl Periodic {
     }
 }
 
-/// All collectors, registered; nothing is read yet.
+/// All collectors, registered. They have read nothing yet.
 #[derive(Default)]
 pub struct Registered {
     tasks: Tasks,
@@ -226,17 +227,17 @@ pub struct Registered {
 }
 
 impl Registered {
-    /// Measures the tasks that it is given to instrument.
+    /// Returns the object that measures the tasks that it instruments.
     #[must_use]
     pub fn tasks(&self) -> Tasks {
         self.tasks.clone()
     }
 
-    /// Reads until it is dropped: on the runtime it is polled by, the probes of lag each on their own runtime,
-    /// the GPUs on a thread of their own.
+    /// Runs all collectors until the future is dropped. They read on the runtime that polls the future. Each lag
+    /// probe runs on its own runtime, and the GPUs are read on a thread of their own.
     pub async fn run(self) {
         let Registered { tasks, beside, on_thread, lag, runtimes } = self;
-        // Aborted when it is dropped.
+        // Dropping the set aborts the tasks.
         let mut running = JoinSet::new();
         for Periodic { collector, every, vital } in beside {
             running.spawn(tasks.instrument(Task::Collector, schedule::run(collector, every, vital)));
@@ -251,7 +252,7 @@ impl Registered {
             .into_iter()
             .map(|Periodic { collector, every, vital }| schedule::Thread::start(collector, every, vital))
             .collect();
-        // None of them ends by itself; one that panics leaves the others alone.
+        // None of them ends by itself. If one panics, the others continue.
         while running.join_next().await.is_some() {}
         std::future::pending().await
     }
@@ -265,7 +266,7 @@ impl fmt::Debug for Registered {
     }
 }
 
-/// The README's example is tested.
+/// Tests the README's example.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

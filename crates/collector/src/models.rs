@@ -1,4 +1,4 @@
-//! The models in the upstreams' memory, as their health last said.
+//! The models in the upstreams' memory, as the latest health probes reported them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,43 +15,53 @@ use streamgauge_meter::metric::{Exposition, Metric, Page};
 const LABELS: &[&str] = &["upstream", "model"];
 const LOADED: Metric = Metric::gauge(
     "streamgauge_model_loaded",
-    "Models in memory under this label: 1 or 0; more, if several share `other`.",
+    "Models in memory under this label: 1 or 0, or more if several models share `other`.",
     LABELS,
 );
-const SIZE: Metric = Metric::gauge("streamgauge_model_size_bytes", "All memory of the model, bytes.", LABELS);
-const VRAM: Metric =
-    Metric::gauge("streamgauge_model_vram_bytes", "Memory of the model on a GPU, bytes.", LABELS);
-const CONTEXT: Metric =
-    Metric::gauge("streamgauge_model_context_length", "Context of the model, tokens.", LABELS);
+const SIZE: Metric = Metric::gauge(
+    "streamgauge_model_size_bytes",
+    "Memory that the model uses, on GPU and CPU, bytes.",
+    LABELS,
+);
+const VRAM: Metric = Metric::gauge(
+    "streamgauge_model_vram_bytes",
+    "Part of the model's memory that is on a GPU, bytes.",
+    LABELS,
+);
+const CONTEXT: Metric = Metric::gauge(
+    "streamgauge_model_context_length",
+    "Context length with which the model is loaded, tokens.",
+    LABELS,
+);
 const EXPIRES: Metric = Metric::gauge(
     "streamgauge_model_expires_seconds",
-    "Until the model is unloaded if it is not used, seconds; absent: never.",
+    "Time until the model is unloaded if no request uses it, seconds. Missing for a model that never expires.",
     LABELS,
 );
 
-/// The label of models that have none of their own.
+/// The label of models without a label of their own.
 const OTHER: &str = "other";
-/// Labels that read 0 after their model was unloaded, at most; further ones vanish.
+/// The maximum number of labels that show 0 after their model was unloaded. Further ones are removed.
 const REMEMBERED: usize = 64;
 
-/// A model in an upstream's memory. What Ollama left out is `None`.
+/// A model in an upstream's memory. A value that Ollama left out is `None`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
     /// The upstream's configured name.
     pub upstream: String,
     /// The label of the model.
     pub model: String,
-    /// All of its memory, bytes.
+    /// Memory of the model, on GPU and CPU, bytes.
     pub size: Option<u64>,
-    /// The part of it on a GPU, bytes.
+    /// Part of the memory that is on a GPU, bytes.
     pub vram: Option<u64>,
-    /// Tokens of its context.
+    /// Context length, tokens.
     pub context_length: Option<u64>,
-    /// When it is unloaded unless it is used.
+    /// Time at which Ollama unloads the model if no request uses it.
     pub expires_at: Option<SystemTime>,
 }
 
-/// Shows a snapshot that someone else keeps; it asks no Ollama.
+/// Shows a snapshot that other code maintains. It sends no request to Ollama.
 pub struct ModelCollector {
     snapshot: Box<dyn Fn() -> Vec<Loaded> + Send + Sync>,
     shown: Arc<Mutex<Shown>>,
@@ -62,7 +72,7 @@ type IsLabel = Box<dyn Fn(&str) -> bool + Send + Sync>;
 struct Shown {
     loaded: Vec<Loaded>,
     seen: BTreeSet<(String, String)>,
-    /// Asked at each scrape: between two readings another model may have taken the label.
+    /// Called at each scrape, because another model can take the label between two readings.
     is_label: IsLabel,
 }
 
@@ -76,8 +86,8 @@ impl fmt::Debug for Shown {
 }
 
 impl ModelCollector {
-    /// `is_label` tells whether a label still stands for a model. While it does, its gauge reads 0 after the model was
-    /// unloaded; after that the gauge ends. Neither function may block.
+    /// `is_label` returns whether a label still stands for a model. While it does, the gauge shows 0 after the model
+    /// was unloaded. After that the gauge ends. Neither function may block.
     #[must_use]
     pub fn new(
         snapshot: impl Fn() -> Vec<Loaded> + Send + Sync + 'static,
@@ -121,7 +131,7 @@ impl fmt::Debug for ModelCollector {
     }
 }
 
-/// What is in memory under one label.
+/// The models in memory under one label, summed.
 #[derive(Clone, Copy, Default)]
 struct Sum {
     count: u32,
@@ -161,7 +171,7 @@ fn add(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     one.into_iter().chain(other).reduce(u64::saturating_add)
 }
 
-/// From `now` to `at`; below 0 if it is past.
+/// Returns the seconds from `now` to `at`. The value is negative if `at` is in the past.
 fn seconds(now: SystemTime, at: SystemTime) -> f64 {
     match at.duration_since(now) {
         Ok(ahead) => ahead.as_secs_f64(),
@@ -247,7 +257,7 @@ mod tests {
         models.register(&registry).unwrap();
         models.collect().unwrap();
         labels.lock().unwrap().remove("a");
-        // At once, not at the next reading.
+        // The gauge ends at once, not at the next reading.
         let lines = read(&registry);
         let loaded: Vec<_> = lines.iter().filter(|line| line.contains("_loaded{")).collect();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! This process, under the names that every exporter uses.
+//! This process, under the standard names of Prometheus exporters.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,11 +12,14 @@ const RESIDENT: Metric = Metric::gauge("process_resident_memory_bytes", "Residen
 const VIRTUAL: Metric = Metric::gauge("process_virtual_memory_bytes", "Virtual memory, bytes.", &[]);
 const THREADS: Metric = Metric::gauge("process_threads", "Threads.", &[]);
 const OPEN_FDS: Metric = Metric::gauge("process_open_fds", "Open file descriptors.", &[]);
-const MAX_FDS: Metric = Metric::gauge("process_max_fds", "The most descriptors that may be open.", &[]);
-const START: Metric =
-    Metric::gauge("process_start_time_seconds", "When the process began, seconds since the Unix epoch.", &[]);
+const MAX_FDS: Metric = Metric::gauge("process_max_fds", "Soft limit of file descriptors.", &[]);
+const START: Metric = Metric::gauge(
+    "process_start_time_seconds",
+    "When the process started, seconds since the Unix epoch.",
+    &[],
+);
 
-/// Reads `/proc/self`. CPU time has the kernel's grain, 10 ms; it is not rounded to seconds.
+/// Reads `/proc/self`. CPU time has the kernel's resolution of 10 ms; it is not rounded to seconds.
 #[derive(Debug, Default)]
 pub struct ProcessCollector {
     shown: Arc<Mutex<Option<Reading>>>,
@@ -31,13 +34,13 @@ struct Reading {
     virtual_memory: u64,
     threads: i64,
     open_fds: usize,
-    /// `None`: unlimited.
+    /// `None` means no limit.
     max_fds: Option<u64>,
     start: f64,
 }
 
 impl ProcessCollector {
-    /// Nothing is read yet.
+    /// Creates a collector that has read nothing yet.
     #[must_use]
     pub fn new() -> ProcessCollector {
         ProcessCollector::default()
@@ -47,7 +50,7 @@ impl ProcessCollector {
     fn read(&mut self) -> procfs::ProcResult<Reading> {
         use procfs::process::{LimitValue, Process};
 
-        // The moment of boot costs a read of all of /proc/stat, and does not change.
+        // The boot time does not change, and reading it costs a read of all of /proc/stat.
         let booted = match self.booted {
             Some(booted) => booted,
             None => *self.booted.insert(procfs::boot_time_secs()?),
@@ -71,7 +74,7 @@ impl ProcessCollector {
 
     #[cfg(not(target_os = "linux"))]
     fn read(&mut self) -> Result<Reading, CollectError> {
-        Err(CollectError::Failed("the process is read on Linux alone".to_owned()))
+        Err(CollectError::Failed("the metrics of the process need Linux".to_owned()))
     }
 }
 
@@ -120,12 +123,12 @@ mod tests {
         let before = process.read().unwrap();
         let files: Vec<_> = (0..50).map(|_| std::fs::File::open("/proc/self/stat").unwrap()).collect();
         let began = Instant::now();
-        // Less than a second: a rounded counter would not move, or jump by a whole one.
+        // Less than a second: a counter rounded to seconds would not change, or would jump by a whole second.
         while process.read().unwrap().cpu_seconds < before.cpu_seconds + 0.2 {
             assert!(began.elapsed() < Duration::from_secs(30), "no CPU time in 30 s of work");
         }
         let after = process.read().unwrap();
-        // Tests beside this one close files too.
+        // Other tests in this process close files too.
         assert!(after.open_fds >= before.open_fds + 20, "{before:?} {after:?}");
         assert!(after.cpu_seconds < before.cpu_seconds + 60.0);
         assert!(after.resident > 1 << 20 && after.virtual_memory >= after.resident, "{after:?}");
@@ -137,7 +140,7 @@ mod tests {
     fn it_began_before_now_and_not_long_ago() {
         let reading = ProcessCollector::new().read().unwrap();
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
-        // The moment of boot is known to the second.
+        // The boot time has a resolution of one second.
         assert!(reading.start <= now + 1.0 && reading.start > now - 3600.0, "{} {now}", reading.start);
     }
 }

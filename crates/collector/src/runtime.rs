@@ -1,4 +1,4 @@
-//! Tokio's runtimes: how busy their workers are, and what waits for them.
+//! Tokio's runtimes: how busy their workers are, and how many tasks wait.
 
 #[cfg(tokio_unstable)]
 mod tally;
@@ -23,29 +23,29 @@ const LIVE_TASKS: Metric =
     Metric::gauge("streamgauge_runtime_live_tasks", "Tasks that have not ended.", &["runtime"]);
 const GLOBAL_QUEUE: Metric = Metric::gauge(
     "streamgauge_runtime_global_queue_depth",
-    "Tasks that wait for any worker, in the queue that all share.",
+    "Tasks that wait in the queue that all workers share.",
     &["runtime"],
 );
 const BUSY: Metric = Metric::counter(
     "streamgauge_runtime_worker_busy_seconds_total",
-    "Time that the worker was not parked, seconds. It is added when the worker parks.",
+    "Time in which the worker was not parked, seconds. The time is added when the worker parks.",
     &["runtime", "worker"],
 );
 const PARKS: Metric = Metric::counter(
     "streamgauge_runtime_worker_parks_total",
-    "How often the worker had nothing to do.",
+    "How often the worker parked because it had nothing to do.",
     &["runtime", "worker"],
 );
 const UNSTABLE: Metric = Metric::gauge(
     "streamgauge_runtime_unstable_metrics",
-    "1 if this program was built with tokio_unstable, so that all metrics of the runtime are there, else 0.",
+    "1 if the program was built with tokio_unstable and exports all runtime metrics, otherwise 0.",
     &[],
 );
 
-/// Reads one runtime or several.
+/// Reads one or several runtimes.
 ///
-/// The metrics that Tokio calls stable are always there; the others if the program is built with
-/// `--cfg tokio_unstable`, and its two histograms if the runtime was made with [`enable_histograms`].
+/// Tokio's stable metrics are always exported. The others need a program that is built with `--cfg tokio_unstable`,
+/// and the two histograms also need [`enable_histograms`] for the runtime.
 ///
 /// ```
 /// use streamgauge_collector::{Collect, RuntimeCollector};
@@ -66,13 +66,14 @@ pub struct RuntimeCollector {
 }
 
 impl RuntimeCollector {
-    /// Reads this runtime, under the label `runtime`.
+    /// Creates a collector of this runtime, under the label `runtime`.
     #[must_use]
     pub fn for_handle(name: impl Into<String>, handle: Handle) -> RuntimeCollector {
         RuntimeCollector::of([(name.into(), handle)])
     }
 
-    /// Reads all of these. Those of one name are shown as one runtime whose workers are all of theirs.
+    /// Creates a collector of all these runtimes. Runtimes with the same name are shown as one runtime with the
+    /// workers of all.
     #[must_use]
     pub fn of(runtimes: impl IntoIterator<Item = (String, Handle)>) -> RuntimeCollector {
         let mut by_name = BTreeMap::<String, Vec<Handle>>::new();
@@ -84,8 +85,8 @@ impl RuntimeCollector {
     }
 }
 
-/// Makes a runtime keep the histograms of poll times and schedule latencies: two readings of the clock a poll.
-/// Without `tokio_unstable` it does nothing.
+/// Makes a runtime record histograms of poll times and schedule latencies. It costs two readings of the clock per
+/// poll. Without `tokio_unstable` it does nothing.
 pub fn enable_histograms(builder: &mut Builder) -> &mut Builder {
     #[cfg(tokio_unstable)]
     let builder = unstable::enable_histograms(builder);
@@ -98,7 +99,7 @@ impl Collect for RuntimeCollector {
     }
 
     fn register(&self, registry: &Registry) -> prometheus::Result<()> {
-        #[allow(unused_mut, reason = "there is more to add with tokio_unstable")]
+        #[allow(unused_mut, reason = "tokio_unstable adds further metrics")]
         let mut metrics = vec![&WORKERS, &LIVE_TASKS, &GLOBAL_QUEUE, &BUSY, &PARKS, &UNSTABLE];
         #[cfg(tokio_unstable)]
         metrics.extend(unstable::METRICS);
@@ -109,13 +110,13 @@ impl Collect for RuntimeCollector {
     }
 
     fn collect(&mut self) -> Result<(), CollectError> {
-        // All of it is atomics: nobody waits long for the lock.
+        // All values are atomics, so the lock is held only for a short time.
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().for_each(Watched::read);
         Ok(())
     }
 }
 
-/// All runtimes of one name, and what was read of them last.
+/// All runtimes of one name, and their latest readings.
 struct Watched {
     name: String,
     parts: Vec<Part>,
@@ -220,7 +221,7 @@ mod tests {
         line.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
     }
 
-    /// Two workers that run `tasks` tasks, each polled for about a millisecond.
+    /// Runs `tasks` tasks on two workers. Each task is polled for about a millisecond.
     #[expect(clippy::disallowed_methods, reason = "each task keeps its worker busy")]
     fn worked(tasks: usize) -> (tokio::runtime::Runtime, RuntimeCollector, Registry) {
         let mut builder = Builder::new_multi_thread();
@@ -234,7 +235,7 @@ mod tests {
             for task in running {
                 task.await.unwrap();
             }
-            // Workers tell what they did when they park.
+            // Workers report their times when they park.
             tokio::time::sleep(Duration::from_millis(50)).await;
         });
         (runtime, collector, registry)
@@ -251,7 +252,7 @@ mod tests {
             value(&text, &format!(r#"streamgauge_runtime_{name}{{runtime="main",worker="{worker}"}}"#))
         };
         let busy = of_worker("worker_busy_seconds_total", 0) + of_worker("worker_busy_seconds_total", 1);
-        // 40 tasks of at least 1 ms, on two workers.
+        // 40 tasks of at least 1 ms each, on two workers.
         assert!(busy >= 0.04, "{busy}");
         assert!(of_worker("worker_parks_total", 0) + of_worker("worker_parks_total", 1) >= 1.0);
         assert_eq!(
@@ -288,7 +289,7 @@ mod tests {
         let polls: u64 = (0..2).map(|worker| runtime.metrics().worker_poll_count(worker)).sum();
         assert!((count(&again) - polls as f64).abs() <= 2.0, "{polls} {again}");
         let at = |bound: &str| value(&again, &format!(r#"{series}_bucket{{runtime="main",le="{bound}"}}"#));
-        // A sleep of 1 ms takes no less, so that none of the 40 is below that bound.
+        // A sleep of 1 ms never takes less, so none of the 40 polls is below that bound.
         assert!(at("+Inf") - at("0.0005") >= 40.0, "{again}");
         assert!(count(&again) == at("+Inf"));
         let latency = r#"streamgauge_runtime_schedule_latency_seconds_count{runtime="main"}"#;

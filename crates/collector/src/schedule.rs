@@ -1,4 +1,4 @@
-//! When collectors read: on a runtime, or on a thread of their own where a reading may block.
+//! Decides where and when collectors read: on a runtime, or on a thread of their own if a reading may block.
 #![expect(clippy::disallowed_types, reason = "a thread of its own is no async code")]
 
 use std::{
@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Collect, vital::Vital};
 
-/// Reads for ever.
+/// Reads without end.
 pub(super) async fn run(mut collector: Box<dyn Collect>, every: Duration, vital: Vital) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -21,7 +21,7 @@ pub(super) async fn run(mut collector: Box<dyn Collect>, every: Duration, vital:
     }
 }
 
-/// Reads on a thread until it is dropped. Nobody waits for the thread's end: its reading may hang.
+/// Reads on a thread until it is dropped. The drop does not wait for the thread's end, because a reading may hang.
 #[derive(Debug)]
 pub(super) struct Thread {
     _stop: mpsc::SyncSender<()>,
@@ -50,13 +50,13 @@ impl Thread {
             }
         };
         if let Err(error) = thread::Builder::new().name(name.to_owned()).spawn(read) {
-            tracing::error!(collector = name, %error, "cannot start a collector's thread");
+            tracing::error!(collector = name, %error, "the thread of a collector could not be started");
         }
         Thread { _stop: stop }
     }
 }
 
-/// The next moment on the grid of `due` that is not past. What was missed is not made up for.
+/// Returns the next time of the schedule of `due` that is not past. Missed times are skipped.
 fn next(due: Instant, now: Instant, every: Duration) -> Instant {
     let due = due + every;
     if due >= now {
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
     use crate::{CollectError, vital::Vitals};
 
-    /// Says what is asked of it.
+    /// Reports which of its functions is called.
     struct Hurried(mpsc::SyncSender<&'static str>);
 
     impl Collect for Hurried {
@@ -95,19 +95,19 @@ mod tests {
         }
 
         fn hurried(&mut self) {
-            let _ = self.0.send("what cannot wait");
+            let _ = self.0.send("urgent");
         }
     }
 
     #[test]
-    fn what_cannot_wait_is_read_in_between() {
+    fn urgent_values_are_read_between_two_readings() {
         let (told, heard) = mpsc::sync_channel(1_000);
         let vital = Vitals::register(&Registry::new()).unwrap().enter("hurried", Duration::from_millis(100));
         let thread = Thread::start(Box::new(Hurried(told)), Duration::from_millis(100), vital);
         let next = || heard.recv_timeout(Duration::from_secs(60)).unwrap();
         assert_eq!(next(), "all");
-        // However late this machine wakes threads: some time it is in time.
-        while next() != "what cannot wait" {}
+        // A machine may wake threads late. Sooner or later one reading is in time.
+        while next() != "urgent" {}
         while next() != "all" {}
         drop(thread);
         while heard.recv().is_ok() {}

@@ -1,4 +1,4 @@
-//! What tasks spend on being polled, and on waiting to be.
+//! How long tasks are polled, and how long they wait for a worker.
 
 use std::{
     future::Future,
@@ -16,12 +16,12 @@ const POLLS: Metric =
     Metric::counter("streamgauge_task_polls_total", "Polls of the tasks of a kind.", &["task"]);
 const POLL_SECONDS: Metric = Metric::counter(
     "streamgauge_task_poll_seconds_total",
-    "Time that the tasks of a kind were polled, seconds.",
+    "Time spent in polls of the tasks of a kind, seconds.",
     &["task"],
 );
 const SCHEDULED_SECONDS: Metric = Metric::counter(
     "streamgauge_task_scheduled_seconds_total",
-    "Time that the tasks of a kind waited for a worker after they were woken, seconds.",
+    "Time between the wake-up of a task of a kind and its next poll, seconds.",
     &["task"],
 );
 
@@ -30,9 +30,9 @@ const SCHEDULED_SECONDS: Metric = Metric::counter(
 pub enum Task {
     /// Serves a client's connection.
     Connection,
-    /// Answers Prometheus and people.
+    /// Answers the admin address.
     Admin,
-    /// Reads the surroundings.
+    /// Runs a collector.
     Collector,
 }
 
@@ -43,7 +43,7 @@ const TASKS: [(Task, &str); 3] =
 #[derive(Clone, Debug, Default)]
 pub struct Tasks(Option<Arc<Mutex<Monitors>>>);
 
-/// By kind: all monitors of it. The first is for whoever needs no other.
+/// By kind: all monitors of the kind. The first one is for callers that need no monitor of their own.
 type Monitors = [Vec<TaskMonitor>; 3];
 
 impl Tasks {
@@ -57,8 +57,9 @@ impl Tasks {
         Ok(Tasks(Some(state)))
     }
 
-    /// What measures tasks of this kind on one thread, for whoever knows no collector. It adds to some twenty counters
-    /// a poll: threads that shared them would wait for one another. It is kept for ever.
+    /// Returns a monitor of tasks of this kind, for one thread and for code that does not know this crate. A monitor
+    /// updates some twenty counters per poll, so threads that shared one would wait for each other. It is kept until
+    /// the end.
     #[must_use]
     pub fn monitor(&self, task: Task) -> Option<TaskMonitor> {
         let mut all = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,7 +68,7 @@ impl Tasks {
         Some(monitor)
     }
 
-    /// Measures a future that becomes a task of this kind.
+    /// Instruments a future that becomes a task of this kind.
     pub fn instrument<F: Future>(&self, task: Task, future: F) -> impl Future<Output = F::Output> + use<F> {
         match &self.0 {
             Some(monitors) => {

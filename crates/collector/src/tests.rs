@@ -13,7 +13,7 @@ fn scrape(registry: &Registry) -> String {
     prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap()
 }
 
-/// Waits for what another thread or task brings about.
+/// Waits until another thread or task has produced the line.
 async fn until(registry: &Registry, line: &str) -> String {
     let began = Instant::now();
     loop {
@@ -90,7 +90,7 @@ async fn a_collector_that_is_off_shows_nothing() {
     }
 }
 
-/// A driver whose calls hang until the test lets go.
+/// A driver whose calls hang until the test releases them.
 struct Hanging {
     calls: usize,
     release: Mutex<mpsc::Receiver<()>>,
@@ -158,22 +158,22 @@ thread_local! {
     static LINES: RefCell<Vec<(tracing::Level, String)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Notes what each thread logs. It is for the whole process: were it for one thread, another that comes to a line
-/// first would have tracing keep that nobody wants it.
+/// Records the lines that each thread logs. It is installed for the whole process. If it were installed for one
+/// thread, tracing could cache that nobody reads a line that another thread reached first.
 struct Lines;
 
 impl Lines {
     fn note() {
-        // Another test may have done so.
+        // Another test may already have installed it.
         let _ = tracing::subscriber::set_global_default(Lines);
     }
 
-    /// The levels of those of this thread.
+    /// Returns the levels of this thread's lines.
     fn here() -> Vec<tracing::Level> {
         LINES.with_borrow(|lines| lines.iter().map(|(level, _)| *level).collect())
     }
 
-    /// The texts of those of this thread.
+    /// Returns the texts of this thread's lines.
     fn texts() -> Vec<String> {
         LINES.with_borrow(|lines| lines.iter().map(|(_, text)| text.clone()).collect())
     }
@@ -207,7 +207,7 @@ impl tracing::Subscriber for Lines {
     fn event(&self, event: &tracing::Event<'_>) {
         let mut message = Message::default();
         event.record(&mut message);
-        // A thread that ends may log too, and nobody reads it.
+        // A thread that ends may log too, and its lines are not needed.
         let _ = LINES.try_with(|lines| lines.borrow_mut().push((*event.metadata().level(), message.0)));
     }
 

@@ -1,4 +1,4 @@
-//! Whether each collector works, and how long it takes.
+//! Whether each collector works, and how long a reading takes.
 #![expect(clippy::disallowed_types, reason = "collectors on threads are timed too")]
 
 use std::{
@@ -13,19 +13,19 @@ use streamgauge_meter::metric::{Exposition, Metric, Page};
 
 const UP: Metric = Metric::gauge(
     "streamgauge_collector_up",
-    "1 while the collector reads, in time, else 0.",
+    "1 if the last reading of the collector succeeded and is recent, otherwise 0.",
     &["collector"],
 );
 const SECONDS: Metric = Metric::gauge(
     "streamgauge_collector_seconds",
-    "How long its last reading took, seconds.",
+    "Duration of the collector's last reading, seconds.",
     &["collector"],
 );
 
-/// A reading that is this much older than its interval is late, whatever the interval: a scheduler may be busy.
+/// A reading may be this much older than its interval before it counts as late, because a scheduler can be busy.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The vital signs of all collectors.
+/// The state of all collectors.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Vitals(Arc<Mutex<Vec<Vital>>>);
 
@@ -38,7 +38,7 @@ impl Vitals {
         Ok(vitals)
     }
 
-    /// The sign of a collector that reads this often.
+    /// Adds a collector that reads at this interval, and returns its state.
     pub(super) fn enter(&self, name: &'static str, every: Duration) -> Vital {
         let state = State { at: Instant::now(), read: None, took: Duration::ZERO, told_up: true };
         let vital = Vital { name, patience: every * 2 + PATIENCE, state: Arc::new(Mutex::new(state)) };
@@ -47,8 +47,8 @@ impl Vitals {
     }
 }
 
-/// The vital sign of one collector. Judged after each reading and at each scrape, so that one that hangs is
-/// noticed too; a change is logged once.
+/// The state of one collector. It is evaluated after each reading and at each scrape, so a collector that hangs is
+/// noticed too. A change is logged once.
 #[derive(Clone, Debug)]
 pub(super) struct Vital {
     name: &'static str,
@@ -58,7 +58,7 @@ pub(super) struct Vital {
 
 #[derive(Debug)]
 struct State {
-    /// When the last reading ended, or the collector was entered.
+    /// When the last reading ended, or when the collector was added.
     at: Instant,
     read: Option<Result<(), CollectError>>,
     took: Duration,
@@ -66,7 +66,7 @@ struct State {
 }
 
 impl Vital {
-    /// Times a reading and keeps how it went.
+    /// Times a reading and records its result.
     pub(super) fn time(&self, read: impl FnOnce() -> Result<(), CollectError>) {
         let began = Instant::now();
         let result = read();
@@ -86,11 +86,11 @@ impl Vital {
             let collector = self.name;
             match &state.read {
                 _ if late => {
-                    tracing::warn!(collector, "a collector has stopped: its reading does not return")
+                    tracing::warn!(collector, "the collector stopped: its reading does not return")
                 }
                 Some(Err(CollectError::Absent(what))) => tracing::info!(collector, "{what}"),
-                Some(Err(error)) => tracing::warn!(collector, %error, "a collector cannot read"),
-                _ => tracing::info!(collector, "the collector reads again"),
+                Some(Err(error)) => tracing::warn!(collector, %error, "the collector failed"),
+                _ => tracing::info!(collector, "the collector recovered"),
             }
         }
         up

@@ -1,4 +1,4 @@
-//! One GPU: what it said last, in base units, and what its samples add up to.
+//! One GPU: its latest reading in base units, and the sums of its readings.
 
 use std::time::{Duration, Instant};
 
@@ -19,31 +19,31 @@ macro_rules! metrics {
 }
 
 metrics! {
-    INFO = gauge("info", "The GPU; the value is 1.", &["gpu", "uuid", "name", "driver"]);
-    UTILIZATION = gauge("utilization_ratio", "Part of the driver's sample period (1/6 s to 1 s) in which a kernel ran.", &["gpu"]);
-    MEMORY_UTILIZATION = gauge("memory_utilization_ratio", "Part of it in which memory was read or written.", &["gpu"]);
-    MEMORY_USED = gauge("memory_used_bytes", "Memory that processes took, bytes.", &["gpu"]);
-    MEMORY_FREE = gauge("memory_free_bytes", "Memory that is free, bytes.", &["gpu"]);
-    MEMORY_TOTAL = gauge("memory_total_bytes", "Memory installed, bytes; some is the driver's own.", &["gpu"]);
-    POWER = gauge("power_watts", "Draw of the card, watts.", &["gpu"]);
-    POWER_LIMIT = gauge("power_limit_watts", "The power limit that is enforced, watts.", &["gpu"]);
+    INFO = gauge("info", "Identifies the GPU and its driver. The value is always 1.", &["gpu", "uuid", "name", "driver"]);
+    UTILIZATION = gauge("utilization_ratio", "The part of the driver's sample period (1/6 s to 1 s) in which a kernel ran.", &["gpu"]);
+    MEMORY_UTILIZATION = gauge("memory_utilization_ratio", "The part of the driver's sample period in which GPU memory was read or written.", &["gpu"]);
+    MEMORY_USED = gauge("memory_used_bytes", "GPU memory that processes use, bytes.", &["gpu"]);
+    MEMORY_FREE = gauge("memory_free_bytes", "GPU memory that is free, bytes.", &["gpu"]);
+    MEMORY_TOTAL = gauge("memory_total_bytes", "Total GPU memory, including the part that the driver reserves, bytes.", &["gpu"]);
+    POWER = gauge("power_watts", "Power draw of the card, watts.", &["gpu"]);
+    POWER_LIMIT = gauge("power_limit_watts", "The power limit in force, watts.", &["gpu"]);
     TEMPERATURE = gauge("temperature_celsius", "Temperature of the die, degrees Celsius.", &["gpu"]);
-    CLOCK = gauge("clock_hertz", "Clock of the domain, hertz.", &["gpu", "domain"]);
-    CLOCK_LIMIT = gauge("clock_limit", "1 while this keeps the clocks from being higher, else 0.", &["gpu", "reason"]);
+    CLOCK = gauge("clock_hertz", "Clock frequency of the domain, hertz.", &["gpu", "domain"]);
+    CLOCK_LIMIT = gauge("clock_limit", "1 while this reason limits the clocks, otherwise 0.", &["gpu", "reason"]);
     LINK_GENERATION = gauge("pcie_link_generation", "PCIe generation of the link.", &["gpu", "state"]);
     LINK_WIDTH = gauge("pcie_link_width", "PCIe lanes of the link.", &["gpu", "state"]);
-    LINK_MAX = gauge("pcie_max_bytes_per_second", "What the link can carry each way at its best, before packet headers, bytes a second.", &["gpu"]);
+    LINK_MAX = gauge("pcie_max_bytes_per_second", "Highest rate of the link in each direction, packet headers not subtracted, bytes per second.", &["gpu"]);
     PROCESS_MEMORY = gauge("process_memory_bytes", "GPU memory by the name of the process, bytes.", &["gpu", "process"]);
-    ENERGY = counter("energy_joules_total", "Energy, joules: by the device's counter and the power between its readings, or power integrated over the samples.", &["gpu", "source"]);
-    PCIE = counter("pcie_bytes_total", "Bytes over PCIe, from (transmit) and to (receive) the GPU: by the device's counters, or 20 ms samples of the rate integrated.", &["gpu", "direction", "source"]);
+    ENERGY = counter("energy_joules_total", "Energy that the card has used, joules: the card's counter plus power × time since it was read, or power × time for cards without a counter.", &["gpu", "source"]);
+    PCIE = counter("pcie_bytes_total", "Bytes over PCIe, from (transmit) and to (receive) the GPU: the card's counters, or the rate over 20 ms × time between readings.", &["gpu", "direction", "source"]);
     REPLAYS = counter("pcie_replays_total", "PCIe packets that were sent again.", &["gpu"]);
-    BUSY = counter("busy_seconds_total", "Utilization integrated over the samples, seconds.", &["gpu"]);
-    UTILIZATION_SAMPLE = histogram("utilization_sample_ratio", "Utilization, every sample.", &["gpu"]);
-    POWER_SAMPLE = histogram("power_sample_watts", "Draw of the card, every sample, watts.", &["gpu"]);
+    BUSY = counter("busy_seconds_total", "Utilization × time between readings, seconds.", &["gpu"]);
+    UTILIZATION_SAMPLE = histogram("utilization_sample_ratio", "Utilization at every reading.", &["gpu"]);
+    POWER_SAMPLE = histogram("power_sample_watts", "Power draw of the card at every reading, watts.", &["gpu"]);
 }
 
-/// Bytes a second that a lane carries each way, from PCIe generation 1 on: transfers a second times the part of the
-/// line code that is payload (8b/10b, 128b/130b, from 6 on FLITs of 236 in 256 bytes).
+/// The highest rate of a lane in each direction, in bytes per second, from PCIe generation 1 on: transfers per second
+/// × the payload part of the line code (8b/10b, 128b/130b, and from generation 6 on FLITs with 236 of 256 bytes).
 const LANE: [f64; 6] = [
     2.5e9 / 8.0 * 0.8,
     5e9 / 8.0 * 0.8,
@@ -61,13 +61,13 @@ pub(super) struct Card {
     pcie: Option<Traffic>,
     busy_seconds: Option<f64>,
     replays: Option<Carried>,
-    /// It has told its power.
+    /// Whether the card has provided its power.
     draws: bool,
     utilization_samples: Histogram,
     power_samples: Histogram,
 }
 
-/// Bytes so far: by the device's counters, which are never replaced by a guess, or by its rates.
+/// Bytes so far. The value comes from the device's counters, which an estimate never replaces, or from its rates.
 #[derive(Clone, Copy, Debug)]
 enum Traffic {
     Counted { transmit: Carried, receive: Carried },
@@ -89,7 +89,7 @@ impl Card {
         }
     }
 
-    /// What was found under the same label is this card, as far as it says.
+    /// Returns whether a GPU that was found under the same label can be this card. A missing UUID matches every card.
     pub(super) fn may_be(&self, found: &Identity) -> bool {
         found.uuid.is_none() || self.identity.uuid.is_none() || found.uuid == self.identity.uuid
     }
@@ -100,14 +100,14 @@ impl Card {
         }
     }
 
-    /// It does not answer: what it said last is shown no more. What was counted stays.
+    /// Hides the latest reading, because the card does not answer. Sums stay.
     pub(super) fn lose(&mut self) {
         self.last = None;
     }
 
-    /// `depth`: what of the sample was read now.
+    /// Adds a reading. `depth` states which fields of the sample were read now.
     pub(super) fn observe(&mut self, now: Instant, patience: Duration, depth: Depth, sample: Sample) {
-        // The time before the first sample, before a loss, or while the driver hung was seen by nobody.
+        // No time counts before the first sample, during a loss, and while the driver hung.
         let elapsed = self.last.as_ref().map(|(at, _)| now.saturating_duration_since(*at));
         let seconds = elapsed.filter(|elapsed| *elapsed <= patience).unwrap_or_default().as_secs_f64();
         if let Some(percent) = sample.utilization_percent {
@@ -126,7 +126,7 @@ impl Card {
         self.last = Some((now, sample));
     }
 
-    /// Counters and histograms always, the rest if it is not older than `patience`.
+    /// Writes the sums, and the latest reading if it is not older than `patience`.
     pub(super) fn write(&self, now: Instant, patience: Duration, page: &mut Page) {
         let gpu = self.identity.label.as_str();
         self.write_sums(gpu, page);
@@ -207,7 +207,7 @@ impl Traffic {
                 let (transmit, receive) = (Carried::new(transmit), Carried::new(receive));
                 Some(Traffic::Counted { transmit, receive })
             }
-            // A counter that fails for a moment is not replaced by a guess.
+            // If a counter fails for a moment, its value stays; no estimate replaces it.
             (Some(Traffic::Counted { .. }), _) | (_, None) => before,
             (integrated, Some(Pcie::Sampled { transmit: t, receive: r })) => {
                 let (transmit, receive) = match integrated {
@@ -222,7 +222,7 @@ impl Traffic {
         }
     }
 
-    /// The label `source`, and bytes from and to the GPU.
+    /// Returns the label `source`, and the bytes from and to the GPU.
     fn told(&self) -> (&'static str, f64, f64) {
         match *self {
             Traffic::Counted { transmit, receive } => {
@@ -233,7 +233,7 @@ impl Traffic {
     }
 }
 
-/// The shortest time in which a counter of 32 bits of what goes over PCIe begins again; `None`: there is none.
+/// Returns the shortest time in which a 32-bit counter of PCIe bytes can wrap, or `None` if there is no such counter.
 pub(super) fn wrap(sample: &Sample) -> Option<Duration> {
     let Some(Pcie::Counted { .. }) = sample.pcie else { return None };
     let fastest = link_max(sample.link_generation, sample.link_width)?;

@@ -1,6 +1,6 @@
-//! A driver's counter, carried on over a driver that begins anew.
+//! A driver's counter that continues when the driver restarts its own at 0.
 
-/// Begins with the first value that the driver says, and never falls.
+/// Begins with the first value that the driver reports, and never decreases.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Carried {
     last: u64,
@@ -8,12 +8,12 @@ pub(super) struct Carried {
 }
 
 impl Carried {
-    /// The driver says `value` for the first time.
+    /// Starts with the first value that the driver reports.
     pub(super) fn new(value: u64) -> Carried {
         Carried { last: value, total: value }
     }
 
-    /// The driver says `value` now. Below the last value it began at 0 since then.
+    /// Adds the driver's current value. A value below the last one means that the driver's counter restarted at 0.
     pub(super) fn read(&mut self, value: u64) {
         let passed = value.checked_sub(self.last).unwrap_or(value);
         self.last = value;
@@ -25,7 +25,7 @@ impl Carried {
     }
 }
 
-/// Reads a value into a counter that may not have begun. Without a value it stays as it is.
+/// Adds a value to a counter that may not have started. Without a value, the counter stays unchanged.
 pub(super) fn carry(before: Option<Carried>, value: Option<u64>) -> Option<Carried> {
     match (before, value) {
         (Some(mut carried), Some(value)) => {

@@ -1,6 +1,6 @@
-//! Why a GPU's clocks are not higher.
+//! The reasons that limit a GPU's clocks.
 
-/// Bits of NVML's clock event reasons (formerly throttle reasons) and their names there.
+/// The bits of NVML's clock event reasons (formerly throttle reasons), with NVML's names for them.
 pub(super) const CLOCK_LIMITS: [(u64, &str); 9] = [
     (0x001, "gpu_idle"),
     (0x002, "applications_clocks_setting"),

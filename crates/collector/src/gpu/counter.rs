@@ -1,9 +1,9 @@
-//! A driver's counter that may begin again at 2³².
+//! A driver's counter that wraps at 2³².
 
-/// The value after the highest of 32 bits.
+/// The number of values of a 32-bit counter.
 const WRAP: u64 = 1 << 32;
 
-/// Makes a counter that wraps one that does not. What went by between two readings must be less than 2³².
+/// Turns a counter that wraps into one that does not. Between two readings it must grow by less than 2³².
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counter {
     last: Option<u64>,
@@ -11,11 +11,11 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    /// The whole of it, now that the driver says `value`. It begins with the first value.
+    /// Adds the driver's current value and returns the total. The total starts with the first value.
     pub(super) fn read(&mut self, value: u64) -> u64 {
         let passed = match self.last {
             Some(last) if value < last && last < WRAP => WRAP - last + value,
-            // A counter of 64 bits falls only if it was set back.
+            // A counter of 64 bits decreases only if it was reset.
             Some(last) if value < last => value,
             Some(last) => value - last,
             None => value,

@@ -1,36 +1,36 @@
-//! What a card has drawn: by its counter, and between two readings of that by its power.
+//! The energy that a card has used: its counter, plus power × time since the counter was read.
 //!
-//! NVML takes 3 ms to read the counter, so that it is read once a second, and every ten at rest. A span of a few
-//! seconds would be wrong by what was drawn since the last reading; the power that is sampled meanwhile tells nearly
-//! that, and the next reading puts it right.
+//! NVML takes 3 ms to read the counter. It is therefore read once a second, and every 10 s at rest. Over a few
+//! seconds, the counter alone would lack the energy since its last reading. The sampled power estimates that energy,
+//! and the next reading of the counter corrects the estimate.
 
 use super::carried::Carried;
 
-/// A counter that was not read for so many seconds is followed no more: its next reading is waited for.
+/// After so many seconds without a reading of the counter, the estimate stops and waits for the next reading.
 const FOLLOWED: f64 = 15.0;
 
-/// Joules so far. A device that has a counter is never integrated alone, so that one series is all there is.
+/// Joules so far. If a device has a counter, its power alone is never integrated, so the card has only one series.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Energy {
     Counted(Counted),
     Integrated(f64),
 }
 
-/// A counter of millijoules, followed between its readings.
+/// A counter of millijoules, and the estimate since its last reading.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counted {
     counter: Carried,
-    /// By the power since the counter was read, joules.
+    /// Energy by the power since the counter was read, joules.
     since: f64,
-    /// The time since then, seconds.
+    /// Time since the counter was read, seconds.
     age: f64,
-    /// What was told last. A reading may be below it: then it stands until the card has drawn as much.
+    /// The value that was shown last. If a reading is below it, the value stays until the counter has caught up.
     told: f64,
 }
 
 impl Energy {
-    /// What is known once `seconds` have passed at so many `watts`. `counter`: the device's, millijoules, if it was
-    /// read now.
+    /// Returns the energy after `seconds` at a power of `watts`. `counter` is the device's counter in millijoules, if
+    /// it was read now.
     pub(super) fn after(
         before: Option<Energy>,
         counter: Option<u64>,
@@ -60,7 +60,7 @@ impl Energy {
         }
     }
 
-    /// The label `source`, and joules.
+    /// Returns the label `source`, and the energy in joules.
     pub(super) fn told(&self) -> (&'static str, f64) {
         match self {
             Energy::Counted(counted) => ("counter", counted.told),
@@ -92,7 +92,7 @@ impl Counted {
 mod tests {
     use super::*;
 
-    /// Told after each step of `(counter, watts, seconds)`.
+    /// Returns the energy after each step of `(counter, watts, seconds)`.
     fn told(steps: &[(Option<u64>, f64, f64)]) -> Vec<f64> {
         let mut energy = None;
         let after = |(counter, watts, seconds): &(_, f64, f64)| {
@@ -108,7 +108,7 @@ mod tests {
             (Some(1_000_000), 100.0, 0.0),
             (None, 100.0, 0.5),
             (None, 300.0, 0.5),
-            // It drew more than its power told.
+            // The card used more energy than its power indicated.
             (Some(1_250_000), 100.0, 0.1),
             (None, 100.0, 0.5),
         ];
@@ -120,7 +120,7 @@ mod tests {
         let steps = [
             (Some(1_000_000), 100.0, 0.0),
             (None, 100.0, 1.0),
-            // It drew 60 J: 40 J too many were told.
+            // The card used 60 J: the estimate was 40 J too high.
             (Some(1_060_000), 100.0, 0.1),
             (None, 100.0, 0.25),
             (None, 100.0, 0.25),

@@ -7,7 +7,7 @@ use crate::CollectError;
 
 const GIB: u64 = 1 << 30;
 
-/// Simulated GPUs: each of their labels says "fake". They draw power, warm up and fill as their load asks.
+/// Simulated GPUs, each with "fake" in its labels. Their power, temperature and memory follow their load.
 pub struct FakeReader {
     gpus: usize,
     load: Box<dyn Fn() -> f64 + Send>,
@@ -18,7 +18,7 @@ pub struct FakeReader {
 }
 
 impl FakeReader {
-    /// This many, whose load swings by itself.
+    /// Creates `count` GPUs whose load rises and falls by itself.
     #[must_use]
     pub fn new(gpus: usize) -> FakeReader {
         let began = Instant::now();
@@ -32,7 +32,7 @@ impl FakeReader {
         }
     }
 
-    /// Loads them as `load` says, from 0 to 1.
+    /// Sets the load, from 0 to 1, to the result of `load`.
     #[must_use]
     pub fn load(mut self, load: impl Fn() -> f64 + Send + 'static) -> FakeReader {
         self.load = Box::new(load);
@@ -54,7 +54,7 @@ impl Reader for FakeReader {
 
     fn read(&mut self, position: usize, depth: Depth, sample: &mut Sample) -> Result<(), CollectError> {
         let now = Instant::now();
-        // Each a little behind the one before, so that their curves can be told apart.
+        // Each GPU has less load than the one before, so that their curves can be told apart.
         let load = (self.load)().clamp(0.0, 1.0) * (1.0 - 0.1 * position as f64).max(0.1);
         let watts = 72.0 + 500.0 * load;
         let seconds = now.saturating_duration_since(self.last[position]).as_secs_f64();

@@ -1,9 +1,9 @@
-//! Which processes hold a GPU's memory.
+//! The processes that hold a GPU's memory.
 
 use std::{collections::BTreeMap, fs};
 
-/// Sums memory by process name. A process that the driver lists twice (it computes and draws) holds its memory
-/// once; one whose name cannot be read, as from within a container, is `unknown`.
+/// Sums memory by process name. A process that the driver lists twice, because it computes and renders, counts once.
+/// If a name cannot be read, as from within a container, it is `unknown`.
 pub(super) fn by_name(
     holders: impl IntoIterator<Item = (u32, u64)>,
     name: impl Fn(u32) -> Option<String>,
@@ -20,7 +20,7 @@ pub(super) fn by_name(
     by_name.into_iter().collect()
 }
 
-/// The name of a process: its first 15 bytes, as the kernel keeps them.
+/// Returns the name of a process: its first 15 bytes, as the kernel keeps them.
 pub(super) fn name(pid: u32) -> Option<String> {
     let name = fs::read(format!("/proc/{pid}/comm")).ok()?;
     let name = String::from_utf8_lossy(&name).trim_end().to_owned();

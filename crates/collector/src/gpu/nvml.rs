@@ -1,4 +1,4 @@
-//! NVIDIA's GPUs, by NVML. The library comes with the driver and is loaded at run time.
+//! Reads NVIDIA's GPUs with NVML, a library that comes with the driver and is loaded at run time.
 
 use std::{
     ffi::OsStr,
@@ -17,32 +17,33 @@ use nvml_wrapper::{
 use super::{Clocks, Depth, Identity, Link, Memory, Pcie, Reader, Sample, counter::Counter, holder};
 use crate::CollectError;
 
-/// The name that is there without the driver's development files.
+/// The name under which the library exists without the driver's development files.
 const LIBRARY: &str = "libnvidia-ml.so.1";
-/// `NVML_FI_DEV_PCIE_COUNT_TX_BYTES` and `…_RX_BYTES`: 0.2 ms both, where the throughput call takes 20 ms each way.
+/// `NVML_FI_DEV_PCIE_COUNT_TX_BYTES` and `…_RX_BYTES`. Reading both takes 0.2 ms. The throughput call takes 20 ms per
+/// direction.
 const PCIE_COUNTERS: [FieldId; 2] = [FieldId(197), FieldId(198)];
-/// `NVML_FI_DEV_POWER_INSTANT`: the draw now, where the power call tells the mean of a second. It takes 0.01 ms.
+/// `NVML_FI_DEV_POWER_INSTANT`: the present power. The power call returns the mean of a second. It takes 0.01 ms.
 const POWER_NOW: [FieldId; 1] = [FieldId(186)];
 
-/// Reads by NVML. Without a driver it finds none, within a millisecond.
+/// Reads GPUs with NVML. Without a driver it finds none, within a millisecond.
 #[derive(Default)]
 pub struct Nvml {
     library: Option<nvml_wrapper::Nvml>,
-    /// By position: the PCIe counters, from and to the GPU, while they are thought to be there.
+    /// By position: the PCIe counters from and to the GPU, if the device seems to have them.
     counted: Vec<Option<[Counter; 2]>>,
 }
 
 impl Nvml {
-    /// Nothing is loaded yet.
+    /// Creates a reader that has loaded nothing yet.
     #[must_use]
     pub fn new() -> Nvml {
         Nvml::default()
     }
 
-    /// [`Reader::read`] that tells how long each query took.
+    /// Reads as [`Reader::read`] does, and reports the duration of each query.
     ///
     /// # Errors
-    /// The GPU does not answer any more.
+    /// The GPU no longer answers.
     pub fn read_timed(
         &mut self,
         position: usize,
@@ -53,7 +54,7 @@ impl Nvml {
         let lost = |error: NvmlError| CollectError::Failed(error.to_string());
         let library =
             self.library.as_ref().ok_or_else(|| CollectError::Failed("NVML is not loaded".to_owned()))?;
-        // A handle borrows the library; NVML looks it up in a table.
+        // A handle borrows the library. NVML looks a handle up in a table, which is cheap.
         let device = library.device_by_index(index(position)).map_err(lost)?;
         let mut query = Query { tell };
         let counted = &mut self.counted[position];
@@ -74,7 +75,7 @@ impl Nvml {
 impl Reader for Nvml {
     fn open(&mut self) -> Result<Vec<Identity>, CollectError> {
         let failed = |error: NvmlError| CollectError::Failed(error.to_string());
-        // What was lost is found again only by a library that begins anew.
+        // NVML finds a lost GPU again only after it is loaded again.
         self.library = None;
         let library = self.library.insert(load().map_err(unloaded)?);
         let driver = library.sys_driver_version().unwrap_or_else(|_| "unknown".to_owned());
@@ -104,7 +105,7 @@ fn load() -> Result<nvml_wrapper::Nvml, NvmlError> {
     }
 }
 
-/// Most machines have no such driver, and want none.
+/// Most machines have no NVIDIA driver and need none.
 fn unloaded(error: NvmlError) -> CollectError {
     match error {
         NvmlError::LibloadingError(_) => {
@@ -118,7 +119,7 @@ fn index(position: usize) -> u32 {
     u32::try_from(position).expect("NVML counted them by u32")
 }
 
-/// Who a GPU is; one that is lost has no UUID, and its reading will say so.
+/// Identifies a GPU. A lost GPU has no UUID, and its reading reports the loss.
 fn identity(library: &nvml_wrapper::Nvml, index: u32, driver: &str) -> Identity {
     let device = library.device_by_index(index);
     let device = device.as_ref().ok();
@@ -136,7 +137,7 @@ struct Query<T> {
 }
 
 impl<T: FnMut(&'static str, Duration)> Query<T> {
-    /// Asks one thing: `None` if this device does not tell it, an error if the device itself is out.
+    /// Sends one query. Returns `None` if this device does not provide the value, and an error if the device is lost.
     fn ask<V>(
         &mut self,
         name: &'static str,
@@ -148,7 +149,7 @@ impl<T: FnMut(&'static str, Duration)> Query<T> {
         match answer {
             Ok(value) => Ok(Some(value)),
             Err(error) if is_loss(&error) => Err(error),
-            // Not supported, not permitted, not in this driver: this field alone.
+            // The value is not supported, not permitted or not in this driver. Only this field is missing.
             Err(_) => Ok(None),
         }
     }
@@ -202,7 +203,7 @@ fn traffic(
                 let (transmit, receive) = (sent.read(transmit), received.read(receive));
                 sample.pcie = Some(Pcie::Counted { transmit, receive });
             }
-            // A counter that fails for a moment is there; one that never told anything is not.
+            // A counter that fails for a moment still exists. A counter that never had a value does not exist.
             _ if matches!(sample.pcie, Some(Pcie::Counted { .. })) => {}
             _ => *counted = None,
         }
@@ -216,7 +217,7 @@ fn full(
     sample: &mut Sample,
     counted: bool,
 ) -> Result<(), NvmlError> {
-    // A counter, so nothing is lost between readings; and the slowest of all, 3 ms on an H100.
+    // The energy is a counter, so nothing is lost between readings. It is the slowest query, 3 ms on an H100.
     sample.energy_millijoules = query.ask("energy", || device.total_energy_consumption())?;
     sample.power_limit_milliwatts = query.ask("power limit", || device.enforced_power_limit())?;
     sample.link_generation = Link {

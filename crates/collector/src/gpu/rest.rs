@@ -1,21 +1,21 @@
-//! When nothing happens on a card, so that it may be read less.
+//! Whether a card is at rest, so that it can be read less often.
 
 use std::time::{Duration, Instant};
 
 use super::sample::{Depth, Pcie, Sample};
 
-/// A card on which nothing has happened for so long is at rest.
+/// A card is at rest after this time without activity.
 const QUIET: Duration = Duration::from_secs(30);
-/// More over PCIe between two readings is somebody's work, bytes.
+/// More PCIe traffic than this between two readings is activity, bytes.
 const MURMUR: u64 = 1 << 20;
-/// Time between two readings of all fields; those that spike are read every time.
+/// Time between two readings of all fields. Fields that can spike are read every time.
 const FULL: Duration = Duration::from_secs(1);
-/// The same of a card at rest: its counters forget nothing, and one of them takes NVML 3 ms.
+/// The same for a card at rest. Its counters lose nothing, and one of them takes NVML 3 ms to read.
 const FULL_AT_REST: Duration = Duration::from_secs(10);
-/// Time between two readings of PCIe's counters of a card at rest.
+/// Time between two readings of the PCIe counters of a card at rest.
 const TRAFFIC_AT_REST: Duration = Duration::from_secs(1);
 
-/// Since when nothing happens on a card, and when what was read.
+/// The time of the last activity on a card, and the times of the last readings.
 #[derive(Debug)]
 pub(super) struct Rest {
     since: Instant,
@@ -30,12 +30,12 @@ impl Rest {
         Rest { since: now, used: None, carried: 0, full: None, traffic: now }
     }
 
-    /// Nothing has happened for long. What a program does first, it takes memory, ends this with the next reading.
+    /// Whether the card is at rest. A program first allocates memory, so the next reading ends the rest.
     pub(super) fn is_long(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.since) >= QUIET
     }
 
-    /// What is to be read now.
+    /// Returns which fields to read now.
     pub(super) fn depth(&self, now: Instant) -> Depth {
         let is_due = |last: Instant, every| now.saturating_duration_since(last) >= every;
         let is_long = self.is_long(now);
@@ -49,7 +49,7 @@ impl Rest {
         }
     }
 
-    /// Notes what was read.
+    /// Notes the result of a reading.
     pub(super) fn note(&mut self, now: Instant, depth: Depth, sample: &Sample) {
         if depth == Depth::Full {
             self.full = Some(now);
@@ -86,7 +86,7 @@ mod tests {
         }
     }
 
-    /// Reads ten times a second for so many seconds; how often each depth was read in the last ten.
+    /// Reads ten times a second for `seconds`. Returns how often each depth was read in the last ten seconds.
     fn depths(rest: &mut Rest, start: Instant, seconds: u64, sample: &Sample) -> [usize; 3] {
         let mut counts = [0; 3];
         for tick in 0..seconds * 10 {
@@ -126,7 +126,7 @@ mod tests {
             rest.note(later, rest.depth(later), &works);
             assert!(!rest.is_long(later));
             let next = later + Duration::from_millis(100);
-            assert_eq!(rest.depth(next), Depth::Full, "who took it is to be seen");
+            assert_eq!(rest.depth(next), Depth::Full, "the process that took the memory becomes visible");
             rest.note(next, Depth::Full, &works);
             assert_eq!(rest.depth(next + Duration::from_millis(100)), Depth::Fast);
         }

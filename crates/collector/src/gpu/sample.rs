@@ -1,76 +1,76 @@
-//! What a driver says of one GPU, in its own units.
+//! The values that a driver reports for one GPU, in the driver's own units.
 
-/// How much is read.
+/// Which fields are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// PCIe's counters alone, if there are any.
+    /// Only the PCIe counters, if there are any.
     Traffic,
-    /// What spikes, but for PCIe's counters: utilization, power, clocks, memory.
+    /// The fields that can spike, without the PCIe counters: utilization, power, clocks, memory.
     Glance,
-    /// The same, and PCIe's counters.
+    /// The fields of `Glance`, and the PCIe counters.
     Fast,
-    /// All.
+    /// All fields.
     Full,
 }
 
-/// Which GPU it is.
+/// The identity of a GPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The label `gpu`: the driver's index.
     pub label: String,
-    /// `None`: it would not say, for it is lost.
+    /// The UUID. `None`: the GPU is lost and does not report it.
     pub uuid: Option<String>,
-    /// Its product name.
+    /// The product name.
     pub name: String,
     /// The driver's version.
     pub driver: String,
-    /// It is divided by MIG.
+    /// Whether MIG is on.
     pub mig: bool,
 }
 
-/// One reading. What the device does not have is `None`.
+/// One reading. A value that the device does not provide is `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sample {
-    /// Percent of the driver's sample period (1/6 s to 1 s, by product) in which a kernel ran.
+    /// Percent of the driver's sample period (1/6 s to 1 s, depending on the product) in which a kernel ran.
     pub utilization_percent: Option<u32>,
-    /// Percent of it in which memory was read or written.
+    /// Percent of the same period in which memory was read or written.
     pub memory_utilization_percent: Option<u32>,
-    /// Bytes.
+    /// Memory, bytes.
     pub memory: Option<Memory>,
-    /// Draw of the whole card; on recent cards its mean over a second.
+    /// Power of the whole card. On recent cards it is the mean over one second.
     pub power_milliwatts: Option<u32>,
-    /// Draw of the whole card now, where the other is a mean.
+    /// Present power of the whole card, on cards whose `power_milliwatts` is a mean.
     pub power_now_milliwatts: Option<u32>,
-    /// The limit that is enforced.
+    /// The power limit in force.
     pub power_limit_milliwatts: Option<u32>,
-    /// Since the driver was loaded.
+    /// Energy since the driver was loaded.
     pub energy_millijoules: Option<u64>,
-    /// Of the die.
+    /// Temperature of the die.
     pub temperature_celsius: Option<u32>,
-    /// MHz.
+    /// Clock frequencies, MHz.
     pub clocks: Clocks,
-    /// Why the clocks are not higher: the bits of NVML's clock event reasons.
+    /// The reasons that limit the clocks: the bits of NVML's clock event reasons.
     pub clock_limits: Option<u64>,
-    /// Now and at most.
+    /// PCIe generation, current and maximum.
     pub link_generation: Link,
-    /// Lanes, now and at most.
+    /// PCIe lanes, current and maximum.
     pub link_width: Link,
-    /// What went over PCIe.
+    /// PCIe traffic.
     pub pcie: Option<Pcie>,
-    /// Since the driver was loaded.
+    /// PCIe packets that were sent again since the driver was loaded.
     pub pcie_replays: Option<u64>,
     /// Bytes of GPU memory by process name.
     pub processes: Vec<(String, u64)>,
 }
 
-/// Memory of a card, bytes. What the driver keeps for itself is in none but `total`.
+/// Memory of a card, bytes. Memory that the driver reserves counts in `total` only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// Taken by processes.
+    /// Used by processes.
     pub used: u64,
-    /// Not taken.
+    /// Free.
     pub free: u64,
-    /// Installed.
+    /// Total.
     pub total: u64,
 }
 
@@ -90,23 +90,23 @@ pub struct Clocks {
 /// A property of the PCIe link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Link {
-    /// Now: it falls when idle.
+    /// The current value, which falls when the card is idle.
     pub current: Option<u32>,
-    /// What card and slot are capable of.
+    /// The highest value that card and slot support.
     pub max: Option<u32>,
 }
 
-/// What went over PCIe, seen from the GPU.
+/// PCIe traffic, seen from the GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pcie {
-    /// Bytes, by the device's counters.
+    /// Bytes, from the device's counters.
     Counted {
         /// From the GPU.
         transmit: u64,
         /// To the GPU.
         receive: u64,
     },
-    /// KiB a second, over the last 20 ms.
+    /// KiB per second, over the last 20 ms.
     Sampled {
         /// From the GPU.
         transmit: u32,

@@ -1,10 +1,10 @@
-//! From what a driver says to what a scrape shows, field by field.
+//! Compares the values of a driver with the lines of a scrape, field by field.
 
 use std::collections::BTreeMap;
 
 use super::*;
 
-/// What a reader says, set by the test.
+/// The results of a reader, set by the test.
 #[derive(Default)]
 struct Script {
     opens: Option<Result<Vec<Identity>, CollectError>>,
@@ -53,7 +53,7 @@ fn identity(position: usize) -> Identity {
     }
 }
 
-/// A card as one H100 told of itself.
+/// A reading of one real H100.
 fn h100() -> Sample {
     Sample {
         utilization_percent: Some(44),
@@ -91,7 +91,7 @@ impl Stand {
         self.collector.round(self.start + Duration::from_millis(after_ms))
     }
 
-    /// Every series but buckets, without the prefix.
+    /// Returns every series except buckets, without the prefix of its name.
     fn series(&self) -> BTreeMap<String, f64> {
         let text = prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
         let lines = text.lines().filter_map(|line| line.strip_prefix("streamgauge_gpu_"));
@@ -217,17 +217,17 @@ fn a_counter_that_fails_for_a_moment_is_not_replaced_by_a_guess() {
     reader.script().samples.insert(0, Ok(without));
     stand.round(100).unwrap();
     let series = stand.series();
-    // Its power is followed until the counter is read again.
+    // Its power is added until the counter is read again.
     assert_eq!(series[r#"energy_joules_total{gpu="0",source="counter"}"#], 9_000_001.5 + 13.05);
     assert_eq!(series[r#"pcie_bytes_total{gpu="0",direction="receive",source="counter"}"#], 9_000.0);
     assert!(series.keys().all(|name| !name.contains("integrated")), "{series:?}");
 }
 
-/// Watts of a planted curve, and the seconds that they last.
+/// Watts of an artificial curve, and the seconds that each level lasts.
 const CURVE: [(f64, f64); 6] =
     [(72.0, 2.35), (690.0, 3.72), (250.0, 1.18), (690.0, 0.45), (130.0, 4.1), (420.0, 60.0)];
 
-/// Joules of the curve so far.
+/// Returns the joules of the curve up to `seconds`.
 fn planted_energy(seconds: f64) -> f64 {
     let (mut left, mut joules) = (seconds, 0.0);
     for (watts, lasts) in CURVE {
@@ -237,11 +237,12 @@ fn planted_energy(seconds: f64) -> f64 {
     joules
 }
 
-/// A card that draws by the curve. Its counter is read at full depth alone; its power is the mean over `mean` seconds.
+/// A card whose power follows the curve. Its counter is read only at full depth; its power is the mean over `mean`
+/// seconds.
 struct Planted {
     seconds: Arc<Mutex<f64>>,
     mean: f64,
-    /// It tells what it draws now as well.
+    /// Whether it reports its present power as well.
     tells_now: bool,
 }
 
@@ -264,7 +265,7 @@ impl Reader for Planted {
     }
 }
 
-/// Energy told at each tenth of a second of the curve.
+/// Returns the reported energy at each tenth of a second of the curve.
 fn told_energy(mean: f64, tells_now: bool) -> Vec<f64> {
     let seconds = Arc::new(Mutex::new(0.0));
     let mut stand = Stand::new(Planted { seconds: seconds.clone(), mean, tells_now });
@@ -276,7 +277,7 @@ fn told_energy(mean: f64, tells_now: bool) -> Vec<f64> {
     ticks.collect()
 }
 
-/// The largest error over any span of so many tenths of a second, as a part of what was drawn in it.
+/// Returns the largest error over any span of `span` tenths of a second, divided by the energy used in that span.
 fn worst(told: &[f64], span: usize) -> f64 {
     let errors = (0..told.len() - span).map(|tick| {
         let at = |tick: usize| planted_energy(tick as f64 / 10.0);
@@ -288,17 +289,17 @@ fn worst(told: &[f64], span: usize) -> f64 {
 
 #[test]
 fn energy_of_a_few_seconds_follows_a_planted_power_curve() {
-    // An older card, whose power is that of the moment; a newer one, which tells that beside the mean of a second.
+    // An older card reports its present power. A newer card reports the mean of a second and its present power.
     for told in [told_energy(0.1, false), told_energy(1.0, true)] {
         assert!(told.is_sorted(), "{told:?}");
-        // Whatever the phase of the span and of the counter's reading.
+        // The error is small at any offset of the span from the counter's readings.
         for span in [20, 30, 50, 100] {
             assert!(worst(&told, span) <= 0.02, "{span}: {}", worst(&told, span));
         }
-        // Once the counter is read it is the counter's.
+        // When the counter is read, its value replaces the estimate.
         assert_eq!(told[100], (planted_energy(10.0) * 1e3).floor() / 1e3);
     }
-    // The mean of a second alone lags behind each jump, until the next reading.
+    // The mean of a second alone lags behind each jump until the next reading.
     let told = told_energy(1.0, false);
     assert!(told.is_sorted(), "{told:?}");
     for (span, most) in [(30, 0.4), (50, 0.25), (100, 0.07)] {
@@ -363,7 +364,7 @@ fn a_lost_gpu_vanishes_alone_keeps_its_counters_and_comes_back() {
     let energy = r#"energy_joules_total{gpu="0",source="integrated"}"#;
     assert_eq!(series[energy], 100.0);
 
-    // Still out; it is not asked at every round, and the other goes on.
+    // The GPU is still lost. It is not read in every round, and the other GPU continues.
     assert!(stand.round(1_200).is_err());
     assert_eq!(reader.script().opened, 1);
 
@@ -373,7 +374,7 @@ fn a_lost_gpu_vanishes_alone_keeps_its_counters_and_comes_back() {
     let series = stand.series();
     assert_eq!(reader.script().opened, 2);
     assert_eq!(series[r#"power_watts{gpu="0"}"#], 100.0);
-    // The ten seconds that nobody saw are in no sum.
+    // The ten seconds without readings are in no sum.
     assert_eq!(series[energy], 200.0);
 }
 
@@ -422,7 +423,7 @@ fn counters_that_could_wrap_between_two_readings_are_read_in_between() {
     let mut stand = Stand::new(reader.clone());
     assert_eq!(stand.collector.hurry(), None);
     stand.round(0).unwrap();
-    // 2^32 bytes at 63 GB/s are 68 ms.
+    // 2^32 bytes at 63 GB/s take 68 ms.
     let hurry = stand.collector.hurry().unwrap();
     assert!((50..53).contains(&hurry.as_millis()), "{hurry:?}");
     stand.collector.hurried();

@@ -1,11 +1,11 @@
-//! A histogram that Tokio keeps, as one of Prometheus.
+//! Translates a histogram of Tokio into one of Prometheus.
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use streamgauge_meter::metric::Histogram;
 
-/// Carries the counts of Tokio's buckets, which only grow, over into ours: a bucket that straddles one of our bounds
-/// counts as above it, for its upper end is all that is sure.
+/// Adds the counts of Tokio's buckets, which only grow, to our buckets. If a bucket of Tokio spans one of our bounds,
+/// its values count as above the bound, because only their upper limit is known.
 #[derive(Debug)]
 pub(super) struct Tally {
     buckets: Vec<Bucket>,
@@ -14,17 +14,17 @@ pub(super) struct Tally {
 
 #[derive(Debug)]
 struct Bucket {
-    /// Seconds.
+    /// The upper end, seconds.
     upper: f64,
     middle: f64,
     seen: u64,
 }
 
 impl Tally {
-    /// `ranges` are those of Tokio's buckets; none: it keeps no such histogram.
+    /// Creates a tally. `ranges` are the ranges of Tokio's buckets; without any, the runtime has no such histogram.
     pub(super) fn new(ranges: impl Iterator<Item = Range<Duration>>, into: Arc<Histogram>) -> Tally {
         let buckets = ranges.map(|range| {
-            // The last bucket has no end, which Tokio says as 2^64 - 1 ns.
+            // Tokio represents the open end of the last bucket as 2^64 - 1 ns.
             let endless = range.end == Duration::from_nanos(u64::MAX);
             let (start, end) = (range.start.as_secs_f64(), range.end.as_secs_f64());
             Bucket {
@@ -36,7 +36,7 @@ impl Tally {
         Tally { buckets: buckets.collect(), into }
     }
 
-    /// Adds what has come since the last call; `count` is of a bucket since the runtime began.
+    /// Adds the counts since the last call. `count` returns the count of a bucket since the runtime started.
     pub(super) fn read(&mut self, count: impl Fn(usize) -> u64) {
         for (index, bucket) in self.buckets.iter_mut().enumerate() {
             let count = count(index);
@@ -46,7 +46,7 @@ impl Tally {
         }
     }
 
-    /// The runtime keeps no such histogram.
+    /// Whether the runtime has no such histogram.
     pub(super) fn is_empty(&self) -> bool {
         self.buckets.is_empty()
     }

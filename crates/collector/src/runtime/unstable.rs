@@ -1,4 +1,4 @@
-//! What Tokio tells only with `tokio_unstable`.
+//! The metrics that Tokio provides only with `tokio_unstable`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,17 +9,17 @@ use streamgauge_meter::metric::{Histogram, Metric, Page, buckets};
 
 const POLL: Metric = Metric::histogram(
     "streamgauge_runtime_poll_seconds",
-    "How long a worker polled a task, seconds. The sum is approximate: each bucket's middle times its count.",
+    "How long workers polled tasks, seconds. The sum is approximate: the middle of each of Tokio's buckets × its count.",
     &["runtime"],
 );
 const LATENCY: Metric = Metric::histogram(
     "streamgauge_runtime_schedule_latency_seconds",
-    "How long a task that was woken waited for a worker, seconds. The sum is approximate, as for polls.",
+    "How long woken tasks waited for a worker, seconds. The sum is approximate: the middle of each of Tokio's buckets × its count.",
     &["runtime"],
 );
 const STEALS: Metric = Metric::counter(
     "streamgauge_runtime_steals_total",
-    "Tasks that one worker took from another's queue.",
+    "Tasks that a worker took from the queue of another worker.",
     &["runtime"],
 );
 const LOCAL_QUEUE: Metric = Metric::gauge(
@@ -31,25 +31,25 @@ const BLOCKING_THREADS: Metric =
     Metric::gauge("streamgauge_runtime_blocking_threads", "Threads for blocking work.", &["runtime"]);
 const BLOCKING_QUEUE: Metric = Metric::gauge(
     "streamgauge_runtime_blocking_queue_depth",
-    "Blocking work that waits for a thread.",
+    "Blocking calls that wait for a thread.",
     &["runtime"],
 );
 const FORCED_YIELDS: Metric = Metric::counter(
     "streamgauge_runtime_forced_yields_total",
-    "Tasks that were made to yield, for they had used up their budget.",
+    "How often Tokio made a task yield because the task had used its budget.",
     &["runtime"],
 );
 const IO_READY: Metric = Metric::counter(
     "streamgauge_runtime_io_ready_total",
-    "Readiness events of sockets and the like.",
+    "Readiness events of sockets and other I/O sources.",
     &["runtime"],
 );
 
 pub(super) const METRICS: [&Metric; 8] =
     [&POLL, &LATENCY, &STEALS, &LOCAL_QUEUE, &BLOCKING_THREADS, &BLOCKING_QUEUE, &FORCED_YIELDS, &IO_READY];
 
-/// Both histograms, fine enough for the contract's buckets: from below the first bound to above the last, a value
-/// told to one part in eight.
+/// Enables both histograms with a range from below our first bound to above our last bound, and a relative error of
+/// at most one eighth.
 pub(super) fn enable_histograms(builder: &mut Builder) -> &mut Builder {
     let grain = LogHistogram::builder()
         .min_value(Duration::from_micros(2))
@@ -63,9 +63,9 @@ pub(super) fn enable_histograms(builder: &mut Builder) -> &mut Builder {
         .metrics_schedule_latency_histogram_configuration(HistogramConfiguration::log(grain))
 }
 
-/// What was read last of the runtimes of one name, and the sums of the intervals so far.
+/// The latest readings of the runtimes of one name, and the sums of the intervals so far.
 pub(super) struct Unstable {
-    /// One a runtime; all of them carry over into one histogram.
+    /// One per runtime. All of them add to the same histogram.
     polls: Vec<Tally>,
     latencies: Vec<Tally>,
     poll: Arc<Histogram>,
@@ -104,7 +104,7 @@ impl Unstable {
         unstable
     }
 
-    /// Before the runtimes are read, one after another.
+    /// Prepares for the reading of the runtimes, one after another.
     pub(super) fn begin(&mut self) {
         self.blocking_threads = 0;
         self.blocking_queue = 0;
@@ -133,7 +133,7 @@ impl Unstable {
     }
 
     pub(super) fn write(&self, runtime: &str, page: &mut Page) {
-        // A runtime that keeps no histogram has none here either, rather than an empty one.
+        // If no runtime has a histogram, this collector exports none either, instead of an empty one.
         if !self.polls.iter().all(Tally::is_empty) {
             page.put_child(&POLL, &[runtime], &*self.poll);
         }

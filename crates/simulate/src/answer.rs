@@ -11,28 +11,28 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::stream::Stream;
 
-/// A body.
+/// The body of a response.
 pub(super) enum Answer {
-    /// Of known length.
+    /// A body of known length.
     Whole(Bytes),
-    /// Whole, but chunked all the same.
+    /// A body that is complete, but is sent chunked.
     Chunked(Bytes),
-    /// Half of it, then the connection breaks.
+    /// Sends half of the body, then breaks the connection.
     Broken(Option<Bytes>),
-    /// An answer being generated.
+    /// An answer that is being generated.
     Stream(Box<Stream>),
-    /// Lines at an even pace.
+    /// Lines at a fixed interval.
     Lines(Lines),
 }
 
-/// Lines of progress.
+/// Lines that report progress.
 pub(super) struct Lines {
     lines: VecDeque<String>,
     interval: Duration,
     sleep: Pin<Box<Sleep>>,
 }
 
-/// The body ends here, in the middle.
+/// The body breaks off here.
 #[derive(Debug, thiserror::Error)]
 #[error("the simulated connection breaks off")]
 pub(super) struct BrokenOff;

@@ -1,4 +1,4 @@
-//! What a request to generate asks for, whichever dialect it is written in.
+//! The contents of a request to generate, in any dialect.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::endpoint::Endpoint;
 use super::prompt::Message;
 use super::seed::Seed;
 
-/// How long a model stays after its last use.
+/// How long a model stays in memory after its last use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeepAlive {
     For(Duration),
@@ -18,36 +18,36 @@ pub(super) enum KeepAlive {
 /// A request to generate.
 #[derive(Debug)]
 pub(super) struct Ask {
-    /// As the client wrote it: answers and errors repeat it.
+    /// The name as the client wrote it. Answers and errors repeat it.
     pub(super) model: String,
     pub(super) is_chat: bool,
-    /// An estimate: four tokens for three words.
+    /// An estimate: four tokens per three words.
     pub(super) prompt_tokens: u32,
     pub(super) messages: Vec<Message>,
-    /// Stands for the whole prompt.
+    /// A seed that represents the whole prompt.
     pub(super) prompt: Seed,
-    /// Nothing to answer: load the model, or unload it.
+    /// The prompt is empty: the request loads or unloads the model.
     pub(super) empty: bool,
     pub(super) stream: bool,
     pub(super) think: bool,
     /// The names of the tools that the model may call.
     pub(super) tools: Vec<String>,
-    /// What `/v1/messages` takes a prompt for before it is counted: a token for four bytes.
+    /// The estimate of the prompt that `/v1/messages` reports before it is counted: one token per four bytes.
     pub(super) estimate: u32,
     pub(super) limit: Option<u32>,
     /// `num_ctx`
     pub(super) context: Option<u32>,
     pub(super) num_keep: Option<u32>,
-    /// What does not fit into the context may be left out.
+    /// Whether a part of the prompt that does not fit into the context may be left out.
     pub(super) truncate: bool,
-    /// The context may shift once it is full.
+    /// Whether the context may shift when it is full.
     pub(super) shift: bool,
     pub(super) format: Format,
     pub(super) keep_alive: Option<KeepAlive>,
     pub(super) include_usage: bool,
 }
 
-/// What form an answer is to have.
+/// The format that the answer must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Any,
@@ -61,7 +61,7 @@ impl KeepAlive {
     pub(super) const DEFAULT: Self = Self::For(Duration::from_secs(300));
     pub(super) const NONE: Self = Self::For(Duration::ZERO);
 
-    /// A number of seconds or a duration as Go writes it; negative is forever.
+    /// Reads a number of seconds, or a duration in Go's notation. A negative value means forever.
     pub(super) fn read(value: &Value) -> Option<Self> {
         match value {
             Value::Number(number) => Some(Self::seconds(number.as_f64()?)),
@@ -79,7 +79,7 @@ impl KeepAlive {
 }
 
 impl Ask {
-    /// Reads a body. `default_model` is meant where the body cannot be read (it is compressed).
+    /// Reads a body. If the body cannot be read because it is compressed, the model is `default_model`.
     pub(super) fn read(endpoint: Endpoint, body: &Value, default_model: &str) -> Self {
         let native = matches!(endpoint, Endpoint::Generate | Endpoint::Chat);
         let text = |key: &str| body.get(key).and_then(Value::as_str);
@@ -117,7 +117,7 @@ impl Ask {
     }
 }
 
-/// Counts the words of a prompt, wherever a dialect keeps them.
+/// Counts the words of a prompt, in any field in which a dialect keeps them.
 struct Words {
     seed: Seed,
     count: usize,
@@ -225,7 +225,7 @@ fn thinks(body: &Value) -> bool {
     }
 }
 
-/// The tools, unless the last word is a tool's result: then the model answers in text.
+/// Returns the tools, unless the last message is a tool's result: then the model answers with text.
 fn tools(body: &Value) -> Vec<String> {
     let name = |tool: &Value| {
         tool.pointer("/function/name").or_else(|| tool.get("name"))?.as_str().map(str::to_owned)
@@ -242,7 +242,7 @@ fn tools(body: &Value) -> Vec<String> {
     tools.into_iter().flatten().filter_map(name).collect()
 }
 
-/// The most tokens wanted; zero and less mean no limit.
+/// Returns the maximum number of tokens. Zero or less means no limit.
 fn limit(body: &Value) -> Option<u32> {
     let limit = ["/options/num_predict", "/max_tokens", "/max_completion_tokens", "/max_output_tokens"]
         .iter()

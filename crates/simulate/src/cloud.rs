@@ -15,24 +15,24 @@ const SIGNIN: &str = "https://ollama.com/connect?name=sim&key=c2lt";
 const USER: &str =
     r#"{"id":"00000000-0000-0000-0000-000000000000","email":"sim@example.com","name":"sim","plan":"free"}"#;
 
-/// How Ollama's cloud behaves, where `NAME:cloud` and `NAME:TAG-cloud` run.
+/// The state of Ollama's cloud, in which `NAME:cloud` and `NAME:TAG-cloud` run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Cloud {
     /// It has every model, and an account is signed in.
     #[default]
     Answers,
-    /// Nobody is signed in: 401.
+    /// No account is signed in: 401.
     SignedOut,
-    /// There is no way there: 502, and 503 for the account.
+    /// The cloud cannot be reached: 502, and 503 for the account.
     Unreachable,
-    /// `OLLAMA_NO_CLOUD`: 403.
+    /// `OLLAMA_NO_CLOUD` is set: 403.
     Disabled,
 }
 
 impl Cloud {
     const ALL: [Self; 4] = [Self::Answers, Self::SignedOut, Self::Unreachable, Self::Disabled];
 
-    /// As in `--cloud`.
+    /// The name, as in `--cloud`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -43,7 +43,8 @@ impl Cloud {
         }
     }
 
-    /// Why a request does not get there. It is in the words of `/api` on every route.
+    /// Returns the refusal if the request does not reach the cloud. The message is in the format of `/api` on every
+    /// route.
     pub(super) fn refuse(self, path: &str, what: &str) -> Option<Reply> {
         match self {
             Self::Answers => None,
@@ -61,7 +62,7 @@ impl Cloud {
         }
     }
 
-    /// Whether requests reach it; where they may not, none leaves.
+    /// Whether requests reach the cloud. If they may not, none is sent.
     const fn is_reachable(self) -> bool {
         matches!(self, Self::Answers | Self::SignedOut)
     }
@@ -102,7 +103,7 @@ pub(super) fn get(engine: &Engine, endpoint: Endpoint) -> Reply {
     json_reply(StatusCode::OK, &body)
 }
 
-/// Serves the account: who it is, and to sign it out.
+/// Serves the account: shows it, and signs out.
 pub(super) fn account(engine: &Engine, endpoint: Endpoint) -> Reply {
     let cloud = engine.config.cloud;
     let signs_out = endpoint != Endpoint::Me;
@@ -115,13 +116,13 @@ pub(super) fn account(engine: &Engine, endpoint: Endpoint) -> Reply {
         _ if signs_out => json_reply(StatusCode::OK, &Value::Null),
         Cloud::Answers => reply(StatusCode::OK, "application/json; charset=utf-8", USER),
         Cloud::SignedOut => unauthorized(),
-        // 0.12 has no word for it.
+        // 0.12 has no message for this case.
         _ if !engine.config.version.runs_llama_server() => json_reply(StatusCode::OK, &Value::Null),
         _ => error(StatusCode::SERVICE_UNAVAILABLE, "account unavailable"),
     }
 }
 
-/// Serves the web as the cloud searches and fetches it.
+/// Serves web search and web fetch, as the cloud does.
 pub(super) fn web(engine: &Engine, endpoint: Endpoint) -> Reply {
     let page = json!({"title": "Sim", "content": "A simulated page.", "url": "https://example.com/"});
     let (path, what, found) = if endpoint == Endpoint::WebSearch {

@@ -1,4 +1,4 @@
-//! The clock of one answer: when its next token is due.
+//! The schedule of one answer: when its next token is due.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,69 +13,69 @@ use super::shelf::Seat;
 use super::truth::Truth;
 use super::version::OllamaVersion;
 
-/// What llama-server says of one token, which took no time: a microsecond.
+/// The duration that llama-server reports for a single token, which took no time: one microsecond.
 const ONE_TOKEN: Duration = Duration::from_micros(1);
-/// The share of a stream's time that 0.12 leaves out of `eval_duration` when it decodes alone: sampling.
+/// The share of a stream's time that 0.12 leaves out of `eval_duration` if the stream decodes alone: sampling.
 const SAMPLING: f64 = 0.06;
-/// And for each stream beside it: the wait for the batch.
+/// The further share for each concurrent stream: the wait for the batch.
 const BATCHING: f64 = 0.033;
 
-/// How fast tokens come, and what is told of it.
+/// The speed of the tokens, and the version whose durations are reported.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     pub(super) version: OllamaVersion,
-    /// Seconds between the tokens of one stream alone.
+    /// Seconds between two tokens of a stream that decodes alone.
     pub(super) interval: f64,
     pub(super) contention: f64,
     pub(super) jitter: f64,
 }
 
-/// How many tokens an answer has, and from which on they are told.
+/// The number of tokens of an answer, and the first token that is reported.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tokens {
     pub(super) all: u32,
     pub(super) counted_from: u32,
 }
 
-/// What comes next in an answer.
+/// The next step of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Token(u32),
-    /// It breaks off here.
+    /// The answer breaks off here.
     Cut(Fault),
     End,
 }
 
-/// An answer being generated. Tokens follow an absolute schedule, so that a late wake-up delays one
-/// token and not all that follow. Holds the slot; dropped before the end, it counts as cancelled.
+/// An answer that is being generated. Tokens follow an absolute schedule, so a late wake-up delays one token and not
+/// the tokens after it. It holds the slot. If it is dropped before its end, it counts as cancelled.
 #[derive(Debug)]
 pub(super) struct Decode {
     pace: Pace,
     seed: Seed,
     next: u32,
     tokens: u32,
-    /// The token with which `eval_duration` begins.
+    /// The first token that `eval_duration` includes.
     counted_from: u32,
     first: Option<Instant>,
     last: Option<Instant>,
-    /// Time of the intervals so far as 0.12 counts it.
+    /// The time of the intervals so far, as 0.12 counts it.
     computed: Duration,
     cut: Option<(u32, Fault)>,
     stall: Option<(u32, Duration)>,
     due: Instant,
     sleep: Pin<Box<Sleep>>,
     asleep: bool,
-    /// None in the cloud, and once the answer has ended.
+    /// `None` in the cloud, and after the answer has ended.
     busy: Option<(Seat, Decoding)>,
     local: bool,
     outcome: Outcome,
 }
 
-/// Counts a stream that decodes, for as long as it lives.
+/// Counts a stream as decoding while this value exists.
 #[derive(Debug)]
 struct Decoding(Arc<Truth>);
 
-/// Counts how a request to generate comes out; dropped unsettled, its client went away.
+/// Counts the result of a request to generate. If it is dropped without a result, the client has left.
 #[derive(Debug)]
 pub(super) struct Outcome {
     truth: Arc<Truth>,
@@ -83,7 +83,7 @@ pub(super) struct Outcome {
 }
 
 impl Pace {
-    /// The interval before the token at `place`, with so many streams decoding.
+    /// Returns the interval before the token at `place`, if so many streams decode.
     fn interval(&self, streams: u64, seed: Seed, place: u32) -> Duration {
         if self.interval <= 0.0 {
             return Duration::ZERO;
@@ -94,19 +94,20 @@ impl Pace {
         Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
     }
 
-    /// The share of an interval that 0.12 counts, with so many streams decoding.
+    /// Returns the share of an interval that 0.12 counts, if so many streams decode.
     fn computed_share(&self, streams: u64) -> f64 {
         (1.0 - SAMPLING - BATCHING * streams.saturating_sub(1) as f64).max(0.5)
     }
 }
 
-/// Seconds for one of so many a second; none and infinitely many both take no time.
+/// Returns the seconds per item at a rate per second. A rate of zero or infinity takes no time.
 pub(super) fn seconds_each(rate: f64) -> f64 {
     if rate > 0.0 { rate.recip() } else { 0.0 }
 }
 
 impl Decode {
-    /// Starts with the first token, which is due at once. Without a seat it runs in the cloud, beside nobody.
+    /// Starts an answer. Its first token is due at once. Without a seat it runs in the cloud, and no other stream
+    /// slows it down.
     pub(super) fn start(
         pace: Pace,
         seed: Seed,
@@ -145,13 +146,13 @@ impl Decode {
         &self.outcome.truth
     }
 
-    /// Makes the next [`Decode::poll_awake`] wait.
+    /// Lets the next [`Decode::poll_awake`] wait.
     pub(super) fn pause(&mut self, pause: Duration) {
         self.sleep.as_mut().reset(Instant::now() + pause);
         self.asleep = true;
     }
 
-    /// The next token does not wait for its time.
+    /// Sends the next token without waiting for its time.
     pub(super) fn is_due(&self) -> bool {
         self.due <= Instant::now()
     }
@@ -164,7 +165,7 @@ impl Decode {
         Poll::Ready(())
     }
 
-    /// Waits for the next step. The slot is free once the answer is cut or has ended.
+    /// Waits for the next step. When the answer has ended or is cut, the slot is free.
     pub(super) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         ready!(self.poll_awake(cx));
         if self.due > Instant::now() {
@@ -200,7 +201,7 @@ impl Decode {
             self.first.get_or_insert(now);
         }
         self.last = Some(now);
-        // In 0.12 the last record comes a token's time after the last token.
+        // In 0.12 the last record comes one interval after the last token.
         if self.next < self.tokens || !self.pace.version.runs_llama_server() {
             let streams = if self.local { self.truth().decoding() } else { 1 };
             let interval = self.pace.interval(streams, self.seed, token);
@@ -212,8 +213,8 @@ impl Decode {
         Poll::Ready(Step::Token(token))
     }
 
-    /// What `eval_duration` says of the tokens so far: the time from the first to the last. 0.12 leaves a part
-    /// of it out, and answers the least number there is for one token.
+    /// Returns `eval_duration` for the tokens so far: the time from the first to the last. 0.12 leaves out a part of
+    /// it, and reports the smallest integer for a single token.
     pub(super) fn eval_nanos(&self) -> i64 {
         let nanos = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
         match (self.pace.version, self.first.zip(self.last)) {
@@ -224,7 +225,7 @@ impl Decode {
         }
     }
 
-    /// Generates the rest without telling: how the answer ends.
+    /// Generates the rest without sending it. Returns how the answer ends.
     pub(super) async fn run(&mut self) -> Step {
         loop {
             match std::future::poll_fn(|cx| self.poll_step(cx)).await {
@@ -234,12 +235,12 @@ impl Decode {
         }
     }
 
-    /// All of it was handed over.
+    /// Notes that the answer was sent completely.
     pub(super) fn ended(&mut self) {
         self.outcome.ended();
     }
 
-    /// It broke off as a fault wanted.
+    /// Notes that a fault ended the answer.
     pub(super) fn settle(&mut self) {
         self.outcome.settle();
     }
@@ -257,7 +258,7 @@ impl Outcome {
         }
     }
 
-    /// It came to an end that is neither whole nor the client's doing.
+    /// Notes an end that is neither complete nor caused by the client.
     pub(super) fn settle(&mut self) {
         self.settled = true;
     }

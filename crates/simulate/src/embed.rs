@@ -1,4 +1,4 @@
-//! Embeddings: a prefill and nothing more.
+//! Embeddings: the prompt is read, and nothing is generated.
 
 use http::StatusCode;
 use serde_json::Value;
@@ -12,10 +12,10 @@ use super::reply::{Refusal, Reply, api_reply, v1_reply};
 use super::seed::Seed;
 use super::version::OllamaVersion;
 
-/// Those of all-minilm.
+/// The number of dimensions of all-minilm.
 const DIMENSIONS: u64 = 384;
 
-/// As a model that only generates refuses to embed. The older route makes a 500 of every refusal.
+/// Refuses an embedding, as a model that only generates does. The older route answers every refusal with 500.
 pub(super) fn refuse(version: OllamaVersion, endpoint: Endpoint) -> Refusal {
     if version.runs_llama_server() {
         let message = "This server does not support embeddings. Start it with `--embeddings`";
@@ -27,7 +27,7 @@ pub(super) fn refuse(version: OllamaVersion, endpoint: Endpoint) -> Refusal {
     }
 }
 
-/// Answers with a vector for each input, the same for the same text.
+/// Answers with a vector for each input. The same text gets the same vector.
 pub(super) fn embed(engine: &Engine, endpoint: Endpoint, ask: &Ask, body: &Value, mut ready: Ready) -> Reply {
     let inputs: Vec<&str> = match body.get("input").or_else(|| body.get("prompt")) {
         Some(Value::String(text)) => vec![text],
@@ -70,7 +70,7 @@ pub(super) fn embed(engine: &Engine, endpoint: Endpoint, ask: &Ask, body: &Value
     }
 }
 
-/// A vector of length 1.
+/// Returns a vector of length 1.
 fn vector(seed: Seed) -> Vec<f32> {
     let raw: Vec<f64> = (0..DIMENSIONS).map(|place| seed.unit(place) - 0.5).collect();
     let length = raw.iter().map(|x| x * x).sum::<f64>().sqrt();

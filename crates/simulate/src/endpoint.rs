@@ -1,4 +1,4 @@
-//! Which route a request is for. Ollama looks at the decoded path, and so does this.
+//! The route of a request. Ollama matches the decoded path, and the simulator does too.
 
 use http::Method;
 use percent_encoding::percent_decode_str;
@@ -42,7 +42,7 @@ pub(super) enum Endpoint {
     Other,
 }
 
-/// Whose manners a route has, which shows in its errors.
+/// The dialect of a route, which decides the format of its errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     Ollama,
@@ -89,7 +89,7 @@ impl Endpoint {
         Self::Other,
     ];
 
-    /// Finds the route of a path, and what the path says after it: a model, a digest.
+    /// Finds the route of a path, and returns the rest of the path: a model or a digest.
     pub(super) fn find(path: &str) -> (Self, String) {
         let decoded = percent_decode_str(path).decode_utf8_lossy();
         if let Some(endpoint) = Self::ALL.into_iter().find(|endpoint| endpoint.path() == decoded) {
@@ -113,7 +113,7 @@ impl Endpoint {
         self as usize
     }
 
-    /// The path as documentation writes it.
+    /// Returns the path as the documentation writes it.
     pub(super) const fn path(self) -> &'static str {
         match self {
             Self::Generate => "/api/generate",
@@ -182,7 +182,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether it answers with vectors.
+    /// Whether it answers with embeddings.
     pub(super) const fn embeds(self) -> bool {
         matches!(self, Self::Embed | Self::Embeddings | Self::OpenAiEmbeddings)
     }
@@ -192,7 +192,7 @@ impl Endpoint {
         matches!(self, Self::Chat | Self::OpenAiChat | Self::OpenAiResponses | Self::Messages)
     }
 
-    /// The methods that the route takes, in the order of gin's trees; any other is answered by 405.
+    /// Returns the methods of the route, in the order of gin's trees. Any other method gets 405.
     pub(super) const fn methods(self) -> &'static [Method] {
         match self {
             Self::Root | Self::Tags | Self::Version => &[Method::HEAD, Method::GET],
@@ -206,7 +206,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether its body is JSON, which `/v1` takes compressed as well.
+    /// Whether its body is JSON. Under `/v1` such a body may be compressed.
     pub(super) fn takes_zstd(self) -> bool {
         matches!(
             self,
@@ -219,7 +219,7 @@ impl Endpoint {
         )
     }
 
-    /// Where Go sends a client whose path is not clean, as it came. Escapes are not looked into.
+    /// Returns the location to which Go redirects a client whose path is not clean. Escapes are not decoded.
     pub(super) fn clean(path: &str) -> Option<String> {
         let mut segments = Vec::new();
         for segment in path.split('/') {
@@ -234,7 +234,8 @@ impl Endpoint {
         (clean != path).then_some(clean)
     }
 
-    /// The type of Go that its body is read into, and what that version says before it.
+    /// Returns the Go type into which the body is decoded, and the text that the version puts before its name in an
+    /// error.
     pub(super) fn go_type(self, version: OllamaVersion) -> (&'static str, String) {
         let name = match self {
             Self::OpenAiResponses | Self::Compact if version >= OllamaVersion::V0_34 => {
@@ -262,7 +263,7 @@ impl Endpoint {
         ("", name.to_owned())
     }
 
-    /// Where Ollama sends a client that added a slash.
+    /// Returns the location to which Ollama redirects a client that added a slash.
     pub(super) fn without_slash(path: &str) -> Option<&str> {
         let trimmed = path.strip_suffix('/')?;
         (!trimmed.is_empty() && Self::find(trimmed).0 != Self::Other).then_some(trimmed)

@@ -1,4 +1,4 @@
-//! From a request to its handler.
+//! Maps a request to its handler.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use super::truth::Truth;
 use super::version::{ChatPath, OllamaVersion, UnknownName};
 use super::{cloud, host, inference, library, multipart, transfer, zstd};
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Debug)]
 pub(super) struct Engine {
     pub(super) config: Config,
@@ -34,12 +34,12 @@ pub(super) struct Engine {
     on_loopback: bool,
 }
 
-/// What chance and the request's own headers say about one stream.
+/// The random draws for one stream, and the settings of the request's own headers.
 pub(super) struct Lot {
     pub(super) fate: Fate,
     pub(super) pace: Pace,
     pub(super) path: ChatPath,
-    /// Records that leave together.
+    /// The number of records that are sent together.
     pub(super) group: u32,
     pub(super) seed: Seed,
 }
@@ -62,7 +62,7 @@ impl Engine {
         Arc::clone(&self.truth)
     }
 
-    /// The model that a request means which says none that can be read.
+    /// Returns the model of a request that names no readable one.
     pub(super) fn default_model(&self) -> &str {
         self.config.models.first().map_or("sim:latest", String::as_str)
     }
@@ -76,7 +76,7 @@ impl Engine {
             Some(query) => format!("{path}?{query}"),
             None => path,
         };
-        // Before anything of Ollama's sees it.
+        // Go checks the path before Ollama sees the request.
         if let Some(there) = Endpoint::clean(head.uri.path()) {
             return reply::cleaned(&head.method, &with_query(there));
         }
@@ -141,7 +141,7 @@ impl Engine {
         object(self.config.version, endpoint, body)
     }
 
-    /// Draws what happens to the next stream.
+    /// Draws the faults and the speed of the next stream.
     pub(super) fn draw(&self, headers: &HeaderMap) -> Result<Lot, Refusal> {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let seed = self.seed.child(self.streams.fetch_add(1, Relaxed));
@@ -160,7 +160,7 @@ impl Engine {
             None => self.config.chat,
         };
         let Config { version, contention, jitter, .. } = self.config;
-        // 0.12 knows no other.
+        // 0.12 has no other path.
         let path = if version == OllamaVersion::V0_12 { ChatPath::GoTemplate } else { path };
         Ok(Lot {
             fate,
@@ -172,7 +172,7 @@ impl Engine {
     }
 }
 
-/// A JSON object, read as Go reads one into a struct.
+/// Decodes a JSON object as Go decodes one into a struct.
 fn object(version: OllamaVersion, endpoint: Endpoint, body: &[u8]) -> Result<Value, Refusal> {
     if body.is_empty() {
         let is_native = endpoint.dialect() == Dialect::Ollama;
@@ -181,7 +181,7 @@ fn object(version: OllamaVersion, endpoint: Endpoint, body: &[u8]) -> Result<Val
     let value = serde_json::from_slice(body).map_err(|error| Refusal::untranslated(error.to_string()))?;
     let kind = match value {
         Value::Object(_) => return Ok(value),
-        // It sets no field.
+        // `null` sets no field.
         Value::Null => return Ok(json!({})),
         Value::Array(_) => "array",
         Value::String(_) => "string",
@@ -193,7 +193,7 @@ fn object(version: OllamaVersion, endpoint: Endpoint, body: &[u8]) -> Result<Val
     Err(Refusal::untranslated(message))
 }
 
-/// The form of a transcription, as the JSON that a chat would be.
+/// Translates the form of a transcription into the JSON of a chat.
 fn form(headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let fields = multipart::fields(content_type, body).ok_or_else(|| {
@@ -208,7 +208,7 @@ fn form(headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal> {
     if audio.is_empty() {
         return Err(Refusal::bad("audio file is empty"));
     }
-    // A word for each kilobyte: the longer it is, the longer it takes.
+    // One word per kilobyte, so a longer file takes longer.
     let words = "x ".repeat(audio.len().div_ceil(1024));
     Ok(json!({
         "model": text("model"), "stream": true, "response_format": text("response_format"),

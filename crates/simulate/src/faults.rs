@@ -1,4 +1,4 @@
-//! What goes wrong on purpose, and how often.
+//! Failures that the simulator causes on purpose, and their probabilities.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,34 +6,34 @@ use std::time::Duration;
 
 use super::seed::Seed;
 
-/// A way to go wrong.
+/// A kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// A record comes in two chunks, a millisecond apart.
     Split,
     /// A record waits, and comes in one chunk with the next.
     Batch,
-    /// A pause in mid-stream.
+    /// A pause in the middle of the stream.
     Stall,
-    /// The connection is reset in mid-stream.
+    /// The connection is reset in the middle of the stream.
     Reset,
-    /// A clean end in mid-stream, with no final record.
+    /// The stream ends cleanly in the middle, without its final record.
     Truncate,
-    /// An error in mid-stream: a last line `{"error":…}`, or on `/v1` just the end; a whole answer
-    /// becomes a 500.
+    /// An error in the middle of the stream: a last line `{"error":…}`, or on `/v1` only the end. A response that is
+    /// not a stream becomes a 500.
     Error,
-    /// 503, the queue is full.
+    /// 503, because the queue is full.
     Refuse,
-    /// The response's head comes late.
+    /// The head of the response comes late.
     SlowHead,
-    /// A line that is no JSON comes before a record.
+    /// A line that is not JSON comes before a record.
     Garbage,
 }
 
-/// How often each fault happens: a probability a stream, for `split`, `batch` and `garbage` a record.
+/// The probability of each fault: per stream, or per record for `split`, `batch` and `garbage`.
 ///
-/// Read from and written as `split=0.2,stall=0.05:2s,error=0.02`; none at all by default. Which
-/// streams are struck depends on the seed and on the order in which requests come.
+/// The text form is `split=0.2,stall=0.05:2s,error=0.02`. Default: no faults. The seed and the order of the requests
+/// decide which streams have a fault.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults([Option<Rule>; Fault::COUNT]);
 
@@ -60,7 +60,7 @@ pub(super) struct Fate {
     pub(super) refuse: bool,
     pub(super) slow_head: Option<Duration>,
     pub(super) stall: Option<Duration>,
-    /// How the stream breaks off: reset, truncate or error.
+    /// The fault that ends the stream early: reset, truncate or error.
     pub(super) cut: Option<Fault>,
     pub(super) split: f64,
     pub(super) batch: f64,
@@ -103,7 +103,7 @@ impl Fault {
         self as usize
     }
 
-    /// How long it takes where the specification does not say; none for a fault that takes no time.
+    /// Returns the default duration, or `None` for a fault that has no duration.
     const fn pause(self) -> Option<Duration> {
         match self {
             Self::Stall => Some(Duration::from_secs(2)),
@@ -114,7 +114,7 @@ impl Fault {
 }
 
 impl Faults {
-    /// Reads a request's own faults, `reset` or `stall:2s,split`: each is certain.
+    /// Reads the faults of one request, such as `reset` or `stall:2s,split`. Each of them is certain.
     pub(super) fn certain(spec: &str) -> Result<Self, UnknownFault> {
         Self::parse(spec, false)
     }
@@ -183,7 +183,7 @@ fn rule(item: &str, with_probability: bool) -> Result<(Fault, Rule), &'static st
     };
     let (name, probability) = match item.split_once('=') {
         Some((name, value)) => {
-            let value: f64 = value.trim().parse().map_err(|_| "its probability is no number")?;
+            let value: f64 = value.trim().parse().map_err(|_| "its probability is not a number")?;
             (name.trim(), value)
         }
         None if with_probability => (item.trim(), f64::NAN),
@@ -242,7 +242,7 @@ mod tests {
             ("split", "`split`: it has no probability"),
             ("split=2", "`split=2`: its probability is not between 0 and 1"),
             ("split=NaN", "`split=NaN`: it has no probability"),
-            ("split=x", "`split=x`: its probability is no number"),
+            ("split=x", "`split=x`: its probability is not a number"),
             ("split=0.1:2s", "`split=0.1:2s`: it takes no duration"),
             ("stall=0.1:soon", "`stall=0.1:soon`: its duration is not like"),
         ] {

@@ -1,4 +1,4 @@
-//! Records on their way out, and the templates they are cut from.
+//! Records that wait to be sent, and the templates from which they are made.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::stamp::Stamp;
 
-/// A record but for its token, and for the moment or the number that stands beside it.
+/// A record without its token, and without the timestamp or number next to the token.
 #[derive(Debug, Default)]
 pub(super) struct Template {
     pub(super) before: String,
@@ -15,30 +15,30 @@ pub(super) struct Template {
     pub(super) after: String,
 }
 
-/// What goes on the other side of [`Template::between`] than the token.
+/// The content that is inserted at [`Template::between`], next to the token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Mark {
     #[default]
     Nothing,
-    /// The present moment, before the token.
+    /// The present time, before the token.
     Stamp,
     /// The number of the event, after the token.
     Sequence,
 }
 
-/// A part of a body that leaves as one.
+/// A part of a body that is sent at once.
 #[derive(Debug)]
 pub(super) enum Piece {
     Chunk(Bytes),
-    /// A moment of nothing, so that two chunks do not travel together.
+    /// A short pause, so that two chunks are not sent together.
     Gap,
 }
 
-/// The pieces that are ready, and the buffer that the next ones are written to.
+/// The pieces that are ready, and the buffer for the next ones.
 #[derive(Debug)]
 pub(super) struct Frames {
     pieces: VecDeque<Piece>,
-    /// Reused as soon as the chunks split off it are gone.
+    /// The buffer is used again when the chunks that were split off it are gone.
     buffer: BytesMut,
     stamp: Stamp,
     sequence: u64,
@@ -58,24 +58,24 @@ impl Frames {
         self.pieces.pop_front()
     }
 
-    /// The number of the next event, from 0.
+    /// Returns the number of the next event, from 0.
     pub(super) fn next_sequence(&mut self) -> u64 {
         self.sequence += 1;
         self.sequence - 1
     }
 
-    /// A record as one chunk, with what is held before it.
+    /// Adds a record as one chunk, together with the held records.
     pub(super) fn push(&mut self, record: &str) {
         self.write(record);
         self.flush();
     }
 
-    /// Holds a record: it leaves in one chunk with the next.
+    /// Holds a record. It is sent in one chunk with the next record.
     pub(super) fn write(&mut self, record: &str) {
         self.buffer.extend_from_slice(record.as_bytes());
     }
 
-    /// Holds a record that is cut from a template.
+    /// Holds a record made from a template.
     pub(super) fn hold(&mut self, template: &Template, token: &str) {
         self.buffer.reserve(template.before.len() + template.between.len() + template.after.len() + 64);
         self.buffer.extend_from_slice(template.before.as_bytes());
@@ -94,19 +94,19 @@ impl Frames {
         self.write(&template.after);
     }
 
-    /// Lets what is held go, as one chunk.
+    /// Sends the held records as one chunk.
     pub(super) fn flush(&mut self) {
         if !self.buffer.is_empty() {
             self.pieces.push_back(Piece::Chunk(self.buffer.split().freeze()));
         }
     }
 
-    /// Lets a moment pass between the chunks before and after.
+    /// Adds a short pause between the chunk before and the chunk after.
     pub(super) fn push_gap(&mut self) {
         self.pieces.push_back(Piece::Gap);
     }
 
-    /// Lets what is held go, as two chunks with a gap between.
+    /// Sends the held records as two chunks with a pause between them.
     pub(super) fn flush_split(&mut self) {
         let half = self.buffer.len() / 2;
         if half > 0 {

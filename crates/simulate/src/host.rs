@@ -1,20 +1,20 @@
-//! Who may talk to an Ollama on loopback: `Host` and `Origin` are looked at.
+//! Checks `Host` and `Origin`, as an Ollama on loopback does.
 
 use std::net::IpAddr;
 
 use http::HeaderMap;
 use http::header::{HOST, ORIGIN};
 
-/// Schemes of programs, whose origins are always welcome.
+/// Schemes of programs, whose origins are always allowed.
 const PROGRAMS: [&str; 5] = ["app://", "file://", "tauri://", "vscode-webview://", "vscode-file://"];
 
-/// Whether the request names a host that an Ollama on loopback goes by.
+/// Whether the request names a host that an Ollama on loopback accepts.
 pub(super) fn is_known(headers: &HeaderMap) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     is_local(without_port(host))
 }
 
-/// Whether the request comes from nowhere in particular, from this machine, or from a page of its own.
+/// Whether the request has no origin, an origin on this machine, or an origin equal to its host.
 pub(super) fn is_welcome(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else { return true };
     let Ok(origin) = origin.to_str() else { return false };

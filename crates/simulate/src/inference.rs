@@ -25,12 +25,12 @@ use super::stream::Stream;
 use super::version::{ChatPath, OllamaVersion};
 use super::voice::{Ending, Voice, quoted, voice};
 
-/// The time that 0.12 takes to see that a model is loaded.
+/// The time in which 0.12 finds that a model is loaded.
 const LOOKUP: Duration = Duration::from_millis(150);
-/// The records of the cloud that come together.
+/// The number of records of the cloud that come together.
 const CLOUD_GROUP: u32 = 4;
 
-/// A request that has read its prompt, and its slot if it has to have one.
+/// A request whose prompt is read, with its slot if it needs one.
 pub(super) struct Ready {
     pub(super) seat: Option<Seat>,
     pub(super) outcome: Outcome,
@@ -39,7 +39,7 @@ pub(super) struct Ready {
     pub(super) prompt_eval: Duration,
     pub(super) prompt_tokens: u32,
     pub(super) cached_tokens: u32,
-    /// There is room for one token.
+    /// Whether the context has room for one token only.
     pub(super) full: bool,
 }
 
@@ -115,7 +115,7 @@ async fn serve(
     answer(engine, endpoint, ask, body, lot, ready).await
 }
 
-/// What Ollama finds wrong before it looks for the model.
+/// Returns the mistakes that Ollama finds before it looks for the model.
 fn validate(endpoint: Endpoint, body: &Value) -> Result<(), Refusal> {
     let nothing = |key: &str| match body.get(key) {
         Some(Value::Array(items)) => items.is_empty(),
@@ -123,7 +123,7 @@ fn validate(endpoint: Endpoint, body: &Value) -> Result<(), Refusal> {
         value => value.is_none_or(Value::is_null),
     };
     let wrong = match endpoint {
-        // It is compressed.
+        // The body is compressed.
         _ if body.is_null() => None,
         Endpoint::OpenAiEmbeddings if nothing("input") && body["input"] != "" => Some("invalid input"),
         Endpoint::OpenAiChat if nothing("messages") => Some("[] is too short - 'messages'"),
@@ -137,7 +137,7 @@ fn validate(endpoint: Endpoint, body: &Value) -> Result<(), Refusal> {
     wrong.map_or(Ok(()), |wrong| Err(Refusal::untranslated(wrong)))
 }
 
-/// Waits for the model, for a slot, and until the prompt is read.
+/// Waits for the model and for a slot, and until the prompt is read.
 async fn prepare(
     engine: &Engine,
     endpoint: Endpoint,
@@ -157,7 +157,7 @@ async fn prepare(
     if !pause.is_zero() {
         sleep(pause).await;
     }
-    // The model was there: what that took is still more than nothing.
+    // The model was loaded. Finding that out took more than no time.
     let looked_up = asked.elapsed().max(Duration::from_micros(50));
     let Ok(seat) = engine.shelf.seat(name, ask.keep_alive, ask.prompt).await else {
         return refuse(outcome, Refusal::busy());
@@ -180,7 +180,7 @@ async fn prepare(
         sleep(pause).await;
     }
     let prefill = Instant::now();
-    // What was run of 0.12 keeps no prompt of the models that it was run with.
+    // The model on which 0.12 was observed keeps no prompt in its cache.
     let cached = seat.cached && version.runs_llama_server();
     let cached_tokens = if cached { fit.tokens - 1 } else { 0 };
     if !ask.empty {
@@ -235,7 +235,7 @@ async fn answer(
         eval_nanos: 0,
         total: Duration::ZERO,
     };
-    // The second run has the thinking in its prompt.
+    // The prompt of the second run contains the thinking.
     ending.prompt_tokens += ending.counted_from();
     let tokens = Tokens { all: ending.script.tokens(), counted_from: ending.counted_from() };
     let mut decode = Decode::start(lot.pace, lot.seed, tokens, &lot.fate, ready.seat, ready.outcome);
@@ -257,7 +257,7 @@ async fn answer(
     Ok(reply)
 }
 
-/// What the answer is to be. Where tools may be called, they are, in turn.
+/// Plans the answer. If tools may be called, they are called in turn.
 fn plan(engine: &Engine, ask: &Ask, full: bool) -> Plan {
     let tools = ask.tools.iter().cycle().take(engine.config.tool_calls as usize).cloned().collect();
     Plan {
@@ -286,7 +286,7 @@ fn whole(decode: &mut Decode, voice: &dyn Voice, ending: &Ending, end: Step) -> 
     Ok(with_body(StatusCode::OK, Some(voice.whole_type()), body))
 }
 
-/// One plain object, even where a stream was asked for.
+/// One plain JSON object, even if a stream was requested.
 fn nothing_said(endpoint: Endpoint, ask: &Ask, reason: &str) -> Reply {
     let said = match endpoint {
         Endpoint::Chat => r#""message":{"role":"assistant","content":""}"#,

@@ -1,15 +1,15 @@
-//! A simulated Ollama: the real wire format of a version of it, at a configured speed.
+//! A simulated Ollama: the wire format of a real version, at a configured speed.
 //!
-//! It serves demos, tests and benches. What it does not have is a model: answers are words drawn from a seed, and
-//! the same prompt to the same model gets the same words. Every record with content or thinking is one token. The
-//! tokens of a tool call are silent until the call is complete, as Ollama's are. `eval_count` is the number of all of
-//! them; the simulated model has no silent end token, which Ollama counts. The head of a response comes with the first
-//! record, after load, queue and prefill, and the durations in the last record are the true ones, as far as the
-//! version tells the truth.
+//! It serves demos, tests and benchmarks. It has no model: answers are words drawn from a seed, and the same prompt
+//! to the same model gets the same words. Each record with content or thinking is one token. The tokens of a tool
+//! call are not sent until the call is complete, as in Ollama. `eval_count` counts all of these tokens. The simulated
+//! model has no end token, which Ollama counts although it is not sent. The head of a response comes with the first
+//! record, after load, queue and prefill. The durations in the last record are the real ones, as far as the simulated
+//! version reports real ones.
 //!
-//! Three headers steer one request: `x-simulate-fault: reset` (or `stall:2s,split`, …) makes faults certain in place
-//! of those of [`Config::faults`], `x-simulate-rate: 200` sets its rate, and `x-simulate-chat: native` the path of
-//! [`Config::chat`].
+//! Three headers change one request. `x-simulate-fault: reset` (or `stall:2s,split`, …) causes these faults with
+//! certainty, instead of [`Config::faults`]. `x-simulate-rate: 200` sets its rate, and `x-simulate-chat: native` sets
+//! the path of [`Config::chat`].
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -65,48 +65,47 @@ pub use server::{Bound, Simulator};
 pub use truth::Truth;
 pub use version::{ChatPath, OllamaVersion, UnknownName};
 
-/// How the simulated Ollama behaves.
+/// Settings of the simulated Ollama.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Which Ollama it speaks like.
+    /// The version of Ollama whose format it uses.
     pub version: OllamaVersion,
-    /// Where it listens; port 0 picks a free one. The default is a free port of loopback.
+    /// The address to listen on. Port 0 picks a free port. Default: a free port on loopback.
     pub listen: SocketAddr,
-    /// The models it has, canonically with their tag. The first is meant by a request whose body
-    /// cannot be read (in zstd, without the feature `coding`).
+    /// The models, by their canonical names with a tag. If the body of a request cannot be read (zstd without the
+    /// feature `coding`), the first model is used.
     pub models: Vec<String>,
-    /// Tokens of an answer. `num_predict` or `max_tokens` makes it shorter, never longer.
+    /// Tokens of an answer. `num_predict` or `max_tokens` can make it shorter, not longer.
     pub tokens: u32,
-    /// `num_ctx` where a request does not say: a longer prompt is cut or refused.
+    /// The context of a request without `num_ctx`. A longer prompt is cut or refused.
     pub context: u32,
-    /// Whether its models embed as well as generate. If not, embeddings are refused as a model that only generates
-    /// refuses them.
+    /// Whether the models embed as well as generate. If not, embeddings are refused as by a model that only
+    /// generates.
     pub embeddings: bool,
-    /// How the cloud behaves.
+    /// The state of the cloud.
     pub cloud: Cloud,
-    /// How chats are rendered, and with that where their tool calls are.
+    /// How chats are rendered, which decides the records that carry tool calls.
     pub chat: ChatPath,
-    /// Tool calls in the answer to a chat that has tools. The tools of the request are called in turn.
+    /// Tool calls in the answer to a chat with tools. The tools of the request are called in turn.
     pub tool_calls: u32,
-    /// Tokens of text before the first tool call; all others are those of the calls.
+    /// Tokens of text before the first tool call. All other tokens belong to the calls.
     pub tool_text: u32,
-    /// Tokens a second of a stream that decodes alone. 0 is as fast as the client reads.
+    /// Tokens per second of a stream that decodes alone. 0: as fast as the client reads.
     pub rate: f64,
-    /// Time to bring a model into memory.
+    /// Time to load a model into memory.
     pub load_time: Duration,
-    /// Tokens of a prompt a second. 0 takes no time.
+    /// Prompt tokens per second. 0: a prompt takes no time.
     pub prefill_rate: f64,
     /// Slots of each model: `OLLAMA_NUM_PARALLEL`.
     pub parallel: usize,
-    /// Requests that may wait for a slot, of all models together: `OLLAMA_MAX_QUEUE`.
+    /// Requests that may wait for a slot, over all models: `OLLAMA_MAX_QUEUE`.
     pub max_queue: usize,
-    /// What each further stream costs the others: among n that decode, each has
-    /// `rate / (1 + contention * (n - 1))`.
+    /// The cost of each further stream for the others. Of n streams that decode, each runs at `rate / (1 + contention
+    /// * (n - 1))`.
     pub contention: f64,
-    /// How far an interval between tokens strays from the mean, relative to it; 0.1 is up to 10 %
-    /// either way.
+    /// The variation of the interval between two tokens, relative to the mean. 0.1 is 10 % in both directions.
     pub jitter: f64,
-    /// What goes wrong on purpose.
+    /// The failures to cause.
     pub faults: Faults,
     /// The random seed.
     pub seed: u64,
@@ -138,7 +137,7 @@ impl Default for Config {
     }
 }
 
-/// The README's example is tested.
+/// Tests the README's example.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

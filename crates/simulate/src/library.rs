@@ -1,4 +1,4 @@
-//! What Ollama tells of itself and of its models.
+//! Information about Ollama and its models.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::reply::{Refusal, Reply, api_reply, reply, v1_reply};
 use super::shelf::Model;
 use super::stamp::{rfc3339, unix_now};
 
-/// As the model's file says.
+/// The context length in the model's file.
 const CONTEXT: u32 = 131_072;
 const EMBEDDING: u32 = 3072;
 const SIZE: u64 = 2_019_393_189;
@@ -68,10 +68,10 @@ pub(super) fn post(engine: &Engine, endpoint: Endpoint, body: &Value) -> Result<
     })
 }
 
-/// Where a model is that somebody asks about.
+/// The place of the model that a request asks about.
 enum Found {
     Here(Model),
-    /// What the cloud says of it.
+    /// The answer of the cloud.
     Cloud(Box<Reply>),
 }
 
@@ -161,11 +161,11 @@ fn openai_model(name: &str, model: &Model) -> String {
     ])
 }
 
-/// How much of a model's details is told.
+/// Which details of a model are reported.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Details {
     Short,
-    /// Its lengths as well, since 0.30.
+    /// The lengths as well, since 0.30.
     Long,
 }
 

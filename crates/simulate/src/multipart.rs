@@ -1,4 +1,4 @@
-//! Forms of several parts, as files are uploaded in.
+//! Forms with several parts (`multipart/form-data`), which clients use to upload files.
 
 use memchr::memmem;
 
@@ -9,7 +9,7 @@ pub(super) struct Field<'a> {
     pub(super) value: &'a [u8],
 }
 
-/// The fields of a body, if its content type says that it is such a form and it is a whole one.
+/// Returns the fields of a body, if its content type is such a form and the form is complete.
 pub(super) fn fields<'a>(content_type: &str, body: &'a [u8]) -> Option<Vec<Field<'a>>> {
     let (kind, parameters) = content_type.split_once(';')?;
     if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
@@ -34,7 +34,7 @@ pub(super) fn fields<'a>(content_type: &str, body: &'a [u8]) -> Option<Vec<Field
     }
 }
 
-/// The value of `name=value` or `name="value"`, somewhere among parameters.
+/// Returns the value of `name=value` or `name="value"` among the parameters.
 fn parameter(parameters: &str, name: &str) -> Option<String> {
     parameters.split(';').find_map(|item| {
         let (key, value) = item.trim().split_once('=')?;

@@ -1,6 +1,6 @@
 //! Names of models, read and compared as Ollama's `types/model` does.
 
-/// A name with the parts that it left out filled in.
+/// A name, with the parts that it left out filled in.
 #[derive(Clone, Copy, Debug)]
 struct Name<'a> {
     host: &'a str,
@@ -25,7 +25,7 @@ pub(super) fn listed(name: &str) -> String {
     }
 }
 
-/// Both names are valid and mean one model.
+/// Whether both names are valid and mean the same model.
 pub(super) fn same(one: &str, other: &str) -> bool {
     let (one, other) = (Name::parse(one), Name::parse(other));
     one.is_valid()

@@ -1,4 +1,4 @@
-//! A prompt and the context that it has to fit into.
+//! Fits a prompt into the context.
 
 use http::StatusCode;
 use serde_json::json;
@@ -7,21 +7,21 @@ use super::ask::Ask;
 use super::reply::Refusal;
 use super::version::{ChatPath, OllamaVersion};
 
-/// `num_keep` where a request does not say, and the token that begins every text.
+/// `num_keep` of a request that does not set it, and the token that begins every text.
 const KEPT: u32 = 4;
 const BEGIN: u32 = 1;
 
-/// What becomes of a prompt.
+/// The result of fitting a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fit {
-    /// The tokens that the model reads.
+    /// The number of tokens that the model reads.
     pub(super) tokens: u32,
-    /// It fills the context, which may not shift: there is room for one token.
+    /// Whether the prompt fills the context and the context may not shift, so there is room for one token only.
     pub(super) full: bool,
 }
 
-/// Fits a prompt into the context: whole messages are left out first, the oldest before the others; what is still too
-/// long is cut, without a word, or refused.
+/// Fits a prompt into the context. It first leaves out whole messages, the oldest first. If the rest is still too
+/// long, it is cut without notice, or the request is refused.
 pub(super) fn fit(version: OllamaVersion, path: ChatPath, ask: &Ask, context: u32) -> Result<Fit, Refusal> {
     let tokens = if ask.truncate { without_oldest(&ask.messages, context) } else { ask.prompt_tokens };
     if !version.runs_llama_server() {
@@ -51,7 +51,7 @@ pub(super) fn fit(version: OllamaVersion, path: ChatPath, ask: &Ask, context: u3
     Ok(Fit { tokens: context - ((context - kept) / 2).max(1), full: false })
 }
 
-/// As llama-server says it: its JSON is the text of Ollama's error.
+/// Builds the error of llama-server. Its JSON is the text of Ollama's error.
 fn too_long(tokens: u32, context: u32) -> Refusal {
     let message = format!(
         "request ({tokens} tokens) exceeds the available context size ({context} tokens), try increasing it"
@@ -63,7 +63,8 @@ fn too_long(tokens: u32, context: u32) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, error.to_string())
 }
 
-/// The tokens of the messages that are left: all of the system's, and the newest that fit; the last one always.
+/// Returns the tokens of the messages that remain: all system messages, the newest messages that fit, and always the
+/// last one.
 fn without_oldest(messages: &[Message], context: u32) -> u32 {
     let sum = |first: usize| -> u32 {
         messages
@@ -77,7 +78,7 @@ fn without_oldest(messages: &[Message], context: u32) -> u32 {
     (0..last).map(sum).find(|tokens| *tokens <= context).unwrap_or_else(|| sum(last)).max(1)
 }
 
-/// A message of a prompt; a prompt that is one text is one message.
+/// A message of a prompt. A prompt that is a single text is one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Message {
     pub(super) system: bool,
@@ -91,7 +92,7 @@ mod tests {
     use super::super::endpoint::Endpoint;
     use super::{Ask, ChatPath, Fit, OllamaVersion, Refusal, fit};
 
-    /// 600 tokens, or 602 with a role, of which 512 fit.
+    /// 600 tokens, or 602 with a role. 512 of them fit.
     fn ask(endpoint: Endpoint, more: Value) -> Ask {
         let text = "x ".repeat(450);
         let mut body = json!({"prompt": text, "messages": [{"role": "user", "content": text}]});

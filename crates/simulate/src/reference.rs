@@ -1,4 +1,4 @@
-//! What a request says of a model: its name, and where it is to run.
+//! The name of a model in a request, and the place in which the name says it runs.
 
 use super::reply::Refusal;
 use super::version::OllamaVersion;
@@ -11,7 +11,7 @@ pub(super) struct ModelRef {
     pub(super) source: Source,
 }
 
-/// Where a model is to run.
+/// The place in which a model runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Unspecified,
@@ -20,7 +20,7 @@ pub(super) enum Source {
 }
 
 impl ModelRef {
-    /// Reads a name as that version does; 0.12 takes every name for a local one.
+    /// Reads a name as the version does. 0.12 treats every name as a local one.
     pub(super) fn read(version: OllamaVersion, name: &str) -> Result<Self, Refusal> {
         let name = name.trim();
         if !version.runs_llama_server() {
@@ -36,7 +36,7 @@ impl ModelRef {
     }
 }
 
-/// Splits off a suffix that says where.
+/// Splits off the suffix that names the place.
 fn split(name: &str) -> Option<(String, Source)> {
     let (base, suffix) = name.rsplit_once(':')?;
     let suffix = suffix.trim();

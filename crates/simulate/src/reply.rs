@@ -15,10 +15,11 @@ use super::version::OllamaVersion;
 /// A response.
 pub(super) type Reply = Response<Answer>;
 
-/// Go's net/http buffers so many bytes of a response. A body that fits has a Content-Length; a longer one is chunked.
+/// Go's net/http buffers this many bytes of a response. A body that fits gets a Content-Length; a longer one is
+/// chunked.
 const BUFFER: usize = 2048;
 
-/// Why a request is not served, in Ollama's words.
+/// The reason why a request is refused, in Ollama's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
@@ -26,12 +27,12 @@ pub(super) struct Refusal {
     by: Refuser,
 }
 
-/// Which part of Ollama refuses a request.
+/// The part of Ollama that refuses a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refuser {
-    /// The part that passes requests under `/v1` on to the cloud. It knows no dialect.
+    /// The part that passes requests under `/v1` on to the cloud. It uses no dialect.
     Passage,
-    /// The part that reads a body, and translates it under `/v1`.
+    /// The part that reads a body, and translates it if it is under `/v1`.
     Translation,
     Handler,
 }
@@ -41,7 +42,7 @@ impl Refusal {
         Self { status, message: message.into(), by: Refuser::Handler }
     }
 
-    /// The body cannot be read, or lacks what the dialect has to have.
+    /// The body cannot be read, or lacks a field that the dialect requires.
     pub(super) fn untranslated(message: impl Into<String>) -> Self {
         Self { by: Refuser::Translation, ..Self::bad(message) }
     }
@@ -67,7 +68,7 @@ impl Refusal {
         )
     }
 
-    /// The refusal as the route's dialect writes it.
+    /// Formats the refusal in the dialect of the route.
     pub(super) fn reply(&self, version: OllamaVersion, endpoint: Endpoint) -> Reply {
         let Self { status, message, by } = self;
         let message = json(message.as_str());
@@ -91,7 +92,7 @@ impl Refusal {
         let body = match (endpoint.dialect(), *status) {
             (Dialect::Ollama, _) => return json_reply(*status, &json!({"error": self.message})),
             _ if *by == Refuser::Passage => return json_reply(*status, &json!({"error": self.message})),
-            // 0.12 takes what a handler refuses for an error of its own, whatever the status says.
+            // 0.12 reports a refusal by a handler as an error of its own, whatever the status is.
             (Dialect::OpenAi, _) if !version.runs_llama_server() && *by == Refuser::Handler => {
                 openai("api_error")
             }
@@ -133,7 +134,7 @@ pub(super) fn json_reply(status: StatusCode, body: &Value) -> Reply {
     reply(status, "application/json; charset=utf-8", body.to_string())
 }
 
-/// JSON as `/api` sends it, its keys in this order.
+/// Sends JSON as `/api` does, with its keys in this order.
 pub(super) fn api_reply(body: String) -> Reply {
     reply(StatusCode::OK, "application/json; charset=utf-8", body)
 }
@@ -143,7 +144,7 @@ pub(super) fn v1_reply(body: String) -> Reply {
     reply(StatusCode::OK, "application/json", body + "\n")
 }
 
-/// Lines of progress.
+/// Sends lines of progress.
 pub(super) fn lines(lines: Lines) -> Reply {
     with_body(StatusCode::OK, Some("application/x-ndjson"), Answer::Lines(lines))
 }
@@ -153,7 +154,7 @@ pub(super) fn not_found() -> Reply {
     reply(StatusCode::NOT_FOUND, "text/plain", "404 page not found")
 }
 
-/// The route takes these methods, and not the one that was asked for.
+/// The route does not have the requested method. `methods` are those that it has.
 pub(super) fn wrong_method(methods: &[Method]) -> Reply {
     let mut reply = reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "405 method not allowed");
     let methods: Vec<_> = methods.iter().map(Method::as_str).collect();
@@ -163,14 +164,14 @@ pub(super) fn wrong_method(methods: &[Method]) -> Reply {
     reply
 }
 
-/// gin: the route has this path, but for a slash.
+/// Redirects as gin does: a route has this path except for a slash.
 pub(super) fn moved(method: &Method, to: &str) -> Reply {
     let status =
         if method == Method::GET { StatusCode::MOVED_PERMANENTLY } else { StatusCode::TEMPORARY_REDIRECT };
     redirect(status, method, to)
 }
 
-/// Go's ServeMux: the path is not clean. (301 where Go before 1.26 has built Ollama.)
+/// Redirects as Go's ServeMux does if the path is not clean. (301 if Ollama was built with a Go before 1.26.)
 pub(super) fn cleaned(method: &Method, to: &str) -> Reply {
     redirect(StatusCode::TEMPORARY_REDIRECT, method, to)
 }

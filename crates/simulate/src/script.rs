@@ -1,8 +1,8 @@
-//! What an answer will say: its parts, its tokens, why it ends.
+//! The course of an answer: its parts, its tokens, and the reason for its end.
 
 use super::seed::Seed;
 
-/// Words with the leading space of a token. Nothing here needs escaping in JSON.
+/// Words with the leading space of a token. None needs escaping in JSON.
 const WORDS: [&str; 64] = [
     " the",
     " of",
@@ -70,8 +70,8 @@ const WORDS: [&str; 64] = [
     " or",
 ];
 
-/// A part of an answer. A token of thinking or content is one record; those of a tool call are silent until the call
-/// is complete.
+/// A part of an answer. A token of thinking or content is one record. The tokens of a tool call are not sent until
+/// the call is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Thinking,
@@ -79,27 +79,27 @@ pub(super) enum Part {
     ToolCall,
 }
 
-/// Why an answer ends.
+/// The reason for the end of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     Stop,
     Length,
 }
 
-/// What an answer is to be.
+/// The plan of an answer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
     /// Tokens of the whole answer.
     pub(super) tokens: u32,
-    /// The most that are wanted.
+    /// The maximum number of tokens that the request allows.
     pub(super) limit: Option<u32>,
     pub(super) think: bool,
     /// The tools to call.
     pub(super) tools: Vec<String>,
     /// Tokens of text before the first call.
     pub(super) tool_text: u32,
-    /// The token at the limit is counted and not told, as 0.12 does: it ends the answer before it reads that token. (It
-    /// is a race there: on a busy machine that token was told in some runs.)
+    /// Whether the token at the limit is counted but not sent. 0.12 does this, because it ends the answer before it
+    /// reads that token. (It is a race there: on a busy machine, 0.12 sent that token in some runs.)
     pub(super) withholds_last: bool,
 }
 
@@ -108,9 +108,9 @@ pub(super) struct Plan {
 pub(super) struct Script {
     words: Seed,
     thinking: u32,
-    /// Where the content ends and the calls begin.
+    /// The token at which the content ends and the calls begin.
     calls_from: u32,
-    /// Tokens of the answer if nothing cuts it.
+    /// Tokens of the answer if no limit cuts it.
     full: u32,
     tokens: u32,
     /// The number of `tokens` that are sent as records of their own.
@@ -119,7 +119,8 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// An answer as planned, cut at its limit. Thinking takes a quarter of it; each call has one token at least.
+    /// Creates an answer from its plan, cut at its limit. Thinking takes a quarter of the tokens, and each call at
+    /// least one.
     pub(super) fn new(words: Seed, plan: Plan) -> Self {
         let full = plan.tokens.max(1);
         let tokens = plan.limit.unwrap_or(full).clamp(1, full);
@@ -133,12 +134,12 @@ impl Script {
         Self { words, thinking, calls_from, full, tokens, told, tools }
     }
 
-    /// Tokens in all.
+    /// Returns the number of all tokens.
     pub(super) fn tokens(&self) -> u32 {
         self.tokens
     }
 
-    /// Tokens that are told: the first so many.
+    /// Returns the number of tokens that are sent. They are the first ones.
     pub(super) fn told(&self) -> u32 {
         self.told
     }
@@ -149,35 +150,35 @@ impl Script {
         &self.tools[..complete]
     }
 
-    /// The call that token `index` completes.
+    /// Returns the call that token `index` completes.
     pub(super) fn call_at(&self, index: u32) -> Option<usize> {
         (0..self.tools.len()).find(|call| self.last_of(*call) == index)
     }
 
-    /// The last token of a call: they share what is left equally.
+    /// Returns the last token of a call. The calls share the remaining tokens equally.
     fn last_of(&self, call: usize) -> u32 {
         let (room, calls) = (u64::from(self.full - self.calls_from), self.tools.len() as u64);
         self.calls_from + (room * (call as u64 + 1) / calls) as u32 - 1
     }
 
-    /// The text of a call that the limit cut.
+    /// Returns the text of a call that was cut by the limit.
     pub(super) fn cut_call(&self) -> Option<String> {
         let cut = self.tools.get(self.calls().len())?;
         let begun = self.told > self.calls_from && self.call_at(self.told - 1).is_none();
         begun.then(|| format!(r#"{{"name":"{cut}","arguments":{{"#))
     }
 
-    /// The arguments that a tool is called with.
+    /// Returns the arguments of a tool call.
     pub(super) fn arguments(&self) -> &'static str {
         r#"{"query":"river level"}"#
     }
 
-    /// Tokens of thinking, as far as the answer goes.
+    /// Returns the tokens of thinking, within the answer.
     pub(super) fn thinking(&self) -> u32 {
         self.thinking.min(self.tokens)
     }
 
-    /// Part of the answer that token `index` belongs to.
+    /// Returns the part of the answer to which token `index` belongs.
     pub(super) fn part(&self, index: u32) -> Part {
         if index < self.thinking {
             Part::Thinking
@@ -188,7 +189,7 @@ impl Script {
         }
     }
 
-    /// Token `index`. The first of a part has no leading space.
+    /// Returns token `index`. The first token of a part has no leading space.
     pub(super) fn word(&self, index: u32) -> &'static str {
         let word = WORDS[(self.words.at(u64::from(index)) % WORDS.len() as u64) as usize];
         match self.part(index) {
@@ -198,12 +199,12 @@ impl Script {
         }
     }
 
-    /// The whole text of a part.
+    /// Returns the whole text of a part.
     pub(super) fn text(&self, part: Part) -> String {
         (0..self.told).filter(|index| self.part(*index) == part).map(|index| self.word(index)).collect()
     }
 
-    /// Why it ends.
+    /// Returns the reason for the end.
     pub(super) fn reason(&self) -> Reason {
         if self.tokens < self.full { Reason::Length } else { Reason::Stop }
     }

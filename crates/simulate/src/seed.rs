@@ -1,9 +1,9 @@
-//! Chance that can be asked again: every draw is a function of a seed and a place.
+//! Random numbers that can be drawn again: every draw is a function of a seed and a position.
 //!
-//! No generator holds a state, so a text can be written twice (token by token, then whole in the
-//! last event) and concurrent streams cannot disturb each other's draws.
+//! No generator holds a state. A text can therefore be written twice (token by token, and whole in the last event),
+//! and concurrent streams do not change each other's draws.
 
-/// A point from which draws are made.
+/// A seed for draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seed(u64);
 
@@ -12,7 +12,7 @@ impl Seed {
         Self(value)
     }
 
-    /// The draw at `place`: SplitMix64's output function.
+    /// Returns the draw at `place`: SplitMix64's output function.
     pub(super) const fn at(self, place: u64) -> u64 {
         let mut z = self.0.wrapping_add(place.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,12 +20,12 @@ impl Seed {
         z ^ (z >> 31)
     }
 
-    /// A seed of its own for whatever `place` stands for.
+    /// Returns a seed for the item with the number `place`.
     pub(super) const fn child(self, place: u64) -> Self {
         Self(self.at(place))
     }
 
-    /// A seed of its own for a text (FNV-1a).
+    /// Returns a seed for a text (FNV-1a).
     pub(super) fn child_of(self, text: &str) -> Self {
         let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -33,17 +33,17 @@ impl Seed {
         self.child(hash)
     }
 
-    /// The draw at `place`, in `0.0..1.0`.
+    /// Returns the draw at `place`, in `0.0..1.0`.
     pub(super) fn unit(self, place: u64) -> f64 {
         (self.at(place) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Whether something of this probability happens at `place`.
+    /// Returns whether an event with this probability occurs at `place`.
     pub(super) fn happens(self, place: u64, probability: f64) -> bool {
         probability > 0.0 && self.unit(place) < probability
     }
 
-    /// Something that passes for a SHA-256.
+    /// Returns a text in the form of a SHA-256.
     pub(super) fn digest(self) -> String {
         (0..4).map(|place| format!("{:016x}", self.at(place))).collect()
     }

@@ -17,14 +17,14 @@ use super::Config;
 use super::engine::Engine;
 use super::truth::Truth;
 
-/// Connections that may wait to be accepted: a bench opens thousands at once.
+/// Connections that may wait to be accepted. A benchmark opens thousands at once.
 const BACKLOG: u32 = 4096;
 
 /// The simulated Ollama, before it is bound.
 #[derive(Debug)]
 pub struct Simulator;
 
-/// A simulated Ollama that has its port and serves nobody yet.
+/// A simulated Ollama that has its port and does not serve yet.
 #[derive(Debug)]
 pub struct Bound {
     listener: TcpListener,
@@ -49,19 +49,19 @@ impl Simulator {
 }
 
 impl Bound {
-    /// Where it listens, with the true port.
+    /// Returns the address it listens on, with the real port.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// What really happens, also while it runs and after.
+    /// Returns the counters, which are valid while it runs and after.
     #[must_use]
     pub fn truth(&self) -> Arc<Truth> {
         self.engine.truth()
     }
 
-    /// Serves until `shutdown`, then drops every connection in the middle, as Ollama does.
+    /// Serves until `shutdown` completes, then drops every connection, as Ollama does.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut connections = JoinSet::new();
@@ -74,7 +74,7 @@ impl Bound {
                         connections.spawn(serve(stream, Arc::clone(&self.engine)));
                     }
                     Err(error) => {
-                        // Out of descriptors, mostly: some come back when connections end.
+                        // The usual cause is a lack of file descriptors. Connections that end give some back.
                         tracing::warn!(%error, "the simulator cannot accept a connection");
                         tokio::time::sleep(Duration::from_millis(50)).await;
                     }
@@ -98,7 +98,7 @@ async fn serve(stream: TcpStream, engine: Arc<Engine>) {
         .serve_connection(TokioIo::new(stream), service);
     let outcome = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
     if outcome.is_err_and(|error| error.is_user()) {
-        // A body that broke off: the client is to see a reset and not an end.
+        // If a body broke off, the client must see a reset and not an end.
         let stream = connection.into_parts().io.into_inner();
         if let Err(error) = stream.set_zero_linger() {
             tracing::debug!(%error, "a connection ends without a reset");

@@ -1,4 +1,4 @@
-//! The models there are, the ones in memory, and the hidden queue before each of these.
+//! The models that exist, the models in memory, and the hidden queue of each of these.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -15,7 +15,7 @@ use super::seed::Seed;
 use super::stamp::unix_now;
 use super::truth::Truth;
 
-/// How far off "forever" is, in `/api/ps`: the longest duration of Go.
+/// The distance of "forever" in `/api/ps`: the longest duration of Go.
 const FOREVER: Duration = Duration::from_secs(i64::MAX as u64 / 1_000_000_000);
 
 /// All models.
@@ -35,16 +35,16 @@ struct State {
     residents: Vec<Resident>,
 }
 
-/// A model that is there.
+/// A model that exists.
 #[derive(Clone, Debug)]
 pub(super) struct Model {
-    /// With its tag.
+    /// The name, with its tag.
     pub(super) name: String,
-    /// Since the Unix epoch.
+    /// Time of the last change, since the Unix epoch.
     pub(super) modified: Duration,
 }
 
-/// A model in memory, or on its way there.
+/// A model in memory, or being loaded.
 #[derive(Debug)]
 struct Resident {
     name: String,
@@ -53,18 +53,18 @@ struct Resident {
     used: Instant,
     users: usize,
     slots: Arc<Semaphore>,
-    /// What its slots still know.
+    /// The prompts in the caches of its slots.
     prompts: VecDeque<Seed>,
 }
 
-/// A slot of a model in memory; the model stays as long as it is held.
+/// A slot of a model in memory. The model stays in memory while the slot is held.
 #[derive(Debug)]
 pub(super) struct Seat {
     _permit: OwnedSemaphorePermit,
     _user: User,
-    /// When the model is loaded.
+    /// The time at which the model is loaded.
     pub(super) ready: Instant,
-    /// The prompt is one that a slot still knows.
+    /// Whether the cache of a slot has the prompt.
     pub(super) cached: bool,
 }
 
@@ -99,17 +99,17 @@ impl Shelf {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The models there are.
+    /// Returns the models that exist.
     pub(super) fn models(&self) -> Vec<Model> {
         self.state().models.clone()
     }
 
-    /// The model that a name means.
+    /// Returns the model that a name means.
     pub(super) fn find(&self, name: &str) -> Option<Model> {
         self.state().find(name).cloned()
     }
 
-    /// Adds a model, or touches the one that the name means, which stays spelled as it is.
+    /// Adds a model. If the name means an existing model, that model is updated and keeps its spelling.
     pub(super) fn add(&self, name: &str) {
         let mut state = self.state();
         let name = state.find(name).map_or_else(|| listed(name), |model| model.name.clone());
@@ -117,7 +117,7 @@ impl Shelf {
         state.models.insert(0, Model { name, modified: unix_now() });
     }
 
-    /// Takes a model away, from memory too. False where there is none.
+    /// Removes a model, from memory too. Returns whether it existed.
     pub(super) fn remove(&self, name: &str) -> bool {
         let mut state = self.state();
         let before = state.models.len();
@@ -126,7 +126,7 @@ impl Shelf {
         state.models.len() < before
     }
 
-    /// The models in memory, and when each leaves, since the Unix epoch.
+    /// Returns the models in memory, and the time at which each is unloaded, since the Unix epoch.
     pub(super) fn residents(&self) -> Vec<(String, Duration)> {
         let (now, wall) = (Instant::now(), unix_now());
         let mut state = self.state();
@@ -139,7 +139,7 @@ impl Shelf {
             .collect()
     }
 
-    /// Lets a model leave memory as soon as nobody uses it.
+    /// Unloads a model as soon as no request uses it.
     pub(super) fn unload(&self, name: &str) {
         let mut state = self.state();
         if let Some(resident) = state.residents.iter_mut().find(|resident| same(&resident.name, name)) {
@@ -148,7 +148,7 @@ impl Shelf {
         state.prune(Instant::now());
     }
 
-    /// Brings a model into memory and waits for it and for one of its slots, first come first served.
+    /// Loads a model if necessary, and waits for the load and for one of its slots, in order of arrival.
     pub(super) async fn seat(
         self: &Arc<Self>,
         name: &str,
@@ -219,7 +219,7 @@ impl Shelf {
 
 impl State {
     fn find(&self, name: &str) -> Option<&Model> {
-        // A name that Ollama would not take is served as it is spelled: a test may list one.
+        // A name that Ollama would refuse is matched as it is spelled, because a test may use one.
         self.models.iter().find(|model| model.name == name || same(&model.name, name))
     }
 
@@ -229,7 +229,7 @@ impl State {
 }
 
 impl Resident {
-    /// Time until it leaves; none for never.
+    /// Returns the time until it is unloaded. `None`: never.
     fn left(&self, now: Instant) -> Option<Duration> {
         match self.keep {
             KeepAlive::Forever => None,
@@ -244,7 +244,7 @@ impl Drop for User {
         let now = Instant::now();
         let mut state = self.shelf.state();
         if let Some(resident) = state.residents.iter_mut().find(|resident| resident.name == self.name) {
-            // A model deleted and loaded again meanwhile has users of its own.
+            // If a model was deleted and loaded again in the meantime, its users are others.
             resident.users = resident.users.saturating_sub(1);
             resident.used = now;
         }

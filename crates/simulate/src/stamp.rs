@@ -1,10 +1,10 @@
-//! Wall time as Ollama writes it: RFC 3339, nanoseconds, trailing zeros cut.
+//! Wall-clock time in Ollama's format: RFC 3339 with nanoseconds and without trailing zeros.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{BufMut, BytesMut};
 
-/// Writes the present moment, keeping the text of its second for the next record.
+/// Writes the present time. It keeps the text of the second for the next record.
 #[derive(Debug)]
 pub(super) struct Stamp {
     second: u64,
@@ -16,7 +16,7 @@ impl Stamp {
         Self { second: u64::MAX, text: [0; 20] }
     }
 
-    /// Appends now, as in `2026-11-25T12:00:00.123456789Z`.
+    /// Appends the present time, as in `2026-11-25T12:00:00.123456789Z`.
     pub(super) fn write_now(&mut self, out: &mut BytesMut) {
         self.write(unix_now(), out);
     }
@@ -41,20 +41,20 @@ impl Stamp {
     }
 }
 
-/// A moment as text.
+/// Formats a time.
 pub(super) fn rfc3339(since_epoch: Duration) -> String {
     let mut out = BytesMut::with_capacity(32);
     Stamp::new().write(since_epoch, &mut out);
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Time since the Unix epoch.
+/// Returns the time since the Unix epoch.
 pub(super) fn unix_now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// `YYYY-MM-DDThh:mm:ss`, then a byte of padding. Days to date after Howard Hinnant's
-/// `civil_from_days`, good for the years 1970 to 9999.
+/// Formats a second as `YYYY-MM-DDThh:mm:ss`, followed by a byte of padding. The conversion of days to a date follows
+/// Howard Hinnant's `civil_from_days`, and is valid for the years 1970 to 9999.
 fn second(unix: u64) -> [u8; 20] {
     let (days, rest) = (unix / 86_400, unix % 86_400);
     let z = days + 719_468;

@@ -1,4 +1,4 @@
-//! An answer as a body: one record after the other, each when it is due.
+//! An answer as a body: each record is sent when it is due.
 
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::seed::Seed;
 use super::version::ChatPath;
 use super::voice::{Ending, Voice, quoted};
 
-/// The time between the halves of a split record.
+/// The time between the two halves of a split record.
 const GAP: Duration = Duration::from_millis(1);
 
 /// A streamed answer.
@@ -26,25 +26,25 @@ pub(super) struct Stream {
     decode: Decode,
     frames: Frames,
     part: Option<Part>,
-    /// Of the current part.
+    /// The template of the current part.
     template: Option<Template>,
-    /// A record was written.
+    /// Whether a record was written.
     opened: bool,
     fate: Fate,
-    /// Records that leave together.
+    /// The number of records that are sent together.
     group: u32,
     seed: Seed,
     finish: Option<Finish>,
-    /// A chunk was handed over, and there was no pause since.
+    /// Whether a chunk was sent without a pause after it.
     unflushed: bool,
 }
 
 #[derive(Clone, Copy)]
 enum Finish {
     Whole,
-    /// A clean end of something unfinished.
+    /// The answer ends cleanly, but incomplete.
     Short,
-    /// An error before the first record.
+    /// An error occurs before the first record.
     Failed,
     Broken,
 }
@@ -67,8 +67,8 @@ impl Stream {
         }
     }
 
-    /// Generates until the first record, with which the head of the response comes. Says whether there is one: an
-    /// error may come first.
+    /// Generates up to the first record, with which the head of the response is sent. Returns whether there is a
+    /// record: an error may come first.
     pub(super) async fn begin(&mut self) -> bool {
         std::future::poll_fn(|cx| {
             while !self.opened && self.finish.is_none() {
@@ -89,7 +89,7 @@ impl Stream {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         if std::mem::take(&mut self.unflushed) && self.decode.is_due() {
-            // Ollama flushes each record; hyper what it has once the body pauses.
+            // Ollama flushes each record. hyper flushes when the body pauses.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -206,7 +206,7 @@ impl Stream {
         match fault {
             Fault::Reset => {
                 if self.opened {
-                    // What came before is to arrive: hyper drops what it has not flushed.
+                    // The data before the break must arrive, and hyper drops data that it has not flushed.
                     self.frames.push_gap();
                 }
                 self.finish = Some(Finish::Broken);
@@ -222,7 +222,7 @@ impl Stream {
         self.finish = Some(Finish::Short);
     }
 
-    /// Content that is no token of its own.
+    /// Writes content that is not a token of its own.
     fn say(&mut self, text: &str) {
         if self.part != Some(Part::Content) {
             self.leave();

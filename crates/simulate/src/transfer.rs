@@ -1,4 +1,4 @@
-//! Models that come and go: pull, push, create, and the blobs they are made of.
+//! Pull, push, create, and the blobs of models.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -16,13 +16,13 @@ use super::engine::Engine;
 use super::name::{listed, same};
 use super::reply::{Refusal, Reply, json_reply, lines, reply, with_body};
 
-/// Time between lines of progress.
+/// Time between two lines of progress.
 const INTERVAL: Duration = Duration::from_millis(20);
-/// Lines of progress of a layer.
+/// Lines of progress per layer.
 const STEPS: u64 = 10;
 const LAYER: u64 = 2_019_377_376;
 
-/// The digests of the blobs there are. Their bytes are counted and thrown away.
+/// The digests of the existing blobs. Their bytes are counted and discarded.
 #[derive(Debug, Default)]
 pub(super) struct Blobs(Mutex<HashSet<String>>);
 
@@ -78,7 +78,7 @@ fn layer(engine: &Engine, name: &str, verb: &str) -> impl Iterator<Item = Value>
     })
 }
 
-/// The registry has every model that the simulator was started with and every one called `sim…`.
+/// The registry has every model with which the simulator was started, and every model whose name begins with `sim`.
 fn pull(engine: &Engine, name: &str) -> Vec<Value> {
     let is_simulated = listed(name).to_ascii_lowercase().starts_with("sim");
     let mut progress = vec![status("pulling manifest")];
@@ -118,7 +118,7 @@ fn create(engine: &Engine, name: &str, from: Option<&str>) -> Vec<Value> {
     [using.as_str(), "writing manifest", "success"].map(status).into()
 }
 
-/// Serves `/api/blobs/:digest`. The digest's form is checked, its truth is not.
+/// Serves `/api/blobs/:digest`. It checks the form of the digest, but does not compare it with the data.
 pub(super) async fn blob(engine: &Engine, method: &Method, digest: &str, mut body: Incoming) -> Reply {
     let hex = digest.strip_prefix("sha256:").or_else(|| digest.strip_prefix("sha256-")).unwrap_or_default();
     if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {

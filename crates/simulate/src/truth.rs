@@ -1,4 +1,4 @@
-//! What really happened, for a test to compare with what was measured.
+//! Counters of the simulator, with which a test compares its measurements.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::endpoint::Endpoint;
 use super::faults::Fault;
 
-/// Counters of a simulator since its start. Getters are cheap and never wait.
+/// Counters of a simulator since its start. Reading them is cheap and never waits.
 ///
-/// A stream here is one answer being generated, asked for as a stream or whole.
+/// A stream here is one answer that is generated, whether it was requested as a stream or not.
 #[derive(Debug)]
 pub struct Truth {
     requests: [AtomicU64; Endpoint::COUNT],
@@ -50,8 +50,8 @@ impl Truth {
         }
     }
 
-    /// Requests of one route, named as in `/api/chat`, `/api/blobs/:digest`, `/v1/models/:model`;
-    /// `other` is every path that is no route. A name that is none of these has had no requests.
+    /// Returns the requests of one route, named as in `/api/chat`, `/api/blobs/:digest`, `/v1/models/:model`. `other`
+    /// stands for every path that is not a route. An unknown name has had no requests.
     #[must_use]
     pub fn requests(&self, path: &str) -> u64 {
         Endpoint::ALL
@@ -62,88 +62,89 @@ impl Truth {
             .sum()
     }
 
-    /// Requests of all routes.
+    /// Returns the requests of all routes.
     #[must_use]
     pub fn all_requests(&self) -> u64 {
         self.requests.iter().map(|count| count.load(Relaxed)).sum()
     }
 
-    /// Streams that came to their first token.
+    /// Returns the streams that had a first token.
     #[must_use]
     pub fn started(&self) -> u64 {
         self.started.load(Relaxed)
     }
 
-    /// Requests for the cloud, whatever became of them. What it generates counts as streams and tokens, and does not
-    /// decode here.
+    /// Returns the requests for the cloud, with any result. The answers of the cloud count as streams and tokens, but
+    /// not as decoding here.
     #[must_use]
     pub fn cloud(&self) -> u64 {
         self.cloud.load(Relaxed)
     }
 
-    /// Streams that were handed over to their last record.
+    /// Returns the streams that were sent up to their last record.
     #[must_use]
     pub fn ended(&self) -> u64 {
         self.ended.load(Relaxed)
     }
 
-    /// Requests to generate whose client went away before the last record, or before the first: one
-    /// that was still waiting counts here and not as started.
+    /// Returns the requests to generate whose client left before the last record. A request that was still waiting
+    /// counts here and not as started.
     #[must_use]
     pub fn cancelled(&self) -> u64 {
         self.cancelled.load(Relaxed)
     }
 
-    /// When the latest cancel was seen.
+    /// Returns the time at which the latest cancellation was detected.
     #[must_use]
     pub fn last_cancel(&self) -> Option<Instant> {
         *self.last_cancel.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Tokens generated: records with content or thinking, and the silent tokens of tool calls.
+    /// Returns the generated tokens: records with content or thinking, and the tokens of tool calls, which are not
+    /// sent one by one.
     #[must_use]
     pub fn output_tokens(&self) -> u64 {
         self.output_tokens.load(Relaxed)
     }
 
-    /// Tokens of the prompts that were evaluated, cached ones too.
+    /// Returns the tokens of the evaluated prompts, cached ones included.
     #[must_use]
     pub fn prompt_tokens(&self) -> u64 {
         self.prompt_tokens.load(Relaxed)
     }
 
-    /// Bytes of blobs received.
+    /// Returns the received bytes of blobs.
     #[must_use]
     pub fn blob_bytes(&self) -> u64 {
         self.blob_bytes.load(Relaxed)
     }
 
-    /// Times a fault was injected: once a stream, or for `split`, `batch` and `garbage` once a record.
+    /// Returns how often a fault was injected: per stream, or per record for `split`, `batch` and `garbage`.
     #[must_use]
     pub fn faults(&self, fault: Fault) -> u64 {
         self.faults[fault.index()].load(Relaxed)
     }
 
-    /// Requests that wait for a slot now.
+    /// Returns the requests that wait for a slot now.
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.waiting.load(Relaxed)
     }
 
-    /// Streams that decode here now.
+    /// Returns the streams that decode here now.
     #[must_use]
     pub fn decoding(&self) -> u64 {
         self.decoding.load(Relaxed)
     }
 
-    /// The most streams that ever decoded here at once.
+    /// Returns the largest number of streams that ever decoded here at once.
     #[must_use]
     pub fn max_decoding(&self) -> u64 {
         self.max_decoding.load(Relaxed)
     }
 
-    /// Waits until `condition` holds. Looked at whenever a request comes, a stream starts, ends, is
-    /// cancelled or queues, and when a fault is injected; a token alone is no such occasion.
+    /// Waits until `condition` holds. It is checked whenever a request arrives, a stream starts, ends, is cancelled
+    /// or is queued, and when a fault is injected, but not at each token.
     pub async fn until(&self, condition: impl Fn(&Self) -> bool) {
         let mut changes = self.changed.subscribe();
         while !condition(self) {

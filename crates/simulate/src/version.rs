@@ -1,4 +1,4 @@
-//! The versions of Ollama that can be simulated, and what differs between them.
+//! The simulated versions of Ollama, and the differences between them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ pub enum OllamaVersion {
     V0_12,
     /// 0.33.0: llama-server runs the model.
     V0_33,
-    /// 0.34.3: as 0.33, and the last record tells how much of the prompt was cached.
+    /// 0.34.3: as 0.33, and the last record reports how much of the prompt was cached.
     #[default]
     V0_34,
 }
@@ -18,15 +18,15 @@ pub enum OllamaVersion {
 /// Which program renders the prompt of a chat and finds the tool calls in its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChatPath {
-    /// Ollama, by the model's TEMPLATE: a tool call is a record of its own as soon as it is complete.
+    /// Ollama, with the model's TEMPLATE. A tool call is a record of its own, sent when the call is complete.
     #[default]
     GoTemplate,
-    /// llama-server, by the chat template in the GGUF file: all tool calls are in the last record. 0.12 has no
-    /// such path.
+    /// llama-server, with the chat template in the GGUF file. All tool calls are in the last record. 0.12 does not
+    /// have this path.
     Native,
 }
 
-/// A name that is none of those to choose from.
+/// A name that is not one of the choices.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {what} `{name}`: write {names}")]
 pub struct UnknownName {
@@ -45,7 +45,7 @@ impl OllamaVersion {
     /// Every version, oldest first.
     pub const ALL: [Self; 3] = [Self::V0_12, Self::V0_33, Self::V0_34];
 
-    /// As in `--ollama-version`.
+    /// The name, as in `--ollama-version`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -55,7 +55,7 @@ impl OllamaVersion {
         }
     }
 
-    /// What `/api/version` says: the release that this was compared with.
+    /// The release that `/api/version` reports. The simulator was compared with this release.
     #[must_use]
     pub const fn release(self) -> &'static str {
         match self {
@@ -65,12 +65,12 @@ impl OllamaVersion {
         }
     }
 
-    /// llama-server runs the model, since 0.30.
+    /// Whether llama-server runs the model, as since 0.30.
     pub(super) fn runs_llama_server(self) -> bool {
         self >= Self::V0_33
     }
 
-    /// Records and usage tell how much of the prompt was cached.
+    /// Whether records and usage report how much of the prompt was cached.
     pub(super) fn tells_cached(self) -> bool {
         self >= Self::V0_34
     }
@@ -94,7 +94,7 @@ impl fmt::Display for OllamaVersion {
 }
 
 impl ChatPath {
-    /// As in `--chat`.
+    /// The name, as in `--chat`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! The dialects in which an answer is told. Each writes its records as Ollama does, field by field.
+//! The dialects of an answer. Each writes its records as Ollama does, field by field.
 
 mod chat;
 mod compaction;
@@ -24,103 +24,104 @@ use super::script::{Part, Script};
 use super::seed::Seed;
 use super::version::{ChatPath, OllamaVersion};
 
-/// What goes wrong when something is to go wrong in mid-stream.
+/// The message of an error in the middle of a stream.
 pub(super) const FAILURE: &str = "an error was encountered while running the model: simulated failure";
 
-/// Of the ids of tool calls: Ollama's own draw on the first 36.
+/// The letters of the ids of tool calls. Ollama's own ids use the first 36.
 const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
-/// A dialect, about one answer. Its calls come in the order of the stream: `open`, then for each part `enter`, its
-/// tokens by `template`, `leave`; `calls` where tool calls have records of their own; and at last `close`; or `fail`.
+/// A dialect, for one answer. Its methods are called in the order of the stream: `open`, then for each part `enter`,
+/// `template` for its tokens, and `leave`; `calls`, if tool calls have records of their own; and finally `close`, or
+/// `fail`.
 pub(super) trait Voice: Send + Sync {
-    /// Type of the streamed body.
+    /// Returns the content type of the streamed body.
     fn content_type(&self) -> &'static str {
         "text/event-stream"
     }
 
-    /// Type of the whole body.
+    /// Returns the content type of a body that is not streamed.
     fn whole_type(&self) -> &'static str {
         "application/json"
     }
 
-    /// Sends a hop-by-hop `Connection: keep-alive`, and `Cache-Control: no-cache`.
+    /// Whether the response has a hop-by-hop `Connection: keep-alive`, and `Cache-Control: no-cache`.
     fn keeps_alive(&self) -> bool {
         false
     }
 
-    /// What comes before the first record. `done` says that the first record is the last one too.
+    /// Writes the records before the first token. `done` states that the first record is also the last one.
     fn open(&self, _done: bool, _ending: &Ending, _out: &mut Frames) {}
 
-    /// What comes before thinking or content.
+    /// Writes the records before thinking or content.
     fn enter(&self, _part: Part, _script: &Script, _out: &mut Frames) {}
 
-    /// What a token of thinking or content is written into. `first` says that it begins the stream.
+    /// Returns the template of a token of thinking or content. `first` states that the token begins the stream.
     fn template(&self, part: Part, first: bool, script: &Script) -> Template;
 
-    /// What comes after thinking or content.
+    /// Writes the records after thinking or content.
     fn leave(&self, _part: Part, _script: &Script, _out: &mut Frames) {}
 
-    /// What tells of tool calls as they are complete.
+    /// Writes the records of tool calls when they are complete.
     fn calls(&self, _calls: Range<usize>, _first: bool, _ending: &Ending, _out: &mut Frames) {}
 
-    /// Whether the last record has the text of a call that the limit cut; else it is content before that.
+    /// Whether the last record contains the text of a call that was cut by the limit. Otherwise it is content before
+    /// the last record.
     fn closes_with_cut_call(&self) -> bool {
         false
     }
 
-    /// What ends the stream, with the tool calls that had no record of their own.
+    /// Writes the end of the stream, with the tool calls that had no record of their own.
     fn close(&self, first: bool, ending: &Ending, out: &mut Frames);
 
-    /// The model starts again, with its thinking as a part of the prompt, to answer in the form that was asked for.
+    /// Starts the second run of the model, whose prompt contains the thinking, to answer in the requested format.
     fn restart(&self, _out: &mut Frames) {}
 
-    /// Whether nothing but the end is told, though the head comes with the first token.
+    /// Whether only the end is sent, although the head comes with the first token.
     fn is_silent(&self) -> bool {
         false
     }
 
-    /// What ends a failed stream; on `/v1` there is no word of the failure.
+    /// Writes the end of a failed stream. `/v1` does not report the failure.
     fn fail(&self, _out: &mut Frames) {}
 
-    /// A record that is none.
+    /// Returns a record that is not valid.
     fn garbage(&self) -> &'static str {
         "data: this is {not JSON\n\n"
     }
 
-    /// The answer whole.
+    /// Returns the answer as one body.
     fn whole(&self, ending: &Ending) -> String;
 }
 
-/// What an answer says, and what its last record tells of it. Durations are true.
+/// The contents of an answer, and the values of its last record. Durations are real.
 #[derive(Debug)]
 pub(super) struct Ending {
     pub(super) version: OllamaVersion,
     pub(super) path: ChatPath,
     pub(super) script: Script,
-    /// The model runs once to think and once more to answer, and the last record of a version before 0.34 tells of
-    /// the second run alone.
+    /// Whether the model runs twice, to think and to answer. Before 0.34 the last record reports the second run only.
     pub(super) restarts: bool,
-    /// What draws the ids of its tool calls.
+    /// The seed for the ids of its tool calls.
     pub(super) seed: Seed,
-    /// As `/v1/messages` estimates them before they are counted.
+    /// The tokens of the prompt as `/v1/messages` estimates them before they are counted.
     pub(super) estimate: u32,
     pub(super) prompt_tokens: u32,
-    /// How many of these a slot still knew.
+    /// How many tokens of the prompt were in a slot's cache.
     pub(super) cached_tokens: u32,
     pub(super) asked: Instant,
-    /// The model was there.
+    /// The time until the model was loaded.
     pub(super) load: Duration,
     pub(super) prompt_eval: Duration,
     pub(super) eval_nanos: i64,
     pub(super) total: Duration,
 }
 
-/// A tool call that is complete.
+/// A complete tool call.
 pub(super) struct Call<'a> {
     pub(super) id: String,
     pub(super) index: usize,
     pub(super) name: &'a str,
-    /// A JSON object.
+    /// The arguments, as a JSON object.
     pub(super) arguments: &'static str,
 }
 
@@ -131,14 +132,14 @@ impl Ending {
         self.eval_nanos = decode.eval_nanos();
     }
 
-    /// Some of the tool calls.
+    /// Returns some of the tool calls.
     pub(super) fn calls(&self, calls: Range<usize>) -> impl Iterator<Item = Call<'_>> {
         self.script.calls().iter().enumerate().filter(move |(index, _)| calls.contains(index)).map(
             |(index, name)| Call { id: self.call_id(index), index, name, arguments: self.script.arguments() },
         )
     }
 
-    /// The tool calls that only the last record tells of.
+    /// Returns the tool calls that only the last record reports.
     pub(super) fn last_calls(&self) -> Range<usize> {
         match self.path {
             ChatPath::Native => 0..self.script.calls().len(),
@@ -146,12 +147,12 @@ impl Ending {
         }
     }
 
-    /// All tool calls.
+    /// Returns all tool calls.
     pub(super) fn all_calls(&self) -> Range<usize> {
         0..self.script.calls().len()
     }
 
-    /// A call that the limit cut: Ollama's parser hands over what it has kept back, as text.
+    /// Returns a call that was cut by the limit. Ollama's parser passes on as text what it had held back.
     pub(super) fn cut_call(&self) -> String {
         match self.path {
             ChatPath::GoTemplate => self.script.cut_call().unwrap_or_default(),
@@ -159,12 +160,12 @@ impl Ending {
         }
     }
 
-    /// The content, whole.
+    /// Returns the whole content.
     pub(super) fn content(&self) -> String {
         self.script.text(Part::Content) + &self.cut_call()
     }
 
-    /// The tokens of the prompt that were not cached, and those that were, where this version tells them apart.
+    /// Returns the tokens of the prompt that were not cached and those that were, if the version reports both.
     pub(super) fn split_prompt(&self) -> (u32, Option<u32>) {
         match self.version.tells_cached() {
             true => (self.prompt_tokens - self.cached_tokens, Some(self.cached_tokens)),
@@ -185,12 +186,13 @@ impl Ending {
         }
     }
 
-    /// The token from which on its last record tells.
+    /// Returns the first token that the last record counts.
     pub(super) fn counted_from(&self) -> u32 {
         if self.restarts && !self.version.tells_cached() { self.script.thinking() } else { 0 }
     }
 
-    /// `eval_count`. The first of two runs has generated the end of its thinking and the first token of an answer, too.
+    /// Returns `eval_count`. The first of two runs also generates the end of its thinking and the first token of an
+    /// answer.
     pub(super) fn eval_count(&self) -> u32 {
         let extra = if self.restarts && self.version.tells_cached() { 2 } else { 0 };
         self.script.tokens() - self.counted_from() + extra
@@ -200,7 +202,7 @@ impl Ending {
         self.prompt_tokens + self.eval_count()
     }
 
-    /// Counts and durations as `/api` writes them: a zero is left out, but for the cached tokens.
+    /// Returns counts and durations as `/api` writes them. A zero is left out, except for the cached tokens.
     fn metrics(&self) -> String {
         let nanos = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
         let (_, cached) = self.split_prompt();
@@ -219,7 +221,7 @@ impl Ending {
     }
 }
 
-/// The dialect of a route, for one answer to a request.
+/// Returns the dialect of a route, for one answer to a request.
 pub(super) fn voice(
     endpoint: Endpoint,
     version: OllamaVersion,
@@ -241,7 +243,7 @@ pub(super) fn voice(
     }
 }
 
-/// A text as JSON.
+/// Quotes a text as JSON.
 pub(super) fn quoted(text: &str) -> String {
     json(text)
 }

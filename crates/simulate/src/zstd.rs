@@ -1,10 +1,10 @@
-//! Bodies in zstd, which `/v1` takes since 0.30.
+//! Bodies in zstd, which `/v1` accepts since 0.30.
 
 use serde_json::Value;
 
 use super::reply::Refusal;
 
-/// Reads what a body decodes to.
+/// Decodes a body.
 #[cfg(feature = "coding")]
 pub(super) fn read(
     body: &[u8],
@@ -12,7 +12,7 @@ pub(super) fn read(
 ) -> Result<Value, Refusal> {
     use std::io::Read;
 
-    /// The most that Ollama takes, decoded.
+    /// The maximum decoded size that Ollama accepts.
     const MOST: u64 = 20 << 20;
 
     const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -31,7 +31,7 @@ pub(super) fn read(
     object(&decoded)
 }
 
-/// Does without what it cannot read: the request means the first model.
+/// Without the feature, a body in zstd is not read, and the request gets the first model.
 #[cfg(not(feature = "coding"))]
 pub(super) fn read(
     _body: &[u8],

@@ -1,4 +1,4 @@
-//! The end of a connection that somebody else began.
+//! The server side of a connection.
 
 use std::{
     fmt, io,
@@ -12,37 +12,37 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{HTTP_1_1, Identity, Stream, plain, provider};
 
-/// Makes TLS of what is accepted, or leaves it as it is. Cheap to clone: all clones are renewed together.
+/// Adds TLS to accepted connections, or leaves them plain. Cheap to clone: a renewal applies to all clones.
 #[derive(Clone)]
 pub struct Acceptor(Option<Arc<RwLock<Arc<ServerConfig>>>>);
 
 impl Acceptor {
-    /// Shows this certificate; `None`: connections stay plain.
+    /// Creates an acceptor that presents this certificate. `None`: connections stay plain.
     pub fn new(identity: Option<&Identity>) -> Acceptor {
         Acceptor(identity.map(|identity| Arc::new(RwLock::new(config(identity)))))
     }
 
-    /// Connections are TLS.
+    /// Whether connections use TLS.
     pub fn is_secured(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Shows another certificate from the next connection on; sessions of the old one are not resumed. Whether there
-    /// is TLS at all does not change.
+    /// Presents another certificate from the next connection on. Sessions of the old certificate are not resumed.
+    /// This cannot turn TLS on or off.
     pub fn renew(&self, identity: Option<&Identity>) {
         if let (Some(current), Some(identity)) = (&self.0, identity) {
             *current.write().unwrap_or_else(PoisonError::into_inner) = config(identity);
         }
     }
 
-    /// Ready at once where connections stay plain.
+    /// Performs the TLS handshake within `limit`. If connections stay plain, the future is ready at once.
     ///
     /// # Errors
     /// The handshake failed, or took longer than `limit`.
     pub async fn accept(&self, stream: TcpStream, limit: Duration) -> io::Result<Stream> {
         let Some(current) = &self.0 else { return Ok(plain(stream)) };
         let config = current.read().unwrap_or_else(PoisonError::into_inner).clone();
-        // Boxed: a handshake's state is large, and a plain connection holds none of it.
+        // The future is boxed, because the state of a handshake is large and a plain connection does not need it.
         let handshake = Box::pin(TlsAcceptor::from(config).accept(stream));
         let secured = timeout(limit, handshake).await.map_err(|_| io::ErrorKind::TimedOut)??;
         Ok(Stream::Secured(Box::new(secured.into())))

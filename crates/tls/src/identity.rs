@@ -1,4 +1,4 @@
-//! Who we are: a certificate, those that vouch for it, and its private key.
+//! The certificate of this program, its chain, and its private key.
 
 use std::{
     fmt, fs,
@@ -16,7 +16,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{Source, Unusable};
 
-/// A certificate with its chain, and its private key, which fit each other. Cheap to clone; the key does not print.
+/// A certificate with its chain, and the private key that belongs to it. Cheap to clone. `Debug` does not print the
+/// key.
 ///
 /// Two are equal if one is a clone of the other.
 #[derive(Clone)]
@@ -26,11 +27,12 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Reads files in PEM: `cert` has the certificate first and then those that vouch for it, `key` its private key
-    /// (PKCS #8, PKCS #1 or SEC 1). Both may be one file.
+    /// Reads PEM files. `cert` contains the certificate, followed by its chain of authorities. `key` contains its
+    /// private key (PKCS #8, PKCS #1 or SEC 1). Both may be the same file.
     ///
     /// # Errors
-    /// All that is wrong with them: one that cannot be read or holds no such thing, or a key of another certificate.
+    /// All mistakes in the files: a file that cannot be read or does not contain the expected part, or a key that
+    /// belongs to another certificate.
     pub fn read(cert: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Identity, Vec<Unusable>> {
         let (cert, key) = (cert.as_ref(), key.as_ref());
         let (chain, private) = (read(cert, false), read(key, true).map(Zeroizing::new));
@@ -40,15 +42,15 @@ impl Identity {
         join(chain, private, chain_of, key_of)
     }
 
-    /// The same, from memory.
+    /// Reads the certificate and the key from memory.
     ///
     /// # Errors
-    /// As [`Identity::read`] has them.
+    /// As for [`Identity::read`].
     pub fn from_pem(cert: &[u8], key: &[u8]) -> Result<Identity, Vec<Unusable>> {
         join(parse_chain(cert, &None), parse_key(key, &None), None, None)
     }
 
-    /// The files of the certificate and of the key, if it was read from such.
+    /// Returns the files of the certificate and of the key, if they were read from files.
     #[must_use]
     pub fn files(&self) -> Option<(&Path, &Path)> {
         self.files.as_ref().map(|(cert, key)| (cert.as_path(), key.as_path()))
@@ -58,7 +60,7 @@ impl Identity {
         Arc::new(SingleCertAndKey::from(self.certified.clone()))
     }
 
-    /// The certificate itself, without its chain.
+    /// Returns the certificate without its chain.
     pub(super) fn certificate(&self) -> CertificateDer<'static> {
         self.certified.cert.first().expect("a chain is not empty").clone()
     }
@@ -82,10 +84,10 @@ pub(super) fn read(file: &Path, is_key: bool) -> Result<Vec<u8>, Unusable> {
     fs::read(file).map_err(|error| Unusable::Unread { file: Some(file.to_owned()), is_key, error })
 }
 
-/// All certificates of a PEM text; one at least. What stands between them is left out.
+/// Returns all certificates of a PEM text, at least one. Text between them is ignored.
 pub(super) fn parse_chain(pem: &[u8], of: &Source) -> Result<Vec<CertificateDer<'static>>, Unusable> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    // What the parser says quotes the line.
+    // The parser's own message would quote the line.
     let chain = chain.map_err(|_| Unusable::Malformed { file: of.clone(), is_key: false })?;
     if chain.is_empty() { Err(Unusable::NoCertificate(of.clone())) } else { Ok(chain) }
 }

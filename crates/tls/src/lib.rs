@@ -1,7 +1,7 @@
-//! TLS by rustls: the certificate that a server shows, and the certificates that a client trusts.
+//! TLS with rustls: the certificate that a server presents, and the certificates that a client trusts.
 //!
-//! The cryptography is aws-lc; the protocols are TLS 1.2, TLS 1.3 and HTTP/1.1. A client always verifies the certificate of
-//! an upstream.
+//! aws-lc is the cryptography. The protocols are TLS 1.2, TLS 1.3 and HTTP/1.1. A client always verifies the
+//! certificate of an upstream.
 //!
 //! ```
 //! use streamgauge_tls::{Acceptor, Authorities};
@@ -26,41 +26,41 @@ pub use peer::Peer;
 pub use stream::{Stream, plain, socket};
 pub use trust::{Authorities, Trust, by_system, prepare};
 
-/// The protocol of both ends, as TLS names it (ALPN).
+/// The protocol of both sides, as TLS names it (ALPN).
 const HTTP_1_1: &[u8] = b"http/1.1";
 
-/// What a certificate or a key was read from; `None`: from memory.
+/// The file that a certificate or a key was read from. `None`: it was read from memory.
 type Source = Option<PathBuf>;
 
-/// Why TLS cannot be had as it is set. It repeats nothing of a key.
+/// The reason why TLS cannot be used as configured. The message never quotes a key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unusable {
     /// A file cannot be read.
     #[error("cannot read {}: {error}", named(file))]
     Unread {
-        /// Which.
+        /// The file.
         file: Source,
-        /// It is that of the private key.
+        /// Whether it is the file of the private key.
         is_key: bool,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// There is no certificate.
+    /// The file contains no certificate.
     #[error("{} holds no certificate in PEM", named(.0))]
     NoCertificate(Source),
-    /// There is no private key.
+    /// The file contains no private key.
     #[error("{} holds no private key in PEM", named(.0))]
     NoKey(Source),
-    /// There is a private key that takes a password, which nobody is there to give.
-    #[error("{} holds a private key that is encrypted", named(.0))]
+    /// The private key is encrypted, and a service cannot enter its password.
+    #[error("{} holds an encrypted private key", named(.0))]
     Encrypted(Source),
-    /// What is between the lines of PEM is not what they say.
+    /// A PEM block contains invalid data.
     #[error("{} is malformed", named(file))]
     Malformed {
         /// The file.
         file: Source,
-        /// It is that of the private key.
+        /// Whether it is the file of the private key.
         is_key: bool,
     },
     /// The key belongs to another certificate.
@@ -71,16 +71,16 @@ pub enum Unusable {
         /// The file of the key.
         key: Source,
     },
-    /// The system has no authorities that can be read.
+    /// The system has no certificate authorities that can be read.
     #[error("this system has no certificate authorities that can be read: {0}")]
     NoAuthorities(String),
-    /// No certificate can be for this host.
-    #[error("{0:?} is not a name that a certificate can be for")]
+    /// The host can have no certificate.
+    #[error("{0:?} is not a host name for which a certificate can be issued")]
     Name(String),
 }
 
 impl Unusable {
-    /// It is about the private key.
+    /// Whether the mistake is in the private key.
     #[must_use]
     pub const fn is_of_key(&self) -> bool {
         match self {
@@ -99,7 +99,7 @@ fn provider() -> std::sync::Arc<rustls::crypto::CryptoProvider> {
     std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-/// The README's example is tested.
+/// Tests the README's example.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

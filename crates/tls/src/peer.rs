@@ -1,4 +1,4 @@
-//! An upstream that speaks TLS: what it is called, and how it is verified.
+//! An upstream that uses TLS: its name, and how it is verified.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use url::{Host, Url};
 
 use super::{Stream, Trust, Unusable};
 
-/// The other end of connections to an `https` URL.
+/// The server side of connections to an `https` URL.
 #[derive(Debug)]
 pub struct Peer {
     name: ServerName<'static>,
@@ -20,7 +20,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// The server at this URL, verified by `trust`; `None`: by the authorities of the system.
+    /// Creates the peer for the server at this URL, verified by `trust`. `None`: verified by the system's
+    /// authorities.
     ///
     /// # Errors
     /// The URL's host cannot have a certificate, or the system has no authorities that can be read.
@@ -36,12 +37,12 @@ impl Peer {
         Ok(Peer { name, trust: RwLock::new(or_system(trust)?) })
     }
 
-    /// How it is verified now.
+    /// Returns how the server is verified now.
     pub fn trust(&self) -> Trust {
         self.trust.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Verifies it by `trust` from the next connection on; `None`: by the authorities of the system.
+    /// Verifies the server by `trust` from the next connection on. `None`: verified by the system's authorities.
     ///
     /// # Errors
     /// The system has no authorities that can be read.
@@ -51,10 +52,10 @@ impl Peer {
         Ok(())
     }
 
-    /// Speaks TLS over a connection to it.
+    /// Performs the TLS handshake over a connection to the server.
     ///
     /// # Errors
-    /// It is not who it should be, or does not speak TLS.
+    /// The server's certificate cannot be verified, or the server does not speak TLS.
     pub async fn connect<S>(&self, stream: S) -> io::Result<Stream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,

@@ -1,4 +1,4 @@
-//! One certificate that is believed for its own sake.
+//! Trust in one certificate alone.
 
 use std::sync::Arc;
 
@@ -9,8 +9,9 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-/// Believes the server that shows this certificate and proves that it has the key. A sidecar that asks itself knows
-/// its own certificate, which need not be for the address that it asks, or vouched for by anybody that it knows.
+/// Trusts a server that presents this certificate and proves that it has the key. A sidecar that probes itself knows
+/// its own certificate. That certificate need not contain the probed address, and its authority may be unknown to the
+/// sidecar.
 #[derive(Debug)]
 pub(super) struct Pinned {
     certificate: CertificateDer<'static>,

@@ -1,4 +1,4 @@
-//! A connection, plain or by TLS.
+//! A connection that is plain or uses TLS.
 
 use std::{
     io::{self, IoSlice},
@@ -13,22 +13,22 @@ use tokio::{
 };
 use tokio_rustls::TlsStream;
 
-/// A connection that is plain, or secured by TLS. A plain connection costs a branch and no more memory: the state of TLS
-/// is on the heap.
+/// A connection that is plain or uses TLS. A plain connection costs one branch and no additional memory, because the
+/// state of TLS is on the heap.
 #[derive(Debug)]
 pub enum Stream<S = TcpStream> {
-    /// Bytes pass as they are.
+    /// Bytes pass unchanged.
     Plain(S),
     /// Bytes are encrypted and authenticated.
     Secured(Box<TlsStream<S>>),
 }
 
-/// A connection without TLS.
+/// Wraps a socket as a connection without TLS.
 pub fn plain<S>(socket: S) -> Stream<S> {
     Stream::Plain(socket)
 }
 
-/// The socket below.
+/// Returns the socket below.
 pub fn socket<S>(stream: &Stream<S>) -> &S {
     match stream {
         Stream::Plain(socket) => socket,
@@ -86,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     }
 }
 
-/// hyper-util's client takes it as a connection, and knows nothing of it.
+/// hyper-util's client needs this trait. It needs no further information about the connection.
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection for Stream<S> {
     fn connected(&self) -> Connected {
         Connected::new()

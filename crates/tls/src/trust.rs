@@ -1,4 +1,4 @@
-//! Whom we believe to be the upstream, and who we say we are.
+//! The certificates that a client trusts, and the certificate that it presents.
 
 use std::{
     fmt,
@@ -25,19 +25,19 @@ pub struct Authorities {
 }
 
 impl Authorities {
-    /// Reads a file in PEM; all certificates in it are trusted.
+    /// Reads a PEM file. All certificates in it are trusted.
     ///
     /// # Errors
-    /// It cannot be read, holds no certificate, or one that is malformed.
+    /// The file cannot be read, contains no certificate, or contains a malformed one.
     pub fn read(file: impl AsRef<Path>) -> Result<Authorities, Unusable> {
         let file = file.as_ref();
         Authorities::of(&read(file, false)?, Some(file.to_owned()))
     }
 
-    /// The same, from memory.
+    /// Reads the certificates from memory.
     ///
     /// # Errors
-    /// As [`Authorities::read`] has them.
+    /// As for [`Authorities::read`].
     pub fn from_pem(pem: &[u8]) -> Result<Authorities, Unusable> {
         Authorities::of(pem, None)
     }
@@ -57,7 +57,7 @@ impl fmt::Debug for Authorities {
     }
 }
 
-/// How an upstream is verified, and what it is shown if it asks who we are. Cheap to clone.
+/// How an upstream is verified, and the certificate that is presented if the upstream asks for one. Cheap to clone.
 ///
 /// Two are equal if one is a clone of the other.
 #[derive(Clone)]
@@ -68,24 +68,24 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// Believes the authorities that this system does.
+    /// Trusts the authorities that this system trusts.
     ///
     /// # Errors
-    /// It has none that can be read.
+    /// The system has no authorities that can be read.
     pub fn system(identity: Option<Identity>) -> Result<Trust, Unusable> {
         let verifier = builder().with_platform_verifier();
         let verifier = verifier.map_err(|error| Unusable::NoAuthorities(error.to_string()))?;
         Ok(Trust { authorities: None, config: shows(verifier, identity.as_ref()), identity })
     }
 
-    /// Believes these authorities, and no other.
+    /// Trusts only these authorities.
     #[must_use]
     pub fn only(authorities: Authorities, identity: Option<Identity>) -> Trust {
         let verifier = builder().with_root_certificates(authorities.roots.clone());
         Trust { config: shows(verifier, identity.as_ref()), authorities: Some(authorities), identity }
     }
 
-    /// Believes who has this certificate and its key, whatever its name, its age, and who vouches for it.
+    /// Trusts a server that has this certificate and its key, whatever the certificate's name, age and authority.
     #[must_use]
     pub fn pinned(identity: &Identity) -> Trust {
         let pinned = Pinned::new(identity.certificate(), provider());
@@ -93,13 +93,13 @@ impl Trust {
         Trust { authorities: None, identity: None, config: shows(verifier, None) }
     }
 
-    /// The file of the authorities, if they were read from one.
+    /// Returns the file of the authorities, if they were read from a file.
     #[must_use]
     pub fn authorities_file(&self) -> Option<&Path> {
         self.authorities.as_ref()?.file.as_deref()
     }
 
-    /// Who we are.
+    /// Returns the client certificate.
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
@@ -128,8 +128,8 @@ impl fmt::Debug for Trust {
     }
 }
 
-/// Makes a client of reqwest's verify as `trust` says. Without one it believes nobody, and does not look for the
-/// system's authorities: plain HTTP has to work where there are none.
+/// Makes a client of reqwest verify servers by `trust`. Without `trust` it trusts no server and does not read the
+/// system's authorities, because plain HTTP has to work on systems without authorities.
 pub fn prepare(builder: ClientBuilder, trust: Option<&Trust>) -> ClientBuilder {
     match trust {
         Some(trust) => builder.tls_backend_preconfigured(ClientConfig::clone(trust.config())),
@@ -137,7 +137,7 @@ pub fn prepare(builder: ClientBuilder, trust: Option<&Trust>) -> ClientBuilder {
     }
 }
 
-/// Makes a client of reqwest's verify as this system does, if it is for `https`.
+/// Makes a client of reqwest verify servers by the system's authorities, if it is for `https`.
 ///
 /// # Errors
 /// The system has no authorities that can be read.

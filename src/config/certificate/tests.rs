@@ -121,7 +121,7 @@ ca_file = "DIR/a.pem"
              name a file that this user may read",
             "s.toml:11: `upstream.ca_file`: it is of https and the url is not | write https://…, or take it away",
             "s.toml:15: `upstream.client_key`: it is there without a `client_cert` | add one, or take it away",
-            "s.toml:16: `upstream.url`: \"a*b\" is not a name that a certificate can be for | \
+            "s.toml:16: `upstream.url`: \"a*b\" is not a host name for which a certificate can be issued | \
              write a name of DNS or an IP address",
         ]
     );
@@ -138,7 +138,7 @@ fn each_way_to_spoil_a_pair_is_a_mistake() {
         ("{ cert = \"DIR/a.pem\", key = \"DIR/cut.key\" }", "\"cut.key\" is malformed"),
         (
             "{ cert = \"DIR/a.pem\", key = \"DIR/locked.key\" }",
-            "\"locked.key\" holds a private key that is encrypted",
+            "\"locked.key\" holds an encrypted private key",
         ),
         ("{ cert = \"DIR/foreign.pem\", key = \"DIR/a.key\" }", "\"foreign.pem\" is malformed"),
         ("{ cert = \"DIR/a.key\", key = \"DIR/a.key\" }", "\"a.key\" holds no certificate"),

@@ -1,4 +1,4 @@
-//! `/api/chat`: lines.
+//! `/api/chat`: NDJSON lines.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::super::stamp::{rfc3339, unix_now};
 use super::{Ending, FAILURE, Voice, quoted};
 
 pub(super) struct Chat {
-    /// As JSON.
+    /// The name, as JSON.
     model: String,
 }
 
@@ -21,7 +21,7 @@ impl Chat {
         format!(r#"{{"model":{},"created_at":""#, self.model)
     }
 
-    /// As a field of a message, with the comma before it; no calls, no field.
+    /// Returns the field of a message, with the comma before it. Without calls there is no field.
     fn calls_field(ending: &Ending, calls: Range<usize>) -> String {
         let calls: Vec<_> = ending
             .calls(calls)

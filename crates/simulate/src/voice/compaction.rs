@@ -1,4 +1,4 @@
-//! `/v1/responses/compact`: a summary, whole.
+//! `/v1/responses/compact`: a summary in one piece.
 
 use super::super::frames::{Frames, Template};
 use super::super::script::{Part, Script};

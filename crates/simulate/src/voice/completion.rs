@@ -1,4 +1,5 @@
-//! `/v1/completions`: events, `[DONE]` at the end. Where usage is wanted, every chunk but the last carries zeros.
+//! `/v1/completions`: events, ended by `[DONE]`. If usage is requested, every chunk except the last one carries
+//! zeros.
 
 use super::super::ask::Ask;
 use super::super::frames::{Frames, Template};
@@ -10,7 +11,7 @@ use super::{Ending, Voice, quoted};
 pub(super) struct Completion {
     id: u64,
     created: u64,
-    /// As JSON.
+    /// The name, as JSON.
     model: String,
     include_usage: bool,
 }

@@ -1,4 +1,4 @@
-//! `/api/generate`: lines. It takes no tools.
+//! `/api/generate`: NDJSON lines. It has no tools.
 
 use super::super::frames::{Frames, Mark, Template};
 use super::super::script::{Part, Reason, Script};
@@ -6,9 +6,9 @@ use super::super::stamp::{rfc3339, unix_now};
 use super::{Ending, FAILURE, Voice, quoted};
 
 pub(super) struct Generate {
-    /// As JSON.
+    /// The name, as JSON.
     model: String,
-    /// The prompt went to the model as it came, and no context is told.
+    /// Whether the prompt was used without a template. Then the response contains no context.
     raw: bool,
 }
 

@@ -1,4 +1,4 @@
-//! `/v1/messages`: events in blocks, `message_stop` at the end.
+//! `/v1/messages`: events in blocks, ended by `message_stop`.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::super::seed::Seed;
 use super::{Call, Ending, Voice, quoted};
 
 pub(super) struct Message {
-    /// As JSON.
+    /// The name, as JSON.
     model: String,
     id: String,
 }
@@ -31,8 +31,8 @@ fn tool_use(call: &Call<'_>, input: &str) -> String {
     format!(r#"{{"type":"tool_use","id":"{id}","name":{name},"input":{input}}}"#)
 }
 
-/// How many blocks come before the one of a part: of thinking, then of text, then one for each call. What is left of a
-/// call that the limit cut is text after the others.
+/// Returns the number of blocks before the block of a part. Thinking comes first, then text, then one block per call.
+/// The rest of a call that was cut by the limit is text after the other blocks.
 fn block(part: Part, script: &Script) -> usize {
     let has = |part| (0..script.told()).any(|index| script.part(index) == part);
     let thinking = usize::from(has(Part::Thinking));

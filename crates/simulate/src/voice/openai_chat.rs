@@ -1,4 +1,4 @@
-//! `/v1/chat/completions`: events, `[DONE]` at the end.
+//! `/v1/chat/completions`: events, ended by `[DONE]`.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use super::{Ending, Voice, quoted};
 pub(super) struct OpenAiChat {
     id: u64,
     created: u64,
-    /// As JSON.
+    /// The name, as JSON.
     model: String,
     include_usage: bool,
     version: OllamaVersion,
@@ -39,19 +39,19 @@ impl OpenAiChat {
         self.chunk() + r#","choices":[{"index":0,"delta":{"#
     }
 
-    /// Before 0.30 every delta has a role, since then the first one alone.
+    /// Before 0.30 every delta has a role. Since then only the first one has it.
     fn role(&self, first: bool) -> &'static str {
         if first || !self.version.runs_llama_server() { r#""role":"assistant","# } else { "" }
     }
 
-    /// A chunk that has this content and these calls.
+    /// Sends a chunk with this content and these calls.
     fn say(&self, content: &str, calls: &str, first: bool, out: &mut Frames) {
         let (delta, role, content) = (self.delta(), self.role(first), quoted(content));
         out.write(&format!("{delta}{role}\"content\":{content}{calls}}},\"finish_reason\":null}}]}}\n\n"));
     }
 }
 
-/// As a field of a delta or message, with the comma before it; no calls, no field.
+/// Returns the field of a delta or message, with the comma before it. Without calls there is no field.
 fn calls_field(ending: &Ending, calls: Range<usize>) -> String {
     let calls: Vec<_> = ending
         .calls(calls)
@@ -66,7 +66,7 @@ fn calls_field(ending: &Ending, calls: Range<usize>) -> String {
     if calls.is_empty() { String::new() } else { format!(r#","tool_calls":[{}]"#, calls.join(",")) }
 }
 
-/// 0.12 says `tool_calls` also where the limit came after a call.
+/// 0.12 reports `tool_calls` even if the limit came after a call.
 fn reason(ending: &Ending) -> &'static str {
     let called = !ending.script.calls().is_empty();
     match ending.script.reason() {
@@ -76,7 +76,7 @@ fn reason(ending: &Ending) -> &'static str {
     }
 }
 
-/// Usage as both completions of OpenAI write it.
+/// Writes the usage in the format of both OpenAI completions.
 pub(super) fn usage(ending: &Ending) -> String {
     let details = match ending.split_prompt() {
         (_, Some(cached)) => format!(r#","prompt_tokens_details":{{"cached_tokens":{cached}}}"#),

@@ -1,6 +1,7 @@
-//! `/v1/responses`: numbered events, `response.completed` at the end.
+//! `/v1/responses`: numbered events, ended by `response.completed`.
 //!
-//! The objects of a stream are Go maps, whose keys are sorted; those of a whole answer are structs in their own order.
+//! The objects of a stream are Go maps, whose keys are sorted. The objects of a whole answer are structs with an
+//! order of their own.
 
 use std::ops::Range;
 
@@ -16,7 +17,7 @@ use super::super::version::OllamaVersion;
 use super::{Call, Ending, Voice, quoted};
 
 pub(super) struct Response {
-    /// What the response repeats of its request, as fields.
+    /// The fields of the request that the response repeats.
     echo: Fields,
     response: u64,
     item: u64,
@@ -42,7 +43,7 @@ impl Response {
         format!(r#""fc_{}_{call}""#, self.calls)
     }
 
-    /// The response as it stands, with the output so far. `ending` where it has ended.
+    /// Writes the response in its present state, with the output so far. `ending` is set if it has ended.
     fn object(&self, order: Order, output: &[String], ending: Option<&Ending>) -> String {
         let now = unix_now().as_secs().to_string();
         let completed = if ending.is_some() { now.clone() } else { null() };
@@ -67,7 +68,7 @@ impl Response {
         order.object(fields)
     }
 
-    /// A part as an item of the output, finished.
+    /// Writes a finished part as an item of the output.
     fn part_item(&self, order: Order, part: Part, ending: &Ending) -> String {
         let id = self.item_id(part);
         if part == Part::Thinking {
@@ -89,7 +90,7 @@ impl Response {
         ])
     }
 
-    /// A tool call as an item of the output.
+    /// Writes a tool call as an item of the output.
     fn call_item(&self, order: Order, call: &Call<'_>, status: &str, arguments: &str) -> String {
         order.object(vec![
             ("id", self.call_item_id(call.index)),
@@ -102,7 +103,7 @@ impl Response {
     }
 }
 
-/// In which order an object has its keys.
+/// The order of an object's keys.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     Sorted,
@@ -122,7 +123,8 @@ fn null() -> String {
     "null".to_owned()
 }
 
-/// The fields after `incomplete_details`, in the order of the struct; those of the answer itself are left open.
+/// Returns the fields after `incomplete_details`, in the order of the struct. The fields of the answer itself are
+/// left open.
 fn echo(version: OllamaVersion, ask: &Ask, body: &Value) -> Fields {
     let of = |pointer: &str| body.pointer(pointer).filter(|value| !value.is_null()).map(Value::to_string);
     let or = |pointer: &str, default: &str| of(pointer).unwrap_or_else(|| default.to_owned());
@@ -163,7 +165,7 @@ fn echo(version: OllamaVersion, ask: &Ask, body: &Value) -> Fields {
     ]
 }
 
-/// A tool as the response repeats it: 0.33 has all its fields sorted, 0.34 those that were there.
+/// Writes a tool as the response repeats it. 0.33 sends all fields, sorted. 0.34 sends the fields of the request.
 fn tool(version: OllamaVersion, tool: &Value) -> String {
     let fields = ["type", "name", "description", "strict", "parameters"].into_iter();
     let of = |name: &'static str| tool.get(name).filter(|value| !value.is_null()).map(Value::to_string);
@@ -174,7 +176,7 @@ fn tool(version: OllamaVersion, tool: &Value) -> String {
     }
 }
 
-/// Before 0.34 none of the prompt is said to be cached.
+/// Before 0.34 no part of the prompt is reported as cached.
 pub(super) fn usage(order: Order, ending: &Ending) -> String {
     let cached = if ending.version.tells_cached() { ending.cached_tokens } else { 0 };
     order.object(vec![
@@ -195,8 +197,8 @@ fn content_part(order: Order, text: &str) -> String {
     ])
 }
 
-/// How many items come before this part's, while it streams. Text before a call is not closed by it: they share
-/// a place.
+/// Returns the number of items before the item of this part, while it streams. Text before a call is not closed by
+/// it, so both share an index.
 fn place(part: Part, script: &Script) -> usize {
     usize::from(part != Part::Thinking && script.part(0) == Part::Thinking)
 }
@@ -262,7 +264,7 @@ impl Voice for Response {
     }
 
     fn leave(&self, part: Part, script: &Script, out: &mut Frames) {
-        // Text is not closed where a call follows.
+        // Text is not closed if a call follows.
         if part == Part::Thinking {
             let text = quoted(&script.text(part));
             let (id, place) = (self.item_id(part), place(part, script).to_string());
@@ -330,7 +332,7 @@ impl Voice for Response {
         push(out, "response.completed", vec![("response", response)]);
     }
 
-    /// Text beside calls is not told.
+    /// Text next to calls is not sent.
     fn whole(&self, ending: &Ending) -> String {
         let mut output = self.items(Order::Declared, ending);
         if ending.script.calls().is_empty() {
@@ -341,7 +343,7 @@ impl Voice for Response {
 }
 
 impl Response {
-    /// The items of the output before the message.
+    /// Returns the items of the output before the message.
     fn items(&self, order: Order, ending: &Ending) -> Vec<String> {
         let thinks = ending.script.part(0) == Part::Thinking;
         let thinking = thinks.then(|| self.part_item(order, Part::Thinking, ending));

@@ -7,7 +7,7 @@ use super::super::script::{Part, Script};
 use super::{Ending, Voice, quoted};
 
 pub(super) struct Transcription {
-    /// The text alone, not in JSON.
+    /// Whether the body is plain text instead of JSON.
     plain: bool,
 }
 
@@ -18,7 +18,7 @@ impl Transcription {
 }
 
 impl Voice for Transcription {
-    /// The head has left before Ollama sets the type of what follows.
+    /// The head is sent before Ollama sets the content type.
     fn content_type(&self) -> &'static str {
         "application/x-ndjson"
     }

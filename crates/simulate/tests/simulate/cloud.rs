@@ -1,4 +1,4 @@
-//! Names that say where a model runs, Ollama's cloud, and the account there.
+//! Names that state where a model runs, Ollama's cloud, and the account there.
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};

@@ -181,6 +181,7 @@ async fn flat_out_each_record_is_flushed_by_itself() {
         }
         (most, all) = (most.max(count), all + count);
     }
-    // On one thread, we have our turn when it pauses: written together, it would be some 200 KB at once.
+    // On one thread, this code runs when the stream pauses. Written together, the stream would be some 200 KB at
+    // once.
     assert!(all > 100_000 && most < 32_000, "{most} bytes at once, of {all}");
 }

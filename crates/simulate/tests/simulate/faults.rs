@@ -1,4 +1,4 @@
-//! Each fault, as a client meets it.
+//! Each fault, as a client sees it.
 
 use std::time::Duration;
 

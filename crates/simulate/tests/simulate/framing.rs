@@ -1,4 +1,4 @@
-//! What Go's net/http and gin make of requests and responses, whatever Ollama says.
+//! The behaviour of Go's net/http and gin, whatever Ollama itself does.
 
 use reqwest::{header::LOCATION, redirect::Policy};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use tokio::{
 
 use super::harness::{Running, lines, quick, run};
 
-/// A response as it comes, head and body.
+/// Returns a response as it arrives: head and body.
 async fn raw(sim: &Running, request: &str) -> (String, String) {
     let mut stream = TcpStream::connect(sim.addr).await.unwrap();
     let (head, body) = request.split_once("\r\n\r\n").unwrap_or((request, ""));
@@ -36,7 +36,7 @@ async fn body_of_more_than_2048_bytes_is_one_chunk() {
     let length = usize::from_str_radix(length, 16).unwrap();
     assert!(length > 2048 && &rest[length..] == "\r\n0\r\n\r\n", "{length} {body}");
 
-    // The message of an error repeats a header, so that its length is as a test wants it.
+    // The error message repeats a header, so the test can choose its length.
     let message = |length: usize| {
         let rest = r#"{"error":"x-simulate-chat: unknown chat path ``: write go-template or native"}"#;
         let path = "m".repeat(length - rest.len());

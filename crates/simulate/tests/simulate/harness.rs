@@ -1,4 +1,4 @@
-//! A simulator that runs, and how to talk to it.
+//! A running simulator, and functions to send requests to it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ pub(crate) struct Running {
     _stop: tokio::sync::oneshot::Sender<()>,
 }
 
-/// Flat out, and without load or prefill: what a test does not look at takes no time.
+/// As fast as possible, and without load or prefill: anything that a test does not check takes no time.
 pub(crate) fn quick() -> Config {
     Config { rate: 0.0, load_time: Duration::ZERO, prefill_rate: 0.0, tokens: 8, ..Config::default() }
 }
 
-/// A tool, as every dialect can read it.
+/// A tool in a format that every dialect reads.
 pub(crate) fn tools() -> Value {
     json!([{"type": "function", "name": "look", "function": {"name": "look", "parameters": {}}}])
 }
 
-/// Slow enough that nothing ends within a test.
+/// So slow that no stream ends within a test.
 pub(crate) fn slow() -> Config {
     Config { rate: 1.0, tokens: 1000, jitter: 0.0, ..quick() }
 }
@@ -57,12 +57,12 @@ impl Running {
     }
 }
 
-/// The records of an NDJSON body.
+/// Returns the records of an NDJSON body.
 pub(crate) fn lines(body: &str) -> Vec<Value> {
     body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The events of an SSE body: name and data.
+/// Returns the events of an SSE body: name and data.
 pub(crate) fn events(body: &str) -> Vec<(String, Value)> {
     body.split_terminator("\n\n")
         .map(|event| {

@@ -1,4 +1,4 @@
-//! Models that come and go, and everything that is no stream of tokens.
+//! Adding and removing models, and all responses that are not streams of tokens.
 
 use serde_json::{Value, json};
 use streamgauge_simulate::Config;
@@ -124,7 +124,7 @@ async fn model_asked_for_in_another_spelling_is_the_listed_model() {
         assert_eq!(sim.post("/api/show", &ask).send().await.unwrap().status(), 200, "{name}");
     }
     assert_eq!(listed("/api/ps").await, ["Mixed:Q4_K_M"], "once, as it is listed");
-    // A model that is made again stays spelled as it is.
+    // A model that is created again keeps its spelling.
     let copy = json!({"source": "SIM", "destination": "mixed:Q4_k_m"});
     assert_eq!(sim.post("/api/copy", &copy).send().await.unwrap().status(), 200);
     assert_eq!(listed("/api/tags").await, ["Mixed:Q4_K_M", "sim:latest"]);

@@ -1,4 +1,4 @@
-//! Prompts that do not fit, and answers that are to have a form.
+//! Prompts that do not fit, and answers with a format.
 
 use serde_json::{Value, json};
 use streamgauge_simulate::{ChatPath, Config, OllamaVersion};

@@ -1,4 +1,4 @@
-//! Routes that came with time, and what else a version answers in its own way.
+//! Routes that were added over time, and other differences between versions.
 
 use reqwest::header::{ALLOW, CONTENT_TYPE};
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ async fn message_without_what_it_has_to_have_is_refused() {
     }
 }
 
-/// A frame of zstd that holds a text as it is.
+/// A zstd frame that stores a text without compression.
 #[cfg(feature = "coding")]
 fn zstd(text: &str) -> Vec<u8> {
     let length = u8::try_from(text.len()).unwrap();

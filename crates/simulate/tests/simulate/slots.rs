@@ -1,4 +1,4 @@
-//! Slots, the hidden queue, loading, and clients that go away.
+//! Slots, the hidden queue, loading, and clients that leave.
 
 use std::time::Duration;
 

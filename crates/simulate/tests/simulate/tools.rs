@@ -1,4 +1,4 @@
-//! Tool calls: where each path puts them, and the silence before.
+//! Tool calls: the records in which each path sends them, and the silence before.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What differs between the versions of Ollama.
+//! The differences between the versions of Ollama.
 
 use std::time::Duration;
 

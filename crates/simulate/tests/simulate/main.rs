@@ -1,4 +1,4 @@
-//! The simulated Ollama, spoken to as clients speak to it.
+//! Sends requests to the simulated Ollama as clients do.
 #![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
 
 mod cloud;

@@ -1,4 +1,4 @@
-//! What scanning costs: each record of every stream passes here once.
+//! Measures the cost of scanning, which every record of every stream passes once.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
 use std::hint::black_box;
@@ -6,12 +6,12 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use streamgauge_meter::protocol::{Dialect, Framing, Scan, Scanner};
 
-/// A record of a token, 110 bytes.
+/// The record of one token, 110 bytes.
 const LINE: &str = "{\"model\":\"llama3.2:latest\",\"created_at\":\"2025-11-24T09:15:30.123456789Z\",\"response\":\" measured\",\"done\":false}\n";
 const EVENT: &str = "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1763975730,\"model\":\"llama3.2:1b\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" measured\"},\"finish_reason\":null}]}\n\n";
 const READ: usize = 64 << 10;
 
-/// Scans one read by a scanner that has seen others.
+/// Scans one read with a scanner that has already scanned others.
 fn bench(criterion: &mut Criterion, name: &str, framing: Framing, dialect: Dialect, read: &[u8]) {
     let mut scanner = Scanner::new(framing, dialect);
     scanner.scan(read, |scan| assert!(matches!(scan, Scan::Record(_)), "{name}: {scan:?}"));

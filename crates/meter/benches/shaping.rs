@@ -1,4 +1,4 @@
-//! What a chunk of a stream costs in the layers of shaping: with all of them off, and with those that do not wait.
+//! Measures the cost of a chunk in the shaping layers: with all layers off, and with the layers that do not wait.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
 use std::{
@@ -19,7 +19,7 @@ const CHUNKS: usize = 1000;
 const RECORD: &[u8] = b"{\"model\":\"gemma3:270m\",\"created_at\":\"2026-01-01T00:00:00.000000000Z\",\
     \"message\":{\"role\":\"assistant\",\"content\":\" word\"},\"done\":false}\n";
 
-/// So many chunks of one record, all there at once.
+/// A number of chunks with one record each, all ready at once.
 struct Chunks(usize);
 
 impl Body for Chunks {
@@ -57,11 +57,11 @@ fn layers(criterion: &mut Criterion) {
         upstream: "gpu0",
         strip_usage: false,
     };
-    // Ten records a piece.
+    // Ten records per chunk.
     let coalesce = coalesce::Config { delay: Duration::from_secs(10), bytes: 10 * RECORD.len() };
     let coalesced = Config { coalesce: Some(coalesce), ..Config::default() };
     let merged = Config { merge: true, ..coalesced.clone() };
-    // Where there is a layer that waits, there are timers.
+    // A layer that waits needs a timer.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let _inside = runtime.enter();
     let mut group = criterion.benchmark_group("shaping");

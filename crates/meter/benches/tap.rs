@@ -1,4 +1,5 @@
-//! What metering adds to a chunk: a body polled through `Delivered` and `Tap`, beside the same body bare.
+//! Measures the cost that metering adds to a chunk: a body polled through `Delivered` and `Tap`, compared with the
+//! same body alone.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
 use std::{
@@ -15,10 +16,10 @@ use http_body::{Body, Frame};
 use prometheus::Registry;
 use streamgauge_meter::meter::{Config, Facts, Meter};
 
-/// Records of a token, 110 bytes; their stamps differ, as they do on the wire.
+/// Records of one token, 110 bytes. Their timestamps differ, as they do in a real stream.
 const RECORDS: usize = 1000;
 
-/// The same records again and again, one a chunk.
+/// The same records without end, one per chunk.
 struct Endless {
     records: Vec<Bytes>,
     next: usize,

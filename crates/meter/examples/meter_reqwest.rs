@@ -1,6 +1,6 @@
-//! Only the meter, around the response of a program's own HTTP client: no proxy, no port.
+//! Uses only the meter, around the response of a program's own HTTP client: no proxy, no port.
 //!
-//! `cargo run --example meter_reqwest` asks a simulated Ollama and prints what was measured of the answer.
+//! `cargo run --example meter_reqwest` sends a request to a simulated Ollama and prints the measurements.
 
 #![allow(clippy::print_stdout, reason = "an example shows something")]
 
@@ -15,7 +15,7 @@ use streamgauge_simulate::{self as simulate, Simulator};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    // Stands for your Ollama.
+    // Represents your Ollama.
     let ollama = Simulator::bind(simulate::Config {
         tokens: 16,
         load_time: Duration::ZERO,
@@ -28,25 +28,27 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let registry = Registry::new();
     let meter = Meter::register(&registry, &meter::Config::default(), &["ollama"])?;
 
-    // For each request: start before it is sent, so that the first token's time counts from there.
+    // For each request: start the measurement before you send the request, because the time to first token counts
+    // from here.
     let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
     measurement.model("sim:latest");
     measurement.chosen("ollama");
     let request = reqwest::Client::new()
         .post(url)
         .json(&json!({ "model": "sim:latest", "prompt": "Why is the sky blue?" }));
-    // Small enough that it is as good as sent: what Ollama's queue took counts from here.
+    // The request is so small that it is sent at once. The phase `queue` counts from here.
     measurement.live().sent();
     let response = match request.send().await {
         Ok(response) => response,
         Err(error) => {
-            // Dropped without this, the measurement would be recorded as an abort of the client.
+            // Without this call, the drop would record an abort by the client.
             measurement.finish(Outcome::UpstreamError);
             return Err(error.into());
         }
     };
 
-    // For each response: wrap its stream, and read that instead. Dropped early, it records an abort.
+    // For each response: wrap its stream, and read the wrapped stream. If it is dropped early, the measurement
+    // records an abort.
     measurement.responded(response.status());
     let content_type =
         response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);

@@ -1,7 +1,8 @@
 //! Measures streams of Ollama around any [`http_body::Body`], as Prometheus metrics.
 //!
-//! Register a [`meter::Meter`] once, start a [`meter::Measurement`] for each request, and read the wrapped body in place of
-//! the bare one. The measurement travels with the body: whether the body ends, fails or is dropped, one outcome is recorded.
+//! Register a [`meter::Meter`] once, start a [`meter::Measurement`] for each request, and read the wrapped body
+//! instead of the original one. The measurement travels with the body: whether the body ends, fails or is dropped,
+//! one outcome is recorded.
 //!
 //! ```
 //! use http::StatusCode;
@@ -27,8 +28,8 @@
 //! # }
 //! ```
 //!
-//! Without its features the package contains no runtime. The feature `shaping` adds the module `shaping`, and `coding` reads
-//! compressed bodies.
+//! Without its features the package contains no runtime. The feature `shaping` adds the module `shaping`, and
+//! `coding` adds the reading of compressed bodies.
 
 pub mod meter;
 pub mod metric;
@@ -36,7 +37,7 @@ pub mod protocol;
 #[cfg(feature = "shaping")]
 pub mod shaping;
 
-/// The README's example is tested.
+/// Tests the README's example.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

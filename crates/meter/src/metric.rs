@@ -1,7 +1,8 @@
-//! What metrics are made of: families keyed by their label values whole, histograms filled locally.
+//! The building blocks of metrics: families keyed by all of their label values, and histograms that are filled
+//! locally.
 //!
-//! Every stage that measures something makes its families here and registers them on the registry that it is
-//! handed. No statics, no siblings.
+//! Each stage creates its families here and registers them on the registry that it is given. The module has no
+//! statics and uses no sibling.
 
 pub mod buckets;
 mod exposition;
@@ -16,19 +17,19 @@ pub use histogram::{Histogram, LocalHistogram, Tally};
 pub use occupied::Occupied;
 pub use scrape::{Buckets, Found, Scrape, Series};
 
-/// A counter at zero, for [`Family::new`].
+/// Creates a counter at zero, for [`Family::new`].
 #[must_use]
 pub fn counter() -> prometheus::Counter {
     prometheus::Counter::new("child", "child").expect("a valid name")
 }
 
-/// A counter of whole numbers at zero, for [`Family::new`].
+/// Creates a counter of integers at zero, for [`Family::new`].
 #[must_use]
 pub fn int_counter() -> prometheus::IntCounter {
     prometheus::IntCounter::new("child", "child").expect("a valid name")
 }
 
-/// A gauge at zero, for [`Family::new`].
+/// Creates a gauge at zero, for [`Family::new`].
 #[must_use]
 pub fn gauge() -> prometheus::Gauge {
     prometheus::Gauge::new("child", "child").expect("a valid name")

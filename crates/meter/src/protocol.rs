@@ -1,4 +1,4 @@
-//! What Ollama speaks: routes, requests, records. No async, no I/O.
+//! Ollama's protocol: routes, requests, records. No async, no I/O.
 
 pub mod coding;
 mod gather;

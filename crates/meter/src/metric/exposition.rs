@@ -1,4 +1,4 @@
-//! Metrics that are written afresh at each scrape, so that what is gone is gone from the page.
+//! Metrics that are written anew at each scrape, so a series disappears with what it describes.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use prometheus::{
 
 use super::Child;
 
-/// What one metric is.
+/// The name, type, help and labels of a metric.
 #[derive(Debug)]
 pub struct Metric {
     name: &'static str,
@@ -23,19 +23,19 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// A gauge; `name` is whole.
+    /// Describes a gauge. `name` is the complete name.
     #[must_use]
     pub const fn gauge(name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Metric {
         Metric { name, help, kind: proto::MetricType::GAUGE, labels }
     }
 
-    /// A counter; `name` is whole.
+    /// Describes a counter. `name` is the complete name.
     #[must_use]
     pub const fn counter(name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Metric {
         Metric { name, help, kind: proto::MetricType::COUNTER, labels }
     }
 
-    /// A histogram; `name` is whole.
+    /// Describes a histogram. `name` is the complete name.
     #[must_use]
     pub const fn histogram(
         name: &'static str,
@@ -46,12 +46,12 @@ impl Metric {
     }
 }
 
-/// What one scrape shows.
+/// The metrics of one scrape.
 #[derive(Debug, Default)]
 pub struct Page(BTreeMap<&'static str, proto::MetricFamily>);
 
 impl Page {
-    /// Writes the value of a gauge or a counter. Not a number: nothing is written.
+    /// Writes the value of a gauge or a counter. NaN is not written.
     pub fn put(&mut self, metric: &Metric, labels: &[&str], value: f64) {
         if value.is_nan() {
             return;
@@ -69,14 +69,14 @@ impl Page {
         self.push(metric, labels, written);
     }
 
-    /// Writes a value if there is one.
+    /// Writes a value, if there is one.
     pub fn put_some(&mut self, metric: &Metric, labels: &[&str], value: Option<f64>) {
         if let Some(value) = value {
             self.put(metric, labels, value);
         }
     }
 
-    /// Writes a child that was counted elsewhere, of the metric's type.
+    /// Writes a child of the metric's type that was counted elsewhere.
     pub fn put_child(&mut self, metric: &Metric, labels: &[&str], child: &impl Child) {
         let mut written = proto::Metric::default();
         child.write(&mut written);
@@ -103,7 +103,7 @@ impl Page {
     }
 }
 
-/// Writes a page from what is in `state` at the time of the scrape.
+/// Writes the metrics from `state` at each scrape.
 #[derive(Debug)]
 pub struct Exposition<T> {
     descs: Vec<Desc>,
@@ -112,11 +112,11 @@ pub struct Exposition<T> {
 }
 
 impl<T: Send + 'static> Exposition<T> {
-    /// Registers `metrics`, all that `write` may put on a page. The lock is held while it writes: whoever
-    /// changes the state must not hold it across anything slow.
+    /// Registers `metrics`, which are all metrics that `write` may write. The lock is held while `write` runs, so
+    /// other code must not hold it during slow work.
     ///
     /// # Errors
-    /// The registry has one of the names already.
+    /// The registry already has one of the names.
     pub fn register(
         registry: &Registry,
         metrics: &[&Metric],

@@ -1,7 +1,7 @@
-//! Children of one metric, keyed by their label values whole.
+//! The children of one metric, keyed by all of their label values.
 //!
-//! prometheus's `…Vec` hashes label values with no separator between them, so that `("a", "prompt_eval")` and
-//! `("aprompt_", "eval")` are one child; with names of models among the values that would mix up two models.
+//! prometheus's `…Vec` hashes label values without a separator, so `("a", "prompt_eval")` and `("aprompt_", "eval")`
+//! would be the same child. With names of models among the values, this would mix up two models.
 
 use std::{
     collections::BTreeMap,
@@ -15,11 +15,11 @@ use prometheus::{
     proto,
 };
 
-/// One child: a value that can be written into the exposition.
+/// A child of a family: a value that can be exported.
 pub trait Child: Send + Sync + 'static {
-    /// The type in `# TYPE`.
+    /// The type, as in `# TYPE`.
     const TYPE: proto::MetricType;
-    /// Writes the value; labels are the family's business.
+    /// Writes the value. The family writes the labels.
     fn write(&self, metric: &mut proto::Metric);
 }
 
@@ -65,10 +65,10 @@ struct Inner<C, const N: usize> {
 }
 
 impl<C: Child, const N: usize> Family<C, N> {
-    /// A family named `streamgauge_` + `name`, on no registry; `make` makes a child at zero.
+    /// Creates a family named `streamgauge_` + `name` that is not registered. `make` creates a child at zero.
     ///
     /// # Errors
-    /// A name or a label that Prometheus does not allow.
+    /// Prometheus does not allow the name or a label.
     pub fn new(
         name: &str,
         help: &str,
@@ -81,10 +81,10 @@ impl<C: Child, const N: usize> Family<C, N> {
         Ok(Family { inner: Arc::new(inner) })
     }
 
-    /// The same, registered.
+    /// Creates a family and registers it.
     ///
     /// # Errors
-    /// The registry has the name already.
+    /// The registry already has the name.
     pub fn register(
         registry: &Registry,
         name: &str,
@@ -97,7 +97,7 @@ impl<C: Child, const N: usize> Family<C, N> {
         Ok(family)
     }
 
-    /// The child with these label values, made at zero if it is new. Resolve it once, then keep it.
+    /// Returns the child with these label values. A new child starts at zero. Look a child up once and keep it.
     #[must_use]
     pub fn child(&self, values: [&str; N]) -> Arc<C> {
         let key = values.map(str::to_owned);
@@ -108,19 +108,19 @@ impl<C: Child, const N: usize> Family<C, N> {
         children.entry(key).or_insert_with(|| Arc::new((self.inner.make)())).clone()
     }
 
-    /// Forgets the children whose label values do not fit: those that nobody will ever count on again.
+    /// Removes the children whose label values do not fit. No code may count on them any more.
     pub fn retain(&self, fits: impl Fn(&[String; N]) -> bool) {
         let mut children = self.inner.children.write().unwrap_or_else(PoisonError::into_inner);
         children.retain(|values, _| fits(values));
     }
 
-    /// Visits every child there is.
+    /// Visits every child.
     pub fn each(&self, visit: impl Fn(&C)) {
         let children = self.inner.children.read().unwrap_or_else(PoisonError::into_inner);
         children.values().for_each(|child| visit(child));
     }
 
-    /// Makes one value of the children whose label values fit.
+    /// Folds the children whose label values fit into one value.
     pub fn fold<T>(&self, start: T, fits: impl Fn(&[String; N]) -> bool, add: impl Fn(T, &C) -> T) -> T {
         let children = self.inner.children.read().unwrap_or_else(PoisonError::into_inner);
         children.iter().filter(|(values, _)| fits(values)).fold(start, |sum, (_, child)| add(sum, child))

@@ -1,7 +1,7 @@
-//! A histogram that a stream fills locally and adds up a few chunks at a time.
+//! A histogram that a stream fills locally, and adds to the shared one every few chunks.
 //!
-//! prometheus's own `LocalHistogram` is not `Sync`, which would keep a metered body out of programs that need
-//! it to be, and its `Histogram` takes one value at a time.
+//! prometheus's own `LocalHistogram` is not `Sync`, so a metered body could not be used in programs that need `Sync`.
+//! Its `Histogram` takes one value at a time.
 
 use std::sync::{
     Arc,
@@ -12,28 +12,28 @@ use prometheus::proto;
 
 use super::{family::Child, scrape::Buckets};
 
-/// The most buckets a histogram here has, the one above the last bound included.
+/// The maximum number of buckets of a histogram, the one above the last bound included.
 const SLOTS: usize = 96;
 
-/// Counts by bucket, shared. Values are 0 or greater, so that no count and no sum ever decreases.
+/// Counts by bucket, shared between streams. Values are 0 or greater, so no count and no sum ever decreases.
 #[derive(Debug)]
 pub struct Histogram {
     bounds: &'static [f64],
-    /// Those of the bounds that the exposition has.
+    /// The bounds that are exported.
     shown: &'static [f64],
     counts: Box<[AtomicU64]>,
-    /// Bits of an `f64`.
+    /// The bits of an `f64`.
     sum: AtomicU64,
 }
 
 impl Histogram {
-    /// An empty one. `bounds` ascend; at most 95.
+    /// Creates an empty histogram. `bounds` ascend; there are at most 95.
     #[must_use]
     pub fn new(bounds: &'static [f64]) -> Histogram {
         Histogram::finer(bounds, bounds)
     }
 
-    /// The same, of which the exposition has the bounds `shown` alone: some of `bounds`.
+    /// Creates an empty histogram that exports only the bounds `shown`, which are some of `bounds`.
     #[must_use]
     pub fn finer(bounds: &'static [f64], shown: &'static [f64]) -> Histogram {
         assert!(bounds.len() < SLOTS, "bounds are constants of this crate");
@@ -42,14 +42,14 @@ impl Histogram {
         Histogram { bounds, shown, counts, sum: AtomicU64::new(0) }
     }
 
-    /// Its counts by all of its bounds.
+    /// Returns its counts by all of its bounds.
     #[must_use]
     pub fn buckets(&self) -> Buckets {
         Buckets::counted(self.bounds, self.counts.iter().map(|count| count.load(Relaxed)))
     }
 
-    /// Adds one value. Below 0, or not a number: nothing is added, for a sum that falls is no counter, and one that is
-    /// no number stays so.
+    /// Adds one value. A negative value and NaN are ignored: the sum of a counter must not decrease, and a sum with
+    /// NaN stays NaN.
     pub fn observe(&self, value: f64) {
         if !is_counted(value) {
             return;
@@ -58,8 +58,8 @@ impl Histogram {
         self.add_sum(value);
     }
 
-    /// Adds `count` values that another histogram counted: none was above `upper`, and they were about `middle`
-    /// each, which the sum takes for them.
+    /// Adds `count` values that another histogram counted. None was above `upper`. The sum takes each of them as
+    /// `middle`.
     pub fn observe_many(&self, upper: f64, middle: f64, count: u64) {
         if count == 0 || !is_counted(upper) || !is_counted(middle) {
             return;
@@ -70,7 +70,7 @@ impl Histogram {
 
     fn add_sum(&self, value: f64) {
         let add = |bits| Some((f64::from_bits(bits) + value).to_bits());
-        // The closure never declines, so this cannot fail.
+        // The closure never declines, so this call cannot fail.
         let _ = self.sum.fetch_update(Relaxed, Relaxed, add);
     }
 }
@@ -92,14 +92,14 @@ impl Child for Histogram {
         }
         let mut histogram = proto::Histogram::default();
         histogram.set_bucket(buckets);
-        // The count is that of the buckets just read, so that a scrape never contradicts itself.
+        // The count is the sum of the buckets that were just read, so a scrape is consistent in itself.
         histogram.set_sample_count(cumulative + self.counts[self.bounds.len()].load(Relaxed));
         histogram.set_sample_sum(f64::from_bits(self.sum.load(Relaxed)));
         metric.set_histogram(histogram);
     }
 }
 
-/// Counts of one stream that are not in the shared histogram yet.
+/// The counts of one stream that are not in the shared histogram yet.
 #[derive(Debug)]
 pub struct LocalHistogram {
     shared: Arc<Histogram>,
@@ -109,7 +109,7 @@ pub struct LocalHistogram {
 }
 
 impl LocalHistogram {
-    /// An empty buffer in front of `shared`.
+    /// Creates an empty buffer for `shared`.
     #[must_use]
     pub fn new(shared: Arc<Histogram>) -> LocalHistogram {
         LocalHistogram { shared, counts: [0; SLOTS], pending: 0, sum: 0.0 }
@@ -128,12 +128,13 @@ impl LocalHistogram {
         }
     }
 
-    /// Adds the buffer to the shared histogram and empties it.
+    /// Adds the buffer to the shared histogram, and empties the buffer.
     pub fn flush(&mut self) {
         self.flush_with(|_, _| {});
     }
 
-    /// The same, and adds it to what one stream has had so far. Between two calls, 254 values at most.
+    /// Does what `flush` does, and also adds the buffer to the tally of one stream. At most 254 values may lie
+    /// between two calls.
     pub fn flush_to(&mut self, tally: &Tally) {
         self.flush_with(|slot, count| {
             tally.0[slot].fetch_add(u32::from(count), Relaxed);
@@ -162,7 +163,7 @@ impl Drop for LocalHistogram {
     }
 }
 
-/// What one stream has had so far, by the buckets of a histogram: for a quantile of its own.
+/// The values of one stream so far, by the buckets of a histogram, for a quantile of the stream.
 #[derive(Debug)]
 pub struct Tally([AtomicU32; SLOTS]);
 
@@ -173,8 +174,9 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// The value that a part `q` of all values does not exceed, evenly spread within a bucket, as Prometheus'
-    /// `histogram_quantile` has it; above the last bound it is that bound. `None` without values.
+    /// Returns the value that a share `q` of all values does not exceed. Values are taken as evenly spread within a
+    /// bucket, as in PromQL's `histogram_quantile`. Above the last bound, the result is that bound. `None`: there are
+    /// no values.
     #[must_use]
     pub fn quantile(&self, bounds: &[f64], q: f64) -> Option<f64> {
         let counts: [u32; SLOTS] = std::array::from_fn(|slot| self.0[slot].load(Relaxed));
@@ -193,12 +195,12 @@ impl Tally {
     }
 }
 
-/// Neither below 0 nor no number.
+/// Whether a value is counted: not negative and not NaN.
 fn is_counted(value: f64) -> bool {
     value >= 0.0
 }
 
-/// The first bucket whose bound is not below `value`.
+/// Returns the first bucket whose bound is not below `value`.
 fn slot(bounds: &[f64], value: f64) -> usize {
     bounds.partition_point(|bound| *bound < value)
 }
@@ -241,7 +243,7 @@ mod tests {
     #[test]
     fn quantiles_of_gaps_from_a_millisecond_to_a_second_are_right_to_a_tenth() {
         for step in 0..300 {
-            // Three decades in 300 steps, each gap as long as the others.
+            // Three decades in 300 steps, with equal time in each.
             let gap = 0.001 * 10_f64.powf(f64::from(step) / 100.0);
             let histogram = Histogram::finer(buckets::GAP_FINE, buckets::GAP);
             (0..100).for_each(|_| histogram.observe(gap));
@@ -285,7 +287,7 @@ mod tests {
             values.iter().for_each(|value| local.observe(*value));
             local.flush_to(&tally);
         }
-        // One of eight up to 1, four more up to 2, the rest up to 4.
+        // One of eight values is up to 1, four more are up to 2, and the rest are up to 4.
         assert_eq!(tally.quantile(bounds, 0.5), Some(1.75));
         assert_eq!(tally.quantile(bounds, 0.99).map(|value| (value * 100.0).round()), Some(395.0));
         assert_eq!(counts(&shared), (vec![1, 5, 8], 8, 16.1));

@@ -1,10 +1,10 @@
-//! A gauge of what is there now.
+//! A gauge of the number of things that exist now.
 
 use std::sync::Arc;
 
 use prometheus::Gauge;
 
-/// One more is there, until this is dropped.
+/// Adds one to a gauge until it is dropped.
 #[derive(Debug)]
 pub struct Occupied(Arc<Gauge>);
 

@@ -1,4 +1,4 @@
-//! A registry read as Prometheus reads it, for what shows its figures here.
+//! Reads a registry as Prometheus does, for code that shows its figures.
 
 mod buckets;
 mod number;
@@ -12,11 +12,11 @@ use prometheus::{
 
 pub use buckets::Buckets;
 
-/// What a registry says at one moment.
+/// The values of a registry at one moment.
 #[derive(Debug)]
 pub struct Scrape(Vec<MetricFamily>);
 
-/// One family of a scrape, empty if it is not there.
+/// One family of a scrape. It is empty if the registry does not have it.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a>(Option<&'a MetricFamily>);
 
@@ -31,7 +31,7 @@ impl Scrape {
         Scrape(registry.gather())
     }
 
-    /// The family named `streamgauge_` + `name`.
+    /// Returns the family named `streamgauge_` + `name`.
     #[must_use]
     pub fn find(&self, name: &str) -> Found<'_> {
         let named = |family: &&MetricFamily| family.name().strip_prefix("streamgauge_") == Some(name);
@@ -40,18 +40,18 @@ impl Scrape {
 }
 
 impl<'a> Found<'a> {
-    /// Its series.
+    /// Returns its series.
     pub fn series(self) -> impl Iterator<Item = Series<'a>> {
         let metrics: slice::Iter<'a, _> = self.0.map_or(&[][..], MetricFamily::get_metric).iter();
         metrics.map(Series)
     }
 
-    /// The values of those that are wanted, together.
+    /// Returns the sum of the values of the wanted series.
     pub fn sum(self, wanted: impl Fn(Series<'_>) -> bool) -> f64 {
         self.series().filter(|series| wanted(*series)).map(Series::value).sum()
     }
 
-    /// The buckets of those that are wanted, together.
+    /// Returns the buckets of the wanted series, added.
     pub fn buckets(self, wanted: impl Fn(Series<'_>) -> bool) -> Buckets {
         let wanted = self.series().filter(|series| wanted(*series));
         wanted.map(|series| Buckets::of(series.0.get_histogram())).fold(Buckets::default(), Buckets::plus)
@@ -59,13 +59,13 @@ impl<'a> Found<'a> {
 }
 
 impl<'a> Series<'a> {
-    /// The value of a label; empty if it has none of that name.
+    /// Returns the value of a label, or an empty text if the series does not have the label.
     #[must_use]
     pub fn label(self, name: &str) -> &'a str {
         self.0.get_label().iter().find(|pair| pair.name() == name).map_or("", |pair| pair.value())
     }
 
-    /// Of a counter or a gauge: the other is not there, and reads 0.
+    /// Returns the value of a counter or a gauge. The other of the two is missing and reads 0.
     #[must_use]
     pub fn value(self) -> f64 {
         number::of_counter(self.0) + number::of_gauge(self.0)

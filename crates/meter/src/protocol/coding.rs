@@ -1,7 +1,7 @@
-//! Content codings (RFC 9110 8.4.1): what is read of a body that was compressed on its way.
+//! Content codings (RFC 9110 8.4.1): decodes a copy of a compressed body for reading.
 //!
-//! A copy is decoded for reading, piece by piece; the coded bytes pass on as they are. What comes out and what it
-//! costs are bounded, and a body that can't be decoded is only not read.
+//! The copy is decoded piece by piece, and the coded bytes pass unchanged. The decoded size and the cost are limited.
+//! A body that cannot be decoded is not read, and still passes.
 
 #[cfg(not(feature = "coding"))]
 mod absent;
@@ -26,26 +26,26 @@ pub use decoder::Decoder;
 #[cfg(feature = "coding")]
 pub use insertion::Insertion;
 
-/// How a body is coded. Without the feature `coding` none but [`Identity`](Coding::Identity) is read.
+/// The coding of a body. Without the feature `coding`, only [`Identity`](Coding::Identity) is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Coding {
-    /// Not at all.
+    /// Not coded.
     #[default]
     Identity,
     /// `gzip`.
     Gzip,
-    /// `deflate`: with the wrapper of zlib, as the RFC has it, or without, as some servers send it.
+    /// `deflate`: with zlib's wrapper, as the RFC defines it, or without, as some servers send it.
     Deflate,
     /// `br`.
     Brotli,
     /// `zstd`, with a window of at most 8 MiB (RFC 9659).
     Zstd,
-    /// Another one, or several. It is not read.
+    /// Another coding, or several. The body is not read.
     Unknown,
 }
 
 impl Coding {
-    /// Of the value of `Content-Encoding`.
+    /// Returns the coding for a value of `Content-Encoding`.
     ///
     /// ```
     /// use streamgauge_meter::protocol::Coding;
@@ -71,6 +71,6 @@ impl Coding {
     }
 }
 
-/// Why nothing more is decoded of a body: it is not what its coding promises, or more than is decoded.
+/// The reason why the rest of a body is not decoded: the data is invalid, or it exceeds a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Undecodable;

@@ -1,21 +1,20 @@
-//! A record that comes in pieces, put together.
+//! Assembles a record that comes in pieces.
 
 use super::scanner::MAX_RECORD;
 
-/// A buffer larger than this is given back after use: one long record must not cost its size until the
-/// stream ends.
+/// A larger buffer is freed after use, so that one long record does not occupy its size until the stream ends.
 const KEPT: usize = 64 << 10;
 
-/// What framing found.
+/// A result of framing.
 #[derive(Debug)]
 pub(super) enum Found<'a> {
-    /// The text of a record, without what sets it apart.
+    /// The text of a record, without its delimiter.
     Text(&'a [u8]),
-    /// A record longer than [`MAX_RECORD`]. Found once, as soon as it is known.
+    /// A record longer than [`MAX_RECORD`]. It is reported once, as soon as its length is known.
     TooLong,
 }
 
-/// The beginning of a record whose end has not come. Empty, and unused, while records come whole.
+/// The beginning of a record whose end has not come. It is empty and unused while each record comes in one piece.
 #[derive(Debug, Default)]
 pub(super) struct Gather {
     held: Vec<u8>,
@@ -23,7 +22,7 @@ pub(super) struct Gather {
 }
 
 impl Gather {
-    /// Holds a piece of a record that goes on. Past [`MAX_RECORD`] it holds nothing until the record ends.
+    /// Holds a piece of a record that continues. Beyond [`MAX_RECORD`] it holds nothing until the record ends.
     pub(super) fn hold(&mut self, piece: &[u8], found: impl FnOnce(Found<'_>)) {
         if self.is_too_long || piece.is_empty() {
             return;
@@ -35,14 +34,14 @@ impl Gather {
             return found(Found::TooLong);
         }
         if length > self.held.capacity() {
-            // Doubled, but never past what may be held.
+            // The capacity doubles, up to the maximum.
             let capacity = (2 * self.held.capacity()).clamp(length, MAX_RECORD);
             self.held.reserve_exact(capacity - self.held.len());
         }
         self.held.extend_from_slice(piece);
     }
 
-    /// Ends a record by its last piece; the next one begins. A record in one piece is not copied.
+    /// Ends a record with its last piece, and prepares for the next one. A record in one piece is not copied.
     pub(super) fn end(&mut self, piece: &[u8], found: impl FnOnce(Found<'_>)) {
         if self.is_too_long {
             self.is_too_long = false;
@@ -58,14 +57,14 @@ impl Gather {
         }
     }
 
-    /// Bytes allocated.
+    /// Returns the allocated bytes.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.held.capacity()
     }
 }
 
-/// Empties a buffer for its next use, and gives a large one back.
+/// Empties a buffer for its next use, and frees a large one.
 pub(super) fn empty(buffer: &mut Vec<u8>) {
     buffer.clear();
     if buffer.capacity() > KEPT {

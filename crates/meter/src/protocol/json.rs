@@ -1,15 +1,15 @@
-//! A walk over one JSON value. It reads what it is asked for and leaps over the rest.
+//! A cursor over one JSON value. It reads the requested values and skips the others.
 //!
-//! It is made to find fields fast in JSON that another program wrote, so it does not validate what it
-//! leaps over: within an array only quotes and square brackets count, within an object only quotes and
-//! braces. Nothing recurses, so no depth of nesting can exhaust the stack.
+//! It finds fields fast in JSON that another program wrote, so it does not validate the values that it skips. Within
+//! an array it counts only quotes and square brackets, and within an object only quotes and braces. It does not
+//! recurse, so deep nesting cannot exhaust the stack.
 
 use memchr::{memchr2, memchr3};
 
-/// So far into a string it is searched eight bytes at a time, and by vectors from there on.
+/// The first bytes of a string are searched eight at a time. From here on, a vector search is faster.
 const NEAR: usize = 32;
 
-/// The text is no JSON, or ends too soon.
+/// The text is not JSON, or ends too early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Broken;
 
@@ -20,14 +20,14 @@ pub(super) struct Text<'a> {
     has_escapes: bool,
 }
 
-/// Room for a string without its escapes. Nothing that is looked for is longer: no name of a field, no word, no time.
+/// A buffer for a string without its escapes. Every field name, word and time that is compared fits into it.
 pub(super) type Room = [u8; 48];
 
 pub(super) const ROOM: Room = [0; 48];
 
 impl<'a> Text<'a> {
-    /// What the string says. One that has escapes is written out in `room`; where it is too long for that, or says
-    /// something outside ASCII, it is no name that is looked for, and stays as it is written.
+    /// Returns the text of the string. A string with escapes is decoded into `room`. If it is too long for `room` or
+    /// not ASCII, it cannot be a name that is compared, and is returned as it is written.
     #[inline]
     pub(super) fn said<'r>(self, room: &'r mut Room) -> &'r [u8]
     where
@@ -37,7 +37,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Few writers escape what need not be escaped.
+/// Few programs write escapes that are not needed.
 #[cold]
 fn unescaped<'r>(raw: &[u8], room: &'r mut Room) -> Option<&'r [u8]> {
     let mut length = 0;
@@ -70,7 +70,7 @@ fn unescaped<'r>(raw: &[u8], room: &'r mut Room) -> Option<&'r [u8]> {
     Some(&room[..length])
 }
 
-/// A place in a JSON text. Each method takes one value, after white space, and stops behind it.
+/// A position in a JSON text. Each method reads one value after white space, and stops behind it.
 #[derive(Clone, Debug)]
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
@@ -82,7 +82,7 @@ impl<'a> Cursor<'a> {
         Cursor { bytes, at: 0 }
     }
 
-    /// The first byte of what comes next.
+    /// Returns the first byte of the next value.
     #[inline]
     pub(super) fn peek(&mut self) -> Result<u8, Broken> {
         while let Some(&byte) = self.bytes.get(self.at) {
@@ -94,18 +94,18 @@ impl<'a> Cursor<'a> {
         Err(Broken)
     }
 
-    /// Nothing but white space is left.
+    /// Whether only white space is left.
     pub(super) fn at_end(&mut self) -> bool {
         self.peek().is_err()
     }
 
-    /// How far it is.
+    /// Returns the position.
     pub(super) const fn place(&self) -> usize {
         self.at
     }
 
-    /// Visits each field of an object: what the key says, and the cursor, from which `field` must take the value.
-    /// Takes any other value unvisited.
+    /// Visits each field of an object with its key and the cursor, from which `field` must read the value. A value
+    /// that is not an object is skipped.
     #[inline]
     pub(super) fn object(
         &mut self,
@@ -137,7 +137,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Visits each item of an array, which `item` must take. Takes any other value unvisited.
+    /// Visits each item of an array, which `item` must read. A value that is not an array is skipped.
     pub(super) fn array(
         &mut self,
         mut item: impl FnMut(&mut Self) -> Result<(), Broken>,
@@ -158,7 +158,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A comma, or the end of what it is in.
+    /// Reads a comma, or the closing bracket.
     #[inline]
     fn goes_on(&mut self, end: u8) -> Result<bool, Broken> {
         let byte = self.peek()?;
@@ -170,13 +170,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A string; `None` for any other value.
+    /// Reads a string. `None`: the value has another type.
     #[inline]
     pub(super) fn text(&mut self) -> Result<Option<Text<'a>>, Broken> {
         if self.peek()? == b'"' { self.quoted().map(Some) } else { self.skip().map(|()| None) }
     }
 
-    /// Whether it is a string that is not empty.
+    /// Whether the value is a string that is not empty.
     #[inline]
     pub(super) fn is_text(&mut self) -> Result<bool, Broken> {
         Ok(self.text()?.is_some_and(|text| !text.raw.is_empty()))
@@ -192,18 +192,18 @@ impl<'a> Cursor<'a> {
         Ok(inside != b']')
     }
 
-    /// Whether it is `true`.
+    /// Whether the value is `true`.
     #[inline]
     pub(super) fn is_true(&mut self) -> Result<bool, Broken> {
         Ok(self.raw()? == b"true")
     }
 
-    /// Whether it is anything but `null`.
+    /// Whether the value is not `null`.
     pub(super) fn is_some(&mut self) -> Result<bool, Broken> {
         Ok(self.raw()? != b"null")
     }
 
-    /// An integer from 0 to 2^64 − 1; `None` for any other value.
+    /// Reads an integer from 0 to 2^64 − 1. `None`: any other value.
     pub(super) fn count(&mut self) -> Result<Option<u64>, Broken> {
         let raw = self.raw()?;
         let digit = |sum: u64, byte: &u8| {
@@ -215,7 +215,7 @@ impl<'a> Cursor<'a> {
         Ok(raw.iter().try_fold(0, digit))
     }
 
-    /// Any value, as it is written.
+    /// Returns any value as it is written.
     #[inline]
     pub(super) fn raw(&mut self) -> Result<&'a [u8], Broken> {
         self.peek()?;
@@ -224,7 +224,7 @@ impl<'a> Cursor<'a> {
         Ok(&self.bytes[start..self.at])
     }
 
-    /// Any value, unread.
+    /// Skips any value.
     #[inline]
     pub(super) fn skip(&mut self) -> Result<(), Broken> {
         match self.peek()? {
@@ -235,13 +235,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The inside of a string that begins here.
+    /// Reads the inside of a string that begins here.
     #[inline]
     fn quoted(&mut self) -> Result<Text<'a>, Broken> {
         let start = self.at + 1;
         let mut at = start;
         let mut has_escapes = false;
-        // Most strings are a key or a token: shorter than what a vector search costs to begin.
+        // Most strings are a key or a token, and are so short that a vector search would not pay.
         let near = start + NEAR;
         loop {
             match self.bytes.get(at..).and_then(<[u8]>::first_chunk) {
@@ -253,7 +253,7 @@ impl<'a> Cursor<'a> {
                     }
                 },
                 Some(_) => at += memchr2(b'"', b'\\', &self.bytes[at..]).ok_or(Broken)?,
-                // The last few bytes of the text.
+                // Only the last few bytes of the text are left.
                 None => {}
             }
             match self.bytes.get(at) {
@@ -271,7 +271,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// An array or an object, by the nesting of its own kind of bracket.
+    /// Skips an array or an object by counting its own kind of bracket.
     fn nested(&mut self, open: u8, close: u8) -> Result<(), Broken> {
         self.at += 1;
         let mut depth = 1_usize;
@@ -291,7 +291,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// A number or a word.
+    /// Skips a number or a word.
     #[inline]
     fn scalar(&mut self) -> Result<(), Broken> {
         let rest = &self.bytes[self.at..];
@@ -309,8 +309,9 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Where the first quote or backslash is among eight bytes. A byte is zero after the exclusive or where it is what is
-/// sought; the lowest high bit that the subtraction leaves belongs to the first of them (Warren, "Hacker's Delight", 6-1).
+/// Returns the position of the first quote or backslash among eight bytes. After the exclusive or, a byte is zero if
+/// it is the wanted one. The lowest high bit that the subtraction leaves belongs to the first of them (Warren,
+/// "Hacker's Delight", 6-1).
 #[inline]
 const fn mark_in(bytes: [u8; 8]) -> Option<usize> {
     const fn zeros(word: u64) -> u64 {
@@ -428,7 +429,7 @@ mod tests {
             ("d\\u006fne", "done"),
             ("\\u0064\\u006F\\u006e\\u0065", "done"),
             (r#"a\/\"\\b\n"#, "a/\"\\b\n"),
-            // What no name has stays as it is written.
+            // An escape that cannot be part of a name is left as it is written.
             ("\\u00e4", "\\u00e4"),
             ("\\u+041", "\\u+041"),
             ("\\u12", "\\u12"),

@@ -1,4 +1,4 @@
-//! What a form (`multipart/form-data`) tells beforehand: the model, read from its pieces as they come.
+//! Reads the model from a form (`multipart/form-data`), piece by piece as it arrives.
 
 #[cfg(test)]
 mod tests;
@@ -7,15 +7,15 @@ use memchr::{memchr, memmem};
 
 use super::is_model_name;
 
-/// The longest boundary (RFC 2046 allows 70 bytes), and the longest line behind one.
+/// The maximum length of a boundary (RFC 2046 allows 70 bytes), and of a line behind one.
 const MAX_BOUNDARY: usize = 128;
-/// The longest head of a part.
+/// The maximum length of a part's head.
 const MAX_HEAD: usize = 8 << 10;
-/// The longest value that may be the name of a model.
+/// The maximum length of a value that may be the name of a model.
 const MAX_VALUE: usize = 512;
 
-/// Reads the field `model` of a form, and leaps over all others: files, mostly. Keeps some 8 KiB at most, however long
-/// the form is.
+/// Reads the field `model` of a form, and skips all other fields, which are mostly files. It holds at most some 8
+/// KiB, however long the form is.
 ///
 /// ```
 /// use streamgauge_meter::protocol::Multipart;
@@ -27,30 +27,30 @@ const MAX_VALUE: usize = 512;
 /// ```
 #[derive(Debug)]
 pub struct Multipart {
-    /// A line's end and the delimiter behind it.
+    /// A line end, and the delimiter behind it.
     delimiter: memmem::Finder<'static>,
     state: State,
-    /// The end of what was read that may be the beginning of a delimiter, or what was read of a head or a value.
+    /// The last bytes that may begin a delimiter, or the bytes so far of a head or a value.
     held: Vec<u8>,
     model: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// In what comes before the first delimiter, or in a part that is leapt over.
+    /// Before the first delimiter, or in a part that is skipped.
     Content,
-    /// Behind a delimiter, on its line.
+    /// After a delimiter, on its line.
     Delimiter,
     /// In the head of a part.
     Head,
     /// In the value of `model`.
     Value,
-    /// At the last delimiter, behind the model, or in what is no form.
+    /// After the last delimiter, after the model, or in a body that is not a form.
     Over,
 }
 
 impl Multipart {
-    /// A reader for a body of this `Content-Type`; `None` where that is no form, or has no boundary that can be one.
+    /// Creates a reader for a body of this `Content-Type`. `None`: it is not a form, or has no valid boundary.
     #[must_use]
     pub fn of(content_type: &str) -> Option<Multipart> {
         let (essence, parameters) = content_type.split_once(';')?;
@@ -62,11 +62,11 @@ impl Multipart {
             return None;
         }
         let delimiter = memmem::Finder::new(format!("\n--{boundary}").as_bytes()).into_owned();
-        // The first delimiter may be the first of all.
+        // The body may begin with the first delimiter.
         Some(Multipart { delimiter, state: State::Content, held: b"\n".to_vec(), model: None })
     }
 
-    /// Takes the next bytes.
+    /// Reads the next bytes.
     pub fn read(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() && self.state != State::Over {
             bytes = match self.state {
@@ -79,13 +79,13 @@ impl Multipart {
         }
     }
 
-    /// The model, once its part has come to its end. What can be no name of a model is none.
+    /// Returns the model, once its part has ended. A value that cannot be the name of a model counts as none.
     #[must_use]
     pub fn model(&self) -> Option<&str> {
         self.model.as_deref()
     }
 
-    /// Further bytes say nothing more of the model.
+    /// Whether further bytes cannot change the model.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.state == State::Over
@@ -96,10 +96,10 @@ impl Multipart {
         self.state = state;
     }
 
-    /// Leaps to behind the next delimiter.
+    /// Skips everything up to the end of the next delimiter.
     fn content<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let length = self.delimiter.needle().len();
-        // One that began before: what is held is shorter than a delimiter.
+        // A delimiter may have begun before. The held bytes are shorter than a delimiter.
         let before = self.held.len();
         self.held.extend_from_slice(&bytes[..bytes.len().min(length - 1)]);
         if let Some(at) = self.delimiter.find(&self.held) {
@@ -119,7 +119,7 @@ impl Multipart {
         &[]
     }
 
-    /// Reads on behind a delimiter: `--` ends the form, and anything but white space shows that it was none.
+    /// Reads on after a delimiter. `--` ends the form. Anything but white space shows that it was not a delimiter.
     fn line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let (line, rest) = until_newline(bytes);
         self.held.extend_from_slice(&line[..line.len().min(MAX_BOUNDARY)]);
@@ -137,7 +137,7 @@ impl Multipart {
         rest
     }
 
-    /// Reads a line of the head of a part; an empty one ends it.
+    /// Reads a line of a part's head. An empty line ends the head.
     fn head<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let (line, rest) = until_newline(bytes);
         self.held.extend_from_slice(&line[..line.len().min(MAX_HEAD + 1)]);
@@ -146,7 +146,7 @@ impl Multipart {
         } else if ends_head(&self.held) {
             let is_model = names_model(&self.held);
             self.turn(if is_model { State::Value } else { State::Content });
-            // A value without a byte: the delimiter follows at once, behind the line's end that ended the head.
+            // The value may be empty: then the delimiter follows directly after the line end of the head.
             self.held.push(b'\n');
         }
         rest
@@ -156,12 +156,13 @@ impl Multipart {
     fn value<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         self.held.extend_from_slice(&bytes[..bytes.len().min(MAX_VALUE)]);
         if let Some(end) = self.delimiter.find(&self.held) {
-            // The line's end that was put before it, and the carriage return of the delimiter's.
+            // The value without the line end that was put before it, and without the carriage return of the
+            // delimiter.
             let value = self.held.get(1..end).unwrap_or_default();
             let value = value.strip_suffix(b"\r").unwrap_or(value);
             let name = std::str::from_utf8(value).ok().filter(|name| is_model_name(name));
             self.model = name.map(str::to_owned);
-            // Ollama takes the first of several.
+            // Ollama uses the first of several.
             self.turn(State::Over);
         } else if self.held.len() > MAX_VALUE {
             self.turn(State::Over);
@@ -170,19 +171,19 @@ impl Multipart {
     }
 }
 
-/// Up to the end of a line and with it, and what follows.
+/// Returns the bytes up to and including the end of the line, and the rest.
 fn until_newline(bytes: &[u8]) -> (&[u8], &[u8]) {
     bytes.split_at(memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1))
 }
 
-/// It ends with an empty line.
+/// Whether the head ends with an empty line.
 fn ends_head(head: &[u8]) -> bool {
     let Some(before) = head.strip_suffix(b"\n") else { return false };
     let before = before.strip_suffix(b"\r").unwrap_or(before);
     before.is_empty() || before.ends_with(b"\n")
 }
 
-/// The head is that of the field `model`, and not of a file.
+/// Whether the head is that of the field `model`, and not of a file.
 fn names_model(head: &[u8]) -> bool {
     let Ok(head) = std::str::from_utf8(head) else { return false };
     head.lines().filter_map(|line| line.split_once(':')).any(|(name, value)| {
@@ -195,7 +196,7 @@ fn names_model(head: &[u8]) -> bool {
     })
 }
 
-/// The value of a parameter, without its quotes and escapes.
+/// Returns the value of a parameter, without its quotes and escapes.
 fn parameter(parameters: &str, wanted: &str) -> Option<String> {
     let mut rest = parameters;
     loop {
@@ -215,7 +216,7 @@ fn parameter(parameters: &str, wanted: &str) -> Option<String> {
     }
 }
 
-/// The inside of a quoted string, and what follows its closing quote.
+/// Returns the inside of a quoted string, and the text after its closing quote.
 fn unquote(quoted: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut letters = quoted.char_indices();

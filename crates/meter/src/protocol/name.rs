@@ -1,32 +1,32 @@
-//! What a model is called: Ollama's rules for when two names mean one model.
+//! Names of models: Ollama's rules for when two names mean the same model.
 //!
-//! A name has four parts, `host/namespace/model:tag`. Ollama fills in the host, the namespace and the tag that a
-//! name leaves out, and compares each part without regard to case. From 0.33 on, a name may end with where the model
-//! runs: `:local`, `:cloud`, `-cloud`.
+//! A name has four parts, `host/namespace/model:tag`. Ollama fills in a missing host, namespace and tag, and compares
+//! each part without regard to case. Since 0.33, a name may end with the place in which the model runs: `:local`,
+//! `:cloud`, `-cloud`.
 
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 
-/// What Ollama fills in. It adds the tag `latest`.
+/// The parts that Ollama fills in. It also adds the tag `latest`.
 const HOST: &str = "registry.ollama.ai";
 const NAMESPACE: &str = "library";
-/// Ollama's cloud, where the label `upstream` says who answered. No upstream may have this name.
+/// The value of the label `upstream` for Ollama's cloud. No upstream may have this name.
 pub const CLOUD: &str = "cloud";
-/// What a tag ends with whose model runs in Ollama's cloud.
+/// The end of a tag whose model runs in Ollama's cloud.
 const CLOUD_TAG: &str = "-cloud";
-/// The longest name of a model that is taken for one, bytes.
+/// The maximum length of a model's name, bytes.
 const MAX_MODEL: usize = 256;
 
-/// Whether a text can be the name of a model: 1 to 256 bytes without control characters. Anything else
-/// is junk that must not reach a label, a log or a table.
+/// Whether a text can be the name of a model: 1 to 256 bytes without control characters. Any other text must not
+/// reach a label, a log or a table.
 #[must_use]
 pub fn is_model_name(text: &str) -> bool {
     (1..=MAX_MODEL).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
-/// The key of a model: two names mean one model if their keys are equal.
+/// Returns the key of a model. Two names mean the same model if their keys are equal.
 ///
 /// ```
 /// use streamgauge_meter::protocol::canonical_model;
@@ -38,13 +38,13 @@ pub fn is_model_name(text: &str) -> bool {
 pub fn canonical_model(name: &str) -> Cow<'_, str> {
     match short_model(name) {
         Cow::Borrowed(short) if !short.bytes().any(|letter| letter.is_ascii_uppercase()) => short.into(),
-        // Ollama allows ASCII alone, so no other letter has a case.
+        // Ollama allows only ASCII, so no other letter has a case.
         short => short.to_ascii_lowercase().into(),
     }
 }
 
-/// A name in the form in which Ollama lists models: without the parts that it fills in, with a tag. The case of
-/// letters stays.
+/// Returns a name in the form in which Ollama lists models: without the parts that Ollama fills in, and with a tag.
+/// The case of letters stays.
 ///
 /// ```
 /// use streamgauge_meter::protocol::short_model;
@@ -65,14 +65,14 @@ pub fn short_model(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Where a name says that its model runs.
+/// The place in which a name says that its model runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Local,
     Cloud,
 }
 
-/// The name of a model that does not run here: Ollama passes requests for it on to its cloud. `NAME:cloud`,
+/// Whether a name means a model that runs in Ollama's cloud, to which Ollama passes its requests on. `NAME:cloud`,
 /// `NAME:TAG:cloud` and `NAME:TAG-cloud` are such names.
 ///
 /// ```
@@ -86,8 +86,8 @@ pub fn is_cloud_model(name: &str) -> bool {
     matches!(sourced(name.trim()), (_, Some(Source::Cloud)))
 }
 
-/// A name without what says where its model runs, and where that is. Ollama refuses a name that says it twice: such a
-/// name stays whole.
+/// Splits a name into the name itself and the place in which it says the model runs. Ollama refuses a name with two
+/// places, so such a name stays whole.
 fn sourced(name: &str) -> (&str, Option<Source>) {
     match suffix(name) {
         (base, Some(source)) if suffix(base).1.is_none() => (base, Some(source)),
@@ -104,7 +104,7 @@ fn suffix(name: &str) -> (&str, Option<Source>) {
     if is("local") {
         return (base, Some(Source::Local));
     }
-    // Behind a port there is more.
+    // A slash after the colon shows that the colon belongs to a port.
     match last.len().checked_sub(CLOUD_TAG.len()) {
         Some(at)
             if !last.contains('/') && last.as_bytes()[at..].eq_ignore_ascii_case(CLOUD_TAG.as_bytes()) =>
@@ -115,7 +115,7 @@ fn suffix(name: &str) -> (&str, Option<Source>) {
     }
 }
 
-/// A name in the form of a list, if it does not say where its model runs.
+/// Shortens a name, if it names no place in which the model runs.
 fn shorten(name: &str) -> Cow<'_, str> {
     // A colon before the last slash belongs to a scheme or to a port.
     let last = name.rfind('/').map_or(0, |slash| slash + 1);
@@ -124,8 +124,8 @@ fn shorten(name: &str) -> Cow<'_, str> {
     if tag.is_some() { short.into() } else { format!("{short}:latest").into() }
 }
 
-/// How many bytes at the beginning of a name without its tag say what Ollama fills in anyway. A name that Ollama
-/// refuses stays whole.
+/// Returns the number of bytes, at the beginning of a name without its tag, that Ollama would fill in. A name that
+/// Ollama refuses stays whole.
 fn filled_in(path: &str) -> usize {
     let Some(slash) = path.rfind('/') else { return 0 };
     let (before, model) = (&path[..slash], slash + 1);

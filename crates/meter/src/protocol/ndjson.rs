@@ -1,10 +1,10 @@
-//! NDJSON: lines.
+//! NDJSON: one record per line.
 
 use memchr::memchr;
 
 use super::gather::{Found, Gather};
 
-/// Sets lines apart. A carriage return before the newline is white space to JSON, so it stays.
+/// Separates lines. A carriage return before the newline is white space in JSON, so it stays.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     pub(super) gather: Gather,

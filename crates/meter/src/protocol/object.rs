@@ -1,4 +1,5 @@
-//! The fields of a JSON object as they lie in its text, so that it can be edited and no other byte moves.
+//! The fields of a JSON object with their positions in the text, so that a field can be edited and no other byte
+//! changes.
 
 #[cfg(test)]
 mod tests;
@@ -10,14 +11,14 @@ use super::json::{Broken, Cursor};
 /// A field of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Field<'a> {
-    /// Its value, as it is written.
+    /// The value, as it is written.
     pub(crate) value: &'a [u8],
-    /// What is to be taken out of the text with the field: its key, its value and one comma.
+    /// The range to remove with the field: its key, its value and one comma.
     pub(crate) range: Range<usize>,
 }
 
-/// Visits each field of an object, its key and its value as it is written, as long as `each` says so. False if it said
-/// no, or the text is no object.
+/// Visits each field of an object with its key and its value as written, while `each` returns true. Returns false if
+/// `each` did, or if the text is not an object.
 pub(crate) fn visit<'a>(text: &'a [u8], mut each: impl FnMut(&[u8], &'a [u8]) -> bool) -> bool {
     let mut object = Cursor::new(text);
     if object.peek() != Ok(b'{') {
@@ -30,7 +31,7 @@ pub(crate) fn visit<'a>(text: &'a [u8], mut each: impl FnMut(&[u8], &'a [u8]) ->
     visited.is_ok() && object.at_end()
 }
 
-/// The item of a list that has just one.
+/// Returns the item of a list that has exactly one.
 pub(crate) fn only_item(text: &[u8]) -> Option<&[u8]> {
     let mut list = Cursor::new(text);
     if list.peek() != Ok(b'[') {
@@ -46,8 +47,8 @@ pub(crate) fn only_item(text: &[u8]) -> Option<&[u8]> {
     first.filter(|_| count == 1)
 }
 
-/// Finds the fields of these names; of several that share a name the last one, as decoders do. `None` if the text is
-/// no object.
+/// Finds the fields with these names. If several fields have the same name, the last one counts, as in decoders.
+/// `None`: the text is not an object.
 pub(crate) fn find<'a, const N: usize>(text: &'a [u8], names: [&[u8]; N]) -> Option<[Option<Field<'a>>; N]> {
     let mut found = [const { None }; N];
     let mut object = Cursor::new(text);
@@ -61,7 +62,7 @@ pub(crate) fn find<'a, const N: usize>(text: &'a [u8], names: [&[u8]; N]) -> Opt
             let raw = value.raw()?;
             let end = value.place();
             if let Some(place) = names.iter().position(|name| *name == key) {
-                // The first field has no comma before it, and perhaps one behind it.
+                // The first field has no comma before it, and may have one after it.
                 let is_followed = before == first && value.peek()? == b',';
                 let end = if is_followed { value.place() + 1 } else { end };
                 found[place] = Some(Field { value: raw, range: before..end });

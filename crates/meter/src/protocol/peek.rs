@@ -1,8 +1,8 @@
-//! What a request's JSON body tells beforehand, read from its pieces as they come.
+//! Reads a request's JSON body ahead, piece by piece as it arrives.
 //!
-//! A [`Reader`] looks at the fields of the outermost object and leaps over their values. It keeps no copy of
-//! what it leaps over, so a body of any length costs it the same memory. Like the reader of records, it does
-//! not validate what it leaps over: Ollama tells the client of a mistake there.
+//! A [`Reader`] reads the fields of the outermost object and skips their values. It keeps no copy of what it skips,
+//! so its memory does not depend on the length of the body. Like the reader of records, it does not validate what it
+//! skips: Ollama reports mistakes there to the client.
 
 mod field;
 mod reader;
@@ -11,32 +11,34 @@ mod tests;
 
 pub use reader::Reader;
 
-/// What could be read of a request's JSON body.
+/// The parts of a request's JSON body that could be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peek {
-    /// The model as the client wrote it; `None` where it could not be read or is none
-    /// ([`is_model_name`](super::is_model_name)). From `model`, else the older `name`, else `source` (of a copy).
+    /// The model as the client wrote it. `None`: it could not be read, or is not a valid name
+    /// ([`is_model_name`](super::is_model_name)). It comes from `model`, or else from the older `name`, or else from
+    /// `source` (of a copy).
     pub model: Option<String>,
-    /// The `stream` field, where there is one.
+    /// The field `stream`, if there is one.
     pub stream: Option<bool>,
-    /// It offers tools (`tools`) or sets a format (`format`, `response_format`, `text`), and so may be answered by nothing
-    /// until a call is complete. `None`: none of these was seen, and the body was not read to its end.
+    /// Whether the request offers tools (`tools`) or sets a format (`format`, `response_format`, `text`). Its
+    /// response may then send nothing until a call is complete. `None`: no such field was seen, and the body was not
+    /// read to its end.
     pub constrained: Option<bool>,
-    /// Bytes of the body that were read, without those that carry images, sound or files: strings under `images`,
-    /// `image`, `image_url`, `url`, `data` and `file_data`. The rest is nearly all prompt: with the bytes per token
-    /// of a model's earlier requests it estimates the tokens of this one.
+    /// The bytes of the body that were read, without images, sound and files: strings under `images`, `image`,
+    /// `image_url`, `url`, `data` and `file_data`. The rest is nearly all prompt. With the bytes per token of the
+    /// model's earlier requests, it gives an estimate of the tokens of this request.
     pub prompt_bytes: u64,
-    /// Where `stream_options` can be added: the offset of the brace that ends the body. `None` unless that was
-    /// reached, and the body asks for a stream (`"stream": true`) and says nothing of `include_usage` itself.
+    /// The position at which `stream_options` can be added: the offset of the brace that ends the body. `None` unless
+    /// the end was reached, the body asks for a stream (`"stream": true`), and the body does not set `include_usage`
+    /// itself.
     pub usage_unasked_at: Option<u64>,
 }
 
 impl Peek {
-    /// Reads a body, or its beginning. What is cut off or malformed ends the reading; what was seen
-    /// before stays. As Go does, a later field of the same name wins and case does not matter; `null`
-    /// leaves what an earlier field said, and a value of the wrong type (which Ollama refuses) takes it
-    /// away.
+    /// Reads a body, or its beginning. A cut or malformed part ends the reading, and the parts before it stay. As in
+    /// Go, a later field with the same name wins, and case does not matter. `null` keeps the value of an earlier
+    /// field. A value of the wrong type, which Ollama refuses, removes it.
     ///
     /// ```
     /// use streamgauge_meter::protocol::Peek;

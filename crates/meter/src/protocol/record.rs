@@ -1,4 +1,4 @@
-//! One record of a stream: an NDJSON line, an SSE event, or a whole JSON answer.
+//! One record of a stream: an NDJSON line, an SSE event, or a whole JSON response.
 
 mod anthropic;
 mod draft;
@@ -10,8 +10,8 @@ mod tests;
 use super::json::Cursor;
 use super::{Dialect, Usage};
 
-/// What a record carries. One kind a record; the first that fits in the order error, terminal,
-/// tool call, content, thinking, other.
+/// The kind of a record. Each record has one kind, the first that applies: error, terminal, tool call, content,
+/// thinking, other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Text of the answer.
@@ -20,9 +20,9 @@ pub enum Kind {
     Thinking,
     /// A call of a tool.
     ToolCall,
-    /// The dialect's last word: `"done":true`, `"status":"success"`, `[DONE]`, `message_stop`, …
+    /// The last record of the dialect: `"done":true`, `"status":"success"`, `[DONE]`, `message_stop`, …
     Terminal,
-    /// An error told inside the stream.
+    /// An error inside the stream.
     Error,
     /// Anything else: a role, a status, a ping, usage.
     Other,
@@ -33,7 +33,7 @@ impl Kind {
     pub const ALL: [Kind; 6] =
         [Kind::Content, Kind::Thinking, Kind::ToolCall, Kind::Terminal, Kind::Error, Kind::Other];
 
-    /// The value of the label `kind`.
+    /// Returns the value of the label `kind`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -46,41 +46,42 @@ impl Kind {
         }
     }
 
-    /// Its place in [`Kind::ALL`].
+    /// Returns its index in [`Kind::ALL`].
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
     }
 }
 
-/// A record, as far as metering needs it. Never its text.
+/// The parts of a record that metering needs. It never holds the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// What it carries.
+    /// The kind.
     pub kind: Kind,
-    /// It carries content, thinking or a tool call (a terminal record of a whole answer does too).
+    /// Whether it carries content, thinking or a tool call. The terminal record of a whole response may do so too.
     pub has_content: bool,
-    /// It carries a tool call, beside whatever its kind says: since Ollama 0.30 the terminal record may.
+    /// Whether it carries a tool call, in addition to its kind. Since Ollama 0.30 the terminal record may carry one.
     pub has_tool_call: bool,
     /// Ollama's `created_at`, nanoseconds since the Unix epoch.
     pub created_at: Option<i64>,
-    /// Counts and durations, where it carries any.
+    /// Counts and durations, if it carries any.
     pub usage: Option<Usage>,
 }
 
-/// Why a record was forwarded without being understood.
+/// The reason why a record was forwarded without being understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unscanned {
-    /// Longer than [`super::scanner::MAX_RECORD`].
+    /// It is longer than [`super::scanner::MAX_RECORD`].
     TooLong,
-    /// Not what the framing promises.
+    /// It does not match the framing.
     Malformed,
-    /// In a content coding that is not known, or not what its coding promises: the body from here on, told once.
+    /// Its content coding is unknown, or its data does not match the coding. This covers the body from here on, and
+    /// is reported once.
     Coding,
 }
 
-/// Reads the text of one record. `None` where it is white space, which is no record; `whole` where it is
-/// a whole answer and not one of a stream.
+/// Reads the text of one record. `None`: the text is white space, which is not a record. `whole` states that it is a
+/// whole response and not a record of a stream.
 pub(super) fn read(text: &[u8], dialect: Dialect, whole: bool) -> Option<Result<Record, Unscanned>> {
     let mut value = Cursor::new(text);
     let Ok(first) = value.peek() else { return None };

@@ -1,4 +1,4 @@
-//! Method and decoded path, classified into a closed list.
+//! Classifies a request by its method and decoded path into a closed list of routes.
 
 #[cfg(test)]
 mod tests;
@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use super::name::is_model_name;
 
-/// How a route's errors and streams are shaped.
+/// The dialect of a route, which decides the format of its errors and streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// `/api/…`: NDJSON, `{"error":"…"}`.
@@ -20,7 +20,7 @@ pub enum Dialect {
     Anthropic,
 }
 
-/// A route of Ollama, or `Other`. Its label is what metrics, access lists and logs say.
+/// A route of Ollama, or `Other`. Metrics, access lists and logs use its label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the labels say it")]
 pub enum Route {
@@ -58,11 +58,12 @@ pub enum Route {
     Other,
 }
 
-/// Where Ollama 0.34 serves Codex: a path as under `/v1` follows.
+/// The path under which Ollama 0.34 serves Codex. A path as under `/v1` follows.
 const CODEX: &[u8] = b"/api/codex/";
 
 impl Dialect {
-    /// The dialect that a client of this path expects, be there a route or not. The path is as it came.
+    /// Returns the dialect that a client of this path expects, whether the path is a route or not. The path is
+    /// percent-encoded.
     #[must_use]
     pub fn of(path: &str) -> Dialect {
         let decoded = decode(path);
@@ -115,11 +116,11 @@ impl Route {
         Route::Other,
     ];
 
-    /// The route of a request: its method, and its path as it came (percent-encoded, no query).
+    /// Returns the route of a request from its method and its percent-encoded path without a query.
     ///
-    /// Ollama routes the decoded path, so that is what is judged. What it would redirect (`//`, `..`, a
-    /// trailing slash), refuse (405, a broken escape) or not know is [`Route::Other`], except for a POST below `/v1`
-    /// or `/api/codex`: such a request may generate, and is [`Route::V1Other`].
+    /// Ollama matches the decoded path, and this function does too. A path that Ollama would redirect (`//`, `..`, a
+    /// trailing slash), refuse (405, a broken escape) or not know is [`Route::Other`], with one exception: a POST
+    /// below `/v1` or `/api/codex` may generate, and is [`Route::V1Other`].
     #[must_use]
     pub fn classify(method: &str, path: &str) -> Route {
         decode(path).map_or(Route::Other, |path| Route::of_decoded(method, &path))
@@ -157,20 +158,20 @@ impl Route {
             ("GET", path) if is_child(path, b"/v1/models/") => Route::OpenaiModels,
             ("HEAD" | "POST", path) if is_child(path, b"/api/blobs/") => Route::Blobs,
             ("DELETE", path) if is_child(path, b"/api/user/keys/") => Route::UserKeys,
-            // Whatever comes there is Ollama's account or its cloud, by whatever method.
+            // Every path there is Ollama's account or its cloud, with any method.
             (_, path) if is_below(path, b"/api/experimental/") => Route::Experimental,
             ("POST", path) if is_below(path, b"/v1/") || is_below(path, CODEX) => Route::V1Other,
             _ => Route::Other,
         }
     }
 
-    /// The route of a label.
+    /// Returns the route of a label.
     #[must_use]
     pub fn from_label(label: &str) -> Option<Route> {
         Route::ALL.into_iter().find(|route| route.label() == label)
     }
 
-    /// The value of the label `route`.
+    /// Returns the value of the label `route`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -209,14 +210,14 @@ impl Route {
         }
     }
 
-    /// Its place in [`Route::ALL`].
+    /// Returns its index in [`Route::ALL`].
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// The dialect of its errors and streams. Those of [`Route::Other`] and [`Route::V1Other`] depend on the path: see
-    /// [`Dialect::of`].
+    /// Returns the dialect of its errors and streams. For [`Route::Other`] and [`Route::V1Other`] it depends on the
+    /// path: see [`Dialect::of`].
     #[must_use]
     pub const fn dialect(self) -> Dialect {
         match self {
@@ -235,13 +236,13 @@ impl Route {
         }
     }
 
-    /// It makes the GPU work: it takes a place at an upstream.
+    /// Whether it makes the GPU work, and therefore takes a slot at an upstream.
     #[must_use]
     pub const fn takes_slot(self) -> bool {
         self.generates() || matches!(self, Route::Embed | Route::Embeddings | Route::OpenaiEmbeddings)
     }
 
-    /// It generates tokens, a text or an image (an embedding does not, though it takes a place).
+    /// Whether it generates tokens, a text or an image. An embedding generates nothing, although it takes a slot.
     #[must_use]
     pub const fn generates(self) -> bool {
         matches!(
@@ -260,7 +261,7 @@ impl Route {
         )
     }
 
-    /// Its response may be a stream of records. What is not known may be one.
+    /// Whether its response may be a stream of records. The response of an unknown route may be one.
     #[must_use]
     pub const fn may_stream(self) -> bool {
         let answers_whole = matches!(
@@ -274,27 +275,28 @@ impl Route {
             || matches!(self, Route::Pull | Route::Push | Route::Create | Route::Other)
     }
 
-    /// It is about the account at Ollama's cloud that the upstream is signed in to, or passes on to that cloud.
+    /// Whether it concerns the account at Ollama's cloud to which the upstream is signed in, or is passed on to that
+    /// cloud.
     #[must_use]
     pub const fn is_account(self) -> bool {
         matches!(self, Route::Status | Route::Me | Route::Signout | Route::UserKeys | Route::Experimental)
     }
 
-    /// Ollama passes its requests on to its cloud, whatever they ask for.
+    /// Whether Ollama passes all of its requests on to its cloud.
     #[must_use]
     pub const fn asks_cloud(self) -> bool {
         self.is_account() && !matches!(self, Route::Status)
     }
 
-    /// Ollama passes those of its requests on to its cloud whose model is one of the cloud's. Of what is not known nobody
-    /// knows it: such a request takes a slot.
+    /// Whether Ollama passes a request on to its cloud if the request's model is one of the cloud's. For an unknown
+    /// route this is not known, so such a request takes a slot.
     #[must_use]
     pub const fn may_ask_cloud(self) -> bool {
         self.takes_slot() && !matches!(self, Route::V1Other)
             || matches!(self, Route::Show | Route::OpenaiModels)
     }
 
-    /// Its requests name a model.
+    /// Whether its requests name a model.
     #[must_use]
     pub const fn has_model(self) -> bool {
         self.takes_slot()
@@ -304,8 +306,8 @@ impl Route {
             )
     }
 
-    /// A stream of it ends with a terminal record, so that one without is truncated. What is not known
-    /// promises nothing, and of transcriptions and images no version of Ollama has streams.
+    /// Whether its streams end with a terminal record, so that a stream without one is truncated. Streams of unknown
+    /// routes need no terminal record. Transcriptions and images have no streams in any version of Ollama.
     #[must_use]
     pub const fn has_terminal_record(self) -> bool {
         !matches!(
@@ -319,22 +321,22 @@ impl Route {
         )
     }
 
-    /// Its requests may be a form (`multipart/form-data`) in place of JSON.
+    /// Whether its requests may be a form (`multipart/form-data`) instead of JSON.
     #[must_use]
     pub const fn takes_form(self) -> bool {
         matches!(self, Route::OpenaiTranscriptions | Route::OpenaiImagesEdits | Route::V1Other)
     }
 
-    /// Its request body is JSON or a form, and the beginning of it is worth reading before the request goes on.
-    /// Never so for blobs, which are gigabytes, nor for what is not known and generates nothing.
+    /// Whether its request body is JSON or a form whose beginning is read ahead. Bodies of blobs, which can have
+    /// gigabytes, and of unknown routes that do not generate are not read.
     #[must_use]
     pub const fn reads_body_ahead(self) -> bool {
         self.has_model()
     }
 }
 
-/// The model that the query of a form names, as Ollama's parser of forms reads it: the first `model` counts, and what
-/// the query says comes before what the form says. `None`: the query says nothing of a model.
+/// Returns the model in the query of a request with a form, as Ollama's form parser reads it: the first `model`
+/// counts, and the query takes precedence over the form. `None`: the query names no model.
 #[must_use]
 pub fn model_of_query(query: &str) -> Option<String> {
     let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -348,7 +350,7 @@ pub fn model_of_query(query: &str) -> Option<String> {
         .map(|(_, value)| decode(value).unwrap_or_default())
 }
 
-/// The model that the path of `GET /v1/models/:model` names, as it came but for its escapes.
+/// Returns the model in the path of `GET /v1/models/:model`, decoded.
 #[must_use]
 pub fn model_of_path(path: &str) -> Option<String> {
     let decoded = decode(path)?;
@@ -356,7 +358,7 @@ pub fn model_of_path(path: &str) -> Option<String> {
     is_model_name(&name).then_some(name)
 }
 
-/// The path as Ollama sees it. `None` where an escape is broken, which Go answers with 400.
+/// Decodes the path as Ollama does. `None`: an escape is broken, to which Go responds with 400.
 fn decode(path: &str) -> Option<Cow<'_, [u8]>> {
     let mut rest = path.as_bytes();
     while let Some(escape) = memchr::memchr(b'%', rest) {
@@ -370,12 +372,12 @@ fn decode(path: &str) -> Option<Cow<'_, [u8]>> {
     Some(percent_decode_str(path).into())
 }
 
-/// It is the parent and one clean segment.
+/// Whether the path is the parent and one clean segment.
 fn is_child(path: &[u8], parent: &[u8]) -> bool {
     is_below(path, parent) && !path[parent.len()..].contains(&b'/')
 }
 
-/// It is the parent and at least one segment, each of them clean.
+/// Whether the path is the parent and at least one segment, all of them clean.
 fn is_below(path: &[u8], parent: &[u8]) -> bool {
     let is_clean = |segment: &[u8]| !matches!(segment, b"" | b"." | b"..");
     path.strip_prefix(parent).is_some_and(|rest| rest.split(|byte| *byte == b'/').all(is_clean))

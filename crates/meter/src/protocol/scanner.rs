@@ -1,4 +1,4 @@
-//! Bytes in any split, records out.
+//! Finds records in the bytes of a body, however they are split.
 
 #[cfg(test)]
 mod tests;
@@ -10,13 +10,13 @@ use super::record::read;
 use super::sse::{Events, FoundEvent};
 use super::{Coding, Dialect, Kind, Record, Unscanned};
 
-/// The longest record that is scanned, bytes. A longer one is forwarded and counted.
+/// The maximum length of a record that is scanned, bytes. A longer record is forwarded and counted.
 pub const MAX_RECORD: usize = 8 << 20;
 
-/// How the records of a body are set apart.
+/// How the records of a body are separated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// One JSON value a line (`application/x-ndjson`).
+    /// One JSON value per line (`application/x-ndjson`).
     Ndjson,
     /// Server-sent events (`text/event-stream`).
     Sse,
@@ -25,7 +25,7 @@ pub enum Framing {
 }
 
 impl Framing {
-    /// The framing of a `Content-Type`; `None` for what is not scanned.
+    /// Returns the framing of a `Content-Type`. `None`: the body is not scanned.
     #[must_use]
     pub fn of(content_type: &str) -> Option<Framing> {
         let essence = content_type.split(';').next()?.trim();
@@ -42,22 +42,22 @@ impl Framing {
     }
 }
 
-/// What the scanner found at the end of a record.
+/// The result of the scanner for one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scan {
     /// A record.
     Record(Record),
-    /// A record that was passed over.
+    /// A record that was not understood.
     Unscanned(Unscanned),
 }
 
-/// An incremental scanner. It takes any split of the bytes and allocates nothing in the steady state: a
-/// record that comes whole is read where it lies, one that comes in pieces in a buffer that is used again.
-/// That buffer holds at most [`MAX_RECORD`], and at most 64 KiB from one record to the next. A whole JSON
-/// answer is held to its end.
+/// An incremental scanner. It takes the bytes in any split. After the beginning of a body it allocates nothing: a
+/// record in one piece is read in place, and a record in several pieces is assembled in a buffer that is used again.
+/// That buffer holds at most [`MAX_RECORD`], and at most 64 KiB between two records. A whole JSON response is held
+/// until its end.
 ///
-/// What is forwarded unread is told once: [`Unscanned::TooLong`] as soon as it is known,
-/// [`Unscanned::Malformed`] at the record's end. Reading goes on at the next delimiter.
+/// A record that was not understood is reported once: [`Unscanned::TooLong`] as soon as its length is known,
+/// [`Unscanned::Malformed`] at its end. Scanning continues at the next delimiter.
 ///
 /// ```
 /// use streamgauge_meter::protocol::{Dialect, Framing, Kind, Scan, Scanner};
@@ -85,7 +85,7 @@ enum Decoding {
     /// The body is not coded.
     None,
     On(Box<Decoder>),
-    /// It can't be decoded, and this was told.
+    /// The body cannot be decoded, and this was reported.
     GivenUp,
 }
 
@@ -97,14 +97,15 @@ enum Framer {
 }
 
 impl Scanner {
-    /// A scanner for one body.
+    /// Creates a scanner for one body.
     #[must_use]
     pub fn new(framing: Framing, dialect: Dialect) -> Scanner {
         Scanner::coded(framing, dialect, Coding::Identity)
     }
 
-    /// A scanner for one body that may be coded. A copy is decoded, as far as it comes to at most 16 MiB a piece and to 256
-    /// times its length (and 8 MiB). One that can't be decoded is told as [`Unscanned::Coding`], once.
+    /// Creates a scanner for one body that may be coded. A copy is decoded, with at most 16 MiB per piece, and at
+    /// most 256 times the body's length plus 8 MiB in all. A body that cannot be decoded is reported as
+    /// [`Unscanned::Coding`], once.
     #[must_use]
     pub fn coded(framing: Framing, dialect: Dialect, coding: Coding) -> Scanner {
         let framer = match framing {
@@ -117,7 +118,7 @@ impl Scanner {
         Scanner { framer, dialect, decoding }
     }
 
-    /// Takes the next bytes and tells each record that they complete, in order.
+    /// Scans the next bytes, and passes each record that they complete to `tell`, in order.
     pub fn scan(&mut self, bytes: &[u8], mut tell: impl FnMut(Scan)) {
         match self.decoding {
             Decoding::None => self.framer.scan(bytes, self.dialect, tell),
@@ -136,7 +137,7 @@ impl Scanner {
         }
     }
 
-    /// The body is at its end: tells what was left without its terminator. The scanner is then as new.
+    /// Ends the body, and reports a record that lacks its delimiter. The scanner can then scan another body.
     pub fn finish(&mut self, mut tell: impl FnMut(Scan)) {
         let dialect = self.dialect;
         match &mut self.framer {
@@ -148,7 +149,7 @@ impl Scanner {
         }
     }
 
-    /// Bytes it holds allocated, but for a decoder's.
+    /// Returns the allocated bytes, without those of a decoder.
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
         match &self.framer {

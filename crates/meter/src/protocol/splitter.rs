@@ -1,4 +1,4 @@
-//! Where records end in the bytes of a body.
+//! Finds the ends of records in the bytes of a body.
 
 #[cfg(test)]
 mod tests;
@@ -15,18 +15,18 @@ use super::{
 /// How a run of bytes ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// In the middle of a record: the next bytes go on with it.
+    /// In the middle of a record, which continues with the next bytes.
     Open,
-    /// With a record that was understood.
+    /// With the end of a record that was understood.
     Record(Record),
-    /// With what is no record (a blank line, a comment) or was not understood.
+    /// With something that is not a record (a blank line, a comment) or was not understood.
     Other,
 }
 
-/// Cuts bytes in any split into runs that each belong to one record, its delimiter included, and reads the
-/// record where it ends. It allocates what [`Scanner`] does.
+/// Cuts bytes in any split into runs that each belong to one record, its delimiter included, and reads the record at
+/// its end. It allocates as much as [`Scanner`].
 ///
-/// Joined again, the runs are the bytes that came.
+/// The runs, joined again, are the bytes of the body.
 #[derive(Debug)]
 pub struct Splitter {
     scanner: Scanner,
@@ -38,9 +38,9 @@ pub struct Splitter {
 enum Edge {
     Line,
     Event {
-        /// The line being read has bytes.
+        /// Whether the current line has bytes.
         in_line: bool,
-        /// The last byte was a CR: an LF now belongs to it.
+        /// The last byte was a CR, so an LF that follows belongs to it.
         after_cr: Option<Cr>,
     },
     /// The whole body is one record.
@@ -55,7 +55,7 @@ enum Cr {
 }
 
 impl Splitter {
-    /// A splitter for one body.
+    /// Creates a splitter for one body.
     #[must_use]
     pub fn new(framing: Framing, dialect: Dialect) -> Splitter {
         let edge = match framing {
@@ -66,7 +66,7 @@ impl Splitter {
         Splitter { scanner: Scanner::new(framing, dialect), edge }
     }
 
-    /// Tells the runs of the next bytes, in order; none is empty.
+    /// Passes the runs of the next bytes to `tell`, in order. No run is empty.
     pub fn split(&mut self, bytes: &[u8], mut tell: impl FnMut(Range<usize>, Piece)) {
         let mut start = 0;
         while start < bytes.len() {
@@ -74,7 +74,7 @@ impl Splitter {
             let end = length.map_or(bytes.len(), |length| start + length);
             let mut piece = if length.is_some() { Piece::Other } else { Piece::Open };
             self.scanner.scan(&bytes[start..end], |scan| {
-                // Too long a record is told as soon as it is known; it ends later.
+                // A record that is too long is reported as soon as its length is known, and ends later.
                 if let (Scan::Record(record), Some(_)) = (scan, length) {
                     piece = Piece::Record(record);
                 }
@@ -84,7 +84,7 @@ impl Splitter {
         }
     }
 
-    /// The body is at its end: how what was left open ends.
+    /// Ends the body. Returns how its open run ends.
     pub fn finish(&mut self) -> Piece {
         let mut piece = Piece::Other;
         self.scanner.finish(|scan| {
@@ -97,7 +97,7 @@ impl Splitter {
 }
 
 impl Edge {
-    /// The bytes up to and with the end of the record; `None` if it goes on.
+    /// Returns the number of bytes up to and including the end of the record. `None`: the record continues.
     fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         match self {
             Edge::Line => memchr(b'\n', bytes).map(|newline| newline + 1),
@@ -107,8 +107,8 @@ impl Edge {
     }
 }
 
-/// The bytes up to and with a blank line. The LF of a CR that ended the last event, come late, is a run of
-/// its own: it must not wait for the next event.
+/// Returns the number of bytes up to and including a blank line. A late LF, after the CR that ended the last event,
+/// is a run of its own, so it does not wait for the next event.
 fn find_blank_line(bytes: &[u8], in_line: &mut bool, after_cr: &mut Option<Cr>) -> Option<usize> {
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {

@@ -1,4 +1,4 @@
-//! Server-sent events, as the HTML standard parses them.
+//! Server-sent events, parsed as in the HTML standard.
 
 use memchr::{memchr, memchr2};
 
@@ -6,29 +6,29 @@ use super::gather::{Found, Gather, empty};
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
-/// Sets events apart at blank lines. A line ends with LF, CR, or CR LF, which a read may split.
+/// Separates events at blank lines. A line ends with LF, CR, or CR LF, which may be split between two reads.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     pub(super) gather: Gather,
-    /// The data of an event that has several lines of it.
+    /// The data of an event that has several lines of data.
     joined: Vec<u8>,
-    /// The line being read has bytes.
+    /// Whether the current line has bytes.
     in_line: bool,
-    /// The last byte was a CR: an LF now belongs to it.
+    /// The last byte was a CR, so an LF that follows belongs to it.
     after_cr: bool,
-    /// The first event is behind, and with it the place of a byte order mark.
+    /// Whether the first event has passed. Only before it can a byte order mark come.
     begun: bool,
 }
 
-/// An event that has data.
+/// An event with data.
 #[derive(Debug)]
 pub(super) struct Event<'a> {
     pub(super) data: &'a [u8],
-    /// Its name is `error`.
+    /// Whether its name is `error`.
     pub(super) is_error: bool,
 }
 
-/// An event with data, or why there is none.
+/// An event with data, or the reason why there is none.
 pub(super) type FoundEvent<'a> = Result<Event<'a>, TooLong>;
 
 /// See [`Found::TooLong`].
@@ -65,15 +65,15 @@ impl Events {
         gather.hold(&bytes[start..], |block| read(block, joined, begun, &mut found));
     }
 
-    /// The end of the body. An event that lacks its blank line is no event to a browser; here it is read,
-    /// since a server may close right after its last word.
+    /// Ends the body. To a browser, an event without its blank line is not an event. Here it is read, because a
+    /// server may close directly after its last event.
     pub(super) fn finish(&mut self, mut found: impl FnMut(FoundEvent<'_>)) {
         let Events { gather, joined, in_line, after_cr, begun } = self;
         gather.end(b"", |block| read(block, joined, begun, &mut found));
         (*in_line, *after_cr, *begun) = (false, false, false);
     }
 
-    /// Bytes allocated.
+    /// Returns the allocated bytes.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.gather.capacity() + self.joined.capacity()
@@ -94,8 +94,8 @@ fn read(block: Found<'_>, joined: &mut Vec<u8>, begun: &mut bool, found: &mut im
     }
 }
 
-/// The event of a block of lines, if it has data. Blank lines within (the LF of a CR that ended the last
-/// event) are nothing.
+/// Returns the event of a block of lines, if it has data. Blank lines in the block, such as the LF of the CR that
+/// ended the last event, are ignored.
 fn parse<'a>(mut text: &'a [u8], joined: &'a mut Vec<u8>) -> Option<Event<'a>> {
     let mut data: Option<&[u8]> = None;
     let mut lines = 0_usize;
@@ -127,7 +127,7 @@ fn parse<'a>(mut text: &'a [u8], joined: &'a mut Vec<u8>) -> Option<Event<'a>> {
     Some(Event { data, is_error })
 }
 
-/// The name and the value of a line. A comment has an empty name.
+/// Returns the name and the value of a line. A comment has an empty name.
 fn field(line: &[u8]) -> (&[u8], &[u8]) {
     let Some(colon) = memchr(b':', line) else { return (line, b"") };
     let value = &line[colon + 1..];

@@ -1,9 +1,9 @@
-//! RFC 3339 times, as Go prints them.
+//! Parses RFC 3339 times, as Go prints them.
 
 const SECOND: i64 = 1_000_000_000;
 
-/// Nanoseconds since the Unix epoch, or `None` where the text is no time, or none that fits (years 1678
-/// to 2262). Takes any offset; digits past the ninth of a fraction are passed over.
+/// Returns the nanoseconds since the Unix epoch. `None`: the text is not a time, or does not fit (years 1678 to
+/// 2262). Any offset is accepted. Digits after the ninth of a fraction are ignored.
 #[must_use]
 pub fn parse(text: &[u8]) -> Option<i64> {
     let (day, rest) = text.split_at_checked(10)?;
@@ -13,7 +13,7 @@ pub fn parse(text: &[u8]) -> Option<i64> {
     let year = two(y1, y2)? * 100 + two(y3, y4)?;
     let (month, day) = (two(m1, m2)?, two(d1, d2)?);
     let (hour, minute, second) = (two(h1, h2)?, two(n1, n2)?, two(s1, s2)?);
-    // 60 is a leap second; it runs into the next minute, as in Go.
+    // 60 is a leap second. As in Go, it becomes the next minute.
     if day < 1 || day > days_in(year, month)? || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
@@ -27,7 +27,7 @@ fn two(tens: u8, ones: u8) -> Option<i64> {
         .then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
 }
 
-/// The nanoseconds of a `.123`, if there is one, and what follows.
+/// Reads the nanoseconds of a `.123`, if there is one, and returns the rest.
 fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     let Some(digits) = text.strip_prefix(b".") else { return Some((0, text)) };
     let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -41,7 +41,7 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     Some((nanos, zone))
 }
 
-/// Seconds east of UTC.
+/// Reads the offset in seconds east of UTC.
 fn offset(zone: &[u8]) -> Option<i64> {
     let (sign, hours, minutes) = match *zone {
         [b'Z' | b'z'] => return Some(0),
@@ -62,8 +62,8 @@ fn days_in(year: i64, month: i64) -> Option<i64> {
     }
 }
 
-/// Days since 1970-01-01 in the Gregorian calendar, for years from 0 on. The year is made to begin in
-/// March, so that the leap day is its last (Hinnant, "chrono-compatible low-level date algorithms").
+/// Returns the days since 1970-01-01 in the Gregorian calendar, for years from 0 on. The year begins in March, so
+/// that the leap day is its last day (Hinnant, "chrono-compatible low-level date algorithms").
 const fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);

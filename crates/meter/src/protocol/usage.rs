@@ -1,8 +1,8 @@
-//! Counts and durations of a generation, as Ollama reports them. Absent is not zero.
+//! Counts and durations of a generation, as Ollama reports them. A missing value is not zero.
 
 use std::time::Duration;
 
-/// What the records of a stream told of its cost. Every field is `None` until a record carried it.
+/// The counts and durations that the records of a stream reported. Each field is `None` until a record carried it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Tokens of the prompt, the cached ones included.
@@ -17,11 +17,11 @@ pub struct Usage {
     pub load: Option<Duration>,
     /// Time to evaluate the uncached part of the prompt.
     pub prompt_eval: Option<Duration>,
-    /// Time to generate. Since Ollama 0.30 from the first token to the last; before, without sampling and the wait
-    /// for the batch.
+    /// Time to generate. Since Ollama 0.30 it is the time from the first token to the last. Before, it leaves out
+    /// sampling and the wait for the batch.
     pub eval: Option<Duration>,
-    /// A duration was told that is none, such as a negative one: what is computed of all of them would be wrong.
-    /// Ollama 0.12 sends such for a single token.
+    /// Whether an invalid duration, such as a negative one, was reported. Values calculated from all durations would
+    /// then be wrong. Ollama 0.12 sends such durations for a single token.
     pub has_invalid_duration: bool,
 }
 
@@ -29,8 +29,8 @@ pub struct Usage {
 const MOST: u64 = u32::MAX as u64;
 
 impl Usage {
-    /// Takes each field that `later` has; what it lacks stays. A count that no model can have is taken for lacking:
-    /// sums of such counts would wrap.
+    /// Replaces each field that `later` has. Fields that `later` lacks stay. A count that no model can have is
+    /// treated as missing, because sums of such counts would wrap.
     pub fn merge(&mut self, later: &Usage) {
         let pick =
             |old: &mut Option<u64>, new: Option<u64>| *old = new.filter(|count| *count <= MOST).or(*old);

@@ -1,10 +1,10 @@
-//! A histogram as it is scraped, and what can be read from it.
+//! A histogram of a scrape, and its quantiles.
 
 use std::{borrow::Cow, iter};
 
 use prometheus::proto;
 
-/// Counts by upper bound, cumulative; one more than there are bounds: the last is that of all.
+/// Cumulative counts by upper bound. There is one more count than bounds: the last one is the number of all values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Buckets {
     bounds: Cow<'static, [f64]>,
@@ -12,7 +12,7 @@ pub struct Buckets {
 }
 
 impl Buckets {
-    /// Of one child.
+    /// Reads the buckets of one child.
     #[must_use]
     pub fn of(histogram: &proto::Histogram) -> Buckets {
         let finite = histogram.get_bucket().iter().filter(|bucket| bucket.upper_bound().is_finite());
@@ -21,7 +21,7 @@ impl Buckets {
         Buckets { bounds: bounds.into(), counts: counts.collect() }
     }
 
-    /// Of counts that are not cumulative, one more than there are bounds.
+    /// Converts counts that are not cumulative. There is one more count than bounds.
     pub(in crate::metric) fn counted(bounds: &'static [f64], counts: impl Iterator<Item = u64>) -> Buckets {
         let cumulative = counts.scan(0, |sum, count| {
             *sum += count;
@@ -30,7 +30,7 @@ impl Buckets {
         Buckets { bounds: bounds.into(), counts: cumulative.collect() }
     }
 
-    /// Both together; they have the same bounds, as children of one family have.
+    /// Adds two histograms, which have the same bounds, as children of one family do.
     #[must_use]
     pub fn plus(mut self, other: Buckets) -> Buckets {
         if self.counts.is_empty() {
@@ -42,7 +42,7 @@ impl Buckets {
         self
     }
 
-    /// What came after `earlier`.
+    /// Returns the values that came after `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Buckets) -> Buckets {
         let before = earlier.counts.iter().copied().chain(iter::repeat(0));
@@ -50,14 +50,15 @@ impl Buckets {
         Buckets { bounds: self.bounds.clone(), counts: counts.collect() }
     }
 
-    /// How many values.
+    /// Returns the number of values.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.last().copied().unwrap_or_default()
     }
 
-    /// What `histogram_quantile(q, …)` of PromQL makes of it, for 0 < q ≤ 1: values are taken to be spread evenly in
-    /// their bucket, from 0 in the first; above the last finite bound it is that bound. `None`: no values.
+    /// Returns the result of PromQL's `histogram_quantile(q, …)`, for 0 < q ≤ 1. Values are taken as evenly spread
+    /// within their bucket, and from 0 in the first bucket. Above the last finite bound, the result is that bound.
+    /// `None`: there are no values.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<f64> {
         let total = Some(self.count()).filter(|total| *total > 0)?;
@@ -78,7 +79,8 @@ mod tests {
         Buckets { bounds: vec![0.1, 0.5, 1.0].into(), counts: counts.into() }
     }
 
-    /// Each by the formula of the documentation: start + (end - start) * (rank - below) / (count - below).
+    /// Each expected value follows the formula of the documentation: start + (end - start) * (rank - below) / (count
+    /// - below).
     #[test]
     fn a_quantile_is_what_promql_makes_of_the_buckets() {
         let close = |found: Option<f64>, wanted: f64| {
@@ -91,7 +93,7 @@ mod tests {
         close(spread.quantile(0.5), 0.4); // rank 50, 30 of 40 in 0.1..0.5
         close(spread.quantile(0.9), 1.0); // rank 90, the whole of 0.5..1
         close(spread.quantile(0.99), 1.0); // above the last bound
-        // Empty buckets before and between are passed over.
+        // Empty buckets are skipped.
         close(buckets([0, 0, 4, 4]).quantile(0.5), 0.75);
         close(buckets([2, 2, 4, 4]).quantile(0.75), 0.75);
     }

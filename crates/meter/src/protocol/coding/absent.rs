@@ -1,8 +1,8 @@
-//! Without the feature `coding` nothing coded is edited.
+//! Without the feature `coding`, no coded body is edited.
 
 use super::{Coding, Undecodable};
 
-/// An edit of a coded body; there is none.
+/// An edit of a coded body. It cannot exist.
 pub enum Insertion {}
 
 impl Insertion {

@@ -7,7 +7,7 @@ use super::{
     decoder::{Decode, Tell},
 };
 
-/// Bytes that come out at a time.
+/// Bytes of the output buffer.
 const ROOM: usize = 16 << 10;
 
 pub(super) struct Brotli {
@@ -19,7 +19,7 @@ pub(super) struct Brotli {
 impl Brotli {
     pub(super) fn new() -> Brotli {
         let alloc = StandardAlloc::default;
-        // Strict: no window above the 16 MiB of RFC 7932.
+        // A strict decoder refuses windows above the 16 MiB of RFC 7932.
         let state = Box::new(BrotliState::new_strict(alloc(), alloc(), alloc()));
         Brotli { state, room: vec![0; ROOM].into_boxed_slice(), is_over: false }
     }

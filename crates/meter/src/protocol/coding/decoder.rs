@@ -1,4 +1,4 @@
-//! Decodes a body piece by piece, within bounds.
+//! Decodes a body piece by piece, within limits.
 
 use std::fmt;
 
@@ -6,32 +6,32 @@ use super::{Coding, Undecodable};
 #[cfg(feature = "coding")]
 use super::{brotli::Brotli, inflate::Inflate, zstd::Zstd};
 
-/// What each byte of a body may come to, summed over the body. Of text one byte comes to some 10, and at most to 50.
+/// The maximum ratio of decoded to coded bytes, over the whole body. Text usually has a ratio of 10, and at most 50.
 const MOST_A_BYTE: u64 = 256;
-/// What a body may come to beyond that.
+/// The decoded bytes that are allowed in addition.
 const MOST_BESIDE: u64 = 8 << 20;
-/// What one piece may come to: some 20 ms of work.
+/// The maximum decoded size of one piece: some 20 ms of work.
 const MOST_A_PIECE: u64 = 16 << 20;
 
-/// Decodes one body. What it holds is bounded by its coding's window: 32 KiB for gzip and deflate, 8 MiB for zstd, 16 MiB
-/// for brotli, of which each takes as much as the body's writer chose.
+/// Decodes one body. The window of its coding limits the memory: 32 KiB for gzip and deflate, 8 MiB for zstd, 16 MiB
+/// for brotli. Within that limit, the sender of the body chooses the size.
 pub struct Decoder {
-    /// `None`: the coding is not known, or decoding was given up.
+    /// `None`: the coding is unknown, or decoding was given up.
     decode: Option<Box<dyn Decode>>,
     allowance: Allowance,
 }
 
 /// Decodes one coding.
 pub(super) trait Decode: Send + Sync {
-    /// Takes the next bytes, and tells what they come to.
+    /// Decodes the next bytes and passes the result to `tell`.
     fn decode(&mut self, bytes: &[u8], tell: Tell<'_>) -> Result<(), Undecodable>;
 }
 
-/// Told what came out; an error: it is too much.
+/// Receives decoded bytes. An error means that they exceed a limit.
 pub(super) type Tell<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), Undecodable>;
 
 impl Decoder {
-    /// `None` if the body is not coded. `most`: the largest size that it may decode to, bytes.
+    /// Creates a decoder, or returns `None` if the body is not coded. `most` is the maximum decoded size in bytes.
     pub fn new(coding: Coding, most: u64) -> Option<Decoder> {
         let decode: Option<Box<dyn Decode>> = match coding {
             Coding::Identity => return None,
@@ -48,10 +48,10 @@ impl Decoder {
         Some(Decoder { decode, allowance: Allowance { body: most, earned: MOST_BESIDE, piece: 0 } })
     }
 
-    /// Takes the next bytes of the body, and passes each decoded piece to `tell`.
+    /// Decodes the next bytes of the body, and passes each decoded piece to `tell`.
     ///
     /// # Errors
-    /// The body is not what its coding promises, or decodes to more than the bound. After an error nothing more can be
+    /// The data does not match its coding, or the decoded size exceeds the limit. After an error, the rest is not
     /// decoded.
     pub fn decode(&mut self, bytes: &[u8], tell: &mut dyn FnMut(&[u8])) -> Result<(), Undecodable> {
         if bytes.is_empty() {
@@ -66,7 +66,7 @@ impl Decoder {
             Ok(())
         });
         if decoded.is_err() {
-            // What it held is given back at once.
+            // Its memory is freed at once.
             self.decode = None;
         }
         decoded
@@ -79,7 +79,7 @@ impl fmt::Debug for Decoder {
     }
 }
 
-/// What may still come out.
+/// The bytes that may still be decoded.
 #[derive(Debug)]
 struct Allowance {
     body: u64,

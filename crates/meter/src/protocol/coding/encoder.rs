@@ -9,7 +9,7 @@ use flate2::{
 
 use super::{Coding, Undecodable, inflate::has_wrapper};
 
-/// Encodes one body, fast rather than small: its way to the upstream is short.
+/// Encodes one body. Speed comes before size, because its way to the upstream is short.
 pub(crate) enum Encoder {
     Gzip(GzEncoder<Vec<u8>>),
     Zlib(ZlibEncoder<Vec<u8>>),
@@ -19,7 +19,7 @@ pub(crate) enum Encoder {
 }
 
 impl Encoder {
-    /// Of a body whose first coded byte was this; `None` of a coding that is not known.
+    /// Creates an encoder for a body whose first coded byte was `first`. `None`: the coding is unknown.
     pub(crate) fn like(coding: Coding, first: u8) -> Option<Encoder> {
         let is_raw = !has_wrapper(first);
         Some(match coding {
@@ -43,7 +43,7 @@ impl Encoder {
         encoded.map_err(|_| Undecodable)
     }
 
-    /// What is encoded so far and was not taken.
+    /// Returns the encoded bytes that were not taken yet.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         std::mem::take(match self {
             Encoder::Gzip(encoder) => encoder.get_mut(),
@@ -54,7 +54,7 @@ impl Encoder {
         })
     }
 
-    /// The rest, with the body's end.
+    /// Returns the rest, with the end of the body.
     pub(crate) fn finish(self) -> Result<Vec<u8>, Undecodable> {
         let rest = match self {
             Encoder::Gzip(encoder) => encoder.finish(),
@@ -67,18 +67,18 @@ impl Encoder {
     }
 }
 
-/// brotli that holds text as it is, in meta-blocks that are not compressed (RFC 7932 9.2): a compressor would be more code
-/// than all other codings for what no known client sends.
+/// brotli with uncompressed meta-blocks (RFC 7932 9.2). A compressor would be more code than all other codings
+/// together, for a coding that no known client sends.
 #[derive(Default)]
 pub(crate) struct Stored {
     out: Vec<u8>,
-    /// The window's size, a 0 bit for 64 KiB, is behind.
+    /// Whether the size of the window, a 0 bit for 64 KiB, is written.
     has_begun: bool,
 }
 
 impl Stored {
     fn finish(mut self) -> Vec<u8> {
-        // ISLAST and ISLASTEMPTY.
+        // The bits ISLAST and ISLASTEMPTY.
         self.out.push(if self.has_begun { 0b11 } else { 0b110 });
         self.out
     }
@@ -88,7 +88,7 @@ impl Write for Stored {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         let block = &text[..text.len().min(1 << 16)];
         let Some(length) = block.len().checked_sub(1) else { return Ok(0) };
-        // ISLAST 0, MNIBBLES 4, MLEN - 1, ISUNCOMPRESSED 1, from the lowest bit on.
+        // From the lowest bit: ISLAST 0, MNIBBLES 4, MLEN - 1, ISUNCOMPRESSED 1.
         let header = (length << 3 | 1 << 19) << usize::from(!self.has_begun);
         self.has_begun = true;
         self.out.extend_from_slice(&header.to_le_bytes()[..3]);

@@ -9,12 +9,12 @@ use super::{
     decoder::{Decode, Tell},
 };
 
-/// Decodes either; what comes out is gathered 32 KiB at a time.
+/// Decodes gzip or deflate, with an output buffer of 32 KiB.
 pub(super) enum Inflate {
     Gzip(Box<MultiGzDecoder<Vec<u8>>>),
     Zlib(Box<ZlibDecoder<Vec<u8>>>),
     Raw(Box<DeflateDecoder<Vec<u8>>>),
-    /// Deflate whose first byte will tell whether it has zlib's wrapper.
+    /// Deflate before its first byte, which shows whether it has zlib's wrapper.
     Begin,
 }
 
@@ -28,8 +28,8 @@ impl Inflate {
     }
 }
 
-/// Whether deflate has zlib's wrapper: its first byte is the method, 8, and a window of at most 32 KiB (RFC 1950 2.2). A raw
-/// stream that begins so would begin with a stored block whose padding is not zero.
+/// Returns whether deflate has zlib's wrapper. The wrapper begins with the method, 8, and a window of at most 32 KiB
+/// (RFC 1950 2.2). A raw stream with the same first byte would begin with a stored block whose padding is not zero.
 pub(super) const fn has_wrapper(first: u8) -> bool {
     first & 0x0f == 8 && first >> 4 <= 7
 }
@@ -70,7 +70,7 @@ fn push<W: Write>(
         let taken = decoder.write(rest).map_err(failed)?;
         told(decoder)?;
         if taken == 0 {
-            // Behind its end.
+            // The data has ended.
             break;
         }
         rest = &rest[taken..];

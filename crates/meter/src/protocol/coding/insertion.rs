@@ -1,19 +1,19 @@
-//! Bytes put into the middle of a coded body.
+//! Inserts bytes into the middle of a coded body.
 
 use super::{Coding, Decoder, Undecodable, encoder::Encoder};
 
-/// Decodes a body, puts bytes in, and encodes it again with the same coding.
+/// Decodes a body, inserts a text, and encodes the body again with the same coding.
 pub struct Insertion {
     decoder: Decoder,
     encoder: Encoder,
-    /// Decoded bytes before it.
+    /// The number of decoded bytes before the text.
     before: u64,
     text: Option<&'static [u8]>,
 }
 
 impl Insertion {
-    /// Inserts `text` at an offset of the decoded body, whose first coded byte is `first`. `None` if the coding is not
-    /// known.
+    /// Inserts `text` at an offset of the decoded body, whose first coded byte is `first`. `None`: the coding is
+    /// unknown.
     pub fn new(coding: Coding, first: u8, offset: u64, text: &'static [u8]) -> Option<Insertion> {
         let decoder = Decoder::new(coding, u64::MAX)?;
         let encoder = Encoder::like(coding, first)?;
@@ -23,7 +23,7 @@ impl Insertion {
     /// Takes the next bytes of the body, and returns the bytes of the new body that are ready.
     ///
     /// # Errors
-    /// The body is not what its coding promises, or decodes to more than the bound.
+    /// The data does not match its coding, or the decoded size exceeds the limit.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Undecodable> {
         let Insertion { decoder, encoder, before, text } = self;
         let mut encoded = Ok(());

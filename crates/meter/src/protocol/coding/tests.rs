@@ -1,4 +1,4 @@
-//! What each coding comes to, in any pieces, and what is too much.
+//! Decodes each coding in pieces of any length, and tests the limits.
 
 use std::io::Write;
 
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::{Coding, Decoder, Insertion, Undecodable};
 
 const TEXT: &[u8] = b"{\"model\":\"m\",\"response\":\"a\",\"done\":false}\n";
-/// TEXT three times, flushed each time, and an end; by Google's encoder.
+/// TEXT three times, flushed each time, and an end, encoded by Google's encoder.
 const BROTLI: &[u8] = b"\x83\x14\x00\x00\x04\xea\x64\x5d\x89\x97\x85\xa4\x35\x1b\xcd\xcf\xba\x81\x0d\x38\x0e\x14\xdb\x97\x81\
     \xe1\x16\xb2\x2d\x75\x0e\x6d\xf5\x10\x08\xc7\x23\x64\x32\xca\xd3\x61\x6f\x48\x01\x00\x40\x02\x20\x8c\x09\x8b\xda\x00\x48\
     \x01\x00\x40\x02\x20\x8c\x08\x80\x0c\xc1\x04\x00\x40\x74\x72\x9e\xe0\xf9\xd6\x92\x4c\x02\x6a\x7d\x2d\x0d\x1c\x72\x2e\x67\
@@ -41,7 +41,7 @@ fn zstd(text: &[u8]) -> Vec<u8> {
     zstd::encode_all(text, 3).unwrap()
 }
 
-/// What a body comes to, in pieces of a length.
+/// Returns the decoded body, given in pieces of one length.
 fn decoded(coding: Coding, body: &[u8], piece: usize) -> Result<Vec<u8>, Undecodable> {
     let mut decoder = Decoder::new(coding, u64::MAX).unwrap();
     let mut text = Vec::new();
@@ -110,7 +110,7 @@ fn bomb_is_given_up_within_its_bounds() {
         assert!(length <= 16 << 20, "{coding:?}: {length}");
         assert_eq!(decoder.decode(&bomb, &mut |_| panic!("it was given up")), Err(Undecodable));
     }
-    // In pieces, each of which is harmless.
+    // Each piece alone is harmless.
     let bomb = zstd(&vec![0; 256 << 20]);
     assert!(bomb.len() < 16 << 10, "{}", bomb.len());
     assert_eq!(decoded(Coding::Zstd, &bomb, 64), Err(Undecodable));

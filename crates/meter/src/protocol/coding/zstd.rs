@@ -9,9 +9,9 @@ use super::{
     decoder::{Decode, Tell},
 };
 
-/// Bytes that come out at a time.
+/// Bytes of the output buffer.
 const ROOM: usize = 16 << 10;
-/// The largest window that a content coding may have is 8 MiB (RFC 9659).
+/// The largest window of a content coding is 8 MiB (RFC 9659).
 const WINDOW_LOG: u32 = 23;
 
 pub(super) struct Zstd {
@@ -36,7 +36,7 @@ impl Decode for Zstd {
             if step.bytes_written > 0 {
                 tell(&self.room[..step.bytes_written])?;
             }
-            // Where the room was filled there may be more.
+            // If the output buffer was filled, there may be more output.
             if rest.is_empty() && step.bytes_written < self.room.len() {
                 return Ok(());
             }

@@ -1,4 +1,4 @@
-//! Forms as clients write them, cut anywhere.
+//! Forms as clients write them, cut at any byte.
 
 use super::{MAX_HEAD, MAX_VALUE, Multipart};
 
@@ -6,7 +6,7 @@ fn reader() -> Multipart {
     Multipart::of("multipart/form-data; boundary=XyZ").unwrap()
 }
 
-/// What is read of a form that comes whole, after it was shown that any cut of it says the same.
+/// Returns the model of a whole form, after checking that the form gives the same model however it is cut.
 fn model(form: &[u8]) -> Option<String> {
     let mut whole = reader();
     whole.read(form);
@@ -27,7 +27,7 @@ fn some(name: &str) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// A part: the parameters of its disposition, and its content.
+/// Writes a part with these parameters of its disposition and this content.
 fn part(parameters: &str, content: &str) -> String {
     format!("--XyZ\r\nContent-Disposition: form-data; {parameters}\r\n\r\n{content}\r\n")
 }
@@ -90,7 +90,7 @@ fn first_value_counts_and_junk_is_no_model() {
     for long in [257, MAX_VALUE, 4 * MAX_VALUE] {
         assert_eq!(model([&named(&"m".repeat(long)), "--XyZ--"].concat().as_bytes()), None, "{long}");
     }
-    // Half a name is none.
+    // An incomplete name is no name.
     assert_eq!(model(b"--XyZ\r\nContent-Disposition: form-data; name=model\r\n\r\nhalf"), None);
 }
 

@@ -1,4 +1,4 @@
-//! Names that mean one model, and names that do not.
+//! Names that mean the same model, and names that do not.
 
 use super::{canonical_model, is_cloud_model, short_model};
 

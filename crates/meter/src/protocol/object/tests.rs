@@ -1,4 +1,4 @@
-//! What is found, and what is left when it is taken out.
+//! Finds fields, and checks the text that is left when one is removed.
 
 use super::{find, only_item, visit};
 

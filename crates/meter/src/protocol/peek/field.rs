@@ -1,9 +1,9 @@
-//! The names of fields, as Go's decoder compares them.
+//! The names of fields, compared as Go's decoder does.
 
 use std::borrow::Cow;
 
-/// The longest key that is compared, in raw bytes: a name has at most 15 letters, and an escape of a letter has 6
-/// bytes.
+/// The maximum length of a key that is compared, in raw bytes. A name has at most 15 letters, and the escape of a
+/// letter has 6 bytes.
 pub(super) const MAX_KEY: usize = 15 * 6;
 
 /// A field of the outermost object.
@@ -20,7 +20,7 @@ pub(super) enum Field {
 }
 
 impl Field {
-    /// Of a key as it is written.
+    /// Returns the field of a key as it is written.
     pub(super) fn of(raw: &[u8]) -> Field {
         const FIELDS: [(&str, Field); 9] = [
             ("model", Field::Name(0)),
@@ -31,7 +31,7 @@ impl Field {
             ("tools", Field::Constraint),
             ("format", Field::Constraint),
             ("response_format", Field::Constraint),
-            // The format of `/v1/responses` lies in it.
+            // It contains the format of `/v1/responses`.
             ("text", Field::Constraint),
         ];
         let key = unescaped(raw);
@@ -39,7 +39,7 @@ impl Field {
     }
 }
 
-/// Whether a key of `stream_options` says whether the usage is asked for.
+/// Whether a key of `stream_options` is `include_usage`.
 pub(super) fn is_include_usage(raw: &[u8]) -> bool {
     folds_to(&unescaped(raw), "include_usage")
 }
@@ -49,7 +49,7 @@ pub(super) fn carries_data(raw: &[u8]) -> bool {
     matches!(raw, b"images" | b"image" | b"image_url" | b"url" | b"data" | b"file_data")
 }
 
-/// The text of a string as it is written; `None` where it has an escape or bytes that mean nothing.
+/// Returns the text of a string as it is written. `None`: it has an invalid escape or invalid bytes.
 pub(super) fn text(raw: &[u8]) -> Option<String> {
     if raw.contains(&b'\\') {
         let quoted = [b"\"", raw, b"\""].concat();
@@ -60,13 +60,13 @@ pub(super) fn text(raw: &[u8]) -> Option<String> {
 
 fn unescaped(raw: &[u8]) -> Cow<'_, [u8]> {
     if raw.contains(&b'\\') {
-        // Go replaces what means nothing by a letter of no name.
+        // Go replaces invalid parts by a letter that is in no name.
         return Cow::Owned(text(raw).map_or_else(Vec::new, String::into_bytes));
     }
     Cow::Borrowed(raw)
 }
 
-/// Go's folding: ASCII case, and the long s, which folds to s.
+/// Compares as Go does: without regard to ASCII case, and with the long s as s.
 fn folds_to(key: &[u8], name: &str) -> bool {
     key.len() >= name.len()
         // A long s has 2 bytes.

@@ -1,4 +1,4 @@
-//! The walk over a body's outermost object, piece by piece.
+//! Walks over the outermost object of a body, piece by piece.
 
 use memchr::{memchr2, memchr3};
 
@@ -8,12 +8,13 @@ use super::{
 };
 use crate::protocol::is_model_name;
 
-/// Raw bytes of a model's name that are kept: of escapes alone they are more letters than a name may have.
+/// The raw bytes of a model's name that are kept. A longer text has more letters than a name may have, even if all of
+/// them are escapes.
 const MAX_NAME: usize = 2048;
-/// Raw bytes of a number or a word that are kept: one more than the longest word has.
+/// The raw bytes of a number or a word that are kept: one more than the longest word has.
 const MAX_WORD: usize = 6;
 
-/// Reads a body in pieces. Each piece is looked at once; [`peek`](Reader::peek) tells what was seen so far.
+/// Reads a body in pieces, each of them once. [`peek`](Reader::peek) returns the parts that were seen so far.
 ///
 /// ```
 /// use streamgauge_meter::protocol::peek::Reader;
@@ -26,22 +27,22 @@ const MAX_WORD: usize = 6;
 /// ```
 #[derive(Debug, Default)]
 pub struct Reader {
-    /// Bytes before the piece that is read, and those of it that were read.
+    /// The number of bytes read so far.
     at: u64,
     state: State,
-    /// The last byte of a string was a backslash: the next one has no meaning of its own.
+    /// Whether the last byte of a string was a backslash, which escapes the next one.
     escaped: bool,
-    /// The beginning of the string, number or word that is read, as it is written.
+    /// The beginning of the current string, number or word, as it is written.
     raw: Vec<u8>,
     /// Its length so far.
     length: u64,
     field: Field,
     nest: Nest,
-    /// Strings that are read now carry no text.
+    /// Whether the strings that are read now carry data instead of text.
     in_data: bool,
     data: u64,
     names: [Option<Name>; 3],
-    /// What a `null` puts back.
+    /// The value that a `null` restores.
     earlier: Option<Name>,
     stream: Option<bool>,
     says_usage: bool,
@@ -54,14 +55,14 @@ enum State {
     /// Before the object.
     #[default]
     Start,
-    /// Before its first key, or its end.
+    /// Before the first key, or the end of the object.
     FirstKey,
-    /// Behind a comma.
+    /// After a comma.
     NextKey,
     Key,
-    /// Behind a key.
+    /// After a key.
     Colon,
-    /// Behind a colon.
+    /// After a colon.
     Value,
     Text,
     /// A number, `true`, `false` or `null`.
@@ -69,16 +70,16 @@ enum State {
     /// In an array or an object.
     Nested,
     NestedText,
-    /// Behind a string in an array or an object: a colon makes it a key.
+    /// After a string in an array or an object. A colon makes the string a key.
     AfterNestedText,
     AfterValue,
-    /// Behind the object.
+    /// After the object.
     End,
-    /// This is no JSON object.
+    /// The body is not a JSON object.
     Broken,
 }
 
-/// The array or object that is leapt over, by the nesting of its own kind of bracket.
+/// The array or object that is skipped, by counting its own kind of bracket.
 #[derive(Debug, Default)]
 struct Nest {
     open: u8,
@@ -89,12 +90,12 @@ struct Nest {
 #[derive(Clone, Debug)]
 enum Name {
     Text(String),
-    /// Longer than any name. An older field does not stand in for it.
+    /// Longer than any name. An older field does not replace it.
     TooLong,
 }
 
 impl Reader {
-    /// Takes the next bytes of the body.
+    /// Reads the next bytes of the body.
     pub fn read(&mut self, piece: &[u8]) {
         let mut rest = piece;
         while !rest.is_empty() {
@@ -104,14 +105,14 @@ impl Reader {
         }
     }
 
-    /// What was seen so far.
+    /// Returns the parts that were seen so far.
     #[must_use]
     pub fn peek(&self) -> Peek {
         let model = match self.name() {
             Some(Name::Text(text)) if is_model_name(text) => Some(text.clone()),
             _ => None,
         };
-        // A string whose end has not come: no key is as long.
+        // A string whose end has not come is longer than any key.
         let open = matches!(self.state, State::Text | State::NestedText)
             && self.in_data
             && self.length > MAX_KEY as u64;
@@ -126,19 +127,19 @@ impl Reader {
         }
     }
 
-    /// A name of the model was seen.
+    /// Whether a name of the model was seen.
     #[must_use]
     pub fn knows_model(&self) -> bool {
         self.name().is_some()
     }
 
-    /// More of the body would tell nothing: its object has ended, or it is none.
+    /// Whether the rest of the body cannot change the result, because its object has ended or it is not an object.
     #[must_use]
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::End | State::Broken)
     }
 
-    /// Bytes it holds allocated.
+    /// Returns the allocated bytes.
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
         self.raw.capacity()
@@ -149,7 +150,7 @@ impl Reader {
         self.names.iter().flatten().find(is_name)
     }
 
-    /// Takes some of the bytes, at least one, or goes into another state.
+    /// Reads at least one of the bytes, or enters another state.
     fn step(&mut self, rest: &[u8]) -> usize {
         match self.state {
             State::Key | State::Text | State::NestedText => return self.string(rest),
@@ -199,14 +200,14 @@ impl Reader {
         taken
     }
 
-    /// A string, a number or a word begins.
+    /// Begins a string, a number or a word.
     fn begin(&mut self, state: State) -> State {
         self.raw.clear();
         self.length = 0;
         state
     }
 
-    /// Keeps the beginning of what is read.
+    /// Keeps the beginning of the current value.
     fn keep(&mut self, bytes: &[u8]) {
         let most = match (self.state, self.field) {
             (State::Word, _) => MAX_WORD,
@@ -219,7 +220,7 @@ impl Reader {
         self.raw.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    /// Something was longer than what is kept of it.
+    /// Whether the current value is longer than the part that is kept.
     fn is_cut(&self) -> bool {
         self.length > self.raw.len() as u64
     }
@@ -284,18 +285,18 @@ impl Reader {
         }
     }
 
-    /// What an earlier field of the same name said no longer counts, also if this value can't be read.
+    /// The value of an earlier field with the same name no longer counts, even if this value cannot be read.
     fn value_begins(&mut self, first: u8) {
         match self.field {
             Field::Name(place) => self.earlier = self.names[place].take(),
             Field::Stream => self.stream = None,
-            // A list or a text: Ollama will say what it thinks of it.
+            // A list or a text: Ollama reports the mistake.
             Field::StreamOptions => self.says_usage |= first != b'{' && first != b'n',
             Field::Constraint | Field::Other => {}
         }
     }
 
-    /// What is told counts as soon as its last letter is there.
+    /// A word counts as soon as its last letter has come.
     fn word(&mut self, rest: &[u8]) -> usize {
         let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'E' | b'+' | b'-' | b'.');
         let length = rest.iter().position(|byte| !is_part(byte)).unwrap_or(rest.len());
@@ -311,7 +312,7 @@ impl Reader {
                 self.stream = match word {
                     b"true" => Some(true),
                     b"false" => Some(false),
-                    // Ollama holds it behind a pointer, which null resets.
+                    // Ollama stores it behind a pointer, which `null` resets.
                     _ => None,
                 };
             }
@@ -331,7 +332,7 @@ impl Reader {
     fn nested(&mut self, rest: &[u8]) -> usize {
         let Nest { open, close, depth } = &mut self.nest;
         let found = memchr3(b'"', *open, *close, rest);
-        // An empty list of tools offers none, and clients write it. A list of lists is no list of tools.
+        // Clients may send an empty list of tools, which offers none. A list of lists is not a list of tools.
         let inside = &rest[..found.map_or(rest.len(), |at| at + usize::from(rest[at] != *close))];
         self.is_constrained |=
             self.field == Field::Constraint && inside.iter().any(|byte| !byte.is_ascii_whitespace());

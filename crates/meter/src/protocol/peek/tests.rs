@@ -1,4 +1,4 @@
-//! What is peeked of a body.
+//! Tests which parts are read from a body.
 
 use super::{Peek, Reader};
 use crate::protocol::is_model_name;
@@ -74,7 +74,7 @@ fn junk_is_no_model() {
     assert_eq!(model(&format!(r#"{{"model":"{}"}}"#, "m".repeat(257))), None);
     assert_eq!(model(r#"{"model":"a\nb"}"#), None);
     assert!(!is_model_name("a\u{85}b") && !is_model_name(""));
-    // The junk does not let an older name in: Ollama would not look at it.
+    // The invalid name is not replaced by the older field, because Ollama would not use that either.
     assert_eq!(model(r#"{"model":"a\nb","name":"c"}"#), None);
 }
 
@@ -104,7 +104,7 @@ fn a_deep_nest_takes_no_stack() {
     assert_eq!(model(&format!(r#"{{"model":{deep}"#)), None);
 }
 
-/// A body with a field of each kind, most of them where they surprise.
+/// A body with a field of each kind, most of them in unusual places.
 const VARIED: &str = r#" {"\u006dodel" : "no", "messages":[{"role":"user","images":["QUJD","REVG"],
     "content":"\"model\":\"no\" ]} \\"},{"content":[{"type":"image_url","image_url":{"url":"data:QUJD"}}]}],
     "n":-1.5e+9,"x":[[{"a":"]"}],[]],"y":{"b":{"c":"}"}},"z":null,"MODEL":"a:\u0062","stream":true,

@@ -3,8 +3,8 @@
 use super::super::json::{Broken, Cursor, ROOM, Text};
 use super::draft::{Draft, read_usage};
 
-/// Reads one record, or a whole answer. `message_delta` tells the usage, once it is known; what `message_start` says of
-/// it is an estimate, and nobody is charged that.
+/// Reads one record, or a whole response. `message_delta` reports the usage when it is known. The usage in
+/// `message_start` is an estimate, which is not charged.
 pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
     let mut draft = Draft::default();
     let mut event = Text::default();
@@ -17,7 +17,7 @@ pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
             b"content_block" => is_tool_use = read_is_tool_use(value)?,
             b"usage" => draft.usage = read_usage(value)?,
             b"error" => draft.error = value.is_some()?,
-            // The blocks of a whole answer.
+            // The blocks of a whole response.
             b"content" => draft.content = value.is_list()?,
             _ => value.skip()?,
         }
@@ -29,8 +29,8 @@ pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
             draft.content = delta.content;
             draft.thinking = delta.thinking;
         }
-        // The call is counted here, once. Its arguments follow in any number of deltas, in none if the call has no
-        // arguments; a delta that carries arguments is no content record.
+        // The call is counted here, once. Its arguments follow in any number of deltas, or in none if the call has no
+        // arguments. A delta with arguments is not a content record.
         b"content_block_start" => draft.tool_call = is_tool_use,
         b"message_stop" => draft.terminal = true,
         b"error" => draft.error = true,
@@ -52,7 +52,7 @@ fn read_delta(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
     Ok(delta)
 }
 
-/// `tool_use`, and `server_tool_use` of a search.
+/// Whether it is `tool_use`, or the `server_tool_use` of a search.
 fn read_is_tool_use(value: &mut Cursor<'_>) -> Result<bool, Broken> {
     let mut is_tool_use = false;
     value.object(|value, key| match key {

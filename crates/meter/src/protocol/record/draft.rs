@@ -1,10 +1,10 @@
-//! What a dialect's reader has seen of a record so far.
+//! The parts of a record that a dialect's reader has seen so far.
 
 use super::super::Usage;
 use super::super::json::{Broken, Cursor};
 use super::{Kind, Record};
 
-/// A record in the making. Fields may come in any order and more than once.
+/// A record that is being read. Fields may come in any order and more than once.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) content: bool,
@@ -21,7 +21,8 @@ impl Draft {
         self.content || self.thinking || self.tool_call
     }
 
-    /// A whole answer is its own last word, if it is an answer of a model: not a list of models, say.
+    /// A whole response is its own terminal record, if it is the answer of a model and not, for example, a list of
+    /// models.
     pub(super) fn end_whole_answer(&mut self) {
         self.terminal |= self.has_content() || self.usage != Usage::default();
     }
@@ -50,11 +51,11 @@ impl Draft {
     }
 }
 
-/// The `usage` object of `/v1`, whose names differ by endpoint. Zeros alone tell nothing:
-/// `/v1/completions` puts them in every chunk but the last.
+/// Reads the `usage` object of `/v1`, whose field names differ by endpoint. An object with zeros only reports
+/// nothing: `/v1/completions` puts such an object into every chunk but the last.
 pub(super) fn read_usage(value: &mut Cursor<'_>) -> Result<Usage, Broken> {
     let mut usage = Usage::default();
-    // Anthropic counts what a cache gave or took apart from `input_tokens`.
+    // Anthropic counts the tokens that a cache read or stored separately from `input_tokens`.
     let mut beside = 0_u64;
     value.object(|value, key| {
         match key {

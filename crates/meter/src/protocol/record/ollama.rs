@@ -6,7 +6,7 @@ use super::super::json::{Broken, Cursor, ROOM, Text};
 use super::super::{Usage, timestamp};
 use super::draft::Draft;
 
-/// Reads one record, or a whole answer: an embedding carries its counts with no `done`.
+/// Reads one record, or a whole response. The response to an embedding has counts without `done`.
 pub(super) fn read(value: &mut Cursor<'_>, whole: bool) -> Result<Draft, Broken> {
     let mut draft = Draft::default();
     let mut done = false;
@@ -39,7 +39,7 @@ pub(super) fn read(value: &mut Cursor<'_>, whole: bool) -> Result<Draft, Broken>
     })?;
     draft.terminal = done || success;
     if matches!(reason.said(&mut room), b"load" | b"unload") {
-        // Nothing was generated, whatever it says.
+        // Nothing was generated, whatever the counts are.
         told = Usage { total: told.total, load: told.load, ..Usage::default() };
     }
     if done || whole {
@@ -60,7 +60,7 @@ fn message(value: &mut Cursor<'_>, draft: &mut Draft) -> Result<(), Broken> {
     })
 }
 
-/// Nanoseconds. `is_invalid` is set for a value that is no duration.
+/// Reads nanoseconds. Sets `is_invalid` if the value is not a duration.
 fn duration(value: &mut Cursor<'_>, is_invalid: &mut bool) -> Result<Option<Duration>, Broken> {
     let told = value.count()?.map(Duration::from_nanos);
     *is_invalid |= told.is_none();

@@ -1,13 +1,13 @@
-//! Records of `/v1`, but for those of `/v1/messages`.
+//! Records of `/v1`, except `/v1/messages`.
 
 use super::super::Usage;
 use super::super::json::{Broken, Cursor, ROOM, Text};
 use super::draft::{Draft, read_usage};
 
-/// The last event of `/v1/chat/completions` and `/v1/completions`, which is no JSON.
+/// The last event of `/v1/chat/completions` and `/v1/completions`, which is not JSON.
 pub(super) const DONE: &[u8] = b"[DONE]";
 
-/// Reads one record, or a whole answer.
+/// Reads one record, or a whole response.
 pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
     let mut draft = Draft::default();
     let mut event = Text::default();
@@ -22,9 +22,9 @@ pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
             b"type" => event = value.text()?.unwrap_or_default(),
             b"delta" => has_delta = value.is_text()?,
             b"response" => response = Some(value.raw()?),
-            // The items of a whole answer of /v1/responses.
+            // The items of a whole response of /v1/responses.
             b"output" => draft.content = value.is_list()?,
-            // The images of a whole answer. Embeddings lie in a list of this name too.
+            // The images of a whole response. Embeddings are in a list with this name too.
             b"data" => value.array(|image| read_image(image, &mut draft))?,
             b"text" => has_text = value.is_text()?,
             _ => value.skip()?,
@@ -43,11 +43,11 @@ pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
             }
         }
         b"error" => draft.error = true,
-        // reasoning_text, reasoning_summary_text and what may come
+        // reasoning_text, reasoning_summary_text, and similar names of later versions.
         event if event.starts_with(b"response.reasoning") && event.ends_with(b"delta") => {
             draft.thinking = has_delta;
         }
-        // A transcription. Events of a stream repeat in a field of this name what their deltas carried.
+        // A transcription. Events of a stream repeat the text of their deltas in a field with this name.
         b"" => draft.content |= has_text,
         _ => {}
     }

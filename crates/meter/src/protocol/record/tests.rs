@@ -89,7 +89,7 @@ fn final_usage() -> Usage {
 fn ollama_last_word() {
     let last = one(Dialect::Ollama, &format!(r#"{{{CREATED},"response":"",{FINAL}"#));
     assert_eq!((last.kind, last.has_content, last.usage), (Kind::Terminal, false, Some(final_usage())));
-    // stream:false
+    // A response with `stream` set to false.
     let answer = format!(r#"{{{CREATED},"message":{{"role":"assistant","content":"Hi"}},{FINAL}"#);
     let answer = whole(Dialect::Ollama, &answer);
     assert_eq!((answer.kind, answer.has_content, answer.usage), (Kind::Terminal, true, Some(final_usage())));
@@ -108,7 +108,7 @@ fn ollama_counts_that_are_no_counts_are_absent() {
         Usage { prompt_eval: Some(Duration::from_nanos(7)), has_invalid_duration: true, ..Usage::default() };
     assert_eq!(one(Dialect::Ollama, odd).usage, Some(told));
     assert_eq!(one(Dialect::Ollama, r#"{"done":true}"#), record(Kind::Terminal, false));
-    // Counts before the end are no counts.
+    // Counts before the end do not count.
     assert_eq!(one(Dialect::Ollama, r#"{"response":"x","eval_count":3,"done":false}"#).usage, None);
 }
 
@@ -221,7 +221,7 @@ fn openai_responses() {
         "told before"
     );
     for end in ["completed", "incomplete", "failed"] {
-        // The type may come after what it explains.
+        // The type may come after the field that it explains.
         let text = format!(
             r#"{{"sequence_number":9,"response":{{"id":"resp_1","error":null,"output":[{{"usage":1}}],"usage":{{"input_tokens":31,"input_tokens_details":{{"cached_tokens":0}},"output_tokens":8,"output_tokens_details":{{"reasoning_tokens":0}},"total_tokens":39}}}},"type":"response.{end}"}}"#
         );

@@ -1,4 +1,4 @@
-//! Which request goes where, and what follows from it.
+//! Maps requests to routes, and tests the properties of each route.
 
 use super::{Dialect, Route};
 
@@ -57,9 +57,9 @@ fn the_decoded_path_is_judged() {
         ("GET", "/v1%2fmodels", "openai_models"),
         ("DELETE", "/api%2Fdelete", "delete"),
         ("POST", "/api/blobs/sha256%3A0", "blobs"),
-        // Go decodes once.
+        // Go decodes a path once.
         ("GET", "/%2561pi/ps", "other"),
-        // A slash makes it two segments.
+        // The decoded slash makes it two segments.
         ("GET", "/v1/models/a%2Fb", "other"),
         ("GET", "/api/ps%2F", "other"),
         ("GET", "/api/%2e%2e/ps", "other"),

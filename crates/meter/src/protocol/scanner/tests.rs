@@ -1,4 +1,4 @@
-//! Framing: any split of any bytes.
+//! Tests framing with any bytes in any split.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use crate::protocol::{Dialect, Kind, Unscanned};
 const FRAMINGS: [Framing; 3] = [Framing::Ndjson, Framing::Sse, Framing::Json];
 const DIALECTS: [Dialect; 3] = [Dialect::Ollama, Dialect::OpenAi, Dialect::Anthropic];
 
-/// What a body tells that comes in these pieces.
+/// Returns the results for a body that comes in these pieces.
 fn told<'a>(framing: Framing, dialect: Dialect, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Scan> {
     let mut scanner = Scanner::new(framing, dialect);
     let mut scans = Vec::new();
@@ -20,7 +20,7 @@ fn told<'a>(framing: Framing, dialect: Dialect, pieces: impl IntoIterator<Item =
     scans
 }
 
-/// The kinds of a body that comes whole, and byte by byte.
+/// Returns the kinds of a body, after checking that it gives the same in one piece and byte by byte.
 fn kinds(framing: Framing, dialect: Dialect, body: &[u8]) -> Vec<Result<Kind, Unscanned>> {
     let scans = told(framing, dialect, [body]);
     assert_eq!(scans, told(framing, dialect, body.chunks(1)), "byte by byte");
@@ -73,7 +73,7 @@ fn events_end_at_blank_lines_of_any_kind() {
         );
         assert_eq!(events(&body), [Ok(Kind::Content), Ok(Kind::Content), Ok(Kind::Terminal)], "{end:?}");
     }
-    // CR, then CR LF: two line ends, so the event is over.
+    // CR followed by CR LF are two line ends, so the event has ended.
     assert_eq!(
         events(&format!("data: {TEXT}\r\r\ndata: [DONE]\r\r\n")),
         [Ok(Kind::Content), Ok(Kind::Terminal)]
@@ -86,14 +86,14 @@ fn data_lines_are_joined() {
         events("data: {\"choices\":\ndata:  [{\"text\":\n: comment\ndata:\"x\"}]}\n\n"),
         [Ok(Kind::Content)]
     );
-    // Joined by a newline, not by nothing.
+    // The lines are joined by a newline.
     assert_eq!(events("data: {\"error\":nu\ndata: ll}\n\n"), [Err(Unscanned::Malformed)]);
 }
 
 #[test]
 fn an_event_without_data_is_no_record() {
     assert_eq!(events("event: ping\n\n: keep-alive\n\nid: 7\nretry: 10\n\ndata\n\ndata:\n\n"), []);
-    // Fields have their exact names.
+    // Names of fields must match exactly.
     assert_eq!(events(&format!("Data: {TEXT}\n\n data: {TEXT}\n\n")), []);
 }
 
@@ -122,7 +122,7 @@ fn the_last_event_needs_no_blank_line() {
 fn an_event_named_error_is_one() {
     assert_eq!(events("event: error\ndata: {\"message\":\"m\"}\n\n"), [Ok(Kind::Error)]);
     assert_eq!(events("event: errors\ndata: {\"message\":\"m\"}\n\n"), [Ok(Kind::Other)]);
-    // The name ends with its event.
+    // The name of an event ends with the event.
     assert_eq!(events(&format!("event: error\n\ndata: {TEXT}\n\n")), [Ok(Kind::Content)]);
 }
 
@@ -136,7 +136,7 @@ fn a_whole_answer_is_read_at_its_end() {
     scanner.scan(body, |scan| panic!("{scan:?} too soon"));
 }
 
-/// A record of so many bytes.
+/// Returns a record of this length.
 fn long(length: usize) -> String {
     let (head, tail) = (r#"{"response":""#, r#""}"#);
     format!("{head}{}{tail}", "x".repeat(length - head.len() - tail.len()))
@@ -170,7 +170,7 @@ fn a_record_too_long_is_told_once_and_the_next_one_read() {
 
 #[test]
 fn a_long_record_leaves_no_memory_behind() {
-    // Longer than may be held, and long enough to be held.
+    // Longer than the maximum, and so long that it is held.
     for length in [10_000_000, 1_000_000] {
         let line = long(length);
         for (framing, body) in [
@@ -209,7 +209,7 @@ fn a_finished_scanner_is_as_new() {
     }
 }
 
-/// A piece of a stream that is near to what a server sends.
+/// Generates a piece of a stream, similar to those that a server sends.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let known = prop::sample::select(vec![
         r#"{"model":"m","created_at":"2025-11-24T09:15:30.1Z","response":"x","done":false}"#,
@@ -244,7 +244,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![8 => known.prop_map(|text| text.as_bytes().to_vec()), 1 => vec(any::<u8>(), 0..8)]
 }
 
-/// A stream as a server sends it, with the number of its records.
+/// Generates a stream as a server sends it, with the number of its records.
 fn stream() -> impl Strategy<Value = (Framing, Vec<u8>, usize)> {
     let record = prop::sample::select(vec![
         r#"{"model":"m","response":"é\"\\","done":false}"#,
@@ -258,7 +258,7 @@ fn stream() -> impl Strategy<Value = (Framing, Vec<u8>, usize)> {
         for (record, end) in records {
             let text = match (is_sse, end) {
                 (true, end) => format!(": c{end}event: x{end}data: {record}{end}{end}"),
-                // A lone CR ends no line of NDJSON.
+                // A lone CR does not end a line of NDJSON.
                 (false, "\r") => format!("{record}\n"),
                 (false, end) => format!("{record}{end}"),
             };
@@ -268,7 +268,7 @@ fn stream() -> impl Strategy<Value = (Framing, Vec<u8>, usize)> {
     })
 }
 
-/// Cuts a body at places given as parts of its length.
+/// Cuts a body at places that are given as parts of its length.
 fn cut<'a>(body: &'a [u8], places: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     let mut places: Vec<_> = places.iter().map(|place| place.index(body.len() + 1)).collect();
     places.sort_unstable();

@@ -1,11 +1,11 @@
-//! Records of any framing, split at any byte.
+//! Splits records of any framing at any byte.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::Kind;
 
-/// The runs of a body given in chunks, each with its text and how it ends; the last says how the body does.
+/// Returns the runs of a body in these chunks, each with its text and its end, and the end of the body.
 fn runs(framing: Framing, dialect: Dialect, chunks: &[&[u8]]) -> (Vec<(Vec<u8>, Piece)>, Piece) {
     let mut splitter = Splitter::new(framing, dialect);
     let mut runs = Vec::new();
@@ -73,7 +73,7 @@ fn a_record_too_long_to_read_ends_where_it_ends() {
 }
 
 proptest! {
-    /// Any bytes, split anywhere: nothing is lost, and the same records end at the same bytes.
+    /// Any bytes, split anywhere: no byte is lost, and the same records end at the same bytes.
     #[test]
     fn a_split_changes_nothing(
         body in "(data: |event: x|\r|\n|\r\n|\\{\"response\":\"a\"\\}|\\{\"choices\":\\[\\{\"text\":\"b\"\\}\\]\\}|:|\\[DONE\\]|q){0,24}",

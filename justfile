@@ -95,7 +95,7 @@ site *args:
 
 # Take the screenshot of the page for docs/img, from ten minutes of a demo
 page-picture:
-    PAGE_PICTURE_AFTER=620 cargo test --test page the_demo_fills_the_page -- --ignored
+    PAGE_PICTURE_AFTER=620 cargo test --test page page_of_demo_fills_with_figures -- --ignored
     base64 -d "${CARGO_TARGET_DIR:-target}/tmp/page.webp.base64" >docs/img/page.webp
 
 # Run the sidecar with a simulated Ollama and simulated clients

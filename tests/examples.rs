@@ -26,7 +26,7 @@ fn value(printed: &str, name: &str, labels: &[&str]) -> f64 {
 }
 
 #[test]
-fn sidecar_in_a_program_measures_a_stream_on_its_registry() {
+fn embedded_sidecar_measures_stream_on_registry_of_program() {
     let printed = run("sidecar");
     let labels = ["upstream=\"gpu0\"", "route=\"chat\"", "outcome=\"complete\""];
     assert_eq!(value(&printed, "requests_total", &labels), 1.0);
@@ -36,7 +36,7 @@ fn sidecar_in_a_program_measures_a_stream_on_its_registry() {
 }
 
 #[test]
-fn a_meter_around_reqwest_measures_a_stream() {
+fn embedded_meter_around_reqwest_measures_stream() {
     let printed = run("meter_reqwest");
     let labels = ["upstream=\"ollama\"", "route=\"generate\"", "outcome=\"complete\""];
     assert_eq!(value(&printed, "requests_total", &labels), 1.0);

@@ -68,7 +68,7 @@ impl Fate {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_thousand_streams_each_is_counted_once_as_what_it_was() {
+async fn thousand_streams_are_each_counted_once_with_their_outcome() {
     allow_descriptors();
     let simulator = Simulator::bind(simulate::Config {
         tokens: TOKENS as u32,

@@ -158,7 +158,7 @@ async fn bound() -> Registry {
 }
 
 #[tokio::test]
-async fn the_page_says_what_the_code_does() {
+async fn metrics_page_matches_code() {
     let families = [metered().gather(), collected().await.gather(), bound().await.gather()].concat();
     let told: BTreeMap<_, _> =
         families.iter().map(|family| (family.name().to_owned(), told_by(family))).collect();
@@ -179,7 +179,7 @@ async fn the_page_says_what_the_code_does() {
 }
 
 #[test]
-fn every_metric_that_the_page_mentions_has_a_heading() {
+fn metrics_page_has_heading_for_every_metric_it_names() {
     let documented = documented();
     for name in quoted(DOC).filter(|text| text.starts_with("streamgauge_")) {
         assert!(documented.contains_key(&name), "{name}");
@@ -187,14 +187,14 @@ fn every_metric_that_the_page_mentions_has_a_heading() {
 }
 
 #[test]
-fn every_outcome_is_on_the_page() {
+fn metrics_page_names_every_outcome() {
     for outcome in meter::Outcome::ALL {
         assert!(DOC.contains(&format!("\n| `{}` | ", outcome.label())), "{}", outcome.label());
     }
 }
 
 #[test]
-fn each_phase_says_what_it_includes_before_and_since_0_30() {
+fn metrics_page_says_what_each_phase_includes_before_and_since_0_30() {
     let rows = |head: &str| -> Vec<&str> {
         let lines = DOC.lines().skip_while(|line| *line != head).skip(2);
         lines.take_while(|line| line.starts_with('|')).filter_map(|line| line.split('`').nth(1)).collect()

@@ -72,7 +72,7 @@ pub(crate) fn kept(work: impl FnOnce()) -> isize {
 }
 
 #[test]
-fn the_counter_counts() {
+fn allocation_counter_counts_allocations() {
     let mut list = Vec::new();
     assert_eq!(kept(|| drop(std::hint::black_box(vec![0_u8; 9]))), 0);
     assert_eq!(kept(|| list = std::hint::black_box(vec![0_u8; 9])), 9);

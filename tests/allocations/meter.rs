@@ -52,7 +52,7 @@ fn of_a_stream(path: &str, content_type: &str, chunk: &'static [u8]) -> usize {
 }
 
 #[test]
-fn a_chunk_through_both_layers_allocates_nothing() {
+fn chunk_through_meter_allocates_nothing() {
     assert_eq!(of_a_stream("/api/generate", "application/x-ndjson", LINE), 0);
     assert_eq!(of_a_stream("/v1/chat/completions", "text/event-stream", EVENT), 0);
 }

@@ -25,7 +25,7 @@ fn of_a_body(framing: Framing, dialect: Dialect, record: &[u8], size: usize) -> 
 }
 
 #[test]
-fn records_whole_or_split_allocate_nothing() {
+fn record_whole_or_split_allocates_nothing() {
     for size in [1, 7, 64, 1000, 65_536] {
         assert_eq!(of_a_body(Framing::Ndjson, Dialect::Ollama, LINE, size), 0, "lines by {size}");
         assert_eq!(of_a_body(Framing::Sse, Dialect::Anthropic, EVENT, size), 0, "events by {size}");
@@ -33,7 +33,7 @@ fn records_whole_or_split_allocate_nothing() {
 }
 
 #[test]
-fn a_body_of_whole_lines_allocates_nothing_at_all() {
+fn body_of_whole_lines_allocates_nothing() {
     let body = LINE.repeat(100);
     let allocations = allocations(|| {
         let mut scanner = Scanner::new(Framing::Ndjson, Dialect::Ollama);

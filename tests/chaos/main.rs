@@ -69,7 +69,7 @@ fn by(registries: &[Registry], family: &str, label: &str) -> BTreeMap<String, u6
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_come_as_they_were_sent_and_every_ending_is_known() {
+async fn stream_with_any_failure_arrives_unchanged_and_has_its_outcome_counted() {
     let streams = streams();
     let ollama = upstream::start().await;
     let (patient, first) = sidecar(ollama, Duration::ZERO).await;

@@ -155,7 +155,7 @@ fn counted(admin: &str) -> [u64; 2] {
 }
 
 #[test]
-fn a_new_sidecar_beside_the_old_takes_its_place_and_nobody_is_refused() {
+fn systemd_socket_upgrade_beside_old_process_refuses_no_client() {
     let (manager, (_simulate, upstream)) = (Manager::new(), simulated());
     let old = manager.serve(&upstream);
     let streams = streams(&manager.proxy());
@@ -178,7 +178,7 @@ fn a_new_sidecar_beside_the_old_takes_its_place_and_nobody_is_refused() {
 }
 
 #[test]
-fn while_no_sidecar_runs_clients_wait_and_nobody_is_refused() {
+fn systemd_socket_without_running_sidecar_makes_clients_wait() {
     let (manager, (_simulate, upstream)) = (Manager::new(), simulated());
     let old = manager.serve(&upstream);
     let streams = streams(&manager.proxy());
@@ -204,7 +204,7 @@ fn while_no_sidecar_runs_clients_wait_and_nobody_is_refused() {
 }
 
 #[test]
-fn sockets_that_cannot_be_used_are_refused_with_what_to_do() {
+fn unusable_systemd_socket_is_an_error_that_says_what_to_do() {
     let manager = Manager::new();
     for (names, part) in [
         ("proxy:streamgauge.socket", "set its FileDescriptorName= to proxy or admin"),
@@ -224,7 +224,7 @@ fn sockets_that_cannot_be_used_are_refused_with_what_to_do() {
 }
 
 #[test]
-fn sockets_that_are_for_another_process_are_left_alone() {
+fn systemd_socket_for_another_process_is_ignored() {
     let manager = Manager::new();
     let mut serve = streamgauge(&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     serve.env("LISTEN_PID", "1").env("LISTEN_FDS", "2").env("LISTEN_FDNAMES", "proxy:admin");

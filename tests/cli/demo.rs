@@ -56,7 +56,7 @@ impl Drop for Demo {
 }
 
 #[test]
-fn a_few_seconds_show_every_kind_of_ending_and_tokens() {
+fn demo_after_a_few_seconds_shows_every_outcome_and_tokens() {
     let output =
         streamgauge(&[&["demo", "--clients", "5", "--duration", "4s"], &FREE[..]].concat()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -84,7 +84,7 @@ fn a_few_seconds_show_every_kind_of_ending_and_tokens() {
 }
 
 #[test]
-fn a_demo_is_a_sidecar_to_others_until_ctrl_c() {
+fn demo_serves_other_clients_until_ctrl_c() {
     let mut demo = Demo::start(&[&["--clients", "2"], &FREE[..]].concat());
     let [proxy, admin] = demo.addresses();
     assert!(get(&proxy, "/api/tags").contains("sim:small"));
@@ -106,7 +106,7 @@ fn value(page: &str, name: &str) -> Option<f64> {
 }
 
 #[test]
-fn a_fake_gpu_is_as_busy_as_the_streams_and_says_everywhere_that_it_is_fake() {
+fn demo_fake_gpu_follows_streams_and_is_marked_as_fake() {
     let mut demo = Demo::start(&[&["--clients", "6", "--fake-gpu"], &FREE[..]].concat());
     let [_, admin] = demo.addresses();
     assert!(demo.line("GPU  ").contains("fake"));
@@ -127,7 +127,7 @@ fn a_fake_gpu_is_as_busy_as_the_streams_and_says_everywhere_that_it_is_fake() {
 }
 
 #[test]
-fn a_demo_without_one_says_nothing_of_gpus() {
+fn demo_without_fake_gpu_shows_no_gpu() {
     let mut demo = Demo::start(&[&["--clients", "1"], &FREE[..]].concat());
     let [_, admin] = demo.addresses();
     demo.line(" s  streams ");
@@ -140,7 +140,7 @@ fn a_demo_without_one_says_nothing_of_gpus() {
 }
 
 #[test]
-fn a_demo_takes_free_ports_when_the_defaults_are_taken() {
+fn demo_takes_free_ports_if_default_ports_are_taken() {
     let defaults = ["127.0.0.1:11440", "127.0.0.1:9464"];
     // If somebody else has them, they are taken just as well.
     let _taken = defaults.map(TcpListener::bind);
@@ -154,7 +154,7 @@ fn a_demo_takes_free_ports_when_the_defaults_are_taken() {
 }
 
 #[test]
-fn an_address_that_was_asked_for_and_is_taken_is_code_1() {
+fn demo_with_requested_address_taken_exits_with_code_1() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for (flag, other) in [("--listen", "--admin"), ("--admin", "--listen")] {
@@ -167,7 +167,7 @@ fn an_address_that_was_asked_for_and_is_taken_is_code_1() {
 }
 
 #[test]
-fn a_reader_that_goes_ends_the_demo() {
+fn demo_ends_if_reader_of_its_output_leaves() {
     let mut child = streamgauge(&[&["demo"], &FREE[..]].concat()).stdout(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     out.read_line(&mut String::new()).unwrap();

@@ -25,7 +25,7 @@ const ARGUMENTS: [&str; 7] =
     ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", "http://127.0.0.1:9"];
 
 #[test]
-fn with_none_left_the_admin_address_answers_and_clients_come_in_again_later() {
+fn file_descriptors_exhausted_admin_answers_and_clients_are_accepted_later() {
     let (mut serve, proxy, admin) = serve(streamgauge(&ARGUMENTS));
     let pid = Pid::from_child(&serve.child);
     let before = getrlimit(Resource::Nofile).maximum;
@@ -63,7 +63,7 @@ fn numbers(serve: &Running) -> (u64, u64) {
 }
 
 #[test]
-fn with_few_there_are_fewer_connections_and_the_log_says_so() {
+fn low_file_descriptor_limit_lowers_max_connections_and_is_logged() {
     let mut limited = Command::new("sh");
     limited.arg("-c").arg("ulimit -n 256; exec \"$0\" \"$@\"").arg(env!("CARGO_BIN_EXE_streamgauge"));
     limited.args(ARGUMENTS).env_clear().stderr(Stdio::piped());

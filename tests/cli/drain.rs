@@ -59,7 +59,7 @@ fn streaming(tokens: u32) -> Streaming {
 }
 
 #[test]
-fn the_first_signal_lets_a_stream_end() {
+fn drain_after_first_signal_lets_stream_complete() {
     let Streaming { serve, mut stream, _simulate } = streaming(10);
     serve.signal("-TERM");
     let mut rest = String::new();
@@ -70,7 +70,7 @@ fn the_first_signal_lets_a_stream_end() {
 }
 
 #[test]
-fn a_second_signal_stops_a_stream_at_once_with_code_1() {
+fn drain_after_second_signal_cuts_stream_and_exits_with_code_1() {
     let Streaming { mut serve, mut stream, _simulate } = streaming(1000);
     serve.signal("-TERM");
     // Signals of one kind that are pending are one: the second waits until the first is heard.

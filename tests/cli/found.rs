@@ -27,7 +27,7 @@ fn until(serve: &mut Running, part: &str) {
 }
 
 #[test]
-fn serve_without_flags_asks_the_ollama_of_ollama_host() {
+fn serve_without_flags_uses_ollama_host_as_upstream() {
     let (up, down) = (server(VERSION), nobody());
     for variables in [
         &[("OLLAMA_HOST", up.as_str())][..],
@@ -62,7 +62,7 @@ fn check_takes_the_flags_of_serve_and_names_the_source_of_the_upstream() {
 
 /// Two sidecars that have each other as their upstream.
 #[test]
-fn sidecars_in_a_loop_recognise_it_and_answer_508() {
+fn loop_of_sidecars_is_detected_and_gets_508() {
     let first = nobody();
     let start = |listen: &str, upstream: &str| {
         let arguments = ["serve", "--listen", listen, "--admin", "127.0.0.1:0", "--upstream", upstream];
@@ -119,7 +119,7 @@ fn terminal_shows_ollama_clients_page_and_metrics() {
 }
 
 #[test]
-fn config_init_writes_a_file_that_serve_reads_and_never_overwrites_one() {
+fn config_init_writes_valid_file_and_never_overwrites() {
     let folder = tempfile::tempdir().unwrap();
     let init = |arguments: &[&str]| {
         streamgauge(&[&["config", "init"], arguments].concat()).current_dir(&folder).output().unwrap()

@@ -85,7 +85,7 @@ fn help_and_manual_show_the_same_options_and_subcommands() {
 }
 
 #[test]
-fn manual_refers_to_pages_that_exist_and_writes_each_to_its_file() {
+fn manual_writes_each_page_to_its_file_and_refers_to_existing_pages() {
     let manual = manual();
     let titles = manual.lines().filter_map(|line| line.strip_prefix(".TH ")?.split(' ').next());
     let titles: BTreeSet<&str> = titles.collect();

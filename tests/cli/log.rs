@@ -23,7 +23,7 @@ fn talkative(manager: &Manager) -> Command {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn on_a_full_disk_it_serves() {
+fn log_on_full_disk_does_not_stop_serving() {
     let manager = Manager::new();
     let mut command = talkative(&manager);
     command.stderr(File::options().write(true).open("/dev/full").unwrap());
@@ -31,7 +31,7 @@ fn on_a_full_disk_it_serves() {
 }
 
 #[test]
-fn to_a_pipe_that_is_closed_it_serves() {
+fn log_to_closed_pipe_does_not_stop_serving() {
     let manager = Manager::new();
     let mut command = talkative(&manager);
     let (reader, writer) = std::io::pipe().unwrap();
@@ -41,7 +41,7 @@ fn to_a_pipe_that_is_closed_it_serves() {
 }
 
 #[test]
-fn to_a_pipe_that_nobody_reads_it_serves() {
+fn log_to_unread_pipe_does_not_delay_serving() {
     let manager = Manager::new();
     let mut command = talkative(&manager);
     let (_reader, writer) = std::io::pipe().unwrap();
@@ -51,7 +51,7 @@ fn to_a_pipe_that_nobody_reads_it_serves() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_result_that_cannot_be_written_is_code_1_and_says_why() {
+fn command_result_that_cannot_be_written_exits_with_code_1_and_reason() {
     let mut check = streamgauge(&["check", "--offline"]);
     check.stdout(File::options().write(true).open("/dev/full").unwrap()).stderr(Stdio::piped());
     let output = check.output().unwrap();

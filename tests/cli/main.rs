@@ -91,7 +91,7 @@ const VERSION: &str =
     "HTTP/1.1 200 OK\r\ncontent-length: 20\r\nconnection: close\r\n\r\n{\"version\":\"0.12.3\"}";
 
 #[test]
-fn mistakes_are_told_at_once_with_their_lines_and_code_2() {
+fn configuration_errors_are_all_reported_with_lines_and_code_2() {
     let file = file("[proxy]\nlisen = \"x\"\nmax_head = 65536\n\n[log]\nlevel = \"loud\"\n");
     let path = file.path().to_str().unwrap();
     for command in ["check", "serve", "probe"] {
@@ -115,7 +115,7 @@ fn mistakes_are_told_at_once_with_their_lines_and_code_2() {
 }
 
 #[test]
-fn flag_beats_environment_beats_file() {
+fn setting_from_flag_overrides_environment_and_environment_overrides_file() {
     let file = file("[log]\nformat = \"json\"\nlevel = \"error\"\n[metrics]\nmodel_limit = 3\n");
     let output = streamgauge(&["check", "--offline", "-v", "--config", file.path().to_str().unwrap()])
         .env("STREAMGAUGE_LOG__LEVEL", "warn")
@@ -130,7 +130,7 @@ fn flag_beats_environment_beats_file() {
 }
 
 #[test]
-fn what_check_prints_feeds_back() {
+fn check_output_is_accepted_as_configuration() {
     let first =
         streamgauge(&["check", "--offline"]).env("STREAMGAUGE_PROXY__MAX_HEAD", "9KiB").output().unwrap();
     let fed = file(&stdout(&first));
@@ -145,7 +145,7 @@ fn what_check_prints_feeds_back() {
 }
 
 #[test]
-fn check_asks_each_ollama() {
+fn check_asks_each_upstream() {
     let (up, down) = (server(VERSION), nobody());
     let file = file(&format!(
         "[[upstream]]\nname = \"up\"\nurl = \"http://{up}\"\n[[upstream]]\nname = \"down\"\nurl = \"http://{down}\"\n"
@@ -162,7 +162,7 @@ fn check_asks_each_ollama() {
 }
 
 #[test]
-fn probe_is_0_when_ready_and_1_when_not() {
+fn probe_exits_with_0_if_ready_and_1_if_not() {
     let probe = |url: &str| streamgauge(&["probe", url]).output().unwrap();
     assert_eq!(probe(&format!("http://{}", server(READY))).status.code(), Some(0));
     let refused = probe(&format!("http://{}/readyz", server(NOT_READY)));
@@ -172,7 +172,7 @@ fn probe_is_0_when_ready_and_1_when_not() {
 }
 
 #[test]
-fn probe_says_which_address_it_asked_and_no_secret_of_it() {
+fn probe_error_names_address_without_secrets() {
     let (ready, busy, down) = (server(READY), server(NOT_READY), nobody());
     let probe = |url: &str| streamgauge(&["probe", url]).output().unwrap();
     // HOST:PORT, as in OLLAMA_HOST, is http.
@@ -193,7 +193,7 @@ fn probe_says_which_address_it_asked_and_no_secret_of_it() {
 }
 
 #[test]
-fn an_upstream_as_host_and_port_is_http() {
+fn upstream_given_as_host_and_port_uses_http() {
     let up = server(VERSION);
     let file = file(&format!("[[upstream]]\nurl = \"{up}\"\n"));
     let output = streamgauge(&["check", "--config", file.path().to_str().unwrap()]).output().unwrap();
@@ -207,7 +207,7 @@ fn an_upstream_as_host_and_port_is_http() {
 }
 
 #[test]
-fn a_listener_that_is_named_is_told_its_address() {
+fn listener_by_name_is_logged_with_its_address() {
     for arguments in
         [["simulate", "--listen"], ["demo", "--listen"], ["demo", "--admin"], ["serve", "--admin"]]
     {
@@ -218,7 +218,7 @@ fn a_listener_that_is_named_is_told_its_address() {
 }
 
 #[test]
-fn a_configuration_for_a_command_that_reads_none_is_usage() {
+fn config_flag_on_command_without_configuration_is_usage_error() {
     let file = file("[log]\nlevel = \"info\"\n");
     let path = file.path().to_str().unwrap();
     for command in [
@@ -245,7 +245,7 @@ fn probe_asks_the_configured_admin_address() {
 }
 
 #[test]
-fn usage_is_code_2_and_help_is_a_result() {
+fn usage_error_exits_with_code_2_and_help_with_0() {
     for wrong in [&[][..], &["sreve"], &["serve", "--lisen", "x"], &["check", "-v", "-q"]] {
         let output = streamgauge(wrong).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
@@ -259,7 +259,7 @@ fn usage_is_code_2_and_help_is_a_result() {
 }
 
 #[test]
-fn completions_and_the_manual_know_the_subcommands() {
+fn completions_and_manual_contain_all_subcommands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = streamgauge(&["completions", shell]).output().unwrap();
         assert_eq!(output.status.code(), Some(0));
@@ -271,7 +271,7 @@ fn completions_and_the_manual_know_the_subcommands() {
 }
 
 #[test]
-fn a_reader_that_goes_is_no_failure() {
+fn closed_stdout_is_no_failure() {
     let mut child =
         streamgauge(&["completions", "bash"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
@@ -281,7 +281,7 @@ fn a_reader_that_goes_is_no_failure() {
 }
 
 #[test]
-fn a_url_that_probe_cannot_ask_is_usage_and_is_not_repeated() {
+fn probe_with_invalid_url_is_usage_error_that_does_not_repeat_url() {
     for wrong in ["me:hunter2@127.0.0.1:1", "ftp://me:hunter2@127.0.0.1:1", "gpu0"] {
         let output = streamgauge(&["probe", wrong]).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{wrong}");
@@ -336,7 +336,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn serve_says_where_it_listens_and_drains_on_a_signal() {
+fn serve_logs_its_addresses_and_drains_on_signal() {
     for signal in ["-TERM", "-INT"] {
         let mut serve = Running::start(&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         let line = serve.line();
@@ -350,7 +350,7 @@ fn serve_says_where_it_listens_and_drains_on_a_signal() {
 }
 
 #[test]
-fn the_log_is_an_object_a_line_if_asked() {
+fn log_in_json_format_is_one_object_per_line() {
     let mut serve = Running::start(&[
         "--log-format",
         "json",
@@ -368,7 +368,7 @@ fn the_log_is_an_object_a_line_if_asked() {
 }
 
 #[test]
-fn simulate_is_an_ollama_until_a_signal() {
+fn simulate_serves_as_ollama_until_signal() {
     let mut simulate = Running::start(&["simulate", "--listen", "127.0.0.1:0", "--faults", "split=0.5"]);
     let line = simulate.line();
     let address = line.trim().rsplit_once("ollama=").unwrap().1;
@@ -385,7 +385,7 @@ fn simulate_is_an_ollama_until_a_signal() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_code_1_and_says_what_to_do() {
+fn address_in_use_exits_with_code_1_and_says_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = streamgauge(&["simulate", "--listen", &address]).output().unwrap();
@@ -395,7 +395,7 @@ fn an_address_that_is_taken_is_code_1_and_says_what_to_do() {
 }
 
 #[test]
-fn serve_names_the_address_that_is_taken_and_not_the_other() {
+fn address_in_use_error_names_only_the_address_that_is_taken() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let free = "127.0.0.1:0";
@@ -412,7 +412,7 @@ fn serve_names_the_address_that_is_taken_and_not_the_other() {
 }
 
 #[test]
-fn an_admin_address_that_is_open_to_others_without_a_token_is_said_aloud() {
+fn admin_address_open_without_token_is_logged_as_warning() {
     let secret = file("sesame\n");
     for (admin, token, is_warned) in [
         ("0.0.0.0:0", None, true),

@@ -79,7 +79,7 @@ fn ask(proxy: &str) -> TcpStream {
 }
 
 #[test]
-fn fifty_clients_that_never_read_hold_no_more_than_their_buffers() {
+fn clients_that_never_read_hold_only_their_buffers() {
     let (upstream, _accepting) = endless(1 << 30, true);
     let (serve, proxy) = serve(&upstream);
     let before = resident(&serve.child);
@@ -108,7 +108,7 @@ fn fifty_clients_that_never_read_hold_no_more_than_their_buffers() {
 }
 
 #[test]
-fn a_record_without_end_passes_and_holds_no_more_than_is_scanned_of_one() {
+fn endless_record_passes_and_holds_only_scan_limit_in_memory() {
     const MOST: usize = 128 << 20;
     let (upstream, _accepting) = endless(MOST, false);
     let (serve, proxy) = serve(&upstream);

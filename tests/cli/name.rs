@@ -64,7 +64,7 @@ fn serve(hosts: &Path, arguments: &[&str]) -> Running {
 
 #[test]
 #[ignore = "needs unshare, and namespaces for users"]
-fn where_its_name_leads_is_followed_and_streams_end_where_they_began() {
+fn dns_change_moves_new_requests_and_keeps_running_streams() {
     let [old, new] = two_places();
     let port = old.local_addr().unwrap().port();
     let middle = Arc::new(Barrier::new(2));

@@ -26,7 +26,7 @@ fn status(address: &str, key: &str) -> String {
 }
 
 #[test]
-fn keys_and_shaping_change_at_sighup_and_a_broken_file_leaves_them() {
+fn sighup_reloads_keys_and_shaping_and_broken_file_changes_nothing() {
     let upstream = server(VERSION);
     let secret = file("sesame\n");
     let settings = |listen: &str, level: &str, shaping: &str| {

@@ -19,7 +19,7 @@ fn up(page: &str, collector: &str) -> Option<f64> {
 }
 
 #[test]
-fn all_collectors_read_and_a_machine_without_a_gpu_is_told_of_once() {
+fn collectors_all_read_and_missing_gpu_is_logged_once() {
     let mut serve = Running::start(&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     let listening = serve.line();
     let admin = listening.split("admin=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();

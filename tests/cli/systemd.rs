@@ -42,7 +42,7 @@ fn signal(child: &Child, signal: &str) {
 }
 
 #[test]
-fn it_says_when_it_is_ready_reloads_lives_and_stops() {
+fn systemd_is_notified_of_ready_reload_watchdog_and_stop() {
     let configuration = file("[proxy]\ndrain_timeout = \"20s\"\n");
     let (manager, mut command) = Manager::start(&["--config", configuration.path().to_str().unwrap()]);
     let mut child = command.env("WATCHDOG_USEC", "300000").spawn().unwrap();
@@ -73,7 +73,7 @@ fn it_says_when_it_is_ready_reloads_lives_and_stops() {
 }
 
 #[test]
-fn no_sign_of_life_is_given_unasked_and_a_manager_that_went_stops_nothing() {
+fn systemd_watchdog_without_request_sends_nothing_and_lost_manager_is_ignored() {
     let (manager, mut command) = Manager::start(&[]);
     let mut child = command.spawn().unwrap();
     manager.told("READY=1");

@@ -68,7 +68,7 @@ fn der(issued: &Issued) -> CertificateDer<'static> {
 }
 
 #[test]
-fn check_tells_what_is_wrong_with_certificates_and_shows_no_key() {
+fn check_reports_certificate_errors_and_shows_no_key() {
     let authority = Authority::new("ours");
     let (folder, config) = secured(&authority, &nobody(), "127.0.0.1:0");
     let check = || streamgauge(&["check", "--offline", "--config", &config]).output().unwrap();
@@ -88,7 +88,7 @@ fn check_tells_what_is_wrong_with_certificates_and_shows_no_key() {
 }
 
 #[test]
-fn a_certificate_changes_at_sighup_under_a_stream_and_a_broken_one_leaves_the_old() {
+fn sighup_replaces_certificate_during_stream_and_broken_one_keeps_old() {
     let authority = Authority::new("ours");
     // It answers the head at once, and the rest when it is told to.
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -154,7 +154,7 @@ fn a_certificate_changes_at_sighup_under_a_stream_and_a_broken_one_leaves_the_ol
 }
 
 #[test]
-fn probe_believes_its_own_sidecar_by_its_certificate_and_no_other() {
+fn probe_over_tls_accepts_only_certificate_of_its_sidecar() {
     // A port that was free a moment ago: `probe` reads it in the configuration.
     let (upstream, admin) = (server(VERSION), nobody());
     let authority = Authority::new("ours");
@@ -183,7 +183,7 @@ fn probe_believes_its_own_sidecar_by_its_certificate_and_no_other() {
 }
 
 #[test]
-fn an_upstream_is_verified_by_the_system_and_plain_ones_need_no_authorities() {
+fn https_upstream_is_verified_by_system_roots_and_http_needs_none() {
     let authority = Authority::new("ours");
     let (folder, config) = secured(&authority, &server(VERSION), "127.0.0.1:0");
     let mut serve = Running::start(&["serve", "--config", &config]);
@@ -219,7 +219,7 @@ fn an_upstream_is_verified_by_the_system_and_plain_ones_need_no_authorities() {
 
 #[test]
 #[ignore = "it takes bash, openssl and curl"]
-fn the_worked_example_of_the_documentation_works() {
+fn documented_tls_example_works() {
     let page = include_str!("../../docs/how-to/tls.md");
     let block = |language: &str, number: usize| {
         let blocks = page.split(&format!("```{language}\n")).nth(number).unwrap();

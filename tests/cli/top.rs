@@ -60,7 +60,7 @@ impl Screen {
 }
 
 #[test]
-fn top_shows_a_sidecar_changes_tables_survives_its_end_and_quits() {
+fn top_shows_sidecar_switches_tables_survives_its_end_and_quits() {
     let mut serve = Running::start(&[
         "serve",
         "--upstream",
@@ -84,7 +84,7 @@ fn top_shows_a_sidecar_changes_tables_survives_its_end_and_quits() {
 }
 
 #[test]
-fn demo_in_a_terminal_shows_the_panel_and_q_ends_it() {
+fn demo_in_terminal_shows_panel_and_q_ends_it() {
     let mut demo = Screen::start("demo --clients 3 --listen 127.0.0.1:0 --admin 127.0.0.1:0");
     demo.until("intended.");
     demo.until("sim:small");
@@ -97,14 +97,14 @@ fn demo_in_a_terminal_shows_the_panel_and_q_ends_it() {
 }
 
 #[test]
-fn top_without_a_terminal_says_where_the_figures_are_as_json() {
+fn top_without_terminal_names_json_address() {
     let output = streamgauge(&["top", "127.0.0.1:1"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("read /overview"), "{}", stderr(&output));
 }
 
 #[test]
-fn former_flag_of_demo_names_the_new_one() {
+fn demo_with_former_flag_names_new_flag() {
     let output = streamgauge(&["demo", "--agents", "3"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("`--agents` is now `--clients`"), "{}", stderr(&output));

@@ -294,11 +294,11 @@ fn inside() {
 
 #[test]
 #[ignore = "needs unshare and ip, and namespaces for users"]
-fn vanished_clients_are_noticed_within_a_minute_and_those_that_do_not_read_are_served() {
+fn vanished_client_is_detected_within_a_minute_and_unreading_client_is_served() {
     if std::env::var_os(INSIDE).is_some() {
         return inside();
     }
-    let name = "vanished::vanished_clients_are_noticed_within_a_minute_and_those_that_do_not_read_are_served";
+    let name = "vanished::vanished_client_is_detected_within_a_minute_and_unreading_client_is_served";
     let mut command = Command::new("unshare");
     command.args(["--map-root-user", "--net"]).arg(std::env::current_exe().unwrap());
     let output = command.args(["--exact", name, "--ignored", "--nocapture"]).env(INSIDE, "1").output();

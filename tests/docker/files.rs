@@ -30,7 +30,7 @@ fn words(list: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn every_image_is_pinned_and_ours_is_of_this_version() {
+fn docker_images_are_pinned_and_ours_has_this_version() {
     let dockerfile = text("Dockerfile");
     let from: Vec<&str> = dockerfile.lines().filter_map(|line| line.strip_prefix("FROM ")).collect();
     // The toolchain that Cargo.toml asks for.
@@ -98,7 +98,7 @@ fn is_named(pattern: &str, path: &str) -> bool {
 }
 
 #[test]
-fn what_the_code_includes_is_in_the_build() {
+fn docker_build_contains_every_included_file() {
     let (dockerfile, kept) = (text("Dockerfile"), text(".dockerignore"));
     let included = included();
     assert!(included.contains(&"README.md".to_owned()), "{included:?}");
@@ -117,7 +117,7 @@ fn what_the_code_includes_is_in_the_build() {
 }
 
 #[test]
-fn nothing_but_the_proxy_can_leave_loopback_and_nobody_goes_round_it() {
+fn compose_publishes_only_proxy_beyond_loopback() {
     for path in FILES {
         for (name, service) in services(path) {
             for port in words(&service["ports"]) {
@@ -133,7 +133,7 @@ fn nothing_but_the_proxy_can_leave_loopback_and_nobody_goes_round_it() {
 }
 
 #[test]
-fn every_file_that_is_mounted_is_there() {
+fn compose_mounts_only_existing_files() {
     for path in FILES {
         for (name, service) in services(path) {
             for mount in words(&service["volumes"]).into_iter().filter(|mount| mount.starts_with('.')) {
@@ -146,7 +146,7 @@ fn every_file_that_is_mounted_is_there() {
 }
 
 #[test]
-fn the_demo_scrapes_as_the_stack_does_and_the_fake_gpu_too() {
+fn demo_stack_scrapes_as_main_stack_does() {
     let mut stack = yaml("prometheus/prometheus.yml");
     let targets = &mut stack["scrape_configs"][0]["static_configs"][0]["targets"];
     targets.as_array_mut().unwrap().push("fake-gpu:9464".into());
@@ -154,7 +154,7 @@ fn the_demo_scrapes_as_the_stack_does_and_the_fake_gpu_too() {
 }
 
 #[test]
-fn the_settings_of_the_demo_are_valid() {
+fn demo_stack_settings_are_valid() {
     let keys: Value = services("compose.demo.yaml")
         .into_iter()
         .find_map(|(name, service)| (name == "streamgauge").then(|| service["environment"].clone()))

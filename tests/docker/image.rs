@@ -7,7 +7,7 @@ const MOST: u64 = 40 << 20;
 
 #[test]
 #[ignore = "needs a Docker engine; tests/real/install.sh"]
-fn the_image_is_small_writes_nothing_and_knows_whether_it_is_well() {
+fn docker_image_is_small_writes_nothing_and_checks_its_health() {
     let engine = Engine::start();
     let size = |image: &str| engine.inspect(image, "{{.Size}}").parse::<u64>().unwrap();
     let over = size(IMAGE) - size("debian:bookworm-slim");

@@ -84,7 +84,7 @@ impl Limited<'_> {
 
 #[test]
 #[ignore = "needs a Docker engine; tests/real/install.sh"]
-fn a_thousand_streams_stay_below_the_limit_and_one_that_is_reached_costs_the_streams_alone() {
+fn container_memory_limit_fits_thousand_streams_and_reached_limit_restarts() {
     let engine = Engine::start();
     engine.say(&["network", "create", "plain"]);
     let endless = ["simulate", "--listen=0.0.0.0:11434", "--rate=1", "--load-time=0s", "--prefill-rate=0"];

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 #[test]
 #[ignore = "needs a Docker engine; tests/real/install.sh"]
-fn compose_takes_every_combination_of_files() {
+fn compose_accepts_every_combination_of_files() {
     let engine = Engine::start();
     for files in [
         &["compose.yaml"][..],
@@ -45,7 +45,7 @@ fn compose_takes_every_combination_of_files() {
 
 #[tokio::test]
 #[ignore = "needs a Docker engine; tests/real/install.sh"]
-async fn the_demo_fills_prometheus_by_itself_and_drains_when_it_is_stopped() {
+async fn demo_stack_fills_prometheus_and_drains_when_stopped() {
     let engine = Engine::start();
     let project = Project::new(&engine, DEMO);
     let start = Instant::now();
@@ -129,7 +129,7 @@ async fn the_demo_fills_prometheus_by_itself_and_drains_when_it_is_stopped() {
 
 #[tokio::test]
 #[ignore = "needs a Docker engine; tests/real/install.sh"]
-async fn a_real_ollama_comes_up_hardened_and_is_reached_through_the_sidecar_alone() {
+async fn real_ollama_in_stack_is_hardened_and_reachable_only_through_sidecar() {
     let engine = Engine::start();
     let project = Project::new(&engine, &["compose.yaml"]);
     project.up().await;

@@ -127,7 +127,7 @@ fn files_of(program: &str, words: &[&str]) -> Option<String> {
 }
 
 #[test]
-fn each_command_of_a_block_can_be_given() {
+fn documented_command_in_block_is_valid() {
     let mut seen = 0;
     for page in pages() {
         for block in page.blocks().iter().filter(|block| ["", "sh"].contains(&block.language.as_str())) {
@@ -141,7 +141,7 @@ fn each_command_of_a_block_can_be_given() {
 }
 
 #[test]
-fn each_command_and_file_of_the_prose_exists() {
+fn documented_command_and_file_in_prose_exists() {
     let (mut commands, mut files) = (0, 0);
     for page in pages() {
         for (place, span) in page.spans() {
@@ -163,7 +163,7 @@ fn each_command_and_file_of_the_prose_exists() {
 }
 
 #[test]
-fn what_cannot_be_given_is_found() {
+fn invalid_documented_command_is_found() {
     for wrong in [
         "streamgauge serve --upstreams http://127.0.0.1:11434",
         "cargo run --release -- demo --clients none",

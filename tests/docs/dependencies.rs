@@ -13,7 +13,7 @@ fn declared() -> BTreeSet<String> {
 }
 
 #[test]
-fn each_dependency_has_its_reason() {
+fn dependency_has_its_reason_in_documentation() {
     let page = include_str!("../../docs/explanation/dependencies.md");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
     let explained: BTreeSet<_> = rows.filter_map(|row| Some(row.split_once('`')?.0.to_owned())).collect();
@@ -22,7 +22,7 @@ fn each_dependency_has_its_reason() {
 }
 
 #[test]
-fn each_dependency_of_a_package_is_declared_once_and_used() {
+fn dependency_of_package_is_declared_once_and_used() {
     let folders = fs::read_dir("crates").unwrap().map(|entry| entry.unwrap().path());
     let paths = folders.map(|folder| folder.join("Cargo.toml").display().to_string());
     let mut used = BTreeSet::new();
@@ -42,7 +42,7 @@ fn each_dependency_of_a_package_is_declared_once_and_used() {
 }
 
 #[test]
-fn prerequisites_name_the_oldest_rust_that_builds_it() {
+fn prerequisites_name_oldest_supported_rust() {
     let needed = format!("Rust {} or newer", env!("CARGO_PKG_RUST_VERSION"));
     for page in ["README.md", "docs/quick-start.md"] {
         assert!(fs::read_to_string(page).unwrap().contains(&needed), "{page} does not say: {needed}");

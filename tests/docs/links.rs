@@ -53,7 +53,7 @@ pub(crate) fn led_to(page: &Page, target: &str) -> Option<(PathBuf, String)> {
 }
 
 #[test]
-fn every_link_leads_to_a_file_and_a_heading_that_exist() {
+fn link_leads_to_existing_file_and_heading() {
     let pages = pages();
     let (mut wrong, mut links) = (Vec::new(), 0);
     for page in &pages {
@@ -76,7 +76,7 @@ fn every_link_leads_to_a_file_and_a_heading_that_exist() {
 }
 
 #[test]
-fn every_page_can_be_reached_from_the_readme() {
+fn page_is_reachable_from_readme() {
     let pages = pages();
     let (mut reached, mut next) = (BTreeSet::new(), vec![PathBuf::from("README.md")]);
     while let Some(path) = next.pop() {
@@ -96,7 +96,7 @@ fn every_page_can_be_reached_from_the_readme() {
 }
 
 #[test]
-fn an_anchor_is_as_github_makes_it() {
+fn anchor_matches_github_anchor() {
     let text = "# A `b`: c, d's\n```\n# no heading\n```\n## Two-part_name (x)\n".to_owned();
     let page = Page { path: PathBuf::from("x.md"), text };
     assert_eq!(page.anchors(), ["a-b-c-ds", "two-part_name-x"]);

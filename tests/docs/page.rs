@@ -113,7 +113,7 @@ impl Page {
 }
 
 #[test]
-fn block_of_a_step_is_read_without_its_indentation() {
+fn block_in_list_item_is_read_without_indentation() {
     let text = "1. Do:\n\n   ```toml\n   [a]\n\n   b = 1\n   ```\n\n   `not prose`? Yes.\n".to_owned();
     let page = Page { path: PathBuf::from("x.md"), text };
     let [block] = &page.blocks()[..] else { panic!("one block") };

@@ -18,7 +18,7 @@ fn panels() -> BTreeMap<String, Vec<String>> {
 }
 
 #[test]
-fn a_panel_that_is_named_is_on_the_dashboard_that_is_named() {
+fn documented_panel_is_on_named_dashboard() {
     let panels = panels();
     let mut named = 0;
     for page in pages() {
@@ -39,7 +39,7 @@ fn a_panel_that_is_named_is_on_the_dashboard_that_is_named() {
 }
 
 #[test]
-fn an_alert_that_is_named_exists() {
+fn documented_alert_exists() {
     let rules = fs::read_to_string("prometheus/rules/alerts.yml").unwrap();
     let mut named = 0;
     for page in pages() {

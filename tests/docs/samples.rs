@@ -42,7 +42,7 @@ fn check(place: &str, arguments: &[&str], environment: &[(&str, &str)]) {
 }
 
 #[test]
-fn each_block_says_what_it_is() {
+fn code_block_names_its_language() {
     for block in pages().iter().flat_map(|page| page.blocks()) {
         assert!(LANGUAGES.contains(&block.language.as_str()), "{}: {}", block.place, block.language);
         assert!(!block.text.trim().is_empty(), "{} is empty", block.place);
@@ -50,7 +50,7 @@ fn each_block_says_what_it_is() {
 }
 
 #[test]
-fn toml_is_a_configuration_or_a_dependency_on_features_that_exist() {
+fn toml_sample_is_valid_configuration_or_dependency() {
     let manifest = |path: &str| -> toml::Table { fs::read_to_string(path).unwrap().parse().unwrap() };
     let workspace = manifest("Cargo.toml")["workspace"]["package"].clone();
     let source = [
@@ -96,7 +96,7 @@ fn toml_is_a_configuration_or_a_dependency_on_features_that_exist() {
 }
 
 #[test]
-fn variables_are_settings_that_are_right() {
+fn environment_sample_names_valid_settings() {
     // Ollama is where the pages move it, so that its old port is free.
     let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
     file.write_all(b"[[upstream]]\nurl = \"http://127.0.0.1:11435\"\n").unwrap();
@@ -107,7 +107,7 @@ fn variables_are_settings_that_are_right() {
 }
 
 #[test]
-fn units_have_sections_with_directives_and_what_they_start_is_right() {
+fn systemd_unit_sample_has_valid_sections_and_command() {
     for Block { place, text, .. } in blocks("ini") {
         let (mut sections, mut started) = (BTreeMap::<&str, usize>::new(), Vec::new());
         for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -129,7 +129,7 @@ fn units_have_sections_with_directives_and_what_they_start_is_right() {
 }
 
 #[test]
-fn yaml_and_json_can_be_read() {
+fn yaml_and_json_samples_parse() {
     for Block { place, text, .. } in blocks("yaml") {
         let read: Result<Value, _> = serde_saphyr::from_str(&text);
         assert!(read.is_ok_and(|value| value.is_object() || value.is_array()), "{place}");

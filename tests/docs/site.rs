@@ -31,7 +31,7 @@ fn leaving(page: &Page) -> Vec<String> {
 }
 
 #[test]
-fn contents_name_every_page_of_the_site_once() {
+fn site_contents_name_every_page_once() {
     let pages = pages();
     let contents = pages.iter().find(|page| page.path == Path::new(CONTENTS)).unwrap();
     let named: Vec<PathBuf> = targets(contents)
@@ -49,20 +49,20 @@ fn contents_name_every_page_of_the_site_once() {
 }
 
 #[test]
-fn no_link_of_the_site_leads_to_a_file_outside_of_it() {
+fn site_link_never_leaves_the_site() {
     let wrong: Vec<_> = pages().iter().filter(|page| is_in_site(&page.path)).flat_map(leaving).collect();
     assert!(wrong.is_empty(), "write them as https://github.com/…/blob/main/…: {wrong:#?}");
 }
 
 #[test]
-fn link_that_leaves_the_site_is_found() {
+fn site_link_that_leaves_the_site_is_found() {
     let text = "[a](../README.md) [b](how-to/b.md) [c](https://example.com/c.md) [d](#e)\n".to_owned();
     let page = Page { path: PathBuf::from("docs/x.md"), text };
     assert_eq!(leaving(&page), ["docs/x.md, line 1: ../README.md"]);
 }
 
 #[test]
-fn configuration_of_the_site_builds_these_pages_and_makes_up_none() {
+fn site_configuration_builds_these_pages_and_creates_none() {
     let book: toml::Table = fs::read_to_string("book.toml").unwrap().parse().unwrap();
     assert_eq!(book["book"]["src"].as_str(), Some(SOURCE));
     assert_eq!(book["build"]["create-missing"].as_bool(), Some(false));
@@ -95,7 +95,7 @@ fn built(site: &Path) -> BTreeMap<PathBuf, String> {
 
 #[test]
 #[ignore = "it takes mdbook, which .ci/run installs"]
-fn every_link_of_the_built_site_leads_to_a_page_and_a_heading_that_exist() {
+fn built_site_link_leads_to_existing_page_and_heading() {
     let site = TempDir::new().unwrap();
     let output = Command::new("mdbook").args(["build", "--dest-dir"]).arg(site.path()).output();
     let output = output.unwrap_or_else(|error| panic!("mdbook: {error}; .ci/run says how to install it"));

@@ -14,7 +14,7 @@ fn documented(file: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_file_has_the_columns_that_the_document_tells() {
+fn recording_file_has_documented_columns() {
     let url = simulator(Config { rate: 0.0, ..Config::default() });
     let place = Place::new(
         &url,

@@ -32,7 +32,7 @@ solo = false
 "#;
 
 #[test]
-fn agents_of_every_kind_are_recorded_and_reported() {
+fn experiment_with_every_kind_of_agent_is_recorded_and_reported() {
     let url = simulator(Config { rate: 200.0, ..Config::default() });
     let place = Place::new(&url, 30, CONDITIONS);
     let output = place.run(&[]);
@@ -99,7 +99,7 @@ fn agents_of_every_kind_are_recorded_and_reported() {
 }
 
 #[test]
-fn a_dry_run_tells_the_schedule_and_asks_nobody() {
+fn dry_run_prints_schedule_and_sends_no_request() {
     let place = Place::new(
         "http://127.0.0.1:1",
         100,
@@ -118,7 +118,7 @@ fn a_dry_run_tells_the_schedule_and_asks_nobody() {
 }
 
 #[test]
-fn text_is_kept_only_if_it_is_asked_for() {
+fn response_text_is_recorded_only_if_requested() {
     let url = simulator(Config { rate: 0.0, ..Config::default() });
     let place = Place::new(
         &url,
@@ -133,7 +133,7 @@ fn text_is_kept_only_if_it_is_asked_for() {
 }
 
 #[test]
-fn every_bundled_plan_is_listed_written_and_tried_dry() {
+fn bundled_plan_is_listed_written_and_valid() {
     let listed = text(&streamgauge(&["experiment", "list"]).output().unwrap().stdout);
     let names: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(names, ["tr117-phase1", "tr117-phase3", "mitigations", "scaling", "buffers"]);
@@ -153,7 +153,7 @@ fn every_bundled_plan_is_listed_written_and_tried_dry() {
 }
 
 #[test]
-fn agents_that_fail_are_told_and_the_rest_goes_on() {
+fn failed_agent_is_reported_and_experiment_continues() {
     let faults = "truncate=0.3,reset=0.2".parse().unwrap();
     let url = simulator(Config { rate: 500.0, faults, seed: 3, ..Config::default() });
     let place = Place::new(&url, 20, "repetitions = 4\n[[condition]]\nname = \"pair\"\ncount = 2\n");
@@ -168,7 +168,7 @@ fn agents_that_fail_are_told_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_sidecar_is_set_by_its_plan_and_not_by_the_variables_of_who_runs_the_experiment() {
+fn sidecar_of_experiment_ignores_environment_and_follows_plan() {
     let url = simulator(Config { rate: 0.0, ..Config::default() });
     let plan = "repetitions = 1\n[[condition]]\nname = \"through\"\nsidecar = {}\nsolo = false\n";
     let place = Place::new(&url, 3, plan);

@@ -22,7 +22,7 @@ fn pairs() -> Place {
 }
 
 #[test]
-fn it_says_which_file_ends_with_code_1_and_goes_on_once_there_is_room() {
+fn full_disk_ends_experiment_with_code_1_names_file_and_resume_continues() {
     let place = pairs();
     // No file above 6 KiB (dash counts 512 bytes), which is an error where the signal is ignored: a disk that is
     // full for each file by itself. A pair writes some 4 KiB of arrivals.
@@ -50,7 +50,7 @@ fn it_says_which_file_ends_with_code_1_and_goes_on_once_there_is_room() {
 
 #[test]
 #[ignore = "needs unshare, and namespaces for users"]
-fn on_a_file_system_without_room_it_says_so() {
+fn full_file_system_ends_experiment_and_names_file() {
     let place = pairs();
     std::fs::create_dir(place.recording()).unwrap();
     let mount = format!("mount -t tmpfs -o size=16k none {}", place.recording().display());

@@ -34,7 +34,7 @@ fn start(place: &Place) -> Child {
 }
 
 #[test]
-fn an_experiment_goes_on_after_an_interruption() {
+fn interrupted_experiment_resumes() {
     let url = simulator(Config { rate: 200.0, ..Config::default() });
     let place = Place::new(&url, 30, "repetitions = 3\n[[condition]]\nname = \"pair\"\ncount = 2\n");
     let child = start(&place);
@@ -68,7 +68,7 @@ fn an_experiment_goes_on_after_an_interruption() {
 }
 
 #[test]
-fn a_crash_loses_at_most_a_second() {
+fn crash_of_experiment_loses_at_most_a_second() {
     let url = simulator(Config { rate: 100.0, tokens: 10_000, ..Config::default() });
     let place = Place::new(&url, 10_000, "repetitions = 1\n[[condition]]\nname = \"one\"\nsolo = false\n");
     let mut child = start(&place);

@@ -18,7 +18,7 @@ fn assert_refused(place: &Place, output: &Output, expected: &str) {
 }
 
 #[test]
-fn an_ollama_that_is_not_there_is_named() {
+fn missing_ollama_is_named() {
     let place = Place::new("http://user:secret@127.0.0.1:1", 1, "[[condition]]\nname = \"one\"\n");
     let output = place.run(&[]);
     assert_refused(&place, &output, "one at http://127.0.0.1:1/ does not answer as an Ollama does");
@@ -26,19 +26,19 @@ fn an_ollama_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_model_that_is_not_there_is_named_with_those_that_are() {
+fn missing_model_is_named_with_available_models() {
     let place = Place::new(&simulator(Config::default()), 1, "[[condition]]\nname = \"one\"\n");
     assert_refused(&place, &place.run(&["--model", "large"]), "has no model large:latest: pull it");
 }
 
 #[test]
-fn a_python_that_is_not_there_is_named() {
+fn missing_python_is_named() {
     let place = Place::new(&simulator(Config::default()), 1, PYTHON);
     assert_refused(&place, &place.run(&["--python", "/nowhere/python"]), "name one with --python");
 }
 
 #[test]
-fn a_package_that_is_not_there_is_named_with_what_installs_it() {
+fn missing_python_package_is_named_with_install_command() {
     let place = Place::new(&simulator(Config::default()), 1, PYTHON);
     let python = place.folder.path().join("python");
     fs::write(&python, "#!/bin/sh\nread job\necho '{\"missing\": [\"httpx\"]}'\n").unwrap();
@@ -49,7 +49,7 @@ fn a_package_that_is_not_there_is_named_with_what_installs_it() {
 }
 
 #[test]
-fn a_python_that_stops_says_its_last_word() {
+fn stopped_python_has_its_last_output_reported() {
     let place = Place::new(&simulator(Config::default()), 1, PYTHON);
     let python = place.folder.path().join("python");
     fs::write(&python, "#!/bin/sh\nread job\necho 'line 1: SyntaxError: it is too old' >&2\n").unwrap();
@@ -59,7 +59,7 @@ fn a_python_that_stops_says_its_last_word() {
 }
 
 #[test]
-fn an_ollama_that_refuses_in_the_middle_ends_it_with_what_was_recorded() {
+fn ollama_that_refuses_midway_ends_experiment_and_keeps_recording() {
     let faults = "refuse=1".parse().unwrap();
     let url = simulator(Config { faults, ..Config::default() });
     let place = Place::new(&url, 5, "repetitions = 5\n[[condition]]\nname = \"pair\"\ncount = 2\n");
@@ -72,7 +72,7 @@ fn an_ollama_that_refuses_in_the_middle_ends_it_with_what_was_recorded() {
 }
 
 #[test]
-fn mistakes_of_a_plan_are_told_with_code_2() {
+fn plan_errors_are_reported_with_code_2() {
     let place = Place::new("http://127.0.0.1:1", 0, "[[condition]]\nname = \"one\"\nuvloop = true\n");
     let output = place.run(&[]);
     let said = text(&output.stderr);

@@ -62,7 +62,7 @@ fn python() -> String {
 
 #[test]
 #[ignore = "needs Python with httpx, uvloop and orjson; tests/real/install.sh"]
-fn every_option_of_python_is_recorded_as_rust_is() {
+fn python_agent_with_every_option_is_recorded_as_rust_agent() {
     let url = simulator(Config { rate: 150.0, ..Config::default() });
     let place = Place::new(&url, 60, CONDITIONS);
     assert_done(&place.run(&["--python", &python()]));

@@ -53,7 +53,7 @@ fn experiment(seed: u64) -> (f64, f64) {
 }
 
 #[test]
-fn the_true_speedup_of_the_simulators_law_is_found_through_sockets() {
+fn true_speedup_of_simulator_is_recovered_through_sockets() {
     // Two streams, each (1 + c) times as slow: 2 / (1 + c), but for the tail of the slower one, and for what a request takes
     // beside its tokens.
     let truth = 2.0 / (1.0 + CONTENTION);

@@ -14,7 +14,7 @@ fn run(folder: &Path, says: &str) -> Output {
 }
 
 #[test]
-fn speeds_are_shown_a_row_each_with_what_they_mean_for_a_stream() {
+fn tokenizer_speeds_are_shown_with_their_meaning_for_a_stream() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(
         folder.path(),
@@ -31,7 +31,7 @@ fn speeds_are_shown_a_row_each_with_what_they_mean_for_a_stream() {
 }
 
 #[test]
-fn what_could_not_be_measured_is_told() {
+fn tokenizer_that_cannot_be_measured_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(folder.path(), r#"{"missing": "tokenizers"}"#);
     assert_eq!(output.status.code(), Some(1));

@@ -106,7 +106,7 @@ fn violations(package: &Package, module: &[String], source: &str) -> Vec<String>
 }
 
 #[test]
-fn each_module_names_only_what_the_directions_allow() {
+fn module_names_only_allowed_modules_and_crates() {
     let mut found = BTreeSet::new();
     for package in PACKAGES {
         for (module, source) in modules(package) {
@@ -118,7 +118,7 @@ fn each_module_names_only_what_the_directions_allow() {
 }
 
 #[test]
-fn each_permission_is_used() {
+fn permission_between_modules_is_used() {
     let mut unused = Vec::new();
     for package in PACKAGES {
         let modules = modules(package);
@@ -149,7 +149,7 @@ fn each_permission_is_used() {
 }
 
 #[test]
-fn each_package_and_layer_has_a_row() {
+fn package_and_layer_has_a_row() {
     let folders = fs::read_dir("crates").unwrap().map(|entry| entry.unwrap().path());
     let packages: BTreeSet<_> = folders.chain([PathBuf::from(".")]).collect();
     let known: BTreeSet<_> = PACKAGES.iter().map(|package| PathBuf::from(package.folder)).collect();
@@ -164,14 +164,14 @@ fn each_package_and_layer_has_a_row() {
 }
 
 #[test]
-fn no_stage_reads_the_configuration() {
+fn stage_never_reads_configuration() {
     for (layer, allowed) in PACKAGES[0].layers {
         assert!(!allowed.contains(&"config") || ["main", "cli"].contains(layer), "{layer}");
     }
 }
 
 #[test]
-fn each_file_is_short_and_begins_by_saying_what_it_is() {
+fn file_is_short_and_begins_with_its_description() {
     for file in all_files() {
         let text = read(&file);
         assert!(text.lines().count() <= MOST_LINES, "{} is too long", file.display());
@@ -180,7 +180,7 @@ fn each_file_is_short_and_begins_by_saying_what_it_is() {
 }
 
 #[test]
-fn each_file_is_named_by_what_it_holds() {
+fn file_name_says_what_it_contains() {
     for file in all_files() {
         let says_nothing = |name: &str| NAMES_THAT_SAY_NOTHING.contains(&name);
         let bad = file.with_extension("").iter().any(|segment| says_nothing(segment.to_str().unwrap()));
@@ -205,7 +205,7 @@ fn path_attribute_has_its_reason_in_a_comment_above() {
 }
 
 #[test]
-fn the_wall_clock_is_read_where_a_date_is_wanted_and_nowhere_else() {
+fn wall_clock_is_read_only_where_a_date_is_needed() {
     let mut found = Vec::new();
     for package in PACKAGES {
         let modules = modules(package).into_iter().filter(|(_, source)| source.contains("SystemTime::now"));
@@ -237,7 +237,7 @@ const MADE_UP: Package = Package {
 };
 
 #[test]
-fn a_bad_path_is_found_wherever_it_stands() {
+fn forbidden_path_is_found_anywhere_in_source() {
     for (at, source, found) in [
         ("meter::tap", "use crate::metric::Family;", None),
         ("meter::tap", "use super::live::Live; use self::x::Y;", None),

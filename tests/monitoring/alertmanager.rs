@@ -48,7 +48,7 @@ fn webhook() -> (String, Receiver<Value>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Prometheus and Alertmanager; tests/real/install.sh"]
-async fn a_wedged_ollama_is_told_of() {
+async fn wedged_ollama_sends_alert_to_alertmanager() {
     let (hook, told) = webhook();
     let folder = scratch();
     let file = folder.path().join("alertmanager.yml");

@@ -184,7 +184,7 @@ impl Kind {
 
 /// docs/reference/metrics.md is held to the code by `tests/metrics_doc.rs`, so this holds the contract to the code too.
 #[test]
-fn what_is_documented_is_in_the_contract_as_it_is_documented() {
+fn contract_matches_documented_metrics() {
     let page = text("docs/reference/metrics.md");
     let mut lines = page.lines();
     let mut seen = 0;
@@ -205,7 +205,7 @@ fn what_is_documented_is_in_the_contract_as_it_is_documented() {
 }
 
 #[test]
-fn a_histogram_is_known_by_its_parts_alone() {
+fn contract_knows_histogram_only_by_its_series() {
     let series = |name: &str| look_up(name, &[]).map(|known| (known.family, known.grows));
     let gap = Some(("streamgauge_chunk_gap_seconds".to_owned(), true));
     assert_eq!(series("streamgauge_chunk_gap_seconds_bucket"), gap);

@@ -12,7 +12,7 @@ use super::{
 const LEFT_OUT: &[(&str, &str)] = &[];
 
 #[test]
-fn every_dashboard_is_found_by_its_own_uid_and_linked_to_the_others() {
+fn dashboard_has_its_own_uid_and_links_to_the_others() {
     let dashboards = dashboards();
     assert_eq!(dashboards.len(), 5);
     let uids: BTreeSet<_> =
@@ -37,7 +37,7 @@ fn every_dashboard_is_found_by_its_own_uid_and_linked_to_the_others() {
 }
 
 #[test]
-fn every_panel_says_what_it_shows() {
+fn panel_has_description() {
     for dashboard in dashboards() {
         let place = dashboard.title();
         let mut ids = BTreeSet::new();
@@ -76,7 +76,7 @@ fn every_panel_says_what_it_shows() {
 }
 
 #[test]
-fn no_panel_lies_on_another() {
+fn panel_never_overlaps_another() {
     for dashboard in dashboards() {
         let mut taken = BTreeMap::new();
         for panel in dashboard.panels() {
@@ -93,7 +93,7 @@ fn no_panel_lies_on_another() {
 }
 
 #[test]
-fn every_variable_is_used_and_none_is_missing() {
+fn dashboard_variables_are_defined_and_used() {
     const BUILT_IN: [&str; 3] = ["__all", "__rate_interval", "__range"];
     for dashboard in dashboards() {
         let names: BTreeSet<&str> =
@@ -129,7 +129,7 @@ fn variables(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_query_names_what_exists_and_keeps_to_the_chosen_sidecars() {
+fn panel_query_names_existing_metrics_and_filters_by_instance() {
     let recorded = recorded();
     for query in dashboards().iter().flat_map(Dashboard::queries) {
         let named = promql::read(&query.expr);
@@ -169,7 +169,7 @@ fn every_query_names_what_exists_and_keeps_to_the_chosen_sidecars() {
 }
 
 #[test]
-fn every_metric_is_on_a_dashboard_or_left_out_on_purpose() {
+fn metric_is_on_a_dashboard_or_excluded_on_purpose() {
     let recorded = recorded();
     let rules = super::page::rules("prometheus/rules/recording.yml");
     let mut shown = BTreeSet::new();

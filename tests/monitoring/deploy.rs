@@ -16,7 +16,7 @@ use super::{
 
 #[test]
 #[ignore = "needs systemd-analyze; tests/real/install.sh"]
-fn systemd_takes_the_unit_and_finds_it_hardened() {
+fn systemd_accepts_unit_and_finds_it_hardened() {
     let folder = tempfile::tempdir().unwrap();
     let unit = folder.path().join("streamgauge.service");
     // It judges the program too, so that has to be there.
@@ -40,7 +40,7 @@ fn systemd_takes_the_unit_and_finds_it_hardened() {
 
 #[test]
 #[ignore = "needs systemd-analyze; tests/real/install.sh"]
-fn systemd_takes_the_socket_and_both_ways_to_serve_on_it() {
+fn systemd_accepts_socket_and_both_services() {
     let folder = tempfile::tempdir().unwrap();
     let put = |name: &str, text: String| {
         let path = folder.path().join(name);
@@ -71,7 +71,7 @@ impl Drop for Killed {
 
 #[test]
 #[ignore = "needs systemd-socket-activate; tests/real/install.sh"]
-fn it_serves_on_a_socket_that_systemd_passes() {
+fn systemd_socket_is_served() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let mut command = Command::new("systemd-socket-activate");
     command.args(["--listen", &free, "--fdname=proxy", env!("CARGO_BIN_EXE_streamgauge"), "serve"]);
@@ -94,7 +94,7 @@ fn it_serves_on_a_socket_that_systemd_passes() {
 
 #[test]
 #[ignore = "needs kubernetes-validate; tests/real/install.sh"]
-fn the_pod_is_of_the_schema_of_kubernetes() {
+fn pod_matches_kubernetes_schema() {
     let validate = |file: &std::path::Path| {
         let mut command = Command::new(cache("kubernetes/bin/kubernetes-validate"));
         command.args(["--kubernetes-version", "1.37", "--strict"]).arg(file);
@@ -110,7 +110,7 @@ fn the_pod_is_of_the_schema_of_kubernetes() {
 
 #[test]
 #[ignore = "needs the schema of Prometheus' operator; tests/real/install.sh"]
-fn the_pod_monitor_is_of_the_schema_of_the_operator() {
+fn pod_monitor_matches_operator_schema() {
     let validate = |file: &std::path::Path| {
         let mut command = Command::new(cache("kubernetes/bin/python"));
         command.arg(root("tests/real/custom_resource.py")).arg(cache("operator/podmonitors.yaml")).arg(file);

@@ -34,7 +34,7 @@ fn tsc(folder: &Path, arguments: &[&str]) -> Command {
 
 #[test]
 #[ignore = "needs node and Grafana's packages; tests/real/install.sh"]
-fn the_committed_dashboards_are_what_the_source_makes() {
+fn committed_dashboards_match_their_source() {
     let folder = workshop();
     copy("grafana/src", &folder.path().join("src"));
     fs::copy(root("grafana/tsconfig.json"), folder.path().join("tsconfig.json")).unwrap();
@@ -63,7 +63,7 @@ fn judge(json: &str) -> Output {
 
 #[test]
 #[ignore = "needs node and Grafana's packages; tests/real/install.sh"]
-fn every_dashboard_is_of_the_types_of_grafanas_schema() {
+fn dashboard_matches_grafana_schema() {
     for dashboard in dashboards() {
         let verdict = judge(&text(&dashboard.path));
         assert!(verdict.status.success(), "{}: {}", dashboard.path, String::from_utf8_lossy(&verdict.stdout));

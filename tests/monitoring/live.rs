@@ -114,7 +114,7 @@ fn may_be_absent(family: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Prometheus; tests/real/install.sh"]
-async fn every_family_and_every_panel_has_data_once_there_is_traffic() {
+async fn metrics_and_panels_have_data_under_traffic() {
     let simulate = ["--model", "sim", "--tokens", "40", "--rate", "100"];
     let stack = Stack::start(&simulate, SETTINGS, None, true).await;
     traffic(&stack).await;

@@ -22,7 +22,7 @@ pub(crate) fn queries() -> Vec<(String, String)> {
 }
 
 #[test]
-fn queries_name_what_exists_with_labels_that_it_has() {
+fn documented_queries_name_existing_metrics_and_labels() {
     let queries = queries();
     assert!(!queries.is_empty());
     for (place, query) in queries {
@@ -40,7 +40,7 @@ fn queries_name_what_exists_with_labels_that_it_has() {
 }
 
 #[test]
-fn metrics_that_are_named_exist() {
+fn documented_metrics_exist() {
     for page in PAGES {
         for name in text(page).split('`').skip(1).step_by(2).filter(|text| text.starts_with("streamgauge_")) {
             let name = name.split('{').next().unwrap().trim_start_matches("streamgauge_");

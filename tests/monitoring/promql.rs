@@ -114,7 +114,7 @@ fn quoted(text: &str) -> (&str, &str) {
 }
 
 #[test]
-fn names_labels_and_ranges_are_found() {
+fn promql_names_labels_and_ranges_are_found() {
     let query = r#"histogram_quantile(0.95, sum by (le, model) (rate(a_bucket{job=~"$job", le!="x\"}"}[5m:])))
         / on (gpu) group_left () (max(b) > 0.8 * c:d:e) and 10e9 or vector(0) unless f offset 5m"#;
     let named = read(query);

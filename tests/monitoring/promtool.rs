@@ -10,14 +10,14 @@ fn promtool(arguments: &[&str]) -> String {
 
 #[test]
 #[ignore = "needs promtool; tests/real/install.sh"]
-fn prometheus_takes_the_configuration_and_the_rules() {
+fn promtool_accepts_configuration_and_rules() {
     let said = promtool(&["check", "config", "prometheus.yml"]);
     assert!(said.contains("2 rule files found") && said.contains("16 rules found"), "{said}");
 }
 
 #[test]
 #[ignore = "needs promtool; tests/real/install.sh"]
-fn every_alert_fires_and_spares_its_near_miss() {
+fn alert_fires_and_ignores_its_near_miss() {
     let said = promtool(&["test", "rules", "rules/alerts_test.yml", "rules/recording_test.yml"]);
     assert_eq!(said.matches("SUCCESS").count(), 2, "{said}");
 }

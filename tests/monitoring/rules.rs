@@ -19,7 +19,7 @@ fn word<'a>(value: &'a Value, key: &str) -> &'a str {
 }
 
 #[test]
-fn every_alert_says_what_is_wrong_by_how_much_and_what_to_do() {
+fn alert_says_what_is_wrong_by_how_much_and_what_to_do() {
     let runbook = text("docs/how-to/alerts.md");
     let mut sections: Vec<&str> = runbook.split("\n## ").skip(1).collect();
     for alert in rules(ALERTS) {
@@ -41,7 +41,7 @@ fn every_alert_says_what_is_wrong_by_how_much_and_what_to_do() {
 }
 
 #[test]
-fn a_runbook_names_panels_that_exist() {
+fn runbook_names_existing_panels() {
     let dashboards = dashboards();
     let titles: BTreeSet<&str> =
         dashboards.iter().flat_map(Dashboard::boxes).filter_map(|panel| panel["title"].as_str()).collect();
@@ -57,7 +57,7 @@ fn a_runbook_names_panels_that_exist() {
 }
 
 #[test]
-fn every_rule_names_what_exists() {
+fn rule_names_existing_metrics() {
     let recorded = recorded();
     let both: Vec<Value> = [RECORDING, ALERTS].into_iter().flat_map(rules).collect();
     for rule in &both {
@@ -82,7 +82,7 @@ fn every_rule_names_what_exists() {
 }
 
 #[test]
-fn what_is_recorded_is_named_by_level_metric_and_operation_and_is_used() {
+fn recording_rule_is_named_by_level_metric_and_operation_and_is_used() {
     let alerts = rules(ALERTS);
     let mut users: Vec<String> = alerts.iter().map(|rule| word(rule, "expr").to_owned()).collect();
     users.extend(rules(RECORDING).iter().map(|rule| word(rule, "expr").to_owned()));
@@ -102,7 +102,7 @@ fn what_is_recorded_is_named_by_level_metric_and_operation_and_is_used() {
 
 /// In `alerts_test.yml` the label `instance` says which series fires and which is a near miss.
 #[test]
-fn every_alert_is_tested_beside_a_near_miss() {
+fn alert_has_test_with_near_miss() {
     let tests = yaml("prometheus/rules/alerts_test.yml");
     let tests = tests["tests"].as_array().unwrap();
     for alert in rules(ALERTS) {
@@ -123,7 +123,7 @@ fn every_alert_is_tested_beside_a_near_miss() {
 }
 
 #[test]
-fn prometheus_and_grafana_agree_on_files_and_on_the_interval() {
+fn prometheus_and_grafana_agree_on_files_and_interval() {
     let prometheus = yaml("prometheus/prometheus.yml");
     let files = prometheus["rule_files"].as_array().unwrap();
     assert_eq!(files.len(), 2);

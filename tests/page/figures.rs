@@ -54,7 +54,7 @@ async fn settled(sidecar: &Sidecar) -> Scrape {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Chromium; tests/real/install.sh"]
-async fn every_figure_equals_what_metrics_say() {
+async fn page_figures_equal_metrics() {
     let upstream = simulator(simulate::Config {
         rate: 100.0,
         parallel: 2,
@@ -145,7 +145,7 @@ async fn every_figure_equals_what_metrics_say() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Chromium; tests/real/install.sh"]
-async fn what_streams_is_there_while_it_streams() {
+async fn page_lists_stream_while_it_runs() {
     let slow = simulate::Config {
         rate: 5.0,
         tokens: 1000,

@@ -43,7 +43,7 @@ async fn drawn() -> (Sidecar, Browser) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Chromium; tests/real/install.sh"]
-async fn it_is_readable_in_the_dark_and_in_the_light() {
+async fn page_is_readable_in_dark_and_light_theme() {
     let (_sidecar, browser) = drawn().await;
     let mut pages = Vec::new();
     for scheme in ["light", "dark"] {
@@ -72,7 +72,7 @@ async fn it_is_readable_in_the_dark_and_in_the_light() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Chromium; tests/real/install.sh"]
-async fn it_fits_a_phone_and_keeps_still_when_asked_to() {
+async fn page_fits_phone_and_respects_reduced_motion() {
     let (_sidecar, browser) = drawn().await;
     let phone = json!({"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true});
     browser.command("Emulation.setDeviceMetricsOverride", phone).await;
@@ -102,7 +102,7 @@ async fn it_fits_a_phone_and_keeps_still_when_asked_to() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Chromium; tests/real/install.sh"]
-async fn everything_has_a_name_and_it_can_be_held_still() {
+async fn page_elements_have_accessible_names_and_updates_can_be_paused() {
     let (sidecar, browser) = drawn().await;
     let tree = browser.command("Accessibility.getFullAXTree", json!({})).await;
     let nodes = tree["nodes"].as_array().unwrap();

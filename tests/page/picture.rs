@@ -34,7 +34,7 @@ async fn cost(browser: &Browser) -> [f64; 3] {
 /// `PAGE_PICTURE_AFTER=620` waits until the plots are full; `just page-picture` does, and puts it into docs/img.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Chromium; tests/real/install.sh"]
-async fn the_demo_fills_the_page() {
+async fn page_of_demo_fills_with_figures() {
     let folder = scratch();
     let mut demo = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
     demo.args(["demo", "--clients", "9", "--fake-gpu", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);

@@ -8,7 +8,7 @@ use super::{browser::Browser, made_up, process::scratch};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Chromium; tests/real/install.sh"]
-async fn the_report_opens_offline_fits_and_prints() {
+async fn report_opens_offline_fits_and_prints() {
     let folder = scratch();
     let file = folder.path().join("report.html");
     fs::write(&file, made_up::report().html()).unwrap();

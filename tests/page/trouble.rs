@@ -26,7 +26,7 @@ fn quick(models: &[&str]) -> simulate::Config {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Chromium; tests/real/install.sh"]
-async fn a_hostile_name_of_a_model_is_text_wherever_it_stands() {
+async fn page_shows_hostile_model_name_as_text() {
     let sidecar = Sidecar::start(config(simulator(quick(&[HOSTILE])))).await;
     let body = json!({"model": HOSTILE, "prompt": "x"});
     let mut stream = sidecar.ask("/api/generate", body, "").await.unwrap().bytes_stream();
@@ -64,7 +64,7 @@ async fn a_hostile_name_of_a_model_is_text_wherever_it_stands() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Chromium; tests/real/install.sh"]
-async fn an_ollama_that_is_down_and_a_sidecar_that_went_are_told() {
+async fn page_shows_upstream_that_is_down_and_lost_sidecar() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let sidecar = Sidecar::start(config(nobody)).await;
     let browser = Browser::start().await;

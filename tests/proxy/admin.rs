@@ -13,7 +13,7 @@ use tokio::{
 use super::harness::*;
 
 #[tokio::test]
-async fn it_is_ready_once_an_upstream_answers() {
+async fn readiness_after_first_answer_of_upstream_is_200() {
     let upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     sidecar.until("upstream_up{upstream=\"gpu0\"}", 1.0).await;
@@ -22,7 +22,7 @@ async fn it_is_ready_once_an_upstream_answers() {
 }
 
 #[tokio::test]
-async fn it_is_not_ready_while_nobody_answers_and_says_who() {
+async fn readiness_without_answering_upstream_is_503_and_names_it() {
     let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let sidecar = sidecar(config(nobody)).await;
     let (status, told) = sidecar.page("/readyz").await;
@@ -33,7 +33,7 @@ async fn it_is_not_ready_while_nobody_answers_and_says_who() {
 }
 
 #[tokio::test]
-async fn what_streams_is_listed_without_a_word_of_it() {
+async fn running_streams_are_listed_without_their_text() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let mut client = sidecar.send(&post("/api/generate", "{\"model\":\"m\",\"prompt\":\"sesame\"}")).await;
@@ -62,7 +62,7 @@ async fn what_streams_is_listed_without_a_word_of_it() {
 }
 
 #[tokio::test]
-async fn the_page_is_one_answer_and_what_it_asks_for_is_json_whatever_a_model_is_called() {
+async fn page_is_one_response_and_its_data_is_json_with_any_model_name() {
     let hostile = "\"><script>alert(1)</script>:1";
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
@@ -95,7 +95,7 @@ async fn the_page_is_one_answer_and_what_it_asks_for_is_json_whatever_a_model_is
 }
 
 #[tokio::test]
-async fn metrics_are_in_the_text_format_and_other_paths_and_methods_are_refused() {
+async fn metrics_are_text_format_and_other_paths_and_methods_are_refused() {
     let upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let url = format!("http://{}/metrics", sidecar.admin);
@@ -121,7 +121,7 @@ async fn guarded() -> Sidecar {
 }
 
 #[tokio::test]
-async fn with_a_token_only_a_request_that_shows_it_reads() {
+async fn admin_token_admits_only_requests_that_show_it() {
     let sidecar = guarded().await;
     let ask = async |path: &str, token: Option<&str>| {
         let request = reqwest::Client::new().get(format!("http://{}{path}", sidecar.admin));
@@ -165,7 +165,7 @@ async fn status(client: &mut Client, token: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn guesses_are_limited_and_shut_out_nobody_who_has_shown_the_token() {
+async fn admin_token_guesses_are_limited_and_never_lock_out_known_clients() {
     let sidecar = guarded().await;
     let (prometheus, guesser, other) = ([127, 0, 0, 1], [127, 0, 0, 2], [127, 0, 0, 3]);
     let mut reads = admin_client(&sidecar, prometheus).await;
@@ -197,7 +197,7 @@ async fn guesses_are_limited_and_shut_out_nobody_who_has_shown_the_token() {
 }
 
 #[tokio::test]
-async fn idle_connections_give_way_and_liveness_is_answered_each_time() {
+async fn admin_idle_connections_are_replaced_and_livez_answers() {
     let upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let live = async || {
@@ -228,7 +228,7 @@ async fn idle_connections_give_way_and_liveness_is_answered_each_time() {
 }
 
 #[tokio::test]
-async fn clients_that_do_not_read_give_way_and_liveness_is_answered() {
+async fn admin_clients_that_do_not_read_are_replaced_and_livez_answers() {
     let upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let mut held = Vec::new();
@@ -250,7 +250,7 @@ async fn clients_that_do_not_read_give_way_and_liveness_is_answered() {
 }
 
 #[tokio::test]
-async fn refused_upload_and_malformed_head_get_their_answers_from_the_admin_address() {
+async fn admin_response_to_refused_upload_and_malformed_head_reaches_client() {
     let upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let fields = (0..200).map(|at| format!("X-{at}: a\r\n")).collect::<String>();
@@ -281,7 +281,7 @@ async fn metrics(sidecar: &Sidecar, method: reqwest::Method, accepts: Option<&st
 }
 
 #[tokio::test]
-async fn metrics_are_gzipped_for_a_client_that_accepts_it_and_plain_for_others() {
+async fn metrics_are_gzipped_only_for_client_that_accepts_gzip() {
     let upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     for accepts in [None, Some("identity"), Some("gzip;q=0, *"), Some("br")] {

@@ -29,7 +29,7 @@ fn with_key(path: &str, secret: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_key_of_ours_lets_in_and_goes_no_further() {
+async fn known_key_admits_request_and_is_not_forwarded() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.admission.require_key = true;
@@ -69,7 +69,7 @@ async fn a_key_of_ours_lets_in_and_goes_no_further() {
 }
 
 #[tokio::test]
-async fn keys_that_are_none_are_refused_and_say_why() {
+async fn unknown_or_malformed_key_gets_401_with_reason() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.admission.require_key = true;
@@ -108,7 +108,7 @@ async fn keys_that_are_none_are_refused_and_say_why() {
 }
 
 #[tokio::test]
-async fn a_key_longer_than_a_head_may_be_is_too_large_a_head() {
+async fn key_longer_than_max_head_gets_431() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let request = format!("GET / HTTP/1.1\r\nHost: h\r\nX-Api-Key: {}\r\n\r\n", "k".repeat(1 << 20));
@@ -120,7 +120,7 @@ async fn a_key_longer_than_a_head_may_be_is_too_large_a_head() {
 }
 
 #[tokio::test]
-async fn routes_are_judged_as_ollama_reads_them() {
+async fn route_is_matched_as_ollama_reads_it() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.admission.routes = Access::of(["chat", "tags"]).unwrap();
@@ -139,7 +139,7 @@ async fn routes_are_judged_as_ollama_reads_them() {
 }
 
 #[tokio::test]
-async fn too_many_requests_are_told_when_to_come_again() {
+async fn rate_limit_exceeded_gets_429_with_retry_after() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.admission.anonymous.requests = Some(quota(1, Duration::from_secs(60)));
@@ -160,7 +160,7 @@ async fn too_many_requests_are_told_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn who_finds_no_place_waits_in_a_bounded_queue_and_leaves_it_when_it_hangs_up() {
+async fn queue_is_bounded_and_client_that_leaves_frees_its_place() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.upstream.upstreams[0].max_streams = Some(1);
@@ -197,7 +197,7 @@ async fn who_finds_no_place_waits_in_a_bounded_queue_and_leaves_it_when_it_hangs
 }
 
 #[tokio::test]
-async fn a_place_is_free_when_the_upstream_is_done_however_slowly_its_answer_is_handed_on() {
+async fn slot_is_freed_when_upstream_ends_even_if_client_reads_slowly() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.upstream.upstreams[0].max_streams = Some(1);
@@ -219,7 +219,7 @@ async fn a_place_is_free_when_the_upstream_is_done_however_slowly_its_answer_is_
 }
 
 #[tokio::test]
-async fn refused_request_is_counted_for_its_caller_if_it_has_one() {
+async fn refused_request_is_counted_for_its_caller() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.admission.require_key = true;

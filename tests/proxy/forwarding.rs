@@ -8,7 +8,7 @@ mod simulated;
 use super::harness::*;
 
 #[tokio::test]
-async fn target_and_fields_arrive_as_they_were_but_for_what_is_of_one_hop() {
+async fn request_arrives_unchanged_without_hop_by_hop_fields() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let mut client = sidecar
@@ -39,7 +39,7 @@ async fn target_and_fields_arrive_as_they_were_but_for_what_is_of_one_hop() {
 }
 
 #[tokio::test]
-async fn frames_pass_one_by_one_as_they_come() {
+async fn chunks_are_forwarded_one_by_one_as_they_arrive() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let mut client = sidecar.send(&generate()).await;
@@ -59,7 +59,7 @@ async fn frames_pass_one_by_one_as_they_come() {
 }
 
 #[tokio::test]
-async fn connections_are_used_again_on_both_sides() {
+async fn connections_are_reused_on_both_sides() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let mut client = sidecar.send(&post("/api/show", "{}")).await;
@@ -74,7 +74,7 @@ async fn connections_are_used_again_on_both_sides() {
 }
 
 #[tokio::test]
-async fn answer_without_a_body_is_complete_whatever_its_content_type() {
+async fn response_without_body_is_complete_with_any_content_type() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let no_content = STREAM.replace("200 OK", "204 No Content").replace("Transfer-Encoding: chunked\r\n", "");
@@ -103,7 +103,7 @@ async fn answer_without_a_body_is_complete_whatever_its_content_type() {
 }
 
 #[tokio::test]
-async fn answers_without_a_body_keep_their_fields() {
+async fn response_without_body_keeps_its_fields() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     for (request, answer) in [
@@ -131,7 +131,7 @@ async fn answers_without_a_body_keep_their_fields() {
 }
 
 #[tokio::test]
-async fn trailers_pass_both_ways() {
+async fn trailers_are_forwarded_both_ways() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let mut client = sidecar
@@ -152,7 +152,7 @@ async fn trailers_pass_both_ways() {
 }
 
 #[tokio::test]
-async fn a_client_that_expects_100_gets_it_and_interim_answers_are_dropped() {
+async fn expect_100_continue_is_answered_and_interim_responses_are_dropped() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let mut client = sidecar
@@ -169,7 +169,7 @@ async fn a_client_that_expects_100_gets_it_and_interim_answers_are_dropped() {
 }
 
 #[tokio::test]
-async fn an_http_1_0_client_gets_a_body_that_ends_with_its_connection() {
+async fn http_1_0_client_gets_body_that_ends_with_its_connection() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let client =
@@ -184,7 +184,7 @@ async fn an_http_1_0_client_gets_a_body_that_ends_with_its_connection() {
 }
 
 #[tokio::test]
-async fn a_stale_connection_is_no_failure_and_nothing_is_sent_twice() {
+async fn stale_upstream_connection_is_no_failure_and_nothing_is_sent_twice() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let mut client = sidecar.send(&post("/api/show", "{}")).await;
@@ -210,7 +210,7 @@ async fn a_stale_connection_is_no_failure_and_nothing_is_sent_twice() {
 }
 
 #[test]
-fn runtimes_are_used_as_they_are_needed() {
+fn runtimes_are_used_one_per_512_connections() {
     use std::{sync::mpsc, thread};
 
     use streamgauge::sidecar::Sidecar;
@@ -270,7 +270,7 @@ fn runtimes_are_used_as_they_are_needed() {
 }
 
 #[tokio::test]
-async fn a_target_with_a_host_is_forwarded_without_it() {
+async fn absolute_target_is_forwarded_in_origin_form() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let _client =
@@ -283,7 +283,7 @@ async fn a_target_with_a_host_is_forwarded_without_it() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_over_before_the_request_is_comes_whole() {
+async fn response_that_ends_before_its_request_arrives_complete() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     // A body that nobody wants is not read to its end.

@@ -20,7 +20,7 @@ fn endless() -> Value {
     })
 }
 
-fn a_generation_ends_when_its_client_leaves(version: Version) {
+fn generation_ends_when_its_client_leaves(version: Version) {
     let ollama = Ollama::start(version, 1);
     let sidecar = Sidecar::start(&ollama);
     let url = format!("{}/api/generate", sidecar.url);
@@ -47,7 +47,7 @@ fn a_generation_ends_when_its_client_leaves(version: Version) {
     assert_eq!(sidecar.sum("requests_in_flight", &[]), 0.0);
 }
 
-fn a_request_that_waits_for_its_slot_ends_when_its_client_leaves(version: Version) {
+fn request_waiting_for_slot_ends_when_its_client_leaves(version: Version) {
     let ollama = Ollama::start(version, 1);
     let sidecar = Sidecar::start(&ollama);
     let url = format!("{}/api/generate", sidecar.url);
@@ -74,6 +74,6 @@ fn a_request_that_waits_for_its_slot_ends_when_its_client_leaves(version: Versio
 }
 
 on_every_ollama! {
-    a_generation_ends_when_its_client_leaves,
-    a_request_that_waits_for_its_slot_ends_when_its_client_leaves,
+    generation_ends_when_its_client_leaves,
+    request_waiting_for_slot_ends_when_its_client_leaves,
 }

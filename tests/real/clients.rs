@@ -125,42 +125,42 @@ fn assembled(answers: &Value) -> Value {
     answers
 }
 
-fn the_python_client_gets_what_it_gets_directly(version: Version) {
+fn python_ollama_client_gets_the_same_as_directly(version: Version) {
     gets_through_us_what_it_gets_directly(version, "python_ollama.py");
 }
 
-fn the_javascript_client_gets_what_it_gets_directly(version: Version) {
+fn javascript_ollama_client_gets_the_same_as_directly(version: Version) {
     gets_through_us_what_it_gets_directly(version, "js_ollama.mjs");
 }
 
-fn the_openai_client_gets_what_it_gets_directly(version: Version) {
+fn python_openai_client_gets_the_same_as_directly(version: Version) {
     gets_through_us_what_it_gets_directly(version, "python_openai.py");
 }
 
-fn the_javascript_openai_client_gets_what_it_gets_directly(version: Version) {
+fn javascript_openai_client_gets_the_same_as_directly(version: Version) {
     gets_through_us_what_it_gets_directly(version, "js_openai.mjs");
 }
 
 mod anthropic {
     use super::*;
 
-    fn the_anthropic_client_gets_what_it_gets_directly(version: Version) {
+    fn python_anthropic_client_gets_the_same_as_directly(version: Version) {
         gets_through_us_what_it_gets_directly(version, "python_anthropic.py");
     }
 
-    fn the_javascript_anthropic_client_gets_what_it_gets_directly(version: Version) {
+    fn javascript_anthropic_client_gets_the_same_as_directly(version: Version) {
         gets_through_us_what_it_gets_directly(version, "js_anthropic.mjs");
     }
 
     on_llama_server! {
-        the_anthropic_client_gets_what_it_gets_directly,
-        the_javascript_anthropic_client_gets_what_it_gets_directly,
+        python_anthropic_client_gets_the_same_as_directly,
+        javascript_anthropic_client_gets_the_same_as_directly,
     }
 }
 
 on_every_ollama! {
-    the_python_client_gets_what_it_gets_directly,
-    the_javascript_client_gets_what_it_gets_directly,
-    the_openai_client_gets_what_it_gets_directly,
-    the_javascript_openai_client_gets_what_it_gets_directly,
+    python_ollama_client_gets_the_same_as_directly,
+    javascript_ollama_client_gets_the_same_as_directly,
+    python_openai_client_gets_the_same_as_directly,
+    javascript_openai_client_gets_the_same_as_directly,
 }

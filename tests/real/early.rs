@@ -42,19 +42,19 @@ fn reads_each_refusal(client: &str, count: usize) {
 
 #[test]
 #[ignore = "needs the official clients; tests/real/install.sh"]
-fn refused_python_clients_read_each_refusal_of_a_large_request() {
+fn python_clients_read_refusal_of_large_request() {
     reads_each_refusal("python_early.py", 4);
 }
 
 #[test]
 #[ignore = "needs the official clients; tests/real/install.sh"]
-fn refused_javascript_clients_read_each_refusal_of_a_large_request() {
+fn javascript_clients_read_refusal_of_large_request() {
     reads_each_refusal("js_early.mjs", 3);
 }
 
 #[test]
 #[ignore = "needs curl; tests/real/install.sh"]
-fn refused_curl_reads_each_refusal_of_a_large_request() {
+fn curl_reads_refusal_of_large_request() {
     let (_simulate, sidecar) = closed();
     let scratch = scratch();
     let body = scratch.path().join("body");

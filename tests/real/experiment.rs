@@ -12,7 +12,7 @@ use super::{
 
 #[test]
 #[ignore = "needs a real Ollama, and Python with httpx; tests/real/install.sh"]
-fn the_first_phase_of_the_report_runs_on_two_ollamas_and_is_reported() {
+fn first_phase_of_tr117_runs_on_two_ollamas_and_is_reported() {
     let (one, two) = (Ollama::start(Version::NEWEST, 2), Ollama::start(Version::NEWEST, 2));
     let folder = scratch();
     let recording = folder.path().join("recording");

@@ -58,7 +58,7 @@ fn questions(version: Version) -> Vec<(&'static str, &'static str, Value)> {
     questions
 }
 
-fn every_generation_is_what_it_is_without_us_and_counted_to_the_token(version: Version) {
+fn generation_is_the_same_as_directly_and_counted_to_the_token(version: Version) {
     let ollama = Ollama::start(version, 1);
     let sidecar = Sidecar::start(&ollama);
     let (mut told, mut embedded) = (Told::default(), Told::default());
@@ -92,5 +92,5 @@ fn every_generation_is_what_it_is_without_us_and_counted_to_the_token(version: V
 }
 
 on_every_ollama! {
-    every_generation_is_what_it_is_without_us_and_counted_to_the_token,
+    generation_is_the_same_as_directly_and_counted_to_the_token,
 }

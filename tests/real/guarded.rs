@@ -32,7 +32,7 @@ fn guarded(first: &str, second: &str) -> Sidecar {
     sidecar
 }
 
-fn official_clients_with_a_key_and_two_upstreams_get_what_they_get_directly(version: Version) {
+fn official_clients_with_key_and_two_upstreams_get_the_same_as_directly(version: Version) {
     let (first, second) = (Ollama::start(version, 1), Ollama::without_models(version));
     let sidecar = guarded(&first.url, &second.url);
     let mut runs = Vec::new();
@@ -59,7 +59,7 @@ fn official_clients_with_a_key_and_two_upstreams_get_what_they_get_directly(vers
     assert_eq!(sidecar.sum("requests_total", &[r#"outcome="client_abort""#]), 0.0, "{}", sidecar.metrics());
 }
 
-fn real_ollama_answers_an_image_of_20_mb_as_it_does_directly(version: Version) {
+fn image_of_20_mb_gets_the_same_response_as_directly(version: Version) {
     let (first, second) = (Ollama::start(version, 1), Ollama::without_models(version));
     let sidecar = guarded(&first.url, &second.url);
     for client in ["python_image.py", "js_image.mjs"] {
@@ -106,6 +106,6 @@ fn image_of_20_mb_reaches_the_upstream_that_has_the_model() {
 }
 
 on_every_ollama! {
-    official_clients_with_a_key_and_two_upstreams_get_what_they_get_directly,
-    real_ollama_answers_an_image_of_20_mb_as_it_does_directly,
+    official_clients_with_key_and_two_upstreams_get_the_same_as_directly,
+    image_of_20_mb_gets_the_same_response_as_directly,
 }

@@ -22,7 +22,7 @@ fn number(report: &str, mark: &str) -> f64 {
 
 #[test]
 #[ignore = "needs wrk; tests/real/install.sh"]
-fn wrk_is_admitted_as_often_as_its_key_allows() {
+fn rate_limit_of_key_admits_wrk_at_configured_rate() {
     let scratch = scratch();
     let mut simulate = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
     simulate.args(["simulate", "--listen", "127.0.0.1:0"]);

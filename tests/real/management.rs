@@ -35,7 +35,7 @@ impl Pair {
     }
 }
 
-fn what_only_reads_says_what_it_says_without_us(version: Version) {
+fn reading_routes_answer_the_same_as_directly(version: Version) {
     let pair = Pair::start(version);
     let named = json!({"model": MODEL}).to_string();
     let tags = pair.same("GET", "/api/tags", None, 200).json();
@@ -73,7 +73,7 @@ fn what_only_reads_says_what_it_says_without_us(version: Version) {
     }
 }
 
-fn what_changes_models_does_what_it_does_without_us(version: Version) {
+fn model_changing_routes_do_the_same_as_directly(version: Version) {
     let Pair { ollama, sidecar } = Pair::start(version);
     let both = |method: &str, path: &str, body: &dyn Fn(&str) -> String, status: u16| {
         let [direct, through] = [(&ollama.url, "direct"), (&sidecar.url, "through")]
@@ -112,7 +112,7 @@ fn what_changes_models_does_what_it_does_without_us(version: Version) {
     sidecar.until("requests_total", &[r#"route="delete""#, r#"outcome="complete""#], 2.0);
 }
 
-fn a_blob_goes_through_and_is_found(version: Version) {
+fn blob_is_uploaded_and_found(version: Version) {
     let Pair { ollama, sidecar } = Pair::start(version);
     let path = format!("/api/blobs/{DIGEST}");
     for url in [&ollama.url, &sidecar.url] {
@@ -130,7 +130,7 @@ fn a_blob_goes_through_and_is_found(version: Version) {
 }
 
 on_every_ollama! {
-    what_only_reads_says_what_it_says_without_us,
-    what_changes_models_does_what_it_does_without_us,
-    a_blob_goes_through_and_is_found,
+    reading_routes_answer_the_same_as_directly,
+    model_changing_routes_do_the_same_as_directly,
+    blob_is_uploaded_and_found,
 }

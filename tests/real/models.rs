@@ -30,7 +30,7 @@ fn generate(sidecar: &Sidecar) {
     assert!(answer["load_duration"].is_u64(), "{answer}");
 }
 
-fn a_load_an_unload_and_a_reload_show(version: Version) {
+fn model_load_unload_and_reload_are_shown(version: Version) {
     let ollama = Ollama::start(version, 1);
     let sidecar = Sidecar::start_with(&ollama, &SOON);
     let talker = label(MODEL);
@@ -71,5 +71,5 @@ fn a_load_an_unload_and_a_reload_show(version: Version) {
 }
 
 on_every_ollama! {
-    a_load_an_unload_and_a_reload_show,
+    model_load_unload_and_reload_are_shown,
 }

@@ -62,7 +62,7 @@ impl Prometheus {
 
 #[test]
 #[ignore = "needs a real Ollama; tests/real/install.sh"]
-fn prometheus_scrapes_us_and_gives_rates_quantiles_and_the_overlap() {
+fn prometheus_scrapes_sidecar_and_gives_rates_quantiles_and_overlap() {
     let ollama = Ollama::start(Version::NEWEST, 4);
     let sidecar = Sidecar::start(&ollama);
     let prometheus = Prometheus::start(&sidecar.admin);
@@ -99,7 +99,7 @@ fn prometheus_scrapes_us_and_gives_rates_quantiles_and_the_overlap() {
 
 #[test]
 #[ignore = "needs a real Ollama; tests/real/install.sh"]
-fn promtool_finds_nothing_to_say_of_a_scrape() {
+fn promtool_finds_no_fault_in_scrape() {
     let ollama = Ollama::start(Version::NEWEST, 4);
     let sidecar = Sidecar::start(&ollama);
     for body in [json!({"model": MODEL, "prompt": "Hello."}), json!({"model": "missing", "prompt": "x"})] {

@@ -16,7 +16,7 @@ use super::{
     wire::Request,
 };
 
-fn the_wait_for_the_only_slot_is_seen_as_queue(version: Version) {
+fn wait_for_the_only_slot_is_measured_as_queue(version: Version) {
     let ollama = Ollama::start(version, 1);
     let sidecar = Sidecar::start(&ollama);
     let ask = json!({"model": MODEL, "prompt": "Tell a story.", "options": {"num_predict": 40}});
@@ -50,7 +50,7 @@ const QUEUED: usize = 6;
 const ARRIVED: &str = "evaluating already loaded";
 
 /// The hidden queue of each request beside Ollama's log of when its slot began with it.
-fn hidden_queue_is_as_long_as_the_log_of_slots_says(version: Version) {
+fn hidden_queue_is_as_long_as_in_slot_log(version: Version) {
     let ollama = Ollama::start_logging(version, 1);
     let text = json!({"model": MODEL, "prompt": "Tell a story.", "options": {"num_predict": 40}});
     is_as_long_as_the_log_says(&ollama, "text", &Request::post("/api/generate", &text));
@@ -114,6 +114,6 @@ fn eval(answer: &Answer) -> f64 {
 }
 
 on_every_ollama! {
-    hidden_queue_is_as_long_as_the_log_of_slots_says,
-    the_wait_for_the_only_slot_is_seen_as_queue,
+    hidden_queue_is_as_long_as_in_slot_log,
+    wait_for_the_only_slot_is_measured_as_queue,
 }

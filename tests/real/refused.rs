@@ -109,7 +109,7 @@ fn gets_its_own_errors_and_waits_as_told(client: &str, habits: &Habits) {
 
 #[test]
 #[ignore = "needs the official clients; tests/real/install.sh"]
-fn the_python_clients_have_their_own_errors_and_wait_as_told() {
+fn python_clients_raise_their_own_errors_and_obey_retry_after() {
     // It raises at once, and sends the variable to any host.
     let habits = Habits { openai: OPENAI, by_variable: 200, long: 1.0 };
     gets_its_own_errors_and_waits_as_told("python_refused.py", &habits);
@@ -117,7 +117,7 @@ fn the_python_clients_have_their_own_errors_and_wait_as_told() {
 
 #[test]
 #[ignore = "needs the official clients; tests/real/install.sh"]
-fn the_javascript_clients_have_their_own_errors_and_wait_as_told() {
+fn javascript_clients_raise_their_own_errors_and_obey_retry_after() {
     // It tries twice more after a time of its own, and sends the variable to ollama.com alone.
     let habits = Habits { openai: OPENAI, by_variable: 401, long: 3.0 };
     gets_its_own_errors_and_waits_as_told("js_refused.mjs", &habits);
@@ -125,7 +125,7 @@ fn the_javascript_clients_have_their_own_errors_and_wait_as_told() {
 
 #[test]
 #[ignore = "needs the command ollama; tests/real/install.sh"]
-fn the_command_ollama_cannot_send_a_key() {
+fn ollama_command_cannot_send_a_key() {
     let (scratch, simulate) = simulated();
     let sidecar = guarded(&simulate.address("ollama="));
     let mut list = Command::new(cache("bin/ollama"));

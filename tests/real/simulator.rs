@@ -280,13 +280,13 @@ fn differences(real: &Response, simulated: &Response) -> Vec<String> {
     differences
 }
 
-fn simulator_generates_in_the_shapes_of_the_real_one(version: Version) {
+fn simulator_generates_in_the_shapes_of_real_ollama(version: Version) {
     let real = Ollama::start(version, 1);
     let (_scratch, _process, url) = simulated(version, &[]);
     compare(version, &generations(version), &real, &url);
 }
 
-fn simulator_embeds_and_refuses_to_in_the_shapes_of_the_real_one(version: Version) {
+fn simulator_embeds_and_refuses_to_in_the_shapes_of_real_ollama(version: Version) {
     let real = Ollama::start(version, 1);
     let (_scratch, _process, url) = simulated(version, &[]);
     compare(version, &embeddings(), &real, &url);
@@ -301,25 +301,25 @@ fn simulator_embeds_and_refuses_to_in_the_shapes_of_the_real_one(version: Versio
     compare(version, &refused, &real, &url);
 }
 
-fn simulator_lists_and_manages_in_the_shapes_of_the_real_one(version: Version) {
+fn simulator_lists_and_manages_in_the_shapes_of_real_ollama(version: Version) {
     let real = Ollama::start(version, 1);
     let (_scratch, _process, url) = simulated(version, &[]);
     compare(version, &management(), &real, &url);
 }
 
-fn simulator_refuses_in_the_shapes_of_the_real_one(version: Version) {
+fn simulator_refuses_in_the_shapes_of_real_ollama(version: Version) {
     let real = Ollama::start(version, 1);
     let (_scratch, _process, url) = simulated(version, &[]);
     compare(version, &refusals(version), &real, &url);
 }
 
-fn simulator_treats_a_long_prompt_as_the_real_one(version: Version) {
+fn simulator_treats_long_prompt_as_real_ollama(version: Version) {
     let real = Ollama::start(version, 1);
     let (_scratch, _process, url) = simulated(version, &[]);
     compare(version, &long_prompts(version), &real, &url);
 }
 
-fn simulator_calls_tools_in_the_shapes_of_the_real_one(version: Version) {
+fn simulator_calls_tools_in_the_shapes_of_real_ollama(version: Version) {
     let real = Ollama::start(version, 1);
     tool::create(&real, ChatPath::GoTemplate);
     let (_scratch, _process, url) = simulated(version, &[]);
@@ -332,10 +332,10 @@ fn simulator_calls_tools_in_the_shapes_of_the_real_one(version: Version) {
 }
 
 on_every_ollama! {
-    simulator_generates_in_the_shapes_of_the_real_one,
-    simulator_embeds_and_refuses_to_in_the_shapes_of_the_real_one,
-    simulator_lists_and_manages_in_the_shapes_of_the_real_one,
-    simulator_refuses_in_the_shapes_of_the_real_one,
-    simulator_treats_a_long_prompt_as_the_real_one,
-    simulator_calls_tools_in_the_shapes_of_the_real_one,
+    simulator_generates_in_the_shapes_of_real_ollama,
+    simulator_embeds_and_refuses_to_in_the_shapes_of_real_ollama,
+    simulator_lists_and_manages_in_the_shapes_of_real_ollama,
+    simulator_refuses_in_the_shapes_of_real_ollama,
+    simulator_treats_long_prompt_as_real_ollama,
+    simulator_calls_tools_in_the_shapes_of_real_ollama,
 }

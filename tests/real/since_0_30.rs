@@ -41,7 +41,7 @@ fn single_token_has_no_rate(version: Version) {
     assert!((rate("sum") / expected - 1.0).abs() < 1e-6, "{} and not {expected}: {last}", rate("sum"));
 }
 
-fn zstd_bodies_of_v1_are_read_and_served(version: Version) {
+fn zstd_bodies_under_v1_are_read_and_served(version: Version) {
     let ollama = Ollama::start(version, 1);
     let sidecar = Sidecar::start_with(&ollama, &[("STREAMGAUGE_SHAPING__OPENAI_USAGE", "inject")]);
     let usual = json!({
@@ -71,7 +71,7 @@ fn zstd_bodies_of_v1_are_read_and_served(version: Version) {
     assert_eq!(sidecar.sum("usage_missing_total", &[]), 0.0, "{}", sidecar.metrics());
 }
 
-fn every_spelling_of_a_model_has_one_label(version: Version) {
+fn model_in_every_spelling_has_one_label(version: Version) {
     let ollama = Ollama::start(version, 1);
     let sidecar = Sidecar::start(&ollama);
     let names = [MODEL, "TALKER", "talker:latest", "Talker:local", "talker:latest:local", "library/talker"];
@@ -87,7 +87,7 @@ fn every_spelling_of_a_model_has_one_label(version: Version) {
     );
 }
 
-fn cloud_request_is_none_of_this_machines(version: Version) {
+fn cloud_request_is_not_counted_for_this_machine(version: Version) {
     let ollama = Ollama::start(version, 1);
     let sidecar = Sidecar::start(&ollama);
     for (count, name) in ["gpt-oss:cloud", "gpt-oss:20b:cloud", "gpt-oss:20b-cloud"].into_iter().enumerate() {
@@ -101,7 +101,7 @@ fn cloud_request_is_none_of_this_machines(version: Version) {
     assert_eq!(sidecar.sum("requests_total", &[r#"outcome="upstream_error""#]), 0.0);
 }
 
-fn what_a_client_or_the_cloud_did_is_no_error_of_this_ollama(version: Version) {
+fn client_and_cloud_errors_are_no_errors_of_this_ollama(version: Version) {
     let ollama = Ollama::start(version, 1);
     let sidecar = Sidecar::start(&ollama);
     let embed = json!({"model": MODEL, "input": "x", "prompt": "x"});
@@ -131,7 +131,7 @@ fn what_a_client_or_the_cloud_did_is_no_error_of_this_ollama(version: Version) {
     );
 }
 
-fn routes_that_came_since_generate(version: Version) {
+fn new_routes_generate(version: Version) {
     let ollama = Ollama::start(version, 1);
     let sidecar = Sidecar::start(&ollama);
     let form = format!(
@@ -172,7 +172,7 @@ fn routes_that_came_since_generate(version: Version) {
     }
 }
 
-fn cached_part_of_a_prompt_is_counted_where_it_is_told(version: Version) {
+fn cached_part_of_prompt_is_counted_if_reported(version: Version) {
     let ollama = Ollama::start(version, 1);
     let sidecar = Sidecar::start(&ollama);
     let body = json!({"model": MODEL, "prompt": "The quick brown fox jumps over the lazy dog. ".repeat(20)});
@@ -194,10 +194,10 @@ fn cached_part_of_a_prompt_is_counted_where_it_is_told(version: Version) {
 
 on_llama_server! {
     single_token_has_no_rate,
-    zstd_bodies_of_v1_are_read_and_served,
-    every_spelling_of_a_model_has_one_label,
-    cloud_request_is_none_of_this_machines,
-    what_a_client_or_the_cloud_did_is_no_error_of_this_ollama,
-    routes_that_came_since_generate,
-    cached_part_of_a_prompt_is_counted_where_it_is_told,
+    zstd_bodies_under_v1_are_read_and_served,
+    model_in_every_spelling_has_one_label,
+    cloud_request_is_not_counted_for_this_machine,
+    client_and_cloud_errors_are_no_errors_of_this_ollama,
+    new_routes_generate,
+    cached_part_of_prompt_is_counted_if_reported,
 }

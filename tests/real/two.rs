@@ -29,7 +29,7 @@ fn names(url: &str, path: &str, place: &str, field: &str) -> BTreeSet<String> {
     once
 }
 
-fn two_ollamas_are_one_to_their_clients_and_one_is_enough(version: Version) {
+fn two_ollamas_look_like_one_and_one_is_enough(version: Version) {
     let (first, second) = (Ollama::start(version, 1), Ollama::start(version, 1));
     let sidecar = Sidecar::of(
         &format!(
@@ -95,5 +95,5 @@ fn two_ollamas_are_one_to_their_clients_and_one_is_enough(version: Version) {
 }
 
 on_every_ollama! {
-    two_ollamas_are_one_to_their_clients_and_one_is_enough,
+    two_ollamas_look_like_one_and_one_is_enough,
 }

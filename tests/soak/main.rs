@@ -48,7 +48,7 @@ fn duration() -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_grows_and_nothing_slows() {
+async fn soak_under_mixed_load_shows_no_growth_and_no_slowdown() {
     let duration = duration();
     let (stays, comes_and_goes) = (upstream::start(), upstream::Coming::new());
     let sidecar = Sidecar::start([stays, comes_and_goes.addr()]).await;

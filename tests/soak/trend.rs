@@ -20,7 +20,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 }
 
 #[test]
-fn a_line_is_found_under_wild_readings_and_none_where_there_is_none() {
+fn trend_is_found_under_noise_and_absent_without_one() {
     let line = |slope: f64| -> Vec<_> {
         let wild = |at: usize| if at.is_multiple_of(10) { 1e6 } else { (at * 7919 % 13) as f64 };
         (0..2000).map(|at| (at as f64, 100.0 + slope * at as f64 + wild(at))).collect()

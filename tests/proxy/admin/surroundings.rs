@@ -23,7 +23,7 @@ fn up(collector: &str) -> String {
 }
 
 #[tokio::test]
-async fn gauges_of_a_model_end_when_another_model_takes_its_label() {
+async fn model_gauges_end_when_another_model_takes_the_label() {
     let simulator = Simulator::bind(simulate::Config {
         models: vec!["a:latest".to_owned(), "b:latest".to_owned()],
         tokens: 4,
@@ -58,7 +58,7 @@ async fn gauges_of_a_model_end_when_another_model_takes_its_label() {
 }
 
 #[tokio::test]
-async fn a_load_an_unload_and_a_reload_show() {
+async fn model_load_unload_and_reload_are_shown() {
     let simulator =
         Simulator::bind(simulate::Config { tokens: 4, rate: 0.0, ..simulate::Config::default() }).unwrap();
     let mut config = config(simulator.addr());
@@ -90,7 +90,7 @@ async fn a_load_an_unload_and_a_reload_show() {
 }
 
 #[tokio::test]
-async fn an_ollama_that_never_answers_delays_no_scrape() {
+async fn hanging_ollama_delays_no_scrape() {
     // It takes connections and says nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut config = config(silent.local_addr().unwrap());
@@ -129,7 +129,7 @@ impl Reader for Hanging {
 }
 
 #[tokio::test]
-async fn a_gpu_driver_that_hangs_for_5_s_delays_no_stream_and_no_scrape() {
+async fn hanging_gpu_driver_delays_no_stream_and_no_scrape() {
     let mut upstream = upstream().await;
     let (_let_go, release) = mpsc::sync_channel(0);
     let driver = Hanging { reads: 0, release, fake: FakeReader::new(1) };
@@ -169,7 +169,7 @@ fn own_runtime() -> (runtime::Handle, oneshot::Sender<()>) {
 }
 
 #[tokio::test]
-async fn every_runtime_and_every_kind_of_task_shows_under_its_name() {
+async fn runtime_metrics_show_each_runtime_and_kind_of_task_by_name() {
     let mut upstream = upstream().await;
     let runtimes: Vec<_> = (0..3).map(|_| own_runtime()).collect();
     let [one, other, admin] = [0, 1, 2].map(|number: usize| runtimes[number].0.clone());

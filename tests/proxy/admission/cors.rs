@@ -60,7 +60,7 @@ fn guarded(upstream: &Upstream) -> Config {
 }
 
 #[tokio::test]
-async fn preflight_of_open_route_passes_without_key_and_costs_nothing() {
+async fn preflight_of_open_route_passes_without_key_and_uses_no_limit() {
     let mut upstream = upstream().await;
     let mut config = guarded(&upstream);
     config.admission.anonymous = once();
@@ -79,7 +79,7 @@ async fn preflight_of_open_route_passes_without_key_and_costs_nothing() {
 }
 
 #[tokio::test]
-async fn key_in_preflight_goes_no_further() {
+async fn preflight_with_key_is_forwarded_without_it() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(guarded(&upstream)).await;
     let client = sidecar
@@ -92,7 +92,7 @@ async fn key_in_preflight_goes_no_further() {
 }
 
 #[tokio::test]
-async fn preflight_of_closed_route_and_what_is_none_are_refused() {
+async fn preflight_of_closed_route_or_malformed_is_refused() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(guarded(&upstream)).await;
     let chat = || preflight("/api/chat", "POST", "");
@@ -115,7 +115,7 @@ async fn preflight_of_closed_route_and_what_is_none_are_refused() {
 }
 
 #[tokio::test]
-async fn refusals_can_be_read_by_pages_that_ollama_accepts() {
+async fn cors_refusal_is_readable_by_origins_that_ollama_accepts() {
     let mut upstream = upstream().await;
     let mut config = guarded(&upstream);
     config.admission.keys = vec![alice(once())];
@@ -157,7 +157,7 @@ async fn refusals_can_be_read_by_pages_that_ollama_accepts() {
 }
 
 #[tokio::test]
-async fn listed_origin_reads_failures_of_the_upstream() {
+async fn cors_listed_origin_can_read_upstream_failure() {
     let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let mut config = config(nobody);
     config.admission.origins = Origins::of(["https://chat.example"]).unwrap();
@@ -168,7 +168,7 @@ async fn listed_origin_reads_failures_of_the_upstream() {
 }
 
 #[tokio::test]
-async fn every_origin_reads_where_all_are_listed() {
+async fn cors_wildcard_lets_every_origin_read() {
     let mut upstream = upstream().await;
     let mut config = guarded(&upstream);
     config.admission.origins = Origins::of(["*"]).unwrap();

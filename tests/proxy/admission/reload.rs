@@ -18,7 +18,7 @@ fn with_key(key: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_stream_outlives_its_key_and_leaves_no_series_behind() {
+async fn removed_key_lets_stream_complete_and_leaves_no_series() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.admission.require_key = true;
@@ -60,7 +60,7 @@ async fn a_stream_outlives_its_key_and_leaves_no_series_behind() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_exchanged_lets_nobody_in_any_more() {
+async fn replaced_admin_token_admits_nobody() {
     let upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.admin.token = Some(Token::of(b"old"));

@@ -65,7 +65,7 @@ async fn transcription_is_measured_under_the_model_of_its_form() {
 }
 
 #[tokio::test]
-async fn requests_that_generate_take_a_slot_on_each_new_route() {
+async fn generating_request_takes_slot_on_each_new_route() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.upstream.upstreams[0].max_streams = Some(1);
@@ -97,7 +97,7 @@ async fn requests_that_generate_take_a_slot_on_each_new_route() {
 }
 
 #[tokio::test]
-async fn unknown_post_under_v1_takes_no_slot_where_it_is_configured_so() {
+async fn unknown_post_under_v1_takes_no_slot_if_configured() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.upstream.upstreams[0].max_streams = Some(1);
@@ -112,7 +112,7 @@ async fn unknown_post_under_v1_takes_no_slot_where_it_is_configured_so() {
 }
 
 #[tokio::test]
-async fn unknown_post_under_v1_obeys_the_token_limit_unless_it_is_configured_otherwise() {
+async fn unknown_post_under_v1_obeys_token_limit_unless_configured_otherwise() {
     for (unknown, status) in [(UnknownV1::Generation, "429"), (UnknownV1::Other, "200")] {
         let mut upstream = upstream().await;
         let mut config = config(upstream.addr);
@@ -138,7 +138,7 @@ async fn unknown_post_under_v1_obeys_the_token_limit_unless_it_is_configured_oth
 }
 
 #[tokio::test]
-async fn access_list_opens_the_account_by_name_alone() {
+async fn access_list_opens_account_routes_only_by_name() {
     let account = [
         ("GET", "/api/status"),
         ("POST", "/api/me"),
@@ -175,7 +175,7 @@ async fn access_list_opens_the_account_by_name_alone() {
 }
 
 #[tokio::test]
-async fn requests_of_the_account_go_to_the_primary() {
+async fn account_request_goes_to_primary_upstream() {
     let (mut first, mut second) = (upstream().await, upstream().await);
     let mut config = config(first.addr);
     let url = format!("http://{}", second.addr).parse().unwrap();

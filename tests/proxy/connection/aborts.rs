@@ -3,7 +3,7 @@
 use crate::harness::*;
 
 #[tokio::test]
-async fn in_the_stream() {
+async fn client_that_leaves_during_stream_cancels_it() {
     let (_upstream, sidecar, client, mut asked) = streaming().await;
     drop(client);
     asked.is_left().await;
@@ -12,7 +12,7 @@ async fn in_the_stream() {
 }
 
 #[tokio::test]
-async fn in_the_stream_with_a_further_request_behind() {
+async fn client_that_leaves_with_pipelined_request_cancels_stream() {
     for is_together in [true, false] {
         let mut upstream = upstream().await;
         let sidecar = sidecar(config(upstream.addr)).await;
@@ -34,7 +34,7 @@ async fn in_the_stream_with_a_further_request_behind() {
 }
 
 #[tokio::test]
-async fn in_the_stream_with_more_behind_than_is_read() {
+async fn client_that_leaves_with_much_unread_data_cancels_stream() {
     let (mut upstream, sidecar, mut client, mut asked) = streaming().await;
     client.write(&generate().repeat(1000)).await;
     drop(client);
@@ -44,7 +44,7 @@ async fn in_the_stream_with_more_behind_than_is_read() {
 }
 
 #[tokio::test]
-async fn with_a_body_that_nobody_takes() {
+async fn client_that_leaves_with_unread_body_cancels_request() {
     for body in ["5\r\nhello\r\n", "5\r\nhello\r\n0\r\n\r\n"] {
         let mut upstream = upstream().await;
         let sidecar = sidecar(config(upstream.addr)).await;
@@ -58,7 +58,7 @@ async fn with_a_body_that_nobody_takes() {
 }
 
 #[tokio::test]
-async fn by_half_in_http_1_0_and_sees_no_end() {
+async fn client_of_http_1_0_that_half_closes_sees_no_complete_end() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
@@ -76,7 +76,7 @@ async fn by_half_in_http_1_0_and_sees_no_end() {
 }
 
 #[tokio::test]
-async fn before_the_head() {
+async fn client_that_leaves_before_response_head_cancels_request() {
     let (_upstream, sidecar, client, mut asked) = generating().await;
     drop(client);
     asked.is_left().await;
@@ -84,7 +84,7 @@ async fn before_the_head() {
 }
 
 #[tokio::test]
-async fn in_the_middle_of_an_upload() {
+async fn client_that_leaves_during_upload_cancels_request() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let mut client =
@@ -98,7 +98,7 @@ async fn in_the_middle_of_an_upload() {
 }
 
 #[tokio::test]
-async fn while_the_body_is_read_ahead() {
+async fn client_that_leaves_while_body_is_read_ahead_cancels_request() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     drop(sidecar.send("POST /api/chat HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{").await);
@@ -109,7 +109,7 @@ async fn while_the_body_is_read_ahead() {
 }
 
 #[tokio::test]
-async fn after_the_last_record_is_no_abort() {
+async fn client_that_leaves_after_last_record_is_no_abort() {
     let (_upstream, sidecar, mut client, mut asked) = generating().await;
     asked.write(&[STREAM, &chunk(LAST)].concat()).await;
     client.until(LAST).await;
@@ -119,7 +119,7 @@ async fn after_the_last_record_is_no_abort() {
 }
 
 #[tokio::test]
-async fn one_that_does_not_read_holds_its_stream_and_a_bounded_part_of_it() {
+async fn client_that_does_not_read_holds_bounded_part_of_stream() {
     use tokio::io::AsyncWriteExt;
     let (_upstream, sidecar, client, mut asked) = generating().await;
     asked.write(STREAM).await;

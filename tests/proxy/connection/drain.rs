@@ -7,7 +7,7 @@ use tokio::{io::AsyncReadExt, net::TcpStream};
 use crate::harness::*;
 
 #[tokio::test]
-async fn what_runs_may_end_and_nothing_begins() {
+async fn drain_lets_running_requests_complete_and_accepts_no_new_ones() {
     let mut upstream = upstream().await;
     let mut sidecar = sidecar(config(upstream.addr)).await;
     let idle = sidecar.send("").await;
@@ -31,7 +31,7 @@ async fn what_runs_may_end_and_nothing_begins() {
 }
 
 #[tokio::test]
-async fn who_had_connected_before_is_answered_once() {
+async fn drain_answers_one_request_of_client_that_connected_before() {
     let mut upstream = upstream().await;
     let mut sidecar = sidecar(config(upstream.addr)).await;
     // Nothing is kept of a connection that has asked nothing: it is taken, and that is all that can be seen.
@@ -55,7 +55,7 @@ async fn who_had_connected_before_is_answered_once() {
 }
 
 #[tokio::test]
-async fn after_the_deadline_it_is_cut_and_counted_as_ours() {
+async fn drain_deadline_cuts_stream_and_counts_it_as_refused() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.drain_timeout = Duration::from_millis(100);
@@ -75,7 +75,7 @@ async fn after_the_deadline_it_is_cut_and_counted_as_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_five_hundred_streams_each_ends_and_none_begins() {
+async fn drain_completes_500_streams_and_accepts_no_new_ones() {
     const STREAMS: usize = 500;
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
@@ -121,7 +121,7 @@ async fn of_five_hundred_streams_each_ends_and_none_begins() {
 }
 
 #[tokio::test]
-async fn what_the_deadline_cuts_is_no_end_for_a_client_of_http_1_0_either() {
+async fn drain_deadline_cut_never_looks_complete_to_http_1_0_client() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.drain_timeout = Duration::from_millis(100);

@@ -39,7 +39,7 @@ async fn answer_after_all_is_sent(sidecar: &Sidecar, bytes: usize) -> String {
 }
 
 #[tokio::test]
-async fn refused_client_that_sends_all_before_it_reads_gets_its_answer_each_time() {
+async fn refused_client_that_sends_all_before_reading_gets_its_response() {
     let (_upstream, sidecar) = closed().await;
     for bytes in [100_000, 1_000_000, 5_000_000, 20_000_000] {
         for _ in 0..10 {
@@ -52,7 +52,7 @@ async fn refused_client_that_sends_all_before_it_reads_gets_its_answer_each_time
 }
 
 #[tokio::test]
-async fn client_whose_head_is_malformed_gets_its_answer_though_it_sends_on() {
+async fn malformed_head_gets_its_response_while_client_sends_on() {
     let (_upstream, sidecar) = closed().await;
     for (head, status) in [("POST / HTTP/1.1\r\nHost : h\r\n\r\n", "400"), ("POST / HTTP/1.1\r\n\r\n", "400")]
     {
@@ -69,7 +69,7 @@ async fn client_whose_head_is_malformed_gets_its_answer_though_it_sends_on() {
 }
 
 #[tokio::test]
-async fn lingering_connections_count_and_give_way_first() {
+async fn lingering_connection_is_counted_and_replaced_first() {
     let (_upstream, sidecar) = closed().await;
     let head = "POST /api/chat HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n";
     // One that waits for its next request, for longer than those that linger.
@@ -95,7 +95,7 @@ async fn lingering_connections_count_and_give_way_first() {
 }
 
 #[tokio::test]
-async fn client_that_was_turned_away_gets_its_answer_though_it_sends_on() {
+async fn client_refused_at_max_connections_gets_its_response_while_it_sends_on() {
     let (mut upstream, mut config) = {
         let upstream = upstream().await;
         let config = config(upstream.addr);
@@ -112,7 +112,7 @@ async fn client_that_was_turned_away_gets_its_answer_though_it_sends_on() {
 }
 
 #[tokio::test]
-async fn records_before_a_break_reach_a_client_that_has_sent_more() {
+async fn records_before_cut_reach_client_that_sends_on() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     for _ in 0..10 {
@@ -147,7 +147,7 @@ fn connection(response: &str) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn refusal_says_that_the_connection_closes_if_the_body_is_still_to_come() {
+async fn refusal_before_end_of_body_announces_connection_close() {
     let (mut upstream, sidecar) = closed().await;
     for framing in ["Content-Length: 100", "Content-Length: 100000", "Transfer-Encoding: chunked"] {
         for expect in ["", "Expect: 100-continue\r\n"] {
@@ -161,7 +161,7 @@ async fn refusal_says_that_the_connection_closes_if_the_body_is_still_to_come() 
 }
 
 #[tokio::test]
-async fn refused_request_whose_body_has_come_leaves_its_connection_open() {
+async fn refusal_after_whole_body_keeps_connection_open() {
     let (_upstream, sidecar) = closed().await;
     let mut client = sidecar.connect().await;
     for request in [
@@ -177,7 +177,7 @@ async fn refused_request_whose_body_has_come_leaves_its_connection_open() {
 }
 
 #[tokio::test]
-async fn refusal_by_the_queue_says_that_the_connection_closes_if_the_body_is_still_to_come() {
+async fn queue_refusal_before_end_of_body_announces_connection_close() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.proxy.peek_limit = 1 << 10;
@@ -194,7 +194,7 @@ async fn refusal_by_the_queue_says_that_the_connection_closes_if_the_body_is_sti
 }
 
 #[tokio::test]
-async fn early_answer_of_an_upstream_that_closes_says_so_to_the_client() {
+async fn early_response_of_closing_upstream_announces_connection_close() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     for (length, closes) in [(1000, Some("close")), (3, None)] {

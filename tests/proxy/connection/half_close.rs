@@ -12,7 +12,7 @@ async fn rest(mut client: Client) -> String {
 }
 
 #[tokio::test]
-async fn half_close_before_the_head_cancels_the_request_and_gets_no_answer() {
+async fn half_close_before_response_head_cancels_request() {
     let (_upstream, sidecar, mut client, mut asked) = generating().await;
     client.stream.shutdown().await.unwrap();
     asked.is_left().await;
@@ -21,7 +21,7 @@ async fn half_close_before_the_head_cancels_the_request_and_gets_no_answer() {
 }
 
 #[tokio::test]
-async fn half_close_in_a_stream_cancels_it_and_the_answer_looks_cut() {
+async fn half_close_during_stream_cancels_it_and_response_looks_cut() {
     let (_upstream, sidecar, mut client, mut asked) = streaming().await;
     client.stream.shutdown().await.unwrap();
     asked.is_left().await;
@@ -32,7 +32,7 @@ async fn half_close_in_a_stream_cancels_it_and_the_answer_looks_cut() {
 }
 
 #[tokio::test]
-async fn half_close_behind_a_whole_answer_is_no_departure() {
+async fn half_close_after_complete_response_is_no_abort() {
     let (_upstream, sidecar, mut client, mut asked) = generating().await;
     asked.write(&[STREAM, &chunk(LAST), "0\r\n\r\n"].concat()).await;
     client.until("\r\n0\r\n\r\n").await;

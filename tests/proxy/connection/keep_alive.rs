@@ -10,7 +10,7 @@ const NEXT: &str = "GET /next HTTP/1.1\r\nHost: h\r\n\r\n";
 const SHORT: Duration = Duration::from_millis(300);
 
 #[tokio::test]
-async fn idle_connection_outlives_the_head_limit_before_and_after_a_request() {
+async fn idle_connection_outlives_header_timeout_before_and_after_a_request() {
     let strict = strict().await;
     let mut config = config(strict.addr);
     config.proxy.header_timeout = SHORT;
@@ -25,7 +25,7 @@ async fn idle_connection_outlives_the_head_limit_before_and_after_a_request() {
 }
 
 #[tokio::test]
-async fn connection_is_closed_when_no_request_begins_within_its_limit() {
+async fn idle_connection_is_closed_after_keep_alive_timeout() {
     let strict = strict().await;
     let mut config = config(strict.addr);
     config.proxy.keep_alive_timeout = SHORT;
@@ -42,7 +42,7 @@ async fn connection_is_closed_when_no_request_begins_within_its_limit() {
 }
 
 #[tokio::test]
-async fn head_has_its_whole_limit_however_long_the_connection_was_idle() {
+async fn head_on_idle_connection_has_the_whole_header_timeout() {
     let strict = strict().await;
     let mut config = config(strict.addr);
     config.proxy.header_timeout = Duration::from_secs(5);
@@ -59,7 +59,7 @@ async fn head_has_its_whole_limit_however_long_the_connection_was_idle() {
 }
 
 #[tokio::test]
-async fn upload_that_goes_on_after_its_answer_is_no_slow_head() {
+async fn upload_that_continues_after_response_is_no_slow_head() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.proxy.header_timeout = SHORT;
@@ -79,7 +79,7 @@ async fn upload_that_goes_on_after_its_answer_is_no_slow_head() {
 }
 
 #[tokio::test]
-async fn client_that_reads_the_end_of_its_answer_late_is_not_idle() {
+async fn client_that_reads_end_of_response_late_is_not_idle() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.proxy.keep_alive_timeout = SHORT;
@@ -111,7 +111,7 @@ async fn client_that_reads_the_end_of_its_answer_late_is_not_idle() {
 }
 
 #[tokio::test]
-async fn one_that_asks_nothing_is_closed_before_and_after_its_first_request() {
+async fn silent_connection_is_closed_before_and_after_its_first_request() {
     let strict = strict().await;
     let mut config = config(strict.addr);
     config.proxy.keep_alive_timeout = Duration::from_millis(200);

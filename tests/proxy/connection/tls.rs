@@ -94,7 +94,7 @@ fn joined(mut chunked: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_stream_comes_byte_for_byte_by_each_version() {
+async fn tls_stream_arrives_unchanged_with_each_version() {
     let authority = Authority::new("ours");
     let mut upstream = upstream().await;
     let sidecar = sidecar(secured(upstream.addr, &authority)).await;
@@ -121,7 +121,7 @@ async fn a_stream_comes_byte_for_byte_by_each_version() {
 }
 
 #[tokio::test]
-async fn failed_handshakes_are_counted_on_listeners_with_tls_alone() {
+async fn tls_handshake_failures_are_counted_only_on_tls_listeners() {
     let authority = Authority::new("ours");
     let mut config = secured(upstream().await.addr, &authority);
     config.admin.tls = None;
@@ -131,7 +131,7 @@ async fn failed_handshakes_are_counted_on_listeners_with_tls_alone() {
 }
 
 #[tokio::test]
-async fn prometheus_reads_by_tls_and_who_trusts_another_does_not() {
+async fn tls_metrics_are_readable_only_with_trusted_authority() {
     let authority = Authority::new("ours");
     let sidecar = sidecar(secured(upstream().await.addr, &authority)).await;
     let url = format!("https://{}/metrics", sidecar.admin);
@@ -150,7 +150,7 @@ async fn prometheus_reads_by_tls_and_who_trusts_another_does_not() {
 }
 
 #[tokio::test]
-async fn who_speaks_no_tls_or_another_protocol_over_it_is_refused_and_does_no_harm() {
+async fn tls_listener_refuses_plain_http_and_other_protocols() {
     let authority = Authority::new("ours");
     let sidecar = sidecar(secured(upstream().await.addr, &authority)).await;
     for addr in [sidecar.proxy, sidecar.admin] {
@@ -174,7 +174,7 @@ async fn who_speaks_no_tls_or_another_protocol_over_it_is_refused_and_does_no_ha
 }
 
 #[tokio::test]
-async fn a_handshake_that_does_not_end_is_cut_and_holds_up_nobody() {
+async fn tls_handshake_that_does_not_end_is_cut_and_delays_nobody() {
     let authority = Authority::new("ours");
     let mut config = secured(upstream().await.addr, &authority);
     config.proxy.header_timeout = Duration::from_secs(2);
@@ -199,7 +199,7 @@ async fn a_handshake_that_does_not_end_is_cut_and_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn heads_connections_and_the_drain_have_the_limits_that_they_have_without() {
+async fn tls_connections_have_the_same_limits_as_plain_ones() {
     let authority = Authority::new("ours");
     let mut config = secured(upstream().await.addr, &authority);
     config.proxy.header_timeout = Duration::from_millis(300);
@@ -232,7 +232,7 @@ async fn heads_connections_and_the_drain_have_the_limits_that_they_have_without(
 }
 
 #[tokio::test]
-async fn who_hangs_up_cancels_and_what_breaks_off_does_not_look_whole() {
+async fn tls_client_that_leaves_cancels_and_cut_response_never_looks_complete() {
     let authority = Authority::new("ours");
     let mut upstream = upstream().await;
     let sidecar = sidecar(secured(upstream.addr, &authority)).await;
@@ -262,7 +262,7 @@ async fn who_hangs_up_cancels_and_what_breaks_off_does_not_look_whole() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_for_new_connections_and_streams_go_on() {
+async fn tls_certificate_replaced_applies_to_new_connections_only() {
     let authority = Authority::new("ours");
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
@@ -296,7 +296,7 @@ async fn a_new_certificate_is_for_new_connections_and_streams_go_on() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_in_the_drain_and_its_connection_as_tls_has_it() {
+async fn tls_stream_completes_in_drain_and_connection_ends_with_close_notify() {
     let authority = Authority::new("ours");
     let mut upstream = upstream().await;
     let mut sidecar = sidecar(secured(upstream.addr, &authority)).await;
@@ -316,7 +316,7 @@ async fn a_stream_ends_in_the_drain_and_its_connection_as_tls_has_it() {
 }
 
 #[test]
-fn a_key_is_in_no_debug_text() {
+fn tls_key_is_in_no_debug_text() {
     let issued = Authority::new("ours").issue("127.0.0.1");
     let mut config = Config::default();
     config.proxy.tls = Some(identity(&issued));

@@ -59,7 +59,7 @@ async fn until(reading: &mut OwnedReadHalf, end: &str) -> String {
 }
 
 #[tokio::test]
-async fn early_response_reaches_the_client_though_a_reset_follows() {
+async fn upload_with_early_response_then_reset_delivers_response() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let response = "HTTP/1.1 413 Request Entity Too Large\r\nContent-Type: application/json\r\n\
@@ -79,7 +79,7 @@ async fn early_response_reaches_the_client_though_a_reset_follows() {
 }
 
 #[tokio::test]
-async fn response_that_a_reset_ends_never_looks_whole() {
+async fn upload_response_ended_by_reset_never_looks_complete() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     for round in 0..5 {
@@ -102,7 +102,7 @@ async fn response_that_a_reset_ends_never_looks_whole() {
 }
 
 #[tokio::test]
-async fn upload_that_the_upstream_does_not_take_times_out() {
+async fn upload_that_upstream_does_not_read_gets_504() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.proxy.body_idle_timeout = Duration::from_secs(1);
@@ -124,7 +124,7 @@ async fn upload_that_the_upstream_does_not_take_times_out() {
 }
 
 #[tokio::test]
-async fn slow_upload_that_makes_progress_does_not_time_out() {
+async fn upload_that_is_slow_but_progresses_does_not_time_out() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.proxy.body_idle_timeout = Duration::from_secs(2);
@@ -150,7 +150,7 @@ async fn slow_upload_that_makes_progress_does_not_time_out() {
 }
 
 #[tokio::test]
-async fn client_that_leaves_an_upload_that_nobody_takes_is_noticed() {
+async fn upload_left_by_client_while_unread_is_detected() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let mut client = sidecar.send(&upload("/api/blobs/sha256:1")).await;
@@ -215,7 +215,7 @@ async fn broken_off(rounds: usize, leaves: bool, idle: Duration) -> [f64; 3] {
 }
 
 #[tokio::test]
-async fn upload_broken_off_within_the_response_is_the_clients_doing() {
+async fn upload_broken_off_during_response_is_counted_as_fault_of_client() {
     // A client that leaves has time to: a busy machine must not take it for one that stops.
     let (left, stopped) = tokio::join!(
         broken_off(6, true, Duration::from_secs(600)),

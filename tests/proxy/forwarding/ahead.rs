@@ -23,7 +23,7 @@ fn seen(model: &str, image: usize) -> String {
 }
 
 #[tokio::test]
-async fn model_behind_an_image_of_20_mb_leads_to_the_upstream_that_has_it() {
+async fn model_behind_20_mb_image_is_found_and_routed() {
     let sidecar = before_two(simulate::Config {
         rate: 0.0,
         load_time: Duration::ZERO,
@@ -55,7 +55,7 @@ async fn model_behind_an_image_of_20_mb_leads_to_the_upstream_that_has_it() {
 }
 
 #[tokio::test]
-async fn body_whose_model_was_seen_passes_on_before_its_end() {
+async fn body_is_forwarded_as_soon_as_its_model_is_known() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.proxy.peek_limit = 64 << 10;
@@ -72,7 +72,7 @@ async fn body_whose_model_was_seen_passes_on_before_its_end() {
 }
 
 #[tokio::test]
-async fn spent_budget_stops_at_the_peek_limit_and_comes_back() {
+async fn read_ahead_budget_when_spent_stops_at_peek_limit_and_is_returned() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.proxy.peek_limit = 64 << 10;
@@ -117,7 +117,7 @@ async fn spent_budget_stops_at_the_peek_limit_and_comes_back() {
 }
 
 #[tokio::test]
-async fn body_longer_than_a_quarter_of_the_budget_is_passed_on_as_it_comes() {
+async fn body_over_a_quarter_of_read_ahead_budget_is_forwarded_as_it_arrives() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.proxy.peek_limit = 64 << 10;
@@ -139,7 +139,7 @@ async fn body_longer_than_a_quarter_of_the_budget_is_passed_on_as_it_comes() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_is_forwarded_and_its_model_unknown() {
+async fn body_that_is_no_json_is_forwarded_with_unknown_model() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     for body in ["no json", "{\"model\":7}", "{\"model\":[\"a\"]}", "", "{\"model\":\"\\u0000\"}", "[]"] {
@@ -153,7 +153,7 @@ async fn a_body_that_is_no_json_is_forwarded_and_its_model_unknown() {
 }
 
 #[tokio::test]
-async fn a_large_body_is_known_by_its_beginning() {
+async fn body_beyond_peek_limit_has_its_model_read_from_the_start() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.proxy.peek_limit = 1 << 10;

@@ -98,7 +98,7 @@ fn dechunked(mut body: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn coded_stream_passes_as_it_is_and_is_counted_as_its_text() {
+async fn compressed_stream_passes_unchanged_and_is_measured() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     for (count, coding) in ["gzip", "deflate", "raw", "br", "zstd"].into_iter().enumerate() {
@@ -124,7 +124,7 @@ async fn coded_stream_passes_as_it_is_and_is_counted_as_its_text() {
 }
 
 #[tokio::test]
-async fn coded_record_is_told_when_it_comes_and_not_at_the_end() {
+async fn compressed_record_is_measured_when_it_arrives() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     for (count, coding) in ["gzip", "deflate", "raw", "br", "zstd"].into_iter().enumerate() {
@@ -141,7 +141,7 @@ async fn coded_record_is_told_when_it_comes_and_not_at_the_end() {
 }
 
 #[tokio::test]
-async fn coded_stream_without_its_last_record_is_truncated() {
+async fn compressed_stream_without_last_record_is_truncated() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let pieces = &coded("zstd")[..3];
@@ -151,7 +151,7 @@ async fn coded_stream_without_its_last_record_is_truncated() {
 }
 
 #[tokio::test]
-async fn stream_that_cannot_be_decoded_is_judged_by_its_framing() {
+async fn compressed_stream_that_cannot_be_decoded_gets_outcome_from_framing() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let plain = vec![RECORD.into(), LAST.into()];
@@ -177,7 +177,7 @@ async fn stream_that_cannot_be_decoded_is_judged_by_its_framing() {
 }
 
 #[tokio::test]
-async fn coded_answer_that_is_no_stream_is_counted() {
+async fn compressed_response_without_stream_is_counted() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let mut encoder = GzEncoder::new(vec![], Compression::default());
@@ -190,7 +190,7 @@ async fn coded_answer_that_is_no_stream_is_counted() {
 }
 
 #[tokio::test]
-async fn no_shaping_touches_a_coded_stream() {
+async fn compressed_stream_is_never_shaped() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.shaping.merge = true;
@@ -226,7 +226,7 @@ async fn send(sidecar: &Sidecar, coding: &str, body: &[u8]) -> Client {
 }
 
 #[tokio::test]
-async fn coded_request_goes_to_the_upstream_that_has_its_model() {
+async fn compressed_request_goes_to_upstream_that_has_its_model() {
     // These two are asked, and the requests counted, but nothing is generated: the body means nothing to them.
     let sidecar = before_two(simulate::Config::default()).await;
     for round in 1..=2 {
@@ -256,7 +256,7 @@ async fn coded_request_goes_to_the_upstream_that_has_its_model() {
 }
 
 #[tokio::test]
-async fn coded_request_passes_as_it_is_and_asks_for_its_usage_in_the_same_coding() {
+async fn compressed_request_passes_unchanged_or_gets_usage_in_same_coding() {
     for (openai_usage, tail) in
         [(OpenAiUsage::Off, ""), (OpenAiUsage::Inject, ",\"stream_options\":{\"include_usage\":true}")]
     {
@@ -298,7 +298,7 @@ async fn coded_request_passes_as_it_is_and_asks_for_its_usage_in_the_same_coding
 }
 
 #[tokio::test]
-async fn request_that_cannot_be_decoded_passes_and_is_counted() {
+async fn compressed_request_that_cannot_be_decoded_passes_and_is_counted() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     // A bomb among them: 64 MiB in a few bytes.
@@ -363,7 +363,7 @@ async fn stripped(accepts: &str) -> (Asked, String) {
 }
 
 #[tokio::test]
-async fn usage_that_is_to_be_stripped_is_asked_for_uncoded_and_does_not_reach_the_client() {
+async fn usage_to_strip_is_requested_uncompressed_and_not_sent_to_client() {
     for accepts in ["", "Accept-Encoding: gzip, br\r\n", "Accept-Encoding: gzip\r\naccept-encoding: br\r\n"] {
         let (asked, seen) = stripped(accepts).await;
         assert!(seen.ends_with("data: [DONE]\n\n") && seen.contains("\"a\""), "{accepts}: {seen}");

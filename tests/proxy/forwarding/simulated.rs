@@ -49,7 +49,7 @@ fn settle(value: &mut serde_json::Value, moving: &[&str]) {
 }
 
 #[tokio::test]
-async fn each_dialect_comes_through_as_it_is_and_its_tokens_add_up() {
+async fn simulated_dialect_passes_unchanged_and_its_tokens_add_up() {
     let simulator = Simulator::bind(quick()).unwrap();
     let direct = simulator.addr();
     tokio::spawn(simulator.run(std::future::pending()));
@@ -108,7 +108,7 @@ async fn each_dialect_comes_through_as_it_is_and_its_tokens_add_up() {
 }
 
 #[tokio::test]
-async fn each_fault_has_its_outcome_and_nobody_else_suffers() {
+async fn simulated_fault_has_its_outcome_and_affects_no_other_stream() {
     let simulator = Simulator::bind(Config { seed: 7, ..quick() }).unwrap();
     let direct = simulator.addr();
     tokio::spawn(simulator.run(std::future::pending()));
@@ -156,7 +156,7 @@ async fn each_fault_has_its_outcome_and_nobody_else_suffers() {
 }
 
 #[tokio::test]
-async fn usage_that_the_client_did_not_ask_for_leaves_no_trace() {
+async fn usage_not_requested_by_client_leaves_no_trace() {
     let simulator = Simulator::bind(quick()).unwrap();
     let direct = simulator.addr();
     tokio::spawn(simulator.run(std::future::pending()));
@@ -184,7 +184,7 @@ async fn usage_that_the_client_did_not_ask_for_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn the_hidden_queue_is_seen() {
+async fn hidden_queue_is_measured() {
     let slow = Config { rate: 100.0, tokens: 30, parallel: 1, jitter: 0.0, ..quick() };
     let simulator = Simulator::bind(slow).unwrap();
     let direct = simulator.addr();

@@ -7,7 +7,7 @@ use super::{answer, strict::strict};
 use crate::harness::*;
 
 #[tokio::test]
-async fn to_call_a_key_of_one_hop_neither_hides_it_nor_lets_it_through() {
+async fn key_named_in_connection_field_is_checked_and_not_forwarded() {
     let strict = strict().await;
     let mut config = config(strict.addr);
     config.admission.require_key = true;
@@ -45,7 +45,7 @@ async fn to_call_a_key_of_one_hop_neither_hides_it_nor_lets_it_through() {
 }
 
 #[tokio::test]
-async fn a_closed_route_stays_closed_however_its_path_is_written() {
+async fn closed_route_in_any_spelling_stays_closed() {
     let strict = strict().await;
     let mut config = config(strict.addr);
     config.admission.routes = Access::of(["chat", "blobs"]).unwrap();
@@ -90,7 +90,7 @@ async fn a_closed_route_stays_closed_however_its_path_is_written() {
 }
 
 #[tokio::test]
-async fn many_requests_at_once_on_one_connection_are_answered_one_by_one() {
+async fn pipelined_requests_are_answered_one_by_one() {
     let strict = strict().await;
     let sidecar = sidecar(config(strict.addr)).await;
     let many = "GET /next HTTP/1.1\r\nHost: h\r\n\r\n".repeat(200)
@@ -102,7 +102,7 @@ async fn many_requests_at_once_on_one_connection_are_answered_one_by_one() {
 }
 
 #[tokio::test]
-async fn target_in_no_form_of_http_is_400_and_reaches_nobody() {
+async fn invalid_target_gets_400_and_is_not_forwarded() {
     let strict = strict().await;
     let sidecar = sidecar(config(strict.addr)).await;
     for target in
@@ -134,7 +134,7 @@ async fn target_in_no_form_of_http_is_400_and_reaches_nobody() {
 }
 
 #[tokio::test]
-async fn fragment_in_the_target_of_a_pipelined_request_is_refused() {
+async fn pipelined_request_with_fragment_in_target_gets_400() {
     let fragment = "GET /case#part HTTP/1.1\r\nHost: h\r\n\r\n";
     for first in [
         "GET /first HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),

@@ -55,7 +55,7 @@ fn chunked(body: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_has_no_single_reading_reaches_nobody_and_ends_its_connection() {
+async fn smuggled_request_without_single_reading_is_refused_and_connection_closes() {
     let strict = strict().await;
     let sidecar = before(&strict).await;
     let length = HIDDEN.len();
@@ -138,7 +138,7 @@ async fn what_has_no_single_reading_reaches_nobody_and_ends_its_connection() {
 }
 
 #[tokio::test]
-async fn what_has_one_reading_is_forwarded_as_that() {
+async fn smuggled_request_with_one_reading_is_forwarded_as_that_one() {
     let strict = strict().await;
     let sidecar = before(&strict).await;
     let length = HIDDEN.len();
@@ -185,7 +185,7 @@ async fn what_has_one_reading_is_forwarded_as_that() {
 }
 
 #[tokio::test]
-async fn of_both_lengths_the_coding_counts_alone_and_nothing_is_read_behind_it() {
+async fn request_with_both_lengths_uses_transfer_encoding_and_closes_connection() {
     let strict = strict().await;
     let sidecar = before(&strict).await;
     let body = format!("{:x}\r\n{HIDDEN}\r\n0\r\n\r\n", HIDDEN.len());
@@ -204,7 +204,7 @@ async fn of_both_lengths_the_coding_counts_alone_and_nothing_is_read_behind_it()
 }
 
 #[tokio::test]
-async fn conflicting_lengths_have_one_reading() {
+async fn request_with_both_lengths_is_forwarded_with_one() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let _client = sidecar
@@ -221,7 +221,7 @@ async fn conflicting_lengths_have_one_reading() {
 }
 
 #[tokio::test]
-async fn what_can_be_read_in_two_ways_is_refused_counted_and_not_forwarded() {
+async fn ambiguous_request_is_refused_counted_and_not_forwarded() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let mut by_reason = std::collections::BTreeMap::<&str, f64>::new();
@@ -254,7 +254,7 @@ async fn what_can_be_read_in_two_ways_is_refused_counted_and_not_forwarded() {
 }
 
 #[tokio::test]
-async fn a_chunked_body_that_makes_no_sense_is_refused_and_its_connection_closed() {
+async fn malformed_chunked_body_gets_400_and_connection_closes() {
     let upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let seen = sidecar
@@ -267,7 +267,7 @@ async fn a_chunked_body_that_makes_no_sense_is_refused_and_its_connection_closed
 }
 
 #[tokio::test]
-async fn offered_upgrade_is_dropped_and_the_request_served() {
+async fn upgrade_offer_is_removed_and_request_served() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     for (connection, offer) in [
@@ -300,7 +300,7 @@ async fn offered_upgrade_is_dropped_and_the_request_served() {
 }
 
 #[tokio::test]
-async fn fields_that_connection_names_are_of_one_hop_and_framing_survives_it() {
+async fn fields_named_in_connection_are_removed_and_framing_is_kept() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let _client = sidecar
@@ -357,7 +357,7 @@ const PIECES: &[&str] = &[
 ];
 
 #[test]
-fn whatever_is_put_together_each_answer_is_of_one_whole_request() {
+fn random_request_pieces_get_one_response_per_whole_request() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (strict, sidecar) = runtime.block_on(async {
         let strict = strict().await;

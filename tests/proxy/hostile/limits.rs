@@ -11,7 +11,7 @@ use super::{answer, strict::strict};
 use crate::harness::*;
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_431() {
+async fn head_over_max_head_gets_431() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.proxy.max_head = 8 << 10;
@@ -25,7 +25,7 @@ async fn a_head_that_is_too_large_is_431() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_slow_is_cut_off() {
+async fn head_slower_than_header_timeout_is_cut() {
     let upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.proxy.header_timeout = Duration::from_millis(100);
@@ -37,7 +37,7 @@ async fn a_head_that_is_too_slow_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_body_that_stops_is_408() {
+async fn body_that_stops_gets_408() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.proxy.body_idle_timeout = Duration::from_millis(100);
@@ -56,7 +56,7 @@ async fn a_body_that_stops_is_408() {
 }
 
 #[tokio::test]
-async fn beyond_the_last_connection_clients_are_turned_away() {
+async fn connection_over_max_connections_gets_503() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.proxy.max_connections = 2;
@@ -87,7 +87,7 @@ async fn insist(sidecar: &Sidecar) {
 }
 
 #[tokio::test]
-async fn who_asks_nothing_gives_way_when_all_connections_are_taken() {
+async fn idle_connection_is_replaced_when_max_connections_is_reached() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.proxy.max_connections = 3;
@@ -125,7 +125,7 @@ async fn who_asks_nothing_gives_way_when_all_connections_are_taken() {
 }
 
 #[tokio::test]
-async fn a_target_or_a_field_or_many_of_them_beyond_the_bound_are_refused() {
+async fn oversized_target_field_or_head_is_refused() {
     let strict = strict().await;
     let sidecar = sidecar(config(strict.addr)).await;
     let fields = |count: usize| (0..count).map(|at| format!("X-{at}: a\r\n")).collect::<String>();
@@ -147,7 +147,7 @@ async fn a_target_or_a_field_or_many_of_them_beyond_the_bound_are_refused() {
 }
 
 #[tokio::test]
-async fn a_head_byte_by_byte_has_no_more_time_than_one_that_stands_still() {
+async fn head_sent_byte_by_byte_has_only_the_header_timeout() {
     let strict = strict().await;
     let mut config = config(strict.addr);
     config.proxy.header_timeout = Duration::from_millis(300);
@@ -165,7 +165,7 @@ async fn a_head_byte_by_byte_has_no_more_time_than_one_that_stands_still() {
 }
 
 #[tokio::test]
-async fn request_has_up_to_256_fields_and_the_refusal_of_more_says_so() {
+async fn request_with_over_256_fields_gets_431_that_names_the_limit() {
     let strict = strict().await;
     let sidecar = sidecar(config(strict.addr)).await;
     let request = |count: usize| {

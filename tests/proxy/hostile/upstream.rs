@@ -31,7 +31,7 @@ fn chunks(records: usize) -> String {
 }
 
 #[tokio::test]
-async fn what_breaks_off_or_makes_no_sense_never_looks_whole() {
+async fn cut_or_malformed_response_never_looks_complete() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let record = chunk(RECORD);
@@ -72,7 +72,7 @@ async fn what_breaks_off_or_makes_no_sense_never_looks_whole() {
 }
 
 #[tokio::test]
-async fn a_head_that_makes_no_sense_is_502_and_not_a_word_of_it_comes_through() {
+async fn malformed_response_head_gets_502_and_is_not_forwarded() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     for head in [
@@ -99,7 +99,7 @@ async fn a_head_that_makes_no_sense_is_502_and_not_a_word_of_it_comes_through() 
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_asked_for_reaches_nobody() {
+async fn unrequested_response_reaches_no_client() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     for surplus in ["HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", "evil", "\0", "0\r\n\r\nevil"] {
@@ -120,7 +120,7 @@ async fn an_answer_that_nobody_asked_for_reaches_nobody() {
 }
 
 #[tokio::test]
-async fn fields_of_one_hop_and_lengths_that_contradict_the_framing_stay_behind() {
+async fn response_hop_by_hop_fields_and_false_length_are_removed() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let answer = seen(
@@ -139,7 +139,7 @@ async fn fields_of_one_hop_and_lengths_that_contradict_the_framing_stay_behind()
 }
 
 #[tokio::test]
-async fn interim_answers_without_end_pass_no_further_and_a_client_can_leave() {
+async fn endless_interim_responses_are_dropped() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let client = sidecar.send(&generate()).await;
@@ -155,7 +155,7 @@ async fn interim_answers_without_end_pass_no_further_and_a_client_can_leave() {
 }
 
 #[tokio::test]
-async fn response_has_up_to_256_fields_and_the_502_of_more_says_so() {
+async fn response_with_over_256_fields_gets_502_that_names_the_limit() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let response = |count: usize| {
@@ -171,7 +171,7 @@ async fn response_has_up_to_256_fields_and_the_502_of_more_says_so() {
 }
 
 #[tokio::test]
-async fn response_with_both_lengths_reaches_the_client_whole() {
+async fn response_with_both_lengths_reaches_client_complete() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let body = RECORD.repeat(17) + LAST;
@@ -193,7 +193,7 @@ async fn response_with_both_lengths_reaches_the_client_whole() {
 }
 
 #[tokio::test]
-async fn response_with_both_lengths_that_breaks_off_is_no_complete_one() {
+async fn response_with_both_lengths_that_is_cut_is_not_complete() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     for length in [RECORD.len(), 9999] {
@@ -215,7 +215,7 @@ async fn response_with_both_lengths_that_breaks_off_is_no_complete_one() {
 }
 
 #[tokio::test]
-async fn response_in_another_coding_is_502() {
+async fn response_in_unknown_transfer_coding_gets_502() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let codings =
@@ -240,7 +240,7 @@ async fn response_in_another_coding_is_502() {
 }
 
 #[tokio::test]
-async fn length_that_is_told_twice_is_told_once() {
+async fn response_with_repeated_content_length_is_forwarded_with_one() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     for twice in ["Content-Length: 2\r\nContent-Length: 2", "Content-Length: 2, 2"] {
@@ -257,7 +257,7 @@ async fn length_that_is_told_twice_is_told_once() {
 }
 
 #[tokio::test]
-async fn head_response_with_lengths_that_differ_says_none() {
+async fn head_response_with_conflicting_lengths_has_none() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     for (fields, told) in [
@@ -276,7 +276,7 @@ async fn head_response_with_lengths_that_differ_says_none() {
 }
 
 #[tokio::test]
-async fn records_that_make_no_sense_pass_as_they_are_and_are_counted() {
+async fn malformed_records_pass_unchanged_and_are_counted() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let client = sidecar.send(&post_once("/api/generate", "{\"model\":\"m\"}")).await;

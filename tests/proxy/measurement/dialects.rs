@@ -25,7 +25,7 @@ fn tool_call(index: usize, arguments: &str) -> String {
 }
 
 #[tokio::test]
-async fn anthropic_tool_calls_count_once_each() {
+async fn anthropic_tool_call_counts_once() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let body = r#"{"model":"m","stream":true}"#;

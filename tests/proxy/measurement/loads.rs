@@ -39,7 +39,7 @@ async fn ask(sidecar: &Sidecar, path: &str, body: &Value) {
 }
 
 #[tokio::test]
-async fn requests_that_wait_for_one_load_count_one_load() {
+async fn model_load_with_many_waiting_requests_counts_once() {
     let sidecar = before().await;
     let generate = json!({"model": "sim", "prompt": "x"});
     for round in 1..=2 {
@@ -54,7 +54,7 @@ async fn requests_that_wait_for_one_load_count_one_load() {
 }
 
 #[tokio::test]
-async fn load_that_no_answer_tells_is_seen_in_memory() {
+async fn model_load_that_no_response_reports_is_seen_in_memory() {
     let sidecar = before().await;
     // OpenAI's clients are told no durations.
     ask(

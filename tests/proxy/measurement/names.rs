@@ -62,7 +62,7 @@ async fn labels(sidecar: &Sidecar) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn model_in_any_spelling_goes_where_it_is_under_the_name_that_is_listed() {
+async fn model_name_in_any_spelling_is_routed_and_labelled_as_listed() {
     let (sidecar, truths) = before(&[&["Other:7b"], &["Ada/Mixed:Q4_K_M"]], 16).await;
     let names =
         ["Ada/Mixed:Q4_K_M", "ada/mixed:q4_k_m", "ADA/MIXED:Q4_K_M", "registry.ollama.ai/ada/Mixed:q4_k_m"];
@@ -81,7 +81,7 @@ async fn model_in_any_spelling_goes_where_it_is_under_the_name_that_is_listed() 
 }
 
 #[tokio::test]
-async fn spellings_that_are_shown_take_no_label_from_a_model_that_is_served() {
+async fn model_name_spellings_take_no_label_from_a_served_model() {
     let (sidecar, _) = before(&[&["a:latest", "b:latest", "c:latest"]], 2).await;
     for spelling in 0_u32..32 {
         // All of them mean the model, which is shown.
@@ -107,7 +107,7 @@ async fn spellings_that_are_shown_take_no_label_from_a_model_that_is_served() {
 }
 
 #[tokio::test]
-async fn model_pulled_a_moment_ago_has_its_label_at_its_first_answer() {
+async fn model_just_pulled_has_its_label_at_first_response() {
     let (sidecar, truths) = before(&[&["a:latest"]], 16).await;
     assert_eq!(ask(&sidecar, "/api/pull", &json!({"model": "Simulated:1b"})).await, 200);
     sidecar.until(&complete("gpu0", "pull", "other"), 1.0).await;
@@ -131,7 +131,7 @@ async fn model_pulled_a_moment_ago_has_its_label_at_its_first_answer() {
 }
 
 #[tokio::test]
-async fn first_burst_of_errors_finds_its_series_at_zero() {
+async fn outcome_counters_exist_at_zero_before_first_error() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let clients = [sidecar.send(&generate()).await, sidecar.send(&generate()).await];

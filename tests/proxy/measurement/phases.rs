@@ -8,7 +8,7 @@ use streamgauge_simulate::{Config, OllamaVersion, Simulator};
 use crate::harness::*;
 
 #[tokio::test]
-async fn unaccounted_is_near_0_and_prompt_rate_is_given_where_the_version_allows_it() {
+async fn phases_add_up_and_prompt_rate_is_given_if_version_allows() {
     for version in OllamaVersion::ALL {
         let simulated = Config {
             version,
@@ -48,7 +48,7 @@ async fn unaccounted_is_near_0_and_prompt_rate_is_given_where_the_version_allows
 }
 
 #[tokio::test]
-async fn think_with_format_is_charged_what_came_and_marked_on_0_33() {
+async fn think_with_format_on_0_33_is_charged_received_tokens_and_marked() {
     for (version, marked) in [(OllamaVersion::V0_33, 1.0), (OllamaVersion::V0_34, 0.0)] {
         let simulated =
             Config { version, rate: 0.0, tokens: 20, load_time: Duration::ZERO, ..Config::default() };

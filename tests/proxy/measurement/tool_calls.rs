@@ -44,7 +44,7 @@ fn phase(sidecar: &Sidecar, phase: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn tool_call_of_each_version_is_decode_and_no_queue() {
+async fn tool_call_silence_is_decode_and_not_queue_in_each_version() {
     for (version, chat) in [
         (OllamaVersion::V0_12, ChatPath::GoTemplate),
         (OllamaVersion::V0_33, ChatPath::GoTemplate),
@@ -62,7 +62,7 @@ async fn tool_call_of_each_version_is_decode_and_no_queue() {
 }
 
 #[tokio::test]
-async fn tool_call_within_terminal_record_counts_as_both_kinds() {
+async fn tool_call_in_last_record_counts_as_both_kinds() {
     let sidecar = called(OllamaVersion::V0_34, ChatPath::Native).await;
     for kind in ["terminal", "tool_call"] {
         let series = format!("records_total{{model=\"sim:latest\",kind=\"{kind}\"}}");

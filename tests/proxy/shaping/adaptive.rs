@@ -62,7 +62,7 @@ async fn input(shaping: shaping::Config, pace: f64) -> f64 {
 }
 
 #[tokio::test]
-async fn slower_delivery_does_not_move_the_true_input_so_that_the_pace_runs_to_its_floor() {
+async fn adaptive_pace_does_not_change_true_speedup() {
     let law = adaptive::Config { floor: 20.0, window: Duration::from_millis(100), ..Default::default() };
     assert_eq!((law.input, law.ceiling), (Input::True, 120.0));
     let (unpaced, paced, adapted) = tokio::join!(
@@ -78,7 +78,7 @@ async fn slower_delivery_does_not_move_the_true_input_so_that_the_pace_runs_to_i
 }
 
 #[tokio::test]
-async fn fewer_streams_at_once_do_move_it() {
+async fn max_streams_of_one_gives_each_stream_full_speed() {
     let mut config = config(simulator());
     config.upstream.upstreams[0].max_streams = Some(1);
     let sidecar = sidecar(config).await;

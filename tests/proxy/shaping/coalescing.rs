@@ -5,7 +5,7 @@ use streamgauge::shaping::coalesce;
 use crate::harness::*;
 
 #[tokio::test]
-async fn records_are_held_for_a_moment_and_written_together() {
+async fn coalescing_holds_records_for_a_moment_and_writes_them_together() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.shaping.coalesce = Some(coalesce::Config { delay: PATIENCE, ..coalesce::Config::default() });

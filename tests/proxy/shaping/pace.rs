@@ -8,7 +8,7 @@ use streamgauge_simulate::{Config, Simulator};
 use crate::harness::*;
 
 #[tokio::test]
-async fn ollama_goes_on_until_the_buffers_between_are_full_and_is_then_made_to_wait() {
+async fn pace_lets_ollama_generate_until_buffers_are_full_and_then_blocks_it() {
     let endless = Config { tokens: 1_000_000, rate: 0.0, load_time: Duration::ZERO, ..Config::default() };
     let simulator = Simulator::bind(endless).unwrap();
     let (addr, truth) = (simulator.addr(), simulator.truth());
@@ -34,7 +34,7 @@ async fn ollama_goes_on_until_the_buffers_between_are_full_and_is_then_made_to_w
 }
 
 #[tokio::test]
-async fn what_is_measured_of_the_model_stays_the_models_while_its_client_is_paced() {
+async fn pace_does_not_change_measured_model_speed() {
     let model = Config {
         tokens: 40,
         rate: 100.0,

@@ -5,7 +5,7 @@ use streamgauge::shaping::OpenAiUsage;
 use crate::harness::*;
 
 #[tokio::test]
-async fn the_usage_is_asked_for_and_taken_out_again() {
+async fn usage_is_injected_and_stripped() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.shaping.openai_usage = OpenAiUsage::InjectAndStrip;
@@ -28,7 +28,7 @@ async fn the_usage_is_asked_for_and_taken_out_again() {
 }
 
 #[tokio::test]
-async fn usage_is_asked_for_in_a_body_of_any_length() {
+async fn usage_is_injected_into_body_of_any_length() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.shaping.openai_usage = OpenAiUsage::Inject;
@@ -48,7 +48,7 @@ async fn usage_is_asked_for_in_a_body_of_any_length() {
 }
 
 #[tokio::test]
-async fn layer_that_changes_the_length_tells_none() {
+async fn shaped_response_has_no_content_length() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.shaping.merge = true;

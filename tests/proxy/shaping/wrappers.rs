@@ -142,7 +142,7 @@ fn shaping() -> impl Strategy<Value = shaping::Config> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
-    fn the_meter_tells_what_the_model_did_and_how_the_client_fared(
+    fn meter_is_correct_with_any_shaping(
         shaping in shaping(),
         records in 0_usize..40,
         last in any::<bool>(),
@@ -179,7 +179,7 @@ proptest! {
 
 /// The last record had come, and was held by the pace when the client left: that was recorded as complete.
 #[test]
-fn a_client_that_leaves_before_what_is_held_has_left_early() {
+fn client_that_leaves_before_held_records_is_an_abort() {
     for merge in [false, true] {
         let body = Bytes::from(RECORD.repeat(20) + LAST);
         let chunks = VecDeque::from([(Duration::ZERO, body)]);

@@ -40,7 +40,7 @@ async fn series_of_cloud(sidecar: &Sidecar) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn cloud_request_takes_no_slot_and_no_part_in_figures_of_the_machine() {
+async fn cloud_request_takes_no_slot_and_changes_no_figure_of_the_machine() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.upstream.upstreams[0].max_streams = Some(1);
@@ -87,7 +87,7 @@ async fn cloud_request_takes_no_slot_and_no_part_in_figures_of_the_machine() {
 }
 
 #[tokio::test]
-async fn cloud_request_obeys_the_limits_of_its_caller() {
+async fn cloud_request_obeys_limits_of_its_caller() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.admission.anonymous.max_streams = Some(1);
@@ -114,7 +114,7 @@ async fn cloud_request_obeys_the_limits_of_its_caller() {
 }
 
 #[tokio::test]
-async fn errors_of_the_cloud_and_of_the_client_are_no_errors_of_the_upstream() {
+async fn cloud_and_client_errors_are_no_errors_of_the_upstream() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let cloud = |route: &str, outcome: &str| at_cloud(route, "other:cloud", outcome);
@@ -152,7 +152,7 @@ async fn errors_of_the_cloud_and_of_the_client_are_no_errors_of_the_upstream() {
 }
 
 #[tokio::test]
-async fn ollama_that_does_not_answer_is_at_fault_for_a_cloud_request_too() {
+async fn cloud_request_to_dead_ollama_is_failure_of_the_upstream() {
     let dead = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let sidecar = sidecar(config(dead)).await;
     let seen = sidecar.exchange(&post_once("/api/chat", NAME)).await;
@@ -161,7 +161,7 @@ async fn ollama_that_does_not_answer_is_at_fault_for_a_cloud_request_too() {
 }
 
 #[tokio::test]
-async fn local_suffix_names_the_model_without_it() {
+async fn model_with_local_suffix_is_labelled_without_it() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     for (seen, name) in [(1.0, "gemma3:270m:local"), (2.0, "GEMMA3:270M"), (3.0, "library/gemma3:270m:LOCAL")]
@@ -177,7 +177,7 @@ async fn local_suffix_names_the_model_without_it() {
 }
 
 #[tokio::test]
-async fn list_of_models_says_better_than_the_name_where_a_model_runs() {
+async fn model_list_overrides_name_for_cloud_detection() {
     let mut upstream = listing(
         "{\"models\":[{\"name\":\"mine:v1-cloud\",\"model\":\"mine:v1-cloud\"},\
          {\"name\":\"far:latest\",\"model\":\"far:latest\",\"remote_host\":\"https://ollama.com:443\"}]}",
@@ -200,7 +200,7 @@ async fn list_of_models_says_better_than_the_name_where_a_model_runs() {
 }
 
 #[tokio::test]
-async fn upstream_may_not_be_named_as_the_cloud_is() {
+async fn upstream_with_reserved_name_is_refused() {
     for name in ["cloud", "none"] {
         let mut config = config(([127, 0, 0, 1], 1).into());
         config.upstream.upstreams[0].name = name.to_owned();

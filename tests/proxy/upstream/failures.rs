@@ -12,7 +12,7 @@ async fn nobody() -> std::net::SocketAddr {
 }
 
 #[tokio::test]
-async fn nobody_there_is_502_in_the_words_of_the_client() {
+async fn dead_upstream_gets_502_in_error_format_of_client() {
     let sidecar = sidecar(config(nobody().await)).await;
     let why = "upstream \\\"gpu0\\\" is unreachable: Connection refused";
     for (path, beginning) in [
@@ -32,7 +32,7 @@ async fn nobody_there_is_502_in_the_words_of_the_client() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_slow_is_504_and_the_upstream_is_left() {
+async fn slow_response_head_gets_504_and_cancels_upstream() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.upstream.response_timeout = Duration::from_millis(200);
@@ -49,7 +49,7 @@ async fn a_head_that_is_too_slow_is_504_and_the_upstream_is_left() {
 }
 
 #[tokio::test]
-async fn a_silence_that_is_too_long_cuts_the_stream_but_not_its_bytes() {
+async fn silent_stream_is_cut_and_received_bytes_are_delivered() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.upstream.silence_timeout = Duration::from_millis(200);
@@ -65,7 +65,7 @@ async fn a_silence_that_is_too_long_cuts_the_stream_but_not_its_bytes() {
 }
 
 #[tokio::test]
-async fn a_cut_in_the_middle_never_looks_like_an_end() {
+async fn cut_stream_never_looks_complete() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     for (answer, tail) in [
@@ -86,7 +86,7 @@ async fn a_cut_in_the_middle_never_looks_like_an_end() {
 }
 
 #[tokio::test]
-async fn a_cut_is_no_end_for_a_client_of_http_1_0_either() {
+async fn cut_stream_never_looks_complete_to_http_1_0_client() {
     use tokio::io::AsyncReadExt;
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
@@ -102,7 +102,7 @@ async fn a_cut_is_no_end_for_a_client_of_http_1_0_either() {
 }
 
 #[tokio::test]
-async fn nonsense_for_an_answer_is_502() {
+async fn malformed_response_gets_502() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     for answer in [
@@ -123,7 +123,7 @@ async fn nonsense_for_an_answer_is_502() {
 }
 
 #[tokio::test]
-async fn an_endless_head_is_502_and_takes_no_memory() {
+async fn endless_response_head_gets_502_and_takes_no_memory() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let mut client = sidecar.send(&generate()).await;
@@ -145,7 +145,7 @@ async fn an_endless_head_is_502_and_takes_no_memory() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_not_taken_is_504() {
+async fn unaccepted_upstream_connection_gets_504() {
     // Nobody accepts, and the queue of those who wait is full.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
@@ -165,7 +165,7 @@ async fn a_connection_that_is_not_taken_is_504() {
 }
 
 #[tokio::test]
-async fn a_failed_head_is_the_upstreams_failure_and_no_client_that_left() {
+async fn failed_response_head_is_upstream_error_and_not_client_abort() {
     let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let sidecar = sidecar(config(nobody)).await;
     let seen = sidecar.exchange("HEAD /api/tags HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;

@@ -104,7 +104,7 @@ fn names(list: &Value, place: &str, field: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_they_have_is_listed_as_one_would() {
+async fn model_lists_of_upstreams_are_merged() {
     let one = Simulated::start(with_models(&["a:latest", "both:latest"]));
     let other = Simulated::start(with_models(&["b:latest", "both:latest"]));
     let mut config = in_turn(&[one.addr, other.addr]);
@@ -159,7 +159,7 @@ async fn what_they_have_is_listed_as_one_would() {
 }
 
 #[tokio::test]
-async fn one_answers_for_itself() {
+async fn model_list_of_single_upstream_is_forwarded() {
     let only = Simulated::start(quick());
     let sidecar = up(in_turn(&[only.addr])).await;
     let asked = only.truth.requests("/api/tags");
@@ -169,7 +169,7 @@ async fn one_answers_for_itself() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_sent_is_sent_to_another_whole() {
+async fn unsent_request_is_retried_whole_on_another_upstream() {
     let (gone, there) = (Simulated::start(quick()), Simulated::start(quick()));
     let mut config = in_turn(&[gone.addr, there.addr]);
     config.proxy.peek_limit = 64 << 10;
@@ -200,7 +200,7 @@ async fn what_could_not_be_sent_is_sent_to_another_whole() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_read_ahead_comes_back_as_well() {
+async fn unsent_request_without_read_ahead_is_retried_whole() {
     let (gone, there) = (Simulated::start(quick()), Simulated::start(quick()));
     let mut config = in_turn(&[gone.addr, there.addr]);
     config.proxy.peek_limit = 1 << 10;
@@ -212,7 +212,7 @@ async fn a_body_that_is_not_read_ahead_comes_back_as_well() {
 }
 
 #[tokio::test]
-async fn request_that_another_upstream_refuses_counts_once_in_admission() {
+async fn retried_request_that_is_refused_counts_once_in_admission() {
     let (gone, mut full) = (Simulated::start(quick()), upstream().await);
     let mut config = in_turn(&[gone.addr, full.addr]);
     config.upstream.upstreams[1].max_streams = Some(1);
@@ -272,7 +272,7 @@ async fn lists_once() -> (SocketAddr, mpsc::Receiver<Asked>) {
 }
 
 #[tokio::test]
-async fn list_of_loaded_models_that_fails_is_kept_as_it_was() {
+async fn failed_list_of_loaded_models_keeps_last_list() {
     let (addr, _requests) = lists_once().await;
     let mut config = in_turn(&[addr]);
     config.upstream.health_interval = Duration::from_millis(20);
@@ -290,7 +290,7 @@ async fn list_of_loaded_models_that_fails_is_kept_as_it_was() {
 }
 
 #[tokio::test]
-async fn list_of_models_that_fails_is_kept_as_it_was() {
+async fn failed_list_of_models_keeps_last_list() {
     let (addr, mut requests) = lists_once().await;
     let other = Simulated::start(quick());
     let mut config = in_turn(&[addr, other.addr]);
@@ -315,7 +315,7 @@ async fn list_of_models_that_fails_is_kept_as_it_was() {
 }
 
 #[tokio::test]
-async fn what_may_have_begun_is_not_sent_again() {
+async fn request_that_may_have_started_is_not_retried() {
     let (mut first, mut second) = (upstream().await, upstream().await);
     let sidecar = up(in_turn(&[first.addr, second.addr])).await;
     let mut client = sidecar.send(&generate()).await;
@@ -329,7 +329,7 @@ async fn what_may_have_begun_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn of_three_with_one_killed_one_wedged_and_one_slow_nothing_is_sent_twice_or_lost_in_vain() {
+async fn killed_wedged_and_slow_upstreams_lose_and_repeat_no_request() {
     let slow_stream = simulate::Config { rate: 200.0, jitter: 0.0, contention: 0.0, parallel: 64, ..quick() };
     let killed = Simulated::start(simulate::Config { tokens: 10_000, ..slow_stream.clone() });
     let wedged = Simulated::start(simulate::Config {
@@ -384,7 +384,7 @@ async fn of_three_with_one_killed_one_wedged_and_one_slow_nothing_is_sent_twice_
 }
 
 #[tokio::test]
-async fn one_that_comes_back_is_tried_by_one_and_then_asked_by_all() {
+async fn upstream_that_recovers_is_used_again_without_failed_request() {
     let (away, there) = (Simulated::start(quick()), Simulated::start(quick()));
     let sidecar = up(in_turn(&[away.addr, there.addr])).await;
     away.kill().await;
@@ -403,7 +403,7 @@ async fn one_that_comes_back_is_tried_by_one_and_then_asked_by_all() {
 }
 
 #[tokio::test]
-async fn upstream_whose_generations_time_out_is_left_out_though_it_answers_other_requests() {
+async fn breaker_opens_if_generations_time_out_despite_other_answers() {
     let faults = "slow-head=1:1000s".parse().unwrap();
     let (wedged, works) =
         (Simulated::start(simulate::Config { faults, ..quick() }), Simulated::start(quick()));

@@ -95,7 +95,7 @@ async fn is_streamed(sidecar: &crate::harness::Sidecar, upstream: &mut Upstream)
 }
 
 #[tokio::test]
-async fn one_that_its_authority_vouches_for_is_asked_and_probed() {
+async fn https_upstream_with_trusted_certificate_is_used_and_probed() {
     let authority = Authority::new("ours");
     let mut upstream = upstream().await;
     let addr = before(upstream.addr, &authority.issue("127.0.0.1"), None).await;
@@ -106,7 +106,7 @@ async fn one_that_its_authority_vouches_for_is_asked_and_probed() {
 }
 
 #[tokio::test]
-async fn one_that_is_not_who_it_should_be_is_never_asked_and_it_is_said_why() {
+async fn https_upstream_with_wrong_certificate_is_never_used_and_reason_is_reported() {
     let (authority, stranger) = (Authority::new("ours"), Authority::new("a stranger's"));
     let trust = || Some(Trust::only(only(&authority), None));
     for (issued, trust, why) in [
@@ -128,7 +128,7 @@ async fn one_that_is_not_who_it_should_be_is_never_asked_and_it_is_said_why() {
 }
 
 #[tokio::test]
-async fn one_that_asks_who_we_are_is_shown_it_and_a_new_certificate_is_taken_while_it_runs() {
+async fn https_upstream_that_requires_client_certificate_gets_the_newest() {
     let (authority, clients) = (Authority::new("ours"), Authority::new("of clients"));
     let mut upstream = upstream().await;
     let addr = before(upstream.addr, &authority.issue("127.0.0.1"), Some(&clients)).await;
@@ -149,7 +149,7 @@ async fn one_that_asks_who_we_are_is_shown_it_and_a_new_certificate_is_taken_whi
 }
 
 #[tokio::test]
-async fn a_handshake_has_the_time_that_a_connection_has() {
+async fn https_upstream_handshake_obeys_connect_timeout() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let trust = Trust::only(only(&Authority::new("ours")), None);
     let mut config = verified(silent.local_addr().unwrap(), Some(trust));
@@ -160,7 +160,7 @@ async fn a_handshake_has_the_time_that_a_connection_has() {
 }
 
 #[tokio::test]
-async fn a_plain_upstream_behind_https_is_an_error_and_a_name_that_nobody_has_too() {
+async fn https_upstream_without_tls_or_with_unknown_name_is_an_error() {
     let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = plain.local_addr().unwrap();
     tokio::spawn(async move {

@@ -22,7 +22,7 @@ async fn begin(sidecar: &Sidecar, upstream: &mut Upstream, request: &str) -> (Cl
 }
 
 #[tokio::test]
-async fn plain_stream_that_stops_counts_and_tool_call_alone_does_not() {
+async fn wedged_is_reported_for_stopped_stream_and_not_for_tool_call_alone() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
 
@@ -41,7 +41,7 @@ async fn plain_stream_that_stops_counts_and_tool_call_alone_does_not() {
 }
 
 #[tokio::test]
-async fn calls_are_judged_once_such_a_call_was_answered() {
+async fn wedged_is_judged_for_tool_calls_after_one_was_answered() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let waiting = "waiting_seconds{upstream=\"gpu0\"}";
@@ -72,7 +72,7 @@ async fn calls_are_judged_once_such_a_call_was_answered() {
 }
 
 #[tokio::test]
-async fn response_timeout_covers_the_silence_of_a_tool_call_and_is_off_by_default() {
+async fn response_timeout_covers_tool_call_silence_and_is_off_by_default() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     assert_eq!(config.upstream.response_timeout, Duration::ZERO, "a call may take as long as its generation");

@@ -1,4 +1,4 @@
-//! Bodies in a content coding, and those that only say so.
+//! Bodies in a content coding, and bodies that only claim one.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,7 +6,7 @@ use streamgauge::protocol::{Coding, Dialect, Framing, Scanner};
 
 const CODINGS: [Coding; 4] = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd];
 
-// The first byte chooses a coding and says how the rest is split.
+// The first byte chooses a coding and how the rest is split.
 fuzz_target!(|data: &[u8]| {
     let Some((first, body)) = data.split_first() else { return };
     let (coding, piece) = (CODINGS[usize::from(first & 3)], usize::from(first >> 2) + 1);

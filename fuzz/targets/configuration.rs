@@ -1,4 +1,4 @@
-//! A configuration file: settings, or mistakes that say where they are. What is shown feeds back.
+//! A configuration file gives settings, or mistakes with their places. The settings that are shown can be read again.
 #![no_main]
 
 use std::{fs, path::PathBuf, process};
@@ -15,7 +15,7 @@ fuzz_target!(|data: &[u8]| {
     match load(data, &path) {
         Ok(resolved) => {
             let shown = resolved.to_toml();
-            // Keys are not shown, so that those alone do not feed back.
+            // Keys are not shown, so a configuration with keys cannot be read again.
             if !shown.contains("***") {
                 let again = load(shown.as_bytes(), &path).expect("what is shown is right");
                 let without_places = |text: &str| -> Vec<String> {

@@ -1,4 +1,4 @@
-//! A whole answer, which is its own final record: what it counts is what it says, or nothing.
+//! A whole response is its own final record. Its counts are those that it states, or none.
 #![no_main]
 
 mod split;
@@ -14,7 +14,7 @@ fuzz_target!(|data: &[u8]| {
         let mut tell = |scan| match scan {
             Scan::Record(record) => {
                 records += 1;
-                // A sum of what was told never goes wrong, whatever was told.
+                // Sums of the reported counts never overflow, whatever was reported.
                 if let Some(usage) = record.usage {
                     let mut twice = usage;
                     twice.merge(&usage);

@@ -1,4 +1,4 @@
-//! Lines, one value each.
+//! Lines with one value each.
 #![no_main]
 
 mod split;

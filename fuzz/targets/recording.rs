@@ -1,4 +1,4 @@
-//! A recording whose files are anything: what is between the bytes 0xFF is one after the other.
+//! A recording with arbitrary files: the byte 0xFF separates them.
 #![no_main]
 
 use std::{fs, process};
@@ -25,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
         match parts.next() {
             Some(part) => fs::write(folder.join(file), part).expect("a place for a file"),
             None => {
-                // It may not be there.
+                // The file may not exist.
                 let _ = fs::remove_file(folder.join(file));
             }
         }

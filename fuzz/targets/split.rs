@@ -1,10 +1,10 @@
-//! However a body is split, the same is found in it.
+//! The same records are found however a body is split.
 
 use streamgauge::protocol::{Dialect, Framing, Scan, Scanner};
 
 pub const DIALECTS: [Dialect; 3] = [Dialect::Ollama, Dialect::OpenAi, Dialect::Anthropic];
 
-/// What is found in a body that comes in pieces of at most `piece` bytes.
+/// Returns the records of a body that comes in pieces of at most `piece` bytes.
 fn found(framing: Framing, dialect: Dialect, body: &[u8], piece: usize) -> Vec<Scan> {
     let mut found = Vec::new();
     let mut scanner = Scanner::new(framing, dialect);
@@ -15,7 +15,7 @@ fn found(framing: Framing, dialect: Dialect, body: &[u8], piece: usize) -> Vec<S
     found
 }
 
-/// The first byte says how the rest is split.
+/// The first byte decides how the rest is split.
 pub fn hold(framing: Framing, data: &[u8]) {
     let Some((piece, body)) = data.split_first() else { return };
     for dialect in DIALECTS {

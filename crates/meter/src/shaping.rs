@@ -1,7 +1,7 @@
-//! How a stream is handed on: at a pace, in which pieces, with what taken out.
+//! How a stream is delivered: its pace, its pieces, and the fields that are removed.
 //!
-//! Everything here wraps an [`http_body::Body`] and is driven by whoever polls it: no task, no channel. What
-//! is off costs a branch a frame.
+//! Each layer wraps an [`http_body::Body`] and runs when the body is polled. There is no task and no channel. A layer
+//! that is off costs one branch per frame.
 
 pub mod adaptive;
 mod assembly;
@@ -43,20 +43,20 @@ pub use merge::Merge;
 pub use pace::Pace;
 pub use usage::{OpenAiUsage, Strip};
 
-/// Settings of this stage; all off by default.
+/// Settings of this stage. By default everything is off.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Tokens a second of each stream; 0: off. A caller's own goes before it.
+    /// Tokens per second of each stream. 0: off. A caller's own pace takes precedence.
     pub pace: u32,
-    /// What a paced stream holds at most, bytes.
+    /// The maximum number of bytes that a paced stream holds.
     pub pace_buffer: usize,
-    /// A pace that follows how well streams run side by side; with `pace` too, the slower of both holds.
+    /// A pace that adapts to how well streams run concurrently. If `pace` is set too, the slower of both applies.
     pub adaptive: Option<adaptive::Config>,
-    /// Records held for a moment and written as one chunk.
+    /// Holds records for a short time, and writes them as one chunk.
     pub coalesce: Option<coalesce::Config>,
-    /// The content records that are held together become one; turns `coalesce` on at its defaults.
+    /// Merges the content records that are held together into one. It turns `coalesce` on with its defaults.
     pub merge: bool,
-    /// What is done about the usage that OpenAI's clients have to ask for.
+    /// How to treat the usage, which Ollama sends to OpenAI's clients only on request.
     pub openai_usage: OpenAiUsage,
 }
 
@@ -79,29 +79,29 @@ impl Config {
     }
 }
 
-/// What is known of a response whose body is to be shaped.
+/// The properties of a response whose body is to be shaped.
 #[derive(Clone, Copy, Debug)]
 pub struct Stream<'a> {
-    /// Where its request went.
+    /// The route of its request.
     pub route: Route,
-    /// What its client speaks.
+    /// The dialect of its client.
     pub dialect: Dialect,
-    /// How its records are set apart, by its content type.
+    /// How its records are separated, by its content type.
     pub framing: Option<Framing>,
-    /// The label of who asked.
+    /// The label of the caller.
     pub caller: &'a str,
     /// The caller's own pace, tokens a second.
     pub pace: Option<u32>,
     /// The upstream's name.
     pub upstream: &'a str,
-    /// The usage was asked for by [`Shaping::ask_usage`], and is to be taken out.
+    /// Whether [`Shaping::ask_usage`] added the request for the usage, so that it is removed from the response.
     pub strip_usage: bool,
 }
 
-/// A body in every layer, each of which may be absent.
+/// A body with every layer. Each layer may be off.
 pub type Shaped<B> = Merge<Coalesce<Pace<Strip<B>>>>;
 
-/// Frames leave later than they came, or are others. Not where the usage alone is taken out.
+/// Whether frames are delayed or changed. The removal of the usage alone does not count.
 #[must_use]
 pub fn reshapes<B: Body<Data = Bytes>>(merge: &Shaped<B>) -> bool {
     let coalesce = &merge.inner;
@@ -109,15 +109,15 @@ pub fn reshapes<B: Body<Data = Bytes>>(merge: &Shaped<B>) -> bool {
     merge.stage.is_some() || coalesce.stage.is_some() || pace.stage.is_some()
 }
 
-/// How a request's body asks for the usage.
+/// How the body of a request asks for the usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AskUsage {
-    /// Where [`text`](AskUsage::text) is to be put into the body: bytes from its beginning.
+    /// The position at which [`text`](AskUsage::text) is inserted, in bytes from the beginning of the body.
     pub at: u64,
-    /// What asks.
+    /// The text that asks for the usage.
     pub text: &'static str,
-    /// The answer is to be stripped of the usage.
+    /// Whether the usage is removed from the response.
     pub strip: bool,
 }
 
@@ -127,7 +127,7 @@ type Read = Arc<dyn Fn() -> Reading + Send + Sync>;
 #[derive(Debug)]
 pub struct Shaping {
     families: Families,
-    /// What is coalesced leaves whole delays after this, whatever stream it is of.
+    /// Coalesced chunks are sent at whole multiples of the delay after this time, for every stream.
     beat: Instant,
     state: Mutex<State>,
 }
@@ -139,16 +139,16 @@ struct State {
 }
 
 impl Shaping {
-    /// Shapes by these settings.
+    /// Creates a shaper with these settings.
     #[must_use]
     pub fn new(families: Families, config: Config) -> Shaping {
-        // The one caller that there always is.
+        // The caller `anonymous` always exists.
         families.pace("anonymous").set(f64::from(config.pace));
         let state = State { config, readings: BTreeMap::new(), adaptives: BTreeMap::new() };
         Shaping { families, beat: Instant::now(), state: Mutex::new(state) }
     }
 
-    /// Streams that begin from now on go by these settings; those that run keep theirs.
+    /// Changes the settings for streams that begin from now on. Running streams keep theirs.
     pub fn reload(&self, config: Config) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.config.adaptive != config.adaptive {
@@ -161,19 +161,19 @@ impl Shaping {
         state.config = config;
     }
 
-    /// Forgets callers that are gone.
+    /// Removes the series of callers that no longer exist.
     pub fn forget(&self, callers: &[String]) {
         self.families.forget(callers);
     }
 
-    /// Lets the streams of an upstream adapt to what `read` tells of it, once a window.
+    /// Lets the pace of an upstream's streams adapt to the values that `read` returns, once per window.
     pub fn adapt(&self, upstream: &str, read: impl Fn() -> Reading + Send + Sync + 'static) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.adaptives.remove(upstream);
         state.readings.insert(upstream.to_owned(), Arc::new(read));
     }
 
-    /// Wraps a response's body. What is not a stream of a generation passes as it is.
+    /// Wraps a response's body. A response that is not a streamed generation passes unchanged.
     #[must_use]
     pub fn wrap<B: Body<Data = Bytes>>(&self, stream: &Stream<'_>, body: B) -> Shaped<B> {
         let framing = stream.framing.filter(|framing| *framing != Framing::Json && stream.route.generates());
@@ -206,14 +206,15 @@ impl Shaping {
         layers(body, stages)
     }
 
-    /// Whether the usage is asked for on a route, if the client does not ask itself. Then the body must be read whole.
+    /// Whether the sidecar asks for the usage on a route if the client does not. The body must then be read
+    /// completely.
     #[must_use]
     pub fn asks_usage(&self, route: Route) -> bool {
         usage::is_told_on(route) && self.openai_usage() != OpenAiUsage::Off
     }
 
-    /// How a request asks for its usage, if that is set and the client does not ask itself or say no. `peek` is of the
-    /// whole body.
+    /// Returns how a request asks for its usage, if that is configured and the client neither asks for it nor
+    /// declines it. `peek` covers the whole body.
     #[must_use]
     pub fn ask_usage(&self, route: Route, peek: &Peek) -> Option<AskUsage> {
         let at = peek.usage_unasked_at.filter(|_| self.asks_usage(route))?;
@@ -225,7 +226,7 @@ impl Shaping {
     }
 }
 
-/// The stages of one stream, innermost first.
+/// The stages of one stream, from the inside out.
 #[derive(Default)]
 struct Layers {
     strip: Option<Stripping>,
@@ -246,7 +247,8 @@ impl State {
         (Rate { fixed, adaptive }, self.config.clone())
     }
 
-    /// One for all streams of an upstream; none where nothing tells how they run.
+    /// Returns the adaptive pace that all streams of an upstream share. `None`: no values are available for the
+    /// upstream.
     fn adaptive(&mut self, upstream: &str, config: adaptive::Config) -> Option<Arc<Adaptive>> {
         if let Some(known) = self.adaptives.get(upstream) {
             return Some(known.clone());

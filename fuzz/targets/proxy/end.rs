@@ -1,4 +1,4 @@
-//! The two ends of an execution: a client, and an upstream that answers as the script says.
+//! The two sides of an execution: a client, and an upstream that answers as the script says.
 
 use std::{
     net::SocketAddr,
@@ -20,25 +20,25 @@ use super::{
     script::{Answer, Leave, Script, Then, writes},
 };
 
-/// What happens in one execution, and what was seen of it.
+/// The script of one execution, and the events that were observed.
 pub struct Execution {
     pub script: Script,
-    /// Goes up with all that either end sees or does.
+    /// Increases with every event and action of either side.
     pub activity: AtomicU64,
-    /// Tells the client that nothing comes any more.
+    /// Tells the client that no more data will come.
     pub enough: Notify,
-    /// Requests that arrived at the upstream, their heads at least.
+    /// The number of requests of which at least the head arrived at the upstream.
     pub asked: AtomicUsize,
     connections: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// What the client was sent.
+/// The bytes that the client received.
 pub struct Got {
     pub bytes: Vec<u8>,
     pub end: End,
 }
 
-/// How the client's connection came to its end.
+/// How the client's connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Closed,
@@ -65,9 +65,9 @@ impl Execution {
         self.script.answers.get(self.asked.fetch_add(1, Relaxed))
     }
 
-    /// Cuts the connections of the upstream that are left.
+    /// Closes the remaining connections of the upstream.
     pub fn cut(&self) {
-        for connection in self.connections.lock().expect("nobody panics with it").drain(..) {
+        for connection in self.connections.lock().expect("no thread panics with the lock").drain(..) {
             connection.abort();
         }
     }
@@ -83,7 +83,8 @@ pub async fn client(proxy: SocketAddr, execution: Arc<Execution>) -> Got {
         let bytes: Vec<_> = script.requests.iter().flat_map(|request| &request.bytes).copied().collect();
         for piece in writes(&bytes, script.cut) {
             if write.write_all(piece).await.is_err() {
-                // The system tells of a reset once: here, and then reading comes to an end as if it were a good one.
+                // The system reports a reset once, here. After that, reading ends as if the connection had ended
+                // cleanly.
                 is_refused.store(true, Relaxed);
                 break;
             }
@@ -92,7 +93,7 @@ pub async fn client(proxy: SocketAddr, execution: Arc<Execution>) -> Got {
             yield_now().await;
         }
         if script.leave == Leave::HalfClose {
-            // It may have been cut off before.
+            // The connection may already be closed.
             let _ = write.shutdown().await;
         }
         written.notify_one();
@@ -124,25 +125,25 @@ pub async fn client(proxy: SocketAddr, execution: Arc<Execution>) -> Got {
     };
     let got = tokio::select! { got = reading => got, () = writing => unreachable!("it only writes") };
     if !matches!(script.leave, Leave::Close(_)) {
-        // No port waits after the last word.
+        // No port stays in TIME_WAIT.
         stream.set_zero_linger().expect("a socket");
     }
     got
 }
 
-/// Takes connections for as long as the process runs. `current` is the execution that runs; while there is none, probes are
-/// answered.
+/// Accepts connections while the process runs. `current` is the running execution. Between executions, it answers
+/// probes.
 pub async fn upstream(listener: TcpListener, current: Arc<Mutex<Option<Arc<Execution>>>>) {
     loop {
         let (stream, _) = listener.accept().await.expect("a listener that works");
         stream.set_nodelay(true).expect("a socket");
         stream.set_zero_linger().expect("a socket");
-        let execution = current.lock().expect("nobody panics with it").clone();
+        let execution = current.lock().expect("no thread panics with the lock").clone();
         match execution {
             Some(execution) => {
                 execution.acts();
                 let connection = tokio::spawn(answer(stream, execution.clone()));
-                execution.connections.lock().expect("nobody panics with it").push(connection);
+                execution.connections.lock().expect("no thread panics with the lock").push(connection);
             }
             None => drop(tokio::spawn(probed(stream))),
         }
@@ -163,7 +164,7 @@ async fn answer(mut stream: TcpStream, execution: Arc<Execution>) {
                     return;
                 }
             }
-            // The rest of this one, before the next one begins.
+            // Skips the rest of this request before the next one begins.
             let Some(length) = request.length else { break };
             arrived.drain(..length);
             is_asked = false;

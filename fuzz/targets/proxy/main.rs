@@ -1,7 +1,7 @@
-//! The whole sidecar, with anything at all from both ends: what breaks off never looks whole, what comes is what was sent, each
-//! request is counted once, and nothing is left when both are gone.
+//! The whole sidecar with arbitrary bytes from both sides. A response that breaks off never looks complete, the received
+//! bytes are those that were sent, each request is counted once, and nothing is left when both sides are gone.
 //!
-//! All of it runs in one thread, by a clock that stands still while anything is done, so that no time-out is a matter of luck.
+//! All of it runs in one thread, with a clock that stands still during work, so no timeout depends on the machine's speed.
 #![no_main]
 
 mod end;
@@ -17,7 +17,7 @@ use std::{
 use libfuzzer_sys::fuzz_target;
 use prometheus::Registry;
 use streamgauge::{
-    sidecar::{Sidecar, Config},
+    sidecar::{Config, Sidecar},
     upstream::UpstreamConfig,
 };
 use tokio::{
@@ -30,17 +30,17 @@ use tokio::{
 use end::{End, Execution, Got};
 use script::{Leave, Script, Then};
 
-/// Every time-out of the sidecar's.
+/// The value of every timeout of the sidecar.
 const TIMEOUT: Duration = Duration::from_millis(100);
-/// More than any of them.
+/// A step of the clock that is longer than every timeout.
 const STEP: Duration = Duration::from_millis(110);
-/// So many time-outs may follow one another until nothing more is to come.
+/// The number of timeouts in a row after which no more events come.
 const STEPS: usize = 4;
-/// By then a request is over that nobody wants any more.
+/// The number of steps after which a request without a client and an upstream has ended.
 const PATIENCE: usize = 50;
-/// So many turns of the runtime in which neither end sees anything, and nothing more is to come at this time.
+/// After this many turns of the runtime without an event on either side, no more events come at this time.
 const QUIET_TURNS: usize = 24;
-/// Longer than anybody runs this.
+/// Longer than any run of this program.
 const NEVER: Duration = Duration::from_secs(1 << 30);
 
 /// The sidecar, and its upstream.
@@ -49,24 +49,24 @@ struct World {
     registry: Registry,
     proxy: SocketAddr,
     current: Arc<Mutex<Option<Arc<Execution>>>>,
-    /// After the last execution.
+    /// The counts after the last execution.
     counts: Mutex<Counts>,
 }
 
-/// What the sidecar has counted.
+/// The metrics of the sidecar.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Counts {
     requests: f64,
-    /// Of these, those for which the upstream was chosen.
+    /// The requests for which the upstream was chosen.
     chosen: f64,
     durations: f64,
     malformed: f64,
     panics: f64,
-    /// What must come back to 0.
+    /// The sum of the gauges that must return to 0.
     left: f64,
 }
 
-/// Never dropped: its runtime would wait for what holds the clock.
+/// It is never dropped, because its runtime would wait for the task that holds the clock.
 static WORLD: OnceLock<World> = OnceLock::new();
 
 fuzz_target!(|data: &[u8]| {
@@ -79,7 +79,7 @@ impl World {
     fn start() -> World {
         let runtime =
             Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
-        // While one of these runs the clock is turned by hand alone.
+        // While a blocking task runs, the clock moves only when the code advances it.
         runtime.spawn_blocking(std::thread::park);
         let current = Arc::default();
         let (registry, proxy) = runtime.block_on(async {
@@ -102,7 +102,7 @@ impl World {
 
     fn run(&self, script: Script) {
         let execution = Execution::new(script);
-        *self.current.lock().expect("nobody panics with it") = Some(execution.clone());
+        *self.current.lock().expect("no thread panics with the lock") = Some(execution.clone());
         let (got, after) = self.runtime.block_on(async {
             let client = tokio::spawn(end::client(self.proxy, execution.clone()));
             let mut steps = 0;
@@ -125,15 +125,16 @@ impl World {
             settle(&execution).await;
             (got, after)
         });
-        let before = std::mem::replace(&mut *self.counts.lock().expect("nobody panics with it"), after);
+        let before =
+            std::mem::replace(&mut *self.counts.lock().expect("no thread panics with the lock"), after);
         hold(&execution, &got, &before, &after);
     }
 
     async fn at_rest(&self, execution: &Execution) -> Counts {
         for _ in 0..PATIENCE {
             settle(execution).await;
-            // hyper sees that a client has left once it has read all that came, a further request too. Then that the client
-            // is gone is enough, and the upstream need not go.
+            // hyper detects that a client has left only after it has read all of its data, further requests included. In
+            // that case only the departure of the client is checked, and the upstream need not be cancelled.
             if !execution.script.is_one_request() {
                 execution.cut();
                 settle(execution).await;
@@ -186,7 +187,7 @@ fn config(upstream: SocketAddr) -> Config {
     config.upstream.upstreams = vec![UpstreamConfig::new("fuzzed", url)];
     config.upstream.health_interval = NEVER;
     config.upstream.silence_timeout = TIMEOUT;
-    // It is by the clock that does not stand still.
+    // This timeout uses the system's clock, which does not stand still.
     config.upstream.response_timeout = Duration::ZERO;
     config.meter.model_limit = 2;
     config.collectors.gpu = None;
@@ -203,7 +204,7 @@ fn sum(registry: &Registry, name: &str) -> f64 {
     family.map_or(0.0, |family| family.get_metric().iter().map(|metric| metric.get_gauge().get_value()).sum())
 }
 
-/// Lets the runtime run until neither end sees anything more.
+/// Lets the runtime run until neither side has further events.
 async fn settle(execution: &Execution) {
     let (mut quiet, mut seen) = (0, execution.activity.load(Relaxed));
     while quiet < QUIET_TURNS {
@@ -214,7 +215,7 @@ async fn settle(execution: &Execution) {
     }
 }
 
-/// What must be so, whatever either end did.
+/// Checks the guarantees, which hold whatever either side did.
 fn hold(execution: &Execution, got: &Got, before: &Counts, after: &Counts) {
     let script = &execution.script;
     assert_eq!(after.panics, 0.0, "nothing panics");
@@ -257,7 +258,7 @@ fn hold(execution: &Execution, got: &Got, before: &Counts, after: &Counts) {
     }
 }
 
-/// What came of an answer is what was sent of it.
+/// Checks that the received part of an answer equals the part that was sent.
 fn told(script: &Script, answer: usize, response: &message::Response, method: &str, end: End) {
     let answer = &script.answers[answer];
     let made = answer.made.as_ref().expect("the others do not claim to be one");
@@ -270,7 +271,7 @@ fn told(script: &Script, answer: usize, response: &message::Response, method: &s
     let same = if is_whole { response.body == made.body } else { made.body.starts_with(&response.body) };
     assert!(same, "{} was sent, and {} came", made.body.escape_ascii(), response.body.escape_ascii());
     assert!(made.is_whole || !is_whole, "what breaks off never looks whole");
-    // Where more was sent than was asked for, the system ends a connection by a reset, behind all that was written.
+    // If the upstream sent more than was requested, the system ends the connection with a reset, after all written data.
     let is_whole = is_whole || (end == End::Reset && response.body == made.body);
     let stays = script.leave == Leave::Stay && answer.then != Then::Reset;
     let came = response.body.escape_ascii();

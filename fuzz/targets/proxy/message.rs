@@ -1,20 +1,20 @@
-//! HTTP/1.1 as RFC 9112 has it, with nothing let pass: what either end was sent must be read in one way alone.
+//! HTTP/1.1 by RFC 9112, without any tolerance: the bytes that either side received must have exactly one reading.
 
 const FIELDS: usize = 512;
 
-/// A request that the upstream was sent, as far as it came.
+/// A request that the upstream received, as far as it came.
 pub struct Request {
-    /// Bytes, if all of it came.
+    /// The length in bytes, if the request is complete.
     pub length: Option<usize>,
 }
 
-/// A response that the client was sent, as far as it came.
+/// A response that the client received, as far as it came.
 pub struct Response {
     pub status: u16,
-    /// What the field `x-answer` says.
+    /// The value of the field `x-answer`.
     pub answer: Option<usize>,
     pub body: Vec<u8>,
-    /// Bytes, if all of it came.
+    /// The length in bytes, if the response is complete.
     pub length: Option<usize>,
 }
 
@@ -25,7 +25,7 @@ enum Framing {
     ToTheEnd,
 }
 
-/// The next request; `None`: its head is not whole.
+/// Reads the next request. `None`: its head is incomplete.
 pub fn request(bytes: &[u8], host: &str) -> Option<Request> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut request = httparse::Request::new(&mut fields);
@@ -38,7 +38,7 @@ pub fn request(bytes: &[u8], host: &str) -> Option<Request> {
     Some(Request { length: body.map(|body| head + body) })
 }
 
-/// The next response that is not interim; `None`: its head is not whole.
+/// Reads the next response that is not interim. `None`: its head is incomplete.
 pub fn response(bytes: &[u8], to: &str, ended: bool) -> Option<Response> {
     let mut at = 0;
     loop {
@@ -67,7 +67,7 @@ fn values<'a>(fields: &'a [httparse::Header<'_>], name: &'a str) -> impl Iterato
     fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
 }
 
-/// How the length of a body is told, if it is.
+/// Returns how the length of a body is declared, if it is.
 fn framing(fields: &[httparse::Header<'_>]) -> Option<Framing> {
     let lengths: Vec<_> = values(fields, "content-length").collect();
     let codings: Vec<_> = values(fields, "transfer-encoding").collect();
@@ -82,7 +82,7 @@ fn framing(fields: &[httparse::Header<'_>]) -> Option<Framing> {
     }
 }
 
-/// What there is of a body, and the bytes that it took if it is whole.
+/// Returns the available part of a body, and the bytes that it took if it is complete.
 fn body(framing: &Framing, bytes: &[u8], ended: bool) -> (Vec<u8>, Option<usize>) {
     match *framing {
         Framing::Nothing => (Vec::new(), Some(0)),
@@ -128,6 +128,6 @@ fn line(bytes: &[u8]) -> Option<&[u8]> {
 
 fn digits(text: &[u8], radix: u32) -> Option<usize> {
     let text = str::from_utf8(text).ok()?;
-    // A sign is no digit.
+    // A sign is not a digit.
     if text.starts_with('+') { None } else { usize::from_str_radix(text, radix).ok() }
 }

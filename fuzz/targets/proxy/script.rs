@@ -1,7 +1,8 @@
-//! What the two ends of an execution do, out of the bytes that the fuzzer gives.
+//! The actions of the two sides of an execution, from the bytes of the fuzzer.
 //!
-//! The first three bytes: how many requests there are, how they are cut into writes, how the client leaves. The rest is
-//! split at each 0xFF: the requests, then the answers to what arrives at the upstream, in that order.
+//! The first three bytes choose the number of requests, how they are cut into writes, and how the client leaves. The
+//! byte 0xFF splits the rest into the requests, followed by the answers to the requests that arrive at the upstream,
+//! in order.
 
 const ROUTES: [(&str, &str); 16] = [
     ("POST", "/api/chat"),
@@ -23,57 +24,58 @@ const ROUTES: [(&str, &str); 16] = [
 ];
 const STATUSES: [u16; 8] = [200, 200, 200, 404, 500, 204, 304, 201];
 const TYPES: [&str; 4] = ["application/x-ndjson", "text/event-stream", "application/json; charset=utf-8", ""];
-/// Pieces of a body that is short are as many as it has bytes, those of a long one so many.
+/// A short body has one piece per byte. A long body has at most this many pieces.
 const PIECES: usize = 64;
-/// So many requests at most; answers come for those that are made of one.
+/// The maximum number of requests.
 const PARTS: usize = 4;
 
-/// The field by which a response is known as that of an answer.
+/// The field that identifies the answer to which a response belongs.
 pub const ANSWER: &str = "x-answer";
 
 #[derive(Debug)]
 pub struct Script {
     pub requests: Vec<Request>,
-    /// Bytes a write of the client's.
+    /// Bytes per write of the client.
     pub cut: usize,
     pub leave: Leave,
     pub answers: Vec<Answer>,
-    /// No answer claims to be another one.
+    /// Whether no answer claims to be another one.
     pub is_told_apart: bool,
 }
 
 /// How the client ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leave {
-    /// Reads until the connection ends, or nothing comes any more.
+    /// It reads until the connection ends or no more data comes.
     Stay,
-    /// It will write no more.
+    /// It stops writing.
     HalfClose,
-    /// Closes after so many bytes of what it reads.
+    /// It closes after this many bytes of its input.
     Close(usize),
-    /// Resets after so many bytes of what it reads.
+    /// It resets the connection after this many bytes of its input.
     Reset(usize),
 }
 
 #[derive(Debug)]
 pub struct Request {
     pub bytes: Vec<u8>,
-    /// Its method, where the request is one, whole.
+    /// The method, if the request is one, complete.
     pub method: Option<&'static str>,
-    /// The sidecar reads all of it. A body of unknown length that comes with GET or HEAD hyper does not send on.
+    /// Whether the sidecar reads the whole request. hyper does not forward a body of unknown length that comes with
+    /// GET or HEAD.
     pub is_read: bool,
 }
 
 #[derive(Debug)]
 pub struct Answer {
     pub bytes: Vec<u8>,
-    /// Bytes a write.
+    /// Bytes per write.
     pub cut: usize,
     pub then: Then,
     pub made: Option<Made>,
 }
 
-/// What the upstream does once it has answered.
+/// What the upstream does after its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
     Wait,
@@ -81,15 +83,15 @@ pub enum Then {
     Reset,
 }
 
-/// What an answer that is made says.
+/// The content of an answer that was generated.
 #[derive(Debug)]
 pub struct Made {
     pub status: u16,
-    /// The body as far as it was sent, to GET.
+    /// The part of the body that was sent in response to GET.
     pub body: Vec<u8>,
-    /// The body came to its end, to GET.
+    /// Whether the body was complete, in response to GET.
     pub is_whole: bool,
-    /// The head did, which is all there is to HEAD.
+    /// Whether the head was complete, which is the whole response to HEAD.
     pub has_head: bool,
 }
 
@@ -114,7 +116,7 @@ impl Script {
         Some(Script { requests, cut: cut.into(), leave, answers, is_told_apart })
     }
 
-    /// The client sends one request, whole, of which all is read, and nothing more.
+    /// Whether the client sends exactly one complete request that is read completely.
     pub fn is_one_request(&self) -> bool {
         matches!(self.requests[..], [Request { method: Some(_), is_read: true, .. }])
     }
@@ -184,7 +186,7 @@ impl Answer {
             bytes.extend(format!("Content-Type: {content_type}\r\n").bytes());
         }
         let length = |length: usize| format!("Content-Length: {length}\r\n\r\n").into_bytes();
-        // Each piece as it is written, and what it carries of the body.
+        // Each piece as it is written, and the bytes of the body that it carries.
         let mut pieces = Vec::<(Vec<u8>, usize)>::new();
         let mut ends_itself = true;
         match framing & 7 {
@@ -207,7 +209,7 @@ impl Answer {
                 pieces.push((body.to_vec(), body.len()));
                 ends_itself = false;
             }
-            // What follows is no part of it.
+            // The bytes that follow do not belong to it.
             6 => {
                 let told = body.len() / 2;
                 bytes.extend(length(told));
@@ -237,7 +239,7 @@ impl Answer {
         let is_whole = ends_itself
             && match framing & 7 {
                 6 => kept >= head + body.len() / 2,
-                // It ends where the connection does.
+                // It ends with the connection.
                 7 => kept >= head,
                 _ => kept == all,
             };
@@ -246,14 +248,14 @@ impl Answer {
     }
 }
 
-/// A chunked body without its end.
+/// Returns a chunked body without its end.
 fn chunked(body: &[u8], size: usize) -> Vec<Vec<u8>> {
     let size = if size == 0 { body.len().max(1) } else { 1 << size };
     let chunk = |data: &[u8]| [format!("{:x}\r\n", data.len()).as_bytes(), data, b"\r\n"].concat();
     body.chunks(size.max(body.len().div_ceil(PIECES))).map(chunk).collect()
 }
 
-/// A message in writes of `cut` bytes; 0: in one.
+/// Splits a message into writes of `cut` bytes. 0: one write.
 pub fn writes(bytes: &[u8], cut: usize) -> std::slice::Chunks<'_, u8> {
     let cut = if cut == 0 { bytes.len().max(1) } else { cut };
     bytes.chunks(cut.max(bytes.len().div_ceil(PIECES)))

@@ -1,8 +1,8 @@
-//! A pace that follows how well streams run side by side.
+//! A pace that adapts to how well streams run concurrently.
 //!
-//! Below the target a step slows every stream of an upstream, above it a step lets them go faster. Slowing
-//! delivery slows Ollama itself only once every buffer between is full: docs/reference/configuration.md says what that
-//! means for either input.
+//! Below the target, each step slows down every stream of an upstream. Above the target, each step speeds them up.
+//! Slower delivery slows Ollama down only after every buffer between is full: docs/reference/configuration.md
+//! describes the effect for each input.
 
 mod baseline;
 #[cfg(test)]
@@ -21,24 +21,24 @@ use tokio::time::Instant;
 
 use baseline::Baseline;
 
-/// A step down, when the input is below the target.
+/// The factor of a step down, if the input is below the target.
 const SLOWER: f64 = 0.9;
-/// A step up, when it is above the target and this margin.
+/// The factor of a step up, if the input is above the target plus the margin.
 const FASTER: f64 = 1.05;
 const MARGIN: f64 = 0.02;
-/// Bands of the label `streams`, from one stream alone to crowds.
+/// The number of bands of the label `streams`.
 const BANDS: usize = 8;
 
-/// The law's settings.
+/// Settings of the adaptive pace.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
-    /// What is held to the target.
+    /// The measure that is compared with the target.
     pub input: Input,
-    /// Where it should be, 0 to 1.
+    /// The target, from 0 to 1.
     pub target: f64,
-    /// The slowest pace, tokens a second.
+    /// The slowest pace, tokens per second.
     pub floor: f64,
-    /// The fastest, and the one that it starts at.
+    /// The fastest pace, and the first one.
     pub ceiling: f64,
     /// Time between two steps.
     pub window: Duration,
@@ -56,27 +56,29 @@ impl Default for Config {
     }
 }
 
-/// What is held to the target.
+/// The measure that is compared with the target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Input {
-    /// Tokens a second of a stream beside others, divided by what one makes alone; both while neither its client nor
-    /// its pace holds it.
+    /// Tokens per second of a stream while others run, divided by its tokens per second alone. Time in which the
+    /// client or the pace held the stream is left out of both.
     #[default]
     True,
-    /// Summed stream time by wall time and the most streams at once. It measures how evenly streams overlap,
-    /// not whether that is faster, so the pace may run to a bound.
+    /// Summed stream time, divided by the wall time and by the largest number of streams at once. It measures how
+    /// evenly streams overlap, not whether that is faster, so the pace may run to one of its limits.
     Overlap,
 }
 
-/// How streams of an upstream ran since the process began, by the band of how many decoded: the values of
-/// `concurrency_seconds_total` and `concurrency_stream_seconds_total`, and what streams made that nothing held.
+/// How the streams of an upstream ran since the process started, by the band of the number that decoded: the values
+/// of `concurrency_seconds_total` and `concurrency_stream_seconds_total`, and the tokens of streams that nothing
+/// held.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Reading {
     /// Wall time.
     pub seconds: [f64; BANDS],
-    /// Wall time times the number of streams.
+    /// Wall time multiplied by the number of streams.
     pub stream_seconds: [f64; BANDS],
-    /// Of that, the time in which neither its client nor its pace held a stream: then it runs as the model does.
+    /// The part of it in which neither the client nor the pace held a stream, so that the stream ran at the model's
+    /// speed.
     pub free_seconds: [f64; BANDS],
     /// The content records of that time.
     pub tokens: [f64; BANDS],
@@ -93,7 +95,8 @@ impl Reading {
         }
     }
 
-    /// The most streams at once, as far as bands tell: the mean within the highest one, rounded up.
+    /// Returns the largest number of streams at once, as far as the bands show: the mean within the highest band,
+    /// rounded up.
     fn most_streams(&self) -> f64 {
         let highest = (0..BANDS).rev().find(|band| self.seconds[*band] > 0.0);
         highest.map_or(0.0, |band| (self.stream_seconds[band] / self.seconds[band] - 1e-6).ceil())
@@ -101,8 +104,8 @@ impl Reading {
 }
 
 impl Input {
-    /// The input's value over a window, given what a stream makes alone; `None` with fewer than two streams, or
-    /// with nothing to compare them with.
+    /// Returns the value of the input over a window, given the tokens per second of a stream alone. `None`: there
+    /// were fewer than two streams, or there is nothing to compare with.
     fn value(self, window: &Reading, alone: Option<f64>) -> Option<f64> {
         let most = window.most_streams();
         if most < 2.0 {
@@ -122,11 +125,11 @@ impl Input {
     }
 }
 
-/// The pace of all streams of one upstream. It steps when a record passes and a window is over, on no task.
+/// The pace of all streams of one upstream. It changes when a record passes and a window is over; it has no task.
 pub struct Adaptive {
     config: Config,
     read: Arc<dyn Fn() -> Reading + Send + Sync>,
-    /// Bits of an `f64`.
+    /// The bits of an `f64`.
     rate: AtomicU64,
     window: Mutex<Option<Window>>,
 }
@@ -138,21 +141,21 @@ struct Window {
 }
 
 impl Adaptive {
-    /// At the ceiling. `read` gives the upstream's reading now; it is called once a window.
+    /// Starts at the ceiling. `read` returns the upstream's reading, and is called once per window.
     #[must_use]
     pub fn new(config: Config, read: Arc<dyn Fn() -> Reading + Send + Sync>) -> Adaptive {
         Adaptive { config, read, rate: AtomicU64::new(config.ceiling.to_bits()), window: Mutex::new(None) }
     }
 
-    /// Its settings.
+    /// Returns its settings.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Tokens a second of a stream now.
+    /// Returns the present tokens per second of a stream.
     pub fn rate(&self) -> f64 {
-        // Whoever finds it locked leaves the step to the other.
+        // If another thread holds the lock, that thread makes the step.
         if let Ok(mut window) = self.window.try_lock() {
             self.step(&mut window);
         }
@@ -167,7 +170,7 @@ impl Adaptive {
         let reading = (self.read)();
         let until = now + self.config.window;
         let Some(window) = window else {
-            // What was before has no date: it counts as new, and ages from now on.
+            // The time before has no date. It counts as new, and ages from now on.
             let alone = Baseline::new(now, reading.free_seconds[0], reading.tokens[0]);
             *window = Some(Window { until, begun: reading, alone });
             return;

@@ -1,4 +1,4 @@
-//! Whole records out of chunks in any split.
+//! Assembles whole records from chunks in any split.
 
 use std::mem;
 
@@ -6,24 +6,24 @@ use bytes::{Bytes, BytesMut};
 
 use crate::protocol::{Dialect, Framing, Piece, Splitter};
 
-/// The longest beginning of a record that is held, bytes: a longer record passes in pieces.
+/// The maximum beginning of a record that is held, bytes. A longer record passes in pieces.
 const MAX_HELD: usize = 256 << 10;
 
 /// A part of a body.
 #[derive(Debug)]
 pub(super) enum Part {
-    /// A whole record or what stands between two, and how it ends.
+    /// A whole record, or the bytes between two records, with its end.
     Whole(Bytes, Piece),
-    /// A piece of a record too long to hold.
+    /// A piece of a record that is too long to hold.
     Loose(Bytes),
 }
 
-/// Puts records together. One that comes whole is not copied.
+/// Assembles records. A record in one piece is not copied.
 #[derive(Debug)]
 pub(super) struct Assembly {
     splitter: Splitter,
     open: BytesMut,
-    /// The record that is open passes in pieces.
+    /// Whether the current record passes in pieces.
     is_loose: bool,
 }
 
@@ -32,12 +32,12 @@ impl Assembly {
         Assembly { splitter: Splitter::new(format.0, format.1), open: BytesMut::new(), is_loose: false }
     }
 
-    /// Bytes of a record whose end has not come.
+    /// Returns the bytes of a record whose end has not come.
     pub(super) fn held(&self) -> usize {
         self.open.len()
     }
 
-    /// Tells the parts that these bytes end, in order.
+    /// Passes the parts that these bytes complete to `tell`, in order.
     pub(super) fn take(&mut self, data: &Bytes, mut tell: impl FnMut(Part)) {
         let Assembly { splitter, open, is_loose } = self;
         splitter.split(data, |range, piece| {
@@ -61,7 +61,7 @@ impl Assembly {
         });
     }
 
-    /// The body is at its end: tells what was left open.
+    /// Ends the body, and reports the part that was left open.
     pub(super) fn finish(&mut self, tell: impl FnOnce(Part)) {
         let piece = self.splitter.finish();
         if !self.open.is_empty() {

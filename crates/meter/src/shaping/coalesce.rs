@@ -1,7 +1,7 @@
-//! Records held for a moment and written as one chunk.
+//! Holds records for a short time, and writes them as one chunk.
 //!
-//! What is held leaves at the next beat, one for all streams: a client that reads many of them wakes once for all
-//! that there is, which costs it less than the records do.
+//! Held records are sent at the next beat, which all streams share. A client that reads many streams then wakes once
+//! for all of them, and a wake-up costs it more than the records do.
 
 #[cfg(test)]
 mod tests;
@@ -26,9 +26,9 @@ use crate::protocol::{Dialect, Framing, Kind, Scan, Scanner};
 /// How long and how much is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The longest that a byte waits.
+    /// The longest time that a byte waits.
     pub delay: Duration,
-    /// The most that waits, bytes; the chunk that reaches it goes too.
+    /// The maximum number of bytes that wait. The chunk that reaches it is sent too.
     pub bytes: usize,
 }
 
@@ -38,29 +38,30 @@ impl Default for Config {
     }
 }
 
-/// A body whose bytes come in fewer, larger chunks; bytes and order are what they were.
+/// A body whose bytes come in fewer, larger chunks. Bytes and order stay the same.
 ///
-/// The first content record, the last record and an error never wait. A stall of the model flushes: nothing
-/// waits longer than the delay.
+/// The first content record, the last record and an error never wait. If the model stalls, the held records are sent:
+/// no record waits longer than the delay.
 pub type Coalesce<B> = Layer<B, Coalescing>;
 
 /// Holds chunks until they are due.
 #[derive(Debug)]
 pub struct Coalescing {
     config: Config,
-    /// A beat; the others are whole delays apart from it.
+    /// One beat. The others are whole multiples of the delay apart.
     beat: Instant,
     scanner: Scanner,
     chunks: Vec<Bytes>,
-    /// When the first of them came.
+    /// When the first held chunk came.
     since: Option<Instant>,
-    /// The first content record has come.
+    /// Whether the first content record has come.
     begun: bool,
-    /// What is held must not wait.
+    /// Whether the held chunks must be sent at once.
     is_due: bool,
     sleep: Option<Pin<Box<Sleep>>>,
     held: Held,
-    /// Arrival of each record held, summed from `since`: what the sum of their delays lacks.
+    /// The arrival times of the held records, summed relative to `since`. With them, the sum of their delays is
+    /// calculated.
     records: u64,
     offsets: Duration,
     delay: Arc<Counter>,
@@ -109,15 +110,15 @@ impl Coalescing {
         records
     }
 
-    /// The first beat after some time: at most the delay later.
+    /// Returns the first beat after a time: at most the delay later.
     fn next_beat(&self, time: Instant) -> Instant {
         let delay = self.config.delay.as_nanos().max(1);
         let into = time.duration_since(self.beat).as_nanos() % delay;
-        // What is left of a delay, which has far fewer nanoseconds than 64 bits count.
+        // The rest of a delay has far fewer nanoseconds than 64 bits can count.
         time + Duration::from_nanos(u64::try_from(delay - into).unwrap_or(u64::MAX))
     }
 
-    /// All that is held as one chunk; a lone one is not copied.
+    /// Returns all held bytes as one chunk. A single chunk is not copied.
     fn flush(&mut self) -> Bytes {
         let length = self.held.bytes();
         self.held.take(length);
@@ -160,7 +161,7 @@ impl Stage for Coalescing {
     fn finish(&mut self) {
         self.records += self.scan(|scanner, tell| scanner.finish(tell));
         if self.chunks.is_empty() {
-            // The record that ended only now has left already.
+            // The record that ended with this chunk was not held.
             self.tally.left(std::mem::take(&mut self.records));
         }
         self.is_due = true;

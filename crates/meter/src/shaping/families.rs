@@ -21,40 +21,40 @@ impl Families {
     /// Registers every family of this stage.
     ///
     /// # Errors
-    /// A name that `registry` has already.
+    /// `registry` already has one of the names.
     pub fn register(registry: &Registry) -> prometheus::Result<Families> {
         let delay = Family::register(
             registry,
             "shaping_delay_seconds_total",
-            "Time from a record's arrival in a layer to its leaving it, summed over records.",
+            "Time from a record's arrival in a layer to its departure, summed over records, seconds.",
             ["kind"],
             counter,
         )?;
         let records_in = Family::register(
             registry,
             "shaping_records_in_total",
-            "Records that came to a stream's first layer of shaping.",
+            "Records that entered the first shaping layer of a stream.",
             [],
             int_counter,
         )?;
         let records_out = Family::register(
             registry,
             "shaping_records_out_total",
-            "Records that left a stream's last layer of shaping.",
+            "Records that left the last shaping layer of a stream.",
             [],
             int_counter,
         )?;
         let buffer_bytes = Family::register(
             registry,
             "shaping_buffer_bytes",
-            "Bytes that layers of shaping hold now.",
+            "Bytes that the shaping layers of all streams hold now.",
             [],
             gauge,
         )?;
         let pace = Family::register(
             registry,
             "pace_tokens_per_second",
-            "The pace in force for each stream of a caller; 0: none.",
+            "The pace of each stream of a caller, tokens per second. 0: no pace.",
             ["caller"],
             gauge,
         )?;
@@ -68,12 +68,12 @@ impl Families {
         })
     }
 
-    /// The gauge of a caller's pace.
+    /// Returns the gauge of a caller's pace.
     pub(super) fn pace(&self, caller: &str) -> Arc<Gauge> {
         self.pace.child([caller])
     }
 
-    /// Another pace is set for all.
+    /// Sets another pace for all callers.
     pub(super) fn pace_is(&self, pace: u32) {
         self.pace.each(|gauge| gauge.set(f64::from(pace)));
     }
@@ -83,7 +83,7 @@ impl Families {
     }
 }
 
-/// Bytes that a layer holds, shown until they are given or the layer is dropped.
+/// The bytes that a layer holds. They are shown until they are passed on or the layer is dropped.
 pub(super) struct Held {
     gauge: Arc<Gauge>,
     bytes: usize,
@@ -126,8 +126,8 @@ impl Drop for Held {
     }
 }
 
-/// Where a layer counts its records: those that come if it is a stream's first, those that leave if it is
-/// its last.
+/// Counts the records of a layer: those that enter if it is the first layer of a stream, and those that leave if it
+/// is the last.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     pub(super) records_in: Option<Arc<IntCounter>>,

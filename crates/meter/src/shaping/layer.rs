@@ -1,7 +1,7 @@
-//! A body around a body: takes its bytes, holds some, gives them when a stage says so.
+//! A body around a body. It takes bytes, holds some, and returns them when a stage decides so.
 //!
-//! Each stage decides what to hold and until when; what holds for all of them (ends, errors, lengths, who wakes
-//! whom) is here.
+//! Each stage decides which bytes to hold, and until when. This module handles what is common to all: ends, errors,
+//! lengths and wake-ups.
 
 use std::{
     pin::Pin,
@@ -12,32 +12,32 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-/// Decides what a layer holds and when it gives it.
+/// Decides which bytes a layer holds, and when it returns them.
 pub(super) trait Stage {
-    /// What it gives is what it took, byte for byte.
+    /// Whether the stage returns exactly the bytes that it took.
     const KEEPS_BYTES: bool;
 
-    /// It takes more. One that takes none gives something, or waits on a timer of its own.
+    /// Whether the stage can take more. A stage that cannot must return bytes, or wait on a timer of its own.
     fn has_room(&self) -> bool;
 
-    /// Takes the next bytes of the body inside; never none.
+    /// Takes the next bytes of the inner body. They are never empty.
     fn take(&mut self, data: Bytes);
 
-    /// The body inside is at its end: nothing that is held waits for more of it.
+    /// Notes the end of the inner body, so that held bytes do not wait for more.
     fn finish(&mut self);
 
-    /// The next bytes, or pending: until more is taken, or until a timer that it has polled.
+    /// Returns the next bytes. It is pending until more is taken, or until a timer that it has polled.
     fn poll_give(&mut self, cx: &mut Context<'_>) -> Poll<Bytes>;
 
-    /// Bytes it holds.
+    /// Returns the number of held bytes.
     fn held(&self) -> usize;
 
-    /// Bytes it will give at least, if it is yet to take so many.
+    /// Returns the smallest number of bytes that it will still return, if `to_come` more bytes come.
     fn least(&self, to_come: u64) -> u64;
 }
 
 pin_project! {
-    /// A body shaped by a stage; without one the body passes as it is.
+    /// A body shaped by a stage. Without a stage, the body passes unchanged.
     #[derive(Debug)]
     pub struct Layer<B, S>
     where
@@ -50,14 +50,14 @@ pin_project! {
     }
 }
 
-/// How the body inside ended; told once all that is held has been given.
+/// The end of the inner body. It is passed on after all held bytes.
 #[derive(Debug)]
 enum Ending<E> {
-    /// Not yet.
+    /// The body has not ended.
     Open,
     Trailers(Frame<Bytes>),
     Error(E),
-    /// Cleanly, or told already.
+    /// The body ended cleanly, or its end was passed on.
     Done,
 }
 

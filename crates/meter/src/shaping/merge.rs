@@ -1,6 +1,7 @@
-//! Records that came together made into one.
+//! Merges records that came together into one.
 //!
-//! What a client assembles of a stream stays what it was. Anything that is not understood whole passes alone.
+//! The text that a client assembles from a stream stays the same. A record that is not understood completely passes
+//! alone.
 
 mod record;
 #[cfg(test)]
@@ -18,8 +19,8 @@ use super::{
 use crate::protocol::{Dialect, Framing, Kind, Piece};
 use record::Mergeable;
 
-/// A body whose consecutive content records that come in one chunk are one record each time: texts and
-/// logprobs joined, all else that of the last.
+/// A body in which the consecutive content records of a chunk become one record. Texts and logprobs are joined, and
+/// all other fields come from the last record.
 pub type Merge<B> = Layer<B, Merging>;
 
 /// Merges the records of each chunk.
@@ -27,13 +28,13 @@ pub type Merge<B> = Layer<B, Merging>;
 pub struct Merging {
     framing: Framing,
     assembly: Assembly,
-    /// What goes next.
+    /// The bytes that are sent next.
     ready: BytesMut,
     held: Held,
     tally: Tally,
 }
 
-/// Records of one chunk that are one so far.
+/// The records of one chunk that are merged so far.
 struct Run {
     first: Bytes,
     merged: Mergeable,
@@ -115,12 +116,12 @@ impl Stage for Merging {
     }
 
     fn least(&self, to_come: u64) -> u64 {
-        // Records may be joined, but never to nothing.
+        // Records may be merged, but at least one byte remains.
         self.ready.len() as u64 + to_come.min(1)
     }
 }
 
-/// Makes the record one with those before it, or the first of a new run.
+/// Merges the record with those before it, or begins a new run.
 fn join(
     run: &mut Option<Run>,
     next: Mergeable,
@@ -142,7 +143,7 @@ fn join(
     flush(run.replace(Run { first: bytes, merged: next, count: 1 }), framing, ready, tally);
 }
 
-/// A record alone stays byte for byte what it was.
+/// A record that is alone stays byte for byte the same.
 fn flush(run: Option<Run>, framing: Framing, ready: &mut BytesMut, tally: &Tally) {
     let Some(run) = run else { return };
     tally.left(1);

@@ -1,6 +1,6 @@
-//! Records at a steady pace.
+//! Delivers records at a steady pace.
 //!
-//! Pace slows delivery, not the model: Ollama goes on generating until the buffers between are full.
+//! A pace slows down delivery, not the model: Ollama continues to generate until the buffers between are full.
 
 mod gate;
 #[cfg(test)]
@@ -24,16 +24,16 @@ use super::{
 use crate::protocol::{Dialect, Framing, Piece, Splitter};
 use gate::Gate;
 
-/// What a piece costs beside its bytes, so that many small ones are held to the bound too.
+/// The cost of a piece in addition to its bytes, so that many small pieces obey the limit too.
 const PIECE: usize = 64;
 
 /// A body whose content records leave one at a time, at a pace.
 ///
-/// The first is never delayed. Records that carry no content pass in their turn. While it delays it goes on
-/// polling the body inside until its buffer is full, so that what is measured there stays the model's doing.
+/// The first record is never delayed. Records without content pass in order. While records wait, the layer continues
+/// to poll the inner body until its buffer is full, so that measurements inside it show the model's speed.
 pub type Pace<B> = Layer<B, Pacing>;
 
-/// Holds records until their turn.
+/// Holds records until they may leave.
 #[derive(Debug)]
 pub struct Pacing {
     splitter: Splitter,
@@ -45,7 +45,7 @@ pub struct Pacing {
 }
 
 impl Pacing {
-    /// `limit`: bytes held at most, and one chunk.
+    /// `limit` is the maximum number of held bytes, to which one chunk is added.
     pub(super) fn new(
         format: (Framing, Dialect),
         rate: Rate,
@@ -90,7 +90,7 @@ impl Stage for Pacing {
     }
 
     fn poll_give(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
-        // Half a record is of no use to anyone, unless there is no room for the other half.
+        // Half a record is not sent, unless there is no room for the other half.
         if self.queue.is_open() && self.has_room() {
             return Poll::Pending;
         }
@@ -112,39 +112,39 @@ impl Stage for Pacing {
     }
 }
 
-/// Bytes of one record.
+/// The bytes of one record.
 #[derive(Debug)]
 struct Run {
     bytes: Bytes,
     arrived: Instant,
-    /// The first of a content record.
+    /// Whether this is the first run of a content record.
     costs: bool,
-    /// The last of a record that was understood.
+    /// Whether this is the last run of a record that was understood.
     is_record: bool,
 }
 
-/// Runs in the order they came.
+/// The runs, in order of arrival.
 #[derive(Debug)]
 struct Queue {
     runs: VecDeque<Run>,
-    /// Runs at the back that belong to a record whose end has not come.
+    /// The number of runs at the back whose record has not ended.
     open: usize,
     tally: Tally,
 }
 
 impl Queue {
-    /// Nothing in it but the beginning of a record.
+    /// Whether it contains only the beginning of a record.
     fn is_open(&self) -> bool {
         self.runs.len() == self.open
     }
 
-    /// A run of the record at the back.
+    /// Adds a run of the last record.
     fn push(&mut self, run: Run) {
         self.runs.push_back(run);
         self.open += 1;
     }
 
-    /// The record at the back has ended.
+    /// Ends the last record.
     fn close(&mut self, piece: Piece) {
         let open = std::mem::take(&mut self.open);
         let Piece::Record(record) = piece else { return };
@@ -152,7 +152,7 @@ impl Queue {
         let first = self.runs.len() - open;
         match self.runs.get_mut(first) {
             Some(run) => run.costs = record.has_content,
-            // There was no room: its bytes are gone, and with them the time to delay it.
+            // There was no room: its bytes were sent, so it can no longer be delayed.
             None => return self.tally.left(1),
         }
         if let Some(run) = self.runs.back_mut() {

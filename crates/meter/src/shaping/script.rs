@@ -1,4 +1,4 @@
-//! A body for tests: says what it is told to, when it is told to.
+//! A body for tests that sends given chunks at given times.
 
 use std::{
     collections::VecDeque,
@@ -27,7 +27,7 @@ pub(super) enum Word {
     Error,
 }
 
-/// The words of a body, each with the pause before it.
+/// The steps of a body, each with the pause before it.
 #[derive(Debug)]
 pub(super) struct Script {
     words: VecDeque<(Duration, Word)>,
@@ -40,17 +40,17 @@ impl Script {
         Script { words: words.into_iter().collect(), sleep: None, polled: Arc::default() }
     }
 
-    /// Chunks that are all there at once.
+    /// Creates chunks that are all ready at once.
     pub(super) fn at_once(chunks: impl IntoIterator<Item = Vec<u8>>) -> Script {
         Script::every(Duration::ZERO, chunks)
     }
 
-    /// A chunk each period.
+    /// Creates one chunk per period.
     pub(super) fn every(period: Duration, chunks: impl IntoIterator<Item = Vec<u8>>) -> Script {
         Script::new(chunks.into_iter().map(|chunk| (period, Word::Data(Bytes::from(chunk)))))
     }
 
-    /// Bytes that were taken from it; alive as long as the script is, and one more.
+    /// Returns the counter of bytes that were taken. The script holds a second reference to it.
     pub(super) fn taken(&self) -> Arc<AtomicUsize> {
         self.polled.clone()
     }
@@ -99,13 +99,13 @@ impl Body for Script {
     }
 }
 
-/// A shaper on a registry of its own.
+/// Creates a shaper on a registry of its own.
 pub(super) fn shaping(config: Config) -> (Shaping, Registry) {
     let registry = Registry::new();
     (Shaping::new(Families::register(&registry).unwrap(), config), registry)
 }
 
-/// A stream of chat.
+/// A stream of `/api/chat`.
 pub(super) const CHAT: Stream<'static> = Stream {
     route: Route::Chat,
     dialect: Dialect::Ollama,
@@ -116,7 +116,7 @@ pub(super) const CHAT: Stream<'static> = Stream {
     strip_usage: false,
 };
 
-/// A content record of chat.
+/// Returns a content record of `/api/chat`.
 pub(super) fn content(text: &str) -> Vec<u8> {
     format!(
         "{{\"model\":\"m\",\"message\":{{\"role\":\"assistant\",\"content\":\"{text}\"}},\"done\":false}}\n"
@@ -124,12 +124,12 @@ pub(super) fn content(text: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The last record of chat.
+/// Returns the last record of `/api/chat`.
 pub(super) fn terminal() -> Vec<u8> {
     b"{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true}\n".to_vec()
 }
 
-/// Two streams that make each half of what one makes alone, so that an adaptive pace falls.
+/// Returns the readings of two streams that each run at half of their speed alone, so that an adaptive pace falls.
 pub(super) fn contended() -> impl Fn() -> Reading + Send + Sync {
     let start = Instant::now();
     move || {
@@ -142,12 +142,12 @@ pub(super) fn contended() -> impl Fn() -> Reading + Send + Sync {
     }
 }
 
-/// The next frame of a body.
+/// Returns the next frame of a body.
 pub(super) async fn next<B: Body>(body: &mut Pin<Box<B>>) -> Option<Result<Frame<B::Data>, B::Error>> {
     std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await
 }
 
-/// What came of a body, and when, since the call.
+/// The frames of a body, with their times since the call.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     pub(super) frames: Vec<(Duration, Vec<u8>)>,
@@ -161,7 +161,7 @@ impl Heard {
     }
 }
 
-/// Hears a body to its end.
+/// Reads a body to its end.
 pub(super) async fn hear<B>(body: B) -> Heard
 where
     B: Body<Data = Bytes, Error = &'static str>,
@@ -179,7 +179,7 @@ where
     heard
 }
 
-/// Whether the exposition has this line.
+/// Whether the exposition contains this line.
 pub(super) fn shows(registry: &Registry, line: &str) -> bool {
     let mut text = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut text).unwrap();

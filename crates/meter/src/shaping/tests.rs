@@ -1,4 +1,4 @@
-//! What is shaped, and what passes as it is.
+//! Tests which streams are shaped, and which pass unchanged.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ impl Said {
     }
 }
 
-/// What a client makes of a body: content, thinking, and all else as it came.
+/// Returns what a client assembles from a body: content, thinking, and all other records as they came.
 fn assembled(body: &[u8]) -> (String, String, Vec<Vec<u8>>) {
     let (mut content, mut thinking, mut rest) = (String::new(), String::new(), Vec::new());
     for line in body.split_inclusive(|byte| *byte == b'\n') {
@@ -126,7 +126,7 @@ fn config() -> impl Strategy<Value = Config> {
     })
 }
 
-/// The chunks of a body cut at random, each with a pause before it.
+/// Returns the chunks of a body cut at random, each with a pause before it.
 fn cut(body: &[u8], cuts: &[(usize, u64)]) -> Vec<(Duration, Word)> {
     let mut words = Vec::new();
     let mut rest = body;
@@ -148,7 +148,7 @@ fn gauge(registry: &prometheus::Registry) -> f64 {
 }
 
 proptest! {
-    /// Any body, cut and paused anywhere, through every combination of layers, dropped anywhere.
+    /// Any body, cut and paused anywhere, passes every combination of layers, and is dropped anywhere.
     #[test]
     fn what_comes_out_is_what_went_in(
         said in prop::collection::vec(said(), 0..32),
@@ -161,7 +161,7 @@ proptest! {
     ) {
         let mut body: Vec<u8> = said.iter().flat_map(|said| said.text(sse)).collect();
         if ending == 3 {
-            // In the middle of a record.
+            // The body ends in the middle of a record.
             body.truncate(body.len().saturating_sub(5));
         }
         let mut words = cut(&body, &cuts);
@@ -192,7 +192,7 @@ proptest! {
                     Ok(Err(_)) => trailers = true,
                     Err(_) => error = true,
                 }
-                // A buffer of pace, one of coalesce, half a record, and a chunk that came over each bound.
+                // One buffer of the pace, one of coalescing, half a record, and one chunk above each limit.
                 prop_assert!(gauge(&registry) <= 2048.0 + 2000.0 + 4.0 * 4000.0 + 3100.0);
             }
             if frames < dropped_after {
@@ -217,7 +217,7 @@ proptest! {
         })?;
     }
 
-    /// A length that is promised is kept.
+    /// A declared length stays correct.
     #[test]
     fn a_length_that_is_told_is_true(
         said in prop::collection::vec(said(), 0..12),

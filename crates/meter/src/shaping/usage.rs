@@ -1,7 +1,8 @@
-//! OpenAI's `usage`, which Ollama tells only to those who ask.
+//! OpenAI's `usage`, which Ollama sends only if the request asks for it.
 //!
-//! [`Shaping::ask_usage`](super::Shaping::ask_usage) asks in the client's stead; [`Strip`] takes out again what is told
-//! for that: the extra chunk of `/v1/chat/completions` and `/v1/completions`, and the zeros in each other chunk of the latter.
+//! [`Shaping::ask_usage`](super::Shaping::ask_usage) asks for it if the client does not. [`Strip`] removes what
+//! Ollama then adds: the extra chunk of `/v1/chat/completions` and `/v1/completions`, and the zeros in every other
+//! chunk of the latter.
 
 #[cfg(test)]
 mod tests;
@@ -21,33 +22,33 @@ use super::{
 };
 use crate::protocol::{Dialect, Framing, Piece, Route, object};
 
-/// What is done about `usage`.
+/// How to treat `usage`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OpenAiUsage {
-    /// Nothing.
+    /// Change nothing.
     #[default]
     Off,
-    /// It is asked for; the client sees the extra chunk.
+    /// Ask for it. The client sees the extra chunk.
     Inject,
-    /// It is asked for, and taken out of the answer.
+    /// Ask for it, and remove it from the response.
     InjectAndStrip,
 }
 
 const DATA: &[u8] = b"data:";
 
-/// Put behind the last field of a request, it asks for the usage. Ollama's decoder lets it join what the client said
-/// in an earlier `stream_options`.
+/// Inserted after the last field of a request, it asks for the usage. Ollama's decoder merges it with an earlier
+/// `stream_options` of the client.
 pub(super) const ASK: &str = ",\"stream_options\":{\"include_usage\":true}";
 
-/// Where requests can ask for the usage.
+/// Whether requests on this route can ask for the usage.
 pub(super) const fn is_told_on(route: Route) -> bool {
     matches!(route, Route::OpenaiChat | Route::OpenaiCompletions)
 }
 
-/// A body without the chunk that tells the usage and no choice, and without the usage in any other chunk.
+/// A body without the chunk that has the usage and no choice, and without the usage in any other chunk.
 pub type Strip<B> = Layer<B, Stripping>;
 
-/// Takes the usage out.
+/// Removes the usage.
 #[derive(Debug)]
 pub struct Stripping {
     assembly: Assembly,
@@ -89,12 +90,12 @@ impl Stripping {
     }
 }
 
-/// What an event tells of the usage.
+/// The usage in an event.
 enum Told {
     Nothing,
-    /// That and no choice: without having been asked Ollama would not have sent it.
+    /// The event has the usage and no choice. Ollama sends it only on request.
     Alone,
-    /// That beside a choice, and what to take out.
+    /// The event has the usage and a choice. The range is to be removed.
     Beside(Range<usize>),
 }
 
@@ -112,7 +113,7 @@ impl Told {
     }
 }
 
-/// Where an event's line of data lies; `None` where there are several.
+/// Returns the position of an event's line of data. `None`: there are several.
 fn data(event: &[u8]) -> Option<Range<usize>> {
     let mut found = None;
     let mut start = 0;
@@ -159,7 +160,7 @@ impl Stage for Stripping {
     }
 
     fn least(&self, _: u64) -> u64 {
-        // What comes may all be taken out.
+        // All bytes that come may be removed.
         self.ready.len() as u64
     }
 }

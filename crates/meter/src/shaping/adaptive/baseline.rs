@@ -1,22 +1,22 @@
-//! What a stream makes alone.
+//! The speed of a stream that runs alone.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What is older is forgotten: another model may be served, or another GPU.
+/// Older values are dropped, because another model or another GPU may be in use.
 pub(super) const HORIZON: Duration = Duration::from_secs(3600);
-/// The horizon moves on in steps of a twelfth.
+/// The number of parts in which the horizon moves on.
 const PARTS: usize = 12;
-/// Seconds that a stream must have run alone before others are judged by it.
+/// The seconds that a stream must have run alone before others are compared with it.
 const ENOUGH: f64 = 1.0;
 
-/// Tokens and seconds of lone streams within the horizon. Only time in which nothing held them is added: with the
-/// time in which they were paced, the baseline would fall with the pace that is judged by it.
+/// The tokens and seconds of single streams within the horizon. Only time in which nothing held them is added.
+/// Otherwise the baseline would fall with the pace that it is used to judge.
 #[derive(Debug)]
 pub(super) struct Baseline {
     began: Instant,
-    /// Number of the newest part since then.
+    /// The number of the newest part since `began`.
     newest: u64,
     parts: [Part; PARTS],
 }
@@ -28,14 +28,14 @@ struct Part {
 }
 
 impl Baseline {
-    /// Begins now, with what is known.
+    /// Starts now, with the values that are known.
     pub(super) fn new(now: Instant, seconds: f64, tokens: f64) -> Baseline {
         let mut parts = [Part::default(); PARTS];
         parts[0] = Part { seconds, tokens };
         Baseline { began: now, newest: 0, parts }
     }
 
-    /// Forgets what is too old, and adds what came since the last call.
+    /// Drops values that are too old, and adds those since the last call.
     pub(super) fn add(&mut self, now: Instant, seconds: f64, tokens: f64) {
         let part = HORIZON / PARTS as u32;
         let number = now.saturating_duration_since(self.began).as_secs() / part.as_secs();
@@ -48,7 +48,7 @@ impl Baseline {
         newest.tokens += tokens;
     }
 
-    /// Tokens a second; `None` if too little is known.
+    /// Returns the tokens per second. `None`: too little is known.
     pub(super) fn rate(&self) -> Option<f64> {
         let seconds: f64 = self.parts.iter().map(|part| part.seconds).sum();
         let tokens: f64 = self.parts.iter().map(|part| part.tokens).sum();
@@ -66,14 +66,14 @@ mod tests {
         let minutes = |minutes: u64| start + Duration::from_secs(minutes * 60);
         let mut baseline = Baseline::new(start, 10.0, 1000.0);
         assert_eq!(baseline.rate(), Some(100.0));
-        // Another model is served from now on.
+        // From now on, another model is in use.
         baseline.add(minutes(30), 10.0, 200.0);
         assert_eq!(baseline.rate(), Some(60.0));
         baseline.add(minutes(61), 0.0, 0.0);
         assert_eq!(baseline.rate(), Some(20.0));
         baseline.add(minutes(91), 0.0, 0.0);
         assert_eq!(baseline.rate(), None);
-        // However long nothing was asked.
+        // This holds however long no request came.
         baseline.add(minutes(92), 2.0, 100.0);
         baseline.add(minutes(100_000), 2.0, 20.0);
         assert_eq!(baseline.rate(), Some(10.0));

@@ -1,8 +1,8 @@
-//! The law of an adaptive pace, and the rate that it gives.
+//! Tests how an adaptive pace changes, and the rate that it returns.
 
 use super::*;
 
-/// An upstream whose streams make `together(rate)` tokens a second each, and 100 alone.
+/// Creates an upstream whose streams make `together(rate)` tokens per second each, and 100 alone.
 fn upstream(config: Config, streams: usize, together: fn(f64) -> f64) -> (Arc<Mutex<Reading>>, Adaptive) {
     let reading = Arc::new(Mutex::new(Reading::default()));
     let adaptive = {
@@ -19,7 +19,7 @@ fn upstream(config: Config, streams: usize, together: fn(f64) -> f64) -> (Arc<Mu
     (reading, adaptive)
 }
 
-/// A window in which that many streams make that many tokens a second each.
+/// Adds a window in which `streams` streams make `tokens` tokens per second each.
 fn run(reading: &Mutex<Reading>, streams: usize, tokens: f64) {
     let mut reading = reading.lock().unwrap();
     let band = streams - 1;
@@ -42,7 +42,7 @@ async fn windows(count: usize, streams: usize, together: fn(f64) -> f64) -> Vec<
 
 #[tokio::test(start_paused = true)]
 async fn where_pace_moves_the_input_it_settles_within_20_windows_and_stays_within_a_step() {
-    // Contention goes down with the pace: at 60 a stream makes 91 % of what it makes alone.
+    // The contention falls with the pace: at 60, a stream makes 91 % of its speed alone.
     let rates = windows(40, 2, |rate| 100.0 - 0.15 * rate).await;
     let settled = rates[19];
     for rate in &rates[20..] {
@@ -74,7 +74,7 @@ async fn a_window_is_a_step_however_often_it_is_asked() {
 
 #[test]
 fn overlap_is_the_reports_measure() {
-    // Two streams of 10 and 8 s from the same beginning: 18 / (10 × 2).
+    // Two streams of 10 and 8 s that begin together: 18 / (10 × 2).
     let mut window = Reading::default();
     (window.seconds[0], window.stream_seconds[0]) = (2.0, 2.0);
     (window.seconds[1], window.stream_seconds[1]) = (8.0, 16.0);
@@ -95,7 +95,7 @@ fn nothing_to_compare_with_is_no_value() {
     (window.free_seconds[1], window.tokens[1]) = (20.0, 100.0);
     assert_eq!(Input::True.value(&window, None), None);
     assert_eq!(Input::True.value(&window, Some(10.0)), Some(0.5));
-    // Streams that are held all the time say nothing of each other.
+    // Streams that are always held show nothing about each other.
     (window.free_seconds[1], window.tokens[1]) = (0.0, 0.0);
     assert_eq!(Input::True.value(&window, Some(10.0)), None);
 }
@@ -103,7 +103,7 @@ fn nothing_to_compare_with_is_no_value() {
 #[tokio::test(start_paused = true)]
 async fn lone_streams_that_were_paced_do_not_lower_the_baseline() {
     let (reading, adaptive) = upstream(Config::default(), 2, |_| 50.0);
-    // An hour of lone streams at a pace of 20: it is no time in which they ran as the model does.
+    // An hour of single streams at a pace of 20 does not count, because they did not run at the model's speed.
     reading.lock().unwrap().seconds[0] += 3600.0;
     reading.lock().unwrap().stream_seconds[0] += 3600.0;
     let mut rates = Vec::new();
@@ -117,7 +117,7 @@ async fn lone_streams_that_were_paced_do_not_lower_the_baseline() {
 
 #[tokio::test(start_paused = true)]
 async fn baseline_follows_the_lone_streams_of_the_last_hour() {
-    // One makes 100 alone; then another model, which makes 50 alone and 49 beside another.
+    // One model makes 100 alone. Then another model makes 50 alone, and 49 while another stream runs.
     let (reading, adaptive) = upstream(Config::default(), 2, |_| 49.0);
     for _ in 0..240 {
         tokio::time::advance(Duration::from_secs(30)).await;

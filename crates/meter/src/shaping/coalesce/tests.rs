@@ -1,4 +1,4 @@
-//! What is held, for how long, and what never waits.
+//! Tests which records are held, for how long, and which never wait.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn records_are_held_for_the_delay_but_not_the_first_nor_the_last() {
         .iter()
         .map(|(at, frame)| (at.as_millis(), frame.iter().filter(|byte| **byte == b'\n').count()))
         .collect();
-    // The first and the last at once, the others every 50 ms.
+    // The first and the last record are sent at once, the others every 50 ms.
     assert_eq!(seen, [(12, 1), (50, 3), (100, 4), (150, 4), (200, 4), (250, 4), (264, 2)]);
     // 26 + 14 + 2 ms, 40 + 28 + 16 + 4, and so on.
     assert!(shows(&registry, "shaping_delay_seconds_total{kind=\"coalesce\"} 0.454"));

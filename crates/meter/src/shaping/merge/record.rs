@@ -1,7 +1,7 @@
-//! One content record, read whole.
+//! One content record, read completely.
 //!
-//! Nothing is decoded that need not be: texts are joined as they are written, escapes and all, and a number is its
-//! text. Read as a float and written again it could lose its last digit.
+//! Texts are joined as they are written, with their escapes, and a number stays its text. A number that is read as a
+//! float and written again could lose its last digit.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_core::de::IgnoredAny;
@@ -10,7 +10,7 @@ use crate::protocol::{Framing, object};
 
 const EVENT: &[u8] = b"data: ";
 
-/// A record of which every field is known, so that nothing is lost when it is made one with another.
+/// A record whose fields are all known, so that merging loses nothing.
 #[derive(Debug)]
 pub(super) struct Mergeable(Vec<Field>);
 
@@ -22,37 +22,37 @@ struct Field {
 
 #[derive(Debug)]
 enum Value {
-    /// What is between its quotes.
+    /// The bytes between its quotes.
     Text(Vec<u8>),
-    /// What is between its brackets.
+    /// The bytes between its brackets.
     List(Vec<u8>),
     Object(Vec<Field>),
-    /// A list of one object.
+    /// A list with one object.
     Item(Vec<Field>),
-    /// Any value of which the later counts.
+    /// A value of which the later one is used.
     Last(Bytes),
-    /// Any value that both must have.
+    /// A value that must be the same in both records.
     Same(Bytes),
 }
 
-/// What joining two values of a field makes.
+/// How two values of a field are merged.
 #[derive(Clone, Copy, Debug)]
 enum Joined {
-    /// Texts and lists one after the other.
+    /// Texts and lists are joined.
     Both,
-    /// Any two; the later counts.
+    /// The later value is used.
     Last,
-    /// Two that are the same.
+    /// Both values must be the same.
     Same,
-    /// As its fields say.
+    /// The fields inside decide.
     Inside(Fields),
-    /// A list of one item, as its fields say.
+    /// A list with one item, whose fields decide.
     Item(Fields),
 }
 
 type Fields = &'static [(&'static str, Joined)];
 
-/// Fields of a record of `/api/chat` and `/api/generate`, and of `/v1/chat/completions` and `/v1/completions`.
+/// The fields of records of `/api/chat`, `/api/generate`, `/v1/chat/completions` and `/v1/completions`.
 const RECORD: Fields = &[
     ("response", Joined::Both),
     ("thinking", Joined::Both),
@@ -90,24 +90,24 @@ const CHOICE: Fields = &[
 const LOGPROBS: Fields = &[("content", Joined::Both), ("refusal", Joined::Both)];
 
 impl Mergeable {
-    /// Reads a record with its delimiter; `None` if it must pass alone.
+    /// Reads a record with its delimiter. `None`: it must pass alone.
     pub(super) fn read(bytes: &Bytes, framing: Framing) -> Option<Mergeable> {
         let text = match framing {
             Framing::Ndjson => bytes.strip_suffix(b"\n")?,
-            // One line of data and no other: a name or a number of the event would be lost.
+            // There is one line of data and no other line. A name or an id of the event would be lost.
             Framing::Sse => {
                 let text = bytes.strip_prefix(EVENT)?.strip_suffix(b"\n\n")?;
                 (!text.contains(&b'\n') && !text.contains(&b'\r')).then_some(text)?
             }
             Framing::Json => return None,
         };
-        // What follows leaps over values; here they are seen to be values.
+        // The code below skips values without validating them, so they are validated here.
         std::str::from_utf8(text).ok()?;
         serde_json::from_slice::<IgnoredAny>(text).ok()?;
         read(bytes, text, RECORD).map(Mergeable)
     }
 
-    /// Makes both one, `later` after this; or gives it back.
+    /// Merges `later` into this record, or returns it.
     pub(super) fn join(&mut self, later: Mergeable) -> Result<(), Mergeable> {
         if !can_join(&self.0, &later.0) {
             return Err(later);
@@ -125,7 +125,8 @@ impl Mergeable {
     }
 }
 
-/// The fields of an object within a record; `None` where one is not known, is there twice, or is not what it is known for.
+/// Reads the fields of an object within a record. `None`: a field is unknown, occurs twice, or has a value of another
+/// type.
 fn read(record: &Bytes, text: &[u8], known: Fields) -> Option<Vec<Field>> {
     let mut fields: Vec<Field> = Vec::new();
     let is_known = object::visit(text, |key, value| {
@@ -154,7 +155,8 @@ impl Value {
     }
 }
 
-/// A text has no half of a surrogate pair: joined with another half it would become a letter that neither text has.
+/// Whether a text has no half of a surrogate pair. Joined with another half, it would become a letter that neither
+/// text contains.
 fn is_whole(text: &[u8]) -> bool {
     let mut rest = text;
     while let Some(at) = memchr::memchr(b'\\', rest) {
@@ -168,19 +170,19 @@ fn is_whole(text: &[u8]) -> bool {
     true
 }
 
-/// The half of a pair that an escape of the form `\ud83d` stands for.
+/// Returns the surrogate that an escape of the form `\ud83d` represents.
 fn surrogate(escape: &[u8]) -> Option<u32> {
     let digits = escape.strip_prefix(b"\\u")?.get(..4)?;
     let letter = u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
     (0xd800..0xe000).contains(&letter).then_some(letter)
 }
 
-/// Both have the same fields of the same kinds, and what must be the same is.
+/// Whether both have the same fields of the same kinds, and the same values where these must be the same.
 fn can_join(one: &[Field], later: &[Field]) -> bool {
     let agree = |one: &Field| match (&one.value, later.iter().find(|later| later.name == one.name)) {
         (_, None) => false,
         (value, Some(later)) => match (value, &later.value) {
-            // A thought that ends and an answer that begins stay two.
+            // The end of a thought and the beginning of an answer are not merged.
             (Value::Text(one), Value::Text(later)) => one.is_empty() == later.is_empty(),
             (Value::List(_), Value::List(_)) | (Value::Last(_), Value::Last(_)) => true,
             (Value::Object(one), Value::Object(later)) | (Value::Item(one), Value::Item(later)) => {

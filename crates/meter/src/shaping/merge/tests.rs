@@ -1,4 +1,4 @@
-//! What becomes one, and what passes alone.
+//! Tests which records are merged, and which pass alone.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn merging() -> Config {
     Config { merge: true, ..Config::default() }
 }
 
-/// What becomes of records that come together, after a first one that never waits.
+/// Returns the output for records that come together, after a first record that never waits.
 async fn merged(stream: Stream<'_>, first: String, records: Vec<String>) -> Vec<u8> {
     let (shaping, _registry) = shaping(merging());
     let chunks = [first.clone().into_bytes(), records.concat().into_bytes()];
@@ -74,7 +74,7 @@ async fn logprobs_are_one_list() {
 
 #[tokio::test(start_paused = true)]
 async fn numbers_and_escapes_keep_every_character() {
-    // A float holds none of these as it is written.
+    // A float cannot represent any of these as it is written.
     let numbers = ["-0.12345678901234567890", "-0.50", "1E-7", "-0.0", "18446744073709551616", "1e400"];
     let part = |text: &str, number: &str| {
         format!(
@@ -133,7 +133,7 @@ async fn what_is_not_understood_passes_alone_byte_for_byte() {
         let records = vec![plain.clone(), odd.clone(), odd.clone(), plain.clone()];
         let got = merged(CHAT, plain.clone(), records.clone()).await;
         if odd.contains("\"n\"") || odd.contains("{\"content\":\"x\"}") {
-            // Understood, but only its own kind can be one with it.
+            // The record is understood, but can be merged only with one of its own kind.
             assert_eq!(words(&got).len(), 3, "{odd}");
         } else {
             assert_eq!(String::from_utf8(got).unwrap(), records.concat());

@@ -1,4 +1,4 @@
-//! Lets one record through at a time, on governor.
+//! Lets one record through at a time, with governor.
 
 use std::{
     fmt,
@@ -18,10 +18,10 @@ use tokio::time::{Instant, Sleep};
 
 use super::super::rate::Rate;
 
-/// One late wake-up is caught up with, no more: with a burst of 1 every late wake-up would slow the stream.
+/// One late wake-up is compensated. With a burst of 1, every late wake-up would slow down the stream.
 const BURST: u32 = 2;
 
-/// Tokio's clock, so that paused time is paused here too.
+/// Tokio's clock, so that paused time applies here too.
 #[derive(Clone, Debug)]
 struct TokioClock(Instant);
 
@@ -52,7 +52,7 @@ struct Open {
 }
 
 impl Open {
-    /// A record passes now; the next one a whole period later.
+    /// Creates a limiter for a record that passes now. The next record passes one period later.
     fn new(rate: f64) -> Open {
         let clock = TokioClock(Instant::now());
         let period = Duration::from_secs_f64(1.0 / rate).max(Duration::from_nanos(1));
@@ -61,7 +61,7 @@ impl Open {
             .allow_burst(BURST.try_into().expect("a burst above zero"));
         let limiter = RateLimiter::direct_with_clock(quota, clock.clone());
         for _ in 0..BURST {
-            // The whole burst is spent, or it would come as two records at once.
+            // The burst is used up at the start. Otherwise two records would pass at once.
             let _ = limiter.check();
         }
         Open { rate, clock, limiter }
@@ -78,7 +78,7 @@ impl Gate {
         Gate { rate, shown, open: None, sleep: None }
     }
 
-    /// Ready when a record may pass; it is then taken to have passed.
+    /// Is ready when a record may pass. The record then counts as passed.
     pub(super) fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(open) = &self.open {
             let Err(until) = open.check() else { break };
@@ -88,7 +88,8 @@ impl Gate {
             }
             ready!(sleep.as_mut().poll(cx));
         }
-        // governor changes no limiter: a new rate is a new one, from the record that passes now.
+        // governor cannot change a limiter, so a new rate gets a new one, which begins with the record that passes
+        // now.
         let rate = self.rate.now();
         if rate.is_finite() && self.open.as_ref().is_none_or(|open| open.rate != rate) {
             self.shown.set(rate);

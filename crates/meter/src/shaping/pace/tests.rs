@@ -1,4 +1,4 @@
-//! The rate of a paced stream, and what it holds.
+//! Tests the rate of a paced stream, and the bytes that it holds.
 
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -13,7 +13,7 @@ fn paced(pace: u32) -> Config {
     Config { pace, ..Config::default() }
 }
 
-/// Content records handed on in the first so many seconds, by a model that has them all at once.
+/// Returns the content records that are delivered in the first `seconds` from a model that has all of them at once.
 async fn records_in(seconds: u64, pace: u32) -> usize {
     let (shaping, _registry) = shaping(paced(pace));
     let records = usize::try_from(2 * seconds * u64::from(pace)).unwrap();
@@ -40,7 +40,7 @@ async fn any_pace_is_what_it_says() {
     }
 }
 
-/// Time in which this thread was kept from running for longer than the one wake-up that is caught up with.
+/// Returns the time for which the system did not run this thread, beyond the one wake-up that is compensated.
 async fn lost_time(period: Duration) -> Duration {
     let start = Instant::now();
     let mut lost = Duration::ZERO;
@@ -61,8 +61,8 @@ async fn in_real_time_it_is_within_two_percent_of_the_time_that_the_machine_give
     assert!((least..=most).contains(&(count as f64)), "{count}, with {lost:?} lost");
 }
 
-/// The bucket of Technical Report 117, §2.4: its clock is read before it sleeps, so that the time it slept
-/// counts again and lets the next record through for nothing.
+/// The token bucket of TR117, §2.4. It reads its clock before it sleeps, so the time of the sleep counts twice and
+/// the next record passes at once.
 #[test]
 fn the_reports_bucket_runs_at_twice_its_rate_and_ours_does_not() {
     let rate = 60.0;
@@ -106,7 +106,7 @@ async fn a_clock_that_jumps_lets_one_record_more_through_and_not_a_flood() {
     let (shaping, _registry) = shaping(paced(10));
     let mut body = Box::pin(shaping.wrap(&CHAT, Script::at_once((0..100).map(|_| content("a")))));
     next(&mut body).await.unwrap().unwrap();
-    // A machine that slept for a day.
+    // The machine slept for a day.
     tokio::time::advance(Duration::from_secs(86_400)).await;
     let woke = Instant::now();
     let mut at_once = 0;

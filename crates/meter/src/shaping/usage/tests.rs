@@ -1,4 +1,4 @@
-//! The usage asked for, and taken out again.
+//! Tests that the usage is asked for, and removed again.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::protocol::Peek;
 
-/// The body as it asks for its usage.
+/// Returns the body that asks for its usage.
 fn asked(openai_usage: OpenAiUsage, route: Route, body: &str) -> Option<(String, bool)> {
     let (shaping, _registry) = shaping(Config { openai_usage, ..Config::default() });
     let ask = shaping.ask_usage(route, &Peek::read(body.as_bytes()))?;
@@ -59,7 +59,7 @@ async fn usage_is_taken_out_and_nothing_else() {
     };
     let event = |value: Value| format!("data: {value}\n\n");
     let content = event(json!({"choices": [{"index": 0, "delta": {"content": "a"}}]}));
-    // As `/v1/completions` sends it.
+    // The form in which `/v1/completions` sends it.
     let zeros =
         |usage| format!("data: {{\"choices\":[{{\"text\":\"\\u003c\",\"index\":0}}]{usage},\"n\":1.50}}\n\n");
     let counted = zeros(",\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0,\"total_tokens\":0}");

@@ -25,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use answer::Refusals;
 pub(crate) use history::History;
-pub(crate) use listen::{Counts, Listener};
-pub(crate) use token::Asked;
+pub(crate) use listen::{AdminCounts, AdminListener};
+pub(crate) use token::AskedToken;
 pub use token::Token;
 
 use crate::{meter::Meter, tls::Identity, upstream::Upstreams};
@@ -57,7 +57,7 @@ pub(crate) struct Admin {
     pub(crate) draining: CancellationToken,
     pub(crate) history: History,
     pub(crate) scraped: Scraped,
-    pub(crate) token: Asked,
+    pub(crate) token: AskedToken,
     pub(crate) refusals: Refusals,
 }
 

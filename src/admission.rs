@@ -18,19 +18,27 @@ use std::{
 use http::{HeaderMap, HeaderValue};
 
 use crate::protocol::Route;
-use caller::Shown;
+use caller::ShownKey;
 use families::Families;
 use permit::Caller;
 
 pub use access::{Access, NoSuchRoute};
 pub use caller::Digest;
 pub use origin::{NoOrigin, Origins};
-pub use permit::{Charge, Permit};
-pub use rate::{Allowance, Quota};
+pub(crate) use permit::Charge;
+/// Public for the benchmarks, which measure admission alone.
+#[doc(hidden)]
+pub use permit::Permit;
+/// Part of [`Refusal`].
+#[doc(hidden)]
+pub use rate::Allowance;
+pub use rate::Quota;
+/// Public for the benchmarks, which measure admission alone.
+#[doc(hidden)]
 pub use refusal::{Allowances, Refusal};
 
 /// Who asks without a key of ours.
-pub const ANONYMOUS: &str = "anonymous";
+pub(crate) const ANONYMOUS: &str = "anonymous";
 /// So many callers have a label of their own; the rest, and those whose key is gone, are [`OTHER`].
 const MAX_CALLERS: usize = 64;
 const OTHER: &str = "other";
@@ -89,6 +97,9 @@ pub struct Limits {
 }
 
 /// Admits requests. A reload may change all it knows while it does.
+///
+/// Public for the benchmarks, which measure admission alone. A sidecar makes its own.
+#[doc(hidden)]
 pub struct Admission {
     families: Families,
     outcomes: &'static [&'static str],
@@ -127,7 +138,7 @@ impl Admission {
     /// Admits by other settings from now on. A limiter whose caller and quota are what they were keeps its
     /// state; permits that were given hold. Returns the labels that no caller has any more: their series are
     /// gone, and what they began ends as `other`.
-    pub fn reload(&self, config: &Config) -> Vec<String> {
+    pub(crate) fn reload(&self, config: &Config) -> Vec<String> {
         let mut held = self.register.write().unwrap_or_else(PoisonError::into_inner);
         let register = Register::new(config, Some(&held));
         register.open(&self.families, self.outcomes);
@@ -163,7 +174,7 @@ impl Admission {
     ///
     /// # Errors
     /// The announced route is closed.
-    pub fn admit_preflight(&self, headers: &HeaderMap, announced: Route) -> Result<Permit, Refusal> {
+    pub(crate) fn admit_preflight(&self, headers: &HeaderMap, announced: Route) -> Result<Permit, Refusal> {
         let register = self.known();
         // It may show a key all the same, which goes no further then.
         let known = register.identify(headers).ok().flatten();
@@ -174,7 +185,7 @@ impl Admission {
 
     /// The value of `Access-Control-Allow-Origin` for a web page that may read what we say ourselves.
     #[must_use]
-    pub fn origin(&self, origin: &HeaderValue) -> Option<HeaderValue> {
+    pub(crate) fn origin(&self, origin: &HeaderValue) -> Option<HeaderValue> {
         self.known().origins.answer(origin)
     }
 
@@ -241,11 +252,11 @@ impl Register {
             // A field that is not for us is none of our business.
             return Ok(None);
         }
-        let (found, refusal) = match Shown::of(headers) {
-            Shown::Nothing => (None, Refusal::NoKey),
-            Shown::Nonsense => (None, Refusal::UnknownKey),
-            Shown::Several => return Err(Refusal::SeveralKeys),
-            Shown::Key(digest) => (caller::find(&digest, &self.digests), Refusal::UnknownKey),
+        let (found, refusal) = match ShownKey::of(headers) {
+            ShownKey::Nothing => (None, Refusal::NoKey),
+            ShownKey::Nonsense => (None, Refusal::UnknownKey),
+            ShownKey::Several => return Err(Refusal::SeveralKeys),
+            ShownKey::Key(digest) => (caller::find(&digest, &self.digests), Refusal::UnknownKey),
         };
         match found {
             Some(place) => Ok(self.callers.get(place)),

@@ -112,7 +112,7 @@ pub type SetLevel = Box<dyn Fn(Level) + Send>;
 
 /// Why a subcommand did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum CommandFailure {
     /// Exit code 2.
     #[error(transparent)]
     Configuration(#[from] Mistakes),
@@ -129,10 +129,10 @@ impl Cli {
     ///
     /// # Errors
     /// Mistakes in the configuration, or what failed while running.
-    pub fn run(self, process: Process) -> Result<(), Failure> {
+    pub fn run(self, process: Process) -> Result<(), CommandFailure> {
         if let (Some(_), Some(name)) = (&self.global.config, self.command.without_configuration()) {
             let what = format!("`{name}` reads no configuration: leave --config out");
-            return Err(Failure::Usage(what.into()));
+            return Err(CommandFailure::Usage(what.into()));
         }
         match self.command {
             Command::Serve(serve) => serve.run(&self.global, process),

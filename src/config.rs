@@ -26,11 +26,12 @@ use std::{borrow::Cow, net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::sidecar;
 
-pub use difference::fixed;
-pub use mistake::{Mistake, Mistakes, Place};
+pub(crate) use difference::fixed;
+pub use mistake::{Mistake, Mistakes, SettingPlace};
 pub use resolve::Resolved;
-pub use source::{no_color, variables};
-pub use template::template;
+pub use source::no_color;
+pub(crate) use source::variables;
+pub(crate) use template::template;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default)]

@@ -6,9 +6,13 @@
 
 pub mod admin;
 pub mod admission;
+/// Public for the program `streamgauge`, its tests and its fuzz targets.
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
+/// Public for the program `streamgauge`, its tests and its fuzz targets.
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod config;
 mod connection;
 pub mod proxy;

@@ -11,7 +11,7 @@ use std::{
 
 use clap::Parser;
 use streamgauge::{
-    cli::{Cli, Failure, Process, SetLevel, Stderr, Stop},
+    cli::{Cli, CommandFailure, Process, SetLevel, Stderr, Stop},
     config::{self, Log, LogFormat},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -39,8 +39,8 @@ fn main() -> ExitCode {
     let Err(failure) = ran else { return ExitCode::SUCCESS };
     let _ = writeln!(io::stderr().lock(), "{failure}");
     match failure {
-        Failure::Configuration(_) | Failure::Usage(_) => ExitCode::from(2),
-        Failure::Running(_) => ExitCode::FAILURE,
+        CommandFailure::Configuration(_) | CommandFailure::Usage(_) => ExitCode::from(2),
+        CommandFailure::Running(_) => ExitCode::FAILURE,
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::{net::TcpListener, runtime::Handle, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admin::{self, Admin, Asked, History, Scraped},
+    admin::{self, Admin, AskedToken, History, Scraped},
     admission::{self, Admission},
     collector::{self, Registered, Task, gpu::Reader},
     meter::{self, Bands, Meter, Outcome},
@@ -118,7 +118,7 @@ pub struct Bound {
     proxy_addr: SocketAddr,
     admin_addr: SocketAddr,
     listener: proxy::Listener,
-    admin: admin::Listener,
+    admin: admin::AdminListener,
     collectors: Registered,
     admin_runtime: Option<Handle>,
     drain_timeout: Duration,
@@ -271,7 +271,7 @@ impl Builder {
         let stages = Stages { admission, upstreams: upstreams.clone(), queue, meter: meter.clone(), shaping };
         let proxy = Proxy::new(config.proxy, config.upstream, stages.clone(), &registry)?;
         let acceptor = Acceptor::new(config.admin.tls.as_ref());
-        let token = Asked::new(config.admin.token);
+        let token = AskedToken::new(config.admin.token);
         let reload = Reload::register(
             &registry,
             Reloaded {

@@ -28,15 +28,14 @@ use std::{
 use futures_util::future;
 use http::{HeaderMap, HeaderValue, uri::Authority};
 
-pub use answer::{Answer, Broken, Excuse};
-pub use breaker::Failed;
-pub use busy::Busy;
+pub(crate) use answer::{Answer, Broken, Excuse};
+pub(crate) use breaker::Failed;
+pub(crate) use busy::Busy;
 use busy::Runs;
-pub use client::{Client, Unanswered};
-pub use health::{Health, Loaded, NoProber};
-pub use merged::List;
+pub(crate) use client::{Client, Unanswered};
+pub(crate) use health::{Health, Loaded, NoProber};
+pub(crate) use merged::List;
 pub(crate) use patience::Patience;
-pub use probing::Managing;
 
 use crate::{
     protocol::{CLOUD, Route, is_cloud_model},
@@ -50,7 +49,7 @@ use queue::Place;
 use whereabouts::Whereabouts;
 
 /// Names that no upstream may have: the label `upstream` says something else with them.
-pub const RESERVED: [&str; 2] = [CLOUD, "none"];
+pub(crate) const RESERVED: [&str; 2] = [CLOUD, "none"];
 
 /// Settings of this stage.
 #[derive(Clone, Debug)]
@@ -126,7 +125,7 @@ impl Default for Config {
 
 /// One Ollama, and how it fares.
 #[derive(Debug)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     name: String,
     authority: Authority,
     host: HeaderValue,
@@ -172,25 +171,25 @@ impl Upstream {
 
     /// The value of the label `upstream`.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Its place in the settings, from 0.
     #[must_use]
-    pub fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.position
     }
 
     /// Host and port.
     #[must_use]
-    pub fn authority(&self) -> &Authority {
+    pub(crate) fn authority(&self) -> &Authority {
         &self.authority
     }
 
     /// The value of the field `Host`: Ollama on loopback refuses one that it does not know.
     #[must_use]
-    pub fn host(&self) -> &HeaderValue {
+    pub(crate) fn host(&self) -> &HeaderValue {
         &self.host
     }
 
@@ -201,26 +200,26 @@ impl Upstream {
 
     /// One more request is here until the guard is dropped, which holds `place` too.
     #[must_use]
-    pub fn enter(self: &Arc<Self>, place: Option<Place>) -> Busy {
+    pub(crate) fn enter(self: &Arc<Self>, place: Option<Place>) -> Busy {
         Busy::enter(self, place, Runs::Here)
     }
 
     /// One more request is here that Ollama passes on to its cloud: it is no stream of this upstream, and what the cloud
     /// does wrong is not held against the upstream. `place` is its caller's.
     #[must_use]
-    pub fn pass_on(self: &Arc<Self>, place: Option<Place>) -> Busy {
+    pub(crate) fn pass_on(self: &Arc<Self>, place: Option<Place>) -> Busy {
         Busy::enter(self, place, Runs::Elsewhere)
     }
 
     /// It failed lately, and is left out for a while.
     #[must_use]
-    pub fn is_out(&self) -> bool {
+    pub(crate) fn is_out(&self) -> bool {
         self.breaker.as_ref().is_some_and(Breaker::is_open)
     }
 
     /// Its share beside the others.
     #[must_use]
-    pub fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         self.weight
     }
 
@@ -241,13 +240,13 @@ impl Upstream {
 
     /// Requests that are here now.
     #[must_use]
-    pub fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.requests.load(Relaxed)
     }
 
     /// What it said last.
     #[must_use]
-    pub fn health(&self) -> Arc<Health> {
+    pub(crate) fn health(&self) -> Arc<Health> {
         self.health.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -263,7 +262,7 @@ impl Upstream {
 
 /// All the Ollamas.
 #[derive(Debug)]
-pub struct Upstreams {
+pub(crate) struct Upstreams {
     all: Vec<Arc<Upstream>>,
     config: Config,
     primary: usize,
@@ -324,7 +323,7 @@ impl Upstreams {
     ///
     /// # Errors
     /// There are none, one has a name that is reserved, the primary is none of them, or one of `https` cannot be verified.
-    pub fn new(config: &Config) -> Result<Upstreams, UpstreamError> {
+    pub(crate) fn new(config: &Config) -> Result<Upstreams, UpstreamError> {
         if config.upstreams.is_empty() {
             return Err(UpstreamError::None);
         }
@@ -363,24 +362,24 @@ impl Upstreams {
 
     /// Calls `hook` after each probe of an upstream, whose [`Upstream::health`] is what the probe found. The first hook
     /// stays.
-    pub fn on_probe(&self, hook: impl Fn(&Upstream) + Send + Sync + 'static) {
+    pub(crate) fn on_probe(&self, hook: impl Fn(&Upstream) + Send + Sync + 'static) {
         let _ = self.hook.0.set(Box::new(hook));
     }
 
     /// The fields are those of a probe that this sidecar sent: the address of an upstream leads back to it.
     #[must_use]
-    pub fn is_own_probe(&self, fields: &HeaderMap) -> bool {
+    pub(crate) fn is_own_probe(&self, fields: &HeaderMap) -> bool {
         self.instance.sent(fields)
     }
 
     /// Every upstream, in the order of the settings.
     #[must_use]
-    pub fn all(&self) -> &[Arc<Upstream>] {
+    pub(crate) fn all(&self) -> &[Arc<Upstream>] {
         &self.all
     }
 
     /// The one that takes a request. `model` is canonical.
-    pub async fn choose(&self, route: Route, model: Option<&str>) -> &Arc<Upstream> {
+    pub(crate) async fn choose(&self, route: Route, model: Option<&str>) -> &Arc<Upstream> {
         let primary = &self.all[self.primary];
         if choose::is_of_primary(route) {
             return primary;
@@ -406,7 +405,12 @@ impl Upstreams {
     /// Another one for a request that could not be sent to those at the places in `tried`, if it may go to
     /// another and there is one.
     #[must_use]
-    pub fn instead(&self, route: Route, model: Option<&str>, tried: &[usize]) -> Option<&Arc<Upstream>> {
+    pub(crate) fn instead(
+        &self,
+        route: Route,
+        model: Option<&str>,
+        tried: &[usize],
+    ) -> Option<&Arc<Upstream>> {
         if choose::is_of_primary(route) { None } else { self.pick(model, tried) }
     }
 
@@ -416,7 +420,7 @@ impl Upstreams {
     }
 
     /// Probes every upstream and follows its name, for ever.
-    pub async fn watch(self: Arc<Self>) {
+    pub(crate) async fn watch(self: Arc<Self>) {
         let every = self.config.health_interval;
         let each = self.all.iter().zip(&self.config.upstreams);
         let follows = each

@@ -2,11 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use streamgauge::protocol::{Peek, Route, canonical_model, is_model_name, model_of_path, peek::Reader};
+use streamgauge::protocol::{Peek, PeekReader, Route, canonical_model, is_model_name, model_of_path};
 
 fuzz_target!(|data: &[u8]| {
     let whole = Peek::read(data);
-    let mut reader = Reader::default();
+    let mut reader = PeekReader::default();
     data.chunks(data.first().map_or(1, |first| usize::from(*first).max(1))).for_each(|piece| reader.read(piece));
     assert_eq!(reader.peek(), whole, "in pieces it says what it does whole");
     assert!(whole.usage_unasked_at.is_none_or(|at| data[at as usize] == b'}'));

@@ -21,10 +21,10 @@ use prometheus::IntCounter;
 
 use super::{
     Admin,
-    attempts::{Trust, Verdict},
+    attempts::{ConnectionTrust, Verdict},
     text,
 };
-use crate::connection::{Attended, Place};
+use crate::connection::{Attended, WaitingPlace};
 
 /// What is counted of requests that may not read.
 #[derive(Clone, Debug)]
@@ -34,18 +34,18 @@ pub(crate) struct Refusals {
     pub(crate) limited: Arc<IntCounter>,
 }
 
-type Answer = Response<Attended<Full<Bytes>>>;
+type AdminAnswer = Response<Attended<Full<Bytes>>>;
 
 /// Answers what one connection from this address asks.
 pub(super) fn service(
     admin: Admin,
     peer: IpAddr,
-    place: &Arc<Place>,
+    place: &Arc<WaitingPlace>,
 ) -> impl Service<
     Request<Incoming>,
-    Response = Answer,
+    Response = AdminAnswer,
     Error = Infallible,
-    Future = Ready<Result<Answer, Infallible>>,
+    Future = Ready<Result<AdminAnswer, Infallible>>,
 > {
     let (trust, place) = (Cell::new(None), place.clone());
     service_fn(move |request: Request<Incoming>| {
@@ -72,7 +72,7 @@ impl Admin {
         &self,
         head: &request::Parts,
         peer: IpAddr,
-        trust: &mut Trust,
+        trust: &mut ConnectionTrust,
     ) -> Option<Response<Full<Bytes>>> {
         if matches!(head.uri.path(), "/livez" | "/readyz") {
             return None;

@@ -14,14 +14,14 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::token::Shown;
+use super::token::ShownToken;
 
 /// Wrong tokens from one address: ten at once, then one in 6 s.
-const ADDRESS: Allowance = Allowance { burst: 10, every: Duration::from_secs(6) };
+const ADDRESS: AttemptAllowance = AttemptAllowance { burst: 10, every: Duration::from_secs(6) };
 /// In all, from addresses that have never shown the right one: a hundred at once, then ten a second.
-const ALL: Allowance = Allowance { burst: 100, every: Duration::from_millis(100) };
+const ALL: AttemptAllowance = AttemptAllowance { burst: 100, every: Duration::from_millis(100) };
 /// From an address, or on a connection, that has shown the right one: sixty at once, then one a second.
-const KNOWN: Allowance = Allowance { burst: 60, every: Duration::from_secs(1) };
+const KNOWN: AttemptAllowance = AttemptAllowance { burst: 60, every: Duration::from_secs(1) };
 
 /// Addresses that are told apart, and those of them that have shown the right token.
 const ADDRESSES: usize = 1024;
@@ -32,7 +32,7 @@ const QUIET: Duration = Duration::from_secs(60);
 
 /// So many at once, and then one in each span.
 #[derive(Clone, Copy, Debug)]
-struct Allowance {
+struct AttemptAllowance {
     burst: u32,
     every: Duration,
 }
@@ -42,7 +42,7 @@ struct Allowance {
 pub(super) struct Used(Option<Instant>);
 
 /// Whether a connection has shown the right token, and what it has used since. Kept by whoever serves it.
-pub(super) type Trust = Option<Used>;
+pub(super) type ConnectionTrust = Option<Used>;
 
 /// What becomes of a request that has to show the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,10 +62,10 @@ pub(super) enum Verdict {
 
 /// Wrong attempts so far.
 #[derive(Debug)]
-pub(super) struct Attempts(Mutex<Kept>);
+pub(super) struct Attempts(Mutex<KeptAttempts>);
 
 #[derive(Debug)]
-struct Kept {
+struct KeptAttempts {
     hasher: RandomState,
     /// By their hash. Of two with the same, the later one has the place.
     addresses: Vec<(IpAddr, Used)>,
@@ -75,7 +75,7 @@ struct Kept {
     last: Option<Instant>,
 }
 
-impl Allowance {
+impl AttemptAllowance {
     /// How long until there is one more.
     fn wait(self, used: Used, now: Instant) -> Option<Duration> {
         let debt = used.0.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
@@ -90,7 +90,7 @@ impl Allowance {
 impl Default for Attempts {
     fn default() -> Attempts {
         let nobody = (IpAddr::V6(Ipv6Addr::UNSPECIFIED), Used::default());
-        Attempts(Mutex::new(Kept {
+        Attempts(Mutex::new(KeptAttempts {
             hasher: RandomState::new(),
             addresses: vec![nobody; ADDRESSES],
             all: Used::default(),
@@ -105,9 +105,9 @@ impl Attempts {
     pub(super) fn judge(
         &self,
         address: IpAddr,
-        trust: &mut Trust,
+        trust: &mut ConnectionTrust,
         shows: bool,
-        judge: impl FnOnce() -> Shown,
+        judge: impl FnOnce() -> ShownToken,
     ) -> Verdict {
         // A request without a token is no guess: a browser asks so first.
         if !shows {
@@ -118,7 +118,7 @@ impl Attempts {
         let wait = kept.wait(address, *trust, now);
         let verdict = match wait {
             Some(wait) => Verdict::TooMany { wait },
-            None if judge() == Shown::Right => {
+            None if judge() == ShownToken::Right => {
                 kept.remember(address);
                 trust.get_or_insert_default();
                 return Verdict::Right;
@@ -134,7 +134,7 @@ impl Attempts {
     }
 }
 
-impl Kept {
+impl KeptAttempts {
     fn place(&self, address: IpAddr) -> usize {
         // At most `ADDRESSES`.
         (self.hasher.hash_one(address) % ADDRESSES as u64) as usize
@@ -144,7 +144,7 @@ impl Kept {
         self.known.iter_mut().find(|(known, _)| *known == address).map(|(_, used)| used)
     }
 
-    fn wait(&mut self, address: IpAddr, trust: Trust, now: Instant) -> Option<Duration> {
+    fn wait(&mut self, address: IpAddr, trust: ConnectionTrust, now: Instant) -> Option<Duration> {
         if let Some(used) = trust.or_else(|| self.known(address).copied()) {
             return KNOWN.wait(used, now);
         }
@@ -154,7 +154,7 @@ impl Kept {
         own.or_else(|| ALL.wait(self.all, now))
     }
 
-    fn charge(&mut self, address: IpAddr, trust: &mut Trust, now: Instant) {
+    fn charge(&mut self, address: IpAddr, trust: &mut ConnectionTrust, now: Instant) {
         if let Some(used) = trust.as_mut().or_else(|| self.known(address)) {
             return KNOWN.charge(used, now);
         }
@@ -205,13 +205,13 @@ mod tests {
     }
 
     /// What becomes of an attempt on a connection of its own.
-    fn attempt(attempts: &Attempts, address: IpAddr, shown: Shown) -> Verdict {
+    fn attempt(attempts: &Attempts, address: IpAddr, shown: ShownToken) -> Verdict {
         attempts.judge(address, &mut None, true, || shown)
     }
 
     /// How many wrong tokens are looked at, of so many.
     fn looked_at(attempts: &Attempts, address: IpAddr, of: usize) -> usize {
-        let tried = (0..of).map(|_| attempt(attempts, address, Shown::Wrong));
+        let tried = (0..of).map(|_| attempt(attempts, address, ShownToken::Wrong));
         tried.filter(|verdict| matches!(verdict, Verdict::Wrong { .. })).count()
     }
 
@@ -219,7 +219,7 @@ mod tests {
     async fn address_has_a_burst_of_attempts_and_then_one_in_six_seconds() {
         let attempts = Attempts::default();
         assert_eq!(looked_at(&attempts, v4(1), 1000), 10);
-        assert_eq!(attempt(&attempts, v4(1), Shown::Right), Verdict::TooMany { wait: ADDRESS.every });
+        assert_eq!(attempt(&attempts, v4(1), ShownToken::Right), Verdict::TooMany { wait: ADDRESS.every });
         for _ in 0..3 {
             tokio::time::advance(ADDRESS.every).await;
             assert_eq!(looked_at(&attempts, v4(1), 1000), 1);
@@ -242,27 +242,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn address_that_has_shown_the_right_token_is_shut_out_by_no_other() {
         let attempts = Attempts::default();
-        assert_eq!(attempt(&attempts, v4(1), Shown::Right), Verdict::Right);
+        assert_eq!(attempt(&attempts, v4(1), ShownToken::Right), Verdict::Right);
         for one in 2..5000 {
             looked_at(&attempts, v4(one), 20);
         }
-        assert!(matches!(attempt(&attempts, v4(9999), Shown::Right), Verdict::TooMany { .. }));
-        assert_eq!(attempt(&attempts, v4(1), Shown::Right), Verdict::Right);
+        assert!(matches!(attempt(&attempts, v4(9999), ShownToken::Right), Verdict::TooMany { .. }));
+        assert_eq!(attempt(&attempts, v4(1), ShownToken::Right), Verdict::Right);
         // Its own allowance has an end too.
         assert_eq!(looked_at(&attempts, v4(1), 1000), 60);
-        assert!(matches!(attempt(&attempts, v4(1), Shown::Right), Verdict::TooMany { .. }));
+        assert!(matches!(attempt(&attempts, v4(1), ShownToken::Right), Verdict::TooMany { .. }));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(attempt(&attempts, v4(1), Shown::Right), Verdict::Right);
+        assert_eq!(attempt(&attempts, v4(1), ShownToken::Right), Verdict::Right);
     }
 
     #[tokio::test(start_paused = true)]
     async fn connection_that_has_shown_the_right_token_is_not_shut_out_by_others_of_its_address() {
         let attempts = Attempts::default();
         let mut trust = None;
-        assert_eq!(attempts.judge(v4(1), &mut trust, true, || Shown::Right), Verdict::Right);
+        assert_eq!(attempts.judge(v4(1), &mut trust, true, || ShownToken::Right), Verdict::Right);
         assert_eq!(looked_at(&attempts, v4(1), 1000), 60);
-        assert!(matches!(attempt(&attempts, v4(1), Shown::Right), Verdict::TooMany { .. }));
-        assert_eq!(attempts.judge(v4(1), &mut trust, true, || Shown::Right), Verdict::Right);
+        assert!(matches!(attempt(&attempts, v4(1), ShownToken::Right), Verdict::TooMany { .. }));
+        assert_eq!(attempts.judge(v4(1), &mut trust, true, || ShownToken::Right), Verdict::Right);
     }
 
     #[tokio::test(start_paused = true)]
@@ -275,8 +275,8 @@ mod tests {
         assert_eq!(looked_at(&attempts, v4(1), 20), 0);
         for one in 0..10_000 {
             tokio::time::advance(Duration::from_secs(1)).await;
-            attempt(&attempts, v4(one), Shown::Right);
-            attempt(&attempts, v4(one + 20_000), Shown::Wrong);
+            attempt(&attempts, v4(one), ShownToken::Right);
+            attempt(&attempts, v4(one + 20_000), ShownToken::Wrong);
         }
         let kept = attempts.0.lock().unwrap();
         assert_eq!((kept.addresses.len(), kept.known.len()), (ADDRESSES, KNOWN_ADDRESSES));
@@ -286,8 +286,9 @@ mod tests {
     async fn burst_is_told_once_and_request_without_a_token_is_no_attempt() {
         let attempts = Attempts::default();
         for _ in 0..2 {
-            let firsts = (0..500)
-                .filter(|_| attempt(&attempts, v4(1), Shown::Wrong) == Verdict::Wrong { is_first: true });
+            let firsts = (0..500).filter(|_| {
+                attempt(&attempts, v4(1), ShownToken::Wrong) == Verdict::Wrong { is_first: true }
+            });
             assert_eq!(firsts.count(), 1);
             tokio::time::advance(QUIET + Duration::from_millis(1)).await;
         }
@@ -295,6 +296,6 @@ mod tests {
             let missing = attempts.judge(v4(2), &mut None, false, || unreachable!("it shows none"));
             assert_eq!(missing, Verdict::Missing);
         }
-        assert_eq!(attempt(&attempts, v4(2), Shown::Right), Verdict::Right);
+        assert_eq!(attempt(&attempts, v4(2), ShownToken::Right), Verdict::Right);
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::totals::Totals;
 use crate::{meter::Meter, metric::Scrape};
-use reading::{Reading, Surroundings};
+use reading::{Reading, SurroundingsReading};
 use window::Window;
 
 /// How often the registry is read while a page is open. A reading costs as much as a scrape does.
@@ -40,7 +40,7 @@ struct Kept {
     readings: VecDeque<Reading>,
     /// How many were taken before the first of `readings`.
     dropped: u64,
-    newest: Surroundings,
+    newest: SurroundingsReading,
     /// Of the newest reading alone.
     totals: Totals,
     /// When a page asked last.
@@ -70,7 +70,7 @@ impl History {
     fn read(&self, registry: &Registry, meter: &Meter) {
         let scrape = Scrape::take(registry);
         let reading = Reading::of(&scrape, running(meter), meter.gaps());
-        let (surroundings, totals) = (Surroundings::of(&scrape), Totals::of(&scrape));
+        let (surroundings, totals) = (SurroundingsReading::of(&scrape), Totals::of(&scrape));
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = reading.at;
         kept.began.get_or_insert_with(|| {

@@ -23,7 +23,7 @@ use tokio::{
 use super::{Admin, answer};
 use crate::{
     collector::{Task, Tasks},
-    connection::{Heads, Limits, Linger, Place, Places, Presence, Timer, Told},
+    connection::{Heads, Linger, Notice, Places, Presence, RequestLimits, Timer, WaitingPlace},
     metric::Occupied,
     tls::{self, Acceptor, Stream},
 };
@@ -31,7 +31,7 @@ use crate::{
 /// Connections at once: a few Prometheus servers and a few people. When more come, those that wait give way at once.
 const MAX_CONNECTIONS: usize = 64;
 /// A head that takes longer, or a handshake of TLS, is cut off. A connection is idle for longer than clients keep theirs.
-const LIMITS: Limits = Limits { idle: Duration::from_secs(180), head: Duration::from_secs(30) };
+const LIMITS: RequestLimits = RequestLimits { idle: Duration::from_secs(180), head: Duration::from_secs(30) };
 /// The longest head, bytes.
 const MAX_HEAD: usize = 16 << 10;
 /// A client whose connection ends has this long to take what is left for it.
@@ -44,12 +44,12 @@ const SPARE: usize = 4;
 
 /// The socket, and what its connections are counted in.
 #[derive(Debug)]
-pub(crate) struct Listener {
+pub(crate) struct AdminListener {
     socket: TcpListener,
     spare: Spare,
     pub(crate) admin: Admin,
     acceptor: Acceptor,
-    counts: Counts,
+    counts: AdminCounts,
     tasks: Tasks,
     places: Places,
     presence: Presence,
@@ -58,7 +58,7 @@ pub(crate) struct Listener {
 
 /// What is counted of connections.
 #[derive(Clone, Debug)]
-pub(crate) struct Counts {
+pub(crate) struct AdminCounts {
     pub(crate) open: Arc<Gauge>,
     pub(crate) refused: Arc<IntCounter>,
     pub(crate) idle: Arc<IntCounter>,
@@ -67,19 +67,19 @@ pub(crate) struct Counts {
     pub(crate) unsecured: Option<Arc<IntCounter>>,
 }
 
-impl Listener {
+impl AdminListener {
     /// Keeps its descriptors from now on: once clients are served, they may take all.
     pub(crate) fn new(
         socket: TcpListener,
         acceptor: Acceptor,
         admin: Admin,
-        counts: Counts,
+        counts: AdminCounts,
         tasks: Tasks,
-    ) -> Listener {
+    ) -> AdminListener {
         let mut spare = Spare::default();
         spare.fill(&socket);
         let (places, presence, connections) = (Places::impatient(), Presence::default(), JoinSet::new());
-        Listener { socket, spare, admin, acceptor, counts, tasks, places, presence, connections }
+        AdminListener { socket, spare, admin, acceptor, counts, tasks, places, presence, connections }
     }
 
     /// Serves for ever. Dropped, it cuts what runs.
@@ -146,11 +146,11 @@ impl Listener {
     }
 }
 
-impl Counts {
-    fn told(&self, told: Told) {
+impl AdminCounts {
+    fn told(&self, told: Notice) {
         match told {
-            Told::GiveWay => self.idle.inc(),
-            Told::Vanished => self.vanished.inc(),
+            Notice::GiveWay => self.idle.inc(),
+            Notice::Vanished => self.vanished.inc(),
         }
     }
 }
@@ -177,7 +177,13 @@ impl Spare {
     }
 }
 
-async fn connection(stream: Stream, admin: Admin, peer: IpAddr, place: &Arc<Place>, counts: &Counts) {
+async fn connection(
+    stream: Stream,
+    admin: Admin,
+    peer: IpAddr,
+    place: &Arc<WaitingPlace>,
+    counts: &AdminCounts,
+) {
     let draining = admin.draining.clone();
     let mut connection = http1::Builder::new().max_buf_size(MAX_HEAD).serve_connection(
         TokioIo::new(Heads::new(stream, place.clone())),
@@ -197,7 +203,7 @@ async fn connection(stream: Stream, admin: Admin, peer: IpAddr, place: &Arc<Plac
     });
     let Some(ended) = ended.await else { return };
     if place.has_vanished() {
-        return counts.told(Told::Vanished);
+        return counts.told(Notice::Vanished);
     }
     let (mut stream, verdict) = connection.into_parts().io.into_inner().into_parts();
     if let Err(error) = ended {

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::attempts::{Attempts, Trust, Verdict};
+use super::attempts::{Attempts, ConnectionTrust, Verdict};
 
 /// A token that is longer is nobody's, and is not worth a hash.
 const MAX_TOKEN: usize = 4 << 10;
@@ -23,7 +23,7 @@ pub struct Token([u8; 32]);
 
 /// The token that is asked for, if one is, and how often it was not shown. All clones are renewed together.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked(Option<Arc<Guarded>>);
+pub(crate) struct AskedToken(Option<Arc<Guarded>>);
 
 #[derive(Debug)]
 struct Guarded {
@@ -31,10 +31,10 @@ struct Guarded {
     attempts: Attempts,
 }
 
-impl Asked {
-    pub(crate) fn new(token: Option<Token>) -> Asked {
+impl AskedToken {
+    pub(crate) fn new(token: Option<Token>) -> AskedToken {
         let guarded = |token| Guarded { token: RwLock::new(token), attempts: Attempts::default() };
-        Asked(token.map(guarded).map(Arc::new))
+        AskedToken(token.map(guarded).map(Arc::new))
     }
 
     /// Asks for another one from now on. Whether one is asked for does not change.
@@ -45,7 +45,12 @@ impl Asked {
     }
 
     /// Whether a request from this address may read; `None`: no token is asked for.
-    pub(super) fn judge(&self, fields: &HeaderMap, peer: IpAddr, trust: &mut Trust) -> Option<Verdict> {
+    pub(super) fn judge(
+        &self,
+        fields: &HeaderMap,
+        peer: IpAddr,
+        trust: &mut ConnectionTrust,
+    ) -> Option<Verdict> {
         let Guarded { token, attempts } = &**self.0.as_ref()?;
         let token = *token.read().unwrap_or_else(PoisonError::into_inner);
         let shows = fields.contains_key(AUTHORIZATION);
@@ -55,7 +60,7 @@ impl Asked {
 
 /// What a request shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(super) enum ShownToken {
     Right,
     Wrong,
     Nothing,
@@ -69,12 +74,12 @@ impl Token {
     }
 
     /// Reads `Authorization`: the token of Bearer, or the password of Basic, which browsers ask for.
-    pub(super) fn judge(&self, fields: &HeaderMap) -> Shown {
+    pub(super) fn judge(&self, fields: &HeaderMap) -> ShownToken {
         let mut shown = fields.get_all(AUTHORIZATION).iter();
         match (shown.next(), shown.next()) {
-            (None, _) => Shown::Nothing,
-            (Some(value), None) if self.is(value.as_bytes()) => Shown::Right,
-            _ => Shown::Wrong,
+            (None, _) => ShownToken::Nothing,
+            (Some(value), None) if self.is(value.as_bytes()) => ShownToken::Right,
+            _ => ShownToken::Wrong,
         }
     }
 
@@ -124,9 +129,9 @@ mod tests {
             }
             token.judge(&fields)
         };
-        assert_eq!(judge(&[]), Shown::Nothing);
+        assert_eq!(judge(&[]), ShownToken::Nothing);
         for right in ["Bearer sesame", "bearer  sesame ", "Basic OnNlc2FtZQ==", "basic YW5uOnNlc2FtZQ=="] {
-            assert_eq!(judge(&[right]), Shown::Right, "{right}");
+            assert_eq!(judge(&[right]), ShownToken::Right, "{right}");
         }
         for wrong in [
             "Bearer sesam",
@@ -138,14 +143,14 @@ mod tests {
             "Digest sesame",
             "",
         ] {
-            assert_eq!(judge(&[wrong]), Shown::Wrong, "{wrong}");
+            assert_eq!(judge(&[wrong]), ShownToken::Wrong, "{wrong}");
         }
         assert_eq!(
             judge(&["Bearer sesame", "Bearer sesame"]),
-            Shown::Wrong,
+            ShownToken::Wrong,
             "one of two is believed by nobody"
         );
-        assert_eq!(judge(&[&format!("Bearer {}", "k".repeat(5000))]), Shown::Wrong);
+        assert_eq!(judge(&[&format!("Bearer {}", "k".repeat(5000))]), ShownToken::Wrong);
         assert_eq!(format!("{token:?}"), "Token(***)");
     }
 }

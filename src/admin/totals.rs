@@ -40,7 +40,8 @@ impl Totals {
             Route::ALL.iter().any(|known| known.generates() && known.label() == route)
         };
         let requests = || scrape.find("requests_total").series().filter(generates);
-        let (mut models, mut upstreams, mut callers) = (Table::default(), Table::default(), Table::default());
+        let (mut models, mut upstreams, mut callers) =
+            (TotalsTable::default(), TotalsTable::default(), TotalsTable::default());
         for one in requests() {
             models.row(one.label("model")).ended(one);
             upstreams.row(one.label("upstream")).ended(one);
@@ -75,9 +76,9 @@ impl Totals {
 
 /// Rows by the value of their label.
 #[derive(Default)]
-struct Table(BTreeMap<String, Row>);
+struct TotalsTable(BTreeMap<String, Row>);
 
-impl Table {
+impl TotalsTable {
     fn row(&mut self, name: &str) -> &mut Row {
         self.0.entry(name.to_owned()).or_default()
     }

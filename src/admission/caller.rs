@@ -59,7 +59,7 @@ impl fmt::Debug for Digest {
 
 /// What a request shows of who asks.
 #[derive(Debug)]
-pub(super) enum Shown {
+pub(super) enum ShownKey {
     /// No key.
     Nothing,
     Key(Digest),
@@ -69,17 +69,17 @@ pub(super) enum Shown {
     Several,
 }
 
-impl Shown {
+impl ShownKey {
     /// The key of `Authorization: Bearer` or `x-api-key`. Other schemes are not for us.
-    pub(super) fn of(headers: &HeaderMap) -> Shown {
+    pub(super) fn of(headers: &HeaderMap) -> ShownKey {
         let bearers = headers.get_all(AUTHORIZATION).into_iter().filter_map(|value| bearer(value.as_bytes()));
         let keys = headers.get_all(X_API_KEY).into_iter().map(|value| value.as_bytes().trim_ascii());
         let mut shown = bearers.chain(keys).filter(|key| !key.is_empty());
-        let Some(first) = shown.next() else { return Shown::Nothing };
+        let Some(first) = shown.next() else { return ShownKey::Nothing };
         if shown.any(|other| other != first) {
-            return Shown::Several;
+            return ShownKey::Several;
         }
-        if first.len() > MAX_KEY { Shown::Nonsense } else { Shown::Key(Digest::of(first)) }
+        if first.len() > MAX_KEY { ShownKey::Nonsense } else { ShownKey::Key(Digest::of(first)) }
     }
 }
 
@@ -120,7 +120,7 @@ mod tests {
     }
 
     fn shows(fields: &[(&'static str, &str)], key: &str) -> bool {
-        matches!(Shown::of(&headers(fields)), Shown::Key(digest) if digest == Digest::of(key.as_bytes()))
+        matches!(ShownKey::of(&headers(fields)), ShownKey::Key(digest) if digest == Digest::of(key.as_bytes()))
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
             vec![("authorization", "Bearersk-1")],
             vec![("x-api-key", "")],
         ] {
-            assert!(matches!(Shown::of(&headers(&fields)), Shown::Nothing), "{fields:?}");
+            assert!(matches!(ShownKey::of(&headers(&fields)), ShownKey::Nothing), "{fields:?}");
         }
     }
 
@@ -153,14 +153,14 @@ mod tests {
             [("authorization", "Bearer a"), ("authorization", "Bearer b")],
             [("authorization", "Bearer a"), ("x-api-key", "b")],
         ] {
-            assert!(matches!(Shown::of(&headers(&fields)), Shown::Several), "{fields:?}");
+            assert!(matches!(ShownKey::of(&headers(&fields)), ShownKey::Several), "{fields:?}");
         }
     }
 
     #[test]
     fn a_key_of_a_mebibyte_is_nonsense() {
         let long = "k".repeat(1 << 20);
-        assert!(matches!(Shown::of(&headers(&[("x-api-key", &long)])), Shown::Nonsense));
+        assert!(matches!(ShownKey::of(&headers(&[("x-api-key", &long)])), ShownKey::Nonsense));
     }
 
     #[test]

@@ -126,7 +126,7 @@ pub struct Permit {
 
 /// What a request came to.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Charge<'a> {
+pub(crate) struct Charge<'a> {
     /// The value of the label `outcome`.
     pub outcome: &'a str,
     /// What the upstream told of its cost.
@@ -173,36 +173,36 @@ impl Permit {
 
     /// The value of the label `caller`.
     #[must_use]
-    pub fn label(&self) -> &str {
+    pub(crate) fn label(&self) -> &str {
         self.caller.label()
     }
 
     /// Who asks, for a queue that is fair between callers.
     #[must_use]
-    pub fn caller(&self) -> &str {
+    pub(crate) fn caller(&self) -> &str {
         &self.caller.name
     }
 
     /// Streams that this caller may have at once.
     #[must_use]
-    pub fn max_streams(&self) -> Option<usize> {
+    pub(crate) fn max_streams(&self) -> Option<usize> {
         self.caller.max_streams
     }
 
     /// Tokens a second of each of this caller's streams.
     #[must_use]
-    pub fn pace(&self) -> Option<u32> {
+    pub(crate) fn pace(&self) -> Option<u32> {
         self.caller.pace
     }
 
     /// What is left of the caller's quotas now; nothing of a request that counts against none.
     #[must_use]
-    pub fn allowances(&self) -> Allowances {
+    pub(crate) fn allowances(&self) -> Allowances {
         if self.is_free { Allowances::default() } else { self.caller.allowances() }
     }
 
     /// Takes a key of ours out of a request that goes on; one that is not stays.
-    pub fn strip(&self, headers: &mut HeaderMap) {
+    pub(crate) fn strip(&self, headers: &mut HeaderMap) {
         if self.is_known {
             caller::strip(headers);
         }
@@ -210,7 +210,7 @@ impl Permit {
 
     /// The request has its place at an upstream, or needs none. It counts as admitted once, however many upstreams are
     /// tried.
-    pub fn enter(&self) {
+    pub(crate) fn enter(&self) {
         if !self.is_counted.swap(true, Relaxed) {
             self.families.admitted.inc();
         }
@@ -218,14 +218,14 @@ impl Permit {
 
     /// The queue turned the request away. It keeps its place among the caller's requests, so that asking a
     /// full queue again and again is not free. A request that was admitted at another upstream stays counted as that.
-    pub fn refuse(&self, refusal: &Refusal) {
+    pub(crate) fn refuse(&self, refusal: &Refusal) {
         if !self.is_counted.swap(true, Relaxed) {
             self.families.refused(refusal.reason());
         }
     }
 
     /// The request has ended: counts it, and charges its tokens.
-    pub fn charge(&self, charge: &Charge<'_>) {
+    pub(crate) fn charge(&self, charge: &Charge<'_>) {
         self.families.ended(self.label(), charge.outcome, &charge.usage);
         if let Some(limiter) = self.caller.tokens.as_ref().filter(|_| self.route.takes_slot()) {
             let tokens = charge.tokens();

@@ -17,13 +17,13 @@ const ADMIN: &str = "admin";
 /// What was handed over; what was not is bound by ourselves.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
-    pub(super) proxy: Option<Passed>,
-    pub(super) admin: Option<Passed>,
+    pub(super) proxy: Option<PassedSocket>,
+    pub(super) admin: Option<PassedSocket>,
 }
 
 /// A socket that listens, and where.
 #[derive(Debug)]
-pub(super) struct Passed {
+pub(super) struct PassedSocket {
     pub(super) socket: TcpListener,
     pub(super) addr: SocketAddr,
 }
@@ -55,31 +55,31 @@ impl Sockets {
             let socket = passed.take_tcp_listener(place);
             let socket =
                 socket.with_context(|| format!("the socket that is passed as {name} is of no use"))?;
-            *slot = socket.map(|socket| Passed::new(socket, name)).transpose()?;
+            *slot = socket.map(|socket| PassedSocket::new(socket, name)).transpose()?;
         }
         Ok(sockets)
     }
 
     /// A sidecar serves on them.
     pub(super) fn give(self, mut builder: Builder) -> Builder {
-        if let Some(Passed { socket, .. }) = self.proxy {
+        if let Some(PassedSocket { socket, .. }) = self.proxy {
             builder = builder.proxy_socket(socket);
         }
-        if let Some(Passed { socket, .. }) = self.admin {
+        if let Some(PassedSocket { socket, .. }) = self.admin {
             builder = builder.admin_socket(socket);
         }
         builder
     }
 }
 
-impl Passed {
-    fn new(socket: TcpListener, name: &str) -> anyhow::Result<Passed> {
+impl PassedSocket {
+    fn new(socket: TcpListener, name: &str) -> anyhow::Result<PassedSocket> {
         let addr =
             socket.local_addr().with_context(|| format!("where the socket {name} listens is unknown"))?;
         if socket2::SockRef::from(&socket).peer_addr().is_ok() {
             bail!("the socket that is passed as {name} is a connection and does not listen: set Accept=no");
         }
-        Ok(Passed { socket, addr })
+        Ok(PassedSocket { socket, addr })
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 use futures_util::future;
 
-use super::{Failure, Global, ask, output, runtimes, serve::Addressing};
+use super::{CommandFailure, Global, ask, output, runtimes, serve::Addressing};
 use crate::{config, upstream::UpstreamConfig};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -27,7 +27,7 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(super) fn run(self, global: &Global) -> Result<(), CommandFailure> {
         let resolved = config::load(&self.addressing.flags(global))?;
         let warnings = resolved.warnings.iter().map(|warning| format!("# warning: {warning}\n"));
         output::print(warnings.collect::<String>() + &resolved.to_toml())?;

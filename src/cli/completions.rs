@@ -3,7 +3,7 @@
 use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Cli, Failure, demo, experiment, output};
+use super::{Cli, CommandFailure, demo, experiment, output};
 
 /// Print completions for a shell
 #[derive(Args, Debug)]
@@ -13,7 +13,7 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    pub(super) fn run(&self) -> Result<(), CommandFailure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut shown(), "streamgauge", &mut script);
         output::print(script)

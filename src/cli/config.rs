@@ -9,26 +9,26 @@ use std::{
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 
-use super::{Failure, output};
+use super::{CommandFailure, output};
 use crate::config;
 
 /// Write a configuration file to start from
 #[derive(Args, Debug)]
 pub(super) struct Config {
     #[command(subcommand)]
-    command: Action,
+    command: ConfigAction,
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
-    Init(Init),
+enum ConfigAction {
+    Init(ConfigInit),
 }
 
 /// Write a file with every setting, its meaning and its default, all commented out
 ///
 /// An existing file stays unchanged, with exit code 1, unless --force is given.
 #[derive(Args, Debug)]
-struct Init {
+struct ConfigInit {
     /// The file to write, or - for stdout
     #[arg(default_value = "streamgauge.toml", value_name = "FILE")]
     file: PathBuf,
@@ -38,15 +38,15 @@ struct Init {
 }
 
 impl Config {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self) -> Result<(), CommandFailure> {
         match self.command {
-            Action::Init(init) => init.run(),
+            ConfigAction::Init(init) => init.run(),
         }
     }
 }
 
-impl Init {
-    fn run(self) -> Result<(), Failure> {
+impl ConfigInit {
+    fn run(self) -> Result<(), CommandFailure> {
         let text = config::template();
         if self.file.as_os_str() == "-" {
             return output::print(text);

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
 use super::{
-    Failure, Global, Process, Stop, output,
+    CommandFailure, Global, Process, Stop, output,
     reach::reachable,
     runtimes,
     top::{Feed, Panel},
@@ -37,8 +37,8 @@ use crate::{
     simulate::{Config, Simulator},
 };
 use clients::Clients;
-use reading::Reading;
-use sidecar::Asked;
+use reading::DemoReading;
+use sidecar::AskedSidecar;
 
 /// How often the summary is renewed.
 const EVERY: Duration = Duration::from_secs(1);
@@ -77,9 +77,9 @@ pub(super) fn shown(whole: Command) -> Command {
 }
 
 impl Demo {
-    pub(super) fn run(self, global: &Global, process: Process) -> Result<(), Failure> {
+    pub(super) fn run(self, global: &Global, process: Process) -> Result<(), CommandFailure> {
         if self.agents.is_some() {
-            return Err(Failure::Usage("`--agents` is now `--clients`: write --clients N".into()));
+            return Err(CommandFailure::Usage("`--agents` is now `--clients`: write --clients N".into()));
         }
         let mut log = global.log();
         let scrolls = global.verbose > 0;
@@ -99,18 +99,18 @@ impl Demo {
         shown
     }
 
-    async fn show(self, runtime: Handle, stop: Stop, has_panel: bool) -> Result<(), Failure> {
+    async fn show(self, runtime: Handle, stop: Stop, has_panel: bool) -> Result<(), CommandFailure> {
         let simulator =
             Simulator::bind(ollama(self.clients)).context("cannot listen for the simulated Ollama")?;
         let ollama = simulator.addr();
         let gpu = self.fake_gpu.then(|| (simulator.truth(), places(self.clients) as f64));
-        let asked = Asked { listen: self.listen, admin: self.admin, gpu };
+        let asked = AskedSidecar { listen: self.listen, admin: self.admin, gpu };
         let bound = sidecar::bind(ollama, asked, runtime.clone()).await?;
         let (proxy, admin) = (reachable(bound.proxy_addr()), reachable(bound.admin_addr()));
         output::print(summary::opening(self.clients, self.fake_gpu, ollama, proxy, admin))?;
 
         let registry = bound.registry().clone();
-        let first = Reading::take(&registry);
+        let first = DemoReading::take(&registry);
         let ending = CancellationToken::new();
         // Dropped, it ends: after the sidecar, whose streams come from it.
         let mut beside = JoinSet::new();
@@ -147,7 +147,7 @@ impl Demo {
             panel.join().unwrap_or(Ok(())).context("cannot use the terminal")?;
         }
         ended?;
-        output::print(summary::closing(self.clients, &Reading::take(&registry).since(&first)))
+        output::print(summary::closing(self.clients, &DemoReading::take(&registry).since(&first)))
     }
 }
 
@@ -170,13 +170,17 @@ fn show_panel(
 }
 
 /// Prints a line each second, for as long as it is polled. A reader that has gone ends the demo.
-async fn watch(registry: &Registry, first: &Reading, ending: &CancellationToken) -> io::Result<Infallible> {
+async fn watch(
+    registry: &Registry,
+    first: &DemoReading,
+    ending: &CancellationToken,
+) -> io::Result<Infallible> {
     let mut ticks = interval_at(Instant::now() + EVERY, EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut last = first.clone();
     loop {
         ticks.tick().await;
-        let now = Reading::take(registry);
+        let now = DemoReading::take(registry);
         match output::write(summary::line(&now.since(&last), &now.since(first))) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 ending.cancel();

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, Command, Subcommand};
 
-use super::{Failure, Global, Process, output, runtimes};
+use super::{CommandFailure, Global, Process, output, runtimes};
 use crate::experiment::{plan::BUNDLED, process::serve};
 
 /// Run agents against Ollama by a plan, and record them
@@ -19,13 +19,13 @@ use crate::experiment::{plan::BUNDLED, process::serve};
 #[derive(Args, Debug)]
 pub(super) struct Experiment {
     #[command(subcommand)]
-    action: Action,
+    action: ExperimentAction,
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum ExperimentAction {
     #[command(flatten)]
-    Shown(Shown),
+    Shown(VisibleAction),
     /// The agents of one process, as `run` starts them: a job on stdin, their chunks on stdout
     #[command(hide = true)]
     Agent,
@@ -33,9 +33,9 @@ enum Action {
 
 /// The actions that people give.
 #[derive(Debug, Subcommand)]
-enum Shown {
+enum VisibleAction {
     Run(conduct::Conduct),
-    Init(Init),
+    Init(PlanInit),
     /// List the bundled plans
     List,
     Tokenizers(tokenizer::Tokenizers),
@@ -44,12 +44,12 @@ enum Shown {
 /// `experiment` without its hidden action.
 pub(super) fn shown(whole: Command) -> Command {
     let about = whole.get_about().cloned().unwrap_or_default();
-    Shown::augment_subcommands(Command::new("experiment")).about(about)
+    VisibleAction::augment_subcommands(Command::new("experiment")).about(about)
 }
 
 /// Print a commented plan to start from, or write it to a file
 #[derive(Args, Debug)]
-struct Init {
+struct PlanInit {
     /// The name of a bundled plan
     #[arg(value_name = "NAME", default_value = "tr117-phase1")]
     name: String,
@@ -59,13 +59,13 @@ struct Init {
 }
 
 impl Experiment {
-    pub(super) fn run(self, global: &Global, process: Process) -> Result<(), Failure> {
+    pub(super) fn run(self, global: &Global, process: Process) -> Result<(), CommandFailure> {
         match self.action {
-            Action::Shown(Shown::Run(conduct)) => conduct.run(global, process),
-            Action::Shown(Shown::Init(init)) => init.run(),
-            Action::Shown(Shown::List) => list(),
-            Action::Shown(Shown::Tokenizers(tokenizers)) => tokenizers.run(),
-            Action::Agent => {
+            ExperimentAction::Shown(VisibleAction::Run(conduct)) => conduct.run(global, process),
+            ExperimentAction::Shown(VisibleAction::Init(init)) => init.run(),
+            ExperimentAction::Shown(VisibleAction::List) => list(),
+            ExperimentAction::Shown(VisibleAction::Tokenizers(tokenizers)) => tokenizers.run(),
+            ExperimentAction::Agent => {
                 let runtime = runtimes::main().context("cannot start a runtime")?;
                 Ok(runtime.block_on(serve()).context("the agents' process")?)
             }
@@ -73,15 +73,15 @@ impl Experiment {
     }
 }
 
-fn list() -> Result<(), Failure> {
+fn list() -> Result<(), CommandFailure> {
     let width = BUNDLED.iter().map(|bundled| bundled.name.len()).max().unwrap_or_default();
     let line =
         |bundled: &crate::experiment::plan::Bundled| format!("{:width$}  {}\n", bundled.name, bundled.about);
     output::print(BUNDLED.iter().map(line).collect::<String>())
 }
 
-impl Init {
-    fn run(self) -> Result<(), Failure> {
+impl PlanInit {
+    fn run(self) -> Result<(), CommandFailure> {
         let text = plan::bundled(&self.name)?.text;
         let Some(file) = self.output else { return output::print(text) };
         let written = std::fs::File::create_new(&file)

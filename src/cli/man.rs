@@ -5,7 +5,7 @@ use std::{fs, io, path::PathBuf};
 use anyhow::Context;
 use clap::{Args, Command, CommandFactory};
 
-use super::{Cli, Failure, output};
+use super::{Cli, CommandFailure, output};
 
 /// Print the manual pages in roff, or write each of them to a file
 #[derive(Args, Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Man {
 }
 
 impl Man {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self) -> Result<(), CommandFailure> {
         // `help` repeats the other pages. A page would refer to one of its own.
         let mut command = Cli::command().disable_help_subcommand(true);
         if let Some(folder) = self.output {

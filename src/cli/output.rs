@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use anyhow::Context;
 
-use super::Failure;
+use super::CommandFailure;
 
 /// Writes it all. A reader that has gone, such as `head`, has what it wanted: no failure.
-pub(super) fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
+pub(super) fn print(text: impl AsRef<[u8]>) -> Result<(), CommandFailure> {
     match write(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to stdout")?

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use reqwest::Url;
 
-use super::{Failure, Global, ask, output, reach::reachable, runtimes};
+use super::{CommandFailure, Global, ask, output, reach::reachable, runtimes};
 use crate::{admin, config, tls::Trust};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -20,12 +20,12 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(super) fn run(self, global: &Global) -> Result<(), CommandFailure> {
         let (url, trust) = match self.url {
             Some(_) if global.config.is_some() => {
                 let what =
                     "`probe` reads no configuration if it is given a URL: leave --config or the URL out";
-                return Err(Failure::Usage(what.into()));
+                return Err(CommandFailure::Usage(what.into()));
             }
             // With a URL no configuration is needed, so broken variables do no harm.
             Some(url) => by_system(parse(&url)?)?,
@@ -79,10 +79,10 @@ fn shown(url: &Url) -> String {
     format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
 }
 
-pub(super) fn parse(text: &str) -> Result<Url, Failure> {
+pub(super) fn parse(text: &str) -> Result<Url, CommandFailure> {
     match Url::parse(&config::with_scheme(text)) {
         Ok(url) if ["http", "https"].contains(&url.scheme()) && url.has_host() => Ok(url),
-        _ => Err(Failure::Usage(
+        _ => Err(CommandFailure::Usage(
             "the argument is not a URL to ask: write http://HOST:PORT, as in http://127.0.0.1:9464".into(),
         )),
     }

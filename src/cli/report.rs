@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use console::Term;
 
-use super::{Failure, output};
+use super::{CommandFailure, output};
 use crate::{analysis::Settings, experiment::recording, report};
 
 /// Analyse recordings of experiments, and write tables, JSON or one page with plots
@@ -35,7 +35,7 @@ enum Format {
 }
 
 impl Report {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self) -> Result<(), CommandFailure> {
         let mut recorded = Vec::new();
         for folder in &self.recordings {
             recorded.extend(recording::read_all(folder).map_err(anyhow::Error::from)?);

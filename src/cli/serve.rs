@@ -15,7 +15,7 @@ use clap::Args;
 use tokio::time::timeout;
 
 use super::{
-    Failure, Global, Process, Stop, activation::Sockets, bind, descriptors, output, reach::reachable,
+    CommandFailure, Global, Process, Stop, activation::Sockets, bind, descriptors, output, reach::reachable,
     reload::Reloader, runtimes, systemd,
 };
 use crate::{
@@ -65,7 +65,7 @@ impl Addressing {
 }
 
 impl Serve {
-    pub(super) fn run(self, global: &Global, process: Process) -> Result<(), Failure> {
+    pub(super) fn run(self, global: &Global, process: Process) -> Result<(), CommandFailure> {
         let flags = self.addressing.flags(global);
         let resolved = config::load(&flags)?;
         let config = resolved.config;

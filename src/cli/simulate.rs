@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::Context;
 use clap::{Args, value_parser};
 
-use super::{Failure, Global, Process, Stop, runtimes};
+use super::{CommandFailure, Global, Process, Stop, runtimes};
 use crate::{
     config,
     simulate::{ChatPath, Cloud, Config, Faults, OllamaVersion, Simulator},
@@ -89,7 +89,7 @@ pub(super) struct Simulate {
 }
 
 impl Simulate {
-    pub(super) fn run(self, global: &Global, process: Process) -> Result<(), Failure> {
+    pub(super) fn run(self, global: &Global, process: Process) -> Result<(), CommandFailure> {
         let _ = (process.log)(&global.log());
         let stop = (process.signals)().context("cannot listen for signals")?;
         let main = runtimes::main().context("cannot start the main runtime")?;

@@ -19,7 +19,7 @@ use clap::Args;
 use reqwest::Url;
 use zeroize::Zeroizing;
 
-use super::{Failure, Global, Process, probe, runtimes};
+use super::{CommandFailure, Global, Process, probe, runtimes};
 use crate::config;
 
 pub(super) use feed::Feed;
@@ -40,17 +40,17 @@ pub(super) struct Top {
 }
 
 impl Top {
-    pub(super) fn run(self, global: &Global, process: Process) -> Result<(), Failure> {
+    pub(super) fn run(self, global: &Global, process: Process) -> Result<(), CommandFailure> {
         if !stdout().is_terminal() {
             let what =
                 "`top` needs a terminal: for a program, read /overview of the admin address, which is JSON";
-            return Err(Failure::Usage(what.into()));
+            return Err(CommandFailure::Usage(what.into()));
         }
         let mut token_file = self.token_file;
         let (url, trust) = match self.url {
             Some(_) if global.config.is_some() => {
                 let what = "`top` reads no configuration if it is given a URL: leave --config or the URL out";
-                return Err(Failure::Usage(what.into()));
+                return Err(CommandFailure::Usage(what.into()));
             }
             Some(url) => probe::by_system(probe::parse(&url)?)?,
             None => {

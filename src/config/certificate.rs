@@ -10,7 +10,7 @@ use url::Url;
 use super::{
     field::Given,
     inline::table,
-    mistake::{Mistake, Place, Problem, Problems},
+    mistake::{Mistake, Problem, Problems, SettingPlace},
 };
 use crate::tls::{Authorities, Identity, Peer, Trust, Unusable};
 
@@ -48,7 +48,7 @@ pub(super) fn path(path: &Path) -> String {
 }
 
 /// A file, and where it is named.
-type Written = (String, Place);
+type Written = (String, SettingPlace);
 
 /// What an upstream's entry says of TLS, in the order of [`LEAVES`].
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ pub(super) struct Files([Option<Written>; 3]);
 
 impl Files {
     /// Notes one of [`LEAVES`].
-    pub(super) fn set(&mut self, leaf: &str, given: Given<'_>, place: Place) -> Result<(), Problem> {
+    pub(super) fn set(&mut self, leaf: &str, given: Given<'_>, place: SettingPlace) -> Result<(), Problem> {
         let file = given.text("\"/etc/streamgauge/ca.pem\"")?;
         let position = LEAVES.iter().position(|known| *known == leaf).expect("it is one of them");
         self.0[position] = Some((file.to_owned(), place));
@@ -64,7 +64,7 @@ impl Files {
     }
 
     /// How to verify whoever answers at `url`; `None` if it is plain. `entry` is the place of what is in no file.
-    pub(super) fn trust(self, url: &Url, entry: &Place, out: &mut Vec<Mistake>) -> Option<Trust> {
+    pub(super) fn trust(self, url: &Url, entry: &SettingPlace, out: &mut Vec<Mistake>) -> Option<Trust> {
         if url.scheme() != "https" {
             for (leaf, file) in LEAVES.iter().zip(self.0) {
                 if let Some((_, place)) = file {
@@ -110,13 +110,13 @@ fn pair(cert: Option<Written>, key: Option<Written>, out: &mut Vec<Mistake>) -> 
     }
 }
 
-fn alone(out: &mut Vec<Mistake>, leaf: &str, other: &str, place: Place) -> Option<Identity> {
+fn alone(out: &mut Vec<Mistake>, leaf: &str, other: &str, place: SettingPlace) -> Option<Identity> {
     let problem = Problem::new(format!("it is there without a `{other}`"), "add one, or take it away");
     out.push(problem.at(place, format!("upstream.{leaf}")));
     None
 }
 
-fn mistake(flaw: &Unusable, leaf: &str, place: &Place) -> Mistake {
+fn mistake(flaw: &Unusable, leaf: &str, place: &SettingPlace) -> Mistake {
     Problem::new(flaw.to_string(), advice(flaw)).at(place.clone(), format!("upstream.{leaf}"))
 }
 

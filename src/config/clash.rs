@@ -5,7 +5,7 @@ use std::{collections::HashSet, net::SocketAddr};
 use url::{Host, Url};
 
 use super::{
-    mistake::{Mistake, Place, Problem},
+    mistake::{Mistake, Problem, SettingPlace},
     resolve::Resolved,
     suggest,
 };
@@ -94,7 +94,7 @@ pub(super) fn reaches(url: &Url, listen: SocketAddr) -> bool {
 }
 
 /// Where the first of the keys that was written is.
-fn written(resolved: &Resolved, keys: &[&str]) -> Place {
+fn written(resolved: &Resolved, keys: &[&str]) -> SettingPlace {
     keys.iter()
         .find_map(|key| resolved.origins.get(key))
         .cloned()

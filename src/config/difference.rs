@@ -25,7 +25,7 @@ impl Setting {
 
 /// The keys that differ and need a restart, `upstream` for a table of those.
 #[must_use]
-pub fn fixed(before: &Config, after: &Config) -> Vec<&'static str> {
+pub(crate) fn fixed(before: &Config, after: &Config) -> Vec<&'static str> {
     let differs = |setting: &&Setting| setting.differs(before, after);
     let fixed = SETTINGS.iter().filter(|setting| !setting.reloads()).filter(differs);
     let upstreams = without_certificates(before) != without_certificates(after);

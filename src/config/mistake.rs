@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum SettingPlace {
     /// A line of the file, from 1.
     File(PathBuf, usize),
     /// A variable.
@@ -13,12 +13,12 @@ pub enum Place {
     Flag(String),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SettingPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::File(path, line) => write!(f, "{}:{line}", path.display()),
-            Place::Environment(name) => write!(f, "environment {name}"),
-            Place::Flag(flag) => write!(f, "flag {flag}"),
+            SettingPlace::File(path, line) => write!(f, "{}:{line}", path.display()),
+            SettingPlace::Environment(name) => write!(f, "environment {name}"),
+            SettingPlace::Flag(flag) => write!(f, "flag {flag}"),
         }
     }
 }
@@ -27,7 +27,7 @@ impl fmt::Display for Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// Where.
-    pub place: Place,
+    pub place: SettingPlace,
     /// The key it is about; empty if it is about none.
     pub key: String,
     /// What is wrong.
@@ -76,7 +76,7 @@ impl Problem {
         Problem { what: what.into(), advice: advice.into() }
     }
 
-    pub(super) fn at(self, place: Place, key: impl Into<String>) -> Mistake {
+    pub(super) fn at(self, place: SettingPlace, key: impl Into<String>) -> Mistake {
         Mistake { place, key: key.into(), what: self.what, advice: self.advice }
     }
 }

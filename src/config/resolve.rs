@@ -10,7 +10,7 @@ use url::Url;
 use super::{
     Config, certificate, clash, entry,
     field::Given,
-    mistake::{Mistake, Mistakes, Place, Problem},
+    mistake::{Mistake, Mistakes, Problem, SettingPlace},
     ollama_host,
     setting::{self, SETTINGS, VARIABLE_PREFIX},
     source::Sources,
@@ -27,11 +27,11 @@ pub struct Resolved {
     /// The settings.
     pub config: Config,
     /// Where a key was last set; a key that is not here has its default.
-    pub(super) origins: BTreeMap<&'static str, Place>,
+    pub(super) origins: BTreeMap<&'static str, SettingPlace>,
     /// Where each upstream was written; empty if none was.
-    pub(super) upstream_origins: Vec<Place>,
+    pub(super) upstream_origins: Vec<SettingPlace>,
     /// Where each key was written.
-    pub(super) key_origins: Vec<Place>,
+    pub(super) key_origins: Vec<SettingPlace>,
     /// Values that were ignored, each with the reason, for the log.
     pub warnings: Vec<String>,
 }
@@ -46,7 +46,7 @@ pub(super) fn resolve(sources: &Sources, mut mistakes: Vec<Mistake>) -> Result<R
     let mut from_environment = Vec::new();
     for (name, value) in &sources.environment {
         if name == UPSTREAM_VARIABLE {
-            let place = Place::Environment(name.clone());
+            let place = SettingPlace::Environment(name.clone());
             from_environment = Entry::list(value, &place, &mut mistakes);
         } else {
             apply_variable(&mut resolved, name, value, &mut mistakes);
@@ -54,10 +54,10 @@ pub(super) fn resolve(sources: &Sources, mut mistakes: Vec<Mistake>) -> Result<R
     }
     for (key, value) in &sources.flags.settings {
         let setting = setting::find(key).expect("a flag names a setting");
-        let place = Place::Flag(setting.flag.unwrap_or("").to_owned());
+        let place = SettingPlace::Flag(setting.flag.unwrap_or("").to_owned());
         resolved.set(setting, place, Given::Text(value), &mut mistakes);
     }
-    let flag = Place::Flag("--upstream".to_owned());
+    let flag = SettingPlace::Flag("--upstream".to_owned());
     let from_flags: Vec<_> =
         sources.flags.upstreams.iter().map(|text| Entry::parse(text, &flag, &mut mistakes)).collect();
     if from_flags.is_empty() && !from_environment.is_empty() && !upstreams.is_empty() {
@@ -84,7 +84,7 @@ impl Resolved {
     fn set(
         &mut self,
         setting: &'static setting::Setting,
-        place: Place,
+        place: SettingPlace,
         given: Given<'_>,
         out: &mut Vec<Mistake>,
     ) {
@@ -98,7 +98,7 @@ impl Resolved {
 
     /// Nothing of ours names an upstream: the variable that tells Ollama's own clients does.
     fn take_ollama_host(&mut self, value: &str, mistakes: &mut Vec<Mistake>) {
-        let place = Place::Environment(ollama_host::VARIABLE.to_owned());
+        let place = SettingPlace::Environment(ollama_host::VARIABLE.to_owned());
         let url = match ollama_host::parse(value) {
             None => return,
             Some(Ok(url)) => url,
@@ -137,7 +137,7 @@ impl Resolved {
 /// An upstream as far as it could be read.
 #[derive(Debug)]
 struct Entry {
-    place: Place,
+    place: SettingPlace,
     name: Option<String>,
     url: Option<Url>,
     tls: Option<Trust>,
@@ -147,7 +147,7 @@ struct Entry {
 
 impl Entry {
     /// `[NAME=]URL`.
-    fn parse(text: &str, place: &Place, mistakes: &mut Vec<Mistake>) -> Entry {
+    fn parse(text: &str, place: &SettingPlace, mistakes: &mut Vec<Mistake>) -> Entry {
         let (name, url) = entry::split_flag(text);
         if let Some(Err(problem)) = name.map(entry::check_name) {
             mistakes.push(problem.at(place.clone(), "upstream.name"));
@@ -159,12 +159,12 @@ impl Entry {
     }
 
     /// `[NAME=]URL` with commas between; an empty text is none.
-    fn list(text: &str, place: &Place, mistakes: &mut Vec<Mistake>) -> Vec<Entry> {
+    fn list(text: &str, place: &SettingPlace, mistakes: &mut Vec<Mistake>) -> Vec<Entry> {
         let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
         entries.map(|entry| Entry::parse(entry, place, mistakes)).collect()
     }
 
-    fn new(name: Option<&str>, url: Option<Url>, place: Place, mistakes: &mut Vec<Mistake>) -> Entry {
+    fn new(name: Option<&str>, url: Option<Url>, place: SettingPlace, mistakes: &mut Vec<Mistake>) -> Entry {
         let files = certificate::Files::default();
         let tls = url.as_ref().and_then(|url| files.trust(url, &place, mistakes));
         Entry { place, name: name.map(str::to_owned), url, tls, max_streams: None, weight: None }
@@ -172,7 +172,7 @@ impl Entry {
 }
 
 fn apply_variable(resolved: &mut Resolved, name: &str, value: &str, mistakes: &mut Vec<Mistake>) {
-    let place = Place::Environment(name.to_owned());
+    let place = SettingPlace::Environment(name.to_owned());
     if let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == name) {
         return resolved.set(setting, place, Given::Text(value), mistakes);
     }

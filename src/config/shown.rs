@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{
     entry::ENTRY_KEYS,
     inline,
-    mistake::Place,
+    mistake::SettingPlace,
     resolve::Resolved,
     setting::{self, Setting},
 };
@@ -68,8 +68,8 @@ impl Resolved {
     }
 }
 
-fn push(toml: &mut String, line: std::fmt::Arguments<'_>, origin: Option<&Place>) {
-    let written = match origin.map(Place::to_string) {
+fn push(toml: &mut String, line: std::fmt::Arguments<'_>, origin: Option<&SettingPlace>) {
+    let written = match origin.map(SettingPlace::to_string) {
         // A comment ends with its line and takes no control characters.
         Some(origin) => writeln!(toml, "{line}  # {}", origin.replace(char::is_control, "?")),
         None => writeln!(toml, "{line}"),

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Flags,
-    mistake::{Mistake, Place, Problem},
+    mistake::{Mistake, Problem, SettingPlace},
     ollama_host,
     setting::VARIABLE_PREFIX,
 };
@@ -34,7 +34,7 @@ impl Sources {
             Err(error) => {
                 let what = format!("cannot read {}: {error}", path.display());
                 let advice = "name a file of UTF-8 text that this user may read";
-                mistakes.push(Problem::new(what, advice).at(Place::Flag("--config".to_owned()), ""));
+                mistakes.push(Problem::new(what, advice).at(SettingPlace::Flag("--config".to_owned()), ""));
                 None
             }
         });
@@ -48,7 +48,7 @@ impl Sources {
                 Ok(value) => environment.push((name, value)),
                 Err(_) => {
                     let problem = Problem::new("its value is not UTF-8", "write it in UTF-8");
-                    mistakes.push(problem.at(Place::Environment(name), ""));
+                    mistakes.push(problem.at(SettingPlace::Environment(name), ""));
                 }
             }
         }
@@ -69,7 +69,7 @@ fn is_ours(name: &str) -> bool {
 
 /// The variables that set something, for a child that is to be set by its file alone.
 #[must_use]
-pub fn variables() -> Vec<OsString> {
+pub(crate) fn variables() -> Vec<OsString> {
     let names = env::vars_os().map(|(name, _)| name);
     names.filter(|name| is_ours(&name.to_string_lossy())).collect()
 }

@@ -23,7 +23,7 @@ const KEY: &str =
 
 /// The file's text. As it stands it changes nothing; each line without its `#` is valid TOML.
 #[must_use]
-pub fn template() -> String {
+pub(crate) fn template() -> String {
     let mut text = String::new();
     comment(&mut text, HEAD);
     for section in setting::sections() {

@@ -6,7 +6,7 @@ mod upstream;
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    Config, Flags, LogFormat, Mistakes, Place, Resolved,
+    Config, Flags, LogFormat, Mistakes, Resolved, SettingPlace,
     entry::ENTRY_KEYS,
     key::KEY_KEYS,
     resolve::resolve,
@@ -101,9 +101,9 @@ fn flag_beats_environment_beats_file() {
     assert_eq!(resolved.config.sidecar.proxy.listen.port(), 3);
     assert_eq!(resolved.config.sidecar.proxy.max_head, 16 << 10);
     assert_eq!(resolved.config.log.level, tracing::Level::DEBUG);
-    assert_eq!(resolved.origins["proxy.max_head"], Place::File(PathBuf::from("s.toml"), 3));
-    assert_eq!(resolved.origins["log.level"], Place::Environment("STREAMGAUGE_LOG__LEVEL".to_owned()));
-    assert_eq!(resolved.origins["proxy.listen"], Place::Flag("--listen".to_owned()));
+    assert_eq!(resolved.origins["proxy.max_head"], SettingPlace::File(PathBuf::from("s.toml"), 3));
+    assert_eq!(resolved.origins["log.level"], SettingPlace::Environment("STREAMGAUGE_LOG__LEVEL".to_owned()));
+    assert_eq!(resolved.origins["proxy.listen"], SettingPlace::Flag("--listen".to_owned()));
 }
 
 #[test]
@@ -470,5 +470,5 @@ fn the_token_of_the_admin_address_is_read_and_not_shown() {
 fn an_unreadable_file_is_a_mistake_of_its_flag() {
     let flags = Flags { file: Some(PathBuf::from("/nonexistent/s.toml")), ..Flags::default() };
     let (_, mistakes) = Sources::read(&flags);
-    assert_eq!(mistakes[0].place, Place::Flag("--config".to_owned()));
+    assert_eq!(mistakes[0].place, SettingPlace::Flag("--config".to_owned()));
 }

@@ -13,8 +13,8 @@ const MOST: usize = 1 << 20;
 /// What a client sends on one connection. It begins with the head of a request.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
-    at: At,
-    lines: Lines,
+    at: NextPart,
+    lines: HeadLines,
     request_line: RequestLine,
     fragment: bool,
     /// Came behind a head. Whether it is a body is known when the request begins.
@@ -23,7 +23,7 @@ pub(super) struct Arrivals {
 
 /// The part of a request that comes next.
 #[derive(Debug, Default)]
-enum At {
+enum NextPart {
     #[default]
     Head,
     /// The head is whole, and its request has not begun.
@@ -47,13 +47,13 @@ enum Chunk {
 
 /// Lines up to an empty one.
 #[derive(Debug, Default)]
-struct Lines {
+struct HeadLines {
     /// A line that is not empty was seen. Empty ones before a request are left out (RFC 9112 2.2).
     has_begun: bool,
     in_line: bool,
 }
 
-impl Lines {
+impl HeadLines {
     /// The offset behind the empty line, if that is here.
     fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         let is_text = |line: &[u8]| line.iter().any(|byte| *byte != b'\r');
@@ -104,11 +104,11 @@ impl Arrivals {
     /// A request begins, whose head came next. Its body has this many bytes; `None`: it is chunked. True if the target of
     /// the request has a fragment.
     pub(super) fn begin(&mut self, length: Option<u64>) -> bool {
-        if !matches!(self.at, At::Behind) {
-            self.at = At::Lost;
+        if !matches!(self.at, NextPart::Behind) {
+            self.at = NextPart::Lost;
             return false;
         }
-        self.at = length.map_or(At::Chunked(Chunk::Size(0)), At::Body);
+        self.at = length.map_or(NextPart::Chunked(Chunk::Size(0)), NextPart::Body);
         let (fragment, behind) = (self.fragment, std::mem::take(&mut self.behind));
         self.read(&behind);
         fragment
@@ -117,51 +117,51 @@ impl Arrivals {
     /// Reads a part, and returns the rest.
     fn step<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         match &mut self.at {
-            At::Head => {
+            NextPart::Head => {
                 let end = self.lines.end(bytes);
                 let (head, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
                 self.fragment |= self.request_line.read(head);
                 if end.is_some() {
-                    self.at = At::Behind;
+                    self.at = NextPart::Behind;
                 }
                 rest
             }
-            At::Behind if self.behind.len() + bytes.len() <= MOST => {
+            NextPart::Behind if self.behind.len() + bytes.len() <= MOST => {
                 self.behind.extend_from_slice(bytes);
                 &[]
             }
-            At::Behind | At::Lost => {
-                *self = Arrivals { at: At::Lost, ..Arrivals::default() };
+            NextPart::Behind | NextPart::Lost => {
+                *self = Arrivals { at: NextPart::Lost, ..Arrivals::default() };
                 &[]
             }
-            At::Body(0) => {
+            NextPart::Body(0) => {
                 *self = Arrivals::default();
                 bytes
             }
-            At::Body(left) | At::Chunked(Chunk::Data(left)) if *left > 0 => {
+            NextPart::Body(left) | NextPart::Chunked(Chunk::Data(left)) if *left > 0 => {
                 let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                 *left -= taken as u64;
                 &bytes[taken..]
             }
-            At::Chunked(Chunk::Data(_)) => {
-                self.at = At::Chunked(Chunk::End);
+            NextPart::Chunked(Chunk::Data(_)) => {
+                self.at = NextPart::Chunked(Chunk::End);
                 bytes
             }
-            At::Chunked(Chunk::Trailers) => match self.lines.end(bytes) {
+            NextPart::Chunked(Chunk::Trailers) => match self.lines.end(bytes) {
                 Some(end) => {
                     *self = Arrivals::default();
                     &bytes[end..]
                 }
                 None => &[],
             },
-            At::Chunked(chunk) => {
-                self.at = chunk.next(bytes[0]).map_or(At::Lost, At::Chunked);
+            NextPart::Chunked(chunk) => {
+                self.at = chunk.next(bytes[0]).map_or(NextPart::Lost, NextPart::Chunked);
                 // An empty line is the end, though no other came before it.
-                self.lines = Lines { has_begun: true, in_line: false };
+                self.lines = HeadLines { has_begun: true, in_line: false };
                 &bytes[1..]
             }
             // Its guard takes every other.
-            At::Body(_) => bytes,
+            NextPart::Body(_) => bytes,
         }
     }
 }
@@ -189,7 +189,7 @@ mod tests {
         let all: String = REQUESTS.iter().map(|(request, ..)| *request).collect();
         let (mut arrivals, mut found) = (Arrivals::default(), Vec::new());
         let mut begin = |arrivals: &mut Arrivals| {
-            while matches!(arrivals.at, At::Behind) {
+            while matches!(arrivals.at, NextPart::Behind) {
                 found.push(arrivals.begin(REQUESTS[found.len()].1));
             }
         };
@@ -222,14 +222,14 @@ mod tests {
             let mut arrivals = Arrivals::default();
             arrivals.read(text.as_bytes());
             assert!(!arrivals.begin(length));
-            assert!(matches!(arrivals.at, At::Lost), "{text:?}: {arrivals:?}");
+            assert!(matches!(arrivals.at, NextPart::Lost), "{text:?}: {arrivals:?}");
             assert!(!arrivals.begin(Some(0)));
         }
         let mut arrivals = Arrivals::default();
         arrivals.read(b"GET / HTTP/1.1\r\n\r\n");
         arrivals.read(&vec![b'a'; MOST]);
-        assert!(matches!(arrivals.at, At::Behind));
+        assert!(matches!(arrivals.at, NextPart::Behind));
         arrivals.read(b"a");
-        assert!(matches!(arrivals.at, At::Lost) && arrivals.behind.capacity() == 0);
+        assert!(matches!(arrivals.at, NextPart::Lost) && arrivals.behind.capacity() == 0);
     }
 }

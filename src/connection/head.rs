@@ -9,7 +9,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Place;
+use super::WaitingPlace;
 
 /// A connection whose heads are looked at as they come.
 ///
@@ -18,7 +18,7 @@ use super::Place;
 #[derive(Debug)]
 pub(crate) struct Heads<S> {
     stream: S,
-    place: Arc<Place>,
+    place: Arc<WaitingPlace>,
     /// All that hyper had to write was written: the next that it writes before there is a request is its verdict.
     flushed: bool,
     /// The same, when the head began.
@@ -29,7 +29,7 @@ pub(crate) struct Heads<S> {
 }
 
 impl<S> Heads<S> {
-    pub(crate) fn new(stream: S, place: Arc<Place>) -> Heads<S> {
+    pub(crate) fn new(stream: S, place: Arc<WaitingPlace>) -> Heads<S> {
         Heads { stream, place, flushed: true, is_next: true, stuck: false, verdict: None }
     }
 

@@ -8,11 +8,11 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Place;
+use super::WaitingPlace;
 
 /// How long a connection may take for its next request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct RequestLimits {
     /// Until the first byte.
     pub(crate) idle: Duration,
     /// From the first byte to the last of the head.
@@ -31,17 +31,17 @@ pub(crate) enum Late {
 /// One timer for a connection. A request re-arms it only if it waits too long: what comes in time moves nothing.
 #[derive(Debug)]
 pub(crate) struct Timer {
-    limits: Limits,
+    limits: RequestLimits,
     sleep: Pin<Box<Sleep>>,
 }
 
 impl Timer {
-    pub(crate) fn new(limits: Limits) -> Timer {
+    pub(crate) fn new(limits: RequestLimits) -> Timer {
         Timer { limits, sleep: Box::pin(sleep_until(Instant::now() + limits.idle)) }
     }
 
     /// Ready when the connection is late. While a request runs it is not, and nothing is looked at.
-    pub(crate) fn poll_late(&mut self, place: &Place, cx: &mut Context<'_>) -> Poll<Late> {
+    pub(crate) fn poll_late(&mut self, place: &WaitingPlace, cx: &mut Context<'_>) -> Poll<Late> {
         let Some((since, late)) = place.awaits() else { return Poll::Pending };
         let deadline = since
             + match late {
@@ -69,9 +69,10 @@ mod tests {
     use super::*;
     use crate::connection::Places;
 
-    const LIMITS: Limits = Limits { idle: Duration::from_secs(180), head: Duration::from_secs(10) };
+    const LIMITS: RequestLimits =
+        RequestLimits { idle: Duration::from_secs(180), head: Duration::from_secs(10) };
 
-    async fn late(timer: &mut Timer, place: &Place) -> (Late, Duration) {
+    async fn late(timer: &mut Timer, place: &WaitingPlace) -> (Late, Duration) {
         let began = Instant::now();
         let late = poll_fn(|cx| timer.poll_late(place, cx)).await;
         (late, began.elapsed())

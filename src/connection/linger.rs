@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Place, Told};
+use super::{Notice, WaitingPlace};
 
 /// Read at once.
 const STEP: usize = 16 << 10;
@@ -63,7 +63,7 @@ impl Linger {
     pub(crate) async fn linger(
         self,
         socket: &TcpStream,
-        place: &Place,
+        place: &WaitingPlace,
         draining: &CancellationToken,
     ) -> Lingered {
         place.linger();
@@ -74,8 +74,8 @@ impl Linger {
         tokio::select! {
             biased;
             told = place.told() => match told {
-                Told::GiveWay => Lingered::GaveWay,
-                Told::Vanished => Lingered::Closed,
+                Notice::GiveWay => Lingered::GaveWay,
+                Notice::Vanished => Lingered::Closed,
             },
             ended = drained => ended,
             ended = self.read_off(socket) => ended,

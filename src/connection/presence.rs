@@ -22,7 +22,7 @@ use std::{
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{net::TcpStream, time::Instant};
 
-use super::Place;
+use super::WaitingPlace;
 
 /// A connection without traffic is probed after this, and then so often until it is given up: 50 s after the last sign.
 const IDLE: Duration = Duration::from_secs(20);
@@ -58,8 +58,8 @@ struct Sign {
 }
 
 #[derive(Debug)]
-struct Client {
-    place: Weak<Place>,
+struct ClientSocket {
+    place: Weak<WaitingPlace>,
     local: SocketAddr,
     peer: SocketAddr,
     sign: Option<Sign>,
@@ -67,7 +67,7 @@ struct Client {
 
 /// The connections of a listener, whose clients are looked after. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Presence(Arc<Mutex<Vec<Client>>>);
+pub(crate) struct Presence(Arc<Mutex<Vec<ClientSocket>>>);
 
 impl Sign {
     /// Compares with what is counted now. True if the client has vanished.
@@ -86,7 +86,7 @@ impl Sign {
 
 impl Presence {
     /// Looks after one more; `open` are there already.
-    pub(crate) fn add(&self, place: &Arc<Place>, socket: &TcpStream, peer: SocketAddr, open: usize) {
+    pub(crate) fn add(&self, place: &Arc<WaitingPlace>, socket: &TcpStream, peer: SocketAddr, open: usize) {
         // Not of the socket that listens: what connects before it is told would do without.
         let probes = TcpKeepalive::new().with_time(IDLE).with_interval(BETWEEN).with_retries(PROBES);
         if let Err(error) = SockRef::from(socket).set_tcp_keepalive(&probes) {
@@ -98,7 +98,7 @@ impl Presence {
         if all.len() > 2 * open + AT_ONCE {
             all.retain(|client| client.place.strong_count() > 0);
         }
-        all.push(Client { place: Arc::downgrade(place), local, peer, sign: None });
+        all.push(ClientSocket { place: Arc::downgrade(place), local, peer, sign: None });
     }
 
     /// Tells the places of clients that have vanished, for ever. `listener` is the address that they connected to.
@@ -137,7 +137,7 @@ impl Presence {
 }
 
 #[cfg(target_os = "linux")]
-impl Client {
+impl ClientSocket {
     fn look(&mut self, diagnosis: &mut diagnosis::Diagnosis) {
         let Some(place) = self.place.upgrade() else { return };
         // One that is about to end is not found. The next look tells more than an error would.

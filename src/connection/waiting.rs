@@ -40,7 +40,7 @@ const LEAVES: u64 = u64::MAX - 1;
 
 /// Whether one connection waits for a request, and what tells it to give way.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct WaitingPlace {
     epoch: Instant,
     /// Milliseconds since `epoch` and `FIRST`, or one of the constants.
     state: AtomicU64,
@@ -63,11 +63,11 @@ pub(crate) struct Place {
 
 /// A half of a request that runs: its body, or its answer. When both are dropped its connection waits for the next.
 #[derive(Debug)]
-pub(crate) struct Asked(Arc<Place>);
+pub(crate) struct Asked(Arc<WaitingPlace>);
 
 /// What a connection is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Notice {
     /// All connections are taken, and another one comes.
     GiveWay,
     /// Its client has vanished.
@@ -80,16 +80,16 @@ pub(crate) struct Places {
     /// Those that have waited for less do not give way.
     patience: Duration,
     epoch: Instant,
-    all: Vec<Weak<Place>>,
+    all: Vec<Weak<WaitingPlace>>,
     /// And when they were told.
-    leaving: Vec<(Instant, Weak<Place>)>,
+    leaving: Vec<(Instant, Weak<WaitingPlace>)>,
     /// Not before this is it worth while to look.
     next: Instant,
 }
 
-impl Place {
+impl WaitingPlace {
     /// A request begins, or its other half.
-    pub(crate) fn ask(self: &Arc<Place>) -> Asked {
+    pub(crate) fn ask(self: &Arc<WaitingPlace>) -> Asked {
         self.halves.fetch_add(1, SeqCst);
         self.state.store(ASKS, SeqCst);
         self.has_asked.store(true, Relaxed);
@@ -163,26 +163,26 @@ impl Place {
     /// Completes when the connection is told something. Poll it after what begins and ends requests: then no request that
     /// has begun gives way, and its chunks pay for four loads. The task that polls is the same for as long as the
     /// connection lives.
-    pub(crate) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<Told> {
+    pub(crate) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<Notice> {
         let asks = self.asks();
         if !asks || !self.registered.load(Relaxed) {
             self.registered.store(true, Relaxed);
             self.waker.register(cx.waker());
         }
         if self.vanished.load(Relaxed) {
-            return Poll::Ready(Told::Vanished);
+            return Poll::Ready(Notice::Vanished);
         }
         if self.cut.load(Relaxed) {
-            return Poll::Ready(Told::GiveWay);
+            return Poll::Ready(Notice::GiveWay);
         }
         if !asks && self.state.compare_exchange(TOLD, LEAVES, Relaxed, Relaxed).is_ok() {
-            return Poll::Ready(Told::GiveWay);
+            return Poll::Ready(Notice::GiveWay);
         }
         Poll::Pending
     }
 
     /// The same, where there is no request yet, or no further one.
-    pub(crate) async fn told(&self) -> Told {
+    pub(crate) async fn told(&self) -> Notice {
         poll_fn(|cx| self.poll_told(cx)).await
     }
 
@@ -270,12 +270,12 @@ impl Places {
     }
 
     /// For a connection that begins now; `open` are there already.
-    pub(crate) fn add(&mut self, open: usize) -> Arc<Place> {
+    pub(crate) fn add(&mut self, open: usize) -> Arc<WaitingPlace> {
         // Now and then, so that each connection pays for little of it.
         if self.all.len() > 2 * open + MOST {
             self.all.retain(|place| place.strong_count() > 0);
         }
-        let place = Arc::new(Place {
+        let place = Arc::new(WaitingPlace {
             epoch: self.epoch,
             state: AtomicU64::new(ASKS),
             has_asked: AtomicBool::new(false),
@@ -347,7 +347,7 @@ mod tests {
 
     use super::*;
 
-    fn is_told(place: &Place) -> bool {
+    fn is_told(place: &WaitingPlace) -> bool {
         place.told().now_or_never().is_some()
     }
 
@@ -433,7 +433,7 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(!told.is_finished());
         place.vanish();
-        assert_eq!(told.await.unwrap(), Told::Vanished);
+        assert_eq!(told.await.unwrap(), Notice::Vanished);
     }
 
     /// `just miri` tries other orders, and would see a wake that is lost as a deadlock.

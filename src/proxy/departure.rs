@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use crate::connection::Place;
+use crate::connection::WaitingPlace;
 
 /// So much is read of what a client sends behind the request that runs, or of a body that nobody takes. One that leaves
 /// behind more is noticed by the end of its connection, if that has come.
@@ -36,7 +36,7 @@ pub(super) trait Closable {
 #[derive(Debug)]
 pub(super) struct Watched<S> {
     stream: S,
-    place: Arc<Place>,
+    place: Arc<WaitingPlace>,
     /// Read, and not handed over yet.
     ahead: BytesMut,
     /// Nothing comes after `ahead`.
@@ -48,7 +48,7 @@ pub(super) struct Watched<S> {
 }
 
 impl<S> Watched<S> {
-    pub(super) fn new(stream: S, place: Arc<Place>) -> Watched<S> {
+    pub(super) fn new(stream: S, place: Arc<WaitingPlace>) -> Watched<S> {
         Watched { stream, place, ahead: BytesMut::new(), over: false, awaited: false, glance: None }
     }
 

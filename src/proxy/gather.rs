@@ -28,12 +28,12 @@ const ENOUGH: usize = 16 << 10;
 pub(super) struct Gathered<S> {
     stream: S,
     written: Option<Instant>,
-    held: Option<Held>,
+    held: Option<HeldRecords>,
     unwritten: Unwritten,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Held {
+struct HeldRecords {
     since: Instant,
     /// Bytes that there were when they were last looked at.
     bytes: usize,
@@ -56,7 +56,7 @@ impl<S> Gathered<S> {
                 Some(held) => bytes > held.bytes && now - held.since < WINDOW,
             };
         let since = self.held.map_or(now, |held| held.since);
-        self.held = hold.then_some(Held { since, bytes });
+        self.held = hold.then_some(HeldRecords { since, bytes });
         hold
     }
 }

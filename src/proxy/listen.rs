@@ -39,7 +39,9 @@ use super::{
     worker::Workers,
 };
 use crate::{
-    connection::{Attended, Heads, Late, Limits, Linger, Lingered, Place, Places, Presence, Timer, Told},
+    connection::{
+        Attended, Heads, Late, Linger, Lingered, Notice, Places, Presence, RequestLimits, Timer, WaitingPlace,
+    },
     meter::{Delivered, Facts, Measurement},
     metric::Occupied,
     tls::Acceptor,
@@ -236,7 +238,7 @@ async fn connection(
     stream: TcpStream,
     proxy: Arc<Proxy>,
     Counts { unsecured, idle, lingering, vanished, panics, .. }: Counts,
-    place: &Arc<Place>,
+    place: &Arc<WaitingPlace>,
     draining: CancellationToken,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
@@ -247,7 +249,7 @@ async fn connection(
         biased;
         accepted = proxy.acceptor.accept(stream, proxy.config.header_timeout) => accepted,
         () = late(&draining) => return,
-        told = place.told() => return if told == Told::GiveWay { idle.inc() } else { vanished.inc() },
+        told = place.told() => return if told == Notice::GiveWay { idle.inc() } else { vanished.inc() },
     };
     let stream = match accepted {
         Ok(stream) => stream,
@@ -293,7 +295,7 @@ async fn connection(
     let gathered = Gathered::new(Watched::new(stream, place.clone()), unwritten);
     let heads = Heads::new(gathered, place.clone());
     let config = &proxy.config;
-    let limits = Limits { idle: config.keep_alive_timeout, head: config.header_timeout };
+    let limits = RequestLimits { idle: config.keep_alive_timeout, head: config.header_timeout };
     let mut timer = Timer::new(limits);
     // hyper's own timer begins with the wait for a head, not with its first byte.
     let mut connection = http1::Builder::new()
@@ -317,27 +319,27 @@ async fn connection(
             // `poll_without_shutdown` may be over before all is written: a client that has not sent its whole request would
             // lose the rest of an answer that came early. `Gathered` leaves the end of the connection to what follows.
             turn = poll_fn(|cx| match std::pin::Pin::new(&mut connection).poll(cx) {
-                Poll::Ready(ended) => Poll::Ready(Turn::Ended(ended)),
+                Poll::Ready(ended) => Poll::Ready(ConnectionTurn::Ended(ended)),
                 Poll::Pending => match place.poll_told(cx) {
-                    Poll::Ready(told) => Poll::Ready(Turn::Told(told)),
-                    Poll::Pending => timer.poll_late(place, cx).map(Turn::Late),
+                    Poll::Ready(told) => Poll::Ready(ConnectionTurn::Told(told)),
+                    Poll::Pending => timer.poll_late(place, cx).map(ConnectionTurn::Late),
                 },
             }) => match turn {
-                Turn::Ended(ended) => break ended,
-                Turn::Late(late) => {
+                ConnectionTurn::Ended(ended) => break ended,
+                ConnectionTurn::Late(late) => {
                     if late == Late::Head {
                         proxy.families.malformed(families::HEAD_TIMEOUT);
                     }
                     is_idle = true;
                     break Ok(());
                 }
-                Turn::Told(Told::Vanished) => {
+                ConnectionTurn::Told(Notice::Vanished) => {
                     vanished.inc();
                     // What its system still holds for it is of no use to anybody: a reset drops it.
                     ends_with_connection.store(true, Relaxed);
                     return;
                 }
-                Turn::Told(Told::GiveWay) => {
+                ConnectionTurn::Told(Notice::GiveWay) => {
                     idle.inc();
                     is_idle = true;
                     // Part of a head is nobody's request. What was answered may still be on its way, though.
@@ -388,9 +390,9 @@ async fn connection(
 }
 
 /// What happens to a connection.
-enum Turn {
+enum ConnectionTurn {
     Ended(hyper::Result<()>),
-    Told(Told),
+    Told(Notice),
     Late(Late),
 }
 

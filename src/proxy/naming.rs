@@ -3,20 +3,20 @@
 use http::request;
 
 use super::headers;
-use crate::protocol::{Multipart, Peek, Route, coding::Decoder, is_model_name, model_of_query, peek::Reader};
+use crate::protocol::{Decoder, Multipart, Peek, PeekReader, Route, is_model_name, model_of_query};
 
 /// A reader of a body, as the route, the content type and the content coding want it.
 #[derive(Debug)]
 pub(super) struct Naming {
-    reader: Kind,
+    reader: NameSource,
     /// Decodes a body that is coded.
     decoder: Option<Decoder>,
     is_undecodable: bool,
 }
 
 #[derive(Debug)]
-enum Kind {
-    Json(Reader),
+enum NameSource {
+    Json(PeekReader),
     Form(Multipart),
     /// The query says it, whatever the form says.
     Query(String),
@@ -26,7 +26,7 @@ impl Naming {
     /// Of a body that may be coded, and is read as far as it comes to `most` bytes.
     pub(super) fn of(route: Route, head: &request::Parts, most: u64) -> Naming {
         let decoder = Decoder::new(headers::coding(&head.headers), most);
-        Naming { reader: Kind::of(route, head), decoder, is_undecodable: false }
+        Naming { reader: NameSource::of(route, head), decoder, is_undecodable: false }
     }
 
     /// Takes the next bytes of the body.
@@ -53,27 +53,27 @@ impl Naming {
     pub(super) fn is_over(&self) -> bool {
         self.is_undecodable
             || match &self.reader {
-                Kind::Json(reader) => reader.is_over(),
-                Kind::Form(form) => form.is_over(),
-                Kind::Query(_) => true,
+                NameSource::Json(reader) => reader.is_over(),
+                NameSource::Form(form) => form.is_over(),
+                NameSource::Query(_) => true,
             }
     }
 
     /// The model was seen, as far as can be told before the end.
     pub(super) fn knows_model(&self) -> bool {
         match &self.reader {
-            Kind::Json(reader) => reader.knows_model(),
-            Kind::Form(form) => form.is_over(),
-            Kind::Query(_) => true,
+            NameSource::Json(reader) => reader.knows_model(),
+            NameSource::Form(form) => form.is_over(),
+            NameSource::Query(_) => true,
         }
     }
 
     /// What was seen so far.
     pub(super) fn peek(&self) -> Peek {
         let model = match &self.reader {
-            Kind::Json(reader) => return reader.peek(),
-            Kind::Form(form) => form.model().map(str::to_owned),
-            Kind::Query(name) => Some(name.clone()).filter(|name| is_model_name(name)),
+            NameSource::Json(reader) => return reader.peek(),
+            NameSource::Form(form) => form.model().map(str::to_owned),
+            NameSource::Query(name) => Some(name.clone()).filter(|name| is_model_name(name)),
         };
         let mut peek = Peek::default();
         peek.model = model;
@@ -81,18 +81,20 @@ impl Naming {
     }
 }
 
-impl Kind {
-    fn of(route: Route, head: &request::Parts) -> Kind {
+impl NameSource {
+    fn of(route: Route, head: &request::Parts) -> NameSource {
         let content_type = headers::content_type(&head.headers).filter(|_| route.takes_form());
-        let Some(form) = content_type.and_then(Multipart::of) else { return Kind::Json(Reader::default()) };
-        head.uri.query().and_then(model_of_query).map_or(Kind::Form(form), Kind::Query)
+        let Some(form) = content_type.and_then(Multipart::of) else {
+            return NameSource::Json(PeekReader::default());
+        };
+        head.uri.query().and_then(model_of_query).map_or(NameSource::Form(form), NameSource::Query)
     }
 
     fn read(&mut self, piece: &[u8]) {
         match self {
-            Kind::Json(reader) => reader.read(piece),
-            Kind::Form(form) => form.read(piece),
-            Kind::Query(_) => {}
+            NameSource::Json(reader) => reader.read(piece),
+            NameSource::Form(form) => form.read(piece),
+            NameSource::Query(_) => {}
         }
     }
 }

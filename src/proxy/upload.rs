@@ -24,7 +24,7 @@ use tokio::task::yield_now;
 use super::{Inbound, naming::Naming};
 use crate::{
     meter::{Live, Outcome},
-    protocol::{Coding, coding::Insertion},
+    protocol::{Coding, Insertion},
     upstream::{Excuse, Patience},
 };
 use ahead::Ahead;

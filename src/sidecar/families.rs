@@ -92,15 +92,15 @@ impl Families {
         acceptor: Acceptor,
         admin: Admin,
         tasks: Tasks,
-    ) -> admin::Listener {
-        let counts = admin::Counts {
+    ) -> admin::AdminListener {
+        let counts = admin::AdminCounts {
             open: self.connections.child(["admin"]),
             refused: self.refused.child(["admin", "max_connections"]),
             idle: self.refused.child(["admin", "idle"]),
             vanished: self.vanished.child(["admin"]),
             unsecured: self.unsecured("admin", &acceptor),
         };
-        admin::Listener::new(socket, acceptor, admin, counts, tasks)
+        admin::AdminListener::new(socket, acceptor, admin, counts, tasks)
     }
 }
 

@@ -9,7 +9,7 @@ use prometheus::{Gauge, Registry};
 
 use super::Config;
 use crate::{
-    admin::Asked,
+    admin::AskedToken,
     admission::Admission,
     metric::{Family, gauge},
     shaping::Shaping,
@@ -35,7 +35,7 @@ pub(super) struct Reloaded {
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) proxy: Acceptor,
     pub(super) admin: Acceptor,
-    pub(super) token: Asked,
+    pub(super) token: AskedToken,
 }
 
 impl Reload {

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use crate::{
     collector::{self, Collectors, Loaded, gpu::Reader},
     meter::Meter,
-    protocol::timestamp,
+    protocol::parse_timestamp,
     upstream::{self, Upstreams},
 };
 
@@ -123,7 +123,7 @@ fn labelled(upstream: String, one: &upstream::Loaded, meter: &Meter) -> Loaded {
 }
 
 fn moment(text: &str) -> Option<SystemTime> {
-    let nanos = u64::try_from(timestamp::parse(text.as_bytes())?).ok()?;
+    let nanos = u64::try_from(parse_timestamp(text.as_bytes())?).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(nanos))
 }
 

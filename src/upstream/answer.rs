@@ -19,7 +19,7 @@ use super::{Busy, Failed, patience::Patience};
 
 /// Why a response broke off in the middle.
 #[derive(Debug, thiserror::Error)]
-pub enum Broken {
+pub(crate) enum Broken {
     /// `upstreams.silence_timeout` passed without a byte.
     #[error("silent for {0:?}")]
     Silent(Duration),
@@ -31,11 +31,11 @@ pub enum Broken {
 /// Whether the client broke off the request's body. The response breaks off then too, and that is not held against the
 /// upstream.
 #[derive(Clone, Debug, Default)]
-pub struct Excuse(Arc<AtomicBool>);
+pub(crate) struct Excuse(Arc<AtomicBool>);
 
 impl Excuse {
     /// The client broke it off.
-    pub fn give(&self) {
+    pub(crate) fn give(&self) {
         self.0.store(true, Relaxed);
     }
 
@@ -48,7 +48,7 @@ pin_project! {
     /// A response's body as it comes, with the place that it takes at its upstream. Dropped before its end,
     /// it closes the upstream's connection, which cancels the generation.
     #[derive(Debug)]
-    pub struct Answer {
+    pub(crate) struct Answer {
         #[pin]
         body: Incoming,
         patience: Option<Patience>,

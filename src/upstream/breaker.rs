@@ -18,7 +18,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// How an upstream failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failed {
+pub(crate) enum Failed {
     /// There was no connection, so that nothing was sent.
     Unreachable,
     /// It took a request and gave no response, or broke one off.

@@ -7,7 +7,7 @@ use super::{Failed, Upstream, breaker::Kind, queue::Place};
 /// One more request at an upstream, until its response has ended or this is dropped. The place that it took for its
 /// caller is held until the drop: what is handed on slowly is the caller's stream still.
 #[derive(Debug)]
-pub struct Busy {
+pub(crate) struct Busy {
     upstream: Arc<Upstream>,
     has_left: bool,
     /// It tells whether an upstream that was left out is back, and has not told yet.
@@ -66,7 +66,7 @@ impl Busy {
     }
 
     /// The upstream failed. Not for what its client did.
-    pub fn failed(&mut self, how: Failed) {
+    pub(crate) fn failed(&mut self, how: Failed) {
         if self.runs == Runs::Elsewhere && how == Failed::Request {
             return;
         }

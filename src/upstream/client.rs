@@ -10,14 +10,14 @@ use hyper_util::client::legacy;
 
 use super::{
     Answer, Busy, Config, Excuse, Upstream, Upstreams,
-    link::Limits,
+    link::LinkLimits,
     pool::{MAX_FIELDS, MAX_HEAD, Pool},
     socket::Stalled,
 };
 
 /// Why an upstream gave no response.
 #[derive(Debug, thiserror::Error)]
-pub enum Unanswered {
+pub(crate) enum Unanswered {
     /// No connection, and why.
     #[error("is unreachable: {0}")]
     Unreachable(String),
@@ -35,14 +35,14 @@ pub enum Unanswered {
 impl Unanswered {
     /// Nothing of the request was sent.
     #[must_use]
-    pub const fn is_unsent(&self) -> bool {
+    pub(crate) const fn is_unsent(&self) -> bool {
         matches!(self, Unanswered::Unreachable(_) | Unanswered::ConnectTimeout(_))
     }
 }
 
 /// A client of every upstream, with connections to each. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Client<B> {
+pub(crate) struct Client<B> {
     /// In the order of the settings.
     to: Arc<[Pool<B>]>,
     connect_timeout: Duration,
@@ -57,9 +57,9 @@ where
     /// A client of these upstreams, with the settings' time-outs. An upstream that takes nothing of a request for
     /// `upload_timeout` has failed; zero is no limit.
     #[must_use]
-    pub fn new(config: &Config, upstreams: &Upstreams, upload_timeout: Duration) -> Client<B> {
+    pub(crate) fn new(config: &Config, upstreams: &Upstreams, upload_timeout: Duration) -> Client<B> {
         let Config { connect_timeout, silence_timeout, .. } = *config;
-        let limits = Limits { connect: connect_timeout, upload: upload_timeout };
+        let limits = LinkLimits { connect: connect_timeout, upload: upload_timeout };
         let to = upstreams.all().iter().map(|one| Pool::new(one.clone(), limits)).collect();
         Client { to, connect_timeout, silence_timeout }
     }
@@ -69,7 +69,7 @@ where
     ///
     /// # Errors
     /// No response came.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         upstream: &Upstream,
         mut request: Request<B>,
@@ -83,7 +83,7 @@ where
     /// Takes the response that came. `busy` is held until its body is dropped, which closes the connection
     /// unless it is at its end. `excuse` is that of the request's body.
     #[must_use]
-    pub fn take(&self, response: Response<Incoming>, busy: Busy, excuse: Excuse) -> Response<Answer> {
+    pub(crate) fn take(&self, response: Response<Incoming>, busy: Busy, excuse: Excuse) -> Response<Answer> {
         response.map(|body| Answer::new(body, self.silence_timeout, busy, excuse))
     }
 

@@ -27,7 +27,7 @@ const LOOP: &str = "its address leads back to this sidecar: set it to the addres
 
 /// What an Ollama said last.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Health {
+pub(crate) struct Health {
     /// It answered, whatever the answer.
     pub alive: bool,
     /// Why it did not; `None` while it does, and before it was asked.
@@ -62,7 +62,7 @@ pub(super) struct Told {
 
 /// A model in memory, as `/api/ps` tells it. What it leaves out is `None`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// Its name, spelled as the upstream spells it.
     pub model: String,
     /// All of its memory, bytes.
@@ -94,20 +94,20 @@ impl Health {
 
     /// The model is on its disk, as far as is known.
     #[must_use]
-    pub fn has(&self, model: &str) -> bool {
+    pub(crate) fn has(&self, model: &str) -> bool {
         self.listed(model).flatten().is_some()
     }
 
     /// How the upstream spells a model, by canonical name: `None` if it never said which models it has, `Some(None)` if
     /// this model is not among them.
     #[must_use]
-    pub fn listed(&self, model: &str) -> Option<Option<&str>> {
+    pub(crate) fn listed(&self, model: &str) -> Option<Option<&str>> {
         Some(self.installed.as_ref()?.get(model).map(String::as_str))
     }
 
     /// The model is in its memory, as far as is known.
     #[must_use]
-    pub fn has_loaded(&self, model: &str) -> bool {
+    pub(crate) fn has_loaded(&self, model: &str) -> bool {
         self.loaded.iter().flatten().any(|loaded| canonical_model(&loaded.model) == model)
     }
 
@@ -156,12 +156,12 @@ pub(super) struct Prober {
 }
 
 /// A list that is asked for, and whether the last one that was told is kept.
-struct List {
+struct AskedList {
     path: &'static str,
     was_stale: bool,
 }
 
-impl List {
+impl AskedList {
     /// Tells the log when the list begins to fail, and when it is told again.
     fn note(&mut self, upstream: &str, is_alive: bool, is_stale: bool) {
         let (path, is_stale) = (self.path, is_alive && is_stale);
@@ -212,7 +212,7 @@ impl Prober {
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut was = None;
-        let mut lists = ["/api/tags", "/api/ps"].map(|path| List { path, was_stale: false });
+        let mut lists = ["/api/tags", "/api/ps"].map(|path| AskedList { path, was_stale: false });
         loop {
             tokio::select! { _ = ticks.tick() => {}, () = upstream.probing.wanted() => {} }
             let began = Instant::now();

@@ -27,7 +27,7 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// How long an upstream may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct LinkLimits {
     /// To look its name up, to connect, and to shake hands by TLS, all together.
     pub(super) connect: Duration,
     /// To take any more of a request.
@@ -39,18 +39,18 @@ pub(super) struct Limits {
 pub(super) struct Link<R = Lookup> {
     upstream: Arc<Upstream>,
     tcp: HttpConnector<R>,
-    limits: Limits,
+    limits: LinkLimits,
 }
 
 impl Link {
-    pub(super) fn new(upstream: Arc<Upstream>, limits: Limits) -> Link {
+    pub(super) fn new(upstream: Arc<Upstream>, limits: LinkLimits) -> Link {
         Link::with(upstream, limits, Lookup::new())
     }
 }
 
 impl<R> Link<R> {
     /// One that looks names up by `resolver`.
-    fn with(upstream: Arc<Upstream>, limits: Limits, resolver: R) -> Link<R> {
+    fn with(upstream: Arc<Upstream>, limits: LinkLimits, resolver: R) -> Link<R> {
         let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -132,7 +132,7 @@ mod tests {
         let url = "http://ollama.example:11434";
         let upstreams = vec![UpstreamConfig::new("a", url.parse().unwrap())];
         let upstreams = Upstreams::new(&Config { upstreams, ..Config::default() }).unwrap();
-        let limits = Limits { connect: Duration::from_secs(3), upload: Duration::from_secs(60) };
+        let limits = LinkLimits { connect: Duration::from_secs(3), upload: Duration::from_secs(60) };
         let began = Instant::now();
         let connecting = Link::with(upstreams.all()[0].clone(), limits, Silent).call(url.parse().unwrap());
         let failed = timeout(Duration::from_secs(60), connecting).await.expect("a limit").unwrap_err();

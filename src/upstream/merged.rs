@@ -15,11 +15,11 @@ use super::{
     Upstreams,
     health::{self, Health, Told},
 };
-use crate::protocol::{Route, timestamp};
+use crate::protocol::{Route, parse_timestamp};
 
 /// A list that upstreams have each a part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum List {
+pub(crate) enum List {
     /// `GET /api/tags`: models on disks.
     Tags,
     /// `GET /api/ps`: models in memories.
@@ -31,7 +31,7 @@ pub enum List {
 impl List {
     /// The list that a request asks for; `model` is one that its path names.
     #[must_use]
-    pub fn of(route: Route, model: Option<&str>) -> Option<List> {
+    pub(crate) fn of(route: Route, model: Option<&str>) -> Option<List> {
         match (route, model) {
             (Route::Tags, _) => Some(List::Tags),
             (Route::Ps, _) => Some(List::Ps),
@@ -44,7 +44,7 @@ impl List {
 impl Upstreams {
     /// The list of all upstreams that answer, as JSON; `None` where one upstream is there to say it itself, or
     /// none answers.
-    pub async fn merged(&self, list: List) -> Option<Vec<u8>> {
+    pub(crate) async fn merged(&self, list: List) -> Option<Vec<u8>> {
         if self.all.len() == 1 {
             return None;
         }
@@ -135,6 +135,6 @@ fn owner(id: Option<&Value>) -> &str {
 
 /// A time of an entry, seconds since 1970.
 fn seconds(model: &Value, field: &str) -> Option<i64> {
-    let nanos = timestamp::parse(model.get(field)?.as_str()?.as_bytes())?;
+    let nanos = parse_timestamp(model.get(field)?.as_str()?.as_bytes())?;
     Some(nanos.div_euclid(1_000_000_000))
 }

@@ -15,7 +15,7 @@ use hyper_util::{
 
 use super::{
     Upstream,
-    link::{Limits, Link},
+    link::{Link, LinkLimits},
 };
 
 /// Idle connections are given up after this; Ollama itself keeps them for ever.
@@ -34,7 +34,7 @@ type Connections<B> = Client<Link, Box<B>>;
 #[derive(Debug)]
 pub(super) struct Pool<B> {
     upstream: Arc<Upstream>,
-    limits: Limits,
+    limits: LinkLimits,
     current: RwLock<Current<B>>,
 }
 
@@ -50,7 +50,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    pub(super) fn new(upstream: Arc<Upstream>, limits: Limits) -> Pool<B> {
+    pub(super) fn new(upstream: Arc<Upstream>, limits: LinkLimits) -> Pool<B> {
         let current = RwLock::new(Current::new(&upstream, upstream.moves(), limits));
         Pool { upstream, limits, current }
     }
@@ -78,7 +78,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    fn new(upstream: &Arc<Upstream>, moves: u64, limits: Limits) -> Current<B> {
+    fn new(upstream: &Arc<Upstream>, moves: u64, limits: LinkLimits) -> Current<B> {
         let connections = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
@@ -109,7 +109,8 @@ mod tests {
     use super::*;
     use crate::upstream::{Config, UpstreamConfig, Upstreams};
 
-    const LIMITS: Limits = Limits { connect: Duration::from_secs(5), upload: Duration::from_secs(60) };
+    const LIMITS: LinkLimits =
+        LinkLimits { connect: Duration::from_secs(5), upload: Duration::from_secs(60) };
 
     fn upstream(url: &str) -> Arc<Upstream> {
         let upstreams = vec![UpstreamConfig::new("a", url.parse().unwrap())];

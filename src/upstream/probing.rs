@@ -85,7 +85,7 @@ impl Shelf {
 
 /// A request that may change which models there are, until it has ended.
 #[derive(Debug)]
-pub struct Managing(Arc<Shelf>);
+pub(crate) struct Managing(Arc<Shelf>);
 
 impl Drop for Managing {
     fn drop(&mut self) {
@@ -98,7 +98,7 @@ impl Drop for Managing {
 impl Upstreams {
     /// Holds that a request of this route, if it is of those, may change which models there are.
     #[must_use]
-    pub fn managing(&self, route: crate::protocol::Route) -> Option<Managing> {
+    pub(crate) fn managing(&self, route: crate::protocol::Route) -> Option<Managing> {
         super::choose::manages(route).then(|| {
             self.shelf.changes().running += 1;
             Managing(self.shelf.clone())

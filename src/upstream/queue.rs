@@ -51,7 +51,7 @@ pub enum FairBy {
 
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoPlace {
+pub(crate) enum NoPlace {
     /// As many wait as may, and no other caller has more of them by two.
     #[error("the queue is full")]
     Full {
@@ -68,7 +68,7 @@ pub enum NoPlace {
 
 /// Who wants a place, and where.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
+pub(crate) struct Wish<'a> {
     /// The upstream, by its position; or [`Queue::cloud`].
     pub upstream: usize,
     /// Who asks.
@@ -79,7 +79,7 @@ pub struct Wish<'a> {
 
 /// The places of all upstreams. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Queue {
+pub(crate) struct Queue {
     shared: Arc<Shared>,
 }
 
@@ -107,7 +107,7 @@ impl Queue {
     ///
     /// # Errors
     /// A name that `registry` has already.
-    pub fn register(
+    pub(crate) fn register(
         registry: &Registry,
         config: Config,
         upstreams: &[(&str, Option<usize>)],
@@ -142,7 +142,7 @@ impl Queue {
     /// The upstream of a [`Wish`] for a request that Ollama passes on to its cloud: it waits for its caller's own limit
     /// alone.
     #[must_use]
-    pub fn cloud(&self) -> usize {
+    pub(crate) fn cloud(&self) -> usize {
         self.shared.upstreams.len()
     }
 
@@ -150,7 +150,7 @@ impl Queue {
     ///
     /// # Errors
     /// See [`NoPlace`].
-    pub async fn enter(&self, wish: Wish<'_>) -> Result<Place, NoPlace> {
+    pub(crate) async fn enter(&self, wish: Wish<'_>) -> Result<Place, NoPlace> {
         let shared = &self.shared;
         let known = shared.upstreams.get(wish.upstream);
         if wish.max_streams.is_none() && known.is_none_or(|shown| !shown.is_bounded) {
@@ -219,7 +219,7 @@ impl Drop for Waiting<'_> {
 
 /// A place at an upstream, and a stream of its caller's; both are free again when it is dropped.
 #[derive(Debug, Default)]
-pub struct Place {
+pub(crate) struct Place {
     held: Option<Held>,
 }
 

@@ -5,12 +5,12 @@
 //! `streamgauge_collector_up` reports it.
 
 pub mod gpu;
-pub mod lag;
-pub mod models;
-pub mod process;
+mod lag;
+mod models;
+mod process;
 pub mod runtime;
 mod schedule;
-pub mod task;
+mod task;
 #[cfg(test)]
 mod tests;
 mod vital;

@@ -64,19 +64,19 @@ pub struct Loaded {
 /// Shows a snapshot that other code maintains. It sends no request to Ollama.
 pub struct ModelCollector {
     snapshot: Box<dyn Fn() -> Vec<Loaded> + Send + Sync>,
-    shown: Arc<Mutex<Shown>>,
+    shown: Arc<Mutex<ModelsShown>>,
 }
 
 type IsLabel = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
-struct Shown {
+struct ModelsShown {
     loaded: Vec<Loaded>,
     seen: BTreeSet<(String, String)>,
     /// Called at each scrape, because another model can take the label between two readings.
     is_label: IsLabel,
 }
 
-impl fmt::Debug for Shown {
+impl fmt::Debug for ModelsShown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shown")
             .field("loaded", &self.loaded)
@@ -93,7 +93,7 @@ impl ModelCollector {
         snapshot: impl Fn() -> Vec<Loaded> + Send + Sync + 'static,
         is_label: impl Fn(&str) -> bool + Send + Sync + 'static,
     ) -> ModelCollector {
-        let shown = Shown { loaded: Vec::new(), seen: BTreeSet::new(), is_label: Box::new(is_label) };
+        let shown = ModelsShown { loaded: Vec::new(), seen: BTreeSet::new(), is_label: Box::new(is_label) };
         ModelCollector { snapshot: Box::new(snapshot), shown: Arc::new(Mutex::new(shown)) }
     }
 }
@@ -113,7 +113,7 @@ impl Collect for ModelCollector {
     fn collect(&mut self) -> Result<(), CollectError> {
         let loaded = (self.snapshot)();
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let Shown { seen, is_label, .. } = &mut *shown;
+        let ModelsShown { seen, is_label, .. } = &mut *shown;
         seen.retain(|(_, model)| is_label(model));
         for one in &loaded {
             if shown.seen.len() < REMEMBERED {
@@ -141,7 +141,7 @@ struct Sum {
     expires: Option<f64>,
 }
 
-impl Shown {
+impl ModelsShown {
     fn write(&self, now: SystemTime, page: &mut Page) {
         let seen = self.seen.iter().filter(|(_, model)| (self.is_label)(model));
         let mut sums: BTreeMap<(&str, &str), Sum> =
@@ -234,7 +234,7 @@ mod tests {
         two[1].expires_at = Some(now - Duration::from_secs(3));
         two[1].context_length = Some(4096);
         let registry = Registry::new();
-        let shown = Shown { loaded: two, seen: BTreeSet::new(), is_label: Box::new(|_| true) };
+        let shown = ModelsShown { loaded: two, seen: BTreeSet::new(), is_label: Box::new(|_| true) };
         let state = Arc::new(Mutex::new((now, shown)));
         let metrics = [&LOADED, &SIZE, &VRAM, &CONTEXT, &EXPIRES];
         Exposition::register(&registry, &metrics, state, |(now, shown), page| shown.write(*now, page))

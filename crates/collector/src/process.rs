@@ -22,13 +22,13 @@ const START: Metric = Metric::gauge(
 /// Reads `/proc/self`. CPU time has the kernel's resolution of 10 ms; it is not rounded to seconds.
 #[derive(Debug, Default)]
 pub struct ProcessCollector {
-    shown: Arc<Mutex<Option<Reading>>>,
+    shown: Arc<Mutex<Option<ProcessReading>>>,
     #[cfg(target_os = "linux")]
     booted: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Reading {
+struct ProcessReading {
     cpu_seconds: f64,
     resident: u64,
     virtual_memory: u64,
@@ -47,7 +47,7 @@ impl ProcessCollector {
     }
 
     #[cfg(target_os = "linux")]
-    fn read(&mut self) -> procfs::ProcResult<Reading> {
+    fn read(&mut self) -> procfs::ProcResult<ProcessReading> {
         use procfs::process::{LimitValue, Process};
 
         // The boot time does not change, and reading it costs a read of all of /proc/stat.
@@ -58,7 +58,7 @@ impl ProcessCollector {
         let process = Process::myself()?;
         let stat = process.stat()?;
         let seconds = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;
-        Ok(Reading {
+        Ok(ProcessReading {
             cpu_seconds: seconds(stat.utime + stat.stime),
             resident: stat.rss * procfs::page_size(),
             virtual_memory: stat.vsize,
@@ -73,7 +73,7 @@ impl ProcessCollector {
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn read(&mut self) -> Result<Reading, CollectError> {
+    fn read(&mut self) -> Result<ProcessReading, CollectError> {
         Err(CollectError::Failed("the metrics of the process need Linux".to_owned()))
     }
 }
@@ -97,7 +97,7 @@ impl Collect for ProcessCollector {
     }
 }
 
-impl Reading {
+impl ProcessReading {
     fn write(&self, page: &mut Page) {
         page.put(&CPU, &[], self.cpu_seconds);
         page.put(&RESIDENT, &[], self.resident as f64);

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use crate::protocol::{Dialect, Framing, Peek, Route};
 use adaptive::{Adaptive, Reading};
 use coalesce::Coalescing;
-use families::Tally;
+use families::RecordTally;
 use merge::Merging;
 use pace::Pacing;
 use rate::Rate;
@@ -129,10 +129,10 @@ pub struct Shaping {
     families: Families,
     /// Coalesced chunks are sent at whole multiples of the delay after this time, for every stream.
     beat: Instant,
-    state: Mutex<State>,
+    state: Mutex<ShapingState>,
 }
 
-struct State {
+struct ShapingState {
     config: Config,
     readings: BTreeMap<String, Read>,
     adaptives: BTreeMap<String, Arc<Adaptive>>,
@@ -144,7 +144,7 @@ impl Shaping {
     pub fn new(families: Families, config: Config) -> Shaping {
         // The caller `anonymous` always exists.
         families.pace("anonymous").set(f64::from(config.pace));
-        let state = State { config, readings: BTreeMap::new(), adaptives: BTreeMap::new() };
+        let state = ShapingState { config, readings: BTreeMap::new(), adaptives: BTreeMap::new() };
         Shaping { families, beat: Instant::now(), state: Mutex::new(state) }
     }
 
@@ -187,7 +187,7 @@ impl Shaping {
             config.coalesce().is_some(),
             config.merge,
         ];
-        let tally = |layer: usize| Tally {
+        let tally = |layer: usize| RecordTally {
             records_in: (!is_on[..layer].contains(&true)).then(|| families.records_in.clone()),
             records_out: (!is_on[layer + 1..].contains(&true)).then(|| families.records_out.clone()),
         };
@@ -240,7 +240,7 @@ fn layers<B: Body<Data = Bytes>>(body: B, stages: Layers) -> Shaped<B> {
     Merge::new(Coalesce::new(Pace::new(stripped, stages.pace), stages.coalesce), stages.merge)
 }
 
-impl State {
+impl ShapingState {
     fn settings(&mut self, stream: &Stream<'_>) -> (Rate, Config) {
         let fixed = stream.pace.or(Some(self.config.pace)).filter(|pace| *pace > 0);
         let adaptive = self.config.adaptive.and_then(|config| self.adaptive(stream.upstream, config));
@@ -259,7 +259,7 @@ impl State {
     }
 }
 
-impl fmt::Debug for State {
+impl fmt::Debug for ShapingState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State").field("config", &self.config).field("adaptives", &self.adaptives).finish()
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::endpoint::Endpoint;
-use super::prompt::Message;
+use super::prompt::PromptMessage;
 use super::seed::Seed;
 
 /// How long a model stays in memory after its last use.
@@ -23,7 +23,7 @@ pub(super) struct Ask {
     pub(super) is_chat: bool,
     /// An estimate: four tokens per three words.
     pub(super) prompt_tokens: u32,
-    pub(super) messages: Vec<Message>,
+    pub(super) messages: Vec<PromptMessage>,
     /// A seed that represents the whole prompt.
     pub(super) prompt: Seed,
     /// The prompt is empty: the request loads or unloads the model.
@@ -122,7 +122,7 @@ struct Words {
     seed: Seed,
     count: usize,
     bytes: usize,
-    messages: Vec<Message>,
+    messages: Vec<PromptMessage>,
     is_empty: bool,
 }
 
@@ -159,7 +159,7 @@ impl Words {
         let before = self.count;
         self.add(value);
         if value.is_some() {
-            self.messages.push(Message { system, tokens: tokens(self.count) - tokens(before) });
+            self.messages.push(PromptMessage { system, tokens: tokens(self.count) - tokens(before) });
         }
     }
 

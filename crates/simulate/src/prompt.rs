@@ -65,7 +65,7 @@ fn too_long(tokens: u32, context: u32) -> Refusal {
 
 /// Returns the tokens of the messages that remain: all system messages, the newest messages that fit, and always the
 /// last one.
-fn without_oldest(messages: &[Message], context: u32) -> u32 {
+fn without_oldest(messages: &[PromptMessage], context: u32) -> u32 {
     let sum = |first: usize| -> u32 {
         messages
             .iter()
@@ -80,7 +80,7 @@ fn without_oldest(messages: &[Message], context: u32) -> u32 {
 
 /// A message of a prompt. A prompt that is a single text is one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Message {
+pub(super) struct PromptMessage {
     pub(super) system: bool,
     pub(super) tokens: u32,
 }

@@ -44,7 +44,7 @@ pub(super) struct Band {
 
 /// What is kept of the newest reading alone.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Surroundings {
+pub(super) struct SurroundingsReading {
     pub(super) cards: Vec<Card>,
     /// By the label `collector`: whether it reads.
     pub(super) collectors: Vec<(String, bool)>,
@@ -108,13 +108,13 @@ fn bands(scrape: &Scrape) -> [Band; 8] {
     bands
 }
 
-impl Surroundings {
-    pub(super) fn of(scrape: &Scrape) -> Surroundings {
+impl SurroundingsReading {
+    pub(super) fn of(scrape: &Scrape) -> SurroundingsReading {
         let info = scrape.find("gpu_info").series().take(MOST_CARDS);
         let cards = info.map(|one| Card::of(scrape, one.label("gpu"), one.label("name"))).collect();
         let up = scrape.find("collector_up").series();
         let collectors = up.map(|one| (one.label("collector").to_owned(), one.value() > 0.0)).collect();
-        Surroundings { cards, collectors }
+        SurroundingsReading { cards, collectors }
     }
 
     /// Whether a collector reads; `None` if it is off.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::reading::{Band, Card, Reading, Surroundings};
+use super::reading::{Band, Card, Reading, SurroundingsReading};
 use crate::{meter::Outcome, metric::Buckets};
 
 /// What a point has, in its order.
@@ -90,7 +90,7 @@ impl Window {
     }
 
     /// Why there is no figure, for each that has none.
-    pub(super) fn missing(&self, surroundings: &Surroundings) -> Value {
+    pub(super) fn missing(&self, surroundings: &SurroundingsReading) -> Value {
         let streamed = self.first_token.count() > 0;
         let nothing = "No token arrived in the last ten minutes.";
         let hidden = if streamed {

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::kind::{Kind, Question};
+use super::kind::{ClientKind, Question};
 use crate::tls;
 
 /// What they ask for; the simulated Ollama has both.
@@ -27,8 +27,8 @@ impl Clients {
         let client = tls::prepare(reqwest::Client::builder().no_proxy(), None);
         let client = client.build().context("cannot make a client")?;
         let mut clients = JoinSet::new();
-        for (number, kind) in (0..number).zip(Kind::ALL.into_iter().cycle()) {
-            let one = Client {
+        for (number, kind) in (0..number).zip(ClientKind::ALL.into_iter().cycle()) {
+            let one = DemoClient {
                 kind,
                 model: MODELS[usize::from(number) % MODELS.len()],
                 http: client.clone(),
@@ -46,15 +46,15 @@ impl Clients {
     }
 }
 
-struct Client {
-    kind: Kind,
+struct DemoClient {
+    kind: ClientKind,
     model: &'static str,
     http: reqwest::Client,
     base: String,
     chance: StdRng,
 }
 
-impl Client {
+impl DemoClient {
     async fn work(mut self, ending: CancellationToken) {
         for turn in 0.. {
             let pause = Duration::from_millis(self.pause(turn));
@@ -71,14 +71,14 @@ impl Client {
         match (turn, self.kind) {
             (0, _) => self.chance.random_range(0..200),
             // What goes wrong is soon over.
-            (_, Kind::Unlucky) => self.chance.random_range(100..300),
+            (_, ClientKind::Unlucky) => self.chance.random_range(100..300),
             _ => self.chance.random_range(100..1500),
         }
     }
 
     fn question(&mut self, turn: usize) -> Question {
         let tokens = match self.kind {
-            Kind::Unlucky => 8,
+            ClientKind::Unlucky => 8,
             // Never so few that it is at its end before the client hangs up.
             _ => self.chance.random_range(24..=64),
         };

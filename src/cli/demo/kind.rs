@@ -10,7 +10,7 @@ const FAULTS: [&str; 3] = ["error", "truncate", "reset"];
 
 /// How a client speaks, and how it behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ClientKind {
     Chat,
     Generate,
     OpenAi,
@@ -30,9 +30,14 @@ pub(super) struct Question {
     pub(super) turn: usize,
 }
 
-impl Kind {
-    pub(super) const ALL: [Kind; 5] =
-        [Kind::Chat, Kind::Generate, Kind::OpenAi, Kind::Impatient, Kind::Unlucky];
+impl ClientKind {
+    pub(super) const ALL: [ClientKind; 5] = [
+        ClientKind::Chat,
+        ClientKind::Generate,
+        ClientKind::OpenAi,
+        ClientKind::Impatient,
+        ClientKind::Unlucky,
+    ];
 
     /// Asks, and reads the answer as far as this kind does.
     ///
@@ -40,7 +45,7 @@ impl Kind {
     /// What a client sees of an answer that breaks off.
     pub(super) async fn ask(self, client: &Client, base: &str, question: Question) -> reqwest::Result<()> {
         let mut response = self.request(client, base, question).send().await?;
-        let mut left = if self == Kind::Impatient { PATIENCE } else { usize::MAX };
+        let mut left = if self == ClientKind::Impatient { PATIENCE } else { usize::MAX };
         while left > 0 && response.chunk().await?.is_some() {
             left -= 1;
         }
@@ -49,24 +54,24 @@ impl Kind {
 
     fn request(self, client: &Client, base: &str, question: Question) -> RequestBuilder {
         let Question { mut model, prompt, tokens, turn } = question;
-        let fault = FAULTS.get(turn % (FAULTS.len() + 1)).filter(|_| self == Kind::Unlucky);
-        if self == Kind::Unlucky && fault.is_none() {
+        let fault = FAULTS.get(turn % (FAULTS.len() + 1)).filter(|_| self == ClientKind::Unlucky);
+        if self == ClientKind::Unlucky && fault.is_none() {
             model = "missing";
         }
         let messages = json!([{ "role": "user", "content": &prompt }]);
         let options = json!({ "num_predict": tokens });
         let (path, body) = match self {
-            Kind::Generate => {
+            ClientKind::Generate => {
                 ("/api/generate", json!({ "model": model, "prompt": prompt, "options": options }))
             }
-            Kind::OpenAi => (
+            ClientKind::OpenAi => (
                 "/v1/chat/completions",
                 json!({
                     "model": model, "messages": messages, "max_tokens": tokens, "stream": true,
                     "stream_options": { "include_usage": true },
                 }),
             ),
-            Kind::Chat | Kind::Impatient | Kind::Unlucky => {
+            ClientKind::Chat | ClientKind::Impatient | ClientKind::Unlucky => {
                 ("/api/chat", json!({ "model": model, "messages": messages, "options": options }))
             }
         };

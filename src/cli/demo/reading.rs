@@ -13,7 +13,7 @@ use crate::{
 
 /// Counts since the sidecar began, and what is there now.
 #[derive(Clone, Debug)]
-pub(super) struct Reading {
+pub(super) struct DemoReading {
     at: Instant,
     streams: f64,
     content_records: f64,
@@ -25,15 +25,15 @@ pub(super) struct Reading {
     outcomes: BTreeMap<String, u64>,
 }
 
-impl Reading {
-    pub(super) fn take(registry: &Registry) -> Reading {
+impl DemoReading {
+    pub(super) fn take(registry: &Registry) -> DemoReading {
         let scrape = Scrape::take(registry);
         let generates = |route: &str| Route::ALL.iter().any(|r| r.generates() && r.label() == route);
         let mut outcomes = BTreeMap::new();
         for series in scrape.find("requests_total").series() {
             *outcomes.entry(series.label("outcome").to_owned()).or_default() += series.value() as u64;
         }
-        Reading {
+        DemoReading {
             at: Instant::now(),
             streams: scrape.find("requests_in_flight").sum(|series| generates(series.label("route"))),
             content_records: scrape
@@ -49,7 +49,7 @@ impl Reading {
     }
 
     /// From `earlier` to this.
-    pub(super) fn since(&self, earlier: &Reading) -> Interval {
+    pub(super) fn since(&self, earlier: &DemoReading) -> Interval {
         let outcomes = self.outcomes.iter().map(|(outcome, count)| {
             let before = earlier.outcomes.get(outcome).copied().unwrap_or_default();
             (outcome.clone(), count.saturating_sub(before))

@@ -19,7 +19,7 @@ use crate::{
 
 /// What the command line asks for.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct AskedSidecar {
     pub(super) listen: Option<SocketAddr>,
     pub(super) admin: Option<SocketAddr>,
     /// A made-up GPU that is as busy as this Ollama, which has so many places.
@@ -29,7 +29,7 @@ pub(super) struct Asked {
 /// Binds where it was asked to; where it was not, the default port, or a free one if that is taken.
 pub(super) async fn bind(
     ollama: SocketAddr,
-    Asked { listen, admin, gpu }: Asked,
+    AskedSidecar { listen, admin, gpu }: AskedSidecar,
     admin_runtime: Handle,
 ) -> anyhow::Result<Bound> {
     let mut config = Config::default();

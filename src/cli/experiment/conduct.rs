@@ -11,9 +11,9 @@ use clap::Args;
 use tracing::Level;
 
 use super::{
-    super::{Failure, Global, Process, output, runtimes},
+    super::{CommandFailure, Global, Process, output, runtimes},
     plan,
-    progress::Progress,
+    progress::RunProgress,
 };
 use crate::{
     analysis::RunKind,
@@ -76,7 +76,7 @@ fn upstream(text: &str) -> Result<(Option<String>, String), String> {
 }
 
 impl Conduct {
-    pub(super) fn run(self, global: &Global, process: Process) -> Result<(), Failure> {
+    pub(super) fn run(self, global: &Global, process: Process) -> Result<(), CommandFailure> {
         let overrides = Overrides {
             seed: self.seed,
             repetitions: self.repetitions,
@@ -105,7 +105,7 @@ impl Conduct {
             gpu: Some(Box::new(Nvml::new())),
         };
         let runtime = runtimes::main().context("cannot start a runtime")?;
-        let mut progress = Progress::new(!global.quiet && global.verbose == 0);
+        let mut progress = RunProgress::new(!global.quiet && global.verbose == 0);
         let ran = runtime.block_on(async {
             tokio::select! {
                 biased;

@@ -2,26 +2,26 @@
 
 use std::{fs, path::Path};
 
-use super::super::Failure;
+use super::super::CommandFailure;
 use crate::experiment::plan::{BUNDLED, Bundled, Overrides, Plan};
 
 /// The bundled plan of that name.
-pub(super) fn bundled(name: &str) -> Result<&'static Bundled, Failure> {
+pub(super) fn bundled(name: &str) -> Result<&'static Bundled, CommandFailure> {
     Bundled::named(name).ok_or_else(|| {
         let known: Vec<&str> = BUNDLED.iter().map(|bundled| bundled.name).collect();
-        Failure::Usage(format!("no plan is called {name:?}; there are {}", known.join(", ")).into())
+        CommandFailure::Usage(format!("no plan is called {name:?}; there are {}", known.join(", ")).into())
     })
 }
 
 /// A file, or one of the bundled plans by its name.
-pub(super) fn load(named: &str, overrides: &Overrides) -> Result<Plan, Failure> {
+pub(super) fn load(named: &str, overrides: &Overrides) -> Result<Plan, CommandFailure> {
     let path = Path::new(named);
     let text =
         if path.exists() {
             fs::read_to_string(path)
-                .map_err(|error| Failure::Usage(format!("cannot read {named}: {error}").into()))?
+                .map_err(|error| CommandFailure::Usage(format!("cannot read {named}: {error}").into()))?
         } else if named.contains(['/', '.']) {
-            return Err(Failure::Usage(format!(
+            return Err(CommandFailure::Usage(format!(
             "{named}: there is no such file; `streamgauge experiment init --output {named}` writes one"
         )
         .into()));
@@ -29,5 +29,5 @@ pub(super) fn load(named: &str, overrides: &Overrides) -> Result<Plan, Failure> 
             bundled(named)?.text.to_owned()
         };
     let plan = text.parse::<Plan>().and_then(|plan| plan.overridden(overrides));
-    plan.map_err(|error| Failure::Usage(format!("{named}: {error}").into()))
+    plan.map_err(|error| CommandFailure::Usage(format!("{named}: {error}").into()))
 }

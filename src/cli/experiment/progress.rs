@@ -11,20 +11,20 @@ const LINES: usize = 12;
 
 /// Draws on stderr, if that is a terminal.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct RunProgress {
     all: MultiProgress,
     runs: ProgressBar,
     agents: Vec<ProgressBar>,
     failed: u64,
 }
 
-impl Progress {
-    pub(super) fn new(wanted: bool) -> Progress {
+impl RunProgress {
+    pub(super) fn new(wanted: bool) -> RunProgress {
         let shown = wanted && std::io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() };
         let all = MultiProgress::with_draw_target(target);
         let runs = all.add(ProgressBar::no_length().with_style(style("{bar:30} {pos}/{len} runs  {msg}")));
-        Progress { all, runs, agents: Vec::new(), failed: 0 }
+        RunProgress { all, runs, agents: Vec::new(), failed: 0 }
     }
 }
 
@@ -38,7 +38,7 @@ fn time(left: Duration) -> String {
     humantime::format_duration(Duration::from_secs(left.as_secs())).to_string()
 }
 
-impl Watch for Progress {
+impl Watch for RunProgress {
     fn begun(&mut self, runs: usize, expected: Duration) {
         self.runs.set_length(runs as u64);
         self.runs.set_message(format!("some {} expected", time(expected)));
@@ -82,7 +82,7 @@ impl Watch for Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for RunProgress {
     fn drop(&mut self) {
         for line in self.agents.drain(..) {
             self.all.remove(&line);

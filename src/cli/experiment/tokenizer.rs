@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use anyhow::{Context, anyhow};
 use clap::Args;
 
-use super::super::{Failure, output};
+use super::super::{CommandFailure, output};
 use crate::experiment::tokenizer::{Speed, TEXT, by_python, pieces};
 
 /// Tokens a second of a stream that a token's cost is held against.
@@ -42,7 +42,7 @@ pub(super) struct Tokenizers {
 }
 
 impl Tokenizers {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self) -> Result<(), CommandFailure> {
         let text = self.text.as_ref().map(fs::read_to_string).transpose().context("cannot read the text")?;
         let pieces = pieces(&source(text), self.bytes);
         let size: usize = pieces.iter().map(String::len).sum();

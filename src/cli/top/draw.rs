@@ -9,7 +9,7 @@ use ratatui::{
 };
 
 use super::{
-    feed::State,
+    feed::FeedState,
     overview::Overview,
     table::{Table, time},
     view::{Tab, View},
@@ -22,7 +22,7 @@ const KEYS: &str = "1-5 table  s sort  r reverse  / filter  arrows scroll  p pau
 /// What one picture is made from.
 pub(super) struct Picture<'a> {
     pub(super) address: &'a str,
-    pub(super) state: &'a State,
+    pub(super) state: &'a FeedState,
     pub(super) overview: &'a Overview,
     pub(super) table: &'a Table,
     pub(super) view: &'a View,

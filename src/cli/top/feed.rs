@@ -24,7 +24,7 @@ const LIMIT: usize = 1 << 20;
 
 /// What is known of the sidecar.
 #[derive(Clone, Debug, Default)]
-pub(super) struct State {
+pub(super) struct FeedState {
     /// Its last answer; it stays while the sidecar is away.
     pub(super) overview: Option<Overview>,
     /// Why the newest question has no answer, and since when there is none.
@@ -34,7 +34,7 @@ pub(super) struct State {
 /// The newest state, at any time. Dropped, it stops asking.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    pub(super) state: watch::Receiver<State>,
+    pub(super) state: watch::Receiver<FeedState>,
     /// Where it asks, without what may be secret.
     pub(super) address: String,
 }
@@ -50,7 +50,7 @@ impl Feed {
     ) -> anyhow::Result<Feed> {
         let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(TIMEOUT);
         let client = tls::prepare(client, trust).build().context("cannot make a client")?;
-        let (tell, state) = watch::channel(State::default());
+        let (tell, state) = watch::channel(FeedState::default());
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         let address = format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default());
         runtime.spawn(follow(Source { client, url, token }, tell));
@@ -59,7 +59,7 @@ impl Feed {
 
     /// A feed of a state that does not change.
     #[cfg(test)]
-    pub(super) fn fixed(state: State) -> Feed {
+    pub(super) fn fixed(state: FeedState) -> Feed {
         Feed { state: watch::channel(state).1, address: "http://127.0.0.1:9464".to_owned() }
     }
 }
@@ -71,7 +71,7 @@ struct Source {
 }
 
 /// Asks until nobody looks.
-async fn follow(source: Source, tell: watch::Sender<State>) {
+async fn follow(source: Source, tell: watch::Sender<FeedState>) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !tell.is_closed() {
@@ -79,10 +79,10 @@ async fn follow(source: Source, tell: watch::Sender<State>) {
         let before = tell.borrow().clone();
         let answer = source.ask(before.overview.as_ref()).await;
         tell.send_replace(match answer {
-            Ok(overview) => State { overview: Some(overview.follow(before.overview)), away: None },
+            Ok(overview) => FeedState { overview: Some(overview.follow(before.overview)), away: None },
             Err(error) => {
                 let since = before.away.map_or_else(Instant::now, |(_, since)| since);
-                State { away: Some((format!("{error:#}"), since)), ..before }
+                FeedState { away: Some((format!("{error:#}"), since)), ..before }
             }
         });
     }

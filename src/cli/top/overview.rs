@@ -19,15 +19,15 @@ pub(super) struct Overview {
     last: u64,
     columns: Vec<String>,
     points: VecDeque<Vec<Option<f64>>>,
-    pub(super) upstreams: Vec<Upstream>,
+    pub(super) upstreams: Vec<OverviewUpstream>,
     pub(super) streams: Streams,
-    pub(super) totals: Totals,
-    pub(super) failures: Vec<Failed>,
+    pub(super) totals: OverviewTotals,
+    pub(super) failures: Vec<FailedRequest>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Upstream {
+pub(super) struct OverviewUpstream {
     pub(super) name: String,
     pub(super) address: String,
     pub(super) alive: bool,
@@ -41,7 +41,7 @@ pub(super) struct Streams {
     pub(super) running: u64,
     pub(super) decoding: u64,
     /// The oldest of them.
-    pub(super) shown: Vec<Stream>,
+    pub(super) shown: Vec<RunningStream>,
     /// How many of all run, by the label of the model.
     pub(super) by_model: BTreeMap<String, u64>,
     /// Likewise by the label of the upstream.
@@ -50,7 +50,7 @@ pub(super) struct Streams {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Stream {
+pub(super) struct RunningStream {
     pub(super) id: u64,
     pub(super) route: String,
     pub(super) model: Option<String>,
@@ -66,15 +66,15 @@ pub(super) struct Stream {
 /// Counts since the start of the sidecar.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Totals {
-    pub(super) models: Vec<Counts>,
-    pub(super) upstreams: Vec<Counts>,
-    pub(super) callers: Vec<Counts>,
+pub(super) struct OverviewTotals {
+    pub(super) models: Vec<OverviewCounts>,
+    pub(super) upstreams: Vec<OverviewCounts>,
+    pub(super) callers: Vec<OverviewCounts>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Counts {
+pub(super) struct OverviewCounts {
     pub(super) name: String,
     pub(super) requests: f64,
     pub(super) failed: f64,
@@ -85,7 +85,7 @@ pub(super) struct Counts {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Failed {
+pub(super) struct FailedRequest {
     pub(super) ago_seconds: f64,
     pub(super) id: u64,
     pub(super) route: String,

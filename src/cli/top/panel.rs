@@ -9,7 +9,7 @@ use ratatui::{
 
 use super::{
     draw,
-    feed::{Feed, State},
+    feed::{Feed, FeedState},
     table::Table,
     view::{Request, View},
 };
@@ -24,7 +24,7 @@ pub(crate) struct Panel {
     feed: Feed,
     view: View,
     /// The state that is shown: the newest, or that of the moment of the pause.
-    shown: State,
+    shown: FeedState,
     has_color: bool,
     /// What the person is to know of this sidecar.
     note: String,

@@ -1,7 +1,7 @@
 //! The rows of each table, filtered and in order.
 
 use super::{
-    overview::{Counts, Overview},
+    overview::{Overview, OverviewCounts},
     view::{Order, Tab},
 };
 
@@ -162,7 +162,7 @@ fn streams(overview: &Overview) -> Vec<Vec<Cell>> {
     rows.collect()
 }
 
-fn model(overview: &Overview, counts: &Counts) -> Vec<Cell> {
+fn model(overview: &Overview, counts: &OverviewCounts) -> Vec<Cell> {
     let running = overview.streams.by_model.get(&counts.name).copied().unwrap_or_default();
     vec![
         count(counts.requests),
@@ -192,7 +192,7 @@ fn upstreams(overview: &Overview) -> Vec<Vec<Cell>> {
     rows.collect()
 }
 
-fn caller(counts: &Counts) -> Vec<Cell> {
+fn caller(counts: &OverviewCounts) -> Vec<Cell> {
     vec![
         count(counts.requests),
         name(&counts.name),

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    feed::{Feed, State},
+    feed::{Feed, FeedState},
     overview::Overview,
     panel::Panel,
     view::{Request, Tab},
@@ -50,7 +50,7 @@ fn overview() -> Overview {
     .unwrap()
 }
 
-fn panel(state: State) -> Panel {
+fn panel(state: FeedState) -> Panel {
     Panel::new(Feed::fixed(state))
 }
 
@@ -68,7 +68,7 @@ fn press(panel: &mut Panel, keys: &str) {
 }
 
 fn running() -> Panel {
-    panel(State { overview: Some(overview()), away: None })
+    panel(FeedState { overview: Some(overview()), away: None })
 }
 
 #[test]
@@ -151,8 +151,11 @@ fn filter_keeps_the_rows_that_contain_it_and_escape_removes_it() {
 #[test]
 fn sidecar_that_goes_away_is_named_and_its_last_figures_stay() {
     let why = "Connection refused (os error 111)".to_owned();
-    let picture =
-        drawn(&mut panel(State { overview: Some(overview()), away: Some((why, Instant::now())) }), 100, 24);
+    let picture = drawn(
+        &mut panel(FeedState { overview: Some(overview()), away: Some((why, Instant::now())) }),
+        100,
+        24,
+    );
     assert!(
         picture.contains(
             "http://127.0.0.1:9464 does not answer: Connection refused (os error 111). Trying again"
@@ -164,10 +167,10 @@ fn sidecar_that_goes_away_is_named_and_its_last_figures_stay() {
 
 #[test]
 fn panel_without_traffic_and_one_too_small_say_so() {
-    let mut idle = panel(State { overview: Some(Overview::default()), away: None });
+    let mut idle = panel(FeedState { overview: Some(Overview::default()), away: None });
     assert!(drawn(&mut idle, 80, 24).contains("No stream is running."));
     assert!(drawn(&mut idle, 50, 24).contains("The terminal is too small: 60 x 16 are needed."));
-    assert!(drawn(&mut panel(State::default()), 80, 24).contains("Asking http://127.0.0.1:9464"));
+    assert!(drawn(&mut panel(FeedState::default()), 80, 24).contains("Asking http://127.0.0.1:9464"));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::config::{
     entry::{self, ENTRY_KEYS},
     field::{Given, wrong_type},
     key,
-    mistake::{Mistake, Place, Problem},
+    mistake::{Mistake, Problem, SettingPlace},
     setting::{self, SETTINGS},
     suggest,
 };
@@ -31,7 +31,7 @@ pub(super) fn apply(resolved: &mut Resolved, path: &Path, text: &str, out: &mut 
     if let Some((line, format)) = syntax::foreign(text).filter(|_| !errors.is_empty()) {
         let what = format!("this file is {format}, and the configuration is TOML");
         let advice = "write [proxy] on a line of its own, and listen = \"127.0.0.1:11440\" below it";
-        out.push(Problem::new(what, advice).at(Place::File(path.to_owned(), line), ""));
+        out.push(Problem::new(what, advice).at(SettingPlace::File(path.to_owned(), line), ""));
         return Vec::new();
     }
     let mut mistakes = Vec::new();
@@ -48,7 +48,7 @@ pub(super) fn apply(resolved: &mut Resolved, path: &Path, text: &str, out: &mut 
 
 fn line(mistake: &Mistake) -> usize {
     match mistake.place {
-        Place::File(_, line) => line,
+        SettingPlace::File(_, line) => line,
         _ => 0,
     }
 }
@@ -59,12 +59,12 @@ struct File<'a> {
 }
 
 impl File<'_> {
-    fn place(&self, offset: usize) -> Place {
-        Place::File(self.path.to_owned(), syntax::line(self.text, offset))
+    fn place(&self, offset: usize) -> SettingPlace {
+        SettingPlace::File(self.path.to_owned(), syntax::line(self.text, offset))
     }
 
     fn syntax(&self, (line, what): (usize, String)) -> Mistake {
-        let place = Place::File(self.path.to_owned(), line);
+        let place = SettingPlace::File(self.path.to_owned(), line);
         Problem::new(what, "correct this line; text goes in quotes").at(place, "")
     }
 

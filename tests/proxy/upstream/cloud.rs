@@ -2,7 +2,11 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use streamgauge::{admission::Quota, upstream::UpstreamError, upstream::Upstreams};
+use streamgauge::{
+    admission::Quota,
+    sidecar::{self, BindError},
+    upstream::UpstreamError,
+};
 
 use crate::harness::*;
 
@@ -204,7 +208,9 @@ async fn upstream_with_reserved_name_is_refused() {
     for name in ["cloud", "none"] {
         let mut config = config(([127, 0, 0, 1], 1).into());
         config.upstream.upstreams[0].name = name.to_owned();
-        let refused = Upstreams::new(&config.upstream);
-        assert!(matches!(refused, Err(UpstreamError::Reserved(reserved)) if reserved == name));
+        let refused = sidecar::Sidecar::builder().config(config).bind().await.unwrap_err();
+        assert!(
+            matches!(refused, BindError::Upstream(UpstreamError::Reserved(reserved)) if reserved == name)
+        );
     }
 }

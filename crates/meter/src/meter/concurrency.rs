@@ -86,7 +86,7 @@ impl ConcurrencyFamilies {
         }
         let account = Arc::new(Concurrency {
             decoding: AtomicUsize::new(0),
-            state: Mutex::new(State { streams: 0, decoding: 0, accrued: Instant::now() }),
+            state: Mutex::new(ConcurrencyState { streams: 0, decoding: 0, accrued: Instant::now() }),
             stream_seconds: self.stream_seconds.child([name]),
             busy_seconds: self.busy_seconds.child([name]),
             seconds: BANDS.map(|streams| self.seconds.child([name, streams])),
@@ -148,7 +148,7 @@ pub struct Bands {
 pub(super) struct Concurrency {
     /// A copy of the number under the lock, for readers on the path of a chunk.
     decoding: AtomicUsize,
-    state: Mutex<State>,
+    state: Mutex<ConcurrencyState>,
     stream_seconds: Arc<Counter>,
     busy_seconds: Arc<Counter>,
     seconds: [Arc<Counter>; 8],
@@ -161,7 +161,7 @@ pub(super) struct Concurrency {
 }
 
 #[derive(Debug)]
-struct State {
+struct ConcurrencyState {
     streams: usize,
     decoding: usize,
     accrued: Instant,
@@ -202,7 +202,7 @@ impl Concurrency {
         Running { account: self.clone(), decodes: true }
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut ConcurrencyState)) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let seconds = now.duration_since(state.accrued).as_secs_f64();

@@ -104,7 +104,7 @@ pub struct Live {
 
 impl Live {
     fn new(id: u64, route: Route, accepted: Instant) -> Live {
-        let kind = silence::Kind::unread(route);
+        let kind = silence::RequestKind::unread(route);
         Live {
             id,
             route,
@@ -175,15 +175,15 @@ impl Live {
     }
 
     /// Stores the kind of the request, by which its usual silence is known.
-    pub(super) fn is_of(&self, kind: silence::Kind) {
+    pub(super) fn is_of(&self, kind: silence::RequestKind) {
         self.asks_stream.store(kind.streamed, Relaxed);
         self.constrained.store(kind.constrained, Relaxed);
     }
 
     /// The kind that [`Live::is_of`] stored.
-    pub(super) fn silence_kind(&self) -> silence::Kind {
+    pub(super) fn silence_kind(&self) -> silence::RequestKind {
         let (streamed, constrained) = (self.asks_stream.load(Relaxed), self.constrained.load(Relaxed));
-        silence::Kind { route: self.route, streamed, constrained }
+        silence::RequestKind { route: self.route, streamed, constrained }
     }
 
     /// How long it has been silent; `None` where that says nothing of its upstream: it was not sent, it has ended, or its

@@ -61,11 +61,11 @@ pub(super) struct Loads {
     began: Instant,
     /// When the model last answered, nanoseconds after `began`; 0: never. Streams set it as they run, without a lock.
     answered: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<LoadState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LoadState {
     /// Requests that have not ended.
     running: usize,
     /// Requests so far.
@@ -84,7 +84,7 @@ impl Loads {
         Arc::new(Loads { count, is_shared, began, answered, state: Mutex::default() })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LoadState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -146,7 +146,7 @@ impl Loads {
         state.last.into_iter().chain(state.appeared).map(|span| span.to).max()
     }
 
-    fn count(&self, state: &mut State, span: Span) {
+    fn count(&self, state: &mut LoadState, span: Span) {
         self.count.inc();
         state.last = Some(span);
         state.appeared = state.appeared.filter(|appeared| !appeared.overlaps(span));

@@ -165,7 +165,7 @@ impl Measurement {
     /// which the usual silence of its response is known.
     pub fn asks(&self, peek: &Peek) {
         self.live.prompt_bytes.store(peek.prompt_bytes, Relaxed);
-        self.live.is_of(silence::Kind::of(self.live.route, peek));
+        self.live.is_of(silence::RequestKind::of(self.live.route, peek));
     }
 
     /// How the upstream spells the model on its list of models, which becomes the model's label; `None`: the model is
@@ -280,7 +280,7 @@ impl Measurement {
         }
         self.streamed = success && matches!(framing, Some(Framing::Ndjson | Framing::Sse));
         if success {
-            self.live.is_of(silence::Kind { streamed: self.streamed, ..self.live.silence_kind() });
+            self.live.is_of(silence::RequestKind { streamed: self.streamed, ..self.live.silence_kind() });
         }
         let route = self.live.route;
         let tapping = framing.filter(|_| success && (self.streamed || route.takes_slot())).map(|framing| {

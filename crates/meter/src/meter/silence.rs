@@ -28,7 +28,7 @@ const CELLS: usize = Route::ALL.len() * 8;
 
 /// The kind of a request. Requests of one kind have the same usual silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Kind {
+pub(super) struct RequestKind {
     pub(super) route: Route,
     /// Its response is a stream.
     pub(super) streamed: bool,
@@ -36,16 +36,16 @@ pub(super) struct Kind {
     pub(super) constrained: bool,
 }
 
-impl Kind {
+impl RequestKind {
     /// Of a request that nothing is known of yet but its route: it may be silent for long.
-    pub(super) fn unread(route: Route) -> Kind {
-        Kind::of(route, &Peek::default())
+    pub(super) fn unread(route: Route) -> RequestKind {
+        RequestKind::of(route, &Peek::default())
     }
 
     /// The kind by the request's body. A missing property counts as the one that allows the longer silence.
-    pub(super) fn of(route: Route, peek: &Peek) -> Kind {
+    pub(super) fn of(route: Route, peek: &Peek) -> RequestKind {
         let streamed = peek.stream.unwrap_or(route.dialect() == Dialect::Ollama) && route.may_stream();
-        Kind { route, streamed, constrained: peek.constrained.unwrap_or(true) }
+        RequestKind { route, streamed, constrained: peek.constrained.unwrap_or(true) }
     }
 
     fn cell(self, begun: bool) -> usize {
@@ -57,7 +57,7 @@ impl Kind {
 /// A request that runs and has nothing to hand on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Silence {
-    pub(super) kind: Kind,
+    pub(super) kind: RequestKind,
     /// Something of its response has come.
     pub(super) begun: bool,
     /// Since its newest chunk, or since it was sent.
@@ -75,7 +75,7 @@ impl Silence {
 #[derive(Debug)]
 pub(super) struct History {
     made: Instant,
-    /// Nanoseconds, by [`Kind::cell`]; 0: none was seen.
+    /// Nanoseconds, by [`RequestKind::cell`]; 0: none was seen.
     usual: [AtomicU64; CELLS],
     /// The newest chunk of all streams that have ended: nanoseconds after `made`; 0: none.
     newest: AtomicU64,
@@ -162,7 +162,7 @@ impl Longest {
     }
 
     /// The stream has ended, and not in an error.
-    pub(super) fn tell(&self, kind: Kind, history: &History) {
+    pub(super) fn tell(&self, kind: RequestKind, history: &History) {
         for (begun, length) in [(false, self.before), (true, self.within)] {
             if let Some(length) = length {
                 history.ended(Silence { kind, begun, length });

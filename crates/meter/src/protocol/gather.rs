@@ -7,7 +7,7 @@ const KEPT: usize = 64 << 10;
 
 /// A result of framing.
 #[derive(Debug)]
-pub(super) enum Found<'a> {
+pub(super) enum Framed<'a> {
     /// The text of a record, without its delimiter.
     Text(&'a [u8]),
     /// A record longer than [`MAX_RECORD`]. It is reported once, as soon as its length is known.
@@ -23,7 +23,7 @@ pub(super) struct Gather {
 
 impl Gather {
     /// Holds a piece of a record that continues. Beyond [`MAX_RECORD`] it holds nothing until the record ends.
-    pub(super) fn hold(&mut self, piece: &[u8], found: impl FnOnce(Found<'_>)) {
+    pub(super) fn hold(&mut self, piece: &[u8], found: impl FnOnce(Framed<'_>)) {
         if self.is_too_long || piece.is_empty() {
             return;
         }
@@ -31,7 +31,7 @@ impl Gather {
         if length > MAX_RECORD {
             self.is_too_long = true;
             self.held = Vec::new();
-            return found(Found::TooLong);
+            return found(Framed::TooLong);
         }
         if length > self.held.capacity() {
             // The capacity doubles, up to the maximum.
@@ -42,17 +42,17 @@ impl Gather {
     }
 
     /// Ends a record with its last piece, and prepares for the next one. A record in one piece is not copied.
-    pub(super) fn end(&mut self, piece: &[u8], found: impl FnOnce(Found<'_>)) {
+    pub(super) fn end(&mut self, piece: &[u8], found: impl FnOnce(Framed<'_>)) {
         if self.is_too_long {
             self.is_too_long = false;
         } else if self.held.is_empty() {
-            found(if piece.len() > MAX_RECORD { Found::TooLong } else { Found::Text(piece) });
+            found(if piece.len() > MAX_RECORD { Framed::TooLong } else { Framed::Text(piece) });
         } else if self.held.len() + piece.len() > MAX_RECORD {
             self.held = Vec::new();
-            found(Found::TooLong);
+            found(Framed::TooLong);
         } else {
             self.hold(piece, |_| {});
-            found(Found::Text(&self.held));
+            found(Framed::Text(&self.held));
             empty(&mut self.held);
         }
     }

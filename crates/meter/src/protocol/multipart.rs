@@ -29,14 +29,14 @@ const MAX_VALUE: usize = 512;
 pub struct Multipart {
     /// A line end, and the delimiter behind it.
     delimiter: memmem::Finder<'static>,
-    state: State,
+    state: FormState,
     /// The last bytes that may begin a delimiter, or the bytes so far of a head or a value.
     held: Vec<u8>,
     model: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum FormState {
     /// Before the first delimiter, or in a part that is skipped.
     Content,
     /// After a delimiter, on its line.
@@ -63,18 +63,18 @@ impl Multipart {
         }
         let delimiter = memmem::Finder::new(format!("\n--{boundary}").as_bytes()).into_owned();
         // The body may begin with the first delimiter.
-        Some(Multipart { delimiter, state: State::Content, held: b"\n".to_vec(), model: None })
+        Some(Multipart { delimiter, state: FormState::Content, held: b"\n".to_vec(), model: None })
     }
 
     /// Reads the next bytes.
     pub fn read(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() && self.state != State::Over {
+        while !bytes.is_empty() && self.state != FormState::Over {
             bytes = match self.state {
-                State::Content => self.content(bytes),
-                State::Delimiter => self.line(bytes),
-                State::Head => self.head(bytes),
-                State::Value => self.value(bytes),
-                State::Over => return,
+                FormState::Content => self.content(bytes),
+                FormState::Delimiter => self.line(bytes),
+                FormState::Head => self.head(bytes),
+                FormState::Value => self.value(bytes),
+                FormState::Over => return,
             };
         }
     }
@@ -88,10 +88,10 @@ impl Multipart {
     /// Whether further bytes cannot change the model.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.state == State::Over
+        self.state == FormState::Over
     }
 
-    fn turn(&mut self, state: State) {
+    fn turn(&mut self, state: FormState) {
         self.held.clear();
         self.state = state;
     }
@@ -103,11 +103,11 @@ impl Multipart {
         let before = self.held.len();
         self.held.extend_from_slice(&bytes[..bytes.len().min(length - 1)]);
         if let Some(at) = self.delimiter.find(&self.held) {
-            self.turn(State::Delimiter);
+            self.turn(FormState::Delimiter);
             return &bytes[at + length - before..];
         }
         if let Some(at) = self.delimiter.find(bytes) {
-            self.turn(State::Delimiter);
+            self.turn(FormState::Delimiter);
             return &bytes[at + length..];
         }
         if bytes.len() >= length {
@@ -125,11 +125,11 @@ impl Multipart {
         self.held.extend_from_slice(&line[..line.len().min(MAX_BOUNDARY)]);
         let is_whole = line.ends_with(b"\n");
         if self.held.starts_with(b"--") {
-            self.turn(State::Over);
+            self.turn(FormState::Over);
         } else if is_whole && self.held.trim_ascii().is_empty() {
-            self.turn(State::Head);
+            self.turn(FormState::Head);
         } else if is_whole || self.held.len() >= MAX_BOUNDARY {
-            self.turn(State::Content);
+            self.turn(FormState::Content);
             if is_whole {
                 self.held.push(b'\n');
             }
@@ -142,10 +142,10 @@ impl Multipart {
         let (line, rest) = until_newline(bytes);
         self.held.extend_from_slice(&line[..line.len().min(MAX_HEAD + 1)]);
         if self.held.len() > MAX_HEAD {
-            self.turn(State::Over);
+            self.turn(FormState::Over);
         } else if ends_head(&self.held) {
             let is_model = names_model(&self.held);
-            self.turn(if is_model { State::Value } else { State::Content });
+            self.turn(if is_model { FormState::Value } else { FormState::Content });
             // The value may be empty: then the delimiter follows directly after the line end of the head.
             self.held.push(b'\n');
         }
@@ -163,9 +163,9 @@ impl Multipart {
             let name = std::str::from_utf8(value).ok().filter(|name| is_model_name(name));
             self.model = name.map(str::to_owned);
             // Ollama uses the first of several.
-            self.turn(State::Over);
+            self.turn(FormState::Over);
         } else if self.held.len() > MAX_VALUE {
-            self.turn(State::Over);
+            self.turn(FormState::Over);
         }
         &bytes[bytes.len().min(MAX_VALUE)..]
     }

@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::gather::{Found, Gather};
+use super::gather::{Framed, Gather};
 
 /// Separates lines. A carriage return before the newline is white space in JSON, so it stays.
 #[derive(Debug, Default)]
@@ -11,7 +11,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn scan(&mut self, mut bytes: &[u8], mut found: impl FnMut(Found<'_>)) {
+    pub(super) fn scan(&mut self, mut bytes: &[u8], mut found: impl FnMut(Framed<'_>)) {
         while let Some(end) = memchr(b'\n', bytes) {
             self.gather.end(&bytes[..end], &mut found);
             bytes = &bytes[end + 1..];

@@ -1,6 +1,6 @@
 //! Reads a request's JSON body ahead, piece by piece as it arrives.
 //!
-//! A [`Reader`] reads the fields of the outermost object and skips their values. It keeps no copy of what it skips,
+//! A [`PeekReader`] reads the fields of the outermost object and skips their values. It keeps no copy of what it skips,
 //! so its memory does not depend on the length of the body. Like the reader of records, it does not validate what it
 //! skips: Ollama reports mistakes there to the client.
 
@@ -9,7 +9,7 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-pub use reader::Reader;
+pub use reader::PeekReader;
 
 /// The parts of a request's JSON body that could be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Peek {
     /// ```
     #[must_use]
     pub fn read(body: &[u8]) -> Peek {
-        let mut reader = Reader::default();
+        let mut reader = PeekReader::default();
         reader.read(body);
         reader.peek()
     }

@@ -4,14 +4,14 @@
 mod tests;
 
 use super::coding::Decoder;
-use super::gather::{Found, Gather};
+use super::gather::{Framed, Gather};
 use super::ndjson::Lines;
 use super::record::read;
 use super::sse::{Events, FoundEvent};
 use super::{Coding, Dialect, Kind, Record, Unscanned};
 
 /// The maximum length of a record that is scanned, bytes. A longer record is forwarded and counted.
-pub const MAX_RECORD: usize = 8 << 20;
+pub(crate) const MAX_RECORD: usize = 8 << 20;
 
 /// How the records of a body are separated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub enum Scan {
 
 /// An incremental scanner. It takes the bytes in any split. After the beginning of a body it allocates nothing: a
 /// record in one piece is read in place, and a record in several pieces is assembled in a buffer that is used again.
-/// That buffer holds at most [`MAX_RECORD`], and at most 64 KiB between two records. A whole JSON response is held
+/// That buffer holds at most 8 MiB, and at most 64 KiB between two records. A whole JSON response is held
 /// until its end.
 ///
 /// A record that was not understood is reported once: [`Unscanned::TooLong`] as soon as its length is known,
@@ -171,20 +171,20 @@ impl Framer {
 }
 
 #[inline]
-fn tell_text(text: Found<'_>, dialect: Dialect, whole: bool, tell: &mut impl FnMut(Scan)) {
+fn tell_text(text: Framed<'_>, dialect: Dialect, whole: bool, tell: &mut impl FnMut(Scan)) {
     match text {
-        Found::Text(text) => match read(text, dialect, whole) {
+        Framed::Text(text) => match read(text, dialect, whole) {
             Some(Ok(record)) => tell(Scan::Record(record)),
             Some(Err(why)) => tell(Scan::Unscanned(why)),
             None => {}
         },
-        Found::TooLong => tell(Scan::Unscanned(Unscanned::TooLong)),
+        Framed::TooLong => tell(Scan::Unscanned(Unscanned::TooLong)),
     }
 }
 
 fn tell_event(event: FoundEvent<'_>, dialect: Dialect, tell: &mut impl FnMut(Scan)) {
     let Ok(event) = event else { return tell(Scan::Unscanned(Unscanned::TooLong)) };
-    tell_text(Found::Text(event.data), dialect, false, &mut |scan| match scan {
+    tell_text(Framed::Text(event.data), dialect, false, &mut |scan| match scan {
         Scan::Record(record) if event.is_error => tell(Scan::Record(Record { kind: Kind::Error, ..record })),
         scan => tell(scan),
     });

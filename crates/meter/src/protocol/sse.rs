@@ -2,7 +2,7 @@
 
 use memchr::{memchr, memchr2};
 
-use super::gather::{Found, Gather, empty};
+use super::gather::{Framed, Gather, empty};
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
@@ -31,7 +31,7 @@ pub(super) struct Event<'a> {
 /// An event with data, or the reason why there is none.
 pub(super) type FoundEvent<'a> = Result<Event<'a>, TooLong>;
 
-/// See [`Found::TooLong`].
+/// See [`Framed::TooLong`].
 #[derive(Debug)]
 pub(super) struct TooLong;
 
@@ -80,11 +80,11 @@ impl Events {
     }
 }
 
-fn read(block: Found<'_>, joined: &mut Vec<u8>, begun: &mut bool, found: &mut impl FnMut(FoundEvent<'_>)) {
+fn read(block: Framed<'_>, joined: &mut Vec<u8>, begun: &mut bool, found: &mut impl FnMut(FoundEvent<'_>)) {
     let is_first = !std::mem::replace(begun, true);
     match block {
-        Found::TooLong => found(Err(TooLong)),
-        Found::Text(text) => {
+        Framed::TooLong => found(Err(TooLong)),
+        Framed::Text(text) => {
             let text = text.strip_prefix(BOM).filter(|_| is_first).unwrap_or(text);
             if let Some(event) = parse(text, joined) {
                 found(Ok(event));

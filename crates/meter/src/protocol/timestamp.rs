@@ -5,7 +5,7 @@ const SECOND: i64 = 1_000_000_000;
 /// Returns the nanoseconds since the Unix epoch. `None`: the text is not a time, or does not fit (years 1678 to
 /// 2262). Any offset is accepted. Digits after the ninth of a fraction are ignored.
 #[must_use]
-pub fn parse(text: &[u8]) -> Option<i64> {
+pub fn parse_timestamp(text: &[u8]) -> Option<i64> {
     let (day, rest) = text.split_at_checked(10)?;
     let (clock, rest) = rest.split_at_checked(9)?;
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *day else { return None };
@@ -74,7 +74,7 @@ const fn days(year: i64, month: i64, day: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::parse_timestamp;
 
     #[test]
     fn offsets_and_fractions() {
@@ -100,7 +100,7 @@ mod tests {
             ("", None),
             ("2025-04", None),
         ] {
-            assert_eq!(parse(text.as_bytes()), nanos, "{text}");
+            assert_eq!(parse_timestamp(text.as_bytes()), nanos, "{text}");
         }
     }
 }

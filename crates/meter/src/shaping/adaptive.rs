@@ -143,7 +143,7 @@ struct Window {
 impl Adaptive {
     /// Starts at the ceiling. `read` returns the upstream's reading, and is called once per window.
     #[must_use]
-    pub fn new(config: Config, read: Arc<dyn Fn() -> Reading + Send + Sync>) -> Adaptive {
+    pub(super) fn new(config: Config, read: Arc<dyn Fn() -> Reading + Send + Sync>) -> Adaptive {
         Adaptive { config, read, rate: AtomicU64::new(config.ceiling.to_bits()), window: Mutex::new(None) }
     }
 

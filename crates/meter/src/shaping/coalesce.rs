@@ -18,7 +18,7 @@ use prometheus::Counter;
 use tokio::time::{Instant, Sleep};
 
 use super::{
-    families::{Families, Held, Tally},
+    families::{Families, Held, RecordTally},
     layer::{Layer, Stage},
 };
 use crate::protocol::{Dialect, Framing, Kind, Scan, Scanner};
@@ -65,7 +65,7 @@ pub struct Coalescing {
     records: u64,
     offsets: Duration,
     delay: Arc<Counter>,
-    tally: Tally,
+    tally: RecordTally,
 }
 
 impl Coalescing {
@@ -74,7 +74,7 @@ impl Coalescing {
         config: Config,
         beat: Instant,
         families: &Families,
-        tally: Tally,
+        tally: RecordTally,
     ) -> Coalescing {
         Coalescing {
             config,

@@ -129,12 +129,12 @@ impl Drop for Held {
 /// Counts the records of a layer: those that enter if it is the first layer of a stream, and those that leave if it
 /// is the last.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct RecordTally {
     pub(super) records_in: Option<Arc<IntCounter>>,
     pub(super) records_out: Option<Arc<IntCounter>>,
 }
 
-impl Tally {
+impl RecordTally {
     pub(super) fn came(&self, records: u64) {
         if let Some(counter) = &self.records_in {
             counter.inc_by(records);

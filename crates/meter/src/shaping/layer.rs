@@ -46,13 +46,13 @@ pin_project! {
         #[pin]
         pub(super) inner: B,
         pub(super) stage: Option<Box<S>>,
-        ending: Ending<B::Error>,
+        ending: BodyEnd<B::Error>,
     }
 }
 
 /// The end of the inner body. It is passed on after all held bytes.
 #[derive(Debug)]
-enum Ending<E> {
+enum BodyEnd<E> {
     /// The body has not ended.
     Open,
     Trailers(Frame<Bytes>),
@@ -61,19 +61,19 @@ enum Ending<E> {
     Done,
 }
 
-impl<E> Ending<E> {
+impl<E> BodyEnd<E> {
     fn tell(&mut self) -> Option<Result<Frame<Bytes>, E>> {
-        match std::mem::replace(self, Ending::Done) {
-            Ending::Trailers(frame) => Some(Ok(frame)),
-            Ending::Error(error) => Some(Err(error)),
-            Ending::Open | Ending::Done => None,
+        match std::mem::replace(self, BodyEnd::Done) {
+            BodyEnd::Trailers(frame) => Some(Ok(frame)),
+            BodyEnd::Error(error) => Some(Err(error)),
+            BodyEnd::Open | BodyEnd::Done => None,
         }
     }
 }
 
 impl<B: Body, S> Layer<B, S> {
     pub(super) fn new(inner: B, stage: Option<S>) -> Layer<B, S> {
-        Layer { inner, stage: stage.map(Box::new), ending: Ending::Open }
+        Layer { inner, stage: stage.map(Box::new), ending: BodyEnd::Open }
     }
 }
 
@@ -94,7 +94,7 @@ impl<B: Body<Data = Bytes>, S: Stage> Body for Layer<B, S> {
             {
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
-            if !matches!(this.ending, Ending::Open) {
+            if !matches!(this.ending, BodyEnd::Open) {
                 return if stage.held() > 0 { Poll::Pending } else { Poll::Ready(this.ending.tell()) };
             }
             if !stage.has_room() {
@@ -107,10 +107,10 @@ impl<B: Body<Data = Bytes>, S: Stage> Body for Layer<B, S> {
                         stage.take(data);
                         continue;
                     }
-                    Err(trailers) => Ending::Trailers(trailers),
+                    Err(trailers) => BodyEnd::Trailers(trailers),
                 },
-                Some(Err(error)) => Ending::Error(error),
-                None => Ending::Done,
+                Some(Err(error)) => BodyEnd::Error(error),
+                None => BodyEnd::Done,
             };
             stage.finish();
         }
@@ -119,16 +119,16 @@ impl<B: Body<Data = Bytes>, S: Stage> Body for Layer<B, S> {
     fn is_end_stream(&self) -> bool {
         self.stage.as_ref().is_none_or(|stage| stage.held() == 0)
             && match self.ending {
-                Ending::Open => self.inner.is_end_stream(),
-                Ending::Trailers(_) | Ending::Error(_) => false,
-                Ending::Done => true,
+                BodyEnd::Open => self.inner.is_end_stream(),
+                BodyEnd::Trailers(_) | BodyEnd::Error(_) => false,
+                BodyEnd::Done => true,
             }
     }
 
     fn size_hint(&self) -> SizeHint {
         let Some(stage) = &self.stage else { return self.inner.size_hint() };
         let to_come = match self.ending {
-            Ending::Open => self.inner.size_hint(),
+            BodyEnd::Open => self.inner.size_hint(),
             _ => SizeHint::with_exact(0),
         };
         let mut hint = SizeHint::new();

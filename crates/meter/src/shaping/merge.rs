@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     assembly::{Assembly, Part},
-    families::{Families, Held, Tally},
+    families::{Families, Held, RecordTally},
     layer::{Layer, Stage},
 };
 use crate::protocol::{Dialect, Framing, Kind, Piece};
@@ -31,7 +31,7 @@ pub struct Merging {
     /// The bytes that are sent next.
     ready: BytesMut,
     held: Held,
-    tally: Tally,
+    tally: RecordTally,
 }
 
 /// The records of one chunk that are merged so far.
@@ -42,7 +42,7 @@ struct Run {
 }
 
 impl Merging {
-    pub(super) fn new(format: (Framing, Dialect), families: &Families, tally: Tally) -> Merging {
+    pub(super) fn new(format: (Framing, Dialect), families: &Families, tally: RecordTally) -> Merging {
         Merging {
             framing: format.0,
             assembly: Assembly::new(format),
@@ -128,7 +128,7 @@ fn join(
     bytes: Bytes,
     framing: Framing,
     ready: &mut BytesMut,
-    tally: &Tally,
+    tally: &RecordTally,
 ) {
     let next = match run {
         Some(run) => match run.merged.join(next) {
@@ -144,7 +144,7 @@ fn join(
 }
 
 /// A record that is alone stays byte for byte the same.
-fn flush(run: Option<Run>, framing: Framing, ready: &mut BytesMut, tally: &Tally) {
+fn flush(run: Option<Run>, framing: Framing, ready: &mut BytesMut, tally: &RecordTally) {
     let Some(run) = run else { return };
     tally.left(1);
     if run.count == 1 {

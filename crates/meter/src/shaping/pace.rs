@@ -17,7 +17,7 @@ use prometheus::{Counter, Gauge};
 use tokio::time::Instant;
 
 use super::{
-    families::{Families, Held, Tally},
+    families::{Families, Held, RecordTally},
     layer::{Layer, Stage},
     rate::Rate,
 };
@@ -52,7 +52,7 @@ impl Pacing {
         limit: usize,
         families: &Families,
         shown: Arc<Gauge>,
-        tally: Tally,
+        tally: RecordTally,
     ) -> Pacing {
         Pacing {
             splitter: Splitter::new(format.0, format.1),
@@ -76,7 +76,7 @@ impl Stage for Pacing {
         let arrived = Instant::now();
         let Pacing { splitter, queue, .. } = self;
         splitter.split(&data, |range, piece| {
-            queue.push(Run { bytes: data.slice(range), arrived, costs: false, is_record: false });
+            queue.push(RecordRun { bytes: data.slice(range), arrived, costs: false, is_record: false });
             if piece != Piece::Open {
                 queue.close(piece);
             }
@@ -114,7 +114,7 @@ impl Stage for Pacing {
 
 /// The bytes of one record.
 #[derive(Debug)]
-struct Run {
+struct RecordRun {
     bytes: Bytes,
     arrived: Instant,
     /// Whether this is the first run of a content record.
@@ -126,10 +126,10 @@ struct Run {
 /// The runs, in order of arrival.
 #[derive(Debug)]
 struct Queue {
-    runs: VecDeque<Run>,
+    runs: VecDeque<RecordRun>,
     /// The number of runs at the back whose record has not ended.
     open: usize,
-    tally: Tally,
+    tally: RecordTally,
 }
 
 impl Queue {
@@ -139,7 +139,7 @@ impl Queue {
     }
 
     /// Adds a run of the last record.
-    fn push(&mut self, run: Run) {
+    fn push(&mut self, run: RecordRun) {
         self.runs.push_back(run);
         self.open += 1;
     }
@@ -160,7 +160,7 @@ impl Queue {
         }
     }
 
-    fn pop(&mut self) -> Run {
+    fn pop(&mut self) -> RecordRun {
         let run = self.runs.pop_front().expect("what is held is in the queue");
         self.open = self.open.min(self.runs.len());
         if run.is_record {

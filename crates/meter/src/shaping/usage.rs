@@ -17,7 +17,7 @@ use memchr::memchr2;
 
 use super::{
     assembly::{Assembly, Part},
-    families::{Families, Held, Tally},
+    families::{Families, Held, RecordTally},
     layer::{Layer, Stage},
 };
 use crate::protocol::{Dialect, Framing, Piece, Route, object};
@@ -54,11 +54,11 @@ pub struct Stripping {
     assembly: Assembly,
     ready: BytesMut,
     held: Held,
-    tally: Tally,
+    tally: RecordTally,
 }
 
 impl Stripping {
-    pub(super) fn new(families: &Families, tally: Tally) -> Stripping {
+    pub(super) fn new(families: &Families, tally: RecordTally) -> Stripping {
         Stripping {
             assembly: Assembly::new((Framing::Sse, Dialect::OpenAi)),
             ready: BytesMut::new(),
@@ -67,7 +67,7 @@ impl Stripping {
         }
     }
 
-    fn part(part: Part, ready: &mut BytesMut, tally: &Tally) {
+    fn part(part: Part, ready: &mut BytesMut, tally: &RecordTally) {
         match part {
             Part::Whole(bytes, Piece::Record(_)) => {
                 tally.came(1);

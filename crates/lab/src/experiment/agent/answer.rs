@@ -12,7 +12,7 @@ const LINE: usize = 8 << 20;
 
 /// What an agent takes from a record.
 #[derive(Deserialize)]
-struct Line<'a> {
+struct AnswerLine<'a> {
     #[serde(borrow, default)]
     response: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -41,7 +41,7 @@ struct Message<'a> {
 
 /// An answer while it comes.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
+pub(super) struct IncomingAnswer {
     /// The beginning of a line whose end has not come.
     rest: Vec<u8>,
     /// The terminal record has come.
@@ -60,9 +60,9 @@ pub(super) struct Read {
     pub(super) tokens: u32,
 }
 
-impl Answer {
-    pub(super) fn new(keep_text: bool) -> Answer {
-        Answer { keep_text, ..Answer::default() }
+impl IncomingAnswer {
+    pub(super) fn new(keep_text: bool) -> IncomingAnswer {
+        IncomingAnswer { keep_text, ..IncomingAnswer::default() }
     }
 
     /// Reads what came; what it tells goes into `ending`.
@@ -101,7 +101,7 @@ impl Answer {
         if line.trim_ascii().is_empty() {
             return;
         }
-        let Ok(line) = serde_json::from_slice::<Line<'_>>(line) else {
+        let Ok(line) = serde_json::from_slice::<AnswerLine<'_>>(line) else {
             ending.failure.get_or_insert_with(|| "a line that is no JSON".into());
             return;
         };

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     Arrival, Clock, Ending, Job,
-    answer::{Answer, told},
+    answer::{IncomingAnswer, told},
     bucket::Bucket,
     tape::Tape,
 };
@@ -18,7 +18,7 @@ use streamgauge_tls as tls;
 const REFUSAL: usize = 16 << 10;
 
 /// An agent with its connection still to be made: what it needs is there before the clock runs.
-pub(super) struct Agent {
+pub(super) struct ReadyAgent {
     client: Client,
     number: u32,
     place: usize,
@@ -26,15 +26,15 @@ pub(super) struct Agent {
     body: Bytes,
 }
 
-impl Agent {
+impl ReadyAgent {
     /// # Errors
     /// The client can't be made.
-    pub(super) fn new(place: usize, job: &Job) -> Result<Agent, String> {
+    pub(super) fn new(place: usize, job: &Job) -> Result<ReadyAgent, String> {
         let task = &job.tasks[place];
         // Whoever asks for minutes of a model's time waits for them; the run has a limit of its own.
         let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).tcp_nodelay(true);
         let client = tls::by_system(client, task.url.starts_with("https:"));
-        Ok(Agent {
+        Ok(ReadyAgent {
             client: client.map_err(|error| error.to_string())?.build().map_err(|error| cause(&error))?,
             number: task.agent,
             place,
@@ -58,7 +58,7 @@ impl Agent {
     }
 
     async fn read(&self, mut response: Response, job: &Job, clock: Clock, tape: &Tape, ending: &mut Ending) {
-        let mut answer = Answer::new(job.keep_text);
+        let mut answer = IncomingAnswer::new(job.keep_text);
         let mut bucket = job.pace.map(Bucket::right).or(job.leaky_pace.map(Bucket::leaky));
         let mut batch = job.batch.map(|span| Batch { span, since: clock.now(), bytes: Vec::new() });
         loop {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{answer::Answer, bucket::Bucket, *};
+use super::{answer::IncomingAnswer, bucket::Bucket, *};
 
 fn read(pieces: &[&str]) -> (Ending, u32, u32) {
-    let (mut answer, mut ending) = (Answer::new(true), Ending::default());
+    let (mut answer, mut ending) = (IncomingAnswer::new(true), Ending::default());
     let (mut records, mut tokens) = (0, 0);
     for piece in pieces {
         let read = answer.read(piece.as_bytes(), &mut ending);

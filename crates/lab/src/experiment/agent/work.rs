@@ -9,12 +9,12 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{Clock, Ending, HAND_ON, Job, Telling, probe, stream::Agent, tape::Tape};
+use super::{Clock, Ending, HAND_ON, Job, Telling, probe, stream::ReadyAgent, tape::Tape};
 
 /// Agents that are ready to begin.
 pub struct Ready {
     job: Arc<Job>,
-    agents: Vec<Agent>,
+    agents: Vec<ReadyAgent>,
 }
 
 /// Makes the agents of a job ready.
@@ -23,7 +23,7 @@ pub struct Ready {
 /// A client can't be made.
 pub fn work(job: Job) -> Result<Ready, String> {
     let job = Arc::new(job);
-    let agents = (0..job.tasks.len()).map(|place| Agent::new(place, &job)).collect::<Result<_, _>>()?;
+    let agents = (0..job.tasks.len()).map(|place| ReadyAgent::new(place, &job)).collect::<Result<_, _>>()?;
     Ok(Ready { job, agents })
 }
 

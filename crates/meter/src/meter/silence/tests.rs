@@ -3,20 +3,20 @@
 use super::*;
 
 const S: Duration = Duration::from_secs(1);
-const PLAIN: Kind = Kind { route: Route::Chat, streamed: true, constrained: false };
-const TOOLS: Kind = Kind { constrained: true, ..PLAIN };
-const WHOLE: Kind = Kind { streamed: false, ..PLAIN };
+const PLAIN: RequestKind = RequestKind { route: Route::Chat, streamed: true, constrained: false };
+const TOOLS: RequestKind = RequestKind { constrained: true, ..PLAIN };
+const WHOLE: RequestKind = RequestKind { streamed: false, ..PLAIN };
 
 fn history() -> (History, Instant) {
     let made = Instant::now();
     (History::new(made), made)
 }
 
-fn begun(kind: Kind, length: Duration) -> Silence {
+fn begun(kind: RequestKind, length: Duration) -> Silence {
     Silence { kind, begun: true, length }
 }
 
-fn waiting(kind: Kind, length: Duration) -> Silence {
+fn waiting(kind: RequestKind, length: Duration) -> Silence {
     Silence { kind, begun: false, length }
 }
 
@@ -106,7 +106,7 @@ fn usual_rises_at_once_and_falls_slowly_and_kinds_are_apart() {
         history.ended(waiting(TOOLS, 2 * S));
     }
     assert_eq!(usual(waiting(TOOLS, S)), Some(2));
-    let responses = Kind { route: Route::OpenaiResponses, ..TOOLS };
+    let responses = RequestKind { route: Route::OpenaiResponses, ..TOOLS };
     for other in [begun(TOOLS, S), waiting(PLAIN, S), waiting(WHOLE, S), waiting(responses, S)] {
         assert_eq!(usual(other), None, "{other:?}");
     }
@@ -116,12 +116,12 @@ fn usual_rises_at_once_and_falls_slowly_and_kinds_are_apart() {
 
 #[test]
 fn kind_is_by_the_body_and_silent_where_that_does_not_tell() {
-    let kind = |route, body: &str| Kind::of(route, &Peek::read(body.as_bytes()));
+    let kind = |route, body: &str| RequestKind::of(route, &Peek::read(body.as_bytes()));
     assert_eq!(kind(Route::Chat, "{}"), PLAIN);
     assert_eq!(kind(Route::Chat, r#"{"tools":[1]}"#), TOOLS);
     assert_eq!(kind(Route::Chat, r#"{"stream":false}"#), WHOLE);
     assert!(!kind(Route::OpenaiChat, "{}").streamed);
     assert!(kind(Route::OpenaiChat, r#"{"stream":true}"#).streamed);
     assert!(!kind(Route::OpenaiTranscriptions, r#"{"stream":true}"#).streamed);
-    assert_eq!(Kind::unread(Route::Chat), TOOLS);
+    assert_eq!(RequestKind::unread(Route::Chat), TOOLS);
 }

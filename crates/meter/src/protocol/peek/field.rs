@@ -8,7 +8,7 @@ pub(super) const MAX_KEY: usize = 15 * 6;
 
 /// A field of the outermost object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Field {
+pub(super) enum OuterField {
     /// A name of the model, by precedence: `model`, `name`, `source`.
     Name(usize),
     Stream,
@@ -19,23 +19,23 @@ pub(super) enum Field {
     Other,
 }
 
-impl Field {
+impl OuterField {
     /// Returns the field of a key as it is written.
-    pub(super) fn of(raw: &[u8]) -> Field {
-        const FIELDS: [(&str, Field); 9] = [
-            ("model", Field::Name(0)),
-            ("name", Field::Name(1)),
-            ("source", Field::Name(2)),
-            ("stream", Field::Stream),
-            ("stream_options", Field::StreamOptions),
-            ("tools", Field::Constraint),
-            ("format", Field::Constraint),
-            ("response_format", Field::Constraint),
+    pub(super) fn of(raw: &[u8]) -> OuterField {
+        const FIELDS: [(&str, OuterField); 9] = [
+            ("model", OuterField::Name(0)),
+            ("name", OuterField::Name(1)),
+            ("source", OuterField::Name(2)),
+            ("stream", OuterField::Stream),
+            ("stream_options", OuterField::StreamOptions),
+            ("tools", OuterField::Constraint),
+            ("format", OuterField::Constraint),
+            ("response_format", OuterField::Constraint),
             // It contains the format of `/v1/responses`.
-            ("text", Field::Constraint),
+            ("text", OuterField::Constraint),
         ];
         let key = unescaped(raw);
-        FIELDS.iter().find(|(name, _)| folds_to(&key, name)).map_or(Field::Other, |(_, field)| *field)
+        FIELDS.iter().find(|(name, _)| folds_to(&key, name)).map_or(OuterField::Other, |(_, field)| *field)
     }
 }
 

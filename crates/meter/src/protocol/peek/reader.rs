@@ -4,7 +4,7 @@ use memchr::{memchr2, memchr3};
 
 use super::{
     Peek,
-    field::{Field, MAX_KEY, carries_data, is_include_usage, text},
+    field::{MAX_KEY, OuterField, carries_data, is_include_usage, text},
 };
 use crate::protocol::is_model_name;
 
@@ -14,19 +14,19 @@ const MAX_NAME: usize = 2048;
 /// The raw bytes of a number or a word that are kept: one more than the longest word has.
 const MAX_WORD: usize = 6;
 
-/// Reads a body in pieces, each of them once. [`peek`](Reader::peek) returns the parts that were seen so far.
+/// Reads a body in pieces, each of them once. [`peek`](PeekReader::peek) returns the parts that were seen so far.
 ///
 /// ```
-/// use streamgauge_meter::protocol::peek::Reader;
+/// use streamgauge_meter::protocol::PeekReader;
 ///
-/// let mut reader = Reader::default();
+/// let mut reader = PeekReader::default();
 /// reader.read(br#"{"prompt":"Hi","mod"#);
 /// assert!(!reader.knows_model());
 /// reader.read(br#"el":"llama3.2"}"#);
 /// assert_eq!(reader.peek().model.as_deref(), Some("llama3.2"));
 /// ```
 #[derive(Debug, Default)]
-pub struct Reader {
+pub struct PeekReader {
     /// The number of bytes read so far.
     at: u64,
     state: State,
@@ -36,7 +36,7 @@ pub struct Reader {
     raw: Vec<u8>,
     /// Its length so far.
     length: u64,
-    field: Field,
+    field: OuterField,
     nest: Nest,
     /// Whether the strings that are read now carry data instead of text.
     in_data: bool,
@@ -94,7 +94,7 @@ enum Name {
     TooLong,
 }
 
-impl Reader {
+impl PeekReader {
     /// Reads the next bytes of the body.
     pub fn read(&mut self, piece: &[u8]) {
         let mut rest = piece;
@@ -211,7 +211,7 @@ impl Reader {
     fn keep(&mut self, bytes: &[u8]) {
         let most = match (self.state, self.field) {
             (State::Word, _) => MAX_WORD,
-            (State::Text, Field::Name(_)) => MAX_NAME,
+            (State::Text, OuterField::Name(_)) => MAX_NAME,
             (State::Text, _) => 0,
             _ => MAX_KEY,
         };
@@ -260,20 +260,21 @@ impl Reader {
     }
 
     fn key(&mut self) {
-        self.field = if self.is_cut() { Field::Other } else { Field::of(&self.raw) };
+        self.field = if self.is_cut() { OuterField::Other } else { OuterField::of(&self.raw) };
         self.in_data = carries_data(&self.raw);
     }
 
     fn nested_key(&mut self) {
         self.in_data = carries_data(&self.raw);
-        let is_option = self.field == Field::StreamOptions && self.nest.open == b'{' && self.nest.depth == 1;
+        let is_option =
+            self.field == OuterField::StreamOptions && self.nest.open == b'{' && self.nest.depth == 1;
         self.says_usage |= is_option && !self.is_cut() && is_include_usage(&self.raw);
     }
 
     fn text(&mut self) {
         self.count_data();
-        self.is_constrained |= self.field == Field::Constraint && self.length > 0;
-        if let Field::Name(place) = self.field {
+        self.is_constrained |= self.field == OuterField::Constraint && self.length > 0;
+        if let OuterField::Name(place) = self.field {
             self.names[place] =
                 if self.is_cut() { Some(Name::TooLong) } else { text(&self.raw).map(Name::Text) };
         }
@@ -288,11 +289,11 @@ impl Reader {
     /// The value of an earlier field with the same name no longer counts, even if this value cannot be read.
     fn value_begins(&mut self, first: u8) {
         match self.field {
-            Field::Name(place) => self.earlier = self.names[place].take(),
-            Field::Stream => self.stream = None,
+            OuterField::Name(place) => self.earlier = self.names[place].take(),
+            OuterField::Stream => self.stream = None,
             // A list or a text: Ollama reports the mistake.
-            Field::StreamOptions => self.says_usage |= first != b'{' && first != b'n',
-            Field::Constraint | Field::Other => {}
+            OuterField::StreamOptions => self.says_usage |= first != b'{' && first != b'n',
+            OuterField::Constraint | OuterField::Other => {}
         }
     }
 
@@ -303,12 +304,12 @@ impl Reader {
         self.keep(&rest[..length]);
         let word = &self.raw[..];
         match self.field {
-            Field::Name(place) if word == b"null" => {
+            OuterField::Name(place) if word == b"null" => {
                 if let Some(earlier) = self.earlier.take() {
                     self.names[place] = Some(earlier);
                 }
             }
-            Field::Stream => {
+            OuterField::Stream => {
                 self.stream = match word {
                     b"true" => Some(true),
                     b"false" => Some(false),
@@ -316,7 +317,7 @@ impl Reader {
                     _ => None,
                 };
             }
-            Field::StreamOptions if word == b"null" => self.says_usage = false,
+            OuterField::StreamOptions if word == b"null" => self.says_usage = false,
             _ => {}
         }
         if length < rest.len() {
@@ -335,7 +336,7 @@ impl Reader {
         // Clients may send an empty list of tools, which offers none. A list of lists is not a list of tools.
         let inside = &rest[..found.map_or(rest.len(), |at| at + usize::from(rest[at] != *close))];
         self.is_constrained |=
-            self.field == Field::Constraint && inside.iter().any(|byte| !byte.is_ascii_whitespace());
+            self.field == OuterField::Constraint && inside.iter().any(|byte| !byte.is_ascii_whitespace());
         let Some(at) = found else { return rest.len() };
         match rest[at] {
             b'"' => self.state = self.begin(State::NestedText),

@@ -1,6 +1,6 @@
 //! Tests which parts are read from a body.
 
-use super::{Peek, Reader};
+use super::{Peek, PeekReader};
 use crate::protocol::is_model_name;
 
 fn peek(body: &str) -> (Option<String>, Option<bool>) {
@@ -118,19 +118,19 @@ fn body_in_any_two_pieces_tells_what_the_whole_does() {
     assert_eq!(whole.usage_unasked_at, Some(VARIED.len() as u64 - 2));
     assert_eq!(whole.prompt_bytes, (VARIED.len() - "QUJDREVGdata:QUJD".len()) as u64);
     for cut in 0..=VARIED.len() {
-        let mut reader = Reader::default();
+        let mut reader = PeekReader::default();
         reader.read(&VARIED.as_bytes()[..cut]);
         reader.read(&VARIED.as_bytes()[cut..]);
         assert_eq!(reader.peek(), whole, "{}", &VARIED[..cut]);
     }
-    let mut reader = Reader::default();
+    let mut reader = PeekReader::default();
     VARIED.as_bytes().iter().for_each(|byte| reader.read(std::slice::from_ref(byte)));
     assert_eq!(reader.peek(), whole);
 }
 
 #[test]
 fn model_behind_a_large_image_is_found_and_the_image_is_not_kept() {
-    let mut reader = Reader::default();
+    let mut reader = PeekReader::default();
     reader.read(br#"{"messages":[{"role":"user","content":"what?","images":[""#);
     let image = [b'A'; 1 << 16];
     for _ in 0..320 {
@@ -190,7 +190,7 @@ fn tools_and_formats_are_told_and_empty_ones_are_none() {
         let body = format!(r#"{{"model":"a",{field},"stream":true}}"#);
         assert_eq!(constrained(&body), Some(wanted), "{body}");
         for cut in 0..body.len() {
-            let mut reader = Reader::default();
+            let mut reader = PeekReader::default();
             reader.read(&body.as_bytes()[..cut]);
             reader.read(&body.as_bytes()[cut..]);
             assert_eq!(reader.peek().constrained, Some(wanted), "{body} cut at {cut}");

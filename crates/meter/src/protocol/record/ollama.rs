@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::json::{Broken, Cursor, ROOM, Text};
-use super::super::{Usage, timestamp};
+use super::super::{Usage, parse_timestamp};
 use super::draft::Draft;
 
 /// Reads one record, or a whole response. The response to an embedding has counts without `done`.
@@ -17,7 +17,7 @@ pub(super) fn read(value: &mut Cursor<'_>, whole: bool) -> Result<Draft, Broken>
     value.object(|value, key| {
         match key {
             b"created_at" => {
-                draft.created_at = value.text()?.and_then(|time| timestamp::parse(time.said(&mut room)))
+                draft.created_at = value.text()?.and_then(|time| parse_timestamp(time.said(&mut room)))
             }
             b"done" => done = value.is_true()?,
             b"response" => draft.content = value.is_text()?,

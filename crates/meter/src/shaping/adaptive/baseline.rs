@@ -18,11 +18,11 @@ pub(super) struct Baseline {
     began: Instant,
     /// The number of the newest part since `began`.
     newest: u64,
-    parts: [Part; PARTS],
+    parts: [BandPart; PARTS],
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Part {
+struct BandPart {
     seconds: f64,
     tokens: f64,
 }
@@ -30,8 +30,8 @@ struct Part {
 impl Baseline {
     /// Starts now, with the values that are known.
     pub(super) fn new(now: Instant, seconds: f64, tokens: f64) -> Baseline {
-        let mut parts = [Part::default(); PARTS];
-        parts[0] = Part { seconds, tokens };
+        let mut parts = [BandPart::default(); PARTS];
+        parts[0] = BandPart { seconds, tokens };
         Baseline { began: now, newest: 0, parts }
     }
 
@@ -40,7 +40,7 @@ impl Baseline {
         let part = HORIZON / PARTS as u32;
         let number = now.saturating_duration_since(self.began).as_secs() / part.as_secs();
         for passed in (self.newest + 1..=number).take(PARTS) {
-            self.parts[passed as usize % PARTS] = Part::default();
+            self.parts[passed as usize % PARTS] = BandPart::default();
         }
         self.newest = number;
         let newest = &mut self.parts[number as usize % PARTS];

@@ -12,10 +12,10 @@ const EVENT: &[u8] = b"data: ";
 
 /// A record whose fields are all known, so that merging loses nothing.
 #[derive(Debug)]
-pub(super) struct Mergeable(Vec<Field>);
+pub(super) struct Mergeable(Vec<RecordField>);
 
 #[derive(Debug)]
-struct Field {
+struct RecordField {
     name: &'static str,
     value: Value,
 }
@@ -26,9 +26,9 @@ enum Value {
     Text(Vec<u8>),
     /// The bytes between its brackets.
     List(Vec<u8>),
-    Object(Vec<Field>),
+    Object(Vec<RecordField>),
     /// A list with one object.
-    Item(Vec<Field>),
+    Item(Vec<RecordField>),
     /// A value of which the later one is used.
     Last(Bytes),
     /// A value that must be the same in both records.
@@ -127,8 +127,8 @@ impl Mergeable {
 
 /// Reads the fields of an object within a record. `None`: a field is unknown, occurs twice, or has a value of another
 /// type.
-fn read(record: &Bytes, text: &[u8], known: Fields) -> Option<Vec<Field>> {
-    let mut fields: Vec<Field> = Vec::new();
+fn read(record: &Bytes, text: &[u8], known: Fields) -> Option<Vec<RecordField>> {
+    let mut fields: Vec<RecordField> = Vec::new();
     let is_known = object::visit(text, |key, value| {
         let known = known.iter().find(|(name, _)| name.as_bytes() == key);
         let Some((name, joined)) = known.filter(|(name, _)| fields.iter().all(|field| field.name != *name))
@@ -136,7 +136,7 @@ fn read(record: &Bytes, text: &[u8], known: Fields) -> Option<Vec<Field>> {
             return false;
         };
         let value = Value::read(record, value, *joined);
-        value.map(|value| fields.push(Field { name, value })).is_some()
+        value.map(|value| fields.push(RecordField { name, value })).is_some()
     });
     is_known.then_some(fields)
 }
@@ -178,8 +178,8 @@ fn surrogate(escape: &[u8]) -> Option<u32> {
 }
 
 /// Whether both have the same fields of the same kinds, and the same values where these must be the same.
-fn can_join(one: &[Field], later: &[Field]) -> bool {
-    let agree = |one: &Field| match (&one.value, later.iter().find(|later| later.name == one.name)) {
+fn can_join(one: &[RecordField], later: &[RecordField]) -> bool {
+    let agree = |one: &RecordField| match (&one.value, later.iter().find(|later| later.name == one.name)) {
         (_, None) => false,
         (value, Some(later)) => match (value, &later.value) {
             // The end of a thought and the beginning of an answer are not merged.
@@ -195,8 +195,8 @@ fn can_join(one: &[Field], later: &[Field]) -> bool {
     one.len() == later.len() && one.iter().all(agree)
 }
 
-fn join(one: &mut [Field], later: Vec<Field>) {
-    for Field { name, value } in later {
+fn join(one: &mut [RecordField], later: Vec<RecordField>) {
+    for RecordField { name, value } in later {
         let Some(one) = one.iter_mut().find(|one| one.name == name) else { continue };
         match (&mut one.value, value) {
             (Value::Text(one), Value::Text(later)) => one.extend_from_slice(&later),
@@ -215,9 +215,9 @@ fn join(one: &mut [Field], later: Vec<Field>) {
     }
 }
 
-fn write(fields: &[Field], out: &mut BytesMut) {
+fn write(fields: &[RecordField], out: &mut BytesMut) {
     out.put_u8(b'{');
-    for (place, Field { name, value }) in fields.iter().enumerate() {
+    for (place, RecordField { name, value }) in fields.iter().enumerate() {
         if place > 0 {
             out.put_u8(b',');
         }

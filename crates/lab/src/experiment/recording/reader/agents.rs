@@ -8,7 +8,7 @@ use super::{
 };
 use crate::analysis::{Agent, Recording};
 
-struct Columns {
+struct AgentColumns {
     run: usize,
     agent: usize,
     role: Option<usize>,
@@ -26,12 +26,12 @@ struct Columns {
     failure: Option<usize>,
 }
 
-impl Columns {
-    fn of(header: &Header) -> Result<Columns, String> {
+impl AgentColumns {
+    fn of(header: &Header) -> Result<AgentColumns, String> {
         let need = |name: &str| header.any(&[name]).ok_or_else(|| format!("it lacks the column {name}"));
         // Ollama's own are in nanoseconds wherever they come from.
         let ollama = |name: &str| header.time(&[name], Some(Unit::Nanoseconds));
-        Ok(Columns {
+        Ok(AgentColumns {
             run: need("run")?,
             agent: header.any(&["agent_id", "agent"]).ok_or("it lacks the column agent_id")?,
             role: header.any(&["role"]),
@@ -52,7 +52,7 @@ impl Columns {
 }
 
 pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
-    table::read(reading, AGENTS, Columns::of, |reading, columns, row, _| {
+    table::read(reading, AGENTS, AgentColumns::of, |reading, columns, row, _| {
         let run = whole(&row[columns.run]).and_then(|run| u32::try_from(run).ok());
         let run = run.ok_or_else(|| wrong("run", row, columns.run))?;
         let agent = reading.agent(&row[columns.agent]);

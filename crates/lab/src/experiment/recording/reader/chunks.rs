@@ -13,7 +13,7 @@ use crate::analysis::{Chunk, Recording};
 /// The gaps of a file may differ from those of its timestamps by this factor before its unit is doubted.
 const DOUBT: f64 = 30.0;
 
-struct Columns {
+struct ChunkColumns {
     run: Option<usize>,
     agent: Option<usize>,
     index: Option<usize>,
@@ -24,9 +24,9 @@ struct Columns {
     parse: Option<Time>,
 }
 
-impl Columns {
-    fn of(header: &Header) -> Result<Columns, String> {
-        Ok(Columns {
+impl ChunkColumns {
+    fn of(header: &Header) -> Result<ChunkColumns, String> {
+        Ok(ChunkColumns {
             run: header.any(&["run", "run_id"]),
             agent: header.any(&["agent_id", "agent"]),
             index: header.any(&["chunk_index"]),
@@ -47,7 +47,7 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
     let mut gap_unit = None;
     let mut count = Count::default();
     let chunks = &mut recording.chunks;
-    table::read(reading, CHUNKS, Columns::of, |reading, columns, row, line| {
+    table::read(reading, CHUNKS, ChunkColumns::of, |reading, columns, row, line| {
         gap_unit = columns.gap.map(Time::unit);
         let agent = columns.agent.map_or(0, |at| reading.agent(&row[at]));
         let run = match (columns.run, columns.index) {

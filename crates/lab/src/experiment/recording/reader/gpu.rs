@@ -18,7 +18,7 @@ struct Quantity {
     factor: f64,
 }
 
-struct Columns {
+struct GpuColumns {
     at: usize,
     watts: Option<Quantity>,
     percent: Option<Quantity>,
@@ -27,8 +27,8 @@ struct Columns {
     sent: Option<Quantity>,
 }
 
-impl Columns {
-    fn of(header: &Header) -> Result<Columns, String> {
+impl GpuColumns {
+    fn of(header: &Header) -> Result<GpuColumns, String> {
         let quantity = |name: &str, usual: &str| {
             let Some((at, unit)) = header.with_unit(name) else { return Ok(None) };
             let unit = unit.unwrap_or(usual);
@@ -38,7 +38,7 @@ impl Columns {
             }
         };
         let (at, _) = header.with_unit("timestamp").ok_or("it lacks the column timestamp")?;
-        Ok(Columns {
+        Ok(GpuColumns {
             at,
             watts: quantity("power.draw", "w")?,
             percent: quantity("utilization.gpu", "%")?,
@@ -67,7 +67,7 @@ fn factor(unit: &str) -> Option<f64> {
 
 pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
     let mut origin = None;
-    table::read(reading, GPU, Columns::of, |_, columns, row, _| {
+    table::read(reading, GPU, GpuColumns::of, |_, columns, row, _| {
         let when = &row[columns.at];
         let at = match read_time(when, Unit::Seconds) {
             Some(at) => at,

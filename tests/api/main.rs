@@ -31,6 +31,7 @@ pub(crate) const PACKAGES: [Package; 6] = [
 ];
 
 /// Whether the files are to be written anew.
+#[expect(clippy::disallowed_methods, reason = "a switch of this test alone")]
 pub(crate) fn rewrites() -> bool {
     std::env::var_os("STREAMGAUGE_REWRITE_API").is_some()
 }

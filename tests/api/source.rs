@@ -71,7 +71,7 @@ impl Source {
 
     /// Each module with its items, those of tests left out.
     pub(crate) fn modules(&self) -> impl Iterator<Item = (&ModulePath, impl Iterator<Item = &Item>)> {
-        self.modules.iter().map(|(path, _)| (path, self.items(path)))
+        self.modules.keys().map(|path| (path, self.items(path)))
     }
 
     /// The documentation of a module.

@@ -13,7 +13,7 @@ use crate::analysis::{Agent, Condition, Language, Recording, Run, RunKind};
 const SLACK: (f64, f64) = (0.1, 0.05);
 
 /// The chunks of one agent of one run.
-struct Span {
+struct ConditionSpan {
     began: f64,
     first: f64,
     last: f64,
@@ -60,20 +60,23 @@ fn rebase(recording: &mut Recording) {
     }
 }
 
-fn spans(recording: &Recording) -> BTreeMap<(u32, u32), Span> {
-    let mut spans: BTreeMap<(u32, u32), Span> = BTreeMap::new();
+fn spans(recording: &Recording) -> BTreeMap<(u32, u32), ConditionSpan> {
+    let mut spans: BTreeMap<(u32, u32), ConditionSpan> = BTreeMap::new();
     for chunk in &recording.chunks {
         let began = chunk.at - if chunk.gap.is_finite() { chunk.gap } else { 0.0 };
-        let span =
-            spans.entry((chunk.run, chunk.agent)).or_insert(Span { began, first: chunk.at, last: chunk.at });
+        let span = spans.entry((chunk.run, chunk.agent)).or_insert(ConditionSpan {
+            began,
+            first: chunk.at,
+            last: chunk.at,
+        });
         span.last = span.last.max(chunk.at);
     }
     spans
 }
 
-fn by_chunks(recording: &mut Recording, name: &str, spans: &BTreeMap<(u32, u32), Span>) {
+fn by_chunks(recording: &mut Recording, name: &str, spans: &BTreeMap<(u32, u32), ConditionSpan>) {
     if recording.agents.is_empty() {
-        let agent = |(&(run, agent), span): (&(u32, u32), &Span)| Agent {
+        let agent = |(&(run, agent), span): (&(u32, u32), &ConditionSpan)| Agent {
             run,
             agent,
             role: format!("agent {agent}"),
@@ -101,7 +104,7 @@ fn align(
     reading: &mut Reading<'_>,
     recording: &mut Recording,
     suite: &mut [SuiteRun],
-    spans: &BTreeMap<(u32, u32), Span>,
+    spans: &BTreeMap<(u32, u32), ConditionSpan>,
 ) -> bool {
     let found: BTreeSet<u32> = spans.keys().map(|(run, _)| *run).collect();
     let (have, told) = (found.len(), suite.len());
@@ -193,7 +196,7 @@ fn say_missing(
     reading: &mut Reading<'_>,
     recording: &Recording,
     suite: &[SuiteRun],
-    spans: &BTreeMap<(u32, u32), Span>,
+    spans: &BTreeMap<(u32, u32), ConditionSpan>,
 ) {
     for (file, lost) in [
         (CHUNKS, "no gaps and no chunk rates"),

@@ -13,7 +13,7 @@ use crate::analysis::{Agent, Condition, Language, Recording, Run, RunKind};
 const SLACK: (f64, f64) = (0.1, 0.05);
 
 /// The chunks of one agent of one run.
-struct ConditionSpan {
+struct AgentChunks {
     began: f64,
     first: f64,
     last: f64,
@@ -60,11 +60,11 @@ fn rebase(recording: &mut Recording) {
     }
 }
 
-fn spans(recording: &Recording) -> BTreeMap<(u32, u32), ConditionSpan> {
-    let mut spans: BTreeMap<(u32, u32), ConditionSpan> = BTreeMap::new();
+fn spans(recording: &Recording) -> BTreeMap<(u32, u32), AgentChunks> {
+    let mut spans: BTreeMap<(u32, u32), AgentChunks> = BTreeMap::new();
     for chunk in &recording.chunks {
         let began = chunk.at - if chunk.gap.is_finite() { chunk.gap } else { 0.0 };
-        let span = spans.entry((chunk.run, chunk.agent)).or_insert(ConditionSpan {
+        let span = spans.entry((chunk.run, chunk.agent)).or_insert(AgentChunks {
             began,
             first: chunk.at,
             last: chunk.at,
@@ -74,9 +74,9 @@ fn spans(recording: &Recording) -> BTreeMap<(u32, u32), ConditionSpan> {
     spans
 }
 
-fn by_chunks(recording: &mut Recording, name: &str, spans: &BTreeMap<(u32, u32), ConditionSpan>) {
+fn by_chunks(recording: &mut Recording, name: &str, spans: &BTreeMap<(u32, u32), AgentChunks>) {
     if recording.agents.is_empty() {
-        let agent = |(&(run, agent), span): (&(u32, u32), &ConditionSpan)| Agent {
+        let agent = |(&(run, agent), span): (&(u32, u32), &AgentChunks)| Agent {
             run,
             agent,
             role: format!("agent {agent}"),
@@ -104,7 +104,7 @@ fn align(
     reading: &mut Reading<'_>,
     recording: &mut Recording,
     suite: &mut [SuiteRun],
-    spans: &BTreeMap<(u32, u32), ConditionSpan>,
+    spans: &BTreeMap<(u32, u32), AgentChunks>,
 ) -> bool {
     let found: BTreeSet<u32> = spans.keys().map(|(run, _)| *run).collect();
     let (have, told) = (found.len(), suite.len());
@@ -196,7 +196,7 @@ fn say_missing(
     reading: &mut Reading<'_>,
     recording: &Recording,
     suite: &[SuiteRun],
-    spans: &BTreeMap<(u32, u32), ConditionSpan>,
+    spans: &BTreeMap<(u32, u32), AgentChunks>,
 ) {
     for (file, lost) in [
         (CHUNKS, "no gaps and no chunk rates"),

@@ -1,4 +1,5 @@
-//! What it costs to analyse a million chunks with the default settings: at most a second is promised. And to read them.
+//! Measures the analysis of a million chunks with the default settings, which may take at most one second, and the
+//! reading of them.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
 use std::{hint::black_box, path::Path, time::Duration};

@@ -1,4 +1,5 @@
-//! What recording costs: 128 Rust agents in one process, recorded and not, against a simulator in another process.
+//! Measures the cost of recording: 128 Rust agents in one process, with and without a recording, against a simulator
+//! in another process.
 //!
 //! `cargo run --release --example recorder_cost`
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
@@ -37,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let simulator = Simulated::start()?;
     let runtime = Runtime::new()?;
-    // Warm: connections, caches, the allocator.
+    // Warms up connections, caches and the allocator.
     runtime.block_on(unrecorded(&simulator.url))?;
     let (mut plain, mut recorded) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -54,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 struct Cost {
-    /// CPU time a chunk, µs.
+    /// CPU time per chunk, µs.
     cpu: f64,
     /// The 99th percentile of the runtime's lag, ms.
     lag: f64,
@@ -85,7 +86,7 @@ async fn probe(lags: Arc<Mutex<Vec<f64>>>) {
     }
 }
 
-/// The agents alone; how many chunks they read.
+/// Runs the agents alone. Returns the number of chunks that they read.
 async fn unrecorded(url: &str) -> Result<u64, Box<dyn Error>> {
     let task = |agent| Task {
         agent,
@@ -104,7 +105,7 @@ async fn unrecorded(url: &str) -> Result<u64, Box<dyn Error>> {
     Ok(chunks)
 }
 
-/// The same agents as a whole experiment of one run, on disk.
+/// Runs the same agents as a whole experiment with one run, recorded on disk.
 async fn recorded_run(url: &str) -> Result<u64, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let plan: Plan = format!(

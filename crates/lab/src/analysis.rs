@@ -1,7 +1,9 @@
-//! What recordings of experiments say: statistics over runs, advice, and what becomes of Technical Report 117's claims.
+//! Analyses recordings of experiments: statistics over runs, advice, and verdicts on the claims of Technical Report
+//! 117 (TR117).
 //!
-//! Pure: a [`Recording`] goes in, an [`Analysis`] comes out, the same for the same input. No I/O, no async, no
-//! Prometheus. Units are seconds, tokens, bytes, watts; efficiencies and shares are ratios.
+//! The module is pure: it turns a [`Recording`] into an [`Analysis`], and the same input gives the same result. It
+//! uses no I/O, no async and no Prometheus. Units are seconds, tokens, bytes and watts. Efficiencies and shares are
+//! ratios.
 //!
 //! ```
 //! use streamgauge_lab::analysis::{Agent, Condition, Recording, Run, RunKind, Settings, analyse};
@@ -66,18 +68,18 @@ pub use speedup::{Alone, OverlapSpeedup, TrueSpeedup, overlap_speedup, true_spee
 pub use spread::Spread;
 pub use window::Window;
 
-/// How sure is sure.
+/// Settings of the analysis.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Settings {
-    /// Of intervals; 1 less this is the level of tests. 0.95.
+    /// The level of intervals. Tests use 1 less this level. Default: 0.95.
     pub level: f64,
-    /// The probability with which a detectable difference is found. 0.8.
+    /// The probability with which a detectable difference is found. Default: 0.8.
     pub power: f64,
-    /// Resamples of the bootstrap, and most labellings of a permutation test. 9,999.
+    /// The number of bootstrap resamples, and the maximum number of labellings of a permutation test. Default: 9,999.
     pub resamples: usize,
-    /// The random seed. 117.
+    /// The random seed. Default: 117.
     pub seed: u64,
-    /// Seconds of a window of the time series. 1.
+    /// The length of a window of the time series, in seconds. Default: 1.
     pub window: f64,
 }
 
@@ -87,41 +89,42 @@ impl Default for Settings {
     }
 }
 
-/// All that a recording says.
+/// The result of an analysis.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Analysis {
-    /// What it was asked with.
+    /// The settings that were used.
     pub settings: Settings,
-    /// Every run that counts, in the recording's order.
+    /// The runs that count, in the recording's order.
     pub runs: Vec<RunSummary>,
-    /// Every condition, in the recording's order.
+    /// The conditions, in the recording's order.
     pub conditions: Vec<ConditionSummary>,
-    /// Every condition against the one that it names as its baseline, measure by measure.
+    /// Each condition compared with the baseline that it names, measure by measure.
     pub comparisons: Vec<Comparison>,
-    /// Lag and chunk rate against efficiency, over runs together of Python agents: the report's question. All runs
-    /// together, if none is Python's.
+    /// Lag and chunk rate compared with efficiency, over the concurrent runs of Python agents, as in TR117. If there
+    /// are none, over all concurrent runs.
     pub relations: Vec<Relation>,
-    /// Every measure with every other, over all runs together.
+    /// The correlation of every two measures, over all concurrent runs.
     pub matrix: Matrix,
-    /// The report's regression (6.2): overlap efficiency by lag p99 and chunks a second, over the runs of `relations`.
+    /// The regression of TR117 (6.2): overlap efficiency by lag p99 and chunks per second, over the runs of
+    /// `relations`.
     pub model: Option<Model>,
     /// Throughput by the number of agents.
     pub series: Vec<Series>,
     /// Lag and chunks over time.
     pub windows: Vec<Window>,
-    /// The largest of the GPU's PCIe rates, in bytes a second. Absent where it was not measured.
+    /// The largest PCIe rate of a GPU, in bytes per second. `None`: it was not measured.
     pub pcie_peak: Option<f64>,
     /// What the GPU did over the whole recording. Absent where none was read.
     pub gpu: Option<GpuSummary>,
-    /// What to do.
+    /// The advice.
     pub advice: Advice,
-    /// What becomes of the report's claims.
+    /// The verdicts on the claims of TR117.
     pub claims: Vec<Claim>,
-    /// What was left out, and what makes comparisons lame.
+    /// The data that was left out, and the reasons why comparisons are weak.
     pub notes: Vec<String>,
 }
 
-/// Analyses a recording. Whatever it lacks is absent in the answer, and the notes say so.
+/// Analyses a recording. Values for which the recording has no data are missing in the result, and the notes say so.
 #[must_use]
 pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
     let mut notes = Vec::new();
@@ -201,20 +204,20 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
 }
 
 impl Analysis {
-    /// The condition of that name.
+    /// Returns the condition with this name.
     #[must_use]
     pub fn condition(&self, name: &str) -> Option<&ConditionSummary> {
         self.conditions.iter().find(|condition| condition.condition.name == name)
     }
 
-    /// How a measure of a condition compares with the condition's baseline.
+    /// Returns the comparison of a measure of a condition with the condition's baseline.
     #[must_use]
     pub fn comparison(&self, condition: &str, measure: Measure) -> Option<&Comparison> {
         self.comparisons.iter().find(|found| found.condition == condition && found.measure == measure)
     }
 }
 
-/// The roles of a run's agents, one an agent.
+/// Returns the roles of a run's agents, one per agent.
 fn roles<'a>(rows: &HashMap<u32, Rows<'a>>, run: u32) -> Vec<&'a str> {
     rows.get(&run).map_or_else(Vec::new, |rows| rows.agents.iter().map(|agent| agent.role.as_str()).collect())
 }

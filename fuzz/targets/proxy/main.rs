@@ -133,8 +133,8 @@ impl World {
     async fn at_rest(&self, execution: &Execution) -> Counts {
         for _ in 0..PATIENCE {
             settle(execution).await;
-            // hyper detects that a client has left only after it has read all of its data, further requests included. In
-            // that case only the departure of the client is checked, and the upstream need not be cancelled.
+            // hyper detects that a client has left only after it has read all of its data, further requests included. After
+            // a single request, the departure of the client ends the request. Otherwise the upstream has to leave too.
             if !execution.script.is_one_request() {
                 execution.cut();
                 settle(execution).await;

@@ -1,22 +1,22 @@
-//! What to do, from what was measured: the report's decision tree (8.1) without its fixed thresholds.
+//! Advice from the measurements: the decision tree of TR117 (8.1) without its fixed thresholds.
 
 use serde::Serialize;
 
 use super::{Analysis, Comparison, ConditionSummary, Language, Measure, Remedy};
 
-/// A difference in true efficiency that is worth no one's while.
+/// A difference in true efficiency that is too small to matter.
 const TRIFLE: f64 = 0.01;
 
-/// The tree that was walked, every remedy that was tried, and what follows.
+/// The answers of the tree, the effect of every remedy that was tried, and the recommendation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Advice {
-    /// Question by question.
+    /// The questions of the tree with their answers.
     pub steps: Vec<Step>,
-    /// What each remedy did, the most helpful first.
+    /// The effect of each remedy, the most helpful one first.
     pub remedies: Vec<RemedyEffect>,
-    /// What to do.
+    /// The recommendation.
     pub recommendation: String,
-    /// What this recording can't decide, and what would.
+    /// The questions that this recording cannot decide, and the data that would decide them.
     pub undecided: Vec<String>,
 }
 
@@ -31,30 +31,30 @@ pub struct Step {
     pub because: String,
 }
 
-/// An answer.
+/// The answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
-    /// It is so.
+    /// The statement holds.
     Yes,
-    /// It is not.
+    /// The statement does not hold.
     No,
-    /// The recording can't say.
+    /// The recording cannot decide it.
     Unknown,
 }
 
-/// What a remedy did, as far as measured.
+/// The effect of a remedy, as far as it was measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RemedyEffect {
     /// The condition with the remedy.
     pub condition: String,
-    /// What was done.
+    /// The remedies.
     pub remedies: Vec<Remedy>,
     /// Whether it helped: more true efficiency, beyond chance.
     pub helped: Answer,
     /// The gain in true efficiency.
     pub gain: Comparison,
-    /// What it costs, or wins, otherwise: throughput, time to the first token, lag, CPU; what differs beyond chance.
+    /// The other effects: the differences in throughput, time to first token, lag and CPU that are beyond chance.
     pub costs: Vec<Comparison>,
 }
 
@@ -95,7 +95,7 @@ impl Advice {
         self.steps.push(step);
     }
 
-    /// All of it in words, a line each.
+    /// Returns all of it as text, one line each.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
         let word = |answer| match answer {
@@ -115,7 +115,7 @@ impl Advice {
 }
 
 impl RemedyEffect {
-    /// In words.
+    /// Returns it as a sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
         let helped = match self.helped {
@@ -160,7 +160,7 @@ fn gain_together(condition: &ConditionSummary) -> Step {
     Step { question, answer, because }
 }
 
-/// The same work by the same agents in another language tells whether the client is what holds them back.
+/// Compares the same work of the same agents in another language, which shows whether the client limits them.
 fn client_to_blame(analysis: &Analysis) -> Step {
     let question = "Is it Python that holds them back?".into();
     let Some((rust, python, gain)) = rust_against_python(analysis, Measure::TrueEfficiency) else {
@@ -186,7 +186,7 @@ fn client_to_blame(analysis: &Analysis) -> Step {
     Step { question, answer, because: format!("{} (positive: {rust} does better){lag}.", gain.sentence()) }
 }
 
-/// A comparison of an untreated Rust condition with a Python one, turned so that Rust comes first.
+/// Returns the comparison of a Rust condition without remedies with a Python one, with Rust first.
 pub(super) fn rust_against_python(
     analysis: &Analysis,
     measure: Measure,
@@ -214,7 +214,7 @@ fn remedies(analysis: &Analysis) -> Vec<RemedyEffect> {
             let gain = analysis.comparison(name, Measure::TrueEfficiency)?.clone();
             let helped = match gain.interval {
                 Some(interval) if gain.evidence.found(alpha) && interval.low > 0.0 => Answer::Yes,
-                // Neither harm nor a gain that anyone would notice.
+                // The difference is neither harmful nor large enough to matter.
                 Some(interval) if interval.high < TRIFLE => Answer::No,
                 _ => Answer::Unknown,
             };

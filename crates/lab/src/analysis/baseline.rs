@@ -1,4 +1,4 @@
-//! What the agents of a condition take alone.
+//! The durations of a condition's agents when they run alone.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,14 +6,14 @@ use super::{
     Alone, Condition, RunKind, RunSummary, TrueSpeedup, run::Rows, statistic::Undefined, true_speedup,
 };
 
-/// Durations of solo runs, in seconds, by condition and role.
+/// The durations of solo runs in seconds, by condition and role.
 #[derive(Default)]
 pub(super) struct Baselines<'a> {
     durations: HashMap<&'a str, BTreeMap<&'a str, Vec<f64>>>,
 }
 
 impl<'a> Baselines<'a> {
-    /// Of the solo runs that came to their end.
+    /// Collects the solo runs that ended without a failure.
     pub(super) fn of(runs: &'a [RunSummary], rows: &HashMap<u32, Rows<'a>>) -> Baselines<'a> {
         let mut baselines = Baselines::default();
         for run in runs.iter().filter(|run| run.kind == RunKind::Solo && run.failures.is_empty()) {
@@ -26,7 +26,7 @@ impl<'a> Baselines<'a> {
         baselines
     }
 
-    /// Whose solo runs count for a condition: its own, or if it has none, those of what it is held against.
+    /// Returns the condition whose solo runs count for a condition: itself, or, if it has none, its baseline.
     pub(super) fn owner<'b>(&self, condition: &'b Condition) -> Option<&'b str> {
         [Some(condition.name.as_str()), condition.baseline.as_deref()]
             .into_iter()
@@ -34,12 +34,12 @@ impl<'a> Baselines<'a> {
             .find(|name| self.durations.contains_key(name))
     }
 
-    /// How many solo runs the role with the fewest has.
+    /// Returns the number of solo runs of the role that has the fewest.
     pub(super) fn fewest(&self, owner: &str) -> usize {
         self.durations.get(owner).and_then(|roles| roles.values().map(Vec::len).min()).unwrap_or(0)
     }
 
-    /// The true speedup of agents of these roles that took these wall times together.
+    /// Returns the true speedup of agents with these roles and these wall times together.
     pub(super) fn speedup(
         &self,
         owner: &str,

@@ -1,7 +1,7 @@
-//! What becomes of Technical Report 117's claims.
+//! Verdicts on the claims of TR117.
 //!
-//! Each is held against this recording by an interval: supported where the interval lies within what is claimed,
-//! refuted where it lies outside, else undecided.
+//! Each claim is compared with an interval of this recording. It is supported if the interval lies within the claimed
+//! range, refuted if it lies outside, and undecided otherwise.
 
 mod efficiency;
 mod lag;
@@ -15,49 +15,49 @@ use super::{
     true_speedup,
 };
 
-/// A claim of the report, and what this recording says of it.
+/// A claim of TR117, and the verdict of this recording.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Claim {
-    /// A name that stays the same.
+    /// A stable identifier.
     pub id: &'static str,
-    /// Where the report says it.
+    /// The section of TR117.
     pub section: &'static str,
-    /// What it says.
+    /// The claim.
     pub says: &'static str,
-    /// What this recording says of it.
+    /// The verdict.
     pub verdict: Verdict,
-    /// Why.
+    /// The reason.
     pub because: String,
     /// The numbers behind it.
     pub numbers: Vec<Number>,
 }
 
-/// What a recording says of a claim.
+/// The verdict of a recording on a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// It is so here.
+    /// The claim holds here.
     Supported,
-    /// It is not so here.
+    /// The claim does not hold here.
     Refuted,
-    /// This recording can't say.
+    /// This recording cannot decide it.
     Undecided,
 }
 
 /// A figure behind a verdict, in base units.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Number {
-    /// What it is.
+    /// The name.
     pub name: String,
     /// Its value.
     pub value: f64,
-    /// How sure it is.
+    /// The interval.
     pub interval: Option<Interval>,
-    /// From how many runs, or windows.
+    /// The number of runs or windows.
     pub n: usize,
 }
 
-/// Every claim, in the order of the report.
+/// Returns every claim, in the order of TR117.
 pub(super) fn claims(analysis: &Analysis) -> Vec<Claim> {
     vec![
         efficiency::ceiling(analysis),
@@ -81,7 +81,7 @@ pub(super) fn claims(analysis: &Analysis) -> Vec<Claim> {
 }
 
 impl Claim {
-    /// In words.
+    /// Returns it as a word.
     #[must_use]
     pub fn sentence(&self) -> String {
         let verdict = match self.verdict {
@@ -93,7 +93,7 @@ impl Claim {
     }
 }
 
-/// What is claimed, before it is judged.
+/// A claim before its verdict.
 struct Said {
     id: &'static str,
     section: &'static str,
@@ -126,7 +126,8 @@ impl Number {
     }
 }
 
-/// Supported where the whole interval is `within`, refuted where it is all `without`; undecided if there is none.
+/// Returns `Supported` if the whole interval is `within`, `Refuted` if all of it is `without`, and `Undecided`
+/// otherwise.
 fn judge(
     interval: Option<Interval>,
     within: impl Fn(Interval) -> bool,
@@ -143,14 +144,14 @@ fn apart(interval: Interval, low: f64, high: f64) -> bool {
     interval.high < low || high < interval.low
 }
 
-/// An interval in words, by what shows a value.
+/// Formats an interval. `show` formats a value.
 fn shown(interval: Option<Interval>, show: impl Fn(f64) -> String) -> String {
     interval.map_or("not repeated, so no interval".into(), |interval| {
         format!("{:.0} % interval {} to {}", 100.0 * interval.level, show(interval.low), show(interval.high))
     })
 }
 
-/// The mean of a measure of one condition over that of another, with the interval of [`true_speedup`].
+/// Returns the mean of a measure of one condition divided by that of another, with the interval of [`true_speedup`].
 fn ratio(analysis: &Analysis, comparison: &Comparison, measure: Measure) -> Option<Number> {
     let values = |name: &str| Some(analysis.condition(name)?.values(measure));
     let (numerator, denominator) = (values(&comparison.condition)?, values(&comparison.baseline)?);
@@ -160,7 +161,7 @@ fn ratio(analysis: &Analysis, comparison: &Comparison, measure: Measure) -> Opti
     Some(Number {
         name: format!("{} of {} over {}", measure.name(), comparison.condition, comparison.baseline),
         value: found.speedup,
-        // Of a single run on either side the interval would be only the other's.
+        // With a single run on either side, the interval would be that of the other side only.
         interval: found.interval.filter(|_| numerator.len() > 1 && denominator.len() > 1),
         n: numerator.len() + denominator.len(),
     })

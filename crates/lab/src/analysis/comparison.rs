@@ -1,4 +1,4 @@
-//! Does one condition differ from another?
+//! Compares one condition with another.
 
 use serde::Serialize;
 
@@ -11,35 +11,35 @@ use super::{
     },
 };
 
-/// One measure of two conditions held against each other.
+/// The comparison of two conditions by one measure.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
-    /// What is compared.
+    /// The measure.
     pub measure: Measure,
-    /// The condition in question.
+    /// The condition.
     pub condition: String,
-    /// The condition it is held against.
+    /// The condition that it is compared with.
     pub baseline: String,
-    /// Runs of the condition, and of the baseline.
+    /// The runs of the condition, and of the baseline.
     pub runs: (usize, usize),
-    /// Condition less baseline, in the measure's unit.
+    /// Condition − baseline, in the measure's unit.
     pub difference: f64,
-    /// An interval for the difference, by Welch. For the true efficiency it has the uncertainty of the solo runs too.
-    /// Absent where runs are too few or do not vary.
+    /// Welch's interval of the difference. For the true efficiency it includes the uncertainty of the solo runs.
+    /// `None`: there are too few runs, or the values do not vary.
     pub interval: Option<Interval>,
-    /// Whether the difference is more than chance, by Welch's test, corrected over all comparisons of this measure.
+    /// Whether the difference is beyond chance, by Welch's test, corrected over all comparisons of this measure.
     pub evidence: Evidence,
-    /// The permutation test of the same, where there are enough runs: it assumes no distribution.
+    /// The permutation test of the difference, if there are enough runs. It assumes no distribution.
     pub permutation: Option<Permutation>,
-    /// The difference measured by the noise.
+    /// The difference relative to the noise.
     pub effect: Option<Effect>,
-    /// The difference that these runs would have shown with the power that [`Settings`] asks for (80 %), in the
-    /// measure's unit: what is smaller may well have gone unseen.
+    /// The difference that these runs would have shown with the power of [`Settings`] (80 %), in the measure's unit.
+    /// A smaller difference may exist unnoticed.
     pub detectable: Option<f64>,
 }
 
 impl Comparison {
-    /// Compares a measure. `None` where one side has no value.
+    /// Compares a measure. `None`: one side has no value.
     pub(super) fn of(
         measure: Measure,
         condition: &ConditionSummary,
@@ -48,7 +48,7 @@ impl Comparison {
     ) -> Option<Comparison> {
         let (first, second) = (condition.values(measure), baseline.values(measure));
         let (first_mean, second_mean) = (condition.mean(measure)?, baseline.mean(measure)?);
-        // Solo runs that both share shift both alike; those of their own add their noise to the difference.
+        // Shared solo runs shift both sides alike. Separate solo runs add their noise to the difference.
         let own_baselines = measure == Measure::TrueEfficiency && condition.baseline != baseline.baseline;
         let difference = if own_baselines {
             by_speedups(&condition.truth?, &baseline.truth?, settings.level)
@@ -87,7 +87,7 @@ impl Comparison {
         })
     }
 
-    /// Corrects the p-values of each measure for the number of conditions that were asked about.
+    /// Corrects the p-values of each measure for the number of conditions that were compared.
     pub(super) fn correct(comparisons: &mut [Comparison]) {
         for measure in Measure::COMPARED {
             let mut tested: Vec<(f64, &mut f64)> = comparisons
@@ -105,7 +105,7 @@ impl Comparison {
         }
     }
 
-    /// The baseline held against the condition.
+    /// Swaps the condition and the baseline.
     pub(super) fn turned(&self) -> Comparison {
         let turn = |interval: Interval| Interval { low: -interval.high, high: -interval.low, ..interval };
         Comparison {
@@ -124,7 +124,7 @@ impl Comparison {
         }
     }
 
-    /// In words.
+    /// Returns it as a sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
         let Comparison { measure, condition, baseline, runs, difference, .. } = self;
@@ -165,7 +165,7 @@ struct Difference {
     p: f64,
 }
 
-/// The difference of two efficiencies with the uncertainty of everything they were made from.
+/// Returns the difference of two efficiencies, with the uncertainty of all their inputs.
 fn by_speedups(first: &TrueSpeedup, second: &TrueSpeedup, level: f64) -> Option<Difference> {
     let error = |truth: &TrueSpeedup| Some((truth.efficiency * truth.relative_error?, truth.df?));
     let (error, df) = satterthwaite_error(&[error(first)?, error(second)?])?;

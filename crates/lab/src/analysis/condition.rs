@@ -1,4 +1,4 @@
-//! What the runs of one condition say together.
+//! Summarises the runs of one condition.
 
 use std::collections::BTreeMap;
 
@@ -15,34 +15,35 @@ use super::{
 pub struct ConditionSummary {
     /// The condition.
     pub condition: Condition,
-    /// Agents in a run. The most, if runs differ.
+    /// The agents in a run. If runs differ, the largest number.
     pub agents: usize,
-    /// Runs together that count.
+    /// The concurrent runs that count.
     pub runs: usize,
-    /// Solo runs of the role that has the fewest.
+    /// The solo runs of the role that has the fewest.
     pub solo_runs: usize,
-    /// The condition whose solo runs are the baseline. Absent: there is none.
+    /// The condition whose solo runs are the baseline. `None`: there is none.
     pub baseline: Option<String>,
-    /// The true speedup, with the uncertainty of both its sides.
+    /// The true speedup, with the uncertainty of both sides.
     pub truth: Option<TrueSpeedup>,
-    /// Each figure of a run, over runs.
+    /// Each measure, over the runs.
     pub measures: BTreeMap<Measure, Over>,
 }
 
-/// A figure over runs, in its own unit. The runs are independent, so these intervals hold where those within a run
-/// would not.
+/// A measure over runs, in its own unit. The runs are independent, so these intervals are valid. Intervals over the
+/// values within a run would not be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Over {
     /// The mean with Student's interval.
     pub mean: Mean,
-    /// The BCa interval of the mean. Absent with fewer than two values or where they do not vary.
+    /// The BCa interval of the mean. `None`: there are fewer than two values, or they do not vary.
     pub bootstrap: Option<Bootstrap>,
     /// The values, in the order of the runs.
     pub values: Vec<f64>,
 }
 
 impl ConditionSummary {
-    /// The condition over its runs together; `runs` are those of all conditions, `roles` has those of a run.
+    /// Summarises the concurrent runs of a condition. `runs` has the runs of all conditions, and `roles` the roles of
+    /// each run.
     pub(super) fn of<'a>(
         condition: &Condition,
         runs: &[RunSummary],
@@ -79,13 +80,13 @@ impl ConditionSummary {
         }
     }
 
-    /// The values of a measure, one a run.
+    /// Returns the values of a measure, one per run.
     #[must_use]
     pub fn values(&self, measure: Measure) -> &[f64] {
         self.measures.get(&measure).map_or(&[], |over| &over.values)
     }
 
-    /// The mean of a measure over runs.
+    /// Returns the mean of a measure over the runs.
     #[must_use]
     pub fn mean(&self, measure: Measure) -> Option<Mean> {
         self.measures.get(&measure).map(|over| over.mean)

@@ -1,39 +1,39 @@
-//! What a p-value may be said of.
+//! The result of a test, or the reason why there is none.
 
 use serde::Serialize;
 
 use super::statistic::smallest_p;
 
-/// A p-value, or why there is none.
+/// A p-value, or the reason why there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Evidence {
     /// There were enough runs.
     Tested {
-        /// The probability of a difference as large if there were none.
+        /// The probability of a difference at least as large if there were no true difference.
         p: f64,
-        /// The same, corrected for the number of comparisons (Holm).
+        /// The same probability, corrected for the number of comparisons (Holm).
         corrected: f64,
     },
-    /// Too few runs for any result to mean something.
+    /// There are too few runs for any result to have a meaning.
     TooFew {
         /// Runs of the smaller side.
         have: usize,
-        /// Runs of each side that would do.
+        /// The runs of each side that are needed.
         need: usize,
     },
-    /// There is nothing to test: the values do not vary.
+    /// The values do not vary, so there is nothing to test.
     NoNoise,
 }
 
 impl Evidence {
-    /// Whether something was found at level `alpha`, such as 0.05.
+    /// Whether a difference was found at level `alpha`, such as 0.05.
     #[must_use]
     pub fn found(self, alpha: f64) -> bool {
         matches!(self, Evidence::Tested { corrected, .. } if corrected < alpha)
     }
 
-    /// The p that is to be reported.
+    /// Returns the p-value to report.
     #[must_use]
     pub fn p(self) -> Option<f64> {
         match self {
@@ -42,7 +42,7 @@ impl Evidence {
         }
     }
 
-    /// In words.
+    /// Returns it as text.
     #[must_use]
     pub fn sentence(self) -> String {
         match self {
@@ -56,8 +56,8 @@ impl Evidence {
     }
 }
 
-/// Runs of each side from which on a difference can be found at all: with fewer, even samples that do not overlap are
-/// no rarer under chance than `alpha`, and a smaller p of a t test rests on its assumptions alone.
+/// Returns whether both sides have enough runs for a test. With fewer runs, even samples that do not overlap are no
+/// rarer by chance than `alpha`, and a smaller p of a t test depends on its assumptions alone.
 pub(super) fn enough(first: usize, second: usize, alpha: f64) -> Result<(), usize> {
     if first.min(second) >= 2 && smallest_p(first, second) < alpha {
         return Ok(());
@@ -65,7 +65,7 @@ pub(super) fn enough(first: usize, second: usize, alpha: f64) -> Result<(), usiz
     Err((2..).find(|n| smallest_p(*n, *n) < alpha).unwrap_or(usize::MAX))
 }
 
-/// The same of pairs: the order of n pairs is one of n!.
+/// Returns whether there are enough pairs: n pairs have n! orders.
 pub(super) fn enough_pairs(n: usize, alpha: f64) -> Result<(), usize> {
     let rarest = |n: usize| 2.0 / (1..=n).map(|factor| factor as f64).product::<f64>();
     if rarest(n) < alpha { Ok(()) } else { Err((3..).find(|n| rarest(*n) < alpha).unwrap_or(usize::MAX)) }

@@ -1,28 +1,28 @@
-//! What is compared over runs.
+//! The measures that are compared over runs.
 
 use serde::Serialize;
 
 use super::{RunKind, RunSummary};
 
-/// One figure of a run.
+/// One measure of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
-    /// True speedup over agents.
+    /// True speedup / number of agents.
     TrueEfficiency,
     /// True speedup.
     TrueSpeedup,
-    /// Overlap speedup over agents.
+    /// Overlap speedup / number of agents.
     OverlapEfficiency,
     /// Overlap speedup.
     OverlapSpeedup,
-    /// Shortest duration over longest.
+    /// Shortest duration / longest duration.
     Balance,
     /// Wall time.
     Wall,
-    /// Tokens of all agents a second.
+    /// Tokens per second of all agents.
     Throughput,
-    /// Ollama's own rate of the last agent less that of the first.
+    /// Ollama's own rate of the last agent − that of the first.
     ThroughputDelta,
     /// Median time to the first token.
     FirstToken,
@@ -34,16 +34,16 @@ pub enum Measure {
     LagMean,
     /// 99th percentile of the lag.
     LagP99,
-    /// Chunks of all agents a second.
+    /// Chunks per second of all agents.
     ChunksPerSecond,
     /// Mean time to parse a chunk.
     ParseMean,
-    /// CPU time a token.
+    /// CPU time per token.
     CpuPerToken,
 }
 
 impl Measure {
-    /// All of them.
+    /// All measures.
     pub const ALL: [Measure; 16] = [
         Measure::TrueEfficiency,
         Measure::TrueSpeedup,
@@ -63,7 +63,7 @@ impl Measure {
         Measure::CpuPerToken,
     ];
 
-    /// Those by which two conditions are compared.
+    /// The measures by which two conditions are compared.
     pub const COMPARED: [Measure; 8] = [
         Measure::TrueEfficiency,
         Measure::OverlapEfficiency,
@@ -75,7 +75,7 @@ impl Measure {
         Measure::CpuPerToken,
     ];
 
-    /// Those of the correlation matrix.
+    /// The measures of the correlation matrix.
     pub const CORRELATED: [Measure; 8] = [
         Measure::LagP99,
         Measure::LagMean,
@@ -87,7 +87,7 @@ impl Measure {
         Measure::Throughput,
     ];
 
-    /// Its name in a sentence.
+    /// Returns its name for a sentence.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -110,7 +110,7 @@ impl Measure {
         }
     }
 
-    /// Whether more of it is better; `None` where neither is.
+    /// Returns whether a larger value is better. `None`: neither is.
     #[must_use]
     pub fn more_is_better(self) -> Option<bool> {
         match self {
@@ -131,7 +131,7 @@ impl Measure {
         }
     }
 
-    /// A value of it, or a difference of two, as a person reads it.
+    /// Formats a value, or a difference of two values, for people.
     #[must_use]
     pub fn show(self, value: f64) -> String {
         match self {
@@ -147,7 +147,7 @@ impl Measure {
         }
     }
 
-    /// Its value in a run, in base units. Efficiencies, speedups and balance are those of runs together.
+    /// Returns its value in a run, in base units. Efficiencies, speedups and balance exist for concurrent runs only.
     #[must_use]
     pub fn of(self, run: &RunSummary) -> Option<f64> {
         let together = run.kind == RunKind::Together;

@@ -1,13 +1,13 @@
-//! What a recording lacks, and what makes its comparisons lame.
+//! Notes on missing data and on weak comparisons.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::{ConditionSummary, RunKind, RunSummary, run::Rows, statistic::sum};
 
-/// Tokens alone and together may differ by this share before it is said.
+/// If the tokens alone and together differ by more than this share, a note says so.
 const UNLIKE: f64 = 0.01;
 
-/// A sentence for each, in the order of the runs and then of the conditions.
+/// Returns one sentence per note, by run and then by condition.
 pub(super) fn notes(
     conditions: &[ConditionSummary],
     runs: &[RunSummary],
@@ -50,7 +50,7 @@ pub(super) fn notes(
     notes
 }
 
-/// The mean number of tokens of each role in the runs of one kind that came to their end.
+/// Returns the mean number of tokens of each role, over the successful runs of one kind.
 fn tokens<'a>(
     runs: &[RunSummary],
     rows: &HashMap<u32, Rows<'a>>,

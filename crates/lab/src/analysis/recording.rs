@@ -1,43 +1,43 @@
-//! A recording in memory: plain rows, for whoever reads or makes one.
+//! A recording in memory, as plain rows.
 //!
-//! The columns are a superset of those of Technical Report 117 (2.2, 2.3 and appendix B), in base units. Times are
-//! seconds since the recording began. What was not measured is `None`, or NaN in the rows that come by the million.
+//! The columns are a superset of those of TR117 (2.2, 2.3 and appendix B), in base units. Times are seconds since the
+//! start of the recording. A value that was not measured is `None`, or NaN in the rows of which there are millions.
 
 use serde::Serialize;
 
-/// All that an experiment wrote down. Rows come in any order.
+/// The data of an experiment. The rows have no order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recording {
-    /// The ways in which agents ran.
+    /// The conditions.
     pub conditions: Vec<Condition>,
-    /// Every run, solo baselines among them.
+    /// The runs, solo runs included.
     pub runs: Vec<Run>,
-    /// Every agent of every run.
+    /// The agents of every run.
     pub agents: Vec<Agent>,
-    /// Every arrival of bytes at an agent.
+    /// The arrivals of bytes at the agents.
     pub chunks: Vec<Chunk>,
-    /// How late event loops were.
+    /// The lag of the event loops.
     pub lag: Vec<LagSample>,
-    /// The GPU meanwhile.
+    /// The readings of the GPUs.
     pub gpu: Vec<GpuSample>,
 }
 
-/// A way in which agents ran.
+/// A condition: a way in which agents run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Condition {
-    /// The plan's name for it.
+    /// Its name in the plan.
     pub name: String,
-    /// What the agents are written in.
+    /// The language of the agents.
     pub language: Language,
-    /// What was done against contention. Empty: nothing.
+    /// The remedies against contention. Empty: none.
     pub remedies: Vec<Remedy>,
-    /// The condition that this one is held against.
+    /// The condition that this one is compared with.
     pub baseline: Option<String>,
-    /// Conditions of one series differ in nothing but the number of agents.
+    /// The name of its series. Conditions of one series differ only in the number of agents.
     pub series: Option<String>,
 }
 
-/// What an agent is written in.
+/// The language of an agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
@@ -48,7 +48,7 @@ pub enum Language {
     Python,
 }
 
-/// Something done against contention.
+/// A remedy against contention.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Remedy {
@@ -56,25 +56,25 @@ pub enum Remedy {
     Uvloop,
     /// Another JSON parser for Python.
     Orjson,
-    /// Chunks are handled together every so many seconds.
+    /// Chunks are handled in batches, at this interval in seconds.
     Batch(f64),
-    /// Bytes the client reads at a time.
+    /// The client reads this many bytes at a time.
     ReadBuffer(u64),
-    /// A process for each agent.
+    /// Each agent has a process of its own.
     Processes,
-    /// The client takes so many tokens a second of each stream.
+    /// The client takes this many tokens per second of each stream.
     Pace(f64),
-    /// The same by the token bucket as the report printed it, which lets twice as many through.
+    /// The same with the token bucket that TR117 prints, which lets twice as many tokens through.
     LeakyPace(f64),
-    /// The sidecar paces each stream to so many tokens a second.
+    /// The sidecar delivers this many tokens per second of each stream.
     SidecarPace(f64),
-    /// The sidecar holds records back for up to so many seconds.
+    /// The sidecar holds records for up to this many seconds.
     SidecarCoalesce(f64),
-    /// The sidecar joins records.
+    /// The sidecar merges records.
     SidecarMerge,
 }
 
-/// Agents at work at one time.
+/// A run: agents that work at the same time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Run {
     /// Its number, unique in the recording.
@@ -83,43 +83,44 @@ pub struct Run {
     pub condition: String,
     /// Alone or together.
     pub kind: RunKind,
-    /// A run that only warms up counts for nothing.
+    /// Whether the run only warms up and does not count.
     pub warm_up: bool,
-    /// When it began.
+    /// The time at which it began.
     pub started: f64,
-    /// From the first agent's start to the last one's end. `None`: as the agents' own times have it.
+    /// The time from the first agent's start to the last agent's end. `None`: calculated from the times of the
+    /// agents.
     pub wall: Option<f64>,
 }
 
-/// Whether a run's agents have the server to themselves.
+/// Whether one agent or all agents of a condition ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunKind {
-    /// One agent, as a baseline.
+    /// One agent alone, as a baseline.
     Solo,
     /// All agents of the condition.
     #[default]
     Together,
 }
 
-/// One agent in one run. Durations are wall time at the client unless they are Ollama's.
+/// One agent in one run. Durations are wall times at the client, except those of Ollama.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Agent {
     /// The run's number.
     pub run: u32,
     /// Its number in the run, from 0.
     pub agent: u32,
-    /// The plan's name for it: alone and together, the agents of one role do the same work.
+    /// Its name in the plan. Agents with the same role do the same work alone and together.
     pub role: String,
-    /// The model it asked.
+    /// The model that it used.
     pub model: String,
-    /// When it sent its request.
+    /// The time at which it sent its request.
     pub started: f64,
-    /// Until its last byte.
+    /// The time until its last byte.
     pub duration: f64,
-    /// Until its first record with content.
+    /// The time until its first record with content.
     pub first_token: Option<f64>,
-    /// Ollama's `eval_count`: tokens made.
+    /// Ollama's `eval_count`: the output tokens.
     pub tokens: Option<u64>,
     /// Ollama's `eval_duration`.
     pub eval_duration: Option<f64>,
@@ -131,9 +132,9 @@ pub struct Agent {
     pub load_duration: Option<f64>,
     /// Ollama's `total_duration`.
     pub total_duration: Option<f64>,
-    /// CPU time of the agent's process, shared out if agents share it.
+    /// The CPU time of the agent's process, divided among its agents.
     pub cpu: Option<f64>,
-    /// Why it did not come to its end.
+    /// The reason why it failed.
     pub failure: Option<String>,
 }
 
@@ -144,56 +145,57 @@ pub struct Chunk {
     pub run: u32,
     /// The agent's number in the run.
     pub agent: u32,
-    /// When it came.
+    /// The time of the arrival.
     pub at: f64,
-    /// Its bytes.
+    /// The number of bytes.
     pub bytes: u32,
-    /// Records in it; 0 if not counted.
+    /// The number of records that ended in it. 0: not counted.
     pub records: u32,
-    /// Seconds since the one before it; NaN for an agent's first.
+    /// Seconds since the agent's previous chunk. NaN for its first chunk.
     pub gap: f64,
-    /// Seconds to parse it; NaN if not measured.
+    /// Seconds to parse it. NaN: not measured.
     pub parse: f64,
 }
 
-/// One look at an event loop.
+/// One probe of an event loop.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LagSample {
     /// The run's number.
     pub run: u32,
     /// The process in the run, from 0.
     pub process: u32,
-    /// How it was looked at.
+    /// The kind of probe.
     pub probe: Probe,
-    /// When.
+    /// The time.
     pub at: f64,
-    /// How late the loop was, in seconds.
+    /// The lag of the loop, in seconds.
     pub lag: f64,
 }
 
-/// A way to look at an event loop.
+/// A way to measure the lag of an event loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Probe {
-    /// Wakes at fixed times; how late it wakes.
+    /// Wakes at fixed times and measures how late it wakes.
     Schedule,
-    /// The report's: how long `sleep(0)` takes. It misses what blocks the loop between two looks.
+    /// Measures the duration of `sleep(0)`, as in TR117. It misses everything that blocks the loop between two
+    /// probes.
     Yield,
 }
 
-/// One look at the GPU; NaN is what the device does not tell.
+/// One reading of a GPU. NaN: the device does not provide the value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GpuSample {
-    /// When.
+    /// The time.
     pub at: f64,
     /// Power draw in watts.
     pub watts: f64,
-    /// Share of the time with a kernel running.
+    /// The share of time in which a kernel ran.
     pub utilization: f64,
     /// Bytes of memory in use.
     pub memory: f64,
-    /// Bytes a second received over PCIe.
+    /// Bytes per second received over PCIe.
     pub pcie_received: f64,
-    /// Bytes a second sent over PCIe.
+    /// Bytes per second sent over PCIe.
     pub pcie_sent: f64,
 }

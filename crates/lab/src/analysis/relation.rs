@@ -1,4 +1,4 @@
-//! Which figures of runs rise and fall together?
+//! Correlations and the regression between the measures of runs.
 
 use serde::Serialize;
 
@@ -10,47 +10,47 @@ use super::{
     },
 };
 
-/// Two measures over runs.
+/// The correlation of two measures over runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Relation {
-    /// The one.
+    /// The first measure.
     pub left: Measure,
-    /// The other.
+    /// The second measure.
     pub right: Measure,
     /// Pearson's r. Its p is in `evidence`.
     pub pearson: Correlation,
     /// Spearman's ρ.
     pub spearman: Correlation,
-    /// Whether r is more than chance.
+    /// Whether r is beyond chance.
     pub evidence: Evidence,
 }
 
 /// Pearson's r of every measure with every other.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Matrix {
-    /// The measures, one a row and column.
+    /// The measures, one per row and column.
     pub measures: Vec<Measure>,
-    /// The coefficients. Absent where runs lack the figures.
+    /// The coefficients. `None`: too few runs have both measures.
     pub rows: Vec<Vec<Option<f64>>>,
-    /// Runs in all.
+    /// The number of runs.
     pub runs: usize,
 }
 
-/// One measure as a weighted sum of others, over runs.
+/// A regression: one measure as a weighted sum of others, over runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Model {
-    /// What is explained.
+    /// The measure that is explained.
     pub outcome: Measure,
-    /// What explains it; the fit's coefficients are a constant and then these.
+    /// The measures that explain it. The coefficients of the fit are a constant, followed by one for each of these.
     pub by: Vec<Measure>,
     /// The fit.
     pub fit: Regression,
-    /// The variance inflation of each of `by`. Absent where they hang on one another.
+    /// The variance inflation of each of `by`. `None`: the columns depend on each other.
     pub inflation: Option<Vec<f64>>,
 }
 
 impl Relation {
-    /// Two measures over these runs. `None` where fewer than three runs have both, or one does not vary.
+    /// Correlates two measures over these runs. `None`: fewer than three runs have both, or one does not vary.
     pub(super) fn of(
         left: Measure,
         right: Measure,
@@ -95,7 +95,7 @@ impl Matrix {
 }
 
 impl Model {
-    /// `None` where fewer runs have all of the figures than the fit takes, or they do not vary of their own.
+    /// Fits the regression. `None`: too few runs have all of the measures, or the measures depend on each other.
     pub(super) fn of(
         outcome: Measure,
         by: &[Measure],

@@ -1,4 +1,4 @@
-//! What one run says.
+//! Summarises one run.
 
 use std::collections::HashMap;
 
@@ -9,51 +9,51 @@ use super::{
     overlap_speedup, statistic::sum,
 };
 
-/// One run in figures. Seconds, tokens, bytes; what could not be told is absent.
+/// The figures of one run, in seconds, tokens and bytes. A value that is not known is `None`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunSummary {
     /// The run's number.
     pub id: u32,
     /// Its condition.
     pub condition: String,
-    /// Alone or together.
+    /// Solo or together.
     pub kind: RunKind,
-    /// How many agents took part.
+    /// The number of agents.
     pub agents: usize,
-    /// From the first agent's start to the last one's end, in seconds.
+    /// The time from the first agent's start to the last agent's end, in seconds.
     pub wall: f64,
-    /// The report's speedup. Absent where an agent failed.
+    /// The overlap speedup. `None`: an agent failed.
     pub overlap: Option<OverlapSpeedup>,
-    /// Against the condition's solo runs; the interval has the uncertainty of these. Absent for solo runs, where an
-    /// agent failed and where a role has no solo run.
+    /// The true speedup, from the condition's solo runs. The interval contains the uncertainty of the solo runs.
+    /// `None` for solo runs, if an agent failed, and if a role has no solo run.
     pub truth: Option<TrueSpeedup>,
-    /// The shortest duration over the longest: 1 is even.
+    /// Shortest duration / longest duration. 1 means equal durations.
     pub balance: Option<f64>,
     /// Tokens of all agents.
     pub tokens: u64,
-    /// Tokens of all agents over the wall time, in tokens a second.
+    /// Tokens of all agents / wall time, in tokens per second.
     pub throughput: Option<f64>,
-    /// The mean of the agents' `eval_count / eval_duration`, in tokens a second, as Ollama reports it.
+    /// The mean of the agents' `eval_count / eval_duration`, in tokens per second, as Ollama reports it.
     pub reported_throughput: Option<f64>,
-    /// The same of the last agent less that of the first.
+    /// The reported throughput of the last agent − that of the first.
     pub throughput_delta: Option<f64>,
-    /// Seconds to the first token, over agents.
+    /// Seconds to the first token, over the agents.
     pub first_token: Option<Spread>,
     /// Seconds between chunks, over all agents.
     pub gap: Option<Spread>,
-    /// Seconds that event loops were late, by the probe on a schedule if there is one.
+    /// The lag of the event loops in seconds, by the probe on a schedule if there is one.
     pub lag: Option<Spread>,
     /// Seconds to parse a chunk.
     pub parse: Option<Spread>,
     /// Chunks of all agents.
     pub chunks: usize,
-    /// Chunks of all agents over the wall time, in chunks a second.
+    /// Chunks of all agents / wall time, in chunks per second.
     pub chunks_per_second: Option<f64>,
     /// The mean size of a chunk in bytes.
     pub chunk_bytes: Option<f64>,
-    /// CPU time of all agents, in seconds a token.
+    /// CPU time of all agents, in seconds per token.
     pub cpu_per_token: Option<f64>,
-    /// What went wrong with which agent.
+    /// The failures, with the agents that failed.
     pub failures: Vec<String>,
 }
 
@@ -70,13 +70,13 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// All rows by the number of their run.
+    /// Groups all rows by the number of their run.
     pub(super) fn by_run(recording: &'a Recording) -> HashMap<u32, Rows<'a>> {
         let mut rows: HashMap<u32, Rows<'a>> = HashMap::new();
         for agent in &recording.agents {
             rows.entry(agent.run).or_default().agents.push(agent);
         }
-        // Rows of one run mostly lie together: one look-up for all of them.
+        // Rows of one run are mostly adjacent, so they need one look-up.
         for chunks in recording.chunks.chunk_by(|a, b| a.run == b.run) {
             rows.entry(chunks[0].run).or_default().take_chunks(chunks);
         }
@@ -105,7 +105,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The run's figures, but for the true speedup. `None` where its wall time cannot be told.
+    /// Returns the figures of the run, without the true speedup. `None`: the wall time is not known.
     pub(super) fn summarise(&mut self, run: &Run) -> Option<RunSummary> {
         let starts = self.agents.iter().map(|agent| agent.started);
         let ends = self.agents.iter().map(|agent| agent.started + agent.duration);
@@ -180,7 +180,7 @@ mod tests {
         let chunk =
             |agent, gap| Chunk { run: 1, agent, at: 1.0, bytes: 100, records: 1, gap, parse: f64::NAN };
         let recording = Recording {
-            // Out of order on purpose.
+            // The order is wrong on purpose.
             agents: vec![agent(1, 0.5, 2.0, 2.0), agent(0, 0.0, 1.5, 1.0)],
             chunks: vec![chunk(0, f64::NAN), chunk(1, 0.1), chunk(0, 0.3)],
             ..Recording::default()

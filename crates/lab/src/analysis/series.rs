@@ -9,19 +9,19 @@ use super::{
     statistic::{Scaling, fit_scaling},
 };
 
-/// Conditions that differ in nothing but the number of agents.
+/// Conditions that differ only in the number of agents.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Series {
     /// The series' name.
     pub name: String,
-    /// Agents and tokens a second of every run, solo runs among them.
+    /// The number of agents and the tokens per second of each run, solo runs included.
     pub points: Vec<(f64, f64)>,
-    /// The Universal Scalability Law through them. Absent with fewer than four runs or three numbers of agents.
+    /// The fit of the Universal Scalability Law. `None`: there are fewer than four runs or three numbers of agents.
     pub scaling: Option<Scaling>,
 }
 
 impl Series {
-    /// Every series of the conditions.
+    /// Returns every series of the conditions.
     pub(super) fn all(conditions: &[Condition], runs: &[RunSummary], level: f64) -> Vec<Series> {
         let mut members: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for condition in conditions {
@@ -41,7 +41,7 @@ impl Series {
             .collect()
     }
 
-    /// In words.
+    /// Returns it as a sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
         let name = &self.name;

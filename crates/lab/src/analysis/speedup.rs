@@ -1,53 +1,53 @@
-//! Is running together faster than one after the other?
+//! Measures whether running together is faster than running one after the other.
 //!
-//! Two answers. The **overlap speedup** is the report's: durations together, summed, over the wall time. It tells how
-//! evenly the durations match and lies between 1 and the number of agents whatever contention does. The **true
-//! speedup** holds the wall time against the same agents' durations alone.
+//! There are two measures. The **overlap speedup**, as in TR117, is the sum of the durations together, divided by the
+//! wall time. It shows how evenly the durations match, and lies between 1 and the number of agents whatever the
+//! contention is. The **true speedup** compares the wall time with the durations of the same agents alone.
 
 use serde::Serialize;
 
 use super::statistic::{Interval, Undefined, satterthwaite, sum, t_quantile, variance};
 
-/// The overlap speedup of one run: Technical Report 117, 3.5.
+/// The overlap speedup of one run (TR117, 3.5).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct OverlapSpeedup {
-    /// Summed durations over wall time.
+    /// Sum of the durations / wall time.
     pub speedup: f64,
-    /// Speedup over the number of agents.
+    /// Speedup / number of agents.
     pub efficiency: f64,
-    /// The report's flag: an efficiency below 0.75 (for two agents: a speedup below 1.5).
+    /// The contention flag of TR117: an efficiency below 0.75 (for two agents: a speedup below 1.5).
     pub contention: bool,
 }
 
-/// How much faster running together is than one after the other.
+/// The true speedup: how much faster running together is than running one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct TrueSpeedup {
-    /// Summed mean durations alone over mean wall time together.
+    /// Sum of the mean durations alone / mean wall time together.
     pub speedup: f64,
-    /// Speedup over the number of agents.
+    /// Speedup / number of agents.
     pub efficiency: f64,
-    /// An interval for the speedup. Absent where something was measured once.
+    /// The interval of the speedup. `None`: one of the values was measured only once.
     pub interval: Option<Interval>,
-    /// The same for the efficiency.
+    /// The interval of the efficiency.
     pub efficiency_interval: Option<Interval>,
-    /// The standard error of the speedup's logarithm: its relative error.
+    /// The standard error of the speedup's logarithm, which is its relative error.
     pub relative_error: Option<f64>,
     /// Degrees of freedom of that error.
     pub df: Option<f64>,
 }
 
-/// The agents of one role: their durations alone, in one unit, and how many of them ran together. All of them share one
-/// baseline, so its error counts for each.
+/// The agents of one role: their durations alone, in one unit, and the number of them that ran together. They share
+/// one baseline, so its error counts for each of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Alone<'a> {
     /// Durations of that role's solo runs.
     pub durations: &'a [f64],
-    /// How many agents of the role run together.
+    /// The number of agents of the role that run together.
     pub agents: usize,
 }
 
-/// The overlap speedup of durations and the wall time around them, all in one unit. `None` without durations or with
-/// a wall time that is not above 0.
+/// Returns the overlap speedup of durations and the wall time, all in one unit. `None`: there are no durations, or
+/// the wall time is not above 0.
 #[must_use]
 pub fn overlap_speedup(durations: &[f64], wall: f64) -> Option<OverlapSpeedup> {
     let total = sum(durations.iter().copied());
@@ -59,14 +59,14 @@ pub fn overlap_speedup(durations: &[f64], wall: f64) -> Option<OverlapSpeedup> {
     Some(OverlapSpeedup { speedup, efficiency, contention: efficiency < 0.75 })
 }
 
-/// The true speedup, of the baselines of each role and the wall times together, all in one unit.
+/// Returns the true speedup from the baselines of each role and the wall times together, all in one unit.
 ///
 /// The interval is Student's on the logarithm: the squared relative errors of the two means add up (the delta method;
 /// Casella and Berger, "Statistical Inference", 5.5.4), with degrees of freedom by Satterthwaite (Biometrics Bulletin
 /// 2, 1946). With a single wall time it carries the uncertainty of the baselines alone.
 ///
 /// # Errors
-/// No role, a role or a wall time that was never measured, a value that is not finite or not above 0.
+/// There is no role, a role or a wall time was never measured, or a value is not finite or not above 0.
 pub fn true_speedup(alone: &[Alone<'_>], together: &[f64], level: f64) -> Result<TrueSpeedup, Undefined> {
     if alone.is_empty() {
         return Err(Undefined::TooFew { have: 0, need: 1 });
@@ -85,7 +85,7 @@ pub fn true_speedup(alone: &[Alone<'_>], together: &[f64], level: f64) -> Result
     let mean = |values: &[f64]| sum(values.iter().copied()) / values.len() as f64;
     let one_after_the_other = sum(alone.iter().map(|role| role.agents as f64 * mean(role.durations)));
     let wall = mean(together);
-    // Squared standard errors of the means, relative to what they are part of.
+    // The squared standard errors of the means, relative to their sum.
     let part = |values: &[f64], share: f64| {
         variance(values).ok().map(|variance| (variance / values.len() as f64 * share * share, values.len()))
     };
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_overlap_tells_evenness_and_not_gain() {
-        // One after the other in truth, and yet a "speedup" of 1.5: the second only waited.
+        // The two ran one after the other, and the overlap speedup is still 1.5, because the second one only waited.
         let overlap = overlap_speedup(&[10.0, 20.0], 20.0).unwrap();
         assert_eq!((overlap.speedup, overlap.efficiency, overlap.contention), (1.5, 0.75, false));
         let truth = true_speedup(&[alone(&[10.0]), alone(&[10.0])], &[20.0], 0.95).unwrap();

@@ -1,33 +1,33 @@
-//! How one thing was distributed within a run.
+//! The distribution of a value within a run.
 
 use serde::Serialize;
 
 use super::statistic::{percentile_of_sorted, sum};
 
-/// A distribution, in the unit of its values. Percentiles have no interval here: values within a run are not
-/// independent, so the interval comes from several runs.
+/// A distribution, in the unit of its values. Percentiles have no interval here, because values within a run are not
+/// independent. The interval comes from several runs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spread {
-    /// How many values.
+    /// The number of values.
     pub n: usize,
-    /// Their mean.
+    /// The mean.
     pub mean: f64,
     /// The smallest.
     pub min: f64,
-    /// Half are below.
+    /// The median.
     pub p50: f64,
-    /// 90 % are below.
+    /// The 90th percentile.
     pub p90: f64,
-    /// 95 % are below.
+    /// The 95th percentile.
     pub p95: f64,
-    /// 99 % are below.
+    /// The 99th percentile.
     pub p99: f64,
     /// The largest.
     pub max: f64,
 }
 
 impl Spread {
-    /// Of the values that are finite; sorts them. `None` if there are none.
+    /// Returns the distribution of the finite values, and sorts them. `None`: there are none.
     pub(super) fn of(values: &mut Vec<f64>) -> Option<Spread> {
         values.retain(|value| value.is_finite());
         values.sort_unstable_by(f64::total_cmp);

@@ -1,8 +1,8 @@
-//! The statistics themselves: slices of numbers in, estimates with intervals out.
+//! The statistics: they take slices of numbers and return estimates with intervals.
 //!
-//! Nothing here knows what the numbers are: units of a result are those of its input. Sums are compensated. A
-//! statistic that has no value says why ([`Undefined`]) and never answers with NaN. Every one equals scipy's,
-//! numpy's or statsmodels' to 1e-9 of its size; `tests/analysis/` holds the proof.
+//! This module does not know the meaning of the numbers: units of a result are those of its input. Sums are
+//! compensated. A statistic without a value returns the reason ([`Undefined`]) and never NaN. Each statistic equals
+//! that of scipy, numpy or statsmodels with a relative error of 1e-9, which `tests/analysis/` verifies.
 
 mod bootstrap;
 mod correlation;
@@ -46,7 +46,7 @@ pub use undefined::Undefined;
 pub use welch::{Welch, welch};
 pub(crate) use welch::{satterthwaite, satterthwaite_error};
 
-/// Where the true value lies with probability `level`, as far as the method's assumptions hold.
+/// An interval that contains the true value with probability `level`, as far as the method's assumptions hold.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Interval {
     /// The lower end.
@@ -58,19 +58,19 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// `value` give or take `margin`.
+    /// Returns `value` ± `margin`.
     #[must_use]
     pub fn around(value: f64, margin: f64, level: f64) -> Interval {
         Interval { low: value - margin, high: value + margin, level }
     }
 
-    /// Whether it contains `value`; its ends belong to it.
+    /// Whether it contains `value`. The ends belong to it.
     #[must_use]
     pub fn contains(&self, value: f64) -> bool {
         self.low <= value && value <= self.high
     }
 
-    /// Both ends through a rising function.
+    /// Applies an increasing function to both ends.
     #[must_use]
     pub fn map(&self, rising: impl Fn(f64) -> f64) -> Interval {
         Interval { low: rising(self.low), high: rising(self.high), level: self.level }

@@ -1,4 +1,4 @@
-//! The run second by second: does the loop lag when many chunks come?
+//! Lag and chunk rate of a run, second by second.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,21 @@ use serde::Serialize;
 
 use super::{Probe, Recording, Spread};
 
-/// One window of time of one run: Technical Report 117, 3.2.
+/// One window of time of one run (TR117, 3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Window {
     /// The run's number.
     pub run: u32,
-    /// Where the window begins, in seconds since the recording began.
+    /// The start of the window, in seconds since the start of the recording.
     pub start: f64,
-    /// Chunks of all agents in it, a second.
+    /// Chunks per second of all agents.
     pub chunks_per_second: f64,
-    /// The loop's lag in it, in seconds. Absent where nobody looked.
+    /// The lag of the loop in seconds. `None`: there was no probe.
     pub lag: Option<Spread>,
 }
 
-/// The windows of `length` seconds of all runs in which something happened, by run and time. The lag is that of the
-/// probe on a schedule where a window has one.
+/// Returns the windows of `length` seconds in which anything happened, by run and time. The lag is that of the probe
+/// on a schedule, if the window has one.
 pub(super) fn windows(recording: &Recording, length: f64) -> Vec<Window> {
     #[derive(Default)]
     struct Content {

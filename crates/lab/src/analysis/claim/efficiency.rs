@@ -1,4 +1,4 @@
-//! Claims about efficiency: Python's ceiling, Rust's heights, and what the measure means.
+//! Claims about efficiency: Python's ceiling, Rust's efficiency, and the meaning of the measure.
 
 use super::{Claim, Number, Said, Verdict, apart, judge, shown};
 use crate::analysis::{
@@ -7,9 +7,9 @@ use crate::analysis::{
     statistic::{Mean, mean},
 };
 
-/// The report calls what is above this an outlier (6.3: p99 of its Python runs).
+/// TR117 calls an efficiency above this value an outlier (6.3: p99 of its Python runs).
 const CEILING: f64 = 0.88;
-/// PCIe bytes a second from which the report would speak of saturation (2.3).
+/// The PCIe rate from which TR117 speaks of saturation (2.3), in bytes per second.
 const SATURATED: f64 = 10e9;
 
 fn untreated(analysis: &Analysis, language: Language) -> impl Iterator<Item = &ConditionSummary> {
@@ -18,7 +18,7 @@ fn untreated(analysis: &Analysis, language: Language) -> impl Iterator<Item = &C
     })
 }
 
-/// A measure over all runs of untreated agents of one language.
+/// Returns a measure over all runs of agents of one language without remedies.
 fn pooled(analysis: &Analysis, language: Language, measure: Measure) -> Option<(Mean, f64)> {
     let values: Vec<f64> =
         untreated(analysis, language).flat_map(|found| found.values(measure).iter().copied()).collect();
@@ -64,7 +64,7 @@ pub(super) fn gain(analysis: &Analysis) -> Claim {
             continue;
         };
         let Some(interval) = truth.interval else { continue };
-        // One condition where the two differ is enough to refute.
+        // One condition in which the two differ is enough to refute the claim.
         let same = interval.contains(overlap.value);
         verdict = if same && verdict != Verdict::Refuted { Verdict::Supported } else { Verdict::Refuted };
         sentences.push(format!(
@@ -134,7 +134,7 @@ pub(super) fn rust_mandatory(analysis: &Analysis) -> Claim {
     };
     let name = &condition.condition.name;
     let show = |value| Measure::Throughput.show(value);
-    // A slow model proves nothing: only agents that could have been faster in Rust would support it.
+    // A slow model proves nothing. Only agents that could have been faster in Rust would support the claim.
     let verdict = judge(mean.interval, |_| false, |interval| interval.low > 100.0);
     let because = format!("{name} made {} ({}).", show(mean.value), shown(mean.interval, show));
     said.judged(verdict, because, vec![Number::of_mean(format!("throughput of {name}"), &mean)])

@@ -3,9 +3,9 @@
 use super::{Claim, Number, Said, Verdict, judge, shown};
 use crate::analysis::{Analysis, Evidence, Language, Measure, Relation};
 
-/// How often "consistently" is.
+/// The share of windows that counts as "consistently".
 const CONSISTENTLY: f64 = 0.95;
-/// Windows below which a share of them says nothing.
+/// The number of windows below which their share has no meaning.
 const FEWEST_WINDOWS: usize = 20;
 
 pub(super) fn explains(analysis: &Analysis) -> Claim {
@@ -26,7 +26,8 @@ pub(super) fn follows_chunks(analysis: &Analysis) -> Claim {
     correlation(analysis, said, Measure::ChunksPerSecond, 0.92)
 }
 
-/// Supported where r is more than chance and its interval has the claimed one; refuted where it has not.
+/// Supported if r is beyond chance and its interval contains the claimed value. Refuted if the interval does not
+/// contain it.
 fn correlation(analysis: &Analysis, said: Said, right: Measure, claimed: f64) -> Claim {
     let asked = |relation: &&Relation| relation.left == Measure::LagP99 && relation.right == right;
     let Some(relation) = analysis.relations.iter().find(asked) else {
@@ -102,7 +103,7 @@ pub(super) fn regression(analysis: &Analysis) -> Claim {
     };
     let fit = &model.fit;
     let slope = fit.coefficients[1];
-    // From efficiency a second to points a millisecond.
+    // Converts efficiency per second into points per millisecond.
     let points = |value: f64| value / 10.0;
     let interval = slope.interval.map(points);
     let verdict = judge(

@@ -1,12 +1,12 @@
-//! Claims about remedies: each is held against the condition without it.
+//! Claims about remedies. Each is compared with the condition without the remedy.
 
 use super::{Claim, Number, Said, apart, judge, ratio, shown};
 use crate::analysis::{Analysis, Comparison, Measure, Remedy};
 
-/// A difference of efficiency that the report calls insignificant.
+/// A difference in efficiency that TR117 calls insignificant.
 const NEGLIGIBLE: f64 = 0.01;
 
-/// The comparison of a condition whose only remedy is one of these.
+/// Returns the comparison of a condition whose only remedy is a wanted one.
 fn with(analysis: &Analysis, measure: Measure, wanted: impl Fn(&Remedy) -> bool) -> Option<&Comparison> {
     let only = |remedies: &[Remedy]| matches!(remedies, [remedy] if wanted(remedy));
     analysis
@@ -65,7 +65,7 @@ pub(super) fn buffer_chunks(analysis: &Analysis) -> Claim {
         says: "A read buffer of 64 KiB does not change the number of chunks a second",
     };
     let wanted = |remedy: &Remedy| matches!(remedy, Remedy::ReadBuffer(_));
-    // The report's own: 195 in place of 197.
+    // The ratio in TR117: 195 instead of 197.
     by_ratio(analysis, said, Measure::ChunksPerSecond, wanted, (0.95, 1.05), "another read buffer")
 }
 
@@ -81,8 +81,8 @@ pub(super) fn batching(analysis: &Analysis) -> Claim {
     by_ratio(analysis, said, Measure::ChunksPerSecond, wanted, (0.1, 0.2), "batches")
 }
 
-/// Supported where the ratio's interval meets the claimed range and leaves out "no change", unless that is what is
-/// claimed: then it has to lie within the range. Refuted where it is apart from the range.
+/// Supported if the interval of the ratio overlaps the claimed range and does not contain 1. If the claim is "no
+/// change", supported if the interval lies within the range. Refuted if it does not overlap the range.
 fn by_ratio(
     analysis: &Analysis,
     said: Said,

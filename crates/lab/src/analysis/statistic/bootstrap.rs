@@ -1,4 +1,4 @@
-//! Intervals by resampling, for statistics that have no formula.
+//! Bootstrap intervals, for statistics without a formula.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use super::{
     undefined::{Undefined, demand, demand_level},
 };
 
-/// What resampling says of a statistic, in the statistic's unit.
+/// The bootstrap result for a statistic, in the statistic's unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Bootstrap {
     /// The statistic of the sample itself.
@@ -19,16 +19,16 @@ pub struct Bootstrap {
     pub interval: Interval,
     /// The standard deviation of the statistic over resamples.
     pub standard_error: f64,
-    /// How many resamples were drawn.
+    /// The number of resamples.
     pub resamples: usize,
 }
 
-/// The BCa interval of `statistic` over `values`: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993),
-/// 14.3; the fraction below the estimate counts ties by half, as scipy does. Below some ten values it is too short:
-/// a t interval serves means better.
+/// Returns the BCa interval of `statistic` over `values`: Efron and Tibshirani, "An Introduction to the Bootstrap"
+/// (1993), 14.3. The fraction below the estimate counts ties by half, as scipy does. Below some ten values the
+/// interval is too short, and a t interval is better for means.
 ///
 /// # Errors
-/// Fewer than two values, one that is not finite, a statistic that does not vary over resamples.
+/// There are fewer than two values, a value is not finite, or the statistic does not vary over resamples.
 pub fn bca(
     values: &[f64],
     statistic: impl Fn(&[f64]) -> f64,
@@ -56,7 +56,7 @@ pub fn bca(
     let not_above = estimates.partition_point(|estimate| *estimate <= value);
     let bias = normal_quantile((below + not_above) as f64 / (2 * resamples) as f64);
     if bias.is_infinite() {
-        // The estimate lies beyond all resamples: what an extreme does, for which no bootstrap works.
+        // The estimate lies beyond all resamples, as that of an extreme does. No bootstrap works for it.
         return Err(Undefined::OutOfRange("the estimate among its resamples"));
     }
     let acceleration = acceleration(values, &statistic);
@@ -69,7 +69,7 @@ pub fn bca(
     Ok(Bootstrap { value, interval: Interval { low, high, level }, standard_error, resamples })
 }
 
-/// How the statistic's spread changes with its value, from the statistics that leave one value out.
+/// Returns how the spread of the statistic changes with its value, from the statistics that leave one value out.
 fn acceleration(values: &[f64], statistic: impl Fn(&[f64]) -> f64) -> f64 {
     let without: Vec<f64> = (0..values.len())
         .map(|left_out| statistic(&[&values[..left_out], &values[left_out + 1..]].concat()))

@@ -1,4 +1,4 @@
-//! Do two measurements rise and fall together?
+//! Correlation of two measurements.
 
 use serde::Serialize;
 
@@ -10,36 +10,37 @@ use super::{
     undefined::{Undefined, demand, demand_level},
 };
 
-/// A correlation coefficient, of no unit.
+/// A correlation coefficient, without a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Correlation {
     /// From −1 to 1.
     pub r: f64,
-    /// How many pairs.
+    /// The number of pairs.
     pub n: usize,
-    /// An interval by Fisher's z. Absent with fewer than four pairs.
+    /// The interval by Fisher's z. `None`: there are fewer than four pairs.
     pub interval: Option<Interval>,
-    /// The probability of an `r` at least as far from 0, either way, if there were no correlation. Absent with two
-    /// pairs, which always lie on a line.
+    /// The probability of an `r` at least as far from 0, in either direction, if there were no correlation. `None`
+    /// for two pairs, which always lie on a line.
     pub p: Option<f64>,
 }
 
-/// Pearson's r; its interval by Fisher, "On the probable error of a coefficient of correlation", Metron 1 (1921).
+/// Returns Pearson's r. Its interval follows Fisher, "On the probable error of a coefficient of correlation", Metron
+/// 1 (1921).
 ///
 /// # Errors
-/// Fewer than two pairs, sides of different length, a value that is not finite, or a side that does not vary.
+/// There are fewer than two pairs, the sides differ in length, a value is not finite, or a side does not vary.
 pub fn pearson(left: &[f64], right: &[f64], level: f64) -> Result<Correlation, Undefined> {
     demand_level(level)?;
     let r = coefficient(left, right)?;
     Ok(judged(r, left.len(), level, 1.0))
 }
 
-/// Spearman's ρ: Pearson's r of the ranks, ties sharing theirs. The interval takes the wider error of ranks: Bonett
-/// and Wright, "Sample size requirements for estimating Pearson, Kendall and Spearman correlations", Psychometrika
-/// 65 (2000).
+/// Returns Spearman's ρ: Pearson's r of the ranks, where ties share their rank. The interval uses the wider error of
+/// ranks: Bonett and Wright, "Sample size requirements for estimating Pearson, Kendall and Spearman correlations",
+/// Psychometrika 65 (2000).
 ///
 /// # Errors
-/// As [`pearson`].
+/// As for [`pearson`].
 pub fn spearman(left: &[f64], right: &[f64], level: f64) -> Result<Correlation, Undefined> {
     demand_level(level)?;
     demand(left, 2)?;
@@ -48,8 +49,9 @@ pub fn spearman(left: &[f64], right: &[f64], level: f64) -> Result<Correlation, 
     Ok(judged(r, left.len(), level, 1.0 + 0.5 * r * r))
 }
 
-/// Pearson's r of each column with each: symmetric, 1 on the diagonal. `None` where a column does not vary, or where
-/// the two have fewer than two rows with both values finite (a row that lacks one is left out of that pair).
+/// Returns Pearson's r of each column with each: symmetric, with 1 on the diagonal. `None`: a column does not vary,
+/// or the two have fewer than two rows in which both values are finite. A row without one of the values is left out
+/// for that pair.
 #[must_use]
 pub fn correlation_matrix(columns: &[Vec<f64>]) -> Vec<Vec<Option<f64>>> {
     let entry = |left: &[f64], right: &[f64]| {

@@ -1,7 +1,7 @@
-//! Distribution functions, on the special functions of statrs and libm.
+//! Distribution functions, based on the special functions of statrs and libm.
 //!
-//! statrs' own quantiles stop at some 1e-8, where a few Newton steps here go on to the end; its `erfc` is off by up to
-//! 2e-11, which noncentral t would pass on, so that one is libm's.
+//! statrs' own quantiles have errors of some 1e-8; a few Newton steps remove them here. Its `erfc` has errors of up
+//! to 2e-11, which would affect noncentral t, so libm's is used.
 
 use std::f64::consts::{PI, SQRT_2};
 
@@ -12,19 +12,19 @@ use statrs::function::{
     gamma::{gamma_ur, ln_gamma},
 };
 
-/// Φ(z): the probability that a standard normal value is at most `z`.
+/// Returns Φ(z), the probability that a standard normal value is at most `z`.
 #[must_use]
 pub fn normal_cdf(z: f64) -> f64 {
     0.5 * erfc(-z / SQRT_2)
 }
 
-/// The `z` with Φ(z) = `p`; infinite at 0 and 1, NaN outside of them.
+/// Returns the `z` with Φ(z) = `p`. It is infinite at 0 and 1, and NaN outside.
 #[must_use]
 pub fn normal_quantile(p: f64) -> f64 {
     if !(0.0..=1.0).contains(&p) {
         return f64::NAN;
     }
-    // From the nearer tail, where p is not 1 less something small.
+    // The nearer tail is used, where p is not 1 less a small number.
     if p > 0.5 {
         return -normal_quantile(1.0 - p);
     }
@@ -37,14 +37,15 @@ pub fn normal_quantile(p: f64) -> f64 {
     z
 }
 
-/// The probability that Student's t with `df` degrees of freedom (above 0, not necessarily whole) is at most `t`.
+/// Returns the probability that Student's t with `df` degrees of freedom (above 0, not necessarily an integer) is at
+/// most `t`.
 #[must_use]
 pub fn t_cdf(t: f64, df: f64) -> f64 {
     let tail = 0.5 * t_two_sided(t, df);
     if t > 0.0 { 1.0 - tail } else { tail }
 }
 
-/// The probability that Student's t lies at least as far from 0 as `t`, on either side.
+/// Returns the probability that Student's t is at least as far from 0 as `t`, in either direction.
 #[must_use]
 pub fn t_two_sided(t: f64, df: f64) -> f64 {
     if t.is_infinite() {
@@ -52,15 +53,14 @@ pub fn t_two_sided(t: f64, df: f64) -> f64 {
     }
     let square = t * t;
     if square < 1.0 {
-        // With many degrees of freedom the other argument is 1 but for a rounding.
+        // With many degrees of freedom, the other argument would be 1 except for rounding.
         1.0 - beta_reg(0.5, 0.5 * df, square / (df + square))
     } else {
         beta_reg(0.5 * df, 0.5, df / (df + square))
     }
 }
 
-/// The `t` that Student's t with `df` degrees of freedom stays below with probability `p`; infinite at 0 and 1, NaN
-/// outside of them.
+/// Returns the `t` below which Student's t stays with probability `p`. It is infinite at 0 and 1, and NaN outside.
 #[must_use]
 pub fn t_quantile(p: f64, df: f64) -> f64 {
     if !(0.0..=1.0).contains(&p) {
@@ -75,7 +75,7 @@ pub fn t_quantile(p: f64, df: f64) -> f64 {
     if p == 0.5 {
         return 0.0;
     }
-    // With heavy tails the logarithm is what is nearly straight, so the steps are taken in ln t against ln p.
+    // With heavy tails, ln t against ln p is nearly straight, so the steps use logarithms.
     let mut t = normal_quantile(p).abs().max(1e-3);
     for _ in 0..100 {
         let tail = 0.5 * t_two_sided(t, df);
@@ -93,7 +93,7 @@ fn t_density(t: f64, df: f64) -> f64 {
     (scale - 0.5 * (df + 1.0) * (t * t / df).ln_1p()).exp()
 }
 
-/// The probability that F with these degrees of freedom is at least `f`.
+/// Returns the probability that F with these degrees of freedom is at least `f`.
 #[must_use]
 pub fn f_upper(f: f64, numerator_df: f64, denominator_df: f64) -> f64 {
     if f.is_infinite() {
@@ -102,14 +102,14 @@ pub fn f_upper(f: f64, numerator_df: f64, denominator_df: f64) -> f64 {
     beta_reg(0.5 * denominator_df, 0.5 * numerator_df, denominator_df / (denominator_df + numerator_df * f))
 }
 
-/// The probability that χ² with `df` degrees of freedom is at least `x`.
+/// Returns the probability that χ² with `df` degrees of freedom is at least `x`.
 #[must_use]
 pub fn chi_squared_upper(x: f64, df: f64) -> f64 {
     if x <= 0.0 { 1.0 } else { gamma_ur(0.5 * df, 0.5 * x) }
 }
 
-/// The probability that noncentral t with `df` degrees of freedom and noncentrality `shift` is at most `t`. The
-/// absolute error is below 1e-12 for shifts up to 30.
+/// Returns the probability that noncentral t with `df` degrees of freedom and noncentrality `shift` is at most `t`.
+/// The absolute error is below 1e-12 for shifts up to 30.
 ///
 /// Lenth, "Algorithm AS 243: Cumulative distribution function of the non-central t distribution", Applied
 /// Statistics 38 (1989); the terms by their logarithms, so that a large shift does not underflow.
@@ -129,7 +129,7 @@ pub fn noncentral_t_cdf(t: f64, df: f64, shift: f64) -> f64 {
     let half = 0.5 * shift * shift;
     let mode = half.floor();
     let mut total = 0.0;
-    // The weights are a Poisson distribution's: nothing of note beyond some ten standard deviations.
+    // The weights are those of a Poisson distribution, so terms beyond some ten standard deviations are negligible.
     let reach = 12.0 * (half.sqrt() + 3.0);
     let mut j = (mode - reach).max(0.0);
     while j <= mode + reach {
@@ -144,8 +144,8 @@ pub fn noncentral_t_cdf(t: f64, df: f64, shift: f64) -> f64 {
     (base + 0.5 * total).clamp(0.0, 1.0)
 }
 
-/// The smallest number of successes that `trials` reach at most with probability `p` or more, each of them a success
-/// with probability `success`.
+/// Returns the smallest number of successes that `trials` do not exceed with a probability of at least `p`, if each
+/// trial succeeds with probability `success`.
 pub(super) fn binomial_quantile(p: f64, trials: u64, success: f64) -> u64 {
     let at_most = |k: u64| {
         if k >= trials { 1.0 } else { beta_reg((trials - k) as f64, k as f64 + 1.0, 1.0 - success) }

@@ -1,4 +1,4 @@
-//! How large is a difference, measured by the noise?
+//! The size of a difference relative to the noise.
 
 use serde::Serialize;
 use statrs::function::gamma::ln_gamma;
@@ -10,26 +10,27 @@ use super::{
     undefined::{Undefined, demand_level},
 };
 
-/// Beyond this t the size of an effect says nothing any more, and its interval costs too much.
+/// Above this t, the size of an effect has no meaning, and its interval costs too much time.
 const LARGEST_T: f64 = 500.0;
 
-/// A standardised difference of two means; of no unit.
+/// A standardised difference of two means, without a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Effect {
-    /// Hedges' g: the difference over the pooled standard deviation, less the bias of small samples.
+    /// Hedges' g: the difference / pooled standard deviation, corrected for the bias of small samples.
     pub g: f64,
-    /// An interval for the population's standardised difference, exact for normal values of equal variance. Absent
-    /// where the difference is so large that its size says nothing.
+    /// The interval of the population's standardised difference, exact for normal values of equal variance. `None`:
+    /// the difference is so large that its size has no meaning.
     pub interval: Option<Interval>,
     /// The pooled standard deviation, in the values' unit.
     pub deviation: f64,
 }
 
-/// Hedges, "Distribution theory for Glass's estimator of effect size", Journal of Educational Statistics 6 (1981);
-/// the interval by inverting noncentral t: Steiger and Fouladi, "Noncentrality interval estimation" (1997).
+/// Returns Hedges' g: Hedges, "Distribution theory for Glass's estimator of effect size", Journal of Educational
+/// Statistics 6 (1981). The interval inverts noncentral t: Steiger and Fouladi, "Noncentrality interval estimation"
+/// (1997).
 ///
 /// # Errors
-/// Fewer than two values on a side, one that is not finite, or two sides that do not vary.
+/// There are fewer than two values on a side, a value is not finite, or neither side varies.
 pub fn hedges_g(first: &[f64], second: &[f64], level: f64) -> Result<Effect, Undefined> {
     demand_level(level)?;
     let (n1, n2) = (first.len() as f64, second.len() as f64);
@@ -49,13 +50,13 @@ pub fn hedges_g(first: &[f64], second: &[f64], level: f64) -> Result<Effect, Und
         high: scale * shift_with(t, df, tail),
         level,
     });
-    // With one degree of freedom the correction does not exist (Γ(0)): g is then 0 times d, which says nothing.
+    // With one degree of freedom the correction does not exist (Γ(0)): g would be 0 × d, which has no meaning.
     Ok(Effect { g: if df > 1.0 { unbias * d } else { d }, interval, deviation })
 }
 
-/// The noncentrality under which `t` is exceeded with probability 1 − `p`.
+/// Returns the noncentrality under which `t` is exceeded with probability 1 − `p`.
 fn shift_with(t: f64, df: f64, p: f64) -> f64 {
-    // The spread of t around its shift grows with the shift itself.
+    // The spread of t around its shift grows with the shift.
     let mut reach = 4.0 + t.abs() / df.sqrt();
     let excess = |shift: f64| noncentral_t_cdf(t, df, shift) - p;
     let (mut low, mut high) = (t - reach, t + reach);
@@ -70,8 +71,8 @@ fn shift_with(t: f64, df: f64, p: f64) -> f64 {
     root(low, high, excess)
 }
 
-/// Where a falling function passes 0 between `low` and `high`, to the last digits: false position with the Illinois
-/// step (Dowell and Jarratt, BIT 11, 1971).
+/// Returns the root of a decreasing function between `low` and `high`, to the last digits: false position with the
+/// Illinois step (Dowell and Jarratt, BIT 11, 1971).
 pub(super) fn root(mut low: f64, mut high: f64, falling: impl Fn(f64) -> f64) -> f64 {
     let (mut at_low, mut at_high) = (falling(low), falling(high));
     for _ in 0..200 {
@@ -82,7 +83,7 @@ pub(super) fn root(mut low: f64, mut high: f64, falling: impl Fn(f64) -> f64) ->
             return high;
         }
         let place = (low * at_high - high * at_low) / (at_high - at_low);
-        // Rounding may put it outside, or the function may be flat: halve instead.
+        // If rounding puts it outside, or the function is flat, the interval is halved.
         let place = if place > low && place < high { place } else { 0.5 * (low + high) };
         if place == low || place == high {
             return place;

@@ -1,8 +1,8 @@
-//! Many questions to one recording.
+//! The correction of p-values for several comparisons.
 
-/// p-values corrected for their number, in the order they came: Holm, "A simple sequentially rejective multiple test
-/// procedure", Scandinavian Journal of Statistics 6 (1979). The probability of even one false alarm among all stays
-/// below the level that the corrected values are held against. NaN stays NaN and counts for nothing.
+/// Returns p-values corrected for their number, in the same order: Holm, "A simple sequentially rejective multiple
+/// test procedure", Scandinavian Journal of Statistics 6 (1979). The probability of even one false positive among all
+/// of them stays below the level with which the corrected values are compared. NaN stays NaN and is not counted.
 #[must_use]
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).filter(|place| !p[*place].is_nan()).collect();

@@ -1,4 +1,4 @@
-//! A mean, and how sure it is.
+//! A mean, and its interval.
 
 use serde::Serialize;
 
@@ -14,18 +14,18 @@ use super::{
 pub struct Mean {
     /// The mean.
     pub value: f64,
-    /// How many values.
+    /// The number of values.
     pub n: usize,
-    /// The standard deviation with divisor n − 1. Absent with one value.
+    /// The standard deviation with divisor n − 1. `None` for one value.
     pub deviation: Option<f64>,
-    /// Student's interval: mean ± t(n − 1) · deviation / √n. Absent with one value.
+    /// Student's interval: mean ± t(n − 1) · deviation / √n. `None` for one value.
     pub interval: Option<Interval>,
 }
 
-/// The mean with Student's t interval (Student, "The probable error of a mean", Biometrika 6, 1908).
+/// Returns the mean with Student's t interval (Student, "The probable error of a mean", Biometrika 6, 1908).
 ///
 /// # Errors
-/// No value, one that is not finite, or a level outside of 0 to 1.
+/// There is no value, a value is not finite, or the level is not between 0 and 1.
 pub fn mean(values: &[f64], level: f64) -> Result<Mean, Undefined> {
     demand(values, 1)?;
     demand_level(level)?;

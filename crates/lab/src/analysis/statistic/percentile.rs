@@ -1,4 +1,4 @@
-//! Percentiles, and intervals for them that assume no distribution.
+//! Percentiles, and intervals of percentiles that assume no distribution.
 
 use super::{
     Interval,
@@ -6,11 +6,12 @@ use super::{
     undefined::{Undefined, demand, demand_level},
 };
 
-/// The `q`-quantile, `q` in 0 to 1, of values in any order; between two of them by straight line, as numpy's default
-/// and type 7 of Hyndman and Fan, "Sample quantiles in statistical packages", The American Statistician 50 (1996).
+/// Returns the `q`-quantile, `q` from 0 to 1, of values in any order. Between two values it interpolates linearly, as
+/// numpy does by default: type 7 of Hyndman and Fan, "Sample quantiles in statistical packages", The American
+/// Statistician 50 (1996).
 ///
 /// # Errors
-/// No value, one that is not finite, or `q` out of range.
+/// There is no value, a value is not finite, or `q` is out of range.
 pub fn percentile(values: &[f64], q: f64) -> Result<f64, Undefined> {
     demand(values, 1)?;
     if !(0.0..=1.0).contains(&q) {
@@ -23,7 +24,8 @@ pub fn percentile(values: &[f64], q: f64) -> Result<f64, Undefined> {
     Ok(between(*low, next, weight))
 }
 
-/// The same of finite values that ascend, for whoever takes many quantiles of one sample. `None` of nothing.
+/// Returns the quantile of finite values in ascending order, for code that needs many quantiles of one sample.
+/// `None`: there are no values.
 #[must_use]
 pub fn percentile_of_sorted(ascending: &[f64], q: f64) -> Option<f64> {
     let last = ascending.len().checked_sub(1)?;
@@ -37,18 +39,18 @@ fn place(len: usize, q: f64) -> (usize, f64) {
 }
 
 fn between(low: f64, high: f64, weight: f64) -> f64 {
-    // Not low + weight · 0 alone: where both are the same value it has to be that value.
+    // If both values are equal, the result has to be that value, without a rounding error.
     if low == high { low } else { low + weight * (high - low) }
 }
 
-/// An interval for the `q`-quantile of the population, from two values of the sample (order statistics): Conover,
-/// "Practical Nonparametric Statistics", 3rd ed., 3.2. It covers with at least `level`, whatever the distribution,
-/// as long as the values are independent: the gaps of one stream are not, so take percentiles by run and the
-/// interval over runs.
+/// Returns an interval for the `q`-quantile of the population, from two values of the sample (order statistics):
+/// Conover, "Practical Nonparametric Statistics", 3rd ed., 3.2. It covers with a probability of at least `level`, for
+/// any distribution, if the values are independent. The gaps of one stream are not independent: calculate a
+/// percentile per run, and the interval over runs.
 ///
 /// # Errors
-/// [`Undefined::TooFew`] where the sample is too small to bound this quantile on both sides, with the size that would
-/// do; values that are not finite; `q` or `level` out of range.
+/// [`Undefined::TooFew`] if the sample is too small to bound this quantile on both sides, with the size that is
+/// needed; values that are not finite; `q` or `level` out of range.
 pub fn percentile_interval(values: &[f64], q: f64, level: f64) -> Result<Interval, Undefined> {
     demand(values, 1)?;
     demand_level(level)?;
@@ -58,7 +60,7 @@ pub fn percentile_interval(values: &[f64], q: f64, level: f64) -> Result<Interva
     let tail = 0.5 * (1.0 - level);
     let n = values.len();
     let Some((low, high)) = order(n, q, tail) else {
-        // All n lie on one side of the quantile with probability q^n or (1 − q)^n.
+        // All n values lie on one side of the quantile with probability q^n or (1 − q)^n.
         let extreme = q.max(1.0 - q);
         let mut need = ((tail.ln() / extreme.ln()).floor() as usize).max(n + 1);
         while order(need, q, tail).is_none() {
@@ -71,7 +73,7 @@ pub fn percentile_interval(values: &[f64], q: f64, level: f64) -> Result<Interva
     Ok(Interval { low: values[low], high: values[high], level })
 }
 
-/// The places of the two order statistics, from 0.
+/// Returns the indices of the two order statistics, from 0.
 fn order(n: usize, q: f64, tail: f64) -> Option<(usize, usize)> {
     let low = binomial_quantile(tail, n as u64, q).checked_sub(1)?;
     let high = binomial_quantile(1.0 - tail, n as u64, q);

@@ -1,4 +1,4 @@
-//! Do two means differ? Asked of the data alone.
+//! The permutation test of the difference of two means.
 
 use serde::Serialize;
 
@@ -8,24 +8,25 @@ use super::{
     undefined::{Undefined, demand},
 };
 
-/// What shuffling the labels of two samples says of the difference of their means.
+/// The result of a permutation test of the difference of two means.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Permutation {
-    /// Mean of the first less mean of the second, in the values' unit.
+    /// Mean of the first − mean of the second, in the values' unit.
     pub difference: f64,
     /// The share of labellings with a difference at least as large: twice the smaller side, at most 1.
     pub p: f64,
-    /// How many labellings were looked at.
+    /// The number of labellings that were evaluated.
     pub labellings: usize,
-    /// Whether these are all there are. If not, `p` counts the labelling that was seen among them, and is never 0.
+    /// Whether these are all labellings. If not, `p` includes the observed labelling and is never 0.
     pub exact: bool,
 }
 
-/// Fisher's permutation test of the difference of means: of all ways to label the values if there are at most `most`,
-/// else of `most` drawn at random (Phipson and Smyth, "Permutation p-values should never be zero", SAGMB 9, 2010).
+/// Tests the difference of means by Fisher's permutation test. It evaluates all labellings if there are at most
+/// `most`, and otherwise `most` random ones (Phipson and Smyth, "Permutation p-values should never be zero", SAGMB 9,
+/// 2010).
 ///
 /// # Errors
-/// Fewer than two values on a side, one that is not finite, or values that are all the same.
+/// There are fewer than two values on a side, a value is not finite, or all values are equal.
 pub fn permutation_test(
     first: &[f64],
     second: &[f64],
@@ -36,7 +37,7 @@ pub fn permutation_test(
     demand(second, 2)?;
     let all = [first, second].concat();
     let middle = centre(&all);
-    // Around 0, so that equal sums in another order come out as nearly equal numbers.
+    // The values are centred on 0, so that equal sums in another order give nearly equal numbers.
     let values: Vec<f64> = all.iter().map(|value| value - middle).collect();
     let width = values.iter().fold(0.0, |width: f64, value| width.max(value.abs()));
     if width == 0.0 {
@@ -50,7 +51,7 @@ pub fn permutation_test(
     if exact {
         subsets(&values, first.len(), 0.0, &mut tally);
     } else {
-        // The labelling that was seen is one of them.
+        // The observed labelling is one of them.
         tally.add(seen);
         let mut order: Vec<u32> = Vec::with_capacity(values.len());
         for _ in 0..most {
@@ -64,14 +65,14 @@ pub fn permutation_test(
     Ok(Permutation { difference: centre(first) - centre(second), p, labellings: tally.all, exact })
 }
 
-/// The smallest p that samples of these sizes can have in a permutation test with two sides: where it is not below
-/// the level asked for, no test can find anything.
+/// Returns the smallest p that a two-sided permutation test can have for samples of these sizes. If it is not below
+/// the level, no test can find a difference.
 #[must_use]
 pub fn smallest_p(first: usize, second: usize) -> f64 {
     (2.0 / choose(first + second, first)).min(1.0)
 }
 
-/// How many labellings had a sum at most, and at least, the one seen.
+/// The number of labellings whose sum is at most, and at least, the observed one.
 #[derive(Default)]
 struct Tally {
     low: f64,
@@ -89,7 +90,7 @@ impl Tally {
     }
 }
 
-/// Every way to take `take` of the values.
+/// Visits every choice of `take` values.
 fn subsets(values: &[f64], take: usize, sum: f64, tally: &mut Tally) {
     if take == 0 {
         return tally.add(sum);
@@ -99,7 +100,7 @@ fn subsets(values: &[f64], take: usize, sum: f64, tally: &mut Tally) {
     }
 }
 
-/// n over k.
+/// Returns n over k.
 fn choose(n: usize, k: usize) -> f64 {
     (1..=k.min(n - k)).fold(1.0, |ways, step| (ways * (n + 1 - step) as f64 / step as f64).round())
 }

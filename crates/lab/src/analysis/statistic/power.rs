@@ -1,4 +1,4 @@
-//! What could these runs have seen?
+//! The differences that a number of runs can detect.
 
 use super::{
     distribution::{noncentral_t_cdf, t_quantile},
@@ -6,12 +6,12 @@ use super::{
     undefined::{Undefined, demand_level},
 };
 
-/// The probability that a t test with two sides finds a difference of `effect` standard deviations, with so many
-/// values in each sample, at level `alpha`: Cohen, "Statistical Power Analysis for the Behavioral Sciences" (1988),
-/// exact by noncentral t.
+/// Returns the probability that a two-sided t test finds a difference of `effect` standard deviations, with these
+/// sample sizes, at level `alpha`: Cohen, "Statistical Power Analysis for the Behavioral Sciences" (1988), exact by
+/// noncentral t.
 ///
 /// # Errors
-/// A sample of fewer than two, or `alpha` outside of 0 to 1.
+/// A sample has fewer than two values, or `alpha` is not between 0 and 1.
 pub fn power(effect: f64, first: usize, second: usize, alpha: f64) -> Result<f64, Undefined> {
     demand_level(alpha)?;
     let have = first.min(second);
@@ -23,18 +23,18 @@ pub fn power(effect: f64, first: usize, second: usize, alpha: f64) -> Result<f64
     Ok(found_with(shift, n1 + n2 - 2.0, alpha))
 }
 
-/// The probability that t with this true size of it is found.
+/// Returns the probability that a t with this noncentrality is found.
 fn found_with(shift: f64, df: f64, alpha: f64) -> f64 {
     let bound = t_quantile(1.0 - 0.5 * alpha, df);
-    // Found for certain, and too costly to say how certain.
+    // The probability is practically 1, and its exact value would cost too much time.
     if shift > 60.0 + 10.0 * bound {
         return 1.0;
     }
     1.0 - noncentral_t_cdf(bound, df, shift) + noncentral_t_cdf(-bound, df, shift)
 }
 
-/// The smallest difference, in standard errors of it, that is found with probability `wanted`; with `df` degrees of
-/// freedom, not necessarily whole.
+/// Returns the smallest difference, in its standard errors, that is found with probability `wanted`. `df` is the
+/// degrees of freedom, not necessarily an integer.
 pub(crate) fn detectable_shift(df: f64, alpha: f64, wanted: f64) -> Result<f64, Undefined> {
     demand_level(alpha)?;
     if !(wanted > alpha && wanted < 1.0) {
@@ -48,22 +48,22 @@ pub(crate) fn detectable_shift(df: f64, alpha: f64, wanted: f64) -> Result<f64, 
     Ok(root(0.0, high, lacking))
 }
 
-/// The smallest standardised difference that is found with probability `wanted`. Times the pooled standard deviation,
-/// it is the smallest difference in the values' unit.
+/// Returns the smallest standardised difference that is found with probability `wanted`. Multiplied by the pooled
+/// standard deviation, it is the smallest difference in the values' unit.
 ///
 /// # Errors
-/// As [`power`]; `wanted` not between `alpha` and 1.
+/// As for [`power`]; or `wanted` is not between `alpha` and 1.
 pub fn detectable(first: usize, second: usize, alpha: f64, wanted: f64) -> Result<f64, Undefined> {
     power(0.0, first, second, alpha)?;
     let (n1, n2) = (first as f64, second as f64);
     Ok(detectable_shift(n1 + n2 - 2.0, alpha, wanted)? / (n1 * n2 / (n1 + n2)).sqrt())
 }
 
-/// The runs that each of two samples needs so that a difference of `effect` standard deviations is found with
-/// probability `wanted`. `None` if more than a million would be needed.
+/// Returns the runs that each of two samples needs so that a difference of `effect` standard deviations is found with
+/// probability `wanted`. `None`: more than a million would be needed.
 ///
 /// # Errors
-/// `alpha` or `wanted` out of range.
+/// `alpha` or `wanted` is out of range.
 pub fn runs_needed(effect: f64, alpha: f64, wanted: f64) -> Result<Option<usize>, Undefined> {
     demand_level(wanted)?;
     let enough = |n| power(effect, n, n, alpha).map(|power| power >= wanted);

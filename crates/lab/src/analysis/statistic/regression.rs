@@ -1,4 +1,4 @@
-//! One measurement as a weighted sum of others.
+//! Regression: one measurement as a weighted sum of others.
 
 use nalgebra::{DMatrix, DVector};
 use serde::Serialize;
@@ -14,23 +14,23 @@ use super::{
 /// A fit by ordinary least squares, with a constant.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Regression {
-    /// The constant first, then one for each column. Units: that of the outcome over that of the column.
+    /// The constant, followed by one coefficient per column. Unit: that of the outcome / that of the column.
     pub coefficients: Vec<Coefficient>,
     /// The share of the outcome's variance that the columns explain.
     pub r_squared: f64,
-    /// The same, less what as many columns of noise would explain.
+    /// The share, corrected for the number of columns.
     pub adjusted_r_squared: f64,
     /// F of all columns together.
     pub f: f64,
-    /// The probability of an F as large if no column mattered.
+    /// The probability of an F at least as large if no column had an effect.
     pub f_p: f64,
-    /// How many rows.
+    /// The number of rows.
     pub n: usize,
-    /// Rows less coefficients.
+    /// Rows − coefficients.
     pub df: usize,
     /// The standard deviation of the residuals, with divisor `df`, in the outcome's unit.
     pub residual_deviation: f64,
-    /// Whether the residuals are what the standard errors assume.
+    /// Whether the residuals meet the assumptions of the standard errors.
     pub residuals: Residuals,
 }
 
@@ -41,20 +41,20 @@ pub struct Coefficient {
     pub value: f64,
     /// Its standard error.
     pub standard_error: f64,
-    /// Value over error.
+    /// Value / standard error.
     pub t: f64,
     /// The probability of a `t` at least as far from 0, if the coefficient were 0.
     pub p: f64,
-    /// An interval for it.
+    /// The interval of the coefficient.
     pub interval: Interval,
 }
 
 /// Fits `outcome` to a constant and `columns`, each as long as `outcome`, by Householder QR: Golub and Van Loan,
-/// "Matrix Computations", 5.3; the statistics as in Greene, "Econometric Analysis", 4.
+/// "Matrix Computations", 5.3. The statistics follow Greene, "Econometric Analysis", 4.
 ///
 /// # Errors
-/// Fewer rows than two more than columns, lengths that differ, a value that is not finite, an outcome that does not
-/// vary, columns that depend on one another (or do not vary).
+/// There are fewer rows than columns plus two, lengths differ, a value is not finite, the outcome does not vary, or
+/// columns depend on each other or do not vary.
 pub fn least_squares(columns: &[&[f64]], outcome: &[f64], level: f64) -> Result<Regression, Undefined> {
     demand_level(level)?;
     let n = outcome.len();
@@ -104,12 +104,12 @@ pub fn least_squares(columns: &[&[f64]], outcome: &[f64], level: f64) -> Result<
     })
 }
 
-/// A column of ones, then the columns.
+/// Returns a column of ones, followed by the columns.
 fn design(columns: &[&[f64]], n: usize) -> DMatrix<f64> {
     DMatrix::from_fn(n, columns.len() + 1, |row, place| place.checked_sub(1).map_or(1.0, |c| columns[c][row]))
 }
 
-/// A matrix of more rows than columns as Q times R.
+/// The QR decomposition of a matrix with more rows than columns.
 pub(super) struct Factors {
     pub(super) design: DMatrix<f64>,
     pub(super) q: DMatrix<f64>,
@@ -118,10 +118,10 @@ pub(super) struct Factors {
 }
 
 impl Factors {
-    /// Columns may differ in size by their units, but not hang on one another.
+    /// Columns may differ in magnitude because of their units, but must not depend on each other.
     pub(super) fn of(design: DMatrix<f64>) -> Result<Factors, Undefined> {
         let (q, upper) = design.clone().qr().unpack();
-        // What the others leave of a column, against the whole of it.
+        // Compares the part of a column that the other columns do not explain with the whole column.
         let hangs = |place: usize| upper[(place, place)].abs() <= 1e-11 * design.column(place).norm();
         if (0..upper.ncols()).any(hangs) {
             return Err(Undefined::Dependent);
@@ -132,7 +132,7 @@ impl Factors {
         Ok(Factors { design, q, upper, inverse })
     }
 
-    /// What times the design comes nearest to `outcome`, with one step of refinement.
+    /// Returns the coefficients that come nearest to `outcome`, with one step of refinement.
     pub(super) fn solve(&self, outcome: &DVector<f64>) -> DVector<f64> {
         let once = |outcome: &DVector<f64>| {
             self.upper
@@ -144,12 +144,12 @@ impl Factors {
         first + once(&rest)
     }
 
-    /// The diagonal element of (XᵀX)⁻¹.
+    /// Returns the diagonal element of (XᵀX)⁻¹.
     pub(super) fn inverse_squares(&self, place: usize) -> f64 {
         self.inverse.row(place).norm_squared()
     }
 
-    /// (XᵀX)⁻¹.
+    /// Returns (XᵀX)⁻¹.
     pub(super) fn covariance(&self) -> DMatrix<f64> {
         &self.inverse * self.inverse.transpose()
     }

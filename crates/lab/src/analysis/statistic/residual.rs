@@ -1,4 +1,4 @@
-//! Are a regression's residuals what its standard errors assume?
+//! Checks whether a regression's residuals meet the assumptions of its standard errors.
 
 use nalgebra::DVector;
 use serde::Serialize;
@@ -10,30 +10,30 @@ use super::{
     undefined::Undefined,
 };
 
-/// Checks of a regression's residuals. A small p says that an assumption fails. Each is absent where the residuals
-/// leave it undefined (all of them 0).
+/// Checks of a regression's residuals. A small p means that an assumption fails. A value is `None` if the residuals
+/// leave it undefined, because all of them are 0.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Residuals {
-    /// Durbin and Watson (Biometrika 37, 1950): near 2 if neighbours are independent, towards 0 if they resemble one
-    /// another, towards 4 if they alternate. Rows have to be in the order of time.
+    /// Durbin and Watson (Biometrika 37, 1950): near 2 if neighbours are independent, towards 0 if they are similar,
+    /// towards 4 if they alternate. Rows must be in the order of time.
     pub durbin_watson: Option<f64>,
-    /// Jarque and Bera (International Statistical Review 55, 1987): skew and tails against a normal distribution's.
-    /// Its p holds for large samples.
+    /// Jarque and Bera (International Statistical Review 55, 1987): skewness and tails compared with a normal
+    /// distribution. Its p is valid for large samples.
     pub jarque_bera: Option<f64>,
     /// The p of `jarque_bera`.
     pub jarque_bera_p: Option<f64>,
-    /// Breusch and Pagan (Econometrica 47, 1979) in Koenker's form: does the spread depend on the columns?
+    /// Breusch and Pagan (Econometrica 47, 1979) in Koenker's form: whether the spread depends on the columns.
     pub breusch_pagan: Option<f64>,
     /// The p of `breusch_pagan`.
     pub breusch_pagan_p: Option<f64>,
-    /// The largest of Cook's distances (Technometrics 19, 1977): above 1, one row alone steers the fit.
+    /// The largest of Cook's distances (Technometrics 19, 1977). Above 1, a single row determines the fit.
     pub largest_cook: Option<f64>,
-    /// The row of the largest distance, from 0.
+    /// The row with the largest distance, from 0.
     pub largest_cook_row: usize,
 }
 
 impl Residuals {
-    /// `variance` is the residuals' squares over the degrees of freedom.
+    /// `variance` is the sum of the residuals' squares / degrees of freedom.
     pub(super) fn of(residuals: &[f64], factors: &Factors, variance: f64) -> Residuals {
         let squares = sum(residuals.iter().map(|residual| residual * residual));
         let known = |value: f64| value.is_finite().then_some(value);
@@ -68,7 +68,7 @@ fn jarque_bera(residuals: &[f64]) -> f64 {
     n / 6.0 * (skew * skew + 0.25 * (kurtosis - 3.0).powi(2))
 }
 
-/// n times the R² of the squared residuals on the columns.
+/// Returns n times the R² of the squared residuals on the columns.
 fn breusch_pagan(residuals: &[f64], factors: &Factors) -> Option<f64> {
     let squares: Vec<f64> = residuals.iter().map(|residual| residual * residual).collect();
     let total = sum_of_squares(&squares, centre(&squares));
@@ -80,11 +80,12 @@ fn breusch_pagan(residuals: &[f64], factors: &Factors) -> Option<f64> {
     Some(squares.len() as f64 * (1.0 - sum(rest.iter().map(|rest| rest * rest)) / total))
 }
 
-/// How many times larger the variance of each column's coefficient is than if the columns were unrelated: 1 / (1 − R²)
-/// of that column on the others. Above some 5 to 10 they cannot be told apart (Marquardt, Technometrics 12, 1970).
+/// Returns how many times larger the variance of each column's coefficient is than if the columns were unrelated: 1 /
+/// (1 − R²) of that column on the others. Above some 5 to 10 the columns cannot be separated (Marquardt,
+/// Technometrics 12, 1970).
 ///
 /// # Errors
-/// Fewer than two columns, and as [`least_squares`].
+/// There are fewer than two columns; otherwise as for [`least_squares`].
 pub fn variance_inflation(columns: &[&[f64]]) -> Result<Vec<f64>, Undefined> {
     if columns.len() < 2 {
         return Err(Undefined::TooFew { have: columns.len(), need: 2 });

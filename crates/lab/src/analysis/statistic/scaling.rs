@@ -1,4 +1,4 @@
-//! Where do more streams stop helping?
+//! The fit of a scaling law, which shows the number of streams beyond which throughput falls.
 
 use nalgebra::{DMatrix, DVector};
 use serde::Serialize;
@@ -18,56 +18,56 @@ use super::{
 pub struct Scaling {
     /// λ, the throughput of one stream, in the unit of the throughputs.
     pub one: Parameter,
-    /// σ, the share that is done one after another. Below 0: more streams did more than their share.
+    /// σ, the share that is done serially. Below 0: more streams did more than their share.
     pub contention: Parameter,
-    /// κ, the price of every pair of streams.
+    /// κ, the cost of each pair of streams.
     pub coherency: Parameter,
-    /// Where throughput is largest. Absent where the curve has no peak (κ ≤ 0 or σ ≥ 1).
+    /// The peak of the throughput. `None`: the curve has no peak (κ ≤ 0 or σ ≥ 1).
     pub peak: Option<Peak>,
     /// The share of the throughputs' variance that the curve explains.
     pub r_squared: f64,
-    /// How many throughputs.
+    /// The number of throughputs.
     pub n: usize,
 }
 
-/// A fitted number and how sure it is.
+/// A fitted parameter with its interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Parameter {
     /// The value.
     pub value: f64,
     /// Its standard error.
     pub standard_error: f64,
-    /// An interval by Student's t with n − 3 degrees of freedom.
+    /// The interval by Student's t with n − 3 degrees of freedom.
     pub interval: Interval,
 }
 
-/// The top of a scaling curve.
+/// The peak of a scaling curve.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Peak {
-    /// √((1 − σ) / κ): the number of streams, not whole.
+    /// √((1 − σ) / κ): the number of streams, not necessarily an integer.
     pub streams: f64,
-    /// An interval for it, by the delta method on its logarithm.
+    /// The interval, by the delta method on its logarithm.
     pub interval: Interval,
-    /// The throughput there.
+    /// The throughput at the peak.
     pub throughput: f64,
-    /// Whether κ's whole interval lies above 0. If not, these data do not show that there is a peak.
+    /// Whether κ's whole interval lies above 0. If not, the data do not show that there is a peak.
     pub seen: bool,
 }
 
 impl Scaling {
-    /// The throughput of so many streams.
+    /// Returns the throughput of `streams` streams.
     #[must_use]
     pub fn at(&self, streams: f64) -> f64 {
         curve([self.one.value, self.contention.value, self.coherency.value], streams)
     }
 }
 
-/// Fits the law to pairs of streams and throughput, by Gauss and Newton's nonlinear least squares (Seber and Wild,
-/// "Nonlinear Regression", 2.1), from the linear fit of N / X.
+/// Fits the law to pairs of streams and throughput by Gauss and Newton's nonlinear least squares (Seber and Wild,
+/// "Nonlinear Regression", 2.1), starting from the linear fit of N / X.
 ///
 /// # Errors
-/// Fewer than four throughputs or three numbers of streams, sides of different length, values that are not finite or
-/// not above 0.
+/// There are fewer than four throughputs or three numbers of streams, the sides differ in length, or values are not
+/// finite or not above 0.
 pub fn fit_scaling(streams: &[f64], throughputs: &[f64], level: f64) -> Result<Scaling, Undefined> {
     demand_level(level)?;
     if streams.len() != throughputs.len() {
@@ -121,7 +121,7 @@ fn load(contention: f64, coherency: f64, streams: f64) -> f64 {
     1.0 + contention * (streams - 1.0) + coherency * streams * (streams - 1.0)
 }
 
-/// How the curve changes with each parameter, a row for each point.
+/// Returns how the curve changes with each parameter, one row per point.
 fn slopes([one, contention, coherency]: [f64; 3], streams: &[f64]) -> DMatrix<f64> {
     DMatrix::from_fn(streams.len(), 3, |row, place| {
         let n = streams[row];
@@ -144,7 +144,7 @@ fn start(streams: &[f64], throughputs: &[f64]) -> Result<[f64; 3], Undefined> {
             let [base, linear, square] = [0, 1, 2].map(|place| fit.coefficients[place].value);
             Ok([base.recip(), linear / base, square / base])
         }
-        // Perfectly linear scaling: N / X does not vary.
+        // The scaling is perfectly linear, so N / X does not vary.
         Err(Undefined::Constant) => Ok([throughputs[0] / streams[0], 0.0, 0.0]),
         Ok(_) => {
             let best = throughputs.iter().zip(streams).map(|(x, n)| x / n).fold(0.0, f64::max);
@@ -161,7 +161,7 @@ fn converge(mut parameters: [f64; 3], streams: &[f64], throughputs: &[f64]) -> R
             streams.iter().zip(throughputs).map(|(n, x)| x - curve(parameters, *n)),
         )
     };
-    // A load of 0 or less would be a pole between the points: no scaling curve has one.
+    // A load of 0 or less would be a pole between the points, which no scaling curve has.
     let allowed =
         |[_, contention, coherency]: [f64; 3]| streams.iter().all(|n| load(contention, coherency, *n) > 0.0);
     for _ in 0..500 {
@@ -170,7 +170,7 @@ fn converge(mut parameters: [f64; 3], streams: &[f64], throughputs: &[f64]) -> R
         let mut share = 1.0;
         let next = loop {
             let next = [0, 1, 2].map(|place| parameters[place] + share * step[place]);
-            // Near the end all sums of squares are the same but for rounding.
+            // Near the end, all sums of squares are equal except for rounding.
             if allowed(next) && rest(next).norm_squared() <= now.norm_squared() * (1.0 + 1e-12) {
                 break next;
             }

@@ -1,8 +1,8 @@
-//! Sums that lose nothing to rounding.
+//! Sums without rounding losses.
 
 use super::undefined::{Undefined, demand};
 
-/// The sum, compensated: Neumaier, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen",
+/// Returns the compensated sum: Neumaier, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen",
 /// ZAMM 54 (1974). The error is that of one rounding, whatever the number of values.
 #[must_use]
 pub fn sum(values: impl IntoIterator<Item = f64>) -> f64 {
@@ -13,27 +13,27 @@ pub fn sum(values: impl IntoIterator<Item = f64>) -> f64 {
         lost += if sum.abs() >= value.abs() { (sum - next) + value } else { (value - next) + sum };
         sum = next;
     }
-    // An infinite sum would become NaN by what it "lost".
+    // The compensation of an infinite sum would make it NaN.
     if sum.is_finite() { sum + lost } else { sum }
 }
 
-/// The variance with divisor n − 1, in the square of the values' unit, by two passes.
+/// Returns the variance with divisor n − 1, in the square of the values' unit, by two passes.
 ///
 /// # Errors
-/// Fewer than two values, or one that is not finite.
+/// There are fewer than two values, or a value is not finite.
 pub fn variance(values: &[f64]) -> Result<f64, Undefined> {
     demand(values, 2)?;
     let centre = centre(values);
     Ok(sum_of_squares(values, centre) / (values.len() - 1) as f64)
 }
 
-/// The mean of values that are known to be there and finite.
+/// Returns the mean of values that exist and are finite.
 pub(super) fn centre(values: &[f64]) -> f64 {
     sum(values.iter().copied()) / values.len() as f64
 }
 
-/// Squares of the distances from `centre`, summed. Constant input gives exactly 0, for the mean of equal numbers may
-/// miss them by a rounding.
+/// Returns the sum of the squared distances from `centre`. Constant input gives exactly 0, because the mean of equal
+/// numbers may differ from them by a rounding error.
 pub(super) fn sum_of_squares(values: &[f64], centre: f64) -> f64 {
     if is_constant(values) { 0.0 } else { sum(values.iter().map(|value| (value - centre).powi(2))) }
 }

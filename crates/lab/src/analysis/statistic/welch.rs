@@ -1,4 +1,4 @@
-//! Do two means differ?
+//! Welch's test of the difference of two means.
 
 use serde::Serialize;
 
@@ -12,26 +12,26 @@ use super::{
 /// The difference of two means, by Welch's unequal variances t test.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Welch {
-    /// Mean of the first less mean of the second, in the values' unit.
+    /// Mean of the first − mean of the second, in the values' unit.
     pub difference: f64,
-    /// An interval for the difference.
+    /// The interval of the difference.
     pub interval: Interval,
-    /// Difference over its standard error.
+    /// Difference / standard error.
     pub t: f64,
-    /// Degrees of freedom by Welch and Satterthwaite; not whole.
+    /// Degrees of freedom by Welch and Satterthwaite, not necessarily an integer.
     pub df: f64,
-    /// The probability of a `t` at least as far from 0, either way, if the means were the same.
+    /// The probability of a `t` at least as far from 0, in either direction, if the means were equal.
     pub p: f64,
     /// The standard error of the difference, in the values' unit.
     pub standard_error: f64,
 }
 
-/// Welch, "The generalization of Student's problem when several different population variances are involved",
-/// Biometrika 34 (1947).
+/// Tests the difference of two means: Welch, "The generalization of Student's problem when several different
+/// population variances are involved", Biometrika 34 (1947).
 ///
 /// # Errors
-/// Fewer than two values on a side, one that is not finite, or two sides that do not vary: there is no noise then to
-/// hold the difference against.
+/// There are fewer than two values on a side, a value is not finite, or neither side varies, so there is no noise to
+/// compare the difference with.
 pub fn welch(first: &[f64], second: &[f64], level: f64) -> Result<Welch, Undefined> {
     demand_level(level)?;
     let of_mean = |values: &[f64]| variance(values).map(|variance| variance / values.len() as f64);
@@ -48,8 +48,8 @@ pub fn welch(first: &[f64], second: &[f64], level: f64) -> Result<Welch, Undefin
     Ok(Welch { difference, interval, t, df, p: t_two_sided(t, df), standard_error: error })
 }
 
-/// The standard error and degrees of freedom of a sum or difference of independent estimates, from theirs. `None`
-/// where there is no error at all.
+/// Returns the standard error and degrees of freedom of a sum or difference of independent estimates, from theirs.
+/// `None`: there is no error.
 pub(crate) fn satterthwaite_error(parts: &[(f64, f64)]) -> Option<(f64, f64)> {
     let total: f64 = parts.iter().map(|(error, _)| error * error).sum();
     if total == 0.0 {
@@ -59,11 +59,11 @@ pub(crate) fn satterthwaite_error(parts: &[(f64, f64)]) -> Option<(f64, f64)> {
     Some((total.sqrt(), weighted.recip()))
 }
 
-/// Degrees of freedom of a sum of squared standard errors, each from a sample of that size. Infinite where none
-/// varies.
+/// Returns the degrees of freedom of a sum of squared standard errors, each from a sample of the given size. Infinite
+/// if no sample varies.
 pub(crate) fn satterthwaite(parts: &[(f64, usize)]) -> f64 {
     let total: f64 = parts.iter().map(|(part, _)| part).sum();
-    // Ratios first: the square of a tiny variance underflows.
+    // The ratios are calculated first, because the square of a tiny variance underflows.
     let weighted: f64 = parts
         .iter()
         .filter(|(part, n)| *part > 0.0 && *n > 1)

@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_behind_a_held_one_are_late_until_one_is_waited_for() {
+    fn chunks_behind_a_held_chunk_are_late_until_reader_waits() {
         let mut backlog = Backlog::default();
         let arrivals = [
             (false, None, Arrival::Awaited),
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backlog_larger_than_a_socket_holds_stalls_and_a_smaller_one_does_not() {
+    fn backlog_larger_than_socket_buffers_stalls_and_smaller_does_not() {
         let mut backlog = Backlog::default();
         backlog.arrived(true, ms(200), STALLS);
         assert!(!backlog.stalls());

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn long_load_durations_of_many_streams_of_a_loaded_model_are_no_loads() {
+    fn load_durations_of_concurrent_streams_of_loaded_model_are_no_loads() {
         let bench = bench();
         for at in 0..10 {
             bench.burst(at * 2_000, Some(true), (0..32).map(|wait| 500 + wait * 20));
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_wait_for_one_load_are_one_load() {
+    fn load_with_many_waiting_requests_counts_once() {
         let bench = bench();
         bench.burst(0, Some(false), (0..32).map(|late| 1_500 + late));
         assert_eq!(bench.counted(), 1);
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn wait_that_is_unusual_for_a_lone_request_is_a_load_whatever_was_known() {
+    fn load_is_counted_for_unusual_wait_of_lone_request() {
         let bench = bench();
         for (at, wait, counted) in
             [(0, 200, 0), (1_000, 210, 0), (2_000, 580, 0), (3_000, 1_500, 1), (9_000, 200, 1)]
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn model_that_another_one_may_have_pushed_out_is_judged_by_its_wait() {
+    fn load_of_possibly_evicted_model_is_judged_by_its_wait() {
         let bench = bench();
         bench.burst(0, Some(true), [200]);
         let (first, second) = (
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_known_long_ago_is_unknown() {
+    fn load_state_that_is_too_old_is_unknown() {
         let bench = bench();
         let waiter = bench.loads.wait(bench.at(60_000), Some((true, bench.at(0))), None);
         assert_eq!(waiter.whereabouts, Whereabouts::Unknown);
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn load_that_is_seen_in_memory_after_the_answer_is_the_one_that_the_answer_tells_of() {
+    fn load_seen_in_memory_after_response_is_not_counted_again() {
         let bench = bench();
         // The request was late at the upstream: its wait was over at 1,300 and not at 800.
         let waiter = bench.loads.wait(bench.at(0), Some((false, bench.at(0))), None);
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_an_upload_took_is_no_load() {
+    fn upload_time_is_no_load() {
         let bench = bench();
         let waiter = bench.loads.wait(bench.at(0), None, None);
         waiter.told(9_000 * MS, bench.at(8_990), bench.at(9_100));
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn load_that_no_answer_tells_is_counted_when_it_is_seen_in_memory() {
+    fn load_that_no_response_reports_is_counted_when_seen_in_memory() {
         let bench = bench();
         let seen = |from, to| bench.loads.appeared(Span { from: bench.at(from), to: bench.at(to) });
         seen(0, 5_000);

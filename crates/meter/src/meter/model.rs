@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn accepted_model_gets_free_place_and_evicts_nobody() {
+    fn accepted_model_takes_free_label_and_evicts_none() {
         let table = ModelTable::new(2);
         assert_eq!(claim(&table, "a", Claim::Accepted), own("A"));
         assert_eq!(claim(&table, "b", Claim::Accepted), own("B"));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn answering_model_takes_place_of_least_recently_used_one_that_no_request_holds() {
+    fn answering_model_takes_label_of_least_recently_used_idle_model() {
         let table = ModelTable::new(2);
         let _ = claim(&table, "a", Claim::Answered);
         let _ = claim(&table, "b", Claim::Answered);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn models_in_memory_take_no_places_from_one_another() {
+    fn models_in_memory_take_no_labels_from_each_other() {
         let table = ModelTable::new(2);
         let _ = claim(&table, "a:1", Claim::Answered);
         let _ = claim(&table, "b:1", Claim::Answered);

@@ -95,21 +95,21 @@ mod tests {
     }
 
     #[test]
-    fn call_within_final_record_leaves_generation_out_of_queue() {
+    fn tool_call_in_last_record_leaves_generation_out_of_queue() {
         // Ollama 0.33: one record, which comes when all is generated.
         let phases = Phases::of_stream(&usage(1_800, 1, 35, 1_755), arrivals(4, 1_806, 1_806));
         assert_eq!(phases, Phases { queue: ms(9), decode: ms(1_757), unaccounted: ms(2) });
     }
 
     #[test]
-    fn call_record_after_silence_leaves_generation_out_of_queue() {
+    fn tool_call_after_silence_leaves_generation_out_of_queue() {
         // A Go template: the call, then the final record 50 ms later.
         let phases = Phases::of_stream(&usage(5_400, 1, 30, 5_310), arrivals(0, 5_350, 5_400));
         assert_eq!(phases, Phases { queue: ms(59), decode: ms(5_310), unaccounted: ms(0) });
     }
 
     #[test]
-    fn final_record_that_tells_second_run_alone_takes_queue_from_first_record() {
+    fn last_record_of_second_run_only_takes_queue_from_first_record() {
         // `think` with `format` on 0.33.0: the first run of 700 ms is in no duration.
         let phases = Phases::of_stream(&usage(1_210, 0, 100, 400), arrivals(0, 110, 1_210));
         assert_eq!(phases.queue, ms(10));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_duration_withholds_what_would_be_computed_from_it() {
+    fn invalid_duration_withholds_phases_computed_from_it() {
         // 0.12.11 answers one token with negative durations.
         let usage =
             Usage { has_invalid_duration: true, prompt_eval: None, eval: None, ..usage(500, 100, 0, 0) };
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_answer_has_rest_beside_its_durations() {
+    fn whole_response_has_remainder_beside_its_durations() {
         let phases = Phases::of_whole(&usage(1_000, 100, 200, 600));
         assert_eq!(phases, Phases { unaccounted: ms(100), ..Phases::default() });
     }

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn estimate_follows_what_the_model_told_and_ignores_images_and_cut_prompts() {
+    fn prompt_estimate_follows_reported_counts_and_ignores_images_and_cut_prompts() {
         let density = Density::default();
         assert_eq!(density.tokens(4_000), 1_000);
         density.told(100, 3_000);

@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_so_many_chunks_or_after_a_while() {
+    fn flush_is_due_after_so_many_chunks_or_some_time() {
         let start = Instant::now();
         let mut schedule = Schedule::new(start);
         let due: Vec<_> = (1..=64).filter(|_| schedule.is_due(start)).collect();

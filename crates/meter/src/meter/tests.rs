@@ -166,7 +166,7 @@ fn drain<B: Body<Data = Bytes>>(body: &mut Pin<Box<B>>) -> String {
 }
 
 #[test]
-fn a_stream_with_its_terminal_record_is_complete_and_counted() {
+fn stream_with_its_last_record_is_complete_and_counted() {
     let bench = bench();
     let mut body = bench.stream([Data(FIRST), Wait, Data(SECOND), Wait, Data(LAST)]);
     assert_eq!(bench.value("requests_in_flight{route=\"generate\",upstream=\"u\"}"), Some(1.0));
@@ -203,7 +203,7 @@ fn a_stream_with_its_terminal_record_is_complete_and_counted() {
 }
 
 #[test]
-fn each_way_to_end_has_its_outcome() {
+fn outcome_follows_from_the_end_of_the_stream() {
     let error = "{\"error\":\"out of memory\"}\n";
     let cases: [(Vec<Step>, Outcome); 6] = [
         (vec![Data(FIRST), Data(LAST), Trailers], Outcome::Complete),
@@ -234,7 +234,7 @@ fn each_way_to_end_has_its_outcome() {
 }
 
 #[test]
-fn who_is_dropped_early_was_left_by_its_client_or_cut_by_us() {
+fn body_dropped_early_is_client_abort_or_cut_by_sidecar() {
     let bench = bench();
     let mut body = bench.stream([Data(FIRST), Wait]);
     assert!(poll(&mut body).is_ready());
@@ -255,7 +255,7 @@ fn who_is_dropped_early_was_left_by_its_client_or_cut_by_us() {
 }
 
 #[test]
-fn a_finished_body_that_is_never_polled_to_its_end_is_complete() {
+fn finished_body_that_is_not_polled_to_its_end_is_complete() {
     // The terminal record was handed over, and the client closed.
     let bench = bench();
     let mut body = bench.stream([Data(LAST), Wait]);
@@ -279,7 +279,7 @@ fn a_finished_body_that_is_never_polled_to_its_end_is_complete() {
 }
 
 #[test]
-fn a_wait_for_the_model_is_a_gap() {
+fn wait_for_the_model_is_a_gap() {
     let bench = bench();
     let mut body = bench.stream([Data(FIRST), Wait, Data(SECOND), Wait, Data(LAST)]);
     assert!(poll(&mut body).is_ready());
@@ -293,7 +293,7 @@ fn a_wait_for_the_model_is_a_gap() {
 }
 
 #[test]
-fn a_whole_answer_has_counts_and_no_gaps() {
+fn whole_response_has_counts_and_no_gaps() {
     let bench = bench();
     let answer = "{\"response\":\"ab\",\"done\":true,\"prompt_eval_count\":7,\"eval_count\":2,\
                   \"total_duration\":1000000000,\"load_duration\":200000000,\"eval_duration\":300000000}";
@@ -313,7 +313,7 @@ fn a_whole_answer_has_counts_and_no_gaps() {
 }
 
 #[test]
-fn nonsense_passes_and_is_counted() {
+fn malformed_records_pass_and_are_counted() {
     let bench = bench();
     let mut body =
         bench.stream([Data("nonsense\n"), Data("\0\u{fffd}\n{\"resp"), Data("onse\":\"a\"}\n"), Data(LAST)]);
@@ -325,7 +325,7 @@ fn nonsense_passes_and_is_counted() {
 }
 
 #[test]
-fn a_tap_that_panics_gives_up_and_the_stream_goes_on() {
+fn panic_in_measurement_ends_it_and_stream_continues() {
     let bench = bench();
     let measurement = bench.answered("/api/generate", 200);
     let (tap, delivered) = measurement.split(NDJSON, script([Data(FIRST), Data(SECOND), Data(LAST)]));
@@ -338,7 +338,7 @@ fn a_tap_that_panics_gives_up_and_the_stream_goes_on() {
 }
 
 #[test]
-fn seconds_accrue_while_a_stream_runs() {
+fn stream_seconds_accrue_while_stream_runs() {
     let bench = bench();
     let mut streams = [bench.stream([Data(FIRST), Wait]), bench.stream([Data(FIRST), Wait])];
     for body in &mut streams {
@@ -362,7 +362,7 @@ fn seconds_accrue_while_a_stream_runs() {
 }
 
 #[test]
-fn what_runs_can_be_seen_and_its_silence() {
+fn running_stream_is_listed_with_its_silence() {
     let bench = bench();
     let waiting = bench.request("/api/chat");
     let mut body = bench.stream([Data(FIRST), Wait]);
@@ -382,7 +382,7 @@ fn what_runs_can_be_seen_and_its_silence() {
 }
 
 #[test]
-fn a_stream_that_runs_knows_its_gaps_so_far() {
+fn running_stream_knows_its_gaps_so_far() {
     let bench = bench();
     let mut body = bench.stream((0..33).flat_map(|_| [Data(SECOND), Wait]));
     for chunk in 0..33 {
@@ -400,7 +400,7 @@ fn a_stream_that_runs_knows_its_gaps_so_far() {
 }
 
 #[test]
-fn quantiles_of_a_running_stream_are_right_to_a_tenth() {
+fn running_stream_quantiles_are_within_a_tenth() {
     let bench = bench();
     let mut body = bench.stream([Data(FIRST), Wait, Data(SECOND), Wait]);
     assert!(poll(&mut body).is_ready());
@@ -417,7 +417,7 @@ fn quantiles_of_a_running_stream_are_right_to_a_tenth() {
 }
 
 #[test]
-fn the_hook_is_called_once_with_the_ending() {
+fn hook_is_called_once_with_the_outcome() {
     let bench = bench();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let mut measurement = bench.answered("/api/generate", 200);
@@ -437,7 +437,7 @@ fn the_hook_is_called_once_with_the_ending() {
 }
 
 #[test]
-fn each_hook_is_called_in_the_order_in_which_it_was_given() {
+fn hooks_are_called_in_the_given_order() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let mut measurement = bench().answered("/api/generate", 200);
     for hook in ["log", "charge"] {
@@ -449,7 +449,7 @@ fn each_hook_is_called_in_the_order_in_which_it_was_given() {
 }
 
 #[test]
-fn a_stream_of_bytes_is_measured_as_a_body_is() {
+fn byte_stream_is_measured_like_a_body() {
     struct Chunks(VecDeque<&'static str>);
     impl Stream for Chunks {
         type Item = Result<Bytes, Infallible>;
@@ -470,7 +470,7 @@ fn a_stream_of_bytes_is_measured_as_a_body_is() {
 }
 
 #[test]
-fn a_client_that_stops_reading_does_not_make_its_upstream_silent() {
+fn client_that_stops_reading_does_not_make_upstream_silent() {
     let bench = bench();
     let silent = || bench.value("silent_seconds{upstream=\"u\"}").unwrap();
     let mut body = bench.stream([Data(FIRST), Wait]);
@@ -482,7 +482,7 @@ fn a_client_that_stops_reading_does_not_make_its_upstream_silent() {
 }
 
 #[test]
-fn a_scrape_in_the_middle_of_a_slow_stream_is_not_behind() {
+fn scrape_during_slow_stream_is_up_to_date() {
     let bench = bench();
     let mut body = bench.stream([Data(FIRST), Wait, Data(SECOND), Wait]);
     assert!(poll(&mut body).is_ready());

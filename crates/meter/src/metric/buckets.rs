@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fine_bounds_have_all_that_are_shown_and_steps_of_a_tenth_from_a_millisecond_to_a_second() {
+    fn fine_bounds_include_shown_bounds_and_step_by_a_tenth_from_1_ms_to_1_s() {
         assert!(GAP_FINE.is_sorted_by(|one, next| one < next), "{GAP_FINE:?}");
         assert!(GAP.iter().all(|bound| GAP_FINE.contains(bound)), "{GAP_FINE:?}");
         let inner: Vec<_> = GAP_FINE.iter().filter(|bound| (0.0009..=1.0).contains(*bound)).collect();

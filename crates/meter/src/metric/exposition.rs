@@ -152,7 +152,7 @@ mod tests {
     const TWO: Metric = Metric::counter("two_total", "Two.", &[]);
 
     #[test]
-    fn what_is_gone_from_the_state_is_gone_from_the_page() {
+    fn series_removed_from_state_is_removed_from_exposition() {
         let registry = Registry::new();
         let state = Arc::new(Mutex::new(vec!["x", "y"]));
         Exposition::register(&registry, &[&ONE, &TWO], state.clone(), |state, page| {

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn label_values_that_join_to_the_same_text_stay_two_children() {
+    fn label_values_that_concatenate_equally_stay_two_children() {
         let registry = Registry::new();
         let make = || prometheus::IntCounter::new("c", "c").expect("a valid name");
         let family = Family::register(&registry, "t_total", "t", ["model", "phase"], make).unwrap();

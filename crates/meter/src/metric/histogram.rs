@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_on_a_bound_belongs_below_it_and_buckets_add_up() {
+    fn histogram_value_on_bound_belongs_below_and_buckets_add_up() {
         let histogram = Histogram::new(&[1.0, 2.0]);
         for value in [0.5, 1.0, 1.5, 2.0, 3.0, f64::NAN] {
             histogram.observe(value);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn negative_value_lowers_no_sum() {
+    fn histogram_with_negative_value_lowers_no_sum() {
         let shared = Arc::new(Histogram::new(&[1.0, 2.0]));
         shared.observe(1.5);
         shared.observe(-36_000.0);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_of_gaps_from_a_millisecond_to_a_second_are_right_to_a_tenth() {
+    fn histogram_quantiles_from_1_ms_to_1_s_are_within_a_tenth() {
         for step in 0..300 {
             // Three decades in 300 steps, with equal time in each.
             let gap = 0.001 * 10_f64.powf(f64::from(step) / 100.0);
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn finer_histogram_shows_some_of_its_bounds_and_knows_all() {
+    fn fine_histogram_shows_some_of_its_bounds_and_knows_all() {
         let histogram = Histogram::finer(&[1.0, 1.5, 2.0, 2.5], &[1.0, 2.0]);
         for value in [0.5, 1.2, 1.7, 2.2, 9.0] {
             histogram.observe(value);
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn values_counted_elsewhere_go_where_their_upper_bound_belongs() {
+    fn histogram_merges_external_counts_by_their_upper_bound() {
         let histogram = Histogram::new(&[1.0, 2.0]);
         histogram.observe_many(1.0, 0.75, 2);
         histogram.observe_many(1.5, 1.25, 4);
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_knows_the_quantiles_of_all_that_it_flushed() {
+    fn local_histogram_knows_quantiles_of_all_flushed_values() {
         let bounds = &[1.0, 2.0, 4.0];
         let tally = Tally::default();
         assert_eq!(tally.quantile(bounds, 0.5), None);
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_local_buffer_loses_nothing_when_it_is_flushed_full_or_dropped() {
+    fn local_histogram_loses_nothing_if_flushed_full_or_dropped() {
         let shared = Arc::new(Histogram::new(&[1.0]));
         let mut local = LocalHistogram::new(shared.clone());
         for _ in 0..70_000 {

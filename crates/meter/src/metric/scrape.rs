@@ -78,7 +78,7 @@ mod tests {
     use crate::metric::{Family, Histogram, gauge};
 
     #[test]
-    fn what_is_there_is_found_by_its_labels_and_what_is_not_is_nothing() {
+    fn scrape_finds_series_by_labels_and_none_if_absent() {
         let registry = Registry::new();
         let family = Family::register(&registry, "depth", "Depth.", ["upstream"], gauge).unwrap();
         family.child(["a"]).set(2.0);

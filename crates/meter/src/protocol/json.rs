@@ -330,7 +330,7 @@ mod tests {
     use super::{Broken, Cursor, mark_in};
 
     #[test]
-    fn the_first_mark_is_found_among_any_bytes() {
+    fn json_first_mark_is_found_among_any_bytes() {
         for other in u8::MIN..=u8::MAX {
             for at in 0..8 {
                 for mark in *b"\"\\" {
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn leaps_over_any_value() {
+    fn json_value_of_any_kind_is_skipped() {
         for text in [
             r#""""#,
             r#""a\"b\\""#,
@@ -369,14 +369,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_no_json_is_broken() {
+    fn json_that_is_cut_or_invalid_is_broken() {
         for text in ["", " ", "\"", r#""\"#, r#""a\""#, "[", "[[]", r#"{"a":"}"#, "nul", "truex", ",", "}"] {
             assert_eq!(skipped(text), Err(Broken), "{text}");
         }
     }
 
     #[test]
-    fn counts_are_integers_that_fit() {
+    fn json_count_is_an_integer_that_fits() {
         for (text, count) in [
             ("0", Some(0)),
             ("18446744073709551615", Some(u64::MAX)),
@@ -393,13 +393,13 @@ mod tests {
     }
 
     #[test]
-    fn a_deep_nest_takes_no_stack() {
+    fn json_nested_deeply_takes_no_stack() {
         let deep = "[".repeat(1 << 20) + &"]".repeat(1 << 20);
         assert_eq!(skipped(&deep), Ok(true));
     }
 
     #[test]
-    fn fields_keep_their_order_and_need_their_commas() {
+    fn json_fields_keep_their_order_and_need_commas() {
         let keys = |text: &'static str| {
             let mut keys = Vec::new();
             Cursor::new(text.as_bytes()).object(|value, key| {
@@ -415,7 +415,7 @@ mod tests {
         }
     }
     #[test]
-    fn key_with_escapes_says_what_it_would_without() {
+    fn json_key_with_escapes_equals_key_without() {
         let said = |key: &str| {
             let text = format!("{{\"{key}\":1}}");
             let mut said = Vec::new();

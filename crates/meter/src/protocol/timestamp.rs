@@ -77,7 +77,7 @@ mod tests {
     use super::parse_timestamp;
 
     #[test]
-    fn offsets_and_fractions() {
+    fn timestamp_with_offset_and_fraction_is_read() {
         for (text, nanos) in [
             ("1970-01-01T00:00:00Z", Some(0)),
             ("1970-01-01T00:00:00.000000001Z", Some(1)),

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn absurd_count_is_taken_for_untold() {
+    fn absurd_token_count_is_treated_as_absent() {
         let mut usage = Usage { output_tokens: Some(3), ..Usage::default() };
         usage.merge(&Usage {
             prompt_tokens: Some(1 << 63),

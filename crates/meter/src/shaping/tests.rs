@@ -10,7 +10,7 @@ use super::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_stream_of_a_generation_passes_as_it_is() {
+async fn shaping_passes_other_responses_unchanged() {
     let (shaping, registry) = shaping(Config { pace: 1, ..Config::default() });
     for stream in [
         Stream { route: Route::Pull, ..CHAT },
@@ -25,7 +25,7 @@ async fn what_is_no_stream_of_a_generation_passes_as_it_is() {
 }
 
 #[test]
-fn a_shaped_body_is_as_shareable_as_what_it_shapes() {
+fn shaped_body_is_send_and_sync_if_its_inner_body_is() {
     fn assert_shareable<T: Send + Sync>() {}
     assert_shareable::<Shaped<Script>>();
 }
@@ -150,7 +150,7 @@ fn gauge(registry: &prometheus::Registry) -> f64 {
 proptest! {
     /// Any body, cut and paused anywhere, passes every combination of layers, and is dropped anywhere.
     #[test]
-    fn what_comes_out_is_what_went_in(
+    fn shaping_of_any_kind_keeps_the_content(
         said in prop::collection::vec(said(), 0..32),
         cuts in prop::collection::vec((1_usize..4000, prop_oneof![3 => Just(0_u64), 1 => 0_u64..300]), 1..20),
         config in config(),
@@ -219,7 +219,7 @@ proptest! {
 
     /// A declared length stays correct.
     #[test]
-    fn a_length_that_is_told_is_true(
+    fn shaped_body_size_hint_is_true(
         said in prop::collection::vec(said(), 0..12),
         cuts in prop::collection::vec((1_usize..400, Just(0_u64)), 1..9),
         config in config(),

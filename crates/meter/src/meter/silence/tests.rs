@@ -28,14 +28,14 @@ fn ratio(before: &[Silence], running: &[Silence]) -> f64 {
 }
 
 #[test]
-fn stream_that_stops_is_wedged_after_a_minute() {
+fn stopped_stream_is_wedged_after_a_minute() {
     assert_eq!(ratio(&[], &[]), 0.0);
     assert_eq!(ratio(&[], &[begun(PLAIN, 30 * S)]), 0.5);
     assert_eq!(ratio(&[begun(PLAIN, S)], &[begun(PLAIN, 61 * S)]), 61.0 / 60.0);
 }
 
 #[test]
-fn every_stream_has_to_be_silent() {
+fn wedged_requires_every_stream_to_be_silent() {
     let stuck = begun(PLAIN, 500 * S);
     assert!(ratio(&[], &[stuck]) > 8.0);
     assert!(ratio(&[], &[stuck, begun(PLAIN, S / 10)]) < 0.01);
@@ -53,7 +53,7 @@ fn long_tool_call_alone_is_never_wedged() {
 }
 
 #[test]
-fn tool_calls_are_judged_by_those_that_were_answered() {
+fn tool_call_silence_is_judged_by_answered_tool_calls() {
     let two = |length| [waiting(TOOLS, length), begun(TOOLS, length)];
     assert_eq!(ratio(&[], &two(3000 * S)), 0.0, "nothing is known of them");
     let usual = [waiting(TOOLS, 200 * S), begun(TOOLS, 5 * S)];
@@ -62,7 +62,7 @@ fn tool_calls_are_judged_by_those_that_were_answered() {
 }
 
 #[test]
-fn stuck_stream_beside_a_tool_call_waits_for_what_is_usual_of_calls() {
+fn stopped_stream_beside_tool_call_is_wedged_after_usual_tool_call_silence() {
     let both = |length| [begun(PLAIN, length), waiting(TOOLS, length)];
     assert!(ratio(&[], &both(299 * S)) < 1.0, "unknown calls may take five minutes");
     assert!(ratio(&[], &both(301 * S)) > 1.0);
@@ -72,20 +72,20 @@ fn stuck_stream_beside_a_tool_call_waits_for_what_is_usual_of_calls() {
 }
 
 #[test]
-fn requests_that_keep_coming_to_a_wedged_upstream_do_not_hide_it() {
+fn wedged_upstream_is_not_hidden_by_new_requests() {
     let usual = [waiting(PLAIN, 2 * S)];
     let running = [begun(PLAIN, 70 * S), waiting(PLAIN, S)];
     assert!(ratio(&usual, &running) > 1.0);
 }
 
 #[test]
-fn load_of_a_model_is_not_wedged() {
+fn model_load_is_not_wedged() {
     let loading = [waiting(PLAIN, 250 * S), waiting(PLAIN, 240 * S)];
     assert!(ratio(&[waiting(PLAIN, 2 * S)], &loading) < 1.0);
 }
 
 #[test]
-fn chunk_of_a_stream_that_ended_is_a_sign_of_life() {
+fn chunk_of_ended_stream_counts_as_sign_of_life() {
     let (history, made) = history();
     history.heard(made + 95 * S);
     let running = [begun(PLAIN, 90 * S)];
@@ -95,7 +95,7 @@ fn chunk_of_a_stream_that_ended_is_a_sign_of_life() {
 }
 
 #[test]
-fn usual_rises_at_once_and_falls_slowly_and_kinds_are_apart() {
+fn usual_silence_rises_at_once_falls_slowly_and_is_kept_per_kind() {
     let (history, _) = history();
     let usual = |silence| history.usual(&silence).map(|usual| usual.as_secs());
     history.ended(waiting(TOOLS, 160 * S));
@@ -115,7 +115,7 @@ fn usual_rises_at_once_and_falls_slowly_and_kinds_are_apart() {
 }
 
 #[test]
-fn kind_is_by_the_body_and_silent_where_that_does_not_tell() {
+fn request_kind_is_read_from_body_and_silent_if_unknown() {
     let kind = |route, body: &str| RequestKind::of(route, &Peek::read(body.as_bytes()));
     assert_eq!(kind(Route::Chat, "{}"), PLAIN);
     assert_eq!(kind(Route::Chat, r#"{"tools":[1]}"#), TOOLS);

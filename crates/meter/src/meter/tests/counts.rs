@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn counts_below_records_that_came_are_replaced_by_them() {
+fn token_count_below_received_records_is_replaced_by_their_number() {
     let bench = bench();
     let last = "{\"done\":true,\"prompt_eval_count\":7,\"eval_count\":1,\"total_duration\":90000000,\
                 \"eval_duration\":1000}\n";

@@ -41,7 +41,7 @@ fn held(bench: &Bench, chunk: &'static str, chunks: usize, rest: &[&'static str]
 }
 
 #[test]
-fn held_stream_that_caught_up_counts_all_its_tokens_over_all_its_time() {
+fn held_stream_that_catches_up_counts_all_tokens_over_all_its_time() {
     let bench = bench();
     drop(held(&bench, SECOND, 10, &[SECOND, LAST]));
     bench.ended(Outcome::Complete);
@@ -56,7 +56,7 @@ fn held_stream_that_caught_up_counts_all_its_tokens_over_all_its_time() {
 }
 
 #[test]
-fn stream_that_ends_in_a_backlog_is_judged_by_what_came_before_it() {
+fn stream_that_ends_in_backlog_is_measured_by_the_part_before_it() {
     let bench = bench();
     let body = held(&bench, SECOND, 10, &[]);
     drop(body);
@@ -79,7 +79,7 @@ fn stream_that_ends_in_a_backlog_is_judged_by_what_came_before_it() {
 }
 
 #[test]
-fn stream_whose_client_may_have_stalled_ollama_is_judged_by_what_came_before() {
+fn stream_with_possibly_stalled_ollama_is_measured_by_the_part_before() {
     let bench = bench();
     let long = format!("{{\"response\":\"{}\",\"done\":false}}\n", "a".repeat(10 << 10));
     drop(held(&bench, long.leak(), 10, &[SECOND, LAST]));
@@ -91,7 +91,7 @@ fn stream_whose_client_may_have_stalled_ollama_is_judged_by_what_came_before() {
 }
 
 #[test]
-fn gaps_of_a_backlog_are_left_out_and_counted() {
+fn gaps_in_backlog_are_left_out_and_counted() {
     let bench = bench();
     let body = held(&bench, SECOND, 10, &[SECOND, SECOND]);
     // The gap before the hold, and the one between the two that were waited for after it.
@@ -102,7 +102,7 @@ fn gaps_of_a_backlog_are_left_out_and_counted() {
 }
 
 #[test]
-fn stretch_in_which_the_client_does_not_read_is_backpressure() {
+fn time_in_which_client_does_not_read_is_backpressure() {
     let bench = bench();
     let mut body = bench.stream([Data(FIRST), Data(SECOND), Wait]);
     assert!(poll(&mut body).is_ready());
@@ -116,7 +116,7 @@ fn stretch_in_which_the_client_does_not_read_is_backpressure() {
 }
 
 #[test]
-fn free_time_leaves_out_what_was_held_and_its_tokens() {
+fn unheld_time_leaves_out_held_time_and_its_tokens() {
     let bench = bench();
     let body = held(&bench, SECOND, 10, &[SECOND, SECOND]);
     drop(body);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_million_junk_models_are_other() {
+fn junk_model_names_are_labelled_other() {
     let bench = bench();
     for junk in 0..1_000_000 {
         let mut measurement = bench.meter.start(Facts::new("POST", "/api/show"));
@@ -17,7 +17,7 @@ fn a_million_junk_models_are_other() {
 }
 
 #[test]
-fn model_that_is_only_pulled_or_shown_gets_no_label() {
+fn model_only_pulled_or_shown_gets_no_label() {
     let bench = bench();
     let ask = |path: &str, name: &str, answer: &'static str| {
         let mut measurement = bench.meter.start(Facts::new("POST", path));
@@ -80,7 +80,7 @@ impl Bench {
 }
 
 #[test]
-fn spellings_of_one_model_share_the_label_that_is_listed() {
+fn model_spellings_share_the_listed_label() {
     let bench = bench();
     for name in [
         "Ada/Qwen:8B",
@@ -96,7 +96,7 @@ fn spellings_of_one_model_share_the_label_that_is_listed() {
 }
 
 #[test]
-fn model_that_no_upstream_lists_gets_no_label() {
+fn model_listed_by_no_upstream_gets_no_label() {
     let bench = bench();
     bench.generates("gpt-oss:120b-cloud", None);
     assert_eq!(bench.answers("other"), Some(1.0));
@@ -104,7 +104,7 @@ fn model_that_no_upstream_lists_gets_no_label() {
 }
 
 #[test]
-fn model_in_use_takes_label_of_least_recently_used_one_and_the_change_is_counted() {
+fn model_in_use_takes_label_of_least_recently_used_and_change_is_counted() {
     let bench = bench_with(Config { model_limit: 2 });
     let dropped = || bench.value("model_labels_dropped_total");
     for model in ["a:1", "b:1", "a:1"] {
@@ -128,7 +128,7 @@ fn model_in_use_takes_label_of_least_recently_used_one_and_the_change_is_counted
 }
 
 #[test]
-fn model_whose_stream_runs_keeps_its_label() {
+fn model_with_running_stream_keeps_its_label() {
     let bench = bench_with(Config { model_limit: 1 });
     let mut running =
         Box::pin(bench.generated("a", Some("a:latest")).wrap_body(NDJSON, script([Data(FIRST), Data(LAST)])));
@@ -152,7 +152,7 @@ fn model_in_memory_has_its_label_before_its_first_request() {
 }
 
 #[test]
-fn outcomes_of_accepted_request_are_at_zero_before_it_ends() {
+fn outcome_counters_of_accepted_request_exist_at_zero_before_it_ends() {
     let bench = bench();
     let zeros = |upstream: &str, route: &str, model: &str| {
         let is_zero = |outcome: &&str| bench.value(&ended(upstream, route, model, outcome)) == Some(0.0);
@@ -178,7 +178,7 @@ fn outcomes_of_accepted_request_are_at_zero_before_it_ends() {
 }
 
 #[test]
-fn loads_are_told_from_memory_and_from_what_is_usual_not_from_a_long_wait() {
+fn loads_are_judged_by_memory_and_usual_waits_not_by_a_long_wait() {
     let bench = bench();
     let loads = || bench.value("model_loads_total{model=\"a:1\",upstream=\"u\"}");
     let in_memory =

@@ -12,7 +12,7 @@ fn at(time: &str) -> &'static str {
 }
 
 #[test]
-fn clock_that_steps_back_lowers_no_sum_and_is_counted_apart() {
+fn origin_clock_that_steps_back_lowers_no_sum_and_is_counted() {
     let bench = bench();
     assert_eq!(bench.value(INVALID), Some(0.0), "it is there before anything happens");
     let times = ["10:00:00.000", "10:00:00.050", "00:00:10.050", "00:00:10.100", "00:00:10.099"];
@@ -30,7 +30,7 @@ fn clock_that_steps_back_lowers_no_sum_and_is_counted_apart() {
 }
 
 #[test]
-fn clock_that_leaps_ahead_of_the_request_adds_nothing() {
+fn origin_clock_ahead_of_request_adds_nothing() {
     let bench = bench();
     let mut body = bench.stream(["10:00:00.000", "20:00:00.000", "20:00:00.050"].map(|time| Data(at(time))));
     drain(&mut body);

@@ -82,7 +82,7 @@ mod tests {
     /// Each expected value follows the formula of the documentation: start + (end - start) * (rank - below) / (count
     /// - below).
     #[test]
-    fn a_quantile_is_what_promql_makes_of_the_buckets() {
+    fn quantile_of_buckets_equals_promql() {
         let close = |found: Option<f64>, wanted: f64| {
             let found = found.unwrap();
             assert!((found - wanted).abs() < 1e-12, "{found} is not {wanted}");
@@ -99,13 +99,13 @@ mod tests {
     }
 
     #[test]
-    fn of_no_values_there_is_no_quantile() {
+    fn quantile_of_no_values_is_none() {
         assert_eq!(buckets([0; 4]).quantile(0.5), None);
         assert_eq!(Buckets::default().quantile(0.5), None);
     }
 
     #[test]
-    fn an_interval_has_what_came_in_it() {
+    fn buckets_of_an_interval_contain_its_values_only() {
         let (earlier, later) = (buckets([1, 2, 3, 4]), buckets([1, 4, 6, 7]));
         assert_eq!(later.since(&earlier), buckets([0, 2, 3, 3]));
         assert_eq!(later.since(&Buckets::default()), later);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_above_every_bound_is_counted() {
+    fn buckets_count_values_above_every_bound() {
         let histogram = crate::metric::Histogram::new(&[1.0, 2.0]);
         histogram.observe(0.5);
         histogram.observe(3.0);

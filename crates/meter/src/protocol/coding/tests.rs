@@ -52,7 +52,7 @@ fn decoded(coding: Coding, body: &[u8], piece: usize) -> Result<Vec<u8>, Undecod
 }
 
 #[test]
-fn each_coding_comes_to_its_text_in_any_pieces() {
+fn coding_is_decoded_from_any_pieces() {
     let long: Vec<u8> =
         (0..200_000_u32).flat_map(|number| number.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
     for text in [&b""[..], TEXT, &TEXT.repeat(5_000), &long] {
@@ -76,7 +76,7 @@ fn each_coding_comes_to_its_text_in_any_pieces() {
 }
 
 #[test]
-fn text_that_was_flushed_comes_out_at_once() {
+fn flushed_text_is_decoded_at_once() {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     let mut zstd = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
     let mut decoders = [Coding::Gzip, Coding::Zstd].map(|coding| Decoder::new(coding, u64::MAX).unwrap());
@@ -99,7 +99,7 @@ fn text_that_was_flushed_comes_out_at_once() {
 }
 
 #[test]
-fn bomb_is_given_up_within_its_bounds() {
+fn decompression_bomb_is_given_up_within_limits() {
     let zeros = vec![0; 64 << 20];
     for (coding, bomb) in
         [(Coding::Gzip, gzip(&zeros)), (Coding::Deflate, zlib(&zeros)), (Coding::Zstd, zstd(&zeros))]
@@ -119,7 +119,7 @@ fn bomb_is_given_up_within_its_bounds() {
 }
 
 #[test]
-fn window_above_8_mib_is_not_decoded() {
+fn coding_with_window_above_8_mib_is_not_decoded() {
     let mut encoder = zstd::stream::raw::Encoder::new(3).unwrap();
     encoder.set_parameter(zstd::stream::raw::CParameter::WindowLog(24)).unwrap();
     let mut encoder = zstd::stream::write::Encoder::with_encoder(Vec::new(), encoder);
@@ -150,7 +150,7 @@ fn unknown_coding_is_not_decoded_and_identity_needs_no_decoder() {
 }
 
 #[test]
-fn insertion_at_any_offset_keeps_the_coding_and_every_byte() {
+fn insertion_at_any_offset_keeps_coding_and_every_byte() {
     let text = TEXT.repeat(40);
     let bodies = [
         (Coding::Gzip, gzip(&text)),
@@ -190,7 +190,7 @@ fn insertion_at_any_offset_keeps_the_coding_and_every_byte() {
 
 proptest! {
     #[test]
-    fn anything_at_all_is_decoded_or_given_up(bytes: Vec<u8>, piece in 1..64_usize) {
+    fn arbitrary_bytes_are_decoded_or_given_up(bytes: Vec<u8>, piece in 1..64_usize) {
         for coding in [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd] {
             let _ = decoded(coding, &bytes, piece);
         }

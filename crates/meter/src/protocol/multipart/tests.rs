@@ -33,7 +33,7 @@ fn part(parameters: &str, content: &str) -> String {
 }
 
 #[test]
-fn model_is_read_before_and_behind_a_file() {
+fn multipart_model_is_read_before_and_behind_a_file() {
     let file = part("name=\"file\"; filename=\"a.wav\"", "RIFF\r\n--XyYno\r\n\n--Xy\0--XyZno\r\n");
     let named = part("name=\"model\"", "whisper:1b");
     let end = "--XyZ--\r\n";
@@ -45,7 +45,7 @@ fn model_is_read_before_and_behind_a_file() {
 }
 
 #[test]
-fn heads_are_read_as_clients_write_them() {
+fn multipart_heads_are_read_as_clients_write_them() {
     let end = "--XyZ--";
     for head in [
         "Content-Disposition: form-data; name=\"model\"",
@@ -80,7 +80,7 @@ fn heads_are_read_as_clients_write_them() {
 }
 
 #[test]
-fn first_value_counts_and_junk_is_no_model() {
+fn multipart_first_value_counts_and_junk_is_no_model() {
     let named = |value: &str| part("name=\"model\"", value);
     assert_eq!(model([named("a"), named("b")].concat().as_bytes()), some("a"));
     assert_eq!(model([&named(""), &named("b"), "--XyZ--"].concat().as_bytes()), None);
@@ -95,7 +95,7 @@ fn first_value_counts_and_junk_is_no_model() {
 }
 
 #[test]
-fn little_is_held_of_a_long_form() {
+fn multipart_form_that_is_long_is_held_only_in_part() {
     let mut form = reader();
     form.read(part("name=\"file\"; filename=\"a\"", "").as_bytes());
     for _ in 0..1000 {
@@ -115,7 +115,7 @@ fn little_is_held_of_a_long_form() {
 }
 
 #[test]
-fn boundary_is_read_from_the_content_type() {
+fn multipart_boundary_is_read_from_content_type() {
     for (content_type, is_form) in [
         ("multipart/form-data; boundary=a", true),
         ("Multipart/Form-Data;charset=utf-8;Boundary=\"a b\"", true),

@@ -42,7 +42,7 @@ const NAMES: [(&str, &str, &str); 34] = [
 ];
 
 #[test]
-fn names_of_one_model_have_one_key_and_listed_names_keep_their_case() {
+fn model_name_spellings_have_one_key_and_listed_names_keep_their_case() {
     for (name, short, key) in NAMES {
         assert_eq!((short_model(name).as_ref(), canonical_model(name).as_ref()), (short, key), "{name:?}");
         assert_eq!(
@@ -54,7 +54,7 @@ fn names_of_one_model_have_one_key_and_listed_names_keep_their_case() {
 }
 
 #[test]
-fn cloud_model_is_told_by_the_end_of_its_name() {
+fn cloud_model_is_recognized_by_its_suffix() {
     for (name, is_cloud) in [
         ("gpt-oss:cloud", true),
         ("gpt-oss:120b:cloud", true),

@@ -10,7 +10,7 @@ fn without(text: &str, name: &str) -> Option<String> {
 }
 
 #[test]
-fn field_taken_out_leaves_an_object() {
+fn removed_field_leaves_an_object() {
     for (text, left) in [
         (r#"{"a":1,"u":{"x":[",}"]},"b":2}"#, r#"{"a":1,"b":2}"#),
         (r#"{"a":1 , "u" : {} , "b":2}"#, r#"{"a":1 , "b":2}"#),
@@ -28,7 +28,7 @@ fn field_taken_out_leaves_an_object() {
 }
 
 #[test]
-fn text_that_is_no_object_has_no_fields() {
+fn text_without_object_has_no_fields() {
     for text in ["", "[]", "\"u\"", r#"{"u":1"#, r#"{"u":1} x"#, r#"{"u" 1}"#] {
         assert_eq!(find(text.as_bytes(), [b"u"]), None, "{text}");
     }
@@ -36,14 +36,14 @@ fn text_that_is_no_object_has_no_fields() {
 }
 
 #[test]
-fn fields_of_several_names_are_found_at_once() {
+fn fields_with_several_names_are_found_in_one_pass() {
     let [choices, usage] = find(br#"{"usage":7,"choices": [ ]}"#, [b"choices", b"usage"]).unwrap();
     assert_eq!(choices.unwrap().value, b"[ ]");
     assert_eq!(usage.unwrap().value, b"7");
 }
 
 #[test]
-fn visit_tells_what_is_written() {
+fn visit_reports_fields_as_written() {
     let mut told = Vec::new();
     assert!(visit(br#"{"a": -1.50, "\u0062":[1 ,2]}"#, |key, value| {
         told.push((key.to_vec(), value));
@@ -57,7 +57,7 @@ fn visit_tells_what_is_written() {
 }
 
 #[test]
-fn only_item_is_that_of_a_list_with_one() {
+fn only_item_exists_for_list_of_one() {
     assert_eq!(only_item(b" [ {\"a\":[1,2]} ] "), Some(&b"{\"a\":[1,2]}"[..]));
     for text in ["[]", "[1,2]", "{}", "[1", "1"] {
         assert_eq!(only_item(text.as_bytes()), None, "{text}");

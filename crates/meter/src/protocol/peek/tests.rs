@@ -17,7 +17,7 @@ fn some(text: &str) -> Option<String> {
 }
 
 #[test]
-fn model_and_stream_in_any_order() {
+fn peek_finds_model_and_stream_in_any_order() {
     let body = r#"{"stream":false,"messages":[{"role":"user","content":"\"model\":\"no\""}],"model":"a:b"}"#;
     assert_eq!(peek(body), (some("a:b"), Some(false)));
     assert_eq!(peek(r#"{"model":"a"}"#), (some("a"), None));
@@ -25,7 +25,7 @@ fn model_and_stream_in_any_order() {
 }
 
 #[test]
-fn a_body_cut_anywhere_keeps_what_came_before() {
+fn peek_of_cut_body_keeps_fields_before_the_cut() {
     let body = r#"{"model":"a","stream":true,"prompt":"long long","options":{"seed":[1,2,{"x":null}]}}"#;
     let model_ends = body.find(",\"stream").unwrap();
     let stream_ends = body.find(",\"prompt").unwrap();
@@ -37,7 +37,7 @@ fn a_body_cut_anywhere_keeps_what_came_before() {
 }
 
 #[test]
-fn keys_match_as_in_go() {
+fn peek_matches_keys_as_go_does() {
     assert_eq!(model(r#"{"MODEL":"a"}"#), some("a"));
     assert_eq!(model(r#"{"model":"a","Model":"b"}"#), some("b"));
     assert_eq!(model(r#"{"m\u006fdel":"a"}"#), some("a"));
@@ -47,7 +47,7 @@ fn keys_match_as_in_go() {
 }
 
 #[test]
-fn a_null_changes_nothing_and_a_wrong_type_everything() {
+fn peek_ignores_null_and_rejects_wrong_type() {
     assert_eq!(model(r#"{"model":"a","model":null}"#), some("a"));
     for wrong in ["1", "-1", "1.5", "true", "[\"a\"]", "{\"a\":1}"] {
         assert_eq!(model(&format!(r#"{{"model":"a","model":{wrong}}}"#)), None, "{wrong}");
@@ -59,7 +59,7 @@ fn a_null_changes_nothing_and_a_wrong_type_everything() {
 }
 
 #[test]
-fn older_names_stand_in() {
+fn peek_accepts_older_field_names() {
     assert_eq!(model(r#"{"name":"a"}"#), some("a"));
     assert_eq!(model(r#"{"name":"a","model":"b"}"#), some("b"));
     assert_eq!(model(r#"{"model":"","name":"a"}"#), some("a"));
@@ -68,7 +68,7 @@ fn older_names_stand_in() {
 }
 
 #[test]
-fn junk_is_no_model() {
+fn peek_of_junk_finds_no_model() {
     let longest = "m".repeat(256);
     assert_eq!(model(&format!(r#"{{"model":"{longest}"}}"#)), Some(longest));
     assert_eq!(model(&format!(r#"{{"model":"{}"}}"#, "m".repeat(257))), None);
@@ -79,7 +79,7 @@ fn junk_is_no_model() {
 }
 
 #[test]
-fn what_is_no_object_is_nothing() {
+fn peek_of_non_object_finds_nothing() {
     for body in ["", "null", "[]", "\"model\"", "{", "{\"model\"", "\u{feff}{\"model\":\"a\"}", "model"] {
         let nothing = Peek { prompt_bytes: body.len() as u64, ..Peek::default() };
         assert_eq!(Peek::read(body.as_bytes()), nothing, "{body}");
@@ -87,7 +87,7 @@ fn what_is_no_object_is_nothing() {
 }
 
 #[test]
-fn bytes_that_are_no_utf8_pass_unless_they_are_the_model() {
+fn peek_accepts_invalid_utf8_outside_the_model() {
     let read = |body: &[u8]| Peek::read(body).model;
     assert_eq!(read(b"{\"x\":\"\xff\",\"model\":\"a\"}"), some("a"));
     assert_eq!(read(b"{\"\xff\":1,\"\\ud800\":1,\"model\":\"a\"}"), some("a"));
@@ -96,7 +96,7 @@ fn bytes_that_are_no_utf8_pass_unless_they_are_the_model() {
 }
 
 #[test]
-fn a_deep_nest_takes_no_stack() {
+fn peek_of_deeply_nested_body_takes_no_stack() {
     let deep = "[".repeat(1 << 20);
     assert_eq!(model(&format!(r#"{{"model":"a","x":{deep}"#)), some("a"));
     let closed = format!(r#"{{"x":{deep}{},"model":"a"}}"#, "]".repeat(1 << 20));
@@ -111,7 +111,7 @@ const VARIED: &str = r#" {"\u006dodel" : "no", "messages":[{"role":"user","image
     "stream_options":{"other":["include_usage"],"deep":{"include_usage":1}}} "#;
 
 #[test]
-fn body_in_any_two_pieces_tells_what_the_whole_does() {
+fn peek_of_split_body_equals_peek_of_whole() {
     let whole = Peek::read(VARIED.as_bytes());
     assert_eq!(whole.model.as_deref(), Some("a:b"));
     assert_eq!(whole.stream, Some(true));
@@ -129,7 +129,7 @@ fn body_in_any_two_pieces_tells_what_the_whole_does() {
 }
 
 #[test]
-fn model_behind_a_large_image_is_found_and_the_image_is_not_kept() {
+fn peek_finds_model_behind_large_image_without_keeping_the_image() {
     let mut reader = PeekReader::default();
     reader.read(br#"{"messages":[{"role":"user","content":"what?","images":[""#);
     let image = [b'A'; 1 << 16];
@@ -146,7 +146,7 @@ fn model_behind_a_large_image_is_found_and_the_image_is_not_kept() {
 }
 
 #[test]
-fn usage_is_unasked_where_a_stream_is_wanted_and_nothing_said_of_it() {
+fn peek_reports_usage_not_requested_for_stream_without_option() {
     for (body, is_unasked) in [
         (r#"{"stream":true}"#, true),
         (r#"{"stream":true,"stream_options":null}"#, true),
@@ -173,7 +173,7 @@ fn usage_is_unasked_where_a_stream_is_wanted_and_nothing_said_of_it() {
 }
 
 #[test]
-fn tools_and_formats_are_told_and_empty_ones_are_none() {
+fn peek_reports_tools_and_format_and_none_if_empty() {
     let constrained = |body: &str| Peek::read(body.as_bytes()).constrained;
     for (field, wanted) in [
         (r#""tools":[{"type":"function"}]"#, true),

@@ -25,7 +25,7 @@ const CREATED: &str = r#""model":"llama3.2:1b","created_at":"2025-11-24T09:15:30
 const CREATED_NANOS: i64 = 1_763_975_730_123_456_789;
 
 #[test]
-fn ollama_chunks() {
+fn ollama_chunk_is_content() {
     for (fields, kind, has_content) in [
         (r#""response":" the","done":false"#, Kind::Content, true),
         (r#""response":"\"","done":false"#, Kind::Content, true),
@@ -49,7 +49,7 @@ fn ollama_chunks() {
 }
 
 #[test]
-fn escapes_in_keys_and_words_change_nothing() {
+fn record_with_escapes_in_keys_and_words_is_read_the_same() {
     let created = Record { created_at: Some(CREATED_NANOS), ..record(Kind::Terminal, false) };
     let escaped = r#"{"cr\u0065ated_at":"2025-11-24T10:15:30.123456789\u002B01:00","d\u006fne":true}"#;
     assert_eq!(one(Dialect::Ollama, escaped), created);
@@ -86,7 +86,7 @@ fn final_usage() -> Usage {
 }
 
 #[test]
-fn ollama_last_word() {
+fn ollama_last_record_has_reason_and_counts() {
     let last = one(Dialect::Ollama, &format!(r#"{{{CREATED},"response":"",{FINAL}"#));
     assert_eq!((last.kind, last.has_content, last.usage), (Kind::Terminal, false, Some(final_usage())));
     // A response with `stream` set to false.
@@ -96,13 +96,13 @@ fn ollama_last_word() {
 }
 
 #[test]
-fn ollama_terminal_record_with_tool_calls_carries_a_call() {
+fn ollama_last_record_with_tool_calls_carries_a_call() {
     let call = r#"{"message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f"}}]},"done":true}"#;
     assert_eq!(one(Dialect::Ollama, call), Record { has_tool_call: true, ..record(Kind::Terminal, true) });
 }
 
 #[test]
-fn ollama_counts_that_are_no_counts_are_absent() {
+fn ollama_counts_that_are_invalid_are_absent() {
     let odd = r#"{"done":true,"eval_count":-1,"prompt_eval_count":1.5,"total_duration":1e9,"load_duration":"1","eval_duration":99999999999999999999,"prompt_eval_duration":7}"#;
     let told =
         Usage { prompt_eval: Some(Duration::from_nanos(7)), has_invalid_duration: true, ..Usage::default() };
@@ -113,7 +113,7 @@ fn ollama_counts_that_are_no_counts_are_absent() {
 }
 
 #[test]
-fn ollama_loads_and_unloads() {
+fn ollama_load_and_unload_records_are_recognized() {
     for reason in ["load", "unload"] {
         let text =
             format!(r#"{{{CREATED},"response":"","done":true,"done_reason":"{reason}","eval_count":3}}"#);
@@ -124,7 +124,7 @@ fn ollama_loads_and_unloads() {
 }
 
 #[test]
-fn ollama_progress_and_errors() {
+fn ollama_progress_and_errors_are_recognized() {
     let one = |text: &str| one(Dialect::Ollama, text);
     let progress =
         r#"{"status":"pulling 74701a8c35f6","digest":"sha256:74","total":1321082688,"completed":4}"#;
@@ -136,7 +136,7 @@ fn ollama_progress_and_errors() {
 }
 
 #[test]
-fn ollama_whole_answers() {
+fn ollama_embed_response_has_counts_and_lists_have_none() {
     let embed = r#"{"model":"all-minilm","embeddings":[[0.010071029,-0.0017594862],[1e-3]],"total_duration":14143917,"load_duration":1019500,"prompt_eval_count":8}"#;
     let told = Usage {
         prompt_tokens: Some(8),
@@ -157,7 +157,7 @@ fn chat_chunk(choices: &str, rest: &str) -> String {
 }
 
 #[test]
-fn openai_chunks() {
+fn openai_chunk_is_content() {
     let chunk = |delta: &str| {
         one(
             Dialect::OpenAi,
@@ -179,7 +179,7 @@ fn openai_chunks() {
 }
 
 #[test]
-fn openai_usage() {
+fn openai_usage_is_read() {
     let usage = r#","usage":{"prompt_tokens":31,"completion_tokens":8,"total_tokens":39,"prompt_tokens_details":{"cached_tokens":30}}"#;
     let told = Usage { prompt_cached_tokens: Some(30), ..counts(31, 8).unwrap() };
     let last = one(Dialect::OpenAi, &chat_chunk("", usage));
@@ -204,7 +204,7 @@ fn openai_usage() {
 }
 
 #[test]
-fn openai_responses() {
+fn openai_responses_events_are_recognized() {
     let one = |text: &str| one(Dialect::OpenAi, text);
     let text = r#"{"type":"response.output_text.delta","sequence_number":5,"item_id":"msg_1","output_index":0,"content_index":0,"delta":"Hi","logprobs":[]}"#;
     assert_eq!(one(text), record(Kind::Content, true));
@@ -240,7 +240,7 @@ fn openai_responses() {
 }
 
 #[test]
-fn openai_answer_of_a_transcription_or_an_image_is_content() {
+fn openai_transcription_and_image_responses_are_content() {
     for (answer, has_content) in [
         (r#"{"text":"Hello"}"#, true),
         (r#"{"text":""}"#, false),
@@ -262,7 +262,7 @@ fn openai_answer_of_a_transcription_or_an_image_is_content() {
 }
 
 #[test]
-fn anthropic_stream() {
+fn anthropic_stream_events_are_recognized() {
     let one = |text: &str| one(Dialect::Anthropic, text);
     let start = r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","content":[],"stop_reason":null,"usage":{"input_tokens":25,"output_tokens":0}}}"#;
     assert_eq!(one(start), record(Kind::Other, false), "an estimate is no count");
@@ -294,7 +294,7 @@ fn anthropic_stream() {
 }
 
 #[test]
-fn anthropic_whole_answer() {
+fn anthropic_whole_response_has_content_and_counts() {
     let answer = r#"{"id":"msg_1","type":"message","role":"assistant","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","usage":{"input_tokens":5,"cache_read_input_tokens":20,"cache_creation_input_tokens":1,"output_tokens":8}}"#;
     let told = Usage { prompt_cached_tokens: Some(20), ..counts(26, 8).unwrap() };
     assert_eq!(
@@ -304,7 +304,7 @@ fn anthropic_whole_answer() {
 }
 
 #[test]
-fn white_space_is_no_record_and_anything_else_is_malformed() {
+fn white_space_is_no_record_and_other_text_is_malformed() {
     for dialect in [Dialect::Ollama, Dialect::OpenAi, Dialect::Anthropic] {
         for blank in ["", " ", "\r", "\t \r\n"] {
             assert_eq!(read(blank.as_bytes(), dialect, false), None);

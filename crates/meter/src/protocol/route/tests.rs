@@ -3,7 +3,7 @@
 use super::{Dialect, Route};
 
 #[test]
-fn every_route_of_the_table() {
+fn route_of_each_table_entry_is_recognized() {
     for (method, path, label) in [
         ("POST", "/api/generate", "generate"),
         ("POST", "/api/chat", "chat"),
@@ -51,7 +51,7 @@ fn every_route_of_the_table() {
 }
 
 #[test]
-fn the_decoded_path_is_judged() {
+fn route_is_matched_on_decoded_path() {
     for (method, path, label) in [
         ("GET", "/%61pi/ps", "ps"),
         ("GET", "/v1%2fmodels", "openai_models"),
@@ -74,7 +74,7 @@ fn the_decoded_path_is_judged() {
 }
 
 #[test]
-fn what_ollama_redirects_or_refuses_is_other() {
+fn route_that_ollama_redirects_or_refuses_is_other() {
     for (method, path) in [
         ("GET", "//api/ps"),
         ("GET", "/api//ps"),
@@ -119,7 +119,7 @@ fn what_ollama_redirects_or_refuses_is_other() {
 }
 
 #[test]
-fn unknown_post_below_v1_may_generate() {
+fn unknown_post_under_v1_may_generate() {
     for (path, dialect) in [
         ("/v1/audio/speech", Dialect::OpenAi),
         ("/v1/rerank", Dialect::OpenAi),
@@ -138,7 +138,7 @@ fn unknown_post_below_v1_may_generate() {
 }
 
 #[test]
-fn query_of_a_form_names_the_model_before_the_form_does() {
+fn form_query_names_the_model_before_the_form_does() {
     for (query, model) in [
         ("model=a", Some("a")),
         ("x=y&model=a%3Ab&model=c", Some("a:b")),
@@ -153,7 +153,7 @@ fn query_of_a_form_names_the_model_before_the_form_does() {
 }
 
 #[test]
-fn an_unknown_path_has_the_dialect_of_its_prefix() {
+fn unknown_path_has_dialect_of_its_prefix() {
     for (path, dialect) in [
         ("/v1/audio/speech", Dialect::OpenAi),
         ("/%761/audio", Dialect::OpenAi),
@@ -169,7 +169,7 @@ fn an_unknown_path_has_the_dialect_of_its_prefix() {
 }
 
 #[test]
-fn labels_and_places_are_their_own() {
+fn route_labels_and_indices_are_unique() {
     for (place, route) in Route::ALL.into_iter().enumerate() {
         assert_eq!(route.index(), place);
         assert_eq!(Route::from_label(route.label()), Some(route));
@@ -178,7 +178,7 @@ fn labels_and_places_are_their_own() {
 }
 
 #[test]
-fn what_routes_do() {
+fn route_properties_match_the_table() {
     let labels = |is: fn(Route) -> bool| {
         Route::ALL.into_iter().filter(|route| is(*route)).map(Route::label).collect::<Vec<_>>().join(" ")
     };

@@ -42,7 +42,7 @@ fn events(body: &str) -> Vec<Result<Kind, Unscanned>> {
 const TEXT: &str = r#"{"choices":[{"text":"x"}]}"#;
 
 #[test]
-fn lines_are_records_and_blank_ones_are_none() {
+fn scanner_reads_each_line_as_record_and_skips_blank_lines() {
     assert_eq!(
         lines("{\"response\":\"a\"}\n\r\n  \n{\"response\":\"\"}\r\n{\"done\":true}\n"),
         [Ok(Kind::Content), Ok(Kind::Other), Ok(Kind::Terminal)]
@@ -52,7 +52,7 @@ fn lines_are_records_and_blank_ones_are_none() {
 }
 
 #[test]
-fn reading_goes_on_behind_a_line_that_is_no_record() {
+fn scanner_continues_after_malformed_line() {
     assert_eq!(
         lines("nonsense\n{\"response\":\"a\"}\n{\"response\":\n{\"done\":true}\n"),
         [Err(Unscanned::Malformed), Ok(Kind::Content), Err(Unscanned::Malformed), Ok(Kind::Terminal)]
@@ -60,13 +60,13 @@ fn reading_goes_on_behind_a_line_that_is_no_record() {
 }
 
 #[test]
-fn the_last_line_needs_no_newline_but_its_end() {
+fn scanner_reads_last_line_without_newline_at_the_end() {
     assert_eq!(lines("{\"response\":\"a\"}\n{\"done\":true}"), [Ok(Kind::Content), Ok(Kind::Terminal)]);
     assert_eq!(lines("{\"response\":\"a\"}\n{\"done\":tr"), [Ok(Kind::Content), Err(Unscanned::Malformed)]);
 }
 
 #[test]
-fn events_end_at_blank_lines_of_any_kind() {
+fn scanner_ends_event_at_any_kind_of_blank_line() {
     for end in ["\n", "\r\n", "\r"] {
         let body = format!(
             ": hello{end}{end}data: {TEXT}{end}{end}event: x{end}id: 1{end}data:{TEXT}{end}{end}{end}data: [DONE]{end}{end}"
@@ -81,7 +81,7 @@ fn events_end_at_blank_lines_of_any_kind() {
 }
 
 #[test]
-fn data_lines_are_joined() {
+fn scanner_joins_data_lines_of_an_event() {
     assert_eq!(
         events("data: {\"choices\":\ndata:  [{\"text\":\n: comment\ndata:\"x\"}]}\n\n"),
         [Ok(Kind::Content)]
@@ -91,14 +91,14 @@ fn data_lines_are_joined() {
 }
 
 #[test]
-fn an_event_without_data_is_no_record() {
+fn scanner_ignores_event_without_data() {
     assert_eq!(events("event: ping\n\n: keep-alive\n\nid: 7\nretry: 10\n\ndata\n\ndata:\n\n"), []);
     // Names of fields must match exactly.
     assert_eq!(events(&format!("Data: {TEXT}\n\n data: {TEXT}\n\n")), []);
 }
 
 #[test]
-fn a_byte_order_mark_may_stand_at_the_beginning_alone() {
+fn scanner_accepts_byte_order_mark_only_at_the_start() {
     assert_eq!(events(&format!("\u{feff}data: {TEXT}\n\n")), [Ok(Kind::Content)]);
     assert_eq!(
         events(&format!("data: {TEXT}\n\n\u{feff}data: {TEXT}\n\ndata: [DONE]\n\n")),
@@ -107,7 +107,7 @@ fn a_byte_order_mark_may_stand_at_the_beginning_alone() {
 }
 
 #[test]
-fn the_last_event_needs_no_blank_line() {
+fn scanner_reads_last_event_without_blank_line() {
     for end in ["", "\n", "\r", "\r\n"] {
         assert_eq!(
             events(&format!("data: {TEXT}\n\ndata: [DONE]{end}")),
@@ -119,7 +119,7 @@ fn the_last_event_needs_no_blank_line() {
 }
 
 #[test]
-fn an_event_named_error_is_one() {
+fn scanner_reads_event_named_error_as_error() {
     assert_eq!(events("event: error\ndata: {\"message\":\"m\"}\n\n"), [Ok(Kind::Error)]);
     assert_eq!(events("event: errors\ndata: {\"message\":\"m\"}\n\n"), [Ok(Kind::Other)]);
     // The name of an event ends with the event.
@@ -127,7 +127,7 @@ fn an_event_named_error_is_one() {
 }
 
 #[test]
-fn a_whole_answer_is_read_at_its_end() {
+fn scanner_reads_whole_response_at_its_end() {
     let body = b"{\n  \"response\": \"a\",\n  \"done\": true\n}\n";
     assert_eq!(kinds(Framing::Json, Dialect::Ollama, body), [Ok(Kind::Terminal)]);
     assert_eq!(kinds(Framing::Json, Dialect::Ollama, b" \n"), []);
@@ -143,7 +143,7 @@ fn long(length: usize) -> String {
 }
 
 #[test]
-fn a_record_too_long_is_told_once_and_the_next_one_read() {
+fn scanner_reports_too_long_record_once_and_reads_the_next() {
     for size in [usize::MAX, 1 << 20, 65_521] {
         let told = |framing, dialect, body: &str| {
             let pieces = body.as_bytes().chunks(size.min(body.len()));
@@ -169,7 +169,7 @@ fn a_record_too_long_is_told_once_and_the_next_one_read() {
 }
 
 #[test]
-fn a_long_record_leaves_no_memory_behind() {
+fn scanner_frees_memory_after_long_record() {
     // Longer than the maximum, and so long that it is held.
     for length in [10_000_000, 1_000_000] {
         let line = long(length);
@@ -194,7 +194,7 @@ fn a_long_record_leaves_no_memory_behind() {
 }
 
 #[test]
-fn a_finished_scanner_is_as_new() {
+fn scanner_after_finish_is_as_new() {
     for framing in FRAMINGS {
         let mut scanner = Scanner::new(framing, Dialect::OpenAi);
         let mut scans = Vec::new();
@@ -283,7 +283,7 @@ fn cut<'a>(body: &'a [u8], places: &[prop::sample::Index]) -> Vec<&'a [u8]> {
 
 proptest! {
     #[test]
-    fn any_split_of_a_stream_tells_its_records(
+    fn scanner_reads_same_records_from_any_split_of_a_stream(
         (framing, body, number) in stream(),
         places in vec(any::<prop::sample::Index>(), 0..20),
     ) {
@@ -297,7 +297,7 @@ proptest! {
     }
 
     #[test]
-    fn any_split_of_anything_tells_the_same(
+    fn scanner_reads_same_records_from_any_split_of_any_bytes(
         pieces in vec(piece(), 0..24),
         places in vec(any::<prop::sample::Index>(), 0..20),
     ) {
@@ -312,7 +312,7 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_are_no_matter(
+    fn scanner_accepts_random_bytes(
         body in vec(any::<u8>(), 0..200),
         places in vec(any::<prop::sample::Index>(), 0..20),
     ) {

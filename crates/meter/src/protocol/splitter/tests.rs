@@ -25,7 +25,7 @@ fn kinds(runs: &[(Vec<u8>, Piece)]) -> Vec<(&[u8], Option<Kind>)> {
 }
 
 #[test]
-fn lines_are_cut_behind_their_newline() {
+fn splitter_cuts_lines_after_their_newline() {
     let body = b"{\"response\":\"a\"}\n\n{\"response\":\"b\"}\r\n{\"done\":true}";
     let (runs, end) = runs(Framing::Ndjson, Dialect::Ollama, &[body]);
     let expected: [(&[u8], _); 4] = [
@@ -40,7 +40,7 @@ fn lines_are_cut_behind_their_newline() {
 }
 
 #[test]
-fn events_are_cut_behind_their_blank_line_whatever_ends_a_line() {
+fn splitter_cuts_events_after_any_kind_of_blank_line() {
     for newline in ["\n", "\r", "\r\n"] {
         let event = format!("data: {{\"choices\":[{{\"text\":\"a\"}}]}}{newline}{newline}");
         let body = format!("{event}: ping{newline}{newline}data: [DONE]{newline}{newline}");
@@ -52,7 +52,7 @@ fn events_are_cut_behind_their_blank_line_whatever_ends_a_line() {
 }
 
 #[test]
-fn the_newline_of_a_return_that_came_before_it_waits_for_nothing() {
+fn splitter_does_not_wait_for_newline_after_carriage_return() {
     let chunks: [&[u8]; 3] = [b"data: [DONE]\r", b"\n\r", b"\n"];
     let (runs, _) = runs(Framing::Sse, Dialect::OpenAi, &chunks);
     let expected: [(&[u8], _); 3] =
@@ -62,7 +62,7 @@ fn the_newline_of_a_return_that_came_before_it_waits_for_nothing() {
 }
 
 #[test]
-fn a_record_too_long_to_read_ends_where_it_ends() {
+fn splitter_ends_too_long_record_where_it_ends() {
     let mut long = vec![b'x'; crate::protocol::scanner::MAX_RECORD + 1];
     let (open, _) = runs(Framing::Ndjson, Dialect::Ollama, &[&long]);
     assert_eq!(open[0].1, Piece::Open);
@@ -75,7 +75,7 @@ fn a_record_too_long_to_read_ends_where_it_ends() {
 proptest! {
     /// Any bytes, split anywhere: no byte is lost, and the same records end at the same bytes.
     #[test]
-    fn a_split_changes_nothing(
+    fn splitter_gives_the_same_for_any_split(
         body in "(data: |event: x|\r|\n|\r\n|\\{\"response\":\"a\"\\}|\\{\"choices\":\\[\\{\"text\":\"b\"\\}\\]\\}|:|\\[DONE\\]|q){0,24}",
         cuts in prop::collection::vec(0_usize..200, 0..12),
         sse in any::<bool>(),

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn less_than_a_second_alone_is_no_baseline() {
+    fn baseline_needs_at_least_a_second_alone() {
         let start = Instant::now();
         assert_eq!(Baseline::new(start, 0.9, 90.0).rate(), None);
         assert_eq!(Baseline::new(start, 5.0, 0.0).rate(), None);

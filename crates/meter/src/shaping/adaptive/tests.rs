@@ -41,7 +41,7 @@ async fn windows(count: usize, streams: usize, together: fn(f64) -> f64) -> Vec<
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_pace_moves_the_input_it_settles_within_20_windows_and_stays_within_a_step() {
+async fn adaptive_pace_that_moves_its_input_settles_within_20_windows() {
     // The contention falls with the pace: at 60, a stream makes 91 % of its speed alone.
     let rates = windows(40, 2, |rate| 100.0 - 0.15 * rate).await;
     let settled = rates[19];
@@ -52,18 +52,18 @@ async fn where_pace_moves_the_input_it_settles_within_20_windows_and_stays_withi
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_pace_cannot_move_the_input_it_runs_to_a_bound() {
+async fn adaptive_pace_that_cannot_move_its_input_runs_to_a_bound() {
     assert_eq!(windows(40, 2, |_| 50.0).await.last(), Some(&10.0));
     assert_eq!(windows(40, 2, |_| 99.0).await.last(), Some(&120.0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_stream_is_no_reason_to_step() {
+async fn adaptive_pace_with_one_stream_does_not_step() {
     assert_eq!(windows(3, 1, |_| 1.0).await, [120.0; 3]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_is_a_step_however_often_it_is_asked() {
+async fn adaptive_pace_steps_once_per_window() {
     let (reading, adaptive) = upstream(Config::default(), 2, |_| 50.0);
     tokio::time::advance(Duration::from_secs(30)).await;
     for _ in 0..10 {
@@ -73,7 +73,7 @@ async fn a_window_is_a_step_however_often_it_is_asked() {
 }
 
 #[test]
-fn overlap_is_the_reports_measure() {
+fn overlap_input_equals_measure_of_tr117() {
     // Two streams of 10 and 8 s that begin together: 18 / (10 × 2).
     let mut window = Reading::default();
     (window.seconds[0], window.stream_seconds[0]) = (2.0, 2.0);
@@ -82,14 +82,14 @@ fn overlap_is_the_reports_measure() {
 }
 
 #[test]
-fn the_most_streams_of_a_wide_band_is_its_mean_rounded_up() {
+fn concurrency_of_wide_band_is_its_mean_rounded_up() {
     let mut window = Reading::default();
     (window.seconds[4], window.stream_seconds[4]) = (10.0, 65.0);
     assert_eq!(window.most_streams(), 7.0);
 }
 
 #[test]
-fn nothing_to_compare_with_is_no_value() {
+fn true_input_without_baseline_is_none() {
     let mut window = Reading::default();
     (window.seconds[1], window.stream_seconds[1]) = (10.0, 20.0);
     (window.free_seconds[1], window.tokens[1]) = (20.0, 100.0);
@@ -101,7 +101,7 @@ fn nothing_to_compare_with_is_no_value() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lone_streams_that_were_paced_do_not_lower_the_baseline() {
+async fn baseline_is_not_lowered_by_paced_lone_streams() {
     let (reading, adaptive) = upstream(Config::default(), 2, |_| 50.0);
     // An hour of single streams at a pace of 20 does not count, because they did not run at the model's speed.
     reading.lock().unwrap().seconds[0] += 3600.0;
@@ -116,7 +116,7 @@ async fn lone_streams_that_were_paced_do_not_lower_the_baseline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn baseline_follows_the_lone_streams_of_the_last_hour() {
+async fn baseline_follows_lone_streams_of_the_last_hour() {
     // One model makes 100 alone. Then another model makes 50 alone, and 49 while another stream runs.
     let (reading, adaptive) = upstream(Config::default(), 2, |_| 49.0);
     for _ in 0..240 {

@@ -15,7 +15,7 @@ fn coalesced() -> Shape {
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_are_held_for_the_delay_but_not_the_first_nor_the_last() {
+async fn coalesce_holds_records_for_the_delay_except_first_and_last() {
     let (shaping, registry) = shaping(coalesced());
     let mut chunks: Vec<_> = (0..21).map(|_| content("a")).collect();
     chunks.push(terminal());
@@ -36,7 +36,7 @@ async fn records_are_held_for_the_delay_but_not_the_first_nor_the_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn streams_that_began_apart_are_written_at_the_same_moments() {
+async fn coalesce_writes_streams_that_began_apart_at_the_same_moments() {
     let (shaping, _registry) = shaping(coalesced());
     let ms = Duration::from_millis;
     let stream = |start: u64| {
@@ -52,7 +52,7 @@ async fn streams_that_began_apart_are_written_at_the_same_moments() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_kibibyte_does_not_wait() {
+async fn coalesce_writes_a_kibibyte_at_once() {
     let (shaping, _registry) = shaping(coalesced());
     let chunks: Vec<_> = (0..100).map(|_| content("a")).collect();
     let all = chunks.concat();
@@ -65,7 +65,7 @@ async fn a_kibibyte_does_not_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stall_flushes_even_half_a_record() {
+async fn coalesce_flushes_half_a_record_on_stall() {
     let (shaping, registry) = shaping(coalesced());
     let record = content("a");
     let (one, other) = record.split_at(20);
@@ -80,7 +80,7 @@ async fn a_stall_flushes_even_half_a_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_of_the_model_does_not_wait() {
+async fn coalesce_writes_error_record_at_once() {
     let (shaping, _registry) = shaping(coalesced());
     let ms = Duration::from_millis(1);
     let words = [content("a"), content("b"), b"{\"error\":\"x\"}\n".to_vec()];
@@ -93,7 +93,7 @@ async fn an_error_of_the_model_does_not_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lone_chunk_is_handed_on_without_a_copy() {
+async fn coalesce_forwards_lone_chunk_without_copy() {
     let (shaping, _registry) = shaping(coalesced());
     let chunk = Bytes::from(content("a"));
     let script = Script::new([(Duration::ZERO, Word::Data(chunk.clone()))]);

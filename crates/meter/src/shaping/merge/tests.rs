@@ -46,7 +46,7 @@ fn words(bytes: &[u8]) -> Vec<Value> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn content_that_is_held_together_is_one_record_with_the_last_ones_time() {
+async fn merge_joins_held_content_into_one_record_with_the_last_time() {
     let part = |at, text| line(&chat(at, json!({"role": "assistant", "content": text})));
     let got = merged(CHAT, part(0, "a"), vec![part(1, "b\u{1F600}"), part(2, "\"c\n"), part(3, "d")]).await;
     let one = chat(3, json!({"role": "assistant", "content": "b\u{1F600}\"c\nd"}));
@@ -54,7 +54,7 @@ async fn content_that_is_held_together_is_one_record_with_the_last_ones_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thought_and_an_answer_stay_two() {
+async fn merge_keeps_thinking_and_answer_apart() {
     let thought = |at, text| chat(at, json!({"role": "assistant", "content": "", "thinking": text}));
     let answer = |at, text| chat(at, json!({"role": "assistant", "content": text}));
     let records = [thought(1, "b"), thought(2, "c"), answer(3, "d"), answer(4, "e")];
@@ -63,7 +63,7 @@ async fn a_thought_and_an_answer_stay_two() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn logprobs_are_one_list() {
+async fn merge_joins_logprobs_into_one_list() {
     let part = |text: &str, probs: Value| json!({"model": "m", "created_at": "x", "response": text, "done": false, "logprobs": probs});
     let (b, c) = (json!([{"token": "b", "logprob": -0.123_456_789_012_345_6}]), json!([{"token": "c"}]));
     let records = vec![line(&part("b", b.clone())), line(&part("c", c.clone()))];
@@ -73,7 +73,7 @@ async fn logprobs_are_one_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn numbers_and_escapes_keep_every_character() {
+async fn merge_keeps_every_character_of_numbers_and_escapes() {
     // A float cannot represent any of these as it is written.
     let numbers = ["-0.12345678901234567890", "-0.50", "1E-7", "-0.0", "18446744073709551616", "1e400"];
     let part = |text: &str, number: &str| {
@@ -97,7 +97,7 @@ async fn numbers_and_escapes_keep_every_character() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_of_openai_are_merged_and_the_rest_of_them_passes() {
+async fn merge_joins_openai_events_and_passes_the_rest() {
     let part = |created: u32, delta: Value, finish: Value| {
         json!({"id": "c1", "object": "chat.completion.chunk", "created": created, "model": "m",
             "system_fingerprint": "fp", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
@@ -116,7 +116,7 @@ async fn events_of_openai_are_merged_and_the_rest_of_them_passes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_understood_passes_alone_byte_for_byte() {
+async fn merge_passes_unknown_records_alone_and_unchanged() {
     let plain =
         r#"{"model":"m","message":{"role":"assistant","content":"p"},"done":false}"#.to_owned() + "\n";
     for odd in [
@@ -142,14 +142,14 @@ async fn what_is_not_understood_passes_alone_byte_for_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_with_a_name_passes_alone() {
+async fn merge_passes_named_event_alone() {
     let named = "event: x\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n".to_owned();
     let got = merged(OPENAI, named.clone(), vec![named.clone(), named.clone()]).await;
     assert_eq!(got, named.repeat(2).into_bytes());
 }
 
 #[tokio::test(start_paused = true)]
-async fn fewer_records_go_out_than_come_in_and_both_are_counted() {
+async fn merge_counts_records_in_and_out() {
     let (shaping, registry) = shaping(merging());
     let mut chunks: Vec<_> = (0..31).map(|_| content("a")).collect();
     chunks.push(terminal());

@@ -27,13 +27,13 @@ async fn records_in(seconds: u64, pace: u32) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sixty_a_second_is_sixty_a_second() {
+async fn pace_of_60_delivers_60_per_second() {
     let count = records_in(10, 60).await;
     assert!((594..=606).contains(&count), "{count}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn any_pace_is_what_it_says() {
+async fn pace_of_any_value_is_exact() {
     for pace in [1, 7, 33, 100, 250, 900] {
         let (count, wanted) = (records_in(20, pace).await as f64, 20.0 * f64::from(pace));
         assert!((count - wanted).abs() <= 1.0 + 0.01 * wanted, "{pace}: {count}");
@@ -53,7 +53,7 @@ async fn lost_time(period: Duration) -> Duration {
 }
 
 #[tokio::test]
-async fn in_real_time_it_is_within_two_percent_of_the_time_that_the_machine_gives() {
+async fn pace_in_real_time_is_within_two_percent_of_available_time() {
     let period = Duration::from_secs(1) / 60;
     let (count, lost) = tokio::join!(records_in(10, 60), lost_time(period));
     let most = 612.0;
@@ -64,7 +64,7 @@ async fn in_real_time_it_is_within_two_percent_of_the_time_that_the_machine_give
 /// The token bucket of TR117, §2.4. It reads its clock before it sleeps, so the time of the sleep counts twice and
 /// the next record passes at once.
 #[test]
-fn the_reports_bucket_runs_at_twice_its_rate_and_ours_does_not() {
+fn pace_is_exact_where_tr117_bucket_runs_at_twice_its_rate() {
     let rate = 60.0;
     let (mut now, mut tokens, mut last, mut passed) = (0.0_f64, 0.0_f64, 0.0_f64, 0);
     while now < 10.0 {
@@ -87,7 +87,7 @@ fn the_reports_bucket_runs_at_twice_its_rate_and_ours_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_content_waits_for_nothing_and_then_each_for_its_turn() {
+async fn pace_delays_each_record_except_the_first_content() {
     let (shaping, _registry) = shaping(paced(10));
     let mut chunks = vec![[content("a"), content("b")].concat(), terminal()];
     chunks.insert(0, b"{\"status\":\"x\"}\n".to_vec());
@@ -102,7 +102,7 @@ async fn the_first_content_waits_for_nothing_and_then_each_for_its_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_jumps_lets_one_record_more_through_and_not_a_flood() {
+async fn pace_after_clock_jump_lets_one_more_record_through() {
     let (shaping, _registry) = shaping(paced(10));
     let mut body = Box::pin(shaping.wrap(&CHAT, Script::at_once((0..100).map(|_| content("a")))));
     next(&mut body).await.unwrap().unwrap();
@@ -117,7 +117,7 @@ async fn a_clock_that_jumps_lets_one_record_more_through_and_not_a_flood() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_model_slower_than_the_pace_is_not_delayed() {
+async fn pace_does_not_delay_slower_model() {
     let (shaping, registry) = shaping(paced(60));
     let period = Duration::from_millis(40);
     let heard = hear(shaping.wrap(&CHAT, Script::every(period, (0..50).map(|_| content("a"))))).await;
@@ -129,7 +129,7 @@ async fn a_model_slower_than_the_pace_is_not_delayed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_holds_no_more_than_its_buffer_and_stops_looking_when_it_is_full() {
+async fn pace_buffer_when_full_stops_reading_upstream() {
     let limit = 4 << 10;
     let (shaping, registry) = shaping(Config { pace_buffer: limit, ..paced(10) });
     let script = Script::at_once((0..10_000).map(|_| content("a")));
@@ -150,7 +150,7 @@ async fn it_holds_no_more_than_its_buffer_and_stops_looking_when_it_is_full() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_a_record_waits_for_its_other_half_and_a_cut_one_comes_at_the_end() {
+async fn pace_holds_half_a_record_until_its_rest_or_the_end() {
     let (shaping, _registry) = shaping(paced(60));
     let whole = content("a");
     let (one, other) = whole.split_at(20);
@@ -166,7 +166,7 @@ async fn half_a_record_waits_for_its_other_half_and_a_cut_one_comes_at_the_end()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_larger_than_the_buffer_passes() {
+async fn pace_passes_record_larger_than_buffer() {
     let (shaping, _registry) = shaping(Config { pace_buffer: 1 << 10, ..paced(1) });
     let long = content(&"a".repeat(100_000));
     let script = Script::at_once(long.chunks(600).map(<[u8]>::to_vec));
@@ -175,7 +175,7 @@ async fn a_record_larger_than_the_buffer_passes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_comes_after_what_came_before_it() {
+async fn pace_delivers_error_after_earlier_records() {
     let (shaping, _registry) = shaping(paced(10));
     let mut words: Vec<_> = (0..5).map(|_| (Duration::ZERO, Word::Data(content("a").into()))).collect();
     words.push((Duration::ZERO, Word::Error));
@@ -185,7 +185,7 @@ async fn an_error_comes_after_what_came_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_callers_own_pace_goes_before_the_settings() {
+async fn pace_of_caller_overrides_settings() {
     let (shaping, registry) = shaping(paced(10));
     let stream = super::super::Stream { pace: Some(100), ..CHAT };
     let heard = hear(shaping.wrap(&stream, Script::at_once((0..101).map(|_| content("a"))))).await;
@@ -194,7 +194,7 @@ async fn a_callers_own_pace_goes_before_the_settings() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pace_that_adapts_holds_from_the_next_record_on() {
+async fn pace_change_applies_from_the_next_record() {
     let adaptive = adaptive::Config { window: Duration::from_secs(1), floor: 1.0, ..Default::default() };
     let (shaping, _registry) = shaping(Config { adaptive: Some(adaptive), ..Config::default() });
     shaping.adapt(CHAT.upstream, contended());

@@ -23,7 +23,7 @@ fn asked(openai_usage: OpenAiUsage, route: Route, body: &str) -> Option<(String,
 }
 
 #[test]
-fn body_that_asks_for_its_usage_keeps_every_byte() {
+fn usage_injection_keeps_every_other_byte_of_the_body() {
     let body = "{\"model\":\"m\", \"seed\":12345678901234567890123,\"stream\":true }\n";
     let (asked, _) = asked(OpenAiUsage::Inject, Route::OpenaiChat, body).unwrap();
     assert_eq!(
@@ -33,7 +33,7 @@ fn body_that_asks_for_its_usage_keeps_every_byte() {
 }
 
 #[test]
-fn usage_is_asked_for_only_where_it_is_set_and_told() {
+fn usage_is_injected_only_if_configured_and_applicable() {
     let body = r#"{"stream":true}"#;
     for (openai_usage, strip) in [
         (OpenAiUsage::Off, None),
@@ -49,7 +49,7 @@ fn usage_is_asked_for_only_where_it_is_set_and_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn usage_is_taken_out_and_nothing_else() {
+async fn usage_strip_removes_only_the_usage() {
     let stream = Stream {
         route: Route::OpenaiChat,
         dialect: Dialect::OpenAi,

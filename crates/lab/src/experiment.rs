@@ -1,7 +1,7 @@
-//! Agents against Ollama under conditions that a plan names, and the recording that they leave.
+//! Runs agents against Ollama under the conditions of a plan, and writes a recording.
 //!
-//! A [`Plan`] says who asks what and how; [`schedule`] puts its runs in a random order; [`run`] carries them out and writes a
-//! [`recording`]. What a recording says is [`crate::analysis`]'s.
+//! A [`Plan`] names the agents, their requests and the conditions. [`schedule`] puts the runs into a random order.
+//! [`run`] executes them and writes a [`recording`]. [`crate::analysis`] analyses a recording.
 
 pub mod agent;
 mod course;

@@ -1,7 +1,7 @@
-//! Experiments with Ollama, and what their recordings say.
+//! Experiments with Ollama, and the analysis of their recordings.
 //!
-//! [`analysis`] turns a recording into answers and needs no runtime. With the feature `experiment`, which is on by default,
-//! `experiment` carries out a plan and writes a recording, and `report` shows an analysis to people and to programs.
+//! [`analysis`] analyses a recording and needs no runtime. With the feature `experiment`, which is on by default,
+//! `experiment` executes a plan and writes a recording, and `report` formats an analysis for people and for programs.
 //!
 //! ```
 //! use streamgauge_lab::analysis::statistic::mean;
@@ -17,7 +17,7 @@ pub mod experiment;
 #[cfg(feature = "experiment")]
 pub mod report;
 
-/// The README's example is tested.
+/// Tests the README's example.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

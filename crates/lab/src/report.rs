@@ -1,6 +1,6 @@
 //! Reports of recordings: tables for a terminal, JSON for programs, one HTML page for people.
 //!
-//! Text in, text out: reading recordings is [`crate::experiment::recording`]'s, writing files the caller's.
+//! The module turns text into text: [`crate::experiment::recording`] reads recordings, and the caller writes files.
 
 mod grid;
 mod html;
@@ -16,32 +16,32 @@ use crate::{
     experiment::recording::{Environment, Problem, Recorded},
 };
 
-/// What recordings say, ready to be shown.
+/// The analysis of recordings, ready to be formatted.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Where it comes from.
+    /// The recordings.
     pub sources: Vec<Source>,
     /// All rows.
     pub recording: Recording,
-    /// What they say.
+    /// The analysis.
     pub analysis: Analysis,
 }
 
-/// A recording that went into a report.
+/// A recording of a report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Source {
     /// Its folder's name.
     pub name: String,
-    /// What its plan is called.
+    /// The name of its plan.
     pub plan: Option<String>,
-    /// Where it ran.
+    /// Its environment.
     pub environment: Option<Environment>,
-    /// What was left out, and why.
+    /// The parts that were left out, with the reasons.
     pub problems: Vec<Problem>,
 }
 
 impl Report {
-    /// Analyses recordings together. If there are several, the conditions of each carry its name.
+    /// Analyses recordings together. If there are several, each condition has the name of its recording as a prefix.
     #[must_use]
     pub fn of(recorded: Vec<Recorded>, settings: &Settings) -> Report {
         let (sources, recording) = merge::merge(recorded);
@@ -49,19 +49,19 @@ impl Report {
         Report { sources, recording, analysis }
     }
 
-    /// Tables for a terminal that is so many columns wide; unbroken lines without a width.
+    /// Returns tables for a terminal with this many columns. Without a width, lines are not wrapped.
     #[must_use]
     pub fn text(&self, width: Option<u16>) -> String {
         text::text(self, width)
     }
 
-    /// JSON, as docs/reference/report-format.md describes it.
+    /// Returns JSON in the format of docs/reference/report-format.md.
     #[must_use]
     pub fn json(&self) -> String {
         json::json(self)
     }
 
-    /// One page with plots that needs nothing beside it.
+    /// Returns one page with plots that needs no other file.
     #[must_use]
     pub fn html(&self) -> String {
         html::html(self)

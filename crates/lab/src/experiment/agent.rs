@@ -1,7 +1,7 @@
-//! An agent: asks once, reads the stream, and tells what it saw.
+//! An agent sends one request, reads the stream, and reports its observations.
 //!
-//! The same [`Job`] goes to agents in this process and, as a line of JSON, to those in a process of their own, Rust's and
-//! Python's; all tell the same [`Telling`]s.
+//! Agents in this process get the same [`Job`] as agents in a process of their own, in Rust or Python, which get it
+//! as a line of JSON. All of them report the same [`Telling`]s.
 
 mod answer;
 pub mod bucket;
@@ -21,76 +21,77 @@ use crate::analysis::Probe;
 
 pub use work::work;
 
-/// How often what was seen is handed on: a crash loses no more.
+/// The interval at which observations are passed on. A crash loses at most this time.
 pub(super) const HAND_ON: Duration = Duration::from_millis(250);
-/// Between two probes on a schedule.
+/// The interval of the probe on a schedule.
 pub(super) const SCHEDULE: Duration = Duration::from_millis(10);
-/// Between two of the report's `sleep(0)`.
+/// The interval of TR117's probe with `sleep(0)`.
 pub(super) const YIELD: Duration = Duration::from_millis(100);
 
-/// What the agents of one process are told.
+/// The job of the agents in one process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// The agents.
     pub tasks: Vec<Task>,
-    /// Python's loop is uvloop's.
+    /// Whether Python uses the event loop of uvloop.
     #[serde(default)]
     pub uvloop: bool,
-    /// Python reads JSON with orjson.
+    /// Whether Python parses JSON with orjson.
     #[serde(default)]
     pub orjson: bool,
-    /// Chunks are handled together, every so many seconds.
+    /// The interval in seconds at which chunks are handled in batches.
     #[serde(default)]
     pub batch: Option<f64>,
-    /// Bytes that Python's client gathers.
+    /// The number of bytes that Python's client buffers.
     #[serde(default)]
     pub read_buffer: Option<u32>,
-    /// Tokens a second of each stream.
+    /// Tokens per second of each stream.
     #[serde(default)]
     pub pace: Option<f64>,
-    /// The same by the report's token bucket.
+    /// Tokens per second of each stream, with the token bucket of TR117.
     #[serde(default)]
     pub leaky_pace: Option<f64>,
-    /// Tells the text of answers.
+    /// Whether the text of answers is reported.
     #[serde(default)]
     pub keep_text: bool,
-    /// Tells arrivals and lag. Without it endings alone are told: so what recording costs can be measured.
+    /// Whether arrivals and lag are reported. Without it only the ends are reported, which is how the cost of
+    /// recording is measured.
     pub record: bool,
 }
 
-/// What one agent is told.
+/// The task of one agent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// Its number in the run.
     pub agent: u32,
-    /// Where it asks.
+    /// The URL of its request.
     pub url: String,
     /// The body of its request.
     pub body: serde_json::Value,
 }
 
-/// What an agent or its process tells. Times are by the clock of its process, in seconds.
+/// A report of an agent or its process. Times are seconds by the clock of its process.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Telling {
     /// Bytes arrived.
     Arrivals {
-        /// At this agent.
+        /// The agent.
         agent: u32,
-        /// In their order.
+        /// The arrivals, in order.
         arrivals: Vec<Arrival>,
     },
-    /// The event loop was looked at.
+    /// The lag of the event loop was measured.
     Lags {
-        /// In this way.
+        /// The kind of probe.
         probe: Probe,
-        /// When, and how late it was.
+        /// The time of each probe, and the lag.
         samples: Vec<(f64, f64)>,
     },
-    /// An agent has come to its end.
+    /// An agent has ended.
     Ended(Box<Ending>),
-    /// All agents of the process have.
+    /// All agents of the process have ended.
     Over {
-        /// CPU time of the process meanwhile, in seconds.
+        /// CPU time of the process during the job, in seconds.
         cpu: f64,
     },
 }
@@ -98,27 +99,27 @@ pub enum Telling {
 /// One arrival of bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Arrival {
-    /// When it was taken.
+    /// The time at which it was read.
     pub at: f64,
-    /// Its bytes.
+    /// The number of bytes.
     pub bytes: u32,
-    /// Records that ended in it.
+    /// The number of records that ended in it.
     pub records: u32,
     /// Seconds to parse them.
     pub parse: f64,
 }
 
-/// How an agent's stream went. Durations are in seconds, Ollama's own in nanoseconds as it writes them.
+/// The result of an agent. Durations are in seconds, and those of Ollama in nanoseconds, as it sends them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ending {
     /// Its number in the run.
     pub agent: u32,
-    /// When it sent its request.
+    /// The time at which it sent its request.
     pub started: f64,
-    /// Until its last byte, or until it failed.
+    /// The time until its last byte, or until it failed.
     pub duration: f64,
-    /// Until its first record with content.
+    /// The time until its first record with content.
     pub first_token: Option<f64>,
     /// Ollama's `eval_count`.
     pub eval_count: Option<u64>,
@@ -132,17 +133,17 @@ pub struct Ending {
     pub load_duration: Option<u64>,
     /// Ollama's `total_duration`.
     pub total_duration: Option<u64>,
-    /// Arrivals of bytes.
+    /// The number of arrivals.
     pub chunks: u64,
-    /// Bytes.
+    /// The number of bytes.
     pub bytes: u64,
-    /// Why it did not come to its end.
+    /// The reason why it failed.
     pub failure: Option<String>,
-    /// The answer, if it was asked for.
+    /// The answer, if it was requested.
     pub text: Option<String>,
 }
 
-/// Seconds since some moment that stays.
+/// Seconds since a fixed moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     zero: Instant,
@@ -150,13 +151,13 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that shows `offset` seconds now.
+    /// Creates a clock that shows `offset` seconds now.
     #[must_use]
     pub fn from(offset: f64) -> Clock {
         Clock { zero: Instant::now(), offset }
     }
 
-    /// What it shows.
+    /// Returns the seconds that it shows.
     #[must_use]
     pub fn now(&self) -> f64 {
         self.offset + self.zero.elapsed().as_secs_f64()

@@ -1,4 +1,4 @@
-//! One run: agents are made ready, let go at once, and listened to until the last has ended.
+//! One run: the agents are prepared, started at once, and observed until the last one has ended.
 
 use std::collections::HashMap;
 
@@ -20,20 +20,20 @@ use super::{
 };
 use crate::analysis::{Agent, Chunk, LagSample, Run};
 
-/// Tellings that may wait to be recorded.
+/// The number of reports that may wait to be recorded.
 const WAITING: usize = 256;
 
-/// What a run needs.
+/// The inputs of a run.
 pub(super) struct Course<'a> {
     pub(super) plan: &'a Plan,
     pub(super) entry: &'a Entry,
     pub(super) clock: Clock,
     pub(super) program: &'a dyn Fn(&ConditionPlan) -> Program,
-    /// The address of each Ollama, or of the sidecar before it.
+    /// The URL of each Ollama, or of the sidecar in front of it.
     pub(super) urls: &'a HashMap<String, String>,
 }
 
-/// Jobs of a condition's agents: one for each process.
+/// Returns the jobs of a condition's agents: one per process.
 pub(super) fn jobs(
     plan: &Plan,
     condition: &ConditionPlan,
@@ -59,7 +59,7 @@ pub(super) fn jobs(
     if condition.processes { tasks.map(|task| job(vec![task])).collect() } else { vec![job(tasks.collect())] }
 }
 
-/// What is known of an agent while it runs.
+/// The state of an agent while it runs.
 struct Seat<'a> {
     role: &'a Role,
     process: usize,
@@ -72,7 +72,7 @@ impl Course<'_> {
         &self.plan.conditions[self.entry.condition]
     }
 
-    /// Runs it, records it, and returns its row, which is not recorded yet.
+    /// Executes the run, records it, and returns its row, which is not recorded yet.
     pub(super) async fn run(
         &self,
         recorder: &mut Recorder,
@@ -142,7 +142,7 @@ impl Course<'_> {
         Ok(self.over(agents))
     }
 
-    /// Starts every process, and lets all begin together.
+    /// Starts every process, and lets all of them begin together.
     async fn begin(&self, jobs: Vec<Job>) -> Result<(Processes, mpsc::Receiver<Place>), RunError> {
         let (tell, told) = mpsc::channel(WAITING);
         let mut processes = Processes::new();
@@ -233,13 +233,13 @@ impl Course<'_> {
     }
 }
 
-/// What is told, and by which process.
+/// A report, with the number of its process.
 type Place = (usize, Telling);
 
-/// Processes at work, each with how it ended.
+/// The running processes, each with its result.
 type Processes = JoinSet<(usize, Result<(), ProcessError>)>;
 
-/// A channel of one process, and what adds its number to all that it tells.
+/// Returns a channel for one process, and the task that adds the number of the process to its reports.
 fn placed(process: usize, tell: mpsc::Sender<Place>) -> (mpsc::Sender<Telling>, impl Future<Output = ()>) {
     let (own, mut told) = mpsc::channel(WAITING);
     let forward = async move {

@@ -1,4 +1,4 @@
-//! The GPUs meanwhile, on a thread of their own: a driver may take its time.
+//! Reads the GPUs on a thread of their own, because a driver may block.
 #![expect(clippy::disallowed_types, reason = "a thread of its own is no async code")]
 
 use std::{
@@ -13,17 +13,17 @@ use super::{agent::Clock, recorder::Row, recording::Gpu};
 use crate::analysis::GpuSample;
 use streamgauge_collector::gpu::{Depth, Pcie, Reader, Sample};
 
-/// Ten times a second, as the report wanted it.
+/// Ten times a second, as TR117 demands.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// GPUs that were found.
+/// The GPUs of the machine.
 pub(super) struct Gpus {
     reader: Box<dyn Reader>,
     pub(super) found: Vec<Gpu>,
 }
 
 impl Gpus {
-    /// Looks for GPUs. `None`: there is none, or no driver.
+    /// Looks for GPUs. `None`: there is no GPU, or no driver.
     pub(super) fn open(mut reader: Box<dyn Reader>) -> Option<Gpus> {
         let identities = reader.open().ok()?;
         let found = identities
@@ -33,7 +33,7 @@ impl Gpus {
         (!found.is_empty()).then_some(Gpus { reader, found })
     }
 
-    /// Reads until the handle is dropped. Nobody waits for the thread: a driver may hang.
+    /// Reads until the handle is dropped. The drop does not wait for the thread, because a driver may hang.
     pub(super) fn watch(self, clock: Clock, rows: Sender<Row>) -> Option<SyncSender<()>> {
         let (stop, stopped) = mpsc::sync_channel::<()>(0);
         let Gpus { mut reader, found } = self;
@@ -49,7 +49,7 @@ impl Gpus {
                     let at = clock.now();
                     let row = row(at, sample, before.as_ref());
                     *before = Some((at, sample.clone()));
-                    // A recorder that can't keep up loses a sample, and no run waits for it.
+                    // If the recorder cannot keep up, the sample is lost, and no run is delayed.
                     if rows.try_send(Row::Gpu(gpu.index.clone(), row)).is_err() && rows.is_closed() {
                         return;
                     }

@@ -4,7 +4,7 @@ use std::thread;
 
 use super::recording::Machine;
 
-/// What can be known of it.
+/// Returns the available information about it.
 #[must_use]
 pub fn machine() -> Machine {
     Machine {

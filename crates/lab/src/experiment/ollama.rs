@@ -1,4 +1,4 @@
-//! Which Ollama it is, and whether it has the models.
+//! The version of an Ollama, and its models.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -27,7 +27,7 @@ struct Tag {
     digest: String,
 }
 
-/// Asks the Ollama of that name, and says what is wrong: it does not answer, or lacks a model.
+/// Asks the Ollama with this name. An error says that it does not answer, or that it lacks a model.
 pub(super) async fn ask(plan: &Plan, name: &str) -> Result<Upstream, String> {
     let url = &plan.upstreams[name];
     let shown = &plan.for_recording().upstreams[name];

@@ -41,31 +41,31 @@ pub use overrides::Overrides;
 pub use role::{Role, Route};
 pub use span::Span;
 
-/// An experiment, resolved: every default filled in, every `counts` spread out, every name known to exist.
+/// An experiment, resolved: every default is filled in, every `counts` is expanded, and every name exists.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
-    /// What it is called.
+    /// The name.
     pub name: String,
-    /// The random seed, which decides the order of runs.
+    /// The random seed, which decides the order of the runs.
     pub seed: u64,
-    /// Runs of every condition, and of every agent alone.
+    /// The runs of every condition, and of every agent alone.
     pub repetitions: u32,
-    /// Runs of every condition before them that do not count.
+    /// The runs of every condition that come first and do not count.
     pub warm_up: u32,
-    /// Whoever is not done within this time has failed.
+    /// An agent that takes longer than this has failed.
     pub timeout: Span,
-    /// Between two runs.
+    /// The pause between two runs.
     pub pause: Span,
-    /// Keeps prompts and answers in the recording.
+    /// Whether the recording contains prompts and answers.
     pub keep_text: bool,
-    /// Tokens a second of a stream, for the expected time alone.
+    /// Tokens per second of a stream, used only for the expected time.
     pub expected_rate: f64,
-    /// Ollamas by name.
+    /// The Ollamas, by name.
     pub upstreams: BTreeMap<String, String>,
-    /// Agents, each with a name of its own.
+    /// The agents. Their names are unique.
     #[serde(rename = "agent")]
     pub roles: Vec<Role>,
-    /// The ways in which they run.
+    /// The conditions under which they run.
     #[serde(rename = "condition")]
     pub conditions: Vec<ConditionPlan>,
 }
@@ -100,13 +100,13 @@ mod default {
     }
 }
 
-/// Why a plan can't be carried out.
+/// The reason why a plan cannot be executed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// It is not what a plan looks like; the text has line and column.
+    /// The text is not a plan. The message has line and column.
     #[error("{0}")]
     Syntax(String),
-    /// Everything that is wrong with it.
+    /// All mistakes of the plan.
     #[error("{}", .0.join("\n"))]
     Mistakes(Vec<String>),
 }
@@ -124,20 +124,20 @@ impl FromStr for Plan {
 }
 
 impl Plan {
-    /// The resolved plan as TOML. What it says is read back as the same plan.
+    /// Returns the resolved plan as TOML, which is read back as the same plan.
     #[must_use]
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a plan has no map with keys that are no strings")
     }
 
-    /// The agent of that name.
+    /// Returns the agent with this name.
     #[must_use]
     pub fn role(&self, name: &str) -> Option<&Role> {
         self.roles.iter().find(|role| role.name == name)
     }
 
-    /// The plan as a recording keeps it: without the text of prompts, unless it says to keep text, and without what
-    /// URLs hold before an `@`.
+    /// Returns the plan for a recording: without the text of prompts, unless the plan keeps text, and without the
+    /// part of URLs before an `@`.
     #[must_use]
     pub fn for_recording(&self) -> Plan {
         redact::redacted(self)

@@ -1,4 +1,4 @@
-//! Agents in a process of their own: started, asked for their clock, let go, listened to.
+//! Agents in a process of their own: start, clock comparison, execution, reports.
 
 mod child;
 mod frame;
@@ -11,14 +11,14 @@ use std::path::PathBuf;
 pub use child::{Child, ProcessError, Versions};
 pub use rust::serve;
 
-/// The Python agent: text of a program that needs httpx and nothing else.
+/// The source of the Python agent. It needs httpx and no other package.
 pub const SCRIPT: &str = include_str!("process/agent.py");
 
-/// What is started.
+/// The program to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Program {
-    /// This program, as `streamgauge experiment agent`: its path.
+    /// This program, as `streamgauge experiment agent`, by its path.
     Rust(PathBuf),
-    /// Python with our script: its path or name.
+    /// Python with the script above, by its path or name.
     Python(PathBuf),
 }

@@ -1,4 +1,4 @@
-//! Writes on a thread of its own: no event loop waits for a disk.
+//! Writes the recording on a thread of its own, so no event loop waits for a disk.
 
 use std::{io, thread};
 
@@ -7,10 +7,10 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use super::recording::{RunRow, Writer};
 use crate::analysis::{Chunk, GpuSample, LagSample};
 
-/// Batches that may wait for the disk; then agents' tellings wait, and never memory grows.
+/// The number of batches that may wait for the disk. Beyond it, the reports of agents wait, and memory does not grow.
 const WAITING: usize = 1024;
 
-/// Something to write.
+/// A piece of work for the thread.
 #[derive(Debug)]
 pub(super) enum Row {
     Chunks(Vec<Chunk>),
@@ -19,11 +19,11 @@ pub(super) enum Row {
     Sidecar(u32, String, Vec<(String, f64)>),
     Text(u32, u32, String),
     Run(Box<RunRow>),
-    /// Everything before it goes to the operating system.
+    /// Passes everything before it to the operating system.
     Flush,
 }
 
-/// The thread that writes. Rows come in the order in which they are sent.
+/// The thread that writes. It writes rows in the order in which they are sent.
 #[derive(Debug)]
 pub(super) struct Recorder {
     rows: Option<Sender<Row>>,
@@ -37,7 +37,7 @@ impl Recorder {
         Ok(Recorder { rows: Some(rows), thread: Some(thread) })
     }
 
-    /// Where rows go. A recorder ends only once nobody holds one.
+    /// Returns a sender of rows. The recorder ends only when every sender is dropped.
     pub(super) fn rows(&self) -> Option<Sender<Row>> {
         self.rows.clone()
     }
@@ -45,7 +45,7 @@ impl Recorder {
     /// Sends a row.
     ///
     /// # Errors
-    /// It can't write any more.
+    /// Writing is no longer possible.
     pub(super) async fn send(&mut self, row: Row) -> io::Result<()> {
         let sent = match &self.rows {
             Some(rows) => rows.send(row).await.is_ok(),
@@ -54,10 +54,10 @@ impl Recorder {
         if sent { Ok(()) } else { self.finish().await }
     }
 
-    /// Waits until all is written.
+    /// Waits until everything is written.
     ///
     /// # Errors
-    /// It could not be.
+    /// The rows could not be written.
     pub(super) async fn finish(&mut self) -> io::Result<()> {
         self.rows = None;
         let Some(thread) = self.thread.take() else { return Err(io::Error::other("the recorder has ended")) };

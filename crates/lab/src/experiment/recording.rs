@@ -1,4 +1,5 @@
-//! A recording on disk: a folder of CSV files, written as it goes. docs/reference/recording-format.md has the columns.
+//! A recording on disk: a folder of CSV files, written during the experiment. docs/reference/recording-format.md has
+//! the columns.
 
 mod decimal;
 mod environment;

@@ -1,4 +1,4 @@
-//! The whole experiment: what it needs is looked for first, then run follows run.
+//! A whole experiment: it checks its requirements, and then executes one run after another.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -27,68 +27,68 @@ use super::{
 use crate::analysis::Language;
 use streamgauge_collector::gpu::Reader;
 
-/// The layout of docs/reference/recording-format.md.
+/// The version of the format in docs/reference/recording-format.md.
 const FORMAT: u32 = 1;
-/// After so many runs in a row in which every agent failed nobody is there to ask.
+/// After this many runs in a row in which every agent failed, the experiment stops.
 const IN_VAIN: usize = 3;
 
-/// How an experiment is carried out.
+/// The options of an experiment.
 pub struct Options {
-    /// Where the recording goes: a new folder, or with `resume` one to go on with.
+    /// The folder of the recording: a new one, or, with `resume`, an existing one.
     pub folder: PathBuf,
-    /// Goes on where it was interrupted.
+    /// Whether an interrupted experiment continues.
     pub resume: bool,
-    /// Python's interpreter.
+    /// The Python interpreter.
     pub python: PathBuf,
-    /// This program, for agents and sidecars in processes of their own.
+    /// The path of this program, for agents and sidecars in processes of their own.
     pub program: PathBuf,
-    /// Variables that its sidecars do not inherit: what they do is in their files alone.
+    /// Variables that its sidecars do not inherit, so that only their configuration files decide.
     pub unset: Vec<OsString>,
-    /// Reads GPUs.
+    /// The reader of GPUs.
     pub gpu: Option<Box<dyn Reader>>,
 }
 
-/// Why an experiment did not come to its end.
+/// The reason why an experiment did not finish.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Ollamas that do not answer or lack a model, or Python's packages.
+    /// An Ollama does not answer or lacks a model, or Python lacks packages.
     #[error("{}", .0.join("\n"))]
     NotReady(Vec<String>),
-    /// A recording can't be gone on with.
+    /// A recording cannot be continued.
     #[error(transparent)]
     Resume(#[from] ResumeError),
-    /// Agents in a process of their own.
+    /// Agents in a process of their own failed.
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// An HTTP client can't be made.
+    /// An HTTP client cannot be created.
     #[error("cannot make an HTTP client: {0}")]
     Client(String),
-    /// A sidecar.
+    /// A sidecar failed.
     #[error("{0}")]
     Sidecar(String),
-    /// The recording can't be written.
+    /// The recording cannot be written.
     #[error("cannot write the recording: {0}")]
     Recording(#[from] io::Error),
-    /// Nobody answers any more.
+    /// Every agent fails.
     #[error(
         "every agent of the last {IN_VAIN} runs failed, at last with: {0}; mend that, then go on with --resume"
     )]
     InVain(String),
 }
 
-/// What was done.
+/// The result of an experiment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
-    /// Runs.
+    /// The runs.
     pub runs: usize,
-    /// Runs in which an agent failed.
+    /// The runs in which an agent failed.
     pub failed: usize,
 }
 
-/// Carries out a plan. Dropped, it stops in the middle of a run, and `resume` does that one anew.
+/// Executes a plan. If the future is dropped, it stops in the middle of a run, and `resume` repeats that run.
 ///
 /// # Errors
-/// What it needs is missing, the recording can't be written, or nobody answers.
+/// A requirement is missing, the recording cannot be written, or every agent fails.
 pub async fn run(plan: &Plan, options: Options, watch: &mut dyn Watch) -> Result<Done, RunError> {
     let Options { folder, resume, python, program, unset, gpu } = options;
     let before = if resume { Some(finished(&folder, plan)?) } else { None };
@@ -105,7 +105,7 @@ pub async fn run(plan: &Plan, options: Options, watch: &mut dyn Watch) -> Result
     if environment.began_unix_s == 0.0 {
         environment.began_unix_s = now;
     }
-    // A clock that was set back in between would go over what is there.
+    // If the wall clock was set back in between, new timestamps must still come after the existing ones.
     let last = environment.sessions.last().map_or(0.0, |session| session.timestamp);
     let clock = Clock::from((now - environment.began_unix_s).max(last));
     let first_run = left.first().map_or(0, |entry| entry.run);
@@ -143,7 +143,7 @@ struct Experiment<'a> {
     own: PathBuf,
     unset: Vec<OsString>,
     folder: PathBuf,
-    /// By condition and upstream.
+    /// The sidecars, by condition and upstream.
     sidecars: HashMap<(usize, String), Sidecar>,
     recorder: &'a mut Recorder,
 }
@@ -166,7 +166,7 @@ impl Experiment<'_> {
             let expected = entry.expected(self.plan);
             left = left.saturating_sub(expected);
             expected_so_far += expected;
-            // What it took so far says how wrong the expectation is.
+            // The time so far corrects the expectation.
             let ratio = began.elapsed().as_secs_f64() / expected_so_far.as_secs_f64().max(1e-3);
             watch.over(&row, left.mul_f64(ratio.clamp(0.01, 1000.0)));
             self.recorder.send(Row::Run(Box::new(row))).await?;
@@ -196,7 +196,7 @@ impl Experiment<'_> {
         Ok(row)
     }
 
-    /// Where the agents of a condition ask; its sidecars are started when they are first needed.
+    /// Returns the URLs for the agents of a condition. Its sidecars are started when they are first needed.
     async fn urls(&mut self, place: usize) -> Result<HashMap<String, String>, RunError> {
         let condition = &self.plan.conditions[place];
         let Some(sidecar) = &condition.sidecar else {
@@ -227,7 +227,7 @@ impl Experiment<'_> {
     }
 }
 
-/// Names of the Ollamas that a condition's agents ask.
+/// Returns the names of the Ollamas that a condition's agents use.
 fn upstreams(plan: &Plan, condition: &ConditionPlan) -> BTreeSet<String> {
     condition
         .distinct()
@@ -237,7 +237,8 @@ fn upstreams(plan: &Plan, condition: &ConditionPlan) -> BTreeSet<String> {
         .collect()
 }
 
-/// Asks every Ollama, and starts Python once for each set of packages: what is missing is told before anything runs.
+/// Asks every Ollama, and starts Python once for each set of packages, so that missing parts are reported before the
+/// first run.
 async fn environment(
     plan: &Plan,
     program: &dyn Fn(&ConditionPlan) -> Program,

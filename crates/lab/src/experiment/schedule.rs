@@ -1,4 +1,4 @@
-//! Which run comes when.
+//! The order of the runs.
 
 use std::time::Duration;
 
@@ -8,23 +8,23 @@ use crate::analysis::{RunKind, statistic::Random};
 /// One run of an experiment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// Its number, from 0: its place in the schedule.
+    /// Its number, from 0: its position in the schedule.
     pub run: u32,
-    /// The place of its condition in the plan.
+    /// The index of its condition in the plan.
     pub condition: usize,
-    /// Alone or together.
+    /// Solo or together.
     pub kind: RunKind,
     /// The names of its agents.
     pub team: Vec<String>,
-    /// Which repetition, from 0.
+    /// The number of the repetition, from 0.
     pub repetition: u32,
-    /// It only warms up.
+    /// Whether it only warms up.
     pub warm_up: bool,
 }
 
-/// Every run in its order: warm-up first, then repetition by repetition, each with every condition together and every
-/// agent alone in an order drawn anew. What changes with time then strikes all conditions alike. The same plan gives
-/// the same schedule.
+/// Returns every run in order. Warm-up runs come first. Then each repetition has every condition together and every
+/// agent alone, in a new random order, so that changes over time affect all conditions alike. The same plan gives the
+/// same schedule.
 #[must_use]
 pub fn schedule(plan: &Plan) -> Vec<Entry> {
     let mut random = Random::new(plan.seed);
@@ -62,8 +62,8 @@ fn together(plan: &Plan, condition: usize, repetition: u32, warm_up: bool) -> En
 }
 
 impl Entry {
-    /// How long it will take if a stream has the plan's expected rate whatever runs beside it, and nothing else takes
-    /// time: the pause after it is in it.
+    /// Returns the expected duration, if every stream runs at the plan's expected rate and nothing else takes time.
+    /// It includes the pauses.
     #[must_use]
     pub fn expected(&self, plan: &Plan) -> Duration {
         let rate = pace(&plan.conditions[self.condition]).min(plan.expected_rate);
@@ -73,7 +73,7 @@ impl Entry {
     }
 }
 
-/// Tokens a second that a condition lets through; the report's bucket lets twice its rate through.
+/// Returns the tokens per second that a condition lets through. The bucket of TR117 lets twice its rate through.
 fn pace(condition: &ConditionPlan) -> f64 {
     let paces = [
         condition.pace,
@@ -103,7 +103,8 @@ mod tests {
         for entry in &schedule {
             *counts.entry((entry.condition, entry.warm_up, entry.team.clone())).or_default() += 1;
         }
-        // 6 conditions of two agents: one warm-up each; together and two alone, five times.
+        // 6 conditions of two agents have one warm-up run each, and five repetitions of one run together and two solo
+        // runs.
         assert_eq!(counts.values().filter(|count| **count == 1).count(), 6);
         assert_eq!(counts.values().filter(|count| **count == 5).count(), 18);
         assert_eq!(schedule.len(), 6 + 90);

@@ -1,4 +1,4 @@
-//! A sidecar between agents and an Ollama, for conditions that go through one: a process of this program.
+//! A sidecar between agents and an Ollama, for conditions that use one. It is a process of this program.
 
 use std::{
     collections::BTreeMap,
@@ -19,20 +19,20 @@ use super::plan::SidecarPlan;
 use streamgauge_tls as tls;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// No scrape of a sidecar is longer, bytes.
+/// The maximum size of a sidecar's scrape, bytes.
 const SCRAPE: usize = 32 << 20;
 
-/// A sidecar that listens. Dropped, it is killed.
+/// A running sidecar. Dropping it kills the process.
 #[derive(Debug)]
 pub(super) struct Sidecar {
     _process: Child,
-    /// Where agents ask.
+    /// The URL for the agents.
     pub(super) url: String,
     admin: String,
 }
 
 impl Sidecar {
-    /// Starts one before an Ollama, without these variables; its configuration stays in the recording.
+    /// Starts a sidecar in front of an Ollama, without these variables. Its configuration stays in the recording.
     pub(super) async fn start(
         (program, unset): (&Path, &[OsString]),
         folder: &Path,
@@ -58,12 +58,12 @@ impl Sidecar {
             Ok(found) => found.map_err(failed)?,
             Err(_) => return Err(failed("it does not say where it listens".into())),
         };
-        // A pipe that nobody reads would stop it one day.
+        // A pipe that is not read would block the sidecar when it is full.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(Sidecar { _process: process, url: format!("http://{proxy}"), admin: format!("http://{admin}") })
     }
 
-    /// Its metrics now, by series.
+    /// Returns its metrics, by series.
     pub(super) async fn scrape(&self) -> Result<BTreeMap<String, f64>, String> {
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
         let client = tls::prepare(client, None).build();
@@ -101,7 +101,7 @@ fn write(file: &PathBuf, plan: &SidecarPlan) -> io::Result<()> {
     fs::write(file, file_text.to_string())
 }
 
-/// From its log: the line that says that it listens.
+/// Reads the addresses from the line of its log that says that it listens.
 async fn addresses(lines: &mut Lines<BufReader<ChildStderr>>) -> Result<(String, String), String> {
     let mut said = Vec::new();
     while let Ok(Some(line)) = lines.next_line().await {
@@ -115,7 +115,7 @@ async fn addresses(lines: &mut Lines<BufReader<ChildStderr>>) -> Result<(String,
     Err(if said.is_empty() { "it ended without a word".into() } else { said.join("; ") })
 }
 
-/// Our own series with their values, and the CPU time of the process.
+/// Returns our own series with their values, and the CPU time of the process.
 fn series(text: &str) -> BTreeMap<String, f64> {
     text.lines()
         .filter(|line| line.starts_with("streamgauge_") || line.starts_with("process_cpu_seconds_total"))
@@ -126,7 +126,8 @@ fn series(text: &str) -> BTreeMap<String, f64> {
         .collect()
 }
 
-/// What changed, series by series: counters and histograms tell of the run alone, gauges their change.
+/// Returns the changes, series by series. Counters and histograms then describe the run alone, and gauges their
+/// change.
 pub(super) fn changes(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> Vec<(String, f64)> {
     after
         .iter()

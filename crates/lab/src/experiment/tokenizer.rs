@@ -1,4 +1,4 @@
-//! How fast tokenizers are: the benchmark that Technical Report 117 planned (4.3) and never ran.
+//! Measures the speed of tokenizers: the benchmark that TR117 planned (4.3) and did not run.
 
 mod python;
 #[cfg(feature = "tokenizers")]
@@ -10,33 +10,33 @@ pub use python::by_python;
 #[cfg(feature = "tokenizers")]
 pub use rust::by_rust;
 
-/// Bytes of the text, as the report planned it.
+/// The size of the text in bytes, as TR117 planned it.
 pub const TEXT: usize = 10_000_000;
-/// Bytes of a piece that is encoded at once: a long prompt. Whole lines, so that no word is cut.
+/// The bytes of a piece that is encoded at once, as a long prompt is. A piece has whole lines, so no word is cut.
 const PIECE: usize = 4096;
-/// Tokens that are decoded one at a time: enough, and not minutes.
+/// The number of tokens that are decoded one by one, so that the benchmark does not take minutes.
 const ONE_BY_ONE: usize = 200_000;
 
-/// What a tokenizer took.
+/// The times of a tokenizer.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Speed {
-    /// Tokens of the whole text.
+    /// The tokens of the whole text.
     pub tokens: u64,
-    /// To read the tokenizer's file, in seconds.
+    /// The time to read the tokenizer's file, in seconds.
     pub load: f64,
-    /// To encode the text piece by piece, in seconds.
+    /// The time to encode the text piece by piece, in seconds.
     pub encode: f64,
-    /// To decode its tokens piece by piece, in seconds.
+    /// The time to decode its tokens piece by piece, in seconds.
     pub decode: f64,
-    /// Tokens that were decoded one at a time.
+    /// The tokens that were decoded one by one.
     pub streamed: u64,
-    /// To decode these, in seconds. That is what Ollama does while it streams.
+    /// The time to decode these, in seconds. Ollama decodes in this way while it streams.
     pub stream: f64,
     /// The library and its version.
     pub library: String,
 }
 
-/// So many bytes of text, in pieces of whole lines: `source` over and over.
+/// Returns this many bytes of text in pieces of whole lines, by repeating `source`.
 #[must_use]
 pub fn pieces(source: &str, bytes: usize) -> Vec<String> {
     let (mut pieces, mut piece, mut total) = (Vec::new(), String::new(), 0);

@@ -1,12 +1,12 @@
-//! Whoever looks on.
+//! Observes an experiment while it runs.
 
 use std::time::Duration;
 
 use super::{recording::RunRow, schedule::Entry};
 
-/// Is told how an experiment goes. What it does not care about it leaves out.
+/// Receives the events of an experiment. Each method does nothing by default.
 pub trait Watch: Send {
-    /// It begins: so many runs are to be done, which are expected to take so long.
+    /// The experiment begins, with this number of runs and this expected duration.
     fn begun(&mut self, runs: usize, expected: Duration) {
         let _ = (runs, expected);
     }
@@ -16,21 +16,21 @@ pub trait Watch: Send {
         let _ = (condition, entry);
     }
 
-    /// An agent received so many records.
+    /// An agent received this many records.
     fn records(&mut self, agent: u32, records: u32) {
         let _ = (agent, records);
     }
 
-    /// An agent has come to its end; if it failed, why.
+    /// An agent has ended. If it failed, `failure` is the reason.
     fn ended(&mut self, agent: u32, failure: Option<&str>) {
         let _ = (agent, failure);
     }
 
-    /// The run is over; the rest is expected to take so long.
+    /// A run is over. `left` is the expected duration of the rest.
     fn over(&mut self, row: &RunRow, left: Duration) {
         let _ = (row, left);
     }
 }
 
-/// Nobody looks on.
+/// Ignores all events.
 impl Watch for () {}

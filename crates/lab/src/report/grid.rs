@@ -1,4 +1,4 @@
-//! Tables, whatever they are drawn with.
+//! Tables, independent of their output format.
 
 mod claim;
 mod comparison;
@@ -15,11 +15,11 @@ use crate::analysis::{Measure, statistic::Interval};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Grid {
     pub(super) title: &'static str,
-    /// What a reader has to know of it.
+    /// A note for the reader.
     pub(super) about: &'static str,
     pub(super) header: Vec<String>,
     pub(super) rows: Vec<Vec<String>>,
-    /// So many columns from the left are text; the others are numbers.
+    /// The number of text columns from the left. The others are numbers.
     pub(super) texts: usize,
 }
 
@@ -29,7 +29,7 @@ impl Grid {
         Grid { title, about, header, rows: Vec::new(), texts }
     }
 
-    /// The tables of a report that come before its advice and claims; empty ones are left out.
+    /// Returns the tables that come before the advice and the claims of a report. Empty ones are left out.
     pub(super) fn figures(report: &Report) -> Vec<Grid> {
         let grids = [
             condition::grid(report),
@@ -42,28 +42,28 @@ impl Grid {
         grids.into_iter().filter(|grid| !grid.rows.is_empty()).collect()
     }
 
-    /// Every run.
+    /// Returns the table of every run.
     pub(super) fn runs(report: &Report) -> Grid {
         run::grid(report)
     }
 
-    /// The claims of Technical Report 117.
+    /// Returns the table of the claims of TR117.
     pub(super) fn claims(report: &Report) -> Grid {
         claim::grid(report)
     }
 
-    /// Where the figures come from.
+    /// Returns the table of the recordings.
     pub(super) fn sources(report: &Report) -> Grid {
         source::grid(report)
     }
 }
 
-/// What there is of a value, or a dash.
+/// Returns the value, or a dash if there is none.
 fn cell(value: Option<String>) -> String {
     value.unwrap_or_else(|| "–".into())
 }
 
-/// An interval in the unit of the value that it stands beside.
+/// Formats an interval in the unit of the value next to it.
 fn range(measure: Measure, interval: Interval) -> String {
     let number = |value: f64| {
         let shown = measure.show(value);

@@ -1,4 +1,4 @@
-//! The report as one page: no script, nothing fetched.
+//! The report as one page without a script, which loads nothing.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -6,7 +6,7 @@ use super::{Report, grid::Grid, plot};
 use crate::analysis::Verdict;
 
 const STYLE: &str = include_str!("html/style.css");
-/// Of more windows, runs and rows a page is no page any more.
+/// The maximum number of windows, runs and rows of a page.
 const RUNS: usize = 2_000;
 
 pub(super) fn html(report: &Report) -> String {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Report, Source};
 use crate::analysis::Analysis;
 
-/// Rises when a path is taken away or changes its meaning; what is added leaves it as it is.
+/// It increases when a field is removed or changes its meaning. New fields leave it unchanged.
 const SCHEMA: &str = "streamgauge-report/1";
 
 #[derive(Serialize)]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Source;
 use crate::{analysis::Recording, experiment::recording::Recorded};
 
-/// Numbers runs anew and, if there are several recordings, puts the name of each before its conditions.
+/// Renumbers runs. If there are several recordings, it adds the name of each as a prefix to its conditions.
 pub(super) fn merge(recorded: Vec<Recorded>) -> (Vec<Source>, Recording) {
     let several = recorded.len() > 1;
     let (mut sources, mut whole) = (Vec::new(), Recording::default());

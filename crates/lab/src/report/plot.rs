@@ -10,15 +10,15 @@ mod time;
 
 use super::Report;
 
-/// A plot that was drawn.
+/// A finished plot.
 pub(super) struct Plot {
     pub(super) title: String,
-    /// What it shows, for whoever reads it and for whoever can't see it.
+    /// A description, also for people who cannot see the plot.
     pub(super) caption: String,
     pub(super) svg: String,
 }
 
-/// Every plot for which the report has figures.
+/// Returns every plot for which the report has figures.
 pub(super) fn plots(report: &Report) -> Vec<Plot> {
     let mut plots: Vec<Option<Plot>> =
         vec![duration::plot(report), distribution::gaps(report), distribution::lags(report)];

@@ -5,7 +5,7 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyl
 use super::{Report, grid::Grid};
 
 const STYLE: TableStyle = presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none());
-/// Of more runs a terminal shows none: JSON and HTML have them.
+/// The maximum number of runs in a terminal. JSON and HTML contain all runs.
 const RUNS: usize = 60;
 
 pub(super) fn text(report: &Report, width: Option<u16>) -> String {

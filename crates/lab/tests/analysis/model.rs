@@ -1,11 +1,11 @@
-//! The simulator's law of contention in pure code, and experiments drawn from it.
+//! The simulator's law of contention as a pure function, and experiments drawn from it.
 //!
-//! Of n streams that decode, each has a token every `(1 + contention * (n - 1)) / rate` seconds, jittered evenly; the
-//! first comes at once.
+//! If n streams decode, each has a token every `(1 + contention * (n - 1)) / rate` seconds, with uniform jitter. The
+//! first token comes at once.
 
 use streamgauge_lab::analysis::{Agent, Condition, Recording, Run, RunKind, statistic::Random};
 
-/// What `streamgauge simulate` is told.
+/// The options of `streamgauge simulate`.
 #[derive(Clone, Copy)]
 pub(crate) struct Law {
     pub(crate) rate: f64,
@@ -14,7 +14,7 @@ pub(crate) struct Law {
 }
 
 impl Law {
-    /// Seconds from the common start to the end of each stream.
+    /// Returns the seconds from the common start to the end of each stream.
     pub(crate) fn durations(&self, tokens: &[u32], random: &mut Random) -> Vec<f64> {
         let mut due = vec![0.0_f64; tokens.len()];
         let mut left = tokens.to_vec();
@@ -35,18 +35,18 @@ impl Law {
         durations
     }
 
-    /// Seconds until the last of the streams ends.
+    /// Returns the seconds until the last of the streams ends.
     pub(crate) fn wall(&self, tokens: &[u32], random: &mut Random) -> f64 {
         self.durations(tokens, random).into_iter().fold(0.0, f64::max)
     }
 
-    /// Seconds that a stream takes alone, on average.
+    /// Returns the mean seconds that a stream takes alone.
     pub(crate) fn alone(&self, tokens: u32) -> f64 {
         f64::from(tokens) / self.rate
     }
 }
 
-/// A recording that grows run by run.
+/// A recording to which runs are added.
 #[derive(Default)]
 pub(crate) struct Draft {
     pub(crate) recording: Recording,
@@ -57,7 +57,7 @@ impl Draft {
         self.recording.conditions.push(condition);
     }
 
-    /// Adds a run whose agents have these roles, tokens and durations; returns its number.
+    /// Adds a run whose agents have these roles, tokens and durations. Returns its number.
     pub(crate) fn run(&mut self, condition: &str, kind: RunKind, agents: &[(&str, u32, f64)]) -> u32 {
         let id = self.recording.runs.len() as u32;
         let started = 100.0 * f64::from(id);
@@ -76,7 +76,7 @@ impl Draft {
         id
     }
 
-    /// Adds runs of agents `a`, `b`, … with so many tokens, and as many solo runs of each if `solo`.
+    /// Adds runs of agents `a`, `b`, … with these numbers of tokens, and, if `solo`, as many solo runs of each.
     pub(crate) fn simulate(
         &mut self,
         condition: &str,

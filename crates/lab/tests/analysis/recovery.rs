@@ -1,4 +1,4 @@
-//! Experiments whose truth is known give it back as often as their intervals and tests promise.
+//! Analyses experiments with a known truth: their intervals and tests are right as often as they claim.
 
 use streamgauge_lab::analysis::{
     Alone, Condition, Measure, Settings, analyse,
@@ -10,10 +10,10 @@ use super::model::{Draft, Law};
 
 const EXPERIMENTS: usize = 2000;
 
-/// No resampling: the tests of this file do not look at it.
+/// No resampling, because the tests of this file do not use it.
 const QUICK: Settings = Settings { level: 0.95, power: 0.8, resamples: 2, seed: 117, window: 1.0 };
 
-/// The share of experiments whose interval has the truth.
+/// Returns the share of experiments whose interval contains the truth.
 fn coverage(law: Law, tokens: &[u32], runs: usize, seed: u64) -> f64 {
     let mut random = Random::new(seed);
     let many = 40_000;
@@ -55,7 +55,7 @@ fn a_planted_loss_of_two_points_is_found_with_the_power_that_is_stated() {
         let alone = law.alone(TOKENS[0]);
         (0..10_000).map(|_| alone / law.wall(&TOKENS, &mut random)).collect::<Vec<f64>>()
     };
-    // More contention until the efficiency is two points lower: it falls as 1 / (1 + contention), nearly.
+    // The contention is raised until the efficiency is two points lower. Efficiency is nearly 1 / (1 + contention).
     let untouched = population(base);
     let mean = |values: &[f64]| sum(values.iter().copied()) / values.len() as f64;
     let goal = mean(&untouched) - 0.02;
@@ -82,7 +82,7 @@ fn a_planted_loss_of_two_points_is_found_with_the_power_that_is_stated() {
     let found = found.count() as f64 / EXPERIMENTS as f64;
     assert!((found - stated).abs() < 0.03, "found {found}, stated {stated}");
 
-    // The same through a whole analysis: its own noise tells what it would have seen.
+    // The same through a whole analysis, which derives the detectable difference from its own noise.
     let mut draft = Draft::default();
     draft.condition(Condition { name: "base".into(), ..Condition::default() });
     let baseline = Some("base".into());

@@ -12,7 +12,7 @@ use streamgauge_lab::analysis::statistic::{
 
 const LEVEL: f64 = 0.95;
 const TOLERANCE: f64 = 1e-9;
-/// What is 0 but for rounding.
+/// The largest value that counts as 0 with a rounding error.
 const ZERO: f64 = 1e-15;
 
 #[test]
@@ -33,7 +33,7 @@ fn every_statistic_equals_fresh_answers_of_scipy_statsmodels_and_numpy() {
 }
 
 fn compare(cases: &str) {
-    // JSON is YAML. serde_json may miss the last digit of a number, which is much of a variance far from zero.
+    // JSON is YAML. serde_json may miss the last digit of a number, which matters for a variance far from zero.
     let cases: Vec<Value> = serde_saphyr::from_str(cases).unwrap();
     let mut wrong = Vec::new();
     for case in &cases {
@@ -64,7 +64,7 @@ fn agree(ours: &Value, theirs: &Value) -> bool {
     }
 }
 
-/// Ours, by the keys of the case; null where it is undefined.
+/// Returns our results by the keys of the case, with null if a statistic is undefined.
 fn answer(statistic: &str, given: &Value) -> Value {
     let number = |key: &str| given[key].as_f64().unwrap_or(f64::NAN);
     let count = |key: &str| given[key].as_u64().unwrap() as usize;

@@ -1,4 +1,4 @@
-//! Recordings made by hand, and what is said of them.
+//! Recordings made by hand, with their expected verdicts.
 
 use streamgauge_lab::analysis::{
     Analysis, Answer, Chunk, Claim, Condition, Evidence, GpuSample, LagSample, Language, Measure, Probe,
@@ -7,7 +7,7 @@ use streamgauge_lab::analysis::{
 
 use super::model::Draft;
 
-/// How a condition behaves.
+/// The behaviour of a condition.
 #[derive(Clone, Copy)]
 struct Behaviour {
     runs: usize,
@@ -33,7 +33,7 @@ fn add(draft: &mut Draft, condition: Condition, behaviour: Behaviour) {
     let name = condition.name.clone();
     draft.condition(condition);
     for repetition in 0..behaviour.runs {
-        // Some noise that sums to nearly nothing.
+        // Noise whose sum is nearly zero.
         let noise = 1.0 + 0.002 * [-1.0, 0.5, 1.0, -0.5, 0.25, -0.25][repetition % 6];
         for role in ["a", "b"] {
             draft.run(&name, RunKind::Solo, &[(role, 500, 10.0 * noise)]);
@@ -65,7 +65,7 @@ fn assert_verdict(analysis: &Analysis, id: &str, verdict: Verdict) {
     assert_eq!(claim.verdict, verdict, "{}", claim.sentence());
 }
 
-/// Everything the report speaks of, behaving in some ways as it says and in some not.
+/// Returns a recording with everything that TR117 claims, in which some claims hold and some do not.
 fn everything() -> Draft {
     let mut draft = Draft::default();
     let (rust, python) = (Language::Rust, Language::Python);
@@ -91,7 +91,7 @@ fn everything() -> Draft {
 
 #[test]
 fn the_reports_five_rows_give_r_of_minus_0_996_and_not_minus_0_94() {
-    // Lag p99 in ms and efficiency in percent, of its table in 3.5.
+    // Lag p99 in ms and efficiency in percent, from the table in TR117, 3.5.
     let lag = [16.13, 17.54, 15.89, 18.23, 16.41];
     let efficiency = [86.84, 85.91, 87.12, 85.34, 86.58];
     let found = pearson(&lag, &efficiency, 0.95).unwrap();
@@ -128,7 +128,7 @@ fn advice_names_the_remedy_that_helped_and_what_each_did() {
     assert_eq!(advice.remedies[0].condition, "uvloop");
     let lag = advice.remedies[0].costs.iter().find(|cost| cost.measure == Measure::LagP99).unwrap();
     assert!((lag.difference + 0.004).abs() < 1e-4, "{}", lag.sentence());
-    // 20 s of work in 12 s: together is faster.
+    // 20 s of work take 12 s: running together is faster.
     assert_eq!(advice.steps[0].answer, Answer::Yes, "{}", advice.steps[0].because);
     assert!(advice.sentences().len() > 5);
 }

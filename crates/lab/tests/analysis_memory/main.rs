@@ -1,4 +1,4 @@
-//! A million chunks are analysed in less than 300 MB, the recording included.
+//! The analysis of a million chunks needs less than 300 MB, the recording included.
 #![allow(unsafe_code, reason = "a global allocator that counts can't be written without")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -26,7 +26,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Both may exist while the bytes move.
+        // Both blocks may exist while the bytes are copied.
         hold(size);
         // SAFETY: the caller's promise is passed on.
         let moved = unsafe { System.realloc(pointer, layout, size) };
@@ -48,7 +48,7 @@ static ALLOCATOR: Counting = Counting;
 fn a_million_chunks_are_analysed_in_less_than_300_mb() {
     let recording = million::recording();
     assert_eq!(recording.chunks.len(), 1_000_000);
-    // What the resampling holds does not grow with the chunks.
+    // The memory of the resampling does not depend on the number of chunks.
     let analysis = analyse(&recording, &Settings { resamples: 100, ..Settings::default() });
     assert_eq!(analysis.runs.iter().map(|run| run.chunks).sum::<usize>(), 1_000_000);
     let peak = PEAK.load(Relaxed);

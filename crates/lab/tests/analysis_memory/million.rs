@@ -8,7 +8,7 @@ const CONDITIONS: u32 = 5;
 const REPETITIONS: u32 = 10;
 const CHUNKS_OF_AN_AGENT: u32 = 5_000;
 
-/// Each repetition is a run together and two solo runs: 4 agents of 5,000 chunks.
+/// Each repetition has one run together and two solo runs: 4 agents with 5,000 chunks each.
 pub(crate) fn recording() -> Recording {
     let mut random = Random::new(7);
     let mut recording = Recording::default();

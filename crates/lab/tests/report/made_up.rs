@@ -1,4 +1,4 @@
-//! A recording of everything: two languages, remedies, a series, lag, failures.
+//! A recording with every kind of content: two languages, remedies, a series, lag, failures.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,7 @@ use streamgauge_lab::analysis::{
 use streamgauge_lab::experiment::recording::{Environment, Problem, Recorded};
 use streamgauge_lab::report::Report;
 
-/// Quick, and the same every time.
+/// Fast settings that always give the same result.
 pub(crate) const SETTINGS: Settings =
     Settings { level: 0.95, power: 0.8, resamples: 99, seed: 1, window: 1.0 };
 
@@ -111,7 +111,7 @@ pub(crate) fn recorded() -> Recorded {
         draft.run("four", RunKind::Together, &["a"; 4], 1.5, 0.0002);
         draft.run("eight", RunKind::Together, &["a"; 8], 3.0, 0.0002);
     }
-    // Of this one there is too little for a test.
+    // This condition has too few runs for a test.
     draft.recording.conditions.push(condition("rare", Language::Rust, &[], Some("rust"), None));
     draft.run("rare", RunKind::Together, &["a", "b"], 1.3, 0.0002);
     draft.run("rust", RunKind::Together, &["a", "b"], 1.2, 0.0002);
@@ -129,7 +129,7 @@ pub(crate) fn recorded() -> Recorded {
     }
 }
 
-/// Analysed once for all tests: unoptimised it takes seconds.
+/// The report is analysed once for all tests, because without optimisation it takes seconds.
 pub(crate) fn report() -> &'static Report {
     static REPORT: LazyLock<Report> = LazyLock::new(|| Report::of(vec![recorded()], &SETTINGS));
     &REPORT

@@ -1,4 +1,4 @@
-//! The HTML page: whole, offline, and safe to open.
+//! The HTML page is complete, works offline, and is safe to open.
 
 use super::made_up::report;
 

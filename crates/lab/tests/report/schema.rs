@@ -1,4 +1,4 @@
-//! JSON is what docs/reference/report-format.md says, no more and no less.
+//! The JSON of a report matches docs/reference/report-format.md exactly.
 
 use std::collections::BTreeMap;
 
@@ -99,7 +99,7 @@ fn every_path_of_the_json_is_documented_and_every_documented_one_is_there() {
     let mut wrong = Vec::new();
     check(&shapes, "report", &json, "report", &mut wrong);
     assert!(wrong.is_empty(), "{wrong:#?}");
-    // The check itself can fail.
+    // Shows that the check can fail.
     let mut odd = json.clone();
     odd["runs"][0]["wall"] = Value::Null;
     odd["more"] = Value::Null;

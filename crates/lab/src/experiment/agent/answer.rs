@@ -1,4 +1,4 @@
-//! Reads the lines of an answer, as an agent would: each through the JSON parser.
+//! Reads the lines of an answer as a client would, each with the JSON parser.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use super::Ending;
 
-/// Longer lines are no records of a generation, bytes.
+/// Longer lines are not records of a generation, bytes.
 const LINE: usize = 8 << 20;
 
-/// What an agent takes from a record.
+/// The fields of a record that an agent needs.
 #[derive(Deserialize)]
 struct AnswerLine<'a> {
     #[serde(borrow, default)]
@@ -39,24 +39,24 @@ struct Message<'a> {
     thinking: Option<Cow<'a, str>>,
 }
 
-/// An answer while it comes.
+/// An answer that is being received.
 #[derive(Debug, Default)]
 pub(super) struct IncomingAnswer {
     /// The beginning of a line whose end has not come.
     rest: Vec<u8>,
-    /// The terminal record has come.
+    /// Whether the terminal record has come.
     pub(super) done: bool,
-    /// Some record had content.
+    /// Whether a record with content has come.
     pub(super) begun: bool,
     keep_text: bool,
 }
 
-/// Told of the bytes that were read.
+/// The counts of the bytes that were read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Read {
-    /// Records that ended in them.
+    /// The records that ended in them.
     pub(super) records: u32,
-    /// Those with content.
+    /// The records with content.
     pub(super) tokens: u32,
 }
 
@@ -65,7 +65,7 @@ impl IncomingAnswer {
         IncomingAnswer { keep_text, ..IncomingAnswer::default() }
     }
 
-    /// Reads what came; what it tells goes into `ending`.
+    /// Reads the next bytes, and stores the reported values in `ending`.
     pub(super) fn read(&mut self, mut bytes: &[u8], ending: &mut Ending) -> Read {
         let mut read = Read::default();
         while let Some(end) = memchr(b'\n', bytes) {
@@ -87,7 +87,7 @@ impl IncomingAnswer {
         read
     }
 
-    /// The body is at its end: a last line may lack its newline.
+    /// Ends the body. Its last line may lack the newline.
     pub(super) fn finish(&mut self, ending: &mut Ending) -> Read {
         let (line, mut read) = (std::mem::take(&mut self.rest), Read::default());
         self.line(&line, ending, &mut read);
@@ -132,7 +132,7 @@ impl IncomingAnswer {
     }
 }
 
-/// Ollama's words, short and in one line.
+/// Returns Ollama's message, shortened and in one line.
 pub(super) fn told(error: &str) -> String {
     let line: String = error.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     let short: String = line.trim().chars().take(200).collect();

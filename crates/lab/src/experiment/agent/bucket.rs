@@ -1,49 +1,50 @@
-//! Token buckets: one that holds its rate, and the report's, which does not.
+//! Token buckets: one that keeps its rate, and that of TR117, which does not.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Lets tokens through at a rate.
+/// Lets tokens pass at a rate.
 #[derive(Debug)]
 pub enum Bucket {
-    /// Each token has its moment; of what comes late no more than one is made up for.
+    /// Each token has a time at which it is due. After a delay, at most one token is made up for.
     Right {
-        /// Between two tokens.
+        /// The time between two tokens.
         every: Duration,
-        /// When the next one may pass.
+        /// The time at which the next token may pass.
         due: Instant,
     },
-    /// Technical Report 117, 2.4: after it has waited for a token it sets itself to 0 but leaves the clock where it was before
-    /// the wait, so the time of the wait counts once more, and twice the rate comes through.
+    /// The bucket of TR117, 2.4. After it has waited for a token, it sets its tokens to 0 but keeps the time from
+    /// before the wait. The time of the wait therefore counts twice, and twice the rate passes.
     Leaky {
-        /// Tokens a second.
+        /// Tokens per second.
         rate: f64,
-        /// Tokens at hand.
+        /// Available tokens.
         tokens: f64,
-        /// When they were counted.
+        /// The time at which they were counted.
         updated: Instant,
     },
 }
 
 impl Bucket {
-    /// A bucket of so many tokens a second that is empty.
+    /// Creates an empty bucket with this many tokens per second.
     #[must_use]
     pub fn right(rate: f64) -> Bucket {
         Bucket::Right { every: Duration::from_secs_f64(rate.recip()), due: Instant::now() }
     }
 
-    /// The report's.
+    /// Creates the bucket of TR117.
     #[must_use]
     pub fn leaky(rate: f64) -> Bucket {
         Bucket::Leaky { rate, tokens: 0.0, updated: Instant::now() }
     }
 
-    /// Waits until so many tokens may pass.
+    /// Waits until this many tokens may pass.
     pub async fn acquire(&mut self, amount: u32) {
         match self {
             Bucket::Right { every, due } => {
-                // A timer wakes late by up to a millisecond: without that one token of credit each would be lost.
+                // A timer wakes up to a millisecond late. Without this credit, that time would be lost for each
+                // token.
                 let credit = Instant::now().checked_sub(*every).unwrap_or(*due);
                 *due = (*due).max(credit) + *every * amount;
                 sleep_until(*due).await;

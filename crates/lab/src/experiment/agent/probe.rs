@@ -1,4 +1,4 @@
-//! How late the runtime wakes: on an absolute schedule, and by the report's way.
+//! Measures how late the runtime wakes: on an absolute schedule, and as in TR117.
 
 use tokio::{
     task::yield_now,
@@ -8,7 +8,8 @@ use tokio::{
 use super::{Clock, SCHEDULE, YIELD, tape::Tape};
 use crate::analysis::Probe;
 
-/// Wakes at fixed times and tells how late each was. A long stall is one late wake-up, not one for each time in it.
+/// Wakes at fixed times and reports how late each wake-up was. A long stall is one late wake-up, however many times
+/// it covers.
 pub(super) async fn schedule(clock: Clock, tape: &Tape) {
     let mut due = Instant::now() + SCHEDULE;
     loop {
@@ -21,7 +22,8 @@ pub(super) async fn schedule(clock: Clock, tape: &Tape) {
     }
 }
 
-/// The report's `sleep(0)`: how long until one's next turn. It misses what blocks the runtime between two looks.
+/// TR117's `sleep(0)`: measures the time until the task runs again. It misses everything that blocks the runtime
+/// between two probes.
 pub(super) async fn by_yielding(clock: Clock, tape: &Tape) {
     loop {
         let before = Instant::now();

@@ -1,4 +1,4 @@
-//! One agent at work.
+//! One running agent.
 
 use std::error::Error;
 
@@ -14,10 +14,10 @@ use super::{
 };
 use streamgauge_tls as tls;
 
-/// Of a refusal no more is read, bytes.
+/// The maximum part of a refusal that is read, bytes.
 const REFUSAL: usize = 16 << 10;
 
-/// An agent with its connection still to be made: what it needs is there before the clock runs.
+/// An agent that has everything it needs except its connection, so that the measured time contains no preparation.
 pub(super) struct ReadyAgent {
     client: Client,
     number: u32,
@@ -28,10 +28,10 @@ pub(super) struct ReadyAgent {
 
 impl ReadyAgent {
     /// # Errors
-    /// The client can't be made.
+    /// The client cannot be created.
     pub(super) fn new(place: usize, job: &Job) -> Result<ReadyAgent, String> {
         let task = &job.tasks[place];
-        // Whoever asks for minutes of a model's time waits for them; the run has a limit of its own.
+        // The client has no timeout, because a generation may take minutes. The run has a limit of its own.
         let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).tcp_nodelay(true);
         let client = tls::by_system(client, task.url.starts_with("https:"));
         Ok(ReadyAgent {
@@ -43,7 +43,7 @@ impl ReadyAgent {
         })
     }
 
-    /// Asks, and reads to the end.
+    /// Sends the request, and reads the response to its end.
     pub(super) async fn ask(&self, job: &Job, clock: Clock, tape: &Tape) -> Ending {
         let mut ending = Ending { agent: self.number, started: clock.now(), ..Ending::default() };
         let request =
@@ -108,7 +108,7 @@ impl ReadyAgent {
     }
 }
 
-/// The report's batches (8.2), which here also hand on their last part.
+/// The batches of TR117 (8.2). Unlike there, the last part is passed on too.
 struct Batch {
     span: f64,
     since: f64,
@@ -145,7 +145,7 @@ async fn refusal(mut response: Response) -> String {
     }
 }
 
-/// The innermost cause: what is around it says only that a request was sent, and to which URL.
+/// Returns the innermost cause. The outer errors say only that a request was sent, and to which URL.
 fn cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(deeper) = cause.source() {

@@ -1,11 +1,11 @@
-//! What agents saw and was not handed on yet.
+//! The observations of agents that were not passed on yet.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Arrival, Telling};
 use crate::analysis::Probe;
 
-/// Agents write, the pump takes away. A mutex that nobody else wants is some 20 ns.
+/// Agents write, and the pump takes the entries. An uncontended mutex costs some 20 ns.
 #[derive(Debug, Default)]
 pub(super) struct Tape(Mutex<Content>);
 
@@ -17,7 +17,7 @@ struct Content {
 }
 
 impl Tape {
-    /// For so many agents.
+    /// Creates a tape for this many agents.
     pub(super) fn new(agents: usize) -> Tape {
         Tape(Mutex::new(Content { arrivals: vec![Vec::new(); agents], ..Content::default() }))
     }
@@ -26,14 +26,14 @@ impl Tape {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes arrived at the agent in that place.
+    /// Adds an arrival at the agent with this index.
     pub(super) fn arrival(&self, place: usize, arrival: Arrival) {
         if let Some(arrivals) = self.content().arrivals.get_mut(place) {
             arrivals.push(arrival);
         }
     }
 
-    /// The runtime was looked at.
+    /// Adds a probe of the runtime.
     pub(super) fn lag(&self, probe: Probe, at: f64, lag: f64) {
         let mut content = self.content();
         match probe {
@@ -42,7 +42,7 @@ impl Tape {
         }
     }
 
-    /// Takes away what there is; `numbers` are those of the agents by their place.
+    /// Takes all entries. `numbers` are the numbers of the agents, by index.
     pub(super) fn take(&self, numbers: &[u32]) -> Vec<Telling> {
         let mut content = self.content();
         let mut tellings = Vec::new();

@@ -1,4 +1,4 @@
-//! Agents against the simulator, and what they make of broken answers.
+//! Runs agents against the simulator, and tests how they handle broken answers.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ fn what_is_no_whole_answer_is_a_failure_that_says_why() {
     assert_eq!(failure("nonsense\n"), "a line that is no JSON");
 }
 
-/// Tokens that come through in 10 s from a source that always has one.
+/// Returns the tokens that pass in 10 s from a source that always has one.
 async fn passed(mut bucket: Bucket) -> u32 {
     let began = Instant::now();
     let mut passed = 0;

@@ -1,4 +1,4 @@
-//! All agents of one process, with the probes beside them.
+//! All agents of one process, with the probes.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use tokio::{
 
 use super::{Clock, Ending, HAND_ON, Job, Telling, probe, stream::ReadyAgent, tape::Tape};
 
-/// Agents that are ready to begin.
+/// Agents that are ready to start.
 pub struct Ready {
     job: Arc<Job>,
     agents: Vec<ReadyAgent>,
 }
 
-/// Makes the agents of a job ready.
+/// Prepares the agents of a job.
 ///
 /// # Errors
-/// A client can't be made.
+/// A client cannot be created.
 pub fn work(job: Job) -> Result<Ready, String> {
     let job = Arc::new(job);
     let agents = (0..job.tasks.len()).map(|place| ReadyAgent::new(place, &job)).collect::<Result<_, _>>()?;
@@ -28,8 +28,8 @@ pub fn work(job: Job) -> Result<Ready, String> {
 }
 
 impl Ready {
-    /// Lets all agents begin at once, and tells what they see until the last one has ended. Dropped, it stops in the
-    /// middle; so it does when nobody listens any more.
+    /// Starts all agents at once, and reports their observations until the last one has ended. It stops early if it
+    /// is dropped, or if the receiver is closed.
     pub async fn begin(self, clock: Clock, tell: mpsc::Sender<Telling>) {
         let Ready { job, agents } = self;
         let numbers: Vec<u32> = job.tasks.iter().map(|task| task.agent).collect();
@@ -53,7 +53,7 @@ impl Ready {
             tokio::select! {
                 ended = running.join_next() => match ended {
                     None => break,
-                    // It panicked, and stderr has said so: the run says that the agent is missing.
+                    // The task panicked, and stderr shows it. The run reports that the agent is missing.
                     Some(Err(_)) => {}
                     Some(Ok(ending)) => {
                         if tell.send(Telling::Ended(Box::new(ending))).await.is_err() {
@@ -80,7 +80,7 @@ impl Ready {
     }
 }
 
-/// CPU time of this process, all threads.
+/// Returns the CPU time of all threads of this process.
 fn cpu_seconds() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9

@@ -1,17 +1,17 @@
-//! Plans that come with the program.
+//! The plans that the program contains.
 
-/// A plan with its comments.
+/// A plan with comments.
 #[derive(Clone, Copy, Debug)]
 pub struct Bundled {
     /// Its name.
     pub name: &'static str,
-    /// What it asks, in one line.
+    /// The question that it answers, in one line.
     pub about: &'static str,
-    /// TOML.
+    /// The plan as TOML.
     pub text: &'static str,
 }
 
-/// All of them.
+/// All bundled plans.
 pub const BUNDLED: [Bundled; 5] = [
     Bundled {
         name: "tr117-phase1",
@@ -41,7 +41,7 @@ pub const BUNDLED: [Bundled; 5] = [
 ];
 
 impl Bundled {
-    /// The one of that name.
+    /// Returns the plan with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Bundled> {
         BUNDLED.iter().find(|bundled| bundled.name == name)

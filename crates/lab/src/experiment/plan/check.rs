@@ -1,14 +1,14 @@
-//! Every mistake of a plan that its form does not show.
+//! The mistakes of a plan that its format does not exclude.
 
 use std::collections::HashSet;
 
 use super::{ConditionPlan, Plan, Role};
 use crate::analysis::Language;
 
-/// More agents than this at once is more than one machine's client can tell apart from its own trouble.
+/// With more agents at once, the client's own machine disturbs the measurement.
 const MOST_AGENTS: usize = 4096;
 
-/// A sentence for each.
+/// Returns one sentence per mistake.
 pub(super) fn mistakes(plan: &Plan) -> Vec<String> {
     let mut mistakes = Vec::new();
     let mut say = |mistake: String| mistakes.push(mistake);

@@ -1,4 +1,4 @@
-//! A way in which agents run.
+//! A condition: a way in which agents run.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,54 +10,54 @@ use crate::analysis::{Condition, Language, Remedy};
 pub struct ConditionPlan {
     /// Its name.
     pub name: String,
-    /// What the agents are written in.
+    /// The language of the agents.
     pub language: Language,
-    /// The name of every agent that takes part; one that is there twice runs twice.
+    /// The names of the agents that take part. An agent that is listed twice runs twice.
     pub team: Vec<String>,
-    /// The condition that it is held against.
+    /// The condition that it is compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
-    /// Conditions of one series differ in the number of agents alone.
+    /// The name of its series. Conditions of one series differ only in the number of agents.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub series: Option<String>,
-    /// Each agent of it also runs alone, as often as all together.
+    /// Whether each of its agents also runs alone, as often as all run together.
     pub solo: bool,
-    /// Rust agents run in a process of their own, as Python's always do.
+    /// Whether Rust agents run in a process of their own, as Python agents always do.
     pub own_process: bool,
-    /// Each agent has a process of its own.
+    /// Whether each agent has a process of its own.
     pub processes: bool,
-    /// Python's event loop is uvloop's.
+    /// Whether Python uses the event loop of uvloop.
     pub uvloop: bool,
-    /// Python reads JSON with orjson.
+    /// Whether Python parses JSON with orjson.
     pub orjson: bool,
-    /// Chunks are handled together, every so often.
+    /// The interval at which chunks are handled in batches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<Span>,
-    /// Bytes that Python's client gathers before it hands them on.
+    /// The bytes that Python's client buffers before it passes them on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_buffer: Option<u32>,
-    /// The client takes so many tokens a second of each stream.
+    /// The tokens per second that the client takes of each stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pace: Option<f64>,
-    /// The same by the report's token bucket.
+    /// The same, with the token bucket of TR117.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leaky_pace: Option<f64>,
-    /// Through a sidecar that the experiment starts.
+    /// The sidecar that the experiment starts between the agents and Ollama.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sidecar: Option<SidecarPlan>,
 }
 
-/// What the sidecar does to the streams. Nothing set: it measures.
+/// How the sidecar shapes the streams. If nothing is set, it only measures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SidecarPlan {
-    /// Tokens a second of each stream.
+    /// Tokens per second of each stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pace: Option<u32>,
-    /// Holds records back for so long.
+    /// How long records are held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coalesce: Option<Span>,
-    /// Joins the records that it holds.
+    /// Whether held records are merged.
     pub merge: bool,
 }
 
@@ -68,7 +68,7 @@ impl ConditionPlan {
         self.language == Language::Rust && !self.own_process && !self.processes
     }
 
-    /// The condition as the analysis knows it.
+    /// Returns the condition in the form of the analysis.
     #[must_use]
     pub fn condition(&self) -> Condition {
         Condition {
@@ -97,7 +97,7 @@ impl ConditionPlan {
         remedies
     }
 
-    /// The names in its team, each once, in their first order.
+    /// Returns the names in its team without repetition, in their first order.
     #[must_use]
     pub fn distinct(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();

@@ -1,4 +1,4 @@
-//! A plan as it is written: shorter than what it means.
+//! A plan as it is written, with abbreviations that are resolved later.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub(super) struct Draft {
     keep_text: bool,
     #[serde(default = "default::expected_rate")]
     expected_rate: f64,
-    /// For conditions that do not say.
+    /// The default for conditions that do not set it.
     #[serde(default = "yes")]
     solo: bool,
     #[serde(default)]
@@ -62,7 +62,7 @@ struct ConditionDraft {
     #[serde(default)]
     language: LanguageName,
     agents: Option<Vec<String>>,
-    /// What `agents` and `count` mean; a resolved plan has it.
+    /// The result of `agents` and `count`. A resolved plan contains it.
     team: Option<Vec<String>>,
     count: Option<u32>,
     counts: Option<Vec<u32>>,
@@ -140,8 +140,8 @@ impl RoleDraft {
 }
 
 impl ConditionDraft {
-    /// One condition, or a series of them: one for each of `counts`, held against the first, whose solo runs serve
-    /// all of them.
+    /// One condition, or a series of them: one for each of `counts`. The conditions of a series are compared with the
+    /// first one, whose solo runs serve all of them.
     fn resolve(self, roles: &[String], solo: bool) -> Vec<ConditionPlan> {
         let agents = self.agents.unwrap_or_else(|| roles.to_vec());
         let team = |count: Option<u32>| match (&self.team, count) {

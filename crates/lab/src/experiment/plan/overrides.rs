@@ -1,27 +1,27 @@
-//! What the command line changes of a plan.
+//! The settings of a plan that the command line changes.
 
 use super::{Plan, PlanError, check};
 
-/// Settings that go before those of the plan.
+/// Settings that take precedence over those of the plan.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {
     /// The random seed.
     pub seed: Option<u64>,
-    /// Runs of every condition.
+    /// The runs of every condition.
     pub repetitions: Option<u32>,
     /// The model of all agents.
     pub model: Option<String>,
-    /// Tokens of all agents.
+    /// The tokens of all agents.
     pub tokens: Option<u32>,
-    /// URLs by the name of their upstream; without a name, of every upstream.
+    /// URLs by the name of their upstream. A URL without a name applies to every upstream.
     pub upstreams: Vec<(Option<String>, String)>,
 }
 
 impl Plan {
-    /// The plan with these settings.
+    /// Returns the plan with these settings.
     ///
     /// # Errors
-    /// Everything that is wrong with the result.
+    /// All mistakes of the result.
     pub fn overridden(mut self, overrides: &Overrides) -> Result<Plan, PlanError> {
         let mut mistakes = Vec::new();
         for (name, url) in &overrides.upstreams {

@@ -1,4 +1,4 @@
-//! What a recording must not tell.
+//! Removes from a plan what a recording must not contain.
 
 use sha2::{Digest, Sha256};
 

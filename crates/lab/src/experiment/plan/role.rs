@@ -1,24 +1,24 @@
-//! An agent as a plan describes it: one name, one piece of work.
+//! An agent of a plan: its name and its request.
 
 use serde::{Deserialize, Serialize};
 
-/// What an agent asks. Alone and together it does the same work.
+/// The request of an agent. It does the same work alone and together.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Role {
     /// Its name.
     pub name: String,
-    /// The name of the Ollama it asks.
+    /// The name of its Ollama.
     pub upstream: String,
     /// The model.
     pub model: String,
-    /// How it asks.
+    /// The route.
     pub route: Route,
     /// `num_predict`.
     pub tokens: u32,
-    /// What it asks. Absent in a recording that keeps no text.
+    /// The prompt. `None` in a recording without text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
-    /// SHA-256 of the prompt, in a recording that keeps no text.
+    /// The SHA-256 of the prompt, in a recording without text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_sha256: Option<String>,
     /// Options for Ollama, such as `temperature`.
@@ -38,7 +38,7 @@ pub enum Route {
 }
 
 impl Route {
-    /// Its path.
+    /// Returns its path.
     #[must_use]
     pub fn path(self) -> &'static str {
         match self {
@@ -49,12 +49,12 @@ impl Route {
 }
 
 impl Role {
-    /// The body of its request.
+    /// Returns the body of its request.
     #[must_use]
     pub fn body(&self) -> serde_json::Value {
         let mut options = serde_json::Map::new();
         for (name, value) in &self.options {
-            // TOML has dates and JSON has none; `check` refuses them.
+            // TOML has dates and JSON does not. `check` refuses them.
             options.insert(name.clone(), serde_json::to_value(value).unwrap_or_default());
         }
         options.insert("num_predict".into(), self.tokens.into());

@@ -1,4 +1,4 @@
-//! Plans as they are written, resolved, recorded and refused.
+//! Tests plans that are read, resolved, recorded and refused.
 
 use super::*;
 use crate::analysis::{Language, Remedy};

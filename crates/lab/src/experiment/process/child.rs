@@ -1,4 +1,4 @@
-//! The parent's side.
+//! The parent's side of the pipe.
 
 use std::{collections::BTreeMap, ffi::OsStr, io, process::Stdio, time::Duration};
 
@@ -16,48 +16,48 @@ use super::{
 };
 use crate::experiment::agent::{Clock, Job, Telling};
 
-/// Imports of Python on a slow and busy machine take seconds; more is a machine that hangs.
+/// Imports of Python take seconds on a slow and busy machine. If they take longer than this, the process hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Times that the clocks are compared; the quickest answer counts.
+/// The number of clock comparisons. The quickest answer is used.
 const COMPARISONS: usize = 8;
-/// Of stderr this much is kept, its end, bytes.
+/// The part of stderr that is kept, from its end, bytes.
 const STDERR: usize = 8 << 10;
 
-/// Versions by name, as `python` and `httpx`.
+/// Versions by name, such as `python` and `httpx`.
 pub type Versions = BTreeMap<String, String>;
 
-/// Why agents in a process of their own can't work.
+/// The reason why agents in a process of their own cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
-    /// It does not start.
+    /// The program does not start.
     #[error("cannot start {program}: {source}{advice}")]
     Start {
-        /// What was started.
+        /// The program.
         program: String,
-        /// Why not.
+        /// The cause.
         source: io::Error,
-        /// What to do.
+        /// The advice.
         advice: &'static str,
     },
     /// Python lacks packages.
     #[error("{program} lacks {}: {program} -m pip install {}", .packages.join(" and "), .packages.join(" "))]
     Missing {
-        /// Which Python.
+        /// The Python interpreter.
         program: String,
-        /// What it lacks.
+        /// The missing packages.
         packages: Vec<String>,
     },
-    /// It ended, or said what nobody understands.
+    /// The process ended, or its output is not understood.
     #[error("{program} stopped: {what}")]
     Stopped {
-        /// What was started.
+        /// The program.
         program: String,
-        /// Its last words.
+        /// The last lines of its output, or the reason.
         what: String,
     },
 }
 
-/// A process with agents that are ready. Dropped, it is killed.
+/// A process whose agents are ready. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Child {
     program: String,
@@ -69,10 +69,10 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts a process and waits until its agents are ready.
+    /// Starts a process, and waits until its agents are ready.
     ///
     /// # Errors
-    /// It does not start, lacks a package, or stops.
+    /// The process does not start, lacks a package, or stops.
     pub async fn start(program: &Program, job: &Job) -> Result<Child, ProcessError> {
         let (path, arguments, advice): (_, Vec<&OsStr>, _) = match program {
             Program::Rust(path) => (path, vec!["experiment".as_ref(), "agent".as_ref()], ""),
@@ -102,7 +102,7 @@ impl Child {
         };
         let mut line = serde_json::to_vec(job).map_err(|error| failed(error.into()))?;
         line.push(b'\n');
-        // A child that ends at once does not read it; what it says comes below.
+        // A child that ends at once does not read this. Its output is handled below.
         let _ = child.stdin.write_all(&line).await;
         match timeout(PATIENCE, frame::next(&mut child.stdout)).await {
             Err(_) => Err(child.stopped("it was not ready within a minute").await),
@@ -118,13 +118,14 @@ impl Child {
         }
     }
 
-    /// What it runs on.
+    /// Returns the versions that it uses.
     #[must_use]
     pub fn versions(&self) -> &Versions {
         &self.versions
     }
 
-    /// What has to be added to its clock to have ours: by the quickest of several answers, right to half its time.
+    /// Returns the offset from its clock to ours. The quickest of several answers is used; its error is at most half
+    /// of its duration.
     async fn offset(&mut self, clock: Clock) -> io::Result<f64> {
         let mut best = (f64::INFINITY, 0.0);
         for _ in 0..COMPARISONS {
@@ -143,7 +144,7 @@ impl Child {
         Ok(best.1)
     }
 
-    /// Compares the clocks; `Prepared::begin` then lets the agents begin.
+    /// Compares the clocks. `Prepared::begin` then starts the agents.
     ///
     /// # Errors
     /// The process stops.
@@ -155,7 +156,7 @@ impl Child {
         }
     }
 
-    /// Its last words, or else `what`.
+    /// Returns the last lines of its stderr, or else `what`.
     async fn stopped(mut self, what: &str) -> ProcessError {
         let _ = self.process.start_kill();
         let _ = timeout(PATIENCE, self.process.wait()).await;
@@ -172,7 +173,7 @@ impl Child {
     }
 }
 
-/// A process whose clock is known.
+/// A process whose clock offset is known.
 #[derive(Debug)]
 pub struct Prepared {
     child: Child,
@@ -180,10 +181,10 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Lets its agents begin, and tells what they see until the last one has ended.
+    /// Starts its agents, and reports their observations until the last one has ended.
     ///
     /// # Errors
-    /// The process stops before its end.
+    /// The process stops early.
     pub async fn begin(self, tell: mpsc::Sender<Telling>) -> Result<(), ProcessError> {
         let Prepared { mut child, offset } = self;
         if let Err(error) = child.stdin.write_all(b"go\n").await {

@@ -1,4 +1,4 @@
-//! What goes over the pipe: lines of JSON, some with doubles after them as the machine has them.
+//! The format of the pipe: lines of JSON, some of them followed by doubles in the machine's format.
 
 use std::{collections::BTreeMap, io};
 
@@ -10,9 +10,9 @@ use crate::{
     experiment::agent::{Arrival, Ending, Telling},
 };
 
-/// Doubles that may follow one line: a quarter of a second of a hundred thousand chunks a second.
+/// The maximum number of doubles after one line: a quarter of a second at a hundred thousand chunks per second.
 const DOUBLES: usize = 1 << 20;
-/// Doubles of an arrival, and of a look at the loop.
+/// The doubles of an arrival, and of a probe.
 const ARRIVAL: usize = 4;
 const LAG: usize = 2;
 
@@ -20,9 +20,9 @@ const LAG: usize = 2;
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Line {
-    /// It is there, with these versions.
+    /// The process is ready, with these versions.
     Ready(BTreeMap<String, String>),
-    /// It lacks these packages.
+    /// The process lacks these packages.
     Missing(Vec<String>),
     /// Its clock, in seconds.
     Clock(f64),
@@ -47,7 +47,7 @@ pub(super) enum ProbeName {
     Yield,
 }
 
-/// Appends a telling as it goes over the pipe.
+/// Appends a report in the format of the pipe.
 pub(super) fn encode(telling: &Telling, out: &mut Vec<u8>) {
     let (line, doubles): (Line, Vec<f64>) = match telling {
         Telling::Arrivals { agent, arrivals } => {
@@ -73,12 +73,12 @@ pub(super) fn encode(telling: &Telling, out: &mut Vec<u8>) {
 }
 
 pub(super) fn line_out(line: &Line, out: &mut Vec<u8>) {
-    // Into memory, with names for keys: it can't fail.
+    // Writing into memory cannot fail, and the keys are names.
     let _ = serde_json::to_writer(&mut *out, line);
     out.push(b'\n');
 }
 
-/// Reads the next line; `None` at the end.
+/// Reads the next line. `None`: the input has ended.
 pub(super) async fn next(input: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Line>> {
     let mut text = Vec::new();
     if input.read_until(b'\n', &mut text).await? == 0 {
@@ -90,7 +90,8 @@ pub(super) async fn next(input: &mut (impl AsyncBufRead + Unpin)) -> io::Result<
     })
 }
 
-/// What a line tells, with the doubles after it; times are shifted by `offset` seconds. `None`: it tells nothing of agents.
+/// Reads the report of a line, with the doubles after it. Times are shifted by `offset` seconds. `None`: the line is
+/// not about agents.
 pub(super) async fn telling(
     line: Line,
     input: &mut (impl AsyncBufRead + Unpin),

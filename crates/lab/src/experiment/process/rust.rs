@@ -1,4 +1,4 @@
-//! The child's side, in Rust.
+//! The child's side of the pipe, in Rust.
 
 use std::{collections::BTreeMap, io};
 
@@ -10,13 +10,13 @@ use tokio::{
 use super::frame::{self, Line};
 use crate::experiment::agent::{Clock, Job, work};
 
-/// Tellings that may wait for the pipe.
+/// The number of reports that may wait for the pipe.
 const WAITING: usize = 256;
 
-/// Does the job that stdin brings, and tells of it on stdout.
+/// Executes the job that stdin contains, and reports on stdout.
 ///
 /// # Errors
-/// There is no job, or nobody listens.
+/// There is no job, or stdout is closed.
 pub async fn serve() -> io::Result<()> {
     let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
     let (mut input, mut output) = (BufReader::new(stdin()), stdout());

@@ -1,4 +1,4 @@
-//! What goes over the pipe comes out as it went in.
+//! Every report is read from the pipe as it was written.
 
 use proptest::prelude::*;
 

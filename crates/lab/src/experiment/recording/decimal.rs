@@ -1,5 +1,5 @@
-//! Times as decimals: whole nanoseconds, so that what is written is read back as it was (up to 13 days, where a
-//! nanosecond is what a float still tells apart for sure).
+//! Times as decimals with whole nanoseconds, so that a value is read back as it was written. This holds for up to 13
+//! days, where a float can still represent each nanosecond.
 
 /// A unit of time in a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ impl Unit {
     pub(super) const ALL: [Unit; 4] =
         [Unit::Seconds, Unit::Milliseconds, Unit::Microseconds, Unit::Nanoseconds];
 
-    /// Digits from this unit to a nanosecond.
+    /// Returns the digits from this unit to a nanosecond.
     fn digits(self) -> u32 {
         match self {
             Unit::Seconds => 9,
@@ -24,7 +24,7 @@ impl Unit {
         }
     }
 
-    /// How a column's name ends.
+    /// Returns the end of a column's name for this unit.
     pub(super) fn suffix(self) -> &'static str {
         match self {
             Unit::Seconds => "s",
@@ -35,7 +35,7 @@ impl Unit {
     }
 }
 
-/// Seconds rounded to a nanosecond, in a unit. Not a number is no text.
+/// Writes seconds in a unit, rounded to a nanosecond. NaN is written as an empty text.
 pub(super) fn write(seconds: f64, unit: Unit, text: &mut Vec<u8>) {
     if !seconds.is_finite() {
         return;
@@ -62,7 +62,7 @@ pub(super) fn write(seconds: f64, unit: Unit, text: &mut Vec<u8>) {
     text.extend_from_slice(digits);
 }
 
-/// A whole number without an allocation: there is a column of these for every chunk.
+/// Formats an integer without an allocation, because every chunk has such a column.
 pub(super) fn itoa(mut value: u64, buffer: &mut [u8; 20]) -> &[u8] {
     let mut at = buffer.len();
     loop {
@@ -75,9 +75,9 @@ pub(super) fn itoa(mut value: u64, buffer: &mut [u8; 20]) -> &[u8] {
     }
 }
 
-/// Seconds from a decimal in a unit, rounded to a nanosecond. `None`: it is no number.
+/// Reads seconds from a decimal in a unit, rounded to a nanosecond. `None`: the text is not a number.
 pub(super) fn read(text: &[u8], unit: Unit) -> Option<f64> {
-    // What we write ourselves has no exponent and at most so many digits; the rest takes the long way.
+    // The recorder writes no exponent and a limited number of digits. Other texts need the general parser.
     exact(text, unit).or_else(|| {
         let value: f64 = std::str::from_utf8(text).ok()?.trim().parse().ok()?;
         let nanoseconds = value * 10_f64.powi(unit.digits() as i32);

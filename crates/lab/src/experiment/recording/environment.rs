@@ -1,4 +1,4 @@
-//! Where an experiment ran: what has to be the same for two recordings to be alike.
+//! The environment of an experiment: the conditions that must be equal for two recordings to be comparable.
 
 use std::collections::BTreeMap;
 
@@ -12,25 +12,25 @@ pub struct Environment {
     pub format: u32,
     /// The version of the program.
     pub streamgauge: String,
-    /// The clock's zero, in seconds since the Unix epoch: timestamps count from it.
+    /// The zero of the clock, in seconds since the Unix epoch. Timestamps count from it.
     pub began_unix_s: f64,
-    /// When it was begun, and when it went on.
+    /// The times at which it was started and resumed.
     pub sessions: Vec<Session>,
     /// The machine of the agents.
     pub machine: Machine,
-    /// Its GPUs, if its driver tells.
+    /// Its GPUs, if a driver reports them.
     pub gpus: Vec<Gpu>,
-    /// Ollamas by their name in the plan.
+    /// The Ollamas, by their name in the plan.
     pub upstreams: BTreeMap<String, Upstream>,
-    /// Versions of Python and of the packages that its agents use.
+    /// The versions of Python, and of the packages that its agents use.
     pub python: BTreeMap<String, String>,
 }
 
-/// A stretch in which it ran.
+/// A part of the experiment that ran without interruption.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Session {
-    /// When it began, in seconds since the recording began.
+    /// Its start, in seconds since the start of the recording.
     pub timestamp: f64,
     /// The first run that was due.
     pub first_run: u32,
@@ -46,7 +46,7 @@ pub struct Machine {
     pub architecture: String,
     /// The processor's name.
     pub cpu: Option<String>,
-    /// Processors that may be used.
+    /// The processors that may be used.
     pub cores: usize,
     /// Installed memory.
     pub memory_bytes: Option<u64>,
@@ -68,10 +68,10 @@ pub struct Gpu {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Upstream {
-    /// Where it is, without a password.
+    /// The URL, without a password.
     pub url: String,
-    /// What `/api/version` says.
+    /// The version from `/api/version`.
     pub version: Option<String>,
-    /// Digests of the models that agents use, by `/api/tags`.
+    /// The digests of the models that agents use, from `/api/tags`.
     pub models: BTreeMap<String, String>,
 }

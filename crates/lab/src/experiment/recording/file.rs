@@ -1,4 +1,4 @@
-//! Files of a recording, whose errors say which file it is.
+//! The files of a recording. Their errors name the file.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A file that grows.
+/// A file to which data is appended.
 #[derive(Debug)]
 pub(super) struct Growing {
     file: File,
@@ -26,7 +26,7 @@ impl Growing {
 
 impl Write for Growing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // One that a signal broke off is tried again by its kind.
+        // The caller retries a call that a signal interrupted, because the error keeps its kind.
         self.file.write(bytes).map_err(named(&self.path))
     }
 
@@ -35,7 +35,7 @@ impl Write for Growing {
     }
 }
 
-/// Writes a file in one go.
+/// Writes a whole file.
 pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
     fs::write(path, text).map_err(named(path))
 }

@@ -53,7 +53,7 @@ pub(super) const CHUNK_COLUMNS: [&str; 7] =
 
 pub(super) const LAG_COLUMNS: [&str; 5] = ["run", "process", "probe", "timestamp", "lag_ms"];
 
-/// With the names of nvidia-smi, which the report used.
+/// The names of nvidia-smi, which TR117 uses.
 pub(super) const GPU_COLUMNS: [&str; 7] = [
     "timestamp",
     "gpu",

@@ -1,20 +1,20 @@
-//! What is wrong with a recording, and where.
+//! The problems of a recording, with their places.
 
 use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-/// So many of one kind are told one by one; the rest is counted.
+/// The number of problems of one kind that are reported one by one. The rest is counted.
 const TOLD: usize = 5;
 
-/// Something that was left out or mended, with its place.
+/// A part that was left out or corrected, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// The file, by its name in the recording.
     pub file: String,
-    /// Its line, from 1. Absent: the whole file.
+    /// The line, from 1. `None`: the whole file.
     pub line: Option<u64>,
-    /// What is wrong, and what was done about it.
+    /// The problem, and how it was handled.
     pub what: String,
 }
 
@@ -27,7 +27,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Problems as they are found; of each kind in a file the first few, then their number.
+/// Collects problems. Of each kind in a file it keeps the first ones and the number of the others.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     told: Vec<Problem>,
@@ -35,7 +35,7 @@ pub(super) struct Problems {
 }
 
 impl Problems {
-    /// `kind` is what makes two problems alike; the text is made only if it is told.
+    /// Adds a problem. Problems with the same `kind` are alike. The text is created only if it is kept.
     pub(super) fn say(
         &mut self,
         file: &str,

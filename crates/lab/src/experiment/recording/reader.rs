@@ -1,4 +1,5 @@
-//! Reads a recording, ours or the report's. What can't be read is named with its place; the rest is read.
+//! Reads a recording, of this program or of TR117. A part that cannot be read is reported with its place, and the
+//! rest is read.
 
 mod agents;
 mod chunks;
@@ -25,33 +26,33 @@ use super::{
 };
 use crate::{analysis::Recording, experiment::plan::Plan};
 
-/// A recording as it was read.
+/// A recording that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
     /// Its folder's name.
     pub name: String,
     /// Its rows.
     pub recording: Recording,
-    /// What was asked. Absent: it has no plan that can be read.
+    /// The plan. `None`: there is no readable plan.
     pub plan: Option<Plan>,
-    /// Where it ran. Absent: it does not tell.
+    /// The environment. `None`: there is none.
     pub environment: Option<Environment>,
-    /// What was left out, and why.
+    /// The parts that were left out, with the reasons.
     pub problems: Vec<Problem>,
 }
 
-/// Why there is nothing to read.
+/// The reason why there is nothing to read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The folder can't be read.
+    /// The folder cannot be read.
     #[error("cannot read {}: {source}: name the folder of a recording", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// None of the files is there.
+    /// None of the files exists.
     #[error(
         "{} holds no recording: it has no runs.csv, chunk_metrics.csv, loop_lag.csv, gpu_metrics.csv or run_1.json",
         path.display()
@@ -62,14 +63,14 @@ pub enum ReadError {
     },
 }
 
-/// Rows of the one run, when there is no `runs.csv` to name others.
+/// The number of the only run, if there is no `runs.csv`.
 const ONLY_RUN: u32 = 0;
 
-/// What the readers of files share.
+/// The state that the readers of the files share.
 struct Reading<'a> {
     folder: &'a Path,
     problems: Problems,
-    /// Numbers of agents, where the recording has names.
+    /// The numbers of agents, if the recording has names.
     agents: HashMap<Vec<u8>, u32>,
 }
 
@@ -78,7 +79,7 @@ impl Reading<'_> {
         self.folder.join(file).is_file()
     }
 
-    /// The number of an agent by what a row calls it.
+    /// Returns the number of an agent from its name in a row.
     fn agent(&mut self, name: &[u8]) -> u32 {
         if let Some(number) = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok()) {
             return number;
@@ -131,7 +132,7 @@ fn below(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
 /// Reads the recording in a folder.
 ///
 /// # Errors
-/// The folder can't be read, or holds nothing that a recording has. Whatever else is wrong is a [`Problem`].
+/// The folder cannot be read, or contains no file of a recording. Every other mistake is a [`Problem`].
 pub fn read(folder: &Path) -> Result<Recorded, ReadError> {
     let path = folder.canonicalize().unwrap_or_else(|_| folder.into());
     let name = path.file_name().map_or("recording".into(), |name| name.to_string_lossy().into_owned());

@@ -1,4 +1,4 @@
-//! Goes on with a recording that was interrupted.
+//! Continues a recording that was interrupted.
 
 use std::{
     collections::BTreeSet,
@@ -10,16 +10,16 @@ use std::{
 use super::{Environment, layout};
 use crate::experiment::plan::{Plan, PlanError};
 
-/// What is there already.
+/// The existing part.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finished {
-    /// Numbers of the runs that came to their end.
+    /// The numbers of the runs that ended.
     pub runs: BTreeSet<u32>,
-    /// Where it began.
+    /// The environment in which it began.
     pub environment: Environment,
 }
 
-/// Why it can't go on.
+/// The reason why it cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum ResumeError {
     /// There is no recording.
@@ -27,7 +27,7 @@ pub enum ResumeError {
     Missing {
         /// The folder.
         folder: String,
-        /// What could not be read.
+        /// The cause.
         source: io::Error,
     },
     /// It is the recording of another plan.
@@ -35,28 +35,28 @@ pub enum ResumeError {
     Another {
         /// The folder.
         folder: String,
-        /// What differs.
+        /// The difference.
         difference: String,
     },
-    /// Its plan can't be read.
+    /// Its plan cannot be read.
     #[error("{folder}: plan.toml can't be read: {source}")]
     Plan {
         /// The folder.
         folder: String,
-        /// Why not.
+        /// The cause.
         source: PlanError,
     },
-    /// A file can't be mended.
+    /// A file cannot be corrected.
     #[error("{folder}: {source}")]
     Io {
         /// The folder.
         folder: String,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// Finds the runs that came to their end and cuts off what others left: they will be done anew.
+/// Finds the runs that ended, and removes the rows of other runs, which will be repeated.
 ///
 /// # Errors
 /// There is no recording of this plan.
@@ -76,7 +76,7 @@ pub fn finished(folder: &Path, plan: &Plan) -> Result<Finished, ResumeError> {
     for file in [layout::AGENTS, layout::CHUNKS, layout::LAG, layout::SIDECAR, layout::TEXTS] {
         cut(&folder.join(file), |run| runs.contains(&run)).map_err(io)?;
     }
-    // It has no runs; a line that is cut off goes.
+    // This file has no runs. Only a line that is cut off is removed.
     cut_line(&folder.join(layout::GPU)).map_err(io)?;
     Ok(Finished { runs, environment })
 }
@@ -94,8 +94,8 @@ fn difference(recorded: &Plan, asked: &Plan) -> Option<String> {
     ))
 }
 
-/// Keeps the rows before the first one of a run that is not `kept`. Runs come one after the other, so that all rows
-/// of the one that was interrupted are at the end.
+/// Keeps the rows before the first one of a run that is not `kept`. Runs are written one after another, so all rows
+/// of the interrupted run are at the end.
 fn cut(path: &Path, mut kept: impl FnMut(u32) -> bool) -> io::Result<()> {
     let mut file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -109,7 +109,7 @@ fn cut(path: &Path, mut kept: impl FnMut(u32) -> bool) -> io::Result<()> {
         loop {
             line.clear();
             let read = file.read_until(b'\n', &mut line)? as u64;
-            // A field with a line break inside goes on without a number; it belongs to the row before it.
+            // A line without a number continues a field that contains a line break. It belongs to the row before it.
             let run = line.split(|byte| *byte == b',').next().and_then(|run| std::str::from_utf8(run).ok());
             let run = run.and_then(|run| run.parse().ok());
             if line.last() != Some(&b'\n') || run.is_some_and(|run| !kept(run)) {

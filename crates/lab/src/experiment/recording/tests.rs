@@ -1,4 +1,4 @@
-//! Recordings written, read back, cut off, mended and broken in every way.
+//! Writes recordings and reads them back, cut off, corrected and broken in every way.
 
 mod suite;
 
@@ -36,7 +36,7 @@ fn plan() -> Plan {
     PLAN.parse().unwrap()
 }
 
-/// Writes a recording of two runs and a few rows of each kind.
+/// Writes a recording with two runs and a few rows of each kind.
 fn written() -> (TempDir, Recording) {
     let folder = TempDir::new().unwrap();
     let mut recording = Recording {
@@ -121,7 +121,7 @@ fn what_was_written_is_read_back_and_nothing_is_wrong_with_it() {
 #[test]
 fn a_file_that_is_cut_off_loses_its_last_line_alone() {
     let (folder, recording) = written();
-    // In the middle of the last number, which would still be one.
+    // The cut is in the middle of the last number, and the rest would still be a number.
     edit(folder.path(), layout::CHUNKS, |text| text[..text.len() - 2].to_owned());
     let recorded = read(folder.path()).unwrap();
     assert_problem(&recorded, "chunk_metrics.csv:13: the last line is cut off");
@@ -239,7 +239,7 @@ fn the_files_of_the_report_are_read_as_it_shows_them() {
     let recording = &recorded.recording;
     assert_eq!((recording.runs.len(), recording.agents.len(), recording.conditions.len()), (1, 2, 1));
     let collector = &recording.agents[0];
-    // From its first chunk less the gap before it to its last.
+    // From its first chunk, less the gap before it, to its last chunk.
     assert!((collector.duration - (0.4872 + 0.04816)).abs() < 1e-9, "{collector:?}");
     assert_eq!(recording.chunks[1].gap, 0.024_08);
     assert_eq!(recording.lag[0].lag, 0.016_13);
@@ -323,7 +323,7 @@ proptest! {
         agents in prop::collection::vec(agent(), 0..12), mut chunks in prop::collection::vec(chunk(), 0..40),
         gpu in prop::collection::vec(gpu(), 0..8), lags in prop::collection::vec((nanoseconds(), nanoseconds()), 0..8),
     ) {
-        // A clock that goes backwards is a problem, and not this property.
+        // A clock that goes backwards is a problem of its own, which this property does not cover.
         chunks.sort_by(|a, b| a.at.total_cmp(&b.at));
         let conditions = plan().conditions.iter().map(|condition| condition.condition()).collect();
         let lag = lags.iter().map(|(at, lag)| LagSample { run: 3, process: 1, probe: Probe::Yield, at: *at, lag: *lag });

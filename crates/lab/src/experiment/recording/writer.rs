@@ -1,4 +1,4 @@
-//! Writes a recording as it goes.
+//! Writes a recording during the experiment.
 
 use std::{
     fs,
@@ -19,34 +19,35 @@ use crate::{
     experiment::plan::Plan,
 };
 
-/// Bytes that a file holds back until the next flush.
+/// The bytes that a file buffers until the next flush.
 const BUFFER: usize = 256 << 10;
 
-/// A run with what the analysis need not know.
+/// A run, with values that the analysis does not need.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunRow {
     /// The run.
     pub run: Run,
-    /// Which repetition, from 0.
+    /// The number of the repetition, from 0.
     pub repetition: u32,
     /// Its agents.
     pub agents: Vec<AgentRow>,
 }
 
-/// An agent with what the analysis need not know.
+/// An agent, with values that the analysis does not need.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AgentRow {
     /// The agent.
     pub agent: Agent,
-    /// The name of the Ollama that it asked.
+    /// The name of its Ollama.
     pub upstream: String,
-    /// Arrivals of bytes.
+    /// The number of arrivals.
     pub chunks: u64,
-    /// Bytes.
+    /// The number of bytes.
     pub bytes: u64,
 }
 
-/// The files of a recording, open for more. Rows come to disk with [`Writer::flush`], and when it is dropped.
+/// The files of a recording, open for appending. Rows are written to disk by [`Writer::flush`], and when it is
+/// dropped.
 #[derive(Debug)]
 pub struct Writer {
     folder: PathBuf,
@@ -62,10 +63,10 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins a recording in a folder that is new or empty.
+    /// Starts a recording in a folder that is new or empty.
     ///
     /// # Errors
-    /// The folder can't be made, is not empty, or can't be written to.
+    /// The folder cannot be created, is not empty, or cannot be written to.
     pub fn create(folder: &Path, plan: &Plan, environment: &Environment) -> io::Result<Writer> {
         fs::create_dir_all(folder)?;
         if fs::read_dir(folder)?.next().is_some() {
@@ -80,10 +81,10 @@ impl Writer {
         Writer::open(folder)
     }
 
-    /// Writes `environment.json`, in one piece.
+    /// Writes the whole `environment.json`.
     ///
     /// # Errors
-    /// The folder can't be written to.
+    /// The folder cannot be written to.
     pub fn describe(folder: &Path, environment: &Environment) -> io::Result<()> {
         let text = serde_json::to_string_pretty(environment)?;
         let draft = folder.join(".environment.json");
@@ -91,10 +92,10 @@ impl Writer {
         fs::rename(draft, folder.join(layout::ENVIRONMENT))
     }
 
-    /// Opens the files of a recording to add rows; a file that is new gets its header.
+    /// Opens the files of a recording to append rows. A new file gets its header.
     ///
     /// # Errors
-    /// A file can't be opened or written to.
+    /// A file cannot be opened or written to.
     pub fn open(folder: &Path) -> io::Result<Writer> {
         Ok(Writer {
             runs: table(folder, layout::RUNS, &layout::RUN_COLUMNS)?,
@@ -110,7 +111,7 @@ impl Writer {
         })
     }
 
-    /// Arrivals of bytes.
+    /// Writes arrivals of bytes.
     ///
     /// # Errors
     /// The disk is full or gone.
@@ -129,7 +130,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Looks at event loops.
+    /// Writes probes of event loops.
     ///
     /// # Errors
     /// The disk is full or gone.
@@ -149,7 +150,7 @@ impl Writer {
         Ok(())
     }
 
-    /// A look at the GPU of that index.
+    /// Writes a reading of the GPU with this index.
     ///
     /// # Errors
     /// The disk is full or gone.
@@ -157,7 +158,7 @@ impl Writer {
         self.time(sample.at, Unit::Seconds);
         self.row.push_field(gpu.as_bytes());
         self.number(sample.watts);
-        // Percent to a ten thousandth, so that 0.29 is 29.
+        // The percentage is rounded to a ten thousandth, so that 0.29 is written as 29.
         self.number((sample.utilization * 1e6).round() / 1e4);
         self.number(sample.memory / f64::from(1 << 20));
         self.number(sample.pcie_received);
@@ -167,7 +168,7 @@ impl Writer {
         Ok(())
     }
 
-    /// What changed in the sidecar's metrics during a run.
+    /// Writes the changes of the sidecar's metrics during a run.
     ///
     /// # Errors
     /// The disk is full or gone.
@@ -182,7 +183,7 @@ impl Writer {
         Ok(())
     }
 
-    /// An answer's text, as a JSON string: a row is a line. For plans that keep it.
+    /// Writes the text of an answer as a JSON string, so that a row is one line. Only for plans that keep text.
     ///
     /// # Errors
     /// The disk is full or gone.
@@ -194,7 +195,7 @@ impl Writer {
         Ok(file.write_record([run.to_string(), agent.to_string(), serde_json::to_string(text)?])?)
     }
 
-    /// A run that is over, with its agents. Its row in `runs.csv` comes last: a run without one was interrupted.
+    /// Writes a run that ended, with its agents. Its row in `runs.csv` comes last: a run without one was interrupted.
     ///
     /// # Errors
     /// The disk is full or gone.
@@ -221,7 +222,7 @@ impl Writer {
         self.flush()
     }
 
-    /// The report's columns of a run: for whoever opens the file; reading leaves them out.
+    /// Writes the columns of TR117 for a run. They are for people who open the file; the reader ignores them.
     fn derived(&mut self, row: &RunRow) {
         let agents: Vec<&Agent> = row.agents.iter().map(|row| &row.agent).collect();
         let whole = agents.iter().all(|agent| agent.failure.is_none()) && row.run.kind == RunKind::Together;
@@ -268,7 +269,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Hands all rows to the operating system: they outlive a crash of this process.
+    /// Passes all rows to the operating system, so that they survive a crash of this process.
     ///
     /// # Errors
     /// The disk is full or gone.
@@ -300,14 +301,14 @@ impl Writer {
     fn number(&mut self, value: f64) {
         self.field.clear();
         if value.is_finite() {
-            // Into memory: it can't fail.
+            // Writing into memory cannot fail.
             let _ = write!(self.field, "{value}");
         }
         self.row.push_field(&self.field);
     }
 }
 
-/// Ollama's own rate, as the report has it: `eval_count / eval_duration`, in tokens a second.
+/// Returns Ollama's own rate as in TR117, `eval_count / eval_duration`, in tokens per second.
 fn throughput(agent: &Agent) -> Option<f64> {
     let rate = agent.tokens? as f64 / agent.eval_duration?;
     rate.is_finite().then_some(rate)

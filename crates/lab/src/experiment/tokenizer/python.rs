@@ -22,7 +22,7 @@ enum Told {
 /// Measures a tokenizer's file on these pieces.
 ///
 /// # Errors
-/// Python does not start or lacks the package, or the file can't be read.
+/// Python does not start or lacks the package, or the file cannot be read.
 pub fn by_python(python: &Path, file: &Path, pieces: &[String]) -> Result<Speed, String> {
     let name = python.display();
     let start = |error: std::io::Error| {
@@ -33,7 +33,7 @@ pub fn by_python(python: &Path, file: &Path, pieces: &[String]) -> Result<Speed,
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn().map_err(start)?;
     if let Some(mut input) = process.stdin.take() {
-        // One that lacks the package ends before it has read all: it says so below.
+        // If Python lacks the package, it ends before it has read everything. Its output is handled below.
         let _ = input.write_all(pieces.join("\0").as_bytes());
     }
     let output = process.wait_with_output().map_err(start)?;

@@ -10,7 +10,7 @@ use super::{ONE_BY_ONE, Speed};
 /// Measures a tokenizer's file on these pieces, on one thread.
 ///
 /// # Errors
-/// The file can't be read, or it can't encode or decode.
+/// The file cannot be read, or the tokenizer cannot encode or decode.
 pub fn by_rust(file: &Path, pieces: &[String]) -> Result<Speed, String> {
     let explain = |error: tokenizers::Error| format!("{}: {error}", file.display());
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! A row for each claim of Technical Report 117.
+//! A row for each claim of TR117.
 
 use super::{super::Report, Grid};
 use crate::analysis::Verdict;

@@ -1,4 +1,4 @@
-//! What rises and falls together, the regression, and the scaling curves.
+//! The correlations, the regression, and the scaling curves.
 
 use super::{super::Report, Grid, cell};
 use crate::analysis::{Evidence, statistic::Interval};
@@ -35,7 +35,7 @@ pub(super) fn grid(report: &Report) -> Grid {
     grid
 }
 
-/// The report's regression (6.2), in base units.
+/// Returns the regression of TR117 (6.2), in base units.
 pub(super) fn regression(report: &Report) -> Grid {
     let mut grid = Grid::new(
         "Regression: overlap efficiency by lag p99 and chunks a second",

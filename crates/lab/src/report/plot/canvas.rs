@@ -1,4 +1,4 @@
-//! What all plots share: size, colours, text.
+//! The size, colours and text styles that all plots share.
 
 use std::error::Error;
 
@@ -8,13 +8,13 @@ pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 pub(super) type Drawn = Result<(), Box<dyn Error>>;
 
 pub(super) const WIDTH: u32 = 860;
-/// Of a plot that has no rows of its own.
+/// The height of a plot without rows.
 pub(super) const HEIGHT: u32 = 380;
-/// Of one row of a plot with a row a condition.
+/// The height of a row, in a plot with one row per condition.
 pub(super) const ROW: u32 = 26;
 
-/// Told apart by eyes of every kind: Okabe and Ito, "Color universal design" (2008), without the yellow that paper
-/// swallows.
+/// Colours that colour-blind people can distinguish: Okabe and Ito, "Color universal design" (2008), without the
+/// yellow, which is too pale on white.
 pub(super) const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -31,7 +31,7 @@ pub(super) fn colour(place: usize) -> RGBColor {
     COLOURS[place % COLOURS.len()]
 }
 
-/// An SVG of this height, or nothing if it can't be drawn.
+/// Returns an SVG of this height. `None`: it cannot be drawn.
 pub(super) fn draw(height: u32, paint: impl FnOnce(&Area<'_>) -> Drawn) -> Option<String> {
     let mut svg = String::new();
     {
@@ -39,7 +39,7 @@ pub(super) fn draw(height: u32, paint: impl FnOnce(&Area<'_>) -> Drawn) -> Optio
         paint(&area).ok()?;
         area.present().ok()?;
     }
-    // Within a page it takes the page's width, and is no document of its own.
+    // Within a page, the plot takes the page's width and needs no declaration of its own document.
     let start = svg.find("<svg")?;
     let size = format!("width=\"{WIDTH}\" height=\"{height}\" ");
     Some(svg[start..].replacen(&size, "", 1))
@@ -49,7 +49,7 @@ pub(super) fn small() -> TextStyle<'static> {
     ("sans-serif", 13).into_font().color(&RGBColor(40, 40, 40))
 }
 
-/// Text that ends at its place, in the middle of its height.
+/// Returns the style of text that ends at its position, centred vertically.
 pub(super) fn before() -> TextStyle<'static> {
     small().pos(text_anchor::Pos::new(text_anchor::HPos::Right, text_anchor::VPos::Center))
 }
@@ -58,7 +58,7 @@ pub(super) fn centred() -> TextStyle<'static> {
     small().pos(text_anchor::Pos::new(text_anchor::HPos::Center, text_anchor::VPos::Center))
 }
 
-/// A range around values, a little wider. `None` without values.
+/// Returns a range that is a little wider than the values. `None`: there are no values.
 pub(super) fn around(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     let finite = values.into_iter().filter(|value| value.is_finite());
     let (low, high) = finite
@@ -70,7 +70,7 @@ pub(super) fn around(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)
     Some((low - margin, high + margin))
 }
 
-/// A label of so many letters at most.
+/// Shortens a label to a maximum number of letters.
 pub(super) fn shortened(name: &str) -> String {
     const LETTERS: usize = 26;
     if name.chars().count() <= LETTERS {

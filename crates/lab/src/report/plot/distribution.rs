@@ -1,4 +1,4 @@
-//! How gaps and lags are distributed: the share of values below each.
+//! The distributions of gaps and lags: the share of values below each value.
 
 use std::collections::HashMap;
 
@@ -11,9 +11,9 @@ use super::{
 };
 use crate::analysis::{Probe, RunKind, statistic::percentile_of_sorted};
 
-/// Points of a curve.
+/// The number of points of a curve.
 const POINTS: usize = 160;
-/// More conditions than this can't be told apart in one picture.
+/// The maximum number of conditions that can be distinguished in one plot.
 const CURVES: usize = 14;
 
 pub(super) fn gaps(report: &Report) -> Option<Plot> {
@@ -61,7 +61,7 @@ fn curves(
     let mut by_condition: Vec<Vec<f64>> = vec![Vec::new(); conditions.len()];
     for (run, value) in values {
         if let Some(place) = places.get(&run).filter(|_| value.is_finite()) {
-            // A logarithm needs more than nothing: a microsecond is below what anybody sees.
+            // A logarithmic axis has no zero. A microsecond is below any visible value.
             by_condition[*place].push(1e3 * value.max(1e-6));
         }
     }
@@ -95,7 +95,7 @@ fn curves(
                 Some((percentile_of_sorted(values, share)?.clamp(0.9 * low, 1.2 * high), share))
             });
             let colour = colour(place);
-            // The same colours come again, in thinner lines.
+            // The colours repeat, with thinner lines.
             let width = if place < super::canvas::COLOURS.len() { 2 } else { 1 };
             chart
                 .draw_series(LineSeries::new(points, colour.stroke_width(width)))?

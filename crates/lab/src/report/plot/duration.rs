@@ -1,4 +1,4 @@
-//! How long agents took, alone and together.
+//! The duration of each agent, alone and together.
 
 use std::collections::HashMap;
 

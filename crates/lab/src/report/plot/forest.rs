@@ -1,4 +1,4 @@
-//! Every condition against its baseline.
+//! Every condition compared with its baseline.
 
 use plotters::prelude::*;
 

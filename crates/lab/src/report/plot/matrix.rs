@@ -1,4 +1,4 @@
-//! Pearson's r of every measure with every other.
+//! Pearson's r of every two measures.
 
 use plotters::prelude::*;
 
@@ -24,7 +24,7 @@ pub(super) fn plot(report: &Report) -> Option<Plot> {
         for (place, name) in names.iter().enumerate() {
             let middle = CELL * place as i32 + CELL / 2;
             area.draw(&Text::new(*name, (LEFT - 8, TOP + middle), before()))?;
-            // Columns are named in two lines of half a name, or they would run into one another.
+            // The name of a column is split into two lines, so that neighbouring names do not overlap.
             for (line, words) in halves(name).iter().enumerate() {
                 let at = (LEFT + middle, TOP - 30 + 15 * line as i32 - 15 * (place as i32 % 2) * 2);
                 area.draw(&Text::new(words.clone(), at, centred()))?;

@@ -12,7 +12,7 @@ const POINTS: usize = 200;
 
 pub(super) fn plot(series: &Series) -> Option<Plot> {
     let most = series.points.iter().map(|point| point.0).fold(0.0, f64::max);
-    // Speedup: over the throughput of one, fitted or, without a fit, measured.
+    // The speedup is relative to the throughput of one agent: the fitted one, or the measured one if there is no fit.
     let ones: Vec<f64> = series.points.iter().filter(|point| point.0 == 1.0).map(|point| point.1).collect();
     let measured = (!ones.is_empty()).then(|| ones.iter().sum::<f64>() / ones.len() as f64);
     let one = series.scaling.map(|scaling| scaling.one.value).or(measured).filter(|one| *one > 0.0)?;

@@ -1,4 +1,4 @@
-//! Lag against chunks a second, over time.
+//! Lag and chunks per second over time.
 
 use plotters::prelude::*;
 
@@ -8,7 +8,7 @@ use super::{
     canvas::{HEIGHT, around, colour, draw, small},
 };
 
-/// More windows than this are no picture any more: those of each stretch count as one.
+/// The maximum number of windows of a plot. If there are more, the windows of each stretch are combined.
 const WINDOWS: usize = 1500;
 
 pub(super) fn plot(report: &Report) -> Option<Plot> {

@@ -29,7 +29,7 @@ struct AgentColumns {
 impl AgentColumns {
     fn of(header: &Header) -> Result<AgentColumns, String> {
         let need = |name: &str| header.any(&[name]).ok_or_else(|| format!("it lacks the column {name}"));
-        // Ollama's own are in nanoseconds wherever they come from.
+        // Values of Ollama are in nanoseconds in every recording.
         let ollama = |name: &str| header.time(&[name], Some(Unit::Nanoseconds));
         Ok(AgentColumns {
             run: need("run")?,
@@ -60,7 +60,7 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
         let count = |column: Option<usize>| column.and_then(|at| whole(&row[at]));
         let failure = columns.failure.map(|at| text(&row[at])).filter(|failure| !failure.is_empty());
         let duration = time(Some(columns.duration)).filter(|duration| *duration >= 0.0);
-        // Who failed may have none.
+        // An agent that failed may have no duration.
         let duration = match (duration, &failure) {
             (Some(duration), _) => duration,
             (None, Some(_)) => 0.0,

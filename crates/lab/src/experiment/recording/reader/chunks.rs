@@ -1,4 +1,4 @@
-//! `chunk_metrics.csv`: ours, and the report's (2.2, appendix B).
+//! `chunk_metrics.csv`, of this program and of TR117 (2.2, appendix B).
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::analysis::{Chunk, Recording};
 
-/// The gaps of a file may differ from those of its timestamps by this factor before its unit is doubted.
+/// If the gaps of a file differ from those of its timestamps by more than this factor, their unit is doubtful.
 const DOUBT: f64 = 30.0;
 
 struct ChunkColumns {
@@ -33,7 +33,7 @@ impl ChunkColumns {
             at: header.time(&["timestamp"], Some(Unit::Seconds)).ok_or("it lacks the column timestamp")?,
             bytes: header.any(&["bytes", "chunk_size", "size"]).ok_or("it lacks the column bytes")?,
             records: header.any(&["records"]),
-            // The report's are in milliseconds, whether their name says so or not.
+            // Those of TR117 are in milliseconds, whether their name states it or not.
             gap: header.time(&["gap", "inter_chunk_gap"], Some(Unit::Milliseconds)),
             parse: header.time(&["parse", "parse_time"], Some(Unit::Milliseconds)),
         })
@@ -41,7 +41,7 @@ impl ChunkColumns {
 }
 
 pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
-    // The last arrival of each agent; most rows are of the agent of the row before.
+    // The last arrival of each agent. Most rows have the same agent as the row before.
     let mut last: HashMap<(u32, u32), f64> = HashMap::new();
     let (mut given, mut seen) = (Vec::new(), Vec::new());
     let mut gap_unit = None;
@@ -74,7 +74,7 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
         let mut gap = match gap {
             Value::Given(gap) => gap,
             Value::Absent if columns.gap.is_some() => f64::NAN,
-            // No column of gaps: the timestamps tell.
+            // Without a column of gaps, they come from the timestamps.
             Value::Absent => since.unwrap_or(f64::NAN),
             Value::Wrong => return Err(("value", "the gap is no time".into())),
         };

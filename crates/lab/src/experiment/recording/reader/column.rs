@@ -1,4 +1,4 @@
-//! Where a column is, and in which unit.
+//! The position and unit of a column.
 
 use csv::ByteRecord;
 
@@ -11,7 +11,7 @@ pub(super) struct Time {
     unit: Unit,
 }
 
-/// The header of a file: names in lower case, apart from their units.
+/// The header of a file: names in lower case, with their units split off.
 #[derive(Debug)]
 pub(super) struct Header {
     names: Vec<String>,
@@ -21,23 +21,24 @@ impl Header {
     pub(super) fn of(record: &ByteRecord) -> Header {
         let name = |field: &[u8]| {
             let name = String::from_utf8_lossy(field);
-            // A spreadsheet puts a byte order mark before the first.
+            // A spreadsheet writes a byte order mark before the first name.
             name.trim_start_matches('\u{feff}').trim().to_lowercase()
         };
         Header { names: record.iter().map(name).collect() }
     }
 
-    /// How many.
+    /// Returns the number of columns.
     pub(super) fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// The column of one of these names.
+    /// Returns the column with one of these names.
     pub(super) fn any(&self, wanted: &[&str]) -> Option<usize> {
         wanted.iter().find_map(|wanted| self.names.iter().position(|name| name == wanted))
     }
 
-    /// The column `STEM_UNIT` or `STEM [UNIT]` of one of these stems; `STEM` alone, where it has a usual unit.
+    /// Returns the column `STEM_UNIT` or `STEM [UNIT]` with one of these stems, or `STEM` alone if it has a usual
+    /// unit.
     pub(super) fn time(&self, stems: &[&str], usual: Option<Unit>) -> Option<Time> {
         let find = |wanted: &str| self.names.iter().position(|name| name == wanted);
         for stem in stems {
@@ -55,7 +56,7 @@ impl Header {
         None
     }
 
-    /// The column of that name, with what stands in brackets after it.
+    /// Returns the column with this name, and the text in brackets after the name.
     pub(super) fn with_unit(&self, wanted: &str) -> Option<(usize, Option<&str>)> {
         self.names.iter().enumerate().find_map(|(at, name)| {
             let rest = name.strip_prefix(wanted)?.trim();
@@ -67,12 +68,12 @@ impl Header {
     }
 }
 
-/// A value that may be absent.
+/// A value that may be missing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Value<T> {
     Given(T),
     Absent,
-    /// There is something, and it is not what it should be.
+    /// The value is invalid.
     Wrong,
 }
 
@@ -93,13 +94,13 @@ impl Time {
         }
     }
 
-    /// Whether it is the column's name that tells the unit, as text.
+    /// Returns the unit that the column's name states, as text.
     pub(super) fn unit(self) -> &'static str {
         self.unit.suffix()
     }
 }
 
-/// A whole number.
+/// Parses an integer.
 pub(super) fn whole(text: &[u8]) -> Option<u64> {
     if text.is_empty() || text.len() > 18 {
         return None;
@@ -108,7 +109,7 @@ pub(super) fn whole(text: &[u8]) -> Option<u64> {
         .try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u64::from(digit - b'0')))
 }
 
-/// Text of a field.
+/// Returns the text of a field.
 pub(super) fn text(field: &[u8]) -> String {
     String::from_utf8_lossy(field).trim().to_owned()
 }

@@ -1,4 +1,4 @@
-//! `gpu_metrics.csv`: ours, and what nvidia-smi writes (2.3).
+//! `gpu_metrics.csv`, of this program and of nvidia-smi (2.3).
 
 use super::{
     super::{
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::analysis::{GpuSample, Recording};
 
-/// A column of a quantity, and what its unit is worth.
+/// The column of a quantity, with the factor of its unit.
 #[derive(Clone, Copy)]
 struct Quantity {
     at: usize,
@@ -49,7 +49,7 @@ impl GpuColumns {
     }
 }
 
-/// What a unit, in lower case, is worth in base units.
+/// Returns the factor from a unit, in lower case, to the base unit.
 fn factor(unit: &str) -> Option<f64> {
     Some(match unit {
         "w" | "b" | "b/s" => 1.0,
@@ -74,7 +74,7 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
             None => {
                 let date = std::str::from_utf8(when).ok().and_then(date);
                 let date = date.ok_or(("value", "timestamp is no time".to_owned()))?;
-                // A clock of its own: it counts from its first row.
+                // The file has a clock of its own, which counts from its first row.
                 date - *origin.get_or_insert(date)
             }
         };
@@ -97,18 +97,18 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
 }
 
 impl Quantity {
-    /// NaN where there is none; nvidia-smi writes `[N/A]`, and repeats the unit.
+    /// Returns NaN if there is no value. nvidia-smi writes `[N/A]`, and repeats the unit.
     fn of(self, field: &[u8]) -> f64 {
         let Ok(text) = std::str::from_utf8(field) else { return f64::NAN };
         let mut words = text.split_whitespace();
         let Some(value) = words.next().and_then(|word| word.parse::<f64>().ok()) else { return f64::NAN };
         let factor = words.next().and_then(|unit| factor(&unit.to_lowercase())).unwrap_or(self.factor);
-        // A percent is divided, so that 29 is 0.29 to the last bit.
+        // A percentage is divided, so that 29 is exactly 0.29.
         if factor == 0.01 { value / 100.0 } else { value * factor }
     }
 }
 
-/// `2025/11/27 10:11:12.123` in seconds since the epoch of its time zone, which nobody tells.
+/// Parses `2025/11/27 10:11:12.123` as seconds since the epoch of its time zone, which is unknown.
 fn date(text: &str) -> Option<f64> {
     let (date, time) = text.trim().split_once([' ', 'T'])?;
     let mut numbers = date.split(['/', '-']).map(|part| part.parse::<i64>().ok());
@@ -119,7 +119,7 @@ fn date(text: &str) -> Option<f64> {
     if !((1..=12).contains(&month) && (1..=31).contains(&day)) {
         return None;
     }
-    // Days since 1970-03-01 in the civil calendar; Hinnant, "chrono-compatible low-level date algorithms".
+    // Days since 1970-03-01 in the civil calendar (Hinnant, "chrono-compatible low-level date algorithms").
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let day_of_year = (153 * month + 2) / 5 + day - 1;

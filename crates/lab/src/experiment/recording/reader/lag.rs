@@ -1,4 +1,4 @@
-//! `loop_lag.csv`: ours, and the report's (2.2).
+//! `loop_lag.csv`, of this program and of TR117 (2.2).
 
 use super::{
     super::{decimal::Unit, layout::LAG},
@@ -34,7 +34,7 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
             process: number(process, "process", 0)?,
             probe: match probe.map(|at| &row[at]) {
                 Some(b"schedule") => Probe::Schedule,
-                // The report's, which has no such column.
+                // The file of TR117 has no such column.
                 Some(b"yield") | None => Probe::Yield,
                 Some(_) => return Err(wrong("probe", row, probe.unwrap_or_default())),
             },

@@ -1,4 +1,4 @@
-//! Rows that belong to nothing.
+//! Rows that belong to no run.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::analysis::{Condition, Recording};
 
-/// Leaves out what belongs to runs that did not come to their end, and says which agents are missing.
+/// Leaves out the rows of runs that did not end, and reports missing agents.
 pub(super) fn keep_whole_runs(reading: &mut Reading<'_>, recording: &mut Recording) {
     let whole: HashSet<u32> = recording.runs.iter().map(|run| run.id).collect();
     let mut lost: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
@@ -53,7 +53,7 @@ pub(super) fn keep_whole_runs(reading: &mut Reading<'_>, recording: &mut Recordi
     }
 }
 
-/// Every condition that a run names is there.
+/// Adds every condition that a run names.
 pub(super) fn name_conditions(recording: &mut Recording) {
     for run in &recording.runs {
         if recording.conditions.iter().all(|condition| condition.name != run.condition) {

@@ -1,4 +1,4 @@
-//! One CSV file, row by row, with what is wrong with its form.
+//! Reads one CSV file row by row, and reports mistakes in its format.
 
 use std::{fs::File, io::Read};
 
@@ -6,11 +6,11 @@ use csv::{ByteRecord, ReaderBuilder};
 
 use super::{Reading, column::Header};
 
-/// What goes with a row that can't be used.
+/// The kind and text of a problem, for a row that cannot be used.
 pub(super) type Fault = (&'static str, String);
 
-/// Reads a file. `columns` finds what it needs in the header, or says what is missing; `row` takes a row, or says what
-/// is wrong with it. A file that is not there is no problem here.
+/// Reads a file. `columns` finds the needed columns in the header, or returns which one is missing. `row` takes a
+/// row, or returns its mistake. A missing file is not a problem here.
 pub(super) fn read<C>(
     reading: &mut Reading<'_>,
     file: &str,
@@ -27,7 +27,7 @@ pub(super) fn read<C>(
         }
         Ok(_) => {}
     }
-    // A last line that has no end may lack digits too, and nothing would show it.
+    // A last line without an end may lack digits too, and it would still look valid.
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let cut_off = whole < bytes.len();
     let mut table = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&bytes[..whole]);
@@ -74,7 +74,7 @@ pub(super) fn read<C>(
     }
 }
 
-/// A fault of a field.
+/// Returns the problem of a field.
 pub(super) fn wrong(column: &str, record: &ByteRecord, at: usize) -> Fault {
     let text = String::from_utf8_lossy(record.get(at).unwrap_or_default());
     let shown: String = text.chars().take(40).collect();

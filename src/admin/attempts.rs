@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn address_has_a_burst_of_attempts_and_then_one_in_six_seconds() {
+    async fn token_attempts_of_one_address_have_a_burst_and_then_one_in_six_seconds() {
         let attempts = Attempts::default();
         assert_eq!(looked_at(&attempts, v4(1), 1000), 10);
         assert_eq!(attempt(&attempts, v4(1), ShownToken::Right), Verdict::TooMany { wait: ADDRESS.every });
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_addresses_together_have_ten_attempts_a_second() {
+    async fn token_attempts_of_all_addresses_are_limited_to_ten_per_second() {
         let attempts = Attempts::default();
         let all = |attempts: &Attempts| (0..5000).map(|one| looked_at(attempts, v4(one), 1)).sum::<usize>();
         assert_eq!(all(&attempts), 100);
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn address_that_has_shown_the_right_token_is_shut_out_by_no_other() {
+    async fn known_address_is_locked_out_by_no_other_address() {
         let attempts = Attempts::default();
         assert_eq!(attempt(&attempts, v4(1), ShownToken::Right), Verdict::Right);
         for one in 2..5000 {
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connection_that_has_shown_the_right_token_is_not_shut_out_by_others_of_its_address() {
+    async fn known_connection_is_not_locked_out_by_others_of_its_address() {
         let attempts = Attempts::default();
         let mut trust = None;
         assert_eq!(attempts.judge(v4(1), &mut trust, true, || ShownToken::Right), Verdict::Right);
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn memory_is_constant_and_addresses_of_one_network_are_one() {
+    async fn token_attempts_take_constant_memory_and_group_addresses_by_network() {
         let attempts = Attempts::default();
         let inside = |host: u128| IpAddr::V6(Ipv6Addr::from((0x2001_0db8_u128 << 96) + host));
         assert_eq!((0..1000).map(|host| looked_at(&attempts, inside(host), 1)).sum::<usize>(), 10);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn burst_is_told_once_and_request_without_a_token_is_no_attempt() {
+    async fn token_attempt_burst_is_logged_once_and_missing_token_is_no_attempt() {
         let attempts = Attempts::default();
         for _ in 0..2 {
             let firsts = (0..500).filter(|_| {

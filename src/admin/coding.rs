@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gzip_is_taken_where_it_is_accepted_and_not_weighed_at_nothing() {
+    fn gzip_is_used_if_accepted_with_nonzero_weight() {
         let takes = |values: &[&'static str]| {
             let mut fields = HeaderMap::new();
             values.iter().for_each(|value| {

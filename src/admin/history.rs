@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn ten_minutes_are_kept_and_a_page_is_told_what_it_does_not_have() {
+    async fn history_keeps_ten_minutes_and_sends_page_what_it_lacks() {
         let (registry, meter) = (Registry::new(), metered(&Registry::new()));
         let records = Family::register(
             &registry,
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_reads_more_often_while_somebody_looks() {
+    async fn history_samples_more_often_while_page_is_open() {
         let registry = Registry::new();
         let meter = metered(&registry);
         let history = History::default();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn figures_are_those_of_the_registry_and_what_is_missing_has_its_reason() {
+    async fn history_figures_equal_registry_and_missing_ones_have_a_reason() {
         let registry = Registry::new();
         let meter = metered(&registry);
         let make = || Histogram::new(buckets::LAG);
@@ -268,7 +268,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     #[expect(clippy::disallowed_methods, reason = "the meter reads the machine's clock")]
-    async fn gaps_on_the_page_are_right_to_a_tenth() {
+    async fn history_gap_quantiles_are_within_a_tenth() {
         let registry = Registry::new();
         let (meter, history) = (metered(&registry), History::default());
         history.read(&registry, &meter);

@@ -42,7 +42,7 @@ mod tests {
     const MOST_BYTES: usize = 60 << 10;
 
     #[test]
-    fn it_is_small_and_takes_nothing_from_elsewhere() {
+    fn page_is_small_and_loads_nothing_from_elsewhere() {
         assert!(PAGE.len() <= MOST_BYTES, "{} bytes", PAGE.len());
         for outside in [" src=", "@import", "url(", "<link rel=\"stylesheet\"", "import ", "importScripts"] {
             assert!(!PAGE.contains(outside), "{outside}");
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_has_no_way_to_become_markup() {
+    fn page_never_turns_a_name_into_markup() {
         let ways = [
             "innerHTML",
             "outerHTML",
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_lets_its_own_script_and_style_run_and_nothing_else() {
+    fn page_content_security_policy_allows_only_its_own_script_and_style() {
         let [(_, policy), ..] = fields();
         let policy = policy.to_str().unwrap();
         assert_eq!(policy.matches("'sha256-").count(), 2);

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_shown_as_bearer_or_as_the_password_of_basic() {
+    fn admin_token_is_read_as_bearer_or_basic_password() {
         let token = Token::of(b"sesame");
         let judge = |values: &[&str]| {
             let mut fields = HeaderMap::new();

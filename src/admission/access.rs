@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_closes_all_that_it_does_not_name() {
+    fn access_list_closes_every_route_that_it_does_not_name() {
         let access = Access::of(["chat", "manage"]).unwrap();
         let open: Vec<_> = Route::ALL.into_iter().filter(|route| access.allows(*route)).collect();
         let expected =
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn group_account_has_the_routes_of_the_account() {
+    fn access_group_account_contains_the_account_routes() {
         let access = Access::of(["account"]).unwrap();
         for route in Route::ALL {
             assert_eq!(access.allows(route), route.is_account(), "{}", route.label());
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_feed_back_to_the_same_routes() {
+    fn access_list_round_trips_through_labels() {
         for words in [vec!["openai"], vec!["chat", "anthropic", "root"], vec![]] {
             let access = Access::of(words).unwrap();
             assert_eq!(Access::of(access.labels().unwrap()), Ok(access));

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_read_from_either_field_and_the_scheme_without_case() {
+    fn key_is_read_from_either_field_with_scheme_in_any_case() {
         assert!(shows(&[("authorization", "Bearer sk-1")], "sk-1"));
         assert!(shows(&[("authorization", "bEARER   sk-1 ")], "sk-1"));
         assert!(shows(&[("x-api-key", "sk-1")], "sk-1"));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_none() {
+    fn key_that_is_malformed_is_none() {
         for fields in [
             vec![],
             vec![("authorization", "")],
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn two_keys_that_differ_are_nobodys() {
+    fn keys_that_differ_belong_to_nobody() {
         for fields in [
             [("authorization", "Bearer a"), ("authorization", "Bearer b")],
             [("authorization", "Bearer a"), ("x-api-key", "b")],
@@ -158,13 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_a_mebibyte_is_nonsense() {
+    fn key_of_a_mebibyte_is_unknown() {
         let long = "k".repeat(1 << 20);
         assert!(matches!(ShownKey::of(&headers(&[("x-api-key", &long)])), ShownKey::Nonsense));
     }
 
     #[test]
-    fn a_digest_is_that_of_the_standard_and_never_prints() {
+    fn digest_is_sha256_and_never_printed() {
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Digest::parse(abc), Some(Digest::of(b"abc")));
         assert_eq!(format!("{:?}", Digest::of(b"abc")), "Digest(***)");
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_found_wherever_it_stands() {
+    fn digest_is_found_at_any_position() {
         let keys: Vec<_> = (0_u8..64).map(|key| Digest::of(&[key])).collect();
         for (place, key) in keys.iter().enumerate() {
             assert_eq!(find(key, &keys), Some(place));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_taken_out_and_another_scheme_stays() {
+    fn key_is_removed_and_other_scheme_kept() {
         let mut one = headers(&[("authorization", "Bearer a"), ("x-api-key", "a"), ("accept", "*/*")]);
         strip(&mut one);
         assert_eq!(one, headers(&[("accept", "*/*")]));

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn default_origins_are_those_of_ollama() {
+    fn origins_default_to_those_of_ollama() {
         let origins = Origins::default();
         for accepted in [
             "http://localhost",
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn listed_origins_are_accepted_beside_those() {
+    fn origins_listed_are_accepted_beside_defaults() {
         let origins =
             Origins::of(["https://Chat.example", " https://*.example.org", "moz-extension://*"]).unwrap();
         for accepted in
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_ollama_does_not_take_are_mistakes() {
+    fn origins_that_ollama_refuses_are_errors() {
         assert_eq!(Origins::of(["https://*.*"]), Err(NoOrigin::Stars("https://*.*".to_owned())));
         for text in ["example.org", "https://", "", "tauri://localhost"] {
             assert_eq!(Origins::of([text]), Err(NoOrigin::Scheme(text.to_owned())), "{text}");

@@ -35,7 +35,7 @@ fn shows(registry: &Registry, line: &str) -> bool {
 }
 
 #[test]
-fn with_no_settings_all_may_do_all_and_the_field_passes() {
+fn admission_without_settings_admits_all_and_forwards_key_field() {
     let (admission, _) = admission(&Config::default());
     for headers in [HeaderMap::new(), bearer("anything")] {
         for route in Route::ALL {
@@ -49,7 +49,7 @@ fn with_no_settings_all_may_do_all_and_the_field_passes() {
 }
 
 #[test]
-fn a_key_of_ours_is_known_and_taken_out_and_another_goes_on() {
+fn known_key_is_removed_and_unknown_key_is_forwarded() {
     let config = Config { keys: vec![key("alice", Limits::default())], ..Config::default() };
     let (admission, _) = admission(&config);
     let mut headers = bearer("sk-alice");
@@ -65,7 +65,7 @@ fn a_key_of_ours_is_known_and_taken_out_and_another_goes_on() {
 }
 
 #[test]
-fn where_a_key_is_required_none_and_an_unknown_one_are_refused() {
+fn required_key_refuses_missing_and_unknown_keys() {
     let config =
         Config { require_key: true, keys: vec![key("alice", Limits::default())], ..Config::default() };
     let (admission, registry) = admission(&config);
@@ -89,7 +89,7 @@ fn where_a_key_is_required_none_and_an_unknown_one_are_refused() {
 }
 
 #[test]
-fn what_is_closed_is_closed_to_all_and_a_keys_list_is_within() {
+fn closed_route_is_closed_to_all_and_access_list_of_key_narrows_further() {
     let mut alice = key("alice", Limits::default());
     alice.routes = Access::of(["chat", "delete"]).unwrap();
     let routes = Access::of(["chat", "tags"]).unwrap();
@@ -105,7 +105,7 @@ fn what_is_closed_is_closed_to_all_and_a_keys_list_is_within() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_as_many_whole_seconds_as_told_gets_in() {
+async fn rate_limited_request_is_admitted_after_retry_after() {
     let limits = Limits { requests: per_minute(7), ..Limits::default() };
     let (admission, _) = admission(&Config { keys: vec![key("alice", limits)], ..Config::default() });
     let mut admitted = 0;
@@ -125,7 +125,7 @@ async fn who_waits_as_many_whole_seconds_as_told_gets_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_are_charged_at_the_end_and_paid_back_first() {
+async fn token_limit_charges_at_the_end_and_is_paid_back_first() {
     let limits = Limits { tokens: per_minute(100), ..Limits::default() };
     let (admission, registry) = admission(&Config { keys: vec![key("alice", limits)], ..Config::default() });
     let headers = bearer("sk-alice");
@@ -156,7 +156,7 @@ async fn tokens_are_charged_at_the_end_and_paid_back_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_without_counts_is_charged_its_records_and_one_that_made_nothing_is_free() {
+async fn token_limit_charges_records_of_stream_without_counts() {
     let limits = Limits { tokens: per_minute(100), ..Limits::default() };
     let (admission, _) = admission(&Config { keys: vec![key("alice", limits)], ..Config::default() });
     let left = |permit: &Permit| permit.allowances().tokens.unwrap().remaining;
@@ -171,7 +171,7 @@ async fn a_stream_without_counts_is_charged_its_records_and_one_that_made_nothin
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_for_tokens_takes_no_request() {
+async fn token_limit_refusal_uses_no_request_of_the_rate_limit() {
     let limits = Limits { requests: per_minute(10), tokens: per_minute(1), ..Limits::default() };
     let (admission, _) = admission(&Config { keys: vec![key("alice", limits)], ..Config::default() });
     let permit = admission.admit(&bearer("sk-alice"), Route::Chat).unwrap();
@@ -182,7 +182,7 @@ async fn a_refusal_for_tokens_takes_no_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reload_changes_keys_and_keeps_the_state_of_quotas_that_stay() {
+async fn reload_changes_keys_and_keeps_state_of_unchanged_quotas() {
     let spent = Limits { requests: per_minute(1), ..Limits::default() };
     let before = Config { keys: vec![key("alice", spent), key("bob", spent)], ..Config::default() };
     let (admission, _) = admission(&before);
@@ -200,7 +200,7 @@ async fn a_reload_changes_keys_and_keeps_the_state_of_quotas_that_stay() {
 }
 
 #[test]
-fn any_number_of_unknown_keys_leaves_nothing_behind() {
+fn unknown_keys_leave_no_state_behind() {
     let limits = Limits { requests: per_minute(u32::MAX), ..Limits::default() };
     let config = Config { anonymous: limits, keys: vec![key("alice", limits)], ..Config::default() };
     let (admission, registry) = admission(&config);
@@ -220,7 +220,7 @@ fn any_number_of_unknown_keys_leaves_nothing_behind() {
 }
 
 #[test]
-fn callers_beyond_the_limit_share_a_label() {
+fn callers_beyond_label_limit_share_a_label() {
     let keys = (0..=MAX_CALLERS).map(|number| key(&format!("k{number}"), Limits::default())).collect();
     let (admission, _) = admission(&Config { keys, ..Config::default() });
     let label = |key: &str| admission.admit(&bearer(key), Route::Chat).unwrap().label().to_owned();
@@ -228,7 +228,7 @@ fn callers_beyond_the_limit_share_a_label() {
 }
 
 #[test]
-fn no_key_is_printed() {
+fn key_is_never_printed() {
     let (admission, _) =
         admission(&Config { keys: vec![key("alice", Limits::default())], ..Config::default() });
     let printed = format!("{admission:?} {:?}", admission.admit(&bearer("sk-alice"), Route::Chat));
@@ -236,7 +236,7 @@ fn no_key_is_printed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn prompt_that_is_estimated_is_charged_and_counted_nowhere() {
+async fn estimated_prompt_is_charged_but_not_counted_in_metrics() {
     let limits = Limits { tokens: per_minute(1_000), ..Limits::default() };
     let (admission, registry) = admission(&Config { keys: vec![key("alice", limits)], ..Config::default() });
     let permit = admission.admit(&bearer("sk-alice"), Route::Chat).unwrap();
@@ -255,7 +255,7 @@ async fn prompt_that_is_estimated_is_charged_and_counted_nowhere() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn absurd_count_locks_nobody_out() {
+async fn absurd_token_count_locks_no_caller_out() {
     let limits = Limits { tokens: per_minute(1_000), ..Limits::default() };
     let (admission, _) = admission(&Config { keys: vec![key("alice", limits)], ..Config::default() });
     let permit = admission.admit(&bearer("sk-alice"), Route::Chat).unwrap();

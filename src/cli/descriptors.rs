@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_leave_room_for_what_is_not_theirs() {
+    fn max_connections_leaves_room_for_other_descriptors() {
         assert_eq!(within(None, 4096), 4096);
         assert_eq!(within(Some(524_288), 4096), 4096);
         assert_eq!(within(Some(1024), 4096), 416);

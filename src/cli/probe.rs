@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_interface_is_asked_on_loopback() {
+    fn probe_of_wildcard_address_uses_loopback() {
         let url = |listen: &str| admin_url(listen.parse().unwrap()).unwrap().to_string();
         assert_eq!(url("0.0.0.0:9464"), "http://127.0.0.1:9464/");
         assert_eq!(url("[::]:9464"), "http://[::1]:9464/");
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_that_is_told_has_no_secret() {
+    fn probe_shows_address_without_secret() {
         let url = Url::parse("https://me:hunter2@gpu0:1/readyz?token=hunter2#hunter2").unwrap();
         assert_eq!(shown(&url), "https://gpu0:1/readyz");
     }

@@ -169,20 +169,20 @@ mod tests {
     }
 
     #[test]
-    fn without_flags_it_is_the_simulator_of_the_library_on_the_port_of_ollama() {
+    fn simulate_without_flags_is_default_simulator_on_port_of_ollama() {
         let library = Config { listen: "127.0.0.1:11434".parse().unwrap(), ..Config::default() };
         assert_eq!(format!("{:?}", parse(&[]).unwrap().config()), format!("{library:?}"));
     }
 
     #[test]
-    fn the_faults_of_the_help_are_those_of_the_library() {
+    fn simulate_accepts_every_fault_of_its_help() {
         let spec = "split=0.2,batch=0.2,garbage=0.1,stall=0.05:2s,slow-head=1:1s,reset=0.1,truncate=0.1,error=0.1,refuse=0";
         parse(&["--faults", spec]).unwrap();
         assert!(parse(&["--faults", "stall=2"]).is_err());
     }
 
     #[test]
-    fn numbers_that_make_no_sense_are_usage() {
+    fn simulate_with_invalid_number_is_usage_error() {
         for wrong in [
             ["--rate", "-1"],
             ["--rate", "NaN"],

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_in_order_and_are_there_after_a_flush() {
+    fn log_lines_are_in_order_and_written_after_flush() {
         let sink = Sink::default();
         let mut stderr = Stderr::over(sink.clone());
         for number in 0..100 {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_that_takes_nothing_holds_nobody_up_and_what_is_lost_is_counted() {
+    fn log_to_blocked_sink_delays_nobody_and_counts_lost_lines() {
         let sink = Sink::default();
         let stalled = sink.0.lock().unwrap();
         let mut stderr = Stderr::over(sink.clone());

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_first_drains_and_the_second_stops() {
+    async fn first_signal_drains_and_second_signal_stops() {
         let stop = Stop::default();
         stop.raise();
         assert!(stop.bounds(stop.drain()).await.is_ok());

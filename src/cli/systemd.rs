@@ -73,7 +73,7 @@ mod tests {
     use crate::cli::runtimes::Own;
 
     #[tokio::test(start_paused = true)]
-    async fn a_runtime_that_does_nothing_any_more_gives_no_sign_of_life() {
+    async fn watchdog_of_stuck_runtime_sends_nothing() {
         let workers = Own::workers(2).unwrap();
         let handles: Vec<_> = workers.iter().map(Own::handle).collect();
         each_answers(&handles).await;

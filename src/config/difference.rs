@@ -47,7 +47,7 @@ mod tests {
     };
 
     #[test]
-    fn what_needs_a_restart_is_named_and_what_reloads_is_not() {
+    fn reload_names_only_settings_that_need_a_restart() {
         let before = Config::default();
         let mut after = before.clone();
         after.log.level = tracing::Level::DEBUG;
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_reload_and_whether_there_is_tls_does_not() {
+    fn reload_applies_new_certificates_but_not_tls_on_or_off() {
         let folder = tempfile::TempDir::new().unwrap();
         let identity = |name: &str| {
             let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_reloads_and_whether_one_is_asked_for_does_not() {
+    fn reload_applies_new_admin_token_but_not_whether_one_is_required() {
         let with =
             |path: Option<&str>| Config { admin_token_file: path.map(str::to_owned), ..Config::default() };
         assert_eq!(fixed(&with(Some("old")), &with(Some("new"))), [""; 0]);

@@ -149,14 +149,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_split_at_a_name() {
+    fn upstream_flag_is_split_into_name_and_url() {
         assert_eq!(split_flag("http://a:1"), (None, "http://a:1"));
         assert_eq!(split_flag("gpu0=http://a:1"), (Some("gpu0"), "http://a:1"));
         assert_eq!(split_flag("http://a:1/?x=y"), (None, "http://a:1/?x=y"));
     }
 
     #[test]
-    fn names_that_metrics_use_for_something_else_are_reserved() {
+    fn reserved_names_of_metrics_are_refused() {
         for name in ["cloud", "none"] {
             let problem = check_name(name).unwrap_err();
             assert!(problem.what.contains("is a reserved name"), "{problem:?}");
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_held_to_scheme_host_and_port() {
+    fn url_may_have_only_scheme_host_and_port() {
         for good in [
             "http://127.0.0.1:11434",
             "http://ollama:11434/",
@@ -206,12 +206,12 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_port_is_told_what_to_write() {
+    fn url_without_port_error_says_what_to_write() {
         assert_eq!(parse_url("gpu0").unwrap_err().advice, "write \"http://gpu0:11434\"");
     }
 
     #[test]
-    fn a_password_is_never_repeated() {
+    fn url_error_never_repeats_a_password() {
         for bad in ["http://me:hunter2@a:1", "me:hunter2@a:1", "https://me:hunter2@a:1", "http://me:hunter2@"]
         {
             let problem = parse_url(bad).unwrap_err();

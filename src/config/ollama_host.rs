@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_notation_of_ollama_gives_the_address_that_its_clients_use() {
+    fn ollama_host_in_every_notation_gives_the_address_that_ollama_clients_use() {
         // Most of these cases are from the test of Ollama's `envconfig.Host`.
         for (value, url) in [
             ("1.2.3.4", "http://1.2.3.4:11434/"),
@@ -107,12 +107,12 @@ mod tests {
     }
 
     #[test]
-    fn empty_value_counts_as_unset() {
+    fn ollama_host_that_is_empty_counts_as_unset() {
         assert!(parse("").is_none() && parse(" \"\" ").is_none());
     }
 
     #[test]
-    fn value_that_no_upstream_can_have_says_where_else_to_name_it() {
+    fn ollama_host_that_is_no_valid_upstream_says_where_else_to_name_it() {
         for (value, what) in [
             ("http://gpu0/ollama", "it has a path"),
             ("http://me:hunter2@gpu0", "it has a user name or password"),

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_what_they_write() {
+    fn duration_round_trips_through_text() {
         for text in ["0s", "1ns", "1500us", "250ms", "10s", "60s", "90s", "1h", "24h"] {
             assert_eq!(show_duration(parse_duration(text).unwrap()), text);
         }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_read_what_they_write() {
+    fn size_round_trips_through_text() {
         for text in ["0B", "1000B", "1KiB", "64KiB", "1MiB", "3GiB"] {
             assert_eq!(show_size(parse_size(text).unwrap()), text);
         }
@@ -183,14 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_number_is_told_its_unit() {
+    fn number_without_unit_error_suggests_a_unit() {
         assert_eq!(parse_duration("10").unwrap_err().advice, "write \"10s\" for seconds");
         assert_eq!(parse_duration("0").unwrap_err().advice, "write \"0s\" for seconds");
         assert!(parse_size("10").unwrap_err().advice.starts_with("write \"10B\""));
     }
 
     #[test]
-    fn a_bare_number_is_told_the_unit_of_the_default_if_it_fits_and_else_one_that_does() {
+    fn number_without_unit_error_prefers_the_unit_of_the_default() {
         let millis = Duration::from_millis;
         let advice = |text: &str, range: RangeInclusive<Duration>, usual: Duration| {
             duration_within(text, &range, usual).unwrap_err().advice
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_negative_quantity_is_out_of_range() {
+    fn negative_quantity_is_out_of_range() {
         let range = Duration::ZERO..=Duration::from_secs(10);
         for text in ["-3", "-3s", "- 3s"] {
             let problem = duration_within(text, &range, Duration::ZERO).unwrap_err();
@@ -234,14 +234,14 @@ mod tests {
     }
 
     #[test]
-    fn decimal_units_are_told_the_binary_one() {
+    fn decimal_unit_error_suggests_the_binary_unit() {
         for text in ["64KB", "64kb", "64k"] {
             assert_eq!(parse_size(text).unwrap_err().advice, "write \"64KiB\"", "{text}");
         }
     }
 
     #[test]
-    fn quotas_read_what_they_write() {
+    fn quota_round_trips_through_text() {
         for text in ["1/s", "60/min", "1000/h", "4294967295/day"] {
             assert_eq!(show_quota(&parse_quota(text).unwrap()), text);
         }
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_of_nothing_and_a_misspelt_period_are_told_what_to_write() {
+    fn quota_of_zero_or_with_misspelt_period_error_says_what_to_write() {
         for (text, advice) in [
             ("60", "write \"60/min\" for as many a minute"),
             ("60/m", "write \"60/min\""),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn malformed_quantity_is_refused() {
         for text in ["", "s", "KiB", "-1s", "-1KiB", "1.5MiB", "ten", "99999999999999GiB", "5é"] {
             assert!(parse_duration(text).is_err(), "{text}");
             assert!(parse_size(text).is_err(), "{text}");

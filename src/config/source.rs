@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_kubernetes_and_compose_set_is_not_ours() {
+    fn environment_variables_of_kubernetes_and_compose_are_ignored() {
         for name in ["PROXY__LISTEN", "PROXY__PORT", "PROXY_LISTEN", "CONFIG", "TRANSPORT"] {
             assert!(is_ours(&format!("STREAMGAUGE_{name}")), "{name}");
         }

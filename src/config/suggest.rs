@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_seen_and_a_stranger_is_not() {
+    fn suggestion_is_made_for_a_typo_and_not_for_another_word() {
         let keys = ["listen", "workers", "max_head"];
         assert_eq!(among("lisen", keys), Some("listen"));
         assert_eq!(among("worker", keys), Some("workers"));
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_in_capitals_or_with_another_ending_is_seen() {
+    fn suggestion_is_made_for_capitals_or_another_ending() {
         let levels = ["error", "warn", "info", "debug", "trace"];
         for (word, level) in [("INFO", "info"), ("Warn", "warn"), ("warning", "warn"), ("err", "error")] {
             assert_eq!(among(word, levels), Some(level), "{word}");

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn template_without_its_comment_signs_is_the_default_configuration() {
+    fn template_uncommented_is_the_default_configuration() {
         // A key that is unset by default has no value to show; `[[key]]` needs a digest.
         let mut keep = true;
         let template = template();

@@ -42,13 +42,13 @@ fn wrong(sources: &Sources) -> Vec<String> {
 }
 
 #[test]
-fn nothing_written_is_all_defaults() {
+fn empty_configuration_is_all_defaults() {
     let resolved = right(&Sources::default());
     assert_eq!(format!("{:?}", resolved.config), format!("{:?}", Config::default()));
 }
 
 #[test]
-fn every_kind_of_value_is_read() {
+fn value_of_every_kind_is_read() {
     let resolved = right(&file(
         r#"
         proxy.listen = "0.0.0.0:1"
@@ -72,7 +72,7 @@ fn every_kind_of_value_is_read() {
 }
 
 #[test]
-fn a_collector_is_off_or_has_an_interval() {
+fn collector_setting_is_off_or_an_interval() {
     let sources = file("[collectors]\ngpu = \"off\"\nmodels = \"30s\"");
     let resolved = right(&variable(sources, "STREAMGAUGE_COLLECTORS__LAG", "off"));
     let collectors = &resolved.config.sidecar.collectors;
@@ -91,7 +91,7 @@ fn a_collector_is_off_or_has_an_interval() {
 }
 
 #[test]
-fn flag_beats_environment_beats_file() {
+fn setting_from_flag_overrides_environment_and_environment_overrides_file() {
     let mut sources =
         file("[proxy]\nlisten = \"127.0.0.1:1\"\nmax_head = \"16KiB\"\n[log]\nlevel = \"warn\"");
     sources = variable(sources, "STREAMGAUGE_PROXY__LISTEN", "127.0.0.1:2");
@@ -107,7 +107,7 @@ fn flag_beats_environment_beats_file() {
 }
 
 #[test]
-fn upstreams_of_flags_replace_those_of_the_file() {
+fn upstreams_from_flags_replace_those_of_the_file() {
     let mut sources = file("[[upstream]]\nname = \"old\"\nurl = \"http://old\"");
     sources.flags.upstreams = vec!["http://a:1".to_owned(), "gpu=http://b:1".to_owned()];
     let upstreams = right(&sources).config.sidecar.upstream.upstreams;
@@ -116,7 +116,7 @@ fn upstreams_of_flags_replace_those_of_the_file() {
 }
 
 #[test]
-fn every_mistake_of_every_layer_is_told_at_once() {
+fn errors_of_every_layer_are_reported_at_once() {
     let mut sources = file(
         r#"[proxy]
 lisen = "127.0.0.1:1"
@@ -180,7 +180,7 @@ url = "127.0.0.1"
 }
 
 #[test]
-fn clashes_are_told_with_what_to_change() {
+fn conflicting_settings_are_reported_with_what_to_change() {
     let sources = file(
         r#"upstreams.primary = "gpu1"
 proxy.listen = "0.0.0.0:11500"
@@ -209,25 +209,25 @@ url = "http://b"
 }
 
 #[test]
-fn port_0_twice_is_no_clash() {
+fn port_0_twice_is_no_conflict() {
     right(&file("proxy.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\""));
 }
 
 #[test]
-fn a_listener_put_on_the_default_ollama_is_a_clash() {
+fn listener_on_default_ollama_address_is_a_conflict() {
     let mistakes = wrong(&file("[proxy]\nlisten = \"127.0.0.1:11434\""));
     assert!(mistakes[0].starts_with("s.toml:2: `upstream.url`: \"upstream0\" is this"), "{mistakes:?}");
 }
 
 #[test]
-fn broken_toml_hides_no_other_mistake() {
+fn broken_toml_hides_no_other_error() {
     let mistakes = wrong(&file("[proxy]\nlisten = \nworkers = \"x\"\n[log]\nlevel = = 3\nformat = \"xml\""));
     let lines: Vec<_> = mistakes.iter().map(|mistake| mistake.split(": ").next().unwrap()).collect();
     assert_eq!(lines, ["s.toml:2", "s.toml:3", "s.toml:5", "s.toml:6"], "{mistakes:#?}");
 }
 
 #[test]
-fn an_upstream_that_is_no_array_of_tables_is_told_so() {
+fn upstream_that_is_no_array_of_tables_is_an_error() {
     for (text, said) in [
         ("[upstream]\nurl = \"http://a\"", "an array of tables is wanted, not a table"),
         ("upstream = []", "the list is empty"),
@@ -240,7 +240,7 @@ fn an_upstream_that_is_no_array_of_tables_is_told_so() {
 }
 
 #[test]
-fn what_is_shown_can_be_fed_back() {
+fn shown_configuration_can_be_read_back() {
     let mut sources = file("upstreams.primary = \"b\"\nproxy.max_head = \"9000B\"\nlog.level = \"trace\"");
     sources.flags.upstreams = vec!["http://a:1".to_owned(), "b=http://[::1]:2".to_owned()];
     let once = right(&sources);
@@ -250,7 +250,7 @@ fn what_is_shown_can_be_fed_back() {
 }
 
 #[test]
-fn every_setting_shown_is_read_by_file_and_environment() {
+fn shown_setting_is_read_from_file_and_environment() {
     let config = Config::default();
     for setting in SETTINGS {
         let Some(shown) = setting.field.show(&config) else { continue };
@@ -329,7 +329,7 @@ fn settings_of_several_values_are_read_from_the_environment() {
 }
 
 #[test]
-fn mistakes_in_keys_and_tables_are_told_and_no_key_is_repeated() {
+fn errors_in_keys_and_tables_are_reported_without_repeating_a_key() {
     let mistakes = wrong(&file(
         r#"[queue]
 size = -1
@@ -382,7 +382,7 @@ openai_usage = "strip"
 }
 
 #[test]
-fn keys_that_clash_are_told() {
+fn conflicting_keys_are_reported() {
     let mistakes = wrong(&file(&format!(
         "access.require_key = true\nkey = [{{ name = \"a\", sha256 = \"{SHA256}\" }},\n{{ name = \"a\", sha256 = \"{SHA256}\" }}]"
     )));
@@ -399,7 +399,7 @@ fn keys_that_clash_are_told() {
 
 /// The rows of the documentation's tables are those of the settings: keys, defaults, kinds, names, meanings.
 #[test]
-fn the_documentation_says_what_the_code_does() {
+fn configuration_reference_matches_code() {
     let config = Config::default();
     let mut rows: Vec<String> = SETTINGS.iter().map(|setting| row(setting, &config)).collect();
     let upstream = &config.sidecar.upstream.upstreams[0];
@@ -435,7 +435,7 @@ fn row(setting: &Setting, config: &Config) -> String {
 }
 
 #[test]
-fn the_documented_sample_is_right_and_names_every_key() {
+fn documented_sample_is_valid_and_names_every_setting() {
     let sample = DOCUMENTATION.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let resolved = right(&file(sample));
     for setting in SETTINGS {
@@ -447,7 +447,7 @@ fn the_documented_sample_is_right_and_names_every_key() {
 }
 
 #[test]
-fn the_token_of_the_admin_address_is_read_and_not_shown() {
+fn admin_token_is_read_and_not_shown() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("token");
     let text = format!("admin.token_file = {path:?}");
@@ -467,7 +467,7 @@ fn the_token_of_the_admin_address_is_read_and_not_shown() {
 }
 
 #[test]
-fn an_unreadable_file_is_a_mistake_of_its_flag() {
+fn unreadable_file_is_an_error_of_its_flag() {
     let flags = Flags { file: Some(PathBuf::from("/nonexistent/s.toml")), ..Flags::default() };
     let (_, mistakes) = Sources::read(&flags);
     assert_eq!(mistakes[0].place, SettingPlace::Flag("--config".to_owned()));

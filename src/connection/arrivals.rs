@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn fragment_is_found_in_whichever_request_has_it_however_the_bytes_come() {
+    fn fragment_is_found_in_any_request_with_bytes_split_anywhere() {
         let expected: Vec<_> = REQUESTS.iter().map(|(.., fragment)| *fragment).collect();
         for piece in 1..=400 {
             assert_eq!(found(piece, false), expected, "pieces of {piece}");
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_request_end_the_search() {
+    fn malformed_request_ends_search_for_fragments() {
         for (text, length) in [
             ("POST / HTTP/1.1\r\n\r\nxyz\r\n", None),
             ("POST / HTTP/1.1\r\n\r\n1\r\nab", None),

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn idle_connection_is_late_after_the_idle_limit_of_its_last_request() {
+    async fn idle_connection_is_late_after_keep_alive_timeout() {
         let place = Places::default().add(0);
         let mut timer = Timer::new(LIMITS);
         for _ in 0..3 {
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn head_is_late_after_the_head_limit_of_its_first_byte() {
+    async fn head_is_late_after_header_timeout_from_its_first_byte() {
         let place = Places::default().add(0);
         let mut timer = Timer::new(LIMITS);
         tokio::time::timeout(LIMITS.idle / 2, late(&mut timer, &place)).await.expect_err("it is not late");
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn request_that_runs_is_never_late_and_the_next_head_has_its_own_time() {
+    async fn running_request_is_never_late_and_next_head_has_its_own_timeout() {
         let place = Places::default().add(0);
         let mut timer = Timer::new(LIMITS);
         place.heard();

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn client_that_sends_all_before_it_reads_gets_its_answer() {
+    async fn lingering_client_that_sends_all_before_reading_gets_its_response() {
         let (mut client, mut server) = pair().await;
         server.write_all(b"answer").await.unwrap();
         server.shutdown().await.unwrap();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn client_that_sends_without_end_is_read_up_to_the_bound() {
+    async fn lingering_client_that_sends_without_end_is_read_up_to_the_limit() {
         let (mut client, server) = pair().await;
         let sending = async { while client.write_all(&[b'a'; 1 << 16]).await.is_ok() {} };
         let bounds = Linger { total: LONG, silence: LONG, most: 5_000_000, ..Linger::default() };
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silent_client_is_left_after_the_silence() {
+    async fn lingering_silent_client_is_closed_after_the_silence_limit() {
         let (_client, server) = pair().await;
         let began = Instant::now();
         assert_eq!(lingered(Linger::default(), &server).await, Lingered::Over);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silent_client_is_left_soon_once_the_sidecar_drains() {
+    async fn lingering_silent_client_is_closed_soon_in_drain() {
         let (_client, server) = pair().await;
         let (place, draining) = (Places::default().add(0), CancellationToken::new());
         let began = Instant::now();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lingering_connection_ends_when_it_is_told_to_give_way() {
+    async fn lingering_connection_ends_when_replaced() {
         let (_client, server) = pair().await;
         let mut places = Places::default();
         let (place, draining) = (places.add(0), CancellationToken::new());

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn client_that_answers_nothing_has_vanished_within_a_minute() {
+    fn client_that_acknowledges_nothing_is_vanished_within_a_minute() {
         // The retries of the kernel: after 1, 3, 7, 15 and 31 s.
         let retries = |second: u32| (second + 1).ilog2();
         let counted = |second| Segments { received: 7, sent: 9 + retries(second), is_retried: second > 0 };
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn client_with_a_closed_window_has_not_vanished_while_it_answers() {
+    fn client_with_closed_window_that_acknowledges_is_not_vanished() {
         let probes = |second: u32| (second + 1).ilog2();
         // An answer that is still on its way at each look.
         for late in [0, 1] {
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn client_to_which_nothing_is_sent_has_not_vanished() {
+    fn client_to_which_nothing_is_sent_is_not_vanished() {
         assert_eq!(vanishes(1000, |_| Segments { received: 7, sent: 9, is_retried: false }), None);
         assert_eq!(vanishes(1000, |_| Segments { received: 7, sent: 9, is_retried: true }), None);
     }

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn fragment_of_a_target_is_found_and_nothing_else_is() {
+    fn fragment_is_found_only_in_the_target() {
         for head in [
             "GET /case#part HTTP/1.1\r\nHost: h\r\n\r\n",
             "GET /# HTTP/1.0\n\n",

@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_has_waited_longest_gives_way_and_who_asks_does_not() {
+    async fn longest_idle_connection_is_replaced_and_busy_one_is_not() {
         let mut places = Places::default();
         let asking = places.add(0);
         let request = asking.ask();
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_that_comes_first_stays_and_makes_no_room() {
+    async fn request_that_arrives_first_keeps_its_connection() {
         let mut places = Places::default();
         let place = places.add(0);
         tokio::time::advance(2 * PATIENCE).await;
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn lingering_connection_gives_way_at_once_and_before_those_that_wait() {
+    async fn lingering_connection_is_replaced_at_once_and_before_idle_ones() {
         let mut places = Places::default();
         let waiting = places.add(0);
         tokio::time::advance(2 * PATIENCE).await;
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn request_runs_until_its_body_and_its_answer_are_over() {
+    async fn request_runs_until_its_body_and_response_have_ended() {
         let place = Places::default().add(0);
         let (body, answer) = (place.ask(), place.ask());
         drop(answer);
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_that_are_gone_are_forgotten() {
+    async fn closed_connections_are_forgotten() {
         let mut places = Places::default();
         for _ in 0..1000 {
             drop(places.add(1));
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connection_whose_request_runs_is_told_that_its_client_has_vanished() {
+    async fn running_request_is_notified_that_its_client_has_vanished() {
         let place = Places::default().add(0);
         let _asked = place.ask();
         let watched = place.clone();
@@ -438,7 +438,7 @@ mod tests {
 
     /// `just miri` tries other orders, and would see a wake that is lost as a deadlock.
     #[test]
-    fn one_that_is_told_by_another_thread_wakes() {
+    fn waiting_connection_is_woken_from_another_thread() {
         let place = Places::default().add(0);
         let since = place.state.load(Relaxed);
         std::thread::scope(|threads| {

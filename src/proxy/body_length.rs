@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn content_length_is_that_of_the_body_sent_or_absent() {
+    fn content_length_equals_sent_body_or_is_absent() {
         use BodyLength::{Chunked, NoBody, Told};
         for (length, sent, expected) in [
             (Told(5), Some(5), Some("5")),

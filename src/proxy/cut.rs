@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_that_came_before_the_break_is_written() {
+    async fn cut_response_writes_all_bytes_before_the_cut() {
         for frames in [0, 1, 3, 5_000] {
             for pipe in [1 << 20, 7] {
                 let body = (0..frames).map(|number| format!("8\r\n{number:08}\r\n")).collect::<String>();

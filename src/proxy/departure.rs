@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_leaves_behind_what_it_sent_is_noticed() {
+    async fn departure_behind_unread_data_is_noticed() {
         for behind in [0, 1, GET.len(), 3 * GET.len(), MOST] {
             let (mut client, connection) = served(false);
             client.write_all(GET).await.unwrap();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn more_than_that_is_left_to_the_system() {
+    async fn departure_behind_more_data_than_is_read_ahead_is_left_to_the_system() {
         let (mut client, connection) = served(false);
         // hyper holds the first of them.
         client.write_all(&GET.repeat(2)).await.unwrap();
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_read_ahead_is_answered_though_nothing_follows() {
+    async fn bytes_read_ahead_are_served_even_if_nothing_follows() {
         let (mut client, connection) = served(true);
         // hyper alone takes the end behind the last whole one for a departure.
         client.write_all(&[&GET.repeat(20), &b"G"[..]].concat()).await.unwrap();
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_what_was_read_ahead_is_woken() {
+    async fn reader_waiting_for_bytes_read_ahead_is_woken() {
         struct Woken(AtomicBool);
         impl Wake for Woken {
             fn wake(self: Arc<Self>) {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_read_ahead_comes_first_and_in_order() {
+    async fn bytes_read_ahead_come_first_and_in_order() {
         let (near, mut far) = duplex(1 << 16);
         let place = Places::default().add(0);
         let _asked = place.ask();

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_comes_alone_goes_at_once() {
+    async fn gather_sends_lone_chunk_at_once() {
         let mut gathered = Gathered::new((), Unwritten::default());
         let now = Instant::now();
         assert!(!gathered.holds(100, now));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_follows_is_held_while_more_is_added_and_no_longer_than_the_window() {
+    async fn gather_holds_following_chunks_no_longer_than_the_window() {
         let mut gathered = Gathered::new((), Unwritten::default());
         let written = Instant::now();
         gathered.written = Some(written);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn hyper_writes_a_flood_in_few_pieces_and_whole() {
+    async fn gather_writes_a_flood_in_few_pieces_and_whole() {
         let (read, writes) = served(10_000, Duration::ZERO).await;
         assert!(String::from_utf8(read).unwrap().ends_with(&("\r\n\r\n".to_owned() + &body(10_000))));
         // Of 13 bytes each; 16 KiB are enough.
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn hyper_writes_what_comes_alone_by_itself() {
+    async fn gather_writes_lone_chunks_separately() {
         let (read, writes) = served(100, WINDOW * 3).await;
         assert!(String::from_utf8(read).unwrap().ends_with(&("\r\n\r\n".to_owned() + &body(100))));
         // The head and its first frame may be one, the last frame and the end of all as well.

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_one_hop_goes_and_the_rest_keeps_its_order() {
+    fn hop_by_hop_fields_are_removed_and_the_rest_keeps_its_order() {
         let mut fields = map(&[
             ("accept", "a"),
             ("connection", "close, X-Mine"),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_served_is_refused_and_why() {
+    fn unsupported_request_is_refused_with_reason() {
         let host = ("host", "h");
         for (method, fields, verdict) in [
             ("GET", &[host][..], Ok(())),
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn target_in_no_form_of_http_or_with_a_fragment_is_refused() {
+    fn invalid_target_or_one_with_a_fragment_is_refused() {
         for (method, target, verdict) in [
             ("GET", "/", Ok(())),
             ("GET", "/case?a=b", Ok(())),
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn client_takes_identity_unless_it_says_that_it_does_not() {
+    fn identity_coding_is_acceptable_unless_refused_by_client() {
         for (accepted, takes) in [
             (&[][..], true),
             (&["gzip, br"], true),
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_as_large_as_it_is_written() {
+    fn head_size_is_its_written_size() {
         let mut head = head("POST", &[("host", "h"), ("x-a", "1"), ("x-a", "22")]);
         head.uri = "/api/chat?x=y".parse().unwrap();
         let written = "POST /api/chat?x=y HTTP/1.1\r\nhost: h\r\nx-a: 1\r\nx-a: 22\r\n\r\n";

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn each_dialect_reads_its_own_errors() {
+    fn error_response_has_the_format_of_each_dialect() {
         let failure = Failure::HeadTimeout { upstream: "gpu0".to_owned(), limit: Duration::from_secs(3) };
         assert_eq!(failure.status(), 504);
         let message = "upstream \"gpu0\" sent no response within 3s";

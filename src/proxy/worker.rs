@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_few_are_on_one_worker_many_on_two_and_crowds_on_all() {
+    fn connections_use_one_worker_if_few_and_all_if_many() {
         let mut counts = [0; 3];
         let mut seen = Vec::new();
         for _ in 0..4 * MANY {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn where_some_have_left_their_places_are_filled() {
+    fn connections_fill_places_of_closed_ones_first() {
         assert_eq!(choose(&[3, 0, 500]), 1);
         assert_eq!(choose(&[400, 100, 100]), 1);
         assert_eq!(choose(&[0]), 0);

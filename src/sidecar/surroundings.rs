@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn each_runtime_is_watched_once_under_what_it_does() {
+    fn runtime_is_watched_once_under_its_role() {
         let (one, two, three, four) = (runtime(), runtime(), runtime(), runtime());
         assert_eq!(names(&[], None, &one), ["main"]);
         assert_eq!(names(&[], Some(&two), &one), ["main", "admin"]);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_stays_never_expires_and_nonsense_is_unknown() {
+    fn model_kept_forever_never_expires_and_invalid_expiry_is_unknown() {
         let in_2025 = moment("2025-11-24T09:15:30.5+01:00").unwrap();
         let since = in_2025.duration_since(SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(since, Duration::from_millis(1_763_972_130_500));

@@ -65,7 +65,7 @@ fn value(registry: &Registry, series: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn a_panic_ends_its_own_stream_and_no_other() {
+async fn panic_ends_only_its_own_stream() {
     let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut config = Config::default();
     config.proxy.listen = ([127, 0, 0, 1], 0).into();

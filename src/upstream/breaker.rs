@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failed_try_doubles_the_time_and_an_abandoned_one_does_not() {
+    async fn breaker_doubles_its_time_after_failed_try_and_not_after_abandoned_one() {
         let breaker = Breaker::default();
         let mut period = breaker.failed(Generation, Failed::Unreachable, false).unwrap();
         assert_eq!(period, SHORTEST);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failures_that_are_not_in_a_row_leave_it_closed() {
+    async fn breaker_stays_closed_if_failures_are_not_consecutive() {
         let breaker = Breaker::default();
         for _ in 0..100 {
             assert_eq!(breaker.failed(Generation, Failed::Request, false), None);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn other_requests_neither_reset_nor_close_what_generations_opened() {
+    async fn breaker_opened_by_generations_ignores_other_requests() {
         let breaker = Breaker::default();
         for _ in 0..2 {
             assert_eq!(breaker.failed(Generation, Failed::Request, false), None);
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn any_response_shows_that_an_unreachable_upstream_can_be_reached_again() {
+    async fn breaker_of_unreachable_upstream_closes_on_any_response() {
         let breaker = Breaker::default();
         breaker.failed(Generation, Failed::Unreachable, false).unwrap();
         advance(SHORTEST).await;

@@ -94,20 +94,20 @@ mod tests {
     }
 
     #[test]
-    fn round_robin_takes_turns_among_the_healthy() {
+    fn round_robin_takes_turns_among_healthy_upstreams() {
         let all =
             [upstream("a", with(&[], &[])), upstream("b", with(&[], &[])), upstream("c", Health::default())];
         assert_eq!(names(&all, Policy::RoundRobin, None), ["a", "b", "a", "b"]);
     }
 
     #[test]
-    fn when_all_are_out_all_are_tried() {
+    fn filter_that_excludes_every_upstream_is_ignored() {
         let all = [upstream("a", Health::default()), upstream("b", Health::default())];
         assert_eq!(names(&all, Policy::RoundRobin, None), ["a", "b", "a", "b"]);
     }
 
     #[test]
-    fn the_least_busy_is_asked() {
+    fn least_busy_upstream_is_chosen() {
         let all = [upstream("a", with(&[], &[])), upstream("b", with(&[], &[]))];
         let busy = all[0].enter(None);
         assert_eq!(names(&all, Policy::LeastBusy, None), ["b"; 4]);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_asked_for_where_it_is_and_best_where_it_is_loaded() {
+    fn upstream_with_model_loaded_is_preferred() {
         let all = [
             upstream("without", with(&["n:latest"], &[])),
             upstream("on disk", with(&["m:latest"], &[])),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_the_model_and_is_down_is_asked_before_who_has_it_not() {
+    fn upstream_with_model_that_is_down_is_chosen_before_one_without_it() {
         let down = Health { alive: false, ..with(&["m:latest"], &[]) };
         let all = [upstream("down", down), upstream("without", with(&["n:latest"], &[]))];
         for policy in [Policy::RoundRobin, Policy::LeastBusy, Policy::ModelAware] {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_fails_is_left_out_and_tried_again_by_one_request() {
+    async fn failing_upstream_is_excluded_and_retried_by_one_request() {
         let all = [upstream("a", with(&[], &[])), upstream("b", with(&[], &[]))];
         all[0].enter(None).failed(Failed::Unreachable);
         assert_eq!(names(&all, Policy::RoundRobin, None), ["b"; 4]);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_leaves_once_at_its_end_or_when_it_is_dropped() {
+    fn request_in_flight_is_counted_down_once_at_end_or_drop() {
         let one = upstream("a", with(&[], &[]));
         let mut ended = one.enter(None);
         let dropped = one.enter(None);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pull_takes_no_place_of_a_stream() {
+    fn pull_takes_no_slot() {
         let url = || "http://127.0.0.1:1".parse().unwrap();
         let config = UpstreamConfig { max_streams: Some(1), ..UpstreamConfig::new("a", url()) };
         let one = Arc::new(Upstream::new(0, &config, true).unwrap());
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_were_tried_are_not_tried_again() {
+    fn upstreams_already_tried_are_not_tried_again() {
         let url = || "http://127.0.0.1:1".parse().unwrap();
         let all: Vec<_> = ["a", "b"]
             .into_iter()
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_shares() {
+    fn upstream_weights_are_shares() {
         let url = |port| format!("http://127.0.0.1:{port}").parse().unwrap();
         let heavy = UpstreamConfig { weight: 3, ..UpstreamConfig::new("heavy", url(1)) };
         let all = [&heavy, &UpstreamConfig::new("light", url(2))]

@@ -344,7 +344,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_ollama_has_no_models_and_nonsense_says_nothing() {
+    fn empty_model_list_is_empty_and_malformed_list_is_ignored() {
         let count = |answer: Value| models(answer).map(|models| models.len());
         assert_eq!(count(json!({"models": null})), Some(0));
         assert_eq!(count(json!({"models": [{}, {}]})), Some(2));
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ps_leaves_out_is_unknown_and_not_zero() {
+    fn fields_missing_in_ps_are_unknown_and_not_zero() {
         let told = loaded(&json!({"name": "library/m", "size": 5, "size_vram": 0})).unwrap();
         assert_eq!(
             (told.model.as_str(), told.size, told.vram, told.context_length),
@@ -362,7 +362,7 @@ mod tests {
         assert_eq!(loaded(&json!({"size": 5})), None);
     }
     #[test]
-    fn model_is_found_in_any_spelling_and_keeps_its_own() {
+    fn model_is_found_in_any_spelling_and_keeps_its_listed_one() {
         let health = Health {
             installed: Some(installed(&json!({"name": "hf.co/Ada/M:Q4"})).into_iter().collect()),
             loaded: Some(loaded(&json!({"name": "hf.co/Ada/M:Q4"})).into_iter().collect()),

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn name_that_nobody_resolves_times_out_as_a_connection_does() {
+    async fn dns_lookup_without_answer_obeys_connect_timeout() {
         let url = "http://ollama.example:11434";
         let upstreams = vec![UpstreamConfig::new("a", url.parse().unwrap())];
         let upstreams = Upstreams::new(&Config { upstreams, ..Config::default() }).unwrap();

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_over_a_limit_after_the_wait_began_not_after_it_was_made() {
+    async fn patience_ends_after_its_limit_from_the_start_of_the_wait() {
         let limit = Duration::from_secs(10);
         let mut patience = Patience::of(limit).unwrap();
         for _ in 0..3 {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_is_no_limit() {
+    fn patience_of_zero_is_no_limit() {
         assert!(Patience::of(Duration::ZERO).is_none());
     }
 }

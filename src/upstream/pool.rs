@@ -148,7 +148,7 @@ mod tests {
 
     /// The runtime hears of what the system knows in its next turn only, and the request is on its way by then.
     #[tokio::test]
-    async fn connection_that_has_just_ended_is_not_used() {
+    async fn pooled_connection_that_has_just_ended_is_not_used() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let ((close, when), (done, closed)) = (mpsc::sync_channel(1), mpsc::sync_channel(1));
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_is_used_again_until_the_name_has_moved() {
+    async fn pooled_connection_is_reused_until_dns_change() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         // Each answer says how many connections there were.

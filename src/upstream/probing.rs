@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn only_a_probe_that_began_later_tells() {
+    async fn probe_result_counts_only_if_probe_began_later() {
         let probing = Arc::new(Probing::default());
         let before = Instant::now();
         tokio::time::advance(Duration::from_millis(10)).await;
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_does_not_tell_is_not_waited_for_long() {
+    async fn probe_without_result_is_not_awaited_for_long() {
         let began = Instant::now();
         Probing::default().fresh(began).await;
         assert_eq!(began.elapsed(), PATIENCE);

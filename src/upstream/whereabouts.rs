@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_has_moved_when_an_address_is_gone() {
+    fn dns_name_has_moved_when_an_address_is_gone() {
         let addresses = |last: &[u8]| last.iter().map(|last| IpAddr::from([10, 0, 0, *last])).collect();
         let mut known = Known::default();
         for (found, moved) in [
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_is_not_looked_up() {
+    async fn ip_address_is_not_looked_up() {
         let url = |text: &str| text.parse::<Url>().unwrap();
         let nowhere = Whereabouts::default();
         // They end: there is nothing to follow.

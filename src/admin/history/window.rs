@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_point_has_four_digits() {
+    fn history_point_has_four_digits() {
         assert_eq!(
             [0.0, 0.012_345_6, 123_456.0, 9.999_96].map(short),
             [0.0, 0.012_35, 123_500.0, 10.0].map(Some)

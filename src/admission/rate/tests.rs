@@ -29,7 +29,7 @@ async fn ask(quota: Quota, pause: impl Fn(u32) -> Duration) -> u32 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn over_ten_thousand_requests_no_more_than_rate_and_burst_and_no_less() {
+async fn rate_limit_over_ten_thousand_requests_admits_exactly_rate_and_burst() {
     for (quota, pause) in [
         (quota(60, 60 * SECOND, 60), Duration::from_millis(100)),
         (quota(60, 60 * SECOND, 1), Duration::from_millis(333)),
@@ -46,13 +46,13 @@ async fn over_ten_thousand_requests_no_more_than_rate_and_burst_and_no_less() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bursts_and_stretches_of_silence_break_no_limit() {
+async fn rate_limit_holds_through_bursts_and_silence() {
     let pause = |number: u32| if number.is_multiple_of(500) { 20 * SECOND } else { Duration::from_millis(1) };
     ask(quota(10, SECOND, 40), pause).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_as_long_as_told_gets_in() {
+async fn rate_limit_admits_request_after_the_stated_wait() {
     let limiter = Limiter::new(quota(3, 10 * SECOND, 2));
     for _ in 0..1_000 {
         if let Err(wait) = limiter.take() {
@@ -64,7 +64,7 @@ async fn who_waits_as_long_as_told_gets_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_debt_is_paid_back_before_the_next_request() {
+async fn token_debt_is_paid_back_before_the_next_request() {
     // 100 a minute, 1,000 charged at once: 600 s, less the 99 that could have come at once.
     let limiter = Limiter::new(quota(100, 60 * SECOND, 100));
     limiter.take().unwrap();
@@ -77,7 +77,7 @@ async fn a_debt_is_paid_back_before_the_next_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_given_back_can_be_taken_again() {
+async fn rate_limit_refund_can_be_used_again() {
     let limiter = Limiter::new(quota(1, 60 * SECOND, 1));
     limiter.take().unwrap();
     limiter.refund();
@@ -86,7 +86,7 @@ async fn what_is_given_back_can_be_taken_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_charge_beyond_all_time_waits_and_does_not_wrap() {
+async fn rate_limit_with_huge_charge_waits_and_does_not_overflow() {
     let limiter = Limiter::new(quota(1, 24 * 3600 * SECOND, 1));
     limiter.charge(u64::MAX);
     limiter.charge(u64::MAX);
@@ -95,7 +95,7 @@ async fn a_charge_beyond_all_time_waits_and_does_not_wrap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_jumps_gives_one_burst_and_no_more() {
+async fn rate_limit_after_clock_jump_admits_one_burst() {
     let limiter = Limiter::new(quota(10, SECOND, 10));
     let burst = || (0..100).take_while(|_| limiter.take().is_ok()).count();
     assert_eq!(burst(), 10);

@@ -58,12 +58,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_has_the_unit_that_keeps_it_short() {
+    fn time_is_shown_in_its_shortest_unit() {
         assert_eq!([0.000_25, 0.0042, 0.021, 1.5].map(time), ["250 µs", "4.2 ms", "21 ms", "1.50 s"]);
     }
 
     #[test]
-    fn an_interval_in_which_nothing_ran_has_no_overlap_and_no_quantiles() {
+    fn idle_interval_has_no_overlap_and_no_quantiles() {
         let idle = Interval { seconds: 1.0, ..Interval::default() };
         assert_eq!((idle.overlap(), idle.token_rate()), (None, 0.0));
         assert_eq!(Interval::quantiles(&idle.gap), "p50       -  p99       -");

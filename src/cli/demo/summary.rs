@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plain_line_is_one_line_without_escapes() {
+    fn plain_summary_is_one_line_without_escapes() {
         let interval = Interval { seconds: 3.0, streams: 2.0, content_records: 300.0, ..Interval::default() };
         let line = line(&interval, &interval);
         assert!(line.starts_with("   3 s  streams   2  tokens/s   100  gap p50"), "{line}");

@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_blank_text_is_replaced_by_our_documents() {
+    fn blank_text_is_replaced_by_bundled_documents() {
         assert_eq!(source(Some("one line\n".into())), "one line\n");
         for blank in [None, Some(" \n".into())] {
             assert!(source(blank).starts_with(PROSE[0]));

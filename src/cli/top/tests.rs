@@ -94,7 +94,7 @@ fn panel_fits_80_columns_and_24_lines_and_shows_the_totals() {
 }
 
 #[test]
-fn every_table_is_reached_by_its_number() {
+fn table_is_selected_by_its_number() {
     let mut panel = running();
     for (key, part) in [
         ("2", "34.6M"),
@@ -124,7 +124,7 @@ fn stands_before(picture: &str, first: &str, second: &str) -> bool {
 }
 
 #[test]
-fn rows_are_sorted_by_the_chosen_column_and_reversed_on_demand() {
+fn table_rows_are_sorted_by_chosen_column_and_reversed_on_demand() {
     let mut panel = running();
     // The oldest stream first.
     assert!(stands_before(&drawn(&mut panel, 80, 24), "qwen3:8b", "gemma3:4b"));
@@ -136,7 +136,7 @@ fn rows_are_sorted_by_the_chosen_column_and_reversed_on_demand() {
 }
 
 #[test]
-fn filter_keeps_the_rows_that_contain_it_and_escape_removes_it() {
+fn filter_keeps_matching_rows_and_escape_removes_it() {
     let mut panel = running();
     press(&mut panel, "/QWEN\n");
     let picture = drawn(&mut panel, 80, 24);
@@ -149,7 +149,7 @@ fn filter_keeps_the_rows_that_contain_it_and_escape_removes_it() {
 }
 
 #[test]
-fn sidecar_that_goes_away_is_named_and_its_last_figures_stay() {
+fn lost_sidecar_is_named_and_its_last_figures_stay() {
     let why = "Connection refused (os error 111)".to_owned();
     let picture = drawn(
         &mut panel(FeedState { overview: Some(overview()), away: Some((why, Instant::now())) }),
@@ -166,7 +166,7 @@ fn sidecar_that_goes_away_is_named_and_its_last_figures_stay() {
 }
 
 #[test]
-fn panel_without_traffic_and_one_too_small_say_so() {
+fn panel_without_traffic_or_too_small_says_so() {
     let mut idle = panel(FeedState { overview: Some(Overview::default()), away: None });
     assert!(drawn(&mut idle, 80, 24).contains("No stream is running."));
     assert!(drawn(&mut idle, 50, 24).contains("The terminal is too small: 60 x 16 are needed."));
@@ -185,7 +185,7 @@ fn quit_is_q_or_control_c() {
 }
 
 #[test]
-fn answers_of_one_process_continue_each_other_and_of_another_begin_anew() {
+fn panel_continues_figures_of_one_process_and_restarts_for_another() {
     let first = overview();
     assert_eq!(first.query().unwrap(), "began=5.5&after=2");
     let continued = overview().follow(Some(first.clone()));

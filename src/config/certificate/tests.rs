@@ -46,7 +46,7 @@ fn wrong(folder: &Path, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_pair_is_read_by_file_and_environment_and_shown_without_its_key() {
+fn certificate_pair_is_read_from_file_and_environment_and_shown_without_key() {
     let folder = folder();
     let dir = folder.path().to_str().unwrap();
     let text = format!(
@@ -79,7 +79,7 @@ fn a_pair_is_read_by_file_and_environment_and_shown_without_its_key() {
 }
 
 #[test]
-fn every_mistake_in_files_is_told_at_once_with_what_to_do() {
+fn certificate_file_errors_are_all_reported_with_what_to_do() {
     let folder = folder();
     let mistakes = wrong(
         folder.path(),
@@ -128,7 +128,7 @@ ca_file = "DIR/a.pem"
 }
 
 #[test]
-fn each_way_to_spoil_a_pair_is_a_mistake() {
+fn certificate_pair_broken_in_any_way_is_an_error() {
     let folder = folder();
     for (table, said) in [
         ("{ cert = \"DIR/a.pem\" }", "it takes both a `cert` and a `key`"),

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_without_an_end_is_one_error_where_it_begins() {
+    fn unclosed_value_is_one_error_at_its_start() {
         for (text, said) in [
             ("[access]\nroutes = [\"chat\"\n[log]\nlevel = \"x\"\n", "unclosed array, expected `]`"),
             ("[access]\nroutes = [\"chat\",\n[log]", "unclosed array, expected `]`"),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_without_an_end_leaves_its_table_uncertain_and_no_other() {
+    fn unclosed_header_makes_only_its_own_table_uncertain() {
         for header in ["[proxy", "[[proxy]", "[pro xy]", "  [proxy"] {
             let syntax = syntax(&format!("{header}\na = 1\n\nb = 2\n[log]\nc = 3\n"));
             assert_eq!(syntax.errors.len(), 1, "{header}: {syntax:?}");
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_that_stand_alone_are_told_each() {
+    fn independent_syntax_errors_are_each_reported() {
         let syntax = syntax("[a]\nb = \nc = 1\nd = [\n\"x\",\n y,\n]\ne = 1 1\n");
         let lines: Vec<_> = syntax.errors.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [2, 6, 8], "{syntax:?}");
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn yaml_and_json_are_known_by_their_first_line() {
+    fn yaml_and_json_are_recognized_by_their_first_line() {
         for (text, format) in [
             ("proxy:\n  listen: x\n", Some((1, "YAML"))),
             ("# ours\n\nlisten: 127.0.0.1:1\n", Some((3, "YAML"))),

@@ -3,7 +3,7 @@
 use super::{Sources, file, variable, wrong};
 
 #[test]
-fn numbers_and_words_that_do_not_fit_are_told_what_would() {
+fn error_for_number_or_word_says_what_is_allowed() {
     let mut sources = file(
         r#"[proxy]
 workers = 99999999999999999999999999999999999999999999
@@ -49,7 +49,7 @@ format = "JSON"
 }
 
 #[test]
-fn an_address_is_told_what_to_write() {
+fn error_for_address_says_what_to_write() {
     for (text, advice) in [
         ("localhost:1234", "write \"127.0.0.1:1234\""),
         ("1234", "write \"127.0.0.1:1234\""),
@@ -66,7 +66,7 @@ fn an_address_is_told_what_to_write() {
 }
 
 #[test]
-fn an_unclosed_header_is_one_mistake_and_hides_none_of_another_table() {
+fn unclosed_header_is_one_error_and_hides_none_of_another_table() {
     assert_eq!(
         wrong(&file("[proxy\nlisten = \"127.0.0.1:1\"\nworker = 2\n[log]\nlevel = \"loud\"\n")),
         [
@@ -82,7 +82,7 @@ fn an_unclosed_header_is_one_mistake_and_hides_none_of_another_table() {
 }
 
 #[test]
-fn each_mistake_of_a_value_is_told() {
+fn error_is_reported_for_each_invalid_value() {
     let text = "[shaping]\nadaptive = { target = 2, floor = \"a\", clieling = 3 }\n\
                 [access]\nanonymous = { requests_burst = 1, tokens_burst = 1 }\n\
                 routes = [\"caht\", \"tasg\", 1]\norigins = [\"a\", \"b\"]\n";
@@ -106,7 +106,7 @@ fn each_mistake_of_a_value_is_told() {
 }
 
 #[test]
-fn a_file_in_another_format_is_one_mistake_that_names_it() {
+fn file_in_another_format_is_one_error_that_names_the_format() {
     for (text, line, format) in [
         ("proxy:\n  listen: 127.0.0.1:1\n  workers: 2\n", 1, "YAML"),
         ("# ours\n---\nproxy:\n", 2, "YAML"),
@@ -121,7 +121,7 @@ fn a_file_in_another_format_is_one_mistake_that_names_it() {
 }
 
 #[test]
-fn an_entry_of_a_key_is_told_how_many_secrets_it_has() {
+fn key_entry_with_wrong_number_of_secrets_is_an_error() {
     let secret = "0".repeat(64);
     for (secrets, what, advice) in [
         (

@@ -16,7 +16,7 @@ fn everywhere() -> Sources {
 }
 
 #[test]
-fn upstream_is_that_of_the_first_source_that_names_one() {
+fn upstream_comes_from_the_first_source_that_names_one() {
     let mut sources = everywhere();
     assert_eq!(named(&sources), ["flag http://flag:3/"]);
     assert!(right(&sources).warnings.is_empty());
@@ -45,7 +45,7 @@ fn upstream_variable_names_several_with_commas() {
 }
 
 #[test]
-fn mistake_in_the_upstream_variable_is_reported_with_its_place() {
+fn error_in_upstream_variable_is_reported_with_its_place() {
     let sources = variable(Sources::default(), "STREAMGAUGE_UPSTREAM", "cloud=http://a:1,gpu0");
     let mistakes = wrong(&sources);
     assert_eq!(mistakes.len(), 2, "{mistakes:?}");
@@ -83,7 +83,7 @@ fn ollama_host_that_names_the_sidecar_itself_is_ignored_with_a_warning() {
 }
 
 #[test]
-fn ollama_host_that_no_upstream_can_have_is_a_mistake_only_where_it_is_needed() {
+fn ollama_host_that_is_no_valid_upstream_is_an_error_only_if_needed() {
     let mut sources = Sources { ollama_host: Some("http://gpu0/ollama".to_owned()), ..Sources::default() };
     assert_eq!(
         wrong(&sources),
@@ -95,14 +95,14 @@ fn ollama_host_that_no_upstream_can_have_is_a_mistake_only_where_it_is_needed() 
 }
 
 #[test]
-fn check_shows_that_the_upstream_came_from_ollama_host() {
+fn check_shows_that_upstream_came_from_ollama_host() {
     let sources = Sources { ollama_host: Some("gpu0".to_owned()), ..Sources::default() };
     let shown = right(&sources).to_toml();
     assert!(shown.contains("[[upstream]]  # environment OLLAMA_HOST\n"), "{shown}");
 }
 
 #[test]
-fn unknown_variable_is_compared_without_the_prefix_that_all_share() {
+fn unknown_variable_is_compared_without_the_common_prefix() {
     let advice = |name: &str| wrong(&variable(Sources::default(), name, "1"))[0].clone();
     assert!(advice("STREAMGAUGE_UPSTREAMS").ends_with("did you mean `STREAMGAUGE_UPSTREAM`?"));
     assert!(advice("STREAMGAUGE_RUSTC").ends_with("set streamgauge: remove it"));

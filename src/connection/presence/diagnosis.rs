@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn segments_of_a_connection_are_counted_at_each_kind_of_address() {
+    fn tcp_segments_are_counted_for_each_kind_of_address() {
         for bound in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
             let listener = TcpListener::bind(bound).unwrap();
             let at = listener.local_addr().unwrap();
@@ -201,13 +201,13 @@ mod tests {
     }
 
     #[test]
-    fn system_that_does_not_know_a_socket_says_so() {
+    fn socket_unknown_to_the_kernel_is_reported() {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         assert_eq!(Diagnosis::new(free).unwrap_err().kind(), ErrorKind::NotFound);
     }
 
     #[test]
-    fn answer_that_is_cut_short_tells_nothing() {
+    fn cut_answer_of_the_kernel_is_ignored() {
         let mut whole = vec![0; 4 + 148];
         whole[..2].copy_from_slice(&152_u16.to_ne_bytes());
         whole[2..4].copy_from_slice(&INET_DIAG_INFO.to_ne_bytes());

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_come_one_by_one_are_few_frames() {
+    fn read_ahead_bytes_arriving_one_by_one_become_few_frames() {
         let mut ahead = ahead();
         for _ in 0..3 * SMALL {
             ahead.push(Bytes::from_static(b"a"));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn large_frame_is_not_copied() {
+    fn read_ahead_does_not_copy_large_frame() {
         let mut ahead = ahead();
         let large = Bytes::from(vec![b'a'; SMALL]);
         ahead.push(Bytes::from_static(b"b"));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn insertion_at_any_offset_lies_between_the_bytes_around_it() {
+    fn insertion_at_any_offset_lies_between_its_neighbours() {
         for offset in 0..=9 {
             let mut ahead = ahead();
             for frame in [&b"abcd"[..], b"e", b"f", b"ghi"] {

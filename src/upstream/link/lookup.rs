@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn name_is_looked_up_once_for_all_who_connect_at_the_same_time() {
+    async fn dns_lookup_is_shared_by_concurrent_connections() {
         let slow = Slow::default();
         let lookup = Lookup::with(slow.clone());
         let name = || "ollama.example".parse::<Name>().unwrap();

@@ -17,7 +17,7 @@ fn names(models: &[Value]) -> Vec<&str> {
 }
 
 #[test]
-fn a_name_is_there_once_as_the_first_says_and_the_newest_comes_first() {
+fn merged_list_has_each_name_once_with_newest_first() {
     // A second apart, in zones of their own.
     let one =
         [tag("a:latest", "2026-07-01T12:00:00.5+02:00", "1"), tag("b:latest", "2026-07-01T09:00:00Z", "2")];
@@ -33,7 +33,7 @@ fn a_name_is_there_once_as_the_first_says_and_the_newest_comes_first() {
 }
 
 #[test]
-fn copies_in_memory_are_one_with_the_memory_of_both() {
+fn merged_list_adds_memory_of_copies_in_memory() {
     let one =
         [running("a:latest", "2026-07-01T12:00:00Z", 10), running("b:latest", "2026-07-01T12:00:30Z", 3)];
     let other = [running("a:latest", "2026-07-01T12:01:00Z", 4)];
@@ -45,7 +45,7 @@ fn copies_in_memory_are_one_with_the_memory_of_both() {
 }
 
 #[test]
-fn openai_is_told_the_same_models() {
+fn merged_openai_list_has_the_same_models() {
     let models = [
         tag("a:latest", "1970-01-01T00:01:40Z", "1"),
         tag("me/a:latest", "nonsense", "2"),
@@ -63,13 +63,13 @@ fn openai_is_told_the_same_models() {
 }
 
 #[test]
-fn however_many_there_are_each_is_there_once() {
+fn merged_list_has_each_model_once_for_any_number() {
     let many: Vec<_> = (0..10_000).map(|number| tag(&format!("m{number}:latest"), "", "")).collect();
     assert_eq!(tags(&[&many, &many]).len(), 10_000);
 }
 
 #[test]
-fn each_list_has_its_route() {
+fn merged_list_exists_for_each_list_route() {
     assert_eq!(List::of(Route::OpenaiModels, None), Some(List::OpenAi));
     assert_eq!(List::of(Route::OpenaiModels, Some("m")), None);
     assert_eq!(List::of(Route::Ps, None), Some(List::Ps));

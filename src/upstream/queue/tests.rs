@@ -32,7 +32,7 @@ async fn settle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_with_a_hundred_waiting_delays_anothers_first_by_one() {
+async fn busy_caller_delays_first_request_of_another_by_one() {
     let (queue, _) = queue(Config::default(), &[Some(1)]);
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = JoinSet::new();
@@ -56,7 +56,7 @@ async fn one_with_a_hundred_waiting_delays_anothers_first_by_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_fairness_who_came_first_goes_first() {
+async fn queue_without_fairness_is_first_in_first_out() {
     let config = Config { fair_by: FairBy::None, ..Config::default() };
     let (queue, _) = queue(config, &[Some(1)]);
     let held = queue.enter(wish("a")).await.unwrap();
@@ -76,7 +76,7 @@ async fn without_fairness_who_came_first_goes_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn never_more_than_the_places_and_none_is_lost_whoever_hangs_up() {
+async fn queue_never_exceeds_or_loses_slots_when_clients_leave() {
     let (queue, registry) = queue(Config { size: 10_000, ..Config::default() }, &[Some(3)]);
     let running = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
@@ -112,7 +112,7 @@ impl Drop for Leaves<'_> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_who_fills_the_queue_makes_room_for_another_until_both_have_half() {
+async fn full_queue_evicts_newest_request_of_busiest_caller() {
     let (queue, registry) = queue(Config { size: 4, ..Config::default() }, &[Some(1)]);
     let held = queue.enter(wish("greedy")).await.unwrap();
     let mut tasks = JoinSet::new();
@@ -136,7 +136,7 @@ async fn one_who_fills_the_queue_makes_room_for_another_until_both_have_half() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_queue_refuses_at_once_and_a_wait_ends_in_time() {
+async fn full_queue_refuses_at_once_and_wait_ends_at_its_timeout() {
     let (queue, registry) = queue(Config { size: 1, timeout: SECOND, ..Config::default() }, &[Some(1)]);
     let _held = queue.enter(wish("a")).await.unwrap();
     let late = tokio::spawn({
@@ -154,7 +154,7 @@ async fn a_full_queue_refuses_at_once_and_a_wait_ends_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_of_none_lets_nobody_wait() {
+async fn queue_of_length_zero_lets_no_request_wait() {
     let (queue, _) = queue(Config { size: 0, ..Config::default() }, &[Some(1)]);
     let held = queue.enter(wish("a")).await.unwrap();
     assert!(matches!(queue.enter(wish("a")).await, Err(NoPlace::Full { .. })));
@@ -163,7 +163,7 @@ async fn a_queue_of_none_lets_nobody_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_hangs_up_leaves_at_once() {
+async fn queued_request_leaves_at_once_if_its_client_leaves() {
     let (queue, registry) = queue(Config { size: 1, ..Config::default() }, &[Some(1)]);
     let _held = queue.enter(wish("a")).await.unwrap();
     let waiting = tokio::spawn({
@@ -179,7 +179,7 @@ async fn whoever_hangs_up_leaves_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_at_its_own_bound_waits_and_holds_up_nobody() {
+async fn caller_at_its_own_limit_waits_and_delays_nobody() {
     let (queue, _) = queue(Config::default(), &[Some(2), None]);
     let alice = |upstream| Wish { upstream, caller: "alice", max_streams: Some(1) };
     // Its bound holds over all upstreams, one without a bound too.
@@ -198,7 +198,7 @@ async fn a_caller_at_its_own_bound_waits_and_holds_up_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_upstream_is_done_with_is_its_callers_stream_still() {
+async fn stream_finished_by_upstream_still_counts_for_its_caller() {
     let (queue, _) = queue(Config::default(), &[Some(1)]);
     let alice = Wish { upstream: 0, caller: "alice", max_streams: Some(1) };
     let mut slow = queue.enter(alice).await.unwrap();
@@ -216,7 +216,7 @@ async fn what_the_upstream_is_done_with_is_its_callers_stream_still() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_wait_is_measured() {
+async fn queue_wait_is_measured() {
     let (queue, registry) = queue(Config::default(), &[Some(1)]);
     let held = queue.enter(wish("a")).await.unwrap();
     let waiting = tokio::spawn({
@@ -232,7 +232,7 @@ async fn the_wait_is_measured() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn caller_at_its_limit_gets_a_place_at_another_upstream_though_its_loops_keep_the_first_busy() {
+async fn caller_at_its_limit_gets_slot_at_another_upstream() {
     let (queue, _) = queue(Config::default(), &[Some(4), Some(4)]);
     let wish = |upstream| Wish { upstream, caller: "a", max_streams: Some(1) };
     let mut loops = JoinSet::new();

@@ -1,4 +1,4 @@
-// What the dashboards have in common: variables, links, layout.
+// The parts that all dashboards share: variables, links, layout.
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
 import { DATASOURCE, Panel } from './panel';
 
@@ -13,12 +13,12 @@ export interface Board {
   title: string;
   description: string;
   variables: Variable[];
-  /** The small numbers on top. */
+  /** The small panels at the top, each with one number. */
   stats: Panel[];
   rows: Row[];
 }
 
-/** A variable beside `datasource`, `job` and `instance`, which every dashboard has. */
+/** A variable in addition to `datasource`, `job` and `instance`, which every dashboard has. */
 export type Variable =
   | { kind: 'label'; name: string; label: string; description: string; from: string }
   | { kind: 'choice'; name: string; label: string; description: string; values: string[]; start: string }
@@ -101,7 +101,7 @@ function choose(variable: Variable) {
       .options(variable.values.map(option))
       .current(option(variable.start));
   }
-  // Each list is cut down by those before it.
+  // The variables before a variable limit its list.
   const place = name === 'job' || name === 'instance';
   const matchers = { job: '', instance: '{job=~"$job"}' }[name] ?? '{job=~"$job", instance=~"$instance"}';
   const query = new dashboard.QueryVariableBuilder(name)
@@ -114,8 +114,8 @@ function choose(variable: Variable) {
     .multi(true)
     .includeAll(true)
     .current({ selected: true, text: ['All'], value: ['$__all'] });
-  // All jobs are those in the list: `up` and `process_…` have series of everything else that is scraped. All of what
-  // only we have is everything, also what has come up since the list was read.
+  // "All" jobs are those in the list, because `up` and `process_…` also have series of other programs. For labels of
+  // our own metrics, "All" matches every value, including those that appeared after the list was read.
   return place ? query : query.allValue('.*');
 }
 
@@ -137,7 +137,7 @@ function page(title: string, path: string, tooltip: string) {
     .targetBlank(true);
 }
 
-/** Takes out defaults of the builders that Grafana's schema does not have, and what hides the links in a menu. */
+/** Removes builder defaults that are not in Grafana's schema, and the option that hides the links in a menu. */
 function plain(built: dashboard.Dashboard) {
   const drop = (owner: object | undefined, ...keys: string[]) => {
     for (const key of keys) if (owner) Reflect.deleteProperty(owner, key);
@@ -147,7 +147,7 @@ function plain(built: dashboard.Dashboard) {
   for (const panel of built.panels ?? []) if ('options' in panel) drop(panel.options, 'footer');
 }
 
-/** Ids from 1, in the order of reading; each line of panels has to fill its width. */
+/** Numbers the panels from 1 in reading order. Each line of panels has to fill the width. */
 function number(built: dashboard.Dashboard) {
   const panels = built.panels ?? [];
   panels.forEach((panel, at) => (panel.id = at + 1));

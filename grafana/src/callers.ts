@@ -10,7 +10,7 @@ const CALLERS: Variable = {
   from: 'streamgauge_caller_requests_total',
 };
 const REFUSED = 'decision="refused"';
-// What a quota counts: prompt tokens but for the cached ones, and output.
+// The tokens that a quota counts: prompt tokens without the cached ones, and output tokens.
 const spent = (...by: string[]) =>
   `(${sum(rate(family('caller_tokens_total', CALLER, 'kind=~"prompt|output"')), ...by)} - (${sum(
     rate(family('caller_tokens_total', CALLER, 'kind="prompt_cached"')),

@@ -2,7 +2,7 @@ import { Board, MODELS, UPSTREAMS } from './board';
 import { curve, lines, number } from './panel';
 import { HERE, MODEL, UPSTREAM, family, increase, mean, quantile, rate, ratio, select, sum } from './query';
 
-// Over the range shown: tokens a second while so many streams decoded, and how many that was on average.
+// Over the selected time range: tokens per second at each number of decoding streams, and the mean of that number.
 const seconds = sum(increase(family('concurrency_seconds_total', UPSTREAM)), 'streams');
 const tokens = sum(increase(family('concurrency_tokens_total', UPSTREAM, MODEL)), 'streams');
 const decoding = sum(increase(family('concurrency_stream_seconds_total', UPSTREAM)), 'streams');
@@ -14,7 +14,7 @@ const curvePoint = ratio(tokens, `(${seconds} > 0)`);
 const streams = ratio(decoding, `(${seconds} > 0)`);
 const speedup = ratio(curvePoint, `ignoring (streams) group_left () (${alone})`);
 
-// Recorded by prometheus/rules/recording.yml, since alerts read them too.
+// prometheus/rules/recording.yml records them, because alerts use them too.
 const overlapSpeedup = select('upstream:streamgauge_overlap_speedup:rate5m', UPSTREAM);
 const overlapEfficiency = select('upstream:streamgauge_overlap_efficiency:rate5m', UPSTREAM);
 const trueSpeedup = select('streams:streamgauge_true_speedup:rate1h', UPSTREAM);
@@ -22,7 +22,7 @@ const trueSpeedup = select('streams:streamgauge_true_speedup:rate1h', UPSTREAM);
 const gap = (q: string, at: string) =>
   `max(${select(`model_at:streamgauge_chunk_gap_seconds:${q}_rate5m`, MODEL, `at="${at}"`)})`;
 const lag = quantile(0.99, 'runtime_lag_seconds', ['runtime!="admin"']);
-// Tokio's timer has a grain of 1.1 ms, which an idle runtime shows.
+// Tokio's timer has a resolution of 1.1 ms, which an idle runtime shows.
 const resonance = ratio(`clamp_min(${lag} - 0.0011, 0)`, quantile(0.5, 'chunk_gap_seconds', [MODEL, 'at="upstream"']));
 const blocked = ratio(
   sum(rate(family('client_backpressure_seconds_total', MODEL))),

@@ -11,7 +11,7 @@ const GPUS: Variable = {
 };
 const EMPTY = 'No GPU seen';
 const LOADED = 'No model loaded';
-// Reasons that hold nobody up: nothing to do, and clocks that an operator fixed.
+// Harmless reasons: an idle GPU, and clocks that an operator fixed.
 const HELD_DOWN = 'reason!~"gpu_idle|.*_clocks?_setting"';
 const tokensPerJoule = select('instance:streamgauge_tokens_per_joule:rate5m');
 const pcie = sum(rate(family('gpu_pcie_bytes_total', GPU)), 'gpu', 'direction');

@@ -1,4 +1,4 @@
-// The kinds of panel that the dashboards are made of. What all have in common is said here once.
+// The kinds of panel of the dashboards, and the options that all of them share.
 import { Builder } from '@grafana/grafana-foundation-sdk/cog';
 import * as common from '@grafana/grafana-foundation-sdk/common';
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
@@ -9,13 +9,13 @@ import * as table from '@grafana/grafana-foundation-sdk/table';
 import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries';
 import * as xychart from '@grafana/grafana-foundation-sdk/xychart';
 
-/** The dashboard's variable, so that no datasource is baked in. */
+/** The dashboard's variable, so that no data source is fixed. */
 export const DATASOURCE: common.DataSourceRef = { type: 'prometheus', uid: '${datasource}' };
 
 /** A query and the legend of its series. */
 export type Query = [legend: string, expr: string];
 
-/** What every panel says of itself. */
+/** The options of every panel. */
 interface Words {
   title: string;
   description: string;
@@ -24,15 +24,15 @@ interface Words {
   decimals?: number;
   min?: number;
   max?: number;
-  /** Bounds from which a value is worth a look (orange) and wrong (red); `below` where less is worse. */
+  /** Bounds from which a value is unusual (orange) and wrong (red). `below`: lower values are worse. */
   limits?: { look?: number; wrong: number; below?: boolean };
-  /** Said in place of "No data". */
+  /** Shown instead of "No data". */
   empty?: string;
 }
 
 export type Panel = Builder<dashboard.Panel>;
 
-/** A number and its recent course. */
+/** A number, with a sparkline. */
 export function number(
   words: Words & { expr: string; legend?: string; mappings?: Record<string, [text: string, color: string]> },
 ): Panel {
@@ -47,7 +47,7 @@ export function number(
     .withTarget(target(0, [words.legend ?? '', words.expr]));
 }
 
-/** Lines over time; `stacked` where their sum means something. */
+/** Lines over time. `stacked` if their sum has a meaning. */
 export function lines(words: Words & { queries: Query[]; stacked?: boolean; log?: boolean; points?: boolean }): Panel {
   const panel = dress(new timeseries.PanelBuilder(), words, 8, 12)
     .lineWidth(1)
@@ -99,8 +99,8 @@ export function list(words: Words & { expr: string; value: string; hide: string[
 }
 
 /**
- * One number against another, a point for each value of the label `join`: both queries are instant and keep that
- * label alone. Points are joined in the order of x.
+ * One number against another, with a point for each value of the label `join`. Both queries are instant and keep only
+ * that label. Points are joined in the order of x.
  */
 export function curve(
   words: Words & { join: string; x: { name: string; expr: string }; y: { name: string; expr: string }[] },
@@ -146,7 +146,7 @@ export function curve(
   return panel;
 }
 
-/** What every kind of panel builder can be told. */
+/** The methods that every kind of panel builder has. */
 interface Dressed {
   title(title: string): this;
   description(text: string): this;
@@ -164,7 +164,7 @@ interface Dressed {
 function dress<P extends Dressed>(panel: P, words: Words, height: number, width: number): P {
   panel.title(words.title).description(words.description).datasource(DATASOURCE).unit(words.unit);
   panel.height(height).span(words.width ?? width).thresholds(thresholds(words.limits));
-  // Without limits a colour tells series apart and nothing else.
+  // Without limits, a colour only distinguishes series.
   const scheme = words.limits && height < 8 ? 'thresholds' : 'palette-classic';
   panel.colorScheme(new dashboard.FieldColorBuilder().mode(scheme as dashboard.FieldColorModeId));
   if (words.decimals !== undefined) panel.decimals(words.decimals);
@@ -175,7 +175,7 @@ function dress<P extends Dressed>(panel: P, words: Words, height: number, width:
 
 function thresholds(limits: Words['limits']): Builder<dashboard.ThresholdsConfig> {
   const steps: dashboard.Threshold[] = [];
-  // The first step has no bound; Grafana wants a null there.
+  // The first step has no bound, which Grafana expects as null.
   const base = (color: string) => ({ value: null, color });
   if (!limits) {
     steps.push(base('green'));
@@ -198,7 +198,7 @@ function named(mappings: Record<string, [text: string, color: string]> = {}): da
   return Object.keys(options).length === 0 ? [] : [{ type: dashboard.MappingType.ValueToText, options }];
 }
 
-/** 0 / 0, and nothing at all. */
+/** Values to replace: 0 / 0 (NaN), and no value. */
 function unheard(text: string): dashboard.ValueMapping {
   const options = { match: dashboard.SpecialValueMatch.NullAndNan, result: { text, color: 'text' } };
   return { type: dashboard.MappingType.SpecialValue, options };

@@ -1,4 +1,4 @@
-// PromQL in pieces: every selector carries the dashboard's `job` and `instance`, every rate its interval.
+// Parts of PromQL. Every selector has the dashboard's `job` and `instance`, and every rate has its interval.
 
 /** Label matchers that follow the dashboard's variables. */
 export const UPSTREAM = 'upstream=~"$upstream"';
@@ -7,15 +7,15 @@ export const GPU = 'gpu=~"$gpu"';
 export const CALLER = 'caller=~"$caller"';
 export const RUNTIME = 'runtime=~"$runtime"';
 
-/** Where we ran, for `by` and `on`: what tells one sidecar from another. */
+/** The labels that identify a sidecar, for `by` and `on`. */
 export const HERE = 'job, instance';
 
-/** A family of ours; its name without the prefix. */
+/** A metric of the sidecar, by its name without the prefix. */
 export function family(name: string, ...matchers: string[]): string {
   return select(`streamgauge_${name}`, ...matchers);
 }
 
-/** Any series, by its whole name: `up`, `process_…`, a recorded one. */
+/** Any series, by its full name: `up`, `process_…`, or a recorded one. */
 export function select(name: string, ...matchers: string[]): string {
   return `${name}{${['job=~"$job"', 'instance=~"$instance"', ...matchers].join(', ')}}`;
 }
@@ -36,12 +36,12 @@ export function min(inner: string, ...by: string[]): string {
   return aggregate('min', inner, by);
 }
 
-/** The q-quantile of a histogram of ours, over all series but for the labels of `by`. */
+/** The q-quantile of a histogram of the sidecar, by the labels of `by`. */
 export function quantile(q: number, name: string, matchers: string[] = [], ...by: string[]): string {
   return `histogram_quantile(${q}, ${sum(rate(family(`${name}_bucket`, ...matchers)), 'le', ...by)})`;
 }
 
-/** The mean of what a histogram of ours observed. */
+/** The mean of the observations of a histogram. */
 export function mean(name: string, matchers: string[] = [], ...by: string[]): string {
   return ratio(
     sum(rate(family(`${name}_sum`, ...matchers)), ...by),
@@ -61,17 +61,17 @@ export function ratio(part: string, whole: string): string {
   return `${part} / ${whole}`;
 }
 
-/** 0 where nothing of it has happened yet: a label value that no request has had has no series. */
+/** 0 if there is no series yet: a label value without a request has none. */
 export function orZero(inner: string): string {
   return `${inner} or vector(0)`;
 }
 
-/** The same for several series: 0 for each of `all` that has none of it. */
+/** The same for several series: 0 for each series of `all` that is missing. */
 export function orZeroOf(all: string, inner: string): string {
   return `${inner} or 0 * ${all}`;
 }
 
-/** Over the whole range that the dashboard shows. */
+/** The increase over the time range of the dashboard. */
 export function increase(counter: string): string {
   return `increase(${counter}[$__range])`;
 }

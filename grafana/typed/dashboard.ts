@@ -1,5 +1,5 @@
-// A dashboard's JSON in the types of Grafana's own schema, panel by panel. `tests/monitoring` writes each committed
-// dashboard as a literal of this type and lets tsc judge it: an unknown option or a misspelt value does not compile.
+// The type of a dashboard's JSON, panel by panel, in the types of Grafana's own schema. `tests/monitoring` writes each
+// committed dashboard as a literal of this type and compiles it: an unknown option or a misspelt value is an error.
 import type { DataQuery, Dashboard, Panel, RowPanel, VariableModel } from '@grafana/schema';
 import type { Options as Bars } from '@grafana/schema/dist/esm/raw/composable/bargauge/panelcfg/x/BarGaugePanelCfg_types.gen';
 import type { Options as Stat } from '@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen';
@@ -13,7 +13,7 @@ import type {
   Options as Curve,
 } from '@grafana/schema/dist/esm/raw/composable/xychart/panelcfg/x/XYChartPanelCfg_types.gen';
 
-/** As JSON has it: the value of an enum in place of its name. */
+/** The form in JSON: the value of an enum instead of its name. */
 export type Wire<T> = T extends string
   ? `${T}`
   : T extends number | boolean | null | undefined
@@ -24,7 +24,7 @@ export type Wire<T> = T extends string
         ? { [Key in keyof T]: Wire<T[Key]> }
         : T;
 
-/** What the Prometheus datasource adds to a query; its types are in no package of Grafana's schema. */
+/** The fields that the Prometheus data source adds to a query. No package of Grafana's schema has their types. */
 interface Query extends DataQuery {
   expr: string;
   range: boolean;

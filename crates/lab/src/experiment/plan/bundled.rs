@@ -15,27 +15,27 @@ pub struct Bundled {
 pub const BUNDLED: [Bundled; 5] = [
     Bundled {
         name: "tr117-phase1",
-        about: "Python's event loop with two Ollamas, beside Rust; alike and unlike pairs (the report's phase 1)",
+        about: "Python's event loop and Rust, with two Ollamas; equal and different prompts (TR117, phase 1)",
         text: include_str!("bundled/tr117-phase1.toml"),
     },
     Bundled {
         name: "tr117-phase3",
-        about: "Python at 60 tok/s and at full speed: is slower faster? (the report's phase 3)",
+        about: "Python at 60 tok/s and at full speed: does a pace help? (TR117, phase 3)",
         text: include_str!("bundled/tr117-phase3.toml"),
     },
     Bundled {
         name: "mitigations",
-        about: "what the report recommends and never ran: uvloop, orjson, batches, processes, and the sidecar",
+        about: "the remedies that TR117 recommends and did not run: uvloop, orjson, batches, processes; and the sidecar",
         text: include_str!("bundled/mitigations.toml"),
     },
     Bundled {
         name: "scaling",
-        about: "1 to 128 agents, direct and through the sidecar: where do more stop helping?",
+        about: "1 to 128 agents, directly and through the sidecar: when does throughput stop rising?",
         text: include_str!("bundled/scaling.toml"),
     },
     Bundled {
         name: "buffers",
-        about: "Python's read buffer of 1 and 64 KiB beside none (the report's 3.6)",
+        about: "Python with read buffers of 0, 1 and 64 KiB (TR117, 3.6)",
         text: include_str!("bundled/buffers.toml"),
     },
 ];

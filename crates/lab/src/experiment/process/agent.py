@@ -1,7 +1,7 @@
-"""Agents in Python, as Technical Report 117 ran them: asyncio and httpx, one loop a process.
+"""Agents in Python, as in TR117 (Technical Report 117): asyncio and httpx, one event loop per process.
 
-Reads a job (one line of JSON) and commands from stdin, and tells what it sees on stdout: a line of JSON, and after it, where
-the line says how many, doubles as the machine has them.
+The program reads a job (one line of JSON) and commands from stdin. It reports on stdout: a line of JSON, followed by as many
+doubles, in the machine's format, as the line announces.
 """
 import array
 import asyncio
@@ -26,7 +26,7 @@ def tell(line, doubles=None):
 
 
 class Bucket:
-    """Lets a token through every 1/rate seconds; of what comes late no more than one is made up for."""
+    """Lets a token pass every 1/rate seconds. After a delay, at most one token is made up for."""
 
     def __init__(self, rate):
         self.every = 1.0 / rate
@@ -40,7 +40,7 @@ class Bucket:
 
 
 class LeakyBucket:
-    """The report's, as printed (2.4): it lets twice its rate through."""
+    """The bucket of TR117 as printed (2.4). It lets twice its rate through."""
 
     def __init__(self, rate):
         self.rate = rate
@@ -112,7 +112,7 @@ class Agent:
                 async for chunk in response.aiter_bytes(self.job["read_buffer"]):
                     await self.handle(chunk, started)
             else:
-                # The report's batches (8.2), which here also hand on their last part.
+                # The batches of TR117 (8.2). Unlike there, the last part is passed on too.
                 buffer, last = [], clock()
                 async for chunk in response.aiter_bytes(self.job["read_buffer"]):
                     buffer.append(chunk)
@@ -173,7 +173,7 @@ class Agent:
 
 
 async def by_schedule(samples):
-    """Wakes at fixed times and notes how late each was; a long stall is one late wake-up."""
+    """Wakes at fixed times and records how late each wake-up was. A long stall is one late wake-up."""
     due = clock() + SCHEDULE
     while True:
         await asyncio.sleep(max(0.0, due - clock()))
@@ -184,7 +184,7 @@ async def by_schedule(samples):
 
 
 async def by_yielding(samples):
-    """The report's LoopLagMonitor (2.2)."""
+    """The LoopLagMonitor of TR117 (2.2)."""
     while True:
         scheduled = clock()
         await asyncio.sleep(0)
@@ -228,7 +228,7 @@ async def work(job, httpx, loads, clients):
 
 
 def imported(job):
-    """What the job needs, and its versions; what is missing is told."""
+    """Imports the packages that the job needs. Reports their versions, or the missing packages."""
     names = ["httpx"] + [name for name in ("uvloop", "orjson") if job[name]]
     modules, missing, versions = {}, [], {"python": platform.python_version()}
     for name in names:
@@ -237,7 +237,7 @@ def imported(job):
             versions[name] = str(getattr(modules[name], "__version__", "?"))
         except ImportError:
             missing.append(name)
-    # httpx imports these when it first connects, within somebody's time to the first token.
+    # httpx imports these when it first connects, which would count in the time to first token.
     for name in ("anyio._backends._asyncio", "httpcore"):
         try:
             __import__(name)
@@ -254,7 +254,7 @@ def main():
     modules, versions = imported(job)
     httpx = modules["httpx"]
     loads = modules["orjson"].loads if "orjson" in modules else json.loads
-    # One context for all: making it takes longer than a request.
+    # All agents share one context, because creating it takes longer than a request.
     context = httpx.create_ssl_context()
     clients = [httpx.AsyncClient(timeout=None, trust_env=False, verify=context) for _ in job["tasks"]]
     tell({"ready": versions})
@@ -273,5 +273,5 @@ def main():
 try:
     main()
 except BrokenPipeError:
-    # Whoever listened is gone.
+    # The reader has closed the pipe.
     os._exit(4)

@@ -1,4 +1,4 @@
-"""Measures a tokenizer's file: encode, decode, and decode one token at a time. Text comes on stdin, pieces apart by NUL."""
+"""Measures a tokenizer's file: encode, decode, and decode one token at a time. Stdin has the text, with NUL between pieces."""
 import json
 import sys
 import time

@@ -154,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     #[expect(clippy::disallowed_methods, reason = "the test blocks the worker on purpose")]
-    async fn a_worker_blocked_for_50_ms_is_found() {
+    async fn lag_of_worker_blocked_for_50_ms_is_measured() {
         let (seen, run) = probe();
         tokio::spawn(run);
         tokio::time::sleep(EVERY * 3).await;
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_stall_is_one_late_wake_up() {
+    async fn lag_of_one_stall_is_one_late_wake_up() {
         let (seen, run) = probe();
         tokio::spawn(run);
         tokio::time::sleep(EVERY * 3).await;
@@ -182,7 +182,7 @@ mod tests {
 
     #[tokio::test]
     #[expect(clippy::disallowed_methods, reason = "the test blocks the worker on purpose")]
-    async fn a_worker_of_an_idle_runtime_that_is_blocked_again_and_again_is_found() {
+    async fn lag_of_repeatedly_blocked_worker_in_idle_runtime_is_measured() {
         let (seen, run) = probe();
         tokio::spawn(run);
         tokio::time::sleep(WINDOW + IDLE_EVERY * 5).await;
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_schedule_does_not_drift() {
+    async fn lag_schedule_does_not_drift() {
         let (seen, run) = probe();
         let running = tokio::spawn(run);
         tokio::time::sleep(Duration::from_secs(60)).await;

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_load_and_an_unload_show_and_what_ollama_leaves_out_does_not() {
+    fn model_load_and_unload_are_shown_and_missing_fields_are_not() {
         let registry = Registry::new();
         let snapshot = Arc::new(Mutex::new(vec![loaded("a:latest", 100)]));
         let from = snapshot.clone();
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn models_that_share_a_label_add_up_and_the_first_to_go_counts() {
+    fn models_with_shared_label_add_up_and_show_the_first_expiry() {
         let now = SystemTime::now();
         let mut two = vec![loaded("other", 100), loaded("other", 10)];
         two[0].expires_at = Some(now + Duration::from_secs(300));
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn gauge_of_an_unloaded_model_ends_when_its_label_does() {
+    fn model_gauge_after_unload_ends_with_its_label() {
         let registry = Registry::new();
         let loads = Arc::new(Mutex::new(vec![loaded("a", 1), loaded("b", 1)]));
         let labels = Arc::new(Mutex::new(BTreeSet::from(["a", "b"])));
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_that_read_0_are_bounded() {
+    fn model_labels_that_read_0_are_bounded() {
         let mut models = ModelCollector::new(Vec::new, |_| true);
         for number in 0..200 {
             models.snapshot = Box::new(move || vec![loaded(&format!("m{number}"), 1)]);

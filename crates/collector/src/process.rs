@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn burnt_time_and_opened_files_show() {
+    fn process_cpu_time_and_open_files_are_shown() {
         let mut process = ProcessCollector::new();
         let before = process.read().unwrap();
         let files: Vec<_> = (0..50).map(|_| std::fs::File::open("/proc/self/stat").unwrap()).collect();
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn it_began_before_now_and_not_long_ago() {
+    fn process_start_time_is_shortly_before_now() {
         let reading = ProcessCollector::new().read().unwrap();
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
         // The boot time has a resolution of one second.

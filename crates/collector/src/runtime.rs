@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn work_shows_by_worker_and_a_live_task_while_it_lives() {
+    fn runtime_shows_work_by_worker_and_live_tasks() {
         let (runtime, mut collector, registry) = worked(40);
         let live = runtime.spawn(std::future::pending::<()>());
         let text = read(&mut collector, &registry);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn runtimes_of_one_name_are_one_whose_workers_add_up() {
+    fn runtimes_with_the_same_name_are_shown_as_one() {
         let (one, other) = (worked(4), worked(4));
         let handles = [&one, &other].map(|(runtime, ..)| ("main".to_owned(), runtime.handle().clone()));
         let mut both = RuntimeCollector::of(handles);
@@ -279,7 +279,7 @@ mod tests {
 
     #[cfg(tokio_unstable)]
     #[test]
-    fn no_poll_is_lost_between_readings_and_none_is_counted_twice() {
+    fn runtime_polls_are_each_counted_once_across_readings() {
         let (runtime, mut collector, registry) = worked(40);
         let series = r#"streamgauge_runtime_poll_seconds"#;
         let first = read(&mut collector, &registry);

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn urgent_values_are_read_between_two_readings() {
+    fn schedule_reads_urgent_values_between_two_readings() {
         let (told, heard) = mpsc::sync_channel(1_000);
         let vital = Vitals::register(&Registry::new()).unwrap().enter("hurried", Duration::from_millis(100));
         let thread = Thread::start(Box::new(Hurried(told)), Duration::from_millis(100), vital);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_reading_stays_on_the_grid_and_makes_up_for_nothing() {
+    fn schedule_after_late_reading_stays_on_its_grid_without_catching_up() {
         let (start, ms) = (Instant::now(), Duration::from_millis);
         assert_eq!(next(start, start + ms(30), ms(100)), start + ms(100));
         assert_eq!(next(start, start + ms(100), ms(100)), start + ms(100));

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn polls_are_counted_for_their_kind_alone() {
+    async fn task_polls_are_counted_only_for_their_kind() {
         let registry = Registry::new();
         let tasks = Tasks::register(&registry).unwrap();
         let work = tasks.instrument(Task::Admin, async {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_stands_at_its_own_place() {
+    fn task_kinds_have_unique_indices() {
         for (place, (task, _)) in TASKS.iter().enumerate() {
             assert_eq!(*task as usize, place);
         }

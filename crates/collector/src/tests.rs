@@ -45,7 +45,7 @@ fn all(config: Config) -> Collectors {
 const NAMES: [&str; 5] = ["gpu", "lag", "models", "process", "runtime"];
 
 #[tokio::test]
-async fn every_collector_reads_and_says_so() {
+async fn collectors_all_read_and_report_up() {
     let registry = Registry::new();
     let collectors = all(Config::default()).register(&registry).unwrap();
     let running = tokio::spawn(collectors.run());
@@ -68,7 +68,7 @@ async fn every_collector_reads_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_collector_that_is_off_shows_nothing() {
+async fn collector_that_is_off_shows_nothing() {
     type Off = fn(&mut Config);
     let cases: [(&str, &str, Off); 5] = [
         ("gpu", "streamgauge_gpu_", |config| config.gpu = None),
@@ -112,7 +112,7 @@ impl Reader for Hanging {
 }
 
 #[tokio::test]
-async fn a_driver_that_hangs_for_5_s_delays_no_scrape_and_is_said_to_be_down() {
+async fn hanging_gpu_driver_delays_no_scrape_and_is_reported_down() {
     let registry = Registry::new();
     let (_release, hung) = mpsc::sync_channel(0);
     let reader = Hanging { calls: 0, release: Mutex::new(hung) };
@@ -217,7 +217,7 @@ impl tracing::Subscriber for Lines {
 }
 
 #[test]
-fn a_failure_is_one_line_and_its_end_is_another() {
+fn collector_failure_and_its_end_are_logged_once_each() {
     Lines::note();
     let state = Arc::new(Mutex::new(Ok(())));
     let mut failing = Failing(state.clone());
@@ -239,7 +239,7 @@ fn a_failure_is_one_line_and_its_end_is_another() {
 }
 
 #[test]
-fn absent_device_is_one_line_of_information() {
+fn absent_gpu_is_logged_once_as_information() {
     Lines::note();
     let absent = CollectError::Absent("no driver: GPU metrics are off".to_owned());
     let mut failing = Failing(Arc::new(Mutex::new(Err(absent))));
@@ -254,7 +254,7 @@ fn absent_device_is_one_line_of_information() {
 }
 
 #[test]
-fn a_collector_that_has_not_read_yet_is_down_and_nothing_is_logged() {
+fn collector_before_its_first_reading_is_down_and_nothing_is_logged() {
     Lines::note();
     let registry = Registry::new();
     let _vital = Vitals::register(&registry).unwrap().enter("new", Duration::from_secs(60));

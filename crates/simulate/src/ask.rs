@@ -284,7 +284,7 @@ mod tests {
     use super::{Ask, Duration, Endpoint, KeepAlive};
 
     #[test]
-    fn keep_alive_is_seconds_or_a_duration_of_go() {
+    fn keep_alive_is_seconds_or_a_go_duration() {
         assert_eq!(KeepAlive::read(&json!("1h30m")), Some(KeepAlive::For(Duration::from_secs(5400))));
         assert_eq!(KeepAlive::read(&json!("1.5s")), Some(KeepAlive::For(Duration::from_millis(1500))));
         assert_eq!(KeepAlive::read(&json!(10)), Some(KeepAlive::For(Duration::from_secs(10))));
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_found_in_every_dialect() {
+    fn prompt_words_are_found_in_every_dialect() {
         let read = |endpoint, body| Ask::read(endpoint, &body, "sim:latest");
         assert_eq!(read(Endpoint::Generate, json!({"prompt": "one two three"})).prompt_tokens, 4);
         let chat =
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tool_is_called_until_it_has_answered() {
+    fn tool_is_called_until_it_has_answered() {
         let tools = json!([{"type": "function", "function": {"name": "look"}}]);
         let ask = |messages| {
             Ask::read(Endpoint::Chat, &json!({"tools": tools, "messages": messages}), "sim:latest")

@@ -275,7 +275,7 @@ mod tests {
     use super::Endpoint;
 
     #[test]
-    fn the_decoded_path_decides() {
+    fn endpoint_is_matched_on_decoded_path() {
         assert_eq!(Endpoint::find("/%61pi/ps").0, Endpoint::Ps);
         assert_eq!(Endpoint::find("/v1%2fmodels").0, Endpoint::OpenAiModels);
         assert_eq!(Endpoint::find("/v1/models/a%3Ab"), (Endpoint::OpenAiModel, "a:b".into()));

@@ -223,7 +223,7 @@ mod tests {
     use super::{Duration, Fault, Faults, Seed};
 
     #[test]
-    fn a_specification_reads_back_as_written() {
+    fn fault_specification_round_trips() {
         let spec = "split=0.2,batch=0.1,stall=0.05:2s,reset=0.01,truncate=0.01,error=0.02,refuse=0.05,\
                     slow-head=0.1:500ms,garbage=0.01";
         let faults: Faults = spec.parse().unwrap();
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_named_with_what_is_allowed() {
+    fn fault_specification_error_names_what_is_allowed() {
         for (spec, problem) in [
             ("split=0.1,explode=0.2", "`explode=0.2`: no fault has this name"),
             ("split", "`split`: it has no probability"),
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_names_its_faults_without_probability() {
+    fn fault_named_by_request_needs_no_probability() {
         let fate = Faults::certain("reset, stall:20ms").unwrap().draw(Seed::new(9));
         assert_eq!((fate.cut, fate.stall), (Some(Fault::Reset), Some(Duration::from_millis(20))));
         assert!(Faults::certain("nothing").is_err());

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn only_local_names_are_known() {
+    fn host_is_accepted_only_if_local() {
         for host in ["localhost:11434", "127.0.0.1", "[::1]:11434", "192.168.1.2:80", "ollama.internal", ""] {
             assert!(is_known(&headers(host, None)), "{host}");
         }
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_of_other_pages_are_not_welcome() {
+    fn origin_of_another_page_is_refused() {
         assert!(is_welcome(&headers("a.local:1", None)));
         assert!(is_welcome(&headers("a.local:1", Some("http://a.local:1"))));
         assert!(is_welcome(&headers("a.local:1", Some("http://localhost:3000"))));

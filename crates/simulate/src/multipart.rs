@@ -47,7 +47,7 @@ mod tests {
     use super::{Field, fields};
 
     #[test]
-    fn fields_of_a_form_are_found() {
+    fn form_fields_are_found() {
         let body = b"--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nsim\r\n\
             --x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\nContent-Type: audio/wav\r\n\r\n\
             a\r\n\r\nb\r\n--x--\r\n";
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_whole_form_has_no_fields() {
+    fn form_that_is_incomplete_has_no_fields() {
         assert_eq!(fields("application/json", b"{}"), None);
         assert_eq!(fields("multipart/form-data", b"--x--"), None);
         assert_eq!(fields("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form"), None);

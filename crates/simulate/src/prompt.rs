@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn too_long_a_prompt_is_cut_to_half_of_the_context_and_in_0_12_to_all_of_it() {
+    fn prompt_over_context_is_cut_to_half_of_it_and_in_0_12_to_all_of_it() {
         for endpoint in [Endpoint::Generate, Endpoint::Chat] {
             let ask = ask(endpoint, json!({}));
             assert_eq!(tokens(fit(OllamaVersion::V0_12, ChatPath::GoTemplate, &ask, 512)), 512);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn native_chat_refuses_what_does_not_fit() {
+    fn native_chat_refuses_prompt_over_context() {
         let long = ask(Endpoint::Chat, json!({}));
         let refusal = fit(OllamaVersion::V0_34, ChatPath::Native, &long, 512).unwrap_err();
         assert!(refusal.message.contains(r#""n_prompt_tokens":602"#), "{refusal:?}");
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn request_that_forbids_to_cut_or_to_shift_is_refused() {
+    fn prompt_over_context_is_refused_if_truncate_or_shift_is_forbidden() {
         for (more, old) in [(json!({"truncate": false}), None), (json!({"shift": false}), Some(true))] {
             let ask = ask(Endpoint::Generate, more);
             assert!(fit(OllamaVersion::V0_33, ChatPath::GoTemplate, &ask, 512).is_err());
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn oldest_messages_are_left_out_first() {
+    fn prompt_over_context_drops_oldest_messages_first() {
         let text = "x ".repeat(450);
         let body = json!({"messages": [
             {"role": "system", "content": "be brief"},

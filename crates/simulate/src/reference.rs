@@ -56,7 +56,7 @@ mod tests {
     use super::{ModelRef, OllamaVersion, Source};
 
     #[test]
-    fn suffix_of_a_name_says_where_since_0_30() {
+    fn model_suffix_selects_cloud_or_local_since_0_30() {
         let read = |name: &str| {
             let reference = ModelRef::read(OllamaVersion::V0_33, name).unwrap();
             (reference.base, reference.source)

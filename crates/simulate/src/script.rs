@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_follow_each_other_and_their_texts_are_the_words() {
+    fn script_parts_follow_each_other_and_their_texts_are_the_words() {
         let script =
             script(Plan { think: true, tools: vec!["look".into()], tool_text: 3, ..Plan::default() });
         let parts: Vec<_> = (0..8).map(|index| script.part(index)).collect();
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn each_call_of_several_ends_at_a_token_of_its_own() {
+    fn script_with_several_calls_ends_each_at_its_own_token() {
         let tools: Vec<String> = ["a", "b", "c"].map(str::to_owned).into();
         let all = script(Plan { tools: tools.clone(), tool_text: 100, ..Plan::default() });
         assert_eq!((5..8).map(|index| all.call_at(index)).collect::<Vec<_>>(), [Some(0), Some(1), Some(2)]);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_below_the_length_cuts_short() {
+    fn script_with_lower_token_limit_is_cut_short() {
         let cut = script(Plan { limit: Some(3), ..Plan::default() });
         assert_eq!((cut.tokens(), cut.reason()), (3, Reason::Length));
         let whole = script(Plan { limit: Some(8), ..Plan::default() });

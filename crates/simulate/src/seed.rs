@@ -54,7 +54,7 @@ mod tests {
     use super::Seed;
 
     #[test]
-    fn a_draw_can_be_asked_again_and_its_neighbours_differ() {
+    fn seed_draw_is_repeatable_and_its_neighbours_differ() {
         let seed = Seed::new(7);
         assert_eq!(seed.at(3), Seed::new(7).at(3));
         assert_ne!(seed.at(3), seed.at(4));
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happens_does_so_about_as_often_as_asked() {
+    fn seed_probability_is_about_as_configured() {
         let hits = (0..10_000).filter(|place| Seed::new(1).happens(*place, 0.1)).count();
         assert!((900..1100).contains(&hits), "{hits}");
         assert!(!Seed::new(1).happens(0, 0.0));

@@ -89,7 +89,7 @@ mod tests {
     use super::{Duration, rfc3339};
 
     #[test]
-    fn moments_read_as_go_writes_them() {
+    fn timestamp_is_written_as_go_writes_it() {
         assert_eq!(rfc3339(Duration::new(0, 0)), "1970-01-01T00:00:00Z");
         assert_eq!(rfc3339(Duration::new(1_795_608_000, 123_456_789)), "2026-11-25T12:00:00.123456789Z");
         assert_eq!(rfc3339(Duration::new(1_709_208_000, 500_000_000)), "2024-02-29T12:00:00.5Z");

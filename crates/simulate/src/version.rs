@@ -126,7 +126,7 @@ mod tests {
     use super::{ChatPath, OllamaVersion};
 
     #[test]
-    fn versions_and_paths_are_read_as_they_are_written() {
+    fn version_and_chat_path_round_trip() {
         for version in OllamaVersion::ALL {
             assert_eq!(version.to_string().parse(), Ok(version));
             assert_eq!(version.release().parse(), Ok(version));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn newest_version_is_default() {
+    fn version_defaults_to_the_newest() {
         assert_eq!(OllamaVersion::default(), OllamaVersion::ALL[OllamaVersion::ALL.len() - 1]);
     }
 }

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counter_of_a_driver_that_began_anew_goes_on() {
+    fn counter_continues_after_driver_restart() {
         let mut carried = None;
         let totals = [Some(7_000), Some(7_500), None, Some(200), Some(300)].map(|value| {
             carried = carry(carried, value);

@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_of_32_bits_goes_on_where_it_wraps() {
+    fn counter_of_32_bits_continues_after_wrap() {
         assert_eq!(
             read(&[WRAP - 10, WRAP - 1, 5, 5, WRAP - 2, 0]),
             [WRAP - 10, WRAP - 1, WRAP + 5, WRAP + 5, 2 * WRAP - 2, 2 * WRAP]
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_of_64_bits_is_as_it_is_and_may_be_set_back() {
+    fn counter_of_64_bits_is_taken_as_read_and_may_reset() {
         assert_eq!(read(&[3 * WRAP, 3 * WRAP + 7, 2]), [3 * WRAP, 3 * WRAP + 7, 3 * WRAP + 9]);
     }
 }

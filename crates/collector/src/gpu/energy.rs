@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn counter_is_followed_between_readings_and_put_right_at_the_next() {
+    fn energy_is_estimated_between_readings_and_corrected_at_the_next() {
         let steps = [
             (Some(1_000_000), 100.0, 0.0),
             (None, 100.0, 0.5),
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn energy_that_was_told_too_high_stands_until_it_is_drawn() {
+    fn energy_estimated_too_high_stays_until_it_is_drawn() {
         let steps = [
             (Some(1_000_000), 100.0, 0.0),
             (None, 100.0, 1.0),
@@ -129,14 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn counter_that_is_read_no_more_is_not_followed_for_ever() {
+    fn energy_of_counter_no_longer_read_stops_growing() {
         let mut steps = vec![(Some(1_000_000), 100.0, 0.0)];
         steps.extend([(None, 100.0, 1.0); 60]);
         assert_eq!(told(&steps).last(), Some(&2_500.0));
     }
 
     #[test]
-    fn counter_of_a_driver_that_began_anew_lowers_nothing() {
+    fn energy_never_decreases_after_driver_restart() {
         let steps = [(Some(5_000_000), 100.0, 0.0), (Some(10_000), 100.0, 1.0), (Some(30_000), 100.0, 1.0)];
         assert_eq!(told(&steps), [5_000.0, 5_010.0, 5_030.0]);
     }

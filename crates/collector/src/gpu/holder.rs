@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_adds_up_by_name_and_a_process_counts_once() {
+    fn gpu_memory_adds_up_by_process_name_and_counts_each_process_once() {
         let names = |pid| [(1, "ollama"), (2, "ollama"), (3, "Xorg")].iter().find(|known| known.0 == pid);
         let held = by_name([(1, 100), (2, 50), (3, 7), (3, 7), (9, 1)], |pid| Some(names(pid)?.1.to_owned()));
         assert_eq!(held, [("Xorg".to_owned(), 7), ("ollama".to_owned(), 150), ("unknown".to_owned(), 1)]);
@@ -40,7 +40,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn this_process_has_a_name_and_no_process_has_none() {
+    fn process_name_is_found_and_missing_process_has_none() {
         assert!(name(std::process::id()).is_some_and(|name| !name.contains('\n')));
         assert_eq!(name(u32::MAX), None);
     }

@@ -259,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_library_is_an_absent_driver_and_not_a_failure() {
+    fn missing_nvml_library_is_an_absent_driver_and_no_failure() {
         let missing = nvml_wrapper::Nvml::builder().lib_path(OsStr::new("/nonexistent/nvml.so")).init();
         let told = unloaded(missing.unwrap_err());
         assert_eq!(told, CollectError::Absent("no NVIDIA driver: GPU metrics are off".to_owned()));
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_device_does_not_have_leaves_that_field_out_and_a_lost_device_is_an_error() {
+    fn unsupported_nvml_field_is_left_out_and_lost_device_is_an_error() {
         let mut told = Vec::new();
         let mut query = Query { tell: |name, _| told.push(name) };
         assert_eq!(query.ask("a", || Ok(7)).unwrap(), Some(7));

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_at_rest_is_glanced_at_and_one_that_works_is_not() {
+    fn idle_gpu_is_read_briefly_and_busy_gpu_in_full() {
         let start = Instant::now();
         assert_eq!(depths(&mut Rest::new(start), start, 60, &idle()), [1, 9, 90]);
         let busy = Sample { utilization_percent: Some(3), ..idle() };
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_taken_and_bytes_that_go_over_end_the_rest_at_once() {
+    fn idle_gpu_is_read_in_full_at_once_after_memory_or_pcie_use() {
         let start = Instant::now();
         let later = start + Duration::from_secs(61);
         let taken = Sample { memory: Some(Memory { used: 501, free: 499, total: 1000 }), ..idle() };

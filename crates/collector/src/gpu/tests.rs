@@ -134,7 +134,7 @@ const TRANSLATED: &[(&str, f64)] = &[
 ];
 
 #[test]
-fn every_field_is_translated_to_base_units() {
+fn gpu_fields_are_converted_to_base_units() {
     let mut stand = Stand::new(Scripted::of([h100()]));
     stand.round(0).unwrap();
     let series = stand.series();
@@ -149,7 +149,7 @@ fn every_field_is_translated_to_base_units() {
 }
 
 #[test]
-fn a_field_that_is_not_supported_is_left_out_and_no_other() {
+fn gpu_field_that_is_unsupported_is_left_out_alone() {
     type Forget = fn(&mut Sample);
     let cases: &[(&[&str], Forget)] = &[
         (&["utilization_ratio{", "utilization_sample_ratio", "busy_seconds"], |s| {
@@ -186,7 +186,7 @@ fn a_field_that_is_not_supported_is_left_out_and_no_other() {
 }
 
 #[test]
-fn what_has_no_counter_is_integrated_over_every_sample_and_marked() {
+fn gpu_energy_without_counter_is_integrated_over_samples_and_marked() {
     let sample = Sample {
         utilization_percent: Some(50),
         power_milliwatts: Some(200_000),
@@ -209,7 +209,7 @@ fn what_has_no_counter_is_integrated_over_every_sample_and_marked() {
 }
 
 #[test]
-fn a_counter_that_fails_for_a_moment_is_not_replaced_by_a_guess() {
+fn gpu_counter_that_fails_briefly_is_not_replaced_by_an_estimate() {
     let reader = Scripted::of([h100()]);
     let mut stand = Stand::new(reader.clone());
     stand.round(0).unwrap();
@@ -288,7 +288,7 @@ fn worst(told: &[f64], span: usize) -> f64 {
 }
 
 #[test]
-fn energy_of_a_few_seconds_follows_a_planted_power_curve() {
+fn gpu_energy_follows_a_given_power_curve() {
     // An older card reports its present power. A newer card reports the mean of a second and its present power.
     for told in [told_energy(0.1, false), told_energy(1.0, true)] {
         assert!(told.is_sorted(), "{told:?}");
@@ -308,7 +308,7 @@ fn energy_of_a_few_seconds_follows_a_planted_power_curve() {
 }
 
 #[test]
-fn a_spike_of_one_sample_is_in_the_histograms_though_no_scrape_saw_it() {
+fn gpu_spike_of_one_sample_between_scrapes_is_in_the_histograms() {
     let reader = Scripted::of([h100()]);
     let mut stand = Stand::new(reader.clone());
     for (tick, watts) in [(0, 80), (1, 640), (2, 80)] {
@@ -322,7 +322,7 @@ fn a_spike_of_one_sample_is_in_the_histograms_though_no_scrape_saw_it() {
 }
 
 #[test]
-fn slow_fields_are_read_once_a_second() {
+fn gpu_slow_fields_are_read_once_per_second() {
     let reader = Scripted::of([h100()]);
     let mut stand = Stand::new(reader.clone());
     for tick in 0..20 {
@@ -334,7 +334,7 @@ fn slow_fields_are_read_once_a_second() {
 }
 
 #[test]
-fn without_a_driver_it_asks_again_only_now_and_then_and_finds_one_that_comes() {
+fn gpu_driver_that_is_absent_is_retried_rarely_and_found_later() {
     let reader = Scripted::of([h100()]);
     reader.script().opens = Some(Err(CollectError::Failed("no driver".to_owned())));
     let mut stand = Stand::new(reader.clone());
@@ -349,7 +349,7 @@ fn without_a_driver_it_asks_again_only_now_and_then_and_finds_one_that_comes() {
 }
 
 #[test]
-fn a_lost_gpu_vanishes_alone_keeps_its_counters_and_comes_back() {
+fn lost_gpu_vanishes_alone_keeps_its_counters_and_returns() {
     let integrated = Sample { energy_millijoules: None, power_milliwatts: Some(100_000), ..h100() };
     let reader = Scripted::of([integrated.clone(), h100()]);
     let mut stand = Stand::new(reader.clone());
@@ -379,7 +379,7 @@ fn a_lost_gpu_vanishes_alone_keeps_its_counters_and_comes_back() {
 }
 
 #[test]
-fn another_card_under_the_same_index_begins_anew() {
+fn gpu_replaced_under_same_index_starts_new_counters() {
     let reader = Scripted::of([h100()]);
     let mut stand = Stand::new(reader.clone());
     stand.round(0).unwrap();
@@ -395,7 +395,7 @@ fn another_card_under_the_same_index_begins_anew() {
 }
 
 #[test]
-fn what_is_stale_is_not_shown() {
+fn gpu_values_that_are_stale_are_not_shown() {
     let mut stand = Stand::new(Scripted::of([h100()]));
     let long_ago = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
     stand.collector.round(long_ago).unwrap();
@@ -405,7 +405,7 @@ fn what_is_stale_is_not_shown() {
 }
 
 #[test]
-fn several_fake_gpus_say_that_they_are_fake() {
+fn fake_gpus_are_marked_as_fake() {
     let mut stand = Stand::new(FakeReader::new(4).load(|| 1.0));
     stand.collector.collect().unwrap();
     let series = stand.series();
@@ -418,7 +418,7 @@ fn several_fake_gpus_say_that_they_are_fake() {
 }
 
 #[test]
-fn counters_that_could_wrap_between_two_readings_are_read_in_between() {
+fn gpu_counters_that_could_wrap_are_read_more_often() {
     let reader = Scripted::of([h100()]);
     let mut stand = Stand::new(reader.clone());
     assert_eq!(stand.collector.hurry(), None);

@@ -60,7 +60,7 @@ mod tests {
     use streamgauge_meter::metric::Child;
 
     #[test]
-    fn counts_are_carried_over_once_and_straddling_buckets_go_up() {
+    fn tally_carries_counts_over_once_and_rounds_straddling_buckets_up() {
         let us = Duration::from_micros;
         let ranges = [
             us(0)..us(500),

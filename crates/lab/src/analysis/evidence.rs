@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_runs_of_each_show_nothing_and_four_can() {
+    fn evidence_needs_four_runs_of_each_condition() {
         assert_eq!(enough(3, 3, 0.05), Err(4));
         assert_eq!(enough(4, 4, 0.05), Ok(()));
         assert_eq!(enough(1, 100, 0.05), Err(4));
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_corrected_p_decides() {
+    fn evidence_is_decided_by_corrected_p_only() {
         assert!(!Evidence::Tested { p: 0.01, corrected: 0.08 }.found(0.05));
         assert!(Evidence::Tested { p: 0.01, corrected: 0.04 }.found(0.05));
         assert!(!Evidence::TooFew { have: 2, need: 4 }.found(0.05));

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_goes_from_the_first_start_to_the_last_end_and_its_delta_is_the_last_agent_less_the_first() {
+    fn run_lasts_from_first_start_to_last_end_and_delta_is_last_minus_first_agent() {
         let chunk =
             |agent, gap| Chunk { run: 1, agent, at: 1.0, bytes: 100, records: 1, gap, parse: f64::NAN };
         let recording = Recording {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_whose_time_cannot_be_told_has_no_summary() {
+    fn run_without_known_time_has_no_summary() {
         let backwards = Recording { agents: vec![agent(0, 5.0, -1.0, 1.0)], ..Recording::default() };
         let mut rows = Rows::by_run(&backwards);
         assert_eq!(rows.get_mut(&1).unwrap().summarise(&Run { id: 1, ..Run::default() }), None);

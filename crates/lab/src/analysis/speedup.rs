@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_overlap_tells_evenness_and_not_gain() {
+    fn overlap_speedup_measures_evenness_and_not_gain() {
         // The two ran one after the other, and the overlap speedup is still 1.5, because the second one only waited.
         let overlap = overlap_speedup(&[10.0, 20.0], 20.0).unwrap();
         assert_eq!((overlap.speedup, overlap.efficiency, overlap.contention), (1.5, 0.75, false));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn both_uncertainties_widen_the_interval_of_a_true_speedup() {
+    fn true_speedup_interval_is_widened_by_both_uncertainties() {
         let (noisy, still) = ([9.0, 10.0, 11.0], [10.0, 10.0, 10.0]);
         let error = |alone: &[Alone<'_>], together: &[f64]| {
             true_speedup(alone, together, 0.95).unwrap().relative_error.unwrap()
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn agents_that_share_a_baseline_share_its_error() {
+    fn true_speedup_of_agents_with_shared_baseline_shares_its_error() {
         let (noisy, still) = ([9.0, 10.0, 11.0], [10.0, 10.0, 10.0]);
         let error = |alone: &[Alone<'_>]| true_speedup(alone, &still, 0.95).unwrap().relative_error.unwrap();
         let shared = error(&[Alone { durations: &noisy, agents: 2 }]);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_speedup_needs_durations_above_nothing() {
+    fn speedup_needs_durations_above_zero() {
         let of = |durations, together| true_speedup(&[alone(durations)], together, 0.95);
         assert_eq!(of(&[1.0, 0.0], &[1.0]), Err(Undefined::OutOfRange("a duration")));
         assert_eq!(of(&[], &[1.0]), Err(Undefined::TooFew { have: 0, need: 1 }));

@@ -63,7 +63,7 @@ mod tests {
     };
 
     #[test]
-    fn a_window_counts_its_chunks_and_looks_at_the_lag_of_the_better_probe() {
+    fn window_counts_its_chunks_and_uses_lag_of_the_better_probe() {
         let chunk = |at| Chunk { run: 1, agent: 0, at, bytes: 100, records: 1, gap: 0.1, parse: f64::NAN };
         let sample = |at, lag, probe| LagSample { run: 1, process: 0, probe, at, lag };
         let recording = Recording {

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_become_rates_and_what_is_not_told_stays_unknown() {
+    fn gpu_counters_become_rates_and_missing_values_stay_unknown() {
         let counted = |bytes| Sample {
             pcie: Some(Pcie::Counted { transmit: bytes, receive: 3 * bytes }),
             power_milliwatts: Some(72_500),

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_machine_has_a_system_and_cores() {
+    fn machine_has_a_system_and_cores() {
         let machine = machine();
         assert!(!machine.system.is_empty() && machine.cores > 0, "{machine:?}");
         #[cfg(target_os = "linux")]

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn every_condition_and_every_agent_alone_comes_as_often_as_asked() {
+    fn schedule_repeats_each_condition_and_solo_run_as_configured() {
         let plan = plan(1);
         let schedule = schedule(&plan);
         let mut counts: BTreeMap<(usize, bool, Vec<String>), u32> = BTreeMap::new();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn each_repetition_is_whole_before_the_next_and_in_an_order_of_its_own() {
+    fn schedule_completes_each_repetition_in_its_own_order() {
         let schedule = schedule(&plan(1));
         let block = |repetition: u32| -> Vec<(usize, Vec<String>)> {
             let of = schedule.iter().filter(|entry| !entry.warm_up && entry.repetition == repetition);
@@ -133,13 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_alone_decides() {
+    fn schedule_depends_only_on_the_seed() {
         assert_eq!(schedule(&plan(7)), schedule(&plan(7)));
         assert_ne!(schedule(&plan(7)), schedule(&plan(8)));
     }
 
     #[test]
-    fn a_paced_run_is_expected_to_take_as_long_as_its_pace() {
+    fn schedule_expects_paced_run_to_last_as_long_as_its_pace() {
         let mut plan: Plan = Bundled::named("tr117-phase3").unwrap().text.parse().unwrap();
         plan.expected_rate = 1000.0;
         plan.pause.0 = Duration::ZERO;

@@ -143,7 +143,7 @@ mod tests {
     use super::{super::plan::Span, *};
 
     #[test]
-    fn what_changed_between_two_scrapes_is_told_by_series() {
+    fn scrape_difference_is_given_by_series() {
         let before = series("# TYPE streamgauge_a counter\nstreamgauge_a{x=\"y z\"} 3\nstreamgauge_b 1\n");
         let after = series(
             "streamgauge_a{x=\"y z\"} 5\nstreamgauge_b 1\nstreamgauge_c 2\nstreamgauge_d NaN\nprocess_threads 9\n",
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_becomes_a_configuration() {
+    fn plan_becomes_a_sidecar_configuration() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("sidecar.toml");
         let text = |plan: &SidecarPlan| {

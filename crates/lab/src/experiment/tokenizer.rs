@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_has_its_size_and_whole_lines() {
+    fn tokenizer_text_has_its_size_and_whole_lines() {
         let pieces = pieces("A line of some words.\nAnother, which is longer than that.\n\n", 1_000_000);
         let size: usize = pieces.iter().map(String::len).sum();
         assert!((1_000_000..1_000_000 + 2 * PIECE).contains(&size), "{size}");

@@ -32,21 +32,21 @@ fn coverage(law: Law, tokens: &[u32], runs: usize, seed: u64) -> f64 {
 }
 
 #[test]
-fn the_true_speedup_lies_in_its_interval_as_often_as_promised_with_equal_work() {
+fn true_speedup_interval_has_stated_coverage_with_equal_work() {
     let law = Law { rate: 50.0, contention: 0.3, jitter: 0.1 };
     let covered = coverage(law, &[64, 64], 5, 1);
     assert!((0.93..=0.97).contains(&covered), "{covered}");
 }
 
 #[test]
-fn the_true_speedup_lies_in_its_interval_as_often_as_promised_with_unequal_work_and_much_noise() {
+fn true_speedup_interval_has_stated_coverage_with_unequal_work_and_noise() {
     let law = Law { rate: 50.0, contention: 0.6, jitter: 0.9 };
     let covered = coverage(law, &[80, 50], 6, 2);
     assert!((0.93..=0.97).contains(&covered), "{covered}");
 }
 
 #[test]
-fn a_planted_loss_of_two_points_is_found_with_the_power_that_is_stated() {
+fn loss_of_two_points_is_found_with_stated_power() {
     const TOKENS: [u32; 2] = [60, 60];
     const RUNS: usize = 16;
     let base = Law { rate: 50.0, contention: 0.2, jitter: 0.4 };
@@ -98,7 +98,7 @@ fn a_planted_loss_of_two_points_is_found_with_the_power_that_is_stated() {
 }
 
 #[test]
-fn the_overlap_stays_near_two_where_the_truth_says_that_nothing_was_gained() {
+fn overlap_speedup_stays_near_two_if_nothing_is_gained() {
     let mut random = Random::new(4);
     let law = Law { rate: 50.0, contention: 1.0, jitter: 0.1 };
     let mut draft = Draft::default();

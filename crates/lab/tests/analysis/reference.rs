@@ -16,14 +16,14 @@ const TOLERANCE: f64 = 1e-9;
 const ZERO: f64 = 1e-15;
 
 #[test]
-fn every_statistic_equals_the_committed_answers_of_scipy_statsmodels_and_numpy() {
+fn statistics_equal_committed_results_of_scipy_statsmodels_and_numpy() {
     compare(include_str!("reference.json"));
 }
 
 #[test]
 #[ignore = "needs python with scipy; tests/real/install.sh"]
 #[allow(clippy::disallowed_methods, reason = "the cache is where install.sh puts it")]
-fn every_statistic_equals_fresh_answers_of_scipy_statsmodels_and_numpy() {
+fn statistics_equal_fresh_results_of_scipy_statsmodels_and_numpy() {
     let cache = env::var_os("XDG_CACHE_HOME")
         .map_or_else(|| PathBuf::from(env::var_os("HOME").unwrap()).join(".cache"), PathBuf::from);
     let script = "../../tests/real/analysis/reference.py";

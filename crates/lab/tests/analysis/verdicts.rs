@@ -90,7 +90,7 @@ fn everything() -> Draft {
 }
 
 #[test]
-fn the_reports_five_rows_give_r_of_minus_0_996_and_not_minus_0_94() {
+fn tr117_five_rows_give_correlation_of_minus_0_996_and_not_minus_0_94() {
     // Lag p99 in ms and efficiency in percent, from the table in TR117, 3.5.
     let lag = [16.13, 17.54, 15.89, 18.23, 16.41];
     let efficiency = [86.84, 85.91, 87.12, 85.34, 86.58];
@@ -99,7 +99,7 @@ fn the_reports_five_rows_give_r_of_minus_0_996_and_not_minus_0_94() {
 }
 
 #[test]
-fn each_claim_is_held_against_what_was_measured() {
+fn claim_is_compared_with_the_measurement() {
     let analysis = analyse(&everything().recording, &Settings::default());
     assert_verdict(&analysis, "python_ceiling", Verdict::Refuted);
     assert_verdict(&analysis, "efficiency_is_gain", Verdict::Refuted);
@@ -118,7 +118,7 @@ fn each_claim_is_held_against_what_was_measured() {
 }
 
 #[test]
-fn advice_names_the_remedy_that_helped_and_what_each_did() {
+fn advice_names_the_remedy_that_helped_and_effect_of_each() {
     let analysis = analyse(&everything().recording, &Settings::default());
     let advice = &analysis.advice;
     assert!(advice.recommendation.starts_with("Take uvloop"), "{}", advice.recommendation);
@@ -134,7 +134,7 @@ fn advice_names_the_remedy_that_helped_and_what_each_did() {
 }
 
 #[test]
-fn with_three_runs_of_each_no_p_is_given_and_it_says_how_many_would_do() {
+fn analysis_of_three_runs_gives_no_p_and_says_how_many_are_needed() {
     let mut draft = Draft::default();
     let few = Behaviour { runs: 3, ..USUAL };
     add(&mut draft, condition("python", Language::Python, &[], None), few);
@@ -149,7 +149,7 @@ fn with_three_runs_of_each_no_p_is_given_and_it_says_how_many_would_do() {
 }
 
 #[test]
-fn an_empty_recording_decides_nothing_and_says_so() {
+fn analysis_of_empty_recording_decides_nothing_and_says_so() {
     let analysis = analyse(&Draft::default().recording, &Settings::default());
     assert!(analysis.claims.iter().all(|claim| claim.verdict == Verdict::Undecided));
     assert_eq!(analysis.advice.recommendation, "No remedy was tried, so none can be recommended.");
@@ -157,7 +157,7 @@ fn an_empty_recording_decides_nothing_and_says_so() {
 }
 
 #[test]
-fn what_a_recording_lacks_is_named() {
+fn analysis_names_data_missing_in_recording() {
     let mut draft = Draft::default();
     draft.condition(condition("alone", Language::Rust, &[], None));
     draft.run("alone", RunKind::Together, &[("a", 10, 1.0), ("b", 10, 2.0)]);
@@ -183,7 +183,7 @@ fn what_a_recording_lacks_is_named() {
 }
 
 #[test]
-fn agents_that_made_other_numbers_of_tokens_alone_are_said_to_be_unlike() {
+fn analysis_reports_agents_with_different_token_counts_alone() {
     let mut draft = Draft::default();
     draft.condition(condition("pair", Language::Rust, &[], None));
     draft.run("pair", RunKind::Solo, &[("a", 100, 1.0)]);
@@ -196,7 +196,7 @@ fn agents_that_made_other_numbers_of_tokens_alone_are_said_to_be_unlike() {
 }
 
 #[test]
-fn a_warm_up_counts_for_nothing() {
+fn analysis_ignores_warm_up() {
     let mut draft = Draft::default();
     draft.condition(condition("pair", Language::Rust, &[], None));
     draft.run("pair", RunKind::Together, &[("a", 10, 100.0)]);
@@ -208,7 +208,7 @@ fn a_warm_up_counts_for_nothing() {
 }
 
 #[test]
-fn a_series_of_agents_has_its_scaling_curve_with_solo_runs_as_one() {
+fn analysis_of_series_has_scaling_curve_with_solo_runs_as_one() {
     let mut draft = Draft::default();
     for agents in [2_usize, 4, 8, 16] {
         let name = format!("{agents} agents");
@@ -236,7 +236,7 @@ fn a_series_of_agents_has_its_scaling_curve_with_solo_runs_as_one() {
 }
 
 #[test]
-fn an_analysis_is_the_same_for_the_same_recording() {
+fn analysis_of_same_recording_is_the_same() {
     let draft = everything();
     let once = serde_json::to_string(&analyse(&draft.recording, &Settings::default())).unwrap();
     let again = serde_json::to_string(&analyse(&draft.recording, &Settings::default())).unwrap();

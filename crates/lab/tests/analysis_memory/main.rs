@@ -45,7 +45,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 #[test]
-fn a_million_chunks_are_analysed_in_less_than_300_mb() {
+fn analysis_of_a_million_chunks_takes_less_than_300_mb() {
     let recording = million::recording();
     assert_eq!(recording.chunks.len(), 1_000_000);
     // The memory of the resampling does not depend on the number of chunks.

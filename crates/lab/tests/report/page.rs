@@ -3,7 +3,7 @@
 use super::made_up::report;
 
 #[test]
-fn it_fetches_nothing_and_runs_nothing() {
+fn report_page_fetches_nothing_and_runs_nothing() {
     let page = report().html();
     assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>"));
     for forbidden in
@@ -17,7 +17,7 @@ fn it_fetches_nothing_and_runs_nothing() {
 }
 
 #[test]
-fn every_plot_is_there_and_described() {
+fn report_page_has_every_plot_with_description() {
     let page = report().html();
     for title in [
         "Durations",
@@ -36,7 +36,7 @@ fn every_plot_is_there_and_described() {
 }
 
 #[test]
-fn names_and_problems_are_text_and_never_markup() {
+fn report_page_shows_names_and_problems_as_text() {
     let page = report().html();
     assert!(page.contains("python &lt;b&gt;&amp;"));
     assert!(page.contains("a &lt;script&gt; is no time"));

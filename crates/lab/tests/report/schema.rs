@@ -93,7 +93,7 @@ fn check(shapes: &BTreeMap<String, Shape>, name: &str, value: &Value, path: &str
 }
 
 #[test]
-fn every_path_of_the_json_is_documented_and_every_documented_one_is_there() {
+fn report_json_paths_match_documentation() {
     let shapes = shapes();
     let json: Value = serde_json::from_str(&report().json()).unwrap();
     let mut wrong = Vec::new();
@@ -108,7 +108,7 @@ fn every_path_of_the_json_is_documented_and_every_documented_one_is_there() {
 }
 
 #[test]
-fn the_made_up_recording_has_a_value_of_every_shape() {
+fn report_of_made_up_recording_has_a_value_of_every_shape() {
     let json: Value = serde_json::from_str(&report().json()).unwrap();
     let some = |pointer: &str| json.pointer(pointer).is_some_and(|value| !value.is_null());
     for pointer in [
@@ -131,7 +131,7 @@ fn the_made_up_recording_has_a_value_of_every_shape() {
 }
 
 #[test]
-fn the_same_recording_gives_the_same_report() {
+fn report_of_same_recording_is_the_same() {
     let again = Report::of(vec![recorded()], &SETTINGS);
     assert_eq!(again.json(), report().json());
     assert_eq!(again.html(), report().html());

@@ -6,7 +6,7 @@ use streamgauge_lab::experiment::recording::Recorded;
 use streamgauge_lab::report::Report;
 
 #[test]
-fn tables_name_conditions_measures_claims_and_problems() {
+fn report_tables_name_conditions_measures_claims_and_problems() {
     let text = report().text(None);
     for part in [
         "Conditions",
@@ -29,7 +29,7 @@ fn tables_name_conditions_measures_claims_and_problems() {
 }
 
 #[test]
-fn a_terminal_is_never_exceeded_by_a_table() {
+fn report_table_never_exceeds_terminal_width() {
     let text = report().text(Some(100));
     let wide: Vec<&str> =
         text.lines().filter(|line| line.contains('─') && line.chars().count() > 100).collect();
@@ -37,7 +37,7 @@ fn a_terminal_is_never_exceeded_by_a_table() {
 }
 
 #[test]
-fn conditions_of_several_recordings_stay_apart() {
+fn report_keeps_conditions_of_several_recordings_apart() {
     let other = Recorded { name: "other".into(), ..recorded() };
     let same = recorded();
     let together = Report::of(vec![recorded(), other, same], &SETTINGS);
@@ -58,7 +58,7 @@ fn conditions_of_several_recordings_stay_apart() {
 }
 
 #[test]
-fn a_recording_of_nothing_has_a_report_too() {
+fn report_exists_for_empty_recording() {
     let empty = Recorded {
         name: "empty".into(),
         recording: Recording::default(),

@@ -39,7 +39,7 @@ async fn cloud_takes_no_slot() {
 }
 
 #[tokio::test]
-async fn local_names_the_model_that_is_here_and_is_repeated_as_asked() {
+async fn local_suffix_selects_local_model_and_is_repeated_as_requested() {
     let sim = run(quick());
     for name in ["sim:local", "sim:latest:local", "SIM:LATEST:Local"] {
         let body = sim.text("/api/chat", &chat(name)).await;
@@ -55,7 +55,7 @@ async fn local_names_the_model_that_is_here_and_is_repeated_as_asked() {
 }
 
 #[tokio::test]
-async fn cloud_that_does_not_answer_says_so_in_the_words_of_api_on_every_route() {
+async fn cloud_that_does_not_answer_gets_api_error_on_every_route() {
     for (cloud, status, said) in [
         (Cloud::SignedOut, 401, "unauthorized"),
         (Cloud::Unreachable, 502, "no such host"),
@@ -75,7 +75,7 @@ async fn cloud_that_does_not_answer_says_so_in_the_words_of_api_on_every_route()
 }
 
 #[tokio::test]
-async fn account_is_served_unless_the_cloud_is_away() {
+async fn account_is_served_unless_cloud_is_unreachable() {
     for (cloud, me, out) in [
         (Cloud::Answers, 200, 200),
         (Cloud::SignedOut, 401, 401),

@@ -10,7 +10,7 @@ fn joined(records: &[Value], pointer: &str) -> String {
 }
 
 #[tokio::test]
-async fn generate_streams_lines_and_true_counts() {
+async fn generate_streams_lines_with_true_counts() {
     let sim = run(quick());
     let response =
         sim.post("/api/generate", &json!({"model": "sim", "prompt": "one two three"})).send().await.unwrap();
@@ -35,7 +35,7 @@ async fn generate_streams_lines_and_true_counts() {
 }
 
 #[tokio::test]
-async fn openai_chat_gives_usage_when_asked() {
+async fn openai_chat_has_usage_if_requested() {
     let sim = run(quick());
     let mut ask = json!({
         "model": "sim", "messages": [{"role": "user", "content": "x"}], "stream": true, "max_tokens": 6,
@@ -61,7 +61,7 @@ async fn openai_chat_gives_usage_when_asked() {
 }
 
 #[tokio::test]
-async fn openai_completions_carry_zeros_until_the_last() {
+async fn openai_completions_have_zero_counts_until_the_last() {
     let sim = run(quick());
     let ask =
         json!({"model": "sim", "prompt": "x", "stream": true, "stream_options": {"include_usage": true}});
@@ -77,7 +77,7 @@ async fn openai_completions_carry_zeros_until_the_last() {
 }
 
 #[tokio::test]
-async fn responses_are_numbered_events_and_completed_last() {
+async fn openai_responses_are_numbered_events_with_completed_last() {
     let sim = run(quick());
     let ask = json!({"model": "sim", "input": "x", "stream": true, "reasoning": {"effort": "low"}});
     let response = sim.post("/v1/responses", &ask).send().await.unwrap();
@@ -103,7 +103,7 @@ async fn responses_are_numbered_events_and_completed_last() {
 }
 
 #[tokio::test]
-async fn messages_come_in_blocks() {
+async fn anthropic_messages_come_in_blocks() {
     let sim = run(Config { tool_text: 3, ..quick() });
     let mut ask = json!({
         "model": "sim", "messages": [{"role": "user", "content": "x"}], "stream": true, "max_tokens": 100,
@@ -136,7 +136,7 @@ async fn messages_come_in_blocks() {
 }
 
 #[tokio::test]
-async fn embeddings_answer_in_their_three_shapes() {
+async fn embeddings_have_their_three_shapes() {
     let sim = run(quick());
     let post = async |path: &str, body: Value| -> Value {
         serde_json::from_str(&sim.text(path, &body).await).unwrap()
@@ -150,7 +150,7 @@ async fn embeddings_answer_in_their_three_shapes() {
 }
 
 #[tokio::test]
-async fn the_same_seed_gives_the_same_answers() {
+async fn same_seed_gives_the_same_responses() {
     let ask = json!({"model": "sim", "prompt": "x", "stream": false});
     let mut answers = Vec::new();
     for seed in [1, 1, 2] {
@@ -163,7 +163,7 @@ async fn the_same_seed_gives_the_same_answers() {
 }
 
 #[tokio::test]
-async fn flat_out_each_record_is_flushed_by_itself() {
+async fn record_at_unlimited_rate_is_flushed_by_itself() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let simulator = run(Config { tokens: 2000, ..quick() });
     let mut client = tokio::net::TcpStream::connect(simulator.addr).await.unwrap();

@@ -21,7 +21,7 @@ async fn chunks(response: reqwest::Response) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn split_records_still_make_lines() {
+async fn fault_split_still_makes_whole_lines() {
     let sim = run(quick());
     let chunks = chunks(strike(&sim, "/api/generate", "split").await).await;
     assert!(chunks.iter().any(|chunk| !chunk.ends_with('\n')), "{chunks:?}");
@@ -30,7 +30,7 @@ async fn split_records_still_make_lines() {
 }
 
 #[tokio::test]
-async fn batched_records_come_in_one_chunk() {
+async fn fault_batch_sends_records_in_one_chunk() {
     let sim = run(Config { rate: 200.0, ..quick() });
     let chunks = chunks(strike(&sim, "/api/generate", "batch").await).await;
     assert_eq!((chunks.len(), lines(&chunks[0]).len()), (1, 9));
@@ -38,7 +38,7 @@ async fn batched_records_come_in_one_chunk() {
 }
 
 #[tokio::test]
-async fn a_stall_pauses_once() {
+async fn fault_stall_pauses_once() {
     let sim = run(quick());
     let asked = Instant::now();
     let body = strike(&sim, "/api/generate", "stall:70ms").await.text().await.unwrap();
@@ -47,7 +47,7 @@ async fn a_stall_pauses_once() {
 }
 
 #[tokio::test]
-async fn a_reset_is_no_end() {
+async fn fault_reset_never_looks_complete() {
     let sim = run(quick());
     let response = strike(&sim, "/api/generate", "reset").await;
     assert_eq!(response.status(), 200);
@@ -68,7 +68,7 @@ async fn a_reset_is_no_end() {
 }
 
 #[tokio::test]
-async fn a_truncated_stream_ends_cleanly_and_short() {
+async fn fault_truncate_ends_stream_cleanly_and_short() {
     let sim = run(quick());
     let records = lines(&strike(&sim, "/api/generate", "truncate").await.text().await.unwrap());
     assert!((1..8).contains(&records.len()));
@@ -77,7 +77,7 @@ async fn a_truncated_stream_ends_cleanly_and_short() {
 }
 
 #[tokio::test]
-async fn an_error_in_the_stream_is_its_dialects_own() {
+async fn fault_error_in_stream_has_format_of_dialect() {
     let sim = run(quick());
     let records = lines(&strike(&sim, "/api/chat", "error").await.text().await.unwrap());
     assert!(records.last().unwrap()["error"].is_string());
@@ -96,7 +96,7 @@ async fn an_error_in_the_stream_is_its_dialects_own() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_a_full_queue_in_each_dialect() {
+async fn fault_refuse_is_a_full_queue_in_each_dialect() {
     let sim = run(quick());
     for (path, pointer) in [
         ("/api/chat", "/error"),
@@ -112,7 +112,7 @@ async fn a_refusal_is_a_full_queue_in_each_dialect() {
 }
 
 #[tokio::test]
-async fn a_slow_head_keeps_the_client_waiting() {
+async fn fault_slow_head_keeps_client_waiting() {
     let sim = run(quick());
     let asked = Instant::now();
     let response = strike(&sim, "/api/generate", "slow-head:70ms").await;
@@ -122,7 +122,7 @@ async fn a_slow_head_keeps_the_client_waiting() {
 }
 
 #[tokio::test]
-async fn garbage_lies_between_the_records() {
+async fn fault_garbage_is_sent_between_records() {
     let sim = run(quick());
     let body = strike(&sim, "/api/generate", "garbage").await.text().await.unwrap();
     let good = body.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count();
@@ -130,7 +130,7 @@ async fn garbage_lies_between_the_records() {
 }
 
 #[tokio::test]
-async fn an_unknown_fault_is_refused_by_name() {
+async fn fault_that_is_unknown_is_refused_by_name() {
     let sim = run(quick());
     let response = strike(&sim, "/api/generate", "explode").await;
     assert_eq!(response.status(), 400);
@@ -138,7 +138,7 @@ async fn an_unknown_fault_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn the_same_seed_strikes_the_same_streams() {
+async fn fault_with_same_seed_affects_the_same_streams() {
     let mut struck = Vec::new();
     for _ in 0..2 {
         let sim = run(Config { faults: "refuse=0.3,error=0.3".parse().unwrap(), ..quick() });

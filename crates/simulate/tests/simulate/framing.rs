@@ -67,7 +67,7 @@ async fn embeddings_have_384_values() {
 }
 
 #[tokio::test]
-async fn path_that_is_not_clean_is_sent_to_the_clean_one() {
+async fn path_that_is_not_clean_is_redirected_to_the_clean_one() {
     let sim = run(quick());
     for (method, path, status, to) in [
         ("GET", "//api/tags", 307, "/api/tags"),
@@ -95,7 +95,7 @@ async fn path_that_is_not_clean_is_sent_to_the_clean_one() {
 }
 
 #[tokio::test]
-async fn json_that_is_no_object_is_refused_and_null_is_an_empty_one() {
+async fn json_that_is_no_object_is_refused_and_null_is_an_empty_object() {
     let think = |name: &str| format!(r#"struct {{ *api.{name}; Think json.RawMessage "json:\"think\"" }}"#);
     let (generate, chat) = (think("GenerateRequest"), think("ChatRequest"));
     let all = [OllamaVersion::V0_12, OllamaVersion::V0_33, OllamaVersion::V0_34];
@@ -164,7 +164,7 @@ async fn refusal_of_a_handler_is_an_api_error_under_v1_of_0_12() {
 }
 
 #[tokio::test]
-async fn token_at_the_limit_is_counted_and_not_told_by_0_12() {
+async fn token_at_the_limit_is_counted_and_not_sent_by_0_12() {
     for version in OllamaVersion::ALL {
         let sim = run(Config { version, tokens: 60, ..quick() });
         for (limit, told) in [(40, 39), (1, 0)] {

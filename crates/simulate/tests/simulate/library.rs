@@ -6,7 +6,7 @@ use streamgauge_simulate::Config;
 use super::harness::{lines, quick, run};
 
 #[tokio::test]
-async fn every_dialect_says_that_a_model_is_not_there() {
+async fn missing_model_is_reported_in_every_dialect() {
     let sim = run(quick());
     let ask = json!({"model": "nope", "prompt": "x", "input": "x", "messages": [{"content": "x"}], "max_tokens": 9});
     for path in ["/api/generate", "/api/chat", "/api/embed", "/api/embeddings", "/api/show"] {
@@ -28,7 +28,7 @@ async fn every_dialect_says_that_a_model_is_not_there() {
 }
 
 #[tokio::test]
-async fn the_list_of_models_changes() {
+async fn model_list_changes_with_pull_copy_and_delete() {
     let sim = run(Config { models: vec!["sim:latest".into(), "other:7b".into()], ..quick() });
     let names = async || -> Vec<String> {
         let tags = sim.get("/api/tags").await;
@@ -60,7 +60,7 @@ async fn the_list_of_models_changes() {
 }
 
 #[tokio::test]
-async fn a_failed_pull_is_200_and_ends_in_an_error() {
+async fn pull_that_fails_is_200_and_ends_with_an_error() {
     let sim = run(quick());
     let response = sim.post("/api/pull", &json!({"model": "nope"})).send().await.unwrap();
     assert_eq!(response.status(), 200);
@@ -69,7 +69,7 @@ async fn a_failed_pull_is_200_and_ends_in_an_error() {
 }
 
 #[tokio::test]
-async fn nothing_to_create_from_is_chunked_json() {
+async fn create_without_source_is_chunked_json() {
     let sim = run(quick());
     let response = sim.post("/api/create", &json!({"model": "x"})).send().await.unwrap();
     assert_eq!(
@@ -79,7 +79,7 @@ async fn nothing_to_create_from_is_chunked_json() {
 }
 
 #[tokio::test]
-async fn blobs_are_counted() {
+async fn blob_uploads_are_counted() {
     let sim = run(quick());
     let url = sim.url(&format!("/api/blobs/sha256:{}", "0a".repeat(32)));
     assert_eq!(sim.client.head(&url).send().await.unwrap().status(), 404);
@@ -90,7 +90,7 @@ async fn blobs_are_counted() {
 }
 
 #[tokio::test]
-async fn paths_methods_and_hosts_are_judged_as_ollama_does() {
+async fn path_method_and_host_are_checked_as_ollama_does() {
     let sim = run(quick());
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status().as_u16();
@@ -109,7 +109,7 @@ async fn paths_methods_and_hosts_are_judged_as_ollama_does() {
 }
 
 #[tokio::test]
-async fn model_asked_for_in_another_spelling_is_the_listed_model() {
+async fn model_in_another_spelling_is_the_listed_model() {
     let sim = run(Config { models: vec!["Mixed:Q4_K_M".into(), "sim:latest".into()], ..quick() });
     let listed = async |path: &str| -> Vec<String> {
         let models = sim.get(path).await;

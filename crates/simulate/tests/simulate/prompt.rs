@@ -22,7 +22,7 @@ async fn ask(sim: &Running, path: &str, body: &Value) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn too_long_a_prompt_is_cut_without_a_word() {
+async fn prompt_over_context_is_cut_silently() {
     for (version, count) in
         [(OllamaVersion::V0_12, 512), (OllamaVersion::V0_33, 259), (OllamaVersion::V0_34, 259)]
     {
@@ -36,7 +36,7 @@ async fn too_long_a_prompt_is_cut_without_a_word() {
 }
 
 #[tokio::test]
-async fn native_chat_refuses_it_with_the_json_of_llama_server_as_text() {
+async fn native_chat_refuses_prompt_over_context_with_llama_server_json_as_text() {
     let sim = run(Config { chat: ChatPath::Native, ..quick() });
     let (status, answer) = ask(&sim, "/api/chat", &long(&json!({}))).await;
     assert_eq!(status, 400);
@@ -47,7 +47,7 @@ async fn native_chat_refuses_it_with_the_json_of_llama_server_as_text() {
 }
 
 #[tokio::test]
-async fn request_may_forbid_both_ways_out() {
+async fn prompt_over_context_is_refused_if_request_forbids_truncate_and_shift() {
     for (more, old) in [(json!({"truncate": false}), 400), (json!({"shift": false}), 200)] {
         let sim = run(Config { version: OllamaVersion::V0_12, ..quick() });
         let (status, answer) = ask(&sim, "/api/generate", &long(&more)).await;
@@ -61,7 +61,7 @@ async fn request_may_forbid_both_ways_out() {
 }
 
 #[tokio::test]
-async fn thinking_with_a_form_runs_twice_and_only_0_34_counts_both() {
+async fn think_with_format_runs_twice_and_only_0_34_counts_both() {
     let body = json!({
         "model": "sim", "messages": [{"role": "user", "content": "x"}], "think": true, "format": "json",
     });
@@ -78,7 +78,7 @@ async fn thinking_with_a_form_runs_twice_and_only_0_34_counts_both() {
 }
 
 #[tokio::test]
-async fn form_that_is_none_is_an_error_of_the_server() {
+async fn format_that_is_invalid_is_a_server_error() {
     let sim = run(quick());
     let (status, _) =
         ask(&sim, "/api/generate", &json!({"model": "sim", "prompt": "x", "format": "xml"})).await;

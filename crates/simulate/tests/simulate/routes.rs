@@ -24,7 +24,7 @@ async fn transcribe(sim: &Running, fields: &[(&str, &str)]) -> reqwest::Response
 }
 
 #[tokio::test]
-async fn each_version_has_its_routes() {
+async fn version_has_its_routes() {
     for (method, path, since) in [
         ("GET", "/api/status", OllamaVersion::V0_33),
         ("POST", "/api/me", OllamaVersion::V0_12),
@@ -70,7 +70,7 @@ async fn transcription_is_silent_until_its_end() {
 }
 
 #[tokio::test]
-async fn compaction_is_one_item_with_its_usage() {
+async fn responses_compact_is_one_item_with_its_usage() {
     let sim = of(OllamaVersion::V0_34);
     let body =
         sim.text("/v1/responses/compact", &json!({"model": "sim", "input": "x", "stream": true})).await;
@@ -98,7 +98,7 @@ async fn model_that_only_generates_refuses_to_embed() {
 }
 
 #[tokio::test]
-async fn wrong_method_is_told_the_right_ones() {
+async fn wrong_method_gets_405_with_the_allowed_ones() {
     let sim = run(quick());
     let digest = format!("/api/blobs/sha256:{}", "0".repeat(64));
     for (path, allowed) in
@@ -111,7 +111,7 @@ async fn wrong_method_is_told_the_right_ones() {
 }
 
 #[tokio::test]
-async fn message_without_what_it_has_to_have_is_refused() {
+async fn message_without_required_fields_is_refused() {
     let sim = run(quick());
     let messages = json!([{"role": "user", "content": "x"}]);
     for (body, said) in [

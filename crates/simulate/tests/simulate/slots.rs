@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::harness::{lines, quick, run, slow};
 
 #[tokio::test]
-async fn beyond_the_slots_requests_queue_and_beyond_the_queue_they_are_refused() {
+async fn slots_full_makes_requests_queue_and_queue_full_refuses_them() {
     let sim = run(Config { parallel: 2, max_queue: 1, ..slow() });
     let ask = json!({"model": "sim", "prompt": "x"});
     let first = sim.post("/api/generate", &ask).send().await.unwrap();
@@ -33,7 +33,7 @@ async fn beyond_the_slots_requests_queue_and_beyond_the_queue_they_are_refused()
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_is_seen_at_once() {
+async fn client_that_leaves_is_noticed_at_once() {
     let sim = run(slow());
     let response = sim.post("/api/generate", &json!({"model": "sim", "prompt": "x"})).send().await.unwrap();
     assert_eq!((sim.truth.started(), sim.truth.decoding()), (1, 1));
@@ -47,7 +47,7 @@ async fn a_client_that_leaves_is_seen_at_once() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_before_the_head_is_seen_too() {
+async fn client_that_leaves_before_response_head_is_noticed() {
     let sim = run(Config { load_time: Duration::from_secs(3600), ..quick() });
     let request =
         tokio::spawn(sim.post("/api/chat", &json!({"model": "sim", "messages": [{"content": "x"}]})).send());
@@ -58,7 +58,7 @@ async fn a_client_that_leaves_before_the_head_is_seen_too() {
 }
 
 #[tokio::test]
-async fn the_first_request_loads_and_ps_tells_until_unloaded() {
+async fn first_request_loads_model_and_ps_lists_it_until_unloaded() {
     let sim = run(Config { load_time: Duration::from_millis(80), ..quick() });
     assert_eq!(sim.get("/api/ps").await["models"], json!([]));
     let body = sim.text("/api/generate", &json!({"model": "sim", "prompt": "x"})).await;
@@ -80,7 +80,7 @@ async fn the_first_request_loads_and_ps_tells_until_unloaded() {
 }
 
 #[tokio::test]
-async fn an_empty_prompt_loads_and_a_short_keep_alive_passes() {
+async fn empty_prompt_loads_model_and_short_keep_alive_expires() {
     let sim = run(quick());
     let response = sim
         .post("/api/chat", &json!({"model": "sim", "messages": [], "keep_alive": "1h"}))
@@ -95,7 +95,7 @@ async fn an_empty_prompt_loads_and_a_short_keep_alive_passes() {
 }
 
 #[tokio::test]
-async fn the_last_record_tells_the_durations_that_were() {
+async fn last_record_has_the_true_durations() {
     let sim = run(Config { rate: 200.0, jitter: 0.0, prefill_rate: 100.0, ..quick() });
     let asked = Instant::now();
     let prompt = "a b c d e f";
@@ -126,7 +126,7 @@ async fn contention_slows_every_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_thousand_streams_at_once_lose_no_token() {
+async fn two_thousand_concurrent_streams_lose_no_token() {
     let sim = run(Config { rate: 20.0, tokens: 16, parallel: 4000, contention: 0.0, ..quick() });
     let bodies = join_all((0..2000).map(|n| {
         let ask = json!({"model": "sim", "prompt": format!("stream {n}")});

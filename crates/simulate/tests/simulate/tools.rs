@@ -30,7 +30,7 @@ async fn chunks(sim: &Running, path: &str, ask: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn native_call_alone_is_one_record_that_is_the_last() {
+async fn native_tool_call_alone_is_only_the_last_record() {
     let sim = run(native());
     let records = lines(&sim.text("/api/chat", &chat()).await);
     assert_eq!(records.len(), 1, "{records:?}");
@@ -46,7 +46,7 @@ async fn native_call_alone_is_one_record_that_is_the_last() {
 }
 
 #[tokio::test]
-async fn native_calls_are_all_in_the_last_record_after_the_text() {
+async fn native_tool_calls_after_text_are_all_in_the_last_record() {
     let sim = run(Config { tool_calls: 2, tool_text: 3, ..native() });
     let records = lines(&sim.text("/api/chat", &chat()).await);
     assert_eq!(records.len(), 4, "{records:?}");
@@ -64,7 +64,7 @@ async fn native_calls_are_all_in_the_last_record_after_the_text() {
 }
 
 #[tokio::test]
-async fn go_template_call_is_a_record_between_thinking_and_the_last() {
+async fn go_template_tool_call_is_a_record_between_thinking_and_the_last() {
     for version in OllamaVersion::ALL {
         let sim = run(Config { version, tool_calls: 2, ..quick() });
         let mut ask = chat();
@@ -87,13 +87,13 @@ async fn go_template_call_is_a_record_between_thinking_and_the_last() {
 }
 
 #[tokio::test]
-async fn version_0_12_has_no_native_path() {
+async fn native_path_is_absent_in_0_12() {
     let sim = run(Config { version: OllamaVersion::V0_12, ..native() });
     assert_eq!(lines(&sim.text("/api/chat", &chat()).await).len(), 2);
 }
 
 #[tokio::test]
-async fn head_waits_for_the_call() {
+async fn response_head_waits_for_tool_call() {
     for chat_path in [ChatPath::GoTemplate, ChatPath::Native] {
         let sim = run(Config { rate: 100.0, jitter: 0.0, chat: chat_path, ..quick() });
         let asked = Instant::now();
@@ -105,7 +105,7 @@ async fn head_waits_for_the_call() {
 }
 
 #[tokio::test]
-async fn native_call_on_openai_chat_is_one_chunk_to_the_end() {
+async fn native_tool_call_on_openai_chat_is_one_chunk_before_the_end() {
     let sim = run(native());
     let chunks = chunks(&sim, "/v1/chat/completions", &streamed()).await;
     assert_eq!(chunks.len(), 1, "{chunks:?}");
@@ -120,7 +120,7 @@ async fn native_call_on_openai_chat_is_one_chunk_to_the_end() {
 }
 
 #[tokio::test]
-async fn go_template_call_on_openai_chat_is_a_delta() {
+async fn go_template_tool_call_on_openai_chat_is_a_delta() {
     let sim = run(quick());
     let chunks = chunks(&sim, "/v1/chat/completions", &streamed()).await;
     assert_eq!(chunks.len(), 2, "{chunks:?}");
@@ -129,7 +129,7 @@ async fn go_template_call_on_openai_chat_is_a_delta() {
 }
 
 #[tokio::test]
-async fn native_call_on_messages_has_the_usual_events_and_true_usage_at_the_start() {
+async fn native_tool_call_on_messages_has_usual_events_and_true_usage_at_start() {
     let sim = run(Config { tool_calls: 2, ..native() });
     let events = events(&sim.text("/v1/messages", &streamed()).await);
     let names: Vec<_> = events.iter().map(|(name, _)| name.as_str()).collect();
@@ -143,7 +143,7 @@ async fn native_call_on_messages_has_the_usual_events_and_true_usage_at_the_star
 }
 
 #[tokio::test]
-async fn calls_on_responses_are_items_of_their_own() {
+async fn tool_calls_on_responses_are_separate_items() {
     let ask = json!({"model": "sim", "input": "x", "stream": true, "tools": tools()});
     for chat in [ChatPath::GoTemplate, ChatPath::Native] {
         let sim = run(Config { chat, tool_text: 2, ..quick() });
@@ -165,7 +165,7 @@ async fn calls_on_responses_are_items_of_their_own() {
 }
 
 #[tokio::test]
-async fn limit_in_a_call_leaves_its_text() {
+async fn token_limit_within_tool_call_leaves_its_text() {
     let sim = run(quick());
     let mut ask = chat();
     ask["options"] = json!({"num_predict": 3});
@@ -180,7 +180,7 @@ async fn limit_in_a_call_leaves_its_text() {
 }
 
 #[tokio::test]
-async fn generate_ignores_tools() {
+async fn tools_are_ignored_by_generate() {
     let sim = run(native());
     let ask = json!({"model": "sim", "prompt": "x", "think": true, "tools": tools()});
     let records = lines(&sim.text("/api/generate", &ask).await);
@@ -190,7 +190,7 @@ async fn generate_ignores_tools() {
 }
 
 #[tokio::test]
-async fn error_in_the_silence_before_a_call_is_a_status() {
+async fn error_before_tool_call_is_a_status() {
     let sim = run(native());
     let response = sim.post("/api/chat", &chat()).header("x-simulate-fault", "error").send().await.unwrap();
     assert_eq!(response.status(), 500);
@@ -201,7 +201,7 @@ async fn error_in_the_silence_before_a_call_is_a_status() {
 }
 
 #[tokio::test]
-async fn a_header_sets_the_path_of_one_request() {
+async fn header_sets_chat_path_of_one_request() {
     let sim = run(quick());
     let ask = chat();
     let records = async |path: &str| {

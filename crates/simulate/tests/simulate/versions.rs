@@ -16,14 +16,14 @@ async fn post(sim: &Running, path: &str, body: Value) -> Value {
 }
 
 #[tokio::test]
-async fn each_says_its_own_version() {
+async fn version_is_reported_by_api_version() {
     for version in OllamaVersion::ALL {
         assert_eq!(of(version).get("/api/version").await["version"], version.release());
     }
 }
 
 #[tokio::test]
-async fn cached_tokens_are_told_by_0_34_alone_even_when_there_are_none() {
+async fn cached_tokens_are_reported_only_by_0_34_even_if_zero() {
     for version in OllamaVersion::ALL {
         let sim = of(version);
         let ask = json!({"model": "sim", "prompt": "one two three", "stream": false});
@@ -43,7 +43,7 @@ async fn cached_tokens_are_told_by_0_34_alone_even_when_there_are_none() {
 }
 
 #[tokio::test]
-async fn input_tokens_of_messages_are_the_uncached_ones_in_0_34() {
+async fn input_tokens_of_messages_exclude_cached_ones_in_0_34() {
     let ask = json!({"model": "sim", "max_tokens": 9, "messages": [{"role": "user", "content": "one two three four five"}]});
     for (version, first, again) in [
         (
@@ -81,7 +81,7 @@ async fn cached_tokens_of_responses_are_zero_before_0_34() {
 }
 
 #[tokio::test]
-async fn responses_and_messages_came_after_0_12() {
+async fn responses_and_messages_routes_are_absent_in_0_12() {
     for (version, status) in
         [(OllamaVersion::V0_12, 404), (OllamaVersion::V0_33, 200), (OllamaVersion::V0_34, 200)]
     {
@@ -94,7 +94,7 @@ async fn responses_and_messages_came_after_0_12() {
 }
 
 #[tokio::test]
-async fn role_is_in_every_delta_of_0_12_and_then_in_the_first() {
+async fn role_is_in_every_delta_of_0_12_and_only_the_first_since() {
     let ask = json!({"model": "sim", "messages": [{"role": "user", "content": "x"}], "stream": true});
     for version in OllamaVersion::ALL {
         let sim = of(version);
@@ -112,7 +112,7 @@ async fn role_is_in_every_delta_of_0_12_and_then_in_the_first() {
 }
 
 #[tokio::test]
-async fn one_token_takes_a_microsecond_and_in_0_12_the_least_number() {
+async fn single_token_takes_a_microsecond_and_in_0_12_the_least_duration() {
     for (version, duration) in
         [(OllamaVersion::V0_12, i64::MIN), (OllamaVersion::V0_33, 1000), (OllamaVersion::V0_34, 1000)]
     {
@@ -128,7 +128,7 @@ async fn one_token_takes_a_microsecond_and_in_0_12_the_least_number() {
 }
 
 #[tokio::test]
-async fn eval_duration_is_the_time_of_the_gaps_and_in_0_12_without_sampling() {
+async fn eval_duration_is_the_sum_of_gaps_and_in_0_12_without_sampling() {
     for version in OllamaVersion::ALL {
         let sim = run(Config { version, rate: 100.0, jitter: 0.0, tokens: 21, ..quick() });
         let last =

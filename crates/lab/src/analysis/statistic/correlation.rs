@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_matrix_leaves_out_the_rows_that_lack_a_value_and_the_columns_that_do_not_vary() {
+    fn correlation_matrix_leaves_out_incomplete_rows_and_constant_columns() {
         let matrix = correlation_matrix(&[
             vec![1.0, 2.0, f64::NAN, 4.0],
             vec![2.0, 4.0, 5.0, 8.0],

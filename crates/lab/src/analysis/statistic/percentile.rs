@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_too_small_to_bound_a_percentile_says_how_large_it_has_to_be() {
+    fn percentile_of_too_small_sample_says_how_large_it_must_be() {
         let values: Vec<f64> = (0..1000).map(f64::from).collect();
         let Err(Undefined::TooFew { have: 100, need }) = percentile_interval(&values[..100], 0.99, 0.95)
         else {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn sorted_or_not_a_percentile_is_the_same() {
+    fn percentile_is_the_same_for_unsorted_values() {
         let values = [5.0, 1.0, 4.0, 2.0];
         assert_eq!(percentile(&values, 0.5), Ok(3.0));
         assert_eq!(percentile_of_sorted(&[1.0, 2.0, 4.0, 5.0], 0.5), Some(3.0));

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn with_three_values_a_side_nothing_can_be_significant_and_with_four_it_can() {
+    fn permutation_test_needs_four_values_per_side_for_significance() {
         assert_eq!(smallest_p(3, 3), 0.1);
         assert!(smallest_p(4, 4) < 0.05);
         let far = permutation_test(&[1.0, 2.0, 3.0], &[101.0, 102.0, 103.0], 9999, &mut Random::new(1));

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_runs_needed_are_the_fewest_that_do() {
+    fn power_runs_needed_are_the_fewest_that_suffice() {
         let n = runs_needed(0.8, 0.05, 0.8).unwrap().unwrap();
         assert_eq!(n, 26);
         assert!(power(0.8, n - 1, n - 1, 0.05).unwrap() < 0.8);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_just_detectable_is_found_as_often_as_wanted() {
+    fn power_of_just_detectable_difference_is_as_wanted() {
         let effect = detectable(5, 7, 0.05, 0.8).unwrap();
         assert!((power(effect, 5, 7, 0.05).unwrap() - 0.8).abs() < 1e-9);
         assert!(detectable(1, 7, 0.05, 0.8).is_err());

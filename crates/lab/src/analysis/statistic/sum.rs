@@ -47,14 +47,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn small_values_survive_between_large_ones() {
+    fn sum_keeps_small_values_between_large_ones() {
         assert_eq!(sum([1.0, 1e100, 1.0, -1e100]), 2.0);
         assert_eq!(sum([f64::INFINITY, 1.0]), f64::INFINITY);
         assert_eq!(sum([]), 0.0);
     }
 
     #[test]
-    fn values_that_do_not_vary_have_no_variance_to_the_last_bit() {
+    fn variance_of_constant_values_is_exactly_zero() {
         assert_eq!(variance(&[0.1; 10]), Ok(0.0));
         assert_eq!(variance(&[1.0]), Err(Undefined::TooFew { have: 1, need: 2 }));
         assert_eq!(variance(&[1.0, f64::NAN]), Err(Undefined::NotFinite { at: 1 }));

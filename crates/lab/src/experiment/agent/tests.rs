@@ -19,7 +19,7 @@ fn read(pieces: &[&str]) -> (Ending, u32, u32) {
 }
 
 #[test]
-fn records_are_read_however_they_are_cut() {
+fn agent_reads_records_split_anywhere() {
     let whole = "{\"response\":\"a\\n\",\"done\":false}\n{\"message\":{\"content\":\"b\"}}\n\
                  {\"response\":\"\",\"done\":true,\"eval_count\":2,\"eval_duration\":5}\n";
     let (ending, records, tokens) = read(&[whole]);
@@ -35,7 +35,7 @@ fn records_are_read_however_they_are_cut() {
 }
 
 #[test]
-fn what_is_no_whole_answer_is_a_failure_that_says_why() {
+fn agent_with_incomplete_response_fails_with_reason() {
     let failure = |text: &str| read(&[text]).0.failure.unwrap();
     assert_eq!(failure("{\"response\":\"a\"}\n"), "the stream ended without its final record");
     assert_eq!(failure("{\"error\":\"out of\\nmemory\"}\n"), "Ollama says: out of memory");
@@ -54,13 +54,13 @@ async fn passed(mut bucket: Bucket) -> u32 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_right_bucket_holds_its_rate() {
+async fn agent_token_bucket_keeps_its_rate() {
     let tokens = passed(Bucket::right(60.0)).await;
     assert!((595..=601).contains(&tokens), "{tokens}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_bucket_of_the_report_lets_twice_its_rate_through() {
+async fn agent_token_bucket_of_tr117_lets_twice_its_rate_through() {
     let tokens = passed(Bucket::leaky(60.0)).await;
     assert!((1_100..=1_205).contains(&tokens), "{tokens}");
 }
@@ -108,7 +108,7 @@ mod simulated {
     }
 
     #[tokio::test]
-    async fn every_chunk_and_every_look_at_the_runtime_is_told() {
+    async fn agent_reports_every_chunk_and_lag_reading() {
         let told = told(job(&simulator(Config::default()).await, 2)).await;
         let found = endings(&told);
         assert_eq!(found.len(), 2);
@@ -138,7 +138,7 @@ mod simulated {
     }
 
     #[tokio::test]
-    async fn batches_make_fewer_events_of_the_same_bytes() {
+    async fn agent_batches_make_fewer_events_of_the_same_bytes() {
         let url = simulator(Config::default()).await;
         let plain = told(job(&url, 1)).await;
         let batched = told(Job { batch: Some(0.05), ..job(&url, 1) }).await;
@@ -148,7 +148,7 @@ mod simulated {
     }
 
     #[tokio::test]
-    async fn a_paced_agent_takes_its_time() {
+    async fn agent_with_pace_takes_its_time() {
         let url = simulator(Config { ..Config::default() }).await;
         let told = told(Job { pace: Some(50.0), ..job(&url, 1) }).await;
         let duration = endings(&told)[0].duration;
@@ -156,13 +156,13 @@ mod simulated {
     }
 
     #[tokio::test]
-    async fn without_recording_nothing_but_endings_is_told() {
+    async fn agent_without_recording_reports_only_its_end() {
         let told = told(Job { record: false, ..job(&simulator(Config::default()).await, 2) }).await;
         assert_eq!(told.len(), 3, "{told:?}");
     }
 
     #[tokio::test]
-    async fn who_is_refused_or_cut_off_says_so() {
+    async fn agent_that_is_refused_or_cut_reports_it() {
         let fault = |faults: &str| Config { faults: faults.parse().unwrap(), ..Config::default() };
         for (faults, expected) in [
             ("refuse=1", "503 Service Unavailable: Ollama says: "),

@@ -35,7 +35,7 @@ fn mistakes(change: impl Fn(String) -> String) -> Vec<String> {
 }
 
 #[test]
-fn counts_become_a_series_whose_first_runs_alone_for_all() {
+fn plan_with_counts_becomes_a_series_with_shared_solo_runs() {
     let plan: Plan = PLAN.parse().unwrap();
     let [one, three, python] = &plan.conditions[..] else { panic!("{plan:?}") };
     assert_eq!((one.name.as_str(), one.team.len(), one.solo), ("rust-1", 1, true));
@@ -50,7 +50,7 @@ fn counts_become_a_series_whose_first_runs_alone_for_all() {
 }
 
 #[test]
-fn a_resolved_plan_is_read_back_as_itself() {
+fn resolved_plan_round_trips_through_text() {
     for text in BUNDLED.iter().map(|bundled| bundled.text).chain([PLAN]) {
         let plan: Plan = text.parse().unwrap();
         assert_eq!(plan.to_toml().parse::<Plan>().unwrap(), plan);
@@ -58,7 +58,7 @@ fn a_resolved_plan_is_read_back_as_itself() {
 }
 
 #[test]
-fn every_bundled_plan_is_right_and_has_its_name() {
+fn bundled_plan_is_valid_and_has_its_name() {
     for bundled in BUNDLED {
         let plan: Plan = bundled.text.parse().unwrap();
         assert_eq!(plan.name, bundled.name);
@@ -67,7 +67,7 @@ fn every_bundled_plan_is_right_and_has_its_name() {
 }
 
 #[test]
-fn a_recording_gets_neither_prompts_nor_passwords() {
+fn plan_in_recording_has_no_prompts_and_no_passwords() {
     let mut plan: Plan = PLAN.parse().unwrap();
     let kept = plan.for_recording();
     let text = kept.to_toml();
@@ -81,7 +81,7 @@ fn a_recording_gets_neither_prompts_nor_passwords() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_with_what_to_do() {
+fn plan_errors_are_all_reported_with_what_to_do() {
     let found = mistakes(|plan| {
         plan.replace("tokens = 8", "tokens = 0\nupstream = \"two\"")
             .replace("language = \"python\"", "language = \"rust\"")
@@ -98,7 +98,7 @@ fn all_mistakes_are_told_at_once_with_what_to_do() {
 }
 
 #[test]
-fn what_is_not_known_is_named_with_its_line() {
+fn plan_with_unknown_key_is_an_error_with_its_line() {
     let error = PLAN.replace("count = 3", "cuont = 3").parse::<Plan>().unwrap_err().to_string();
     assert!(error.contains("line 17") && error.contains("cuont"), "{error}");
     let error = PLAN.replace("\"50ms\"", "\"50\"").parse::<Plan>().unwrap_err().to_string();
@@ -108,7 +108,7 @@ fn what_is_not_known_is_named_with_its_line() {
 }
 
 #[test]
-fn flags_go_before_the_plan() {
+fn flags_override_the_plan() {
     let plan: Plan = PLAN.parse().unwrap();
     let overrides = Overrides {
         seed: Some(9),
@@ -126,7 +126,7 @@ fn flags_go_before_the_plan() {
 }
 
 #[test]
-fn a_request_asks_for_what_the_plan_says() {
+fn request_is_built_as_the_plan_says() {
     let mut plan: Plan = PLAN.parse().unwrap();
     let role = &mut plan.roles[0];
     let body = role.body();

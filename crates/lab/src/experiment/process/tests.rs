@@ -51,7 +51,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn tellings_come_out_as_they_went_in(told in prop::collection::vec(telling(), 0..8)) {
+    fn process_messages_round_trip(told in prop::collection::vec(telling(), 0..8)) {
         let mut bytes = Vec::new();
         told.iter().for_each(|telling| frame::encode(telling, &mut bytes));
         prop_assert_eq!(block(decoded(&bytes, 0.0)), told);
@@ -59,7 +59,7 @@ proptest! {
 }
 
 #[test]
-fn times_are_shifted_to_the_clock_of_the_parent() {
+fn process_times_are_shifted_to_the_clock_of_the_parent() {
     let mut bytes = Vec::new();
     let arrivals = vec![Arrival { at: 1.0, bytes: 2, records: 1, parse: 0.5 }];
     frame::encode(&Telling::Arrivals { agent: 0, arrivals }, &mut bytes);
@@ -77,7 +77,7 @@ fn times_are_shifted_to_the_clock_of_the_parent() {
 }
 
 #[test]
-fn what_is_no_line_of_ours_is_quoted_and_no_more_is_read() {
+fn process_line_that_is_unknown_is_quoted_and_reading_stops() {
     let error = block(frame::next(&mut &b"Traceback (most recent call last):\n"[..])).unwrap_err();
     assert_eq!(error.to_string(), "it says \"Traceback (most recent call last):\"");
     let greedy = Line::Lags { probe: frame::ProbeName::Yield, rows: usize::MAX };

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_a_short_decimal_in_its_unit() {
+    fn time_is_written_as_short_decimal_in_its_unit() {
         assert_eq!(written(0.024_08, Unit::Milliseconds), "24.08");
         assert_eq!(written(0.000_000_023, Unit::Milliseconds), "0.000023");
         assert_eq!(written(-1.5, Unit::Seconds), "-1.5");
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_decimals_are_read_to_the_nanosecond() {
+    fn decimals_of_other_programs_are_read_to_the_nanosecond() {
         assert_eq!(read(b"23.300000000000001", Unit::Milliseconds), Some(0.0233));
         assert_eq!(read(b"2.4e1", Unit::Milliseconds), Some(0.024));
         assert_eq!(read(b" 7 ", Unit::Seconds), Some(7.0));
@@ -143,7 +143,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whole_nanoseconds_come_back_as_they_were(nanoseconds in -(1_i64 << 50)..1 << 50, unit in 0_usize..4) {
+        fn whole_nanoseconds_round_trip(nanoseconds in -(1_i64 << 50)..1 << 50, unit in 0_usize..4) {
             let (seconds, unit) = (nanoseconds as f64 / 1e9, Unit::ALL[unit]);
             prop_assert_eq!(read(written(seconds, unit).as_bytes(), unit), Some(seconds));
         }

@@ -110,7 +110,7 @@ fn assert_same(read: &Recording, written: &Recording) {
 }
 
 #[test]
-fn what_was_written_is_read_back_and_nothing_is_wrong_with_it() {
+fn recording_is_read_back_as_written_without_problems() {
     let (folder, recording) = written();
     let recorded = read(folder.path()).unwrap();
     assert_eq!(recorded.problems, []);
@@ -119,7 +119,7 @@ fn what_was_written_is_read_back_and_nothing_is_wrong_with_it() {
 }
 
 #[test]
-fn a_file_that_is_cut_off_loses_its_last_line_alone() {
+fn recording_file_that_is_cut_loses_only_its_last_line() {
     let (folder, recording) = written();
     // The cut is in the middle of the last number, and the rest would still be a number.
     edit(folder.path(), layout::CHUNKS, |text| text[..text.len() - 2].to_owned());
@@ -130,7 +130,7 @@ fn a_file_that_is_cut_off_loses_its_last_line_alone() {
 }
 
 #[test]
-fn a_run_that_was_interrupted_is_left_out() {
+fn recording_leaves_out_interrupted_run() {
     let (folder, _) = written();
     edit(folder.path(), layout::RUNS, |text| {
         text.lines().take(2).map(|line| line.to_owned() + "\n").collect()
@@ -142,7 +142,7 @@ fn a_run_that_was_interrupted_is_left_out() {
 }
 
 #[test]
-fn a_column_that_is_missing_is_named_and_the_other_files_are_read() {
+fn recording_with_missing_column_names_it_and_reads_other_files() {
     let (folder, recording) = written();
     edit(folder.path(), layout::CHUNKS, |text| text.replace("bytes", "octets"));
     edit(folder.path(), layout::LAG, |text| text.replace("lag_ms", "lag"));
@@ -153,7 +153,7 @@ fn a_column_that_is_missing_is_named_and_the_other_files_are_read() {
 }
 
 #[test]
-fn rows_that_cannot_be_are_named_with_their_line() {
+fn recording_with_impossible_rows_names_their_lines() {
     let (folder, recording) = written();
     edit(folder.path(), layout::CHUNKS, |text| text.replacen("0,0,0.2,", "0,0,soon,", 1));
     edit(folder.path(), layout::AGENTS, |text| text.replacen("1.25", "", 1));
@@ -175,7 +175,7 @@ fn rows_that_cannot_be_are_named_with_their_line() {
 }
 
 #[test]
-fn a_clock_that_goes_backwards_makes_no_gap() {
+fn recording_with_clock_that_goes_backwards_has_no_gap_there() {
     let (folder, _) = written();
     edit(folder.path(), layout::CHUNKS, |text| text.replacen("0,1,0.2,", "0,1,0.02,", 1));
     let recorded = read(folder.path()).unwrap();
@@ -185,7 +185,7 @@ fn a_clock_that_goes_backwards_makes_no_gap() {
 }
 
 #[test]
-fn a_unit_that_the_timestamps_belie_is_not_believed() {
+fn recording_with_wrong_unit_is_corrected_by_its_timestamps() {
     let (folder, recording) = written();
     edit(folder.path(), layout::CHUNKS, |text| text.replace("gap_ms", "gap_s"));
     let recorded = read(folder.path()).unwrap();
@@ -195,7 +195,7 @@ fn a_unit_that_the_timestamps_belie_is_not_believed() {
 }
 
 #[test]
-fn an_agent_that_died_is_told_and_the_rest_read() {
+fn recording_with_dead_agent_names_it_and_reads_the_rest() {
     let (folder, recording) = written();
     edit(folder.path(), layout::AGENTS, |text| {
         text.lines().take(3).map(|line| line.to_owned() + "\n").collect()
@@ -210,7 +210,7 @@ fn an_agent_that_died_is_told_and_the_rest_read() {
 }
 
 #[test]
-fn a_folder_without_a_recording_is_none() {
+fn recording_is_not_found_in_other_folder() {
     let folder = TempDir::new().unwrap();
     let error = read(folder.path()).unwrap_err().to_string();
     assert!(error.contains("holds no recording"), "{error}");
@@ -219,7 +219,7 @@ fn a_folder_without_a_recording_is_none() {
 }
 
 #[test]
-fn the_files_of_the_report_are_read_as_it_shows_them() {
+fn recording_of_tr117_is_read_as_published() {
     let folder = TempDir::new().unwrap();
     let write = |file: &str, text: &str| fs::write(folder.path().join(file), text).unwrap();
     write(
@@ -251,7 +251,7 @@ fn the_files_of_the_report_are_read_as_it_shows_them() {
 }
 
 #[test]
-fn one_goes_on_where_it_was_interrupted() {
+fn recording_resumes_where_it_was_interrupted() {
     let (folder, recording) = written();
     edit(folder.path(), layout::RUNS, |text| {
         text.lines().take(2).map(|line| line.to_owned() + "\n").collect()
@@ -272,7 +272,7 @@ fn one_goes_on_where_it_was_interrupted() {
 }
 
 #[test]
-fn a_recording_is_never_written_over() {
+fn recording_is_never_overwritten() {
     let (folder, _) = written();
     let error = Writer::create(folder.path(), &plan(), &Environment::default()).unwrap_err().to_string();
     assert!(error.contains("not empty") && error.contains("--resume"), "{error}");
@@ -319,7 +319,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_recording_is_read_back_equal(
+    fn recording_of_any_content_round_trips(
         agents in prop::collection::vec(agent(), 0..12), mut chunks in prop::collection::vec(chunk(), 0..40),
         gpu in prop::collection::vec(gpu(), 0..8), lags in prop::collection::vec((nanoseconds(), nanoseconds()), 0..8),
     ) {

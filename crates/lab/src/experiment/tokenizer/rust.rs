@@ -57,7 +57,7 @@ mod tests {
         "model": {"type": "WordLevel", "vocab": {"a": 0, "b": 1, "?": 2}, "unk_token": "?"}}"#;
 
     #[test]
-    fn every_token_is_encoded_decoded_and_decoded_alone() {
+    fn tokenizer_encodes_decodes_and_decodes_each_token_alone() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tokenizer.json");
         std::fs::write(&file, WORDS).unwrap();

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_of_nvidia_smi_is_a_time() {
+    fn date_of_nvidia_smi_is_read_as_time() {
         // `date -u -d '2025-11-27 10:11:12' +%s`
         assert_eq!(date("2025/11/27 10:11:12.250"), Some(1_764_238_272.25));
         assert_eq!(date("1970-01-01T00:00:00"), Some(0.0));

@@ -81,7 +81,7 @@ fn assert_near(found: &[f64], expected: &[f64]) {
 }
 
 #[test]
-fn five_runs_in_one_file_of_chunks_are_told_apart_where_the_index_falls_back_to_zero() {
+fn tr117_runs_in_one_chunk_file_are_split_where_the_index_restarts() {
     let folder = TempDir::new().unwrap();
     chunks(folder.path());
     let recorded = read(folder.path()).unwrap();
@@ -97,7 +97,7 @@ fn five_runs_in_one_file_of_chunks_are_told_apart_where_the_index_falls_back_to_
 }
 
 #[test]
-fn runs_have_the_durations_of_their_json_files_and_the_chunks_and_lag_of_the_csv_files() {
+fn tr117_runs_combine_json_durations_with_csv_chunks_and_lag() {
     let folder = TempDir::new().unwrap();
     json(folder.path());
     chunks(folder.path());
@@ -118,7 +118,7 @@ fn runs_have_the_durations_of_their_json_files_and_the_chunks_and_lag_of_the_csv
 }
 
 #[test]
-fn a_folder_with_json_files_of_runs_alone_is_a_recording() {
+fn tr117_folder_with_only_json_runs_is_a_recording() {
     let folder = TempDir::new().unwrap();
     json(folder.path());
     let recorded = read(folder.path()).unwrap();
@@ -127,7 +127,7 @@ fn a_folder_with_json_files_of_runs_alone_is_a_recording() {
 }
 
 #[test]
-fn a_json_file_that_is_damaged_is_named_and_the_other_runs_are_read() {
+fn tr117_json_file_that_is_damaged_is_named_and_other_runs_are_read() {
     let folder = TempDir::new().unwrap();
     json(folder.path());
     let cut = fs::read_to_string(folder.path().join("run_2.json")).unwrap();
@@ -142,7 +142,7 @@ fn a_json_file_that_is_damaged_is_named_and_the_other_runs_are_read() {
 }
 
 #[test]
-fn chunks_that_do_not_fit_the_json_files_are_left_out() {
+fn tr117_chunks_that_do_not_match_json_runs_are_left_out() {
     let folder = TempDir::new().unwrap();
     json(folder.path());
     chunks(folder.path());
@@ -155,7 +155,7 @@ fn chunks_that_do_not_fit_the_json_files_are_left_out() {
 }
 
 #[test]
-fn the_output_of_the_rust_agents_is_read_with_the_summary_where_a_run_is_missing() {
+fn tr117_rust_output_is_read_with_summary_for_missing_run() {
     let folder = TempDir::new().unwrap();
     let output = folder.path().join("phase2/agent_output");
     fs::create_dir_all(output.join("run_1")).unwrap();
@@ -188,7 +188,7 @@ fn the_output_of_the_rust_agents_is_read_with_the_summary_where_a_run_is_missing
 }
 
 #[test]
-fn the_folder_above_several_recordings_stands_for_all_of_them() {
+fn tr117_folder_above_several_recordings_means_all_of_them() {
     let folder = TempDir::new().unwrap();
     for name in ["phase1/default", "phase3/60tps"] {
         fs::create_dir_all(folder.path().join(name)).unwrap();

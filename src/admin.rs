@@ -7,29 +7,27 @@ mod history;
 mod listen;
 mod overview;
 mod page;
+mod response;
+mod sources;
 mod streams;
 mod token;
 mod totals;
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, request};
 use http_body_util::Full;
-use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use prometheus::{TEXT_FORMAT, TextEncoder};
 
-pub(crate) use answer::Refusals;
 pub(crate) use history::History;
 pub(crate) use listen::{AdminCounts, AdminListener};
+pub(crate) use sources::{Admin, Refusals, Scraped};
 pub(crate) use token::AskedToken;
 pub use token::Token;
 
-use crate::{meter::Meter, tls::Identity, upstream::Upstreams};
+use crate::tls::Identity;
+use response::{json, of_type, text};
 
 /// Settings of this stage.
 #[derive(Clone, Debug)]
@@ -45,35 +43,6 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config { listen: SocketAddr::from(([127, 0, 0, 1], 9464)), tls: None, token: None }
-    }
-}
-
-/// What can be asked. It only reads.
-#[derive(Clone, Debug)]
-pub(crate) struct Admin {
-    pub(crate) registry: Registry,
-    pub(crate) meter: Meter,
-    pub(crate) upstreams: Arc<Upstreams>,
-    pub(crate) draining: CancellationToken,
-    pub(crate) history: History,
-    pub(crate) scraped: Scraped,
-    pub(crate) token: AskedToken,
-    pub(crate) refusals: Refusals,
-}
-
-/// When `/metrics` was read last, for the page: a Prometheus that is down is told nowhere else. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Scraped(Arc<Mutex<Option<Instant>>>);
-
-impl Scraped {
-    fn now(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
-    /// Seconds since then; none, if it never was.
-    fn ago(&self) -> Option<f64> {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.map(|last| last.elapsed().as_secs_f64())
     }
 }
 
@@ -150,22 +119,5 @@ fn page() -> Response<Full<Bytes>> {
     let html = HeaderValue::from_static("text/html; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, html);
     response.headers_mut().extend(page::fields());
-    response
-}
-
-fn text(status: StatusCode, text: impl Into<String>) -> Response<Full<Bytes>> {
-    of_type(status, "text/plain; charset=utf-8", text.into())
-}
-
-fn json(text: String) -> Response<Full<Bytes>> {
-    of_type(StatusCode::OK, "application/json", text)
-}
-
-fn of_type(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    // Names that others chose are in it: it is what it says it is, and no markup.
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -3,6 +3,7 @@
 mod access;
 mod caller;
 mod families;
+mod limits;
 mod origin;
 mod permit;
 mod rate;
@@ -19,29 +20,22 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::protocol::Route;
 use caller::ShownKey;
-use families::Families;
+use families::{Families, OTHER};
 use permit::Caller;
 
 pub use access::{Access, NoSuchRoute};
 pub use caller::Digest;
+pub use limits::Limits;
 pub use origin::{NoOrigin, Origins};
 pub(crate) use permit::Charge;
-/// Public for the benchmarks, which measure admission alone.
-#[doc(hidden)]
 pub use permit::Permit;
-/// Part of [`Refusal`].
-#[doc(hidden)]
-pub use rate::Allowance;
-pub use rate::Quota;
-/// Public for the benchmarks, which measure admission alone.
-#[doc(hidden)]
+pub use rate::{Allowance, Quota};
 pub use refusal::{Allowances, Refusal};
 
 /// Who asks without a key of ours.
 pub(crate) const ANONYMOUS: &str = "anonymous";
 /// So many callers have a label of their own; the rest, and those whose key is gone, are [`OTHER`].
 const MAX_CALLERS: usize = 64;
-const OTHER: &str = "other";
 
 /// Settings of this stage; by default all may do all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,17 +77,6 @@ pub struct Key {
     pub routes: Access,
     /// Tokens a second of each of its streams.
     pub pace: Option<u32>,
-}
-
-/// How much one may ask for; `None`: no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Requests.
-    pub requests: Option<Quota>,
-    /// Tokens of prompts (their uncached part) and answers.
-    pub tokens: Option<Quota>,
-    /// Streams at once.
-    pub max_streams: Option<usize>,
 }
 
 /// Admits requests. A reload may change all it knows while it does.

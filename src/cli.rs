@@ -9,9 +9,12 @@ mod config;
 mod demo;
 mod descriptors;
 mod experiment;
+mod failure;
+mod global;
 mod man;
 mod output;
 mod probe;
+mod process;
 mod reach;
 mod reload;
 mod report;
@@ -23,14 +26,12 @@ mod stop;
 mod systemd;
 mod top;
 
-use std::{borrow::Cow, io, path::PathBuf};
+use global::Global;
 
-use clap::{ArgAction, Args, Parser, Subcommand, builder::PossibleValuesParser};
-use tokio::signal::unix::Signal;
-use tracing::Level;
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{Flags, Log, Mistakes};
-
+pub use failure::CommandFailure;
+pub use process::{Process, SetLevel};
 pub use stderr::Stderr;
 pub use stop::Stop;
 
@@ -45,24 +46,6 @@ pub struct Cli {
     global: Global,
     #[command(subcommand)]
     command: Command,
-}
-
-/// What every subcommand takes.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Options of every command")]
-struct Global {
-    /// The configuration file in TOML, for serve, check, probe and top [default: none]
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The format of the log [default: text]
-    #[arg(long, global = true, value_name = "FORMAT", value_parser = PossibleValuesParser::new(["text", "json"]))]
-    log_format: Option<String>,
-    /// Log each finished request too; -vv logs everything
-    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
-    verbose: u8,
-    /// Log warnings and errors only
-    #[arg(short, long, global = true)]
-    quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,34 +79,6 @@ impl Command {
     }
 }
 
-/// What the process does for a subcommand: its log and its signals.
-#[derive(Clone, Copy, Debug)]
-pub struct Process {
-    /// Begins to log.
-    pub log: fn(&Log) -> SetLevel,
-    /// Begins to hear signals; until then they end the process.
-    pub signals: fn() -> io::Result<Stop>,
-    /// Begins to hear SIGHUP, in the runtime that it is called in; until then that ends the process too.
-    pub hangups: fn() -> io::Result<Signal>,
-}
-
-/// Changes the level of the log that was begun.
-pub type SetLevel = Box<dyn Fn(Level) + Send>;
-
-/// Why a subcommand did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum CommandFailure {
-    /// Exit code 2.
-    #[error(transparent)]
-    Configuration(#[from] Mistakes),
-    /// Exit code 2.
-    #[error("error: {0}")]
-    Usage(Cow<'static, str>),
-    /// Exit code 1.
-    #[error("error: {0:#}")]
-    Running(#[from] anyhow::Error),
-}
-
 impl Cli {
     /// Does what was asked.
     ///
@@ -144,32 +99,8 @@ impl Cli {
             Command::Config(config) => config.run(),
             Command::Experiment(experiment) => experiment.run(&self.global, process),
             Command::Report(report) => report.run(),
-            Command::Completions(completions) => completions.run(),
-            Command::Man(man) => man.run(),
-        }
-    }
-}
-
-impl Global {
-    /// What these flags say about the configuration.
-    fn flags(&self) -> Flags {
-        let mut settings = Vec::new();
-        settings.extend(self.log_format.clone().map(|format| ("log.format", format)));
-        settings.extend(self.level().map(|level| ("log.level", level.to_owned())));
-        Flags { file: self.config.clone(), upstreams: Vec::new(), settings }
-    }
-
-    /// The log of a subcommand that reads no configuration.
-    fn log(&self) -> Log {
-        crate::config::log(&self.flags())
-    }
-
-    fn level(&self) -> Option<&'static str> {
-        match (self.quiet, self.verbose) {
-            (true, _) => Some("warn"),
-            (false, 0) => None,
-            (false, 1) => Some("debug"),
-            (false, _) => Some("trace"),
+            Command::Completions(completions) => completions.run(Cli::command()),
+            Command::Man(man) => man.run(Cli::command()),
         }
     }
 }

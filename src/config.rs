@@ -8,6 +8,7 @@ mod clash;
 mod difference;
 mod entry;
 mod field;
+mod flags;
 mod inline;
 mod key;
 mod mistake;
@@ -15,6 +16,7 @@ mod ollama_host;
 mod quantity;
 mod resolve;
 mod setting;
+mod settings;
 mod shown;
 mod source;
 mod suggest;
@@ -22,65 +24,16 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, net::SocketAddr, path::PathBuf, time::Duration};
-
-use crate::sidecar;
+use std::{borrow::Cow, net::SocketAddr, time::Duration};
 
 pub(crate) use difference::fixed;
+pub use flags::Flags;
 pub use mistake::{Mistake, Mistakes, SettingPlace};
 pub use resolve::Resolved;
+pub use settings::{Config, Log, LogFormat};
 pub use source::no_color;
 pub(crate) use source::variables;
 pub(crate) use template::template;
-
-/// Everything that can be set.
-#[derive(Clone, Debug, Default)]
-pub struct Config {
-    /// The settings of every stage.
-    pub sidecar: sidecar::Config,
-    /// Threads that serve clients; 0: as many as cores may be used.
-    pub workers: usize,
-    /// What is written to stderr.
-    pub log: Log,
-    /// The file that the admin address' token was read from.
-    pub admin_token_file: Option<String>,
-}
-
-/// What is written to stderr.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// For people or for machines.
-    pub format: LogFormat,
-    /// The least severe that is written.
-    pub level: tracing::Level,
-}
-
-/// How a line of the log is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// An object a line.
-    Json,
-}
-
-impl Default for Log {
-    fn default() -> Log {
-        Log { format: LogFormat::default(), level: tracing::Level::INFO }
-    }
-}
-
-/// What the command line says about the configuration.
-#[derive(Clone, Debug, Default)]
-pub struct Flags {
-    /// The file to read; none: no file.
-    pub file: Option<PathBuf>,
-    /// `[NAME=]URL` of each upstream; any replaces those of the environment and of the file.
-    pub upstreams: Vec<String>,
-    /// The values given by flags, by the key they set.
-    pub settings: Vec<(&'static str, String)>,
-}
 
 /// Reads file and environment, puts the flags over them, judges all.
 ///

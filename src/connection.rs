@@ -10,7 +10,7 @@ mod request_line;
 mod waiting;
 
 pub(crate) use head::Heads;
-pub(crate) use late::{Late, RequestLimits, Timer};
+pub(crate) use late::{RequestLimits, Timer};
 pub(crate) use linger::{Linger, Lingered};
 pub(crate) use presence::Presence;
-pub(crate) use waiting::{Attended, Notice, Places, WaitingPlace};
+pub(crate) use waiting::{Attended, Late, Notice, Places, WaitingPlace};

@@ -1,5 +1,6 @@
 //! The whole sidecar: `Sidecar::builder()` → [`Bound`] → `run(shutdown)`.
 
+mod config;
 mod drain;
 mod families;
 mod reload;
@@ -15,17 +16,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::{self, Admin, AskedToken, History, Scraped},
-    admission::{self, Admission},
-    collector::{self, Registered, Task, gpu::Reader},
-    meter::{self, Bands, Meter, Outcome},
+    admission::Admission,
+    collector::{Registered, Task, gpu::Reader},
+    meter::{Bands, Meter, Outcome},
     proxy::{self, Proxy, Stages},
     shaping::{self, Shaping, adaptive::Reading},
     tls::Acceptor,
-    upstream::{
-        self, UpstreamError, Upstreams,
-        queue::{self, Queue},
-    },
+    upstream::{UpstreamError, Upstreams, queue::Queue},
 };
+pub use config::Config;
 pub use reload::Reload;
 
 use families::Families;
@@ -45,45 +44,6 @@ static OUTCOMES: [&str; 7] = {
     }
     labels
 };
-
-/// Settings of every stage.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The listener towards clients.
-    pub proxy: proxy::Config,
-    /// The listener towards Prometheus and people.
-    pub admin: admin::Config,
-    /// The Ollamas.
-    pub upstream: upstream::Config,
-    /// The meter.
-    pub meter: meter::Config,
-    /// Who may ask for what, and how much.
-    pub admission: admission::Config,
-    /// The queue before the upstreams.
-    pub queue: queue::Config,
-    /// How streams are handed on.
-    pub shaping: shaping::Config,
-    /// How often what surrounds the streams is read.
-    pub collectors: collector::Config,
-    /// How long streams may take to end once the sidecar is told to stop.
-    pub drain_timeout: Duration,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            proxy: proxy::Config::default(),
-            admin: admin::Config::default(),
-            upstream: upstream::Config::default(),
-            meter: meter::Config::default(),
-            admission: admission::Config::default(),
-            queue: queue::Config::default(),
-            shaping: shaping::Config::default(),
-            collectors: collector::Config::default(),
-            drain_timeout: Duration::from_secs(30),
-        }
-    }
-}
 
 /// The sidecar, not yet bound.
 ///

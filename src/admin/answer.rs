@@ -17,22 +17,13 @@ use hyper::{
     body::Incoming,
     service::{Service, service_fn},
 };
-use prometheus::IntCounter;
 
 use super::{
     Admin,
     attempts::{ConnectionTrust, Verdict},
-    text,
+    response::text,
 };
 use crate::connection::{Attended, WaitingPlace};
-
-/// What is counted of requests that may not read.
-#[derive(Clone, Debug)]
-pub(crate) struct Refusals {
-    pub(crate) missing: Arc<IntCounter>,
-    pub(crate) wrong: Arc<IntCounter>,
-    pub(crate) limited: Arc<IntCounter>,
-}
 
 type AdminAnswer = Response<Attended<Full<Bytes>>>;
 

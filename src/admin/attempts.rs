@@ -14,8 +14,6 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::token::ShownToken;
-
 /// Wrong tokens from one address: ten at once, then one in 6 s.
 const ADDRESS: AttemptAllowance = AttemptAllowance { burst: 10, every: Duration::from_secs(6) };
 /// In all, from addresses that have never shown the right one: a hundred at once, then ten a second.
@@ -43,6 +41,14 @@ pub(super) struct Used(Option<Instant>);
 
 /// Whether a connection has shown the right token, and what it has used since. Kept by whoever serves it.
 pub(super) type ConnectionTrust = Option<Used>;
+
+/// What a request shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ShownToken {
+    Right,
+    Wrong,
+    Nothing,
+}
 
 /// What becomes of a request that has to show the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::attempts::{Attempts, ConnectionTrust, Verdict};
+use super::attempts::{Attempts, ConnectionTrust, ShownToken, Verdict};
 
 /// A token that is longer is nobody's, and is not worth a hash.
 const MAX_TOKEN: usize = 4 << 10;
@@ -56,14 +56,6 @@ impl AskedToken {
         let shows = fields.contains_key(AUTHORIZATION);
         Some(attempts.judge(peer, trust, shows, || token.judge(fields)))
     }
-}
-
-/// What a request shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ShownToken {
-    Right,
-    Wrong,
-    Nothing,
 }
 
 impl Token {

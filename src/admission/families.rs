@@ -9,6 +9,9 @@ use crate::{
     protocol::Usage,
 };
 
+/// The label of callers that have none of their own.
+pub(super) const OTHER: &str = "other";
+
 /// Why a request was refused, as the label `reason` says it.
 pub(super) const REASONS: [&str; 8] =
     ["no_key", "unknown_key", "several_keys", "route", "requests", "tokens", "queue_full", "queue_timeout"];

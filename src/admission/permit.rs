@@ -10,7 +10,11 @@ use std::{
 
 use http::HeaderMap;
 
-use super::{Access, Allowances, Limits, OTHER, Quota, Refusal, caller, families::Families, rate::Limiter};
+use super::{
+    Access, Allowances, Limits, Quota, Refusal, caller,
+    families::{Families, OTHER},
+    rate::Limiter,
+};
 use crate::protocol::{Route, Usage};
 
 /// One who is known, or all who are not.

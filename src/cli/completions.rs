@@ -1,9 +1,9 @@
 //! `completions`: for packaging.
 
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::{Cli, CommandFailure, demo, experiment, output};
+use super::{CommandFailure, demo, experiment, output};
 
 /// Print completions for a shell
 #[derive(Args, Debug)]
@@ -13,14 +13,15 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(&self) -> Result<(), CommandFailure> {
+    /// Prints the completions of `command`, the whole command line.
+    pub(super) fn run(&self, command: Command) -> Result<(), CommandFailure> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut shown(), "streamgauge", &mut script);
+        clap_complete::generate(self.shell, &mut shown(command), "streamgauge", &mut script);
         output::print(script)
     }
 }
 
 /// The command line as `--help` shows it. `clap_complete` offers hidden subcommands and flags too.
-fn shown() -> Command {
-    Cli::command().mut_subcommand("experiment", experiment::shown).mut_subcommand("demo", demo::shown)
+fn shown(command: Command) -> Command {
+    command.mut_subcommand("experiment", experiment::shown).mut_subcommand("demo", demo::shown)
 }

@@ -3,9 +3,9 @@
 use std::{fs, io, path::PathBuf};
 
 use anyhow::Context;
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 
-use super::{Cli, CommandFailure, output};
+use super::{CommandFailure, output};
 
 /// Print the manual pages in roff, or write each of them to a file
 #[derive(Args, Debug)]
@@ -16,9 +16,10 @@ pub(super) struct Man {
 }
 
 impl Man {
-    pub(super) fn run(self) -> Result<(), CommandFailure> {
+    /// Prints or writes the pages of `command`, the whole command line.
+    pub(super) fn run(self, command: Command) -> Result<(), CommandFailure> {
         // `help` repeats the other pages. A page would refer to one of its own.
-        let mut command = Cli::command().disable_help_subcommand(true);
+        let mut command = command.disable_help_subcommand(true);
         if let Some(folder) = self.output {
             let written =
                 fs::create_dir_all(&folder).and_then(|()| clap_mangen::generate_to(command, &folder));

@@ -1,40 +1,27 @@
 //! From what was written to the settings of each stage, or to every mistake in it.
 
 mod file;
+mod resolved;
 mod syntax;
+mod upstream;
 
-use std::collections::BTreeMap;
-
-use url::Url;
+use upstream::Entry;
 
 use super::{
-    Config, certificate, clash, entry,
+    clash, entry,
     field::Given,
     mistake::{Mistake, Mistakes, Problem, SettingPlace},
     ollama_host,
-    setting::{self, SETTINGS, VARIABLE_PREFIX},
-    source::Sources,
+    setting::{self, SETTINGS},
+    source::{Sources, VARIABLE_PREFIX},
     suggest,
 };
-use crate::{tls::Trust, upstream::UpstreamConfig};
+use crate::upstream::UpstreamConfig;
+
+pub use resolved::Resolved;
 
 /// The variable that names the upstreams: `[NAME=]URL`, with commas between several.
 const UPSTREAM_VARIABLE: &str = "STREAMGAUGE_UPSTREAM";
-
-/// The settings, and where each was written.
-#[derive(Clone, Debug, Default)]
-pub struct Resolved {
-    /// The settings.
-    pub config: Config,
-    /// Where a key was last set; a key that is not here has its default.
-    pub(super) origins: BTreeMap<&'static str, SettingPlace>,
-    /// Where each upstream was written; empty if none was.
-    pub(super) upstream_origins: Vec<SettingPlace>,
-    /// Where each key was written.
-    pub(super) key_origins: Vec<SettingPlace>,
-    /// Values that were ignored, each with the reason, for the log.
-    pub warnings: Vec<String>,
-}
 
 /// Puts the layers over each other. Every layer is judged, a value that a higher one hides too.
 pub(super) fn resolve(sources: &Sources, mut mistakes: Vec<Mistake>) -> Result<Resolved, Mistakes> {
@@ -131,43 +118,6 @@ impl Resolved {
         if !upstreams.is_empty() {
             self.config.sidecar.upstream.upstreams = upstreams;
         }
-    }
-}
-
-/// An upstream as far as it could be read.
-#[derive(Debug)]
-struct Entry {
-    place: SettingPlace,
-    name: Option<String>,
-    url: Option<Url>,
-    tls: Option<Trust>,
-    max_streams: Option<usize>,
-    weight: Option<usize>,
-}
-
-impl Entry {
-    /// `[NAME=]URL`.
-    fn parse(text: &str, place: &SettingPlace, mistakes: &mut Vec<Mistake>) -> Entry {
-        let (name, url) = entry::split_flag(text);
-        if let Some(Err(problem)) = name.map(entry::check_name) {
-            mistakes.push(problem.at(place.clone(), "upstream.name"));
-        }
-        let url = entry::parse_url(url)
-            .map_err(|problem| mistakes.push(problem.at(place.clone(), "upstream.url")))
-            .ok();
-        Entry::new(name, url, place.clone(), mistakes)
-    }
-
-    /// `[NAME=]URL` with commas between; an empty text is none.
-    fn list(text: &str, place: &SettingPlace, mistakes: &mut Vec<Mistake>) -> Vec<Entry> {
-        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        entries.map(|entry| Entry::parse(entry, place, mistakes)).collect()
-    }
-
-    fn new(name: Option<&str>, url: Option<Url>, place: SettingPlace, mistakes: &mut Vec<Mistake>) -> Entry {
-        let files = certificate::Files::default();
-        let tls = url.as_ref().and_then(|url| files.trust(url, &place, mistakes));
-        Entry { place, name: name.map(str::to_owned), url, tls, max_streams: None, weight: None }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     field::{Field, Given},
     inline,
     mistake::{Problem, Problems},
-    source,
+    source::{self, VARIABLE_PREFIX},
 };
 use crate::{
     admin::Token,
@@ -46,8 +46,6 @@ impl Setting {
         format!("{VARIABLE_PREFIX}{}", self.key.to_ascii_uppercase().replace('.', "__"))
     }
 }
-
-pub(super) const VARIABLE_PREFIX: &str = "STREAMGAUGE_";
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const INSTANT: Duration = Duration::from_millis(1);

@@ -9,8 +9,9 @@ use super::{
     Flags,
     mistake::{Mistake, Problem, SettingPlace},
     ollama_host,
-    setting::VARIABLE_PREFIX,
 };
+
+pub(super) const VARIABLE_PREFIX: &str = "STREAMGAUGE_";
 
 /// All that was written, as text.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::WaitingPlace;
+use super::waiting::{Late, WaitingPlace};
 
 /// How long a connection may take for its next request.
 #[derive(Clone, Copy, Debug)]
@@ -17,15 +17,6 @@ pub(crate) struct RequestLimits {
     pub(crate) idle: Duration,
     /// From the first byte to the last of the head.
     pub(crate) head: Duration,
-}
-
-/// What took too long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Late {
-    /// No byte of a request came.
-    Idle,
-    /// A head that had begun did not end.
-    Head,
 }
 
 /// One timer for a connection. A request re-arms it only if it waits too long: what comes in time moves nothing.

@@ -9,9 +9,11 @@
 //! `TCP_USER_TIMEOUT` would end the second case, but also the third while the client is alive. So the kernel's counts of
 //! segments are looked at now and then: segments that go out while none comes in are answered by nobody.
 
-#[cfg(target_os = "linux")]
 mod diagnosis;
+#[cfg(target_os = "linux")]
+mod segments;
 
+use segments::Segments;
 use std::{
     io,
     net::SocketAddr,
@@ -37,15 +39,6 @@ const SILENCE: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(10);
 /// Connections that are looked at until other tasks have their turn.
 const AT_ONCE: usize = 64;
-
-/// What the kernel has counted of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Segments {
-    received: u32,
-    sent: u32,
-    /// Data is not acknowledged, or not sent, and the kernel has tried again.
-    is_retried: bool,
-}
 
 /// What was seen of a client.
 #[derive(Clone, Copy, Debug)]

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 pub(crate) use attended::Attended;
 
-use super::{Late, arrivals::Arrivals};
+use super::arrivals::Arrivals;
 
 /// A client that has just connected is about to ask, and one that was just answered may ask again.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -72,6 +72,15 @@ pub(crate) enum Notice {
     GiveWay,
     /// Its client has vanished.
     Vanished,
+}
+
+/// What took too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Late {
+    /// No byte of a request came.
+    Idle,
+    /// A head that had begun did not end.
+    Head,
 }
 
 /// The places of all connections.

@@ -2,7 +2,10 @@
 
 use prometheus::{IntCounter, Registry};
 
-use super::{headers::Malformed, upload::Unread};
+use super::{
+    headers::{self, Malformed},
+    upload::Unread,
+};
 use crate::metric::{Family, int_counter};
 
 /// `requests_malformed_total`, by what is malformed.
@@ -13,7 +16,6 @@ pub(super) struct Families {
 
 /// Verdicts of hyper's, which come before there is a request.
 pub(super) const HEAD: &str = "head";
-pub(super) const HEAD_TOO_LARGE: &str = "head_too_large";
 pub(super) const HEAD_TIMEOUT: &str = "head_timeout";
 const BODY_TIMEOUT: &str = "body_timeout";
 
@@ -23,7 +25,7 @@ impl Families {
         let malformed =
             Family::register(registry, "requests_malformed_total", help, ["reason"], int_counter)?;
         let ours = Malformed::ALL.map(Malformed::reason);
-        for reason in [HEAD, HEAD_TOO_LARGE, HEAD_TIMEOUT, BODY_TIMEOUT].into_iter().chain(ours) {
+        for reason in [HEAD, headers::HEAD_TOO_LARGE, HEAD_TIMEOUT, BODY_TIMEOUT].into_iter().chain(ours) {
             let _ = malformed.child([reason]);
         }
         Ok(Families { malformed })

@@ -7,11 +7,13 @@ use http::{
     uri::PathAndQuery,
 };
 
-use super::families;
 use crate::protocol::Coding;
 
 /// Header fields of a request, at most; hyper's own default is 100. hyper makes room for as many at each head.
 pub(super) const MAX_FIELDS: usize = 256;
+
+/// The label `reason` of a head that is too large.
+pub(super) const HEAD_TOO_LARGE: &str = "head_too_large";
 
 /// Why a request is refused before anybody is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +50,7 @@ impl Malformed {
             Malformed::Host => "host",
             Malformed::Coding => "coding",
             Malformed::Body => "body",
-            Malformed::TooLarge => families::HEAD_TOO_LARGE,
+            Malformed::TooLarge => HEAD_TOO_LARGE,
         }
     }
 }

@@ -33,7 +33,7 @@ use super::{
     departure::Watched,
     families,
     gather::Gathered,
-    headers::{Fragment, MAX_FIELDS},
+    headers::{Fragment, HEAD_TOO_LARGE, MAX_FIELDS},
     resets::Resets,
     respond::{self, Outgoing},
     worker::Workers,
@@ -404,7 +404,7 @@ async fn late(draining: &CancellationToken) {
 
 fn malformed(proxy: &Proxy, error: &hyper::Error) {
     if error.is_parse_too_large() {
-        proxy.families.malformed(families::HEAD_TOO_LARGE);
+        proxy.families.malformed(HEAD_TOO_LARGE);
     } else if error.is_parse() {
         proxy.families.malformed(families::HEAD);
     }

@@ -71,7 +71,7 @@ async fn panic_ends_only_its_own_stream() {
     config.proxy.listen = ([127, 0, 0, 1], 0).into();
     config.admin.listen = ([127, 0, 0, 1], 0).into();
     let url = format!("http://{}", upstream.local_addr().unwrap()).parse().unwrap();
-    config.upstream.upstreams = vec![upstream::UpstreamConfig::new("gpu0", url)];
+    config.upstream.upstreams = vec![crate::upstream::UpstreamConfig::new("gpu0", url)];
     let bound = Sidecar::builder().config(config).bind().await.unwrap();
     let (proxy, admin, registry) = (bound.proxy_addr(), bound.admin_addr(), bound.registry().clone());
     let running = tokio::spawn(bound.run(std::future::pending()));

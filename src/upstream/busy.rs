@@ -18,15 +18,30 @@ pub(crate) struct Busy {
 
 /// Where a request has its work done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Runs {
+enum Runs {
     /// At the upstream.
     Here,
     /// In Ollama's cloud.
     Elsewhere,
 }
 
+impl Upstream {
+    /// One more request is here until the guard is dropped, which holds `place` too.
+    #[must_use]
+    pub(crate) fn enter(self: &Arc<Self>, place: Option<Place>) -> Busy {
+        Busy::new(self, place, Runs::Here)
+    }
+
+    /// One more request is here that Ollama passes on to its cloud: it is no stream of this upstream, and what the cloud
+    /// does wrong is not held against the upstream. `place` is its caller's.
+    #[must_use]
+    pub(crate) fn pass_on(self: &Arc<Self>, place: Option<Place>) -> Busy {
+        Busy::new(self, place, Runs::Elsewhere)
+    }
+}
+
 impl Busy {
-    pub(super) fn enter(upstream: &Arc<Upstream>, place: Option<Place>, runs: Runs) -> Busy {
+    fn new(upstream: &Arc<Upstream>, place: Option<Place>, runs: Runs) -> Busy {
         upstream.requests.fetch_add(1, Relaxed);
         upstream.streams.fetch_add(streams(place.as_ref(), runs), Relaxed);
         let kind = kind(place.as_ref(), runs);

@@ -1,6 +1,7 @@
 //! Who may name whom within a package: the directions of docs/explanation/architecture.md, held over every path in the source.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod circles;
 mod rules;
 mod source;
 
@@ -10,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rules::{NAMES_THAT_SAY_NOTHING, PACKAGES, Package, Table, WALL_CLOCK};
+use rules::{CIRCLES, NAMES_THAT_SAY_NOTHING, PACKAGES, Package, Table, WALL_CLOCK};
 use source::{Target, named};
 
 /// A file longer than this holds more than one concept.
@@ -161,6 +162,21 @@ fn package_and_layer_has_a_row() {
             layers.iter().filter(|layer| package.layers.iter().all(|row| row.0 != layer.as_str())).collect();
         assert!(without.is_empty(), "{}: no row in tests/layers/rules.rs: {without:?}", package.name);
     }
+}
+
+#[test]
+fn file_never_needs_a_file_that_needs_it() {
+    let mut found = Vec::new();
+    for package in PACKAGES {
+        let modules: Vec<_> = modules(package)
+            .into_iter()
+            .filter(|(module, _)| !module.iter().any(|segment| segment == "tests"))
+            .collect();
+        assert!(modules.len() > 5, "{} has files", package.name);
+        found.extend(circles::circles(&modules).into_iter().map(|circle| (package.name, circle.join(" "))));
+    }
+    let known: Vec<_> = CIRCLES.iter().map(|(package, files, _)| (*package, (*files).to_owned())).collect();
+    assert_eq!(found, known, "move what the files share to the file where it belongs");
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub(super) enum Target {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token<'a> {
+pub(super) enum Token<'a> {
     Word(&'a str),
     Keyword(&'a str),
     Colons,
@@ -122,7 +122,7 @@ fn resolve(here: &[String], path: &[&str]) -> Option<Target> {
 }
 
 /// Words and marks, without comments, strings and lifetimes.
-fn tokens(source: &str) -> Vec<Token<'_>> {
+pub(super) fn tokens(source: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     let mut rest = source;
     while let Some(first) = rest.chars().next() {

@@ -4,6 +4,7 @@
 //! needed. [`Collectors`] runs all of them. A collector that fails or hangs affects only its own metrics, and
 //! `streamgauge_collector_up` reports it.
 
+mod collect;
 pub mod gpu;
 mod lag;
 mod models;
@@ -20,6 +21,7 @@ use std::{fmt, time::Duration};
 use prometheus::Registry;
 use tokio::{runtime::Handle, task::JoinSet};
 
+pub use collect::{Collect, CollectError};
 pub use gpu::{FakeReader, GpuCollector};
 pub use lag::LagProbe;
 pub use models::{Loaded, ModelCollector};
@@ -55,45 +57,6 @@ impl Default for Config {
             process: Some(Duration::from_secs(1)),
         }
     }
-}
-
-/// Reads one part of the surroundings into metrics.
-pub trait Collect: Send + 'static {
-    /// Returns the label `collector`.
-    fn name(&self) -> &'static str;
-
-    /// Registers its metrics on a registry.
-    ///
-    /// # Errors
-    /// The registry has one of the names already.
-    fn register(&self, registry: &Registry) -> prometheus::Result<()>;
-
-    /// Reads once. The call may block. Until it returns, the metrics show the previous reading.
-    ///
-    /// # Errors
-    /// The reason why nothing could be read. The next call tries again.
-    fn collect(&mut self) -> Result<(), CollectError>;
-
-    /// Returns the longest time between two calls of [`Collect::hurried`], which then run between two readings.
-    /// Default: `None`, for a collector without urgent values.
-    fn hurry(&self) -> Option<Duration> {
-        None
-    }
-
-    /// Reads the urgent values.
-    fn hurried(&mut self) {}
-}
-
-/// The reason why a collector could not read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CollectError {
-    /// This machine does not have what the collector reads. Most machines, for example, have no GPU. The log reports
-    /// it at INFO.
-    #[error("{0}")]
-    Absent(String),
-    /// What the collector reads exists, but does not answer. The log reports it as a warning.
-    #[error("{0}")]
-    Failed(String),
 }
 
 /// A builder for all collectors. A collector that [`Config`] turns off is left out.

@@ -38,16 +38,16 @@ mod measure;
 mod note;
 mod recording;
 mod relation;
+mod result;
 mod run;
 mod series;
+mod settings;
 mod speedup;
 mod spread;
 pub mod statistic;
 mod window;
 
 use std::collections::HashMap;
-
-use serde::Serialize;
 
 pub use advice::{Advice, Answer, RemedyEffect, Step};
 use baseline::Baselines;
@@ -61,68 +61,14 @@ pub use recording::{
     Agent, Chunk, Condition, GpuSample, LagSample, Language, Probe, Recording, Remedy, Run, RunKind,
 };
 pub use relation::{Matrix, Model, Relation};
+pub use result::Analysis;
 use run::Rows;
 pub use run::RunSummary;
 pub use series::Series;
+pub use settings::Settings;
 pub use speedup::{Alone, OverlapSpeedup, TrueSpeedup, overlap_speedup, true_speedup};
 pub use spread::Spread;
 pub use window::Window;
-
-/// Settings of the analysis.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Settings {
-    /// The level of intervals. Tests use 1 less this level. Default: 0.95.
-    pub level: f64,
-    /// The probability with which a detectable difference is found. Default: 0.8.
-    pub power: f64,
-    /// The number of bootstrap resamples, and the maximum number of labellings of a permutation test. Default: 9,999.
-    pub resamples: usize,
-    /// The random seed. Default: 117.
-    pub seed: u64,
-    /// The length of a window of the time series, in seconds. Default: 1.
-    pub window: f64,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings { level: 0.95, power: 0.8, resamples: 9_999, seed: 117, window: 1.0 }
-    }
-}
-
-/// The result of an analysis.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Analysis {
-    /// The settings that were used.
-    pub settings: Settings,
-    /// The runs that count, in the recording's order.
-    pub runs: Vec<RunSummary>,
-    /// The conditions, in the recording's order.
-    pub conditions: Vec<ConditionSummary>,
-    /// Each condition compared with the baseline that it names, measure by measure.
-    pub comparisons: Vec<Comparison>,
-    /// Lag and chunk rate compared with efficiency, over the concurrent runs of Python agents, as in TR117. If there
-    /// are none, over all concurrent runs.
-    pub relations: Vec<Relation>,
-    /// The correlation of every two measures, over all concurrent runs.
-    pub matrix: Matrix,
-    /// The regression of TR117 (6.2): overlap efficiency by lag p99 and chunks per second, over the runs of
-    /// `relations`.
-    pub model: Option<Model>,
-    /// Throughput by the number of agents.
-    pub series: Vec<Series>,
-    /// Lag and chunks over time.
-    pub windows: Vec<Window>,
-    /// The largest PCIe rate of a GPU, in bytes per second. `None`: it was not measured.
-    pub pcie_peak: Option<f64>,
-    /// What the GPU did over the whole recording. Absent where none was read.
-    pub gpu: Option<GpuSummary>,
-    /// The advice.
-    pub advice: Advice,
-    /// The verdicts on the claims of TR117.
-    pub claims: Vec<Claim>,
-    /// The data that was left out, and the reasons why comparisons are weak.
-    pub notes: Vec<String>,
-}
 
 /// Analyses a recording. Values for which the recording has no data are missing in the result, and the notes say so.
 #[must_use]
@@ -201,20 +147,6 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
     analysis.advice = Advice::of(&analysis);
     analysis.claims = claim::claims(&analysis);
     analysis
-}
-
-impl Analysis {
-    /// Returns the condition with this name.
-    #[must_use]
-    pub fn condition(&self, name: &str) -> Option<&ConditionSummary> {
-        self.conditions.iter().find(|condition| condition.condition.name == name)
-    }
-
-    /// Returns the comparison of a measure of a condition with the condition's baseline.
-    #[must_use]
-    pub fn comparison(&self, condition: &str, measure: Measure) -> Option<&Comparison> {
-        self.comparisons.iter().find(|found| found.condition == condition && found.measure == measure)
-    }
 }
 
 /// Returns the roles of a run's agents, one per agent.

@@ -2,43 +2,22 @@
 //!
 //! The module turns text into text: [`crate::experiment::recording`] reads recordings, and the caller writes files.
 
+mod contents;
 mod grid;
 mod html;
 mod json;
 mod merge;
 mod plot;
+mod source;
 mod text;
 
-use serde::Serialize;
-
 use crate::{
-    analysis::{Analysis, Recording, Settings, analyse},
-    experiment::recording::{Environment, Problem, Recorded},
+    analysis::{Settings, analyse},
+    experiment::recording::Recorded,
 };
 
-/// The analysis of recordings, ready to be formatted.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// The recordings.
-    pub sources: Vec<Source>,
-    /// All rows.
-    pub recording: Recording,
-    /// The analysis.
-    pub analysis: Analysis,
-}
-
-/// A recording of a report.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Source {
-    /// Its folder's name.
-    pub name: String,
-    /// The name of its plan.
-    pub plan: Option<String>,
-    /// Its environment.
-    pub environment: Option<Environment>,
-    /// The parts that were left out, with the reasons.
-    pub problems: Vec<Problem>,
-}
+pub use contents::Report;
+pub use source::Source;
 
 impl Report {
     /// Analyses recordings together. If there are several, each condition has the name of its recording as a prefix.

@@ -7,7 +7,6 @@
 mod backlog;
 mod concurrency;
 mod delivered;
-mod ending;
 mod failures;
 mod families;
 mod live;
@@ -18,22 +17,27 @@ mod outcome;
 mod outcomes;
 mod phases;
 mod prompt;
+mod recording;
 mod schedule;
+mod shared;
 mod silence;
 mod tap;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod waiting;
 mod wrap;
+mod wrapping;
 
 pub use concurrency::{BANDS, Bands};
 pub use delivered::Delivered;
 pub use failures::Failure;
 pub use live::{Live, Snapshot};
-pub use measurement::{DeliveredBy, Ending, Facts, Measurement};
-pub use outcome::Outcome;
+pub use measurement::{Facts, Measurement};
+pub use outcome::{Ending, Outcome};
 pub use tap::Tap;
 pub use wrap::BodyStream;
+pub use wrapping::DeliveredBy;
 
 use std::{sync::Arc, time::Instant};
 
@@ -42,13 +46,11 @@ use failures::Failures;
 use families::Families;
 use live::LiveTable;
 use loads::Span;
-use model::{Claim, Loaded, Memory, ModelTable, Place};
+use model::{Claim, Loaded, Memory, ModelTable};
 use prompt::Density;
+use shared::Shared;
 
 use crate::protocol::canonical_model;
-
-/// The label of the cloud's models that have none of their own. It ends as the names of the cloud's models do.
-const OTHER_CLOUD: &str = "other:cloud";
 
 /// Settings of this stage.
 #[derive(Clone, Debug)]
@@ -67,17 +69,6 @@ impl Default for Config {
 #[derive(Clone, Debug)]
 pub struct Meter {
     shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    families: Families,
-    models: ModelTable,
-    /// Of models without a label.
-    density: Density,
-    live: Arc<LiveTable>,
-    failures: Failures,
-    cut: std::sync::atomic::AtomicBool,
 }
 
 impl Meter {
@@ -108,7 +99,7 @@ impl Meter {
     /// Starts to measure a request: call it when the head is parsed.
     #[must_use]
     pub fn start(&self, facts: Facts) -> Measurement {
-        Measurement::start(self.clone(), facts)
+        Measurement::start(self.shared.clone(), facts)
     }
 
     /// The streams and requests that run now, oldest first.
@@ -185,11 +176,5 @@ impl Meter {
     /// From now on what ends unfinished was cut by us, not left by its client: outcome `refused`.
     pub fn cut(&self) {
         self.shared.cut.store(true, std::sync::atomic::Ordering::Relaxed);
-    }
-}
-
-impl Shared {
-    fn claim(&self, name: &str, label: &str, claim: Claim) -> Option<Arc<Place>> {
-        self.models.claim(name, label, claim, |gone| self.families.forget(gone))
     }
 }

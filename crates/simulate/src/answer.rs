@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::broken_off::BrokenOff;
 use super::stream::Stream;
 
 /// The body of a response.
@@ -31,11 +32,6 @@ pub(super) struct Lines {
     interval: Duration,
     sleep: Pin<Box<Sleep>>,
 }
-
-/// The body breaks off here.
-#[derive(Debug, thiserror::Error)]
-#[error("the simulated connection breaks off")]
-pub(super) struct BrokenOff;
 
 impl Lines {
     pub(super) fn new(lines: impl IntoIterator<Item = String>, interval: Duration) -> Self {

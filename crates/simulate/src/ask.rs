@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::endpoint::Endpoint;
-use super::prompt::PromptMessage;
 use super::seed::Seed;
 
 /// How long a model stays in memory after its last use.
@@ -275,6 +274,13 @@ fn go_duration(text: &str) -> Option<f64> {
         rest = after;
     }
     Some(sign * seconds)
+}
+
+/// A message of a prompt. A prompt that is a single text is one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PromptMessage {
+    pub(super) system: bool,
+    pub(super) tokens: u32,
 }
 
 #[cfg(test)]

@@ -13,13 +13,14 @@ use super::ask::{Ask, Format, KeepAlive};
 use super::decode::{Decode, Outcome, Step, Tokens, seconds_each};
 use super::embed;
 use super::endpoint::Endpoint;
-use super::engine::{Engine, Lot};
+use super::engine::Engine;
 use super::faults::Fault;
+use super::lot::Lot;
 use super::prompt::fit;
+use super::ready::Ready;
 use super::reference::{ModelRef, Source};
 use super::reply::{Refusal, Reply, reply, with_body};
 use super::script::{Plan, Script};
-use super::shelf::Seat;
 use super::stamp::{rfc3339, unix_now};
 use super::stream::Stream;
 use super::version::{ChatPath, OllamaVersion};
@@ -29,19 +30,6 @@ use super::voice::{Ending, Voice, quoted, voice};
 const LOOKUP: Duration = Duration::from_millis(150);
 /// The number of records of the cloud that come together.
 const CLOUD_GROUP: u32 = 4;
-
-/// A request whose prompt is read, with its slot if it needs one.
-pub(super) struct Ready {
-    pub(super) seat: Option<Seat>,
-    pub(super) outcome: Outcome,
-    pub(super) asked: Instant,
-    pub(super) load: Duration,
-    pub(super) prompt_eval: Duration,
-    pub(super) prompt_tokens: u32,
-    pub(super) cached_tokens: u32,
-    /// Whether the context has room for one token only.
-    pub(super) full: bool,
-}
 
 /// Serves a request that takes a slot.
 pub(super) async fn post(

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::json;
 
-use super::ask::Ask;
+use super::ask::{Ask, PromptMessage};
 use super::reply::Refusal;
 use super::version::{ChatPath, OllamaVersion};
 
@@ -78,13 +78,6 @@ fn without_oldest(messages: &[PromptMessage], context: u32) -> u32 {
     (0..last).map(sum).find(|tokens| *tokens <= context).unwrap_or_else(|| sum(last)).max(1)
 }
 
-/// A message of a prompt. A prompt that is a single text is one message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PromptMessage {
-    pub(super) system: bool,
-    pub(super) tokens: u32,
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -92,7 +85,7 @@ mod tests {
     use super::super::endpoint::Endpoint;
     use super::{Ask, ChatPath, Fit, OllamaVersion, Refusal, fit};
 
-    /// 600 tokens, or 602 with a role. 512 of them fit.
+    /// 600 tokens, or 602 with a role, of which 512 fit.
     fn ask(endpoint: Endpoint, more: Value) -> Ask {
         let text = "x ".repeat(450);
         let mut body = json!({"prompt": text, "messages": [{"role": "user", "content": text}]});

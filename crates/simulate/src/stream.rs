@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::Frame;
 
-use super::answer::BrokenOff;
+use super::broken_off::BrokenOff;
 use super::decode::{Decode, Step};
-use super::engine::Lot;
 use super::faults::{Fate, Fault};
 use super::frames::{Frames, Piece, Template};
+use super::lot::Lot;
 use super::script::Part;
 use super::seed::Seed;
 use super::version::ChatPath;

@@ -1,7 +1,5 @@
 //! Pull, push, create, and the blobs of models.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,20 +19,6 @@ const INTERVAL: Duration = Duration::from_millis(20);
 /// Lines of progress per layer.
 const STEPS: u64 = 10;
 const LAYER: u64 = 2_019_377_376;
-
-/// The digests of the existing blobs. Their bytes are counted and discarded.
-#[derive(Debug, Default)]
-pub(super) struct Blobs(Mutex<HashSet<String>>);
-
-impl Blobs {
-    fn contains(&self, digest: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(digest)
-    }
-
-    fn add(&self, digest: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(digest.to_owned());
-    }
-}
 
 /// Serves pull, push and create.
 pub(super) fn post(engine: &Engine, endpoint: Endpoint, body: &Value) -> Result<Reply, Refusal> {

@@ -26,49 +26,20 @@ mod condition;
 mod draft;
 mod overrides;
 mod redact;
+mod resolved;
 mod role;
 mod span;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, str::FromStr};
-
-use serde::Serialize;
+use std::str::FromStr;
 
 pub use bundled::{BUNDLED, Bundled};
 pub use condition::{ConditionPlan, SidecarPlan};
 pub use overrides::Overrides;
+pub use resolved::Plan;
 pub use role::{Role, Route};
 pub use span::Span;
-
-/// An experiment, resolved: every default is filled in, every `counts` is expanded, and every name exists.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Plan {
-    /// The name.
-    pub name: String,
-    /// The random seed, which decides the order of the runs.
-    pub seed: u64,
-    /// The runs of every condition, and of every agent alone.
-    pub repetitions: u32,
-    /// The runs of every condition that come first and do not count.
-    pub warm_up: u32,
-    /// An agent that takes longer than this has failed.
-    pub timeout: Span,
-    /// The pause between two runs.
-    pub pause: Span,
-    /// Whether the recording contains prompts and answers.
-    pub keep_text: bool,
-    /// Tokens per second of a stream, used only for the expected time.
-    pub expected_rate: f64,
-    /// The Ollamas, by name.
-    pub upstreams: BTreeMap<String, String>,
-    /// The agents. Their names are unique.
-    #[serde(rename = "agent")]
-    pub roles: Vec<Role>,
-    /// The conditions under which they run.
-    #[serde(rename = "condition")]
-    pub conditions: Vec<ConditionPlan>,
-}
 
 mod default {
     use std::time::Duration;

@@ -1,9 +1,10 @@
 //! A whole experiment: it checks its requirements, and then executes one run after another.
 
+mod error;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     ffi::OsString,
-    io,
     path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -17,9 +18,9 @@ use super::{
     machine::machine,
     ollama,
     plan::{ConditionPlan, Plan},
-    process::{Child, ProcessError, Program},
+    process::{Child, Program},
     recorder::{Recorder, Row},
-    recording::{Environment, Finished, ResumeError, Session, Writer, finished},
+    recording::{Environment, Finished, Session, Writer, finished},
     schedule::{Entry, schedule},
     sidecar::{Sidecar, changes},
     watch::Watch,
@@ -27,10 +28,11 @@ use super::{
 use crate::analysis::Language;
 use streamgauge_collector::gpu::Reader;
 
+use error::IN_VAIN;
+pub use error::RunError;
+
 /// The version of the format in docs/reference/recording-format.md.
 const FORMAT: u32 = 1;
-/// After this many runs in a row in which every agent failed, the experiment stops.
-const IN_VAIN: usize = 3;
 
 /// The options of an experiment.
 pub struct Options {
@@ -46,34 +48,6 @@ pub struct Options {
     pub unset: Vec<OsString>,
     /// The reader of GPUs.
     pub gpu: Option<Box<dyn Reader>>,
-}
-
-/// The reason why an experiment did not finish.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// An Ollama does not answer or lacks a model, or Python lacks packages.
-    #[error("{}", .0.join("\n"))]
-    NotReady(Vec<String>),
-    /// A recording cannot be continued.
-    #[error(transparent)]
-    Resume(#[from] ResumeError),
-    /// Agents in a process of their own failed.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// An HTTP client cannot be created.
-    #[error("cannot make an HTTP client: {0}")]
-    Client(String),
-    /// A sidecar failed.
-    #[error("{0}")]
-    Sidecar(String),
-    /// The recording cannot be written.
-    #[error("cannot write the recording: {0}")]
-    Recording(#[from] io::Error),
-    /// Every agent fails.
-    #[error(
-        "every agent of the last {IN_VAIN} runs failed, at last with: {0}; mend that, then go on with --resume"
-    )]
-    InVain(String),
 }
 
 /// The result of an experiment.

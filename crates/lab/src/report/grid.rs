@@ -7,28 +7,14 @@ mod gpu;
 mod relation;
 mod run;
 mod source;
+mod table;
 
 use super::Report;
-use crate::analysis::{Measure, statistic::Interval};
+use table::{cell, range};
 
-/// A table.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Grid {
-    pub(super) title: &'static str,
-    /// A note for the reader.
-    pub(super) about: &'static str,
-    pub(super) header: Vec<String>,
-    pub(super) rows: Vec<Vec<String>>,
-    /// The number of text columns from the left. The others are numbers.
-    pub(super) texts: usize,
-}
+pub(super) use table::Grid;
 
 impl Grid {
-    fn new(title: &'static str, about: &'static str, header: &[&str], texts: usize) -> Grid {
-        let header = header.iter().map(|name| (*name).to_owned()).collect();
-        Grid { title, about, header, rows: Vec::new(), texts }
-    }
-
     /// Returns the tables that come before the advice and the claims of a report. Empty ones are left out.
     pub(super) fn figures(report: &Report) -> Vec<Grid> {
         let grids = [
@@ -56,18 +42,4 @@ impl Grid {
     pub(super) fn sources(report: &Report) -> Grid {
         source::grid(report)
     }
-}
-
-/// Returns the value, or a dash if there is none.
-fn cell(value: Option<String>) -> String {
-    value.unwrap_or_else(|| "–".into())
-}
-
-/// Formats an interval in the unit of the value next to it.
-fn range(measure: Measure, interval: Interval) -> String {
-    let number = |value: f64| {
-        let shown = measure.show(value);
-        shown.split([' ', '/']).next().unwrap_or_default().to_owned()
-    };
-    format!("[{}, {}]", number(interval.low), number(interval.high))
 }

@@ -2,6 +2,7 @@
 
 mod canvas;
 mod distribution;
+mod drawn;
 mod duration;
 mod forest;
 mod matrix;
@@ -10,13 +11,7 @@ mod time;
 
 use super::Report;
 
-/// A finished plot.
-pub(super) struct Plot {
-    pub(super) title: String,
-    /// A description, also for people who cannot see the plot.
-    pub(super) caption: String,
-    pub(super) svg: String,
-}
+pub(super) use drawn::Plot;
 
 /// Returns every plot for which the report has figures.
 pub(super) fn plots(report: &Report) -> Vec<Plot> {

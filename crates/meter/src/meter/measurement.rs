@@ -3,25 +3,24 @@
 use std::{
     fmt,
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use http::StatusCode;
 
 use super::{
-    Delivered, Meter, OTHER_CLOUD, Outcome, Tap,
+    Ending, Outcome,
     concurrency::{Concurrency, Running},
     families::StreamChildren,
     live::{Listed, Live, Named},
     loads::Waiter,
     model::{Claim, Place},
     outcomes::Outcomes,
+    shared::{OTHER_CLOUD, Shared},
     silence,
-    tap::Tapping,
-    wrap::BodyStream,
 };
 use crate::metric::Occupied;
-use crate::protocol::{CLOUD, Coding, Dialect, Framing, Peek, Route, Usage, canonical_model, short_model};
+use crate::protocol::{CLOUD, Coding, Dialect, Peek, Route, canonical_model, short_model};
 
 /// What is known of a request when its head is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,36 +42,6 @@ impl Facts {
     }
 }
 
-/// What a finished request was: for a log line, or for whoever charges its tokens. Never its content.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Ending {
-    /// Number of the request in this process.
-    pub id: u64,
-    /// Its route.
-    pub route: Route,
-    /// The label of its model.
-    pub model: String,
-    /// The label of its upstream.
-    pub upstream: String,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The status sent to the client, if one was.
-    pub status: Option<StatusCode>,
-    /// From accept to the end.
-    pub duration: Duration,
-    /// From accept to the first content record of a stream.
-    pub first_token: Option<Duration>,
-    /// Content records that arrived.
-    pub content_records: u64,
-    /// What Ollama told of its cost.
-    pub usage: Usage,
-    /// Tokens of its prompt, estimated from its bytes, if it was sent. A guess: for limits, and for no metric.
-    pub prompt_estimate: u64,
-    /// Tokens of the model's context, if an upstream told them: no prompt has more.
-    pub context: Option<u64>,
-}
-
 /// What is called with an ending.
 type Hook = Box<dyn FnOnce(&Ending) + Send + Sync>;
 
@@ -89,7 +58,7 @@ enum Listing {
 
 /// Measures one request. Whichever way it goes, dropping it records an ending once.
 pub struct Measurement {
-    pub(super) meter: Meter,
+    pub(super) shared: Arc<Shared>,
     pub(super) facts: Facts,
     pub(super) live: Arc<Live>,
     /// In `/streams`, until the ending is recorded.
@@ -110,18 +79,18 @@ pub struct Measurement {
     pub(super) place: Option<Arc<Place>>,
     /// The request is at its upstream, and may wait for its model.
     pub(super) waiter: Option<Waiter>,
-    account: Option<Arc<Concurrency>>,
+    pub(super) account: Option<Arc<Concurrency>>,
     _running: Option<Running>,
     _in_flight: Occupied,
 }
 
 impl Measurement {
-    pub(super) fn start(meter: Meter, facts: Facts) -> Measurement {
-        let (live, listed) = meter.shared.live.enter(facts.route);
-        let in_flight = in_flight(&meter, "none", facts.route);
-        let outcomes = meter.shared.families.accepted(facts.route);
+    pub(super) fn start(shared: Arc<Shared>, facts: Facts) -> Measurement {
+        let (live, listed) = shared.live.enter(facts.route);
+        let in_flight = in_flight(&shared, "none", facts.route);
+        let outcomes = shared.families.accepted(facts.route);
         Measurement {
-            meter,
+            shared,
             facts,
             live,
             listed: Some(listed),
@@ -192,7 +161,7 @@ impl Measurement {
     /// no work of this machine.
     pub fn waits_at(&mut self, upstream: &str) {
         if self.live.choose(upstream) {
-            self._in_flight = in_flight(&self.meter, upstream, self.live.route);
+            self._in_flight = in_flight(&self.shared, upstream, self.live.route);
             (self._running, self.account, self.waiter) = (None, None, None);
             self.settle(Claim::Accepted);
         }
@@ -202,7 +171,7 @@ impl Measurement {
     pub fn chosen(&mut self, upstream: &str) {
         self.waits_at(upstream);
         if self.live.route.takes_slot() && self.account.is_none() && upstream != CLOUD {
-            let account = self.meter.shared.families.concurrency.upstream(upstream);
+            let account = self.shared.families.concurrency.upstream(upstream);
             self._running = Some(account.stream());
             self.account = Some(account);
             self.waiter = Some(self.wait(upstream));
@@ -218,7 +187,7 @@ impl Measurement {
     }
 
     fn wait(&self, upstream: &str) -> Waiter {
-        let (shared, label) = (&self.meter.shared, self.model_label());
+        let (shared, label) = (&self.shared, self.model_label());
         let named = self.live.model.get();
         let memory = named.and_then(|named| {
             shared.models.memory(upstream, |memory| (memory.find(&named.key).is_some(), memory.asked))
@@ -239,7 +208,7 @@ impl Measurement {
         if status.is_success() {
             self.settle(Claim::Answered);
         }
-        self.meter.shared.families.responses.child([self.live.route.label(), status.as_str()]).inc();
+        self.shared.families.responses.child([self.live.route.label(), status.as_str()]).inc();
     }
 
     /// The content coding of the response. Call it before the body is wrapped.
@@ -252,12 +221,6 @@ impl Measurement {
         self.decided = Some(outcome);
     }
 
-    /// Wraps a body of our own: nothing of it is scanned.
-    #[must_use]
-    pub fn deliver<B: http_body::Body<Data = bytes::Bytes>>(self, body: B) -> Delivered<B> {
-        Delivered::new(self, body, None)
-    }
-
     /// Records no ending: that of this request is recorded by another measurement, which is dropped.
     pub fn forget(&mut self) {
         self.recorded = true;
@@ -267,53 +230,6 @@ impl Measurement {
     /// Ends here, with no body of an upstream's.
     pub fn finish(mut self, outcome: Outcome) {
         self.record(outcome);
-    }
-
-    /// Splits into what goes around the upstream's body and what goes around the body that the client is
-    /// sent, for layers that belong between them. `content_type` is the response's.
-    #[must_use]
-    pub fn split<B>(mut self, content_type: Option<&str>, body: B) -> (Tap<B>, DeliveredBy) {
-        let framing = content_type.and_then(Framing::of).filter(|_| self.has_body());
-        let success = self.status.is_none_or(|status| status.is_success());
-        if success {
-            self.settle(Claim::Answered);
-        }
-        self.streamed = success && matches!(framing, Some(Framing::Ndjson | Framing::Sse));
-        if success {
-            self.live.is_of(silence::RequestKind { streamed: self.streamed, ..self.live.silence_kind() });
-        }
-        let route = self.live.route;
-        let tapping = framing.filter(|_| success && (self.streamed || route.takes_slot())).map(|framing| {
-            let upstream = self.live.upstream();
-            let upstream = upstream.as_deref().unwrap_or("none");
-            let children = self.meter.shared.families.stream(upstream, self.model_label(), route);
-            self.children = Some(children.clone());
-            Box::new(Tapping::new(&self, children, self.account.clone(), framing))
-        });
-        (Tap::new(body, tapping), DeliveredBy(self))
-    }
-
-    /// Wraps a response's body: measured as it arrives, its ending recorded once.
-    #[must_use]
-    pub fn wrap_body<B>(self, content_type: Option<&str>, body: B) -> Delivered<Tap<B>>
-    where
-        B: http_body::Body<Data = bytes::Bytes>,
-    {
-        let (tap, delivered) = self.split(content_type, body);
-        delivered.wrap(tap)
-    }
-
-    /// Wraps a stream of bytes, such as the `bytes_stream()` of a reqwest response.
-    #[must_use]
-    pub fn wrap_stream<S, E>(
-        self,
-        content_type: Option<&str>,
-        stream: S,
-    ) -> BodyStream<Delivered<Tap<BodyStream<S>>>>
-    where
-        S: futures_core::Stream<Item = Result<bytes::Bytes, E>>,
-    {
-        BodyStream::new(self.wrap_body(content_type, BodyStream::new(stream)))
     }
 
     /// Ollama passes it on to its cloud.
@@ -342,7 +258,7 @@ impl Measurement {
         if self.place.is_none() {
             self.place = self.find_place(claim);
         }
-        let (upstream, families) = (self.live.upstream(), &self.meter.shared.families);
+        let (upstream, families) = (self.live.upstream(), &self.shared.families);
         if self.outcomes.is_of(upstream.as_deref(), self.model_label()) {
             return;
         }
@@ -354,7 +270,7 @@ impl Measurement {
     }
 
     fn find_place(&self, claim: Claim) -> Option<Arc<Place>> {
-        let (shared, route) = (&self.meter.shared, self.live.route);
+        let (shared, route) = (&self.shared, self.live.route);
         let named = self.live.model.get().filter(|_| route.has_model())?;
         let label = match (self.listing, claim) {
             // To show, to copy or to delete a model is not to use it.
@@ -384,29 +300,6 @@ impl fmt::Debug for Measurement {
     }
 }
 
-/// The half of a measurement that decides how the request ended.
-#[derive(Debug)]
-pub struct DeliveredBy(Measurement);
-
-impl DeliveredBy {
-    /// Wraps the body that the client is sent.
-    #[must_use]
-    pub fn wrap<B: http_body::Body<Data = bytes::Bytes>>(self, body: B) -> Delivered<B> {
-        Delivered::new(self.0, body, None)
-    }
-
-    /// The same, for layers between that hand other frames on than they take, or later: what the client is sent is
-    /// read once more. `framing` is the response's.
-    #[must_use]
-    pub fn wrap_shaped<B: http_body::Body<Data = bytes::Bytes>>(
-        self,
-        framing: Framing,
-        body: B,
-    ) -> Delivered<B> {
-        Delivered::new(self.0, body, Some(framing))
-    }
-}
-
-fn in_flight(meter: &Meter, upstream: &str, route: Route) -> Occupied {
-    Occupied::enter(meter.shared.families.in_flight.child([upstream, route.label()]))
+fn in_flight(shared: &Shared, upstream: &str, route: Route) -> Occupied {
+    Occupied::enter(shared.families.in_flight.child([upstream, route.label()]))
 }

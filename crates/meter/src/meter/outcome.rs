@@ -1,5 +1,11 @@
 //! How a request ended.
 
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::protocol::{Route, Usage};
+
 /// How a request ended, decided once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -17,6 +23,36 @@ pub enum Outcome {
     ClientAbort,
     /// Admission said no, or the sidecar was draining.
     Refused,
+}
+
+/// What a finished request was: for a log line, or for whoever charges its tokens. Never its content.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Ending {
+    /// Number of the request in this process.
+    pub id: u64,
+    /// Its route.
+    pub route: Route,
+    /// The label of its model.
+    pub model: String,
+    /// The label of its upstream.
+    pub upstream: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The status sent to the client, if one was.
+    pub status: Option<StatusCode>,
+    /// From accept to the end.
+    pub duration: Duration,
+    /// From accept to the first content record of a stream.
+    pub first_token: Option<Duration>,
+    /// Content records that arrived.
+    pub content_records: u64,
+    /// What Ollama told of its cost.
+    pub usage: Usage,
+    /// Tokens of its prompt, estimated from its bytes, if it was sent. A guess: for limits, and for no metric.
+    pub prompt_estimate: u64,
+    /// Tokens of the model's context, if an upstream told them: no prompt has more.
+    pub context: Option<u64>,
 }
 
 impl Outcome {
@@ -58,7 +94,7 @@ impl Outcome {
 
     /// The outcome of a request with this status in words, for a person who looks at a failure.
     #[must_use]
-    pub fn reason(self, status: Option<http::StatusCode>) -> &'static str {
+    pub fn reason(self, status: Option<StatusCode>) -> &'static str {
         match self {
             Outcome::Complete => "the response is complete",
             Outcome::InBandError => "Ollama reported an error inside the stream",
@@ -76,7 +112,7 @@ impl Outcome {
     /// The outcome that a status alone decides; `None` for 1xx to 3xx. 501 says that the model cannot do what the request
     /// asks for, as an embedding of a model that generates: that is the client's doing.
     #[must_use]
-    pub const fn of_status(status: http::StatusCode) -> Option<Outcome> {
+    pub const fn of_status(status: StatusCode) -> Option<Outcome> {
         match status.as_u16() {
             400..=499 | 501 => Some(Outcome::ClientError),
             500..=599 => Some(Outcome::UpstreamError),

@@ -18,13 +18,12 @@ use super::{
     concurrency::{Concurrency, Free, Running},
     families::StreamChildren,
     live::Live,
-    measurement::Measurement,
     schedule::Schedule,
     silence::Longest,
 };
 use crate::{
     metric::{Histogram, LocalHistogram},
-    protocol::{Framing, Kind, Record, Scan, Scanner, Unscanned},
+    protocol::{Kind, Record, Scan, Scanner, Unscanned},
 };
 
 /// Ollama's clock may run ahead of ours by so much between two records, and no more.
@@ -114,6 +113,20 @@ fn observe(tapping: &mut Option<Box<Tapping>>, work: impl FnOnce(&mut Tapping)) 
     }
 }
 
+/// What a tap is made of.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) live: Arc<Live>,
+    /// The response is a stream, and its gaps count.
+    pub(super) streamed: bool,
+    pub(super) scanner: Scanner,
+    pub(super) children: Arc<StreamChildren>,
+    /// The streams at the upstream; `None` if the response counts at none.
+    pub(super) upstream: Option<Arc<Concurrency>>,
+    pub(super) unscanned: [Arc<IntCounter>; 4],
+    pub(super) scan_seconds: Arc<Histogram>,
+}
+
 /// What one stream counts.
 #[derive(Debug)]
 pub(super) struct Tapping {
@@ -156,23 +169,18 @@ struct Chunk {
 }
 
 impl Tapping {
-    pub(super) fn new(
-        measurement: &Measurement,
-        children: Arc<StreamChildren>,
-        upstream: Option<Arc<Concurrency>>,
-        framing: Framing,
-    ) -> Tapping {
-        let families = &measurement.meter.shared.families;
+    pub(super) fn new(parts: Parts) -> Tapping {
+        let Parts { live, streamed, scanner, children, upstream, unscanned, scan_seconds } = parts;
         Tapping {
-            live: measurement.live.clone(),
-            account: upstream.clone().filter(|_| measurement.streamed),
+            account: upstream.clone().filter(|_| streamed),
             upstream,
             longest: Longest::default(),
             decoding: None,
-            scanner: Some(Scanner::coded(framing, measurement.facts.dialect, measurement.coding)),
-            streamed: measurement.streamed,
+            scanner: Some(scanner),
+            streamed,
             chunks: 0,
-            schedule: Schedule::new(measurement.live.accepted),
+            schedule: Schedule::new(live.accepted),
+            live,
             last_content: None,
             last_arrival: None,
             backlog: Backlog::default(),
@@ -183,9 +191,9 @@ impl Tapping {
             bytes: LocalHistogram::new(children.chunk_bytes.clone()),
             kinds: [0; 6],
             content_by_band: [0; 8],
-            unscanned: families.unscanned.clone(),
-            failed: families.unscanned[2].clone(),
-            scan_seconds: families.scan_seconds.clone(),
+            failed: unscanned[2].clone(),
+            unscanned,
+            scan_seconds,
             children,
             #[cfg(test)]
             panics: false,

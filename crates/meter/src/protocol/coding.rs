@@ -7,6 +7,7 @@
 mod absent;
 #[cfg(feature = "coding")]
 mod brotli;
+mod decode;
 mod decoder;
 #[cfg(feature = "coding")]
 mod encoder;

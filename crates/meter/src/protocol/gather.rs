@@ -1,6 +1,7 @@
 //! Assembles a record that comes in pieces.
 
-use super::scanner::MAX_RECORD;
+/// The longest record that is scanned, bytes. A longer one is forwarded and counted.
+pub(super) const MAX_RECORD: usize = 8 << 20;
 
 /// A larger buffer is freed after use, so that one long record does not occupy its size until the stream ends.
 const KEPT: usize = 64 << 10;

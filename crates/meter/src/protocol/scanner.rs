@@ -10,9 +10,6 @@ use super::record::read;
 use super::sse::{Events, FoundEvent};
 use super::{Coding, Dialect, Kind, Record, Unscanned};
 
-/// The maximum length of a record that is scanned, bytes. A longer record is forwarded and counted.
-pub(crate) const MAX_RECORD: usize = 8 << 20;
-
 /// How the records of a body are separated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {

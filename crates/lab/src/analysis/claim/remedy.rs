@@ -1,7 +1,7 @@
 //! Claims about remedies. Each is compared with the condition without the remedy.
 
-use super::{Claim, Number, Said, apart, judge, ratio, shown};
-use crate::analysis::{Analysis, Comparison, Measure, Remedy};
+use super::{Claim, Number, Said, apart, judge, shown};
+use crate::analysis::{Alone, Analysis, Comparison, Measure, Remedy, true_speedup};
 
 /// A difference in efficiency that TR117 calls insignificant.
 const NEGLIGIBLE: f64 = 0.01;
@@ -114,4 +114,20 @@ fn by_ratio(
         shown(number.interval, |value| format!("{value:.2}"))
     );
     said.judged(verdict, because, vec![number])
+}
+
+/// The mean of a measure of one condition over that of another, with the interval of [`true_speedup`].
+fn ratio(analysis: &Analysis, comparison: &Comparison, measure: Measure) -> Option<Number> {
+    let values = |name: &str| Some(analysis.condition(name)?.values(measure));
+    let (numerator, denominator) = (values(&comparison.condition)?, values(&comparison.baseline)?);
+    let found =
+        true_speedup(&[Alone { durations: numerator, agents: 1 }], denominator, analysis.settings.level)
+            .ok()?;
+    Some(Number {
+        name: format!("{} of {} over {}", measure.name(), comparison.condition, comparison.baseline),
+        value: found.speedup,
+        // Of a single run on either side the interval would be only the other's.
+        interval: found.interval.filter(|_| numerator.len() > 1 && denominator.len() > 1),
+        n: numerator.len() + denominator.len(),
+    })
 }

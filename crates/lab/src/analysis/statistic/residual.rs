@@ -5,9 +5,8 @@ use serde::Serialize;
 
 use super::{
     distribution::chi_squared_upper,
-    regression::{Factors, least_squares},
+    factors::Factors,
     sum::{centre, sum, sum_of_squares},
-    undefined::Undefined,
 };
 
 /// Checks of a regression's residuals. A small p means that an assumption fails. A value is `None` if the residuals
@@ -78,22 +77,4 @@ fn breusch_pagan(residuals: &[f64], factors: &Factors) -> Option<f64> {
     let squares = DVector::from_vec(squares);
     let rest = &squares - &factors.design * factors.solve(&squares);
     Some(squares.len() as f64 * (1.0 - sum(rest.iter().map(|rest| rest * rest)) / total))
-}
-
-/// Returns how many times larger the variance of each column's coefficient is than if the columns were unrelated: 1 /
-/// (1 − R²) of that column on the others. Above some 5 to 10 the columns cannot be separated (Marquardt,
-/// Technometrics 12, 1970).
-///
-/// # Errors
-/// There are fewer than two columns; otherwise as for [`least_squares`].
-pub fn variance_inflation(columns: &[&[f64]]) -> Result<Vec<f64>, Undefined> {
-    if columns.len() < 2 {
-        return Err(Undefined::TooFew { have: columns.len(), need: 2 });
-    }
-    (0..columns.len())
-        .map(|place| {
-            let others = [&columns[..place], &columns[place + 1..]].concat();
-            least_squares(&others, columns[place], 0.95).map(|fit| (1.0 - fit.r_squared).recip())
-        })
-        .collect()
 }

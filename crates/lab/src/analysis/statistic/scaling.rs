@@ -6,7 +6,8 @@ use serde::Serialize;
 use super::{
     Interval,
     distribution::t_quantile,
-    regression::{Factors, least_squares},
+    factors::Factors,
+    regression::least_squares,
     sum::{centre, sum, sum_of_squares},
     undefined::{Undefined, demand, demand_level},
 };

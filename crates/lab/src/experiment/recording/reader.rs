@@ -8,11 +8,13 @@ mod foreign;
 mod gpu;
 mod lag;
 mod plan;
+mod reading;
 mod runs;
 mod sound;
 mod suite;
 mod table;
 
+use reading::{ONLY_RUN, Reading};
 use std::{
     collections::HashMap,
     io,
@@ -61,32 +63,6 @@ pub enum ReadError {
         /// The folder.
         path: PathBuf,
     },
-}
-
-/// The number of the only run, if there is no `runs.csv`.
-const ONLY_RUN: u32 = 0;
-
-/// The state that the readers of the files share.
-struct Reading<'a> {
-    folder: &'a Path,
-    problems: Problems,
-    /// The numbers of agents, if the recording has names.
-    agents: HashMap<Vec<u8>, u32>,
-}
-
-impl Reading<'_> {
-    fn has(&self, file: &str) -> bool {
-        self.folder.join(file).is_file()
-    }
-
-    /// Returns the number of an agent from its name in a row.
-    fn agent(&mut self, name: &[u8]) -> u32 {
-        if let Some(number) = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok()) {
-            return number;
-        }
-        let next = self.agents.len() as u32;
-        *self.agents.entry(name.to_owned()).or_insert(next)
-    }
 }
 
 /// How deep below a folder recordings are looked for.

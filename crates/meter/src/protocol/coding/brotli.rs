@@ -4,7 +4,7 @@ use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, Sta
 
 use super::{
     Undecodable,
-    decoder::{Decode, Tell},
+    decode::{Decode, Tell},
 };
 
 /// Bytes of the output buffer.

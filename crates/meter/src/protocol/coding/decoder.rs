@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Coding, Undecodable};
+use super::{Coding, Undecodable, decode::Decode};
 #[cfg(feature = "coding")]
 use super::{brotli::Brotli, inflate::Inflate, zstd::Zstd};
 
@@ -20,15 +20,6 @@ pub struct Decoder {
     decode: Option<Box<dyn Decode>>,
     allowance: Allowance,
 }
-
-/// Decodes one coding.
-pub(super) trait Decode: Send + Sync {
-    /// Decodes the next bytes and passes the result to `tell`.
-    fn decode(&mut self, bytes: &[u8], tell: Tell<'_>) -> Result<(), Undecodable>;
-}
-
-/// Receives decoded bytes. An error means that they exceed a limit.
-pub(super) type Tell<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), Undecodable>;
 
 impl Decoder {
     /// Creates a decoder, or returns `None` if the body is not coded. `most` is the maximum decoded size in bytes.

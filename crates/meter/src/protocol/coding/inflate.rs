@@ -6,7 +6,7 @@ use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 use super::{
     Undecodable,
-    decoder::{Decode, Tell},
+    decode::{Decode, Tell},
 };
 
 /// Decodes gzip or deflate, with an output buffer of 32 KiB.

@@ -6,7 +6,7 @@ use zstd::stream::raw::{DParameter, Decoder, Operation};
 
 use super::{
     Undecodable,
-    decoder::{Decode, Tell},
+    decode::{Decode, Tell},
 };
 
 /// Bytes of the output buffer.

@@ -3,7 +3,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{Framing, MAX_RECORD, Scan, Scanner};
+use super::super::gather::MAX_RECORD;
+use super::{Framing, Scan, Scanner};
 use crate::protocol::{Dialect, Kind, Unscanned};
 
 const FRAMINGS: [Framing; 3] = [Framing::Ndjson, Framing::Sse, Framing::Json];

@@ -63,7 +63,7 @@ fn splitter_does_not_wait_for_newline_after_carriage_return() {
 
 #[test]
 fn splitter_ends_too_long_record_where_it_ends() {
-    let mut long = vec![b'x'; crate::protocol::scanner::MAX_RECORD + 1];
+    let mut long = vec![b'x'; crate::protocol::gather::MAX_RECORD + 1];
     let (open, _) = runs(Framing::Ndjson, Dialect::Ollama, &[&long]);
     assert_eq!(open[0].1, Piece::Open);
     long.push(b'\n');

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{
-    Outcome,
+    Ending, Outcome,
     families::{StreamChildren, WorkChildren},
-    measurement::{Ending, Measurement},
+    measurement::Measurement,
     model::Claim,
     phases::{Arrivals, Phases},
 };
@@ -34,7 +34,7 @@ impl Measurement {
             // A bug of ours, and no client that left.
             return Outcome::UpstreamError;
         }
-        if self.meter.shared.cut.load(Relaxed) { Outcome::Refused } else { Outcome::ClientAbort }
+        if self.shared.cut.load(Relaxed) { Outcome::Refused } else { Outcome::ClientAbort }
     }
 
     /// Records the ending. End, error and drop all come here; the first one counts.
@@ -51,7 +51,7 @@ impl Measurement {
         self.outcomes.ended(outcome);
         let live = &self.live;
         let told = live.usage();
-        let families = &self.meter.shared.families;
+        let families = &self.shared.families;
         let model = self.model_label().to_owned();
         let upstream = live.upstream();
         let upstream = upstream.as_deref().unwrap_or("none");
@@ -83,7 +83,7 @@ impl Measurement {
             self.record_rate(work);
         }
         self.listed = None;
-        let density = self.place.as_ref().map_or(&self.meter.shared.density, |place| &place.density);
+        let density = self.place.as_ref().map_or(&self.shared.density, |place| &place.density);
         let prompt_bytes = live.prompt_bytes.load(Relaxed);
         if let Some(tokens) = usage.and_then(|usage| usage.prompt_tokens) {
             density.told(prompt_bytes, tokens);
@@ -104,7 +104,7 @@ impl Measurement {
             prompt_estimate: live.sent.get().map_or(0, |_| estimate),
             context,
         };
-        self.meter.shared.failures.note(&ending);
+        self.shared.failures.note(&ending);
         for hook in self.on_end.drain(..) {
             hook(&ending);
         }
@@ -118,7 +118,7 @@ impl Measurement {
         if !is_understated {
             return told;
         }
-        self.meter.shared.families.usage_understated.child([self.live.route.label()]).inc();
+        self.shared.families.usage_understated.child([self.live.route.label()]).inc();
         Usage { output_tokens: Some(came), ..told }
     }
 

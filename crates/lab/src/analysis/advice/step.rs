@@ -1,0 +1,71 @@
+//! The advice, its steps, and what each remedy did.
+
+use serde::Serialize;
+
+use super::super::{Comparison, Remedy};
+
+/// The answers of the tree, the effect of every remedy that was tried, and the recommendation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Advice {
+    /// The questions of the tree with their answers.
+    pub steps: Vec<Step>,
+    /// The effect of each remedy, the most helpful one first.
+    pub remedies: Vec<RemedyEffect>,
+    /// The recommendation.
+    pub recommendation: String,
+    /// The questions that this recording cannot decide, and the data that would decide them.
+    pub undecided: Vec<String>,
+}
+
+/// One question of the tree.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Step {
+    /// The question.
+    pub question: String,
+    /// Its answer.
+    pub answer: Answer,
+    /// The figures behind it.
+    pub because: String,
+}
+
+/// The answer to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// The statement holds.
+    Yes,
+    /// The statement does not hold.
+    No,
+    /// The recording cannot decide it.
+    Unknown,
+}
+
+/// The effect of a remedy, as far as it was measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RemedyEffect {
+    /// The condition with the remedy.
+    pub condition: String,
+    /// The remedies.
+    pub remedies: Vec<Remedy>,
+    /// Whether it helped: more true efficiency, beyond chance.
+    pub helped: Answer,
+    /// The gain in true efficiency.
+    pub gain: Comparison,
+    /// The other effects: the differences in throughput, time to first token, lag and CPU that are beyond chance.
+    pub costs: Vec<Comparison>,
+}
+
+impl RemedyEffect {
+    /// Returns it as a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let helped = match self.helped {
+            Answer::Yes => "helped",
+            Answer::No => "did not help",
+            Answer::Unknown => "was not shown to help",
+        };
+        let costs: Vec<String> = self.costs.iter().map(Comparison::sentence).collect();
+        let costs = if costs.is_empty() { String::new() } else { format!("; besides, {}", costs.join("; ")) };
+        format!("{} {helped}: {}{costs}", self.condition, self.gain.sentence())
+    }
+}

@@ -1,0 +1,121 @@
+//! A claim, and how it is judged.
+
+use serde::Serialize;
+
+use super::super::{
+    Comparison,
+    statistic::{Interval, Mean},
+};
+
+/// A claim of TR117, and the verdict of this recording.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Claim {
+    /// A stable identifier.
+    pub id: &'static str,
+    /// The section of TR117.
+    pub section: &'static str,
+    /// The claim.
+    pub says: &'static str,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The reason.
+    pub because: String,
+    /// The numbers behind it.
+    pub numbers: Vec<Number>,
+}
+
+/// The verdict of a recording on a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// The claim holds here.
+    Supported,
+    /// The claim does not hold here.
+    Refuted,
+    /// This recording cannot decide it.
+    Undecided,
+}
+
+/// A figure behind a verdict, in base units.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Number {
+    /// The name.
+    pub name: String,
+    /// Its value.
+    pub value: f64,
+    /// The interval.
+    pub interval: Option<Interval>,
+    /// The number of runs or windows.
+    pub n: usize,
+}
+
+impl Claim {
+    /// Returns it as a word.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let verdict = match self.verdict {
+            Verdict::Supported => "supported",
+            Verdict::Refuted => "refuted",
+            Verdict::Undecided => "undecided",
+        };
+        format!("“{}” ({}): {verdict}. {}", self.says, self.section, self.because)
+    }
+}
+
+/// A claim before its verdict.
+pub(super) struct Said {
+    pub(super) id: &'static str,
+    pub(super) section: &'static str,
+    pub(super) says: &'static str,
+}
+
+impl Said {
+    pub(super) fn judged(self, verdict: Verdict, because: String, numbers: Vec<Number>) -> Claim {
+        let Said { id, section, says } = self;
+        Claim { id, section, says, verdict, because, numbers }
+    }
+
+    pub(super) fn unmeasured(self, because: &str) -> Claim {
+        self.judged(Verdict::Undecided, because.into(), Vec::new())
+    }
+}
+
+impl Number {
+    pub(super) fn of_mean(name: impl Into<String>, mean: &Mean) -> Number {
+        Number { name: name.into(), value: mean.value, interval: mean.interval, n: mean.n }
+    }
+
+    pub(super) fn of_comparison(comparison: &Comparison) -> Number {
+        Number {
+            name: format!("{} less {}", comparison.condition, comparison.baseline),
+            value: comparison.difference,
+            interval: comparison.interval,
+            n: comparison.runs.0 + comparison.runs.1,
+        }
+    }
+}
+
+/// Returns `Supported` if the whole interval is `within`, `Refuted` if all of it is `without`, and `Undecided`
+/// otherwise.
+pub(super) fn judge(
+    interval: Option<Interval>,
+    within: impl Fn(Interval) -> bool,
+    without: impl Fn(Interval) -> bool,
+) -> Verdict {
+    match interval {
+        Some(interval) if within(interval) => Verdict::Supported,
+        Some(interval) if without(interval) => Verdict::Refuted,
+        _ => Verdict::Undecided,
+    }
+}
+
+pub(super) fn apart(interval: Interval, low: f64, high: f64) -> bool {
+    interval.high < low || high < interval.low
+}
+
+/// Formats an interval. `show` formats a value.
+pub(super) fn shown(interval: Option<Interval>, show: impl Fn(f64) -> String) -> String {
+    interval.map_or("not repeated, so no interval".into(), |interval| {
+        format!("{:.0} % interval {} to {}", 100.0 * interval.level, show(interval.low), show(interval.high))
+    })
+}

@@ -1,0 +1,66 @@
+//! All that a recording says.
+
+use serde::Serialize;
+
+use super::{
+    advice::Advice,
+    claim::Claim,
+    comparison::Comparison,
+    condition::ConditionSummary,
+    gpu::GpuSummary,
+    measure::Measure,
+    relation::{Matrix, Model, Relation},
+    run::RunSummary,
+    series::Series,
+    settings::Settings,
+    window::Window,
+};
+
+/// The result of an analysis.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Analysis {
+    /// The settings that were used.
+    pub settings: Settings,
+    /// The runs that count, in the recording's order.
+    pub runs: Vec<RunSummary>,
+    /// The conditions, in the recording's order.
+    pub conditions: Vec<ConditionSummary>,
+    /// Each condition compared with the baseline that it names, measure by measure.
+    pub comparisons: Vec<Comparison>,
+    /// Lag and chunk rate compared with efficiency, over the concurrent runs of Python agents, as in TR117. If there
+    /// are none, over all concurrent runs.
+    pub relations: Vec<Relation>,
+    /// The correlation of every two measures, over all concurrent runs.
+    pub matrix: Matrix,
+    /// The regression of TR117 (6.2): overlap efficiency by lag p99 and chunks per second, over the runs of
+    /// `relations`.
+    pub model: Option<Model>,
+    /// Throughput by the number of agents.
+    pub series: Vec<Series>,
+    /// Lag and chunks over time.
+    pub windows: Vec<Window>,
+    /// The largest PCIe rate of a GPU, in bytes per second. `None`: it was not measured.
+    pub pcie_peak: Option<f64>,
+    /// What the GPU did over the whole recording. Absent where none was read.
+    pub gpu: Option<GpuSummary>,
+    /// The advice.
+    pub advice: Advice,
+    /// The verdicts on the claims of TR117.
+    pub claims: Vec<Claim>,
+    /// The data that was left out, and the reasons why comparisons are weak.
+    pub notes: Vec<String>,
+}
+
+impl Analysis {
+    /// Returns the condition with this name.
+    #[must_use]
+    pub fn condition(&self, name: &str) -> Option<&ConditionSummary> {
+        self.conditions.iter().find(|condition| condition.condition.name == name)
+    }
+
+    /// Returns the comparison of a measure of a condition with the condition's baseline.
+    #[must_use]
+    pub fn comparison(&self, condition: &str, measure: Measure) -> Option<&Comparison> {
+        self.comparisons.iter().find(|found| found.condition == condition && found.measure == measure)
+    }
+}

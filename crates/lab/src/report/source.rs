@@ -1,0 +1,18 @@
+//! A recording that went into a report.
+
+use serde::Serialize;
+
+use crate::experiment::recording::{Environment, Problem};
+
+/// A recording of a report.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Source {
+    /// Its folder's name.
+    pub name: String,
+    /// The name of its plan.
+    pub plan: Option<String>,
+    /// Its environment.
+    pub environment: Option<Environment>,
+    /// The parts that were left out, with the reasons.
+    pub problems: Vec<Problem>,
+}

@@ -1,0 +1,32 @@
+//! What all measurements of a meter share.
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use super::{
+    failures::Failures,
+    families::Families,
+    live::LiveTable,
+    model::{Claim, ModelTable, Place},
+    prompt::Density,
+};
+
+/// The label of the cloud's models that have none of their own. It ends as the names of the cloud's models do.
+pub(super) const OTHER_CLOUD: &str = "other:cloud";
+
+/// The families of metrics, and what runs now.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) families: Families,
+    pub(super) models: ModelTable,
+    /// Of models without a label.
+    pub(super) density: Density,
+    pub(super) live: Arc<LiveTable>,
+    pub(super) failures: Failures,
+    pub(super) cut: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn claim(&self, name: &str, label: &str, claim: Claim) -> Option<Arc<Place>> {
+        self.models.claim(name, label, claim, |gone| self.families.forget(gone))
+    }
+}

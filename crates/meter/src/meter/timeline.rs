@@ -1,0 +1,32 @@
+//! The moments of a request.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+/// A moment, kept as nanoseconds after a request was accepted; 0 is "not yet".
+#[derive(Debug, Default)]
+pub(super) struct Moment(AtomicU64);
+
+impl Moment {
+    pub(super) fn set(&self, since_accept: Duration) {
+        self.0.store(nanos(since_accept), Relaxed);
+    }
+
+    pub(super) fn set_once(&self, since_accept: Duration) {
+        // Losing to an earlier call is the point.
+        let _ = self.0.compare_exchange(0, nanos(since_accept), Relaxed, Relaxed);
+    }
+
+    pub(super) fn get(&self) -> Option<Duration> {
+        match self.0.load(Relaxed) {
+            0 => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
+    }
+}
+
+pub(super) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).max(1)
+}

@@ -1,0 +1,47 @@
+//! What the admin address shows, and where it comes from.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus::{IntCounter, Registry};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{history::History, token::AskedToken};
+use crate::{meter::Meter, upstream::Upstreams};
+
+/// What can be asked. It only reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Admin {
+    pub(crate) registry: Registry,
+    pub(crate) meter: Meter,
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) draining: CancellationToken,
+    pub(crate) history: History,
+    pub(crate) scraped: Scraped,
+    pub(crate) token: AskedToken,
+    pub(crate) refusals: Refusals,
+}
+
+/// When `/metrics` was read last, for the page: a Prometheus that is down is told nowhere else. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scraped(Arc<Mutex<Option<Instant>>>);
+
+impl Scraped {
+    pub(super) fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Seconds since then; none, if it never was.
+    pub(super) fn ago(&self) -> Option<f64> {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.map(|last| last.elapsed().as_secs_f64())
+    }
+}
+
+/// What is counted of requests that may not read.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusals {
+    pub(crate) missing: Arc<IntCounter>,
+    pub(crate) wrong: Arc<IntCounter>,
+    pub(crate) limited: Arc<IntCounter>,
+}

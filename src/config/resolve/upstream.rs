@@ -1,0 +1,51 @@
+//! An upstream as far as it could be read.
+
+use url::Url;
+
+use super::super::{
+    certificate, entry,
+    mistake::{Mistake, SettingPlace},
+};
+use crate::tls::Trust;
+
+/// An upstream as far as it could be read.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) place: SettingPlace,
+    pub(super) name: Option<String>,
+    pub(super) url: Option<Url>,
+    pub(super) tls: Option<Trust>,
+    pub(super) max_streams: Option<usize>,
+    pub(super) weight: Option<usize>,
+}
+
+impl Entry {
+    /// `[NAME=]URL`.
+    pub(super) fn parse(text: &str, place: &SettingPlace, mistakes: &mut Vec<Mistake>) -> Entry {
+        let (name, url) = entry::split_flag(text);
+        if let Some(Err(problem)) = name.map(entry::check_name) {
+            mistakes.push(problem.at(place.clone(), "upstream.name"));
+        }
+        let url = entry::parse_url(url)
+            .map_err(|problem| mistakes.push(problem.at(place.clone(), "upstream.url")))
+            .ok();
+        Entry::new(name, url, place.clone(), mistakes)
+    }
+
+    /// `[NAME=]URL` with commas between; an empty text is none.
+    pub(super) fn list(text: &str, place: &SettingPlace, mistakes: &mut Vec<Mistake>) -> Vec<Entry> {
+        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        entries.map(|entry| Entry::parse(entry, place, mistakes)).collect()
+    }
+
+    pub(super) fn new(
+        name: Option<&str>,
+        url: Option<Url>,
+        place: SettingPlace,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Entry {
+        let files = certificate::Files::default();
+        let tls = url.as_ref().and_then(|url| files.trust(url, &place, mistakes));
+        Entry { place, name: name.map(str::to_owned), url, tls, max_streams: None, weight: None }
+    }
+}

@@ -114,7 +114,35 @@ pub enum BindError {
 }
 
 impl Sidecar {
-    /// A sidecar with every setting at its default.
+    /// Begins a sidecar with every setting at its default.
+    ///
+    /// A sidecar in fifteen lines, on a registry of the program:
+    ///
+    /// ```
+    /// use prometheus::Registry;
+    /// use streamgauge::sidecar::{self, Sidecar};
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut config = sidecar::Config::default();
+    /// config.proxy.listen.set_port(0);
+    /// config.admin.listen.set_port(0);
+    /// config.upstream.upstreams[0].name = "gpu0".to_owned();
+    /// config.upstream.upstreams[0].url = "http://127.0.0.1:11434".parse()?;
+    ///
+    /// let registry = Registry::new();
+    /// let bound = Sidecar::builder().config(config).registry(registry.clone()).bind().await?;
+    /// println!("clients: {}, Prometheus: {}", bound.proxy_addr(), bound.admin_addr());
+    ///
+    /// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    /// let sidecar = tokio::spawn(bound.run(async { drop(stopped.await) }));
+    /// // … serve, and later:
+    /// drop(stop);
+    /// sidecar.await?;
+    /// assert!(registry.gather().iter().any(|family| family.name() == "streamgauge_upstream_up"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()

@@ -71,6 +71,24 @@ impl<R: Reader + ?Sized> Reader for Box<R> {
 }
 
 /// Reads all GPUs of a [`Reader`].
+///
+/// Each call of [`Collect::collect`] reads once. `Nvml` reads NVIDIA's GPUs, with the feature `gpu`; [`FakeReader`]
+/// simulates some:
+///
+/// ```
+/// use streamgauge_collector::{Collect, FakeReader, GpuCollector};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let registry = prometheus::Registry::new();
+/// let mut collector = GpuCollector::new(FakeReader::new(2));
+/// collector.register(&registry)?;
+/// collector.collect()?;
+/// let families = registry.gather();
+/// let power = families.iter().find(|family| family.name() == "streamgauge_gpu_power_watts").unwrap();
+/// assert_eq!(power.get_metric().len(), 2);
+/// # Ok(())
+/// # }
+/// ```
 pub struct GpuCollector {
     reader: Box<dyn Reader>,
     found: Vec<Found>,

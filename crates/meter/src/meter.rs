@@ -66,6 +66,34 @@ impl Default for Config {
 }
 
 /// The families of metrics, and what runs now. Cheap to clone.
+///
+/// A meter in ten lines, around a body that your HTTP client returned:
+///
+/// ```
+/// use bytes::Bytes;
+/// use http_body_util::{BodyExt, Full};
+/// use prometheus::Registry;
+/// use streamgauge_meter::{meter::{Config, Facts, Meter}, metric::Scrape};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let response = http::Response::new(Full::new(Bytes::from("{\"done\":true,\"eval_count\":2}\n")));
+/// let registry = Registry::new();
+/// let meter = Meter::register(&registry, &Config::default(), &["ollama"])?;
+///
+/// let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
+/// measurement.model("gemma3:270m");
+/// measurement.chosen("ollama");
+/// // … send the request, and receive `response`
+/// measurement.responded(response.status());
+/// let body = measurement.wrap_body(Some("application/x-ndjson"), response.into_body());
+/// body.collect().await?;
+///
+/// let scrape = Scrape::take(&registry);
+/// assert_eq!(scrape.find("requests_total").sum(|series| series.label("outcome") == "complete"), 1.0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Meter {
     shared: Arc<Shared>,

@@ -57,6 +57,35 @@ enum Listing {
 }
 
 /// Measures one request. Whichever way it goes, dropping it records an ending once.
+///
+/// Call its methods in the order in which the facts become known. Only [`Meter::start`] is required: what is not reported
+/// is absent from the metrics, or counts under `unknown` and `none`.
+///
+/// ```
+/// use prometheus::Registry;
+/// use streamgauge_meter::{
+///     meter::{Config, Facts, Meter, Outcome},
+///     protocol::Peek,
+/// };
+///
+/// # fn main() -> prometheus::Result<()> {
+/// # let meter = Meter::register(&Registry::new(), &Config::default(), &["ollama"])?;
+/// let request = br#"{"model":"gemma3:270m","prompt":"Why is the sky blue?"}"#;
+/// let peek = Peek::read(request);
+///
+/// let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
+/// measurement.model(peek.model.as_deref().unwrap_or("unknown"));
+/// measurement.asks(&peek);
+/// measurement.chosen("ollama");
+/// measurement.on_end(|ending| assert_eq!(ending.outcome, Outcome::UpstreamError));
+/// assert_eq!(meter.live().len(), 1);
+///
+/// // The request could not be sent.
+/// measurement.finish(Outcome::UpstreamError);
+/// assert!(meter.live().is_empty());
+/// # Ok(())
+/// # }
+/// ```
 pub struct Measurement {
     pub(super) shared: Arc<Shared>,
     pub(super) facts: Facts,

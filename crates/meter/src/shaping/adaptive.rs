@@ -3,6 +3,57 @@
 //! Below the target, each step slows down every stream of an upstream. Above the target, each step speeds them up.
 //! Slower delivery slows Ollama down only after every buffer between is full: docs/reference/configuration.md
 //! describes the effect for each input.
+//!
+//! The measure is a closure, usually of a [`Meter`](crate::meter::Meter):
+//!
+//! ```
+//! # use bytes::Bytes;
+//! # use http_body::Frame;
+//! # use http_body_util::{BodyExt, StreamBody};
+//! # use prometheus::Registry;
+//! use streamgauge_meter::{
+//!     meter::{self, Meter},
+//!     shaping::{Config, Families, Shaping, Stream, adaptive::{self, Reading}},
+//! };
+//! # use streamgauge_meter::protocol::{Dialect, Framing, Route};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let records = [
+//! #     "{\"response\":\"a\",\"done\":false}\n",
+//! #     "{\"response\":\"b\",\"done\":false}\n",
+//! #     "{\"response\":\"c\",\"done\":false}\n",
+//! #     "{\"done\":true,\"eval_count\":3}\n",
+//! # ];
+//! # let frames = records.map(|record| Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from(record))));
+//! # let body = StreamBody::new(futures_util::stream::iter(frames));
+//! # let stream = Stream {
+//! #     route: Route::Generate,
+//! #     dialect: Dialect::Ollama,
+//! #     framing: Some(Framing::Ndjson),
+//! #     caller: "anonymous",
+//! #     pace: None,
+//! #     upstream: "ollama",
+//! #     strip_usage: false,
+//! # };
+//! let registry = Registry::new();
+//! let meter = Meter::register(&registry, &meter::Config::default(), &["ollama"])?;
+//! let config = Config { adaptive: Some(adaptive::Config::default()), ..Config::default() };
+//! let shaping = Shaping::new(Families::register(&registry)?, config);
+//! shaping.adapt("ollama", move || {
+//!     let bands = meter.bands("ollama");
+//!     Reading {
+//!         seconds: bands.seconds,
+//!         stream_seconds: bands.stream_seconds,
+//!         free_seconds: bands.free_seconds,
+//!         tokens: bands.free_tokens,
+//!     }
+//! });
+//! let body = shaping.wrap(&stream, body).collect().await?.to_bytes();
+//! assert_eq!(body, records.concat());
+//! # Ok(())
+//! # }
+//! ```
 
 mod baseline;
 #[cfg(test)]
@@ -126,7 +177,7 @@ impl Input {
 }
 
 /// The pace of all streams of one upstream. It changes when a record passes and a window is over; it has no task.
-pub struct Adaptive {
+pub(super) struct Adaptive {
     config: Config,
     read: Arc<dyn Fn() -> Reading + Send + Sync>,
     /// The bits of an `f64`.
@@ -147,14 +198,8 @@ impl Adaptive {
         Adaptive { config, read, rate: AtomicU64::new(config.ceiling.to_bits()), window: Mutex::new(None) }
     }
 
-    /// Returns its settings.
-    #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// Returns the present tokens per second of a stream.
-    pub fn rate(&self) -> f64 {
+    pub(super) fn rate(&self) -> f64 {
         // If another thread holds the lock, that thread makes the step.
         if let Ok(mut window) = self.window.try_lock() {
             self.step(&mut window);

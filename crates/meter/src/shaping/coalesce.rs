@@ -42,6 +42,45 @@ impl Default for Config {
 ///
 /// The first content record, the last record and an error never wait. If the model stalls, the held records are sent:
 /// no record waits longer than the delay.
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use http_body::Frame;
+/// # use http_body_util::{BodyExt, StreamBody};
+/// # use prometheus::Registry;
+/// use streamgauge_meter::shaping::{Config, Families, Shaping, Stream, coalesce};
+/// # use streamgauge_meter::protocol::{Dialect, Framing, Route};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let records = [
+///     "{\"response\":\"a\",\"done\":false}\n",
+///     "{\"response\":\"b\",\"done\":false}\n",
+///     "{\"response\":\"c\",\"done\":false}\n",
+///     "{\"done\":true,\"eval_count\":3}\n",
+/// ];
+/// # let frames = records.map(|record| Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from(record))));
+/// # let body = StreamBody::new(futures_util::stream::iter(frames));
+/// # let stream = Stream {
+/// #     route: Route::Generate,
+/// #     dialect: Dialect::Ollama,
+/// #     framing: Some(Framing::Ndjson),
+/// #     caller: "anonymous",
+/// #     pace: None,
+/// #     upstream: "ollama",
+/// #     strip_usage: false,
+/// # };
+/// let config = Config { coalesce: Some(coalesce::Config::default()), ..Config::default() };
+/// let shaping = Shaping::new(Families::register(&Registry::new())?, config);
+/// let mut body = shaping.wrap(&stream, body);
+/// let first = body.frame().await.unwrap()?.into_data().unwrap();
+/// assert_eq!(first, records[0]);
+/// // All others came within 50 ms.
+/// let second = body.frame().await.unwrap()?.into_data().unwrap();
+/// assert_eq!(second, records[1..].concat());
+/// # Ok(())
+/// # }
+/// ```
 pub type Coalesce<B> = Layer<B, Coalescing>;
 
 /// Holds chunks until they are due.

@@ -21,6 +21,43 @@ use record::Mergeable;
 
 /// A body in which the consecutive content records of a chunk become one record. Texts and logprobs are joined, and
 /// all other fields come from the last record.
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use http_body::Frame;
+/// # use http_body_util::{BodyExt, StreamBody};
+/// # use prometheus::Registry;
+/// use streamgauge_meter::shaping::{Config, Families, Shaping, Stream};
+/// # use streamgauge_meter::protocol::{Dialect, Framing, Route};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let records = [
+///     "{\"response\":\"a\",\"done\":false}\n",
+///     "{\"response\":\"b\",\"done\":false}\n",
+///     "{\"response\":\"c\",\"done\":false}\n",
+///     "{\"done\":true,\"eval_count\":3}\n",
+/// ];
+/// # let frames = records.map(|record| Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from(record))));
+/// # let body = StreamBody::new(futures_util::stream::iter(frames));
+/// # let stream = Stream {
+/// #     route: Route::Generate,
+/// #     dialect: Dialect::Ollama,
+/// #     framing: Some(Framing::Ndjson),
+/// #     caller: "anonymous",
+/// #     pace: None,
+/// #     upstream: "ollama",
+/// #     strip_usage: false,
+/// # };
+/// let shaping =
+///     Shaping::new(Families::register(&Registry::new())?, Config { merge: true, ..Config::default() });
+/// let merged = shaping.wrap(&stream, body).collect().await?.to_bytes();
+/// let merged = std::str::from_utf8(&merged)?;
+/// assert!(merged.contains(r#""response":"bc""#), "{merged}");
+/// assert_eq!(merged.lines().count(), 3);
+/// # Ok(())
+/// # }
+/// ```
 pub type Merge<B> = Layer<B, Merging>;
 
 /// Merges the records of each chunk.

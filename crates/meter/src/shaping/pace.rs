@@ -31,6 +31,45 @@ const PIECE: usize = 64;
 ///
 /// The first record is never delayed. Records without content pass in order. While records wait, the layer continues
 /// to poll the inner body until its buffer is full, so that measurements inside it show the model's speed.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http_body::Frame;
+/// use http_body_util::{BodyExt, StreamBody};
+/// use prometheus::Registry;
+/// use streamgauge_meter::{
+///     protocol::{Dialect, Framing, Route},
+///     shaping::{Config, Families, Shaping, Stream},
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let records = [
+///     "{\"response\":\"a\",\"done\":false}\n",
+///     "{\"response\":\"b\",\"done\":false}\n",
+///     "{\"response\":\"c\",\"done\":false}\n",
+///     "{\"done\":true,\"eval_count\":3}\n",
+/// ];
+/// # let frames = records.map(|record| Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from(record))));
+/// # let body = StreamBody::new(futures_util::stream::iter(frames));
+/// let config = Config { pace: 20, ..Config::default() };
+/// let shaping = Shaping::new(Families::register(&Registry::new())?, config);
+/// let stream = Stream {
+///     route: Route::Generate,
+///     dialect: Dialect::Ollama,
+///     framing: Some(Framing::Ndjson),
+///     caller: "anonymous",
+///     pace: None,
+///     upstream: "ollama",
+///     strip_usage: false,
+/// };
+/// let began = tokio::time::Instant::now();
+/// shaping.wrap(&stream, body).collect().await?;
+/// // Three records at 20 tokens per second: the second and the third wait 50 ms each.
+/// assert!(began.elapsed().as_millis() >= 100);
+/// # Ok(())
+/// # }
+/// ```
 pub type Pace<B> = Layer<B, Pacing>;
 
 /// Holds records until they may leave.

@@ -46,6 +46,49 @@ pub(super) const fn is_told_on(route: Route) -> bool {
 }
 
 /// A body without the chunk that has the usage and no choice, and without the usage in any other chunk.
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use http_body::Frame;
+/// # use http_body_util::{BodyExt, StreamBody};
+/// # use prometheus::Registry;
+/// use streamgauge_meter::{
+///     protocol::{Dialect, Framing, Peek, Route},
+///     shaping::{Config, Families, OpenAiUsage, Shaping, Stream},
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Config { openai_usage: OpenAiUsage::InjectAndStrip, ..Config::default() };
+/// let shaping = Shaping::new(Families::register(&Registry::new())?, config);
+///
+/// let mut request = r#"{"model":"m","stream":true}"#.to_owned();
+/// let ask = shaping.ask_usage(Route::OpenaiChat, &Peek::read(request.as_bytes())).unwrap();
+/// request.insert_str(usize::try_from(ask.at)?, ask.text);
+/// assert_eq!(request, r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#);
+///
+/// # let records = [
+/// #     "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n",
+/// #     "data: {\"choices\":[],\"usage\":{\"completion_tokens\":1}}\n\n",
+/// #     "data: [DONE]\n\n",
+/// # ];
+/// # let frames = records.map(|record| Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from(record))));
+/// # let body = StreamBody::new(futures_util::stream::iter(frames));
+/// let stream = Stream {
+///     route: Route::OpenaiChat,
+///     dialect: Dialect::OpenAi,
+///     framing: Some(Framing::Sse),
+///     caller: "anonymous",
+///     pace: None,
+///     upstream: "ollama",
+///     strip_usage: ask.strip,
+/// };
+/// // The response has a chunk with the usage, which the client did not ask for.
+/// let stripped = shaping.wrap(&stream, body).collect().await?.to_bytes();
+/// assert!(!std::str::from_utf8(&stripped)?.contains("usage"));
+/// # Ok(())
+/// # }
+/// ```
 pub type Strip<B> = Layer<B, Stripping>;
 
 /// Removes the usage.

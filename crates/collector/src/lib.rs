@@ -3,6 +3,10 @@
 //! Each collector works alone: it registers on any registry, and its owner calls [`Collect::collect`] as often as
 //! needed. [`Collectors`] runs all of them. A collector that fails or hangs affects only its own metrics, and
 //! `streamgauge_collector_up` reports it.
+//!
+//! Begin at [`Collectors`] for all of them, or at one: [`RuntimeCollector`], [`GpuCollector`], [`ModelCollector`],
+//! [`ProcessCollector`], [`LagProbe`]. The feature `gpu` adds `gpu::Nvml`, which reads NVIDIA's GPUs; without it, implement
+//! [`gpu::Reader`] or use [`FakeReader`]. [`Tasks`] measures tasks of your own.
 
 mod collect;
 pub mod gpu;

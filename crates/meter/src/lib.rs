@@ -28,8 +28,23 @@
 //! # }
 //! ```
 //!
-//! Without its features the package contains no runtime. The feature `shaping` adds the module `shaping`, and
-//! `coding` adds the reading of compressed bodies.
+//! # Modules
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`meter`] | The measurement of a request, and what runs now. Begin at [`meter::Meter`] |
+//! | [`metric`] | [`metric::Scrape`], which reads a registry, and the parts that metrics are made of |
+//! | [`protocol`] | Ollama's routes, requests and records. No I/O |
+//! | `shaping` | Wrappers that change the pace and the pieces of a body |
+//!
+//! # Features
+//!
+//! Without its features the package contains no runtime.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `coding` | Reading of compressed bodies (gzip, deflate, br, zstd). It needs a C compiler, for zstd |
+//! | `shaping` | The module `shaping`, which needs tokio's timers and governor |
 
 pub mod meter;
 pub mod metric;

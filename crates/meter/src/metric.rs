@@ -3,6 +3,9 @@
 //!
 //! Each stage creates its families here and registers them on the registry that it is given. The module has no
 //! statics and uses no sibling.
+//!
+//! An embedding program needs [`Scrape`], [`Found`], [`Series`] and [`Buckets`]: they read the values of a registry. All
+//! other items are public for the packages of streamgauge, which define their metrics with them.
 
 pub mod buckets;
 mod exposition;

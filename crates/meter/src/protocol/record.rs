@@ -16,7 +16,7 @@ pub use kind::{Kind, Record};
 /// The reason why a record was forwarded without being understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unscanned {
-    /// It is longer than [`super::gather::MAX_RECORD`].
+    /// It is longer than 8 MiB.
     TooLong,
     /// It does not match the framing.
     Malformed,

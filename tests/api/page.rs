@@ -96,6 +96,19 @@ fn without_links(text: &str) -> String {
 }
 
 #[test]
+fn guide_for_embedding_names_each_method_of_the_sidecar() {
+    let guide = std::fs::read_to_string("docs/how-to/embed.md").unwrap();
+    let mut missing = Vec::new();
+    for item in interface(&Source::read("src")).iter().filter(|item| item.module == ["sidecar"]) {
+        let functions = item.members.iter().filter_map(|member| member.split_once("fn ")?.1.split_once('('));
+        let named = |function: &str| guide.contains(&format!("`{}::{function}(", item.name));
+        let absent = functions.filter(|(function, _)| item.name != "Reload" && !named(function));
+        missing.extend(absent.map(|(function, _)| format!("{}::{function}", item.name)));
+    }
+    assert!(missing.is_empty(), "docs/how-to/embed.md has no row for {missing:?}");
+}
+
+#[test]
 fn first_sentence_ends_at_its_full_stop_and_keeps_the_words_of_links() {
     for (docs, expected) in [
         ("A [`Meter`] of `a.b c`. Cheap.", "A `Meter` of `a.b c`."),

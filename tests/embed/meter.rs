@@ -3,14 +3,16 @@
 use std::error::Error;
 
 use prometheus::{Registry, TextEncoder};
-use streamgauge_meter::{meter::{self, Facts, Meter, Outcome}, metric::Scrape};
+use streamgauge_meter::{meter::{self, Facts, Meter, Outcome}, metric::Scrape, protocol::Peek};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let registry = Registry::new();
     let meter = Meter::register(&registry, &meter::Config::default(), &["ollama"])?;
 
     let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
-    measurement.model("gemma3:270m");
+    let peek = Peek::read(br#"{"model":"gemma3:270m","prompt":"Hi"}"#);
+    measurement.model(peek.model.as_deref().unwrap_or("unknown"));
+    measurement.asks(&peek);
     measurement.chosen("ollama");
     measurement.live().sent();
     let running = Scrape::take(&registry).find("requests_in_flight").sum(|_| true);

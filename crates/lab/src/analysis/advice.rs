@@ -26,7 +26,7 @@ impl Advice {
                 None => Answer::Unknown,
             };
             advice.step(Step {
-                question: format!("Is there a number of agents of {} from which more do harm?", series.name),
+                question: format!("Does the throughput fall above some number of agents of {}?", series.name),
                 answer,
                 because: series.sentence(),
             });
@@ -52,7 +52,7 @@ impl Advice {
         let word = |answer| match answer {
             Answer::Yes => "yes",
             Answer::No => "no",
-            Answer::Unknown => "can't be told",
+            Answer::Unknown => "unknown",
         };
         let steps = self
             .steps
@@ -72,7 +72,7 @@ fn gain_together(condition: &ConditionSummary) -> Step {
         .mean(Measure::Throughput)
         .map_or(String::new(), |rate| format!(", at {}", Measure::Throughput.show(rate.value)));
     let (answer, because) = match condition.truth {
-        None => (Answer::Unknown, "there are no solo runs to hold them against.".into()),
+        None => (Answer::Unknown, "there are no solo runs to compare with.".into()),
         Some(truth) => match truth.interval {
             None => (
                 Answer::Unknown,
@@ -98,9 +98,9 @@ fn gain_together(condition: &ConditionSummary) -> Step {
 
 /// Compares the same work of the same agents in another language, which shows whether the client limits them.
 fn client_to_blame(analysis: &Analysis) -> Step {
-    let question = "Is it Python that holds them back?".into();
+    let question = "Does Python limit the efficiency?".into();
     let Some((rust, python, gain)) = rust_against_python(analysis, Measure::TrueEfficiency) else {
-        let because = "no untreated Python condition is held against a Rust one.".into();
+        let because = "no Python condition without remedies is compared with a Rust one.".into();
         return Step { question, answer: Answer::Unknown, because };
     };
     let answer = match gain.interval {
@@ -119,7 +119,7 @@ fn client_to_blame(analysis: &Analysis) -> Step {
             )
         });
     let rust = &rust.condition.name;
-    Step { question, answer, because: format!("{} (positive: {rust} does better){lag}.", gain.sentence()) }
+    Step { question, answer, because: format!("{} (positive: {rust} is better){lag}.", gain.sentence()) }
 }
 
 /// Returns the comparison of a Rust condition without remedies with a Python one, with Rust first.
@@ -172,7 +172,7 @@ fn remedies(analysis: &Analysis) -> Vec<RemedyEffect> {
 fn recommendation(advice: &Advice) -> String {
     let best = advice.remedies.iter().find(|remedy| remedy.helped == Answer::Yes);
     if let Some(best) = best {
-        return format!("Take {}, which helped most: {}.", best.condition, best.gain.sentence());
+        return format!("Use {}, which helped most: {}.", best.condition, best.gain.sentence());
     }
     let tried = advice.remedies.len();
     let unknown = advice.remedies.iter().filter(|remedy| remedy.helped == Answer::Unknown).count();

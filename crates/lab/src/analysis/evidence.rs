@@ -49,7 +49,7 @@ impl Evidence {
             Evidence::Tested { corrected, .. } if corrected < 0.0001 => "p < 0.0001".into(),
             Evidence::Tested { corrected, .. } => format!("p = {corrected:.4}"),
             Evidence::TooFew { have, need } => {
-                format!("no p-value: {have} runs can show nothing, {need} of each would do")
+                format!("no p-value: {have} runs are too few, {need} of each are needed")
             }
             Evidence::NoNoise => "no p-value: the values do not vary".into(),
         }
@@ -90,6 +90,6 @@ mod tests {
         assert!(Evidence::Tested { p: 0.01, corrected: 0.04 }.found(0.05));
         assert!(!Evidence::TooFew { have: 2, need: 4 }.found(0.05));
         let few = Evidence::TooFew { have: 2, need: 4 }.sentence();
-        assert_eq!(few, "no p-value: 2 runs can show nothing, 4 of each would do");
+        assert_eq!(few, "no p-value: 2 runs are too few, 4 of each are needed");
     }
 }

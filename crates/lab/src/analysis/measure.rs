@@ -104,9 +104,9 @@ impl Measure {
             Measure::GapP99 => "gap p99",
             Measure::LagMean => "mean lag",
             Measure::LagP99 => "lag p99",
-            Measure::ChunksPerSecond => "chunks a second",
+            Measure::ChunksPerSecond => "chunks per second",
             Measure::ParseMean => "mean parse time",
-            Measure::CpuPerToken => "CPU time a token",
+            Measure::CpuPerToken => "CPU time per token",
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) fn notes(
         };
         if baseline != name {
             notes.push(format!(
-                "{name} has no solo runs of its own: its true speedup is against those of {baseline}"
+                "{name} has no solo runs of its own: its true speedup uses those of {baseline}"
             ));
         }
         let alone = tokens(runs, rows, baseline, RunKind::Solo);
@@ -41,7 +41,7 @@ pub(super) fn notes(
                 }
                 Some(alone) if (together / alone - 1.0).abs() > UNLIKE => notes.push(format!(
                     "{role} of {name} made {together:.0} tokens together and {alone:.0} alone: \
-                     its true speedup compares unlike work"
+                     its true speedup compares different work"
                 )),
                 Some(_) => {}
             }

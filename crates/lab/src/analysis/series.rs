@@ -46,7 +46,7 @@ impl Series {
     pub fn sentence(&self) -> String {
         let name = &self.name;
         let Some(scaling) = self.scaling else {
-            return format!("{name}: too few runs or numbers of agents to say where more stop helping");
+            return format!("{name}: too few runs or numbers of agents to find the peak of the throughput");
         };
         let law = format!("σ = {:.3}, κ = {:.5}", scaling.contention.value, scaling.coherency.value);
         match scaling.peak {

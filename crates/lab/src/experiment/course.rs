@@ -117,8 +117,8 @@ impl Course<'_> {
         let now = self.clock.now();
         let why = |process: usize| match stopped.get(&process) {
             Some(error) => error.clone(),
-            None if late => format!("it was not done within {}", self.plan.timeout),
-            None => "it told no end".to_owned(),
+            None if late => format!("it did not end within {}", self.plan.timeout),
+            None => "it did not report its end".to_owned(),
         };
         let shares: HashMap<usize, usize> = seats.iter().fold(HashMap::new(), |mut shares, seat| {
             *shares.entry(seat.process).or_default() += 1;

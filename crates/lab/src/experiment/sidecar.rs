@@ -41,7 +41,7 @@ impl Sidecar {
         (upstream, url): (&str, &str),
     ) -> Result<Sidecar, String> {
         let file = folder.join(format!("sidecar-{number}.toml"));
-        let failed = |what: String| format!("the sidecar before {upstream} does not start: {what}");
+        let failed = |what: String| format!("the sidecar in front of {upstream} does not start: {what}");
         write(&file, plan).map_err(|error| failed(error.to_string()))?;
         let mut command = Command::new(program);
         for name in unset {
@@ -56,7 +56,7 @@ impl Sidecar {
         let mut lines = BufReader::new(stderr).lines();
         let (proxy, admin) = match timeout(PATIENCE, addresses(&mut lines)).await {
             Ok(found) => found.map_err(failed)?,
-            Err(_) => return Err(failed("it does not say where it listens".into())),
+            Err(_) => return Err(failed("it does not report its address".into())),
         };
         // A pipe that is not read would block the sidecar when it is full.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
@@ -112,7 +112,7 @@ async fn addresses(lines: &mut Lines<BufReader<ChildStderr>>) -> Result<(String,
         }
         said.push(line);
     }
-    Err(if said.is_empty() { "it ended without a word".into() } else { said.join("; ") })
+    Err(if said.is_empty() { "it ended without output".into() } else { said.join("; ") })
 }
 
 /// Returns our own series with their values, and the CPU time of the process.

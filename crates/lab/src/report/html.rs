@@ -45,7 +45,7 @@ pub(super) fn html(report: &Report) -> String {
                     @for grid in Grid::figures(report).iter().skip(1) { (table(grid)) }
                     (claims(report))
                     (sentences("Advice", &report.analysis.advice.sentences()))
-                    (sentences("What this recording can't decide", &report.analysis.advice.undecided))
+                    (sentences("What this recording cannot decide", &report.analysis.advice.undecided))
                     (sentences("Notes", &report.analysis.notes))
                     @if (1..=RUNS).contains(&runs.rows.len()) { (table(&runs)) }
                 }
@@ -127,5 +127,5 @@ fn problems(report: &Report) -> Markup {
         .iter()
         .flat_map(|source| source.problems.iter().map(move |problem| format!("{}/{problem}", source.name)))
         .collect();
-    sentences("Left out or mended", &problems)
+    sentences("Left out or corrected", &problems)
 }

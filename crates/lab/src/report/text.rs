@@ -32,7 +32,7 @@ pub(super) fn text(report: &Report, width: Option<u16>) -> String {
         text.push_str(&format!("{} runs: each of them is in --format json and html.\n\n", runs.rows.len()));
     }
     section(&mut text, "Advice", &report.analysis.advice.sentences());
-    section(&mut text, "What this recording can't decide", &report.analysis.advice.undecided);
+    section(&mut text, "What this recording cannot decide", &report.analysis.advice.undecided);
     section(&mut text, "Notes", &report.analysis.notes);
     let problems = report.sources.iter().flat_map(|source| {
         source.problems.iter().map(|problem| match report.sources.len() {
@@ -40,7 +40,7 @@ pub(super) fn text(report: &Report, width: Option<u16>) -> String {
             _ => format!("{}/{problem}", source.name),
         })
     });
-    section(&mut text, "Left out or mended", &problems.collect::<Vec<String>>());
+    section(&mut text, "Left out or corrected", &problems.collect::<Vec<String>>());
     text.truncate(text.trim_end().len());
     text.push('\n');
     text

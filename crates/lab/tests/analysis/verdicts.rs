@@ -121,7 +121,7 @@ fn claim_is_compared_with_the_measurement() {
 fn advice_names_the_remedy_that_helped_and_effect_of_each() {
     let analysis = analyse(&everything().recording, &Settings::default());
     let advice = &analysis.advice;
-    assert!(advice.recommendation.starts_with("Take uvloop"), "{}", advice.recommendation);
+    assert!(advice.recommendation.starts_with("Use uvloop"), "{}", advice.recommendation);
     let helped = |name: &str| advice.remedies.iter().find(|effect| effect.condition == name).unwrap().helped;
     assert_eq!(helped("uvloop"), Answer::Yes);
     assert_eq!(helped("paced"), Answer::No);
@@ -191,7 +191,7 @@ fn analysis_reports_agents_with_different_token_counts_alone() {
     let analysis = analyse(&draft.recording, &Settings::default());
     assert_eq!(
         analysis.notes,
-        ["a of pair made 150 tokens together and 100 alone: its true speedup compares unlike work"]
+        ["a of pair made 150 tokens together and 100 alone: its true speedup compares different work"]
     );
 }
 

@@ -124,7 +124,7 @@ pub(crate) fn recorded() -> Recorded {
         problems: vec![Problem {
             file: "loop_lag.csv".into(),
             line: Some(7),
-            what: "a <script> is no time".into(),
+            what: "a <script> is not a time".into(),
         }],
     }
 }

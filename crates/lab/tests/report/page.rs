@@ -39,6 +39,6 @@ fn report_page_has_every_plot_with_description() {
 fn report_page_shows_names_and_problems_as_text() {
     let page = report().html();
     assert!(page.contains("python &lt;b&gt;&amp;"));
-    assert!(page.contains("a &lt;script&gt; is no time"));
+    assert!(page.contains("a &lt;script&gt; is not a time"));
     assert!(!page.contains("<b>"));
 }

@@ -32,7 +32,7 @@ fn shapes() -> BTreeMap<String, Shape> {
         if let Some(head) = line.strip_suffix(':').filter(|line| !line.starts_with(' ')) {
             current = head.trim_end_matches(" or text").to_owned();
             let shape = Shape { or_text: head.ends_with(" or text"), ..Shape::default() };
-            assert!(shapes.insert(current.clone(), shape).is_none(), "{current} is there twice");
+            assert!(shapes.insert(current.clone(), shape).is_none(), "{current} occurs twice");
             continue;
         }
         let (name, rest) = line.trim().split_once(": ").unwrap();

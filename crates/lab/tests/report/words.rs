@@ -13,14 +13,14 @@ fn report_tables_name_conditions_measures_claims_and_problems() {
         "true efficiency",
         "uvloop",
         "Comparisons",
-        "1 runs; 4 of each would do",
+        "1 runs; 4 of each are needed",
         "Scaling",
-        "What becomes of Technical Report 117's claims",
+        "Verdicts on the claims of TR117 (Technical Report 117)",
         "Python's efficiency has a ceiling near 86 %",
         "supported",
         "Advice",
         "made-up",
-        "loop_lag.csv:7: a <script> is no time",
+        "loop_lag.csv:7: a <script> is not a time",
         "503: the queue is full",
     ] {
         assert!(text.contains(part), "{part:?} is not in {text}");

@@ -54,7 +54,7 @@ pub(super) fn gain(analysis: &Analysis) -> Claim {
     let said = Said {
         id: "efficiency_is_gain",
         section: "3.5",
-        says: "Speedup and efficiency tell what running together gains",
+        says: "Speedup and efficiency show the gain from running together",
     };
     let mut numbers = Vec::new();
     let (mut sentences, mut verdict) = (Vec::new(), Verdict::Undecided);
@@ -68,7 +68,7 @@ pub(super) fn gain(analysis: &Analysis) -> Claim {
         let same = interval.contains(overlap.value);
         verdict = if same && verdict != Verdict::Refuted { Verdict::Supported } else { Verdict::Refuted };
         sentences.push(format!(
-            "{name}: overlap says {:.2}, against solo runs it is {:.2} ({:.2} to {:.2})",
+            "{name}: overlap speedup {:.2}, true speedup {:.2} ({:.2} to {:.2})",
             overlap.value, truth.speedup, interval.low, interval.high
         ));
         numbers.push(Number {
@@ -80,7 +80,7 @@ pub(super) fn gain(analysis: &Analysis) -> Claim {
         numbers.push(Number::of_mean(format!("overlap speedup of {name}"), &overlap));
     }
     if numbers.is_empty() {
-        return said.unmeasured("No condition has repeated solo runs to hold its runs together against.");
+        return said.unmeasured("No condition has repeated solo runs to compare its concurrent runs with.");
     }
     said.judged(verdict, format!("{}.", sentences.join("; ")), numbers)
 }
@@ -104,13 +104,13 @@ pub(super) fn rust_gain(analysis: &Analysis) -> Claim {
         says: "Rust is 12 to 17 percentage points more efficient than Python",
     };
     let Some((_, _, overlap)) = rust_against_python(analysis, Measure::OverlapEfficiency) else {
-        return said.unmeasured("No Python condition is held against a Rust one.");
+        return said.unmeasured("No Python condition is compared with a Rust one.");
     };
     let mut numbers = vec![Number::of_comparison(&overlap)];
     let mut because = format!("{}.", overlap.sentence());
     if let Some((_, _, truth)) = rust_against_python(analysis, Measure::TrueEfficiency) {
         numbers.push(Number::of_comparison(&truth));
-        because.push_str(&format!(" Against solo runs: {}.", truth.sentence()));
+        because.push_str(&format!(" Compared with solo runs: {}.", truth.sentence()));
     }
     let verdict = judge(
         overlap.interval,
@@ -144,14 +144,13 @@ pub(super) fn pcie(analysis: &Analysis) -> Claim {
     let said = Said { id: "pcie", section: "4.1, Q2", says: "PCIe is not saturated" };
     let Some(peak) = analysis.pcie_peak else { return said.unmeasured("No PCIe rates were recorded.") };
     let verdict = if peak < SATURATED { Verdict::Supported } else { Verdict::Refuted };
-    let because =
-        format!("At most {:.0} MB/s went over it; the report would worry from 10 GB/s on.", peak / 1e6);
+    let because = format!("The largest rate was {:.0} MB/s. TR117's threshold is 10 GB/s.", peak / 1e6);
     let number = Number { name: "largest PCIe rate".into(), value: peak, interval: None, n: 1 };
     said.judged(verdict, because, vec![number])
 }
 
 pub(super) fn tokenizer() -> Claim {
-    Said { id: "tokenizer", section: "4.2, Q2", says: "Qwen is slow for its tokenizer" }.unmeasured(
-        "A recording of streams says nothing of tokenizers: the client does no tokenizing. The tokenizer benchmark does.",
+    Said { id: "tokenizer", section: "4.2, Q2", says: "Qwen is slow because of its tokenizer" }.unmeasured(
+        "A recording of streams has no data about tokenizers, because the client does not tokenize. Run `streamgauge experiment tokenizers`.",
     )
 }

@@ -59,7 +59,7 @@ pub(super) fn storm(analysis: &Analysis) -> Claim {
     let said = Said {
         id: "chunk_storm",
         section: "3.2",
-        says: "More than 180 chunks a second consistently trigger lag spikes above 15 ms",
+        says: "More than 180 chunks per second consistently trigger lag spikes above 15 ms",
     };
     let python = |run: u32| {
         let of_run = analysis.runs.iter().find(|summary| summary.id == run);
@@ -75,7 +75,7 @@ pub(super) fn storm(analysis: &Analysis) -> Claim {
         .collect();
     if spikes.len() < FEWEST_WINDOWS {
         return said.unmeasured(&format!(
-            "{} seconds of Python agents had that many chunks and lag samples; {FEWEST_WINDOWS} would say something.",
+            "{} seconds of Python agents had that many chunks and lag samples; {FEWEST_WINDOWS} are needed.",
             spikes.len()
         ));
     }
@@ -120,7 +120,7 @@ pub(super) fn regression(analysis: &Analysis) -> Claim {
         fit.adjusted_r_squared
     );
     let number = Number {
-        name: "points a millisecond".into(),
+        name: "points per millisecond".into(),
         value: points(slope.value),
         interval: Some(interval),
         n: fit.n,

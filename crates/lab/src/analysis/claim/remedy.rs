@@ -25,7 +25,7 @@ pub(super) fn slower_is_faster(analysis: &Analysis) -> Claim {
     let paced =
         |remedy: &Remedy| matches!(remedy, Remedy::Pace(_) | Remedy::LeakyPace(_) | Remedy::SidecarPace(_));
     let Some(overlap) = with(analysis, Measure::OverlapEfficiency, paced) else {
-        return said.unmeasured("No paced condition is held against one that is not.");
+        return said.unmeasured("No paced condition is compared with one without a pace.");
     };
     let found = overlap.evidence.found(1.0 - analysis.settings.level);
     let verdict =
@@ -33,7 +33,7 @@ pub(super) fn slower_is_faster(analysis: &Analysis) -> Claim {
     let mut numbers = vec![Number::of_comparison(overlap)];
     let mut because = format!("{}.", overlap.sentence());
     if let Some(truth) = with(analysis, Measure::TrueEfficiency, paced) {
-        because.push_str(&format!(" Against solo runs: {}.", truth.sentence()));
+        because.push_str(&format!(" Compared with solo runs: {}.", truth.sentence()));
         numbers.push(Number::of_comparison(truth));
     }
     said.judged(verdict, because, numbers)
@@ -48,7 +48,7 @@ pub(super) fn buffer_efficiency(analysis: &Analysis) -> Claim {
     let Some(comparison) =
         with(analysis, Measure::OverlapEfficiency, |remedy| matches!(remedy, Remedy::ReadBuffer(_)))
     else {
-        return said.unmeasured("No condition with another read buffer is held against one without.");
+        return said.unmeasured("No condition with another read buffer is compared with one without.");
     };
     let verdict = judge(
         comparison.interval,
@@ -62,7 +62,7 @@ pub(super) fn buffer_chunks(analysis: &Analysis) -> Claim {
     let said = Said {
         id: "buffer_chunks",
         section: "3.6",
-        says: "A read buffer of 64 KiB does not change the number of chunks a second",
+        says: "A read buffer of 64 KiB does not change the number of chunks per second",
     };
     let wanted = |remedy: &Remedy| matches!(remedy, Remedy::ReadBuffer(_));
     // The ratio in TR117: 195 instead of 197.
@@ -76,7 +76,11 @@ pub(super) fn uvloop(analysis: &Analysis) -> Claim {
 }
 
 pub(super) fn batching(analysis: &Analysis) -> Claim {
-    let said = Said { id: "batching", section: "9.3", says: "Batches of 50 ms make events 80 to 90 % fewer" };
+    let said = Said {
+        id: "batching",
+        section: "9.3",
+        says: "Batches of 50 ms reduce the number of events by 80 to 90 %",
+    };
     let wanted = |remedy: &Remedy| matches!(remedy, Remedy::Batch(_));
     by_ratio(analysis, said, Measure::ChunksPerSecond, wanted, (0.1, 0.2), "batches")
 }
@@ -93,7 +97,7 @@ fn by_ratio(
 ) -> Claim {
     let number = with(analysis, measure, wanted).and_then(|comparison| ratio(analysis, comparison, measure));
     let Some(number) = number else {
-        return said.unmeasured(&format!("No condition with {what} alone is held against one without."));
+        return said.unmeasured(&format!("No condition with only {what} is compared with one without."));
     };
     let no_change = (low..=high).contains(&1.0);
     let verdict = judge(

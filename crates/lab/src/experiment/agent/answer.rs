@@ -79,7 +79,7 @@ impl IncomingAnswer {
             bytes = &bytes[end + 1..];
         }
         if self.rest.len() + bytes.len() > LINE {
-            ending.failure.get_or_insert_with(|| "a line of more than 8 MiB, which is no record".into());
+            ending.failure.get_or_insert_with(|| "a line of more than 8 MiB, which is not a record".into());
             self.rest.clear();
         } else {
             self.rest.extend_from_slice(bytes);
@@ -102,7 +102,7 @@ impl IncomingAnswer {
             return;
         }
         let Ok(line) = serde_json::from_slice::<AnswerLine<'_>>(line) else {
-            ending.failure.get_or_insert_with(|| "a line that is no JSON".into());
+            ending.failure.get_or_insert_with(|| "a line that is not JSON".into());
             return;
         };
         read.records += 1;
@@ -136,5 +136,5 @@ impl IncomingAnswer {
 pub(super) fn told(error: &str) -> String {
     let line: String = error.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     let short: String = line.trim().chars().take(200).collect();
-    if short.is_empty() { "an error without words".into() } else { format!("Ollama says: {short}") }
+    if short.is_empty() { "an error without a message".into() } else { format!("Ollama says: {short}") }
 }

@@ -39,7 +39,7 @@ fn agent_with_incomplete_response_fails_with_reason() {
     let failure = |text: &str| read(&[text]).0.failure.unwrap();
     assert_eq!(failure("{\"response\":\"a\"}\n"), "the stream ended without its final record");
     assert_eq!(failure("{\"error\":\"out of\\nmemory\"}\n"), "Ollama says: out of memory");
-    assert_eq!(failure("nonsense\n"), "a line that is no JSON");
+    assert_eq!(failure("nonsense\n"), "a line that is not JSON");
 }
 
 /// Returns the tokens that pass in 10 s from a source that always has one.

@@ -23,10 +23,10 @@ pub(super) fn mistakes(plan: &Plan) -> Vec<String> {
         }
     }
     if plan.repetitions == 0 {
-        say("repetitions = 0 measures nothing: write 1 or more; 4 of each give a p-value".into());
+        say("repetitions must be 1 or more. A p-value needs 4".into());
     }
     if !(plan.expected_rate.is_finite() && plan.expected_rate > 0.0) {
-        say("expected_rate is no rate: write tokens a second, above 0".into());
+        say("expected_rate must be above 0, in tokens per second".into());
     }
     if plan.roles.is_empty() {
         say("there is no agent: write [[agent]] with name, model, prompt and tokens".into());
@@ -49,7 +49,7 @@ fn twice<'a>(names: impl Iterator<Item = &'a str>, what: &str, say: &mut impl Fn
     let mut seen = HashSet::new();
     for name in names {
         if name.is_empty() || name.contains(char::is_control) {
-            say(format!("one of the {what} has no name that can be written"));
+            say(format!("one of the {what} has an empty or invalid name"));
         } else if !seen.insert(name) {
             say(format!("two {what} are called {name:?}: give each a name of its own"));
         }
@@ -66,16 +66,16 @@ fn of_role(plan: &Plan, role: &Role, say: &mut impl FnMut(String)) {
         say(format!("agent {name:?}: model is empty"));
     }
     if *tokens == 0 {
-        say(format!("agent {name:?}: tokens = 0 asks for nothing"));
+        say(format!("agent {name:?}: tokens must be 1 or more"));
     }
     if prompt.is_none() && prompt_sha256.is_none() {
         say(format!("agent {name:?}: prompt is missing"));
     }
     if options.contains_key("num_predict") {
-        say(format!("agent {name:?}: num_predict is what `tokens` says; leave it out of options"));
+        say(format!("agent {name:?}: `tokens` sets num_predict: remove num_predict from options"));
     }
     if options.values().any(has_date) {
-        say(format!("agent {name:?}: options can't hold a date, which JSON does not have"));
+        say(format!("agent {name:?}: options contain a date, which JSON cannot express"));
     }
 }
 
@@ -103,9 +103,9 @@ fn of_condition(plan: &Plan, condition: &ConditionPlan, say: &mut impl FnMut(Str
     }
     if let Some(baseline) = &condition.baseline {
         if baseline == name {
-            say(format!("condition {name:?}: it can't be its own baseline"));
+            say(format!("condition {name:?}: it cannot be its own baseline"));
         } else if plan.conditions.iter().all(|other| other.name != *baseline) {
-            say(format!("condition {name:?}: no condition is called {baseline:?}, its baseline"));
+            say(format!("condition {name:?}: its baseline {baseline:?} does not exist"));
         }
     }
     let python = condition.language == Language::Python;
@@ -118,10 +118,10 @@ fn of_condition(plan: &Plan, condition: &ConditionPlan, say: &mut impl FnMut(Str
         say(format!("condition {name:?}: {option} is for Python agents: write language = \"python\""));
     }
     if condition.read_buffer == Some(0) {
-        say(format!("condition {name:?}: read_buffer is in bytes, 1 or more"));
+        say(format!("condition {name:?}: read_buffer must be 1 or more, in bytes"));
     }
     if condition.pace.is_some() && condition.leaky_pace.is_some() {
-        say(format!("condition {name:?}: pace and leaky_pace are two ways of one thing; write one"));
+        say(format!("condition {name:?}: pace and leaky_pace exclude each other: write one of them"));
     }
     let sidecar = condition.sidecar.as_ref();
     let rates = [
@@ -131,14 +131,14 @@ fn of_condition(plan: &Plan, condition: &ConditionPlan, say: &mut impl FnMut(Str
     ];
     for (option, rate) in rates {
         if rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
-            say(format!("condition {name:?}: {option} is in tokens a second, above 0"));
+            say(format!("condition {name:?}: {option} must be above 0, in tokens per second"));
         }
     }
     let spans =
         [("batch", condition.batch), ("sidecar.coalesce", sidecar.and_then(|sidecar| sidecar.coalesce))];
     for (option, span) in spans {
         if span.is_some_and(|span| span.0.is_zero()) {
-            say(format!("condition {name:?}: {option} is a time above 0, as in \"50ms\""));
+            say(format!("condition {name:?}: {option} must be a time above 0, as in \"50ms\""));
         }
     }
 }

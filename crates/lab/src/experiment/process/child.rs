@@ -135,7 +135,7 @@ impl Child {
             let answer = frame::next(&mut self.stdout).await?;
             let answered = clock.now();
             let Some(Line::Clock(theirs)) = answer else {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not tell its clock"));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not report its clock"));
             };
             if answered - asked < best.0 {
                 best = (answered - asked, 0.5 * (asked + answered) - theirs);
@@ -152,7 +152,7 @@ impl Child {
         match timeout(PATIENCE, self.offset(clock)).await {
             Ok(Ok(offset)) => Ok(Prepared { child: self, offset }),
             Ok(Err(error)) => Err(self.stopped(&error.to_string()).await),
-            Err(_) => Err(self.stopped("it does not tell its clock").await),
+            Err(_) => Err(self.stopped("it does not report its clock").await),
         }
     }
 
@@ -166,7 +166,7 @@ impl Child {
         let what = match (last, what) {
             (Some(last), "") => last.to_owned(),
             (Some(last), what) => format!("{what}; {last}"),
-            (None, "") => "it ended without a word".to_owned(),
+            (None, "") => "it ended without output".to_owned(),
             (None, what) => what.to_owned(),
         };
         ProcessError::Stopped { program: self.program, what }

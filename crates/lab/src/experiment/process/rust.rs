@@ -35,7 +35,7 @@ pub async fn serve() -> io::Result<()> {
         match line.as_str() {
             "clock\n" => say(&mut output, &Line::Clock(clock.now())).await?,
             "go\n" => break,
-            _ => return Err(invalid("an order that is not known".into())),
+            _ => return Err(invalid("an unknown command".into())),
         }
     }
     let (tell, mut told) = mpsc::channel(WAITING);

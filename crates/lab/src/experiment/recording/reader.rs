@@ -154,7 +154,7 @@ fn environment(reading: &mut Reading<'_>) -> Option<Environment> {
         Ok(environment) => Some(environment),
         Err(error) => {
             let line = Some(error.line() as u64).filter(|line| *line > 0);
-            reading.problems.say(ENVIRONMENT, line, "unreadable", || format!("it can't be read: {error}"));
+            reading.problems.say(ENVIRONMENT, line, "unreadable", || format!("it cannot be read: {error}"));
             None
         }
     }

@@ -23,7 +23,7 @@ pub struct Finished {
 #[derive(Debug, thiserror::Error)]
 pub enum ResumeError {
     /// There is no recording.
-    #[error("{folder} holds no recording to go on with: {source}")]
+    #[error("{folder} holds no recording to continue: {source}")]
     Missing {
         /// The folder.
         folder: String,

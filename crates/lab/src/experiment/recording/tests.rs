@@ -163,12 +163,12 @@ fn recording_with_impossible_rows_names_their_lines() {
         text + &last + "\n7,rust,alone,0,false,1,1,1,,,,,\n"
     });
     let recorded = read(folder.path()).unwrap();
-    assert_problem(&recorded, "chunk_metrics.csv:3: timestamp is no time");
+    assert_problem(&recorded, "chunk_metrics.csv:3: timestamp is not a time");
     assert_problem(&recorded, "agents.csv:2: agent 0 of run 0 has no duration");
     assert_problem(&recorded, "loop_lag.csv:4: probe is \"guess\"");
     assert_problem(&recorded, "loop_lag.csv:5: the row has 4 fields and the header 5");
     assert_problem(&recorded, "loop_lag.csv:6: lag is below 0");
-    assert_problem(&recorded, "runs.csv:4: run 1 is there twice");
+    assert_problem(&recorded, "runs.csv:4: run 1 occurs twice");
     assert_problem(&recorded, "runs.csv:5: kind is \"alone\"");
     assert_eq!(recorded.recording.chunks.len(), recording.chunks.len() - 1);
     assert_eq!(recorded.recording.lag, recording.lag);
@@ -268,7 +268,7 @@ fn recording_resumes_where_it_was_interrupted() {
     let error = finished(folder.path(), &other).unwrap_err().to_string();
     assert!(error.contains("`repetitions = 5` and this one `repetitions = 9`"), "{error}");
     let nowhere = finished(TempDir::new().unwrap().path(), &plan()).unwrap_err().to_string();
-    assert!(nowhere.contains("holds no recording to go on with"), "{nowhere}");
+    assert!(nowhere.contains("holds no recording to continue"), "{nowhere}");
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl Writer {
         fs::create_dir_all(folder)?;
         if fs::read_dir(folder)?.next().is_some() {
             let what = format!(
-                "{} is not empty: name another folder with --output, or go on with --resume",
+                "{} is not empty: name another folder with --output, or continue with --resume",
                 folder.display()
             );
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));

@@ -30,7 +30,7 @@ pub enum RunError {
     Recording(#[from] io::Error),
     /// Every agent fails.
     #[error(
-        "every agent of the last {IN_VAIN} runs failed, at last with: {0}; mend that, then go on with --resume"
+        "every agent of the last {IN_VAIN} runs failed; the last error: {0}. Fix the cause, then continue with --resume"
     )]
     InVain(String),
 }

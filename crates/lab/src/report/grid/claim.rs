@@ -5,7 +5,7 @@ use crate::analysis::Verdict;
 
 pub(super) fn grid(report: &Report) -> Grid {
     let mut grid = Grid::new(
-        "What becomes of Technical Report 117's claims",
+        "Verdicts on the claims of TR117 (Technical Report 117)",
         "Here, with this model on this machine. Supported: the interval lies within what is claimed; refuted: it lies \
          outside.",
         &["claim", "section", "verdict", "because"],

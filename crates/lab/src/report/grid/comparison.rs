@@ -25,7 +25,7 @@ pub(super) fn grid(report: &Report) -> Grid {
         let measure = found.measure;
         let sign = if found.difference >= 0.0 { "+" } else { "" };
         let p = match found.evidence {
-            Evidence::TooFew { have, need } => format!("{have} runs; {need} of each would do"),
+            Evidence::TooFew { have, need } => format!("{have} runs; {need} of each are needed"),
             Evidence::NoNoise => "no noise".into(),
             Evidence::Tested { corrected, .. } if corrected < 0.0001 => "< 0.0001".into(),
             Evidence::Tested { corrected, .. } => format!("{corrected:.4}"),

@@ -21,7 +21,7 @@ pub(super) fn grid(report: &Report) -> Grid {
             "gap p99",
             "lag p99",
             "chunks",
-            "CPU a token",
+            "CPU per token",
         ],
         1,
     );

@@ -16,7 +16,7 @@ pub(super) fn grid(report: &Report) -> Grid {
     );
     for found in &report.analysis.relations {
         let p = match found.evidence {
-            Evidence::TooFew { need, .. } => format!("{need} runs would do"),
+            Evidence::TooFew { need, .. } => format!("{need} runs are needed"),
             Evidence::NoNoise => "no noise".into(),
             Evidence::Tested { p, .. } => format!("{p:.4}"),
         };
@@ -38,8 +38,8 @@ pub(super) fn grid(report: &Report) -> Grid {
 /// Returns the regression of TR117 (6.2), in base units.
 pub(super) fn regression(report: &Report) -> Grid {
     let mut grid = Grid::new(
-        "Regression: overlap efficiency by lag p99 and chunks a second",
-        "Ordinary least squares, in ratios, seconds and chunks a second. VIF above 5 or 10: the two say the same.",
+        "Regression: overlap efficiency explained by lag p99 and chunks per second",
+        "Ordinary least squares, in ratios, seconds and chunks per second. A VIF above 5 or 10 means that the columns cannot be separated.",
         &["term", "coefficient", "standard error", "95 % interval", "p", "VIF"],
         1,
     );
@@ -87,7 +87,7 @@ pub(super) fn scaling(report: &Report) -> Grid {
         };
         let five = |interval: Interval| format!("[{:.5}, {:.5}]", interval.low, interval.high);
         let peak = scaling.peak.map(|peak| {
-            let beyond = if peak.seen { "" } else { ", beyond what was run" };
+            let beyond = if peak.seen { "" } else { ", beyond the numbers that ran" };
             let (low, high) = (peak.interval.low, peak.interval.high);
             format!("{:.1} agents [{low:.1}, {high:.1}], {:.0} tok/s{beyond}", peak.streams, peak.throughput)
         });

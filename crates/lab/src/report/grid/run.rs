@@ -6,7 +6,7 @@ use crate::analysis::{Measure, RunKind};
 pub(super) fn grid(report: &Report) -> Grid {
     let mut grid = Grid::new(
         "Runs",
-        "Contention is the report's flag: an overlap efficiency below 75 %.",
+        "Contention is the flag of TR117: an overlap efficiency below 75 %.",
         &[
             "run",
             "condition",

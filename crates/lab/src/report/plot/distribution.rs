@@ -22,7 +22,7 @@ pub(super) fn gaps(report: &Report) -> Option<Plot> {
         report,
         values,
         "Gaps between chunks",
-        "The share of gaps that are shorter, by condition, together.",
+        "The share of gaps that are shorter, by condition, over the concurrent runs.",
     )
 }
 
@@ -38,7 +38,7 @@ pub(super) fn lags(report: &Report) -> Option<Plot> {
     if values.is_empty() {
         by(Probe::Yield)(&mut values);
     }
-    let caption = "The share of looks at which the event loop was less late, by condition, together.";
+    let caption = "The share of probes with a shorter lag, by condition, over the concurrent runs.";
     curves(report, values, "Lag of the event loop", caption)
 }
 

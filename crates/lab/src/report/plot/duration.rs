@@ -64,7 +64,7 @@ pub(super) fn plot(report: &Report) -> Option<Plot> {
     })?;
     Some(Plot {
         title: "Durations".into(),
-        caption: "How long each agent took: hollow above, alone; filled below, together with the others."
+        caption: "The duration of each agent: hollow above, alone; filled below, together with the others."
             .into(),
         svg,
     })

@@ -48,7 +48,7 @@ pub(super) fn plot(report: &Report) -> Option<Plot> {
             .configure_mesh()
             .disable_y_mesh()
             .light_line_style(TRANSPARENT)
-            .x_desc("percentage points more than the baseline")
+            .x_desc("difference from the baseline, percentage points")
             .y_labels(4 * rows + 8)
             .y_label_formatter(&name)
             .label_style(small())
@@ -90,7 +90,9 @@ pub(super) fn plot(report: &Report) -> Option<Plot> {
     })?;
     Some(Plot {
         title: "Conditions against their baselines".into(),
-        caption: "Differences of efficiency with 95 % intervals. One that holds 0 shows nothing.".into(),
+        caption:
+            "Differences of efficiency with 95 % intervals. An interval that contains 0 shows no difference."
+                .into(),
         svg,
     })
 }

@@ -41,7 +41,7 @@ pub(super) fn plot(series: &Series) -> Option<Plot> {
         let ideal = [(0.0, 0.0), (high.min(most * 1.04), high.min(most * 1.04))];
         chart
             .draw_series(LineSeries::new(ideal, GREY.stroke_width(1)))?
-            .label("one more agent, one more share")
+            .label("linear scaling")
             .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], GREY.stroke_width(1)));
         if series.scaling.is_some() {
             let line = (0..=POINTS).filter_map(|point| {
@@ -72,7 +72,7 @@ pub(super) fn plot(series: &Series) -> Option<Plot> {
     })?;
     Some(Plot {
         title: format!("Scaling of {}", series.name),
-        caption: format!("Tokens a second over those of one agent, {one:.1} tok/s. {}.", series.sentence()),
+        caption: format!("Tokens per second / those of one agent, {one:.1} tok/s. {}.", series.sentence()),
         svg,
     })
 }

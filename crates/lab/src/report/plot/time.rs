@@ -45,7 +45,7 @@ pub(super) fn plot(report: &Report) -> Option<Plot> {
             .configure_mesh()
             .light_line_style(TRANSPARENT)
             .x_desc("seconds since the recording began")
-            .y_desc("chunks a second")
+            .y_desc("chunks per second")
             .label_style(small())
             .draw()?;
         chart.configure_secondary_axes().y_desc("lag p99, milliseconds").label_style(small()).draw()?;
@@ -54,7 +54,7 @@ pub(super) fn plot(report: &Report) -> Option<Plot> {
         });
         chart
             .draw_series(bars)?
-            .label("chunks a second")
+            .label("chunks per second")
             .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], colour(4).stroke_width(2)));
         let dots = windows
             .iter()
@@ -74,9 +74,8 @@ pub(super) fn plot(report: &Report) -> Option<Plot> {
     })?;
     Some(Plot {
         title: "Lag and chunks over time".into(),
-        caption:
-            "Second by second over all runs: bars, chunks of all agents; dots, how late the event loop was."
-                .into(),
+        caption: "Second by second over all runs. Bars: chunks of all agents. Dots: lag of the event loop."
+            .into(),
         svg,
     })
 }

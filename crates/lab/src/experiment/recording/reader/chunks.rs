@@ -61,7 +61,7 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
                 run.ok_or_else(|| wrong("run", row, at))?
             }
         };
-        let at = columns.at.of(row).given().ok_or(("value", "timestamp is no time".to_owned()))?;
+        let at = columns.at.of(row).given().ok_or(("value", "timestamp is not a time".to_owned()))?;
         let bytes = whole(&row[columns.bytes]).and_then(|bytes| u32::try_from(bytes).ok());
         let bytes = bytes.ok_or_else(|| wrong("bytes", row, columns.bytes))?;
         let gap = columns.gap.map_or(Value::Absent, |gap| gap.of(row));
@@ -76,7 +76,7 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
             Value::Absent if columns.gap.is_some() => f64::NAN,
             // Without a column of gaps, they come from the timestamps.
             Value::Absent => since.unwrap_or(f64::NAN),
-            Value::Wrong => return Err(("value", "the gap is no time".into())),
+            Value::Wrong => return Err(("value", "the gap is not a time".into())),
         };
         // With an index, the first gap of a run counts from the run before.
         let first = since.is_none() && columns.index.is_some();

@@ -73,7 +73,7 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
             Some(at) => at,
             None => {
                 let date = std::str::from_utf8(when).ok().and_then(date);
-                let date = date.ok_or(("value", "timestamp is no time".to_owned()))?;
+                let date = date.ok_or(("value", "timestamp is not a time".to_owned()))?;
                 // The file has a clock of its own, which counts from its first row.
                 date - *origin.get_or_insert(date)
             }

@@ -25,9 +25,9 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
                 .and_then(|value| u32::try_from(value).ok())
                 .ok_or_else(|| wrong(name, row, at)),
         };
-        let lag = lag.of(row).given().ok_or(("value", "lag is no time".to_owned()))?;
+        let lag = lag.of(row).given().ok_or(("value", "lag is not a time".to_owned()))?;
         if lag < 0.0 {
-            return Err(("backwards", "lag is below 0, as of a clock that goes backwards".into()));
+            return Err(("backwards", "lag is below 0, as from a clock that goes backwards".into()));
         }
         recording.lag.push(LagSample {
             run: number(run, "run", ONLY_RUN)?,
@@ -38,7 +38,7 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
                 Some(b"yield") | None => Probe::Yield,
                 Some(_) => return Err(wrong("probe", row, probe.unwrap_or_default())),
             },
-            at: at.of(row).given().ok_or(("value", "timestamp is no time".to_owned()))?,
+            at: at.of(row).given().ok_or(("value", "timestamp is not a time".to_owned()))?,
             lag,
         });
         Ok(())

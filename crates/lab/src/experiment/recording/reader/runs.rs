@@ -26,7 +26,7 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
         let id =
             whole(&row[run]).and_then(|id| u32::try_from(id).ok()).ok_or_else(|| wrong("run", row, run))?;
         if !seen.insert(id) {
-            return Err(("twice", format!("run {id} is there twice")));
+            return Err(("twice", format!("run {id} occurs twice")));
         }
         let kind = match &row[kind] {
             b"solo" => RunKind::Solo,
@@ -35,7 +35,7 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
         };
         let wall = wall.map_or(Value::Absent, |wall| wall.of(row));
         if wall.given().is_some_and(|wall| wall <= 0.0) || wall == Value::Wrong {
-            return Err(("value", format!("run {id} has a wall time that can't be")));
+            return Err(("value", format!("run {id} has an invalid wall time")));
         }
         recording.runs.push(Run {
             id,

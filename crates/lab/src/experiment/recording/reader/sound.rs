@@ -38,7 +38,7 @@ pub(super) fn keep_whole_runs(reading: &mut Reading<'_>, recording: &mut Recordi
     for run in &recording.runs {
         if !agents.contains_key(&run.id) && reading.has(AGENTS) {
             reading.problems.say(AGENTS, None, "agents", || {
-                format!("run {} has no agent here, so nothing is said of it", run.id)
+                format!("run {} has no agent here, so it is left out", run.id)
             });
         }
     }

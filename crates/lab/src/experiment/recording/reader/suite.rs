@@ -81,7 +81,7 @@ fn parse(reading: &mut Reading<'_>, name: &str, path: &Path) -> Option<Value> {
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) => {
-            reading.problems.say(name, None, "unreadable", || format!("it can't be read: {error}"));
+            reading.problems.say(name, None, "unreadable", || format!("it cannot be read: {error}"));
             return None;
         }
     };
@@ -89,7 +89,7 @@ fn parse(reading: &mut Reading<'_>, name: &str, path: &Path) -> Option<Value> {
         Ok(value) => Some(value),
         Err(error) => {
             let line = Some(error.line() as u64).filter(|line| *line > 0);
-            reading.problems.say(name, line, "unreadable", || format!("it can't be read: {error}"));
+            reading.problems.say(name, line, "unreadable", || format!("it cannot be read: {error}"));
             None
         }
     }

@@ -22,7 +22,7 @@ pub(super) fn read<C>(
     match File::open(&path).and_then(|mut opened| opened.read_to_end(&mut bytes)) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
         Err(error) => {
-            reading.problems.say(file, None, "unreadable", || format!("it can't be read: {error}"));
+            reading.problems.say(file, None, "unreadable", || format!("it cannot be read: {error}"));
             return;
         }
         Ok(_) => {}
@@ -51,7 +51,7 @@ pub(super) fn read<C>(
             Ok(true) => {}
             Err(error) => {
                 let line = error.position().map(csv::Position::line);
-                reading.problems.say(file, line, "form", || format!("no more of it is read: {error}"));
+                reading.problems.say(file, line, "form", || format!("the rest is not read: {error}"));
                 break;
             }
         }
@@ -78,5 +78,5 @@ pub(super) fn read<C>(
 pub(super) fn wrong(column: &str, record: &ByteRecord, at: usize) -> Fault {
     let text = String::from_utf8_lossy(record.get(at).unwrap_or_default());
     let shown: String = text.chars().take(40).collect();
-    ("value", format!("{column} is {shown:?}, which can't be"))
+    ("value", format!("{column} is {shown:?}, which is not valid"))
 }

@@ -1,7 +1,7 @@
-//! What is measured of a stream, and how it is recorded.
+//! Measures a stream and records the measurement.
 //!
-//! [`Meter::register`] once, [`Meter::start`] for each request, then [`Measurement::wrap_body`] around the
-//! response's body: the guards travel with the body, and whichever way it ends, its ending is recorded once.
+//! Call [`Meter::register`] once, [`Meter::start`] for each request, and [`Measurement::wrap_body`] for the body of
+//! the response. The guards travel with the body. However the body ends, one outcome is recorded.
 #![expect(clippy::disallowed_types, reason = "it measures in programs without tokio too")]
 
 mod backlog;
@@ -55,7 +55,7 @@ use crate::protocol::canonical_model;
 /// Settings of this stage.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How many models have a label of their own; the rest are `other`.
+    /// The maximum number of models with a label of their own. The others are `other`.
     pub model_limit: usize,
 }
 
@@ -65,7 +65,7 @@ impl Default for Config {
     }
 }
 
-/// The families of metrics, and what runs now. Cheap to clone.
+/// The families of metrics, and the running requests. Cheap to clone.
 ///
 /// A meter in ten lines, around a body that your HTTP client returned:
 ///
@@ -100,10 +100,10 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Registers every family on `registry`. `upstreams` are the names that the label `upstream` starts with.
+    /// Registers every family on `registry`. `upstreams` are the first values of the label `upstream`.
     ///
     /// # Errors
-    /// A name that `registry` has already.
+    /// `registry` already has one of the names.
     pub fn register(
         registry: &prometheus::Registry,
         config: &Config,
@@ -124,27 +124,27 @@ impl Meter {
         })
     }
 
-    /// Starts to measure a request: call it when the head is parsed.
+    /// Starts to measure a request. Call it when the head is parsed.
     #[must_use]
     pub fn start(&self, facts: Facts) -> Measurement {
         Measurement::start(self.shared.clone(), facts)
     }
 
-    /// The streams and requests that run now, oldest first.
+    /// Returns the running requests, oldest first.
     #[must_use]
     pub fn live(&self) -> Vec<Snapshot> {
         self.shared.live.snapshots()
     }
 
-    /// The requests that failed last, the newest first, so many at most. Some 200 are kept.
+    /// Returns the requests that failed last, the newest first, at most `most`. Some 200 are kept.
     #[must_use]
     pub fn failures(&self, most: usize) -> Vec<Failure> {
         self.shared.failures.newest(most)
     }
 
-    /// Takes note of what an upstream has in its memory, as it said when it was asked: names as on its list, and the
-    /// tokens of each context. Each model gets a label of its own, unless all are taken by models that are in memory or
-    /// in use; and a model that was not there the last time was loaded.
+    /// Notes the models that an upstream has in memory: the names on its list, and the tokens of each context. Each
+    /// model gets a label of its own, unless models in memory or in use have all labels. A model that was not in
+    /// memory the last time counts as loaded.
     pub fn loaded<'a>(
         &self,
         upstream: &str,
@@ -169,39 +169,39 @@ impl Meter {
         families.settle_loads(upstream, now);
     }
 
-    /// The value of the label `model` for a model.
+    /// Returns the value of the label `model` for a model.
     #[must_use]
     pub fn model_label(&self, name: &str) -> String {
         let place = self.shared.models.find(&canonical_model(name), false);
         place.map_or_else(|| "other".to_owned(), |place| place.label().to_owned())
     }
 
-    /// Whether a value of the label `model` is that of a model, or of all those that have none of their own.
+    /// Whether a value of the label `model` stands for a model, or for all models without a label of their own.
     #[must_use]
     pub fn is_model_label(&self, label: &str) -> bool {
         label == "other" || self.model_label(label) == label
     }
 
-    /// How many models had to give their label to another one.
+    /// Returns how often a model lost its label to another one.
     #[must_use]
     pub fn labels_dropped(&self) -> u64 {
         self.shared.families.labels_dropped.get()
     }
 
-    /// How streams of an upstream ran since the start, by how many decoded.
+    /// Returns how the streams of an upstream ran since the start, by the number that decoded.
     #[must_use]
     pub fn bands(&self, upstream: &str) -> Bands {
         self.shared.families.concurrency.upstream(upstream).bands()
     }
 
-    /// The gaps between chunks of all streams since the start, as they came from upstream, in steps of a tenth from
-    /// 1 ms to 1 s: finer than `chunk_gap_seconds` shows them.
+    /// Returns the gaps between chunks of all streams since the start, at their arrival from the upstream. The bounds
+    /// grow by at most a tenth from 1 ms to 1 s, which is finer than in `chunk_gap_seconds`.
     #[must_use]
     pub fn gaps(&self) -> Buckets {
         self.shared.families.gaps()
     }
 
-    /// From now on what ends unfinished was cut by us, not left by its client: outcome `refused`.
+    /// From now on, a request that ends unfinished counts as cut by the sidecar, with the outcome `refused`.
     pub fn cut(&self) {
         self.shared.cut.store(true, std::sync::atomic::Ordering::Relaxed);
     }

@@ -1,51 +1,53 @@
-//! What waits unread while the client does not read, and until when arrivals are late because of it.
+//! The chunks that wait while the client does not read, and the time until which arrivals are late because of it.
 //!
-//! A chunk that was there before we looked came at a time that nobody knows. So did each one right behind it, until
-//! we have to wait for one again. Ollama generates meanwhile, so that no time can be taken out of a figure whose
-//! tokens stay in.
+//! If a chunk was already there when the sidecar looked, its arrival time is unknown. The same holds for each chunk
+//! directly behind it, until the sidecar has to wait for one again. Ollama generates during that time, so no time can
+//! be subtracted from a figure that contains the tokens.
 
 use std::time::Duration;
 
-/// A stretch from one chunk handed on to the next poll that is longer than this was the client's doing: what
-/// passes the body on polls again within microseconds unless its own buffer is full.
+/// If the time between passing on a chunk and the next poll is longer than this, the client caused it. The HTTP
+/// server polls again within microseconds, unless its own buffer is full.
 pub(super) const HELD_AFTER: Duration = Duration::from_millis(1);
-/// With more than this unread, Ollama itself may have been made to wait. The sockets' buffers hold more than this,
+/// With more unread bytes than this, Ollama may have had to wait. The buffers of the sockets hold more than this,
 /// whatever the size of a record.
 const STALLS: usize = 32 << 10;
 
-/// How a stream's arrivals stand to the moments at which its chunks were sent.
+/// How the arrival time of a chunk relates to the time at which Ollama sent it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// It was waited for: it came when we saw it.
+    /// The sidecar waited for the chunk, so its arrival time is known.
     #[default]
     Awaited,
-    /// It is the first that nobody had looked for.
+    /// The first chunk that was there before the sidecar looked.
     Held,
-    /// It was behind one that nobody had looked for.
+    /// A chunk behind such a chunk.
     Behind,
-    /// The first that was waited for after those.
+    /// The first chunk after those for which the sidecar waited.
     CaughtUp,
 }
 
 impl Arrival {
-    /// The moment is the chunk's own.
+    /// Whether the arrival time is that of the chunk itself.
     pub(super) fn is_on_time(self) -> bool {
         matches!(self, Arrival::Awaited | Arrival::CaughtUp)
     }
 }
 
-/// Bytes that were there before we looked, since the client last held the stream.
+/// The bytes that were there before the sidecar looked, since the client last held the stream.
 #[derive(Debug, Default)]
 pub(super) struct Backlog(Option<usize>);
 
 impl Backlog {
-    /// A chunk arrived, `wait` after the one before. `ready`: it was there when we looked.
+    /// Notes the arrival of a chunk, `wait` after the one before. `ready`: it was already there when the sidecar
+    /// looked.
     pub(super) fn arrived(&mut self, ready: bool, wait: Option<Duration>, bytes: usize) -> Arrival {
         let is_long = wait.is_some_and(|wait| wait > HELD_AFTER);
         let arrival = match self.0 {
             _ if ready && is_long => Arrival::Held,
             None => return Arrival::Awaited,
-            // hyper takes a task's turn to hand over the next chunk that it has read, which is no wait for Ollama.
+            // hyper needs a turn of its task to pass on the next chunk that it has read. That is not a wait for
+            // Ollama.
             Some(_) if ready || !is_long => Arrival::Behind,
             Some(_) => {
                 self.0 = None;
@@ -56,7 +58,7 @@ impl Backlog {
         arrival
     }
 
-    /// So much waited that Ollama may have waited too.
+    /// Whether so much was unread that Ollama may have had to wait.
     pub(super) fn stalls(&self) -> bool {
         self.0.is_some_and(|bytes| bytes > STALLS)
     }
@@ -76,11 +78,11 @@ mod tests {
         let arrivals = [
             (false, None, Arrival::Awaited),
             (false, ms(20), Arrival::Awaited),
-            // Two that came together are no backlog.
+            // Two chunks that came together are not a backlog.
             (true, ms(0), Arrival::Awaited),
             (true, ms(200), Arrival::Held),
             (true, ms(0), Arrival::Behind),
-            // The task that reads from the socket had its turn in between.
+            // The task that reads from the socket ran in between.
             (false, ms(0), Arrival::Behind),
             (true, ms(5), Arrival::Held),
             (false, ms(0), Arrival::Behind),

@@ -1,6 +1,6 @@
-//! How many streams run side by side at an upstream, and for how long.
+//! The number of concurrent streams of an upstream, and its duration.
 //!
-//! Seconds accrue at every transition and at every scrape, so that a stream of an hour shows while it runs.
+//! Seconds accrue at every change and at every scrape, so a stream of an hour is visible while it runs.
 
 use std::{
     collections::BTreeMap,
@@ -20,10 +20,10 @@ use prometheus::{
 use super::silence::History;
 use crate::metric::Family;
 
-/// The values of the label `streams`: how many streams decode at once.
+/// The values of the label `streams`: the number of streams that decode at once.
 pub const BANDS: [&str; 8] = ["1", "2", "3", "4", "5-8", "9-16", "17-32", "33+"];
 
-/// The band of a number of streams of at least one.
+/// Returns the band of a number of streams, which is at least one.
 pub(super) fn band(streams: usize) -> usize {
     match streams {
         0 | 1 => 0,
@@ -37,7 +37,7 @@ pub(super) fn band(streams: usize) -> usize {
     }
 }
 
-/// The four families that accrue, and the upstreams that they accrue for.
+/// The four families that accrue, and their upstreams.
 #[derive(Clone, Debug)]
 pub(super) struct ConcurrencyFamilies {
     stream_seconds: Family<Counter, 1>,
@@ -52,25 +52,25 @@ impl ConcurrencyFamilies {
         Ok(ConcurrencyFamilies {
             stream_seconds: Family::new(
                 "stream_seconds_total",
-                "Summed time of streams, by upstream.",
+                "Summed duration of the requests that take a slot, by upstream, seconds.",
                 ["upstream"],
                 make,
             )?,
             busy_seconds: Family::new(
                 "busy_seconds_total",
-                "Wall time with at least one stream, by upstream.",
+                "Wall time with at least one request that takes a slot, by upstream, seconds.",
                 ["upstream"],
                 make,
             )?,
             seconds: Family::new(
                 "concurrency_seconds_total",
-                "Wall time with that many streams decoding.",
+                "Wall time in which this number of streams decoded, seconds.",
                 ["upstream", "streams"],
                 make,
             )?,
             seconds_by_stream: Family::new(
                 "concurrency_stream_seconds_total",
-                "Wall time with that many streams decoding, times their number.",
+                "Wall time in which this number of streams decoded, multiplied by the number, seconds.",
                 ["upstream", "streams"],
                 make,
             )?,
@@ -78,7 +78,7 @@ impl ConcurrencyFamilies {
         })
     }
 
-    /// The account of one upstream, opened at zero.
+    /// Returns the account of one upstream, which starts at zero.
     pub(super) fn upstream(&self, name: &str) -> Arc<Concurrency> {
         let mut upstreams = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = upstreams.get(name) {
@@ -126,18 +126,18 @@ impl Collector for ConcurrencyFamilies {
     }
 }
 
-/// The sums of one upstream, by band of the label `streams`: those of `concurrency_seconds_total`,
-/// `concurrency_stream_seconds_total`, and `concurrency_tokens_total` of all models, and those of the time in which
+/// The sums of one upstream by the band of the label `streams`: `concurrency_seconds_total`,
+/// `concurrency_stream_seconds_total`, `concurrency_tokens_total` of all models, and the values of the time in which
 /// nothing held a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bands {
     /// Wall time.
     pub seconds: [f64; 8],
-    /// Wall time times the number of streams.
+    /// Wall time multiplied by the number of streams.
     pub stream_seconds: [f64; 8],
     /// Content records.
     pub tokens: [f64; 8],
-    /// Summed time between chunks of streams that neither their client nor their pace held.
+    /// Summed time between chunks of streams that neither the client nor the pace held.
     pub free_seconds: [f64; 8],
     /// The content records of that time.
     pub free_tokens: [f64; 8],
@@ -156,7 +156,7 @@ pub(super) struct Concurrency {
     tokens: [AtomicU64; 8],
     free_nanos: [AtomicU64; 8],
     free_tokens: [AtomicU64; 8],
-    /// Of what runs there, the silences.
+    /// The silences of the requests that run there.
     pub(super) history: History,
 }
 
@@ -168,18 +168,18 @@ struct ConcurrencyState {
 }
 
 impl Concurrency {
-    /// The band that holds now.
+    /// Returns the present band.
     pub(super) fn band(&self) -> usize {
         band(self.decoding.load(Relaxed))
     }
 
-    /// Content records that came while the band held.
+    /// Counts content records that came while the band lasted.
     pub(super) fn tokens(&self, band: usize, records: u32) {
         self.tokens[band].fetch_add(u64::from(records), Relaxed);
     }
 
     pub(super) fn bands(&self) -> Bands {
-        // What runs accrues now.
+        // Adds the time up to now.
         self.change(|_| ());
         Bands {
             seconds: std::array::from_fn(|band| self.seconds[band].get()),
@@ -190,13 +190,13 @@ impl Concurrency {
         }
     }
 
-    /// A stream begins; it ends when the guard is dropped.
+    /// Counts a stream as running until the guard is dropped.
     pub(super) fn stream(self: &Arc<Self>) -> Running {
         self.change(|state| state.streams += 1);
         Running { account: self.clone(), decodes: false }
     }
 
-    /// A stream had its first record; it decodes until the guard is dropped.
+    /// Counts a stream as decoding, from its first record until the guard is dropped.
     pub(super) fn decode(self: &Arc<Self>) -> Running {
         self.change(|state| state.decoding += 1);
         Running { account: self.clone(), decodes: true }
@@ -221,7 +221,8 @@ impl Concurrency {
     }
 }
 
-/// What a stream made while nothing held it, in the band that holds now; local to the stream until it is flushed.
+/// The tokens and the time of a stream while nothing held it, in the present band. They are local to the stream until
+/// they are flushed.
 #[derive(Debug, Default)]
 pub(super) struct Free {
     band: usize,
@@ -230,7 +231,7 @@ pub(super) struct Free {
 }
 
 impl Free {
-    /// `tokens` came, `gap` after the content before. Left out where the band is another one than it was then.
+    /// Adds `tokens` that came `gap` after the content before. They are left out if the band has changed since then.
     pub(super) fn add(&mut self, account: &Concurrency, gap: Duration, tokens: u64) {
         let band = account.band();
         if band == self.band {
@@ -252,7 +253,7 @@ impl Free {
     }
 }
 
-/// A stream that runs, or decodes, until this is dropped.
+/// Counts a stream as running or decoding until it is dropped.
 #[derive(Debug)]
 pub(super) struct Running {
     account: Arc<Concurrency>,

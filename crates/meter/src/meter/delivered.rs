@@ -1,4 +1,4 @@
-//! Around the body that the client is sent: decides how the request ended, once.
+//! The outermost body, which the client gets. It decides the outcome of the request, once.
 
 use std::{
     pin::Pin,
@@ -18,7 +18,7 @@ use crate::{
 };
 
 pin_project! {
-    /// A body whose ending is recorded once: at its end, at an error, or when it is dropped.
+    /// A body whose outcome is recorded once: at its end, at an error, or when it is dropped.
     #[derive(Debug)]
     pub struct Delivered<B: Body> {
         #[pin]
@@ -29,8 +29,8 @@ pin_project! {
     impl<B: Body> PinnedDrop for Delivered<B> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            // A body of known length is dropped without being polled to its end, and clients close after the
-            // terminal record: neither is a client that left.
+            // hyper drops a body of known length without polling it to its end, and clients close after the terminal
+            // record. In neither case has the client left early.
             let at_end = this.inner.is_end_stream();
             let is_owed = this.inner.size_hint().lower() > 0;
             this.delivery.dropped(at_end, is_owed);
@@ -41,7 +41,7 @@ pin_project! {
 #[derive(Debug)]
 struct Delivery {
     measurement: Measurement,
-    /// Bytes of a declared length that are still to be handed over.
+    /// The bytes of a declared length that are not handed over yet.
     left: Option<u64>,
     handed: Option<Instant>,
     waited: bool,
@@ -49,15 +49,15 @@ struct Delivery {
     last_content: Option<Instant>,
     gap: Option<LocalHistogram>,
     overhead: LocalHistogram,
-    /// Tells what is in the frames where a layer between makes other ones, later.
+    /// Reads the frames again if a layer between delays or changes them.
     shaped: Option<Box<Scanner>>,
-    /// The frame was given in the turn in which the newest chunk arrived: nothing has held it.
+    /// Whether the frame was passed on in the same poll in which the newest chunk arrived, so that nothing held it.
     at_once: bool,
     schedule: Schedule,
 }
 
 impl<B: Body<Data = Bytes>> Delivered<B> {
-    /// `shaped`: how to read what is handed on, if that is not what arrived just before.
+    /// `shaped` is the framing with which the frames are read again, if a layer between changes them.
     pub(super) fn new(measurement: Measurement, inner: B, shaped: Option<Framing>) -> Delivered<B> {
         let gap = measurement.children.as_ref().filter(|_| measurement.streamed);
         let gap = gap.map(|children| LocalHistogram::new(children.gap_client.clone()));
@@ -151,7 +151,7 @@ impl Delivery {
         }
     }
 
-    /// Whether a frame has content: what has arrived is in it, or it is read once more.
+    /// Returns whether a frame has content. If no layer changes frames, the chunk that just arrived decides.
     fn has_content(&mut self, data: &Bytes) -> bool {
         let Some(scanner) = &mut self.shaped else {
             let content = self.measurement.live.content.load(Relaxed);
@@ -162,13 +162,13 @@ impl Delivery {
         found
     }
 
-    /// `is_owed`: a layer between holds bytes, so that the terminal record may have come and not been handed over.
+    /// `is_owed`: a layer between holds bytes, so the terminal record may have arrived and not been handed over.
     fn dropped(&mut self, at_end: bool, is_owed: bool) {
         let measurement = &self.measurement;
         if std::thread::panicking() {
             return self.end(measurement.abandoned());
         }
-        // What was decided is so whoever reads the body: of an answer to HEAD nobody does.
+        // A decided outcome is valid even if the body is not read, as that of a response to HEAD.
         let whole = at_end
             || self.left == Some(0)
             || measurement.decided.is_some()
@@ -177,7 +177,7 @@ impl Delivery {
         self.end(outcome);
     }
 
-    /// Records the ending; what is still local goes first, so that an ended stream is there whole.
+    /// Records the outcome. Local counts are flushed first, so that an ended stream is counted completely.
     fn end(&mut self, outcome: Outcome) {
         self.flush();
         self.measurement.record(outcome);

@@ -1,4 +1,4 @@
-//! The requests that failed lately, for a person who looks. Never their content.
+//! The requests that failed recently, without their content.
 
 use std::{
     collections::VecDeque,
@@ -11,13 +11,13 @@ use http::StatusCode;
 use super::{Ending, Outcome};
 use crate::protocol::Route;
 
-/// Failures that are kept: some 30 KiB.
+/// The number of failures that are kept, in some 30 KiB.
 const KEPT: usize = 200;
 
-/// A request that failed by no doing of its client.
+/// A request that failed for a reason other than its client.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// When it ended.
+    /// The time at which it ended.
     pub at: Instant,
     /// Number of the request in this process.
     pub id: u64,
@@ -27,11 +27,11 @@ pub struct Failure {
     pub model: String,
     /// The label of its upstream.
     pub upstream: String,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// The status sent to the client, if one was.
+    /// The status that was sent to the client, if any.
     pub status: Option<StatusCode>,
-    /// From accept to the end.
+    /// The time from accept to the end.
     pub duration: Duration,
 }
 
@@ -40,7 +40,7 @@ pub struct Failure {
 pub(super) struct Failures(Mutex<VecDeque<Failure>>);
 
 impl Failures {
-    /// Keeps a request that failed; any other costs nothing.
+    /// Keeps a request that failed. For any other request it costs nothing.
     pub(super) fn note(&self, ending: &Ending) {
         if !ending.outcome.is_failure() {
             return;
@@ -62,7 +62,7 @@ impl Failures {
         kept.push_back(failure);
     }
 
-    /// The newest first, so many at most.
+    /// Returns the newest failures first, at most `most`.
     pub(super) fn newest(&self, most: usize) -> Vec<Failure> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.iter().rev().take(most).cloned().collect()

@@ -20,13 +20,13 @@ use crate::{
     protocol::{CLOUD, Kind, Route},
 };
 
-/// The label `phase`, in the order of [`StreamChildren::phases`].
+/// The values of the label `phase`, in the order of [`StreamChildren::phases`].
 pub(super) const PHASES: [&str; 6] = ["queue", "load", "prompt_eval", "eval", "decode", "unaccounted"];
-/// The label `kind` of `tokens_total`.
+/// The values of the label `kind` of `tokens_total`.
 pub(super) const TOKENS: [&str; 3] = ["prompt", "prompt_cached", "output"];
-/// The label `reason` of `records_unscanned_total`.
+/// The values of the label `reason` of `records_unscanned_total`.
 pub(super) const UNSCANNED: [&str; 4] = ["too_long", "malformed", "failed", "coding"];
-/// The label `at` of `chunk_gap_seconds`.
+/// The values of the label `at` of `chunk_gap_seconds`.
 const PLACES: [&str; 3] = ["upstream", "origin", "client"];
 
 #[derive(Debug)]
@@ -56,10 +56,10 @@ pub(super) struct Families {
     concurrency_tokens: Family<IntCounter, 3>,
     model_loads: Family<IntCounter, 2>,
     pub(super) labels_dropped: Arc<IntCounter>,
-    /// Several upstreams' lists of models are merged here.
+    /// Whether the sidecar merges the lists of models of several upstreams.
     merges_lists: bool,
     outcomes: Mutex<HashMap<Key, Arc<Outcomes>>>,
-    /// By [`Route::index`]: of requests that have no upstream and no model that was read.
+    /// By [`Route::index`]: the counters of requests without an upstream and without a model that was read.
     unsent: [OnceLock<Arc<Outcomes>>; Route::ALL.len()],
     streams: Mutex<HashMap<Key, Arc<StreamChildren>>>,
     /// By upstream and model.
@@ -69,7 +69,7 @@ pub(super) struct Families {
 /// An upstream, a model and a route.
 type Key = (String, String, Route);
 
-/// The children of one upstream, model and route; resolved once, shared by all their streams.
+/// The children of one upstream, model and route. They are looked up once, and all of their streams share them.
 #[derive(Debug)]
 pub(super) struct StreamChildren {
     pub(super) first_token: Arc<Histogram>,
@@ -85,11 +85,11 @@ pub(super) struct StreamChildren {
     pub(super) prompt_evaluated_seconds: Arc<Counter>,
     pub(super) rate_ollama: Arc<Histogram>,
     pub(super) backpressure: Arc<Counter>,
-    /// `None` for what Ollama passes on to its cloud.
+    /// `None` for requests that Ollama passes on to its cloud.
     pub(super) work: Option<WorkChildren>,
 }
 
-/// The children of a stream that say how its upstream worked.
+/// The children of a stream that describe the work of its upstream.
 #[derive(Debug)]
 pub(super) struct WorkChildren {
     pub(super) rate_stream: Arc<Histogram>,
@@ -105,15 +105,20 @@ impl Families {
         live: &Arc<LiveTable>,
     ) -> prometheus::Result<Families> {
         let r = registry;
-        let phase_help = "Where the time of a generation went, seconds.";
-        let dropped_help = "Models whose label was given to a model that was used more recently.";
-        let held_help = "Chunks whose gap says nothing of the model: the client held the stream.";
+        let phase_help = "How the time of a generation is divided, seconds.";
+        let dropped_help = "How often a model lost its label to a more recently used model.";
+        let held_help = "Chunks with content whose gap is left out, because the client held the stream.";
         let invalid_help =
-            "Records whose created_at is before that of the record before, or impossibly long after it.";
-        let unscanned =
-            Family::register(r, "records_unscanned_total", "Records passed over.", ["reason"], int_counter)?;
+            "Records whose created_at is invalid, because Ollama's clock was set while the stream ran.";
+        let unscanned = Family::register(
+            r,
+            "records_unscanned_total",
+            "Records that were forwarded without being understood.",
+            ["reason"],
+            int_counter,
+        )?;
         let scan_help = "Time to scan one record, sampled, seconds.";
-        let overhead_help = "From a chunk's arrival to its frame handed on, shaping left out, seconds.";
+        let overhead_help = "Time from the arrival of a chunk to the delivery of its frame, without delay by shaping, seconds.";
         let concurrency = ConcurrencyFamilies::new(counter)?;
         registry.register(Box::new(concurrency.clone()))?;
         registry.register(Box::new(Waiting::new(upstreams, live.clone(), concurrency.clone(), gauge)?))?;
@@ -121,42 +126,42 @@ impl Families {
             requests: Family::register(
                 r,
                 "requests_total",
-                "Requests, by how they ended.",
+                "Requests that have ended, by outcome.",
                 ["upstream", "route", "model", "outcome"],
                 int_counter,
             )?,
             responses: Family::register(
                 r,
                 "responses_total",
-                "Responses, by the status code sent to the client.",
+                "Responses, by the status code that was sent to the client.",
                 ["route", "code"],
                 int_counter,
             )?,
             request_duration: Family::register(
                 r,
                 "request_duration_seconds",
-                "From a request's head to the last byte of its response, seconds.",
+                "Duration of requests, from accept to the end, seconds.",
                 ["route", "model"],
                 || Histogram::new(buckets::REQUEST),
             )?,
             in_flight: Family::register(
                 r,
                 "requests_in_flight",
-                "Requests that have not ended.",
+                "Requests in progress.",
                 ["upstream", "route"],
                 gauge,
             )?,
             usage_missing: Family::register(
                 r,
                 "usage_missing_total",
-                "Generations that ended without counts.",
+                "Generations that ended without an output count.",
                 ["route"],
                 int_counter,
             )?,
             usage_understated: Family::register(
                 r,
                 "usage_understated_total",
-                "Streams whose count of tokens was below the content records that came; these are charged.",
+                "Streams whose reported output count is below the number of content records that arrived.",
                 ["route"],
                 int_counter,
             )?,
@@ -173,14 +178,14 @@ impl Families {
             first_token: Family::register(
                 r,
                 "time_to_first_token_seconds",
-                "From a request's head to its first content record, seconds.",
+                "Time from accept to the first content record of a stream, seconds.",
                 ["route", "model"],
                 || Histogram::new(buckets::FIRST_TOKEN),
             )?,
             gap: Family::register(
                 r,
                 "chunk_gap_seconds",
-                "Between chunks that carry content, at three places, seconds.",
+                "Time between two successive chunks with content, at three places, seconds.",
                 ["model", "at"],
                 || Histogram::finer(buckets::GAP_FINE, buckets::GAP),
             )?,
@@ -192,41 +197,41 @@ impl Families {
                 ["upstream"],
                 int_counter,
             )?,
-            chunk_bytes: Family::register(r, "chunk_bytes", "Size of an arrival.", ["model"], || {
+            chunk_bytes: Family::register(r, "chunk_bytes", "Size of a chunk, bytes.", ["model"], || {
                 Histogram::new(buckets::CHUNK_BYTES)
             })?,
             records: Family::register(
                 r,
                 "records_total",
-                "Records, by what they carry.",
+                "Records that arrived, by kind.",
                 ["model", "kind"],
                 int_counter,
             )?,
             tokens: Family::register(
                 r,
                 "tokens_total",
-                "Tokens, as Ollama told them.",
+                "Tokens, as Ollama reports them.",
                 ["model", "kind"],
                 int_counter,
             )?,
             prompt_evaluated: Family::register(
                 r,
                 "prompt_evaluated_tokens_total",
-                "Prompt tokens that came from no cache, of requests that tell the cached part.",
+                "Prompt tokens that Ollama evaluated, without the cached part. Only requests that report the cached part.",
                 ["model"],
                 int_counter,
             )?,
             prompt_evaluated_seconds: Family::register(
                 r,
                 "prompt_evaluated_seconds_total",
-                "Time in which Ollama evaluated prompt_evaluated_tokens_total, seconds.",
+                "Time that Ollama needed for prompt_evaluated_tokens_total, seconds.",
                 ["model"],
                 counter,
             )?,
             token_rate: Family::register(
                 r,
                 "output_tokens_per_second",
-                "Tokens a second of a stream: as Ollama reports it, and as it came.",
+                "Output tokens per second of a request: as Ollama reports them, and by the arrival of the records.",
                 ["model", "by"],
                 || Histogram::new(buckets::TOKEN_RATE),
             )?,
@@ -236,14 +241,14 @@ impl Families {
             backpressure: Family::register(
                 r,
                 "client_backpressure_seconds_total",
-                "Time in which a client did not take what was there.",
+                "Time in which clients did not read data that was there, seconds.",
                 ["model"],
                 counter,
             )?,
             concurrency_tokens: Family::register(
                 r,
                 "concurrency_tokens_total",
-                "Content records that came while that many streams decoded.",
+                "Content records that arrived while this number of streams decoded.",
                 ["upstream", "model", "streams"],
                 int_counter,
             )?,
@@ -266,7 +271,7 @@ impl Families {
         Ok(families)
     }
 
-    /// Closed lists start at zero.
+    /// Creates the children of closed lists, which start at zero.
     fn open(&self, upstreams: &[&str]) {
         for upstream in upstreams {
             self.concurrency.upstream(upstream);
@@ -281,13 +286,13 @@ impl Families {
         }
     }
 
-    /// The counters of how a request ends that was just accepted.
+    /// Returns the outcome counters of a request that was just accepted.
     pub(super) fn accepted(&self, route: Route) -> Arc<Outcomes> {
         let model = if route.has_model() { "unknown" } else { "none" };
         self.unsent[route.index()].get_or_init(|| self.outcomes(None, model, route)).clone()
     }
 
-    /// The counters of how requests end, at zero if they are new. `upstream`: `None` before one is chosen.
+    /// Returns the outcome counters. New ones start at zero. `upstream` is `None` before one is chosen.
     pub(super) fn outcomes(&self, upstream: Option<&str>, model: &str, route: Route) -> Arc<Outcomes> {
         let key = (upstream.unwrap_or("none").to_owned(), model.to_owned(), route);
         let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -295,7 +300,7 @@ impl Families {
         outcomes.entry(key).or_insert_with(|| Arc::new(open())).clone()
     }
 
-    /// The loads of a model at an upstream.
+    /// Returns the loads of a model at an upstream.
     pub(super) fn loads(&self, upstream: &str, model: &str) -> Arc<Loads> {
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         let is_shared = matches!(model, "other" | "unknown" | "none");
@@ -303,21 +308,21 @@ impl Families {
         loads.entry((upstream.to_owned(), model.to_owned())).or_insert_with(make).clone()
     }
 
-    /// Counts the loads at an upstream that were seen in memory and that no request tells of.
+    /// Counts the loads at an upstream that were seen in memory and that no request reports.
     pub(super) fn settle_loads(&self, upstream: &str, now: Instant) {
         let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         let here = loads.iter().filter(|((known, _), _)| known == upstream);
         here.for_each(|(_, loads)| loads.settle(now));
     }
 
-    /// When another model was last loaded at an upstream.
+    /// Returns the time at which another model was last loaded at an upstream.
     pub(super) fn pushed(&self, upstream: &str, model: &str) -> Option<Instant> {
         let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         let others = loads.iter().filter(|((known, other), _)| known == upstream && other != model);
         others.filter_map(|(_, loads)| loads.last()).max()
     }
 
-    /// Forgets a model's label, which another model takes the place of: its series end.
+    /// Removes the label of a model, because another model takes it. The series of the label end.
     pub(super) fn forget(&self, model: &str) {
         fn retain<V>(kept: &Mutex<HashMap<Key, V>>, model: &str) {
             kept.lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, known, _), _| known != model);
@@ -345,13 +350,14 @@ impl Families {
         self.labels_dropped.inc();
     }
 
-    /// The gaps of all streams as they came from upstream, by bounds finer than those of the exposition.
+    /// Returns the gaps of all streams at their arrival from the upstream, with finer bounds than those that are
+    /// exported.
     pub(super) fn gaps(&self) -> Buckets {
         let upstream = |[_, at]: &[String; 2]| at == PLACES[0];
         self.gap.fold(Buckets::default(), upstream, |sum, child| sum.plus(child.buckets()))
     }
 
-    /// The children of a stream.
+    /// Returns the children of a stream.
     pub(super) fn stream(&self, upstream: &str, model: &str, route: Route) -> Arc<StreamChildren> {
         let key = (upstream.to_owned(), model.to_owned(), route);
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);

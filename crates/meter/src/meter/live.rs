@@ -1,4 +1,4 @@
-//! What runs now: written by the guards that travel with a body, read by `/streams` and by scrapes.
+//! The running requests. The guards that travel with a body write here, and `/streams` and scrapes read.
 
 use std::{
     collections::BTreeMap,
@@ -21,16 +21,16 @@ use crate::{
     protocol::{Kind, Route, Usage},
 };
 
-/// The model that a request asks for.
+/// The model that a request names.
 #[derive(Debug)]
 pub(super) struct Named {
     /// The canonical name.
     pub(super) key: String,
-    /// The client's own spelling, without the parts that Ollama fills in.
+    /// The client's spelling, without the parts that Ollama fills in.
     pub(super) written: String,
 }
 
-/// What had arrived when the client last held the stream, and whether arrivals are late since.
+/// The chunks that had arrived when the client last held the stream, and whether arrivals are late since then.
 #[derive(Debug, Default)]
 struct OnTime {
     content: AtomicU64,
@@ -39,18 +39,18 @@ struct OnTime {
     stalled: AtomicBool,
 }
 
-/// One request from its acceptance to its end. Shared between the layers around its body.
+/// One request from its acceptance to its end. The layers of its body share it.
 #[derive(Debug)]
 pub struct Live {
     pub(super) id: u64,
     pub(super) route: Route,
     pub(super) accepted: Instant,
     pub(super) model: OnceLock<Named>,
-    /// As the upstream spells the model, once that is known.
+    /// The upstream's spelling of the model, once it is known.
     pub(super) listed: OnceLock<String>,
     upstream: Mutex<Option<Arc<str>>>,
     pub(super) sent: Moment,
-    /// Bytes of the request that may be prompt.
+    /// The bytes of the request that may be prompt.
     pub(super) prompt_bytes: AtomicU64,
     pub(super) first_record: Moment,
     pub(super) last_record: Moment,
@@ -61,20 +61,20 @@ pub struct Live {
     pub(super) records: AtomicU64,
     pub(super) content: AtomicU64,
     pub(super) last_gap: AtomicU64,
-    /// Gaps upstream, as far as they are flushed.
+    /// The gaps at the upstream that are flushed.
     pub(super) gaps: Tally,
     /// Nanoseconds.
     backpressure: AtomicU64,
     pub(super) terminal: AtomicBool,
-    /// Whoever passes the stream on has looked, and nothing was there.
+    /// Whether the layer above has polled, and no chunk was there.
     pub(super) awaited: AtomicBool,
     metering_failed: AtomicBool,
-    /// Set when the client breaks off the request's body.
+    /// Set when the client breaks off the body of the request.
     broke_off: OnceLock<Outcome>,
     last_kind: AtomicU8,
-    /// The response is a stream, as far as is known.
+    /// Whether the response is a stream, as far as is known.
     asks_stream: AtomicBool,
-    /// It may offer tools or set a format.
+    /// Whether it may offer tools or set a format.
     constrained: AtomicBool,
     usage: Mutex<Option<Usage>>,
 }
@@ -119,12 +119,12 @@ impl Live {
         self.id
     }
 
-    /// The upstream that was chosen last.
+    /// Returns the upstream that was chosen last.
     pub(super) fn upstream(&self) -> Option<Arc<str>> {
         self.upstream.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// An upstream was chosen; false: the one that was.
+    /// Notes the chosen upstream. Returns false if it is the one that was chosen before.
     pub(super) fn choose(&self, upstream: &str) -> bool {
         let mut chosen = self.upstream.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = chosen.as_deref() != Some(upstream);
@@ -134,37 +134,38 @@ impl Live {
         is_new
     }
 
-    /// How long ago [`Live::sent`] was called; `None` if it was not.
+    /// Returns the time since [`Live::sent`] was called. `None`: it was not called.
     #[must_use]
     pub fn since_sent(&self) -> Option<Duration> {
         Some(self.accepted.elapsed().saturating_sub(self.sent.get()?))
     }
 
-    /// The client broke off the request's body. If the response breaks off too, that is its doing, and `outcome` tells it.
+    /// Notes that the client broke off the body of the request. If the response breaks off too, the client caused it,
+    /// and `outcome` is recorded.
     pub fn broke_off(&self, outcome: Outcome) {
-        // The first reason stays.
+        // The first reason is kept.
         let _ = self.broke_off.set(outcome);
     }
 
-    /// The outcome of a response that breaks off.
+    /// Returns the outcome of a response that breaks off.
     pub(super) fn broken(&self) -> Outcome {
         self.broke_off.get().copied().unwrap_or(Outcome::UpstreamError)
     }
 
-    /// Stores the kind of the request, by which its usual silence is known.
+    /// Stores the kind of the request, which determines its usual silence.
     pub(super) fn is_of(&self, kind: silence::RequestKind) {
         self.asks_stream.store(kind.streamed, Relaxed);
         self.constrained.store(kind.constrained, Relaxed);
     }
 
-    /// The kind that [`Live::is_of`] stored.
+    /// Returns the kind that [`Live::is_of`] stored.
     pub(super) fn silence_kind(&self) -> silence::RequestKind {
         let (streamed, constrained) = (self.asks_stream.load(Relaxed), self.constrained.load(Relaxed));
         silence::RequestKind { route: self.route, streamed, constrained }
     }
 
-    /// How long it has been silent; `None` where that says nothing of its upstream: it was not sent, it has ended, or its
-    /// client has not taken the newest chunk.
+    /// Returns how long it has been silent. `None`: the silence does not describe the upstream, because the request
+    /// was not sent, has ended, or its client has not taken the newest chunk.
     pub(super) fn silence(&self) -> Option<silence::Silence> {
         let (age, arrival) = (self.accepted.elapsed(), self.last_arrival.get());
         let is_told = self.is_terminal() || (arrival.is_some() && !self.awaited.load(Relaxed));
@@ -172,7 +173,7 @@ impl Live {
         Some(silence::Silence { kind: self.silence_kind(), begun: arrival.is_some(), length })
     }
 
-    /// The last byte of the request's body was taken by the upstream connection.
+    /// Notes that the upstream connection has taken the last byte of the request's body.
     pub fn sent(&self) {
         self.sent.set(self.accepted.elapsed());
     }
@@ -184,7 +185,7 @@ impl Live {
         }
     }
 
-    /// From here on chunks arrive later than they came.
+    /// From here on, chunks are seen later than they arrived.
     pub(super) fn falls_behind(&self) {
         let on_time = &self.on_time;
         if !on_time.is_late.swap(true, Relaxed) && !on_time.stalled.load(Relaxed) {
@@ -195,22 +196,23 @@ impl Live {
         }
     }
 
-    /// Chunks arrive when they come again.
+    /// From here on, chunks are seen when they arrive.
     pub(super) fn catches_up(&self) {
         self.on_time.is_late.store(false, Relaxed);
     }
 
-    /// Its client may have made Ollama wait: what comes from here on says nothing of the model.
+    /// Notes that its client may have made Ollama wait. The chunks from here on do not show the model's speed.
     pub(super) fn stalls(&self) {
         self.on_time.stalled.store(true, Relaxed);
     }
 
-    /// The moments of its first and its last record are those at which Ollama sent them, and nothing held Ollama up.
+    /// Whether the times of its first and last record are those at which Ollama sent them, and nothing held Ollama
+    /// up.
     pub(super) fn is_on_time(&self) -> bool {
         !self.on_time.is_late.load(Relaxed) && !self.on_time.stalled.load(Relaxed)
     }
 
-    /// Content records, and the moment of the last, as far as [`Live::is_on_time`] holds.
+    /// Returns the content records and the time of the last one, up to which [`Live::is_on_time`] holds.
     pub(super) fn content_on_time(&self) -> (u64, Option<Duration>) {
         if self.is_on_time() {
             return (self.content.load(Relaxed), self.last_content.get());
@@ -218,7 +220,7 @@ impl Live {
         (self.on_time.content.load(Relaxed), self.on_time.last_content.get())
     }
 
-    /// The client did not take what was there for so long.
+    /// Adds a time in which the client did not take a chunk that was there.
     pub(super) fn held_back(&self, stretch: Duration) {
         self.backpressure.fetch_add(nanos(stretch), Relaxed);
     }
@@ -227,12 +229,12 @@ impl Live {
         self.last_kind.store(u8::MAX, Relaxed);
     }
 
-    /// From here on nobody knows what the records say.
+    /// From here on, the records are not read any more.
     pub(super) fn metering_failed(&self) {
         self.metering_failed.store(true, Release);
     }
 
-    /// The stream may be told to lack a terminal record: it was read to its end.
+    /// Whether a missing terminal record can be detected: the stream was read to its end.
     pub(super) fn was_read(&self) -> bool {
         !self.metering_failed.load(Acquire)
     }
@@ -245,7 +247,7 @@ impl Live {
         self.terminal.load(Acquire)
     }
 
-    /// Few records of a stream carry a usage: the lock is taken once or twice a stream.
+    /// Few records of a stream have a usage, so the lock is taken once or twice per stream.
     pub(super) fn usage_seen(&self, usage: &Usage) {
         let mut known = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
         known.get_or_insert_default().merge(usage);
@@ -263,35 +265,36 @@ pub struct Snapshot {
     pub id: u64,
     /// Its route.
     pub route: Route,
-    /// Its model, as the upstream spells it or else the client; `None` before the head, or if it has none.
+    /// Its model in the upstream's spelling, or else in the client's. `None`: not read yet, or it has none.
     pub model: Option<String>,
-    /// The upstream that was chosen.
+    /// The chosen upstream.
     pub upstream: Option<String>,
-    /// Since its head was parsed.
+    /// The time since its head was parsed.
     pub age: Duration,
     /// Records that arrived.
     pub records: u64,
-    /// Content records that arrived: tokens, nearly.
+    /// Content records that arrived, which are nearly tokens.
     pub tokens: u64,
-    /// From accept to the first content record.
+    /// The time from accept to the first content record.
     pub first_token: Option<Duration>,
     /// The newest gap between chunks.
     pub last_gap: Option<Duration>,
-    /// The middle gap so far, right to a tenth from 1 ms to 1 s; it lags by 32 chunks or half a second.
+    /// The median gap so far, with an error of at most a tenth from 1 ms to 1 s. It is up to 32 chunks or half a
+    /// second behind.
     pub gap_p50: Option<Duration>,
-    /// The gap that one in a hundred exceeds, likewise.
+    /// The 99th percentile of the gaps, with the same accuracy.
     pub gap_p99: Option<Duration>,
-    /// How long its client did not take what was there, summed.
+    /// The summed time in which its client did not read data that was there.
     pub backpressure: Duration,
-    /// Since the newest chunk.
+    /// The time since the newest chunk.
     pub silent: Option<Duration>,
-    /// It has had its first record.
+    /// Whether it has had its first record.
     pub decoding: bool,
-    /// Its next chunk has not come; else its client has not taken the last one.
+    /// Whether the sidecar waits for its next chunk. Otherwise its client has not taken the last one.
     pub awaited: bool,
 }
 
-/// A request is in the table until this is dropped.
+/// Keeps a request in the table until it is dropped.
 #[derive(Debug)]
 pub(super) struct Listed {
     table: Arc<LiveTable>,
@@ -304,7 +307,7 @@ impl Drop for Listed {
     }
 }
 
-/// Everything that runs.
+/// All running requests.
 #[derive(Debug, Default)]
 pub(super) struct LiveTable {
     next: AtomicU64,
@@ -320,7 +323,7 @@ impl LiveTable {
     }
 
     pub(super) fn running(&self) -> Vec<Arc<Live>> {
-        // The lock is held for the clone of the handles alone, so that a scrape does not hold up requests.
+        // The lock is held only while the handles are cloned, so a scrape does not delay requests.
         self.running.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 

@@ -1,8 +1,8 @@
-//! When a model is loaded: told from what its upstream has in memory, and from how long its requests wait for it.
+//! Detects loads of a model, from the models that its upstream has in memory and from the time that requests wait.
 //!
-//! `load_duration` alone does not tell. It has the time in which Ollama looks for the loaded model, too: 0.2 s for one
-//! stream of Ollama 0.12, over a second for 64 at once, a millisecond since 0.30. And all requests that wait for one
-//! load report it.
+//! `load_duration` alone does not show a load. It includes the time in which Ollama looks for the loaded model: 0.2 s
+//! for one stream of Ollama 0.12, over a second for 64 at once, a millisecond since 0.30. In addition, all requests
+//! that wait for one load report it.
 
 use std::{
     sync::{
@@ -16,20 +16,21 @@ use prometheus::IntCounter;
 
 /// A request that waited no longer than this did not wait for a load.
 const LEAST: Duration = Duration::from_millis(100);
-/// The same for a request that may have found the model in memory, while nothing is known of how long that takes.
+/// The same for a request that may have found the model in memory, if the usual wait is unknown.
 const LEAST_UNKNOWN: Duration = Duration::from_millis(500);
-/// The same where it is known.
+/// The same if the usual wait is known.
 const LEAST_KNOWN: Duration = Duration::from_millis(250);
-/// So many times what is usual is no chance: the longest of 32 waits at once was three times the wait of one.
+/// A wait of this many times the usual one is not chance: the longest of 32 waits at once was three times the wait of
+/// one.
 const UNUSUAL: u32 = 3;
-/// What was known longer ago may have changed.
+/// Older knowledge may be wrong.
 pub(super) const FRESH: Duration = Duration::from_secs(30);
-/// The usual time is a mean in which the newest request has this weight, so that it follows a change of load.
+/// The weight of the newest request in the mean, which is the usual wait. The mean follows a change of load.
 const WEIGHT: f64 = 0.125;
-/// No longer wait is believed to be usual.
+/// A longer wait is never taken as usual.
 const MOST_USUAL: Duration = Duration::from_secs(60);
 
-/// Where a model was when a request was sent, as far as is known.
+/// Whether a model was in memory when a request was sent, as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Whereabouts {
     /// Not in memory.
@@ -39,7 +40,7 @@ pub(super) enum Whereabouts {
     Unknown,
 }
 
-/// From the beginning of something to its end.
+/// The time from a start to an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) from: Instant,
@@ -56,25 +57,26 @@ impl Span {
 #[derive(Debug)]
 pub(super) struct Loads {
     count: Arc<IntCounter>,
-    /// The label stands for many models: what was seen of one of them says nothing of the others.
+    /// Whether the label stands for several models. The loads of one of them then do not describe the others.
     is_shared: bool,
     began: Instant,
-    /// When the model last answered, nanoseconds after `began`; 0: never. Streams set it as they run, without a lock.
+    /// The time at which the model last answered, in nanoseconds after `began`. 0: never. Running streams set it
+    /// without a lock.
     answered: AtomicU64,
     state: Mutex<LoadState>,
 }
 
 #[derive(Debug, Default)]
 struct LoadState {
-    /// Requests that have not ended.
+    /// The requests that have not ended.
     running: usize,
-    /// Requests so far.
+    /// The requests so far.
     requests: u64,
-    /// Seconds that requests wait for the loaded model.
+    /// The seconds for which requests usually wait for the loaded model.
     usual: Option<f64>,
     /// The newest load that was counted.
     last: Option<Span>,
-    /// The model came into memory within this span, and no request has told of the load yet.
+    /// The span in which the model came into memory, if no request has reported that load yet.
     appeared: Option<Span>,
 }
 
@@ -88,8 +90,8 @@ impl Loads {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request goes to the upstream now. `memory`: whether the upstream had the model in memory, and when that was
-    /// asked. `pushed`: when another model was last loaded there, which may have pushed this one out.
+    /// A request is sent to the upstream now. `memory`: whether the upstream had the model in memory, and when it was
+    /// asked. `pushed`: when another model was last loaded there, which may have evicted this one.
     pub(super) fn wait(
         self: &Arc<Self>,
         now: Instant,
@@ -116,13 +118,13 @@ impl Loads {
         Waiter { loads: self.clone(), from: now, whereabouts, number }
     }
 
-    /// The model is in memory: it has just answered.
+    /// Notes that the model is in memory, because it has just answered.
     pub(super) fn answered(&self, now: Instant) {
         let nanos = now.saturating_duration_since(self.began).as_nanos();
         self.answered.fetch_max(u64::try_from(nanos).unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// The model came into memory within this span, or came again with another context.
+    /// Notes that the model came into memory within this span, or came again with another context.
     pub(super) fn appeared(&self, span: Span) {
         let mut state = self.state();
         if state.last.is_none_or(|last| !last.overlaps(span)) {
@@ -130,8 +132,8 @@ impl Loads {
         }
     }
 
-    /// Counts a load that was seen in memory, once no request can tell of it more exactly: its client asked without
-    /// us, its dialect tells no durations, or its answer takes long.
+    /// Counts a load that was seen in memory, once no request can report it more exactly: its client did not use the
+    /// sidecar, its dialect reports no durations, or its answer takes long.
     pub(super) fn settle(&self, now: Instant) {
         let mut state = self.state();
         let is_due = |span: &Span| state.running == 0 || now.saturating_duration_since(span.to) > FRESH;
@@ -140,7 +142,7 @@ impl Loads {
         }
     }
 
-    /// When the newest load that is known of was over.
+    /// Returns the end of the newest known load.
     pub(super) fn last(&self) -> Option<Instant> {
         let state = self.state();
         state.last.into_iter().chain(state.appeared).map(|span| span.to).max()
@@ -152,21 +154,21 @@ impl Loads {
         state.appeared = state.appeared.filter(|appeared| !appeared.overlaps(span));
     }
 
-    /// A request waited so long for the model, within a span.
+    /// Notes how long a request waited for the model, within a span.
     fn waited(&self, waited: Duration, span: Span, whereabouts: Whereabouts, is_alone: bool) {
         let mut state = self.state();
         let usual = state.usual.filter(|_| !self.is_shared).map(Duration::from_secs_f64);
         let least = match (whereabouts, usual) {
             (Whereabouts::Absent, None) => LEAST,
             (Whereabouts::Absent, Some(usual)) => usual.saturating_mul(2).clamp(LEAST, LEAST_UNKNOWN),
-            // Beside others, a request waits for them as well; and Ollama reloads no model that is in use.
+            // If other requests run, the wait includes them. Ollama does not load a model again while it is in use.
             (Whereabouts::Present, _) if !is_alone => Duration::MAX,
             (_, None) => LEAST_UNKNOWN,
             (_, Some(usual)) => {
                 usual.saturating_mul(UNUSUAL).max(if is_alone { LEAST_KNOWN } else { LEAST_UNKNOWN })
             }
         };
-        // All who wait for one load report it.
+        // All requests that wait for one load report it.
         let is_known = state.last.is_some_and(|last| last.overlaps(span));
         if waited <= least {
             let seconds = waited.min(MOST_USUAL).as_secs_f64();
@@ -177,18 +179,18 @@ impl Loads {
     }
 }
 
-/// A request that is at an upstream, until this is dropped.
+/// A request that is at an upstream, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Waiter {
     loads: Arc<Loads>,
     from: Instant,
     whereabouts: Whereabouts,
-    /// The number of the request, if no other one was at the upstream when it was sent.
+    /// The number of the request, if no other request was at the upstream when it was sent.
     number: Option<u64>,
 }
 
 impl Waiter {
-    /// The request turned out to be for a model with a label of its own.
+    /// Moves the request to a model with a label of its own.
     pub(super) fn moves_to(&mut self, loads: &Arc<Loads>) {
         if Arc::ptr_eq(&self.loads, loads) {
             return;
@@ -198,12 +200,12 @@ impl Waiter {
         *self = moved;
     }
 
-    /// The answer, which came at `answered`, told how long the request waited for the model. Ollama's clock runs while
-    /// the body is sent, whose last byte left at `sent`.
+    /// Notes how long the request waited for the model, as the answer at `answered` reported. Ollama's clock runs
+    /// while the body is sent; its last byte left at `sent`.
     pub(super) fn told(&self, load: Duration, sent: Instant, answered: Instant) {
         let waited = load.saturating_sub(sent.saturating_duration_since(self.from));
         let is_alone = self.number == Some(self.loads.state().requests);
-        // The load was over somewhere between the end of the wait, had it begun at once, and the answer.
+        // The load ended between the end of the wait, had it begun at once, and the answer.
         let to = self.from.checked_add(waited).map_or(answered, |earliest| earliest.max(answered));
         self.loads.waited(waited, Span { from: self.from, to }, self.whereabouts, is_alone);
     }
@@ -221,14 +223,14 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Requests to one model, and a clock that the test sets.
+    /// Requests to one model, with a clock that the test sets.
     struct Bench {
         loads: Arc<Loads>,
         began: Instant,
     }
 
     fn bench() -> Bench {
-        // Far enough from the beginning of time for what was known a while ago.
+        // Far enough from the start, so that older knowledge can exist.
         let began = Instant::now() + 100 * FRESH;
         Bench { loads: Loads::new(Arc::new(crate::metric::int_counter()), false), began }
     }
@@ -238,7 +240,7 @@ mod tests {
             self.began + millis * MS
         }
 
-        /// Requests that are sent at once, of which each waits so long for the model.
+        /// Sends requests at once, each of which waits this long for the model.
         fn burst(&self, at: u32, memory: Option<bool>, waits: impl IntoIterator<Item = u32>) {
             let memory = memory.map(|is_there| (is_there, self.at(at)));
             let waits: Vec<_> =
@@ -260,7 +262,7 @@ mod tests {
             bench.burst(at * 2_000, Some(true), (0..32).map(|wait| 500 + wait * 20));
         }
         assert_eq!(bench.counted(), 0);
-        // Nothing but what the model has answered so far shows that it is there.
+        // Only the answers of the model so far show that it is in memory.
         bench.loads.answered(bench.at(20_000));
         bench.burst(21_000, None, (0..32).map(|wait| 500 + wait * 20));
         assert_eq!(bench.counted(), 0);
@@ -286,7 +288,7 @@ mod tests {
             bench.burst(at, Some(true), [wait]);
             assert_eq!(bench.counted(), counted, "{wait} ms at {at}");
         }
-        // Since 0.30 a model that is there costs a millisecond.
+        // Since 0.30, a request for a loaded model waits a millisecond.
         let bench = self::bench();
         bench.burst(0, None, [1]);
         bench.burst(1_000, None, [300]);
@@ -320,7 +322,7 @@ mod tests {
     #[test]
     fn load_seen_in_memory_after_response_is_not_counted_again() {
         let bench = bench();
-        // The request was late at the upstream: its wait was over at 1,300 and not at 800.
+        // The request reached the upstream late: its wait was over at 1,300 and not at 800.
         let waiter = bench.loads.wait(bench.at(0), Some((false, bench.at(0))), None);
         waiter.told(800 * MS, bench.began, bench.at(1_400));
         drop(waiter);
@@ -344,7 +346,7 @@ mod tests {
         seen(0, 5_000);
         bench.loads.settle(bench.at(5_000));
         assert_eq!(bench.counted(), 1, "nobody runs who could tell");
-        // A request that runs has its word first: here it says the same, later.
+        // A running request may still report the load. Here it reports the same load, later.
         let waiter = bench.loads.wait(bench.at(31_000), Some((false, bench.at(30_000))), None);
         seen(30_000, 35_000);
         bench.loads.settle(bench.at(35_000));
@@ -352,7 +354,7 @@ mod tests {
         waiter.told(2_000 * MS, bench.began, bench.at(33_000));
         bench.loads.settle(bench.at(40_000));
         assert_eq!(bench.counted(), 2);
-        // One that runs on and on may say it when it was counted.
+        // A request that runs longer reports it after it was counted.
         drop(waiter);
         let waiter = bench.loads.wait(bench.at(51_000), Some((false, bench.at(50_000))), None);
         seen(50_000, 55_000);
@@ -360,7 +362,7 @@ mod tests {
         assert_eq!(bench.counted(), 3);
         waiter.told(2_000 * MS, bench.began, bench.at(53_000));
         assert_eq!(bench.counted(), 3);
-        // Two loads within one span of probes.
+        // Two loads within one span between probes.
         drop(waiter);
         seen(120_000, 125_000);
         bench.burst(121_000, Some(false), [500]);

@@ -22,41 +22,41 @@ use super::{
 use crate::metric::Occupied;
 use crate::protocol::{CLOUD, Coding, Dialect, Peek, Route, canonical_model, short_model};
 
-/// What is known of a request when its head is parsed.
+/// The properties of a request that are known when its head is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Facts {
-    /// Where it goes.
+    /// The route.
     pub route: Route,
-    /// What its client speaks.
+    /// The dialect of its client.
     pub dialect: Dialect,
-    /// Its method is HEAD: the response has no body, whatever its head says.
+    /// Whether its method is HEAD. The response then has no body, whatever its head says.
     pub is_head: bool,
 }
 
 impl Facts {
-    /// Of a method, and a path as it came (percent-encoded, no query).
+    /// Classifies a request by its method and its percent-encoded path without a query.
     #[must_use]
     pub fn new(method: &str, path: &str) -> Facts {
         Facts { route: Route::classify(method, path), dialect: Dialect::of(path), is_head: method == "HEAD" }
     }
 }
 
-/// What is called with an ending.
+/// A function that is called with an ending.
 type Hook = Box<dyn FnOnce(&Ending) + Send + Sync>;
 
-/// What is known of the upstream's list of models.
+/// Whether the upstream's list of models contains the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Listing {
-    /// Nothing.
+    /// The list is not known.
     Untold,
-    /// The model is not on it.
+    /// The list does not contain the model.
     Missing,
-    /// The model is on it, spelled as [`Live::listed`] says.
+    /// The list contains the model, spelled as in [`Live::listed`].
     Listed,
 }
 
-/// Measures one request. Whichever way it goes, dropping it records an ending once.
+/// Measures one request. However it ends, dropping the measurement records one outcome.
 ///
 /// Call its methods in the order in which the facts become known. Only [`Meter::start`] is required: what is not reported
 /// is absent from the metrics, or counts under `unknown` and `none`.
@@ -90,23 +90,23 @@ pub struct Measurement {
     pub(super) shared: Arc<Shared>,
     pub(super) facts: Facts,
     pub(super) live: Arc<Live>,
-    /// In `/streams`, until the ending is recorded.
+    /// Keeps the request in `/streams` until the outcome is recorded.
     pub(super) listed: Option<Listed>,
     pub(super) status: Option<StatusCode>,
-    /// The response is a stream, told record by record.
+    /// Whether the response is a stream, read record by record.
     pub(super) streamed: bool,
     pub(super) coding: Coding,
     pub(super) children: Option<Arc<StreamChildren>>,
     pub(super) on_end: Vec<Hook>,
     pub(super) recorded: bool,
-    /// What is decided before the body ends.
+    /// The outcome that is decided before the body ends.
     pub(super) decided: Option<Outcome>,
-    /// How the request is counted when it ends.
+    /// The counters for its outcome.
     pub(super) outcomes: Arc<Outcomes>,
     listing: Listing,
-    /// Held to the end, so that what this request counts on stays.
+    /// Held to the end, so that the label on which this request counts is kept.
     pub(super) place: Option<Arc<Place>>,
-    /// The request is at its upstream, and may wait for its model.
+    /// Set while the request is at its upstream and may wait for its model.
     pub(super) waiter: Option<Waiter>,
     pub(super) account: Option<Arc<Concurrency>>,
     _running: Option<Running>,
@@ -140,35 +140,35 @@ impl Measurement {
         }
     }
 
-    /// What is shared with the layers around the body.
+    /// Returns the state that the layers of the body share.
     #[must_use]
     pub fn live(&self) -> &Arc<Live> {
         &self.live
     }
 
-    /// Where it goes.
+    /// Returns the route.
     #[must_use]
     pub fn route(&self) -> Route {
         self.facts.route
     }
 
-    /// The model as the client wrote it.
+    /// Sets the model as the client wrote it.
     pub fn model(&self, name: &str) {
         let (key, written) = (canonical_model(name).into_owned(), short_model(name).into_owned());
-        // The first name stays: a request has one model.
+        // The first name is kept, because a request has one model.
         let _ = self.live.model.set(Named { key, written });
     }
 
-    /// Takes from the request's body, beside its model: the bytes that may be prompt, and the kind of the request, by
-    /// which the usual silence of its response is known.
+    /// Takes values from the body of the request, without the model: the bytes that may be prompt, and the kind of
+    /// the request, which determines the usual silence of its response.
     pub fn asks(&self, peek: &Peek) {
         self.live.prompt_bytes.store(peek.prompt_bytes, Relaxed);
         self.live.is_of(silence::RequestKind::of(self.live.route, peek));
     }
 
-    /// How the upstream spells the model on its list of models, which becomes the model's label; `None`: the model is
-    /// not on the list, and gets no label. If the list is not known, do not call this: then an answer shows that there is
-    /// such a model, and its label is spelled as the client spells it.
+    /// Sets the name under which the upstream lists the model, which becomes the model's label. `None`: the model is
+    /// not on the list, and gets no label. If the list is not known, do not call this: an answer then shows that the
+    /// model exists, and its label has the client's spelling.
     pub fn listed(&mut self, name: Option<&str>) {
         self.listing = match name {
             Some(name) => {
@@ -179,15 +179,15 @@ impl Measurement {
         };
     }
 
-    /// The model's canonical name, where it is known.
+    /// Returns the model's canonical name, if it is known.
     #[must_use]
     pub fn canonical_model(&self) -> Option<&str> {
         self.live.model.get().map(|named| named.key.as_str())
     }
 
-    /// An upstream was chosen, and the request waits for a place there. Another one may be chosen as long as
-    /// nothing was sent: the last one counts. [`CLOUD`] stands for what Ollama passes on to its cloud: such a request is
-    /// no work of this machine.
+    /// Notes that an upstream was chosen and the request waits for a slot there. Another one may be chosen as long as
+    /// nothing was sent; the last one counts. [`CLOUD`] stands for requests that Ollama passes on to its cloud, which
+    /// are not work of this machine.
     pub fn waits_at(&mut self, upstream: &str) {
         if self.live.choose(upstream) {
             self._in_flight = in_flight(&self.shared, upstream, self.live.route);
@@ -196,7 +196,7 @@ impl Measurement {
         }
     }
 
-    /// An upstream was chosen, and the request goes there now.
+    /// Notes that an upstream was chosen and the request is sent there now.
     pub fn chosen(&mut self, upstream: &str) {
         self.waits_at(upstream);
         if self.live.route.takes_slot() && self.account.is_none() && upstream != CLOUD {
@@ -207,8 +207,8 @@ impl Measurement {
         }
     }
 
-    /// The response has a body, so far as is known: none has that to HEAD, and none with status 204 or 304
-    /// (RFC 9110 6.4.1), whatever its content type.
+    /// Whether the response has a body, as far as is known. A response to HEAD, and a response with status 204 or
+    /// 304, has none (RFC 9110 6.4.1), whatever its content type.
     #[must_use]
     pub fn has_body(&self) -> bool {
         let is_bare = |status| matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -225,13 +225,13 @@ impl Measurement {
         shared.families.loads(upstream, label).wait(Instant::now(), memory, pushed)
     }
 
-    /// Calls `hook` once, with the ending, when it is recorded. Hooks add up: a measurement calls each of them, in the
-    /// order in which they were given.
+    /// Calls `hook` once with the ending, when it is recorded. Several hooks are called in the order in which they
+    /// were given.
     pub fn on_end(&mut self, hook: impl FnOnce(&Ending) + Send + Sync + 'static) {
         self.on_end.push(Box::new(hook));
     }
 
-    /// The status that the client is sent. Call it once, before the body is wrapped.
+    /// Sets the status that the client gets. Call it once, before the body is wrapped.
     pub fn responded(&mut self, status: StatusCode) {
         self.status = Some(status);
         if status.is_success() {
@@ -240,33 +240,33 @@ impl Measurement {
         self.shared.families.responses.child([self.live.route.label(), status.as_str()]).inc();
     }
 
-    /// The content coding of the response. Call it before the body is wrapped.
+    /// Sets the content coding of the response. Call it before the body is wrapped.
     pub fn coded(&mut self, coding: Coding) {
         self.coding = coding;
     }
 
-    /// The outcome that this has whether its body is read or not, where the status would say another.
+    /// Sets the outcome, whether the body is read or not, if the status would give another one.
     pub fn decide(&mut self, outcome: Outcome) {
         self.decided = Some(outcome);
     }
 
-    /// Records no ending: that of this request is recorded by another measurement, which is dropped.
+    /// Records no outcome, because another measurement records it. This one is dropped.
     pub fn forget(&mut self) {
         self.recorded = true;
         self.listed = None;
     }
 
-    /// Ends here, with no body of an upstream's.
+    /// Ends the measurement of a request without a body from an upstream.
     pub fn finish(mut self, outcome: Outcome) {
         self.record(outcome);
     }
 
-    /// Ollama passes it on to its cloud.
+    /// Whether Ollama passes the request on to its cloud.
     fn is_cloud(&self) -> bool {
         self.live.upstream().as_deref() == Some(CLOUD)
     }
 
-    /// The label `model`.
+    /// Returns the label `model`.
     pub(super) fn model_label(&self) -> &str {
         match &self.place {
             _ if !self.live.route.has_model() => "none",
@@ -282,7 +282,7 @@ impl Measurement {
         }
     }
 
-    /// Finds the model's label, or claims one for it, and how the request is counted under it.
+    /// Finds the model's label, or claims one, and selects the counters for its outcome.
     pub(super) fn settle(&mut self, claim: Claim) {
         if self.place.is_none() {
             self.place = self.find_place(claim);
@@ -302,7 +302,7 @@ impl Measurement {
         let (shared, route) = (&self.shared, self.live.route);
         let named = self.live.model.get().filter(|_| route.has_model())?;
         let label = match (self.listing, claim) {
-            // To show, to copy or to delete a model is not to use it.
+            // Requests that show, copy or delete a model do not use it.
             _ if !route.takes_slot() => None,
             (Listing::Listed, _) => self.live.listed.get(),
             (Listing::Untold, Claim::Answered) => Some(&named.written),

@@ -1,4 +1,4 @@
-//! The closed list of models that have a label of their own.
+//! The closed list of models with a label of their own.
 
 use std::{
     collections::HashMap,
@@ -12,11 +12,11 @@ use std::{
 use super::prompt::Density;
 use crate::protocol::{canonical_model, short_model};
 
-/// The models that have a label of their own, up to a limit; all others are `other`. Names are canonical.
+/// The models with a label of their own, up to a limit. All others are `other`. Names are canonical.
 #[derive(Debug)]
 pub(super) struct ModelTable {
     limit: usize,
-    /// Counts uses, so that the least recent one is known.
+    /// Counts uses, so that the least recently used model is known.
     uses: AtomicU64,
     known: RwLock<Known>,
 }
@@ -24,11 +24,11 @@ pub(super) struct ModelTable {
 #[derive(Debug, Default)]
 struct Known {
     places: HashMap<String, Arc<Place>>,
-    /// What each upstream has in its memory.
+    /// The models that each upstream has in memory.
     loaded: HashMap<String, Arc<Memory>>,
 }
 
-/// What an upstream had in its memory when it was asked.
+/// The models that an upstream had in memory when it was asked.
 #[derive(Debug)]
 pub(super) struct Memory {
     pub(super) asked: Instant,
@@ -38,9 +38,9 @@ pub(super) struct Memory {
 /// A model in memory.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    /// Canonical.
+    /// The canonical name.
     pub(super) name: String,
-    /// As the upstream spells it.
+    /// The upstream's spelling.
     pub(super) label: String,
     /// Tokens of its context.
     pub(super) context: Option<u64>,
@@ -51,7 +51,7 @@ impl Memory {
         self.models.iter().find(|loaded| loaded.name == name)
     }
 
-    /// The model was not here, or not with this context, for which it has to be loaded anew.
+    /// Whether the model was not in memory, or had another context, so that it must have been loaded.
     pub(super) fn lacks(&self, model: &Loaded) -> bool {
         let Some(known) = self.find(&model.name) else { return true };
         known.context.zip(model.context).is_some_and(|(known, now)| known != now)
@@ -64,24 +64,24 @@ impl Loaded {
     }
 }
 
-/// A model's place in the table. No other model takes it as long as a request holds it.
+/// The entry of a model in the table. While a request holds it, no other model takes it.
 #[derive(Debug)]
 pub(super) struct Place {
     label: String,
     used: AtomicU64,
-    /// Tokens of the context that the model was last loaded with; 0: not known.
+    /// The tokens of the context with which the model was last loaded. 0: not known.
     context: AtomicU64,
     pub(super) density: Density,
 }
 
-/// What entitles a model to a place.
+/// The event that entitles a model to a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// A request for it was accepted: it gets a free place.
+    /// A request for it was accepted: it gets a free label.
     Accepted,
-    /// An upstream has it in memory: the least recently used of the models that are in no memory gives way.
+    /// An upstream has it in memory: it takes the label of the least recently used model that is in no memory.
     Loaded,
-    /// It answered: the least recently used model gives way.
+    /// It answered: it takes the label of the least recently used model.
     Answered,
 }
 
@@ -95,17 +95,17 @@ impl Place {
         }
     }
 
-    /// The value of the label `model`.
+    /// Returns the value of the label `model`.
     pub(super) fn label(&self) -> &str {
         &self.label
     }
 
-    /// The model is in memory with so many tokens of context.
+    /// Notes the tokens of the context with which the model is in memory.
     pub(super) fn loaded_with(&self, context: u64) {
         self.context.store(context, Relaxed);
     }
 
-    /// Tokens of the model's context, if an upstream told them.
+    /// Returns the tokens of the model's context, if an upstream reported them.
     pub(super) fn context(&self) -> Option<u64> {
         Some(self.context.load(Relaxed)).filter(|context| *context > 0)
     }
@@ -116,7 +116,7 @@ impl ModelTable {
         ModelTable { limit, uses: AtomicU64::new(0), known: RwLock::default() }
     }
 
-    /// The place of a model that has one. `uses`: a request asks the model for work.
+    /// Returns the entry of a model, if it has one. `uses`: a request asks the model to work.
     pub(super) fn find(&self, name: &str, uses: bool) -> Option<Arc<Place>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let place = known.places.get(name)?;
@@ -126,8 +126,8 @@ impl ModelTable {
         Some(place.clone())
     }
 
-    /// The place of a model, a new one with this label if it has none and is entitled to one. `forget` is called with
-    /// the label of the model that gives way.
+    /// Returns the entry of a model. A model without one gets a new entry with this label, if it is entitled to it.
+    /// `forget` is called with the label of the model that loses its entry.
     pub(super) fn claim(
         &self,
         name: &str,
@@ -140,11 +140,11 @@ impl ModelTable {
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let now = self.now();
-        // Another request may have been faster.
+        // Another request may have created it in the meantime.
         if !known.places.contains_key(name) {
             if known.places.len() >= self.limit {
                 let gives_way = known.gives_way(claim)?;
-                // Within the lock: nobody may have the label again before what was counted under it is gone.
+                // This happens within the lock, so that no model gets the label before its old series are removed.
                 if let Some(place) = known.places.remove(&gives_way) {
                     forget(&place.label);
                 }
@@ -154,13 +154,13 @@ impl ModelTable {
         known.places.get(name).cloned()
     }
 
-    /// Notes what an upstream has in its memory, and returns what it had before.
+    /// Notes the models that an upstream has in memory, and returns those that it had before.
     pub(super) fn loaded(&self, upstream: &str, memory: Arc<Memory>) -> Option<Arc<Memory>> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.loaded.insert(upstream.to_owned(), memory)
     }
 
-    /// Reads what an upstream had in its memory when it was last asked.
+    /// Reads the models that an upstream had in memory when it was last asked.
     pub(super) fn memory<T>(&self, upstream: &str, read: impl FnOnce(&Memory) -> T) -> Option<T> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.loaded.get(upstream).map(|memory| read(memory))
@@ -172,14 +172,14 @@ impl ModelTable {
 }
 
 impl Known {
-    /// The model that gives its place to another, if one does: never one that a request holds.
+    /// Returns the model that loses its entry, if any. A model that a request holds never does.
     fn gives_way(&self, claim: Claim) -> Option<String> {
         let is_loaded = |name: &str| self.loaded.values().any(|memory| memory.find(name).is_some());
         let idle = self.places.iter().filter(|(name, place)| {
             Arc::strong_count(place) == 1
                 && match claim {
                     Claim::Accepted => false,
-                    // Models in memory would take the place from one another again and again.
+                    // Otherwise models in memory would take the label from each other again and again.
                     Claim::Loaded => !is_loaded(name),
                     Claim::Answered => true,
                 }
@@ -192,7 +192,7 @@ impl Known {
 mod tests {
     use super::*;
 
-    /// Claims a place, and tells the label and which model gave way.
+    /// Claims a label, and returns it with the label that was lost.
     fn claim(table: &ModelTable, name: &str, claim: Claim) -> (Option<String>, Option<String>) {
         let mut gone = None;
         let place = table.claim(name, &name.to_uppercase(), claim, |label| gone = Some(label.to_owned()));

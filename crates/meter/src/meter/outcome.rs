@@ -1,4 +1,4 @@
-//! How a request ended.
+//! The outcome of a request.
 
 use std::time::Duration;
 
@@ -6,26 +6,26 @@ use http::StatusCode;
 
 use crate::protocol::{Route, Usage};
 
-/// How a request ended, decided once.
+/// The outcome of a request, decided once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// At its end: with the dialect's terminal record if it was a stream.
+    /// The response ended, with the dialect's terminal record if it was a stream.
     Complete,
-    /// A 200 stream whose last record is an error.
+    /// A stream with status 200 whose last record is an error.
     InBandError,
-    /// A stream that ended cleanly with no terminal record.
+    /// A stream that ended cleanly without a terminal record.
     Truncated,
-    /// Another 5xx from Ollama, or no answer that makes sense.
+    /// Another 5xx from Ollama, or no valid response.
     UpstreamError,
-    /// 4xx or 501 from Ollama, or ours for a malformed request.
+    /// 4xx or 501 from Ollama, or the sidecar's own response to a malformed request.
     ClientError,
-    /// The client left first.
+    /// The client left before the end.
     ClientAbort,
-    /// Admission said no, or the sidecar was draining.
+    /// Admission refused the request, or the deadline of a drain cut it.
     Refused,
 }
 
-/// What a finished request was: for a log line, or for whoever charges its tokens. Never its content.
+/// The result of a finished request, for a log line or for accounting. It has no content.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Ending {
@@ -37,21 +37,22 @@ pub struct Ending {
     pub model: String,
     /// The label of its upstream.
     pub upstream: String,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// The status sent to the client, if one was.
+    /// The status that was sent to the client, if any.
     pub status: Option<StatusCode>,
-    /// From accept to the end.
+    /// The time from accept to the end.
     pub duration: Duration,
-    /// From accept to the first content record of a stream.
+    /// The time from accept to the first content record of a stream.
     pub first_token: Option<Duration>,
     /// Content records that arrived.
     pub content_records: u64,
-    /// What Ollama told of its cost.
+    /// The reported counts and durations.
     pub usage: Usage,
-    /// Tokens of its prompt, estimated from its bytes, if it was sent. A guess: for limits, and for no metric.
+    /// The tokens of its prompt, estimated from its bytes, if it was sent. The estimate is for limits only, not for
+    /// metrics.
     pub prompt_estimate: u64,
-    /// Tokens of the model's context, if an upstream told them: no prompt has more.
+    /// The tokens of the model's context, if an upstream reported them. No prompt has more.
     pub context: Option<u64>,
 }
 
@@ -67,12 +68,12 @@ impl Outcome {
         Outcome::Refused,
     ];
 
-    /// Its place in [`Outcome::ALL`].
+    /// Returns its index in [`Outcome::ALL`].
     pub(super) const fn index(self) -> usize {
         self as usize
     }
 
-    /// The value of the label `outcome`.
+    /// Returns the value of the label `outcome`.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -86,13 +87,13 @@ impl Outcome {
         }
     }
 
-    /// The request failed by no doing of its client: an upstream answered wrong or not at all.
+    /// Whether the request failed for a reason other than its client: the upstream answered wrongly or not at all.
     #[must_use]
     pub const fn is_failure(self) -> bool {
         matches!(self, Outcome::InBandError | Outcome::Truncated | Outcome::UpstreamError)
     }
 
-    /// The outcome of a request with this status in words, for a person who looks at a failure.
+    /// Describes the outcome of a request with this status, for people who look at a failure.
     #[must_use]
     pub fn reason(self, status: Option<StatusCode>) -> &'static str {
         match self {
@@ -109,8 +110,8 @@ impl Outcome {
         }
     }
 
-    /// The outcome that a status alone decides; `None` for 1xx to 3xx. 501 says that the model cannot do what the request
-    /// asks for, as an embedding of a model that generates: that is the client's doing.
+    /// Returns the outcome that a status alone decides. `None` for 1xx to 3xx. 501 means that the model cannot do
+    /// what the request asks for, such as an embedding from a model that only generates, so it is a `ClientError`.
     #[must_use]
     pub const fn of_status(status: StatusCode) -> Option<Outcome> {
         match status.as_u16() {

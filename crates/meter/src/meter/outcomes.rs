@@ -7,8 +7,8 @@ use prometheus::IntCounter;
 use super::Outcome;
 use crate::{metric::Family, protocol::Route};
 
-/// The counters by outcome. Each outcome that can happen has one from the start: `rate()` and `increase()` do not see
-/// what a series has at its birth, so that a first burst of errors would be invisible.
+/// The counters by outcome. Each possible outcome has a counter from the start, because `rate()` and `increase()`
+/// ignore the first value of a series: a first burst of errors would be invisible.
 #[derive(Debug)]
 pub(super) struct Outcomes {
     family: Family<IntCounter, 4>,
@@ -18,7 +18,8 @@ pub(super) struct Outcomes {
 }
 
 impl Outcomes {
-    /// `upstream`: `None` before one is chosen. `lists`: several upstreams' lists of models are merged here.
+    /// `upstream` is `None` before one is chosen. `lists`: the sidecar merges the lists of models of several
+    /// upstreams.
     pub(super) fn open(
         family: &Family<IntCounter, 4>,
         upstream: Option<&str>,
@@ -42,12 +43,12 @@ impl Outcomes {
         outcomes
     }
 
-    /// These are the counters of that upstream and that model.
+    /// Whether these are the counters of this upstream and this model.
     pub(super) fn is_of(&self, upstream: Option<&str>, model: &str) -> bool {
         self.labels[0] == upstream.unwrap_or("none") && self.labels[1] == model
     }
 
-    /// Counts an ending.
+    /// Counts an outcome.
     pub(super) fn ended(&self, outcome: Outcome) {
         match &self.opened[outcome.index()] {
             Some(counter) => counter.inc(),
@@ -61,19 +62,19 @@ impl Outcomes {
     }
 }
 
-/// What may become of a request at an upstream. What else an upstream makes of it, though no Ollama does, is counted
-/// all the same.
+/// Whether a request at an upstream can have this outcome. An outcome that no Ollama causes is still counted if it
+/// happens.
 fn can_happen(route: Route, outcome: Outcome) -> bool {
     match outcome {
         Outcome::InBandError => route.may_stream(),
         Outcome::Truncated => route.may_stream() && route.has_terminal_record(),
-        // By the queue.
+        // The queue can refuse it.
         Outcome::Refused => route.takes_slot(),
         Outcome::Complete | Outcome::UpstreamError | Outcome::ClientError | Outcome::ClientAbort => true,
     }
 }
 
-/// What may become of a request that has no upstream yet.
+/// Whether a request without an upstream can have this outcome.
 fn can_happen_unsent(route: Route, outcome: Outcome, lists: bool) -> bool {
     match outcome {
         Outcome::Complete => lists && matches!(route, Route::Tags | Route::Ps | Route::OpenaiModels),

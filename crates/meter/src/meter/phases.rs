@@ -1,42 +1,43 @@
-//! Where the time of a generation went: what its final record tells, beside when its records came.
+//! Divides the time of a generation into phases, from its final record and the arrivals of its records.
 
 use std::time::Duration;
 
 use crate::protocol::Usage;
 
-/// When the records of a stream came, each since the request was accepted.
+/// The arrival times of a stream, each since the request was accepted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrivals {
-    /// The upstream took the last byte of the request.
+    /// The time at which the upstream took the last byte of the request.
     pub(super) sent: Option<Duration>,
     /// The first record.
     pub(super) first: Option<Duration>,
-    /// The last record; `None` if the client held the stream, so that the moment is not Ollama's.
+    /// The last record. `None`: the client held the stream, so the time is not that of Ollama.
     pub(super) last: Option<Duration>,
 }
 
-/// The parts of a generation that its final record and its arrivals tell. A part that they do not tell is `None`.
+/// The phases of a generation that its final record and its arrivals show. An unknown phase is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Phases {
-    /// Ollama's own queue, which no duration of the final record covers.
+    /// Ollama's own queue, which no duration of the final record includes.
     pub(super) queue: Option<Duration>,
-    /// From the first token to the last record.
+    /// The time from the first token to the last record.
     pub(super) decode: Option<Duration>,
-    /// The part of the decoding, or of a whole answer, that no duration covers.
+    /// The part of the decoding, or of a whole response, that no duration includes.
     pub(super) unaccounted: Option<Duration>,
 }
 
 impl Phases {
-    /// The phases of a stream.
+    /// Returns the phases of a stream.
     ///
-    /// Two estimates bound the hidden queue from above, and the smaller one is taken:
+    /// Two estimates are upper bounds of the hidden queue, and the smaller one is used:
     ///
-    /// - `first record − sent − load − prompt_eval` is the queue if the first token was a record. A tool call is
-    ///   parsed when it is complete, so that its tokens are in this estimate.
-    /// - `total − load − prompt_eval − eval` is the queue since Ollama 0.30. Before 0.30, sampling and the wait for
-    ///   the batch are in it.
+    /// - `first record − sent − load − prompt_eval` is the queue if the first token was sent as a record. A tool call
+    ///   is sent when it is complete, so this estimate includes its generation.
+    /// - `total − load − prompt_eval − eval` is the queue since Ollama 0.30. Before 0.30, it includes sampling and
+    ///   the wait for the batch.
     ///
-    /// If the second one is smaller, the first token came before the first record, and `decode` begins there.
+    /// If the second one is smaller, the first token was generated before the first record came, and `decode` begins
+    /// there.
     pub(super) fn of_stream(usage: &Usage, arrivals: Arrivals) -> Phases {
         let Some(total) = usage.total.filter(|_| !usage.has_invalid_duration) else {
             return Phases::default();
@@ -57,7 +58,8 @@ impl Phases {
         Phases { queue, decode, unaccounted }
     }
 
-    /// The phases of an answer that came whole: nothing tells its queue from what else no duration covers.
+    /// Returns the phases of a whole response. Its queue cannot be separated from the other time that no duration
+    /// includes.
     pub(super) fn of_whole(usage: &Usage) -> Phases {
         let told = [usage.load, usage.prompt_eval, usage.eval].into_iter().flatten().sum();
         let total = usage.total.filter(|_| !usage.has_invalid_duration);
@@ -89,28 +91,28 @@ mod tests {
 
     #[test]
     fn text_stream_before_0_30_takes_queue_from_first_record() {
-        // Sampling took 220 ms, which no duration covers.
+        // Sampling took 220 ms, which no duration includes.
         let phases = Phases::of_stream(&usage(1_640, 200, 10, 1_000), arrivals(5, 425, 1_645));
         assert_eq!(phases, Phases { queue: ms(210), decode: ms(1_220), unaccounted: ms(220) });
     }
 
     #[test]
     fn tool_call_in_last_record_leaves_generation_out_of_queue() {
-        // Ollama 0.33: one record, which comes when all is generated.
+        // Ollama 0.33 sends one record, when everything is generated.
         let phases = Phases::of_stream(&usage(1_800, 1, 35, 1_755), arrivals(4, 1_806, 1_806));
         assert_eq!(phases, Phases { queue: ms(9), decode: ms(1_757), unaccounted: ms(2) });
     }
 
     #[test]
     fn tool_call_after_silence_leaves_generation_out_of_queue() {
-        // A Go template: the call, then the final record 50 ms later.
+        // With a Go template, the call comes first, and the final record 50 ms later.
         let phases = Phases::of_stream(&usage(5_400, 1, 30, 5_310), arrivals(0, 5_350, 5_400));
         assert_eq!(phases, Phases { queue: ms(59), decode: ms(5_310), unaccounted: ms(0) });
     }
 
     #[test]
     fn last_record_of_second_run_only_takes_queue_from_first_record() {
-        // `think` with `format` on 0.33.0: the first run of 700 ms is in no duration.
+        // `think` with `format` on 0.33.0: no duration includes the first run of 700 ms.
         let phases = Phases::of_stream(&usage(1_210, 0, 100, 400), arrivals(0, 110, 1_210));
         assert_eq!(phases.queue, ms(10));
     }
@@ -124,7 +126,7 @@ mod tests {
 
     #[test]
     fn invalid_duration_withholds_phases_computed_from_it() {
-        // 0.12.11 answers one token with negative durations.
+        // 0.12.11 reports negative durations for one token.
         let usage =
             Usage { has_invalid_duration: true, prompt_eval: None, eval: None, ..usage(500, 100, 0, 0) };
         assert_eq!(Phases::of_stream(&usage, arrivals(0, 490, 500)), Phases::default());

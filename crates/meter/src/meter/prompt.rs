@@ -1,16 +1,17 @@
-//! How many tokens a prompt has whose upstream does not tell, as far as that can be estimated.
+//! Estimates the tokens of a prompt whose upstream does not report them.
 
 use std::sync::{Mutex, PoisonError};
 
-/// Bytes per token before a request of the model told: English text, in JSON.
+/// Bytes per token before a request of the model has reported them: English text, in JSON.
 const USUAL: f64 = 4.0;
-/// A request with other bytes per token says nothing of text: its tokens are those of an image, or most of its bytes
-/// were cut off.
+/// A request outside this range does not describe text: its tokens are those of an image, or most of its bytes were
+/// not read.
 const PLAUSIBLE: std::ops::RangeInclusive<f64> = 1.5..=32.0;
-/// What the earlier requests weigh beside the newest one.
+/// The weight of the earlier requests relative to the newest one.
 const KEPT: f64 = 0.95;
 
-/// The bytes per token of a model's requests so far. Long prompts weigh more, since they are nearly all text.
+/// The bytes per token of a model's requests so far. Long prompts have a higher weight, because they are nearly all
+/// text.
 #[derive(Debug, Default)]
 pub(super) struct Density(Mutex<Sums>);
 
@@ -21,7 +22,7 @@ struct Sums {
 }
 
 impl Density {
-    /// An answer told how many tokens the bytes of a request were.
+    /// Adds a response that reported the tokens of a request with this many bytes.
     pub(super) fn told(&self, bytes: u64, tokens: u64) {
         if tokens > 0 && PLAUSIBLE.contains(&(bytes as f64 / tokens as f64)) {
             let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -30,7 +31,7 @@ impl Density {
         }
     }
 
-    /// An estimate of the tokens of so many bytes.
+    /// Returns an estimate of the tokens of this many bytes.
     pub(super) fn tokens(&self, bytes: u64) -> u64 {
         let sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let density = if sums.tokens > 0.0 { sums.bytes / sums.tokens } else { USUAL };

@@ -1,4 +1,4 @@
-//! The one place where an ending is recorded.
+//! The only place that records the end of a request.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -12,7 +12,7 @@ use super::{
 use crate::protocol::Usage;
 
 impl Measurement {
-    /// The outcome of a response whose body came to its end.
+    /// Returns the outcome of a response whose body has ended.
     pub(super) fn ended(&self) -> Outcome {
         let live = &self.live;
         if let Some(outcome) = self.decided.or_else(|| self.status.and_then(Outcome::of_status)) {
@@ -28,16 +28,16 @@ impl Measurement {
         }
     }
 
-    /// The outcome of a request that nobody waits for any more.
+    /// Returns the outcome of a request that is dropped before its end.
     pub(super) fn abandoned(&self) -> Outcome {
         if std::thread::panicking() {
-            // A bug of ours, and no client that left.
+            // This is a bug of the sidecar. The client did not leave.
             return Outcome::UpstreamError;
         }
         if self.shared.cut.load(Relaxed) { Outcome::Refused } else { Outcome::ClientAbort }
     }
 
-    /// Records the ending. End, error and drop all come here; the first one counts.
+    /// Records the end. End, error and drop all call this method, and the first call counts.
     pub(super) fn record(&mut self, outcome: Outcome) {
         if std::mem::replace(&mut self.recorded, true) {
             return;
@@ -45,7 +45,7 @@ impl Measurement {
         let duration = self.live.accepted.elapsed();
         let succeeded = self.status.is_some_and(|status| status.is_success());
         if !succeeded {
-            // The model may have been read after the upstream was chosen, or have been given a label meanwhile.
+            // The model may have been read, or have got a label, after the upstream was chosen.
             self.settle(Claim::Accepted);
         }
         self.outcomes.ended(outcome);
@@ -58,13 +58,13 @@ impl Measurement {
         let route = live.route;
         families.request_duration.child([route.label(), &model]).observe(duration.as_secs_f64());
 
-        // An answer to a load or an unload is terminal, carries nothing, and owes no counts.
+        // The response to a load or an unload is terminal, has no content, and needs no counts.
         let generated = live.content.load(Relaxed) > 0 || (self.streamed && !live.is_terminal());
         let counted = told.is_some_and(|told| told.output_tokens.is_some());
         if succeeded && route.generates() && generated && !counted {
             families.usage_missing.child([route.label()]).inc();
         }
-        // Whatever else waits for the model, this request does so no more.
+        // Other requests may still wait for the model, but this one does not.
         if let (Some(waiter), Some(load)) = (self.waiter.take(), told.and_then(|told| told.load)) {
             let sent = live.accepted + live.sent.get().unwrap_or_default();
             let answered = live.accepted + live.first_record.get().unwrap_or(duration);
@@ -75,7 +75,7 @@ impl Measurement {
             record_tokens(children, usage);
             record_told_rates(children, told);
         }
-        // What Ollama's cloud does is not its upstream's work, and its records come several at once.
+        // The work of Ollama's cloud is not that of the upstream, and several of its records come at once.
         if let Some(work) = self.children.as_ref().and_then(|children| children.work.as_ref()) {
             if let Some(told) = &told {
                 self.record_phases(work, told);
@@ -110,8 +110,8 @@ impl Measurement {
         }
     }
 
-    /// The counts that are charged: of `think` with `format`, Ollama 0.33 tells those of the last run alone, while the
-    /// records of both came.
+    /// Returns the counts to charge. If a request combines `think` with `format`, Ollama 0.33 reports the tokens of
+    /// the last run only, while the records of both runs arrived.
     fn at_least_what_came(&self, told: Usage) -> Usage {
         let came = self.live.content.load(Relaxed);
         let is_understated = self.streamed && told.output_tokens.is_some_and(|output| output < came);
@@ -122,7 +122,8 @@ impl Measurement {
         Usage { output_tokens: Some(came), ..told }
     }
 
-    /// `phase_seconds`: where the time of a generation went. What Ollama did not tell is not observed.
+    /// Fills `phase_seconds`: how the time of a generation is divided. A value that Ollama did not report is not
+    /// observed.
     fn record_phases(&self, work: &WorkChildren, usage: &Usage) {
         let [queue, load, prompt_eval, eval, decode, unaccounted] = &work.phases;
         for (phase, told) in [(load, usage.load), (prompt_eval, usage.prompt_eval), (eval, usage.eval)] {
@@ -148,7 +149,8 @@ impl Measurement {
         }
     }
 
-    /// `output_tokens_per_second{by="stream"}`: (content records − 1) / (last − first), as far as they came on time.
+    /// Fills `output_tokens_per_second{by="stream"}`: (content records − 1) / (last − first), for the records that
+    /// came on time.
     fn record_rate(&self, work: &WorkChildren) {
         let live = &self.live;
         let (content, last) = live.content_on_time();
@@ -167,18 +169,18 @@ fn record_tokens(children: &StreamChildren, usage: &Usage) {
     }
 }
 
-/// Rates by Ollama's own counts and durations.
+/// Fills the rates from Ollama's own counts and durations.
 fn record_told_rates(children: &StreamChildren, told: &Usage) {
     if told.has_invalid_duration {
         return;
     }
-    // `eval_duration` ends with the last token and begins with the first: one gap less than tokens.
+    // `eval_duration` is the time from the first token to the last, so it has one gap less than tokens.
     if let (Some(output @ 2..), Some(eval)) = (told.output_tokens, told.eval)
         && !eval.is_zero()
     {
         children.rate_ollama.observe((output - 1) as f64 / eval.as_secs_f64());
     }
-    // The duration is that of the part that was not cached. Without a count of the cached part no rate is true.
+    // The duration is that of the uncached part. Without the number of cached tokens, a rate would be wrong.
     if let (Some(prompt), Some(cached), Some(prompt_eval)) =
         (told.prompt_tokens, told.prompt_cached_tokens, told.prompt_eval)
     {

@@ -1,10 +1,10 @@
-//! When what a stream counted locally joins the shared counts.
+//! Decides when the local counts of a stream are added to the shared counts.
 
 use std::time::{Duration, Instant};
 
-/// At the latest after so many chunks,
+/// They are added after at most this many chunks.
 const CHUNKS: u32 = 32;
-/// or, in a slow stream, with the first chunk after this: a scrape is not to lag behind by minutes.
+/// In a slow stream, they are added with the first chunk after this time, so that a scrape is not minutes behind.
 const AFTER: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
@@ -18,7 +18,7 @@ impl Schedule {
         Schedule { chunks: 0, last: now }
     }
 
-    /// One more chunk was counted: is it time?
+    /// Counts one more chunk, and returns whether the counts are due.
     pub(super) fn is_due(&mut self, now: Instant) -> bool {
         self.chunks += 1;
         let due = self.chunks >= CHUNKS || now.saturating_duration_since(self.last) >= AFTER;

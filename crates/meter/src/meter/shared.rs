@@ -10,7 +10,7 @@ use super::{
     prompt::Density,
 };
 
-/// The label of the cloud's models that have none of their own. It ends as the names of the cloud's models do.
+/// The label of models of the cloud that have no label of their own. It ends as the names of the cloud's models do.
 pub(super) const OTHER_CLOUD: &str = "other:cloud";
 
 /// The families of metrics, and what runs now.
@@ -18,7 +18,7 @@ pub(super) const OTHER_CLOUD: &str = "other:cloud";
 pub(super) struct Shared {
     pub(super) families: Families,
     pub(super) models: ModelTable,
-    /// Of models without a label.
+    /// The bytes per token of models without a label.
     pub(super) density: Density,
     pub(super) live: Arc<LiveTable>,
     pub(super) failures: Failures,

@@ -1,8 +1,9 @@
-//! Whether an upstream is wedged: for how long nothing has come from it, against the silences that are usual for what
-//! runs there.
+//! Decides whether an upstream is wedged, by comparing its silence with the silences that are usual for the requests
+//! in progress there.
 //!
-//! The silence before a tool call can be as long as its generation, and a response that is no stream is silent until its
-//! end. So a silence is judged by those that requests of its kind had before, and were answered after.
+//! The silence before a tool call can be as long as its generation, and a response that is not a stream is silent
+//! until its end. A silence is therefore compared with earlier silences of requests of the same kind that were
+//! answered.
 
 #[cfg(test)]
 mod tests;
@@ -14,35 +15,35 @@ use std::{
 
 use crate::protocol::{Dialect, Peek, Route};
 
-/// No silence up to this is too long.
+/// A shorter silence is never too long.
 const LEAST: Duration = Duration::from_secs(60);
-/// The same where nothing is known of the kind, and for silences that may be work and are to prove something: a large
-/// model may load for minutes.
+/// The same if nothing is known of the kind, and for silences that may be work and count as proof. A large model may
+/// load for minutes.
 const LEAST_UNKNOWN: Duration = Duration::from_secs(300);
-/// A silence is too long if it is so many times the usual.
+/// A silence is too long if it is more than this many times the usual one.
 const TIMES: u32 = 3;
-/// A silence below the usual lowers it by this part of the difference.
+/// A shorter silence lowers the usual one by this part of the difference.
 const DECAY: u64 = 16;
-/// Routes, streamed or not, constrained or not, begun or not.
+/// Combinations of the route, streamed or not, constrained or not, begun or not.
 const CELLS: usize = Route::ALL.len() * 8;
 
 /// The kind of a request. Requests of one kind have the same usual silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RequestKind {
     pub(super) route: Route,
-    /// Its response is a stream.
+    /// Whether its response is a stream.
     pub(super) streamed: bool,
-    /// It offers tools or sets a format.
+    /// Whether it offers tools or sets a format.
     pub(super) constrained: bool,
 }
 
 impl RequestKind {
-    /// Of a request that nothing is known of yet but its route: it may be silent for long.
+    /// Returns the kind of a request of which only the route is known. It may be silent for long.
     pub(super) fn unread(route: Route) -> RequestKind {
         RequestKind::of(route, &Peek::default())
     }
 
-    /// The kind by the request's body. A missing property counts as the one that allows the longer silence.
+    /// Returns the kind from the request's body. A missing property counts as the one that allows the longer silence.
     pub(super) fn of(route: Route, peek: &Peek) -> RequestKind {
         let streamed = peek.stream.unwrap_or(route.dialect() == Dialect::Ollama) && route.may_stream();
         RequestKind { route, streamed, constrained: peek.constrained.unwrap_or(true) }
@@ -54,30 +55,30 @@ impl RequestKind {
     }
 }
 
-/// A request that runs and has nothing to hand on.
+/// A running request whose next chunk has not come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Silence {
     pub(super) kind: RequestKind,
-    /// Something of its response has come.
+    /// Whether its response has begun.
     pub(super) begun: bool,
-    /// Since its newest chunk, or since it was sent.
+    /// The time since its newest chunk, or since it was sent.
     pub(super) length: Duration,
 }
 
 impl Silence {
-    /// Tokens were coming: no work of Ollama's explains that they do not.
+    /// Whether it had begun to send tokens, so that no work of Ollama explains the silence.
     fn is_broken_off(&self) -> bool {
         self.begun && self.kind.streamed && !self.kind.constrained
     }
 }
 
-/// The silences of one upstream that came to their end. Its size is fixed.
+/// The silences at one upstream that were followed by an answer. Its size is fixed.
 #[derive(Debug)]
 pub(super) struct History {
     made: Instant,
-    /// Nanoseconds, by [`RequestKind::cell`]; 0: none was seen.
+    /// Nanoseconds, by [`RequestKind::cell`]. 0: none was seen.
     usual: [AtomicU64; CELLS],
-    /// The newest chunk of all streams that have ended: nanoseconds after `made`; 0: none.
+    /// The newest chunk of all ended streams, in nanoseconds after `made`. 0: none.
     newest: AtomicU64,
 }
 
@@ -86,22 +87,22 @@ impl History {
         History { made, usual: [const { AtomicU64::new(0) }; CELLS], newest: AtomicU64::new(0) }
     }
 
-    /// A silence of this length was followed by an answer.
+    /// Notes a silence of this length that was followed by an answer.
     pub(super) fn ended(&self, silence: Silence) {
         let length = nanos(silence.length);
         let fold = |usual: u64| Some(length.max(usual - usual.saturating_sub(length) / DECAY));
-        // It never fails: the closure always tells a value.
+        // The closure always returns a value, so this cannot fail.
         let _ = self.usual[silence.kind.cell(silence.begun)].fetch_update(Relaxed, Relaxed, fold);
     }
 
-    /// A stream has ended whose newest chunk came then.
+    /// Notes the end of a stream whose newest chunk came at this time.
     pub(super) fn heard(&self, chunk: Instant) {
         self.newest.fetch_max(nanos(chunk.saturating_duration_since(self.made)), Relaxed);
     }
 
-    /// For how long nothing has come from the upstream, divided by the longest silence that is usual for the requests
-    /// that run there. Above 1 it is wedged. It is 0 if nothing that runs can prove that: a stream proves it that
-    /// was sending tokens, or two requests whose silence may be work and is far beyond what is usual for their kinds.
+    /// Returns the silence of the upstream, divided by the longest silence that is usual for the requests in progress
+    /// there. Above 1 the upstream is wedged. It stays below 1 without a proof: either a stream that was sending
+    /// tokens, or two requests whose silence may be work and is far longer than usual for their kinds.
     pub(super) fn ratio(&self, running: &[Silence], now: Instant) -> f64 {
         let heard = match self.newest.load(Relaxed) {
             0 => None,
@@ -114,7 +115,7 @@ impl History {
         (silence.as_secs_f64() / patience.as_secs_f64()).min(self.proof(running))
     }
 
-    /// The silence that a request may have.
+    /// Returns the silence that a request may have.
     fn patience(&self, silence: &Silence) -> Duration {
         match self.usual(silence) {
             Some(usual) => LEAST.max(usual * TIMES),
@@ -153,7 +154,8 @@ pub(super) struct Longest {
 }
 
 impl Longest {
-    /// A chunk came that was waited for: so long after the one before, or, the first, after the request was sent.
+    /// Notes a chunk for which the sidecar waited: `wait` after the one before. The first one counts from the time at
+    /// which the request was sent.
     pub(super) fn chunk(&mut self, wait: Option<Duration>, since_sent: Duration) {
         match wait {
             Some(wait) => self.within = self.within.max(Some(wait)),
@@ -161,7 +163,7 @@ impl Longest {
         }
     }
 
-    /// The stream has ended, and not in an error.
+    /// Adds the silences of a stream that ended without an error.
     pub(super) fn tell(&self, kind: RequestKind, history: &History) {
         for (begun, length) in [(false, self.before), (true, self.within)] {
             if let Some(length) = length {
@@ -172,6 +174,6 @@ impl Longest {
 }
 
 fn nanos(duration: Duration) -> u64 {
-    // Within what a third of can be multiplied.
+    // The limit leaves room for the multiplication by three.
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).clamp(1, u64::MAX / 8)
 }

@@ -1,4 +1,4 @@
-//! Around the upstream's body: stamps what the model did.
+//! The body around the upstream's body, which timestamps the arrivals.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -26,13 +26,13 @@ use crate::{
     protocol::{Kind, Record, Scan, Scanner, Unscanned},
 };
 
-/// Ollama's clock may run ahead of ours by so much between two records, and no more.
+/// The maximum by which Ollama's clock may run ahead of ours between two records.
 const AHEAD: Duration = Duration::from_secs(10);
-/// One chunk in so many has its scan timed.
+/// The scan of one chunk in this many is timed.
 const TIME_SCAN_EVERY: u32 = 16;
 
 pin_project! {
-    /// A body whose arrivals are measured. Bytes pass as they are.
+    /// A body whose arrivals are measured. Bytes pass unchanged.
     #[derive(Debug)]
     pub struct Tap<B> {
         #[pin]
@@ -67,7 +67,8 @@ impl<B: Body<Data = Bytes>> Body for Tap<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.project();
         let mut inner = this.inner;
-        // "Handed" holds only if nothing was waited for: then the stretch since is one in which nobody looked.
+        // `handed` is valid only if the chunk was already there: the time since then is one in which the sidecar did
+        // not look.
         let handed = std::mem::take(this.handed);
         let polled = inner.as_mut().poll_frame(cx);
         if let Some(tapping) = this.tapping.as_ref() {
@@ -102,7 +103,7 @@ impl<B: Body<Data = Bytes>> Body for Tap<B> {
     }
 }
 
-/// Metering must never harm a stream: if it panics, it gives up, says so in a counter, and the stream goes on.
+/// Metering must never harm a stream. If it panics, it gives up and a counter reports it, and the stream continues.
 fn observe(tapping: &mut Option<Box<Tapping>>, work: impl FnOnce(&mut Tapping)) {
     let Some(active) = tapping else { return };
     let (failed, live) = (active.failed.clone(), active.live.clone());
@@ -127,14 +128,14 @@ pub(super) struct Parts {
     pub(super) scan_seconds: Arc<Histogram>,
 }
 
-/// What one stream counts.
+/// The counts of one stream.
 #[derive(Debug)]
 pub(super) struct Tapping {
     live: Arc<Live>,
     children: Arc<StreamChildren>,
-    /// Of a stream.
+    /// The account, for a stream.
     account: Option<Arc<Concurrency>>,
-    /// The same, of any response.
+    /// The account, for any response.
     upstream: Option<Arc<Concurrency>>,
     longest: Longest,
     decoding: Option<Running>,
@@ -143,7 +144,7 @@ pub(super) struct Tapping {
     streamed: bool,
     chunks: u32,
     schedule: Schedule,
-    /// Of the newest content, if that is when it came.
+    /// The arrival time of the newest content, if it is known.
     last_content: Option<Instant>,
     last_arrival: Option<Instant>,
     backlog: Backlog,
@@ -161,7 +162,7 @@ pub(super) struct Tapping {
     panics: bool,
 }
 
-/// What one chunk carried.
+/// The contents of one chunk.
 #[derive(Default)]
 struct Chunk {
     records: u64,
@@ -200,7 +201,7 @@ impl Tapping {
         }
     }
 
-    /// `ready`: it was there when we looked.
+    /// `ready`: it was already there when the sidecar looked.
     fn arrived(&mut self, data: &Bytes, ready: bool) {
         #[cfg(test)]
         assert!(!self.panics, "a test wants it");
@@ -211,7 +212,7 @@ impl Tapping {
         if arrival.is_on_time() {
             self.longest.chunk(wait, since_accept.saturating_sub(self.live.sent.get().unwrap_or_default()));
         }
-        // Before it is scanned: what it brings is late as well.
+        // The arrival is noted before the scan, because the records of a late chunk are late too.
         self.note(arrival);
         self.live.last_arrival.set(since_accept);
         self.bytes.observe(data.len() as f64);
@@ -243,7 +244,7 @@ impl Tapping {
         }
     }
 
-    /// A chunk with content: its gap, if both ends of it are known.
+    /// Notes a chunk with content, and its gap, if both arrival times are known.
     fn content_came(&mut self, now: Instant, arrival: Arrival, records: u64) {
         let is_on_time = arrival.is_on_time();
         let last = std::mem::replace(&mut self.last_content, is_on_time.then_some(now));
@@ -259,7 +260,7 @@ impl Tapping {
         }
     }
 
-    /// The body came to its end: what waits for a terminator gets none.
+    /// Ends the body. A record without a terminator is complete.
     fn ended(&mut self) {
         let since_accept = self.live.accepted.elapsed();
         self.scan(|scanner, tell| scanner.finish(tell), since_accept);
@@ -269,7 +270,8 @@ impl Tapping {
 
     fn scan(&mut self, step: impl FnOnce(&mut Scanner, &mut dyn FnMut(Scan)), at: Duration) -> Chunk {
         let mut chunk = Chunk::default();
-        // The scanner leaves so that a record can be told to the rest of us; it holds a buffer, not a copy.
+        // The scanner is taken out, so that its records can be passed to the other fields. It holds a buffer, which
+        // is not copied.
         let Some(mut scanner) = self.scanner.take() else { return chunk };
         step(&mut scanner, &mut |scan| match scan {
             Scan::Record(record) => self.record(&record, at, &mut chunk),
@@ -366,8 +368,8 @@ impl Tapping {
     }
 }
 
-/// From one `created_at` to the next, both nanoseconds since 1970. `None` if Ollama's clock was set in between: the
-/// gap is negative, or longer than the request is old, `age`.
+/// Returns the time between two values of `created_at`, both in nanoseconds since 1970. `None`: Ollama's clock was
+/// set in between, because the gap is negative, or longer than the age of the request by more than the limit.
 fn origin_gap(earlier: i64, later: i64, age: Duration) -> Option<Duration> {
     let gap = Duration::from_nanos(u64::try_from(later.checked_sub(earlier)?).ok()?);
     (gap <= age + AHEAD).then_some(gap)

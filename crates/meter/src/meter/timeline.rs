@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-/// A moment, kept as nanoseconds after a request was accepted; 0 is "not yet".
+/// A time, kept as nanoseconds after a request was accepted. 0: not yet.
 #[derive(Debug, Default)]
 pub(super) struct Moment(AtomicU64);
 
@@ -15,7 +15,7 @@ impl Moment {
     }
 
     pub(super) fn set_once(&self, since_accept: Duration) {
-        // Losing to an earlier call is the point.
+        // An earlier call must win, so the result is ignored.
         let _ = self.0.compare_exchange(0, nanos(since_accept), Relaxed, Relaxed);
     }
 

@@ -1,5 +1,5 @@
-//! How long the oldest waits, for how long running streams have been silent, and whether that is usual: read off what
-//! runs, at a scrape.
+//! The longest wait for a first record, the silence of upstreams, and the silence relative to the usual one. They are
+//! read from the running requests at a scrape.
 
 use std::{sync::Arc, time::Instant};
 
@@ -32,19 +32,19 @@ impl Waiting {
         Ok(Waiting {
             silent: Family::new(
                 "silent_seconds",
-                "Age of the newest chunk while a stream past its first record runs.",
+                "Time since the last chunk from the upstream while a stream decodes there, seconds.",
                 ["upstream"],
                 make,
             )?,
             silence_ratio: Family::new(
                 "silence_ratio",
-                "Silence of an upstream divided by what is usual for its requests; above 1: a wedged Ollama.",
+                "Silence of the upstream divided by the longest silence that is usual for its requests. Above 1: the upstream is wedged.",
                 ["upstream"],
                 make,
             )?,
             waiting: Family::new(
                 "waiting_seconds",
-                "Age of the oldest request that has no first record yet.",
+                "Longest wait for a first record, seconds.",
                 ["upstream"],
                 make,
             )?,

@@ -1,4 +1,4 @@
-//! Between a body and a stream of bytes, for programs whose client gives one and not the other.
+//! Adapts a body to a stream of bytes and the other way round, for programs whose client has only one of them.
 
 use std::{
     pin::Pin,
@@ -11,7 +11,7 @@ use http_body::{Body, Frame};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// A stream of bytes as a body, or a body as a stream of bytes (its trailers left out).
+    /// A stream of bytes as a body, or a body as a stream of bytes (without its trailers).
     #[derive(Debug)]
     pub struct BodyStream<T> {
         #[pin]
@@ -20,7 +20,7 @@ pin_project! {
 }
 
 impl<T> BodyStream<T> {
-    /// Sees `inner` the other way.
+    /// Adapts `inner`.
     pub fn new(inner: T) -> BodyStream<T> {
         BodyStream { inner }
     }

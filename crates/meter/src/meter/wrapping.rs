@@ -10,14 +10,14 @@ use super::{
 use crate::protocol::{Framing, Scanner};
 
 impl Measurement {
-    /// Wraps a body of our own: nothing of it is scanned.
+    /// Wraps a body of the sidecar itself, which is not scanned.
     #[must_use]
     pub fn deliver<B: http_body::Body<Data = bytes::Bytes>>(self, body: B) -> Delivered<B> {
         Delivered::new(self, body, None)
     }
 
-    /// Splits into what goes around the upstream's body and what goes around the body that the client is
-    /// sent, for layers that belong between them. `content_type` is the response's.
+    /// Splits the measurement into the part around the upstream's body and the part around the body that the client
+    /// gets, for layers that belong between them. `content_type` is that of the response.
     #[must_use]
     pub fn split<B>(mut self, content_type: Option<&str>, body: B) -> (Tap<B>, DeliveredBy) {
         let framing = content_type.and_then(Framing::of).filter(|_| self.has_body());
@@ -49,7 +49,7 @@ impl Measurement {
         (Tap::new(body, tapping), DeliveredBy(self))
     }
 
-    /// Wraps a response's body: measured as it arrives, its ending recorded once.
+    /// Wraps a response's body. It is measured as it arrives, and its outcome is recorded once.
     #[must_use]
     pub fn wrap_body<B>(self, content_type: Option<&str>, body: B) -> Delivered<Tap<B>>
     where
@@ -73,19 +73,19 @@ impl Measurement {
     }
 }
 
-/// The half of a measurement that decides how the request ended.
+/// The half of a measurement that decides the outcome of the request.
 #[derive(Debug)]
 pub struct DeliveredBy(Measurement);
 
 impl DeliveredBy {
-    /// Wraps the body that the client is sent.
+    /// Wraps the body that the client gets.
     #[must_use]
     pub fn wrap<B: http_body::Body<Data = bytes::Bytes>>(self, body: B) -> Delivered<B> {
         Delivered::new(self.0, body, None)
     }
 
-    /// The same, for layers between that hand other frames on than they take, or later: what the client is sent is
-    /// read once more. `framing` is the response's.
+    /// Wraps the body that the client gets, if layers between delay or change frames. The frames for the client are
+    /// then read again. `framing` is that of the response.
     #[must_use]
     pub fn wrap_shaped<B: http_body::Body<Data = bytes::Bytes>>(
         self,

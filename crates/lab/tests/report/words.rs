@@ -1,8 +1,10 @@
 //! The tables for a terminal.
 
+use std::fs;
+
 use super::made_up::{SETTINGS, recorded, report};
 use streamgauge_lab::analysis::Recording;
-use streamgauge_lab::experiment::recording::Recorded;
+use streamgauge_lab::experiment::recording::{Recorded, read_all};
 use streamgauge_lab::report::Report;
 
 #[test]
@@ -55,6 +57,33 @@ fn report_keeps_conditions_of_several_recordings_apart() {
     };
     assert_eq!(of(&together, "other/rust"), of(alone, "rust"));
     assert_eq!(together.analysis.runs.len(), 3 * alone.analysis.runs.len());
+}
+
+#[test]
+fn report_of_folder_above_several_recordings_names_conditions_by_folder() {
+    let agent = |id: &str| {
+        format!(
+            r#"{{"id": "{id}", "base_url": "http://localhost:11434", "response": "x", "metrics": {{
+            "tokens_generated": 40, "ttft_ms": 100, "total_duration_ms": 800,
+            "eval_count": 40, "eval_duration": 500000000, "prompt_eval_duration": 58004600}}}}"#
+        )
+    };
+    let run = format!(
+        r#"{{"run_number": 1, "scenario": "chimera_homo", "collector": {}, "insight": {},
+        "concurrent_wall_time_ms": 1001, "efficiency_percent": 79.9, "read_buffer_size": 8192}}"#,
+        agent("collector"),
+        agent("insight"),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let expected = ["phase1/default", "phase3/60tps"];
+    for name in expected {
+        fs::create_dir_all(folder.path().join(name)).unwrap();
+        fs::write(folder.path().join(name).join("run_1.json"), &run).unwrap();
+    }
+    let report = Report::of(read_all(folder.path()).unwrap(), &SETTINGS);
+    let names: Vec<&str> =
+        report.analysis.conditions.iter().map(|condition| condition.condition.name.as_str()).collect();
+    assert_eq!(names, expected);
 }
 
 #[test]

@@ -18,7 +18,7 @@ const SHARED: [(&str, &str); 4] = [
 ];
 
 #[test]
-fn no_type_name_is_defined_twice_in_a_crate() {
+fn type_name_is_defined_once_per_crate() {
     let mut twice = Vec::new();
     for package in PACKAGES {
         for (name, places) in defined(&Source::read(package.sources)) {

@@ -1,4 +1,4 @@
-//! What a collector is, and why one could not read.
+//! The trait of collectors, and their errors.
 
 use std::time::Duration;
 

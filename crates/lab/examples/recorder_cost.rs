@@ -45,11 +45,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         plain.push(measured(&runtime, unrecorded(&simulator.url))?);
         recorded.push(measured(&runtime, recorded_run(&simulator.url))?);
     }
-    println!("{AGENTS} agents, {RATE} tokens a second each, medians of {ROUNDS} rounds in turn");
+    println!("{AGENTS} agents, {RATE} tokens per second each, medians of {ROUNDS} alternating rounds");
     for (name, costs) in [("unrecorded", plain), ("recorded", recorded)] {
         let median = |of: fn(&Cost) -> f64| percentile(&costs.iter().map(of).collect::<Vec<_>>(), 0.5);
         let (cpu, lag) = (median(|cost| cost.cpu)?, median(|cost| cost.lag)?);
-        println!("{name:<10}  {cpu:.2} µs of CPU a chunk, loop lag p99 {lag:.3} ms");
+        println!("{name:<10}  {cpu:.2} µs of CPU per chunk, loop lag p99 {lag:.3} ms");
     }
     Ok(())
 }

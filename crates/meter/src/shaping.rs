@@ -90,7 +90,7 @@ pub struct Stream<'a> {
     pub framing: Option<Framing>,
     /// The label of the caller.
     pub caller: &'a str,
-    /// The caller's own pace, tokens a second.
+    /// The caller's own pace, tokens per second.
     pub pace: Option<u32>,
     /// The upstream's name.
     pub upstream: &'a str,

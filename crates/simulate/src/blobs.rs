@@ -1,4 +1,4 @@
-//! The blobs that models are made of.
+//! The blobs of models.
 
 use std::{
     collections::HashSet,

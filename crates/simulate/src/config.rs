@@ -1,4 +1,4 @@
-//! How the simulated Ollama behaves.
+//! The settings of the simulated Ollama.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -46,8 +46,8 @@ pub struct Config {
     pub parallel: usize,
     /// Requests that may wait for a slot, over all models: `OLLAMA_MAX_QUEUE`.
     pub max_queue: usize,
-    /// The cost of each further stream for the others. Of n streams that decode, each runs at `rate / (1 + contention
-    /// * (n - 1))`.
+    /// The cost of each further stream for the others. Of n streams that decode, each runs at
+    /// `rate / (1 + contention * (n - 1))`.
     pub contention: f64,
     /// The variation of the interval between two tokens, relative to the mean. 0.1 is 10 % in both directions.
     pub jitter: f64,

@@ -1,4 +1,4 @@
-//! What is drawn for one stream.
+//! The random draws for one stream.
 
 use super::{decode::Pace, faults::Fate, seed::Seed, version::ChatPath};
 

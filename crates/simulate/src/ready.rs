@@ -1,4 +1,4 @@
-//! A request whose prompt was read.
+//! A request whose prompt is read.
 
 use std::time::Duration;
 

@@ -1,17 +1,17 @@
-//! What the GPU did.
+//! Summary of the GPU's readings.
 
 use serde::Serialize;
 
 use super::{GpuSample, Spread};
 
-/// All samples of the GPU, in watts, ratios and bytes.
+/// The distributions of all readings of the GPUs, in watts, ratios and bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct GpuSummary {
-    /// How many samples.
+    /// The number of readings.
     pub samples: usize,
     /// Power in watts.
     pub watts: Option<Spread>,
-    /// The share of the time with a kernel running.
+    /// The share of time in which a kernel ran.
     pub utilization: Option<Spread>,
     /// Bytes of memory in use.
     pub memory: Option<Spread>,

@@ -1,4 +1,4 @@
-//! All that a recording says.
+//! The result of an analysis.
 
 use serde::Serialize;
 
@@ -41,7 +41,7 @@ pub struct Analysis {
     pub windows: Vec<Window>,
     /// The largest PCIe rate of a GPU, in bytes per second. `None`: it was not measured.
     pub pcie_peak: Option<f64>,
-    /// What the GPU did over the whole recording. Absent where none was read.
+    /// The readings of the GPUs over the whole recording. `None`: there are none.
     pub gpu: Option<GpuSummary>,
     /// The advice.
     pub advice: Advice,

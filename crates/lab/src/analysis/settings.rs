@@ -1,4 +1,4 @@
-//! How sure an analysis has to be.
+//! The settings of an analysis.
 
 use serde::Serialize;
 

@@ -13,7 +13,7 @@ use super::{agent::Clock, recorder::Row, recording::Gpu};
 use crate::analysis::GpuSample;
 use streamgauge_collector::gpu::{Depth, Pcie, Reader, Sample};
 
-/// Ten times a second, as TR117 demands.
+/// The interval that TR117 asks for.
 const EVERY: Duration = Duration::from_millis(100);
 
 /// The GPUs of the machine.

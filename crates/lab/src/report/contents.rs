@@ -1,4 +1,4 @@
-//! What a report is made of.
+//! The contents of a report.
 
 use super::source::Source;
 use crate::analysis::{Analysis, Recording};

@@ -1,4 +1,4 @@
-//! A recording that went into a report.
+//! A recording of a report.
 
 use serde::Serialize;
 

@@ -345,7 +345,7 @@ mod tests {
         let seen = |from, to| bench.loads.appeared(Span { from: bench.at(from), to: bench.at(to) });
         seen(0, 5_000);
         bench.loads.settle(bench.at(5_000));
-        assert_eq!(bench.counted(), 1, "nobody runs who could tell");
+        assert_eq!(bench.counted(), 1, "no running request can report it");
         // A running request may still report the load. Here it reports the same load, later.
         let waiter = bench.loads.wait(bench.at(31_000), Some((false, bench.at(30_000))), None);
         seen(30_000, 35_000);

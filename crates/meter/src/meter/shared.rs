@@ -1,4 +1,4 @@
-//! What all measurements of a meter share.
+//! The state that all measurements of a meter share.
 
 use std::sync::{Arc, atomic::AtomicBool};
 
@@ -13,7 +13,7 @@ use super::{
 /// The label of models of the cloud that have no label of their own. It ends as the names of the cloud's models do.
 pub(super) const OTHER_CLOUD: &str = "other:cloud";
 
-/// The families of metrics, and what runs now.
+/// The families of metrics, and the running requests.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) families: Families,

@@ -114,7 +114,7 @@ fn observe(tapping: &mut Option<Box<Tapping>>, work: impl FnOnce(&mut Tapping)) 
     }
 }
 
-/// What a tap is made of.
+/// The parts of a tap.
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) live: Arc<Live>,

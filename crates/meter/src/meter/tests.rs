@@ -333,7 +333,7 @@ fn panic_in_measurement_ends_it_and_stream_continues() {
     assert_eq!(drain(&mut body), [FIRST, SECOND, LAST].concat());
     drop(body);
     assert_eq!(bench.value("records_unscanned_total{reason=\"failed\"}"), Some(1.0));
-    // Nobody saw a terminal record, so nobody may say that it was missing.
+    // The terminal record could not be seen, so it does not count as missing.
     bench.ended(Outcome::Complete);
 }
 
@@ -476,7 +476,7 @@ fn client_that_stops_reading_does_not_make_upstream_silent() {
     let mut body = bench.stream([Data(FIRST), Wait]);
     assert!(poll(&mut body).is_ready());
     thread::sleep(Duration::from_millis(20));
-    assert_eq!(silent(), 0.0, "nobody has looked for more");
+    assert_eq!(silent(), 0.0, "the body was not polled again");
     assert!(poll(&mut body).is_pending());
     assert!(silent() >= 0.02);
 }

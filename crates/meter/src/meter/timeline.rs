@@ -1,4 +1,4 @@
-//! The moments of a request.
+//! The times of a request.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},

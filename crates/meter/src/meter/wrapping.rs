@@ -1,4 +1,4 @@
-//! From a measurement to the bodies that carry it.
+//! Wraps bodies with a measurement.
 
 use super::{
     Delivered, Measurement, Tap,

@@ -47,7 +47,7 @@ enum Edge {
     Body,
 }
 
-/// What a CR ended.
+/// The line or event that a CR ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cr {
     Line,

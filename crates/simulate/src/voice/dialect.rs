@@ -1,4 +1,4 @@
-//! What each dialect tells of an answer, and when.
+//! The trait of the dialects.
 
 use std::ops::Range;
 

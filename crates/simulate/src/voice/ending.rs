@@ -1,4 +1,4 @@
-//! What an answer says, and what its last record tells of it.
+//! The contents of an answer, and the values of its last record.
 
 use std::{ops::Range, time::Duration};
 

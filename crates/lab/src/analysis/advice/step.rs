@@ -1,4 +1,4 @@
-//! The advice, its steps, and what each remedy did.
+//! The advice, its steps, and the effect of each remedy.
 
 use serde::Serialize;
 

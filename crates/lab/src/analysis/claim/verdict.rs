@@ -1,4 +1,4 @@
-//! A claim, and how it is judged.
+//! A claim and its verdict.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! A plan, resolved.
+//! A resolved plan.
 
 use std::collections::BTreeMap;
 

@@ -151,7 +151,7 @@ class Agent:
             try:
                 record = self.loads(line)
             except ValueError:
-                self.ending.setdefault("failure", "a line that is no JSON")
+                self.ending.setdefault("failure", "a line that is not JSON")
                 continue
             records += 1
             message = record.get("message") or record

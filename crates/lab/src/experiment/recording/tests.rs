@@ -189,7 +189,7 @@ fn recording_with_wrong_unit_is_corrected_by_its_timestamps() {
     let (folder, recording) = written();
     edit(folder.path(), layout::CHUNKS, |text| text.replace("gap_ms", "gap_s"));
     let recorded = read(folder.path()).unwrap();
-    assert_problem(&recorded, "chunk_metrics.csv:1: gaps are 1000.000 times what timestamps tell");
+    assert_problem(&recorded, "chunk_metrics.csv:1: gaps are 1000.000 times those of the timestamps");
     let gap = recorded.recording.chunks[1].gap;
     assert!((gap - recording.chunks[1].gap).abs() < 1e-12, "{gap}");
 }

@@ -1,4 +1,4 @@
-//! Why an experiment did not come to its end.
+//! The reasons why an experiment did not finish.
 
 use std::io;
 

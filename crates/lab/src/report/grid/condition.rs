@@ -6,8 +6,8 @@ use crate::analysis::{ConditionSummary, Measure};
 pub(super) fn grid(report: &Report) -> Grid {
     let mut grid = Grid::new(
         "Conditions",
-        "Means over runs together, with 95 % intervals. The overlap efficiency is the report's: it tells how evenly \
-         durations match. The true efficiency holds the time together against the agents' times alone.",
+        "Means over the concurrent runs, with 95 % intervals. The overlap efficiency, as in TR117, shows how evenly the \
+         durations match. The true efficiency compares the time together with the times of the agents alone.",
         &[
             "condition",
             "agents",

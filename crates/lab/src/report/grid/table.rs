@@ -1,4 +1,4 @@
-//! A table, whatever it is drawn with.
+//! A table, independent of its output format.
 
 use crate::analysis::{Measure, statistic::Interval};
 

@@ -1,4 +1,4 @@
-//! A plot that was drawn.
+//! A finished plot.
 
 /// A finished plot.
 pub(in crate::report) struct Plot {

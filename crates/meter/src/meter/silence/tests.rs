@@ -1,4 +1,4 @@
-//! What is wedged and what is work, by a clock that the tests set.
+//! Distinguishes wedged upstreams from working ones, with a clock that the tests set.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What is said of a stream whose client did not read for a while.
+//! The figures of a stream whose client did not read for a while.
 
 use super::*;
 

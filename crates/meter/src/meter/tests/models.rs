@@ -111,7 +111,7 @@ fn model_in_use_takes_label_of_least_recently_used_and_change_is_counted() {
         bench.generates(model, Some(model));
     }
     assert_eq!((bench.answers("a:1"), bench.answers("b:1"), dropped()), (Some(2.0), Some(1.0), Some(0.0)));
-    // What only fails evicts nobody.
+    // A model that only fails takes no label.
     let mut failed = bench.meter.start(Facts::new("POST", "/api/generate"));
     failed.model("c:1");
     failed.listed(Some("c:1"));
@@ -124,7 +124,7 @@ fn model_in_use_takes_label_of_least_recently_used_and_change_is_counted() {
     assert_eq!((bench.answers("c:1"), bench.answers("a:1"), dropped()), (Some(1.0), Some(2.0), Some(1.0)));
     assert!(!bench.scrape().contains("b:1"), "its series have ended: {}", bench.scrape());
     bench.generates("b:1", Some("b:1"));
-    assert_eq!((bench.answers("b:1"), bench.answers("a:1")), (Some(1.0), None), "it begins anew");
+    assert_eq!((bench.answers("b:1"), bench.answers("a:1")), (Some(1.0), None), "its counters start again");
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn loads_are_judged_by_memory_and_usual_waits_not_by_a_long_wait() {
     in_memory(&[]);
     burst();
     assert_eq!(loads(), Some(1.0), "32 wait for one load");
-    // No answer tells of this one, and nobody is left who could.
+    // No answer reports this load, and no running request can.
     in_memory(&[]);
     thread::sleep(Duration::from_millis(1));
     in_memory(&["a:1"]);

@@ -1,4 +1,4 @@
-//! What a decoder of one coding does.
+//! The trait of the decoders, one per coding.
 
 use super::Undecodable;
 

@@ -1,4 +1,4 @@
-//! What could be read of a request's body.
+//! The parts that could be read of a request's body.
 
 /// The parts of a request's JSON body that could be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

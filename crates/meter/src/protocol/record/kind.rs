@@ -1,4 +1,4 @@
-//! What a record carries.
+//! The contents of a record.
 
 use super::super::Usage;
 

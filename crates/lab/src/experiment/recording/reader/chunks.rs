@@ -105,8 +105,8 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
     if let Some(unit) = gap_unit.filter(|_| ratio.is_finite() && !(1.0 / DOUBT..DOUBT).contains(&ratio)) {
         reading.problems.say(CHUNKS, Some(1), "unit", || {
             format!(
-                "gaps are {ratio:.3} times what timestamps tell, so they are not in {unit}: they are made anew \
-                 from timestamps"
+                "gaps are {ratio:.3} times those of the timestamps, so they are not in {unit}: they are calculated \
+                 from the timestamps"
             )
         });
         from_timestamps(&mut recording.chunks);

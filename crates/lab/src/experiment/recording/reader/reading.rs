@@ -1,4 +1,4 @@
-//! What the readers of files share.
+//! The state that the readers of the files share.
 
 use std::{collections::HashMap, path::Path};
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Reading;
 use crate::analysis::{Agent, Language, Remedy};
 
-/// Where the Rust agents of TR117 write.
+/// The file into which the Rust agents of TR117 write.
 const OUTPUT: &str = "agent_output";
 const SUMMARY: &str = "summary.json";
 
@@ -23,16 +23,16 @@ pub(super) struct SuiteRun {
     pub(super) wall: Option<f64>,
     pub(super) language: Language,
     pub(super) remedies: Vec<Remedy>,
-    /// Their `run` is `number`, and they start at 0.
+    /// Their `run` is `number`, and their times start at 0.
     pub(super) agents: Vec<Agent>,
 }
 
-/// Whether the folder holds JSON files of runs.
+/// Whether the folder contains JSON files of runs.
 pub(super) fn exists(folder: &Path) -> bool {
     !files(folder).is_empty() || summaries(folder).is_some()
 }
 
-/// The runs in the order of their numbers. A run that cannot be read is a problem.
+/// Returns the runs in the order of their numbers. A run that cannot be read is reported as a problem.
 pub(super) fn read(reading: &mut Reading<'_>) -> Vec<SuiteRun> {
     let mut runs = Vec::new();
     for (number, name, path) in files(reading.folder) {
@@ -51,7 +51,7 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Vec<SuiteRun> {
     runs
 }
 
-/// The number, the name and the path of each file of a run.
+/// Returns the number, the name and the path of each file of a run.
 fn files(folder: &Path) -> Vec<(u32, String, PathBuf)> {
     let mut found = Vec::new();
     for (prefix, place) in [("", folder.to_owned()), ("agent_output/", folder.join(OUTPUT))] {
@@ -95,7 +95,7 @@ fn parse(reading: &mut Reading<'_>, name: &str, path: &Path) -> Option<Value> {
     }
 }
 
-/// A number that is not negative.
+/// Reads a number that is not negative.
 fn number(value: &Value, pointer: &str) -> Option<f64> {
     value.pointer(pointer)?.as_f64().filter(|value| *value >= 0.0)
 }
@@ -145,7 +145,7 @@ fn by_python(agent: &Value) -> Option<Agent> {
     })
 }
 
-/// An agent of several requests, one after the other.
+/// Combines several requests that an agent sent one after another.
 fn by_rust(agent: &Value) -> Option<Agent> {
     let sum = |name: &str| seconds(agent, &format!("/result/aggregate_metrics/{name}"));
     let tokens = number(agent, "/result/aggregate_metrics/total_tokens_generated");
@@ -161,7 +161,7 @@ fn by_rust(agent: &Value) -> Option<Agent> {
     })
 }
 
-/// Runs of which the summary alone is left: the longer of two agents lasts as long as the run.
+/// Reads runs of which only the summary exists. The longer of the two agents lasts as long as the run.
 fn summary(reading: &mut Reading<'_>, path: &Path, runs: &mut Vec<SuiteRun>) {
     let Some(value) = parse(reading, SUMMARY, path) else { return };
     for row in value.get("runs").and_then(Value::as_array).into_iter().flatten() {

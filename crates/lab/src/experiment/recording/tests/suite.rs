@@ -90,7 +90,7 @@ fn tr117_runs_in_one_chunk_file_are_split_where_the_index_restarts() {
     for run in &analysis.runs {
         assert_eq!(run.agents, 2);
         assert!(run.wall < 1.0, "{}", run.wall);
-        // The time between two runs is no gap.
+        // The time between two runs is not a gap.
         assert!(run.gap.unwrap().max < 0.051, "{:?}", run.gap);
         assert!(run.lag.unwrap().n < 21, "{:?}", run.lag);
     }

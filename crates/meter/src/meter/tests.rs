@@ -1,4 +1,4 @@
-//! Bodies as scripts: what arrives, what does not, and how it ends.
+//! Measures scripted bodies: complete, cut, held and failed ones.
 #![expect(clippy::disallowed_methods, reason = "without a runtime only a sleep lets time pass")]
 
 mod counts;
@@ -73,7 +73,7 @@ impl Body for Script {
     }
 }
 
-/// A series with its labels in order.
+/// Returns a series with its labels sorted.
 fn sorted(series: &str) -> String {
     let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
     let mut labels: Vec<_> = labels.trim_end_matches('}').split(',').collect();
@@ -119,7 +119,7 @@ impl Bench {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap()
     }
 
-    /// The value of a series, its labels in any order; absent is `None`.
+    /// Returns the value of a series, whose labels may be in any order. `None`: it does not exist.
     fn value(&self, series: &str) -> Option<f64> {
         let series = sorted(&format!("streamgauge_{series}"));
         let text = self.scrape();
@@ -127,7 +127,7 @@ impl Bench {
         lines.find(|(name, _)| sorted(name) == series).map(|(_, value)| value.parse().unwrap())
     }
 
-    /// Endings by outcome, as `(outcome, count)`.
+    /// Returns the ended requests, as `(outcome, count)`.
     fn outcomes(&self) -> Vec<(String, f64)> {
         let text = self.scrape();
         let lines = text.lines().filter(|line| line.starts_with("streamgauge_requests_total{"));
@@ -149,7 +149,7 @@ fn poll<B: Body<Data = Bytes>>(body: &mut Pin<Box<B>>) -> Poll<Option<Result<Fra
     body.as_mut().poll_frame(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Polls to the end, through every wait.
+/// Polls to the end, also through pending states.
 fn drain<B: Body<Data = Bytes>>(body: &mut Pin<Box<B>>) -> String {
     let mut text = String::new();
     loop {
@@ -256,14 +256,14 @@ fn body_dropped_early_is_client_abort_or_cut_by_sidecar() {
 
 #[test]
 fn finished_body_that_is_not_polled_to_its_end_is_complete() {
-    // The terminal record was handed over, and the client closed.
+    // The client closed after it had got the terminal record.
     let bench = bench();
     let mut body = bench.stream([Data(LAST), Wait]);
     assert!(poll(&mut body).is_ready());
     drop(body);
     bench.ended(Outcome::Complete);
 
-    // hyper drops a body of known length once it has it all.
+    // hyper drops a body of known length when it has all of it.
     let bench = self::bench();
     let whole = Script { steps: [Data("{\"models\":[]}")].into(), length: Some(13) };
     let mut body = Box::pin(bench.answered("/api/embed", 200).wrap_body(Some("application/json"), whole));
@@ -271,7 +271,7 @@ fn finished_body_that_is_not_polled_to_its_end_is_complete() {
     drop(body);
     bench.ended(Outcome::Complete);
 
-    // And one without a byte is not polled at all.
+    // An empty body is not polled at all.
     let bench = self::bench();
     let empty = Script { steps: [].into(), length: Some(0) };
     drop(bench.answered("/api/copy", 200).wrap_body(None, empty));
@@ -394,7 +394,7 @@ fn running_stream_knows_its_gaps_so_far() {
     }
     let [stream] = &bench.meter.live()[..] else { panic!("one runs") };
     let (middle, tail) = (stream.gap_p50.unwrap(), stream.gap_p99.unwrap());
-    // 31 gaps as far as they were counted, of which one was long.
+    // 31 gaps are flushed, and one of them was long.
     assert!(tail > Duration::from_millis(15) && middle < Duration::from_millis(10), "{middle:?} {tail:?}");
     assert_eq!(stream.backpressure, Duration::ZERO);
 }
@@ -405,7 +405,7 @@ fn running_stream_quantiles_are_within_a_tenth() {
     let mut body = bench.stream([Data(FIRST), Wait, Data(SECOND), Wait]);
     assert!(poll(&mut body).is_ready());
     assert!(poll(&mut body).is_pending());
-    // After half a second what a stream counted is told.
+    // After half a second, the counts of the stream are flushed.
     thread::sleep(Duration::from_millis(520));
     assert!(poll(&mut body).is_ready());
     let [stream] = &bench.meter.live()[..] else { panic!("one runs") };

@@ -20,7 +20,7 @@ fn waiting(kind: RequestKind, length: Duration) -> Silence {
     Silence { kind, begun: false, length }
 }
 
-/// The ratio of what runs at an upstream that had answered each of `before`.
+/// Returns the ratio of an upstream with these running requests, after it answered each of `before`.
 fn ratio(before: &[Silence], running: &[Silence]) -> f64 {
     let (history, made) = history();
     before.iter().for_each(|silence| history.ended(*silence));

@@ -1,4 +1,4 @@
-//! Counts that Ollama tells: when they are charged, and when a rate is made of them.
+//! The counts that Ollama reports: when they are charged, and when a rate is calculated from them.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn token_count_below_received_records_is_replaced_by_their_number() {
     for (series, value) in [
         ("tokens_total{kind=\"output\",model=\"m:latest\"}", 2.0),
         ("usage_understated_total{route=\"generate\"}", 1.0),
-        // One token has no gap, and so no rate.
+        // One token has no gap, so it has no rate.
         ("output_tokens_per_second_count{by=\"ollama\",model=\"m:latest\"}", 0.0),
     ] {
         assert_eq!(bench.value(series), Some(value), "{series}");

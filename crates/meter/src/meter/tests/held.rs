@@ -16,7 +16,7 @@ fn await_chunk(body: &mut Pin<Box<Delivered<Tap<Script>>>>) {
     assert!(poll(body).is_ready());
 }
 
-/// Does not look while chunks come, then takes them all.
+/// Does not poll while chunks arrive, then takes all of them.
 fn hold(body: &mut Pin<Box<Delivered<Tap<Script>>>>, chunks: usize) {
     thread::sleep(HOLD);
     for _ in 0..chunks {
@@ -24,7 +24,7 @@ fn hold(body: &mut Pin<Box<Delivered<Tap<Script>>>>, chunks: usize) {
     }
 }
 
-/// A first content, one after a gap, `chunks` during a hold; then `rest`.
+/// Sends a first content record, one after a gap, `chunks` during a hold, and then `rest`.
 fn held(bench: &Bench, chunk: &'static str, chunks: usize, rest: &[&'static str]) -> impl Sized + use<> {
     let steps = [Data(FIRST), Wait, Data(SECOND)];
     let held = (0..chunks).map(|_| Data(chunk));
@@ -45,7 +45,7 @@ fn held_stream_that_catches_up_counts_all_tokens_over_all_its_time() {
     let bench = bench();
     drop(held(&bench, SECOND, 10, &[SECOND, LAST]));
     bench.ended(Outcome::Complete);
-    // 13 content records: 12 in the two gaps and the hold between the first and the last.
+    // 13 content records: 12 of them came in the two gaps and the hold.
     let least = (2 * GAP + HOLD).as_secs_f64();
     let rate = value(&bench, "output_tokens_per_second_sum{by=\"stream\"}");
     assert!(rate > 0.0 && rate <= 12.0 / least, "{rate}");
@@ -60,7 +60,7 @@ fn stream_that_ends_in_backlog_is_measured_by_the_part_before_it() {
     let bench = bench();
     let body = held(&bench, SECOND, 10, &[]);
     drop(body);
-    // One gap, of which the end is known.
+    // Only one gap has a known end.
     let rate = value(&bench, "output_tokens_per_second_sum{by=\"stream\"}");
     assert!(rate > 0.0 && rate <= 1.0 / GAP.as_secs_f64(), "{rate}");
     assert_eq!(value(&bench, "output_tokens_per_second_count{by=\"stream\"}"), 1.0);
@@ -94,7 +94,7 @@ fn stream_with_possibly_stalled_ollama_is_measured_by_the_part_before() {
 fn gaps_in_backlog_are_left_out_and_counted() {
     let bench = bench();
     let body = held(&bench, SECOND, 10, &[SECOND, SECOND]);
-    // The gap before the hold, and the one between the two that were waited for after it.
+    // The gap before the hold, and the gap between the two chunks after it for which the tap waited.
     assert_eq!(value(&bench, "chunk_gap_seconds_count{at=\"upstream\"}"), 2.0);
     assert!(value(&bench, "chunk_gap_seconds_sum{at=\"upstream\"}") >= (2 * GAP).as_secs_f64());
     assert_eq!(bench.value("gaps_held_total{model=\"m:latest\"}"), Some(11.0));

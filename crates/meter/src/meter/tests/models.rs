@@ -1,4 +1,4 @@
-//! Which models have a label of their own.
+//! Tests which models get a label of their own.
 
 use super::*;
 
@@ -49,7 +49,7 @@ fn model_only_pulled_or_shown_gets_no_label() {
     assert_eq!(of("real:latest", "show", "complete"), Some(1.0), "it has a label by now");
 }
 
-/// The series of endings.
+/// Returns the series of a request that ended.
 fn ended(upstream: &str, route: &str, model: &str, outcome: &str) -> String {
     format!(
         "requests_total{{model=\"{model}\",outcome=\"{outcome}\",route=\"{route}\",upstream=\"{upstream}\"}}"
@@ -57,7 +57,7 @@ fn ended(upstream: &str, route: &str, model: &str, outcome: &str) -> String {
 }
 
 impl Bench {
-    /// A generation that is answered, for a model that the upstream lists under this name, if it lists it.
+    /// Starts a generation that is answered. `listed` is the name under which the upstream lists the model, if it does.
     fn generated(&self, name: &str, listed: Option<&str>) -> Measurement {
         let mut measurement = self.meter.start(Facts::new("POST", "/api/generate"));
         measurement.model(name);
@@ -73,7 +73,7 @@ impl Bench {
         ));
     }
 
-    /// Answers that a model was counted under.
+    /// Returns the number of responses that are counted for a model.
     fn answers(&self, model: &str) -> Option<f64> {
         self.value(&ended("u", "generate", model, "complete"))
     }
@@ -183,7 +183,7 @@ fn loads_are_judged_by_memory_and_usual_waits_not_by_a_long_wait() {
     let loads = || bench.value("model_loads_total{model=\"a:1\",upstream=\"u\"}");
     let in_memory =
         |names: &[&str]| bench.meter.loaded("u", Instant::now(), names.iter().map(|name| (*name, None)));
-    // Each says that it waited 0.7 s for the model.
+    // Each response reports that it waited 0.7 s for the model.
     let burst = || {
         let streams: Vec<_> = (0..32).map(|_| self::sent(&bench)).collect();
         for mut stream in streams {

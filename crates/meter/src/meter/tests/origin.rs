@@ -1,4 +1,4 @@
-//! Ollama's clock, which may be set.
+//! Changes of Ollama's clock.
 
 use super::*;
 
@@ -6,7 +6,7 @@ const SUM: &str = "chunk_gap_seconds_sum{at=\"origin\",model=\"m:latest\"}";
 const COUNT: &str = "chunk_gap_seconds_count{at=\"origin\",model=\"m:latest\"}";
 const INVALID: &str = "origin_gaps_invalid_total{upstream=\"u\"}";
 
-/// A content record of this time.
+/// Returns a content record with this timestamp.
 fn at(time: &str) -> &'static str {
     format!("{{\"created_at\":\"2025-01-01T{time}Z\",\"response\":\"a\",\"done\":false}}\n").leak()
 }

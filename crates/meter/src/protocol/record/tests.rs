@@ -171,7 +171,7 @@ fn openai_chunk_is_content() {
     let call = r#"{"role":"assistant","content":"","tool_calls":[{"id":"call_1","index":0,"type":"function","function":{"name":"f","arguments":"{}"}}]}"#;
     assert_eq!(chunk(call), record(Kind::ToolCall, true));
     let text = r#"{"id":"cmpl-1","object":"text_completion","choices":[{"text":"x","index":0,"finish_reason":null}],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#;
-    assert_eq!(one(Dialect::OpenAi, text), record(Kind::Content, true), "zeros tell nothing");
+    assert_eq!(one(Dialect::OpenAi, text), record(Kind::Content, true), "zeros report nothing");
     assert_eq!(one(Dialect::OpenAi, "[DONE]"), record(Kind::Terminal, false));
     assert_eq!(one(Dialect::OpenAi, " [DONE] "), record(Kind::Terminal, false));
     let error = r#"{"error":{"message":"m","type":"api_error","param":null,"code":null}}"#;
@@ -218,7 +218,7 @@ fn openai_responses_events_are_recognized() {
     assert_eq!(
         one(r#"{"type":"response.output_text.done","text":"Hi"}"#),
         record(Kind::Other, false),
-        "told before"
+        "reported before"
     );
     for end in ["completed", "incomplete", "failed"] {
         // The type may come after the field that it explains.

@@ -19,7 +19,7 @@ struct AgentChunks {
     last: f64,
 }
 
-/// Makes runs and agents of what the files tell. Without JSON files, an agent's time is from its first chunk, less
+/// Creates runs and agents from the files. Without JSON files, an agent's time is from its first chunk, less
 /// that chunk's gap, to its last.
 pub(super) fn complete(
     reading: &mut Reading<'_>,
@@ -143,7 +143,7 @@ fn align(
     true
 }
 
-/// Runs without chunks follow one another, because nothing tells when they were.
+/// Places runs without chunks one after another, because their times are unknown.
 fn by_suite(recording: &mut Recording, name: &str, suite: Vec<SuiteRun>) {
     let timed = !recording.chunks.is_empty();
     let mut now = 0.0;

@@ -120,7 +120,7 @@ fn by_ratio(
     said.judged(verdict, because, vec![number])
 }
 
-/// The mean of a measure of one condition over that of another, with the interval of [`true_speedup`].
+/// Returns the mean of a measure of one condition divided by that of another, with the interval of [`true_speedup`].
 fn ratio(analysis: &Analysis, comparison: &Comparison, measure: Measure) -> Option<Number> {
     let values = |name: &str| Some(analysis.condition(name)?.values(measure));
     let (numerator, denominator) = (values(&comparison.condition)?, values(&comparison.baseline)?);
@@ -130,7 +130,7 @@ fn ratio(analysis: &Analysis, comparison: &Comparison, measure: Measure) -> Opti
     Some(Number {
         name: format!("{} of {} over {}", measure.name(), comparison.condition, comparison.baseline),
         value: found.speedup,
-        // Of a single run on either side the interval would be only the other's.
+        // With a single run on either side, the interval would be that of the other side only.
         interval: found.interval.filter(|_| numerator.len() > 1 && denominator.len() > 1),
         n: numerator.len() + denominator.len(),
     })

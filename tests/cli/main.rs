@@ -157,8 +157,8 @@ fn check_asks_each_upstream() {
         "{}",
         stdout(&output)
     );
-    assert!(stderr(&output).contains("error: down at "), "{}", stderr(&output));
-    assert!(!stderr(&output).contains("up at"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("error: upstream \"down\" at "), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("\"up\" at"), "{}", stderr(&output));
 }
 
 #[test]

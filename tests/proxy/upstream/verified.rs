@@ -177,5 +177,5 @@ async fn https_upstream_without_tls_or_with_unknown_name_is_an_error() {
     config.upstream.upstreams[0].url = "https://a*b".parse().unwrap();
     let error = Sidecar::builder().config(config).bind().await.unwrap_err();
     assert!(matches!(error, BindError::Upstream(_)), "{error}");
-    assert!(error.to_string().contains("\"gpu0\": \"a*b\" is not a name"), "{error}");
+    assert!(error.to_string().contains("\"gpu0\": \"a*b\" is not a host name"), "{error}");
 }

@@ -1,4 +1,5 @@
-//! `/metrics`, `/livez`, `/readyz`, `/streams` and a page: read by Prometheus, by orchestrators and by people.
+//! The admin listener: `/metrics`, `/livez`, `/readyz`, `/streams`, `/overview` and the page at `/`. Prometheus,
+//! orchestrators and people read it.
 
 mod answer;
 mod attempts;
@@ -29,14 +30,14 @@ pub use token::Token;
 use crate::tls::Identity;
 use response::{json, of_type, text};
 
-/// Settings of this stage.
+/// Settings of the admin listener.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where Prometheus and people connect; port 0 takes a free one.
+    /// The address for Prometheus and people. Port 0 binds a free port.
     pub listen: SocketAddr,
-    /// Who we are to them, by TLS; `None`: connections are plain.
+    /// The server certificate. `None`: the listener speaks plain HTTP.
     pub tls: Option<Identity>,
-    /// Who shows it may read; `None`: everybody may. `/livez` and `/readyz` are open to all.
+    /// The token that a request must send. `None`: no token is required. `/livez` and `/readyz` never require it.
     pub token: Option<Token>,
 }
 
@@ -59,16 +60,17 @@ impl Admin {
                 |admin, request| json(overview::render(admin, request.uri.query().unwrap_or_default()))
             }
             _ => {
-                let known = "There are /, /metrics, /livez, /readyz, /streams and /overview.\n";
+                let known = "Known paths: /, /metrics, /livez, /readyz, /streams and /overview.\n";
                 return text(StatusCode::NOT_FOUND, known);
             }
         };
         if *method != Method::GET && *method != Method::HEAD {
-            let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD.\n");
+            let mut refusal =
+                text(StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed. Send GET or HEAD.\n");
             refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             return refusal;
         }
-        // hyper leaves the body of an answer to HEAD out, and tells its length.
+        // hyper omits the body of a response to HEAD and keeps its Content-Length.
         answer(self, request)
     }
 
@@ -77,7 +79,7 @@ impl Admin {
         let exposition = match TextEncoder::new().encode_to_string(&self.registry.gather()) {
             Ok(exposition) => exposition,
             Err(error) => {
-                tracing::error!(%error, "cannot write the metrics");
+                tracing::error!(%error, "failed to write the metrics");
                 return text(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     format!("cannot write the metrics: {error}\n"),
@@ -91,12 +93,12 @@ impl Admin {
         } else {
             of_type(StatusCode::OK, TEXT_FORMAT, exposition)
         };
-        // A cache between would else give one client the form that another takes.
+        // Without `Vary`, a cache could give the compressed response to a client that did not accept it.
         response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
         response
     }
 
-    /// Ready while there is an upstream that answers, and nobody has told us to end.
+    /// Ready while at least one upstream answers its probes and the sidecar is not draining.
     fn ready(&self) -> Response<Full<Bytes>> {
         if self.draining.is_cancelled() {
             return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");

@@ -1,4 +1,4 @@
-//! Who may ask for what, and how much: a [`Permit`] or a [`Refusal`].
+//! Decides which requests are admitted: a [`Permit`] or a [`Refusal`].
 
 mod access;
 mod caller;
@@ -32,23 +32,23 @@ pub use permit::Permit;
 pub use rate::{Allowance, Quota};
 pub use refusal::{Allowances, Refusal};
 
-/// Who asks without a key of ours.
+/// The caller of a request without a known key.
 pub(crate) const ANONYMOUS: &str = "anonymous";
-/// So many callers have a label of their own; the rest, and those whose key is gone, are [`OTHER`].
+/// Callers with a label of their own. All further callers, and callers whose key was removed, share [`OTHER`].
 const MAX_CALLERS: usize = 64;
 
-/// Settings of this stage; by default all may do all.
+/// Settings of admission. By default every request is admitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Without a key that is known nobody gets in.
+    /// Refuse requests without a known key.
     pub require_key: bool,
-    /// The routes that are open at all.
+    /// The open routes. Requests to other routes are refused.
     pub routes: Access,
-    /// Web pages that may read what we say ourselves.
+    /// The origins of web pages that may read the sidecar's own responses (CORS).
     pub origins: Origins,
-    /// The limits of all who have no key that is known, together.
+    /// The limits that all requests without a known key share.
     pub anonymous: Limits,
-    /// The keys; names and digests differ.
+    /// The keys. Names and digests are unique.
     pub keys: Vec<Key>,
 }
 
@@ -64,22 +64,22 @@ impl Default for Config {
     }
 }
 
-/// One caller's key.
+/// The key of one caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// The label `caller`.
+    /// The caller's name, which is the label `caller`.
     pub name: String,
-    /// Of the key itself, which is kept nowhere.
+    /// The digest of the key. The key itself is not kept.
     pub digest: Digest,
-    /// What it may ask for.
+    /// The caller's limits.
     pub limits: Limits,
-    /// Where it may go, within the routes that are open at all.
+    /// The caller's routes. They are open only if `Config::routes` has them too.
     pub routes: Access,
-    /// Tokens a second of each of its streams.
+    /// The most tokens per second of each of the caller's streams.
     pub pace: Option<u32>,
 }
 
-/// Admits requests. A reload may change all it knows while it does.
+/// Admits requests. A reload may replace its settings at any time.
 ///
 /// Public for the benchmarks, which measure admission alone. A sidecar makes its own.
 #[doc(hidden)]
@@ -89,7 +89,7 @@ pub struct Admission {
     register: RwLock<Arc<Register>>,
 }
 
-/// Those who are known.
+/// The known callers.
 #[derive(Debug)]
 struct Register {
     require_key: bool,
@@ -97,16 +97,16 @@ struct Register {
     origins: Origins,
     anonymous: Arc<Caller>,
     digests: Vec<Digest>,
-    /// In the order of the digests.
+    /// In the same order as `digests`.
     callers: Vec<Arc<Caller>>,
 }
 
 impl Admission {
-    /// Registers its families on `registry` and admits by these settings. `outcomes` are the values that
-    /// [`Charge::outcome`] may have.
+    /// Registers its metrics on `registry` and admits requests by `config`. `outcomes` are the possible values of
+    /// [`Charge::outcome`].
     ///
     /// # Errors
-    /// A name that `registry` has already.
+    /// A metric name that `registry` has already.
     pub fn register(
         registry: &prometheus::Registry,
         config: &Config,
@@ -118,9 +118,9 @@ impl Admission {
         Ok(Admission { families, register: RwLock::new(register), outcomes })
     }
 
-    /// Admits by other settings from now on. A limiter whose caller and quota are what they were keeps its
-    /// state; permits that were given hold. Returns the labels that no caller has any more: their series are
-    /// gone, and what they began ends as `other`.
+    /// Replaces the settings. A caller whose quota is unchanged keeps the state of its limiter, and existing
+    /// permits stay valid. Returns the labels that no caller has any more. Their series are removed, and their
+    /// running requests are counted as `other` when they end.
     pub(crate) fn reload(&self, config: &Config) -> Vec<String> {
         let mut held = self.register.write().unwrap_or_else(PoisonError::into_inner);
         let register = Register::new(config, Some(&held));
@@ -139,10 +139,10 @@ impl Admission {
         gone
     }
 
-    /// Lets a request in, or says why not.
+    /// Admits a request.
     ///
     /// # Errors
-    /// See [`Refusal`].
+    /// The [`Refusal`] of the request.
     pub fn admit(&self, headers: &HeaderMap, route: Route) -> Result<Permit, Refusal> {
         let register = self.known();
         let known =
@@ -152,21 +152,22 @@ impl Admission {
         Ok(Permit::new(caller.clone(), known.is_some(), route, self.families.clone()))
     }
 
-    /// Lets a preflight of CORS in, or says why not. `announced` is the route of the request that it announces. A browser
-    /// puts no key into it, so that it needs none and counts against no quota.
+    /// Admits a CORS preflight. `announced` is the route of the request that it announces. A browser sends no key
+    /// with it, so that it needs no key and counts against no quota.
     ///
     /// # Errors
     /// The announced route is closed.
     pub(crate) fn admit_preflight(&self, headers: &HeaderMap, announced: Route) -> Result<Permit, Refusal> {
         let register = self.known();
-        // It may show a key all the same, which goes no further then.
+        // A key in a preflight is still removed, so that it does not reach the upstream.
         let known = register.identify(headers).ok().flatten();
         let caller = known.unwrap_or(&register.anonymous);
         register.is_open(caller, announced).inspect_err(|refusal| self.turned_away(caller, refusal))?;
         Ok(Permit::new(caller.clone(), known.is_some(), Route::Other, self.families.clone()).free())
     }
 
-    /// The value of `Access-Control-Allow-Origin` for a web page that may read what we say ourselves.
+    /// The value of `Access-Control-Allow-Origin` for this origin; `None`: its pages may not read the sidecar's own
+    /// responses.
     #[must_use]
     pub(crate) fn origin(&self, origin: &HeaderValue) -> Option<HeaderValue> {
         self.known().origins.answer(origin)
@@ -211,7 +212,7 @@ impl Register {
         }
     }
 
-    /// Opens the series of those who may be let in.
+    /// Creates the series of all callers, at 0.
     fn open(&self, families: &Families, outcomes: &[&str]) {
         let anonymous = Some(&self.anonymous).filter(|_| !self.require_key);
         for caller in self.callers.iter().chain(anonymous) {
@@ -229,10 +230,10 @@ impl Register {
         if is_open { Ok(()) } else { Err(Refusal::Route(route)) }
     }
 
-    /// The caller whose key is shown; `None`: anonymous.
+    /// The caller with the key of the request; `None`: anonymous.
     fn identify(&self, headers: &HeaderMap) -> Result<Option<&Arc<Caller>>, Refusal> {
         if self.digests.is_empty() && !self.require_key {
-            // A field that is not for us is none of our business.
+            // Another scheme of `Authorization` is for the upstream and is passed on.
             return Ok(None);
         }
         let (found, refusal) = match ShownKey::of(headers) {

@@ -1,4 +1,4 @@
-//! The subcommands, one a file. A new one is a module, a variant of `Command` and an arm of [`Cli::run`].
+//! The subcommands, one per file. To add one, add a module, a variant of `Command` and an arm of [`Cli::run`].
 
 mod activation;
 mod ask;
@@ -64,7 +64,7 @@ enum Command {
 }
 
 impl Command {
-    /// The name of a subcommand that reads no configuration.
+    /// The name of the subcommand if it reads no configuration.
     fn without_configuration(&self) -> Option<&'static str> {
         match self {
             Command::Serve(_) | Command::Check(_) | Command::Probe(_) | Command::Top(_) => None,
@@ -80,13 +80,13 @@ impl Command {
 }
 
 impl Cli {
-    /// Does what was asked.
+    /// Runs the subcommand.
     ///
     /// # Errors
-    /// Mistakes in the configuration, or what failed while running.
+    /// Mistakes in the arguments or the configuration, or a failure while running.
     pub fn run(self, process: Process) -> Result<(), CommandFailure> {
         if let (Some(_), Some(name)) = (&self.global.config, self.command.without_configuration()) {
-            let what = format!("`{name}` reads no configuration: leave --config out");
+            let what = format!("`{name}` reads no configuration: remove --config");
             return Err(CommandFailure::Usage(what.into()));
         }
         match self.command {

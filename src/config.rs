@@ -1,6 +1,6 @@
-//! What the user writes: flags over environment over file over defaults.
+//! The configuration: flags override the environment, which overrides the file, which overrides the defaults.
 //!
-//! [`load`] reads and judges all of it and does nothing else: every mistake is reported at once, each with its
+//! [`load`] reads and validates all of it and has no other effect. It reports every mistake at once, each with its
 //! place. No other module reads the environment.
 
 mod certificate;
@@ -35,16 +35,16 @@ pub use source::no_color;
 pub(crate) use source::variables;
 pub(crate) use template::template;
 
-/// Reads file and environment, puts the flags over them, judges all.
+/// Reads the file and the environment, applies the flags, and validates the result.
 ///
 /// # Errors
-/// Every mistake found, in the order file, environment, flags.
+/// Every mistake, in the order file, environment, flags.
 pub fn load(flags: &Flags) -> Result<Resolved, Mistakes> {
     let (sources, unread) = source::Sources::read(flags);
     resolve::resolve(&sources, unread)
 }
 
-/// The log as the flags alone have it, for what reads no file and no environment.
+/// The log settings from the flags alone, for subcommands that read no configuration.
 #[must_use]
 pub(crate) fn log(flags: &Flags) -> Log {
     let flags = Flags { file: None, ..flags.clone() };
@@ -52,17 +52,17 @@ pub(crate) fn log(flags: &Flags) -> Log {
     resolve::resolve(&sources, Vec::new()).map(|resolved| resolved.config.log).unwrap_or_default()
 }
 
-/// Reads an address of a flag as one of the file is read.
+/// Parses an address of a flag as in the file.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     field::address(text).map_err(|problem| problem.advice)
 }
 
-/// `HOST:PORT` with the scheme http, which is what Ollama means by it; any other text as it is.
+/// Adds the scheme http to `HOST:PORT`, as Ollama does. Other texts stay unchanged.
 pub(crate) fn with_scheme(text: &str) -> Cow<'_, str> {
     entry::with_scheme(text)
 }
 
-/// Reads a duration of a flag as one of the file is read.
+/// Parses a duration of a flag as in the file.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     quantity::parse_duration(text).map_err(|problem| format!("{}: {}", problem.what, problem.advice))
 }

@@ -1,5 +1,5 @@
-//! What both listeners know of a client's connection: whether it waits, whether its head comes, whether the
-//! client is still there, and how it ends.
+//! The state of a client's connection, for both listeners: whether it waits for a request, whether a request head
+//! is arriving, whether the client is still there, and how the connection closes.
 
 mod arrivals;
 mod head;

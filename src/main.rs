@@ -1,4 +1,4 @@
-//! Arguments, tracing, signals, exit codes; nothing else.
+//! Parses the arguments, sets up the log and the signals, and decides the exit code.
 
 use std::{
     io::{self, Write},
@@ -20,16 +20,16 @@ use tracing_subscriber::{
     Layer, filter::Targets, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
 };
 
-/// Where the log goes, once there is one.
+/// The writer of the log, once the log has started.
 static STDERR: OnceLock<Stderr> = OnceLock::new();
-/// The last lines have this long to be read.
+/// The time to write the last lines before the process ends.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are results; a reader that has gone has read enough.
+            // Help and version are results. A closed pipe is not a failure.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Our own lines from the level on; those of the crates below only if they warn.
+/// The level applies to the lines of this project. Other crates log warnings and errors only.
 fn levels(level: Level) -> Targets {
     Targets::new().with_default(level.min(Level::WARN)).with_target("streamgauge", level)
 }
@@ -59,17 +59,17 @@ fn log(log: &Log) -> SetLevel {
     };
     tracing_subscriber::registry().with(layer.with_filter(levels_now)).init();
     panic::set_hook(Box::new(|panic| {
-        // The place alone: a message may quote what was being read, which is a prompt or an answer.
+        // Only the location, since a message may quote a prompt or a response.
         let place = panic.location().map(ToString::to_string);
         let thread = thread::current();
-        tracing::error!(place, thread = thread.name(), "panicked: this is a bug");
+        tracing::error!(place, thread = thread.name(), "a thread panicked, which is a bug");
         if thread.name() == Some("main") {
-            // The process ends by it.
+            // The panic ends the process.
             flush();
         }
     }));
     Box::new(move |level| {
-        // It fails only without a subscriber, and that one is there until the end.
+        // This fails only without a subscriber, and the subscriber stays until the end.
         let _ = set.reload(levels(level));
     })
 }
@@ -84,7 +84,7 @@ fn hangups() -> io::Result<Signal> {
     signal(SignalKind::hangup())
 }
 
-/// SIGTERM and SIGINT, on a thread of their own: they are heard however busy the rest is.
+/// Listens for SIGTERM and SIGINT on a thread of its own, so that they are handled however busy the other threads are.
 fn signals() -> io::Result<Stop> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let guard = runtime.enter();

@@ -1,4 +1,4 @@
-//! The story of one request: admit, read, choose, wait, forward, measure, shape.
+//! The path of a request: admit, read, choose, wait, forward, measure, shape.
 
 mod body_length;
 mod config;
@@ -46,7 +46,7 @@ use upload::{Budget, Share, Unread, Upload, read_off};
 
 pub use config::{Config, UnknownV1};
 
-/// What was decided about a request on its way in.
+/// The decisions of the earlier stages about a request.
 struct Passed {
     permit: Arc<Permit>,
     upstream: Arc<Upstream>,
@@ -69,7 +69,7 @@ impl Proxy {
         Ok(Proxy { config, acceptor, upstream, client, stages, budget, families })
     }
 
-    /// The same, with connections to upstreams of its own.
+    /// Another proxy with the same stages and its own connections to upstreams.
     fn again(&self) -> Proxy {
         Proxy {
             config: self.config.clone(),
@@ -86,12 +86,12 @@ impl Proxy {
         }
     }
 
-    /// Makes TLS of what is accepted, if it is wanted; it can be renewed.
+    /// The TLS acceptor of the listener. Its certificate can be renewed.
     pub(crate) fn acceptor(&self) -> &Acceptor {
         &self.acceptor
     }
 
-    /// What is known of a request by its head.
+    /// The facts that the head of a request contains.
     fn facts(&self, request: &Request<Inbound>) -> Facts {
         let mut facts = Facts::new(request.method().as_str(), request.uri().path());
         if facts.route == Route::V1Other && self.config.unknown_v1 == UnknownV1::Other {
@@ -100,7 +100,7 @@ impl Proxy {
         facts
     }
 
-    /// Answers a request. Dropping the future ends it, and what it asked of an upstream.
+    /// Answers a request. Dropping the future ends the request, also at the upstream.
     async fn answer(
         &self,
         request: Request<Inbound>,
@@ -130,10 +130,10 @@ impl Proxy {
         }
     }
 
-    /// Lets a request in. What it costs is charged at its end.
+    /// Admits a request. Its cost is charged at its end.
     fn admit(&self, head: &request::Parts, measurement: &mut Measurement) -> Result<Arc<Permit>, Failure> {
         headers::check(head, self.config.max_head)?;
-        // Before the key is asked for, which a probe does not have.
+        // This comes before the check of the key, since a probe has no key.
         if self.stages.upstreams.is_own_probe(&head.headers) {
             return Err(Failure::OwnProbe);
         }
@@ -153,7 +153,7 @@ impl Proxy {
         Ok(permit)
     }
 
-    /// `named` is a model that the path names.
+    /// `named` is the model in the path, if the path names one.
     async fn forward(
         &self,
         (mut head, body): (request::Parts, Inbound),
@@ -162,7 +162,8 @@ impl Proxy {
         measurement: &mut Measurement,
     ) -> Result<(Response<upstream::Answer>, Passed), Failure> {
         let route = measurement.route();
-        // The model is known before an upstream is chosen, and hyper sees a client leave once its body is read.
+        // The model must be known before an upstream is chosen, and hyper notices a disconnect only after it has
+        // read the body.
         let share = Share::of(&self.budget);
         let mut upload = Upload::new(body, self.config.body_idle_timeout, measurement.live().clone(), share);
         let mut strip_usage = false;
@@ -171,7 +172,7 @@ impl Proxy {
             let most = self.budget.of_one().max(self.config.peek_limit) as u64;
             let mut reader = Naming::of(route, &head, most);
             let asks_usage = self.stages.shaping.asks_usage(route);
-            // A coded body is edited from its beginning to its end.
+            // A compressed body must be decoded and edited as a whole.
             let to_end = asks_usage && coding != Coding::Identity;
             let more = |reader: &Naming| {
                 let tells_more = !reader.is_over() && (asks_usage || !reader.knows_model());
@@ -201,7 +202,7 @@ impl Proxy {
         Ok((response, Passed { permit, upstream, is_cloud, length, strip_usage }))
     }
 
-    /// Hands an upstream's response on: measured as it comes, shaped, its ending recorded.
+    /// Hands an upstream's response on: measures it as it comes, shapes it, and records its outcome.
     fn deliver(
         &self,
         response: Response<upstream::Answer>,
@@ -211,7 +212,8 @@ impl Proxy {
     ) -> Response<Delivered<Outgoing>> {
         let (mut head, body) = response.into_parts();
         head.version = http::Version::HTTP_11;
-        // An upstream that wants no more of an upload ends its connection, and so ends that of the client.
+        // An upstream that accepts no more of an upload closes its connection, which closes the client's connection
+        // too.
         let closes = measurement.live().since_sent().is_none() && headers::closes(&head.headers);
         headers::strip(&mut head.headers);
         if closes {
@@ -222,14 +224,14 @@ impl Proxy {
             allowances.write(&mut head.headers);
             cors::expose(&mut head.headers);
         }
-        // Pulled a moment ago, the model is on the list by now.
+        // A model that was pulled a moment ago is on the list by now.
         let model = measurement.canonical_model().map(str::to_owned);
         forward::tell_listed(&passed.upstream, model.as_deref(), passed.is_cloud, &mut measurement);
         measurement.responded(head.status);
         let content_type = headers::content_type(&head.headers);
         let coding = headers::coding(&head.headers);
         measurement.coded(coding);
-        // The records of a coded body do not lie in its bytes: nothing is shaped by them.
+        // The records of a compressed body cannot be found in its bytes, so it is not shaped.
         let has_records = head.status.is_success() && measurement.has_body() && coding == Coding::Identity;
         let framing = content_type.and_then(Framing::of).filter(|_| has_records);
         let (tap, delivered) = measurement.split(content_type, body);
@@ -240,7 +242,7 @@ impl Proxy {
                 framing,
                 caller: passed.permit.label(),
                 pace: passed.permit.pace(),
-                // The pace of the cloud's streams follows nothing that is measured here.
+                // The pace of a stream from the cloud does not depend on measurements of this upstream.
                 upstream: if passed.is_cloud { CLOUD } else { passed.upstream.name() },
                 strip_usage: passed.strip_usage,
             },
@@ -256,7 +258,7 @@ impl Proxy {
         Response::from_parts(head, body)
     }
 
-    /// Says why there is no response of an upstream's.
+    /// Responds without a response of an upstream.
     fn fail(
         &self,
         failure: &Failure,
@@ -286,7 +288,7 @@ impl Proxy {
     }
 }
 
-/// Answers with a list that several upstreams made.
+/// Responds with a list that is merged from several upstreams.
 fn tell(
     list: Vec<u8>,
     is_head: bool,

@@ -31,7 +31,7 @@ use families::Families;
 use reload::Reloaded;
 use surroundings::Surroundings;
 
-/// Connections that may wait to be accepted.
+/// The most connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
 
 /// The values of the label `outcome`.
@@ -60,7 +60,7 @@ static OUTCOMES: [&str; 7] = {
 #[derive(Debug)]
 pub struct Sidecar {}
 
-/// What is being put together.
+/// A sidecar that is being configured.
 #[derive(Debug, Default)]
 pub struct Builder {
     config: Config,
@@ -72,7 +72,7 @@ pub struct Builder {
     surroundings: Surroundings,
 }
 
-/// Bound to its addresses, not yet serving: who connects waits.
+/// A sidecar that is bound to its addresses and does not serve yet. Clients that connect wait.
 #[derive(Debug)]
 pub struct Bound {
     proxy_addr: SocketAddr,
@@ -92,23 +92,23 @@ pub enum BindError {
     /// `proxy.listen` cannot be bound.
     #[error("cannot listen for clients on {addr}")]
     Proxy {
-        /// The address that was asked for.
+        /// The address to bind.
         addr: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// `admin.listen` cannot be bound.
-    #[error("cannot listen for Prometheus on {addr}")]
+    #[error("cannot listen for admin requests on {addr}")]
     Admin {
-        /// The address that was asked for.
+        /// The address to bind.
         addr: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The settings of the upstreams do not go together.
+    /// The settings of the upstreams are invalid.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
-    /// The registry has one of our names already.
+    /// The registry already has a metric with one of the sidecar's names.
     #[error("cannot register the metrics")]
     Register(#[from] prometheus::Error),
 }
@@ -150,61 +150,62 @@ impl Sidecar {
 }
 
 impl Builder {
-    /// Takes settings whole.
+    /// Sets the whole configuration.
     #[must_use]
     pub fn config(mut self, config: Config) -> Builder {
         self.config = config;
         self
     }
 
-    /// Registers on this registry instead of one of its own.
+    /// Registers the metrics on this registry. Default: a new one.
     #[must_use]
     pub fn registry(mut self, registry: Registry) -> Builder {
         self.registry = Some(registry);
         self
     }
 
-    /// Serves clients on this socket, which listens already, in place of one at `proxy.listen`. Others may hold it too: who
-    /// connects while nobody serves waits.
+    /// Serves clients on this listening socket instead of binding `proxy.listen`. Another process may hold it too.
+    /// Clients that connect before the sidecar serves wait.
     #[must_use]
     pub fn proxy_socket(mut self, socket: std::net::TcpListener) -> Builder {
         self.proxy_socket = Some(socket);
         self
     }
 
-    /// Serves the admin address on this socket, which listens already, in place of one at `admin.listen`.
+    /// Serves the admin address on this listening socket instead of binding `admin.listen`.
     #[must_use]
     pub fn admin_socket(mut self, socket: std::net::TcpListener) -> Builder {
         self.admin_socket = Some(socket);
         self
     }
 
-    /// Serves clients on these runtimes, as many of them as there are connections for: one up to 32, two up to 1,024,
-    /// one more for each 512 beyond, then evenly on all. Each connection is on the one with the fewest, and what it asks
-    /// of upstreams beside it. Single-threaded ones cost the least for a chunk. They must outlive [`Bound::run`].
-    /// Default: the runtime that runs it.
+    /// Serves clients on these runtimes. The number of connections decides how many are used: one for up to 32, two
+    /// for up to 1,024, and one more for each further 512, up to all of them. A connection stays on one runtime,
+    /// together with its upstream connections. Single-threaded runtimes cost the least per chunk. They must outlive
+    /// [`Bound::run`]. Default: the runtime that runs it.
     #[must_use]
     pub fn runtimes(mut self, handles: impl IntoIterator<Item = Handle>) -> Builder {
         self.runtimes = handles.into_iter().collect();
         self
     }
 
-    /// Serves the admin address, probes upstreams and collects on this runtime, so that a scrape never waits for
-    /// streams. It must outlive [`Bound::run`]. Default: the runtime that runs it.
+    /// Serves the admin address, probes upstreams and runs the collectors on this runtime, so that a scrape never
+    /// waits for streams. It must outlive [`Bound::run`]. Default: the runtime that runs it.
     #[must_use]
     pub fn admin_runtime(mut self, handle: Handle) -> Builder {
         self.admin_runtime = Some(handle);
         self
     }
 
-    /// Reads these GPUs, every [`collector::Config::gpu`]. Default: NVIDIA's, with the feature `gpu`.
+    /// Reads GPUs with this reader, every [`collector::Config::gpu`]. Default: NVIDIA's GPUs, with the feature
+    /// `gpu`.
     #[must_use]
     pub fn gpus(mut self, reader: impl Reader) -> Builder {
         self.surroundings.gpus = Some(Box::new(reader));
         self
     }
 
-    /// The process is the sidecar's alone: its metrics, `process_*`, are the process'.
+    /// Exports the metrics `process_*`, for a process that runs nothing but the sidecar.
     #[must_use]
     pub fn process(mut self) -> Builder {
         self.surroundings.process = true;
@@ -214,8 +215,8 @@ impl Builder {
     /// Binds both addresses. Call it within a tokio runtime.
     ///
     /// # Errors
-    /// An address that cannot be bound, upstreams that contradict one another, or a name that the registry has
-    /// already.
+    /// An address cannot be bound, the upstreams' settings are invalid, or the registry already has one of the
+    /// names.
     pub async fn bind(self) -> Result<Bound, BindError> {
         let Builder { config, registry, proxy_socket, admin_socket, runtimes, admin_runtime, surroundings } =
             self;
@@ -226,7 +227,7 @@ impl Builder {
         let socket = listen(addr, proxy_socket).map_err(|source| BindError::Proxy { addr, source })?;
         let proxy_addr = socket.local_addr().map_err(|source| BindError::Proxy { addr, source })?;
         let addr = config.admin.listen;
-        // A socket belongs to the runtime that it is made in.
+        // A socket belongs to the runtime in which it is created.
         let admin_socket = {
             let _inside = admin_runtime.as_ref().map(Handle::enter);
             listen(addr, admin_socket).map_err(|source| BindError::Admin { addr, source })?
@@ -301,13 +302,13 @@ impl Builder {
     }
 }
 
-/// What the meter knows of how streams run side by side, as shaping reads it.
+/// Converts the meter's concurrency figures for shaping.
 fn reading(bands: &Bands) -> Reading {
     let Bands { seconds, stream_seconds, free_seconds, free_tokens, .. } = *bands;
     Reading { seconds, stream_seconds, free_seconds, tokens: free_tokens }
 }
 
-/// The socket that was handed in, or one at `addr`.
+/// The given socket, or a new one bound to `addr`.
 fn listen(addr: SocketAddr, handed_in: Option<std::net::TcpListener>) -> io::Result<TcpListener> {
     if let Some(socket) = handed_in {
         socket.set_nonblocking(true)?;
@@ -315,7 +316,7 @@ fn listen(addr: SocketAddr, handed_in: Option<std::net::TcpListener>) -> io::Res
     }
     let socket =
         if addr.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
-    // So that a restart need not wait for the connections of the one before.
+    // A restart need not wait for the connections of the previous process to expire.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
@@ -323,42 +324,42 @@ fn listen(addr: SocketAddr, handed_in: Option<std::net::TcpListener>) -> io::Res
 }
 
 impl Bound {
-    /// Where clients connect.
+    /// The address for clients.
     #[must_use]
     pub fn proxy_addr(&self) -> SocketAddr {
         self.proxy_addr
     }
 
-    /// Where Prometheus connects.
+    /// The admin address.
     #[must_use]
     pub fn admin_addr(&self) -> SocketAddr {
         self.admin_addr
     }
 
-    /// The registry that `/metrics` shows.
+    /// The registry whose metrics `/metrics` returns.
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.admin.admin.registry
     }
 
-    /// The upstreams, of which nothing is known before [`Bound::run`] probes them.
+    /// The upstreams. Their health is unknown until [`Bound::run`] probes them.
     #[cfg(feature = "cli")]
     pub(crate) fn upstreams(&self) -> Arc<Upstreams> {
         self.admin.admin.upstreams.clone()
     }
 
-    /// Changes settings while it runs.
+    /// A handle that changes settings while the sidecar runs.
     #[must_use]
     pub fn reload(&self) -> Reload {
         self.reload.clone()
     }
 
-    /// Serves until `shutdown` completes, then drains: no new requests, those that run may end until the
-    /// deadline, and are cut then. Dropping the future cuts everything at once.
+    /// Serves until `shutdown` completes, and then drains: no new requests start, and running ones are cut at the
+    /// deadline. Dropping the future cuts all requests at once.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let Admin { meter, upstreams, draining, .. } = self.admin.admin.clone();
         let admin_runtime = self.admin_runtime.unwrap_or_else(Handle::current);
-        // Aborted when it is dropped, which is when this future ends or is dropped.
+        // Aborted on drop, which is when this future ends or is dropped.
         let mut beside = JoinSet::new();
         beside.spawn_on(self.admin.serve(), &admin_runtime);
         beside.spawn_on(upstreams.watch(), &admin_runtime);

@@ -1,5 +1,5 @@
-//! TLS, if the program has it: the package [`streamgauge_tls`], or, without the feature `tls`, the same names with no
-//! values, so that every connection is plain.
+//! TLS, from the package [`streamgauge_tls`]. Without the feature `tls`, types of the same names without values, so
+//! that every connection is plain.
 
 #[cfg(not(feature = "tls"))]
 mod absent;

@@ -1,4 +1,4 @@
-//! The Ollamas behind: who they are, how they fare, which one takes a request.
+//! The upstreams: their settings, their health, and the choice among them.
 
 mod answer;
 mod breaker;
@@ -55,7 +55,7 @@ use probing::Probing;
 use shelf::Shelf;
 use whereabouts::Whereabouts;
 
-/// All the Ollamas.
+/// All upstreams.
 #[derive(Debug)]
 pub(crate) struct Upstreams {
     all: Vec<Arc<Upstream>>,
@@ -68,36 +68,39 @@ pub(crate) struct Upstreams {
     hook: Hook,
 }
 
-/// Why upstreams cannot be had.
+/// Why the upstreams cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
-    /// An upstream has a name that the label `upstream` has for something else.
-    #[error("{0:?} is no name for an upstream: the metrics use it for something else")]
+    /// The upstream has a reserved name.
+    #[error(
+        "the upstream name {0:?} is reserved: choose another name, since the metrics use it for something else"
+    )]
     Reserved(String),
-    /// None is configured.
-    #[error("no upstream is configured")]
+    /// No upstream is configured.
+    #[error("no upstream is configured: add at least one")]
     None,
-    /// `upstreams.primary` names none of them.
-    #[error("upstreams.primary is {0:?}, which is none of the upstreams")]
+    /// `upstreams.primary` is not the name of an upstream.
+    #[error("upstreams.primary is {0:?}: set it to the name of an upstream")]
     NoSuchPrimary(String),
-    /// One of `https` cannot be verified.
+    /// The verification of an `https` upstream cannot be set up.
     #[error("upstream {name:?}: {why}")]
     Tls {
-        /// Its name.
+        /// The upstream.
         name: String,
-        /// Why.
+        /// The reason.
         why: Unusable,
     },
-    /// No client to probe them with.
+    /// The client that probes them cannot be created.
     #[error(transparent)]
     Client(#[from] NoProber),
 }
 
 impl Upstreams {
-    /// The upstreams of the settings, of which nothing is known yet.
+    /// Creates the upstreams. Their health is unknown until they are probed.
     ///
     /// # Errors
-    /// There are none, one has a name that is reserved, the primary is none of them, or one of `https` cannot be verified.
+    /// There is no upstream, a name is reserved, the primary is not one of the upstreams, or the verification of an
+    /// `https` upstream cannot be set up.
     pub(crate) fn new(config: &Config) -> Result<Upstreams, UpstreamError> {
         if config.upstreams.is_empty() {
             return Err(UpstreamError::None);
@@ -135,25 +138,26 @@ impl Upstreams {
         })
     }
 
-    /// Calls `hook` after each probe of an upstream, whose [`Upstream::health`] is what the probe found. The first hook
-    /// stays.
+    /// Calls `hook` after each probe of an upstream. [`Upstream::health`] is the result of the probe. A second call
+    /// of this function has no effect.
     pub(crate) fn on_probe(&self, hook: impl Fn(&Upstream) + Send + Sync + 'static) {
         let _ = self.hook.0.set(Box::new(hook));
     }
 
-    /// The fields are those of a probe that this sidecar sent: the address of an upstream leads back to it.
+    /// Whether these header fields are those of a probe of this sidecar. If so, the address of an upstream leads
+    /// back to it.
     #[must_use]
     pub(crate) fn is_own_probe(&self, fields: &HeaderMap) -> bool {
         self.instance.sent(fields)
     }
 
-    /// Every upstream, in the order of the settings.
+    /// All upstreams, in the order of the settings.
     #[must_use]
     pub(crate) fn all(&self) -> &[Arc<Upstream>] {
         &self.all
     }
 
-    /// The one that takes a request. `model` is canonical.
+    /// Chooses the upstream for a request. `model` is canonical.
     pub(crate) async fn choose(&self, route: Route, model: Option<&str>) -> &Arc<Upstream> {
         let primary = &self.all[self.primary];
         if choose::is_of_primary(route) {
@@ -171,14 +175,14 @@ impl Upstreams {
             && !is_cloud_model(model)
             && !self.all.iter().any(|upstream| upstream.health().has(model))
         {
-            // Pulled a moment ago, perhaps.
+            // The model may have been pulled a moment ago.
             self.look_again().await;
         }
         self.pick(model, &[]).expect("there is at least one upstream")
     }
 
-    /// Another one for a request that could not be sent to those at the places in `tried`, if it may go to
-    /// another and there is one.
+    /// Another upstream for a request that could not be sent to the upstreams at the positions in `tried`; `None`
+    /// if the route allows no other or none is left.
     #[must_use]
     pub(crate) fn instead(
         &self,
@@ -194,7 +198,7 @@ impl Upstreams {
         choose::choose(&self.all, self.config.choose, model, turn, tried)
     }
 
-    /// Probes every upstream and follows its name, for ever.
+    /// Probes all upstreams and follows their names, and never ends.
     pub(crate) async fn watch(self: Arc<Self>) {
         let every = self.config.health_interval;
         let each = self.all.iter().zip(&self.config.upstreams);
@@ -207,14 +211,14 @@ impl Upstreams {
         future::join(future::join_all(watches), future::join_all(follows)).await;
     }
 
-    /// Verifies those of `https` as these settings say, from the next connection on. The rest of the settings, and
-    /// an upstream that is not where it was, change nothing.
+    /// Verifies `https` upstreams as these settings say, from the next connection on. The other settings do not
+    /// change, nor does an upstream with a different URL.
     pub(crate) fn reload(&self, config: &Config) {
         for ((upstream, before), after) in self.all.iter().zip(&self.config.upstreams).zip(&config.upstreams)
         {
             let Some(peer) = upstream.peer.as_ref().filter(|_| before.url == after.url) else { continue };
             if let Err(why) = peer.renew(after.tls.as_ref()) {
-                tracing::warn!(upstream = upstream.name(), %why, "cannot use the new TLS settings: keeping the previous ones");
+                tracing::warn!(upstream = upstream.name(), %why, "failed to apply the new TLS settings; keeping the previous ones");
             }
         }
     }
@@ -222,7 +226,8 @@ impl Upstreams {
 
 impl Upstream {
     fn new(position: usize, config: &UpstreamConfig, has_others: bool) -> Result<Upstream, UpstreamError> {
-        // A URL's host and port are an authority, which is a header's value. It has no port that is the scheme's own.
+        // The host and port of a URL are a valid authority and a valid header value. The scheme's default port is
+        // left out.
         let host = config.url.host_str().unwrap_or("localhost");
         let authority = match config.url.port() {
             Some(port) => format!("{host}:{port}"),
@@ -246,7 +251,7 @@ impl Upstream {
     }
 }
 
-/// How an upstream is spoken to by TLS, if its URL says that it is.
+/// The TLS settings of an upstream; `None` if its URL is not `https`.
 fn peer(config: &UpstreamConfig) -> Result<Option<Peer>, UpstreamError> {
     if config.url.scheme() != "https" {
         return Ok(None);

@@ -1,4 +1,5 @@
-//! A blob of 2 GiB passes through, and leaves nothing behind. Alone in its process, for it looks at its memory.
+//! A blob of 2 GiB passes through and leaves no memory behind. It has a process of its own, since it reads the
+//! memory of the process.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::time::Duration;
@@ -13,18 +14,18 @@ use tokio::{
 };
 
 const BLOB: u64 = 2 << 30;
-/// What the process may grow by: buffers of two connections, of hyper and of this test.
+/// The most by which the process may grow: the buffers of two connections, of hyper and of this test.
 const GROWTH: u64 = 8 << 20;
 const ANSWER: &[u8] = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n";
 
-/// Resident memory, bytes: now, and the most that it ever was.
+/// The resident memory in bytes: now, and its peak.
 fn resident(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(field)).unwrap();
     1024 * line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
 }
 
-/// Takes a blob, slowly at first, and answers with its length in its status line's stead.
+/// Receives a blob, slowly at first, and answers with its length in place of the status text.
 async fn sink(listener: TcpListener) -> u64 {
     loop {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -33,12 +34,12 @@ async fn sink(listener: TcpListener) -> u64 {
             head.push(stream.read_u8().await.unwrap());
         }
         if !head.starts_with(b"POST /api/blobs/") {
-            // A probe of the sidecar's.
+            // A probe of the sidecar.
             continue;
         }
         let (mut buffer, pattern) = (vec![0; 256 << 10], vec![b'g'; 256 << 10]);
         let mut left = BLOB;
-        // Nothing is read for a while: whoever buffers without bound shows it now.
+        // Nothing is read for a while, which reveals a buffer without a limit.
         tokio::time::sleep(Duration::from_millis(300)).await;
         while left > 0 {
             let count = stream.read(&mut buffer).await.unwrap();

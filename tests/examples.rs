@@ -1,10 +1,10 @@
-//! The examples run, and print what they measured.
+//! The examples run and print their measurements.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::process::Command;
 
-/// What an example prints. `cargo test` alone builds the examples beside this test; with `--test` it does not.
+/// The output of an example. `cargo test` builds the examples, but `cargo test --test` does not.
 fn run(example: &str) -> String {
     let this = std::env::current_exe().unwrap();
     let built = this.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(example);
@@ -15,7 +15,7 @@ fn run(example: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The value of the one series with this name and these labels.
+/// The value of the only series with this name and these labels.
 fn value(printed: &str, name: &str, labels: &[&str]) -> f64 {
     let mut series = printed.lines().filter(|line| {
         line.starts_with(&format!("streamgauge_{name}{{")) && labels.iter().all(|label| line.contains(label))
@@ -31,7 +31,7 @@ fn embedded_sidecar_measures_stream_on_registry_of_program() {
     let labels = ["upstream=\"gpu0\"", "route=\"chat\"", "outcome=\"complete\""];
     assert_eq!(value(&printed, "requests_total", &labels), 1.0);
     assert_eq!(value(&printed, "tokens_total", &["kind=\"output\""]), 16.0);
-    // Sixteen at 50 a second, loaded in no time.
+    // Sixteen tokens at 50 per second, without load time.
     assert!(value(&printed, "request_duration_seconds_sum", &[]) > 0.25, "{printed}");
 }
 

@@ -1,4 +1,4 @@
-//! A thousand streams at once, many of which go wrong: each ends as what it was, and once.
+//! A thousand concurrent streams with many failures: each is counted once, with the right outcome.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
@@ -14,21 +14,21 @@ use tokio::{task::JoinSet, time::timeout};
 
 const STREAMS: usize = 1000;
 const TOKENS: usize = 30;
-/// Ten tokens a second: three seconds a stream.
+/// Ten tokens per second: three seconds per stream.
 const RATE: f64 = 10.0;
-/// Nothing here takes as long; a test that waits for it has failed.
+/// Longer than any step of the test.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What becomes of a stream.
+/// The fate of a stream.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fate {
     Whole,
     Error,
     Truncated,
     Reset,
-    /// Its client leaves so long after the first token.
+    /// The client disconnects this long after the first token.
     LeftAfter(Duration),
-    /// Its client leaves before the head.
+    /// The client disconnects before the head.
     LeftBeforeHead,
 }
 
@@ -50,7 +50,7 @@ impl Fate {
             Fate::Error => "error",
             Fate::Truncated => "truncate",
             Fate::Reset => "reset",
-            // However slow this machine is, it does not end before its client leaves.
+            // Even on a slow machine, the stream does not end before its client disconnects.
             Fate::LeftAfter(_) => "stall:600s",
             Fate::LeftBeforeHead => "slow-head:600s",
         }
@@ -132,7 +132,7 @@ async fn thousand_streams_are_each_counted_once_with_their_outcome() {
     assert!(records["content"] <= truth.output_tokens() as f64);
 }
 
-/// Reads a stream to the end that its fate has for it, and holds it to that.
+/// Reads a stream as far as its fate goes, and checks its end.
 async fn follow(mut response: Response, fate: Fate) {
     assert_eq!(response.status(), 200);
     let mut seen = Vec::new();
@@ -160,7 +160,7 @@ async fn follow(mut response: Response, fate: Fate) {
     }
 }
 
-/// The outcomes that the simulator knows to be true.
+/// The outcomes that the simulator counted.
 fn happened(truth: &Truth) -> BTreeMap<&'static str, u64> {
     BTreeMap::from([
         ("complete", truth.ended()),
@@ -171,7 +171,7 @@ fn happened(truth: &Truth) -> BTreeMap<&'static str, u64> {
     ])
 }
 
-/// What a family counts by the value of one label, zeros left out.
+/// The counts of a family by one label, without zeros.
 fn sum(registry: &Registry, name: &str, label: &str) -> BTreeMap<String, f64> {
     let mut sums = BTreeMap::new();
     for family in registry.gather().iter().filter(|family| family.name() == name) {
@@ -195,7 +195,7 @@ fn config(ollama: SocketAddr) -> Config {
     config
 }
 
-/// Each stream takes four descriptors of this process, where 1,024 in all is a usual limit.
+/// Each stream takes four descriptors of this process, whose usual limit is 1,024.
 fn allow_descriptors() {
     #[cfg(unix)]
     {

@@ -1,5 +1,9 @@
-//! docs/reference/metrics.md and the code agree: names, types, labels and bounds, both ways.
+//! docs/reference/metrics.md and the code agree: names, types, labels and bounds, in both directions.
 #![allow(clippy::unwrap_used, reason = "a test may")]
+
+// Several test programs use this file.
+#[path = "shared/snapshot.rs"]
+mod snapshot;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +27,7 @@ use tokio::runtime::Builder;
 
 const DOC: &str = include_str!("../docs/reference/metrics.md");
 
-/// What is there with tokio_unstable alone.
+/// Metrics that exist only with tokio_unstable.
 const UNSTABLE: [&str; 8] = [
     "streamgauge_runtime_poll_seconds",
     "streamgauge_runtime_schedule_latency_seconds",
@@ -35,7 +39,7 @@ const UNSTABLE: [&str; 8] = [
     "streamgauge_runtime_io_ready_total",
 ];
 
-/// What the page, or the code, says of one metric.
+/// The description of one metric, by the page or by the code.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Said {
     kind: String,
@@ -43,7 +47,7 @@ struct Said {
     bounds: Vec<f64>,
 }
 
-/// Text between backquotes.
+/// The texts between backquotes.
 fn quoted(text: &str) -> impl Iterator<Item = String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned)
 }
@@ -91,7 +95,7 @@ fn told_by(family: &MetricFamily) -> Said {
     }
 }
 
-/// A stream, so that every family of the meter has a child.
+/// Runs a stream, so that every family of the meter has a series.
 fn metered() -> Registry {
     let registry = Registry::new();
     let meter = Meter::register(&registry, &meter::Config::default(), &["u"]).unwrap();
@@ -106,7 +110,7 @@ fn metered() -> Registry {
     registry
 }
 
-/// Every collector, after its first reading.
+/// Runs every collector until its first reading.
 async fn collected() -> Registry {
     let registry = Registry::new();
     let loaded = Loaded {
@@ -141,12 +145,12 @@ async fn collected() -> Registry {
         assert!(!running.is_finished());
     }
     running.abort();
-    // Nothing may be dropped in async code that waits for its threads.
+    // A runtime must not be dropped in async code, since the drop waits for its threads.
     runtime.shutdown_background();
     registry
 }
 
-/// A sidecar that is bound and serves nobody yet.
+/// A sidecar that is bound and serves no requests yet.
 async fn bound() -> Registry {
     let registry = Registry::new();
     let mut config = sidecar::Config::default();
@@ -155,6 +159,16 @@ async fn bound() -> Registry {
     config.collectors.gpu = None;
     Sidecar::builder().config(config).registry(registry.clone()).bind().await.unwrap();
     registry
+}
+
+#[tokio::test]
+async fn help_of_every_metric_is_the_snapshot() {
+    let families = [metered().gather(), collected().await.gather(), bound().await.gather()].concat();
+    let line = |family: &MetricFamily| format!("# HELP {} {}\n", family.name(), family.help());
+    let lines: BTreeSet<_> = families.iter().map(line).collect();
+    if cfg!(tokio_unstable) {
+        snapshot::compare("metrics-help.txt", &lines.into_iter().collect::<String>());
+    }
 }
 
 #[tokio::test]

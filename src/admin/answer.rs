@@ -1,4 +1,4 @@
-//! Answers requests of one connection: who may not read is told so, and how often a token may be tried.
+//! Answers the requests of one connection: checks the token and limits how often a client may try one.
 
 use std::{
     cell::Cell,
@@ -27,7 +27,7 @@ use crate::connection::{Attended, WaitingPlace};
 
 type AdminAnswer = Response<Attended<Full<Bytes>>>;
 
-/// Answers what one connection from this address asks.
+/// The service of one connection from the address `peer`.
 pub(super) fn service(
     admin: Admin,
     peer: IpAddr,
@@ -41,7 +41,7 @@ pub(super) fn service(
     let (trust, place) = (Cell::new(None), place.clone());
     service_fn(move |request: Request<Incoming>| {
         let asked = place.ask();
-        // Its target is a path of ours or it is none: nothing goes on with it.
+        // The target is one of the fixed paths and is never forwarded, so the result is not needed.
         place.begin(request.body());
         let (head, body) = request.into_parts();
         let mut trusted = trust.get();
@@ -49,7 +49,7 @@ pub(super) fn service(
         trust.set(trusted);
         let answer = refusal.unwrap_or_else(|| admin.answer(&head));
         let mut answer = answer.map(|body| Attended::answer(body, asked));
-        // Nobody reads it, and what is not read of it ends the connection.
+        // The request body is not read. If it is not empty, the connection must close.
         if !body.is_end_stream() {
             answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -58,7 +58,8 @@ pub(super) fn service(
 }
 
 impl Admin {
-    /// What a request is told that may not read what it asks for; `None`: it may. `/livez` and `/readyz` are open to all.
+    /// The response that refuses a request, or `None` if the request may read. `/livez` and `/readyz` are open to
+    /// everyone.
     fn refuses(
         &self,
         head: &request::Parts,
@@ -77,7 +78,7 @@ impl Admin {
             Verdict::Wrong { is_first } => {
                 self.refusals.wrong.inc();
                 if is_first {
-                    tracing::warn!(%peer, "a wrong token was shown to the admin address");
+                    tracing::warn!(%peer, "a request to the admin address sent a wrong token");
                 }
                 Some(unauthorized())
             }
@@ -89,16 +90,19 @@ impl Admin {
     }
 }
 
-/// Says how to be let in.
+/// The response to a request without the right token.
 fn unauthorized() -> Response<Full<Bytes>> {
-    let mut refusal = text(StatusCode::UNAUTHORIZED, "Show the token of admin.token_file.\n");
+    let mut refusal = text(
+        StatusCode::UNAUTHORIZED,
+        "Send the token of admin.token_file, as a Bearer token or as the password of Basic authentication.\n",
+    );
     for scheme in ["Basic realm=\"streamgauge\"", "Bearer"] {
         refusal.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
     }
     refusal
 }
 
-/// Says when a token is looked at again.
+/// The response to an address that tried too many wrong tokens.
 fn too_many(wait: Duration) -> Response<Full<Bytes>> {
     let seconds = wait.as_millis().div_ceil(1000).max(1);
     let told = format!("Too many wrong tokens. Try again in {seconds} s.\n");
@@ -109,7 +113,7 @@ fn too_many(wait: Duration) -> Response<Full<Bytes>> {
     refusal
 }
 
-/// The whole response to a head that hyper could not read.
+/// The whole response to a request head that hyper could not parse.
 pub(super) fn head_refusal(status: u16, why: &hyper::Error) -> Vec<u8> {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     let told = format!("The request head cannot be read: {why}.\n");

@@ -1,8 +1,8 @@
-//! How often a token may be tried: from one address, and in all.
+//! Limits the attempts to guess the token, per address and in total.
 //!
-//! The memory of it is constant, so an attacker who comes from many addresses gains no more of it than others lose. An
-//! address or a connection that has shown the right token has an allowance of its own, which attempts from elsewhere
-//! do not use up: Prometheus goes on reading while others guess.
+//! The memory is constant: an attacker with many addresses cannot make it grow. An address or a connection that has
+//! sent the right token has an allowance of its own, which attempts from elsewhere do not use up. So Prometheus
+//! keeps reading while others guess.
 
 use std::{
     collections::hash_map::RandomState,
@@ -14,35 +14,36 @@ use std::{
 
 use tokio::time::Instant;
 
-/// Wrong tokens from one address: ten at once, then one in 6 s.
+/// Wrong tokens from one address: a burst of 10, then one every 6 s.
 const ADDRESS: AttemptAllowance = AttemptAllowance { burst: 10, every: Duration::from_secs(6) };
-/// In all, from addresses that have never shown the right one: a hundred at once, then ten a second.
+/// Wrong tokens from all addresses that never sent the right one: a burst of 100, then 10 a second.
 const ALL: AttemptAllowance = AttemptAllowance { burst: 100, every: Duration::from_millis(100) };
-/// From an address, or on a connection, that has shown the right one: sixty at once, then one a second.
+/// Wrong tokens from an address or a connection that has sent the right one: a burst of 60, then one a second.
 const KNOWN: AttemptAllowance = AttemptAllowance { burst: 60, every: Duration::from_secs(1) };
 
-/// Addresses that are told apart, and those of them that have shown the right token.
+/// Addresses that are counted separately, and the number of them that are remembered for having sent the right
+/// token.
 const ADDRESSES: usize = 1024;
 const KNOWN_ADDRESSES: usize = 64;
 
-/// After so long without an attempt, the next is a new burst, and a line of the log.
+/// After this long without a wrong token, the next one starts a new burst and is logged.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// So many at once, and then one in each span.
+/// A rate limit: `burst` at once, then one in each `every`.
 #[derive(Clone, Copy, Debug)]
 struct AttemptAllowance {
     burst: u32,
     every: Duration,
 }
 
-/// What is used of an allowance: all of it is there again at this time. `None`: nothing is.
+/// The used part of an allowance: the time at which it is whole again. `None`: nothing is used.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Used(Option<Instant>);
 
-/// Whether a connection has shown the right token, and what it has used since. Kept by whoever serves it.
+/// Whether a connection has sent the right token, and the wrong tokens since. The connection's task keeps it.
 pub(super) type ConnectionTrust = Option<Used>;
 
-/// What a request shows.
+/// The token that a request sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ShownToken {
     Right,
@@ -50,39 +51,40 @@ pub(super) enum ShownToken {
     Nothing,
 }
 
-/// What becomes of a request that has to show the token.
+/// The verdict on a request that must send the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Right,
-    /// It shows none.
+    /// The request has no token.
     Missing,
-    /// `is_first`: of a burst.
+    /// `is_first`: the first of a burst, which is logged.
     Wrong {
         is_first: bool,
     },
-    /// The token was not looked at: too many were wrong. One is, after this.
+    /// The token was not checked, since too many were wrong. The next one is checked after `wait`.
     TooMany {
         wait: Duration,
     },
 }
 
-/// Wrong attempts so far.
+/// Counts wrong tokens.
 #[derive(Debug)]
 pub(super) struct Attempts(Mutex<KeptAttempts>);
 
 #[derive(Debug)]
 struct KeptAttempts {
     hasher: RandomState,
-    /// By their hash. Of two with the same, the later one has the place.
+    /// Indexed by the hash of the address. When two addresses share an index, the later one replaces the earlier
+    /// one.
     addresses: Vec<(IpAddr, Used)>,
     all: Used,
-    /// The one that showed the right token last is the last.
+    /// Ordered by the time of the last right token, the newest last.
     known: Vec<(IpAddr, Used)>,
     last: Option<Instant>,
 }
 
 impl AttemptAllowance {
-    /// How long until there is one more.
+    /// The time until one more is allowed.
     fn wait(self, used: Used, now: Instant) -> Option<Duration> {
         let debt = used.0.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
         (debt + self.every).checked_sub(self.every * self.burst).filter(|wait| !wait.is_zero())
@@ -107,7 +109,7 @@ impl Default for Attempts {
 }
 
 impl Attempts {
-    /// Looks at the token that a request shows, if its address or its connection may try one now.
+    /// Checks the token of a request, if its address or its connection may try one now.
     pub(super) fn judge(
         &self,
         address: IpAddr,
@@ -115,7 +117,7 @@ impl Attempts {
         shows: bool,
         judge: impl FnOnce() -> ShownToken,
     ) -> Verdict {
-        // A request without a token is no guess: a browser asks so first.
+        // A request without a token is not a guess: browsers send such a request first.
         if !shows {
             return Verdict::Missing;
         }
@@ -142,7 +144,7 @@ impl Attempts {
 
 impl KeptAttempts {
     fn place(&self, address: IpAddr) -> usize {
-        // At most `ADDRESSES`.
+        // The result is less than `ADDRESSES`.
         (self.hasher.hash_one(address) % ADDRESSES as u64) as usize
     }
 
@@ -156,7 +158,7 @@ impl KeptAttempts {
         }
         let (of, used) = self.addresses[self.place(address)];
         let own = ADDRESS.wait(used, now).filter(|_| of == address);
-        // One that waits for itself takes nothing from the others.
+        // An address that is over its own limit does not use up the shared limit.
         own.or_else(|| ALL.wait(self.all, now))
     }
 
@@ -173,7 +175,7 @@ impl KeptAttempts {
         ALL.charge(&mut self.all, now);
     }
 
-    /// An address has shown the right token.
+    /// Remembers that an address has sent the right token.
     fn remember(&mut self, address: IpAddr) {
         let position = self.known.iter().position(|(known, _)| *known == address);
         let entry = match position {
@@ -189,7 +191,8 @@ impl KeptAttempts {
     }
 }
 
-/// Whom an address stands for: of IPv6, whoever has the network of 64 bits has all of its addresses.
+/// The address under which attempts are counted. For IPv6 that is the network of 64 bits, since one client usually
+/// has all of its addresses.
 fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -210,12 +213,12 @@ mod tests {
         IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + number))
     }
 
-    /// What becomes of an attempt on a connection of its own.
+    /// The verdict on an attempt from a new connection.
     fn attempt(attempts: &Attempts, address: IpAddr, shown: ShownToken) -> Verdict {
         attempts.judge(address, &mut None, true, || shown)
     }
 
-    /// How many wrong tokens are looked at, of so many.
+    /// The number of wrong tokens that are checked, out of `of` attempts.
     fn looked_at(attempts: &Attempts, address: IpAddr, of: usize) -> usize {
         let tried = (0..of).map(|_| attempt(attempts, address, ShownToken::Wrong));
         tried.filter(|verdict| matches!(verdict, Verdict::Wrong { .. })).count()
@@ -230,7 +233,7 @@ mod tests {
             tokio::time::advance(ADDRESS.every).await;
             assert_eq!(looked_at(&attempts, v4(1), 1000), 1);
         }
-        // Others may still try, and after a minute so may this one, ten times.
+        // Other addresses may still try, and after a minute this one may try ten times again.
         assert_eq!(looked_at(&attempts, v4(2), 1000), 10);
         tokio::time::advance(Duration::from_secs(60)).await;
         assert_eq!(looked_at(&attempts, v4(1), 1000), 10);
@@ -254,7 +257,7 @@ mod tests {
         }
         assert!(matches!(attempt(&attempts, v4(9999), ShownToken::Right), Verdict::TooMany { .. }));
         assert_eq!(attempt(&attempts, v4(1), ShownToken::Right), Verdict::Right);
-        // Its own allowance has an end too.
+        // The allowance of a known address is limited too.
         assert_eq!(looked_at(&attempts, v4(1), 1000), 60);
         assert!(matches!(attempt(&attempts, v4(1), ShownToken::Right), Verdict::TooMany { .. }));
         tokio::time::advance(Duration::from_secs(1)).await;
@@ -299,7 +302,8 @@ mod tests {
             tokio::time::advance(QUIET + Duration::from_millis(1)).await;
         }
         for _ in 0..1000 {
-            let missing = attempts.judge(v4(2), &mut None, false, || unreachable!("it shows none"));
+            let missing =
+                attempts.judge(v4(2), &mut None, false, || unreachable!("the request has no token"));
             assert_eq!(missing, Verdict::Missing);
         }
         assert_eq!(attempt(&attempts, v4(2), ShownToken::Right), Verdict::Right);

@@ -1,11 +1,11 @@
-//! Whether a client takes an answer in gzip, and the answer in it.
+//! Negotiates gzip with a client, and compresses responses.
 
 use std::io::Write;
 
 use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, header::ACCEPT_ENCODING};
 
-/// The fields accept gzip, by RFC 9110, 12.5.3: by its name, or by `*`, with a weight above 0.
+/// Whether `Accept-Encoding` accepts gzip (RFC 9110, 12.5.3): by its name or by `*`, with a weight above 0.
 pub(super) fn takes_gzip(fields: &HeaderMap) -> bool {
     let (mut named, mut any) = (None, false);
     let values = fields.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
@@ -21,7 +21,7 @@ pub(super) fn takes_gzip(fields: &HeaderMap) -> bool {
     named.unwrap_or(any)
 }
 
-/// A parameter `q=…` above 0, or none.
+/// Whether a parameter such as `q=0.5` is above 0. Without a weight the coding is wanted.
 fn is_wanted(weight: &str) -> bool {
     match weight.trim().split_once('=') {
         None => weight.trim().is_empty(),
@@ -31,11 +31,11 @@ fn is_wanted(weight: &str) -> bool {
     }
 }
 
-/// At the fastest level: 8,064 series, 791 KB, become 41 KB in 0.9 ms. Level 6 makes 24 KB of them in 3.9 ms.
+/// Compresses at the fastest level: 8,064 series (791 KB) become 41 KB in 0.9 ms. Level 6 gives 24 KB in 3.9 ms.
 pub(super) fn gzip(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
     let written = encoder.write_all(text).and_then(|()| encoder.finish());
-    written.expect("a vector takes all that is written")
+    written.expect("writing to a vector does not fail")
 }
 
 #[cfg(test)]

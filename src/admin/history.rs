@@ -1,4 +1,5 @@
-//! The last ten minutes, for the page: what the registry said every ten seconds, and every two while somebody looks.
+//! The last ten minutes for the page: readings of the registry every ten seconds, and every two while a page is
+//! open.
 
 mod reading;
 mod window;
@@ -18,39 +19,39 @@ use crate::{meter::Meter, metric::Scrape};
 use reading::{Reading, SurroundingsReading};
 use window::Window;
 
-/// How often the registry is read while a page is open. A reading costs as much as a scrape does.
+/// The interval of readings while a page is open. A reading costs as much as a scrape.
 const EVERY: Duration = Duration::from_secs(2);
-/// Of the readings when none is open, one in so many is taken.
+/// While no page is open, one in this many readings is taken.
 const SELDOM: u64 = 5;
-/// Whoever asked so recently looks still.
+/// A page counts as open for this long after its last request.
 const LOOKS: Duration = Duration::from_secs(30);
-/// What is older is forgotten.
+/// Older readings are dropped.
 const KEPT: Duration = Duration::from_secs(600);
-/// Readings that are kept, whatever happens: ten minutes of every two seconds. With 1.8 KiB each some 550 KiB.
+/// The most readings that are kept: ten minutes at one every two seconds. At 1.8 KiB each, about 550 KiB.
 const MOST: usize = 301;
-/// A point of a plot is of this long before it, so that there is a quantile where two seconds have none.
+/// Each point of a plot covers this long before it, since two seconds often have too few samples for a quantile.
 const SPAN: Duration = Duration::from_secs(10);
 
-/// What was read, oldest first. Cheap to clone.
+/// The readings, oldest first. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History(Arc<Mutex<Kept>>);
 
 #[derive(Debug, Default)]
 struct Kept {
     readings: VecDeque<Reading>,
-    /// How many were taken before the first of `readings`.
+    /// Readings that were dropped before the first of `readings`.
     dropped: u64,
     newest: SurroundingsReading,
-    /// Of the newest reading alone.
+    /// The totals of the newest reading.
     totals: Totals,
-    /// When a page asked last.
+    /// The time of a page's last request.
     asked: Option<Instant>,
-    /// The moment of the very first, on the runtime's clock and since 1970.
+    /// The time of the first reading: on the runtime's clock, and in seconds since 1970.
     began: Option<(Instant, f64)>,
 }
 
 impl History {
-    /// Reads for ever.
+    /// Reads the registry at each interval and never ends.
     pub(super) async fn keep(self, registry: Registry, meter: Meter) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -86,8 +87,8 @@ impl History {
         kept.totals = totals;
     }
 
-    /// What the page shows of it: figures of the whole, and the points that came after number `after` of the history
-    /// that began at `began`; all of them, if that was another one.
+    /// The page's data: figures of the whole window, and the points after number `after` of the history that began
+    /// at `began`. If `began` differs, the page knew another process and gets all points.
     pub(super) fn render(&self, began: Option<f64>, after: u64) -> Value {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.asked = Some(Instant::now());
@@ -112,7 +113,7 @@ impl History {
     }
 }
 
-/// Generations that have not ended.
+/// The number of generations that have not ended.
 fn running(meter: &Meter) -> usize {
     meter.live().iter().filter(|one| one.route.generates()).count()
 }
@@ -123,14 +124,15 @@ impl Kept {
         (self.dropped + self.readings.len() as u64).saturating_sub(1)
     }
 
-    /// A point for each reading whose number is above `after`; the very first has nothing before it.
+    /// One point for each reading with a number above `after`. The first reading has no point, since nothing
+    /// precedes it.
     fn points(&self, after: u64) -> Vec<Value> {
         let Some((began, _)) = self.began else { return Vec::new() };
         let first = usize::try_from(after.saturating_sub(self.dropped)).unwrap_or(usize::MAX);
         let numbers = first.saturating_add(1)..self.readings.len();
         let point = |at: usize| {
             let later = &self.readings[at];
-            // The newest that is as old, or the oldest that there is.
+            // The newest reading that is at least `SPAN` old, or else the oldest.
             let mut before = self.readings.range(..at).rev();
             let earlier = before.find(|one| later.at - one.at >= SPAN).unwrap_or(&self.readings[0]);
             let seconds = later.at.duration_since(began).as_secs_f64();
@@ -157,7 +159,7 @@ mod tests {
         Meter::register(registry, &meter::Config::default(), &["gpu0"]).unwrap()
     }
 
-    /// Seconds and tokens a second of each point.
+    /// The pairs (seconds, tokens per second) of all points.
     fn rates(rendered: &Value) -> Vec<(f64, f64)> {
         let columns: Vec<_> =
             rendered["columns"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
@@ -194,7 +196,7 @@ mod tests {
         assert_eq!((all["last"].as_u64(), all["span_seconds"].as_f64()), (Some(3), Some(6.0)));
         assert_eq!(rates(&history.render(began, 2)), [(6.0, 10.0)]);
         assert_eq!(rates(&history.render(began, 3)), []);
-        // Of another process, or with a number from nowhere: everything, and nothing.
+        // A page that knew another process gets every point. An unknown number gets none.
         assert_eq!(rates(&history.render(Some(1.0), 2)).len(), 3);
         assert_eq!(rates(&history.render(began, u64::MAX)), []);
 
@@ -207,7 +209,7 @@ mod tests {
         let rates = rates(&all);
         assert_eq!((rates.len(), rates[0], rates[299]), (MOST - 1, (208.0, 0.0), (806.0, 0.0)));
         assert_eq!(history.render(began, 402)["points"].as_array().unwrap().len(), 1);
-        // However seldom it is read.
+        // The same holds when the registry is read every ten seconds.
         for _ in 0..20 {
             tokio::time::advance(Duration::from_secs(60)).await;
             history.read(&registry, &meter);
@@ -254,7 +256,7 @@ mod tests {
             assert!(said.contains(why), "{figure}: {said}");
         }
         lag.child(["main"]).observe(0.0004);
-        // Another runtime's is not what streams wait for.
+        // The lag of another runtime does not delay streams, so it does not count.
         lag.child(["admin"]).observe(0.5);
         drop(meter.start(Facts::new("POST", "/api/chat")));
         tokio::time::advance(EVERY).await;

@@ -1,4 +1,4 @@
-//! The socket towards Prometheus and people.
+//! The listener for Prometheus and people.
 
 use std::{
     future::poll_fn,
@@ -28,21 +28,24 @@ use crate::{
     tls::{self, Acceptor, Stream},
 };
 
-/// Connections at once: a few Prometheus servers and a few people. When more come, those that wait give way at once.
+/// The most connections at once: a few Prometheus servers and a few people. When more come, idle connections are
+/// closed at once.
 const MAX_CONNECTIONS: usize = 64;
-/// A head that takes longer, or a handshake of TLS, is cut off. A connection is idle for longer than clients keep theirs.
+/// The time limits of a TLS handshake, of a request head, and of an idle connection. Clients close idle connections
+/// earlier.
 const LIMITS: RequestLimits = RequestLimits { idle: Duration::from_secs(180), head: Duration::from_secs(30) };
-/// The longest head, bytes.
+/// The longest request head in bytes.
 const MAX_HEAD: usize = 16 << 10;
-/// A client whose connection ends has this long to take what is left for it.
+/// The time that a client has to take the last bytes before its connection closes.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// Out of descriptors, mostly: some come back when connections end.
+/// The pause after a failed accept, mostly for want of descriptors, which become free when connections end.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Descriptors kept for the day when streams have taken all: as many connections are taken then.
+/// Descriptors kept in reserve: when streams have used up all others, this many admin connections can still be
+/// accepted.
 const SPARE: usize = 4;
 
-/// The socket, and what its connections are counted in.
+/// The listening socket and the state of its connections.
 #[derive(Debug)]
 pub(crate) struct AdminListener {
     socket: TcpListener,
@@ -56,7 +59,7 @@ pub(crate) struct AdminListener {
     connections: JoinSet<()>,
 }
 
-/// What is counted of connections.
+/// Counters of connections.
 #[derive(Clone, Debug)]
 pub(crate) struct AdminCounts {
     pub(crate) open: Arc<Gauge>,
@@ -68,7 +71,7 @@ pub(crate) struct AdminCounts {
 }
 
 impl AdminListener {
-    /// Keeps its descriptors from now on: once clients are served, they may take all.
+    /// Opens the spare descriptors now, since the streams of clients may use up all of them later.
     pub(crate) fn new(
         socket: TcpListener,
         acceptor: Acceptor,
@@ -82,9 +85,9 @@ impl AdminListener {
         AdminListener { socket, spare, admin, acceptor, counts, tasks, places, presence, connections }
     }
 
-    /// Serves for ever. Dropped, it cuts what runs.
+    /// Accepts and serves connections, and never ends. Dropping the future cuts them.
     pub(crate) async fn serve(mut self) {
-        // It ends with the connections, when this future is dropped.
+        // The task ends with the connections, when this future is dropped.
         let mut beside = JoinSet::new();
         let Admin { history, registry, meter, .. } = self.admin.clone();
         beside.spawn(self.tasks.instrument(Task::Collector, history.keep(registry, meter)));
@@ -97,7 +100,7 @@ impl AdminListener {
                     Ok((stream, peer)) => {
                         failing = false;
                         self.take(stream, peer);
-                        // Where all are taken, each has its turn before it may have to give way to the next.
+                        // If all are taken, each connection runs once before it may have to give way to the next.
                         if self.connections.len() > MAX_CONNECTIONS {
                             tokio::task::yield_now().await;
                         }
@@ -107,7 +110,7 @@ impl AdminListener {
                             continue;
                         }
                         if !std::mem::replace(&mut failing, true) {
-                            tracing::warn!(%error, "cannot accept a connection to the admin address");
+                            tracing::warn!(%error, "failed to accept a connection to the admin address");
                         }
                         tokio::time::sleep(PAUSE).await;
                     }
@@ -155,12 +158,12 @@ impl AdminCounts {
     }
 }
 
-/// Descriptors that are worth nothing until there are no others.
+/// Descriptors that are closed when no others are left, so that a connection can be accepted.
 #[derive(Debug, Default)]
 struct Spare(Vec<OwnedFd>);
 
 impl Spare {
-    /// Takes as many as are wanted, or as there are.
+    /// Opens descriptors until there are `SPARE`, or until the system has no more.
     fn fill(&mut self, socket: &TcpListener) {
         while self.0.len() < SPARE
             && let Ok(one) = socket.as_fd().try_clone_to_owned()
@@ -169,7 +172,7 @@ impl Spare {
         }
     }
 
-    /// Gives one up for a connection, if it is descriptors that there are none of and one is left.
+    /// Closes one for a connection, if `error` says that there are no descriptors and one is left.
     fn give_up(&mut self, error: &io::Error) -> bool {
         let none_left = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
         let is_that = none_left.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
@@ -197,7 +200,7 @@ async fn connection(
                 counts.told(told);
                 Poll::Ready(None)
             }
-            // Whether idle or slow: there is nobody to tell.
+            // Idle or slow makes no difference here: the connection closes without a response.
             Poll::Pending => timer.poll_late(place, cx).map(|_| None),
         },
     });
@@ -207,15 +210,15 @@ async fn connection(
     }
     let (mut stream, verdict) = connection.into_parts().io.into_inner().into_parts();
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection to the admin address ended badly");
+        tracing::debug!(%error, "a connection to the admin address failed");
         if let Some(status) = verdict {
-            // A client that does not read it has no use for it.
+            // The result does not matter, since the client may have gone.
             let refusal = answer::head_refusal(status, &error);
             let _ = tokio::time::timeout(FAREWELL, stream.write_all(&refusal)).await;
         }
     }
     if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, stream.shutdown()).await {
-        // It may still be sending: to close now would take the answer away from it.
+        // The client may still be sending. Closing now would reset the connection and lose the response.
         let _ = Linger::default().linger(tls::socket(&stream), place, &draining).await;
     }
 }

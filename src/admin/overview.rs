@@ -1,4 +1,4 @@
-//! `/overview`: all that the page shows, as JSON. Never a prompt.
+//! `/overview`: the data of the page, as JSON. It never contains a prompt.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,14 @@ use crate::{
     upstream::Upstream,
 };
 
-/// Streams that are told one by one, the oldest; more are in the counts alone, and all are in `/streams`.
+/// The most streams that are listed, the oldest first. The counts include the others, and `/streams` lists all of
+/// them.
 const MOST_STREAMS: usize = 50;
 
-/// Failures that are told one by one, the newest.
+/// The most failures that are listed, the newest first.
 const MOST_FAILURES: usize = 50;
 
-/// With the points of the history that the page does not have: those of `?began=…&after=…`, as it was told them.
+/// Renders the data. The query `?began=…&after=…` says which points of the history the page has already.
 pub(super) fn render(admin: &Admin, query: &str) -> String {
     let value = |name: &str| {
         query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse::<f64>().ok())
@@ -64,7 +65,7 @@ fn of_failure(failure: &Failure) -> Value {
     })
 }
 
-/// How many streams run by a label, which is that of every stream and not of those that are shown alone.
+/// The number of running streams by a label. It counts all streams, not only the listed ones.
 fn by(running: &[Snapshot], label: impl Fn(&Snapshot) -> Option<&str>) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
     for name in running.iter().filter_map(label) {

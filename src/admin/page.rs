@@ -1,7 +1,8 @@
-//! `/`: the essentials at a glance, for whoever has no Grafana.
+//! `/`: a page with the most important figures, for users without Grafana.
 //!
-//! The page is one file with no asset from elsewhere. Its script asks for `/overview` every few seconds and draws: SVG
-//! from a plotting library on the server would be ten times the bytes a refresh, with colours that know no dark mode.
+//! The page is one file without external assets. Its script asks for `/overview` every two seconds and draws the
+//! plots. Plots drawn by the server as SVG would need ten times the bytes per refresh and could not follow the
+//! browser's dark mode.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderValue, header};
@@ -10,8 +11,8 @@ use sha2::{Digest, Sha256};
 /// The whole page.
 pub(super) const PAGE: &str = include_str!("page.html");
 
-/// The fields of its answer: what it may load and run is itself alone, so that a name on it can never be more than a
-/// name.
+/// The header fields of the page. The policy allows only the page's own script and style, so that a name in the
+/// data can never run as code.
 pub(super) fn fields() -> [(header::HeaderName, HeaderValue); 4] {
     let policy = format!(
         "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; img-src data:; base-uri 'none'; \
@@ -20,17 +21,17 @@ pub(super) fn fields() -> [(header::HeaderName, HeaderValue); 4] {
         hash("style"),
     );
     [
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::try_from(policy).expect("it is ASCII")),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::try_from(policy).expect("the policy is ASCII")),
         (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ]
 }
 
-/// Of the text of the one element of this name.
+/// The hash of the text of the only element with this name.
 fn hash(element: &str) -> String {
-    let (_, rest) = PAGE.split_once(&format!("<{element}>")).expect("the page has one");
-    let (text, _) = rest.split_once(&format!("</{element}>")).expect("which ends");
+    let (_, rest) = PAGE.split_once(&format!("<{element}>")).expect("the page has this element");
+    let (text, _) = rest.split_once(&format!("</{element}>")).expect("the element is closed");
     format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
 }
 
@@ -38,7 +39,7 @@ fn hash(element: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Most of it is the script; sent once, it is then cached by nobody and small all the same.
+    /// The script is most of the page. The page is not cached, so it must stay small.
     const MOST_BYTES: usize = 60 << 10;
 
     #[test]

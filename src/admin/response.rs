@@ -23,7 +23,7 @@ pub(super) fn of_type(
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    // Names that others chose are in it: it is what it says it is, and no markup.
+    // Responses contain names from outside, so browsers must not guess another content type.
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{history::History, token::AskedToken};
 use crate::{meter::Meter, upstream::Upstreams};
 
-/// What can be asked. It only reads.
+/// The state that all admin requests share. Requests only read.
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {
     pub(crate) registry: Registry,
@@ -22,7 +22,8 @@ pub(crate) struct Admin {
     pub(crate) refusals: Refusals,
 }
 
-/// When `/metrics` was read last, for the page: a Prometheus that is down is told nowhere else. Cheap to clone.
+/// The last time that `/metrics` was read. The page shows it, since nothing else reports that Prometheus is down.
+/// Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scraped(Arc<Mutex<Option<Instant>>>);
 
@@ -31,14 +32,14 @@ impl Scraped {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Seconds since then; none, if it never was.
+    /// Seconds since the last scrape, or `None` if there was none.
     pub(super) fn ago(&self) -> Option<f64> {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.map(|last| last.elapsed().as_secs_f64())
     }
 }
 
-/// What is counted of requests that may not read.
+/// Counters of refused requests, by reason.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusals {
     pub(crate) missing: Arc<IntCounter>,

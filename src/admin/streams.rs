@@ -1,10 +1,10 @@
-//! `/streams`: what runs now, as JSON. Never a prompt.
+//! `/streams`: the running streams, as JSON. It never contains a prompt.
 
 use serde_json::{Value, json};
 
 use crate::meter::Snapshot;
 
-/// Oldest first. Times are seconds.
+/// The streams, oldest first. Times are in seconds.
 pub(super) fn render(running: &[Snapshot]) -> String {
     let streams: Vec<Value> = running.iter().map(stream).collect();
     let mut text = json!({"streams": streams}).to_string();
@@ -12,7 +12,7 @@ pub(super) fn render(running: &[Snapshot]) -> String {
     text
 }
 
-/// One of them.
+/// One stream.
 pub(super) fn stream(one: &Snapshot) -> Value {
     let seconds = |duration: Option<std::time::Duration>| duration.map(|duration| duration.as_secs_f64());
     json!({

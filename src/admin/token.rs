@@ -1,4 +1,4 @@
-//! Who may read: whoever shows the token, if there is one.
+//! The token that admin requests must send, if one is configured.
 
 use std::{
     fmt,
@@ -14,14 +14,14 @@ use zeroize::Zeroizing;
 
 use super::attempts::{Attempts, ConnectionTrust, ShownToken, Verdict};
 
-/// A token that is longer is nobody's, and is not worth a hash.
+/// The longest token in bytes. A longer one is wrong and is not hashed.
 const MAX_TOKEN: usize = 4 << 10;
 
-/// The SHA-256 of a token: all that is ever kept of it. It does not print.
+/// The SHA-256 of a token. The token itself is not kept, and `Debug` does not print the hash.
 #[derive(Clone, Copy)]
 pub struct Token([u8; 32]);
 
-/// The token that is asked for, if one is, and how often it was not shown. All clones are renewed together.
+/// The required token, if there is one, and the count of wrong attempts. All clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct AskedToken(Option<Arc<Guarded>>);
 
@@ -37,14 +37,14 @@ impl AskedToken {
         AskedToken(token.map(guarded).map(Arc::new))
     }
 
-    /// Asks for another one from now on. Whether one is asked for does not change.
+    /// Requires another token from now on. A reload cannot turn the requirement on or off.
     pub(crate) fn renew(&self, token: Option<Token>) {
         if let (Some(guarded), Some(token)) = (&self.0, token) {
             *guarded.token.write().unwrap_or_else(PoisonError::into_inner) = token;
         }
     }
 
-    /// Whether a request from this address may read; `None`: no token is asked for.
+    /// Checks the token of a request from the address `peer`. `None`: no token is required.
     pub(super) fn judge(
         &self,
         fields: &HeaderMap,
@@ -59,13 +59,13 @@ impl AskedToken {
 }
 
 impl Token {
-    /// Of the token itself.
+    /// The hash of this token.
     #[must_use]
     pub fn of(token: &[u8]) -> Token {
         Token(Sha256::digest(token).into())
     }
 
-    /// Reads `Authorization`: the token of Bearer, or the password of Basic, which browsers ask for.
+    /// Reads `Authorization`: a Bearer token, or the password of Basic, which browsers ask for.
     pub(super) fn judge(&self, fields: &HeaderMap) -> ShownToken {
         let mut shown = fields.get_all(AUTHORIZATION).iter();
         match (shown.next(), shown.next()) {
@@ -75,7 +75,7 @@ impl Token {
         }
     }
 
-    /// In a time that does not tell how much of it is right.
+    /// Compares in constant time, so that the time does not tell how much of the token is right.
     fn is(&self, value: &[u8]) -> bool {
         let Some((scheme, rest)) = value.split_at_checked(6) else { return false };
         let rest = rest.trim_ascii();
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(
             judge(&["Bearer sesame", "Bearer sesame"]),
             ShownToken::Wrong,
-            "one of two is believed by nobody"
+            "a request with two tokens is refused"
         );
         assert_eq!(judge(&[&format!("Bearer {}", "k".repeat(5000))]), ShownToken::Wrong);
         assert_eq!(format!("{token:?}"), "Token(***)");

@@ -1,4 +1,5 @@
-//! Counts since the start by model, upstream and caller, for `/overview`. Bounded as their labels are.
+//! Counts since the start by model, upstream and caller, for `/overview`. Their number is limited as the number of
+//! label values is.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use crate::{
     protocol::Route,
 };
 
-/// Rows of each table: those with the most requests.
+/// The most rows of each table. The rows with the most requests are kept.
 const MOST_ROWS: usize = 50;
 
 /// One row of a table.
@@ -21,7 +22,7 @@ struct Row {
     refused: f64,
     prompt_tokens: f64,
     output_tokens: f64,
-    /// Records with content, thinking or a tool call, as they come.
+    /// Records with content, thinking or a tool call, counted as they arrive.
     records: f64,
 }
 
@@ -74,7 +75,7 @@ impl Totals {
     }
 }
 
-/// Rows by the value of their label.
+/// The rows by their label value.
 #[derive(Default)]
 struct TotalsTable(BTreeMap<String, Row>);
 
@@ -83,7 +84,7 @@ impl TotalsTable {
         self.0.entry(name.to_owned()).or_default()
     }
 
-    /// Those that had a request, the busiest first.
+    /// The rows with at least one request, the busiest first.
     fn most(self) -> Vec<(String, Row)> {
         let mut rows: Vec<_> = self.0.into_iter().filter(|(_, row)| row.requests > 0.0).collect();
         rows.sort_by(|(_, one), (_, other)| other.requests.total_cmp(&one.requests));

@@ -1,17 +1,17 @@
-//! Which routes are open.
+//! The open routes.
 
 use crate::protocol::Route;
 
 /// A set of routes, written as their labels and the groups `openai`, `anthropic`, `manage` and `account`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// A bit a route, by its index.
+    /// One bit for each route, by its index.
     routes: u64,
 }
 
-/// A word that is no label of a route and no group.
+/// A word that is neither the label of a route nor a group.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no route")]
+#[error("{0:?} is not a route or a group of routes")]
 pub struct NoSuchRoute(pub String);
 
 /// Words that stand for several routes.
@@ -39,7 +39,8 @@ impl Access {
     /// Every route, `other` and `v1_other` included.
     pub const ALL: Access = Access { routes: u64::MAX };
 
-    /// The routes of these words. `other` and `v1_other` are in no group: each is open only where it is named.
+    /// The routes of these words. `other` and `v1_other` are in no group, so that they are open only if they are
+    /// named.
     ///
     /// # Errors
     /// The first word that is neither a label nor a group.
@@ -66,19 +67,19 @@ impl Access {
         Ok(Access { routes })
     }
 
-    /// Every word that [`Access::of`] takes.
+    /// Every word that [`Access::of`] accepts.
     pub fn words() -> impl Iterator<Item = &'static str> {
         Route::ALL.into_iter().map(Route::label).chain(GROUPS.iter().map(|(name, _)| *name))
     }
 
-    /// The labels of the routes it has, or `None` for all.
+    /// The labels of the routes, or `None` for all routes.
     #[must_use]
     pub fn labels(&self) -> Option<Vec<&'static str>> {
         let open = |route: &Route| self.allows(*route);
         (*self != Access::ALL).then(|| Route::ALL.into_iter().filter(open).map(Route::label).collect())
     }
 
-    /// The route is open.
+    /// Whether the route is open.
     #[must_use]
     pub const fn allows(&self, route: Route) -> bool {
         self.routes & 1 << route.index() != 0

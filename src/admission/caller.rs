@@ -1,4 +1,4 @@
-//! Who asks.
+//! Identifies the caller of a request by its key.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use sha2::{Digest as _, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroize;
 
-/// The field in which Anthropic's clients send their key.
+/// The header field in which Anthropic's clients send their key.
 const X_API_KEY: &str = "x-api-key";
-/// A key longer than this is nobody's, and is not worth a hash.
+/// The longest key in bytes. A longer one is unknown and is not hashed.
 const MAX_KEY: usize = 4 << 10;
 
-/// The SHA-256 of a key: all that is ever kept of it. It does not print.
+/// The SHA-256 of a key. The key itself is not kept, and `Debug` does not print the digest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Digest([u64; 4]);
 
@@ -26,7 +26,7 @@ impl Digest {
         digest
     }
 
-    /// A digest written as 64 hexadecimal digits.
+    /// Reads a digest of 64 hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Digest> {
         let digits = text.as_bytes();
@@ -57,20 +57,20 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// What a request shows of who asks.
+/// The key that a request sends.
 #[derive(Debug)]
 pub(super) enum ShownKey {
     /// No key.
     Nothing,
     Key(Digest),
-    /// A key that cannot be one of ours: far too long.
+    /// A key that is too long to be a known one.
     Nonsense,
-    /// Two that differ: whom to believe?
+    /// Two different keys.
     Several,
 }
 
 impl ShownKey {
-    /// The key of `Authorization: Bearer` or `x-api-key`. Other schemes are not for us.
+    /// Reads the key of `Authorization: Bearer` or `x-api-key`. Other schemes of `Authorization` are ignored.
     pub(super) fn of(headers: &HeaderMap) -> ShownKey {
         let bearers = headers.get_all(AUTHORIZATION).into_iter().filter_map(|value| bearer(value.as_bytes()));
         let keys = headers.get_all(X_API_KEY).into_iter().map(|value| value.as_bytes().trim_ascii());
@@ -83,14 +83,14 @@ impl ShownKey {
     }
 }
 
-/// The key of a value of `Authorization`, if its scheme is Bearer, which is told without case.
+/// The key of a value of `Authorization` with the scheme Bearer, in upper or lower case.
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, key) = value.trim_ascii_start().split_at_checked(6)?;
     (scheme.eq_ignore_ascii_case(b"bearer") && key.first().is_some_and(u8::is_ascii_whitespace))
         .then(|| key.trim_ascii())
 }
 
-/// Takes out the fields that carry a key.
+/// Removes the header fields that contain a key.
 pub(super) fn strip(headers: &mut HeaderMap) {
     headers.remove(X_API_KEY);
     if headers.get_all(AUTHORIZATION).into_iter().any(|value| bearer(value.as_bytes()).is_some()) {
@@ -98,7 +98,7 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// The place of a digest among others, found in a time that depends on their number alone.
+/// The index of a digest. The time depends only on the number of digests, not on their values.
 pub(super) fn find(digest: &Digest, among: &[Digest]) -> Option<usize> {
     let mut found = u64::MAX;
     for (place, known) in (0_u64..).zip(among) {

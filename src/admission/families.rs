@@ -1,4 +1,4 @@
-//! The metrics of this stage.
+//! The metrics of admission.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::{
 /// The label of callers that have none of their own.
 pub(super) const OTHER: &str = "other";
 
-/// Why a request was refused, as the label `reason` says it.
+/// The reasons to refuse a request: the values of the label `reason`.
 pub(super) const REASONS: [&str; 8] =
     ["no_key", "unknown_key", "several_keys", "route", "requests", "tokens", "queue_full", "queue_timeout"];
 
-/// The decision, and the outcome of a request that it turned away.
+/// The label `decision`, and the label `outcome` of a refused request.
 const REFUSED: &str = "refused";
-/// The label `kind`.
+/// The values of the label `kind`.
 const KINDS: [&str; 3] = ["prompt", "prompt_cached", "output"];
 
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ impl Families {
         let decisions = Family::register(
             registry,
             "admission_total",
-            "Requests let in or refused; reason is `none` for those let in.",
+            "Requests admitted or refused, by reason; the reason of an admitted request is `none`.",
             ["decision", "reason"],
             int_counter,
         )?;
@@ -44,23 +44,23 @@ impl Families {
         let requests = Family::register(
             registry,
             "caller_requests_total",
-            "Requests ended, by who asked.",
+            "Requests that ended, by caller and outcome.",
             ["caller", "outcome"],
             int_counter,
         )?;
         let tokens = Family::register(
             registry,
             "caller_tokens_total",
-            "Tokens, by who asked; prompt_cached is part of prompt.",
+            "Tokens by caller and kind; prompt_cached is part of prompt.",
             ["caller", "kind"],
             int_counter,
         )?;
         Ok(Families { admitted: decisions.child(["admitted", "none"]), decisions, requests, tokens })
     }
 
-    /// A caller's children, at zero. `outcomes` are the values of the label.
+    /// Creates a caller's series, at 0. `outcomes` are the values of the label `outcome`.
     pub(super) fn open(&self, caller: &str, outcomes: &[&str]) {
-        // This stage counts what it turns away itself, whatever the outcomes of others are.
+        // Admission itself counts the requests that it refuses, whatever `outcomes` contains.
         for outcome in outcomes.iter().chain([&REFUSED]) {
             let _ = self.requests.child([caller, outcome]);
         }
@@ -69,7 +69,7 @@ impl Families {
         }
     }
 
-    /// Forgets callers that are gone.
+    /// Removes the series of callers that are gone.
     pub(super) fn close(&self, gone: &[String]) {
         let stays = |[caller, _]: &[String; 2]| !gone.contains(caller);
         self.requests.retain(stays);
@@ -80,7 +80,7 @@ impl Families {
         self.decisions.child([REFUSED, reason]).inc();
     }
 
-    /// A caller's request was refused, and no permit will count it.
+    /// Counts a caller's refused request, which has no permit.
     pub(super) fn turned_away(&self, caller: &str) {
         self.requests.child([caller, REFUSED]).inc();
     }

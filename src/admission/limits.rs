@@ -2,13 +2,13 @@
 
 use super::rate::Quota;
 
-/// How much one may ask for; `None`: no limit.
+/// The limits of a caller; `None`: no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests.
+    /// The number of requests.
     pub requests: Option<Quota>,
-    /// Tokens of prompts (their uncached part) and answers.
+    /// The number of tokens: of responses, and of prompts without their cached part.
     pub tokens: Option<Quota>,
-    /// Streams at once.
+    /// The number of concurrent streams.
     pub max_streams: Option<usize>,
 }

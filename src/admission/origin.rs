@@ -1,8 +1,9 @@
-//! Web pages that may read what we say ourselves (CORS).
+//! Origins of web pages that may read the sidecar's own responses (CORS).
 
 use http::HeaderValue;
 
-/// Origins that Ollama accepts by default, beside those of `OLLAMA_ORIGINS` (`envconfig.AllowedOrigins`, 0.12 to 0.34).
+/// Origins that Ollama accepts by default, in addition to `OLLAMA_ORIGINS` (`envconfig.AllowedOrigins`, 0.12 to
+/// 0.34).
 const OF_OLLAMA: [&str; 17] = [
     "http://localhost",
     "https://localhost",
@@ -22,7 +23,7 @@ const OF_OLLAMA: [&str; 17] = [
     "vscode-webview://*",
     "vscode-file://*",
 ];
-/// An origin without `*` begins with one of these, or Ollama does not start.
+/// Ollama does not start if an origin without `*` begins with none of these.
 const SCHEMES: [&str; 6] = [
     "http://",
     "https://",
@@ -32,29 +33,29 @@ const SCHEMES: [&str; 6] = [
     "ms-browser-extension://",
 ];
 
-/// Origins of web pages beside those that Ollama accepts by default, written as in `OLLAMA_ORIGINS`: `*`, or an origin
+/// Origins of web pages in addition to Ollama's default ones, written as in `OLLAMA_ORIGINS`: `*`, or an origin
 /// with at most one `*` in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins {
     listed: Vec<String>,
 }
 
-/// A text that is no origin.
+/// A text that is not a valid origin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoOrigin {
-    /// Ollama takes one `*` at most.
+    /// The text has more than one `*`, which Ollama does not accept.
     #[error("{0:?} has more than one `*`")]
     Stars(String),
-    /// Nothing that a browser sends could equal it.
-    #[error("{0:?} is no origin")]
+    /// The text cannot equal any origin that a browser sends.
+    #[error("{0:?} is not an origin")]
     Scheme(String),
 }
 
 impl Origins {
-    /// These, and those that Ollama accepts by default.
+    /// These origins and Ollama's default ones.
     ///
     /// # Errors
-    /// The first one that Ollama would not take.
+    /// The first text that Ollama would not accept.
     ///
     /// ```
     /// use streamgauge::admission::Origins;
@@ -66,7 +67,7 @@ impl Origins {
     /// ```
     pub fn of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Origins, NoOrigin> {
         let listed = texts.into_iter().map(|text| {
-            // A browser writes scheme and host in lower case, and no slash behind them.
+            // A browser sends scheme and host in lower case, without a final slash.
             let origin = text.trim().to_ascii_lowercase();
             match origin.matches('*').count() {
                 0 if !SCHEMES
@@ -82,13 +83,14 @@ impl Origins {
         Ok(Origins { listed: listed.collect::<Result<_, _>>()? })
     }
 
-    /// Those that were given, without Ollama's own.
+    /// The given origins, without Ollama's default ones.
     #[must_use]
     pub fn listed(&self) -> &[String] {
         &self.listed
     }
 
-    /// The value of `Access-Control-Allow-Origin` for a request of this origin; `None`: its page may not read.
+    /// The value of `Access-Control-Allow-Origin` for a request from this origin; `None`: its pages may not read
+    /// the response.
     #[must_use]
     pub fn answer(&self, origin: &HeaderValue) -> Option<HeaderValue> {
         if self.listed.iter().any(|listed| listed == "*") {

@@ -1,4 +1,4 @@
-//! What lets a request in, and what is charged to it at its end.
+//! The permit of a request, and its charge at the end.
 
 use std::{
     sync::{
@@ -17,12 +17,12 @@ use super::{
 };
 use crate::protocol::{Route, Usage};
 
-/// One who is known, or all who are not.
+/// A known caller, or all anonymous clients together.
 #[derive(Debug)]
 pub(super) struct Caller {
     name: String,
     label: String,
-    /// A reload took it away; what it began may still run.
+    /// A reload removed the caller. Its requests may still run.
     is_gone: AtomicBool,
     requests: Option<Arc<Limiter>>,
     tokens: Option<Arc<Limiter>>,
@@ -32,7 +32,7 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// `former`: the same one before a reload, whose limiters are kept where the quota is what it was.
+    /// `former` is the same caller before a reload. Its limiters are kept if the quota is unchanged.
     pub(super) fn new(
         name: &str,
         label: &str,
@@ -66,7 +66,7 @@ impl Caller {
         if self.is_gone.load(Relaxed) { OTHER } else { &self.label }
     }
 
-    /// Nobody comes in as this one any more, and its label is free.
+    /// Marks the caller as removed, so that its label is free.
     pub(super) fn leave(&self) {
         self.is_gone.store(true, Relaxed);
     }
@@ -75,11 +75,11 @@ impl Caller {
         self.routes.allows(route)
     }
 
-    /// Takes a request, and the first of its tokens if it will take any; or takes nothing.
+    /// Takes one request and, if the route generates, its first token from the quotas; or takes nothing.
     pub(super) fn take(&self, route: Route) -> Result<(), Refusal> {
         let requests = self.requests.as_deref();
         let tokens = self.tokens.as_deref().filter(|_| route.takes_slot());
-        // Who waits for both is told the longer wait, which is then true.
+        // If both limits are exceeded, report the longer wait, so that the client does not come back too early.
         let wait = |limiter: Option<&Limiter>| limiter.map_or(Duration::ZERO, Limiter::wait);
         let (for_requests, for_tokens) = (wait(requests), wait(tokens));
         if for_tokens > for_requests {
@@ -92,7 +92,7 @@ impl Caller {
             return Err(self.too_many_requests(wait));
         }
         if let Some(Err(wait)) = tokens.map(Limiter::take) {
-            // Another request was faster.
+            // A concurrent request took the last token.
             if let Some(limiter) = requests {
                 limiter.refund();
             }
@@ -115,43 +115,44 @@ impl Caller {
     }
 }
 
-/// Lets one request in.
+/// Admits one request.
 #[derive(Debug)]
 pub struct Permit {
     caller: Arc<Caller>,
     is_known: bool,
     route: Route,
     families: Families,
-    /// It counts against no quota.
+    /// The request counts against no quota.
     is_free: bool,
-    /// `admission_total` has it.
+    /// `admission_total` has counted the request.
     is_counted: AtomicBool,
 }
 
-/// What a request came to.
+/// The cost of a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Charge<'a> {
     /// The value of the label `outcome`.
     pub outcome: &'a str,
-    /// What the upstream told of its cost.
+    /// The token counts that the upstream reported.
     pub usage: Usage,
-    /// Content records that it carried: charged where the upstream told nothing.
+    /// Content records of the response. They are charged if the upstream reported no tokens.
     pub content_records: u64,
-    /// Tokens of the prompt, estimated: charged where the upstream did not tell them, and counted nowhere.
+    /// The estimated tokens of the prompt. They are charged if the upstream reported none, and no metric counts
+    /// them.
     pub prompt_estimate: u64,
-    /// Tokens of the model's context, if they are known.
+    /// The size of the model's context in tokens, if it is known.
     pub context: Option<u64>,
-    /// How long the request took.
+    /// The duration of the request.
     pub duration: Duration,
 }
 
-/// No prompt is charged more tokens than this where the context of the model is not known.
+/// The most prompt tokens that a request is charged if the model's context is not known.
 const LONGEST_PROMPT: u64 = 256 << 10;
-/// No answer is charged more tokens a second than this, which no stream of any hardware makes.
+/// The most tokens per second that a response is charged. No hardware generates a stream faster.
 const FASTEST: u64 = 10_000;
 
 impl Charge<'_> {
-    /// The tokens that are charged. No single count can lock a caller out for long, whatever an upstream tells.
+    /// The tokens to charge. The limits keep an absurd count of an upstream from locking a caller out for long.
     fn tokens(&self) -> u64 {
         let Charge { usage, content_records, .. } = *self;
         let prompt = usage.prompt_tokens.unwrap_or(self.prompt_estimate);
@@ -169,7 +170,7 @@ impl Permit {
         Permit { caller, is_known, route, families, is_free: false, is_counted: AtomicBool::new(false) }
     }
 
-    /// The same, against no quota.
+    /// The same permit, which counts against no quota.
     pub(super) fn free(mut self) -> Permit {
         self.is_free = true;
         self
@@ -181,59 +182,60 @@ impl Permit {
         self.caller.label()
     }
 
-    /// Who asks, for a queue that is fair between callers.
+    /// The caller's name, for a queue that is fair between callers.
     #[must_use]
     pub(crate) fn caller(&self) -> &str {
         &self.caller.name
     }
 
-    /// Streams that this caller may have at once.
+    /// The most concurrent streams of this caller.
     #[must_use]
     pub(crate) fn max_streams(&self) -> Option<usize> {
         self.caller.max_streams
     }
 
-    /// Tokens a second of each of this caller's streams.
+    /// The most tokens per second of each of this caller's streams.
     #[must_use]
     pub(crate) fn pace(&self) -> Option<u32> {
         self.caller.pace
     }
 
-    /// What is left of the caller's quotas now; nothing of a request that counts against none.
+    /// The rest of the caller's quotas now. Empty if the request counts against no quota.
     #[must_use]
     pub(crate) fn allowances(&self) -> Allowances {
         if self.is_free { Allowances::default() } else { self.caller.allowances() }
     }
 
-    /// Takes a key of ours out of a request that goes on; one that is not stays.
+    /// Removes a known key from the headers of a forwarded request. An unknown key stays.
     pub(crate) fn strip(&self, headers: &mut HeaderMap) {
         if self.is_known {
             caller::strip(headers);
         }
     }
 
-    /// The request has its place at an upstream, or needs none. It counts as admitted once, however many upstreams are
-    /// tried.
+    /// Counts the request as admitted, once it has its slot or needs none. A retry at another upstream does not
+    /// count again.
     pub(crate) fn enter(&self) {
         if !self.is_counted.swap(true, Relaxed) {
             self.families.admitted.inc();
         }
     }
 
-    /// The queue turned the request away. It keeps its place among the caller's requests, so that asking a
-    /// full queue again and again is not free. A request that was admitted at another upstream stays counted as that.
+    /// Counts the request as refused by the queue. It still counts against the caller's request quota, so that
+    /// asking a full queue again and again is not free. A request that was admitted at another upstream before
+    /// stays counted as admitted.
     pub(crate) fn refuse(&self, refusal: &Refusal) {
         if !self.is_counted.swap(true, Relaxed) {
             self.families.refused(refusal.reason());
         }
     }
 
-    /// The request has ended: counts it, and charges its tokens.
+    /// Counts the ended request and charges its tokens.
     pub(crate) fn charge(&self, charge: &Charge<'_>) {
         self.families.ended(self.label(), charge.outcome, &charge.usage);
         if let Some(limiter) = self.caller.tokens.as_ref().filter(|_| self.route.takes_slot()) {
             let tokens = charge.tokens();
-            // The first was taken when it was let in.
+            // One token was taken when the request was admitted.
             match tokens.checked_sub(1) {
                 Some(rest) => limiter.charge(rest),
                 None => limiter.refund(),

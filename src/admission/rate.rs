@@ -1,7 +1,7 @@
-//! How much a caller may ask for, on governor's GCRA.
+//! Rate limits of a caller, on governor's GCRA.
 //!
-//! What a request costs in tokens is known at its end, so the debt is put on the limiter then and paid back
-//! before the next request. The state is our own, since governor refuses a cost above the burst.
+//! The cost of a request in tokens is known only at its end. The debt is charged to the limiter then, and must be
+//! paid back before the next request. The state store is our own, since governor refuses a cost above the burst.
 
 #[cfg(test)]
 mod tests;
@@ -24,14 +24,14 @@ use governor::{
 };
 use tokio::time::Instant;
 
-/// So many in a period, and how many of them may come at once.
+/// A rate: a number in each period, and how many of them may come at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// How many in a period.
+    /// The number in each period.
     pub count: NonZeroU32,
     /// The period.
     pub per: Duration,
-    /// How many at once; a usual value is `count`.
+    /// How many may come at once. Usually this equals `count`.
     pub burst: NonZeroU32,
 }
 
@@ -42,24 +42,24 @@ impl Quota {
         Quota { count, per, burst: count }
     }
 
-    /// Time that one of them takes to come back.
+    /// The time in which one of them comes back.
     fn each(&self) -> Duration {
         (self.per / self.count.get()).max(Duration::from_nanos(1))
     }
 }
 
-/// How much is left of a quota.
+/// The rest of a quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
     /// How many may come at once.
     pub limit: u32,
-    /// How many of them may come now.
+    /// How many may come now.
     pub remaining: u32,
-    /// Until all of them may.
+    /// The time until all of them may come.
     pub reset: Duration,
 }
 
-/// Tokio's clock, from the limiter's making on, so that paused time is paused here too.
+/// Tokio's clock, from the creation of the limiter on, so that tests can pause it.
 #[derive(Clone, Copy, Debug)]
 struct TokioClock(Instant);
 
@@ -71,8 +71,8 @@ impl Clock for TokioClock {
     }
 }
 
-/// When the next cell would come if cells came evenly (GCRA's theoretical arrival time): nanoseconds since
-/// the limiter was made.
+/// GCRA's theoretical arrival time: when the next cell would come if cells came evenly, in nanoseconds since the
+/// limiter was created.
 #[derive(Clone, Debug, Default)]
 struct Arrival(Arc<AtomicU64>);
 
@@ -94,7 +94,7 @@ impl StateStore for Arrival {
     }
 }
 
-/// What keeps a quota.
+/// Enforces a quota.
 #[derive(Debug)]
 pub(super) struct Limiter {
     quota: Quota,
@@ -116,17 +116,17 @@ impl Limiter {
         self.quota
     }
 
-    /// Takes one, or says how long to wait for it.
+    /// Takes one, or returns how long to wait for it.
     pub(super) fn take(&self) -> Result<(), Duration> {
         self.limiter.check().map_err(|not| not.wait_time_from(self.clock.now()))
     }
 
-    /// How long to wait for one; zero: none. Takes nothing.
+    /// The time to wait for one; zero if one is available. Takes nothing.
     pub(super) fn wait(&self) -> Duration {
         self.ahead().saturating_sub(self.tolerance())
     }
 
-    /// Takes as many, whether they are there or not.
+    /// Takes this many, whether they are available or not.
     pub(super) fn charge(&self, count: u64) {
         let cost = nanos(self.quota.each()).saturating_mul(count);
         let now = nanos(self.clock.now());
@@ -148,12 +148,12 @@ impl Limiter {
         Allowance { limit, remaining: u32::try_from(free).unwrap_or(limit).min(limit), reset: ahead }
     }
 
-    /// How far the arrival is ahead of now.
+    /// How far the theoretical arrival time is ahead of now.
     fn ahead(&self) -> Duration {
         Duration::from_nanos(self.arrival.0.load(Relaxed)).saturating_sub(self.clock.now())
     }
 
-    /// How far it may be ahead for one more to be let in.
+    /// How far it may be ahead while one more is admitted.
     fn tolerance(&self) -> Duration {
         self.quota.each().saturating_mul(self.quota.burst.get() - 1)
     }

@@ -1,4 +1,4 @@
-//! Why a request is not let in.
+//! The reasons to refuse a request.
 
 use std::time::Duration;
 
@@ -7,54 +7,54 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
 use super::Allowance;
 use crate::protocol::Route;
 
-/// Why a request is not let in. It never says what key was shown.
+/// The reason to refuse a request. It never contains the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// A key is required and none is shown.
-    #[error("a key is required: send `Authorization: Bearer KEY`")]
+    /// A key is required, and the request has none.
+    #[error("a key is required: send it as `Authorization: Bearer KEY`")]
     NoKey,
-    /// A key is required and this is none of ours.
-    #[error("this key is not known here")]
+    /// A key is required, and the request has an unknown one.
+    #[error("the key is not known: send a key of the sidecar's configuration")]
     UnknownKey,
-    /// Two keys that differ.
-    #[error("the request has two keys that differ: send one")]
+    /// The request has two different keys.
+    #[error("the request has two different keys: send one")]
     SeveralKeys,
-    /// The route is closed, for all or for this caller.
-    #[error("{} is not open to this caller", .0.label())]
+    /// The route is closed, for all callers or for this one.
+    #[error("the route {} is not open to this caller", .0.label())]
     Route(Route),
-    /// Too many requests.
+    /// The caller's request quota is used up.
     #[error("too many requests: try again in {} s", seconds(*.wait))]
     Requests {
-        /// Until the next one is let in.
+        /// The time until the next request is admitted.
         wait: Duration,
-        /// What is left.
+        /// The rest of the caller's quotas.
         allowances: Allowances,
     },
-    /// Earlier requests took more tokens than there were.
+    /// The caller's token quota is used up by earlier requests.
     #[error("too many tokens: try again in {} s", seconds(*.wait))]
     Tokens {
-        /// Until the debt is paid back.
+        /// The time until the debt is paid back.
         wait: Duration,
-        /// What is left.
+        /// The rest of the caller's quotas.
         allowances: Allowances,
     },
     /// The queue is full.
     #[error("the queue is full: try again in {} s", seconds(*.wait))]
     QueueFull {
-        /// A guess of when it is not.
+        /// An estimate of when it has room.
         wait: Duration,
     },
     /// The request waited for `queue.timeout` without getting a slot.
     #[error("no slot became free in time: try again in {} s", seconds(*.wait))]
     QueueTimeout {
-        /// A guess of when one is.
+        /// An estimate of when a slot becomes free.
         wait: Duration,
     },
 }
 
 impl Refusal {
-    /// The status that says so.
+    /// The HTTP status of the refusal.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
@@ -80,7 +80,7 @@ impl Refusal {
         }
     }
 
-    /// Whole seconds after which trying again makes sense.
+    /// Whole seconds after which the client should try again.
     #[must_use]
     pub const fn retry_after(&self) -> Option<u64> {
         match self {
@@ -92,7 +92,7 @@ impl Refusal {
         }
     }
 
-    /// Adds `Retry-After`, `x-ratelimit-*` and `WWW-Authenticate`, where they belong.
+    /// Adds `Retry-After`, `x-ratelimit-*` and `WWW-Authenticate`, as the reason needs them.
     pub fn write(&self, headers: &mut HeaderMap) {
         if let Some(seconds) = self.retry_after() {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -106,29 +106,29 @@ impl Refusal {
     }
 }
 
-/// A client that waits as many seconds has waited at least that long.
+/// Rounds up, so that a client that waits this many seconds has waited long enough.
 const fn seconds(wait: Duration) -> u64 {
     let whole = wait.as_secs();
     if wait.subsec_nanos() > 0 || whole == 0 { whole.saturating_add(1) } else { whole }
 }
 
-/// What is left of a caller's quotas.
+/// The rest of a caller's quotas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Allowances {
-    /// Of requests.
+    /// The request quota.
     pub requests: Option<Allowance>,
-    /// Of tokens.
+    /// The token quota.
     pub tokens: Option<Allowance>,
 }
 
 impl Allowances {
-    /// The caller has no quota.
+    /// Whether the caller has no quota.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.requests.is_none() && self.tokens.is_none()
     }
 
-    /// Adds the fields that OpenAI's clients read.
+    /// Adds the header fields that OpenAI's clients read.
     pub fn write(&self, headers: &mut HeaderMap) {
         let names = [
             ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"],

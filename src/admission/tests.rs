@@ -1,4 +1,4 @@
-//! Who is let in, and what it is charged.
+//! Which requests are admitted, and what they are charged.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -138,7 +138,7 @@ async fn token_limit_charges_at_the_end_and_is_paid_back_first() {
     let permit = admission.admit(&headers, Route::Chat).unwrap();
     permit.charge(&Charge { outcome: "complete", usage, content_records: 99, ..Charge::default() });
     let refusal = admission.admit(&headers, Route::Chat).unwrap_err();
-    // 200 tokens of 0.6 s, less the 99 that could have come at once.
+    // 200 tokens at 0.6 s each, minus the 99 that could have come at once.
     assert_eq!((refusal.reason(), refusal.retry_after()), ("tokens", Some(61)));
     let mut written = HeaderMap::new();
     refusal.write(&mut written);
@@ -147,7 +147,7 @@ async fn token_limit_charges_at_the_end_and_is_paid_back_first() {
     assert_eq!(written["x-ratelimit-remaining-tokens"], "0");
     assert_eq!(written["x-ratelimit-reset-tokens"], "120000ms");
     assert!(!written.contains_key("x-ratelimit-limit-requests"));
-    // What makes no tokens needs none.
+    // A route that generates no tokens needs none.
     admission.admit(&headers, Route::Tags).unwrap();
     tokio::time::advance(Duration::from_secs(61)).await;
     admission.admit(&headers, Route::Chat).unwrap();
@@ -250,7 +250,7 @@ async fn estimated_prompt_is_charged_but_not_counted_in_metrics() {
     let usage = Usage { prompt_tokens: Some(10), output_tokens: Some(1), ..Usage::default() };
     let permit = admission.admit(&bearer("sk-alice"), Route::Chat).unwrap();
     permit.charge(&Charge { outcome: "complete", usage, prompt_estimate: 400, ..Charge::default() });
-    assert_eq!(permit.allowances().tokens.unwrap().remaining, 580, "what is told counts");
+    assert_eq!(permit.allowances().tokens.unwrap().remaining, 580, "the reported count is charged");
     assert!(shows(&registry, "caller_tokens_total{caller=\"alice\",kind=\"prompt\"} 10"));
 }
 

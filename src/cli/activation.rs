@@ -1,4 +1,4 @@
-//! Sockets that a service manager holds and hands over, as systemd's `.socket` units do.
+//! Sockets that a service manager opens and passes on, as systemd's `.socket` units do.
 
 use std::{
     io,
@@ -10,18 +10,18 @@ use listenfd::ListenFd;
 
 use crate::sidecar::Builder;
 
-/// The names that the sockets have, `FileDescriptorName=` of a `.socket` unit.
+/// The names of the sockets: `FileDescriptorName=` of a `.socket` unit.
 const PROXY: &str = "proxy";
 const ADMIN: &str = "admin";
 
-/// What was handed over; what was not is bound by ourselves.
+/// The sockets that were passed on. The sidecar binds the others itself.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     pub(super) proxy: Option<PassedSocket>,
     pub(super) admin: Option<PassedSocket>,
 }
 
-/// A socket that listens, and where.
+/// A passed socket that listens, and its address.
 #[derive(Debug)]
 pub(super) struct PassedSocket {
     pub(super) socket: TcpListener,
@@ -29,13 +29,15 @@ pub(super) struct PassedSocket {
 }
 
 impl Sockets {
-    /// Takes them. Call it before there are threads: it takes `LISTEN_FDS` out of the environment, so that no child
-    /// takes them for its own.
+    /// Takes the passed sockets. Call it before the process has threads, since it removes `LISTEN_FDS` from the
+    /// environment, so that no child takes the sockets for its own.
     ///
     /// # Errors
-    /// One that has another name, one that does not listen for TCP, or two of one name.
+    /// A socket with another name, a socket that does not listen for TCP, or two sockets with one name.
     pub(super) fn take() -> anyhow::Result<Sockets> {
-        let names = names().context("the service manager's LISTEN_FDS make no sense")?;
+        let names = names().context(
+            "the service manager set LISTEN_FDS, LISTEN_PID or LISTEN_FDNAMES to an invalid value",
+        )?;
         let mut sockets = Sockets::default();
         if names.is_empty() {
             return Ok(sockets);
@@ -50,17 +52,17 @@ impl Sockets {
                 ),
             };
             if slot.is_some() {
-                bail!("the service manager passes two sockets named {name}: it can be one");
+                bail!("the service manager passes two sockets named {name}: pass at most one");
             }
             let socket = passed.take_tcp_listener(place);
             let socket =
-                socket.with_context(|| format!("the socket that is passed as {name} is of no use"))?;
+                socket.with_context(|| format!("the service manager's socket {name} cannot be used"))?;
             *slot = socket.map(|socket| PassedSocket::new(socket, name)).transpose()?;
         }
         Ok(sockets)
     }
 
-    /// A sidecar serves on them.
+    /// Lets the sidecar serve on these sockets.
     pub(super) fn give(self, mut builder: Builder) -> Builder {
         if let Some(PassedSocket { socket, .. }) = self.proxy {
             builder = builder.proxy_socket(socket);
@@ -74,18 +76,19 @@ impl Sockets {
 
 impl PassedSocket {
     fn new(socket: TcpListener, name: &str) -> anyhow::Result<PassedSocket> {
-        let addr =
-            socket.local_addr().with_context(|| format!("where the socket {name} listens is unknown"))?;
+        let addr = socket
+            .local_addr()
+            .with_context(|| format!("cannot read the address of the service manager's socket {name}"))?;
         if socket2::SockRef::from(&socket).peer_addr().is_ok() {
-            bail!("the socket that is passed as {name} is a connection and does not listen: set Accept=no");
+            bail!("the service manager's socket {name} is a connection and does not listen: set Accept=no");
         }
         Ok(PassedSocket { socket, addr })
     }
 }
 
-/// The names of those that are for this process.
+/// The names of the sockets that are meant for this process.
 fn names() -> io::Result<Vec<String>> {
-    // Names alone are judged although nothing is for us.
+    // Names without descriptors for this process are ignored.
     if sd_notify::listen_fds()?.len() == 0 {
         return Ok(Vec::new());
     }

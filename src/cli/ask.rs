@@ -1,4 +1,4 @@
-//! A short question over HTTP: no proxy of the environment, no redirect, no answer that never ends.
+//! A short HTTP request: without a proxy of the environment, without redirects, and with a limited response.
 
 use std::{error::Error, time::Duration};
 
@@ -7,10 +7,11 @@ use reqwest::{Client, StatusCode, Url, redirect};
 
 use crate::tls::{self, Trust};
 
-/// No honest answer is longer, bytes.
+/// The longest accepted response in bytes.
 const LIMIT: usize = 64 << 10;
 
-/// The status and the body. `trust` is how whoever answers is verified, if the URL is `https`. No error repeats the URL, which may hold a password.
+/// Requests `url` and returns the status and the body. `trust` verifies the server if the URL is `https`. No error
+/// repeats the URL, which may contain a password.
 pub(super) async fn get(
     url: Url,
     trust: Option<&Trust>,
@@ -23,15 +24,15 @@ pub(super) async fn get(
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(explain)? {
         body.extend_from_slice(&chunk);
-        ensure!(body.len() <= LIMIT, "the answer is longer than 64 KiB");
+        ensure!(body.len() <= LIMIT, "the response is longer than 64 KiB");
     }
     Ok((response.status(), body))
 }
 
-/// The first cause alone: the errors around it say only that a request was sent, and repeat the URL.
+/// Keeps only the first cause: the errors around it say only that a request was sent, and repeat the URL.
 pub(super) fn explain(error: reqwest::Error, timeout: Duration) -> anyhow::Error {
     if error.is_timeout() {
-        return anyhow!("no answer within {} s", timeout.as_secs());
+        return anyhow!("no response within {} s", timeout.as_secs());
     }
     let error = error.without_url();
     let mut cause: &dyn Error = &error;

@@ -1,4 +1,4 @@
-//! `check`: is the configuration right, and do the Ollamas answer.
+//! `check`: validates the configuration and asks each Ollama for its version.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const ADVICE: &str = "Start Ollama there, or give its address with --upstream UR
 pub(super) struct Check {
     #[command(flatten)]
     addressing: Addressing,
-    /// Ask no Ollama
+    /// Do not ask the upstreams
     #[arg(long)]
     offline: bool,
 }
@@ -41,7 +41,7 @@ impl Check {
     }
 }
 
-/// The answers as TOML comments, and what went wrong.
+/// The versions as TOML comments, and the failures.
 async fn ask_all(upstreams: &[UpstreamConfig]) -> (String, Vec<String>) {
     let versions = future::join_all(upstreams.iter().map(version)).await;
     let (mut report, mut failures) = (String::new(), Vec::new());
@@ -50,7 +50,7 @@ async fn ask_all(upstreams: &[UpstreamConfig]) -> (String, Vec<String>) {
         match version {
             Ok(version) => report += &format!("\n# {name} at {url} is Ollama {}\n", version.escape_debug()),
             Err(error) => failures.push(format!(
-                "upstream \"{name}\" at {url} does not answer as an Ollama: {error:#}. {ADVICE}"
+                "upstream \"{name}\" at {url} did not answer as Ollama does: {error:#}. {ADVICE}"
             )),
         }
     }
@@ -59,8 +59,8 @@ async fn ask_all(upstreams: &[UpstreamConfig]) -> (String, Vec<String>) {
 
 async fn version(upstream: &UpstreamConfig) -> anyhow::Result<String> {
     let (status, body) = ask::get(upstream.url.join("/api/version")?, upstream.tls.as_ref(), TIMEOUT).await?;
-    ensure!(status.is_success(), "/api/version says {status}");
+    ensure!(status.is_success(), "/api/version answered {status}");
     let body: serde_json::Value = serde_json::from_slice(&body).context("/api/version is not JSON")?;
     let version = body.get("version").and_then(serde_json::Value::as_str);
-    version.map(str::to_owned).context("/api/version names no version")
+    version.map(str::to_owned).context("/api/version contains no version")
 }

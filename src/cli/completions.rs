@@ -1,4 +1,4 @@
-//! `completions`: for packaging.
+//! `completions`: prints shell completions, for packages.
 
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -21,7 +21,7 @@ impl Completions {
     }
 }
 
-/// The command line as `--help` shows it. `clap_complete` offers hidden subcommands and flags too.
+/// The command line without hidden subcommands and flags, which `clap_complete` would offer too.
 fn shown(command: Command) -> Command {
     command.mut_subcommand("experiment", experiment::shown).mut_subcommand("demo", demo::shown)
 }

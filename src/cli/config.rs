@@ -1,4 +1,4 @@
-//! `config`: the configuration file as such.
+//! `config`: writes a configuration file.
 
 use std::{
     fs::OpenOptions,
@@ -56,7 +56,7 @@ impl ConfigInit {
         options.write(true).create(true).truncate(true).create_new(!self.force);
         let mut file = options.open(&self.file).map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => {
-                anyhow!("{path} exists: name another file, or overwrite it with --force")
+                anyhow!("{path} exists: choose another file, or add --force to overwrite it")
             }
             _ => anyhow!("cannot write {path}: {error}"),
         })?;

@@ -40,7 +40,7 @@ use clients::Clients;
 use reading::DemoReading;
 use sidecar::AskedSidecar;
 
-/// How often the summary is renewed.
+/// The interval of the summary lines.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Run a simulated Ollama, the sidecar and clients in one process, and show them live
@@ -84,7 +84,7 @@ impl Demo {
         let mut log = global.log();
         let scrolls = global.verbose > 0;
         if !scrolls {
-            // The summary says what goes on, and a line of the log would go through the panel.
+            // The summary shows what happens, and a log line would break the panel.
             log.level = log.level.min(Level::ERROR);
         }
         let _ = (process.log)(&log);
@@ -92,7 +92,7 @@ impl Demo {
         let stop = (process.signals)().context("cannot listen for signals")?;
         let admin = runtimes::Own::admin().context("cannot start the admin runtime")?;
         let main = runtimes::main().context("cannot start the main runtime")?;
-        // Lines of the log would go through a panel.
+        // Log lines would break a panel.
         let has_panel = !scrolls && stdin().is_terminal() && stdout().is_terminal();
         let shown = main.block_on(self.show(admin.handle(), stop, has_panel));
         main.shutdown_background();
@@ -103,7 +103,7 @@ impl Demo {
         let simulator =
             Simulator::bind(ollama(self.clients)).context("cannot listen for the simulated Ollama")?;
         let ollama = simulator.addr();
-        let gpu = self.fake_gpu.then(|| (simulator.truth(), places(self.clients) as f64));
+        let gpu = self.fake_gpu.then(|| (simulator.truth(), slots_of_all_models(self.clients) as f64));
         let asked = AskedSidecar { listen: self.listen, admin: self.admin, gpu };
         let bound = sidecar::bind(ollama, asked, runtime.clone()).await?;
         let (proxy, admin) = (reachable(bound.proxy_addr()), reachable(bound.admin_addr()));
@@ -112,7 +112,7 @@ impl Demo {
         let registry = bound.registry().clone();
         let first = DemoReading::take(&registry);
         let ending = CancellationToken::new();
-        // Dropped, it ends: after the sidecar, whose streams come from it.
+        // The simulator ends when this is dropped: after the sidecar, whose streams come from it.
         let mut beside = JoinSet::new();
         beside.spawn(simulator.run(std::future::pending()));
         let clients = Clients::start(self.clients, proxy, &ending)?;
@@ -143,7 +143,7 @@ impl Demo {
         };
         ending.cancel();
         if let Some(panel) = panel {
-            // If it panicked, the log has said so.
+            // A panic of the panel has been logged already.
             panel.join().unwrap_or(Ok(())).context("cannot use the terminal")?;
         }
         ended?;
@@ -151,14 +151,15 @@ impl Demo {
     }
 }
 
-/// The panel of `top` on a thread of its own, until the demo ends; `q` ends the demo.
+/// Runs the panel of `top` on its own thread until the demo ends. `q` ends the demo.
 fn show_panel(
     runtime: &Handle,
     proxy: SocketAddr,
     admin: SocketAddr,
     ending: CancellationToken,
 ) -> anyhow::Result<thread::JoinHandle<io::Result<()>>> {
-    let url = format!("http://{admin}/overview").parse().context("the admin address makes no URL")?;
+    let url =
+        format!("http://{admin}/overview").parse().context("the admin address cannot be written as a URL")?;
     let note = format!("Demo: failures are intended. Clients connect to http://{proxy}");
     let panel = Panel::new(Feed::start(runtime, url, None, None)?).note(note);
     let show = move || {
@@ -169,7 +170,7 @@ fn show_panel(
     thread::Builder::new().name("panel".to_owned()).spawn(show).context("cannot start the panel")
 }
 
-/// Prints a line each second, for as long as it is polled. A reader that has gone ends the demo.
+/// Prints a line each second and ends only with an error. If stdout is closed, the demo ends.
 async fn watch(
     registry: &Registry,
     first: &DemoReading,
@@ -192,13 +193,14 @@ async fn watch(
     }
 }
 
-/// Quick to load, so that a few seconds show something; a slot for two clients of three, so that some wait.
+/// Models load fast, so that a short demo shows something. There are fewer slots than clients, so that some
+/// requests wait.
 fn ollama(clients: u16) -> Config {
     Config {
         models: clients::MODELS.map(str::to_owned).into(),
         load_time: Duration::from_millis(300),
         rate: 60.0,
-        // Of each of two models.
+        // The slots of each of two models.
         parallel: slots(clients),
         ..simulate::Config::default()
     }
@@ -208,7 +210,7 @@ fn slots(clients: u16) -> usize {
     usize::from(clients / 3).max(2)
 }
 
-/// Streams that can decode at once.
-fn places(clients: u16) -> usize {
+/// The number of streams that can decode at once.
+fn slots_of_all_models(clients: u16) -> usize {
     slots(clients) * clients::MODELS.len()
 }

@@ -1,14 +1,14 @@
-//! How many descriptors the process may have, and how many connections that is.
+//! The process's limit of file descriptors, and the number of connections that it allows.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What is not a stream's: files, runtimes, signals, probes, and the places of the admin address.
+/// Descriptors for everything except streams: files, runtimes, signals, probes and the admin listener.
 const RESERVED: u64 = 192;
-/// A stream has one towards its client and one towards its upstream.
+/// Each stream has a descriptor to its client and one to its upstream.
 const EACH: u64 = 2;
 
-/// Takes as many descriptors as the system gives. Returns how many connections of `wanted` they are enough for: the
-/// others would find no upstream.
+/// Raises the limit of descriptors as far as the system allows. Returns how many of the `wanted` connections fit:
+/// the others could not connect to an upstream.
 pub(super) fn enough_for(wanted: usize) -> usize {
     let allowed = raise();
     let enough = within(allowed, wanted);
@@ -16,13 +16,13 @@ pub(super) fn enough_for(wanted: usize) -> usize {
         tracing::warn!(
             descriptors = allowed,
             max_connections = enough,
-            "too few descriptors for proxy.max_connections ({wanted}), which is lower now: raise the limit (LimitNOFILE=, ulimit -n)"
+            "the limit of file descriptors is too low for proxy.max_connections ({wanted}), which was lowered: raise the limit (LimitNOFILE=, ulimit -n)"
         );
     }
     enough
 }
 
-/// The most that this process may have; `None`: no limit.
+/// The limit after raising it; `None`: no limit.
 fn raise() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
@@ -31,7 +31,7 @@ fn raise() -> Option<u64> {
     match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         Ok(()) => maximum,
         Err(error) => {
-            tracing::debug!(%error, "the limit of descriptors stays as it is");
+            tracing::debug!(%error, "failed to raise the limit of file descriptors");
             current
         }
     }

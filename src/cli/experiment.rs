@@ -1,4 +1,4 @@
-//! `experiment`: agents against Ollama, and a recording of them.
+//! `experiment`: runs agents against Ollama and writes a recording.
 
 mod conduct;
 mod plan;
@@ -13,7 +13,7 @@ use clap::{Args, Command, Subcommand};
 use super::{CommandFailure, Global, Process, output, runtimes};
 use crate::experiment::{plan::BUNDLED, process::serve};
 
-/// Run agents against Ollama by a plan, and record them
+/// Run agents against Ollama as a plan describes, and record their streams
 ///
 /// `streamgauge report` analyses a recording.
 #[derive(Args, Debug)]
@@ -31,7 +31,7 @@ enum ExperimentAction {
     Agent,
 }
 
-/// The actions that people give.
+/// The actions that `--help` shows.
 #[derive(Debug, Subcommand)]
 enum VisibleAction {
     Run(conduct::Conduct),
@@ -41,7 +41,7 @@ enum VisibleAction {
     Tokenizers(tokenizer::Tokenizers),
 }
 
-/// `experiment` without its hidden action.
+/// The command `experiment` without its hidden action.
 pub(super) fn shown(whole: Command) -> Command {
     let about = whole.get_about().cloned().unwrap_or_default();
     VisibleAction::augment_subcommands(Command::new("experiment")).about(about)
@@ -67,7 +67,7 @@ impl Experiment {
             ExperimentAction::Shown(VisibleAction::Tokenizers(tokenizers)) => tokenizers.run(),
             ExperimentAction::Agent => {
                 let runtime = runtimes::main().context("cannot start a runtime")?;
-                Ok(runtime.block_on(serve()).context("the agents' process")?)
+                Ok(runtime.block_on(serve()).context("the process of the agents failed")?)
             }
         }
     }

@@ -4,16 +4,16 @@ use std::borrow::Cow;
 
 use crate::config::Mistakes;
 
-/// Why a subcommand did not do what it was asked.
+/// Why a subcommand failed, which decides the exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandFailure {
-    /// Exit code 2.
+    /// Mistakes in the configuration. Exit code 2.
     #[error(transparent)]
     Configuration(#[from] Mistakes),
-    /// Exit code 2.
+    /// A mistake in the arguments. Exit code 2.
     #[error("error: {0}")]
     Usage(Cow<'static, str>),
-    /// Exit code 1.
+    /// A failure while running. Exit code 1.
     #[error("error: {0:#}")]
     Running(#[from] anyhow::Error),
 }

@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, builder::PossibleValuesParser};
 
 use crate::config::{Flags, Log};
 
-/// What every subcommand takes.
+/// Flags that every subcommand accepts.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of every command")]
 pub(super) struct Global {
@@ -25,7 +25,7 @@ pub(super) struct Global {
 }
 
 impl Global {
-    /// What these flags say about the configuration.
+    /// The configuration that these flags set.
     pub(super) fn flags(&self) -> Flags {
         let mut settings = Vec::new();
         settings.extend(self.log_format.clone().map(|format| ("log.format", format)));
@@ -33,7 +33,7 @@ impl Global {
         Flags { file: self.config.clone(), upstreams: Vec::new(), settings }
     }
 
-    /// The log of a subcommand that reads no configuration.
+    /// The log settings of a subcommand that reads no configuration.
     pub(super) fn log(&self) -> Log {
         crate::config::log(&self.flags())
     }

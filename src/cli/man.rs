@@ -1,4 +1,4 @@
-//! `man`: for packaging.
+//! `man`: writes manual pages, for packages.
 
 use std::{fs, io, path::PathBuf};
 
@@ -18,7 +18,7 @@ pub(super) struct Man {
 impl Man {
     /// Prints or writes the pages of `command`, the whole command line.
     pub(super) fn run(self, command: Command) -> Result<(), CommandFailure> {
-        // `help` repeats the other pages. A page would refer to one of its own.
+        // `help` would repeat the other pages. A page would refer to a page of `help` that does not exist.
         let mut command = command.disable_help_subcommand(true);
         if let Some(folder) = self.output {
             let written =
@@ -32,7 +32,7 @@ impl Man {
     }
 }
 
-/// The page of a command, then those of its subcommands.
+/// Renders the page of a command, then the pages of its subcommands.
 fn render(command: &Command, pages: &mut Vec<u8>) -> io::Result<()> {
     clap_mangen::Man::new(command.clone()).render(pages)?;
     let mut shown = command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set());

@@ -1,4 +1,4 @@
-//! Results, to stdout.
+//! Writes results to stdout.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use super::CommandFailure;
 
-/// Writes it all. A reader that has gone, such as `head`, has what it wanted: no failure.
+/// Writes all of it. A closed pipe is not a failure, since a reader such as `head` may stop early.
 pub(super) fn print(text: impl AsRef<[u8]>) -> Result<(), CommandFailure> {
     match write(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -16,7 +16,7 @@ pub(super) fn print(text: impl AsRef<[u8]>) -> Result<(), CommandFailure> {
     }
 }
 
-/// The same, for what goes on for as long as there is a reader.
+/// Writes output that continues as long as there is a reader, so a closed pipe is an error.
 pub(super) fn write(text: impl AsRef<[u8]>) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_ref()).and_then(|()| stdout.flush())

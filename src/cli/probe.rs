@@ -1,4 +1,4 @@
-//! `probe`: is a sidecar ready; for health checks.
+//! `probe`: asks a sidecar whether it is ready, for health checks.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -15,7 +15,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Args, Debug)]
 pub(super) struct Probe {
     /// The URL or HOST:PORT to ask. Without a path it asks /readyz [default: admin.listen of the configuration]
-    // Not parsed by clap, which repeats a value that is wrong, and with it a password.
+    // Not parsed by clap, which would repeat a wrong value, and with it a password.
     url: Option<String>,
 }
 
@@ -23,29 +23,28 @@ impl Probe {
     pub(super) fn run(self, global: &Global) -> Result<(), CommandFailure> {
         let (url, trust) = match self.url {
             Some(_) if global.config.is_some() => {
-                let what =
-                    "`probe` reads no configuration if it is given a URL: leave --config or the URL out";
+                let what = "`probe` reads no configuration if a URL is given: remove --config or the URL";
                 return Err(CommandFailure::Usage(what.into()));
             }
-            // With a URL no configuration is needed, so broken variables do no harm.
+            // With a URL the configuration is not needed, so that mistakes in the environment do no harm.
             Some(url) => by_system(parse(&url)?)?,
             None => by_configuration(&config::load(&global.flags())?.config.sidecar.admin)?,
         };
         let url =
-            if url.path() == "/" { url.join("/readyz").context("a URL that takes no path")? } else { url };
+            if url.path() == "/" { url.join("/readyz").context("the URL cannot have a path")? } else { url };
         runtimes::small().context("cannot start a runtime")?.block_on(ready(url, trust.as_ref()))?;
         output::print("ready\n")
     }
 }
 
-/// Whoever answers there is verified as any server is.
+/// A URL given by the user: its server is verified with the system's certificate authorities.
 pub(super) fn by_system(url: Url) -> anyhow::Result<(Url, Option<Trust>)> {
     let trust = if url.scheme() == "https" { Some(Trust::system(None)?) } else { None };
     Ok((url, trust))
 }
 
-/// The sidecar of this configuration: by TLS it has to show the certificate that is configured, whatever address that
-/// is for.
+/// The admin address of this configuration. With TLS, the server must present the configured certificate, whatever
+/// names that has.
 pub(super) fn by_configuration(admin: &admin::Config) -> anyhow::Result<(Url, Option<Trust>)> {
     let mut url = admin_url(admin.listen)?;
     if admin.tls.is_some() {
@@ -56,7 +55,7 @@ pub(super) fn by_configuration(admin: &admin::Config) -> anyhow::Result<(Url, Op
 
 fn admin_url(listen: SocketAddr) -> anyhow::Result<Url> {
     if listen.port() == 0 {
-        return Err(anyhow!("admin.listen has port 0, so where it listens is not known: give the URL"));
+        return Err(anyhow!("admin.listen has port 0, so the real port is not known: give the URL"));
     }
     Ok(Url::parse(&format!("http://{}", reachable(listen)))?)
 }
@@ -64,7 +63,7 @@ fn admin_url(listen: SocketAddr) -> anyhow::Result<Url> {
 async fn ready(url: Url, trust: Option<&Trust>) -> anyhow::Result<()> {
     let asked = shown(&url);
     let (status, why) =
-        ask::get(url, trust, TIMEOUT).await.with_context(|| format!("{asked} does not answer"))?;
+        ask::get(url, trust, TIMEOUT).await.with_context(|| format!("{asked} did not answer"))?;
     if !status.is_success() {
         let why = String::from_utf8_lossy(&why);
         let why = why.lines().next().unwrap_or_default().escape_debug();
@@ -73,7 +72,7 @@ async fn ready(url: Url, trust: Option<&Trust>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A URL without what may be secret in it.
+/// The URL without user name, password, query and fragment, which may be secret.
 fn shown(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
@@ -83,7 +82,7 @@ pub(super) fn parse(text: &str) -> Result<Url, CommandFailure> {
     match Url::parse(&config::with_scheme(text)) {
         Ok(url) if ["http", "https"].contains(&url.scheme()) && url.has_host() => Ok(url),
         _ => Err(CommandFailure::Usage(
-            "the argument is not a URL to ask: write http://HOST:PORT, as in http://127.0.0.1:9464".into(),
+            "the argument is not an HTTP URL: write http://HOST:PORT, as in http://127.0.0.1:9464".into(),
         )),
     }
 }

@@ -8,16 +8,16 @@ use tracing::Level;
 use super::stop::Stop;
 use crate::config::Log;
 
-/// What the process does for a subcommand: its log and its signals.
+/// How `main` sets up the process for a subcommand: the log and the signals.
 #[derive(Clone, Copy, Debug)]
 pub struct Process {
-    /// Begins to log.
+    /// Starts the log.
     pub log: fn(&Log) -> SetLevel,
-    /// Begins to hear signals; until then they end the process.
+    /// Starts to listen for SIGTERM and SIGINT. Before that, they end the process.
     pub signals: fn() -> io::Result<Stop>,
-    /// Begins to hear SIGHUP, in the runtime that it is called in; until then that ends the process too.
+    /// Starts to listen for SIGHUP in the runtime that calls it. Before that, SIGHUP ends the process.
     pub hangups: fn() -> io::Result<Signal>,
 }
 
-/// Changes the level of the log that was begun.
+/// Changes the level of the log while the process runs.
 pub type SetLevel = Box<dyn Fn(Level) + Send>;

@@ -1,8 +1,8 @@
-//! Where a server is met that listens everywhere.
+//! The address at which a client on this machine reaches a listener.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// An address to connect to from this machine: of one that listens on every interface, loopback.
+/// The address to connect to from this machine: loopback if the listener is bound to every interface.
 pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         ip if !ip.is_unspecified() => ip,

@@ -1,4 +1,4 @@
-//! SIGHUP: the configuration is read again, and what can change while streams run does.
+//! SIGHUP: reads the configuration again and applies the settings that can change while streams run.
 
 use tokio::{signal::unix::Signal, task};
 
@@ -8,26 +8,26 @@ use crate::{
     sidecar,
 };
 
-const REFUSED: &str = "the new configuration has mistakes: the old one stays in force";
+const REFUSED: &str = "the new configuration has mistakes; keeping the previous one";
 
 /// Reads the configuration again.
 pub(super) struct Reloader {
     pub(super) flags: Flags,
-    /// What is in force for all that needs a restart to change.
+    /// The configuration at the start, whose values hold for all settings that need a restart.
     pub(super) begun: Config,
     pub(super) level: SetLevel,
     pub(super) sidecar: sidecar::Reload,
-    /// What a service manager shows while all is well.
+    /// The status that a service manager shows while the configuration is valid.
     pub(super) status: String,
 }
 
 impl Reloader {
-    /// At each hang-up, for ever.
+    /// Reloads at each SIGHUP and never ends.
     pub(super) async fn listen(self, mut hangups: Signal) {
         while hangups.recv().await.is_some() {
             systemd::reloading();
             let flags = self.flags.clone();
-            // A file may be on a disk that hangs; whoever accepts connections must not.
+            // The file may be on a disk that hangs, and the thread that accepts connections must not wait for it.
             match task::spawn_blocking(move || config::load(&flags)).await {
                 Ok(Ok(resolved)) => {
                     self.apply(resolved.config);
@@ -35,7 +35,7 @@ impl Reloader {
                     continue;
                 }
                 Ok(Err(mistakes)) => self.refuse(&mistakes),
-                Err(error) => tracing::error!(%error, "cannot read the configuration again"),
+                Err(error) => tracing::error!(%error, "failed to read the configuration again"),
             }
             systemd::ready(&format!("{}; {REFUSED}", self.status));
         }
@@ -46,12 +46,10 @@ impl Reloader {
         let fixed = config::fixed(&self.begun, &config);
         (self.level)(config.log.level);
         self.sidecar.apply(&config.sidecar);
-        tracing::info!(
-            "the configuration was read again: keys, access, shaping, certificates and the log's level are as it says"
-        );
+        tracing::info!("configuration reloaded: keys, access, shaping, certificates and the log level");
         if !fixed.is_empty() {
             let settings = fixed.join(", ");
-            tracing::warn!(settings, "these need a restart to change: their old values stay in force");
+            tracing::warn!(settings, "some changed settings need a restart; keeping their previous values");
         }
     }
 

@@ -1,4 +1,4 @@
-//! `report`: what recordings say.
+//! `report`: analyses recordings.
 
 use std::{fs, path::PathBuf};
 
@@ -55,7 +55,7 @@ impl Report {
         }
     }
 
-    /// Of the terminal; what goes elsewhere is not broken into its lines.
+    /// The width of the terminal, or `None` if the output goes elsewhere, where lines are not wrapped.
     fn width(&self) -> Option<u16> {
         let terminal = Term::stdout();
         let shown = self.output.is_none() && terminal.is_term();

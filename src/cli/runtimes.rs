@@ -1,4 +1,4 @@
-//! The runtimes of a subcommand that serves.
+//! The tokio runtimes of subcommands.
 
 use std::{
     io,
@@ -10,17 +10,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::collector::runtime::enable_histograms;
 
-/// Runs the simulated Ollama, or the whole demo, on as many threads as there are cores.
+/// The runtime of the simulated Ollama or of the whole demo, with one thread for each core.
 pub(super) fn main() -> io::Result<Runtime> {
     enable_histograms(runtime::Builder::new_multi_thread().enable_all()).build()
 }
 
-/// Asks a question or two.
+/// A single-threaded runtime for a few requests.
 pub(super) fn small() -> io::Result<Runtime> {
     enable_histograms(runtime::Builder::new_current_thread().enable_all()).build()
 }
 
-/// A single-threaded runtime on a thread of its own. Dropped, it ends, and what runs on it is dropped.
+/// A single-threaded runtime on its own thread. Dropping it ends the thread and drops the tasks on it.
 #[derive(Debug)]
 pub(super) struct Own {
     handle: Handle,
@@ -35,21 +35,22 @@ impl Own {
         let ended = end.clone().cancelled_owned();
         let thread = thread::Builder::new().name(name).spawn(move || {
             runtime.block_on(ended);
-            // A name that is still being looked up holds nobody up.
+            // Ending does not wait for a DNS lookup that still runs.
             runtime.shutdown_background();
         })?;
         Ok(Own { handle, end, thread: Some(thread) })
     }
 
-    /// For the admin address, so that a scrape never waits for streams.
+    /// The runtime of the admin listener, so that a scrape never waits for streams.
     pub(super) fn admin() -> io::Result<Own> {
         Own::start("admin".to_owned())
     }
 
-    /// For clients; 0 is one for each core that may be used.
+    /// The runtimes that serve clients; 0 starts one for each available core.
     ///
-    /// One single-threaded runtime a core instead of one that steals costs 7 % less CPU a chunk: no worker looks into
-    /// another's queue (22.7 us beside 24.4 us on two cores, 400 streams of 40 chunks a second, medians of five).
+    /// One single-threaded runtime per core costs 7 % less CPU per chunk than one work-stealing runtime, since no
+    /// worker looks into another's queue (22.7 µs and 24.4 µs on two cores, 400 streams of 40 chunks/s, medians of
+    /// five runs).
     pub(super) fn workers(count: usize) -> io::Result<Vec<Own>> {
         let count = match count {
             0 => thread::available_parallelism().map_or(1, usize::from),
@@ -67,7 +68,7 @@ impl Drop for Own {
     fn drop(&mut self) {
         self.end.cancel();
         if let Some(thread) = self.thread.take() {
-            // If it panicked, stderr has said so.
+            // A panic of the thread has been written to stderr already.
             let _ = thread.join();
         }
     }

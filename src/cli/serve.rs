@@ -1,4 +1,4 @@
-//! `serve`: the sidecar, on two runtimes, until a signal.
+//! `serve`: runs the sidecar until a signal.
 
 mod opening;
 
@@ -25,7 +25,7 @@ use crate::{
 };
 use opening::Addresses;
 
-/// The opening lines wait this long for the first answer of each upstream.
+/// The opening lines wait up to this long for the first answer of each upstream.
 const FIRST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Forward requests to Ollama and measure them
@@ -38,10 +38,10 @@ pub(super) struct Serve {
     addressing: Addressing,
 }
 
-/// The flags that say where the Ollamas are and where to listen.
+/// The flags for the addresses of the upstreams and of the listeners.
 #[derive(Args, Debug)]
 pub(super) struct Addressing {
-    /// An Ollama, as a URL or HOST:PORT; repeat it for more. The default names are upstream0, upstream1, …
+    /// An Ollama, as a URL or HOST:PORT; repeat the flag for more. The default names are upstream0, upstream1, …
     /// [default: STREAMGAUGE_UPSTREAM, the file, OLLAMA_HOST, or http://127.0.0.1:11434]
     #[arg(long, value_name = "[NAME=]URL")]
     upstream: Vec<String>,
@@ -54,7 +54,7 @@ pub(super) struct Addressing {
 }
 
 impl Addressing {
-    /// These flags and the global ones.
+    /// The configuration that these flags and the global ones set.
     pub(super) fn flags(self, global: &Global) -> Flags {
         let mut flags = global.flags();
         flags.upstreams = self.upstream;
@@ -81,7 +81,7 @@ impl Serve {
         if !settings.admin.listen.ip().is_loopback() && settings.admin.token.is_none() {
             tracing::warn!(
                 admin = %settings.admin.listen,
-                "anybody who reaches admin.listen reads what runs here: set admin.token_file, or listen on 127.0.0.1"
+                "the admin address accepts requests from other machines without a token: set admin.token_file, or listen on 127.0.0.1"
             );
         }
         settings.proxy.max_connections = descriptors::enough_for(settings.proxy.max_connections);
@@ -89,8 +89,8 @@ impl Serve {
         let stop = (process.signals)().context("cannot listen for signals")?;
         let admin = runtimes::Own::admin().context("cannot start the admin runtime")?;
         let workers =
-            runtimes::Own::workers(config.workers).context("cannot start the runtimes of clients")?;
-        let accept = runtimes::small().context("cannot start the runtime that accepts")?;
+            runtimes::Own::workers(config.workers).context("cannot start the runtimes that serve clients")?;
+        let accept = runtimes::small().context("cannot start the runtime that accepts connections")?;
         let handles: Vec<_> = workers.iter().map(runtimes::Own::handle).collect();
         let drain = config.sidecar.drain_timeout;
         let builder = sockets
@@ -113,14 +113,14 @@ impl Serve {
                 ended = serve(bound, stop, drain) => ended,
                 () = reloader.listen(hangups) => Ok(()),
                 never = opening => match never {},
-                // The runtimes of clients; the one that this runs on answers by running it.
+                // The runtimes of clients. The current runtime needs no check, since it runs this code.
                 () = systemd::watchdog(handles) => Ok(()),
             }
         })?)
     }
 }
 
-/// Where this machine reaches the listeners.
+/// The addresses at which a client on this machine reaches the listeners.
 fn addresses(bound: &Bound, config: &sidecar::Config) -> Addresses {
     Addresses {
         proxy: reachable(bound.proxy_addr()),
@@ -131,13 +131,13 @@ fn addresses(bound: &Bound, config: &sidecar::Config) -> Addresses {
     }
 }
 
-/// Prints the opening lines once each upstream has answered or is late, if a person reads stdout.
+/// Prints the opening lines once each upstream has answered or is late, if stdout is a terminal.
 async fn open(addresses: Addresses, upstreams: Arc<Upstreams>, config: sidecar::Config) -> Infallible {
     if stdout().is_terminal() {
         let _ = timeout(FIRST_ANSWERS, upstreams.first_probes()).await;
         let urls = config.upstream.upstreams.iter().map(|one| one.url.as_str().trim_end_matches('/'));
         let each = upstreams.all().iter().map(Arc::as_ref).zip(urls);
-        // A terminal that has gone stops no stream.
+        // If the terminal is gone, the sidecar continues.
         let _ = output::write(opening::lines(addresses, each));
     }
     future::pending().await

@@ -1,4 +1,4 @@
-//! `simulate`: a simulated Ollama.
+//! `simulate`: runs a simulated Ollama.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -16,26 +16,26 @@ use crate::{
 /// It reads no configuration. SIGTERM and SIGINT end it and its streams at once, as they end Ollama.
 #[derive(Args, Debug)]
 pub(super) struct Simulate {
-    /// The version of Ollama whose format it uses: 0.12, 0.33 or 0.34
+    /// The version of Ollama to simulate: 0.12, 0.33 or 0.34
     #[arg(long, value_name = "VERSION", default_value_t = OllamaVersion::default())]
     ollama_version: OllamaVersion,
-    /// Its address
+    /// The address to listen on
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:11434", value_parser = config::address)]
     listen: SocketAddr,
-    /// A model that it has; repeat it for more
+    /// The name of a model; repeat the flag for more models
     #[arg(long = "model", value_name = "NAME", default_value = "sim:latest")]
     models: Vec<String>,
-    /// The tokens of an answer; a request can ask for fewer
+    /// The tokens of a response; a request can ask for fewer
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = value_parser!(u32).range(1..))]
     tokens: u32,
     /// The context of a request that does not set num_ctx; a longer prompt is cut or refused, as in that version
     #[arg(long, value_name = "TOKENS", default_value_t = 4096, value_parser = value_parser!(u32).range(1..))]
     context: u32,
-    /// Refuse embeddings, as a model does that only generates
+    /// Refuse embeddings, as a model that only generates does
     #[arg(long)]
     no_embeddings: bool,
-    /// Ollama's cloud, where NAME:cloud and NAME:TAG-cloud run: answers, signed-out (401), unreachable (502) or
-    /// disabled (403)
+    /// The state of Ollama's cloud, which runs the models NAME:cloud and NAME:TAG-cloud: answers, signed-out (401),
+    /// unreachable (502) or disabled (403)
     #[arg(long, value_name = "STATE", default_value_t = Cloud::default())]
     cloud: Cloud,
     /// How chats are rendered: go-template sends a tool call as a record of its own, native puts all calls into the
@@ -44,7 +44,7 @@ pub(super) struct Simulate {
     /// Version 0.12 has go-template only. In both, nothing is sent while the tokens of a call are generated.
     #[arg(long, value_name = "PATH", default_value_t = ChatPath::default())]
     chat: ChatPath,
-    /// The tool calls in an answer to a chat that has tools
+    /// The tool calls in a response to a chat with tools
     #[arg(long, value_name = "N", default_value_t = 1)]
     tool_calls: u32,
     /// The tokens of text before the first tool call
@@ -62,7 +62,7 @@ pub(super) struct Simulate {
     /// The concurrent streams of a model
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least_one)]
     parallel: usize,
-    /// The requests that may wait
+    /// The most requests that wait
     #[arg(long, value_name = "N", default_value_t = 512)]
     max_queue: usize,
     /// The cost of each further stream for the others: of n streams, each runs at rate / (1 + F × (n − 1))
@@ -125,8 +125,9 @@ impl Simulate {
 
 async fn simulate(config: Config, stop: Stop) -> anyhow::Result<()> {
     let listen = config.listen;
-    let bound = Simulator::bind(config)
-        .with_context(|| format!("cannot listen on {listen}: free it, or give another with --listen"))?;
+    let bound = Simulator::bind(config).with_context(|| {
+        format!("cannot listen on {listen}: free the address, or choose another one with --listen")
+    })?;
     tracing::info!(ollama = %bound.addr(), "listening");
     stop.bounds(bound.run(stop.drain())).await
 }
@@ -134,7 +135,7 @@ async fn simulate(config: Config, stop: Stop) -> anyhow::Result<()> {
 fn not_negative(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
-        _ => Err("write a number, 0 or more".to_owned()),
+        _ => Err("write a number that is 0 or greater".to_owned()),
     }
 }
 
@@ -149,7 +150,7 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
         .filter(|number| *number >= 1)
-        .ok_or_else(|| "write a whole number, 1 or more".to_owned())
+        .ok_or_else(|| "write a whole number that is 1 or greater".to_owned())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Lines to stderr, written on a thread of their own: a reader that has stalled or gone holds nobody up.
+//! Writes lines to stderr on a thread of its own, so that a stalled reader of stderr blocks nothing.
 
 use std::{
     io::{self, Write},
@@ -11,12 +11,12 @@ use std::{
     time::Duration,
 };
 
-/// Lines that may wait to be written; what comes on top is lost, and counted.
+/// The most lines that wait to be written. Further lines are dropped and counted.
 const WAITING: usize = 1024;
-/// How often a flush looks whether there is room for it.
+/// The interval at which a flush checks whether there is room for its message.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Where the log goes. Each write is a line; none of them blocks, and none of them fails.
+/// The writer of the log. Each write is one line, and never blocks or fails.
 #[derive(Clone, Debug)]
 pub struct Stderr {
     to: SyncSender<Message>,
@@ -26,12 +26,12 @@ pub struct Stderr {
 #[derive(Debug)]
 enum Message {
     Line(Vec<u8>),
-    /// All that came before is written.
+    /// A request to report that all earlier lines are written.
     Flushed(SyncSender<()>),
 }
 
 impl Stderr {
-    /// Begins to write to the process' stderr.
+    /// Starts the thread that writes to the process's stderr.
     #[must_use]
     pub fn start() -> Stderr {
         Stderr::over(io::stderr())
@@ -41,23 +41,23 @@ impl Stderr {
         let (to, from) = sync_channel(WAITING);
         let lost = Arc::new(AtomicU64::new(0));
         let stderr = Stderr { to, lost: lost.clone() };
-        // Without threads nothing else starts either, and main says so.
+        // If no thread can be started, nothing else starts either, and main reports that.
         let _ = thread::Builder::new().name("log".to_owned()).spawn(move || write(sink, &from, &lost));
         stderr
     }
 
-    /// Waits until what was said before is written, but no longer than that.
+    /// Waits until all earlier lines are written, but no longer than `longest`.
     pub fn flush(&self, longest: Duration) {
         let (written, when_written) = sync_channel(1);
         let mut left = longest;
         while let Err(TrySendError::Full(_)) = self.to.try_send(Message::Flushed(written.clone())) {
             let Some(less) = left.checked_sub(LOOK) else { return };
             left = less;
-            // Nobody sends yet: it is a pause.
+            // Nothing is sent on this channel; the receive is a pause.
             let _ = when_written.recv_timeout(LOOK);
         }
         drop(written);
-        // Who does not read has had the time to.
+        // The result does not matter: if stderr is not read, the time is over.
         let _ = when_written.recv_timeout(left);
     }
 }
@@ -75,11 +75,11 @@ impl Write for Stderr {
     }
 }
 
-/// Until nobody is left who could say anything.
+/// Writes lines until all senders are dropped.
 fn write(mut sink: impl Write, from: &Receiver<Message>, lost: &AtomicU64) {
     for message in from {
         match message {
-            // A full disk or a closed pipe: the streams go on, and later lines may come through.
+            // If the disk is full or the pipe closed, the streams continue, and later lines may succeed.
             Message::Line(line) => drop(sink.write_all(&line)),
             Message::Flushed(written) => {
                 let _ = written.try_send(());
@@ -87,8 +87,8 @@ fn write(mut sink: impl Write, from: &Receiver<Message>, lost: &AtomicU64) {
         }
         let lines = lost.swap(0, Relaxed);
         if lines > 0 {
-            // In the form that the log has, by way of this very channel.
-            tracing::warn!(lines, "lines of the log were lost: stderr was not read");
+            // Logged through this channel, so that the line has the log's format.
+            tracing::warn!(lines, "log lines were dropped because stderr was not read");
         }
     }
 }
@@ -136,7 +136,7 @@ mod tests {
         for _ in 0..many {
             stderr.write_all(b"line\n").unwrap();
         }
-        // One more may be on its way.
+        // One more line may have left the channel already.
         let lost = stderr.lost.load(Relaxed);
         assert!((999..=1000).contains(&lost), "{lost}");
         stderr.flush(Duration::from_millis(1));

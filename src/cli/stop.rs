@@ -1,9 +1,9 @@
-//! The wish to end: politely first, then at once.
+//! The request to end the process: drain at first, stop at once at the second signal.
 
 use anyhow::bail;
 use tokio_util::sync::CancellationToken;
 
-/// Raised by the first and the second signal; clones share it.
+/// The state of the first and the second signal. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     drain: CancellationToken,
@@ -11,7 +11,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// The first call asks to drain, the second to stop at once.
+    /// The first call requests to drain, the second to stop at once.
     pub fn raise(&self) {
         if self.drain.is_cancelled() {
             self.now.cancel();
@@ -20,21 +20,21 @@ impl Stop {
         }
     }
 
-    /// Ends when draining is wanted.
+    /// Completes when a drain is requested.
     pub(super) fn drain(&self) -> impl Future<Output = ()> + Send + 'static {
         self.drain.clone().cancelled_owned()
     }
 
-    /// Draining is wanted.
+    /// Whether a drain is requested.
     pub(super) fn is_raised(&self) -> bool {
         self.drain.is_cancelled()
     }
 
-    /// Runs `server`, which ends by itself once `drain` does, and drops it when that is not quick enough.
+    /// Runs `server`, which ends by itself after a drain. The second signal drops it.
     pub(super) async fn bounds(&self, server: impl Future<Output = ()>) -> anyhow::Result<()> {
         tokio::select! {
             biased;
-            () = self.now.cancelled() => bail!("stopped before the streams ended"),
+            () = self.now.cancelled() => bail!("a second signal stopped the process before all streams ended"),
             () = server => {
                 tracing::info!("stopped");
                 Ok(())

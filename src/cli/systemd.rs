@@ -1,4 +1,4 @@
-//! What a service manager is told of a sidecar: nothing, unless it asks to be told by `NOTIFY_SOCKET`.
+//! Notifies the service manager of the sidecar's state, if it sets `NOTIFY_SOCKET`.
 
 use std::time::Duration;
 
@@ -9,37 +9,36 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-/// Beyond the drain, for the process to end.
+/// The time for the process to end after the drain.
 const FAREWELL: Duration = Duration::from_secs(5);
-/// Signs of life within the time in which one is wanted, so that one that is late does no harm.
+/// Watchdog notifications in each interval of the watchdog, so that one may be late.
 const SIGNS: u32 = 3;
 
-/// It serves; `status` is for `systemctl status`.
+/// Reports that the sidecar serves. `systemctl status` shows `status`.
 pub(super) fn ready(status: &str) {
     tell(&[Ready, Status(status)]);
 }
 
-/// It reads its configuration again; [`ready`] says that this is over.
+/// Reports that a reload begins. [`ready`] reports its end.
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[Reloading, now]),
-        Err(error) => tracing::debug!(%error, "no clock to tell the service manager the time of a reload"),
+        Err(error) => tracing::debug!(%error, "failed to read the clock for the service manager"),
     }
 }
 
-/// It ends, which may take as long as `drain`.
+/// Reports that the process ends, and that it may take as long as `drain`.
 pub(super) fn stopping(drain: Duration) {
     let most = u32::try_from((drain + FAREWELL).as_micros()).unwrap_or(u32::MAX);
     tell(&[Stopping, ExtendTimeoutUsec(most), Status("draining")]);
 }
 
-/// Gives signs of life, for ever, if some are wanted (`WatchdogSec=`): as long as each of the runtimes does what it is
-/// given.
+/// Sends watchdog notifications for ever, if the unit sets `WatchdogSec=`, as long as every runtime runs its tasks.
 pub(super) async fn watchdog(runtimes: Vec<Handle>) {
     let Some(within) = sd_notify::watchdog_enabled() else {
         return std::future::pending().await;
     };
-    // A grid of no width would be a busy loop.
+    // An interval of zero would be a busy loop.
     let mut ticks = interval((within / SIGNS).max(Duration::from_millis(1)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -49,7 +48,7 @@ pub(super) async fn watchdog(runtimes: Vec<Handle>) {
     }
 }
 
-/// Ends once each of the runtimes has done something since.
+/// Completes once each of the runtimes has run a task.
 async fn each_answers(runtimes: &[Handle]) {
     let mut asked = JoinSet::new();
     for runtime in runtimes {
@@ -58,10 +57,10 @@ async fn each_answers(runtimes: &[Handle]) {
     while asked.join_next().await.is_some() {}
 }
 
-/// Whoever cannot be told goes without: streams matter more.
+/// Sends a notification. A failure is logged only, since streams matter more.
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "cannot tell the service manager: is NOTIFY_SOCKET right, and may AF_UNIX be used?");
+        tracing::warn!(%error, "failed to notify the service manager: check NOTIFY_SOCKET and that AF_UNIX is allowed");
     }
 }
 

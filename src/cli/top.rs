@@ -1,4 +1,4 @@
-//! `top`: a live panel of a running sidecar, in a terminal.
+//! `top`: a live panel of a running sidecar in a terminal.
 
 mod draw;
 mod feed;
@@ -32,7 +32,7 @@ pub(super) use panel::Panel;
 #[derive(Args, Debug)]
 pub(super) struct Top {
     /// The admin address of the sidecar, as a URL or HOST:PORT [default: admin.listen of the configuration]
-    // Not parsed by clap, which repeats a value that is wrong, and with it a password.
+    // Not parsed by clap, which would repeat a wrong value, and with it a password.
     url: Option<String>,
     /// The file with the token of the admin address [default: admin.token_file of the configuration]
     #[arg(long, value_name = "FILE")]
@@ -49,7 +49,7 @@ impl Top {
         let mut token_file = self.token_file;
         let (url, trust) = match self.url {
             Some(_) if global.config.is_some() => {
-                let what = "`top` reads no configuration if it is given a URL: leave --config or the URL out";
+                let what = "`top` reads no configuration if a URL is given: remove --config or the URL";
                 return Err(CommandFailure::Usage(what.into()));
             }
             Some(url) => probe::by_system(probe::parse(&url)?)?,
@@ -60,10 +60,10 @@ impl Top {
             }
         };
         let token = token_file.map(token).transpose()?;
-        let url: Url = url.join("/overview").context("the URL takes no path")?;
+        let url: Url = url.join("/overview").context("the URL cannot have a path")?;
         let runtime = runtimes::Own::admin().context("cannot start a runtime")?;
         let feed = Feed::start(&runtime.handle(), url, trust.as_ref(), token)?;
-        // A signal ends the panel as `q` does, so that the terminal is left as it was.
+        // A signal ends the panel as `q` does, so that the terminal is restored.
         let stop = (process.signals)().context("cannot listen for signals")?;
         Panel::new(feed).run(|| stop.is_raised()).context("cannot use the terminal")?;
         Ok(())

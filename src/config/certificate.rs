@@ -1,4 +1,4 @@
-//! Settings of TLS: certificates and keys, which are read at once, so that what is wrong with them is told.
+//! The TLS settings. The files are read at once, so that their mistakes are reported with all others.
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::tls::{Authorities, Identity, Peer, Trust, Unusable};
 
-/// The keys of `[[upstream]]` that are of TLS.
+/// The keys of `[[upstream]]` for TLS.
 pub(super) const LEAVES: [&str; 3] = ["ca_file", "client_cert", "client_key"];
 
 const EXAMPLE: &str = "{ cert = \"cert.pem\", key = \"key.pem\" }";
@@ -28,7 +28,7 @@ pub(super) fn identity(given: Given<'_>) -> Result<Identity, Problems> {
         Ok(())
     })?;
     let (Some(cert), Some(key)) = (cert, key) else {
-        let what = "it takes both a `cert` and a `key`";
+        let what = "`cert` or `key` is missing";
         return Err(Problem::new(what, format!("write both, as in {EXAMPLE}")).into());
     };
     Identity::read(cert, key).map_err(|flaws| {
@@ -36,40 +36,43 @@ pub(super) fn identity(given: Given<'_>) -> Result<Identity, Problems> {
     })
 }
 
-/// The files, as TOML that can be fed back.
+/// The files as TOML that can be read again.
 pub(super) fn show(identity: &Identity) -> Option<String> {
     let (cert, key) = identity.files()?;
     Some(format!("{{ cert = {}, key = {} }}", path(cert), path(key)))
 }
 
-/// A path as TOML.
+/// A path as a TOML string.
 pub(super) fn path(path: &Path) -> String {
     toml::Value::from(path.to_string_lossy().as_ref()).to_string()
 }
 
-/// A file, and where it is named.
+/// A file name, and the place where it was written.
 type Written = (String, SettingPlace);
 
-/// What an upstream's entry says of TLS, in the order of [`LEAVES`].
+/// The TLS files of an upstream's entry, in the order of [`LEAVES`].
 #[derive(Debug, Default)]
 pub(super) struct Files([Option<Written>; 3]);
 
 impl Files {
-    /// Notes one of [`LEAVES`].
+    /// Stores the file of one of [`LEAVES`].
     pub(super) fn set(&mut self, leaf: &str, given: Given<'_>, place: SettingPlace) -> Result<(), Problem> {
         let file = given.text("\"/etc/streamgauge/ca.pem\"")?;
-        let position = LEAVES.iter().position(|known| *known == leaf).expect("it is one of them");
+        let position = LEAVES.iter().position(|known| *known == leaf).expect("the leaf is one of LEAVES");
         self.0[position] = Some((file.to_owned(), place));
         Ok(())
     }
 
-    /// How to verify whoever answers at `url`; `None` if it is plain. `entry` is the place of what is in no file.
+    /// The verification of the server at `url`; `None` for plain HTTP. `entry` is the place to report for mistakes
+    /// outside of files.
     pub(super) fn trust(self, url: &Url, entry: &SettingPlace, out: &mut Vec<Mistake>) -> Option<Trust> {
         if url.scheme() != "https" {
             for (leaf, file) in LEAVES.iter().zip(self.0) {
                 if let Some((_, place)) = file {
-                    let problem =
-                        Problem::new("it is of https and the url is not", "write https://…, or take it away");
+                    let problem = Problem::new(
+                        "this key needs an https url",
+                        "write https:// in the url, or remove this key",
+                    );
                     out.push(problem.at(place, format!("upstream.{leaf}")));
                 }
             }
@@ -93,7 +96,7 @@ impl Files {
     }
 }
 
-/// `client_cert` and `client_key`, of which there are both or none.
+/// Reads `client_cert` and `client_key`, which must be given together.
 fn pair(cert: Option<Written>, key: Option<Written>, out: &mut Vec<Mistake>) -> Option<Identity> {
     match (cert, key) {
         (None, None) => None,
@@ -111,7 +114,7 @@ fn pair(cert: Option<Written>, key: Option<Written>, out: &mut Vec<Mistake>) -> 
 }
 
 fn alone(out: &mut Vec<Mistake>, leaf: &str, other: &str, place: SettingPlace) -> Option<Identity> {
-    let problem = Problem::new(format!("it is there without a `{other}`"), "add one, or take it away");
+    let problem = Problem::new(format!("`{other}` is missing"), format!("add `{other}`, or remove this key"));
     out.push(problem.at(place, format!("upstream.{leaf}")));
     None
 }
@@ -123,15 +126,15 @@ fn mistake(flaw: &Unusable, leaf: &str, place: &SettingPlace) -> Mistake {
 fn advice(flaw: &Unusable) -> String {
     match flaw {
         Unusable::Unread { .. } => "name a file that this user may read",
-        Unusable::NoCertificate(_) => "it begins with -----BEGIN CERTIFICATE-----",
-        Unusable::NoKey(_) => "it begins with -----BEGIN PRIVATE KEY-----, or with RSA or EC before PRIVATE",
-        Unusable::Encrypted(_) => "write it without its password, as `openssl pkey -in FILE -out OTHER` does",
+        Unusable::NoCertificate(_) => "name a PEM file, in which a certificate begins with -----BEGIN CERTIFICATE-----",
+        Unusable::NoKey(_) => "name a PEM file, in which a key begins with -----BEGIN PRIVATE KEY-----, or RSA or EC before PRIVATE",
+        Unusable::Encrypted(_) => "remove its password with `openssl pkey -in FILE -out OTHER`, and name the new file",
         Unusable::Mismatch { .. } => {
-            "put the server's own certificate first, and name the key it was made with"
+            "put the server's own certificate first, and name the key of this certificate"
         }
         Unusable::NoAuthorities(_) => "install ca-certificates, or name a `ca_file`",
-        Unusable::Name(_) => "write a name of DNS or an IP address",
-        _ => "make it anew: it is cut, or no such thing",
+        Unusable::Name(_) => "write a DNS name or an IP address",
+        _ => "replace the file: it is incomplete or not PEM",
     }
     .to_owned()
 }

@@ -1,4 +1,4 @@
-//! Values that are right each and wrong together.
+//! Mistakes of two values that are valid alone and contradict each other.
 
 use std::{collections::HashSet, net::SocketAddr};
 
@@ -10,15 +10,15 @@ use super::{
     suggest,
 };
 
-/// Adds every clash; the place is that of the value to change first.
+/// Adds every contradiction. The reported place is the value to change first.
 pub(super) fn find(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
     let (proxy, admin) = (resolved.config.sidecar.proxy.listen, resolved.config.sidecar.admin.listen);
     let upstream = &resolved.config.sidecar.upstream;
 
     if proxy.port() != 0 && proxy.port() == admin.port() && overlap(proxy, admin) {
         let problem = Problem::new(
-            format!("`proxy.listen` ({proxy}) and `admin.listen` ({admin}) take the same port"),
-            "give one of them another port",
+            format!("`proxy.listen` ({proxy}) and `admin.listen` ({admin}) use the same port"),
+            "choose another port for one of them",
         );
         mistakes.push(problem.at(written(resolved, &["admin.listen", "proxy.listen"]), "admin.listen"));
     }
@@ -27,14 +27,17 @@ pub(super) fn find(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
     for (position, one) in upstream.upstreams.iter().enumerate() {
         let place = resolved.upstream_origins.get(position);
         if !seen.insert(&one.name) {
-            let what = format!("another upstream is named {:?} too", one.name);
+            let what = format!("the name {:?} is used by another upstream", one.name);
             let place = place.cloned().expect("the default upstream is alone");
-            mistakes.push(Problem::new(what, "give each a name of its own").at(place, "upstream.name"));
+            mistakes.push(Problem::new(what, "give each upstream its own name").at(place, "upstream.name"));
         }
         for (key, listen) in [("proxy.listen", proxy), ("admin.listen", admin)] {
             if reaches(&one.url, listen) {
-                let what = format!("{:?} is this sidecar's own `{key}`", one.name);
-                let problem = Problem::new(what, "name the address of an Ollama, or move the listener");
+                let what = format!("the url of {:?} is the address of this sidecar's own `{key}`", one.name);
+                let problem = Problem::new(
+                    what,
+                    "write the address of an Ollama, or choose another address for the listener",
+                );
                 let place = place.cloned().unwrap_or_else(|| written(resolved, &[key]));
                 mistakes.push(problem.at(place, "upstream.url"));
             }
@@ -46,21 +49,24 @@ pub(super) fn find(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
         let place = || resolved.key_origins.get(position).cloned().expect("every key was written");
         if keys[..position].iter().any(|other| other.name == one.name) {
             let problem = Problem::new(
-                format!("another key is named {:?} too", one.name),
-                "give each a name of its own",
+                format!("the name {:?} is used by another key", one.name),
+                "give each key its own name",
             );
             mistakes.push(problem.at(place(), "key.name"));
         }
         if let Some(other) = keys[..position].iter().find(|other| other.digest == one.digest) {
             let problem = Problem::new(
                 format!("{:?} and {:?} have the same key", other.name, one.name),
-                "give each a key of its own",
+                "give each caller its own key",
             );
             mistakes.push(problem.at(place(), "key"));
         }
     }
     if resolved.config.sidecar.admission.require_key && keys.is_empty() {
-        let problem = Problem::new("a key is required and there is none", "add a [[key]], or take it away");
+        let problem = Problem::new(
+            "no key is configured, so every request would be refused",
+            "add a [[key]], or remove this setting",
+        );
         mistakes.push(problem.at(written(resolved, &["access.require_key"]), "access.require_key"));
     }
 
@@ -69,7 +75,7 @@ pub(super) fn find(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
     {
         let names: Vec<_> = upstream.upstreams.iter().map(|one| one.name.as_str()).collect();
         let advice = suggest::among(primary, names.iter().copied())
-            .map_or_else(|| format!("name one of {}", names.join(", ")), suggest::did_you_mean);
+            .map_or_else(|| format!("choose one of {}", names.join(", ")), suggest::did_you_mean);
         let problem = Problem::new(format!("no upstream is named {primary:?}"), advice);
         mistakes.push(problem.at(written(resolved, &["upstreams.primary"]), "upstreams.primary"));
     }
@@ -79,7 +85,7 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified()
 }
 
-/// Whether a request to `url` would come back to `listen`, as far as can be told without asking a resolver.
+/// Whether a request to `url` would reach `listen`. Only addresses and `localhost` are compared, without DNS.
 pub(super) fn reaches(url: &Url, listen: SocketAddr) -> bool {
     if url.port_or_known_default() != Some(listen.port()) {
         return false;
@@ -93,7 +99,7 @@ pub(super) fn reaches(url: &Url, listen: SocketAddr) -> bool {
     }
 }
 
-/// Where the first of the keys that was written is.
+/// The place of the first of these keys that was set.
 fn written(resolved: &Resolved, keys: &[&str]) -> SettingPlace {
     keys.iter()
         .find_map(|key| resolved.origins.get(key))

@@ -1,4 +1,4 @@
-//! What a reload changes, and what needs a restart.
+//! The settings that a reload changes, and those that need a restart.
 
 use super::{
     Config,
@@ -7,12 +7,13 @@ use super::{
 use crate::upstream::UpstreamConfig;
 
 impl Setting {
-    /// A new value takes effect while the sidecar runs.
+    /// Whether a new value takes effect while the sidecar runs.
     fn reloads(&self) -> bool {
         matches!(self.section(), "access" | "shaping") || self.key == "log.level"
     }
 
-    /// What cannot change differs. Of TLS and of the token that is whether there is any: certificates come and go.
+    /// Whether the setting differs in a way that needs a restart. For TLS and for the token, only turning them on
+    /// or off needs one.
     fn differs(&self, before: &Config, after: &Config) -> bool {
         let (before, after) = (self.field.show(before), self.field.show(after));
         if self.leaf() == "tls" || self.key == "admin.token_file" {
@@ -23,7 +24,7 @@ impl Setting {
     }
 }
 
-/// The keys that differ and need a restart, `upstream` for a table of those.
+/// The keys that differ and need a restart. `upstream` stands for all keys of `[[upstream]]`.
 #[must_use]
 pub(crate) fn fixed(before: &Config, after: &Config) -> Vec<&'static str> {
     let differs = |setting: &&Setting| setting.differs(before, after);

@@ -13,7 +13,7 @@ pub(super) struct EntryKey {
     pub(super) leaf: &'static str,
     pub(super) kind: &'static str,
     pub(super) doc: &'static str,
-    /// As TOML; `None` is unset.
+    /// The value as TOML; `None` if it is unset.
     pub(super) show: fn(&UpstreamConfig) -> Option<String>,
 }
 
@@ -62,12 +62,12 @@ pub(super) static ENTRY_KEYS: &[EntryKey] = &[
     },
 ];
 
-/// The name of an upstream that was given none.
+/// The name of an upstream without a name.
 pub(super) fn default_name(position: usize) -> String {
     format!("upstream{position}")
 }
 
-/// `[NAME=]URL` into its parts.
+/// Splits `[NAME=]URL`.
 pub(super) fn split_flag(text: &str) -> (Option<&str>, &str) {
     match text.split_once('=') {
         // An equals sign after the scheme belongs to the URL.
@@ -76,27 +76,27 @@ pub(super) fn split_flag(text: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// A name that can be a label, and stand before `=` in a flag.
+/// Checks that a name can be a label and can stand before `=` in a flag.
 pub(super) fn check_name(text: &str) -> Result<(), Problem> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if RESERVED.contains(&text) {
         return Err(Problem::new(
-            format!("{text:?} is a reserved name: the metrics use it in the label `upstream`"),
-            "give the upstream another name, as in \"gpu0\"",
+            format!("{text:?} is reserved: the metrics use it in the label `upstream`"),
+            "choose another name, as in \"gpu0\"",
         ));
     }
     if !text.is_empty() && text.len() <= 63 && text.chars().all(fits) {
         return Ok(());
     }
-    // A mistyped URL may land here, with its password.
-    let what = if text.contains(['@', ':']) { "this".to_owned() } else { format!("{text:?}") };
+    // The text may be a mistyped URL with a password, which must not be repeated.
+    let what = if text.contains(['@', ':']) { "the text".to_owned() } else { format!("{text:?}") };
     Err(Problem::new(
-        format!("{what} is not a name for an upstream"),
+        format!("{what} is not a valid name of an upstream"),
         "write 1 to 63 letters, digits, dots, dashes or underscores, as in \"gpu0\"",
     ))
 }
 
-/// `HOST:PORT` with the scheme http, which is what Ollama means by it; any other text as it is.
+/// Adds the scheme http to `HOST:PORT`, as Ollama does. Other texts stay unchanged.
 pub(super) fn with_scheme(text: &str) -> Cow<'_, str> {
     let authority = text.split('/').next().unwrap_or_default();
     let is_address = authority.rsplit_once(':').is_some_and(|(host, port)| {
@@ -107,30 +107,30 @@ pub(super) fn with_scheme(text: &str) -> Cow<'_, str> {
     if is_address { format!("http://{text}").into() } else { text.into() }
 }
 
-/// The URL of an Ollama. What it says never repeats a user name or a password.
+/// Parses the URL of an Ollama. The errors never repeat a user name or a password.
 pub(super) fn parse_url(text: &str) -> Result<Url, Problem> {
     const ADVICE: &str = "write http://HOST:PORT, as in \"http://127.0.0.1:11434\"";
     let problem = |what: &str| Problem::new(what, ADVICE);
     if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(problem("it is empty or has a space in it"));
+        return Err(problem("the URL is empty or contains a space"));
     }
     let text = &*with_scheme(text);
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(match Url::parse(&format!("http://{text}")) {
             Ok(url) if url.has_host() && !text.contains(['@', '/', '?', '#']) => {
-                Problem::new("it has no port", format!("write \"http://{text}:11434\""))
+                Problem::new("the URL has no port", format!("write \"http://{text}:11434\""))
             }
-            _ => problem("it has no scheme"),
+            _ => problem("the URL has no scheme"),
         });
     };
     if !["http", "https"].contains(&scheme.to_ascii_lowercase().as_str()) {
-        return Err(problem("its scheme is neither http nor https"));
+        return Err(problem("the scheme of the URL is neither http nor https"));
     }
-    // The parser would take the next part for the host.
+    // Without this check, the parser would take the next part for the host.
     if rest.starts_with(['/', '\\']) {
-        return Err(problem("it has no host"));
+        return Err(problem("the URL has no host"));
     }
-    let url = Url::parse(text).map_err(|error| problem(&format!("it is not a URL: {error}")))?;
+    let url = Url::parse(text).map_err(|error| problem(&format!("the URL is invalid: {error}")))?;
     let surplus: Vec<_> = [
         (!url.username().is_empty() || url.password().is_some(), "a user name or password"),
         (url.path() != "/", "a path"),
@@ -141,7 +141,7 @@ pub(super) fn parse_url(text: &str) -> Result<Url, Problem> {
     .into_iter()
     .filter_map(|(present, part)| present.then_some(part))
     .collect();
-    if surplus.is_empty() { Ok(url) } else { Err(problem(&format!("it has {}", surplus.join(" and ")))) }
+    if surplus.is_empty() { Ok(url) } else { Err(problem(&format!("the URL has {}", surplus.join(" and ")))) }
 }
 
 #[cfg(test)]
@@ -159,7 +159,7 @@ mod tests {
     fn reserved_names_of_metrics_are_refused() {
         for name in ["cloud", "none"] {
             let problem = check_name(name).unwrap_err();
-            assert!(problem.what.contains("is a reserved name"), "{problem:?}");
+            assert!(problem.what.contains("is reserved"), "{problem:?}");
         }
         assert!(check_name("cloud0").is_ok());
     }
@@ -184,22 +184,22 @@ mod tests {
             assert_eq!(parse_url(address).unwrap().as_str(), url);
         }
         for (bad, said) in [
-            ("", "it is empty or has a space in it"),
-            ("http://a b", "it is empty or has a space in it"),
-            ("localhost", "it has no port"),
-            ("127.0.0.1", "it has no port"),
-            ("localhost:11434/v1", "it has a path"),
-            ("localhost:99999", "it has no scheme"),
-            (":11434", "it has no scheme"),
-            ("::1:11434", "it has no scheme"),
-            ("me@a:1", "it has no scheme"),
-            ("a:0", "it has port 0"),
-            ("unix://a", "its scheme is neither http nor https"),
-            ("http://", "it is not a URL: empty host"),
-            ("http:///tags", "it has no host"),
-            ("http://a:1/v1", "it has a path"),
-            ("http://a:1?x#y", "it has a query and a fragment"),
-            ("http://a:0", "it has port 0"),
+            ("", "the URL is empty or contains a space"),
+            ("http://a b", "the URL is empty or contains a space"),
+            ("localhost", "the URL has no port"),
+            ("127.0.0.1", "the URL has no port"),
+            ("localhost:11434/v1", "the URL has a path"),
+            ("localhost:99999", "the URL has no scheme"),
+            (":11434", "the URL has no scheme"),
+            ("::1:11434", "the URL has no scheme"),
+            ("me@a:1", "the URL has no scheme"),
+            ("a:0", "the URL has port 0"),
+            ("unix://a", "the scheme of the URL is neither http nor https"),
+            ("http://", "the URL is invalid: empty host"),
+            ("http:///tags", "the URL has no host"),
+            ("http://a:1/v1", "the URL has a path"),
+            ("http://a:1?x#y", "the URL has a query and a fragment"),
+            ("http://a:0", "the URL has port 0"),
         ] {
             assert_eq!(parse_url(bad).unwrap_err().what, said, "{bad}");
         }

@@ -1,4 +1,4 @@
-//! The kinds of settings: how each is read, held to its range, and shown.
+//! The kinds of settings: how each is parsed, checked and shown.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -16,19 +16,19 @@ use super::{
     suggest,
 };
 
-/// A value as it was given.
+/// The source of a value.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Given<'a> {
-    /// By the environment or a flag: text alone.
+    /// A text of the environment or a flag.
     Text(&'a str),
-    /// By the file: it has a type.
+    /// A typed value of the file.
     Toml(&'a DeValue<'a>),
 }
 
-/// Finds a setting's place in the configuration.
+/// Returns the field of the configuration that a setting sets.
 pub(super) type At<T> = fn(&mut Config) -> &mut T;
 
-/// A kind of setting, with the place it is kept.
+/// The kind of a setting, and the field that it sets.
 #[derive(Debug)]
 pub(super) enum Field {
     /// `IP:PORT`.
@@ -41,17 +41,17 @@ pub(super) enum Field {
     Duration(At<Duration>, RangeInclusive<Duration>),
     /// A time span, or `off`.
     Interval(At<Option<Duration>>, RangeInclusive<Duration>),
-    /// One word of several.
+    /// One of several words.
     Choice {
         options: fn() -> Vec<&'static str>,
         get: fn(&Config) -> &'static str,
         set: fn(&mut Config, &str),
     },
-    /// A name that may be left out.
+    /// A name. The key may be left out.
     Name(At<Option<String>>),
     /// `true` or `false`.
     Truth(At<bool>),
-    /// Anything that is read and shown in a way of its own.
+    /// A value with its own functions for reading and showing it.
     Other {
         kind: &'static str,
         show: fn(&Config) -> Option<String>,
@@ -60,7 +60,7 @@ pub(super) enum Field {
 }
 
 impl Field {
-    /// Reads a value and puts it in its place; a wrong one changes nothing.
+    /// Parses a value and stores it. A wrong value changes nothing.
     pub(super) fn set(&self, config: &mut Config, given: Given<'_>) -> Result<(), Problems> {
         match self {
             Field::Address(at) => *at(config) = address(given.text("\"127.0.0.1:11440\"")?)?,
@@ -88,7 +88,7 @@ impl Field {
                     return Err(Problem::new(
                         format!("{text:?} is not one of {}", options.join(", ")),
                         suggest::among(text, options.iter().copied()).map_or_else(
-                            || format!("write one of them, as in {:?}", options[0]),
+                            || format!("choose one of them, as in {:?}", options[0]),
                             suggest::did_you_mean,
                         ),
                     )
@@ -97,7 +97,7 @@ impl Field {
                 set(config, text);
             }
             Field::Name(at) => match given.text("\"gpu0\"")? {
-                "" => return Err(Problem::new("it is empty", "write a name, or leave the key out").into()),
+                "" => return Err(Problem::new("the name is empty", "write a name, or remove the key").into()),
                 text => *at(config) = Some(text.to_owned()),
             },
             Field::Truth(at) => *at(config) = given.truth()?,
@@ -108,7 +108,7 @@ impl Field {
 
     /// The value as TOML; `None` if it is unset.
     pub(super) fn show(&self, config: &Config) -> Option<String> {
-        // The accessor is one function for reading and writing, hence the copy; only `check` comes here.
+        // The accessor returns a mutable reference, so this works on a copy. Only `check` calls it.
         let config = &mut config.clone();
         Some(match self {
             Field::Address(at) => format!("\"{}\"", at(config)),
@@ -125,7 +125,7 @@ impl Field {
         })
     }
 
-    /// Its kind and range, for the documentation.
+    /// The kind and the range, for the documentation.
     pub(super) fn kind(&self) -> String {
         match self {
             Field::Address(_) => "IP:PORT".to_owned(),
@@ -152,7 +152,7 @@ fn span(range: &RangeInclusive<Duration>) -> String {
 }
 
 impl<'a> Given<'a> {
-    /// A string; `example` is TOML.
+    /// A string. `example` is a TOML value for the advice.
     pub(super) fn text(self, example: &str) -> Result<&'a str, Problem> {
         match self {
             Given::Text(text) => Ok(text),
@@ -161,7 +161,8 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// A string with a unit; a bare number goes on as its digits, to be told what to write.
+    /// A string with a unit. A bare number is returned as its digits, so that the later check can say which unit to
+    /// add.
     pub(super) fn quantity(self, example: &str) -> Result<String, Problem> {
         match self {
             Given::Toml(DeValue::Integer(number)) => Ok(number.to_string()),
@@ -179,13 +180,13 @@ impl<'a> Given<'a> {
             }
             Given::Toml(DeValue::String(text)) if matches!(text.as_ref(), "true" | "false") => {
                 let advice = format!("write it without quotes: {text}");
-                Err(Problem::new("true or false is wanted, not a string", advice))
+                Err(Problem::new("expected true or false, not a string", advice))
             }
             Given::Toml(other) => Err(wrong_type(other, "true or false", "true")),
         }
     }
 
-    /// A number of a range, whole or not.
+    /// A number of a range, with or without a fraction.
     pub(super) fn real(self, example: &str, range: &RangeInclusive<f64>) -> Result<f64, Problem> {
         let text = match self {
             Given::Text(text) => text,
@@ -210,7 +211,7 @@ impl<'a> Given<'a> {
             Given::Toml(DeValue::Integer(number)) => (number.as_str(), number.radix()),
             Given::Toml(DeValue::String(text)) if text.parse::<usize>().is_ok() => {
                 let advice = format!("write it without quotes: {text}");
-                return Err(Problem::new("a whole number is wanted, not a string", advice));
+                return Err(Problem::new("expected a whole number, not a string", advice));
             }
             Given::Toml(other) => return Err(wrong_type(other, "a whole number", &start.to_string())),
         };
@@ -227,7 +228,7 @@ impl<'a> Given<'a> {
     }
 }
 
-/// `IP:PORT`; names are not resolved, so that what is bound is what was written.
+/// Parses `IP:PORT`. Names are not resolved, so that the bound address is the written one.
 pub(super) fn address(text: &str) -> Result<SocketAddr, Problem> {
     text.parse().map_err(|_| {
         let ip = text.parse::<IpAddr>();
@@ -249,7 +250,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, Problem> {
 
 pub(super) fn wrong_type(value: &DeValue<'_>, wanted: &str, example: &str) -> Problem {
     Problem::new(
-        format!("{wanted} is wanted, not {} {}", article(value.type_str()), value.type_str()),
+        format!("expected {wanted}, not {} {}", article(value.type_str()), value.type_str()),
         format!("write {wanted}, as in {example}"),
     )
 }

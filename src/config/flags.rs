@@ -1,14 +1,15 @@
-//! What the command line says about the configuration.
+//! The configuration that the command line sets.
 
 use std::path::PathBuf;
 
-/// What the command line says about the configuration.
+/// The configuration that the command line sets.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
-    /// The file to read; none: no file.
+    /// The configuration file; `None`: no file.
     pub file: Option<PathBuf>,
-    /// `[NAME=]URL` of each upstream; any replaces those of the environment and of the file.
+    /// `[NAME=]URL` of each upstream. If there is one, the upstreams of the environment and of the file are
+    /// ignored.
     pub upstreams: Vec<String>,
-    /// The values given by flags, by the key they set.
+    /// The keys that flags set, and their values.
     pub settings: Vec<(&'static str, String)>,
 }

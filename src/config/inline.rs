@@ -1,4 +1,4 @@
-//! Settings that are a table or a list of their own.
+//! Settings that are an inline table or a list.
 
 use toml::de::{DeTable, DeValue};
 
@@ -12,10 +12,10 @@ use crate::{
     shaping::{adaptive, coalesce},
 };
 
-/// Names of the limits of a caller, in `access.anonymous` and in `[[key]]`.
+/// The names of a caller's limits, in `access.anonymous` and in `[[key]]`.
 pub(super) const LIMITS: [&str; 5] = ["requests", "requests_burst", "tokens", "tokens_burst", "max_streams"];
 
-/// Limits as they are read: a burst may come before its rate.
+/// The limits while they are read, since a burst may come before its rate.
 #[derive(Debug, Default)]
 pub(super) struct LimitsRead {
     requests: (Option<Quota>, Option<u32>),
@@ -42,8 +42,9 @@ impl LimitsRead {
         let mut problems = Vec::new();
         let mut whole = |name: &str, (quota, burst): (Option<Quota>, Option<u32>)| match (quota, burst) {
             (None, Some(_)) => {
-                let what = format!("`{name}_burst` without `{name}` limits nothing");
-                problems.push(Problem::new(what, format!("add {name} = \"60/min\", or take it away")));
+                let what = format!("`{name}_burst` has no effect without `{name}`");
+                problems
+                    .push(Problem::new(what, format!("add {name} = \"60/min\", or remove `{name}_burst`")));
                 None
             }
             (Some(quota), Some(burst)) => {
@@ -121,7 +122,7 @@ pub(super) fn adaptive(given: Given<'_>) -> Result<adaptive::Config, Problems> {
                     "overlap" => adaptive::Input::Overlap,
                     other => {
                         let what = format!("{other:?} is not one of true, overlap");
-                        return Err(Problem::new(what, "write one of them, as in \"true\""));
+                        return Err(Problem::new(what, "choose one of them, as in \"true\""));
                     }
                 }
             }
@@ -155,8 +156,8 @@ pub(super) fn show_adaptive(config: &adaptive::Config) -> String {
     )
 }
 
-/// The words of a list, each of them checked; a text has them with commas between. `example` is one of them, and `list`
-/// a list of them.
+/// The words of a list, each of them parsed by `check`. A text separates them by commas. `example` is one word as
+/// TOML, and `list` is a list of words.
 fn words<'a>(
     given: Given<'a>,
     example: &str,
@@ -173,7 +174,7 @@ fn words<'a>(
     }
 }
 
-/// What is made of each item, or what is wrong with all of them.
+/// Converts each item, or returns the problems of all items.
 fn each<T, U>(
     items: impl IntoIterator<Item = T>,
     read: impl FnMut(T) -> Result<U, Problem>,
@@ -197,7 +198,7 @@ pub(super) fn origins(given: Given<'_>) -> Result<Origins, Problems> {
 
 fn no_origin(wrong: &NoOrigin) -> Problem {
     let advice = match wrong {
-        NoOrigin::Stars(_) => "write one `*` at most",
+        NoOrigin::Stars(_) => "write at most one `*`",
         NoOrigin::Scheme(_) => "write a scheme and a host, as in \"https://chat.example\", or `*` for all",
     };
     Problem::new(wrong.to_string(), advice)
@@ -219,7 +220,7 @@ pub(super) fn routes(given: Given<'_>) -> Result<Access, Problems> {
 fn no_route(unknown: &NoSuchRoute) -> Problem {
     let likely = suggest::among(&unknown.0, Access::words());
     let advice = likely.map_or_else(
-        || format!("there are {}", Access::words().collect::<Vec<_>>().join(", ")),
+        || format!("choose one of {}", Access::words().collect::<Vec<_>>().join(", ")),
         suggest::did_you_mean,
     );
     Problem::new(unknown.to_string(), advice)
@@ -231,7 +232,8 @@ pub(super) fn show_routes(access: &Access) -> Option<String> {
     Some(format!("[{}]", quoted.join(", ")))
 }
 
-/// Visits the keys of a table, which the environment gives as TOML text: all of them, whatever is wrong with one.
+/// Calls `visit` for each key of a table, which the environment gives as TOML text. One wrong key does not stop the
+/// others.
 pub(super) fn table(
     given: Given<'_>,
     example: &str,
@@ -243,8 +245,8 @@ pub(super) fn table(
             let leaf = leaf.get_ref().as_ref();
             if !known.contains(&leaf) {
                 let advice = suggest::among(leaf, known.iter().copied())
-                    .map_or_else(|| format!("it has {}", known.join(", ")), suggest::did_you_mean);
-                return Err(Problem::new(format!("there is no `{leaf}` in it"), advice));
+                    .map_or_else(|| format!("choose one of {}", known.join(", ")), suggest::did_you_mean);
+                return Err(Problem::new(format!("unknown key `{leaf}`"), advice));
             }
             visit(leaf, Given::Toml(value.get_ref()))
                 .map_err(|problem| Problem { what: format!("`{leaf}`: {}", problem.what), ..problem })

@@ -1,4 +1,4 @@
-//! `[[key]]`: one caller.
+//! `[[key]]`: the key of one caller.
 
 use toml::de::DeTable;
 use zeroize::Zeroizing;
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::admission::{ANONYMOUS, Access, Digest, Key};
 
-/// A key of `[[key]]`, for the documentation and for who misspells one.
+/// A key of `[[key]]`, for the documentation and for suggestions.
 #[derive(Debug)]
 pub(super) struct KeyKey {
     pub(super) leaf: &'static str,
@@ -64,7 +64,7 @@ pub(super) static KEY_KEYS: &[KeyKey] = &[
 /// A mistake in an entry: in one of its keys, or in the entry as a whole.
 pub(super) type InEntry = (Option<usize>, String, Problem);
 
-/// Reads an entry; each mistake comes with the offset of what it is about.
+/// Reads an entry. Each mistake comes with its offset in the file.
 pub(super) fn read(table: &DeTable<'_>) -> (Option<Key>, Vec<InEntry>) {
     let mut mistakes = Vec::new();
     let mut limits = LimitsRead::default();
@@ -93,16 +93,16 @@ pub(super) fn read(table: &DeTable<'_>) -> (Option<Key>, Vec<InEntry>) {
     }
     let mut whole = |problem| mistakes.push((None, "key".to_owned(), problem));
     if !table.contains_key("name") {
-        whole(Problem::new("this entry has no `name`", "add one, as in name = \"alice\""));
+        whole(Problem::new("the entry has no `name`", "add one, as in name = \"alice\""));
     }
     match ["sha256", "key_file", "key_env"].iter().filter(|leaf| table.contains_key(**leaf)).count() {
         0 => {
-            let what = "this entry has none of `sha256`, `key_file` and `key_env`";
+            let what = "the entry has none of `sha256`, `key_file` and `key_env`";
             whole(Problem::new(what, "add one of them, as in key_file = \"/run/secrets/alice\""));
         }
         1 => {}
         _ => {
-            let what = "this entry has more than one of `sha256`, `key_file` and `key_env`";
+            let what = "the entry has more than one of `sha256`, `key_file` and `key_env`";
             whole(Problem::new(what, "keep one of them"));
         }
     }
@@ -118,17 +118,20 @@ fn check_name(given: Given<'_>) -> Result<String, Problem> {
     let text = given.text("\"alice\"")?;
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if text.is_empty() || text.len() > 63 || !text.chars().all(fits) {
-        // It may be the key itself, put in the wrong place: it is not repeated.
+        // The text may be the key itself in the wrong field, so it is not repeated.
         let advice = "write 1 to 63 letters, digits, dots, dashes or underscores, as in \"alice\"";
-        return Err(Problem::new("this is not a name for a caller", advice));
+        return Err(Problem::new("the text is not a valid name of a caller", advice));
     }
     if [ANONYMOUS, "other"].contains(&text) {
-        return Err(Problem::new(format!("{text:?} is a label of ours"), "give it another name"));
+        return Err(Problem::new(
+            format!("{text:?} is reserved: the metrics use it in the label `caller`"),
+            "choose another name, as in \"alice\"",
+        ));
     }
     Ok(text.to_owned())
 }
 
-/// The digest of a key that is given in one of three ways. What it says never repeats a key.
+/// Reads the digest of a key, which is given in one of three ways. The errors never repeat a key.
 fn digest(leaf: &str, given: Given<'_>) -> Result<Digest, Problem> {
     let text = match leaf {
         "sha256" => given.text("\"2bb8…\"")?,
@@ -136,13 +139,14 @@ fn digest(leaf: &str, given: Given<'_>) -> Result<Digest, Problem> {
         _ => given.text("\"ALICE_KEY\"")?,
     };
     if leaf == "sha256" {
-        let advice = "write what `printf %s \"$KEY\" | sha256sum` prints";
-        return Digest::parse(text).ok_or_else(|| Problem::new("this is not 64 hexadecimal digits", advice));
+        let advice = "write the digest that `printf %s \"$KEY\" | sha256sum` prints";
+        return Digest::parse(text)
+            .ok_or_else(|| Problem::new("the text is not 64 hexadecimal digits", advice));
     }
     let key: Zeroizing<String> =
         if leaf == "key_file" { source::secret_file(text)? } else { source::secret_variable(text)? };
     match key.trim() {
-        "" => Err(Problem::new("it holds no key", "put the key into it")),
+        "" => Err(Problem::new("the key is empty", "write the key into the file or the variable")),
         key => Ok(Digest::of(key.as_bytes())),
     }
 }

@@ -1,15 +1,15 @@
-//! What is wrong with the configuration, where, and what to do about it.
+//! A mistake in the configuration: what is wrong, where, and what to do.
 
 use std::{fmt, path::PathBuf};
 
-/// Where a value was written.
+/// The place where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SettingPlace {
-    /// A line of the file, from 1.
+    /// A line of the file, counted from 1.
     File(PathBuf, usize),
-    /// A variable.
+    /// An environment variable.
     Environment(String),
-    /// A flag, with its dashes.
+    /// A flag with its dashes.
     Flag(String),
 }
 
@@ -23,16 +23,16 @@ impl fmt::Display for SettingPlace {
     }
 }
 
-/// One thing that is wrong.
+/// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// Where.
+    /// The place of the wrong value.
     pub place: SettingPlace,
-    /// The key it is about; empty if it is about none.
+    /// The key of the wrong value. Empty if no key is concerned.
     pub key: String,
-    /// What is wrong.
+    /// The problem.
     pub what: String,
-    /// What to do.
+    /// The advice.
     pub advice: String,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// All that is wrong; never empty.
+/// All mistakes, at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistakes(pub Vec<Mistake>);
 
@@ -64,7 +64,7 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// A mistake whose place is known only further up.
+/// A mistake without its place, which the caller adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     pub(super) what: String,
@@ -81,7 +81,7 @@ impl Problem {
     }
 }
 
-/// All that is wrong with one value; never empty.
+/// All problems of one value, at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problems(pub(super) Vec<Problem>);
 
@@ -92,7 +92,7 @@ impl From<Problem> for Problems {
 }
 
 impl Problems {
-    /// `value`, unless something is wrong with it.
+    /// Returns `value` if there are no problems.
     pub(super) fn or<T>(problems: Vec<Problem>, value: T) -> Result<T, Problems> {
         if problems.is_empty() { Ok(value) } else { Err(Problems(problems)) }
     }

@@ -1,4 +1,4 @@
-//! `OLLAMA_HOST`: the address of an Ollama, in every notation that Ollama itself accepts.
+//! Parses `OLLAMA_HOST`, the address of an Ollama, in every notation that Ollama accepts.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,20 +6,20 @@ use url::Url;
 
 use super::{entry, mistake::Problem};
 
-/// The environment variable by which Ollama's server and its clients learn the address.
+/// The environment variable in which Ollama's server and clients find the address.
 pub(super) const VARIABLE: &str = "OLLAMA_HOST";
 
-/// The port of Ollama where the value names none.
+/// Ollama's port if the value has none.
 const DEFAULT_PORT: u16 = 11434;
 
-/// Reads the value as Ollama's own clients read it (`envconfig.Host`): quotes and spaces around it are ignored, the
-/// scheme, the host and the port may be missing, and a port that is no number is the default one. An address that
-/// means every interface (`0.0.0.0`, `::`) means loopback to a client.
+/// Parses the value as Ollama's own clients do (`envconfig.Host`). Quotes and spaces around it are ignored. The
+/// scheme, the host and the port may be missing. A port that is not a number is replaced by the default. An address
+/// that means every interface (`0.0.0.0`, `::`) means loopback to a client.
 ///
-/// `None`: the variable is empty, as if it were not set.
+/// `None`: the variable is empty, which counts as unset.
 ///
 /// # Errors
-/// The value names no address that an upstream can have: it has a path or a user name, or it is no URL.
+/// The value cannot be the address of an upstream: it has a path or a user name, or it is not a URL.
 pub(super) fn parse(value: &str) -> Option<Result<Url, Problem>> {
     let value = value.trim().trim_matches(['"', '\'']).trim();
     (!value.is_empty()).then(|| {
@@ -43,13 +43,13 @@ pub(super) fn parse(value: &str) -> Option<Result<Url, Problem>> {
             entry::parse_url(&format!("{scheme}://{}:{port}{path}", reachable(host)))
         };
         url.map_err(|problem| Problem {
-            advice: "correct it, or name the Ollama with --upstream or STREAMGAUGE_UPSTREAM".to_owned(),
+            advice: "correct it, or set the upstream with --upstream or STREAMGAUGE_UPSTREAM".to_owned(),
             ..problem
         })
     })
 }
 
-/// The host, and the text behind the last colon if that is a port and no part of an IPv6 address.
+/// Splits the host from the text behind the last colon, if that is a port and not a part of an IPv6 address.
 fn split_port(authority: &str) -> (&str, Option<&str>) {
     match authority.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') || host.starts_with('[') && host.ends_with(']') => {
@@ -59,7 +59,7 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The host as a URL has it, where a client can reach it.
+/// The host for a URL, at which a client can reach it.
 fn reachable(host: &str) -> String {
     match host.trim_matches(['[', ']']).parse() {
         Ok(IpAddr::V4(ip)) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
@@ -114,9 +114,9 @@ mod tests {
     #[test]
     fn ollama_host_that_is_no_valid_upstream_says_where_else_to_name_it() {
         for (value, what) in [
-            ("http://gpu0/ollama", "it has a path"),
-            ("http://me:hunter2@gpu0", "it has a user name or password"),
-            ("unix://gpu0", "its scheme is neither http nor https"),
+            ("http://gpu0/ollama", "the URL has a path"),
+            ("http://me:hunter2@gpu0", "the URL has a user name or password"),
+            ("unix://gpu0", "the scheme of the URL is neither http nor https"),
         ] {
             let problem = parse(value).unwrap().unwrap_err();
             assert_eq!(problem.what, what, "{value}");

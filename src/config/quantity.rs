@@ -1,4 +1,4 @@
-//! Quantities that carry their unit: durations (`10s`), sizes (`64KiB`) and quotas (`60/min`).
+//! Quantities with a unit: durations (`10s`), sizes (`64KiB`) and quotas (`60/min`).
 
 use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
@@ -9,7 +9,8 @@ const SIZES: [(&str, u32); 4] = [("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)
 
 const SPANS: [(&str, &str); 4] = [("ms", "milliseconds"), ("s", "seconds"), ("m", "minutes"), ("h", "hours")];
 
-/// Reads a duration of a range. A number without a unit is told the unit of `usual`, or the first that fits the range.
+/// Parses a duration of a range. For a number without a unit, the advice names the unit of `usual`, or else the
+/// first unit that fits the range.
 pub(super) fn duration_within(
     text: &str,
     range: &RangeInclusive<Duration>,
@@ -27,7 +28,7 @@ pub(super) fn duration_within(
             || outside(range, show).advice,
             |(unit, name)| format!("write \"{text}{unit}\" for {name}"),
         );
-        return Err(Problem::new(format!("{text} lacks a unit"), advice));
+        return Err(Problem::new(format!("{text} has no unit"), advice));
     }
     let positive = text.strip_prefix('-').map(str::trim_start);
     if positive.is_some_and(|text| is_number(text) || humantime::parse_duration(text).is_ok()) {
@@ -36,7 +37,7 @@ pub(super) fn duration_within(
     within(parse_duration(text)?, range, show)
 }
 
-/// Reads a size of a range. A number without a unit is told the first unit that fits the range.
+/// Parses a size of a range. For a number without a unit, the advice names the first unit that fits the range.
 pub(super) fn size_within(text: &str, range: &RangeInclusive<usize>) -> Result<usize, Problem> {
     let show = |size: &usize| show_size(*size);
     if is_number(text) {
@@ -48,7 +49,7 @@ pub(super) fn size_within(text: &str, range: &RangeInclusive<usize>) -> Result<u
             Some((unit, _)) => format!("write \"{text}{unit}\""),
             None => outside(range, show).advice,
         };
-        return Err(Problem::new(format!("{text} lacks a unit"), advice));
+        return Err(Problem::new(format!("{text} has no unit"), advice));
     }
     let positive = text.strip_prefix('-').map(str::trim_start);
     if positive.is_some_and(|text| is_number(text) || parse_size(text).is_ok()) {
@@ -57,7 +58,7 @@ pub(super) fn size_within(text: &str, range: &RangeInclusive<usize>) -> Result<u
     within(parse_size(text)?, range, show)
 }
 
-/// Lets a value of the range through.
+/// Returns a value of the range, and an error for any other.
 pub(super) fn within<T: PartialOrd>(
     value: T,
     range: &RangeInclusive<T>,
@@ -71,20 +72,20 @@ pub(super) fn within<T: PartialOrd>(
 
 fn outside<T>(range: &RangeInclusive<T>, show: fn(&T) -> String) -> Problem {
     let (start, end) = (show(range.start()), show(range.end()));
-    Problem::new("it is out of range", format!("write a value from {start} to {end}"))
+    Problem::new("the value is out of range", format!("write a value from {start} to {end}"))
 }
 
-/// Reads `250ms`, `10s`, `1m 30s`, `2h`.
+/// Parses `250ms`, `10s`, `1m 30s`, `2h`.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, Problem> {
     if is_number(text) {
-        return Err(Problem::new(format!("{text} lacks a unit"), format!("write \"{text}s\" for seconds")));
+        return Err(Problem::new(format!("{text} has no unit"), format!("write \"{text}s\" for seconds")));
     }
     humantime::parse_duration(text).map_err(|_| {
         Problem::new(format!("{text:?} is not a duration"), "write a number and ms, s, m or h, as in \"10s\"")
     })
 }
 
-/// Writes what [`parse_duration`] reads, in one unit; minutes stay seconds.
+/// Writes a duration for [`parse_duration`] in one unit. Minutes are written as seconds.
 pub(super) fn show_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match duration.subsec_nanos() {
@@ -96,18 +97,18 @@ pub(super) fn show_duration(duration: Duration) -> String {
     }
 }
 
-/// Reads `512B`, `64KiB`, `1MiB`, `2GiB`.
+/// Parses `512B`, `64KiB`, `1MiB`, `2GiB`.
 pub(super) fn parse_size(text: &str) -> Result<usize, Problem> {
     if is_number(text) {
         let advice = format!("write \"{text}B\" for bytes, or use KiB, MiB or GiB");
-        return Err(Problem::new(format!("{text} lacks a unit"), advice));
+        return Err(Problem::new(format!("{text} has no unit"), advice));
     }
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_end();
     let unit = text[digits.len()..].trim_start();
     let shift = SIZES.iter().find(|(name, _)| *name == unit).map(|(_, shift)| *shift);
     let size = shift.and_then(|shift| digits.parse::<usize>().ok()?.checked_mul(1 << shift));
     size.ok_or_else(|| {
-        // 64KB, 64k and 64kib all want to say this one.
+        // 64KB, 64k and 64kib all mean this unit.
         let prefix = unit.chars().next().map(|c| c.to_ascii_uppercase()).filter(|c| "KMG".contains(*c));
         let advice = match prefix {
             Some(prefix) if is_number(digits) && shift.is_none() => format!("write \"{digits}{prefix}iB\""),
@@ -117,7 +118,7 @@ pub(super) fn parse_size(text: &str) -> Result<usize, Problem> {
     })
 }
 
-/// Writes what [`parse_size`] reads, in the largest unit that divides it.
+/// Writes a size for [`parse_size`], in the largest unit that divides it.
 pub(super) fn show_size(size: usize) -> String {
     let fits = |&&(_, shift): &&(&str, u32)| size > 0 && size.is_multiple_of(1 << shift);
     let (unit, shift) = SIZES.iter().find(fits).unwrap_or(&("B", 0));
@@ -126,14 +127,14 @@ pub(super) fn show_size(size: usize) -> String {
 
 const PERIODS: [(&str, u64); 4] = [("s", 1), ("min", 60), ("h", 3600), ("day", 86400)];
 
-/// Reads `10/s`, `60/min`, `1000/h`, `5000/day`.
+/// Parses `10/s`, `60/min`, `1000/h`, `5000/day`.
 pub(super) fn parse_quota(text: &str) -> Result<Quota, Problem> {
     const ADVICE: &str = "write a whole number and /s, /min, /h or /day, as in \"60/min\"";
     let parts = text.split_once('/').map(|(count, unit)| (count.trim(), unit.trim()));
     let Some((count, unit)) = parts.filter(|(count, _)| is_number(count)) else {
         let what = format!("{text:?} is not a rate");
         let advice = if is_number(text) {
-            format!("write \"{text}/min\" for as many a minute")
+            format!("write \"{text}/min\" for {text} per minute")
         } else {
             ADVICE.to_owned()
         };
@@ -146,13 +147,13 @@ pub(super) fn parse_quota(text: &str) -> Result<Quota, Problem> {
         return Err(Problem::new(format!("{text:?} is not a rate"), advice));
     };
     let count = count.parse::<u32>().ok().and_then(NonZeroU32::new).ok_or_else(|| {
-        let advice = "write 1 to 4294967295; to let nobody in, take the key away or close the routes";
+        let advice = "write 1 to 4294967295; to refuse every request, remove the key or close the routes";
         Problem::new(format!("{count} is out of range"), advice)
     })?;
     Ok(Quota::new(count, Duration::from_secs(*seconds)))
 }
 
-/// Writes what [`parse_quota`] reads.
+/// Writes a quota for [`parse_quota`].
 pub(super) fn show_quota(quota: &Quota) -> String {
     let period = PERIODS.iter().find(|(_, seconds)| *seconds == quota.per.as_secs());
     format!("{}/{}", quota.count, period.map_or("s", |(name, _)| name))
@@ -251,7 +252,7 @@ mod tests {
     #[test]
     fn quota_of_zero_or_with_misspelt_period_error_says_what_to_write() {
         for (text, advice) in [
-            ("60", "write \"60/min\" for as many a minute"),
+            ("60", "write \"60/min\" for 60 per minute"),
             ("60/m", "write \"60/min\""),
             ("60/minute", "write \"60/min\""),
             ("60/hour", "write \"60/h\""),

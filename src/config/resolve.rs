@@ -1,4 +1,4 @@
-//! From what was written to the settings of each stage, or to every mistake in it.
+//! Combines all sources into the settings, or reports every mistake in them.
 
 mod file;
 mod resolved;
@@ -20,10 +20,10 @@ use crate::upstream::UpstreamConfig;
 
 pub use resolved::Resolved;
 
-/// The variable that names the upstreams: `[NAME=]URL`, with commas between several.
+/// The variable that sets the upstreams: `[NAME=]URL`, separated by commas.
 const UPSTREAM_VARIABLE: &str = "STREAMGAUGE_UPSTREAM";
 
-/// Puts the layers over each other. Every layer is judged, a value that a higher one hides too.
+/// Applies the sources in order. Every value is validated, even if a later source overrides it.
 pub(super) fn resolve(sources: &Sources, mut mistakes: Vec<Mistake>) -> Result<Resolved, Mistakes> {
     let mut resolved = Resolved::default();
     let upstreams = match &sources.file {
@@ -60,7 +60,7 @@ pub(super) fn resolve(sources: &Sources, mut mistakes: Vec<Mistake>) -> Result<R
         (None, None) => {}
     }
 
-    // What clashes with a value that could not be read is not known yet.
+    // Contradictions with a value that could not be read cannot be found yet.
     if mistakes.is_empty() {
         clash::find(&resolved, &mut mistakes);
     }
@@ -83,7 +83,7 @@ impl Resolved {
         }
     }
 
-    /// Nothing of ours names an upstream: the variable that tells Ollama's own clients does.
+    /// Uses `OLLAMA_HOST`, which tells Ollama's own clients the address, if no other source names an upstream.
     fn take_ollama_host(&mut self, value: &str, mistakes: &mut Vec<Mistake>) {
         let place = SettingPlace::Environment(ollama_host::VARIABLE.to_owned());
         let url = match ollama_host::parse(value) {
@@ -108,7 +108,7 @@ impl Resolved {
     fn set_upstreams(&mut self, entries: Vec<Entry>) {
         let mut upstreams = Vec::new();
         for (position, entry) in entries.into_iter().enumerate() {
-            // One without a URL is a mistake already.
+            // An entry without a URL has been reported as a mistake.
             let Some(url) = entry.url else { continue };
             let name = entry.name.unwrap_or_else(|| entry::default_name(position));
             let Entry { tls, max_streams, weight, .. } = entry;
@@ -127,20 +127,20 @@ fn apply_variable(resolved: &mut Resolved, name: &str, value: &str, mistakes: &m
         return resolved.set(setting, place, Given::Text(value), mistakes);
     }
     let advice = if name.starts_with(&format!("{VARIABLE_PREFIX}UPSTREAM__")) {
-        format!("name upstreams by {UPSTREAM_VARIABLE}, --upstream or the file")
+        format!("set upstreams with {UPSTREAM_VARIABLE}, --upstream or the file")
     } else if name.starts_with(&format!("{VARIABLE_PREFIX}KEY__")) {
-        "keys are set by the file".to_owned()
+        "set keys in the file".to_owned()
     } else {
         let known: Vec<_> = SETTINGS.iter().map(setting::Setting::variable).collect();
         let known = known.iter().map(String::as_str).chain([UPSTREAM_VARIABLE]);
-        // Without the prefix, which all of them share and which would make any two alike.
+        // The prefix is left out, since all variables share it and would look alike.
         let (bare, bare_known) = (without_prefix(name), known.map(without_prefix));
         suggest::among(bare, bare_known).map_or_else(
-            || format!("variables that begin with {VARIABLE_PREFIX} set streamgauge: remove it"),
+            || format!("remove it: every variable that begins with {VARIABLE_PREFIX} is a setting"),
             |likely| suggest::did_you_mean(&format!("{VARIABLE_PREFIX}{likely}")),
         )
     };
-    mistakes.push(Problem::new("there is no such variable", advice).at(place, ""));
+    mistakes.push(Problem::new("unknown variable", advice).at(place, ""));
 }
 
 fn without_prefix(variable: &str) -> &str {

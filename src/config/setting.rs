@@ -1,4 +1,4 @@
-//! Every setting, as data: the resolver, `check` and the test of the documentation read this one table.
+//! Every setting, as data. The resolver, `check` and the test of the documentation read this table.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -26,9 +26,9 @@ pub(super) struct Setting {
     pub(super) key: &'static str,
     /// The flag that sets it.
     pub(super) flag: Option<&'static str>,
-    /// Its kind, its range, its place.
+    /// The kind, the range, and the field of the configuration.
     pub(super) field: Field,
-    /// What it means.
+    /// The meaning, for the documentation.
     pub(super) doc: &'static str,
 }
 
@@ -60,7 +60,7 @@ const fn flagged(key: &'static str, flag: &'static str, field: Field, doc: &'sta
     Setting { key, flag: Some(flag), field, doc }
 }
 
-/// In the order of the documentation; keys of a section stand together.
+/// In the order of the documentation. The keys of a section stand together.
 pub(super) static SETTINGS: &[Setting] = &[
     flagged(
         "proxy.listen",
@@ -342,19 +342,23 @@ pub(super) static SETTINGS: &[Setting] = &[
     ),
 ];
 
-/// Reads the token that a file holds. What it says never repeats it.
+/// Reads the token from a file. The errors never repeat it.
 fn set_token(config: &mut Config, given: Given<'_>) -> Result<(), Problems> {
     let path = given.text("\"/run/secrets/admin\"")?;
     let token = source::secret_file(path)?;
     match token.trim() {
-        "" => return Err(Problem::new(format!("{path:?} holds no token"), "put the token into it").into()),
+        "" => {
+            return Err(
+                Problem::new(format!("{path:?} contains no token"), "write the token into the file").into()
+            );
+        }
         token => config.sidecar.admin.token = Some(Token::of(token.as_bytes())),
     }
     config.admin_token_file = Some(path.to_owned());
     Ok(())
 }
 
-/// The limits of who has no key, as an inline table; `None` without any.
+/// The limits of anonymous callers as an inline table; `None` if there are none.
 fn show_anonymous(config: &Config) -> Option<String> {
     let limits = &config.sidecar.admission.anonymous;
     let shown: Vec<_> =
@@ -362,7 +366,7 @@ fn show_anonymous(config: &Config) -> Option<String> {
     (*limits != Limits::default()).then(|| format!("{{ {} }}", shown.join(", ")))
 }
 
-/// A type that is written as one word of several.
+/// A type whose values are written as one word each.
 trait Choice: Copy + PartialEq + 'static {
     const OPTIONS: &'static [(&'static str, Self)];
 }
@@ -418,14 +422,14 @@ fn name<T: Choice>(value: T) -> &'static str {
         .expect("every value has a name")
 }
 
-/// A word that is none of the options changes nothing; [`Field::set`] lets none through.
+/// Sets the option that `word` names. Another word changes nothing, but [`Field::set`] rejects such words.
 fn choose<T: Choice>(place: &mut T, word: &str) {
     if let Some((_, option)) = T::OPTIONS.iter().find(|(name, _)| *name == word) {
         *place = *option;
     }
 }
 
-/// The setting of that key.
+/// The setting with this key.
 pub(super) fn find(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
@@ -437,7 +441,7 @@ pub(super) fn sections() -> Vec<&'static str> {
     sections
 }
 
-/// The leaves of a section, in order.
+/// The settings of a section, in order.
 pub(super) fn leaves(section: &str) -> impl Iterator<Item = &'static Setting> {
     SETTINGS.iter().filter(move |setting| setting.section() == section)
 }

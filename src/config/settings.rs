@@ -2,35 +2,35 @@
 
 use crate::sidecar;
 
-/// Everything that can be set.
+/// The settings of the program.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// The settings of every stage.
+    /// The settings of the sidecar.
     pub sidecar: sidecar::Config,
-    /// Threads that serve clients; 0: as many as cores may be used.
+    /// The number of threads that serve clients; 0: the number of available cores.
     pub workers: usize,
-    /// What is written to stderr.
+    /// The settings of the log, which is written to stderr.
     pub log: Log,
-    /// The file that the admin address' token was read from.
+    /// The file from which the token of the admin address was read.
     pub admin_token_file: Option<String>,
 }
 
-/// What is written to stderr.
+/// The settings of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Log {
-    /// For people or for machines.
+    /// The format of a line.
     pub format: LogFormat,
-    /// The least severe that is written.
+    /// The least severe level that is written.
     pub level: tracing::Level,
 }
 
-/// How a line of the log is written.
+/// The format of a line of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// An object a line.
+    /// One JSON object per line, for programs.
     Json,
 }
 

@@ -1,4 +1,4 @@
-//! The resolved settings, as TOML that can be fed back.
+//! The resolved settings as TOML that can be read again.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use super::{
 };
 
 impl Resolved {
-    /// Every setting, with a comment that says where it was written if it was.
+    /// Every setting. A comment says where it was written, if it was.
     #[must_use]
     pub fn to_toml(&self) -> String {
         let mut toml = String::new();
@@ -39,7 +39,7 @@ impl Resolved {
         }
     }
 
-    /// What is known of the keys themselves stays untold.
+    /// The digest of a key is not shown.
     fn write_keys(&self, toml: &mut String) {
         for (position, key) in self.config.sidecar.admission.keys.iter().enumerate() {
             push(toml, format_args!("\n[[key]]"), self.key_origins.get(position));
@@ -70,9 +70,9 @@ impl Resolved {
 
 fn push(toml: &mut String, line: std::fmt::Arguments<'_>, origin: Option<&SettingPlace>) {
     let written = match origin.map(SettingPlace::to_string) {
-        // A comment ends with its line and takes no control characters.
+        // A comment ends with its line and must not contain control characters.
         Some(origin) => writeln!(toml, "{line}  # {}", origin.replace(char::is_control, "?")),
         None => writeln!(toml, "{line}"),
     };
-    written.expect("a String takes everything");
+    written.expect("writing to a String does not fail");
 }

@@ -1,4 +1,4 @@
-//! Where settings come from: the file, the environment, the flags. Nothing is judged here.
+//! Reads the sources of settings: the file, the environment, the flags. It validates nothing.
 #![expect(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
 
 use std::{env, ffi::OsString, fs, io::IsTerminal, path::PathBuf};
@@ -13,28 +13,28 @@ use super::{
 
 pub(super) const VARIABLE_PREFIX: &str = "STREAMGAUGE_";
 
-/// All that was written, as text.
+/// All sources, as text.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sources {
-    /// The file's path and what is in it.
+    /// The path and the text of the file.
     pub(super) file: Option<(PathBuf, String)>,
-    /// The variables that begin with the prefix.
+    /// The variables that begin with `STREAMGAUGE_`.
     pub(super) environment: Vec<(String, String)>,
-    /// `OLLAMA_HOST`.
+    /// The value of `OLLAMA_HOST`.
     pub(super) ollama_host: Option<String>,
     /// The command line.
     pub(super) flags: Flags,
 }
 
 impl Sources {
-    /// Reads file and environment; what cannot be read is a mistake.
+    /// Reads the file and the environment. A source that cannot be read is reported as a mistake.
     pub(super) fn read(flags: &Flags) -> (Sources, Vec<Mistake>) {
         let mut mistakes = Vec::new();
         let file = flags.file.as_ref().and_then(|path| match fs::read_to_string(path) {
             Ok(text) => Some((path.clone(), text)),
             Err(error) => {
                 let what = format!("cannot read {}: {error}", path.display());
-                let advice = "name a file of UTF-8 text that this user may read";
+                let advice = "name a UTF-8 text file that this user may read";
                 mistakes.push(Problem::new(what, advice).at(SettingPlace::Flag("--config".to_owned()), ""));
                 None
             }
@@ -48,7 +48,7 @@ impl Sources {
             match value.into_string() {
                 Ok(value) => environment.push((name, value)),
                 Err(_) => {
-                    let problem = Problem::new("its value is not UTF-8", "write it in UTF-8");
+                    let problem = Problem::new("the value is not UTF-8", "write it in UTF-8");
                     mistakes.push(problem.at(SettingPlace::Environment(name), ""));
                 }
             }
@@ -59,8 +59,8 @@ impl Sources {
     }
 }
 
-/// It is meant for us. A Kubernetes Service of our name puts its addresses into every container, and the compose file
-/// has variables for the ports that it publishes.
+/// Whether a variable is a setting. Two kinds are not: a Kubernetes Service named `streamgauge` puts its addresses
+/// into the environment of every container, and the compose file has variables for published ports.
 fn is_ours(name: &str) -> bool {
     name.strip_prefix(VARIABLE_PREFIX).is_some_and(|rest| {
         let is_link = rest == "HOST" || rest.split('_').any(|part| matches!(part, "PORT" | "SERVICE"));
@@ -68,31 +68,31 @@ fn is_ours(name: &str) -> bool {
     })
 }
 
-/// The variables that set something, for a child that is to be set by its file alone.
+/// The variables that set something. The caller removes them for a child that is configured by a file alone.
 #[must_use]
 pub(crate) fn variables() -> Vec<OsString> {
     let names = env::vars_os().map(|(name, _)| name);
     names.filter(|name| is_ours(&name.to_string_lossy())).collect()
 }
 
-/// A secret that a file holds.
+/// Reads a secret from a file.
 pub(super) fn secret_file(path: &str) -> Result<Zeroizing<String>, Problem> {
     fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
-        let advice = "name a file of UTF-8 text that this user may read";
+        let advice = "name a UTF-8 text file that this user may read";
         Problem::new(format!("cannot read {path:?}: {error}"), advice)
     })
 }
 
-/// A secret that an environment variable holds.
+/// Reads a secret from an environment variable.
 pub(super) fn secret_variable(name: &str) -> Result<Zeroizing<String>, Problem> {
     let value = if name.is_empty() || name.contains(['=', '\0']) { None } else { env::var(name).ok() };
     value.map(Zeroizing::new).ok_or_else(|| {
-        let what = format!("there is no variable {name:?}, or it is not UTF-8");
-        Problem::new(what, "set it, or name another")
+        let what = format!("the variable {name:?} is not set or is not UTF-8");
+        Problem::new(what, "set it, or name another one")
     })
 }
 
-/// Whether stderr is to be written without colour: `NO_COLOR` is set and not empty, or nobody sees it.
+/// Whether stderr is written without colour: `NO_COLOR` is set and not empty, or stderr is not a terminal.
 #[must_use]
 pub fn no_color() -> bool {
     env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || !std::io::stderr().is_terminal()

@@ -1,11 +1,11 @@
-//! What a misspelt word may have meant.
+//! Suggestions for misspelt words.
 
 use super::mistake::Problem;
 
-/// Below this, "tls" turns into "listen".
+/// The lowest accepted similarity. Below it, "tls" would suggest "listen".
 const ALIKE: f64 = 0.6;
 
-/// The candidate that looks most like `word`, if any looks like it at all. Case makes no difference.
+/// The candidate that is most similar to `word`, if any is similar enough. Upper and lower case are equal.
 pub(super) fn among<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
@@ -18,7 +18,7 @@ pub(super) fn among<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str
 fn likeness(one: &str, other: &str) -> f64 {
     let likeness = strsim::normalized_damerau_levenshtein(one, other);
     let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
-    // `warning` for `warn`, `err` for `error`; `max` is no abbreviation of `max_connections`.
+    // `warning` for `warn`, `err` for `error`; `max` does not abbreviate `max_connections`.
     if long.starts_with(short) && 2 * short.len() >= long.len() { likeness.max(ALIKE) } else { likeness }
 }
 
@@ -26,14 +26,14 @@ pub(super) fn did_you_mean(name: &str) -> String {
     format!("did you mean `{name}`?")
 }
 
-/// A key that its section does not have.
+/// The problem of a key that its section does not have.
 pub(super) fn unknown_key(section: &str, leaf: &str, known: impl Iterator<Item = &'static str>) -> Problem {
     let known: Vec<_> = known.collect();
     let advice = match among(leaf, known.iter().copied()) {
         Some(likely) => did_you_mean(&format!("{section}.{likely}")),
-        None => format!("`{section}` has {}", known.join(", ")),
+        None => format!("choose one of the keys of `{section}`: {}", known.join(", ")),
     };
-    Problem::new("there is no such key", advice)
+    Problem::new("unknown key", advice)
 }
 
 #[cfg(test)]

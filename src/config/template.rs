@@ -1,4 +1,4 @@
-//! A configuration file with every key: what it means and its default, commented out.
+//! A configuration file with every key, its meaning and its default, all commented out.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::upstream::UpstreamConfig;
 
-/// Columns of a comment.
+/// The columns of a comment.
 const WIDTH: usize = 100;
 
 const HEAD: &str = "Settings of streamgauge. Every line below is a comment and shows a default: remove the `#` before \
@@ -21,7 +21,7 @@ const UPSTREAM: &str = "One block for each Ollama. Without a block, --upstream o
 const KEY: &str =
     "One block for each caller. The file holds no key itself, only its SHA-256 or where to read it.";
 
-/// The file's text. As it stands it changes nothing; each line without its `#` is valid TOML.
+/// The text of the file. Unchanged, it sets nothing. Each line without its `#` is valid TOML.
 #[must_use]
 pub(crate) fn template() -> String {
     let mut text = String::new();
@@ -68,13 +68,13 @@ fn block(text: &mut String, name: &str, doc: &str) {
     write(text, format_args!("# [[{name}]]"));
 }
 
-/// A key with its default; one that is unset by default has an empty text, which is to be replaced.
+/// Writes a key with its default. A key that is unset by default has an empty text, which the user replaces.
 fn entry(text: &mut String, doc: &str, leaf: &str, value: Option<String>) {
     comment(text, doc);
     write(text, format_args!("# {leaf} = {}", value.as_deref().unwrap_or("\"\"")));
 }
 
-/// Wraps a text into lines that begin with `## `, so that removing one `#` leaves them comments.
+/// Wraps a text into lines that begin with `## `, which remain comments if one `#` is removed.
 fn comment(text: &mut String, doc: &str) {
     let mut line = String::from("##");
     for word in doc.split_whitespace() {
@@ -89,7 +89,7 @@ fn comment(text: &mut String, doc: &str) {
 }
 
 fn write(text: &mut String, line: std::fmt::Arguments<'_>) {
-    writeln!(text, "{line}").expect("a String takes everything");
+    writeln!(text, "{line}").expect("writing to a String does not fail");
 }
 
 #[cfg(test)]

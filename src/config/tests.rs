@@ -1,4 +1,4 @@
-//! What is written, what it resolves to, and what is said of mistakes.
+//! The sources, the settings that they resolve to, and the reported mistakes.
 
 mod messages;
 mod upstream;
@@ -82,7 +82,7 @@ fn collector_setting_is_off_or_an_interval() {
     assert_eq!(
         wrong(&file("[collectors]\ngpu = false\nlag = \"0s\"\nprocess = \"of\"")),
         [
-            "s.toml:2: `collectors.gpu`: a string is wanted, not a boolean | write a string, as in \"1s\"",
+            "s.toml:2: `collectors.gpu`: expected a string, not a boolean | write a string, as in \"1s\"",
             "s.toml:3: `collectors.lag`: 0s is out of range | write a value from 1ms to 24h",
             "s.toml:4: `collectors.process`: \"of\" is not a duration | \
              write a number and ms, s, m or h, as in \"10s\"",
@@ -150,31 +150,31 @@ url = "127.0.0.1"
     assert_eq!(
         wrong(&sources),
         [
-            "s.toml:2: `proxy.lisen`: there is no such key | did you mean `proxy.listen`?",
+            "s.toml:2: `proxy.lisen`: unknown key | did you mean `proxy.listen`?",
             r#"s.toml:3: `proxy.listen`: "localhost:80" is not an address | write "127.0.0.1:80""#,
-            "s.toml:4: `proxy.workers`: a whole number is wanted, not a string | write it without quotes: 4",
-            r#"s.toml:5: `proxy.max_head`: 65536 lacks a unit | write "65536B" for bytes, or use KiB, MiB or GiB"#,
+            "s.toml:4: `proxy.workers`: expected a whole number, not a string | write it without quotes: 4",
+            r#"s.toml:5: `proxy.max_head`: 65536 has no unit | write "65536B" for bytes, or use KiB, MiB or GiB"#,
             r#"s.toml:6: `proxy.peek_limit`: "64KB" is not a size | write "64KiB""#,
-            r#"s.toml:7: `proxy.drain_timeout`: 30 lacks a unit | write "30s" for seconds"#,
-            "s.toml:8: `proxy.level`: there is no such key | did you mean `log.level`?",
+            r#"s.toml:7: `proxy.drain_timeout`: 30 has no unit | write "30s" for seconds"#,
+            "s.toml:8: `proxy.level`: unknown key | did you mean `log.level`?",
             "s.toml:9: `proxy.header_timeout`: 0s is out of range | write a value from 1ms to 24h",
             r#"s.toml:12: `log.format`: "jsn" is not one of text, json | did you mean `json`?"#,
-            r#"s.toml:13: `log.level`: a string is wanted, not an integer | write a string, as in "error""#,
-            "s.toml:15: `upstream.url`: this upstream has no url | add its url, as in url = \"http://127.0.0.1:11434\"",
-            "s.toml:16: `upstream.name`: \"a b\" is not a name for an upstream | \
+            r#"s.toml:13: `log.level`: expected a string, not an integer | write a string, as in "error""#,
+            "s.toml:15: `upstream.url`: the upstream has no url | add one, as in url = \"http://127.0.0.1:11434\"",
+            "s.toml:16: `upstream.name`: \"a b\" is not a valid name of an upstream | \
              write 1 to 63 letters, digits, dots, dashes or underscores, as in \"gpu0\"",
-            "s.toml:19: `upstream.uri`: there is no such key | did you mean `upstream.url`?",
-            r#"s.toml:20: `upstream.url`: it has no port | write "http://127.0.0.1:11434""#,
-            "s.toml:22: `metrcs`: there is no such section | did you mean `metrics`?",
-            "environment STREAMGAUGE_PROXY__LISTN: there is no such variable | \
+            "s.toml:19: `upstream.uri`: unknown key | did you mean `upstream.url`?",
+            r#"s.toml:20: `upstream.url`: the URL has no port | write "http://127.0.0.1:11434""#,
+            "s.toml:22: `metrcs`: unknown section | did you mean `metrics`?",
+            "environment STREAMGAUGE_PROXY__LISTN: unknown variable | \
              did you mean `STREAMGAUGE_PROXY__LISTEN`?",
-            "environment STREAMGAUGE_UPSTREAM__URL: there is no such variable | \
-             name upstreams by STREAMGAUGE_UPSTREAM, --upstream or the file",
+            "environment STREAMGAUGE_UPSTREAM__URL: unknown variable | \
+             set upstreams with STREAMGAUGE_UPSTREAM, --upstream or the file",
             "environment STREAMGAUGE_PROXY__WORKERS: `proxy.workers`: \"many\" is not a whole number | \
              write a whole number from 0 to 1024",
             "flag --admin: `admin.listen`: \":9464\" is not an address | \
              write \"0.0.0.0:9464\" for every interface",
-            "flag --upstream: `upstream.url`: it has a path | write http://HOST:PORT, as in \"http://127.0.0.1:11434\"",
+            "flag --upstream: `upstream.url`: the URL has a path | write http://HOST:PORT, as in \"http://127.0.0.1:11434\"",
         ]
     );
 }
@@ -196,13 +196,13 @@ url = "http://b"
     assert_eq!(
         wrong(&sources),
         [
-            "s.toml:3: `admin.listen`: `proxy.listen` (0.0.0.0:11500) and `admin.listen` (127.0.0.1:11500) take \
-             the same port | give one of them another port",
-            "s.toml:4: `upstream.url`: \"gpu0\" is this sidecar's own `proxy.listen` | \
-             name the address of an Ollama, or move the listener",
-            "s.toml:4: `upstream.url`: \"gpu0\" is this sidecar's own `admin.listen` | \
-             name the address of an Ollama, or move the listener",
-            "s.toml:7: `upstream.name`: another upstream is named \"gpu0\" too | give each a name of its own",
+            "s.toml:3: `admin.listen`: `proxy.listen` (0.0.0.0:11500) and `admin.listen` (127.0.0.1:11500) use \
+             the same port | choose another port for one of them",
+            "s.toml:4: `upstream.url`: the url of \"gpu0\" is the address of this sidecar's own `proxy.listen` | \
+             write the address of an Ollama, or choose another address for the listener",
+            "s.toml:4: `upstream.url`: the url of \"gpu0\" is the address of this sidecar's own `admin.listen` | \
+             write the address of an Ollama, or choose another address for the listener",
+            "s.toml:7: `upstream.name`: the name \"gpu0\" is used by another upstream | give each upstream its own name",
             "s.toml:1: `upstreams.primary`: no upstream is named \"gpu1\" | did you mean `gpu0`?",
         ]
     );
@@ -216,7 +216,7 @@ fn port_0_twice_is_no_conflict() {
 #[test]
 fn listener_on_default_ollama_address_is_a_conflict() {
     let mistakes = wrong(&file("[proxy]\nlisten = \"127.0.0.1:11434\""));
-    assert!(mistakes[0].starts_with("s.toml:2: `upstream.url`: \"upstream0\" is this"), "{mistakes:?}");
+    assert!(mistakes[0].starts_with("s.toml:2: `upstream.url`: the url of \"upstream0\" is"), "{mistakes:?}");
 }
 
 #[test]
@@ -229,10 +229,10 @@ fn broken_toml_hides_no_other_error() {
 #[test]
 fn upstream_that_is_no_array_of_tables_is_an_error() {
     for (text, said) in [
-        ("[upstream]\nurl = \"http://a\"", "an array of tables is wanted, not a table"),
+        ("[upstream]\nurl = \"http://a\"", "expected an array of tables, not a table"),
         ("upstream = []", "the list is empty"),
-        ("upstream = [\"http://a\"]", "a table is wanted, not a string"),
-        ("proxy = 3", "a table is wanted, not an integer"),
+        ("upstream = [\"http://a\"]", "expected a table, not a string"),
+        ("proxy = 3", "expected a table, not an integer"),
     ] {
         let mistakes = wrong(&file(text));
         assert!(mistakes[0].contains(said), "{mistakes:?}");
@@ -355,23 +355,23 @@ openai_usage = "strip"
 "#,
     ));
     let all = mistakes.join("\n");
-    assert!(!all.contains("very"), "{all}");
+    assert!(!all.contains("sk very"), "{all}");
     for said in [
         "s.toml:2: `queue.size`: -1 is out of range | write a whole number from 0 to 100000",
-        "s.toml:3: `queue.timeout`: 3 lacks a unit",
-        "s.toml:5: `access.require_key`: true or false is wanted, not a string | write it without quotes: true",
-        "s.toml:6: `access.routes`: \"chats\" is no route | did you mean `chat`?",
-        "s.toml:7: `access.anonymous`: there is no `request` in it | did you mean `requests`?",
-        "s.toml:9: `key.name`: this is not a name for a caller",
-        "s.toml:10: `key.sha256`: this is not 64 hexadecimal digits",
-        "s.toml:12: `key.name`: \"anonymous\" is a label of ours",
-        "s.toml:13: `key.key_env`: there is no variable \"STREAMGAUGE_TEST_UNSET\"",
+        "s.toml:3: `queue.timeout`: 3 has no unit",
+        "s.toml:5: `access.require_key`: expected true or false, not a string | write it without quotes: true",
+        "s.toml:6: `access.routes`: \"chats\" is not a route or a group of routes | did you mean `chat`?",
+        "s.toml:7: `access.anonymous`: unknown key `request` | did you mean `requests`?",
+        "s.toml:9: `key.name`: the text is not a valid name of a caller",
+        "s.toml:10: `key.sha256`: the text is not 64 hexadecimal digits",
+        "s.toml:12: `key.name`: \"anonymous\" is reserved: the metrics use it in the label `caller`",
+        "s.toml:13: `key.key_env`: the variable \"STREAMGAUGE_TEST_UNSET\" is not set",
         "s.toml:14: `key.requests`: 0 is out of range",
-        "s.toml:11: `key`: `tokens_burst` without `tokens` limits nothing",
-        "s.toml:16: `key`: this entry has no `name` | add one, as in name = \"alice\"",
-        "s.toml:16: `key`: this entry has none of `sha256`, `key_file` and `key_env` | add one of them, as in \
+        "s.toml:11: `key`: `tokens_burst` has no effect without `tokens`",
+        "s.toml:16: `key`: the entry has no `name` | add one, as in name = \"alice\"",
+        "s.toml:16: `key`: the entry has none of `sha256`, `key_file` and `key_env` | add one of them, as in \
          key_file = \"/run/secrets/alice\"",
-        "s.toml:18: `shaping.pace`: a whole number is wanted, not a string | write it without quotes: 60",
+        "s.toml:18: `shaping.pace`: expected a whole number, not a string | write it without quotes: 60",
         "s.toml:19: `shaping.adaptive`: the floor (50) is above the ceiling (20)",
         "s.toml:20: `shaping.coalesce`: `delay`: 1h is out of range",
         "s.toml:21: `shaping.openai_usage`: \"strip\" is not one of off, inject, inject-and-strip",
@@ -389,15 +389,15 @@ fn conflicting_keys_are_reported() {
     assert_eq!(
         mistakes,
         [
-            "s.toml:3: `key.name`: another key is named \"a\" too | give each a name of its own",
-            "s.toml:3: `key`: \"a\" and \"a\" have the same key | give each a key of its own",
+            "s.toml:3: `key.name`: the name \"a\" is used by another key | give each key its own name",
+            "s.toml:3: `key`: \"a\" and \"a\" have the same key | give each caller its own key",
         ]
     );
     let mistakes = wrong(&file("access.require_key = true"));
-    assert!(mistakes[0].starts_with("s.toml:1: `access.require_key`: a key is required and there is none"));
+    assert!(mistakes[0].starts_with("s.toml:1: `access.require_key`: no key is configured"));
 }
 
-/// The rows of the documentation's tables are those of the settings: keys, defaults, kinds, names, meanings.
+/// The rows of the documentation's tables equal the settings: keys, defaults, kinds, names, meanings.
 #[test]
 fn configuration_reference_matches_code() {
     let config = Config::default();
@@ -411,7 +411,7 @@ fn configuration_reference_matches_code() {
     rows.extend(
         KEY_KEYS.iter().map(|key| format!("| `key.{}` | unset | {} | | | {} |", key.leaf, key.kind, key.doc)),
     );
-    // Keys have a dot; other tables of the page begin their rows with other words.
+    // Keys contain a dot. Other tables of the page begin their rows with other words.
     let is_of_a_key = |line: &&str| {
         line.strip_prefix("| `").and_then(|row| row.split('`').next()).is_some_and(|key| key.contains('.'))
     };
@@ -439,7 +439,7 @@ fn documented_sample_is_valid_and_names_every_setting() {
     let sample = DOCUMENTATION.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let resolved = right(&file(sample));
     for setting in SETTINGS {
-        // They are read, and the reader of a sample has no such files.
+        // The files of these keys are read at once, and the reader of a sample does not have them.
         let of_file = ["proxy.tls", "admin.tls", "admin.token_file"].contains(&setting.key);
         let is_told = of_file && sample.contains(&format!("# {} = ", setting.leaf()));
         assert!(resolved.origins.contains_key(setting.key) || is_told, "the sample lacks {}", setting.key);
@@ -456,7 +456,7 @@ fn admin_token_is_read_and_not_shown() {
     assert!(resolved.config.sidecar.admin.token.is_some());
     assert!(resolved.to_toml().contains(&format!("token_file = {path:?}")));
     assert!(!format!("{resolved:?}").contains("sesame"));
-    for (content, said) in [(Some(" \n"), "holds no token"), (None, "cannot read")] {
+    for (content, said) in [(Some(" \n"), "contains no token"), (None, "cannot read")] {
         match content {
             Some(content) => std::fs::write(&path, content).unwrap(),
             None => std::fs::remove_file(&path).unwrap(),

@@ -1,23 +1,23 @@
-//! Where in the bytes of a client each request begins: read only for what the parser of its head leaves out.
+//! Finds where each request begins in the bytes of a client, to check what hyper's parser omits.
 //!
-//! A client may send its next request while one runs, and one read may bring the end of the one and the beginning of the
-//! next. So the heads are found by counting: a body is as long as its request says.
+//! A client may send its next request while one runs, and one read may contain the end of one request and the
+//! beginning of the next. So the heads are found by counting the bytes of each body.
 
 use memchr::memchr;
 
 use super::request_line::RequestLine;
 
-/// So much is kept behind a head whose request has not begun. One read of hyper is less.
+/// The most bytes that are kept behind a head whose request has not begun. One read of hyper is shorter.
 const MOST: usize = 1 << 20;
 
-/// What a client sends on one connection. It begins with the head of a request.
+/// The bytes of a client on one connection. They begin with the head of a request.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
     at: NextPart,
     lines: HeadLines,
     request_line: RequestLine,
     fragment: bool,
-    /// Came behind a head. Whether it is a body is known when the request begins.
+    /// The bytes behind a head. When the request begins, it is known whether they are a body.
     behind: Vec<u8>,
 }
 
@@ -26,12 +26,12 @@ pub(super) struct Arrivals {
 enum NextPart {
     #[default]
     Head,
-    /// The head is whole, and its request has not begun.
+    /// The head is complete, and its request has not begun.
     Behind,
-    /// So many bytes of a body.
+    /// This many bytes of a body remain.
     Body(u64),
     Chunked(Chunk),
-    /// It makes no sense, and its parser says so.
+    /// The bytes are not valid HTTP. hyper's parser reports that.
     Lost,
 }
 
@@ -48,13 +48,13 @@ enum Chunk {
 /// Lines up to an empty one.
 #[derive(Debug, Default)]
 struct HeadLines {
-    /// A line that is not empty was seen. Empty ones before a request are left out (RFC 9112 2.2).
+    /// Whether a line that is not empty was seen. Empty lines before a request are skipped (RFC 9112 2.2).
     has_begun: bool,
     in_line: bool,
 }
 
 impl HeadLines {
-    /// The offset behind the empty line, if that is here.
+    /// The offset after the empty line, if it is in `bytes`.
     fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         let is_text = |line: &[u8]| line.iter().any(|byte| *byte != b'\r');
         let mut at = 0;
@@ -74,7 +74,7 @@ impl HeadLines {
 }
 
 impl Chunk {
-    /// What comes behind a byte of the framing; `None` if it is no framing.
+    /// The part that follows a byte of the framing; `None` if the byte is invalid there.
     fn next(self, byte: u8) -> Option<Chunk> {
         match (self, byte) {
             (Chunk::Size(0) | Chunk::Extension(0), b'\n') => Some(Chunk::Trailers),
@@ -94,15 +94,15 @@ impl Chunk {
 }
 
 impl Arrivals {
-    /// Reads on.
+    /// Reads the next bytes.
     pub(super) fn read(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             bytes = self.step(bytes);
         }
     }
 
-    /// A request begins, whose head came next. Its body has this many bytes; `None`: it is chunked. True if the target of
-    /// the request has a fragment.
+    /// Begins the request whose head came next. Its body has this many bytes; `None`: the body is chunked. Returns
+    /// true if the target of the request has a fragment.
     pub(super) fn begin(&mut self, length: Option<u64>) -> bool {
         if !matches!(self.at, NextPart::Behind) {
             self.at = NextPart::Lost;
@@ -114,7 +114,7 @@ impl Arrivals {
         fragment
     }
 
-    /// Reads a part, and returns the rest.
+    /// Reads one part and returns the rest.
     fn step<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         match &mut self.at {
             NextPart::Head => {
@@ -156,11 +156,11 @@ impl Arrivals {
             },
             NextPart::Chunked(chunk) => {
                 self.at = chunk.next(bytes[0]).map_or(NextPart::Lost, NextPart::Chunked);
-                // An empty line is the end, though no other came before it.
+                // An empty line is the end, even if no line came before it.
                 self.lines = HeadLines { has_begun: true, in_line: false };
                 &bytes[1..]
             }
-            // Its guard takes every other.
+            // The guard of this arm takes every other byte.
             NextPart::Body(_) => bytes,
         }
     }
@@ -170,7 +170,7 @@ impl Arrivals {
 mod tests {
     use super::*;
 
-    /// Requests, the length of the body of each, and whether the target of each has a fragment.
+    /// Requests, the length of each body, and whether each target has a fragment.
     const REQUESTS: [(&str, Option<u64>, bool); 9] = [
         ("GET /a HTTP/1.1\r\nHost: h\r\n\r\n", Some(0), false),
         ("GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n", Some(0), true),
@@ -183,8 +183,8 @@ mod tests {
         ("DELETE /a?b#c HTTP/1.0\r\n\r\n", Some(0), true),
     ];
 
-    /// Which targets have a fragment if the bytes come in pieces of this length, and each request begins as soon as its
-    /// head is there, or as late as it can.
+    /// Whether each target has a fragment, if the bytes come in pieces of this length. Each request begins as soon
+    /// as its head is complete, or as late as possible.
     fn found(piece: usize, late: bool) -> Vec<bool> {
         let all: String = REQUESTS.iter().map(|(request, ..)| *request).collect();
         let (mut arrivals, mut found) = (Arrivals::default(), Vec::new());

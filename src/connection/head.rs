@@ -1,4 +1,5 @@
-//! The head of a request while it arrives: when it began, and what its parser does not tell of it.
+//! Observes a request head while it arrives: when it began, and whether its target has a fragment, which hyper
+//! omits.
 
 use std::{
     io,
@@ -11,19 +12,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::WaitingPlace;
 
-/// A connection whose heads are looked at as they come.
+/// A connection that observes the heads that arrive on it.
 ///
-/// hyper answers a head that it cannot read with a status and no word. That answer goes nowhere, and the status is kept
-/// for whoever serves the connection, who says what is wrong.
+/// hyper answers a head that it cannot parse with a status and an empty body. This type discards that response and
+/// keeps the status, so that the owner of the connection can send an explanation.
 #[derive(Debug)]
 pub(crate) struct Heads<S> {
     stream: S,
     place: Arc<WaitingPlace>,
-    /// All that hyper had to write was written: the next that it writes before there is a request is its verdict.
+    /// All bytes that hyper had to write are written. If it writes again before a request begins, it refuses the
+    /// head.
     flushed: bool,
-    /// The same, when the head began.
+    /// The value of `flushed` when the head began.
     is_next: bool,
-    /// The client does not take what is written.
+    /// The client does not read the response.
     stuck: bool,
     verdict: Option<u16>,
 }
@@ -33,12 +35,12 @@ impl<S> Heads<S> {
         Heads { stream, place, flushed: true, is_next: true, stuck: false, verdict: None }
     }
 
-    /// The connection, and the status with which the last head was refused by its parser.
+    /// The connection, and the status with which hyper refused the last head.
     pub(crate) fn into_parts(self) -> (S, Option<u16>) {
         (self.stream, self.verdict)
     }
 
-    /// Notes an error that says that nobody is there.
+    /// Records an error that means that the client has vanished.
     fn noted<T>(&self, done: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &done
             && error.kind() == io::ErrorKind::TimedOut
@@ -53,14 +55,14 @@ impl<S> Heads<S> {
             return;
         }
         self.place.arrived(bytes);
-        // While a request runs, it may be its body.
+        // While a request runs, the bytes may be its body.
         if !self.place.asks() && self.place.heard() {
             self.is_next = self.flushed;
         }
     }
 }
 
-/// The status of a response that begins so.
+/// The status of a response, from its first bytes.
 fn status(response: &[u8]) -> Option<u16> {
     let rest = response.strip_prefix(b"HTTP/1.1 ").or_else(|| response.strip_prefix(b"HTTP/1.0 "))?;
     std::str::from_utf8(rest.get(..3)?).ok()?.parse().ok()
@@ -105,7 +107,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Heads<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// All was written and flushed. Whether the connection then ends or is reset is its owner's to say.
+    /// Does not shut the stream down. All bytes are flushed, and the owner decides how the connection closes.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

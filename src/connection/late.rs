@@ -1,4 +1,4 @@
-//! Connections on which no request begins in time, or begins and does not come to the end of its head.
+//! The time limits of a connection: until a request begins, and until its head is complete.
 
 use std::{
     pin::Pin,
@@ -10,16 +10,16 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::waiting::{Late, WaitingPlace};
 
-/// How long a connection may take for its next request.
+/// The time limits for the next request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestLimits {
     /// Until the first byte.
     pub(crate) idle: Duration,
-    /// From the first byte to the last of the head.
+    /// From the first byte to the end of the head.
     pub(crate) head: Duration,
 }
 
-/// One timer for a connection. A request re-arms it only if it waits too long: what comes in time moves nothing.
+/// One timer for each connection. A request does not re-arm it, so that a request in time costs nothing.
 #[derive(Debug)]
 pub(crate) struct Timer {
     limits: RequestLimits,
@@ -31,7 +31,7 @@ impl Timer {
         Timer { limits, sleep: Box::pin(sleep_until(Instant::now() + limits.idle)) }
     }
 
-    /// Ready when the connection is late. While a request runs it is not, and nothing is looked at.
+    /// Ready when a limit is exceeded. While a request runs, no limit applies.
     pub(crate) fn poll_late(&mut self, place: &WaitingPlace, cx: &mut Context<'_>) -> Poll<Late> {
         let Some((since, late)) = place.awaits() else { return Poll::Pending };
         let deadline = since
@@ -39,7 +39,7 @@ impl Timer {
                 Late::Idle => self.limits.idle,
                 Late::Head => self.limits.head,
             };
-        // A later deadline is looked at when the timer fires.
+        // If the deadline has moved, the timer is re-armed when it fires.
         if deadline < self.sleep.deadline() {
             self.sleep.as_mut().reset(deadline);
         }
@@ -69,7 +69,7 @@ mod tests {
         (late, began.elapsed())
     }
 
-    /// Milliseconds are the grain of a place's clock.
+    /// A place's clock counts in milliseconds.
     fn about(found: (Late, Duration), late: Late, after: Duration) {
         assert_eq!(found.0, late);
         assert!(found.1.abs_diff(after) <= Duration::from_millis(2), "{found:?}");

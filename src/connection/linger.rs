@@ -1,8 +1,9 @@
-//! The end of a connection whose client may still be sending: what RFC 9112 9.6 calls to close in stages.
+//! Closes a connection whose client may still be sending, in the stages of RFC 9112 9.6.
 //!
-//! A socket that is closed while bytes of the client are unread, or before more of them arrive, is reset, and the reset
-//! makes the client's system drop an answer that its program has not read yet. So the answer and the end of the
-//! connection go first; then what the client still sends is read and dropped, until it closes too.
+//! If a socket is closed while bytes of the client are unread or still arrive, the connection is reset, and the
+//! client's system drops the part of the response that its program has not read. So the sidecar first sends the
+//! response and the end of the stream, and then reads and drops what the client still sends, until the client
+//! closes too.
 
 use std::{io, time::Duration};
 
@@ -14,31 +15,31 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Notice, WaitingPlace};
 
-/// Read at once.
+/// The bytes of one read.
 const STEP: usize = 16 << 10;
-/// Steps until other tasks have their turn.
+/// The reads before other tasks get their turn.
 const STEPS: usize = 16;
 
-/// How much longer a client is read. A slow client needs time to send what it has begun before it looks for an answer;
-/// one that never ends must not hold its connection for ever.
+/// The limits of reading after the response. A slow client needs time to send the rest of its request before it
+/// reads the response. A client that never ends must not hold the connection for ever.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Linger {
-    /// In all.
+    /// The total time.
     total: Duration,
-    /// Without a byte.
+    /// The time without a byte.
     silence: Duration,
-    /// Without a byte, once the sidecar is told to end.
+    /// The time without a byte while the sidecar drains.
     draining: Duration,
-    /// Bytes.
+    /// The total number of bytes.
     most: usize,
 }
 
-/// Why nothing more is read.
+/// Why reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lingered {
-    /// The client has closed its side, or the connection is gone: nothing is lost.
+    /// The client closed its side, or the connection is gone. No byte of the response is lost.
     Closed,
-    /// A bound was reached.
+    /// A limit was reached.
     Over,
     /// All connections are taken, and this one gave way.
     GaveWay,
@@ -46,9 +47,9 @@ pub(crate) enum Lingered {
 
 impl Default for Linger {
     fn default() -> Linger {
-        // Time as nginx's `lingering_time` and `lingering_timeout`. 64 MiB are more than the largest request that an
-        // interactive client sends (images of 20 MB are 27 in Base64), and less than a blob of a model, whose clients
-        // read while they write.
+        // The times are those of nginx's `lingering_time` and `lingering_timeout`. 64 MiB is more than the largest
+        // request of an interactive client (images of 20 MB are 27 MB in Base64), and less than a model blob, whose
+        // clients read while they write.
         Linger {
             total: Duration::from_secs(30),
             silence: Duration::from_secs(5),
@@ -59,7 +60,7 @@ impl Default for Linger {
 }
 
 impl Linger {
-    /// Reads what the client of a connection sends after the end of our side, and drops it.
+    /// Reads and drops what the client sends after the response.
     pub(crate) async fn linger(
         self,
         socket: &TcpStream,
@@ -82,7 +83,7 @@ impl Linger {
         }
     }
 
-    /// The same for a connection that is not one of those that may be open.
+    /// Does the same for a connection that is not counted among the open ones.
     pub(crate) async fn read_off(self, socket: &TcpStream) -> Lingered {
         let mut heard = Instant::now();
         let end = heard + self.total;
@@ -103,17 +104,17 @@ impl Linger {
     }
 }
 
-/// Reads and drops what is there, up to a few steps: how many bytes that was; 0 at the end.
+/// Reads and drops the bytes that are there, in a few steps. Returns their number; 0 at the end of the stream.
 fn dropped(socket: &TcpStream) -> io::Result<usize> {
     let mut buffer = [0; STEP];
     let mut bytes = 0;
     for _ in 0..STEPS {
-        // The socket itself, under TLS too: nothing of it needs to be decrypted any more.
+        // Read from the socket itself even with TLS, since nothing needs to be decrypted any more.
         match socket.try_read(&mut buffer) {
             Ok(0) if bytes == 0 => return Ok(0),
             Ok(read) if read > 0 => bytes += read,
             Err(error) if bytes == 0 => return Err(error),
-            // The end, or an error, is there for the next time.
+            // The next read returns the end or the error.
             _ => break,
         }
     }

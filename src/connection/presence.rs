@@ -1,13 +1,14 @@
-//! Clients that have vanished: the connection is there, and their system answers no more.
+//! Detects clients that have vanished: the connection is open, but their system does not answer any more.
 //!
-//! Three cases, and none of them is a client that reads slowly or not at all: its system answers.
+//! There are three cases. A client that reads slowly or not at all is none of them, since its system answers.
 //!
-//! - Nothing is on its way to the client: keep-alive probes of TCP find out.
-//! - Data is on its way, which turns these probes off. The kernel sends it again for a quarter of an hour.
-//! - The client's window is closed. The kernel asks for it again and again, for as long as it is answered.
+//! - Nothing is on its way to the client: TCP keep-alive probes detect it.
+//! - Data is on its way, which disables these probes. The kernel retransmits for a quarter of an hour.
+//! - The client's window is closed. The kernel probes it for as long as the client's system answers.
 //!
-//! `TCP_USER_TIMEOUT` would end the second case, but also the third while the client is alive. So the kernel's counts of
-//! segments are looked at now and then: segments that go out while none comes in are answered by nobody.
+//! `TCP_USER_TIMEOUT` would end the second case, but also the third one while the client is alive. So this module
+//! compares the kernel's counts of segments from time to time: if segments go out and none comes in, the client has
+//! vanished.
 
 mod diagnosis;
 #[cfg(target_os = "linux")]
@@ -26,27 +27,28 @@ use tokio::{net::TcpStream, time::Instant};
 
 use super::WaitingPlace;
 
-/// A connection without traffic is probed after this, and then so often until it is given up: 50 s after the last sign.
+/// An idle connection is probed after `IDLE`, then every `BETWEEN`, and given up after `PROBES` probes: 50 s after
+/// the last segment.
 const IDLE: Duration = Duration::from_secs(20);
 const BETWEEN: Duration = Duration::from_secs(10);
 const PROBES: u32 = 3;
 
-/// Between two looks at a connection. They and the spans below add up to less than a minute.
+/// The interval of the checks. It and the durations below add up to less than a minute.
 const LOOK: Duration = Duration::from_secs(5);
-/// A client from which nothing came for so long has vanished, if it was asked.
+/// A client has vanished if nothing came from it for this long although a segment was retransmitted to it.
 const SILENCE: Duration = Duration::from_secs(30);
-/// So long it has to answer what was sent again. Longer than any way there and back.
+/// The time for the client to answer a retransmission. Longer than any round trip.
 const ANSWER: Duration = Duration::from_secs(10);
-/// Connections that are looked at until other tasks have their turn.
+/// The connections that are checked before other tasks get their turn.
 const AT_ONCE: usize = 64;
 
-/// What was seen of a client.
+/// The findings of earlier checks of a client.
 #[derive(Clone, Copy, Debug)]
 struct Sign {
     segments: Segments,
-    /// When `received` was seen first.
+    /// When `received` was first seen.
     since: Instant,
-    /// When a segment was seen to have been sent after that.
+    /// When a later segment to the client was first seen.
     asked: Option<Instant>,
 }
 
@@ -58,12 +60,12 @@ struct ClientSocket {
     sign: Option<Sign>,
 }
 
-/// The connections of a listener, whose clients are looked after. Cheap to clone.
+/// The connections of a listener that are checked. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Presence(Arc<Mutex<Vec<ClientSocket>>>);
 
 impl Sign {
-    /// Compares with what is counted now. True if the client has vanished.
+    /// Compares with the present counts. Returns true if the client has vanished.
     fn compare(&mut self, segments: Segments, now: Instant) -> bool {
         if segments.received != self.segments.received {
             *self = Sign { segments, since: now, asked: None };
@@ -78,23 +80,25 @@ impl Sign {
 }
 
 impl Presence {
-    /// Looks after one more; `open` are there already.
+    /// Adds a connection. `open` is the number of those that are open already.
     pub(crate) fn add(&self, place: &Arc<WaitingPlace>, socket: &TcpStream, peer: SocketAddr, open: usize) {
-        // Not of the socket that listens: what connects before it is told would do without.
+        // Set on each connection, since one that was made before an option of the listening socket was set would
+        // not inherit it.
         let probes = TcpKeepalive::new().with_time(IDLE).with_interval(BETWEEN).with_retries(PROBES);
         if let Err(error) = SockRef::from(socket).set_tcp_keepalive(&probes) {
-            tracing::debug!(%error, "cannot turn TCP keep-alive on for a connection");
+            tracing::debug!(%error, "failed to turn on TCP keep-alive for a connection");
         }
         let Ok(local) = socket.local_addr() else { return };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that are gone, now and then, so that each connection pays for little of it.
+        // Removes closed connections only sometimes, so that each new connection pays little for it.
         if all.len() > 2 * open + AT_ONCE {
             all.retain(|client| client.place.strong_count() > 0);
         }
         all.push(ClientSocket { place: Arc::downgrade(place), local, peer, sign: None });
     }
 
-    /// Tells the places of clients that have vanished, for ever. `listener` is the address that they connected to.
+    /// Tells the places of clients that have vanished, and never ends. `listener` is the address that the clients
+    /// connected to.
     #[cfg(target_os = "linux")]
     pub(crate) async fn watch(self, listener: io::Result<SocketAddr>) {
         let mut diagnosis = match listener.and_then(diagnosis::Diagnosis::new) {
@@ -102,14 +106,14 @@ impl Presence {
             Err(error) => {
                 tracing::warn!(
                     %error,
-                    "cannot look up TCP connections: a client that vanishes in the middle of an answer is noticed late"
+                    "failed to query TCP connections over netlink; a client that vanishes in the middle of a response will be detected late"
                 );
                 return;
             }
         };
         loop {
             tokio::time::sleep(LOOK).await;
-            // Connections that begin meanwhile need no look yet.
+            // Connections that begin meanwhile need no check yet.
             let mut all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
             for some in all.chunks_mut(AT_ONCE) {
                 for client in some {
@@ -122,7 +126,7 @@ impl Presence {
         }
     }
 
-    /// Elsewhere the probes of idle connections are all there is.
+    /// Other systems only have the keep-alive probes.
     #[cfg(not(target_os = "linux"))]
     pub(crate) async fn watch(self, _: io::Result<SocketAddr>) {
         let _ = (LOOK, SILENCE, ANSWER);
@@ -133,7 +137,7 @@ impl Presence {
 impl ClientSocket {
     fn look(&mut self, diagnosis: &mut diagnosis::Diagnosis) {
         let Some(place) = self.place.upgrade() else { return };
-        // One that is about to end is not found. The next look tells more than an error would.
+        // A connection that is about to end is not found. That is not an error, and the next check decides.
         let Ok(segments) = diagnosis.of(self.local, self.peer) else { return };
         let now = Instant::now();
         let sign = self.sign.get_or_insert(Sign { segments, since: now, asked: None });
@@ -147,7 +151,7 @@ impl ClientSocket {
 mod tests {
     use super::*;
 
-    /// Looks every `LOOK` at what is counted then; after how many of them a client has vanished.
+    /// Checks every `LOOK` with these counts. Returns after how long the client has vanished.
     fn vanishes(looks: usize, counted: impl Fn(u32) -> Segments) -> Option<Duration> {
         let began = Instant::now();
         let mut sign = Sign { segments: counted(0), since: began, asked: None };
@@ -160,7 +164,7 @@ mod tests {
 
     #[test]
     fn client_that_acknowledges_nothing_is_vanished_within_a_minute() {
-        // The retries of the kernel: after 1, 3, 7, 15 and 31 s.
+        // The kernel retransmits after 1, 3, 7, 15 and 31 s.
         let retries = |second: u32| (second + 1).ilog2();
         let counted = |second| Segments { received: 7, sent: 9 + retries(second), is_retried: second > 0 };
         let after = vanishes(100, counted).unwrap();
@@ -170,7 +174,7 @@ mod tests {
     #[test]
     fn client_with_closed_window_that_acknowledges_is_not_vanished() {
         let probes = |second: u32| (second + 1).ilog2();
-        // An answer that is still on its way at each look.
+        // At each check, one answer is still on its way.
         for late in [0, 1] {
             let counted = |second| Segments {
                 received: 7 + probes(second).saturating_sub(late),

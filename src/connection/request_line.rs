@@ -1,9 +1,9 @@
-//! The first line of a request, read only for what its parser leaves out of it.
+//! Reads the first line of a request, to check what hyper's parser omits.
 
 use memchr::memchr;
 
-/// Looks for `#` in the target of a request line that comes in any pieces. The type `http::Uri` leaves a fragment out
-/// without a word, and RFC 9112 3.2 has no target with one.
+/// Finds `#` in the target of a request line that arrives in any pieces. The type `http::Uri` drops a fragment
+/// silently, and RFC 9112 3.2 allows none in a target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum RequestLine {
     #[default]
@@ -12,19 +12,19 @@ pub(super) enum RequestLine {
     Target {
         fragment: bool,
     },
-    /// So many bytes of `HTTP/1.` and a digit were seen.
+    /// This many bytes of `HTTP/1.` and a digit were seen.
     Version {
         fragment: bool,
         seen: usize,
     },
-    /// It has ended, or is none.
+    /// The line has ended, or is not a request line.
     Over,
 }
 
 const VERSION: &[u8] = b"HTTP/1.";
 
 impl RequestLine {
-    /// Reads on. True once, at the end of a request line whose target has a fragment.
+    /// Reads the next bytes. Returns true once, at the end of a request line whose target has a fragment.
     pub(super) fn read(&mut self, bytes: &[u8]) -> bool {
         if *self == RequestLine::Begins
             && let Some(end) = memchr(b'\n', bytes).filter(|end| *end > 1)
@@ -44,7 +44,7 @@ impl RequestLine {
     fn next(&mut self, byte: u8) -> bool {
         use RequestLine::{Begins, Method, Over, Target, Version};
         *self = match (*self, byte) {
-            // Empty lines before a request are left out (RFC 9112 2.2).
+            // Empty lines before a request are skipped (RFC 9112 2.2).
             (Begins, b'\r' | b'\n') => Begins,
             (Over, _) | (Begins, b' ') | (Method | Target { .. }, b'\r' | b'\n') => Over,
             (Method, b' ') => Target { fragment: false },
@@ -70,7 +70,7 @@ impl RequestLine {
 mod tests {
     use super::*;
 
-    /// Whether a fragment is found, the same in one piece and byte by byte.
+    /// Whether a fragment is found, which must be the same for one piece and for single bytes.
     fn found(head: &str) -> bool {
         let whole = RequestLine::default().read(head.as_bytes());
         let mut line = RequestLine::default();
@@ -95,7 +95,7 @@ mod tests {
             "GET /case#part\r\nHost: h\r\n\r\n",
             "GET /case#part HTTP/2.0\r\n",
             "GET /case#part HTTP/1.10\r\n",
-            // The middle of a head that began before.
+            // The middle of a head that began earlier.
             "alue#1 of mine\r\n",
             "\r\n\r\n#",
             " /a#b HTTP/1.1\r\n",

@@ -1,4 +1,5 @@
-//! Connections that wait for a request or linger after their last answer: when all are taken, these give way.
+//! Tracks which connections wait for a request or linger after their last response. When all connections are taken,
+//! these give way to new ones.
 
 mod attended;
 
@@ -23,81 +24,85 @@ pub(crate) use attended::Attended;
 
 use super::arrivals::Arrivals;
 
-/// A client that has just connected is about to ask, and one that was just answered may ask again.
+/// How long a connection may wait before it can be told to give way. A client that has just connected or was just
+/// answered is likely to send a request.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// So many give way at once at most, and so many are there at most beyond those that may be, until these have gone.
+/// The most connections that give way at once, and the most that may be open beyond the limit until these have
+/// gone.
 const MOST: usize = 32;
-/// Between two looks of which the first found nobody: who is turned away shall cost little.
+/// The pause after a search that found no connection, so that refusing a client costs little.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What a connection is about, beside a time since which it waits. One that lingers has been answered: it sorts before
-/// those that wait.
+/// The states of a connection besides the time since which it waits. A lingering connection has been answered, so
+/// that it sorts before those that wait.
 const ASKS: u64 = 0;
 const LINGERS: u64 = 1;
 const FIRST: u64 = 2;
 const TOLD: u64 = u64::MAX;
 const LEAVES: u64 = u64::MAX - 1;
 
-/// Whether one connection waits for a request, and what tells it to give way.
+/// The state of one connection: whether it waits for a request, and whether it is told to give way.
 #[derive(Debug)]
 pub(crate) struct WaitingPlace {
     epoch: Instant,
-    /// Milliseconds since `epoch` and `FIRST`, or one of the constants.
+    /// The milliseconds since `epoch` plus `FIRST`, or one of the constants.
     state: AtomicU64,
     has_asked: AtomicBool,
-    /// Of requests that run. That of a request can outlast its answer, and the next request may have begun then.
+    /// The halves of running requests. The body of a request can outlast its response, so that the next request may
+    /// have begun already.
     halves: AtomicU64,
-    /// When a head began that is not whole yet, as in `state`; 0: none did.
+    /// When an incomplete head began, as in `state`; 0: no head has begun.
     head: AtomicU64,
     arrivals: Mutex<Arrivals>,
-    /// The body of the request was given up before its end.
+    /// The body of the request was dropped before its end.
     unread: AtomicBool,
-    /// What was answered is not written yet, for the client does not read.
+    /// The response is not written completely, since the client does not read.
     stuck: AtomicBool,
     vanished: AtomicBool,
     cut: AtomicBool,
-    /// `waker` is that of the task.
+    /// Whether `waker` is the waker of the connection's task.
     registered: AtomicBool,
     waker: AtomicWaker,
 }
 
-/// A half of a request that runs: its body, or its answer. When both are dropped its connection waits for the next.
+/// One half of a running request: its body or its response. When both are dropped, the connection waits for the
+/// next request.
 #[derive(Debug)]
 pub(crate) struct Asked(Arc<WaitingPlace>);
 
-/// What a connection is told.
+/// A message to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
-    /// All connections are taken, and another one comes.
+    /// All connections are taken, and a new one has come.
     GiveWay,
-    /// Its client has vanished.
+    /// The client of this connection has vanished.
     Vanished,
 }
 
-/// What took too long.
+/// The limit that was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Late {
     /// No byte of a request came.
     Idle,
-    /// A head that had begun did not end.
+    /// The head began and did not end.
     Head,
 }
 
-/// The places of all connections.
+/// The places of all connections of a listener.
 #[derive(Debug)]
 pub(crate) struct Places {
-    /// Those that have waited for less do not give way.
+    /// Connections that have waited for less than this do not give way.
     patience: Duration,
     epoch: Instant,
     all: Vec<Weak<WaitingPlace>>,
-    /// And when they were told.
+    /// The connections that were told to give way, and when.
     leaving: Vec<(Instant, Weak<WaitingPlace>)>,
-    /// Not before this is it worth while to look.
+    /// The earliest time of the next search.
     next: Instant,
 }
 
 impl WaitingPlace {
-    /// A request begins, or its other half.
+    /// Begins a request, or the other half of it.
     pub(crate) fn ask(self: &Arc<WaitingPlace>) -> Asked {
         self.halves.fetch_add(1, SeqCst);
         self.state.store(ASKS, SeqCst);
@@ -111,12 +116,12 @@ impl WaitingPlace {
         self.state.load(Relaxed) == ASKS
     }
 
-    /// Whether there ever was a request.
+    /// Whether there was a request before.
     pub(crate) fn has_asked(&self) -> bool {
         self.has_asked.load(Relaxed)
     }
 
-    /// A byte of a head has come. True for the first one.
+    /// Notes a byte of a head. Returns true for the first one.
     pub(super) fn heard(&self) -> bool {
         let is_first = self.head.load(Relaxed) == 0;
         if is_first {
@@ -125,29 +130,30 @@ impl WaitingPlace {
         is_first
     }
 
-    /// A head has begun, and is no request yet.
+    /// Whether a head has begun and its request has not.
     pub(super) fn is_in_head(&self) -> bool {
         !self.asks() && self.head.load(Relaxed) != 0
     }
 
-    /// The client has sent this.
+    /// Notes bytes that the client has sent.
     pub(super) fn arrived(&self, bytes: &[u8]) {
         self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).read(bytes);
     }
 
-    /// A request begins that has this body. True if its target has a fragment.
+    /// Begins a request with this body. Returns true if the target of the request has a fragment.
     pub(crate) fn begin(&self, body: &impl Body) -> bool {
         self.unread.store(false, Relaxed);
         let length = body.size_hint().exact();
         self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).begin(length)
     }
 
-    /// Whether the body of the request was given up before its end: then the connection takes no other.
+    /// Whether the body of the request was dropped before its end. Then the connection can take no further request.
     pub(crate) fn is_unread(&self) -> bool {
         self.unread.load(Relaxed)
     }
 
-    /// The client does not take what was answered, or has taken it after all: then it waits from now on.
+    /// Notes that the client does not read the response, or that it has read it after all. In the latter case the
+    /// connection waits from now on.
     pub(super) fn stuck(&self, stuck: bool) {
         self.stuck.store(stuck, Relaxed);
         if !stuck {
@@ -156,7 +162,7 @@ impl WaitingPlace {
         }
     }
 
-    /// What is awaited of the client, and since when; `None`: nothing is.
+    /// The part of a request that the client must send next, and since when; `None`: nothing.
     pub(super) fn awaits(&self) -> Option<(Instant, Late)> {
         let state = self.state.load(Relaxed);
         if !(FIRST..LEAVES).contains(&state) || self.stuck.load(Relaxed) {
@@ -169,9 +175,9 @@ impl WaitingPlace {
         Some((self.epoch + Duration::from_millis(since - FIRST), late))
     }
 
-    /// Completes when the connection is told something. Poll it after what begins and ends requests: then no request that
-    /// has begun gives way, and its chunks pay for four loads. The task that polls is the same for as long as the
-    /// connection lives.
+    /// Completes when the connection is told something. Poll it after the futures that begin and end requests, so
+    /// that a connection with a request does not give way. It costs four loads for each chunk. The task that polls
+    /// must stay the same as long as the connection lives.
     pub(crate) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<Notice> {
         let asks = self.asks();
         if !asks || !self.registered.load(Relaxed) {
@@ -190,36 +196,38 @@ impl WaitingPlace {
         Poll::Pending
     }
 
-    /// The same, where there is no request yet, or no further one.
+    /// The same as a future, for when there is no request yet or no further one.
     pub(crate) async fn told(&self) -> Notice {
         poll_fn(|cx| self.poll_told(cx)).await
     }
 
-    /// Tells it that its client has vanished.
+    /// Tells the connection that its client has vanished.
     pub(super) fn vanish(&self) {
         self.vanished.store(true, Relaxed);
         self.wake();
     }
 
-    /// The probes of TCP have found nobody: the connection ends with an error, of which hyper makes nothing.
+    /// Notes that TCP keep-alive probes found no client. The connection ends with an error, which hyper does not
+    /// report.
     pub(super) fn missed(&self) {
         self.vanished.store(true, Relaxed);
     }
 
-    /// Whether its client has vanished.
+    /// Whether the client has vanished.
     pub(crate) fn has_vanished(&self) -> bool {
         self.vanished.load(Relaxed)
     }
 
     fn wake(&self) {
-        // What is woken is no longer registered.
+        // A woken waker is no longer registered.
         self.registered.store(false, Relaxed);
         self.waker.wake();
     }
 
-    /// The connection has had its last answer and closes: from now on it gives way before those that wait.
+    /// Notes that the connection sent its last response and closes. From now on it gives way before those that
+    /// wait.
     pub(crate) fn linger(&self) {
-        // One that was told to give way still is.
+        // A connection that was told to give way stays so.
         let _ = self.state.fetch_update(Relaxed, Relaxed, |state| (state < LEAVES).then_some(LINGERS));
     }
 
@@ -227,7 +235,7 @@ impl WaitingPlace {
         self.state.store(self.now(), SeqCst);
     }
 
-    /// As `state` has it.
+    /// The present time as in `state`.
     fn now(&self) -> u64 {
         let since = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(LEAVES);
         since.saturating_add(FIRST).min(LEAVES - 1)
@@ -237,7 +245,7 @@ impl WaitingPlace {
         matches!(self.state.load(Relaxed), TOLD | LEAVES)
     }
 
-    /// Tells it, if it still waits since then.
+    /// Tells the connection to give way, if it has waited since `since` without a request.
     fn tell(&self, since: u64) -> bool {
         let told = self.state.compare_exchange(since, TOLD, Relaxed, Relaxed).is_ok();
         if told {
@@ -254,7 +262,7 @@ impl Drop for Asked {
             return;
         }
         place.wait();
-        // A request that began in between has said so before this said the opposite.
+        // A request that began in between set its state before `wait` overwrote it.
         if place.halves.load(SeqCst) > 0 {
             place.state.store(ASKS, SeqCst);
         }
@@ -273,14 +281,14 @@ impl Places {
         Places { patience, epoch, all: Vec::new(), leaving: Vec::new(), next: epoch }
     }
 
-    /// Those of a listener that has to answer whoever comes: a connection that waits gives way at once.
+    /// The places of a listener that must accept everyone: a waiting connection gives way at once.
     pub(crate) fn impatient() -> Places {
         Places::of(Duration::ZERO)
     }
 
-    /// For a connection that begins now; `open` are there already.
+    /// Adds a place for a new connection. `open` is the number of those that are open already.
     pub(crate) fn add(&mut self, open: usize) -> Arc<WaitingPlace> {
-        // Now and then, so that each connection pays for little of it.
+        // Removes closed connections only sometimes, so that each new connection pays little for it.
         if self.all.len() > 2 * open + MOST {
             self.all.retain(|place| place.strong_count() > 0);
         }
@@ -303,11 +311,12 @@ impl Places {
         place
     }
 
-    /// Whether there is room for one more where, with it, there are `excess` too many: as many as those that are leaving,
-    /// which are told to, if they are too few.
+    /// Whether there is room for a new connection, with which there are `excess` too many. Tells further
+    /// connections to give way if too few are leaving.
     pub(crate) fn make_room(&mut self, excess: usize) -> bool {
         let now = Instant::now();
-        // One whose client does not take the end of its answer does not go soon: another has to.
+        // A connection whose client does not read the end of its response does not close soon, so that another one
+        // has to give way.
         self.leaving.retain(|(told, place)| {
             now - *told < PATIENCE && place.upgrade().is_some_and(|place| place.leaves())
         });
@@ -317,7 +326,7 @@ impl Places {
         excess <= self.leaving.len().min(MOST)
     }
 
-    /// Tells an eighth of those that linger or have waited long enough, at least one.
+    /// Tells one connection in eight to give way, at least one, of those that linger or have waited long enough.
     fn tell(&mut self, now: Instant) {
         let latest = (now - self.epoch)
             .checked_sub(self.patience)
@@ -339,7 +348,7 @@ impl Places {
         }
     }
 
-    /// Cuts the oldest connection whose client does not take its answer. Whether there is one.
+    /// Cuts the oldest connection whose client does not read its response. Returns whether there was one.
     pub(crate) fn cut_stuck(&mut self) -> bool {
         let mut all = self.all.iter().filter_map(Weak::upgrade);
         let stuck = all.find(|place| place.stuck.load(Relaxed) && !place.cut.swap(true, Relaxed));
@@ -376,7 +385,7 @@ mod tests {
             [&asking, &first, &second, &third].map(|place| is_told(place)),
             [false, true, false, false]
         );
-        // It is still there, so this needs another.
+        // The connection is still open, so that this needs another one.
         assert!(places.make_room(2));
         drop(request);
         assert!(is_told(&second) || is_told(&third));
@@ -404,7 +413,7 @@ mod tests {
         lingering.linger();
         assert!(places.make_room(1));
         assert!(is_told(&lingering) && !is_told(&waiting));
-        // To linger does not undo that it was told.
+        // Lingering does not undo that the connection was told to give way.
         lingering.linger();
         assert!(lingering.leaves());
     }
@@ -445,7 +454,7 @@ mod tests {
         assert_eq!(told.await.unwrap(), Notice::Vanished);
     }
 
-    /// `just miri` tries other orders, and would see a wake that is lost as a deadlock.
+    /// `just miri` tries other interleavings, and would detect a lost wake-up as a deadlock.
     #[test]
     fn waiting_connection_is_woken_from_another_thread() {
         let place = Places::default().add(0);

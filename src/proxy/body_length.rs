@@ -1,4 +1,4 @@
-//! Where the body of a forwarded response ends, and how the client is told (RFC 9112 6.3).
+//! Decides where the body of a forwarded response ends, and how the client is told (RFC 9112 6.3).
 
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
@@ -7,23 +7,24 @@ use http::{
 
 use super::headers;
 
-/// How the end of a forwarded response's body is told to the client.
+/// How a forwarded response tells the end of its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyLength {
-    /// The response has no body. To HEAD, `Content-Length` tells how long the body of a GET would be.
+    /// The response has no body. For HEAD, `Content-Length` is the length of the body that GET would get.
     NoBody(Option<u64>),
-    /// `Content-Length` tells it, unless a layer around the body changes its length.
+    /// `Content-Length` tells the end, unless a layer around the body changes the length.
     Told(u64),
-    /// No length is known before the end: the last chunk tells it.
+    /// The length is not known in advance, so that the response is chunked.
     Chunked,
 }
 
-/// The response has a transfer coding other than chunked. Nothing here decodes it, and a field of one hop may not go on.
+/// The response has a transfer coding other than chunked. The sidecar cannot decode it, and must not forward a
+/// hop-by-hop field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct UnknownCoding;
 
 impl BodyLength {
-    /// Of an upstream's response, by the fields that it came with. `Transfer-Encoding` overrides `Content-Length`.
+    /// Reads the header fields of an upstream's response. `Transfer-Encoding` overrides `Content-Length`.
     pub(super) fn of(
         asked: &Method,
         status: StatusCode,
@@ -38,12 +39,12 @@ impl BodyLength {
         } else if is_coded && !headers::is_chunked(fields) {
             Err(UnknownCoding)
         } else {
-            // Without either field the end of the upstream's connection ends the body.
+            // Without either field, the end of the upstream's connection ends the body.
             Ok(length.map_or(BodyLength::Chunked, BodyLength::Told))
         }
     }
 
-    /// Makes `Content-Length` say it, or takes that field out. `sent`: the length of the body as it leaves, if it is known.
+    /// Sets `Content-Length` or removes it. `sent` is the length of the body as it leaves, if that is known.
     pub(super) fn write(self, fields: &mut HeaderMap, sent: Option<u64>) {
         let length = match self {
             BodyLength::NoBody(length) => length,
@@ -57,7 +58,7 @@ impl BodyLength {
     }
 }
 
-/// The length that all values of the field agree on; `None`: there is no value, or they make no sense together.
+/// The length on which all values of the field agree; `None` if there is no value or the values are invalid.
 fn content_length(fields: &HeaderMap) -> Option<u64> {
     let mut lengths = fields
         .get_all(CONTENT_LENGTH)
@@ -68,7 +69,7 @@ fn content_length(fields: &HeaderMap) -> Option<u64> {
     lengths.all(|length| length == Some(first)).then_some(first)
 }
 
-/// Digits alone: `str::parse` would take a sign too.
+/// Parses digits only, since `str::parse` accepts a sign.
 fn digits(text: &[u8]) -> Option<u64> {
     text.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(text).ok()?.parse().ok())?
 }
@@ -95,23 +96,23 @@ mod tests {
         let coding = |name| ("transfer-encoding", name);
         let chunked = coding("chunked");
         for (method, status, lines, expected) in [
-            // One of both fields, or none.
+            // One of the two fields, or none.
             (GET, 200, &[length][..], Ok(Told(5))),
             (GET, 200, &[chunked], Ok(Chunked)),
             (GET, 200, &[coding("CHUNKED")], Ok(Chunked)),
             (GET, 200, &[], Ok(Chunked)),
-            // Both: the coding counts, whichever is first.
+            // With both fields the coding counts, in any order.
             (GET, 200, &[length, chunked], Ok(Chunked)),
             (GET, 200, &[chunked, length], Ok(Chunked)),
             (GET, 500, &[chunked, length], Ok(Chunked)),
-            // A length that is said twice is one length. Hyper refuses what contradicts itself.
+            // A repeated equal length is one length. hyper refuses contradictory ones.
             (GET, 200, &[length, length], Ok(Told(5))),
             (GET, 200, &[("content-length", "5, 5")], Ok(Told(5))),
             (GET, 200, &[length, other], Ok(Chunked)),
             (GET, 200, &[("content-length", "+5")], Ok(Chunked)),
             (GET, 200, &[("content-length", "")], Ok(Chunked)),
             (GET, 200, &[("content-length", "99999999999999999999")], Ok(Chunked)),
-            // Codings that nobody here decodes.
+            // Codings that the sidecar does not decode.
             (GET, 200, &[coding("gzip, chunked")], Err(UnknownCoding)),
             (GET, 200, &[coding("gzip"), chunked], Err(UnknownCoding)),
             (GET, 200, &[chunked, chunked], Err(UnknownCoding)),
@@ -142,7 +143,7 @@ mod tests {
         use BodyLength::{Chunked, NoBody, Told};
         for (length, sent, expected) in [
             (Told(5), Some(5), Some("5")),
-            // A layer changes the length, or may.
+            // A layer changes the length, or may change it.
             (Told(5), Some(4), None),
             (Told(5), None, None),
             (Chunked, None, None),

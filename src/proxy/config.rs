@@ -4,39 +4,41 @@ use std::{net::SocketAddr, time::Duration};
 
 use crate::tls::Identity;
 
-/// Settings of this stage.
+/// The settings of the proxy listener.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where clients connect; port 0 takes a free one.
+    /// The address for clients. Port 0 binds a free port.
     pub listen: SocketAddr,
-    /// Who we are to them, by TLS; `None`: connections are plain.
+    /// The server certificate. `None`: the listener speaks plain HTTP.
     pub tls: Option<Identity>,
-    /// Connections at once. Of more, those that wait for a request give way, or the new ones are turned away.
+    /// The most client connections. When it is reached, waiting connections give way to new ones, or the new ones
+    /// are refused.
     pub max_connections: usize,
-    /// A connection on which no request begins for this long is closed.
+    /// How long a connection may wait for a request before it is closed.
     pub keep_alive_timeout: Duration,
-    /// A client that has begun a head and takes longer than this for the rest is cut off.
+    /// How long a client may take for a request head, counted from its first byte.
     pub header_timeout: Duration,
-    /// A client that stops sending its body for this long is cut off, and an upstream that takes nothing of it for so
-    /// long has failed.
+    /// How long a client may send nothing of its body before it is disconnected, and how long an upstream may
+    /// accept nothing of a request before it has failed.
     pub body_idle_timeout: Duration,
-    /// The longest request head, bytes; at least 8 KiB.
+    /// The longest request head in bytes, at least 8 KiB.
     pub max_head: usize,
-    /// How much of a JSON body is read ahead in any case, bytes.
+    /// The part of a JSON body that is always read ahead, in bytes.
     pub peek_limit: usize,
-    /// How much all requests together read ahead beyond that, where it is needed to learn a model, bytes.
+    /// The memory, in bytes, that all requests together may use to read further ahead to find the model.
     pub read_ahead_budget: usize,
-    /// What a POST below `/v1` is that is none of the routes.
+    /// How a POST below `/v1` to an unknown path is treated.
     pub unknown_v1: UnknownV1,
 }
 
-/// What a POST below `/v1` is whose path is none of the routes.
+/// How a POST below `/v1` to an unknown path is treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownV1 {
-    /// A generation, of the route [`Route::V1Other`]: it takes a slot and obeys limits. A newer Ollama may have such.
+    /// As a generation on the route [`Route::V1Other`], which takes a slot and obeys limits. A newer Ollama may
+    /// have such a route.
     #[default]
     Generation,
-    /// Forwarded, of the route [`Route::Other`].
+    /// It is forwarded on the route [`Route::Other`].
     Other,
 }
 

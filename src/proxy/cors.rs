@@ -1,4 +1,4 @@
-//! Web pages of other origins (CORS): their preflights, and what lets them read a response of our own.
+//! Web pages of other origins (CORS): preflights, and the fields that let a page read the sidecar's own responses.
 
 use http::{
     HeaderMap, HeaderValue, Method,
@@ -11,23 +11,24 @@ use http::{
 
 use crate::admission::Admission;
 
-/// What a page may read beside the fields that every page may: when to ask again, and what is left of its quotas.
+/// The header fields that a page may read in addition to the usual ones: when to retry, and the rest of its quotas.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "Retry-After, X-RateLimit-Limit-Requests, X-RateLimit-Remaining-Requests, X-RateLimit-Reset-Requests, \
      X-RateLimit-Limit-Tokens, X-RateLimit-Remaining-Tokens, X-RateLimit-Reset-Tokens",
 );
 
-/// The page of another origin that a response of our own goes to. Responses of an upstream carry its own fields.
+/// The web page of another origin that receives the sidecar's own response. Responses of an upstream have their own
+/// fields.
 #[derive(Clone, Debug)]
 pub(super) struct Page(Option<HeaderValue>);
 
 impl Page {
-    /// Of a request. Only a page that Ollama would let read is let read.
+    /// The page of a request. Only a page that Ollama would allow may read the response.
     pub(super) fn of(fields: &HeaderMap, admission: &Admission) -> Page {
         Page(fields.get(ORIGIN).and_then(|origin| admission.origin(origin)))
     }
 
-    /// Lets it read the response that has these fields.
+    /// Adds the fields that let the page read the response.
     pub(super) fn let_read(&self, fields: &mut HeaderMap) {
         let Some(origin) = &self.0 else { return };
         if origin != "*" {
@@ -38,15 +39,15 @@ impl Page {
     }
 }
 
-/// Lets a page that the upstream lets read see the fields that we added.
+/// Lets a page that may read the upstream's response read the fields that the sidecar added.
 pub(super) fn expose(fields: &mut HeaderMap) {
     if fields.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
         fields.append(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     }
 }
 
-/// The method of the request that a browser announces with this one; `None`: it announces none. A preflight has no body:
-/// a request with one is judged by its key.
+/// The method of the request that a preflight announces; `None`: the request is not a preflight. A preflight has no
+/// body, so that a request with a body must be admitted by its key.
 pub(super) fn preflight(head: &request::Parts) -> Option<&str> {
     let fields = &head.headers;
     let has_body = fields.contains_key(TRANSFER_ENCODING)

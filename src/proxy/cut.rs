@@ -1,4 +1,4 @@
-//! What came before a response broke off reaches the client before the break does.
+//! Delays the failure of a response until everything before it is written to the client.
 
 use std::{
     pin::Pin,
@@ -12,8 +12,8 @@ use std::{
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-/// Whether hyper holds bytes of a response that it has not written. A connection and its bodies share it, and are
-/// polled by one task.
+/// Whether hyper holds bytes of a response that it has not written. A connection and its bodies share it, and one
+/// task polls them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unwritten(Arc<AtomicU8>);
 
@@ -26,7 +26,7 @@ impl Unwritten {
         self.0.store(Self::SOMETHING, Relaxed);
     }
 
-    /// True once all is written. If it is not, the connection is woken when it is.
+    /// Whether everything is written. If not, the task is woken when it is.
     fn is_over(&self) -> bool {
         let over = self.0.load(Relaxed) == Self::NOTHING;
         if !over {
@@ -35,7 +35,7 @@ impl Unwritten {
         over
     }
 
-    /// hyper flushes its connection when it holds nothing more.
+    /// Notes that hyper holds nothing more, since it flushed its connection.
     pub(super) fn flushed(&self, cx: &Context<'_>) {
         if self.0.load(Relaxed) == Self::AWAITED {
             cx.waker().wake_by_ref();
@@ -45,8 +45,8 @@ impl Unwritten {
 }
 
 pin_project! {
-    /// A body whose failure waits until what came before it is written: hyper drops that when a body fails, and an
-    /// upstream's last records and its end often come together.
+    /// A body that delays its failure until everything before it is written. When a body fails, hyper drops what it
+    /// has not written, and the last records of an upstream often arrive together with the failure.
     #[derive(Debug)]
     pub(super) struct Cut<B: Body> {
         #[pin]
@@ -58,7 +58,7 @@ pin_project! {
 
 impl<B: Body> Cut<B> {
     pub(super) fn new(inner: B, unwritten: Unwritten) -> Cut<B> {
-        // The response's head.
+        // The head of the response is not written yet.
         unwritten.added();
         Cut { inner, unwritten, failure: None }
     }
@@ -111,7 +111,7 @@ mod tests {
 
     use super::{super::gather::Gathered, *};
 
-    /// What a client gets of a response that breaks at once after these frames, through a pipe of so many bytes.
+    /// The bytes that a client receives of a response that fails right after these frames, over a pipe of this size.
     async fn got(frames: u32, pipe: usize) -> String {
         let (near, mut far) = tokio::io::duplex(pipe);
         let unwritten = Unwritten::default();

@@ -1,4 +1,4 @@
-//! A client that leaves while hyper does not read.
+//! Detects a client that disconnects while hyper does not read.
 
 use std::{
     io,
@@ -17,33 +17,33 @@ use tokio::{
 
 use crate::connection::WaitingPlace;
 
-/// So much is read of what a client sends behind the request that runs, or of a body that nobody takes. One that leaves
-/// behind more is noticed by the end of its connection, if that has come.
+/// The most bytes that are read ahead of a further request or of an unwanted body. Behind more bytes, a disconnect
+/// is noticed only if the end of the connection has arrived.
 const MOST: usize = 4 << 10;
-/// At once.
+/// The bytes of one read.
 const STEP: usize = 1 << 10;
-/// Between two looks at whether the end has come behind what is not read.
+/// The interval of checking for the end of the connection behind unread bytes.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// A connection that can tell its end before it is read to it.
+/// A connection that can report its end before everything is read.
 pub(super) trait Closable {
-    /// The other end has closed or reset it.
+    /// Whether the peer has closed or reset the connection.
     fn is_closed(&self) -> bool;
 }
 
-/// A client's connection, whose end is seen while a request runs. hyper looks for it by reading, which it does not while
-/// it holds a further request, nor while nobody takes the body of this one.
+/// A client's connection that detects its end while a request runs. hyper detects it only by reading, and hyper
+/// does not read while it holds a further request or while nobody takes the body of the running one.
 #[derive(Debug)]
 pub(super) struct Watched<S> {
     stream: S,
     place: Arc<WaitingPlace>,
-    /// Read, and not handed over yet.
+    /// The bytes that were read and not handed to hyper.
     ahead: BytesMut,
-    /// Nothing comes after `ahead`.
+    /// Nothing follows `ahead`.
     over: bool,
-    /// hyper has found nothing to read since the last look, so that its task is woken when something comes.
+    /// hyper has found nothing to read since the last check, so that its task is woken when something arrives.
     awaited: bool,
-    /// Until the next look at the end; while there is too much to read alone.
+    /// The time of the next check for the end. Set only while there is too much to read.
     glance: Option<Pin<Box<Sleep>>>,
 }
 
@@ -58,13 +58,14 @@ impl<S> Watched<S> {
 }
 
 impl<S: AsyncRead + Closable + Unpin> Watched<S> {
-    /// Fails if the client has left before its answer came to its end. Otherwise the task is woken when it does.
+    /// Fails if the client has disconnected before the end of its response. Otherwise the task is woken when it
+    /// does.
     fn look(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if std::mem::take(&mut self.awaited) || !self.place.asks() {
             return Ok(());
         }
         while !self.over && self.ahead.len() < MOST {
-            // Not into `ahead`: mostly there is nothing, and then no buffer.
+            // Not into `ahead`, since there is usually nothing to read and no buffer is needed then.
             let mut step = [MaybeUninit::uninit(); STEP];
             let mut step = ReadBuf::uninit(&mut step);
             match Pin::new(&mut self.stream).poll_read(cx, &mut step) {
@@ -73,13 +74,13 @@ impl<S: AsyncRead + Closable + Unpin> Watched<S> {
             }
             self.over = step.filled().is_empty();
             self.ahead.extend_from_slice(step.filled());
-            // hyper may wait for just that, and was not told.
+            // hyper may wait for these bytes and must be woken.
             cx.waker().wake_by_ref();
         }
         if self.over || self.ends_unread(cx) { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
-    /// What is not read holds back the end. An upload that its upstream does not take holds it back for as long.
+    /// Unread bytes hide the end of the connection, for example an upload that the upstream does not accept.
     fn ends_unread(&mut self, cx: &mut Context<'_>) -> bool {
         let timer = self.glance.get_or_insert_with(|| Box::pin(sleep(GLANCE)));
         while timer.as_mut().poll(cx).is_ready() {
@@ -122,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Closable + Unpin> AsyncWrite for Watched<S> {
         written
     }
 
-    /// hyper flushes each time that it has done all it can.
+    /// hyper flushes each time after it has done all it can.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         Poll::Ready(self.look(cx))
@@ -164,7 +165,7 @@ mod tests {
 
     const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
-    /// A client, and a connection whose requests are answered at once, or never.
+    /// A client, and a connection whose requests are answered at once or never.
     fn served(at_once: bool) -> (DuplexStream, JoinHandle<hyper::Result<()>>) {
         let (near, far) = duplex(1 << 16);
         let place = Places::default().add(0);
@@ -214,7 +215,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn bytes_read_ahead_are_served_even_if_nothing_follows() {
         let (mut client, connection) = served(true);
-        // hyper alone takes the end behind the last whole one for a departure.
+        // hyper alone would take the end behind the last complete request for a disconnect.
         client.write_all(&[&GET.repeat(20), &b"G"[..]].concat()).await.unwrap();
         client.shutdown().await.unwrap();
         let mut answers = String::new();

@@ -1,4 +1,4 @@
-//! What is made of a finished request: a line in the log, and what is charged for it. Never its content.
+//! Logs a finished request, and computes what its caller is charged. It never sees the content.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::{
     meter::{Ending, Outcome},
 };
 
-/// At debug, which `-v` shows.
+/// Logs the request at the level debug, which `-v` shows.
 pub(super) fn log(ending: &Ending) {
     tracing::debug!(
         target: "streamgauge::request",
@@ -25,12 +25,12 @@ pub(super) fn log(ending: &Ending) {
     );
 }
 
-/// What its caller is charged.
+/// The charge for the caller of the request.
 pub(super) fn charge(ending: &Ending) -> Charge<'_> {
     let Ending { outcome, usage, content_records, duration, context, .. } = ending;
     let is_answered = ending.status.is_none_or(|status| status.is_success());
-    // Ollama reads a prompt as soon as it has it, so a client that leaves has had that. What an upstream fails at before
-    // a first record is not charged.
+    // Ollama reads a prompt as soon as it arrives, so that a client which disconnects is charged for the prompt. If
+    // the upstream fails before the first record, nothing is charged.
     let was_read = is_answered && (*outcome == Outcome::ClientAbort || *content_records > 0);
     Charge {
         outcome: outcome.label(),

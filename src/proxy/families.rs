@@ -1,4 +1,4 @@
-//! What the proxy itself counts: nonsense that it refuses.
+//! The metrics of the proxy itself: malformed requests.
 
 use prometheus::{IntCounter, Registry};
 
@@ -8,20 +8,20 @@ use super::{
 };
 use crate::metric::{Family, int_counter};
 
-/// `requests_malformed_total`, by what is malformed.
+/// `requests_malformed_total`, by reason.
 #[derive(Clone, Debug)]
 pub(super) struct Families {
     malformed: Family<IntCounter, 1>,
 }
 
-/// Verdicts of hyper's, which come before there is a request.
+/// Reasons that hyper finds before there is a request.
 pub(super) const HEAD: &str = "head";
 pub(super) const HEAD_TIMEOUT: &str = "head_timeout";
 const BODY_TIMEOUT: &str = "body_timeout";
 
 impl Families {
     pub(super) fn register(registry: &Registry) -> prometheus::Result<Families> {
-        let help = "Requests refused because their head or body is malformed or too slow.";
+        let help = "Requests refused because their head or body was malformed or too slow, by reason.";
         let malformed =
             Family::register(registry, "requests_malformed_total", help, ["reason"], int_counter)?;
         let ours = Malformed::ALL.map(Malformed::reason);

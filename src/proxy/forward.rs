@@ -1,4 +1,4 @@
-//! Finds an upstream that takes the request, and waits for the head of its response.
+//! Finds an upstream that accepts the request, and waits for the head of its response.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -17,18 +17,19 @@ use crate::{
     upstream::{Answer, Busy, Failed, Upstream, queue::Wish},
 };
 
-/// A response, and where it came from.
+/// A response and its upstream.
 pub(super) struct Answered {
     pub(super) response: Response<Answer>,
     pub(super) length: BodyLength,
     pub(super) upstream: Arc<Upstream>,
-    /// It was passed on to Ollama's cloud.
+    /// Ollama passed the request on to its cloud.
     pub(super) is_cloud: bool,
 }
 
 impl Proxy {
-    /// Chooses an upstream, waits for a place there, and sends. Where an upstream cannot be reached, so that nothing
-    /// was sent, another one is asked; what may have begun is never sent twice. `model` is canonical.
+    /// Chooses an upstream, waits for a slot, and sends the request. If the upstream cannot be reached, nothing was
+    /// sent, and another upstream is tried. A request that may have begun is never sent twice. `model` is
+    /// canonical.
     pub(super) async fn send(
         &self,
         mut head: request::Parts,
@@ -60,7 +61,7 @@ impl Proxy {
                 Err(failure) => failure,
             };
             if failure.is_of_connection() {
-                // The cloud has no part in it.
+                // The cloud has no part in this failure.
                 measurement.waits_at(upstream.name());
             }
             tried.push(upstream.position());
@@ -70,15 +71,15 @@ impl Proxy {
             tracing::warn!(
                 id = measurement.live().id(),
                 next = next.name(),
-                "{failure}; another one is asked"
+                "{failure}; trying another upstream"
             );
             upstream = next.clone();
             (head, body) = whole;
         }
     }
 
-    /// Waits for a place at an upstream, if the route takes one. What is passed on to the cloud takes none there, and
-    /// waits for its caller's own limit alone.
+    /// Waits for a slot of an upstream, if the route takes one. A request that Ollama passes on to its cloud takes
+    /// no slot there, and waits only for its caller's own limit.
     async fn enter(
         &self,
         upstream: &Arc<Upstream>,
@@ -99,7 +100,7 @@ impl Proxy {
         Ok(if is_cloud { upstream.pass_on(place) } else { upstream.enter(place) })
     }
 
-    /// Sends the request to one upstream. What that one does wrong is held against it.
+    /// Sends the request to one upstream, and counts failures of that upstream.
     async fn ask(
         &self,
         upstream: &Upstream,
@@ -131,7 +132,7 @@ impl Proxy {
                     Err(Failure::UnknownCoding { upstream: name() })
                 }
             },
-            // The upstream was left in the lurch by the client, not the other way round.
+            // The client broke the request off, so that the upstream did not fail.
             (Err(_), Some(unread)) => Err(Failure::Unread(unread)),
             (Err(why), None) => {
                 busy.failed(if why.is_unsent() { Failed::Unreachable } else { Failed::Request });
@@ -141,8 +142,8 @@ impl Proxy {
     }
 }
 
-/// Tells how the upstream spells the model, if it says which models it has. A model of the cloud need not be on its list,
-/// and has a label that says where the model runs.
+/// Tells the meter how the upstream spells the model, if its list of models is known. A model of the cloud may be
+/// missing in the list, and has a label that says where it runs.
 pub(super) fn tell_listed(
     upstream: &Upstream,
     model: Option<&str>,
@@ -160,7 +161,7 @@ pub(super) fn tell_listed(
     }
 }
 
-/// Ready when the head has been awaited for `limit` since the whole request was sent; never if that is zero.
+/// Ready when the head of the response has not come within `limit` after the whole request was sent. Zero: never.
 async fn overdue(limit: Duration, live: &Live) {
     if limit.is_zero() {
         return std::future::pending().await;
@@ -168,7 +169,7 @@ async fn overdue(limit: Duration, live: &Live) {
     let mut timer = pin!(tokio::time::sleep(limit));
     loop {
         timer.as_mut().await;
-        // Not sent yet: a large upload has its own time-out.
+        // The request is not sent completely. A large upload has its own time limit.
         let waited = live.since_sent().unwrap_or_default();
         let Some(left) = limit.checked_sub(waited).filter(|left| !left.is_zero()) else { return };
         timer.set(tokio::time::sleep(left));

@@ -1,4 +1,4 @@
-//! Writes that follow each other at once become one.
+//! Merges writes that follow each other closely.
 
 use std::{
     io,
@@ -14,16 +14,16 @@ use tokio::{
 
 use super::cut::Unwritten;
 
-/// What is to be written so soon after a write is held for a turn of the runtime, and for further turns while more is
-/// added, but no longer than this.
+/// How long bytes are held after an earlier write. They are held for one turn of the runtime, and for further turns
+/// while more bytes are added, but no longer than this.
 const WINDOW: Duration = Duration::from_millis(1);
-/// So many bytes are not held.
+/// From this many bytes on, nothing is held.
 const ENOUGH: usize = 16 << 10;
 
-/// A client's connection. hyper hands over one frame at a time, and flushes each: of a stream that arrives faster
-/// than it can be handed on, each record would be a system call and a packet, which is 11 µs of a core where all
-/// together is less than 3. Nothing is held in here: hyper keeps what it could not write yet. A chunk that comes
-/// alone, as the records of a model do, goes at once.
+/// A client's connection that merges writes. hyper hands over one frame at a time and flushes each. In a stream
+/// that arrives faster than it can be handed on, each record would cost a system call and a packet, 11 µs of CPU
+/// time, where merged writes cost less than 3 µs. This type stores no bytes: hyper keeps what it could not write. A
+/// chunk that arrives alone, like the records of a model, is written at once.
 #[derive(Debug)]
 pub(super) struct Gathered<S> {
     stream: S,
@@ -35,7 +35,7 @@ pub(super) struct Gathered<S> {
 #[derive(Clone, Copy, Debug)]
 struct HeldRecords {
     since: Instant,
-    /// Bytes that there were when they were last looked at.
+    /// The number of bytes at the last check.
     bytes: usize,
 }
 
@@ -83,7 +83,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
         Poll::Ready(written)
     }
 
-    // Not vectored: hyper then puts frames into one buffer, as many as come, in place of a list of sixteen.
+    // Vectored writes are off, so that hyper merges any number of frames into one buffer instead of a list of
+    // sixteen.
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
@@ -91,7 +92,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// All was written and flushed. Whether the connection then ends or is reset is its owner's to say.
+    /// Does not shut the stream down. All bytes are flushed, and the owner decides how the connection closes.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -143,7 +144,8 @@ mod tests {
         assert!(!gathered.holds(ENOUGH, since), "enough");
     }
 
-    /// What hyper writes of a response whose frames come one by one with a pause between, and in how many writes.
+    /// The bytes that hyper writes for a response whose frames come with a pause between them, and the number of
+    /// writes.
     async fn served(frames: u32, pause: Duration) -> (Vec<u8>, usize) {
         let (near, mut far) = tokio::io::duplex(1 << 20);
         let writes = Arc::new(AtomicUsize::new(0));
@@ -155,7 +157,7 @@ mod tests {
         });
         let service = service_fn(move |_| async move {
             let frames = stream::unfold(0, move |number| async move {
-                // As hyper's client hands frames over: another task has its turn in between.
+                // As with hyper's client, another task runs between two frames.
                 tokio::task::yield_now().await;
                 if number > 0 && !pause.is_zero() {
                     tokio::time::sleep(pause).await;
@@ -184,7 +186,7 @@ mod tests {
     async fn gather_writes_a_flood_in_few_pieces_and_whole() {
         let (read, writes) = served(10_000, Duration::ZERO).await;
         assert!(String::from_utf8(read).unwrap().ends_with(&("\r\n\r\n".to_owned() + &body(10_000))));
-        // Of 13 bytes each; 16 KiB are enough.
+        // Each frame has 13 bytes, and 16 KiB are not held.
         assert!(writes < 20, "{writes} writes");
     }
 
@@ -192,7 +194,7 @@ mod tests {
     async fn gather_writes_lone_chunks_separately() {
         let (read, writes) = served(100, WINDOW * 3).await;
         assert!(String::from_utf8(read).unwrap().ends_with(&("\r\n\r\n".to_owned() + &body(100))));
-        // The head and its first frame may be one, the last frame and the end of all as well.
+        // The head and the first frame may be merged, and so may the last frame and the end.
         assert!((100..=102).contains(&writes), "{writes} writes");
     }
 }

@@ -1,4 +1,5 @@
-//! The head of a message between two connections (RFC 9110 7.6): what stays, what is of one hop, what is refused.
+//! The head of a message between two connections (RFC 9110 7.6): which fields stay, which belong to one hop, and
+//! which heads are refused.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Version,
@@ -9,22 +10,22 @@ use http::{
 
 use crate::protocol::Coding;
 
-/// Header fields of a request, at most; hyper's own default is 100. hyper makes room for as many at each head.
+/// The most header fields of a request. hyper's default is 100. hyper allocates room for this many for each head.
 pub(super) const MAX_FIELDS: usize = 256;
 
 /// The label `reason` of a head that is too large.
 pub(super) const HEAD_TOO_LARGE: &str = "head_too_large";
 
-/// Why a request is refused before anybody is asked.
+/// Why a request is refused before it is forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Malformed {
-    #[error("CONNECT is not served here")]
+    #[error("the method CONNECT is not supported")]
     Connect,
     #[error("the request target is neither a path, as in /api/chat, nor a URL, or it has a fragment (#)")]
     Target,
     #[error("the request must have exactly one Host field")]
     Host,
-    #[error("a Transfer-Encoding other than chunked is not understood")]
+    #[error("the only supported Transfer-Encoding is chunked")]
     Coding,
     #[error("the request's body is malformed")]
     Body,
@@ -55,7 +56,7 @@ impl Malformed {
     }
 }
 
-/// Fields of one hop, whatever `Connection` says. `Trailer` stays: the trailers go on too.
+/// Hop-by-hop fields, whatever `Connection` names. `Trailer` stays, since trailers are forwarded.
 const OF_ONE_HOP: [HeaderName; 6] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -65,10 +66,11 @@ const OF_ONE_HOP: [HeaderName; 6] = [
     UPGRADE,
 ];
 
-/// Refuses what could be read in two ways, asks for a tunnel, or has a head of more than `max_head` bytes. An offer to
-/// upgrade obliges nobody (RFC 9110 7.8): `strip` takes it out, and the request is served in HTTP/1.1.
+/// Refuses a head that could be parsed in two ways, that asks for a tunnel, or that is longer than `max_head`
+/// bytes. An offer to upgrade is optional (RFC 9110 7.8): `strip` removes it, and the request is served in
+/// HTTP/1.1.
 pub(super) fn check(head: &request::Parts, max_head: usize) -> Result<(), Malformed> {
-    // hyper holds to it only where a head comes in several pieces.
+    // hyper enforces the limit only if a head arrives in several pieces.
     if size(head) > max_head {
         return Err(Malformed::TooLarge);
     }
@@ -88,21 +90,21 @@ pub(super) fn check(head: &request::Parts, max_head: usize) -> Result<(), Malfor
     Ok(())
 }
 
-/// The message has one transfer coding, and that is chunked.
+/// Whether the message has exactly one transfer coding, which is chunked.
 pub(super) fn is_chunked(fields: &HeaderMap) -> bool {
     let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
     let coding = codings.next().map(|coding| coding.as_bytes().trim_ascii());
     coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
 }
 
-/// The sender of a message closes the connection behind it.
+/// Whether the sender closes the connection after the message.
 pub(super) fn closes(fields: &HeaderMap) -> bool {
     let values = fields.get_all(CONNECTION).iter();
     let mut options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
-/// Whether the client takes a response that has no coding (RFC 9110 12.5.3). Only `q=0` says that it does not.
+/// Whether the client accepts a response without a content coding (RFC 9110 12.5.3). Only `q=0` refuses it.
 pub(super) fn takes_identity(fields: &HeaderMap) -> bool {
     let accepted = fields.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let mut any = true;
@@ -119,17 +121,17 @@ pub(super) fn takes_identity(fields: &HeaderMap) -> bool {
     any
 }
 
-/// Asks for a response whose records lie in its bytes.
+/// Asks for a response without a content coding, so that its records can be read.
 pub(super) fn ask_identity(fields: &mut HeaderMap) {
     fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 }
 
-/// Marks a request whose target had a fragment, which the type of its URI has left out.
+/// Marks a request whose target had a fragment, which the type `Uri` drops.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fragment;
 
-/// Whether the target is in a form of RFC 9112 3.2 that its method may have: a path, a URL, or `*` of OPTIONS. That of
-/// CONNECT, a host and a port, is nobody else's.
+/// Whether the target has a form of RFC 9112 3.2 that its method allows: a path, a URL, or `*` for OPTIONS. Only
+/// CONNECT may have a host and a port.
 fn has_target(head: &request::Parts) -> bool {
     let is_formed = match (head.uri.scheme(), head.uri.authority()) {
         (Some(_), Some(_)) => true,
@@ -142,7 +144,7 @@ fn has_target(head: &request::Parts) -> bool {
     is_formed && head.extensions.get::<Fragment>().is_none()
 }
 
-/// The bytes of a head as it came, but for white space around its values.
+/// The size of a head in bytes as it came, without white space around values.
 fn size(head: &request::Parts) -> usize {
     const VERSION: usize = "  HTTP/1.1\r\n\r\n".len();
     const FIELD: usize = ": \r\n".len();
@@ -153,14 +155,14 @@ fn size(head: &request::Parts) -> usize {
     head.method.as_str().len() + target + VERSION + fields
 }
 
-/// Makes a client's head that of a request to an upstream, which knows only its own `Host`.
+/// Turns a client's head into that of a request to an upstream, with the upstream's `Host`.
 pub(super) fn towards(head: &mut request::Parts, host: &HeaderValue) {
     strip(&mut head.headers);
     head.version = Version::HTTP_11;
     head.headers.insert(HOST, host.clone());
 }
 
-/// Takes out what is of one hop, and what `Connection` names. The order of what stays does not change.
+/// Removes hop-by-hop fields and the fields that `Connection` names. The order of the others does not change.
 pub(super) fn strip(fields: &mut HeaderMap) {
     let is_named = |name: &HeaderName, fields: &HeaderMap| {
         names(fields, CONNECTION).any(|named| named.eq_ignore_ascii_case(name.as_str()))
@@ -175,7 +177,7 @@ pub(super) fn strip(fields: &mut HeaderMap) {
     if gone.is_empty() {
         return;
     }
-    // Taking out of a HeaderMap moves the last field into the gap: so those that stay are put into a new one.
+    // Removing from a HeaderMap moves the last field into the gap, so the remaining fields are put into a new map.
     let mut kept = HeaderMap::with_capacity(fields.len());
     let mut current = None;
     for (name, value) in fields.drain() {
@@ -189,7 +191,7 @@ pub(super) fn strip(fields: &mut HeaderMap) {
     *fields = kept;
 }
 
-/// Elements of a list field; what is no text is no name.
+/// The elements of a list field. A value that is not text is skipped.
 fn names(fields: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     fields
         .get_all(name)

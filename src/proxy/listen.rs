@@ -47,20 +47,20 @@ use crate::{
     tls::Acceptor,
 };
 
-/// What a client is told that comes when all connections are taken.
+/// The response to a client that connects when all connections are taken.
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 67\r\n\
     Retry-After: 1\r\nConnection: close\r\n\r\n{\"error\":\"the sidecar has too many connections: try again in 1 s\"}\n";
-/// Out of descriptors, mostly: some come back when connections end.
+/// The pause after a failed accept, mostly for want of descriptors, which become free when connections end.
 const PAUSE: Duration = Duration::from_millis(50);
-/// A client that has connected has this long to ask once a drain begins.
+/// The time for a connected client to send its first request after a drain begins.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
-/// A client whose connection ends has this long to take the end that TLS has of its own.
+/// The time for a client to take the end of a TLS stream.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// So many clients that were turned away are given time to read why; of more, each is closed at once.
+/// The most refused clients that get time to read the response. Further ones are closed at once.
 const TURNED_AWAY: usize = 64;
 
-/// The socket towards clients, and their connections.
+/// The listening socket and its connections.
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: TcpListener,
@@ -75,7 +75,7 @@ pub(crate) struct Listener {
     counts: Counts,
 }
 
-/// Connections that take no further request. Dropped, those that are left are cut.
+/// Connections that take no further request. Dropping it cuts the remaining ones.
 #[derive(Debug)]
 pub(crate) struct Draining {
     connections: JoinSet<()>,
@@ -83,7 +83,7 @@ pub(crate) struct Draining {
     _watch: AbortOnDropHandle<()>,
 }
 
-/// What is counted of connections.
+/// Counters of connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Counts {
     pub(crate) open: Arc<Gauge>,
@@ -97,8 +97,8 @@ pub(crate) struct Counts {
 }
 
 impl Listener {
-    /// Connections are served on `runtimes`; where there are none, on the one that accepts. `monitor` makes what
-    /// measures the tasks of one of them.
+    /// Connections are served on `runtimes`, or on the runtime that accepts if there are none. `monitor` creates
+    /// the task monitor of one of them.
     pub(crate) fn new(
         socket: TcpListener,
         proxy: &Proxy,
@@ -124,7 +124,7 @@ impl Listener {
         }
     }
 
-    /// Serves until `stop` completes; then nobody connects any more.
+    /// Accepts and serves connections until `stop` completes.
     pub(crate) async fn serve(mut self, stop: impl Future<Output = ()>) -> Draining {
         let mut stop = pin!(stop);
         let mut failing = false;
@@ -141,9 +141,9 @@ impl Listener {
                         self.take(stream, peer);
                     }
                     Err(error) => {
-                        // A thousand lines would say no more than one.
+                        // A failure is logged once until an accept succeeds again.
                         if !std::mem::replace(&mut failing, true) {
-                            tracing::warn!(%error, "cannot accept a connection");
+                            tracing::warn!(%error, "failed to accept a connection");
                         }
                         tokio::time::sleep(PAUSE).await;
                     }
@@ -158,7 +158,7 @@ impl Listener {
         let open = self.connections.len();
         if open >= self.max_connections && !self.places.make_room(open + 1 - self.max_connections) {
             self.counts.refused.inc();
-            // By TLS it could only be told after a handshake, which is the work that there is too much of.
+            // With TLS, a response would need a handshake, and there are too many of those already.
             if !self.acceptor.is_secured() {
                 turn_away(stream, &self.turned_away);
             }
@@ -178,13 +178,13 @@ impl Listener {
             self.connections.spawn(served);
             return;
         };
-        // A socket belongs to the runtime that it is registered with.
+        // A socket belongs to the runtime in which it is registered.
         let moved = stream.into_std();
         let served = worker.measured(async move {
             let _held = (open, counted);
             match moved.and_then(TcpStream::from_std) {
                 Ok(stream) => connection(stream, proxy, counts, &place, draining).await,
-                Err(error) => tracing::warn!(%error, "cannot serve a connection"),
+                Err(error) => tracing::warn!(%error, "failed to register a connection with its runtime"),
             }
         });
         self.connections.spawn_on(served, runtime);
@@ -192,19 +192,19 @@ impl Listener {
 }
 
 impl Draining {
-    /// Waits until every connection has ended its request.
+    /// Waits until every connection has finished its request.
     pub(crate) async fn end(&mut self) {
         while let Some(ended) = self.connections.join_next().await {
             self.counts.ended(ended);
         }
     }
 
-    /// Cuts those that have not, and returns when each one's ending is recorded.
+    /// Cuts the remaining connections, and returns when the outcome of each is recorded.
     pub(crate) async fn cut(&mut self) {
         self.connections.shutdown().await;
     }
 
-    /// How many have not.
+    /// The number of remaining connections.
     pub(crate) fn left(&self) -> usize {
         self.connections.len()
     }
@@ -212,23 +212,24 @@ impl Draining {
 
 impl Counts {
     fn ended(&self, ended: Result<(), JoinError>) {
-        // A panic in a body: its stream ended with its connection, and nobody else's.
+        // A panic in a body ends only the stream of its own connection.
         if ended.is_err_and(|error| error.is_panic()) {
             self.panics.inc();
-            tracing::error!("a connection ended by a panic: this is a bug");
+            tracing::error!("a connection panicked, which is a bug");
         }
     }
 }
 
-/// Says why, on a task that ends by itself, so that nobody waits for a client that does not read.
+/// Sends the refusal from a task of its own, so that nothing waits for a client that does not read.
 fn turn_away(mut stream: TcpStream, told: &Arc<Semaphore>) {
     let lingers = told.clone().try_acquire_owned().ok();
     tokio::spawn(tokio::time::timeout(FAREWELL, async move {
-        // It is turned away whether it hears it or not.
+        // The connection closes whether the client reads the response or not.
         let _ = stream.write_all(FULL).await;
         let _ = stream.shutdown().await;
         if lingers.is_some() {
-            // Its request is on the way: to close now would take the answer away from it.
+            // The client's request is still on its way. Closing now would reset the connection and lose the
+            // response.
             Linger::default().read_off(&stream).await;
         }
     }));
@@ -242,7 +243,7 @@ async fn connection(
     draining: CancellationToken,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection was gone before it was served");
+        tracing::debug!(%error, "a connection closed before it was served");
         return;
     }
     let accepted = tokio::select! {
@@ -273,14 +274,14 @@ async fn connection(
             if has_fragment {
                 request.extensions_mut().insert(Fragment);
             }
-            // The body of an answer in HTTP/1.0 may end with its connection.
+            // In HTTP/1.0, the end of the connection may be the end of a response's body.
             ends_with_connection.store(request.version() == Version::HTTP_10, Relaxed);
             let (proxy, panics, unwritten) = (proxy.clone(), panics.clone(), unwritten.clone());
             let place = place.clone();
-            // Now: a client that has left by the time that its request is looked at was here.
+            // Observe the connection from now on, since the client was there when its request arrived.
             let facts = proxy.facts(&request);
             let measurement = proxy.stages.meter.start(facts);
-            // Boxed: a connection that waits for its next request holds none of this.
+            // Boxed, so that an idle connection does not hold the state of a request.
             Box::pin(async move {
                 let mut response = guarded(&proxy, &panics, request, facts, measurement).await;
                 if place.is_unread() {
@@ -297,27 +298,29 @@ async fn connection(
     let config = &proxy.config;
     let limits = RequestLimits { idle: config.keep_alive_timeout, head: config.header_timeout };
     let mut timer = Timer::new(limits);
-    // hyper's own timer begins with the wait for a head, not with its first byte.
+    // hyper's own timer starts with the wait for a head and not with its first byte.
     let mut connection = http1::Builder::new()
         .max_buf_size(config.max_head)
         .max_headers(MAX_FIELDS)
         .preserve_header_case(true)
-        // The upstream's date is the date.
+        // The upstream's `Date` is forwarded.
         .auto_date_header(false)
         .serve_connection(TokioIo::new(heads), service);
-    // hyper closes one of which it has read nothing. Its client was accepted, though, and asks nobody else.
+    // hyper would close a connection of which it has read nothing. But its client was accepted and may send a
+    // request.
     let drained = async {
         draining.cancelled().await;
         tokio::select! { () = asked.notified() => {}, () = late(&draining) => {} }
     };
     let mut drained = pin!(drained);
     let mut told = false;
-    // No answer is on its way to the client when it ends.
+    // When it ends, no response is on its way to the client.
     let mut is_idle = false;
     let ended = loop {
         tokio::select! {
-            // `poll_without_shutdown` may be over before all is written: a client that has not sent its whole request would
-            // lose the rest of an answer that came early. `Gathered` leaves the end of the connection to what follows.
+            // `poll_without_shutdown` may complete before everything is written: a client that has not sent its
+            // whole request would lose the rest of an early response. `Gathered` leaves closing the connection to
+            // the code below.
             turn = poll_fn(|cx| match std::pin::Pin::new(&mut connection).poll(cx) {
                 Poll::Ready(ended) => Poll::Ready(ConnectionTurn::Ended(ended)),
                 Poll::Pending => match place.poll_told(cx) {
@@ -335,14 +338,14 @@ async fn connection(
                 }
                 ConnectionTurn::Told(Notice::Vanished) => {
                     vanished.inc();
-                    // What its system still holds for it is of no use to anybody: a reset drops it.
+                    // The system may still hold bytes for the client, which nobody needs. A reset drops them.
                     ends_with_connection.store(true, Relaxed);
                     return;
                 }
                 ConnectionTurn::Told(Notice::GiveWay) => {
                     idle.inc();
                     is_idle = true;
-                    // Part of a head is nobody's request. What was answered may still be on its way, though.
+                    // A part of a head is not a request. But an earlier response may still be on its way.
                     if !place.has_asked() {
                         break Ok(());
                     }
@@ -359,9 +362,9 @@ async fn connection(
     if place.has_vanished() {
         vanished.inc();
     }
-    // An answer that runs. In HTTP/1.0 the end of its connection would be its own.
+    // A response is running. In HTTP/1.0, the end of the connection would look like its end.
     let broke_off = place.asks();
-    // Whatever the connection still holds of a request goes first.
+    // The parts of a request that the connection still holds are dropped first.
     let parts = connection.into_parts();
     let (gathered, verdict) = parts.io.into_inner().into_parts();
     let mut stream = gathered.into_inner().into_inner();
@@ -371,32 +374,32 @@ async fn connection(
             malformed(&proxy, &error);
             if let Some(status) = verdict.and_then(|status| StatusCode::from_u16(status).ok()) {
                 let refusal = respond::head_refusal(status, &error, proxy.config.max_head);
-                // A client that does not read it has no use for it.
+                // The result does not matter, since the client may not read it.
                 let _ = tokio::time::timeout(FAREWELL, stream.write_all(&refusal)).await;
             }
         }
         _ => {}
     }
     stream.disarm();
-    // A client that is gone needs no end, and one that does not read gets none.
+    // A vanished client needs no end of the stream, and a client that does not read gets none.
     let closed = tokio::time::timeout(FAREWELL, stream.shutdown()).await;
     if is_idle || !matches!(closed, Ok(Ok(()))) {
         return;
     }
-    // It may still be sending: to close now would take the answer away from it.
+    // The client may still be sending. Closing now would reset the connection and lose the response.
     if Linger::default().linger(stream.socket(), place, &draining).await == Lingered::GaveWay {
         lingering.inc();
     }
 }
 
-/// What happens to a connection.
+/// The next event of a connection.
 enum ConnectionTurn {
     Ended(hyper::Result<()>),
     Told(Notice),
     Late(Late),
 }
 
-/// Too late for a first request.
+/// Completes when it is too late for a first request.
 async fn late(draining: &CancellationToken) {
     draining.cancelled().await;
     tokio::time::sleep(FIRST_REQUEST).await;
@@ -410,7 +413,7 @@ fn malformed(proxy: &Proxy, error: &hyper::Error) {
     }
 }
 
-/// A panic is a bug, and ends its own request alone.
+/// Runs a request so that a panic, which is a bug, ends only this request.
 async fn guarded(
     proxy: &Proxy,
     panics: &IntCounter,
@@ -428,10 +431,10 @@ async fn guarded(
         Ok(response) => response,
         Err(_) => {
             panics.inc();
-            // Not its message, which may quote what was being read; the hook for panics has the place.
-            tracing::error!(route = facts.route.label(), "a request ended by a panic: this is a bug");
+            // The message of the panic may quote content, so it is not logged. The panic hook logs the location.
+            tracing::error!(route = facts.route.label(), "a request panicked, which is a bug");
             let mut measurement = proxy.stages.meter.start(facts);
-            // The one that was lost in the panic has recorded it.
+            // The measurement that the panic dropped has recorded the request.
             measurement.forget();
             proxy.fail(&Failure::Panicked, facts, &page, measurement)
         }

@@ -1,15 +1,15 @@
-//! Which model a request asks for: read from the pieces of its body, or from its query where the body is a form.
+//! Finds the model of a request: in the pieces of its body, or in its query if the body is a form.
 
 use http::request;
 
 use super::headers;
 use crate::protocol::{Decoder, Multipart, Peek, PeekReader, Route, is_model_name, model_of_query};
 
-/// A reader of a body, as the route, the content type and the content coding want it.
+/// Reads a body as its route, content type and content coding require.
 #[derive(Debug)]
 pub(super) struct Naming {
     reader: NameSource,
-    /// Decodes a body that is coded.
+    /// The decoder of a compressed body.
     decoder: Option<Decoder>,
     is_undecodable: bool,
 }
@@ -18,18 +18,18 @@ pub(super) struct Naming {
 enum NameSource {
     Json(PeekReader),
     Form(Multipart),
-    /// The query says it, whatever the form says.
+    /// The query names the model, whatever the form says.
     Query(String),
 }
 
 impl Naming {
-    /// Of a body that may be coded, and is read as far as it comes to `most` bytes.
+    /// A reader for the body of this request. A compressed body is decoded up to `most` bytes.
     pub(super) fn of(route: Route, head: &request::Parts, most: u64) -> Naming {
         let decoder = Decoder::new(headers::coding(&head.headers), most);
         Naming { reader: NameSource::of(route, head), decoder, is_undecodable: false }
     }
 
-    /// Takes the next bytes of the body.
+    /// Reads the next bytes of the body.
     pub(super) fn read(&mut self, piece: &[u8]) {
         let Naming { reader, decoder, is_undecodable } = self;
         match decoder {
@@ -39,17 +39,17 @@ impl Naming {
         }
     }
 
-    /// The body is coded.
+    /// Whether the body is compressed.
     pub(super) const fn is_coded(&self) -> bool {
         self.decoder.is_some()
     }
 
-    /// It is in a coding that is not known, is not what that promises, or comes to too much.
+    /// Whether the coding is unknown, the body is invalid, or the decoded body is too long.
     pub(super) const fn is_undecodable(&self) -> bool {
         self.is_undecodable
     }
 
-    /// What follows says nothing more.
+    /// Whether the rest of the body cannot change the result.
     pub(super) fn is_over(&self) -> bool {
         self.is_undecodable
             || match &self.reader {
@@ -59,7 +59,7 @@ impl Naming {
             }
     }
 
-    /// The model was seen, as far as can be told before the end.
+    /// Whether the model was found, as far as can be told before the end.
     pub(super) fn knows_model(&self) -> bool {
         match &self.reader {
             NameSource::Json(reader) => reader.knows_model(),
@@ -68,7 +68,7 @@ impl Naming {
         }
     }
 
-    /// What was seen so far.
+    /// The findings so far.
     pub(super) fn peek(&self) -> Peek {
         let model = match &self.reader {
             NameSource::Json(reader) => return reader.peek(),

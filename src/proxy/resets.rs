@@ -1,4 +1,4 @@
-//! A connection that must not look as if it had come to its end.
+//! A connection that is reset unless its last response is complete.
 
 use std::{
     io,
@@ -19,8 +19,9 @@ use tokio::{
 use super::departure::Closable;
 use crate::tls::{self, Stream};
 
-/// A client's connection. The body of an answer in HTTP/1.0 ends with its connection, so that one which is dropped
-/// in the middle, by a failure, a panic or the deadline of a drain, is reset: it would look whole otherwise.
+/// A client's connection. In HTTP/1.0 the end of the connection ends the body, so that an incomplete response would
+/// look complete. If the connection is dropped early, by a failure, a panic or the deadline of a drain, it is
+/// reset.
 #[derive(Debug)]
 pub(super) struct Resets {
     stream: Stream,
@@ -32,7 +33,7 @@ impl Resets {
         Resets { stream, armed: Arc::default() }
     }
 
-    /// Whether a drop resets it, for whoever serves it to say.
+    /// Whether a drop resets the connection. The code that serves the connection sets it.
     pub(super) fn armed(&self) -> Arc<AtomicBool> {
         self.armed.clone()
     }
@@ -41,12 +42,12 @@ impl Resets {
         self.armed.load(Relaxed)
     }
 
-    /// The socket below.
+    /// The socket below TLS.
     pub(super) fn socket(&self) -> &TcpStream {
         tls::socket(&self.stream)
     }
 
-    /// It has come to its end.
+    /// Notes that the last response is complete.
     pub(super) fn disarm(&self) {
         self.armed.store(false, Relaxed);
     }
@@ -57,14 +58,14 @@ impl Drop for Resets {
         if self.is_armed()
             && let Err(error) = self.socket().set_zero_linger()
         {
-            tracing::debug!(%error, "a connection ends without a reset");
+            tracing::debug!(%error, "failed to reset a connection");
         }
     }
 }
 
 impl Closable for Resets {
     fn is_closed(&self) -> bool {
-        // What is not read does not hide it: the system tells both at once.
+        // Unread bytes do not hide the end, since the system reports both at once.
         let ready = tls::socket(&self.stream).ready(Interest::READABLE).now_or_never();
         ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
     }

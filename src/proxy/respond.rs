@@ -1,4 +1,4 @@
-//! The one place where a failure becomes a response: a status, and a body in the client's dialect.
+//! The only place where a failure becomes a response: a status, and a body in the client's dialect.
 
 use std::{
     pin::Pin,
@@ -25,13 +25,13 @@ use crate::{
 };
 
 pin_project! {
-    /// A body that the client is sent, before its ending is recorded.
+    /// A body that is sent to the client, before its outcome is recorded.
     #[derive(Debug)]
     #[project = OutgoingProjection]
     pub(super) enum Outgoing {
-        /// What an upstream answers.
+        /// The body of an upstream's response.
         Forwarded { #[pin] body: Shaped<Tap<Answer>> },
-        /// What we say ourselves.
+        /// The body of the sidecar's own response.
         Ours { text: Bytes },
     }
 }
@@ -68,7 +68,7 @@ impl Body for Outgoing {
     }
 }
 
-/// Why a request got no answer of an upstream's.
+/// Why a request got no response of an upstream.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("{0}")]
@@ -91,7 +91,7 @@ pub(super) enum Failure {
     Loop { upstream: String },
     #[error("this sidecar received its own health probe: one of its upstreams leads back to it")]
     OwnProbe,
-    #[error("the sidecar failed: this is a bug, and its log says more")]
+    #[error("the sidecar failed, which is a bug: see its log")]
     Panicked,
 }
 
@@ -115,17 +115,18 @@ impl Failure {
         }
     }
 
-    /// Nothing of the request was sent to an upstream.
+    /// Whether nothing of the request was sent to an upstream.
     pub(super) const fn is_unsent(&self) -> bool {
         matches!(self, Failure::Unanswered { why, .. } if why.is_unsent())
     }
 
-    /// The upstream itself gave no answer that makes sense, as an Ollama does that passes on what its cloud says.
+    /// Whether the upstream itself gave no valid response. A response that Ollama passes on from its cloud is none
+    /// of these.
     pub(super) const fn is_of_connection(&self) -> bool {
         matches!(self, Failure::Unanswered { .. } | Failure::Switched { .. } | Failure::UnknownCoding { .. })
     }
 
-    /// What the request came to.
+    /// The outcome of the request.
     pub(super) const fn outcome(&self) -> Outcome {
         match self {
             Failure::Malformed(_) => Outcome::ClientError,
@@ -141,12 +142,12 @@ impl Failure {
         }
     }
 
-    /// The client's connection can't be trusted to be at the beginning of a next request.
+    /// Whether the connection cannot take another request, since its next bytes may belong to this one.
     const fn closes(&self) -> bool {
         matches!(self, Failure::Malformed(_) | Failure::Unread(_))
     }
 
-    /// The response that says so.
+    /// The response for this failure.
     pub(super) fn response(&self, dialect: Dialect) -> Response<Outgoing> {
         let status = self.status();
         let text = body(dialect, status, &self.to_string());
@@ -165,12 +166,12 @@ impl Failure {
     }
 }
 
-/// Says that the connection ends with this response (RFC 9112 9.6).
+/// Announces that the connection closes after this response (RFC 9112 9.6).
 pub(super) fn closes(fields: &mut HeaderMap) {
     fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
-/// The whole response to a head that hyper could not read. What the client speaks is not known.
+/// The whole response to a head that hyper could not parse. The dialect of the client is not known.
 pub(super) fn head_refusal(status: StatusCode, why: &hyper::Error, max_head: usize) -> Vec<u8> {
     let message = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
@@ -189,9 +190,9 @@ pub(super) fn head_refusal(status: StatusCode, why: &hyper::Error, max_head: usi
     .into_bytes()
 }
 
-/// A list that several upstreams made, with the content type of Ollama's own.
+/// A list that is merged from several upstreams, with Ollama's content type.
 pub(super) fn list(text: Vec<u8>, is_head: bool) -> Response<Outgoing> {
-    // To HEAD the body is not sent, and one that nobody takes would look as if the client had left.
+    // For HEAD the body is not sent, and an untaken body would look as if the client had disconnected.
     let (length, text) = (text.len(), if is_head { Vec::new() } else { text });
     let mut response = json(StatusCode::OK, "application/json; charset=utf-8", text.into());
     response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
@@ -209,7 +210,7 @@ fn json(status: StatusCode, content_type: &'static str, text: Bytes) -> Response
     response
 }
 
-/// An error as the dialect's clients read it.
+/// An error in the format of the dialect.
 fn body(dialect: Dialect, status: StatusCode, message: &str) -> String {
     let kind = kind(dialect, status);
     match dialect {
@@ -220,7 +221,7 @@ fn body(dialect: Dialect, status: StatusCode, message: &str) -> String {
     .to_string()
 }
 
-/// The type of an error, in the words of those who have such.
+/// The type of an error, in dialects that have one.
 fn kind(dialect: Dialect, status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED => "authentication_error",
@@ -232,7 +233,7 @@ fn kind(dialect: Dialect, status: StatusCode) -> &'static str {
     }
 }
 
-/// No place at an upstream, as a refusal.
+/// The refusal of a request that got no slot.
 pub(super) fn refuse(none: NoPlace, permit: &Permit) -> Failure {
     let refusal = match none {
         NoPlace::Full { wait } => Refusal::QueueFull { wait },
@@ -248,7 +249,7 @@ mod tests {
 
     use super::*;
 
-    /// A record that a test of the sidecar sends.
+    /// A record with which a test of the sidecar causes a panic.
     pub(super) fn panic_if_wanted<E>(polled: &Poll<Option<Result<Frame<Bytes>, E>>>) {
         if let Poll::Ready(Some(Ok(frame))) = polled {
             let wanted = frame.data_ref().is_some_and(|data| &data[..] == b"panic\n");

@@ -27,7 +27,7 @@ pub(crate) struct Proxy {
     pub(super) families: Families,
 }
 
-/// The stages that a request passes, shared by all who forward.
+/// The stages that a request passes. All workers share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Stages {
     pub(crate) admission: Arc<Admission>,

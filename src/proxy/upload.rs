@@ -1,4 +1,5 @@
-//! The body of a client's request: read ahead as far as it tells what is asked for, then passed on as it comes.
+//! The body of a client's request. It is read ahead as far as needed to find the model, and then forwarded as it
+//! comes.
 
 mod ahead;
 mod budget;
@@ -34,22 +35,22 @@ pub(super) use budget::{Budget, Share};
 pub(super) use lent::{Lent, Owner};
 pub(super) use unwanted::read_off;
 
-/// Why a body did not come to its end.
+/// Why a body is incomplete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unread {
-    /// Nothing came for `proxy.body_idle_timeout`.
-    #[error("the request's body stopped")]
+    /// The client sent nothing for `proxy.body_idle_timeout`.
+    #[error("no more of the request body came within proxy.body_idle_timeout")]
     Idle,
-    /// The framing is broken.
+    /// The framing is invalid.
     #[error("the request's body is malformed")]
     Malformed,
-    /// The client went away.
-    #[error("the client went away")]
+    /// The client disconnected.
+    #[error("the client disconnected")]
     Gone,
 }
 
 impl Unread {
-    /// What its request comes to.
+    /// The outcome of the request.
     pub(super) const fn outcome(self) -> Outcome {
         match self {
             Unread::Idle | Unread::Malformed => Outcome::ClientError,
@@ -58,11 +59,11 @@ impl Unread {
     }
 }
 
-/// A request's body. Frames that were read ahead come first.
+/// The body of a request. Frames that were read ahead come first.
 #[derive(Debug)]
 pub(super) struct Upload {
     body: Inbound,
-    /// The length that was declared: the framing towards the upstream is that of the client.
+    /// The declared length, since the framing towards the upstream is that of the client.
     declared: SizeHint,
     ahead: Ahead,
     trailers: Option<HeaderMap>,
@@ -72,7 +73,7 @@ pub(super) struct Upload {
     live: Arc<Live>,
 }
 
-/// What became of an upload, for whoever gave it away.
+/// The state of an upload that was handed to a connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     failure: Arc<AtomicU8>,
@@ -87,19 +88,19 @@ impl Progress {
         self.excuse.give();
     }
 
-    /// Why it failed, if it did.
+    /// Why the upload failed, if it did.
     pub(super) fn failure(&self) -> Option<Unread> {
         Self::FAILURES.get(usize::from(self.failure.load(Relaxed)).checked_sub(1)?).copied()
     }
 
-    /// What excuses the upstream if the response breaks off.
+    /// The excuse for the upstream if the response breaks off.
     pub(super) fn excuse(&self) -> Excuse {
         self.excuse.clone()
     }
 }
 
 impl Upload {
-    /// What is read ahead of it takes from `share`.
+    /// Frames that are read ahead are taken from `share`.
     pub(super) fn new(body: Inbound, idle: Duration, live: Arc<Live>, share: Share) -> Upload {
         let upload = Upload {
             declared: body.size_hint(),
@@ -117,8 +118,8 @@ impl Upload {
         upload
     }
 
-    /// Reads up to `limit` bytes ahead, to the end if that comes first, for hyper sees a client leave only once
-    /// the body is read; and further, within the budget, as long as `more` wants it. `reader` sees what was read.
+    /// Reads up to `limit` bytes ahead, or to the end, since hyper notices a disconnect only after it has read the
+    /// body. Reads further, within the budget, as long as `more` returns true. `reader` sees the bytes.
     pub(super) async fn read_ahead(
         &mut self,
         limit: usize,
@@ -142,7 +143,8 @@ impl Upload {
                     reader.read(&data);
                     self.ahead.push(data);
                     if reader.is_coded() {
-                        // A few bytes may come to many: other requests have their turn between two frames.
+                        // A few bytes may decode into many, so that other requests get their turn between two
+                        // frames.
                         yield_now().await;
                     }
                 }
@@ -155,7 +157,8 @@ impl Upload {
         Ok(())
     }
 
-    /// Puts a text in at an offset of what was read ahead, and decoded if the body is coded. False: the body stays as it is.
+    /// Inserts a text at an offset of the bytes that were read ahead, decoded if the body is compressed. Returns
+    /// false if the body stays unchanged.
     pub(super) async fn insert(
         &mut self,
         coding: Coding,
@@ -179,14 +182,14 @@ impl Upload {
         true
     }
 
-    /// The frames of a coded body with a text put in; `None` where it was not read to its end.
+    /// The frames of a compressed body with an inserted text; `None` if it was not read to its end.
     async fn recode(&mut self, coding: Coding, offset: u64, text: &'static str) -> Option<Vec<Bytes>> {
         let old = self.at_end.then(|| self.ahead.frames())?;
         let mut insertion = Insertion::new(coding, *old.first()?.first()?, offset, text.as_bytes())?;
         let mut new = Vec::with_capacity(old.len() + 1);
         for frame in old {
             new.push(Bytes::from(insertion.push(&frame).ok()?));
-            // A few bytes may come to many.
+            // A few bytes may decode into many.
             yield_now().await;
         }
         new.push(Bytes::from(insertion.finish().ok()?));
@@ -222,7 +225,7 @@ impl Upload {
     }
 }
 
-/// The bytes were there, and made no sense as a body.
+/// Whether the bytes arrived and were not a valid body.
 fn is_nonsense(error: &hyper::Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
@@ -260,7 +263,7 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        // A chunked body without a byte still has its end to be told.
+        // A chunked body without bytes still has an end that must be sent.
         self.is_empty() && self.declared.exact().is_some()
     }
 

@@ -1,4 +1,4 @@
-//! Where a connection is served.
+//! Chooses the runtime that serves a connection.
 
 use std::sync::Arc;
 
@@ -8,29 +8,29 @@ use tokio_metrics::TaskMonitor;
 
 use super::Proxy;
 
-/// Connections for which one worker is enough, and for which each after the second is. A worker that serves many
-/// streams finds several of them ready each time it wakes, and one that serves few wakes for each; but what comes when
-/// others come waits its turn. On ten cores, 400 streams of 40 chunks a second, by what the same costs nginx: CPU a
-/// chunk 0.96, 1.04, 1.14 and 1.24 on one to four workers, its delay at p99 2.7, 1.4, 1.2 and 1.1, and short requests a
-/// second over 64 connections 0.31, 0.63, 0.60 and 0.60.
+/// The connections for which one worker is enough, and for which each worker after the second is enough. A worker
+/// with many streams finds several of them ready when it wakes, while a worker with few streams wakes for each. But
+/// a chunk waits while others are handled. Measured on ten cores with 400 streams of 40 chunks/s, divided by the
+/// same for nginx, on one to four workers: CPU per chunk 0.96, 1.04, 1.14 and 1.24; delay at p99 2.7, 1.4, 1.2 and
+/// 1.1; short requests/s over 64 connections 0.31, 0.63, 0.60 and 0.60.
 const FEW: usize = 32;
 const MANY: usize = 512;
 
-/// A runtime that serves connections. Each has a proxy of its own, so that the connections to upstreams that a
-/// stream uses are driven where it is.
+/// A runtime that serves connections. Each has a proxy of its own, so that a stream's connection to its upstream is
+/// on the same runtime.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) proxy: Arc<Proxy>,
-    /// `None` is the runtime that accepts.
+    /// `None` is the runtime that accepts connections.
     pub(super) runtime: Option<Handle>,
-    /// Every connection has a clone of it.
+    /// Every connection holds a clone, which counts the connections.
     connection: Arc<()>,
-    /// What their tasks spend; `None` is not measured.
+    /// Measures the tasks; `None`: they are not measured.
     pub(super) tasks: Option<TaskMonitor>,
 }
 
 impl Worker {
-    /// Measures a task of it.
+    /// Measures a task of this worker.
     pub(super) fn measured<F: Future>(&self, task: F) -> impl Future<Output = F::Output> + use<F> {
         match &self.tasks {
             Some(monitor) => Either::Left(monitor.instrument(task)),
@@ -39,12 +39,13 @@ impl Worker {
     }
 }
 
-/// All of them; one at least.
+/// All workers, at least one.
 #[derive(Debug)]
 pub(super) struct Workers(Vec<Worker>);
 
 impl Workers {
-    /// On these runtimes; where there are none, on the one that accepts. `monitor` measures the tasks of one.
+    /// Workers on these runtimes, or on the runtime that accepts if there are none. `monitor` creates the task
+    /// monitor of one worker.
     pub(super) fn new(
         proxy: &Proxy,
         runtimes: Vec<Handle>,
@@ -61,7 +62,7 @@ impl Workers {
         Workers(workers)
     }
 
-    /// The one for the next connection, and what that connection has to hold until it ends.
+    /// The worker for the next connection, and a guard that the connection holds until it ends.
     pub(super) fn next(&self) -> (&Worker, Arc<()>) {
         let counts = self.0.iter().map(|worker| Arc::strong_count(&worker.connection) - 1);
         let worker = &self.0[choose(&counts.collect::<Vec<_>>())];
@@ -69,13 +70,13 @@ impl Workers {
     }
 }
 
-/// The one with the fewest among as many as are needed.
+/// The index of the worker with the fewest connections, among as many workers as are needed.
 fn choose(counts: &[usize]) -> usize {
     let within = counts.iter().take(needed(counts.iter().sum())).enumerate();
     within.min_by_key(|(_, count)| **count).map_or(0, |(index, _)| index)
 }
 
-/// How many workers this many connections are spread over, if there are as many.
+/// The number of workers over which this many connections are spread, if there are as many.
 fn needed(connections: usize) -> usize {
     (connections / MANY + 1).max(if connections < FEW { 1 } else { 2 })
 }

@@ -7,26 +7,26 @@ use crate::{
     upstream::{self, queue},
 };
 
-/// Settings of every stage.
+/// The settings of the sidecar.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The listener towards clients.
+    /// The listener for clients.
     pub proxy: proxy::Config,
-    /// The listener towards Prometheus and people.
+    /// The listener for Prometheus and people.
     pub admin: admin::Config,
-    /// The Ollamas.
+    /// The upstreams.
     pub upstream: upstream::Config,
     /// The meter.
     pub meter: meter::Config,
-    /// Who may ask for what, and how much.
+    /// Admission: keys, open routes and limits.
     pub admission: admission::Config,
     /// The queue before the upstreams.
     pub queue: queue::Config,
-    /// How streams are handed on.
+    /// The shaping of streams.
     pub shaping: shaping::Config,
-    /// How often what surrounds the streams is read.
+    /// The intervals of the collectors.
     pub collectors: collector::Config,
-    /// How long streams may take to end once the sidecar is told to stop.
+    /// How long running streams may continue after shutdown begins.
     pub drain_timeout: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What the sidecar says of itself: its build, its connections, its upstreams.
+//! The metrics of the sidecar itself: its build, connections and upstreams.
 
 use std::sync::Arc;
 
@@ -28,15 +28,15 @@ pub(super) struct Families {
 
 impl Families {
     pub(super) fn register(registry: &Registry, upstreams: &Arc<Upstreams>) -> prometheus::Result<Families> {
-        let help = "The version and the compiler that built it; the value is 1.";
+        let help = "Version and compiler of the program; the value is always 1.";
         let build = Family::register(registry, "build_info", help, ["version", "rustc"], gauge)?;
         build.child([env!("CARGO_PKG_VERSION"), env!("STREAMGAUGE_RUSTC")]).set(1.0);
         registry.register(Box::new(UpstreamUp::new(upstreams.clone())?))?;
         let open = "Open connections.";
-        let refused = "Connections turned away.";
-        let vanished = "Connections ended since their clients' systems answered no more.";
-        let unauthorized = "Requests to the admin address refused for want of its token.";
-        let panics = "Panics caught: each is a bug.";
+        let refused = "Connections refused or closed to make room, by listener and reason.";
+        let vanished = "Connections closed because the client's system did not answer any more.";
+        let unauthorized = "Requests to the admin address refused because the token was missing or wrong.";
+        let panics = "Panics that were caught; each of them is a bug.";
         Ok(Families {
             connections: Family::register(registry, "connections_open", open, ["listener"], gauge)?,
             refused: Family::register(
@@ -64,7 +64,8 @@ impl Families {
         })
     }
 
-    /// `acceptor` tells whether the listener has TLS: what cannot fail is not counted.
+    /// The counters of the proxy listener. `acceptor` tells whether it has TLS; without TLS, failed handshakes are
+    /// not counted.
     pub(super) fn proxy(&self, acceptor: &Acceptor) -> proxy::Counts {
         proxy::Counts {
             open: self.connections.child(["proxy"]),
@@ -104,7 +105,7 @@ impl Families {
     }
 }
 
-/// Reads the upstreams' health at a scrape.
+/// Exports the upstreams' health at each scrape.
 struct UpstreamUp {
     family: Family<Gauge, 1>,
     upstreams: Arc<Upstreams>,

@@ -1,4 +1,4 @@
-//! Settings that change while the sidecar runs.
+//! Changes settings while the sidecar runs.
 
 use std::{
     sync::Arc,
@@ -17,9 +17,9 @@ use crate::{
     upstream::Upstreams,
 };
 
-/// Changes who is let in, how streams are handed on, and certificates, of a sidecar that runs. Cheap to clone.
+/// Changes keys, access, shaping and certificates of a running sidecar. Cheap to clone.
 ///
-/// Everything else is what it was when the sidecar was bound.
+/// All other settings keep their values since the sidecar was bound.
 #[derive(Clone, Debug)]
 pub struct Reload {
     stages: Reloaded,
@@ -27,7 +27,7 @@ pub struct Reload {
     timestamp: Arc<Gauge>,
 }
 
-/// What takes new settings.
+/// The parts that take new settings.
 #[derive(Clone, Debug)]
 pub(super) struct Reloaded {
     pub(super) admission: Arc<Admission>,
@@ -40,9 +40,9 @@ pub(super) struct Reloaded {
 
 impl Reload {
     pub(super) fn register(registry: &Registry, stages: Reloaded) -> prometheus::Result<Reload> {
-        let success = "1 if the settings could be read the last time they were, else 0.";
+        let success = "1 if the last attempt to read the settings succeeded, else 0.";
         let success = Family::register(registry, "config_last_reload_success", success, [], gauge)?;
-        let timestamp = "When the settings that are in force were read, seconds since 1970.";
+        let timestamp = "Time at which the present settings were read, in seconds since 1970.";
         let timestamp =
             Family::register(registry, "config_last_reload_timestamp_seconds", timestamp, [], gauge)?;
         let reload = Reload { stages, success: success.child([]), timestamp: timestamp.child([]) };
@@ -50,10 +50,10 @@ impl Reload {
         Ok(reload)
     }
 
-    /// Takes from these settings what can change, from now on: `admission`, `shaping`, the token of the admin address,
-    /// and the certificates of `proxy.tls`, `admin.tls` and the upstreams. Streams and connections that run keep theirs;
-    /// a limiter whose caller and quota are what they were keeps its state. An address that was plain stays so, and one
-    /// by TLS too; where a token is asked for, one still is.
+    /// Applies the settings that can change: `admission`, `shaping`, the token of the admin address, and the
+    /// certificates of `proxy.tls`, `admin.tls` and the upstreams. Running streams and open connections keep the
+    /// previous ones. A caller whose quota is unchanged keeps the state of its limiter. TLS and the token cannot be
+    /// turned on or off.
     pub fn apply(&self, config: &Config) {
         let Reloaded { admission, shaping, upstreams, proxy, admin, token } = &self.stages;
         let gone = admission.reload(&config.admission);
@@ -66,7 +66,7 @@ impl Reload {
         self.succeeded();
     }
 
-    /// Notes that new settings could not be read, so that the old ones stay in force.
+    /// Notes that new settings could not be read, so that the previous ones stay.
     pub fn failed(&self) {
         self.success.set(0.0);
     }

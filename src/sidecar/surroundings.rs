@@ -1,4 +1,4 @@
-//! What the collectors read: the runtimes, the models in memory, the GPUs, the process.
+//! Starts the collectors: of the runtimes, the models in memory, the GPUs and the process.
 
 use std::{
     fmt, slice,
@@ -18,17 +18,17 @@ use crate::{
     upstream::{self, Upstreams},
 };
 
-/// What the builder was told of them.
+/// The builder's settings of the collectors.
 #[derive(Default)]
 pub(super) struct Surroundings {
-    /// `None`: NVIDIA's, if the program was built to read them.
+    /// `None`: NVIDIA's GPUs, if the program was built with the feature `gpu`.
     pub(super) gpus: Option<Box<dyn Reader>>,
-    /// The process is the sidecar's own.
+    /// Whether the process runs nothing but the sidecar.
     pub(super) process: bool,
 }
 
 impl Surroundings {
-    /// The collectors of a sidecar; within the runtime that accepts.
+    /// The collectors of a sidecar. Call it within the runtime that accepts connections.
     pub(super) fn collectors(
         self,
         config: collector::Config,
@@ -62,7 +62,8 @@ impl fmt::Debug for Surroundings {
     }
 }
 
-/// Every runtime once: those of clients are `main`, and what is neither theirs nor the admin's accepts.
+/// Each runtime once, with its name: those of clients are `main`, the admin runtime is `admin`, and the present one
+/// is `accept` if it is none of these.
 fn named(clients: &[Handle], admin: Option<&Handle>) -> Vec<(&'static str, Handle)> {
     let here = Handle::current();
     let main = if clients.is_empty() { slice::from_ref(&here) } else { clients };
@@ -77,13 +78,12 @@ fn named(clients: &[Handle], admin: Option<&Handle>) -> Vec<(&'static str, Handl
     named
 }
 
-/// Tells the meter which models an upstream has in its memory, after each probe, and the log when models lost their
-/// label meanwhile.
+/// Tells the meter after each probe which models an upstream has in memory, and logs if models lost their label.
 pub(super) fn probed(meter: Meter, model_limit: usize) -> impl Fn(&upstream::Upstream) + Send + Sync {
     let told = AtomicU64::new(0);
     move |upstream| {
         let health = upstream.health();
-        // A list of an earlier probe tells nothing of when this one was answered.
+        // The list of an earlier probe does not describe the time of this one.
         if let (Some(loaded), Some(asked), false) = (&health.loaded, health.asked, health.is_loaded_stale) {
             let models = loaded.iter().map(|one| (one.model.as_str(), one.context_length));
             meter.loaded(upstream.name(), asked.into_std(), models);
@@ -94,13 +94,13 @@ pub(super) fn probed(meter: Meter, model_limit: usize) -> impl Fn(&upstream::Ups
             tracing::warn!(
                 dropped = dropped - before,
                 model_limit,
-                "models lost their metrics to models used more recently: raise metrics.model_limit to keep both"
+                "some models lost their metrics to models that were used more recently: raise metrics.model_limit to keep more"
             );
         }
     }
 }
 
-/// The models in memory, as the upstreams' health last had them.
+/// The models in memory, from the upstreams' last health.
 fn loaded(upstreams: &Upstreams, meter: &Meter) -> Vec<Loaded> {
     let of_one = |upstream: &Arc<upstream::Upstream>| {
         let (name, health) = (upstream.name().to_owned(), upstream.health());
@@ -117,7 +117,7 @@ fn labelled(upstream: String, one: &upstream::Loaded, meter: &Meter) -> Loaded {
         size: one.size,
         vram: one.vram,
         context_length: one.context_length,
-        // A model that stays is said to go in some 292 years, which is more than there are nanoseconds for.
+        // A model that stays loaded has an expiry in about 292 years, which does not fit into nanoseconds.
         expires_at: one.expires_at.as_deref().and_then(moment),
     }
 }

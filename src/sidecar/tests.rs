@@ -1,4 +1,4 @@
-//! A panic where a request is served: it ends that one alone.
+//! A panic in a request ends only that request.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// The next connection that asks for a stream; probes are answered.
+/// The next connection that asks for a stream. Probes are answered.
 async fn asked(upstream: &TcpListener) -> TcpStream {
     loop {
         let (mut stream, _) = upstream.accept().await.unwrap();
@@ -52,7 +52,7 @@ async fn send(proxy: SocketAddr, target: &str) -> TcpStream {
 
 async fn rest(mut client: TcpStream) -> String {
     let mut seen = Vec::new();
-    // A reset is an end as well.
+    // A reset is an end too.
     let _ = client.read_to_end(&mut seen).await;
     String::from_utf8(seen).unwrap()
 }
@@ -90,7 +90,7 @@ async fn panic_ends_only_its_own_stream() {
     stream.write_all(chunk("panic\n").as_bytes()).await.unwrap();
     let in_the_body = rest(client).await;
     assert!(!in_the_body.ends_with("0\r\n\r\n"), "it looks whole: {in_the_body}");
-    // What it asked of the upstream ends as well.
+    // The request to the upstream ends too.
     let mut left = Vec::new();
     let _ = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut left)).await.unwrap();
 

@@ -1,4 +1,4 @@
-//! A program without TLS: the same names, of which there are no values.
+//! The types of TLS for a program without it. They have no values.
 
 use std::{io, time::Duration};
 
@@ -6,11 +6,11 @@ use reqwest::ClientBuilder;
 use tokio::net::TcpStream;
 use url::Url;
 
-/// Who we are; it takes the feature `tls`.
+/// A server certificate. It needs the feature `tls`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {}
 
-/// How an upstream is verified; it takes the feature `tls`.
+/// The verification of an upstream. It needs the feature `tls`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {}
 
@@ -19,7 +19,7 @@ pub enum Trust {}
 #[non_exhaustive]
 pub enum Unusable {
     /// The program has no TLS.
-    #[error("this program was built without TLS")]
+    #[error("this program was built without TLS: build it with the feature `tls`")]
     Absent,
 }
 
@@ -30,12 +30,12 @@ pub(crate) enum Peer {}
 /// Every connection is plain.
 pub(crate) type Stream<S = TcpStream> = S;
 
-/// Leaves connections as they are.
+/// Returns each connection unchanged.
 #[derive(Clone, Debug)]
 pub(crate) struct Acceptor;
 
 impl Acceptor {
-    /// There is no identity to show.
+    /// There is no certificate to present.
     pub(crate) fn new(_: Option<&Identity>) -> Acceptor {
         Acceptor
     }

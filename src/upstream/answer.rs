@@ -17,24 +17,24 @@ use pin_project_lite::pin_project;
 
 use super::{Busy, Failed, patience::Patience};
 
-/// Why a response broke off in the middle.
+/// Why a response ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
-    /// `upstreams.silence_timeout` passed without a byte.
-    #[error("silent for {0:?}")]
+    /// No byte came within `upstreams.silence_timeout`.
+    #[error("no data came for {0:?}")]
     Silent(Duration),
-    /// The connection was cut or reset, or what came makes no sense.
-    #[error("broken off: {0}")]
+    /// The connection was cut or reset, or the bytes are not a valid response.
+    #[error("the connection broke off: {0}")]
     Cut(#[from] hyper::Error),
 }
 
-/// Whether the client broke off the request's body. The response breaks off then too, and that is not held against the
-/// upstream.
+/// Notes that the client broke the request's body off. The response breaks off then too, and that does not count as
+/// a failure of the upstream.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Excuse(Arc<AtomicBool>);
 
 impl Excuse {
-    /// The client broke it off.
+    /// The client broke the body off.
     pub(crate) fn give(&self) {
         self.0.store(true, Relaxed);
     }
@@ -45,8 +45,8 @@ impl Excuse {
 }
 
 pin_project! {
-    /// A response's body as it comes, with the place that it takes at its upstream. Dropped before its end,
-    /// it closes the upstream's connection, which cancels the generation.
+    /// The body of a response, which holds the slot at its upstream. Dropping it early closes the upstream's
+    /// connection, which cancels the generation.
     #[derive(Debug)]
     pub(crate) struct Answer {
         #[pin]
@@ -79,7 +79,7 @@ impl Body for Answer {
                     patience.came();
                 }
                 if this.body.is_end_stream() {
-                    // Nobody asks again for what has no more.
+                    // A body whose end is known is not polled again.
                     this.busy.ended();
                 }
                 return Poll::Ready(Some(Ok(frame)));

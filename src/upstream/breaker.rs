@@ -1,6 +1,7 @@
 //! The circuit breaker of an upstream: closed, open, half-open.
 //!
-//! Only a response to the kind of request that failed closes it: an Ollama whose model hangs still answers `/api/show`.
+//! Only a response to the kind of request that failed closes it, since an Ollama whose model hangs still answers
+//! `/api/show`.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -9,39 +10,40 @@ use std::{
 
 use tokio::time::Instant;
 
-/// Failures in a row of requests that were sent, after which the breaker opens. It opens at once for an upstream that
-/// cannot be reached.
+/// Consecutive failures of requests that were sent, after which the breaker opens. An upstream that cannot be
+/// reached opens it at once.
 const FAILURES: u32 = 3;
-/// For how long it is open at first. Each time that it opens again doubles it, until a response comes to its end.
+/// How long the breaker stays open at first. Each further opening doubles the time, until a response ends
+/// completely.
 const SHORTEST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// How an upstream failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failed {
-    /// There was no connection, so that nothing was sent.
+    /// No connection could be made, so that nothing was sent.
     Unreachable,
-    /// It took a request and gave no response, or broke one off.
+    /// The upstream took a request and gave no response, or broke the response off.
     Request,
 }
 
-/// What a request asks of an upstream, as far as its response says whether the upstream works.
+/// The kind of a request, which decides what its response says about the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It runs a model, and takes a slot.
+    /// The request runs a model and takes a slot.
     Generation,
-    /// Anything else.
+    /// Any other request.
     Other,
 }
 
 impl Kind {
-    /// A response to a request of this kind says that requests of `failed` work again.
+    /// Whether a response to this kind of request shows that requests of the kind `failed` work again.
     fn vouches_for(self, failed: Kind) -> bool {
         self == failed || self == Kind::Generation
     }
 }
 
-/// What an upstream's failures come to.
+/// The circuit breaker of one upstream.
 #[derive(Debug, Default)]
 pub(super) struct Breaker(Mutex<State>);
 
@@ -50,20 +52,21 @@ struct State {
     position: Position,
     /// Failures in a row of generations, with no response that came to its end between.
     generations: u32,
-    /// Likewise of other requests.
+    /// Consecutive failures of generations, without a complete response in between.
     others: u32,
-    /// How often it opened in a row, likewise.
+    /// How often it has opened in a row.
     openings: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 enum Position {
-    /// Requests go there.
+    /// The upstream gets requests.
     #[default]
     Closed,
-    /// No request goes there until then, if there is another upstream for it. `by` is the kind that failed.
+    /// The upstream gets no requests until `until`, if another upstream can take them. `by` is the kind that
+    /// failed.
     Open { until: Instant, by: Kind },
-    /// One request tries whether it works again, and no other goes there.
+    /// One request tries whether the upstream works again. It gets no others.
     HalfOpen { by: Kind },
 }
 
@@ -77,7 +80,7 @@ impl State {
 }
 
 impl Breaker {
-    /// No request goes there, if there is another upstream for it.
+    /// Whether the upstream gets no requests if another upstream can take them.
     pub(super) fn is_open(&self) -> bool {
         match self.state().position {
             Position::Closed => false,
@@ -86,8 +89,8 @@ impl Breaker {
         }
     }
 
-    /// A request goes there. True: the breaker is half-open for it, and [`Breaker::abandoned`] says that it ended
-    /// without a response and without a failure.
+    /// Notes that a request is sent. Returns true if the breaker is half-open for this request.
+    /// [`Breaker::abandoned`] must be called if it ends without a response and without a failure.
     pub(super) fn tries(&self, kind: Kind) -> bool {
         let mut state = self.state();
         match state.position {
@@ -99,7 +102,7 @@ impl Breaker {
         }
     }
 
-    /// The request that tried it told nothing: the next one may try.
+    /// Notes that the request which tried the upstream ended without a result, so that the next one may try.
     pub(super) fn abandoned(&self) {
         let mut state = self.state();
         if let Position::HalfOpen { by } = state.position {
@@ -107,7 +110,7 @@ impl Breaker {
         }
     }
 
-    /// The head of a response came. True: it closed the breaker; the next failure opens it again.
+    /// Notes the head of a response. Returns true if it closed the breaker, which the next failure opens again.
     pub(super) fn answered(&self, kind: Kind) -> bool {
         let mut state = self.state();
         match state.position {
@@ -120,7 +123,7 @@ impl Breaker {
         }
     }
 
-    /// A response came to its end.
+    /// Notes the complete end of a response.
     pub(super) fn ended(&self, kind: Kind) {
         let mut state = self.state();
         for failed in [Kind::Generation, Kind::Other] {
@@ -133,11 +136,12 @@ impl Breaker {
         }
     }
 
-    /// For how long the breaker opens, if this failure opens it. `was_try`: of the request that tried it.
+    /// Notes a failure. Returns how long the breaker stays open, if the failure opens it. `was_try`: the failed
+    /// request was the one that tried the upstream.
     pub(super) fn failed(&self, kind: Kind, how: Failed, was_try: bool) -> Option<Duration> {
         let mut state = self.state();
         if !matches!(state.position, Position::Closed) && !was_try {
-            // A request that was sent before tells nothing new.
+            // A request that was sent before the breaker opened is no news.
             return None;
         }
         let failures = state.failures(kind);
@@ -145,7 +149,7 @@ impl Breaker {
         if how == Failed::Request && *failures < FAILURES && !was_try {
             return None;
         }
-        // Any response shows that it can be reached again.
+        // Any response shows that the upstream can be reached again.
         let by = if how == Failed::Unreachable { Kind::Other } else { kind };
         let period = SHORTEST.saturating_mul(1 << state.openings.min(8)).min(LONGEST);
         state.openings += 1;
@@ -171,7 +175,7 @@ mod tests {
         assert_eq!(breaker.failed(Generation, Failed::Request, false), None);
         assert_eq!(breaker.failed(Generation, Failed::Request, false), Some(SHORTEST));
         assert!(breaker.is_open() && !breaker.tries(Generation));
-        // Streams that were there before.
+        // Streams that began before the breaker opened.
         assert_eq!(breaker.failed(Generation, Failed::Request, false), None);
         advance(SHORTEST).await;
         assert!(!breaker.is_open());
@@ -179,7 +183,7 @@ mod tests {
         assert!(breaker.is_open() && !breaker.tries(Generation), "one at a time");
         assert!(breaker.answered(Generation));
         assert!(!breaker.is_open() && !breaker.answered(Generation));
-        // It broke off in the middle: one is enough now, and the time is longer.
+        // The response broke off. One failure is enough now, and the time is longer.
         assert_eq!(breaker.failed(Generation, Failed::Request, false), Some(2 * SHORTEST));
     }
 
@@ -227,7 +231,7 @@ mod tests {
         assert!(!breaker.tries(Other) && breaker.tries(Generation));
         breaker.ended(Other);
         assert!(!breaker.answered(Other) && breaker.is_open());
-        // The time still doubles: no generation has ended.
+        // The time still doubles, since no generation has ended.
         assert_eq!(breaker.failed(Generation, Failed::Request, true), Some(2 * SHORTEST));
     }
 

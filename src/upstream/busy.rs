@@ -4,19 +4,19 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use super::{Failed, Upstream, breaker::Kind, queue::Place};
 
-/// One more request at an upstream, until its response has ended or this is dropped. The place that it took for its
-/// caller is held until the drop: what is handed on slowly is the caller's stream still.
+/// Counts a request at an upstream until its response has ended or this is dropped. The slot is held until the
+/// drop, since a response that is handed on slowly is still a stream of its caller.
 #[derive(Debug)]
 pub(crate) struct Busy {
     upstream: Arc<Upstream>,
     has_left: bool,
-    /// It tells whether an upstream that was left out is back, and has not told yet.
+    /// This request tries whether the upstream works again, and has no result yet.
     tries: bool,
     runs: Runs,
     place: Option<Place>,
 }
 
-/// Where a request has its work done.
+/// The place where a request is processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Runs {
     /// At the upstream.
@@ -26,14 +26,14 @@ enum Runs {
 }
 
 impl Upstream {
-    /// One more request is here until the guard is dropped, which holds `place` too.
+    /// Counts a request at this upstream until the guard is dropped. The guard holds `slot` too.
     #[must_use]
     pub(crate) fn enter(self: &Arc<Self>, place: Option<Place>) -> Busy {
         Busy::new(self, place, Runs::Here)
     }
 
-    /// One more request is here that Ollama passes on to its cloud: it is no stream of this upstream, and what the cloud
-    /// does wrong is not held against the upstream. `place` is its caller's.
+    /// Counts a request that Ollama passes on to its cloud. It is not a stream of this upstream, and failures of
+    /// the cloud do not open the breaker. `slot` counts for the caller's limit only.
     #[must_use]
     pub(crate) fn pass_on(self: &Arc<Self>, place: Option<Place>) -> Busy {
         Busy::new(self, place, Runs::Elsewhere)
@@ -53,16 +53,19 @@ impl Busy {
         kind(self.place.as_ref(), self.runs)
     }
 
-    /// The head of the response came.
+    /// Notes the head of the response.
     pub(super) fn answered(&mut self) {
         let Some(breaker) = &self.upstream.breaker else { return };
         self.tries = false;
         if breaker.answered(self.kind()) {
-            tracing::info!(upstream = self.upstream.name(), "the upstream is back");
+            tracing::info!(
+                upstream = self.upstream.name(),
+                "the upstream works again: its circuit breaker closed"
+            );
         }
     }
 
-    /// The response came to its end.
+    /// Notes the complete end of the response.
     pub(super) fn ended(&mut self) {
         if let Some(breaker) = &self.upstream.breaker {
             breaker.ended(self.kind());
@@ -80,7 +83,7 @@ impl Busy {
         }
     }
 
-    /// The upstream failed. Not for what its client did.
+    /// Notes a failure of the upstream. Do not call it for what the client did.
     pub(crate) fn failed(&mut self, how: Failed) {
         if self.runs == Runs::Elsewhere && how == Failed::Request {
             return;
@@ -88,17 +91,21 @@ impl Busy {
         let Some(breaker) = &self.upstream.breaker else { return };
         if let Some(period) = breaker.failed(self.kind(), how, std::mem::take(&mut self.tries)) {
             let upstream = self.upstream.name();
-            tracing::warn!(upstream, ?period, "the upstream fails: requests go elsewhere for now");
+            tracing::warn!(
+                upstream,
+                ?period,
+                "the upstream failed: its circuit breaker opened, and other upstreams get its requests"
+            );
         }
     }
 }
 
-/// What its response says of the upstream. A model that runs elsewhere says nothing of those that run here.
+/// The kind of the request. The response of a model that runs in the cloud says nothing about local models.
 fn kind(place: Option<&Place>, runs: Runs) -> Kind {
     if streams(place, runs) > 0 { Kind::Generation } else { Kind::Other }
 }
 
-/// How many streams of the upstream that is.
+/// The number of streams that the request takes at the upstream: 0 or 1.
 fn streams(place: Option<&Place>, runs: Runs) -> usize {
     usize::from(place.is_some() && runs == Runs::Here)
 }

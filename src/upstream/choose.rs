@@ -1,23 +1,23 @@
-//! Which upstream takes a request.
+//! Chooses the upstream of a request.
 
 use std::sync::Arc;
 
 use super::{Policy, Upstream};
 use crate::protocol::Route;
 
-/// Where the route's requests change which models there are: all such go to one place.
+/// Whether the route changes the set of models. All such requests go to the primary upstream.
 pub(super) const fn manages(route: Route) -> bool {
     matches!(route, Route::Pull | Route::Push | Route::Create | Route::Copy | Route::Delete | Route::Blobs)
 }
 
-/// Where the route's requests are about one place, however many upstreams there are: its models, or the account that it
-/// is signed in to.
+/// Whether the route concerns one upstream only: its models, or the account that it is signed in to.
 pub(super) const fn is_of_primary(route: Route) -> bool {
     manages(route) || route.is_account()
 }
 
-/// Chooses among upstreams. `turn` counts the choices and breaks ties. Models and health narrow the candidates,
-/// but never to none: then they say nothing. Those at the places in `tried` are none; `None` if that is all.
+/// Chooses among the upstreams. `turn` counts the choices and breaks ties. Models and health narrow the candidates;
+/// a filter that would exclude every upstream is ignored. Upstreams at the positions in `tried` are excluded;
+/// `None` if that leaves no upstream.
 pub(super) fn choose<'a>(
     upstreams: &'a [Arc<Upstream>],
     policy: Policy,
@@ -27,7 +27,7 @@ pub(super) fn choose<'a>(
 ) -> Option<&'a Arc<Upstream>> {
     let mut candidates: Vec<_> = upstreams.iter().collect();
     if let Some(model) = model {
-        // One that is out but has it is better than one that says it has not.
+        // An upstream that failed and has the model is better than one that is known not to have it.
         narrow(&mut candidates, |upstream| upstream.health().has(model));
     }
     candidates.retain(|upstream| !tried.contains(&upstream.position()));
@@ -35,7 +35,7 @@ pub(super) fn choose<'a>(
         narrow(&mut candidates, |upstream| upstream.health().alive);
         narrow(&mut candidates, |upstream| !upstream.is_out());
         if let Some(model) = model.filter(|_| policy == Policy::ModelAware) {
-            // Not where it would wait for a place while another could load it.
+            // A full upstream is not preferred, since another one could load the model meanwhile.
             narrow(&mut candidates, |upstream| upstream.health().has_loaded(model) && !upstream.is_full());
         }
     }
@@ -44,7 +44,7 @@ pub(super) fn choose<'a>(
     }
     match policy {
         Policy::RoundRobin => {
-            // Each has as many turns of a round as it has weight.
+            // In each round, an upstream has as many turns as its weight.
             let round: usize = candidates.iter().map(|upstream| upstream.weight()).sum();
             let mut left = turn % round;
             candidates.iter().find(|upstream| {
@@ -56,8 +56,8 @@ pub(super) fn choose<'a>(
         Policy::LeastBusy | Policy::ModelAware => {
             let count = candidates.len();
             candidates.rotate_left(turn % count);
-            // Of equals the first one: after the rotation that is another one each turn. With one more request an
-            // upstream would have so much for its weight; both sides are multiplied out.
+            // Among equals, the first one wins; the rotation makes that a different one each turn. The compared
+            // value is (requests + 1) / weight, with both sides multiplied out.
             candidates.iter().min_by(|one, other| {
                 let load = |upstream: &Upstream, weight: usize| (upstream.requests() + 1) * weight;
                 load(one, other.weight()).cmp(&load(other, one.weight()))
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(names(&all, Policy::RoundRobin, None), ["b"; 4]);
         tries.answered();
         assert_eq!(names(&all, Policy::RoundRobin, None), ["a", "b", "a", "b"]);
-        // When all are out all are tried.
+        // If the breakers of all are open, all are tried.
         tries.failed(Failed::Request);
         all[1].enter(None).failed(Failed::Unreachable);
         assert_eq!(names(&all, Policy::RoundRobin, None), ["a", "b", "a", "b"]);

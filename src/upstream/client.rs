@@ -1,4 +1,4 @@
-//! Forwards a request: its target as it came, its frames kept.
+//! Sends a request to an upstream, with its target unchanged and the frames of its body kept.
 
 use std::{error::Error, io, sync::Arc, time::Duration};
 
@@ -18,29 +18,29 @@ use super::{
 /// Why an upstream gave no response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unanswered {
-    /// No connection, and why.
+    /// The connection failed, with the reason.
     #[error("is unreachable: {0}")]
     Unreachable(String),
-    /// No connection within `upstreams.connect_timeout`.
-    #[error("did not take a connection within {0:?}")]
+    /// The connection was not established within `upstreams.connect_timeout`.
+    #[error("did not accept a connection within {0:?}")]
     ConnectTimeout(Duration),
-    /// It took nothing of the request for so long.
-    #[error("took nothing of the request for {0:?}")]
+    /// The upstream accepted no part of the request for this long.
+    #[error("accepted no part of the request for {0:?}")]
     Stalled(Duration),
-    /// It took a connection, which was reset, cut, or answered with nonsense before the end of the head.
-    #[error("gave no sensible response: {0}")]
+    /// The connection was reset or cut before the head of the response was complete, or the head was invalid.
+    #[error("gave no valid response: {0}")]
     Nonsense(String),
 }
 
 impl Unanswered {
-    /// Nothing of the request was sent.
+    /// Whether nothing of the request was sent.
     #[must_use]
     pub(crate) const fn is_unsent(&self) -> bool {
         matches!(self, Unanswered::Unreachable(_) | Unanswered::ConnectTimeout(_))
     }
 }
 
-/// A client of every upstream, with connections to each. Cheap to clone.
+/// The HTTP client of all upstreams, with a connection pool for each. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Client<B> {
     /// In the order of the settings.
@@ -54,8 +54,8 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    /// A client of these upstreams, with the settings' time-outs. An upstream that takes nothing of a request for
-    /// `upload_timeout` has failed; zero is no limit.
+    /// A client of these upstreams, with the timeouts of `config`. An upstream that accepts no part of a request
+    /// for `upload_timeout` has failed; zero: no limit.
     #[must_use]
     pub(crate) fn new(config: &Config, upstreams: &Upstreams, upload_timeout: Duration) -> Client<B> {
         let Config { connect_timeout, silence_timeout, .. } = *config;
@@ -64,8 +64,8 @@ where
         Client { to, connect_timeout, silence_timeout }
     }
 
-    /// Sends a request, whose URI is in origin form, to one of the upstreams that it was made for. Dropping the
-    /// future closes the connection.
+    /// Sends a request, whose URI is in origin form, to one of the client's upstreams. Dropping the future closes
+    /// the connection.
     ///
     /// # Errors
     /// No response came.
@@ -80,8 +80,8 @@ where
         connections.request(request.map(Box::new)).await.map_err(|error| self.unanswered(&error))
     }
 
-    /// Takes the response that came. `busy` is held until its body is dropped, which closes the connection
-    /// unless it is at its end. `excuse` is that of the request's body.
+    /// Wraps the body of a response. `busy` is held until the body is dropped, which closes the connection unless
+    /// the body is complete. `excuse` belongs to the body of the request.
     #[must_use]
     pub(crate) fn take(&self, response: Response<Incoming>, busy: Busy, excuse: Excuse) -> Response<Answer> {
         response.map(|body| Answer::new(body, self.silence_timeout, busy, excuse))
@@ -109,18 +109,18 @@ where
     }
 }
 
-/// A target at an upstream. Path and query stay byte for byte.
+/// The target at an upstream. Path and query stay byte for byte.
 fn at(upstream: &Upstream, target: Uri) -> Uri {
     let mut parts = uri::Parts::default();
     parts.scheme = Some(if upstream.peer().is_some() { uri::Scheme::HTTPS } else { uri::Scheme::HTTP });
     parts.authority = Some(upstream.authority().clone());
-    // Absent only in the authority form of CONNECT, which is refused before.
+    // Only the authority form of CONNECT has no path, and CONNECT is refused earlier.
     parts.path_and_query =
         Some(target.into_parts().path_and_query.unwrap_or_else(|| uri::PathAndQuery::from_static("/")));
-    Uri::from_parts(parts).expect("all parts are there")
+    Uri::from_parts(parts).expect("scheme, authority and path are set")
 }
 
-/// The first cause: what happened, without the layers that it came through.
+/// The first cause, without the layers of errors around it.
 fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     let mut root = error;
     while let Some(source) = root.source() {

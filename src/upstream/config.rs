@@ -4,60 +4,60 @@ use std::time::Duration;
 
 use crate::{protocol::CLOUD, tls::Trust};
 
-/// Names that no upstream may have: the label `upstream` says something else with them.
+/// Names that no upstream may have, since the label `upstream` uses them for something else.
 pub(crate) const RESERVED: [&str; 2] = [CLOUD, "none"];
 
-/// Settings of this stage.
+/// The settings of the upstreams.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The Ollamas; at least one.
+    /// The upstreams, at least one.
     pub upstreams: Vec<UpstreamConfig>,
-    /// How one is chosen.
+    /// The policy that chooses among them.
     pub choose: Policy,
-    /// The name of the one that manages models and answers requests of the account; default: the first.
+    /// The name of the upstream that manages models and answers requests about the account. Default: the first.
     pub primary: Option<String>,
-    /// Between two health probes.
+    /// The interval of the health probes.
     pub health_interval: Duration,
-    /// To an established connection.
+    /// The time limit to establish a connection.
     pub connect_timeout: Duration,
-    /// From the request sent to the response's head, which Ollama sends with the first record: a tool call, or a
-    /// response that is no stream, is generated before it. Zero: no limit.
+    /// The time limit from the request to the head of the response. Ollama sends the head with the first record,
+    /// after it has generated a whole tool call or a whole response that is not a stream. Zero: no limit.
     pub response_timeout: Duration,
-    /// Between two chunks of a response, a tool call behind text too; zero: no limit.
+    /// The time limit between two chunks of a response, also before a tool call that follows text. Zero: no limit.
     pub silence_timeout: Duration,
 }
 
-/// One Ollama.
+/// The settings of one upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamConfig {
     /// The value of the label `upstream`.
     pub name: String,
-    /// `http://host:port` or `https://host:port`, no path.
+    /// `http://host:port` or `https://host:port`, without a path.
     pub url: url::Url,
-    /// How one of `https` is verified. `None`: by the authorities of the system.
+    /// The verification of an `https` upstream. `None`: the system's certificate authorities.
     pub tls: Option<Trust>,
-    /// Streams at once; more wait in the queue. `None`: no bound.
+    /// The most concurrent streams. Further requests wait in the queue. `None`: no limit.
     pub max_streams: Option<usize>,
-    /// Its share of requests beside the others; at least 1.
+    /// The share of requests relative to the other upstreams, at least 1.
     pub weight: usize,
 }
 
 impl UpstreamConfig {
-    /// One without a bound, and of weight 1.
+    /// An upstream without a limit of streams, with weight 1.
     #[must_use]
     pub fn new(name: impl Into<String>, url: url::Url) -> UpstreamConfig {
         UpstreamConfig { name: name.into(), url, tls: None, max_streams: None, weight: 1 }
     }
 }
 
-/// How an upstream is chosen among the healthy ones that have the model.
+/// The policy that chooses among the healthy upstreams that have the model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
-    /// In turn.
+    /// The upstreams take turns.
     RoundRobin,
-    /// The one with the fewest requests in flight, by its weight.
+    /// The upstream with the fewest requests in flight relative to its weight.
     LeastBusy,
-    /// Where the model is loaded, else the least busy.
+    /// An upstream that has loaded the model, else the least busy one.
     #[default]
     ModelAware,
 }

@@ -7,33 +7,33 @@ use super::{Managing, Upstream, Upstreams, choose::manages};
 use crate::protocol::Route;
 
 impl Upstreams {
-    /// Holds that a request of this route, if it is of those, may change which models there are.
+    /// A guard for a request of this route, if the route may change the set of models.
     #[must_use]
     pub(crate) fn managing(&self, route: Route) -> Option<Managing> {
         manages(route).then(|| self.shelf.manage())
     }
 
-    /// Every upstream was probed once.
+    /// Completes when every upstream has been probed once.
     #[cfg(feature = "cli")]
     pub(crate) async fn first_probes(&self) {
         future::join_all(self.all.iter().map(|upstream| upstream.probing.first())).await;
     }
 
-    /// Learns what the upstreams that answer have now. Those who ask together wait for one probe, for a second at
-    /// most.
+    /// Waits for a fresh result of all upstreams that answer. Concurrent callers share one probe and wait for one
+    /// second at most.
     pub(super) async fn freshen(&self) {
         self.fresh(Instant::now()).await;
     }
 
-    /// Learns whether a model is there after all. However many models there are not, an upstream is asked once a
-    /// second for them, unless something changed since.
+    /// Probes again to learn whether a missing model exists after all. An upstream is probed at most once a second
+    /// for this, unless the set of models has changed since.
     pub(super) async fn look_again(&self) {
         if let Some(since) = self.shelf.changed() {
             self.fresh(since).await;
         }
     }
 
-    /// The same for one upstream, and nobody waits: its answer is in time for the label of the model.
+    /// The same for one upstream, without waiting. The result comes in time for the label of the model.
     pub(super) fn look_again_at(&self, upstream: &Upstream) {
         if let Some(since) = self.shelf.changed() {
             upstream.probing.ask_since(since);

@@ -7,59 +7,60 @@ use tokio::time::Instant;
 
 use crate::protocol::{canonical_model, is_model_name};
 
-/// What an Ollama said last.
+/// The result of the last probe of an upstream.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Health {
-    /// It answered, whatever the answer.
+    /// The upstream answered, with any status.
     pub alive: bool,
-    /// Why it did not; `None` while it does, and before it was asked.
+    /// Why the upstream did not answer; `None` if it did or was not probed yet.
     pub why: Option<String>,
-    /// Its address leads back to this sidecar, so that no request may be sent there.
+    /// The address leads back to this sidecar, so that no request may be sent there.
     pub is_loop: bool,
-    /// When it was asked; `None` before it was.
+    /// The time of the probe; `None` before the first one.
     pub asked: Option<Instant>,
-    /// Its version.
+    /// The version of Ollama.
     pub version: Option<String>,
-    /// The models on its disk, by canonical name, and how it spells them; `None` if it never said. What it said stays
-    /// while it is down, and while `/api/tags` alone fails.
+    /// The installed models: their canonical names, and the upstream's own spelling; `None` if no probe has got the
+    /// list. The list of an earlier probe is kept while the upstream is down or `/api/tags` fails.
     pub installed: Option<BTreeMap<String, String>>,
-    /// `installed` is what an earlier probe was told.
+    /// `installed` is the list of an earlier probe.
     pub is_stale: bool,
-    /// The installed models that run elsewhere, by canonical name: Ollama passes requests for them on.
+    /// The canonical names of installed models that run elsewhere: Ollama passes requests for them on.
     pub remote: BTreeSet<String>,
-    /// The models in its memory; `None` if it did not say. What it said stays while `/api/ps` alone fails.
+    /// The models in memory; `None` if no probe has got the list. The list of an earlier probe is kept while only
+    /// `/api/ps` fails.
     pub loaded: Option<Vec<Loaded>>,
-    /// `loaded` is the answer to an earlier probe.
+    /// `loaded` is the list of an earlier probe.
     pub is_loaded_stale: bool,
-    /// The entries of `/api/tags` and of `/api/ps` as they came.
+    /// The entries of `/api/tags` and of `/api/ps`, unchanged.
     pub(super) told: Told,
 }
 
-/// What it answered, entry by entry.
+/// The upstream's lists of models, entry by entry.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Told {
     pub(super) tags: Option<Vec<Value>>,
     pub(super) ps: Option<Vec<Value>>,
 }
 
-/// A model in memory, as `/api/ps` tells it. What it leaves out is `None`.
+/// A model in memory, from `/api/ps`. A missing value is `None`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Loaded {
-    /// Its name, spelled as the upstream spells it.
+    /// The name in the upstream's spelling.
     pub model: String,
-    /// All of its memory, bytes.
+    /// The memory that the model uses, in bytes.
     pub size: Option<u64>,
-    /// The part of it on a GPU, bytes.
+    /// The part of the memory that is on a GPU, in bytes.
     pub vram: Option<u64>,
-    /// Tokens of its context.
+    /// The size of its context in tokens.
     pub context_length: Option<u64>,
-    /// When it is unloaded unless it is used: RFC 3339, as it came.
+    /// The time at which the model is unloaded unless it is used, in RFC 3339 and unchanged.
     pub expires_at: Option<String>,
 }
 
 impl Health {
-    /// Keeps the lists of the probe before, if this one was told none: a list that fails is not an empty one. An Ollama
-    /// that does not answer at all may have ended, and then nothing is in its memory.
+    /// Keeps the lists of the earlier probe if this one got none, since a list that fails is not empty. If the
+    /// upstream does not answer at all, it may have ended, and then no model is in its memory.
     pub(super) fn keep(&mut self, before: &Health) {
         if self.installed.is_none() && before.installed.is_some() {
             self.installed = before.installed.clone();
@@ -74,20 +75,20 @@ impl Health {
         }
     }
 
-    /// The model is on its disk, as far as is known.
+    /// Whether the model is known to be installed.
     #[must_use]
     pub(crate) fn has(&self, model: &str) -> bool {
         self.listed(model).flatten().is_some()
     }
 
-    /// How the upstream spells a model, by canonical name: `None` if it never said which models it has, `Some(None)` if
-    /// this model is not among them.
+    /// The upstream's spelling of a model, by canonical name: `None` if its list is unknown, `Some(None)` if the
+    /// model is not in the list.
     #[must_use]
     pub(crate) fn listed(&self, model: &str) -> Option<Option<&str>> {
         Some(self.installed.as_ref()?.get(model).map(String::as_str))
     }
 
-    /// The model is in its memory, as far as is known.
+    /// Whether the model is known to be in memory.
     #[must_use]
     pub(crate) fn has_loaded(&self, model: &str) -> bool {
         self.loaded.iter().flatten().any(|loaded| canonical_model(&loaded.model) == model)
@@ -125,7 +126,7 @@ pub(super) fn name(model: &Value) -> Option<String> {
     spelled(model).map(|name| canonical_model(name).into_owned())
 }
 
-/// The name of an entry as it came. A text that cannot be a name must not reach a label.
+/// The name of an entry, unchanged. A text that cannot be a name must not become a label.
 pub(super) fn spelled(model: &Value) -> Option<&str> {
     model.get("model").or_else(|| model.get("name"))?.as_str().filter(|name| is_model_name(name))
 }

@@ -1,10 +1,10 @@
-//! A hook that is told what each probe found.
+//! The function that is called after each probe.
 
 use std::{fmt, sync::OnceLock};
 
 use super::server::Upstream;
 
-/// Is told what each probe found.
+/// The function to call after each probe.
 #[derive(Default)]
 pub(super) struct Hook(pub(super) OnceLock<Box<Probed>>);
 

@@ -1,4 +1,5 @@
-//! Which sidecar sent a probe, so that a sidecar recognises an upstream whose address leads back to itself.
+//! Identifies the sidecar that sent a probe, so that a sidecar detects an upstream address that leads back to
+//! itself.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -7,30 +8,30 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The field of a probe that names the sidecar which sent it. Other sidecars forward it, so that a loop through them
-/// is found too.
+/// The header field of a probe that names the sidecar which sent it. Other sidecars forward the field, so that a
+/// loop through them is detected too.
 const FIELD: HeaderName = HeaderName::from_static("x-streamgauge-instance");
 
-/// The identity of one sidecar, drawn at its start.
+/// The identity of one sidecar, chosen at random at its start.
 #[derive(Clone, Debug)]
 pub(super) struct Instance(HeaderValue);
 
 impl Default for Instance {
     fn default() -> Instance {
-        // A RandomState is seeded by the system once a thread, and each next one differs: 64 bits are enough to tell
-        // the sidecars of one network apart.
+        // The system seeds a RandomState once per thread, and each further one differs. 64 bits are enough to
+        // distinguish the sidecars of one network.
         let id = RandomState::new().hash_one(process::id());
         Instance(HeaderValue::try_from(format!("{id:016x}")).expect("hexadecimal digits"))
     }
 }
 
 impl Instance {
-    /// The fields that every probe has.
+    /// The header fields of every probe.
     pub(super) fn fields(&self) -> HeaderMap {
         HeaderMap::from_iter([(FIELD, self.0.clone())])
     }
 
-    /// The request is a probe of this very sidecar.
+    /// Whether the request is a probe of this sidecar.
     pub(super) fn sent(&self, fields: &HeaderMap) -> bool {
         fields.get(FIELD).is_some_and(|instance| *instance == self.0)
     }

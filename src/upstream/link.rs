@@ -1,4 +1,4 @@
-//! Connects to an upstream: its name, TCP, and TLS over it where its URL is `https`.
+//! Connects to an upstream: DNS lookup, TCP, and TLS if its URL is `https`.
 
 pub(super) mod lookup;
 
@@ -22,19 +22,19 @@ use super::{Upstream, socket::Socket};
 use crate::tls::{self, Stream};
 use lookup::Lookup;
 
-/// Keep-alive probes of TCP: a machine that vanished is noticed although nothing is sent.
+/// The time before TCP keep-alive probes, which detect a vanished machine while nothing is sent.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// How long an upstream may take.
+/// The time limits of an upstream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LinkLimits {
-    /// To look its name up, to connect, and to shake hands by TLS, all together.
+    /// For the DNS lookup, the TCP connection and the TLS handshake together.
     pub(super) connect: Duration,
-    /// To take any more of a request.
+    /// For accepting a part of a request.
     pub(super) upload: Duration,
 }
 
-/// What makes connections to one upstream.
+/// Makes connections to one upstream.
 #[derive(Clone, Debug)]
 pub(super) struct Link<R = Lookup> {
     upstream: Arc<Upstream>,
@@ -49,13 +49,13 @@ impl Link {
 }
 
 impl<R> Link<R> {
-    /// One that looks names up by `resolver`.
+    /// A link that looks names up with `resolver`.
     fn with(upstream: Arc<Upstream>, limits: LinkLimits, resolver: R) -> Link<R> {
         let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(TCP_KEEPALIVE));
-        // Each of several addresses has its share of it.
+        // Several addresses share this time.
         tcp.set_connect_timeout(Some(limits.connect));
         Link { upstream, tcp, limits }
     }
@@ -91,7 +91,7 @@ where
     }
 }
 
-// With the feature, the connection is that of `streamgauge_tls`, which hyper-util's client takes as it is.
+// With the feature `tls`, the connection is that of `streamgauge_tls`, which implements `Connection` itself.
 #[cfg(not(feature = "tls"))]
 impl Connection for Socket {
     fn connected(&self) -> Connected {
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::upstream::{Config, UpstreamConfig, Upstreams};
 
-    /// A server of names that does not answer.
+    /// A DNS server that does not answer.
     #[derive(Clone)]
     struct Silent;
 

@@ -1,4 +1,4 @@
-//! One list of models for all upstreams, in Ollama's own words.
+//! Merges the lists of models of all upstreams into one, in Ollama's format.
 
 #[cfg(test)]
 mod tests;
@@ -17,19 +17,19 @@ use super::{
 };
 use crate::protocol::{Route, parse_timestamp};
 
-/// A list that upstreams have each a part of.
+/// A list that is merged from the lists of all upstreams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum List {
-    /// `GET /api/tags`: models on disks.
+    /// `GET /api/tags`: the installed models.
     Tags,
-    /// `GET /api/ps`: models in memories.
+    /// `GET /api/ps`: the models in memory.
     Ps,
-    /// `GET /v1/models`: models on disks, for OpenAI's clients.
+    /// `GET /v1/models`: the installed models, for OpenAI's clients.
     OpenAi,
 }
 
 impl List {
-    /// The list that a request asks for; `model` is one that its path names.
+    /// The list that a request asks for. `model` is the model in its path, if it names one.
     #[must_use]
     pub(crate) fn of(route: Route, model: Option<&str>) -> Option<List> {
         match (route, model) {
@@ -42,14 +42,14 @@ impl List {
 }
 
 impl Upstreams {
-    /// The list of all upstreams that answer, as JSON; `None` where one upstream is there to say it itself, or
-    /// none answers.
+    /// The list of all upstreams that answer, as JSON. `None` if there is only one upstream, which answers the
+    /// request itself, or if no upstream answers.
     pub(crate) async fn merged(&self, list: List) -> Option<Vec<u8>> {
         if self.all.len() == 1 {
             return None;
         }
         self.freshen().await;
-        // Who manages the models has the word on what a name means.
+        // The primary upstream comes first, since it manages the models and decides what a name means.
         let primary = &self.all[self.primary];
         let others = self.all.iter().filter(|upstream| upstream.position() != primary.position());
         let healths: Vec<_> = [primary].into_iter().chain(others).map(|upstream| upstream.health()).collect();
@@ -62,29 +62,29 @@ impl Upstreams {
     }
 }
 
-/// What those that answer said; `None` if none of them said anything.
+/// The lists of the upstreams that answered; `None` if no upstream did.
 fn told(healths: &[Arc<Health>], of: fn(&Told) -> Option<&[Value]>) -> Option<Vec<&[Value]>> {
     let alive = healths.iter().filter(|health| health.alive);
     let told: Vec<_> = alive.filter_map(|health| of(&health.told)).collect();
     (!told.is_empty()).then_some(told)
 }
 
-/// Each name once, as the first that has it says; the newest first, as Ollama sorts.
+/// Each name once, with the entry of the first upstream that has it. The newest comes first, as Ollama sorts.
 fn tags(told: &[&[Value]]) -> Vec<Value> {
     let mut models = by_name(told, |_, _| {});
     models.sort_by_key(|model| Reverse(seconds(model, "modified_at")));
     models
 }
 
-/// Each name once: the memory of all of its copies, and when the last of them is unloaded. The one that stays
-/// longest comes first, as Ollama sorts.
+/// Each name once, with the memory of all copies and the latest expiry. The copy that stays longest comes first, as
+/// Ollama sorts.
 fn ps(told: &[&[Value]]) -> Vec<Value> {
     let mut models = by_name(told, add);
     models.sort_by_key(|model| Reverse(seconds(model, "expires_at")));
     models
 }
 
-/// The first entry of each name, in order; `again` is told of the others.
+/// The first entry of each name, in order. `again` merges each further entry into it.
 fn by_name(told: &[&[Value]], again: fn(&mut Value, &Value)) -> Vec<Value> {
     let mut models: Vec<Value> = Vec::new();
     let mut places = HashMap::new();
@@ -101,7 +101,7 @@ fn by_name(told: &[&[Value]], again: fn(&mut Value, &Value)) -> Vec<Value> {
     models
 }
 
-/// Another copy of a model.
+/// Adds another copy of a model to its entry.
 fn add(known: &mut Value, copy: &Value) {
     for field in ["size", "size_vram"] {
         let size = |model: &Value| model.get(field).and_then(Value::as_u64);
@@ -114,26 +114,26 @@ fn add(known: &mut Value, copy: &Value) {
     }
 }
 
-/// The same models as OpenAI lists them.
+/// The models in OpenAI's format.
 fn openai(models: &[Value]) -> Value {
     let model = |model: &Value| {
         let id = model.get("name").or_else(|| model.get("model"));
         let created = seconds(model, "modified_at").unwrap_or_default();
         json!({"id": id, "object": "model", "created": created, "owned_by": owner(id)})
     };
-    // An Ollama that has none says null.
+    // An Ollama without models answers null.
     let data = if models.is_empty() { Value::Null } else { models.iter().map(model).collect() };
     json!({"object": "list", "data": data})
 }
 
-/// The part before the model's own name, without the host; `library` where there is none.
+/// The part before the model's own name, without the host; `library` if there is none.
 fn owner(id: Option<&Value>) -> &str {
     let name = id.and_then(Value::as_str).unwrap_or_default();
     let mut parts = name.rsplit('/').skip(1);
     parts.next().unwrap_or("library")
 }
 
-/// A time of an entry, seconds since 1970.
+/// A time of an entry, in seconds since 1970.
 fn seconds(model: &Value, field: &str) -> Option<i64> {
     let nanos = parse_timestamp(model.get(field)?.as_str()?.as_bytes())?;
     Some(nanos.div_euclid(1_000_000_000))

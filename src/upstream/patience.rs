@@ -1,4 +1,4 @@
-//! How long one waits for the next piece of a body.
+//! The time limit for the next piece of a body.
 
 use std::{
     pin::Pin,
@@ -8,8 +8,8 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Runs out when nothing comes for its limit while somebody waits. The time in which nobody looks does not
-/// count, and a piece that comes re-arms no timer: the timer that is there is moved only when it fires.
+/// Expires if no piece comes for the limit while the body is polled. Time without a poll does not count. A piece
+/// does not re-arm the timer, which is moved only when it fires.
 #[derive(Debug)]
 pub(crate) struct Patience {
     limit: Duration,
@@ -18,7 +18,7 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// Of a limit; zero is none.
+    /// A timer with this limit; `None` for zero, which means no limit.
     pub(crate) fn of(limit: Duration) -> Option<Patience> {
         (!limit.is_zero()).then_some(Patience { limit, waits_since: None, timer: None })
     }
@@ -27,12 +27,12 @@ impl Patience {
         self.limit
     }
 
-    /// A piece came.
+    /// Notes a piece.
     pub(crate) fn came(&mut self) {
         self.waits_since = None;
     }
 
-    /// Nothing is there: ready when it has been so for the limit.
+    /// Notes that no piece is there. Ready after the limit.
     pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let over = *self.waits_since.get_or_insert_with(Instant::now) + self.limit;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(over)));
@@ -63,7 +63,7 @@ mod tests {
             tokio::time::advance(Duration::from_secs(9)).await;
             patience.came();
         }
-        // Nobody looks for a minute.
+        // The body is not polled for a minute.
         tokio::time::advance(Duration::from_secs(60)).await;
         let began = Instant::now();
         poll_fn(|cx| patience.poll_over(cx)).await;

@@ -1,4 +1,4 @@
-//! The connections to one upstream. They are kept for later requests, but not when its name leads elsewhere.
+//! The pool of connections to one upstream. Connections are reused until the addresses of its name change.
 
 use std::{
     error::Error,
@@ -18,19 +18,19 @@ use super::{
     link::{Link, LinkLimits},
 };
 
-/// Idle connections are given up after this; Ollama itself keeps them for ever.
+/// How long an idle connection is kept. Ollama itself never closes idle connections.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Idle connections kept.
+/// The most idle connections.
 const IDLE_CONNECTIONS: usize = 256;
-/// The longest head of a response, and the most of a body that is read at once, bytes.
+/// The longest head of a response, and the most that is read of a body at once, in bytes.
 pub(super) const MAX_HEAD: usize = 256 << 10;
-/// Header fields of a response, at most; hyper's own default is 100.
+/// The most header fields of a response. hyper's default is 100.
 pub(super) const MAX_FIELDS: usize = 256;
 
-/// Bodies are boxed: for as long as a connection lives, hyper keeps room for 32 requests of it.
+/// Bodies are boxed, since hyper keeps room for 32 requests as long as a connection lives.
 type Connections<B> = Client<Link, Box<B>>;
 
-/// Connections of HTTP/1.1 to one upstream.
+/// The HTTP/1.1 connections to one upstream.
 #[derive(Debug)]
 pub(super) struct Pool<B> {
     upstream: Arc<Upstream>,
@@ -40,7 +40,7 @@ pub(super) struct Pool<B> {
 
 #[derive(Debug)]
 struct Current<B> {
-    /// Of the upstream's name, when the first of these connections was made.
+    /// The count of address changes when the first of these connections was made.
     moves: u64,
     connections: Connections<B>,
 }
@@ -55,7 +55,8 @@ where
         Pool { upstream, limits, current }
     }
 
-    /// Those that lead where the upstream is now. What runs on others goes on, and nothing follows it there.
+    /// The connections to the present addresses of the upstream. Older connections finish their requests and get no
+    /// new ones.
     pub(super) fn connections(&self) -> Connections<B> {
         let moves = self.upstream.moves();
         {
@@ -65,7 +66,7 @@ where
             }
         }
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        // Another request may have been here in between.
+        // Another request may have replaced the connections in between.
         if current.moves != moves {
             *current = Current::new(&self.upstream, moves, self.limits);
         }
@@ -86,9 +87,9 @@ where
             .http1_preserve_header_case(true)
             .http1_max_buf_size(MAX_HEAD)
             .http1_max_headers(MAX_FIELDS)
-            // Host is already that of the upstream.
+            // The field Host is set for the upstream already.
             .set_host(false)
-            // A stale connection of the pool: once more, but only what was never written.
+            // If a pooled connection turns out to be closed, retry once, but only a request that was never written.
             .retry_canceled_requests(true)
             .build(Link::new(upstream.clone(), limits));
         Current { moves, connections }
@@ -117,8 +118,8 @@ mod tests {
         Upstreams::new(&Config { upstreams, ..Config::default() }).unwrap().all()[0].clone()
     }
 
-    /// Answers one request a connection, and closes it when it is told to, announcing nothing. Each answer says how many
-    /// there were.
+    /// Answers one request per connection and closes the connection when told to, without announcing it. Each
+    /// answer is the number of the connection.
     fn answers_once(
         listener: std::net::TcpListener,
         close: mpsc::Receiver<bool>,
@@ -146,7 +147,7 @@ mod tests {
         }
     }
 
-    /// The runtime hears of what the system knows in its next turn only, and the request is on its way by then.
+    /// The runtime learns of a closed connection in its next turn only, and by then the request would be sent.
     #[tokio::test]
     async fn pooled_connection_that_has_just_ended_is_not_used() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -176,7 +177,7 @@ mod tests {
     async fn pooled_connection_is_reused_until_dns_change() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        // Each answer says how many connections there were.
+        // Each answer is the number of the connection.
         tokio::spawn(async move {
             for number in 1.. {
                 let (mut stream, _) = listener.accept().await.unwrap();

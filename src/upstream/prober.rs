@@ -1,4 +1,4 @@
-//! Asks each Ollama how it fares, and keeps what it said. Nobody else polls it.
+//! Probes each upstream and keeps the result. No other module polls an upstream.
 
 use std::{error::Error, time::Duration};
 
@@ -17,48 +17,48 @@ use crate::{
     tls::{self, Peer, Trust},
 };
 
-/// An answer that takes longer is none.
+/// The time limit of a response to a probe.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// A longer answer is not read: a list of thousands of models is a few MiB.
+/// The longest accepted response in bytes. A list of thousands of models is a few MiB.
 const MAX_ANSWER: usize = 16 << 20;
 
-/// Why an upstream that is the sidecar itself does not answer.
+/// The reason shown for an upstream whose address leads back to the sidecar.
 const LOOP: &str = "its address leads back to this sidecar: set it to the address of an Ollama";
 
-/// There is no client to ask with.
+/// The client that probes upstreams cannot be created.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot make a client to probe upstreams with: {0}")]
+#[error("cannot create the HTTP client that probes upstreams: {0}")]
 pub struct NoProber(#[from] reqwest::Error);
 
-/// Asks one upstream.
+/// Probes one upstream.
 #[derive(Clone, Debug)]
 pub(super) struct Prober {
     client: reqwest::Client,
     connect_timeout: Duration,
     instance: Instance,
-    /// How the client verifies; `None`: the upstream is plain.
+    /// The verification that the client uses; `None`: the connection is plain.
     trust: Option<Trust>,
-    /// Of the upstream's name, when the first connection was made.
+    /// The count of address changes of the upstream's name when the client was created.
     moves: u64,
 }
 
-/// A list that is asked for, and whether the last one that was told is kept.
+/// A list that is requested, and whether the last probe had to keep an earlier one.
 struct AskedList {
     path: &'static str,
     was_stale: bool,
 }
 
 impl AskedList {
-    /// Tells the log when the list begins to fail, and when it is told again.
+    /// Logs when the list begins to fail, and when it works again.
     fn note(&mut self, upstream: &str, is_alive: bool, is_stale: bool) {
         let (path, is_stale) = (self.path, is_alive && is_stale);
         if std::mem::replace(&mut self.was_stale, is_stale) == is_stale {
             return;
         }
         if is_stale {
-            tracing::warn!(upstream, path, "the upstream did not list its models: its last list is kept");
+            tracing::warn!(upstream, path, "the upstream did not list its models; keeping its last list");
         } else if is_alive {
-            tracing::info!(upstream, path, "the upstream lists its models again");
+            tracing::info!(upstream, path, "the upstream listed its models again");
         }
     }
 }
@@ -80,7 +80,7 @@ impl Prober {
         Ok(Prober { client, connect_timeout, instance: instance.clone(), trust, moves: 0 })
     }
 
-    /// Verifies as is wanted now, and goes where the name leads now.
+    /// Applies the present verification, and connects to the present address of the name.
     fn renew(&mut self, upstream: &Upstream) {
         let moves = upstream.moves();
         if upstream.peer().map(Peer::trust) == self.trust && moves == self.moves {
@@ -89,12 +89,12 @@ impl Prober {
         match Prober::new(upstream.peer(), self.connect_timeout, &self.instance) {
             Ok(prober) => *self = Prober { moves, ..prober },
             Err(error) => {
-                tracing::warn!(upstream = upstream.name(), %error, "cannot use the new TLS settings for probes: keeping the previous ones")
+                tracing::warn!(upstream = upstream.name(), %error, "failed to apply the new TLS settings to probes; keeping the previous ones")
             }
         }
     }
 
-    /// Asks it at this URL, for ever, and says so when it comes or goes.
+    /// Probes the upstream at this URL and never ends. Logs when the upstream begins or ceases to answer.
     pub(super) async fn watch(mut self, upstream: &Upstream, url: Url, every: Duration, hook: &Hook) {
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -109,8 +109,8 @@ impl Prober {
             if was.as_ref() != Some(&(health.alive, health.why.clone())) {
                 let (upstream, version) = (upstream.name(), health.version.as_deref().unwrap_or("unknown"));
                 match &health.why {
-                    None => tracing::info!(upstream, version, "the upstream answers"),
-                    Some(why) => tracing::warn!(upstream, %url, why, "the upstream does not answer"),
+                    None => tracing::info!(upstream, version, "the upstream answered"),
+                    Some(why) => tracing::warn!(upstream, %url, why, "the upstream did not answer"),
                 }
                 was = Some((health.alive, health.why.clone()));
             }
@@ -161,10 +161,10 @@ impl Prober {
     }
 }
 
-/// The first cause: what wraps it says only that a request was sent, and where.
+/// The first cause, since the errors around it say only that a request was sent, and where.
 fn why(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        return "it is too slow".to_owned();
+        return "no response within 5 s".to_owned();
     }
     let mut cause: &dyn Error = error;
     while let Some(deeper) = cause.source() {
@@ -173,7 +173,7 @@ fn why(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// A JSON body of bounded length.
+/// Reads a JSON body of limited length.
 async fn read(mut response: Response) -> Option<Value> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.ok()? {
@@ -185,7 +185,7 @@ async fn read(mut response: Response) -> Option<Value> {
     serde_json::from_slice(&body).ok()
 }
 
-/// `models` of an answer; null, which an empty Ollama says, is none of them.
+/// The array `models` of a response. An Ollama without models answers null.
 fn models(mut answer: Value) -> Option<Vec<Value>> {
     match answer.get_mut("models")?.take() {
         Value::Array(models) => Some(models),
@@ -194,7 +194,7 @@ fn models(mut answer: Value) -> Option<Vec<Value>> {
     }
 }
 
-/// The entry is no more than where its model runs.
+/// Whether the entry only refers to a model that runs elsewhere.
 fn is_remote(model: &Value) -> bool {
     model.get("remote_host").and_then(Value::as_str).is_some_and(|host| !host.is_empty())
 }

@@ -1,4 +1,4 @@
-//! When an upstream was asked how it fares, and the wish to know it as it is now.
+//! The times of an upstream's probes, and requests for a fresh probe.
 
 use std::time::Duration;
 
@@ -7,45 +7,45 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// One that does not tell in this time is known as it was.
+/// How long a request waits for a fresh result. After that, the last result is used.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The probes of one upstream.
 #[derive(Debug, Default)]
 pub(super) struct Probing {
     wanted: Notify,
-    /// When the last one that has its answer began.
+    /// When the last completed probe began.
     began: watch::Sender<Option<Instant>>,
 }
 
 impl Probing {
-    /// Somebody wants to know at once.
+    /// Completes when a fresh probe is wanted.
     pub(super) async fn wanted(&self) {
         self.wanted.notified().await;
     }
 
-    /// A probe that began then has its answer.
+    /// Notes that the probe that began at `began` is complete.
     pub(super) fn answered(&self, began: Instant) {
         self.began.send_replace(Some(began));
     }
 
-    /// The first probe has its answer.
+    /// Completes when the first probe is complete.
     #[cfg(feature = "cli")]
     pub(super) async fn first(&self) {
-        // The sender is here as long as this is.
+        // The sender lives as long as `self`.
         let _ = self.began.subscribe().wait_for(Option::is_some).await;
     }
 
-    /// What is known is at least as young as `since`, or will not be soon.
+    /// Completes when the result is at least as young as `since`, or when waiting takes too long.
     pub(super) async fn fresh(&self, since: Instant) {
         let mut began = self.began.subscribe();
         if self.ask_since(since) {
-            // The sender is here as long as this is.
+            // The sender lives as long as `self`.
             let _ = timeout(PATIENCE, began.wait_for(|began| is_fresh(*began, since))).await;
         }
     }
 
-    /// Asks at once, unless what is known is at least as young as `since`. Nobody waits for the answer.
+    /// Requests a probe, unless the result is at least as young as `since`. Does not wait for it.
     pub(super) fn ask_since(&self, since: Instant) -> bool {
         let asks = !is_fresh(*self.began.borrow(), since);
         if asks {

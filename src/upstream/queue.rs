@@ -1,8 +1,8 @@
-//! Places at upstreams, and a fair, bounded queue for those who wait for one.
+//! Slots of the upstreams, and a fair, limited queue of requests that wait for one.
 //!
-//! A caller who has a hundred waiting delays another's first by one: places go round the callers, and of a full
-//! queue one of the hundred is turned away for it. Whoever hangs up drops the future that waits, and is out of the
-//! queue at once.
+//! Slots go to the callers in turn, so that a caller with a hundred waiting requests delays another caller's first
+//! request by one. When the queue is full, the newest request of the busiest caller is refused. A request whose
+//! client disconnects leaves the queue at once, since its future is dropped.
 
 mod line;
 #[cfg(test)]
@@ -25,11 +25,11 @@ use line::{Lines, Waiter};
 /// Settings of the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// How many may wait for one upstream; 0: none.
+    /// The most requests that wait for one upstream; 0: none waits.
     pub size: usize,
-    /// How long one may wait.
+    /// How long a request may wait.
     pub timeout: Duration,
-    /// Between whom it is fair.
+    /// The fairness of the queue.
     pub fair_by: FairBy,
 }
 
@@ -39,45 +39,45 @@ impl Default for Config {
     }
 }
 
-/// Between whom a queue is fair.
+/// The fairness of a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FairBy {
     /// Callers take turns.
     #[default]
     Caller,
-    /// Who came first goes first.
+    /// First come, first served.
     None,
 }
 
-/// Why there is no place.
+/// Why a request got no slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoPlace {
-    /// As many wait as may, and no other caller has more of them by two.
+    /// The queue is full, and no other caller has at least two more requests in it.
     #[error("the queue is full")]
     Full {
-        /// How long those before it waited, more or less.
+        /// An estimate of the wait: the mean wait of earlier requests.
         wait: Duration,
     },
-    /// None came free in time.
+    /// No slot became free in time.
     #[error("no slot became free in time")]
     Late {
-        /// As above.
+        /// An estimate of the wait, as above.
         wait: Duration,
     },
 }
 
-/// Who wants a place, and where.
+/// A request for a slot: where, and for whom.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish<'a> {
-    /// The upstream, by its position; or [`Queue::cloud`].
+    /// The position of the upstream, or [`Queue::cloud`].
     pub upstream: usize,
-    /// Who asks.
+    /// The caller.
     pub caller: &'a str,
-    /// How many places the caller may have at all upstreams together.
+    /// The most slots that the caller may have at all upstreams together.
     pub max_streams: Option<usize>,
 }
 
-/// The places of all upstreams. Cheap to clone.
+/// The slots of all upstreams and the queues for them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue {
     shared: Arc<Shared>,
@@ -88,13 +88,14 @@ struct Shared {
     config: Config,
     lines: Mutex<Lines>,
     upstreams: Vec<Shown>,
-    /// Of those who may send no more to Ollama's cloud for now. Most never ask it.
+    /// Requests to Ollama's cloud that wait for their caller's limit. Created at first use, since most sidecars
+    /// have none.
     cloud: OnceLock<Shown>,
     depth: Family<Gauge, 1>,
     wait: Family<Histogram, 1>,
 }
 
-/// What is shown of one upstream's queue.
+/// The metrics of one upstream's queue.
 #[derive(Debug)]
 struct Shown {
     is_bounded: bool,
@@ -103,10 +104,10 @@ struct Shown {
 }
 
 impl Queue {
-    /// Queues for upstreams, each with its name and how many streams it takes at once (`None`: no bound).
+    /// Creates the queues of these upstreams, each with its name and its number of slots (`None`: no limit).
     ///
     /// # Errors
-    /// A name that `registry` has already.
+    /// A metric name that `registry` has already.
     pub(crate) fn register(
         registry: &Registry,
         config: Config,
@@ -115,14 +116,14 @@ impl Queue {
         let depth = Family::register(
             registry,
             "queue_depth",
-            "Requests that wait here for a place at the upstream.",
+            "Requests that wait in the sidecar's queue for a slot of the upstream.",
             ["upstream"],
             gauge,
         )?;
         let wait = Family::register(
             registry,
             "queue_wait_seconds",
-            "Time in this queue of those who got a place; Ollama's own queue comes after it.",
+            "Time that requests waited in the sidecar's queue until they got a slot. The hidden queue inside Ollama is not part of it.",
             ["upstream"],
             || Histogram::new(buckets::PHASE),
         )?;
@@ -131,7 +132,7 @@ impl Queue {
             depth: depth.child([name]),
             wait: wait.child([name]),
         };
-        // The last line is that of the cloud, which has room for all.
+        // The last line is that of the cloud, which has no limit of its own.
         let places = upstreams.iter().map(|(_, places)| *places).chain([None]);
         let lines = Mutex::new(Lines::new(places, config.fair_by));
         let upstreams = upstreams.iter().map(shown).collect();
@@ -139,17 +140,17 @@ impl Queue {
         Ok(Queue { shared: Arc::new(Shared { config, lines, upstreams, cloud, depth, wait }) })
     }
 
-    /// The upstream of a [`Wish`] for a request that Ollama passes on to its cloud: it waits for its caller's own limit
-    /// alone.
+    /// The position for a [`Wish`] of a request that Ollama passes on to its cloud. It waits only for its caller's
+    /// own limit.
     #[must_use]
     pub(crate) fn cloud(&self) -> usize {
         self.shared.upstreams.len()
     }
 
-    /// A place at an upstream, at once or after a wait. Dropping the future leaves the queue.
+    /// Waits for a slot of an upstream. Dropping the future leaves the queue.
     ///
     /// # Errors
-    /// See [`NoPlace`].
+    /// See [`NoSlot`].
     pub(crate) async fn enter(&self, wish: Wish<'_>) -> Result<Place, NoPlace> {
         let shared = &self.shared;
         let known = shared.upstreams.get(wish.upstream);
@@ -172,7 +173,8 @@ impl Queue {
             (granted, Waiting { shared, upstream: wish.upstream, number, _depth: depth })
         };
         let since = Instant::now();
-        // A place that is granted just as this future is dropped is dropped with it, and so goes to the next one.
+        // If this future is dropped while its slot is granted, the slot is dropped too, and the next request gets
+        // it.
         let outcome = tokio::time::timeout(shared.config.timeout, granted).await;
         drop(waiting);
         match outcome {
@@ -182,7 +184,7 @@ impl Queue {
                 shared.lines().waited(wish.upstream, wait);
                 Ok(place)
             }
-            // Another caller got its place in the line.
+            // A request of another caller took its position in the queue.
             Ok(Err(_)) => Err(NoPlace::Full { wait: shared.lines().mean_wait(wish.upstream) }),
             Err(_) => Err(NoPlace::Late { wait: shared.lines().mean_wait(wish.upstream) }),
         }
@@ -203,7 +205,7 @@ impl Shared {
     }
 }
 
-/// A place in the queue, left when it is dropped.
+/// A position in the queue, which is left on drop.
 struct Waiting<'a> {
     shared: &'a Arc<Shared>,
     upstream: usize,
@@ -217,7 +219,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// A place at an upstream, and a stream of its caller's; both are free again when it is dropped.
+/// A slot of an upstream, which counts as a stream of its caller. Both are free again on drop.
 #[derive(Debug, Default)]
 pub(crate) struct Place {
     held: Option<Held>,
@@ -235,7 +237,7 @@ impl Place {
         Place { held: Some(Held { shared, upstream: Some(wish.upstream), caller: wish.caller.into() }) }
     }
 
-    /// The upstream is done, and its place free; the caller's stream goes on.
+    /// Frees the upstream's slot. The stream still counts for its caller.
     pub(super) fn leave(&mut self) {
         if let Some(held) = &mut self.held
             && let Some(upstream) = held.upstream.take()
@@ -250,7 +252,7 @@ impl Held {
     fn hand_over(&self, granted: Vec<(Waiter, usize)>) {
         for (Waiter { caller, max_streams, grant, .. }, upstream) in granted {
             let place = Place::new(self.shared.clone(), Wish { upstream, caller: &caller, max_streams });
-            // If nobody waits any more the place comes back, and goes to the next one.
+            // If the request no longer waits, the slot comes back and goes to the next one.
             drop(grant.send(place));
         }
     }

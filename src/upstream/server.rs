@@ -10,24 +10,24 @@ use http::{HeaderValue, uri::Authority};
 use super::{breaker::Breaker, health::Health, probing::Probing, whereabouts::Whereabouts};
 use crate::{protocol::is_cloud_model, tls::Peer};
 
-/// One Ollama, and how it fares.
+/// One upstream, with its health and its requests.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(super) name: String,
     pub(super) authority: Authority,
     pub(super) host: HeaderValue,
-    /// `None`: it is plain.
+    /// `None`: the connection is plain.
     pub(super) peer: Option<Peer>,
     pub(super) position: usize,
     pub(super) weight: usize,
     pub(super) max_streams: Option<usize>,
     pub(super) requests: AtomicUsize,
-    /// Of these, those that take a place.
+    /// The requests that take a slot.
     pub(super) streams: AtomicUsize,
     pub(super) health: RwLock<Arc<Health>>,
     pub(super) probing: Probing,
     pub(super) whereabouts: Whereabouts,
-    /// `None` where there is no other upstream to take its requests.
+    /// `None` if there is no other upstream that could take its requests.
     pub(super) breaker: Option<Breaker>,
 }
 
@@ -38,43 +38,43 @@ impl Upstream {
         &self.name
     }
 
-    /// Its place in the settings, from 0.
+    /// The position in the settings, from 0.
     #[must_use]
     pub(crate) fn position(&self) -> usize {
         self.position
     }
 
-    /// Host and port.
+    /// The host and the port.
     #[must_use]
     pub(crate) fn authority(&self) -> &Authority {
         &self.authority
     }
 
-    /// The value of the field `Host`: Ollama on loopback refuses one that it does not know.
+    /// The value of the header field `Host`. Ollama on loopback refuses a host that it does not know.
     #[must_use]
     pub(crate) fn host(&self) -> &HeaderValue {
         &self.host
     }
 
-    /// How it is spoken to by TLS; `None`: it is not.
+    /// The TLS settings of the connection; `None`: the connection is plain.
     pub(crate) fn peer(&self) -> Option<&Peer> {
         self.peer.as_ref()
     }
 
-    /// It failed lately, and is left out for a while.
+    /// Whether the upstream failed recently and gets no requests for now.
     #[must_use]
     pub(crate) fn is_out(&self) -> bool {
         self.breaker.as_ref().is_some_and(Breaker::is_open)
     }
 
-    /// Its share beside the others.
+    /// The share of requests relative to the other upstreams.
     #[must_use]
     pub(crate) fn weight(&self) -> usize {
         self.weight
     }
 
-    /// A model does not run here: Ollama passes requests for it on to its cloud. `model` is canonical. What the list of
-    /// models says comes before what the name says, for older versions take every name for one of their own.
+    /// Whether Ollama passes requests for this model on to its cloud. `model` is canonical. The upstream's list of
+    /// models decides before the name does, since older versions have local models with such names.
     pub(crate) fn passes_on(&self, model: &str) -> bool {
         let health = self.health();
         match health.listed(model) {
@@ -83,24 +83,24 @@ impl Upstream {
         }
     }
 
-    /// It has as many streams as it takes.
+    /// Whether all slots are taken.
     pub(super) fn is_full(&self) -> bool {
         self.max_streams.is_some_and(|most| self.streams.load(Relaxed) >= most)
     }
 
-    /// Requests that are here now.
+    /// The number of requests at this upstream.
     #[must_use]
     pub(crate) fn requests(&self) -> usize {
         self.requests.load(Relaxed)
     }
 
-    /// What it said last.
+    /// The result of the last probe.
     #[must_use]
     pub(crate) fn health(&self) -> Arc<Health> {
         self.health.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How often its name was found to lead elsewhere.
+    /// How often the addresses of its name have changed.
     pub(super) fn moves(&self) -> u64 {
         self.whereabouts.moves()
     }

@@ -7,10 +7,10 @@ use std::{
 
 use tokio::time::Instant;
 
-/// What is younger is believed when it says that a model is nowhere.
+/// How old the result of a probe may be when it says that no upstream has a model.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Which models there are changes through us, now or a moment ago.
+/// When requests through this sidecar last changed the set of models.
 #[derive(Debug, Default)]
 pub(super) struct Shelf(Mutex<Changes>);
 
@@ -27,7 +27,7 @@ impl Shelf {
         Managing(self.clone())
     }
 
-    /// What was told before this moment may not have the models that there are.
+    /// The time of the last change. Older results may lack models that exist now.
     pub(super) fn changed(&self) -> Option<Instant> {
         let now = Instant::now();
         let changes = self.changes();
@@ -39,7 +39,7 @@ impl Shelf {
     }
 }
 
-/// A request that may change which models there are, until it has ended.
+/// A request that may change the set of models, until it has ended.
 #[derive(Debug)]
 pub(crate) struct Managing(Arc<Shelf>);
 

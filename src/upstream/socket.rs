@@ -1,4 +1,4 @@
-//! A connection to an upstream as the system knows it: that it has ended, and what came before its end.
+//! A TCP connection to an upstream that notices its end early, and reads what came before a reset.
 
 use std::{
     io::{self, IoSlice, Read},
@@ -15,46 +15,46 @@ use tokio::{
 
 use super::patience::Patience;
 
-/// So much is read at once of what the runtime has not announced yet.
+/// The bytes of a read that the runtime has not announced.
 const STEP: usize = 1 << 10;
 
 /// A TCP connection, below TLS.
 ///
-/// - A read that nothing announced asks the system. The runtime learns only in its next turn that an upstream has closed
-///   an idle connection. A request that is written before that is lost, and may not be sent twice.
-/// - After a reset, writes go nowhere and do not fail: an upstream that refuses a request early answers first and resets
-///   then. Its answer is read, and the reset is told at its end.
-/// - A write that makes no progress for a limit fails.
+/// - A read that the runtime has not announced asks the system. The runtime learns only in its next turn that an
+///   upstream has closed an idle connection. A request that is written before that is lost and may not be sent twice.
+/// - After a reset, writes are discarded and do not fail. An upstream that refuses a request early sends its response
+///   and then resets the connection, so the response is read first, and the reset is reported at its end.
+/// - A write that makes no progress for the limit fails.
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: TcpStream,
-    /// The last read has found nothing.
+    /// The last read found nothing.
     is_dry: bool,
-    /// Why nothing that is written arrives any more.
+    /// Why written bytes no longer arrive.
     reset: Option<io::Error>,
-    /// With the upstream while it takes nothing; `None`: no limit.
+    /// Measures how long the upstream accepts nothing; `None`: no limit.
     patience: Option<Patience>,
 }
 
-/// The upstream took nothing of a request for so long.
+/// The upstream accepted no part of a request for this long.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("took nothing of the request for {0:?}")]
+#[error("accepted no part of the request for {0:?}")]
 pub(super) struct Stalled(pub(super) Duration);
 
 impl Stalled {
-    /// The limit, if that is why a write failed.
+    /// The limit, if a write failed because of it.
     pub(super) fn of(error: &io::Error) -> Option<Stalled> {
         error.get_ref()?.downcast_ref().copied()
     }
 }
 
 impl Socket {
-    /// `limit`: how long a write may make no progress; zero is no limit.
+    /// `limit` is how long a write may make no progress; zero: no limit.
     pub(super) fn new(stream: TcpStream, limit: Duration) -> Socket {
         Socket { stream, is_dry: false, reset: None, patience: Patience::of(limit) }
     }
 
-    /// Reads what the system has, whether the runtime was told of it or not.
+    /// Reads the bytes that the system has, whether the runtime has announced them or not.
     fn read_unannounced(&self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut step = [0; STEP];
         let most = STEP.min(buf.remaining());
@@ -63,7 +63,7 @@ impl Socket {
                 buf.put_slice(&step[..count]);
                 Poll::Ready(Ok(()))
             }
-            // The task is woken when there is something: the runtime has been asked before.
+            // The task is woken when bytes come, since the runtime was polled before.
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
                 Poll::Pending
             }
@@ -71,7 +71,7 @@ impl Socket {
         }
     }
 
-    /// What came of writing `length` bytes.
+    /// Handles the result of writing `length` bytes.
     fn wrote(
         &mut self,
         cx: &mut Context<'_>,
@@ -100,7 +100,7 @@ impl Socket {
     }
 }
 
-/// The other end takes nothing any more, and reading comes to an end soon.
+/// Whether the peer accepts nothing more, while its last bytes can still be read.
 fn is_reset(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
@@ -115,15 +115,16 @@ impl AsyncRead for Socket {
         let this = &mut *self;
         let before = buf.filled().len();
         let mut read = Pin::new(&mut this.stream).poll_read(cx, buf);
-        // hyper reads until there is nothing. If it reads again, and there is nothing still, it was not woken by what
-        // came but for a request that is to be sent. While chunks come, this asks nobody.
+        // hyper reads until there is nothing. If it reads again and there is still nothing, it was woken for a
+        // request that is to be sent. While chunks come, this asks nothing of the system.
         if read.is_pending() && std::mem::replace(&mut this.is_dry, true) && buf.remaining() > 0 {
             read = this.read_unannounced(buf);
         }
         let read = ready!(read);
         this.is_dry = false;
         let is_over = buf.filled().len() == before && buf.remaining() > 0;
-        // A reset ends nothing: what ends with its connection would look whole.
+        // The reset must not look like a regular end, since a body that ends with its connection would look
+        // complete.
         Poll::Ready(this.reset.take_if(|_| is_over).map_or(read, Err))
     }
 }

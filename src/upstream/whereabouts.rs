@@ -1,4 +1,4 @@
-//! Where the name of an upstream leads: connections to where it no longer does are given up.
+//! Follows the addresses of an upstream's name. When they change, connections to old addresses get no new requests.
 
 use std::{
     collections::BTreeSet,
@@ -13,12 +13,13 @@ use tokio::{
 };
 use url::{Host, Url};
 
-/// How often a name was found to lead elsewhere.
+/// Counts how often an address of the name was gone.
 #[derive(Debug, Default)]
 pub(super) struct Whereabouts(AtomicU64);
 
 impl Whereabouts {
-    /// What was connected at another count may be connected to an address that the name has no more.
+    /// The count of changes. A connection made at an earlier count may lead to an address that the name no longer
+    /// has.
     pub(super) fn moves(&self) -> u64 {
         self.0.load(Relaxed)
     }
@@ -27,7 +28,7 @@ impl Whereabouts {
         self.0.fetch_add(1, Relaxed);
     }
 
-    /// Looks the name up, for ever; an address needs no looking up. A name that cannot be looked up leads where it led.
+    /// Looks the name up and never ends, except for an IP address. If a lookup fails, the known addresses stay.
     pub(super) async fn follow(&self, upstream: &str, url: &Url, every: Duration) {
         let (Some(Host::Domain(name)), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return;
@@ -44,21 +45,21 @@ impl Whereabouts {
                 tracing::info!(
                     upstream,
                     ?to,
-                    "the upstream's name leads elsewhere: new connections go there"
+                    "the addresses of the upstream's name changed; new connections use the new ones"
                 );
             }
         }
     }
 }
 
-/// The addresses that a name has.
+/// The known addresses of a name.
 #[derive(Debug, Default)]
 struct Known(BTreeSet<IpAddr>);
 
 impl Known {
-    /// Whether one that was known is not among those that were found. More of them, or another order, is no move.
+    /// Whether a known address is missing in `found`. A new address or another order is not a change.
     fn loses_some(&mut self, found: BTreeSet<IpAddr>) -> bool {
-        // It has none when its server does not know it for a moment.
+        // An empty answer means that the DNS server does not know the name for a moment.
         if found.is_empty() {
             return false;
         }
@@ -92,7 +93,7 @@ mod tests {
     async fn ip_address_is_not_looked_up() {
         let url = |text: &str| text.parse::<Url>().unwrap();
         let nowhere = Whereabouts::default();
-        // They end: there is nothing to follow.
+        // Both calls end, since there is no name to follow.
         nowhere.follow("a", &url("http://127.0.0.1:1"), Duration::from_secs(1)).await;
         nowhere.follow("a", &url("http://[::1]:1"), Duration::from_secs(1)).await;
         assert_eq!(nowhere.moves(), 0);

@@ -1,4 +1,4 @@
-//! Whoever guesses keys leaves nothing behind.
+//! Guesses of keys leave no memory behind.
 
 use std::{num::NonZeroU32, time::Duration};
 

@@ -1,4 +1,4 @@
-//! An allocator that counts.
+//! An allocator that counts allocations.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -8,13 +8,13 @@ use std::{
 struct Counting;
 
 thread_local! {
-    /// By thread, so that tests and their harness don't count for one another.
+    /// Counted per thread, so that tests and their harness do not affect one another.
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-    /// Bytes; below zero where a thread frees what another took.
+    /// The allocated bytes. Negative if a thread frees memory of another one.
     static HELD: Cell<isize> = const { Cell::new(0) };
 }
 
-/// A thread that ends has no counter any more; what it allocates then is no one's.
+/// A thread that ends has no counter any more, so that its last allocations are not counted.
 fn count() {
     let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
 }
@@ -24,7 +24,7 @@ fn hold(more: usize, less: usize) {
         HELD.try_with(|held| held.set(held.get().wrapping_add_unsigned(more).wrapping_sub_unsigned(less)));
 }
 
-// SAFETY: every call goes on to the system's allocator as it came.
+// SAFETY: every call is passed to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
@@ -57,14 +57,14 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// How often `work` asks the allocator.
+/// The number of allocations of `work`.
 pub(crate) fn allocations(work: impl FnOnce()) -> usize {
     let before = ALLOCATIONS.get();
     work();
     ALLOCATIONS.get() - before
 }
 
-/// Bytes that `work` took and did not give back.
+/// The bytes that `work` allocated and did not free.
 pub(crate) fn kept(work: impl FnOnce()) -> isize {
     let before = HELD.get();
     work();

@@ -1,4 +1,4 @@
-//! What each chunk of every stream passes through allocates nothing in the steady state.
+//! The code that every chunk of every stream passes allocates no memory in the steady state.
 #![allow(unsafe_code, reason = "a global allocator that counts can't be written without")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 

@@ -15,7 +15,7 @@ use super::counter::allocations;
 const LINE: &[u8] = b"{\"model\":\"llama3.2:1b\",\"created_at\":\"2025-11-24T09:15:30.123456789Z\",\"response\":\" measured\",\"done\":false}\n";
 const EVENT: &[u8] = b"data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1763975730,\"model\":\"llama3.2:1b\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" measured\"},\"finish_reason\":null}]}\n\n";
 
-/// The same chunk again and again.
+/// A body that repeats the same chunk.
 struct Endless(&'static [u8]);
 
 impl Body for Endless {
@@ -30,7 +30,7 @@ impl Body for Endless {
     }
 }
 
-/// Allocations of a thousand chunks of a stream, after a first few.
+/// The allocations of a thousand chunks of a stream, after the first few.
 fn of_a_stream(path: &str, content_type: &str, chunk: &'static [u8]) -> usize {
     let meter = Meter::register(&prometheus::Registry::new(), &Config::default(), &["gpu0"]).unwrap();
     let mut measurement = meter.start(Facts::new("POST", path));

@@ -7,8 +7,7 @@ use super::counter::allocations;
 const LINE: &[u8] = b"{\"model\":\"llama3.2:1b\",\"created_at\":\"2025-11-24T09:15:30.123456789Z\",\"response\":\" \\\"the\\\"\",\"done\":false}\n";
 const EVENT: &[u8] = b": keep-alive\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\r\ndata: \"delta\":{\"type\":\"text_delta\",\"text\":\"x\"}}\n\n";
 
-/// Allocations of a body of a thousand records, after a first few that came in smaller pieces, in pieces of a
-/// size.
+/// The allocations of a body of a thousand records in pieces of one size, after a few records in smaller pieces.
 fn of_a_body(framing: Framing, dialect: Dialect, record: &[u8], size: usize) -> usize {
     let body = record.repeat(1000);
     let mut scanner = Scanner::new(framing, dialect);
@@ -17,7 +16,7 @@ fn of_a_body(framing: Framing, dialect: Dialect, record: &[u8], size: usize) -> 
         Scan::Record(record) => records += usize::from(record.has_content),
         Scan::Unscanned(why) => panic!("{why:?}"),
     };
-    // The buffer of a record that comes split is there once one has.
+    // The buffer for a split record exists after the first one.
     record.repeat(4).chunks(7.min(size)).for_each(|piece| scanner.scan(piece, &mut tell));
     let allocations = allocations(|| body.chunks(size).for_each(|piece| scanner.scan(piece, &mut tell)));
     assert_eq!(records, 1004);

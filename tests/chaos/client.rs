@@ -1,4 +1,4 @@
-//! A client that asks for one stream after the other, and holds what comes against what was sent.
+//! A client that requests one stream after the other and compares the response with what was sent.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -10,11 +10,11 @@ use tokio::{
 
 use super::fate::{Fate, part, records};
 
-/// A connection is used again where the last answer came to its end.
+/// A connection is reused after a complete response.
 #[derive(Default)]
 pub(crate) struct Client(Option<BufReader<TcpStream>>);
 
-/// What came of an answer.
+/// The result of a response.
 #[derive(Default)]
 struct Got {
     status: u16,
@@ -37,7 +37,7 @@ impl Client {
         connection.write_all(request.as_bytes()).await.unwrap();
         let sent = records(stream).concat();
         match fate {
-            // It closes at once: the upstream says nothing until it is left.
+            // It closes at once, since the upstream sends nothing before the disconnect.
             Fate::LeaveEarly => return,
             Fate::Leave | Fate::Abort | Fate::HalfClose => {
                 let mut got = Got::default();
@@ -58,14 +58,15 @@ impl Client {
             _ => {}
         }
         let mut got = Got::default();
-        // A connection that breaks is one way to be told.
+        // A broken connection is one way to report the failure.
         let _ = read(&mut connection, &mut got, None, fate == Fate::SlowClient).await;
         let said = String::from_utf8_lossy(&got.body);
         assert_eq!(got.whole, fate.is_whole() || fate == Fate::NoHead, "{stream} {fate:?}: {said}");
         match fate {
             Fate::NoHead => assert_eq!(got.status, 502, "{stream}"),
             _ if fate.is_whole() => assert_eq!(said, sent, "{stream} {fate:?}"),
-            // All that came before it broke off, or of a reset its beginning: a kernel may drop the rest.
+            // Everything before a clean break must arrive; before a reset, at least the beginning, since a kernel
+            // may drop the rest.
             _ => match part(stream) {
                 Some(part) => assert_eq!(said, part, "{stream} {fate:?}"),
                 None => assert!(sent.as_bytes().starts_with(&got.body), "{stream} {fate:?}: {said}"),
@@ -86,7 +87,7 @@ impl Client {
     }
 }
 
-/// Reads an answer: to its end, or until `enough` bytes of its body are there.
+/// Reads a response to its end, or until `enough` bytes of its body have arrived.
 async fn read(
     from: &mut BufReader<TcpStream>,
     got: &mut Got,

@@ -1,33 +1,33 @@
-//! What becomes of a stream: both ends know it by the stream's number.
+//! The fate of each stream. Both ends derive it from the number of the stream.
 
-/// Records before the last.
+/// The records before the last one.
 const RECORDS: u64 = 8;
-/// Of the record in which an upstream closes.
+/// The record in which an upstream closes.
 pub(crate) const BEGUN: &str = "{\"resp";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// A chunk a record.
+    /// One record per chunk.
     Whole,
-    /// A chunk a byte.
+    /// One byte per chunk.
     Bytes,
-    /// Chunks that end anywhere, in writes that end anywhere.
+    /// Chunks and writes that end anywhere.
     Split,
-    /// Everything at once.
+    /// Everything in one write.
     Batch,
-    /// Of a length that is told.
+    /// A body with `Content-Length`.
     Length,
     /// A pause in the middle.
     Stall,
     /// A pause before the head.
     SlowHead,
-    /// Lines that are no records among them.
+    /// Lines between the records that are not records.
     Garbage,
     /// A client that reads slowly.
     SlowClient,
-    /// An error for a last record.
+    /// An error as the last record.
     Error,
-    /// The end without the last record.
+    /// An end without the last record.
     Truncate,
     /// 503.
     Refuse,
@@ -35,19 +35,19 @@ pub(crate) enum Fate {
     Reset,
     /// The upstream closes it in the middle of a chunk.
     Cut,
-    /// The upstream closes it before the length that it told.
+    /// The upstream closes it before the announced length.
     Short,
-    /// A chunk that is none.
+    /// An invalid chunk.
     Nonsense,
-    /// The upstream resets it in place of a head.
+    /// The upstream resets it instead of sending a head.
     NoHead,
-    /// Nothing comes for longer than the time-out.
+    /// The upstream sends nothing for longer than the timeout.
     Silence,
     /// The client closes in the middle.
     Leave,
     /// The client resets in the middle.
     Abort,
-    /// The client will send no more, which is how one leaves.
+    /// The client closes its half of the connection, which counts as a disconnect.
     HalfClose,
     /// The client closes before the head.
     LeaveEarly,
@@ -80,7 +80,7 @@ impl Fate {
     ];
 
     pub(crate) fn of(stream: u64) -> Fate {
-        // Those that take their time are rarer.
+        // Slow fates are rarer.
         match draw(stream, 0) % 40 {
             index @ 0..22 => Fate::ALL[index as usize],
             22..28 => Fate::Whole,
@@ -113,13 +113,13 @@ impl Fate {
         }
     }
 
-    /// The client is told that this was all.
+    /// Whether the client sees a complete response.
     pub(crate) fn is_whole(self) -> bool {
         matches!(self.outcome(), "complete" | "in_band_error" | "truncated") || self == Fate::Refuse
     }
 }
 
-/// Something of this stream, the same at both ends (SplitMix64).
+/// A number derived from this stream, the same at both ends (SplitMix64).
 pub(crate) fn draw(stream: u64, what: u64) -> u64 {
     let mut z =
         stream.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(what.wrapping_mul(0xD1B5_4A32_D192_ED03))
@@ -129,12 +129,12 @@ pub(crate) fn draw(stream: u64, what: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// How many records come before it breaks, if it does: one at least, and not all.
+/// The number of records before the break, if the stream breaks: at least one, and not all.
 pub(crate) fn before_break(stream: u64) -> usize {
     1 + draw(stream, 1) as usize % (records(stream).len() - 1).max(1)
 }
 
-/// What the client is to get of a stream that breaks off, where that is the same each time.
+/// The bytes that the client must receive of a stream that breaks off, if they are the same each time.
 pub(crate) fn part(stream: u64) -> Option<String> {
     let records = records(stream);
     match Fate::of(stream) {
@@ -145,7 +145,7 @@ pub(crate) fn part(stream: u64) -> Option<String> {
     }
 }
 
-/// The records of a stream's answer, as they are sent.
+/// The records of a stream's response, as they are sent.
 pub(crate) fn records(stream: u64) -> Vec<String> {
     let fate = Fate::of(stream);
     if fate == Fate::Refuse {

@@ -1,6 +1,7 @@
-//! Streams through every fault, at either end: what came is what was sent, and each is counted once as what it was.
+//! Streams with every fault of clients and upstreams: the client receives what was sent, and each stream is counted
+//! once with the right outcome.
 //!
-//! 20,000 of them; `STREAMS` sets another number, as `just chaos` does.
+//! There are 20,000 streams. `STREAMS` sets another number, as `just chaos` does.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod client;
@@ -29,11 +30,11 @@ use tokio::{
 
 use fate::Fate;
 
-/// Clients at once.
+/// The concurrent clients.
 const CLIENTS: u64 = 64;
-/// So long without a byte is too long, where it is.
+/// The time without a byte after which a fault counts as silence.
 const SILENCE: Duration = Duration::from_millis(100);
-/// Nothing takes as long once all have been asked for; what waits for it has failed.
+/// The longest time for the rest after all streams were requested.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[expect(clippy::disallowed_methods, reason = "the number is the caller's to set")]
@@ -54,7 +55,7 @@ async fn sidecar(ollama: SocketAddr, silence: Duration) -> (SocketAddr, Registry
     (proxy, registry)
 }
 
-/// A family's values, summed over all of its labels but one.
+/// The values of a family by one label, summed over all others.
 fn by(registries: &[Registry], family: &str, label: &str) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for one in registries.iter().flat_map(Registry::gather).filter(|one| one.name() == family) {

@@ -1,4 +1,4 @@
-//! An Ollama that does to each stream what its number says.
+//! An Ollama that gives each stream the fate of its number.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -20,7 +20,7 @@ pub(crate) async fn start() -> SocketAddr {
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            // The sidecar may be gone at any time.
+            // The sidecar may close the connection at any time.
             tokio::spawn(serve(BufReader::new(stream)));
         }
     });

@@ -1,4 +1,4 @@
-//! One sidecar takes another's place on sockets that outlive both, as systemd passes them.
+//! One sidecar replaces another on sockets that outlive both, as systemd passes them.
 
 use std::{
     os::fd::OwnedFd,
@@ -11,7 +11,7 @@ use std::{
 
 use super::{drain::address, *};
 
-/// Nothing here takes as long.
+/// Longer than any step of the test.
 const PATIENCE: Duration = Duration::from_secs(60);
 const STREAMS: usize = 20;
 
@@ -35,7 +35,7 @@ impl Manager {
         self.admin.local_addr().unwrap().to_string()
     }
 
-    /// A sidecar that gets both as descriptors 3 and 4, under these names.
+    /// A sidecar that gets both sockets as descriptors 3 and 4, with these names.
     pub(super) fn command(&self, names: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("sh");
         let script = "exec 3<&0 4<&1 0</dev/null 1>/dev/null
@@ -48,7 +48,7 @@ impl Manager {
         command
     }
 
-    /// One that serves. Its addresses are those of the sockets, whatever the settings say.
+    /// A sidecar that serves. Its addresses are those of the sockets, whatever the settings say.
     fn serve(&self, upstream: &str) -> Running {
         let arguments = ["--upstream", upstream, "--listen", "127.0.0.1:1", "--admin", "0.0.0.0:2"];
         let mut child = self.command("proxy:admin", &arguments).spawn().unwrap();
@@ -61,7 +61,7 @@ impl Manager {
     }
 }
 
-/// Clients that connect anew for each question, until they are told to stop.
+/// Clients that connect for each request, until they are stopped.
 struct Clients {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
@@ -85,7 +85,7 @@ impl Clients {
         Clients { stop, answered, threads }
     }
 
-    /// Waits until so many more have been answered.
+    /// Waits until this many more requests were answered.
     fn answered(&self, more: usize) {
         let wanted = self.answered.load(SeqCst) + more;
         while self.answered.load(SeqCst) < wanted {
@@ -94,7 +94,7 @@ impl Clients {
         }
     }
 
-    /// Stops them. One that was refused, or got anything but its answer, has panicked.
+    /// Stops the clients. A client that was refused or got a wrong response has panicked.
     fn end(self) {
         self.stop.store(true, SeqCst);
         for thread in self.threads {
@@ -132,7 +132,7 @@ fn streams(proxy: &str) -> Vec<BufReader<TcpStream>> {
     streams
 }
 
-/// Each comes to its own end.
+/// Waits for the complete end of each stream.
 fn all_whole(streams: Vec<BufReader<TcpStream>>) {
     for mut stream in streams {
         let mut rest = String::new();
@@ -141,7 +141,7 @@ fn all_whole(streams: Vec<BufReader<TcpStream>>) {
     }
 }
 
-/// What a sidecar has counted of questions and of streams.
+/// The numbers of requests and of streams that a sidecar has counted.
 fn counted(admin: &str) -> [u64; 2] {
     let page = get(admin, "/metrics");
     ["route=\"version\"", "route=\"generate\""].map(|route| {
@@ -164,7 +164,7 @@ fn systemd_socket_upgrade_beside_old_process_refuses_no_client() {
     let new = manager.serve(&upstream);
     clients.answered(100);
     old.signal("-TERM");
-    // While the old one drains, the new one answers.
+    // While the old sidecar drains, the new one answers.
     clients.answered(100);
     all_whole(streams);
     let (code, log) = old.end();
@@ -188,7 +188,7 @@ fn systemd_socket_without_running_sidecar_makes_clients_wait() {
     all_whole(streams);
     let (code, log) = old.end();
     assert_eq!(code, Some(0), "{log}");
-    // Clients are connected, and wait.
+    // Clients are connected and wait.
     let late = thread::spawn({
         let proxy = manager.proxy();
         move || get(&proxy, "/api/version")
@@ -209,13 +209,13 @@ fn unusable_systemd_socket_is_an_error_that_says_what_to_do() {
     for (names, part) in [
         ("proxy:streamgauge.socket", "set its FileDescriptorName= to proxy or admin"),
         ("proxy:proxy", "two sockets named proxy"),
-        ("proxy", "LISTEN_FDS make no sense"),
+        ("proxy", "LISTEN_FDNAMES to an invalid value"),
     ] {
         let output = manager.command(names, &[]).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
         assert!(stderr(&output).contains(part), "{}", stderr(&output));
     }
-    // What `Accept=yes` passes.
+    // The socket that `Accept=yes` passes.
     let connection = TcpStream::connect(manager.proxy()).unwrap();
     let mut command = manager.command("proxy:admin", &[]);
     let output = command.stdin(OwnedFd::from(connection)).output().unwrap();

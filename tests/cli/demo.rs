@@ -6,7 +6,7 @@ use super::*;
 
 const FREE: [&str; 4] = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
 
-/// A demo that runs, and what it prints.
+/// A running demo and its output.
 struct Demo {
     child: Child,
     out: BufReader<ChildStdout>,
@@ -19,7 +19,7 @@ impl Demo {
         Demo { child, out }
     }
 
-    /// The next line with `part` in it; fails at the end.
+    /// The next line that contains `part`. Fails at the end.
     fn line(&mut self, part: &str) -> String {
         let mut line = String::new();
         while self.out.read_line(&mut line).unwrap() > 0 {
@@ -31,9 +31,9 @@ impl Demo {
         panic!("{part:?} was never printed");
     }
 
-    /// Where the proxy and the admin listen.
+    /// The addresses of the proxy and of the admin listener.
     fn addresses(&mut self) -> [String; 2] {
-        let proxy = self.line("Ollama by the sidecar");
+        let proxy = self.line("Address for clients");
         let admin = self.line("/metrics");
         [proxy, admin].map(|line| {
             let (_, address) = line.trim().rsplit_once("http://").unwrap();
@@ -49,7 +49,7 @@ impl Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        // Gone already, unless the test failed.
+        // The process has ended already, unless the test failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -97,7 +97,7 @@ fn demo_serves_other_clients_until_ctrl_c() {
     assert_eq!(demo.child.wait().unwrap().code(), Some(0));
 }
 
-/// The value of the one series that begins so; `None` while there is none.
+/// The value of the only series that begins with this; `None` while there is none.
 fn value(page: &str, name: &str) -> Option<f64> {
     let mut series = page.lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));
     let (_, value) = series.next()?;
@@ -110,7 +110,7 @@ fn demo_fake_gpu_follows_streams_and_is_marked_as_fake() {
     let mut demo = Demo::start(&[&["--clients", "6", "--fake-gpu"], &FREE[..]].concat());
     let [_, admin] = demo.addresses();
     assert!(demo.line("GPU  ").contains("fake"));
-    // A line of the summary each second.
+    // One line of the summary each second.
     while value(&get(&admin, "/metrics"), "streamgauge_gpu_busy_seconds_total{").is_none_or(|busy| busy < 0.2)
     {
         demo.line(" s  streams ");
@@ -142,7 +142,7 @@ fn demo_without_fake_gpu_shows_no_gpu() {
 #[test]
 fn demo_takes_free_ports_if_default_ports_are_taken() {
     let defaults = ["127.0.0.1:11440", "127.0.0.1:9464"];
-    // If somebody else has them, they are taken just as well.
+    // If another process holds the ports, they are taken just as well.
     let _taken = defaults.map(TcpListener::bind);
     let mut demo = Demo::start(&["--clients", "1"]);
     let [proxy, admin] = demo.addresses();

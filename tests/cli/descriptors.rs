@@ -1,4 +1,4 @@
-//! A process that has no descriptor left: who asks how it fares is answered.
+//! A process without free descriptors still answers admin requests.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use super::*;
 
-/// A sidecar, and where its clients and its admin connect.
+/// A sidecar, and its addresses for clients and for admin requests.
 fn serve(mut command: Command) -> (Running, String, String) {
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let log = BufReader::new(child.stderr.take().unwrap());
@@ -30,18 +30,18 @@ fn file_descriptors_exhausted_admin_answers_and_clients_are_accepted_later() {
     let pid = Pid::from_child(&serve.child);
     let before = getrlimit(Resource::Nofile).maximum;
     let to = |current| prlimit(Some(pid), Resource::Nofile, Rlimit { current, maximum: before }).unwrap();
-    // There are numbers below the bound that are free: clients take them all, and some wait.
+    // There are free descriptors below the limit. Clients use all of them, and some clients wait.
     let (bound, free) = numbers(&serve);
     to(Some(bound));
     let mut held: Vec<_> = (0..free + 50).map(|_| TcpStream::connect(&proxy).unwrap()).collect();
-    while !serve.line().contains("cannot accept a connection") {}
-    // Each takes a descriptor that was kept for it, of which there are four: it never finds none.
+    while !serve.line().contains("failed to accept a connection") {}
+    // Each request uses one of the four spare descriptors, so that one is always available.
     for _ in 0..2 {
         assert!(get(&admin, "/livez").starts_with("HTTP/1.1 200 "));
         assert!(get(&admin, "/metrics").contains("streamgauge_connections_open{listener=\"admin\"} 1\n"));
     }
     to(before);
-    // They waited, and are served now.
+    // The waiting clients are served now.
     let last = held.last_mut().unwrap();
     last.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     write!(last, "GET /api/version HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
@@ -51,10 +51,10 @@ fn file_descriptors_exhausted_admin_answers_and_clients_are_accepted_later() {
     serve.signal("-TERM");
     let (code, log) = serve.end();
     assert_eq!(code, Some(0));
-    assert!(!log.contains("cannot accept a connection to the admin address"), "{log}");
+    assert!(!log.contains("failed to accept a connection to the admin address"), "{log}");
 }
 
-/// One more than the highest descriptor, and how many below it are free.
+/// The highest descriptor plus one, and the number of free ones below it.
 fn numbers(serve: &Running) -> (u64, u64) {
     let folder = fs::read_dir(format!("/proc/{}/fd", serve.child.id())).unwrap();
     let open: Vec<u64> = folder.filter_map(|name| name.unwrap().file_name().to_str()?.parse().ok()).collect();
@@ -71,13 +71,16 @@ fn low_file_descriptor_limit_lowers_max_connections_and_is_logged() {
     let log = BufReader::new(child.stderr.take().unwrap());
     let mut serve = Running { child, log };
     let warning = serve.line();
-    assert!(warning.contains("too few descriptors") && warning.contains("max_connections=32"), "{warning}");
+    assert!(
+        warning.contains("limit of file descriptors is too low") && warning.contains("max_connections=32"),
+        "{warning}"
+    );
     let listening = serve.line();
     let address =
         |key: &str| listening.split(key).nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
     let (proxy, admin) = (address("proxy="), address("admin="));
     let _held: Vec<_> = (0..200).map(|_| TcpStream::connect(&proxy).unwrap()).collect();
-    // On a slow machine some have been silent for a second by then, and give way to others.
+    // On a slow machine, some connections have been silent for a second by then and give way to others.
     while refused(&get(&admin, "/metrics")) != 168 {
         thread::yield_now();
     }
@@ -85,7 +88,7 @@ fn low_file_descriptor_limit_lowers_max_connections_and_is_logged() {
     assert_eq!(serve.end().0, Some(0));
 }
 
-/// Clients turned away because there were too many.
+/// The number of clients that were refused because there were too many.
 fn refused(metrics: &str) -> u64 {
     let of = |reason: &str| {
         let series =

@@ -1,4 +1,4 @@
-//! The first signal lets a stream end; the second does not.
+//! The first signal lets a stream end; the second one does not.
 
 use std::{
     io::{Read, Write},
@@ -7,10 +7,10 @@ use std::{
 
 use super::*;
 
-/// A sidecar with a simulated Ollama behind, and a stream that runs through both.
+/// A sidecar in front of a simulated Ollama, and a stream that runs through both.
 struct Streaming {
     serve: Running,
-    /// Behind: killed when it is dropped.
+    /// The simulated Ollama, which is killed on drop.
     _simulate: Running,
     stream: BufReader<TcpStream>,
 }
@@ -20,7 +20,7 @@ pub(super) fn address(line: &str, key: &str) -> String {
     after.split_whitespace().next().unwrap().to_owned()
 }
 
-/// Past its first record, and `tokens` long at ten a second.
+/// Starts a stream of `tokens` tokens at ten per second, and reads its first record.
 fn streaming(tokens: u32) -> Streaming {
     let mut simulate = Running::start(&[
         "simulate",
@@ -73,16 +73,16 @@ fn drain_after_first_signal_lets_stream_complete() {
 fn drain_after_second_signal_cuts_stream_and_exits_with_code_1() {
     let Streaming { mut serve, mut stream, _simulate } = streaming(1000);
     serve.signal("-TERM");
-    // Signals of one kind that are pending are one: the second waits until the first is heard.
+    // Pending signals of one kind are merged, so that the second one waits until the first is handled.
     while !serve.line().contains("draining") {
         assert!(serve.child.try_wait().unwrap().is_none(), "it ended before it drained");
     }
     serve.signal("-TERM");
     let (code, log) = serve.end();
     assert_eq!(code, Some(1), "{log}");
-    assert!(log.contains("stopped before the streams ended"), "{log}");
+    assert!(log.contains("stopped the process before all streams ended"), "{log}");
     let mut rest = Vec::new();
-    // Cut: a reset or an end, but no end of the stream.
+    // The stream is cut: a reset or an end of the connection, without the end of the stream.
     let _ = stream.read_to_end(&mut rest);
     assert!(!String::from_utf8_lossy(&rest).ends_with("0\r\n\r\n"));
 }

@@ -1,10 +1,10 @@
-//! How `serve` finds its Ollama, and what it says at the start.
+//! How `serve` finds its Ollama, and what it prints at the start.
 
 use super::*;
 
 const LISTEN: [&str; 4] = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
 
-/// Starts `serve` with variables and returns it with its admin address.
+/// Starts `serve` with variables, and returns it with its admin address.
 fn serve(variables: &[(&str, &str)]) -> (Running, String) {
     let mut command = streamgauge(&[&["serve"], &LISTEN[..]].concat());
     command.envs(variables.iter().copied());
@@ -21,7 +21,7 @@ fn is_ready(admin: &str) -> bool {
     get(admin, "/readyz").starts_with("HTTP/1.1 200")
 }
 
-/// Waits until the log has a line with this part.
+/// Waits until the log has a line that contains this part.
 fn until(serve: &mut Running, part: &str) {
     while !serve.line().contains(part) {}
 }
@@ -34,7 +34,7 @@ fn serve_without_flags_uses_ollama_host_as_upstream() {
         &[("OLLAMA_HOST", down.as_str()), ("STREAMGAUGE_UPSTREAM", up.as_str())],
     ] {
         let (mut serve, admin) = serve(variables);
-        until(&mut serve, "the upstream answers");
+        until(&mut serve, "the upstream answered");
         assert!(is_ready(&admin), "{variables:?}");
         serve.signal("-TERM");
         assert_eq!(serve.end().0, Some(0));
@@ -60,7 +60,7 @@ fn check_takes_the_flags_of_serve_and_names_the_source_of_the_upstream() {
     assert!(shown.starts_with("# warning: OLLAMA_HOST is ignored: it names this sidecar's own"), "{shown}");
 }
 
-/// Two sidecars that have each other as their upstream.
+/// Two sidecars that are each other's upstream.
 #[test]
 fn loop_of_sidecars_is_detected_and_gets_508() {
     let first = nobody();
@@ -87,7 +87,7 @@ fn loop_of_sidecars_is_detected_and_gets_508() {
     }
 }
 
-/// `serve` in a pseudo-terminal: util-linux's `script` gives it one.
+/// `serve` in a pseudo-terminal of util-linux's `script`.
 #[test]
 fn terminal_shows_ollama_clients_page_and_metrics() {
     let up = server(VERSION);
@@ -134,7 +134,11 @@ fn config_init_writes_valid_file_and_never_overwrites() {
     std::fs::write(&path, "[log]\nlevel = \"warn\"\n").unwrap();
     let refused = init(&["streamgauge.toml"]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(stderr(&refused).contains("streamgauge.toml exists: name another file"), "{}", stderr(&refused));
+    assert!(
+        stderr(&refused).contains("streamgauge.toml exists: choose another file"),
+        "{}",
+        stderr(&refused)
+    );
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "[log]\nlevel = \"warn\"\n");
     assert_eq!(init(&["--force"]).status.code(), Some(0));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), written);

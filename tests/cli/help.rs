@@ -1,4 +1,4 @@
-//! Help, manual pages and completions: they agree, and none of them shows a hidden command.
+//! Help, manual pages and completions agree, and none of them shows a hidden command.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use super::{stdout, streamgauge};
 
 const SHELLS: [&str; 5] = ["bash", "elvish", "fish", "powershell", "zsh"];
 
-/// A command, and its words behind `streamgauge`.
+/// A command, and its words after `streamgauge`.
 type Named = (Vec<String>, Command);
 
-/// Every command: those that are shown, and those that are not.
+/// All commands: the shown ones, and the hidden ones.
 fn commands() -> (Vec<Named>, Vec<Named>) {
     let mut whole = Cli::command().disable_help_subcommand(true);
     whole.build();
@@ -41,17 +41,17 @@ fn options(command: &Command) -> Vec<String> {
     shown.filter_map(|argument| Some(format!("--{}", argument.get_long()?))).collect()
 }
 
-/// Names of commands, as words and as a manual page.
+/// The name of a command's manual page.
 fn page(words: &[String]) -> String {
     [&["streamgauge".to_owned()], words].concat().join("-")
 }
 
-/// roff, without its escapes of hyphens.
+/// The manual in roff, without escaped hyphens.
 fn manual() -> String {
     said(&["man"]).replace("\\-", "-")
 }
 
-/// The page of a command in the manual.
+/// The manual page of a command.
 fn section<'a>(manual: &'a str, name: &str) -> &'a str {
     let heading = format!("\n.TH {name} 1 ");
     let at = manual.find(&heading).unwrap_or_else(|| panic!("no page {name}"));
@@ -166,7 +166,7 @@ fn reference_has_each_command_with_its_options_and_no_other() {
         text.split("\n## ").skip(1).map(|section| section.split_once('\n').unwrap()).collect();
     let of_every = sections.remove(0);
     assert_eq!(of_every.0, "Every command");
-    // The first cell of a row: `--name VALUE`, or several.
+    // The first cell of a row: `--name VALUE`, or several of them.
     let documented = |section: &str| -> BTreeSet<String> {
         let cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
         let spans = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
@@ -179,7 +179,7 @@ fn reference_has_each_command_with_its_options_and_no_other() {
     for (words, command) in commands().0 {
         let own: BTreeSet<String> =
             options(&command).into_iter().filter(|each| !of_every.contains(each)).collect();
-        // One that has subcommands does nothing by itself.
+        // A command with subcommands does nothing by itself.
         if command.has_subcommands() {
             assert!(own.is_empty(), "{words:?}: {own:?}");
             continue;

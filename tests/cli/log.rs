@@ -1,10 +1,10 @@
-//! A log that nobody can write, or nobody reads, harms no request.
+//! A log that cannot be written or is not read affects no request.
 
 use std::fs::File;
 
 use super::{activation::Manager, *};
 
-/// Asks so often that a pipe which nobody reads is full long before: each request has its line.
+/// Sends so many requests that an unread pipe is full long before, since each request has its line.
 fn asks_and_ends(manager: &Manager, mut command: Command) {
     let mut child = command.spawn().unwrap();
     for _ in 0..1500 {

@@ -1,4 +1,4 @@
-//! The real binary: arguments, exit codes, what goes to stdout and what to stderr.
+//! The real binary: arguments, exit codes, stdout and stderr.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
@@ -32,7 +32,7 @@ mod vanished;
 
 fn streamgauge(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
-    // Nothing that the caller's shell has set.
+    // None of the variables of the caller's shell.
     command.args(arguments).env_clear();
     command
 }
@@ -51,7 +51,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Answers every request with this, byte for byte.
+/// Answers every request with these bytes.
 fn server(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -69,12 +69,12 @@ fn server(answer: &'static str) -> String {
     address
 }
 
-/// An address that nobody answers.
+/// An address on which no program listens.
 fn nobody() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-/// Asks a server of ours: head and body of its answer.
+/// Requests a path of one of these servers. Returns head and body of the response.
 fn get(address: &str, path: &str) -> String {
     let mut connection = TcpStream::connect(address).unwrap();
     connection.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -175,18 +175,18 @@ fn probe_exits_with_0_if_ready_and_1_if_not() {
 fn probe_error_names_address_without_secrets() {
     let (ready, busy, down) = (server(READY), server(NOT_READY), nobody());
     let probe = |url: &str| streamgauge(&["probe", url]).output().unwrap();
-    // HOST:PORT, as in OLLAMA_HOST, is http.
+    // HOST:PORT, as in OLLAMA_HOST, means http.
     assert_eq!(probe(&ready).status.code(), Some(0));
     let said = stderr(&probe(&busy));
     assert!(said.starts_with(&format!("error: http://{busy}/readyz is not ready: 503 ")), "{said}");
     let said = stderr(&probe(&down));
-    assert!(said.starts_with(&format!("error: http://{down}/readyz does not answer: ")), "{said}");
+    assert!(said.starts_with(&format!("error: http://{down}/readyz did not answer: ")), "{said}");
     let said = stderr(&probe(&format!("http://me:hunter2@{down}/livez?key=hunter2")));
-    assert!(said.starts_with(&format!("error: http://{down}/livez does not answer: ")), "{said}");
+    assert!(said.starts_with(&format!("error: http://{down}/livez did not answer: ")), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
     let output = streamgauge(&["probe"]).env("STREAMGAUGE_ADMIN__LISTEN", &down).output().unwrap();
     assert!(
-        stderr(&output).starts_with(&format!("error: http://{down}/readyz does not")),
+        stderr(&output).starts_with(&format!("error: http://{down}/readyz did not")),
         "{}",
         stderr(&output)
     );
@@ -290,7 +290,7 @@ fn probe_with_invalid_url_is_usage_error_that_does_not_repeat_url() {
     }
 }
 
-/// A server of ours that runs, and what it says on stderr.
+/// A running server, and its lines on stderr.
 struct Running {
     child: Child,
     log: BufReader<ChildStderr>,
@@ -307,7 +307,7 @@ impl Running {
         Running { child, log }
     }
 
-    /// The next line that it says.
+    /// The next line of the log.
     fn line(&mut self) -> String {
         let mut line = String::new();
         self.log.read_line(&mut line).unwrap();
@@ -330,7 +330,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Gone already, unless the test failed.
+        // The process has ended already, unless the test failed.
         let _ = self.child.kill();
     }
 }
@@ -429,7 +429,7 @@ fn admin_address_open_without_token_is_logged_as_warning() {
         let log = BufReader::new(child.stderr.take().unwrap());
         let mut serve = Running { child, log };
         let mut said = serve.line();
-        // Before that it takes no signal.
+        // Before that, signals are not handled.
         while !said.contains("listening") {
             said += &serve.line();
         }

@@ -1,10 +1,10 @@
-//! What an attack may hold of the sidecar's memory.
+//! How much of the sidecar's memory an attack may hold.
 
 use std::{fs, thread::JoinHandle};
 
 use super::*;
 
-/// Resident memory of a process, MiB.
+/// The resident memory of a process in MiB.
 fn resident(process: &Child) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
@@ -13,10 +13,11 @@ fn resident(process: &Child) -> u64 {
 
 const HEAD: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
-/// What a chunk carries.
+/// The size of a chunk.
 const PIECE: usize = 64 << 10;
 
-/// An upstream that answers each POST with `most` bytes of lines that end with each chunk, or of one that never ends, or as many as are taken within a second.
+/// An upstream that answers each POST with `most` bytes, or with as many as are read within a second. Each chunk
+/// ends a line, or no line ever ends.
 fn endless(most: usize, ends: bool) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -46,7 +47,7 @@ fn endless(most: usize, ends: bool) -> (String, JoinHandle<()>) {
                 if sent >= most {
                     connection.write_all(b"0\r\n\r\n").unwrap();
                 } else {
-                    // Nobody takes more: it waits as Ollama would.
+                    // Nothing more is read, so the upstream waits as Ollama would.
                     let _ = reader.read(&mut [0]);
                 }
             });
@@ -84,7 +85,7 @@ fn clients_that_never_read_hold_only_their_buffers() {
     let (serve, proxy) = serve(&upstream);
     let before = resident(&serve.child);
     let mut held: Vec<_> = (0..50).map(|_| ask(&proxy)).collect();
-    // The first bytes are there, and then a while in which nothing more is taken.
+    // The first bytes have arrived, and then nothing more is read for a while.
     for stream in &mut held {
         stream.read_exact(&mut [0; 100]).unwrap();
     }
@@ -99,8 +100,8 @@ fn clients_that_never_read_hold_only_their_buffers() {
         last = now;
     }
     let grown = resident(&serve.child).saturating_sub(before);
-    // Each: what hyper read of the upstream, a frame on its way, and what hyper has to write. With frames of 64 KiB
-    // that makes 1 MiB.
+    // For each connection: the bytes that hyper read from the upstream, a frame on its way, and the bytes that
+    // hyper has to write. With frames of 64 KiB that is 1 MiB.
     assert!(grown < 100, "{grown} MiB more than the {before} before");
     drop(held);
     serve.signal("-TERM");

@@ -1,4 +1,4 @@
-//! An upstream whose name leads elsewhere after a while.
+//! An upstream whose name gets another address after a while.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 
 use super::{drain::address, *};
 
-/// A port that is free on both addresses: the old place, and the new one.
+/// A port that is free on both addresses, the old one and the new one.
 fn two_places() -> [TcpListener; 2] {
     loop {
         let old = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -19,7 +19,7 @@ fn two_places() -> [TcpListener; 2] {
     }
 }
 
-/// An Ollama that says its name as its version, on connections that stay. A generation waits in its middle.
+/// An Ollama that returns its name as its version, on persistent connections. A generation stops in the middle.
 fn ollama(listener: TcpListener, name: &'static str, middle: Arc<Barrier>) {
     thread::spawn(move || {
         for connection in listener.incoming() {
@@ -51,7 +51,7 @@ fn ollama(listener: TcpListener, name: &'static str, middle: Arc<Barrier>) {
     });
 }
 
-/// A sidecar to which `hosts` is /etc/hosts, in a namespace of its own.
+/// A sidecar with `hosts` as /etc/hosts, in a namespace of its own.
 fn serve(hosts: &Path, arguments: &[&str]) -> Running {
     let mut command = Command::new("unshare");
     let script = "mount --bind \"$1\" /etc/hosts && shift && exec \"$0\" \"$@\"";
@@ -93,7 +93,7 @@ fn dns_change_moves_new_requests_and_keeps_running_streams() {
         line.clear();
         assert!(stream.read_line(&mut line).unwrap() > 0, "no record came");
     }
-    // Both places live on; connections to the old one are idle, and could be used.
+    // Both servers stay up. Connections to the old one are idle and could be used.
     for _ in 0..20 {
         assert!(get(&proxy, "/api/version").ends_with("{\"version\":\"old\"}"));
     }
@@ -106,7 +106,7 @@ fn dns_change_moves_new_requests_and_keeps_running_streams() {
     let mut rest = String::new();
     stream.read_to_string(&mut rest).unwrap();
     assert!(rest.ends_with("two\n\r\n0\r\n\r\n"), "{rest}");
-    // A name that is nowhere leads where it led.
+    // A name without addresses keeps its last ones.
     fs::write(&hosts, "").unwrap();
     for _ in 0..20 {
         assert!(get(&proxy, "/api/version").ends_with("{\"version\":\"new\"}"));

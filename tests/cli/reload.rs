@@ -1,10 +1,10 @@
-//! SIGHUP: what changes, what does not, and what a mistake does.
+//! SIGHUP: the settings that change, those that do not, and the effect of a mistake.
 
 use std::fs;
 
 use super::*;
 
-/// What the log says next that has `part` in it.
+/// The next line of the log that contains `part`.
 pub(super) fn until(serve: &mut Running, part: &str) -> String {
     loop {
         let line = serve.line();
@@ -15,7 +15,7 @@ pub(super) fn until(serve: &mut Running, part: &str) -> String {
     }
 }
 
-/// The status of an answer to a request with this key.
+/// The status of a response to a request with this key.
 fn status(address: &str, key: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET /api/version HTTP/1.1\r\nHost: h\r\nX-Api-Key: {key}\r\nConnection: close\r\n\r\n")
@@ -46,11 +46,11 @@ fn sighup_reloads_keys_and_shaping_and_broken_file_changes_nothing() {
     let (proxy, admin) = (address("proxy="), address("admin="));
     assert_eq!([status(&proxy, "sesame"), status(&proxy, "mellon")], ["200", "401"]);
 
-    // The key is in a file of its own, which the configuration names as before.
+    // The key is in a file, which the configuration still names.
     fs::write(secret.path(), "mellon").unwrap();
     fs::write(path, settings("127.0.0.1:1", "debug", "pace = 60")).unwrap();
     serve.signal("-HUP");
-    until(&mut serve, "was read again");
+    until(&mut serve, "configuration reloaded");
     let warning = until(&mut serve, "need a restart");
     assert!(warning.contains("settings=\"proxy.listen\""), "{warning}");
     assert_eq!([status(&proxy, "sesame"), status(&proxy, "mellon")], ["401", "200"]);
@@ -67,7 +67,7 @@ fn sighup_reloads_keys_and_shaping_and_broken_file_changes_nothing() {
         "{mistake}"
     );
     assert!(until(&mut serve, "shaping.merge").contains("ERROR"));
-    until(&mut serve, "the old one stays in force");
+    until(&mut serve, "keeping the previous one");
     assert_eq!([status(&proxy, "sesame"), status(&proxy, "mellon")], ["401", "200"]);
     let broken = get(&admin, "/metrics");
     assert!(broken.contains("streamgauge_config_last_reload_success 0\n"), "{broken}");

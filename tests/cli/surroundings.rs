@@ -1,4 +1,4 @@
-//! What surrounds the streams, as the binary shows it.
+//! The metrics of the collectors, as the binary exports them.
 #![expect(
     clippy::disallowed_types,
     clippy::disallowed_methods,
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// The line of `/metrics` for a series, if it has one.
+/// The line of `/metrics` for a series, if there is one.
 fn shown(page: &str, series: &str) -> Option<f64> {
     page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
@@ -32,7 +32,7 @@ fn collectors_all_read_and_missing_gpu_is_logged_once() {
     };
     let page = loop {
         let page = get(&admin, "/metrics");
-        // Ten tries to read the GPU a second.
+        // The GPU is tried ten times per second.
         if ready(&page) && began.elapsed() > Duration::from_millis(500) {
             break page;
         }
@@ -48,6 +48,6 @@ fn collectors_all_read_and_missing_gpu_is_logged_once() {
     let (code, log) = serve.end();
     assert_eq!(code, Some(0), "{log}");
     let lines = log.lines().filter(|line| line.contains("collector")).count();
-    // Where there is a GPU there is nothing to say.
+    // With a GPU, nothing is logged.
     assert_eq!(lines, usize::from(up(&page, "gpu") == Some(0.0)), "{log}");
 }

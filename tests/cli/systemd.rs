@@ -1,4 +1,4 @@
-//! What systemd is told, on a socket like its own.
+//! The notifications for systemd, on a socket like systemd's own.
 
 use std::os::unix::net::UnixDatagram;
 
@@ -10,7 +10,7 @@ struct Manager {
 }
 
 impl Manager {
-    /// And the command that it starts.
+    /// The socket, and the command that the manager starts.
     fn start(arguments: &[&str]) -> (Manager, Command) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
@@ -22,7 +22,7 @@ impl Manager {
         (Manager { socket, _folder: folder }, command)
     }
 
-    /// The next that it is told, but for signs of life unless `part` is one.
+    /// The next notification. Watchdog notifications are skipped, unless `part` is one.
     fn told(&self, part: &str) -> String {
         let mut message = [0; 4096];
         loop {
@@ -48,7 +48,7 @@ fn systemd_is_notified_of_ready_reload_watchdog_and_stop() {
     let mut child = command.env("WATCHDOG_USEC", "300000").spawn().unwrap();
     let ready = manager.told("READY=1");
     assert!(ready.starts_with("READY=1\nSTATUS=clients: 127.0.0.1:"), "{ready}");
-    // Whoever is told that it is ready can ask at once.
+    // A client can send requests as soon as the sidecar has reported that it is ready.
     let admin = ready.trim().rsplit_once(' ').unwrap().1;
     assert!(get(admin, "/livez").contains("alive"));
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! TLS of the real binary: what `check` says of it, SIGHUP, `probe`, and the worked example of the documentation.
+//! TLS of the real binary: `check`, SIGHUP, `probe`, and the example of the documentation.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -19,7 +19,7 @@ fn write(folder: &Path, Issued { cert, key }: &Issued) {
     fs::write(folder.join("server.key"), key).unwrap();
 }
 
-/// A configuration with both addresses by TLS, and the folder of its files.
+/// A configuration with TLS on both addresses, and the folder of its files.
 fn secured(authority: &Authority, upstream: &str, admin: &str) -> (TempDir, String) {
     let folder = TempDir::new().unwrap();
     write(folder.path(), &authority.issue("127.0.0.1"));
@@ -34,7 +34,7 @@ fn secured(authority: &Authority, upstream: &str, admin: &str) -> (TempDir, Stri
     (folder, config)
 }
 
-/// The two addresses of a sidecar that begins to listen.
+/// The two addresses of a sidecar that starts to listen.
 fn addresses(serve: &mut Running) -> (String, String) {
     let listening = reload::until(serve, "listening");
     let after =
@@ -58,7 +58,7 @@ fn connect(address: &str, authority: &Authority) -> StreamOwned<ClientConnection
     stream
 }
 
-/// The certificate that a new connection is shown.
+/// The certificate that a new connection receives.
 fn shown(address: &str, authority: &Authority) -> CertificateDer<'static> {
     connect(address, authority).conn.peer_certificates().unwrap()[0].clone().into_owned()
 }
@@ -90,7 +90,7 @@ fn check_reports_certificate_errors_and_shows_no_key() {
 #[test]
 fn sighup_replaces_certificate_during_stream_and_broken_one_keeps_old() {
     let authority = Authority::new("ours");
-    // It answers the head at once, and the rest when it is told to.
+    // The head is answered at once, and the rest when the test says so.
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = upstream.local_addr().unwrap().to_string();
     let (tell, told) = std::sync::mpsc::sync_channel::<()>(1);
@@ -130,7 +130,7 @@ fn sighup_replaces_certificate_during_stream_and_broken_one_keeps_old() {
     assert_ne!(shown(&proxy, &authority), der(&new));
     write(folder.path(), &new);
     serve.signal("-HUP");
-    reload::until(&mut serve, "was read again");
+    reload::until(&mut serve, "configuration reloaded");
     for address in [&proxy, &admin] {
         assert_eq!(shown(address, &authority), der(&new));
     }
@@ -139,7 +139,7 @@ fn sighup_replaces_certificate_during_stream_and_broken_one_keeps_old() {
     serve.signal("-HUP");
     let mistake = reload::until(&mut serve, "`proxy.tls`");
     assert!(mistake.contains("ERROR") && mistake.contains("holds no certificate"), "{mistake}");
-    reload::until(&mut serve, "the old one stays in force");
+    reload::until(&mut serve, "keeping the previous one");
     assert_eq!(shown(&proxy, &authority), der(&new));
 
     tell.send(()).unwrap();
@@ -155,18 +155,18 @@ fn sighup_replaces_certificate_during_stream_and_broken_one_keeps_old() {
 
 #[test]
 fn probe_over_tls_accepts_only_certificate_of_its_sidecar() {
-    // A port that was free a moment ago: `probe` reads it in the configuration.
+    // A port that was free a moment ago, since `probe` reads it from the configuration.
     let (upstream, admin) = (server(VERSION), nobody());
     let authority = Authority::new("ours");
     let (folder, config) = secured(&authority, &upstream, &admin);
     let mut serve = Running::start(&["serve", "--config", &config]);
     addresses(&mut serve);
-    reload::until(&mut serve, "the upstream answers");
+    reload::until(&mut serve, "the upstream answered");
     let probe = |arguments: &[&str]| streamgauge(&[&["probe"], arguments].concat()).output().unwrap();
     let ready = probe(&["--config", &config]);
     assert_eq!(ready.status.code(), Some(0), "{}", stderr(&ready));
 
-    // Nobody that the system knows vouches for it.
+    // No authority of the system has signed the certificate.
     let foreign = probe(&[&format!("https://{admin}")]);
     assert_eq!(foreign.status.code(), Some(1));
     assert!(stderr(&foreign).contains("invalid peer certificate"), "{}", stderr(&foreign));
@@ -177,7 +177,7 @@ fn probe_over_tls_accepts_only_certificate_of_its_sidecar() {
     let exchanged = probe(&["--config", &config]);
     assert_eq!(exchanged.status.code(), Some(1), "another than it shows: {}", stderr(&exchanged));
     serve.signal("-HUP");
-    reload::until(&mut serve, "was read again");
+    reload::until(&mut serve, "configuration reloaded");
     let again = probe(&["--config", &config]);
     assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
 }
@@ -214,7 +214,7 @@ fn https_upstream_is_verified_by_system_roots_and_http_needs_none() {
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let log = BufReader::new(child.stderr.take().unwrap());
     let mut serve = Running { child, log };
-    reload::until(&mut serve, "the upstream answers");
+    reload::until(&mut serve, "the upstream answered");
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn documented_tls_example_works() {
     assert!(answers.contains("{\"version\":\"0.12.3\"}"), "{answers}");
     assert!(answers.contains("streamgauge_build_info"), "{answers}");
 
-    // The third is for another machine.
+    // The third certificate is for another machine.
     let config = block("toml", 2).replace("gpu1.lan:11434", &proxy);
     fs::write(folder.path().join("next.toml"), config).unwrap();
     let check = streamgauge(&["check", "--config", "next.toml"]).current_dir(folder.path()).output().unwrap();

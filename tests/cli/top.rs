@@ -1,10 +1,10 @@
-//! `top` and the panel of `demo`, in a pseudo-terminal that util-linux's `script` makes.
+//! `top` and the panel of `demo`, in a pseudo-terminal of util-linux's `script`.
 
 use std::process::{ChildStdin, ChildStdout};
 
 use super::*;
 
-/// A command in a terminal of 80 columns and 24 lines, and what it has written there.
+/// A command in a terminal of 80 columns and 24 lines, and its output.
 struct Screen {
     child: Child,
     keys: ChildStdin,
@@ -18,7 +18,7 @@ impl Screen {
             "stty cols 80 rows 24; exec env -i TERM=xterm {} {arguments}",
             env!("CARGO_BIN_EXE_streamgauge")
         );
-        // A text that never comes ends the test, and does not hang it.
+        // A text that never comes ends the test instead of blocking it.
         let mut child = Command::new("timeout")
             .args(["60", "script", "--quiet", "--return", "--command", &command, "/dev/null"])
             .stdin(Stdio::piped())
@@ -29,8 +29,8 @@ impl Screen {
         Screen { child, keys, out, written: String::new() }
     }
 
-    /// Reads on until this word was written after the last one that was waited for. Of a text only what changed is
-    /// written, and never its spaces.
+    /// Reads until this word was written after the last expected one. The terminal writes only the changed parts of
+    /// a text, and never its spaces.
     fn until(&mut self, part: &str) {
         let mut piece = [0; 4096];
         loop {
@@ -52,7 +52,7 @@ impl Screen {
     fn end(mut self) -> Option<i32> {
         let mut rest = Vec::new();
         self.out.read_to_end(&mut rest).unwrap();
-        // The normal screen is back, and the cursor with it.
+        // The normal screen and the cursor are back.
         let rest = self.written + &String::from_utf8_lossy(&rest);
         assert!(rest.contains("\x1b[?1049l"), "{rest:?}");
         self.child.wait().unwrap().code()

@@ -1,8 +1,8 @@
-//! Clients that vanish, and clients that are there and do not read, in network namespaces of their own.
+//! Clients that vanish, and clients that are there and do not read, in separate network namespaces.
 //!
-//! The test runs itself once more as the root of a new namespace, which stands for the sidecar's machine. A second one
-//! is the clients' machine. A client vanishes when the address of its machine is gone: nothing answers, and nothing
-//! says so.
+//! The test runs itself again as root of a new namespace, which is the sidecar's machine. A second namespace is the
+//! clients' machine. A client vanishes when the address of its machine is removed: nothing answers, and nothing
+//! reports it.
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
@@ -27,11 +27,11 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use super::{drain::address, *};
 
 const INSIDE: &str = "STREAMGAUGE_TEST_INSIDE_NAMESPACE";
-/// What a vanished client may cost, and a grain on it for a machine that is busy.
+/// How long a vanished client may be undetected, with a tolerance for a busy machine.
 const MINUTE: Duration = Duration::from_secs(60 + 5);
-/// The same where the kernel has asked for a closed window for so long that it asks every two minutes.
+/// The same if the kernel has probed a closed window for so long that it probes only every two minutes.
 const RARELY_ASKED: Duration = Duration::from_secs(150 + 5);
-/// So long a client may read nothing.
+/// How long a client may read nothing.
 const UNREAD: Duration = Duration::from_secs(90);
 const RECORD: &str =
     "{\"model\":\"m\",\"response\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"done\":false}\n";
@@ -42,7 +42,7 @@ fn ip(arguments: &str) {
     assert!(output.status.success(), "ip {arguments}: {}", stderr(&output));
 }
 
-/// The clients' machine: it is there for as long as this process lives.
+/// The clients' machine. It exists as long as this process.
 struct Far(Child);
 
 impl Drop for Far {
@@ -68,11 +68,11 @@ impl Far {
         ip("link set near up");
         far.within(|| {
             ip("link set far up");
-            // A machine for each client, so that one can go.
+            // Each client has a machine of its own, which can be removed.
             ip("addr add 10.9.0.200/24 dev far");
             (2..10).for_each(|host| ip(&format!("addr add 10.9.0.{host}/32 dev far")));
         });
-        // Behind a router: nobody looks for the machine on the link, and finds that it is gone.
+        // Behind a router, so that no neighbour discovery reports that the machine is gone.
         let shown = far.within(|| Command::new("ip").args(["-o", "link", "show", "far"]).output().unwrap());
         let shown = stdout(&shown);
         let link = shown.split_once("link/ether ").unwrap().1.split(' ').next().unwrap();
@@ -82,7 +82,7 @@ impl Far {
         far
     }
 
-    /// Does something there.
+    /// Runs a command there.
     fn within<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
         let namespace = File::open(format!("/proc/{}/ns/net", self.0.id())).unwrap();
         thread::scope(|scope| {
@@ -110,10 +110,10 @@ impl Far {
     }
 }
 
-/// What the upstream sees of a request: its client's number, and how it was left.
+/// The upstream's view of a request: the number of the client, and how the connection ended.
 type Left = (String, Instant);
 
-/// An Ollama that says nothing to `silent`, and to the others a record after each pause, so many.
+/// An Ollama that sends nothing to `silent`, and to the others `most` records with pauses.
 fn ollama(left: Sender<Left>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -147,7 +147,7 @@ fn ollama(left: Sender<Left>) -> SocketAddr {
                         return;
                     }
                 }
-                // Until the sidecar leaves.
+                // Until the sidecar disconnects.
                 let _ = reader.read_to_end(&mut Vec::new());
                 left.send((prompt, Instant::now())).unwrap();
             });
@@ -168,7 +168,7 @@ fn stream(connection: &mut TcpStream, records: usize, pause: Duration) -> std::i
     write!(connection, "{:X}\r\n{LAST}\r\n0\r\n\r\n", LAST.len())
 }
 
-/// Asks for a stream.
+/// Requests a stream.
 fn ask(mut client: &TcpStream, prompt: &str) {
     let body = format!("{{\"model\":\"m\",\"prompt\":\"{prompt}\"}}");
     let length = body.len();
@@ -176,7 +176,7 @@ fn ask(mut client: &TcpStream, prompt: &str) {
         .unwrap();
 }
 
-/// When the upstream was left by this client.
+/// When the upstream's connection for this client ended.
 fn noticed(left: &Receiver<Left>, seen: &mut Vec<Left>, prompt: &str, within: Duration) -> Instant {
     let until = Instant::now() + within;
     loop {
@@ -188,7 +188,7 @@ fn noticed(left: &Receiver<Left>, seen: &mut Vec<Left>, prompt: &str, within: Du
     }
 }
 
-/// A chunked body without its chunks, which need not be the upstream's.
+/// The content of a chunked body, whose chunks may differ from the upstream's.
 fn body(answer: &str) -> String {
     let (_, mut rest) = answer.split_once("\r\n\r\n").unwrap();
     let mut body = String::new();
@@ -228,7 +228,7 @@ fn inside() {
     assert_eq!(proxy.ip(), IpAddr::from([10, 9, 0, 1]));
     let [_, admin_at] = &addresses;
 
-    // There is nothing to read for the first, records come to the second, and the third has read nothing of many.
+    // The first client gets nothing, the second gets records, and the third does not read its many records.
     let silent = far.connect(2, proxy);
     ask(&silent, "silent 0");
     let slow = far.connect(3, proxy);
@@ -238,11 +238,11 @@ fn inside() {
     let stalled = far.connect(4, proxy);
     ask(&stalled, "fast 200000");
     let idle = far.connect(5, admin);
-    // These live: one reads after a while, and one comes and goes on after silence.
+    // These clients live: one reads after a while, and one continues after a silence.
     let unread = far.connect(6, proxy);
     ask(&unread, "fast 200001");
     let quiet = far.connect(7, admin);
-    // This one vanishes too, after it has read nothing for long.
+    // This client vanishes too, after it has read nothing for a long time.
     let late = far.connect(8, proxy);
     ask(&late, "fast 200002");
     let began = Instant::now();
@@ -264,7 +264,7 @@ fn inside() {
     }
     assert_eq!(vanished("proxy"), "3");
 
-    // The client that reads nothing is still served, and gets all.
+    // The client that does not read is still served, and receives everything.
     thread::sleep(UNREAD.saturating_sub(began.elapsed()));
     let cut = Instant::now();
     far.vanishes(8);
@@ -278,7 +278,7 @@ fn inside() {
     }
     let body = body(&String::from_utf8(whole).unwrap());
     assert!(body == RECORD.repeat(200_001) + LAST, "{} bytes", body.len());
-    // So is the one that asked nothing for as long.
+    // So is the client that sent no request for as long.
     write!(&quiet, "GET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
     let mut alive = String::new();
     (&quiet).read_to_string(&mut alive).unwrap();

@@ -1,4 +1,4 @@
-//! A Docker engine of the tests' own, with stand-ins for the images that it cannot pull.
+//! A Docker engine of the tests, with stand-ins for the images that it cannot pull.
 
 use std::{
     env,
@@ -12,26 +12,27 @@ use std::{
 
 use tempfile::TempDir;
 
-/// What `docker build` makes; the name is that of compose.yaml.
+/// The image of `docker build`, with its name in compose.yaml.
 pub(crate) const IMAGE: &str = concat!("streamgauge:", env!("CARGO_PKG_VERSION"));
-/// For the engine to answer: another checkout may have to end with it first, and that may be at its first build.
+/// The time for the engine to answer. Another checkout may have to finish with it first, perhaps with its first
+/// build.
 const TURN: Duration = Duration::from_secs(20 * 60);
-/// For the engine to end, with nothing left that runs in it.
+/// The time for the engine to end, with nothing left running in it.
 const FAREWELL: Duration = Duration::from_secs(30);
-/// How an engine says that it may not run here.
+/// The message of an engine that is not allowed to run.
 const FORBIDDEN: &[&str] = &["needs to be started with root", "operation not permitted", "permission denied"];
 
-/// One at a time: they share the images, and two cores.
+/// One test at a time, since they share the images and two cores.
 static ONE: Mutex<()> = Mutex::new(());
 
-/// Where `install.sh` puts what belongs to it.
+/// The folder of `install.sh`.
 fn cache(path: &str) -> PathBuf {
     let home = || PathBuf::from(env::var_os("HOME").unwrap()).join(".cache");
     let base = env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from);
     base.join("streamgauge/docker").join(path)
 }
 
-/// What a command says that has to succeed.
+/// The output of a command that must succeed.
 pub(crate) fn succeed(command: &mut Command) -> String {
     let Output { status, stdout, stderr } =
         command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -47,12 +48,13 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// With the image built. A machine that forbids an engine fails its tests, and is told why.
+    /// Starts an engine with the image built. If the machine does not allow an engine, the test fails with the
+    /// reason.
     pub(crate) fn start() -> Engine {
-        // A test that has failed leaves nothing behind that another could trip over.
+        // Removes what a failed test left behind.
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(cache("bin/dockerd").exists(), "no engine: was tests/real/install.sh run?");
-        // Short: the path of a socket may have some hundred bytes.
+        // A short path, since the path of a socket may have about a hundred bytes.
         let folder = tempfile::Builder::new().prefix("streamgauge.").tempdir_in("/tmp").unwrap();
         let log = File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new("tests/real/engine.sh");
@@ -86,7 +88,7 @@ impl Engine {
             ".",
         ]);
         println!("the image was built in {:.0} s", start.elapsed().as_secs_f64());
-        // What it has replaced.
+        // Images that were replaced.
         engine.say(&["image", "prune", "--force"]);
         engine
     }
@@ -105,17 +107,17 @@ impl Engine {
         command
     }
 
-    /// What `docker` says to this, without white space around it.
+    /// The output of `docker` with these arguments, without white space around it.
     pub(crate) fn say(&self, arguments: &[&str]) -> String {
         succeed(&mut self.docker(arguments)).trim().to_owned()
     }
 
-    /// One thing of what `docker inspect` knows of `name`.
+    /// A value of `docker inspect NAME`.
     pub(crate) fn inspect(&self, name: &str, format: &str) -> String {
         self.say(&["inspect", "--format", format, name])
     }
 
-    /// Waits for a container to call itself healthy.
+    /// Waits until a container is healthy.
     pub(crate) fn healthy(&self, name: &str) {
         let deadline = Instant::now() + Duration::from_secs(300);
         while self.inspect(name, "{{.State.Health.Status}}") != "healthy" {
@@ -125,7 +127,7 @@ impl Engine {
         }
     }
 
-    /// Removes all that runs, and what it wrote: an earlier test may have been killed.
+    /// Removes all containers and their data, since an earlier test may have been killed.
     fn clear(&self) {
         let containers = self.say(&["ps", "--all", "--quiet"]);
         for container in containers.lines() {

@@ -1,4 +1,4 @@
-//! What can be seen without an engine.
+//! Properties of the files that need no engine.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ fn services(path: &str) -> Vec<(String, Value)> {
     yaml(path)["services"].as_object().unwrap().clone().into_iter().collect()
 }
 
-/// The words of a list that may not be there.
+/// The words of a list, which may be missing.
 fn words(list: &Value) -> Vec<&str> {
     list.as_array().into_iter().flatten().map(|word| word.as_str().unwrap()).collect()
 }
@@ -33,7 +33,7 @@ fn words(list: &Value) -> Vec<&str> {
 fn docker_images_are_pinned_and_ours_has_this_version() {
     let dockerfile = text("Dockerfile");
     let from: Vec<&str> = dockerfile.lines().filter_map(|line| line.strip_prefix("FROM ")).collect();
-    // The toolchain that Cargo.toml asks for.
+    // The toolchain that Cargo.toml requires.
     let rust = format!("rust:{}-bookworm AS build", env!("CARGO_PKG_RUST_VERSION"));
     assert_eq!(from, [&rust, "debian:bookworm-slim"]);
     let version = format!("org.opencontainers.image.version=\"{}\"", env!("CARGO_PKG_VERSION"));
@@ -48,7 +48,7 @@ fn docker_images_are_pinned_and_ours_has_this_version() {
     }
 }
 
-/// Files of Rust in a folder and those below it.
+/// The Rust files below a folder.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
@@ -56,13 +56,13 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     rust.chain(folders.iter().flat_map(|folder| sources(folder))).collect()
 }
 
-/// The folders of the packages' sources.
+/// The source folders of the packages.
 fn roots() -> Vec<PathBuf> {
     let packages = fs::read_dir("crates").unwrap().map(|entry| entry.unwrap().path().join("src"));
     packages.chain([PathBuf::from("src")]).collect()
 }
 
-/// What the code includes of the rest of the checkout.
+/// The files of the checkout that the code includes.
 fn included() -> Vec<String> {
     let (mut found, roots) = (Vec::new(), roots());
     let sources = roots.iter().flat_map(|root| sources(root));
@@ -86,7 +86,7 @@ fn included() -> Vec<String> {
     found
 }
 
-/// A file is named by its path, by a folder around it, and by a `*` for a part of its path or for the name of a kind.
+/// A file is named by its path, by a folder above it, or by a `*` in its path or for its extension.
 fn is_named(pattern: &str, path: &str) -> bool {
     let mut parts = path.split('/');
     pattern.split('/').all(|pattern| {

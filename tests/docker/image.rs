@@ -2,7 +2,7 @@
 
 use super::engine::{Engine, IMAGE};
 
-/// Bytes over its base.
+/// The bytes that it adds to its base.
 const MOST: u64 = 40 << 20;
 
 #[test]
@@ -24,7 +24,7 @@ fn docker_image_is_small_writes_nothing_and_checks_its_health() {
         env!("CARGO_PKG_VERSION")
     );
 
-    // As it is, with what it is told by default, and nothing that it could write to.
+    // With its default arguments, and with a read-only file system.
     let hard = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--network=plain"];
     let run = |name: &str, more: &[&str], arguments: &[&str]| {
         let named = ["run", "--detach", "--name", name];
@@ -36,7 +36,7 @@ fn docker_image_is_small_writes_nothing_and_checks_its_health() {
     engine.healthy("sidecar");
     assert_eq!(engine.say(&["exec", "sidecar", "id", "-u"]), "65532");
     assert_eq!(engine.say(&["diff", "sidecar"]), "");
-    // Without Ollama it is not ready, and the health check's command says so.
+    // Without Ollama it is not ready, and the command of the health check reports that.
     let check = of("{{join .Config.Healthcheck.Test \" \"}}");
     let check: Vec<&str> = check.strip_prefix("CMD ").unwrap().split(' ').collect();
     let probe = || engine.docker(&[&["exec", "sidecar"], &check[..]].concat()).output().unwrap();

@@ -1,4 +1,4 @@
-//! The image and the compose files: what they say, and what a real engine makes of them.
+//! The image and the compose files: their text, and their behaviour in a real Docker engine.
 #![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
 #![expect(
     clippy::disallowed_types,

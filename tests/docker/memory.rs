@@ -1,4 +1,4 @@
-//! A limit on the memory of the sidecar's container: kept below it, and reached.
+//! A memory limit on the sidecar's container: usage below it, and what happens when it is reached.
 
 use std::{
     io::{Read, Write},
@@ -8,9 +8,9 @@ use std::{
 
 use super::engine::{Engine, IMAGE};
 
-/// At once. One takes some 30 KiB.
+/// The concurrent streams. One takes about 30 KiB.
 const STREAMS: usize = 1_000;
-/// For a container to be ended, and for it to come again.
+/// The time for a container to end and to start again.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -21,7 +21,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A sidecar with so much memory, before an Ollama that never stops talking.
+/// A sidecar with this much memory, in front of an Ollama whose responses never end.
 struct Limited<'a> {
     engine: &'a Engine,
     name: &'static str,
@@ -37,12 +37,12 @@ impl Limited<'_> {
         Limited { engine, name }
     }
 
-    /// Where it is, which a new start may change.
+    /// Its address, which a restart may change.
     fn addr(&self) -> String {
         self.engine.say(&["port", self.name, "11434/tcp"])
     }
 
-    /// Asks for so many tokens of an answer.
+    /// Requests a response of this many tokens.
     fn ask(addr: &str, tokens: u64) -> std::io::Result<TcpStream> {
         let mut client = TcpStream::connect(addr)?;
         client.set_read_timeout(Some(PATIENCE))?;
@@ -52,7 +52,7 @@ impl Limited<'_> {
         Ok(client)
     }
 
-    /// Whether a client that reads gets all of an answer.
+    /// Whether a client that reads receives a whole response.
     fn answers(&self) -> bool {
         let mut answer = String::new();
         let read = Self::ask(&self.addr(), 1).and_then(|mut client| client.read_to_string(&mut answer));
@@ -64,7 +64,7 @@ impl Limited<'_> {
         (0..STREAMS).map_while(|_| Self::ask(&addr, 1_000_000_000).ok()).collect()
     }
 
-    /// Streams that have begun, and run.
+    /// The number of running streams.
     fn running(&self) -> usize {
         let admin = self.engine.say(&["port", self.name, "9464/tcp"]);
         let streams = TcpStream::connect(admin).and_then(|mut client| {
@@ -76,7 +76,7 @@ impl Limited<'_> {
         streams.unwrap_or_default()
     }
 
-    /// Whether it runs, and whether the kernel has ended it for its memory.
+    /// Whether it runs, and whether the kernel has killed it for its memory.
     fn state(&self) -> String {
         self.engine.inspect(self.name, "{{.State.Running}} {{.State.OOMKilled}}")
     }
@@ -92,7 +92,7 @@ fn container_memory_limit_fits_thousand_streams_and_reached_limit_restarts() {
     let ollama = ["run", "--detach", "--name=ollama", "--network=plain", "--no-healthcheck", IMAGE];
     engine.say(&[&ollama[..], &endless, &many].concat());
 
-    // What deploy/kubernetes allows.
+    // The limit of deploy/kubernetes.
     let enough = Limited::start(&engine, "enough", "256m");
     let crowd = enough.crowd();
     assert_eq!(crowd.len(), STREAMS);
@@ -108,7 +108,7 @@ fn container_memory_limit_fits_thousand_streams_and_reached_limit_restarts() {
     let scarce = Limited::start(&engine, "scarce", "16m");
     let mut crowd = scarce.crowd();
     until("the kernel ends it", || scarce.state() == "false true");
-    // Nobody of the crowd is told that this was the end of an answer.
+    // No client may take this for the end of a response.
     let mut answer = Vec::new();
     let first = crowd.first_mut().expect("the first of all was let in");
     let _ = first.read_to_end(&mut answer);

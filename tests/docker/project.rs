@@ -16,9 +16,9 @@ pub(crate) struct Project<'a> {
 }
 
 impl<'a> Project<'a> {
-    /// Of these files; nothing of it runs yet.
+    /// A project of these files, which is not started yet.
     pub(crate) fn new(engine: &'a Engine, files: &'a [&'a str]) -> Project<'a> {
-        // All at once, so that they differ; free a moment ago.
+        // Chosen together, so that they differ. They were free a moment ago.
         let taken = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let [proxy, admin, prometheus, grafana] = taken.map(|socket| socket.local_addr().unwrap().port());
         Project { engine, files, proxy, admin, prometheus, grafana }
@@ -41,7 +41,8 @@ impl<'a> Project<'a> {
         succeed(&mut self.compose(arguments)).trim().to_owned()
     }
 
-    /// Ends when all that has a health check is healthy. The image is there: what builds it is tested by itself.
+    /// Starts the project, and returns when every service with a health check is healthy. The image must exist
+    /// already.
     pub(crate) async fn up(&self) {
         let up = ["up", "--detach", "--no-build", "--pull=never", "--wait", "--wait-timeout=300"];
         let output = tokio::process::Command::from(self.compose(&up)).output().await.unwrap();
@@ -54,13 +55,13 @@ impl<'a> Project<'a> {
         self.say(&["ps", "--all", "--quiet", service])
     }
 
-    /// Whether a command in the container of a service ends well.
+    /// Whether a command in the container of a service succeeds.
     pub(crate) fn can(&self, service: &str, command: &[&str]) -> bool {
         let exec = [&["exec", "--no-TTY", service], command].concat();
         self.compose(&exec).output().unwrap().status.success()
     }
 
-    /// The values that this has in Prometheus now, one a series; none while it does not answer.
+    /// The present values of this expression in Prometheus, one per series. Empty while Prometheus does not answer.
     pub(crate) async fn query(&self, expr: &str) -> Vec<f64> {
         let url = format!("http://127.0.0.1:{}/api/v1/query", self.prometheus);
         let url = reqwest::Url::parse_with_params(&url, [("query", expr)]).unwrap();

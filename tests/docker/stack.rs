@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{engine::Engine, project::Project};
 
 const DEMO: &[&str] = &["compose.yaml", "compose.demo.yaml"];
-/// Of what has to come by itself; with a busy machine in mind.
+/// The time for asynchronous results, with a busy machine in mind.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 #[test]
@@ -26,7 +26,7 @@ fn compose_accepts_every_combination_of_files() {
         let shown: Value =
             serde_json::from_str(&project.say(&["--profile=*", "config", "--format=json"])).unwrap();
         let services = &shown["services"];
-        // Merged, it is as it says: Ollama has no port, and all others but the proxy's are on loopback.
+        // In the merged configuration, Ollama has no port, and all other ports except the proxy's are on loopback.
         assert!(services["ollama"]["ports"].is_null(), "{files:?}: {services}");
         for (name, service) in services.as_object().unwrap() {
             for port in service["ports"].as_array().into_iter().flatten() {
@@ -84,7 +84,7 @@ async fn demo_stack_fills_prometheus_and_drains_when_stopped() {
     let page = reqwest::get(format!("http://127.0.0.1:{}/readyz", project.admin)).await.unwrap();
     assert!(page.status().is_success());
 
-    // Ollama's network is Ollama's and the sidecar's.
+    // Only Ollama and the sidecar are in Ollama's network.
     assert!(
         !project.can("prometheus", &["wget", "-q", "-T", "5", "-O", "-", "http://ollama:11434/api/version"])
     );
@@ -92,9 +92,9 @@ async fn demo_stack_fills_prometheus_and_drains_when_stopped() {
     assert!(project.can("streamgauge", &["bash", "-c", "exec 3<>/dev/tcp/ollama/11434"]));
     assert!(!project.can("streamgauge", &["touch", "/tmp/x"]));
 
-    // Whoever watches may go; what is watched goes on.
+    // Prometheus may end, and the sidecar continues.
     project.say(&["stop", "prometheus", "grafana"]);
-    // A stream of some seconds, and the order to stop in its middle.
+    // A stream of some seconds, and a stop in the middle of it.
     let body = json!({"model": "sim:small", "prompt": "why", "options": {"num_predict": 400}});
     let url = format!("http://127.0.0.1:{}/api/generate", project.proxy);
     let response = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
@@ -121,7 +121,7 @@ async fn demo_stack_fills_prometheus_and_drains_when_stopped() {
     assert_eq!(records.last().unwrap()["done"], true, "{records:?}");
     assert_eq!(records.last().unwrap()["eval_count"], 400);
     assert_eq!(engine.inspect(&container, "{{.State.ExitCode}}"), "0");
-    // It was in the middle.
+    // The stop came in the middle of the stream.
     let log = project.say(&["logs", "--no-color", "streamgauge"]);
     assert!(log.contains("draining"), "{log}");
     project.say(&["down", "--volumes"]);

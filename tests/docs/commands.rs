@@ -1,4 +1,4 @@
-//! Commands: what they name exists, and ours take the arguments that are shown.
+//! Commands: the files that they name exist, and streamgauge accepts the shown arguments.
 
 use std::{fs, path::Path};
 
@@ -7,7 +7,7 @@ use streamgauge::cli::Cli;
 
 use super::page::pages;
 
-/// Programs of others; what they are told is theirs to judge.
+/// Other programs, whose arguments are not checked.
 const FOREIGN: [&str; 18] = [
     "base64",
     "cd",
@@ -28,7 +28,7 @@ const FOREIGN: [&str; 18] = [
     "systemd-socket-activate",
     "tar",
 ];
-/// Folders whose files are named in prose.
+/// The folders whose files are named in prose.
 const FOLDERS: [&str; 11] = [
     "benches/",
     "crates/",
@@ -43,13 +43,13 @@ const FOLDERS: [&str; 11] = [
     ".ci/",
 ];
 
-/// Whether a command can be given. `place` is for the message.
+/// Whether a command is valid. `place` is for the message.
 pub(crate) fn is_right(place: &str, command: &str) {
     let command = command.split(" # ").next().unwrap();
     for part in command.split("&&") {
         let mut words = part.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
         let program = words.find(|word| !word.contains('=')).unwrap_or_default();
-        // What is read from or written to is a file of the reader's.
+        // The reader provides the files of redirections.
         let words: Vec<_> = words.take_while(|word| !word.starts_with(['>', '<', '|'])).collect();
         let wrong = match program.rsplit('/').next().unwrap() {
             "streamgauge" => ours(&words),
@@ -57,7 +57,7 @@ pub(crate) fn is_right(place: &str, command: &str) {
             "just" => just(&words),
             name if FOREIGN.contains(&name) => files_of(name, &words),
             _ if program.contains('/') => (!Path::new(program).exists()).then(|| "no such file".to_owned()),
-            // A Python that is said to be a certain one.
+            // A Python interpreter of a certain version.
             "PYTHON" => (!Path::new(words[0]).exists()).then(|| "no such file".to_owned()),
             program => Some(format!("is {program} a program?")),
         };
@@ -65,12 +65,12 @@ pub(crate) fn is_right(place: &str, command: &str) {
     }
 }
 
-/// Placeholders are in capitals, and `…` is "and so on".
+/// Placeholders are in capitals, and `…` means "and so on".
 fn ours(words: &[&str]) -> Option<String> {
     if let [subcommand] = words
         && Cli::command().find_subcommand(subcommand).is_some()
     {
-        // Prose that speaks of it need not say what it takes.
+        // A command that is mentioned in prose need not have its arguments.
         return None;
     }
     let filled = words.iter().map(|word| match word.trim_end_matches('…').trim_matches(['[', ']']) {
@@ -119,7 +119,7 @@ fn just(words: &[&str]) -> Option<String> {
     (!there).then(|| format!("there is no recipe {recipe}"))
 }
 
-/// The files that Docker is told of are ours.
+/// The files in docker commands belong to this repository.
 fn files_of(program: &str, words: &[&str]) -> Option<String> {
     let files = words.windows(2).filter(|pair| program == "docker" && pair[0] == "-f").map(|pair| pair[1]);
     let missing: Vec<_> = files.filter(|file| !Path::new(file).exists()).collect();
@@ -151,7 +151,7 @@ fn documented_command_and_file_in_prose_exists() {
                 commands += 1;
             }
             if FOLDERS.iter().any(|folder| span.starts_with(folder)) && !span.contains([' ', '{', '…']) {
-                // Of `folder/*.json` the folder has to be there.
+                // For `folder/*.json`, the folder must exist.
                 let path = span.split('*').next().unwrap();
                 let beside = page.path.parent().unwrap().join(path);
                 assert!(Path::new(path).exists() || beside.exists(), "{place}: there is no {span}");

@@ -1,4 +1,4 @@
-//! What Cargo.toml requires is what the documentation says: each crate, and the version of Rust.
+//! The requirements of Cargo.toml are in the documentation: each crate, and the version of Rust.
 
 use std::{collections::BTreeSet, fs};
 

@@ -11,8 +11,8 @@ const SOURCES: [&str; 5] = [
     "src/upstream/client.rs",
 ];
 
-/// A client that has left reads no response.
-const NEVER_SENT: &str = "the client went away";
+/// A client that has disconnected reads no response.
+const NEVER_SENT: &str = "the client disconnected";
 
 /// The messages of a source file, each as the texts between its placeholders.
 fn messages(source: &str) -> Vec<Vec<String>> {

@@ -1,4 +1,4 @@
-//! Where links lead.
+//! The targets of links.
 
 use std::{
     collections::BTreeSet,
@@ -7,7 +7,7 @@ use std::{
 
 use super::page::{Page, pages};
 
-/// A link to here is one to a file.
+/// A link to this repository is a link to a file.
 const OURS: [&str; 2] = [
     "https://github.com/streamgauge/streamgauge/blob/main/",
     "https://github.com/streamgauge/streamgauge/tree/main/",
@@ -17,7 +17,7 @@ const OURS: [&str; 2] = [
 pub(crate) fn targets(page: &Page) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (number, line) in page.prose() {
-        // What a span of code shows is no link.
+        // A link in a code span is not a link.
         let outside: String = line.split('`').step_by(2).collect();
         for rest in outside.split("](").skip(1) {
             let target = rest.split(')').next().unwrap();
@@ -27,7 +27,7 @@ pub(crate) fn targets(page: &Page) -> Vec<(usize, String)> {
     found
 }
 
-/// `docs/../README.md` is `README.md`.
+/// Normalizes `docs/../README.md` to `README.md`.
 pub(crate) fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
@@ -40,7 +40,7 @@ pub(crate) fn plain(path: &Path) -> PathBuf {
     plain
 }
 
-/// The file and the anchor that a link leads to; `None` for one to elsewhere.
+/// The file and the anchor of a link; `None` for a link to another site.
 pub(crate) fn led_to(page: &Page, target: &str) -> Option<(PathBuf, String)> {
     let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
     let path = match OURS.iter().find_map(|ours| path.strip_prefix(ours)) {

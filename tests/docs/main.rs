@@ -1,4 +1,4 @@
-//! The documentation: links lead somewhere, samples are right, commands are commands.
+//! The documentation: links work, samples are valid, and commands exist.
 #![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
 
 mod commands;

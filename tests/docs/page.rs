@@ -1,8 +1,8 @@
-//! Pages of the documentation, and what is in them.
+//! The pages of the documentation and their contents.
 
 use std::{fs, path::PathBuf};
 
-/// Where pages are.
+/// The folders of pages.
 const FOLDERS: [&str; 12] = [
     ".",
     "crates/collector",
@@ -18,23 +18,23 @@ const FOLDERS: [&str; 12] = [
     "tests/real",
 ];
 
-/// A file of Markdown.
+/// A Markdown file.
 pub(crate) struct Page {
-    /// From the root of the repository.
+    /// The path from the root of the repository.
     pub(crate) path: PathBuf,
     pub(crate) text: String,
 }
 
-/// A block between fences.
+/// A fenced code block.
 pub(crate) struct Block {
-    /// `docs/how-to/docker.md, line 12`, for messages.
+    /// Its position for messages, such as `docs/how-to/docker.md, line 12`.
     pub(crate) place: String,
-    /// What follows the fence; empty: commands for a shell.
+    /// The language after the fence. Empty for shell commands.
     pub(crate) language: String,
     pub(crate) text: String,
 }
 
-/// Every page, by path.
+/// Every page by its path.
 pub(crate) fn pages() -> Vec<Page> {
     let of_folder = |folder: &str| {
         let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -52,7 +52,7 @@ pub(crate) fn pages() -> Vec<Page> {
 }
 
 impl Page {
-    /// Its lines outside of blocks, with their numbers.
+    /// Its lines outside of code blocks, with their numbers.
     pub(crate) fn prose(&self) -> Vec<(usize, &str)> {
         let mut inside = false;
         let lines = self.text.lines().enumerate().filter(|(_, line)| {
@@ -65,7 +65,7 @@ impl Page {
 
     pub(crate) fn blocks(&self) -> Vec<Block> {
         let mut blocks = Vec::new();
-        // With the indentation of its opening fence, which a step of a list has.
+        // With the indentation of its opening fence, as in a step of a list.
         let mut open: Option<(Block, &str)> = None;
         for (number, line) in self.text.lines().enumerate() {
             match (line.trim_start().strip_prefix("```"), &mut open) {
@@ -88,7 +88,7 @@ impl Page {
         blocks
     }
 
-    /// What stands between single backquotes in its prose, with its place.
+    /// The code spans of its prose, with their positions.
     pub(crate) fn spans(&self) -> Vec<(String, &str)> {
         let mut spans = Vec::new();
         for (number, line) in self.prose() {
@@ -98,7 +98,7 @@ impl Page {
         spans
     }
 
-    /// The anchors that its headings have on GitHub.
+    /// The anchors of its headings on GitHub.
     pub(crate) fn anchors(&self) -> Vec<String> {
         let headings = self.prose().into_iter().filter_map(|(_, line)| {
             let text = line.trim_start_matches('#');

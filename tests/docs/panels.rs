@@ -1,4 +1,4 @@
-//! Panels and alerts that are named in prose exist.
+//! The panels and alerts that prose names exist.
 
 use std::{collections::BTreeMap, fs};
 

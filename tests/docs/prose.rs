@@ -1,11 +1,11 @@
-//! How prose is laid out: each paragraph is one line, so that a change of one word is a change of one line.
+//! Each paragraph is one line, so that a change of one word is a change of one line.
 
 use super::page::{Page, pages};
 
-/// The numbers of lines that go on with the paragraph of the line before.
+/// The numbers of the lines that continue the paragraph of the line before.
 fn continued(page: &Page) -> Vec<usize> {
     let mut found = Vec::new();
-    // The number of the line before, if a paragraph or an item of a list is on it.
+    // The number of the line before, if it is a paragraph or an item of a list.
     let mut before = None;
     for (number, line) in page.prose() {
         let text = line.trim_start();

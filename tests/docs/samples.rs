@@ -1,4 +1,4 @@
-//! Samples of configuration, read by what reads the real ones.
+//! Samples of configuration, read by the programs that read the real files.
 
 use std::{collections::BTreeMap, fs, io::Write, process::Command};
 
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::page::{Block, pages};
 
-/// Languages of blocks, and who holds them: here, `tests/docs/commands.rs`, or another test.
+/// The languages of code blocks and the test of each: here, `tests/docs/commands.rs`, or another test.
 const LANGUAGES: [&str; 11] = [
     "", "sh", "toml", "ini", "env", "yaml", "json",   // tests/monitoring/manual.rs
     "promql", // The programs of which they are parts are examples/, run by tests/examples.rs.
@@ -21,7 +21,7 @@ fn blocks(language: &str) -> Vec<Block> {
     all.filter(|block| block.language == language).collect()
 }
 
-/// The files that docs/how-to/tls.md makes, as samples name them.
+/// The files that docs/how-to/tls.md creates, as samples name them.
 fn certificates() -> TempDir {
     let folder = TempDir::new().unwrap();
     let made = rcgen::generate_simple_self_signed(["gpu0.lan".to_owned()]).unwrap();
@@ -32,7 +32,7 @@ fn certificates() -> TempDir {
     folder
 }
 
-/// `streamgauge check --offline`, which knows every key and its values.
+/// Runs `streamgauge check --offline`, which knows every key and its values.
 fn check(place: &str, arguments: &[&str], environment: &[(&str, &str)]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
     command.args(["check", "--offline"]).args(arguments).env_clear().envs(environment.iter().copied());
@@ -80,7 +80,7 @@ fn toml_sample_is_valid_configuration_or_dependency() {
             let is_right =
                 source.into_iter().find_map(told).unwrap_or_else(|| dependency.get("path").is_some());
             assert!(is_right, "{place}: {dependency} is not {source:?}");
-            // The command line is of no use in a program.
+            // A program does not need the command line.
             let is_whole = dependency.get("default-features").and_then(toml::Value::as_bool) != Some(false);
             assert!(name != "streamgauge" || !is_whole, "{place}");
             let folder =
@@ -97,7 +97,7 @@ fn toml_sample_is_valid_configuration_or_dependency() {
 
 #[test]
 fn environment_sample_names_valid_settings() {
-    // Ollama is where the pages move it, so that its old port is free.
+    // The pages move Ollama there, so that its old port is free.
     let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
     file.write_all(b"[[upstream]]\nurl = \"http://127.0.0.1:11435\"\n").unwrap();
     for Block { place, text, .. } in blocks("env") {

@@ -1,4 +1,4 @@
-//! The site that mdbook makes of docs/: it has every page, and no link of it leads out of the site to a file.
+//! The site that mdbook builds of docs/: it has every page, and no link leads to a file outside of the site.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,14 +16,15 @@ use super::{
 
 /// The source of the site.
 const SOURCE: &str = "docs";
-/// The table of contents, which is no page itself.
+/// The table of contents, which is not a page.
 pub(crate) const CONTENTS: &str = "docs/SUMMARY.md";
 
 fn is_in_site(path: &Path) -> bool {
     path.starts_with(SOURCE)
 }
 
-/// Links of a page to a file that the site does not have. mdbook copies them as they are, so they would lead nowhere.
+/// The links of a page to files that are not in the site. mdbook copies such links unchanged, so that they would be
+/// dead.
 fn leaving(page: &Page) -> Vec<String> {
     let relative = targets(page).into_iter().filter(|(_, target)| !target.contains("://"));
     let out = relative.filter(|(_, target)| led_to(page, target).is_none_or(|(path, _)| !is_in_site(&path)));
@@ -68,7 +69,7 @@ fn site_configuration_builds_these_pages_and_creates_none() {
     assert_eq!(book["build"]["create-missing"].as_bool(), Some(false));
 }
 
-/// Values of an attribute in a page of the site.
+/// The values of an attribute in a page of the site.
 fn values<'a>(html: &'a str, attribute: &str) -> impl Iterator<Item = &'a str> {
     let opening = format!(" {attribute}=\"");
     html.match_indices(&opening)
@@ -77,7 +78,7 @@ fn values<'a>(html: &'a str, attribute: &str) -> impl Iterator<Item = &'a str> {
         .into_iter()
 }
 
-/// Every page of a built site, by its path in it.
+/// Every page of a built site, by its path.
 fn built(site: &Path) -> BTreeMap<PathBuf, String> {
     let (mut found, mut folders) = (BTreeMap::new(), vec![site.to_owned()]);
     while let Some(folder) = folders.pop() {
@@ -103,7 +104,7 @@ fn built_site_link_leads_to_existing_page_and_heading() {
     assert!(output.status.success() && !said.contains("WARN") && !said.contains("ERROR"), "{said}");
     let pages = built(site.path());
     let (mut wrong, mut links) = (Vec::new(), 0);
-    // 404.html and print.html are mdbook's own, with paths of their own kind.
+    // 404.html and print.html are mdbook's own, with other paths.
     let ours = pages
         .iter()
         .filter(|(path, _)| !["404.html", "print.html", "toc.html"].map(Path::new).contains(&path.as_path()));

@@ -1,4 +1,4 @@
-//! A program with the meter alone, and what it reads of its registry. Built by build.sh.
+//! A program with the meter only, which reads its registry. Built by build.sh.
 
 use std::error::Error;
 
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let running = Scrape::take(&registry).find("requests_in_flight").sum(|_| true);
     measurement.finish(Outcome::Complete);
 
-    // A gauge, a counter and a histogram, as they are read here and as Prometheus reads them.
+    // A gauge, a counter and a histogram, in this program and in the exposition format.
     let scrape = Scrape::take(&registry);
     let ended = scrape.find("requests_total").sum(|series| series.label("outcome") == "complete");
     let durations = scrape.find("request_duration_seconds").buckets(|_| true).count();

@@ -1,4 +1,4 @@
-//! A program with the whole sidecar, on a registry of its own. Built by build.sh.
+//! A program with the whole sidecar and its own registry. Built by build.sh.
 
 use std::error::Error;
 

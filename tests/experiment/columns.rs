@@ -1,10 +1,10 @@
-//! The columns are those of docs/reference/recording-format.md.
+//! The columns equal those of docs/reference/recording-format.md.
 
 use streamgauge_simulate::Config;
 
 use super::ollama::{Place, assert_done, simulator};
 
-/// Names of the columns that the document has under the heading of a file.
+/// The columns that the page lists under the heading of a file.
 fn documented(file: &str) -> Vec<String> {
     let text = std::fs::read_to_string("docs/reference/recording-format.md").unwrap();
     let section = text.split_once(&format!("### {file}\n")).unwrap_or_else(|| panic!("{file}")).1;

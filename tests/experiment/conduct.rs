@@ -1,4 +1,4 @@
-//! An experiment from plan to report.
+//! An experiment from the plan to the report.
 
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ fn experiment_with_every_kind_of_agent_is_recorded_and_reported() {
     let place = Place::new(&url, 30, CONDITIONS);
     let output = place.run(&[]);
     assert_done(&output);
-    // Quiet in a pipe: what it made, and how to read it.
+    // In a pipe it prints only the folder and the command that reads it.
     assert_eq!(text(&output.stderr), "");
     let folder = place.recording();
     assert_eq!(text(&output.stdout), format!("{0}: 14 runs\nstreamgauge report {0}\n", folder.display()));
@@ -55,7 +55,7 @@ fn experiment_with_every_kind_of_agent_is_recorded_and_reported() {
         assert_eq!((agent.failure.as_deref(), agent.tokens), (None, Some(30)));
         assert!(agent.first_token.is_some() && agent.cpu.is_some_and(|cpu| cpu > 0.0), "{agent:?}");
     }
-    // Every record came, whichever way it took.
+    // Every record arrived on both connections.
     let condition =
         |run: u32| recording.runs.iter().find(|found| found.id == run).unwrap().condition.as_str();
     for agent in &recording.agents {
@@ -69,7 +69,7 @@ fn experiment_with_every_kind_of_agent_is_recorded_and_reported() {
             _ => assert_eq!(records, 31),
         }
     }
-    // Agents of a run began together, also those of two processes.
+    // The agents of a run began together, including those of two processes.
     for run in &recording.runs {
         let starts: Vec<f64> =
             recording.agents.iter().filter(|agent| agent.run == run.id).map(|agent| agent.started).collect();
@@ -146,7 +146,7 @@ fn bundled_plan_is_listed_written_and_valid() {
         let by_name = streamgauge(&["experiment", "run", name, "--dry-run"]).output().unwrap();
         assert_done(&by_file);
         assert_eq!(by_file.stdout, by_name.stdout);
-        // It is somebody's by now.
+        // The folder exists already.
         let again = streamgauge(&["experiment", "init", name, "--output", file]).output().unwrap();
         assert_eq!(again.status.code(), Some(1), "{}", text(&again.stderr));
     }
@@ -172,7 +172,7 @@ fn sidecar_of_experiment_ignores_environment_and_follows_plan() {
     let url = simulator(Config { rate: 0.0, ..Config::default() });
     let plan = "repetitions = 1\n[[condition]]\nname = \"through\"\nsidecar = {}\nsolo = false\n";
     let place = Place::new(&url, 3, plan);
-    // With it, it would not start.
+    // With this variable it would not start.
     let variable = ("STREAMGAUGE_PROXY__MAX_HEAD", "nonsense");
     assert_done(&place.command(&[]).envs([variable]).output().unwrap());
 }

@@ -1,4 +1,4 @@
-//! A disk that is full in the middle of an experiment.
+//! A disk that becomes full during an experiment.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use streamgauge_simulate::Config;
 
 use super::ollama::{Place, assert_done, simulator, text};
 
-/// A shell that does this first, and then becomes the command.
+/// A shell that runs this first and then the command.
 fn after(preparation: &str, command: &Command) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("{preparation}; exec \"$0\" \"$@\"")]);
@@ -24,8 +24,8 @@ fn pairs() -> Place {
 #[test]
 fn full_disk_ends_experiment_with_code_1_names_file_and_resume_continues() {
     let place = pairs();
-    // No file above 6 KiB (dash counts 512 bytes), which is an error where the signal is ignored: a disk that is
-    // full for each file by itself. A pair writes some 4 KiB of arrivals.
+    // No file may exceed 6 KiB (dash counts 512 bytes). If the signal is ignored, this is an error, like a full
+    // disk for each file. A pair of agents writes about 4 KiB of arrivals.
     let mut limited = after("trap '' XFSZ; ulimit -f 12", &place.command(&[]));
     let output = limited.output().unwrap();
     let said = text(&output.stderr);
@@ -43,7 +43,7 @@ fn full_disk_ends_experiment_with_code_1_names_file_and_resume_continues() {
     assert_eq!(after.problems, [], "nothing is left of the run that was broken off");
     assert_eq!(after.recording.runs.iter().map(|run| run.id).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
     assert_eq!(after.recording.runs[..before.runs.len()], before.runs[..]);
-    // The start of each answer with its 60 tokens, and the end.
+    // The start of each response with its 60 tokens, and the end.
     let chunks = |run| after.recording.chunks.iter().filter(|chunk| chunk.run == run).count();
     assert!((0..6).all(|run| chunks(run) >= 50), "{:?}", (0..6).map(chunks).collect::<Vec<_>>());
 }

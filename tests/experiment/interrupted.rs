@@ -1,4 +1,4 @@
-//! Interrupted, killed, resumed.
+//! Experiments that are interrupted, killed and resumed.
 
 use std::{
     collections::BTreeSet,
@@ -54,11 +54,11 @@ fn interrupted_experiment_resumes() {
     let numbers: Vec<u32> = after.recording.runs.iter().map(|run| run.id).collect();
     assert_eq!(numbers, [0, 1, 2, 3, 4, 5]);
     assert_eq!(&after.recording.runs[..before.recording.runs.len()], &before.recording.runs[..]);
-    // The clock goes on: no run begins before the one before it.
+    // The clock continues: no run begins before the previous one.
     assert!(after.recording.runs.is_sorted_by(|a, b| a.started < b.started));
     assert_eq!(after.environment.unwrap().sessions.len(), 2);
 
-    // There is nothing more to do, and another plan is another recording.
+    // Nothing is left to do, and another plan needs another recording.
     assert_done(&place.run(&["--resume"]));
     assert_eq!(read(&place.recording()).unwrap().recording.runs.len(), 6);
     let other = place.run(&["--resume", "--repetitions", "9"]);
@@ -79,7 +79,7 @@ fn crash_of_experiment_loses_at_most_a_second() {
     child.kill().unwrap();
     child.wait().unwrap();
     let killed = began.elapsed().as_secs_f64();
-    // From the hundredth chunk on it saw a hundred a second; those of the last one may be lost.
+    // From the hundredth chunk on it saw a hundred per second. Those of the last second may be lost.
     let saved = lines(&chunks) as f64 - 101.0;
     assert!(saved >= 100.0 * (killed - 1.0) * 0.8, "{saved} chunks of {killed} s");
     let numbers: BTreeSet<u32> =

@@ -1,4 +1,4 @@
-//! What is missing is told in a line that says what to do.
+//! A missing requirement is reported in one line that says what to do.
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Output};
 

@@ -1,4 +1,4 @@
-//! A simulated Ollama on a thread of its own, and the binary before it.
+//! A simulated Ollama on its own thread, and the binary in front of it.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,7 +10,7 @@ use std::{
 use streamgauge_simulate::{Config, Simulator};
 use tempfile::TempDir;
 
-/// Starts a simulator that lives as long as the test; its URL.
+/// Starts a simulator that runs until the test ends. Returns its URL.
 pub(crate) fn simulator(config: Config) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let guard = runtime.enter();
@@ -21,14 +21,14 @@ pub(crate) fn simulator(config: Config) -> String {
     url
 }
 
-/// A folder with a plan in it.
+/// A folder with a plan.
 pub(crate) struct Place {
     pub(crate) folder: TempDir,
     pub(crate) plan: PathBuf,
 }
 
 impl Place {
-    /// A plan of one agent that asks this Ollama, and these conditions.
+    /// A plan with one agent that uses this Ollama, and with these conditions.
     pub(crate) fn new(url: &str, tokens: u32, rest: &str) -> Place {
         let folder = TempDir::new().unwrap();
         let plan = folder.path().join("plan.toml");
@@ -46,7 +46,7 @@ impl Place {
         self.folder.path().join("recording")
     }
 
-    /// `streamgauge experiment run PLAN --output RECORDING …`.
+    /// Runs `streamgauge experiment run PLAN --output RECORDING …`.
     pub(crate) fn command(&self, more: &[&str]) -> Command {
         let mut command = streamgauge(&["experiment", "run"]);
         command.arg(&self.plan).arg("--output").arg(self.recording()).args(more);
@@ -73,7 +73,7 @@ pub(crate) fn assert_done(output: &Output) {
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
 }
 
-/// Every file of a recording but the sidecars' configurations, one after the other.
+/// The contents of all files of a recording except the sidecars' configurations.
 pub(crate) fn everything(folder: &Path) -> String {
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

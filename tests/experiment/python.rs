@@ -1,4 +1,4 @@
-//! Python's agents against the simulator, with a real Python.
+//! Python agents against the simulator, with a real Python.
 
 use std::{env, path::PathBuf};
 
@@ -53,7 +53,7 @@ leaky_pace = 60
 solo = false
 "#;
 
-/// The one that `tests/real/install.sh` makes.
+/// The interpreter that `tests/real/install.sh` installs.
 fn python() -> String {
     let home = || PathBuf::from(env::var_os("HOME").unwrap()).join(".cache");
     let cache = env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from);
@@ -98,7 +98,7 @@ fn python_agent_with_every_option_is_recorded_as_rust_agent() {
     }
     assert_eq!(mean("uvloop", &chunks), 2.0 * 61.0);
     assert!(mean("batches", &chunks) < 40.0);
-    // The whole answer fits: the buffer hands it on in one piece, at its end.
+    // The whole response fits into the buffer, which is written in one piece at the end.
     assert!(mean("buffer", &chunks) <= 4.0);
     assert!(mean("paced", &duration) >= 59.0 / 60.0);
     assert!(mean("leaky", &duration) < 59.0 / 60.0, "it lets more than 60 a second through");
@@ -107,7 +107,7 @@ fn python_agent_with_every_option_is_recorded_as_rust_agent() {
     for package in ["python", "httpx", "uvloop", "orjson"] {
         assert!(versions.contains_key(package), "{versions:?}");
     }
-    // Times of two processes are on one clock: nothing happened before its run began.
+    // The times of two processes are on the same clock: nothing happened before its run began.
     for agent in &recording.agents {
         let run = recording.runs.iter().find(|run| run.id == agent.run).unwrap();
         assert!(agent.started >= run.started && agent.started < run.started + 0.5, "{agent:?} {run:?}");

@@ -1,4 +1,4 @@
-//! Twenty experiments through sockets, against a simulator whose contention is known.
+//! Twenty experiments over sockets, against a simulator with known contention.
 
 use std::{path::Path, sync::Mutex, thread};
 
@@ -15,7 +15,7 @@ const TOKENS: u32 = 40;
 const RATE: f64 = 120.0;
 const CONTENTION: f64 = 0.4;
 
-/// The interval of the true speedup that one experiment finds.
+/// The interval of the true speedup in one experiment.
 fn experiment(seed: u64) -> (f64, f64) {
     let config = Config {
         rate: RATE,
@@ -54,8 +54,8 @@ fn experiment(seed: u64) -> (f64, f64) {
 
 #[test]
 fn true_speedup_of_simulator_is_recovered_through_sockets() {
-    // Two streams, each (1 + c) times as slow: 2 / (1 + c), but for the tail of the slower one, and for what a request takes
-    // beside its tokens.
+    // Two streams, each (1 + c) times as slow: 2 / (1 + c), except for the tail of the slower one and the time of a
+    // request besides its tokens.
     let truth = 2.0 / (1.0 + CONTENTION);
     let (found, seeds) = (Mutex::new(Vec::new()), (0..EXPERIMENTS).collect::<Vec<u64>>());
     thread::scope(|scope| {
@@ -70,7 +70,7 @@ fn true_speedup_of_simulator_is_recovered_through_sockets() {
         }
     });
     let found = found.into_inner().unwrap();
-    // Within 3 %: the law knows no sockets.
+    // Within 3 %, since the formula does not include sockets.
     let has = |(low, high): &(f64, f64)| low / 1.03 <= truth && truth <= high * 1.03;
     let covered = found.iter().filter(|interval| has(interval)).count();
     assert!(covered >= 17, "{covered} of {EXPERIMENTS}: {found:?}");

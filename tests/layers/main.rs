@@ -1,4 +1,5 @@
-//! Who may name whom within a package: the directions of docs/explanation/architecture.md, held over every path in the source.
+//! Which module may name which module and crate: the directions of docs/explanation/architecture.md, checked for
+//! every path in the source.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod circles;
@@ -14,12 +15,12 @@ use std::{
 use rules::{CIRCLES, NAMES_THAT_SAY_NOTHING, PACKAGES, Package, Table, WALL_CLOCK};
 use source::{Target, named};
 
-/// A file longer than this holds more than one concept.
+/// A longer file contains more than one concept.
 const MOST_LINES: usize = 500;
 
 /// Every Rust file below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
-    // Cargo runs tests in the package's folder; one that it compiled elsewhere may be run here.
+    // Cargo runs tests in the package's folder, even if it compiled them elsewhere.
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(folder) else { continue };
@@ -47,8 +48,8 @@ fn read(file: &Path) -> String {
     fs::read_to_string(file).unwrap()
 }
 
-/// The modules of a package, each with its source. `src/meter/tap.rs` is `meter::tap`; `src/lib.rs` is the crate itself,
-/// the empty path.
+/// The modules of a package with their sources. `src/meter/tap.rs` is `meter::tap`; `src/lib.rs` is the crate
+/// itself, with the empty path.
 fn modules(package: &Package) -> Vec<(Vec<String>, String)> {
     let root = Path::new(package.folder).join("src");
     let module = |file: &Path| {
@@ -59,19 +60,19 @@ fn modules(package: &Package) -> Vec<(Vec<String>, String)> {
     files(&root).iter().map(|file| (module(file), read(file))).collect()
 }
 
-/// `place` is `module`, or is around it.
+/// Whether `place` is `module` or contains it.
 fn is_within(module: &[String], place: &str) -> bool {
     let mut segments = module.iter();
     let found = place.split("::").all(|segment| segments.next().is_some_and(|own| own == segment));
     found || (module.is_empty() && place.is_empty())
 }
 
-/// The narrowest row that a module is in.
+/// The most specific row for a module.
 fn row(table: Table, module: &[String]) -> Option<&'static (&'static str, &'static [&'static str])> {
     table.iter().filter(|row| is_within(module, row.0)).max_by_key(|row| row.0.len())
 }
 
-/// The other module of the package, or the crate, that a path leads to.
+/// The module of the package, or the crate, to which a path leads.
 fn other<'a>(module: &[String], target: &'a Target) -> Option<&'a str> {
     match target {
         Target::Module(path) => {
@@ -82,7 +83,7 @@ fn other<'a>(module: &[String], target: &'a Target) -> Option<&'a str> {
     }
 }
 
-/// What a source text of a module names and may not.
+/// The names in a module's source that its row does not allow.
 fn violations(package: &Package, module: &[String], source: &str) -> Vec<String> {
     let place = module.join("::");
     let mut found = Vec::new();
@@ -230,7 +231,7 @@ fn wall_clock_is_read_only_where_a_date_is_needed() {
     assert_eq!(found, WALL_CLOCK.map(|row| row.0));
 }
 
-/// Rules that were made up.
+/// Invented rules.
 const MADE_UP: Package = Package {
     name: "made_up",
     folder: ".",

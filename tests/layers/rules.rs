@@ -1,7 +1,8 @@
-//! The directions, as tables. Prose and reasons: docs/explanation/architecture.md.
+//! The directions as tables. docs/explanation/architecture.md explains them.
 //!
-//! Cargo holds the directions between packages: a package names what its Cargo.toml names. These tables hold the rest:
-//! the directions between the modules of one package, and the modules that may name a crate of others.
+//! Cargo enforces the directions between packages: a package names only what its Cargo.toml names. These tables
+//! hold the rest: the directions between the modules of one package, and the modules that may name an external
+//! crate.
 
 /// Names, and for each name a list of names.
 pub(super) type Table = &'static [(&'static str, &'static [&'static str])];
@@ -12,10 +13,10 @@ pub(super) struct Package {
     pub(super) name: &'static str,
     /// Its folder, from the top level.
     pub(super) folder: &'static str,
-    /// A module, and the modules that it may name beside itself. A module inside another replaces the outer row. If the
-    /// table is empty, the modules of the package may name each other.
+    /// A module, and the other modules that it may name. The row of an inner module replaces that of the outer one.
+    /// If the table is empty, the modules of the package may name each other.
     pub(super) layers: Table,
-    /// A crate, and the modules that may name it. Each module may name a crate that is not here.
+    /// A crate, and the modules that may name it. A crate without a row may be named anywhere.
     pub(super) crates: Table,
 }
 
@@ -69,7 +70,7 @@ pub(super) const PACKAGES: &[Package] = &[
             ("tls", &[]),
         ],
         crates: &[
-            // The other packages are modules of this one, for the table above to hold.
+            // The other packages are modules of this one, so the table above covers them.
             ("streamgauge_collector", &[""]),
             ("streamgauge_lab", &[""]),
             ("streamgauge_meter", &[""]),
@@ -84,7 +85,7 @@ pub(super) const PACKAGES: &[Package] = &[
             ("listenfd", &["cli"]),
             ("prometheus", &["admin", "admission", "sidecar", "cli", "proxy", "upstream"]),
             ("ratatui", &["cli::top"]),
-            // Of TLS, the settings of the others' clients.
+            // For TLS, only the client settings of the others.
             ("reqwest", &["cli", "tls", "upstream::prober"]),
             ("sd_notify", &["cli"]),
             (
@@ -93,7 +94,7 @@ pub(super) const PACKAGES: &[Package] = &[
             ),
             ("tokio_metrics", &["proxy"]),
             ("toml", &["config"]),
-            // An embedder chooses the log's end.
+            // An embedding program chooses the subscriber of the log.
             ("tracing_subscriber", &["main"]),
         ],
     },
@@ -145,12 +146,12 @@ pub(super) const CIRCLES: &[(&str, &str, &str)] = &[(
     "a line hands out the places of the queue, and a place that is dropped returns to the lines",
 )];
 
-/// Names under which anything could be put.
+/// Names that do not say what a module contains.
 pub(super) const NAMES_THAT_SAY_NOTHING: &[&str] =
     &["common", "helper", "helpers", "manager", "misc", "types", "util", "utils"];
 
-/// The modules that read the wall clock, and their reasons. That clock jumps: limits, time-outs and measurements use one
-/// that does not.
+/// The modules that read the wall clock, with reasons. The wall clock can jump, so limits, timeouts and
+/// measurements use a monotonic clock.
 pub(super) const WALL_CLOCK: [(&str, &str); 8] = [
     ("streamgauge::admin::history", "when the history began, as people write it"),
     ("streamgauge::cli::experiment::conduct", "the name of a folder"),

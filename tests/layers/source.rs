@@ -1,14 +1,14 @@
-//! Reads the paths out of Rust source: of modules of this crate, and of other crates.
+//! Finds the paths in Rust source: of modules of this crate, and of other crates.
 //!
-//! A parser would know more, and be slower to build than all the rest. What is read here is words, `::`, braces
-//! and the ends of comments and strings: enough for paths, for a brace after `::` is a group of `use`.
+//! A full parser would be slower to build than everything else. This one reads words, `::`, braces, and the ends of
+//! comments and strings. That is enough for paths, since a brace after `::` is a group of `use`.
 
-/// What a path leads to.
+/// The target of a path.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    /// Something of this crate, from its root.
+    /// An item of this crate, from its root.
     Module(Vec<String>),
-    /// Another crate; or a name that is in scope, which looks the same.
+    /// Another crate, or a name in scope, which looks the same.
     Crate(String),
 }
 
@@ -20,17 +20,17 @@ pub(super) enum Token<'a> {
     Mark(char),
 }
 
-/// Words that a path may follow and never begins with.
+/// Words that may stand before a path and never begin one.
 const KEYWORDS: &[&str] = &[
     "as", "dyn", "else", "extern", "for", "if", "impl", "in", "match", "mod", "mut", "pub", "return", "use",
     "where",
 ];
 
-/// Everything that the source text of a module names.
+/// All paths in the source text of a module.
 pub(super) fn named(module: &[String], source: &str) -> Vec<Target> {
     let tokens = tokens(source);
     let (mut found, mut depth, mut at) = (Vec::new(), 0_usize, 0);
-    // Modules written inside the file, each with the depth of braces that it lies at.
+    // The modules inside the file, each with the depth of braces at which it lies.
     let mut inside: Vec<(usize, &str)> = Vec::new();
     while at < tokens.len() {
         let before = at.checked_sub(1).map(|before| tokens[before]);
@@ -66,7 +66,7 @@ pub(super) fn named(module: &[String], source: &str) -> Vec<Target> {
     found
 }
 
-/// Follows a path through its groups. Returns where it ends.
+/// Follows a path through its groups. Returns its end.
 fn expand<'a>(
     tokens: &[Token<'a>],
     mut at: usize,
@@ -121,7 +121,7 @@ fn resolve(here: &[String], path: &[&str]) -> Option<Target> {
     }
 }
 
-/// Words and marks, without comments, strings and lifetimes.
+/// The words and marks, without comments, strings and lifetimes.
 pub(super) fn tokens(source: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     let mut rest = source;
@@ -145,7 +145,7 @@ pub(super) fn tokens(source: &str) -> Vec<Token<'_>> {
         } else if first == '\'' {
             let mut next = rest[1..].chars();
             let (inner, after) = (next.next(), next.next());
-            // A lifetime has no second quote; its name says nothing here.
+            // A lifetime has no second quote. Its name does not matter here.
             let lifetime = || 1 + rest[1..].find(|c| !is_of_word(c)).unwrap_or(rest.len() - 1);
             if inner == Some('\\') || after == Some('\'') { quoted(rest, '\'') } else { lifetime() }
         } else if rest.starts_with("::") {
@@ -162,7 +162,7 @@ pub(super) fn tokens(source: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// The length of a block comment, those inside it counted in.
+/// The length of a block comment, including nested ones.
 fn comment(text: &str) -> usize {
     let (mut depth, mut at) = (0_usize, 0);
     while at < text.len() {
@@ -183,7 +183,7 @@ fn comment(text: &str) -> usize {
     text.len()
 }
 
-/// The length of a literal in quotes.
+/// The length of a quoted literal.
 fn quoted(text: &str, quote: char) -> usize {
     let mut escaped = false;
     let end = text.char_indices().skip(1).find(|(_, c)| {

@@ -1,4 +1,4 @@
-//! A fault of the simulated Ollama, all the way to whoever is told of alerts.
+//! A fault of the simulated Ollama, all the way to the receiver of alerts.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use super::{
     stack::{Stack, port, until},
 };
 
-/// A webhook: its address, and what is posted to it.
+/// A webhook: its address, and the alerts that it receives.
 fn webhook() -> (String, Receiver<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -66,7 +66,7 @@ async fn wedged_ollama_sends_alert_to_alertmanager() {
         .arg("--cluster.listen-address=");
     let alertmanager = Process::start(&mut command, folder.path().join("alertmanager.log"));
 
-    // Every stream stops after some tokens, for longer than anybody waits.
+    // Every stream stops after some tokens, for longer than the test waits.
     let stack =
         Stack::start(&["--model", "sim", "--faults", "stall=1:600s"], "", Some(&address), false).await;
     let url = format!("http://{}/api/generate", stack.proxy);

@@ -1,4 +1,4 @@
-//! Every metric there is or will be: its kind and its labels.
+//! Every metric with its kind and its labels.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ pub(crate) enum Kind {
 }
 use Kind::{Counter as C, Gauge as G, Histogram as H};
 
-/// Name without `streamgauge_`, kind, labels.
+/// The name without `streamgauge_`, the kind and the labels.
 pub(crate) type Metric = (&'static str, Kind, &'static [&'static str]);
 
 pub(crate) const METRICS: &[Metric] = &[
@@ -107,7 +107,7 @@ pub(crate) const METRICS: &[Metric] = &[
     ("shaping_records_out_total", C, &[]),
     ("shaping_buffer_bytes", G, &[]),
     ("pace_tokens_per_second", G, &["caller"]),
-    // Itself.
+    // The sidecar itself.
     ("build_info", G, &["version", "rustc"]),
     ("collector_up", G, &["collector"]),
     ("collector_seconds", G, &["collector"]),
@@ -124,7 +124,7 @@ pub(crate) const METRICS: &[Metric] = &[
     ("config_last_reload_timestamp_seconds", G, &[]),
 ];
 
-/// What Prometheus or its client libraries name.
+/// Series that Prometheus or its client libraries name.
 const FOREIGN: &[(&str, Kind)] = &[
     ("up", G),
     ("process_cpu_seconds_total", C),
@@ -135,18 +135,19 @@ const FOREIGN: &[(&str, Kind)] = &[
     ("process_start_time_seconds", G),
 ];
 
-/// What a selector's name says.
+/// The meaning of a selector's name.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
-    /// The metric's whole name, without a histogram's suffix.
+    /// The whole name of the metric, without a histogram's suffix.
     pub(crate) family: String,
-    /// It only ever grows: to be read through `rate` or `increase`.
+    /// The series is a counter, to be read with `rate` or `increase`.
     pub(crate) grows: bool,
-    /// None for a recorded series: any label of what it is made from.
+    /// `None` for a recorded series, which may have any label of its sources.
     pub(crate) labels: Option<BTreeSet<&'static str>>,
 }
 
-/// Looks a series' name up; none, if nothing of that name exists. Recorded ones are told by their colons, and by `recorded`.
+/// Finds a series by its name; `None` if there is none. Names of recorded series contain colons and are looked up
+/// in `recorded`.
 pub(crate) fn look_up(name: &str, recorded: &[String]) -> Option<Known> {
     if recorded.iter().any(|known| known == name) {
         return Some(Known { family: name.to_owned(), grows: false, labels: None });
@@ -172,7 +173,7 @@ fn known(family: &str, kind: Kind, labels: &[&'static str], le: bool) -> Known {
 }
 
 impl Kind {
-    /// As the exposition and docs/reference/metrics.md write it.
+    /// As the exposition format and docs/reference/metrics.md write it.
     pub(crate) fn word(self) -> &'static str {
         match self {
             C => "counter",
@@ -182,7 +183,8 @@ impl Kind {
     }
 }
 
-/// docs/reference/metrics.md is held to the code by `tests/metrics_doc.rs`, so this holds the contract to the code too.
+/// `tests/metrics_doc.rs` compares docs/reference/metrics.md with the code, so this compares the contract with the
+/// code too.
 #[test]
 fn contract_matches_documented_metrics() {
     let page = text("docs/reference/metrics.md");

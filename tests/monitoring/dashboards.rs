@@ -1,4 +1,4 @@
-//! The dashboards hold what `grafana/src` promises, whoever wrote the JSON.
+//! The committed dashboards agree with `grafana/src`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::{
     promql,
 };
 
-/// On no dashboard, on purpose.
+/// Metrics that are intentionally on no dashboard.
 const LEFT_OUT: &[(&str, &str)] = &[];
 
 #[test]
@@ -56,7 +56,7 @@ fn panel_has_description() {
             );
             let description = panel["description"].as_str().unwrap();
             assert!(description.len() > 15 && description.ends_with('.'), "{place}, {title}: {description}");
-            // A stat on top may bear the name of the lines that tell its story.
+            // A stat at the top may have the same title as the panel with its details.
             assert!(titles.insert((kind == "stat", title.to_owned())), "{place}: two panels called {title}");
             assert!(panel["fieldConfig"]["defaults"]["unit"].is_string(), "{place}, {title}: no unit");
             assert!(
@@ -175,7 +175,7 @@ fn metric_is_on_a_dashboard_or_excluded_on_purpose() {
     let mut shown = BTreeSet::new();
     for query in dashboards().iter().flat_map(Dashboard::queries) {
         for selector in promql::read(&query.expr).selectors {
-            // What is recorded shows what it is made from.
+            // A recorded series must show its sources.
             let source = rules.iter().find(|rule| rule["record"] == selector.name.as_str());
             let source = source.map(|rule| promql::read(rule["expr"].as_str().unwrap()).selectors);
             for selector in source.unwrap_or_default().into_iter().chain([selector]) {

@@ -1,4 +1,4 @@
-//! What runs the sidecar elsewhere, judged by what will read it.
+//! The deployment files, checked by the programs that read them.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use super::{
 fn systemd_accepts_unit_and_finds_it_hardened() {
     let folder = tempfile::tempdir().unwrap();
     let unit = folder.path().join("streamgauge.service");
-    // It judges the program too, so that has to be there.
+    // It checks the program too, so the program must be there.
     let installed = "/usr/bin/streamgauge";
     let written = text("deploy/systemd/streamgauge.service");
     assert!(written.contains(installed));
@@ -30,7 +30,7 @@ fn systemd_accepts_unit_and_finds_it_hardened() {
         succeed(&mut command)
     };
     assert_eq!(analyze(&["verify"]), "");
-    // In tenths: the unit has 1.1 of 10.
+    // In tenths: the unit has a score of 1.1 of 10.
     analyze(&["security", "--offline=true", "--threshold=12"]);
     let drop_in = folder.path().join("streamgauge.service.d");
     fs::create_dir(&drop_in).unwrap();
@@ -63,7 +63,7 @@ struct Killed(Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {
-        // It may have ended.
+        // The process may have ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -77,7 +77,7 @@ fn systemd_socket_is_served() {
     command.args(["--listen", &free, "--fdname=proxy", env!("CARGO_BIN_EXE_streamgauge"), "serve"]);
     command.args(["--admin", "127.0.0.1:0", "--upstream", "http://127.0.0.1:9"]).env_remove("NOTIFY_SOCKET");
     let _systemd = Killed(command.stderr(Stdio::null()).spawn().unwrap());
-    // It listens soon; the sidecar is started by who connects.
+    // It listens soon. The first client starts the sidecar.
     let began = Instant::now();
     let mut client = loop {
         match TcpStream::connect(&free) {
@@ -102,7 +102,7 @@ fn pod_matches_kubernetes_schema() {
     };
     let said = succeed(&mut validate(&root("deploy/kubernetes/ollama.yaml")));
     assert_eq!(said.matches(" passed ").count(), 3, "{said}");
-    // It is no rubber stamp.
+    // The check does not accept everything.
     let wrong = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
     fs::write(&wrong, text("deploy/kubernetes/ollama.yaml").replace("preStop:", "preStopp:")).unwrap();
     assert!(!validate(wrong.path()).output().unwrap().status.success());

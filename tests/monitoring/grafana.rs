@@ -1,4 +1,4 @@
-//! The dashboards against Grafana's own packages: what generates them, and the types of its schema.
+//! The dashboards with Grafana's own packages: the generator, and the types of its schema.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use super::{
     stack::succeed,
 };
 
-/// A folder with the packages of `grafana/package.json`, as a checkout would have after `npm install`.
+/// A folder with the packages of `grafana/package.json`, as `npm install` creates it.
 fn workshop() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(cache("grafana/node_modules"), folder.path().join("node_modules")).unwrap();
@@ -50,7 +50,7 @@ fn committed_dashboards_match_their_source() {
     }
 }
 
-/// Writes a dashboard as a literal of the schema's types, and lets the compiler judge it.
+/// Writes a dashboard as a literal of the schema's types and compiles it.
 fn judge(json: &str) -> Output {
     let folder = workshop();
     fs::copy(root("grafana/typed/dashboard.ts"), folder.path().join("dashboard.ts")).unwrap();
@@ -68,7 +68,7 @@ fn dashboard_matches_grafana_schema() {
         let verdict = judge(&text(&dashboard.path));
         assert!(verdict.status.success(), "{}: {}", dashboard.path, String::from_utf8_lossy(&verdict.stdout));
     }
-    // The judge is no rubber stamp: neither an unknown key nor a wrong word passes.
+    // The compiler rejects an unknown key and a wrong word.
     let overview = text("grafana/dashboards/overview.json");
     for (right, wrong) in
         [(r#""unit": "reqps""#, r#""unitt": "reqps""#), (r#""graphMode": "area""#, r#""graphMode": "aria""#)]

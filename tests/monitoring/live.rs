@@ -1,4 +1,4 @@
-//! Every query of every panel, on a real Prometheus that scraped a sidecar with traffic.
+//! Every query of every panel, on a real Prometheus that has scraped a sidecar with traffic.
 
 use std::{
     collections::BTreeSet,
@@ -16,13 +16,13 @@ use super::{
     stack::{Stack, scrape, until},
 };
 
-/// Families that nothing brings here, and what it would take. Only these may be absent.
+/// Families that this test cannot produce, with the reason. Only these may be absent.
 const ABSENT: &[(&str, &str)] = &[("streamgauge_config_last_reload_", "reloading")];
 
-/// Fewer places than streams, so that some wait; shaping that delays and joins.
+/// Fewer slots than streams, so that some requests wait, and shaping that delays and merges.
 const SETTINGS: &str = "max_streams = 4\n[shaping]\npace = 80\ncoalesce = { delay = \"20ms\" }";
 
-/// Seconds in which that many streams decoded.
+/// The seconds in which that many streams decoded.
 async fn decoded(stack: &Stack, streams: u8) -> f64 {
     let line = format!("streamgauge_concurrency_seconds_total{{upstream=\"sim\",streams=\"{streams}\"}} ");
     let exposition = stack.exposition().await;
@@ -30,13 +30,13 @@ async fn decoded(stack: &Stack, streams: u8) -> f64 {
     value.unwrap_or_else(|| panic!("no {line} in\n{exposition}")).parse().unwrap()
 }
 
-/// Asks in every way that the panels look at.
+/// Sends every kind of request that the panels show.
 async fn traffic(stack: &Stack) {
     let client = reqwest::Client::new();
     let url = |path: &str| format!("http://{}{path}", stack.proxy);
     let ask = async |path: &str, body: Value, fault: &str| {
         let request = client.post(url(path)).header("x-simulate-fault", fault).json(&body);
-        // A fault may break it off; that is what it is for.
+        // A fault may break it off, which is intended.
         if let Ok(response) = request.send().await {
             let _ = response.bytes().await;
         }
@@ -44,7 +44,8 @@ async fn traffic(stack: &Stack) {
     let messages = json!([{"role": "user", "content": "why is the sky blue"}]);
     let chat = json!({"model": "sim", "messages": messages});
     let openai = json!({"model": "sim", "messages": messages, "stream": true, "stream_options": {"include_usage": true}});
-    // Alone first and then in pairs: the concurrency curve needs both, ten seconds of each for what is recorded.
+    // Alone first and then in pairs, ten seconds of each for the recorded series, since the concurrency curve needs
+    // both.
     while decoded(stack, 1).await < 12.0 {
         ask("/api/chat", chat.clone(), "").await;
     }
@@ -69,7 +70,7 @@ async fn traffic(stack: &Stack) {
     }
 }
 
-/// The families behind a query, through what is recorded.
+/// The families behind a query, including those of recorded series.
 fn families(expr: &str) -> BTreeSet<String> {
     let (recorded, rules) = (recorded(), rules("prometheus/rules/recording.yml"));
     let mut found = BTreeSet::new();
@@ -82,7 +83,7 @@ fn families(expr: &str) -> BTreeSet<String> {
     found
 }
 
-/// The families of a scrape, by their `# TYPE` lines, each with its kind and the labels of its series.
+/// The families of a scrape by their `# TYPE` lines, each with its kind and the labels of its series.
 fn scraped(exposition: &str) -> Vec<(String, String, BTreeSet<String>)> {
     let typed = exposition.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let series: Vec<_> = exposition
@@ -98,7 +99,7 @@ fn scraped(exposition: &str) -> Vec<(String, String, BTreeSet<String>)> {
     typed.map(|(family, kind)| (family.to_owned(), kind.to_owned(), labels(family))).collect()
 }
 
-/// What is scraped is what the contract says, in kind and in labels.
+/// The scraped families equal the contract, in kind and in labels.
 fn keeps_the_contract(scraped: &[(String, String, BTreeSet<String>)]) {
     for (family, kind, labels) in scraped.iter().filter(|(family, ..)| family.starts_with("streamgauge_")) {
         let known = METRICS.iter().find(|(name, ..)| family.strip_prefix("streamgauge_") == Some(name));
@@ -119,7 +120,7 @@ async fn metrics_and_panels_have_data_under_traffic() {
     let stack = Stack::start(&simulate, SETTINGS, None, true).await;
     traffic(&stack).await;
 
-    // What the sidecar has not, for want of a GPU, is asked of the demo and its fake one.
+    // GPU metrics are queried for the demo with its fake GPU.
     let demo = stack.demo.clone().unwrap();
     let mut instances = Vec::new();
     for admin in [&stack.admin, &demo] {
@@ -156,7 +157,7 @@ async fn metrics_and_panels_have_data_under_traffic() {
                 continue;
             };
             let expr = dashboard.filled(&query.expr, instance, "30s", "10m");
-            // Recorded values lag behind by a round, so that a first answer may be empty.
+            // Recorded series lag behind by a round, so that a first answer may be empty.
             until(
                 async || {
                     stack.query(&expr).await.iter().any(|series| series["value"][1] != "NaN").then_some(())

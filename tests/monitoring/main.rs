@@ -1,4 +1,5 @@
-//! Dashboards, rules and their runbooks: what they name exists, and a real Prometheus answers what they ask.
+//! Dashboards, rules and their runbooks: the metrics that they name exist, and a real Prometheus answers their
+//! queries.
 #![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
 #![expect(
     clippy::disallowed_types,

@@ -1,4 +1,4 @@
-//! The queries that the documentation shows.
+//! The queries in the documentation.
 
 use super::{
     contract::{METRICS, look_up},
@@ -6,11 +6,11 @@ use super::{
     promql,
 };
 
-/// The pages that show some.
+/// The pages with queries.
 const PAGES: [&str; 3] =
     ["docs/explanation/efficiency.md", "docs/how-to/find-a-bottleneck.md", "docs/reference/gpu.md"];
 
-/// A query, with where it stands.
+/// A query with its position.
 pub(crate) fn queries() -> Vec<(String, String)> {
     let of_page = |page: &&str| {
         let text = text(page);

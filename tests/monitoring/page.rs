@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 
 pub(crate) fn root(path: &str) -> PathBuf {
-    // Cargo runs tests in the package's folder; programs that are started elsewhere want it whole.
+    // Cargo runs tests in the package's folder. Programs that run elsewhere need the absolute path.
     path::absolute(path).unwrap()
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn yaml(path: &str) -> Value {
     serde_saphyr::from_str(&text(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The files of a folder, by name.
+/// The files of a folder by name.
 pub(crate) fn files(folder: &str) -> Vec<String> {
     let entries = fs::read_dir(root(folder)).unwrap();
     let mut names: Vec<String> =
@@ -29,7 +29,7 @@ pub(crate) fn files(folder: &str) -> Vec<String> {
     names
 }
 
-/// A dashboard and where it stands.
+/// A dashboard and its path.
 pub(crate) struct Dashboard {
     pub(crate) path: String,
     pub(crate) json: Value,
@@ -56,7 +56,7 @@ impl Dashboard {
         self.json["panels"].as_array().unwrap().iter().collect()
     }
 
-    /// Panels that are no rows.
+    /// Panels that are not rows.
     pub(crate) fn boxes(&self) -> Vec<&Value> {
         self.panels().into_iter().filter(|panel| panel["type"] != "row").collect()
     }
@@ -65,7 +65,7 @@ impl Dashboard {
         self.json["templating"]["list"].as_array().unwrap()
     }
 
-    /// A query as Grafana fills it in, with everything chosen; `interval` is `$__rate_interval`.
+    /// A query as Grafana completes it, with every variable set to all. `interval` is `$__rate_interval`.
     pub(crate) fn filled(&self, expr: &str, instance: &str, interval: &str, range: &str) -> String {
         let mut expr = expr.replace("$__rate_interval", interval).replace("$__range", range);
         for variable in self.variables() {
@@ -104,7 +104,7 @@ pub(crate) fn rules(path: &str) -> Vec<Value> {
     groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
 }
 
-/// The names of what `recording.yml` records.
+/// The names of the series that `recording.yml` records.
 pub(crate) fn recorded() -> Vec<String> {
     rules("prometheus/rules/recording.yml")
         .iter()

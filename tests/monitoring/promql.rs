@@ -1,18 +1,18 @@
-//! What a query asks for. Not a parser: Prometheus judges the grammar, this finds names and labels.
+//! The names and labels in a query. This is not a parser: Prometheus checks the grammar.
 
 use std::collections::BTreeSet;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Selector {
     pub(crate) name: String,
-    /// Label and value of each matcher.
+    /// The label and the value of each matcher.
     pub(crate) matchers: Vec<(String, String)>,
-    /// The function it is the argument of, and its range: `rate` and `5m`.
+    /// The function whose argument it is, and its range: `rate` and `5m`.
     pub(crate) within: String,
     pub(crate) range: Option<String>,
 }
 
-/// What a query names.
+/// The names in a query.
 #[derive(Debug, Default)]
 pub(crate) struct Named {
     pub(crate) selectors: Vec<Selector>,
@@ -33,7 +33,7 @@ pub(crate) fn read(query: &str) -> Named {
             rest = match first {
                 '"' => quoted(rest).1,
                 '[' => rest.split_once(']').expect("a range ends").1,
-                // With what follows it: `5m`, `10e9`, `$__range`.
+                // With the following characters: `5m`, `10e9`, `$__range`.
                 '0'..='9' | '$' => {
                     rest[1..].trim_start_matches(|c: char| c.is_alphanumeric() || c == '_' || c == '.')
                 }
@@ -73,7 +73,7 @@ pub(crate) fn read(query: &str) -> Named {
     named
 }
 
-/// `sum by (…) (…)`: what stands before `by` is no series.
+/// In `sum by (…) (…)`, the word before `by` is not a series.
 fn follows_aggregation(next: &str) -> bool {
     ["by", "without"].contains(&identifier(next))
 }
@@ -84,7 +84,7 @@ fn identifier(text: &str) -> &str {
     if starts { &text[..end] } else { "" }
 }
 
-/// The matchers up to the closing brace, and what follows it.
+/// The matchers up to the closing brace, and the rest.
 fn matchers(mut text: &str) -> (Vec<(String, String)>, &str) {
     let mut found = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! Prometheus' own judge over what we hand to it.
+//! The rules and the configuration, checked by Prometheus' own tool.
 
 use std::process::Command;
 

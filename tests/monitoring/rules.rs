@@ -1,4 +1,4 @@
-//! Rules, the configuration that loads them, and the runbooks that they lead to.
+//! Rules, the configuration that loads them, and the runbooks that they link to.
 
 use std::collections::BTreeSet;
 
@@ -100,7 +100,7 @@ fn recording_rule_is_named_by_level_metric_and_operation_and_is_used() {
     }
 }
 
-/// In `alerts_test.yml` the label `instance` says which series fires and which is a near miss.
+/// In `alerts_test.yml`, the label `instance` says which series fires and which one nearly does.
 #[test]
 fn alert_has_test_with_near_miss() {
     let tests = yaml("prometheus/rules/alerts_test.yml");

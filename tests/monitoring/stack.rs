@@ -1,4 +1,4 @@
-//! A whole stack on ports of its own: simulated Ollama, sidecar, Prometheus with our rules.
+//! A whole stack on free ports: simulated Ollama, sidecar, and Prometheus with the rules.
 
 use std::{
     fs,
@@ -13,17 +13,17 @@ use tempfile::TempDir;
 
 use super::process::{PATIENCE, Process, cache, scratch};
 
-/// A port that was free a moment ago, for servers that do not say which they got.
+/// A port that was free a moment ago, for servers that do not report their port.
 pub(crate) fn port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// What a sidecar tells Prometheus now.
+/// The sidecar's `/metrics`.
 pub(crate) async fn scrape(admin: &str) -> String {
     reqwest::get(format!("http://{admin}/metrics")).await.unwrap().text().await.unwrap()
 }
 
-/// What a command says that has to succeed.
+/// The output of a command that must succeed.
 pub(crate) fn succeed(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command
         .output()
@@ -33,7 +33,7 @@ pub(crate) fn succeed(command: &mut Command) -> String {
     said
 }
 
-/// Asks again until there is an answer, or fails with what `otherwise` says.
+/// Polls until there is an answer, or fails with the text of `otherwise`.
 pub(crate) async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>, otherwise: impl Fn() -> String) -> T {
     let deadline = Instant::now() + 2 * PATIENCE;
     loop {
@@ -45,8 +45,8 @@ pub(crate) async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>, otherwise:
     }
 }
 
-/// A simulated Ollama, a sidecar before it, and a Prometheus with our rules that scrapes it; a demo beside them, if
-/// its fake GPU is wanted.
+/// A simulated Ollama, a sidecar in front of it, and a Prometheus with the rules that scrapes it; optionally a demo
+/// with its fake GPU.
 pub(crate) struct Stack {
     pub(crate) proxy: String,
     pub(crate) admin: String,
@@ -58,7 +58,8 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// The sidecar has one upstream, `sim`, to which `settings` may add; `alerting` is the address of an Alertmanager.
+    /// The sidecar has one upstream, `sim`, to which `settings` may add. `alerting` is the address of an
+    /// Alertmanager.
     pub(crate) async fn start(
         simulate: &[&str],
         settings: &str,
@@ -120,7 +121,7 @@ impl Stack {
         stack
     }
 
-    /// An instant query's result: the series, each with its value.
+    /// The result of an instant query: the series, each with its value.
     pub(crate) async fn query(&self, expr: &str) -> Vec<Value> {
         let url = format!("http://{}/api/v1/query", self.prometheus);
         let form = reqwest::Url::parse_with_params(&url, [("query", expr)]).unwrap();
@@ -135,7 +136,7 @@ impl Stack {
         }
     }
 
-    /// What the sidecar tells Prometheus now.
+    /// The sidecar's `/metrics`.
     pub(crate) async fn exposition(&self) -> String {
         scrape(&self.admin).await
     }

@@ -1,4 +1,4 @@
-//! Chromium, driven over WebDriver.
+//! Chromium, controlled over WebDriver.
 
 use std::{process::Command, time::Instant};
 
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::process::{PATIENCE, Process, cache, scratch};
 
-/// A browser with one tab. Dropped, it ends.
+/// A browser with one tab. Dropping it closes the browser.
 pub(crate) struct Browser {
     client: reqwest::Client,
     session: String,
@@ -54,7 +54,7 @@ impl Browser {
         answer["value"].take()
     }
 
-    /// Opens an address and waits until its page has drawn something.
+    /// Opens an address and waits until the page has drawn something.
     pub(crate) async fn open(&self, admin: impl std::fmt::Display) {
         self.visit(&format!("http://{admin}/")).await;
         self.until("document.body.dataset.last !== undefined").await;
@@ -80,7 +80,7 @@ impl Browser {
         }
     }
 
-    /// The text that a reader sees of an element.
+    /// The visible text of an element.
     pub(crate) async fn text(&self, selector: &str) -> String {
         let found = self.value(&format!("document.querySelector({}).innerText", json!(selector))).await;
         found.as_str().unwrap().to_owned()
@@ -91,7 +91,7 @@ impl Browser {
         self.post("/goog/cdp/execute", json!({"cmd": name, "params": parameters})).await
     }
 
-    /// What the page complained of: errors of its script, and what its policy refused.
+    /// The complaints of the page: errors of its script, and violations of its policy.
     pub(crate) async fn complaints(&self) -> Vec<String> {
         let lines = self.post("/se/log", json!({"type": "browser"})).await;
         lines.as_array().unwrap().iter().map(|line| line["message"].as_str().unwrap().to_owned()).collect()
@@ -100,7 +100,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The driver ends its browser only when it is told to, and nothing can be awaited here.
+        // The driver closes its browser only on request, and a drop cannot await that.
         let _ =
             Command::new(cache("bin/curl")).args(["-s", "-m", "10", "-X", "DELETE", &self.session]).output();
     }

@@ -1,4 +1,4 @@
-//! What the page says is what `/metrics` says.
+//! The figures of the page equal those of `/metrics`.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::{
     sidecar::{Sidecar, config, simulator},
 };
 
-/// Every figure on the page, by its element, and every outcome.
+/// Every figure on the page by its element, and every outcome.
 const FIGURES: &str = "Object.fromEntries([...document.querySelectorAll('data')].map((one) => \
                        [one.dataset.outcome || one.id, one.value === '' ? null : Number(one.value)]))";
 
@@ -38,7 +38,7 @@ async fn traffic(sidecar: &Sidecar) {
     drop(hung_up.bytes_stream().next().await);
 }
 
-/// All that ended of what the traffic began.
+/// Everything that the traffic began has ended.
 async fn settled(sidecar: &Sidecar) -> Scrape {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -62,7 +62,7 @@ async fn page_figures_equal_metrics() {
         ..simulate::Config::default()
     });
     let mut config = config(upstream);
-    // Seldom enough that a page and a scrape can be of the same probes.
+    // Long intervals, so that a page and a scrape can show the same readings.
     config.collectors.lag = Some(Duration::from_secs(3));
     config.collectors.gpu = Some(Duration::from_millis(100));
     let reader = FakeReader::new(2).load(|| 0.5);
@@ -97,7 +97,7 @@ async fn page_figures_equal_metrics() {
             near(&page[format!("{name}-{q}")], wanted, &format!("{name} {q}"));
         }
     }
-    // The page has finer buckets of the gaps: its quantile is in that bucket of `/metrics` where theirs is.
+    // The page has finer buckets for gaps. Its quantile must be in the bucket of `/metrics` with the same quantile.
     for (q, part) in [("p50", 0.5), ("p99", 0.99)] {
         let (lower, upper) = scrape.bucket(part, "chunk_gap_seconds", &[("at", "upstream")]).unwrap();
         let shown = page[format!("gap-{q}")].as_f64().unwrap();
@@ -113,7 +113,7 @@ async fn page_figures_equal_metrics() {
     near(&page["watts"], Some(scrape.sum("gpu_power_watts", &[])), "GPUs' power");
     assert!(browser.text("#gpu-card").await.contains("fake GPU"));
 
-    // The curve is told in words too, and they are those of the same sums.
+    // The curve is also described in words, which must match the same sums.
     let tokens = scrape.by("concurrency_tokens_total", "streams");
     let seconds = scrape.by("concurrency_seconds_total", "streams");
     let levels: Vec<_> = ["1", "2"].iter().filter(|band| seconds[**band] >= 1.0).collect();
@@ -121,13 +121,13 @@ async fn page_figures_equal_metrics() {
     let said = browser.value("document.querySelector('#curve-card svg').ariaLabel").await;
     for band in levels {
         let rate = tokens[*band] / seconds[*band];
-        // Three digits, and no zero at the end of a fraction.
+        // Three digits, without a zero at the end of a fraction.
         let digits: f64 = format!("{rate:.2e}").parse().unwrap();
         assert!(said.as_str().unwrap().contains(&format!(" {digits}/s")), "{band}: {rate}; {said}");
     }
     assert_eq!(browser.complaints().await, [""; 0]);
 
-    // The probes of lag go on: the page is of one of the moments that can be seen from here.
+    // The probes of lag continue, so the page shows one of the moments that the test has seen.
     let (mut seen, deadline) = (Vec::new(), Instant::now() + PATIENCE);
     loop {
         let scrape = sidecar.scrape().await;

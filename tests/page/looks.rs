@@ -1,4 +1,4 @@
-//! In the dark, on a phone, without motion, and read aloud.
+//! Dark mode, a phone, reduced motion, and a screen reader.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{
     sidecar::{Sidecar, config, simulator},
 };
 
-/// The ratio of contrast of WCAG between two custom properties of the page.
+/// The WCAG contrast ratio of two custom properties of the page.
 const CONTRAST: &str = "((one, two) => {
     const channels = (name) => {
         const probe = document.createElement('p');
@@ -50,7 +50,7 @@ async fn page_is_readable_in_dark_and_light_theme() {
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         browser.command("Emulation.setEmulatedMedia", json!({"features": features})).await;
         pages.push(browser.value("getComputedStyle(document.body).backgroundColor").await);
-        // 4.5 for text, 3 for lines, as WCAG 2.2 has them.
+        // WCAG 2.2 requires 4.5 for text and 3 for lines.
         for (one, two, least) in [
             ("--text", "--page", 4.5),
             ("--text", "--card", 4.5),

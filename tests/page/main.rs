@@ -1,4 +1,4 @@
-//! The page of the admin address, in a real browser.
+//! The page of the admin address in a real browser.
 #![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
 #![expect(
     clippy::disallowed_types,

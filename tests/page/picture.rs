@@ -1,4 +1,4 @@
-//! The picture in the README: the page before a demo.
+//! The screenshot in the README: the page of a demo.
 
 use std::{env, fs, process::Command, time::Duration};
 
@@ -9,7 +9,7 @@ use super::{
     process::{Process, scratch},
 };
 
-/// CPU time of the page's thread a refresh, ms: in its script, in style and layout, and in all.
+/// The CPU time of the page's thread per refresh in ms: in its script, in style and layout, and in total.
 async fn cost(browser: &Browser) -> [f64; 3] {
     const REFRESHES: u64 = 10;
     browser.command("Performance.enable", json!({"timeDomain": "threadTicks"})).await;
@@ -24,14 +24,15 @@ async fn cost(browser: &Browser) -> [f64; 3] {
     };
     let last = browser.value("Number(document.body.dataset.last)").await.as_u64().unwrap();
     let before = spent().await;
-    // Nothing is asked of the page meanwhile: that would be counted too.
+    // The test does not query the page meanwhile, since that would be counted too.
     tokio::time::sleep(Duration::from_secs(2 * REFRESHES)).await;
     let after = spent().await;
     let refreshes = browser.value("Number(document.body.dataset.last)").await.as_u64().unwrap() - last;
     std::array::from_fn(|at| (after[at] - before[at]) * 1e3 / refreshes as f64)
 }
 
-/// `PAGE_PICTURE_AFTER=620` waits until the plots are full; `just page-picture` does, and puts it into docs/img.
+/// `PAGE_PICTURE_AFTER=620` waits until the plots are full. `just page-picture` does so and writes the picture to
+/// docs/img.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Chromium; tests/real/install.sh"]
 async fn page_of_demo_fills_with_figures() {
@@ -44,7 +45,7 @@ async fn page_of_demo_fills_with_figures() {
     tokio::time::sleep(Duration::from_secs(after)).await;
     let browser = Browser::start().await;
     browser.open(&admin).await;
-    // With traffic of every kind there is no card without data.
+    // With traffic of every kind, every card has data.
     browser
         .until("[...document.querySelectorAll('.none')].every((one) => one.hidden || one.id === 'now-none')")
         .await;

@@ -22,7 +22,7 @@ async fn report_opens_offline_fits_and_prints() {
     assert_eq!(browser.value("performance.getEntriesByType('resource').length").await, 0);
     assert_eq!(browser.value("document.scripts.length").await, 0);
 
-    // Every plot has a size, stays within the page, and no text of it runs out of its picture.
+    // Every plot has a size and stays within the page, and none of its texts extends beyond the picture.
     assert_eq!(browser.value("document.querySelectorAll('figure svg').length").await, 7);
     let outside = "[...document.querySelectorAll('figure')].filter((figure) => {
         const picture = figure.querySelector('svg').getBoundingClientRect();
@@ -31,7 +31,7 @@ async fn report_opens_offline_fits_and_prints() {
             texts.some((text) => text.left < picture.left - 1 || text.right > picture.right + 1);
     }).map((figure) => figure.querySelector('strong').innerText)";
     assert_eq!(browser.value(outside).await, json!([]));
-    // A phone scrolls wide tables in their own frames, never the page.
+    // On a phone, wide tables scroll in their own frames, not the page.
     for (width, height) in [(1280, 900), (400, 800)] {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         browser.command("Emulation.setDeviceMetricsOverride", size).await;

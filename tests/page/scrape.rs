@@ -1,12 +1,12 @@
-//! `/metrics`, read without our own code.
+//! Parses `/metrics` without the project's own code.
 
 use std::collections::BTreeMap;
 
-/// Series with their labels, and values.
+/// Series with their labels and values.
 pub(crate) struct Scrape(Vec<(String, BTreeMap<String, String>, f64)>);
 
 impl Scrape {
-    /// Labels here have no `,`, `=` or escaped quote in their values.
+    /// The label values here contain no `,`, `=` or escaped quotes.
     pub(crate) fn read(exposition: &str) -> Scrape {
         let series = exposition.lines().filter(|line| !line.starts_with('#')).map(|line| {
             let (series, value) = line.rsplit_once(' ').unwrap();
@@ -44,24 +44,24 @@ impl Scrape {
         sums
     }
 
-    /// As `histogram_quantile` of Prometheus has it.
+    /// Quantiles as `histogram_quantile` of Prometheus computes them.
     pub(crate) fn quantile(&self, q: f64, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         self.located(q, name, labels).map(|(_, value, _)| value)
     }
 
-    /// The bucket that a quantile is in.
+    /// The bucket that contains a quantile.
     pub(crate) fn bucket(&self, q: f64, name: &str, labels: &[(&str, &str)]) -> Option<(f64, f64)> {
         self.located(q, name, labels).map(|(lower, _, upper)| (lower, upper))
     }
 
-    /// A quantile, between the bounds of its bucket.
+    /// A quantile, interpolated between the bounds of its bucket.
     fn located(&self, q: f64, name: &str, labels: &[(&str, &str)]) -> Option<(f64, f64, f64)> {
         let mut buckets = BTreeMap::<u64, (f64, f64)>::new();
         for (_, labels, count) in self.chosen(&format!("{name}_bucket"), labels) {
             let bound: f64 = labels["le"].parse().unwrap();
             buckets.entry(bound.to_bits()).or_insert((bound, 0.0)).1 += count;
         }
-        // Bounds are positive, so that their bits are in order too.
+        // Bounds are positive, so their bits have the same order.
         let buckets: Vec<_> = buckets.into_values().collect();
         let rank = q * buckets.last().filter(|(_, total)| *total > 0.0)?.1;
         let at = buckets.iter().position(|(_, count)| *count >= rank).unwrap();

@@ -1,4 +1,4 @@
-//! A sidecar before a simulated Ollama, in this process.
+//! A sidecar in front of a simulated Ollama, in this process.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -18,7 +18,7 @@ pub(crate) struct Sidecar {
     run: JoinHandle<()>,
 }
 
-/// Free ports, one upstream.
+/// Free ports and one upstream.
 pub(crate) fn config(upstream: SocketAddr) -> Config {
     let mut config = Config::default();
     config.proxy.listen = ([127, 0, 0, 1], 0).into();
@@ -65,7 +65,7 @@ impl Sidecar {
         reqwest::Client::new().post(url).header("x-simulate-fault", fault).json(&body).send().await
     }
 
-    /// Asks, and reads whatever comes.
+    /// Sends a request and reads the whole response.
     pub(crate) async fn chat(&self, model: &str, fault: &str) {
         let body = json!({"model": model, "messages": [{"role": "user", "content": "why is the sky blue"}]});
         if let Ok(response) = self.ask("/api/chat", body, fault).await {

@@ -1,4 +1,4 @@
-//! When something is wrong, the page says what, and what others named stays text.
+//! The page names a problem, and names from outside stay text.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{
     sidecar::{Sidecar, config, simulator},
 };
 
-/// A name that would be a script, if a name could.
+/// A name that would run as a script if it were markup.
 const HOSTILE: &str = "\"><script>document.title='owned'<img src=x onerror=document.title='owned'>:1";
 
 fn quick(models: &[&str]) -> simulate::Config {
@@ -34,7 +34,7 @@ async fn page_shows_hostile_model_name_as_text() {
 
     let browser = Browser::start().await;
     browser.open(sidecar.admin).await;
-    // In the table, and in what the upstream has loaded.
+    // In the table, and in the upstream's loaded models.
     let places = ["#now-table td", "#upstreams li"];
     for place in places {
         let there = format!(
@@ -49,7 +49,7 @@ async fn page_shows_hostile_model_name_as_text() {
     assert_eq!(browser.value("document.querySelectorAll('img').length").await, 0);
     assert_eq!(browser.complaints().await, [""; 0]);
 
-    // Opened as pages of their own, the other two are no markup either.
+    // As pages of their own, the other two paths are not markup either.
     for path in ["/streams", "/overview", "/metrics"] {
         browser.visit(&format!("http://{}{path}", sidecar.admin)).await;
         assert!(browser.text("body").await.contains("<script>document.title="), "{path}");
@@ -84,7 +84,7 @@ async fn page_shows_upstream_that_is_down_and_lost_sidecar() {
         assert!(text.starts_with(why), "{card}: {text}");
     }
 
-    // Prometheus is not there either, then it is, and then it goes.
+    // Prometheus is absent at first, then it scrapes, and then it stops.
     browser
         .until("document.getElementById('scraped').innerText === 'No client has read /metrics yet.'")
         .await;
@@ -93,7 +93,7 @@ async fn page_shows_upstream_that_is_down_and_lost_sidecar() {
     let gone = browser.value("(scraped(121), document.getElementById('scraped').innerText)").await;
     assert_eq!(gone, "No client has read /metrics for 2\u{202f}min 1\u{202f}s. Is Prometheus running?");
 
-    // The Ollama comes: nobody has to load the page again.
+    // Ollama starts, and the page recovers without a reload.
     let ollama = simulate::Config { listen: nobody, ..quick(&["sim:latest"]) };
     let _ = simulator(ollama);
     browser.until("document.getElementById('notice').innerText === ''").await;

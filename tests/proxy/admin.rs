@@ -1,4 +1,4 @@
-//! What the admin address says.
+//! The responses of the admin address.
 
 mod surroundings;
 
@@ -27,7 +27,7 @@ async fn readiness_without_answering_upstream_is_503_and_names_it() {
     let sidecar = sidecar(config(nobody)).await;
     let (status, told) = sidecar.page("/readyz").await;
     assert_eq!(status, 503);
-    // Why, once it was asked.
+    // The reason, once the upstream was probed.
     assert!(told.starts_with("no upstream answers: gpu0"), "{told}");
     assert_eq!(sidecar.page("/livez").await.0, 200);
 }
@@ -112,7 +112,7 @@ async fn metrics_are_text_format_and_other_paths_and_methods_are_refused() {
     assert_eq!(sidecar.page("/nothing").await.0, 404);
 }
 
-/// A sidecar whose admin address asks for a token.
+/// A sidecar whose admin address requires a token.
 async fn guarded() -> Sidecar {
     let upstream = upstream().await;
     let mut config = config(upstream.addr);
@@ -144,14 +144,14 @@ async fn admin_token_admits_only_requests_that_show_it() {
     assert_eq!(sidecar.value("admin_requests_refused_total{reason=\"wrong\"}"), 1.0);
 }
 
-/// A client of the admin address whose own address is this one.
+/// A client of the admin address with this source address.
 async fn admin_client(sidecar: &Sidecar, from: [u8; 4]) -> Client {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((from, 0).into()).unwrap();
     Client { stream: soon(socket.connect(sidecar.admin)).await.unwrap() }
 }
 
-/// The status of an answer on a connection that stays.
+/// The status of a response on a persistent connection.
 async fn status(client: &mut Client, token: &str) -> u16 {
     let request = format!("GET /streams HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\r\n");
     client.write(&request).await;
@@ -177,7 +177,7 @@ async fn admin_token_guesses_are_limited_and_never_lock_out_known_clients() {
         for _ in 0..50 {
             seen.push(status(&mut guesses, "mellon").await);
         }
-        // Even the right one is not looked at: who guesses must not learn that it is right.
+        // Even the right token is not checked, since a guesser must not learn that it is right.
         assert_eq!(status(&mut guesses, "sesame").await, 429);
     }
     // Ten at once, and one more for each six seconds that this took.
@@ -185,11 +185,11 @@ async fn admin_token_guesses_are_limited_and_never_lock_out_known_clients() {
     assert!((10..=15).contains(&looked_at), "{looked_at} of {}", seen.len());
     assert!(seen.iter().all(|status| [401, 429].contains(status)));
 
-    // Another address has its own attempts, and Prometheus reads on, on this connection and on a new one.
+    // Another address has its own attempts, and Prometheus continues on this connection and on a new one.
     assert_eq!(status(&mut admin_client(&sidecar, other).await, "mellon").await, 401);
     assert_eq!(status(&mut reads, "sesame").await, 200);
     assert_eq!(status(&mut admin_client(&sidecar, prometheus).await, "sesame").await, 200);
-    // Also where others at its own address use up what that has.
+    // Even if other clients at its own address use up the attempts of the address.
     let mut guesses = admin_client(&sidecar, prometheus).await;
     while status(&mut guesses, "mellon").await != 429 {}
     assert_eq!(status(&mut reads, "sesame").await, 200);
@@ -236,7 +236,7 @@ async fn admin_clients_that_do_not_read_are_replaced_and_livez_answers() {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4 << 10).unwrap();
         let mut client = Client { stream: soon(socket.connect(sidecar.admin)).await.unwrap() };
-        // More answers than the system holds for a client.
+        // More responses than the system buffers for a client.
         client.write(&"GET / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(300)).await;
         held.push(client);
     }
@@ -272,7 +272,7 @@ async fn admin_response_to_refused_upload_and_malformed_head_reaches_client() {
     }
 }
 
-/// `/metrics` asked for with this `Accept-Encoding`.
+/// Requests `/metrics` with this `Accept-Encoding`.
 async fn metrics(sidecar: &Sidecar, method: reqwest::Method, accepts: Option<&str>) -> reqwest::Response {
     let request = reqwest::Client::new().request(method, format!("http://{}/metrics", sidecar.admin));
     let request =

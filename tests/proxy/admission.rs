@@ -98,7 +98,7 @@ async fn unknown_or_malformed_key_gets_401_with_reason() {
         sidecar.until(&series, before + 1.0).await;
     }
     upstream.was_not_asked();
-    // The same key twice is one key.
+    // The same key twice counts as one key.
     let twice = "X-Api-Key: sesame\r\nAuthorization: bearer  sesame\r\nAuthorization: Bearer sesame";
     let client = sidecar.send(&with(twice)).await;
     let mut asked = upstream.asked().await;
@@ -113,7 +113,7 @@ async fn key_longer_than_max_head_gets_431() {
     let sidecar = sidecar(config(upstream.addr)).await;
     let request = format!("GET / HTTP/1.1\r\nHost: h\r\nX-Api-Key: {}\r\n\r\n", "k".repeat(1 << 20));
     let mut client = sidecar.connect().await;
-    // It is refused before it is sent whole.
+    // It is refused before it is sent completely.
     let _ = tokio::io::AsyncWriteExt::write_all(&mut client.stream, request.as_bytes()).await;
     sidecar.until("requests_malformed_total{reason=\"head_too_large\"}", 1.0).await;
     upstream.was_not_asked();
@@ -176,7 +176,7 @@ async fn queue_is_bounded_and_client_that_leaves_frees_its_place() {
     let seen = sidecar.exchange(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
     assert!(seen.starts_with("HTTP/1.1 503 ") && seen.contains("retry-after: "), "{seen}");
     upstream.was_not_asked();
-    // What takes no slot does not wait.
+    // A route without a slot does not wait.
     let show = sidecar.send(&post_once("/api/show", "{}")).await;
     upstream.asked().await.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     assert!(show.rest().await.ends_with("ok"));
@@ -186,7 +186,7 @@ async fn queue_is_bounded_and_client_that_leaves_frees_its_place() {
     sidecar.until(&ended("generate", "m:latest", "client_abort"), 1.0).await;
     let third = sidecar.send(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
     sidecar.until("queue_depth{upstream=\"gpu0\"}", 1.0).await;
-    // The first one's place is free as soon as it is left.
+    // The slot of the first one is free as soon as its client disconnects.
     drop(first);
     asked.is_left().await;
     let mut asked = upstream.asked().await;
@@ -214,7 +214,7 @@ async fn slot_is_freed_when_upstream_ends_even_if_client_reads_slowly() {
     asked.body(13).await;
     asked.write(&[STREAM, &chunk(LAST), "0\r\n\r\n"].concat()).await;
     assert!(second.rest().await.ends_with("0\r\n\r\n"));
-    // The first goes on for a quarter of an hour.
+    // The first one runs for a quarter of an hour.
     assert_eq!(sidecar.value("requests_in_flight{upstream=\"gpu0\",route=\"generate\"}"), 1.0);
 }
 
@@ -253,7 +253,7 @@ async fn client_that_leaves_before_the_first_record_is_charged_its_prompt() {
     config.admission.anonymous.tokens = Some(quota(1_000, Duration::from_secs(60)));
     let sidecar = sidecar(config).await;
     let body = format!("{{\"model\":\"m\",\"prompt\":\"{}\"}}", "word ".repeat(2_000));
-    // Most of this one is an image.
+    // Most of this body is an image.
     let image = format!("{{\"model\":\"m\",\"prompt\":\"x\",\"images\":[\"{}\"]}}", "A".repeat(100_000));
     for body in [&image, &body] {
         let client = sidecar.send(&post("/api/generate", body)).await;
@@ -265,7 +265,7 @@ async fn client_that_leaves_before_the_first_record_is_charged_its_prompt() {
     sidecar.until("caller_requests_total{caller=\"anonymous\",outcome=\"client_abort\"}", 2.0).await;
     let seen = sidecar.exchange(&post_once("/api/generate", "{}")).await;
     assert!(seen.starts_with("HTTP/1.1 429 ") && seen.contains("too many tokens"), "{seen}");
-    // Some 2,500 tokens; the image is not among them, and 1,000 could come at once.
+    // About 2,500 tokens. The image is not counted, and 1,000 could come at once.
     let (_, wait) = seen.split_once("retry-after: ").unwrap();
     let wait: u32 = wait.split_once("\r\n").unwrap().0.parse().unwrap();
     assert!((30..=100).contains(&wait), "{wait}");

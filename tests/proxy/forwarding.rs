@@ -1,4 +1,4 @@
-//! What is forwarded arrives as it was sent.
+//! Requests and responses arrive as they were sent.
 
 mod ahead;
 #[cfg(feature = "coding")]
@@ -49,7 +49,7 @@ async fn chunks_are_forwarded_one_by_one_as_they_arrive() {
     assert!(client.until("\r\n\r\n").await.contains("Transfer-Encoding: chunked"));
     for text in [RECORD, "{\"half", "of\":1}\n{\"and\":2}\n", LAST] {
         asked.write(&chunk(text)).await;
-        // Had it been held back, this would never return.
+        // If it were held back, this would never return.
         assert_eq!(client.until(text).await, chunk(text).trim_end_matches("\r\n"));
         client.until("\r\n").await;
     }
@@ -78,7 +78,7 @@ async fn response_without_body_is_complete_with_any_content_type() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     let no_content = STREAM.replace("200 OK", "204 No Content").replace("Transfer-Encoding: chunked\r\n", "");
-    // On routes whose streams would end with a record of their own.
+    // Routes whose streams end with a record of their own.
     for (request, answer) in [
         ("HEAD /api/blobs/sha256:0", STREAM.to_owned()),
         ("HEAD /api/blobs/sha256:0", STREAM.replace("application/x-ndjson", "text/event-stream")),
@@ -94,7 +94,7 @@ async fn response_without_body_is_complete_with_any_content_type() {
     }
     sidecar.until(&ended("blobs", "none", "complete"), 3.0).await;
     sidecar.until(&ended("openai_models", "none", "complete"), 2.0).await;
-    // A stream that has no record is one that broke off.
+    // A stream without a record counts as broken off.
     let mut client = sidecar.send(&generate()).await;
     let empty = STREAM.replace("Transfer-Encoding: chunked", "Content-Length: 0");
     upstream.asked().await.write(&empty).await;
@@ -192,7 +192,7 @@ async fn stale_upstream_connection_is_no_failure_and_nothing_is_sent_twice() {
     asked.body(2).await;
     asked.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     client.until("ok").await;
-    // It closes while it is idle: the next request finds it closed, or its close crosses the request.
+    // The connection closes while it is idle: the next request finds it closed, or the close crosses the request.
     drop(asked);
     client.write(&post("/api/show", "{}")).await;
     let mut asked = upstream.asked().await;
@@ -200,7 +200,7 @@ async fn stale_upstream_connection_is_no_failure_and_nothing_is_sent_twice() {
     asked.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     client.until("ok").await;
 
-    // A request that was written and met no answer is not repeated: it may have begun to generate.
+    // A request that was written and got no response is not repeated, since it may have begun to generate.
     client.write(&post("/api/show", "{}")).await;
     let mut asked = soon(Asked::read(asked.stream)).await.expect("the same connection");
     asked.body(2).await;
@@ -221,7 +221,7 @@ fn runtimes_are_used_one_per_512_connections() {
         sync::oneshot,
     };
 
-    // Two runtimes that do nothing until they are given connections.
+    // Two runtimes that do nothing until they get connections.
     let workers: Vec<_> = (0..2)
         .map(|_| {
             let (told, handle) = mpsc::sync_channel(1);
@@ -238,7 +238,7 @@ fn runtimes_are_used_one_per_512_connections() {
     Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
         let mut upstream = upstream().await;
         let mut config = config(upstream.addr);
-        // It has a task on each.
+        // It has a task on each runtime.
         config.collectors.lag = None;
         let bound = Sidecar::builder().config(config).runtimes(handles.clone()).bind().await.unwrap();
         let proxy = bound.proxy_addr();
@@ -286,9 +286,9 @@ async fn absolute_target_is_forwarded_in_origin_form() {
 async fn response_that_ends_before_its_request_arrives_complete() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
-    // A body that nobody wants is not read to its end.
+    // An unwanted body is not read to its end.
     let request = "GET /other HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
-    // What follows so soon that it is held back a little must not be left behind: once is enough to see it.
+    // Bytes that follow soon enough to be held back must not be left behind. One success shows it.
     for _ in 0..20 {
         let client = sidecar.send(request).await;
         let mut asked = upstream.asked().await;

@@ -1,4 +1,4 @@
-//! A sidecar that runs, an upstream that says what a test writes, and a client without manners.
+//! A running sidecar, an upstream that sends what a test writes, and a raw client.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -16,10 +16,10 @@ use tokio::{
     time::timeout,
 };
 
-/// Nothing here takes as long; a test that waits for it has failed.
+/// Longer than any step of a test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Does `future`, which must not take for ever.
+/// Runs `future`, which must complete in time.
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
     timeout(PATIENCE, future).await.expect("it never happens")
 }
@@ -32,7 +32,7 @@ pub(crate) struct Sidecar {
     run: JoinHandle<()>,
 }
 
-/// Free ports, one upstream.
+/// Free ports and one upstream.
 pub(crate) fn config(upstream: SocketAddr) -> Config {
     let mut config = Config::default();
     config.proxy.listen = ([127, 0, 0, 1], 0).into();
@@ -65,19 +65,19 @@ impl Sidecar {
         Client { stream: soon(TcpStream::connect(self.proxy)).await.unwrap() }
     }
 
-    /// Sends a request on a connection of its own.
+    /// Sends a request on a new connection.
     pub(crate) async fn send(&self, request: &str) -> Client {
         let mut client = self.connect().await;
         client.write(request).await;
         client
     }
 
-    /// What comes back for a request until the connection closes.
+    /// All bytes that come back for a request until the connection closes.
     pub(crate) async fn exchange(&self, request: &str) -> String {
         self.send(request).await.rest().await
     }
 
-    /// The value of a series, its labels in any order; 0 if there is none.
+    /// The value of a series, with its labels in any order; 0 if there is none.
     pub(crate) fn value(&self, series: &str) -> f64 {
         let series = sorted(&format!("streamgauge_{series}"));
         let text = TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
@@ -85,7 +85,7 @@ impl Sidecar {
         lines.find(|(name, _)| sorted(name) == series).map_or(0.0, |(_, value)| value.parse().unwrap())
     }
 
-    /// Waits until a series has a value: endings are recorded when guards are dropped.
+    /// Waits until a series has a value, since outcomes are recorded when guards are dropped.
     pub(crate) async fn until(&self, series: &str, value: f64) {
         self.until_it(series, |now| (now - value).abs() <= 1e-9, &value.to_string()).await;
     }
@@ -105,7 +105,7 @@ impl Sidecar {
         timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("no {wanted} of {series} in\n{}", text()));
     }
 
-    /// Asks it to end, and does not wait.
+    /// Requests a drain and does not wait.
     pub(crate) fn stop(&mut self) {
         drop(self.stop.take());
     }
@@ -115,7 +115,7 @@ impl Sidecar {
         soon(self.run).await.unwrap();
     }
 
-    /// Gets a page of the admin address: status and body.
+    /// Requests a page of the admin address. Returns status and body.
     pub(crate) async fn page(&self, path: &str) -> (u16, String) {
         let response = reqwest::get(format!("http://{}{path}", self.admin)).await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
@@ -139,7 +139,7 @@ impl Client {
         soon(self.stream.write_all(text.as_bytes())).await.unwrap();
     }
 
-    /// Reads until what was read ends with `end`.
+    /// Reads until the received bytes end with `end`.
     pub(crate) async fn until(&mut self, end: &str) -> String {
         let mut seen = Vec::new();
         while !seen.ends_with(end.as_bytes()) {
@@ -159,15 +159,15 @@ impl Client {
     }
 }
 
-/// An upstream whose every word a test writes. The sidecar's own probes are answered, and not seen.
+/// An upstream that sends exactly what a test writes. Probes of the sidecar are answered automatically.
 pub(crate) struct Upstream {
     pub(crate) addr: SocketAddr,
     requests: mpsc::Receiver<Asked>,
 }
 
-/// A request that arrived, and the connection to answer it on.
+/// A request that arrived, and its connection for the response.
 pub(crate) struct Asked {
-    /// The head, with its empty line.
+    /// The head with its empty line.
     pub(crate) head: String,
     pub(crate) stream: TcpStream,
 }
@@ -176,7 +176,7 @@ pub(crate) async fn upstream() -> Upstream {
     listing("{}").await
 }
 
-/// The same, with this answer to `GET /api/tags`.
+/// The same with this response to `GET /api/tags`.
 pub(crate) async fn listing(tags: &'static str) -> Upstream {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -199,14 +199,14 @@ impl Upstream {
         soon(self.requests.recv()).await.expect("the upstream runs")
     }
 
-    /// No request came, or comes now.
+    /// No request has come, and none comes now.
     pub(crate) fn was_not_asked(&mut self) {
         assert!(self.requests.try_recv().is_err());
     }
 }
 
 impl Asked {
-    /// The next request of a connection; `None` if it closes, or asks as a probe does.
+    /// The next request of a connection; `None` if it closes or is a probe.
     pub(crate) async fn read(stream: TcpStream) -> Option<Asked> {
         Asked::read_beside(stream, "{}").await
     }
@@ -244,7 +244,7 @@ impl Asked {
     /// Waits until the sidecar closes the connection.
     pub(crate) async fn is_left(&mut self) {
         let mut rest = Vec::new();
-        // A reset says it as well.
+        // A reset counts as well.
         let _ = soon(self.stream.read_to_end(&mut rest)).await;
     }
 }
@@ -254,7 +254,7 @@ pub(crate) fn chunk(data: &str) -> String {
     format!("{:X}\r\n{data}\r\n", data.len())
 }
 
-/// The head and the body that a client got, without the chunks.
+/// The head and the body that a client received, without the chunks.
 pub(crate) fn decoded(seen: &str) -> (String, String) {
     let (head, mut rest) = seen.split_once("\r\n\r\n").expect("a head");
     let mut body = String::new();
@@ -274,7 +274,7 @@ pub(crate) fn decoded(seen: &str) -> (String, String) {
     (head.to_lowercase(), body)
 }
 
-/// The head of a streamed answer.
+/// The head of a streamed response.
 pub(crate) const STREAM: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
 pub(crate) const RECORD: &str = "{\"response\":\"a\",\"done\":false}\n";
@@ -289,17 +289,17 @@ pub(crate) fn post(path: &str, body: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// The same, closing after the answer.
+/// The same, closing after the response.
 pub(crate) fn post_once(path: &str, body: &str) -> String {
     post(path, body).replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1)
 }
 
-/// `requests_total` of a route with an outcome at the upstream; the model is what `generate` asks for.
+/// `requests_total` of a route with an outcome at the upstream. The model is the one of `generate`.
 pub(crate) fn ended(route: &str, model: &str, outcome: &str) -> String {
     format!("requests_total{{upstream=\"gpu0\",route=\"{route}\",model=\"{model}\",outcome=\"{outcome}\"}}")
 }
 
-/// A generation that its upstream was asked for, between the two.
+/// A generation whose request has reached the upstream.
 pub(crate) async fn generating() -> (Upstream, Sidecar, Client, Asked) {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
@@ -309,7 +309,7 @@ pub(crate) async fn generating() -> (Upstream, Sidecar, Client, Asked) {
     (upstream, sidecar, client, asked)
 }
 
-/// The same, when its client has read the first record.
+/// The same after the client has read the first record.
 pub(crate) async fn streaming() -> (Upstream, Sidecar, Client, Asked) {
     let (upstream, sidecar, mut client, mut asked) = generating().await;
     asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
@@ -317,7 +317,8 @@ pub(crate) async fn streaming() -> (Upstream, Sidecar, Client, Asked) {
     (upstream, sidecar, client, asked)
 }
 
-/// A sidecar in front of two simulated Ollamas, `gpu0` and `gpu1`, that have a model each: `model0` and `model1`.
+/// A sidecar in front of two simulated Ollamas, `gpu0` and `gpu1`, which have one model each: `model0` and
+/// `model1`.
 pub(crate) async fn before_two(simulated: simulate::Config) -> Sidecar {
     let mut config = config(([127, 0, 0, 1], 1).into());
     config.upstream.upstreams.clear();

@@ -10,10 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::harness::*;
 
-/// What a client sees that sends these bytes and then waits for the end.
+/// The response to a client that sends these bytes and then waits for the end.
 async fn answer(sidecar: &Sidecar, bytes: &str) -> String {
     let mut client = sidecar.connect().await;
-    // Who is refused early cannot write the rest.
+    // A client that is refused early cannot write the rest.
     let _ = soon(client.stream.write_all(bytes.as_bytes())).await;
     let mut seen = Vec::new();
     let _ = soon(client.stream.read_to_end(&mut seen)).await;

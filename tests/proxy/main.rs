@@ -1,4 +1,4 @@
-//! The sidecar between raw sockets: what goes in, what comes out, and what is counted.
+//! The sidecar between raw sockets: requests, responses and counts.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod admin;

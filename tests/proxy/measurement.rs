@@ -1,4 +1,4 @@
-//! What the metrics say of each request.
+//! The metrics of each request.
 
 mod dialects;
 mod loads;

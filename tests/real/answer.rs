@@ -1,4 +1,4 @@
-//! What curl gets, and what of it two answers to one question have in common.
+//! Responses as curl receives them, and their parts that two responses to one request have in common.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::process::cache;
 
-/// Differs between two answers to one question.
+/// Fields that differ between two responses to one request.
 const VOLATILE: [&str; 11] = [
     "completed_at",
     "created",
@@ -24,23 +24,23 @@ const VOLATILE: [&str; 11] = [
     "total_duration",
 ];
 
-/// What `show` lists in any order.
+/// Arrays that `show` lists in any order.
 const LISTS: [&str; 2] = ["modelfile", "parameters"];
 
-/// An answer as it came.
+/// A response as it came.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// By name in lower case.
+    /// The header fields by lower-case name.
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: Vec<u8>,
 }
 
-/// Tokens that an answer tells of.
+/// The token counts of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Told {
     pub(crate) prompt: u64,
-    /// The part of `prompt` that was cached.
+    /// The cached part of `prompt`.
     pub(crate) cached: u64,
     pub(crate) output: u64,
 }
@@ -51,7 +51,7 @@ pub(crate) fn curl(arguments: &[&str]) -> Command {
     command
 }
 
-/// Any method, any body.
+/// Sends any method and any body.
 pub(crate) fn ask(method: &str, url: &str, path: &str, body: Option<&str>) -> Answer {
     let url = format!("{url}{path}");
     let mut arguments = vec!["--include", &url];
@@ -107,8 +107,8 @@ impl Answer {
             .collect()
     }
 
-    /// Without what differs by itself: records, and the fields but `Date`, `Content-Length` and `Connection`, which is of
-    /// one connection alone.
+    /// The comparable parts: records, and header fields except `Date`, `Content-Length` and `Connection`, which
+    /// belong to one connection.
     pub(crate) fn lasting(&self) -> (u16, BTreeMap<String, String>, Vec<Value>) {
         let records = self.records().into_iter().map(lasting).collect();
         let headers = self
@@ -118,15 +118,15 @@ impl Answer {
         (self.status, headers.map(|(name, value)| (name.clone(), value.clone())).collect(), records)
     }
 
-    /// The tokens that it tells of, in any dialect.
+    /// The token counts of the response, in any dialect.
     pub(crate) fn told(&self) -> Told {
         let mut told = Told::default();
         for record in self.records() {
-            // That of a `message_start`, which is within its message, is an estimate.
+            // The usage of a `message_start`, which is inside its message, is an estimate.
             let usage =
                 if record["response"].is_object() { &record["response"]["usage"] } else { &record["usage"] };
             let sum = |counts: &[&Value]| counts.iter().filter_map(|count| count.as_u64()).sum::<u64>();
-            // Of `/v1/messages`, whose `input_tokens` are those that were not cached.
+            // In `/v1/messages`, `input_tokens` counts the tokens that were not cached.
             let read = &usage["cache_read_input_tokens"];
             told += Told {
                 prompt: sum(&[
@@ -177,7 +177,7 @@ fn lasting(value: Value) -> Value {
     }
 }
 
-/// An id that is new each time, which a model's is not.
+/// An id that is new each time, unlike the id of a model.
 fn minted(id: &Value) -> bool {
     let new = ["chatcmpl-", "cmpl-", "resp_", "msg_", "rs_", "fc_", "call_"];
     id.as_str().is_some_and(|id| new.iter().any(|start| id.starts_with(start)))

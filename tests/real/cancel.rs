@@ -1,4 +1,4 @@
-//! A client that goes away ends the generation in Ollama.
+//! A client that disconnects ends the generation in Ollama.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use super::{
     version::{Version, on_every_ollama},
 };
 
-/// Goes on for minutes.
+/// Runs for minutes.
 fn endless() -> Value {
     json!({
         "model": MODEL,

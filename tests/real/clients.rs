@@ -1,4 +1,4 @@
-//! The official clients: what they get through us is what they get directly, and counted to the token.
+//! The official clients: their results equal the direct ones, and the tokens are counted exactly.
 
 use std::process::Command;
 
@@ -25,7 +25,7 @@ pub(crate) fn program(client: &str) -> Command {
     command
 }
 
-/// What a client prints, with a key or without.
+/// The output of a client, with a key or without.
 pub(crate) fn run(client: &str, arguments: &[&str], key: Option<&str>) -> Value {
     let output = program(client).args(arguments).envs(key.map(|key| ("KEY", key))).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -33,7 +33,7 @@ pub(crate) fn run(client: &str, arguments: &[&str], key: Option<&str>) -> Value 
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// What servers told a client in all of these runs.
+/// The token counts that servers reported to a client in all of these runs.
 pub(crate) fn told(runs: &[Value], sum: &str) -> f64 {
     runs.iter().map(|run| run[sum].as_u64().unwrap() as f64).sum()
 }
@@ -58,7 +58,7 @@ fn gets_through_us_what_it_gets_directly(version: Version, client: &str) {
     {
         let told = through[sum].as_u64().unwrap() as f64;
         if kind == "prompt_cached" {
-            // Told since 0.34; and Ollama's client for Python drops the fields that it does not know.
+            // Reported since 0.34. Ollama's client for Python drops fields that it does not know.
             if version < Version::V0_34_3 || client == "python_ollama.py" {
                 continue;
             }
@@ -69,7 +69,7 @@ fn gets_through_us_what_it_gets_directly(version: Version, client: &str) {
     assert_eq!(sidecar.sum("requests_total", &[r#"outcome="client_abort""#]), 0.0, "{}", sidecar.metrics());
 }
 
-/// The routes that came after 0.12 answer, and are missing there.
+/// The routes that came after 0.12 work in newer versions and are missing in 0.12.
 fn answers_by_every_route(version: Version, client: &str, answers: &Value) {
     for (step, answer) in answers.as_object().unwrap() {
         let is_refused =
@@ -84,7 +84,7 @@ fn answers_by_every_route(version: Version, client: &str, answers: &Value) {
     }
 }
 
-/// Streams that come in fewer pieces, and of fewer records, are the same to whoever puts them together.
+/// Streams in fewer pieces and with fewer records give the same assembled result.
 fn in_fewer_pieces_it_is_the_same(client: &str, ollama: &Ollama, direct: &Direct<'_>) {
     let ask = |url: &str| run(client, &arguments(client, url), None);
     let coalesce = ("STREAMGAUGE_SHAPING__COALESCE", "{ delay = \"500ms\", bytes = \"4KiB\" }");
@@ -97,7 +97,7 @@ fn in_fewer_pieces_it_is_the_same(client: &str, ollama: &Ollama, direct: &Direct
     let seen = direct.agrees(&format!("{client}: merged"), assembled, || ask(&merged.url));
     let [came, left] = ["in", "out"].map(|way| merged.sum(&format!("shaping_records_{way}_total"), &[]));
     if client.contains("anthropic") {
-        // Their records are events that tell of one another, and pass as they are.
+        // Their records are events that refer to one another, and pass unchanged.
         assert_eq!((&seen, left), (&direct.answers, came), "{client}");
     } else {
         assert_ne!(seen, direct.answers, "{client}: nothing was merged");
@@ -105,14 +105,14 @@ fn in_fewer_pieces_it_is_the_same(client: &str, ollama: &Ollama, direct: &Direct
     }
 }
 
-/// The answers with each stream as the text that it makes and the last of its records.
+/// The responses with each stream as its assembled text and its last record.
 fn assembled(answers: &Value) -> Value {
     const TEXTS: [&str; 5] =
         ["/message/content", "/message/thinking", "/response", "/choices/0/delta/content", "/choices/0/text"];
     let mut answers = answers.clone();
     for (step, answer) in answers["answers"].as_object_mut().unwrap() {
         let Value::Array(records) = answer else { continue };
-        // Events of these tell of one another, and pass as they are.
+        // These events refer to one another, and pass unchanged.
         if !step.ends_with("stream") || step.starts_with("responses") || step.starts_with("message") {
             continue;
         }

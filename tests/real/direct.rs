@@ -1,27 +1,27 @@
-//! What a client gets directly, to be compared with what it gets through a sidecar.
+//! The direct responses, for comparison with those through a sidecar.
 
 use serde_json::Value;
 
 use super::ollama::Ollama;
 
-/// What a client gets directly.
+/// The direct responses of a client.
 ///
-/// Ollama's answers depend on what its caches hold: a prompt of which a part is cached is computed in other batches, which
-/// changes roundings, and now and then a token. So each run begins with no model in memory.
+/// Ollama's responses depend on its caches: a prompt with a cached part is computed in other batches, which changes
+/// roundings and sometimes a token. So each run begins with no model in memory.
 pub(crate) struct Direct<'a> {
     ollama: &'a Ollama,
     pub(crate) answers: Value,
 }
 
 impl<'a> Direct<'a> {
-    /// Asks twice: the first run leaves what Ollama keeps on disk, such as the layers of a model that it makes.
+    /// Runs it twice, since the first run creates what Ollama keeps on disk, such as the layers of a created model.
     pub(crate) fn new(ollama: &'a Ollama, ask: impl Fn() -> Value) -> Direct<'a> {
         ask();
         ollama.unload();
         Direct { ollama, answers: ask() }
     }
 
-    /// One run of `through`, which must give the same; both are read by `read`.
+    /// Runs it through the sidecar, which must give the same. `read` reads both results.
     pub(crate) fn agrees(
         &self,
         name: &str,
@@ -37,7 +37,7 @@ impl<'a> Direct<'a> {
     }
 }
 
-/// The steps in which two runs differ, as they came through and directly.
+/// The steps in which two runs differ, through the sidecar and directly.
 fn differ(through: &Value, direct: &Value) -> Vec<String> {
     let of = |run: &Value| run.get("answers").unwrap_or(run).as_object().unwrap().clone();
     let (through, direct) = (of(through), of(direct));

@@ -1,4 +1,4 @@
-//! Refusals of large requests, which come while the clients still send: each client reads each of them.
+//! Refusals of large requests that come while the clients still send: each client reads its refusal.
 
 use std::{fs, process::Command};
 
@@ -10,7 +10,7 @@ use super::{
     sidecar::Sidecar,
 };
 
-/// A sidecar that lets nobody in, before a simulated Ollama.
+/// A sidecar that admits nobody, in front of a simulated Ollama.
 fn closed() -> (Process, Sidecar) {
     let scratch = scratch();
     let mut simulate = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
@@ -60,7 +60,7 @@ fn curl_reads_refusal_of_large_request() {
     let body = scratch.path().join("body");
     for bytes in [100_000, 1_000_000, 5_000_000, 20_000_000] {
         fs::write(&body, vec![b'a'; bytes]).unwrap();
-        // With `Expect: 100-continue`, which curl sends of itself, and without.
+        // With and without `Expect: 100-continue`, which curl sends by default.
         for expect in ["Expect: 100-continue", "Expect:"] {
             for _ in 0..10 {
                 let mut curl = Command::new(cache("bin/curl"));

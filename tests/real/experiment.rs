@@ -1,4 +1,5 @@
-//! The bundled plans on two real Ollamas, with real Python agents: short ones, for their form and not their figures.
+//! The bundled plans on two real Ollamas with real Python agents, shortened, to check their form and not their
+//! figures.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! What generates and embeds, with curl: equal to the direct answer, and counted to the token.
+//! Generations and embeddings with curl: equal to the direct responses, and with exact token counts.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use super::{
     version::{Version, on_every_ollama},
 };
 
-/// Every way to ask for a generation or an embedding: path, label of the route, body.
+/// Every way to request a generation or an embedding: path, label of the route, body.
 fn questions(version: Version) -> Vec<(&'static str, &'static str, Value)> {
     let prompt = "Why is the sky blue?";
     let messages = json!([{"role": "user", "content": "Name three colours."}]);
@@ -62,7 +62,7 @@ fn generation_is_the_same_as_directly_and_counted_to_the_token(version: Version)
     let ollama = Ollama::start(version, 1);
     let sidecar = Sidecar::start(&ollama);
     let (mut told, mut embedded) = (Told::default(), Told::default());
-    // The same questions in the same order, from empty caches: every one is answered alike, to the last rounding.
+    // The same requests in the same order from empty caches get equal responses, to the last rounding.
     let ask = |url: &str| {
         ollama.unload();
         let questions = questions(version).into_iter();

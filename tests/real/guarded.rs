@@ -1,5 +1,5 @@
-//! The official clients through all that may stand between: a key that is required, two upstreams of which one has the
-//! model, and an image of 20 MB. What they get is what they get directly.
+//! The official clients with everything between them and Ollama: a required key, two upstreams of which one has the
+//! model, and an image of 20 MB. The results equal the direct ones.
 
 use std::process::Command;
 
@@ -16,7 +16,8 @@ use super::{
 };
 
 const KEY: &str = "sesame";
-/// Bytes; in base64 a request of 27 MB, whose model is named behind it by OpenAI's client for Python.
+/// The bytes of the image. The request has 27 MB in Base64, and OpenAI's client for Python names the model after
+/// the image.
 const IMAGE: &str = "20000000";
 
 /// The first upstream has the models.
@@ -63,7 +64,7 @@ fn image_of_20_mb_gets_the_same_response_as_directly(version: Version) {
     let (first, second) = (Ollama::start(version, 1), Ollama::without_models(version));
     let sidecar = guarded(&first.url, &second.url);
     for client in ["python_image.py", "js_image.mjs"] {
-        // The model reads text alone: Ollama answers as it likes, and each request has to reach it.
+        // The model reads text only. Ollama's response does not matter, but each request must reach Ollama.
         let ask = |url: &str, key| run(client, &[url, MODEL, IMAGE], key);
         let direct = Direct::new(&first, || ask(&first.url, None));
         direct.agrees(client, Value::clone, || ask(&sidecar.url, Some(KEY)));
@@ -96,7 +97,7 @@ fn image_of_20_mb_reaches_the_upstream_that_has_the_model() {
         }
         assert_eq!(run(client, &[&sidecar.url, MODEL, IMAGE], Some(KEY)), direct, "{client}");
     }
-    // Five requests of each client, each named by its model.
+    // Five requests of each client, each with its own model name.
     let complete = |upstream: &str| {
         let (upstream, model) = (format!("upstream=\"{upstream}\""), format!("model=\"{MODEL}:latest\""));
         sidecar.sum("requests_total", &[&upstream, &model, r#"outcome="complete""#])

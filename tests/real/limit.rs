@@ -1,4 +1,4 @@
-//! A key at its limit, asked for far more than it has by wrk.
+//! A key at its limit, with far more requests than allowed, from wrk.
 
 use std::{fs, process::Command};
 
@@ -11,10 +11,10 @@ const RATE: f64 = 20.0;
 const BURST: f64 = 10.0;
 const SECONDS: &str = "30s";
 
-/// Up to some thousand requests a second: more than enough, and the machine has others to serve.
+/// Up to some thousand requests per second, which is more than enough.
 const SCRIPT: &str = "wrk.headers['X-Api-Key'] = 'sesame'\nfunction delay() return 2 end\n";
 
-/// The number before `mark` in what wrk prints.
+/// The number before `mark` in the output of wrk.
 fn number(report: &str, mark: &str) -> f64 {
     let before = report.split(mark).next().unwrap();
     before.split_whitespace().next_back().unwrap().parse().unwrap()
@@ -56,7 +56,7 @@ fn rate_limit_of_key_admits_wrk_at_configured_rate() {
     let allowed = RATE * time + BURST;
     assert!(all > 2.0 * allowed, "wrk asked for too little to tell: {report}");
     assert!(((all - refused) / allowed - 1.0).abs() <= 0.01, "{} of {allowed}: {report}", all - refused);
-    // Those that were under way when wrk stopped were decided too.
+    // Requests in progress when wrk stopped were decided too.
     let admitted = sidecar.sum("admission_total", &[r#"decision="admitted""#]);
     assert!((admitted / allowed - 1.0).abs() <= 0.01, "{admitted} of {allowed}");
 }

@@ -1,4 +1,4 @@
-//! The sidecar between real clients and a real Ollama, read by a real Prometheus.
+//! The sidecar between real clients and a real Ollama, scraped by a real Prometheus.
 #![allow(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
 #![expect(
     clippy::disallowed_types,

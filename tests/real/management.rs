@@ -1,4 +1,4 @@
-//! Everything that does not generate, with curl: equal to the direct answer, errors included.
+//! All routes that do not generate, with curl: equal to the direct responses, including errors.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use super::{
     version::{Version, on_every_ollama},
 };
 
-/// A blob, and its digest.
+/// A blob and its digest.
 const BLOB: &str = "some blob data";
 const DIGEST: &str = "sha256:711f64956cc82a77123e5ac64e5d5e9d71512c17fd7a37a49aa8432a72ef229c";
 
@@ -25,7 +25,7 @@ impl Pair {
         Pair { ollama, sidecar }
     }
 
-    /// Asks directly, then through us: both must say the same, with this status.
+    /// Sends a request directly and then through the sidecar. Both responses must be equal, with this status.
     fn same(&self, method: &str, path: &str, body: Option<&str>, status: u16) -> Answer {
         let direct = ask(method, &self.ollama.url, path, body);
         let through = ask(method, &self.sidecar.url, path, body);
@@ -83,7 +83,7 @@ fn model_changing_routes_do_the_same_as_directly(version: Version) {
         through
     };
     let create = |name: &str| json!({"model": name, "from": MODEL, "system": "Be brief."}).to_string();
-    // Its layers are there from now on, for both.
+    // From now on its layers exist for both.
     ask("POST", &ollama.url, "/api/create", Some(&create("kept")));
     let created = both("POST", "/api/create", &create, 200);
     assert_eq!(created.records().last().unwrap()["status"], "success");
@@ -103,7 +103,7 @@ fn model_changing_routes_do_the_same_as_directly(version: Version) {
     both("DELETE", "/api/delete", &missing, 404);
     both("POST", "/api/copy", &missing, 404);
 
-    // A registry that nobody answers at: a stream of 200 whose last record is the error.
+    // A registry that does not answer: a stream with status 200 whose last record is the error.
     let pull = |_: &str| json!({"model": "http://127.0.0.1:1/none/none", "insecure": true}).to_string();
     let pulled = both("POST", "/api/pull", &pull, 200);
     assert!(pulled.records().last().unwrap()["error"].is_string(), "{pulled:?}");
@@ -123,7 +123,7 @@ fn blob_is_uploaded_and_found(version: Version) {
     for url in [&ollama.url, &sidecar.url] {
         assert_eq!(ask("HEAD", url, &path, None).status, 200);
     }
-    // The first of them would store it, under its true digest, were it not there.
+    // Otherwise the first one would store it under its true digest.
     let wrong = format!("/api/blobs/sha256:{}", "0".repeat(64));
     let [direct, through] = [&ollama.url, &sidecar.url].map(|url| ask("POST", url, &wrong, Some(BLOB)));
     assert_eq!((direct.status, through.lasting()), (400, direct.lasting()));

@@ -1,4 +1,4 @@
-//! Models come and go in the real Ollama's memory, and the metrics say so.
+//! Models come and go in the real Ollama's memory, and the metrics report it.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use super::{
     version::{Version, on_every_ollama},
 };
 
-/// Prometheus would see it a little later; a test need not wait for the defaults.
+/// Short intervals, since the test need not wait for the defaults.
 const SOON: [(&str, &str); 2] =
     [("STREAMGAUGE_COLLECTORS__MODELS", "200ms"), ("STREAMGAUGE_UPSTREAMS__HEALTH_INTERVAL", "500ms")];
 
@@ -17,7 +17,7 @@ fn label(model: &str) -> String {
     format!(r#"model="{model}:latest""#)
 }
 
-/// What `/api/ps` says of a model, if it is in memory.
+/// The entry of a model in `/api/ps`, if it is in memory.
 fn ps(ollama: &Ollama, model: &str) -> Option<Value> {
     let answer = get(&ollama.url, "/api/ps").json();
     let models = answer["models"].as_array().unwrap();
@@ -37,7 +37,7 @@ fn model_load_unload_and_reload_are_shown(version: Version) {
     let loaded = |model: &str, value: f64| sidecar.until("model_loaded", &[&label(model)], value);
     let shows = |metric: &str| sidecar.sum(metric, &[&talker]);
 
-    // It was loaded before the sidecar began.
+    // It was loaded before the sidecar started.
     loaded(MODEL, 1.0);
     let told = ps(&ollama, MODEL).unwrap();
     assert_eq!(shows("model_size_bytes"), told["size"].as_f64().unwrap(), "{told}");
@@ -55,10 +55,10 @@ fn model_load_unload_and_reload_are_shown(version: Version) {
         generate(&sidecar);
         loaded(MODEL, 1.0);
     }
-    // Two reloads, whether their wait tells or the memory.
+    // Two reloads, found by their wait or in the list of models in memory.
     sidecar.until("model_loads_total", &[&talker], 2.0);
 
-    // Another, which stays for good; whether both have room is Ollama's to say.
+    // Another model, which stays. Ollama decides whether both fit.
     post(&sidecar.url, "/api/embed", &json!({"model": EMBEDDER, "input": "x", "keep_alive": -1}));
     loaded(EMBEDDER, 1.0);
     loaded(MODEL, f64::from(u8::from(ps(&ollama, MODEL).is_some())));

@@ -1,4 +1,4 @@
-//! The real Ollama, with models of a test's own.
+//! A real Ollama with models for the tests.
 
 use std::{
     fs,
@@ -17,9 +17,9 @@ use super::{
     version::Version,
 };
 
-/// Generates and cannot embed. The settings that make its answers repeat are part of it.
+/// A model that generates and cannot embed. Its settings make responses reproducible.
 pub(crate) const MODEL: &str = "talker";
-/// Embeds and cannot generate.
+/// A model that embeds and cannot generate.
 pub(crate) const EMBEDDER: &str = "embedder";
 
 pub(crate) struct Ollama {
@@ -30,12 +30,12 @@ pub(crate) struct Ollama {
 }
 
 impl Ollama {
-    /// Starts one that decodes `parallel` streams at once, with [`MODEL`] loaded.
+    /// Starts an Ollama that decodes `parallel` streams at once, with [`MODEL`] loaded.
     pub(crate) fn start(version: Version, parallel: usize) -> Ollama {
         Ollama::start_with(version, parallel, &[])
     }
 
-    /// The same, and it logs when a slot begins with a request.
+    /// The same, with a log of when a slot begins a request.
     pub(crate) fn start_logging(version: Version, parallel: usize) -> Ollama {
         Ollama::start_with(version, parallel, &[("OLLAMA_DEBUG", "1")])
     }
@@ -45,7 +45,7 @@ impl Ollama {
         link(&cache("models"), &scratch.path().join("models"));
         let ollama = Ollama::serve(version, scratch, parallel, environment);
         let url = &ollama.url;
-        // One thread: several wait for one another, which a busy machine makes very slow.
+        // One thread, since several would wait for one another, which is very slow on a busy machine.
         let settings =
             json!({"num_thread": 1, "num_ctx": 2048, "num_predict": 12, "seed": 1, "temperature": 0});
         for (model, from, parameters) in [
@@ -59,7 +59,7 @@ impl Ollama {
         ollama
     }
 
-    /// Starts one that has no model.
+    /// Starts an Ollama without models.
     pub(crate) fn without_models(version: Version) -> Ollama {
         Ollama::serve(version, scratch(), 1, &[])
     }
@@ -72,7 +72,7 @@ impl Ollama {
             .env("OLLAMA_HOST", "127.0.0.1:0")
             .env("OLLAMA_MODELS", scratch.path().join("models"))
             .env("OLLAMA_NUM_PARALLEL", parallel.to_string())
-            // A test asks nobody outside.
+            // Tests use no network.
             .env("OLLAMA_NO_CLOUD", "1")
             .envs(environment.iter().copied());
         let process = Process::start(&mut command, scratch.path().join("ollama.log"));
@@ -80,8 +80,8 @@ impl Ollama {
         Ollama { url, version, process, _scratch: scratch }
     }
 
-    /// Takes every model out of memory. The next request loads it with empty caches: from there, the same questions in
-    /// the same order get the same answers to the last digit of a rounding, with one slot.
+    /// Unloads every model. The next request loads it with empty caches. From there on, the same requests in the
+    /// same order get exactly the same responses, with one slot.
     pub(crate) fn unload(&self) {
         let loaded = || get(&self.url, "/api/ps").json()["models"].as_array().unwrap().clone();
         for model in loaded() {
@@ -90,13 +90,13 @@ impl Ollama {
         until(|| loaded().is_empty().then_some(()), || self.log());
     }
 
-    /// How many requests to `path` it has answered, by its log.
+    /// The number of requests to `path` that it has answered, from its log.
     pub(crate) fn asked(&self, path: &str) -> usize {
         let path = format!("\"{path}\"");
         self.process.log().lines().filter(|line| line.starts_with("[GIN]") && line.contains(&path)).count()
     }
 
-    /// How many requests to `path` it has answered with `status`, by its log.
+    /// The number of requests to `path` that it has answered with `status`, from its log.
     pub(crate) fn answered(&self, path: &str, status: u16) -> usize {
         let (path, status) = (format!("\"{path}\""), format!("| {status} |"));
         let log = self.process.log();
@@ -105,7 +105,7 @@ impl Ollama {
             .count()
     }
 
-    /// Waits until its log has that many lines with each mark: when each of them was there.
+    /// Waits until its log has that many lines with each mark. Returns when each line was written.
     pub(crate) fn moments<const N: usize>(&self, marks: [&str; N], counts: [usize; N]) -> [Vec<Instant>; N] {
         let mut moments = [(); N].map(|()| Vec::new());
         let deadline = Instant::now() + PATIENCE;
@@ -126,7 +126,7 @@ impl Ollama {
     }
 }
 
-/// A tree of hard links: the server adds and removes names, and writes into no file that is there.
+/// A tree of hard links: the server adds and removes names, and does not modify existing files.
 fn link(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).expect("tests/real/install.sh was run") {

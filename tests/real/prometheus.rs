@@ -1,4 +1,4 @@
-//! A real Prometheus scrapes us, and answers what dashboards ask.
+//! A real Prometheus scrapes the sidecar and answers the dashboards' queries.
 
 use std::{
     fs,
@@ -51,7 +51,7 @@ impl Prometheus {
         (!value.is_nan()).then_some(value)
     }
 
-    /// Waits until an expression has a value that will do.
+    /// Waits until the value of an expression is accepted.
     fn until(&self, expression: &str, will_do: impl Fn(f64) -> bool) -> f64 {
         until(
             || self.value(expression).filter(|value| will_do(*value)),

@@ -1,4 +1,4 @@
-//! Ollama's own queue, which it tells nobody of.
+//! Ollama's own queue, which it does not report.
 
 use std::{
     thread,
@@ -37,19 +37,20 @@ fn wait_for_the_only_slot_is_measured_as_queue(version: Version) {
 
     let mut evals: Vec<f64> = answers.iter().map(eval).collect();
     evals.sort_by(f64::total_cmp);
-    // The second waits for one, the third for two; what is beside `eval` in a generation makes it longer.
+    // The second request waits for one generation and the third for two. The parts of a generation besides `eval`
+    // make it longer.
     let least = 2.0 * evals[0] + evals[1];
     assert!(queued >= least, "{queued} s of queue, {evals:?} s of eval");
     assert!(queued <= 3.0 * took, "{queued} s of queue in {took} s");
     assert!(alone < least / 3.0, "{alone} s of queue with nobody there");
 }
 
-/// Requests at once, of which all but the first wait.
+/// The concurrent requests. All but the first one wait.
 const QUEUED: usize = 6;
-/// Ollama's log of a request that has come.
+/// The line of Ollama's log when a request has come.
 const ARRIVED: &str = "evaluating already loaded";
 
-/// The hidden queue of each request beside Ollama's log of when its slot began with it.
+/// The hidden queue of each request, compared with the time in Ollama's log when its slot began.
 fn hidden_queue_is_as_long_as_in_slot_log(version: Version) {
     let ollama = Ollama::start_logging(version, 1);
     let text = json!({"model": MODEL, "prompt": "Tell a story.", "options": {"num_predict": 40}});
@@ -78,7 +79,7 @@ fn is_as_long_as_the_log_says(ollama: &Ollama, what: &str, request: &Request) {
         let log = scope.spawn(|| ollama.moments(marks, before.map(|before| before + QUEUED)));
         for _ in 0..QUEUED {
             scope.spawn(|| request.ask(&sidecar.url));
-            // Ollama takes them in the order in which they come.
+            // Ollama takes them in order of arrival.
             thread::sleep(Duration::from_millis(50));
         }
         // With one slot they end one after another, a generation apart.
@@ -95,8 +96,8 @@ fn is_as_long_as_the_log_says(ollama: &Ollama, what: &str, request: &Request) {
     println!("{version}, {what}: seconds until its slot began, and of hidden queue: {pairs:.4?}");
     let mut errors: Vec<_> = pairs[1..].iter().map(|(waited, told)| (waited - told).abs()).collect();
     errors.sort_by(f64::total_cmp);
-    // The median, for a busy machine delays what reads the log. Before 0.30 it is right to about one token's time, and a
-    // tool call has its sampling in it.
+    // The median, since a busy machine delays reading the log. Before 0.30 it is accurate to about the time of one
+    // token, and a tool call includes its sampling.
     let median = errors[errors.len() / 2];
     if version.runs_llama_server() {
         assert!(median <= 0.010, "{version}, {what}: {pairs:?}");
@@ -107,7 +108,7 @@ fn is_as_long_as_the_log_says(ollama: &Ollama, what: &str, request: &Request) {
     assert!(pairs[1..].iter().all(|(waited, _)| *waited > 0.05), "nothing waited: {pairs:?}");
 }
 
-/// `eval_duration` of an answer, seconds.
+/// The `eval_duration` of a response in seconds.
 fn eval(answer: &Answer) -> f64 {
     let last = answer.records().pop().unwrap();
     Duration::from_nanos(last["eval_duration"].as_u64().unwrap()).as_secs_f64()

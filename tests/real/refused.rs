@@ -1,4 +1,4 @@
-//! Refusals, as the official clients tell them: their own errors, and their own patience.
+//! Refusals as the official clients report them: their error classes and their retries.
 
 use std::process::Command;
 
@@ -11,14 +11,14 @@ use super::{
     sidecar::Sidecar,
 };
 
-/// One request in so many seconds of who waits for the next one; longer than a client takes for its first.
+/// One request in this many seconds. It is longer than a client takes for its first request.
 const EACH: f64 = 6.0;
 
-/// Classes of the errors of OpenAI's clients for 401, 403, 429 and 503.
+/// The error classes of OpenAI's clients for 401, 403, 429 and 503.
 const OPENAI: [&str; 4] =
     ["AuthenticationError", "PermissionDeniedError", "RateLimitError", "InternalServerError"];
 
-/// A simulated Ollama that takes one stream at a time and lets nobody wait, with keys of each kind.
+/// A simulated Ollama with one stream and no queue, and with keys of each kind.
 fn guarded(simulator: &str) -> Sidecar {
     let key = |name: &str, more: &str| {
         let env = name.to_ascii_uppercase().replace('-', "_");
@@ -53,7 +53,7 @@ fn simulated() -> (TempDir, Process) {
         "127.0.0.1:0",
         "--load-time",
         "0s",
-        // For two seconds nobody else gets in.
+        // For two seconds, no other request is admitted.
         "--tokens",
         "80",
         "--rate",
@@ -63,13 +63,13 @@ fn simulated() -> (TempDir, Process) {
     (scratch, simulate)
 }
 
-/// What differs between the clients of two languages.
+/// The differences between the clients of two languages.
 struct Habits {
-    /// Classes of OpenAI's errors for 401, 403, 429 and 503.
+    /// The classes of OpenAI's errors for 401, 403, 429 and 503.
     openai: [&'static str; 4],
-    /// What Ollama's client gets with `OLLAMA_API_KEY` alone, at a host that is not ollama.com.
+    /// The result of Ollama's client with `OLLAMA_API_KEY` alone, at a host other than ollama.com.
     by_variable: u64,
-    /// Requests of OpenAI's client that are refused while the wait is an hour.
+    /// The requests of OpenAI's client that are refused while the wait is an hour.
     long: f64,
 }
 
@@ -97,10 +97,10 @@ fn gets_its_own_errors_and_waits_as_told(client: &str, habits: &Habits) {
             assert!(error["text"].as_str().unwrap().contains(said), "{seen}");
         }
     }
-    // The last one's second request was refused once, waited as long as it was told, and got in.
+    // The last client's second request was refused once, waited as long as it was told, and was admitted.
     let waited = seen["retried"].as_f64().unwrap();
     assert!((EACH - 1.5..EACH + 10.0).contains(&waited), "{waited} s");
-    // Told to wait an hour, none does.
+    // If the wait is an hour, no client waits.
     assert_eq!(seen["long"]["class"].as_str(), Some("RateLimitError"), "{seen}");
     assert!(seen["long"]["waited"].as_f64().unwrap() < 60.0, "{seen}");
     assert_eq!(seen["by_variable"].as_u64(), Some(habits.by_variable), "{seen}");
@@ -110,7 +110,7 @@ fn gets_its_own_errors_and_waits_as_told(client: &str, habits: &Habits) {
 #[test]
 #[ignore = "needs the official clients; tests/real/install.sh"]
 fn python_clients_raise_their_own_errors_and_obey_retry_after() {
-    // It raises at once, and sends the variable to any host.
+    // It raises an error at once, and sends the variable to any host.
     let habits = Habits { openai: OPENAI, by_variable: 200, long: 1.0 };
     gets_its_own_errors_and_waits_as_told("python_refused.py", &habits);
 }
@@ -118,7 +118,7 @@ fn python_clients_raise_their_own_errors_and_obey_retry_after() {
 #[test]
 #[ignore = "needs the official clients; tests/real/install.sh"]
 fn javascript_clients_raise_their_own_errors_and_obey_retry_after() {
-    // It tries twice more after a time of its own, and sends the variable to ollama.com alone.
+    // It retries twice after its own delay, and sends the variable to ollama.com only.
     let habits = Habits { openai: OPENAI, by_variable: 401, long: 3.0 };
     gets_its_own_errors_and_waits_as_told("js_refused.mjs", &habits);
 }
@@ -133,6 +133,6 @@ fn ollama_command_cannot_send_a_key() {
     list.env("OLLAMA_HOST", &sidecar.url).env("OLLAMA_API_KEY", "open");
     let output = list.output().unwrap();
     assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    // Its first request, which asks whether a server is there.
+    // Its first request, which checks whether a server is there.
     sidecar.until("admission_total", &[r#"reason="no_key""#], 1.0);
 }

@@ -23,13 +23,13 @@ impl Sidecar {
         Sidecar::start_with(ollama, &[])
     }
 
-    /// With settings, by the variables of the environment that set them.
+    /// With settings as environment variables.
     pub(crate) fn start_with(ollama: &Ollama, settings: &[(&str, &str)]) -> Sidecar {
         let upstream = format!("[[upstream]]\nname = \"real\"\nurl = \"{}\"\n", ollama.url);
         Sidecar::of(&upstream, settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
     }
 
-    /// With a file of these settings, in an environment.
+    /// With a file of these settings, and with environment variables.
     pub(crate) fn of(settings: &str, environment: impl IntoIterator<Item = (String, String)>) -> Sidecar {
         let scratch = scratch();
         let file = scratch.path().join("sidecar.toml");
@@ -52,12 +52,12 @@ impl Sidecar {
         self.page("/metrics").text()
     }
 
-    /// The sum over every series of `streamgauge_NAME` that has all of `labels` (`key="value"`).
+    /// The sum over every series of `streamgauge_NAME` with all of `labels` (`key="value"`).
     pub(crate) fn sum(&self, name: &str, labels: &[&str]) -> f64 {
         sum(&self.metrics(), name, labels)
     }
 
-    /// Waits until that sum is `value`: an ending is recorded just after its last byte.
+    /// Waits until that sum is `value`, since an outcome is recorded just after the last byte.
     pub(crate) fn until(&self, name: &str, labels: &[&str], value: f64) {
         let reached = || ((self.sum(name, labels) - value).abs() < 1e-9).then_some(());
         until(reached, || format!("no {value} of {name}{labels:?} in\n{}", self.metrics()));

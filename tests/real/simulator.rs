@@ -1,5 +1,5 @@
-//! The simulated Ollama beside the real one of each version: to the same request both give the same status, headers, framing
-//! and fields. The words of errors, ids and figures are left out.
+//! The simulated Ollama compared with the real one of each version: both respond to the same request with the same
+//! status, headers, framing and fields. The text of errors, ids and figures are not compared.
 
 use std::{collections::BTreeSet, process::Command};
 
@@ -36,7 +36,7 @@ fn simulated(version: Version, more: &[&str]) -> (TempDir, Process, String) {
     (scratch, process, url)
 }
 
-/// Bytes of a body up to which Go tells its length.
+/// The largest body for which Go sends its length.
 const BUFFER: usize = 2048;
 
 fn messages() -> Value {
@@ -73,11 +73,11 @@ fn generations(version: Version) -> Vec<Request> {
         Request::post("/v1/completions", &merged(&openai, usage)),
     ];
     if version.runs_llama_server() {
-        // 0.12.11 tells durations of these that differ from run to run, negative ones among them.
+        // 0.12.11 reports durations for these that differ from run to run, including negative ones.
         requests.push(Request::post("/api/generate", &merged(&generate, json!({"format": "json"}))));
         requests.push(Request::post("/api/generate", &merged(&generate, one.clone())));
         requests.push(Request::post("/api/chat", &merged(&chat, merged(&one, json!({"stream": false})))));
-        // And it tells letters of the other case apart where the file system does.
+        // It is case-sensitive if the file system is.
         let upper = format!("{}:latest", MODEL.to_uppercase());
         requests.push(Request::post("/api/chat", &merged(&chat, json!({"model": upper}))));
         let response =
@@ -92,7 +92,7 @@ fn generations(version: Version) -> Vec<Request> {
     requests
 }
 
-/// Requests that embed, those that a generator refuses too.
+/// Requests that embed, including those that a generating model refuses.
 fn embeddings() -> Vec<Request> {
     let embed =
         json!({"model": EMBEDDER, "input": ["one sentence", "and another"], "prompt": "one sentence"});
@@ -235,7 +235,7 @@ fn compare(version: Version, requests: &[Request], real: &Ollama, simulated: &st
     );
 }
 
-/// What a client could tell the two by.
+/// The properties by which a client could distinguish the two.
 fn differences(real: &Response, simulated: &Response) -> Vec<String> {
     let mut differences = Vec::new();
     let mut differ = |what: &str, real: String, simulated: String| {
@@ -251,7 +251,7 @@ fn differences(real: &Response, simulated: &Response) -> Vec<String> {
             ("Date" | "Content-Length", Some(_)) => "there".to_owned(),
             (_, Some(value)) => value.clone(),
         };
-        // Go sends a body of more bytes in chunks: which one is longer is the model's.
+        // Go sends longer bodies in chunks, and the model decides which body is longer.
         let is_long = |response: &Response| response.chunks.concat().len() > BUFFER;
         let is_length = ["Content-Length", "Transfer-Encoding"].contains(&name.as_str());
         if is_length && is_long(real) != is_long(simulated) {
@@ -267,7 +267,7 @@ fn differences(real: &Response, simulated: &Response) -> Vec<String> {
             .collect();
         chunks.join("\n      | ")
     };
-    // A page of text, or an error's words, is no JSON.
+    // A page of text and the text of an error are not JSON.
     if real
         .headers
         .get("Content-Type")

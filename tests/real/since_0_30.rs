@@ -1,4 +1,4 @@
-//! What a current Ollama does that 0.12 does not.
+//! Features of a current Ollama that 0.12 lacks.
 
 use serde_json::{Value, json};
 
@@ -105,13 +105,13 @@ fn client_and_cloud_errors_are_no_errors_of_this_ollama(version: Version) {
     let ollama = Ollama::start(version, 1);
     let sidecar = Sidecar::start(&ollama);
     let embed = json!({"model": MODEL, "input": "x", "prompt": "x"});
-    // `/api/embeddings` makes a 500 of it, which says nothing of whose doing it is.
+    // `/api/embeddings` returns 500 for it, which does not tell whose fault it is.
     for path in ["/api/embed", "/v1/embeddings"] {
         let [direct, through] = [&ollama.url, &sidecar.url].map(|url| post(url, path, &embed));
         assert_eq!((direct.status, through.lasting()), (501, direct.lasting()), "{path}");
     }
     sidecar.until("requests_total", &[LABEL, r#"outcome="client_error""#], 2.0);
-    // Ollama's cloud is away, or was turned off.
+    // Ollama's cloud is unreachable or disabled.
     for path in ["/api/me", "/api/signout", "/api/experimental/web_search", "/api/experimental/web_fetch"] {
         let [direct, through] =
             [&ollama.url, &sidecar.url].map(|url| post(url, path, &json!({"query": "x", "url": "http://x"})));
@@ -148,7 +148,8 @@ fn new_routes_generate(version: Version) {
         if direct.status < 500 { r#"outcome="client_error""# } else { r#"outcome="upstream_error""# };
     sidecar.until("requests_total", &[r#"route="openai_transcriptions""#, LABEL, outcome], 1.0);
 
-    // What a version lacks is a 404, under the label of the route all the same. A compaction takes a model with tools.
+    // A route that a version lacks returns 404, under the label of the route. A compaction needs a model with
+    // tools.
     tool::create(&ollama, ChatPath::Native);
     let body = json!({"model": CALLER, "input": "Say one word.", "prompt": "x", "max_output_tokens": 4});
     for (path, route, since) in [
@@ -158,13 +159,13 @@ fn new_routes_generate(version: Version) {
         let has = since.is_some_and(|since| version >= since);
         let answer = post(&sidecar.url, path, &body);
         assert_eq!(answer.status == 404, !has, "{path}: {answer:?}");
-        // So small a model makes no summary that Ollama could read.
+        // The small model makes no summary that Ollama could read.
         let outcome = match answer.status {
             200 => r#"outcome="complete""#,
             500.. => r#"outcome="upstream_error""#,
             _ => r#"outcome="client_error""#,
         };
-        // A request that failed gives its model no label of its own; a probe that sees the model in memory does.
+        // A failed request gives its model no label. A probe that sees the model in memory does.
         let (route, label) = (format!("route=\"{route}\""), r#"model="tooled:latest""#);
         let labels: &[&str] =
             if answer.status == 200 { &[&route, label, outcome] } else { &[&route, outcome] };
@@ -186,7 +187,7 @@ fn cached_part_of_prompt_is_counted_if_reported(version: Version) {
         assert!(cached >= 0.9 * prompt, "{cached} of {prompt}: {lasts:?}");
         assert_eq!(evaluated, 2.0 * prompt - cached, "{lasts:?}");
     } else {
-        // Its count has the cached part in it and its duration has not: they make no rate.
+        // Its count includes the cached part and its duration does not, so that they make no rate.
         assert_eq!((cached, evaluated), (0.0, 0.0), "{lasts:?}");
         assert!(lasts[1].get("prompt_eval_cached_count").is_none());
     }

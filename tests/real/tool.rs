@@ -1,22 +1,22 @@
-//! A model that calls a tool, by each of the ways in which Ollama renders a chat.
+//! A model that calls a tool, in each of the ways in which Ollama renders a chat.
 
 use serde_json::{Value, json};
 
 use super::{answer::post, ollama::Ollama};
 
-/// What [`create`] makes.
+/// The name of the model that [`create`] creates.
 pub(crate) const CALLER: &str = "tooled";
 
-/// Which program renders a chat and finds the tool calls in its answer.
+/// The program that renders a chat and finds the tool calls in its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChatPath {
-    /// Ollama, by the model's TEMPLATE.
+    /// Ollama, with the model's TEMPLATE.
     GoTemplate,
-    /// llama-server, by the chat template in the model's file. 0.12 has no such path.
+    /// llama-server, with the chat template in the model's file. 0.12 cannot do this.
     Native,
 }
 
-/// Two examples lead so small a model to call one.
+/// Two examples make this small model call a tool.
 const TEMPLATE: &str = r#"{{- if .Tools }}<start_of_turn>user
 What is the weather in Rome?<end_of_turn>
 <start_of_turn>model
@@ -45,9 +45,10 @@ What is the weather in Oslo?<end_of_turn>
 {{- end }}
 {{- end }}"#;
 
-/// Makes [`CALLER`] anew.
+/// Creates [`CALLER`] again.
 pub(crate) fn create(ollama: &Ollama, path: ChatPath) {
-    // Ollama has parsed a call before its closing tag, at which the model would go on; llama-server wants the tag.
+    // Ollama parses a call before its closing tag, after which the model would continue. llama-server needs the
+    // tag.
     let (mut create, stop) = match path {
         ChatPath::GoTemplate => (json!({"from": "gemma3:270m", "template": TEMPLATE}), "</tool_call>"),
         ChatPath::Native => (json!({"from": "gemma3:270m-tools"}), "<end_of_turn>"),
@@ -60,13 +61,13 @@ pub(crate) fn create(ollama: &Ollama, path: ChatPath) {
     assert_eq!(post(&ollama.url, "/api/create", &create).json()["status"], "success");
 }
 
-/// The one tool, as every dialect but Anthropic's has it.
+/// The tool in the format of every dialect except Anthropic's.
 pub(crate) fn tools() -> Value {
     json!([{"type": "function", "function": {"name": "get_weather", "description": "The weather of a city.",
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}])
 }
 
-/// That tool for `/v1/messages`.
+/// The tool for `/v1/messages`.
 pub(crate) fn anthropic_tools() -> Value {
     let function = &tools()[0]["function"];
     json!([{"name": function["name"], "description": function["description"], "input_schema": function["parameters"]}])

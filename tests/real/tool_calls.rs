@@ -1,4 +1,4 @@
-//! Tool calls of the real thing: their silence is generation, and no queue.
+//! Tool calls of a real Ollama: their silence is generation and not queue.
 
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ fn call_is_decode_and_no_queue(ollama: &Ollama, path: ChatPath) {
         "{} {path:?}: queue {queue:.4} s, decode {decode:.4} s of eval {eval:.4} s, {last}",
         ollama.version
     );
-    // Nothing waited: before 0.30, what no duration covers is sampling.
+    // Nothing waited. Before 0.30, the time that no duration covers is sampling.
     let bound = if ollama.version.runs_llama_server() { 0.05 } else { beside + 0.01 };
     assert!(queue <= bound, "{path:?}: {queue} s of queue, {eval} s of eval, {beside} s beside");
     assert!(decode >= 0.9 * eval, "{path:?}: {decode} s of decode, {eval} s of eval");

@@ -44,7 +44,7 @@ fn two_ollamas_look_like_one_and_one_is_enough(version: Version) {
     }
     let url = &sidecar.url;
 
-    // What manages models goes to the primary, and all that follows knows of it.
+    // Model management goes to the primary, and later requests use the result.
     let create = json!({"model": "only", "from": MODEL, "stream": false});
     assert_eq!(post(url, "/api/create", &create).json()["status"], "success");
     let tags = |url: &str| names(url, "/api/tags", "models", "name");
@@ -55,9 +55,9 @@ fn two_ollamas_look_like_one_and_one_is_enough(version: Version) {
     assert_eq!(post(url, "/api/generate", &ask("only")).json()["done"], true);
     assert_eq!((first.answered("/api/generate", 200), second.answered("/api/generate", 200)), (1, 2));
 
-    // Both are asked for what both have.
+    // Both upstreams serve models that both have.
     let mut longer = ask(MODEL);
-    // Long enough that they overlap.
+    // Long enough to overlap.
     longer["options"] = json!({"num_predict": 80});
     thread::scope(|scope| {
         let both = [(); 2].map(|()| scope.spawn(|| post(url, "/api/generate", &longer).json()));
@@ -70,7 +70,7 @@ fn two_ollamas_look_like_one_and_one_is_enough(version: Version) {
     let ps = |url: &str| names(url, "/api/ps", "models", "name");
     assert_eq!(ps(url), &ps(&first.url) | &ps(&second.url));
 
-    // One goes, in the middle of a stream: that stream is cut, and whoever comes later is served.
+    // One Ollama ends in the middle of a stream: that stream is cut, and later requests are served.
     let long =
         json!({"model": MODEL, "prompt": "Tell a story.", "options": {"num_predict": 500}}).to_string();
     let target = format!("{url}/api/generate");
@@ -87,7 +87,7 @@ fn two_ollamas_look_like_one_and_one_is_enough(version: Version) {
     }
     let whole = streams.map(|(mut stream, records)| {
         let done = records.last().is_some_and(|last| last.unwrap().contains("\"done\":true"));
-        // curl says whether what it got is whole.
+        // curl reports whether its response is complete.
         (stream.wait().unwrap().success(), done)
     });
     assert!(whole == [(true, true), (false, false)] || whole == [(false, false), (true, true)], "{whole:?}");

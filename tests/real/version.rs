@@ -1,4 +1,4 @@
-//! The versions of Ollama that the tests run against.
+//! The versions of Ollama that the tests use.
 
 use std::{fmt, path::PathBuf};
 
@@ -7,11 +7,11 @@ use super::process::cache;
 /// A release that `install.sh` builds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Version {
-    /// The oldest that is supported: a runner of its own runs the models.
+    /// The oldest supported version, whose own runner runs the models.
     V0_12_11,
-    /// A llama-server runs the models, since 0.30. `install.sh all` builds it.
+    /// Since 0.30, llama-server runs the models. `install.sh all` builds it.
     V0_33_0,
-    /// The newest.
+    /// The newest version.
     V0_34_3,
 }
 
@@ -26,7 +26,7 @@ impl Version {
         }
     }
 
-    /// Where `install.sh` puts the program.
+    /// The path of the program that `install.sh` installs.
     pub(crate) fn program(self) -> PathBuf {
         match self {
             Version::V0_12_11 => cache("bin/ollama"),
@@ -45,7 +45,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// Makes of each function, which takes a [`Version`], one test for every version: `ollama_0_34::NAME`.
+/// Makes one test for every version of each function that takes a [`Version`]: `ollama_0_34::NAME`.
 macro_rules! on_every_ollama {
     ($($test:ident),+ $(,)?) => {
         mod ollama_0_12 {
@@ -59,7 +59,7 @@ macro_rules! on_every_ollama {
     };
 }
 
-/// Makes of each function, which takes a [`Version`], one test for every version since 0.30.
+/// The same for every version since 0.30.
 macro_rules! on_llama_server {
     ($($test:ident),+ $(,)?) => {
         mod ollama_0_33 {

@@ -1,4 +1,4 @@
-//! Answers as they are on the wire: their chunks, and the shape of what is in them.
+//! Responses as they are on the wire: their chunks, and the shape of their contents.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::process::PATIENCE;
 
-/// A request, byte for byte but for `Host` and `Content-Length`.
+/// A request, byte for byte except for `Host` and `Content-Length`.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: &'static str,
@@ -20,10 +20,10 @@ pub(crate) struct Request {
     pub(crate) body: Option<Vec<u8>>,
 }
 
-/// An answer, with each chunk of its body apart.
+/// A response, with each chunk of its body separate.
 pub(crate) struct Response {
     pub(crate) status: u16,
-    /// By name as it was written, in order of names.
+    /// The header fields by name as written, sorted by name.
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) chunks: Vec<Vec<u8>>,
 }
@@ -47,7 +47,7 @@ impl Request {
         self
     }
 
-    /// Asks a server at `http://HOST:PORT`.
+    /// Sends a request to a server at `http://HOST:PORT`.
     pub(crate) fn ask(&self, url: &str) -> Response {
         let host = url.strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(host).unwrap();
@@ -104,7 +104,7 @@ impl Response {
         String::from_utf8_lossy(&self.chunks.concat()).into_owned()
     }
 
-    /// Each chunk's records, with a run of like chunks as one.
+    /// The records of each chunk, with a run of equal chunks as one.
     pub(crate) fn framing(&self) -> Vec<Vec<Shape>> {
         let mut framing: Vec<_> = self.chunks.iter().map(|chunk| records(chunk)).collect();
         framing.dedup();
@@ -118,7 +118,7 @@ fn line(stream: &mut impl BufRead) -> String {
     line.trim_end_matches(['\r', '\n']).to_owned()
 }
 
-/// The shapes of the records in a chunk, with a run of like ones as one.
+/// The shapes of the records in a chunk, with a run of equal ones as one.
 fn records(chunk: &[u8]) -> Vec<Shape> {
     let text = String::from_utf8_lossy(chunk);
     let mut records: Vec<_> = text
@@ -141,16 +141,16 @@ fn records(chunk: &[u8]) -> Vec<Shape> {
     records
 }
 
-/// A JSON value without what differs between two answers: its fields in order, and their types.
+/// A JSON value without the parts that differ between two responses: its fields in order, and their types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     Text(String),
-    /// Elements, with a run of like ones as one.
+    /// Elements, with a run of equal ones as one.
     List(Vec<Shape>),
     Object(Vec<(String, Shape)>),
 }
 
-/// Fields whose text is told, for clients act on it.
+/// Fields whose text is compared, since clients depend on it.
 const TELLING: [&str; 9] = [
     "code",
     "done_reason",
@@ -163,7 +163,7 @@ const TELLING: [&str; 9] = [
     "tool_choice",
 ];
 
-/// Fields that tell of the model: whether they are there, and what is in them, is its own.
+/// Fields that describe the model. Their presence and their values depend on the model.
 const OF_THE_MODEL: [&str; 9] = [
     "capabilities",
     "details",
@@ -183,7 +183,7 @@ impl<'de> Deserialize<'de> for Shape {
 }
 
 struct ShapeVisitor<'a> {
-    /// The field that the value is in.
+    /// The field that contains the value.
     key: &'a str,
 }
 
@@ -259,10 +259,10 @@ impl<'de> Visitor<'de> for ShapeVisitor<'_> {
     }
 }
 
-/// What an id that is made anew begins with.
+/// The prefixes of ids that are new each time.
 const MINTED: [&str; 8] = ["call_", "chatcmpl-", "cmpl-", "fc_", "msg_", "req_", "resp_", "rs_"];
 
-/// `chatcmpl-` and digits, or `call_` and eight letters; the name of a model is an id too.
+/// `chatcmpl-` and digits, or `call_` and eight letters. The name of a model is an id too.
 fn id(value: &str) -> String {
     let (prefix, rest) = value.split_at(value.find(['-', '_']).map_or(0, |end| end + 1));
     if !prefix.is_empty() && !MINTED.contains(&prefix) {
@@ -276,7 +276,7 @@ fn id(value: &str) -> String {
     }
 }
 
-/// Whether a time is written in UTC, and its fraction of a second.
+/// Whether a time is in UTC, and its fraction of a second.
 fn time(value: &str) -> String {
     let fraction = value.split('.').nth(1).is_some();
     let zone = if value.ends_with('Z') { "UTC" } else { "a zone" };

@@ -1,8 +1,8 @@
-//! An authority that vouches for whom a test likes.
+//! A certificate authority of the tests.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 
-/// A self-made root.
+/// A self-made root certificate.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its private key, in PEM.
@@ -12,7 +12,7 @@ pub(crate) struct Issued {
 }
 
 impl Authority {
-    /// Names tell them apart, before any key does.
+    /// Names distinguish them before any key does.
     pub(crate) fn new(name: &str) -> Authority {
         let mut params = CertificateParams::new([]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -25,12 +25,12 @@ impl Authority {
         self.0.pem()
     }
 
-    /// For a name or an address.
+    /// A certificate for a name or an address.
     pub(crate) fn issue(&self, name: &str) -> Issued {
         self.issue_until(name, 4096)
     }
 
-    /// One that is good from 2000 to the beginning of that year.
+    /// A certificate that was valid at the beginning of 2000 only.
     pub(crate) fn issue_until(&self, name: &str, year: i32) -> Issued {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         (params.not_before, params.not_after) = (date_time_ymd(2000, 1, 1), date_time_ymd(year, 1, 1));

@@ -11,24 +11,24 @@ use std::{
 
 use tempfile::TempDir;
 
-/// Nothing here takes as long, on a busy machine either; a test that waits for it has failed.
+/// Longer than any step of a test, also on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
-/// For a server to end when it is asked to.
+/// The time for a server to end after a signal.
 const FAREWELL: Duration = Duration::from_secs(15);
 
-/// Where `install.sh` puts things.
+/// The folder of `install.sh`.
 pub(crate) fn cache(path: &str) -> PathBuf {
     let home = || PathBuf::from(env::var_os("HOME").unwrap()).join(".cache");
     let base = env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from);
     base.join("streamgauge").join(path)
 }
 
-/// A folder beside the models, so that they can be linked into it.
+/// A folder on the file system of the models, so that they can be hard-linked.
 pub(crate) fn scratch() -> TempDir {
     tempfile::Builder::new().prefix("test.").tempdir_in(cache("tmp")).expect("tests/real/install.sh was run")
 }
 
-/// Asks again until there is an answer, or fails with what `otherwise` says.
+/// Polls until there is an answer, or fails with the text of `otherwise`.
 pub(crate) fn until<T>(mut ask: impl FnMut() -> Option<T>, otherwise: impl FnOnce() -> String) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -40,14 +40,14 @@ pub(crate) fn until<T>(mut ask: impl FnMut() -> Option<T>, otherwise: impl FnOnc
     }
 }
 
-/// A child that ends with its guard, and its log.
+/// A child process that ends with its guard, and its log.
 pub(crate) struct Process {
     child: Child,
     log: PathBuf,
 }
 
 impl Process {
-    /// Starts it, stdout and stderr into `log`.
+    /// Starts it with stdout and stderr redirected to `log`.
     pub(crate) fn start(command: &mut Command, log: PathBuf) -> Process {
         let file = File::create(&log).unwrap();
         command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
@@ -59,7 +59,7 @@ impl Process {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
     }
 
-    /// Waits for a line of the log that `find` finds something in.
+    /// Waits for a line of the log in which `find` finds something.
     pub(crate) fn find<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
         until(|| self.log().lines().find_map(&find), || self.log())
     }
@@ -78,7 +78,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Not killed at once: Ollama ends its runners, which would stay.
+        // Not killed at once, since Ollama must end its runners.
         let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         let deadline = Instant::now() + FAREWELL;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {

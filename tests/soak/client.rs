@@ -1,4 +1,4 @@
-//! Clients that ask for everything in turn, leave in the middle, and are told of failures.
+//! Clients that send every kind of request in turn, disconnect in the middle, and observe failures.
 
 mod latency;
 
@@ -16,16 +16,16 @@ use tokio::time::Instant;
 use super::{PATIENCE, upstream::MODELS};
 use latency::Latencies;
 
-/// What all clients did.
+/// The results of all clients.
 #[derive(Default)]
 pub(crate) struct Sent {
     pub(crate) requests: AtomicU64,
-    /// Streams that came to their end.
+    /// Streams that ended completely.
     pub(crate) whole: AtomicU64,
     pub(crate) latencies: Latencies,
 }
 
-/// One that asks one thing after the other.
+/// A client that sends one request after the other.
 pub(crate) struct Client {
     http: reqwest::Client,
     proxy: SocketAddr,
@@ -37,7 +37,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(number: usize, proxy: SocketAddr, sent: Arc<Sent>) -> Client {
         let http = reqwest::Client::builder().timeout(PATIENCE).pool_max_idle_per_host(1).build().unwrap();
-        // Apart, so that all models have been asked for within the first third of a short run.
+        // Spread out, so that all models have been used within the first third of a short run.
         Client { http, proxy, turn: 17 * number, began: Instant::now(), sent }
     }
 
@@ -75,18 +75,18 @@ impl Client {
         format!("http://{}{path}", self.proxy)
     }
 
-    /// The sidecar is always there: whatever is behind it, it answers.
+    /// The sidecar always answers, whatever its upstreams do.
     async fn send(&self, request: RequestBuilder) -> Response {
         self.sent.requests.fetch_add(1, SeqCst);
         request.send().await.unwrap()
     }
 
     async fn small(&self, request: RequestBuilder) {
-        // The upstream may go in the middle of it.
+        // The upstream may go away in the middle.
         let _ = self.send(request).await.bytes().await;
     }
 
-    /// One that looks whole is whole.
+    /// A stream that looks complete is complete.
     async fn stream(&self, path: &str, body: &str, last: &str) {
         let answer = self.send(self.http.post(self.url(path)).body(body.to_owned())).await;
         let status = answer.status();

@@ -1,4 +1,4 @@
-//! For as long as is asked: mixed load, reloads, an upstream that comes and goes, scrapes and the page. Nothing grows.
+//! A long run with mixed load, reloads, an unstable upstream, scrapes and the page. Nothing may grow.
 //!
 //! `SOAK_SECONDS=3600 cargo test --release --test soak`
 #![cfg(target_os = "linux")]
@@ -26,12 +26,12 @@ use sidecar::Sidecar;
 use trend::growth;
 
 const CLIENTS: usize = 16;
-/// Nothing takes as long; a test that waits for it has failed.
+/// Longer than any step of the test.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Of the readings, so many are compared: pairs of them are.
+/// The number of readings that are compared in pairs.
 const READINGS: u32 = 400;
 
-/// How much of each there may be more at the end than after a third of the time, by the slope between.
+/// The accepted growth from a third of the time to the end, by the slope between.
 const BOUNDS: [(&str, f64); 5] = [
     ("resident memory, MiB", 8.0),
     ("descriptors", 16.0),
@@ -40,7 +40,7 @@ const BOUNDS: [(&str, f64); 5] = [
     ("label values", 3.0),
 ];
 
-/// In CI: what grows by a request or by a reload has grown by thousands.
+/// In CI, anything that grows with requests or reloads has grown by thousands.
 fn duration() -> Duration {
     #[expect(clippy::disallowed_methods, reason = "a test has no other argument")]
     let seconds = std::env::var("SOAK_SECONDS").map_or(15, |text| text.parse().unwrap());
@@ -108,7 +108,7 @@ async fn soak_under_mixed_load_shows_no_growth_and_no_slowdown() {
     assert!(sent.whole.load(SeqCst) > 50, "{} whole streams", sent.whole.load(SeqCst));
     let new: Vec<_> = last.label_values.difference(&later[0].1.label_values).collect();
     assert!(grown.is_empty(), "{grown:#?}; new label values: {new:?}");
-    // In a few seconds another test's compiler is most of it.
+    // In a few seconds, another test's compiler is most of the load.
     let noise = Duration::from_millis(if duration < Duration::from_secs(60) { 300 } else { 100 });
     assert!(slower.is_steady(noise), "{slower}");
 }

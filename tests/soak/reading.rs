@@ -1,4 +1,4 @@
-//! What the sidecar says of itself.
+//! The metrics of the sidecar.
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
@@ -21,7 +21,7 @@ impl Reading {
         let answer = reqwest::get(format!("http://{admin}/metrics")).await.unwrap();
         let page = answer.text().await.unwrap();
         let series = page.lines().filter(|line| !line.starts_with('#'));
-        // Bounds of buckets are numbers of ours.
+        // The bounds of buckets are numbers of the program itself.
         let labels = series.filter_map(|line| line.split_once('{')?.1.rsplit_once('}')).map(|split| split.0);
         let values = labels.flat_map(|labels| labels.split(',')).filter(|label| !label.starts_with("le="));
         Reading {
@@ -30,7 +30,7 @@ impl Reading {
             threads: sum(&page, "process_threads"),
             tasks: sum(&page, "streamgauge_runtime_live_tasks"),
             label_values: values.map(str::to_owned).collect(),
-            // Not by model: the series of a model whose label another one takes end.
+            // Not by model, since the series of a model end when another model takes its label.
             counted: sum(&page, "streamgauge_caller_requests_total") as u64,
             in_flight: sum(&page, "streamgauge_requests_in_flight") as u64,
             panics: sum(&page, "streamgauge_panics_total") as u64,
@@ -44,7 +44,7 @@ impl Reading {
     }
 }
 
-/// Of a family, over all of its series.
+/// The sum of a family over all of its series.
 fn sum(page: &str, family: &str) -> f64 {
     let lines = page.lines().filter_map(|line| line.strip_prefix(family));
     let own = lines.filter(|rest| rest.starts_with(['{', ' ']));

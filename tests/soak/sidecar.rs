@@ -1,4 +1,4 @@
-//! The real binary, its configuration, and who looks at it.
+//! The real binary, its configuration, and the readers of its admin address.
 
 use std::{
     io::{BufRead, BufReader},
@@ -33,7 +33,7 @@ impl Sidecar {
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let listening = spawn_blocking(move || {
             let listening = log.find(|line| line.as_ref().unwrap().contains("listening"));
-            // Read to its end, so that it never fills.
+            // Read to the end, so that the pipe never fills.
             thread::spawn(move || log.for_each(drop));
             listening.expect("it ended").unwrap()
         });
@@ -45,7 +45,7 @@ impl Sidecar {
         Sidecar { proxy, admin, child: Some(child), upstreams, folder, looks }
     }
 
-    /// As a browser does.
+    /// Requests the page as a browser does.
     pub(crate) async fn look_at_the_page(&self) {
         for (path, part) in [("/", "<!doctype html>"), ("/overview", "\"points\""), ("/streams", "[")] {
             let url = format!("http://{}{path}", self.admin);
@@ -54,7 +54,7 @@ impl Sidecar {
         }
     }
 
-    /// Reads another configuration: keys come and go, shaping is on and off.
+    /// Loads another configuration: keys come and go, shaping is on and off.
     pub(crate) fn reload(&self, turn: usize) {
         let (file, draft) = (self.folder.path().join("streamgauge.toml"), self.folder.path().join("draft"));
         std::fs::write(&draft, configuration(self.upstreams, turn)).unwrap();
@@ -73,7 +73,7 @@ impl Sidecar {
 
 impl Drop for Sidecar {
     fn drop(&mut self) {
-        // It has ended, unless the test failed.
+        // The process has ended, unless the test failed.
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();

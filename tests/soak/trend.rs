@@ -1,9 +1,9 @@
-//! Whether something grows: Theil and Sen's slope, which a few wild readings don't move.
+//! Finds growth with the slope of Theil and Sen, which a few outliers do not affect.
 
-/// Pairs go with the square.
+/// The most points, since the number of pairs is quadratic.
 const MOST: usize = 600;
 
-/// How much a line through the points rises from the first to the last. Points are (moment, value), in order.
+/// The rise of a line through the points from the first to the last. Points are (time, value), in order.
 pub(crate) fn growth(points: &[(f64, f64)]) -> f64 {
     let thin: Vec<_> = points.iter().step_by(points.len() / MOST + 1).collect();
     let mut slopes = Vec::new();

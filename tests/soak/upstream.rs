@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use streamgauge_simulate::{Bound, Config, Simulator};
 use tokio::time::{Instant, sleep_until};
 
-/// More than have labels of their own.
+/// More models than have labels of their own.
 pub(crate) const MODELS: usize = 24;
 
 fn config() -> Config {
@@ -28,7 +28,7 @@ pub(crate) fn start() -> SocketAddr {
     addr
 }
 
-/// One that is there now and then, always at the same place.
+/// An Ollama that runs at times, always on the same address.
 pub(crate) struct Coming {
     first: Bound,
 }
@@ -42,7 +42,7 @@ impl Coming {
         self.first.addr()
     }
 
-    /// Comes and goes, each for so long. As it goes, it drops what runs in the middle.
+    /// Starts and stops, each for this long. When it stops, it drops the running streams.
     pub(crate) async fn until(self, end: Instant, each: Duration) {
         let listen = self.addr();
         let mut bound = self.first;

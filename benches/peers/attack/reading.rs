@@ -1,6 +1,6 @@
 //! Parses requests as leniently as a careless server might.
 
-/// Which header frames a body that has both.
+/// The header that frames a body that has both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
     Coding,

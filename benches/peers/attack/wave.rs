@@ -21,7 +21,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// The pause between two bytes of a slow attacker.
 const DRIP: Duration = Duration::from_secs(1);
 
-/// What each of the connections does.
+/// The behaviour of each connection.
 #[derive(Clone, Debug)]
 pub(super) struct Wave {
     pub(super) connections: usize,

@@ -1,4 +1,4 @@
-//! What the page needs of a registry, at one moment.
+//! The values of the registry that the page needs, at one moment.
 
 use tokio::time::Instant;
 
@@ -7,16 +7,16 @@ use crate::{
     metric::{Buckets, Scrape, Series},
 };
 
-/// GPUs that are told of one by one; more are in the sums alone.
+/// GPUs that are shown individually. The others are part of the sums only.
 const MOST_CARDS: usize = 16;
 
-/// Counts since the start, and gauges as they are. Some 1.8 KiB.
+/// Counters since the start, and the present value of gauges. About 1.8 KiB.
 #[derive(Clone, Debug)]
 pub(super) struct Reading {
     pub(super) at: Instant,
     /// Generations that have not ended.
     pub(super) streams: f64,
-    /// Of them, those in the sidecar's own queue.
+    /// Those of `streams` that wait in the sidecar's own queue.
     pub(super) queued: f64,
     /// Records with content, thinking or a tool call.
     pub(super) content: f64,
@@ -24,17 +24,17 @@ pub(super) struct Reading {
     pub(super) outcomes: [f64; 7],
     pub(super) first_token: Buckets,
     pub(super) gap: Buckets,
-    /// The queue inside Ollama.
+    /// Waiting inside Ollama.
     pub(super) hidden: Buckets,
     pub(super) lag: Buckets,
     pub(super) bands: [Band; 8],
-    /// The mean of all GPUs.
+    /// The mean utilization of all GPUs.
     pub(super) busy: Option<f64>,
-    /// The sum of all GPUs.
+    /// The power of all GPUs together.
     pub(super) watts: Option<f64>,
 }
 
-/// Sums over all upstreams while so many streams decoded.
+/// Sums over all upstreams of the time while a certain number of streams decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Band {
     pub(super) seconds: f64,
@@ -42,15 +42,15 @@ pub(super) struct Band {
     pub(super) tokens: f64,
 }
 
-/// What is kept of the newest reading alone.
+/// Values that are kept of the newest reading only.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct SurroundingsReading {
     pub(super) cards: Vec<Card>,
-    /// By the label `collector`: whether it reads.
+    /// The collectors by their label, and whether each can read.
     pub(super) collectors: Vec<(String, bool)>,
 }
 
-/// A GPU; what it does not tell is `None`.
+/// A GPU. A value that it does not report is `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Card {
     pub(super) gpu: String,
@@ -63,7 +63,7 @@ pub(super) struct Card {
 }
 
 impl Reading {
-    /// `gap`: finer than the scrape has it.
+    /// Reads a scrape. `gap` has finer buckets than the scrape.
     pub(super) fn of(scrape: &Scrape, streams: usize, gap: Buckets) -> Reading {
         let mut outcomes = [0.0; 7];
         for series in scrape.find("requests_total").series() {
@@ -117,7 +117,7 @@ impl SurroundingsReading {
         SurroundingsReading { cards, collectors }
     }
 
-    /// Whether a collector reads; `None` if it is off.
+    /// Whether a collector can read; `None` if it is off.
     pub(super) fn collector(&self, name: &str) -> Option<bool> {
         self.collectors.iter().find(|(known, _)| known == name).map(|(_, up)| *up)
     }

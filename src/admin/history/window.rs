@@ -1,11 +1,11 @@
-//! What happened between two readings.
+//! The difference between two readings.
 
 use serde_json::{Map, Value, json};
 
 use super::reading::{Band, Card, Reading, SurroundingsReading};
 use crate::{meter::Outcome, metric::Buckets};
 
-/// What a point has, in its order.
+/// The columns of a point, in order.
 pub(super) const COLUMNS: [&str; 15] = [
     "seconds",
     "streams",
@@ -24,7 +24,7 @@ pub(super) const COLUMNS: [&str; 15] = [
     "failed",
 ];
 
-/// The span between two readings.
+/// The difference between two readings.
 pub(super) struct Window {
     pub(super) seconds: f64,
     content: f64,
@@ -72,7 +72,7 @@ impl Window {
         ])
     }
 
-    /// Its figures, not rounded: they are what Prometheus would make of the same two scrapes.
+    /// The figures of the window, not rounded, as Prometheus would compute them from the same two scrapes.
     pub(super) fn figures(&self) -> Value {
         let outcomes = Outcome::ALL.iter().zip(self.outcomes);
         let outcomes: Map<_, _> =
@@ -89,12 +89,12 @@ impl Window {
         })
     }
 
-    /// Why there is no figure, for each that has none.
+    /// For each figure without data, the reason.
     pub(super) fn missing(&self, surroundings: &SurroundingsReading) -> Value {
         let streamed = self.first_token.count() > 0;
         let nothing = "No token arrived in the last ten minutes.";
         let hidden = if streamed {
-            "No stream ended with durations from Ollama. Responses under /v1 do not contain them."
+            "No stream ended with durations from Ollama. Responses of /v1 do not contain them."
         } else {
             "No stream ended in the last ten minutes."
         };
@@ -105,7 +105,7 @@ impl Window {
         let gpu = match surroundings.collector("gpu") {
             None => "collectors.gpu is off, or this program was built without it.",
             Some(false) => {
-                "No GPU can be read: no driver, no permission, or no device in the container. The log has the reason."
+                "No GPU can be read: the driver, the permission or the device in the container is missing. The log has the reason."
             }
             Some(true) => "There is no reading yet.",
         };
@@ -126,7 +126,7 @@ impl Window {
         (self.seconds > 0.0).then(|| count / self.seconds)
     }
 
-    /// Requests that an Ollama answered wrong or not at all.
+    /// Requests to which an upstream gave a wrong response or none.
     fn failed(&self) -> f64 {
         let outcomes = Outcome::ALL.into_iter().zip(self.outcomes);
         outcomes.filter(|(outcome, _)| outcome.is_failure()).map(|(_, count)| count).sum()
@@ -142,7 +142,7 @@ impl Band {
         }
     }
 
-    /// Less than a second says nothing.
+    /// `None` for less than a second, which is too short for a rate.
     fn figures(&self) -> Option<Value> {
         (self.seconds >= 1.0).then(|| {
             json!({
@@ -170,13 +170,13 @@ pub(super) fn card(card: &Card) -> Value {
     })
 }
 
-/// How much a sum over models has grown. A model that gave its label to another has left the sum: what it had counted
-/// is missing from one such window, which must not show less than nothing.
+/// The growth of a sum over models. When a model loses its label to another, its counts leave the sum, so that the
+/// difference of that window can be negative. It counts as 0.
 fn grown(last: f64, first: f64) -> f64 {
     (last - first).max(0.0)
 }
 
-/// Four digits are more than a plot shows.
+/// Rounds to four digits, which is more than a plot shows.
 fn short(value: f64) -> Option<f64> {
     if value == 0.0 || !value.is_finite() {
         return value.is_finite().then_some(0.0);

@@ -8,7 +8,7 @@ fn quota(count: u32, per: Duration, burst: u32) -> Quota {
     Quota { count: count.try_into().unwrap(), per, burst: burst.try_into().unwrap() }
 }
 
-/// Asks at these times apart, 10,000 times, and holds the limit at every answer.
+/// Asks 10,000 times with these pauses between, and checks the limit at every answer.
 async fn ask(quota: Quota, pause: impl Fn(u32) -> Duration) -> u32 {
     let limiter = Limiter::new(quota);
     let start = Instant::now();
@@ -39,7 +39,7 @@ async fn rate_limit_over_ten_thousand_requests_admits_exactly_rate_and_burst() {
         let admitted = ask(quota, |_| pause).await;
         let time = pause * 10_000;
         let wanted = time.as_secs_f64() * f64::from(quota.count.get()) / quota.per.as_secs_f64();
-        // With a burst of 1 what comes just before its time waits for the next question.
+        // With a burst of 1, a request that comes just before its time waits for the next attempt.
         let least = if quota.burst.get() == 1 { 0.75 * wanted } else { 0.99 * wanted };
         assert!(f64::from(admitted) >= least, "{quota:?}: {admitted} of {wanted}");
     }
@@ -65,7 +65,7 @@ async fn rate_limit_admits_request_after_the_stated_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn token_debt_is_paid_back_before_the_next_request() {
-    // 100 a minute, 1,000 charged at once: 600 s, less the 99 that could have come at once.
+    // 100 a minute, and 1,000 charged at once: 600 s, minus the 99 that could have come at once.
     let limiter = Limiter::new(quota(100, 60 * SECOND, 100));
     limiter.take().unwrap();
     limiter.charge(999);
@@ -100,7 +100,7 @@ async fn rate_limit_after_clock_jump_admits_one_burst() {
     let burst = || (0..100).take_while(|_| limiter.take().is_ok()).count();
     assert_eq!(burst(), 10);
     for years in [1, 10, 100] {
-        // A machine that slept.
+        // After the machine slept.
         tokio::time::advance(SECOND * 365 * 24 * 3600 * years).await;
         assert_eq!(limiter.allowance().remaining, 10);
         assert_eq!(burst(), 10, "after {years} years");

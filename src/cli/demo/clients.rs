@@ -1,4 +1,4 @@
-//! The clients: each asks, reads, pauses, and asks again.
+//! The clients: each sends a request, reads the response, pauses, and repeats.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,22 +10,22 @@ use tokio_util::sync::CancellationToken;
 use super::kind::{ClientKind, Question};
 use crate::tls;
 
-/// What they ask for; the simulated Ollama has both.
+/// The models that the clients request. The simulated Ollama has both.
 pub(super) const MODELS: [&str; 2] = ["sim:small", "sim:large"];
 
-/// Those at work. Dropped, they stop in the middle.
+/// The running clients. Dropping it stops them at once.
 #[derive(Debug)]
 pub(super) struct Clients(JoinSet<()>);
 
 impl Clients {
-    /// So many of every kind in turn, that begin nothing new once `ending` is cancelled.
+    /// Starts `number` clients, with each kind in turn. They start no new request once `ending` is cancelled.
     pub(super) fn start(
         number: u16,
         sidecar: SocketAddr,
         ending: &CancellationToken,
     ) -> anyhow::Result<Clients> {
         let client = tls::prepare(reqwest::Client::builder().no_proxy(), None);
-        let client = client.build().context("cannot make a client")?;
+        let client = client.build().context("cannot create an HTTP client")?;
         let mut clients = JoinSet::new();
         for (number, kind) in (0..number).zip(ClientKind::ALL.into_iter().cycle()) {
             let one = DemoClient {
@@ -40,7 +40,7 @@ impl Clients {
         Ok(Clients(clients))
     }
 
-    /// Waits for what each is about.
+    /// Waits for the request that each client is in.
     pub(super) async fn end(mut self) {
         while self.0.join_next().await.is_some() {}
     }
@@ -61,16 +61,16 @@ impl DemoClient {
             tokio::select! { biased; () = ending.cancelled() => return, () = sleep(pause) => {} }
             let question = self.question(turn);
             if let Err(error) = self.kind.ask(&self.http, &self.base, question).await {
-                tracing::debug!(kind = ?self.kind, %error, "a client's response broke off");
+                tracing::debug!(kind = ?self.kind, %error, "a client's response ended early");
             }
         }
     }
 
-    /// Milliseconds. Drawn, so that now few and now many streams run at once.
+    /// A random pause in milliseconds, so that the number of concurrent streams varies.
     fn pause(&mut self, turn: usize) -> u64 {
         match (turn, self.kind) {
             (0, _) => self.chance.random_range(0..200),
-            // What goes wrong is soon over.
+            // A request that fails on purpose ends soon.
             (_, ClientKind::Unlucky) => self.chance.random_range(100..300),
             _ => self.chance.random_range(100..1500),
         }
@@ -79,7 +79,7 @@ impl DemoClient {
     fn question(&mut self, turn: usize) -> Question {
         let tokens = match self.kind {
             ClientKind::Unlucky => 8,
-            // Never so few that it is at its end before the client hangs up.
+            // Enough tokens that the client disconnects before the stream ends.
             _ => self.chance.random_range(24..=64),
         };
         let words = self.chance.random_range(10..200);

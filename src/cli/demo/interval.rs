@@ -1,16 +1,17 @@
-//! What happened from one reading to another.
+//! The difference between two readings.
 
 use crate::metric::Buckets;
 
-/// Counts of the interval, and what is there at its end.
+/// Counts of the interval, and the gauges at its end.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Interval {
     pub(super) seconds: f64,
     /// Requests that generate and have not ended.
     pub(super) streams: f64,
-    /// Records with content, thinking or a tool call: as they come, and those of streams that break off too.
+    /// Records with content, thinking or a tool call, counted as they arrive, so that streams which break off count
+    /// too.
     pub(super) content_records: f64,
-    /// Output tokens as Ollama told them at the end of a stream.
+    /// Output tokens that Ollama reported at the end of streams.
     pub(super) tokens: f64,
     pub(super) stream_seconds: f64,
     pub(super) busy_seconds: f64,
@@ -20,30 +21,30 @@ pub(super) struct Interval {
 }
 
 impl Interval {
-    /// Content records a second: the simulated Ollama writes one a token.
+    /// Content records per second. The simulated Ollama writes one record for each token.
     pub(super) fn token_rate(&self) -> f64 {
         if self.seconds > 0.0 { self.content_records / self.seconds } else { 0.0 }
     }
 
-    /// Streams at once while there was one; `None` if there was none.
+    /// The mean number of concurrent streams while there was at least one; `None` if there was none.
     pub(super) fn overlap(&self) -> Option<f64> {
         (self.busy_seconds > 0.0).then(|| self.stream_seconds / self.busy_seconds)
     }
 
-    /// `p50 21 ms  p99 44 ms`.
+    /// Formats as `p50 21 ms  p99 44 ms`.
     pub(super) fn quantiles(buckets: &Buckets) -> String {
         let [p50, p99] = [0.5, 0.99].map(|q| buckets.quantile(q).map_or("-".to_owned(), time));
         format!("p50 {p50:>7}  p99 {p99:>7}")
     }
 
-    /// `client_abort 3`, `complete 12`: those that there were.
+    /// The outcomes that occurred, as `client_abort 3`, `complete 12`.
     pub(super) fn counted(&self) -> Vec<String> {
         let counted = self.outcomes.iter().filter(|(_, count)| *count > 0);
         counted.map(|(outcome, count)| format!("{outcome} {count}")).collect()
     }
 }
 
-/// Seconds with three digits or so.
+/// Seconds with about three digits.
 fn time(seconds: f64) -> String {
     match seconds {
         s if s < 0.001 => format!("{:.0} µs", s * 1e6),

@@ -1,32 +1,32 @@
-//! The kinds of clients, and what each asks.
+//! The kinds of clients and their requests.
 
 use reqwest::{Client, RequestBuilder};
 use serde_json::json;
 
-/// A client that hangs up has read so many chunks.
+/// The number of chunks that a client reads before it disconnects.
 const PATIENCE: usize = 10;
-/// What goes wrong on purpose, in turn: each ends a stream in a way of its own.
+/// The faults on purpose, in turn. Each ends a stream with a different outcome.
 const FAULTS: [&str; 3] = ["error", "truncate", "reset"];
 
-/// How a client speaks, and how it behaves.
+/// The API of a client, and its behaviour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClientKind {
     Chat,
     Generate,
     OpenAi,
-    /// Hangs up in mid-stream.
+    /// Disconnects in the middle of the stream.
     Impatient,
-    /// Asks for a model that is not there, or meets a fault.
+    /// Requests a model that does not exist, or meets a fault.
     Unlucky,
 }
 
-/// One thing to ask.
+/// One request.
 #[derive(Clone, Debug)]
 pub(super) struct Question {
     pub(super) model: &'static str,
     pub(super) prompt: String,
     pub(super) tokens: u32,
-    /// How many this client has asked before.
+    /// The number of earlier requests of this client.
     pub(super) turn: usize,
 }
 
@@ -39,10 +39,10 @@ impl ClientKind {
         ClientKind::Unlucky,
     ];
 
-    /// Asks, and reads the answer as far as this kind does.
+    /// Sends the request, and reads the response as far as this kind does.
     ///
     /// # Errors
-    /// What a client sees of an answer that breaks off.
+    /// A response that ends early, as the client sees it.
     pub(super) async fn ask(self, client: &Client, base: &str, question: Question) -> reqwest::Result<()> {
         let mut response = self.request(client, base, question).send().await?;
         let mut left = if self == ClientKind::Impatient { PATIENCE } else { usize::MAX };

@@ -1,4 +1,4 @@
-//! What a registry says at one moment.
+//! The values of a registry at one moment.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::{
     protocol::Route,
 };
 
-/// Counts since the sidecar began, and what is there now.
+/// Counters since the start, and the present value of gauges.
 #[derive(Clone, Debug)]
 pub(super) struct DemoReading {
     at: Instant,
@@ -48,7 +48,7 @@ impl DemoReading {
         }
     }
 
-    /// From `earlier` to this.
+    /// The difference between `earlier` and this reading.
     pub(super) fn since(&self, earlier: &DemoReading) -> Interval {
         let outcomes = self.outcomes.iter().map(|(outcome, count)| {
             let before = earlier.outcomes.get(outcome).copied().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The sidecar of the demo, and its ports.
+//! The sidecar of the demo and its addresses.
 
 use std::{
     io::{self, ErrorKind},
@@ -17,16 +17,18 @@ use crate::{
     simulate::Truth,
 };
 
-/// What the command line asks for.
+/// The flags that concern the sidecar.
 #[derive(Debug)]
 pub(super) struct AskedSidecar {
     pub(super) listen: Option<SocketAddr>,
     pub(super) admin: Option<SocketAddr>,
-    /// A made-up GPU that is as busy as this Ollama, which has so many places.
+    /// A fake GPU that is as busy as this simulated Ollama, and the number of streams that the Ollama can decode at
+    /// once.
     pub(super) gpu: Option<(Arc<Truth>, f64)>,
 }
 
-/// Binds where it was asked to; where it was not, the default port, or a free one if that is taken.
+/// Binds the given addresses. For an address that was not given: binds the default port, or a free port if the
+/// default is taken.
 pub(super) async fn bind(
     ollama: SocketAddr,
     AskedSidecar { listen, admin, gpu }: AskedSidecar,
@@ -35,19 +37,20 @@ pub(super) async fn bind(
     let mut config = Config::default();
     let upstream = config.upstream.upstreams.first_mut().expect("the default has one");
     upstream.name = "simulated".to_owned();
-    upstream.url = Url::parse(&format!("http://{ollama}")).context("no URL leads to the simulated Ollama")?;
+    upstream.url = Url::parse(&format!("http://{ollama}"))
+        .context("the address of the simulated Ollama cannot be written as a URL")?;
     config.proxy.listen = listen.unwrap_or(config.proxy.listen);
     if gpu.is_none() {
-        // Those of this machine have no part in it.
+        // The real GPUs of this machine have no part in the demo.
         config.collectors.gpu = None;
     }
     config.admin.listen = admin.unwrap_or(config.admin.listen);
     loop {
-        // A registry of its own each time: an attempt that failed may have registered something.
+        // A new registry for each attempt, since a failed one may have registered metrics.
         let mut sidecar =
             Sidecar::builder().config(config.clone()).admin_runtime(admin_runtime.clone()).process();
-        if let Some((ollama, places)) = gpu.clone() {
-            sidecar = sidecar.gpus(FakeReader::new(1).load(move || ollama.decoding() as f64 / places));
+        if let Some((ollama, slots)) = gpu.clone() {
+            sidecar = sidecar.gpus(FakeReader::new(1).load(move || ollama.decoding() as f64 / slots));
         }
         let error = match sidecar.bind().await {
             Ok(bound) => return Ok(bound),
@@ -65,7 +68,7 @@ pub(super) async fn bind(
     }
 }
 
-/// Whether an address that cannot be had may be another: it is taken, and nobody asked for it.
+/// Whether another port may be used: the address is taken, and the user did not choose it.
 fn yields(addr: SocketAddr, asked: Option<SocketAddr>, why: &io::Error) -> bool {
     asked.is_none() && addr.port() != 0 && why.kind() == ErrorKind::AddrInUse
 }

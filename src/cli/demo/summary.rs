@@ -1,4 +1,4 @@
-//! What is said before and after.
+//! The texts at the start and at the end of the demo.
 
 use std::net::SocketAddr;
 
@@ -12,19 +12,19 @@ pub(super) fn opening(
     proxy: SocketAddr,
     admin: SocketAddr,
 ) -> String {
-    let gpu = if fake_gpu { "\n  GPU                    fake: its figures are made up" } else { "" };
+    let gpu = if fake_gpu { "\n  GPU                    fake, with invented figures" } else { "" };
     format!(
-        "{} on a simulated Ollama at {ollama}, through the sidecar; Ctrl-C ends the demo\n\
-         Some clients hang up or meet faults on purpose, so that every outcome is seen.\n\
-         \n  Ollama by the sidecar  http://{proxy}\
-         \n  its page               http://{admin}/\
-         \n  metrics                http://{admin}/metrics\
-         \n  streams that run       http://{admin}/streams{gpu}\n\n",
+        "{} on a simulated Ollama at {ollama}, through the sidecar. Press Ctrl-C to end the demo.\n\
+         Some clients disconnect or meet faults on purpose, so that every outcome occurs.\n\
+         \n  Address for clients    http://{proxy}\
+         \n  Page                   http://{admin}/\
+         \n  Metrics                http://{admin}/metrics\
+         \n  Running streams        http://{admin}/streams{gpu}\n\n",
         many(clients),
     )
 }
 
-/// A plain line of one second.
+/// One line for each second.
 pub(super) fn line(newest: &Interval, so_far: &Interval) -> String {
     format!(
         "{:>4.0} s  streams {:>3}  tokens/s {:>5.0}  gap {}  first token {}  overlap {:>4}  {}\n",
@@ -38,14 +38,14 @@ pub(super) fn line(newest: &Interval, so_far: &Interval) -> String {
     )
 }
 
-/// The whole of it, when it is over.
+/// The summary at the end.
 pub(super) fn closing(clients: u16, whole: &Interval) -> String {
-    let overlap = whole.overlap().map_or("none ran".to_owned(), |overlap| {
-        format!("{overlap:.2} streams at once, on average while there was one")
+    let overlap = whole.overlap().map_or("no stream ran".to_owned(), |overlap| {
+        format!("{overlap:.2} concurrent streams, on average while there was at least one")
     });
     format!(
-        "\n{}, {:.1} s\n  outcomes     {}\n  tokens       {} told by Ollama, {} records with content \
-         seen, {:.1}/s\n  gap          {}\n  first token  {}\n  overlap      {overlap}\n",
+        "\n{}, {:.1} s\n  outcomes     {}\n  tokens       {} reported by Ollama, {} records with content \
+         received, {:.1}/s\n  gap          {}\n  first token  {}\n  overlap      {overlap}\n",
         many(clients),
         whole.seconds,
         whole.counted().join("  "),

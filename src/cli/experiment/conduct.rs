@@ -57,7 +57,7 @@ pub(super) struct Conduct {
     /// The tokens of all agents, instead of the plan's
     #[arg(long, value_name = "N")]
     tokens: Option<u32>,
-    /// The URL of the Ollama with this name in the plan, or of all without a name; repeat it for more
+    /// The URL of the Ollama with this name in the plan, or of all without a name; repeat the flag for more
     #[arg(long, value_name = "[NAME=]URL", value_parser = upstream)]
     upstream: Vec<(Option<String>, String)>,
     /// A Python interpreter that has httpx
@@ -65,8 +65,8 @@ pub(super) struct Conduct {
     python: PathBuf,
 }
 
-/// A URL may have a `=` too, after its scheme.
-#[expect(clippy::unnecessary_wraps, reason = "clap asks for a result; the plan judges")]
+/// Splits `NAME=URL`. A `=` after the scheme belongs to the URL.
+#[expect(clippy::unnecessary_wraps, reason = "clap expects a result; the plan is validated later")]
 fn upstream(text: &str) -> Result<(Option<String>, String), String> {
     let (name, url) = match text.split_once('=') {
         Some((name, url)) if !name.contains("://") => (Some(name.to_owned()), url),
@@ -90,7 +90,7 @@ impl Conduct {
         }
         let mut log = global.log();
         if global.verbose == 0 {
-            // The progress says what goes on.
+            // The progress display shows what happens.
             log.level = log.level.min(Level::WARN);
         }
         let _ = (process.log)(&log);
@@ -100,7 +100,7 @@ impl Conduct {
             folder: folder.clone(),
             resume: self.resume,
             python: self.python,
-            program: std::env::current_exe().context("cannot tell where this program is")?,
+            program: std::env::current_exe().context("cannot find this program's own file")?,
             unset: config::variables(),
             gpu: Some(Box::new(Nvml::new())),
         };
@@ -118,24 +118,24 @@ impl Conduct {
         let name = folder.display();
         match ran {
             None => Err(anyhow!(
-                "interrupted: `streamgauge experiment run {} --output {name} --resume` goes on",
+                "interrupted: `streamgauge experiment run {} --output {name} --resume` continues",
                 self.plan
             )
             .into()),
             Some(Err(RunError::NotReady(missing))) => {
                 Err(anyhow!("nothing was run:\n  {}", missing.join("\n  ").replace('\n', "\n  ")).into())
             }
-            Some(Err(RunError::Recording(error))) if is_full(&error) => {
-                Err(anyhow!("cannot write the recording: {error}; make room, then go on with --resume")
-                    .into())
-            }
+            Some(Err(RunError::Recording(error))) if is_full(&error) => Err(anyhow!(
+                "cannot write the recording: {error}; free disk space, then continue with --resume"
+            )
+            .into()),
             Some(Err(error)) => Err(anyhow::Error::from(error).into()),
             Some(Ok(done)) => output::print(summary(done, &name.to_string())),
         }
     }
 }
 
-/// There is no room, where there was some before.
+/// The disk or a quota is full.
 fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -148,7 +148,7 @@ fn summary(Done { runs, failed }: Done, folder: &str) -> String {
     format!("{folder}: {runs} runs{failed}\nstreamgauge report {folder}\n")
 }
 
-/// The plan's name and the time, in UTC, so that no two are alike.
+/// The plan's name and the time in UTC, so that each recording gets its own folder.
 fn folder(plan: &Plan) -> PathBuf {
     let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let name: String = plan
@@ -159,7 +159,7 @@ fn folder(plan: &Plan) -> PathBuf {
     format!("{name}-{}", time.replace([':', 'T'], "-").trim_end_matches('Z')).into()
 }
 
-/// The schedule, a line a run, and its expected time.
+/// The schedule, one line for each run, and its expected time.
 fn listed(plan: &Plan) -> String {
     let schedule = schedule(plan);
     let width =
@@ -172,7 +172,7 @@ fn listed(plan: &Plan) -> String {
     let expected: Duration = schedule.iter().map(|entry| entry.expected(plan)).sum();
     let expected = humantime::format_duration(Duration::from_secs(expected.as_secs()));
     text + &format!(
-        "{} runs, some {expected} at {} tokens a second of a stream (expected_rate), however many run beside it\n",
+        "{} runs, about {expected} if every stream generates {} tokens per second (expected_rate)\n",
         schedule.len(),
         plan.expected_rate
     )
@@ -186,7 +186,7 @@ fn kind(entry: &Entry) -> &'static str {
     }
 }
 
-/// Names, each once with how often it is there.
+/// The names of the agents, each once with its count.
 fn team(team: &[String]) -> String {
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for name in team {

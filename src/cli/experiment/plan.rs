@@ -1,4 +1,4 @@
-//! Which plan is meant, and what flags change of it.
+//! Finds the plan that the user names, and applies the flags that change it.
 
 use std::{fs, path::Path};
 
@@ -9,25 +9,26 @@ use crate::experiment::plan::{BUNDLED, Bundled, Overrides, Plan};
 pub(super) fn bundled(name: &str) -> Result<&'static Bundled, CommandFailure> {
     Bundled::named(name).ok_or_else(|| {
         let known: Vec<&str> = BUNDLED.iter().map(|bundled| bundled.name).collect();
-        CommandFailure::Usage(format!("no plan is called {name:?}; there are {}", known.join(", ")).into())
+        CommandFailure::Usage(
+            format!("no bundled plan is named {name:?}: choose one of {}", known.join(", ")).into(),
+        )
     })
 }
 
-/// A file, or one of the bundled plans by its name.
+/// Loads a plan from a file, or a bundled plan by its name.
 pub(super) fn load(named: &str, overrides: &Overrides) -> Result<Plan, CommandFailure> {
     let path = Path::new(named);
-    let text =
-        if path.exists() {
-            fs::read_to_string(path)
-                .map_err(|error| CommandFailure::Usage(format!("cannot read {named}: {error}").into()))?
-        } else if named.contains(['/', '.']) {
-            return Err(CommandFailure::Usage(format!(
-            "{named}: there is no such file; `streamgauge experiment init --output {named}` writes one"
+    let text = if path.exists() {
+        fs::read_to_string(path)
+            .map_err(|error| CommandFailure::Usage(format!("cannot read {named}: {error}").into()))?
+    } else if named.contains(['/', '.']) {
+        return Err(CommandFailure::Usage(format!(
+            "{named}: there is no such file: write one with `streamgauge experiment init --output {named}`"
         )
         .into()));
-        } else {
-            bundled(named)?.text.to_owned()
-        };
+    } else {
+        bundled(named)?.text.to_owned()
+    };
     let plan = text.parse::<Plan>().and_then(|plan| plan.overridden(overrides));
     plan.map_err(|error| CommandFailure::Usage(format!("{named}: {error}").into()))
 }

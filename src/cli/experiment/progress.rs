@@ -1,4 +1,4 @@
-//! How an experiment goes, for a terminal: a bar with the time left, and a line for each agent.
+//! The progress of an experiment in a terminal: a bar with the remaining time, and a line for each agent.
 
 use std::{io::IsTerminal, time::Duration};
 
@@ -6,10 +6,10 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::experiment::{Entry, Watch, recording::RunRow};
 
-/// More agents than this have one line in all.
+/// The most agents with a line of their own. More agents share one line.
 const LINES: usize = 12;
 
-/// Draws on stderr, if that is a terminal.
+/// Draws on stderr if stderr is a terminal.
 #[derive(Debug)]
 pub(super) struct RunProgress {
     all: MultiProgress,
@@ -30,7 +30,7 @@ impl RunProgress {
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
-        .expect("the templates of this file are right")
+        .expect("the templates of this file are valid")
         .progress_chars("━╸─")
 }
 
@@ -41,7 +41,7 @@ fn time(left: Duration) -> String {
 impl Watch for RunProgress {
     fn begun(&mut self, runs: usize, expected: Duration) {
         self.runs.set_length(runs as u64);
-        self.runs.set_message(format!("some {} expected", time(expected)));
+        self.runs.set_message(format!("about {} expected", time(expected)));
     }
 
     fn run(&mut self, condition: &str, entry: &Entry) {

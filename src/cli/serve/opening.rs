@@ -1,29 +1,29 @@
-//! What a person reads in the terminal when the sidecar starts: which Ollama, where clients connect, the page, the
+//! The lines in the terminal when the sidecar starts: the Ollamas, the address for clients, the page and the
 //! metrics.
 
 use std::net::SocketAddr;
 
 use crate::upstream::{Health, Upstream};
 
-/// Models that are named at most; more are counted.
+/// The most models that are named. Further models are counted.
 const NAMED: usize = 3;
-/// The model in the command to paste when the upstream lists none.
+/// The model in the suggested command if the upstream lists none.
 const MODEL: &str = "gemma3";
 
-/// Where the sidecar listens, and how.
+/// The addresses of the listeners, and what they require.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Addresses {
-    /// Where a client on this machine reaches the proxy listener.
+    /// The address at which a client on this machine reaches the proxy listener.
     pub(super) proxy: SocketAddr,
     pub(super) proxy_tls: bool,
-    /// Where a browser on this machine reaches the admin listener.
+    /// The address at which a browser on this machine reaches the admin listener.
     pub(super) admin: SocketAddr,
     pub(super) admin_tls: bool,
     /// Requests need a key, which the command `ollama` cannot send.
     pub(super) needs_key: bool,
 }
 
-/// The lines, of which each upstream has one.
+/// The opening lines, with one line for each upstream.
 pub(super) fn lines<'a>(
     addresses: Addresses,
     upstreams: impl Iterator<Item = (&'a Upstream, &'a str)>,
@@ -50,7 +50,7 @@ pub(super) fn lines<'a>(
     text
 }
 
-/// Its version and the models in its memory, or why it does not answer.
+/// The version and the loaded models, or why the upstream does not answer.
 fn state(health: &Health) -> String {
     if !health.alive {
         let why = health.why.as_deref().unwrap_or("it has not answered yet");
@@ -66,7 +66,7 @@ fn state(health: &Health) -> String {
     format!("version {version}, {models}").replace(char::is_control, "?")
 }
 
-/// A model for the command to paste: one in memory, else one on the disk.
+/// A model for the suggested command: a loaded one, else an installed one.
 fn suggested(health: &Health) -> Option<String> {
     let loaded = health.loaded.iter().flatten().map(|loaded| loaded.model.clone()).next();
     loaded.or_else(|| health.installed.as_ref()?.values().next().cloned())

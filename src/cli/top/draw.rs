@@ -1,4 +1,4 @@
-//! The picture: totals with sparklines, the table that was chosen, and the keys.
+//! Draws the panel: totals with sparklines, the chosen table, and the keys.
 
 use ratatui::{
     Frame,
@@ -15,11 +15,11 @@ use super::{
     view::{Tab, View},
 };
 
-/// The least that a picture fits.
+/// The smallest terminal, in columns and rows.
 const LEAST: (u16, u16) = (60, 16);
 const KEYS: &str = "1-5 table  s sort  r reverse  / filter  arrows scroll  p pause  q quit";
 
-/// What one picture is made from.
+/// The data of one frame.
 pub(super) struct Picture<'a> {
     pub(super) address: &'a str,
     pub(super) state: &'a FeedState,
@@ -27,7 +27,7 @@ pub(super) struct Picture<'a> {
     pub(super) table: &'a Table,
     pub(super) view: &'a View,
     pub(super) has_color: bool,
-    /// Shown beside the address; may be empty.
+    /// Shown after the address. May be empty.
     pub(super) note: &'a str,
 }
 
@@ -148,7 +148,7 @@ impl Picture<'_> {
             let bold = self.color(total.color).add_modifier(Modifier::BOLD);
             frame.render_widget(Line::styled(total.value, bold), value);
             frame.render_widget(Line::raw(total.detail), detail);
-            // A sparkline takes whole numbers and shows the first ones that fit: the newest must be among them.
+            // A sparkline takes whole numbers and shows the first ones that fit, so older ones are left out here.
             let kept = total.points.len().saturating_sub(usize::from(plot.width));
             let points: Vec<u64> = total.points[kept..].iter().map(|point| (point * 1e4) as u64).collect();
             frame.render_widget(Sparkline::default().data(points).style(self.color(total.color)), plot);

@@ -1,4 +1,4 @@
-//! Asks the sidecar every second, on a runtime beside the panel.
+//! Polls the sidecar every second, on a runtime apart from the panel.
 
 use std::time::Duration;
 
@@ -19,29 +19,31 @@ use crate::{
 
 const EVERY: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// No answer of a sidecar is longer, bytes.
+/// The longest accepted response in bytes.
 const LIMIT: usize = 1 << 20;
 
-/// What is known of the sidecar.
+/// The known state of the sidecar.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FeedState {
-    /// Its last answer; it stays while the sidecar is away.
+    /// The last response. It stays while the sidecar does not answer.
     pub(super) overview: Option<Overview>,
-    /// Why the newest question has no answer, and since when there is none.
+    /// The error of the newest request, and the time since which requests fail.
     pub(super) away: Option<(String, Instant)>,
 }
 
-/// The newest state, at any time. Dropped, it stops asking.
+/// The newest state. Dropping it stops the requests.
 #[derive(Debug)]
 pub(crate) struct Feed {
     pub(super) state: watch::Receiver<FeedState>,
-    /// Where it asks, without what may be secret.
+    /// The address without what may be secret.
     pub(super) address: String,
 }
 
 impl Feed {
+    /// Starts to poll.
+    ///
     /// # Errors
-    /// There is no client to ask with.
+    /// The HTTP client cannot be created.
     pub(crate) fn start(
         runtime: &Handle,
         url: Url,
@@ -49,7 +51,7 @@ impl Feed {
         token: Option<Zeroizing<String>>,
     ) -> anyhow::Result<Feed> {
         let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(TIMEOUT);
-        let client = tls::prepare(client, trust).build().context("cannot make a client")?;
+        let client = tls::prepare(client, trust).build().context("cannot create an HTTP client")?;
         let (tell, state) = watch::channel(FeedState::default());
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         let address = format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default());
@@ -70,7 +72,7 @@ struct Source {
     token: Option<Zeroizing<String>>,
 }
 
-/// Asks until nobody looks.
+/// Polls until the receiver is dropped.
 async fn follow(source: Source, tell: watch::Sender<FeedState>) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -100,19 +102,22 @@ impl Source {
         let mut response = request.send().await.map_err(explain)?;
         match response.status() {
             StatusCode::OK => {}
-            StatusCode::UNAUTHORIZED => bail!("it wants a token: name its file with --token-file"),
-            StatusCode::NOT_FOUND => {
-                bail!("there is no /overview: the address is not a sidecar's admin address")
+            StatusCode::UNAUTHORIZED => {
+                bail!("the token is missing or wrong: name its file with --token-file")
             }
-            status => bail!("it answers {status}"),
+            StatusCode::NOT_FOUND => {
+                bail!("there is no /overview: give the admin address of a sidecar")
+            }
+            status => bail!("the response has status {status}"),
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(explain)? {
             body.extend_from_slice(&chunk);
             if body.len() > LIMIT {
-                bail!("its answer is longer than 1 MiB");
+                bail!("the response is longer than 1 MiB");
             }
         }
-        serde_json::from_slice(&body).context("its answer is not that of a sidecar")
+        serde_json::from_slice(&body)
+            .context("the response is not that of a sidecar: give the admin address of a sidecar")
     }
 }

@@ -1,19 +1,19 @@
-//! What the sidecar tells of itself at `/overview`, as far as the panel shows it.
+//! The part of `/overview` that the panel shows.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Deserialize;
 
-/// Points that are kept: ten minutes of every two seconds.
+/// The most points that are kept: ten minutes at one every two seconds.
 const MOST_POINTS: usize = 300;
 
-/// One answer of `/overview`. Fields that an older sidecar does not send are empty.
+/// One response of `/overview`. Fields that an older sidecar does not send are empty.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Overview {
     pub(super) version: String,
     pub(super) draining: bool,
-    /// When the history began, seconds since 1970: another one is another process.
+    /// The time when the history began, in seconds since 1970. It differs for another process.
     pub(super) began: Option<f64>,
     /// The number of the last point.
     last: u64,
@@ -40,11 +40,11 @@ pub(super) struct OverviewUpstream {
 pub(super) struct Streams {
     pub(super) running: u64,
     pub(super) decoding: u64,
-    /// The oldest of them.
+    /// The oldest of the streams.
     pub(super) shown: Vec<RunningStream>,
-    /// How many of all run, by the label of the model.
+    /// The number of all running streams, by the label of the model.
     pub(super) by_model: BTreeMap<String, u64>,
-    /// Likewise by the label of the upstream.
+    /// The number of all running streams, by the label of the upstream.
     pub(super) by_upstream: BTreeMap<String, u64>,
 }
 
@@ -97,7 +97,8 @@ pub(super) struct FailedRequest {
 }
 
 impl Overview {
-    /// Takes the place of an earlier answer, whose points it continues if both are of one process.
+    /// Replaces an earlier response. If both are of one process, the points of the earlier one are kept before the
+    /// new ones.
     pub(super) fn follow(mut self, earlier: Option<Overview>) -> Overview {
         if let Some(earlier) = earlier.filter(|earlier| earlier.began == self.began) {
             let mut points = earlier.points;
@@ -115,7 +116,7 @@ impl Overview {
         self.began.map(|began| format!("began={began}&after={}", self.last))
     }
 
-    /// A column of the points, oldest first; a point without a value is 0.
+    /// A column of the points, oldest first. A missing value is 0.
     pub(super) fn column(&self, name: &str) -> Vec<f64> {
         let Some(at) = self.columns.iter().position(|column| column == name) else { return Vec::new() };
         self.points.iter().map(|point| point.get(at).copied().flatten().unwrap_or_default()).collect()

@@ -1,4 +1,4 @@
-//! The panel: draws the newest state, hears the keys, and leaves the terminal as it was.
+//! The panel: draws the newest state, handles the keys, and restores the terminal at the end.
 
 use std::{io, time::Duration};
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::config;
 
-/// The picture is renewed at least this often, so that "12 s ago" moves.
+/// The longest time between two frames, so that ages such as "12 s ago" advance.
 const EVERY: Duration = Duration::from_millis(250);
 
 /// A live panel of one sidecar.
@@ -23,10 +23,10 @@ const EVERY: Duration = Duration::from_millis(250);
 pub(crate) struct Panel {
     feed: Feed,
     view: View,
-    /// The state that is shown: the newest, or that of the moment of the pause.
+    /// The shown state: the newest one, or the one at the moment of the pause.
     shown: FeedState,
     has_color: bool,
-    /// What the person is to know of this sidecar.
+    /// A note about this sidecar for the first line.
     note: String,
 }
 
@@ -42,14 +42,14 @@ impl Panel {
         self
     }
 
-    /// Takes the terminal until the person quits, or `is_over` says so.
+    /// Runs in the terminal until the user quits or `is_over` returns true.
     ///
     /// # Errors
     /// The terminal cannot be read or written.
     pub(crate) fn run(self, is_over: impl Fn() -> bool) -> io::Result<()> {
         let terminal = ratatui::try_init()?;
         let ran = self.show(terminal, is_over);
-        // The terminal is the person's again, whatever happened.
+        // Restore the terminal whatever happened.
         ratatui::restore();
         ran
     }

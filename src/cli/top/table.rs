@@ -1,11 +1,11 @@
-//! The rows of each table, filtered and in order.
+//! The rows of each table, filtered and sorted.
 
 use super::{
     overview::{Overview, OverviewCounts},
     view::{Order, Tab},
 };
 
-/// A cell: what is shown, and what it is sorted by.
+/// A cell: the shown text, and the value to sort by.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Cell {
     pub(super) text: String,
@@ -21,12 +21,12 @@ enum Value {
 /// A table as it is shown.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
-    /// Title and the fewest columns of the terminal that it needs.
+    /// The title of each column, and the narrowest terminal that shows the column.
     pub(super) columns: &'static [Column],
     pub(super) rows: Vec<Vec<Cell>>,
-    /// Rows that the filter left out.
+    /// The number of rows that the filter hides.
     pub(super) hidden: usize,
-    /// Shown in place of rows when there are none.
+    /// The text that is shown if there are no rows.
     pub(super) empty: &'static str,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Table {
 pub(super) struct Column {
     pub(super) title: &'static str,
     pub(super) width: u16,
-    /// It takes the room that is left.
+    /// Whether the column takes the remaining width.
     pub(super) grows: bool,
     pub(super) is_number: bool,
 }
@@ -111,7 +111,7 @@ impl Tab {
 }
 
 impl Table {
-    /// A row is kept if one of its texts contains the filter, without regard to case.
+    /// Builds a table. A row is kept if one of its texts contains the filter, in upper or lower case.
     pub(super) fn of(overview: &Overview, tab: Tab, order: Order, filter: &str) -> Table {
         let mut rows = match tab {
             Tab::Streams => streams(overview),
@@ -127,7 +127,7 @@ impl Table {
     }
 }
 
-/// Numbers from the largest, texts from A, unless reversed.
+/// Sorts numbers from the largest and texts from A, unless the order is reversed.
 fn sort(rows: &mut [Vec<Cell>], order: Order) {
     rows.sort_by(|one, other| {
         let (Some(one), Some(other)) = (one.get(order.column), other.get(order.column)) else {
@@ -203,7 +203,7 @@ fn caller(counts: &OverviewCounts) -> Vec<Cell> {
     ]
 }
 
-/// The newest first: the column of their age is sorted as a negative number.
+/// The failures, newest first: their age is sorted as a negative number.
 fn failures(overview: &Overview) -> Vec<Vec<Cell>> {
     let rows = overview.failures.iter().map(|one| {
         vec![
@@ -217,7 +217,7 @@ fn failures(overview: &Overview) -> Vec<Vec<Cell>> {
     rows.collect()
 }
 
-/// A text from elsewhere cannot control the terminal.
+/// A text from outside. Its control characters are replaced, so that it cannot control the terminal.
 fn name(text: &str) -> Cell {
     Cell { text: text.replace(char::is_control, "?"), value: Value::Text }
 }

@@ -1,4 +1,4 @@
-//! The panel as a person sees it, drawn into memory.
+//! The panel as a user sees it, drawn into memory.
 
 use ratatui::{
     Terminal,
@@ -106,7 +106,7 @@ fn table_is_selected_by_its_number() {
         press(&mut panel, key);
         let picture = drawn(&mut panel, 100, 24);
         assert!(picture.contains(part), "{key}: {picture}");
-        // Of all streams, not of those that are shown one by one.
+        // The number of all streams, not only of those that are listed.
         let running = match key {
             "2" => " 80 ",
             "3" => " 81 ",
@@ -118,7 +118,7 @@ fn table_is_selected_by_its_number() {
     assert_eq!(panel.view().tab, Tab::Failures);
 }
 
-/// The place of each text in the picture, in the order in which they stand.
+/// Whether `first` stands before `second` in the picture.
 fn stands_before(picture: &str, first: &str, second: &str) -> bool {
     picture.find(first).unwrap() < picture.find(second).unwrap()
 }
@@ -179,7 +179,7 @@ fn quit_is_q_or_control_c() {
     let mut key = |code, modifiers| panel.view().key(KeyEvent::new(code, modifiers), 8);
     assert_eq!(key(KeyCode::Char('q'), KeyModifiers::NONE), Request::Quit);
     assert_eq!(key(KeyCode::Char('c'), KeyModifiers::CONTROL), Request::Quit);
-    // While a filter is typed, q is a letter.
+    // While the user types a filter, q is a letter.
     key(KeyCode::Char('/'), KeyModifiers::NONE);
     assert_eq!(key(KeyCode::Char('q'), KeyModifiers::NONE), Request::Draw);
 }

@@ -1,4 +1,4 @@
-//! What the person at the panel chose: table, order, filter, pause. Keys change it.
+//! The user's choices in the panel: table, order, filter, pause. Keys change them.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -31,14 +31,14 @@ impl Tab {
     }
 }
 
-/// A column to sort by, and the direction.
+/// The column to sort by, and the direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Order {
     pub(super) column: usize,
     pub(super) reversed: bool,
 }
 
-/// What a key asks of the panel.
+/// The effect of a key on the panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Request {
     Draw,
@@ -50,10 +50,10 @@ pub(super) struct View {
     pub(super) tab: Tab,
     orders: [Order; Tab::ALL.len()],
     pub(super) filter: String,
-    /// The keys go into the filter.
+    /// Whether keys go into the filter.
     pub(super) is_typing: bool,
     pub(super) is_paused: bool,
-    /// Rows above the first that is shown.
+    /// The number of rows above the first shown row.
     pub(super) scroll: usize,
 }
 
@@ -62,7 +62,7 @@ impl View {
         self.orders[self.tab.index()]
     }
 
-    /// `columns` is the number of columns of the table that is shown.
+    /// Handles a key. `columns` is the number of columns of the shown table.
     pub(super) fn key(&mut self, key: KeyEvent, columns: usize) -> Request {
         if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
             return Request::Quit;

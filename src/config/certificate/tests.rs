@@ -1,4 +1,4 @@
-//! Files of certificates and keys: what is read, what is shown, what is said of mistakes.
+//! Files of certificates and keys: reading, showing, and the reported mistakes.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use crate::config::{
     source::Sources,
 };
 
-/// A folder with two pairs, `a` and `b`, and files that are none.
+/// A folder with two pairs, `a` and `b`, and with invalid files.
 fn folder() -> TempDir {
     let folder = TempDir::new().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
@@ -37,7 +37,7 @@ fn read(text: &str) -> Result<Resolved, Mistakes> {
     resolve(&Sources { file, ..Sources::default() }, Vec::new())
 }
 
-/// Each mistake on one line, without the folder.
+/// Each mistake on one line, without the folder's name.
 fn wrong(folder: &Path, text: &str) -> Vec<String> {
     let Mistakes(mistakes) = read(&text.replace("DIR", folder.to_str().unwrap())).expect_err("a mistake");
     let folder = format!("{}/", folder.display());
@@ -110,19 +110,19 @@ ca_file = "DIR/a.pem"
             "s.toml:1: `proxy.tls`: cannot read \"none.pem\": No such file or directory (os error 2) | \
              name a file that this user may read",
             "s.toml:1: `proxy.tls`: \"empty\" holds no private key in PEM | \
-             it begins with -----BEGIN PRIVATE KEY-----, or with RSA or EC before PRIVATE",
+             name a PEM file, in which a key begins with -----BEGIN PRIVATE KEY-----, or RSA or EC before PRIVATE",
             "s.toml:2: `admin.tls`: \"b.key\" is not the key of the first certificate in \"a.pem\" | \
-             put the server's own certificate first, and name the key it was made with",
+             put the server's own certificate first, and name the key of this certificate",
             "s.toml:5: `upstream.ca_file`: \"a.key\" holds no certificate in PEM | \
-             it begins with -----BEGIN CERTIFICATE-----",
+             name a PEM file, in which a certificate begins with -----BEGIN CERTIFICATE-----",
             "s.toml:6: `upstream.client_cert`: \"cut.pem\" is malformed | \
-             make it anew: it is cut, or no such thing",
+             replace the file: it is incomplete or not PEM",
             "s.toml:7: `upstream.client_key`: cannot read \"none.key\": No such file or directory (os error 2) | \
              name a file that this user may read",
-            "s.toml:11: `upstream.ca_file`: it is of https and the url is not | write https://…, or take it away",
-            "s.toml:15: `upstream.client_key`: it is there without a `client_cert` | add one, or take it away",
+            "s.toml:11: `upstream.ca_file`: this key needs an https url | write https:// in the url, or remove this key",
+            "s.toml:15: `upstream.client_key`: `client_cert` is missing | add `client_cert`, or remove this key",
             "s.toml:16: `upstream.url`: \"a*b\" is not a host name for which a certificate can be issued | \
-             write a name of DNS or an IP address",
+             write a DNS name or an IP address",
         ]
     );
 }
@@ -131,10 +131,10 @@ ca_file = "DIR/a.pem"
 fn certificate_pair_broken_in_any_way_is_an_error() {
     let folder = folder();
     for (table, said) in [
-        ("{ cert = \"DIR/a.pem\" }", "it takes both a `cert` and a `key`"),
-        ("{ cert = \"DIR/a.pem\", keys = \"x\" }", "there is no `keys` in it"),
-        ("{ cert = 3, key = \"x\" }", "`cert`: a string is wanted"),
-        ("\"DIR/a.pem\"", "a table is wanted"),
+        ("{ cert = \"DIR/a.pem\" }", "`cert` or `key` is missing"),
+        ("{ cert = \"DIR/a.pem\", keys = \"x\" }", "unknown key `keys`"),
+        ("{ cert = 3, key = \"x\" }", "`cert`: expected a string"),
+        ("\"DIR/a.pem\"", "expected a table"),
         ("{ cert = \"DIR/a.pem\", key = \"DIR/cut.key\" }", "\"cut.key\" is malformed"),
         (
             "{ cert = \"DIR/a.pem\", key = \"DIR/locked.key\" }",

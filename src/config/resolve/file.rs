@@ -1,4 +1,4 @@
-//! The file's layer: TOML whose every value still knows its line.
+//! Reads the file as TOML, in which every value keeps its line.
 
 use std::path::Path;
 
@@ -24,12 +24,12 @@ use crate::config::{
 const UPSTREAM: &str = "upstream";
 const KEY: &str = "key";
 
-/// Sets what the file sets and returns its upstreams.
+/// Applies the settings of the file and returns its upstreams.
 pub(super) fn apply(resolved: &mut Resolved, path: &Path, text: &str, out: &mut Vec<Mistake>) -> Vec<Entry> {
     let file = File { path, text };
     let (root, errors) = DeTable::parse_recoverable(text);
     if let Some((line, format)) = syntax::foreign(text).filter(|_| !errors.is_empty()) {
-        let what = format!("this file is {format}, and the configuration is TOML");
+        let what = format!("the file is {format}, but the configuration must be TOML");
         let advice = "write [proxy] on a line of its own, and listen = \"127.0.0.1:11440\" below it";
         out.push(Problem::new(what, advice).at(SettingPlace::File(path.to_owned(), line), ""));
         return Vec::new();
@@ -37,7 +37,7 @@ pub(super) fn apply(resolved: &mut Resolved, path: &Path, text: &str, out: &mut 
     let mut mistakes = Vec::new();
     let entries = file.root(resolved, root.get_ref(), &mut mistakes);
     let syntax = Syntax::of(text, root.get_ref(), &errors);
-    // What a broken line seems to say is the parser's guess: only the breakage is worth telling.
+    // The meaning of a broken line is the parser's guess, so only the syntax error is reported.
     mistakes.retain(|mistake| !syntax.is_guess(line(mistake)));
     let mut found: Vec<Mistake> = syntax.errors.into_iter().map(|error| file.syntax(error)).collect();
     found.append(&mut mistakes);
@@ -65,7 +65,7 @@ impl File<'_> {
 
     fn syntax(&self, (line, what): (usize, String)) -> Mistake {
         let place = SettingPlace::File(self.path.to_owned(), line);
-        Problem::new(what, "correct this line; text goes in quotes").at(place, "")
+        Problem::new(what, "correct this line; put text in quotes").at(place, "")
     }
 
     fn root(&self, resolved: &mut Resolved, root: &DeTable<'_>, out: &mut Vec<Mistake>) -> Vec<Entry> {
@@ -107,7 +107,7 @@ impl File<'_> {
         let place = self.place(value.span().start);
         match value.get_ref() {
             DeValue::Array(array) if array.is_empty() => {
-                let problem = Problem::new("the list is empty", "name one Ollama, or leave the key out");
+                let problem = Problem::new("the list is empty", "add an upstream, or remove the key");
                 out.push(problem.at(place, UPSTREAM));
                 Vec::new()
             }
@@ -177,8 +177,8 @@ impl File<'_> {
             }
         }
         if !table.contains_key("url") {
-            let advice = "add its url, as in url = \"http://127.0.0.1:11434\"";
-            out.push(Problem::new("this upstream has no url", advice).at(place.clone(), "upstream.url"));
+            let advice = "add one, as in url = \"http://127.0.0.1:11434\"";
+            out.push(Problem::new("the upstream has no url", advice).at(place.clone(), "upstream.url"));
         }
         entry.tls = entry.url.as_ref().and_then(|url| files.trust(url, &place, out));
         Some(entry)
@@ -191,9 +191,9 @@ fn unknown_section(section: &str) -> Problem {
     let advice = match (suggest::among(section, sections.iter().copied().chain([UPSTREAM, KEY])), elsewhere) {
         (Some(likely), _) => suggest::did_you_mean(likely),
         (None, Some(setting)) => suggest::did_you_mean(setting.key),
-        (None, None) => format!("there are {}, {UPSTREAM} and {KEY}", sections.join(", ")),
+        (None, None) => format!("choose one of {}, {UPSTREAM} and {KEY}", sections.join(", ")),
     };
-    Problem::new("there is no such section", advice)
+    Problem::new("unknown section", advice)
 }
 
 fn unknown_leaf(section: &str, leaf: &str) -> Problem {

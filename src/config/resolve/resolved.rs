@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use super::super::{Config, mistake::SettingPlace};
 
-/// The settings, and where each was written.
+/// The settings, and the places where they were written.
 #[derive(Clone, Debug, Default)]
 pub struct Resolved {
     /// The settings.
     pub config: Config,
-    /// Where a key was last set; a key that is not here has its default.
+    /// The place where a key was last set. A key that is missing here has its default.
     pub(in crate::config) origins: BTreeMap<&'static str, SettingPlace>,
-    /// Where each upstream was written; empty if none was.
+    /// The place of each upstream. Empty for the default upstream.
     pub(in crate::config) upstream_origins: Vec<SettingPlace>,
-    /// Where each key was written.
+    /// The place of each `[[key]]`.
     pub(in crate::config) key_origins: Vec<SettingPlace>,
-    /// Values that were ignored, each with the reason, for the log.
+    /// Warnings about ignored values, for the log.
     pub warnings: Vec<String>,
 }

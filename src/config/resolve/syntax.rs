@@ -1,4 +1,4 @@
-//! What the parser says of a file that is not TOML, without what only follows from it.
+//! The syntax errors of a file, without the ones that only follow from an earlier error.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -7,16 +7,16 @@ use toml::{
     de::{DeTable, DeValue, Error},
 };
 
-/// The syntax errors of a file, at most one a line, and the lines that they leave uncertain.
+/// The syntax errors of a file, at most one per line, and the lines whose meaning is uncertain because of them.
 #[derive(Debug)]
 pub(super) struct Syntax {
-    /// Line, from 1, and message.
+    /// The line, counted from 1, and the message.
     pub(super) errors: Vec<(usize, String)>,
     guesses: Vec<RangeInclusive<usize>>,
 }
 
 impl Syntax {
-    /// `root` and `errors` are what the parser made of `text`.
+    /// Filters `errors`. `root` and `errors` are the parser's result for `text`.
     pub(super) fn of(text: &str, root: &DeTable<'_>, errors: &[Error]) -> Syntax {
         let mut left: Vec<(usize, String)> = errors.iter().map(|error| (start(error), told(error))).collect();
         let mut syntax = Syntax { errors: Vec::new(), guesses: Vec::new() };
@@ -28,7 +28,7 @@ impl Syntax {
             }
             let is_unclosed =
                 |(at, what): &&(usize, String)| *at == span.end && (is_text || what.starts_with("unclosed"));
-            // A value without an end takes the rest of the file in, and fails at each line of it.
+            // A value without an end swallows the rest of the file and causes an error on each line of it.
             if let Some((_, what)) = left.iter().find(is_unclosed) {
                 syntax.errors.push((first, what.clone()));
                 left.retain(|(at, _)| !inside(*at));
@@ -38,7 +38,7 @@ impl Syntax {
             let line = line(text, at);
             let is_header = |line: &str| line.trim_start().starts_with('[');
             let is_guessed = syntax.guesses.iter().any(|lines| lines.contains(&line));
-            // What stands below a broken header is read as if it stood above it.
+            // Keys below a broken header are parsed as if they stood above it.
             let below = match text.lines().nth(line - 1) {
                 Some(broken) if is_header(broken) && !is_guessed => {
                     text.lines().skip(line).take_while(|line| !is_header(line)).count()
@@ -48,19 +48,19 @@ impl Syntax {
             syntax.guesses.push(line..=line + below);
             syntax.errors.push((line, what));
         }
-        // The first on a line is the cause of the others.
+        // The first error of a line causes the others.
         syntax.errors.sort_by_key(|(line, _)| *line);
         syntax.errors.dedup_by_key(|(line, _)| *line);
         syntax
     }
 
-    /// Whether the parser guesses what a line means.
+    /// Whether the meaning of a line is the parser's guess.
     pub(super) fn is_guess(&self, line: usize) -> bool {
         self.guesses.iter().any(|lines| lines.contains(&line))
     }
 }
 
-/// The line of an offset, from 1.
+/// The line of an offset, counted from 1.
 pub(super) fn line(text: &str, offset: usize) -> usize {
     let before = &text.as_bytes()[..offset.min(text.len())];
     1 + before.iter().filter(|byte| **byte == b'\n').count()
@@ -74,9 +74,9 @@ fn told(error: &Error) -> String {
     error.message().lines().collect::<Vec<_>>().join("; ")
 }
 
-/// The values that can go over lines, and whether each is text.
+/// The values that can span lines, and whether each is a string.
 fn values(text: &str, table: &DeTable<'_>) -> Vec<(Range<usize>, bool)> {
-    // A table of a header has the header's span.
+    // The span of a table with a header is the span of the header.
     let is_headed =
         |value: &Spanned<DeValue<'_>>| !text[value.span().start.min(text.len())..].starts_with('{');
     let mut found = Vec::new();
@@ -97,7 +97,7 @@ fn values(text: &str, table: &DeTable<'_>) -> Vec<(Range<usize>, bool)> {
     found
 }
 
-/// The line on which a text that is no TOML begins, and the format that it is in, if that is a well-known one.
+/// If the text is in another well-known format: the line on which it begins, and the name of the format.
 pub(super) fn foreign(text: &str) -> Option<(usize, &'static str)> {
     let mut lines = text.lines().enumerate().map(|(number, line)| (number + 1, line.trim()));
     let (number, first) = lines.find(|(_, line)| !line.is_empty() && !line.starts_with('#'))?;

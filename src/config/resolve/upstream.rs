@@ -8,7 +8,7 @@ use super::super::{
 };
 use crate::tls::Trust;
 
-/// An upstream as far as it could be read.
+/// An upstream, as far as it could be read.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) place: SettingPlace,
@@ -20,7 +20,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// `[NAME=]URL`.
+    /// Parses `[NAME=]URL`.
     pub(super) fn parse(text: &str, place: &SettingPlace, mistakes: &mut Vec<Mistake>) -> Entry {
         let (name, url) = entry::split_flag(text);
         if let Some(Err(problem)) = name.map(entry::check_name) {
@@ -32,7 +32,7 @@ impl Entry {
         Entry::new(name, url, place.clone(), mistakes)
     }
 
-    /// `[NAME=]URL` with commas between; an empty text is none.
+    /// Parses `[NAME=]URL` separated by commas. An empty text has no entries.
     pub(super) fn list(text: &str, place: &SettingPlace, mistakes: &mut Vec<Mistake>) -> Vec<Entry> {
         let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
         entries.map(|entry| Entry::parse(entry, place, mistakes)).collect()

@@ -1,4 +1,4 @@
-//! The text of what is said of mistakes.
+//! The text of the reported mistakes.
 
 use super::{Sources, file, variable, wrong};
 
@@ -30,19 +30,19 @@ format = "JSON"
         [
             "s.toml:2: `proxy.workers`: 99999999999999999999999999999999999999999999 is out of range | \
              write a whole number from 0 to 1024",
-            "s.toml:3: `proxy.max_head`: 64 lacks a unit | write \"64KiB\"",
-            "s.toml:5: `queue.size`: a whole number is wanted, not a float | write a whole number, as in 0",
+            "s.toml:3: `proxy.max_head`: 64 has no unit | write \"64KiB\"",
+            "s.toml:5: `queue.size`: expected a whole number, not a float | write a whole number, as in 0",
             "s.toml:6: `queue.timeout`: -3 is out of range | write a value from 1ms to 24h",
-            "s.toml:8: `shaping.coalesce`: `delay`: 50 lacks a unit | write \"50ms\" for milliseconds",
+            "s.toml:8: `shaping.coalesce`: `delay`: 50 has no unit | write \"50ms\" for milliseconds",
             "s.toml:9: `shaping.adaptive`: `target`: -1 is out of range | write a value from 0.01 to 1",
             "s.toml:10: `shaping.pace_buffer`: -1KiB is out of range | write a value from 4KiB to 64MiB",
-            "s.toml:12: `collectors.lag`: 20 lacks a unit | write \"20ms\" for milliseconds",
+            "s.toml:12: `collectors.lag`: 20 has no unit | write \"20ms\" for milliseconds",
             "s.toml:14: `log.level`: \"warning\" is not one of error, warn, info, debug, trace | did you mean `warn`?",
             "s.toml:15: `log.format`: \"JSON\" is not one of text, json | did you mean `json`?",
             "environment STREAMGAUGE_LOG__LEVEL: `log.level`: \"INFO\" is not one of error, warn, info, debug, trace | \
              did you mean `info`?",
             "environment STREAMGAUGE_UPSTREAMS__CHOOSE: `upstreams.choose`: \"loudest\" is not one of round-robin, \
-             least-busy, model-aware | write one of them, as in \"round-robin\"",
+             least-busy, model-aware | choose one of them, as in \"round-robin\"",
             "flag --listen: `proxy.listen`: \"localhost:1234\" is not an address | write \"127.0.0.1:1234\"",
         ]
     );
@@ -70,14 +70,14 @@ fn unclosed_header_is_one_error_and_hides_none_of_another_table() {
     assert_eq!(
         wrong(&file("[proxy\nlisten = \"127.0.0.1:1\"\nworker = 2\n[log]\nlevel = \"loud\"\n")),
         [
-            "s.toml:1: unclosed table, expected `]` | correct this line; text goes in quotes",
+            "s.toml:1: unclosed table, expected `]` | correct this line; put text in quotes",
             "s.toml:5: `log.level`: \"loud\" is not one of error, warn, info, debug, trace | \
-             write one of them, as in \"error\"",
+             choose one of them, as in \"error\"",
         ]
     );
     assert_eq!(
         wrong(&file("[access]\nroutes = [\"chat\"\n[log]\nlevel = \"info\"\n")),
-        ["s.toml:2: unclosed array, expected `]` | correct this line; text goes in quotes"]
+        ["s.toml:2: unclosed array, expected `]` | correct this line; put text in quotes"]
     );
 }
 
@@ -91,16 +91,16 @@ fn error_is_reported_for_each_invalid_value() {
     assert_eq!(
         told,
         [
-            "s.toml:2: `shaping.adaptive`: there is no `clieling` in it",
-            "s.toml:2: `shaping.adaptive`: `floor`: a number is wanted, not a string",
+            "s.toml:2: `shaping.adaptive`: unknown key `clieling`",
+            "s.toml:2: `shaping.adaptive`: `floor`: expected a number, not a string",
             "s.toml:2: `shaping.adaptive`: `target`: 2 is out of range",
-            "s.toml:4: `access.anonymous`: `requests_burst` without `requests` limits nothing",
-            "s.toml:4: `access.anonymous`: `tokens_burst` without `tokens` limits nothing",
-            "s.toml:5: `access.routes`: \"caht\" is no route",
-            "s.toml:5: `access.routes`: \"tasg\" is no route",
-            "s.toml:5: `access.routes`: a string is wanted, not an integer",
-            "s.toml:6: `access.origins`: \"a\" is no origin",
-            "s.toml:6: `access.origins`: \"b\" is no origin",
+            "s.toml:4: `access.anonymous`: `requests_burst` has no effect without `requests`",
+            "s.toml:4: `access.anonymous`: `tokens_burst` has no effect without `tokens`",
+            "s.toml:5: `access.routes`: \"caht\" is not a route or a group of routes",
+            "s.toml:5: `access.routes`: \"tasg\" is not a route or a group of routes",
+            "s.toml:5: `access.routes`: expected a string, not an integer",
+            "s.toml:6: `access.origins`: \"a\" is not an origin",
+            "s.toml:6: `access.origins`: \"b\" is not an origin",
         ]
     );
 }
@@ -113,7 +113,7 @@ fn file_in_another_format_is_one_error_that_names_the_format() {
         ("{\n  \"proxy\": {\n  }\n}\n", 1, "JSON"),
     ] {
         let told = format!(
-            "s.toml:{line}: this file is {format}, and the configuration is TOML | \
+            "s.toml:{line}: the file is {format}, but the configuration must be TOML | \
             write [proxy] on a line of its own, and listen = \"127.0.0.1:11440\" below it"
         );
         assert_eq!(wrong(&file(text)), [told]);
@@ -126,12 +126,12 @@ fn key_entry_with_wrong_number_of_secrets_is_an_error() {
     for (secrets, what, advice) in [
         (
             String::new(),
-            "this entry has none of `sha256`, `key_file` and `key_env`",
+            "the entry has none of `sha256`, `key_file` and `key_env`",
             "add one of them, as in key_file = \"/run/secrets/alice\"",
         ),
         (
             format!("sha256 = \"{secret}\"\nkey_env = \"PATH\""),
-            "this entry has more than one of `sha256`, `key_file` and `key_env`",
+            "the entry has more than one of `sha256`, `key_file` and `key_env`",
             "keep one of them",
         ),
     ] {

@@ -1,4 +1,4 @@
-//! Where the upstream comes from: flag, STREAMGAUGE_UPSTREAM, file, OLLAMA_HOST, default, in this order.
+//! The source of the upstream: flag, STREAMGAUGE_UPSTREAM, file, OLLAMA_HOST, default, in this order.
 
 use super::*;
 
@@ -50,7 +50,7 @@ fn error_in_upstream_variable_is_reported_with_its_place() {
     let mistakes = wrong(&sources);
     assert_eq!(mistakes.len(), 2, "{mistakes:?}");
     assert!(mistakes[0].starts_with("environment STREAMGAUGE_UPSTREAM: `upstream.name`: "), "{mistakes:?}");
-    assert!(mistakes[1].starts_with("environment STREAMGAUGE_UPSTREAM: `upstream.url`: it has no port"));
+    assert!(mistakes[1].starts_with("environment STREAMGAUGE_UPSTREAM: `upstream.url`: the URL has no port"));
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn ollama_host_that_names_the_sidecar_itself_is_ignored_with_a_warning() {
     ] {
         let mut sources = variable(Sources::default(), "STREAMGAUGE_PROXY__LISTEN", listen);
         sources.ollama_host = Some(host.to_owned());
-        // The default upstream is the sidecar itself where it took Ollama's own port: then it is a mistake.
+        // If the sidecar listens on Ollama's port, the default upstream is the sidecar itself, which is a mistake.
         match resolve(&sources, Vec::new()) {
             Ok(resolved) => {
                 assert!(resolved.warnings[0].starts_with("OLLAMA_HOST is ignored: "), "{host}");
@@ -71,7 +71,10 @@ fn ollama_host_that_names_the_sidecar_itself_is_ignored_with_a_warning() {
             }
             Err(mistakes) => {
                 assert!(listen.ends_with(":11434"), "{host}: {mistakes}");
-                assert!(mistakes.to_string().contains("is this sidecar's own `proxy.listen`"), "{mistakes}");
+                assert!(
+                    mistakes.to_string().contains("is the address of this sidecar's own `proxy.listen`"),
+                    "{mistakes}"
+                );
             }
         }
     }
@@ -87,8 +90,8 @@ fn ollama_host_that_is_no_valid_upstream_is_an_error_only_if_needed() {
     let mut sources = Sources { ollama_host: Some("http://gpu0/ollama".to_owned()), ..Sources::default() };
     assert_eq!(
         wrong(&sources),
-        ["environment OLLAMA_HOST: it has a path | \
-          correct it, or name the Ollama with --upstream or STREAMGAUGE_UPSTREAM"]
+        ["environment OLLAMA_HOST: the URL has a path | \
+          correct it, or set the upstream with --upstream or STREAMGAUGE_UPSTREAM"]
     );
     sources.flags.upstreams = vec!["http://a:1".to_owned()];
     right(&sources);
@@ -105,5 +108,5 @@ fn check_shows_that_upstream_came_from_ollama_host() {
 fn unknown_variable_is_compared_without_the_common_prefix() {
     let advice = |name: &str| wrong(&variable(Sources::default(), name, "1"))[0].clone();
     assert!(advice("STREAMGAUGE_UPSTREAMS").ends_with("did you mean `STREAMGAUGE_UPSTREAM`?"));
-    assert!(advice("STREAMGAUGE_RUSTC").ends_with("set streamgauge: remove it"));
+    assert!(advice("STREAMGAUGE_RUSTC").ends_with("is a setting"));
 }

@@ -1,7 +1,7 @@
-//! What Linux has counted of one TCP connection, asked over netlink as `ss` does (`sock_diag(7)`).
+//! Reads what Linux has counted of one TCP connection, over netlink as `ss` does (`sock_diag(7)`).
 //!
-//! The same is in the socket option `TCP_INFO`, which no crate reads without `unsafe` of ours. The kernel answers each
-//! question before the call that asks it returns.
+//! The socket option `TCP_INFO` has the same counts, but no crate reads it without `unsafe` code in this project.
+//! The kernel answers each query before the call that sends it returns.
 
 use std::{
     io::{self, ErrorKind, Read},
@@ -22,13 +22,13 @@ const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
 const INET_DIAG_INFO: u16 = 2;
 
-/// `nlmsghdr`, `inet_diag_req_v2`, `inet_diag_msg` and `rtattr`, bytes.
+/// The sizes of `nlmsghdr`, `inet_diag_req_v2`, `inet_diag_msg` and `rtattr` in bytes.
 const HEADER: usize = 16;
 const REQUEST: usize = 56;
 const MESSAGE: usize = 72;
 const ATTRIBUTE: usize = 4;
 
-/// Where `tcp_info` has what is wanted.
+/// The offsets of the needed fields in `tcp_info`.
 const RETRANSMITS: usize = 2;
 const PROBES: usize = 3;
 const UNACKED: usize = 24;
@@ -36,7 +36,7 @@ const SEGMENTS_OUT: usize = 136;
 const SEGMENTS_IN: usize = 140;
 const NOT_SENT: usize = 144;
 
-/// A socket to ask the kernel with.
+/// A netlink socket to query the kernel.
 #[derive(Debug)]
 pub(super) struct Diagnosis {
     socket: Socket,
@@ -44,19 +44,21 @@ pub(super) struct Diagnosis {
 }
 
 impl Diagnosis {
+    /// Opens the socket and tests it with the listening socket.
+    ///
     /// # Errors
-    /// The system does not tell of its connections: it does not know this socket, which listens.
+    /// The system does not answer queries about its connections.
     pub(super) fn new(listener: SocketAddr) -> io::Result<Diagnosis> {
         let socket =
             Socket::new(Domain::from(AF_NETLINK), Type::DGRAM, Some(Protocol::from(NETLINK_SOCK_DIAG)))?;
         socket.set_nonblocking(true)?;
         let mut diagnosis = Diagnosis { socket, sequence: 0 };
-        // Of a connection that there is not, the kernel finds the socket that would accept it.
+        // For a connection that does not exist, the kernel finds the socket that would accept it.
         diagnosis.message(listener, SocketAddr::new(listener.ip(), 1))?;
         Ok(diagnosis)
     }
 
-    /// What is counted of the connection between two addresses.
+    /// The counts of the connection between two addresses.
     pub(super) fn of(&mut self, local: SocketAddr, peer: SocketAddr) -> io::Result<Segments> {
         let message = self.message(local, peer)?;
         info(&message).and_then(segments).ok_or_else(|| ErrorKind::InvalidData.into())
@@ -70,7 +72,7 @@ impl Diagnosis {
             let mut answer = vec![0; 4096];
             let read = (&self.socket).read(&mut answer)?;
             answer.truncate(read);
-            // One that was asked for before, and came too late.
+            // The answer to an earlier query that came too late.
             if word(&answer, 8) != Some(self.sequence) {
                 continue;
             }
@@ -94,23 +96,23 @@ fn request(sequence: u32, local: SocketAddr, peer: SocketAddr) -> Vec<u8> {
     request.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     request.extend(NLM_F_REQUEST.to_ne_bytes());
     request.extend(sequence.to_ne_bytes());
-    // From whatever number the kernel gave this socket.
+    // Any sequence number that the kernel gave this socket.
     request.extend(0_u32.to_ne_bytes());
     let family = if local.is_ipv4() { AF_INET } else { AF_INET6 };
     request.extend([family, IPPROTO_TCP, 1 << (INET_DIAG_INFO - 1), 0]);
-    // In whatever state.
+    // In any state.
     request.extend(u32::MAX.to_ne_bytes());
     request.extend(local.port().to_be_bytes());
     request.extend(peer.port().to_be_bytes());
     request.extend(address(local.ip()));
     request.extend(address(peer.ip()));
-    // An address of one link belongs to an interface.
+    // A link-local address belongs to an interface.
     let interface = match peer {
         SocketAddr::V4(_) => 0,
         SocketAddr::V6(peer) => peer.scope_id(),
     };
     request.extend(interface.to_ne_bytes());
-    // No cookie: whichever socket it is.
+    // No cookie: any socket.
     request.extend(u64::MAX.to_ne_bytes());
     request
 }
@@ -126,7 +128,7 @@ fn address(ip: IpAddr) -> [u8; 16] {
     }
 }
 
-/// The `tcp_info` among attributes.
+/// The `tcp_info` among the attributes.
 fn info(mut attributes: &[u8]) -> Option<&[u8]> {
     loop {
         let length = usize::from(half(attributes, 0)?);
@@ -138,7 +140,7 @@ fn info(mut attributes: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// `None` before Linux 4.6, which counts no segments.
+/// `None` before Linux 4.6, which does not count segments.
 fn segments(info: &[u8]) -> Option<Segments> {
     let is_owed = word(info, UNACKED)? > 0 || word(info, NOT_SENT)? > 0;
     Some(Segments {
@@ -173,7 +175,7 @@ mod tests {
         for bound in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
             let listener = TcpListener::bind(bound).unwrap();
             let at = listener.local_addr().unwrap();
-            // [::] takes clients of both kinds.
+            // [::] accepts clients of both address families.
             let loopbacks: &[&str] = match bound {
                 "[::1]:0" => &["::1"],
                 "[::]:0" => &["::1", "127.0.0.1"],
@@ -216,7 +218,7 @@ mod tests {
             assert!(info(&whole[..length]).is_none(), "{length}");
         }
         assert!(segments(&whole[4..147]).is_none());
-        // An attribute of no length would never be passed.
+        // An attribute of length 0 would cause an endless loop.
         assert!(info(&[0; 8]).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! The body of a request or of an answer that is on its way: until both end, the connection waits for nothing.
+//! The body of a request or of a response. Until both end, the connection does not wait for a request.
 
 use std::{
     pin::Pin,
@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use super::Asked;
 
 pin_project! {
-    /// A body, and the request that it belongs to.
+    /// A body and the request that it belongs to.
     #[derive(Debug)]
     pub(crate) struct Attended<B> {
         #[pin]
@@ -21,7 +21,7 @@ pin_project! {
     }
 }
 
-/// Notes that the body of a request was given up before its end.
+/// Notes whether the body of a request is dropped before its end.
 #[derive(Debug)]
 struct Half {
     asked: Asked,
@@ -43,7 +43,7 @@ impl<B: Body> Attended<B> {
         Attended { body, half: Half { asked, is_unread } }
     }
 
-    /// The body of an answer.
+    /// The body of a response.
     pub(crate) fn answer(body: B, asked: Asked) -> Attended<B> {
         Attended { body, half: Half { asked, is_unread: false } }
     }
@@ -60,7 +60,7 @@ impl<B: Body> Body for Attended<B> {
         let mut this = self.project();
         let frame = ready!(this.body.as_mut().poll_frame(cx));
         if this.half.is_unread {
-            // Trailers are the last.
+            // Trailers are the last frame.
             let is_last = frame.as_ref().is_none_or(|frame| frame.as_ref().is_ok_and(Frame::is_trailers));
             this.half.is_unread = !is_last && !this.body.is_end_stream();
         }

@@ -6,15 +6,14 @@ use bytes::{Bytes, BytesMut};
 
 use super::budget::Share;
 
-/// A frame shorter than this is put together with those beside it: a body that comes byte by byte must not cost a handle
-/// for each.
+/// Shorter frames are merged, so that a body that arrives byte by byte does not cost a handle for each byte.
 const SMALL: usize = 4 << 10;
 
-/// Frames in the order in which they came. A large one is not copied.
+/// The frames in their order. Large ones are not copied.
 #[derive(Debug)]
 pub(super) struct Ahead {
     frames: VecDeque<Bytes>,
-    /// Small frames behind the others.
+    /// The small frames at the end, merged.
     small: BytesMut,
     share: Share,
 }
@@ -55,7 +54,7 @@ impl Ahead {
         }
     }
 
-    /// The next frame to pass on. Its memory is then the connection's.
+    /// Returns the next frame to forward. The connection owns its memory then.
     pub(super) fn pop(&mut self) -> Option<Bytes> {
         if self.frames.is_empty() {
             self.close();
@@ -65,13 +64,13 @@ impl Ahead {
         Some(frame)
     }
 
-    /// All frames; their bytes are not copied.
+    /// Returns all frames without copying their bytes.
     pub(super) fn frames(&mut self) -> Vec<Bytes> {
         self.close();
         self.frames.iter().cloned().collect()
     }
 
-    /// Puts other frames in the place of all.
+    /// Replaces all frames.
     pub(super) fn replace(&mut self, frames: Vec<Bytes>) {
         self.share.give_back(self.share.held());
         self.small.clear();
@@ -79,7 +78,7 @@ impl Ahead {
         self.share.hold(self.frames.iter().map(Bytes::len).sum());
     }
 
-    /// Puts bytes in at an offset, between the others.
+    /// Inserts bytes at an offset.
     pub(super) fn insert(&mut self, offset: usize, bytes: Bytes) {
         self.close();
         self.share.hold(bytes.len());

@@ -1,4 +1,4 @@
-//! The memory in which bodies are read ahead, one for all requests.
+//! The memory for bodies that are read ahead, shared by all requests.
 
 use std::sync::{
     Arc,
@@ -9,10 +9,11 @@ use prometheus::{Gauge, IntCounter, Registry};
 
 use crate::metric::{Family, gauge, int_counter};
 
-/// One request may hold this part of the budget: no single one takes the others' share.
+/// One request may use one part in this many, so that no request takes the memory of all others.
 const PART: usize = 4;
 
-/// Bounds what all requests together hold beyond their `proxy.peek_limit`, to a frame each.
+/// Limits the bytes that all requests together hold beyond their `proxy.peek_limit`, with an error of one frame per
+/// request.
 #[derive(Debug)]
 pub(in crate::proxy) struct Budget {
     limit: usize,
@@ -21,14 +22,14 @@ pub(in crate::proxy) struct Budget {
     unread: Family<IntCounter, 1>,
 }
 
-/// Why a body was not read on, although its model was not known or its usage to be asked for.
+/// Why a body was not read further, although its model was unknown or its usage should be requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::proxy) enum Short {
-    /// The budget is spent.
+    /// The budget is used up.
     Budget,
     /// The body is longer than one request may hold.
     TooLong,
-    /// The body can't be decoded.
+    /// The body cannot be decoded.
     Coding,
 }
 
@@ -49,14 +50,14 @@ impl Budget {
         let shown = Family::register(
             registry,
             "read_ahead_bytes",
-            "Bytes of request bodies that were read ahead and not yet passed on.",
+            "Bytes of request bodies that were read ahead and not forwarded yet.",
             [],
             gauge,
         )?;
         let unread = Family::register(
             registry,
             "read_ahead_stopped_total",
-            "Requests whose body was not read as far as its model, and why.",
+            "Requests whose body was not read far enough to find the model, by reason.",
             ["reason"],
             int_counter,
         )?;
@@ -66,7 +67,7 @@ impl Budget {
         Ok(Arc::new(Budget { limit, held: AtomicUsize::new(0), shown: shown.child([]), unread }))
     }
 
-    /// What one request may hold.
+    /// The share of one request.
     pub(in crate::proxy) const fn of_one(&self) -> usize {
         self.limit / PART
     }
@@ -76,7 +77,7 @@ impl Budget {
     }
 }
 
-/// What one request holds of it; given back as the body passes on, or with the request.
+/// The bytes that one request holds. They are given back as the body is forwarded, or when the request is dropped.
 #[derive(Debug)]
 pub(in crate::proxy) struct Share {
     budget: Arc<Budget>,
@@ -92,7 +93,7 @@ impl Share {
         self.held
     }
 
-    /// Why no more may be held, of a body with at least so many bytes to come.
+    /// Why no more may be held, for a body with at least `to_come` more bytes.
     pub(super) fn is_short(&self, to_come: u64) -> Option<Short> {
         let to_come = usize::try_from(to_come).unwrap_or(usize::MAX).max(1);
         if to_come > self.budget.left() {

@@ -1,4 +1,4 @@
-//! A request's body that comes back if nothing was asked of it.
+//! A request body that comes back if nothing of it was read.
 
 use std::{
     pin::Pin,
@@ -11,14 +11,15 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::{Progress, Unread, Upload};
 
-/// Lends a body to a connection. Where there is no connection it is dropped unread, and its owner has it again.
+/// Lends a body to a connection. If the connection cannot be made, the body is dropped unread, and its owner has it
+/// again.
 #[derive(Debug)]
 pub(in crate::proxy) struct Lent {
     upload: Option<Upload>,
     owner: Option<Owner>,
 }
 
-/// Whoever lends, and may want it back.
+/// The owner, which may take the body back.
 #[derive(Clone, Debug, Default)]
 pub(in crate::proxy) struct Owner(Arc<Mutex<Option<Upload>>>);
 
@@ -30,7 +31,7 @@ impl Owner {
 }
 
 impl Lent {
-    /// Without an owner it is given away for good.
+    /// Without an owner, the body is given away for good.
     pub(in crate::proxy) fn new(upload: Upload, owner: Option<Owner>) -> Lent {
         Lent { upload: Some(upload), owner }
     }
@@ -56,7 +57,7 @@ impl Body for Lent {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Unread>>> {
-        // What was read cannot be lent again.
+        // A body that was read cannot be lent again.
         self.owner = None;
         match &mut self.upload {
             Some(upload) => Pin::new(upload).poll_frame(cx),

@@ -1,4 +1,4 @@
-//! The body of a request that is answered without it.
+//! The body of a request that is answered without reading it.
 
 use std::{future::poll_fn, pin::pin, task::Poll};
 
@@ -8,15 +8,17 @@ use tokio::task::yield_now;
 
 use crate::proxy::Inbound;
 
-/// A longer body is not read: its connection ends with the answer.
+/// A longer body is not read, so that the connection closes after the response.
 const MOST: u64 = 64 << 10;
-/// hyper hands over what it has at its next turn. What is not there by then is still on its way.
+/// hyper hands over the bytes that it has in its next turns. Bytes that are not there by then are still on their
+/// way.
 const TURNS: usize = 8;
 
-/// Reads off a body that has come already, so that its connection can take the next request. The answer waits for
+/// Reads a body that has already arrived, so that the connection can take the next request. It waits for no further
+/// bytes.
 /// nothing that is not there.
 pub(in crate::proxy) async fn read_off(fields: &HeaderMap, body: Inbound) {
-    // To read would ask for the body of a client that waits for leave to send it.
+    // Reading would send `100 Continue` to a client that waits for it.
     if body.is_end_stream() || body.size_hint().lower() > MOST || fields.contains_key(EXPECT) {
         return;
     }

@@ -1,7 +1,7 @@
 //! Looks a name up once for all connections that are made at the same time.
 //!
-//! Each connection would otherwise look it up by itself, and a thousand that begin together would overrun a small name
-//! server, such as that of a container engine: its lost answers then come after the connect timeout.
+//! Otherwise each connection would look it up itself. A thousand connections that begin together would overload a
+//! small DNS server, such as that of a container engine, and its answers would come after the connect timeout.
 
 use std::{io, net::SocketAddr, pin::Pin, sync::Arc, task, time::Duration, vec};
 
@@ -9,7 +9,7 @@ use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use tokio::{sync::Mutex, time::Instant};
 use tower_service::Service;
 
-/// An answer is used for this long. `whereabouts` looks the name up less often than that.
+/// How long an answer is used. `whereabouts` looks the name up less often.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// The lookups of one upstream's name.
@@ -55,7 +55,7 @@ where
     fn call(&mut self, name: Name) -> Self::Future {
         let (mut resolver, newest) = (self.resolver.clone(), self.newest.clone());
         Box::pin(async move {
-            // Those who come while one looks wait for its answer.
+            // Concurrent callers wait for this lookup.
             let mut newest = newest.lock().await;
             if let Some(found) = newest.as_ref().filter(|found| found.at.elapsed() < FRESH) {
                 return Ok(found.addresses.clone().into_iter());
@@ -76,7 +76,7 @@ mod tests {
 
     use super::*;
 
-    /// A server of names that takes 100 ms and counts its questions; the first one fails.
+    /// A DNS server that takes 100 ms and counts its queries. The first one fails.
     #[derive(Clone, Debug, Default)]
     struct Slow(Arc<AtomicUsize>);
 

@@ -1,4 +1,4 @@
-//! What several say, as one would say it.
+//! The merged list of several upstreams.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ fn names(models: &[Value]) -> Vec<&str> {
 
 #[test]
 fn merged_list_has_each_name_once_with_newest_first() {
-    // A second apart, in zones of their own.
+    // One second apart, in different time zones.
     let one =
         [tag("a:latest", "2026-07-01T12:00:00.5+02:00", "1"), tag("b:latest", "2026-07-01T09:00:00Z", "2")];
     let other = [

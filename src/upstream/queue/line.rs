@@ -1,4 +1,4 @@
-//! Who waits where, and whose turn it is.
+//! The order of waiting requests, and the choice of the next one.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,20 +9,20 @@ use tokio::sync::oneshot;
 
 use super::{FairBy, Place, Wish};
 
-/// The share of the newest wait in the mean.
+/// The weight of the newest wait in the mean.
 const NEWEST: f64 = 0.2;
 
-/// The places of all upstreams and the lines before them.
+/// The slots of all upstreams and the lines of requests that wait for them.
 #[derive(Debug)]
 pub(super) struct Lines {
     fair_by: FairBy,
     upstreams: Vec<Line>,
-    /// Streams that each caller has, of those who have any.
+    /// The number of streams of each caller that has any.
     callers: HashMap<Box<str>, usize>,
     numbers: u64,
 }
 
-/// One upstream's places, and the callers who wait for one, the next in turn first.
+/// The slots of one upstream, and the callers with waiting requests, the next in turn first.
 #[derive(Debug)]
 struct Line {
     places: Option<usize>,
@@ -32,14 +32,14 @@ struct Line {
     mean_wait: f64,
 }
 
-/// Those of one caller who wait; never none.
+/// The waiting requests of one caller, at least one.
 #[derive(Debug)]
 struct Turn {
     key: Box<str>,
     waiters: VecDeque<Waiter>,
 }
 
-/// One who waits.
+/// One waiting request.
 #[derive(Debug)]
 pub(super) struct Waiter {
     number: u64,
@@ -54,7 +54,7 @@ impl Lines {
         Lines { fair_by, upstreams: places.map(line).collect(), callers: HashMap::new(), numbers: 0 }
     }
 
-    /// Takes a place if one is free. Nobody who waits could have it: it would have been theirs already.
+    /// Takes a slot if one is free. A waiting request cannot use the free slot, since it would have got it already.
     pub(super) fn take(&mut self, wish: Wish<'_>) -> bool {
         let is_free = self.upstreams[wish.upstream].is_free() && self.may_have(wish.caller, wish.max_streams);
         if is_free {
@@ -67,7 +67,7 @@ impl Lines {
         self.upstreams[upstream].waiting
     }
 
-    /// Between whom it is fair: all are one where it is not.
+    /// The key of a caller's turn. Without fairness, all callers share one.
     fn key<'a>(&self, caller: &'a str) -> &'a str {
         match self.fair_by {
             FairBy::Caller => caller,
@@ -75,8 +75,8 @@ impl Lines {
         }
     }
 
-    /// Evicts the newest request of the caller with the most waiting requests, if that caller then still has at least as
-    /// many as the caller that asks.
+    /// Evicts the newest request of the caller with the most waiting requests, if that caller then still has at
+    /// least as many as the caller that asks.
     pub(super) fn make_room(&mut self, wish: Wish<'_>) -> bool {
         let key = self.key(wish.caller);
         let line = &mut self.upstreams[wish.upstream];
@@ -86,13 +86,13 @@ impl Lines {
         if longest.waiters.len() < own + 2 {
             return false;
         }
-        // Its grant is dropped, which tells it. It is not its caller's last.
+        // Dropping the grant tells the request. It is not its caller's last one.
         longest.waiters.pop_back();
         line.waiting -= 1;
         true
     }
 
-    /// Puts one at the end of its caller's line, and tells its number.
+    /// Adds a request to the end of its caller's line and returns its number.
     pub(super) fn wait(&mut self, wish: Wish<'_>, grant: oneshot::Sender<Place>) -> u64 {
         self.numbers += 1;
         let number = self.numbers;
@@ -107,7 +107,7 @@ impl Lines {
         number
     }
 
-    /// Takes one out of the line, if it is there still.
+    /// Removes a request from the line, if it is still there.
     pub(super) fn leave(&mut self, upstream: usize, number: u64) {
         let line = &mut self.upstreams[upstream];
         for place in 0..line.turns.len() {
@@ -122,14 +122,14 @@ impl Lines {
         }
     }
 
-    /// A place at an upstream is free again. Returns those who have theirs now, with their upstream.
+    /// Frees a slot of an upstream. Returns the requests that got a slot now, with their upstream.
     pub(super) fn free(&mut self, upstream: usize) -> Vec<(Waiter, usize)> {
         self.upstreams[upstream].taken -= 1;
         self.grants()
     }
 
-    /// A caller has one stream less. Returns those who have their place now: of this caller's, one that an
-    /// upstream had room for.
+    /// Ends a stream of a caller. Returns the requests that got a slot now: a request of this caller may proceed if
+    /// its upstream has a free slot.
     pub(super) fn release(&mut self, caller: &str) -> Vec<(Waiter, usize)> {
         if let Some(count) = self.callers.get_mut(caller) {
             *count -= 1;
@@ -144,9 +144,9 @@ impl Lines {
         std::iter::from_fn(|| self.next()).collect()
     }
 
-    /// The next one in turn who can have a place that is free; the place is then taken. Of those whose turn it is at
-    /// several upstreams, the one who has waited longest: else a caller's own limit would always be spent at the first
-    /// upstream, and the caller's requests for the others would starve.
+    /// Takes the next request that can have a free slot. If a request is next at several upstreams, the one that
+    /// has waited longest is taken. Otherwise the first upstream would always use up a caller's limit, and the
+    /// caller's requests for the others would starve.
     fn next(&mut self) -> Option<(Waiter, usize)> {
         let free = self.upstreams.iter().enumerate().filter(|(_, line)| line.is_free());
         let in_turn = free.filter_map(|(upstream, line)| {
@@ -162,7 +162,7 @@ impl Lines {
         let waiter = turn.waiters.remove(at)?;
         line.waiting -= 1;
         if !turn.waiters.is_empty() {
-            // Its turn is over; it comes again after all others.
+            // The caller's turn is over. Its next turn comes after all others.
             line.turns.push_back(turn);
         }
         self.grant(upstream, &waiter.caller);

@@ -1,4 +1,4 @@
-//! Whose turn it is, and what becomes of places.
+//! The order of turns, and the accounting of slots.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -26,7 +26,7 @@ fn depth(registry: &Registry) -> String {
     line.unwrap().rsplit(' ').next().unwrap().to_owned()
 }
 
-/// Lets everything run that can.
+/// Runs everything that is ready.
 async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
@@ -51,7 +51,7 @@ async fn busy_caller_delays_first_request_of_another_by_one() {
     let began = order.len() - 101;
     assert_eq!(began, 2);
     assert!(firsts[1] - firsts[0] == 2, "they take turns: {firsts:?}");
-    // The two came when 103 ms had passed, so that the second of the greedy had its place.
+    // The two came after 103 ms, when the second request of the greedy caller had its slot.
     assert!(firsts[0] <= 3, "{firsts:?}");
 }
 
@@ -84,7 +84,7 @@ async fn queue_never_exceeds_or_loses_slots_when_clients_leave() {
         let (queue, running) = (queue.clone(), running.clone());
         let caller = format!("caller{}", number % 7);
         tasks.spawn(async move {
-            // Every third leaves while it waits, or while it runs.
+            // Every third request leaves while it waits or while it runs.
             let patience = if number % 3 == 0 { Duration::from_millis(number) } else { 10_000 * SECOND };
             let work = async {
                 let _place = queue.enter(wish(&caller)).await;
@@ -128,7 +128,7 @@ async fn full_queue_evicts_newest_request_of_busiest_caller() {
         settle().await;
         assert!(depth(&registry).parse::<usize>().unwrap() <= 4);
     }
-    // Two of the greedy one's, the newest first; then each caller's own.
+    // Two requests of the greedy caller, the newest first; then each caller's own.
     assert_eq!(*refused.lock().unwrap(), [3, 2, 6, 7]);
     drop(held);
     tasks.join_all().await;
@@ -182,7 +182,7 @@ async fn queued_request_leaves_at_once_if_its_client_leaves() {
 async fn caller_at_its_own_limit_waits_and_delays_nobody() {
     let (queue, _) = queue(Config::default(), &[Some(2), None]);
     let alice = |upstream| Wish { upstream, caller: "alice", max_streams: Some(1) };
-    // Its bound holds over all upstreams, one without a bound too.
+    // The limit holds for all upstreams together, including one without a limit.
     let first = queue.enter(alice(1)).await.unwrap();
     let waiting = tokio::spawn({
         let queue = queue.clone();

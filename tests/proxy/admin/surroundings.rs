@@ -1,4 +1,4 @@
-//! What surrounds the streams, and how little it can do to them.
+//! The collectors, and how little they can affect the streams.
 
 use std::{sync::mpsc, thread, time::Duration};
 
@@ -15,7 +15,7 @@ use tokio::{runtime, sync::oneshot, time::Instant};
 
 use crate::harness::*;
 
-/// A scrape, and every line of a stream, comes within this while something hangs for seconds.
+/// A scrape and every line of a stream arrive within this time, while something hangs for seconds.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 fn up(collector: &str) -> String {
@@ -91,7 +91,7 @@ async fn model_load_unload_and_reload_are_shown() {
 
 #[tokio::test]
 async fn hanging_ollama_delays_no_scrape() {
-    // It takes connections and says nothing.
+    // It accepts connections and sends nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut config = config(silent.local_addr().unwrap());
     config.collectors.models = Some(Duration::from_millis(50));
@@ -106,7 +106,7 @@ async fn hanging_ollama_delays_no_scrape() {
     }
 }
 
-/// A driver whose second call of a kind hangs for 5 s, or until the test lets go.
+/// A driver whose second call of a kind hangs for 5 s, or until the test releases it.
 struct Hanging {
     reads: usize,
     release: mpsc::Receiver<()>,
@@ -121,7 +121,7 @@ impl Reader for Hanging {
     fn read(&mut self, position: usize, depth: Depth, sample: &mut Sample) -> Result<(), CollectError> {
         self.reads += 1;
         if self.reads > 1 {
-            // Nobody lets go before the test ends.
+            // It is released at the end of the test.
             let _ = self.release.recv_timeout(Duration::from_secs(5));
         }
         self.fake.read(position, depth, sample)
@@ -141,7 +141,7 @@ async fn hanging_gpu_driver_delays_no_stream_and_no_scrape() {
     let mut asked = upstream.asked().await;
     asked.write(STREAM).await;
     let mut slowest = Duration::ZERO;
-    // It hangs from the second reading on, and is said to be down when it is late by a second and two intervals.
+    // It hangs from the second reading on, and is reported as down when it is late by a second and two intervals.
     let began = Instant::now();
     while sidecar.value(&up("gpu")) > 0.0 {
         assert!(began.elapsed() < Duration::from_secs(4), "up while it hangs");
@@ -159,7 +159,7 @@ async fn hanging_gpu_driver_delays_no_stream_and_no_scrape() {
     sidecar.until(&ended("generate", "m:latest", "complete"), 1.0).await;
 }
 
-/// Serves on a thread of its own, as `serve` does, until the sender is dropped.
+/// Serves on its own thread, as `serve` does, until the sender is dropped.
 fn own_runtime() -> (runtime::Handle, oneshot::Sender<()>) {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let handle = runtime.handle().clone();

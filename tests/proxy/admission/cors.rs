@@ -1,4 +1,4 @@
-//! Web pages of other origins: what they may ask first, and what they may read.
+//! Web pages of other origins: what they may request and what they may read.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -13,7 +13,7 @@ const PAGE: &str = "http://localhost:3000";
 const PREFLIGHT: &str =
     "HTTP/1.1 204 No Content\r\nAccess-Control-Allow-Origin: http://localhost:3000\r\n\r\n";
 
-/// One request an hour, and then none.
+/// One request per hour.
 fn once() -> Limits {
     let hour = Duration::from_secs(3600);
     Limits { requests: Some(Quota::new(NonZeroU32::MIN, hour)), ..Limits::default() }
@@ -34,7 +34,7 @@ fn preflight(path: &str, method: &str, fields: &str) -> String {
     )
 }
 
-/// The head of a response, in lower case.
+/// The head of a response in lower case.
 fn head(response: &str) -> String {
     response.split_once("\r\n\r\n").expect("a head").0.to_lowercase()
 }
@@ -73,7 +73,7 @@ async fn preflight_of_open_route_passes_without_key_and_uses_no_limit() {
         asked.write(PREFLIGHT).await;
         let seen = client.rest().await;
         assert!(seen.starts_with("HTTP/1.1 204 "), "{seen}");
-        // Ollama's own answer, and nothing of ours.
+        // Ollama's own response, unchanged.
         assert!(!seen.to_lowercase().contains("expose"), "{seen}");
     }
 }
@@ -99,7 +99,7 @@ async fn preflight_of_closed_route_or_malformed_is_refused() {
     for (request, status) in [
         (preflight("/api/delete", "DELETE", ""), 403),
         (preflight("/api/%64elete", "DELETE", ""), 403),
-        // A route that only another method has.
+        // A route that exists with another method only.
         (preflight("/api/chat", "GET", ""), 403),
         (preflight("/api/chat", "POST", "Content-Length: 2\r\n") + "{}", 401),
         (preflight("/api/chat", "POST", "Transfer-Encoding: chunked\r\n") + "0\r\n\r\n", 401),
@@ -122,7 +122,7 @@ async fn cors_refusal_is_readable_by_origins_that_ollama_accepts() {
     let sidecar = sidecar(config).await;
     let key = "Authorization: Bearer sesame";
     let chat = post_once("/api/chat", "{}");
-    // The one request that is let in: what we add to Ollama's answer can be read as well.
+    // The one request that is admitted: the fields that the sidecar adds to Ollama's response can be read as well.
     let client = sidecar.send(&with(&format!("Origin: {PAGE}\r\n{key}"), &chat)).await;
     let mut asked = upstream.asked().await;
     asked

@@ -1,4 +1,4 @@
-//! Settings that change under a stream that runs.
+//! Settings that change while a stream runs.
 
 use streamgauge::{
     admin::Token,
@@ -41,7 +41,7 @@ async fn removed_key_lets_stream_complete_and_leaves_no_series() {
     assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
     asked.write(&[&chunk(LAST), "0\r\n\r\n"].concat()).await;
     client.until("0\r\n\r\n").await;
-    // The next request comes on a connection of its own.
+    // The next request comes on a new connection.
     drop(asked);
     sidecar.until("caller_requests_total{caller=\"other\",outcome=\"complete\"}", 1.0).await;
     sidecar.until("caller_tokens_total{caller=\"other\",kind=\"output\"}", 1.0).await;
@@ -75,7 +75,7 @@ async fn replaced_admin_token_admits_nobody() {
     config.admin.token = Some(Token::of(b"new"));
     reload.apply(&config);
     assert_eq!((status("old").await, status("new").await), (401, 200));
-    // It is not taken away by a reload: that would open what is closed.
+    // A reload cannot remove the token, since that would open a closed address.
     config.admin.token = None;
     reload.apply(&config);
     assert_eq!((status("old").await, status("new").await), (401, 200));

@@ -1,4 +1,4 @@
-//! Routes that came after Ollama 0.12: slots, limits, models, and whom an access list lets in.
+//! Routes that came after Ollama 0.12: slots, limits, models and access lists.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -53,7 +53,7 @@ async fn transcription_is_measured_under_the_model_of_its_form() {
             format!("request_duration_seconds_count{{route=\"openai_transcriptions\",model=\"{model}\"}}");
         assert_eq!(sidecar.value(&duration), seen);
     }
-    // No transcription tells how many tokens it took.
+    // A transcription reports no token counts.
     assert_eq!(sidecar.value("usage_missing_total{route=\"openai_transcriptions\"}"), 3.0);
 
     let client = sidecar.send(&post_form("/v1/audio/transcriptions", &form)).await;

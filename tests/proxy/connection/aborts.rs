@@ -1,4 +1,4 @@
-//! Clients that leave.
+//! Clients that disconnect.
 
 use crate::harness::*;
 
@@ -24,7 +24,7 @@ async fn client_that_leaves_with_pipelined_request_cancels_stream() {
         if !is_together {
             client.write(&generate()).await;
         }
-        // Part of one more, which hyper has no reason to read.
+        // A part of one more request, which hyper has no reason to read.
         client.write(&generate()[..20]).await;
         drop(client);
         asked.is_left().await;
@@ -69,7 +69,7 @@ async fn client_of_http_1_0_that_half_closes_sees_no_complete_end() {
     client.until(RECORD).await;
     client.stream.shutdown().await.unwrap();
     asked.is_left().await;
-    // The end of its connection would be the end of its answer.
+    // The end of the connection would end the response.
     let end = soon(client.stream.read(&mut [0])).await;
     assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
     sidecar.until(&ended("generate", "m:latest", "client_abort"), 1.0).await;
@@ -124,7 +124,7 @@ async fn client_that_does_not_read_holds_bounded_part_of_stream() {
     let (_upstream, sidecar, client, mut asked) = generating().await;
     asked.write(STREAM).await;
     let piece = chunk(&"a".repeat(64 << 10));
-    // Back pressure: at some point nothing more is taken.
+    // Back pressure: at some point nothing more is read.
     let mut sent = 0;
     while tokio::time::timeout(
         std::time::Duration::from_millis(500),

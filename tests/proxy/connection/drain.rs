@@ -18,7 +18,7 @@ async fn drain_lets_running_requests_complete_and_accepts_no_new_ones() {
     client.until(RECORD).await;
 
     sidecar.stop();
-    // One that asks for nothing is closed.
+    // An idle connection is closed.
     assert_eq!(idle.rest().await, "");
     let (status, why) = sidecar.page("/readyz").await;
     assert_eq!((status, why.as_str()), (503, "draining\n"));
@@ -34,7 +34,7 @@ async fn drain_lets_running_requests_complete_and_accepts_no_new_ones() {
 async fn drain_answers_one_request_of_client_that_connected_before() {
     let mut upstream = upstream().await;
     let mut sidecar = sidecar(config(upstream.addr)).await;
-    // Nothing is kept of a connection that has asked nothing: it is taken, and that is all that can be seen.
+    // A connection without a request has no state to check, except that it was accepted.
     let mut client = sidecar.connect().await;
     sidecar.until("connections_open{listener=\"proxy\"}", 1.0).await;
     sidecar.stop();
@@ -48,7 +48,7 @@ async fn drain_answers_one_request_of_client_that_connected_before() {
     let mut asked = upstream.asked().await;
     asked.body(13).await;
     asked.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
-    // And closed: it can ask no more.
+    // It is closed, so it can send no further request.
     let answer = client.rest().await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n{}"), "{answer}");
     sidecar.ended().await;

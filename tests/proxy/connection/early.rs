@@ -1,4 +1,4 @@
-//! Answers that come before the request's body was read: each client reads its answer, whatever it still sends.
+//! Responses before the end of the request body: each client reads its response, whatever it still sends.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::harness::*;
 
-/// A sidecar that knows no key and asks for one.
+/// A sidecar that requires a key and knows none.
 async fn closed() -> (Upstream, Sidecar) {
     let upstream = upstream().await;
     let mut config = config(upstream.addr);
@@ -20,7 +20,7 @@ async fn closed() -> (Upstream, Sidecar) {
     (upstream, sidecar)
 }
 
-/// What a client reads that writes its whole request before it looks for an answer, as Python's http.client does.
+/// The response as read by a client that writes its whole request first, as Python's http.client does.
 async fn answer_after_all_is_sent(sidecar: &Sidecar, bytes: usize) -> String {
     let mut client = sidecar.connect().await;
     client.write(&format!("POST /api/chat HTTP/1.1\r\nHost: h\r\nContent-Length: {bytes}\r\n\r\n")).await;
@@ -31,7 +31,7 @@ async fn answer_after_all_is_sent(sidecar: &Sidecar, bytes: usize) -> String {
         soon(client.stream.write_all(&piece[..now])).await.unwrap_or_else(|why| panic!("{left} left: {why}"));
         left -= now;
     }
-    // An answer that has arrived is lost if a reset arrives before it is read.
+    // A response that has arrived is lost if a reset arrives before it is read.
     sleep(Duration::from_millis(20)).await;
     let mut seen = Vec::new();
     soon(client.stream.read_to_end(&mut seen)).await.unwrap();
@@ -72,7 +72,7 @@ async fn malformed_head_gets_its_response_while_client_sends_on() {
 async fn lingering_connection_is_counted_and_replaced_first() {
     let (_upstream, sidecar) = closed().await;
     let head = "POST /api/chat HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n";
-    // One that waits for its next request, for longer than those that linger.
+    // A connection that waits for its next request longer than lingering ones do.
     let mut waiting = sidecar.send("GET /api/version HTTP/1.1\r\nHost: h\r\n\r\n").await;
     waiting.until("}").await;
     let mut lingering = [sidecar.send(head).await, sidecar.send(head).await];
@@ -116,7 +116,7 @@ async fn records_before_cut_reach_client_that_sends_on() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
     for _ in 0..10 {
-        // A small window: most of the answer is still to be sent when the upstream breaks off.
+        // A small window, so that most of the response is still unsent when the upstream breaks off.
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(8 << 10).unwrap();
         let mut stream = soon(socket.connect(sidecar.proxy)).await.unwrap();

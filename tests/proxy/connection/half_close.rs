@@ -1,10 +1,11 @@
-//! Clients that close their half of the connection, and read on: a departure, as for nginx.
+//! Clients that close their half of the connection and continue to read: this counts as a disconnect, as with
+//! nginx.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::harness::*;
 
-/// What the client still gets. A reset ends it as well.
+/// The rest that the client receives. A reset ends it as well.
 async fn rest(mut client: Client) -> String {
     let mut seen = Vec::new();
     let _ = soon(client.stream.read_to_end(&mut seen)).await;

@@ -1,4 +1,4 @@
-//! Clients that come by TLS.
+//! Clients that use TLS.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -23,14 +23,14 @@ use crate::{
     harness::*,
 };
 
-/// A record that fills several of TLS.
+/// A record that fills several TLS records.
 const LARGE: usize = 100_000;
 
 pub(crate) fn identity(issued: &Issued) -> Identity {
     Identity::from_pem(issued.cert.as_bytes(), issued.key.as_bytes()).unwrap()
 }
 
-/// Both addresses by TLS.
+/// TLS on both addresses.
 fn secured(upstream: SocketAddr, authority: &Authority) -> Config {
     let mut config = config(upstream);
     let identity = identity(&authority.issue("127.0.0.1"));
@@ -43,7 +43,7 @@ fn trusting(authority: &Authority) -> reqwest::Client {
     reqwest::Client::builder().no_proxy().tls_certs_only([root]).build().unwrap()
 }
 
-/// A connection by this version of TLS.
+/// A connection with this version of TLS.
 async fn connect(
     addr: SocketAddr,
     authority: &Authority,
@@ -61,7 +61,7 @@ async fn connect(
     soon(TlsConnector::from(Arc::new(config)).connect(name, stream)).await
 }
 
-/// The certificate that a new connection is shown.
+/// The certificate that a new connection receives.
 async fn shown(addr: SocketAddr, authority: &Authority) -> CertificateDer<'static> {
     let stream = connect(addr, authority, &TLS13, &[]).await.unwrap();
     stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
@@ -82,7 +82,7 @@ async fn until(stream: &mut TlsStream<TcpStream>, end: &str) -> String {
     String::from_utf8(seen).unwrap()
 }
 
-/// What is in the chunks, which may be cut anew.
+/// The content of the chunks, whose boundaries may have changed.
 fn joined(mut chunked: &str) -> String {
     let mut body = String::new();
     while let Some((size, rest)) = chunked.split_once("\r\n") {
@@ -111,7 +111,7 @@ async fn tls_stream_arrives_unchanged_with_each_version() {
         let rest = [&chunk(RECORD), &chunk(&large), &chunk(LAST), "0\r\n\r\n"].concat();
         asked.write(&rest).await;
         let came = until(&mut client, "0\r\n\r\n").await;
-        // Not printed: it is long.
+        // Not printed, since it is long.
         assert!(joined(&came) == [RECORD, &large, LAST].concat(), "other bytes came");
         drop(asked);
     }
@@ -159,7 +159,7 @@ async fn tls_listener_refuses_plain_http_and_other_protocols() {
             client.write_all(plain.as_bytes()).await.unwrap();
             client.shutdown().await.unwrap();
             let mut answer = Vec::new();
-            // A reset says it as well.
+            // A reset counts as well.
             let _ = soon(client.read_to_end(&mut answer)).await;
             assert!(!answer.windows(4).any(|four| four == b"HTTP"), "{answer:?}");
         }
@@ -186,7 +186,7 @@ async fn tls_handshake_that_does_not_end_is_cut_and_delays_nobody() {
         client.write_all(first).await.unwrap();
         slow.push(client);
     }
-    // They are connections, and others come through meanwhile.
+    // They count as connections, and others are served meanwhile.
     sidecar.until("connections_open{listener=\"proxy\"}", 3.0).await;
     connect(sidecar.proxy, &authority, &TLS13, &[]).await.unwrap();
     for mut client in slow {
@@ -226,7 +226,7 @@ async fn tls_connections_have_the_same_limits_as_plain_ones() {
     sidecar.until("connections_open{listener=\"proxy\"}", 2.0).await;
     assert!(connect(sidecar.proxy, &authority, &TLS13, &[]).await.is_err());
     sidecar.until("connections_refused_total{listener=\"proxy\",reason=\"max_connections\"}", 1.0).await;
-    // Handshakes that have not ended do not hold up the end.
+    // Unfinished handshakes do not delay the end.
     sidecar.stop();
     sidecar.ended().await;
 }
@@ -246,7 +246,7 @@ async fn tls_client_that_leaves_cancels_and_cut_response_never_looks_complete() 
     asked.is_left().await;
     sidecar.until(&ended("generate", "m:latest", "client_abort"), 1.0).await;
 
-    // HTTP/1.0 has no other end than that of its connection, which TLS can tell from a cut.
+    // In HTTP/1.0 the end of the connection is the only end, which TLS distinguishes from a cut.
     for request in [generate(), generate().replace("HTTP/1.1", "HTTP/1.0")] {
         let mut client = connect(sidecar.proxy, &authority, &TLS13, &[]).await.unwrap();
         client.write_all(request.as_bytes()).await.unwrap();
@@ -289,7 +289,7 @@ async fn tls_certificate_replaced_applies_to_new_connections_only() {
     asked.write(&[&chunk(RECORD), &chunk(LAST), "0\r\n\r\n"].concat()).await;
     until(&mut client, "0\r\n\r\n").await;
 
-    // Whether there is TLS at all is not changed under way.
+    // A reload cannot turn TLS on or off.
     (config.proxy.tls, config.admin.tls) = (None, None);
     reload.apply(&config);
     assert_eq!(shown(sidecar.proxy, &authority).await, der(&new));
@@ -309,7 +309,7 @@ async fn tls_stream_completes_in_drain_and_connection_ends_with_close_notify() {
     sidecar.stop();
     asked.write(&[&chunk(LAST), "0\r\n\r\n"].concat()).await;
     let mut rest = String::new();
-    // An end without a `close_notify` would be an error: it could be somebody's in between.
+    // An end without a `close_notify` would be an error, since an attacker could cause it.
     soon(client.read_to_string(&mut rest)).await.unwrap();
     assert_eq!(rest, [&chunk(LAST), "0\r\n\r\n"].concat());
     sidecar.ended().await;

@@ -1,4 +1,4 @@
-//! Uploads that an upstream refuses, or does not take, and clients that break them off.
+//! Uploads that an upstream refuses or does not read, and clients that abort them.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use crate::harness::*;
 
 const LENGTH: usize = 64 << 20;
 
-/// The head of an upload; its body does not fit the buffers on its way.
+/// The head of an upload whose body does not fit into the buffers on its way.
 fn upload(path: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {LENGTH}\r\n\r\n")
 }
 
-/// Writes a body until nobody takes any more of it for a while, or it is over.
+/// Writes a body until nothing more is accepted for a while, or until its end.
 async fn fill(client: &mut Client) {
     let piece = [b'x'; 64 << 10];
     let mut left = LENGTH;
@@ -33,7 +33,7 @@ async fn fill(client: &mut Client) {
     panic!("all of it was taken");
 }
 
-/// Writes all of a body, as far as it is taken, while its client reads.
+/// Writes as much of a body as is accepted, while its client reads.
 fn pour(client: Client) -> (OwnedReadHalf, JoinHandle<OwnedWriteHalf>) {
     let (reading, mut writing) = client.stream.into_split();
     let upload = tokio::spawn(async move {
@@ -48,7 +48,7 @@ fn pour(client: Client) -> (OwnedReadHalf, JoinHandle<OwnedWriteHalf>) {
     (reading, upload)
 }
 
-/// Reads until what was read ends with `end`.
+/// Reads until the received bytes end with `end`.
 async fn until(reading: &mut OwnedReadHalf, end: &str) -> String {
     let mut seen = Vec::new();
     while !seen.ends_with(end.as_bytes()) {
@@ -67,7 +67,7 @@ async fn upload_with_early_response_then_reset_delivers_response() {
     for round in 0..20 {
         let (mut reading, upload) = pour(sidecar.send(&upload("/api/create")).await);
         let mut asked = upstream.asked().await;
-        // What is not read makes a reset of the end.
+        // Unread bytes turn the end of the connection into a reset.
         soon(asked.stream.readable()).await.unwrap();
         asked.write(response).await;
         drop(asked);
@@ -86,7 +86,7 @@ async fn upload_response_ended_by_reset_never_looks_complete() {
         let mut client = sidecar.send(&upload("/api/blobs/sha256:1")).await;
         let mut asked = upstream.asked().await;
         fill(&mut client).await;
-        // Its end is that of its connection, which is reset.
+        // The response ends with its connection, which is reset.
         asked
             .write("HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n{\"status\":\"a\"}\n")
             .await;
@@ -113,7 +113,7 @@ async fn upload_that_upstream_does_not_read_gets_504() {
         let mut asked = upstream.asked().await;
         let seen = until(&mut reading, "}").await;
         assert!(seen.starts_with("HTTP/1.1 504 "), "{path}: {seen}");
-        let why = "upstream \\\"gpu0\\\" took nothing of the request for 1s";
+        let why = "upstream \\\"gpu0\\\" accepted no part of the request for 1s";
         assert!(seen.contains(why), "{path}: {seen}");
         drop(soon(upload).await.unwrap());
         asked.is_left().await;
@@ -135,7 +135,7 @@ async fn upload_that_is_slow_but_progresses_does_not_time_out() {
         .await;
     let mut asked = upstream.asked().await;
     let took = tokio::spawn(async move {
-        // Longer than the limit in all, and never that long without taking anything.
+        // Longer than the limit in total, and never that long without accepting anything.
         let mut piece = vec![0; 1 << 20];
         for _ in 0..16 {
             soon(asked.stream.read_exact(&mut piece)).await.unwrap();
@@ -158,14 +158,14 @@ async fn upload_left_by_client_while_unread_is_detected() {
     fill(&mut client).await;
     client.stream.set_zero_linger().unwrap();
     drop(client);
-    // Not by taking any more of it: that would let the sidecar read on, to the reset.
+    // It does not accept more, since the sidecar would then read on until the reset.
     sidecar.until(&ended("blobs", "none", "client_abort"), 1.0).await;
     asked.is_left().await;
     sidecar.until("requests_in_flight{upstream=\"gpu0\",route=\"blobs\"}", 0.0).await;
 }
 
-/// Breaks uploads off within their responses: the clients leave, or send no more for `idle`. How often that came to each
-/// outcome.
+/// Aborts uploads during their responses: the clients disconnect, or send nothing for `idle`. Returns the count of
+/// each outcome.
 async fn broken_off(rounds: usize, leaves: bool, idle: Duration) -> [f64; 3] {
     let (one, other) = (upstream().await, upstream().await);
     let mut upstreams = [one, other];
@@ -176,7 +176,7 @@ async fn broken_off(rounds: usize, leaves: bool, idle: Duration) -> [f64; 3] {
     config.proxy.body_idle_timeout = idle;
     let sidecar = sidecar(config).await;
     let head = "POST /api/generate HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
-    // More than is read ahead, so that the rest is on its way while the response comes.
+    // More than is read ahead, so that the rest is on its way when the response comes.
     let body = format!("{{\"model\":\"m\",\"prompt\":\"{}", "p".repeat(2 << 20));
     let mut asked_of = [0, 0];
     for _ in 0..rounds {
@@ -194,7 +194,7 @@ async fn broken_off(rounds: usize, leaves: bool, idle: Duration) -> [f64; 3] {
         asked.is_left().await;
         drop(held);
     }
-    // Neither is held to have failed: they go on in turn.
+    // Neither upstream counts as failed: they are used in turn.
     assert_eq!(asked_of, [rounds / 2; 2]);
     let total = |outcome: &str| {
         let of = |upstream: &str| {
@@ -216,7 +216,7 @@ async fn broken_off(rounds: usize, leaves: bool, idle: Duration) -> [f64; 3] {
 
 #[tokio::test]
 async fn upload_broken_off_during_response_is_counted_as_fault_of_client() {
-    // A client that leaves has time to: a busy machine must not take it for one that stops.
+    // A client that disconnects has time to do so, so that a busy machine does not take it for one that stops.
     let (left, stopped) = tokio::join!(
         broken_off(6, true, Duration::from_secs(600)),
         broken_off(2, false, Duration::from_secs(3))

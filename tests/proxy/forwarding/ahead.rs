@@ -1,4 +1,4 @@
-//! How far a body is read before it is known where it goes.
+//! How far a body is read before its upstream is chosen.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -13,7 +13,7 @@ fn stopped(reason: &str) -> String {
     format!("read_ahead_stopped_total{{reason=\"{reason}\"}}")
 }
 
-/// A request as openai-python writes it: the model comes after the messages, which hold an image.
+/// A request as openai-python writes it: the model comes after the messages, which contain an image.
 fn seen(model: &str, image: usize) -> String {
     let image = "A".repeat(image);
     format!(
@@ -64,7 +64,7 @@ async fn body_is_forwarded_as_soon_as_its_model_is_known() {
     let request = post_once("/api/generate", &body);
     let (first, rest) = request.split_at(request.len() - (768 << 10));
     let mut client = sidecar.send(first).await;
-    // The rest is not sent until the upstream has been asked.
+    // The rest is not sent before the upstream has been asked.
     let mut asked = upstream.asked().await;
     let (seen, ()) = tokio::join!(asked.body(body.len()), client.write(rest));
     assert!(seen == body, "another body");
@@ -95,7 +95,7 @@ async fn read_ahead_budget_when_spent_stops_at_peek_limit_and_is_returned() {
     assert_eq!(sidecar.value(&stopped("budget")), 0.0);
     let mut short = sidecar.connect().await;
     let request = post_once("/v1/chat/completions", &body);
-    // Its rest is not taken, so it may not be written either.
+    // The rest of its body is not read, so that writing it may fail.
     let (begin, rest) = request.split_at(256 << 10);
     short.write(begin).await;
     sidecar.until(&stopped("budget"), 1.0).await;
@@ -103,7 +103,7 @@ async fn read_ahead_budget_when_spent_stops_at_peek_limit_and_is_returned() {
     let held = sidecar.value(HELD) - 4.0 * body.len() as f64;
     assert!((65_536.0..=262_144.0).contains(&held), "{held}");
 
-    // It is served all the same, its model unknown.
+    // It is served nevertheless, with an unknown model.
     drop(waiting);
     sidecar.until("queue_depth{upstream=\"gpu0\"}", 1.0).await;
     drop(running);
@@ -130,7 +130,7 @@ async fn body_over_a_quarter_of_read_ahead_budget_is_forwarded_as_it_arrives() {
     write!(chunked, "{}0\r\n\r\n", chunk(&body)).unwrap();
     for (count, request) in [declared, chunked].iter().enumerate() {
         let client = sidecar.send(&request[..384 << 10]).await;
-        // Asked before the body is whole.
+        // The upstream is asked before the body is complete.
         let asked = upstream.asked().await;
         assert_eq!(sidecar.value(&stopped("too_long")), count as f64 + 1.0);
         drop((client, asked));

@@ -1,4 +1,4 @@
-//! Bodies that were compressed on their way: they pass as they are, and are read all the same.
+//! Compressed bodies pass unchanged and are measured nevertheless.
 
 use std::{io::Write, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::harness::*;
 
 const LAST: &str = "{\"response\":\"\",\"done\":true,\"prompt_eval_count\":5,\"eval_count\":3}\n";
 
-/// Three records and the last one, each flushed; by Google's encoder.
+/// Three records and the last one, each flushed, from Google's encoder.
 const BROTLI: [&[u8]; 4] = [
     b"\x83\x14\x00\x00\x04\xea\x64\x5d\x89\x97\x85\xa4\x35\x1b\xcd\xcf\xba\x81\x0d\x38\x0e\x14\xdb\x97\x81\xe1\x16\xb2\x2d\x75\x0e\x6d\xf5\x10\x08\xc7\x23\x64\x32\xca\xd3\x61\x6f",
     b"\x48\x01\x00\x40\x02\x20\x8c\x09\x8b\xda\x00",
@@ -22,7 +22,7 @@ const BROTLI: [&[u8]; 4] = [
     b"\xc1\x04\x00\x40\x74\x72\x9e\xe0\xf9\xd6\x92\x4c\x02\x6a\x7d\x2d\x0d\x1c\x72\x2e\x67\xab\x2d\xf0\x08\x43\xab\x05\xc2\x3b\xb1\xa8\xf9\x63\x09\xed\xb4\xae\xe2\x76\xa3\x87\x0c\x82\xfa\x1b",
 ];
 
-/// Each record as the coded bytes that bring it.
+/// The compressed bytes of each record.
 fn flushed<W: Write>(
     mut encoder: W,
     take: impl Fn(&mut W) -> &mut Vec<u8>,
@@ -57,7 +57,7 @@ fn coded(coding: &str) -> Vec<Vec<u8>> {
     }
 }
 
-/// The head of a coded stream.
+/// The head of a compressed stream.
 fn head(coding: &str) -> String {
     let coding = if coding == "raw" { "deflate" } else { coding };
     STREAM.replacen("\r\n\r\n", &format!("\r\nContent-Encoding: {coding}\r\n\r\n"), 1)
@@ -68,7 +68,7 @@ async fn write(asked: &mut Asked, piece: &[u8]) {
     soon(asked.stream.write_all(&framed)).await.unwrap();
 }
 
-/// What the client got of a body that is sent it in these pieces, each after the other was seen.
+/// The bytes that the client receives of a body that is sent in these pieces, each after it has seen the one before.
 async fn passed(sidecar: &Sidecar, upstream: &mut Upstream, head: &str, pieces: &[Vec<u8>]) -> Vec<u8> {
     let mut client = sidecar.send(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
     let mut asked = upstream.asked().await;
@@ -165,7 +165,7 @@ async fn compressed_stream_that_cannot_be_decoded_gets_outcome_from_framing() {
         sidecar.until(&ended("generate", "m:latest", "complete"), count).await;
         assert_eq!(sidecar.value("records_unscanned_total{reason=\"coding\"}"), count, "{coding}");
     }
-    // One that breaks off does not look whole.
+    // A body that breaks off does not look complete.
     let client = sidecar.send(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
     let mut asked = upstream.asked().await;
     asked.body(13).await;
@@ -202,7 +202,7 @@ async fn compressed_stream_is_never_shaped() {
     sidecar.until("tokens_total{model=\"m:latest\",kind=\"output\"}", 3.0).await;
 }
 
-/// A request's body in a coding.
+/// A request body in a content coding.
 fn packed(coding: &str, body: &str) -> Vec<u8> {
     match coding {
         "gzip" => {
@@ -227,7 +227,7 @@ async fn send(sidecar: &Sidecar, coding: &str, body: &[u8]) -> Client {
 
 #[tokio::test]
 async fn compressed_request_goes_to_upstream_that_has_its_model() {
-    // These two are asked, and the requests counted, but nothing is generated: the body means nothing to them.
+    // These two requests are forwarded and counted, but nothing is generated, since Ollama cannot read the body.
     let sidecar = before_two(simulate::Config::default()).await;
     for round in 1..=2 {
         for coding in ["gzip", "zstd"] {
@@ -301,7 +301,7 @@ async fn compressed_request_passes_unchanged_or_gets_usage_in_same_coding() {
 async fn compressed_request_that_cannot_be_decoded_passes_and_is_counted() {
     let mut upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
-    // A bomb among them: 64 MiB in a few bytes.
+    // Including a bomb: 64 MiB in a few bytes.
     let bomb = zstd::encode_all(&vec![b' '; 64 << 20][..], 3).unwrap();
     for (count, (coding, body)) in
         [("dcz", &b"{\"model\":\"m\"}"[..]), ("zstd", b"{\"model\":\"m\"}"), ("zstd", &bomb)]
@@ -321,8 +321,8 @@ async fn compressed_request_that_cannot_be_decoded_passes_and_is_counted() {
     }
 }
 
-/// What the upstream is asked and the client gets where the usage of a stream is asked for and taken out again. The
-/// upstream compresses as a terminator of TLS may: if the request allows it.
+/// The request at the upstream and the response at the client, if the usage of a stream is requested and removed again. The
+/// upstream compresses as a TLS terminator may, if the request allows it.
 async fn stripped(accepts: &str) -> (Asked, String) {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
@@ -372,7 +372,7 @@ async fn usage_to_strip_is_requested_uncompressed_and_not_sent_to_client() {
         assert_eq!(head.matches("accept-encoding: ").count(), 1, "{head}");
         assert!(head.contains("accept-encoding: identity\r\n"), "{head}");
     }
-    // A client that takes coded responses alone is not told of the usage either: nobody asks for it.
+    // A client that accepts only compressed responses is not given the usage, since it is not requested.
     let (asked, seen) = stripped("Accept-Encoding: gzip, identity;q=0\r\n").await;
     assert!(asked.head.contains("Accept-Encoding: gzip, identity;q=0\r\n"), "{}", asked.head);
     assert!(!seen.contains("usage") && seen.ends_with("[DONE]\n\n"), "{seen}");

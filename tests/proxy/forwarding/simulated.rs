@@ -1,4 +1,4 @@
-//! In front of the simulated Ollama: what comes through is what comes direct, whatever goes wrong.
+//! In front of the simulated Ollama, responses equal the direct ones, including failures.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,7 +12,7 @@ fn quick() -> Config {
     Config { rate: 0.0, load_time: Duration::ZERO, prefill_rate: 0.0, tokens: 20, ..Config::default() }
 }
 
-/// Times and ids differ from one answer to the next; nothing else may.
+/// Only times and ids differ between two responses.
 fn settled(text: &str) -> String {
     let moving = [
         "created_at",
@@ -86,7 +86,7 @@ async fn simulated_dialect_passes_unchanged_and_its_tokens_add_up() {
     ] {
         let mut body = body;
         body["stream"] = stream.into();
-        // The first one fills the prompt cache.
+        // The first request fills the prompt cache.
         ask(direct, path, &body).await;
         let expected = ask(direct, path, &body).await;
         assert_eq!(ask(sidecar.proxy, path, &body).await, expected, "{path}");
@@ -131,13 +131,13 @@ async fn simulated_fault_has_its_outcome_and_affects_no_other_stream() {
             let response = request.json(&json!({"model": "sim", "prompt": "why"})).send().await.unwrap();
             (response.status(), response.text().await.map(|text| settled(&text)).ok())
         };
-        // The first one fills the prompt cache.
+        // The first request fills the prompt cache.
         ask(direct).await;
         let (direct, through) = (ask(direct).await, ask(sidecar.proxy).await);
         assert_eq!(through.0, direct.0, "{fault}");
         assert_eq!((direct.1.is_none(), through.1.is_none()), (fault == "reset", fault == "reset"));
         if ["truncate", "error"].contains(&fault) {
-            // Where it strikes is drawn anew for each request: what came before is the same.
+            // The position of the fault is random for each request. Everything before it is the same.
             let (direct, through) = (direct.1.unwrap_or_default(), through.1.unwrap_or_default());
             let told = |text: &str| text.lines().filter(|line| !line.contains("error")).count();
             let both = told(&direct).min(told(&through));
@@ -197,7 +197,7 @@ async fn hidden_queue_is_measured() {
     };
     tokio::join!(ask(), ask());
     sidecar.until(&ended("generate", "sim:latest", "complete"), 2.0).await;
-    // One waits for the other's 30 tokens at 100 a second.
+    // One request waits for the other's 30 tokens at 100 per second.
     let queue = sidecar.value("phase_seconds_sum{model=\"sim:latest\",phase=\"queue\"}");
     assert!((0.25..0.6).contains(&queue), "{queue}");
 }

@@ -113,14 +113,14 @@ async fn invalid_target_gets_400_and_is_not_forwarded() {
             let mut client = sidecar.connect().await;
             client.stream.set_nodelay(true).unwrap();
             for piece in request.as_bytes().chunks(pieces.min(request.len())) {
-                // A target that no parser takes is refused before it is whole.
+                // A target that no parser accepts is refused before it is complete.
                 let _ = client.stream.write_all(piece).await;
             }
             let seen = client.rest().await;
             assert!(seen.starts_with("HTTP/1.1 400 ") && seen.contains("\"error\""), "{target}: {seen}");
         }
     }
-    // On a connection that has asked before, too.
+    // Also on a connection with an earlier request.
     let mut client = sidecar.send("GET /first HTTP/1.1\r\nHost: h\r\n\r\n").await;
     client.until("{}").await;
     client.write("GET /case#part HTTP/1.1\r\nHost: h\r\n\r\n").await;
@@ -142,7 +142,7 @@ async fn pipelined_request_with_fragment_in_target_gets_400() {
         "POST /first HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
             .to_owned(),
     ] {
-        // In one piece, after the first was asked for, and in the middle of the target.
+        // In one piece, after a first request, and in the middle of the target.
         for cut in [first.len() + fragment.len(), first.len(), first.len() + 6] {
             let mut upstream = upstream().await;
             let sidecar = sidecar(config(upstream.addr)).await;

@@ -13,12 +13,12 @@ use crate::{
     hostile::strict::{Seen, Strict, strict},
 };
 
-/// What an honest client would ask next on the same connection.
+/// The next request of an honest client on the same connection.
 const NEXT: &str = "GET /next HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
-/// What an attacker hides in the body of the first.
+/// The request that an attacker hides in the body of the first one.
 const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n";
 
-/// Impatient, so that an attack that waits for more ends soon.
+/// Short timeouts, so that an attack that waits for more ends soon.
 async fn before(strict: &Strict) -> Sidecar {
     let mut config = config(strict.addr);
     config.proxy.keep_alive_timeout = Duration::from_millis(400);
@@ -27,10 +27,10 @@ async fn before(strict: &Strict) -> Sidecar {
     sidecar(config).await
 }
 
-/// Sends an attack and the next request; what the client saw of it.
+/// Sends an attack and the next request. Returns what the client received.
 async fn attack(sidecar: &Sidecar, bytes: &[u8]) -> String {
     let mut client = sidecar.connect().await;
-    // Who is refused early cannot write the rest.
+    // A client that is refused early cannot write the rest.
     let _ = soon(client.stream.write_all(&[bytes, NEXT.as_bytes()].concat())).await;
     let mut seen = Vec::new();
     let _ = soon(client.stream.read_to_end(&mut seen)).await;
@@ -127,7 +127,7 @@ async fn smuggled_request_without_single_reading_is_refused_and_connection_close
     for bytes in attacks {
         let answers = attack(&sidecar, bytes.as_bytes()).await;
         let seen = strict.take();
-        // To the preface of HTTP/2 there is no answer that its sender could read.
+        // The sender of the HTTP/2 preface could not read any response.
         let is_refused = ["HTTP/1.1 4", "HTTP/1.1 5"].iter().any(|start| answers.starts_with(start))
             || answers.is_empty() && bytes.starts_with("PRI");
         if !is_refused || served(&answers) > 0 || !seen.ambiguous.is_empty() || !seen.arrived.is_empty() {
@@ -146,14 +146,14 @@ async fn smuggled_request_with_one_reading_is_forwarded_as_that_one() {
     let get = |rest: &str| format!("GET /first HTTP/1.1\r\n{rest}\r\n");
     let mut holes = Vec::new();
     for (bytes, body) in [
-        // A body is a body, whatever is in it.
+        // The content of a body does not matter.
         (post_first(&format!("Content-Length: {length}\r\n"), HIDDEN), HIDDEN),
         (post_first(&format!("content-LENGTH:{length}  \r\n"), HIDDEN), HIDDEN),
         (chunked(&hidden), HIDDEN),
         (post_first("Transfer-Encoding:\tCHUNKED \r\n", &hidden), HIDDEN),
         (post_first(&format!("Content_Length: 9\r\nContent-Length: {length}\r\n"), HIDDEN), HIDDEN),
         (get(&format!("Host: h\r\nContent-Length: {length}\r\n")) + HIDDEN, HIDDEN),
-        // Extensions end here, trailers do not frame.
+        // Extensions end here, and trailers do not frame.
         (chunked("2;name=\"value\"\r\n{}\r\n0;last\r\n\r\n"), "{}"),
         (chunked("0002\r\n{}\r\n0\r\nContent-Length: 5\r\nHost: x\r\n\r\n"), "{}"),
         (
@@ -279,7 +279,7 @@ async fn upgrade_offer_is_removed_and_request_served() {
         ("Upgrade", "h2c\r\nUpgrade: websocket"),
     ] {
         let mut client = sidecar.connect().await;
-        // The connection serves further requests: nothing is switched.
+        // The connection serves further requests, since nothing was switched.
         for method in ["POST", "GET"] {
             client
                 .write(&format!(
@@ -291,7 +291,7 @@ async fn upgrade_offer_is_removed_and_request_served() {
             let head = asked.head.to_lowercase();
             assert!(!head.contains("upgrade") && !head.contains("http2-settings"), "{head}");
             assert_eq!(asked.body(2).await, "{}");
-            // Without a further request on this connection the next one comes on another.
+            // Without a further request on this connection, the next one comes on another.
             asked.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").await;
             let seen = client.until("ok").await;
             assert!(seen.starts_with("HTTP/1.1 200 OK\r\n"), "{offer}: {seen}");
@@ -316,7 +316,7 @@ async fn fields_named_in_connection_are_removed_and_framing_is_kept() {
     assert_eq!(asked.body(body.len()).await, body);
 }
 
-/// Pieces of messages, right and wrong, from which messages are put together.
+/// Pieces of valid and invalid messages, from which messages are built.
 const PIECES: &[&str] = &[
     "GET / HTTP/1.1\r\n",
     "POST /first HTTP/1.1\r\n",
@@ -365,7 +365,7 @@ fn random_request_pieces_get_one_response_per_whole_request() {
         (strict, sidecar)
     });
     let cases = proptest::collection::vec(prop::sample::select(PIECES), 1..14);
-    // That some are served and some refused: else this would show nothing.
+    // Some must be served and some refused. Otherwise the test would show nothing.
     let (whole, refused) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     let mut runner = TestRunner::new_with_rng(
         Runs { cases: 200, failure_persistence: None, ..Runs::default() },

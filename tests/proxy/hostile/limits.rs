@@ -69,13 +69,13 @@ async fn connection_over_max_connections_gets_503() {
     assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}: {}", body.len());
     assert!(serde_json::from_str::<serde_json::Value>(body).unwrap()["error"].is_string());
     sidecar.until("connections_refused_total{listener=\"proxy\",reason=\"max_connections\"}", 1.0).await;
-    // The admin address has places of its own.
+    // The admin address has its own connection limit.
     assert_eq!(sidecar.page("/livez").await.0, 200);
 }
 
 const VERSION: &str = "GET /api/version HTTP/1.1\r\nHost: h\r\n\r\n";
 
-/// Asks until it is let in.
+/// Retries until it is accepted.
 async fn insist(sidecar: &Sidecar) {
     let once = VERSION.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);
     let let_in = async {
@@ -102,22 +102,22 @@ async fn idle_connection_is_replaced_when_max_connections_is_reached() {
     let slow = sidecar.send("GET /api/version HTTP/1.1\r\nHo").await;
     sidecar.until("connections_open{listener=\"proxy\"}", 3.0).await;
 
-    // The one that has waited longest goes, and what it was told before was whole.
+    // The connection that has waited longest closes, and its earlier response was complete.
     insist(&sidecar).await;
     assert_eq!(answered.rest().await, "");
     sidecar.until("connections_open{listener=\"proxy\"}", 2.0).await;
-    // Its place is taken, and the next who waits goes: a part of a head is no request.
+    // Its place is taken, and the next waiting connection closes: a part of a head is not a request.
     let another = sidecar.send(&generate()).await;
     let _another_asked = upstream.asked().await;
     insist(&sidecar).await;
     let mut seen = Vec::new();
     let mut slow = slow.stream;
-    // What it was sent of the head was never read as a request: a reset says as much as an end.
+    // The part of the head was never read, so that a reset is as good as an end.
     let _ = soon(slow.read_to_end(&mut seen)).await;
     assert!(seen.is_empty(), "{}", String::from_utf8_lossy(&seen));
     sidecar.until("connections_refused_total{listener=\"proxy\",reason=\"idle\"}", 2.0).await;
 
-    // Who has asked is harmed by nothing.
+    // A running request is not affected.
     asked.write(&[&chunk(LAST), "0\r\n\r\n"].concat()).await;
     let rest = running.until("0\r\n\r\n").await;
     assert_eq!(rest, [&chunk(LAST), "0\r\n\r\n"].concat());

@@ -1,4 +1,4 @@
-//! An upstream that reads HTTP/1.1 to the letter: whatever can be read in two ways is held against the sidecar.
+//! An upstream that parses HTTP/1.1 strictly and reports every ambiguity in what the sidecar sends.
 
 use std::{
     net::SocketAddr,
@@ -10,7 +10,7 @@ use tokio::{
     net::TcpListener,
 };
 
-/// What a whole request was.
+/// A complete request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Arrived {
     pub(crate) target: String,
@@ -18,7 +18,7 @@ pub(crate) struct Arrived {
     pub(crate) body: Vec<u8>,
 }
 
-/// What came, and what should not have.
+/// The received requests and violations.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) arrived: Vec<Arrived>,
@@ -31,7 +31,7 @@ pub(crate) struct Strict {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// Every whole request is answered with 200, the sidecar's probes too, which are not kept.
+/// Every complete request gets 200, including the sidecar's probes, which are not recorded.
 pub(crate) async fn strict() -> Strict {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let strict = Strict { addr: listener.local_addr().unwrap(), seen: Arc::default() };
@@ -66,14 +66,14 @@ pub(crate) async fn strict() -> Strict {
 }
 
 impl Strict {
-    /// What came since the last call.
+    /// The requests since the last call.
     pub(crate) fn take(&self) -> Seen {
         std::mem::take(&mut self.seen.lock().unwrap())
     }
 }
 
 enum Wrong {
-    /// The connection ended, between requests or in one, which then is none.
+    /// The connection ended, between requests or within one, which is not complete then.
     Ended,
     Ambiguous(String),
 }
@@ -98,7 +98,7 @@ async fn line(read: &mut (impl AsyncRead + Unpin)) -> Result<String, Wrong> {
     }
 }
 
-/// RFC 9112, with nothing that it merely tolerates.
+/// Parses by RFC 9112, without its tolerated deviations.
 async fn request(read: &mut (impl AsyncRead + Unpin)) -> Result<Arrived, Wrong> {
     let first = line(read).await?;
     let parts: Vec<_> = first.split(' ').collect();

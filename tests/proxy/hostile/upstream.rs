@@ -2,19 +2,19 @@
 
 use crate::harness::*;
 
-/// What a client sees that asks once while the upstream says `answer` and closes.
+/// The response to one request while the upstream sends `answer` and closes.
 async fn seen(upstream: &mut Upstream, sidecar: &Sidecar, answer: &str) -> String {
     let client = sidecar.send(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
     let mut asked = upstream.asked().await;
     asked.body(13).await;
     let mut bytes = answer.as_bytes();
-    // It may be left before it has said everything.
+    // The connection may close before everything is sent.
     let _ = soon(tokio::io::AsyncWriteExt::write_all_buf(&mut asked.stream, &mut bytes)).await;
     drop(asked);
     client.rest().await
 }
 
-/// A message whose end is told: by its length, or by the last chunk.
+/// A message whose end is explicit: by its length or by the last chunk.
 fn is_complete(message: &str) -> bool {
     let Some((head, body)) = message.split_once("\r\n\r\n") else { return false };
     let length =
@@ -25,7 +25,7 @@ fn is_complete(message: &str) -> bool {
     }
 }
 
-/// A response in chunks: each record, and the last one.
+/// A chunked response: each record, and the last chunk.
 fn chunks(records: usize) -> String {
     format!("{}{}0\r\n\r\n", chunk(RECORD).repeat(records), chunk(LAST))
 }
@@ -108,7 +108,7 @@ async fn unrequested_response_reaches_no_client() {
         asked.body(13).await;
         asked.write(&format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok{surplus}")).await;
         assert!(first.until("ok").await.starts_with("HTTP/1.1 200 OK\r\n"));
-        // On the same connection of the client, and on another.
+        // On the same connection of the client, and on another one.
         first.write(&generate()).await;
         let mut next = upstream.asked().await;
         next.body(13).await;

@@ -1,4 +1,4 @@
-//! What the records of each dialect are counted as.
+//! How the records of each dialect are counted.
 
 use crate::harness::*;
 

@@ -1,4 +1,4 @@
-//! Loads of models are counted as loads, and not as the requests that wait for them.
+//! Loads of models are counted as loads and not as the requests that wait for them.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::harness::*;
 const LOADS: &str = "model_loads_total{upstream=\"gpu0\",model=\"sim:latest\"}";
 const LOADED: &str = "model_loaded{upstream=\"gpu0\",model=\"sim:latest\"}";
 
-/// A sidecar before an Ollama whose model takes a while to load; what is in memory is known soon.
+/// A sidecar in front of an Ollama whose model takes a while to load. The models in memory are known soon.
 async fn before() -> Sidecar {
     let (rate, tokens, parallel) = (0.0, 3, 8);
     let load_time = Duration::from_millis(800);
@@ -56,7 +56,7 @@ async fn model_load_with_many_waiting_requests_counts_once() {
 #[tokio::test]
 async fn model_load_that_no_response_reports_is_seen_in_memory() {
     let sidecar = before().await;
-    // OpenAI's clients are told no durations.
+    // OpenAI's clients receive no durations.
     ask(
         &sidecar,
         "/v1/chat/completions",

@@ -1,4 +1,4 @@
-//! Models by their names: one model in any spelling, and the labels that models get.
+//! The names of models: one model in any spelling, and the labels of models.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use streamgauge_simulate::{self as simulate, Simulator, Truth};
 
 use crate::harness::*;
 
-/// Ollamas that have these models, and a sidecar that asks them in turn.
+/// Ollamas with these models, and a sidecar that uses them in turn.
 async fn before(lists: &[&[&str]], model_limit: usize) -> (Sidecar, Vec<Arc<Truth>>) {
     let (mut truths, mut upstreams) = (Vec::new(), Vec::new());
     for (place, models) in lists.iter().enumerate() {
@@ -47,7 +47,7 @@ fn complete(upstream: &str, route: &str, model: &str) -> String {
     )
 }
 
-/// The values of the label `model` that a scrape has.
+/// The values of the label `model` in a scrape.
 async fn labels(sidecar: &Sidecar) -> Vec<String> {
     let (_, page) = sidecar.page("/metrics").await;
     let mut labels: Vec<_> = page
@@ -84,7 +84,7 @@ async fn model_name_in_any_spelling_is_routed_and_labelled_as_listed() {
 async fn model_name_spellings_take_no_label_from_a_served_model() {
     let (sidecar, _) = before(&[&["a:latest", "b:latest", "c:latest"]], 2).await;
     for spelling in 0_u32..32 {
-        // All of them mean the model, which is shown.
+        // All of them are names of the model, which is shown.
         let letter = |at: u32, letter: char| {
             if spelling >> at & 1 == 1 { letter.to_ascii_uppercase() } else { letter }
         };
@@ -99,7 +99,7 @@ async fn model_name_spellings_take_no_label_from_a_served_model() {
         sidecar.until(&complete("gpu0", "generate", &format!("{model}:latest")), 1.0).await;
     }
     assert_eq!(sidecar.value("model_labels_dropped_total"), 0.0);
-    // A third model: the least recently used one gives way, and that is counted.
+    // With a third model, the least recently used one loses its label, which is counted.
     assert_eq!(ask(&sidecar, "/api/embed", &json!({"model": "A", "input": "x"})).await, 200);
     sidecar.until(&complete("gpu0", "embed", "a:latest"), 1.0).await;
     assert_eq!(labels(&sidecar).await, ["a:latest", "c:latest", "other"]);
@@ -112,7 +112,7 @@ async fn model_just_pulled_has_its_label_at_first_response() {
     assert_eq!(ask(&sidecar, "/api/pull", &json!({"model": "Simulated:1b"})).await, 200);
     sidecar.until(&complete("gpu0", "pull", "other"), 1.0).await;
     let probes = truths[0].requests("/api/tags");
-    // The next probe is due in an hour; the request itself asks for one.
+    // The next probe is due in an hour, so that the request itself causes one.
     let ask_once = async || {
         assert_eq!(
             ask(&sidecar, "/api/generate", &json!({"model": "simulated:1b", "prompt": "x"})).await,

@@ -1,4 +1,4 @@
-//! What the phases and the prompt rate say in front of each version of Ollama.
+//! The phases and the prompt rate in front of each version of Ollama.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn phases_add_up_and_prompt_rate_is_given_if_version_allows() {
         if version >= OllamaVersion::V0_33 {
             assert!(unaccounted < 0.2 * eval, "{version}: {unaccounted} s of {eval}");
         }
-        // The second prompt is cached but for one token, and 0.34 alone tells that.
+        // All but one token of the second prompt are cached, which only 0.34 reports.
         let evaluated = if version == OllamaVersion::V0_34 { 4.0 + 1.0 } else { 0.0 };
         let tokens = sidecar.value("prompt_evaluated_tokens_total{model=\"sim:latest\"}");
         let seconds = sidecar.value("prompt_evaluated_seconds_total{model=\"sim:latest\"}");
@@ -63,7 +63,7 @@ async fn think_with_format_on_0_33_is_charged_received_tokens_and_marked() {
         let answer = request.send().await.unwrap().text().await.unwrap();
         sidecar.until(&ended("chat", "sim:latest", "complete"), 1.0).await;
         assert_eq!(sidecar.value("usage_understated_total{route=\"chat\"}"), marked, "{version}: {answer}");
-        // Since 0.34 Ollama counts two tokens more that no record shows.
+        // Since 0.34, Ollama counts two more tokens than it sends records.
         let charged = if marked > 0.0 { 20.0 } else { 22.0 };
         let output = sidecar.value("tokens_total{model=\"sim:latest\",kind=\"output\"}");
         assert_eq!(output, charged, "{version}: {answer}");

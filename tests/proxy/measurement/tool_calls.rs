@@ -1,4 +1,4 @@
-//! Tool calls in front of each version of Ollama: the silence before a call is generation, and no queue.
+//! Tool calls in front of each version of Ollama: the silence before a call counts as generation and not as queue.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use streamgauge_simulate::{ChatPath, Config, OllamaVersion, Simulator};
 
 use crate::harness::*;
 
-/// Tokens of a call.
+/// The tokens of a call.
 const TOKENS: f64 = 30.0;
 /// Tokens per second.
 const RATE: f64 = 50.0;
 
-/// The sidecar's address for one streamed chat with a tool, answered by a call alone.
+/// The sidecar's address after one streamed chat with a tool, answered by a call only.
 async fn called(version: OllamaVersion, chat: ChatPath) -> Sidecar {
     let simulated = Config {
         version,
@@ -55,7 +55,7 @@ async fn tool_call_silence_is_decode_and_not_queue_in_each_version() {
         let eval = phase(&sidecar, "eval");
         assert!(eval > 0.3, "{version:?} {chat:?}: {eval} s of eval");
         let (queue, decode) = (phase(&sidecar, "queue"), phase(&sidecar, "decode"));
-        // What the simulated 0.12 leaves out of its eval_duration cannot be told from a queue.
+        // The time that the simulated 0.12 leaves out of its eval_duration cannot be distinguished from a queue.
         assert!(queue < TOKENS / RATE - eval + 0.25, "{version:?} {chat:?}: {queue} s of queue");
         assert!(decode > 0.9 * eval, "{version:?} {chat:?}: {decode} s of decode, {eval} s of eval");
     }

@@ -1,4 +1,4 @@
-//! What an adaptive pace can move, measured on the simulator's contention.
+//! The effect of an adaptive pace, measured with the simulator's contention.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -11,7 +11,7 @@ use streamgauge_simulate::{self as simulate, Simulator};
 
 use crate::harness::*;
 
-/// Two streams have each 1 / 1.5 of what one has alone.
+/// Two streams have each 1 / 1.5 of the rate of one alone.
 const CONTENTION: f64 = 0.5;
 const EXPECTED: f64 = 1.0 / (1.0 + CONTENTION);
 
@@ -31,14 +31,14 @@ fn simulator() -> SocketAddr {
     addr
 }
 
-/// A stream that is left after so long.
+/// A stream that the client leaves after this long.
 async fn stream(sidecar: &Sidecar, time: Duration) {
     let request = reqwest::Client::new().post(format!("http://{}/api/generate", sidecar.proxy));
     let mut answer = request.json(&json!({"model": "sim", "prompt": "why"})).send().await.unwrap();
     let _ = tokio::time::timeout(time, async { while answer.chunk().await.unwrap().is_some() {} }).await;
 }
 
-/// Tokens a second of a stream while so many decode.
+/// The tokens per second of a stream while this many decode.
 fn rate(sidecar: &Sidecar, streams: u32) -> f64 {
     let tokens =
         format!("concurrency_tokens_total{{upstream=\"gpu0\",model=\"sim:latest\",streams=\"{streams}\"}}");
@@ -46,7 +46,7 @@ fn rate(sidecar: &Sidecar, streams: u32) -> f64 {
     sidecar.value(&tokens) / sidecar.value(&seconds)
 }
 
-/// The input `true` over two streams of two seconds at least, once the pace is this.
+/// The input `true` over two streams of at least two seconds, once the pace has this value.
 async fn input(shaping: shaping::Config, pace: f64) -> f64 {
     let mut config = config(simulator());
     config.shaping = shaping;
@@ -72,7 +72,7 @@ async fn adaptive_pace_does_not_change_true_speedup() {
     );
     println!("input true: unpaced {unpaced:.3}, at 20/s {paced:.3}, adapted {adapted:.3}");
     for input in [unpaced, paced, adapted] {
-        // A busy machine costs two streams other parts of their time; a pace that moved it would bring it to 0.9.
+        // A busy machine affects two streams differently. A pace that affected them would bring the value to 0.9.
         assert!((input / EXPECTED - 1.0).abs() < 0.25, "{unpaced} {paced} {adapted}, not {EXPECTED}");
     }
 }
@@ -84,7 +84,7 @@ async fn max_streams_of_one_gives_each_stream_full_speed() {
     let sidecar = sidecar(config).await;
     let time = Duration::from_millis(1500);
     tokio::join!(stream(&sidecar, time), stream(&sidecar, time));
-    // Each had all of it, one after the other.
+    // Each had the whole rate, one after the other.
     assert!((rate(&sidecar, 1) / 200.0 - 1.0).abs() < 0.1, "{}", rate(&sidecar, 1));
     assert_eq!(sidecar.value("concurrency_seconds_total{upstream=\"gpu0\",streams=\"2\"}"), 0.0);
 }

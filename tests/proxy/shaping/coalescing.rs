@@ -18,7 +18,7 @@ async fn coalescing_holds_records_for_a_moment_and_writes_them_together() {
     }
     let seen = client.rest().await;
     let (_, body) = seen.split_once("\r\n\r\n").unwrap();
-    // The first content does not wait; the last record waits for nothing and takes along what is held.
+    // The first content does not wait. The last record does not wait either and takes the held ones along.
     assert_eq!(body, [&chunk(RECORD), &chunk(&[RECORD, RECORD, LAST].concat()), "0\r\n\r\n"].concat());
     sidecar.until(&ended("generate", "m:latest", "complete"), 1.0).await;
     assert_eq!(sidecar.value("shaping_buffer_bytes"), 0.0);

@@ -1,4 +1,4 @@
-//! What a pace does to whoever generates.
+//! The effect of a pace on the upstream.
 
 use std::time::Duration;
 
@@ -59,13 +59,14 @@ async fn pace_does_not_change_measured_model_speed() {
     let upstream = mean("chunk_gap_seconds", "at=\"upstream\"");
     let client = mean("chunk_gap_seconds", "at=\"client\"");
     let decode = mean("phase_seconds", "phase=\"decode\"");
-    // The model's gaps are 10 ms and the pace's are 50. A busy machine that is late with the first record shortens their
-    // mean, and one that is late with the last lengthens it.
+    // The model's gaps are 10 ms, and those of the pace are 50 ms. On a busy machine, a late first record shortens
+    // their mean, and a late last record lengthens it.
     assert!((0.004..0.025).contains(&upstream), "{upstream}");
     assert!((0.03..0.2).contains(&client), "{client}");
-    // All that was handed on, though most of it came long before.
+    // Everything was handed on, though most of it came long before.
     assert_eq!(of("chunk_gap_seconds", "count", "at=\"client\""), 39.0);
-    // What a pace holds is no overhead; the first record it does not hold. Held are 50 ms at least.
+    // The time that a pace holds a record is not overhead. It does not hold the first record. The others are held
+    // for at least 50 ms.
     let overhead = |part: &str| sidecar.value(&format!("self_overhead_seconds_{part}"));
     let (sum, count) = (overhead("sum"), overhead("count"));
     assert!(count >= 1.0 && sum / count < 0.04, "{count}, {sum} s together");

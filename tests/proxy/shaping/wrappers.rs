@@ -1,4 +1,4 @@
-//! Every layer around a body at once: what the meter says is true whatever shaping does.
+//! Every layer around a body at once: the meter's figures are right, whatever shaping does.
 
 use std::{
     collections::VecDeque,
@@ -45,7 +45,7 @@ impl Body for Script {
     }
 }
 
-/// What a test knows of a run.
+/// The facts that a test knows about a run.
 struct Seen {
     registry: Registry,
     bytes: Vec<u8>,
@@ -71,7 +71,7 @@ impl Seen {
     }
 }
 
-/// Reads so many frames of a stream through every layer, then lets go.
+/// Reads this many frames of a stream through every layer, then drops the body.
 fn run(script: Script, shaping: shaping::Config, frames: usize) -> Seen {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
@@ -114,7 +114,7 @@ fn run(script: Script, shaping: shaping::Config, frames: usize) -> Seen {
     })
 }
 
-/// The text that a client puts together.
+/// The text that a client assembles.
 fn assembled(bytes: &[u8]) -> String {
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let record = |line: &[u8]| serde_json::from_slice::<serde_json::Value>(line).unwrap_or_default();
@@ -177,7 +177,7 @@ proptest! {
     }
 }
 
-/// The last record had come, and was held by the pace when the client left: that was recorded as complete.
+/// The last record had come and was held by the pace when the client disconnected: it was recorded as complete.
 #[test]
 fn client_that_leaves_before_held_records_is_an_abort() {
     for merge in [false, true] {

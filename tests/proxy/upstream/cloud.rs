@@ -1,4 +1,4 @@
-//! Requests that Ollama passes on to its cloud: nobody's slot, nobody's speed, and the caller's limits all the same.
+//! Requests that Ollama passes on to its cloud take no slot, affect no speed, and count for the caller's limits.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -16,7 +16,7 @@ const FINAL: &str = "{\"response\":\"\",\"done\":true,\"prompt_eval_count\":7,\"
                      \"total_duration\":9000000000,\"load_duration\":2000000000,\
                      \"prompt_eval_duration\":1000000000,\"eval_duration\":5000000000}\n";
 
-/// The head of a streamed answer, on a connection that no other request uses.
+/// The head of a streamed response, on a connection that no other request uses.
 const ALONE: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\
                      Transfer-Encoding: chunked\r\n\r\n";
 
@@ -24,7 +24,7 @@ fn at_cloud(route: &str, model: &str, outcome: &str) -> String {
     ended(route, model, outcome).replace("gpu0", "cloud")
 }
 
-/// A body that names a model, and its answer.
+/// A body that names a model, and its response.
 fn answer(status: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
@@ -32,7 +32,7 @@ fn answer(status: &str, body: &str) -> String {
     )
 }
 
-/// Names of series, without their values, that speak of the cloud.
+/// The names of series, without values, that concern the cloud.
 async fn series_of_cloud(sidecar: &Sidecar) -> Vec<String> {
     let (_, page) = sidecar.page("/metrics").await;
     let speaks = |line: &&str| !line.starts_with('#') && line.contains("cloud\"");

@@ -1,4 +1,4 @@
-//! Upstreams that fail, and what the client is told.
+//! Upstreams that fail, and the client's response.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::{net::TcpListener, time::Instant};
 
 use crate::harness::*;
 
-/// An address that nobody listens on.
+/// An address on which no program listens.
 async fn nobody() -> std::net::SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
@@ -146,7 +146,7 @@ async fn endless_response_head_gets_502_and_takes_no_memory() {
 
 #[tokio::test]
 async fn unaccepted_upstream_connection_gets_504() {
-    // Nobody accepts, and the queue of those who wait is full.
+    // Nobody accepts, and the queue of waiting connections is full.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let full = socket.listen(1).unwrap();
@@ -161,7 +161,7 @@ async fn unaccepted_upstream_connection_gets_504() {
     let sidecar = sidecar(config).await;
     let seen = sidecar.exchange(&post_once("/api/chat", "{}")).await;
     assert!(seen.starts_with("HTTP/1.1 504 "), "{seen}");
-    assert!(seen.contains("did not take a connection within 100ms"), "{seen}");
+    assert!(seen.contains("did not accept a connection within 100ms"), "{seen}");
 }
 
 #[tokio::test]

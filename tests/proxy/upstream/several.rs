@@ -1,4 +1,4 @@
-//! Several upstreams: which one is asked, what they answer together, and what becomes of those that fail.
+//! Several upstreams: the choice among them, their merged lists, and upstreams that fail.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ impl Simulated {
         Simulated { addr, truth, run: tokio::spawn(bound.run(std::future::pending())) }
     }
 
-    /// Its port is closed, and every connection cut.
+    /// Closes its port and cuts every connection.
     async fn kill(&self) {
         self.run.abort();
         while !self.run.is_finished() {
@@ -59,7 +59,7 @@ fn quick() -> simulate::Config {
     }
 }
 
-/// In turn among these, which are probed once and then left alone.
+/// Uses these upstreams in turn. They are probed once.
 fn in_turn(upstreams: &[SocketAddr]) -> Config {
     let mut config = config(upstreams[0]);
     let upstreams = upstreams.iter().enumerate();
@@ -123,7 +123,7 @@ async fn model_lists_of_upstreams_are_merged() {
     assert_eq!(as_told(&tags), as_told(&alone));
     assert_eq!(names(&get(&sidecar, "/v1/models").await, "data", "id"), all);
     assert_eq!(get(&sidecar, "/api/ps").await, json!({"models": []}));
-    // A page that Ollama would let read it may read it here.
+    // A page that Ollama allows may read this response.
     let origin = "Origin: http://localhost:3000\r\nConnection: close\r\n";
     let seen = sidecar.exchange(&format!("HEAD /api/tags HTTP/1.1\r\nHost: h\r\n{origin}\r\n")).await;
     assert!(seen.contains("access-control-allow-origin: http://localhost:3000\r\n"), "{seen}");
@@ -133,7 +133,7 @@ async fn model_lists_of_upstreams_are_merged() {
         .until("requests_total{upstream=\"none\",route=\"tags\",model=\"none\",outcome=\"complete\"}", 3.0)
         .await;
 
-    // Each model is asked for where it is, by its path too.
+    // Requests for each model go to its upstream, including those with the model in the path.
     for model in ["a", "b"] {
         assert_eq!(ask(&sidecar, "/api/generate", &json!({"model": model})).await.0, 200);
         assert_eq!(ask(&sidecar, "/api/show", &json!({"model": model})).await.0, 200);
@@ -143,7 +143,7 @@ async fn model_lists_of_upstreams_are_merged() {
     assert_eq!((one.generated(), other.generated()), (1, 1));
     assert_eq!(names(&get(&sidecar, "/api/ps").await, "models", "name"), ["a:latest", "b:latest"]);
 
-    // What was made a moment ago is there, and asked for where it is.
+    // A model that was created a moment ago exists, and requests for it go to its upstream.
     let copy = json!({"source": "b", "destination": "copied"});
     assert_eq!(ask(&sidecar, "/api/copy", &copy).await.0, 200);
     assert_eq!((one.truth.requests("/api/copy"), other.truth.requests("/api/copy")), (0, 1));
@@ -153,7 +153,7 @@ async fn model_lists_of_upstreams_are_merged() {
     assert_eq!(delete.json(&json!({"model": "copied"})).send().await.unwrap().status(), 200);
     assert_eq!(names(&get(&sidecar, "/api/tags").await, "models", "name"), all);
 
-    // What is down has nothing to offer; the other answers for both.
+    // An upstream that is down is left out of the list. The other one answers.
     one.kill().await;
     assert_eq!(ask(&sidecar, "/api/generate", &json!({"model": "both"})).await.0, 200);
 }
@@ -175,7 +175,7 @@ async fn unsent_request_is_retried_whole_on_another_upstream() {
     config.proxy.peek_limit = 64 << 10;
     let sidecar = up(config).await;
     gone.kill().await;
-    // Read ahead whole, and far longer than what is read ahead.
+    // A body that is read ahead completely, and one that is far longer.
     for (place, length) in [10, 3 << 20].into_iter().enumerate() {
         let body = json!({"model": "sim", "prompt": "p".repeat(length)});
         for _ in 0..2 {
@@ -185,7 +185,7 @@ async fn unsent_request_is_retried_whole_on_another_upstream() {
         }
         assert_eq!(there.generated(), 2 * (place as u64 + 1), "each once");
         if place == 0 {
-            // Left out by now: long enough that its next failure would be another request's.
+            // Its breaker is open by now for so long that the next failure would be another request's.
             let to = |upstream: &str| {
                 format!(
                     "requests_total{{upstream=\"{upstream}\",route=\"generate\",model=\"sim:latest\",outcome=\"complete\"}}"
@@ -218,8 +218,8 @@ async fn retried_request_that_is_refused_counts_once_in_admission() {
     config.upstream.upstreams[1].max_streams = Some(1);
     config.queue.size = 0;
     let sidecar = up(config).await;
-    // In turn: the first one's answer comes to its end, and the other's takes the only slot. They name no model: for one
-    // that nobody lists the upstreams would be probed again, and the dead one be found.
+    // In turn: the first response ends, and the other takes the only slot. The requests name no model, since a
+    // model that no upstream lists would cause a probe, which would find the dead upstream.
     let request = post("/api/generate", "{}");
     let _running = [sidecar.send(&request).await, sidecar.send(&request).await];
     let _held = full.asked().await;
@@ -229,13 +229,13 @@ async fn retried_request_that_is_refused_counts_once_in_admission() {
         let seen = sidecar.exchange(&post_once("/api/generate", "{}")).await;
         assert!(seen.starts_with("HTTP/1.1 503 ") && seen.contains("queue is full"), "{seen}");
     }
-    // One of them went to the dead upstream first, the other one did not: it is left out by then.
+    // One of them went to the dead upstream first. The other did not, since the breaker was open by then.
     assert_eq!(sidecar.value("admission_total{decision=\"admitted\",reason=\"none\"}"), 3.0);
     assert_eq!(sidecar.value("admission_total{decision=\"refused\",reason=\"queue_full\"}"), 1.0);
 }
 
-/// An upstream that lists its model once, on its disk and in its memory, and fails to from then on. Other requests come
-/// out.
+/// An upstream that lists its installed and loaded models once and fails to do so afterwards. Other requests are
+/// returned.
 async fn lists_once() -> (SocketAddr, mpsc::Receiver<Asked>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -357,14 +357,14 @@ async fn killed_wedged_and_slow_upstreams_lose_and_repeat_no_request() {
     let mut whole = 0;
     for answer in first {
         let (status, text) = answer.await.unwrap();
-        // A stream that broke off never looks like one that ended.
+        // A stream that broke off never looks complete.
         assert_eq!(status, 200);
         whole += usize::from(text.is_some_and(|text| text.contains("\"done\":true")));
     }
     assert_eq!(whole, 4, "those of the slow one");
     assert_eq!(all.map(Simulated::generated), [4, 4, 4], "each was sent once");
 
-    // Both have shown what they are, and are left alone.
+    // Both breakers are open.
     for _ in 0..8 {
         let (status, text) = ask(&sidecar, "/api/generate", &request).await;
         assert!(status == 200 && text.unwrap().contains("\"done\":true"));
@@ -415,7 +415,7 @@ async fn breaker_opens_if_generations_time_out_despite_other_answers() {
     for _ in 0..24 {
         let (status, _) = ask(&sidecar, "/api/chat", &chat).await;
         timeouts += usize::from(status == 504);
-        // Of these two, one goes to the wedged upstream for as long as it is not left out.
+        // One of these two goes to the wedged upstream, as long as its breaker is closed.
         for _ in 0..2 {
             assert_eq!(ask(&sidecar, "/api/show", &show).await.0, 200);
         }

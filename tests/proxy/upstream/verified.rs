@@ -1,4 +1,4 @@
-//! Upstreams of `https`: who is believed to be one.
+//! `https` upstreams: which certificates are accepted.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use crate::{
     harness::*,
 };
 
-/// What answers by TLS before a plain upstream; `clients` vouches for who may come.
+/// A TLS terminator in front of a plain upstream. `clients` verifies client certificates.
 async fn before(plain: SocketAddr, issued: &Issued, clients: Option<&Authority>) -> SocketAddr {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone());
@@ -69,7 +69,7 @@ fn verified(addr: SocketAddr, trust: Option<Trust>) -> Config {
     config
 }
 
-/// What `/readyz` says once the first probe is over.
+/// The response of `/readyz` after the first probe.
 async fn not_ready(sidecar: &crate::harness::Sidecar) -> String {
     let told = async {
         loop {
@@ -84,7 +84,7 @@ async fn not_ready(sidecar: &crate::harness::Sidecar) -> String {
     soon(told).await
 }
 
-/// A stream through it, whole.
+/// A complete stream through it.
 async fn is_streamed(sidecar: &crate::harness::Sidecar, upstream: &mut Upstream) {
     let client = sidecar.send(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
     let mut asked = upstream.asked().await;

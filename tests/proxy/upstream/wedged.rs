@@ -1,4 +1,4 @@
-//! Which silences say that an Ollama is wedged, and which may be its work.
+//! Which silences mean that an Ollama is wedged, and which may be its work.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn call() -> String {
     post_once("/api/chat", "{\"model\":\"m\",\"tools\":[{\"type\":\"function\"}]}")
 }
 
-/// Asks, and lets the upstream answer by one record and no more.
+/// Sends a request, and lets the upstream answer with one record and no more.
 async fn begin(sidecar: &Sidecar, upstream: &mut Upstream, request: &str) -> (Client, Asked) {
     let mut client = sidecar.send(request).await;
     let mut asked = upstream.asked().await;
@@ -50,7 +50,7 @@ async fn wedged_is_judged_for_tool_calls_after_one_was_answered() {
     let mut asked = [upstream.asked().await, upstream.asked().await];
     sidecar.until_some(waiting).await;
     assert_eq!(sidecar.value(RATIO), 0.0, "no such call was answered yet");
-    // Their connections are not used again, so that the next requests are seen.
+    // Their connections are not reused, so that the next requests are seen.
     let head = STREAM.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);
     for asked in &mut asked {
         asked.write(&[&head, &chunk(LAST), "0\r\n\r\n"].concat()).await;

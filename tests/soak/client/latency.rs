@@ -1,12 +1,12 @@
-//! How long small requests took, and whether they take longer as time goes by.
+//! The durations of small requests, and whether they grow over time.
 
 use std::{fmt, sync::Mutex, time::Duration};
 
-/// When each was asked, since the beginning, and how long it took.
+/// The start of each request since the beginning, and its duration.
 #[derive(Default)]
 pub(crate) struct Latencies(Mutex<Vec<(f64, f64)>>);
 
-/// The 99th percentile of the second third of the time, and of the last, seconds.
+/// The 99th percentile of the second third of the time and of the last third, in seconds.
 pub(crate) struct Slower {
     before: f64,
     after: f64,
@@ -17,7 +17,7 @@ impl Latencies {
         self.0.lock().unwrap().push((at.as_secs_f64(), took.as_secs_f64()));
     }
 
-    /// Of so many seconds in all.
+    /// For a run of this many seconds.
     pub(crate) fn slower(&self, seconds: f64) -> Slower {
         let noted = self.0.lock().unwrap();
         let of = |from: f64, to: f64| {
@@ -35,7 +35,7 @@ impl Latencies {
 }
 
 impl Slower {
-    /// `noise` is of a machine that does other things too.
+    /// `noise` comes from a machine that does other things too.
     pub(crate) fn is_steady(&self, noise: Duration) -> bool {
         self.after <= 2.0 * self.before + noise.as_secs_f64()
     }

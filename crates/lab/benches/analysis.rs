@@ -39,7 +39,7 @@ fn write(recording: &Recording, path: &Path) -> Result<(), Box<dyn std::error::E
     for run in &recording.runs {
         let agents = recording.agents.iter().filter(|agent| agent.run == run.id);
         let agents = agents.map(|agent| AgentRow { agent: agent.clone(), ..AgentRow::default() }).collect();
-        writer.run(&RunRow { run: run.clone(), repetition: 0, agents })?;
+        writer.run(&RunRow { run: run.clone(), agents })?;
     }
     Ok(writer.flush()?)
 }

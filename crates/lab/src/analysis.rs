@@ -78,10 +78,11 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
     let mut runs = Vec::new();
     for run in recording.runs.iter().filter(|run| !run.warm_up) {
         match rows.entry(run.id).or_default().summarise(run) {
-            Some(summary) => runs.push(summary),
-            None => notes.push(format!("run {} has no agent with a duration, and is left out", run.id)),
+            Ok(summary) => runs.push(summary),
+            Err(fault) => notes.push(format!("run {} is left out: {fault}", run.id)),
         }
     }
+    run::leave_out_partial(&mut runs, &mut notes);
     let baselines_of = runs.clone();
     let baselines = Baselines::of(&baselines_of, &rows);
     for run in runs.iter_mut().filter(|run| run.kind == RunKind::Together && run.failures.is_empty()) {

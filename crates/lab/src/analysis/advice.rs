@@ -6,6 +6,8 @@ use super::{Analysis, Comparison, ConditionSummary, Language, Measure};
 
 pub use step::{Advice, Answer, RemedyEffect, Step};
 
+/// A remedy with a larger share of failed runs is not recommended, if the share is also larger than the baseline's.
+const FAILURES: f64 = 0.05;
 /// A difference in true efficiency that is too small to matter.
 const TRIFLE: f64 = 0.01;
 
@@ -148,7 +150,9 @@ fn remedies(analysis: &Analysis) -> Vec<RemedyEffect> {
         .filter_map(|condition| {
             let name = condition.condition.name.as_str();
             let gain = analysis.comparison(name, Measure::TrueEfficiency)?.clone();
+            let veto = analysis.condition(&gain.baseline).and_then(|baseline| veto(condition, baseline));
             let helped = match gain.interval {
+                _ if veto.is_some() => Answer::Unknown,
                 Some(interval) if gain.evidence.found(alpha) && interval.low > 0.0 => Answer::Yes,
                 // The difference is neither harmful nor large enough to matter.
                 Some(interval) if interval.high < TRIFLE => Answer::No,
@@ -162,11 +166,19 @@ fn remedies(analysis: &Analysis) -> Vec<RemedyEffect> {
                 .cloned()
                 .collect();
             let remedies = condition.condition.remedies.clone();
-            Some(RemedyEffect { condition: name.into(), remedies, helped, gain, costs })
+            Some(RemedyEffect { condition: name.into(), remedies, helped, veto, gain, costs })
         })
         .collect();
     effects.sort_by(|a, b| b.gain.difference.total_cmp(&a.gain.difference));
     effects
+}
+
+/// Why a condition cannot be recommended: too many of its runs failed, and more than of its baseline.
+fn veto(condition: &ConditionSummary, baseline: &ConditionSummary) -> Option<String> {
+    let rate = condition.failure_rate();
+    let of = |found: &ConditionSummary| format!("{} of {} runs", found.failed, found.runs + found.failed);
+    (rate > FAILURES && rate > baseline.failure_rate())
+        .then(|| format!("{} failed, against {} of {}", of(condition), of(baseline), baseline.condition.name))
 }
 
 fn recommendation(advice: &Advice) -> String {
@@ -176,6 +188,11 @@ fn recommendation(advice: &Advice) -> String {
     }
     let tried = advice.remedies.len();
     let unknown = advice.remedies.iter().filter(|remedy| remedy.helped == Answer::Unknown).count();
+    if let Some((worst, veto)) =
+        advice.remedies.iter().find_map(|remedy| Some((remedy, remedy.veto.as_ref()?)))
+    {
+        return format!("Leave it as it is: {} cannot be recommended, because {veto}.", worst.condition);
+    }
     match (tried, unknown) {
         (0, _) => "No remedy was tried, so none can be recommended.".into(),
         (_, 0) => format!("Leave it as it is: none of {tried} remedies helped."),

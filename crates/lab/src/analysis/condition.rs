@@ -17,8 +17,10 @@ pub struct ConditionSummary {
     pub condition: Condition,
     /// The agents in a run. If runs differ, the largest number.
     pub agents: usize,
-    /// The concurrent runs that count.
+    /// The concurrent runs in which no agent failed.
     pub runs: usize,
+    /// The concurrent runs in which an agent failed. No measure includes them.
+    pub failed: usize,
     /// The solo runs of the role that has the fewest.
     pub solo_runs: usize,
     /// The condition whose solo runs are the baseline. `None`: there is none.
@@ -53,13 +55,12 @@ impl ConditionSummary {
     ) -> ConditionSummary {
         let of_condition =
             |run: &&RunSummary| run.condition == condition.name && run.kind == RunKind::Together;
-        let runs: Vec<&RunSummary> = runs.iter().filter(of_condition).collect();
-        let agents = runs.iter().map(|run| run.agents).max().unwrap_or(0);
+        let (runs, failed): (Vec<&RunSummary>, Vec<&RunSummary>) =
+            runs.iter().filter(of_condition).partition(|run| run.failures.is_empty());
+        let agents = runs.iter().chain(&failed).map(|run| run.agents).max().unwrap_or(0);
         let owner = baselines.owner(condition);
-        let whole: Vec<&&RunSummary> =
-            runs.iter().filter(|run| run.failures.is_empty() && run.agents == agents).collect();
-        let walls: Vec<f64> = whole.iter().map(|run| run.wall).collect();
-        let truth = owner.zip(whole.first()).and_then(|(owner, first)| {
+        let walls: Vec<f64> = runs.iter().map(|run| run.wall).collect();
+        let truth = owner.zip(runs.first()).and_then(|(owner, first)| {
             baselines.speedup(owner, &roles(first.id), &walls, settings.level).ok()
         });
         let measures = Measure::ALL
@@ -72,12 +73,19 @@ impl ConditionSummary {
         ConditionSummary {
             agents,
             runs: runs.len(),
+            failed: failed.len(),
             solo_runs: owner.map_or(0, |owner| baselines.fewest(owner)),
             baseline: owner.map(str::to_owned),
             truth,
             measures,
             condition: condition.clone(),
         }
+    }
+
+    /// Returns the share of the concurrent runs in which an agent failed.
+    #[must_use]
+    pub fn failure_rate(&self) -> f64 {
+        if self.failed == 0 { 0.0 } else { self.failed as f64 / (self.runs + self.failed) as f64 }
     }
 
     /// Returns the values of a measure, one per run.

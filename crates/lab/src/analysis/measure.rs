@@ -147,9 +147,13 @@ impl Measure {
         }
     }
 
-    /// Returns its value in a run, in base units. Efficiencies, speedups and balance exist for concurrent runs only.
+    /// Returns its value in a run, in base units. Efficiencies, speedups and balance exist for concurrent runs only. A
+    /// run in which an agent failed has no value: the other agents had more of the Ollama for themselves.
     #[must_use]
     pub fn of(self, run: &RunSummary) -> Option<f64> {
+        if !run.failures.is_empty() {
+            return None;
+        }
         let together = run.kind == RunKind::Together;
         match self {
             Measure::TrueEfficiency => run.truth.map(|truth| truth.efficiency),
@@ -157,7 +161,7 @@ impl Measure {
             Measure::OverlapEfficiency => run.overlap.filter(|_| together).map(|overlap| overlap.efficiency),
             Measure::OverlapSpeedup => run.overlap.filter(|_| together).map(|overlap| overlap.speedup),
             Measure::Balance => run.balance.filter(|_| together),
-            Measure::Wall => run.failures.is_empty().then_some(run.wall),
+            Measure::Wall => Some(run.wall),
             Measure::Throughput => run.throughput,
             Measure::ThroughputDelta => run.throughput_delta,
             Measure::FirstToken => run.first_token.map(|spread| spread.p50),

@@ -19,11 +19,18 @@ pub(super) fn notes(
             notes.push(format!("run {} is of condition {}, which does not exist", run.id, run.condition));
         }
         for failure in &run.failures {
-            notes.push(format!("run {} has no speedup: {failure}", run.id));
+            notes.push(format!("run {} counts as failed: {failure}", run.id));
         }
     }
     for condition in conditions.iter().filter(|condition| condition.runs > 0) {
         let name = &condition.condition.name;
+        if condition.failed > 0 {
+            let all = condition.runs + condition.failed;
+            notes.push(format!(
+                "{} of {all} runs of {name} failed: its figures are those of the other runs alone",
+                condition.failed
+            ));
+        }
         let Some(baseline) = &condition.baseline else {
             notes.push(format!("{name} has no solo runs, and so no true speedup"));
             continue;

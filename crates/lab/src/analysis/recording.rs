@@ -35,6 +35,9 @@ pub struct Condition {
     pub baseline: Option<String>,
     /// The name of its series. Conditions of one series differ only in the number of agents.
     pub series: Option<String>,
+    /// The recording that it comes from, if an analysis has several. Hypotheses of one recording are one family.
+    #[serde(skip)]
+    pub recording: u32,
 }
 
 /// The language of an agent.
@@ -90,6 +93,10 @@ pub struct Run {
     /// The time from the first agent's start to the last agent's end. `None`: calculated from the times of the
     /// agents.
     pub wall: Option<f64>,
+    /// How many agents took part. `None`: as many as in the other runs of its condition.
+    pub agents: Option<u32>,
+    /// The repetition, from 0, in which each condition ran once. `None`: the conditions did not take turns.
+    pub repetition: Option<u32>,
 }
 
 /// Whether one agent or all agents of a condition ran.

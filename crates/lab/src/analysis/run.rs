@@ -105,14 +105,36 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Returns the figures of the run, without the true speedup. `None`: the wall time is not known.
-    pub(super) fn summarise(&mut self, run: &Run) -> Option<RunSummary> {
+    /// Returns the reason why the rows of the agents cannot be used, if there is one.
+    fn fault(&self, run: &Run) -> Option<String> {
+        let agents = &self.agents;
+        if let Some(pair) = agents.windows(2).find(|pair| pair[0].agent == pair[1].agent) {
+            return Some(format!("it has agent {} twice", pair[0].agent));
+        }
+        let impossible = |agent: &&&Agent| !(agent.started.is_finite() && agent.duration >= 0.0);
+        if let Some(agent) = agents.iter().find(impossible) {
+            return Some(format!("its agent {} has no duration", agent.agent));
+        }
+        match run.agents {
+            _ if agents.is_empty() => Some("it has no agent with a duration".into()),
+            Some(expected) if expected as usize != agents.len() => {
+                Some(format!("it has {}, and {expected} took part", counted(agents.len())))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the figures of the run, without the true speedup, or the reason why there are none.
+    pub(super) fn summarise(&mut self, run: &Run) -> Result<RunSummary, String> {
+        if let Some(fault) = self.fault(run) {
+            return Err(fault);
+        }
         let starts = self.agents.iter().map(|agent| agent.started);
         let ends = self.agents.iter().map(|agent| agent.started + agent.duration);
         let around = ends.fold(f64::NEG_INFINITY, f64::max) - starts.fold(f64::INFINITY, f64::min);
         let wall = run.wall.unwrap_or(around);
         if !(wall.is_finite() && wall > 0.0) {
-            return None;
+            return Err("its agents took no time".into());
         }
         let failures: Vec<String> = self
             .agents
@@ -130,7 +152,7 @@ impl<'a> Rows<'a> {
         let every_rate = (whole && rates.len() == self.agents.len()).then_some(rates);
         let cpu: Option<Vec<f64>> = self.agents.iter().map(|agent| agent.cpu).collect();
         let lags = if self.lags.is_empty() { &mut self.yields } else { &mut self.lags };
-        Some(RunSummary {
+        Ok(RunSummary {
             id: run.id,
             condition: run.condition.clone(),
             kind: run.kind,
@@ -159,6 +181,33 @@ impl<'a> Rows<'a> {
             failures,
         })
     }
+}
+
+/// Leaves out concurrent runs that have fewer agents than the other runs of their condition.
+pub(super) fn leave_out_partial(runs: &mut Vec<RunSummary>, notes: &mut Vec<String>) {
+    let mut most: HashMap<String, usize> = HashMap::new();
+    for run in runs.iter().filter(|run| run.kind == RunKind::Together) {
+        let agents = most.entry(run.condition.clone()).or_default();
+        *agents = run.agents.max(*agents);
+    }
+    runs.retain(|run| {
+        let expected = most.get(&run.condition).copied().unwrap_or(0);
+        let whole = run.kind == RunKind::Solo || run.agents == expected;
+        if !whole {
+            notes.push(format!(
+                "run {} is left out: it has {}, and the other runs of {} have {expected}",
+                run.id,
+                counted(run.agents),
+                run.condition
+            ));
+        }
+        whole
+    });
+}
+
+/// Returns a number of agents in words.
+pub(super) fn counted(agents: usize) -> String {
+    if agents == 1 { "1 agent".into() } else { format!("{agents} agents") }
 }
 
 fn reported_rate(agent: &Agent) -> Option<f64> {
@@ -200,9 +249,15 @@ mod tests {
 
     #[test]
     fn run_without_known_time_has_no_summary() {
-        let backwards = Recording { agents: vec![agent(0, 5.0, -1.0, 1.0)], ..Recording::default() };
-        let mut rows = Rows::by_run(&backwards);
-        assert_eq!(rows.get_mut(&1).unwrap().summarise(&Run { id: 1, ..Run::default() }), None);
-        assert_eq!(Rows::default().summarise(&Run::default()), None);
+        let of = |agents: Vec<Agent>| {
+            let recording = Recording { agents, ..Recording::default() };
+            Rows::by_run(&recording)
+                .remove(&1)
+                .unwrap_or_default()
+                .summarise(&Run { id: 1, ..Run::default() })
+        };
+        assert_eq!(of(vec![agent(0, 5.0, -1.0, 1.0)]), Err("its agent 0 has no duration".into()));
+        assert_eq!(of(vec![agent(0, 5.0, 0.0, 1.0)]), Err("its agents took no time".into()));
+        assert_eq!(of(Vec::new()), Err("it has no agent with a duration".into()));
     }
 }

@@ -10,7 +10,7 @@ pub(super) fn merge(recorded: Vec<Recorded>) -> (Vec<Source>, Recording) {
     let several = recorded.len() > 1;
     let (mut sources, mut whole) = (Vec::new(), Recording::default());
     let (mut names, mut first_run) = (HashSet::new(), 0);
-    for one in recorded {
+    for (one, number) in recorded.into_iter().zip(0..) {
         let (given, mut name) = (one.name.clone(), one.name);
         let mut again = 1;
         while !names.insert(name.clone()) {
@@ -30,6 +30,7 @@ pub(super) fn merge(recorded: Vec<Recorded>) -> (Vec<Source>, Recording) {
             }
             recording.runs.iter_mut().for_each(|run| run.condition = full(&run.condition));
         }
+        recording.conditions.iter_mut().for_each(|condition| condition.recording = number);
         recording.runs.iter_mut().for_each(|run| run.id += first_run);
         recording.agents.iter_mut().for_each(|agent| agent.run += first_run);
         recording.chunks.iter_mut().for_each(|chunk| chunk.run += first_run);

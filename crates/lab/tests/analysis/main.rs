@@ -4,4 +4,5 @@
 mod model;
 mod recovery;
 mod reference;
+mod traps;
 mod verdicts;

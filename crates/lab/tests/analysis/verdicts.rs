@@ -24,7 +24,7 @@ fn condition(name: &str, language: Language, remedies: &[Remedy], baseline: Opti
         language,
         remedies: remedies.to_vec(),
         baseline: baseline.map(Into::into),
-        series: None,
+        ..Condition::default()
     }
 }
 
@@ -169,9 +169,10 @@ fn analysis_names_data_missing_in_recording() {
     assert_eq!(
         analysis.notes,
         [
-            "run 3 has no agent with a duration, and is left out",
-            "run 1 has no speedup: agent 1 (b): connection refused",
+            "run 3 is left out: it has no agent with a duration",
+            "run 1 counts as failed: agent 1 (b): connection refused",
             "run 2 is of condition nowhere, which does not exist",
+            "1 of 2 runs of alone failed: its figures are those of the other runs alone",
             "alone has no solo runs, and so no true speedup",
         ]
     );

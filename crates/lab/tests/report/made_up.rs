@@ -85,6 +85,7 @@ pub(crate) fn recorded() -> Recorded {
             remedies: remedies.to_vec(),
             baseline: baseline.map(Into::into),
             series: series.map(Into::into),
+            ..Condition::default()
         };
     draft.recording.conditions = vec![
         condition("rust", Language::Rust, &[], None, None),

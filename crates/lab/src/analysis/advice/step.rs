@@ -49,6 +49,8 @@ pub struct RemedyEffect {
     pub remedies: Vec<Remedy>,
     /// Whether it helped: more true efficiency, beyond chance.
     pub helped: Answer,
+    /// The reason why it is not recommended, whatever it gained: too many of its runs failed.
+    pub veto: Option<String>,
     /// The gain in true efficiency.
     pub gain: Comparison,
     /// The other effects: the differences in throughput, time to first token, lag and CPU that are beyond chance.
@@ -66,6 +68,7 @@ impl RemedyEffect {
         };
         let costs: Vec<String> = self.costs.iter().map(Comparison::sentence).collect();
         let costs = if costs.is_empty() { String::new() } else { format!("; besides, {}", costs.join("; ")) };
-        format!("{} {helped}: {}{costs}", self.condition, self.gain.sentence())
+        let veto = self.veto.as_ref().map_or(String::new(), |veto| format!("{veto}; "));
+        format!("{} {helped}: {veto}{}{costs}", self.condition, self.gain.sentence())
     }
 }

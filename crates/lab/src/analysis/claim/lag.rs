@@ -62,7 +62,7 @@ pub(super) fn storm(analysis: &Analysis) -> Claim {
         says: "More than 180 chunks per second consistently trigger lag spikes above 15 ms",
     };
     let python = |run: u32| {
-        let of_run = analysis.runs.iter().find(|summary| summary.id == run);
+        let of_run = analysis.runs.iter().find(|summary| summary.id == run && summary.failures.is_empty());
         of_run
             .and_then(|summary| analysis.condition(&summary.condition))
             .is_some_and(|found| found.condition.language == Language::Python)

@@ -77,6 +77,7 @@ impl ConditionPlan {
             remedies: self.remedies(),
             baseline: self.baseline.clone(),
             series: self.series.clone(),
+            recording: 0,
         }
     }
 

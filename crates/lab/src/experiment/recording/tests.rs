@@ -50,6 +50,8 @@ fn written() -> (TempDir, Recording) {
             condition: ["rust", "python"][id as usize].into(),
             started: 10.0 * f64::from(id),
             wall: Some(1.5),
+            agents: Some(2),
+            repetition: Some(0),
             ..Run::default()
         };
         let agents: Vec<Agent> = (0..2)
@@ -82,7 +84,7 @@ fn written() -> (TempDir, Recording) {
         writer.chunks(&recording.chunks[6 * id as usize..]).unwrap();
         writer.lag(&recording.lag[id as usize..]).unwrap();
         let rows = agents.iter().map(|agent| AgentRow { agent: agent.clone(), ..AgentRow::default() });
-        writer.run(&RunRow { run: run.clone(), repetition: 0, agents: rows.collect() }).unwrap();
+        writer.run(&RunRow { run: run.clone(), agents: rows.collect() }).unwrap();
         recording.runs.push(run);
         recording.agents.extend(agents);
     }
@@ -337,11 +339,20 @@ proptest! {
         }
         for id in 0..9 {
             let kind = if id % 2 == 0 { RunKind::Solo } else { RunKind::Together };
-            let run = Run { id, condition: "rust".into(), kind, warm_up: id == 0, started: 0.5, wall: None };
             let of_run = agents.iter().filter(|agent| agent.run == id).cloned();
             let agents: Vec<Agent> = of_run.collect();
+            let run = Run {
+                id,
+                condition: "rust".into(),
+                kind,
+                warm_up: id == 0,
+                started: 0.5,
+                wall: None,
+                agents: Some(agents.len() as u32),
+                repetition: Some(id / 3),
+            };
             let rows = agents.iter().map(|agent| AgentRow { agent: agent.clone(), ..AgentRow::default() });
-            writer.run(&RunRow { run: run.clone(), repetition: 0, agents: rows.collect() }).unwrap();
+            writer.run(&RunRow { run: run.clone(), agents: rows.collect() }).unwrap();
             recording.runs.push(run);
             recording.agents.extend(agents);
         }

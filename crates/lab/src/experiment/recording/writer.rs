@@ -27,8 +27,6 @@ const BUFFER: usize = 256 << 10;
 pub struct RunRow {
     /// The run.
     pub run: Run,
-    /// The number of the repetition, from 0.
-    pub repetition: u32,
     /// Its agents.
     pub agents: Vec<AgentRow>,
 }
@@ -211,7 +209,7 @@ impl Writer {
             RunKind::Solo => b"solo",
             RunKind::Together => b"together",
         });
-        self.whole(row.repetition.into());
+        self.whole(row.run.repetition.unwrap_or_default().into());
         self.row.push_field(if run.warm_up { b"true" } else { b"false" });
         self.time(run.started, Unit::Seconds);
         self.time(run.wall.unwrap_or(f64::NAN), Unit::Seconds);

@@ -6,12 +6,14 @@ use crate::analysis::{ConditionSummary, Measure};
 pub(super) fn grid(report: &Report) -> Grid {
     let mut grid = Grid::new(
         "Conditions",
-        "Means over the concurrent runs, with 95 % intervals. The overlap efficiency, as in TR117, shows how evenly the \
-         durations match. The true efficiency compares the time together with the times of the agents alone.",
+        "Means over the concurrent runs in which no agent failed, with 95 % intervals. The overlap efficiency, as in \
+         TR117, shows how evenly the durations match. The true efficiency compares the time together with the times of \
+         the agents alone.",
         &[
             "condition",
             "agents",
             "runs",
+            "failed",
             "alone",
             "true efficiency",
             "overlap efficiency",
@@ -36,6 +38,7 @@ pub(super) fn grid(report: &Report) -> Grid {
             condition.condition.name.clone(),
             condition.agents.to_string(),
             condition.runs.to_string(),
+            condition.failed.to_string(),
             condition.solo_runs.to_string(),
             cell(truth),
         ];

@@ -1,0 +1,88 @@
+//! Runs that failed.
+
+use streamgauge_lab::analysis::{Agent, Chunk, Language, Measure, Remedy, RunKind, analyse};
+
+use super::{super::model::Draft, NOISE, QUICK, alone, condition, few, json, pair};
+
+#[test]
+fn remedy_of_which_half_the_runs_failed_is_not_recommended() {
+    let mut draft = Draft::default();
+    draft.condition(condition("python", Language::Python, &[], None));
+    draft.condition(condition("uvloop", Language::Python, &[Remedy::Uvloop], Some("python")));
+    for noise in few(&NOISE) {
+        alone(&mut draft, "python", 10.0 * noise);
+        pair(&mut draft, "python", 16.0 * noise);
+        alone(&mut draft, "uvloop", 10.0 * noise);
+        pair(&mut draft, "uvloop", 12.0 * noise);
+        // One agent was refused, and the other had the Ollama for itself.
+        draft.run("uvloop", RunKind::Together, &[("a", 500, 5.0 * noise), ("b", 0, 0.1)]);
+        draft.recording.agents.last_mut().unwrap().failure = Some("503: the queue is full".into());
+    }
+    let analysis = analyse(&draft.recording, &QUICK);
+    let advice = &analysis.advice;
+    assert!(!advice.recommendation.starts_with("Use"), "{}", advice.recommendation);
+    assert!(advice.recommendation.contains("6 of 12 runs failed"), "{}", advice.recommendation);
+    let uvloop = &json(&analysis)["conditions"][1];
+    assert_eq!((uvloop["failed"].as_u64(), uvloop["runs"].as_u64()), (Some(6), Some(6)));
+}
+
+#[test]
+fn what_a_failed_run_left_enters_no_mean() {
+    let mut draft = Draft::default();
+    draft.condition(condition("pair", Language::Rust, &[], None));
+    for noise in few(&NOISE) {
+        for failed in [false, true] {
+            let run = pair(&mut draft, "pair", 10.0 * noise);
+            let gap = if failed { 0.01 } else { 0.02 };
+            for place in 0..10 {
+                let at = gap * f64::from(place);
+                draft.recording.chunks.push(Chunk {
+                    run,
+                    agent: 0,
+                    at,
+                    bytes: 1,
+                    records: 1,
+                    gap,
+                    parse: 1e-5,
+                });
+            }
+            let agent = draft.recording.agents.iter_mut().rev().nth(1).unwrap();
+            agent.first_token = Some(gap);
+            if failed {
+                draft.recording.agents.last_mut().unwrap().failure = Some("connection refused".into());
+            }
+        }
+    }
+    let analysis = analyse(&draft.recording, &QUICK);
+    for measure in [Measure::GapP50, Measure::FirstToken, Measure::ChunksPerSecond, Measure::Wall] {
+        assert_eq!(analysis.conditions[0].values(measure).len(), 6, "{measure:?}");
+    }
+    assert_eq!(analysis.conditions[0].mean(Measure::GapP50).unwrap().value, 0.02);
+}
+
+#[test]
+fn run_with_missing_repeated_or_impossible_agents_is_named_and_left_out() {
+    let mut draft = Draft::default();
+    draft.condition(condition("pair", Language::Rust, &[], None));
+    for noise in few(&NOISE) {
+        pair(&mut draft, "pair", 10.0 * noise);
+    }
+    let missing = pair(&mut draft, "pair", 10.0);
+    draft.recording.agents.pop();
+    let repeated = pair(&mut draft, "pair", 10.0);
+    let again = Agent { duration: 20.0, ..draft.recording.agents.last().unwrap().clone() };
+    draft.recording.agents.push(again);
+    let nan = pair(&mut draft, "pair", 10.0);
+    draft.recording.agents.last_mut().unwrap().duration = f64::NAN;
+    let analysis = analyse(&draft.recording, &QUICK);
+    assert_eq!(analysis.runs.len(), 6, "{:?}", analysis.runs.iter().map(|run| run.id).collect::<Vec<_>>());
+    for (run, what) in [
+        (missing, "has 1 agent, and the other runs of pair have 2"),
+        (repeated, "has agent 1 twice"),
+        (nan, "agent 1 has no duration"),
+    ] {
+        let found =
+            analysis.notes.iter().any(|note| note.contains(&format!("run {run}")) && note.contains(what));
+        assert!(found, "{what} is not in {:#?}", analysis.notes);
+    }
+}

@@ -215,9 +215,15 @@ impl Register {
     /// Creates the series of all callers, at 0.
     fn open(&self, families: &Families, outcomes: &[&str]) {
         let anonymous = Some(&self.anonymous).filter(|_| !self.require_key);
+        let mut limits = Vec::new();
         for caller in self.callers.iter().chain(anonymous) {
             families.open(caller.label(), outcomes);
+            // Callers that share a label have no limit in common.
+            if caller.label() != OTHER {
+                limits.extend(caller.quotas().map(|(kind, quota)| (caller.label(), kind, quota)));
+            }
         }
+        families.limit(&limits);
     }
 
     fn decide(&self, caller: &Caller, route: Route) -> Result<(), Refusal> {

@@ -8,6 +8,7 @@ mod snapshot;
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
+    num::NonZeroU32,
     time::{Duration, SystemTime},
 };
 
@@ -19,6 +20,7 @@ use prometheus::{
     proto::{MetricFamily, MetricType},
 };
 use streamgauge::{
+    admission::Quota,
     collector::{self, Collectors, FakeReader, Loaded, runtime},
     meter::{self, Facts, Meter},
     sidecar::{self, Sidecar},
@@ -157,6 +159,7 @@ async fn bound() -> Registry {
     config.proxy.listen.set_port(0);
     config.admin.listen.set_port(0);
     config.collectors.gpu = None;
+    config.admission.anonymous.tokens = Some(Quota::new(NonZeroU32::MIN, Duration::from_secs(1)));
     Sidecar::builder().config(config).registry(registry.clone()).bind().await.unwrap();
     registry
 }

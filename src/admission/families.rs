@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use prometheus::{IntCounter, Registry};
+use prometheus::{Gauge, IntCounter, Registry};
 
+use super::Quota;
 use crate::{
-    metric::{Family, int_counter},
+    metric::{Family, gauge, int_counter},
     protocol::Usage,
 };
 
@@ -27,6 +28,7 @@ pub(super) struct Families {
     pub(super) admitted: Arc<IntCounter>,
     requests: Family<IntCounter, 2>,
     tokens: Family<IntCounter, 2>,
+    limits: Family<Gauge, 2>,
 }
 
 impl Families {
@@ -55,7 +57,15 @@ impl Families {
             ["caller", "kind"],
             int_counter,
         )?;
-        Ok(Families { admitted: decisions.child(["admitted", "none"]), decisions, requests, tokens })
+        let limits = Family::register(
+            registry,
+            "caller_limit_per_second",
+            "The configured limit of a caller, per second; kind is `requests` or `tokens`.",
+            ["caller", "kind"],
+            gauge,
+        )?;
+        let admitted = decisions.child(["admitted", "none"]);
+        Ok(Families { admitted, decisions, requests, tokens, limits })
     }
 
     /// Creates a caller's series, at 0. `outcomes` are the values of the label `outcome`.
@@ -66,6 +76,16 @@ impl Families {
         }
         for kind in KINDS {
             let _ = self.tokens.child([caller, kind]);
+        }
+    }
+
+    /// Shows the limits in force, and no others.
+    pub(super) fn limit(&self, limits: &[(&str, &'static str, Quota)]) {
+        let holds =
+            |[caller, kind]: &[String; 2]| limits.iter().any(|limit| (limit.0, limit.1) == (caller, kind));
+        self.limits.retain(holds);
+        for (caller, kind, quota) in limits {
+            self.limits.child([caller, kind]).set(quota.per_second());
         }
     }
 

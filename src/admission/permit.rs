@@ -66,6 +66,12 @@ impl Caller {
         if self.is_gone.load(Relaxed) { OTHER } else { &self.label }
     }
 
+    /// The limits in force, by the label `kind`.
+    pub(super) fn quotas(&self) -> impl Iterator<Item = (&'static str, Quota)> {
+        let kinds = [("requests", &self.requests), ("tokens", &self.tokens)];
+        kinds.into_iter().filter_map(|(kind, limiter)| Some((kind, limiter.as_ref()?.quota())))
+    }
+
     /// Marks the caller as removed, so that its label is free.
     pub(super) fn leave(&self) {
         self.is_gone.store(true, Relaxed);

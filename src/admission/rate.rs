@@ -42,6 +42,11 @@ impl Quota {
         Quota { count, per, burst: count }
     }
 
+    /// The mean rate that the quota allows.
+    pub(super) fn per_second(&self) -> f64 {
+        f64::from(self.count.get()) / self.per.as_secs_f64()
+    }
+
     /// The time in which one of them comes back.
     fn each(&self) -> Duration {
         (self.per / self.count.get()).max(Duration::from_nanos(1))

@@ -200,6 +200,21 @@ async fn reload_changes_keys_and_keeps_state_of_unchanged_quotas() {
 }
 
 #[test]
+fn limit_of_a_caller_is_shown_while_the_settings_have_it() {
+    let limits = Limits { requests: per_minute(30), tokens: per_minute(1200), max_streams: None };
+    let keys = vec![key("alice", limits), key("bob", Limits::default())];
+    let mut config = Config { require_key: true, keys, ..Config::default() };
+    let (admission, registry) = admission(&config);
+    assert!(shows(&registry, r#"caller_limit_per_second{caller="alice",kind="requests"} 0.5"#));
+    assert!(shows(&registry, r#"caller_limit_per_second{caller="alice",kind="tokens"} 20"#));
+    config.keys = vec![key("bob", Limits { requests: per_minute(60), ..Limits::default() })];
+    admission.reload(&config);
+    assert!(shows(&registry, r#"caller_limit_per_second{caller="bob",kind="requests"} 1"#));
+    let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    assert_eq!(text.lines().filter(|line| line.starts_with("streamgauge_caller_limit")).count(), 1, "{text}");
+}
+
+#[test]
 fn unknown_keys_leave_no_state_behind() {
     let limits = Limits { requests: per_minute(u32::MAX), ..Limits::default() };
     let config = Config { anonymous: limits, keys: vec![key("alice", limits)], ..Config::default() };

@@ -102,6 +102,7 @@ pub(crate) const METRICS: &[Metric] = &[
     ("queue_wait_seconds", H, &["upstream"]),
     ("caller_requests_total", C, &["caller", "outcome"]),
     ("caller_tokens_total", C, &["caller", "kind"]),
+    ("caller_limit_per_second", G, &["caller", "kind"]),
     ("shaping_delay_seconds_total", C, &["kind"]),
     ("shaping_records_in_total", C, &[]),
     ("shaping_records_out_total", C, &[]),
@@ -125,14 +126,15 @@ pub(crate) const METRICS: &[Metric] = &[
 ];
 
 /// Series that Prometheus or its client libraries name.
-const FOREIGN: &[(&str, Kind)] = &[
-    ("up", G),
-    ("process_cpu_seconds_total", C),
-    ("process_resident_memory_bytes", G),
-    ("process_open_fds", G),
-    ("process_max_fds", G),
-    ("process_threads", G),
-    ("process_start_time_seconds", G),
+const FOREIGN: &[(&str, Kind, &[&str])] = &[
+    ("up", G, &[]),
+    ("ALERTS", G, &["alertname", "alertstate"]),
+    ("process_cpu_seconds_total", C, &[]),
+    ("process_resident_memory_bytes", G, &[]),
+    ("process_open_fds", G, &[]),
+    ("process_max_fds", G, &[]),
+    ("process_threads", G, &[]),
+    ("process_start_time_seconds", G, &[]),
 ];
 
 /// The meaning of a selector's name.
@@ -152,8 +154,8 @@ pub(crate) fn look_up(name: &str, recorded: &[String]) -> Option<Known> {
     if recorded.iter().any(|known| known == name) {
         return Some(Known { family: name.to_owned(), grows: false, labels: None });
     }
-    if let Some((_, kind)) = FOREIGN.iter().find(|(known, _)| *known == name) {
-        return Some(known(name, *kind, &[], false));
+    if let Some((_, kind, labels)) = FOREIGN.iter().find(|(known, ..)| *known == name) {
+        return Some(known(name, *kind, labels, false));
     }
     let bare = name.strip_prefix("streamgauge_")?;
     let (part, le) = ["_bucket", "_sum", "_count"]

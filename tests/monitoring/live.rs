@@ -19,8 +19,9 @@ use super::{
 /// Families that this test cannot produce, with the reason. Only these may be absent.
 const ABSENT: &[(&str, &str)] = &[("streamgauge_config_last_reload_", "reloading")];
 
-/// Fewer slots than streams, so that some requests wait, and shaping that delays and merges.
-const SETTINGS: &str = "max_streams = 4\n[shaping]\npace = 80\ncoalesce = { delay = \"20ms\" }";
+/// Fewer places than streams, so that some wait; a limit that no caller reaches; shaping that delays and joins.
+const SETTINGS: &str = "max_streams = 4\n[access]\nanonymous = { tokens = \"1000000/min\" }\n\
+                        [shaping]\npace = 80\ncoalesce = { delay = \"20ms\" }";
 
 /// The seconds in which that many streams decoded.
 async fn decoded(stack: &Stack, streams: u8) -> f64 {
@@ -129,7 +130,7 @@ async fn metrics_and_panels_have_data_under_traffic() {
         instances.push((admin, scraped));
     }
     let there = |family: &str, scraped: &[(String, String, BTreeSet<String>)]| {
-        family == "up" || scraped.iter().any(|(name, ..)| name == family)
+        ["up", "ALERTS"].contains(&family) || scraped.iter().any(|(name, ..)| name == family)
     };
 
     for (name, kind, _) in METRICS {

@@ -30,6 +30,7 @@ fn alert_says_what_is_wrong_by_how_much_and_what_to_do() {
         assert!(word(notes, "summary").contains("{{ $labels."), "{name}: whose alert is it?");
         assert!(word(notes, "description").contains("{{ $value"), "{name}: by how much?");
         assert_eq!(word(notes, "runbook_url"), format!("{RUNBOOK}{}", name.to_lowercase()));
+        leads_to_its_panel(name, notes);
         let at = sections.iter().position(|section| section.lines().next() == Some(name));
         let section =
             sections.remove(at.unwrap_or_else(|| panic!("docs/how-to/alerts.md has no heading {name}")));
@@ -38,6 +39,20 @@ fn alert_says_what_is_wrong_by_how_much_and_what_to_do() {
         }
     }
     assert!(sections.is_empty(), "docs/how-to/alerts.md explains alerts that do not exist: {sections:?}");
+}
+
+/// The dashboard, the panel by its id, and the sidecar, as a path below Grafana's address.
+fn leads_to_its_panel(alert: &str, notes: &Value) {
+    let url = word(notes, "dashboard_url");
+    let (board, query) = url.strip_prefix("/d/").and_then(|rest| rest.split_once('?')).unwrap();
+    let (panel, chosen) = query.strip_prefix("viewPanel=").and_then(|rest| rest.split_once('&')).unwrap();
+    assert!(chosen.starts_with("var-job={{ $labels.job }}"), "{alert}: {url}");
+    let dashboard = dashboards().into_iter().find(|dashboard| dashboard.json["uid"] == board);
+    let dashboard = dashboard.unwrap_or_else(|| panic!("{alert}: there is no dashboard {board}"));
+    let title = word(notes, "panel");
+    let shown = dashboard.boxes().into_iter().find(|panel| panel["title"] == title);
+    let shown = shown.unwrap_or_else(|| panic!("{alert}: {board} has no panel \"{title}\""));
+    assert_eq!(shown["id"].to_string(), panel, "{alert}: the id of \"{title}\" in {board}");
 }
 
 #[test]
@@ -68,8 +83,11 @@ fn rule_names_existing_metrics() {
             let name = &selector.name;
             let known = look_up(name, &recorded).unwrap_or_else(|| panic!("{place}: there is no {name}"));
             if known.grows {
+                // `unless` asks whether a series was there before, for one that starts above 0.
+                let is_born =
+                    rule["expr"].as_str().is_some_and(|expr| expr.contains(&format!("unless {name}")));
                 assert!(
-                    ["rate", "increase"].contains(&selector.within.as_str()),
+                    is_born || ["rate", "increase"].contains(&selector.within.as_str()),
                     "{place}: {name} by itself"
                 );
             }
@@ -100,7 +118,7 @@ fn recording_rule_is_named_by_level_metric_and_operation_and_is_used() {
     }
 }
 
-/// In `alerts_test.yml`, the label `instance` says which series fires and which one nearly does.
+/// In `alerts_test.yml` the label `instance`, or else `job`, says which series fires and which is a near miss.
 #[test]
 fn alert_has_test_with_near_miss() {
     let tests = yaml("prometheus/rules/alerts_test.yml");
@@ -112,7 +130,11 @@ fn alert_has_test_with_near_miss() {
         let series = test["input_series"].to_string();
         assert!(series.contains("near-miss"), "{name}: no near miss");
         let expected = test["alert_rule_test"].as_array().unwrap().iter().flat_map(|at| {
-            at["exp_alerts"].as_array().unwrap().iter().map(|alert| word(&alert["exp_labels"], "instance"))
+            at["exp_alerts"].as_array().unwrap().iter().map(|alert| {
+                let labels = &alert["exp_labels"];
+                // An alert of a whole job has no instance.
+                labels["instance"].as_str().unwrap_or_else(|| word(labels, "job"))
+            })
         });
         let fired: Vec<_> = expected.collect();
         assert!(

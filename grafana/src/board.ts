@@ -147,10 +147,15 @@ function plain(built: dashboard.Dashboard) {
   for (const panel of built.panels ?? []) if ('options' in panel) drop(panel.options, 'footer');
 }
 
-/** Numbers the panels from 1 in reading order. Each line of panels has to fill the width. */
+/** Ids that links may name; each line of panels has to fill its width. */
 function number(built: dashboard.Dashboard) {
   const panels = built.panels ?? [];
-  panels.forEach((panel, at) => (panel.id = at + 1));
+  const ids = new Set<number>();
+  for (const panel of panels) {
+    panel.id = idOf(`${panel.type} ${panel.title}`);
+    if (ids.has(panel.id)) throw new Error(`${built.title}: ${panel.title} has another panel's id`);
+    ids.add(panel.id);
+  }
   const lines = new Map<number, number>();
   for (const { gridPos } of panels) {
     if (gridPos) lines.set(gridPos.y, (lines.get(gridPos.y) ?? 0) + gridPos.w);
@@ -160,3 +165,9 @@ function number(built: dashboard.Dashboard) {
   }
 }
 
+/** From the kind and the title alone (FNV-1a), so that a new panel does not break the links to those after it. */
+function idOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (const byte of Buffer.from(text)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  return 1 + (hash % 1_000_000);
+}

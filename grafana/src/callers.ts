@@ -1,5 +1,5 @@
 import { Board, UPSTREAMS, Variable } from './board';
-import { lines, number, ranking } from './panel';
+import { lines, list, number, ranking } from './panel';
 import { CALLER, UPSTREAM, family, increase, max, orZero, orZeroOf, quantile, rate, ratio, sum } from './query';
 
 const CALLERS: Variable = {
@@ -16,6 +16,9 @@ const spent = (...by: string[]) =>
     rate(family('caller_tokens_total', CALLER, 'kind="prompt_cached"')),
     ...by,
   )} or 0 * ${sum(rate(family('caller_tokens_total', CALLER)), ...by)}))`;
+// Each caller against the limit of its own key, which each sidecar applies by itself.
+const limit = max(family('caller_limit_per_second', CALLER, 'kind="tokens"'), 'job', 'instance', 'caller');
+const quotaUse = max(ratio(spent('job', 'instance', 'caller'), `(${limit} > 0)`), 'caller');
 const refusedShare = ratio(
   `(${orZero(sum(rate(family('admission_total', REFUSED))))})`,
   sum(rate(family('admission_total'))),
@@ -25,17 +28,7 @@ export const callers: Board = {
   uid: 'streamgauge-callers',
   title: 'Streamgauge / Callers and limits',
   description: 'Which callers send requests, which requests wait or are refused, how much quota is used, and how fast are the streams?',
-  variables: [
-    UPSTREAMS,
-    CALLERS,
-    {
-      kind: 'text',
-      name: 'quota',
-      label: 'Tokens per minute',
-      description: 'Quota to compare the callers with: the setting `tokens` of a key.',
-      start: '20000',
-    },
-  ],
+  variables: [UPSTREAMS, CALLERS],
   stats: [
     number({
       title: 'Active callers',
@@ -45,10 +38,11 @@ export const callers: Board = {
       expr: `count(${sum(increase(family('caller_requests_total', CALLER)), 'caller')} > 0)`,
     }),
     number({
-      title: 'Requests per second',
-      description: 'Requests of the selected callers that ended, per second.',
-      unit: 'reqps',
-      expr: sum(rate(family('caller_requests_total', CALLER))),
+      title: 'Requests per minute',
+      description: 'Requests of the selected callers that ended, per minute.',
+      unit: 'reqpm',
+      decimals: 1,
+      expr: `60 * ${sum(rate(family('caller_requests_total', CALLER)))}`,
     }),
     number({
       title: 'Quota tokens per minute',
@@ -85,12 +79,14 @@ export const callers: Board = {
       empty: 'No queue',
     }),
     number({
-      title: 'Highest quota use',
-      description: 'Tokens per minute of the busiest caller, divided by the variable "Tokens per minute".',
+      title: 'Highest token limit use',
+      description:
+        'Tokens per second of each caller, divided by the token limit of its own key; the highest of these shares. At 100 % the caller is in debt and has to wait.',
       unit: 'percentunit',
       decimals: 0,
-      expr: `max(60 * ${spent('caller')}) / $quota`,
+      expr: `max(${quotaUse})`,
       limits: { look: 0.8, wrong: 1 },
+      empty: 'No token limit',
     }),
     number({
       title: 'Lowest pace limit',
@@ -105,13 +101,13 @@ export const callers: Board = {
     [
       'Which callers send requests?',
       lines({
-        title: 'Requests per second by caller',
-        description: 'Requests that ended, per second, by the configured name of the key.',
-        unit: 'reqps',
+        title: 'Requests per minute by caller',
+        description: 'Requests that ended, per minute, by the configured name of the key.',
+        unit: 'reqpm',
         stacked: true,
         min: 0,
         width: 8,
-        queries: [['{{caller}}', sum(rate(family('caller_requests_total', CALLER)), 'caller')]],
+        queries: [['{{caller}}', `60 * ${sum(rate(family('caller_requests_total', CALLER)), 'caller')}`]],
       }),
       lines({
         title: 'Tokens per second by caller and kind',
@@ -158,26 +154,26 @@ export const callers: Board = {
     [
       'Which requests are refused, and why?',
       lines({
-        title: 'Refused requests per second by reason',
+        title: 'Refused requests per minute by reason',
         description:
-          'Requests that admission refused, per second. The reason names the setting that refused the request.',
-        unit: 'reqps',
+          'Requests that admission refused, per minute. The reason names the setting that refused the request.',
+        unit: 'reqpm',
         stacked: true,
         min: 0,
-        queries: [['{{reason}}', sum(rate(family('admission_total', REFUSED)), 'reason')]],
+        queries: [['{{reason}}', `60 * ${sum(rate(family('admission_total', REFUSED)), 'reason')}`]],
       }),
       lines({
-        title: 'Incomplete requests per second by caller',
+        title: 'Incomplete requests per minute by caller',
         description:
-          'Admitted requests per second that failed or that the client cancelled. A high rate of a single caller points to a faulty client.',
-        unit: 'reqps',
+          'Requests per minute that were refused, that failed or that the client cancelled. A high rate of a single caller points to a faulty client.',
+        unit: 'reqpm',
         min: 0,
         queries: [
           [
             '{{caller}}',
             orZeroOf(
               sum(rate(family('caller_requests_total', CALLER)), 'caller'),
-              sum(rate(family('caller_requests_total', CALLER, 'outcome!="complete"')), 'caller'),
+              `60 * ${sum(rate(family('caller_requests_total', CALLER, 'outcome!="complete"')), 'caller')}`,
             ),
           ],
         ],
@@ -186,16 +182,30 @@ export const callers: Board = {
     [
       'How much quota do callers use, and how fast may their streams be?',
       lines({
-        title: 'Quota use by caller',
+        title: 'Token limit use by caller',
+        width: 8,
         description:
-          'Tokens per minute of each caller, divided by the variable "Tokens per minute". Above 100 % the caller is in debt and must wait before the sidecar admits its next request.',
+          'Tokens per second of each caller, divided by the token limit of its own key (`streamgauge_caller_limit_per_second`). Above 100 % the caller is in debt and must wait before the sidecar admits its next request. Callers without a token limit do not appear.',
         unit: 'percentunit',
         min: 0,
         limits: { wrong: 1 },
-        queries: [['{{caller}}', `60 * ${spent('caller')} / $quota`]],
+        queries: [['{{caller}}', quotaUse]],
+        empty: 'No token limit',
+      }),
+      list({
+        title: 'Limits of each caller',
+        width: 8,
+        description: 'Configured limits of the keys: requests per second and tokens per second. A caller without a limit does not appear.',
+        unit: 'none',
+        decimals: 2,
+        expr: `max by (caller, kind) (${family('caller_limit_per_second', CALLER)})`,
+        value: 'per second',
+        hide: [],
+        empty: 'No limit',
       }),
       lines({
         title: 'Pace limit by caller',
+        width: 8,
         description: 'Maximum tokens per second of each stream of the caller. 0 means no limit.',
         unit: 'tokens/s',
         min: 0,

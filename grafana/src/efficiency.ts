@@ -1,5 +1,5 @@
 import { Board, MODELS, UPSTREAMS } from './board';
-import { curve, lines, number } from './panel';
+import { curve, lines, number, table } from './panel';
 import { HERE, MODEL, UPSTREAM, family, increase, mean, quantile, rate, ratio, select, sum } from './query';
 
 // Over the selected time range: tokens per second at each number of decoding streams, and the mean of that number.
@@ -10,6 +10,8 @@ const alone = ratio(
   sum(increase(family('concurrency_tokens_total', UPSTREAM, MODEL, 'streams="1"'))),
   `(${sum(increase(family('concurrency_seconds_total', UPSTREAM, 'streams="1"')))} > 0)`,
 );
+// Levels that occurred, of each upstream.
+const levelSeconds = `(${sum(increase(family('concurrency_seconds_total', UPSTREAM)), 'upstream', 'streams')} > 0)`;
 const curvePoint = ratio(tokens, `(${seconds} > 0)`);
 const streams = ratio(decoding, `(${seconds} > 0)`);
 const speedup = ratio(curvePoint, `ignoring (streams) group_left () (${alone})`);
@@ -46,7 +48,7 @@ export const efficiency: Board = {
     number({
       title: 'Overlap speedup / peak in flight',
       description:
-        'Overlap efficiency: the overlap speedup divided by the highest number of generations in flight that a scrape saw in the same five minutes. It is at most 100 % and measures how evenly streams ran side by side.',
+        'Overlap efficiency: the overlap speedup divided by the highest number of requests in flight that a scrape saw in the same five minutes. Both count the requests that take a slot: generations and embeddings. It is at most 100 % and measures how evenly requests overlapped. It does not measure a gain.',
       unit: 'percentunit',
       decimals: 0,
       expr: `max(${overlapEfficiency})`,
@@ -132,14 +134,28 @@ export const efficiency: Board = {
         ],
         empty: 'No time with a single stream',
       }),
-      lines({
-        title: 'Share of time by concurrent streams',
+      table({
+        title: 'Time at each number of concurrent streams',
         description:
-          'Time with this number of decoding streams, divided by the wall time; the selected upstreams are added up. It shows how much data supports each point of the curves above.',
-        unit: 'percentunit',
-        stacked: true,
-        min: 0,
-        queries: [['{{streams}} streams', sum(rate(family('concurrency_seconds_total', UPSTREAM)), 'streams')]],
+          'For each upstream and each number of decoding streams in the selected time range: the time, its share of all time with at least one decoding stream of that upstream, and the tokens per second of all streams together. It shows how much data supports each point of the curves above.',
+        unit: 'none',
+        columns: [
+          { name: 'time', unit: 's', decimals: 0, expr: levelSeconds },
+          {
+            name: 'share of decoding time',
+            unit: 'percentunit',
+            decimals: 1,
+            expr: `${levelSeconds} / on (upstream) group_left () ${sum(increase(family('concurrency_seconds_total', UPSTREAM)), 'upstream')}`,
+          },
+          {
+            name: 'tokens/s',
+            unit: 'tokens/s',
+            decimals: 1,
+            expr: `${sum(increase(family('concurrency_tokens_total', UPSTREAM, MODEL)), 'upstream', 'streams')} / ${levelSeconds}`,
+          },
+        ],
+        labels: ['upstream', 'streams'],
+        sort: { by: 'time', desc: true },
       }),
       lines({
         title: 'True speedup over time, by concurrent streams',
@@ -166,7 +182,7 @@ export const efficiency: Board = {
       lines({
         title: 'Overlap efficiency (speedup / peak in flight)',
         description:
-          'Overlap speedup divided by the highest number of generations in flight that a scrape saw, by upstream (recorded over 5 minutes). For two streams it is (1 + shorter / longer) / 2: 86 % means that one stream ran 0.72 times as long as the other. It does not measure a gain.',
+          'Overlap speedup divided by the highest number of requests in flight that a scrape saw, by upstream (recorded over 5 minutes). Both count the requests that take a slot. For two streams it is (1 + shorter / longer) / 2: 86 % means that one stream ran 0.72 times as long as the other. It does not measure a gain.',
         unit: 'percentunit',
         min: 0,
         max: 1,

@@ -1,6 +1,6 @@
 import { Board, MODELS, UPSTREAMS, Variable } from './board';
 import { lines, list, number } from './panel';
-import { GPU, MODEL, UPSTREAM, family, max, quantile, rate, ratio, select, sum } from './query';
+import { GPU, MODEL, UPSTREAM, family, increase, max, quantile, rate, ratio, select, sum } from './query';
 
 const GPUS: Variable = {
   kind: 'label',
@@ -11,9 +11,14 @@ const GPUS: Variable = {
 };
 const EMPTY = 'No GPU seen';
 const LOADED = 'No model loaded';
-// Harmless reasons: an idle GPU, and clocks that an operator fixed.
-const HELD_DOWN = 'reason!~"gpu_idle|.*_clocks?_setting"';
+// Not idleness, not clocks that an operator fixed, and not the power limit, at which a busy GPU runs all the time.
+const THROTTLED = 'reason!~"gpu_idle|sw_power_cap|.*_clocks?_setting"';
 const tokensPerJoule = select('instance:streamgauge_tokens_per_joule:rate5m');
+// Two sidecars of one machine see the same GPU, which counts once.
+const once = (inner: string) =>
+  sum(max(`${inner} * on (job, instance, gpu) group_left (uuid) ${family('gpu_info', GPU)}`, 'uuid'));
+const joules = once(`${sum(increase(family('gpu_energy_joules_total', GPU)), 'job', 'instance', 'gpu')}`);
+const output = sum(increase(family('tokens_total', 'kind="output"', 'model!~".*[:-]cloud"')));
 const pcie = sum(rate(family('gpu_pcie_bytes_total', GPU)), 'gpu', 'direction');
 const link = max(family('gpu_pcie_max_bytes_per_second', GPU), 'gpu');
 const pcieShare = ratio(pcie, `on (gpu) group_left () ${link}`);
@@ -27,18 +32,18 @@ export const gpu: Board = {
   stats: [
     number({
       title: 'GPU power',
-      description: 'Total power draw of the selected GPUs now.',
+      description: 'Total power draw of the selected GPUs now. A GPU that several sidecars see counts once.',
       unit: 'watt',
-      expr: sum(family('gpu_power_watts', GPU)),
+      expr: once(family('gpu_power_watts', GPU)),
       empty: EMPTY,
     }),
     number({
       title: 'Joules per output token',
       description:
-        'Energy of all GPUs of a sidecar, divided by its output tokens, idle time included (recorded over 5 minutes). With several sidecars, the panel shows the lowest value. With little traffic, idle power makes each token expensive.',
+        'Energy of the selected GPUs in the selected time range, divided by the output tokens of all selected sidecars, idle time included. A GPU that several sidecars see counts once. With little traffic, idle power makes each token expensive.',
       unit: 'joule',
       decimals: 2,
-      expr: `1 / max(${tokensPerJoule})`,
+      expr: ratio(joules, `(${output} > 0)`),
       empty: 'No traffic',
     }),
     number({
@@ -79,9 +84,10 @@ export const gpu: Board = {
     }),
     number({
       title: 'Clocks throttled',
-      description: '"Yes" if power, temperature or the board limits the clocks of a selected GPU.',
+      description:
+        '"Yes" if temperature, the power supply or the board limits the clocks of a selected GPU. The normal power limit (`sw_power_cap`) does not count.',
       unit: 'none',
-      expr: max(family('gpu_clock_limit', GPU, HELD_DOWN)),
+      expr: max(family('gpu_clock_limit', GPU, THROTTLED)),
       mappings: { '0': ['No', 'green'], '1': ['Yes', 'orange'] },
       empty: EMPTY,
     }),

@@ -1,9 +1,28 @@
 import { Board, MODELS, UPSTREAMS } from './board';
 import { lines, list, number } from './panel';
-import { MODEL, UPSTREAM, family, max, min, orZero, orZeroOf, quantile, rate, ratio, select, sum, within } from './query';
+import {
+  GENERATION,
+  MODEL,
+  UPSTREAM,
+  family,
+  max,
+  min,
+  orZero,
+  orZeroOf,
+  quantile,
+  quantileOfRange,
+  rate,
+  ratio,
+  select,
+  sidecarsDown,
+  sum,
+  within,
+} from './query';
 
 const FAILED = 'outcome=~"in_band_error|truncated|upstream_error"';
 const requests = (...matchers: string[]) => rate(family('requests_total', UPSTREAM, MODEL, ...matchers));
+// Per minute: a shared Ollama often serves fewer than one request in ten seconds.
+const perMinute = (...by: string[]) => `60 * ${sum(requests(), ...by)}`;
 
 export const overview: Board = {
   uid: 'streamgauge-overview',
@@ -31,72 +50,128 @@ export const overview: Board = {
   ],
   stats: [
     number({
-      title: 'Upstream state',
-      description: '"Up" if every selected upstream answers its probes. "Down" if at least one does not.',
+      title: 'Sidecars down',
+      description:
+        'Sidecars that do not answer the scrapes of Prometheus, and sidecars that answered in the selected time range and are no longer a target. While a sidecar is down, the other tiles do not include it.',
       unit: 'none',
-      expr: min(family('upstream_up', UPSTREAM)),
-      mappings: { '0': ['Down', 'red'], '1': ['Up', 'green'] },
+      decimals: 0,
+      width: 4,
+      expr: sidecarsDown(),
+      limits: { wrong: 1 },
       empty: 'No sidecar',
     }),
     number({
-      title: 'Requests per second',
-      description: 'Requests that ended, per second, on all routes.',
-      unit: 'reqps',
-      expr: sum(requests()),
+      title: 'Upstreams down',
+      description: 'Selected upstreams that do not answer the probes of a sidecar.',
+      unit: 'none',
+      decimals: 0,
+      width: 4,
+      expr: orZeroOf(`count(${family('upstream_up', UPSTREAM)})`, `count(${family('upstream_up', UPSTREAM)} == 0)`),
+      limits: { wrong: 1 },
+      empty: 'No sidecar',
+    }),
+    number({
+      title: 'Alerts that fire',
+      description: 'Alerts of prometheus/rules/alerts.yml that fire now. The link "Alerts" explains each of them.',
+      unit: 'none',
+      decimals: 0,
+      width: 4,
+      expr: orZeroOf(
+        `count(${select('up')})`,
+        `count(${select('ALERTS', 'alertname=~"Streamgauge.*"', 'alertstate="firing"')})`,
+      ),
+      limits: { look: 1, wrong: 1000 },
+      empty: 'No sidecar',
     }),
     number({
       title: 'Failed / all requests',
       description:
-        'Requests that failed because of Ollama or the connection to it, divided by all requests that ended. A failure is an error inside a stream, a truncated stream, a 5xx response or no answer. Client errors, cancelled requests and refused requests are not failures.',
+        'Requests that failed because of Ollama or the connection to it, divided by all requests that ended, in the last minutes. A failure is an error inside a stream, a truncated stream, a 5xx response or no answer. Client errors, cancelled requests and refused requests are not failures.',
       unit: 'percentunit',
       decimals: 1,
+      width: 4,
       expr: ratio(`(${orZero(sum(requests(FAILED)))})`, sum(requests())),
       limits: { look: 0.01, wrong: 0.05 },
-    }),
-    number({
-      title: 'Requests in flight',
-      description: 'Requests whose last byte has not been sent yet.',
-      unit: 'none',
-      expr: sum(family('requests_in_flight', UPSTREAM)),
-    }),
-    number({
-      title: 'Output tokens per second',
-      description: 'Output tokens per second of all streams. Ollama reports the count at the end of each stream.',
-      unit: 'tokens/s',
-      decimals: 1,
-      expr: sum(rate(family('tokens_total', MODEL, 'kind="output"'))),
-    }),
-    number({
-      title: 'Time to first token, p95',
-      description: '95 % of the streams had their first content within this time after the request.',
-      unit: 's',
-      expr: quantile(0.95, 'time_to_first_token_seconds', [MODEL]),
-    }),
-    number({
-      title: 'Gap between chunks, p99',
-      description: '99 % of the chunks arrived from Ollama within this time after the previous chunk.',
-      unit: 's',
-      expr: quantile(0.99, 'chunk_gap_seconds', [MODEL, 'at="upstream"']),
     }),
     number({
       title: 'Silence / usual maximum',
       description:
         'Time without data from an upstream, divided by the longest silence that is usual for the requests that run there. Above 1, the upstream is wedged.',
       unit: 'none',
+      decimals: 2,
+      width: 4,
       expr: max(family('silence_ratio', UPSTREAM)),
       limits: { look: 0.5, wrong: 1 },
+      empty: 'No sidecar',
+    }),
+    number({
+      title: 'Requests per minute',
+      description: 'Requests that ended, per minute, on all routes.',
+      unit: 'reqpm',
+      decimals: 1,
+      width: 4,
+      expr: perMinute(),
+      empty: 'No sidecar',
+    }),
+    number({
+      title: 'Requests in flight',
+      description: 'Requests whose last byte has not been sent yet.',
+      unit: 'none',
+      width: 4,
+      expr: sum(family('requests_in_flight', UPSTREAM)),
+      empty: 'No sidecar',
+    }),
+    number({
+      title: 'Queued requests',
+      description:
+        'Requests that wait in the sidecar for a slot of a selected upstream. Only upstreams with `max_streams` have a queue.',
+      unit: 'none',
+      width: 4,
+      expr: sum(family('queue_depth', UPSTREAM)),
+      empty: 'No queue',
+    }),
+    number({
+      title: 'Output tokens per second',
+      description: 'Output tokens per second of all streams. Ollama reports the count at the end of each stream.',
+      unit: 'tokens/s',
+      decimals: 1,
+      width: 4,
+      expr: sum(rate(family('tokens_total', MODEL, 'kind="output"'))),
+    }),
+    number({
+      title: 'Time to first token, p50',
+      description: 'Half of the streams in the selected time range had their first content within this time after the request.',
+      unit: 's',
+      width: 4,
+      expr: quantileOfRange(0.5, 'time_to_first_token_seconds', MODEL),
+    }),
+    number({
+      title: 'Time to first token, p95',
+      description:
+        '95 % of the streams in the selected time range had their first content within this time after the request.',
+      unit: 's',
+      width: 4,
+      expr: quantileOfRange(0.95, 'time_to_first_token_seconds', MODEL),
+    }),
+    number({
+      title: 'Gap between chunks, p99',
+      description:
+        '99 % of the chunks in the selected time range arrived from Ollama within this time after the previous chunk.',
+      unit: 's',
+      width: 4,
+      expr: quantileOfRange(0.99, 'chunk_gap_seconds', MODEL, 'at="upstream"'),
     }),
   ],
   rows: [
     [
       'Is Ollama up, and how high is the load?',
       lines({
-        title: 'Requests per second by route',
-        description: 'Requests that ended, per second, by route.',
-        unit: 'reqps',
+        title: 'Requests per minute by route',
+        description: 'Requests that ended, per minute, by route.',
+        unit: 'reqpm',
         stacked: true,
         min: 0,
-        queries: [['{{route}}', sum(requests(), 'route')]],
+        queries: [['{{route}}', perMinute('route')]],
       }),
       lines({
         title: 'Requests in flight and queued',
@@ -112,13 +187,18 @@ export const overview: Board = {
       lines({
         title: 'Sidecars and upstreams up',
         description:
-          'Number of sidecars that Prometheus could scrape, and number of upstreams that answer their probes. Two sidecars with one Ollama each have two upstreams.',
+          'Sidecars that Prometheus could scrape, sidecars that it could not scrape, and upstreams that answer or do not answer the probes of a sidecar. Two sidecars with one Ollama each have two upstreams. A sidecar that is down says nothing about its upstreams.',
         unit: 'none',
         min: 0,
         decimals: 0,
         queries: [
-          ['sidecars', sum(select('up'))],
-          ['upstreams', sum(family('upstream_up', UPSTREAM))],
+          ['sidecars up', sum(select('up'))],
+          ['sidecars down', `count(${select('up')} == 0) or 0 * count(${select('up')})`],
+          ['upstreams up', sum(family('upstream_up', UPSTREAM))],
+          [
+            'upstreams down',
+            `count(${family('upstream_up', UPSTREAM)} == 0) or 0 * count(${family('upstream_up', UPSTREAM)})`,
+          ],
         ],
         empty: 'No sidecar',
       }),
@@ -160,12 +240,12 @@ export const overview: Board = {
         queries: [['{{model}}', quantile(0.95, 'time_to_first_token_seconds', [MODEL], 'model')]],
       }),
       lines({
-        title: 'Request duration, all routes',
+        title: 'Duration of generations',
         description:
-          'Time from a request to the last byte of its response. Long answers take long: compare with the tokens.',
+          'Time from a request that generates to the last byte of its response, with every outcome. Long answers take long: compare with the tokens.',
         unit: 's',
         min: 0,
-        queries: [0.5, 0.95, 0.99].map((q) => [`p${q * 100}`, quantile(q, 'request_duration_seconds', [MODEL])]),
+        queries: [0.5, 0.95, 0.99].map((q) => [`p${q * 100}`, quantile(q, 'request_duration_seconds', [MODEL, GENERATION])]),
       }),
     ],
     [
@@ -225,29 +305,29 @@ export const overview: Board = {
     [
       'Which requests fail, and how?',
       lines({
-        title: 'Requests per second by outcome',
-        description: 'Each request has exactly one outcome. docs/reference/metrics.md explains all outcomes.',
-        unit: 'reqps',
+        title: 'Requests per minute by outcome',
+        description: 'Requests that ended, per minute. Each request has exactly one outcome. docs/reference/metrics.md explains all outcomes.',
+        unit: 'reqpm',
         stacked: true,
         min: 0,
-        queries: [['{{outcome}}', sum(requests(), 'outcome')]],
+        queries: [['{{outcome}}', perMinute('outcome')]],
       }),
       lines({
-        title: 'Failed requests per second by model',
+        title: 'Failed requests per minute by model',
         description:
-          'Failed requests per second: an error inside a stream, a truncated stream, a 5xx response or no answer.',
-        unit: 'reqps',
+          'Failed requests per minute: an error inside a stream, a truncated stream, a 5xx response or no answer.',
+        unit: 'reqpm',
         min: 0,
-        queries: [['{{model}}', orZeroOf(sum(requests(), 'model'), sum(requests(FAILED), 'model'))]],
+        queries: [['{{model}}', orZeroOf(sum(requests(), 'model'), `60 * ${sum(requests(FAILED), 'model')}`)]],
       }),
       lines({
-        title: 'Responses per second by status code',
+        title: 'Responses per minute by status code',
         description:
-          'Responses per second by the code that the client received. An error inside a stream has code 200.',
-        unit: 'reqps',
+          'Responses per minute by the code that the client received. An error inside a stream has code 200.',
+        unit: 'reqpm',
         stacked: true,
         min: 0,
-        queries: [['{{code}}', sum(rate(family('responses_total')), 'code')]],
+        queries: [['{{code}}', `60 * ${sum(rate(family('responses_total')), 'code')}`]],
       }),
       lines({
         title: 'Unmeasured and rejected events per second',

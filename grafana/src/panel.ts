@@ -5,7 +5,7 @@ import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
 import { DataqueryBuilder, PromQueryFormat } from '@grafana/grafana-foundation-sdk/prometheus';
 import * as bars from '@grafana/grafana-foundation-sdk/bargauge';
 import * as stat from '@grafana/grafana-foundation-sdk/stat';
-import * as table from '@grafana/grafana-foundation-sdk/table';
+import * as tables from '@grafana/grafana-foundation-sdk/table';
 import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries';
 import * as xychart from '@grafana/grafana-foundation-sdk/xychart';
 
@@ -32,19 +32,22 @@ interface Words {
 
 export type Panel = Builder<dashboard.Panel>;
 
-/** A number, with a sparkline. */
+/**
+ * A number as it is now, or over the range shown. The query is instant: the last value of a range would stay on the
+ * tile after its series has ended, and a sidecar that stopped would look healthy.
+ */
 export function number(
   words: Words & { expr: string; legend?: string; mappings?: Record<string, [text: string, color: string]> },
 ): Panel {
   const quiet = words.empty ?? 'No traffic';
   return dress(new stat.PanelBuilder(), words, 4, 3)
-    .graphMode(common.BigValueGraphMode.Area)
+    .graphMode(common.BigValueGraphMode.None)
     .colorMode(words.limits || words.mappings ? common.BigValueColorMode.Value : common.BigValueColorMode.None)
     .textMode(words.legend ? common.BigValueTextMode.ValueAndName : common.BigValueTextMode.Auto)
     .reduceOptions(new common.ReduceDataOptionsBuilder().calcs(['lastNotNull']).fields('').values(false))
     .noValue(quiet)
     .mappings([...named(words.mappings), unheard(quiet)])
-    .withTarget(target(0, [words.legend ?? '', words.expr]));
+    .withTarget(target(0, [words.legend ?? '', words.expr]).instant());
 }
 
 /** Lines over time. `stacked` if their sum has a meaning. */
@@ -52,7 +55,7 @@ export function lines(words: Words & { queries: Query[]; stacked?: boolean; log?
   const panel = dress(new timeseries.PanelBuilder(), words, 8, 12)
     .lineWidth(1)
     .fillOpacity(words.stacked ? 30 : 8)
-    .showPoints(words.points ? common.VisibilityMode.Always : common.VisibilityMode.Never)
+    .showPoints(words.points ? common.VisibilityMode.Always : common.VisibilityMode.Auto)
     .spanNulls(false)
     .noValue(words.empty ?? 'No traffic')
     .legend(
@@ -86,7 +89,7 @@ export function ranking(words: Words & { query: Query }): Panel {
 
 /** A table of labels and one value. */
 export function list(words: Words & { expr: string; value: string; hide: string[] }): Panel {
-  return dress(new table.PanelBuilder(), words, 8, 12)
+  return dress(new tables.PanelBuilder(), words, 8, 12)
     .noValue(words.empty ?? 'No traffic')
     .withTarget(target(0, ['', words.expr]).instant().format(PromQueryFormat.Table))
     .withTransformation({
@@ -96,6 +99,50 @@ export function list(words: Words & { expr: string; value: string; hide: string[
         renameByName: { Value: words.value },
       },
     });
+}
+
+/** What a column of a table shows, and the bounds that colour its cells. */
+export interface Column {
+  name: string;
+  unit: string;
+  decimals?: number;
+  expr: string;
+  limits?: Words['limits'];
+}
+
+/** Several values for each combination of labels: a row each, a column for each query. */
+export function table(
+  words: Words & { labels: string[]; columns: Column[]; sort: { by: string; desc: boolean } },
+): Panel {
+  const { columns } = words;
+  const panel = dress(new tables.PanelBuilder(), words, 8, 12)
+    .noValue(words.empty ?? 'No traffic')
+    .withTransformation({ id: 'merge', options: {} })
+    .withTransformation({
+      id: 'organize',
+      options: {
+        excludeByName: { Time: true },
+        indexByName: Object.fromEntries(
+          [...words.labels, ...columns.map((_, at) => `Value #${refId(at)}`)].map((name, at) => [name, at]),
+        ),
+        renameByName: Object.fromEntries(columns.map(({ name }, at) => [`Value #${refId(at)}`, name])),
+      },
+    })
+    .withTransformation({ id: 'sortBy', options: { sort: [{ field: words.sort.by, desc: words.sort.desc }] } });
+  columns.forEach(({ name, unit, decimals, expr, limits }, at) => {
+    panel.withTarget(target(at, [name, expr]).instant().format(PromQueryFormat.Table)).overrideByName(name, [
+      { id: 'unit', value: unit },
+      ...(decimals === undefined ? [] : [{ id: 'decimals', value: decimals }]),
+      ...(limits
+        ? [
+            { id: 'thresholds', value: thresholds(limits).build() },
+            { id: 'color', value: { mode: 'thresholds' } },
+            { id: 'custom.cellOptions', value: { type: 'color-text' } },
+          ]
+        : []),
+    ]);
+  });
+  return panel;
 }
 
 /**

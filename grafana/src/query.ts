@@ -5,6 +5,9 @@ export const UPSTREAM = 'upstream=~"$upstream"';
 export const MODEL = 'model=~"$model"';
 export const GPU = 'gpu=~"$gpu"';
 export const CALLER = 'caller=~"$caller"';
+/** Routes whose requests generate: a list of models takes milliseconds, an answer takes seconds. */
+export const GENERATION =
+  'route=~"generate|chat|openai_chat|openai_completions|openai_responses|openai_transcriptions|openai_responses_compact|openai_images_generations|openai_images_edits|anthropic_messages|v1_other"';
 export const RUNTIME = 'runtime=~"$runtime"';
 
 /** The labels that identify a sidecar, for `by` and `on`. */
@@ -34,6 +37,11 @@ export function max(inner: string, ...by: string[]): string {
 
 export function min(inner: string, ...by: string[]): string {
   return aggregate('min', inner, by);
+}
+
+/** The q-quantile over the range shown: it has a value even if only a few requests came. */
+export function quantileOfRange(q: number, name: string, ...matchers: string[]): string {
+  return `histogram_quantile(${q}, ${sum(increase(family(`${name}_bucket`, ...matchers)), 'le')})`;
 }
 
 /** The q-quantile of a histogram of the sidecar, by the labels of `by`. */
@@ -69,6 +77,16 @@ export function orZero(inner: string): string {
 /** The same for several series: 0 for each series of `all` that is missing. */
 export function orZeroOf(all: string, inner: string): string {
   return `${inner} or 0 * ${all}`;
+}
+
+/**
+ * Sidecars that do not answer Prometheus: targets that are down, and targets that answered within the range shown and
+ * that Prometheus no longer has. No data means that there was no target at all.
+ */
+export function sidecarsDown(): string {
+  const up = select('up');
+  const seen = `last_over_time(${up}[$__range])`;
+  return orZeroOf(`count(${seen})`, `count((${up} == 0) or (${seen} unless ${up}))`);
 }
 
 /** The increase over the time range of the dashboard. */

@@ -71,7 +71,7 @@ fn dashboard_matches_grafana_schema() {
     // The compiler rejects an unknown key and a wrong word.
     let overview = text("grafana/dashboards/overview.json");
     for (right, wrong) in
-        [(r#""unit": "reqps""#, r#""unitt": "reqps""#), (r#""graphMode": "none""#, r#""graphMode": "nine""#)]
+        [(r#""unit": "reqpm""#, r#""unitt": "reqpm""#), (r#""graphMode": "none""#, r#""graphMode": "nine""#)]
     {
         assert!(overview.contains(right));
         assert!(!judge(&overview.replacen(right, wrong, 1)).status.success(), "{wrong} passes");

@@ -19,7 +19,7 @@ use super::{
 /// Families that this test cannot produce, with the reason. Only these may be absent.
 const ABSENT: &[(&str, &str)] = &[("streamgauge_config_last_reload_", "reloading")];
 
-/// Fewer places than streams, so that some wait; a limit that no caller reaches; shaping that delays and joins.
+/// Fewer slots than streams, so that some requests wait, a limit that no caller reaches, and shaping that delays and merges.
 const SETTINGS: &str = "max_streams = 4\n[access]\nanonymous = { tokens = \"1000000/min\" }\n\
                         [shaping]\npace = 80\ncoalesce = { delay = \"20ms\" }";
 

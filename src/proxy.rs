@@ -2,29 +2,29 @@
 
 mod body_length;
 mod config;
+mod connection;
 mod cors;
-mod cut;
-mod departure;
 mod ending;
 mod families;
 mod forward;
-mod gather;
 mod headers;
 mod inbound;
 mod listen;
 mod naming;
-mod resets;
 mod respond;
 mod shared;
 mod upload;
 mod worker;
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc};
 
+use futures_util::FutureExt;
 use http::{Method, Request, Response, request};
 use http_body::Body;
+use prometheus::IntCounter;
 
-pub(crate) use listen::{Counts, Draining, Listener};
+pub(crate) use connection::Counts;
+pub(crate) use listen::{Draining, Listener};
 pub(crate) use shared::{Proxy, Stages};
 
 use crate::{
@@ -98,6 +98,34 @@ impl Proxy {
             facts.route = Route::Other;
         }
         facts
+    }
+
+    /// Answers a request so that a panic, which is a bug, ends only this request.
+    async fn answer_guarded(
+        &self,
+        panics: &IntCounter,
+        request: Request<Inbound>,
+        facts: Facts,
+        measurement: Measurement,
+    ) -> Response<Delivered<Outgoing>> {
+        let page = Page::of(request.headers(), &self.stages.admission);
+        let answer = async {
+            #[cfg(test)]
+            assert_ne!(request.uri().path(), "/panic", "a test of the sidecar wants it");
+            self.answer(request, facts, &page, measurement).await
+        };
+        match AssertUnwindSafe(answer).catch_unwind().await {
+            Ok(response) => response,
+            Err(_) => {
+                panics.inc();
+                // The message of the panic may quote content, so it is not logged. The panic hook logs the location.
+                tracing::error!(route = facts.route.label(), "a request panicked, which is a bug");
+                let mut measurement = self.stages.meter.start(facts);
+                // The measurement that the panic dropped has recorded the request.
+                measurement.forget();
+                self.fail(&Failure::Panicked, facts, &page, measurement)
+            }
+        }
     }
 
     /// Answers a request. Dropping the future ends the request, also at the upstream.

@@ -10,3 +10,4 @@ mod panels;
 mod prose;
 mod samples;
 mod site;
+mod wrappers;

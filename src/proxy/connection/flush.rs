@@ -109,7 +109,7 @@ mod tests {
         time::timeout,
     };
 
-    use super::{super::gather::Gathered, *};
+    use super::{super::batch::Gathered, *};
 
     /// The bytes that a client receives of a response that fails right after these frames, over a pipe of this size.
     async fn got(frames: u32, pipe: usize) -> String {

@@ -16,7 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::departure::Closable;
+use super::hangup::Closable;
 use crate::tls::{self, Stream};
 
 /// A client's connection. In HTTP/1.0 the end of the connection ends the body, so that an incomplete response would

@@ -1,0 +1,297 @@
+//! The life of a client's connection: it is secured by TLS, its requests are served, and it is closed.
+
+mod batch;
+mod counts;
+mod flush;
+mod hangup;
+mod reset;
+
+use std::{
+    convert::Infallible,
+    error::Error,
+    future::poll_fn,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use http::{Request, Response, StatusCode, Version};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{HttpService, Service, service_fn},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Notify};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Proxy, families,
+    headers::{Fragment, HEAD_TOO_LARGE, MAX_FIELDS},
+    respond::{self, Outgoing},
+};
+use crate::{
+    connection::{Attended, Heads, Late, Linger, Lingered, Notice, RequestLimits, Timer, WaitingPlace},
+    meter::Delivered,
+    tls::Stream,
+};
+use batch::Gathered;
+use flush::{Cut, Unwritten};
+use hangup::Watched;
+use reset::Resets;
+
+pub(crate) use counts::Counts;
+
+/// A client that has connected has this long to send a request after a drain begins.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
+/// The time limit for the last bytes to a client whose connection ends.
+pub(super) const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The layers between hyper and the client's socket. A test compares them with docs/explanation/life-of-a-request.md.
+type ClientIo = TokioIo<Heads<Gathered<Watched<Resets>>>>;
+/// The layers between hyper and the response. The same test compares them.
+type ClientBody = Attended<Cut<Delivered<Outgoing>>>;
+
+/// A connection, with what it shares with the rest of the proxy.
+pub(super) struct Life<'a> {
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) counts: Counts,
+    pub(super) place: &'a Arc<WaitingPlace>,
+    pub(super) draining: CancellationToken,
+}
+
+/// A connection that takes no further request.
+struct Ended {
+    stream: Resets,
+    /// hyper's result.
+    result: hyper::Result<()>,
+    /// The status for a head that could not be read.
+    verdict: Option<u16>,
+    /// A response was running.
+    broke_off: bool,
+    /// No response was on its way to the client.
+    is_idle: bool,
+}
+
+/// An event on a connection.
+enum ConnectionTurn {
+    Ended(hyper::Result<()>),
+    Told(Notice),
+    Late(Late),
+}
+
+impl Life<'_> {
+    /// From the accepted socket to its end.
+    pub(super) async fn run(self, stream: TcpStream) {
+        let Some(stream) = self.secure(stream).await else { return };
+        let Some(ended) = self.serve(stream).await else { return };
+        self.close(ended).await;
+    }
+
+    /// Makes TLS of the connection, if the listener has it. `None`: the connection is over.
+    async fn secure(&self, stream: TcpStream) -> Option<Stream> {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection closed before it was served");
+            return None;
+        }
+        let accepted = tokio::select! {
+            biased;
+            accepted = self.proxy.acceptor.accept(stream, self.proxy.config.header_timeout) => accepted,
+            () = self.late() => return None,
+            told = self.place.told() => {
+                if told == Notice::GiveWay { self.counts.idle.inc() } else { self.counts.vanished.inc() }
+                return None;
+            }
+        };
+        accepted
+            .inspect_err(|error| {
+                self.counts.unsecured.iter().for_each(|count| count.inc());
+                tracing::debug!(%error, "TLS handshake failed");
+            })
+            .ok()
+    }
+
+    /// Serves requests until the connection takes no more of them. `None`: the client has vanished, and the connection is
+    /// reset.
+    async fn serve(&self, stream: Stream) -> Option<Ended> {
+        let stream = Resets::new(stream);
+        let ends_with_connection = stream.armed();
+        let (asked, unwritten) = (Arc::new(Notify::new()), Unwritten::default());
+        let service = self.service(asked.clone(), unwritten.clone(), ends_with_connection.clone());
+        let gathered = Gathered::new(Watched::new(stream, self.place.clone()), unwritten);
+        let io: ClientIo = TokioIo::new(Heads::new(gathered, self.place.clone()));
+        // hyper's own timer starts with the wait for a head and not with its first byte.
+        let mut connection = http1::Builder::new()
+            .max_buf_size(self.proxy.config.max_head)
+            .max_headers(MAX_FIELDS)
+            .preserve_header_case(true)
+            // The upstream's `Date` is forwarded.
+            .auto_date_header(false)
+            .serve_connection(io, service);
+        let (result, is_idle) = self.until_end(&mut connection, &asked, &ends_with_connection).await?;
+        if self.place.has_vanished() {
+            self.counts.vanished.inc();
+        }
+        // A response is running. In HTTP/1.0, the end of the connection would look like its end.
+        let broke_off = self.place.asks();
+        // The rest of a request that the connection holds is dropped first.
+        let (gathered, verdict) = connection.into_parts().io.into_inner().into_parts();
+        let stream = gathered.into_inner().into_inner();
+        Some(Ended { stream, result, verdict, broke_off, is_idle })
+    }
+
+    /// Answers the requests of the connection.
+    fn service(
+        &self,
+        asked: Arc<Notify>,
+        unwritten: Unwritten,
+        ends_with_connection: Arc<AtomicBool>,
+    ) -> impl Service<
+        Request<Incoming>,
+        Response = Response<ClientBody>,
+        Error = Infallible,
+        Future: Send + Unpin,
+    > + Send
+    + Unpin
+    + use<> {
+        let (proxy, panics, place) = (self.proxy.clone(), self.counts.panics.clone(), self.place.clone());
+        service_fn(move |request: Request<Incoming>| {
+            asked.notify_one();
+            let (receiving, answering) = (place.ask(), place.ask());
+            let has_fragment = place.begin(request.body());
+            let mut request = request.map(|body| Attended::request(body, receiving));
+            if has_fragment {
+                request.extensions_mut().insert(Fragment);
+            }
+            // In HTTP/1.0, the end of the connection may be the end of a response's body.
+            ends_with_connection.store(request.version() == Version::HTTP_10, Relaxed);
+            let (proxy, panics, unwritten) = (proxy.clone(), panics.clone(), unwritten.clone());
+            let place = place.clone();
+            // The measurement starts now: a client that has left when its request is read was here.
+            let facts = proxy.facts(&request);
+            let measurement = proxy.stages.meter.start(facts);
+            // Boxed, so that an idle connection does not hold the state of a request.
+            Box::pin(async move {
+                let mut response = proxy.answer_guarded(&panics, request, facts, measurement).await;
+                if place.is_unread() {
+                    respond::closes(response.headers_mut());
+                }
+                Ok::<_, Infallible>(
+                    response.map(|body| Attended::answer(Cut::new(body, unwritten), answering)),
+                )
+            })
+        })
+    }
+
+    /// Polls the connection until it ends, is late or has to give way. Returns hyper's result, and whether no response is
+    /// on its way to the client. `None`: the client has vanished.
+    async fn until_end<S>(
+        &self,
+        connection: &mut http1::Connection<ClientIo, S>,
+        asked: &Notify,
+        ends_with_connection: &AtomicBool,
+    ) -> Option<(hyper::Result<()>, bool)>
+    where
+        S: HttpService<Incoming, ResBody = ClientBody, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
+        S::Future: Unpin,
+    {
+        let config = &self.proxy.config;
+        let mut timer =
+            Timer::new(RequestLimits { idle: config.keep_alive_timeout, head: config.header_timeout });
+        // hyper would close a connection of which it has read nothing. But its client was accepted and may send a
+        // request.
+        let drained = async {
+            self.draining.cancelled().await;
+            tokio::select! { () = asked.notified() => {}, () = self.late() => {} }
+        };
+        let mut drained = pin!(drained);
+        let mut told = false;
+        let mut is_idle = false;
+        loop {
+            tokio::select! {
+                // `poll_without_shutdown` may be over before all is written: a client that has not sent its whole request
+                // would lose the rest of an early response. `Gathered` leaves the end of the connection to `close`.
+                turn = poll_fn(|cx| match std::pin::Pin::new(&mut *connection).poll(cx) {
+                    Poll::Ready(ended) => Poll::Ready(ConnectionTurn::Ended(ended)),
+                    Poll::Pending => match self.place.poll_told(cx) {
+                        Poll::Ready(told) => Poll::Ready(ConnectionTurn::Told(told)),
+                        Poll::Pending => timer.poll_late(self.place, cx).map(ConnectionTurn::Late),
+                    },
+                }) => match turn {
+                    ConnectionTurn::Ended(ended) => return Some((ended, is_idle)),
+                    ConnectionTurn::Late(late) => {
+                        if late == Late::Head {
+                            self.proxy.families.malformed(families::HEAD_TIMEOUT);
+                        }
+                        return Some((Ok(()), true));
+                    }
+                    ConnectionTurn::Told(Notice::Vanished) => {
+                        self.counts.vanished.inc();
+                        // The data that the system still holds for the client is useless: a reset drops it.
+                        ends_with_connection.store(true, Relaxed);
+                        return None;
+                    }
+                    ConnectionTurn::Told(Notice::GiveWay) => {
+                        self.counts.idle.inc();
+                        is_idle = true;
+                        // Part of a head is no request. A response may still be on its way, though.
+                        if !self.place.has_asked() {
+                            return Some((Ok(()), true));
+                        }
+                        std::pin::Pin::new(&mut *connection).graceful_shutdown();
+                    }
+                },
+                () = &mut drained, if !told => {
+                    told = true;
+                    is_idle = !self.place.asks();
+                    std::pin::Pin::new(&mut *connection).graceful_shutdown();
+                }
+            }
+        }
+    }
+
+    /// Closes the connection so that the client can read what it was sent.
+    async fn close(&self, ended: Ended) {
+        let Ended { mut stream, result, verdict, broke_off, is_idle } = ended;
+        match result {
+            Err(error) if (broke_off || error.is_user()) && stream.is_armed() => return,
+            Err(error) if !error.is_user() => {
+                self.count_malformed(&error);
+                if let Some(status) = verdict.and_then(|status| StatusCode::from_u16(status).ok()) {
+                    let refusal = respond::head_refusal(status, &error, self.proxy.config.max_head);
+                    // The result does not matter, since the client may not read it.
+                    let _ = tokio::time::timeout(FAREWELL, stream.write_all(&refusal)).await;
+                }
+            }
+            _ => {}
+        }
+        stream.disarm();
+        // A vanished client needs no end of the stream, and a client that does not read gets none.
+        let closed = tokio::time::timeout(FAREWELL, stream.shutdown()).await;
+        if is_idle || !matches!(closed, Ok(Ok(()))) {
+            return;
+        }
+        // The client may still be sending. Closing now would reset the connection and lose the response.
+        if Linger::default().linger(stream.socket(), self.place, &self.draining).await == Lingered::GaveWay {
+            self.counts.lingering.inc();
+        }
+    }
+
+    /// Ready when a drain began so long ago that it is too late for a first request.
+    async fn late(&self) {
+        self.draining.cancelled().await;
+        tokio::time::sleep(FIRST_REQUEST).await;
+    }
+
+    fn count_malformed(&self, error: &hyper::Error) {
+        if error.is_parse_too_large() {
+            self.proxy.families.malformed(HEAD_TOO_LARGE);
+        } else if error.is_parse() {
+            self.proxy.families.malformed(families::HEAD);
+        }
+    }
+}

@@ -24,10 +24,18 @@ use crate::{
 pub(super) const PHASES: [&str; 6] = ["queue", "load", "prompt_eval", "eval", "decode", "unaccounted"];
 /// The values of the label `kind` of `tokens_total`.
 pub(super) const TOKENS: [&str; 3] = ["prompt", "prompt_cached", "output"];
-/// The values of the label `reason` of `records_unscanned_total`.
-pub(super) const UNSCANNED: [&str; 4] = ["too_long", "malformed", "failed", "coding"];
 /// The values of the label `at` of `chunk_gap_seconds`.
 const PLACES: [&str; 3] = ["upstream", "origin", "client"];
+
+/// `records_unscanned_total`, by the label `reason`.
+#[derive(Clone, Debug)]
+pub(super) struct UnscannedCounters {
+    pub(super) too_long: Arc<IntCounter>,
+    pub(super) malformed: Arc<IntCounter>,
+    /// The meter itself failed.
+    pub(super) failed: Arc<IntCounter>,
+    pub(super) coding: Arc<IntCounter>,
+}
 
 #[derive(Debug)]
 pub(super) struct Families {
@@ -37,7 +45,7 @@ pub(super) struct Families {
     pub(super) in_flight: Family<Gauge, 2>,
     pub(super) usage_missing: Family<IntCounter, 1>,
     pub(super) usage_understated: Family<IntCounter, 1>,
-    pub(super) unscanned: [Arc<IntCounter>; 4],
+    pub(super) unscanned: UnscannedCounters,
     pub(super) scan_seconds: Arc<Histogram>,
     pub(super) self_overhead: Arc<Histogram>,
     pub(super) concurrency: ConcurrencyFamilies,
@@ -165,7 +173,12 @@ impl Families {
                 ["route"],
                 int_counter,
             )?,
-            unscanned: UNSCANNED.map(|reason| unscanned.child([reason])),
+            unscanned: UnscannedCounters {
+                too_long: unscanned.child(["too_long"]),
+                malformed: unscanned.child(["malformed"]),
+                failed: unscanned.child(["failed"]),
+                coding: unscanned.child(["coding"]),
+            },
             scan_seconds: Family::register(r, "record_scan_seconds", scan_help, [], || {
                 Histogram::new(buckets::SCAN)
             })?

@@ -16,7 +16,7 @@ use prometheus::IntCounter;
 use super::{
     backlog::{Arrival, Backlog},
     concurrency::{Concurrency, Free, Running},
-    families::StreamChildren,
+    families::{StreamChildren, UnscannedCounters},
     live::Live,
     schedule::Schedule,
     silence::Longest,
@@ -124,7 +124,7 @@ pub(super) struct Parts {
     pub(super) children: Arc<StreamChildren>,
     /// The streams at the upstream; `None` if the response counts at none.
     pub(super) upstream: Option<Arc<Concurrency>>,
-    pub(super) unscanned: [Arc<IntCounter>; 4],
+    pub(super) unscanned: UnscannedCounters,
     pub(super) scan_seconds: Arc<Histogram>,
 }
 
@@ -155,7 +155,7 @@ pub(super) struct Tapping {
     bytes: LocalHistogram,
     kinds: [u32; 6],
     content_by_band: [u32; 8],
-    unscanned: [Arc<IntCounter>; 4],
+    unscanned: UnscannedCounters,
     failed: Arc<IntCounter>,
     scan_seconds: Arc<Histogram>,
     #[cfg(test)]
@@ -192,7 +192,7 @@ impl Tapping {
             bytes: LocalHistogram::new(children.chunk_bytes.clone()),
             kinds: [0; 6],
             content_by_band: [0; 8],
-            failed: unscanned[2].clone(),
+            failed: unscanned.failed.clone(),
             unscanned,
             scan_seconds,
             children,
@@ -276,15 +276,15 @@ impl Tapping {
         step(&mut scanner, &mut |scan| match scan {
             Scan::Record(record) => self.record(&record, at, &mut chunk),
             Scan::Unscanned(reason) => {
-                let reason = match reason {
-                    Unscanned::TooLong => 0,
-                    Unscanned::Malformed => 1,
+                let counter = match reason {
+                    Unscanned::TooLong => &self.unscanned.too_long,
+                    Unscanned::Malformed => &self.unscanned.malformed,
                     Unscanned::Coding => {
                         self.live.metering_failed();
-                        3
+                        &self.unscanned.coding
                     }
                 };
-                self.unscanned[reason].inc();
+                counter.inc();
                 self.live.unscanned_seen();
             }
         });

@@ -1,9 +1,9 @@
-"""Reads streams as a program of agents does, and says what that cost. Usage: client.py httpx|ollama URL STREAMS
+"""Reads streams as a program of agents does, and prints the cost. Usage: client.py httpx|ollama URL STREAMS
 
-Prints one JSON object: tokens (by Ollama's own count), CPU time of this process a token in µs, lag of its event
-loop at the median and the 99th percentile in ms (how late a probe on an absolute schedule wakes, every 10 ms),
-and a digest of each stream's text, which must not depend on what stood between. CPU time and lag are those from
-when every stream has begun: connections and requests cost what they cost, whatever is done to streams.
+Prints one JSON object: tokens (by Ollama's own count), CPU time of this process per token in µs, lag of its event
+loop at the median and the 99th percentile in ms (how late a probe on a fixed schedule of 10 ms wakes), and a digest
+of each stream's text, which must be the same for every connection. CPU time and lag are measured after every stream
+has begun, since the cost of connections and requests is not of interest.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ PERIOD = 0.010
 
 
 class Begin:
-    """When every stream has begun."""
+    """Set when every stream has begun."""
 
     def __init__(self):
         self.waiting, self.letters, self.lags = streams, 0, []
@@ -65,7 +65,7 @@ async def probe(lags):
         await asyncio.sleep(due - time.perf_counter())
         late = time.perf_counter() - due
         lags.append(late)
-        # A stall is one lag, not one for each probe that it swallowed.
+        # A stall counts as one lag, not as one for each missed probe.
         due += late // PERIOD * PERIOD
 
 
@@ -82,7 +82,7 @@ async def main():
     lag.cancel()
     lags = sorted(begin.lags)
     tokens = sum(tokens for _, tokens in answers)
-    # Those that came since, by their share of the text.
+    # The tokens since every stream has begun, estimated by their share of the text.
     since = tokens * (1 - begin.before / begin.letters)
     print(json.dumps({
         "tokens": tokens,

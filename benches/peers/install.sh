@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Installs the proxies that `cargo bench --bench peers` puts beside the sidecar, into a cache. Idempotent.
-# nginx comes with tests/real/install.sh. A peer that is not here is left out of the tables, and they say so.
+# Installs the proxies that `cargo bench --bench peers` compares with the sidecar, into a cache. Idempotent.
+# tests/real/install.sh installs nginx.
 set -euo pipefail
 
 CADDY=2.11.9
 ENVOY=1.39.3
 LITELLM=1.100.0 # the newest whose extra "proxy" could be had whole
-# HAProxy is whatever version this Debian has.
+# HAProxy has the version of this Debian.
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/streamgauge
 BIN=$CACHE/bin

@@ -113,7 +113,7 @@ struct UpstreamUp {
 
 impl UpstreamUp {
     fn new(upstreams: Arc<Upstreams>) -> prometheus::Result<UpstreamUp> {
-        let help = "1 while the upstream answers its probes, else 0.";
+        let help = "1 while the upstream answers its probes, otherwise 0.";
         Ok(UpstreamUp { family: Family::new("upstream_up", help, ["upstream"], gauge)?, upstreams })
     }
 }

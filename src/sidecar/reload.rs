@@ -40,7 +40,7 @@ pub(super) struct Reloaded {
 
 impl Reload {
     pub(super) fn register(registry: &Registry, stages: Reloaded) -> prometheus::Result<Reload> {
-        let success = "1 if the last attempt to read the settings succeeded, else 0.";
+        let success = "1 if the last attempt to read the settings succeeded, otherwise 0.";
         let success = Family::register(registry, "config_last_reload_success", success, [], gauge)?;
         let timestamp = "Time at which the present settings were read, in seconds since 1970.";
         let timestamp =

@@ -141,7 +141,7 @@ impl Breaker {
     pub(super) fn failed(&self, kind: Kind, how: Failed, was_try: bool) -> Option<Duration> {
         let mut state = self.state();
         if !matches!(state.position, Position::Closed) && !was_try {
-            // A request that was sent before the breaker opened is no news.
+            // A request that was sent before the breaker opened says nothing new.
             return None;
         }
         let failures = state.failures(kind);

@@ -7,10 +7,10 @@ cd "$(dirname "$0")/../.."
 root=$PWD
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/streamgauge/embed
 export CARGO_TARGET_DIR=$cache/target
-# Neither .cargo/config.toml nor the caller's flags reach an embedder.
+# An embedding program uses neither .cargo/config.toml nor the caller's flags.
 export RUSTFLAGS=
 
-# The first block of TOML below a heading, its packages in this checkout.
+# The first TOML block below a heading, with its packages taken from this checkout.
 dependencies() {
     awk -v heading="## $1" '
         $0 == heading { below = 1 }
@@ -36,10 +36,10 @@ embed() {
         sed -i -E 's|^(prometheus = )("[0-9.]+")|\1{ version = \2, default-features = false }|' "$project/Cargo.toml"
     fi
     cp "tests/embed/$1.rs" "$project/src/main.rs"
-    # The versions of this checkout. cargo takes out what the program lacks.
+    # The versions of this checkout. cargo removes the packages that the program does not use.
     cat Cargo.lock tests/embed/protobuf.lock >"$project/Cargo.lock"
     cargo run --manifest-path "$project/Cargo.toml"
-    # Each is built as it says.
+    # Each program is built with the features that it names.
     grep -q "path = \"$root" "$project/Cargo.toml"
     if grep -q '^name = "protobuf"' "$project/Cargo.lock"; then [ "$3" = with ]; else [ "$3" = without ]; fi
 }

@@ -19,7 +19,7 @@ def string(at):
 
 
 def value(kind, at):
-    """The end of a value of that kind."""
+    """Returns the offset after a value of that kind."""
     if kind == STRING:
         return string(at)
     if kind == ARRAY:
@@ -51,5 +51,5 @@ for _ in range(tensors):
 text = template.read_bytes().rstrip(b"\n")
 pair = struct.pack("<Q", len(KEY)) + KEY + struct.pack("<IQ", STRING, len(text)) + text
 head = struct.pack("<4sIQQ", magic, version, tensors, pairs + 1) + data[first:last] + pair + data[last:at]
-# Tensors are found from where the padding ends.
+# The offsets of tensors count from the end of the padding.
 target.write_bytes(head + bytes(padded(len(head))) + data[at + padded(at) :])

@@ -1,4 +1,4 @@
-"""custom_resource.py DEFINITION FILE: fails unless FILE is a resource as DEFINITION has it, with no field that it does not know."""
+"""custom_resource.py DEFINITION FILE: fails unless FILE is a valid resource of DEFINITION without unknown fields."""
 
 import sys
 
@@ -7,7 +7,7 @@ import yaml
 
 
 def strict(schema):
-    """The API server drops what it does not know; here that is a mistake."""
+    """Rejects unknown fields, which the API server would drop."""
     if isinstance(schema, dict):
         if "properties" in schema and not schema.get("x-kubernetes-preserve-unknown-fields"):
             schema.setdefault("additionalProperties", False)
@@ -24,7 +24,7 @@ group, kind = definition["spec"]["group"], definition["spec"]["names"]["kind"]
 versions = {f"{group}/{version['name']}": version["schema"]["openAPIV3Schema"] for version in definition["spec"]["versions"]}
 assert resource["kind"] == kind, f"a {resource['kind']} is no {kind}"
 schema = versions[resource["apiVersion"]]
-# What every object has, and its definition leaves to Kubernetes.
+# Fields that every object has, and which its definition leaves to Kubernetes.
 schema["properties"]["metadata"] = {"type": "object", "required": ["name"]}
 jsonschema.validate(resource, strict(schema))
 print(f"{resource['metadata']['name']} is a {kind} of {resource['apiVersion']}")

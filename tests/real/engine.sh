@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# engine.sh FOLDER: a Docker engine of its own, at FOLDER/docker.sock, until it is told to end. Its images are in the cache;
-# whoever comes second waits for the first to end. It takes root, and a machine that lets it mount and unshare. It leaves the machine's firewall and routes as they are, so a container
-# reaches its neighbours, and a published port is reached from here, but nothing leads out.
+# engine.sh FOLDER: runs a Docker engine of its own, with its socket at FOLDER/docker.sock, until a signal. Its images are
+# in the cache. A second run waits for the first one to end. It needs root, and a machine that allows mount and unshare.
+# It does not change the machine's firewall and routes, so a container reaches its neighbours, and this machine reaches
+# published ports, but nothing leads to other machines.
 set -euo pipefail
 folder=$1
 docker=${XDG_CACHE_HOME:-$HOME/.cache}/streamgauge/docker

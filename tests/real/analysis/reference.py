@@ -1,7 +1,7 @@
-"""What scipy, statsmodels and numpy say of the cases that crates/lab/tests/analysis/main.rs puts to streamgauge.
+"""The results of scipy, statsmodels and numpy for the cases of crates/lab/tests/analysis/main.rs.
 
-Prints JSON: a list of {"statistic", "name", "in", "out"}. What is undefined is null. Committed as
-crates/lab/tests/analysis/reference.json; an ignored test runs this again and compares afresh.
+Prints JSON: a list of {"statistic", "name", "in", "out"}. An undefined result is null. Committed as
+crates/lab/tests/analysis/reference.json; an ignored test runs this again and compares the results.
 """
 
 import json
@@ -76,7 +76,7 @@ SAMPLES = {
 
 def noncentral_t(t, df, shift):
     value = stats.nct.cdf(t, df, shift)
-    # Far out scipy gives up, where the answer is 0 or 1.
+    # Far from the centre scipy fails, and the result is 0 or 1.
     return float(shift < t) if math.isnan(value) else value
 
 
@@ -287,7 +287,7 @@ def regression(name, columns, outcome):
     k, n = columns.shape
     if np.isfinite(columns).all() and np.isfinite(outcome).all() and n >= k + 2 and np.ptp(outcome) and all(
             np.ptp(c) for c in columns) and np.linalg.matrix_rank(np.column_stack([np.ones(n), columns.T])) == k + 1:
-        # QR, for statsmodels' default goes through a pseudo-inverse, which squares the condition.
+        # QR, since statsmodels' default uses a pseudo-inverse, which squares the condition number.
         fit = sm.OLS(outcome, sm.add_constant(columns.T, has_constant="add")).fit(method="qr")
         interval = fit.conf_int(1 - LEVEL)
         jb, jb_p, _, _ = stattools.jarque_bera(fit.resid)
@@ -328,7 +328,7 @@ def slopes(n, one, sigma, kappa):
 
 
 def polish(n, x, parameters):
-    """curve_fit stops at some 1e-8; Newton's steps on its answer go on to the last digits."""
+    """Improves the result of curve_fit, which stops at about 1e-8, by Newton's method to the last digits."""
     parameters = np.array(parameters)
     for _ in range(200):
         step = np.linalg.lstsq(slopes(n, *parameters), x - usl(n, *parameters), rcond=None)[0]
@@ -371,7 +371,7 @@ scaling("medians of an H100", [1, 2, 4, 8, 16, 32], [177, 269, 374, 460, 537, 48
 scaling("two levels alone", [1, 1, 2, 2], [10, 11, 18, 19])
 scaling("nan", [1, 2, 4, 8], [10, math.nan, 30, 40])
 
-# ---- chance itself
+# ---- random numbers
 
 source = generator(5)
 case("random", "below 10, then below 2^31, then shuffled",

@@ -2,14 +2,14 @@
 // that has the client.
 import { createRequire } from 'node:module';
 
-// An import would not look into NODE_PATH.
+// `import` does not use NODE_PATH.
 const { Anthropic } = createRequire(import.meta.url)('@anthropic-ai/sdk');
 
 const [url, model] = process.argv.slice(2);
 const client = new Anthropic({ baseURL: url, apiKey: process.env.KEY ?? 'unused', maxRetries: 0 });
 const messages = [{ role: 'user', content: 'Name three colours.' }];
 const settings = { model, max_tokens: 12, temperature: 0, messages };
-// What differs between two runs of the same question.
+// Fields that differ between two runs of the same request.
 const VOLATILE = new Set(['id', 'request_id', '_request_id']);
 const told = { prompt_tokens: 0, cached_tokens: 0, output_tokens: 0 };
 
@@ -17,9 +17,9 @@ const stripped = (answer) =>
   JSON.parse(JSON.stringify(answer, (key, value) => (VOLATILE.has(key) ? undefined : value)));
 
 function counted(answer) {
-  // The usage of message_start, which is within its message, is an estimate.
+  // The usage of message_start, which is inside its message, is an estimate.
   const cached = answer.usage?.cache_read_input_tokens ?? 0;
-  // `input_tokens` is what was not cached.
+  // `input_tokens` counts the tokens that were not cached.
   told.prompt_tokens += (answer.usage?.input_tokens ?? 0) + cached;
   told.cached_tokens += cached;
   told.output_tokens += answer.usage?.output_tokens ?? 0;

@@ -2,7 +2,7 @@
 // naming the folder that has the clients. Prints {client: {bytes: answers}}.
 import { createRequire } from 'node:module';
 
-// An import would not look into NODE_PATH.
+// `import` does not use NODE_PATH.
 const require = createRequire(import.meta.url);
 const { Ollama } = require('ollama');
 const { OpenAI } = require('openai');

@@ -2,14 +2,14 @@
 // NODE_PATH naming the folder that has the clients.
 import { createRequire } from 'node:module';
 
-// An import would not look into NODE_PATH.
+// `import` does not use NODE_PATH.
 const require = createRequire(import.meta.url);
 const { Ollama } = require('ollama');
 const { OpenAI } = require('openai');
 
 const [url, model, size] = process.argv.slice(2);
 const key = process.env.KEY;
-// The same at every run, and not to be compressed well: a linear congruence, with a head as of PNG.
+// The same in every run and hardly compressible: a linear congruential generator, with the header of a PNG.
 const image = Buffer.alloc(Number(size));
 let state = 1;
 for (let at = 0; at < image.length; at += 1) {
@@ -19,7 +19,7 @@ for (let at = 0; at < image.length; at += 1) {
 Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]).copy(image);
 const encoded = image.toString('base64');
 const question = 'What is this?';
-// What differs between two runs of the same question.
+// Fields that differ between two runs of the same request.
 const VOLATILE = new Set([
   'created_at', 'total_duration', 'load_duration', 'prompt_eval_duration', 'eval_duration', 'created', 'id',
 ]);

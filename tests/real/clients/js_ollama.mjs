@@ -2,7 +2,7 @@
 // NODE_PATH naming the folder that has the client.
 import { createRequire } from 'node:module';
 
-// An import would not look into NODE_PATH.
+// `import` does not use NODE_PATH.
 const { Ollama } = createRequire(import.meta.url)('ollama');
 
 const [url, model, embedder] = process.argv.slice(2);
@@ -10,7 +10,7 @@ const key = process.env.KEY;
 const client = new Ollama({ host: url, headers: key ? { Authorization: `Bearer ${key}` } : {} });
 const options = { num_predict: 12, seed: 1, temperature: 0 };
 const messages = [{ role: 'user', content: 'Name three colours.' }];
-// What differs between two runs of the same question.
+// Fields that differ between two runs of the same request.
 const VOLATILE = new Set([
   'created_at', 'total_duration', 'load_duration', 'prompt_eval_duration', 'eval_duration', 'expires_at', 'modified_at',
 ]);

@@ -2,14 +2,14 @@
 // folder that has the client.
 import { createRequire } from 'node:module';
 
-// An import would not look into NODE_PATH.
+// `import` does not use NODE_PATH.
 const { OpenAI } = createRequire(import.meta.url)('openai');
 
 const [url, model, embedder] = process.argv.slice(2);
 const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: process.env.KEY ?? 'unused', maxRetries: 0 });
 const settings = { model, max_tokens: 12, seed: 1, temperature: 0 };
 const messages = [{ role: 'user', content: 'Name three colours.' }];
-// What differs between two runs of the same question.
+// Fields that differ between two runs of the same request.
 const VOLATILE = new Set(['completed_at', 'created', 'created_at', 'id', 'item_id']);
 const told = { prompt_tokens: 0, cached_tokens: 0, output_tokens: 0 };
 
@@ -17,7 +17,7 @@ const stripped = (answer) =>
   JSON.parse(JSON.stringify(answer, (key, value) => (VOLATILE.has(key) ? undefined : value)));
 
 function counted(answer) {
-  // An event of `responses` that ends one has its usage in the response.
+  // The last event of `responses` has its usage in the response.
   const usage = answer.usage ?? answer.response?.usage;
   told.prompt_tokens += usage?.prompt_tokens ?? usage?.input_tokens ?? 0;
   told.output_tokens += usage?.completion_tokens ?? usage?.output_tokens ?? 0;
@@ -32,7 +32,7 @@ async function streamed(stream) {
   return chunks;
 }
 
-// The answer, or the refusal of an Ollama that lacks the route.
+// The response, or the refusal of an Ollama without the route.
 async function attempt(call) {
   try {
     return await call();

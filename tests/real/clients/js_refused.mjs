@@ -1,8 +1,8 @@
-// What the official JavaScript clients make of a refusal. Usage: node js_refused.mjs URL, with NODE_PATH naming the
+// How the official JavaScript clients report a refusal. Usage: node js_refused.mjs URL, with NODE_PATH naming the
 // folder that has the clients.
 import { createRequire } from 'node:module';
 
-// An import would not look into NODE_PATH.
+// `import` does not use NODE_PATH.
 const require = createRequire(import.meta.url);
 const { Ollama } = require('ollama');
 const { OpenAI } = require('openai');
@@ -51,7 +51,7 @@ async function retried(key) {
   return (performance.now() - began) / 1000;
 }
 
-// A wait of an hour, to a client that may try twice more.
+// A wait of an hour, for a client that may retry twice.
 async function long(key) {
   const call = completion(key, 2);
   await call();

@@ -10,7 +10,7 @@ url, model = sys.argv[1:3]
 client = anthropic.Anthropic(base_url=url, api_key=os.environ.get("KEY", "unused"), max_retries=0)
 settings = {"model": model, "max_tokens": 12, "extra_body": {"temperature": 0}}
 messages = [{"role": "user", "content": "Name three colours."}]
-# What differs between two runs of the same question.
+# Fields that differ between two runs of the same request.
 VOLATILE = {"id", "request_id"}
 told = {"prompt_tokens": 0, "cached_tokens": 0, "output_tokens": 0}
 
@@ -26,10 +26,10 @@ def stripped(value):
 
 
 def counted(answer):
-    # The usage of message_start, which is within its message, is an estimate.
+    # The usage of message_start, which is inside its message, is an estimate.
     if usage := getattr(answer, "usage", None):
         cached = getattr(usage, "cache_read_input_tokens", None) or 0
-        # `input_tokens` is what was not cached.
+        # `input_tokens` counts the tokens that were not cached.
         told["prompt_tokens"] += (usage.input_tokens or 0) + cached
         told["cached_tokens"] += cached
         told["output_tokens"] += usage.output_tokens

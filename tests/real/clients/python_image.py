@@ -11,10 +11,10 @@ import openai
 
 url, model, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 key = os.environ.get("KEY")
-# The same at every run, and not to be compressed.
+# The same in every run, and not compressible.
 image = b"\x89PNG\r\n\x1a\n" + random.Random(1).randbytes(size)
 question = "What is this?"
-# What differs between two runs of the same question.
+# Fields that differ between two runs of the same request.
 VOLATILE = {
     "created_at", "total_duration", "load_duration", "prompt_eval_duration", "eval_duration", "created", "id"
 }

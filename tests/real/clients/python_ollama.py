@@ -11,7 +11,7 @@ key = os.environ.get("KEY")
 client = ollama.Client(host=url, headers={"Authorization": f"Bearer {key}"} if key else None)
 options = {"num_predict": 12, "seed": 1, "temperature": 0}
 messages = [{"role": "user", "content": "Name three colours."}]
-# What differs between two runs of the same question.
+# Fields that differ between two runs of the same request.
 VOLATILE = {"created_at", "total_duration", "load_duration", "prompt_eval_duration", "eval_duration", "expires_at", "modified_at"}
 # Ollama lists parameters in any order.
 LISTS = {"modelfile", "parameters"}
@@ -31,7 +31,7 @@ def stripped(value):
 
 def counted(answer):
     told["prompt_tokens"] += answer.get("prompt_eval_count") or 0
-    # Since 0.34, and none for as long as this client drops a field that it does not know.
+    # Reported since 0.34. It is missing as long as this client drops unknown fields.
     told["cached_tokens"] += answer.get("prompt_eval_cached_count") or 0
     told["output_tokens"] += answer.get("eval_count") or 0
     return stripped(answer)

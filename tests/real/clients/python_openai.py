@@ -10,7 +10,7 @@ url, model, embedder = (sys.argv[1:] + [None])[:3]
 client = openai.OpenAI(base_url=f"{url}/v1", api_key=os.environ.get("KEY", "unused"), max_retries=0)
 settings = {"model": model, "max_tokens": 12, "seed": 1, "temperature": 0}
 messages = [{"role": "user", "content": "Name three colours."}]
-# What differs between two runs of the same question.
+# Fields that differ between two runs of the same request.
 VOLATILE = {"completed_at", "created", "created_at", "id", "item_id"}
 told = {"prompt_tokens": 0, "cached_tokens": 0, "output_tokens": 0}
 
@@ -45,7 +45,7 @@ def responded(answer):
 
 
 def attempt(call):
-    """The answer, or the refusal of an Ollama that lacks the route."""
+    """The response, or the refusal of an Ollama without the route."""
     try:
         return call()
     except openai.NotFoundError as error:

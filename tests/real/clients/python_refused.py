@@ -1,4 +1,4 @@
-"""What the official Python clients make of a refusal. Usage: python_refused.py URL"""
+"""How the official Python clients report a refusal. Usage: python_refused.py URL"""
 
 import json
 import os
@@ -53,7 +53,7 @@ def retried(key):
 
 
 def long(key):
-    """A wait of an hour, to a client that may try twice more."""
+    """A wait of an hour, for a client that may retry twice."""
     call = completion(key, retries=2)
     call()
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""CPU time of our Python agents against the loop that Technical Report 117 prints (2.2), on the same streams.
+"""Compares the CPU time of the Python agents with the loop that TR117 prints (2.2), on the same streams.
 
 overhead.py URL MODEL [AGENTS TOKENS ROUNDS]: medians, in turn. URL is an Ollama, or `streamgauge simulate`.
 """
@@ -19,7 +19,7 @@ BODY = {"model": MODEL, "prompt": "why", "stream": True, "options": {"num_predic
 
 
 class LoopLagMonitor:
-    """As printed."""
+    """The loop as printed in TR117."""
 
     def __init__(self, loop, interval_ms=100):
         self.loop = loop
@@ -92,7 +92,7 @@ def ours():
 
 
 def printed():
-    """The report's loop in a process of its own, as ours is."""
+    """Runs the loop of TR117 in a separate process, like the agents."""
     told = subprocess.run([sys.executable, __file__, *sys.argv[1:3], str(AGENTS), str(TOKENS), "0"], capture_output=True)
     return tuple(json.loads(told.stdout))
 

@@ -34,7 +34,7 @@ fn full_disk_ends_experiment_with_code_1_names_file_and_resume_continues() {
         said.starts_with("error: cannot write the recording: ") && said.contains("chunk_metrics.csv: "),
         "{said}"
     );
-    assert!(said.contains("make room, then go on with --resume"), "{said}");
+    assert!(said.contains("free disk space, then continue with --resume"), "{said}");
     let before = read(&place.recording()).unwrap().recording;
     assert!(before.runs.len() < 6, "it was over before it was full");
 

@@ -77,7 +77,7 @@ fn plan_errors_are_reported_with_code_2() {
     let output = place.run(&[]);
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("tokens = 0") && said.contains("uvloop is for Python"), "{said}");
+    assert!(said.contains("tokens must be 1 or more") && said.contains("uvloop is for Python"), "{said}");
     for arguments in [&["experiment", "run", "nosuch"][..], &["experiment", "run", "./nosuch.toml"]] {
         let output = streamgauge(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));

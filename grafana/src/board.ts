@@ -1,6 +1,7 @@
 // The parts that all dashboards share: variables, links, layout.
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
 import { DATASOURCE, Panel } from './panel';
+import { family, select } from './query';
 
 const TAG = 'streamgauge';
 const COLUMNS = 24;
@@ -39,6 +40,28 @@ export const MODELS: Variable = {
   from: 'streamgauge_requests_total',
 };
 
+/** Events that every dashboard marks on its time axis. */
+const EVENTS = [
+  {
+    name: 'Alert',
+    color: 'red',
+    expr: select('ALERTS', 'alertname=~"Streamgauge.*"', 'alertstate="firing"'),
+    text: '{{alertname}} {{instance}} {{upstream}}',
+  },
+  {
+    name: 'Restart of a sidecar',
+    color: 'blue',
+    expr: `${select('process_start_time_seconds')} > time() - 60 and on (job, instance) ${family('build_info')}`,
+    text: '{{instance}}',
+  },
+  {
+    name: 'Model load',
+    color: 'purple',
+    expr: `sum by (upstream, model) (increase(${family('model_loads_total')}[1m])) > 0`,
+    text: '{{model}} at {{upstream}}',
+  },
+];
+
 /** The dashboard, laid out from left to right, row by row. */
 export function build(board: Board): dashboard.Dashboard {
   const builder = new dashboard.DashboardBuilder(board.title)
@@ -61,6 +84,20 @@ export function build(board: Board): dashboard.Dashboard {
       }),
     );
   for (const variable of [JOBS, INSTANCES, ...board.variables]) builder.withVariable(choose(variable));
+  for (const { name, color, expr, text } of EVENTS) {
+    builder.annotation(
+      new dashboard.AnnotationQueryBuilder()
+        .name(name)
+        .datasource(DATASOURCE)
+        .enable(true)
+        .hide(false)
+        .iconColor(color)
+        .expr(expr)
+        .step('30s')
+        .titleFormat(name)
+        .textFormat(text),
+    );
+  }
   board.stats.forEach((panel) => builder.withPanel(panel));
   for (const [question, ...panels] of board.rows) {
     builder.withRow(new dashboard.RowBuilder(question));
@@ -84,7 +121,9 @@ const INSTANCES: Variable = {
   name: 'instance',
   label: 'Instance',
   description: 'Address of the sidecar.',
-  from: 'streamgauge_build_info',
+  // Not a metric of the sidecar: one that has been down for the whole range would not be in the list, and no tile would
+  // count it.
+  from: 'up',
 };
 
 function choose(variable: Variable) {

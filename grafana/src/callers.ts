@@ -1,5 +1,5 @@
 import { Board, UPSTREAMS, Variable } from './board';
-import { lines, list, number, ranking } from './panel';
+import { lines, list, number, table } from './panel';
 import { CALLER, UPSTREAM, family, increase, max, orZero, orZeroOf, quantile, rate, ratio, sum } from './query';
 
 const CALLERS: Variable = {
@@ -19,6 +19,10 @@ const spent = (...by: string[]) =>
 // Each caller against the limit of its own key, which each sidecar applies by itself.
 const limit = max(family('caller_limit_per_second', CALLER, 'kind="tokens"'), 'job', 'instance', 'caller');
 const quotaUse = max(ratio(spent('job', 'instance', 'caller'), `(${limit} > 0)`), 'caller');
+const share = (outcome: string) =>
+  `${sum(increase(family('caller_requests_total', CALLER, outcome)), 'caller')} / (${sum(increase(family('caller_requests_total', CALLER)), 'caller')} > 0)`;
+const FAILED = 'outcome=~"in_band_error|truncated|upstream_error"';
+const TOP = 10;
 const refusedShare = ratio(
   `(${orZero(sum(rate(family('admission_total', REFUSED))))})`,
   sum(rate(family('admission_total'))),
@@ -102,31 +106,42 @@ export const callers: Board = {
       'Which callers send requests?',
       lines({
         title: 'Requests per minute by caller',
-        description: 'Requests that ended, per minute, by the configured name of the key.',
+        description: 'Requests that ended, per minute, by the configured name of the key: the ten busiest callers of each moment.',
+        height: 11,
         unit: 'reqpm',
         stacked: true,
         min: 0,
-        width: 8,
-        queries: [['{{caller}}', `60 * ${sum(rate(family('caller_requests_total', CALLER)), 'caller')}`]],
+        width: 12,
+        queries: [['{{caller}}', `topk(${TOP}, 60 * ${sum(rate(family('caller_requests_total', CALLER)), 'caller')})`]],
       }),
       lines({
         title: 'Tokens per second by caller and kind',
+        height: 11,
         description:
-          'Tokens per second of each caller: output, prompt and cached prompt tokens. Cached prompt tokens are part of the prompt tokens.',
+          'Tokens per second of the ten busiest callers of each moment: output, prompt and cached prompt tokens. Cached prompt tokens are part of the prompt tokens.',
         unit: 'tokens/s',
         min: 0,
-        width: 8,
-        queries: [['{{caller}}, {{kind}}', sum(rate(family('caller_tokens_total', CALLER)), 'caller', 'kind')]],
+        width: 12,
+        queries: [['{{caller}}, {{kind}}', `topk(${TOP}, ${sum(rate(family('caller_tokens_total', CALLER)), 'caller', 'kind')})`]],
       }),
-      ranking({
-        title: 'Prompt and output tokens by caller',
+      table({
+        title: 'Callers',
         description:
-          'Prompt and output tokens of each caller in the selected time range. Prompt tokens include cached ones.',
+          'The ten callers with the most requests in the selected time range: requests, the shares that were refused and that failed, tokens, and the present use of the token limit. A link in the first column selects the caller.',
         unit: 'none',
-        decimals: 0,
-        query: [
-          '{{caller}}',
-          `sort_desc(${sum(increase(family('caller_tokens_total', CALLER, 'kind=~"prompt|output"')), 'caller')})`,
+        width: 24,
+        height: 11,
+        labels: ['caller'],
+        sort: { by: 'requests', desc: true },
+        link: 'caller',
+        columns: [
+          { name: 'requests', unit: 'none', decimals: 0, expr: `topk(10, ${sum(increase(family('caller_requests_total', CALLER)), 'caller')} > 0)` },
+          { name: 'refused', unit: 'percentunit', decimals: 1, expr: share('outcome="refused"'), limits: { look: 0.01, wrong: 0.1 } },
+          { name: 'failed', unit: 'percentunit', decimals: 1, expr: share(FAILED), limits: { look: 0.01, wrong: 0.05 } },
+          { name: 'disconnected', unit: 'percentunit', decimals: 1, expr: share('outcome="client_abort"'), limits: { look: 0.1, wrong: 0.3 } },
+          { name: 'output tokens', unit: 'short', decimals: 1, expr: sum(increase(family('caller_tokens_total', CALLER, 'kind="output"')), 'caller') },
+          { name: 'prompt tokens', unit: 'short', decimals: 1, expr: sum(increase(family('caller_tokens_total', CALLER, 'kind="prompt"')), 'caller') },
+          { name: 'token limit use', unit: 'percentunit', decimals: 0, expr: quotaUse, limits: { look: 0.8, wrong: 1 } },
         ],
       }),
     ],
@@ -155,6 +170,7 @@ export const callers: Board = {
       'Which requests are refused, and why?',
       lines({
         title: 'Refused requests per minute by reason',
+        height: 13,
         description:
           'Requests that admission refused, per minute. The reason names the setting that refused the request.',
         unit: 'reqpm',
@@ -164,6 +180,7 @@ export const callers: Board = {
       }),
       lines({
         title: 'Incomplete requests per minute by caller',
+        height: 13,
         description:
           'Requests per minute that were refused, that failed or that the client cancelled. A high rate of a single caller points to a faulty client.',
         unit: 'reqpm',
@@ -183,17 +200,19 @@ export const callers: Board = {
       'How much quota do callers use, and how fast may their streams be?',
       lines({
         title: 'Token limit use by caller',
+        height: 11,
         width: 8,
         description:
           'Tokens per second of each caller, divided by the token limit of its own key (`streamgauge_caller_limit_per_second`). Above 100 % the caller is in debt and must wait before the sidecar admits its next request. Callers without a token limit do not appear.',
         unit: 'percentunit',
         min: 0,
         limits: { wrong: 1 },
-        queries: [['{{caller}}', quotaUse]],
+        queries: [['{{caller}}', `topk(${TOP}, ${quotaUse})`]],
         empty: 'No token limit',
       }),
       list({
         title: 'Limits of each caller',
+        height: 11,
         width: 8,
         description: 'Configured limits of the keys: requests per second and tokens per second. A caller without a limit does not appear.',
         unit: 'none',
@@ -205,6 +224,7 @@ export const callers: Board = {
       }),
       lines({
         title: 'Pace limit by caller',
+        height: 11,
         width: 8,
         description: 'Maximum tokens per second of each stream of the caller. 0 means no limit.',
         unit: 'tokens/s',

@@ -4,16 +4,18 @@ import { HERE, MODEL, UPSTREAM, family, increase, mean, quantile, rate, ratio, s
 
 // Over the selected time range: tokens per second at each number of decoding streams, and the mean of that number.
 const seconds = sum(increase(family('concurrency_seconds_total', UPSTREAM)), 'streams');
+// A level of a few milliseconds has no throughput: one chunk in it made a speedup of 390.
+const lasted = `(${seconds} >= 10)`;
 const tokens = sum(increase(family('concurrency_tokens_total', UPSTREAM, MODEL)), 'streams');
 const decoding = sum(increase(family('concurrency_stream_seconds_total', UPSTREAM)), 'streams');
 const alone = ratio(
   sum(increase(family('concurrency_tokens_total', UPSTREAM, MODEL, 'streams="1"'))),
   `(${sum(increase(family('concurrency_seconds_total', UPSTREAM, 'streams="1"')))} > 0)`,
 );
-// Levels that occurred, of each upstream.
-const levelSeconds = `(${sum(increase(family('concurrency_seconds_total', UPSTREAM)), 'upstream', 'streams')} > 0)`;
-const curvePoint = ratio(tokens, `(${seconds} > 0)`);
-const streams = ratio(decoding, `(${seconds} > 0)`);
+// Levels that lasted a second, of each upstream.
+const levelSeconds = `(${sum(increase(family('concurrency_seconds_total', UPSTREAM)), 'upstream', 'streams')} >= 1)`;
+const curvePoint = ratio(tokens, lasted);
+const streams = ratio(decoding, lasted);
 const speedup = ratio(curvePoint, `ignoring (streams) group_left () (${alone})`);
 
 // prometheus/rules/recording.yml records them, because alerts use them too.
@@ -112,7 +114,7 @@ export const efficiency: Board = {
       curve({
         title: 'Tokens per second by concurrent streams',
         description:
-          'The concurrency curve over the selected time range. Each point is a number of concurrently decoding streams that occurred. Where the curve is flat, additional streams only share the throughput. Where it falls, they reduce the throughput. If you select a model, the y axis shows the tokens of that model only.',
+          'The concurrency curve over the selected time range. Each point is a number of concurrently decoding streams that lasted at least ten seconds in total. Where the curve is flat, additional streams only share the throughput. Where it falls, they reduce the throughput. If you select a model, the y axis shows the tokens of that model only.',
         unit: 'tokens/s',
         min: 0,
         join: 'streams',
@@ -193,6 +195,7 @@ export const efficiency: Board = {
       'Where does the time go?',
       lines({
         title: 'Mean time per phase',
+        height: 11,
         description:
           'Mean time of a generation in each phase. `queue` is the hidden queue inside Ollama. `decode` lasts from the first token to the last record. `eval` is the duration that Ollama reports for it, and `unaccounted` is the difference. Before Ollama 0.30 the difference contains sampling and the wait for the batch. Since then it is close to 0.',
         unit: 's',
@@ -201,6 +204,7 @@ export const efficiency: Board = {
       }),
       lines({
         title: 'Waits before the first token, p95',
+        height: 11,
         description:
           '95th percentile of each wait before the first token: the sidecar’s queue, the hidden queue inside Ollama, loading the model and evaluating the prompt.',
         unit: 's',

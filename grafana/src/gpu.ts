@@ -147,6 +147,7 @@ export const gpu: Board = {
       'How busy is the GPU, and how evenly?',
       lines({
         title: 'GPU utilization and its spread',
+        height: 9,
         description:
           'Share of time in which a kernel ran: the newest value, the mean of all samples, and percentiles of the samples. NVML averages each sample over its own window of a sixth of a second to a second.',
         unit: 'percentunit',
@@ -162,6 +163,7 @@ export const gpu: Board = {
       }),
       lines({
         title: 'GPU memory controller utilization',
+        height: 9,
         description: 'Share of time in which GPU memory was read or written. Memory bandwidth limits decoding.',
         unit: 'percentunit',
         min: 0,
@@ -174,6 +176,7 @@ export const gpu: Board = {
       'Does the model fit into GPU memory?',
       lines({
         title: 'GPU memory, measured and by Ollama',
+        height: 9,
         description:
           'Used, free and total memory of the GPUs, and the memory that Ollama reports for its loaded models (/api/ps). If the used memory is far above Ollama’s figure, another program or an old runner holds it.',
         unit: 'bytes',
@@ -188,6 +191,7 @@ export const gpu: Board = {
       }),
       lines({
         title: 'GPU memory by process',
+        height: 9,
         description: 'GPU memory of each process, by the name of the process.',
         unit: 'bytes',
         stacked: true,
@@ -276,6 +280,7 @@ export const gpu: Board = {
       }),
       lines({
         title: 'PCIe link generation and width',
+        height: 9,
         description:
           'Current and highest generation and width of the link. The generation falls when the GPU is idle. The width should not fall.',
         unit: 'none',
@@ -289,6 +294,7 @@ export const gpu: Board = {
       }),
       lines({
         title: 'PCIe replays per second',
+        height: 9,
         description:
           'Packets that were sent again, per second. A few are normal. Growth points to a bad slot or riser.',
         unit: 'ops',
@@ -301,6 +307,7 @@ export const gpu: Board = {
       'What limits the clocks?',
       lines({
         title: 'Clock frequency by domain',
+        height: 13,
         description: 'Clock frequency of each domain: graphics, streaming multiprocessors, memory, video.',
         unit: 'hertz',
         min: 0,
@@ -309,6 +316,7 @@ export const gpu: Board = {
       }),
       lines({
         title: 'Clock limit reasons',
+        height: 13,
         description: '1 while the driver names the reason as a limit of the clocks. The reason gpu_idle is harmless.',
         unit: 'none',
         min: 0,
@@ -319,6 +327,7 @@ export const gpu: Board = {
       }),
       list({
         title: 'GPU details',
+        height: 5,
         description: 'Information from the driver about each GPU. A name that contains "fake" is a GPU of the demo.',
         unit: 'none',
         width: 24,

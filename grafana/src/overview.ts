@@ -1,10 +1,11 @@
 import { Board, MODELS, UPSTREAMS } from './board';
-import { lines, list, number } from './panel';
+import { Panel, Query, lines, list, number, table } from './panel';
 import {
   GENERATION,
   MODEL,
   UPSTREAM,
   family,
+  increase,
   max,
   min,
   orZero,
@@ -17,12 +18,43 @@ import {
   sidecarsDown,
   sum,
   within,
+  withinOf,
 } from './query';
 
 const FAILED = 'outcome=~"in_band_error|truncated|upstream_error"';
 const requests = (...matchers: string[]) => rate(family('requests_total', UPSTREAM, MODEL, ...matchers));
 // Per minute: a shared Ollama often serves fewer than one request in ten seconds.
 const perMinute = (...by: string[]) => `60 * ${sum(requests(), ...by)}`;
+
+const ttftWithin = (range: string) => withinOf(range, '$ttft_slo', 'time_to_first_token_seconds', MODEL);
+const gapWithin = (range: string) => withinOf(range, '$gap_slo', 'chunk_gap_seconds', MODEL, 'at="upstream"');
+
+/** The burn rate over two windows, and the error budget that is left of the range shown. */
+function burn(name: string, things: string, target: string, within: (range: string) => string): Panel[] {
+  const rate = (range: string) => `(1 - ${within(range)}) / (1 - ${target})`;
+  return [
+    ...['1h', '6h'].map((window) =>
+      number({
+        title: `${name} burn rate, ${window.replace('h', ' h')}`,
+        description: `Share of ${things} above the objective in the last ${window.replace('h', ' h')}, divided by the share that the target allows. 1 uses up the error budget exactly. The alerts fire at 6 and at 14.4.`,
+        unit: 'none',
+        decimals: 1,
+        width: 4,
+        expr: rate(window),
+        limits: { look: 1, wrong: 6, worst: 14.4 },
+      }),
+    ),
+    number({
+      title: `${name} error budget left`,
+      description: `Error budget of the selected time range that is left. Below 0, more ${things} were above the objective than the target allows.`,
+      unit: 'percentunit',
+      decimals: 0,
+      width: 4,
+      expr: `1 - ${rate('$__range')}`,
+      limits: { look: 0.5, wrong: 0, below: true },
+    }),
+  ];
+}
 
 export const overview: Board = {
   uid: 'streamgauge-overview',
@@ -34,18 +66,34 @@ export const overview: Board = {
     {
       kind: 'choice',
       name: 'ttft_slo',
-      label: 'TTFT objective (s)',
+      label: 'TTFT (s)',
       description: 'Longest time to first token (TTFT) that meets the objective. The choices are the bounds of the histogram.',
       values: ['0.25', '0.5', '1', '2.5', '5', '10', '20', '40'],
       start: '2.5',
     },
     {
       kind: 'choice',
+      name: 'ttft_target',
+      label: 'TTFT target',
+      description: 'Share of streams that should meet the TTFT objective.',
+      values: ['0.9', '0.95', '0.99', '0.999'],
+      start: '0.95',
+    },
+    {
+      kind: 'choice',
       name: 'gap_slo',
-      label: 'Gap objective (s)',
+      label: 'Gap (s)',
       description: 'Longest gap between chunks that meets the objective. The choices are the bounds of the histogram.',
       values: ['0.02', '0.03', '0.04', '0.06', '0.1', '0.15', '0.25', '0.5', '1'],
       start: '0.25',
+    },
+    {
+      kind: 'choice',
+      name: 'gap_target',
+      label: 'Gap target',
+      description: 'Share of gaps that should meet the gap objective.',
+      values: ['0.9', '0.95', '0.99', '0.999'],
+      start: '0.99',
     },
   ],
   stats: [
@@ -143,7 +191,7 @@ export const overview: Board = {
       description: 'Half of the streams in the selected time range had their first content within this time after the request.',
       unit: 's',
       width: 4,
-      expr: quantileOfRange(0.5, 'time_to_first_token_seconds', MODEL),
+      expr: quantileOfRange(0.5, 'time_to_first_token_seconds', [MODEL]),
     }),
     number({
       title: 'Time to first token, p95',
@@ -151,7 +199,7 @@ export const overview: Board = {
         '95 % of the streams in the selected time range had their first content within this time after the request.',
       unit: 's',
       width: 4,
-      expr: quantileOfRange(0.95, 'time_to_first_token_seconds', MODEL),
+      expr: quantileOfRange(0.95, 'time_to_first_token_seconds', [MODEL]),
     }),
     number({
       title: 'Gap between chunks, p99',
@@ -159,7 +207,7 @@ export const overview: Board = {
         '99 % of the chunks in the selected time range arrived from Ollama within this time after the previous chunk.',
       unit: 's',
       width: 4,
-      expr: quantileOfRange(0.99, 'chunk_gap_seconds', MODEL, 'at="upstream"'),
+      expr: quantileOfRange(0.99, 'chunk_gap_seconds', [MODEL, 'at="upstream"']),
     }),
   ],
   rows: [
@@ -167,6 +215,7 @@ export const overview: Board = {
       'Is Ollama up, and how high is the load?',
       lines({
         title: 'Requests per minute by route',
+        height: 9,
         description: 'Requests that ended, per minute, by route.',
         unit: 'reqpm',
         stacked: true,
@@ -175,6 +224,7 @@ export const overview: Board = {
       }),
       lines({
         title: 'Requests in flight and queued',
+        height: 9,
         description:
           'Requests at an upstream, and requests that wait in the sidecar for one of its slots. Only upstreams with `max_streams` have a queue. A growing queue needs more capacity or limits.',
         unit: 'none',
@@ -186,6 +236,7 @@ export const overview: Board = {
       }),
       lines({
         title: 'Sidecars and upstreams up',
+        height: 9,
         description:
           'Sidecars that Prometheus could scrape, sidecars that it could not scrape, and upstreams that answer or do not answer the probes of a sidecar. Two sidecars with one Ollama each have two upstreams. A sidecar that is down says nothing about its upstreams.',
         unit: 'none',
@@ -204,12 +255,18 @@ export const overview: Board = {
       }),
       lines({
         title: 'Tokens per second by kind',
+        height: 9,
         description:
           'Tokens per second. Ollama reports the count at the end of a stream, so a long stream appears when it ends. Cached prompt tokens are part of the prompt tokens. Only newer versions of Ollama report them.',
         unit: 'tokens/s',
         min: 0,
         queries: [['{{kind}}', sum(rate(family('tokens_total', MODEL)), 'kind')]],
       }),
+    ],
+    [
+      'Do the streams meet their objectives?',
+      ...burn('TTFT', 'streams', '$ttft_target', ttftWithin),
+      ...burn('Gap', 'gaps', '$gap_target', gapWithin),
     ],
     [
       'How long do the first token and the whole response take?',
@@ -219,13 +276,15 @@ export const overview: Board = {
           'Time from a request to its first content. It includes queueing, loading the model and evaluating the prompt. The row "Where does the time go?" of Efficiency shows each part.',
         unit: 's',
         min: 0,
-        queries: [0.5, 0.95, 0.99].map((q) => [
-          `p${q * 100}`,
-          quantile(q, 'time_to_first_token_seconds', [MODEL]),
-        ]),
+        height: 9,
+        queries: [
+          ...[0.5, 0.95, 0.99].map((q): Query => [`p${q * 100}`, quantile(q, 'time_to_first_token_seconds', [MODEL])]),
+          ['objective', `0 * count(${select('up')}) + $ttft_slo`],
+        ],
       }),
       lines({
         title: 'Share of streams with TTFT up to $ttft_slo s',
+        height: 9,
         description: 'Streams whose first content came within the selected objective, divided by all streams.',
         unit: 'percentunit',
         max: 1,
@@ -249,6 +308,36 @@ export const overview: Board = {
       }),
     ],
     [
+      'Which model is slow, or fails?',
+      table({
+        title: 'Models',
+        description:
+          'Each model in the selected time range: requests, the share that failed, time to first token, the slowest gaps between chunks, and output tokens. A link in the first column selects the model.',
+        unit: 'none',
+        width: 24,
+        labels: ['model'],
+        sort: { by: 'requests', desc: true },
+        link: 'model',
+        columns: [
+          { name: 'requests', unit: 'none', decimals: 0, expr: `topk(10, ${sum(increase(family('requests_total', UPSTREAM, MODEL)), 'model')} > 0)` },
+          {
+            name: 'failed',
+            unit: 'percentunit',
+            decimals: 1,
+            expr: orZeroOf(
+              sum(increase(family('requests_total', UPSTREAM, MODEL)), 'model'),
+              `${sum(increase(family('requests_total', UPSTREAM, MODEL, FAILED)), 'model')} / (${sum(increase(family('requests_total', UPSTREAM, MODEL)), 'model')} > 0)`,
+            ),
+            limits: { look: 0.01, wrong: 0.05 },
+          },
+          { name: 'TTFT p50', unit: 's', expr: quantileOfRange(0.5, 'time_to_first_token_seconds', [MODEL], 'model') },
+          { name: 'TTFT p95', unit: 's', expr: quantileOfRange(0.95, 'time_to_first_token_seconds', [MODEL], 'model') },
+          { name: 'gap p99', unit: 's', expr: quantileOfRange(0.99, 'chunk_gap_seconds', [MODEL, 'at="upstream"'], 'model') },
+          { name: 'output tokens', unit: 'short', decimals: 1, expr: sum(increase(family('tokens_total', MODEL, 'kind="output"')), 'model') },
+        ],
+      }),
+    ],
+    [
       'How evenly do tokens arrive?',
       lines({
         title: 'Gap between chunks',
@@ -256,13 +345,17 @@ export const overview: Board = {
           'Time between two chunks with content, as they arrive from Ollama. A stream with 50 tokens per second has a gap of 20 ms.',
         unit: 's',
         min: 0,
-        queries: [0.5, 0.95, 0.99].map((q) => [
-          `p${q * 100}`,
-          quantile(q, 'chunk_gap_seconds', [MODEL, 'at="upstream"']),
-        ]),
+        height: 9,
+        queries: [
+          ...[0.5, 0.95, 0.99].map(
+            (q): Query => [`p${q * 100}`, quantile(q, 'chunk_gap_seconds', [MODEL, 'at="upstream"'])],
+          ),
+          ['objective', `0 * count(${select('up')}) + $gap_slo`],
+        ],
       }),
       lines({
         title: 'Share of gaps up to $gap_slo s',
+        height: 9,
         description:
           'Gaps that are within the selected objective, divided by all gaps. Users see a stream falter when the share is low.',
         unit: 'percentunit',
@@ -306,6 +399,7 @@ export const overview: Board = {
       'Which requests fail, and how?',
       lines({
         title: 'Requests per minute by outcome',
+        height: 13,
         description: 'Requests that ended, per minute. Each request has exactly one outcome. docs/reference/metrics.md explains all outcomes.',
         unit: 'reqpm',
         stacked: true,
@@ -314,6 +408,7 @@ export const overview: Board = {
       }),
       lines({
         title: 'Failed requests per minute by model',
+        height: 13,
         description:
           'Failed requests per minute: an error inside a stream, a truncated stream, a 5xx response or no answer.',
         unit: 'reqpm',
@@ -322,6 +417,7 @@ export const overview: Board = {
       }),
       lines({
         title: 'Responses per minute by status code',
+        height: 13,
         description:
           'Responses per minute by the code that the client received. An error inside a stream has code 200.',
         unit: 'reqpm',
@@ -331,6 +427,7 @@ export const overview: Board = {
       }),
       lines({
         title: 'Unmeasured and rejected events per second',
+        height: 13,
         description:
           'Events per second: generations that ended without token counts or with counts lower than the tokens that arrived, records that were not scanned, requests forwarded before their model was found, malformed requests, refused connections, lost clients, requests refused at the admin address, and models whose label another model took. All should be close to 0.',
         unit: 'ops',
@@ -352,6 +449,7 @@ export const overview: Board = {
       'How much time does the sidecar add, and is it healthy?',
       lines({
         title: 'Time added per chunk',
+        height: 9,
         description:
           'Time from the arrival of a chunk to the delivery of its frame, without delay by shaping. "scan" is the part that reading one record takes.',
         unit: 's',
@@ -365,6 +463,7 @@ export const overview: Board = {
       }),
       lines({
         title: 'Open connections by listener',
+        height: 9,
         description: 'Open connections by listener.',
         unit: 'none',
         min: 0,
@@ -399,6 +498,7 @@ export const overview: Board = {
       }),
       list({
         title: 'Sidecar versions',
+        height: 5,
         description: 'The version of each sidecar, and the compiler that built it.',
         unit: 'none',
         width: 24,

@@ -3,7 +3,6 @@ import { Builder } from '@grafana/grafana-foundation-sdk/cog';
 import * as common from '@grafana/grafana-foundation-sdk/common';
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
 import { DataqueryBuilder, PromQueryFormat } from '@grafana/grafana-foundation-sdk/prometheus';
-import * as bars from '@grafana/grafana-foundation-sdk/bargauge';
 import * as stat from '@grafana/grafana-foundation-sdk/stat';
 import * as tables from '@grafana/grafana-foundation-sdk/table';
 import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries';
@@ -25,7 +24,7 @@ interface Words {
   min?: number;
   max?: number;
   /** Bounds from which a value is unusual (orange) and wrong (red). `below`: lower values are worse. */
-  limits?: { look?: number; wrong: number; below?: boolean };
+  limits?: { look?: number; wrong: number; below?: boolean; worst?: number };
   /** Shown instead of "No data". */
   empty?: string;
 }
@@ -40,7 +39,7 @@ export function number(
   words: Words & { expr: string; legend?: string; mappings?: Record<string, [text: string, color: string]> },
 ): Panel {
   const quiet = words.empty ?? 'No traffic';
-  return dress(new stat.PanelBuilder(), words, 4, 3)
+  return dress(new stat.PanelBuilder(), words, 3, 6)
     .graphMode(common.BigValueGraphMode.None)
     .colorMode(words.limits || words.mappings ? common.BigValueColorMode.Value : common.BigValueColorMode.None)
     .textMode(words.legend ? common.BigValueTextMode.ValueAndName : common.BigValueTextMode.Auto)
@@ -51,8 +50,10 @@ export function number(
 }
 
 /** Lines over time. `stacked` if their sum has a meaning. */
-export function lines(words: Words & { queries: Query[]; stacked?: boolean; log?: boolean; points?: boolean }): Panel {
-  const panel = dress(new timeseries.PanelBuilder(), words, 8, 12)
+export function lines(
+  words: Words & { queries: Query[]; stacked?: boolean; log?: boolean; points?: boolean; height?: number },
+): Panel {
+  const panel = dress(new timeseries.PanelBuilder(), words, words.height ?? 8, 12)
     .lineWidth(1)
     .fillOpacity(words.stacked ? 30 : 8)
     .showPoints(words.points ? common.VisibilityMode.Always : common.VisibilityMode.Auto)
@@ -73,23 +74,54 @@ export function lines(words: Words & { queries: Query[]; stacked?: boolean; log?
   if (words.limits) {
     panel.thresholdsStyle(new common.GraphThresholdsStyleConfigBuilder().mode(common.GraphThresholdsStyleMode.Dashed));
   }
+  // Without a soft maximum, the axis of a series of zeros ends at 100.
+  if (COUNTED.includes(words.unit)) panel.axisSoftMax(1);
+  for (const [name, color] of Object.entries(COLORS)) {
+    if (words.queries.some(([legend]) => name.startsWith('/') ? legend === '{{code}}' : legend.includes('{{outcome}}') || legend === name)) {
+      const properties = [{ id: 'color', value: { mode: 'fixed', fixedColor: color } }];
+      if (name.startsWith('/')) panel.overrideByRegexp(name, properties);
+      else panel.overrideByName(name, properties);
+    }
+  }
+  if (words.queries.some(([legend]) => legend === 'objective')) {
+    panel.overrideByName('objective', [
+      { id: 'color', value: { mode: 'fixed', fixedColor: 'purple' } },
+      { id: 'custom.lineStyle', value: { fill: 'dash', dash: [10, 10] } },
+      { id: 'custom.fillOpacity', value: 0 },
+    ]);
+  }
   words.queries.forEach((query, at) => panel.withTarget(target(at, query)));
   return panel;
 }
 
-/** One bar for each series, over the range shown. */
-export function ranking(words: Words & { query: Query }): Panel {
-  return dress(new bars.PanelBuilder(), words, 8, 8)
-    .orientation(common.VizOrientation.Horizontal)
-    .displayMode(common.BarGaugeDisplayMode.Basic)
-    .reduceOptions(new common.ReduceDataOptionsBuilder().calcs(['lastNotNull']).fields('').values(false))
-    .noValue(words.empty ?? 'No traffic')
-    .withTarget(target(0, words.query).instant());
-}
+/** Units of counts, whose axis may well reach 1. */
+const COUNTED = ['none', 'reqpm', 'ops', 'loads/h', 'tokens/s'];
+
+/** One meaning, one color, on every dashboard: outcomes, classes of status codes, states and percentiles. */
+const COLORS: Record<string, string> = {
+  complete: 'green',
+  client_abort: 'blue',
+  client_error: 'yellow',
+  refused: 'purple',
+  in_band_error: 'red',
+  truncated: 'dark-red',
+  upstream_error: 'orange',
+  '/^2..$/': 'green',
+  '/^3..$/': 'blue',
+  '/^4..$/': 'yellow',
+  '/^5..$/': 'red',
+  'sidecars up': 'green',
+  'sidecars down': 'red',
+  'upstreams up': 'blue',
+  'upstreams down': 'orange',
+  p50: 'green',
+  p95: 'yellow',
+  p99: 'red',
+};
 
 /** A table of labels and one value. */
-export function list(words: Words & { expr: string; value: string; hide: string[] }): Panel {
-  return dress(new tables.PanelBuilder(), words, 8, 12)
+export function list(words: Words & { expr: string; value: string; hide: string[]; height?: number }): Panel {
+  return dress(new tables.PanelBuilder(), words, words.height ?? 8, 12)
     .noValue(words.empty ?? 'No traffic')
     .withTarget(target(0, ['', words.expr]).instant().format(PromQueryFormat.Table))
     .withTransformation({
@@ -112,12 +144,28 @@ export interface Column {
 
 /** Several values for each combination of labels: a row each, a column for each query. */
 export function table(
-  words: Words & { labels: string[]; columns: Column[]; sort: { by: string; desc: boolean } },
+  words: Words & {
+    labels: string[];
+    columns: Column[];
+    sort: { by: string; desc: boolean };
+    /** The label whose value selects itself when it is clicked. */
+    link?: string;
+    height?: number;
+  },
 ): Panel {
   const { columns } = words;
-  const panel = dress(new tables.PanelBuilder(), words, 8, 12)
+  const panel = dress(new tables.PanelBuilder(), words, words.height ?? 8, 12)
     .noValue(words.empty ?? 'No traffic')
     .withTransformation({ id: 'merge', options: {} })
+    .withTransformation({
+      // The first column decides which rows there are.
+      id: 'filterByValue',
+      options: {
+        type: 'exclude',
+        match: 'any',
+        filters: [{ fieldName: 'Value #A', config: { id: 'isNull', options: {} } }],
+      },
+    })
     .withTransformation({
       id: 'organize',
       options: {
@@ -142,6 +190,10 @@ export function table(
         : []),
     ]);
   });
+  if (words.link) {
+    const url = `/d/${'${__dashboard.uid}'}?var-${words.link}=${'${__value.text}'}&${'${__url_time_range}'}`;
+    panel.overrideByName(words.link, [{ id: 'links', value: [{ title: `Select this ${words.link}`, url }] }]);
+  }
   return panel;
 }
 
@@ -212,7 +264,8 @@ function dress<P extends Dressed>(panel: P, words: Words, height: number, width:
   panel.title(words.title).description(words.description).datasource(DATASOURCE).unit(words.unit);
   panel.height(height).span(words.width ?? width).thresholds(thresholds(words.limits));
   // Without limits, a colour only distinguishes series.
-  const scheme = words.limits && height < 8 ? 'thresholds' : 'palette-classic';
+  // The color comes from the name, so that a model keeps its color when another one appears.
+  const scheme = words.limits && height < 8 ? 'thresholds' : 'palette-classic-by-name';
   panel.colorScheme(new dashboard.FieldColorBuilder().mode(scheme as dashboard.FieldColorModeId));
   if (words.decimals !== undefined) panel.decimals(words.decimals);
   if (words.min !== undefined) panel.min(words.min);
@@ -234,6 +287,7 @@ function thresholds(limits: Words['limits']): Builder<dashboard.ThresholdsConfig
     steps.push(base('green'));
     if (limits.look !== undefined) steps.push({ value: limits.look, color: 'orange' });
     steps.push({ value: limits.wrong, color: 'red' });
+    if (limits.worst !== undefined) steps.push({ value: limits.worst, color: 'dark-red' });
   }
   return new dashboard.ThresholdsConfigBuilder().mode(dashboard.ThresholdsMode.Absolute).steps(steps);
 }

@@ -40,8 +40,8 @@ export function min(inner: string, ...by: string[]): string {
 }
 
 /** The q-quantile over the range shown: it has a value even if only a few requests came. */
-export function quantileOfRange(q: number, name: string, ...matchers: string[]): string {
-  return `histogram_quantile(${q}, ${sum(increase(family(`${name}_bucket`, ...matchers)), 'le')})`;
+export function quantileOfRange(q: number, name: string, matchers: string[], ...by: string[]): string {
+  return `histogram_quantile(${q}, ${sum(increase(family(`${name}_bucket`, ...matchers)), 'le', ...by)})`;
 }
 
 /** The q-quantile of a histogram of the sidecar, by the labels of `by`. */
@@ -63,6 +63,15 @@ export function within(bound: string, name: string, ...matchers: string[]): stri
     sum(rate(family(`${name}_bucket`, ...matchers, `le=~"${bound}(\\\\.0)?"`))),
     sum(rate(family(`${name}_count`, ...matchers))),
   );
+}
+
+/** The same over a window: `1h`, `$__range`. */
+export function withinOf(range: string, bound: string, name: string, ...matchers: string[]): string {
+  const count = (part: string, ...more: string[]) => {
+    const operation = range === '$__range' ? 'increase' : 'rate';
+    return sum(`${operation}(${family(`${name}_${part}`, ...matchers, ...more)}[${range}])`);
+  };
+  return ratio(count('bucket', `le=~"${bound}(\\\\.0)?"`), count('count'));
 }
 
 export function ratio(part: string, whole: string): string {

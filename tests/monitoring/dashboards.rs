@@ -107,7 +107,8 @@ fn panel_never_overlaps_another() {
 
 #[test]
 fn dashboard_variables_are_defined_and_used() {
-    const BUILT_IN: [&str; 3] = ["__all", "__rate_interval", "__range"];
+    const BUILT_IN: [&str; 6] =
+        ["__all", "__dashboard", "__range", "__rate_interval", "__url_time_range", "__value"];
     for dashboard in dashboards() {
         let names: BTreeSet<&str> =
             dashboard.variables().iter().map(|variable| variable["name"].as_str().unwrap()).collect();
@@ -162,8 +163,11 @@ fn panel_query_names_existing_metrics_and_filters_by_instance() {
                     ["rate", "increase"].contains(&selector.within.as_str()),
                     "{place}: {name} by itself"
                 );
-                let range = if selector.within == "rate" { "$__rate_interval" } else { "$__range" };
-                assert_eq!(selector.range.as_deref(), Some(range), "{place}: {name}");
+                // Burn rates have windows of their own.
+                let ranges: &[_] =
+                    if selector.within == "rate" { &["$__rate_interval", "1h", "6h"] } else { &["$__range"] };
+                let range = selector.range.as_deref();
+                assert!(range.is_some_and(|range| ranges.contains(&range)), "{place}: {name} over {range:?}");
             } else if selector.within == "last_over_time" {
                 assert_eq!(selector.range.as_deref(), Some("$__range"), "{place}: {name}");
             } else {

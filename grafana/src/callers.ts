@@ -11,18 +11,24 @@ const CALLERS: Variable = {
 };
 const REFUSED = 'decision="refused"';
 // The tokens that a quota counts: prompt tokens without the cached ones, and output tokens.
-const spent = (...by: string[]) =>
-  `(${sum(rate(family('caller_tokens_total', CALLER, 'kind=~"prompt|output"')), ...by)} - (${sum(
-    rate(family('caller_tokens_total', CALLER, 'kind="prompt_cached"')),
-    ...by,
-  )} or 0 * ${sum(rate(family('caller_tokens_total', CALLER)), ...by)}))`;
-// Each caller against the limit of its own key, which each sidecar applies by itself.
+const spentOver = (range: string, ...by: string[]) => {
+  const tokens = (kind: string) => sum(`rate(${family('caller_tokens_total', CALLER, kind)}[${range}])`, ...by);
+  const cached = orZeroOf(tokens('kind="prompt"'), tokens('kind="prompt_cached"'));
+  return `(${tokens('kind=~"prompt|output"')} - (${cached}))`;
+};
+const spent = (...by: string[]) => spentOver('$__rate_interval', ...by);
+// Each caller against the limit of its own key, which each sidecar applies by itself. Over five minutes, because a limit
+// allows a burst.
 const limit = max(family('caller_limit_per_second', CALLER, 'kind="tokens"'), 'job', 'instance', 'caller');
-const quotaUse = max(ratio(spent('job', 'instance', 'caller'), `(${limit} > 0)`), 'caller');
+const quotaUse = max(ratio(spentOver('5m', 'job', 'instance', 'caller'), `(${limit} > 0)`), 'caller');
+// The ten callers that used most of their limits in the range shown, few requests or many.
+const closest = `topk(10, ${sum(`increase(${family('caller_tokens_total', CALLER, 'kind=~"prompt|output"')}[$__range] @ end())`, 'caller')} / (${max(`${family('caller_limit_per_second', CALLER, 'kind="tokens"')} @ end()`, 'caller')} > 0))`;
 const share = (outcome: string) =>
   `${sum(increase(family('caller_requests_total', CALLER, outcome)), 'caller')} / (${sum(increase(family('caller_requests_total', CALLER)), 'caller')} > 0)`;
 const FAILED = 'outcome=~"in_band_error|truncated|upstream_error"';
-const TOP = 10;
+// The same ten callers at every point of the plot: `topk` alone would choose anew for each.
+const busiest = (inner: string) =>
+  `(${inner}) and on (caller) topk(10, sum by (caller) (increase(${family('caller_requests_total', CALLER)}[$__range] @ end())))`;
 const refusedShare = ratio(
   `(${orZero(sum(rate(family('admission_total', REFUSED))))})`,
   sum(rate(family('admission_total'))),
@@ -85,7 +91,7 @@ export const callers: Board = {
     number({
       title: 'Highest token limit use',
       description:
-        'Tokens per second of each caller, divided by the token limit of its own key; the highest of these shares. At 100 % the caller is in debt and has to wait.',
+        'Tokens of each caller in the last five minutes, divided by the token limit of its own key for that time; the highest of these shares. Near 100 % the caller has to wait.',
       unit: 'percentunit',
       decimals: 0,
       expr: `max(${quotaUse})`,
@@ -106,23 +112,23 @@ export const callers: Board = {
       'Which callers send requests?',
       lines({
         title: 'Requests per minute by caller',
-        description: 'Requests that ended, per minute, by the configured name of the key: the ten busiest callers of each moment.',
+        description: 'Requests that ended, per minute, by the configured name of the key: the ten callers with the most requests in the selected time range.',
         height: 11,
         unit: 'reqpm',
         stacked: true,
         min: 0,
         width: 12,
-        queries: [['{{caller}}', `topk(${TOP}, 60 * ${sum(rate(family('caller_requests_total', CALLER)), 'caller')})`]],
+        queries: [['{{caller}}', busiest(`60 * ${sum(rate(family('caller_requests_total', CALLER)), 'caller')}`)]],
       }),
       lines({
         title: 'Tokens per second by caller and kind',
         height: 11,
         description:
-          'Tokens per second of the ten busiest callers of each moment: output, prompt and cached prompt tokens. Cached prompt tokens are part of the prompt tokens.',
+          'Tokens per second of the ten callers with the most requests in the selected time range: output, prompt and cached prompt tokens. Cached prompt tokens are part of the prompt tokens.',
         unit: 'tokens/s',
         min: 0,
         width: 12,
-        queries: [['{{caller}}, {{kind}}', `topk(${TOP}, ${sum(rate(family('caller_tokens_total', CALLER)), 'caller', 'kind')})`]],
+        queries: [['{{caller}}, {{kind}}', busiest(sum(rate(family('caller_tokens_total', CALLER)), 'caller', 'kind'))]],
       }),
       table({
         title: 'Callers',
@@ -130,7 +136,7 @@ export const callers: Board = {
           'The ten callers with the most requests in the selected time range: requests, the shares that were refused and that failed, tokens, and the present use of the token limit. A link in the first column selects the caller.',
         unit: 'none',
         width: 24,
-        height: 11,
+        height: 12,
         labels: ['caller'],
         sort: { by: 'requests', desc: true },
         link: 'caller',
@@ -188,9 +194,11 @@ export const callers: Board = {
         queries: [
           [
             '{{caller}}',
-            orZeroOf(
-              sum(rate(family('caller_requests_total', CALLER)), 'caller'),
-              `60 * ${sum(rate(family('caller_requests_total', CALLER, 'outcome!="complete"')), 'caller')}`,
+            busiest(
+              orZeroOf(
+                sum(rate(family('caller_requests_total', CALLER)), 'caller'),
+                `60 * ${sum(rate(family('caller_requests_total', CALLER, 'outcome!="complete"')), 'caller')}`,
+              ),
             ),
           ],
         ],
@@ -203,11 +211,11 @@ export const callers: Board = {
         height: 11,
         width: 8,
         description:
-          'Tokens per second of each caller, divided by the token limit of its own key (`streamgauge_caller_limit_per_second`). Above 100 % the caller is in debt and must wait before the sidecar admits its next request. Callers without a token limit do not appear.',
+          'Tokens of each caller in the last five minutes, divided by the token limit of its own key for that time (`streamgauge_caller_limit_per_second`). Near 100 % the sidecar makes the caller wait. A burst can exceed 100 %. Callers without a token limit do not appear. The panel shows the ten callers that used most of their limits in the selected time range.',
         unit: 'percentunit',
         min: 0,
         limits: { wrong: 1 },
-        queries: [['{{caller}}', `topk(${TOP}, ${quotaUse})`]],
+        queries: [['{{caller}}', `(${quotaUse}) and on (caller) ${closest}`]],
         empty: 'No token limit',
       }),
       list({

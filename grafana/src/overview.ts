@@ -311,6 +311,7 @@ export const overview: Board = {
       'Which model is slow, or fails?',
       table({
         title: 'Models',
+        height: 10,
         description:
           'Each model in the selected time range: requests, the share that failed, time to first token, the slowest gaps between chunks, and output tokens. A link in the first column selects the model.',
         unit: 'none',

@@ -163,9 +163,12 @@ fn panel_query_names_existing_metrics_and_filters_by_instance() {
                     ["rate", "increase"].contains(&selector.within.as_str()),
                     "{place}: {name} by itself"
                 );
-                // Burn rates have windows of their own.
-                let ranges: &[_] =
-                    if selector.within == "rate" { &["$__rate_interval", "1h", "6h"] } else { &["$__range"] };
+                // Burn rates and limits have windows of their own.
+                let ranges: &[_] = if selector.within == "rate" {
+                    &["$__rate_interval", "5m", "1h", "6h"]
+                } else {
+                    &["$__range"]
+                };
                 let range = selector.range.as_deref();
                 assert!(range.is_some_and(|range| ranges.contains(&range)), "{place}: {name} over {range:?}");
             } else if selector.within == "last_over_time" {

@@ -17,7 +17,7 @@ fn key(number: u32) -> String {
 
 fn admission() -> Admission {
     let quota = Some(Quota::new(NonZeroU32::MAX, Duration::from_secs(1)));
-    let limits = Limits { requests: quota, tokens: quota, max_streams: None };
+    let limits = Limits { requests: quota, tokens: quota, ..Limits::default() };
     let keys = (0..64).map(|number| Key {
         name: format!("caller{number}"),
         digest: Digest::of(key(number).as_bytes()),

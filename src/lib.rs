@@ -54,6 +54,7 @@ pub mod cli;
 pub mod config;
 mod connection;
 pub mod proxy;
+pub mod scheduler;
 pub mod sidecar;
 pub mod tls;
 pub mod upstream;

@@ -178,6 +178,12 @@ impl Proxy {
             charged.charge(&ending::charge(end));
             drop(managing);
         });
+        if self.stages.upstreams.all().len() > 1 {
+            let upstreams = self.stages.upstreams.clone();
+            measurement.on_end(move |end| {
+                upstreams.observe(&end.upstream, &canonical_model(&end.model), ending::observed(end));
+            });
+        }
         Ok(permit)
     }
 

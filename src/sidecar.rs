@@ -20,9 +20,10 @@ use crate::{
     collector::{Registered, Task, gpu::Reader},
     meter::{Bands, Meter, Outcome},
     proxy::{self, Proxy, Stages},
+    scheduler::Scheduler,
     shaping::{self, Shaping, adaptive::Reading},
     tls::Acceptor,
-    upstream::{UpstreamError, Upstreams, queue::Queue},
+    upstream::{UpstreamError, Upstreams},
 };
 pub use config::Config;
 pub use reload::Reload;
@@ -237,11 +238,15 @@ impl Builder {
         let families = Families::register(&registry, &upstreams)?;
         let names: Vec<_> = upstreams.all().iter().map(|upstream| upstream.name()).collect();
         let meter = Meter::register(&registry, &config.meter, &names)?;
-        upstreams.on_probe(surroundings::probed(meter.clone(), config.meter.model_limit));
+        let limits: Vec<_> = config.upstream.upstreams.iter().map(|one| one.max_streams).collect();
+        let scheduler = Scheduler::register(&registry, config.queue, &limits, upstreams.clone())?;
+        let probed = surroundings::probed(meter.clone(), config.meter.model_limit);
+        let refresher = scheduler.refresher();
+        upstreams.on_probe(move |upstream| {
+            probed(upstream);
+            refresher.refresh();
+        });
         let admission = Arc::new(Admission::register(&registry, &config.admission, &OUTCOMES)?);
-        let places: Vec<_> =
-            config.upstream.upstreams.iter().map(|one| (one.name.as_str(), one.max_streams)).collect();
-        let queue = Queue::register(&registry, config.queue, &places)?;
         let shaping = Arc::new(Shaping::new(shaping::Families::register(&registry)?, config.shaping));
         for name in names {
             let (meter, upstream) = (meter.clone(), name.to_owned());
@@ -257,7 +262,8 @@ impl Builder {
             )
             .register(&registry)?;
         let tasks = collectors.tasks();
-        let stages = Stages { admission, upstreams: upstreams.clone(), queue, meter: meter.clone(), shaping };
+        let stages =
+            Stages { admission, upstreams: upstreams.clone(), scheduler, meter: meter.clone(), shaping };
         let proxy = Proxy::new(config.proxy, config.upstream, stages.clone(), &registry)?;
         let acceptor = Acceptor::new(config.admin.tls.as_ref());
         let token = AskedToken::new(config.admin.token);

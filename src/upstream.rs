@@ -6,6 +6,7 @@ mod busy;
 mod choose;
 mod client;
 mod config;
+mod expected;
 mod fresh;
 mod health;
 mod hook;
@@ -13,20 +14,17 @@ mod instance;
 mod link;
 mod merged;
 mod patience;
+mod placement;
 mod pool;
 mod prober;
 mod probing;
-pub mod queue;
 mod server;
 mod shelf;
 mod socket;
 mod whereabouts;
 
 use hook::Hook;
-use std::sync::{
-    Arc, RwLock,
-    atomic::{AtomicUsize, Ordering::Relaxed},
-};
+use std::sync::{Arc, RwLock, atomic::AtomicUsize};
 
 use futures_util::future;
 use http::{HeaderMap, HeaderValue};
@@ -37,18 +35,18 @@ pub(crate) use busy::Busy;
 pub(crate) use client::{Client, Unanswered};
 pub(crate) use config::RESERVED;
 pub use config::{Config, Policy, UpstreamConfig};
+pub(crate) use expected::Observed;
 pub(crate) use health::{Health, Loaded};
 pub(crate) use merged::List;
 pub(crate) use patience::Patience;
+pub(crate) use placement::Placement;
 pub(crate) use prober::NoProber;
 pub(crate) use server::Upstream;
 pub(crate) use shelf::Managing;
 
-use crate::{
-    protocol::{Route, is_cloud_model},
-    tls::{Peer, Unusable},
-};
+use crate::tls::{Peer, Unusable};
 use breaker::Breaker;
+use expected::Expected;
 use instance::Instance;
 use prober::Prober;
 use probing::Probing;
@@ -157,48 +155,7 @@ impl Upstreams {
         &self.all
     }
 
-    /// Chooses the upstream for a request. `model` is canonical.
-    pub(crate) async fn choose(&self, route: Route, model: Option<&str>) -> &Arc<Upstream> {
-        let primary = &self.all[self.primary];
-        if choose::is_of_primary(route) {
-            return primary;
-        }
-        if self.all.len() == 1 {
-            if model
-                .is_some_and(|model| primary.health().listed(model) == Some(None) && !is_cloud_model(model))
-            {
-                self.look_again_at(primary);
-            }
-            return primary;
-        }
-        if let Some(model) = model
-            && !is_cloud_model(model)
-            && !self.all.iter().any(|upstream| upstream.health().has(model))
-        {
-            // The model may have been pulled a moment ago.
-            self.look_again().await;
-        }
-        self.pick(model, &[]).expect("there is at least one upstream")
-    }
-
-    /// Another upstream for a request that could not be sent to the upstreams at the positions in `tried`; `None`
-    /// if the route allows no other or none is left.
-    #[must_use]
-    pub(crate) fn instead(
-        &self,
-        route: Route,
-        model: Option<&str>,
-        tried: &[usize],
-    ) -> Option<&Arc<Upstream>> {
-        if choose::is_of_primary(route) { None } else { self.pick(model, tried) }
-    }
-
-    fn pick(&self, model: Option<&str>, tried: &[usize]) -> Option<&Arc<Upstream>> {
-        let turn = self.turn.fetch_add(1, Relaxed);
-        choose::choose(&self.all, self.config.choose, model, turn, tried)
-    }
-
-    /// Probes all upstreams and follows their names, and never ends.
+    /// Probes every upstream and follows its name, for ever.
     pub(crate) async fn watch(self: Arc<Self>) {
         let every = self.config.health_interval;
         let each = self.all.iter().zip(&self.config.upstreams);
@@ -242,7 +199,7 @@ impl Upstream {
             host: HeaderValue::from_str(&authority).expect("a URL's host is ASCII"),
             authority: authority.parse().expect("a URL's host and port"),
             requests: AtomicUsize::new(0),
-            streams: AtomicUsize::new(0),
+            expected: Expected::default(),
             health: RwLock::default(),
             probing: Probing::default(),
             whereabouts: Whereabouts::default(),

@@ -97,7 +97,7 @@ fn admission(times: u64) {
     let keys = (0..64).map(|number| Key {
         name: format!("caller{number}"),
         digest: Digest::of(key(number).as_bytes()),
-        limits: Limits { requests: quota, tokens: quota, max_streams: None },
+        limits: Limits { requests: quota, tokens: quota, ..Limits::default() },
         routes: Access::ALL,
         pace: None,
     });

@@ -1,6 +1,6 @@
-import { Board, UPSTREAMS, Variable } from './board';
+import { Board, Variable } from './board';
 import { lines, list, number, table } from './panel';
-import { CALLER, UPSTREAM, family, increase, max, orZero, orZeroOf, quantile, rate, ratio, sum } from './query';
+import { CALLER, family, increase, max, orZero, orZeroOf, quantile, rate, ratio, sum } from './query';
 
 const CALLERS: Variable = {
   kind: 'label',
@@ -38,7 +38,7 @@ export const callers: Board = {
   uid: 'streamgauge-callers',
   title: 'Streamgauge / Callers and limits',
   description: 'Which callers send requests, which requests wait or are refused, how much quota is used, and how fast are the streams?',
-  variables: [UPSTREAMS, CALLERS],
+  variables: [CALLERS],
   stats: [
     number({
       title: 'Active callers',
@@ -74,17 +74,17 @@ export const callers: Board = {
     number({
       title: 'Queued requests',
       description:
-        'Requests that wait in the sidecar for a slot of a selected upstream. Only upstreams with `max_streams` have a queue.',
+        'Requests that wait in the sidecar for a slot. Without `max_streams`, no request waits.',
       unit: 'none',
       decimals: 0,
-      expr: sum(family('queue_depth', UPSTREAM)),
+      expr: sum(family('queue_depth')),
       empty: 'No queue',
     }),
     number({
       title: 'Queue wait, p95',
       description: 'Time in the sidecar’s queue, 95th percentile of all requests that need a slot. A request that finds a free slot counts as 0.',
       unit: 's',
-      expr: quantile(0.95, 'queue_wait_seconds', [UPSTREAM]),
+      expr: quantile(0.95, 'queue_wait_seconds'),
       limits: { look: 5, wrong: 30 },
       empty: 'No queue',
     }),
@@ -154,12 +154,12 @@ export const callers: Board = {
     [
       'How long do requests wait for a slot?',
       lines({
-        title: 'Queued requests by upstream',
-        description: 'Requests that wait in the sidecar for a slot of the upstream.',
+        title: 'Queued requests by priority',
+        description: 'Requests that wait in the sidecar for a slot, by the priority of their callers.',
         unit: 'none',
         min: 0,
         decimals: 0,
-        queries: [['{{upstream}}', max(family('queue_depth', UPSTREAM), 'upstream')]],
+        queries: [['{{priority}}', sum(family('queue_depth'), 'priority')]],
         empty: 'No queue',
       }),
       lines({
@@ -168,7 +168,7 @@ export const callers: Board = {
           'Time that requests wait in the sidecar’s queue. The row "Where does the time go?" of Efficiency shows the hidden queue inside Ollama.',
         unit: 's',
         min: 0,
-        queries: [0.5, 0.95, 0.99].map((q) => [`p${q * 100}`, quantile(q, 'queue_wait_seconds', [UPSTREAM])]),
+        queries: [0.5, 0.95, 0.99].map((q) => [`p${q * 100}`, quantile(q, 'queue_wait_seconds')]),
         empty: 'No queue',
       }),
     ],

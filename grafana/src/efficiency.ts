@@ -210,7 +210,7 @@ export const efficiency: Board = {
         unit: 's',
         min: 0,
         queries: [
-          ['sidecar queue', quantile(0.95, 'queue_wait_seconds', [UPSTREAM])],
+          ['sidecar queue', quantile(0.95, 'queue_wait_seconds')],
           ['Ollama: {{phase}}', quantile(0.95, 'phase_seconds', [MODEL, 'phase=~"queue|load|prompt_eval"'], 'phase')],
         ],
       }),

@@ -175,7 +175,7 @@ export const overview: Board = {
         'Requests that wait in the sidecar for a slot of a selected upstream. Only upstreams with `max_streams` have a queue.',
       unit: 'none',
       width: 4,
-      expr: sum(family('queue_depth', UPSTREAM)),
+      expr: sum(family('queue_depth')),
       empty: 'No queue',
     }),
     number({
@@ -226,12 +226,12 @@ export const overview: Board = {
         title: 'Requests in flight and queued',
         height: 9,
         description:
-          'Requests at an upstream, and requests that wait in the sidecar for one of its slots. Only upstreams with `max_streams` have a queue. A growing queue needs more capacity or limits.',
+          'Requests at each upstream, and requests that wait in the sidecar for a slot of any upstream. Without `max_streams`, no request waits. A growing queue needs more capacity or limits.',
         unit: 'none',
         min: 0,
         queries: [
           ['in flight, {{upstream}}', sum(family('requests_in_flight', UPSTREAM), 'upstream')],
-          ['queued, {{upstream}}', sum(family('queue_depth', UPSTREAM), 'upstream')],
+          ['queued', sum(family('queue_depth'))],
         ],
       }),
       lines({

@@ -1,9 +1,10 @@
 //! How much one caller may ask for.
 
 use super::rate::Quota;
+use crate::scheduler::Priority;
 
-/// The limits of a caller; `None`: no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How much one may ask for, and its part of what is there; `None`: no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The number of requests.
     pub requests: Option<Quota>,
@@ -11,4 +12,14 @@ pub struct Limits {
     pub tokens: Option<Quota>,
     /// The number of concurrent streams.
     pub max_streams: Option<usize>,
+    /// Its share of slot time relative to other callers, while they wait for the same slots.
+    pub weight: u32,
+    /// The priority of its requests in the queue.
+    pub priority: Priority,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { requests: None, tokens: None, max_streams: None, weight: 1, priority: Priority::Normal }
+    }
 }

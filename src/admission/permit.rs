@@ -15,7 +15,10 @@ use super::{
     families::{Families, OTHER},
     rate::Limiter,
 };
-use crate::protocol::{Route, Usage};
+use crate::{
+    protocol::{Route, Usage},
+    scheduler::Terms,
+};
 
 /// A known caller, or all anonymous clients together.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ pub(super) struct Caller {
     is_gone: AtomicBool,
     requests: Option<Arc<Limiter>>,
     tokens: Option<Arc<Limiter>>,
-    max_streams: Option<usize>,
+    terms: Terms,
     routes: Access,
     pace: Option<u32>,
 }
@@ -52,7 +55,11 @@ impl Caller {
             is_gone: AtomicBool::new(false),
             requests: limiter(limits.requests, former.and_then(|former| former.requests.as_ref())),
             tokens: limiter(limits.tokens, former.and_then(|former| former.tokens.as_ref())),
-            max_streams: limits.max_streams,
+            terms: Terms {
+                max_streams: limits.max_streams,
+                weight: limits.weight,
+                priority: limits.priority,
+            },
             routes,
             pace,
         }
@@ -194,10 +201,10 @@ impl Permit {
         &self.caller.name
     }
 
-    /// The most concurrent streams of this caller.
+    /// What the caller is entitled to in the queue.
     #[must_use]
-    pub(crate) fn max_streams(&self) -> Option<usize> {
-        self.caller.max_streams
+    pub(crate) fn terms(&self) -> Terms {
+        self.caller.terms
     }
 
     /// The most tokens per second of each of this caller's streams.

@@ -201,7 +201,7 @@ async fn reload_changes_keys_and_keeps_state_of_unchanged_quotas() {
 
 #[test]
 fn limit_of_a_caller_is_shown_while_the_settings_have_it() {
-    let limits = Limits { requests: per_minute(30), tokens: per_minute(1200), max_streams: None };
+    let limits = Limits { requests: per_minute(30), tokens: per_minute(1200), ..Limits::default() };
     let keys = vec![key("alice", limits), key("bob", Limits::default())];
     let mut config = Config { require_key: true, keys, ..Config::default() };
     let (admission, registry) = admission(&config);

@@ -9,11 +9,13 @@ use super::{
 };
 use crate::{
     admission::{Access, Limits, NoOrigin, NoSuchRoute, Origins, Quota},
+    scheduler::Priority,
     shaping::{adaptive, coalesce},
 };
 
 /// The names of a caller's limits, in `access.anonymous` and in `[[key]]`.
-pub(super) const LIMITS: [&str; 5] = ["requests", "requests_burst", "tokens", "tokens_burst", "max_streams"];
+pub(super) const LIMITS: [&str; 7] =
+    ["requests", "requests_burst", "tokens", "tokens_burst", "max_streams", "weight", "priority"];
 
 /// The limits while they are read, since a burst may come before its rate.
 #[derive(Debug, Default)]
@@ -21,6 +23,8 @@ pub(super) struct LimitsRead {
     requests: (Option<Quota>, Option<u32>),
     tokens: (Option<Quota>, Option<u32>),
     max_streams: Option<usize>,
+    weight: Option<u32>,
+    priority: Option<Priority>,
 }
 
 impl LimitsRead {
@@ -33,6 +37,8 @@ impl LimitsRead {
             "requests_burst" => self.requests.1 = Some(burst()?),
             "tokens" => self.tokens.0 = Some(quota()?),
             "tokens_burst" => self.tokens.1 = Some(burst()?),
+            "weight" => self.weight = u32::try_from(given.count(&(1..=1000))?).ok(),
+            "priority" => self.priority = Some(priority(given)?),
             _ => self.max_streams = Some(given.count(&(1..=1_000_000))?),
         }
         Ok(())
@@ -56,6 +62,8 @@ impl LimitsRead {
             requests: whole("requests", self.requests),
             tokens: whole("tokens", self.tokens),
             max_streams: self.max_streams,
+            weight: self.weight.unwrap_or(1),
+            priority: self.priority.unwrap_or_default(),
         };
         Problems::or(problems, limits)
     }
@@ -75,7 +83,23 @@ pub(super) fn show_limits(limits: &Limits) -> Vec<(&'static str, String)> {
     if let Some(most) = limits.max_streams {
         shown.push(("max_streams", most.to_string()));
     }
+    if limits.weight != 1 {
+        shown.push(("weight", limits.weight.to_string()));
+    }
+    if limits.priority != Priority::default() {
+        shown.push(("priority", format!("\"{}\"", limits.priority.label())));
+    }
     shown
+}
+
+fn priority(given: Given<'_>) -> Result<Priority, Problem> {
+    let text = given.text("\"normal\"")?;
+    let words = Priority::ALL.map(Priority::label);
+    Priority::ALL.into_iter().find(|priority| priority.label() == text).ok_or_else(|| {
+        let advice = suggest::among(text, words)
+            .map_or_else(|| "write one of them, as in \"low\"".to_owned(), suggest::did_you_mean);
+        Problem::new(format!("{text:?} is not one of {}", words.join(", ")), advice)
+    })
 }
 
 /// Reads `access.anonymous`.

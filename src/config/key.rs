@@ -54,6 +54,16 @@ pub(super) static KEY_KEYS: &[KeyKey] = &[
         "The maximum number of concurrent streams. Further requests wait in the queue. Unset: no limit.",
     ),
     key(
+        "weight",
+        "1 to 1000",
+        "The share of slot time relative to other callers while they wait for the same slots. Unset: 1.",
+    ),
+    key(
+        "priority",
+        "high, normal, low",
+        "The priority in the queue: requests of a higher priority get a slot first, see `queue.priority_aging`. Unset: `normal`.",
+    ),
+    key(
         "routes",
         "array of routes and groups",
         "The routes that are open to this key, within `access.routes`. Unset: all of `access.routes`.",

@@ -12,11 +12,8 @@ use super::{
     source::{self, VARIABLE_PREFIX},
 };
 use crate::{
-    admin::Token,
-    admission::Limits,
-    proxy::UnknownV1,
-    shaping::OpenAiUsage,
-    upstream::{Policy, queue::FairBy},
+    admin::Token, admission::Limits, proxy::UnknownV1, scheduler::FairBy, shaping::OpenAiUsage,
+    upstream::Policy,
 };
 
 /// One setting.
@@ -182,7 +179,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             get: |c| name(c.sidecar.upstream.choose),
             set: |c, word| choose(&mut c.sidecar.upstream.choose, word),
         },
-        "How to choose among the healthy upstreams that have the model.",
+        "How to choose among the healthy upstreams that have the model and a free slot. `model-aware`: the one with the soonest expected first token, by measured load times, prefill rates and waits. `round-robin`: in turn. `least-busy`: the one with the fewest requests for its `weight`.",
     ),
     setting(
         "upstreams.primary",
@@ -212,7 +209,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "queue.size",
         Field::Count(|c| &mut c.sidecar.queue.size, 0..=100_000),
-        "The maximum number of requests that wait for one upstream. When the queue is full, a new request is refused, unless another caller has at least two more requests queued than its own caller: then the newest request of the busiest caller is refused instead. 0: no request waits, and a request that finds no free slot is refused at once.",
+        "The maximum number of requests that wait for a slot, at all upstreams together. When the queue is full, a new request is refused, unless another caller has at least two more requests queued than its own caller: then the newest request of the busiest caller is refused instead. 0: no request waits, and a request that finds no free slot is refused at once.",
     ),
     setting(
         "queue.timeout",
@@ -226,7 +223,12 @@ pub(super) static SETTINGS: &[Setting] = &[
             get: |c| name(c.sidecar.queue.fair_by),
             set: |c, word| choose(&mut c.sidecar.queue.fair_by, word),
         },
-        "`caller`: callers take turns. `none`: first come, first served.",
+        "`caller`: callers that wait for the same slots share slot time, in proportion to their `weight`. `none`: first come, first served.",
+    ),
+    setting(
+        "queue.priority_aging",
+        Field::Duration(|c| &mut c.sidecar.queue.priority_aging, TIMEOUT),
+        "If a request has waited this long, the requests of its priority share the slots with the next higher priority until no request has waited so long, so that no priority starves.",
     ),
     setting(
         "access.require_key",
@@ -258,7 +260,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             show: show_anonymous,
             set: |c, given| inline::limits(given).map(|limits| c.sidecar.admission.anonymous = limits),
         },
-        "The limits of all requests without a key, together: `requests`, `requests_burst`, `tokens`, `tokens_burst`, `max_streams`, as for a key.",
+        "The limits of all requests without a key, together: `requests`, `requests_burst`, `tokens`, `tokens_burst`, `max_streams`, `weight`, `priority`, as for a key.",
     ),
     setting(
         "shaping.pace",

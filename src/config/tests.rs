@@ -16,8 +16,9 @@ use super::{
 use crate::{
     admission::{Access, Digest},
     protocol::Route,
+    scheduler::FairBy,
     shaping::{OpenAiUsage, adaptive::Input},
-    upstream::{Policy, queue::FairBy},
+    upstream::Policy,
 };
 
 const DOCUMENTATION: &str = include_str!("../../docs/reference/configuration.md");

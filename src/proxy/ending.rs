@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     admission::Charge,
     meter::{Ending, Outcome},
+    upstream::Observed,
 };
 
 /// Logs the request at the level debug, which `-v` shows.
@@ -39,5 +40,20 @@ pub(super) fn charge(ending: &Ending) -> Charge<'_> {
         prompt_estimate: if was_read { ending.prompt_estimate } else { 0 },
         context: *context,
         duration: *duration,
+    }
+}
+
+/// What it tells of its upstream.
+pub(super) fn observed(ending: &Ending) -> Observed {
+    let usage = &ending.usage;
+    if usage.has_invalid_duration {
+        return Observed::default();
+    }
+    let cached = usage.prompt_cached_tokens.unwrap_or(0);
+    Observed {
+        load: usage.load,
+        prompt_eval: usage.prompt_eval,
+        prompt_tokens: usage.prompt_tokens.map(|tokens| tokens.saturating_sub(cached)),
+        first_token: ending.first_token,
     }
 }

@@ -14,7 +14,8 @@ use crate::{
     admission::Permit,
     meter::{Live, Measurement},
     protocol::{CLOUD, is_cloud_model},
-    upstream::{Answer, Busy, Failed, Upstream, queue::Wish},
+    scheduler::Want,
+    upstream::{Answer, Busy, Failed, Placement, Upstream},
 };
 
 /// A response and its upstream.
@@ -27,9 +28,8 @@ pub(super) struct Answered {
 }
 
 impl Proxy {
-    /// Chooses an upstream, waits for a slot, and sends the request. If the upstream cannot be reached, nothing was
-    /// sent, and another upstream is tried. A request that may have begun is never sent twice. `model` is
-    /// canonical.
+    /// Waits for a slot at an upstream, and sends. Where an upstream cannot be reached, so that nothing was sent, another one
+    /// is asked; what may have begun is never sent twice. `model` is canonical.
     pub(super) async fn send(
         &self,
         mut head: request::Parts,
@@ -40,16 +40,11 @@ impl Proxy {
     ) -> Result<Answered, Failure> {
         let route = measurement.route();
         let upstreams = &self.stages.upstreams;
-        let mut upstream = upstreams.choose(route, model).await.clone();
+        upstreams.learn(route, model).await;
         let mut tried = Vec::new();
+        let mut placement = upstreams.place(route, model, &tried).expect("there is at least one upstream");
         loop {
-            let is_cloud = route.asks_cloud()
-                || route.may_ask_cloud() && model.is_some_and(|model| upstream.passes_on(model));
-            if upstream.health().is_loop {
-                return Err(Failure::Loop { upstream: upstream.name().to_owned() });
-            }
-            tell_listed(&upstream, model, is_cloud, measurement);
-            let busy = self.enter(&upstream, is_cloud, permit, measurement).await?;
+            let (upstream, is_cloud, busy) = self.enter(placement, model, permit, measurement).await?;
             permit.enter();
             measurement.chosen(if is_cloud { CLOUD } else { upstream.name() });
             let again = (upstreams.all().len() > 1).then(|| (head.clone(), Owner::default()));
@@ -65,39 +60,57 @@ impl Proxy {
                 measurement.waits_at(upstream.name());
             }
             tried.push(upstream.position());
-            let next = upstreams.instead(route, model, &tried).filter(|_| failure.is_unsent());
+            let next = upstreams.place(route, model, &tried).filter(|_| failure.is_unsent());
             let back = again.and_then(|(head, owner)| Some((head, owner.back()?)));
             let (Some(next), Some(whole)) = (next, back) else { return Err(failure) };
-            tracing::warn!(
-                id = measurement.live().id(),
-                next = next.name(),
-                "{failure}; trying another upstream"
-            );
-            upstream = next.clone();
+            tracing::warn!(id = measurement.live().id(), "{failure}; trying another upstream");
+            placement = next;
             (head, body) = whole;
         }
     }
 
-    /// Waits for a slot of an upstream, if the route takes one. A request that Ollama passes on to its cloud takes
-    /// no slot there, and waits only for its caller's own limit.
+    /// The upstream of a request, once it has a slot there if its route takes one. What is passed on to the cloud takes none
+    /// there, and waits for its caller's own limit alone.
     async fn enter(
         &self,
-        upstream: &Arc<Upstream>,
-        is_cloud: bool,
+        placement: Placement,
+        model: Option<&str>,
         permit: &Permit,
         measurement: &mut Measurement,
-    ) -> Result<Busy, Failure> {
-        let queue = &self.stages.queue;
-        let (label, position) =
-            if is_cloud { (CLOUD, queue.cloud()) } else { (upstream.name(), upstream.position()) };
-        measurement.waits_at(label);
-        let mut place = None;
-        if measurement.route().takes_slot() {
-            let (caller, max_streams) = (permit.caller(), permit.max_streams());
-            let wish = Wish { upstream: position, caller, max_streams };
-            place = Some(queue.enter(wish).await.map_err(|none| respond::refuse(none, permit))?);
+    ) -> Result<(Arc<Upstream>, bool, Busy), Failure> {
+        let scheduler = &self.stages.scheduler;
+        let wait = |want| async move {
+            let slot = scheduler.enter(permit.caller(), permit.terms(), want).await;
+            slot.map_err(|none| respond::refuse(none, permit))
+        };
+        match placement {
+            Placement::At { upstream, is_cloud } => {
+                check(&upstream)?;
+                tell_listed(&upstream, model, is_cloud, measurement);
+                measurement.waits_at(if is_cloud { CLOUD } else { upstream.name() });
+                let slot = if measurement.route().takes_slot() {
+                    Some(wait(Want { is_cloud: true, ..Want::default() }).await?)
+                } else {
+                    None
+                };
+                let busy = if is_cloud { upstream.pass_on(slot) } else { upstream.enter(slot) };
+                Ok((upstream, is_cloud, busy))
+            }
+            Placement::Any { want, likely, is_only } => {
+                // It has no upstream while it waits for one of several.
+                tell_listed(&likely, model, false, measurement);
+                if is_only {
+                    check(&likely)?;
+                    measurement.waits_at(likely.name());
+                }
+                let slot = wait(want).await?;
+                let upstream = self.stages.upstreams.all()[slot.upstream()].clone();
+                check(&upstream)?;
+                tell_listed(&upstream, model, false, measurement);
+                let busy = upstream.enter(Some(slot));
+                Ok((upstream, false, busy))
+            }
         }
-        Ok(if is_cloud { upstream.pass_on(place) } else { upstream.enter(place) })
     }
 
     /// Sends the request to one upstream, and counts failures of that upstream.
@@ -139,6 +152,15 @@ impl Proxy {
                 Err(Failure::Unanswered { upstream: name(), why })
             }
         }
+    }
+}
+
+/// No request may be sent to an upstream that is this sidecar itself.
+fn check(upstream: &Upstream) -> Result<(), Failure> {
+    if upstream.health().is_loop {
+        Err(Failure::Loop { upstream: upstream.name().to_owned() })
+    } else {
+        Ok(())
     }
 }
 

@@ -20,8 +20,9 @@ use crate::{
     admission::{Permit, Refusal},
     meter::{Outcome, Tap},
     protocol::Dialect,
+    scheduler::NoSlot,
     shaping::Shaped,
-    upstream::{Answer, Broken, Unanswered, queue::NoPlace},
+    upstream::{Answer, Broken, Unanswered},
 };
 
 pin_project! {
@@ -234,10 +235,10 @@ fn kind(dialect: Dialect, status: StatusCode) -> &'static str {
 }
 
 /// The refusal of a request that got no slot.
-pub(super) fn refuse(none: NoPlace, permit: &Permit) -> Failure {
+pub(super) fn refuse(none: NoSlot, permit: &Permit) -> Failure {
     let refusal = match none {
-        NoPlace::Full { wait } => Refusal::QueueFull { wait },
-        NoPlace::Late { wait } => Refusal::QueueTimeout { wait },
+        NoSlot::Full { wait } => Refusal::QueueFull { wait },
+        NoSlot::Late { wait } => Refusal::QueueTimeout { wait },
     };
     permit.refuse(&refusal);
     Failure::Refused(refusal)

@@ -10,9 +10,10 @@ use super::{
 use crate::{
     admission::Admission,
     meter::Meter,
+    scheduler::Scheduler,
     shaping::Shaping,
     tls::Acceptor,
-    upstream::{self, Upstreams, queue::Queue},
+    upstream::{self, Upstreams},
 };
 
 /// Forwards requests and measures them.
@@ -32,7 +33,7 @@ pub(crate) struct Proxy {
 pub(crate) struct Stages {
     pub(crate) admission: Arc<Admission>,
     pub(crate) upstreams: Arc<Upstreams>,
-    pub(crate) queue: Queue,
+    pub(crate) scheduler: Scheduler,
     pub(crate) meter: Meter,
     pub(crate) shaping: Arc<Shaping>,
 }

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{
-    admin, admission, collector, meter, proxy, shaping,
-    upstream::{self, queue},
-};
+use crate::{admin, admission, collector, meter, proxy, scheduler, shaping, upstream};
 
 /// The settings of the sidecar.
 #[derive(Clone, Debug)]
@@ -21,7 +18,7 @@ pub struct Config {
     /// Admission: keys, open routes and limits.
     pub admission: admission::Config,
     /// The queue before the upstreams.
-    pub queue: queue::Config,
+    pub queue: scheduler::Config,
     /// The shaping of streams.
     pub shaping: shaping::Config,
     /// The intervals of the collectors.
@@ -38,7 +35,7 @@ impl Default for Config {
             upstream: upstream::Config::default(),
             meter: meter::Config::default(),
             admission: admission::Config::default(),
-            queue: queue::Config::default(),
+            queue: scheduler::Config::default(),
             shaping: shaping::Config::default(),
             collectors: collector::Config::default(),
             drain_timeout: Duration::from_secs(30),

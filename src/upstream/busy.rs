@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use super::{Failed, Upstream, breaker::Kind, queue::Place};
+use super::{Failed, Upstream, breaker::Kind};
+use crate::scheduler::Slot;
 
 /// Counts a request at an upstream until its response has ended or this is dropped. The slot is held until the
 /// drop, since a response that is handed on slowly is still a stream of its caller.
@@ -13,7 +14,7 @@ pub(crate) struct Busy {
     /// This request tries whether the upstream works again, and has no result yet.
     tries: bool,
     runs: Runs,
-    place: Option<Place>,
+    slot: Option<Slot>,
 }
 
 /// The place where a request is processed.
@@ -28,29 +29,30 @@ enum Runs {
 impl Upstream {
     /// Counts a request at this upstream until the guard is dropped. The guard holds `slot` too.
     #[must_use]
-    pub(crate) fn enter(self: &Arc<Self>, place: Option<Place>) -> Busy {
-        Busy::new(self, place, Runs::Here)
+    pub(crate) fn enter(self: &Arc<Self>, slot: Option<Slot>) -> Busy {
+        Busy::new(self, slot, Runs::Here)
     }
 
     /// Counts a request that Ollama passes on to its cloud. It is not a stream of this upstream, and failures of
     /// the cloud do not open the breaker. `slot` counts for the caller's limit only.
     #[must_use]
-    pub(crate) fn pass_on(self: &Arc<Self>, place: Option<Place>) -> Busy {
-        Busy::new(self, place, Runs::Elsewhere)
+    pub(crate) fn pass_on(self: &Arc<Self>, slot: Option<Slot>) -> Busy {
+        Busy::new(self, slot, Runs::Elsewhere)
     }
 }
 
 impl Busy {
-    fn new(upstream: &Arc<Upstream>, place: Option<Place>, runs: Runs) -> Busy {
+    fn new(upstream: &Arc<Upstream>, mut slot: Option<Slot>, runs: Runs) -> Busy {
         upstream.requests.fetch_add(1, Relaxed);
-        upstream.streams.fetch_add(streams(place.as_ref(), runs), Relaxed);
-        let kind = kind(place.as_ref(), runs);
-        let tries = upstream.breaker.as_ref().is_some_and(|breaker| breaker.tries(kind));
-        Busy { upstream: upstream.clone(), has_left: false, tries, runs, place }
+        let kind = kind(slot.as_ref(), runs);
+        // The scheduler asked when it gave the slot.
+        let asked = slot.as_mut().filter(|_| runs == Runs::Here).and_then(Slot::take_trial);
+        let tries = || upstream.breaker.as_ref().is_some_and(|breaker| breaker.tries(kind));
+        Busy { upstream: upstream.clone(), has_left: false, tries: asked.unwrap_or_else(tries), runs, slot }
     }
 
     fn kind(&self) -> Kind {
-        kind(self.place.as_ref(), self.runs)
+        kind(self.slot.as_ref(), self.runs)
     }
 
     /// Notes the head of the response.
@@ -62,6 +64,7 @@ impl Busy {
                 upstream = self.upstream.name(),
                 "the upstream works again: its circuit breaker closed"
             );
+            self.changed();
         }
     }
 
@@ -76,9 +79,8 @@ impl Busy {
     fn leave(&mut self) {
         if !std::mem::replace(&mut self.has_left, true) {
             self.upstream.requests.fetch_sub(1, Relaxed);
-            self.upstream.streams.fetch_sub(streams(self.place.as_ref(), self.runs), Relaxed);
-            if let Some(place) = &mut self.place {
-                place.leave();
+            if let Some(slot) = &mut self.slot {
+                slot.leave();
             }
         }
     }
@@ -96,27 +98,29 @@ impl Busy {
                 ?period,
                 "the upstream failed: its circuit breaker opened, and other upstreams get its requests"
             );
+            self.changed();
+        }
+    }
+
+    /// Requests that wait may have other candidates now.
+    fn changed(&self) {
+        if let Some(slot) = &self.slot {
+            slot.changed();
         }
     }
 }
 
-/// The kind of the request. The response of a model that runs in the cloud says nothing about local models.
-fn kind(place: Option<&Place>, runs: Runs) -> Kind {
-    if streams(place, runs) > 0 { Kind::Generation } else { Kind::Other }
-}
-
-/// The number of streams that the request takes at the upstream: 0 or 1.
-fn streams(place: Option<&Place>, runs: Runs) -> usize {
-    usize::from(place.is_some() && runs == Runs::Here)
+/// What its response says of the upstream. A model that runs elsewhere says nothing of those that run here.
+fn kind(slot: Option<&Slot>, runs: Runs) -> Kind {
+    if slot.is_some() && runs == Runs::Here { Kind::Generation } else { Kind::Other }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
         self.leave();
-        if self.tries
-            && let Some(breaker) = &self.upstream.breaker
-        {
-            breaker.abandoned();
+        if self.tries {
+            self.upstream.abandoned();
+            self.changed();
         }
     }
 }

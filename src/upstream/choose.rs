@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Policy, Upstream};
-use crate::protocol::Route;
+use crate::{protocol::Route, scheduler::Free};
 
 /// Whether the route changes the set of models. All such requests go to the primary upstream.
 pub(super) const fn manages(route: Route) -> bool {
@@ -15,100 +15,142 @@ pub(super) const fn is_of_primary(route: Route) -> bool {
     manages(route) || route.is_account()
 }
 
-/// Chooses among the upstreams. `turn` counts the choices and breaks ties. Models and health narrow the candidates;
-/// a filter that would exclude every upstream is ignored. Upstreams at the positions in `tried` are excluded;
-/// `None` if that leaves no upstream.
-pub(super) fn choose<'a>(
-    upstreams: &'a [Arc<Upstream>],
-    policy: Policy,
+/// First tokens that are expected within the same span of this many milliseconds are expected at the same time: the upstream
+/// with fewer requests gets the request.
+const SAME: u128 = 250;
+
+/// The upstreams that a request for this model may be sent to. Models and health narrow the candidates, but a filter that
+/// would exclude every upstream is ignored. Those at the positions in `tried` are excluded in any case.
+pub(super) fn candidates<'a>(
+    all: &'a [Arc<Upstream>],
     model: Option<&str>,
-    turn: usize,
     tried: &[usize],
-) -> Option<&'a Arc<Upstream>> {
-    let mut candidates: Vec<_> = upstreams.iter().collect();
+) -> Vec<&'a Arc<Upstream>> {
+    let mut candidates: Vec<_> = all.iter().collect();
     if let Some(model) = model {
-        // An upstream that failed and has the model is better than one that is known not to have it.
+        // An upstream that is down but has the model is better than one without the model.
         narrow(&mut candidates, |upstream| upstream.health().has(model));
     }
     candidates.retain(|upstream| !tried.contains(&upstream.position()));
     if candidates.len() > 1 {
         narrow(&mut candidates, |upstream| upstream.health().alive);
         narrow(&mut candidates, |upstream| !upstream.is_out());
-        if let Some(model) = model.filter(|_| policy == Policy::ModelAware) {
-            // A full upstream is not preferred, since another one could load the model meanwhile.
-            narrow(&mut candidates, |upstream| upstream.health().has_loaded(model) && !upstream.is_full());
-        }
     }
-    if candidates.is_empty() {
-        return None;
-    }
-    match policy {
-        Policy::RoundRobin => {
-            // In each round, an upstream has as many turns as its weight.
-            let round: usize = candidates.iter().map(|upstream| upstream.weight()).sum();
-            let mut left = turn % round;
-            candidates.iter().find(|upstream| {
-                let is_its_turn = left < upstream.weight();
-                left = left.saturating_sub(upstream.weight());
-                is_its_turn
-            })
-        }
-        Policy::LeastBusy | Policy::ModelAware => {
-            let count = candidates.len();
-            candidates.rotate_left(turn % count);
-            // Among equals, the first one wins; the rotation makes that a different one each turn. The compared
-            // value is (requests + 1) / weight, with both sides multiplied out.
-            candidates.iter().min_by(|one, other| {
-                let load = |upstream: &Upstream, weight: usize| (upstream.requests() + 1) * weight;
-                load(one, other.weight()).cmp(&load(other, one.weight()))
-            })
-        }
-    }
-    .copied()
+    candidates
 }
 
-fn narrow(candidates: &mut Vec<&Arc<Upstream>>, fits: impl Fn(&Upstream) -> bool) {
+pub(super) fn narrow(candidates: &mut Vec<&Arc<Upstream>>, fits: impl Fn(&Upstream) -> bool) {
     if candidates.iter().any(|upstream| fits(upstream)) {
         candidates.retain(|upstream| fits(upstream));
     }
 }
 
+/// Chooses among upstreams that can take a request now; there is at least one. `turn` counts the choices and breaks ties.
+pub(super) fn choose(
+    all: &[Arc<Upstream>],
+    policy: Policy,
+    model: Option<&str>,
+    turn: usize,
+    free: &[Free],
+) -> usize {
+    let upstream = |at: usize| &all[free[at].upstream];
+    let count = free.len();
+    if policy == Policy::RoundRobin {
+        // Each has as many turns of a round as it has weight.
+        let round: usize = (0..count).map(|at| upstream(at).weight()).sum();
+        let mut left = turn % round;
+        for at in 0..count {
+            let weight = upstream(at).weight();
+            if left < weight {
+                return at;
+            }
+            left -= weight;
+        }
+    }
+    let delay = |at: usize| match (policy, model) {
+        (Policy::ModelAware, Some(model)) => upstream(at).expects(model).as_millis() / SAME,
+        _ => 0,
+    };
+    // With one more request an upstream would have so much for its weight. A slot that was granted a moment ago is not among
+    // its requests yet.
+    let load = |at: usize| upstream(at).requests().max(free[at].taken) + 1;
+    // Of equals the first one: after the rotation that is another one each turn.
+    let turns = (0..count).map(|at| (at + turn) % count);
+    let least = turns.min_by(|one, other| {
+        let soonest = delay(*one).cmp(&delay(*other));
+        // Both sides are multiplied out.
+        soonest.then_with(|| {
+            (load(*one) * upstream(*other).weight()).cmp(&(load(*other) * upstream(*one).weight()))
+        })
+    });
+    least.unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::upstream::{Failed, Health, UpstreamConfig};
+    use std::time::Duration;
 
-    fn upstream(name: &str, health: Health) -> Arc<Upstream> {
-        let url = "http://127.0.0.1:1".parse().unwrap();
-        let upstream = Upstream::new(0, &UpstreamConfig::new(name, url), true).unwrap();
-        upstream.report(health);
-        Arc::new(upstream)
+    use super::*;
+    use crate::upstream::{Failed, Health, UpstreamConfig, expected::Observed};
+
+    /// Upstreams with these names and limits, of which this is known.
+    fn upstreams(all: &[(&str, Health, Option<usize>)]) -> Vec<Arc<Upstream>> {
+        let each = all.iter().enumerate().map(|(position, (name, health, max_streams))| {
+            let config = UpstreamConfig {
+                max_streams: *max_streams,
+                ..UpstreamConfig::new(*name, "http://127.0.0.1:1".parse().unwrap())
+            };
+            let upstream = Upstream::new(position, &config, true).unwrap();
+            upstream.report(health.clone());
+            Arc::new(upstream)
+        });
+        each.collect()
+    }
+
+    fn two(one: Health, other: Health) -> Vec<Arc<Upstream>> {
+        upstreams(&[("a", one, None), ("b", other, None)])
     }
 
     fn with(installed: &[&str], loaded: &[&str]) -> Health {
         Health::for_test(true, installed, loaded)
     }
 
-    fn names(upstreams: &[Arc<Upstream>], policy: Policy, model: Option<&str>) -> Vec<String> {
-        (0..4).map(|turn| choose(upstreams, policy, model, turn, &[]).unwrap().name().to_owned()).collect()
+    fn up() -> Health {
+        with(&[], &[])
+    }
+
+    /// The choice among all candidates.
+    fn name<'a>(
+        all: &'a [Arc<Upstream>],
+        policy: Policy,
+        model: Option<&str>,
+        turn: usize,
+        tried: &[usize],
+    ) -> Option<&'a str> {
+        let candidates = candidates(all, model, tried);
+        let free: Vec<_> = candidates.iter().map(|one| Free { upstream: one.position(), taken: 0 }).collect();
+        (!free.is_empty()).then(|| all[free[choose(all, policy, model, turn, &free)].upstream].name())
+    }
+
+    fn names<'a>(all: &'a [Arc<Upstream>], policy: Policy, model: Option<&str>) -> Vec<&'a str> {
+        (0..4).map(|turn| name(all, policy, model, turn, &[]).unwrap()).collect()
     }
 
     #[test]
-    fn round_robin_takes_turns_among_healthy_upstreams() {
-        let all =
-            [upstream("a", with(&[], &[])), upstream("b", with(&[], &[])), upstream("c", Health::default())];
+    fn round_robin_takes_turns_among_the_healthy() {
+        let all = upstreams(&[("a", up(), None), ("b", up(), None), ("c", Health::default(), None)]);
         assert_eq!(names(&all, Policy::RoundRobin, None), ["a", "b", "a", "b"]);
     }
 
     #[test]
-    fn filter_that_excludes_every_upstream_is_ignored() {
-        let all = [upstream("a", Health::default()), upstream("b", Health::default())];
+    fn when_all_are_out_all_are_tried() {
+        let all = two(Health::default(), Health::default());
         assert_eq!(names(&all, Policy::RoundRobin, None), ["a", "b", "a", "b"]);
     }
 
     #[test]
-    fn least_busy_upstream_is_chosen() {
-        let all = [upstream("a", with(&[], &[])), upstream("b", with(&[], &[]))];
+    fn the_least_busy_is_asked() {
+        let all = two(up(), up());
         let busy = all[0].enter(None);
         assert_eq!(names(&all, Policy::LeastBusy, None), ["b"; 4]);
         drop(busy);
@@ -116,12 +158,12 @@ mod tests {
     }
 
     #[test]
-    fn upstream_with_model_loaded_is_preferred() {
-        let all = [
-            upstream("without", with(&["n:latest"], &[])),
-            upstream("on disk", with(&["m:latest"], &[])),
-            upstream("loaded", with(&["m:latest"], &["m:latest"])),
-        ];
+    fn a_model_is_asked_for_where_it_is_and_best_where_it_is_loaded() {
+        let all = upstreams(&[
+            ("without", with(&["n:latest"], &[]), None),
+            ("on disk", with(&["m:latest"], &[]), None),
+            ("loaded", with(&["m:latest"], &["m:latest"]), None),
+        ]);
         let _busy = all[2].enter(None);
         assert_eq!(names(&all, Policy::ModelAware, Some("m:latest")), ["loaded"; 4]);
         assert_eq!(names(&all, Policy::LeastBusy, Some("m:latest")), ["on disk"; 4]);
@@ -132,21 +174,22 @@ mod tests {
     }
 
     #[test]
-    fn upstream_with_model_that_is_down_is_chosen_before_one_without_it() {
+    fn who_has_the_model_and_is_down_is_asked_before_who_has_it_not() {
         let down = Health { alive: false, ..with(&["m:latest"], &[]) };
-        let all = [upstream("down", down), upstream("without", with(&["n:latest"], &[]))];
+        let all = upstreams(&[("down", down, None), ("without", with(&["n:latest"], &[]), None)]);
         for policy in [Policy::RoundRobin, Policy::LeastBusy, Policy::ModelAware] {
             assert_eq!(names(&all, policy, Some("m:latest")), ["down"; 4]);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failing_upstream_is_excluded_and_retried_by_one_request() {
-        let all = [upstream("a", with(&[], &[])), upstream("b", with(&[], &[]))];
+    async fn one_that_fails_is_left_out_and_tried_again_by_one_request() {
+        let all = two(up(), up());
         all[0].enter(None).failed(Failed::Unreachable);
         assert_eq!(names(&all, Policy::RoundRobin, None), ["b"; 4]);
-        tokio::time::advance(std::time::Duration::from_secs(5)).await;
-        let mut tries = choose(&all, Policy::LeastBusy, None, 0, &[]).unwrap().enter(None);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(name(&all, Policy::LeastBusy, None, 0, &[]), Some("a"));
+        let mut tries = all[0].enter(None);
         assert_eq!(all[0].requests(), 1);
         assert_eq!(names(&all, Policy::RoundRobin, None), ["b"; 4]);
         tries.answered();
@@ -158,8 +201,8 @@ mod tests {
     }
 
     #[test]
-    fn request_in_flight_is_counted_down_once_at_end_or_drop() {
-        let one = upstream("a", with(&[], &[]));
+    fn a_request_leaves_once_at_its_end_or_when_it_is_dropped() {
+        let one = &two(up(), up())[0];
         let mut ended = one.enter(None);
         let dropped = one.enter(None);
         ended.ended();
@@ -171,48 +214,57 @@ mod tests {
     }
 
     #[test]
-    fn pull_takes_no_slot() {
-        let url = || "http://127.0.0.1:1".parse().unwrap();
-        let config = UpstreamConfig { max_streams: Some(1), ..UpstreamConfig::new("a", url()) };
-        let one = Arc::new(Upstream::new(0, &config, true).unwrap());
-        let _pull = one.enter(None);
-        assert!(!one.is_full());
-        let stream = one.enter(Some(super::super::queue::Place::default()));
-        assert!(one.is_full());
-        drop(stream);
-        assert!(!one.is_full());
-    }
-
-    #[test]
-    fn upstreams_already_tried_are_not_tried_again() {
-        let url = || "http://127.0.0.1:1".parse().unwrap();
-        let all: Vec<_> = ["a", "b"]
-            .into_iter()
-            .enumerate()
-            .map(|(place, name)| {
-                Arc::new(Upstream::new(place, &UpstreamConfig::new(name, url()), true).unwrap())
-            })
-            .collect();
-        let instead = |model, tried: &[usize]| {
-            choose(&all, Policy::ModelAware, model, 0, tried).map(|one| one.name().to_owned())
-        };
-        assert_eq!(instead(None, &[0]).as_deref(), Some("b"));
+    fn upstreams_that_were_tried_are_not_tried_again() {
+        let all = two(Health::default(), Health::default());
+        let instead = |model, tried: &[usize]| name(&all, Policy::ModelAware, model, 0, tried);
+        assert_eq!(instead(None, &[0]), Some("b"));
         assert_eq!(instead(None, &[0, 1]), None);
         all[0].report(with(&["m:latest"], &[]));
         assert_eq!(instead(Some("m:latest"), &[0]), None, "b has it not");
     }
 
     #[test]
-    fn upstream_weights_are_shares() {
+    fn weights_are_shares() {
         let url = |port| format!("http://127.0.0.1:{port}").parse().unwrap();
         let heavy = UpstreamConfig { weight: 3, ..UpstreamConfig::new("heavy", url(1)) };
-        let all = [&heavy, &UpstreamConfig::new("light", url(2))]
-            .map(|one| Arc::new(Upstream::new(0, one, true).unwrap()));
+        let each = [heavy, UpstreamConfig::new("light", url(2))].into_iter().enumerate();
+        let all: Vec<_> =
+            each.map(|(position, one)| Arc::new(Upstream::new(position, &one, true).unwrap())).collect();
         assert_eq!(names(&all, Policy::RoundRobin, None), ["heavy", "heavy", "heavy", "light"]);
         let mut held = Vec::new();
         for turn in 0..8 {
-            held.push(choose(&all, Policy::LeastBusy, None, turn, &[]).unwrap().enter(None));
+            let chosen = name(&all, Policy::LeastBusy, None, turn, &[]).unwrap();
+            held.push(all.iter().find(|one| one.name() == chosen).unwrap().enter(None));
         }
         assert_eq!((all[0].requests(), all[1].requests()), (6, 2));
+    }
+
+    #[test]
+    fn slots_granted_a_moment_ago_count_as_requests() {
+        let all = two(up(), up());
+        let free = [Free { upstream: 0, taken: 1 }, Free { upstream: 1, taken: 0 }];
+        assert_eq!(choose(&all, Policy::LeastBusy, None, 0, &free), 1);
+    }
+
+    /// What each upstream told of a load and of the prompt's evaluation, in seconds.
+    fn told(load: u64, prompt_eval: u64) -> Observed {
+        Observed {
+            load: Some(Duration::from_secs(load)),
+            prompt_eval: Some(Duration::from_secs(prompt_eval)),
+            prompt_tokens: Some(1_000),
+            first_token: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn warm_upstream_is_chosen_exactly_as_long_as_its_first_token_is_sooner() {
+        let all = two(with(&["m:latest"], &["m:latest"]), with(&["m:latest"], &[]));
+        all[0].expected.observe("m:latest", told(0, 9), false);
+        all[1].expected.observe("m:latest", told(10, 1), false);
+        assert_eq!(names(&all, Policy::ModelAware, Some("m:latest")), ["a"; 4], "9 s against 11 s");
+        all[1].expected.observe("m:latest", told(1, 1), false);
+        all[1].expected.observe("m:latest", told(1, 1), false);
+        // The load is now expected to take 6.8 s.
+        assert_eq!(names(&all, Policy::ModelAware, Some("m:latest")), ["b"; 4]);
     }
 }

@@ -3,8 +3,11 @@
 use futures_util::future;
 use tokio::time::Instant;
 
-use super::{Managing, Upstream, Upstreams, choose::manages};
-use crate::protocol::Route;
+use super::{
+    Managing, Upstream, Upstreams,
+    choose::{is_of_primary, manages},
+};
+use crate::protocol::{Route, is_cloud_model};
 
 impl Upstreams {
     /// A guard for a request of this route, if the route may change the set of models.
@@ -25,8 +28,28 @@ impl Upstreams {
         self.fresh(Instant::now()).await;
     }
 
-    /// Probes again to learn whether a missing model exists after all. An upstream is probed at most once a second
-    /// for this, unless the set of models has changed since.
+    /// Learns which upstreams have a model that none of them has as far as is known: it may have been pulled a moment ago.
+    /// `model` is canonical.
+    pub(crate) async fn learn(&self, route: Route, model: Option<&str>) {
+        let Some(model) = model.filter(|model| !is_of_primary(route) && !is_cloud_model(model)) else {
+            return;
+        };
+        match self.all.as_slice() {
+            [only] => {
+                if only.health().listed(model) == Some(None) {
+                    self.look_again_at(only);
+                }
+            }
+            all => {
+                if !all.iter().any(|upstream| upstream.health().has(model)) {
+                    self.look_again().await;
+                }
+            }
+        }
+    }
+
+    /// Learns whether a model is there after all. However many models there are not, an upstream is asked once a
+    /// second for them, unless something changed since.
     pub(super) async fn look_again(&self) {
         if let Some(since) = self.shelf.changed() {
             self.fresh(since).await;

@@ -1,13 +1,22 @@
 //! One Ollama, and how it fares.
 
-use std::sync::{
-    Arc, PoisonError, RwLock,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use http::{HeaderValue, uri::Authority};
 
-use super::{breaker::Breaker, health::Health, probing::Probing, whereabouts::Whereabouts};
+use super::{
+    breaker::{Breaker, Kind},
+    expected::{Expected, patience},
+    health::Health,
+    probing::Probing,
+    whereabouts::Whereabouts,
+};
 use crate::{protocol::is_cloud_model, tls::Peer};
 
 /// One upstream, with its health and its requests.
@@ -22,8 +31,7 @@ pub(crate) struct Upstream {
     pub(super) weight: usize,
     pub(super) max_streams: Option<usize>,
     pub(super) requests: AtomicUsize,
-    /// The requests that take a slot.
-    pub(super) streams: AtomicUsize,
+    pub(super) expected: Expected,
     pub(super) health: RwLock<Arc<Health>>,
     pub(super) probing: Probing,
     pub(super) whereabouts: Whereabouts,
@@ -83,9 +91,39 @@ impl Upstream {
         }
     }
 
-    /// Whether all slots are taken.
-    pub(super) fn is_full(&self) -> bool {
-        self.max_streams.is_some_and(|most| self.streams.load(Relaxed) >= most)
+    /// A generation gets a slot here. True: it tries whether the upstream works again.
+    pub(super) fn tries_generation(&self) -> bool {
+        self.breaker.as_ref().is_some_and(|breaker| breaker.tries(Kind::Generation))
+    }
+
+    /// The request that was to try it told nothing.
+    pub(super) fn abandoned(&self) {
+        if let Some(breaker) = &self.breaker {
+            breaker.abandoned();
+        }
+    }
+
+    /// The model is in its memory, or is being loaded.
+    pub(super) fn is_warm(&self, model: &str) -> bool {
+        self.health().has_loaded(model) || self.expected.is_loading(model)
+    }
+
+    /// A request for this model goes there.
+    pub(super) fn goes_to(&self, model: &str) {
+        if self.breaker.is_some() && !self.health().has_loaded(model) {
+            self.expected.load_begins(model);
+        }
+    }
+
+    /// The expected time from a slot here to the first token of a request for this model.
+    pub(super) fn expects(&self, model: &str) -> Duration {
+        self.expected.first_token(model, self.health().has_loaded(model), self.requests() > 0)
+    }
+
+    /// How long a request waits for an upstream that has its model in memory before it takes a slot here. `wait`: how long
+    /// that is expected to be.
+    pub(super) fn patience(&self, model: &str, wait: Option<Duration>) -> Duration {
+        patience(self.expected.load(model), wait)
     }
 
     /// The number of requests at this upstream.

@@ -13,7 +13,7 @@ use super::counter::kept;
 #[test]
 fn unknown_keys_take_no_memory() {
     let quota = Some(Quota::new(NonZeroU32::new(60).unwrap(), Duration::from_secs(60)));
-    let limits = Limits { requests: quota, tokens: quota, max_streams: None };
+    let limits = Limits { requests: quota, tokens: quota, ..Limits::default() };
     let known = Key {
         name: "alice".to_owned(),
         digest: Digest::of(b"sesame"),

@@ -43,7 +43,20 @@ pub(super) const PACKAGES: &[Package] = &[
                     "upstream",
                 ],
             ),
-            ("config", &["admin", "admission", "sidecar", "protocol", "proxy", "shaping", "tls", "upstream"]),
+            (
+                "config",
+                &[
+                    "admin",
+                    "admission",
+                    "sidecar",
+                    "protocol",
+                    "proxy",
+                    "scheduler",
+                    "shaping",
+                    "tls",
+                    "upstream",
+                ],
+            ),
             (
                 "sidecar",
                 &[
@@ -54,6 +67,7 @@ pub(super) const PACKAGES: &[Package] = &[
                     "metric",
                     "protocol",
                     "proxy",
+                    "scheduler",
                     "shaping",
                     "tls",
                     "upstream",
@@ -61,12 +75,23 @@ pub(super) const PACKAGES: &[Package] = &[
             ),
             (
                 "proxy",
-                &["admission", "connection", "meter", "metric", "protocol", "shaping", "tls", "upstream"],
+                &[
+                    "admission",
+                    "connection",
+                    "meter",
+                    "metric",
+                    "protocol",
+                    "scheduler",
+                    "shaping",
+                    "tls",
+                    "upstream",
+                ],
             ),
             ("admin", &["collector", "connection", "meter", "metric", "protocol", "tls", "upstream"]),
             ("connection", &[]),
-            ("admission", &["metric", "protocol"]),
-            ("upstream", &["metric", "protocol", "tls"]),
+            ("admission", &["metric", "protocol", "scheduler"]),
+            ("upstream", &["protocol", "scheduler", "tls"]),
+            ("scheduler", &["metric"]),
             ("tls", &[]),
         ],
         crates: &[
@@ -83,14 +108,25 @@ pub(super) const PACKAGES: &[Package] = &[
             ("hyper", &["admin", "proxy", "upstream::answer", "upstream::client"]),
             ("hyper_util", &["admin", "proxy", "upstream::client", "upstream::link", "upstream::pool"]),
             ("listenfd", &["cli"]),
-            ("prometheus", &["admin", "admission", "sidecar", "cli", "proxy", "upstream"]),
+            ("prometheus", &["admin", "admission", "sidecar", "cli", "proxy", "scheduler"]),
             ("ratatui", &["cli::top"]),
             // For TLS, only the client settings of the others.
             ("reqwest", &["cli", "tls", "upstream::prober"]),
             ("sd_notify", &["cli"]),
             (
                 "tokio",
-                &["admin", "admission", "sidecar", "cli", "connection", "main", "proxy", "tls", "upstream"],
+                &[
+                    "admin",
+                    "admission",
+                    "sidecar",
+                    "cli",
+                    "connection",
+                    "main",
+                    "proxy",
+                    "scheduler",
+                    "tls",
+                    "upstream",
+                ],
             ),
             ("tokio_metrics", &["proxy"]),
             ("toml", &["config"]),
@@ -140,11 +176,7 @@ pub(super) const PACKAGES: &[Package] = &[
 ];
 
 /// The circles that remain: the package, the files, and the reason.
-pub(super) const CIRCLES: &[(&str, &str, &str)] = &[(
-    "streamgauge",
-    "upstream::queue upstream::queue::line",
-    "a line hands out the places of the queue, and a place that is dropped returns to the lines",
-)];
+pub(super) const CIRCLES: &[(&str, &str, &str)] = &[];
 
 /// Names that do not say what a module contains.
 pub(super) const NAMES_THAT_SAY_NOTHING: &[&str] =

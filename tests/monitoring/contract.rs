@@ -98,8 +98,8 @@ pub(crate) const METRICS: &[Metric] = &[
     ("model_labels_dropped_total", C, &[]),
     // Admission and shaping.
     ("admission_total", C, &["decision", "reason"]),
-    ("queue_depth", G, &["upstream"]),
-    ("queue_wait_seconds", H, &["upstream"]),
+    ("queue_depth", G, &["priority"]),
+    ("queue_wait_seconds", H, &["priority"]),
     ("caller_requests_total", C, &["caller", "outcome"]),
     ("caller_tokens_total", C, &["caller", "kind"]),
     ("caller_limit_per_second", G, &["caller", "kind"]),

@@ -172,7 +172,7 @@ async fn queue_is_bounded_and_client_that_leaves_frees_its_place() {
     asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
 
     let second = sidecar.send(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
-    sidecar.until("queue_depth{upstream=\"gpu0\"}", 1.0).await;
+    sidecar.until("queue_depth{priority=\"normal\"}", 1.0).await;
     let seen = sidecar.exchange(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
     assert!(seen.starts_with("HTTP/1.1 503 ") && seen.contains("retry-after: "), "{seen}");
     upstream.was_not_asked();
@@ -182,10 +182,10 @@ async fn queue_is_bounded_and_client_that_leaves_frees_its_place() {
     assert!(show.rest().await.ends_with("ok"));
 
     drop(second);
-    sidecar.until("queue_depth{upstream=\"gpu0\"}", 0.0).await;
+    sidecar.until("queue_depth{priority=\"normal\"}", 0.0).await;
     sidecar.until(&ended("generate", "m:latest", "client_abort"), 1.0).await;
     let third = sidecar.send(&post_once("/api/generate", "{\"model\":\"m\"}")).await;
-    sidecar.until("queue_depth{upstream=\"gpu0\"}", 1.0).await;
+    sidecar.until("queue_depth{priority=\"normal\"}", 1.0).await;
     // The slot of the first one is free as soon as its client disconnects.
     drop(first);
     asked.is_left().await;
@@ -193,7 +193,7 @@ async fn queue_is_bounded_and_client_that_leaves_frees_its_place() {
     asked.body(13).await;
     asked.write(&[STREAM, &chunk(LAST), "0\r\n\r\n"].concat()).await;
     assert!(third.rest().await.ends_with("0\r\n\r\n"));
-    sidecar.until("queue_wait_seconds_count{upstream=\"gpu0\"}", 2.0).await;
+    sidecar.until("queue_wait_seconds_count{priority=\"normal\"}", 2.0).await;
 }
 
 #[tokio::test]

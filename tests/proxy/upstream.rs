@@ -2,6 +2,7 @@
 
 mod cloud;
 mod failures;
+mod scheduler;
 mod several;
 #[cfg(feature = "tls")]
 mod verified;

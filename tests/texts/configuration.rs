@@ -54,6 +54,13 @@ const CASES: &[Case] = &[
          [[key]]\nname = \"b\"\nkey_env = \"KEY\"\nrequests = \"60/week\"\ntokens = \"0/min\"\n",
     ),
     (
+        "priorities",
+        &[],
+        &[],
+        "[[key]]\nname = \"a\"\nkey_env = \"KEY\"\npriority = \"urgent\"\nweight = 0\n\
+         [[key]]\nname = \"b\"\nkey_env = \"KEY\"\npriority = \"hihg\"\n",
+    ),
+    (
         "addresses",
         &["--listen", "localhost:1234"],
         &[("STREAMGAUGE_ADMIN__LISTEN", ":9464")],
@@ -181,7 +188,8 @@ const NEVER_SHOWN: &[&str] = &[
     "true, false",
     "-v, -q",
     "`text` for people, or `json`",
-    "`caller`: callers take turns",
+    "high, normal, low",
+    "`caller`: callers that wait",
     "`inject`: ask for `include_usage`",
     // `check` prints these as comments of a valid configuration.
     " replaces every [[upstream]] of the file",

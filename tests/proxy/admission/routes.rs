@@ -83,7 +83,7 @@ async fn generating_request_takes_slot_on_each_new_route() {
         let mut asked = upstream.asked().await;
         asked.body(13).await;
         let second = sidecar.send(&post_once(path, "{\"model\":\"m\"}")).await;
-        sidecar.until("queue_depth{upstream=\"gpu0\"}", 1.0).await;
+        sidecar.until("queue_depth{priority=\"normal\"}", 1.0).await;
         upstream.was_not_asked();
         let before = sidecar.value(&ended(route, "m:latest", "complete"));
         asked.write(&answer("{}")).await;

@@ -89,7 +89,7 @@ async fn read_ahead_budget_when_spent_stops_at_peek_limit_and_is_returned() {
     let mut waiting = Vec::new();
     for count in 1..=4 {
         waiting.push(sidecar.send(&post_once("/v1/chat/completions", &body)).await);
-        sidecar.until("queue_depth{upstream=\"gpu0\"}", f64::from(count)).await;
+        sidecar.until("queue_depth{priority=\"normal\"}", f64::from(count)).await;
         assert_eq!(sidecar.value(HELD), f64::from(count) * body.len() as f64);
     }
     assert_eq!(sidecar.value(&stopped("budget")), 0.0);
@@ -99,13 +99,13 @@ async fn read_ahead_budget_when_spent_stops_at_peek_limit_and_is_returned() {
     let (begin, rest) = request.split_at(256 << 10);
     short.write(begin).await;
     sidecar.until(&stopped("budget"), 1.0).await;
-    sidecar.until("queue_depth{upstream=\"gpu0\"}", 5.0).await;
+    sidecar.until("queue_depth{priority=\"normal\"}", 5.0).await;
     let held = sidecar.value(HELD) - 4.0 * body.len() as f64;
     assert!((65_536.0..=262_144.0).contains(&held), "{held}");
 
     // It is served nevertheless, with an unknown model.
     drop(waiting);
-    sidecar.until("queue_depth{upstream=\"gpu0\"}", 1.0).await;
+    sidecar.until("queue_depth{priority=\"normal\"}", 1.0).await;
     drop(running);
     let mut asked = upstream.asked().await;
     let (seen, ()) = tokio::join!(asked.body(body.len()), short.write(rest));

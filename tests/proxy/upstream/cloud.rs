@@ -102,7 +102,7 @@ async fn cloud_request_obeys_limits_of_its_caller() {
     let mut asked = upstream.asked().await;
     asked.body(NAME.len()).await;
     let second = sidecar.send(&post_once("/api/generate", NAME)).await;
-    sidecar.until("queue_depth{upstream=\"cloud\"}", 1.0).await;
+    sidecar.until("queue_depth{priority=\"normal\"}", 1.0).await;
     upstream.was_not_asked();
     let third = sidecar.exchange(&post_once("/api/generate", NAME)).await;
     assert!(third.starts_with("HTTP/1.1 429 "), "{third}");
@@ -113,8 +113,8 @@ async fn cloud_request_obeys_limits_of_its_caller() {
     asked.body(NAME.len()).await;
     asked.write(&[ALONE, &chunk(FINAL), "0\r\n\r\n"].concat()).await;
     assert!(second.rest().await.ends_with("0\r\n\r\n"));
-    sidecar.until("queue_depth{upstream=\"cloud\"}", 0.0).await;
-    sidecar.until("queue_wait_seconds_count{upstream=\"cloud\"}", 2.0).await;
+    sidecar.until("queue_depth{priority=\"normal\"}", 0.0).await;
+    sidecar.until("queue_wait_seconds_count{priority=\"normal\"}", 2.0).await;
 }
 
 #[tokio::test]

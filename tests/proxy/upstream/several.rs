@@ -18,14 +18,14 @@ use tokio::{
 use crate::harness::*;
 
 /// A simulated Ollama that can be killed.
-struct Simulated {
-    addr: SocketAddr,
+pub(super) struct Simulated {
+    pub(super) addr: SocketAddr,
     truth: Arc<Truth>,
     run: JoinHandle<()>,
 }
 
 impl Simulated {
-    fn start(config: simulate::Config) -> Simulated {
+    pub(super) fn start(config: simulate::Config) -> Simulated {
         let bound = Simulator::bind(config).unwrap();
         let (addr, truth) = (bound.addr(), bound.truth());
         Simulated { addr, truth, run: tokio::spawn(bound.run(std::future::pending())) }
@@ -39,7 +39,7 @@ impl Simulated {
         }
     }
 
-    fn generated(&self) -> u64 {
+    pub(super) fn generated(&self) -> u64 {
         self.truth.requests("/api/generate")
     }
 }
@@ -49,7 +49,7 @@ fn with_models(models: &[&str]) -> simulate::Config {
     simulate::Config { models, ..quick() }
 }
 
-fn quick() -> simulate::Config {
+pub(super) fn quick() -> simulate::Config {
     simulate::Config {
         rate: 0.0,
         load_time: Duration::ZERO,
@@ -60,7 +60,7 @@ fn quick() -> simulate::Config {
 }
 
 /// Uses these upstreams in turn. They are probed once.
-fn in_turn(upstreams: &[SocketAddr]) -> Config {
+pub(super) fn in_turn(upstreams: &[SocketAddr]) -> Config {
     let mut config = config(upstreams[0]);
     let upstreams = upstreams.iter().enumerate();
     config.upstream.upstreams = upstreams
@@ -73,7 +73,7 @@ fn in_turn(upstreams: &[SocketAddr]) -> Config {
     config
 }
 
-async fn up(config: Config) -> Sidecar {
+pub(super) async fn up(config: Config) -> Sidecar {
     let count = config.upstream.upstreams.len();
     let sidecar = sidecar(config).await;
     for place in 0..count {
@@ -83,7 +83,7 @@ async fn up(config: Config) -> Sidecar {
 }
 
 /// The status, and the body unless it broke off.
-async fn ask(sidecar: &Sidecar, path: &str, body: &Value) -> (u16, Option<String>) {
+pub(super) async fn ask(sidecar: &Sidecar, path: &str, body: &Value) -> (u16, Option<String>) {
     let client = reqwest::Client::new();
     let response = client.post(format!("http://{}{path}", sidecar.proxy)).json(body).send().await.unwrap();
     (response.status().as_u16(), response.text().await.ok())

@@ -1,6 +1,12 @@
-//! The order of turns, and the accounting of slots.
+//! Who waits, whose turn it is, and what becomes of slots.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use prometheus::TextEncoder;
 use tokio::task::JoinSet;
@@ -9,20 +15,48 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn queue(config: Config, places: &[Option<usize>]) -> (Queue, Registry) {
-    let registry = Registry::new();
-    let names = ["gpu0", "gpu1"];
-    let upstreams: Vec<_> = names.into_iter().zip(places.iter().copied()).collect();
-    (Queue::register(&registry, config, &upstreams).unwrap(), registry)
+/// Upstreams of which nothing is known but their positions: each request names one.
+struct Named(usize);
+
+impl Fleet<Want> for Named {
+    fn candidates(&self, want: &Want, _: Outlook<'_>) -> Box<[Candidate]> {
+        let upstream =
+            if want.is_cloud { self.0 } else { want.model.as_ref().map_or(0, |name| name.parse().unwrap()) };
+        [Candidate { upstream, patience: Duration::ZERO }].into()
+    }
+
+    fn choose(&self, _: &Want, _: &[Free]) -> usize {
+        0
+    }
+
+    fn granted(&self, _: usize, _: &Want) -> bool {
+        false
+    }
+
+    fn abandoned(&self, _: usize) {}
 }
 
-const fn wish(caller: &str) -> Wish<'_> {
-    Wish { upstream: 0, caller, max_streams: None }
+fn queue(config: Config, limits: &[Option<usize>]) -> (Scheduler, Registry) {
+    let registry = Registry::new();
+    let scheduler = Scheduler::register(&registry, config, limits, Arc::new(Named(limits.len())));
+    (scheduler.unwrap(), registry)
+}
+
+impl Scheduler {
+    /// A slot at the upstream of this position.
+    async fn at(&self, upstream: usize, caller: &str, max_streams: Option<usize>) -> Result<Slot, NoSlot> {
+        let want = Want { model: Some(upstream.to_string()), ..Want::default() };
+        self.enter(caller, Terms { max_streams, ..Terms::default() }, want).await
+    }
+
+    async fn first(&self, caller: &str) -> Result<Slot, NoSlot> {
+        self.at(0, caller, None).await
+    }
 }
 
 fn depth(registry: &Registry) -> String {
     let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
-    let line = text.lines().find(|line| line.starts_with("streamgauge_queue_depth{upstream=\"gpu0\"}"));
+    let line = text.lines().find(|line| line.starts_with("streamgauge_queue_depth{priority=\"normal\"}"));
     line.unwrap().rsplit(' ').next().unwrap().to_owned()
 }
 
@@ -32,14 +66,14 @@ async fn settle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn busy_caller_delays_first_request_of_another_by_one() {
+async fn caller_with_a_hundred_waiting_delays_another_callers_first_by_one() {
     let (queue, _) = queue(Config::default(), &[Some(1)]);
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = JoinSet::new();
     for caller in std::iter::repeat_n("greedy", 101).chain(["modest", "modest"]) {
         let (queue, order) = (queue.clone(), order.clone());
         tasks.spawn(async move {
-            let _place = queue.enter(wish(caller)).await.unwrap();
+            let _slot = queue.first(caller).await.unwrap();
             order.lock().unwrap().push(caller);
             tokio::time::sleep(Duration::from_millis(100)).await;
         });
@@ -51,21 +85,21 @@ async fn busy_caller_delays_first_request_of_another_by_one() {
     let began = order.len() - 101;
     assert_eq!(began, 2);
     assert!(firsts[1] - firsts[0] == 2, "they take turns: {firsts:?}");
-    // The two came after 103 ms, when the second request of the greedy caller had its slot.
+    // The two came when 103 ms had passed, so that the second of the greedy had its slot.
     assert!(firsts[0] <= 3, "{firsts:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn queue_without_fairness_is_first_in_first_out() {
+async fn queue_without_fairness_serves_in_order_of_arrival() {
     let config = Config { fair_by: FairBy::None, ..Config::default() };
     let (queue, _) = queue(config, &[Some(1)]);
-    let held = queue.enter(wish("a")).await.unwrap();
+    let held = queue.first("a").await.unwrap();
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = JoinSet::new();
     for (number, caller) in ["a", "a", "a", "b"].into_iter().enumerate() {
         let (queue, order) = (queue.clone(), order.clone());
         tasks.spawn(async move {
-            let _place = queue.enter(wish(caller)).await.unwrap();
+            let _slot = queue.first(caller).await.unwrap();
             order.lock().unwrap().push(number);
         });
         settle().await;
@@ -76,7 +110,7 @@ async fn queue_without_fairness_is_first_in_first_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn queue_never_exceeds_or_loses_slots_when_clients_leave() {
+async fn slots_are_never_exceeded_and_never_lost_though_clients_leave() {
     let (queue, registry) = queue(Config { size: 10_000, ..Config::default() }, &[Some(3)]);
     let running = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
@@ -87,8 +121,7 @@ async fn queue_never_exceeds_or_loses_slots_when_clients_leave() {
             // Every third request leaves while it waits or while it runs.
             let patience = if number % 3 == 0 { Duration::from_millis(number) } else { 10_000 * SECOND };
             let work = async {
-                let _place = queue.enter(wish(&caller)).await;
-                let Ok(_place) = _place else { return };
+                let Ok(_slot) = queue.first(&caller).await else { return };
                 assert!(running.fetch_add(1, Relaxed) < 3);
                 let _leaves = Leaves(&running);
                 tokio::time::sleep(Duration::from_millis(number % 11)).await;
@@ -98,9 +131,9 @@ async fn queue_never_exceeds_or_loses_slots_when_clients_leave() {
     }
     tasks.join_all().await;
     assert_eq!(depth(&registry), "0");
-    assert_eq!(Arc::strong_count(&queue.shared), 1, "every place came back");
-    let places = futures_util::future::join_all((0..3).map(|_| queue.enter(wish("x")))).await;
-    assert!(places.iter().all(Result::is_ok));
+    assert_eq!(Arc::strong_count(&queue.shared), 1, "every slot came back");
+    let slots = futures_util::future::join_all((0..3).map(|_| queue.first("x"))).await;
+    assert!(slots.iter().all(Result::is_ok));
 }
 
 struct Leaves<'a>(&'a AtomicUsize);
@@ -112,16 +145,16 @@ impl Drop for Leaves<'_> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn full_queue_evicts_newest_request_of_busiest_caller() {
+async fn full_queue_evicts_newest_request_of_busiest_caller_until_both_have_half() {
     let (queue, registry) = queue(Config { size: 4, ..Config::default() }, &[Some(1)]);
-    let held = queue.enter(wish("greedy")).await.unwrap();
+    let held = queue.first("greedy").await.unwrap();
     let mut tasks = JoinSet::new();
     let refused = Arc::new(Mutex::new(Vec::new()));
     for (number, caller) in ["greedy"; 4].into_iter().chain(["modest"; 3]).chain(["greedy"]).enumerate() {
         let (queue, refused) = (queue.clone(), refused.clone());
         tasks.spawn(async move {
-            if let Err(none) = queue.enter(wish(caller)).await {
-                assert!(matches!(none, NoPlace::Full { .. }), "{none}");
+            if let Err(none) = queue.first(caller).await {
+                assert!(matches!(none, NoSlot::Full { .. }), "{none}");
                 refused.lock().unwrap().push(number);
             }
         });
@@ -136,118 +169,135 @@ async fn full_queue_evicts_newest_request_of_busiest_caller() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn full_queue_refuses_at_once_and_wait_ends_at_its_timeout() {
+async fn full_queue_refuses_at_once_and_a_wait_ends_in_time() {
     let (queue, registry) = queue(Config { size: 1, timeout: SECOND, ..Config::default() }, &[Some(1)]);
-    let _held = queue.enter(wish("a")).await.unwrap();
+    let _held = queue.first("a").await.unwrap();
     let late = tokio::spawn({
         let queue = queue.clone();
-        async move { queue.enter(wish("b")).await.map(drop) }
+        async move { queue.first("b").await.map(drop) }
     });
     settle().await;
     assert_eq!(depth(&registry), "1");
     let start = Instant::now();
-    assert!(matches!(queue.enter(wish("c")).await, Err(NoPlace::Full { .. })));
+    assert!(matches!(queue.first("c").await, Err(NoSlot::Full { .. })));
     assert!(start.elapsed().is_zero());
-    assert!(matches!(late.await.unwrap(), Err(NoPlace::Late { .. })));
+    assert!(matches!(late.await.unwrap(), Err(NoSlot::Late { .. })));
     assert_eq!(start.elapsed().as_millis(), 999);
     assert_eq!(depth(&registry), "0");
 }
 
 #[tokio::test(start_paused = true)]
-async fn queue_of_length_zero_lets_no_request_wait() {
+async fn queue_of_size_zero_lets_no_request_wait() {
     let (queue, _) = queue(Config { size: 0, ..Config::default() }, &[Some(1)]);
-    let held = queue.enter(wish("a")).await.unwrap();
-    assert!(matches!(queue.enter(wish("a")).await, Err(NoPlace::Full { .. })));
+    let held = queue.first("a").await.unwrap();
+    assert!(matches!(queue.first("a").await, Err(NoSlot::Full { .. })));
     drop(held);
-    assert!(queue.enter(wish("a")).await.is_ok());
+    assert!(queue.first("a").await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
-async fn queued_request_leaves_at_once_if_its_client_leaves() {
+async fn client_that_disconnects_leaves_the_queue_at_once() {
     let (queue, registry) = queue(Config { size: 1, ..Config::default() }, &[Some(1)]);
-    let _held = queue.enter(wish("a")).await.unwrap();
+    let _held = queue.first("a").await.unwrap();
     let waiting = tokio::spawn({
         let queue = queue.clone();
-        async move { queue.enter(wish("b")).await.map(drop) }
+        async move { queue.first("b").await.map(drop) }
     });
     settle().await;
     waiting.abort();
     settle().await;
     assert_eq!(depth(&registry), "0");
-    let next = queue.enter(wish("c"));
+    let next = queue.first("c");
     assert!(tokio::time::timeout(SECOND, next).await.is_err(), "it waits, for there is room");
 }
 
 #[tokio::test(start_paused = true)]
 async fn caller_at_its_own_limit_waits_and_delays_nobody() {
     let (queue, _) = queue(Config::default(), &[Some(2), None]);
-    let alice = |upstream| Wish { upstream, caller: "alice", max_streams: Some(1) };
-    // The limit holds for all upstreams together, including one without a limit.
-    let first = queue.enter(alice(1)).await.unwrap();
+    // Its bound holds over all upstreams, one without a bound too.
+    let first = queue.at(1, "alice", Some(1)).await.unwrap();
     let waiting = tokio::spawn({
         let queue = queue.clone();
-        async move { queue.enter(Wish { upstream: 0, caller: "alice", max_streams: Some(1) }).await }
+        async move { queue.at(0, "alice", Some(1)).await }
     });
     settle().await;
     assert!(!waiting.is_finished());
-    let bob = queue.enter(wish("bob")).await.unwrap();
+    let bob = queue.first("bob").await.unwrap();
     drop(first);
     let second = waiting.await.unwrap().unwrap();
-    assert!(tokio::time::timeout(SECOND, queue.enter(wish("bob"))).await.is_err(), "both are taken");
+    assert!(tokio::time::timeout(SECOND, queue.first("bob")).await.is_err(), "both are taken");
     drop((second, bob));
 }
 
 #[tokio::test(start_paused = true)]
-async fn stream_finished_by_upstream_still_counts_for_its_caller() {
+async fn request_that_the_upstream_has_finished_is_its_callers_stream_still() {
     let (queue, _) = queue(Config::default(), &[Some(1)]);
-    let alice = Wish { upstream: 0, caller: "alice", max_streams: Some(1) };
-    let mut slow = queue.enter(alice).await.unwrap();
-    assert!(tokio::time::timeout(SECOND, queue.enter(wish("bob"))).await.is_err());
+    let mut slow = queue.at(0, "alice", Some(1)).await.unwrap();
+    assert!(tokio::time::timeout(SECOND, queue.first("bob")).await.is_err());
     slow.leave();
     slow.leave();
-    let bob = queue.enter(wish("bob")).await.unwrap();
+    let bob = queue.first("bob").await.unwrap();
     drop(bob);
-    assert!(tokio::time::timeout(SECOND, queue.enter(alice)).await.is_err(), "it has one");
+    assert!(tokio::time::timeout(SECOND, queue.at(0, "alice", Some(1))).await.is_err(), "it has one");
     drop(slow);
-    let second = queue.enter(alice).await.unwrap();
-    assert!(tokio::time::timeout(SECOND, queue.enter(wish("bob"))).await.is_err(), "one place, not two");
+    let second = queue.at(0, "alice", Some(1)).await.unwrap();
+    assert!(tokio::time::timeout(SECOND, queue.first("bob")).await.is_err(), "one slot, not two");
     drop(second);
-    queue.enter(wish("bob")).await.unwrap();
+    queue.first("bob").await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn queue_wait_is_measured() {
+async fn wait_is_measured() {
     let (queue, registry) = queue(Config::default(), &[Some(1)]);
-    let held = queue.enter(wish("a")).await.unwrap();
+    let held = queue.first("a").await.unwrap();
     let waiting = tokio::spawn({
         let queue = queue.clone();
-        async move { queue.enter(wish("b")).await }
+        async move { queue.first("b").await }
     });
     tokio::time::sleep(3 * SECOND).await;
     drop(held);
     waiting.await.unwrap().unwrap();
     let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
-    assert!(text.contains("streamgauge_queue_wait_seconds_sum{upstream=\"gpu0\"} 3\n"), "{text}");
-    assert!(text.contains("streamgauge_queue_wait_seconds_count{upstream=\"gpu0\"} 2\n"), "{text}");
+    assert!(text.contains("streamgauge_queue_wait_seconds_sum{priority=\"normal\"} 3\n"), "{text}");
+    assert!(text.contains("streamgauge_queue_wait_seconds_count{priority=\"normal\"} 2\n"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn caller_at_its_limit_gets_slot_at_another_upstream() {
+async fn caller_at_its_limit_gets_a_slot_at_another_upstream_though_its_loops_keep_the_first_busy() {
     let (queue, _) = queue(Config::default(), &[Some(4), Some(4)]);
-    let wish = |upstream| Wish { upstream, caller: "a", max_streams: Some(1) };
     let mut loops = JoinSet::new();
     for _ in 0..2 {
         let queue = queue.clone();
         loops.spawn(async move {
             loop {
-                let _place = queue.enter(wish(0)).await.unwrap();
+                let _slot = queue.at(0, "a", Some(1)).await.unwrap();
                 tokio::time::sleep(SECOND).await;
             }
         });
     }
     settle().await;
     let began = tokio::time::Instant::now();
-    let _place = queue.enter(wish(1)).await.unwrap();
+    let _slot = queue.at(1, "a", Some(1)).await.unwrap();
     // Behind the stream that ran and the one that waited before it.
     assert!(began.elapsed() <= 2 * SECOND, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn thousand_clients_that_leave_at_once_leave_nothing_behind() {
+    let (queue, registry) = queue(Config { size: 1_000, ..Config::default() }, &[Some(1), Some(1)]);
+    let held = [queue.first("a").await.unwrap(), queue.at(1, "a", None).await.unwrap()];
+    let mut tasks = JoinSet::new();
+    for number in 0..1_000 {
+        let queue = queue.clone();
+        tasks.spawn(async move {
+            queue.at(number % 2, &format!("caller{}", number % 50), Some(1)).await.map(drop)
+        });
+    }
+    settle().await;
+    assert_eq!(queue.shared.waiting(), 1_000);
+    tasks.abort_all();
+    while tasks.join_next().await.is_some() {}
+    assert_eq!((queue.shared.waiting(), depth(&registry).as_str()), (0, "0"));
+    drop(held);
+    assert!(queue.first("b").await.is_ok() && queue.at(1, "b", None).await.is_ok());
 }

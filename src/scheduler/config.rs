@@ -1,0 +1,37 @@
+//! Settings of the queue.
+
+use std::time::Duration;
+
+/// Settings of the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The most requests that wait; 0: none.
+    pub size: usize,
+    /// The longest wait.
+    pub timeout: Duration,
+    /// Between whom it is fair.
+    pub fair_by: FairBy,
+    /// After this long the requests of a priority rise.
+    pub priority_aging: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            size: 128,
+            timeout: Duration::from_secs(60),
+            fair_by: FairBy::Caller,
+            priority_aging: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Between whom the queue is fair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FairBy {
+    /// Callers share slot time by their weights.
+    #[default]
+    Caller,
+    /// First come, first served.
+    None,
+}

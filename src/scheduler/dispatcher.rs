@@ -1,0 +1,311 @@
+//! Which waiting request gets which free slot. No clock, no lock and no task: the time comes in, and grants go out.
+//!
+//! Each upstream is a lane in which callers take turns by weighted fair queueing over slot time, one class of priority
+//! after the other. A caller's virtual time at an upstream advances by the slot time of its requests there, divided by its
+//! weight; the caller with the least is next. Virtual time is kept by upstream and class, because a caller that uses one
+//! upstream a lot must not starve at another one.
+
+mod caller;
+mod callers;
+mod fleet;
+mod lane;
+#[cfg(test)]
+mod model;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::mean::Mean;
+use callers::Callers;
+use lane::{Lane, Next, Turn, units};
+
+pub use caller::Terms;
+pub use fleet::{Candidate, Fleet, Free};
+pub use lane::Outlook;
+
+/// A slot that was granted. It goes back by [`Dispatcher::free`] and [`Dispatcher::end`].
+#[derive(Debug)]
+pub(super) struct Lease {
+    caller: usize,
+    pub(super) upstream: usize,
+    class: usize,
+    since: Duration,
+    charged: u64,
+    /// The request tries whether the upstream works again.
+    pub(super) is_trial: bool,
+}
+
+/// A slot for a request that waited.
+#[derive(Debug)]
+pub(super) struct Grant<G> {
+    pub(super) lease: Lease,
+    pub(super) grant: G,
+}
+
+/// A request that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ticket {
+    caller: usize,
+    number: u64,
+}
+
+/// What a request asks for.
+#[derive(Debug)]
+pub(super) struct Ask<'a> {
+    pub(super) caller: &'a str,
+    pub(super) terms: Terms,
+    pub(super) candidates: Box<[Candidate]>,
+}
+
+/// Settings of a dispatcher.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    /// The most requests that wait.
+    pub(super) size: usize,
+    /// After this a waiting request rises one class.
+    pub(super) aging: Duration,
+    /// Callers take turns; if not, the order of arrival alone counts.
+    pub(super) is_fair: bool,
+}
+
+/// All upstreams, all callers and all requests that wait. `G` is how a waiting request is told.
+#[derive(Debug)]
+pub(super) struct Dispatcher<W, G> {
+    settings: Settings,
+    lanes: Vec<Lane>,
+    callers: Callers<W, G>,
+    /// When a caller's request gets another candidate by the passing of time alone.
+    due: BTreeSet<(Duration, usize)>,
+    grants: Vec<Grant<G>>,
+    free: Vec<Free>,
+    numbers: u64,
+    waiting: usize,
+    mean_wait: Mean,
+}
+
+impl<W, G> Dispatcher<W, G> {
+    /// Upstreams with these limits.
+    pub(super) fn new(
+        settings: Settings,
+        limits: impl IntoIterator<Item = Option<usize>>,
+    ) -> Dispatcher<W, G> {
+        let lanes: Vec<_> = limits.into_iter().map(Lane::new).collect();
+        Dispatcher {
+            settings,
+            callers: Callers::default(),
+            lanes,
+            due: BTreeSet::new(),
+            grants: Vec::new(),
+            free: Vec::new(),
+            numbers: 0,
+            waiting: 0,
+            mean_wait: Mean::default(),
+        }
+    }
+
+    /// Takes a free slot for a request that arrives. No request that waits could have it.
+    pub(super) fn take(
+        &mut self,
+        now: Duration,
+        ask: &Ask<'_>,
+        want: &W,
+        fleet: &dyn Fleet<W>,
+    ) -> Option<Lease> {
+        let caller = self.callers.enter(ask.caller, ask.terms, self.lanes.len());
+        if self.callers[caller].terms != ask.terms {
+            // Its key was changed.
+            self.callers[caller].terms = ask.terms;
+            self.relist(now, caller);
+        }
+        self.tick(now, fleet);
+        if self.callers[caller].is_at_limit() {
+            return None;
+        }
+        self.free.clear();
+        for candidate in ask.candidates.iter().filter(|candidate| candidate.patience.is_zero()) {
+            let lane = &self.lanes[candidate.upstream];
+            if lane.is_free() {
+                self.free.push(Free { upstream: candidate.upstream, taken: lane.taken });
+            }
+        }
+        if self.free.is_empty() {
+            return None;
+        }
+        let upstream = self.free[fleet.choose(want, &self.free)].upstream;
+        let mut lease = self.grant(now, caller, upstream, ask.terms.priority.class());
+        lease.is_trial = fleet.granted(upstream, want);
+        self.relist(now, caller);
+        if lease.is_trial {
+            self.refresh(now, fleet);
+        }
+        Some(lease)
+    }
+
+    /// The upstream has finished a request: its slot is free. The caller's stream goes on.
+    pub(super) fn free(&mut self, now: Duration, lease: &Lease, fleet: &dyn Fleet<W>) {
+        let held = now.saturating_sub(lease.since).as_secs_f64();
+        let lane = &mut self.lanes[lease.upstream];
+        lane.taken -= 1;
+        lane.slot_time.observe(held);
+        let caller = &mut self.callers[lease.caller];
+        let tag = &mut caller.standings[lease.upstream].tags[lease.class];
+        *tag = tag.saturating_add(units(held, caller.terms.weight)).saturating_sub(lease.charged);
+        self.relist(now, lease.caller);
+        self.tick(now, fleet);
+    }
+
+    /// A stream of the caller has ended.
+    pub(super) fn end(&mut self, now: Duration, lease: &Lease, fleet: &dyn Fleet<W>) {
+        self.callers[lease.caller].running -= 1;
+        self.relist(now, lease.caller);
+        self.tick(now, fleet);
+    }
+
+    /// Changes how many slots an upstream has.
+    #[cfg(test)]
+    pub(super) fn set_limit(
+        &mut self,
+        now: Duration,
+        upstream: usize,
+        limit: Option<usize>,
+        fleet: &dyn Fleet<W>,
+    ) {
+        self.lanes[upstream].limit = limit;
+        self.tick(now, fleet);
+    }
+
+    /// The health or the models of an upstream have changed.
+    pub(super) fn refresh(&mut self, now: Duration, fleet: &dyn Fleet<W>) {
+        self.regroup(now, fleet);
+        self.tick(now, fleet);
+    }
+
+    /// Does what is due by the time.
+    pub(super) fn tick(&mut self, now: Duration, fleet: &dyn Fleet<W>) {
+        while let Some(&(due, caller)) = self.due.first()
+            && due <= now
+        {
+            self.relist(now, caller);
+        }
+        self.dispatch(now, fleet);
+    }
+
+    /// Gives each free slot to the request whose turn it is. Where several upstreams have a free slot, the request that has
+    /// waited longest goes first: a caller's own limit would else be spent at the first upstream again and again.
+    fn dispatch(&mut self, now: Duration, fleet: &dyn Fleet<W>) {
+        let aging = self.settings.aging;
+        let first = |lanes: &[Lane]| {
+            let next = lanes.iter().filter_map(|lane| lane.next(now, aging));
+            next.min_by_key(|next| (next.rank, next.turn.number))
+        };
+        while let Some(Next { class, turn, .. }) = first(&self.lanes) {
+            let (group, at) =
+                self.callers[turn.caller].find(turn.number).expect("a turn is that of a waiting request");
+            debug_assert_eq!(at, 0, "the oldest of a group has its turns");
+            self.free.clear();
+            // Only where it is this request's turn: a slot elsewhere is another caller's.
+            for candidate in &self.callers[turn.caller].groups[group].candidates {
+                let lane = &self.lanes[candidate.upstream];
+                if lane.next(now, aging).is_some_and(|next| next.turn.number == turn.number) {
+                    self.free.push(Free { upstream: candidate.upstream, taken: lane.taken });
+                }
+            }
+            let want = &self.callers[turn.caller].groups[group].waiters[0].want;
+            let upstream = self.free[fleet.choose(want, &self.free)].upstream;
+            let waiter = self.remove(turn.caller, group, 0);
+            self.lanes[upstream].dispatched(now, aging, class);
+            let mut lease = self.grant(now, turn.caller, upstream, class);
+            lease.is_trial = fleet.granted(upstream, &waiter.want);
+            self.relist(now, turn.caller);
+            self.mean_wait.observe(now.saturating_sub(waiter.arrived).as_secs_f64());
+            if lease.is_trial {
+                self.regroup(now, fleet);
+            }
+            self.grants.push(Grant { lease, grant: waiter.grant });
+        }
+    }
+
+    fn grant(&mut self, now: Duration, id: usize, upstream: usize, class: usize) -> Lease {
+        let (lane, caller) = (&mut self.lanes[upstream], &mut self.callers[id]);
+        lane.taken += 1;
+        caller.running += 1;
+        let standing = &mut caller.standings[upstream];
+        let charged = lane.charge(caller.terms.weight);
+        let clock = &mut lane.classes[class].clock;
+        let start = standing.enter(class, *clock);
+        *clock = start.max(*clock);
+        standing.tags[class] = start.saturating_add(charged);
+        Lease { caller: id, upstream, class, since: now, charged, is_trial: false }
+    }
+
+    /// Gives the requests of a caller the turns that they have now.
+    fn relist(&mut self, now: Duration, id: usize) {
+        let caller = &mut self.callers[id];
+        let (is_at_limit, class) = (caller.is_at_limit(), caller.terms.priority.class());
+        let mut due: Option<Duration> = None;
+        for group in &mut caller.groups {
+            for (candidate, turn) in group.candidates.iter().zip(&mut group.turns) {
+                let lane = &mut self.lanes[candidate.upstream];
+                let standing = &mut caller.standings[candidate.upstream];
+                let fits = group.waiters.front().filter(|head| {
+                    let from = head.arrived.saturating_add(candidate.patience);
+                    if from > now {
+                        due = Some(due.map_or(from, |due| due.min(from)));
+                    }
+                    from <= now && !is_at_limit
+                });
+                let wanted = fits.map(|head| {
+                    let start = standing.enter(class, lane.classes[class].clock);
+                    let tag = if self.settings.is_fair { start } else { 0 };
+                    (class, Turn { tag, number: head.number, caller: id, arrived: head.arrived })
+                });
+                if *turn == wanted {
+                    continue;
+                }
+                if let Some((class, old)) = std::mem::replace(turn, wanted) {
+                    lane.remove(class, &old);
+                    standing.turns[class] -= 1;
+                }
+                if let Some((class, new)) = wanted {
+                    lane.insert(class, new);
+                    standing.turns[class] += 1;
+                }
+            }
+        }
+        caller.groups.retain(|group| !group.waiters.is_empty());
+        if caller.due != due {
+            if let Some(old) = std::mem::replace(&mut caller.due, due) {
+                self.due.remove(&(old, id));
+            }
+            self.due.extend(due.map(|due| (due, id)));
+        }
+    }
+
+    /// Takes out the slots that were granted to requests that waited.
+    pub(super) fn granted(&mut self) -> Vec<Grant<G>> {
+        std::mem::take(&mut self.grants)
+    }
+
+    /// Requests that wait.
+    pub(super) const fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Slots that are taken at an upstream, and its limit.
+    #[cfg(test)]
+    pub(super) fn slots(&self, upstream: usize) -> (usize, Option<usize>) {
+        (self.lanes[upstream].taken, self.lanes[upstream].limit)
+    }
+
+    /// What is known of waits.
+    pub(super) fn outlook(&self) -> Outlook<'_> {
+        Outlook { lanes: Some(&self.lanes) }
+    }
+
+    /// How long requests waited lately.
+    pub(super) fn mean_wait(&self) -> Duration {
+        Duration::try_from_secs_f64(self.mean_wait.get().unwrap_or(0.0)).unwrap_or_default()
+    }
+}

@@ -1,0 +1,126 @@
+//! One caller: its terms, its streams, and its requests that wait.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::{
+    super::priority::{CLASSES, Priority},
+    fleet::Candidate,
+    lane::Turn,
+};
+
+/// What a caller is entitled to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The most streams at once, at all upstreams together; `None`: no limit.
+    pub max_streams: Option<usize>,
+    /// Its share of slot time relative to other callers; 0 counts as 1.
+    pub weight: u32,
+    /// The priority of its requests.
+    pub priority: Priority,
+}
+
+impl Default for Terms {
+    fn default() -> Terms {
+        Terms { max_streams: None, weight: 1, priority: Priority::Normal }
+    }
+}
+
+/// A request that waits.
+#[derive(Debug)]
+pub(super) struct Waiter<W, G> {
+    pub(super) number: u64,
+    pub(super) arrived: Duration,
+    pub(super) want: W,
+    pub(super) grant: G,
+}
+
+/// Requests of one caller with the same candidates, the oldest first.
+#[derive(Debug)]
+pub(super) struct Group<W, G> {
+    pub(super) candidates: Box<[Candidate]>,
+    /// The class and the turn of the oldest at each candidate, where it has one.
+    pub(super) turns: Box<[Option<(usize, Turn)>]>,
+    pub(super) waiters: VecDeque<Waiter<W, G>>,
+}
+
+/// Where a caller stands at an upstream, by class.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Standing {
+    /// Its virtual time.
+    pub(super) tags: [u64; CLASSES],
+    /// Its groups that have a turn there.
+    pub(super) turns: [u32; CLASSES],
+    /// It had a turn before its groups were made anew.
+    pub(super) had_turn: [bool; CLASSES],
+}
+
+impl Standing {
+    /// The virtual time of a turn. A caller that had none cannot save up the time in which it did not ask.
+    pub(super) fn enter(&mut self, class: usize, clock: u64) -> u64 {
+        if self.turns[class] == 0 && !self.had_turn[class] {
+            self.tags[class] = self.tags[class].max(clock);
+        }
+        self.tags[class]
+    }
+}
+
+/// A caller.
+#[derive(Debug)]
+pub(super) struct CallerState<W, G> {
+    pub(super) name: Box<str>,
+    pub(super) terms: Terms,
+    pub(super) running: usize,
+    pub(super) waiting: usize,
+    pub(super) groups: Vec<Group<W, G>>,
+    pub(super) standings: Box<[Standing]>,
+    /// When one of its requests gets another candidate.
+    pub(super) due: Option<Duration>,
+}
+
+impl<W, G> CallerState<W, G> {
+    pub(super) fn new(name: &str, terms: Terms, lanes: usize) -> CallerState<W, G> {
+        CallerState {
+            name: name.into(),
+            terms,
+            running: 0,
+            waiting: 0,
+            groups: Vec::new(),
+            standings: vec![Standing::default(); lanes].into(),
+            due: None,
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.running == 0 && self.waiting == 0
+    }
+
+    /// It has as many streams as it may have.
+    pub(super) fn is_at_limit(&self) -> bool {
+        self.terms.max_streams.is_some_and(|most| self.running >= most)
+    }
+
+    /// Puts a request at the end of the group with its candidates. The groups stay in the order of arrival.
+    pub(super) fn push(&mut self, candidates: Box<[Candidate]>, waiter: Waiter<W, G>) {
+        self.waiting += 1;
+        match self.groups.iter_mut().find(|group| group.candidates == candidates) {
+            Some(group) => group.waiters.push_back(waiter),
+            None => {
+                let turns = vec![None; candidates.len()].into();
+                self.groups.push(Group { candidates, turns, waiters: VecDeque::from([waiter]) });
+            }
+        }
+    }
+
+    /// The group and the position of a request that waits.
+    pub(super) fn find(&self, number: u64) -> Option<(usize, usize)> {
+        self.groups.iter().enumerate().find_map(|(group, one)| {
+            let at = one.waiters.binary_search_by_key(&number, |waiter| waiter.number).ok()?;
+            Some((group, at))
+        })
+    }
+
+    /// The number of its newest request that waits.
+    pub(super) fn newest(&self) -> Option<u64> {
+        self.groups.iter().filter_map(|group| group.waiters.back()).map(|waiter| waiter.number).max()
+    }
+}

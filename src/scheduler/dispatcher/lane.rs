@@ -1,0 +1,173 @@
+//! One upstream: its slots, and the callers whose requests could take one, in the order of their turns.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::super::{
+    mean::Mean,
+    priority::{CLASSES, ranks},
+};
+
+/// The slot time that a request is charged before the slot time of any request is known.
+const UNKNOWN: f64 = 1.0;
+/// Units of virtual time in a second of slot time at weight 1.
+const UNITS: f64 = 1e9;
+/// The shares of classes that have the same rank.
+const SHARES: [u32; CLASSES] = [4, 2, 1];
+
+/// The turn of the oldest of a caller's requests with the same candidates. The least is next: that of the caller with the
+/// least virtual time, and then the one that arrived first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Turn {
+    pub(super) tag: u64,
+    pub(super) number: u64,
+    pub(super) caller: usize,
+    pub(super) arrived: Duration,
+}
+
+/// The callers of one priority at an upstream.
+#[derive(Debug, Default)]
+pub(super) struct Class {
+    turns: BTreeSet<Turn>,
+    /// When the requests of the turns arrived.
+    ages: BTreeSet<(Duration, u64)>,
+    /// The virtual time of the callers: that of the request that was dispatched last.
+    pub(super) clock: u64,
+    /// The virtual time of the class itself, among classes of the same rank.
+    tag: u64,
+    /// It was among those of the first rank when the last request was dispatched.
+    was_first: bool,
+}
+
+/// A turn that is next at an upstream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Next {
+    pub(super) rank: usize,
+    pub(super) class: usize,
+    pub(super) turn: Turn,
+}
+
+/// An upstream.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// The most requests at once; `None`: no limit.
+    pub(super) limit: Option<usize>,
+    pub(super) taken: usize,
+    /// Requests that wait and have this upstream as a candidate.
+    pub(super) wanted: usize,
+    pub(super) classes: [Class; CLASSES],
+    /// The virtual time of the classes.
+    clock: u64,
+    /// Seconds for which a request holds a slot.
+    pub(super) slot_time: Mean,
+}
+
+impl Lane {
+    pub(super) fn new(limit: Option<usize>) -> Lane {
+        Lane { limit, ..Lane::default() }
+    }
+
+    pub(super) fn is_free(&self) -> bool {
+        self.limit.is_none_or(|limit| self.taken < limit)
+    }
+
+    pub(super) fn insert(&mut self, class: usize, turn: Turn) {
+        let class = &mut self.classes[class];
+        class.turns.insert(turn);
+        class.ages.insert((turn.arrived, turn.number));
+    }
+
+    pub(super) fn remove(&mut self, class: usize, turn: &Turn) {
+        let class = &mut self.classes[class];
+        class.turns.remove(turn);
+        class.ages.remove(&(turn.arrived, turn.number));
+    }
+
+    #[cfg(test)]
+    pub(super) fn turns(&self) -> usize {
+        self.classes.iter().map(|class| class.turns.len() + class.ages.len()).sum()
+    }
+
+    fn ranks(&self, now: Duration, aging: Duration) -> [Option<usize>; CLASSES] {
+        let wait = |class: &Class| class.ages.first().map(|(arrived, _)| now.saturating_sub(*arrived));
+        ranks(std::array::from_fn(|class| wait(&self.classes[class])), aging)
+    }
+
+    /// The virtual time at which a class would be dispatched. A class cannot save up the time in which it was not of the
+    /// first rank.
+    fn start(&self, class: usize) -> u64 {
+        let Class { tag, was_first, .. } = self.classes[class];
+        if was_first { tag } else { tag.max(self.clock) }
+    }
+
+    /// The turn that is next, if there is a slot for it.
+    pub(super) fn next(&self, now: Duration, aging: Duration) -> Option<Next> {
+        if !self.is_free() || self.classes.iter().all(|class| class.turns.is_empty()) {
+            return None;
+        }
+        let ranks = self.ranks(now, aging);
+        let first =
+            ranks.iter().enumerate().filter_map(|(class, rank)| Some(((*rank)?, self.start(class), class)));
+        let (rank, _, class) = first.min()?;
+        Some(Next { rank, class, turn: *self.classes[class].turns.first()? })
+    }
+
+    /// A request of this class gets a slot because it is next.
+    pub(super) fn dispatched(&mut self, now: Duration, aging: Duration, class: usize) {
+        let ranks = self.ranks(now, aging);
+        let start = self.start(class);
+        let charge = self.charge(SHARES[class]);
+        for (other, rank) in ranks.iter().enumerate() {
+            let is_first = rank.is_some() && *rank == ranks[class];
+            if is_first {
+                self.classes[other].tag = self.start(other);
+            }
+            self.classes[other].was_first = is_first;
+        }
+        self.clock = self.clock.max(start);
+        self.classes[class].tag = start.saturating_add(charge);
+    }
+
+    /// The virtual time that a request is charged when it gets a slot. At its end the slot time that it had replaces it.
+    pub(super) fn charge(&self, weight: u32) -> u64 {
+        units(self.slot_time.get().unwrap_or(UNKNOWN), weight)
+    }
+
+    /// Slots that become free in a second, on average, if requests wait for them.
+    pub(super) fn rate(&self) -> Option<f64> {
+        Some(self.limit? as f64 / self.slot_time.get()?.max(1e-3))
+    }
+}
+
+/// Slot time in units of virtual time.
+pub(super) fn units(seconds: f64, weight: u32) -> u64 {
+    // A request that takes no time still takes its turn.
+    ((seconds.max(1e-6) * UNITS) as u64) / u64::from(weight.max(1))
+}
+
+/// What the lanes tell of the time until a slot is free.
+#[derive(Clone, Copy, Debug)]
+pub struct Outlook<'a> {
+    /// `None`: nothing is limited.
+    pub(super) lanes: Option<&'a [Lane]>,
+}
+
+impl Outlook<'_> {
+    /// Nothing is limited.
+    #[must_use]
+    pub const fn unlimited() -> Outlook<'static> {
+        Outlook { lanes: None }
+    }
+
+    /// The expected time until one of these upstreams has a slot for a request that arrives now. `None`: nothing is known.
+    #[must_use]
+    pub fn wait(&self, upstreams: impl Iterator<Item = usize> + Clone) -> Option<Duration> {
+        let Some(all) = self.lanes else { return Some(Duration::ZERO) };
+        let lanes = || upstreams.clone().filter_map(|upstream| all.get(upstream));
+        if lanes().any(|lane| lane.is_free() && lane.wanted == 0) {
+            return Some(Duration::ZERO);
+        }
+        let rate: f64 = lanes().filter_map(Lane::rate).sum();
+        let ahead = lanes().map(|lane| lane.wanted).max().unwrap_or(0);
+        (rate > 0.0).then(|| Duration::try_from_secs_f64((ahead + 1) as f64 / rate).unwrap_or(Duration::MAX))
+    }
+}

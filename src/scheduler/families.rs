@@ -1,0 +1,45 @@
+//! Metrics of the queue.
+
+use std::sync::Arc;
+
+use prometheus::{Gauge, Registry};
+
+use super::Priority;
+use crate::metric::{Family, Histogram, buckets, gauge};
+
+/// What is shown of the queue, by priority.
+pub(super) struct Families {
+    depth: [Arc<Gauge>; 3],
+    wait: [Arc<Histogram>; 3],
+}
+
+impl Families {
+    pub(super) fn register(registry: &Registry) -> prometheus::Result<Families> {
+        let depth = Family::register(
+            registry,
+            "queue_depth",
+            "Requests that wait in the sidecar for a slot.",
+            ["priority"],
+            gauge,
+        )?;
+        let wait = Family::register(
+            registry,
+            "queue_wait_seconds",
+            "Time that requests waited in the sidecar until they got a slot. Ollama's own queue comes after it.",
+            ["priority"],
+            || Histogram::new(buckets::PHASE),
+        )?;
+        Ok(Families {
+            depth: Priority::ALL.map(|priority| depth.child([priority.label()])),
+            wait: Priority::ALL.map(|priority| wait.child([priority.label()])),
+        })
+    }
+
+    pub(super) fn depth(&self, priority: Priority) -> Arc<Gauge> {
+        self.depth[priority.class()].clone()
+    }
+
+    pub(super) fn wait(&self, priority: Priority) -> &Histogram {
+        &self.wait[priority.class()]
+    }
+}

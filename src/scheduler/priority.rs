@@ -1,0 +1,73 @@
+//! The priority of a caller, and the class that a waiting request rises to.
+
+use std::time::Duration;
+
+/// The number of classes.
+pub(super) const CLASSES: usize = 3;
+
+/// The priority of a caller's requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Priority {
+    /// Before all others.
+    High,
+    /// The default.
+    #[default]
+    Normal,
+    /// After all others.
+    Low,
+}
+
+impl Priority {
+    /// Each of them, from the highest to the lowest.
+    pub const ALL: [Priority; CLASSES] = [Priority::High, Priority::Normal, Priority::Low];
+
+    /// The value of the label `priority` and of `key.priority`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Priority::High => "high",
+            Priority::Normal => "normal",
+            Priority::Low => "low",
+        }
+    }
+
+    /// Its number; 0 goes first.
+    pub(super) const fn class(self) -> usize {
+        self as usize
+    }
+}
+
+/// The ranks of the classes, of which the least goes first: `waits` is how long the oldest request of each class has waited,
+/// `None` where none waits.
+///
+/// A class rises by one rank each `aging` that its oldest request waits, but never above a class that goes before it: it
+/// becomes that one's peer. So priority starves nobody, and a flood of requests of low priority does not delay the others.
+pub(super) fn ranks(waits: [Option<Duration>; CLASSES], aging: Duration) -> [Option<usize>; CLASSES] {
+    let mut highest = 0;
+    std::array::from_fn(|class| {
+        let wait = waits[class]?;
+        let rises = (1..=class)
+            .rev()
+            .find(|rises| wait >= aging.saturating_mul(u32::try_from(*rises).unwrap_or(u32::MAX)));
+        highest = highest.max(class - rises.unwrap_or(0));
+        Some(highest)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn class_rises_one_rank_each_aging_and_never_above_a_class_that_goes_before_it() {
+        let ranks = |waits: [Option<u64>; CLASSES]| {
+            super::ranks(waits.map(|wait| wait.map(Duration::from_secs)), Duration::from_secs(10))
+        };
+        assert_eq!(ranks([Some(0), Some(0), Some(0)]), [Some(0), Some(1), Some(2)]);
+        assert_eq!(ranks([Some(99), Some(10), Some(9)]), [Some(0), Some(0), Some(2)]);
+        assert_eq!(ranks([Some(0), Some(9), Some(99)]), [Some(0), Some(1), Some(1)]);
+        assert_eq!(ranks([Some(0), None, Some(19)]), [Some(0), None, Some(1)]);
+        assert_eq!(ranks([Some(0), None, Some(20)]), [Some(0), None, Some(0)]);
+        assert_eq!(ranks([None; CLASSES]), [None; CLASSES]);
+    }
+}

@@ -1,0 +1,290 @@
+//! What the scheduler's clones, the requests that wait and the slots share.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{
+    config::{Config, FairBy},
+    dispatcher::{Ask, Dispatcher, Fleet, Free, Grant, Lease, Outlook, Settings, Terms, Ticket},
+    families::Families,
+    want::Want,
+};
+
+/// A request that waits is looked at again after this long, because time changes what its upstreams are worth: a breaker is
+/// half-open, a load takes less time than the wait so far.
+const REVIEW: Duration = Duration::from_secs(1);
+
+/// Why a request has no slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSlot {
+    /// The queue is full, and no other caller has at least two more requests in it.
+    #[error("the queue is full")]
+    Full {
+        /// How long requests waited lately.
+        wait: Duration,
+    },
+    /// No slot became free in time.
+    #[error("no slot became free in time")]
+    Late {
+        /// How long requests waited lately.
+        wait: Duration,
+    },
+}
+
+type Core = Dispatcher<Want, oneshot::Sender<Slot>>;
+
+/// The state of a scheduler.
+pub(super) struct Shared {
+    config: Config,
+    state: Mutex<Granting>,
+    fleet: Arc<dyn Fleet<Want> + Send + Sync>,
+    upstreams: usize,
+    is_limited: bool,
+    pub(super) families: Families,
+    start: Instant,
+}
+
+/// What changes.
+#[derive(Debug)]
+struct Granting {
+    core: Core,
+    /// When the candidates of the requests that wait were last looked up.
+    refreshed: Duration,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scheduler").field("state", &*self.state()).finish_non_exhaustive()
+    }
+}
+
+/// A slot at an upstream, and a stream of its caller's. Both are free again when it is dropped.
+#[derive(Debug, Default)]
+pub struct Slot {
+    upstream: usize,
+    /// `None` where nothing is limited.
+    held: Option<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    shared: Arc<Shared>,
+    lease: Lease,
+    /// The upstream is done with the request.
+    has_left: bool,
+}
+
+impl Slot {
+    pub(super) const fn unlimited(upstream: usize) -> Slot {
+        Slot { upstream, held: None }
+    }
+
+    fn of(shared: Arc<Shared>, lease: Lease) -> Slot {
+        Slot { upstream: lease.upstream, held: Some(Held { shared, lease, has_left: false }) }
+    }
+
+    /// The position of the upstream; of the cloud, the number of upstreams.
+    #[must_use]
+    pub const fn upstream(&self) -> usize {
+        self.upstream
+    }
+
+    /// The upstream is done, and its slot free. The caller's stream goes on.
+    pub(crate) fn leave(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.leave();
+        }
+    }
+
+    /// Whether the request tries if its upstream works again: the caller answers for it from now on. `None` where nothing is
+    /// limited, so that nobody knows yet.
+    pub(crate) fn take_trial(&mut self) -> Option<bool> {
+        self.held.as_mut().map(|held| std::mem::take(&mut held.lease.is_trial))
+    }
+
+    /// What is known of the upstream has changed.
+    pub(crate) fn changed(&self) {
+        if let Some(held) = &self.held {
+            held.shared.refresh();
+        }
+    }
+}
+
+impl Held {
+    fn leave(&mut self) {
+        if !std::mem::replace(&mut self.has_left, true) {
+            self.shared.act(|core, now| core.free(now, &self.lease, &*self.shared.fleet));
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.lease.is_trial {
+            self.shared.fleet.abandoned(self.lease.upstream);
+        }
+        self.leave();
+        self.shared.act(|core, now| core.end(now, &self.lease, &*self.shared.fleet));
+    }
+}
+
+/// A request that has just arrived.
+pub(super) enum Arrived {
+    Served(Slot),
+    Waits(oneshot::Receiver<Slot>, Ticket),
+}
+
+impl Shared {
+    pub(super) fn new(
+        config: Config,
+        limits: &[Option<usize>],
+        fleet: Arc<dyn Fleet<Want> + Send + Sync>,
+        families: Families,
+    ) -> Arc<Shared> {
+        let settings = Settings {
+            size: config.size,
+            aging: config.priority_aging,
+            is_fair: config.fair_by == FairBy::Caller,
+        };
+        // The last one is the cloud, which has room for all.
+        let core = Dispatcher::new(settings, limits.iter().copied().chain([None]));
+        Arc::new(Shared {
+            config,
+            state: Mutex::new(Granting { core, refreshed: Duration::ZERO }),
+            fleet,
+            upstreams: limits.len(),
+            is_limited: limits.iter().any(Option::is_some),
+            families,
+            start: Instant::now(),
+        })
+    }
+
+    /// No limit applies to the request.
+    pub(super) fn is_unlimited(&self, terms: Terms, want: &Want) -> bool {
+        terms.max_streams.is_none() && (!self.is_limited || want.is_cloud)
+    }
+
+    /// The upstream of a request to which no limit applies.
+    pub(super) fn unlimited(&self, want: &Want) -> usize {
+        if want.is_cloud {
+            return self.upstreams;
+        }
+        if self.upstreams == 1 {
+            return 0;
+        }
+        let candidates = self.fleet.candidates(want, Outlook::unlimited());
+        let fitting = candidates.iter().filter(|candidate| candidate.patience.is_zero());
+        let free: Vec<_> = fitting.map(|candidate| Free { upstream: candidate.upstream, taken: 0 }).collect();
+        free[self.fleet.choose(want, &free)].upstream
+    }
+
+    /// A request arrives: it has a slot at once, or waits.
+    pub(super) fn arrive(
+        self: &Arc<Shared>,
+        caller: &str,
+        terms: Terms,
+        want: Want,
+    ) -> Result<Arrived, NoSlot> {
+        let mut state = self.state();
+        let (now, core) = (self.now(), &mut state.core);
+        let candidates = self.fleet.candidates(&want, core.outlook());
+        let ask = Ask { caller, terms, candidates };
+        let lease = core.take(now, &ask, &want, &*self.fleet);
+        let grants = core.granted();
+        let arrived = match lease {
+            Some(lease) => Ok(Arrived::Served(Slot::of(self.clone(), lease))),
+            None => {
+                let (grant, granted) = oneshot::channel();
+                let ticket = core.wait(now, ask, want, grant);
+                let full = NoSlot::Full { wait: core.mean_wait() };
+                ticket.map(|ticket| Arrived::Waits(granted, ticket)).ok_or(full)
+            }
+        };
+        drop(state);
+        self.hand_over(grants);
+        arrived
+    }
+
+    /// Waits for the grant until the time is over. A slot that is granted just as this future is dropped is dropped with it,
+    /// and so goes to the next request.
+    pub(super) async fn attend(
+        self: &Arc<Shared>,
+        mut granted: oneshot::Receiver<Slot>,
+        since: Instant,
+    ) -> Option<Result<Slot, oneshot::error::RecvError>> {
+        let end = since + self.config.timeout;
+        loop {
+            let now = Instant::now();
+            let review = if self.upstreams > 1 { end.min(now + REVIEW) } else { end };
+            if let Ok(outcome) = tokio::time::timeout_at(review, &mut granted).await {
+                return Some(outcome);
+            }
+            if Instant::now() >= end {
+                return None;
+            }
+            self.review();
+        }
+    }
+
+    /// Looks after the requests that wait.
+    fn review(self: &Arc<Shared>) {
+        let is_due = self.now().saturating_sub(self.state().refreshed) >= REVIEW / 2;
+        if is_due { self.refresh() } else { self.act(|core, now| core.tick(now, &*self.fleet)) }
+    }
+
+    /// Looks up the candidates of the requests that wait.
+    pub(super) fn refresh(self: &Arc<Shared>) {
+        self.state().refreshed = self.now();
+        self.act(|core, now| {
+            if core.waiting() > 0 {
+                core.refresh(now, &*self.fleet);
+            }
+        });
+    }
+
+    /// Changes what is granted, and hands over the slots.
+    fn act(self: &Arc<Shared>, change: impl FnOnce(&mut Core, Duration)) {
+        let grants = {
+            let mut state = self.state();
+            change(&mut state.core, self.now());
+            state.core.granted()
+        };
+        self.hand_over(grants);
+    }
+
+    /// Hands over slots, without the lock. If nobody waits for one any more it comes back, and goes to the next request.
+    fn hand_over(self: &Arc<Shared>, grants: Vec<Grant<oneshot::Sender<Slot>>>) {
+        for Grant { lease, grant, .. } in grants {
+            drop(grant.send(Slot::of(self.clone(), lease)));
+        }
+    }
+
+    /// A request leaves the queue.
+    pub(super) fn leave(self: &Arc<Shared>, ticket: Ticket) {
+        self.act(|core, now| core.leave(now, ticket));
+    }
+
+    /// How long requests waited lately.
+    pub(super) fn mean_wait(&self) -> Duration {
+        self.state().core.mean_wait()
+    }
+
+    /// Requests that wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.state().core.waiting()
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn state(&self) -> MutexGuard<'_, Granting> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,190 @@
+//! When an upstream is expected to give the first token of a request: what was measured of its loads, its prefill, and the
+//! queue inside it.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::scheduler::Mean;
+
+/// A shorter `load_duration` is the time in which Ollama looks for a model that it has in memory.
+const LEAST_LOAD: Duration = Duration::from_millis(500);
+/// The load time of a model before any load of it was measured, where it is compared with a model in memory.
+const UNKNOWN_LOAD: Duration = Duration::from_secs(1);
+/// A load that was begun is believed to go on for this long at least, until a probe tells that the model is in memory.
+const LEAST_LOADING: Duration = Duration::from_secs(10);
+/// Tokens of the prompt by which the prefill of upstreams is compared.
+const PROMPT: f64 = 1000.0;
+/// So many models are remembered.
+const MODELS: usize = 256;
+/// Patience is rounded up to this, so that requests with almost the same patience wait in one line.
+const STEP: u128 = 500;
+
+/// What a request that has ended tells.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Observed {
+    pub(crate) load: Option<Duration>,
+    pub(crate) prompt_eval: Option<Duration>,
+    /// Tokens that the prompt's evaluation took.
+    pub(crate) prompt_tokens: Option<u64>,
+    /// From the request to its first token.
+    pub(crate) first_token: Option<Duration>,
+}
+
+/// What was measured at one upstream.
+#[derive(Debug, Default)]
+pub(super) struct Expected(Mutex<Measured>);
+
+#[derive(Debug, Default)]
+struct Measured {
+    /// Seconds that each model took to load, by canonical name.
+    loads: HashMap<String, Mean>,
+    /// Loads that were begun: when, and when they are expected to be over.
+    loading: HashMap<String, (Instant, Instant)>,
+    /// Tokens of a prompt a second.
+    rate: Mean,
+    /// Seconds that requests waited inside it.
+    hidden: Mean,
+}
+
+impl Expected {
+    fn state(&self) -> MutexGuard<'_, Measured> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request for `model` has ended. `is_unlimited`: nothing but the upstream made it wait.
+    pub(super) fn observe(&self, model: &str, told: Observed, is_unlimited: bool) {
+        let mut state = self.state();
+        if let Some(load) = told.load.filter(|load| *load >= LEAST_LOAD) {
+            if state.loads.len() >= MODELS && !state.loads.contains_key(model) {
+                state.loads.clear();
+            }
+            state.loads.entry(model.to_owned()).or_default().observe(load.as_secs_f64());
+        }
+        state.loading.remove(model);
+        if let (Some(took), Some(tokens)) = (told.prompt_eval, told.prompt_tokens)
+            && !took.is_zero()
+            && tokens > 0
+        {
+            state.rate.observe(tokens as f64 / took.as_secs_f64());
+        }
+        if let Some(first) = told.first_token.filter(|_| is_unlimited) {
+            let own = told.load.unwrap_or_default() + told.prompt_eval.unwrap_or_default();
+            state.hidden.observe(first.saturating_sub(own).as_secs_f64());
+        }
+    }
+
+    /// A request for a model that is not in memory goes there: a load begins, unless one was begun.
+    pub(super) fn load_begins(&self, model: &str) {
+        let mut state = self.state();
+        let now = Instant::now();
+        let load = state.load(model).unwrap_or(UNKNOWN_LOAD);
+        if state.loading.len() >= MODELS {
+            state.loading.clear();
+        }
+        let is_stale = |(begun, _): &(Instant, Instant)| now - *begun > load.max(LEAST_LOADING);
+        if state.loading.get(model).is_none_or(is_stale) {
+            state.loading.insert(model.to_owned(), (now, now + load));
+        }
+    }
+
+    /// A load of the model was begun, and may not be over.
+    pub(super) fn is_loading(&self, model: &str) -> bool {
+        let state = self.state();
+        let load = state.load(model).unwrap_or(UNKNOWN_LOAD);
+        state.loading.get(model).is_some_and(|(begun, _)| begun.elapsed() <= load.max(LEAST_LOADING))
+    }
+
+    /// The measured load time of a model; of any model if none of this one was measured.
+    pub(super) fn load(&self, model: &str) -> Option<Duration> {
+        self.state().load(model)
+    }
+
+    /// The time from a slot to the first token. `is_loaded`: the model is in memory; `is_busy`: it has other requests.
+    pub(super) fn first_token(&self, model: &str, is_loaded: bool, is_busy: bool) -> Duration {
+        let state = self.state();
+        let load = match state.loading.get(model) {
+            _ if is_loaded => Duration::ZERO,
+            Some((_, until)) => until.saturating_duration_since(Instant::now()),
+            None => state.load(model).unwrap_or(UNKNOWN_LOAD),
+        };
+        let prefill = state.rate.get().map_or(0.0, |rate| PROMPT / rate.max(1e-3));
+        let hidden = state.hidden.get().filter(|_| is_busy).unwrap_or(0.0);
+        load.saturating_add(Duration::try_from_secs_f64(prefill + hidden).unwrap_or(Duration::MAX))
+    }
+}
+
+impl Measured {
+    fn load(&self, model: &str) -> Option<Duration> {
+        let known = self.loads.get(model).and_then(|mean| mean.get());
+        let longest = || self.loads.values().filter_map(|mean| mean.get()).max_by(f64::total_cmp);
+        known.or_else(longest).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    }
+}
+
+/// How long a request waits for an upstream that has its model in memory before a load of this length is worth it. `wait` is
+/// the expected wait for such an upstream; `None`: there is none, or nothing is known.
+///
+/// A request that waits as long as the load takes loses at most as much as it could have won.
+pub(super) fn patience(load: Option<Duration>, wait: Option<Duration>) -> Duration {
+    let (Some(load), Some(wait)) = (load, wait) else { return Duration::ZERO };
+    if load <= wait {
+        return Duration::ZERO;
+    }
+    let steps = load.as_millis().div_ceil(STEP);
+    Duration::from_millis(u64::try_from(steps * STEP).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn secs(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn first_token_is_expected_after_load_prefill_and_queue() {
+        let expected = Expected::default();
+        assert_eq!(expected.first_token("m", true, true), Duration::ZERO);
+        assert_eq!(expected.first_token("m", false, false), UNKNOWN_LOAD);
+        let told = Observed {
+            load: Some(secs(8)),
+            prompt_eval: Some(secs(2)),
+            prompt_tokens: Some(1000),
+            first_token: Some(secs(13)),
+        };
+        expected.observe("m", told, true);
+        assert_eq!(expected.first_token("m", false, false), secs(10));
+        assert_eq!(expected.first_token("m", true, false), secs(2));
+        assert_eq!(expected.first_token("m", true, true), secs(5));
+        // Another model is taken to load as long.
+        assert_eq!(expected.load("n"), Some(secs(8)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn load_that_was_begun_is_waited_for_no_longer_than_it_still_takes() {
+        let expected = Expected::default();
+        expected.observe("m", Observed { load: Some(secs(30)), ..Observed::default() }, false);
+        expected.load_begins("m");
+        tokio::time::advance(secs(20)).await;
+        expected.load_begins("m");
+        assert!(expected.is_loading("m"));
+        assert_eq!(expected.first_token("m", false, true), secs(10));
+        tokio::time::advance(secs(11)).await;
+        assert!(!expected.is_loading("m"), "a probe would have told that it is in memory");
+    }
+
+    #[test]
+    fn patience_is_the_load_unless_the_wait_is_longer() {
+        assert_eq!(patience(Some(secs(10)), Some(secs(3))), secs(10));
+        assert_eq!(patience(Some(secs(10)), Some(secs(12))), Duration::ZERO);
+        assert_eq!(patience(Some(Duration::from_millis(1_201)), Some(secs(1))), Duration::from_millis(1_500));
+        assert_eq!(patience(None, Some(secs(3))), Duration::ZERO);
+        assert_eq!(patience(Some(secs(3)), None), Duration::ZERO);
+    }
+}

@@ -1,0 +1,167 @@
+//! Where a request goes, and what the scheduler asks of the upstreams.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use super::{
+    Policy, Upstream, Upstreams,
+    choose::{candidates, choose, is_of_primary, narrow},
+    expected::Observed,
+};
+use crate::{
+    protocol::Route,
+    scheduler::{Candidate, Fleet, Free, Outlook, Want},
+};
+
+/// Where a request goes.
+#[derive(Clone, Debug)]
+pub(crate) enum Placement {
+    /// To this upstream, which takes it without a slot of its own.
+    At {
+        /// The upstream.
+        upstream: Arc<Upstream>,
+        /// It passes the request on to Ollama's cloud.
+        is_cloud: bool,
+    },
+    /// To any upstream with a free slot.
+    Any {
+        /// What the scheduler looks for.
+        want: Want,
+        /// One of the upstreams that may have it.
+        likely: Arc<Upstream>,
+        /// There is no other.
+        is_only: bool,
+    },
+}
+
+impl Upstreams {
+    /// Where a request goes that could not be sent to those at the positions in `tried`; `None` if there is no upstream left
+    /// for it.
+    pub(crate) fn place(&self, route: Route, model: Option<&str>, tried: &[usize]) -> Option<Placement> {
+        let is_cloud = |upstream: &Upstream| {
+            route.asks_cloud()
+                || route.may_ask_cloud() && model.is_some_and(|model| upstream.passes_on(model))
+        };
+        if is_of_primary(route) {
+            let upstream = self.all[self.primary].clone();
+            return tried.is_empty().then(|| Placement::At { is_cloud: is_cloud(&upstream), upstream });
+        }
+        let candidates = candidates(&self.all, model, tried);
+        let local = candidates.iter().find(|upstream| !is_cloud(upstream));
+        if let Some(likely) = local.filter(|_| route.takes_slot()) {
+            let want = Want {
+                model: model.map(str::to_owned),
+                is_cloud: false,
+                may_ask_cloud: route.may_ask_cloud(),
+                tried: tried.to_vec(),
+            };
+            return Some(Placement::Any { want, likely: (*likely).clone(), is_only: candidates.len() == 1 });
+        }
+        let free: Vec<_> = candidates.iter().map(|one| Free { upstream: one.position(), taken: 0 }).collect();
+        let chosen = match free.len() {
+            0 => return None,
+            1 => 0,
+            _ => self.decide(model, &free),
+        };
+        let upstream = candidates[chosen].clone();
+        Some(Placement::At { is_cloud: is_cloud(&upstream), upstream })
+    }
+
+    /// A request that was sent to the upstream of this name has ended.
+    pub(crate) fn observe(&self, upstream: &str, model: &str, observed: Observed) {
+        if let Some(upstream) = self.all.iter().find(|one| one.name == upstream) {
+            upstream.expected.observe(model, observed, upstream.max_streams.is_none());
+        }
+    }
+
+    fn decide(&self, model: Option<&str>, free: &[Free]) -> usize {
+        choose(&self.all, self.config.choose, model, self.turn.fetch_add(1, Relaxed), free)
+    }
+}
+
+impl Fleet<Want> for Upstreams {
+    fn candidates(&self, want: &Want, outlook: Outlook<'_>) -> Box<[Candidate]> {
+        let at_once = |upstream| Candidate { upstream, patience: Duration::ZERO };
+        if want.is_cloud {
+            return [at_once(self.all.len())].into();
+        }
+        let model = want.model.as_deref();
+        let mut candidates = candidates(&self.all, model, &want.tried);
+        if let Some(model) = model.filter(|_| want.may_ask_cloud) {
+            narrow(&mut candidates, |upstream| !upstream.passes_on(model));
+        }
+        let Some(model) = model.filter(|_| self.config.choose == Policy::ModelAware && candidates.len() > 1)
+        else {
+            return candidates.iter().map(|one| at_once(one.position())).collect();
+        };
+        let warm: Vec<_> =
+            candidates.iter().filter(|one| one.is_warm(model)).map(|one| one.position()).collect();
+        let wait = if warm.is_empty() { None } else { outlook.wait(warm.iter().copied()) };
+        let patience = |one: &Upstream| one.patience(model, wait.filter(|_| !warm.contains(&one.position())));
+        candidates.iter().map(|one| Candidate { upstream: one.position(), patience: patience(one) }).collect()
+    }
+
+    fn choose(&self, want: &Want, free: &[Free]) -> usize {
+        if free.len() == 1 { 0 } else { self.decide(want.model.as_deref(), free) }
+    }
+
+    fn granted(&self, upstream: usize, want: &Want) -> bool {
+        let Some(upstream) = self.all.get(upstream) else { return false };
+        if let Some(model) = &want.model {
+            upstream.goes_to(model);
+        }
+        upstream.tries_generation()
+    }
+
+    fn abandoned(&self, upstream: usize) {
+        if let Some(upstream) = self.all.get(upstream) {
+            upstream.abandoned();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        scheduler::{Scheduler, Terms},
+        upstream::{Config, Health, UpstreamConfig},
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn request_waits_for_a_warm_slot_no_longer_than_a_load_takes() {
+        let config = Config {
+            upstreams: ["a", "b"]
+                .map(|name| UpstreamConfig {
+                    max_streams: Some(1),
+                    ..UpstreamConfig::new(name, "http://127.0.0.1:1".parse().unwrap())
+                })
+                .into(),
+            ..Config::default()
+        };
+        let all = Arc::new(Upstreams::new(&config).unwrap());
+        all.all[0].report(Health::for_test(true, &["m:latest"], &["m:latest"]));
+        all.all[1].report(Health::for_test(true, &["m:latest"], &[]));
+        let load = Some(Duration::from_secs(10));
+        all.observe("b", "m:latest", Observed { load, ..Observed::default() });
+        let scheduler = Scheduler::for_test(&[Some(1), Some(1)], all);
+        let want = || Want { model: Some("m:latest".to_owned()), ..Want::default() };
+        let enter = || scheduler.enter("caller", Terms::default(), want());
+        // A slot takes two seconds here, so that a warm one is soon to come.
+        let warm = enter().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        drop(warm);
+        let warm = enter().await.unwrap();
+        assert_eq!(warm.upstream(), 0);
+        let began = tokio::time::Instant::now();
+        let loads = enter().await.unwrap();
+        assert_eq!(
+            (loads.upstream(), began.elapsed().as_secs()),
+            (1, 10),
+            "it waited as long as the load takes"
+        );
+        drop(warm);
+    }
+}

@@ -1,6 +1,6 @@
 // The type of a dashboard's JSON, panel by panel, in the types of Grafana's own schema. `tests/monitoring` writes each
 // committed dashboard as a literal of this type and compiles it: an unknown option or a misspelt value is an error.
-import type { DataQuery, Dashboard, Panel, RowPanel, VariableModel } from '@grafana/schema';
+import type { AnnotationQuery, DataQuery, Dashboard, Panel, RowPanel, VariableModel } from '@grafana/schema';
 import type { Options as Bars } from '@grafana/schema/dist/esm/raw/composable/bargauge/panelcfg/x/BarGaugePanelCfg_types.gen';
 import type { Options as Stat } from '@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen';
 import type { Options as Table } from '@grafana/schema/dist/esm/raw/composable/table/panelcfg/x/TablePanelCfg_types.gen';
@@ -47,6 +47,18 @@ type Any =
   | Of<'xychart', Curve, CurveField>
   | (Omit<RowPanel, 'type'> & { type: 'row' });
 
+/** The fields that the Prometheus datasource adds to an annotation. */
+interface Annotation extends AnnotationQuery {
+  expr: string;
+  step: string;
+  titleFormat: string;
+  textFormat: string;
+}
+
 export type Board = Wire<
-  Omit<Dashboard, 'panels' | 'templating'> & { panels: Any[]; templating: { list: VariableModel[] } }
+  Omit<Dashboard, 'annotations' | 'panels' | 'templating'> & {
+    annotations: { list: Annotation[] };
+    panels: Any[];
+    templating: { list: VariableModel[] };
+  }
 >;

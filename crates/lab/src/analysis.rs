@@ -32,7 +32,9 @@ mod baseline;
 mod claim;
 mod comparison;
 mod condition;
+mod drift;
 mod evidence;
+mod family;
 mod gpu;
 mod measure;
 mod note;
@@ -52,8 +54,9 @@ use std::collections::HashMap;
 pub use advice::{Advice, Answer, RemedyEffect, Step};
 use baseline::Baselines;
 pub use claim::{Claim, Number, Verdict};
-pub use comparison::Comparison;
+pub use comparison::{Comparison, Outcome};
 pub use condition::{ConditionSummary, Over};
+pub use drift::Drift;
 pub use evidence::Evidence;
 pub use gpu::GpuSummary;
 pub use measure::Measure;
@@ -66,7 +69,7 @@ use run::Rows;
 pub use run::RunSummary;
 pub use series::Series;
 pub use settings::Settings;
-pub use speedup::{Alone, OverlapSpeedup, TrueSpeedup, overlap_speedup, true_speedup};
+pub use speedup::{Alone, OverlapSpeedup, TrueSpeedup, overlap_speedup, paired_speedup, true_speedup};
 pub use spread::Spread;
 pub use window::Window;
 
@@ -83,15 +86,15 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
         }
     }
     run::leave_out_partial(&mut runs, &mut notes);
+    let planned = condition::with_baselines(&recording.conditions, &mut notes);
     let baselines_of = runs.clone();
     let baselines = Baselines::of(&baselines_of, &rows);
     for run in runs.iter_mut().filter(|run| run.kind == RunKind::Together && run.failures.is_empty()) {
-        let condition = recording.conditions.iter().find(|condition| condition.name == run.condition);
+        let condition = planned.iter().find(|condition| condition.name == run.condition);
         let Some(owner) = condition.and_then(|condition| baselines.owner(condition)) else { continue };
         run.truth = baselines.speedup(owner, &roles(&rows, run.id), &[run.wall], settings.level).ok();
     }
-    let conditions: Vec<ConditionSummary> = recording
-        .conditions
+    let conditions: Vec<ConditionSummary> = planned
         .iter()
         .map(|condition| {
             ConditionSummary::of(condition, &runs, &baselines, |run| roles(&rows, run), settings)
@@ -107,7 +110,9 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
             comparisons.extend(Measure::COMPARED.into_iter().filter_map(compare));
         }
     }
-    Comparison::correct(&mut comparisons);
+    family::correct(&mut comparisons, &conditions, settings);
+    let drift = Drift::all(&conditions, &runs);
+    notes.extend(drift.iter().filter_map(|drift| drift.sentence(1.0 - settings.level)));
     let together: Vec<&RunSummary> = runs.iter().filter(|run| run.kind == RunKind::Together).collect();
     let is_python = |run: &&RunSummary| {
         conditions.iter().any(|condition| {
@@ -132,6 +137,7 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
     let mut analysis = Analysis {
         settings: *settings,
         comparisons,
+        drift,
         relations,
         matrix: Matrix::of(&together),
         model,

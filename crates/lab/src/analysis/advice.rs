@@ -2,7 +2,7 @@
 
 mod step;
 
-use super::{Analysis, Comparison, ConditionSummary, Language, Measure};
+use super::{Analysis, Comparison, ConditionSummary, Language, Measure, Outcome};
 
 pub use step::{Advice, Answer, RemedyEffect, Step};
 
@@ -34,7 +34,7 @@ impl Advice {
             });
         }
         advice.remedies = remedies(analysis);
-        advice.recommendation = recommendation(&advice);
+        advice.recommendation = recommendation(analysis, &advice);
         for remedy in advice.remedies.iter().filter(|remedy| remedy.helped == Answer::Unknown) {
             advice.undecided.push(remedy.gain.sentence());
         }
@@ -153,6 +153,7 @@ fn remedies(analysis: &Analysis) -> Vec<RemedyEffect> {
             let veto = analysis.condition(&gain.baseline).and_then(|baseline| veto(condition, baseline));
             let helped = match gain.interval {
                 _ if veto.is_some() => Answer::Unknown,
+                _ if gain.verdict == Outcome::Equivalent => Answer::No,
                 Some(interval) if gain.evidence.found(alpha) && interval.low > 0.0 => Answer::Yes,
                 // The difference is neither harmful nor large enough to matter.
                 Some(interval) if interval.high < TRIFLE => Answer::No,
@@ -181,7 +182,22 @@ fn veto(condition: &ConditionSummary, baseline: &ConditionSummary) -> Option<Str
         .then(|| format!("{} failed, against {} of {}", of(condition), of(baseline), baseline.condition.name))
 }
 
-fn recommendation(advice: &Advice) -> String {
+/// The verdicts of a plan without remedies: of each comparison the true efficiency, or the throughput if the agents did
+/// not run alone.
+fn verdicts(analysis: &Analysis) -> String {
+    let decides = |found: &&Comparison| {
+        let truth = analysis.comparison(&found.condition, Measure::TrueEfficiency).is_some();
+        found.measure == if truth { Measure::TrueEfficiency } else { Measure::Throughput }
+    };
+    let sentences: Vec<String> =
+        analysis.comparisons.iter().filter(decides).map(Comparison::verdict_sentence).collect();
+    if sentences.is_empty() {
+        return "No remedy was tried, so none can be recommended.".into();
+    }
+    format!("{}.", sentences.join("; "))
+}
+
+fn recommendation(analysis: &Analysis, advice: &Advice) -> String {
     let best = advice.remedies.iter().find(|remedy| remedy.helped == Answer::Yes);
     if let Some(best) = best {
         return format!("Use {}, which helped most: {}.", best.condition, best.gain.sentence());
@@ -194,7 +210,7 @@ fn recommendation(advice: &Advice) -> String {
         return format!("Leave it as it is: {} cannot be recommended, because {veto}.", worst.condition);
     }
     match (tried, unknown) {
-        (0, _) => "No remedy was tried, so none can be recommended.".into(),
+        (0, _) => verdicts(analysis),
         (_, 0) => format!("Leave it as it is: none of {tried} remedies helped."),
         _ => format!(
             "Leave it as it is: none of {tried} remedies was shown to help; {unknown} need more runs."

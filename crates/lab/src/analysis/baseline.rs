@@ -3,13 +3,18 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{
-    Alone, Condition, RunKind, RunSummary, TrueSpeedup, run::Rows, statistic::Undefined, true_speedup,
+    Alone, Condition, RunKind, RunSummary, TrueSpeedup,
+    run::Rows,
+    statistic::{Undefined, sum},
+    true_speedup,
 };
 
 /// The durations of solo runs in seconds, by condition and role.
 #[derive(Default)]
 pub(super) struct Baselines<'a> {
     durations: HashMap<&'a str, BTreeMap<&'a str, Vec<f64>>>,
+    /// The same by condition, role and repetition.
+    repetitions: HashMap<(&'a str, &'a str, u32), Vec<f64>>,
 }
 
 impl<'a> Baselines<'a> {
@@ -21,6 +26,10 @@ impl<'a> Baselines<'a> {
             for agent in agents {
                 let roles = baselines.durations.entry(&run.condition).or_default();
                 roles.entry(&agent.role).or_default().push(agent.duration);
+                if let Some(repetition) = run.repetition {
+                    let place = (run.condition.as_str(), agent.role.as_str(), repetition);
+                    baselines.repetitions.entry(place).or_default().push(agent.duration);
+                }
             }
         }
         baselines
@@ -37,6 +46,16 @@ impl<'a> Baselines<'a> {
     /// Returns the number of solo runs of the role that has the fewest.
     pub(super) fn fewest(&self, owner: &str) -> usize {
         self.durations.get(owner).and_then(|roles| roles.values().map(Vec::len).min()).unwrap_or(0)
+    }
+
+    /// Returns the summed durations of agents with these roles alone, in the solo runs of one repetition. `None`: a role
+    /// has no solo run in it.
+    pub(super) fn sum_in(&self, owner: &str, roles: &[&str], repetition: u32) -> Option<f64> {
+        let of_role = |role: &&str| {
+            let durations = self.repetitions.get(&(owner, *role, repetition))?;
+            Some(sum(durations.iter().copied()) / durations.len() as f64)
+        };
+        roles.iter().map(of_role).collect::<Option<Vec<f64>>>().map(sum)
     }
 
     /// Returns the true speedup of agents with these roles and these wall times together.

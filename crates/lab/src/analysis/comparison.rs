@@ -4,12 +4,35 @@ use serde::Serialize;
 
 use super::{
     ConditionSummary, Evidence, Measure, Settings, TrueSpeedup,
+    condition::PAIRS,
     evidence::enough,
     statistic::{
-        Effect, Interval, Permutation, Random, detectable_shift, hedges_g, holm, permutation_test,
-        satterthwaite_error, t_quantile, t_two_sided, welch,
+        Effect, Interval, Permutation, Random, detectable_shift, hedges_g, mean, permutation_test,
+        satterthwaite_error, sign_flip_test, t_quantile, t_two_sided, welch,
     },
 };
+
+/// The runs of each condition beyond which more runs are no answer.
+const MOST_RUNS: usize = 10_000;
+
+/// The verdict on a comparison.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// The condition is better than the baseline, beyond chance.
+    Better,
+    /// The condition is worse than the baseline, beyond chance.
+    Worse,
+    /// The value is higher, beyond chance. For this measure, neither more nor less is better.
+    Higher,
+    /// The value is lower, beyond chance. For this measure, neither more nor less is better.
+    Lower,
+    /// The whole interval lies within the equivalence margin.
+    Equivalent,
+    /// These runs do not decide it.
+    #[default]
+    Undecided,
+}
 
 /// The comparison of two conditions by one measure.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,18 +47,30 @@ pub struct Comparison {
     pub runs: (usize, usize),
     /// Condition − baseline, in the measure's unit.
     pub difference: f64,
-    /// Welch's interval of the difference. For the true efficiency it includes the uncertainty of the solo runs.
-    /// `None`: there are too few runs, or the values do not vary.
+    /// Whether the two were compared within repetitions, by the differences of pairs. Otherwise by Welch's test.
+    pub paired: bool,
+    /// The standard error of the difference.
+    pub standard_error: Option<f64>,
+    /// The degrees of freedom of the standard error.
+    pub df: Option<f64>,
+    /// The interval of the difference, corrected like the p-value. For the true efficiency it includes the uncertainty of
+    /// the solo runs. `None`: there are too few runs, or the values do not vary.
     pub interval: Option<Interval>,
-    /// Whether the difference is beyond chance, by Welch's test, corrected over all comparisons of this measure.
+    /// Whether the difference is beyond chance, corrected over the family of comparisons.
     pub evidence: Evidence,
     /// The permutation test of the difference, if there are enough runs. It assumes no distribution.
     pub permutation: Option<Permutation>,
     /// The difference relative to the noise.
     pub effect: Option<Effect>,
     /// The difference that these runs would have shown with the power of [`Settings`] (80 %), in the measure's unit.
-    /// A smaller difference may exist unnoticed.
+    /// It accounts for the correction. A smaller difference may exist unnoticed.
     pub detectable: Option<f64>,
+    /// The equivalence margin, in the measure's unit.
+    pub margin: f64,
+    /// The verdict.
+    pub verdict: Outcome,
+    /// How many more runs of each would decide it, if these do not.
+    pub more_runs: Option<usize>,
 }
 
 impl Comparison {
@@ -48,14 +83,17 @@ impl Comparison {
     ) -> Option<Comparison> {
         let (first, second) = (condition.values(measure), baseline.values(measure));
         let (first_mean, second_mean) = (condition.mean(measure)?, baseline.mean(measure)?);
+        let pairs = pairs(condition, baseline, measure);
+        let paired = pairs.len() >= PAIRS;
         // Shared solo runs shift both sides alike. Separate solo runs add their noise to the difference.
         let own_baselines = measure == Measure::TrueEfficiency && condition.baseline != baseline.baseline;
-        let difference = if own_baselines {
-            by_speedups(&condition.truth?, &baseline.truth?, settings.level)
+        let difference = if paired {
+            by_pairs(&pairs, settings.level)
+        } else if own_baselines {
+            by_speedups(&condition.truth?, &baseline.truth?)
         } else {
             welch(first, second, settings.level).ok().map(|test| Difference {
                 value: test.difference,
-                interval: test.interval,
                 df: test.df,
                 error: test.standard_error,
                 p: test.p,
@@ -68,41 +106,91 @@ impl Comparison {
             (Ok(()), None) => Evidence::NoNoise,
             (Ok(()), Some(Difference { p, .. })) => Evidence::Tested { p, corrected: p },
         };
-        let permutation = sufficient.ok().and_then(|()| {
-            permutation_test(first, second, settings.resamples, &mut Random::new(settings.seed)).ok()
+        let mut random = Random::new(settings.seed);
+        let permutation = sufficient.ok().and_then(|()| match paired {
+            true => sign_flip_test(&pairs, settings.resamples, &mut random).ok(),
+            false => permutation_test(first, second, settings.resamples, &mut random).ok(),
         });
+        let plain = if paired {
+            mean(&pairs, settings.level).ok()?.value
+        } else {
+            first_mean.value - second_mean.value
+        };
         Some(Comparison {
             measure,
             condition: condition.condition.name.clone(),
             baseline: baseline.condition.name.clone(),
-            runs: (first.len(), second.len()),
-            difference: difference.map_or(first_mean.value - second_mean.value, |found| found.value),
-            interval: difference.map(|found| found.interval),
+            runs: if paired { (pairs.len(), pairs.len()) } else { (first.len(), second.len()) },
+            paired,
+            difference: difference.map_or(plain, |found| found.value),
+            standard_error: difference.map(|found| found.error),
+            df: difference.map(|found| found.df),
+            interval: None,
             evidence,
             permutation,
             effect: hedges_g(first, second, settings.level).ok(),
-            detectable: difference.and_then(|found| {
-                Some(found.error * detectable_shift(found.df, alpha, settings.power).ok()?)
-            }),
+            detectable: None,
+            margin: 0.0,
+            verdict: Outcome::Undecided,
+            more_runs: None,
         })
     }
 
-    /// Corrects the p-values of each measure for the number of conditions that were compared.
-    pub(super) fn correct(comparisons: &mut [Comparison]) {
-        for measure in Measure::COMPARED {
-            let mut tested: Vec<(f64, &mut f64)> = comparisons
-                .iter_mut()
-                .filter(|comparison| comparison.measure == measure)
-                .filter_map(|comparison| match &mut comparison.evidence {
-                    Evidence::Tested { p, corrected } => Some((*p, corrected)),
-                    _ => None,
-                })
-                .collect();
-            let corrections = holm(&tested.iter().map(|(p, _)| *p).collect::<Vec<f64>>());
-            for ((_, corrected), correction) in tested.iter_mut().zip(corrections) {
-                **corrected = correction;
+    /// Decides the comparison, after the correction of its family of `tested` hypotheses. `baseline` is the mean of the
+    /// baseline.
+    pub(super) fn decide(&mut self, tested: usize, baseline: f64, settings: &Settings) {
+        let alpha = 1.0 - settings.level;
+        let each = alpha / tested as f64;
+        self.margin = settings.margin * baseline.abs();
+        self.detectable = self
+            .standard_error
+            .zip(self.df)
+            .and_then(|(error, df)| Some(error * detectable_shift(df, each, settings.power).ok()?));
+        let Some(interval) = self.interval.filter(|_| self.evidence.p().is_some()) else {
+            if let Evidence::TooFew { have, need } = self.evidence {
+                self.more_runs = Some(need - have);
             }
+            return;
+        };
+        let within = -self.margin <= interval.low && interval.high <= self.margin;
+        let more = self.difference > 0.0;
+        self.verdict = match (self.evidence.found(alpha), self.measure.more_is_better()) {
+            _ if within => Outcome::Equivalent,
+            (false, _) => Outcome::Undecided,
+            (true, None) if more => Outcome::Higher,
+            (true, None) => Outcome::Lower,
+            (true, Some(better)) if better == more => Outcome::Better,
+            (true, Some(_)) => Outcome::Worse,
+        };
+        if self.verdict == Outcome::Undecided {
+            self.more_runs = self.runs_needed(each, settings.power);
         }
+    }
+
+    /// Returns how many more runs of each show a difference of the size of the margin with this power.
+    fn runs_needed(&self, alpha: f64, power: f64) -> Option<usize> {
+        let (error, df) = self.standard_error.zip(self.df)?;
+        let have = self.runs.0.min(self.runs.1);
+        // Twice the runs have half the variance.
+        let enough = |runs: usize| {
+            let growth = runs as f64 / have as f64;
+            let df = df * growth;
+            let shift = t_quantile(1.0 - 0.5 * alpha, df) + t_quantile(power, df);
+            error / growth.sqrt() * shift <= self.margin
+        };
+        let mut high = have + 1;
+        while !enough(high) {
+            if high > MOST_RUNS {
+                return None;
+            }
+            high *= 2;
+        }
+        let mut low = have;
+        while low + 1 < high {
+            let middle = low.midpoint(high);
+            if enough(middle) { high = middle } else { low = middle }
+        }
+        Some(high - have)
     }
 
     /// Swaps the condition and the baseline.
@@ -114,6 +202,13 @@ impl Comparison {
             runs: (self.runs.1, self.runs.0),
             difference: -self.difference,
             interval: self.interval.map(turn),
+            verdict: match self.verdict {
+                Outcome::Better => Outcome::Worse,
+                Outcome::Worse => Outcome::Better,
+                Outcome::Higher => Outcome::Lower,
+                Outcome::Lower => Outcome::Higher,
+                same => same,
+            },
             permutation: self.permutation.map(|test| Permutation { difference: -test.difference, ..test }),
             effect: self.effect.map(|effect| Effect {
                 g: -effect.g,
@@ -128,7 +223,7 @@ impl Comparison {
     #[must_use]
     pub fn sentence(&self) -> String {
         let Comparison { measure, condition, baseline, runs, difference, .. } = self;
-        let show = |value: f64| measure.show(value);
+        let show = |value: f64| measure.show_difference(value);
         let interval = self.interval.map_or(String::new(), |interval| {
             format!(
                 " ({:.0} % interval {} to {})",
@@ -145,31 +240,76 @@ impl Comparison {
             _ => String::new(),
         };
         format!(
-            "{}: {condition} against {baseline} {}{}{interval}, {} and {} runs, {}{seen}",
+            "{}: {condition} against {baseline} {}{}{interval}, {}, {}{seen}",
             measure.name(),
             if *difference >= 0.0 { "+" } else { "" },
             show(*difference),
-            runs.0,
-            runs.1,
+            if self.paired {
+                format!("{} pairs of runs", runs.0)
+            } else {
+                format!("{} and {} runs", runs.0, runs.1)
+            },
             self.evidence.sentence(),
         )
+    }
+
+    /// Returns the verdict as a sentence.
+    #[must_use]
+    pub fn verdict_sentence(&self) -> String {
+        let Comparison { measure, condition, baseline, .. } = self;
+        let (name, sentence) = (measure.name(), self.sentence());
+        let margin = measure.show_difference(self.margin);
+        match self.verdict {
+            Outcome::Better => format!("{condition} is better than {baseline} in {name} ({sentence})"),
+            Outcome::Worse => format!("{condition} is worse than {baseline} in {name} ({sentence})"),
+            Outcome::Higher => format!("{condition} has a higher {name} than {baseline} ({sentence})"),
+            Outcome::Lower => format!("{condition} has a lower {name} than {baseline} ({sentence})"),
+            Outcome::Equivalent => {
+                format!("{condition} and {baseline} are equivalent in {name}, within {margin} ({sentence})")
+            }
+            Outcome::Undecided => {
+                let more = match self.more_runs {
+                    Some(more) => {
+                        format!("about {more} more runs of each would decide a difference of {margin}")
+                    }
+                    None => format!("more runs would hardly decide a difference of {margin}"),
+                };
+                format!("{condition} against {baseline} is undecided in {name}: {more} ({sentence})")
+            }
+        }
     }
 }
 
 #[derive(Clone, Copy)]
 struct Difference {
     value: f64,
-    interval: Interval,
     df: f64,
     error: f64,
     p: f64,
 }
 
+/// Returns condition − baseline for each repetition that has both.
+fn pairs(condition: &ConditionSummary, baseline: &ConditionSummary, measure: Measure) -> Vec<f64> {
+    let values = |summary: &ConditionSummary| summary.repetitions.get(&measure).cloned().unwrap_or_default();
+    let baseline = values(baseline);
+    values(condition)
+        .into_iter()
+        .filter_map(|(repetition, value)| Some(value - baseline.get(&repetition)?))
+        .collect()
+}
+
+/// Student's test of the mean of the pairs. `None`: they do not vary.
+fn by_pairs(pairs: &[f64], level: f64) -> Option<Difference> {
+    let found = mean(pairs, level).ok()?;
+    let error = found.deviation.filter(|deviation| *deviation > 0.0)? / (pairs.len() as f64).sqrt();
+    let df = (pairs.len() - 1) as f64;
+    Some(Difference { value: found.value, df, error, p: t_two_sided(found.value / error, df) })
+}
+
 /// Returns the difference of two efficiencies, with the uncertainty of all their inputs.
-fn by_speedups(first: &TrueSpeedup, second: &TrueSpeedup, level: f64) -> Option<Difference> {
+fn by_speedups(first: &TrueSpeedup, second: &TrueSpeedup) -> Option<Difference> {
     let error = |truth: &TrueSpeedup| Some((truth.efficiency * truth.relative_error?, truth.df?));
     let (error, df) = satterthwaite_error(&[error(first)?, error(second)?])?;
     let value = first.efficiency - second.efficiency;
-    let interval = Interval::around(value, t_quantile(0.5 + 0.5 * level, df) * error, level);
-    Some(Difference { value, interval, df, error, p: t_two_sided(value / error, df) })
+    Some(Difference { value, df, error, p: t_two_sided(value / error, df) })
 }

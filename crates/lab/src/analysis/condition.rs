@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     Condition, Measure, RunKind, RunSummary, Settings, TrueSpeedup,
     baseline::Baselines,
+    paired_speedup,
     statistic::{Bootstrap, Mean, Random, bca, mean, sum},
 };
 
@@ -29,6 +30,9 @@ pub struct ConditionSummary {
     pub truth: Option<TrueSpeedup>,
     /// Each measure, over the runs.
     pub measures: BTreeMap<Measure, Over>,
+    /// Each measure by repetition. Within a repetition, the true efficiency uses the solo runs of that repetition.
+    #[serde(skip)]
+    pub(super) repetitions: BTreeMap<Measure, BTreeMap<u32, f64>>,
 }
 
 /// A measure over runs, in its own unit. The runs are independent, so these intervals are valid. Intervals over the
@@ -41,6 +45,50 @@ pub struct Over {
     pub bootstrap: Option<Bootstrap>,
     /// The values, in the order of the runs.
     pub values: Vec<f64>,
+}
+
+/// Repetitions from which on conditions are compared within repetitions.
+pub(super) const PAIRS: usize = 4;
+
+/// Returns the conditions with their baselines. If no condition of a recording names a baseline or a series, its first
+/// condition is the baseline of the others.
+pub(super) fn with_baselines(conditions: &[Condition], notes: &mut Vec<String>) -> Vec<Condition> {
+    let plain = |condition: &Condition| condition.baseline.is_none() && condition.series.is_none();
+    let mut planned = conditions.to_vec();
+    for recording in planned.chunk_by_mut(|a, b| a.recording == b.recording) {
+        let [first, others @ ..] = recording else { continue };
+        if others.is_empty() || !plain(first) || !others.iter().all(plain) {
+            continue;
+        }
+        notes.push(format!(
+            "no condition names a baseline, so the other conditions are compared with {}",
+            first.name
+        ));
+        others.iter_mut().for_each(|other| other.baseline = Some(first.name.clone()));
+    }
+    planned
+}
+
+/// Returns the measures by repetition; `efficiency` is the true efficiency of a run within its repetition.
+fn by_repetition(
+    runs: &[&RunSummary],
+    efficiency: impl Fn(&RunSummary) -> Option<f64>,
+) -> BTreeMap<Measure, BTreeMap<u32, f64>> {
+    let value = |measure: Measure, run: &RunSummary| match measure {
+        Measure::TrueEfficiency => efficiency(run),
+        _ => measure.of(run),
+    };
+    let of_measure = |measure: Measure| {
+        let mut values: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+        for run in runs {
+            if let Some((repetition, value)) = run.repetition.zip(value(measure, run)) {
+                values.entry(repetition).or_default().push(value);
+            }
+        }
+        let mean = |values: Vec<f64>| sum(values.iter().copied()) / values.len() as f64;
+        (measure, values.into_iter().map(|(repetition, values)| (repetition, mean(values))).collect())
+    };
+    Measure::COMPARED.into_iter().map(of_measure).collect()
 }
 
 impl ConditionSummary {
@@ -63,6 +111,19 @@ impl ConditionSummary {
         let truth = owner.zip(runs.first()).and_then(|(owner, first)| {
             baselines.speedup(owner, &roles(first.id), &walls, settings.level).ok()
         });
+        let repetitions = by_repetition(&runs, |run| {
+            let alone = baselines.sum_in(owner?, &roles(run.id), run.repetition?)?;
+            Some(alone / run.wall / run.agents as f64)
+        });
+        let paired = owner.and_then(|owner| {
+            let (alone, together): (Vec<f64>, Vec<f64>) = runs
+                .iter()
+                .filter_map(|run| Some((baselines.sum_in(owner, &roles(run.id), run.repetition?)?, run.wall)))
+                .unzip();
+            let speedup = || paired_speedup(&alone, &together, agents, settings.level).ok();
+            (alone.len() >= PAIRS).then(speedup).flatten()
+        });
+        let truth = paired.or(truth);
         let measures = Measure::ALL
             .into_iter()
             .filter_map(|measure| {
@@ -78,6 +139,7 @@ impl ConditionSummary {
             baseline: owner.map(str::to_owned),
             truth,
             measures,
+            repetitions,
             condition: condition.clone(),
         }
     }

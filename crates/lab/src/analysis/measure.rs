@@ -75,6 +75,15 @@ impl Measure {
         Measure::CpuPerToken,
     ];
 
+    /// The measures that the advice and the verdicts use. Their comparisons are one family of hypotheses.
+    pub const DECIDING: [Measure; 5] = [
+        Measure::TrueEfficiency,
+        Measure::Throughput,
+        Measure::FirstToken,
+        Measure::LagP99,
+        Measure::CpuPerToken,
+    ];
+
     /// The measures of the correlation matrix.
     pub const CORRELATED: [Measure; 8] = [
         Measure::LagP99,
@@ -144,6 +153,17 @@ impl Measure {
             Measure::FirstToken | Measure::GapP50 | Measure::GapP99 | Measure::LagMean | Measure::LagP99 => {
                 format!("{:.2} ms", 1e3 * value)
             }
+        }
+    }
+
+    /// Returns a difference of two values as text. A difference of efficiencies is in percentage points.
+    #[must_use]
+    pub fn show_difference(self, difference: f64) -> String {
+        match self {
+            Measure::TrueEfficiency | Measure::OverlapEfficiency => {
+                format!("{:.1} points", 100.0 * difference)
+            }
+            _ => self.show(difference),
         }
     }
 

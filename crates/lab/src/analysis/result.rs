@@ -7,6 +7,7 @@ use super::{
     claim::Claim,
     comparison::Comparison,
     condition::ConditionSummary,
+    drift::Drift,
     gpu::GpuSummary,
     measure::Measure,
     relation::{Matrix, Model, Relation},
@@ -27,6 +28,8 @@ pub struct Analysis {
     pub conditions: Vec<ConditionSummary>,
     /// Each condition compared with the baseline that it names, measure by measure.
     pub comparisons: Vec<Comparison>,
+    /// The drift of each recording whose conditions took turns.
+    pub drift: Vec<Drift>,
     /// Lag and chunk rate compared with efficiency, over the concurrent runs of Python agents, as in TR117. If there
     /// are none, over all concurrent runs.
     pub relations: Vec<Relation>,

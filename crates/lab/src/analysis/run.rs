@@ -16,6 +16,8 @@ pub struct RunSummary {
     pub id: u32,
     /// Its condition.
     pub condition: String,
+    /// The number of the repetition, from 0. `None`: the conditions did not take turns.
+    pub repetition: Option<u32>,
     /// Solo or together.
     pub kind: RunKind,
     /// The number of agents.
@@ -155,6 +157,7 @@ impl<'a> Rows<'a> {
         Ok(RunSummary {
             id: run.id,
             condition: run.condition.clone(),
+            repetition: run.repetition,
             kind: run.kind,
             agents: durations.len(),
             wall,

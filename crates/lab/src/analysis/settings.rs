@@ -15,10 +15,12 @@ pub struct Settings {
     pub seed: u64,
     /// The length of a window of the time series, in seconds. Default: 1.
     pub window: f64,
+    /// The equivalence margin, as a share of the baseline's mean: smaller differences do not matter. Default: 0.05.
+    pub margin: f64,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { level: 0.95, power: 0.8, resamples: 9_999, seed: 117, window: 1.0 }
+        Settings { level: 0.95, power: 0.8, resamples: 9_999, seed: 117, window: 1.0, margin: 0.05 }
     }
 }

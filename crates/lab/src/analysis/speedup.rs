@@ -112,6 +112,49 @@ pub fn true_speedup(alone: &[Alone<'_>], together: &[f64], level: f64) -> Result
     })
 }
 
+/// Returns the true speedup from pairs: the summed durations alone and the wall time together of each repetition.
+///
+/// What slows a repetition down slows both of its times down, so their errors are not independent. The interval is that
+/// of the ratio of two means by linearization (Cochran, "Sampling Techniques", 6.4), on the logarithm.
+///
+/// # Errors
+/// Fewer than two pairs, sides of different length, or a value that is not finite or not above 0.
+pub fn paired_speedup(
+    alone: &[f64],
+    together: &[f64],
+    agents: usize,
+    level: f64,
+) -> Result<TrueSpeedup, Undefined> {
+    if alone.len() != together.len() {
+        return Err(Undefined::Unpaired { left: alone.len(), right: together.len() });
+    }
+    if alone.iter().chain(together).any(|value| !(value.is_finite() && *value > 0.0)) {
+        return Err(Undefined::OutOfRange("a duration"));
+    }
+    let n = alone.len() as f64;
+    let mean = |values: &[f64]| sum(values.iter().copied()) / n;
+    let (mean_alone, mean_together) = (mean(alone), mean(together));
+    let errors: Vec<f64> = alone
+        .iter()
+        .zip(together)
+        .map(|(alone, together)| alone / mean_alone - together / mean_together)
+        .collect();
+    let error = (variance(&errors)? / n).sqrt();
+    let df = n - 1.0;
+    let speedup = mean_alone / mean_together;
+    let interval =
+        Interval::around(speedup.ln(), t_quantile(0.5 + 0.5 * level, df) * error, level).map(f64::exp);
+    let agents = agents as f64;
+    Ok(TrueSpeedup {
+        speedup,
+        efficiency: speedup / agents,
+        interval: Some(interval),
+        efficiency_interval: Some(interval.map(|speedup| speedup / agents)),
+        relative_error: Some(error),
+        df: Some(df),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,7 +34,7 @@ pub use effect::{Effect, hedges_g};
 pub use holm::holm;
 pub use mean::{Mean, mean};
 pub use percentile::{percentile, percentile_interval, percentile_of_sorted};
-pub use permutation::{Permutation, permutation_test, smallest_p};
+pub use permutation::{Permutation, permutation_test, sign_flip_test, smallest_p};
 pub(crate) use power::detectable_shift;
 pub use power::{detectable, power, runs_needed};
 pub use random::Random;

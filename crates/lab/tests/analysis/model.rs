@@ -76,6 +76,28 @@ impl Draft {
         id
     }
 
+    /// Adds another recording, with a name before those of its conditions.
+    pub(crate) fn append(&mut self, name: &str, other: Draft) {
+        let number =
+            self.recording.conditions.iter().map(|condition| condition.recording).max().unwrap_or(0) + 1;
+        let first = self.recording.runs.len() as u32;
+        let full = |condition: &str| format!("{name}/{condition}");
+        self.recording.conditions.extend(other.recording.conditions.into_iter().map(|mut condition| {
+            condition.recording = number;
+            condition.name = full(&condition.name);
+            condition.baseline = condition.baseline.as_deref().map(full);
+            condition
+        }));
+        self.recording.runs.extend(other.recording.runs.into_iter().map(|mut run| {
+            (run.id, run.condition) = (run.id + first, full(&run.condition));
+            run
+        }));
+        self.recording.agents.extend(other.recording.agents.into_iter().map(|mut agent| {
+            agent.run += first;
+            agent
+        }));
+    }
+
     /// Adds runs of agents `a`, `b`, … with these numbers of tokens, and, if `solo`, as many solo runs of each.
     pub(crate) fn simulate(
         &mut self,

@@ -11,7 +11,8 @@ use super::model::{Draft, Law};
 const EXPERIMENTS: usize = 2000;
 
 /// No resampling, because the tests of this file do not use it.
-const QUICK: Settings = Settings { level: 0.95, power: 0.8, resamples: 2, seed: 117, window: 1.0 };
+const QUICK: Settings =
+    Settings { level: 0.95, power: 0.8, resamples: 2, seed: 117, window: 1.0, margin: 0.05 };
 
 /// Returns the share of experiments whose interval contains the truth.
 fn coverage(law: Law, tokens: &[u32], runs: usize, seed: u64) -> f64 {

@@ -1,13 +1,19 @@
 //! Recordings with a trap in them, and the sentence that leads around it.
 
+mod block;
 mod failure;
+mod family;
+mod verdict;
 
 use serde_json::Value;
-use streamgauge_lab::analysis::{Analysis, Condition, Language, Remedy, RunKind, Settings};
+use streamgauge_lab::analysis::{
+    Analysis, Condition, Language, Remedy, RunKind, Settings, statistic::Random,
+};
 
 use super::model::Draft;
 
-const QUICK: Settings = Settings { level: 0.95, power: 0.8, resamples: 99, seed: 117, window: 1.0 };
+const QUICK: Settings =
+    Settings { level: 0.95, power: 0.8, resamples: 99, seed: 117, window: 1.0, margin: 0.05 };
 const NOISE: [f64; 6] = [-1.0, 0.5, 1.0, -0.5, 0.25, -0.25];
 
 fn condition(name: &str, language: Language, remedies: &[Remedy], baseline: Option<&str>) -> Condition {
@@ -18,6 +24,12 @@ fn condition(name: &str, language: Language, remedies: &[Remedy], baseline: Opti
         baseline: baseline.map(Into::into),
         ..Condition::default()
     }
+}
+
+/// A value that is normally distributed, by Box and Muller.
+fn normal(random: &mut Random) -> f64 {
+    let (one, two) = (1.0 - random.unit(), random.unit());
+    (-2.0 * one.ln()).sqrt() * (std::f64::consts::TAU * two).cos()
 }
 
 /// Adds a run of two agents that take `wall` seconds together.

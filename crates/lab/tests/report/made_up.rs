@@ -11,7 +11,7 @@ use streamgauge_lab::report::Report;
 
 /// Fast settings that always give the same result.
 pub(crate) const SETTINGS: Settings =
-    Settings { level: 0.95, power: 0.8, resamples: 99, seed: 1, window: 1.0 };
+    Settings { level: 0.95, power: 0.8, resamples: 99, seed: 1, window: 1.0, margin: 0.05 };
 
 struct Draft {
     recording: Recording,

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     Random,
-    sum::centre,
+    sum::{centre, sum},
     undefined::{Undefined, demand},
 };
 
@@ -65,6 +65,45 @@ pub fn permutation_test(
     Ok(Permutation { difference: centre(first) - centre(second), p, labellings: tally.all, exact })
 }
 
+/// Fisher's test of the mean of paired differences: of all signs that they can have if there are at most `most`,
+/// otherwise of `most` drawn at random.
+///
+/// # Errors
+/// Fewer than two differences, one that is not finite, or differences that are all 0.
+pub fn sign_flip_test(
+    differences: &[f64],
+    most: usize,
+    random: &mut Random,
+) -> Result<Permutation, Undefined> {
+    demand(differences, 2)?;
+    let width = sum(differences.iter().map(|value| value.abs()));
+    if width == 0.0 {
+        return Err(Undefined::Constant);
+    }
+    let n = differences.len();
+    let seen = sum(differences.iter().copied());
+    let slack = 1e-12 * width;
+    let mut tally = Tally { low: seen + slack, high: seen - slack, ..Tally::default() };
+    let exact = n < usize::BITS as usize && 1_usize << n <= most;
+    if exact {
+        for signs in 0..1_usize << n {
+            let signed = differences.iter().enumerate();
+            tally.add(
+                signed.map(|(place, value)| if signs >> place & 1 == 1 { -value } else { *value }).sum(),
+            );
+        }
+    } else {
+        tally.add(seen);
+        for _ in 0..most {
+            tally.add(
+                differences.iter().map(|value| if random.below(2) == 1 { -value } else { *value }).sum(),
+            );
+        }
+    }
+    let p = (2.0 * tally.not_above.min(tally.not_below) as f64 / tally.all as f64).min(1.0);
+    Ok(Permutation { difference: seen / n as f64, p, labellings: tally.all, exact })
+}
+
 /// Returns the smallest p that a two-sided permutation test can have for samples of these sizes. If it is not below
 /// the level, no test can find a difference.
 #[must_use]
@@ -108,6 +147,19 @@ fn choose(n: usize, k: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signs_of_paired_differences_give_the_exact_share_of_all_signs() {
+        let test = |differences: &[f64]| {
+            let found = sign_flip_test(differences, 9999, &mut Random::new(1)).unwrap();
+            (found.p, found.labellings, found.exact)
+        };
+        assert_eq!(test(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), (2.0 / 64.0, 64, true));
+        // 1 − 2 + 3: as low are − + + of 1, 2, 3 and five sums below it; as high are three of eight.
+        assert_eq!(test(&[1.0, -2.0, 3.0]), (0.75, 8, true));
+        let drawn = sign_flip_test(&[1.0; 30], 999, &mut Random::new(1)).unwrap();
+        assert_eq!((drawn.p, drawn.labellings, drawn.exact), (0.002, 1000, false));
+    }
 
     #[test]
     fn permutation_test_needs_four_values_per_side_for_significance() {

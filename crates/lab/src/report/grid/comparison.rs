@@ -1,17 +1,19 @@
 //! A row for each condition against its baseline, measure by measure.
 
 use super::{super::Report, Grid, cell, range};
-use crate::analysis::Evidence;
+use crate::analysis::{Comparison, Evidence, Outcome};
 
 pub(super) fn grid(report: &Report) -> Grid {
     let mut grid = Grid::new(
         "Comparisons",
-        "The condition less its baseline. p is Welch's, corrected over conditions by Holm; g is Hedges'. Seen: the \
-         difference that these runs would have shown four times in five. Smaller ones may well be there.",
+        "The condition less its baseline, within repetitions if there are at least four. p and interval are corrected \
+         alike, by Holm's method over the family. g is Hedges'. Seen: the difference that these runs would have shown \
+         four times in five after the correction. Smaller differences may exist.",
         &[
             "condition",
             "against",
             "measure",
+            "verdict",
             "difference",
             "95 % interval",
             "p",
@@ -19,7 +21,7 @@ pub(super) fn grid(report: &Report) -> Grid {
             "g",
             "seen",
         ],
-        3,
+        4,
     );
     for found in &report.analysis.comparisons {
         let measure = found.measure;
@@ -34,13 +36,26 @@ pub(super) fn grid(report: &Report) -> Grid {
             found.condition.clone(),
             found.baseline.clone(),
             measure.name().into(),
-            format!("{sign}{}", measure.show(found.difference)),
+            verdict(found),
+            format!("{sign}{}", measure.show_difference(found.difference)),
             cell(found.interval.map(|interval| range(measure, interval))),
             p,
             cell(found.permutation.map(|test| format!("{:.4}", test.p))),
             cell(found.effect.map(|effect| format!("{:.2}", effect.g))),
-            cell(found.detectable.map(|least| measure.show(least))),
+            cell(found.detectable.map(|least| measure.show_difference(least))),
         ]);
     }
     grid
+}
+
+fn verdict(found: &Comparison) -> String {
+    match (found.verdict, found.more_runs) {
+        (Outcome::Better, _) => "better".into(),
+        (Outcome::Worse, _) => "worse".into(),
+        (Outcome::Higher, _) => "higher".into(),
+        (Outcome::Lower, _) => "lower".into(),
+        (Outcome::Equivalent, _) => "equivalent".into(),
+        (Outcome::Undecided, Some(more)) => format!("undecided, {more} more runs"),
+        (Outcome::Undecided, None) => "undecided".into(),
+    }
 }

@@ -1,0 +1,85 @@
+//! The drift of a recording: whether its runs became slower or faster from repetition to repetition.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{
+    ConditionSummary, RunKind, RunSummary,
+    statistic::{sum, t_two_sided},
+};
+
+/// The change of the wall times over a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Drift {
+    /// The number of the recording, from 0.
+    pub recording: u32,
+    /// The number of repetitions.
+    pub repetitions: u32,
+    /// The change of the wall time from the first repetition to the last, as a share. 0.3 is 30 % slower.
+    pub change: f64,
+    /// The probability of a change at least as large if there is no drift.
+    pub p: f64,
+}
+
+impl Drift {
+    /// Returns the drift of every recording whose conditions took turns in at least three repetitions.
+    pub(super) fn all(conditions: &[ConditionSummary], runs: &[RunSummary]) -> Vec<Drift> {
+        let mut recordings: Vec<u32> = conditions.iter().map(|found| found.condition.recording).collect();
+        recordings.dedup();
+        recordings.into_iter().filter_map(|recording| Drift::of(recording, conditions, runs)).collect()
+    }
+
+    /// Fits a slope of the logarithm of the wall time over the repetitions. The concurrent and the solo runs of each
+    /// condition have a level of their own.
+    fn of(recording: u32, conditions: &[ConditionSummary], runs: &[RunSummary]) -> Option<Drift> {
+        let of_recording = |run: &&RunSummary| {
+            let known = |found: &ConditionSummary| {
+                found.condition.recording == recording && found.condition.name == run.condition
+            };
+            run.failures.is_empty() && conditions.iter().any(known)
+        };
+        let mut groups: BTreeMap<(&str, bool), Vec<(f64, f64)>> = BTreeMap::new();
+        for run in runs.iter().filter(of_recording) {
+            if let Some(repetition) = run.repetition {
+                let group = (run.condition.as_str(), run.kind == RunKind::Solo);
+                groups.entry(group).or_default().push((f64::from(repetition), run.wall.ln()));
+            }
+        }
+        let points = || groups.values().flatten();
+        let first = points().map(|(repetition, _)| *repetition).reduce(f64::min)?;
+        let last = points().map(|(repetition, _)| *repetition).reduce(f64::max)?;
+        let df = points().count() as f64 - groups.len() as f64 - 1.0;
+        if last - first < 2.0 || df < 1.0 {
+            return None;
+        }
+        let centred: Vec<(f64, f64)> = groups.values().flat_map(|group| centred(group)).collect();
+        let product = |value: fn(&(f64, f64)) -> f64| sum(centred.iter().map(value));
+        let (xx, xy, yy) = (product(|(x, _)| x * x), product(|(x, y)| x * y), product(|(_, y)| y * y));
+        let slope = xy / xx;
+        let error = ((yy - slope * xy).max(0.0) / df / xx).sqrt();
+        let p = if error > 0.0 { t_two_sided(slope / error, df) } else { 1.0 };
+        let change = (slope * (last - first)).exp() - 1.0;
+        let repetitions = (last - first) as u32 + 1;
+        change.is_finite().then_some(Drift { recording, repetitions, change, p })
+    }
+
+    /// Returns it as a sentence, if it is beyond chance.
+    pub(super) fn sentence(&self, alpha: f64) -> Option<String> {
+        let percent = 100.0 * self.change.abs();
+        let how = if self.change > 0.0 { "slower" } else { "faster" };
+        let p = if self.p < 0.0001 { "p < 0.0001".into() } else { format!("p = {:.4}", self.p) };
+        (self.p < alpha).then(|| {
+            format!(
+                "drift: from the first repetition to the last, the runs became {percent:.0} % {how} ({p}); \
+                 conditions are compared within repetitions"
+            )
+        })
+    }
+}
+
+fn centred(group: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mean = |value: fn(&(f64, f64)) -> f64| sum(group.iter().map(value)) / group.len() as f64;
+    let (x, y) = (mean(|(x, _)| *x), mean(|(_, y)| *y));
+    group.iter().map(|(a, b)| (a - x, b - y)).collect()
+}

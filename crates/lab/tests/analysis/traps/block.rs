@@ -1,0 +1,84 @@
+//! Machines that become slower while the experiment runs.
+
+use streamgauge_lab::analysis::{Language, Measure, analyse, paired_speedup, statistic::Random};
+
+use super::{super::model::Draft, NOISE, QUICK, alone, condition, few, json, normal, pair};
+
+/// Two conditions in `runs` repetitions, over which every run becomes slower by a share `drift`.
+fn drifting(gain: f64, drift: f64, runs: u32, random: &mut Random) -> Draft {
+    let mut draft = Draft::default();
+    draft.condition(condition("a", Language::Rust, &[], None));
+    draft.condition(condition("b", Language::Rust, &[], Some("a")));
+    for repetition in 0..runs {
+        let slow = 1.0 + drift * f64::from(repetition) / f64::from(runs - 1);
+        let mut noisy = |wall: f64| wall * slow * (1.0 + 0.03 * normal(random));
+        for (name, wall) in [("a", 15.0), ("b", 15.0 * (1.0 - gain))] {
+            let (together, solo) = (noisy(wall), noisy(10.0));
+            pair(&mut draft, name, together);
+            alone(&mut draft, name, solo);
+        }
+        draft.recording.runs.iter_mut().rev().take(6).for_each(|run| run.repetition = Some(repetition));
+    }
+    draft
+}
+
+#[test]
+fn drift_of_the_machine_does_not_hide_a_difference() {
+    let mut random = Random::new(51);
+    let experiments = 40;
+    let mut found = |drift: f64| {
+        let found = (0..experiments).filter(|_| {
+            let analysis = analyse(&drifting(0.08, drift, 8, &mut random).recording, &QUICK);
+            analysis.comparison("b", Measure::Throughput).unwrap().evidence.found(0.05)
+        });
+        found.count()
+    };
+    let (still, drifted) = (found(0.0), found(0.3));
+    assert!(still >= 28 && drifted >= 28, "{still} and {drifted} of {experiments}");
+}
+
+#[test]
+fn drift_is_found_and_said() {
+    let mut random = Random::new(52);
+    let analysis = analyse(&drifting(0.0, 0.3, 8, &mut random).recording, &QUICK);
+    let drift = &json(&analysis)["drift"][0];
+    let change = drift["change"].as_f64().unwrap();
+    assert!((change - 0.3).abs() < 0.1 && drift["p"].as_f64().unwrap() < 0.001, "{drift}");
+    let says = |note: &&String| note.starts_with("drift:") && note.contains("slower");
+    assert!(analysis.notes.iter().any(|note| says(&note)), "{:?}", analysis.notes);
+    let still = analyse(&drifting(0.0, 0.0, 8, &mut random).recording, &QUICK);
+    assert!(!still.notes.iter().any(|note| says(&note)), "{:?}", still.notes);
+}
+
+#[test]
+fn conditions_without_repetitions_are_compared_by_welch() {
+    let mut draft = Draft::default();
+    draft.condition(condition("a", Language::Rust, &[], None));
+    draft.condition(condition("b", Language::Rust, &[], Some("a")));
+    for noise in few(&NOISE) {
+        pair(&mut draft, "a", 10.0 * noise);
+        pair(&mut draft, "b", 11.0 * noise);
+    }
+    let analysis = analyse(&draft.recording, &QUICK);
+    assert!(!analysis.comparison("b", Measure::Throughput).unwrap().paired);
+}
+
+#[test]
+fn true_speedup_lies_in_its_interval_as_often_as_promised_under_drift() {
+    let mut random = Random::new(53);
+    for runs in [4_u32, 8, 20] {
+        let experiments = 2_000;
+        let covered = (0..experiments).filter(|_| {
+            let mut noisy = |seconds: f64, repetition: u32| {
+                let slow = 1.0 + 0.3 * f64::from(repetition) / f64::from(runs - 1);
+                seconds * slow * (0.1 * normal(&mut random)).exp()
+            };
+            let (alone, together): (Vec<f64>, Vec<f64>) =
+                (0..runs).map(|repetition| (noisy(20.0, repetition), noisy(15.0, repetition))).unzip();
+            let found = paired_speedup(&alone, &together, 2, 0.95).unwrap();
+            found.interval.unwrap().contains(20.0 / 15.0)
+        });
+        let covered = covered.count() as f64 / f64::from(experiments);
+        assert!((0.93..=0.97).contains(&covered), "{covered} of {runs} repetitions");
+    }
+}

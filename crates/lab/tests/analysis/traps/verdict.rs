@@ -1,0 +1,47 @@
+//! Comparisons that need a verdict.
+
+use streamgauge_lab::analysis::{Answer, Language, Remedy, analyse, statistic::Random};
+
+use super::{super::model::Draft, NOISE, QUICK, alone, condition, few, json, normal, pair};
+
+#[test]
+fn plain_comparison_of_two_settings_has_a_verdict() {
+    let verdict = |factor: f64, spread: f64, runs: usize| {
+        let mut draft = Draft::default();
+        let mut random = Random::new(41);
+        draft.condition(condition("a", Language::Rust, &[], None));
+        draft.condition(condition("b", Language::Rust, &[], None));
+        for _ in 0..runs {
+            for (name, factor) in [("a", 1.0), ("b", factor)] {
+                pair(&mut draft, name, 10.0 * factor * (1.0 + spread * normal(&mut random)));
+            }
+        }
+        let analysis = analyse(&draft.recording, &QUICK);
+        let json = json(&analysis);
+        let mut rows = json["comparisons"].as_array().unwrap().iter();
+        let row = rows.rfind(|row| row["measure"] == "throughput");
+        let row = row.expect("the first condition is the baseline").clone();
+        assert!(analysis.advice.recommendation.contains('b'), "{}", analysis.advice.recommendation);
+        (row["verdict"].as_str().unwrap_or_default().to_owned(), row["more_runs"].as_u64())
+    };
+    assert_eq!(verdict(0.8, 0.02, 8), ("better".into(), None));
+    assert_eq!(verdict(1.25, 0.02, 8), ("worse".into(), None));
+    assert_eq!(verdict(1.0, 0.005, 8), ("equivalent".into(), None));
+    let (undecided, more) = verdict(1.02, 0.06, 8);
+    assert_eq!(undecided, "undecided");
+    assert!(more.is_some_and(|more| (5..200).contains(&more)), "{more:?}");
+}
+
+#[test]
+fn remedy_that_helped_less_than_the_margin_is_not_a_gain() {
+    let mut draft = Draft::default();
+    draft.condition(condition("python", Language::Python, &[], None));
+    draft.condition(condition("orjson", Language::Python, &[Remedy::Orjson], Some("python")));
+    for noise in few(&NOISE.map(|noise| 0.05 * noise)) {
+        alone(&mut draft, "python", 10.0);
+        pair(&mut draft, "python", 15.0 * noise);
+        pair(&mut draft, "orjson", 14.9 * noise);
+    }
+    let analysis = analyse(&draft.recording, &QUICK);
+    assert_eq!(analysis.advice.remedies[0].helped, Answer::No, "{}", analysis.advice.remedies[0].sentence());
+}

@@ -129,7 +129,7 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
         (Measure::OverlapEfficiency, Measure::TrueEfficiency),
     ]
     .into_iter()
-    .filter_map(|(left, right)| Relation::of(left, right, asked, settings))
+    .flat_map(|(left, right)| Relation::all(left, right, asked, settings))
     .collect();
     let by = [Measure::LagP99, Measure::ChunksPerSecond];
     let model = Model::of(Measure::OverlapEfficiency, &by, asked, settings);

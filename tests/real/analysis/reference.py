@@ -378,4 +378,41 @@ case("random", "below 10, then below 2^31, then shuffled",
      {"seed": 5}, {"small": source.integers(0, 10, 20), "large": source.integers(0, 1 << 31, 20),
                    "shuffled": source.permutation(30)})
 
+# ---- within groups, and pairs: draws of their own, so that the cases above stay as they are
+
+own = np.random.default_rng(25)
+
+
+def within(name, groups):
+    """The partial correlation with the group as a factor, by the t of a regression with a column for each group."""
+    used = [(np.asarray(x, float), np.asarray(y, float)) for x, y in groups if len(x) > 1]
+    for statistic, score in (("pearson_within", np.asarray), ("spearman_within", stats.rankdata)):
+        x = np.concatenate([score(x) for x, _ in used])
+        y = np.concatenate([score(y) for _, y in used])
+        labels = np.repeat(np.arange(len(used)), [len(x) for x, _ in used])
+        factor = (labels[:, None] == np.arange(len(used))).astype(float)
+        fit = sm.OLS(y, np.column_stack([x, factor])).fit()
+        t, df = fit.tvalues[0], fit.df_resid
+        r = t / math.sqrt(t * t + df)
+        spread = 1 if statistic == "pearson_within" else 1 + r * r / 2
+        margin = stats.norm.ppf(0.5 + LEVEL / 2) * math.sqrt(spread / (df - 1))
+        case(statistic, name, {"left": [x for x, _ in groups], "right": [y for _, y in groups]},
+             {"r": r, "p": fit.pvalues[0], "low": math.tanh(math.atanh(r) - margin),
+              "high": math.tanh(math.atanh(r) + margin)})
+
+
+def group(n, level, slope):
+    x = own.normal(level, 1, n)
+    return x, slope * x - 3 * level + own.normal(0, 1, n)
+
+
+within("Simpson's paradox", [group(8, level, 0.5) for level in (0, 10, 20)])
+within("no relation within", [group(6, level, 0) for level in (0, 5)])
+within("one group", [group(9, 1, 1)])
+within("unlike sizes and a group of one", [group(4, 0, 1), group(1, 50, 1), group(15, 3, 1)])
+for name, differences in {"six": own.normal(1, 1, 6), "eleven": own.normal(0, 1, 11), "four": [1.0, 2.0, -0.5, 3.0]}.items():
+    res = stats.permutation_test((np.asarray(differences),), np.mean, permutation_type="samples",
+                                 n_resamples=np.inf, alternative="two-sided")
+    case("sign_flip", name, {"differences": differences}, {"difference": np.mean(differences), "p": res.pvalue})
+
 json.dump(cases, sys.stdout, indent=None, separators=(",", ":"))

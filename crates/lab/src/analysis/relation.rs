@@ -1,22 +1,30 @@
 //! Correlations and the regression between the measures of runs.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
 use super::{
     Evidence, Measure, RunSummary, Settings,
     evidence::enough_pairs,
     statistic::{
-        Correlation, Regression, correlation_matrix, least_squares, pearson, spearman, variance_inflation,
+        Correlation, Regression, correlation_matrix, least_squares, pearson_within, spearman_within, sum,
+        variance_inflation,
     },
 };
 
-/// The correlation of two measures over runs.
+/// The correlation of two measures over the runs of one condition, or within conditions over all runs. A difference
+/// between conditions is no relation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Relation {
     /// The first measure.
     pub left: Measure,
     /// The second measure.
     pub right: Measure,
+    /// The condition. `None`: all runs, with the condition as a factor.
+    pub condition: Option<String>,
+    /// The number of conditions with at least two runs.
+    pub conditions: usize,
     /// Pearson's r. Its p is in `evidence`.
     pub pearson: Correlation,
     /// Spearman's ρ.
@@ -25,7 +33,7 @@ pub struct Relation {
     pub evidence: Evidence,
 }
 
-/// Pearson's r of every measure with every other.
+/// Pearson's r of every measure with every other, within conditions.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Matrix {
     /// The measures, one per row and column.
@@ -36,12 +44,13 @@ pub struct Matrix {
     pub runs: usize,
 }
 
-/// A regression: one measure as a weighted sum of others, over runs.
+/// A regression: one measure as a weighted sum of others, over runs, with the condition as a factor.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Model {
     /// The measure that is explained.
     pub outcome: Measure,
-    /// The measures that explain it. The coefficients of the fit are a constant, followed by one for each of these.
+    /// The measures that explain it. The coefficients of the fit are a constant, one for each of these, and one
+    /// for each condition but the first.
     pub by: Vec<Measure>,
     /// The fit.
     pub fit: Regression,
@@ -50,29 +59,59 @@ pub struct Model {
 }
 
 impl Relation {
-    /// Correlates two measures over these runs. `None`: fewer than three runs have both, or one does not vary.
-    pub(super) fn of(
+    /// Correlates two measures over these runs: first within conditions over all of them, and then, if there are several
+    /// conditions, over the runs of each. Empty: fewer than three runs have both, or one does not vary.
+    pub(super) fn all(
         left: Measure,
         right: Measure,
         runs: &[&RunSummary],
         settings: &Settings,
+    ) -> Vec<Relation> {
+        let mut groups: BTreeMap<&str, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+        for run in runs {
+            if let Some((left, right)) = left.of(run).zip(right.of(run)) {
+                let group = groups.entry(&run.condition).or_default();
+                group.0.push(left);
+                group.1.push(right);
+            }
+        }
+        groups.retain(|_, (values, _)| values.len() > 1);
+        let conditions = groups.len();
+        let pooled: Vec<_> = groups.values().cloned().collect();
+        let mut relations = Vec::new();
+        relations.extend(Relation::of(left, right, None, &pooled, settings));
+        if conditions > 1 {
+            relations.extend(groups.into_iter().filter_map(|(name, group)| {
+                Relation::of(left, right, Some(name.to_owned()), &[group], settings)
+            }));
+        }
+        relations
+    }
+
+    fn of(
+        left: Measure,
+        right: Measure,
+        condition: Option<String>,
+        groups: &[(Vec<f64>, Vec<f64>)],
+        settings: &Settings,
     ) -> Option<Relation> {
-        let (lefts, rights): (Vec<f64>, Vec<f64>) =
-            runs.iter().filter_map(|run| Some((left.of(run)?, right.of(run)?))).unzip();
-        if lefts.len() < 3 {
+        let pearson = pearson_within(groups, settings.level).ok()?;
+        if pearson.n < 3 {
             return None;
         }
-        let pearson = pearson(&lefts, &rights, settings.level).ok()?;
-        let evidence = match (enough_pairs(lefts.len(), 1.0 - settings.level), pearson.p) {
+        let free = pearson.n + 1 - groups.len();
+        let evidence = match (enough_pairs(free, 1.0 - settings.level), pearson.p) {
             (Ok(()), Some(p)) => Evidence::Tested { p, corrected: p },
             (Ok(()), None) => Evidence::NoNoise,
-            (Err(need), _) => Evidence::TooFew { have: lefts.len(), need },
+            (Err(need), _) => Evidence::TooFew { have: free, need },
         };
         Some(Relation {
             left,
             right,
+            condition,
+            conditions: groups.len(),
             pearson: Correlation { p: evidence.p(), ..pearson },
-            spearman: spearman(&lefts, &rights, settings.level)
+            spearman: spearman_within(groups, settings.level)
                 .map(|found| Correlation { p: evidence.p().and(found.p), ..found })
                 .ok()?,
             evidence,
@@ -80,11 +119,27 @@ impl Relation {
     }
 }
 
+/// Returns a measure of each run, less the mean of the condition of the run. NaN: the run has no value, or it is the only
+/// one of its condition.
+fn within_conditions(measure: Measure, runs: &[&RunSummary]) -> Vec<f64> {
+    let mut means: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for run in runs {
+        if let Some(value) = measure.of(run) {
+            means.entry(&run.condition).or_default().push(value);
+        }
+    }
+    let distance = |run: &&RunSummary| {
+        let values = means.get(run.condition.as_str()).filter(|values| values.len() > 1)?;
+        let constant = values.iter().all(|value| value == &values[0]);
+        let mean = if constant { values[0] } else { sum(values.iter().copied()) / values.len() as f64 };
+        Some(measure.of(run)? - mean)
+    };
+    runs.iter().map(|run| distance(run).unwrap_or(f64::NAN)).collect()
+}
+
 impl Matrix {
     pub(super) fn of(runs: &[&RunSummary]) -> Matrix {
-        let column = |measure: Measure| {
-            runs.iter().map(|run| measure.of(run).unwrap_or(f64::NAN)).collect::<Vec<f64>>()
-        };
+        let column = |measure: Measure| within_conditions(measure, runs);
         let columns: Vec<Vec<f64>> = Measure::CORRELATED.into_iter().map(column).collect();
         Matrix {
             measures: Measure::CORRELATED.to_vec(),
@@ -102,18 +157,27 @@ impl Model {
         runs: &[&RunSummary],
         settings: &Settings,
     ) -> Option<Model> {
-        let rows: Vec<(f64, Vec<f64>)> = runs
+        let rows: Vec<(&str, f64, Vec<f64>)> = runs
             .iter()
             .filter_map(|run| {
                 let row: Option<Vec<f64>> = by.iter().map(|measure| measure.of(run)).collect();
-                outcome.of(run).zip(row)
+                Some((run.condition.as_str(), outcome.of(run)?, row?))
             })
             .collect();
-        let outcomes: Vec<f64> = rows.iter().map(|(outcome, _)| *outcome).collect();
-        let columns: Vec<Vec<f64>> =
-            (0..by.len()).map(|place| rows.iter().map(|(_, row)| row[place]).collect()).collect();
+        let outcomes: Vec<f64> = rows.iter().map(|(_, outcome, _)| *outcome).collect();
+        let mut columns: Vec<Vec<f64>> =
+            (0..by.len()).map(|place| rows.iter().map(|(_, _, row)| row[place]).collect()).collect();
+        let conditions: BTreeSet<&str> = rows.iter().map(|(condition, _, _)| *condition).collect();
+        columns.extend(conditions.into_iter().skip(1).map(|name| {
+            let member = |(condition, _, _): &(&str, f64, Vec<f64>)| f64::from(u8::from(*condition == name));
+            rows.iter().map(member).collect()
+        }));
         let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
         let fit = least_squares(&columns, &outcomes, settings.level).ok()?;
-        Some(Model { outcome, by: by.to_vec(), fit, inflation: variance_inflation(&columns).ok() })
+        let inflation = variance_inflation(&columns).ok().map(|mut inflation| {
+            inflation.truncate(by.len());
+            inflation
+        });
+        Some(Model { outcome, by: by.to_vec(), fit, inflation })
     }
 }

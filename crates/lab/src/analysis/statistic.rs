@@ -26,7 +26,7 @@ mod welch;
 use serde::Serialize;
 
 pub use bootstrap::{Bootstrap, bca};
-pub use correlation::{Correlation, correlation_matrix, pearson, spearman};
+pub use correlation::{Correlation, correlation_matrix, pearson, pearson_within, spearman, spearman_within};
 pub use distribution::{
     chi_squared_upper, f_upper, noncentral_t_cdf, normal_cdf, normal_quantile, t_cdf, t_quantile, t_two_sided,
 };

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use streamgauge_lab::analysis::statistic::{
     Interval, Random, Undefined, bca, chi_squared_upper, correlation_matrix, detectable, f_upper,
     fit_scaling, hedges_g, holm, least_squares, mean, noncentral_t_cdf, normal_cdf, normal_quantile, pearson,
-    percentile, percentile_interval, permutation_test, power, ranks, runs_needed, spearman, sum, t_cdf,
-    t_quantile, t_two_sided, variance, variance_inflation, welch,
+    pearson_within, percentile, percentile_interval, permutation_test, power, ranks, runs_needed,
+    sign_flip_test, spearman, spearman_within, sum, t_cdf, t_quantile, t_two_sided, variance,
+    variance_inflation, welch,
 };
 
 const LEVEL: f64 = 0.95;
@@ -125,6 +126,14 @@ fn answer(statistic: &str, given: &Value) -> Value {
             correlate(&list("left"), &list("right"), LEVEL)
                 .map(|found| with_interval(json!({ "r": found.r, "p": found.p }), found.interval))
         }
+        "pearson_within" | "spearman_within" => {
+            let correlate = if statistic == "pearson_within" { pearson_within } else { spearman_within };
+            let groups: Vec<(Vec<f64>, Vec<f64>)> = lists("left").into_iter().zip(lists("right")).collect();
+            correlate(&groups, LEVEL)
+                .map(|found| with_interval(json!({ "r": found.r, "p": found.p }), found.interval))
+        }
+        "sign_flip" => sign_flip_test(&list("differences"), 9999, &mut Random::new(1))
+            .map(|found| json!({ "difference": found.difference, "p": found.p })),
         "ranks" => Ok(json!({ "values": ranks(&list("values")) })),
         "correlation_matrix" => Ok(json!({ "rows": correlation_matrix(&lists("columns")) })),
         "regression" => regression(&lists("columns"), &list("outcome")),

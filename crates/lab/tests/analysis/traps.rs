@@ -3,6 +3,7 @@
 mod block;
 mod failure;
 mod family;
+mod relation;
 mod verdict;
 
 use serde_json::Value;

@@ -39,10 +39,22 @@ pub(super) fn ceiling(analysis: &Analysis) -> Claim {
     let Some((mean, largest)) = pooled(analysis, Language::Python, Measure::OverlapEfficiency) else {
         return said.unmeasured("No Python agents ran together without a remedy.");
     };
+    // A limit that agents in another language share is not Python's.
+    let control = rust_against_python(analysis, Measure::OverlapEfficiency).map(|(_, _, gain)| gain);
+    let alpha = 1.0 - analysis.settings.level;
+    let above = control.as_ref().is_some_and(|gain| gain.difference > 0.0 && gain.evidence.found(alpha));
     let verdict =
-        judge(mean.interval, |interval| interval.high <= CEILING, |interval| interval.low > CEILING);
+        judge(mean.interval, |interval| above && interval.high <= CEILING, |interval| interval.low > CEILING);
+    let control = match control {
+        _ if verdict == Verdict::Refuted => String::new(),
+        None => " No agents in another language ran as a control, so a limit need not be Python's.".into(),
+        Some(gain) if above => format!(" The control is above it: {}.", gain.sentence()),
+        Some(gain) => {
+            format!(" The control does not differ, so a limit need not be Python's: {}.", gain.sentence())
+        }
+    };
     let because = format!(
-        "Their overlap efficiency is {} ({}), at most {}.",
+        "Their overlap efficiency is {} ({}), at most {}.{control}",
         percent(mean.value),
         shown(mean.interval, percent),
         percent(largest)

@@ -29,7 +29,9 @@ pub(super) fn follows_chunks(analysis: &Analysis) -> Claim {
 /// Supported if r is beyond chance and its interval contains the claimed value. Refuted if the interval does not
 /// contain it.
 fn correlation(analysis: &Analysis, said: Said, right: Measure, claimed: f64) -> Claim {
-    let asked = |relation: &&Relation| relation.left == Measure::LagP99 && relation.right == right;
+    let asked = |relation: &&Relation| {
+        relation.condition.is_none() && relation.left == Measure::LagP99 && relation.right == right
+    };
     let Some(relation) = analysis.relations.iter().find(asked) else {
         return said.unmeasured("Fewer than three runs have both, or one does not vary.");
     };
@@ -43,7 +45,7 @@ fn correlation(analysis: &Analysis, said: Said, right: Measure, claimed: f64) ->
         |interval| !interval.contains(claimed),
     );
     let because = format!(
-        "Over {} runs r = {:.2} ({}), ρ = {:.2}, r² = {:.2}; {}.",
+        "Within conditions, over {} runs, r = {:.2} ({}), ρ = {:.2}, r² = {:.2}; {}.",
         found.n,
         found.r,
         shown(found.interval, |r| format!("{r:.2}")),

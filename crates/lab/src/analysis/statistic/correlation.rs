@@ -32,7 +32,7 @@ pub struct Correlation {
 pub fn pearson(left: &[f64], right: &[f64], level: f64) -> Result<Correlation, Undefined> {
     demand_level(level)?;
     let r = coefficient(left, right)?;
-    Ok(judged(r, left.len(), level, 1.0))
+    Ok(judged(r, left.len(), left.len(), level, 1.0))
 }
 
 /// Returns Spearman's ρ: Pearson's r of the ranks, where ties share their rank. The interval uses the wider error of
@@ -46,7 +46,51 @@ pub fn spearman(left: &[f64], right: &[f64], level: f64) -> Result<Correlation, 
     demand(left, 2)?;
     demand(right, 2)?;
     let r = coefficient(&ranks(left), &ranks(right))?;
-    Ok(judged(r, left.len(), level, 1.0 + 0.5 * r * r))
+    Ok(judged(r, left.len(), left.len(), level, 1.0 + 0.5 * r * r))
+}
+
+/// Returns Pearson's r within groups: of the distances from the means of their group, so that differences between groups count
+/// for nothing. It is the partial correlation with the group as a factor, with n − 1 − groups degrees of freedom.
+///
+/// # Errors
+/// No group of at least two pairs, sides of different length, a value that is not finite, or a side that does not vary
+/// within groups.
+pub fn pearson_within(groups: &[(Vec<f64>, Vec<f64>)], level: f64) -> Result<Correlation, Undefined> {
+    within(groups, level, <[f64]>::to_vec, |_| 1.0)
+}
+
+/// Returns Spearman's ρ within groups: as [`pearson_within`], of the ranks within each group.
+///
+/// # Errors
+/// As [`pearson_within`].
+pub fn spearman_within(groups: &[(Vec<f64>, Vec<f64>)], level: f64) -> Result<Correlation, Undefined> {
+    within(groups, level, ranks, |r| 1.0 + 0.5 * r * r)
+}
+
+fn within(
+    groups: &[(Vec<f64>, Vec<f64>)],
+    level: f64,
+    score: impl Fn(&[f64]) -> Vec<f64>,
+    spread: impl Fn(f64) -> f64,
+) -> Result<Correlation, Undefined> {
+    demand_level(level)?;
+    let (mut lefts, mut rights, mut counted) = (Vec::new(), Vec::new(), 0);
+    for (left, right) in groups {
+        if left.len() != right.len() {
+            return Err(Undefined::Unpaired { left: left.len(), right: right.len() });
+        }
+        // A single pair has no distance from its own mean.
+        if left.len() < 2 {
+            continue;
+        }
+        demand(left, 2)?;
+        demand(right, 2)?;
+        lefts.extend(from_centre(&score(left)));
+        rights.extend(from_centre(&score(right)));
+        counted += 1;
+    }
+    let r = coefficient(&lefts, &rights)?;
+    Ok(judged(r, lefts.len(), lefts.len() + 1 - counted, level, spread(r)))
 }
 
 /// Returns Pearson's r of each column with each: symmetric, with 1 on the diagonal. `None`: a column does not vary,
@@ -71,21 +115,24 @@ fn coefficient(left: &[f64], right: &[f64]) -> Result<f64, Undefined> {
     if is_constant(left) || is_constant(right) {
         return Err(Undefined::Constant);
     }
-    let from_centre = |values: &[f64]| {
-        let centre = centre(values);
-        values.iter().map(|value| value - centre).collect::<Vec<f64>>()
-    };
     let (left, right) = (from_centre(left), from_centre(right));
     let product = |a: &[f64], b: &[f64]| sum(a.iter().zip(b).map(|(a, b)| a * b));
     let r = product(&left, &right) / (product(&left, &left).sqrt() * product(&right, &right).sqrt());
     Ok(r.clamp(-1.0, 1.0))
 }
 
-fn judged(r: f64, n: usize, level: f64, spread: f64) -> Correlation {
-    let df = n as f64 - 2.0;
-    let p = (n > 2).then(|| t_two_sided(r * (df / ((1.0 + r) * (1.0 - r))).sqrt(), df));
-    let interval = (n > 3).then(|| {
-        let margin = normal_quantile(0.5 + 0.5 * level) * (spread / (n as f64 - 3.0)).sqrt();
+/// The distances from the mean. They are exactly 0 if the values do not vary.
+fn from_centre(values: &[f64]) -> Vec<f64> {
+    let centre = if is_constant(values) { values[0] } else { centre(values) };
+    values.iter().map(|value| value - centre).collect()
+}
+
+/// `free` is the number of pairs, less the groups beyond the first.
+fn judged(r: f64, n: usize, free: usize, level: f64, spread: f64) -> Correlation {
+    let df = free as f64 - 2.0;
+    let p = (free > 2).then(|| t_two_sided(r * (df / ((1.0 + r) * (1.0 - r))).sqrt(), df));
+    let interval = (free > 3).then(|| {
+        let margin = normal_quantile(0.5 + 0.5 * level) * (spread / (free as f64 - 3.0)).sqrt();
         Interval::around(r.atanh(), margin, level).map(f64::tanh)
     });
     Correlation { r, n, interval, p }

@@ -3,6 +3,11 @@
 use super::{super::Report, Grid, cell};
 use crate::analysis::{Evidence, statistic::Interval};
 
+/// A p-value of 0.0000 says something false.
+fn p_value(p: f64) -> String {
+    if p < 0.0001 { "< 0.0001".into() } else { format!("{p:.4}") }
+}
+
 fn two(interval: Interval) -> String {
     format!("[{:.2}, {:.2}]", interval.low, interval.high)
 }
@@ -10,19 +15,21 @@ fn two(interval: Interval) -> String {
 pub(super) fn grid(report: &Report) -> Grid {
     let mut grid = Grid::new(
         "Relations over runs",
-        "Pearson's r and Spearman's ρ with 95 % intervals.",
-        &["one", "other", "runs", "r", "interval of r", "r²", "ρ", "interval of ρ", "p"],
-        2,
+        "Pearson's r and Spearman's ρ within conditions, with 95 % intervals. Differences between conditions count for \
+         nothing.",
+        &["one", "other", "condition", "runs", "r", "interval of r", "r²", "ρ", "interval of ρ", "p"],
+        3,
     );
     for found in &report.analysis.relations {
         let p = match found.evidence {
             Evidence::TooFew { need, .. } => format!("{need} runs are needed"),
             Evidence::NoNoise => "no noise".into(),
-            Evidence::Tested { p, .. } => format!("{p:.4}"),
+            Evidence::Tested { p, .. } => p_value(p),
         };
         grid.rows.push(vec![
             found.left.name().into(),
             found.right.name().into(),
+            found.condition.clone().unwrap_or_else(|| format!("within {} conditions", found.conditions)),
             found.pearson.n.to_string(),
             format!("{:.2}", found.pearson.r),
             cell(found.pearson.interval.map(two)),
@@ -53,7 +60,7 @@ pub(super) fn regression(report: &Report) -> Grid {
             format!("{:.5}", coefficient.value),
             format!("{:.5}", coefficient.standard_error),
             format!("[{:.5}, {:.5}]", coefficient.interval.low, coefficient.interval.high),
-            format!("{:.4}", coefficient.p),
+            p_value(coefficient.p),
             cell(inflation.map(|inflation| format!("{inflation:.2}"))),
         ]);
     }

@@ -1,0 +1,72 @@
+//! Relations between measures, within conditions and between them.
+
+use streamgauge_lab::analysis::{
+    LagSample, Language, Measure, Probe, RunKind, Verdict, analyse, statistic::Random,
+};
+
+use super::{super::model::Draft, NOISE, QUICK, condition, few, normal};
+
+/// Lag and efficiency are unrelated within each condition, and both differ between the conditions.
+fn simpson() -> Draft {
+    let mut draft = Draft::default();
+    let mut random = Random::new(21);
+    for (name, lag, even) in [("one", 0.002, 0.98), ("two", 0.010, 0.88), ("three", 0.018, 0.78)] {
+        draft.condition(condition(name, Language::Python, &[], None));
+        for _ in 0..8 {
+            let even = even + 0.01 * normal(&mut random);
+            let run = draft.run(name, RunKind::Together, &[("a", 500, 10.0), ("b", 500, 10.0 * even)]);
+            for place in 0..50 {
+                let lag = lag * (1.0 + 0.1 * normal(&mut random));
+                draft.recording.lag.push(LagSample {
+                    run,
+                    process: 0,
+                    probe: Probe::Schedule,
+                    at: 0.1 * f64::from(place),
+                    lag,
+                });
+            }
+        }
+    }
+    draft
+}
+
+#[test]
+fn relation_that_exists_between_conditions_only_is_not_reported_as_one() {
+    let analysis = analyse(&simpson().recording, &QUICK);
+    let pooled = analysis
+        .relations
+        .iter()
+        .find(|found| found.left == Measure::LagP99 && found.right == Measure::OverlapEfficiency)
+        .unwrap();
+    assert!(pooled.pearson.r.abs() < 0.5, "{}", pooled.pearson.r);
+    assert!(!pooled.evidence.found(0.05));
+    let claim = analysis.claims.iter().find(|claim| claim.id == "lag_explains_efficiency").unwrap();
+    assert_eq!(claim.verdict, Verdict::Refuted, "{}", claim.sentence());
+    let lag = analysis.matrix.measures.iter().position(|measure| *measure == Measure::LagP99).unwrap();
+    let efficiency =
+        analysis.matrix.measures.iter().position(|measure| *measure == Measure::OverlapEfficiency).unwrap();
+    assert!(analysis.matrix.rows[lag][efficiency].unwrap().abs() < 0.5);
+}
+
+#[test]
+fn ceiling_of_python_needs_agents_in_another_language_that_are_above_it() {
+    let ceiling = |rust: Option<f64>| {
+        let mut draft = Draft::default();
+        if let Some(even) = rust {
+            draft.condition(condition("rust", Language::Rust, &[], None));
+            for noise in few(&NOISE) {
+                draft.run("rust", RunKind::Together, &[("a", 500, 10.0), ("b", 500, 10.0 * even * noise)]);
+            }
+        }
+        let baseline = rust.map(|_| "rust");
+        draft.condition(condition("python", Language::Python, &[], baseline));
+        for noise in few(&NOISE) {
+            draft.run("python", RunKind::Together, &[("a", 500, 10.0), ("b", 500, 7.2 * noise)]);
+        }
+        let analysis = analyse(&draft.recording, &QUICK);
+        analysis.claims.iter().find(|claim| claim.id == "python_ceiling").unwrap().verdict
+    };
+    assert_eq!(ceiling(None), Verdict::Undecided);
+    assert_eq!(ceiling(Some(0.72)), Verdict::Undecided);
+    assert_eq!(ceiling(Some(0.96)), Verdict::Supported);
+}

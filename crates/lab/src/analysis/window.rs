@@ -19,40 +19,78 @@ pub struct Window {
     pub lag: Option<Spread>,
 }
 
-/// Returns the windows of `length` seconds in which anything happened, by run and time. The lag is that of the probe
-/// on a schedule, if the window has one.
+/// Returns the windows of `length` seconds in which anything happened, by run and time. A burst may begin anywhere: the
+/// rate is that of the busiest stretch of this length that ends in the window, and the lag is that of the same stretch.
+/// The lag is that of the probe on a schedule, if the stretch has one.
 pub(super) fn windows(recording: &Recording, length: f64) -> Vec<Window> {
-    #[derive(Default)]
-    struct Content {
-        chunks: usize,
-        lags: Vec<f64>,
-        yields: Vec<f64>,
-    }
     let place = |at: f64| (at / length).floor() as i64;
-    let mut contents: BTreeMap<(u32, i64), Content> = BTreeMap::new();
-    let together =
-        |run: u32, at: f64, other_run: u32, other_at: f64| run == other_run && place(at) == place(other_at);
-    for chunks in recording.chunks.chunk_by(|a, b| together(a.run, a.at, b.run, b.at)) {
-        if chunks[0].at.is_finite() {
-            contents.entry((chunks[0].run, place(chunks[0].at))).or_default().chunks += chunks.len();
-        }
+    let mut runs: BTreeMap<u32, Times> = BTreeMap::new();
+    for chunks in recording.chunks.chunk_by(|a, b| a.run == b.run) {
+        let times = runs.entry(chunks[0].run).or_default();
+        times.chunks.extend(chunks.iter().map(|chunk| chunk.at).filter(|at| at.is_finite()));
     }
     for sample in recording.lag.iter().filter(|sample| sample.at.is_finite()) {
-        let content = contents.entry((sample.run, place(sample.at))).or_default();
+        let times = runs.entry(sample.run).or_default();
         match sample.probe {
-            Probe::Schedule => content.lags.push(sample.lag),
-            Probe::Yield => content.yields.push(sample.lag),
+            Probe::Schedule => times.lags.push((sample.at, sample.lag)),
+            Probe::Yield => times.yields.push((sample.at, sample.lag)),
         }
     }
-    contents
-        .into_iter()
-        .map(|((run, place), mut content)| Window {
+    let mut windows = Vec::new();
+    for (run, mut times) in runs {
+        times.sort();
+        // The most chunks of a stretch that ends in the window, and where it ends.
+        let mut busiest: BTreeMap<i64, (usize, f64)> = BTreeMap::new();
+        let mut first = 0;
+        for (last, at) in times.chunks.iter().enumerate() {
+            while times.chunks[first] <= at - length {
+                first += 1;
+            }
+            let count = last + 1 - first;
+            let found = busiest.entry(place(*at)).or_insert((0, *at));
+            if count > found.0 {
+                *found = (count, *at);
+            }
+        }
+        for (at, _) in times.lags.iter().chain(&times.yields) {
+            let place = place(*at);
+            busiest.entry(place).or_insert((0, (place + 1) as f64 * length));
+        }
+        windows.extend(busiest.into_iter().map(|(place, (chunks, end))| Window {
             run,
             start: place as f64 * length,
-            chunks_per_second: content.chunks as f64 / length,
-            lag: Spread::of(if content.lags.is_empty() { &mut content.yields } else { &mut content.lags }),
-        })
-        .collect()
+            chunks_per_second: chunks as f64 / length,
+            lag: Spread::of(&mut times.lag(end - length, end)),
+        }));
+    }
+    windows
+}
+
+/// When chunks arrived at a run, and when its lag was sampled.
+#[derive(Default)]
+struct Times {
+    chunks: Vec<f64>,
+    lags: Vec<(f64, f64)>,
+    yields: Vec<(f64, f64)>,
+}
+
+impl Times {
+    fn sort(&mut self) {
+        self.chunks.sort_unstable_by(f64::total_cmp);
+        self.lags.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        self.yields.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    }
+
+    /// The lag after `start` and until `end`.
+    fn lag(&self, start: f64, end: f64) -> Vec<f64> {
+        let within = |samples: &[(f64, f64)]| {
+            let first = samples.partition_point(|(at, _)| *at <= start);
+            let last = samples.partition_point(|(at, _)| *at <= end);
+            samples[first..last].iter().map(|(_, lag)| *lag).collect::<Vec<f64>>()
+        };
+        let lags = within(&self.lags);
+        if lags.is_empty() { within(&self.yields) } else { lags }
+    }
 }
 
 #[cfg(test)]
@@ -79,6 +117,6 @@ mod tests {
             .iter()
             .map(|window| (window.start, window.chunks_per_second, window.lag.map(|lag| lag.max)))
             .collect();
-        assert_eq!(found, [(10.0, 2.0, Some(0.002)), (11.0, 1.0, None), (12.0, 0.0, Some(0.004))]);
+        assert_eq!(found, [(10.0, 2.0, Some(0.002)), (11.0, 2.0, Some(0.002)), (12.0, 0.0, Some(0.004))]);
     }
 }

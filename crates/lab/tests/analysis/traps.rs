@@ -5,6 +5,7 @@ mod failure;
 mod family;
 mod relation;
 mod verdict;
+mod window;
 
 use serde_json::Value;
 use streamgauge_lab::analysis::{

@@ -113,6 +113,9 @@ pub(crate) fn recorded() -> Recorded {
         draft.run("eight", RunKind::Together, &["a"; 8], 3.0, 0.0002);
     }
     // This condition has too few runs for a test.
+    for _ in 0..5 {
+        draft.run("one", RunKind::Together, &["a"], 1.0, 0.0002);
+    }
     draft.recording.conditions.push(condition("rare", Language::Rust, &[], Some("rust"), None));
     draft.run("rare", RunKind::Together, &["a", "b"], 1.3, 0.0002);
     draft.run("rust", RunKind::Together, &["a", "b"], 1.2, 0.0002);

@@ -115,7 +115,7 @@ fn report_of_made_up_recording_has_a_value_of_every_shape() {
         "/model/fit/residuals/durbin_watson",
         "/series/0/scaling/peak/streams",
         "/comparisons/0/permutation/p",
-        "/conditions/0/measures/true_efficiency/bootstrap/interval/low",
+        "/conditions/4/measures/throughput/bootstrap/interval/low",
         "/advice/remedies/0/gain/difference",
         "/pcie_peak",
         "/claims/0/numbers/0/value",

@@ -1,0 +1,45 @@
+//! Small samples and short bursts.
+
+use streamgauge_lab::analysis::{Chunk, Language, Measure, analyse, statistic::Random};
+
+use super::{super::model::Draft, QUICK, condition, normal, pair};
+
+#[test]
+fn no_bootstrap_interval_is_shown_below_ten_runs() {
+    let of = |runs: u32| {
+        let mut draft = Draft::default();
+        let mut random = Random::new(31);
+        draft.condition(condition("pair", Language::Rust, &[], None));
+        for _ in 0..runs {
+            pair(&mut draft, "pair", 10.0 + normal(&mut random));
+        }
+        let analysis = analyse(&draft.recording, &QUICK);
+        let wall = &analysis.conditions[0].measures[&Measure::Wall];
+        (wall.bootstrap.is_some(), wall.mean.interval.is_some())
+    };
+    assert_eq!(of(9), (false, true));
+    assert_eq!(of(10), (true, true));
+}
+
+#[test]
+fn burst_of_less_than_a_second_is_seen_across_the_border_of_two_windows() {
+    let mut draft = Draft::default();
+    draft.condition(condition("pair", Language::Python, &[], None));
+    let run = pair(&mut draft, "pair", 10.0);
+    // 270 chunks from 2.55 s to 3.45 s.
+    for place in 0..270 {
+        let at = 2.55 + f64::from(place) / 300.0;
+        draft.recording.chunks.push(Chunk {
+            run,
+            agent: 0,
+            at,
+            bytes: 1,
+            records: 1,
+            gap: 1.0 / 300.0,
+            parse: 1e-5,
+        });
+    }
+    let analysis = analyse(&draft.recording, &QUICK);
+    let fastest = analysis.windows.iter().map(|window| window.chunks_per_second).fold(0.0, f64::max);
+    assert_eq!(fastest, 270.0);
+}

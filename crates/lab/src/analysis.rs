@@ -136,6 +136,7 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
     let pcie = recording.gpu.iter().flat_map(|sample| [sample.pcie_received, sample.pcie_sent]);
     let mut analysis = Analysis {
         settings: *settings,
+        simulated: recording.simulated,
         comparisons,
         drift,
         relations,

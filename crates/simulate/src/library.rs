@@ -23,7 +23,9 @@ const SIZE_IN_MEMORY: u64 = 3_456_851_968;
 /// Serves a GET or HEAD.
 pub(super) fn get(engine: &Engine, endpoint: Endpoint) -> Reply {
     match endpoint {
-        Endpoint::Version => api_reply(object(&[("version", json(engine.config.version.release()))])),
+        Endpoint::Version => {
+            api_reply(object(&[("version", json(format!("{}+simulated", engine.config.version.release())))]))
+        }
         Endpoint::Tags => api_reply(object(&[("models", array(tags(engine)))])),
         Endpoint::Ps => api_reply(object(&[("models", array(ps(engine)))])),
         Endpoint::OpenAiModels => {

@@ -55,7 +55,7 @@ impl OllamaVersion {
         }
     }
 
-    /// The release that `/api/version` reports. The simulator was compared with this release.
+    /// The release that was compared with the simulator. `/api/version` reports it with `+simulated` after it.
     #[must_use]
     pub const fn release(self) -> &'static str {
         match self {

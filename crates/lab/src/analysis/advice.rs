@@ -198,6 +198,11 @@ fn verdicts(analysis: &Analysis) -> String {
 }
 
 fn recommendation(analysis: &Analysis, advice: &Advice) -> String {
+    if analysis.simulated {
+        return "A simulated Ollama answered: the figures describe the simulator and the agents, so nothing is \
+                recommended."
+            .into();
+    }
     let best = advice.remedies.iter().find(|remedy| remedy.helped == Answer::Yes);
     if let Some(best) = best {
         return format!("Use {}, which helped most: {}.", best.condition, best.gain.sentence());

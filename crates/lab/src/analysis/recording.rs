@@ -20,6 +20,8 @@ pub struct Recording {
     pub lag: Vec<LagSample>,
     /// The readings of the GPUs.
     pub gpu: Vec<GpuSample>,
+    /// Whether a simulated Ollama answered.
+    pub simulated: bool,
 }
 
 /// A condition: a way in which agents run.

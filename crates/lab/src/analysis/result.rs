@@ -22,6 +22,8 @@ use super::{
 pub struct Analysis {
     /// The settings that were used.
     pub settings: Settings,
+    /// Whether a simulated Ollama answered. Nothing is then said about real ones.
+    pub simulated: bool,
     /// The runs that count, in the recording's order.
     pub runs: Vec<RunSummary>,
     /// The conditions, in the recording's order.

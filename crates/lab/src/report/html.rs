@@ -25,6 +25,7 @@ pub(super) fn html(report: &Report) -> String {
             body {
                 header {
                     h1 { (title) }
+                    @if let Some(warning) = report.warning() { p.warning { (warning) } }
                     p.lead { (report.analysis.advice.recommendation) }
                 }
                 main {

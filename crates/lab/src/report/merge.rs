@@ -36,6 +36,7 @@ pub(super) fn merge(recorded: Vec<Recorded>) -> (Vec<Source>, Recording) {
         recording.chunks.iter_mut().for_each(|chunk| chunk.run += first_run);
         recording.lag.iter_mut().for_each(|sample| sample.run += first_run);
         first_run = recording.runs.iter().map(|run| run.id + 1).max().unwrap_or(first_run);
+        whole.simulated |= recording.simulated;
         whole.conditions.extend(recording.conditions);
         whole.runs.extend(recording.runs);
         whole.agents.extend(recording.agents);

@@ -10,6 +10,10 @@ const RUNS: usize = 60;
 
 pub(super) fn text(report: &Report, width: Option<u16>) -> String {
     let mut text = String::new();
+    if let Some(warning) = report.warning() {
+        text.push_str(warning);
+        text.push_str("\n\n");
+    }
     let mut show = |grid: &Grid| {
         text.push_str(&format!("{}\n{}", grid.title, table(grid, width)));
         if !grid.about.is_empty() {

@@ -4,6 +4,7 @@ mod block;
 mod failure;
 mod family;
 mod relation;
+mod simulated;
 mod verdict;
 mod window;
 

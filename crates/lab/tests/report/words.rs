@@ -98,3 +98,16 @@ fn report_exists_for_empty_recording() {
     let report = Report::of(vec![empty], &SETTINGS);
     assert!(report.text(None).contains("undecided") && report.html().contains("undecided"));
 }
+
+#[test]
+fn report_on_a_simulated_ollama_says_so_first() {
+    let of = |simulated: bool| {
+        let recording = Recording { simulated, ..Recording::default() };
+        let recorded =
+            Recorded { name: "x".into(), recording, plan: None, environment: None, problems: Vec::new() };
+        let report = Report::of(vec![recorded], &SETTINGS);
+        (report.text(None).starts_with("SIMULATED: "), report.html().contains("SIMULATED: "))
+    };
+    assert_eq!(of(true), (true, true));
+    assert_eq!(of(false), (false, false));
+}

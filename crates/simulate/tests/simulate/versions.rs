@@ -18,7 +18,8 @@ async fn post(sim: &Running, path: &str, body: Value) -> Value {
 #[tokio::test]
 async fn version_is_reported_by_api_version() {
     for version in OllamaVersion::ALL {
-        assert_eq!(of(version).get("/api/version").await["version"], version.release());
+        let reported = format!("{}+simulated", version.release());
+        assert_eq!(of(version).get("/api/version").await["version"], reported.as_str());
     }
 }
 

@@ -26,6 +26,15 @@ pub struct Environment {
     pub python: BTreeMap<String, String>,
 }
 
+impl Environment {
+    /// Returns whether one of the Ollamas is simulated. A simulated Ollama reports a version like `0.33.0+simulated`.
+    #[must_use]
+    pub fn simulated(&self) -> bool {
+        let versions = self.upstreams.values().filter_map(|upstream| upstream.version.as_deref());
+        versions.into_iter().any(|version| version.contains("+simulated"))
+    }
+}
+
 /// A part of the experiment that ran without interruption.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -74,4 +83,21 @@ pub struct Upstream {
     pub version: Option<String>,
     /// The digests of the models that agents use, from `/api/tags`.
     pub models: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn environment_is_simulated_if_one_ollama_reports_a_simulated_version() {
+        let with = |versions: &[&str]| {
+            let upstream =
+                |version: &&str| Upstream { version: Some((*version).into()), ..Upstream::default() };
+            let upstreams = versions.iter().map(|version| ((*version).into(), upstream(version)));
+            Environment { upstreams: upstreams.collect(), ..Environment::default() }.simulated()
+        };
+        assert!(with(&["0.33.0", "0.34.3+simulated"]));
+        assert!(!with(&["0.33.0", "0.34.3"]) && !with(&[]));
+    }
 }

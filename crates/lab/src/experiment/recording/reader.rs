@@ -123,7 +123,8 @@ fn read_as(folder: &Path, name: String) -> Result<Recorded, ReadError> {
     }
     let plan = plan::read(&mut reading);
     let environment = environment(&mut reading);
-    let mut recording = Recording::default();
+    let simulated = environment.as_ref().is_some_and(Environment::simulated);
+    let mut recording = Recording { simulated, ..Recording::default() };
     runs::read(&mut reading, &mut recording);
     // Before the chunks, so that the agents have their numbers by it.
     let suite = if reading.has(RUNS) { Vec::new() } else { suite::read(&mut reading) };

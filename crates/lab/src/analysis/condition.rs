@@ -130,7 +130,7 @@ impl ConditionSummary {
             .into_iter()
             .filter_map(|measure| {
                 let values: Vec<f64> = runs.iter().filter_map(|run| measure.of(run)).collect();
-                Some((measure, Over::of(values, settings)?))
+                Some((measure, Over::of(measure, values, settings)?))
             })
             .collect();
         ConditionSummary {
@@ -166,8 +166,9 @@ impl ConditionSummary {
 }
 
 impl Over {
-    fn of(values: Vec<f64>, settings: &Settings) -> Option<Over> {
+    fn of(measure: Measure, values: Vec<f64>, settings: &Settings) -> Option<Over> {
         let mean = mean(&values, settings.level).ok()?;
+        let mean = Mean { interval: mean.interval.map(|interval| measure.limit(interval)), ..mean };
         let of_resample = |values: &[f64]| sum(values.iter().copied()) / values.len() as f64;
         let mut random = Random::new(settings.seed);
         let bootstrap = (values.len() >= BOOTSTRAP)

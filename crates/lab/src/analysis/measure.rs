@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{RunKind, RunSummary};
+use super::{RunKind, RunSummary, statistic::Interval};
 
 /// One measure of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -154,6 +154,17 @@ impl Measure {
                 format!("{:.2} ms", 1e3 * value)
             }
         }
+    }
+
+    /// Limits an interval of its mean to the values that the measure can have.
+    #[must_use]
+    pub fn limit(self, interval: Interval) -> Interval {
+        let (low, high) = match self {
+            Measure::OverlapEfficiency | Measure::Balance => (0.0, 1.0),
+            Measure::ThroughputDelta => (f64::NEG_INFINITY, f64::INFINITY),
+            _ => (0.0, f64::INFINITY),
+        };
+        interval.map(|end| end.clamp(low, high))
     }
 
     /// Returns a difference of two values as text. A difference of efficiencies is in percentage points.

@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::made_up::{SETTINGS, recorded, report};
-use streamgauge_lab::analysis::Recording;
-use streamgauge_lab::experiment::recording::{Recorded, read_all};
+use streamgauge_lab::analysis::{Measure, Recording};
+use streamgauge_lab::experiment::recording::{Environment, Recorded, Upstream, read_all};
 use streamgauge_lab::report::Report;
 
 #[test]
@@ -110,4 +110,32 @@ fn report_on_a_simulated_ollama_says_so_first() {
     };
     assert_eq!(of(true), (true, true));
     assert_eq!(of(false), (false, false));
+}
+
+#[test]
+fn report_shows_differences_of_efficiency_in_points() {
+    let report = report();
+    let comparison = report.analysis.comparison("uvloop", Measure::TrueEfficiency).unwrap();
+    assert!(comparison.sentence().contains(" points"), "{}", comparison.sentence());
+    assert!(!comparison.sentence().contains(" % to "), "{}", comparison.sentence());
+    assert!(report.text(None).contains(" points"));
+    assert!(!report.text(None).contains("0.0000 "), "a p of 0 is none");
+}
+
+#[test]
+fn report_counts_one_address_in_the_singular() {
+    let with = |addresses: usize| {
+        let upstream = |place: usize| {
+            (format!("one {place}"), Upstream { version: Some("0.34.3".into()), ..Upstream::default() })
+        };
+        let upstreams = (0..addresses).map(upstream).collect();
+        let environment = Some(Environment { upstreams, ..Environment::default() });
+        let recording = Recording::default();
+        let recorded =
+            Recorded { name: "x".into(), recording, plan: None, environment, problems: Vec::new() };
+        Report::of(vec![recorded], &SETTINGS).text(None)
+    };
+    let one = with(1);
+    assert!(one.contains("0.34.3 at 1 address") && !one.contains("1 addresses"), "{one}");
+    assert!(with(2).contains("0.34.3 at 2 addresses"), "{}", with(2));
 }

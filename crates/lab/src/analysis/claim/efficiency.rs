@@ -23,7 +23,8 @@ fn pooled(analysis: &Analysis, language: Language, measure: Measure) -> Option<(
     let values: Vec<f64> =
         untreated(analysis, language).flat_map(|found| found.values(measure).iter().copied()).collect();
     let largest = values.iter().copied().reduce(f64::max)?;
-    Some((mean(&values, analysis.settings.level).ok()?, largest))
+    let mean = mean(&values, analysis.settings.level).ok()?;
+    Some((Mean { interval: mean.interval.map(|interval| measure.limit(interval)), ..mean }, largest))
 }
 
 fn percent(value: f64) -> String {

@@ -20,7 +20,11 @@ pub(super) fn grid(report: &Report) -> Grid {
             let mut versions: Vec<&str> =
                 environment.upstreams.values().filter_map(|upstream| upstream.version.as_deref()).collect();
             versions.dedup();
-            format!("{} at {} addresses", versions.join(", "), environment.upstreams.len())
+            let addresses = match environment.upstreams.len() {
+                1 => "1 address".to_owned(),
+                several => format!("{several} addresses"),
+            };
+            format!("{} at {addresses}", versions.join(", "))
         });
         grid.rows.push(vec![
             source.name.clone(),

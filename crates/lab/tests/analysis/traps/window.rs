@@ -1,6 +1,6 @@
 //! Small samples and short bursts.
 
-use streamgauge_lab::analysis::{Chunk, Language, Measure, analyse, statistic::Random};
+use streamgauge_lab::analysis::{Chunk, Language, Measure, RunKind, analyse, statistic::Random};
 
 use super::{super::model::Draft, QUICK, condition, normal, pair};
 
@@ -42,4 +42,18 @@ fn burst_of_less_than_a_second_is_seen_across_the_border_of_two_windows() {
     let analysis = analyse(&draft.recording, &QUICK);
     let fastest = analysis.windows.iter().map(|window| window.chunks_per_second).fold(0.0, f64::max);
     assert_eq!(fastest, 270.0);
+}
+
+#[test]
+fn interval_of_a_mean_stays_within_what_the_measure_can_be() {
+    let mut draft = Draft::default();
+    draft.condition(condition("pair", Language::Python, &[], None));
+    for even in [0.6, 1.0, 0.99] {
+        draft.run("pair", RunKind::Together, &[("a", 5, 10.0), ("b", 5, 10.0 * even)]);
+    }
+    draft.run("pair", RunKind::Together, &[("a", 5, 300.0), ("b", 5, 300.0)]);
+    let analysis = analyse(&draft.recording, &QUICK);
+    let interval = |measure| analysis.conditions[0].mean(measure).unwrap().interval.unwrap();
+    assert_eq!(interval(Measure::OverlapEfficiency).high, 1.0);
+    assert_eq!(interval(Measure::Wall).low, 0.0);
 }

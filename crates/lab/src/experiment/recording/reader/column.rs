@@ -27,6 +27,11 @@ impl Header {
         Header { names: record.iter().map(name).collect() }
     }
 
+    /// Returns the name of a column, in lower case.
+    pub(super) fn name(&self, at: usize) -> &str {
+        self.names.get(at).map_or("", String::as_str)
+    }
+
     /// Returns the number of columns.
     pub(super) fn len(&self) -> usize {
         self.names.len()
@@ -89,7 +94,8 @@ impl<T> Value<T> {
 impl Time {
     pub(super) fn of(self, row: &ByteRecord) -> Value<f64> {
         match row.get(self.at).unwrap_or_default() {
-            b"" | b"nan" | b"NaN" | b"None" => Value::Absent,
+            b"" | b"None" => Value::Absent,
+            text if text.eq_ignore_ascii_case(b"nan") => Value::Absent,
             text => read(text, self.unit).map_or(Value::Wrong, Value::Given),
         }
     }

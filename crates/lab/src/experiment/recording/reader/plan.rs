@@ -10,7 +10,7 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Option<Plan> {
     let Ok(text) = std::fs::read_to_string(reading.folder.join(PLAN)) else {
         if reading.has(RUNS) {
             reading.problems.say(PLAN, None, "missing", || {
-                "it is missing: only the names of conditions are known, so nothing is compared".into()
+                "it is missing: only the names of the conditions are known, and the first one is taken for the baseline of the others".into()
             });
         }
         return None;
@@ -20,7 +20,7 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Option<Plan> {
         Err(error) => {
             let error = error.to_string().trim_end().replace('\n', "; ");
             reading.problems.say(PLAN, None, "unreadable", || {
-                format!("it cannot be read, so nothing is compared: {error}")
+                format!("it cannot be read, and the first condition is taken for the baseline of the others: {error}")
             });
             None
         }

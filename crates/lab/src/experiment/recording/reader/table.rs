@@ -64,6 +64,12 @@ pub(super) fn read<C>(
             });
             continue;
         }
+        if let Some(at) = record.iter().position(|field| field.eq_ignore_ascii_case(b"nan")) {
+            let name = header.name(at).to_owned();
+            reading
+                .problems
+                .say(file, Some(line), "NaN", || format!("{name} is NaN: it is treated as missing"));
+        }
         if let Err((kind, what)) = row(reading, &found, &record, line) {
             reading.problems.say(file, Some(line), kind, || format!("{what}: the row is left out"));
         }

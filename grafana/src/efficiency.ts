@@ -317,6 +317,7 @@ export const efficiency: Board = {
       'Does a slow client or shaping delay the streams?',
       lines({
         title: 'Wait for slow clients by model',
+        softMax: 0.1,
         description:
           'Stream-seconds per second in which a client did not read data that was available. Ollama continues until the buffers are full.',
         unit: 's',
@@ -325,6 +326,7 @@ export const efficiency: Board = {
       }),
       lines({
         title: 'Shaping delay by kind',
+        softMax: 0.1,
         description: 'Stream-seconds per second for which pace and coalesce delay records on purpose.',
         unit: 's',
         min: 0,

@@ -159,7 +159,6 @@ export const overview: Board = {
       decimals: 1,
       width: 4,
       expr: perMinute(),
-      empty: 'No sidecar',
     }),
     number({
       title: 'Requests in flight',
@@ -368,6 +367,7 @@ export const overview: Board = {
       'Is a stream stuck?',
       lines({
         title: 'Silence of running streams',
+        softMax: 1,
         description:
           'Age of the newest chunk of an upstream while streams past their first record run there. All its streams have been silent for that long. Several seconds are long, unless a stream writes a tool call.',
         width: 8,
@@ -387,6 +387,7 @@ export const overview: Board = {
       }),
       lines({
         title: 'Longest wait for a first record',
+        softMax: 1,
         description:
           'Age of the oldest request that has no answer yet. A large model can take minutes to load. After five minutes the request is stuck, or the queue inside Ollama is long.',
         width: 8,

@@ -51,7 +51,7 @@ export function number(
 
 /** Lines over time. `stacked` if their sum has a meaning. */
 export function lines(
-  words: Words & { queries: Query[]; stacked?: boolean; log?: boolean; points?: boolean; height?: number },
+  words: Words & { queries: Query[]; stacked?: boolean; log?: boolean; points?: boolean; height?: number; softMax?: number },
 ): Panel {
   const panel = dress(new timeseries.PanelBuilder(), words, words.height ?? 8, 12)
     .lineWidth(1)
@@ -75,7 +75,8 @@ export function lines(
     panel.thresholdsStyle(new common.GraphThresholdsStyleConfigBuilder().mode(common.GraphThresholdsStyleMode.Dashed));
   }
   // Without a soft maximum, the axis of a series of zeros ends at 100.
-  if (COUNTED.includes(words.unit)) panel.axisSoftMax(1);
+  const softMax = words.softMax ?? (COUNTED.includes(words.unit) ? 1 : undefined);
+  if (softMax !== undefined) panel.axisSoftMax(softMax);
   for (const [name, color] of Object.entries(COLORS)) {
     if (words.queries.some(([legend]) => name.startsWith('/') ? legend === '{{code}}' : legend.includes('{{outcome}}') || legend === name)) {
       const properties = [{ id: 'color', value: { mode: 'fixed', fixedColor: color } }];

@@ -92,7 +92,7 @@ fn container_memory_limit_fits_thousand_streams_and_reached_limit_restarts() {
     let ollama = ["run", "--detach", "--name=ollama", "--network=plain", "--no-healthcheck", IMAGE];
     engine.say(&[&ollama[..], &endless, &many].concat());
 
-    // The limit of deploy/kubernetes.
+    // Half of the limit of deploy/kubernetes.
     let enough = Limited::start(&engine, "enough", "256m");
     let crowd = enough.crowd();
     assert_eq!(crowd.len(), STREAMS);

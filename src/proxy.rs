@@ -70,7 +70,7 @@ impl Proxy {
     }
 
     /// Another proxy with the same stages and its own connections to upstreams.
-    fn again(&self) -> Proxy {
+    fn with_own_connections(&self) -> Proxy {
         Proxy {
             config: self.config.clone(),
             acceptor: self.acceptor.clone(),
@@ -92,7 +92,7 @@ impl Proxy {
     }
 
     /// The facts that the head of a request contains.
-    fn facts(&self, request: &Request<Inbound>) -> Facts {
+    fn facts_of(&self, request: &Request<Inbound>) -> Facts {
         let mut facts = Facts::new(request.method().as_str(), request.uri().path());
         if facts.route == Route::V1Other && self.config.unknown_v1 == UnknownV1::Other {
             facts.route = Route::Other;
@@ -123,7 +123,7 @@ impl Proxy {
                 let mut measurement = self.stages.meter.start(facts);
                 // The measurement that the panic dropped has recorded the request.
                 measurement.forget();
-                self.fail(&Failure::Panicked, facts, &page, measurement)
+                self.respond_to_failure(&Failure::Panicked, facts, &page, measurement)
             }
         }
     }
@@ -142,7 +142,7 @@ impl Proxy {
             Ok(permit) => permit,
             Err(failure) => {
                 read_off(&head.headers, body).await;
-                return self.fail(&failure, facts, page, measurement);
+                return self.respond_to_failure(&failure, facts, page, measurement);
             }
         };
         let named = model_of_path(head.uri.path());
@@ -150,11 +150,11 @@ impl Proxy {
             && let Some(list) = self.stages.upstreams.merged(list).await
         {
             read_off(&head.headers, body).await;
-            return tell(list, head.method == Method::HEAD, page, &permit, measurement);
+            return respond_with_list(list, head.method == Method::HEAD, page, &permit, measurement);
         }
         match self.forward((head, body), named, permit, &mut measurement).await {
             Ok((response, passed)) => self.deliver(response, facts, &passed, measurement),
-            Err(failure) => self.fail(&failure, facts, page, measurement),
+            Err(failure) => self.respond_to_failure(&failure, facts, page, measurement),
         }
     }
 
@@ -215,9 +215,9 @@ impl Proxy {
             upload.read_ahead(self.config.peek_limit, &mut reader, more).await?;
             let peek = reader.peek();
             if let Some(model) = &peek.model {
-                measurement.model(model);
+                measurement.model_named(model);
             }
-            measurement.asks(&peek);
+            measurement.request_read(&peek);
             if let Some(ask) = self.stages.shaping.ask_usage(route, &peek)
                 && (!ask.strip || headers::takes_identity(&head.headers))
                 && upload.insert(coding, ask.at, ask.text, &mut head.headers).await
@@ -260,11 +260,11 @@ impl Proxy {
         }
         // A model that was pulled a moment ago is on the list by now.
         let model = measurement.canonical_model().map(str::to_owned);
-        forward::tell_listed(&passed.upstream, model.as_deref(), passed.is_cloud, &mut measurement);
+        forward::report_listing(&passed.upstream, model.as_deref(), passed.is_cloud, &mut measurement);
         measurement.responded(head.status);
         let content_type = headers::content_type(&head.headers);
         let coding = headers::coding(&head.headers);
-        measurement.coded(coding);
+        measurement.response_coded(coding);
         // The records of a compressed body cannot be found in its bytes, so it is not shaped.
         let has_records = head.status.is_success() && measurement.has_body() && coding == Coding::Identity;
         let framing = content_type.and_then(Framing::of).filter(|_| has_records);
@@ -293,7 +293,7 @@ impl Proxy {
     }
 
     /// Responds without a response of an upstream.
-    fn fail(
+    fn respond_to_failure(
         &self,
         failure: &Failure,
         facts: Facts,
@@ -323,7 +323,7 @@ impl Proxy {
 }
 
 /// Responds with a list that is merged from several upstreams.
-fn tell(
+fn respond_with_list(
     list: Vec<u8>,
     is_head: bool,
     page: &Page,

@@ -102,8 +102,8 @@ fn metered() -> Registry {
     let registry = Registry::new();
     let meter = Meter::register(&registry, &meter::Config::default(), &["u"]).unwrap();
     let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
-    measurement.model("m");
-    measurement.chosen("u");
+    measurement.model_named("m");
+    measurement.upstream_chosen("u");
     measurement.responded(StatusCode::OK);
     let records = ["{\"response\":\"a\"}\n", "{\"done\":true}\n"];
     let records = stream::iter(records.map(|record| Ok::<_, Infallible>(Bytes::from(record))));

@@ -65,8 +65,8 @@ impl Body for Chunks {
 /// A stream from its request to its recorded outcome.
 fn metered(meter: &Meter, chunks: u64) {
     let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
-    measurement.model("llama3.2:latest");
-    measurement.chosen("gpu0");
+    measurement.model_named("llama3.2:latest");
+    measurement.upstream_chosen("gpu0");
     measurement.responded(StatusCode::OK);
     let mut body = pin!(measurement.wrap_body(Some("application/x-ndjson"), Chunks(chunks)));
     let mut context = Context::from_waker(Waker::noop());

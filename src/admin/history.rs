@@ -275,7 +275,7 @@ mod tests {
         let (meter, history) = (metered(&registry), History::default());
         history.read(&registry, &meter);
         let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
-        measurement.chosen("gpu0");
+        measurement.upstream_chosen("gpu0");
         measurement.responded(http::StatusCode::OK);
         let (send, mut chunks) = tokio::sync::mpsc::unbounded_channel();
         let arriving = futures_util::stream::poll_fn(move |cx| chunks.poll_recv(cx));

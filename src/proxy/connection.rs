@@ -172,7 +172,7 @@ impl Life<'_> {
             let (proxy, panics, unwritten) = (proxy.clone(), panics.clone(), unwritten.clone());
             let place = place.clone();
             // The measurement starts now: a client that has left when its request is read was here.
-            let facts = proxy.facts(&request);
+            let facts = proxy.facts_of(&request);
             let measurement = proxy.stages.meter.start(facts);
             // Boxed, so that an idle connection does not hold the state of a request.
             Box::pin(async move {

@@ -46,18 +46,18 @@ impl Proxy {
         loop {
             let (upstream, is_cloud, busy) = self.enter(placement, model, permit, measurement).await?;
             permit.enter();
-            measurement.chosen(if is_cloud { CLOUD } else { upstream.name() });
+            measurement.upstream_chosen(if is_cloud { CLOUD } else { upstream.name() });
             let again = (upstreams.all().len() > 1).then(|| (head.clone(), Owner::default()));
             headers::towards(&mut head, upstream.host());
             let owner = again.as_ref().map(|(_, owner)| owner.clone());
             let request = Request::from_parts(head, Lent::new(body, owner));
-            let failure = match self.ask(&upstream, busy, request, measurement.live()).await {
+            let failure = match self.send_to(&upstream, busy, request, measurement.live()).await {
                 Ok((response, length)) => return Ok(Answered { response, length, upstream, is_cloud }),
                 Err(failure) => failure,
             };
             if failure.is_of_connection() {
                 // The cloud has no part in this failure.
-                measurement.waits_at(upstream.name());
+                measurement.queued_at(upstream.name());
             }
             tried.push(upstream.position());
             let next = upstreams.place(route, model, &tried).filter(|_| failure.is_unsent());
@@ -86,8 +86,8 @@ impl Proxy {
         match placement {
             Placement::At { upstream, is_cloud } => {
                 check(&upstream)?;
-                tell_listed(&upstream, model, is_cloud, measurement);
-                measurement.waits_at(if is_cloud { CLOUD } else { upstream.name() });
+                report_listing(&upstream, model, is_cloud, measurement);
+                measurement.queued_at(if is_cloud { CLOUD } else { upstream.name() });
                 let slot = if measurement.route().takes_slot() {
                     Some(wait(Want { is_cloud: true, ..Want::default() }).await?)
                 } else {
@@ -98,15 +98,15 @@ impl Proxy {
             }
             Placement::Any { want, likely, is_only } => {
                 // It has no upstream while it waits for one of several.
-                tell_listed(&likely, model, false, measurement);
+                report_listing(&likely, model, false, measurement);
                 if is_only {
                     check(&likely)?;
-                    measurement.waits_at(likely.name());
+                    measurement.queued_at(likely.name());
                 }
                 let slot = wait(want).await?;
                 let upstream = self.stages.upstreams.all()[slot.upstream()].clone();
                 check(&upstream)?;
-                tell_listed(&upstream, model, false, measurement);
+                report_listing(&upstream, model, false, measurement);
                 let busy = upstream.enter(Some(slot));
                 Ok((upstream, false, busy))
             }
@@ -114,7 +114,7 @@ impl Proxy {
     }
 
     /// Sends the request to one upstream, and counts failures of that upstream.
-    async fn ask(
+    async fn send_to(
         &self,
         upstream: &Upstream,
         mut busy: Busy,
@@ -166,7 +166,7 @@ fn check(upstream: &Upstream) -> Result<(), Failure> {
 
 /// Tells the meter how the upstream spells the model, if its list of models is known. A model of the cloud may be
 /// missing in the list, and has a label that says where it runs.
-pub(super) fn tell_listed(
+pub(super) fn report_listing(
     upstream: &Upstream,
     model: Option<&str>,
     is_cloud: bool,
@@ -175,10 +175,10 @@ pub(super) fn tell_listed(
     let Some(model) = model else { return };
     match upstream.health().listed(model) {
         Some(Some(name)) if is_cloud && !is_cloud_model(name) => {
-            measurement.listed(Some(&format!("{name}-cloud")));
+            measurement.model_listed(Some(&format!("{name}-cloud")));
         }
         Some(None) if is_cloud => {}
-        Some(name) => measurement.listed(name),
+        Some(name) => measurement.model_listed(name),
         None => {}
     }
 }

@@ -113,7 +113,7 @@ impl Upload {
             live,
         };
         if upload.at_end {
-            upload.live.sent();
+            upload.live.request_sent();
         }
         upload
     }
@@ -257,7 +257,7 @@ impl Body for Upload {
             ready!(this.poll_body(cx))
         };
         if this.is_empty() {
-            this.live.sent();
+            this.live.request_sent();
         }
         Poll::Ready(frame)
     }

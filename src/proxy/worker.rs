@@ -52,7 +52,7 @@ impl Workers {
         monitor: impl Fn() -> Option<TaskMonitor>,
     ) -> Workers {
         let worker = |runtime| {
-            let proxy = Arc::new(proxy.again());
+            let proxy = Arc::new(proxy.with_own_connections());
             Worker { proxy, runtime, connection: Arc::default(), tasks: monitor() }
         };
         let mut workers: Vec<_> = runtimes.into_iter().map(|runtime| worker(Some(runtime))).collect();

@@ -34,8 +34,8 @@ impl Body for Endless {
 fn of_a_stream(path: &str, content_type: &str, chunk: &'static [u8]) -> usize {
     let meter = Meter::register(&prometheus::Registry::new(), &Config::default(), &["gpu0"]).unwrap();
     let mut measurement = meter.start(Facts::new("POST", path));
-    measurement.model("llama3.2:1b");
-    measurement.chosen("gpu0");
+    measurement.model_named("llama3.2:1b");
+    measurement.upstream_chosen("gpu0");
     measurement.responded(http::StatusCode::OK);
     let mut body = measurement.wrap_body(Some(content_type), Endless(chunk));
     let mut context = Context::from_waker(Waker::noop());

@@ -11,10 +11,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
     let peek = Peek::read(br#"{"model":"gemma3:270m","prompt":"Hi"}"#);
-    measurement.model(peek.model.as_deref().unwrap_or("unknown"));
-    measurement.asks(&peek);
-    measurement.chosen("ollama");
-    measurement.live().sent();
+    measurement.model_named(peek.model.as_deref().unwrap_or("unknown"));
+    measurement.request_read(&peek);
+    measurement.upstream_chosen("ollama");
+    measurement.live().request_sent();
     let running = Scrape::take(&registry).find("requests_in_flight").sum(|_| true);
     measurement.finish(Outcome::Complete);
 

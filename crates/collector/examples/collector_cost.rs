@@ -90,8 +90,8 @@ fn metered(registry: &Registry) -> prometheus::Result<()> {
     for model in 0..MODELS {
         for path in ["/api/generate", "/api/chat"] {
             let mut measurement = meter.start(Facts::new("POST", path));
-            measurement.model(&format!("model{model}"));
-            measurement.chosen("upstream0");
+            measurement.model_named(&format!("model{model}"));
+            measurement.upstream_chosen("upstream0");
             measurement.responded(StatusCode::OK);
             let records = ["{\"response\":\"a\"}\n", "{\"done\":true,\"load_duration\":1000000000}\n"];
             let records = stream::iter(records.map(|record| Ok::<_, Infallible>(Bytes::from(record))));

@@ -66,8 +66,8 @@ fn tap(criterion: &mut Criterion) {
 
     let meter = Meter::register(&Registry::new(), &Config::default(), &["gpu0"]).expect("a new registry");
     let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
-    measurement.model("llama3.2:latest");
-    measurement.chosen("gpu0");
+    measurement.model_named("llama3.2:latest");
+    measurement.upstream_chosen("gpu0");
     measurement.responded(StatusCode::OK);
     let body = measurement.wrap_body(Some("application/x-ndjson"), Endless::new());
     chunk(criterion, "chunk/metered", body);

@@ -31,13 +31,13 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     // For each request: start the measurement before you send the request, because the time to first token counts
     // from here.
     let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
-    measurement.model("sim:latest");
-    measurement.chosen("ollama");
+    measurement.model_named("sim:latest");
+    measurement.upstream_chosen("ollama");
     let request = reqwest::Client::new()
         .post(url)
         .json(&json!({ "model": "sim:latest", "prompt": "Why is the sky blue?" }));
     // The request is so small that it is sent at once. The phase `queue` counts from here.
-    measurement.live().sent();
+    measurement.live().request_sent();
     let response = match request.send().await {
         Ok(response) => response,
         Err(error) => {

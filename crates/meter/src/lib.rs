@@ -17,8 +17,8 @@
 //! let meter = Meter::register(&registry, &Config::default(), &["ollama"])?;
 //!
 //! let mut measurement = meter.start(Facts::new("POST", "/api/chat"));
-//! measurement.model("gemma3:270m");
-//! measurement.chosen("ollama");
+//! measurement.model_named("gemma3:270m");
+//! measurement.upstream_chosen("ollama");
 //! measurement.responded(StatusCode::OK);
 //! measurement.finish(Outcome::Complete);
 //!

@@ -82,8 +82,8 @@ impl Default for Config {
 /// let meter = Meter::register(&registry, &Config::default(), &["ollama"])?;
 ///
 /// let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
-/// measurement.model("gemma3:270m");
-/// measurement.chosen("ollama");
+/// measurement.model_named("gemma3:270m");
+/// measurement.upstream_chosen("ollama");
 /// // … send the request, and receive `response`
 /// measurement.responded(response.status());
 /// let body = measurement.wrap_body(Some("application/x-ndjson"), response.into_body());

@@ -89,7 +89,7 @@ fn run(script: Script, shaping: shaping::Config, frames: usize) -> Seen {
             reading
         });
         let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
-        measurement.chosen("u");
+        measurement.upstream_chosen("u");
         measurement.responded(http::StatusCode::OK);
         let (tap, delivered) = measurement.split(Some("application/x-ndjson"), script);
         let stream = Stream {

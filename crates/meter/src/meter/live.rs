@@ -134,7 +134,7 @@ impl Live {
         is_new
     }
 
-    /// Returns the time since [`Live::sent`] was called. `None`: it was not called.
+    /// Returns the time since [`Live::request_sent`] was called. `None`: it was not called.
     #[must_use]
     pub fn since_sent(&self) -> Option<Duration> {
         Some(self.accepted.elapsed().saturating_sub(self.sent.get()?))
@@ -174,7 +174,7 @@ impl Live {
     }
 
     /// Notes that the upstream connection has taken the last byte of the request's body.
-    pub fn sent(&self) {
+    pub fn request_sent(&self) {
         self.sent.set(self.accepted.elapsed());
     }
 

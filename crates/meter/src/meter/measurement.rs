@@ -74,9 +74,9 @@ enum Listing {
 /// let peek = Peek::read(request);
 ///
 /// let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
-/// measurement.model(peek.model.as_deref().unwrap_or("unknown"));
-/// measurement.asks(&peek);
-/// measurement.chosen("ollama");
+/// measurement.model_named(peek.model.as_deref().unwrap_or("unknown"));
+/// measurement.request_read(&peek);
+/// measurement.upstream_chosen("ollama");
 /// measurement.on_end(|ending| assert_eq!(ending.outcome, Outcome::UpstreamError));
 /// assert_eq!(meter.live().len(), 1);
 ///
@@ -153,7 +153,7 @@ impl Measurement {
     }
 
     /// Sets the model as the client wrote it.
-    pub fn model(&self, name: &str) {
+    pub fn model_named(&self, name: &str) {
         let (key, written) = (canonical_model(name).into_owned(), short_model(name).into_owned());
         // The first name is kept, because a request has one model.
         let _ = self.live.model.set(Named { key, written });
@@ -161,7 +161,7 @@ impl Measurement {
 
     /// Takes values from the body of the request, without the model: the bytes that may be prompt, and the kind of
     /// the request, which determines the usual silence of its response.
-    pub fn asks(&self, peek: &Peek) {
+    pub fn request_read(&self, peek: &Peek) {
         self.live.prompt_bytes.store(peek.prompt_bytes, Relaxed);
         self.live.is_of(silence::RequestKind::of(self.live.route, peek));
     }
@@ -169,7 +169,7 @@ impl Measurement {
     /// Sets the name under which the upstream lists the model, which becomes the model's label. `None`: the model is
     /// not on the list, and gets no label. If the list is not known, do not call this: an answer then shows that the
     /// model exists, and its label has the client's spelling.
-    pub fn listed(&mut self, name: Option<&str>) {
+    pub fn model_listed(&mut self, name: Option<&str>) {
         self.listing = match name {
             Some(name) => {
                 let _ = self.live.listed.set(name.to_owned());
@@ -188,7 +188,7 @@ impl Measurement {
     /// Notes that an upstream was chosen and the request waits for a slot there. Another one may be chosen as long as
     /// nothing was sent; the last one counts. [`CLOUD`] stands for requests that Ollama passes on to its cloud, which
     /// are not work of this machine.
-    pub fn waits_at(&mut self, upstream: &str) {
+    pub fn queued_at(&mut self, upstream: &str) {
         if self.live.choose(upstream) {
             self._in_flight = in_flight(&self.shared, upstream, self.live.route);
             (self._running, self.account, self.waiter) = (None, None, None);
@@ -197,8 +197,8 @@ impl Measurement {
     }
 
     /// Notes that an upstream was chosen and the request is sent there now.
-    pub fn chosen(&mut self, upstream: &str) {
-        self.waits_at(upstream);
+    pub fn upstream_chosen(&mut self, upstream: &str) {
+        self.queued_at(upstream);
         if self.live.route.takes_slot() && self.account.is_none() && upstream != CLOUD {
             let account = self.shared.families.concurrency.upstream(upstream);
             self._running = Some(account.stream());
@@ -241,7 +241,7 @@ impl Measurement {
     }
 
     /// Sets the content coding of the response. Call it before the body is wrapped.
-    pub fn coded(&mut self, coding: Coding) {
+    pub fn response_coded(&mut self, coding: Coding) {
         self.coding = coding;
     }
 

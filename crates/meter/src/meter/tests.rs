@@ -99,9 +99,9 @@ fn bench_with(config: Config) -> Bench {
 impl Bench {
     fn request(&self, path: &str) -> Measurement {
         let mut measurement = self.meter.start(Facts::new("POST", path));
-        measurement.model("m");
-        measurement.chosen("u");
-        measurement.live().sent();
+        measurement.model_named("m");
+        measurement.upstream_chosen("u");
+        measurement.live().request_sent();
         measurement
     }
 

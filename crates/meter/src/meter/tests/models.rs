@@ -7,7 +7,7 @@ fn junk_model_names_are_labelled_other() {
     let bench = bench();
     for junk in 0..1_000_000 {
         let mut measurement = bench.meter.start(Facts::new("POST", "/api/show"));
-        measurement.model(&format!("junk{junk}"));
+        measurement.model_named(&format!("junk{junk}"));
         measurement.responded(StatusCode::NOT_FOUND);
         measurement.finish(Outcome::ClientError);
     }
@@ -21,9 +21,9 @@ fn model_only_pulled_or_shown_gets_no_label() {
     let bench = bench();
     let ask = |path: &str, name: &str, answer: &'static str| {
         let mut measurement = bench.meter.start(Facts::new("POST", path));
-        measurement.model(name);
-        measurement.listed(Some(name));
-        measurement.chosen("u");
+        measurement.model_named(name);
+        measurement.model_listed(Some(name));
+        measurement.upstream_chosen("u");
         measurement.responded(StatusCode::OK);
         let content_type = if path == "/api/show" { Some("application/json") } else { NDJSON };
         let mut body = Box::pin(measurement.wrap_body(content_type, script([Data(answer)])));
@@ -60,9 +60,9 @@ impl Bench {
     /// Starts a generation that is answered. `listed` is the name under which the upstream lists the model, if it does.
     fn generated(&self, name: &str, listed: Option<&str>) -> Measurement {
         let mut measurement = self.meter.start(Facts::new("POST", "/api/generate"));
-        measurement.model(name);
-        measurement.listed(listed);
-        measurement.chosen("u");
+        measurement.model_named(name);
+        measurement.model_listed(listed);
+        measurement.upstream_chosen("u");
         measurement.responded(StatusCode::OK);
         measurement
     }
@@ -113,9 +113,9 @@ fn model_in_use_takes_label_of_least_recently_used_and_change_is_counted() {
     assert_eq!((bench.answers("a:1"), bench.answers("b:1"), dropped()), (Some(2.0), Some(1.0), Some(0.0)));
     // A model that only fails takes no label.
     let mut failed = bench.meter.start(Facts::new("POST", "/api/generate"));
-    failed.model("c:1");
-    failed.listed(Some("c:1"));
-    failed.chosen("u");
+    failed.model_named("c:1");
+    failed.model_listed(Some("c:1"));
+    failed.upstream_chosen("u");
     failed.responded(StatusCode::INTERNAL_SERVER_ERROR);
     failed.finish(Outcome::UpstreamError);
     assert_eq!(bench.value(&ended("u", "generate", "other", "upstream_error")), Some(1.0));
@@ -163,16 +163,16 @@ fn outcome_counters_of_accepted_request_exist_at_zero_before_it_ends() {
     drop(accepted);
 
     let mut stream = bench.meter.start(Facts::new("POST", "/api/generate"));
-    stream.model("m");
-    stream.listed(Some("m:latest"));
-    stream.chosen("u");
+    stream.model_named("m");
+    stream.model_listed(Some("m:latest"));
+    stream.upstream_chosen("u");
     assert_eq!(zeros("u", "generate", "m:latest"), Outcome::ALL.map(Outcome::label));
     let mut list = bench.meter.start(Facts::new("GET", "/api/tags"));
-    list.chosen("u");
+    list.upstream_chosen("u");
     assert_eq!(zeros("u", "tags", "none"), ["complete", "upstream_error", "client_error", "client_abort"]);
     let mut embedding = bench.meter.start(Facts::new("POST", "/api/embed"));
-    embedding.model("not listed");
-    embedding.chosen("u");
+    embedding.model_named("not listed");
+    embedding.upstream_chosen("u");
     let of_embedding = ["complete", "upstream_error", "client_error", "client_abort", "refused"];
     assert_eq!(zeros("u", "embed", "other"), of_embedding);
 }
@@ -208,9 +208,9 @@ fn loads_are_judged_by_memory_and_usual_waits_not_by_a_long_wait() {
 
 fn sent(bench: &Bench) -> Measurement {
     let mut measurement = bench.meter.start(Facts::new("POST", "/api/generate"));
-    measurement.model("a:1");
-    measurement.listed(Some("a:1"));
-    measurement.chosen("u");
-    measurement.live().sent();
+    measurement.model_named("a:1");
+    measurement.model_listed(Some("a:1"));
+    measurement.upstream_chosen("u");
+    measurement.live().request_sent();
     measurement
 }

@@ -8,8 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
+
 use super::{
-    page::{root, text},
+    page::{root, text, yaml},
     process::cache,
     stack::succeed,
 };
@@ -102,6 +104,8 @@ fn pod_matches_kubernetes_schema() {
     };
     let said = succeed(&mut validate(&root("deploy/kubernetes/ollama.yaml")));
     assert_eq!(said.matches(" passed ").count(), 3, "{said}");
+    let said = succeed(&mut validate(&root("deploy/kubernetes/networkpolicy.yaml")));
+    assert_eq!(said.matches(" passed ").count(), 1, "{said}");
     // The check does not accept everything.
     let wrong = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
     fs::write(&wrong, text("deploy/kubernetes/ollama.yaml").replace("preStop:", "preStopp:")).unwrap();
@@ -123,4 +127,33 @@ fn pod_monitor_matches_operator_schema() {
         fs::write(&file, right.replace(what, wrong)).unwrap();
         assert!(!validate(file.path()).output().unwrap().status.success(), "{wrong}");
     }
+}
+
+#[test]
+fn prometheus_rule_has_all_recording_rules_and_alerts() {
+    let printed = succeed(&mut Command::new(root("deploy/kubernetes/rules.sh")));
+    let rule: Value = serde_saphyr::from_str(&printed).unwrap_or_else(|error| panic!("{error}\n{printed}"));
+    assert_eq!(rule["kind"], "PrometheusRule");
+    let files = ["prometheus/rules/recording.yml", "prometheus/rules/alerts.yml"].map(yaml);
+    let groups: Vec<_> = files.iter().flat_map(|file| file["groups"].as_array().unwrap()).collect();
+    let found: Vec<_> = rule["spec"]["groups"].as_array().unwrap().iter().collect();
+    assert!(found == groups, "the groups of both files differ from:\n{printed}");
+}
+
+#[test]
+fn patch_without_sidecar_moves_port_of_service_to_ollama() {
+    let pod = text("deploy/kubernetes/ollama.yaml");
+    let patch = yaml("deploy/kubernetes/direct.yaml");
+    let containers = patch["spec"]["template"]["spec"]["containers"].as_array().unwrap();
+    for container in containers {
+        // A patch with another name would add a container.
+        let name = container["name"].as_str().unwrap();
+        assert!(pod.contains(&format!("- name: {name}\n          image: ")), "{name}");
+    }
+    let [sidecar, ollama] = &containers[..] else { panic!("{patch}") };
+    assert_eq!(sidecar["$patch"], "delete");
+    let port = &ollama["ports"][0];
+    assert!(pod.contains(&format!("targetPort: {}\n", port["name"].as_str().unwrap())));
+    let listens = ollama["env"][0]["value"].as_str().unwrap();
+    assert_eq!(listens, format!("0.0.0.0:{}", port["containerPort"]));
 }

@@ -139,3 +139,16 @@ fn report_counts_one_address_in_the_singular() {
     assert!(one.contains("0.34.3 at 1 address") && !one.contains("1 addresses"), "{one}");
     assert!(with(2).contains("0.34.3 at 2 addresses"), "{}", with(2));
 }
+
+#[test]
+fn report_names_relation_within_several_conditions_and_over_all_runs_of_one() {
+    let relations = |keep: fn(&str) -> bool| {
+        let mut recorded = recorded();
+        recorded.recording.runs.retain(|run| keep(&run.condition));
+        recorded.recording.conditions.retain(|condition| keep(&condition.name));
+        Report::of(vec![recorded], &SETTINGS).text(None)
+    };
+    let one = relations(|name| name == "uvloop");
+    assert!(one.contains("all runs") && !one.contains("within 1 conditions"), "{one}");
+    assert!(relations(|name| ["uvloop", "batches"].contains(&name)).contains("within 2 conditions"));
+}

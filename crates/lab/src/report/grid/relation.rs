@@ -29,7 +29,11 @@ pub(super) fn grid(report: &Report) -> Grid {
         grid.rows.push(vec![
             found.left.name().into(),
             found.right.name().into(),
-            found.condition.clone().unwrap_or_else(|| format!("within {} conditions", found.conditions)),
+            match (&found.condition, found.conditions) {
+                (Some(condition), _) => condition.clone(),
+                (None, 1) => "all runs".into(),
+                (None, several) => format!("within {several} conditions"),
+            },
             found.pearson.n.to_string(),
             format!("{:.2}", found.pearson.r),
             cell(found.pearson.interval.map(two)),

@@ -32,7 +32,11 @@ pub(super) static KEY_KEYS: &[KeyKey] = &[
     ),
     key("key_file", "path", "A file that contains the key. Surrounding white space is ignored."),
     key("key_env", "name", "The name of an environment variable that contains the key."),
-    key("requests", "N/s, N/min, N/h, N/day", "The rate of requests that are admitted. Unset: no limit."),
+    key(
+        "requests",
+        "N/s, N/min, N/h, N/day",
+        "The rate of requests that are admitted, whatever their route. Unset: no limit.",
+    ),
     key(
         "requests_burst",
         "1 to 4294967295",
@@ -149,7 +153,7 @@ fn digest(leaf: &str, given: Given<'_>) -> Result<Digest, Problem> {
         _ => given.text("\"ALICE_KEY\"")?,
     };
     if leaf == "sha256" {
-        let advice = "write the digest that `printf %s \"$KEY\" | sha256sum` prints";
+        let advice = "write the digest that `printf %s \"$KEY\" | sha256sum | cut -d' ' -f1` prints";
         return Digest::parse(text)
             .ok_or_else(|| Problem::new("the text is not 64 hexadecimal digits", advice));
     }

@@ -82,7 +82,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "proxy.max_connections",
         Field::Count(|c| &mut c.sidecar.proxy.max_connections, 1..=1_000_000),
-        "The maximum number of client connections. When it is reached, a new connection replaces one that lingers after its last response, or else the one that has waited longest for a request, at least one second. If there is neither, the new connection is refused.",
+        "The maximum number of client connections. When it is reached, a new connection replaces one that lingers after its last response. If there is none, it replaces the one that has waited longest for a request, if that is at least one second. Otherwise the new connection is refused.",
     ),
     setting(
         "proxy.keep_alive_timeout",

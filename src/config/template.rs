@@ -13,13 +13,46 @@ use crate::upstream::UpstreamConfig;
 /// The columns of a comment.
 const WIDTH: usize = 100;
 
-const HEAD: &str = "Settings of streamgauge. Every line below is a comment and shows a default: remove the `#` before \
-    a key and before the `[section]` above it, and change the value. `streamgauge check --config FILE` prints every \
-    mistake. A flag takes precedence over an environment variable, and a variable over this file.";
+const HEAD: &str = "Settings of streamgauge. Every line below is a comment and shows a default, or an example if the \
+    setting is unset by default. Remove the `#` before a key and before the `[section]` above it, and change the value. \
+    `streamgauge check --config FILE` prints every mistake. A flag takes precedence over an environment variable, and a \
+    variable over this file.";
 const UPSTREAM: &str = "One block for each Ollama. Without a block, --upstream or STREAMGAUGE_UPSTREAM, the upstream \
     is the address in OLLAMA_HOST, or http://127.0.0.1:11434.";
-const KEY: &str =
-    "One block for each caller. The file holds no key itself, only its SHA-256 or where to read it.";
+const KEY: &str = "One block for each caller. The file holds no key itself, only its SHA-256 or where to read it. \
+    `printf %s KEY | sha256sum | cut -d' ' -f1` prints the SHA-256.";
+/// A valid value of each setting that is unset by default.
+const EXAMPLES: [(&str, &str); 25] = [
+    ("proxy.tls", TLS),
+    ("admin.tls", TLS),
+    ("admin.token_file", "\"/run/secrets/admin\""),
+    ("upstream.ca_file", "\"ca.pem\""),
+    ("upstream.client_cert", "\"client.pem\""),
+    ("upstream.client_key", "\"client.key\""),
+    ("upstream.max_streams", "4"),
+    ("upstreams.primary", "\"gpu0\""),
+    (
+        "access.routes",
+        "[\"generate\", \"chat\", \"embed\", \"tags\", \"show\", \"ps\", \"version\", \"openai\"]",
+    ),
+    ("access.origins", "[\"https://chat.example\"]"),
+    ("access.anonymous", "{ requests = \"10/min\", max_streams = 1 }"),
+    ("key.sha256", "\"1111111111111111111111111111111111111111111111111111111111111111\""),
+    ("key.key_file", "\"/run/secrets/alice\""),
+    ("key.key_env", "\"ALICE_KEY\""),
+    ("key.requests", "\"60/min\""),
+    ("key.requests_burst", "60"),
+    ("key.tokens", "\"20000/min\""),
+    ("key.tokens_burst", "20000"),
+    ("key.max_streams", "2"),
+    ("key.weight", "2"),
+    ("key.priority", "\"high\""),
+    ("key.routes", "[\"chat\", \"tags\"]"),
+    ("key.pace", "60"),
+    ("shaping.adaptive", "{ input = \"true\", target = 0.9, floor = 10, ceiling = 120, window = \"30s\" }"),
+    ("shaping.coalesce", "{ delay = \"50ms\", bytes = \"1KiB\" }"),
+];
+const TLS: &str = "{ cert = \"server.pem\", key = \"server.key\" }";
 
 /// The text of the file. Unchanged, it sets nothing. Each line without its `#` is valid TOML.
 #[must_use]
@@ -33,29 +66,29 @@ pub(crate) fn template() -> String {
                     UpstreamConfig::new("gpu0", "http://127.0.0.1:11434".parse().expect("a constant"));
                 block(&mut text, "upstream", UPSTREAM);
                 for key in ENTRY_KEYS {
-                    entry(&mut text, &meaning(key.doc, key.kind), key.leaf, (key.show)(&example));
+                    entry(&mut text, "upstream", key.leaf, &meaning(key.doc, key.kind), (key.show)(&example));
                 }
             }
             "shaping" => {
                 block(&mut text, "key", KEY);
                 for key in KEY_KEYS {
-                    let example = (key.leaf == "name").then(|| "\"alice\"".to_owned());
-                    entry(&mut text, &meaning(key.doc, key.kind), key.leaf, example);
+                    let name = (key.leaf == "name").then(|| "\"alice\"".to_owned());
+                    entry(&mut text, "key", key.leaf, &meaning(key.doc, key.kind), name);
                 }
             }
             _ => {}
         }
         write(&mut text, format_args!("\n# [{section}]"));
         for setting in setting::leaves(section) {
-            write_setting(&mut text, setting);
+            write_setting(&mut text, section, setting);
         }
     }
     text
 }
 
-fn write_setting(text: &mut String, setting: &Setting) {
+fn write_setting(text: &mut String, section: &str, setting: &Setting) {
     let meaning = meaning(setting.doc, &setting.field.kind());
-    entry(text, &meaning, setting.leaf(), setting.field.show(&Config::default()));
+    entry(text, section, setting.leaf(), &meaning, setting.field.show(&Config::default()));
 }
 
 fn meaning(doc: &str, kind: &str) -> String {
@@ -68,10 +101,15 @@ fn block(text: &mut String, name: &str, doc: &str) {
     write(text, format_args!("# [[{name}]]"));
 }
 
-/// Writes a key with its default. A key that is unset by default has an empty text, which the user replaces.
-fn entry(text: &mut String, doc: &str, leaf: &str, value: Option<String>) {
+/// Writes a key with its default, or with an example if it is unset by default.
+fn entry(text: &mut String, section: &str, leaf: &str, doc: &str, default: Option<String>) {
+    let Some(default) = default else {
+        comment(text, &format!("{doc} Example:"));
+        let example = EXAMPLES.iter().find(|(key, _)| key.split_once('.') == Some((section, leaf)));
+        return write(text, format_args!("# {leaf} = {}", example.map_or("\"\"", |(_, value)| value)));
+    };
     comment(text, doc);
-    write(text, format_args!("# {leaf} = {}", value.as_deref().unwrap_or("\"\"")));
+    write(text, format_args!("# {leaf} = {default}"));
 }
 
 /// Wraps a text into lines that begin with `## `, which remain comments if one `#` is removed.
@@ -121,19 +159,49 @@ mod tests {
         assert_eq!(read(&text).unwrap(), format!("{:?}", Config::default()));
     }
 
-    #[test]
-    fn template_uncommented_is_the_default_configuration() {
-        // A key that is unset by default has no value to show; `[[key]]` needs a digest.
-        let mut keep = true;
-        let template = template();
-        let lines = template.lines().filter_map(|line| {
-            let line = line.strip_prefix("# ")?;
-            if line.starts_with('[') {
-                keep = line != "[[key]]";
+    /// The lines that set something, and whether each is an example, with `[[key]]` only if `has_keys`.
+    fn uncommented(has_keys: bool) -> Vec<(String, bool)> {
+        let (mut keep, mut is_example) = (true, false);
+        let mut lines = Vec::new();
+        for line in template().lines() {
+            if line.starts_with("##") {
+                is_example = line.ends_with(" Example:");
+            } else if let Some(line) = line.strip_prefix("# ") {
+                if line.starts_with('[') {
+                    (keep, is_example) = (has_keys || line != "[[key]]", false);
+                }
+                if keep {
+                    lines.push((line.to_owned(), is_example));
+                }
             }
-            (keep && !line.ends_with("= \"\"")).then(|| line.replace("gpu0", "upstream0"))
-        });
-        let text: Vec<_> = lines.collect();
+        }
+        lines
+    }
+
+    #[test]
+    fn template_uncommented_without_examples_is_the_default_configuration() {
+        // `[[key]]` has no default.
+        let lines = uncommented(false).into_iter().filter(|(_, is_example)| !is_example);
+        let text: Vec<_> = lines.map(|(line, _)| line.replace("gpu0", "upstream0")).collect();
         assert_eq!(read(&text.join("\n")).unwrap(), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn template_example_is_a_valid_value() {
+        // A key has one of three sources, and an http upstream has no certificates.
+        let others = ["key_file", "key_env", "ca_file", "client_cert", "client_key"];
+        let lines: Vec<_> = uncommented(true).into_iter().map(|(line, _)| line).collect();
+        let examples =
+            lines.iter().filter(|line| line.split_once(" = ").is_some_and(|(_, value)| value == "\"\""));
+        assert_eq!(examples.count(), 0, "{lines:#?}");
+        let kept: Vec<_> =
+            lines.iter().filter(|line| !others.iter().any(|key| line.starts_with(key))).collect();
+        assert!(kept.len() > 40, "{kept:#?}");
+        let text: String = kept.into_iter().flat_map(|line| [line, "\n"]).collect();
+        let mistakes = read(&text).unwrap_err();
+        let wrong: Vec<_> = mistakes.lines().filter(|line| line.starts_with("error: ")).collect();
+        // The files of the examples do not exist: two certificates with their keys, and the token.
+        assert!(wrong.iter().all(|line| line.contains("cannot read")), "{mistakes}");
+        assert_eq!(wrong.len(), 5, "{mistakes}");
     }
 }

@@ -24,7 +24,7 @@ enum ConfigAction {
     Init(ConfigInit),
 }
 
-/// Write a file with every setting, its meaning and its default, all commented out
+/// Write a file with every setting, its meaning, and its default or an example, all commented out
 ///
 /// An existing file stays unchanged, with exit code 1, unless --force is given.
 #[derive(Args, Debug)]

@@ -20,7 +20,7 @@ use crate::harness::*;
 /// A simulated Ollama that can be killed.
 pub(super) struct Simulated {
     pub(super) addr: SocketAddr,
-    truth: Arc<Truth>,
+    pub(super) truth: Arc<Truth>,
     run: JoinHandle<()>,
 }
 

@@ -4,6 +4,7 @@ mod config;
 mod drain;
 mod families;
 mod reload;
+mod stages;
 mod surroundings;
 #[cfg(test)]
 mod tests;
@@ -16,12 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::{self, Admin, AskedToken, History, Scraped},
-    admission::Admission,
     collector::{Registered, Task, gpu::Reader},
-    meter::{Bands, Meter, Outcome},
-    proxy::{self, Proxy, Stages},
-    scheduler::Scheduler,
-    shaping::{self, Shaping, adaptive::Reading},
+    proxy::{self, Proxy},
     tls::Acceptor,
     upstream::{UpstreamError, Upstreams},
 };
@@ -34,17 +31,6 @@ use surroundings::Surroundings;
 
 /// The most connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
-
-/// The values of the label `outcome`.
-static OUTCOMES: [&str; 7] = {
-    let mut labels = [""; 7];
-    let mut at = 0;
-    while at < labels.len() {
-        labels[at] = Outcome::ALL[at].label();
-        at += 1;
-    }
-    labels
-};
 
 /// The sidecar, not yet bound.
 ///
@@ -225,45 +211,21 @@ impl Builder {
         let upstreams = Arc::new(Upstreams::new(&config.upstream)?);
 
         let addr = config.proxy.listen;
-        let socket = listen(addr, proxy_socket).map_err(|source| BindError::Proxy { addr, source })?;
-        let proxy_addr = socket.local_addr().map_err(|source| BindError::Proxy { addr, source })?;
+        let (proxy_socket, proxy_addr) =
+            listen(addr, proxy_socket).map_err(|source| BindError::Proxy { addr, source })?;
         let addr = config.admin.listen;
         // A socket belongs to the runtime in which it is created.
-        let admin_socket = {
+        let (admin_socket, admin_addr) = {
             let _inside = admin_runtime.as_ref().map(Handle::enter);
             listen(addr, admin_socket).map_err(|source| BindError::Admin { addr, source })?
         };
-        let admin_addr = admin_socket.local_addr().map_err(|source| BindError::Admin { addr, source })?;
 
         let families = Families::register(&registry, &upstreams)?;
-        let names: Vec<_> = upstreams.all().iter().map(|upstream| upstream.name()).collect();
-        let meter = Meter::register(&registry, &config.meter, &names)?;
-        let limits: Vec<_> = config.upstream.upstreams.iter().map(|one| one.max_streams).collect();
-        let scheduler = Scheduler::register(&registry, config.queue, &limits, upstreams.clone())?;
-        let probed = surroundings::probed(meter.clone(), config.meter.model_limit);
-        let refresher = scheduler.refresher();
-        upstreams.on_probe(move |upstream| {
-            probed(upstream);
-            refresher.refresh();
-        });
-        let admission = Arc::new(Admission::register(&registry, &config.admission, &OUTCOMES)?);
-        let shaping = Arc::new(Shaping::new(shaping::Families::register(&registry)?, config.shaping));
-        for name in names {
-            let (meter, upstream) = (meter.clone(), name.to_owned());
-            shaping.adapt(name, move || reading(&meter.bands(&upstream)));
-        }
+        let stages = stages::register(&config, &registry, upstreams)?;
         let collectors = surroundings
-            .collectors(
-                config.collectors,
-                &runtimes,
-                admin_runtime.as_ref(),
-                upstreams.clone(),
-                meter.clone(),
-            )
+            .collectors(config.collectors, &runtimes, admin_runtime.as_ref(), &stages)
             .register(&registry)?;
         let tasks = collectors.tasks();
-        let stages =
-            Stages { admission, upstreams: upstreams.clone(), scheduler, meter: meter.clone(), shaping };
         let proxy = Proxy::new(config.proxy, config.upstream, stages.clone(), &registry)?;
         let acceptor = Acceptor::new(config.admin.tls.as_ref());
         let token = AskedToken::new(config.admin.token);
@@ -272,20 +234,19 @@ impl Builder {
             Reloaded {
                 admission: stages.admission,
                 shaping: stages.shaping,
-                upstreams: upstreams.clone(),
+                upstreams: stages.upstreams.clone(),
                 proxy: proxy.acceptor().clone(),
                 admin: acceptor.clone(),
                 token: token.clone(),
             },
         )?;
-        let (history, scraped) = (History::default(), Scraped::default());
         let admin = Admin {
             registry,
-            meter,
-            upstreams,
+            meter: stages.meter,
+            upstreams: stages.upstreams,
             draining: CancellationToken::new(),
-            history,
-            scraped,
+            history: History::default(),
+            scraped: Scraped::default(),
             token,
             refusals: families.refusals(),
         };
@@ -293,7 +254,7 @@ impl Builder {
             proxy_addr,
             admin_addr,
             listener: proxy::Listener::new(
-                socket,
+                proxy_socket,
                 &proxy,
                 runtimes,
                 families.proxy(proxy.acceptor()),
@@ -308,18 +269,23 @@ impl Builder {
     }
 }
 
-/// Converts the meter's concurrency figures for shaping.
-fn reading(bands: &Bands) -> Reading {
-    let Bands { seconds, stream_seconds, free_seconds, free_tokens, .. } = *bands;
-    Reading { seconds, stream_seconds, free_seconds, tokens: free_tokens }
+/// Returns the given socket, or a new one bound to `addr`, and its address.
+fn listen(
+    addr: SocketAddr,
+    handed_in: Option<std::net::TcpListener>,
+) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = match handed_in {
+        Some(socket) => {
+            socket.set_nonblocking(true)?;
+            TcpListener::from_std(socket)?
+        }
+        None => bind_new(addr)?,
+    };
+    let addr = socket.local_addr()?;
+    Ok((socket, addr))
 }
 
-/// The given socket, or a new one bound to `addr`.
-fn listen(addr: SocketAddr, handed_in: Option<std::net::TcpListener>) -> io::Result<TcpListener> {
-    if let Some(socket) = handed_in {
-        socket.set_nonblocking(true)?;
-        return TcpListener::from_std(socket);
-    }
+fn bind_new(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket =
         if addr.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
     // A restart need not wait for the connections of the previous process to expire.

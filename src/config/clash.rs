@@ -12,9 +12,15 @@ use super::{
 
 /// Adds every contradiction. The reported place is the value to change first.
 pub(super) fn find(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
-    let (proxy, admin) = (resolved.config.sidecar.proxy.listen, resolved.config.sidecar.admin.listen);
-    let upstream = &resolved.config.sidecar.upstream;
+    find_in_listeners(resolved, mistakes);
+    find_in_upstreams(resolved, mistakes);
+    find_in_keys(resolved, mistakes);
+    find_in_primary(resolved, mistakes);
+}
 
+/// Both listeners use the same port.
+fn find_in_listeners(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
+    let (proxy, admin) = (resolved.config.sidecar.proxy.listen, resolved.config.sidecar.admin.listen);
     if proxy.port() != 0 && proxy.port() == admin.port() && overlap(proxy, admin) {
         let problem = Problem::new(
             format!("`proxy.listen` ({proxy}) and `admin.listen` ({admin}) use the same port"),
@@ -22,16 +28,21 @@ pub(super) fn find(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
         );
         mistakes.push(problem.at(written(resolved, &["admin.listen", "proxy.listen"]), "admin.listen"));
     }
+}
 
+/// Two upstreams have the same name, or an upstream is the sidecar itself.
+fn find_in_upstreams(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
+    let sidecar = &resolved.config.sidecar;
+    let listeners = [("proxy.listen", sidecar.proxy.listen), ("admin.listen", sidecar.admin.listen)];
     let mut seen = HashSet::new();
-    for (position, one) in upstream.upstreams.iter().enumerate() {
+    for (position, one) in sidecar.upstream.upstreams.iter().enumerate() {
         let place = resolved.upstream_origins.get(position);
         if !seen.insert(&one.name) {
             let what = format!("the name {:?} is used by another upstream", one.name);
             let place = place.cloned().expect("the default upstream is alone");
             mistakes.push(Problem::new(what, "give each upstream its own name").at(place, "upstream.name"));
         }
-        for (key, listen) in [("proxy.listen", proxy), ("admin.listen", admin)] {
+        for (key, listen) in listeners {
             if reaches(&one.url, listen) {
                 let what = format!("the url of {:?} is the address of this sidecar's own `{key}`", one.name);
                 let problem = Problem::new(
@@ -43,7 +54,10 @@ pub(super) fn find(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
             }
         }
     }
+}
 
+/// Two keys share their name or their value, or no key can fulfil `access.require_key`.
+fn find_in_keys(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
     let keys = &resolved.config.sidecar.admission.keys;
     for (position, one) in keys.iter().enumerate() {
         let place = || resolved.key_origins.get(position).cloned().expect("every key was written");
@@ -69,7 +83,11 @@ pub(super) fn find(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
         );
         mistakes.push(problem.at(written(resolved, &["access.require_key"]), "access.require_key"));
     }
+}
 
+/// The primary upstream does not exist.
+fn find_in_primary(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
+    let upstream = &resolved.config.sidecar.upstream;
     if let Some(primary) = &upstream.primary
         && !upstream.upstreams.iter().any(|one| one.name == *primary)
     {

@@ -10,12 +10,12 @@ use std::{
     convert::Infallible,
     error::Error,
     future::poll_fn,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -213,15 +213,7 @@ impl Life<'_> {
         let mut is_idle = false;
         loop {
             tokio::select! {
-                // `poll_without_shutdown` may be over before all is written: a client that has not sent its whole request
-                // would lose the rest of an early response. `Gathered` leaves the end of the connection to `close`.
-                turn = poll_fn(|cx| match std::pin::Pin::new(&mut *connection).poll(cx) {
-                    Poll::Ready(ended) => Poll::Ready(ConnectionTurn::Ended(ended)),
-                    Poll::Pending => match self.place.poll_told(cx) {
-                        Poll::Ready(told) => Poll::Ready(ConnectionTurn::Told(told)),
-                        Poll::Pending => timer.poll_late(self.place, cx).map(ConnectionTurn::Late),
-                    },
-                }) => match turn {
+                turn = poll_fn(|cx| self.poll_turn(connection, &mut timer, cx)) => match turn {
                     ConnectionTurn::Ended(ended) => return Some((ended, is_idle)),
                     ConnectionTurn::Late(late) => {
                         if late == Late::Head {
@@ -242,15 +234,37 @@ impl Life<'_> {
                         if !self.place.has_asked() {
                             return Some((Ok(()), true));
                         }
-                        std::pin::Pin::new(&mut *connection).graceful_shutdown();
+                        Pin::new(&mut *connection).graceful_shutdown();
                     }
                 },
                 () = &mut drained, if !told => {
                     told = true;
                     is_idle = !self.place.asks();
-                    std::pin::Pin::new(&mut *connection).graceful_shutdown();
+                    Pin::new(&mut *connection).graceful_shutdown();
                 }
             }
+        }
+    }
+
+    /// Polls the connection for its end, then for a notice, then for a time limit.
+    fn poll_turn<S>(
+        &self,
+        connection: &mut http1::Connection<ClientIo, S>,
+        timer: &mut Timer,
+        cx: &mut Context<'_>,
+    ) -> Poll<ConnectionTurn>
+    where
+        S: HttpService<Incoming, ResBody = ClientBody, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
+        S::Future: Unpin,
+    {
+        // `poll_without_shutdown` may be over before all is written: a client that has not sent its whole request would
+        // lose the rest of an early response. `Gathered` leaves the end of the connection to `close`.
+        match Pin::new(connection).poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(ConnectionTurn::Ended(ended)),
+            Poll::Pending => match self.place.poll_told(cx) {
+                Poll::Ready(told) => Poll::Ready(ConnectionTurn::Told(told)),
+                Poll::Pending => timer.poll_late(self.place, cx).map(ConnectionTurn::Late),
+            },
         }
     }
 

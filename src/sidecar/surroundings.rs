@@ -15,6 +15,7 @@ use crate::{
     collector::{self, Collectors, Loaded, gpu::Reader},
     meter::Meter,
     protocol::parse_timestamp,
+    proxy::Stages,
     upstream::{self, Upstreams},
 };
 
@@ -34,10 +35,10 @@ impl Surroundings {
         config: collector::Config,
         runtimes: &[Handle],
         admin: Option<&Handle>,
-        upstreams: Arc<Upstreams>,
-        meter: Meter,
+        stages: &Stages,
     ) -> Collectors {
-        let labels = meter.clone();
+        let (upstreams, meter, labels) =
+            (stages.upstreams.clone(), stages.meter.clone(), stages.meter.clone());
         let mut collectors = Collectors::new(config)
             .models(move || loaded(&upstreams, &meter), move |label| labels.is_model_label(label));
         for (name, handle) in named(runtimes, admin) {

@@ -185,7 +185,7 @@ impl Meter {
     /// Returns how often a model lost its label to another one.
     #[must_use]
     pub fn labels_dropped(&self) -> u64 {
-        self.shared.families.labels_dropped.get()
+        self.shared.families.models.labels_dropped.get()
     }
 
     /// Returns how the streams of an upstream ran since the start, by the number that decoded.

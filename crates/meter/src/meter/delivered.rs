@@ -68,7 +68,7 @@ impl<B: Body<Data = Bytes>> Delivered<B> {
             content: 0,
             last_content: None,
             gap,
-            overhead: LocalHistogram::new(measurement.shared.families.self_overhead.clone()),
+            overhead: LocalHistogram::new(measurement.shared.families.chunks.self_overhead.clone()),
             shaped: shaped
                 .filter(|_| measurement.streamed)
                 .map(|framing| Box::new(Scanner::new(framing, measurement.facts.dialect))),

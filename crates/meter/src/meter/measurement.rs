@@ -237,7 +237,7 @@ impl Measurement {
         if status.is_success() {
             self.settle(Claim::Answered);
         }
-        self.shared.families.responses.child([self.live.route.label(), status.as_str()]).inc();
+        self.shared.families.requests.responses.child([self.live.route.label(), status.as_str()]).inc();
     }
 
     /// Sets the content coding of the response. Call it before the body is wrapped.
@@ -330,5 +330,5 @@ impl fmt::Debug for Measurement {
 }
 
 fn in_flight(shared: &Shared, upstream: &str, route: Route) -> Occupied {
-    Occupied::enter(shared.families.in_flight.child([upstream, route.label()]))
+    Occupied::enter(shared.families.requests.in_flight.child([upstream, route.label()]))
 }

@@ -1,6 +1,6 @@
 //! The only place that records the end of a request.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use super::{
     Ending, Outcome,
@@ -8,6 +8,7 @@ use super::{
     measurement::Measurement,
     model::Claim,
     phases::{Arrivals, Phases},
+    prompt::Density,
 };
 use crate::protocol::Usage;
 
@@ -52,17 +53,14 @@ impl Measurement {
         let live = &self.live;
         let told = live.usage();
         let families = &self.shared.families;
-        let model = self.model_label().to_owned();
-        let upstream = live.upstream();
-        let upstream = upstream.as_deref().unwrap_or("none");
         let route = live.route;
-        families.request_duration.child([route.label(), &model]).observe(duration.as_secs_f64());
+        families.requests.duration.child([route.label(), self.model_label()]).observe(duration.as_secs_f64());
 
         // The response to a load or an unload is terminal, has no content, and needs no counts.
         let generated = live.content.load(Relaxed) > 0 || (self.streamed && !live.is_terminal());
         let counted = told.is_some_and(|told| told.output_tokens.is_some());
         if succeeded && route.generates() && generated && !counted {
-            families.usage_missing.child([route.label()]).inc();
+            families.requests.usage_missing.child([route.label()]).inc();
         }
         // Other requests may still wait for the model, but this one does not.
         if let (Some(waiter), Some(load)) = (self.waiter.take(), told.and_then(|told| told.load)) {
@@ -83,30 +81,40 @@ impl Measurement {
             self.record_rate(work);
         }
         self.listed = None;
-        let density = self.place.as_ref().map_or(&self.shared.density, |place| &place.density);
-        let prompt_bytes = live.prompt_bytes.load(Relaxed);
         if let Some(tokens) = usage.and_then(|usage| usage.prompt_tokens) {
-            density.told(prompt_bytes, tokens);
+            self.density().told(live.prompt_bytes.load(Relaxed), tokens);
         }
+        let ending = self.ending(outcome, duration, usage.unwrap_or_default());
+        self.shared.failures.note(&ending);
+        for hook in self.on_end.drain(..) {
+            hook(&ending);
+        }
+    }
+
+    /// Returns the bytes per token of the model, or of the models without a label of their own.
+    fn density(&self) -> &Density {
+        self.place.as_ref().map_or(&self.shared.density, |place| &place.density)
+    }
+
+    /// Describes the end, for hooks and the list of failures.
+    fn ending(&self, outcome: Outcome, duration: Duration, usage: Usage) -> Ending {
+        let live = &self.live;
         let context = self.place.as_ref().and_then(|place| place.context());
-        let estimate = density.tokens(prompt_bytes).min(context.unwrap_or(u64::MAX));
-        let ending = Ending {
+        let estimate =
+            self.density().tokens(live.prompt_bytes.load(Relaxed)).min(context.unwrap_or(u64::MAX));
+        Ending {
             id: live.id,
-            route,
-            model,
-            upstream: upstream.to_owned(),
+            route: live.route,
+            model: self.model_label().to_owned(),
+            upstream: live.upstream().as_deref().unwrap_or("none").to_owned(),
             outcome,
             status: self.status,
             duration,
             first_token: live.first_content.get().filter(|_| self.streamed),
             content_records: live.content.load(Relaxed),
-            usage: usage.unwrap_or_default(),
+            usage,
             prompt_estimate: live.sent.get().map_or(0, |_| estimate),
             context,
-        };
-        self.shared.failures.note(&ending);
-        for hook in self.on_end.drain(..) {
-            hook(&ending);
         }
     }
 
@@ -118,7 +126,7 @@ impl Measurement {
         if !is_understated {
             return told;
         }
-        self.shared.families.usage_understated.child([self.live.route.label()]).inc();
+        self.shared.families.requests.usage_understated.child([self.live.route.label()]).inc();
         Usage { output_tokens: Some(came), ..told }
     }
 

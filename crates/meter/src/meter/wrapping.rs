@@ -42,8 +42,8 @@ impl Measurement {
                 streamed: self.streamed,
                 children,
                 upstream: self.account.clone(),
-                unscanned: families.unscanned.clone(),
-                scan_seconds: families.scan_seconds.clone(),
+                unscanned: families.records.unscanned.clone(),
+                scan_seconds: families.records.scan_seconds.clone(),
             }))
         });
         (Tap::new(body, tapping), DeliveredBy(self))

@@ -1,0 +1,58 @@
+//! Registers the stages that a request passes, and connects them.
+
+use std::sync::Arc;
+
+use prometheus::Registry;
+
+use super::{config::Config, surroundings};
+use crate::{
+    admission::Admission,
+    meter::{Bands, Meter, Outcome},
+    proxy::Stages,
+    scheduler::Scheduler,
+    shaping::{self, Shaping, adaptive::Reading},
+    upstream::Upstreams,
+};
+
+/// The values of the label `outcome`.
+static OUTCOMES: [&str; 7] = {
+    let mut labels = [""; 7];
+    let mut at = 0;
+    while at < labels.len() {
+        labels[at] = Outcome::ALL[at].label();
+        at += 1;
+    }
+    labels
+};
+
+/// Registers the stages. From now on, the meter and the scheduler learn the result of each probe, and the adaptive
+/// shaping reads the meter.
+pub(super) fn register(
+    config: &Config,
+    registry: &Registry,
+    upstreams: Arc<Upstreams>,
+) -> prometheus::Result<Stages> {
+    let names: Vec<_> = upstreams.all().iter().map(|upstream| upstream.name()).collect();
+    let meter = Meter::register(registry, &config.meter, &names)?;
+    let limits: Vec<_> = config.upstream.upstreams.iter().map(|one| one.max_streams).collect();
+    let scheduler = Scheduler::register(registry, config.queue.clone(), &limits, upstreams.clone())?;
+    let probed = surroundings::probed(meter.clone(), config.meter.model_limit);
+    let refresher = scheduler.refresher();
+    upstreams.on_probe(move |upstream| {
+        probed(upstream);
+        refresher.refresh();
+    });
+    let admission = Arc::new(Admission::register(registry, &config.admission, &OUTCOMES)?);
+    let shaping = Arc::new(Shaping::new(shaping::Families::register(registry)?, config.shaping.clone()));
+    for name in names {
+        let (meter, upstream) = (meter.clone(), name.to_owned());
+        shaping.adapt(name, move || reading(&meter.bands(&upstream)));
+    }
+    Ok(Stages { admission, upstreams, scheduler, meter, shaping })
+}
+
+/// Converts the meter's concurrency figures for shaping.
+fn reading(bands: &Bands) -> Reading {
+    let Bands { seconds, stream_seconds, free_seconds, free_tokens, .. } = *bands;
+    Reading { seconds, stream_seconds, free_seconds, tokens: free_tokens }
+}

@@ -78,14 +78,7 @@ pub use window::Window;
 pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
     let mut notes = Vec::new();
     let mut rows = Rows::by_run(recording);
-    let mut runs = Vec::new();
-    for run in recording.runs.iter().filter(|run| !run.warm_up) {
-        match rows.entry(run.id).or_default().summarise(run) {
-            Ok(summary) => runs.push(summary),
-            Err(fault) => notes.push(format!("run {} is left out: {fault}", run.id)),
-        }
-    }
-    run::leave_out_partial(&mut runs, &mut notes);
+    let mut runs = summaries(recording, &mut rows, &mut notes);
     let planned = condition::with_baselines(&recording.conditions, &mut notes);
     let baselines_of = runs.clone();
     let baselines = Baselines::of(&baselines_of, &rows);
@@ -101,26 +94,10 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
         })
         .collect();
     notes.extend(note::notes(&conditions, &runs, &rows));
-    let mut comparisons = Vec::new();
-    for condition in &conditions {
-        let named = condition.condition.baseline.as_deref();
-        let baseline = conditions.iter().find(|other| Some(other.condition.name.as_str()) == named);
-        if let Some(baseline) = baseline {
-            let compare = |measure| Comparison::of(measure, condition, baseline, settings);
-            comparisons.extend(Measure::COMPARED.into_iter().filter_map(compare));
-        }
-    }
-    family::correct(&mut comparisons, &conditions, settings);
     let drift = Drift::all(&conditions, &runs);
     notes.extend(drift.iter().filter_map(|drift| drift.sentence(1.0 - settings.level)));
     let together: Vec<&RunSummary> = runs.iter().filter(|run| run.kind == RunKind::Together).collect();
-    let is_python = |run: &&RunSummary| {
-        conditions.iter().any(|condition| {
-            condition.condition.name == run.condition && condition.condition.language == Language::Python
-        })
-    };
-    let python: Vec<&RunSummary> = together.iter().copied().filter(is_python).collect();
-    let asked = if python.is_empty() { &together } else { &python };
+    let asked = related(&together, &conditions);
     let relations = [
         (Measure::LagP99, Measure::OverlapEfficiency),
         (Measure::LagP99, Measure::TrueEfficiency),
@@ -129,15 +106,15 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
         (Measure::OverlapEfficiency, Measure::TrueEfficiency),
     ]
     .into_iter()
-    .flat_map(|(left, right)| Relation::all(left, right, asked, settings))
+    .flat_map(|(left, right)| Relation::all(left, right, &asked, settings))
     .collect();
     let by = [Measure::LagP99, Measure::ChunksPerSecond];
-    let model = Model::of(Measure::OverlapEfficiency, &by, asked, settings);
+    let model = Model::of(Measure::OverlapEfficiency, &by, &asked, settings);
     let pcie = recording.gpu.iter().flat_map(|sample| [sample.pcie_received, sample.pcie_sent]);
     let mut analysis = Analysis {
         settings: *settings,
         simulated: recording.simulated,
-        comparisons,
+        comparisons: comparisons(&conditions, settings),
         drift,
         relations,
         matrix: Matrix::of(&together),
@@ -155,6 +132,49 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
     analysis.advice = Advice::of(&analysis);
     analysis.claims = claim::claims(&analysis);
     analysis
+}
+
+/// Summarises the runs that are complete, without those that warm up. The notes name the others.
+fn summaries(
+    recording: &Recording,
+    rows: &mut HashMap<u32, Rows<'_>>,
+    notes: &mut Vec<String>,
+) -> Vec<RunSummary> {
+    let mut runs = Vec::new();
+    for run in recording.runs.iter().filter(|run| !run.warm_up) {
+        match rows.entry(run.id).or_default().summarise(run) {
+            Ok(summary) => runs.push(summary),
+            Err(fault) => notes.push(format!("run {} is left out: {fault}", run.id)),
+        }
+    }
+    run::leave_out_partial(&mut runs, notes);
+    runs
+}
+
+/// Compares each condition with its baseline, by every measure. The comparisons of a family are corrected together.
+fn comparisons(conditions: &[ConditionSummary], settings: &Settings) -> Vec<Comparison> {
+    let mut comparisons = Vec::new();
+    for condition in conditions {
+        let named = condition.condition.baseline.as_deref();
+        let baseline = conditions.iter().find(|other| Some(other.condition.name.as_str()) == named);
+        if let Some(baseline) = baseline {
+            let compare = |measure| Comparison::of(measure, condition, baseline, settings);
+            comparisons.extend(Measure::COMPARED.into_iter().filter_map(compare));
+        }
+    }
+    family::correct(&mut comparisons, conditions, settings);
+    comparisons
+}
+
+/// Returns the runs whose measures are related to each other: those of Python's clients, or all if there are none.
+fn related<'a>(together: &[&'a RunSummary], conditions: &[ConditionSummary]) -> Vec<&'a RunSummary> {
+    let is_python = |run: &&RunSummary| {
+        conditions.iter().any(|condition| {
+            condition.condition.name == run.condition && condition.condition.language == Language::Python
+        })
+    };
+    let python: Vec<&RunSummary> = together.iter().copied().filter(is_python).collect();
+    if python.is_empty() { together.to_vec() } else { python }
 }
 
 /// Returns the roles of a run's agents, one per agent.

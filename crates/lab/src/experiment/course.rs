@@ -80,17 +80,11 @@ impl Course<'_> {
     ) -> Result<RunRow, RunError> {
         let condition = self.condition();
         let jobs = jobs(self.plan, condition, &self.entry.team, self.urls);
-        let mut seats: Vec<Seat<'_>> = Vec::new();
-        for (process, job) in jobs.iter().enumerate() {
-            let of_job = job.tasks.iter().filter_map(|task| self.entry.team.get(task.agent as usize));
-            let roles = of_job.filter_map(|name| self.plan.role(name));
-            seats.extend(roles.map(|role| Seat { role, process, last: f64::NAN, ending: None }));
-        }
+        let mut seats = self.seats(&jobs);
         let (mut processes, mut told) = self.begin(jobs).await?;
         let began = self.clock.now();
         let deadline = Instant::now() + self.plan.timeout.0;
         let mut cpu = vec![None; processes.len()];
-        let mut stopped: HashMap<usize, String> = HashMap::new();
         let mut late = false;
         loop {
             let telling = match timeout_at(deadline, told.recv()).await {
@@ -106,14 +100,7 @@ impl Course<'_> {
         if late {
             processes.shutdown().await;
         }
-        while let Some(ended) = processes.join_next().await {
-            match ended {
-                Ok((process, Err(error))) => {
-                    stopped.insert(process, error.to_string());
-                }
-                Ok((_, Ok(()))) | Err(_) => {}
-            }
-        }
+        let stopped = failures(&mut processes).await;
         let now = self.clock.now();
         let why = |process: usize| match stopped.get(&process) {
             Some(error) => error.clone(),
@@ -140,6 +127,17 @@ impl Course<'_> {
             agents.push(row(self.entry.run, seat.role, ending, share));
         }
         Ok(self.over(agents))
+    }
+
+    /// Returns the agents of the jobs, none of which has begun.
+    fn seats(&self, jobs: &[Job]) -> Vec<Seat<'_>> {
+        let mut seats = Vec::new();
+        for (process, job) in jobs.iter().enumerate() {
+            let of_job = job.tasks.iter().filter_map(|task| self.entry.team.get(task.agent as usize));
+            let roles = of_job.filter_map(|name| self.plan.role(name));
+            seats.extend(roles.map(|role| Seat { role, process, last: f64::NAN, ending: None }));
+        }
+        seats
     }
 
     /// Starts every process, and lets all of them begin together.
@@ -239,6 +237,20 @@ type Place = (usize, Telling);
 
 /// The running processes, each with its result.
 type Processes = JoinSet<(usize, Result<(), ProcessError>)>;
+
+/// Waits until all processes have ended. Returns the errors of those that failed.
+async fn failures(processes: &mut Processes) -> HashMap<usize, String> {
+    let mut failures = HashMap::new();
+    while let Some(ended) = processes.join_next().await {
+        match ended {
+            Ok((process, Err(error))) => {
+                failures.insert(process, error.to_string());
+            }
+            Ok((_, Ok(()))) | Err(_) => {}
+        }
+    }
+    failures
+}
 
 /// Returns a channel for one process, and the task that adds the number of the process to its reports.
 fn placed(process: usize, tell: mpsc::Sender<Place>) -> (mpsc::Sender<Telling>, impl Future<Output = ()>) {

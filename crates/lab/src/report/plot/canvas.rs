@@ -2,7 +2,11 @@
 
 use std::error::Error;
 
-use plotters::{coord::Shift, prelude::*, style::text_anchor};
+use plotters::{
+    coord::{CoordTranslate, Shift},
+    prelude::*,
+    style::text_anchor,
+};
 
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 pub(super) type Drawn = Result<(), Box<dyn Error>>;
@@ -43,6 +47,21 @@ pub(super) fn draw(height: u32, paint: impl FnOnce(&Area<'_>) -> Drawn) -> Optio
     let start = svg.find("<svg")?;
     let size = format!("width=\"{WIDTH}\" height=\"{height}\" ");
     Some(svg[start..].replacen(&size, "", 1))
+}
+
+/// Draws the names of the series that have one.
+pub(super) fn legend<'a, CT: CoordTranslate>(
+    chart: &mut ChartContext<'a, SVGBackend<'a>, CT>,
+    position: SeriesLabelPosition,
+) -> Drawn {
+    chart
+        .configure_series_labels()
+        .position(position)
+        .background_style(WHITE.mix(0.85))
+        .border_style(TRANSPARENT)
+        .label_font(small())
+        .draw()?;
+    Ok(())
 }
 
 pub(super) fn small() -> TextStyle<'static> {

@@ -7,7 +7,7 @@ use plotters::prelude::*;
 use super::{
     super::Report,
     Plot,
-    canvas::{HEIGHT, colour, draw, shortened, small},
+    canvas::{HEIGHT, colour, draw, legend, shortened, small},
 };
 use crate::analysis::{Probe, RunKind, statistic::percentile_of_sorted};
 
@@ -49,23 +49,7 @@ fn curves(
     caption: &str,
 ) -> Option<Plot> {
     let conditions = &report.analysis.conditions;
-    let places: HashMap<u32, usize> = report
-        .analysis
-        .runs
-        .iter()
-        .filter(|run| run.kind == RunKind::Together)
-        .filter_map(|run| {
-            Some((run.id, conditions.iter().position(|found| found.condition.name == run.condition)?))
-        })
-        .collect();
-    let mut by_condition: Vec<Vec<f64>> = vec![Vec::new(); conditions.len()];
-    for (run, value) in values {
-        if let Some(place) = places.get(&run).filter(|_| value.is_finite()) {
-            // A logarithmic axis has no zero. A microsecond is below any visible value.
-            by_condition[*place].push(1e3 * value.max(1e-6));
-        }
-    }
-    by_condition.iter_mut().for_each(|values| values.sort_unstable_by(f64::total_cmp));
+    let by_condition = by_condition(report, values);
     let ends = by_condition.iter().filter_map(|values| {
         Some((percentile_of_sorted(values, 0.001)?, percentile_of_sorted(values, 0.9999)?))
     });
@@ -102,14 +86,30 @@ fn curves(
                 .label(shortened(&conditions[place].condition.name))
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(width)));
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
-            .background_style(WHITE.mix(0.85))
-            .border_style(TRANSPARENT)
-            .label_font(small())
-            .draw()?;
-        Ok(())
+        legend(&mut chart, SeriesLabelPosition::LowerRight)
     })?;
     Some(Plot { title: title.into(), caption: caption.into(), svg })
+}
+
+/// Returns the milliseconds of the concurrent runs, sorted, in the order of the conditions.
+fn by_condition(report: &Report, values: impl IntoIterator<Item = (u32, f64)>) -> Vec<Vec<f64>> {
+    let conditions = &report.analysis.conditions;
+    let places: HashMap<u32, usize> = report
+        .analysis
+        .runs
+        .iter()
+        .filter(|run| run.kind == RunKind::Together)
+        .filter_map(|run| {
+            Some((run.id, conditions.iter().position(|found| found.condition.name == run.condition)?))
+        })
+        .collect();
+    let mut by_condition: Vec<Vec<f64>> = vec![Vec::new(); conditions.len()];
+    for (run, value) in values {
+        if let Some(place) = places.get(&run).filter(|_| value.is_finite()) {
+            // A logarithmic axis has no zero. A microsecond is below any visible value.
+            by_condition[*place].push(1e3 * value.max(1e-6));
+        }
+    }
+    by_condition.iter_mut().for_each(|values| values.sort_unstable_by(f64::total_cmp));
+    by_condition
 }

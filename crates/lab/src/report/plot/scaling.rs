@@ -4,7 +4,7 @@ use plotters::prelude::*;
 
 use super::{
     Plot,
-    canvas::{GREY, HEIGHT, colour, draw, small},
+    canvas::{GREY, HEIGHT, colour, draw, legend, small},
 };
 use crate::analysis::Series;
 
@@ -61,14 +61,7 @@ pub(super) fn plot(series: &Series) -> Option<Plot> {
             .draw_series(dots)?
             .label("runs")
             .legend(|(x, y)| Circle::new((x + 8, y), 4, colour(1).filled()));
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .background_style(WHITE.mix(0.85))
-            .border_style(TRANSPARENT)
-            .label_font(small())
-            .draw()?;
-        Ok(())
+        legend(&mut chart, SeriesLabelPosition::UpperLeft)
     })?;
     Some(Plot {
         title: format!("Scaling of {}", series.name),

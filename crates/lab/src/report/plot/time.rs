@@ -5,34 +5,27 @@ use plotters::prelude::*;
 use super::{
     super::Report,
     Plot,
-    canvas::{HEIGHT, around, colour, draw, small},
+    canvas::{HEIGHT, around, colour, draw, legend, small},
 };
+use crate::analysis::Window;
 
 /// The maximum number of windows of a plot. If there are more, the windows of each stretch are combined.
 const WINDOWS: usize = 1500;
 
+/// Successive windows that are drawn as one.
+struct Stretch {
+    /// In seconds since the recording began.
+    start: f64,
+    chunks_per_second: f64,
+    /// The highest 99th percentile, in milliseconds.
+    lag: Option<f64>,
+}
+
 pub(super) fn plot(report: &Report) -> Option<Plot> {
-    let mut windows: Vec<(f64, f64, Option<f64>)> = report
-        .analysis
-        .windows
-        .iter()
-        .map(|window| {
-            let lag = window.lag.map(|lag| 1e3 * lag.p99);
-            (window.start, window.chunks_per_second, lag)
-        })
-        .collect();
-    windows.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let stride = windows.len().div_ceil(WINDOWS).max(1);
-    let windows: Vec<(f64, f64, Option<f64>)> = windows
-        .chunks(stride)
-        .map(|part| {
-            let chunks = part.iter().map(|window| window.1).sum::<f64>() / part.len() as f64;
-            (part[0].0, chunks, part.iter().filter_map(|window| window.2).reduce(f64::max))
-        })
-        .collect();
-    let (first, last) = around(windows.iter().map(|window| window.0))?;
-    let (_, chunks) = around(windows.iter().map(|window| window.1))?;
-    let lags = around(windows.iter().filter_map(|window| window.2)).map_or(1.0, |(_, high)| high);
+    let stretches = stretches(&report.analysis.windows);
+    let (first, last) = around(stretches.iter().map(|one| one.start))?;
+    let (_, chunks) = around(stretches.iter().map(|one| one.chunks_per_second))?;
+    let lags = around(stretches.iter().filter_map(|one| one.lag)).map_or(1.0, |(_, high)| high);
     let svg = draw(HEIGHT, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(8)
@@ -49,28 +42,22 @@ pub(super) fn plot(report: &Report) -> Option<Plot> {
             .label_style(small())
             .draw()?;
         chart.configure_secondary_axes().y_desc("lag p99, milliseconds").label_style(small()).draw()?;
-        let bars = windows.iter().map(|window| {
-            PathElement::new([(window.0, 0.0), (window.0, window.1)], colour(4).mix(0.8).stroke_width(2))
+        let bars = stretches.iter().map(|one| {
+            let ends = [(one.start, 0.0), (one.start, one.chunks_per_second)];
+            PathElement::new(ends, colour(4).mix(0.8).stroke_width(2))
         });
         chart
             .draw_series(bars)?
             .label("chunks per second")
             .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], colour(4).stroke_width(2)));
-        let dots = windows
+        let dots = stretches
             .iter()
-            .filter_map(|window| Some(Circle::new((window.0, window.2?), 2, colour(1).filled())));
+            .filter_map(|one| Some(Circle::new((one.start, one.lag?), 2, colour(1).filled())));
         chart
             .draw_secondary_series(dots)?
             .label("lag p99")
             .legend(|(x, y)| Circle::new((x + 8, y), 3, colour(1).filled()));
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .background_style(WHITE.mix(0.85))
-            .border_style(TRANSPARENT)
-            .label_font(small())
-            .draw()?;
-        Ok(())
+        legend(&mut chart, SeriesLabelPosition::UpperRight)
     })?;
     Some(Plot {
         title: "Lag and chunks over time".into(),
@@ -78,4 +65,18 @@ pub(super) fn plot(report: &Report) -> Option<Plot> {
             .into(),
         svg,
     })
+}
+
+/// Combines the windows to at most [`WINDOWS`] stretches, in their order in time.
+fn stretches(windows: &[Window]) -> Vec<Stretch> {
+    let mut windows: Vec<&Window> = windows.iter().collect();
+    windows.sort_by(|a, b| a.start.total_cmp(&b.start));
+    let stride = windows.len().div_ceil(WINDOWS).max(1);
+    let combined = windows.chunks(stride).map(|part| Stretch {
+        start: part[0].start,
+        chunks_per_second: part.iter().map(|window| window.chunks_per_second).sum::<f64>()
+            / part.len() as f64,
+        lag: part.iter().filter_map(|window| window.lag).map(|lag| 1e3 * lag.p99).reduce(f64::max),
+    });
+    combined.collect()
 }

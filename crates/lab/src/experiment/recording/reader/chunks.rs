@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use csv::ByteRecord;
+
 use super::{
     super::{decimal::Unit, layout::CHUNKS},
     ONLY_RUN, Reading,
     column::{Header, Time, Value, whole},
-    table::{self, wrong},
+    table::{self, Fault, wrong},
 };
 use crate::analysis::{Chunk, Recording};
 
@@ -38,6 +40,36 @@ impl ChunkColumns {
             parse: header.time(&["parse", "parse_time"], Some(Unit::Milliseconds)),
         })
     }
+
+    /// Returns the run of a row. `count` tells the runs apart if the file does not name them.
+    fn run(&self, row: &ByteRecord, agent: u32, count: &mut Count) -> Result<u32, Fault> {
+        match (self.run, self.index) {
+            (None, None) => Ok(ONLY_RUN),
+            (None, Some(at)) => {
+                let index = whole(&row[at]).ok_or_else(|| wrong("chunk_index", row, at))?;
+                Ok(count.run_of(agent, index))
+            }
+            (Some(at), _) => {
+                let run = whole(&row[at]).and_then(|run| u32::try_from(run).ok());
+                run.ok_or_else(|| wrong("run", row, at))
+            }
+        }
+    }
+
+    /// Returns the gap of a row, or NaN if there is none. `since` is the time since the agent's row before.
+    fn gap(&self, row: &ByteRecord, since: Option<f64>) -> Result<f64, Fault> {
+        let gap = match self.gap.map_or(Value::Absent, |gap| gap.of(row)) {
+            Value::Given(gap) => gap,
+            Value::Absent if self.gap.is_some() => f64::NAN,
+            // Without a column of gaps, they come from the timestamps.
+            Value::Absent => since.unwrap_or(f64::NAN),
+            Value::Wrong => return Err(("value", "the gap is not a time".into())),
+        };
+        // With an index, the first gap of a run counts from the run before.
+        let first = since.is_none() && self.index.is_some();
+        let unknown = gap < 0.0 || first || since.is_some_and(|since| since < 0.0);
+        Ok(if unknown { f64::NAN } else { gap })
+    }
 }
 
 pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
@@ -50,39 +82,17 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
     table::read(reading, CHUNKS, ChunkColumns::of, |reading, columns, row, line| {
         gap_unit = columns.gap.map(Time::unit);
         let agent = columns.agent.map_or(0, |at| reading.agent(&row[at]));
-        let run = match (columns.run, columns.index) {
-            (None, None) => ONLY_RUN,
-            (None, Some(at)) => {
-                let index = whole(&row[at]).ok_or_else(|| wrong("chunk_index", row, at))?;
-                count.run_of(agent, index)
-            }
-            (Some(at), _) => {
-                let run = whole(&row[at]).and_then(|run| u32::try_from(run).ok());
-                run.ok_or_else(|| wrong("run", row, at))?
-            }
-        };
+        let run = columns.run(row, agent, &mut count)?;
         let at = columns.at.of(row).given().ok_or(("value", "timestamp is not a time".to_owned()))?;
         let bytes = whole(&row[columns.bytes]).and_then(|bytes| u32::try_from(bytes).ok());
         let bytes = bytes.ok_or_else(|| wrong("bytes", row, columns.bytes))?;
-        let gap = columns.gap.map_or(Value::Absent, |gap| gap.of(row));
         let since = last.insert((run, agent), at).map(|before| at - before);
         if since.is_some_and(|since| since < 0.0) {
             reading.problems.say(CHUNKS, Some(line), "backwards", || {
                 format!("the clock of agent {agent} of run {run} goes backwards; the gap is left out")
             });
         }
-        let mut gap = match gap {
-            Value::Given(gap) => gap,
-            Value::Absent if columns.gap.is_some() => f64::NAN,
-            // Without a column of gaps, they come from the timestamps.
-            Value::Absent => since.unwrap_or(f64::NAN),
-            Value::Wrong => return Err(("value", "the gap is not a time".into())),
-        };
-        // With an index, the first gap of a run counts from the run before.
-        let first = since.is_none() && columns.index.is_some();
-        if gap < 0.0 || first || since.is_some_and(|since| since < 0.0) {
-            gap = f64::NAN;
-        }
+        let gap = columns.gap(row, since)?;
         if let Some(since) = since.filter(|since| *since > 0.0)
             && gap > 0.0
             && given.len() < 1000

@@ -8,6 +8,7 @@ mod ending;
 mod families;
 mod forward;
 mod headers;
+mod held_slot;
 mod inbound;
 mod listen;
 mod naming;
@@ -39,6 +40,7 @@ use body_length::BodyLength;
 use cors::Page;
 use families::Families;
 use forward::Answered;
+use held_slot::HeldSlot;
 use inbound::Inbound;
 use naming::Naming;
 use respond::{Failure, Outgoing};
@@ -245,6 +247,9 @@ impl Proxy {
         mut measurement: Measurement,
     ) -> Response<Delivered<Outgoing>> {
         let (mut head, body) = response.into_parts();
+        if let Some(token) = body.token() {
+            head.extensions.insert(HeldSlot(token));
+        }
         head.version = http::Version::HTTP_11;
         // An upstream that accepts no more of an upload closes its connection, which closes the client's connection
         // too.

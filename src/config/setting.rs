@@ -100,6 +100,11 @@ pub(super) static SETTINGS: &[Setting] = &[
         "Disconnect a client that sends no part of its request body for this long (408). An upstream that accepts no part of a request for this long has failed (504).",
     ),
     setting(
+        "proxy.client_stall_timeout",
+        Field::Duration(|c| &mut c.sidecar.proxy.client_stall_timeout, TIMEOUT_OR_NONE),
+        "Disconnect a client that reads nothing of a response for this long, if the response holds a slot of an upstream or of its caller's `max_streams`. The slot is then free. With a pace of `shaping`, the client reads what it gets, so the time does not run. 0s: never.",
+    ),
+    setting(
         "proxy.max_head",
         Field::Size(|c| &mut c.sidecar.proxy.max_head, 8 << 10..=16 << 20),
         "The maximum size of a request head. Request and response heads may have at most 256 fields.",

@@ -59,6 +59,10 @@ pub(crate) struct WaitingPlace {
     /// The response is not written completely, since the client does not read.
     stuck: AtomicBool,
     vanished: AtomicBool,
+    /// The client stopped reading a response that held a slot.
+    stalled: AtomicBool,
+    /// Lives as long as the response holds a slot.
+    slot: Mutex<Weak<()>>,
     cut: AtomicBool,
     /// Whether `waker` is the waker of the connection's task.
     registered: AtomicBool,
@@ -109,6 +113,26 @@ impl WaitingPlace {
         self.has_asked.store(true, Relaxed);
         self.head.store(0, Relaxed);
         Asked(self.clone())
+    }
+
+    /// The response holds a slot as long as `token` lives.
+    pub(crate) fn hold(&self, token: Weak<()>) {
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = token;
+    }
+
+    /// Whether the response holds a slot.
+    pub(crate) fn holds_slot(&self) -> bool {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0
+    }
+
+    /// Notes that the client stopped reading a response that held a slot.
+    pub(crate) fn stall(&self) {
+        self.stalled.store(true, Relaxed);
+    }
+
+    /// Whether [`WaitingPlace::stall`] was called.
+    pub(crate) fn has_stalled(&self) -> bool {
+        self.stalled.load(Relaxed)
     }
 
     /// Whether a request runs.
@@ -302,6 +326,8 @@ impl Places {
             unread: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
             vanished: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
+            slot: Mutex::default(),
             cut: AtomicBool::new(false),
             registered: AtomicBool::new(false),
             waker: AtomicWaker::new(),

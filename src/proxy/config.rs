@@ -21,6 +21,8 @@ pub struct Config {
     /// How long a client may send nothing of its body before it is disconnected, and how long an upstream may
     /// accept nothing of a request before it has failed.
     pub body_idle_timeout: Duration,
+    /// A client that reads nothing of a response for this long is disconnected, if the response holds a slot; zero: never.
+    pub client_stall_timeout: Duration,
     /// The longest request head in bytes, at least 8 KiB.
     pub max_head: usize,
     /// The part of a JSON body that is always read ahead, in bytes.
@@ -51,6 +53,7 @@ impl Default for Config {
             keep_alive_timeout: Duration::from_secs(180),
             header_timeout: Duration::from_secs(10),
             body_idle_timeout: Duration::from_secs(60),
+            client_stall_timeout: Duration::from_secs(120),
             max_head: 64 << 10,
             peek_limit: 1 << 20,
             read_ahead_budget: 256 << 20,

@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Proxy, families,
     headers::{Fragment, HEAD_TOO_LARGE, MAX_FIELDS},
+    held_slot::HeldSlot,
     respond::{self, Outgoing},
 };
 use crate::{
@@ -122,7 +123,9 @@ impl Life<'_> {
         let ends_with_connection = stream.armed();
         let (asked, unwritten) = (Arc::new(Notify::new()), Unwritten::default());
         let service = self.service(asked.clone(), unwritten.clone(), ends_with_connection.clone());
-        let gathered = Gathered::new(Watched::new(stream, self.place.clone()), unwritten);
+        let watched =
+            Watched::new(stream, self.place.clone()).with_patience(self.proxy.config.client_stall_timeout);
+        let gathered = Gathered::new(watched, unwritten);
         let io: ClientIo = TokioIo::new(Heads::new(gathered, self.place.clone()));
         // hyper's own timer starts with the wait for a head and not with its first byte.
         let mut connection = http1::Builder::new()
@@ -133,6 +136,15 @@ impl Life<'_> {
             .auto_date_header(false)
             .serve_connection(io, service);
         let (result, is_idle) = self.until_end(&mut connection, &asked, &ends_with_connection).await?;
+        if self.place.has_stalled() {
+            self.counts.stalled.inc();
+            tracing::info!(
+                "a client that stopped reading was disconnected, because its response held a slot"
+            );
+            // The data that the system still holds for the client is useless: a reset drops it.
+            ends_with_connection.store(true, Relaxed);
+            return None;
+        }
         if self.place.has_vanished() {
             self.counts.vanished.inc();
         }
@@ -177,6 +189,9 @@ impl Life<'_> {
             // Boxed, so that an idle connection does not hold the state of a request.
             Box::pin(async move {
                 let mut response = proxy.answer_guarded(&panics, request, facts, measurement).await;
+                if let Some(HeldSlot(token)) = response.extensions_mut().remove() {
+                    place.hold(token);
+                }
                 if place.is_unread() {
                     respond::closes(response.headers_mut());
                 }

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -77,6 +77,7 @@ struct Held {
     lease: Lease,
     /// The upstream is done with the request.
     has_left: bool,
+    token: Arc<()>,
 }
 
 impl Slot {
@@ -85,13 +86,21 @@ impl Slot {
     }
 
     fn of(shared: Arc<Shared>, lease: Lease) -> Slot {
-        Slot { upstream: lease.upstream, held: Some(Held { shared, lease, has_left: false }) }
+        Slot {
+            upstream: lease.upstream,
+            held: Some(Held { shared, lease, has_left: false, token: Arc::new(()) }),
+        }
     }
 
     /// The position of the upstream; of the cloud, the number of upstreams.
     #[must_use]
     pub const fn upstream(&self) -> usize {
         self.upstream
+    }
+
+    /// Lives as long as the slot is held. `None` where nothing is limited.
+    pub(crate) fn token(&self) -> Option<Weak<()>> {
+        self.held.as_ref().map(|held| Arc::downgrade(&held.token))
     }
 
     /// The upstream is done, and its slot free. The caller's stream goes on.

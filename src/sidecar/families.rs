@@ -73,6 +73,7 @@ impl Families {
             idle: self.refused.child(["proxy", "idle"]),
             lingering: self.refused.child(["proxy", "lingering"]),
             vanished: self.vanished.child(["proxy"]),
+            stalled: self.refused.child(["proxy", "stalled"]),
             unsecured: self.unsecured("proxy", acceptor),
             panics: self.panics.clone(),
         }

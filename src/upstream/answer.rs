@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
@@ -58,6 +58,11 @@ pin_project! {
 }
 
 impl Answer {
+    /// Lives as long as the response holds a slot; `None`: it holds none, or nothing is limited.
+    pub(crate) fn token(&self) -> Option<Weak<()>> {
+        self.busy.token()
+    }
+
     pub(super) fn new(body: Incoming, silence: Duration, mut busy: Busy, excuse: Excuse) -> Answer {
         busy.answered();
         if body.is_end_stream() {

@@ -1,6 +1,6 @@
 //! A request that is at an upstream.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::sync::{Arc, Weak, atomic::Ordering::Relaxed};
 
 use super::{Failed, Upstream, breaker::Kind};
 use crate::scheduler::Slot;
@@ -53,6 +53,11 @@ impl Busy {
 
     fn kind(&self) -> Kind {
         kind(self.slot.as_ref(), self.runs)
+    }
+
+    /// Lives as long as the request holds a slot; `None`: it holds none, or nothing is limited.
+    pub(super) fn token(&self) -> Option<Weak<()>> {
+        self.slot.as_ref().and_then(Slot::token)
     }
 
     /// Notes the head of the response.

@@ -13,6 +13,7 @@ pub(crate) struct Counts {
     pub(crate) idle: Arc<IntCounter>,
     pub(crate) lingering: Arc<IntCounter>,
     pub(crate) vanished: Arc<IntCounter>,
+    pub(crate) stalled: Arc<IntCounter>,
     /// `None`: the listener has no TLS.
     pub(crate) unsecured: Option<Arc<IntCounter>>,
     pub(crate) panics: Arc<IntCounter>,

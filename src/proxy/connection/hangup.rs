@@ -45,11 +45,41 @@ pub(super) struct Watched<S> {
     awaited: bool,
     /// The time of the next check for the end. Set only while there is too much to read.
     glance: Option<Pin<Box<Sleep>>>,
+    /// How long a client may read nothing of a response that holds a slot; zero: no limit.
+    patience: Duration,
+    /// The end of that time, while the client reads nothing.
+    stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, place: Arc<WaitingPlace>) -> Watched<S> {
-        Watched { stream, place, ahead: BytesMut::new(), over: false, awaited: false, glance: None }
+        Watched {
+            stream,
+            place,
+            ahead: BytesMut::new(),
+            over: false,
+            awaited: false,
+            glance: None,
+            patience: Duration::ZERO,
+            stall: None,
+        }
+    }
+
+    /// Disconnects a client that reads nothing of a response that holds a slot for this long; zero: never.
+    pub(super) fn with_patience(mut self, patience: Duration) -> Watched<S> {
+        self.patience = patience;
+        self
+    }
+
+    /// Whether the client has read nothing of a response that holds a slot for too long.
+    fn is_stalled(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.patience.is_zero() || !self.place.holds_slot() {
+            self.stall = None;
+            return false;
+        }
+        let patience = self.patience;
+        let timer = self.stall.get_or_insert_with(|| Box::pin(sleep(patience)));
+        timer.as_mut().poll(cx).is_ready()
     }
 
     pub(super) fn into_inner(self) -> S {
@@ -117,7 +147,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 impl<S: AsyncRead + AsyncWrite + Closable + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        if written.is_pending() {
+        if written.is_ready() {
+            self.stall = None;
+        } else if self.is_stalled(cx) {
+            self.place.stall();
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        } else {
             self.look(cx)?;
         }
         written

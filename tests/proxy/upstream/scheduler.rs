@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::json;
 use streamgauge::upstream::Policy;
 use streamgauge_simulate as simulate;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use super::{
     super::harness::*,
@@ -75,4 +76,48 @@ async fn upstream_that_hangs_refuses_nobody_while_another_has_slots() {
     let of = |status| statuses.iter().filter(|one| **one == status).count();
     // One hangs at the wedged upstream. All others run at the one that works.
     assert_eq!((of(503), of(504), of(200)), (0, 1, 29), "{statuses:?}");
+}
+
+/// A client that reads nothing of an endless response in the only slot, and a second client that waits for the slot.
+async fn with_silent_client(stall: Duration) -> (Sidecar, Upstream, TcpStream, Client) {
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.upstream.upstreams[0].max_streams = Some(1);
+    config.proxy.client_stall_timeout = stall;
+    let sidecar = sidecar(config).await;
+    let mut silent = TcpStream::connect(sidecar.proxy).await.unwrap();
+    silent.write_all(post("/api/generate", "{}").as_bytes()).await.unwrap();
+    let mut asked = upstream.asked().await;
+    tokio::spawn(async move {
+        let head =
+            "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let record = format!("{{\"response\":\"{}\"}}\n", "word ".repeat(10_000));
+        let chunk = format!("{:x}\r\n{record}\r\n", record.len());
+        let mut sent = asked.stream.write_all(head.as_bytes()).await;
+        while sent.is_ok() {
+            sent = asked.stream.write_all(chunk.as_bytes()).await;
+        }
+    });
+    let waits = sidecar.send(&post_once("/api/generate", "{}")).await;
+    sidecar.until("queue_depth{priority=\"normal\"}", 1.0).await;
+    (sidecar, upstream, silent, waits)
+}
+
+#[tokio::test]
+async fn client_that_reads_nothing_is_disconnected_and_its_slot_goes_to_the_next_request() {
+    let (sidecar, mut upstream, _silent, _waits) = with_silent_client(Duration::from_millis(500)).await;
+    let _second = upstream.asked().await;
+    sidecar.until("connections_refused_total{listener=\"proxy\",reason=\"stalled\"}", 1.0).await;
+}
+
+#[tokio::test]
+async fn client_that_reads_nothing_keeps_its_slot_without_a_stall_timeout() {
+    let (sidecar, mut upstream, silent, _waits) = with_silent_client(Duration::ZERO).await;
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1), upstream.asked()).await.is_err(),
+        "the slot is held"
+    );
+    drop(silent);
+    let _second = upstream.asked().await;
+    assert_eq!(sidecar.value("connections_refused_total{listener=\"proxy\",reason=\"stalled\"}"), 0.0);
 }

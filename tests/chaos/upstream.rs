@@ -83,51 +83,19 @@ async fn answer(to: &mut BufReader<TcpStream>, stream: u64) -> io::Result<()> {
                 sleep(PAUSE).await;
             }
             to.write_all(CHUNKED.as_bytes()).await?;
-            for record in &records {
-                to.write_all(&chunk(record.as_bytes())).await?;
-            }
-            to.write_all(END.as_bytes()).await
+            finish(to, records.iter().map(String::as_bytes)).await
         }
         Fate::Bytes => {
             to.write_all(CHUNKED.as_bytes()).await?;
-            for byte in body {
-                to.write_all(&chunk(&[*byte])).await?;
-            }
-            to.write_all(END.as_bytes()).await
+            finish(to, body.chunks(1)).await
         }
-        Fate::Split => {
-            let mut message = CHUNKED.as_bytes().to_vec();
-            let mut rest = body;
-            for piece in 0.. {
-                let (now, later) = rest.split_at(rest.len().min(1 + draw(stream, 200 + piece) as usize % 97));
-                message.extend(chunk(now));
-                rest = later;
-                if rest.is_empty() {
-                    break;
-                }
-            }
-            message.extend(END.as_bytes());
-            let mut rest = &message[..];
-            for piece in 0.. {
-                let (now, later) =
-                    rest.split_at(rest.len().min(1 + draw(stream, 900 + piece) as usize % 131));
-                to.write_all(now).await?;
-                rest = later;
-                if rest.is_empty() {
-                    return Ok(());
-                }
-            }
-            Ok(())
-        }
+        Fate::Split => write_split(to, body, stream).await,
         Fate::Batch => to.write_all(&[CHUNKED.as_bytes(), &chunk(body), END.as_bytes()].concat()).await,
         Fate::Length => to.write_all(&[length(body.len()).as_bytes(), body].concat()).await,
         Fate::Stall => {
             to.write_all(&[CHUNKED.as_bytes(), &part].concat()).await?;
             sleep(PAUSE).await;
-            for record in &records[some..] {
-                to.write_all(&chunk(record.as_bytes())).await?;
-            }
-            to.write_all(END.as_bytes()).await
+            finish(to, records[some..].iter().map(String::as_bytes)).await
         }
         Fate::Refuse => {
             let head = format!(
@@ -159,6 +127,39 @@ async fn answer(to: &mut BufReader<TcpStream>, stream: u64) -> io::Result<()> {
         }
         Fate::LeaveEarly => left(to).await,
     }
+}
+
+/// Writes each piece as a chunk, and the end of the message.
+async fn finish<'a>(to: &mut BufReader<TcpStream>, pieces: impl Iterator<Item = &'a [u8]>) -> io::Result<()> {
+    for piece in pieces {
+        to.write_all(&chunk(piece)).await?;
+    }
+    to.write_all(END.as_bytes()).await
+}
+
+/// Writes the body in chunks of any length, and the message in writes of any length.
+async fn write_split(to: &mut BufReader<TcpStream>, body: &[u8], stream: u64) -> io::Result<()> {
+    let mut message = CHUNKED.as_bytes().to_vec();
+    let mut rest = body;
+    for piece in 0.. {
+        let (now, later) = rest.split_at(rest.len().min(1 + draw(stream, 200 + piece) as usize % 97));
+        message.extend(chunk(now));
+        rest = later;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    message.extend(END.as_bytes());
+    let mut rest = &message[..];
+    for piece in 0.. {
+        let (now, later) = rest.split_at(rest.len().min(1 + draw(stream, 900 + piece) as usize % 131));
+        to.write_all(now).await?;
+        rest = later;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn length(bytes: usize) -> String {

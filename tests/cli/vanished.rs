@@ -206,24 +206,36 @@ fn value(admin: &str, series: &str) -> String {
     line.rsplit(' ').next().unwrap().to_owned()
 }
 
-fn inside() {
-    let far = Far::new();
-    let (left, seen) = mpsc::channel();
-    let upstream = format!("http://{}", ollama(left));
-    let mut serve = Running::start(&[
-        "serve",
-        "--listen",
-        "10.9.0.1:0",
-        "--admin",
-        "10.9.0.1:0",
-        "--upstream",
-        &upstream,
-    ]);
+/// Starts the sidecar. Returns it, and the addresses for clients and for admin requests.
+fn serve(upstream: &str) -> (Running, [String; 2]) {
+    let mut serve =
+        Running::start(&["serve", "--listen", "10.9.0.1:0", "--admin", "10.9.0.1:0", "--upstream", upstream]);
     let mut listening = serve.line();
     while !listening.contains("listening") {
         listening = serve.line();
     }
     let addresses = ["proxy=", "admin="].map(|name| address(&listening, name));
+    (serve, addresses)
+}
+
+/// Reads a whole response.
+fn read_whole(mut unread: &TcpStream, began: Instant) -> String {
+    unread.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let (mut whole, mut piece) = (Vec::new(), vec![0; 1 << 20]);
+    while !whole.ends_with(b"0\r\n\r\n") {
+        match unread.read(&mut piece) {
+            Ok(read) if read > 0 => whole.extend_from_slice(&piece[..read]),
+            ended => panic!("after {} bytes and {:?}: {ended:?}", whole.len(), began.elapsed()),
+        }
+    }
+    String::from_utf8(whole).unwrap()
+}
+
+fn inside() {
+    let far = Far::new();
+    let (left, seen) = mpsc::channel();
+    let upstream = format!("http://{}", ollama(left));
+    let (_serve, addresses) = serve(&upstream);
     let [proxy, admin]: [SocketAddr; 2] = addresses.each_ref().map(|one| one.parse().unwrap());
     assert_eq!(proxy.ip(), IpAddr::from([10, 9, 0, 1]));
     let [_, admin_at] = &addresses;
@@ -268,15 +280,7 @@ fn inside() {
     thread::sleep(UNREAD.saturating_sub(began.elapsed()));
     let cut = Instant::now();
     far.vanishes(8);
-    unread.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let (mut whole, mut piece) = (Vec::new(), vec![0; 1 << 20]);
-    while !whole.ends_with(b"0\r\n\r\n") {
-        match (&unread).read(&mut piece) {
-            Ok(read) if read > 0 => whole.extend_from_slice(&piece[..read]),
-            ended => panic!("after {} bytes and {:?}: {ended:?}", whole.len(), began.elapsed()),
-        }
-    }
-    let body = body(&String::from_utf8(whole).unwrap());
+    let body = body(&read_whole(&unread, began));
     assert!(body == RECORD.repeat(200_001) + LAST, "{} bytes", body.len());
     // So is the client that sent no request for as long.
     write!(&quiet, "GET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();

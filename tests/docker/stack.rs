@@ -84,17 +84,26 @@ async fn demo_stack_fills_prometheus_and_drains_when_stopped() {
     let page = reqwest::get(format!("http://127.0.0.1:{}/readyz", project.admin)).await.unwrap();
     assert!(page.status().is_success());
 
-    // Only Ollama and the sidecar are in Ollama's network.
+    is_separated(&project);
+
+    // Prometheus may end, and the sidecar continues.
+    project.say(&["stop", "prometheus", "grafana"]);
+    stop_lets_stream_end(&engine, &project).await;
+    project.say(&["down", "--volumes"]);
+}
+
+/// Only Ollama and the sidecar are in Ollama's network, and the sidecar cannot write.
+fn is_separated(project: &Project<'_>) {
     assert!(
         !project.can("prometheus", &["wget", "-q", "-T", "5", "-O", "-", "http://ollama:11434/api/version"])
     );
     assert!(!project.can("clients", &["bash", "-c", "exec 3<>/dev/tcp/ollama/11434"]));
     assert!(project.can("streamgauge", &["bash", "-c", "exec 3<>/dev/tcp/ollama/11434"]));
     assert!(!project.can("streamgauge", &["touch", "/tmp/x"]));
+}
 
-    // Prometheus may end, and the sidecar continues.
-    project.say(&["stop", "prometheus", "grafana"]);
-    // A stream of some seconds, and a stop in the middle of it.
+/// A stream of some seconds is complete, though the sidecar is stopped in the middle of it.
+async fn stop_lets_stream_end(engine: &Engine, project: &Project<'_>) {
     let body = json!({"model": "sim:small", "prompt": "why", "options": {"num_predict": 400}});
     let url = format!("http://127.0.0.1:{}/api/generate", project.proxy);
     let response = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
@@ -124,7 +133,6 @@ async fn demo_stack_fills_prometheus_and_drains_when_stopped() {
     // The stop came in the middle of the stream.
     let log = project.say(&["logs", "--no-color", "streamgauge"]);
     assert!(log.contains("draining"), "{log}");
-    project.say(&["down", "--volumes"]);
 }
 
 #[tokio::test]

@@ -113,7 +113,13 @@ async fn page_figures_equal_metrics() {
     near(&page["watts"], Some(scrape.sum("gpu_power_watts", &[])), "GPUs' power");
     assert!(browser.text("#gpu-card").await.contains("fake GPU"));
 
-    // The curve is also described in words, which must match the same sums.
+    curve_is_described(&browser, &scrape).await;
+    assert_eq!(browser.complaints().await, [""; 0]);
+    lag_agrees(&browser, &sidecar).await;
+}
+
+/// The curve is also described in words, which must match the same sums.
+async fn curve_is_described(browser: &Browser, scrape: &Scrape) {
     let tokens = scrape.by("concurrency_tokens_total", "streams");
     let seconds = scrape.by("concurrency_seconds_total", "streams");
     let levels: Vec<_> = ["1", "2"].iter().filter(|band| seconds[**band] >= 1.0).collect();
@@ -125,9 +131,10 @@ async fn page_figures_equal_metrics() {
         let digits: f64 = format!("{rate:.2e}").parse().unwrap();
         assert!(said.as_str().unwrap().contains(&format!(" {digits}/s")), "{band}: {rate}; {said}");
     }
-    assert_eq!(browser.complaints().await, [""; 0]);
+}
 
-    // The probes of lag continue, so the page shows one of the moments that the test has seen.
+/// The probes of lag continue, so the page shows one of the moments that the test has seen.
+async fn lag_agrees(browser: &Browser, sidecar: &Sidecar) {
     let (mut seen, deadline) = (Vec::new(), Instant::now() + PATIENCE);
     loop {
         let scrape = sidecar.scrape().await;

@@ -55,6 +55,7 @@ fn chunked(body: &str) -> String {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "nearly all lines are the list of attacks")]
 async fn smuggled_request_without_single_reading_is_refused_and_connection_closes() {
     let strict = strict().await;
     let sidecar = before(&strict).await;

@@ -321,6 +321,7 @@ impl Proxy {
             measurement.responded(failure.status());
         }
         measurement.decide(failure.outcome());
+        measurement.failure_explained(failure.to_string());
         let mut response = failure.response(facts.dialect);
         page.let_read(response.headers_mut());
         response.map(|body| measurement.deliver(body))

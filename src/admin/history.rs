@@ -47,7 +47,7 @@ struct Kept {
     /// The time of a page's last request.
     asked: Option<Instant>,
     /// The time of the first reading: on the runtime's clock, and in seconds since 1970.
-    began: Option<(Instant, f64)>,
+    began: Option<(Instant, u64)>,
 }
 
 impl History {
@@ -76,7 +76,7 @@ impl History {
         let at = reading.at;
         kept.began.get_or_insert_with(|| {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            (at, now.as_secs_f64())
+            (at, u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
         });
         while kept.readings.len() == MOST || kept.readings.front().is_some_and(|first| at - first.at > KEPT) {
             kept.readings.pop_front();
@@ -89,7 +89,7 @@ impl History {
 
     /// The page's data: figures of the whole window, and the points after number `after` of the history that began
     /// at `began`. If `began` differs, the page knew another process and gets all points.
-    pub(super) fn render(&self, began: Option<f64>, after: u64) -> Value {
+    pub(super) fn render(&self, began: Option<u64>, after: u64) -> Value {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.asked = Some(Instant::now());
         let began_here = kept.began.map(|(_, unix)| unix);
@@ -184,8 +184,8 @@ mod tests {
         let history = History::default();
         assert_eq!(history.render(None, 0)["points"], json!([]));
         history.read(&registry, &meter);
-        let began = history.render(None, 0)["began"].as_f64();
-        assert!(began.unwrap() > 1.6e9, "{began:?}");
+        let began = history.render(None, 0)["began"].as_u64();
+        assert!(began.unwrap() > 1_600_000_000_000, "{began:?}");
         for _ in 0..3 {
             tokio::time::advance(EVERY).await;
             records.inc_by(20.0);
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(rates(&history.render(began, 2)), [(6.0, 10.0)]);
         assert_eq!(rates(&history.render(began, 3)), []);
         // A page that knew another process gets every point. An unknown number gets none.
-        assert_eq!(rates(&history.render(Some(1.0), 2)).len(), 3);
+        assert_eq!(rates(&history.render(Some(1), 2)).len(), 3);
         assert_eq!(rates(&history.render(began, u64::MAX)), []);
 
         for _ in 0..400 {

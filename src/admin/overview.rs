@@ -20,10 +20,9 @@ const MOST_FAILURES: usize = 50;
 /// Renders the data. The query `?began=…&after=…` says which points of the history the page has already.
 pub(super) fn render(admin: &Admin, query: &str) -> String {
     let value = |name: &str| {
-        query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse::<f64>().ok())
+        query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse::<u64>().ok())
     };
-    let after = value("after").unwrap_or_default();
-    let mut overview = admin.history.render(value("began"), after as u64);
+    let mut overview = admin.history.render(value("began"), value("after").unwrap_or_default());
     overview["version"] = json!(env!("CARGO_PKG_VERSION"));
     overview["metrics_read_seconds"] = json!(admin.scraped.ago());
     overview["draining"] = json!(admin.draining.is_cancelled());
@@ -59,7 +58,7 @@ fn of_failure(failure: &Failure) -> Value {
         "model": failure.model,
         "upstream": failure.upstream,
         "outcome": failure.outcome.label(),
-        "reason": failure.outcome.reason(failure.status),
+        "reason": failure.reason,
         "status": failure.status.map(|status| status.as_u16()),
         "duration_seconds": failure.duration.as_secs_f64(),
     })

@@ -24,6 +24,19 @@ pub(super) fn log(ending: &Ending) {
         output_tokens = ending.usage.output_tokens,
         "finished",
     );
+    // An explained failure was logged when it happened.
+    if ending.outcome.is_failure() && ending.explanation.is_none() {
+        tracing::warn!(
+            id = ending.id,
+            route = ending.route.label(),
+            model = ending.model,
+            upstream = ending.upstream,
+            outcome = ending.outcome.label(),
+            after_s = ending.duration.as_secs_f64(),
+            "a request failed: {}",
+            ending.reason(),
+        );
+    }
 }
 
 /// The charge for the caller of the request.

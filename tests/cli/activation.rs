@@ -103,7 +103,7 @@ impl Clients {
     }
 }
 
-fn simulated() -> (Running, String) {
+pub(super) fn simulated() -> (Running, String) {
     let arguments = ["--load-time", "0s", "--rate", "10", "--tokens", "40", "--parallel", "100"];
     let mut simulate = Running::start(&[&["simulate", "--listen", "127.0.0.1:0"], &arguments[..]].concat());
     let upstream = format!("http://{}", address(&simulate.line(), "ollama="));

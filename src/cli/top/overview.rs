@@ -13,10 +13,10 @@ const MOST_POINTS: usize = 300;
 pub(super) struct Overview {
     pub(super) version: String,
     pub(super) draining: bool,
-    /// The time when the history began, in seconds since 1970. It differs for another process.
-    pub(super) began: Option<f64>,
+    /// The time when the history began, in milliseconds since 1970. It differs for another process.
+    pub(super) began: Option<u64>,
     /// The number of the last point.
-    last: u64,
+    pub(super) last: u64,
     columns: Vec<String>,
     points: VecDeque<Vec<Option<f64>>>,
     pub(super) upstreams: Vec<OverviewUpstream>,
@@ -101,8 +101,10 @@ impl Overview {
     /// new ones.
     pub(super) fn follow(mut self, earlier: Option<Overview>) -> Overview {
         if let Some(earlier) = earlier.filter(|earlier| earlier.began == self.began) {
+            let new = usize::try_from(self.last.saturating_sub(earlier.last)).unwrap_or(usize::MAX);
+            let known = self.points.len().saturating_sub(new);
             let mut points = earlier.points;
-            points.append(&mut self.points);
+            points.extend(self.points.drain(..).skip(known));
             self.points = points;
         }
         while self.points.len() > MOST_POINTS {

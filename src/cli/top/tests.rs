@@ -18,7 +18,7 @@ use super::{
 fn overview() -> Overview {
     serde_json::from_value(json!({
         "version": "0.1.0",
-        "began": 5.5,
+        "began": 1_795_830_024_200_u64,
         "last": 2,
         "columns": ["seconds", "streams", "queued", "tokens", "first_token_p50", "first_token_p99", "gap_p99",
             "hidden_p50", "failed"],
@@ -187,11 +187,14 @@ fn quit_is_q_or_control_c() {
 #[test]
 fn panel_continues_figures_of_one_process_and_restarts_for_another() {
     let first = overview();
-    assert_eq!(first.query().unwrap(), "began=5.5&after=2");
-    let continued = overview().follow(Some(first.clone()));
+    assert_eq!(first.query().unwrap(), "began=1795830024200&after=2");
+    let mut next = overview();
+    next.last = 4;
+    let continued = next.follow(Some(first.clone()));
     assert_eq!(continued.column("streams"), [1.0, 2.0, 1.0, 2.0]);
+    assert_eq!(overview().follow(Some(first.clone())).column("streams"), [1.0, 2.0], "points that are known");
     let mut restarted = overview();
-    restarted.began = Some(9.0);
+    restarted.began = Some(9);
     assert_eq!(restarted.follow(Some(first)).column("streams"), [1.0, 2.0]);
     assert_eq!(overview().newest("tokens"), Some(80.0));
 }

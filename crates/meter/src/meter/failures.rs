@@ -11,8 +11,11 @@ use http::StatusCode;
 use super::{Ending, Outcome};
 use crate::protocol::Route;
 
-/// The number of failures that are kept, in some 30 KiB.
+/// The number of failures that are kept, in at most 120 KiB.
 const KEPT: usize = 200;
+
+/// The most characters of a reason.
+const LONGEST_REASON: usize = 200;
 
 /// A request that failed for a reason other than its client.
 #[derive(Clone, Debug)]
@@ -29,6 +32,8 @@ pub struct Failure {
     pub upstream: String,
     /// The outcome.
     pub outcome: Outcome,
+    /// Why it failed, in words.
+    pub reason: String,
     /// The status that was sent to the client, if any.
     pub status: Option<StatusCode>,
     /// The time from accept to the end.
@@ -52,6 +57,7 @@ impl Failures {
             model: ending.model.clone(),
             upstream: ending.upstream.clone(),
             outcome: ending.outcome,
+            reason: ending.reason().chars().take(LONGEST_REASON).collect(),
             status: ending.status,
             duration: ending.duration,
         };

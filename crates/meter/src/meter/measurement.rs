@@ -102,6 +102,8 @@ pub struct Measurement {
     /// The outcome that is decided before the body ends.
     pub(super) decided: Option<Outcome>,
     /// The counters for its outcome.
+    /// The reported cause of a failure.
+    pub(super) explanation: Option<String>,
     pub(super) outcomes: Arc<Outcomes>,
     listing: Listing,
     /// Held to the end, so that the label on which this request counts is kept.
@@ -130,6 +132,7 @@ impl Measurement {
             on_end: Vec::new(),
             recorded: false,
             decided: None,
+            explanation: None,
             outcomes,
             listing: Listing::Untold,
             place: None,
@@ -248,6 +251,11 @@ impl Measurement {
     /// Sets the outcome, whether the body is read or not, if the status would give another one.
     pub fn decide(&mut self, outcome: Outcome) {
         self.decided = Some(outcome);
+    }
+
+    /// Reports why no valid response came, in words for the operator, without content of the request.
+    pub fn failure_explained(&mut self, why: String) {
+        self.explanation = Some(why);
     }
 
     /// Records no outcome, because another measurement records it. This one is dropped.

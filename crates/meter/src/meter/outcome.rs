@@ -1,6 +1,6 @@
 //! The outcome of a request.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use http::StatusCode;
 
@@ -54,6 +54,22 @@ pub struct Ending {
     pub prompt_estimate: u64,
     /// The tokens of the model's context, if an upstream reported them. No prompt has more.
     pub context: Option<u64>,
+    /// The cause that [`Measurement::failure_explained`](super::Measurement::failure_explained) reported.
+    pub explanation: Option<String>,
+}
+
+impl Ending {
+    /// Describes why the request failed: the reported explanation, the status of the upstream, or the outcome.
+    #[must_use]
+    pub fn reason(&self) -> Cow<'_, str> {
+        match (&self.explanation, self.outcome, self.status) {
+            (Some(explanation), ..) => Cow::Borrowed(explanation),
+            (None, Outcome::UpstreamError, Some(status)) if !status.is_success() => {
+                Cow::Owned(format!("the upstream answered {}", status.as_u16()))
+            }
+            (None, outcome, status) => Cow::Borrowed(outcome.reason(status)),
+        }
+    }
 }
 
 impl Outcome {

@@ -115,6 +115,7 @@ impl Measurement {
             usage,
             prompt_estimate: live.sent.get().map_or(0, |_| estimate),
             context,
+            explanation: self.explanation.clone(),
         }
     }
 

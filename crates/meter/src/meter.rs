@@ -29,7 +29,7 @@ mod waiting;
 mod wrap;
 mod wrapping;
 
-pub use concurrency::{BANDS, Bands};
+pub use concurrency::Bands;
 pub use delivered::Delivered;
 pub use failures::Failure;
 pub use live::{Live, Snapshot};

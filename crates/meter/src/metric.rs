@@ -7,6 +7,7 @@
 //! An embedding program needs [`Scrape`], [`Found`], [`Series`] and [`Buckets`]: they read the values of a registry. All
 //! other items are public for the packages of streamgauge, which define their metrics with them.
 
+mod bands;
 pub mod buckets;
 mod exposition;
 mod family;
@@ -14,6 +15,8 @@ mod histogram;
 mod occupied;
 mod scrape;
 
+pub(crate) use bands::band;
+pub use bands::{BANDS, ByBand};
 pub use exposition::{Exposition, Metric, Page};
 pub use family::{Child, Family};
 pub use histogram::{Histogram, LocalHistogram, Tally};

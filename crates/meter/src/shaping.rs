@@ -181,27 +181,32 @@ impl Shaping {
         let format = (framing, stream.dialect);
         let (rate, config) = self.state.lock().unwrap_or_else(PoisonError::into_inner).settings(stream);
         let families = &self.families;
-        let is_on = [
-            stream.strip_usage && framing == Framing::Sse,
-            rate.is_set(),
-            config.coalesce().is_some(),
-            config.merge,
-        ];
-        let tally = |layer: usize| RecordTally {
-            records_in: (!is_on[..layer].contains(&true)).then(|| families.records_in.clone()),
-            records_out: (!is_on[layer + 1..].contains(&true)).then(|| families.records_out.clone()),
+        let (strips, paces) = (stream.strip_usage && framing == Framing::Sse, rate.is_set());
+        let (coalesces, merges) = (config.coalesce().is_some(), config.merge);
+        // The first layer counts the records that enter, and the last one those that leave.
+        let tally = |is_first: bool, is_last: bool| RecordTally {
+            records_in: is_first.then(|| families.records_in.clone()),
+            records_out: is_last.then(|| families.records_out.clone()),
         };
         let pacing = || {
             let shown = families.pace(stream.caller);
-            Pacing::new(format, rate, config.pace_buffer, families, shown, tally(1))
+            Pacing::new(
+                format,
+                rate,
+                config.pace_buffer,
+                families,
+                shown,
+                tally(!strips, !coalesces && !merges),
+            )
         };
         let stages = Layers {
-            strip: is_on[0].then(|| Stripping::new(families, tally(0))),
-            pace: is_on[1].then(pacing),
-            coalesce: config
-                .coalesce()
-                .map(|config| Coalescing::new(format, config, self.beat, families, tally(2))),
-            merge: is_on[3].then(|| Merging::new(format, families, tally(3))),
+            strip: strips.then(|| Stripping::new(families, tally(true, !paces && !coalesces && !merges))),
+            pace: paces.then(pacing),
+            coalesce: config.coalesce().map(|config| {
+                Coalescing::new(format, config, self.beat, families, tally(!strips && !paces, !merges))
+            }),
+            merge: merges
+                .then(|| Merging::new(format, families, tally(!strips && !paces && !coalesces, true))),
         };
         layers(body, stages)
     }

@@ -3,8 +3,8 @@
 use tokio::time::Instant;
 
 use crate::{
-    meter::{BANDS, Outcome},
-    metric::{Buckets, Scrape, Series},
+    meter::Outcome,
+    metric::{BANDS, Buckets, Scrape, Series},
 };
 
 /// GPUs that are shown individually. The others are part of the sums only.

@@ -18,24 +18,7 @@ use prometheus::{
 };
 
 use super::silence::History;
-use crate::metric::Family;
-
-/// The values of the label `streams`: the number of streams that decode at once.
-pub const BANDS: [&str; 8] = ["1", "2", "3", "4", "5-8", "9-16", "17-32", "33+"];
-
-/// Returns the band of a number of streams, which is at least one.
-pub(super) fn band(streams: usize) -> usize {
-    match streams {
-        0 | 1 => 0,
-        2 => 1,
-        3 => 2,
-        4 => 3,
-        5..=8 => 4,
-        9..=16 => 5,
-        17..=32 => 6,
-        _ => 7,
-    }
-}
+use crate::metric::{BANDS, ByBand, Family, band};
 
 /// The four families that accrue, and their upstreams.
 #[derive(Clone, Debug)]
@@ -132,15 +115,15 @@ impl Collector for ConcurrencyFamilies {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bands {
     /// Wall time.
-    pub seconds: [f64; 8],
+    pub seconds: ByBand<f64>,
     /// Wall time multiplied by the number of streams.
-    pub stream_seconds: [f64; 8],
+    pub stream_seconds: ByBand<f64>,
     /// Content records.
-    pub tokens: [f64; 8],
+    pub tokens: ByBand<f64>,
     /// Summed time between chunks of streams that neither the client nor the pace held.
-    pub free_seconds: [f64; 8],
+    pub free_seconds: ByBand<f64>,
     /// The content records of that time.
-    pub free_tokens: [f64; 8],
+    pub free_tokens: ByBand<f64>,
 }
 
 /// The account of one upstream.
@@ -151,11 +134,11 @@ pub(super) struct Concurrency {
     state: Mutex<ConcurrencyState>,
     stream_seconds: Arc<Counter>,
     busy_seconds: Arc<Counter>,
-    seconds: [Arc<Counter>; 8],
-    seconds_by_stream: [Arc<Counter>; 8],
-    tokens: [AtomicU64; 8],
-    free_nanos: [AtomicU64; 8],
-    free_tokens: [AtomicU64; 8],
+    seconds: ByBand<Arc<Counter>>,
+    seconds_by_stream: ByBand<Arc<Counter>>,
+    tokens: ByBand<AtomicU64>,
+    free_nanos: ByBand<AtomicU64>,
+    free_tokens: ByBand<AtomicU64>,
     /// The silences of the requests that run there.
     pub(super) history: History,
 }

@@ -15,17 +15,13 @@ use std::{
 use prometheus::{Counter, IntCounter, Registry};
 
 use super::{
-    concurrency::{BANDS, ConcurrencyFamilies},
-    live::LiveTable,
-    loads::Loads,
-    outcomes::Outcomes,
-    waiting::Waiting,
+    concurrency::ConcurrencyFamilies, live::LiveTable, loads::Loads, outcomes::Outcomes, waiting::Waiting,
 };
 use crate::{
-    metric::{Buckets, Histogram, counter, gauge},
+    metric::{BANDS, Buckets, ByBand, Histogram, counter, gauge},
     protocol::{CLOUD, Kind, Route},
 };
-use chunk::{ChunkFamilies, PLACES};
+use chunk::{AT_UPSTREAM, ChunkFamilies};
 use model::ModelFamilies;
 use record::RecordFamilies;
 use request::RequestFamilies;
@@ -33,10 +29,24 @@ use token::TokenFamilies;
 
 pub(super) use record::UnscannedCounters;
 
-/// The values of the label `phase`, in the order of [`StreamChildren::phases`].
-pub(super) const PHASES: [&str; 6] = ["queue", "load", "prompt_eval", "eval", "decode", "unaccounted"];
-/// The values of the label `kind` of `tokens_total`.
-pub(super) const TOKENS: [&str; 3] = ["prompt", "prompt_cached", "output"];
+/// `phase_seconds` of a model, by the label `phase`.
+#[derive(Debug)]
+pub(super) struct PhaseHistograms {
+    pub(super) queue: Arc<Histogram>,
+    pub(super) load: Arc<Histogram>,
+    pub(super) prompt_eval: Arc<Histogram>,
+    pub(super) eval: Arc<Histogram>,
+    pub(super) decode: Arc<Histogram>,
+    pub(super) unaccounted: Arc<Histogram>,
+}
+
+/// `tokens_total` of a model, by the label `kind`.
+#[derive(Debug)]
+pub(super) struct TokenCounters {
+    pub(super) prompt: Arc<IntCounter>,
+    pub(super) prompt_cached: Arc<IntCounter>,
+    pub(super) output: Arc<IntCounter>,
+}
 
 #[derive(Debug)]
 pub(super) struct Families {
@@ -69,8 +79,9 @@ pub(super) struct StreamChildren {
     pub(super) gaps_held: Arc<IntCounter>,
     pub(super) origin_invalid: Arc<IntCounter>,
     pub(super) chunk_bytes: Arc<Histogram>,
-    pub(super) records: [Arc<IntCounter>; 6],
-    pub(super) tokens: [Arc<IntCounter>; 3],
+    /// By [`Kind::index`].
+    pub(super) records: [Arc<IntCounter>; Kind::ALL.len()],
+    pub(super) tokens: TokenCounters,
     pub(super) prompt_evaluated: Arc<IntCounter>,
     pub(super) prompt_evaluated_seconds: Arc<Counter>,
     pub(super) rate_ollama: Arc<Histogram>,
@@ -83,8 +94,8 @@ pub(super) struct StreamChildren {
 #[derive(Debug)]
 pub(super) struct WorkChildren {
     pub(super) rate_stream: Arc<Histogram>,
-    pub(super) phases: [Arc<Histogram>; 6],
-    pub(super) concurrency_tokens: [Arc<IntCounter>; 8],
+    pub(super) phases: PhaseHistograms,
+    pub(super) concurrency_tokens: ByBand<Arc<IntCounter>>,
     pub(super) loads: Arc<Loads>,
 }
 
@@ -191,24 +202,37 @@ impl Families {
     }
 
     fn make_stream(&self, upstream: &str, model: &str, route: Route) -> StreamChildren {
-        let [gap_upstream, gap_origin, gap_client] = PLACES.map(|at| self.chunks.gap.child([model, at]));
+        let gap = |at: &str| self.chunks.gap.child([model, at]);
+        let tokens = |kind: &str| self.tokens.total.child([model, kind]);
+        let phase = |phase: &str| self.models.phase.child([model, phase]);
         StreamChildren {
             first_token: self.chunks.first_token.child([route.label(), model]),
-            gap_upstream,
-            gap_origin,
-            gap_client,
+            gap_upstream: gap(AT_UPSTREAM),
+            gap_origin: gap("origin"),
+            gap_client: gap("client"),
             gaps_held: self.chunks.gaps_held.child([model]),
             origin_invalid: self.chunks.origin_invalid.child([upstream]),
             chunk_bytes: self.chunks.bytes.child([model]),
             records: Kind::ALL.map(|kind| self.records.total.child([model, kind.label()])),
-            tokens: TOKENS.map(|kind| self.tokens.total.child([model, kind])),
+            tokens: TokenCounters {
+                prompt: tokens("prompt"),
+                prompt_cached: tokens("prompt_cached"),
+                output: tokens("output"),
+            },
             prompt_evaluated: self.tokens.prompt_evaluated.child([model]),
             prompt_evaluated_seconds: self.tokens.prompt_evaluated_seconds.child([model]),
             rate_ollama: self.tokens.rate.child([model, "ollama"]),
             backpressure: self.chunks.backpressure.child([model]),
             work: (upstream != CLOUD).then(|| WorkChildren {
                 rate_stream: self.tokens.rate.child([model, "stream"]),
-                phases: PHASES.map(|phase| self.models.phase.child([model, phase])),
+                phases: PhaseHistograms {
+                    queue: phase("queue"),
+                    load: phase("load"),
+                    prompt_eval: phase("prompt_eval"),
+                    eval: phase("eval"),
+                    decode: phase("decode"),
+                    unaccounted: phase("unaccounted"),
+                },
                 concurrency_tokens: BANDS
                     .map(|streams| self.tokens.by_concurrency.child([upstream, model, streams])),
                 loads: self.loads(upstream, model),

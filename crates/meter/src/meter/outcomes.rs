@@ -12,9 +12,11 @@ use crate::{metric::Family, protocol::Route};
 #[derive(Debug)]
 pub(super) struct Outcomes {
     family: Family<IntCounter, 4>,
-    labels: [String; 2],
+    upstream: String,
+    model: String,
     route: Route,
-    opened: [Option<Arc<IntCounter>>; 7],
+    /// By [`Outcome::index`].
+    opened: [Option<Arc<IntCounter>>; Outcome::ALL.len()],
 }
 
 impl Outcomes {
@@ -29,7 +31,8 @@ impl Outcomes {
     ) -> Outcomes {
         let mut outcomes = Outcomes {
             family: family.clone(),
-            labels: [upstream.unwrap_or("none").to_owned(), model.to_owned()],
+            upstream: upstream.unwrap_or("none").to_owned(),
+            model: model.to_owned(),
             route,
             opened: Default::default(),
         };
@@ -45,7 +48,7 @@ impl Outcomes {
 
     /// Whether these are the counters of this upstream and this model.
     pub(super) fn is_of(&self, upstream: Option<&str>, model: &str) -> bool {
-        self.labels[0] == upstream.unwrap_or("none") && self.labels[1] == model
+        self.upstream == upstream.unwrap_or("none") && self.model == model
     }
 
     /// Counts an outcome.
@@ -57,8 +60,7 @@ impl Outcomes {
     }
 
     fn child(&self, outcome: Outcome) -> Arc<IntCounter> {
-        let [upstream, model] = &self.labels;
-        self.family.child([upstream, self.route.label(), model, outcome.label()])
+        self.family.child([&self.upstream, self.route.label(), &self.model, outcome.label()])
     }
 }
 

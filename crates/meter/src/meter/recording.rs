@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use super::{
     Ending, Outcome,
-    families::{StreamChildren, WorkChildren},
+    families::{PhaseHistograms, StreamChildren, TokenCounters, WorkChildren},
     measurement::Measurement,
     model::Claim,
     phases::{Arrivals, Phases},
@@ -134,7 +134,7 @@ impl Measurement {
     /// Fills `phase_seconds`: how the time of a generation is divided. A value that Ollama did not report is not
     /// observed.
     fn record_phases(&self, work: &WorkChildren, usage: &Usage) {
-        let [queue, load, prompt_eval, eval, decode, unaccounted] = &work.phases;
+        let PhaseHistograms { queue, load, prompt_eval, eval, decode, unaccounted } = &work.phases;
         for (phase, told) in [(load, usage.load), (prompt_eval, usage.prompt_eval), (eval, usage.eval)] {
             if let Some(told) = told {
                 phase.observe(told.as_secs_f64());
@@ -172,10 +172,10 @@ impl Measurement {
 }
 
 fn record_tokens(children: &StreamChildren, usage: &Usage) {
-    let counts = [usage.prompt_tokens, usage.prompt_cached_tokens, usage.output_tokens];
-    for (tokens, count) in children.tokens.iter().zip(counts) {
-        tokens.inc_by(count.unwrap_or(0));
-    }
+    let TokenCounters { prompt, prompt_cached, output } = &children.tokens;
+    prompt.inc_by(usage.prompt_tokens.unwrap_or(0));
+    prompt_cached.inc_by(usage.prompt_cached_tokens.unwrap_or(0));
+    output.inc_by(usage.output_tokens.unwrap_or(0));
 }
 
 /// Fills the rates from Ollama's own counts and durations.

@@ -125,17 +125,17 @@ impl History {
     }
 
     fn proof(&self, running: &[Silence]) -> f64 {
-        let (mut broken_off, mut quiet) = (0.0_f64, [0.0_f64; 2]);
+        let (mut broken_off, mut quietest, mut second) = (0.0_f64, 0.0_f64, 0.0_f64);
         for one in running {
             let beyond = |patience: Duration| one.length.as_secs_f64() / patience.as_secs_f64();
             if one.is_broken_off() {
                 broken_off = broken_off.max(beyond(self.patience(one)));
             } else if let Some(usual) = self.usual(one) {
                 let beyond = beyond(LEAST_UNKNOWN.max(usual * TIMES));
-                quiet = [quiet[0].max(beyond), quiet[1].max(quiet[0].min(beyond))];
+                (quietest, second) = (quietest.max(beyond), second.max(quietest.min(beyond)));
             }
         }
-        broken_off.max(quiet[1])
+        broken_off.max(second)
     }
 
     fn usual(&self, silence: &Silence) -> Option<Duration> {

@@ -22,7 +22,7 @@ use super::{
     silence::Longest,
 };
 use crate::{
-    metric::{Histogram, LocalHistogram},
+    metric::{ByBand, Histogram, LocalHistogram},
     protocol::{Kind, Record, Scan, Scanner, Unscanned},
 };
 
@@ -154,7 +154,7 @@ pub(super) struct Tapping {
     origin_gap: LocalHistogram,
     bytes: LocalHistogram,
     kinds: [u32; 6],
-    content_by_band: [u32; 8],
+    content_by_band: ByBand<u32>,
     unscanned: UnscannedCounters,
     failed: Arc<IntCounter>,
     scan_seconds: Arc<Histogram>,
@@ -191,7 +191,7 @@ impl Tapping {
             origin_gap: LocalHistogram::new(children.gap_origin.clone()),
             bytes: LocalHistogram::new(children.chunk_bytes.clone()),
             kinds: [0; 6],
-            content_by_band: [0; 8],
+            content_by_band: ByBand::default(),
             failed: unscanned.failed.clone(),
             unscanned,
             scan_seconds,

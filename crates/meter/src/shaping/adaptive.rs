@@ -70,6 +70,7 @@ use std::{
 
 use tokio::time::Instant;
 
+use crate::metric::{BANDS, ByBand};
 use baseline::Baseline;
 
 /// The factor of a step down, if the input is below the target.
@@ -77,8 +78,6 @@ const SLOWER: f64 = 0.9;
 /// The factor of a step up, if the input is above the target plus the margin.
 const FASTER: f64 = 1.05;
 const MARGIN: f64 = 0.02;
-/// The number of bands of the label `streams`.
-const BANDS: usize = 8;
 
 /// Settings of the adaptive pace.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -125,19 +124,19 @@ pub enum Input {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Reading {
     /// Wall time.
-    pub seconds: [f64; BANDS],
+    pub seconds: ByBand<f64>,
     /// Wall time multiplied by the number of streams.
-    pub stream_seconds: [f64; BANDS],
+    pub stream_seconds: ByBand<f64>,
     /// The part of it in which neither the client nor the pace held a stream, so that the stream ran at the model's
     /// speed.
-    pub free_seconds: [f64; BANDS],
+    pub free_seconds: ByBand<f64>,
     /// The content records of that time.
-    pub tokens: [f64; BANDS],
+    pub tokens: ByBand<f64>,
 }
 
 impl Reading {
     fn since(&self, earlier: &Reading) -> Reading {
-        let minus = |one: &[f64; BANDS], other: &[f64; BANDS]| std::array::from_fn(|at| one[at] - other[at]);
+        let minus = |one: &ByBand<f64>, other: &ByBand<f64>| std::array::from_fn(|at| one[at] - other[at]);
         Reading {
             seconds: minus(&self.seconds, &earlier.seconds),
             stream_seconds: minus(&self.stream_seconds, &earlier.stream_seconds),
@@ -149,7 +148,7 @@ impl Reading {
     /// Returns the largest number of streams at once, as far as the bands show: the mean within the highest band,
     /// rounded up.
     fn most_streams(&self) -> f64 {
-        let highest = (0..BANDS).rev().find(|band| self.seconds[*band] > 0.0);
+        let highest = (0..BANDS.len()).rev().find(|band| self.seconds[*band] > 0.0);
         highest.map_or(0.0, |band| (self.stream_seconds[band] / self.seconds[band] - 1e-6).ceil())
     }
 }

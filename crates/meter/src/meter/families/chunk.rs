@@ -6,8 +6,8 @@ use prometheus::{Counter, IntCounter, Registry};
 
 use crate::metric::{Buckets, Family, Histogram, buckets, counter, int_counter};
 
-/// The values of the label `at` of `chunk_gap_seconds`.
-pub(super) const PLACES: [&str; 3] = ["upstream", "origin", "client"];
+/// The value of the label `at` of `chunk_gap_seconds` for gaps at the arrival from the upstream.
+pub(super) const AT_UPSTREAM: &str = "upstream";
 
 #[derive(Debug)]
 pub(in crate::meter) struct ChunkFamilies {
@@ -91,7 +91,7 @@ impl ChunkFamilies {
     /// Returns the gaps of all streams at their arrival from the upstream, with finer bounds than those that are
     /// exported.
     pub(super) fn gaps(&self) -> Buckets {
-        let upstream = |[_, at]: &[String; 2]| at == PLACES[0];
+        let upstream = |[_, at]: &[String; 2]| at == AT_UPSTREAM;
         self.gap.fold(Buckets::default(), upstream, |sum, child| sum.plus(child.buckets()))
     }
 }

@@ -107,7 +107,7 @@ impl Demo {
         let asked = AskedSidecar { listen: self.listen, admin: self.admin, gpu };
         let bound = sidecar::bind(ollama, asked, runtime.clone()).await?;
         let (proxy, admin) = (reachable(bound.proxy_addr()), reachable(bound.admin_addr()));
-        output::print(summary::opening(self.clients, self.fake_gpu, ollama, proxy, admin))?;
+        output::print(summary::opening(self.clients, has_panel, self.fake_gpu, ollama, proxy, admin))?;
 
         let registry = bound.registry().clone();
         let first = DemoReading::take(&registry);

@@ -4,12 +4,14 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use reqwest::Url;
+use reqwest::{StatusCode, Url};
 
 use super::{CommandFailure, Global, ask, output, reach::reachable, runtimes};
 use crate::{admin, config, tls::Trust};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// The path of the admin address that says whether the sidecar is ready.
+const READY: &str = "/readyz";
 
 /// Ask a running sidecar whether it is ready: exit code 0 or 1
 #[derive(Args, Debug)]
@@ -31,7 +33,7 @@ impl Probe {
             None => by_configuration(&config::load(&global.flags())?.config.sidecar.admin)?,
         };
         let url =
-            if url.path() == "/" { url.join("/readyz").context("the URL cannot have a path")? } else { url };
+            if url.path() == "/" { url.join(READY).context("the URL cannot have a path")? } else { url };
         runtimes::small().context("cannot start a runtime")?.block_on(ready(url, trust.as_ref()))?;
         output::print("ready\n")
     }
@@ -62,8 +64,14 @@ fn admin_url(listen: SocketAddr) -> anyhow::Result<Url> {
 
 async fn ready(url: Url, trust: Option<&Trust>) -> anyhow::Result<()> {
     let asked = shown(&url);
+    let url_is_default = url.path() == READY;
     let (status, why) =
         ask::get(url, trust, TIMEOUT).await.with_context(|| format!("{asked} did not answer"))?;
+    if status == StatusCode::NOT_FOUND && url_is_default {
+        bail!(
+            "{asked} answered {status}: is this the address for clients? The admin address has the port 9464 by default"
+        );
+    }
     if !status.is_success() {
         let why = String::from_utf8_lossy(&why);
         let why = why.lines().next().unwrap_or_default().escape_debug();

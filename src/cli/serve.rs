@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{
     CommandFailure, Global, Process, Stop, activation::Sockets, bind, descriptors, output, reach::reachable,
@@ -27,6 +27,8 @@ use opening::Addresses;
 
 /// The opening lines wait up to this long for the first answer of each upstream.
 const FIRST_ANSWERS: Duration = Duration::from_secs(2);
+/// A drain that takes longer than this says how to stop at once.
+const HINT_AFTER: Duration = Duration::from_millis(200);
 
 /// Forward requests to Ollama and measure them
 ///
@@ -136,7 +138,7 @@ async fn open(addresses: Addresses, upstreams: Arc<Upstreams>, config: sidecar::
     if stdout().is_terminal() {
         let _ = timeout(FIRST_ANSWERS, upstreams.first_probes()).await;
         let urls = config.upstream.upstreams.iter().map(|one| one.url.as_str().trim_end_matches('/'));
-        let each = upstreams.all().iter().map(Arc::as_ref).zip(urls);
+        let each = upstreams.all().iter().map(|upstream| upstream.health()).zip(urls);
         // If the terminal is gone, the sidecar continues.
         let _ = output::write(opening::lines(addresses, each));
     }
@@ -150,5 +152,24 @@ async fn serve(bound: Bound, stop: Stop, drain: Duration) -> anyhow::Result<()> 
         asked.await;
         systemd::stopping(drain);
     };
-    stop.bounds(bound.run(stopping)).await
+    let hint = hint(stop.drain(), drain);
+    let run = async {
+        tokio::select! {
+            () = bound.run(stopping) => {}
+            never = hint => match never {},
+        }
+    };
+    stop.bounds(run).await
+}
+
+/// Says in a terminal how to stop at once, if the drain takes noticeable time.
+async fn hint(drain: impl Future<Output = ()>, deadline: Duration) -> Infallible {
+    drain.await;
+    sleep(HINT_AFTER).await;
+    if stdout().is_terminal() {
+        let text = format!("Running requests may end within {deadline:?}. A second Ctrl-C stops at once.\n");
+        // If the terminal is gone, the drain continues.
+        let _ = output::write(text);
+    }
+    future::pending().await
 }

@@ -20,8 +20,8 @@ pub(super) fn address(line: &str, key: &str) -> String {
     after.split_whitespace().next().unwrap().to_owned()
 }
 
-/// Starts a stream of `tokens` tokens at ten per second, and reads its first record.
-fn streaming(tokens: u32) -> Streaming {
+/// The URL of a simulated Ollama of ten tokens per second.
+fn simulated() -> (String, Running) {
     let mut simulate = Running::start(&[
         "simulate",
         "--listen",
@@ -33,18 +33,12 @@ fn streaming(tokens: u32) -> Streaming {
         "--tokens",
         "1000",
     ]);
-    let upstream = format!("http://{}", address(&simulate.line(), "ollama="));
-    let mut serve = Running::start(&[
-        "serve",
-        "--upstream",
-        &upstream,
-        "--listen",
-        "127.0.0.1:0",
-        "--admin",
-        "127.0.0.1:0",
-    ]);
-    let proxy = address(&serve.line(), "proxy=");
-    let mut stream = TcpStream::connect(&proxy).unwrap();
+    (format!("http://{}", address(&simulate.line(), "ollama=")), simulate)
+}
+
+/// Starts a stream of `tokens` tokens through this sidecar, and reads its first record.
+fn stream_through(proxy: &str, tokens: u32) -> BufReader<TcpStream> {
+    let mut stream = TcpStream::connect(proxy).unwrap();
     let body = format!("{{\"model\":\"sim\",\"prompt\":\"hi\",\"options\":{{\"num_predict\":{tokens}}}}}");
     let length = body.len();
     write!(stream, "POST /api/generate HTTP/1.1\r\nhost: {proxy}\r\ncontent-length: {length}\r\n\r\n{body}")
@@ -55,6 +49,22 @@ fn streaming(tokens: u32) -> Streaming {
         line.clear();
         assert!(stream.read_line(&mut line).unwrap() > 0, "no record came");
     }
+    stream
+}
+
+/// Starts a stream of `tokens` tokens at ten per second, and reads its first record.
+fn streaming(tokens: u32) -> Streaming {
+    let (upstream, simulate) = simulated();
+    let mut serve = Running::start(&[
+        "serve",
+        "--upstream",
+        &upstream,
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+    ]);
+    let stream = stream_through(&address(&serve.line(), "proxy="), tokens);
     Streaming { serve, _simulate: simulate, stream }
 }
 
@@ -67,6 +77,36 @@ fn drain_after_first_signal_lets_stream_complete() {
     assert!(rest.contains("\"done\":true") && rest.ends_with("0\r\n\r\n"), "{rest}");
     let (code, log) = serve.end();
     assert_eq!(code, Some(0), "{log}");
+}
+
+/// `serve` in a pseudo-terminal of util-linux's `script`.
+#[test]
+fn drain_in_a_terminal_says_that_a_second_control_c_stops_at_once() {
+    let (upstream, _simulate) = simulated();
+    let command = format!(
+        "exec env -i {} serve --upstream {upstream} --listen 127.0.0.1:0 --admin 127.0.0.1:0",
+        env!("CARGO_BIN_EXE_streamgauge")
+    );
+    // A text that never comes ends the test instead of blocking it.
+    let mut child = Command::new("timeout")
+        .args(["60", "script", "--quiet", "--return", "--command", &command, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut keys, mut screen) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    let mut until = |part: &str| loop {
+        let mut line = String::new();
+        assert!(screen.read_line(&mut line).unwrap() > 0, "{part:?} did not come");
+        if line.contains(part) {
+            return line;
+        }
+    };
+    let _stream = stream_through(&address(&until("  Clients "), "http://"), 1000);
+    keys.write_all(b"\x03").unwrap();
+    until("A second Ctrl-C stops at once.");
+    keys.write_all(b"\x03").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }
 
 #[test]

@@ -172,6 +172,18 @@ fn probe_exits_with_0_if_ready_and_1_if_not() {
 }
 
 #[test]
+fn probe_of_the_address_for_clients_asks_whether_it_is_that() {
+    let clients = server("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let output = streamgauge(&["probe", &clients]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let asked =
+        format!("error: http://{clients}/readyz answered 404 Not Found: is this the address for clients? ");
+    assert!(stderr(&output).starts_with(&asked), "{}", stderr(&output));
+    let output = streamgauge(&["probe", &format!("{clients}/other")]).output().unwrap();
+    assert!(stderr(&output).contains("/other is not ready: 404"), "{}", stderr(&output));
+}
+
+#[test]
 fn probe_error_names_address_without_secrets() {
     let (ready, busy, down) = (server(READY), server(NOT_READY), nobody());
     let probe = |url: &str| streamgauge(&["probe", url]).output().unwrap();

@@ -7,14 +7,16 @@ use super::interval::Interval;
 /// The addresses to open.
 pub(super) fn opening(
     clients: u16,
+    has_panel: bool,
     fake_gpu: bool,
     ollama: SocketAddr,
     proxy: SocketAddr,
     admin: SocketAddr,
 ) -> String {
+    let keys = if has_panel { "q or Ctrl-C" } else { "Ctrl-C" };
     let gpu = if fake_gpu { "\n  GPU                    fake, with invented figures" } else { "" };
     format!(
-        "{} on a simulated Ollama at {ollama}, through the sidecar. Press Ctrl-C to end the demo.\n\
+        "{} on a simulated Ollama at {ollama}, through the sidecar. Press {keys} to end the demo.\n\
          Some clients disconnect or meet faults on purpose, so that every outcome occurs.\n\
          \n  Address for clients    http://{proxy}\
          \n  Page                   http://{admin}/\
@@ -68,6 +70,15 @@ fn overlap(interval: &Interval) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn opening_names_the_keys_that_end_the_demo() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let opening = |has_panel| opening(6, has_panel, false, address, address, address);
+        assert!(opening(true).contains(" Press q or Ctrl-C to end the demo.\n"));
+        // Without a panel no key is read.
+        assert!(opening(false).contains(" Press Ctrl-C to end the demo.\n"));
+    }
 
     #[test]
     fn plain_summary_is_one_line_without_escapes() {

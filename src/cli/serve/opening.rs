@@ -1,9 +1,9 @@
 //! The lines in the terminal when the sidecar starts: the Ollamas, the address for clients, the page and the
 //! metrics.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
-use crate::upstream::{Health, Upstream};
+use crate::upstream::Health;
 
 /// The most models that are named. Further models are counted.
 const NAMED: usize = 3;
@@ -26,26 +26,33 @@ pub(super) struct Addresses {
 /// The opening lines, with one line for each upstream.
 pub(super) fn lines<'a>(
     addresses: Addresses,
-    upstreams: impl Iterator<Item = (&'a Upstream, &'a str)>,
+    upstreams: impl Iterator<Item = (Arc<Health>, &'a str)>,
 ) -> String {
     let Addresses { proxy, proxy_tls, admin, admin_tls, needs_key } = addresses;
     let scheme = |tls| if tls { "https" } else { "http" };
     let (clients, page) =
         (format!("{}://{proxy}", scheme(proxy_tls)), format!("{}://{admin}/", scheme(admin_tls)));
     let mut text = String::from("\n");
-    let mut model = None;
-    for (upstream, url) in upstreams {
-        let health = upstream.health();
+    let (mut model, mut is_up, mut is_down) = (None, false, false);
+    for (health, url) in upstreams {
         text += &format!("  Ollama    {url}  {}\n", state(&health));
         model = model.or_else(|| suggested(&health));
+        is_up |= health.alive;
+        is_down |= !health.alive;
     }
-    let try_it = if needs_key {
-        format!("curl -H 'Authorization: Bearer KEY' {clients}/api/tags")
+    if is_down {
+        text += "            Start Ollama, or name it: --upstream http://HOST:PORT\n";
+    }
+    // Without an Ollama, no command works.
+    let try_it = if !is_up {
+        String::new()
+    } else if needs_key {
+        format!("  try: curl -H 'Authorization: Bearer KEY' {clients}/api/tags")
     } else {
         let host = if proxy_tls { clients.clone() } else { proxy.to_string() };
-        format!("OLLAMA_HOST={host} ollama run {}", model.as_deref().unwrap_or(MODEL))
+        format!("  try: OLLAMA_HOST={host} ollama run {}", model.as_deref().unwrap_or(MODEL))
     };
-    text += &format!("  Clients   {clients}  try: {try_it}\n");
+    text += &format!("  Clients   {clients}{try_it}\n");
     text += &format!("  Page      {page}\n  Metrics   {page}metrics\n\n");
     text
 }
@@ -100,6 +107,31 @@ mod tests {
         let mut down = Health::default();
         down.why = Some("Connection refused (os error 111)".to_owned());
         assert_eq!(state(&down), "does not answer: Connection refused (os error 111)");
+    }
+
+    #[test]
+    fn opening_without_an_ollama_names_the_next_step_and_no_command_that_fails() {
+        let addresses = |needs_key| Addresses {
+            proxy: "127.0.0.1:11440".parse().unwrap(),
+            proxy_tls: false,
+            admin: "127.0.0.1:9464".parse().unwrap(),
+            admin_tls: false,
+            needs_key,
+        };
+        let step = "\n            Start Ollama, or name it: --upstream http://HOST:PORT\n  Clients ";
+        let (up, down) = (Arc::new(loaded(&["a"])), Arc::new(Health::default()));
+        for needs_key in [false, true] {
+            let text = |all: &[&Arc<Health>]| {
+                lines(addresses(needs_key), all.iter().map(|one| (Arc::clone(one), "http://gpu0:1")))
+            };
+            let without = text(&[&down, &down]);
+            assert_eq!(without.matches(step).count(), 1, "{without}");
+            assert!(!without.contains("try: "), "{without}");
+            let with_both = text(&[&up, &down]);
+            assert!(with_both.contains(step) && with_both.contains("try: "), "{with_both}");
+            let with = text(&[&up]);
+            assert!(!with.contains(step) && with.contains("try: "), "{with}");
+        }
     }
 
     #[test]

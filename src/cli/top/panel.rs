@@ -10,6 +10,7 @@ use ratatui::{
 use super::{
     draw,
     feed::{Feed, FeedState},
+    overview::Overview,
     table::Table,
     view::{Request, View},
 };
@@ -63,7 +64,7 @@ impl Panel {
             if event::poll(EVERY)?
                 && let Event::Key(key) = event::read()?
                 && key.kind == KeyEventKind::Press
-                && self.view.key(key, self.view.tab.columns().len()) == Request::Quit
+                && self.view.key(key, self.columns()) == Request::Quit
             {
                 break;
             }
@@ -72,7 +73,7 @@ impl Panel {
     }
 
     pub(super) fn draw(&mut self, frame: &mut Frame<'_>) {
-        let empty = super::overview::Overview::default();
+        let empty = Overview::default();
         let overview = self.shown.overview.as_ref().unwrap_or(&empty);
         let table = Table::of(overview, self.view.tab, self.view.order(), &self.view.filter);
         // Scrolling ends at the last row.
@@ -87,6 +88,12 @@ impl Panel {
             note: &self.note,
         };
         picture.draw(frame);
+    }
+
+    /// The number of columns of the shown table.
+    fn columns(&self) -> usize {
+        let empty = Overview::default();
+        self.view.tab.columns(self.shown.overview.as_ref().unwrap_or(&empty)).len()
     }
 
     #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The rows of each table, filtered and sorted.
 
+use ratatui::text::Span;
+
 use super::{
     overview::{Overview, OverviewCounts},
     view::{Order, Tab},
@@ -35,26 +37,45 @@ pub(super) struct Table {
 pub(super) struct Column {
     pub(super) title: &'static str,
     pub(super) width: u16,
-    /// Whether the column takes the remaining width.
-    pub(super) grows: bool,
+    /// How the column takes the remaining width. A column before it takes its part first.
+    pub(super) growth: Growth,
     pub(super) is_number: bool,
 }
 
-const fn text(title: &'static str, width: u16) -> Column {
-    Column { title, width, grows: false, is_number: false }
+/// How a column takes the remaining width.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Growth {
+    Fixed,
+    /// Up to this width, whatever it contains.
+    UpTo(u16),
+    /// Up to the width of its longest text.
+    ToText,
 }
 
-const fn growing(title: &'static str, width: u16) -> Column {
-    Column { title, width, grows: true, is_number: false }
+/// The width of a column of names in a wide terminal. In a wider column, a row is hard to follow.
+const WIDE_NAME: u16 = 40;
+
+const fn text(title: &'static str, width: u16) -> Column {
+    Column { title, width, growth: Growth::Fixed, is_number: false }
+}
+
+/// A column of names.
+const fn names(title: &'static str, width: u16) -> Column {
+    Column { title, width, growth: Growth::UpTo(WIDE_NAME), is_number: false }
+}
+
+/// A column of long texts.
+const fn long(title: &'static str, width: u16) -> Column {
+    Column { title, width, growth: Growth::ToText, is_number: false }
 }
 
 const fn number(title: &'static str, width: u16) -> Column {
-    Column { title, width, grows: false, is_number: true }
+    Column { title, width, growth: Growth::Fixed, is_number: true }
 }
 
 const STREAMS: &[Column] = &[
     number("AGE", 6),
-    growing("MODEL", 13),
+    names("MODEL", 13),
     text("UPSTREAM", 9),
     text("ROUTE", 11),
     text("STATE", 8),
@@ -64,7 +85,7 @@ const STREAMS: &[Column] = &[
 ];
 const MODELS: &[Column] = &[
     number("REQUESTS", 8),
-    growing("MODEL", 20),
+    names("MODEL", 20),
     number("RUNNING", 7),
     number("FAILED", 6),
     number("PROMPT TOK", 10),
@@ -77,22 +98,25 @@ const UPSTREAMS: &[Column] = &[
     text("VERSION", 9),
     number("RUNNING", 7),
     number("FAILED", 6),
-    growing("LOADED MODELS", 15),
+    long("LOADED MODELS", 15),
 ];
 const CALLERS: &[Column] = &[
     number("REQUESTS", 8),
-    growing("CALLER", 20),
+    names("CALLER", 20),
     number("REFUSED", 7),
     number("FAILED", 6),
     number("PROMPT TOK", 10),
     number("OUTPUT TOK", 10),
 ];
 const FAILURES: &[Column] =
-    &[number("AGO", 7), growing("REASON", 28), number("STATUS", 6), text("MODEL", 14), text("UPSTREAM", 10)];
+    &[number("AGO", 7), long("REASON", 20), number("STATUS", 6), names("MODEL", 10), text("UPSTREAM", 10)];
+/// Without the upstream, which is the last column.
+const FAILURES_OF_ONE_UPSTREAM: &[Column] = FAILURES.split_at(FAILURES.len() - 1).0;
 
 impl Tab {
-    pub(super) const fn columns(self) -> &'static [Column] {
+    pub(super) fn columns(self, overview: &Overview) -> &'static [Column] {
         match self {
+            Tab::Failures if overview.upstreams.len() == 1 => FAILURES_OF_ONE_UPSTREAM,
             Tab::Streams => STREAMS,
             Tab::Models => MODELS,
             Tab::Upstreams => UPSTREAMS,
@@ -113,6 +137,7 @@ impl Tab {
 impl Table {
     /// Builds a table. A row is kept if one of its texts contains the filter, in upper or lower case.
     pub(super) fn of(overview: &Overview, tab: Tab, order: Order, filter: &str) -> Table {
+        let columns = tab.columns(overview);
         let mut rows = match tab {
             Tab::Streams => streams(overview),
             Tab::Models => overview.totals.models.iter().map(|one| model(overview, one)).collect(),
@@ -120,10 +145,35 @@ impl Table {
             Tab::Callers => overview.totals.callers.iter().map(caller).collect(),
             Tab::Failures => failures(overview),
         };
+        // The filter must not match a text that is not shown.
+        rows.iter_mut().for_each(|row| row.truncate(columns.len()));
         let (all, wanted) = (rows.len(), filter.to_lowercase());
         rows.retain(|row: &Vec<Cell>| row.iter().any(|cell| cell.text.to_lowercase().contains(&wanted)));
         sort(&mut rows, order);
-        Table { columns: tab.columns(), hidden: all - rows.len(), rows, empty: tab.empty() }
+        Table { columns, hidden: all - rows.len(), rows, empty: tab.empty() }
+    }
+
+    /// The width of each column in a table of this width, with one space between columns.
+    pub(super) fn widths(&self, width: u16) -> Vec<u16> {
+        // A fixed column has room for the arrow of the order.
+        let least = |column: &Column| column.width + u16::from(matches!(column.growth, Growth::Fixed));
+        let mut widths: Vec<_> = self.columns.iter().map(least).collect();
+        let taken = widths.iter().sum::<u16>() + self.columns.len() as u16 - 1;
+        let mut spare = width.saturating_sub(taken);
+        for (at, column) in self.columns.iter().enumerate() {
+            let wanted = match column.growth {
+                Growth::Fixed => continue,
+                Growth::UpTo(most) => most,
+                Growth::ToText => {
+                    let longest = self.rows.iter().map(|row| Span::raw(row[at].text.as_str()).width()).max();
+                    u16::try_from(longest.unwrap_or_default()).unwrap_or(u16::MAX)
+                }
+            };
+            let more = wanted.saturating_sub(widths[at]).min(spare);
+            widths[at] += more;
+            spare -= more;
+        }
+        widths
     }
 }
 

@@ -4,12 +4,13 @@ use ratatui::{
     Terminal,
     backend::TestBackend,
     crossterm::event::{KeyCode, KeyEvent, KeyModifiers},
+    style::Modifier,
 };
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    feed::{Feed, FeedState},
+    feed::{Feed, FeedState, Trouble},
     overview::Overview,
     panel::Panel,
     view::{Request, Tab},
@@ -76,14 +77,14 @@ fn panel_fits_80_columns_and_24_lines_and_shows_the_totals() {
     let picture = drawn(&mut running(), 80, 24);
     for part in [
         "streamgauge 0.1.0  http://127.0.0.1:9464  gpu1 (10.0.0.2:11434) is DOWN",
-        "│81, 1 decoding ",
+        "│81 run, 1 decode ",
         "│1 queued ",
         "openai_chat ",
         "│80",
         "│250 ms",
         "p99 500 ms",
         "│12.5 %",
-        "hidden queue 20 ms",
+        "│queue 20 ms ",
         " 1 Streams ",
         "gemma3:4b",
         "waiting",
@@ -141,28 +142,118 @@ fn filter_keeps_matching_rows_and_escape_removes_it() {
     press(&mut panel, "/QWEN\n");
     let picture = drawn(&mut panel, 80, 24);
     assert!(picture.contains("qwen3:8b") && !picture.contains("gemma3:4b"), "{picture}");
-    assert!(picture.contains("filter: QWEN, 1 rows hidden"), "{picture}");
+    assert!(picture.contains("filter: QWEN, 1 row hidden"), "{picture}");
     press(&mut panel, "/nothing\n");
     assert!(drawn(&mut panel, 80, 24).contains("No row contains the filter."));
     panel.view().key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE), 8);
     assert!(drawn(&mut panel, 80, 24).contains("gemma3:4b"));
 }
 
+const ADDRESS: &str = "http://127.0.0.1:9464";
+
+fn lost(overview: Option<Overview>) -> Panel {
+    let trouble = Trouble::silent(ADDRESS, "Connection refused (os error 111)");
+    panel(FeedState { overview, away: Some((trouble, Instant::now())) })
+}
+
 #[test]
-fn lost_sidecar_is_named_and_its_last_figures_stay() {
-    let why = "Connection refused (os error 111)".to_owned();
-    let picture = drawn(
-        &mut panel(FeedState { overview: Some(overview()), away: Some((why, Instant::now())) }),
-        100,
-        24,
-    );
-    assert!(
-        picture.contains(
-            "http://127.0.0.1:9464 does not answer: Connection refused (os error 111). Trying again"
-        ),
-        "{picture}"
-    );
-    assert!(picture.contains("gemma3:4b"), "{picture}");
+fn lost_sidecar_is_named_and_its_last_figures_stay_and_are_dim() {
+    let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+    let mut panel = lost(Some(overview()));
+    terminal.draw(|frame| panel.draw(frame)).unwrap();
+    let picture = terminal.backend().to_string();
+    // The text needs two rows.
+    for part in [
+        "http://127.0.0.1:9464 does not answer: Connection refused (os error 111). Trying",
+        "again (",
+        "gemma3:4b",
+    ] {
+        assert!(picture.contains(part), "{part:?} is not in\n{picture}");
+    }
+    let is_dim = |row| terminal.backend().buffer()[(2, row)].modifier.contains(Modifier::DIM);
+    // The head, a card, and the first row of the table.
+    assert_eq!([0, 3, 10].map(is_dim), [false, true, true]);
+}
+
+#[test]
+fn sidecar_that_never_answered_has_no_figures_and_the_next_step_is_named() {
+    for (width, height) in [(60, 16), (80, 24), (200, 50)] {
+        let picture = drawn(&mut lost(None), width, height);
+        assert!(picture.contains("│- queued ") && picture.contains("│p99 - "), "{picture}");
+        assert!(!picture.contains("No stream") && !picture.contains("decod"), "{picture}");
+        let words: Vec<_> = picture.split(|sign: char| sign.is_whitespace() || sign == '"').collect();
+        let text = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        assert!(
+            text.contains(
+                "No sidecar has answered at http://127.0.0.1:9464. Start one with `streamgauge serve`, or name its \
+                 admin address: `streamgauge top HOST:PORT`."
+            ),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn head_that_is_too_long_ends_with_an_ellipsis() {
+    let trouble = Trouble::silent(ADDRESS, "word ".repeat(60));
+    let state = FeedState { overview: None, away: Some((trouble, Instant::now())) };
+    let picture = drawn(&mut panel(state), 80, 24);
+    let second = picture.lines().nth(1).unwrap();
+    assert!(second.trim_end_matches('"').ends_with('…') && second.contains("word"), "{picture}");
+}
+
+#[test]
+fn unit_in_a_card_is_never_cut() {
+    let long = |seconds: f64| {
+        let overview: Overview = serde_json::from_value(json!({
+            "columns": ["queued", "first_token_p50", "first_token_p99", "gap_p99", "hidden_p50"],
+            "points": [[1, seconds, seconds, seconds, seconds]],
+            "streams": {"running": 1234, "decoding": 1234},
+        }))
+        .unwrap();
+        panel(FeedState { overview: Some(overview), away: None })
+    };
+    for (seconds, text) in [(0.000_594, "594 µs"), (0.0078, "7.8 ms"), (0.594, "594 ms"), (1234.0, "21 min")]
+    {
+        for (width, hidden) in [(60, "queue"), (80, "queue"), (100, "hidden queue"), (200, "hidden queue")] {
+            let picture = drawn(&mut long(seconds), width, 24);
+            assert!(picture.contains(&format!("│{hidden} {text}")), "{picture}");
+            // Three values of the cards, and the value of the card of the first token.
+            assert_eq!(picture.matches(&format!(" {text}")).count(), 3, "{picture}");
+            assert!(picture.contains(&format!("│{text}")), "{picture}");
+        }
+    }
+    assert!(drawn(&mut long(1.0), 60, 24).contains("│1234 running "));
+    assert!(drawn(&mut long(1.0), 120, 24).contains("│1234 running, 1234 decoding "));
+}
+
+#[test]
+fn reason_of_a_failure_takes_the_spare_width_and_one_upstream_is_not_repeated() {
+    let reason = "the stream ended without its last record";
+    let mut one = overview();
+    one.upstreams.truncate(1);
+    for (overview, names_upstream) in [(overview(), true), (one, false)] {
+        let mut panel = panel(FeedState { overview: Some(overview), away: None });
+        press(&mut panel, "5");
+        for width in [80, 120, 200] {
+            let picture = drawn(&mut panel, width, 24);
+            assert!(picture.contains(reason), "{picture}");
+            assert_eq!(picture.contains("UPSTREAM"), names_upstream, "{picture}");
+        }
+    }
+}
+
+#[test]
+fn row_of_a_wide_terminal_stays_together_and_a_cut_name_is_marked() {
+    let mut panel = running();
+    press(&mut panel, "2");
+    let picture = drawn(&mut panel, 200, 50);
+    let row = picture.lines().find(|line| line.contains("qwen3:8b")).unwrap();
+    assert!(row.trim_matches('"').trim_end().len() < 110, "{picture}");
+    let mut overview = overview();
+    overview.streams.shown[0].model = Some("hf.co/someone/a-long-name:q4".to_owned());
+    let picture = drawn(&mut self::panel(FeedState { overview: Some(overview), away: None }), 80, 24);
+    assert!(picture.contains("hf.co/someo… gpu0") || picture.contains("hf.co/someon… gpu0"), "{picture}");
 }
 
 #[test]

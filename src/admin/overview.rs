@@ -43,6 +43,7 @@ fn of_upstream(upstream: &Upstream) -> Value {
         "name": upstream.name(),
         "address": upstream.authority().as_str(),
         "alive": health.alive,
+        "why": health.why,
         "version": health.version,
         "loaded": loaded,
         "loaded_stale": health.is_loaded_stale,

@@ -88,7 +88,7 @@ fn failed_stream_is_a_warning_with_its_cause() {
     let manager = Manager::new();
     let mut serve = Running::spawn(manager.command("proxy:admin", &["--upstream", &upstream]));
     for (fault, cause) in [
-        ("reset", "a request failed: the connection to the upstream broke during the response"),
+        ("reset", "a request failed: the connection broke during the response"),
         ("truncate", "a request failed: the stream ended without its last record"),
         ("error", "a request failed: Ollama reported an error inside the stream"),
         ("refuse", "a request failed: the upstream answered 503"),

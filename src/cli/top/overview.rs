@@ -31,6 +31,8 @@ pub(super) struct OverviewUpstream {
     pub(super) name: String,
     pub(super) address: String,
     pub(super) alive: bool,
+    /// Why it does not answer.
+    pub(super) why: Option<String>,
     pub(super) version: Option<String>,
     pub(super) loaded: Option<Vec<String>>,
 }

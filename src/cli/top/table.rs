@@ -229,6 +229,11 @@ fn upstreams(overview: &Overview) -> Vec<Vec<Cell>> {
         let counts = overview.totals.upstreams.iter().find(|counts| counts.name == one.name);
         let running = overview.streams.by_upstream.get(&one.name).copied().unwrap_or_default();
         let loaded = one.loaded.as_deref().unwrap_or_default();
+        let state = match (&one.why, loaded) {
+            (Some(why), _) if !one.alive => why.clone(),
+            (_, []) => "-".to_owned(),
+            (_, loaded) => loaded.join(", "),
+        };
         vec![
             count(counts.map_or(0.0, |counts| counts.requests)),
             name(&one.name),
@@ -236,7 +241,7 @@ fn upstreams(overview: &Overview) -> Vec<Vec<Cell>> {
             name(one.version.as_deref().unwrap_or("-")),
             count(running as f64),
             count(counts.map_or(0.0, |counts| counts.failed)),
-            name(if loaded.is_empty() { "-".to_owned() } else { loaded.join(", ") }.as_str()),
+            name(&state),
         ]
     });
     rows.collect()

@@ -29,7 +29,7 @@ fn overview() -> Overview {
         ],
         "upstreams": [
             {"name": "gpu0", "address": "10.0.0.1:11434", "alive": true, "version": "0.34.3", "loaded": ["gemma3:4b"]},
-            {"name": "gpu1", "address": "10.0.0.2:11434", "alive": false, "version": null, "loaded": null},
+            {"name": "gpu1", "address": "10.0.0.2:11434", "alive": false, "why": "Connection refused", "version": null, "loaded": null},
         ],
         "streams": {"running": 81, "decoding": 1, "by_model": {"gemma3:4b": 80}, "by_upstream": {"gpu0": 81}, "shown": [
             {"id": 7, "route": "chat", "model": "gemma3:4b", "upstream": "gpu0", "age_seconds": 3.25,
@@ -99,7 +99,7 @@ fn table_is_selected_by_its_number() {
     let mut panel = running();
     for (key, part) in [
         ("2", "34.6M"),
-        ("3", "DOWN"),
+        ("3", "Connection refused"),
         ("4", "alice"),
         ("5", "the stream ended without its last record"),
         ("1", "openai_chat"),

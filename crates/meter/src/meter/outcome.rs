@@ -117,7 +117,7 @@ impl Outcome {
             Outcome::InBandError => "Ollama reported an error inside the stream",
             Outcome::Truncated => "the stream ended without its last record",
             Outcome::UpstreamError if status.is_some_and(|status| status.is_success()) => {
-                "the connection to the upstream broke during the response"
+                "the connection broke during the response"
             }
             Outcome::UpstreamError => "the upstream sent an error or no valid response",
             Outcome::ClientError => "the request is wrong",

@@ -138,11 +138,11 @@ impl Proxy {
         page: &Page,
         mut measurement: Measurement,
     ) -> Response<Delivered<Outgoing>> {
-        measurement.on_end(ending::log);
         let (head, body) = request.into_parts();
         let permit = match self.admit(&head, &mut measurement) {
             Ok(permit) => permit,
             Err(failure) => {
+                measurement.on_end(|end| ending::log(end, None));
                 read_off(&head.headers, body).await;
                 return self.respond_to_failure(&failure, facts, page, measurement);
             }
@@ -177,6 +177,7 @@ impl Proxy {
         });
         let (charged, managing) = (permit.clone(), self.stages.upstreams.managing(route));
         measurement.on_end(move |end| {
+            ending::log(end, Some(charged.label()));
             charged.charge(&ending::charge(end));
             drop(managing);
         });

@@ -9,11 +9,12 @@ use crate::{
 };
 
 /// Logs the request at the level debug, which `-v` shows.
-pub(super) fn log(ending: &Ending) {
+pub(super) fn log(ending: &Ending, caller: Option<&str>) {
     tracing::debug!(
         target: "streamgauge::request",
         id = ending.id,
         route = ending.route.label(),
+        caller,
         model = ending.model,
         upstream = ending.upstream,
         outcome = ending.outcome.label(),
@@ -29,6 +30,7 @@ pub(super) fn log(ending: &Ending) {
         tracing::warn!(
             id = ending.id,
             route = ending.route.label(),
+            caller,
             model = ending.model,
             upstream = ending.upstream,
             outcome = ending.outcome.label(),

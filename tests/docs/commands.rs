@@ -8,11 +8,12 @@ use streamgauge::cli::Cli;
 use super::page::pages;
 
 /// Other programs, whose arguments are not checked.
-const FOREIGN: [&str; 18] = [
+const FOREIGN: [&str; 19] = [
     "base64",
     "cd",
     "curl",
     "docker",
+    "env",
     "git",
     "install",
     "kubectl",

@@ -93,8 +93,9 @@ impl<B: Body<Data = Bytes>> Body for Delivered<B> {
         let before = delivery.shaped.as_ref().map(|_| delivery.measurement.live.last_arrival.get());
         let polled = this.inner.poll_frame(cx);
         delivery.at_once = before.is_none_or(|before| before != delivery.measurement.live.last_arrival.get());
-        if polled.is_pending() {
+        if polled.is_pending() && !delivery.waited {
             delivery.waited = true;
+            delivery.measurement.live.frame_wanted();
         }
         let polled = ready!(polled);
         match &polled {
@@ -132,6 +133,7 @@ impl Delivery {
         let held = !waited && stretch > HELD_AFTER;
         self.handed = Some(now);
         let live = &self.measurement.live;
+        live.frame_handed(now.saturating_duration_since(live.accepted));
         if held && let Some(children) = &self.measurement.children {
             children.backpressure.inc_by(stretch.as_secs_f64());
             live.held_back(stretch);
@@ -179,6 +181,12 @@ impl Delivery {
 
     /// Records the outcome. Local counts are flushed first, so that an ended stream is counted completely.
     fn end(&mut self, outcome: Outcome) {
+        if let (Outcome::ClientAbort, Some(held), Some(children)) =
+            (outcome, self.measurement.live.held_now(), &self.measurement.children)
+        {
+            // A client that read nothing until it left was never seen to read again.
+            children.backpressure.inc_by(held.as_secs_f64());
+        }
         self.flush();
         self.measurement.record(outcome);
     }

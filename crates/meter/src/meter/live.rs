@@ -13,7 +13,9 @@ use std::{
 };
 
 use super::{
-    Outcome, silence,
+    Outcome,
+    backlog::HELD_AFTER,
+    silence,
     timeline::{Moment, nanos},
 };
 use crate::{
@@ -65,6 +67,10 @@ pub struct Live {
     pub(super) gaps: Tally,
     /// Nanoseconds.
     backpressure: AtomicU64,
+    /// The time at which the client was handed the newest frame.
+    handed: Moment,
+    /// Whether the client waits for the next frame.
+    client_waits: AtomicBool,
     pub(super) terminal: AtomicBool,
     /// Whether the layer above has polled, and no chunk was there.
     pub(super) awaited: AtomicBool,
@@ -102,6 +108,8 @@ impl Live {
             last_gap: AtomicU64::new(0),
             gaps: Tally::default(),
             backpressure: AtomicU64::new(0),
+            handed: Moment::default(),
+            client_waits: AtomicBool::new(true),
             terminal: AtomicBool::new(false),
             awaited: AtomicBool::new(false),
             metering_failed: AtomicBool::new(false),
@@ -225,6 +233,26 @@ impl Live {
         self.backpressure.fetch_add(nanos(stretch), Relaxed);
     }
 
+    /// The client was handed a frame. Until it wants the next one, it has not taken this one.
+    pub(super) fn frame_handed(&self, since_accept: Duration) {
+        self.handed.set(since_accept);
+        self.client_waits.store(false, Relaxed);
+    }
+
+    /// The client wants the next frame, which is not there.
+    pub(super) fn frame_wanted(&self) {
+        self.client_waits.store(true, Relaxed);
+    }
+
+    /// Returns how long the client has not taken the newest frame, if it holds the stream now.
+    pub(super) fn held_now(&self) -> Option<Duration> {
+        if self.client_waits.load(Relaxed) {
+            return None;
+        }
+        let held = self.accepted.elapsed().checked_sub(self.handed.get()?)?;
+        (held > HELD_AFTER).then_some(held)
+    }
+
     pub(super) fn unscanned_seen(&self) {
         self.last_kind.store(u8::MAX, Relaxed);
     }
@@ -284,9 +312,9 @@ pub struct Snapshot {
     pub gap_p50: Option<Duration>,
     /// The 99th percentile of the gaps, with the same accuracy.
     pub gap_p99: Option<Duration>,
-    /// The summed time in which its client did not read data that was there.
+    /// The summed time in which its client did not read data that was there, the present stretch included.
     pub backpressure: Duration,
-    /// The time since the newest chunk.
+    /// The time since the newest chunk. `None` before the first one, and while the client holds the stream.
     pub silent: Option<Duration>,
     /// Whether it has had its first record.
     pub decoding: bool,
@@ -336,6 +364,7 @@ impl Live {
     pub(super) fn snapshot(&self) -> Snapshot {
         let age = self.accepted.elapsed();
         let gap = self.last_gap.load(Relaxed);
+        let held = self.held_now();
         let quantile = |q| self.gaps.quantile(buckets::GAP_FINE, q).map(Duration::from_secs_f64);
         Snapshot {
             id: self.id,
@@ -349,8 +378,13 @@ impl Live {
             last_gap: (gap > 0).then(|| Duration::from_nanos(gap)),
             gap_p50: quantile(0.5),
             gap_p99: quantile(0.99),
-            backpressure: Duration::from_nanos(self.backpressure.load(Relaxed)),
-            silent: self.last_arrival.get().map(|arrival| age.saturating_sub(arrival)),
+            backpressure: Duration::from_nanos(self.backpressure.load(Relaxed)) + held.unwrap_or_default(),
+            // The upstream may have sent what the sidecar has no room to read.
+            silent: self
+                .last_arrival
+                .get()
+                .filter(|_| held.is_none())
+                .map(|arrival| age.saturating_sub(arrival)),
             awaited: self.awaited.load(Relaxed),
             decoding: self.first_record.get().is_some() && !self.is_terminal(),
         }

@@ -116,6 +116,20 @@ fn time_in_which_client_does_not_read_is_backpressure() {
 }
 
 #[test]
+fn client_that_never_reads_again_is_shown_while_it_holds_and_counted_when_it_leaves() {
+    let bench = bench();
+    let mut body = bench.stream([Data(FIRST), Data(SECOND), Wait]);
+    assert!(poll(&mut body).is_ready());
+    thread::sleep(HOLD);
+    let held = &bench.meter.live()[0];
+    assert!(held.backpressure >= HOLD, "{:?}", held.backpressure);
+    assert_eq!(held.silent, None, "the upstream is not silent");
+    drop(body);
+    let backpressure = bench.value("client_backpressure_seconds_total{model=\"m:latest\"}").unwrap();
+    assert!(backpressure >= HOLD.as_secs_f64(), "{backpressure}");
+}
+
+#[test]
 fn unheld_time_leaves_out_held_time_and_its_tokens() {
     let bench = bench();
     let body = held(&bench, SECOND, 10, &[SECOND, SECOND]);

@@ -98,7 +98,7 @@ fn dns_change_moves_new_requests_and_keeps_running_streams() {
         assert!(get(&proxy, "/api/version").ends_with("{\"version\":\"old\"}"));
     }
     fs::write(&hosts, "127.0.0.2 ollama.test\n").unwrap();
-    while !serve.line().contains("the upstream's name leads elsewhere") {}
+    while !serve.line().contains("the addresses of the upstream's name changed") {}
     for _ in 0..20 {
         assert!(get(&proxy, "/api/version").ends_with("{\"version\":\"new\"}"));
     }

@@ -181,7 +181,8 @@ impl Live {
         Some(silence::Silence { kind: self.silence_kind(), begun: arrival.is_some(), length })
     }
 
-    /// Notes that the upstream connection has taken the last byte of the request's body.
+    /// Notes that the upstream connection has taken the last byte of the request's body. A program whose client does
+    /// not tell calls it just before it sends the request: a call after the response began would hide the wait.
     pub fn request_sent(&self) {
         self.sent.set(self.accepted.elapsed());
     }

@@ -111,8 +111,10 @@ pub struct Measurement {
     /// Set while the request is at its upstream and may wait for its model.
     pub(super) waiter: Option<Waiter>,
     pub(super) account: Option<Arc<Concurrency>>,
-    _running: Option<Running>,
-    _in_flight: Occupied,
+    /// Counts the stream as running until its outcome is recorded.
+    pub(super) running: Option<Running>,
+    /// Counts the request as in flight until its outcome is recorded.
+    pub(super) in_flight: Option<Occupied>,
 }
 
 impl Measurement {
@@ -138,8 +140,8 @@ impl Measurement {
             place: None,
             waiter: None,
             account: None,
-            _running: None,
-            _in_flight: in_flight,
+            running: None,
+            in_flight: Some(in_flight),
         }
     }
 
@@ -193,8 +195,8 @@ impl Measurement {
     /// are not work of this machine.
     pub fn queued_at(&mut self, upstream: &str) {
         if self.live.choose(upstream) {
-            self._in_flight = in_flight(&self.shared, upstream, self.live.route);
-            (self._running, self.account, self.waiter) = (None, None, None);
+            self.in_flight = Some(in_flight(&self.shared, upstream, self.live.route));
+            (self.running, self.account, self.waiter) = (None, None, None);
             self.settle(Claim::Accepted);
         }
     }
@@ -204,7 +206,7 @@ impl Measurement {
         self.queued_at(upstream);
         if self.live.route.takes_slot() && self.account.is_none() && upstream != CLOUD {
             let account = self.shared.families.concurrency.upstream(upstream);
-            self._running = Some(account.stream());
+            self.running = Some(account.stream());
             self.account = Some(account);
             self.waiter = Some(self.wait(upstream));
         }

@@ -80,7 +80,8 @@ impl Measurement {
             }
             self.record_rate(work);
         }
-        self.listed = None;
+        // The request is over, even if its body is kept.
+        (self.listed, self.running, self.in_flight) = (None, None, None);
         if let Some(tokens) = usage.and_then(|usage| usage.prompt_tokens) {
             self.density().told(live.prompt_bytes.load(Relaxed), tokens);
         }

@@ -1,4 +1,4 @@
-//! What it costs to give a slot to a request among 1,000 that wait, of 64 callers over 8 upstreams: wanted at most 3 µs.
+//! The cost of giving a slot to one of 1,000 waiting requests of 64 callers over 8 upstreams. The goal is at most 3 µs.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};

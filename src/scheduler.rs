@@ -1,4 +1,4 @@
-//! Who waits, for what, and who goes next: one queue for all upstreams.
+//! One queue for all upstreams: which requests wait, and which request gets the next free slot.
 //!
 //! A request names its caller and what it wants. It waits only while no upstream that may have it has a free slot that fits
 //! it. Whenever a slot becomes free, a request arrives, or the health, the models or the limit of an upstream change, the

@@ -1,4 +1,4 @@
-//! What the admin address shows, and where it comes from.
+//! The sources of the values that the admin address shows.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

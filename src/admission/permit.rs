@@ -201,7 +201,7 @@ impl Permit {
         &self.caller.name
     }
 
-    /// What the caller is entitled to in the queue.
+    /// The share of the queue to which the caller is entitled.
     #[must_use]
     pub(crate) fn terms(&self) -> Terms {
         self.caller.terms

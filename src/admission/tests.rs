@@ -1,4 +1,4 @@
-//! Which requests are admitted, and what they are charged.
+//! Admits, refuses and charges requests.
 
 use std::{num::NonZeroU32, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What the process does for a subcommand.
+//! The services of the process for a subcommand.
 
 use std::io;
 

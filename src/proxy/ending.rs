@@ -58,7 +58,7 @@ pub(super) fn charge(ending: &Ending) -> Charge<'_> {
     }
 }
 
-/// What it tells of its upstream.
+/// The measurements of the upstream that the request adds.
 pub(super) fn observed(ending: &Ending) -> Observed {
     let usage = &ending.usage;
     if usage.has_invalid_duration {

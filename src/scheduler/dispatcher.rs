@@ -1,4 +1,5 @@
-//! Which waiting request gets which free slot. No clock, no lock and no task: the time comes in, and grants go out.
+//! Assigns free slots to waiting requests. The module has no clock, no lock and no task: its caller passes the time in
+//! and takes the grants out.
 //!
 //! Each upstream is a lane in which callers take turns by weighted fair queueing over slot time, one class of priority
 //! after the other. A caller's virtual time at an upstream advances by the slot time of its requests there, divided by its
@@ -51,7 +52,7 @@ pub(super) struct Ticket {
     number: u64,
 }
 
-/// What a request asks for.
+/// The wish of a request.
 #[derive(Debug)]
 pub(super) struct Ask<'a> {
     pub(super) caller: &'a str,
@@ -299,7 +300,7 @@ impl<W, G> Dispatcher<W, G> {
         (self.lanes[upstream].taken, self.lanes[upstream].limit)
     }
 
-    /// What is known of waits.
+    /// The measured waits.
     pub(super) fn outlook(&self) -> Outlook<'_> {
         Outlook { lanes: Some(&self.lanes) }
     }

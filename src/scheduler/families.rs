@@ -7,7 +7,7 @@ use prometheus::{Gauge, Registry};
 use super::Priority;
 use crate::metric::{Family, Histogram, buckets, gauge};
 
-/// What is shown of the queue, by priority.
+/// The metrics of the queue, by priority.
 pub(super) struct Families {
     depth: [Arc<Gauge>; 3],
     wait: [Arc<Histogram>; 3],

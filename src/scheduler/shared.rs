@@ -1,4 +1,4 @@
-//! What the scheduler's clones, the requests that wait and the slots share.
+//! The state that the scheduler's clones, the waiting requests and the slots share.
 
 use std::{
     fmt,
@@ -49,7 +49,7 @@ pub(super) struct Shared {
     start: Instant,
 }
 
-/// What changes.
+/// The part that changes.
 #[derive(Debug)]
 struct Granting {
     core: Core,
@@ -116,7 +116,7 @@ impl Slot {
         self.held.as_mut().map(|held| std::mem::take(&mut held.lease.is_trial))
     }
 
-    /// What is known of the upstream has changed.
+    /// Notes that the state of the upstream has changed.
     pub(crate) fn changed(&self) {
         if let Some(held) = &self.held {
             held.shared.refresh();

@@ -1,4 +1,4 @@
-//! Who waits, whose turn it is, and what becomes of slots.
+//! The order of waiting requests, and the release of slots.
 
 use std::{
     sync::{

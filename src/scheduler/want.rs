@@ -1,6 +1,6 @@
-//! What a request wants of the scheduler.
+//! The wish of a request: the upstreams that may serve it, and the model.
 
-/// What a request wants.
+/// The wish of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Want {
     /// The canonical name of its model, if it names one.

@@ -115,7 +115,8 @@ impl Busy {
     }
 }
 
-/// What its response says of the upstream. A model that runs elsewhere says nothing of those that run here.
+/// The evidence of its response about the upstream. A model that runs elsewhere is no evidence about the models that
+/// run here.
 fn kind(slot: Option<&Slot>, runs: Runs) -> Kind {
     if slot.is_some() && runs == Runs::Here { Kind::Generation } else { Kind::Other }
 }

@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(choose(&all, Policy::LeastBusy, None, 0, &free), 1);
     }
 
-    /// What each upstream told of a load and of the prompt's evaluation, in seconds.
+    /// The seconds that each upstream reported for a load and for the evaluation of the prompt.
     fn told(load: u64, prompt_eval: u64) -> Observed {
         Observed {
             load: Some(Duration::from_secs(load)),

@@ -24,7 +24,7 @@ const MODELS: usize = 256;
 /// Patience is rounded up to this, so that requests with almost the same patience wait in one line.
 const STEP: u128 = 500;
 
-/// What a request that has ended tells.
+/// The measurements of a request that has ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Observed {
     pub(crate) load: Option<Duration>,
@@ -35,7 +35,7 @@ pub(crate) struct Observed {
     pub(crate) first_token: Option<Duration>,
 }
 
-/// What was measured at one upstream.
+/// The measurements of one upstream.
 #[derive(Debug, Default)]
 pub(super) struct Expected(Mutex<Measured>);
 

@@ -1,4 +1,4 @@
-//! What an Ollama said last of how it fares.
+//! The last known state of an Ollama.
 
 use std::collections::{BTreeMap, BTreeSet};
 

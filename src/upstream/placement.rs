@@ -1,4 +1,4 @@
-//! Where a request goes, and what the scheduler asks of the upstreams.
+//! The destination of a request, and the scheduler's questions about the upstreams.
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -15,7 +15,7 @@ use crate::{
     scheduler::{Candidate, Fleet, Free, Outlook, Want},
 };
 
-/// Where a request goes.
+/// The destination of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Placement {
     /// To this upstream, which takes it without a slot of its own.
@@ -27,7 +27,7 @@ pub(crate) enum Placement {
     },
     /// To any upstream with a free slot.
     Any {
-        /// What the scheduler looks for.
+        /// The wish that the scheduler fulfils.
         want: Want,
         /// One of the upstreams that may have it.
         likely: Arc<Upstream>,
@@ -37,8 +37,8 @@ pub(crate) enum Placement {
 }
 
 impl Upstreams {
-    /// Where a request goes that could not be sent to those at the positions in `tried`; `None` if there is no upstream left
-    /// for it.
+    /// Returns the destination of a request that could not be sent to the upstreams at the positions in `tried`.
+    /// `None`: no upstream is left for it.
     pub(crate) fn place(&self, route: Route, model: Option<&str>, tried: &[usize]) -> Option<Placement> {
         let is_cloud = |upstream: &Upstream| {
             route.asks_cloud()

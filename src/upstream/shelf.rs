@@ -1,4 +1,4 @@
-//! Which models there are, and when that may have changed.
+//! The models of an upstream, and when their list may have changed.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

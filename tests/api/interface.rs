@@ -20,7 +20,7 @@ pub(crate) struct Public {
     pub(crate) members: Vec<String>,
     /// Traits of a type.
     pub(crate) traits: Vec<String>,
-    /// What has to hold for it to be there: features.
+    /// The features under which it exists.
     pub(crate) conditions: Vec<String>,
     /// Its documentation.
     pub(crate) docs: String,
@@ -47,7 +47,7 @@ pub(crate) fn interface(source: &Source) -> Vec<Public> {
     let mut found = Vec::new();
     walk(source, (&[], &[]), &[], &mut found);
     found.sort_by(|one, other| (&one.module, &one.name).cmp(&(&other.module, &other.name)));
-    // What can be named in several ways is told once, where its path is shortest.
+    // An item with several paths is listed once, at its shortest path.
     let mut told: BTreeMap<(ModulePath, String), String> = BTreeMap::new();
     let mut order: Vec<_> = (0..found.len()).collect();
     order.sort_by_key(|at| found[*at].module.len());
@@ -244,7 +244,7 @@ fn of_trait(item: &TraitItem) -> String {
     }
 }
 
-/// What `impl` blocks, wherever they stand, add to a type.
+/// The items that `impl` blocks add to a type, wherever the blocks stand.
 fn of_impls(
     source: &Source,
     module: &[String],

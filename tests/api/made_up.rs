@@ -1,4 +1,4 @@
-//! What the listing sees, on a crate that was made up.
+//! The listing of a made-up crate.
 
 use super::{interface::interface, listing::listing, names::defined, source::Source};
 
@@ -63,7 +63,7 @@ fn listing_differs_if_an_item_is_added_removed_or_changed() {
     ] {
         assert_ne!(of(&lib, &inner), whole, "{what}");
     }
-    // What others do not see may change.
+    // Items that others do not see may change.
     assert_eq!(of(LIB, &INNER.replace("secret: u32", "secret: u64")), whole);
 }
 

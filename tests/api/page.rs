@@ -11,7 +11,7 @@ const PAGE: &str = "docs/reference/library.md";
 #[test]
 fn page_of_the_library_lists_each_public_item() {
     let page = std::fs::read_to_string(PAGE).unwrap();
-    // What stands before the first package is written by hand.
+    // The text before the first package is written by hand.
     let mut text = page.split("\n## ").next().unwrap().trim_end().to_owned();
     text.push('\n');
     for package in PACKAGES {

@@ -14,7 +14,7 @@ pub(crate) struct Source {
     docs: BTreeMap<ModulePath, String>,
 }
 
-/// What a name leads to.
+/// The target of a name.
 pub(crate) enum Found<'a> {
     /// An item, and the module that defines it.
     Item(ModulePath, &'a Item),
@@ -83,7 +83,7 @@ impl Source {
         self.modules[module].iter().filter(|item| !is_of_tests(attributes(item)))
     }
 
-    /// What a path in a module leads to; more than one thing if features choose between them.
+    /// The targets of a path in a module: several if features choose between them.
     pub(crate) fn resolve(&self, module: &[String], path: &[String]) -> Vec<Found<'_>> {
         let (mut here, mut rest) = (module.to_vec(), path);
         while let Some((first, after)) = rest.split_first() {
@@ -118,7 +118,7 @@ impl Source {
         }
     }
 
-    /// What a name means inside a module.
+    /// The meaning of a name inside a module.
     fn named(&self, module: &[String], name: &str) -> Vec<Found<'_>> {
         let mut found = Vec::new();
         for item in self.items(module) {
@@ -225,7 +225,7 @@ pub(crate) fn is_of_tests(attributes: &[Attribute]) -> bool {
     conditions(attributes).iter().any(|condition| ["test", "doctest"].contains(&condition.as_str()))
 }
 
-/// What `#[cfg(…)]` asks for.
+/// The condition of `#[cfg(…)]`.
 pub(crate) fn conditions(attributes: &[Attribute]) -> Vec<String> {
     let conditions = attributes.iter().filter(|attribute| attribute.path().is_ident("cfg"));
     conditions

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-/// Where the messages are declared, as `#[error("…")]`.
+/// The files that declare the messages, as `#[error("…")]`.
 const SOURCES: [&str; 5] = [
     "src/admission/refusal.rs",
     "src/proxy/headers.rs",

@@ -12,7 +12,7 @@ const LANGUAGES: [&str; 11] = [
     "", "sh", "toml", "ini", "env", "yaml", "json",   // tests/monitoring/manual.rs
     "promql", // The programs of which they are parts are examples/, run by tests/examples.rs.
     "rust",   // crates/lab/tests/report/schema.rs
-    "shapes", // What a program prints.
+    "shapes", // The output of a program.
     "text",
 ];
 

@@ -10,7 +10,7 @@ use super::source::{Token, tokens};
 
 type Path = Vec<String>;
 
-/// What one file defines, imports and names.
+/// The items that one file defines, imports and names.
 #[derive(Debug, Default)]
 struct File {
     defines: BTreeSet<String>,

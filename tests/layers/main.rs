@@ -1,4 +1,4 @@
-//! Which module may name which module and crate: the directions of docs/explanation/architecture.md, checked for
+//! The modules and crates that each module may name: the directions of docs/explanation/architecture.md, checked for
 //! every path in the source.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 

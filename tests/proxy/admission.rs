@@ -1,4 +1,4 @@
-//! Which requests are admitted, which wait in the queue, and which are refused.
+//! Admission, the queue and refusals.
 
 mod cors;
 mod reload;

@@ -1,4 +1,4 @@
-//! What shaping changes in a stream, and what it leaves unchanged.
+//! The changes that shaping makes to a stream, and the parts that it leaves unchanged.
 
 mod adaptive;
 mod coalescing;

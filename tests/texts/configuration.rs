@@ -213,7 +213,7 @@ fn write_files(folder: &Path) {
     write("empty", "");
 }
 
-/// What `check` prints for a case.
+/// The output of `check` for a case.
 fn message(folder: &Path, (topic, flags, variables, file): &Case) -> String {
     let file = file.replace("SHA256", SHA256);
     fs::write(folder.join("s.toml"), &file).unwrap();

@@ -38,7 +38,7 @@ pub enum CollectError {
     /// it at INFO.
     #[error("{0}")]
     Absent(String),
-    /// What the collector reads exists, but does not answer. The log reports it as a warning.
+    /// The source that the collector reads exists, but does not answer. The log reports it as a warning.
     #[error("{0}")]
     Failed(String),
 }

@@ -163,7 +163,7 @@ fn openai_model(name: &str, model: &Model) -> String {
     ])
 }
 
-/// Which details of a model are reported.
+/// The details of a model that are reported.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Details {
     Short,

@@ -15,7 +15,7 @@ pub enum OllamaVersion {
     V0_34,
 }
 
-/// Which program renders the prompt of a chat and finds the tool calls in its answer.
+/// The program that renders the prompt of a chat and finds the tool calls in its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChatPath {
     /// Ollama, with the model's TEMPLATE. A tool call is a record of its own, sent when the call is complete.

@@ -75,7 +75,7 @@ pub struct Answer {
     pub made: Option<Made>,
 }
 
-/// What the upstream does after its answer.
+/// The upstream's next step after its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
     Wait,

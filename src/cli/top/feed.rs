@@ -36,9 +36,9 @@ pub(super) struct FeedState {
 /// Why a request got no overview.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trouble {
-    /// What is wrong, as a sentence without its full stop.
+    /// The problem, as a sentence without its full stop.
     pub(super) what: String,
-    /// What the user can do if the sidecar has never answered.
+    /// The advice if the sidecar has never answered.
     pub(super) next: String,
 }
 

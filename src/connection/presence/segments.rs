@@ -1,4 +1,4 @@
-//! What the kernel has counted of a connection.
+//! The kernel's counts of a connection.
 
 /// The kernel's counts of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::{
     lane::Turn,
 };
 
-/// What a caller is entitled to.
+/// The entitlements of a caller: its limit, weight and priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// The most streams at once, at all upstreams together; `None`: no limit.
@@ -43,7 +43,7 @@ pub(super) struct Group<W, G> {
     pub(super) waiters: VecDeque<Waiter<W, G>>,
 }
 
-/// Where a caller stands at an upstream, by class.
+/// The position of a caller at an upstream, by class.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Standing {
     /// Its virtual time.

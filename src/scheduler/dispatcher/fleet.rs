@@ -1,4 +1,4 @@
-//! What the dispatcher asks about the upstreams.
+//! The questions that the dispatcher asks about the upstreams.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub struct Free {
     pub taken: usize,
 }
 
-/// What is known of the upstreams. `W` is what a request wants.
+/// The state of the upstreams. `W` is the wish of a request.
 pub trait Fleet<W> {
     /// The upstreams that may have the request, now.
     fn candidates(&self, want: &W, outlook: Outlook<'_>) -> Box<[Candidate]>;

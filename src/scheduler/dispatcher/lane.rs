@@ -144,7 +144,7 @@ pub(super) fn units(seconds: f64, weight: u32) -> u64 {
     ((seconds.max(1e-6) * UNITS) as u64) / u64::from(weight.max(1))
 }
 
-/// What the lanes tell of the time until a slot is free.
+/// The lanes' estimate of the time until a slot is free.
 #[derive(Clone, Copy, Debug)]
 pub struct Outlook<'a> {
     /// `None`: nothing is limited.

@@ -12,7 +12,7 @@ use crate::scheduler::priority::Priority;
 
 const AGING: Duration = Duration::from_secs(10);
 
-/// What each request wants is the number of a row of candidates; an upstream that is down is none.
+/// The wish of each request is the number of a row of candidates. An upstream that is down is not a candidate.
 struct Table {
     rows: Vec<Vec<Candidate>>,
     down: Vec<bool>,
@@ -45,7 +45,7 @@ fn ask(caller: &str, terms: Terms, candidates: Box<[Candidate]>) -> Ask<'_> {
     Ask { caller, terms, candidates }
 }
 
-/// What happens next. Numbers are taken modulo what there is.
+/// The next event. Numbers are taken modulo the number of callers, requests or upstreams.
 #[derive(Clone, Debug)]
 enum Event {
     Arrive {

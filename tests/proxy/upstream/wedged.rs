@@ -1,4 +1,4 @@
-//! Which silences mean that an Ollama is wedged, and which may be its work.
+//! Silences that mean that an Ollama is wedged, and silences that may be its work.
 
 use std::time::Duration;
 

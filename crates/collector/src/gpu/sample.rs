@@ -1,6 +1,6 @@
 //! The values that a driver reports for one GPU, in the driver's own units.
 
-/// Which fields are read.
+/// The fields that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// Only the PCIe counters, if there are any.

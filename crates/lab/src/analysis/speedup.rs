@@ -114,7 +114,7 @@ pub fn true_speedup(alone: &[Alone<'_>], together: &[f64], level: f64) -> Result
 
 /// Returns the true speedup from pairs: the summed durations alone and the wall time together of each repetition.
 ///
-/// What slows a repetition down slows both of its times down, so their errors are not independent. The interval is that
+/// A cause that slows a repetition down slows both of its times down, so their errors are not independent. The interval is that
 /// of the ratio of two means by linearization (Cochran, "Sampling Techniques", 6.4), on the logarithm.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! What the scheduler promises, one case each.
+//! The promises of the scheduler, with one case each.
 
 use super::*;
 

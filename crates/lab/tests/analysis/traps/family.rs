@@ -26,7 +26,7 @@ fn nine(gain: f64, random: &mut Random) -> Draft {
 #[test]
 fn planted_gain_of_the_size_that_was_promised_is_found_among_nine_remedies_as_often_as_promised() {
     let mut random = Random::new(11);
-    // What the report promises for this noise, on average.
+    // The power that the report promises for this noise, on average.
     let promised = (0..10).map(|_| {
         let analysis = analyse(&nine(0.0, &mut random).recording, &QUICK);
         let seen = analysis.comparison("remedy 4", Measure::TrueEfficiency).unwrap().detectable.unwrap();

@@ -40,7 +40,7 @@ async fn page_of_demo_fills_with_figures() {
     let mut demo = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
     demo.args(["demo", "--clients", "9", "--fake-gpu", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     let demo = Process::start(demo.env_clear(), folder.path().join("demo.log"));
-    let admin = demo.address("metrics                http://");
+    let admin = demo.address("Metrics                http://");
     let after = env::var("PAGE_PICTURE_AFTER").map_or(15, |seconds| seconds.parse().unwrap());
     tokio::time::sleep(Duration::from_secs(after)).await;
     let browser = Browser::start().await;

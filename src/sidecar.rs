@@ -184,7 +184,7 @@ impl Builder {
         self
     }
 
-    /// Reads GPUs with this reader, every [`collector::Config::gpu`]. Default: NVIDIA's GPUs, with the feature
+    /// Reads GPUs with this reader, every [`collector::Config::gpu`](crate::collector::Config::gpu). Default: NVIDIA's GPUs, with the feature
     /// `gpu`.
     #[must_use]
     pub fn gpus(mut self, reader: impl Reader) -> Builder {

@@ -36,11 +36,11 @@ pub struct Config {
 /// How a POST below `/v1` to an unknown path is treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownV1 {
-    /// As a generation on the route [`Route::V1Other`], which takes a slot and obeys limits. A newer Ollama may
+    /// As a generation on the route [`Route::V1Other`](crate::protocol::Route::V1Other), which takes a slot and obeys limits. A newer Ollama may
     /// have such a route.
     #[default]
     Generation,
-    /// It is forwarded on the route [`Route::Other`].
+    /// It is forwarded on the route [`Route::Other`](crate::protocol::Route::Other).
     Other,
 }
 

@@ -58,8 +58,8 @@ enum Listing {
 
 /// Measures one request. However it ends, dropping the measurement records one outcome.
 ///
-/// Call its methods in the order in which the facts become known. Only [`Meter::start`] is required: what is not reported
-/// is absent from the metrics, or counts under `unknown` and `none`.
+/// Call its methods in the order in which the facts become known. Only [`Meter::start`](super::Meter::start) is
+/// required. A fact that is not reported is absent from the metrics, or counts under `unknown` and `none`.
 ///
 /// ```
 /// use prometheus::Registry;

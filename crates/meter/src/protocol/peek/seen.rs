@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub struct Peek {
     /// The model as the client wrote it. `None`: it could not be read, or is not a valid name
-    /// ([`is_model_name`](super::is_model_name)). It comes from `model`, or else from the older `name`, or else from
+    /// ([`is_model_name`](crate::protocol::is_model_name)). It comes from `model`, or else from the older `name`, or else from
     /// `source` (of a copy).
     pub model: Option<String>,
     /// The field `stream`, if there is one.

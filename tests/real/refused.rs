@@ -81,7 +81,7 @@ fn gets_its_own_errors_and_waits_as_told(client: &str, habits: &Habits) {
     assert!(output.status.success(), "{client}: {}", String::from_utf8_lossy(&output.stderr));
     let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
     let steps = [
-        ("no_key", 401, "not known here"),
+        ("no_key", 401, "the key is not known"),
         ("closed", 403, "not open to this caller"),
         ("limited", 429, "try again in"),
         ("full", 503, "the queue is full"),

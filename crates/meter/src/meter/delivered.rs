@@ -133,13 +133,13 @@ impl Delivery {
         let held = !waited && stretch > HELD_AFTER;
         self.handed = Some(now);
         let live = &self.measurement.live;
-        live.frame_handed(now.saturating_duration_since(live.accepted));
+        let age = now.saturating_duration_since(live.accepted);
+        live.frame_handed(age);
         if held && let Some(children) = &self.measurement.children {
             children.backpressure.inc_by(stretch.as_secs_f64());
             live.held_back(stretch);
         }
         if let Some(arrival) = live.last_arrival.get().filter(|_| self.at_once) {
-            let age = now.saturating_duration_since(live.accepted);
             self.overhead.observe(age.saturating_sub(arrival).as_secs_f64());
         }
         if self.has_content(data) {

@@ -1,10 +1,10 @@
 //! One queue for all upstreams: which requests wait, and which request gets the next free slot.
 //!
-//! A request names its caller and what it wants. It waits only while no upstream that may have it has a free slot that fits
-//! it. Whenever a slot becomes free, a request arrives, or the health, the models or the limit of an upstream change, the
-//! dispatcher gives each free slot to the request whose turn it is: priority first, then weighted fair queueing
-//! over slot time among callers. A client that disconnects drops the future that waits, and its request leaves the queue at
-//! once.
+//! A request names its caller and its wish. It waits only while none of its candidates, the upstreams that may serve
+//! it, has a free slot. Whenever a slot becomes free, a request arrives, or the health, the models or the limit of an
+//! upstream change, the dispatcher gives each free slot to the next request: priority decides first, then weighted fair
+//! queueing over slot time among callers. If the client disconnects, the waiting future is dropped, and the request
+//! leaves the queue at once.
 
 mod config;
 mod dispatcher;
@@ -45,7 +45,7 @@ pub struct Scheduler {
     shared: Arc<Shared>,
 }
 
-/// Tells a scheduler that what is known of the upstreams has changed, as long as there is one.
+/// Tells a scheduler that the state of an upstream has changed, as long as the scheduler exists.
 #[derive(Clone, Debug)]
 pub(crate) struct Refresher(Weak<Shared>);
 
@@ -59,10 +59,10 @@ impl Refresher {
 }
 
 impl Scheduler {
-    /// A scheduler for upstreams with these limits, of which `fleet` knows more.
+    /// Creates a scheduler for upstreams with these limits. `fleet` knows their state.
     ///
     /// # Errors
-    /// A name that `registry` has already.
+    /// `registry` already has the name of a metric.
     pub fn register(
         registry: &Registry,
         config: Config,
@@ -72,18 +72,18 @@ impl Scheduler {
         Ok(Scheduler { shared: Shared::new(config, limits, fleet, Families::register(registry)?) })
     }
 
-    /// A scheduler with default settings and a registry of its own.
+    /// Creates a scheduler with default settings and its own registry.
     #[cfg(test)]
     pub(crate) fn for_test(limits: &[Option<usize>], fleet: Arc<dyn Fleet<Want> + Send + Sync>) -> Scheduler {
         Scheduler::register(&Registry::new(), Config::default(), limits, fleet).unwrap()
     }
 
-    /// Tells the scheduler of changes without keeping it.
+    /// Returns a handle that reports changes and does not keep the scheduler alive.
     pub(crate) fn refresher(&self) -> Refresher {
         Refresher(Arc::downgrade(&self.shared))
     }
 
-    /// A slot at an upstream, at once or after a wait. Dropping the future leaves the queue.
+    /// Returns a slot at an upstream, at once or after a wait. If the future is dropped, the request leaves the queue.
     ///
     /// # Errors
     /// See [`NoSlot`].
@@ -111,7 +111,7 @@ impl Scheduler {
                 wait.observe(since.elapsed().as_secs_f64());
                 Ok(slot)
             }
-            // Another caller's request has its place in the queue.
+            // Another caller's request took its place in the queue.
             Some(Err(_)) => Err(NoSlot::Full { wait: shared.mean_wait() }),
             None => Err(NoSlot::Late { wait: shared.mean_wait() }),
         }

@@ -5,13 +5,13 @@ use std::time::Duration;
 /// Settings of the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The most requests that wait; 0: none.
+    /// The most waiting requests, at all upstreams together. 0: no request waits.
     pub size: usize,
     /// The longest wait.
     pub timeout: Duration,
-    /// Between whom it is fair.
+    /// The parties among which the queue is fair.
     pub fair_by: FairBy,
-    /// After this long the requests of a priority rise.
+    /// The wait after which the requests of a priority rise by one class.
     pub priority_aging: Duration,
 }
 
@@ -26,7 +26,7 @@ impl Default for Config {
     }
 }
 
-/// Between whom the queue is fair.
+/// The parties among which the queue is fair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FairBy {
     /// Callers share slot time by their weights.

@@ -2,9 +2,9 @@
 //! and takes the grants out.
 //!
 //! Each upstream is a lane in which callers take turns by weighted fair queueing over slot time, one class of priority
-//! after the other. A caller's virtual time at an upstream advances by the slot time of its requests there, divided by its
-//! weight; the caller with the least is next. Virtual time is kept by upstream and class, because a caller that uses one
-//! upstream a lot must not starve at another one.
+//! after the other. A caller's virtual time at an upstream advances by the slot time of its requests there, divided by
+//! its weight; the caller with the least is next. Virtual time is kept by upstream and class, because a caller that
+//! uses one upstream a lot must not starve at another one.
 
 mod caller;
 mod callers;
@@ -26,7 +26,7 @@ pub use caller::Terms;
 pub use fleet::{Candidate, Fleet, Free};
 pub use lane::Outlook;
 
-/// A slot that was granted. It goes back by [`Dispatcher::free`] and [`Dispatcher::end`].
+/// A granted slot. [`Dispatcher::free`] and [`Dispatcher::end`] take it back.
 #[derive(Debug)]
 pub(super) struct Lease {
     caller: usize,
@@ -34,18 +34,18 @@ pub(super) struct Lease {
     class: usize,
     since: Duration,
     charged: u64,
-    /// The request tries whether the upstream works again.
+    /// The request is the trial of a half-open breaker.
     pub(super) is_trial: bool,
 }
 
-/// A slot for a request that waited.
+/// A slot for a request that has waited.
 #[derive(Debug)]
 pub(super) struct Grant<G> {
     pub(super) lease: Lease,
     pub(super) grant: G,
 }
 
-/// A request that waits.
+/// A waiting request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ticket {
     caller: usize,
@@ -63,21 +63,21 @@ pub(super) struct Ask<'a> {
 /// Settings of a dispatcher.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
-    /// The most requests that wait.
+    /// The most waiting requests.
     pub(super) size: usize,
-    /// After this a waiting request rises one class.
+    /// The wait after which a request rises by one class.
     pub(super) aging: Duration,
-    /// Callers take turns; if not, the order of arrival alone counts.
+    /// Whether callers take turns. Otherwise requests are served in the order of arrival.
     pub(super) is_fair: bool,
 }
 
-/// All upstreams, all callers and all requests that wait. `G` is how a waiting request is told.
+/// All upstreams, all callers and all waiting requests. `G` is the sender of a waiting request's grant.
 #[derive(Debug)]
 pub(super) struct Dispatcher<W, G> {
     settings: Settings,
     lanes: Vec<Lane>,
     callers: Callers<W, G>,
-    /// When a caller's request gets another candidate by the passing of time alone.
+    /// The times at which a request gets another candidate because its patience ends, with its caller.
     due: BTreeSet<(Duration, usize)>,
     grants: Vec<Grant<G>>,
     free: Vec<Free>,
@@ -87,7 +87,7 @@ pub(super) struct Dispatcher<W, G> {
 }
 
 impl<W, G> Dispatcher<W, G> {
-    /// Upstreams with these limits.
+    /// Creates a dispatcher of upstreams with these limits.
     pub(super) fn new(
         settings: Settings,
         limits: impl IntoIterator<Item = Option<usize>>,
@@ -106,7 +106,7 @@ impl<W, G> Dispatcher<W, G> {
         }
     }
 
-    /// Takes a free slot for a request that arrives. No request that waits could have it.
+    /// Takes a free slot for an arriving request. Before that, each waiting request that fits a free slot gets it.
     pub(super) fn take(
         &mut self,
         now: Duration,
@@ -116,7 +116,7 @@ impl<W, G> Dispatcher<W, G> {
     ) -> Option<Lease> {
         let caller = self.callers.enter(ask.caller, ask.terms, self.lanes.len());
         if self.callers[caller].terms != ask.terms {
-            // Its key was changed.
+            // The settings of its key were changed.
             self.callers[caller].terms = ask.terms;
             self.relist(now, caller);
         }
@@ -144,7 +144,7 @@ impl<W, G> Dispatcher<W, G> {
         Some(lease)
     }
 
-    /// The upstream has finished a request: its slot is free. The caller's stream goes on.
+    /// Frees the slot of a request that the upstream has finished. The caller's stream continues.
     pub(super) fn free(&mut self, now: Duration, lease: &Lease, fleet: &dyn Fleet<W>) {
         let held = now.saturating_sub(lease.since).as_secs_f64();
         let lane = &mut self.lanes[lease.upstream];
@@ -157,14 +157,14 @@ impl<W, G> Dispatcher<W, G> {
         self.tick(now, fleet);
     }
 
-    /// A stream of the caller has ended.
+    /// Notes the end of a stream of the caller.
     pub(super) fn end(&mut self, now: Duration, lease: &Lease, fleet: &dyn Fleet<W>) {
         self.callers[lease.caller].running -= 1;
         self.relist(now, lease.caller);
         self.tick(now, fleet);
     }
 
-    /// Changes how many slots an upstream has.
+    /// Changes the number of slots of an upstream.
     #[cfg(test)]
     pub(super) fn set_limit(
         &mut self,
@@ -177,13 +177,13 @@ impl<W, G> Dispatcher<W, G> {
         self.tick(now, fleet);
     }
 
-    /// The health or the models of an upstream have changed.
+    /// Takes in a change of the health or the models of an upstream.
     pub(super) fn refresh(&mut self, now: Duration, fleet: &dyn Fleet<W>) {
         self.regroup(now, fleet);
         self.tick(now, fleet);
     }
 
-    /// Does what is due by the time.
+    /// Lets the time take effect: candidates whose patience has ended, and aging.
     pub(super) fn tick(&mut self, now: Duration, fleet: &dyn Fleet<W>) {
         while let Some(&(due, caller)) = self.due.first()
             && due <= now
@@ -193,8 +193,8 @@ impl<W, G> Dispatcher<W, G> {
         self.dispatch(now, fleet);
     }
 
-    /// Gives each free slot to the request whose turn it is. Where several upstreams have a free slot, the request that has
-    /// waited longest goes first: a caller's own limit would else be spent at the first upstream again and again.
+    /// Gives each free slot to the next request. If several upstreams have a free slot, the request that has waited
+    /// longest is served first. Otherwise the first upstream would use up a caller's own limit again and again.
     fn dispatch(&mut self, now: Duration, fleet: &dyn Fleet<W>) {
         let aging = self.settings.aging;
         let first = |lanes: &[Lane]| {
@@ -203,10 +203,10 @@ impl<W, G> Dispatcher<W, G> {
         };
         while let Some(Next { class, turn, .. }) = first(&self.lanes) {
             let (group, at) =
-                self.callers[turn.caller].find(turn.number).expect("a turn is that of a waiting request");
-            debug_assert_eq!(at, 0, "the oldest of a group has its turns");
+                self.callers[turn.caller].find(turn.number).expect("a turn belongs to a waiting request");
+            debug_assert_eq!(at, 0, "the oldest request of a group has the turns");
             self.free.clear();
-            // Only where it is this request's turn: a slot elsewhere is another caller's.
+            // At other upstreams the free slot belongs to another caller's request.
             for candidate in &self.callers[turn.caller].groups[group].candidates {
                 let lane = &self.lanes[candidate.upstream];
                 if lane.next(now, aging).is_some_and(|next| next.turn.number == turn.number) {
@@ -241,7 +241,7 @@ impl<W, G> Dispatcher<W, G> {
         Lease { caller: id, upstream, class, since: now, charged, is_trial: false }
     }
 
-    /// Gives the requests of a caller the turns that they have now.
+    /// Brings the turns of a caller's requests up to date.
     fn relist(&mut self, now: Duration, id: usize) {
         let caller = &mut self.callers[id];
         let (is_at_limit, class) = (caller.is_at_limit(), caller.terms.priority.class());
@@ -284,17 +284,17 @@ impl<W, G> Dispatcher<W, G> {
         }
     }
 
-    /// Takes out the slots that were granted to requests that waited.
+    /// Returns the slots that were granted to waiting requests since the last call.
     pub(super) fn granted(&mut self) -> Vec<Grant<G>> {
         std::mem::take(&mut self.grants)
     }
 
-    /// Requests that wait.
+    /// The number of waiting requests.
     pub(super) const fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// Slots that are taken at an upstream, and its limit.
+    /// The taken slots of an upstream, and its limit.
     #[cfg(test)]
     pub(super) fn slots(&self, upstream: usize) -> (usize, Option<usize>) {
         (self.lanes[upstream].taken, self.lanes[upstream].limit)
@@ -305,7 +305,7 @@ impl<W, G> Dispatcher<W, G> {
         Outlook { lanes: Some(&self.lanes) }
     }
 
-    /// How long requests waited lately.
+    /// The recent mean wait.
     pub(super) fn mean_wait(&self) -> Duration {
         Duration::try_from_secs_f64(self.mean_wait.get().unwrap_or(0.0)).unwrap_or_default()
     }

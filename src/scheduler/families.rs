@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use prometheus::{Gauge, Registry};
 
-use super::Priority;
+use super::priority::{CLASSES, Priority};
 use crate::metric::{Family, Histogram, buckets, gauge};
 
 /// The metrics of the queue, by priority.
 pub(super) struct Families {
-    depth: [Arc<Gauge>; 3],
-    wait: [Arc<Histogram>; 3],
+    depth: [Arc<Gauge>; CLASSES],
+    wait: [Arc<Histogram>; CLASSES],
 }
 
 impl Families {

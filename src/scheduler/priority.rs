@@ -8,12 +8,12 @@ pub(super) const CLASSES: usize = 3;
 /// The priority of a caller's requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Priority {
-    /// Before all others.
+    /// Served before all others.
     High,
     /// The default.
     #[default]
     Normal,
-    /// After all others.
+    /// Served after all others.
     Low,
 }
 
@@ -31,17 +31,18 @@ impl Priority {
         }
     }
 
-    /// Its number; 0 goes first.
+    /// Its number. 0 is served first.
     pub(super) const fn class(self) -> usize {
         self as usize
     }
 }
 
-/// The ranks of the classes, of which the least goes first: `waits` is how long the oldest request of each class has waited,
-/// `None` where none waits.
+/// Returns the ranks of the classes. The lowest rank is served first. `waits` is the wait of the oldest request of each
+/// class. `None`: no request of the class waits.
 ///
-/// A class rises by one rank each `aging` that its oldest request waits, but never above a class that goes before it: it
-/// becomes that one's peer. So priority starves nobody, and a flood of requests of low priority does not delay the others.
+/// A class rises by one rank for each `aging` that its oldest request has waited, but never above a higher class: it
+/// becomes the peer of that class. So no priority starves, and a flood of requests of low priority does not delay the
+/// others.
 pub(super) fn ranks(waits: [Option<Duration>; CLASSES], aging: Duration) -> [Option<usize>; CLASSES] {
     let mut highest = 0;
     std::array::from_fn(|class| {

@@ -15,8 +15,8 @@ use super::{
     want::Want,
 };
 
-/// A request that waits is looked at again after this long, because time changes what its upstreams are worth: a breaker is
-/// half-open, a load takes less time than the wait so far.
+/// The period after which the candidates of a waiting request are looked up again. They change with time: a breaker
+/// becomes half-open, or the request has waited longer than a load takes.
 const REVIEW: Duration = Duration::from_secs(1);
 
 /// Why a request has no slot.
@@ -25,13 +25,13 @@ pub enum NoSlot {
     /// The queue is full, and no other caller has at least two more requests in it.
     #[error("the queue is full")]
     Full {
-        /// How long requests waited lately.
+        /// The recent mean wait.
         wait: Duration,
     },
     /// No slot became free in time.
     #[error("no slot became free in time")]
     Late {
-        /// How long requests waited lately.
+        /// The recent mean wait.
         wait: Duration,
     },
 }
@@ -53,7 +53,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 struct Granting {
     core: Core,
-    /// When the candidates of the requests that wait were last looked up.
+    /// The time at which the candidates of the waiting requests were last looked up.
     refreshed: Duration,
 }
 
@@ -63,11 +63,11 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// A slot at an upstream, and a stream of its caller's. Both are free again when it is dropped.
+/// A slot at an upstream, and one of its caller's streams. The drop frees both.
 #[derive(Debug, Default)]
 pub struct Slot {
     upstream: usize,
-    /// `None` where nothing is limited.
+    /// `None` if no limit applies.
     held: Option<Held>,
 }
 
@@ -75,7 +75,7 @@ pub struct Slot {
 struct Held {
     shared: Arc<Shared>,
     lease: Lease,
-    /// The upstream is done with the request.
+    /// Whether the upstream has finished the request.
     has_left: bool,
     token: Arc<()>,
 }
@@ -98,20 +98,20 @@ impl Slot {
         self.upstream
     }
 
-    /// Lives as long as the slot is held. `None` where nothing is limited.
+    /// Returns a token that lives as long as the slot is held. `None`: no limit applies.
     pub(crate) fn token(&self) -> Option<Weak<()>> {
         self.held.as_ref().map(|held| Arc::downgrade(&held.token))
     }
 
-    /// The upstream is done, and its slot free. The caller's stream goes on.
+    /// Frees the slot, because the upstream has finished the request. The caller's stream continues.
     pub(crate) fn leave(&mut self) {
         if let Some(held) = &mut self.held {
             held.leave();
         }
     }
 
-    /// Whether the request tries if its upstream works again: the caller answers for it from now on. `None` where nothing is
-    /// limited, so that nobody knows yet.
+    /// Whether the request is the trial of a half-open breaker. From now on the caller of this method is responsible
+    /// for the trial. `None`: no limit applies, so the scheduler did not ask the breaker.
     pub(crate) fn take_trial(&mut self) -> Option<bool> {
         self.held.as_mut().map(|held| std::mem::take(&mut held.lease.is_trial))
     }
@@ -173,12 +173,12 @@ impl Shared {
         })
     }
 
-    /// No limit applies to the request.
+    /// Whether no limit applies to the request.
     pub(super) fn is_unlimited(&self, terms: Terms, want: &Want) -> bool {
         terms.max_streams.is_none() && (!self.is_limited || want.is_cloud)
     }
 
-    /// The upstream of a request to which no limit applies.
+    /// Returns the upstream of a request to which no limit applies.
     pub(super) fn unlimited(&self, want: &Want) -> usize {
         if want.is_cloud {
             return self.upstreams;
@@ -189,10 +189,14 @@ impl Shared {
         let candidates = self.fleet.candidates(want, Outlook::unlimited());
         let fitting = candidates.iter().filter(|candidate| candidate.patience.is_zero());
         let free: Vec<_> = fitting.map(|candidate| Free { upstream: candidate.upstream, taken: 0 }).collect();
+        if free.is_empty() {
+            // The models of an upstream changed since the request was placed.
+            return (0..self.upstreams).find(|upstream| !want.tried.contains(upstream)).unwrap_or(0);
+        }
         free[self.fleet.choose(want, &free)].upstream
     }
 
-    /// A request arrives: it has a slot at once, or waits.
+    /// Handles the arrival of a request: it gets a slot at once, or waits.
     pub(super) fn arrive(
         self: &Arc<Shared>,
         caller: &str,
@@ -219,8 +223,8 @@ impl Shared {
         arrived
     }
 
-    /// Waits for the grant until the time is over. A slot that is granted just as this future is dropped is dropped with it,
-    /// and so goes to the next request.
+    /// Waits for the grant until the queue timeout. If this future is dropped at the moment of the grant, the slot is
+    /// dropped too, and the next request gets it.
     pub(super) async fn attend(
         self: &Arc<Shared>,
         mut granted: oneshot::Receiver<Slot>,
@@ -240,13 +244,13 @@ impl Shared {
         }
     }
 
-    /// Looks after the requests that wait.
+    /// Lets the time take effect on the waiting requests.
     fn review(self: &Arc<Shared>) {
         let is_due = self.now().saturating_sub(self.state().refreshed) >= REVIEW / 2;
         if is_due { self.refresh() } else { self.act(|core, now| core.tick(now, &*self.fleet)) }
     }
 
-    /// Looks up the candidates of the requests that wait.
+    /// Looks up the candidates of the waiting requests.
     pub(super) fn refresh(self: &Arc<Shared>) {
         self.state().refreshed = self.now();
         self.act(|core, now| {
@@ -256,7 +260,7 @@ impl Shared {
         });
     }
 
-    /// Changes what is granted, and hands over the slots.
+    /// Changes the state, and hands over the slots that this grants.
     fn act(self: &Arc<Shared>, change: impl FnOnce(&mut Core, Duration)) {
         let grants = {
             let mut state = self.state();
@@ -266,24 +270,25 @@ impl Shared {
         self.hand_over(grants);
     }
 
-    /// Hands over slots, without the lock. If nobody waits for one any more it comes back, and goes to the next request.
+    /// Hands over slots without the lock. If a request does not wait any more, its slot comes back and goes to the next
+    /// request.
     fn hand_over(self: &Arc<Shared>, grants: Vec<Grant<oneshot::Sender<Slot>>>) {
         for Grant { lease, grant, .. } in grants {
             drop(grant.send(Slot::of(self.clone(), lease)));
         }
     }
 
-    /// A request leaves the queue.
+    /// Removes a request from the queue.
     pub(super) fn leave(self: &Arc<Shared>, ticket: Ticket) {
         self.act(|core, now| core.leave(now, ticket));
     }
 
-    /// How long requests waited lately.
+    /// The recent mean wait.
     pub(super) fn mean_wait(&self) -> Duration {
         self.state().core.mean_wait()
     }
 
-    /// Requests that wait.
+    /// The number of waiting requests.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         self.state().core.waiting()

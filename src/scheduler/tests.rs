@@ -301,3 +301,36 @@ async fn thousand_clients_that_leave_at_once_leave_nothing_behind() {
     drop(held);
     assert!(queue.first("b").await.is_ok() && queue.at(1, "b", None).await.is_ok());
 }
+
+/// Upstreams that no request may be sent to, as when their models change while a request arrives.
+struct Unfit;
+
+impl Fleet<Want> for Unfit {
+    fn candidates(&self, _: &Want, _: Outlook<'_>) -> Box<[Candidate]> {
+        [].into()
+    }
+
+    fn choose(&self, _: &Want, free: &[Free]) -> usize {
+        assert!(!free.is_empty());
+        0
+    }
+
+    fn granted(&self, _: usize, _: &Want) -> bool {
+        false
+    }
+
+    fn abandoned(&self, _: usize) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_without_candidates_goes_to_an_untried_upstream_or_waits_in_the_queue() {
+    let enter = async |limits: &[Option<usize>], tried: &[usize]| {
+        let want = Want { tried: tried.to_vec(), ..Want::default() };
+        Scheduler::for_test(limits, Arc::new(Unfit)).enter("a", Terms::default(), want).await
+    };
+    assert_eq!(enter(&[None, None], &[]).await.unwrap().upstream(), 0);
+    assert_eq!(enter(&[None, None], &[0]).await.unwrap().upstream(), 1);
+    let began = Instant::now();
+    assert!(matches!(enter(&[Some(1), Some(1)], &[]).await, Err(NoSlot::Late { .. })));
+    assert_eq!(began.elapsed(), Config::default().timeout);
+}

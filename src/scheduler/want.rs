@@ -5,9 +5,10 @@
 pub struct Want {
     /// The canonical name of its model, if it names one.
     pub model: Option<String>,
-    /// Ollama passes it on to its cloud: it takes no slot at an upstream, and waits for its caller's own limit alone.
+    /// Ollama passes the request on to its cloud. It takes no slot at an upstream, and waits only for the limit of its
+    /// caller.
     pub is_cloud: bool,
-    /// Ollama passes it on to its cloud if its model is one of the cloud's.
+    /// Ollama passes the request on to its cloud if the model runs there.
     pub may_ask_cloud: bool,
     /// The upstreams that could not be reached for it.
     pub tried: Vec<usize>,

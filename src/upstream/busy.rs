@@ -5,13 +5,13 @@ use std::sync::{Arc, Weak, atomic::Ordering::Relaxed};
 use super::{Failed, Upstream, breaker::Kind};
 use crate::scheduler::Slot;
 
-/// Counts a request at an upstream until its response has ended or this is dropped. The slot is held until the
-/// drop, since a response that is handed on slowly is still a stream of its caller.
+/// Counts a request at an upstream until its response has ended or this is dropped. The stream of its caller counts
+/// until the drop, because the client may still receive the response.
 #[derive(Debug)]
 pub(crate) struct Busy {
     upstream: Arc<Upstream>,
     has_left: bool,
-    /// This request tries whether the upstream works again, and has no result yet.
+    /// Whether this request is the trial of a half-open breaker, without a result yet.
     tries: bool,
     runs: Runs,
     slot: Option<Slot>,
@@ -45,7 +45,7 @@ impl Busy {
     fn new(upstream: &Arc<Upstream>, mut slot: Option<Slot>, runs: Runs) -> Busy {
         upstream.requests.fetch_add(1, Relaxed);
         let kind = kind(slot.as_ref(), runs);
-        // The scheduler asked when it gave the slot.
+        // The scheduler asked the breaker when it gave the slot.
         let asked = slot.as_mut().filter(|_| runs == Runs::Here).and_then(Slot::take_trial);
         let tries = || upstream.breaker.as_ref().is_some_and(|breaker| breaker.tries(kind));
         Busy { upstream: upstream.clone(), has_left: false, tries: asked.unwrap_or_else(tries), runs, slot }
@@ -55,7 +55,7 @@ impl Busy {
         kind(self.slot.as_ref(), self.runs)
     }
 
-    /// Lives as long as the request holds a slot; `None`: it holds none, or nothing is limited.
+    /// Returns a token that lives as long as the request holds a slot. `None`: it holds no slot, or no limit applies.
     pub(super) fn token(&self) -> Option<Weak<()>> {
         self.slot.as_ref().and_then(Slot::token)
     }
@@ -90,7 +90,7 @@ impl Busy {
         }
     }
 
-    /// Notes a failure of the upstream. Do not call it for what the client did.
+    /// Notes a failure of the upstream. Do not call it for a failure of the client.
     pub(crate) fn failed(&mut self, how: Failed) {
         if self.runs == Runs::Elsewhere && how == Failed::Request {
             return;
@@ -107,7 +107,7 @@ impl Busy {
         }
     }
 
-    /// Requests that wait may have other candidates now.
+    /// Lets the scheduler look up the candidates of waiting requests again.
     fn changed(&self) {
         if let Some(slot) = &self.slot {
             slot.changed();

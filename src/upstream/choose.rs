@@ -15,12 +15,12 @@ pub(super) const fn is_of_primary(route: Route) -> bool {
     manages(route) || route.is_account()
 }
 
-/// First tokens that are expected within the same span of this many milliseconds are expected at the same time: the upstream
-/// with fewer requests gets the request.
+/// Expected first tokens within the same span of this many milliseconds count as equal. The upstream with fewer
+/// requests then gets the request.
 const SAME: u128 = 250;
 
-/// The upstreams that a request for this model may be sent to. Models and health narrow the candidates, but a filter that
-/// would exclude every upstream is ignored. Those at the positions in `tried` are excluded in any case.
+/// The upstreams that a request for this model may be sent to. Models and health narrow the candidates, but a filter
+/// that would exclude every upstream is ignored. The upstreams at the positions in `tried` are excluded in any case.
 pub(super) fn candidates<'a>(
     all: &'a [Arc<Upstream>],
     model: Option<&str>,
@@ -45,7 +45,7 @@ pub(super) fn narrow(candidates: &mut Vec<&Arc<Upstream>>, fits: impl Fn(&Upstre
     }
 }
 
-/// Chooses among upstreams that can take a request now; there is at least one. `turn` counts the choices and breaks ties.
+/// Chooses among the upstreams that can take a request now, at least one. `turn` counts the choices and breaks ties.
 pub(super) fn choose(
     all: &[Arc<Upstream>],
     policy: Policy,
@@ -56,7 +56,7 @@ pub(super) fn choose(
     let upstream = |at: usize| &all[free[at].upstream];
     let count = free.len();
     if policy == Policy::RoundRobin {
-        // Each has as many turns of a round as it has weight.
+        // Each upstream has as many turns in a round as its weight.
         let round: usize = (0..count).map(|at| upstream(at).weight()).sum();
         let mut left = turn % round;
         for at in 0..count {
@@ -71,10 +71,10 @@ pub(super) fn choose(
         (Policy::ModelAware, Some(model)) => upstream(at).expects(model).as_millis() / SAME,
         _ => 0,
     };
-    // With one more request an upstream would have so much for its weight. A slot that was granted a moment ago is not among
-    // its requests yet.
+    // The load of the upstream with one more request. A slot that was granted a moment ago is not among its requests
+    // yet.
     let load = |at: usize| upstream(at).requests().max(free[at].taken) + 1;
-    // Of equals the first one: after the rotation that is another one each turn.
+    // Among equals the first one is chosen. The rotation makes that another one each turn.
     let turns = (0..count).map(|at| (at + turn) % count);
     let least = turns.min_by(|one, other| {
         let soonest = delay(*one).cmp(&delay(*other));
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use crate::upstream::{Failed, Health, UpstreamConfig, expected::Observed};
 
-    /// Upstreams with these names and limits, of which this is known.
+    /// Upstreams with these names, states and limits.
     fn upstreams(all: &[(&str, Health, Option<usize>)]) -> Vec<Arc<Upstream>> {
         let each = all.iter().enumerate().map(|(position, (name, health, max_streams))| {
             let config = UpstreamConfig {
@@ -137,19 +137,19 @@ mod tests {
     }
 
     #[test]
-    fn round_robin_takes_turns_among_the_healthy() {
+    fn round_robin_takes_turns_among_healthy_upstreams() {
         let all = upstreams(&[("a", up(), None), ("b", up(), None), ("c", Health::default(), None)]);
         assert_eq!(names(&all, Policy::RoundRobin, None), ["a", "b", "a", "b"]);
     }
 
     #[test]
-    fn when_all_are_out_all_are_tried() {
+    fn upstreams_that_are_all_down_are_all_tried() {
         let all = two(Health::default(), Health::default());
         assert_eq!(names(&all, Policy::RoundRobin, None), ["a", "b", "a", "b"]);
     }
 
     #[test]
-    fn the_least_busy_is_asked() {
+    fn least_busy_upstream_is_chosen() {
         let all = two(up(), up());
         let busy = all[0].enter(None);
         assert_eq!(names(&all, Policy::LeastBusy, None), ["b"; 4]);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_asked_for_where_it_is_and_best_where_it_is_loaded() {
+    fn model_aware_choice_prefers_upstream_with_the_model_in_memory() {
         let all = upstreams(&[
             ("without", with(&["n:latest"], &[]), None),
             ("on disk", with(&["m:latest"], &[]), None),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_the_model_and_is_down_is_asked_before_who_has_it_not() {
+    fn upstream_that_is_down_with_the_model_is_preferred_to_one_without_it() {
         let down = Health { alive: false, ..with(&["m:latest"], &[]) };
         let all = upstreams(&[("down", down, None), ("without", with(&["n:latest"], &[]), None)]);
         for policy in [Policy::RoundRobin, Policy::LeastBusy, Policy::ModelAware] {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_fails_is_left_out_and_tried_again_by_one_request() {
+    async fn failed_upstream_is_excluded_and_tried_again_by_one_request() {
         let all = two(up(), up());
         all[0].enter(None).failed(Failed::Unreachable);
         assert_eq!(names(&all, Policy::RoundRobin, None), ["b"; 4]);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_leaves_once_at_its_end_or_when_it_is_dropped() {
+    fn request_is_counted_until_its_end_or_its_drop() {
         let one = &two(up(), up())[0];
         let mut ended = one.enter(None);
         let dropped = one.enter(None);
@@ -220,11 +220,11 @@ mod tests {
         assert_eq!(instead(None, &[0]), Some("b"));
         assert_eq!(instead(None, &[0, 1]), None);
         all[0].report(with(&["m:latest"], &[]));
-        assert_eq!(instead(Some("m:latest"), &[0]), None, "b has it not");
+        assert_eq!(instead(Some("m:latest"), &[0]), None, "b lacks the model");
     }
 
     #[test]
-    fn weights_are_shares() {
+    fn weights_of_upstreams_are_their_shares_of_requests() {
         let url = |port| format!("http://127.0.0.1:{port}").parse().unwrap();
         let heavy = UpstreamConfig { weight: 3, ..UpstreamConfig::new("heavy", url(1)) };
         let each = [heavy, UpstreamConfig::new("light", url(2))].into_iter().enumerate();

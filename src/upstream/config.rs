@@ -57,7 +57,8 @@ pub enum Policy {
     RoundRobin,
     /// The upstream with the fewest requests in flight relative to its weight.
     LeastBusy,
-    /// The one with the soonest expected first token, by measured load time, prefill rate and wait. Of equals the least busy.
+    /// The one with the soonest expected first token, by measured load time, prefill rate and wait. Of equals the least
+    /// busy.
     #[default]
     ModelAware,
 }

@@ -1,5 +1,5 @@
-//! When an upstream is expected to give the first token of a request: what was measured of its loads, its prefill, and the
-//! queue inside it.
+//! The expected time to the first token at an upstream, from the measured times of its loads, its prefill and its
+//! hidden queue.
 
 use std::{
     collections::HashMap,
@@ -13,15 +13,15 @@ use crate::scheduler::Mean;
 
 /// A shorter `load_duration` is the time in which Ollama looks for a model that it has in memory.
 const LEAST_LOAD: Duration = Duration::from_millis(500);
-/// The load time of a model before any load of it was measured, where it is compared with a model in memory.
+/// The assumed load time of a model before any load was measured.
 const UNKNOWN_LOAD: Duration = Duration::from_secs(1);
-/// A load that was begun is believed to go on for this long at least, until a probe tells that the model is in memory.
+/// A load that has begun counts as running for at least this long, unless a probe shows the model in memory.
 const LEAST_LOADING: Duration = Duration::from_secs(10);
-/// Tokens of the prompt by which the prefill of upstreams is compared.
+/// The tokens of the prompt for which the prefill of upstreams is compared.
 const PROMPT: f64 = 1000.0;
-/// So many models are remembered.
+/// The number of models that are remembered.
 const MODELS: usize = 256;
-/// Patience is rounded up to this, so that requests with almost the same patience wait in one line.
+/// The milliseconds to which patience is rounded up, so that requests with almost the same patience share a group.
 const STEP: u128 = 500;
 
 /// The measurements of a request that has ended.
@@ -29,7 +29,7 @@ const STEP: u128 = 500;
 pub(crate) struct Observed {
     pub(crate) load: Option<Duration>,
     pub(crate) prompt_eval: Option<Duration>,
-    /// Tokens that the prompt's evaluation took.
+    /// The tokens of the prompt that were evaluated.
     pub(crate) prompt_tokens: Option<u64>,
     /// From the request to its first token.
     pub(crate) first_token: Option<Duration>,
@@ -43,11 +43,11 @@ pub(super) struct Expected(Mutex<Measured>);
 struct Measured {
     /// Seconds that each model took to load, by canonical name.
     loads: HashMap<String, Mean>,
-    /// Loads that were begun: when, and when they are expected to be over.
+    /// The running loads: their begin, and their expected end.
     loading: HashMap<String, (Instant, Instant)>,
-    /// Tokens of a prompt a second.
+    /// The evaluated prompt tokens per second.
     rate: Mean,
-    /// Seconds that requests waited inside it.
+    /// The seconds of its hidden queue.
     hidden: Mean,
 }
 
@@ -56,7 +56,7 @@ impl Expected {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request for `model` has ended. `is_unlimited`: nothing but the upstream made it wait.
+    /// Takes in a request for `model` that has ended. `is_unlimited`: the request did not wait in the sidecar.
     pub(super) fn observe(&self, model: &str, told: Observed, is_unlimited: bool) {
         let mut state = self.state();
         if let Some(load) = told.load.filter(|load| *load >= LEAST_LOAD) {
@@ -78,7 +78,7 @@ impl Expected {
         }
     }
 
-    /// A request for a model that is not in memory goes there: a load begins, unless one was begun.
+    /// Notes a request for a model that is not in memory: a load begins, unless one runs.
     pub(super) fn load_begins(&self, model: &str) {
         let mut state = self.state();
         let now = Instant::now();
@@ -92,19 +92,20 @@ impl Expected {
         }
     }
 
-    /// A load of the model was begun, and may not be over.
+    /// Whether a load of the model has begun and may still run.
     pub(super) fn is_loading(&self, model: &str) -> bool {
         let state = self.state();
         let load = state.load(model).unwrap_or(UNKNOWN_LOAD);
         state.loading.get(model).is_some_and(|(begun, _)| begun.elapsed() <= load.max(LEAST_LOADING))
     }
 
-    /// The measured load time of a model; of any model if none of this one was measured.
+    /// Returns the measured load time of a model, or else the longest measured load time of any model.
     pub(super) fn load(&self, model: &str) -> Option<Duration> {
         self.state().load(model)
     }
 
-    /// The time from a slot to the first token. `is_loaded`: the model is in memory; `is_busy`: it has other requests.
+    /// Returns the expected time from a slot to the first token. `is_loaded`: the model is in memory. `is_busy`: the
+    /// upstream has other requests.
     pub(super) fn first_token(&self, model: &str, is_loaded: bool, is_busy: bool) -> Duration {
         let state = self.state();
         let load = match state.loading.get(model) {
@@ -126,8 +127,8 @@ impl Measured {
     }
 }
 
-/// How long a request waits for an upstream that has its model in memory before a load of this length is worth it. `wait` is
-/// the expected wait for such an upstream; `None`: there is none, or nothing is known.
+/// Returns the time for which a request waits for an upstream with its model in memory before it accepts a load of this
+/// length. `wait` is the expected wait for such an upstream. `None`: there is no such upstream, or no measurement.
 ///
 /// A request that waits as long as the load takes loses at most as much as it could have won.
 pub(super) fn patience(load: Option<Duration>, wait: Option<Duration>) -> Duration {
@@ -162,12 +163,12 @@ mod tests {
         assert_eq!(expected.first_token("m", false, false), secs(10));
         assert_eq!(expected.first_token("m", true, false), secs(2));
         assert_eq!(expected.first_token("m", true, true), secs(5));
-        // Another model is taken to load as long.
+        // Another model is expected to load in the same time.
         assert_eq!(expected.load("n"), Some(secs(8)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn load_that_was_begun_is_waited_for_no_longer_than_it_still_takes() {
+    async fn running_load_is_expected_to_take_only_its_remaining_time() {
         let expected = Expected::default();
         expected.observe("m", Observed { load: Some(secs(30)), ..Observed::default() }, false);
         expected.load_begins("m");

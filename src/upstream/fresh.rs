@@ -1,4 +1,4 @@
-//! Keeps what is known of the models up to date where a request needs it.
+//! Brings the lists of models up to date when a request needs it.
 
 use futures_util::future;
 use tokio::time::Instant;
@@ -28,7 +28,7 @@ impl Upstreams {
         self.fresh(Instant::now()).await;
     }
 
-    /// Learns which upstreams have a model that none of them has as far as is known: it may have been pulled a moment ago.
+    /// Looks again for a model that no upstream is known to have, because it may have been pulled a moment ago.
     /// `model` is canonical.
     pub(crate) async fn learn(&self, route: Route, model: Option<&str>) {
         let Some(model) = model.filter(|model| !is_of_primary(route) && !is_cloud_model(model)) else {
@@ -48,15 +48,15 @@ impl Upstreams {
         }
     }
 
-    /// Learns whether a model is there after all. However many models there are not, an upstream is asked once a
-    /// second for them, unless something changed since.
+    /// Looks again for a model on all upstreams. Missing models cost an upstream at most one probe per second, unless
+    /// the set of models changed.
     pub(super) async fn look_again(&self) {
         if let Some(since) = self.shelf.changed() {
             self.fresh(since).await;
         }
     }
 
-    /// The same for one upstream, without waiting. The result comes in time for the label of the model.
+    /// Looks again on one upstream, without waiting. The result comes in time for the label of the model.
     pub(super) fn look_again_at(&self, upstream: &Upstream) {
         if let Some(since) = self.shelf.changed() {
             upstream.probing.ask_since(since);

@@ -18,20 +18,20 @@ use crate::{
 /// The destination of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Placement {
-    /// To this upstream, which takes it without a slot of its own.
+    /// To this upstream, without a slot.
     At {
         /// The upstream.
         upstream: Arc<Upstream>,
-        /// It passes the request on to Ollama's cloud.
+        /// Whether it passes the request on to Ollama's cloud.
         is_cloud: bool,
     },
     /// To any upstream with a free slot.
     Any {
         /// The wish that the scheduler fulfils.
         want: Want,
-        /// One of the upstreams that may have it.
+        /// One of the upstreams that may serve it.
         likely: Arc<Upstream>,
-        /// There is no other.
+        /// Whether there is no other.
         is_only: bool,
     },
 }
@@ -69,7 +69,7 @@ impl Upstreams {
         Some(Placement::At { is_cloud: is_cloud(&upstream), upstream })
     }
 
-    /// A request that was sent to the upstream of this name has ended.
+    /// Takes in the measurements of a request that has ended at the upstream of this name.
     pub(crate) fn observe(&self, upstream: &str, model: &str, observed: Observed) {
         if let Some(upstream) = self.all.iter().find(|one| one.name == upstream) {
             upstream.expected.observe(model, observed, upstream.max_streams.is_none());
@@ -149,7 +149,7 @@ mod tests {
         let scheduler = Scheduler::for_test(&[Some(1), Some(1)], all);
         let want = || Want { model: Some("m:latest".to_owned()), ..Want::default() };
         let enter = || scheduler.enter("caller", Terms::default(), want());
-        // A slot takes two seconds here, so that a warm one is soon to come.
+        // A slot is held for two seconds here, so a warm slot is expected soon.
         let warm = enter().await.unwrap();
         tokio::time::sleep(Duration::from_secs(2)).await;
         drop(warm);

@@ -1,4 +1,4 @@
-//! One Ollama, and how it fares.
+//! One Ollama: its settings, its health and its requests.
 
 use std::{
     sync::{
@@ -91,37 +91,37 @@ impl Upstream {
         }
     }
 
-    /// A generation gets a slot here. True: it tries whether the upstream works again.
+    /// Notes that a generation gets a slot here. Returns whether it is the trial of a half-open breaker.
     pub(super) fn tries_generation(&self) -> bool {
         self.breaker.as_ref().is_some_and(|breaker| breaker.tries(Kind::Generation))
     }
 
-    /// The request that was to try it told nothing.
+    /// Notes that the trial ended without a result.
     pub(super) fn abandoned(&self) {
         if let Some(breaker) = &self.breaker {
             breaker.abandoned();
         }
     }
 
-    /// The model is in its memory, or is being loaded.
+    /// Whether the model is in its memory, or is being loaded.
     pub(super) fn is_warm(&self, model: &str) -> bool {
         self.health().has_loaded(model) || self.expected.is_loading(model)
     }
 
-    /// A request for this model goes there.
+    /// Notes that a request for this model goes there.
     pub(super) fn goes_to(&self, model: &str) {
         if self.breaker.is_some() && !self.health().has_loaded(model) {
             self.expected.load_begins(model);
         }
     }
 
-    /// The expected time from a slot here to the first token of a request for this model.
+    /// Returns the expected time from a slot here to the first token of a request for this model.
     pub(super) fn expects(&self, model: &str) -> Duration {
         self.expected.first_token(model, self.health().has_loaded(model), self.requests() > 0)
     }
 
-    /// How long a request waits for an upstream that has its model in memory before it takes a slot here. `wait`: how long
-    /// that is expected to be.
+    /// Returns the time for which a request waits for an upstream with its model in memory before it takes a slot here.
+    /// `wait` is the expected wait for such an upstream.
     pub(super) fn patience(&self, model: &str, wait: Option<Duration>) -> Duration {
         patience(self.expected.load(model), wait)
     }
@@ -138,7 +138,7 @@ impl Upstream {
         self.health.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How often the addresses of its name have changed.
+    /// The number of changes of its name's addresses.
     pub(super) fn moves(&self) -> u64 {
         self.whereabouts.moves()
     }

@@ -7,10 +7,10 @@ use std::{
 
 use tokio::time::Instant;
 
-/// How old the result of a probe may be when it says that no upstream has a model.
+/// The greatest age of a probe's result that may show that no upstream has a model.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// When requests through this sidecar last changed the set of models.
+/// The changes that requests through this sidecar made to the set of models.
 #[derive(Debug, Default)]
 pub(super) struct Shelf(Mutex<Changes>);
 
@@ -21,7 +21,7 @@ struct Changes {
 }
 
 impl Shelf {
-    /// A request begins that may change which models there are.
+    /// Notes the begin of a request that may change the set of models.
     pub(super) fn manage(self: &Arc<Self>) -> Managing {
         self.changes().running += 1;
         Managing(self.clone())

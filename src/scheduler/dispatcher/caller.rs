@@ -1,4 +1,4 @@
-//! One caller: its terms, its streams, and its requests that wait.
+//! One caller: its terms, its streams, and its waiting requests.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -11,7 +11,7 @@ use super::{
 /// The entitlements of a caller: its limit, weight and priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// The most streams at once, at all upstreams together; `None`: no limit.
+    /// The most concurrent streams, at all upstreams together. `None`: no limit.
     pub max_streams: Option<usize>,
     /// Its share of slot time relative to other callers; 0 counts as 1.
     pub weight: u32,
@@ -25,7 +25,7 @@ impl Default for Terms {
     }
 }
 
-/// A request that waits.
+/// A waiting request.
 #[derive(Debug)]
 pub(super) struct Waiter<W, G> {
     pub(super) number: u64,
@@ -34,11 +34,11 @@ pub(super) struct Waiter<W, G> {
     pub(super) grant: G,
 }
 
-/// Requests of one caller with the same candidates, the oldest first.
+/// The requests of one caller with the same candidates, oldest first.
 #[derive(Debug)]
 pub(super) struct Group<W, G> {
     pub(super) candidates: Box<[Candidate]>,
-    /// The class and the turn of the oldest at each candidate, where it has one.
+    /// The class and the turn of the oldest request at each candidate. `None`: it has no turn there.
     pub(super) turns: Box<[Option<(usize, Turn)>]>,
     pub(super) waiters: VecDeque<Waiter<W, G>>,
 }
@@ -48,14 +48,14 @@ pub(super) struct Group<W, G> {
 pub(super) struct Standing {
     /// Its virtual time.
     pub(super) tags: [u64; CLASSES],
-    /// Its groups that have a turn there.
+    /// The number of its groups that have a turn there.
     pub(super) turns: [u32; CLASSES],
-    /// It had a turn before its groups were made anew.
+    /// Whether it had a turn before its groups were built again.
     pub(super) had_turn: [bool; CLASSES],
 }
 
 impl Standing {
-    /// The virtual time of a turn. A caller that had none cannot save up the time in which it did not ask.
+    /// Returns the virtual time of a turn. A caller that had no turn cannot save up the time without requests.
     pub(super) fn enter(&mut self, class: usize, clock: u64) -> u64 {
         if self.turns[class] == 0 && !self.had_turn[class] {
             self.tags[class] = self.tags[class].max(clock);
@@ -73,7 +73,7 @@ pub(super) struct CallerState<W, G> {
     pub(super) waiting: usize,
     pub(super) groups: Vec<Group<W, G>>,
     pub(super) standings: Box<[Standing]>,
-    /// When one of its requests gets another candidate.
+    /// The time at which one of its requests gets another candidate.
     pub(super) due: Option<Duration>,
 }
 
@@ -94,12 +94,12 @@ impl<W, G> CallerState<W, G> {
         self.running == 0 && self.waiting == 0
     }
 
-    /// It has as many streams as it may have.
+    /// Whether it has as many streams as its limit allows.
     pub(super) fn is_at_limit(&self) -> bool {
         self.terms.max_streams.is_some_and(|most| self.running >= most)
     }
 
-    /// Puts a request at the end of the group with its candidates. The groups stay in the order of arrival.
+    /// Appends a request to the group with the same candidates.
     pub(super) fn push(&mut self, candidates: Box<[Candidate]>, waiter: Waiter<W, G>) {
         self.waiting += 1;
         match self.groups.iter_mut().find(|group| group.candidates == candidates) {
@@ -111,7 +111,7 @@ impl<W, G> CallerState<W, G> {
         }
     }
 
-    /// The group and the position of a request that waits.
+    /// Returns the group and the position of a waiting request.
     pub(super) fn find(&self, number: u64) -> Option<(usize, usize)> {
         self.groups.iter().enumerate().find_map(|(group, one)| {
             let at = one.waiters.binary_search_by_key(&number, |waiter| waiter.number).ok()?;
@@ -119,7 +119,7 @@ impl<W, G> CallerState<W, G> {
         })
     }
 
-    /// The number of its newest request that waits.
+    /// Returns the number of its newest waiting request.
     pub(super) fn newest(&self) -> Option<u64> {
         self.groups.iter().filter_map(|group| group.waiters.back()).map(|waiter| waiter.number).max()
     }

@@ -1,4 +1,4 @@
-//! The callers that are known.
+//! The known callers.
 
 use std::{
     collections::HashMap,
@@ -7,16 +7,16 @@ use std::{
 
 use super::caller::{CallerState, Terms};
 
-/// So many callers are kept.
+/// The number of callers that are kept.
 const KEPT: usize = 1024;
 
-/// The callers by number. A caller without a request is kept for its virtual time, until there are too many.
+/// The callers by number. A caller without a request is kept for its virtual time, until there are too many callers.
 #[derive(Debug)]
 pub(super) struct Callers<W, G> {
     all: Vec<CallerState<W, G>>,
     numbers: HashMap<Box<str>, usize>,
     vacant: Vec<usize>,
-    /// The number of callers at which those without a request are forgotten.
+    /// The number of callers at which the callers without a request are forgotten.
     most: usize,
 }
 
@@ -27,7 +27,7 @@ impl<W, G> Default for Callers<W, G> {
 }
 
 impl<W, G> Callers<W, G> {
-    /// The number of a caller. One that is new has these terms.
+    /// Returns the number of a caller. A new caller gets these terms.
     pub(super) fn enter(&mut self, name: &str, terms: Terms, lanes: usize) -> usize {
         if let Some(&id) = self.numbers.get(name) {
             return id;
@@ -60,19 +60,19 @@ impl<W, G> Callers<W, G> {
         self.most = KEPT.max(2 * self.numbers.len());
     }
 
-    /// The caller with the most requests that wait; of several, the one with the newest of them.
+    /// Returns the caller with the most waiting requests. Among equals it is the caller of the newest request.
     pub(super) fn busiest(&self) -> Option<usize> {
         let waiting = self.all.iter().enumerate().filter(|(_, caller)| caller.waiting > 0);
         waiting.max_by_key(|(_, caller)| (caller.waiting, caller.newest())).map(|(id, _)| id)
     }
 
-    /// How many are known.
+    /// The number of known callers.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.numbers.len()
     }
 
-    /// The numbers of those that have requests that wait.
+    /// Returns the numbers of the callers with waiting requests.
     pub(super) fn waiting(&self) -> Vec<usize> {
         (0..self.all.len()).filter(|id| self.all[*id].waiting > 0).collect()
     }

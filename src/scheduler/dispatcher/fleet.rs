@@ -9,8 +9,8 @@ use super::lane::Outlook;
 pub struct Candidate {
     /// Its position.
     pub upstream: usize,
-    /// How long the request waits for another candidate before it takes a slot here: zero unless a load would take longer
-    /// than the expected wait for an upstream that has the model in memory.
+    /// The time for which the request waits for another candidate before it takes a slot here. It is zero unless a load
+    /// would take longer than the expected wait for an upstream with the model in memory.
     pub patience: Duration,
 }
 
@@ -19,22 +19,22 @@ pub struct Candidate {
 pub struct Free {
     /// Its position.
     pub upstream: usize,
-    /// Slots that are taken there.
+    /// The number of taken slots.
     pub taken: usize,
 }
 
 /// The state of the upstreams. `W` is the wish of a request.
 pub trait Fleet<W> {
-    /// The upstreams that may have the request, now.
+    /// Returns the upstreams that may serve the request now.
     fn candidates(&self, want: &W, outlook: Outlook<'_>) -> Box<[Candidate]>;
 
-    /// The position in `free` of the upstream that gets the request. `free` is not empty.
+    /// Returns the position in `free` of the upstream that gets the request. `free` is not empty.
     fn choose(&self, want: &W, free: &[Free]) -> usize;
 
-    /// A request gets a slot there. True: it tries whether the upstream works again, and no other request goes there until
-    /// that is known.
+    /// Notes that a request gets a slot there. Returns whether it is the trial of a half-open breaker. Until the trial
+    /// has a result, the upstream gets no other request.
     fn granted(&self, upstream: usize, want: &W) -> bool;
 
-    /// The request that was to try the upstream never went there.
+    /// Notes that the trial of the upstream was never sent.
     fn abandoned(&self, upstream: usize);
 }

@@ -1,4 +1,4 @@
-//! One upstream: its slots, and the callers whose requests could take one, in the order of their turns.
+//! One upstream: its slots, and the requests that could take one, in the order of their turns.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -7,15 +7,15 @@ use super::super::{
     priority::{CLASSES, ranks},
 };
 
-/// The slot time that a request is charged before the slot time of any request is known.
+/// The slot time in seconds that a request is charged before any slot time was measured.
 const UNKNOWN: f64 = 1.0;
-/// Units of virtual time in a second of slot time at weight 1.
+/// Units of virtual time per second of slot time at weight 1.
 const UNITS: f64 = 1e9;
 /// The shares of classes that have the same rank.
 const SHARES: [u32; CLASSES] = [4, 2, 1];
 
-/// The turn of the oldest of a caller's requests with the same candidates. The least is next: that of the caller with the
-/// least virtual time, and then the one that arrived first.
+/// The turn of the oldest of a caller's requests with the same candidates. The least turn is next: the caller with the
+/// least virtual time first, and among equals the request that arrived first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Turn {
     pub(super) tag: u64,
@@ -28,17 +28,17 @@ pub(super) struct Turn {
 #[derive(Debug, Default)]
 pub(super) struct Class {
     turns: BTreeSet<Turn>,
-    /// When the requests of the turns arrived.
+    /// The arrivals of the requests that have turns.
     ages: BTreeSet<(Duration, u64)>,
-    /// The virtual time of the callers: that of the request that was dispatched last.
+    /// The virtual time of the callers, which is the virtual time of the last dispatched request.
     pub(super) clock: u64,
     /// The virtual time of the class itself, among classes of the same rank.
     tag: u64,
-    /// It was among those of the first rank when the last request was dispatched.
+    /// Whether it had the first rank when the last request was dispatched.
     was_first: bool,
 }
 
-/// A turn that is next at an upstream.
+/// The next turn at an upstream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Next {
     pub(super) rank: usize,
@@ -49,15 +49,15 @@ pub(super) struct Next {
 /// An upstream.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    /// The most requests at once; `None`: no limit.
+    /// The number of slots. `None`: no limit.
     pub(super) limit: Option<usize>,
     pub(super) taken: usize,
-    /// Requests that wait and have this upstream as a candidate.
+    /// The number of waiting requests with this upstream as a candidate.
     pub(super) wanted: usize,
     pub(super) classes: [Class; CLASSES],
     /// The virtual time of the classes.
     clock: u64,
-    /// Seconds for which a request holds a slot.
+    /// The mean time in seconds for which a request holds a slot.
     pub(super) slot_time: Mean,
 }
 
@@ -92,14 +92,14 @@ impl Lane {
         ranks(std::array::from_fn(|class| wait(&self.classes[class])), aging)
     }
 
-    /// The virtual time at which a class would be dispatched. A class cannot save up the time in which it was not of the
-    /// first rank.
+    /// Returns the virtual time at which a class would be dispatched. A class cannot save up the time in which it did
+    /// not have the first rank.
     fn start(&self, class: usize) -> u64 {
         let Class { tag, was_first, .. } = self.classes[class];
         if was_first { tag } else { tag.max(self.clock) }
     }
 
-    /// The turn that is next, if there is a slot for it.
+    /// Returns the next turn, if a slot is free.
     pub(super) fn next(&self, now: Duration, aging: Duration) -> Option<Next> {
         if !self.is_free() || self.classes.iter().all(|class| class.turns.is_empty()) {
             return None;
@@ -111,7 +111,7 @@ impl Lane {
         Some(Next { rank, class, turn: *self.classes[class].turns.first()? })
     }
 
-    /// A request of this class gets a slot because it is next.
+    /// Notes that the next request, which is of this class, gets a slot.
     pub(super) fn dispatched(&mut self, now: Duration, aging: Duration, class: usize) {
         let ranks = self.ranks(now, aging);
         let start = self.start(class);
@@ -127,20 +127,21 @@ impl Lane {
         self.classes[class].tag = start.saturating_add(charge);
     }
 
-    /// The virtual time that a request is charged when it gets a slot. At its end the slot time that it had replaces it.
+    /// Returns the virtual time that a request is charged when it gets a slot. At its end the measured slot time
+    /// replaces the charge.
     pub(super) fn charge(&self, weight: u32) -> u64 {
         units(self.slot_time.get().unwrap_or(UNKNOWN), weight)
     }
 
-    /// Slots that become free in a second, on average, if requests wait for them.
+    /// Returns the slots that become free per second while requests wait for them.
     pub(super) fn rate(&self) -> Option<f64> {
         Some(self.limit? as f64 / self.slot_time.get()?.max(1e-3))
     }
 }
 
-/// Slot time in units of virtual time.
+/// Converts slot time into units of virtual time.
 pub(super) fn units(seconds: f64, weight: u32) -> u64 {
-    // A request that takes no time still takes its turn.
+    // A request that takes no time still uses its turn.
     ((seconds.max(1e-6) * UNITS) as u64) / u64::from(weight.max(1))
 }
 
@@ -158,7 +159,8 @@ impl Outlook<'_> {
         Outlook { lanes: None }
     }
 
-    /// The expected time until one of these upstreams has a slot for a request that arrives now. `None`: nothing is known.
+    /// Returns the expected time until one of these upstreams has a slot for a request that arrives now. `None`: no
+    /// slot time was measured yet.
     #[must_use]
     pub fn wait(&self, upstreams: impl Iterator<Item = usize> + Clone) -> Option<Duration> {
         let Some(all) = self.lanes else { return Some(Duration::ZERO) };

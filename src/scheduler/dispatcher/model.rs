@@ -202,8 +202,8 @@ impl Model {
         }
     }
 
-    /// A request arrives: it has a slot at once, waits by its number, or is refused. Also the number of the one that made
-    /// room for it.
+    /// A request arrives: it has a slot at once, waits by its number, or is refused. Also the number of the one that
+    /// made room for it.
     pub(super) fn arrive(
         &mut self,
         now: Duration,

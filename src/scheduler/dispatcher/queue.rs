@@ -1,15 +1,15 @@
-//! Requests that wait: they join, leave, are evicted, and get other candidates.
+//! The queue: requests join it, leave it, are evicted, and get other candidates.
 
 use std::time::Duration;
 
 use super::{Ask, Dispatcher, Fleet, Outlook, Ticket, caller::Waiter};
 
 impl<W, G> Dispatcher<W, G> {
-    /// Puts a request at the end of its caller's queue. `None`: the queue is full, and neither the request of another
-    /// caller made room.
+    /// Puts a request at the end of its caller's queue. `None`: the queue is full, and no request of another caller
+    /// could be evicted.
     ///
     /// A full queue evicts the newest request of the busiest caller, if that caller then still has at least as many
-    /// requests that wait as the caller that asks. The drop of its grant tells it.
+    /// waiting requests as the caller of the new one. The evicted request learns of it by the drop of its grant.
     pub(in super::super) fn wait(
         &mut self,
         now: Duration,
@@ -42,7 +42,7 @@ impl<W, G> Dispatcher<W, G> {
         true
     }
 
-    /// A request waits no longer. Nothing happens if it does not wait.
+    /// Removes a waiting request. It does nothing if the request does not wait.
     pub(in super::super) fn leave(&mut self, now: Duration, ticket: Ticket) {
         if let Some((group, at)) = self.callers[ticket.caller].find(ticket.number) {
             self.remove(ticket.caller, group, at);
@@ -50,7 +50,7 @@ impl<W, G> Dispatcher<W, G> {
         }
     }
 
-    /// Takes out a request. Its caller's turns are those of before.
+    /// Removes a request and returns it. The turns of its caller still have to be brought up to date.
     pub(super) fn remove(&mut self, caller: usize, group: usize, at: usize) -> Waiter<W, G> {
         let caller = &mut self.callers[caller];
         let group = &mut caller.groups[group];
@@ -59,10 +59,10 @@ impl<W, G> Dispatcher<W, G> {
         }
         caller.waiting -= 1;
         self.waiting -= 1;
-        group.waiters.remove(at).expect("the position of a request that waits")
+        group.waiters.remove(at).expect("the position of a waiting request")
     }
 
-    /// Gives each request that waits the candidates that it has now.
+    /// Looks up the candidates of each waiting request again.
     pub(super) fn regroup(&mut self, now: Duration, fleet: &dyn Fleet<W>) {
         for id in self.callers.waiting() {
             let caller = &mut self.callers[id];

@@ -3,7 +3,7 @@
 use super::rate::Quota;
 use crate::scheduler::Priority;
 
-/// How much one may ask for, and its part of what is there; `None`: no limit.
+/// The limits of a caller, its weight and its priority; `None`: no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The number of requests.

@@ -334,3 +334,33 @@ async fn request_without_candidates_goes_to_an_untried_upstream_or_waits_in_the_
     assert!(matches!(enter(&[Some(1), Some(1)], &[]).await, Err(NoSlot::Late { .. })));
     assert_eq!(began.elapsed(), Config::default().timeout);
 }
+
+/// An upstream that a request may be sent to from some time on, of which nobody tells the scheduler.
+struct Later(Instant);
+
+impl Fleet<Want> for Later {
+    fn candidates(&self, _: &Want, _: Outlook<'_>) -> Box<[Candidate]> {
+        let candidate = Candidate { upstream: 1, patience: Duration::ZERO };
+        if Instant::now() >= self.0 { [candidate].into() } else { [].into() }
+    }
+
+    fn choose(&self, _: &Want, _: &[Free]) -> usize {
+        0
+    }
+
+    fn granted(&self, _: usize, _: &Want) -> bool {
+        false
+    }
+
+    fn abandoned(&self, _: usize) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_request_gets_an_upstream_that_becomes_a_candidate_by_time_alone() {
+    let began = Instant::now();
+    let fleet = Later(began + 5 * SECOND);
+    let scheduler = Scheduler::for_test(&[Some(1), Some(1)], Arc::new(fleet));
+    let slot = scheduler.enter("a", Terms::default(), Want::default()).await.unwrap();
+    assert_eq!(slot.upstream(), 1);
+    assert!((5 * SECOND..=6 * SECOND).contains(&began.elapsed()), "{:?}", began.elapsed());
+}

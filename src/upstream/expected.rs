@@ -178,6 +178,10 @@ mod tests {
         assert_eq!(expected.first_token("m", false, true), secs(10));
         tokio::time::advance(secs(11)).await;
         assert!(!expected.is_loading("m"), "a probe would have told that it is in memory");
+        expected.load_begins("m");
+        assert!(expected.is_loading("m"));
+        expected.observe("m", Observed::default(), false);
+        assert!(!expected.is_loading("m"), "its request has ended, so the load has too");
     }
 
     #[test]

@@ -131,6 +131,31 @@ mod tests {
     };
 
     #[tokio::test(start_paused = true)]
+    async fn upstream_that_loads_a_model_gets_the_next_request_for_it() {
+        let config = Config {
+            upstreams: ["a", "b"]
+                .map(|name| UpstreamConfig::new(name, "http://127.0.0.1:1".parse().unwrap()))
+                .into(),
+            ..Config::default()
+        };
+        let all = Arc::new(Upstreams::new(&config).unwrap());
+        for upstream in &all.all {
+            upstream.report(Health::for_test(true, &["m:latest"], &[]));
+        }
+        let load = Some(Duration::from_secs(10));
+        all.observe("a", "m:latest", Observed { load, ..Observed::default() });
+        all.observe("b", "m:latest", Observed { load, ..Observed::default() });
+        let scheduler = Scheduler::for_test(&[Some(4), Some(4)], all);
+        let want = || Want { model: Some("m:latest".to_owned()), ..Want::default() };
+        let first = scheduler.enter("caller", Terms::default(), want()).await.unwrap();
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            held.push(scheduler.enter("caller", Terms::default(), want()).await.unwrap());
+        }
+        assert!(held.iter().all(|slot| slot.upstream() == first.upstream()), "a second load takes longer");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn request_waits_for_a_warm_slot_no_longer_than_a_load_takes() {
         let config = Config {
             upstreams: ["a", "b"]

@@ -142,3 +142,31 @@ fn callers_without_requests_are_forgotten_once_they_are_many() {
     }
     assert!(dispatcher.callers.len() <= 4096, "{}", dispatcher.callers.len());
 }
+
+#[test]
+fn refresh_without_a_change_keeps_the_virtual_time_of_waiting_callers() {
+    let (mut dispatcher, table) = dispatcher(&[3], 128);
+    let take = |dispatcher: &mut Dispatcher<usize, u64>, now, caller| {
+        let request = ask(caller, Terms::default(), everywhere(1));
+        dispatcher.take(now, &request, &0, &table).unwrap()
+    };
+    // A long stream, by which the next ones are charged.
+    let long = take(&mut dispatcher, seconds(0), "long");
+    dispatcher.free(seconds(100), &long, &table);
+    dispatcher.end(seconds(100), &long, &table);
+    let _other = take(&mut dispatcher, seconds(100), "other");
+    let busy = take(&mut dispatcher, seconds(100), "busy");
+    let short = take(&mut dispatcher, seconds(159), "short");
+    waits(&mut dispatcher, &table, seconds(159), "busy", Terms::default(), 1);
+    waits(&mut dispatcher, &table, seconds(159), "short", Terms::default(), 2);
+    dispatcher.free(seconds(160), &busy, &table);
+    assert_eq!(dispatcher.granted().len(), 1, "the clock is at the virtual time of this request");
+    // The short stream was charged too much, and gets the excess back.
+    dispatcher.set_limit(seconds(160), 0, Some(1), &table);
+    dispatcher.free(seconds(161), &short, &table);
+    let id = dispatcher.callers.enter("short", Terms::default(), 1);
+    let tags = |dispatcher: &Dispatcher<usize, u64>| dispatcher.callers[id].standings[0].tags;
+    let before = tags(&dispatcher);
+    dispatcher.refresh(seconds(161), &table);
+    assert_eq!(tags(&dispatcher), before);
+}

@@ -50,9 +50,9 @@ pub(super) struct Breaker(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     position: Position,
-    /// Failures in a row of generations, with no response that came to its end between.
-    generations: u32,
     /// Consecutive failures of generations, without a complete response in between.
+    generations: u32,
+    /// Consecutive failures of other requests, without a complete response in between.
     others: u32,
     /// How often it has opened in a row.
     openings: u32,

@@ -9,7 +9,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use super::{drain::address, *};
+use super::*;
 
 /// Longer than any step of the test.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,9 +51,7 @@ impl Manager {
     /// A sidecar that serves. Its addresses are those of the sockets, whatever the settings say.
     fn serve(&self, upstream: &str) -> Running {
         let arguments = ["--upstream", upstream, "--listen", "127.0.0.1:1", "--admin", "0.0.0.0:2"];
-        let mut child = self.command("proxy:admin", &arguments).spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        let mut serve = Running { child, log };
+        let mut serve = Running::spawn(self.command("proxy:admin", &arguments));
         let line = serve.line();
         assert!(line.contains("listening"), "{line}");
         assert_eq!((address(&line, "proxy="), address(&line, "admin=")), (self.proxy(), self.admin()));
@@ -228,9 +226,7 @@ fn systemd_socket_for_another_process_is_ignored() {
     let manager = Manager::new();
     let mut serve = streamgauge(&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     serve.env("LISTEN_PID", "1").env("LISTEN_FDS", "2").env("LISTEN_FDNAMES", "proxy:admin");
-    let mut child = serve.stderr(Stdio::piped()).spawn().unwrap();
-    let log = BufReader::new(child.stderr.take().unwrap());
-    let mut serve = Running { child, log };
+    let mut serve = Running::spawn(serve);
     let line = serve.line();
     assert!(line.contains("listening") && address(&line, "proxy=") != manager.proxy(), "{line}");
     serve.signal("-TERM");

@@ -7,18 +7,10 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use super::*;
 
 /// A sidecar, and its addresses for clients and for admin requests.
-fn serve(mut command: Command) -> (Running, String, String) {
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let log = BufReader::new(child.stderr.take().unwrap());
-    let mut serve = Running { child, log };
-    loop {
-        let line = serve.line();
-        if line.contains("listening") {
-            let address =
-                |key: &str| line.split(key).nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
-            return (serve, address("proxy="), address("admin="));
-        }
-    }
+fn serve(command: Command) -> (Running, String, String) {
+    let mut serve = Running::spawn(command);
+    let [proxy, admin] = serve.addresses();
+    (serve, proxy, admin)
 }
 
 const ARGUMENTS: [&str; 7] =
@@ -34,7 +26,7 @@ fn file_descriptors_exhausted_admin_answers_and_clients_are_accepted_later() {
     let (bound, free) = numbers(&serve);
     to(Some(bound));
     let mut held: Vec<_> = (0..free + 50).map(|_| TcpStream::connect(&proxy).unwrap()).collect();
-    while !serve.line().contains("failed to accept a connection") {}
+    serve.until("failed to accept a connection");
     // Each request uses one of the four spare descriptors, so that one is always available.
     for _ in 0..2 {
         assert!(get(&admin, "/livez").starts_with("HTTP/1.1 200 "));
@@ -66,19 +58,14 @@ fn numbers(serve: &Running) -> (u64, u64) {
 fn low_file_descriptor_limit_lowers_max_connections_and_is_logged() {
     let mut limited = Command::new("sh");
     limited.arg("-c").arg("ulimit -n 256; exec \"$0\" \"$@\"").arg(env!("CARGO_BIN_EXE_streamgauge"));
-    limited.args(ARGUMENTS).env_clear().stderr(Stdio::piped());
-    let mut child = limited.spawn().unwrap();
-    let log = BufReader::new(child.stderr.take().unwrap());
-    let mut serve = Running { child, log };
+    limited.args(ARGUMENTS).env_clear();
+    let mut serve = Running::spawn(limited);
     let warning = serve.line();
     assert!(
         warning.contains("limit of file descriptors is too low") && warning.contains("max_connections=32"),
         "{warning}"
     );
-    let listening = serve.line();
-    let address =
-        |key: &str| listening.split(key).nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
-    let (proxy, admin) = (address("proxy="), address("admin="));
+    let [proxy, admin] = serve.addresses();
     let _held: Vec<_> = (0..200).map(|_| TcpStream::connect(&proxy).unwrap()).collect();
     // On a slow machine, some connections have been silent for a second by then and give way to others.
     while refused(&get(&admin, "/metrics")) != 168 {

@@ -15,11 +15,6 @@ struct Streaming {
     stream: BufReader<TcpStream>,
 }
 
-pub(super) fn address(line: &str, key: &str) -> String {
-    let (_, after) = line.split_once(key).unwrap();
-    after.split_whitespace().next().unwrap().to_owned()
-}
-
 /// The URL of a simulated Ollama of ten tokens per second.
 fn simulated() -> (String, Running) {
     let mut simulate = Running::start(&[
@@ -64,7 +59,8 @@ fn streaming(tokens: u32) -> Streaming {
         "--admin",
         "127.0.0.1:0",
     ]);
-    let stream = stream_through(&address(&serve.line(), "proxy="), tokens);
+    let [proxy, _] = serve.addresses();
+    let stream = stream_through(&proxy, tokens);
     Streaming { serve, _simulate: simulate, stream }
 }
 
@@ -114,9 +110,7 @@ fn drain_after_second_signal_cuts_stream_and_exits_with_code_1() {
     let Streaming { mut serve, mut stream, _simulate } = streaming(1000);
     serve.signal("-TERM");
     // Pending signals of one kind are merged, so that the second one waits until the first is handled.
-    while !serve.line().contains("draining") {
-        assert!(serve.child.try_wait().unwrap().is_none(), "it ended before it drained");
-    }
+    serve.until("draining");
     serve.signal("-TERM");
     let (code, log) = serve.end();
     assert_eq!(code, Some(1), "{log}");

@@ -9,21 +9,12 @@ fn serve(variables: &[(&str, &str)]) -> (Running, String) {
     let mut command = streamgauge(&[&["serve"], &LISTEN[..]].concat());
     command.envs(variables.iter().copied());
     let mut serve = Running::spawn(command);
-    loop {
-        let line = serve.line();
-        if let Some(rest) = line.split("admin=").nth(1) {
-            return (serve, rest.split_whitespace().next().unwrap().to_owned());
-        }
-    }
+    let [_, admin] = serve.addresses();
+    (serve, admin)
 }
 
 fn is_ready(admin: &str) -> bool {
     get(admin, "/readyz").starts_with("HTTP/1.1 200")
-}
-
-/// Waits until the log has a line that contains this part.
-fn until(serve: &mut Running, part: &str) {
-    while !serve.line().contains(part) {}
 }
 
 #[test]
@@ -34,7 +25,7 @@ fn serve_without_flags_uses_ollama_host_as_upstream() {
         &[("OLLAMA_HOST", down.as_str()), ("STREAMGAUGE_UPSTREAM", up.as_str())],
     ] {
         let (mut serve, admin) = serve(variables);
-        until(&mut serve, "the upstream answered");
+        serve.until("the upstream answered");
         assert!(is_ready(&admin), "{variables:?}");
         serve.signal("-TERM");
         assert_eq!(serve.end().0, Some(0));
@@ -69,14 +60,13 @@ fn loop_of_sidecars_is_detected_and_gets_508() {
         let mut command = streamgauge(&arguments);
         command.env("STREAMGAUGE_UPSTREAMS__HEALTH_INTERVAL", "100ms");
         let mut serve = Running::spawn(command);
-        let line = serve.line();
-        let proxy = line.split("proxy=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+        let [proxy, _] = serve.addresses();
         (serve, proxy)
     };
     let (mut one, one_addr) = start("127.0.0.1:0", &first);
     let (mut other, _) = start(&first, &one_addr);
     for serve in [&mut one, &mut other] {
-        until(serve, "its address leads back to this sidecar");
+        serve.until("its address leads back to this sidecar");
     }
     let answer = get(&one_addr, "/api/tags");
     assert!(answer.starts_with("HTTP/1.1 508 Loop Detected\r\n"), "{answer}");

@@ -94,13 +94,8 @@ fn failed_stream_is_a_warning_with_its_cause() {
         ("refuse", "a request failed: the upstream answered 503"),
     ] {
         stream(&manager.proxy(), fault);
-        loop {
-            let line = serve.line();
-            if line.contains("a request failed") {
-                assert!(line.contains(cause) && line.contains("WARN") && line.contains("route="), "{line}");
-                break;
-            }
-        }
+        let line = serve.until("a request failed");
+        assert!(line.contains(cause) && line.contains("WARN") && line.contains("route="), "{line}");
     }
 }
 

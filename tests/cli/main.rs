@@ -5,7 +5,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    process::{Child, ChildStderr, Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     thread,
     time::Duration,
 };
@@ -23,12 +23,15 @@ mod log;
 mod memory;
 mod name;
 mod reload;
+mod running;
 mod surroundings;
 mod systemd;
 mod tls;
 mod top;
 #[cfg(target_os = "linux")]
 mod vanished;
+
+use running::{Running, address};
 
 fn streamgauge(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
@@ -302,51 +305,6 @@ fn probe_with_invalid_url_is_usage_error_that_does_not_repeat_url() {
     }
 }
 
-/// A running server, and its lines on stderr.
-struct Running {
-    child: Child,
-    log: BufReader<ChildStderr>,
-}
-
-impl Running {
-    fn start(arguments: &[&str]) -> Running {
-        Running::spawn(streamgauge(arguments))
-    }
-
-    fn spawn(mut command: Command) -> Running {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        Running { child, log }
-    }
-
-    /// The next line of the log.
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.log.read_line(&mut line).unwrap();
-        assert!(!line.is_empty(), "it ended: {:?}", self.child.wait());
-        line
-    }
-
-    fn signal(&self, signal: &str) {
-        let killed = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-        assert!(killed.success());
-    }
-
-    /// The exit code and the rest of the log.
-    fn end(mut self) -> (Option<i32>, String) {
-        let mut rest = String::new();
-        self.log.read_to_string(&mut rest).unwrap();
-        (self.child.wait().unwrap().code(), rest)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // The process has ended already, unless the test failed.
-        let _ = self.child.kill();
-    }
-}
-
 #[test]
 fn serve_logs_its_addresses_and_drains_on_signal() {
     for signal in ["-TERM", "-INT"] {
@@ -433,13 +391,10 @@ fn admin_address_open_without_token_is_logged_as_warning() {
         ("127.0.0.1:0", None, false),
     ] {
         let mut command = streamgauge(&["serve", "--listen", "127.0.0.1:0", "--admin", admin]);
-        command.stderr(Stdio::piped());
         if let Some(token) = token {
             command.env("STREAMGAUGE_ADMIN__TOKEN_FILE", token);
         }
-        let mut child = command.spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        let mut serve = Running { child, log };
+        let mut serve = Running::spawn(command);
         let mut said = serve.line();
         // Before that, signals are not handled.
         while !said.contains("listening") {

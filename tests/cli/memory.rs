@@ -67,8 +67,7 @@ fn serve(upstream: &str) -> (Running, String) {
         "--admin",
         "127.0.0.1:0",
     ]);
-    let line = serve.line();
-    let proxy = line.split("proxy=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let [proxy, _] = serve.addresses();
     (serve, proxy)
 }
 

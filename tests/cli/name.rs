@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Barrier},
 };
 
-use super::{drain::address, *};
+use super::*;
 
 /// A port that is free on both addresses, the old one and the new one.
 fn two_places() -> [TcpListener; 2] {
@@ -57,9 +57,8 @@ fn serve(hosts: &Path, arguments: &[&str]) -> Running {
     let script = "mount --bind \"$1\" /etc/hosts && shift && exec \"$0\" \"$@\"";
     command.args(["--map-root-user", "--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_streamgauge")]);
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    let mut child = command.arg(hosts).args(arguments).stderr(Stdio::piped()).spawn().unwrap();
-    let log = BufReader::new(child.stderr.take().unwrap());
-    Running { child, log }
+    command.arg(hosts).args(arguments);
+    Running::spawn(command)
 }
 
 #[test]
@@ -79,9 +78,7 @@ fn dns_change_moves_new_requests_and_keeps_running_streams() {
     let path = configuration.path().to_str().unwrap();
     let mut serve =
         serve(&hosts, &["serve", "--config", path, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-    let listening = serve.line();
-    assert!(listening.contains("listening"), "{listening}");
-    let proxy = address(&listening, "proxy=");
+    let [proxy, _] = serve.addresses();
 
     let mut stream = TcpStream::connect(&proxy).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -98,7 +95,7 @@ fn dns_change_moves_new_requests_and_keeps_running_streams() {
         assert!(get(&proxy, "/api/version").ends_with("{\"version\":\"old\"}"));
     }
     fs::write(&hosts, "127.0.0.2 ollama.test\n").unwrap();
-    while !serve.line().contains("the addresses of the upstream's name changed") {}
+    serve.until("the addresses of the upstream's name changed");
     for _ in 0..20 {
         assert!(get(&proxy, "/api/version").ends_with("{\"version\":\"new\"}"));
     }

@@ -4,17 +4,6 @@ use std::fs;
 
 use super::*;
 
-/// The next line of the log that contains `part`.
-pub(super) fn until(serve: &mut Running, part: &str) -> String {
-    loop {
-        let line = serve.line();
-        assert!(!line.is_empty(), "the log ended without {part:?}");
-        if line.contains(part) {
-            return line;
-        }
-    }
-}
-
 /// The status of a response to a request with this key.
 fn status(address: &str, key: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -40,34 +29,31 @@ fn sighup_reloads_keys_and_shaping_and_broken_file_changes_nothing() {
     let config = file(&settings("127.0.0.1:0", "info", "pace = 0"));
     let path = config.path().to_str().unwrap();
     let mut serve = Running::start(&["serve", "--config", path]);
-    let listening = until(&mut serve, "listening");
-    let address =
-        |mark: &str| listening.split(mark).nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
-    let (proxy, admin) = (address("proxy="), address("admin="));
+    let [proxy, admin] = serve.addresses();
     assert_eq!([status(&proxy, "sesame"), status(&proxy, "mellon")], ["200", "401"]);
 
     // The key is in a file, which the configuration still names.
     fs::write(secret.path(), "mellon").unwrap();
     fs::write(path, settings("127.0.0.1:1", "debug", "pace = 60")).unwrap();
     serve.signal("-HUP");
-    until(&mut serve, "configuration reloaded");
-    let warning = until(&mut serve, "need a restart");
+    serve.until("configuration reloaded");
+    let warning = serve.until("need a restart");
     assert!(warning.contains("settings=\"proxy.listen\""), "{warning}");
     assert_eq!([status(&proxy, "sesame"), status(&proxy, "mellon")], ["401", "200"]);
-    until(&mut serve, "DEBUG");
+    serve.until("DEBUG");
     let page = get(&admin, "/metrics");
     assert!(page.contains("streamgauge_pace_tokens_per_second{caller=\"anonymous\"} 60\n"), "{page}");
     assert!(page.contains("streamgauge_config_last_reload_success 1\n"), "{page}");
 
     fs::write(path, settings("127.0.0.1:0", "info", "pase = 70\nmerge = 1")).unwrap();
     serve.signal("-HUP");
-    let mistake = until(&mut serve, "shaping.pase");
+    let mistake = serve.until("shaping.pase");
     assert!(
         mistake.contains(&format!("{path}:15: `shaping.pase`")) && mistake.contains("did you mean"),
         "{mistake}"
     );
-    assert!(until(&mut serve, "shaping.merge").contains("ERROR"));
-    until(&mut serve, "keeping the previous one");
+    assert!(serve.until("shaping.merge").contains("ERROR"));
+    serve.until("keeping the previous one");
     assert_eq!([status(&proxy, "sesame"), status(&proxy, "mellon")], ["401", "200"]);
     let broken = get(&admin, "/metrics");
     assert!(broken.contains("streamgauge_config_last_reload_success 0\n"), "{broken}");

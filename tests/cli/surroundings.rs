@@ -21,8 +21,7 @@ fn up(page: &str, collector: &str) -> Option<f64> {
 #[test]
 fn collectors_all_read_and_missing_gpu_is_logged_once() {
     let mut serve = Running::start(&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-    let listening = serve.line();
-    let admin = listening.split("admin=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let [_, admin] = serve.addresses();
     let began = Instant::now();
     let ready = |page: &str| {
         // The kernel counts CPU time in steps of 10 ms.

@@ -35,13 +35,6 @@ fn secured(authority: &Authority, upstream: &str, admin: &str) -> (TempDir, Stri
 }
 
 /// The two addresses of a sidecar that starts to listen.
-fn addresses(serve: &mut Running) -> (String, String) {
-    let listening = reload::until(serve, "listening");
-    let after =
-        |mark: &str| listening.split(mark).nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
-    (after("proxy="), after("admin="))
-}
-
 fn connect(address: &str, authority: &Authority) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
@@ -115,7 +108,7 @@ fn sighup_replaces_certificate_during_stream_and_broken_one_keeps_old() {
     });
     let (folder, config) = secured(&authority, &address, "127.0.0.1:0");
     let mut serve = Running::start(&["serve", "--config", &config]);
-    let (proxy, admin) = addresses(&mut serve);
+    let [proxy, admin] = serve.addresses();
     let mut client = connect(&proxy, &authority);
     client.write_all(b"GET /api/blobs/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
     let mut begun = Vec::new();
@@ -130,16 +123,16 @@ fn sighup_replaces_certificate_during_stream_and_broken_one_keeps_old() {
     assert_ne!(shown(&proxy, &authority), der(&new));
     write(folder.path(), &new);
     serve.signal("-HUP");
-    reload::until(&mut serve, "configuration reloaded");
+    serve.until("configuration reloaded");
     for address in [&proxy, &admin] {
         assert_eq!(shown(address, &authority), der(&new));
     }
 
     fs::write(folder.path().join("server.pem"), "no certificate").unwrap();
     serve.signal("-HUP");
-    let mistake = reload::until(&mut serve, "`proxy.tls`");
+    let mistake = serve.until("`proxy.tls`");
     assert!(mistake.contains("ERROR") && mistake.contains("holds no certificate"), "{mistake}");
-    reload::until(&mut serve, "keeping the previous one");
+    serve.until("keeping the previous one");
     assert_eq!(shown(&proxy, &authority), der(&new));
 
     tell.send(()).unwrap();
@@ -160,8 +153,8 @@ fn probe_over_tls_accepts_only_certificate_of_its_sidecar() {
     let authority = Authority::new("ours");
     let (folder, config) = secured(&authority, &upstream, &admin);
     let mut serve = Running::start(&["serve", "--config", &config]);
-    addresses(&mut serve);
-    reload::until(&mut serve, "the upstream answered");
+    serve.addresses();
+    serve.until("the upstream answered");
     let probe = |arguments: &[&str]| streamgauge(&[&["probe"], arguments].concat()).output().unwrap();
     let ready = probe(&["--config", &config]);
     assert_eq!(ready.status.code(), Some(0), "{}", stderr(&ready));
@@ -177,7 +170,7 @@ fn probe_over_tls_accepts_only_certificate_of_its_sidecar() {
     let exchanged = probe(&["--config", &config]);
     assert_eq!(exchanged.status.code(), Some(1), "another than it shows: {}", stderr(&exchanged));
     serve.signal("-HUP");
-    reload::until(&mut serve, "configuration reloaded");
+    serve.until("configuration reloaded");
     let again = probe(&["--config", &config]);
     assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
 }
@@ -187,7 +180,7 @@ fn https_upstream_is_verified_by_system_roots_and_http_needs_none() {
     let authority = Authority::new("ours");
     let (folder, config) = secured(&authority, &server(VERSION), "127.0.0.1:0");
     let mut serve = Running::start(&["serve", "--config", &config]);
-    let (proxy, _) = addresses(&mut serve);
+    let [proxy, _] = serve.addresses();
     let (ours, none) = (folder.path().join("ca.pem"), folder.path().join("none.pem"));
     fs::write(&ours, authority.pem()).unwrap();
     fs::write(&none, "").unwrap();
@@ -211,10 +204,8 @@ fn https_upstream_is_verified_by_system_roots_and_http_needs_none() {
     let mut command =
         streamgauge(&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config"]);
     command.arg(plain.path()).env("SSL_CERT_FILE", &none).env("SSL_CERT_DIR", folder.path().join("nowhere"));
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let log = BufReader::new(child.stderr.take().unwrap());
-    let mut serve = Running { child, log };
-    reload::until(&mut serve, "the upstream answered");
+    let mut serve = Running::spawn(command);
+    serve.until("the upstream answered");
 }
 
 #[test]
@@ -236,10 +227,9 @@ fn documented_tls_example_works() {
     let upstream = format!("http://{}", server(VERSION));
     let arguments = ["serve", "--config", "s.toml", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
     let mut command = streamgauge(&[&arguments[..], &["--upstream", &upstream]].concat());
-    let mut child = command.current_dir(folder.path()).stderr(Stdio::piped()).spawn().unwrap();
-    let log = BufReader::new(child.stderr.take().unwrap());
-    let mut serve = Running { child, log };
-    let (proxy, admin) = addresses(&mut serve);
+    command.current_dir(folder.path());
+    let mut serve = Running::spawn(command);
+    let [proxy, admin] = serve.addresses();
     let asked = block("sh", 2).replace("127.0.0.1:11440", &proxy).replace("127.0.0.1:9464", &admin);
     let answers = bash(&asked);
     assert!(answers.contains("{\"version\":\"0.12.3\"}"), "{answers}");

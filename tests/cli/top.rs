@@ -70,8 +70,7 @@ fn top_shows_sidecar_switches_tables_survives_its_end_and_quits() {
         "--admin",
         "127.0.0.1:0",
     ]);
-    let line = serve.line();
-    let admin = line.split("admin=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let [_, admin] = serve.addresses();
     let mut top = Screen::start(&format!("top {admin}"));
     top.until("running.");
     top.press("3");

@@ -24,7 +24,7 @@ use std::{
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::{drain::address, *};
+use super::*;
 
 const INSIDE: &str = "STREAMGAUGE_TEST_INSIDE_NAMESPACE";
 /// How long a vanished client may be undetected, with a tolerance for a busy machine.
@@ -210,11 +210,7 @@ fn value(admin: &str, series: &str) -> String {
 fn serve(upstream: &str) -> (Running, [String; 2]) {
     let mut serve =
         Running::start(&["serve", "--listen", "10.9.0.1:0", "--admin", "10.9.0.1:0", "--upstream", upstream]);
-    let mut listening = serve.line();
-    while !listening.contains("listening") {
-        listening = serve.line();
-    }
-    let addresses = ["proxy=", "admin="].map(|name| address(&listening, name));
+    let addresses = serve.addresses();
     (serve, addresses)
 }
 

@@ -30,7 +30,7 @@ impl Authority {
         self.issue_until(name, 4096)
     }
 
-    /// A certificate that was valid at the beginning of 2000 only.
+    /// A certificate that is valid from the beginning of 2000 to the beginning of `year`.
     pub(crate) fn issue_until(&self, name: &str, year: i32) -> Issued {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         (params.not_before, params.not_after) = (date_time_ymd(2000, 1, 1), date_time_ymd(year, 1, 1));

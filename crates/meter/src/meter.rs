@@ -198,7 +198,7 @@ impl Meter {
     /// grow by at most a tenth from 1 ms to 1 s, which is finer than in `chunk_gap_seconds`.
     #[must_use]
     pub fn gaps(&self) -> Buckets {
-        self.shared.families.gaps()
+        self.shared.families.chunks.gaps()
     }
 
     /// From now on, a request that ends unfinished counts as cut by the sidecar, with the outcome `refused`.

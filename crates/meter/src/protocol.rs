@@ -6,7 +6,7 @@ mod json;
 mod multipart;
 mod name;
 mod ndjson;
-#[cfg_attr(not(feature = "shaping"), expect(dead_code, reason = "the shaping edits records"))]
+#[cfg_attr(not(any(feature = "shaping", test)), expect(dead_code, reason = "the shaping edits records"))]
 pub(crate) mod object;
 mod peek;
 mod record;

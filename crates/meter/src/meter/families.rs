@@ -18,7 +18,7 @@ use super::{
     concurrency::ConcurrencyFamilies, live::LiveTable, loads::Loads, outcomes::Outcomes, waiting::Waiting,
 };
 use crate::{
-    metric::{BANDS, Buckets, ByBand, Histogram, counter, gauge},
+    metric::{BANDS, ByBand, Histogram, counter, gauge},
     protocol::{CLOUD, Kind, Route},
 };
 use chunk::{AT_UPSTREAM, ChunkFamilies};
@@ -185,12 +185,6 @@ impl Families {
         self.records.forget(model);
         self.tokens.forget(model);
         self.models.forget(model);
-    }
-
-    /// Returns the gaps of all streams at their arrival from the upstream, with finer bounds than those that are
-    /// exported.
-    pub(super) fn gaps(&self) -> Buckets {
-        self.chunks.gaps()
     }
 
     /// Returns the children of a stream.

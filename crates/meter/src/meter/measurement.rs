@@ -101,9 +101,9 @@ pub struct Measurement {
     pub(super) recorded: bool,
     /// The outcome that is decided before the body ends.
     pub(super) decided: Option<Outcome>,
-    /// The counters for its outcome.
     /// The reported cause of a failure.
     pub(super) explanation: Option<String>,
+    /// The counters for its outcome.
     pub(super) outcomes: Arc<Outcomes>,
     listing: Listing,
     /// Held to the end, so that the label on which this request counts is kept.

@@ -38,7 +38,7 @@ pub(super) struct RequestKind {
 }
 
 impl RequestKind {
-    /// Returns the kind of a request of which only the route is known. It may be silent for long.
+    /// Returns the kind of a request whose body is not read yet.
     pub(super) fn unread(route: Route) -> RequestKind {
         RequestKind::of(route, &Peek::default())
     }

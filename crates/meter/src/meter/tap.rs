@@ -106,10 +106,9 @@ impl<B: Body<Data = Bytes>> Body for Tap<B> {
 /// Metering must never harm a stream. If it panics, it gives up and a counter reports it, and the stream continues.
 fn observe(tapping: &mut Option<Box<Tapping>>, work: impl FnOnce(&mut Tapping)) {
     let Some(active) = tapping else { return };
-    let (failed, live) = (active.failed.clone(), active.live.clone());
     if catch_unwind(AssertUnwindSafe(|| work(active))).is_err() {
-        failed.inc();
-        live.metering_failed();
+        active.unscanned.failed.inc();
+        active.live.metering_failed();
         *tapping = None;
     }
 }
@@ -153,10 +152,10 @@ pub(super) struct Tapping {
     gap: LocalHistogram,
     origin_gap: LocalHistogram,
     bytes: LocalHistogram,
-    kinds: [u32; 6],
+    /// By [`Kind::index`].
+    kinds: [u32; Kind::ALL.len()],
     content_by_band: ByBand<u32>,
     unscanned: UnscannedCounters,
-    failed: Arc<IntCounter>,
     scan_seconds: Arc<Histogram>,
     #[cfg(test)]
     panics: bool,
@@ -190,9 +189,8 @@ impl Tapping {
             gap: LocalHistogram::new(children.gap_upstream.clone()),
             origin_gap: LocalHistogram::new(children.gap_origin.clone()),
             bytes: LocalHistogram::new(children.chunk_bytes.clone()),
-            kinds: [0; 6],
+            kinds: Default::default(),
             content_by_band: ByBand::default(),
-            failed: unscanned.failed.clone(),
             unscanned,
             scan_seconds,
             children,
@@ -346,7 +344,9 @@ impl Tapping {
     }
 
     fn flush(&mut self) {
-        if let Some(work) = self.children.work.as_ref().filter(|_| self.kinds != [0; 6]) {
+        if let Some(work) =
+            self.children.work.as_ref().filter(|_| self.kinds.iter().any(|records| *records > 0))
+        {
             work.loads.answered(Instant::now());
         }
         self.gap.flush_to(&self.live.gaps);

@@ -88,9 +88,9 @@ impl ChunkFamilies {
         self.backpressure.retain(|[known]| known != model);
     }
 
-    /// Returns the gaps of all streams at their arrival from the upstream, with finer bounds than those that are
-    /// exported.
-    pub(super) fn gaps(&self) -> Buckets {
+    /// Returns the gaps between chunks at their arrival from the upstream, summed over all models. Its buckets are
+    /// finer than those of `chunk_gap_seconds`.
+    pub(in crate::meter) fn gaps(&self) -> Buckets {
         let upstream = |[_, at]: &[String; 2]| at == AT_UPSTREAM;
         self.gap.fold(Buckets::default(), upstream, |sum, child| sum.plus(child.buckets()))
     }

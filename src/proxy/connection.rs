@@ -217,8 +217,8 @@ impl Life<'_> {
         let config = &self.proxy.config;
         let mut timer =
             Timer::new(RequestLimits { idle: config.keep_alive_timeout, head: config.header_timeout });
-        // hyper would close a connection of which it has read nothing. But its client was accepted and may send a
-        // request.
+        // hyper would close a connection before it has read anything from it. But the connection was accepted, and its
+        // client may send a request.
         let drained = async {
             self.draining.cancelled().await;
             tokio::select! { () = asked.notified() => {}, () = self.late() => {} }

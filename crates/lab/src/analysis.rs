@@ -58,6 +58,8 @@ pub use comparison::{Comparison, Outcome};
 pub use condition::{ConditionSummary, Over};
 pub use drift::Drift;
 pub use evidence::Evidence;
+#[cfg(feature = "experiment")]
+pub(crate) use evidence::p_value;
 pub use gpu::GpuSummary;
 pub use measure::Measure;
 pub use recording::{

@@ -145,7 +145,7 @@ async fn prepare(
     if !pause.is_zero() {
         sleep(pause).await;
     }
-    // The model was loaded. Finding that out took more than no time.
+    // The model is in memory. The time to find that out is never reported as 0.
     let looked_up = asked.elapsed().max(Duration::from_micros(50));
     let Ok(seat) = engine.shelf.seat(name, ask.keep_alive, ask.prompt).await else {
         return refuse(outcome, Refusal::busy());

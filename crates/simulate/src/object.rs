@@ -11,7 +11,7 @@ pub(super) fn object(fields: &[(&'static str, String)]) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
-/// Writes an array of these values, each of which is JSON.
+/// Writes an array of values that are JSON already.
 pub(super) fn array(values: impl IntoIterator<Item = String>) -> String {
     format!("[{}]", values.into_iter().collect::<Vec<_>>().join(","))
 }

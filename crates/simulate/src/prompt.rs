@@ -85,7 +85,7 @@ mod tests {
     use super::super::endpoint::Endpoint;
     use super::{Ask, ChatPath, Fit, OllamaVersion, Refusal, fit};
 
-    /// 600 tokens, or 602 with a role, of which 512 fit.
+    /// Returns a request with a prompt of 600 tokens, or 602 with a role. The context has room for 512 of them.
     fn ask(endpoint: Endpoint, more: Value) -> Ask {
         let text = "x ".repeat(450);
         let mut body = json!({"prompt": text, "messages": [{"role": "user", "content": text}]});

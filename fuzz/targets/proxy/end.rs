@@ -27,7 +27,7 @@ pub struct Execution {
     pub activity: AtomicU64,
     /// Tells the client that no more data will come.
     pub enough: Notify,
-    /// The number of requests of which at least the head arrived at the upstream.
+    /// The number of requests whose head arrived at the upstream.
     pub asked: AtomicUsize,
     connections: Mutex<Vec<JoinHandle<()>>>,
 }

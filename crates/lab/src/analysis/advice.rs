@@ -174,7 +174,8 @@ fn remedies(analysis: &Analysis) -> Vec<RemedyEffect> {
     effects
 }
 
-/// Why a condition cannot be recommended: too many of its runs failed, and more than of its baseline.
+/// Returns the reason why a condition cannot be recommended: too many of its runs failed, and a larger share than of
+/// the runs of its baseline.
 fn veto(condition: &ConditionSummary, baseline: &ConditionSummary) -> Option<String> {
     let rate = condition.failure_rate();
     let of = |found: &ConditionSummary| format!("{} of {} runs", found.failed, found.runs + found.failed);
@@ -182,8 +183,8 @@ fn veto(condition: &ConditionSummary, baseline: &ConditionSummary) -> Option<Str
         .then(|| format!("{} failed, against {} of {}", of(condition), of(baseline), baseline.condition.name))
 }
 
-/// The verdicts of a plan without remedies: of each comparison the true efficiency, or the throughput if the agents did
-/// not run alone.
+/// Returns the verdicts of a plan without remedies. The true efficiency decides a comparison, or the throughput if the
+/// agents did not run alone.
 fn verdicts(analysis: &Analysis) -> String {
     let decides = |found: &&Comparison| {
         let truth = analysis.comparison(&found.condition, Measure::TrueEfficiency).is_some();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{
     Alone, Condition, RunKind, RunSummary, TrueSpeedup,
     run::Rows,
-    statistic::{Undefined, sum},
+    statistic::{Undefined, centre, sum},
     true_speedup,
 };
 
@@ -13,7 +13,7 @@ use super::{
 #[derive(Default)]
 pub(super) struct Baselines<'a> {
     durations: HashMap<&'a str, BTreeMap<&'a str, Vec<f64>>>,
-    /// The same by condition, role and repetition.
+    /// The durations of solo runs in seconds, by condition, role and repetition.
     repetitions: HashMap<(&'a str, &'a str, u32), Vec<f64>>,
 }
 
@@ -53,7 +53,7 @@ impl<'a> Baselines<'a> {
     pub(super) fn sum_in(&self, owner: &str, roles: &[&str], repetition: u32) -> Option<f64> {
         let of_role = |role: &&str| {
             let durations = self.repetitions.get(&(owner, *role, repetition))?;
-            Some(sum(durations.iter().copied()) / durations.len() as f64)
+            Some(centre(durations))
         };
         roles.iter().map(of_role).collect::<Option<Vec<f64>>>().map(sum)
     }

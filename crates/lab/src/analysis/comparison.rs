@@ -8,11 +8,11 @@ use super::{
     evidence::enough,
     statistic::{
         Effect, Interval, Permutation, Random, detectable_shift, hedges_g, mean, permutation_test,
-        satterthwaite_error, sign_flip_test, t_quantile, t_two_sided, welch,
+        satterthwaite, sign_flip_test, t_quantile, t_two_sided, welch,
     },
 };
 
-/// The runs of each condition beyond which more runs are no answer.
+/// If a comparison needs more runs of each condition than this, no number of runs is suggested.
 const MOST_RUNS: usize = 10_000;
 
 /// The verdict on a comparison.
@@ -47,7 +47,7 @@ pub struct Comparison {
     pub runs: (usize, usize),
     /// Condition − baseline, in the measure's unit.
     pub difference: f64,
-    /// Whether the two were compared within repetitions, by the differences of pairs. Otherwise by Welch's test.
+    /// Whether the two were compared within repetitions, by the differences of pairs. If not, Welch's test compares them.
     pub paired: bool,
     /// The standard error of the difference.
     pub standard_error: Option<f64>,
@@ -69,7 +69,7 @@ pub struct Comparison {
     pub margin: f64,
     /// The verdict.
     pub verdict: Outcome,
-    /// How many more runs of each would decide it, if these do not.
+    /// The number of further runs of each condition that would decide it. `None`: it is decided, or too many are needed.
     pub more_runs: Option<usize>,
 }
 
@@ -298,7 +298,7 @@ fn pairs(condition: &ConditionSummary, baseline: &ConditionSummary, measure: Mea
         .collect()
 }
 
-/// Student's test of the mean of the pairs. `None`: they do not vary.
+/// Tests the mean of the pairs by Student's t test. `None`: the pairs do not vary.
 fn by_pairs(pairs: &[f64], level: f64) -> Option<Difference> {
     let found = mean(pairs, level).ok()?;
     let error = found.deviation.filter(|deviation| *deviation > 0.0)? / (pairs.len() as f64).sqrt();
@@ -306,10 +306,14 @@ fn by_pairs(pairs: &[f64], level: f64) -> Option<Difference> {
     Some(Difference { value: found.value, df, error, p: t_two_sided(found.value / error, df) })
 }
 
-/// Returns the difference of two efficiencies, with the uncertainty of all their inputs.
+/// Returns the difference of two efficiencies, with the uncertainty of all their inputs. `None`: the inputs do not vary.
 fn by_speedups(first: &TrueSpeedup, second: &TrueSpeedup) -> Option<Difference> {
-    let error = |truth: &TrueSpeedup| Some((truth.efficiency * truth.relative_error?, truth.df?));
-    let (error, df) = satterthwaite_error(&[error(first)?, error(second)?])?;
+    let part = |truth: &TrueSpeedup| Some(((truth.efficiency * truth.relative_error?).powi(2), truth.df?));
+    let parts = [part(first)?, part(second)?];
+    let (error, df) = ((parts[0].0 + parts[1].0).sqrt(), satterthwaite(&parts));
+    if error == 0.0 {
+        return None;
+    }
     let value = first.efficiency - second.efficiency;
     Some(Difference { value, df, error, p: t_two_sided(value / error, df) })
 }

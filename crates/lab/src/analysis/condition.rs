@@ -8,7 +8,7 @@ use super::{
     Condition, Measure, RunKind, RunSummary, Settings, TrueSpeedup,
     baseline::Baselines,
     paired_speedup,
-    statistic::{Bootstrap, Mean, Random, bca, mean, sum},
+    statistic::{Bootstrap, Mean, Random, bca, centre, mean},
 };
 
 /// One condition over its runs.
@@ -41,15 +41,15 @@ pub struct ConditionSummary {
 pub struct Over {
     /// The mean with Student's interval.
     pub mean: Mean,
-    /// The BCa interval of the mean. `None`: fewer than ten values, or they do not vary.
+    /// The BCa interval of the mean. `None`: there are fewer than ten values, or they do not vary.
     pub bootstrap: Option<Bootstrap>,
     /// The values, in the order of the runs.
     pub values: Vec<f64>,
 }
 
-/// Runs from which on a bootstrap interval is shown. With 4 or 5, BCa intervals of 95 % cover 80 to 85 %.
+/// The smallest number of runs with a bootstrap interval. With fewer runs, BCa intervals are too short.
 const BOOTSTRAP: usize = 10;
-/// Repetitions from which on conditions are compared within repetitions.
+/// The smallest number of repetitions with which conditions are compared within repetitions.
 pub(super) const PAIRS: usize = 4;
 
 /// Returns the conditions with their baselines. If no condition of a recording names a baseline or a series, its first
@@ -87,8 +87,7 @@ fn by_repetition(
                 values.entry(repetition).or_default().push(value);
             }
         }
-        let mean = |values: Vec<f64>| sum(values.iter().copied()) / values.len() as f64;
-        (measure, values.into_iter().map(|(repetition, values)| (repetition, mean(values))).collect())
+        (measure, values.into_iter().map(|(repetition, values)| (repetition, centre(&values))).collect())
     };
     Measure::COMPARED.into_iter().map(of_measure).collect()
 }
@@ -169,10 +168,9 @@ impl Over {
     fn of(measure: Measure, values: Vec<f64>, settings: &Settings) -> Option<Over> {
         let mean = mean(&values, settings.level).ok()?;
         let mean = Mean { interval: mean.interval.map(|interval| measure.limit(interval)), ..mean };
-        let of_resample = |values: &[f64]| sum(values.iter().copied()) / values.len() as f64;
         let mut random = Random::new(settings.seed);
         let bootstrap = (values.len() >= BOOTSTRAP)
-            .then(|| bca(&values, of_resample, settings.level, settings.resamples, &mut random).ok())
+            .then(|| bca(&values, centre, settings.level, settings.resamples, &mut random).ok())
             .flatten();
         Some(Over { mean, bootstrap, values })
     }

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::{
     ConditionSummary, RunKind, RunSummary,
-    statistic::{sum, t_two_sided},
+    evidence::p_sentence,
+    statistic::{from_centre, sum, t_two_sided},
 };
 
 /// The change of the wall times over a recording.
@@ -39,23 +40,25 @@ impl Drift {
             };
             run.failures.is_empty() && conditions.iter().any(known)
         };
-        let mut groups: BTreeMap<(&str, bool), Vec<(f64, f64)>> = BTreeMap::new();
+        let mut groups: BTreeMap<_, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
         for run in runs.iter().filter(of_recording) {
             if let Some(repetition) = run.repetition {
                 let group = (run.condition.as_str(), run.kind == RunKind::Solo);
-                groups.entry(group).or_default().push((f64::from(repetition), run.wall.ln()));
+                let (repetitions, walls) = groups.entry(group).or_default();
+                repetitions.push(f64::from(repetition));
+                walls.push(run.wall.ln());
             }
         }
-        let points = || groups.values().flatten();
-        let first = points().map(|(repetition, _)| *repetition).reduce(f64::min)?;
-        let last = points().map(|(repetition, _)| *repetition).reduce(f64::max)?;
-        let df = points().count() as f64 - groups.len() as f64 - 1.0;
+        let repetitions = || groups.values().flat_map(|(repetitions, _)| repetitions.iter().copied());
+        let (first, last) = (repetitions().reduce(f64::min)?, repetitions().reduce(f64::max)?);
+        let df = repetitions().count() as f64 - groups.len() as f64 - 1.0;
         if last - first < 2.0 || df < 1.0 {
             return None;
         }
-        let centred: Vec<(f64, f64)> = groups.values().flat_map(|group| centred(group)).collect();
-        let product = |value: fn(&(f64, f64)) -> f64| sum(centred.iter().map(value));
-        let (xx, xy, yy) = (product(|(x, _)| x * x), product(|(x, y)| x * y), product(|(_, y)| y * y));
+        let x: Vec<f64> = groups.values().flat_map(|(repetitions, _)| from_centre(repetitions)).collect();
+        let y: Vec<f64> = groups.values().flat_map(|(_, walls)| from_centre(walls)).collect();
+        let product = |left: &[f64], right: &[f64]| sum(left.iter().zip(right).map(|(a, b)| a * b));
+        let (xx, xy, yy) = (product(&x, &x), product(&x, &y), product(&y, &y));
         let slope = xy / xx;
         let error = ((yy - slope * xy).max(0.0) / df / xx).sqrt();
         let p = if error > 0.0 { t_two_sided(slope / error, df) } else { 1.0 };
@@ -68,7 +71,7 @@ impl Drift {
     pub(super) fn sentence(&self, alpha: f64) -> Option<String> {
         let percent = 100.0 * self.change.abs();
         let how = if self.change > 0.0 { "slower" } else { "faster" };
-        let p = if self.p < 0.0001 { "p < 0.0001".into() } else { format!("p = {:.4}", self.p) };
+        let p = p_sentence(self.p);
         (self.p < alpha).then(|| {
             format!(
                 "drift: from the first repetition to the last, the runs became {percent:.0} % {how} ({p}); \
@@ -76,10 +79,4 @@ impl Drift {
             )
         })
     }
-}
-
-fn centred(group: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let mean = |value: fn(&(f64, f64)) -> f64| sum(group.iter().map(value)) / group.len() as f64;
-    let (x, y) = (mean(|(x, _)| *x), mean(|(_, y)| *y));
-    group.iter().map(|(a, b)| (a - x, b - y)).collect()
 }

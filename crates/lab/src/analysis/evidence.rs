@@ -46,14 +46,24 @@ impl Evidence {
     #[must_use]
     pub fn sentence(self) -> String {
         match self {
-            Evidence::Tested { corrected, .. } if corrected < 0.0001 => "p < 0.0001".into(),
-            Evidence::Tested { corrected, .. } => format!("p = {corrected:.4}"),
+            Evidence::Tested { corrected, .. } => p_sentence(corrected),
             Evidence::TooFew { have, need } => {
                 format!("no p-value: {have} runs are too few, {need} of each are needed")
             }
             Evidence::NoNoise => "no p-value: the values do not vary".into(),
         }
     }
+}
+
+/// Formats a p-value. It is never 0.0000, which would be false.
+pub(crate) fn p_value(p: f64) -> String {
+    if p < 0.0001 { "< 0.0001".into() } else { format!("{p:.4}") }
+}
+
+/// Formats a p-value with its name.
+pub(super) fn p_sentence(p: f64) -> String {
+    let value = p_value(p);
+    if value.starts_with('<') { format!("p {value}") } else { format!("p = {value}") }
 }
 
 /// Returns whether both sides have enough runs for a test. With fewer runs, even samples that do not overlap are no

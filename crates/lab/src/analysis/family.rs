@@ -11,7 +11,8 @@ use super::{
 };
 
 /// Corrects the p-values of each family by Holm's method, and each interval by the same factor as its p-value, so that
-/// an interval contains 0 if and only if its corrected p-value is not below the level. Then decides each comparison.
+/// an interval contains 0 if and only if its corrected p-value is not below the level. The corrected values then decide
+/// each comparison.
 pub(super) fn correct(comparisons: &mut [Comparison], conditions: &[ConditionSummary], settings: &Settings) {
     let recording = |name: &str| {
         conditions.iter().find(|found| found.condition.name == name).map(|found| found.condition.recording)
@@ -42,7 +43,7 @@ fn correct_family(family: &mut [&mut Comparison], settings: &Settings) {
     let corrected = holm(&raw);
     let mut order: Vec<usize> = (0..raw.len()).filter(|place| !raw[*place].is_nan()).collect();
     order.sort_by(|a, b| raw[*a].total_cmp(&raw[*b]));
-    // Holm's factor falls from step to step. It stays where the first hypothesis is kept.
+    // Holm's factor falls from step to step, until a hypothesis is kept. All later hypotheses have the same factor.
     let mut factor = order.len().max(1);
     let mut kept = false;
     let mut factors = vec![family.len().max(1); family.len()];

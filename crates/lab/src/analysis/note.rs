@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{ConditionSummary, RunKind, RunSummary, run::Rows, statistic::sum};
+use super::{ConditionSummary, RunKind, RunSummary, run::Rows, statistic::centre};
 
 /// If the tokens alone and together differ by more than this share, a note says so.
 const UNLIKE: f64 = 0.01;
@@ -74,6 +74,5 @@ fn tokens<'a>(
             }
         }
     }
-    let mean = |counts: Vec<f64>| sum(counts.iter().copied()) / counts.len() as f64;
-    counts.into_iter().map(|(role, counts)| (role, mean(counts))).collect()
+    counts.into_iter().map(|(role, counts)| (role, centre(&counts))).collect()
 }

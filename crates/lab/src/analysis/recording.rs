@@ -1,7 +1,8 @@
 //! A recording in memory, as plain rows.
 //!
 //! The columns are a superset of those of TR117 (2.2, 2.3 and appendix B), in base units. Times are seconds since the
-//! start of the recording. A value that was not measured is `None`, or NaN in the rows of which there are millions.
+//! start of the recording. A value that was not measured is `None`. [`Chunk`] and [`GpuSample`] have NaN instead, because
+//! a recording has millions of chunks, and NaN needs no further memory.
 
 use serde::Serialize;
 

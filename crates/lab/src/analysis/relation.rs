@@ -8,8 +8,8 @@ use super::{
     Evidence, Measure, RunSummary, Settings,
     evidence::enough_pairs,
     statistic::{
-        Correlation, Regression, correlation_matrix, least_squares, pearson_within, spearman_within, sum,
-        variance_inflation,
+        Correlation, Regression, correlation_matrix, from_centre, least_squares, pearson_within,
+        spearman_within, variance_inflation,
     },
 };
 
@@ -122,19 +122,21 @@ impl Relation {
 /// Returns a measure of each run, less the mean of the condition of the run. NaN: the run has no value, or it is the only
 /// one of its condition.
 fn within_conditions(measure: Measure, runs: &[&RunSummary]) -> Vec<f64> {
-    let mut means: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for run in runs {
+    let mut groups: BTreeMap<&str, (Vec<usize>, Vec<f64>)> = BTreeMap::new();
+    for (place, run) in runs.iter().enumerate() {
         if let Some(value) = measure.of(run) {
-            means.entry(&run.condition).or_default().push(value);
+            let (places, values) = groups.entry(&run.condition).or_default();
+            places.push(place);
+            values.push(value);
         }
     }
-    let distance = |run: &&RunSummary| {
-        let values = means.get(run.condition.as_str()).filter(|values| values.len() > 1)?;
-        let constant = values.iter().all(|value| value == &values[0]);
-        let mean = if constant { values[0] } else { sum(values.iter().copied()) / values.len() as f64 };
-        Some(measure.of(run)? - mean)
-    };
-    runs.iter().map(|run| distance(run).unwrap_or(f64::NAN)).collect()
+    let mut column = vec![f64::NAN; runs.len()];
+    for (places, values) in groups.values().filter(|(places, _)| places.len() > 1) {
+        for (place, distance) in places.iter().zip(from_centre(values)) {
+            column[*place] = distance;
+        }
+    }
+    column
 }
 
 impl Matrix {

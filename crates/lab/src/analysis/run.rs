@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::{
     Agent, Chunk, LagSample, OverlapSpeedup, Probe, Recording, Run, RunKind, Spread, TrueSpeedup,
-    overlap_speedup, statistic::sum,
+    overlap_speedup,
+    statistic::{centre, sum},
 };
 
 /// The figures of one run, in seconds, tokens and bytes. A value that is not known is `None`.
@@ -170,9 +171,7 @@ impl<'a> Rows<'a> {
                 let [first, .., last] = rates.as_slice() else { return None };
                 Some(last - first)
             }),
-            reported_throughput: every_rate
-                .filter(|rates| !rates.is_empty())
-                .map(|rates| sum(rates.iter().copied()) / rates.len() as f64),
+            reported_throughput: every_rate.filter(|rates| !rates.is_empty()).map(|rates| centre(&rates)),
             first_token: Spread::of(&mut self.agents.iter().filter_map(|agent| agent.first_token).collect()),
             gap: Spread::of(&mut self.gaps),
             lag: Spread::of(lags),

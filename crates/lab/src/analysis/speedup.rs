@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use super::statistic::{Interval, Undefined, satterthwaite, sum, t_quantile, variance};
+use super::statistic::{Interval, Undefined, centre, satterthwaite, sum, t_quantile, variance};
 
 /// The overlap speedup of one run (TR117, 3.5).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -46,6 +46,25 @@ pub struct Alone<'a> {
     pub agents: usize,
 }
 
+impl TrueSpeedup {
+    /// `error` is the relative error of the speedup with its degrees of freedom.
+    fn with(speedup: f64, agents: usize, error: Option<(f64, f64)>, level: f64) -> TrueSpeedup {
+        let agents = agents as f64;
+        let interval = error.map(|(error, df)| {
+            let margin = if error > 0.0 { t_quantile(0.5 + 0.5 * level, df) * error } else { 0.0 };
+            Interval::around(speedup.ln(), margin, level).map(f64::exp)
+        });
+        TrueSpeedup {
+            speedup,
+            efficiency: speedup / agents,
+            interval,
+            efficiency_interval: interval.map(|interval| interval.map(|speedup| speedup / agents)),
+            relative_error: error.map(|(error, _)| error),
+            df: error.map(|(_, df)| df).filter(|df| df.is_finite()),
+        }
+    }
+}
+
 /// Returns the overlap speedup of durations and the wall time, all in one unit. `None`: there are no durations, or
 /// the wall time is not above 0.
 #[must_use]
@@ -82,43 +101,30 @@ pub fn true_speedup(alone: &[Alone<'_>], together: &[f64], level: f64) -> Result
             return Err(Undefined::OutOfRange("a duration"));
         }
     }
-    let mean = |values: &[f64]| sum(values.iter().copied()) / values.len() as f64;
-    let one_after_the_other = sum(alone.iter().map(|role| role.agents as f64 * mean(role.durations)));
-    let wall = mean(together);
+    let one_after_the_other = sum(alone.iter().map(|role| role.agents as f64 * centre(role.durations)));
+    let wall = centre(together);
     // The squared standard errors of the means, relative to their sum.
     let part = |values: &[f64], share: f64| {
-        variance(values).ok().map(|variance| (variance / values.len() as f64 * share * share, values.len()))
+        let n = values.len() as f64;
+        variance(values).ok().map(|variance| (variance / n * share * share, n - 1.0))
     };
     let by_role = |role: &Alone<'_>| part(role.durations, role.agents as f64 / one_after_the_other);
     let mut parts: Option<Vec<_>> = alone.iter().map(by_role).collect();
     if let Some(parts) = &mut parts {
         parts.extend(part(together, wall.recip()));
     }
-    let speedup = one_after_the_other / wall;
-    let agents = alone.iter().map(|role| role.agents).sum::<usize>() as f64;
-    let relative_error = parts.as_ref().map(|parts| sum(parts.iter().map(|(part, _)| *part)).sqrt());
-    let df = parts.as_ref().map(|parts| satterthwaite(parts));
-    let interval = relative_error.zip(df).map(|(error, df)| {
-        let margin = if error > 0.0 { t_quantile(0.5 + 0.5 * level, df) * error } else { 0.0 };
-        Interval::around(speedup.ln(), margin, level).map(f64::exp)
-    });
-    Ok(TrueSpeedup {
-        speedup,
-        efficiency: speedup / agents,
-        interval,
-        efficiency_interval: interval.map(|interval| interval.map(|speedup| speedup / agents)),
-        relative_error,
-        df: df.filter(|df| df.is_finite()),
-    })
+    let agents = alone.iter().map(|role| role.agents).sum();
+    let error = parts.map(|parts| (sum(parts.iter().map(|(part, _)| *part)).sqrt(), satterthwaite(&parts)));
+    Ok(TrueSpeedup::with(one_after_the_other / wall, agents, error, level))
 }
 
 /// Returns the true speedup from pairs: the summed durations alone and the wall time together of each repetition.
 ///
-/// A cause that slows a repetition down slows both of its times down, so their errors are not independent. The interval is that
-/// of the ratio of two means by linearization (Cochran, "Sampling Techniques", 6.4), on the logarithm.
+/// A cause that slows a repetition down affects both of its times, so their errors are not independent. The interval is
+/// that of the ratio of two means by linearization (Cochran, "Sampling Techniques", 6.4), on the logarithm.
 ///
 /// # Errors
-/// Fewer than two pairs, sides of different length, or a value that is not finite or not above 0.
+/// There are fewer than two pairs, the sides differ in length, or a value is not finite or not above 0.
 pub fn paired_speedup(
     alone: &[f64],
     together: &[f64],
@@ -132,27 +138,14 @@ pub fn paired_speedup(
         return Err(Undefined::OutOfRange("a duration"));
     }
     let n = alone.len() as f64;
-    let mean = |values: &[f64]| sum(values.iter().copied()) / n;
-    let (mean_alone, mean_together) = (mean(alone), mean(together));
+    let (mean_alone, mean_together) = (centre(alone), centre(together));
     let errors: Vec<f64> = alone
         .iter()
         .zip(together)
         .map(|(alone, together)| alone / mean_alone - together / mean_together)
         .collect();
-    let error = (variance(&errors)? / n).sqrt();
-    let df = n - 1.0;
-    let speedup = mean_alone / mean_together;
-    let interval =
-        Interval::around(speedup.ln(), t_quantile(0.5 + 0.5 * level, df) * error, level).map(f64::exp);
-    let agents = agents as f64;
-    Ok(TrueSpeedup {
-        speedup,
-        efficiency: speedup / agents,
-        interval: Some(interval),
-        efficiency_interval: Some(interval.map(|speedup| speedup / agents)),
-        relative_error: Some(error),
-        df: Some(df),
-    })
+    let error = ((variance(&errors)? / n).sqrt(), n - 1.0);
+    Ok(TrueSpeedup::with(mean_alone / mean_together, agents, Some(error), level))
 }
 
 #[cfg(test)]

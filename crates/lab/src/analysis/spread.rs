@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::statistic::{percentile_of_sorted, sum};
+use super::statistic::{centre, percentile_of_sorted};
 
 /// A distribution, in the unit of its values. Percentiles have no interval here, because values within a run are not
 /// independent. The interval comes from several runs.
@@ -35,7 +35,7 @@ impl Spread {
         Some(Spread {
             n: values.len(),
             min: at(0.0)?,
-            mean: sum(values.iter().copied()) / values.len() as f64,
+            mean: centre(values),
             p50: at(0.5)?,
             p90: at(0.9)?,
             p95: at(0.95)?,

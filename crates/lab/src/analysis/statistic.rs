@@ -26,6 +26,7 @@ mod welch;
 use serde::Serialize;
 
 pub use bootstrap::{Bootstrap, bca};
+pub(crate) use correlation::from_centre;
 pub use correlation::{Correlation, correlation_matrix, pearson, pearson_within, spearman, spearman_within};
 pub use distribution::{
     chi_squared_upper, f_upper, noncentral_t_cdf, normal_cdf, normal_quantile, t_cdf, t_quantile, t_two_sided,
@@ -42,10 +43,11 @@ pub use rank::ranks;
 pub use regression::{Coefficient, Regression, least_squares, variance_inflation};
 pub use residual::Residuals;
 pub use scaling::{Scaling, fit_scaling};
+pub(crate) use sum::centre;
 pub use sum::{sum, variance};
 pub use undefined::Undefined;
+pub(crate) use welch::satterthwaite;
 pub use welch::{Welch, welch};
-pub(crate) use welch::{satterthwaite, satterthwaite_error};
 
 /// An interval that contains the true value with probability `level`, as far as the method's assumptions hold.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

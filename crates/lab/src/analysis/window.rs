@@ -19,9 +19,9 @@ pub struct Window {
     pub lag: Option<Spread>,
 }
 
-/// Returns the windows of `length` seconds in which anything happened, by run and time. A burst may begin anywhere: the
-/// rate is that of the busiest stretch of this length that ends in the window, and the lag is that of the same stretch.
-/// The lag is that of the probe on a schedule, if the stretch has one.
+/// Returns the windows of `length` seconds in which anything happened, by run and time. A burst may begin at any time, so
+/// the rate and the lag of a window are those of the busiest stretch of `length` seconds that ends in it. If the stretch
+/// has samples of the probe on a schedule, the lag uses only these.
 pub(super) fn windows(recording: &Recording, length: f64) -> Vec<Window> {
     let place = |at: f64| (at / length).floor() as i64;
     let mut runs: BTreeMap<u32, Times> = BTreeMap::new();
@@ -39,7 +39,7 @@ pub(super) fn windows(recording: &Recording, length: f64) -> Vec<Window> {
     let mut windows = Vec::new();
     for (run, mut times) in runs {
         times.sort();
-        // The most chunks of a stretch that ends in the window, and where it ends.
+        // The number of chunks of the busiest stretch that ends in the window, and the end of the stretch.
         let mut busiest: BTreeMap<i64, (usize, f64)> = BTreeMap::new();
         let mut first = 0;
         for (last, at) in times.chunks.iter().enumerate() {
@@ -66,7 +66,7 @@ pub(super) fn windows(recording: &Recording, length: f64) -> Vec<Window> {
     windows
 }
 
-/// When chunks arrived at a run, and when its lag was sampled.
+/// The times of the chunks of a run, and the times and values of its lag.
 #[derive(Default)]
 struct Times {
     chunks: Vec<f64>,
@@ -81,7 +81,7 @@ impl Times {
         self.yields.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     }
 
-    /// The lag after `start` and until `end`.
+    /// Returns the lag after `start` and until `end`, which is included.
     fn lag(&self, start: f64, end: f64) -> Vec<f64> {
         let within = |samples: &[(f64, f64)]| {
             let first = samples.partition_point(|(at, _)| *at <= start);

@@ -129,7 +129,7 @@ impl Course<'_> {
         Ok(self.over(agents))
     }
 
-    /// Returns the agents of the jobs, none of which has begun.
+    /// Returns the state of each agent of the jobs before the agents begin.
     fn seats(&self, jobs: &[Job]) -> Vec<Seat<'_>> {
         let mut seats = Vec::new();
         for (process, job) in jobs.iter().enumerate() {

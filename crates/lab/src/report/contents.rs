@@ -18,7 +18,8 @@ impl Report {
     /// Returns what a reader has to know before anything else, if there is something.
     pub(super) fn warning(&self) -> Option<&'static str> {
         self.analysis.simulated.then_some(
-            "SIMULATED: a simulated Ollama answered. The figures describe the simulator and the agents, and the claims              about real ones are withheld.",
+            "SIMULATED: a simulated Ollama answered. The figures describe the simulator and the agents, and the claims \
+             about real ones are withheld.",
         )
     }
 }

@@ -3,7 +3,27 @@
 //! If n streams decode, each has a token every `(1 + contention * (n - 1)) / rate` seconds, with uniform jitter. The
 //! first token comes at once.
 
-use streamgauge_lab::analysis::{Agent, Condition, Recording, Run, RunKind, statistic::Random};
+use streamgauge_lab::analysis::{
+    Agent, Chunk, Condition, Language, Recording, Remedy, Run, RunKind, statistic::Random,
+};
+
+/// Noise whose sum is zero.
+pub(crate) const NOISE: [f64; 6] = [-1.0, 0.5, 1.0, -0.5, 0.25, -0.25];
+
+pub(crate) fn condition(
+    name: &str,
+    language: Language,
+    remedies: &[Remedy],
+    baseline: Option<&str>,
+) -> Condition {
+    Condition {
+        name: name.into(),
+        language,
+        remedies: remedies.to_vec(),
+        baseline: baseline.map(Into::into),
+        ..Condition::default()
+    }
+}
 
 /// The options of `streamgauge simulate`.
 #[derive(Clone, Copy)]
@@ -76,7 +96,15 @@ impl Draft {
         id
     }
 
-    /// Adds another recording, with a name before those of its conditions.
+    /// Adds chunks of a run's first agent, `gap` seconds apart.
+    pub(crate) fn chunks(&mut self, run: u32, began: f64, gap: f64, count: u32) {
+        self.recording.chunks.extend((0..count).map(|place| {
+            let at = began + gap * f64::from(place);
+            Chunk { run, agent: 0, at, bytes: 1, records: 1, gap, parse: 1e-5 }
+        }));
+    }
+
+    /// Adds another recording. `name` comes before the names of its conditions.
     pub(crate) fn append(&mut self, name: &str, other: Draft) {
         let number =
             self.recording.conditions.iter().map(|condition| condition.recording).max().unwrap_or(0) + 1;

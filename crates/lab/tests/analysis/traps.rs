@@ -1,4 +1,4 @@
-//! Recordings with a trap in them, and the sentence that leads around it.
+//! Recordings that mislead a simple analysis.
 
 mod block;
 mod failure;
@@ -9,27 +9,14 @@ mod verdict;
 mod window;
 
 use serde_json::Value;
-use streamgauge_lab::analysis::{
-    Analysis, Condition, Language, Remedy, RunKind, Settings, statistic::Random,
-};
+use streamgauge_lab::analysis::{Analysis, RunKind, Settings, statistic::Random};
 
-use super::model::Draft;
+use super::model::{Draft, NOISE, condition};
 
 const QUICK: Settings =
     Settings { level: 0.95, power: 0.8, resamples: 99, seed: 117, window: 1.0, margin: 0.05 };
-const NOISE: [f64; 6] = [-1.0, 0.5, 1.0, -0.5, 0.25, -0.25];
 
-fn condition(name: &str, language: Language, remedies: &[Remedy], baseline: Option<&str>) -> Condition {
-    Condition {
-        name: name.into(),
-        language,
-        remedies: remedies.to_vec(),
-        baseline: baseline.map(Into::into),
-        ..Condition::default()
-    }
-}
-
-/// A value that is normally distributed, by Box and Muller.
+/// Returns a value with a standard normal distribution, by Box and Muller.
 fn normal(random: &mut Random) -> f64 {
     let (one, two) = (1.0 - random.unit(), random.unit());
     (-2.0 * one.ln()).sqrt() * (std::f64::consts::TAU * two).cos()
@@ -51,7 +38,7 @@ fn json(analysis: &Analysis) -> Value {
     serde_json::to_value(analysis).unwrap()
 }
 
-/// Factors that differ by some percent.
+/// Returns a factor near 1 for each of `noise`, which is in percent.
 fn few(noise: &[f64]) -> impl Iterator<Item = f64> + '_ {
     noise.iter().map(|noise| 1.0 + 0.01 * noise)
 }

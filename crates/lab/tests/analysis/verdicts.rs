@@ -5,7 +5,7 @@ use streamgauge_lab::analysis::{
     Remedy, RunKind, Settings, Verdict, analyse, statistic::pearson,
 };
 
-use super::model::Draft;
+use super::model::{Draft, NOISE, condition};
 
 /// The behaviour of a condition.
 #[derive(Clone, Copy)]
@@ -18,23 +18,12 @@ struct Behaviour {
 
 const USUAL: Behaviour = Behaviour { runs: 6, wall: 12.0, lag: 0.016, chunks: 400 };
 
-fn condition(name: &str, language: Language, remedies: &[Remedy], baseline: Option<&str>) -> Condition {
-    Condition {
-        name: name.into(),
-        language,
-        remedies: remedies.to_vec(),
-        baseline: baseline.map(Into::into),
-        ..Condition::default()
-    }
-}
-
 /// Adds a condition, its runs, and as many solo runs of 10 s.
 fn add(draft: &mut Draft, condition: Condition, behaviour: Behaviour) {
     let name = condition.name.clone();
     draft.condition(condition);
     for repetition in 0..behaviour.runs {
-        // Noise whose sum is nearly zero.
-        let noise = 1.0 + 0.002 * [-1.0, 0.5, 1.0, -0.5, 0.25, -0.25][repetition % 6];
+        let noise = 1.0 + 0.002 * NOISE[repetition % 6];
         for role in ["a", "b"] {
             draft.run(&name, RunKind::Solo, &[(role, 500, 10.0 * noise)]);
         }

@@ -101,12 +101,14 @@ fn report_exists_for_empty_recording() {
 
 #[test]
 fn report_on_a_simulated_ollama_says_so_first() {
+    let warning = "SIMULATED: a simulated Ollama answered. The figures describe the simulator and the agents, and the \
+                   claims about real ones are withheld.";
     let of = |simulated: bool| {
         let recording = Recording { simulated, ..Recording::default() };
         let recorded =
             Recorded { name: "x".into(), recording, plan: None, environment: None, problems: Vec::new() };
         let report = Report::of(vec![recorded], &SETTINGS);
-        (report.text(None).starts_with("SIMULATED: "), report.html().contains("SIMULATED: "))
+        (report.text(None).starts_with(warning), report.html().contains(warning))
     };
     assert_eq!(of(true), (true, true));
     assert_eq!(of(false), (false, false));

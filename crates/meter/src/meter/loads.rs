@@ -240,7 +240,7 @@ mod tests {
             self.began + millis * MS
         }
 
-        /// Sends requests at once, each of which waits this long for the model.
+        /// Sends a request for each of `waits` at the time `at`. The request waits that long for the model.
         fn burst(&self, at: u32, memory: Option<bool>, waits: impl IntoIterator<Item = u32>) {
             let memory = memory.map(|is_there| (is_there, self.at(at)));
             let waits: Vec<_> =

@@ -26,8 +26,8 @@ pub(super) fn follows_chunks(analysis: &Analysis) -> Claim {
     correlation(analysis, said, Measure::ChunksPerSecond, 0.92)
 }
 
-/// Supported if r is beyond chance and its interval contains the claimed value. Refuted if the interval does not
-/// contain it.
+/// Judges a claim about r. The claim is supported if r is beyond chance and its interval contains the claimed value. It
+/// is refuted if the interval does not contain that value.
 fn correlation(analysis: &Analysis, said: Said, right: Measure, claimed: f64) -> Claim {
     let asked = |relation: &&Relation| {
         relation.condition.is_none() && relation.left == Measure::LagP99 && relation.right == right

@@ -85,8 +85,9 @@ pub(super) fn batching(analysis: &Analysis) -> Claim {
     by_ratio(analysis, said, Measure::ChunksPerSecond, wanted, (0.1, 0.2), "batches")
 }
 
-/// Supported if the interval of the ratio overlaps the claimed range and does not contain 1. If the claim is "no
-/// change", supported if the interval lies within the range. Refuted if it does not overlap the range.
+/// Judges a claim about a ratio. The claim is supported if the interval of the ratio overlaps the claimed range and does
+/// not contain 1. A claim of "no change" is supported if the interval lies within the range. Either is refuted if the
+/// interval does not overlap the range.
 fn by_ratio(
     analysis: &Analysis,
     said: Said,

@@ -50,7 +50,7 @@ pub struct Number {
 }
 
 impl Claim {
-    /// Returns it as a word.
+    /// Returns the claim with its verdict and the reason as text.
     #[must_use]
     pub fn sentence(&self) -> String {
         let verdict = match self.verdict {

@@ -49,20 +49,21 @@ pub fn spearman(left: &[f64], right: &[f64], level: f64) -> Result<Correlation, 
     Ok(judged(r, left.len(), left.len(), level, 1.0 + 0.5 * r * r))
 }
 
-/// Returns Pearson's r within groups: of the distances from the means of their group, so that differences between groups count
-/// for nothing. It is the partial correlation with the group as a factor, with n − 1 − groups degrees of freedom.
+/// Returns Pearson's r within groups, which uses the distances of values from the mean of their group. Differences
+/// between groups therefore have no effect. It is the partial correlation with the group as a factor, with
+/// n − 1 − groups degrees of freedom.
 ///
 /// # Errors
-/// No group of at least two pairs, sides of different length, a value that is not finite, or a side that does not vary
-/// within groups.
+/// No group has two pairs, the sides of a group differ in length, a value is not finite, or a side does not vary within
+/// groups.
 pub fn pearson_within(groups: &[(Vec<f64>, Vec<f64>)], level: f64) -> Result<Correlation, Undefined> {
     within(groups, level, <[f64]>::to_vec, |_| 1.0)
 }
 
-/// Returns Spearman's ρ within groups: as [`pearson_within`], of the ranks within each group.
+/// Returns Spearman's ρ within groups: [`pearson_within`] of the ranks within each group.
 ///
 /// # Errors
-/// As [`pearson_within`].
+/// As for [`pearson_within`].
 pub fn spearman_within(groups: &[(Vec<f64>, Vec<f64>)], level: f64) -> Result<Correlation, Undefined> {
     within(groups, level, ranks, |r| 1.0 + 0.5 * r * r)
 }
@@ -121,8 +122,8 @@ fn coefficient(left: &[f64], right: &[f64]) -> Result<f64, Undefined> {
     Ok(r.clamp(-1.0, 1.0))
 }
 
-/// The distances from the mean. They are exactly 0 if the values do not vary.
-fn from_centre(values: &[f64]) -> Vec<f64> {
+/// Returns the distances from the mean. They are exactly 0 if the values do not vary.
+pub(crate) fn from_centre(values: &[f64]) -> Vec<f64> {
     let centre = if is_constant(values) { values[0] } else { centre(values) };
     values.iter().map(|value| value - centre).collect()
 }

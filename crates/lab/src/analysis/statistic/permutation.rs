@@ -45,7 +45,7 @@ pub fn permutation_test(
     }
     let seen: f64 = values[..first.len()].iter().sum();
     let slack = 1e-12 * width * all.len() as f64;
-    let mut tally = Tally { low: seen + slack, high: seen - slack, ..Tally::default() };
+    let mut tally = Tally::around(seen, slack);
     let labellings = choose(all.len(), first.len());
     let exact = labellings <= most as f64;
     if exact {
@@ -61,15 +61,14 @@ pub fn permutation_test(
             tally.add(order[..first.len()].iter().map(|place| values[*place as usize]).sum());
         }
     }
-    let p = (2.0 * tally.not_above.min(tally.not_below) as f64 / tally.all as f64).min(1.0);
-    Ok(Permutation { difference: centre(first) - centre(second), p, labellings: tally.all, exact })
+    Ok(tally.result(centre(first) - centre(second), exact))
 }
 
-/// Fisher's test of the mean of paired differences: of all signs that they can have if there are at most `most`,
-/// otherwise of `most` drawn at random.
+/// Tests the mean of paired differences by Fisher's sign-flip test. It evaluates all combinations of signs if there
+/// are at most `most`, and otherwise `most` random ones.
 ///
 /// # Errors
-/// Fewer than two differences, one that is not finite, or differences that are all 0.
+/// There are fewer than two differences, a difference is not finite, or all differences are 0.
 pub fn sign_flip_test(
     differences: &[f64],
     most: usize,
@@ -83,7 +82,7 @@ pub fn sign_flip_test(
     let n = differences.len();
     let seen = sum(differences.iter().copied());
     let slack = 1e-12 * width;
-    let mut tally = Tally { low: seen + slack, high: seen - slack, ..Tally::default() };
+    let mut tally = Tally::around(seen, slack);
     let exact = n < usize::BITS as usize && 1_usize << n <= most;
     if exact {
         for signs in 0..1_usize << n {
@@ -100,8 +99,7 @@ pub fn sign_flip_test(
             );
         }
     }
-    let p = (2.0 * tally.not_above.min(tally.not_below) as f64 / tally.all as f64).min(1.0);
-    Ok(Permutation { difference: seen / n as f64, p, labellings: tally.all, exact })
+    Ok(tally.result(seen / n as f64, exact))
 }
 
 /// Returns the smallest p that a two-sided permutation test can have for samples of these sizes. If it is not below
@@ -122,6 +120,16 @@ struct Tally {
 }
 
 impl Tally {
+    /// Counts from an observed sum. Sums that differ from it by at most `slack` are equal to it.
+    fn around(observed: f64, slack: f64) -> Tally {
+        Tally { low: observed + slack, high: observed - slack, ..Tally::default() }
+    }
+
+    fn result(&self, difference: f64, exact: bool) -> Permutation {
+        let p = (2.0 * self.not_above.min(self.not_below) as f64 / self.all as f64).min(1.0);
+        Permutation { difference, p, labellings: self.all, exact }
+    }
+
     fn add(&mut self, sum: f64) {
         self.not_above += usize::from(sum <= self.low);
         self.not_below += usize::from(sum >= self.high);

@@ -28,7 +28,7 @@ pub fn variance(values: &[f64]) -> Result<f64, Undefined> {
 }
 
 /// Returns the mean of values that exist and are finite.
-pub(super) fn centre(values: &[f64]) -> f64 {
+pub(crate) fn centre(values: &[f64]) -> f64 {
     sum(values.iter().copied()) / values.len() as f64
 }
 

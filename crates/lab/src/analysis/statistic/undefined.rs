@@ -14,7 +14,7 @@ pub enum Undefined {
         need: usize,
     },
     /// A value is NaN or infinite.
-    #[error("value {at} is no finite number")]
+    #[error("value {at} is not a finite number")]
     NotFinite {
         /// Its index in the input, from 0.
         at: usize,

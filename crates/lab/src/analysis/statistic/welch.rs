@@ -34,13 +34,16 @@ pub struct Welch {
 /// compare the difference with.
 pub fn welch(first: &[f64], second: &[f64], level: f64) -> Result<Welch, Undefined> {
     demand_level(level)?;
-    let of_mean = |values: &[f64]| variance(values).map(|variance| variance / values.len() as f64);
-    let (first_part, second_part) = (of_mean(first)?, of_mean(second)?);
-    let squared_error = first_part + second_part;
+    let of_mean = |values: &[f64]| {
+        let n = values.len() as f64;
+        variance(values).map(|variance| (variance / n, n - 1.0))
+    };
+    let parts = [of_mean(first)?, of_mean(second)?];
+    let squared_error = parts[0].0 + parts[1].0;
     if squared_error == 0.0 {
         return Err(Undefined::Constant);
     }
-    let df = satterthwaite(&[(first_part, first.len()), (second_part, second.len())]);
+    let df = satterthwaite(&parts);
     let difference = centre(first) - centre(second);
     let error = squared_error.sqrt();
     let t = difference / error;
@@ -48,26 +51,12 @@ pub fn welch(first: &[f64], second: &[f64], level: f64) -> Result<Welch, Undefin
     Ok(Welch { difference, interval, t, df, p: t_two_sided(t, df), standard_error: error })
 }
 
-/// Returns the standard error and degrees of freedom of a sum or difference of independent estimates, from theirs.
-/// `None`: there is no error.
-pub(crate) fn satterthwaite_error(parts: &[(f64, f64)]) -> Option<(f64, f64)> {
-    let total: f64 = parts.iter().map(|(error, _)| error * error).sum();
-    if total == 0.0 {
-        return None;
-    }
-    let weighted: f64 = parts.iter().map(|(error, df)| (error * error / total).powi(2) / df).sum();
-    Some((total.sqrt(), weighted.recip()))
-}
-
-/// Returns the degrees of freedom of a sum of squared standard errors, each from a sample of the given size. Infinite
-/// if no sample varies.
-pub(crate) fn satterthwaite(parts: &[(f64, usize)]) -> f64 {
+/// Returns the degrees of freedom of a sum of squared standard errors. Each of `parts` is a squared standard error with
+/// its own degrees of freedom. The result is infinite if all errors are 0.
+pub(crate) fn satterthwaite(parts: &[(f64, f64)]) -> f64 {
     let total: f64 = parts.iter().map(|(part, _)| part).sum();
     // The ratios are calculated first, because the square of a tiny variance underflows.
-    let weighted: f64 = parts
-        .iter()
-        .filter(|(part, n)| *part > 0.0 && *n > 1)
-        .map(|(part, n)| (part / total).powi(2) / (n - 1) as f64)
-        .sum();
+    let weighted: f64 =
+        parts.iter().filter(|(part, _)| *part > 0.0).map(|(part, df)| (part / total).powi(2) / df).sum();
     weighted.recip()
 }

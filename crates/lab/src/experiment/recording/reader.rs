@@ -65,18 +65,18 @@ pub enum ReadError {
     },
 }
 
-/// How deep below a folder recordings are looked for.
+/// The number of levels below a folder in which recordings are searched.
 const DEPTH: usize = 4;
 
 fn holds(folder: &Path) -> bool {
     [RUNS, CHUNKS, LAG, GPU].into_iter().any(|file| folder.join(file).is_file()) || suite::exists(folder)
 }
 
-/// Reads the recording in a folder or, if the folder itself holds none, every recording below it. Their names are
-/// then their paths.
+/// Reads the recording in a folder or, if the folder itself holds none, every recording below it. The name of a recording
+/// below the folder is its path.
 ///
 /// # Errors
-/// As [`read`].
+/// As for [`read`].
 pub fn read_all(folder: &Path) -> Result<Vec<Recorded>, ReadError> {
     if holds(folder) {
         return Ok(vec![read(folder)?]);
@@ -122,11 +122,11 @@ fn read_as(folder: &Path, name: String) -> Result<Recorded, ReadError> {
         return Err(ReadError::Nothing { path: folder.into() });
     }
     let plan = plan::read(&mut reading);
-    let environment = environment(&mut reading);
+    let environment: Option<Environment> = reading.json(ENVIRONMENT);
     let simulated = environment.as_ref().is_some_and(Environment::simulated);
     let mut recording = Recording { simulated, ..Recording::default() };
     runs::read(&mut reading, &mut recording);
-    // Before the chunks, so that the agents have their numbers by it.
+    // The JSON files are read before the chunks, because their order decides the numbers of the agents.
     let suite = if reading.has(RUNS) { Vec::new() } else { suite::read(&mut reading) };
     agents::read(&mut reading, &mut recording);
     chunks::read(&mut reading, &mut recording);
@@ -147,16 +147,4 @@ fn read_as(folder: &Path, name: String) -> Result<Recorded, ReadError> {
         });
     }
     Ok(Recorded { name, recording, plan, environment, problems: reading.problems.finish() })
-}
-
-fn environment(reading: &mut Reading<'_>) -> Option<Environment> {
-    let text = std::fs::read(reading.folder.join(ENVIRONMENT)).ok()?;
-    match serde_json::from_slice(&text) {
-        Ok(environment) => Some(environment),
-        Err(error) => {
-            let line = Some(error.line() as u64).filter(|line| *line > 0);
-            reading.problems.say(ENVIRONMENT, line, "unreadable", || format!("it cannot be read: {error}"));
-            None
-        }
-    }
 }

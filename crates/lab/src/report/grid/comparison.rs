@@ -1,7 +1,7 @@
 //! A row for each condition against its baseline, measure by measure.
 
 use super::{super::Report, Grid, cell, range};
-use crate::analysis::{Comparison, Evidence, Outcome};
+use crate::analysis::{Comparison, Evidence, Outcome, p_value};
 
 pub(super) fn grid(report: &Report) -> Grid {
     let mut grid = Grid::new(
@@ -29,8 +29,7 @@ pub(super) fn grid(report: &Report) -> Grid {
         let p = match found.evidence {
             Evidence::TooFew { have, need } => format!("{have} runs; {need} of each are needed"),
             Evidence::NoNoise => "no noise".into(),
-            Evidence::Tested { corrected, .. } if corrected < 0.0001 => "< 0.0001".into(),
-            Evidence::Tested { corrected, .. } => format!("{corrected:.4}"),
+            Evidence::Tested { corrected, .. } => p_value(corrected),
         };
         grid.rows.push(vec![
             found.condition.clone(),

@@ -1,12 +1,7 @@
 //! The correlations, the regression, and the scaling curves.
 
 use super::{super::Report, Grid, cell};
-use crate::analysis::{Evidence, statistic::Interval};
-
-/// A p-value of 0.0000 says something false.
-fn p_value(p: f64) -> String {
-    if p < 0.0001 { "< 0.0001".into() } else { format!("{p:.4}") }
-}
+use crate::analysis::{Evidence, p_value, statistic::Interval};
 
 fn two(interval: Interval) -> String {
     format!("[{:.2}, {:.2}]", interval.low, interval.high)
@@ -15,8 +10,8 @@ fn two(interval: Interval) -> String {
 pub(super) fn grid(report: &Report) -> Grid {
     let mut grid = Grid::new(
         "Relations over runs",
-        "Pearson's r and Spearman's ρ within conditions, with 95 % intervals. Differences between conditions count for \
-         nothing.",
+        "Pearson's r and Spearman's ρ within conditions, with 95 % intervals. Differences between conditions have no \
+         effect.",
         &["one", "other", "condition", "runs", "r", "interval of r", "r²", "ρ", "interval of ρ", "p"],
         3,
     );

@@ -6,7 +6,7 @@ use super::{
     Plot,
     canvas::{GREY, HEIGHT, colour, draw, legend, small},
 };
-use crate::analysis::Series;
+use crate::analysis::{Series, statistic::centre};
 
 const POINTS: usize = 200;
 
@@ -14,13 +14,9 @@ pub(super) fn plot(series: &Series) -> Option<Plot> {
     let most = series.points.iter().map(|point| point.0).fold(0.0, f64::max);
     // The speedup is relative to the throughput of one agent: the fitted one, or the measured one if there is no fit.
     let ones: Vec<f64> = series.points.iter().filter(|point| point.0 == 1.0).map(|point| point.1).collect();
-    let measured = (!ones.is_empty()).then(|| ones.iter().sum::<f64>() / ones.len() as f64);
+    let measured = (!ones.is_empty()).then(|| centre(&ones));
     let one = series.scaling.map(|scaling| scaling.one.value).or(measured).filter(|one| *one > 0.0)?;
-    let curve = |agents: f64| {
-        let scaling = series.scaling?;
-        let (contention, coherency) = (scaling.contention.value, scaling.coherency.value);
-        Some(agents / (1.0 + contention * (agents - 1.0) + coherency * agents * (agents - 1.0)))
-    };
+    let curve = |agents: f64| Some(series.scaling?.at(agents) / one);
     let high = series.points.iter().map(|point| point.1 / one).fold(1.0, f64::max) * 1.15;
     if most <= 1.0 {
         return None;

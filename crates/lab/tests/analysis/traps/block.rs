@@ -4,7 +4,8 @@ use streamgauge_lab::analysis::{Language, Measure, analyse, paired_speedup, stat
 
 use super::{super::model::Draft, NOISE, QUICK, alone, condition, few, json, normal, pair};
 
-/// Two conditions in `runs` repetitions, over which every run becomes slower by a share `drift`.
+/// Returns a recording of two conditions in `runs` repetitions. From the first repetition to the last, every run becomes
+/// slower by the share `drift`.
 fn drifting(gain: f64, drift: f64, runs: u32, random: &mut Random) -> Draft {
     let mut draft = Draft::default();
     draft.condition(condition("a", Language::Rust, &[], None));

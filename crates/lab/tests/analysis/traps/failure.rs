@@ -1,6 +1,6 @@
 //! Runs that failed.
 
-use streamgauge_lab::analysis::{Agent, Chunk, Language, Measure, Remedy, RunKind, analyse};
+use streamgauge_lab::analysis::{Agent, Language, Measure, Remedy, RunKind, analyse};
 
 use super::{super::model::Draft, NOISE, QUICK, alone, condition, few, json, pair};
 
@@ -34,18 +34,7 @@ fn what_a_failed_run_left_enters_no_mean() {
         for failed in [false, true] {
             let run = pair(&mut draft, "pair", 10.0 * noise);
             let gap = if failed { 0.01 } else { 0.02 };
-            for place in 0..10 {
-                let at = gap * f64::from(place);
-                draft.recording.chunks.push(Chunk {
-                    run,
-                    agent: 0,
-                    at,
-                    bytes: 1,
-                    records: 1,
-                    gap,
-                    parse: 1e-5,
-                });
-            }
+            draft.chunks(run, 0.0, gap, 10);
             let agent = draft.recording.agents.iter_mut().rev().nth(1).unwrap();
             agent.first_token = Some(gap);
             if failed {

@@ -6,7 +6,8 @@ use streamgauge_lab::analysis::{
 
 use super::{super::model::Draft, NOISE, QUICK, condition, few, normal};
 
-/// Lag and efficiency are unrelated within each condition, and both differ between the conditions.
+/// Returns a recording in which lag and efficiency are unrelated within each condition, and both differ between the
+/// conditions.
 fn simpson() -> Draft {
     let mut draft = Draft::default();
     let mut random = Random::new(21);

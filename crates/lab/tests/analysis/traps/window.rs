@@ -1,6 +1,6 @@
 //! Small samples and short bursts.
 
-use streamgauge_lab::analysis::{Chunk, Language, Measure, RunKind, analyse, statistic::Random};
+use streamgauge_lab::analysis::{Language, Measure, RunKind, analyse, statistic::Random};
 
 use super::{super::model::Draft, QUICK, condition, normal, pair};
 
@@ -27,18 +27,7 @@ fn burst_of_less_than_a_second_is_seen_across_the_border_of_two_windows() {
     draft.condition(condition("pair", Language::Python, &[], None));
     let run = pair(&mut draft, "pair", 10.0);
     // 270 chunks from 2.55 s to 3.45 s.
-    for place in 0..270 {
-        let at = 2.55 + f64::from(place) / 300.0;
-        draft.recording.chunks.push(Chunk {
-            run,
-            agent: 0,
-            at,
-            bytes: 1,
-            records: 1,
-            gap: 1.0 / 300.0,
-            parse: 1e-5,
-        });
-    }
+    draft.chunks(run, 2.55, 1.0 / 300.0, 270);
     let analysis = analyse(&draft.recording, &QUICK);
     let fastest = analysis.windows.iter().map(|window| window.chunks_per_second).fold(0.0, f64::max);
     assert_eq!(fastest, 270.0);

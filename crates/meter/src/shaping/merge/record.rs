@@ -29,7 +29,7 @@ enum Value {
     Object(Vec<RecordField>),
     /// A list with one object.
     Item(Vec<RecordField>),
-    /// A value of which the later one is used.
+    /// A value that the later record overwrites.
     Last(Bytes),
     /// A value that must be the same in both records.
     Same(Bytes),

@@ -10,7 +10,7 @@ use super::{
     column::{Header, Time, Value, whole},
     table::{self, Fault, wrong},
 };
-use crate::analysis::{Chunk, Recording};
+use crate::analysis::{Chunk, Recording, statistic::percentile};
 
 /// If the gaps of a file differ from those of its timestamps by more than this factor, their unit is doubtful.
 const DOUBT: f64 = 30.0;
@@ -35,7 +35,7 @@ impl ChunkColumns {
             at: header.time(&["timestamp"], Some(Unit::Seconds)).ok_or("it lacks the column timestamp")?,
             bytes: header.any(&["bytes", "chunk_size", "size"]).ok_or("it lacks the column bytes")?,
             records: header.any(&["records"]),
-            // Those of TR117 are in milliseconds, whether their name states it or not.
+            // The gaps of TR117 are in milliseconds, even if the column's name has no unit.
             gap: header.time(&["gap", "inter_chunk_gap"], Some(Unit::Milliseconds)),
             parse: header.time(&["parse", "parse_time"], Some(Unit::Milliseconds)),
         })
@@ -56,7 +56,7 @@ impl ChunkColumns {
         }
     }
 
-    /// Returns the gap of a row, or NaN if there is none. `since` is the time since the agent's row before.
+    /// Returns the gap of a row, or NaN if there is none. `since` is the time since the agent's previous row.
     fn gap(&self, row: &ByteRecord, since: Option<f64>) -> Result<f64, Fault> {
         let gap = match self.gap.map_or(Value::Absent, |gap| gap.of(row)) {
             Value::Given(gap) => gap,
@@ -65,7 +65,7 @@ impl ChunkColumns {
             Value::Absent => since.unwrap_or(f64::NAN),
             Value::Wrong => return Err(("value", "the gap is not a time".into())),
         };
-        // With an index, the first gap of a run counts from the run before.
+        // If the file has an index, the first gap of a run is the time since the previous run.
         let first = since.is_none() && self.index.is_some();
         let unknown = gap < 0.0 || first || since.is_some_and(|since| since < 0.0);
         Ok(if unknown { f64::NAN } else { gap })
@@ -111,7 +111,7 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
         });
         Ok(())
     });
-    let ratio = median(&mut given) / median(&mut seen);
+    let ratio = median(&given) / median(&seen);
     if let Some(unit) = gap_unit.filter(|_| ratio.is_finite() && !(1.0 / DOUBT..DOUBT).contains(&ratio)) {
         reading.problems.say(CHUNKS, Some(1), "unit", || {
             format!(
@@ -123,7 +123,7 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
     }
 }
 
-/// Tells apart the runs of a file that does not name them: a new one begins where the index of an agent falls back.
+/// Numbers the runs of a file that does not name them. A new run begins where the index of an agent does not increase.
 #[derive(Default)]
 struct Count {
     run: u32,
@@ -141,9 +141,8 @@ impl Count {
     }
 }
 
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+fn median(values: &[f64]) -> f64 {
+    percentile(values, 0.5).unwrap_or(f64::NAN)
 }
 
 fn from_timestamps(chunks: &mut [Chunk]) {

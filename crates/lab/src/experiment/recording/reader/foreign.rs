@@ -46,7 +46,8 @@ pub(super) fn complete(
     place_lag(recording);
 }
 
-/// Times count from the first chunk or sample. The GPU's clock is another one.
+/// Makes all times count from the first chunk or sample. The times of the GPU count from its own first sample, because
+/// its file has another clock.
 fn rebase(recording: &mut Recording) {
     let starts = recording.chunks.iter().map(|chunk| chunk.at).chain(recording.lag.iter().map(|lag| lag.at));
     let zero = starts.fold(f64::INFINITY, f64::min);
@@ -98,8 +99,8 @@ fn by_chunks(recording: &mut Recording, name: &str, spans: &BTreeMap<(u32, u32),
     recording.runs = runs.into_iter().map(run).collect();
 }
 
-/// Gives the chunks the numbers of the runs, and the agents the times of their chunks. `false`: they do not belong
-/// together.
+/// Gives the chunks the numbers of the runs, and the agents the times of their chunks. `false`: the chunks do not match
+/// the JSON files.
 fn align(
     reading: &mut Reading<'_>,
     recording: &mut Recording,
@@ -167,7 +168,7 @@ fn by_suite(recording: &mut Recording, name: &str, suite: Vec<SuiteRun>) {
     }
 }
 
-/// Gives each sample of lag to the run in which it was taken. With a single run all are that run's.
+/// Gives each sample of lag to the run in which it was taken. If there is one run only, it gets all samples.
 fn place_lag(recording: &mut Recording) {
     let [_, _, ..] = recording.runs.as_slice() else {
         let only = recording.runs.first().map_or(super::ONLY_RUN, |run| run.id);
@@ -191,7 +192,7 @@ fn place_lag(recording: &mut Recording) {
     });
 }
 
-/// Says what the report lacks for each file that is not there.
+/// Reports each missing file, and what the report lacks without it.
 fn say_missing(
     reading: &mut Reading<'_>,
     recording: &Recording,

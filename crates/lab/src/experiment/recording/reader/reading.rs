@@ -1,6 +1,8 @@
 //! The state that the readers of the files share.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, fs, io, path::Path};
+
+use serde::de::DeserializeOwned;
 
 use super::super::problem::Problems;
 
@@ -18,6 +20,20 @@ pub(super) struct Reading<'a> {
 impl Reading<'_> {
     pub(super) fn has(&self, file: &str) -> bool {
         self.folder.join(file).is_file()
+    }
+
+    /// Reads a JSON file. `None`: it is missing, or it cannot be read, which is a problem.
+    pub(super) fn json<T: DeserializeOwned>(&mut self, file: &str) -> Option<T> {
+        let (line, error) = match fs::read(self.folder.join(file)) {
+            Ok(text) => match serde_json::from_slice(&text) {
+                Ok(value) => return Some(value),
+                Err(error) => (Some(error.line() as u64).filter(|line| *line > 0), error.to_string()),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => (None, error.to_string()),
+        };
+        self.problems.say(file, line, "unreadable", || format!("it cannot be read: {error}"));
+        None
     }
 
     /// Returns the number of an agent from its name in a row.

@@ -1,6 +1,6 @@
 //! Rows that belong to no run.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
     super::layout::{AGENTS, CHUNKS, LAG, RUNS},
@@ -29,14 +29,11 @@ pub(super) fn keep_whole_runs(reading: &mut Reading<'_>, recording: &mut Recordi
             });
         }
     }
-    let mut agents: HashMap<u32, usize> = HashMap::new();
-    for agent in &recording.agents {
-        *agents.entry(agent.run).or_default() += 1;
-    }
+    let with_agents: HashSet<u32> = recording.agents.iter().map(|agent| agent.run).collect();
     let with_chunks: HashSet<(u32, u32)> =
         recording.chunks.iter().map(|chunk| (chunk.run, chunk.agent)).collect();
     for run in &recording.runs {
-        if !agents.contains_key(&run.id) && reading.has(AGENTS) {
+        if !with_agents.contains(&run.id) && reading.has(AGENTS) {
             reading.problems.say(AGENTS, None, "agents", || {
                 format!("run {} has no agent here, so it is left out", run.id)
             });

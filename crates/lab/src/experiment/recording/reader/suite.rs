@@ -1,19 +1,15 @@
 //! The JSON files in which TR117's suite keeps its runs: `run_N.json` of the Python agents, and `run_N/metrics.json`
 //! and `summary.json` of the Rust agents.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use serde_json::Value;
 
 use super::Reading;
 use crate::analysis::{Agent, Language, Remedy};
 
-/// The file into which the Rust agents of TR117 write.
-const OUTPUT: &str = "agent_output";
-const SUMMARY: &str = "summary.json";
+/// The folder into which the Rust agents of TR117 write.
+const OUTPUT: &str = "agent_output/";
 
 /// A run as a JSON file describes it.
 #[derive(Debug)]
@@ -23,20 +19,20 @@ pub(super) struct SuiteRun {
     pub(super) wall: Option<f64>,
     pub(super) language: Language,
     pub(super) remedies: Vec<Remedy>,
-    /// Their `run` is `number`, and their times start at 0.
+    /// The agents. Their `run` is `number`, and their times start at 0.
     pub(super) agents: Vec<Agent>,
 }
 
 /// Whether the folder contains JSON files of runs.
 pub(super) fn exists(folder: &Path) -> bool {
-    !files(folder).is_empty() || summaries(folder).is_some()
+    !files(folder).is_empty() || summary(folder).is_some()
 }
 
 /// Returns the runs in the order of their numbers. A run that cannot be read is reported as a problem.
 pub(super) fn read(reading: &mut Reading<'_>) -> Vec<SuiteRun> {
     let mut runs = Vec::new();
-    for (number, name, path) in files(reading.folder) {
-        let Some(value) = parse(reading, &name, &path) else { continue };
+    for (number, name) in files(reading.folder) {
+        let Some(value) = reading.json(&name) else { continue };
         match run(reading, number, &value) {
             Ok(run) => runs.push(run),
             Err(what) => {
@@ -44,27 +40,27 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Vec<SuiteRun> {
             }
         }
     }
-    if let Some(path) = summaries(reading.folder) {
-        summary(reading, &path, &mut runs);
+    if let Some(name) = summary(reading.folder) {
+        add_summary(reading, name, &mut runs);
     }
     runs.sort_by_key(|run| run.number);
     runs
 }
 
-/// Returns the number, the name and the path of each file of a run.
-fn files(folder: &Path) -> Vec<(u32, String, PathBuf)> {
+/// Returns the number of each run that has a file, and the file's path below the folder.
+fn files(folder: &Path) -> Vec<(u32, String)> {
     let mut found = Vec::new();
-    for (prefix, place) in [("", folder.to_owned()), ("agent_output/", folder.join(OUTPUT))] {
-        let entries = fs::read_dir(&place).into_iter().flatten().flatten();
+    for prefix in ["", OUTPUT] {
+        let entries = fs::read_dir(folder.join(prefix)).into_iter().flatten().flatten();
         for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
             let Some(rest) = name.strip_prefix("run_") else { continue };
             let number = |text: &str| text.parse::<u32>().ok();
             if let Some(number) = rest.strip_suffix(".json").and_then(number) {
-                found.push((number, format!("{prefix}{name}"), place.join(&name)));
+                found.push((number, format!("{prefix}{name}")));
             } else if let Some(number) = number(rest) {
-                let path = place.join(&name).join("metrics.json");
-                if path.is_file() {
-                    found.push((number, format!("{prefix}{name}/metrics.json"), path));
+                let file = format!("{prefix}{name}/metrics.json");
+                if folder.join(&file).is_file() {
+                    found.push((number, file));
                 }
             }
         }
@@ -73,26 +69,9 @@ fn files(folder: &Path) -> Vec<(u32, String, PathBuf)> {
     found
 }
 
-fn summaries(folder: &Path) -> Option<PathBuf> {
-    [folder.join(OUTPUT).join(SUMMARY), folder.join(SUMMARY)].into_iter().find(|path| path.is_file())
-}
-
-fn parse(reading: &mut Reading<'_>, name: &str, path: &Path) -> Option<Value> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(error) => {
-            reading.problems.say(name, None, "unreadable", || format!("it cannot be read: {error}"));
-            return None;
-        }
-    };
-    match serde_json::from_slice(&text) {
-        Ok(value) => Some(value),
-        Err(error) => {
-            let line = Some(error.line() as u64).filter(|line| *line > 0);
-            reading.problems.say(name, line, "unreadable", || format!("it cannot be read: {error}"));
-            None
-        }
-    }
+/// Returns the summary's path below the folder.
+fn summary(folder: &Path) -> Option<&'static str> {
+    ["agent_output/summary.json", "summary.json"].into_iter().find(|file| folder.join(file).is_file())
 }
 
 /// Reads a number that is not negative.
@@ -128,7 +107,7 @@ fn run(reading: &mut Reading<'_>, run: u32, value: &Value) -> Result<SuiteRun, S
         seconds(value, "/concurrent_wall_time").or_else(|| seconds(value, "/summary/concurrent_wall_time"));
     let mut remedies = Vec::new();
     remedies.extend(number(value, "/read_buffer_size").map(|bytes| Remedy::ReadBuffer(bytes as u64)));
-    // Its token bucket lets twice the rate through.
+    // TR117's token bucket lets twice its rate through.
     remedies.extend(number(value, "/throttle_rate").map(Remedy::LeakyPace));
     Ok(SuiteRun { number: run, wall: wall.filter(|wall| *wall > 0.0), language, remedies, agents })
 }
@@ -161,9 +140,10 @@ fn by_rust(agent: &Value) -> Option<Agent> {
     })
 }
 
-/// Reads runs of which only the summary exists. The longer of the two agents lasts as long as the run.
-fn summary(reading: &mut Reading<'_>, path: &Path, runs: &mut Vec<SuiteRun>) {
-    let Some(value) = parse(reading, SUMMARY, path) else { return };
+/// Reads the runs that are in the summary and have no file of their own. The longer of the two agents lasts as long as
+/// the run.
+fn add_summary(reading: &mut Reading<'_>, file: &str, runs: &mut Vec<SuiteRun>) {
+    let Some(value) = reading.json::<Value>(file) else { return };
     for row in value.get("runs").and_then(Value::as_array).into_iter().flatten() {
         let Some(run) = number(row, "/run_number").map(|run| run as u32) else { continue };
         if runs.iter().any(|known| known.number == run) {
@@ -172,12 +152,12 @@ fn summary(reading: &mut Reading<'_>, path: &Path, runs: &mut Vec<SuiteRun>) {
         let wall = seconds(row, "/concurrent_wall_time");
         let Some((wall, speedup)) = wall.zip(number(row, "/concurrency_speedup")) else { continue };
         if !(1.0..=2.0).contains(&speedup) || wall <= 0.0 {
-            reading.problems.say(SUMMARY, None, "run", || {
+            reading.problems.say(file, None, "run", || {
                 format!("run {run} has a speedup of {speedup}, which two agents cannot have: it is left out")
             });
             continue;
         }
-        reading.problems.say(SUMMARY, None, "calculated", || {
+        reading.problems.say(file, None, "calculated", || {
             format!(
                 "the durations of run {run} are calculated from its speedup, because it has no metrics.json"
             )

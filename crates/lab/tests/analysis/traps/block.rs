@@ -65,6 +65,46 @@ fn conditions_without_repetitions_are_compared_by_welch() {
 }
 
 #[test]
+fn difference_of_conditions_with_solo_runs_of_their_own_has_the_error_of_these_runs() {
+    let mut draft = Draft::default();
+    draft.condition(condition("a", Language::Rust, &[], None));
+    draft.condition(condition("b", Language::Rust, &[], Some("a")));
+    for noise in few(&NOISE) {
+        for name in ["a", "b"] {
+            alone(&mut draft, name, 10.0 * noise.powi(10));
+            pair(&mut draft, name, 15.0 * noise);
+        }
+    }
+    let analysis = analyse(&draft.recording, &QUICK);
+    let error = |name: &str| {
+        let truth = analysis.condition(name).unwrap().truth.unwrap();
+        truth.efficiency * truth.relative_error.unwrap()
+    };
+    let found = analysis.comparison("b", Measure::TrueEfficiency).unwrap().standard_error.unwrap();
+    assert!((found / error("a").hypot(error("b")) - 1.0).abs() < 1e-12, "{found}");
+}
+
+#[test]
+fn efficiency_within_a_repetition_uses_the_solo_runs_of_that_repetition() {
+    let mut draft = Draft::default();
+    draft.condition(condition("a", Language::Rust, &[], None));
+    draft.condition(condition("b", Language::Rust, &[], Some("a")));
+    for repetition in 0..6 {
+        let slow = 1.0 + 0.1 * f64::from(repetition);
+        for (name, wall) in [("a", 15.0), ("b", 12.5)] {
+            pair(&mut draft, name, wall * slow);
+            alone(&mut draft, name, 10.0 * slow);
+        }
+        draft.recording.runs.iter_mut().rev().take(6).for_each(|run| run.repetition = Some(repetition));
+    }
+    let analysis = analyse(&draft.recording, &QUICK);
+    let found = analysis.comparison("b", Measure::TrueEfficiency).unwrap().difference;
+    assert!((found - (10.0 / 12.5 - 10.0 / 15.0)).abs() < 1e-12, "{found}");
+    let truth = analysis.condition("a").unwrap().truth.unwrap();
+    assert!(truth.relative_error.unwrap() < 1e-12 && truth.df == Some(5.0), "{truth:?}");
+}
+
+#[test]
 fn true_speedup_lies_in_its_interval_as_often_as_promised_under_drift() {
     let mut random = Random::new(53);
     for runs in [4_u32, 8, 20] {

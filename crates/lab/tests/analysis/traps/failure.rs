@@ -27,6 +27,28 @@ fn remedy_of_which_half_the_runs_failed_is_not_recommended() {
 }
 
 #[test]
+fn remedy_is_recommended_if_few_runs_failed_or_as_many_as_of_the_baseline() {
+    // Returns whether a remedy is recommended if so many of its 12 runs, and of those of the baseline, failed.
+    let recommended = |of_remedy: usize, of_baseline: usize| {
+        let mut draft = Draft::default();
+        draft.condition(condition("python", Language::Python, &[], None));
+        draft.condition(condition("uvloop", Language::Python, &[Remedy::Uvloop], Some("python")));
+        for (place, noise) in few(&[NOISE, NOISE].concat()).enumerate() {
+            alone(&mut draft, "python", 10.0 * noise);
+            for (name, wall, failed) in [("python", 16.0, of_baseline), ("uvloop", 12.0, of_remedy)] {
+                pair(&mut draft, name, wall * noise);
+                if place < failed {
+                    draft.recording.agents.last_mut().unwrap().failure = Some("reset".into());
+                }
+            }
+        }
+        analyse(&draft.recording, &QUICK).advice.recommendation.starts_with("Use uvloop")
+    };
+    assert!(recommended(0, 0) && recommended(1, 1) && recommended(2, 2));
+    assert!(!recommended(1, 0) && !recommended(2, 1));
+}
+
+#[test]
 fn what_a_failed_run_left_enters_no_mean() {
     let mut draft = Draft::default();
     draft.condition(condition("pair", Language::Rust, &[], None));

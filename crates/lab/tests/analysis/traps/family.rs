@@ -71,6 +71,23 @@ fn unrelated_recordings_do_not_weaken_each_others_findings() {
 }
 
 #[test]
+fn measures_that_decide_nothing_do_not_weaken_the_findings_of_those_that_do() {
+    let p = |with_chunks: bool| {
+        let mut random = Random::new(13);
+        let mut draft = nine(0.1, &mut random);
+        for run in 0..if with_chunks { draft.recording.runs.len() as u32 } else { 0 } {
+            draft.chunks(run, 0.0, 0.01, 500 + random.below(100));
+        }
+        let analysis = analyse(&draft.recording, &QUICK);
+        let p = |measure| analysis.comparison("remedy 4", measure)?.evidence.p();
+        (p(Measure::TrueEfficiency), p(Measure::ChunksPerSecond).is_some())
+    };
+    let ((alone, _), (beside, has_chunks)) = (p(false), p(true));
+    assert!(has_chunks && alone.is_some());
+    assert_eq!(alone, beside);
+}
+
+#[test]
 fn intervals_are_corrected_as_their_p_values_are() {
     for seed in 0..5 {
         let analysis = analyse(&nine(0.09, &mut Random::new(100 + seed)).recording, &QUICK);

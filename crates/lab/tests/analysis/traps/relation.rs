@@ -10,12 +10,13 @@ use super::{super::model::Draft, NOISE, QUICK, condition, few, normal};
 /// conditions.
 fn simpson() -> Draft {
     let mut draft = Draft::default();
-    let mut random = Random::new(21);
+    let (mut random, mut random_chunks) = (Random::new(21), Random::new(22));
     for (name, lag, even) in [("one", 0.002, 0.98), ("two", 0.010, 0.88), ("three", 0.018, 0.78)] {
         draft.condition(condition(name, Language::Python, &[], None));
         for _ in 0..8 {
             let even = even + 0.01 * normal(&mut random);
             let run = draft.run(name, RunKind::Together, &[("a", 500, 10.0), ("b", 500, 10.0 * even)]);
+            draft.chunks(run, 0.0, 0.01, 500 + random_chunks.below(100));
             for place in 0..50 {
                 let lag = lag * (1.0 + 0.1 * normal(&mut random));
                 draft.recording.lag.push(LagSample {
@@ -43,6 +44,8 @@ fn relation_that_exists_between_conditions_only_is_not_reported_as_one() {
     assert!(!pooled.evidence.found(0.05));
     let claim = analysis.claims.iter().find(|claim| claim.id == "lag_explains_efficiency").unwrap();
     assert_eq!(claim.verdict, Verdict::Refuted, "{}", claim.sentence());
+    let slope = analysis.model.as_ref().unwrap().fit.coefficients[1];
+    assert!(slope.interval.contains(0.0), "{slope:?}");
     let lag = analysis.matrix.measures.iter().position(|measure| *measure == Measure::LagP99).unwrap();
     let efficiency =
         analysis.matrix.measures.iter().position(|measure| *measure == Measure::OverlapEfficiency).unwrap();
@@ -68,6 +71,7 @@ fn ceiling_of_python_needs_agents_in_another_language_that_are_above_it() {
         analysis.claims.iter().find(|claim| claim.id == "python_ceiling").unwrap().verdict
     };
     assert_eq!(ceiling(None), Verdict::Undecided);
+    assert_eq!(ceiling(Some(0.5)), Verdict::Undecided);
     assert_eq!(ceiling(Some(0.72)), Verdict::Undecided);
     assert_eq!(ceiling(Some(0.96)), Verdict::Supported);
 }

@@ -53,5 +53,6 @@ fn missing_file_is_said_with_what_the_report_lacks() {
     fs::write(folder.path().join(layout::GPU), "timestamp,power.draw [W]\n1,100\n").unwrap();
     let recorded = read(folder.path()).unwrap();
     assert_problem(&recorded, "runs.csv: it is missing: no run is known");
+    assert_eq!(recorded.recording.gpu[0].at, 0.0);
     assert!(recorded.problems.iter().all(|problem| !problem.what.contains("the time of their chunks")));
 }

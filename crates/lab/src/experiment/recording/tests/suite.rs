@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use tempfile::TempDir;
 
-use super::{assert_problem, layout};
+use super::{assert_problem, edit, layout};
 use crate::{
     analysis::{Analysis, Language, Measure, Remedy, Settings, analyse},
     experiment::recording::{read, read_all},
@@ -115,6 +115,8 @@ fn tr117_runs_combine_json_durations_with_csv_chunks_and_lag() {
     let run = &analysis.runs[1];
     assert_eq!((run.id, run.tokens, run.wall), (2, 100, 1.002));
     assert_near(&[Measure::FirstToken.of(run).unwrap()], &[0.1]);
+    // 40 and 60 tokens in half a second each.
+    assert_near(&[run.reported_throughput.unwrap()], &[100.0]);
     assert!(run.chunks > 20 && run.gap.unwrap().max < 0.051 && run.lag.is_some(), "{run:?}");
 }
 
@@ -156,6 +158,30 @@ fn tr117_chunks_that_do_not_match_json_runs_are_left_out() {
 }
 
 #[test]
+fn tr117_chunks_that_last_longer_than_their_json_run_are_left_out() {
+    let folder = TempDir::new().unwrap();
+    json(folder.path());
+    chunks(folder.path());
+    edit(folder.path(), "run_2.json", |text| {
+        text.replace("\"total_duration_ms\": 1000", "\"total_duration_ms\": 300")
+    });
+    let recorded = read(folder.path()).unwrap();
+    assert_problem(&recorded, "chunk_metrics.csv: insight of run 2 has chunks over 0.9 s");
+    assert!(recorded.recording.chunks.is_empty() && recorded.recording.lag.is_empty());
+}
+
+#[test]
+fn tr117_throttle_rate_is_pace_of_its_token_bucket() {
+    let folder = TempDir::new().unwrap();
+    json(folder.path());
+    edit(folder.path(), "run_1.json", |text| {
+        text.replace("\"read_buffer_size\": 8192", "\"throttle_rate\": 60")
+    });
+    let recorded = read(folder.path()).unwrap();
+    assert_eq!(recorded.recording.conditions[0].remedies, [Remedy::LeakyPace(60.0)]);
+}
+
+#[test]
 fn tr117_rust_output_is_read_with_summary_for_missing_run() {
     let folder = TempDir::new().unwrap();
     let output = folder.path().join("phase2/agent_output");
@@ -174,13 +200,18 @@ fn tr117_rust_output_is_read_with_summary_for_missing_run() {
     );
     fs::write(output.join("run_1/metrics.json"), first).unwrap();
     let summary = r#"{"runs": [{"run_number": 1, "concurrent_wall_time_s": 10.0, "concurrency_speedup": 1.9},
-        {"run_number": 2, "concurrent_wall_time_s": 20.0, "concurrency_speedup": 1.6}]}"#;
+        {"run_number": 2, "concurrent_wall_time_s": 20.0, "concurrency_speedup": 1.6},
+        {"run_number": 3, "concurrent_wall_time_s": 20.0, "concurrency_speedup": 2.5}]}"#;
     fs::write(output.join("summary.json"), summary).unwrap();
     let gpu = "timestamp,power.draw [W],utilization.gpu [%],memory.used [MiB]\n\
         2025/11/27 16:59:55.309, 50.00 W, 0 %, 9723 MiB\n2025/11/27 16:59:55.409, 150.00 W, 90 %, 9723 MiB\n";
     fs::write(folder.path().join("phase2").join(layout::GPU), gpu).unwrap();
     let recorded = read(&folder.path().join("phase2")).unwrap();
-    assert_problem(&recorded, "summary.json: the durations of run 2 are calculated from its speedup");
+    assert_problem(
+        &recorded,
+        "agent_output/summary.json: the durations of run 2 are calculated from its speedup",
+    );
+    assert_problem(&recorded, "run 3 has a speedup of 2.5, which two agents cannot have");
     assert_eq!(recorded.recording.conditions[0].language, Language::Rust);
     let analysis = analyse(&recorded.recording, &QUICK);
     assert_near(&efficiencies(&analysis), &[0.95, 0.8]);

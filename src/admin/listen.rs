@@ -38,7 +38,8 @@ const LIMITS: RequestLimits = RequestLimits { idle: Duration::from_secs(180), he
 const MAX_HEAD: usize = 16 << 10;
 /// The time that a client has to take the last bytes before its connection closes.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// The pause after a failed accept, mostly for want of descriptors, which become free when connections end.
+/// The pause after a failed accept. An accept usually fails because all descriptors are in use, and a connection that
+/// ends frees one.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Descriptors kept in reserve: when streams have used up all others, this many admin connections can still be

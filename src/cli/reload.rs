@@ -35,7 +35,10 @@ impl Reloader {
                     continue;
                 }
                 Ok(Err(mistakes)) => self.refuse(&mistakes),
-                Err(error) => tracing::error!(%error, "failed to read the configuration again"),
+                Err(error) => {
+                    self.sidecar.failed();
+                    tracing::error!(%error, "failed to read the configuration again");
+                }
             }
             systemd::ready(&format!("{}; {REFUSED}", self.status));
         }

@@ -27,7 +27,8 @@ use crate::{
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 67\r\n\
     Retry-After: 1\r\nConnection: close\r\n\r\n{\"error\":\"the sidecar has too many connections: try again in 1 s\"}\n";
-/// The pause after a failed accept, mostly for want of descriptors, which become free when connections end.
+/// The pause after a failed accept. An accept usually fails because all descriptors are in use, and a connection that
+/// ends frees one.
 const PAUSE: Duration = Duration::from_millis(50);
 /// The most refused clients that get time to read the response. Further ones are closed at once.
 const TURNED_AWAY: usize = 64;

@@ -50,16 +50,7 @@ fn stream_through(proxy: &str, tokens: u32) -> BufReader<TcpStream> {
 /// Starts a stream of `tokens` tokens at ten per second, and reads its first record.
 fn streaming(tokens: u32) -> Streaming {
     let (upstream, simulate) = simulated();
-    let mut serve = Running::start(&[
-        "serve",
-        "--upstream",
-        &upstream,
-        "--listen",
-        "127.0.0.1:0",
-        "--admin",
-        "127.0.0.1:0",
-    ]);
-    let [proxy, _] = serve.addresses();
+    let (serve, [proxy, _]) = serve(&upstream);
     let stream = stream_through(&proxy, tokens);
     Streaming { serve, _simulate: simulate, stream }
 }
@@ -83,13 +74,7 @@ fn drain_in_a_terminal_says_that_a_second_control_c_stops_at_once() {
         "exec env -i {} serve --upstream {upstream} --listen 127.0.0.1:0 --admin 127.0.0.1:0",
         env!("CARGO_BIN_EXE_streamgauge")
     );
-    // A text that never comes ends the test instead of blocking it.
-    let mut child = Command::new("timeout")
-        .args(["60", "script", "--quiet", "--return", "--command", &command, "/dev/null"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = in_terminal(&command);
     let (mut keys, mut screen) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
     let mut until = |part: &str| loop {
         let mut line = String::new();

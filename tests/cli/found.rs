@@ -83,12 +83,7 @@ fn terminal_shows_ollama_clients_page_and_metrics() {
     let up = server(VERSION);
     let command =
         format!("env -i {} -q serve --upstream {up} {}", env!("CARGO_BIN_EXE_streamgauge"), LISTEN.join(" "));
-    let mut child = Command::new("script")
-        .args(["--quiet", "--return", "--command", &command, "/dev/null"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = in_terminal(&command);
     let mut screen = BufReader::new(child.stdout.take().unwrap());
     let mut lines = Vec::new();
     while lines.last().is_none_or(|line: &String| !line.contains("Metrics")) {
@@ -96,9 +91,8 @@ fn terminal_shows_ollama_clients_page_and_metrics() {
         assert!(screen.read_line(&mut line).unwrap() > 0, "{lines:?}");
         lines.push(line.trim_end().to_owned());
     }
-    let killed = Command::new("pkill").args(["-TERM", "-P", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
-    child.wait().unwrap();
+    child.stdin.take().unwrap().write_all(b"\x03").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
     let lines: Vec<_> = lines.iter().filter(|line| !line.is_empty()).collect();
     assert_eq!(lines.len(), 4, "{lines:?}");
     assert_eq!(*lines[0], format!("  Ollama    http://{up}  version 0.12.3, no model loaded"));

@@ -31,7 +31,7 @@ mod top;
 #[cfg(target_os = "linux")]
 mod vanished;
 
-use running::{Running, address};
+use running::{Running, address, in_terminal, serve};
 
 fn streamgauge(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));

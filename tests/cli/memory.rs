@@ -56,21 +56,6 @@ fn endless(most: usize, ends: bool) -> (String, JoinHandle<()>) {
     (address, accepting)
 }
 
-fn serve(upstream: &str) -> (Running, String) {
-    let upstream = format!("http://{upstream}");
-    let mut serve = Running::start(&[
-        "serve",
-        "--upstream",
-        &upstream,
-        "--listen",
-        "127.0.0.1:0",
-        "--admin",
-        "127.0.0.1:0",
-    ]);
-    let [proxy, _] = serve.addresses();
-    (serve, proxy)
-}
-
 fn ask(proxy: &str) -> TcpStream {
     let mut stream = TcpStream::connect(proxy).unwrap();
     let request = "POST /api/generate HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 13\r\n\r\n{\"model\":\"m\"}";
@@ -81,7 +66,7 @@ fn ask(proxy: &str) -> TcpStream {
 #[test]
 fn clients_that_never_read_hold_only_their_buffers() {
     let (upstream, _accepting) = endless(1 << 30, true);
-    let (serve, proxy) = serve(&upstream);
+    let (serve, [proxy, _]) = serve(&upstream);
     let before = resident(&serve.child);
     let mut held: Vec<_> = (0..50).map(|_| ask(&proxy)).collect();
     // The first bytes have arrived, and then nothing more is read for a while.
@@ -111,7 +96,7 @@ fn clients_that_never_read_hold_only_their_buffers() {
 fn endless_record_passes_and_holds_only_scan_limit_in_memory() {
     const MOST: usize = 128 << 20;
     let (upstream, _accepting) = endless(MOST, false);
-    let (serve, proxy) = serve(&upstream);
+    let (serve, [proxy, _]) = serve(&upstream);
     let before = resident(&serve.child);
     let mut stream = ask(&proxy);
     let (mut seen, mut piece, mut most) = (0, vec![0; 1 << 20], 0);

@@ -103,6 +103,25 @@ impl Drop for Running {
     }
 }
 
+/// Starts a sidecar in front of this upstream. Returns its addresses for clients and for admin requests too.
+pub(super) fn serve(upstream: &str) -> (Running, [String; 2]) {
+    let listen = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let mut serve = Running::start(&[&["serve", "--upstream", upstream], &listen[..]].concat());
+    let addresses = serve.addresses();
+    (serve, addresses)
+}
+
+/// Starts a shell command in a pseudo-terminal of util-linux's `script`. It is ended after a minute, so that a text that
+/// never comes ends the test.
+pub(super) fn in_terminal(command: &str) -> Child {
+    Command::new("timeout")
+        .args(["60", "script", "--quiet", "--return", "--command", command, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
 /// The value of a field of a line of the log.
 pub(super) fn address(line: &str, key: &str) -> String {
     let (_, after) = line.split_once(key).unwrap();

@@ -18,13 +18,7 @@ impl Screen {
             "stty cols 80 rows 24; exec env -i TERM=xterm {} {arguments}",
             env!("CARGO_BIN_EXE_streamgauge")
         );
-        // A text that never comes ends the test instead of blocking it.
-        let mut child = Command::new("timeout")
-            .args(["60", "script", "--quiet", "--return", "--command", &command, "/dev/null"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = in_terminal(&command);
         let (keys, out) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         Screen { child, keys, out, written: String::new() }
     }
@@ -61,16 +55,7 @@ impl Screen {
 
 #[test]
 fn top_shows_sidecar_switches_tables_survives_its_end_and_quits() {
-    let mut serve = Running::start(&[
-        "serve",
-        "--upstream",
-        &format!("gpu0={}", server(VERSION)),
-        "--listen",
-        "127.0.0.1:0",
-        "--admin",
-        "127.0.0.1:0",
-    ]);
-    let [_, admin] = serve.addresses();
+    let (serve, [_, admin]) = serve(&format!("gpu0={}", server(VERSION)));
     let mut top = Screen::start(&format!("top {admin}"));
     top.until("running.");
     top.press("3");

@@ -93,6 +93,21 @@ fn joined(mut chunked: &str) -> String {
     body
 }
 
+/// A client that has read the first record of its stream, and the request at the upstream.
+async fn streaming(
+    proxy: SocketAddr,
+    authority: &Authority,
+    upstream: &mut Upstream,
+) -> (TlsStream<TcpStream>, Asked) {
+    let mut client = connect(proxy, authority, &TLS13, &[]).await.unwrap();
+    client.write_all(generate().as_bytes()).await.unwrap();
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+    until(&mut client, &chunk(RECORD)).await;
+    (client, asked)
+}
+
 #[tokio::test]
 async fn tls_stream_arrives_unchanged_with_each_version() {
     let authority = Authority::new("ours");
@@ -236,12 +251,7 @@ async fn tls_client_that_leaves_cancels_and_cut_response_never_looks_complete() 
     let authority = Authority::new("ours");
     let mut upstream = upstream().await;
     let sidecar = sidecar(secured(upstream.addr, &authority)).await;
-    let mut client = connect(sidecar.proxy, &authority, &TLS13, &[]).await.unwrap();
-    client.write_all(generate().as_bytes()).await.unwrap();
-    let mut asked = upstream.asked().await;
-    asked.body(13).await;
-    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
-    until(&mut client, &chunk(RECORD)).await;
+    let (client, mut asked) = streaming(sidecar.proxy, &authority, &mut upstream).await;
     drop(client);
     asked.is_left().await;
     sidecar.until(&ended("generate", "m:latest", "client_abort"), 1.0).await;
@@ -271,12 +281,7 @@ async fn tls_certificate_replaced_applies_to_new_connections_only() {
     let bound = Sidecar::builder().config(config.clone()).bind().await.unwrap();
     let reload = bound.reload();
     let sidecar = run(bound);
-    let mut client = connect(sidecar.proxy, &authority, &TLS13, &[]).await.unwrap();
-    client.write_all(generate().as_bytes()).await.unwrap();
-    let mut asked = upstream.asked().await;
-    asked.body(13).await;
-    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
-    until(&mut client, &chunk(RECORD)).await;
+    let (mut client, mut asked) = streaming(sidecar.proxy, &authority, &mut upstream).await;
     for addr in [sidecar.proxy, sidecar.admin] {
         assert_eq!(shown(addr, &authority).await, der(&old));
     }
@@ -300,12 +305,7 @@ async fn tls_stream_completes_in_drain_and_connection_ends_with_close_notify() {
     let authority = Authority::new("ours");
     let mut upstream = upstream().await;
     let mut sidecar = sidecar(secured(upstream.addr, &authority)).await;
-    let mut client = connect(sidecar.proxy, &authority, &TLS13, &[]).await.unwrap();
-    client.write_all(generate().as_bytes()).await.unwrap();
-    let mut asked = upstream.asked().await;
-    asked.body(13).await;
-    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
-    until(&mut client, &chunk(RECORD)).await;
+    let (mut client, mut asked) = streaming(sidecar.proxy, &authority, &mut upstream).await;
     sidecar.stop();
     asked.write(&[&chunk(LAST), "0\r\n\r\n"].concat()).await;
     let mut rest = String::new();

@@ -185,6 +185,7 @@ fn stream_with_its_last_record_is_complete_and_counted() {
         ("chunk_gap_seconds_count{at=\"client\",model=\"m:latest\"}", 1.0),
         ("chunk_gap_seconds_sum{at=\"origin\",model=\"m:latest\"}", 0.05),
         ("chunk_bytes_count{model=\"m:latest\"}", 3.0),
+        ("record_scan_seconds_count", 1.0),
         ("time_to_first_token_seconds_count{model=\"m:latest\",route=\"generate\"}", 1.0),
         ("output_tokens_per_second_sum{by=\"ollama\",model=\"m:latest\"}", 25.0),
         ("output_tokens_per_second_count{by=\"stream\",model=\"m:latest\"}", 1.0),
@@ -380,6 +381,45 @@ fn running_stream_is_listed_with_its_silence() {
     drop((waiting, body));
     assert_eq!(bench.value("silent_seconds{upstream=\"u\"}"), Some(0.0));
     assert_eq!(bench.value("waiting_seconds{upstream=\"u\"}"), Some(0.0));
+}
+
+#[test]
+fn chunk_of_ended_stream_lowers_silence_ratio_of_its_upstream() {
+    let bench = bench();
+    let ratio = || bench.value("silence_ratio{upstream=\"u\"}").unwrap();
+    let begin = |last| {
+        let measurement = bench.answered("/api/generate", 200);
+        measurement.request_read(&crate::protocol::Peek::read(b"{\"model\":\"m\",\"prompt\":\"a\"}"));
+        let mut body = Box::pin(measurement.wrap_body(NDJSON, script([Data(FIRST), last])));
+        assert!(poll(&mut body).is_ready());
+        body
+    };
+    let mut silent = begin(Wait);
+    assert!(poll(&mut silent).is_pending());
+    thread::sleep(Duration::from_millis(50));
+    let before = ratio();
+    assert!(before > 0.0);
+    drain(&mut begin(Data(LAST)));
+    assert!(ratio() < before);
+}
+
+#[test]
+fn silence_of_tool_calls_counts_once_an_earlier_one_was_answered() {
+    let bench = bench();
+    let ratio = || bench.value("silence_ratio{upstream=\"u\"}").unwrap();
+    let begin = || {
+        let mut body = bench.stream([Data(FIRST), Wait, Data(LAST)]);
+        assert!(poll(&mut body).is_ready());
+        assert!(poll(&mut body).is_pending());
+        body
+    };
+    let (mut answered, _silent) = (begin(), [begin(), begin()]);
+    thread::sleep(Duration::from_millis(10));
+    assert_eq!(ratio(), 0.0);
+    drain(&mut answered);
+    drop(answered);
+    thread::sleep(Duration::from_millis(10));
+    assert!(ratio() > 0.0);
 }
 
 #[test]

@@ -178,6 +178,23 @@ fn outcome_counters_of_accepted_request_exist_at_zero_before_it_ends() {
 }
 
 #[test]
+fn model_that_has_just_answered_is_in_memory() {
+    const QUICK: &str =
+        "{\"done\":true,\"eval_count\":2,\"total_duration\":3000000,\"load_duration\":1000000}\n";
+    let bench = bench();
+    let answer = |mut stream: Measurement, last| {
+        stream.responded(StatusCode::OK);
+        drain(&mut Box::pin(stream.wrap_body(NDJSON, script([Data(FIRST), Data(last)]))));
+    };
+    answer(self::sent(&bench), QUICK);
+    // Both report a wait of 0.7 s, and the list of models in memory is not known.
+    let (one, other) = (self::sent(&bench), self::sent(&bench));
+    answer(one, LAST);
+    answer(other, LAST);
+    assert_eq!(bench.value("model_loads_total{model=\"a:1\",upstream=\"u\"}"), Some(0.0));
+}
+
+#[test]
 fn loads_are_judged_by_memory_and_usual_waits_not_by_a_long_wait() {
     let bench = bench();
     let loads = || bench.value("model_loads_total{model=\"a:1\",upstream=\"u\"}");

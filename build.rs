@@ -10,5 +10,6 @@ fn main() {
     let version = version.and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
     // Of "rustc 1.95.0 (…)", take the number.
     let number = version.split_whitespace().nth(1).unwrap_or("unknown");
-    println!("cargo::rustc-env=STREAMGAUGE_RUSTC={number}");
+    // Without the prefix of the settings, because `cargo run` passes this variable to the program too.
+    println!("cargo::rustc-env=BUILD_RUSTC={number}");
 }

@@ -30,7 +30,7 @@ impl Families {
     pub(super) fn register(registry: &Registry, upstreams: &Arc<Upstreams>) -> prometheus::Result<Families> {
         let help = "Version and compiler of the program; the value is always 1.";
         let build = Family::register(registry, "build_info", help, ["version", "rustc"], gauge)?;
-        build.child([env!("CARGO_PKG_VERSION"), env!("STREAMGAUGE_RUSTC")]).set(1.0);
+        build.child([env!("CARGO_PKG_VERSION"), env!("BUILD_RUSTC")]).set(1.0);
         registry.register(Box::new(UpstreamUp::new(upstreams.clone())?))?;
         let open = "Open connections.";
         let refused = "Connections refused or closed to make room, by listener and reason.";

@@ -81,8 +81,11 @@ fn loop_of_sidecars_is_detected_and_gets_508() {
 #[test]
 fn terminal_shows_ollama_clients_page_and_metrics() {
     let up = server(VERSION);
-    let command =
-        format!("env -i {} -q serve --upstream {up} {}", env!("CARGO_BIN_EXE_streamgauge"), LISTEN.join(" "));
+    let command = format!(
+        "exec env -i {} -q serve --upstream {up} {}",
+        env!("CARGO_BIN_EXE_streamgauge"),
+        LISTEN.join(" ")
+    );
     let mut child = in_terminal(&command);
     let mut screen = BufReader::new(child.stdout.take().unwrap());
     let mut lines = Vec::new();

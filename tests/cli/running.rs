@@ -112,10 +112,12 @@ pub(super) fn serve(upstream: &str) -> (Running, [String; 2]) {
 }
 
 /// Starts a shell command in a pseudo-terminal of util-linux's `script`. It is ended after a minute, so that a text that
-/// never comes ends the test.
+/// never comes ends the test. The program must take the place of the shell by `exec`: Ctrl-C would end a shell that waits
+/// for it, and `script` would return the exit code of the shell.
 pub(super) fn in_terminal(command: &str) -> Child {
     Command::new("timeout")
         .args(["60", "script", "--quiet", "--return", "--command", command, "/dev/null"])
+        .env("SHELL", "/bin/sh") // `script` takes the shell from here.
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -63,7 +63,7 @@ semver base="main":
 bench *args:
     cargo bench {{args}}
 
-# Count the instructions of a record, a chunk, a stream and a request, and compare with the baseline (needs valgrind)
+# Count the instructions, system calls and allocations of a chunk and a request, and compare with the baseline (needs valgrind)
 count *args:
     cargo bench --profile count --package streamgauge --no-default-features --bench instructions -- {{args}}
 

@@ -1,85 +1,85 @@
-//! Counts the instructions of a record, a chunk, a stream and a request with callgrind. Unlike times, they are the
-//! same on a busy machine.
+//! Counts what a record, a chunk, a stream and a request cost: instructions, system calls, allocations and readings
+//! of the clock with callgrind, and the memory of a running stream with DHAT. Unlike times, they are the same on a
+//! busy machine.
 //!
 //! `cargo bench --profile count --package streamgauge --no-default-features --bench instructions` fails if a count
-//! exceeds `baseline.json` by more than 5 %. `-- --write` writes that file, for example after a change of the
-//! compiler. It needs valgrind.
+//! exceeds `baseline.json` by more than 5 %. `-- --write` writes that file, for example after a change of the compiler,
+//! and `-- NAME` counts the scenarios whose name contains NAME. It needs valgrind.
+//!
+//! `chunk-…` and `request-…` are whole paths: of a client and an upstream with nothing, a copy of bytes, hyper alone,
+//! the sidecar, and the sidecar with its measurement of tasks and runtimes between them. The cost of a layer is the
+//! difference from the path without it.
 #![allow(clippy::print_stdout, reason = "the benchmark prints its results")]
-#![allow(clippy::disallowed_methods, reason = "the benchmark waits for valgrind")]
+#![allow(clippy::disallowed_methods, reason = "the benchmark waits for valgrind, and pauses between chunks")]
 
+#[path = "../bare/mod.rs"]
+mod bare;
+mod count;
+mod relay;
 mod scenario;
 
-use std::{collections::BTreeMap, env, error::Error, fs, process::Command};
+use std::{collections::BTreeMap, env, error::Error, fs};
 
-use scenario::SCENARIOS;
+use count::Count;
+use scenario::{HELD, SCENARIOS};
 
 const BASELINE: &str = "benches/instructions/baseline.json";
-/// The accepted excess over the baseline, as a share.
+/// The accepted excess over the baseline, as a share, and for small counts as a count.
 const TOLERANCE: f64 = 0.05;
-/// The repetitions of two runs. The difference of their counts is free of the start of the process.
-const FEW: u64 = 100;
-const MANY: u64 = 1100;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
+type Counts = BTreeMap<String, Count>;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["run", name, times] => {
-            let (_, run) = SCENARIOS.iter().find(|(known, _)| *known == name).ok_or("no such scenario")?;
+            let (_, run) =
+                SCENARIOS.iter().chain(&HELD).find(|(known, _)| *known == name).ok_or("no such scenario")?;
             run(times.parse()?);
             Ok(())
         }
-        ["--bench"] => compare(&count()?),
-        ["--write", "--bench"] => write(&count()?),
+        ["--bench"] => compare(&count("")?, true),
+        [part, "--bench"] if part != "--write" => compare(&count(part)?, false),
+        ["--write", "--bench"] => write(&count("")?),
         // `cargo test` must not count.
         [] => Ok(()),
-        _ => Err("either nothing or --write".into()),
+        _ => Err("nothing, --write or a part of a name".into()),
     }
 }
 
-/// The instructions of one repetition of each scenario.
-fn count() -> Result<BTreeMap<String, f64>> {
-    let each = SCENARIOS.iter().map(|(name, _)| {
-        let more = collected(name, MANY)?.checked_sub(collected(name, FEW)?).ok_or("more took fewer")?;
-        Ok(((*name).to_owned(), (more as f64 / (MANY - FEW) as f64).round()))
-    });
-    each.collect()
+/// The cost of one repetition of each scenario whose name contains `part`.
+fn count(part: &str) -> Result<Counts> {
+    let named = |(name, _): &&scenario::Scenario| name.contains(part);
+    let run = SCENARIOS.iter().filter(named).map(|(name, _)| Ok(((*name).to_owned(), count::run(name)?)));
+    let held = HELD.iter().filter(named).map(|(name, _)| Ok(((*name).to_owned(), count::held(name)?)));
+    run.chain(held).collect()
 }
 
-fn collected(name: &str, times: u64) -> Result<u64> {
-    let mut valgrind = Command::new("valgrind");
-    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(env::current_exe()?);
-    let output = valgrind.args(["run", name, &times.to_string()]).output();
-    let output = output
-        .map_err(|error| format!("cannot start valgrind: {error}; install Debian's package valgrind"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let line = said.lines().find_map(|line| line.split_once("Collected :"));
-    let counted = line.filter(|_| output.status.success()).and_then(|(_, count)| count.trim().parse().ok());
-    counted.ok_or_else(|| format!("{name}: {said}").into())
-}
-
-fn compare(counts: &BTreeMap<String, f64>) -> Result<()> {
-    let baseline: BTreeMap<String, f64> = serde_json::from_str(&fs::read_to_string(BASELINE)?)?;
-    if !baseline.keys().eq(counts.keys()) {
+fn compare(counts: &Counts, all: bool) -> Result<()> {
+    let baseline: Counts = serde_json::from_str(&fs::read_to_string(BASELINE)?)?;
+    if all && !baseline.keys().eq(counts.keys()) {
         return Err(format!("{BASELINE} has other scenarios: write it again with `-- --write`").into());
     }
     let mut over = Vec::new();
-    println!("{:<10} {:>12} {:>10} {:>8}", "", "instructions", "baseline", "ratio");
+    println!("{:<22} {:<13} {:>10} {:>10} {:>8}", "", "", "count", "baseline", "ratio");
     for (name, count) in counts {
-        let ratio = count / baseline[name];
-        println!("{name:<10} {count:>12} {:>10} {ratio:>8.3}", baseline[name]);
-        if ratio > 1.0 + TOLERANCE {
-            over.push(name.as_str());
+        let Some(known) = baseline.get(name) else { return Err(format!("{BASELINE} has no {name}").into()) };
+        for (what, value) in count {
+            let base = known.get(what).ok_or_else(|| format!("{BASELINE} has no {what} of {name}"))?;
+            println!("{name:<22} {what:<13} {value:>10} {base:>10} {:>8.3}", value / base);
+            if *value > base * (1.0 + TOLERANCE) + TOLERANCE {
+                over.push(format!("{name} ({what})"));
+            }
         }
     }
     if over.is_empty() {
         return Ok(());
     }
-    Err(format!("over the baseline by more than 5 %: {}", over.join(", ")).into())
+    Err(format!("over the baseline: {}", over.join(", ")).into())
 }
 
-fn write(counts: &BTreeMap<String, f64>) -> Result<()> {
+fn write(counts: &Counts) -> Result<()> {
     fs::write(BASELINE, serde_json::to_string_pretty(counts)? + "\n")?;
     println!("wrote {BASELINE}");
     Ok(())

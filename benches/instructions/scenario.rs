@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use crate::relay::{self, Relay};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
 use http_body::{Body, Frame};
@@ -19,19 +20,38 @@ use streamgauge::{
     protocol::{Dialect, Framing, Route, Scanner},
 };
 
-const RECORD: &[u8] = b"{\"model\":\"llama3.2:latest\",\"created_at\":\"2025-11-24T09:15:30.123456789Z\",\"response\":\" measured\",\"done\":false}\n";
+pub(crate) const RECORD: &[u8] = b"{\"model\":\"llama3.2:latest\",\"created_at\":\"2025-11-24T09:15:30.123456789Z\",\"response\":\" measured\",\"done\":false}\n";
 const EVENT: &[u8] = b"data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1763975730,\"model\":\"llama3.2:1b\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" measured\"},\"finish_reason\":null}]}\n\n";
 const FINAL: &[u8] = b"{\"model\":\"llama3.2:latest\",\"created_at\":\"2025-11-24T09:15:31.123456789Z\",\"response\":\"\",\"done\":true,\"done_reason\":\"stop\",\"total_duration\":1000000000,\"load_duration\":10000000,\"prompt_eval_count\":12,\"prompt_eval_duration\":20000000,\"eval_count\":8,\"eval_duration\":900000000}\n";
 
-/// The name of a scenario, and a function that repeats it.
-type Scenario = (&'static str, fn(u64));
+/// A function that repeats something.
+pub(crate) type Scenario = (&'static str, fn(u64));
 
-pub(crate) const SCENARIOS: [Scenario; 5] = [
+/// What is counted by instructions.
+pub(crate) const SCENARIOS: [Scenario; 15] = [
     ("record", |times| scan(Framing::Ndjson, Dialect::Ollama, RECORD, times)),
     ("event", |times| scan(Framing::Sse, Dialect::OpenAi, EVENT, times)),
     ("chunk", chunk),
     ("stream", stream),
     ("admission", admission),
+    ("chunk-direct", |times| relay::chunks(Relay::Direct, times)),
+    ("chunk-copy", |times| relay::chunks(Relay::Copy, times)),
+    ("chunk-hyper", |times| relay::chunks(Relay::Hyper, times)),
+    ("chunk-sidecar", |times| relay::chunks(Relay::Sidecar, times)),
+    ("chunk-instrumented", |times| relay::chunks(Relay::Instrumented, times)),
+    ("request-direct", |times| relay::requests(Relay::Direct, times)),
+    ("request-copy", |times| relay::requests(Relay::Copy, times)),
+    ("request-hyper", |times| relay::requests(Relay::Hyper, times)),
+    ("request-sidecar", |times| relay::requests(Relay::Sidecar, times)),
+    ("request-instrumented", |times| relay::requests(Relay::Instrumented, times)),
+];
+
+/// What is counted by the bytes that are allocated at the end.
+pub(crate) const HELD: [Scenario; 4] = [
+    ("held-direct", |times| relay::streams(Relay::Direct, times)),
+    ("held-copy", |times| relay::streams(Relay::Copy, times)),
+    ("held-hyper", |times| relay::streams(Relay::Hyper, times)),
+    ("held-instrumented", |times| relay::streams(Relay::Instrumented, times)),
 ];
 
 /// A record in a read of its own.

@@ -12,6 +12,7 @@ mod health;
 mod hook;
 mod instance;
 mod link;
+mod memory;
 mod merged;
 mod patience;
 mod placement;

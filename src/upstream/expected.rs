@@ -9,6 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::{health::Loaded, memory::Memory};
 use crate::scheduler::Mean;
 
 /// A shorter `load_duration` is the time in which Ollama looks for a model that it has in memory.
@@ -49,6 +50,7 @@ struct Measured {
     rate: Mean,
     /// The seconds of its hidden queue.
     hidden: Mean,
+    memory: Memory,
 }
 
 impl Expected {
@@ -104,6 +106,19 @@ impl Expected {
         self.state().load(model)
     }
 
+    /// Takes in the models in memory at the last probe and at this one.
+    pub(super) fn saw(&self, before: &[Loaded], now: &[Loaded]) {
+        self.state().memory.observe(before, now);
+    }
+
+    /// Returns the time that the models take to load again that a load of `model` is expected to evict.
+    pub(super) fn reload(&self, model: &str, loaded: &[Loaded]) -> Duration {
+        let state = self.state();
+        let evicted = state.memory.evicted(loaded, model);
+        let loads = evicted.iter().filter_map(|model| state.load(model));
+        loads.fold(Duration::ZERO, Duration::saturating_add)
+    }
+
     /// Returns the expected time from a slot to the first token. `is_loaded`: the model is in memory. `is_busy`: the
     /// upstream has other requests.
     pub(super) fn first_token(&self, model: &str, is_loaded: bool, is_busy: bool) -> Duration {
@@ -128,7 +143,7 @@ impl Measured {
 }
 
 /// Returns the time for which a request waits for an upstream with its model in memory before it accepts a load of this
-/// length. `wait` is the expected wait for such an upstream. `None`: there is no such upstream, or no measurement.
+/// length, reloads of evicted models included. `wait` is the expected wait for such an upstream. `None`: there is no such upstream, or no measurement.
 ///
 /// A request that waits as long as the load takes loses at most as much as it could have won.
 pub(super) fn patience(load: Option<Duration>, wait: Option<Duration>) -> Duration {

@@ -189,4 +189,40 @@ mod tests {
         );
         drop(warm);
     }
+    #[tokio::test(start_paused = true)]
+    async fn request_waits_longer_for_a_warm_slot_if_the_load_evicts_a_model() {
+        let config = Config {
+            upstreams: ["a", "b"]
+                .map(|name| UpstreamConfig {
+                    max_streams: Some(1),
+                    ..UpstreamConfig::new(name, "http://127.0.0.1:1".parse().unwrap())
+                })
+                .into(),
+            ..Config::default()
+        };
+        let models = ["m:latest", "n:latest"];
+        for (first, waits) in [("m:latest", 25), ("n:latest", 10)] {
+            let all = Arc::new(Upstreams::new(&config).unwrap());
+            all.all[0].report(Health::for_test(true, &models, &["m:latest"]));
+            // One model replaces the other in the memory of the second upstream, or the same one stays.
+            all.all[1].report(Health::for_test(true, &models, &[first]));
+            all.all[1].report(Health::for_test(true, &models, &["n:latest"]));
+            let load = |secs| Observed { load: Some(Duration::from_secs(secs)), ..Observed::default() };
+            all.observe("b", "m:latest", load(10));
+            all.observe("b", "n:latest", load(15));
+            let scheduler = Scheduler::for_test(&[Some(1), Some(1)], all);
+            let want = || Want { model: Some("m:latest".to_owned()), ..Want::default() };
+            let enter = || scheduler.enter("caller", Terms::default(), want());
+            // A slot is held for two seconds here, so a warm slot is expected soon. A load takes 10 s, and the reload of
+            // the evicted model 15 s more.
+            let warm = enter().await.unwrap();
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            drop(warm);
+            let warm = enter().await.unwrap();
+            let began = tokio::time::Instant::now();
+            let loads = enter().await.unwrap();
+            assert_eq!((loads.upstream(), began.elapsed().as_secs()), (1, waits), "{first}");
+            drop(warm);
+        }
+    }
 }

@@ -115,15 +115,26 @@ impl Upstream {
         }
     }
 
-    /// Returns the expected time from a slot here to the first token of a request for this model.
+    /// Returns the expected cost of a slot here for a request for this model: the time to the first token, and the time
+    /// to reload the models that its load evicts.
     pub(super) fn expects(&self, model: &str) -> Duration {
-        self.expected.first_token(model, self.health().has_loaded(model), self.requests() > 0)
+        let first = self.expected.first_token(model, self.health().has_loaded(model), self.requests() > 0);
+        if self.is_warm(model) { first } else { first.saturating_add(self.reload(model)) }
+    }
+
+    /// Returns the time to reload the models that a load of this model is expected to evict.
+    fn reload(&self, model: &str) -> Duration {
+        self.expected.reload(model, self.health().loaded.as_deref().unwrap_or_default())
     }
 
     /// Returns the time for which a request waits for an upstream with its model in memory before it takes a slot here.
     /// `wait` is the expected wait for such an upstream.
     pub(super) fn patience(&self, model: &str, wait: Option<Duration>) -> Duration {
-        patience(self.expected.load(model), wait)
+        if wait.is_none() {
+            return Duration::ZERO;
+        }
+        let load = self.expected.load(model).map(|load| load.saturating_add(self.reload(model)));
+        patience(load, wait)
     }
 
     /// The number of requests at this upstream.
@@ -144,6 +155,9 @@ impl Upstream {
     }
 
     pub(super) fn report(&self, health: Health) {
+        if let Some(now) = health.loaded.as_ref().filter(|_| !health.is_loaded_stale) {
+            self.expected.saw(self.health().loaded.as_deref().unwrap_or_default(), now);
+        }
         *self.health.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(health);
     }
 }

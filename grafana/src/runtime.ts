@@ -264,6 +264,7 @@ export const runtime: Board = {
         queries: [
           ['{{instance}}', sum(select('process_resident_memory_bytes'), 'instance')],
           ['{{instance}} read ahead', sum(family('read_ahead_bytes'), 'instance')],
+          ['{{instance}} read ahead of slow clients', sum(family('response_read_ahead_bytes'), 'instance')],
         ],
         empty: 'Off',
       }),

@@ -105,6 +105,11 @@ pub(super) static SETTINGS: &[Setting] = &[
         "Disconnect a client that reads nothing of a response for this long, if the response holds a slot of an upstream or of its caller's `max_streams`. The slot is then free. With a pace of `shaping`, the client reads what it gets, so the time does not run. 0s: never.",
     ),
     setting(
+        "proxy.read_ahead",
+        Field::Size(|c| &mut c.sidecar.proxy.read_ahead, 0..=64 << 20),
+        "The most that is taken of a response before its client reads it, if the response holds a slot of an upstream or of its caller's `max_streams`. When Ollama has finished, the slot is free, and the client reads the rest from the sidecar. The memory is used only if the client is slow. Beyond it, Ollama waits for the client. 0B: off.",
+    ),
+    setting(
         "proxy.max_head",
         Field::Size(|c| &mut c.sidecar.proxy.max_head, 8 << 10..=16 << 20),
         "The maximum size of a request head. Request and response heads may have at most 256 fields.",

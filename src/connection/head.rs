@@ -98,8 +98,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Heads<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
-        self.noted(flushed)?;
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if flushed.is_pending() && !self.stuck {
+            self.stuck = true;
+            self.place.stuck(true);
+        }
+        self.noted(ready!(flushed))?;
         self.flushed = true;
         if std::mem::take(&mut self.stuck) {
             self.place.stuck(false);

@@ -23,6 +23,9 @@ pub struct Config {
     pub body_idle_timeout: Duration,
     /// A client that reads nothing of a response for this long is disconnected, if the response holds a slot; zero: never.
     pub client_stall_timeout: Duration,
+    /// The most bytes of a response that holds a slot that are taken before a slow client reads them, so that the slot is
+    /// free when the upstream has finished; zero: none.
+    pub read_ahead: usize,
     /// The longest request head in bytes, at least 8 KiB.
     pub max_head: usize,
     /// The part of a JSON body that is always read ahead, in bytes.
@@ -54,6 +57,7 @@ impl Default for Config {
             header_timeout: Duration::from_secs(10),
             body_idle_timeout: Duration::from_secs(60),
             client_stall_timeout: Duration::from_secs(120),
+            read_ahead: 256 << 10,
             max_head: 64 << 10,
             peek_limit: 1 << 20,
             read_ahead_budget: 256 << 20,

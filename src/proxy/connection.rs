@@ -4,6 +4,7 @@ mod batch;
 mod counts;
 mod flush;
 mod hangup;
+mod read_ahead;
 mod reset;
 
 use std::{
@@ -43,6 +44,7 @@ use crate::{
 use batch::Gathered;
 use flush::{Cut, Unwritten};
 use hangup::Watched;
+use read_ahead::ReadAhead;
 use reset::Resets;
 
 pub(crate) use counts::Counts;
@@ -53,7 +55,7 @@ const FIRST_REQUEST: Duration = Duration::from_secs(1);
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The layers between hyper and the client's socket. A test compares them with docs/explanation/life-of-a-request.md.
-type ClientIo = TokioIo<Heads<Gathered<Watched<Resets>>>>;
+type ClientIo = TokioIo<Heads<Gathered<ReadAhead<Watched<Resets>>>>>;
 /// The layers between hyper and the response. The same test compares them.
 type ClientBody = Attended<Cut<Delivered<Outgoing>>>;
 
@@ -125,7 +127,8 @@ impl Life<'_> {
         let service = self.service(asked.clone(), unwritten.clone(), ends_with_connection.clone());
         let watched =
             Watched::new(stream, self.place.clone()).with_patience(self.proxy.config.client_stall_timeout);
-        let gathered = Gathered::new(watched, unwritten);
+        let (limit, shown) = (self.proxy.config.read_ahead, self.proxy.families.read_ahead.clone());
+        let gathered = Gathered::new(ReadAhead::new(watched, self.place.clone(), limit, shown), unwritten);
         let io: ClientIo = TokioIo::new(Heads::new(gathered, self.place.clone()));
         // hyper's own timer starts with the wait for a head and not with its first byte.
         let mut connection = http1::Builder::new()

@@ -1,17 +1,20 @@
-//! The metrics of the proxy itself: malformed requests.
+//! The metrics of the proxy itself: malformed requests, and responses that wait for their client.
 
-use prometheus::{IntCounter, Registry};
+use std::sync::Arc;
+
+use prometheus::{Gauge, IntCounter, Registry};
 
 use super::{
     headers::{self, Malformed},
     upload::Unread,
 };
-use crate::metric::{Family, int_counter};
+use crate::metric::{Family, gauge, int_counter};
 
-/// `requests_malformed_total`, by reason.
+/// `requests_malformed_total`, by reason, and `response_read_ahead_bytes`.
 #[derive(Clone, Debug)]
 pub(super) struct Families {
     malformed: Family<IntCounter, 1>,
+    pub(super) read_ahead: Arc<Gauge>,
 }
 
 /// Reasons that hyper finds before there is a request.
@@ -28,7 +31,14 @@ impl Families {
         for reason in [HEAD, headers::HEAD_TOO_LARGE, HEAD_TIMEOUT, BODY_TIMEOUT].into_iter().chain(ours) {
             let _ = malformed.child([reason]);
         }
-        Ok(Families { malformed })
+        let read_ahead = Family::register(
+            registry,
+            "response_read_ahead_bytes",
+            "Bytes of responses with a slot that were taken from upstreams and that slow clients have not read yet.",
+            [],
+            gauge,
+        )?;
+        Ok(Families { malformed, read_ahead: read_ahead.child([]) })
     }
 
     pub(super) fn malformed(&self, reason: &'static str) {

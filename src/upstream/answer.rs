@@ -103,6 +103,8 @@ impl Body for Answer {
         if !this.excuse.is_given() {
             this.busy.failed(Failed::Request);
         }
+        // The client may not have read everything before the failure, but the upstream has stopped.
+        this.busy.leave();
         Poll::Ready(Some(Err(broken)))
     }
 

@@ -81,7 +81,8 @@ impl Busy {
         self.leave();
     }
 
-    fn leave(&mut self) {
+    /// Frees the slot, because the upstream works no more on the request.
+    pub(super) fn leave(&mut self) {
         if !std::mem::replace(&mut self.has_left, true) {
             self.upstream.requests.fetch_sub(1, Relaxed);
             if let Some(slot) = &mut self.slot {

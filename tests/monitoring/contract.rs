@@ -119,6 +119,7 @@ pub(crate) const METRICS: &[Metric] = &[
     ("admin_requests_refused_total", C, &["reason"]),
     ("requests_malformed_total", C, &["reason"]),
     ("read_ahead_bytes", G, &[]),
+    ("response_read_ahead_bytes", G, &[]),
     ("read_ahead_stopped_total", C, &["reason"]),
     ("panics_total", C, &[]),
     ("config_last_reload_success", G, &[]),

@@ -47,6 +47,8 @@ pub(super) struct Watched<S> {
     glance: Option<Pin<Box<Sleep>>>,
     /// How long a client may read nothing of a response that holds a slot; zero: no limit.
     patience: Duration,
+    /// The bytes that are written now belong to a response that held a slot.
+    owes: bool,
     /// The end of that time, while the client reads nothing.
     stall: Option<Pin<Box<Sleep>>>,
 }
@@ -61,6 +63,7 @@ impl<S> Watched<S> {
             awaited: false,
             glance: None,
             patience: Duration::ZERO,
+            owes: false,
             stall: None,
         }
     }
@@ -71,9 +74,14 @@ impl<S> Watched<S> {
         self
     }
 
-    /// Whether the client has read nothing of a response that holds a slot for too long.
+    /// Notes whether the bytes that are written now belong to a response that held a slot.
+    pub(super) fn owes(&mut self, owes: bool) {
+        self.owes = owes;
+    }
+
+    /// Whether the client has read nothing of a response that holds or held a slot for too long.
     fn is_stalled(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.patience.is_zero() || !self.place.holds_slot() {
+        if self.patience.is_zero() || !(self.owes || self.place.holds_slot()) {
             self.stall = None;
             return false;
         }

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use serde_json::json;
 use streamgauge::upstream::Policy;
 use streamgauge_simulate as simulate;
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use super::{
     super::harness::*,
@@ -120,4 +123,82 @@ async fn client_that_reads_nothing_keeps_its_slot_without_a_stall_timeout() {
     drop(silent);
     let _second = upstream.asked().await;
     assert_eq!(sidecar.value("connections_refused_total{listener=\"proxy\",reason=\"stalled\"}"), 0.0);
+}
+
+/// A client that has read nothing of a whole response of 32 MiB in the only slot, and a second client that waits for the
+/// slot. The system's buffers hold a part of the response only.
+async fn with_slow_client(read_ahead: usize, stall: Duration) -> (Sidecar, Upstream, TcpStream, Client) {
+    let mut upstream = upstream().await;
+    let mut config = config(upstream.addr);
+    config.upstream.upstreams[0].max_streams = Some(1);
+    config.proxy.read_ahead = read_ahead;
+    config.proxy.client_stall_timeout = stall;
+    let sidecar = sidecar(config).await;
+    let mut slow = TcpStream::connect(sidecar.proxy).await.unwrap();
+    slow.write_all(post_once("/api/generate", "{}").as_bytes()).await.unwrap();
+    let mut asked = upstream.asked().await;
+    asked.body(2).await;
+    let waits = sidecar.send(&post_once("/api/generate", "{}")).await;
+    sidecar.until("queue_depth{priority=\"normal\"}", 1.0).await;
+    tokio::spawn(async move {
+        let _ = asked.stream.write_all(&whole_response()).await;
+    });
+    (sidecar, upstream, slow, waits)
+}
+
+fn long_body() -> Vec<u8> {
+    let record =
+        |number| format!("{{\"response\":\"{number:07} {}\",\"done\":false}}\n", "word ".repeat(200));
+    let mut body: Vec<u8> = (0..32_000).flat_map(|number| record(number).into_bytes()).collect();
+    body.extend_from_slice(b"{\"done\":true}\n");
+    body
+}
+
+fn whole_response() -> Vec<u8> {
+    let body = long_body();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n",
+        body.len()
+    );
+    [head.into_bytes(), body].concat()
+}
+
+const HELD: &str = "response_read_ahead_bytes";
+
+#[tokio::test]
+async fn slot_is_free_when_ollama_has_finished_though_its_client_has_read_nothing() {
+    let (sidecar, mut upstream, mut slow, _waits) = with_slow_client(64 << 20, Duration::from_secs(60)).await;
+    let _second = upstream.asked().await;
+    assert!(sidecar.value(HELD) > 1e6, "{}", sidecar.value(HELD));
+    let mut read = Vec::new();
+    soon(slow.read_to_end(&mut read)).await.unwrap();
+    let body = read.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+    assert!(read[body..] == long_body(), "another body");
+    sidecar.until(HELD, 0.0).await;
+}
+
+#[tokio::test]
+async fn response_longer_than_the_read_ahead_keeps_its_slot_and_holds_no_more_memory() {
+    for read_ahead in [0, 256 << 10] {
+        let (sidecar, mut upstream, mut slow, _waits) =
+            with_slow_client(read_ahead, Duration::from_secs(60)).await;
+        sidecar.until(HELD, read_ahead as f64).await;
+        let early = tokio::time::timeout(Duration::from_millis(300), upstream.asked()).await;
+        assert!(early.is_err(), "the slot is held");
+        assert_eq!(sidecar.value(HELD), read_ahead as f64);
+        let mut read = Vec::new();
+        soon(slow.read_to_end(&mut read)).await.unwrap();
+        assert!(read.ends_with(&long_body()), "another body");
+        let _second = upstream.asked().await;
+        sidecar.until(HELD, 0.0).await;
+    }
+}
+
+#[tokio::test]
+async fn client_that_reads_nothing_of_a_finished_response_is_disconnected_and_holds_no_memory() {
+    let (sidecar, mut upstream, _slow, _waits) = with_slow_client(64 << 20, Duration::from_secs(2)).await;
+    let _second = upstream.asked().await;
+    sidecar.until("connections_refused_total{listener=\"proxy\",reason=\"stalled\"}", 1.0).await;
+    sidecar.until(HELD, 0.0).await;
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use streamgauge::{
-    analysis::{Measure, Settings, analyse, statistic::percentile},
+    analysis::{Measure, Settings, analyse},
     experiment::{Options, Plan, recording::read, run},
     sidecar,
 };
@@ -98,14 +98,12 @@ async fn delay(direct: &str, through: &str) -> Outcome<()> {
             while let Some(one) = agents.join_next().await {
                 all.extend(one??);
             }
-            delays.push([0.5, 0.99].map(|p| percentile(&all, p).map_or(f64::NAN, |delay| 1e3 * delay)));
+            delays.push([0.5, 0.99].map(|p| 1e3 * percentile(all.clone(), p)));
         }
     }
     for (place, name) in ["p50", "p99"].into_iter().enumerate() {
-        let [direct, through] = found.each_ref().map(|rounds| {
-            let values: Vec<f64> = rounds.iter().map(|round| round[place]).collect();
-            percentile(&values, 0.5).unwrap_or(f64::NAN)
-        });
+        let [direct, through] =
+            found.each_ref().map(|rounds| percentile(rounds.iter().map(|round| round[place]).collect(), 0.5));
         println!(
             "delay of a chunk, {name}: {direct:.3} ms direct, {through:.3} ms through the sidecar: {:+.3} ms",
             through - direct
@@ -179,4 +177,11 @@ impl Drop for Role {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The value below which this share of the values lies, or NaN if there are none.
+fn percentile(mut values: Vec<f64>, share: f64) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    let last = values.len().saturating_sub(1) as f64;
+    values.get((share * last).round() as usize).copied().unwrap_or(f64::NAN)
 }

@@ -47,33 +47,43 @@ mod settings;
 mod speedup;
 mod spread;
 pub mod statistic;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::collections::HashMap;
 
-pub use advice::{Advice, Answer, RemedyEffect, Step};
+use advice::Advice;
+#[cfg(test)]
+use advice::Answer;
 use baseline::Baselines;
-pub use claim::{Claim, Number, Verdict};
-pub use comparison::{Comparison, Outcome};
-pub use condition::{ConditionSummary, Over};
-pub use drift::Drift;
-pub use evidence::Evidence;
+#[cfg(test)]
+use claim::Claim;
+#[cfg(any(test, feature = "experiment"))]
+pub(crate) use claim::Verdict;
+pub use comparison::Comparison;
+pub(crate) use comparison::Outcome;
+pub use condition::ConditionSummary;
+pub(crate) use drift::Drift;
+pub(crate) use evidence::Evidence;
 #[cfg(feature = "experiment")]
 pub(crate) use evidence::p_value;
-pub use gpu::GpuSummary;
+pub(crate) use gpu::GpuSummary;
 pub use measure::Measure;
 pub use recording::{
     Agent, Chunk, Condition, GpuSample, LagSample, Language, Probe, Recording, Remedy, Run, RunKind,
 };
-pub use relation::{Matrix, Model, Relation};
+pub(crate) use relation::{Matrix, Model, Relation};
 pub use result::Analysis;
 use run::Rows;
 pub use run::RunSummary;
-pub use series::Series;
+pub(crate) use series::Series;
 pub use settings::Settings;
-pub use speedup::{Alone, OverlapSpeedup, TrueSpeedup, overlap_speedup, paired_speedup, true_speedup};
-pub use spread::Spread;
-pub use window::Window;
+pub use speedup::TrueSpeedup;
+pub(crate) use speedup::{Alone, OverlapSpeedup, overlap_speedup, paired_speedup, true_speedup};
+pub(crate) use spread::Spread;
+#[cfg(feature = "experiment")]
+pub(crate) use window::Window;
 
 /// Analyses a recording. Values for which the recording has no data are missing in the result, and the notes say so.
 #[must_use]

@@ -18,7 +18,6 @@ mod sidecar;
 pub mod tokenizer;
 mod watch;
 
-pub use machine::machine;
 pub use plan::{Plan, PlanError};
 pub use runner::{Done, Options, RunError, run};
 pub use schedule::{Entry, schedule};

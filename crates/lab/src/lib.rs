@@ -4,11 +4,10 @@
 //! `experiment` executes a plan and writes a recording, and `report` formats an analysis for people and for programs.
 //!
 //! ```
-//! use streamgauge_lab::analysis::statistic::mean;
+//! use streamgauge_lab::analysis::{Recording, Settings, analyse};
 //!
-//! let mean = mean(&[1.0, 2.0, 6.0], 0.95).unwrap();
-//! assert_eq!(mean.value, 3.0);
-//! assert!(mean.interval.unwrap().contains(4.0));
+//! let analysis = analyse(&Recording::default(), &Settings::default());
+//! assert!(analysis.conditions.is_empty());
 //! ```
 
 pub mod analysis;

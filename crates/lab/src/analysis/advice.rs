@@ -4,7 +4,7 @@ mod step;
 
 use super::{Analysis, Comparison, ConditionSummary, Language, Measure, Outcome};
 
-pub use step::{Advice, Answer, RemedyEffect, Step};
+pub(crate) use step::{Advice, Answer, RemedyEffect, Step};
 
 /// A remedy with a larger share of failed runs is not recommended, if the share is also larger than the baseline's.
 const FAILURES: f64 = 0.05;
@@ -49,8 +49,9 @@ impl Advice {
     }
 
     /// Returns all of it as text, one line each.
+    #[cfg(feature = "experiment")]
     #[must_use]
-    pub fn sentences(&self) -> Vec<String> {
+    pub(crate) fn sentences(&self) -> Vec<String> {
         let word = |answer| match answer {
             Answer::Yes => "yes",
             Answer::No => "no",

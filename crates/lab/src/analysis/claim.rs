@@ -10,7 +10,7 @@ mod verdict;
 
 use super::Analysis;
 
-pub use verdict::{Claim, Number, Verdict};
+pub(crate) use verdict::{Claim, Number, Verdict};
 use verdict::{Said, apart, judge, shown};
 
 /// Returns every claim, in the order of TR117.

@@ -18,7 +18,7 @@ const MOST_RUNS: usize = 10_000;
 /// The verdict on a comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The condition is better than the baseline, beyond chance.
     Better,
     /// The condition is worse than the baseline, beyond chance.
@@ -38,39 +38,39 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
     /// The measure.
-    pub measure: Measure,
+    pub(crate) measure: Measure,
     /// The condition.
-    pub condition: String,
+    pub(crate) condition: String,
     /// The condition that it is compared with.
-    pub baseline: String,
+    pub(crate) baseline: String,
     /// The runs of the condition, and of the baseline.
-    pub runs: (usize, usize),
+    pub(crate) runs: (usize, usize),
     /// Condition − baseline, in the measure's unit.
-    pub difference: f64,
+    pub(crate) difference: f64,
     /// Whether the two were compared within repetitions, by the differences of pairs. If not, Welch's test compares them.
-    pub paired: bool,
+    pub(crate) paired: bool,
     /// The standard error of the difference.
-    pub standard_error: Option<f64>,
+    pub(crate) standard_error: Option<f64>,
     /// The degrees of freedom of the standard error.
-    pub df: Option<f64>,
+    pub(crate) df: Option<f64>,
     /// The interval of the difference, corrected like the p-value. For the true efficiency it includes the uncertainty of
     /// the solo runs. `None`: there are too few runs, or the values do not vary.
-    pub interval: Option<Interval>,
+    pub(crate) interval: Option<Interval>,
     /// Whether the difference is beyond chance, corrected over the family of comparisons.
-    pub evidence: Evidence,
+    pub(crate) evidence: Evidence,
     /// The permutation test of the difference, if there are enough runs. It assumes no distribution.
-    pub permutation: Option<Permutation>,
+    pub(crate) permutation: Option<Permutation>,
     /// The difference relative to the noise.
-    pub effect: Option<Effect>,
+    pub(crate) effect: Option<Effect>,
     /// The difference that these runs would have shown with the power of [`Settings`] (80 %), in the measure's unit.
     /// It accounts for the correction. A smaller difference may exist unnoticed.
-    pub detectable: Option<f64>,
+    pub(crate) detectable: Option<f64>,
     /// The equivalence margin, in the measure's unit.
-    pub margin: f64,
+    pub(crate) margin: f64,
     /// The verdict.
-    pub verdict: Outcome,
+    pub(crate) verdict: Outcome,
     /// The number of further runs of each condition that would decide it. `None`: it is decided, or too many are needed.
-    pub more_runs: Option<usize>,
+    pub(crate) more_runs: Option<usize>,
 }
 
 impl Comparison {
@@ -255,7 +255,7 @@ impl Comparison {
 
     /// Returns the verdict as a sentence.
     #[must_use]
-    pub fn verdict_sentence(&self) -> String {
+    pub(crate) fn verdict_sentence(&self) -> String {
         let Comparison { measure, condition, baseline, .. } = self;
         let (name, sentence) = (measure.name(), self.sentence());
         let margin = measure.show_difference(self.margin);

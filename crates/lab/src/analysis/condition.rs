@@ -17,19 +17,19 @@ pub struct ConditionSummary {
     /// The condition.
     pub condition: Condition,
     /// The agents in a run. If runs differ, the largest number.
-    pub agents: usize,
+    pub(crate) agents: usize,
     /// The concurrent runs in which no agent failed.
-    pub runs: usize,
+    pub(crate) runs: usize,
     /// The concurrent runs in which an agent failed. No measure includes them.
-    pub failed: usize,
+    pub(crate) failed: usize,
     /// The solo runs of the role that has the fewest.
-    pub solo_runs: usize,
+    pub(crate) solo_runs: usize,
     /// The condition whose solo runs are the baseline. `None`: there is none.
-    pub baseline: Option<String>,
+    pub(crate) baseline: Option<String>,
     /// The true speedup, with the uncertainty of both sides.
     pub truth: Option<TrueSpeedup>,
     /// Each measure, over the runs.
-    pub measures: BTreeMap<Measure, Over>,
+    pub(crate) measures: BTreeMap<Measure, Over>,
     /// Each measure by repetition. Within a repetition, the true efficiency uses the solo runs of that repetition.
     #[serde(skip)]
     pub(super) repetitions: BTreeMap<Measure, BTreeMap<u32, f64>>,
@@ -38,13 +38,13 @@ pub struct ConditionSummary {
 /// A measure over runs, in its own unit. The runs are independent, so these intervals are valid. Intervals over the
 /// values within a run would not be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Over {
+pub(crate) struct Over {
     /// The mean with Student's interval.
-    pub mean: Mean,
+    pub(crate) mean: Mean,
     /// The BCa interval of the mean. `None`: there are fewer than ten values, or they do not vary.
-    pub bootstrap: Option<Bootstrap>,
+    pub(crate) bootstrap: Option<Bootstrap>,
     /// The values, in the order of the runs.
-    pub values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
 }
 
 /// The smallest number of runs with a bootstrap interval. With fewer runs, BCa intervals are too short.
@@ -147,13 +147,13 @@ impl ConditionSummary {
 
     /// Returns the share of the concurrent runs in which an agent failed.
     #[must_use]
-    pub fn failure_rate(&self) -> f64 {
+    pub(crate) fn failure_rate(&self) -> f64 {
         if self.failed == 0 { 0.0 } else { self.failed as f64 / (self.runs + self.failed) as f64 }
     }
 
     /// Returns the values of a measure, one per run.
     #[must_use]
-    pub fn values(&self, measure: Measure) -> &[f64] {
+    pub(crate) fn values(&self, measure: Measure) -> &[f64] {
         self.measures.get(&measure).map_or(&[], |over| &over.values)
     }
 

@@ -12,15 +12,15 @@ use super::{
 
 /// The change of the wall times over a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Drift {
+pub(crate) struct Drift {
     /// The number of the recording, from 0.
-    pub recording: u32,
+    pub(crate) recording: u32,
     /// The number of repetitions.
-    pub repetitions: u32,
+    pub(crate) repetitions: u32,
     /// The change of the wall time from the first repetition to the last, as a share. 0.3 is 30 % slower.
-    pub change: f64,
+    pub(crate) change: f64,
     /// The probability of a change at least as large if there is no drift.
-    pub p: f64,
+    pub(crate) p: f64,
 }
 
 impl Drift {

@@ -7,7 +7,7 @@ use super::statistic::smallest_p;
 /// A p-value, or the reason why there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Evidence {
+pub(crate) enum Evidence {
     /// There were enough runs.
     Tested {
         /// The probability of a difference at least as large if there were no true difference.
@@ -29,13 +29,13 @@ pub enum Evidence {
 impl Evidence {
     /// Whether a difference was found at level `alpha`, such as 0.05.
     #[must_use]
-    pub fn found(self, alpha: f64) -> bool {
+    pub(crate) fn found(self, alpha: f64) -> bool {
         matches!(self, Evidence::Tested { corrected, .. } if corrected < alpha)
     }
 
     /// Returns the p-value to report.
     #[must_use]
-    pub fn p(self) -> Option<f64> {
+    pub(crate) fn p(self) -> Option<f64> {
         match self {
             Evidence::Tested { corrected, .. } => Some(corrected),
             _ => None,
@@ -44,7 +44,7 @@ impl Evidence {
 
     /// Returns it as text.
     #[must_use]
-    pub fn sentence(self) -> String {
+    pub(crate) fn sentence(self) -> String {
         match self {
             Evidence::Tested { corrected, .. } => p_sentence(corrected),
             Evidence::TooFew { have, need } => {

@@ -6,15 +6,15 @@ use super::{GpuSample, Spread};
 
 /// The distributions of all readings of the GPUs, in watts, ratios and bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct GpuSummary {
+pub(crate) struct GpuSummary {
     /// The number of readings.
-    pub samples: usize,
+    pub(crate) samples: usize,
     /// Power in watts.
-    pub watts: Option<Spread>,
+    pub(crate) watts: Option<Spread>,
     /// The share of time in which a kernel ran.
-    pub utilization: Option<Spread>,
+    pub(crate) utilization: Option<Spread>,
     /// Bytes of memory in use.
-    pub memory: Option<Spread>,
+    pub(crate) memory: Option<Spread>,
 }
 
 impl GpuSummary {

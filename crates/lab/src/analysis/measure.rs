@@ -44,7 +44,7 @@ pub enum Measure {
 
 impl Measure {
     /// All measures.
-    pub const ALL: [Measure; 16] = [
+    pub(crate) const ALL: [Measure; 16] = [
         Measure::TrueEfficiency,
         Measure::TrueSpeedup,
         Measure::OverlapEfficiency,
@@ -64,7 +64,7 @@ impl Measure {
     ];
 
     /// The measures by which two conditions are compared.
-    pub const COMPARED: [Measure; 8] = [
+    pub(crate) const COMPARED: [Measure; 8] = [
         Measure::TrueEfficiency,
         Measure::OverlapEfficiency,
         Measure::Throughput,
@@ -76,7 +76,7 @@ impl Measure {
     ];
 
     /// The measures that the advice and the verdicts use. Their comparisons are one family of hypotheses.
-    pub const DECIDING: [Measure; 5] = [
+    pub(crate) const DECIDING: [Measure; 5] = [
         Measure::TrueEfficiency,
         Measure::Throughput,
         Measure::FirstToken,
@@ -85,7 +85,7 @@ impl Measure {
     ];
 
     /// The measures of the correlation matrix.
-    pub const CORRELATED: [Measure; 8] = [
+    pub(crate) const CORRELATED: [Measure; 8] = [
         Measure::LagP99,
         Measure::LagMean,
         Measure::ChunksPerSecond,
@@ -98,7 +98,7 @@ impl Measure {
 
     /// Returns its name for a sentence.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Measure::TrueEfficiency => "true efficiency",
             Measure::TrueSpeedup => "true speedup",
@@ -121,7 +121,7 @@ impl Measure {
 
     /// Returns whether a larger value is better. `None`: neither is.
     #[must_use]
-    pub fn more_is_better(self) -> Option<bool> {
+    pub(crate) fn more_is_better(self) -> Option<bool> {
         match self {
             Measure::TrueEfficiency | Measure::TrueSpeedup | Measure::Throughput => Some(true),
             Measure::Wall
@@ -142,7 +142,7 @@ impl Measure {
 
     /// Formats a value, or a difference of two values, for people.
     #[must_use]
-    pub fn show(self, value: f64) -> String {
+    pub(crate) fn show(self, value: f64) -> String {
         match self {
             Measure::TrueEfficiency | Measure::OverlapEfficiency => format!("{:.1} %", 100.0 * value),
             Measure::TrueSpeedup | Measure::OverlapSpeedup | Measure::Balance => format!("{value:.3}"),
@@ -158,7 +158,7 @@ impl Measure {
 
     /// Limits an interval of its mean to the values that the measure can have.
     #[must_use]
-    pub fn limit(self, interval: Interval) -> Interval {
+    pub(crate) fn limit(self, interval: Interval) -> Interval {
         let (low, high) = match self {
             Measure::OverlapEfficiency | Measure::Balance => (0.0, 1.0),
             Measure::ThroughputDelta => (f64::NEG_INFINITY, f64::INFINITY),
@@ -169,7 +169,7 @@ impl Measure {
 
     /// Returns a difference of two values as text. A difference of efficiencies is in percentage points.
     #[must_use]
-    pub fn show_difference(self, difference: f64) -> String {
+    pub(crate) fn show_difference(self, difference: f64) -> String {
         match self {
             Measure::TrueEfficiency | Measure::OverlapEfficiency => {
                 format!("{:.1} points", 100.0 * difference)
@@ -181,7 +181,7 @@ impl Measure {
     /// Returns its value in a run, in base units. Efficiencies, speedups and balance exist for concurrent runs only. A
     /// run in which an agent failed has no value: the other agents had more of the Ollama for themselves.
     #[must_use]
-    pub fn of(self, run: &RunSummary) -> Option<f64> {
+    pub(crate) fn of(self, run: &RunSummary) -> Option<f64> {
         if !run.failures.is_empty() {
             return None;
         }

@@ -16,46 +16,46 @@ use super::{
 /// The correlation of two measures over the runs of one condition, or within conditions over all runs. A difference
 /// between conditions is no relation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Relation {
+pub(crate) struct Relation {
     /// The first measure.
-    pub left: Measure,
+    pub(crate) left: Measure,
     /// The second measure.
-    pub right: Measure,
+    pub(crate) right: Measure,
     /// The condition. `None`: all runs, with the condition as a factor.
-    pub condition: Option<String>,
+    pub(crate) condition: Option<String>,
     /// The number of conditions with at least two runs.
-    pub conditions: usize,
+    pub(crate) conditions: usize,
     /// Pearson's r. Its p is in `evidence`.
-    pub pearson: Correlation,
+    pub(crate) pearson: Correlation,
     /// Spearman's ρ.
-    pub spearman: Correlation,
+    pub(crate) spearman: Correlation,
     /// Whether r is beyond chance.
-    pub evidence: Evidence,
+    pub(crate) evidence: Evidence,
 }
 
 /// Pearson's r of every measure with every other, within conditions.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Matrix {
+pub(crate) struct Matrix {
     /// The measures, one per row and column.
-    pub measures: Vec<Measure>,
+    pub(crate) measures: Vec<Measure>,
     /// The coefficients. `None`: too few runs have both measures.
-    pub rows: Vec<Vec<Option<f64>>>,
+    pub(crate) rows: Vec<Vec<Option<f64>>>,
     /// The number of runs.
-    pub runs: usize,
+    pub(crate) runs: usize,
 }
 
 /// A regression: one measure as a weighted sum of others, over runs, with the condition as a factor.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Model {
+pub(crate) struct Model {
     /// The measure that is explained.
-    pub outcome: Measure,
+    pub(crate) outcome: Measure,
     /// The measures that explain it. The coefficients of the fit are a constant, one for each of these, and one
     /// for each condition but the first.
-    pub by: Vec<Measure>,
+    pub(crate) by: Vec<Measure>,
     /// The fit.
-    pub fit: Regression,
+    pub(crate) fit: Regression,
     /// The variance inflation of each of `by`. `None`: the columns depend on each other.
-    pub inflation: Option<Vec<f64>>,
+    pub(crate) inflation: Option<Vec<f64>>,
 }
 
 impl Relation {

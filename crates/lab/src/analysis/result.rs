@@ -21,39 +21,39 @@ use super::{
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Analysis {
     /// The settings that were used.
-    pub settings: Settings,
+    pub(crate) settings: Settings,
     /// Whether a simulated Ollama answered. Nothing is then said about real ones.
-    pub simulated: bool,
+    pub(crate) simulated: bool,
     /// The runs that count, in the recording's order.
     pub runs: Vec<RunSummary>,
     /// The conditions, in the recording's order.
     pub conditions: Vec<ConditionSummary>,
     /// Each condition compared with the baseline that it names, measure by measure.
-    pub comparisons: Vec<Comparison>,
+    pub(crate) comparisons: Vec<Comparison>,
     /// The drift of each recording whose conditions took turns.
-    pub drift: Vec<Drift>,
+    pub(crate) drift: Vec<Drift>,
     /// Lag and chunk rate compared with efficiency, over the concurrent runs of Python agents, as in TR117. If there
     /// are none, over all concurrent runs.
-    pub relations: Vec<Relation>,
+    pub(crate) relations: Vec<Relation>,
     /// The correlation of every two measures, over all concurrent runs.
-    pub matrix: Matrix,
+    pub(crate) matrix: Matrix,
     /// The regression of TR117 (6.2): overlap efficiency by lag p99 and chunks per second, over the runs of
     /// `relations`.
-    pub model: Option<Model>,
+    pub(crate) model: Option<Model>,
     /// Throughput by the number of agents.
-    pub series: Vec<Series>,
+    pub(crate) series: Vec<Series>,
     /// Lag and chunks over time.
-    pub windows: Vec<Window>,
+    pub(crate) windows: Vec<Window>,
     /// The largest PCIe rate of a GPU, in bytes per second. `None`: it was not measured.
-    pub pcie_peak: Option<f64>,
+    pub(crate) pcie_peak: Option<f64>,
     /// The readings of the GPUs over the whole recording. `None`: there are none.
-    pub gpu: Option<GpuSummary>,
+    pub(crate) gpu: Option<GpuSummary>,
     /// The advice.
-    pub advice: Advice,
+    pub(crate) advice: Advice,
     /// The verdicts on the claims of TR117.
-    pub claims: Vec<Claim>,
+    pub(crate) claims: Vec<Claim>,
     /// The data that was left out, and the reasons why comparisons are weak.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl Analysis {

@@ -14,50 +14,50 @@ use super::{
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunSummary {
     /// The run's number.
-    pub id: u32,
+    pub(crate) id: u32,
     /// Its condition.
-    pub condition: String,
+    pub(crate) condition: String,
     /// The number of the repetition, from 0. `None`: the conditions did not take turns.
-    pub repetition: Option<u32>,
+    pub(crate) repetition: Option<u32>,
     /// Solo or together.
-    pub kind: RunKind,
+    pub(crate) kind: RunKind,
     /// The number of agents.
-    pub agents: usize,
+    pub(crate) agents: usize,
     /// The time from the first agent's start to the last agent's end, in seconds.
-    pub wall: f64,
+    pub(crate) wall: f64,
     /// The overlap speedup. `None`: an agent failed.
-    pub overlap: Option<OverlapSpeedup>,
+    pub(crate) overlap: Option<OverlapSpeedup>,
     /// The true speedup, from the condition's solo runs. The interval contains the uncertainty of the solo runs.
     /// `None` for solo runs, if an agent failed, and if a role has no solo run.
-    pub truth: Option<TrueSpeedup>,
+    pub(crate) truth: Option<TrueSpeedup>,
     /// Shortest duration / longest duration. 1 means equal durations.
-    pub balance: Option<f64>,
+    pub(crate) balance: Option<f64>,
     /// Tokens of all agents.
-    pub tokens: u64,
+    pub(crate) tokens: u64,
     /// Tokens of all agents / wall time, in tokens per second.
-    pub throughput: Option<f64>,
+    pub(crate) throughput: Option<f64>,
     /// The mean of the agents' `eval_count / eval_duration`, in tokens per second, as Ollama reports it.
-    pub reported_throughput: Option<f64>,
+    pub(crate) reported_throughput: Option<f64>,
     /// The reported throughput of the last agent − that of the first.
-    pub throughput_delta: Option<f64>,
+    pub(crate) throughput_delta: Option<f64>,
     /// Seconds to the first token, over the agents.
-    pub first_token: Option<Spread>,
+    pub(crate) first_token: Option<Spread>,
     /// Seconds between chunks, over all agents.
-    pub gap: Option<Spread>,
+    pub(crate) gap: Option<Spread>,
     /// The lag of the event loops in seconds, by the probe on a schedule if there is one.
-    pub lag: Option<Spread>,
+    pub(crate) lag: Option<Spread>,
     /// Seconds to parse a chunk.
-    pub parse: Option<Spread>,
+    pub(crate) parse: Option<Spread>,
     /// Chunks of all agents.
     pub chunks: usize,
     /// Chunks of all agents / wall time, in chunks per second.
-    pub chunks_per_second: Option<f64>,
+    pub(crate) chunks_per_second: Option<f64>,
     /// The mean size of a chunk in bytes.
-    pub chunk_bytes: Option<f64>,
+    pub(crate) chunk_bytes: Option<f64>,
     /// CPU time of all agents, in seconds per token.
-    pub cpu_per_token: Option<f64>,
+    pub(crate) cpu_per_token: Option<f64>,
     /// The failures, with the agents that failed.
-    pub failures: Vec<String>,
+    pub(crate) failures: Vec<String>,
 }
 
 /// The rows of one run.

@@ -11,13 +11,13 @@ use super::{
 
 /// Conditions that differ only in the number of agents.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Series {
+pub(crate) struct Series {
     /// The series' name.
-    pub name: String,
+    pub(crate) name: String,
     /// The number of agents and the tokens per second of each run, solo runs included.
-    pub points: Vec<(f64, f64)>,
+    pub(crate) points: Vec<(f64, f64)>,
     /// The fit of the Universal Scalability Law. `None`: there are fewer than four runs or three numbers of agents.
-    pub scaling: Option<Scaling>,
+    pub(crate) scaling: Option<Scaling>,
 }
 
 impl Series {
@@ -43,7 +43,7 @@ impl Series {
 
     /// Returns it as a sentence.
     #[must_use]
-    pub fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         let name = &self.name;
         let Some(scaling) = self.scaling else {
             return format!("{name}: too few runs or numbers of agents to find the peak of the throughput");

@@ -10,13 +10,13 @@ use super::statistic::{Interval, Undefined, centre, satterthwaite, sum, t_quanti
 
 /// The overlap speedup of one run (TR117, 3.5).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct OverlapSpeedup {
+pub(crate) struct OverlapSpeedup {
     /// Sum of the durations / wall time.
     pub speedup: f64,
     /// Speedup / number of agents.
-    pub efficiency: f64,
+    pub(crate) efficiency: f64,
     /// The contention flag of TR117: an efficiency below 0.75 (for two agents: a speedup below 1.5).
-    pub contention: bool,
+    pub(crate) contention: bool,
 }
 
 /// The true speedup: how much faster running together is than running one after the other.
@@ -25,25 +25,25 @@ pub struct TrueSpeedup {
     /// Sum of the mean durations alone / mean wall time together.
     pub speedup: f64,
     /// Speedup / number of agents.
-    pub efficiency: f64,
+    pub(crate) efficiency: f64,
     /// The interval of the speedup. `None`: one of the values was measured only once.
     pub interval: Option<Interval>,
     /// The interval of the efficiency.
-    pub efficiency_interval: Option<Interval>,
+    pub(crate) efficiency_interval: Option<Interval>,
     /// The standard error of the speedup's logarithm, which is its relative error.
-    pub relative_error: Option<f64>,
+    pub(crate) relative_error: Option<f64>,
     /// Degrees of freedom of that error.
-    pub df: Option<f64>,
+    pub(crate) df: Option<f64>,
 }
 
 /// The agents of one role: their durations alone, in one unit, and the number of them that ran together. They share
 /// one baseline, so its error counts for each of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Alone<'a> {
+pub(crate) struct Alone<'a> {
     /// Durations of that role's solo runs.
-    pub durations: &'a [f64],
+    pub(crate) durations: &'a [f64],
     /// The number of agents of the role that run together.
-    pub agents: usize,
+    pub(crate) agents: usize,
 }
 
 impl TrueSpeedup {
@@ -68,7 +68,7 @@ impl TrueSpeedup {
 /// Returns the overlap speedup of durations and the wall time, all in one unit. `None`: there are no durations, or
 /// the wall time is not above 0.
 #[must_use]
-pub fn overlap_speedup(durations: &[f64], wall: f64) -> Option<OverlapSpeedup> {
+pub(crate) fn overlap_speedup(durations: &[f64], wall: f64) -> Option<OverlapSpeedup> {
     let total = sum(durations.iter().copied());
     if durations.is_empty() || wall <= 0.0 || !total.is_finite() || !wall.is_finite() {
         return None;
@@ -86,7 +86,11 @@ pub fn overlap_speedup(durations: &[f64], wall: f64) -> Option<OverlapSpeedup> {
 ///
 /// # Errors
 /// There is no role, a role or a wall time was never measured, or a value is not finite or not above 0.
-pub fn true_speedup(alone: &[Alone<'_>], together: &[f64], level: f64) -> Result<TrueSpeedup, Undefined> {
+pub(crate) fn true_speedup(
+    alone: &[Alone<'_>],
+    together: &[f64],
+    level: f64,
+) -> Result<TrueSpeedup, Undefined> {
     if alone.is_empty() {
         return Err(Undefined::TooFew { have: 0, need: 1 });
     }
@@ -125,7 +129,7 @@ pub fn true_speedup(alone: &[Alone<'_>], together: &[f64], level: f64) -> Result
 ///
 /// # Errors
 /// There are fewer than two pairs, the sides differ in length, or a value is not finite or not above 0.
-pub fn paired_speedup(
+pub(crate) fn paired_speedup(
     alone: &[f64],
     together: &[f64],
     agents: usize,

@@ -7,13 +7,13 @@ use super::statistic::{centre, percentile_of_sorted};
 /// A distribution, in the unit of its values. Percentiles have no interval here, because values within a run are not
 /// independent. The interval comes from several runs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Spread {
+pub(crate) struct Spread {
     /// The number of values.
-    pub n: usize,
+    pub(crate) n: usize,
     /// The mean.
-    pub mean: f64,
+    pub(crate) mean: f64,
     /// The smallest.
-    pub min: f64,
+    pub(crate) min: f64,
     /// The median.
     pub p50: f64,
     /// The 90th percentile.
@@ -23,7 +23,7 @@ pub struct Spread {
     /// The 99th percentile.
     pub p99: f64,
     /// The largest.
-    pub max: f64,
+    pub(crate) max: f64,
 }
 
 impl Spread {

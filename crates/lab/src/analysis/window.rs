@@ -8,15 +8,15 @@ use super::{Probe, Recording, Spread};
 
 /// One window of time of one run (TR117, 3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Window {
+pub(crate) struct Window {
     /// The run's number.
-    pub run: u32,
+    pub(crate) run: u32,
     /// The start of the window, in seconds since the start of the recording.
-    pub start: f64,
+    pub(crate) start: f64,
     /// Chunks per second of all agents.
-    pub chunks_per_second: f64,
+    pub(crate) chunks_per_second: f64,
     /// The lag of the loop in seconds. `None`: there was no probe.
-    pub lag: Option<Spread>,
+    pub(crate) lag: Option<Spread>,
 }
 
 /// Returns the windows of `length` seconds in which anything happened, by run and time. A burst may begin at any time, so

@@ -4,7 +4,7 @@
 //! as a line of JSON. All of them report the same [`Telling`]s.
 
 mod answer;
-pub mod bucket;
+mod bucket;
 mod probe;
 mod stream;
 mod tape;
@@ -100,13 +100,13 @@ pub enum Telling {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Arrival {
     /// The time at which it was read.
-    pub at: f64,
+    pub(crate) at: f64,
     /// The number of bytes.
-    pub bytes: u32,
+    pub(crate) bytes: u32,
     /// The number of records that ended in it.
-    pub records: u32,
+    pub(crate) records: u32,
     /// Seconds to parse them.
-    pub parse: f64,
+    pub(crate) parse: f64,
 }
 
 /// The result of an agent. Durations are in seconds, and those of Ollama in nanoseconds, as it sends them.
@@ -114,33 +114,33 @@ pub struct Arrival {
 #[serde(default)]
 pub struct Ending {
     /// Its number in the run.
-    pub agent: u32,
+    pub(crate) agent: u32,
     /// The time at which it sent its request.
-    pub started: f64,
+    pub(crate) started: f64,
     /// The time until its last byte, or until it failed.
-    pub duration: f64,
+    pub(crate) duration: f64,
     /// The time until its first record with content.
-    pub first_token: Option<f64>,
+    pub(crate) first_token: Option<f64>,
     /// Ollama's `eval_count`.
-    pub eval_count: Option<u64>,
+    pub(crate) eval_count: Option<u64>,
     /// Ollama's `eval_duration`.
-    pub eval_duration: Option<u64>,
+    pub(crate) eval_duration: Option<u64>,
     /// Ollama's `prompt_eval_count`.
-    pub prompt_eval_count: Option<u64>,
+    pub(crate) prompt_eval_count: Option<u64>,
     /// Ollama's `prompt_eval_duration`.
-    pub prompt_eval_duration: Option<u64>,
+    pub(crate) prompt_eval_duration: Option<u64>,
     /// Ollama's `load_duration`.
-    pub load_duration: Option<u64>,
+    pub(crate) load_duration: Option<u64>,
     /// Ollama's `total_duration`.
-    pub total_duration: Option<u64>,
+    pub(crate) total_duration: Option<u64>,
     /// The number of arrivals.
     pub chunks: u64,
     /// The number of bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// The reason why it failed.
-    pub failure: Option<String>,
+    pub(crate) failure: Option<String>,
     /// The answer, if it was requested.
-    pub text: Option<String>,
+    pub(crate) text: Option<String>,
 }
 
 /// Seconds since a fixed moment.
@@ -159,7 +159,7 @@ impl Clock {
 
     /// Returns the seconds that it shows.
     #[must_use]
-    pub fn now(&self) -> f64 {
+    pub(crate) fn now(&self) -> f64 {
         self.offset + self.zero.elapsed().as_secs_f64()
     }
 }

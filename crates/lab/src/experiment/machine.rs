@@ -6,7 +6,7 @@ use super::recording::Machine;
 
 /// Returns the available information about it.
 #[must_use]
-pub fn machine() -> Machine {
+pub(crate) fn machine() -> Machine {
     Machine {
         system: system(),
         architecture: std::env::consts::ARCH.into(),

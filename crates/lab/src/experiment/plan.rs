@@ -35,11 +35,12 @@ mod tests;
 use std::str::FromStr;
 
 pub use bundled::{BUNDLED, Bundled};
-pub use condition::{ConditionPlan, SidecarPlan};
+pub use condition::ConditionPlan;
+pub(crate) use condition::SidecarPlan;
 pub use overrides::Overrides;
 pub use resolved::Plan;
-pub use role::{Role, Route};
-pub use span::Span;
+pub(crate) use role::{Role, Route};
+pub(crate) use span::Span;
 
 mod default {
     use std::time::Duration;
@@ -97,20 +98,20 @@ impl FromStr for Plan {
 impl Plan {
     /// Returns the resolved plan as TOML, which is read back as the same plan.
     #[must_use]
-    pub fn to_toml(&self) -> String {
+    pub(crate) fn to_toml(&self) -> String {
         toml::to_string(self).expect("a plan has no map with keys that are no strings")
     }
 
     /// Returns the agent with this name.
     #[must_use]
-    pub fn role(&self, name: &str) -> Option<&Role> {
+    pub(crate) fn role(&self, name: &str) -> Option<&Role> {
         self.roles.iter().find(|role| role.name == name)
     }
 
     /// Returns the plan for a recording: without the text of prompts, unless the plan keeps text, and without the
     /// part of URLs before an `@`.
     #[must_use]
-    pub fn for_recording(&self) -> Plan {
+    pub(crate) fn for_recording(&self) -> Plan {
         redact::redacted(self)
     }
 }

@@ -15,5 +15,6 @@ mod writer;
 pub use environment::{Environment, Gpu, Machine, Session, Upstream};
 pub use problem::Problem;
 pub use reader::{ReadError, Recorded, read, read_all};
-pub use resume::{Finished, ResumeError, finished};
+pub use resume::ResumeError;
+pub(crate) use resume::{Finished, finished};
 pub use writer::{AgentRow, RunRow, Writer};

@@ -17,7 +17,7 @@ pub struct Entry {
     /// The names of its agents.
     pub team: Vec<String>,
     /// The number of the repetition, from 0.
-    pub repetition: u32,
+    pub(crate) repetition: u32,
     /// Whether it only warms up.
     pub warm_up: bool,
 }

@@ -23,7 +23,7 @@ pub struct Speed {
     /// The tokens of the whole text.
     pub tokens: u64,
     /// The time to read the tokenizer's file, in seconds.
-    pub load: f64,
+    pub(crate) load: f64,
     /// The time to encode the text piece by piece, in seconds.
     pub encode: f64,
     /// The time to decode its tokens piece by piece, in seconds.

@@ -9,7 +9,7 @@ pub struct Report {
     /// The recordings.
     pub sources: Vec<Source>,
     /// All rows.
-    pub recording: Recording,
+    pub(crate) recording: Recording,
     /// The analysis.
     pub analysis: Analysis,
 }

@@ -10,9 +10,9 @@ pub struct Source {
     /// Its folder's name.
     pub name: String,
     /// The name of its plan.
-    pub plan: Option<String>,
+    pub(crate) plan: Option<String>,
     /// Its environment.
-    pub environment: Option<Environment>,
+    pub(crate) environment: Option<Environment>,
     /// The parts that were left out, with the reasons.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
 }

@@ -6,32 +6,32 @@ use super::super::{Comparison, Remedy};
 
 /// The answers of the tree, the effect of every remedy that was tried, and the recommendation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Advice {
+pub(crate) struct Advice {
     /// The questions of the tree with their answers.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
     /// The effect of each remedy, the most helpful one first.
-    pub remedies: Vec<RemedyEffect>,
+    pub(crate) remedies: Vec<RemedyEffect>,
     /// The recommendation.
-    pub recommendation: String,
+    pub(crate) recommendation: String,
     /// The questions that this recording cannot decide, and the data that would decide them.
-    pub undecided: Vec<String>,
+    pub(crate) undecided: Vec<String>,
 }
 
 /// One question of the tree.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Step {
+pub(crate) struct Step {
     /// The question.
-    pub question: String,
+    pub(crate) question: String,
     /// Its answer.
-    pub answer: Answer,
+    pub(crate) answer: Answer,
     /// The figures behind it.
-    pub because: String,
+    pub(crate) because: String,
 }
 
 /// The answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Answer {
+pub(crate) enum Answer {
     /// The statement holds.
     Yes,
     /// The statement does not hold.
@@ -42,25 +42,26 @@ pub enum Answer {
 
 /// The effect of a remedy, as far as it was measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RemedyEffect {
+pub(crate) struct RemedyEffect {
     /// The condition with the remedy.
-    pub condition: String,
+    pub(crate) condition: String,
     /// The remedies.
-    pub remedies: Vec<Remedy>,
+    pub(crate) remedies: Vec<Remedy>,
     /// Whether it helped: more true efficiency, beyond chance.
-    pub helped: Answer,
+    pub(crate) helped: Answer,
     /// The reason why it is not recommended, whatever it gained: too many of its runs failed.
-    pub veto: Option<String>,
+    pub(crate) veto: Option<String>,
     /// The gain in true efficiency.
-    pub gain: Comparison,
+    pub(crate) gain: Comparison,
     /// The other effects: the differences in throughput, time to first token, lag and CPU that are beyond chance.
-    pub costs: Vec<Comparison>,
+    pub(crate) costs: Vec<Comparison>,
 }
 
+#[cfg(feature = "experiment")]
 impl RemedyEffect {
     /// Returns it as a sentence.
     #[must_use]
-    pub fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         let helped = match self.helped {
             Answer::Yes => "helped",
             Answer::No => "did not help",

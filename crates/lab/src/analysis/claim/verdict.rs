@@ -9,25 +9,25 @@ use super::super::{
 
 /// A claim of TR117, and the verdict of this recording.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Claim {
+pub(crate) struct Claim {
     /// A stable identifier.
-    pub id: &'static str,
+    pub(crate) id: &'static str,
     /// The section of TR117.
-    pub section: &'static str,
+    pub(crate) section: &'static str,
     /// The claim.
-    pub says: &'static str,
+    pub(crate) says: &'static str,
     /// The verdict.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// The reason.
-    pub because: String,
+    pub(crate) because: String,
     /// The numbers behind it.
-    pub numbers: Vec<Number>,
+    pub(crate) numbers: Vec<Number>,
 }
 
 /// The verdict of a recording on a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The claim holds here.
     Supported,
     /// The claim does not hold here.
@@ -38,21 +38,22 @@ pub enum Verdict {
 
 /// A figure behind a verdict, in base units.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Number {
+pub(crate) struct Number {
     /// The name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its value.
-    pub value: f64,
+    pub(crate) value: f64,
     /// The interval.
-    pub interval: Option<Interval>,
+    pub(crate) interval: Option<Interval>,
     /// The number of runs or windows.
-    pub n: usize,
+    pub(crate) n: usize,
 }
 
+#[cfg(test)]
 impl Claim {
     /// Returns the claim with its verdict and the reason as text.
     #[must_use]
-    pub fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         let verdict = match self.verdict {
             Verdict::Supported => "supported",
             Verdict::Refuted => "refuted",

@@ -12,15 +12,15 @@ use super::{
 
 /// The bootstrap result for a statistic, in the statistic's unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Bootstrap {
+pub(crate) struct Bootstrap {
     /// The statistic of the sample itself.
-    pub value: f64,
+    pub(crate) value: f64,
     /// The bias-corrected and accelerated interval.
-    pub interval: Interval,
+    pub(crate) interval: Interval,
     /// The standard deviation of the statistic over resamples.
-    pub standard_error: f64,
+    pub(crate) standard_error: f64,
     /// The number of resamples.
-    pub resamples: usize,
+    pub(crate) resamples: usize,
 }
 
 /// Returns the BCa interval of `statistic` over `values`: Efron and Tibshirani, "An Introduction to the Bootstrap"
@@ -29,7 +29,7 @@ pub struct Bootstrap {
 ///
 /// # Errors
 /// There are fewer than two values, a value is not finite, or the statistic does not vary over resamples.
-pub fn bca(
+pub(crate) fn bca(
     values: &[f64],
     statistic: impl Fn(&[f64]) -> f64,
     level: f64,

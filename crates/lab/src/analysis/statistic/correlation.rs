@@ -12,59 +12,37 @@ use super::{
 
 /// A correlation coefficient, without a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Correlation {
+pub(crate) struct Correlation {
     /// From −1 to 1.
-    pub r: f64,
+    pub(crate) r: f64,
     /// The number of pairs.
-    pub n: usize,
+    pub(crate) n: usize,
     /// The interval by Fisher's z. `None`: there are fewer than four pairs.
-    pub interval: Option<Interval>,
+    pub(crate) interval: Option<Interval>,
     /// The probability of an `r` at least as far from 0, in either direction, if there were no correlation. `None`
     /// for two pairs, which always lie on a line.
-    pub p: Option<f64>,
-}
-
-/// Returns Pearson's r. Its interval follows Fisher, "On the probable error of a coefficient of correlation", Metron
-/// 1 (1921).
-///
-/// # Errors
-/// There are fewer than two pairs, the sides differ in length, a value is not finite, or a side does not vary.
-pub fn pearson(left: &[f64], right: &[f64], level: f64) -> Result<Correlation, Undefined> {
-    demand_level(level)?;
-    let r = coefficient(left, right)?;
-    Ok(judged(r, left.len(), left.len(), level, 1.0))
-}
-
-/// Returns Spearman's ρ: Pearson's r of the ranks, where ties share their rank. The interval uses the wider error of
-/// ranks: Bonett and Wright, "Sample size requirements for estimating Pearson, Kendall and Spearman correlations",
-/// Psychometrika 65 (2000).
-///
-/// # Errors
-/// As for [`pearson`].
-pub fn spearman(left: &[f64], right: &[f64], level: f64) -> Result<Correlation, Undefined> {
-    demand_level(level)?;
-    demand(left, 2)?;
-    demand(right, 2)?;
-    let r = coefficient(&ranks(left), &ranks(right))?;
-    Ok(judged(r, left.len(), left.len(), level, 1.0 + 0.5 * r * r))
+    pub(crate) p: Option<f64>,
 }
 
 /// Returns Pearson's r within groups, which uses the distances of values from the mean of their group. Differences
 /// between groups therefore have no effect. It is the partial correlation with the group as a factor, with
-/// n − 1 − groups degrees of freedom.
+/// n − 1 − groups degrees of freedom. Its interval follows Fisher, "On the probable error of a coefficient of
+/// correlation", Metron 1 (1921).
 ///
 /// # Errors
 /// No group has two pairs, the sides of a group differ in length, a value is not finite, or a side does not vary within
 /// groups.
-pub fn pearson_within(groups: &[(Vec<f64>, Vec<f64>)], level: f64) -> Result<Correlation, Undefined> {
+pub(crate) fn pearson_within(groups: &[(Vec<f64>, Vec<f64>)], level: f64) -> Result<Correlation, Undefined> {
     within(groups, level, <[f64]>::to_vec, |_| 1.0)
 }
 
-/// Returns Spearman's ρ within groups: [`pearson_within`] of the ranks within each group.
+/// Returns Spearman's ρ within groups: [`pearson_within`] of the ranks within each group, where ties share their rank.
+/// The interval uses the wider error of ranks: Bonett and Wright, "Sample size requirements for estimating Pearson,
+/// Kendall and Spearman correlations", Psychometrika 65 (2000).
 ///
 /// # Errors
 /// As for [`pearson_within`].
-pub fn spearman_within(groups: &[(Vec<f64>, Vec<f64>)], level: f64) -> Result<Correlation, Undefined> {
+pub(crate) fn spearman_within(groups: &[(Vec<f64>, Vec<f64>)], level: f64) -> Result<Correlation, Undefined> {
     within(groups, level, ranks, |r| 1.0 + 0.5 * r * r)
 }
 
@@ -98,7 +76,7 @@ fn within(
 /// or the two have fewer than two rows in which both values are finite. A row without one of the values is left out
 /// for that pair.
 #[must_use]
-pub fn correlation_matrix(columns: &[Vec<f64>]) -> Vec<Vec<Option<f64>>> {
+pub(crate) fn correlation_matrix(columns: &[Vec<f64>]) -> Vec<Vec<Option<f64>>> {
     let entry = |left: &[f64], right: &[f64]| {
         let (left, right): (Vec<f64>, Vec<f64>) =
             left.iter().zip(right).filter(|(a, b)| a.is_finite() && b.is_finite()).unzip();

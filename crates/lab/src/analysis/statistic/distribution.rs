@@ -14,13 +14,13 @@ use statrs::function::{
 
 /// Returns Φ(z), the probability that a standard normal value is at most `z`.
 #[must_use]
-pub fn normal_cdf(z: f64) -> f64 {
+pub(crate) fn normal_cdf(z: f64) -> f64 {
     0.5 * erfc(-z / SQRT_2)
 }
 
 /// Returns the `z` with Φ(z) = `p`. It is infinite at 0 and 1, and NaN outside.
 #[must_use]
-pub fn normal_quantile(p: f64) -> f64 {
+pub(crate) fn normal_quantile(p: f64) -> f64 {
     if !(0.0..=1.0).contains(&p) {
         return f64::NAN;
     }
@@ -40,14 +40,14 @@ pub fn normal_quantile(p: f64) -> f64 {
 /// Returns the probability that Student's t with `df` degrees of freedom (above 0, not necessarily an integer) is at
 /// most `t`.
 #[must_use]
-pub fn t_cdf(t: f64, df: f64) -> f64 {
+pub(crate) fn t_cdf(t: f64, df: f64) -> f64 {
     let tail = 0.5 * t_two_sided(t, df);
     if t > 0.0 { 1.0 - tail } else { tail }
 }
 
 /// Returns the probability that Student's t is at least as far from 0 as `t`, in either direction.
 #[must_use]
-pub fn t_two_sided(t: f64, df: f64) -> f64 {
+pub(crate) fn t_two_sided(t: f64, df: f64) -> f64 {
     if t.is_infinite() {
         return 0.0;
     }
@@ -62,7 +62,7 @@ pub fn t_two_sided(t: f64, df: f64) -> f64 {
 
 /// Returns the `t` below which Student's t stays with probability `p`. It is infinite at 0 and 1, and NaN outside.
 #[must_use]
-pub fn t_quantile(p: f64, df: f64) -> f64 {
+pub(crate) fn t_quantile(p: f64, df: f64) -> f64 {
     if !(0.0..=1.0).contains(&p) {
         return f64::NAN;
     }
@@ -95,7 +95,7 @@ fn t_density(t: f64, df: f64) -> f64 {
 
 /// Returns the probability that F with these degrees of freedom is at least `f`.
 #[must_use]
-pub fn f_upper(f: f64, numerator_df: f64, denominator_df: f64) -> f64 {
+pub(crate) fn f_upper(f: f64, numerator_df: f64, denominator_df: f64) -> f64 {
     if f.is_infinite() {
         return 0.0;
     }
@@ -104,7 +104,7 @@ pub fn f_upper(f: f64, numerator_df: f64, denominator_df: f64) -> f64 {
 
 /// Returns the probability that χ² with `df` degrees of freedom is at least `x`.
 #[must_use]
-pub fn chi_squared_upper(x: f64, df: f64) -> f64 {
+pub(crate) fn chi_squared_upper(x: f64, df: f64) -> f64 {
     if x <= 0.0 { 1.0 } else { gamma_ur(0.5 * df, 0.5 * x) }
 }
 
@@ -114,7 +114,7 @@ pub fn chi_squared_upper(x: f64, df: f64) -> f64 {
 /// Lenth, "Algorithm AS 243: Cumulative distribution function of the non-central t distribution", Applied
 /// Statistics 38 (1989); the terms by their logarithms, so that a large shift does not underflow.
 #[must_use]
-pub fn noncentral_t_cdf(t: f64, df: f64, shift: f64) -> f64 {
+pub(crate) fn noncentral_t_cdf(t: f64, df: f64, shift: f64) -> f64 {
     if t < 0.0 {
         return 1.0 - noncentral_t_cdf(-t, df, -shift);
     }
@@ -142,22 +142,4 @@ pub fn noncentral_t_cdf(t: f64, df: f64, shift: f64) -> f64 {
         j += 1.0;
     }
     (base + 0.5 * total).clamp(0.0, 1.0)
-}
-
-/// Returns the smallest number of successes that `trials` do not exceed with a probability of at least `p`, if each
-/// trial succeeds with probability `success`.
-pub(super) fn binomial_quantile(p: f64, trials: u64, success: f64) -> u64 {
-    let at_most = |k: u64| {
-        if k >= trials { 1.0 } else { beta_reg((trials - k) as f64, k as f64 + 1.0, 1.0 - success) }
-    };
-    let (mut low, mut high) = (0, trials);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if at_most(middle) >= p {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    low
 }

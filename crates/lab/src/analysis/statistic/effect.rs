@@ -15,14 +15,14 @@ const LARGEST_T: f64 = 500.0;
 
 /// A standardised difference of two means, without a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Effect {
+pub(crate) struct Effect {
     /// Hedges' g: the difference / pooled standard deviation, corrected for the bias of small samples.
-    pub g: f64,
+    pub(crate) g: f64,
     /// The interval of the population's standardised difference, exact for normal values of equal variance. `None`:
     /// the difference is so large that its size has no meaning.
-    pub interval: Option<Interval>,
+    pub(crate) interval: Option<Interval>,
     /// The pooled standard deviation, in the values' unit.
-    pub deviation: f64,
+    pub(crate) deviation: f64,
 }
 
 /// Returns Hedges' g: Hedges, "Distribution theory for Glass's estimator of effect size", Journal of Educational
@@ -31,7 +31,7 @@ pub struct Effect {
 ///
 /// # Errors
 /// There are fewer than two values on a side, a value is not finite, or neither side varies.
-pub fn hedges_g(first: &[f64], second: &[f64], level: f64) -> Result<Effect, Undefined> {
+pub(crate) fn hedges_g(first: &[f64], second: &[f64], level: f64) -> Result<Effect, Undefined> {
     demand_level(level)?;
     let (n1, n2) = (first.len() as f64, second.len() as f64);
     let (v1, v2) = (variance(first)?, variance(second)?);

@@ -4,7 +4,7 @@
 /// test procedure", Scandinavian Journal of Statistics 6 (1979). The probability of even one false positive among all
 /// of them stays below the level with which the corrected values are compared. NaN stays NaN and is not counted.
 #[must_use]
-pub fn holm(p: &[f64]) -> Vec<f64> {
+pub(crate) fn holm(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).filter(|place| !p[*place].is_nan()).collect();
     order.sort_by(|a, b| p[*a].total_cmp(&p[*b]));
     let mut corrected = vec![f64::NAN; p.len()];

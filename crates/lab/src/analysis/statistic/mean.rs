@@ -15,9 +15,9 @@ pub struct Mean {
     /// The mean.
     pub value: f64,
     /// The number of values.
-    pub n: usize,
+    pub(crate) n: usize,
     /// The standard deviation with divisor n − 1. `None` for one value.
-    pub deviation: Option<f64>,
+    pub(crate) deviation: Option<f64>,
     /// Student's interval: mean ± t(n − 1) · deviation / √n. `None` for one value.
     pub interval: Option<Interval>,
 }
@@ -26,7 +26,7 @@ pub struct Mean {
 ///
 /// # Errors
 /// There is no value, a value is not finite, or the level is not between 0 and 1.
-pub fn mean(values: &[f64], level: f64) -> Result<Mean, Undefined> {
+pub(crate) fn mean(values: &[f64], level: f64) -> Result<Mean, Undefined> {
     demand(values, 1)?;
     demand_level(level)?;
     let value = centre(values);

@@ -10,15 +10,15 @@ use super::{
 
 /// The result of a permutation test of the difference of two means.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Permutation {
+pub(crate) struct Permutation {
     /// Mean of the first − mean of the second, in the values' unit.
-    pub difference: f64,
+    pub(crate) difference: f64,
     /// The share of labellings with a difference at least as large: twice the smaller side, at most 1.
-    pub p: f64,
+    pub(crate) p: f64,
     /// The number of labellings that were evaluated.
-    pub labellings: usize,
+    pub(crate) labellings: usize,
     /// Whether these are all labellings. If not, `p` includes the observed labelling and is never 0.
-    pub exact: bool,
+    pub(crate) exact: bool,
 }
 
 /// Tests the difference of means by Fisher's permutation test. It evaluates all labellings if there are at most
@@ -27,7 +27,7 @@ pub struct Permutation {
 ///
 /// # Errors
 /// There are fewer than two values on a side, a value is not finite, or all values are equal.
-pub fn permutation_test(
+pub(crate) fn permutation_test(
     first: &[f64],
     second: &[f64],
     most: usize,
@@ -69,7 +69,7 @@ pub fn permutation_test(
 ///
 /// # Errors
 /// There are fewer than two differences, a difference is not finite, or all differences are 0.
-pub fn sign_flip_test(
+pub(crate) fn sign_flip_test(
     differences: &[f64],
     most: usize,
     random: &mut Random,
@@ -105,7 +105,7 @@ pub fn sign_flip_test(
 /// Returns the smallest p that a two-sided permutation test can have for samples of these sizes. If it is not below
 /// the level, no test can find a difference.
 #[must_use]
-pub fn smallest_p(first: usize, second: usize) -> f64 {
+pub(crate) fn smallest_p(first: usize, second: usize) -> f64 {
     (2.0 / choose(first + second, first)).min(1.0)
 }
 

@@ -12,7 +12,8 @@ use super::{
 ///
 /// # Errors
 /// A sample has fewer than two values, or `alpha` is not between 0 and 1.
-pub fn power(effect: f64, first: usize, second: usize, alpha: f64) -> Result<f64, Undefined> {
+#[cfg(test)]
+pub(crate) fn power(effect: f64, first: usize, second: usize, alpha: f64) -> Result<f64, Undefined> {
     demand_level(alpha)?;
     let have = first.min(second);
     if have < 2 {
@@ -46,62 +47,4 @@ pub(crate) fn detectable_shift(df: f64, alpha: f64, wanted: f64) -> Result<f64, 
         high *= 2.0;
     }
     Ok(root(0.0, high, lacking))
-}
-
-/// Returns the smallest standardised difference that is found with probability `wanted`. Multiplied by the pooled
-/// standard deviation, it is the smallest difference in the values' unit.
-///
-/// # Errors
-/// As for [`power`]; or `wanted` is not between `alpha` and 1.
-pub fn detectable(first: usize, second: usize, alpha: f64, wanted: f64) -> Result<f64, Undefined> {
-    power(0.0, first, second, alpha)?;
-    let (n1, n2) = (first as f64, second as f64);
-    Ok(detectable_shift(n1 + n2 - 2.0, alpha, wanted)? / (n1 * n2 / (n1 + n2)).sqrt())
-}
-
-/// Returns the runs that each of two samples needs so that a difference of `effect` standard deviations is found with
-/// probability `wanted`. `None`: more than a million would be needed.
-///
-/// # Errors
-/// `alpha` or `wanted` is out of range.
-pub fn runs_needed(effect: f64, alpha: f64, wanted: f64) -> Result<Option<usize>, Undefined> {
-    demand_level(wanted)?;
-    let enough = |n| power(effect, n, n, alpha).map(|power| power >= wanted);
-    let mut high = 2;
-    while !enough(high)? {
-        if high > 1_000_000 {
-            return Ok(None);
-        }
-        high *= 2;
-    }
-    let mut low = high / 2;
-    while low + 1 < high {
-        let middle = (low + high) / 2;
-        if enough(middle)? {
-            high = middle;
-        } else {
-            low = middle;
-        }
-    }
-    Ok(Some(high))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn power_runs_needed_are_the_fewest_that_suffice() {
-        let n = runs_needed(0.8, 0.05, 0.8).unwrap().unwrap();
-        assert_eq!(n, 26);
-        assert!(power(0.8, n - 1, n - 1, 0.05).unwrap() < 0.8);
-        assert_eq!(runs_needed(0.0, 0.05, 0.8), Ok(None));
-    }
-
-    #[test]
-    fn power_of_just_detectable_difference_is_as_wanted() {
-        let effect = detectable(5, 7, 0.05, 0.8).unwrap();
-        assert!((power(effect, 5, 7, 0.05).unwrap() - 0.8).abs() < 1e-9);
-        assert!(detectable(1, 7, 0.05, 0.8).is_err());
-    }
 }

@@ -52,7 +52,7 @@ impl Random {
     }
 
     /// Puts the values into a random order (Fisher and Yates). There must be fewer than 2^32.
-    pub fn shuffle<T>(&mut self, values: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, values: &mut [T]) {
         for last in (1..values.len()).rev() {
             // numpy rejects values that are too large here, instead of using Lemire's product.
             let mask = (last + 1).next_power_of_two() - 1;

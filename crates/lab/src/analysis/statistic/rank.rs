@@ -2,7 +2,7 @@
 
 /// Returns the rank of each value, from 1. Equal values share the mean of their ranks. The values must be finite.
 #[must_use]
-pub fn ranks(values: &[f64]) -> Vec<f64> {
+pub(crate) fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
     let mut ranks = vec![0.0; values.len()];

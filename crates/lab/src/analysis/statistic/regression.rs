@@ -14,40 +14,40 @@ use super::{
 
 /// A fit by ordinary least squares, with a constant.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Regression {
+pub(crate) struct Regression {
     /// The constant, followed by one coefficient per column. Unit: that of the outcome / that of the column.
-    pub coefficients: Vec<Coefficient>,
+    pub(crate) coefficients: Vec<Coefficient>,
     /// The share of the outcome's variance that the columns explain.
-    pub r_squared: f64,
+    pub(crate) r_squared: f64,
     /// The share, corrected for the number of columns.
-    pub adjusted_r_squared: f64,
+    pub(crate) adjusted_r_squared: f64,
     /// F of all columns together.
-    pub f: f64,
+    pub(crate) f: f64,
     /// The probability of an F at least as large if no column had an effect.
-    pub f_p: f64,
+    pub(crate) f_p: f64,
     /// The number of rows.
-    pub n: usize,
+    pub(crate) n: usize,
     /// Rows − coefficients.
-    pub df: usize,
+    pub(crate) df: usize,
     /// The standard deviation of the residuals, with divisor `df`, in the outcome's unit.
-    pub residual_deviation: f64,
+    pub(crate) residual_deviation: f64,
     /// Whether the residuals meet the assumptions of the standard errors.
-    pub residuals: Residuals,
+    pub(crate) residuals: Residuals,
 }
 
 /// One coefficient of a [`Regression`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Coefficient {
+pub(crate) struct Coefficient {
     /// The coefficient.
-    pub value: f64,
+    pub(crate) value: f64,
     /// Its standard error.
-    pub standard_error: f64,
+    pub(crate) standard_error: f64,
     /// Value / standard error.
-    pub t: f64,
+    pub(crate) t: f64,
     /// The probability of a `t` at least as far from 0, if the coefficient were 0.
-    pub p: f64,
+    pub(crate) p: f64,
     /// The interval of the coefficient.
-    pub interval: Interval,
+    pub(crate) interval: Interval,
 }
 
 /// Fits `outcome` to a constant and `columns`, each as long as `outcome`, by Householder QR: Golub and Van Loan,
@@ -56,7 +56,11 @@ pub struct Coefficient {
 /// # Errors
 /// There are fewer rows than columns plus two, lengths differ, a value is not finite, the outcome does not vary, or
 /// columns depend on each other or do not vary.
-pub fn least_squares(columns: &[&[f64]], outcome: &[f64], level: f64) -> Result<Regression, Undefined> {
+pub(crate) fn least_squares(
+    columns: &[&[f64]],
+    outcome: &[f64],
+    level: f64,
+) -> Result<Regression, Undefined> {
     demand_level(level)?;
     let n = outcome.len();
     let width = columns.len() + 1;
@@ -116,7 +120,7 @@ fn design(columns: &[&[f64]], n: usize) -> DMatrix<f64> {
 ///
 /// # Errors
 /// There are fewer than two columns; otherwise as for [`least_squares`].
-pub fn variance_inflation(columns: &[&[f64]]) -> Result<Vec<f64>, Undefined> {
+pub(crate) fn variance_inflation(columns: &[&[f64]]) -> Result<Vec<f64>, Undefined> {
     if columns.len() < 2 {
         return Err(Undefined::TooFew { have: columns.len(), need: 2 });
     }

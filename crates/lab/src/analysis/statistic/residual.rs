@@ -12,23 +12,23 @@ use super::{
 /// Checks of a regression's residuals. A small p means that an assumption fails. A value is `None` if the residuals
 /// leave it undefined, because all of them are 0.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Residuals {
+pub(crate) struct Residuals {
     /// Durbin and Watson (Biometrika 37, 1950): near 2 if neighbours are independent, towards 0 if they are similar,
     /// towards 4 if they alternate. Rows must be in the order of time.
-    pub durbin_watson: Option<f64>,
+    pub(crate) durbin_watson: Option<f64>,
     /// Jarque and Bera (International Statistical Review 55, 1987): skewness and tails compared with a normal
     /// distribution. Its p is valid for large samples.
-    pub jarque_bera: Option<f64>,
+    pub(crate) jarque_bera: Option<f64>,
     /// The p of `jarque_bera`.
-    pub jarque_bera_p: Option<f64>,
+    pub(crate) jarque_bera_p: Option<f64>,
     /// Breusch and Pagan (Econometrica 47, 1979) in Koenker's form: whether the spread depends on the columns.
-    pub breusch_pagan: Option<f64>,
+    pub(crate) breusch_pagan: Option<f64>,
     /// The p of `breusch_pagan`.
-    pub breusch_pagan_p: Option<f64>,
+    pub(crate) breusch_pagan_p: Option<f64>,
     /// The largest of Cook's distances (Technometrics 19, 1977). Above 1, a single row determines the fit.
-    pub largest_cook: Option<f64>,
+    pub(crate) largest_cook: Option<f64>,
     /// The row with the largest distance, from 0.
-    pub largest_cook_row: usize,
+    pub(crate) largest_cook_row: usize,
 }
 
 impl Residuals {

@@ -16,49 +16,50 @@ use super::{
 ///
 /// Gunther, "A General Theory of Computational Scalability Based on Rational Functions", arXiv:0808.1431 (2008).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Scaling {
+pub(crate) struct Scaling {
     /// λ, the throughput of one stream, in the unit of the throughputs.
-    pub one: Parameter,
+    pub(crate) one: Parameter,
     /// σ, the share that is done serially. Below 0: more streams did more than their share.
-    pub contention: Parameter,
+    pub(crate) contention: Parameter,
     /// κ, the cost of each pair of streams.
-    pub coherency: Parameter,
+    pub(crate) coherency: Parameter,
     /// The peak of the throughput. `None`: the curve has no peak (κ ≤ 0 or σ ≥ 1).
-    pub peak: Option<Peak>,
+    pub(crate) peak: Option<Peak>,
     /// The share of the throughputs' variance that the curve explains.
-    pub r_squared: f64,
+    pub(crate) r_squared: f64,
     /// The number of throughputs.
-    pub n: usize,
+    pub(crate) n: usize,
 }
 
 /// A fitted parameter with its interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Parameter {
+pub(crate) struct Parameter {
     /// The value.
-    pub value: f64,
+    pub(crate) value: f64,
     /// Its standard error.
-    pub standard_error: f64,
+    pub(crate) standard_error: f64,
     /// The interval by Student's t with n − 3 degrees of freedom.
-    pub interval: Interval,
+    pub(crate) interval: Interval,
 }
 
 /// The peak of a scaling curve.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Peak {
+pub(crate) struct Peak {
     /// √((1 − σ) / κ): the number of streams, not necessarily an integer.
-    pub streams: f64,
+    pub(crate) streams: f64,
     /// The interval, by the delta method on its logarithm.
-    pub interval: Interval,
+    pub(crate) interval: Interval,
     /// The throughput at the peak.
-    pub throughput: f64,
+    pub(crate) throughput: f64,
     /// Whether κ's whole interval lies above 0. If not, the data do not show that there is a peak.
-    pub seen: bool,
+    pub(crate) seen: bool,
 }
 
 impl Scaling {
     /// Returns the throughput of `streams` streams.
     #[must_use]
-    pub fn at(&self, streams: f64) -> f64 {
+    #[cfg(any(test, feature = "experiment"))]
+    pub(crate) fn at(&self, streams: f64) -> f64 {
         curve([self.one.value, self.contention.value, self.coherency.value], streams)
     }
 }
@@ -69,7 +70,7 @@ impl Scaling {
 /// # Errors
 /// There are fewer than four throughputs or three numbers of streams, the sides differ in length, or values are not
 /// finite or not above 0.
-pub fn fit_scaling(streams: &[f64], throughputs: &[f64], level: f64) -> Result<Scaling, Undefined> {
+pub(crate) fn fit_scaling(streams: &[f64], throughputs: &[f64], level: f64) -> Result<Scaling, Undefined> {
     demand_level(level)?;
     if streams.len() != throughputs.len() {
         return Err(Undefined::Unpaired { left: streams.len(), right: throughputs.len() });

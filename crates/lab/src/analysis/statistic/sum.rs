@@ -5,7 +5,7 @@ use super::undefined::{Undefined, demand};
 /// Returns the compensated sum: Neumaier, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen",
 /// ZAMM 54 (1974). The error is that of one rounding, whatever the number of values.
 #[must_use]
-pub fn sum(values: impl IntoIterator<Item = f64>) -> f64 {
+pub(crate) fn sum(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut sum = 0.0_f64;
     let mut lost = 0.0;
     for value in values {
@@ -21,7 +21,7 @@ pub fn sum(values: impl IntoIterator<Item = f64>) -> f64 {
 ///
 /// # Errors
 /// There are fewer than two values, or a value is not finite.
-pub fn variance(values: &[f64]) -> Result<f64, Undefined> {
+pub(crate) fn variance(values: &[f64]) -> Result<f64, Undefined> {
     demand(values, 2)?;
     let centre = centre(values);
     Ok(sum_of_squares(values, centre) / (values.len() - 1) as f64)

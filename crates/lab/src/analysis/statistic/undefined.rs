@@ -4,7 +4,7 @@ use thiserror::Error;
 
 /// The reason why a statistic has no value for this input.
 #[derive(Clone, Copy, Debug, Error, PartialEq)]
-pub enum Undefined {
+pub(crate) enum Undefined {
     /// There are fewer values than it needs.
     #[error("{have} values, and it takes {need}")]
     TooFew {

@@ -11,19 +11,19 @@ use super::{
 
 /// The difference of two means, by Welch's unequal variances t test.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Welch {
+pub(crate) struct Welch {
     /// Mean of the first − mean of the second, in the values' unit.
-    pub difference: f64,
+    pub(crate) difference: f64,
     /// The interval of the difference.
-    pub interval: Interval,
+    pub(crate) interval: Interval,
     /// Difference / standard error.
-    pub t: f64,
+    pub(crate) t: f64,
     /// Degrees of freedom by Welch and Satterthwaite, not necessarily an integer.
-    pub df: f64,
+    pub(crate) df: f64,
     /// The probability of a `t` at least as far from 0, in either direction, if the means were equal.
-    pub p: f64,
+    pub(crate) p: f64,
     /// The standard error of the difference, in the values' unit.
-    pub standard_error: f64,
+    pub(crate) standard_error: f64,
 }
 
 /// Tests the difference of two means: Welch, "The generalization of Student's problem when several different
@@ -32,7 +32,7 @@ pub struct Welch {
 /// # Errors
 /// There are fewer than two values on a side, a value is not finite, or neither side varies, so there is no noise to
 /// compare the difference with.
-pub fn welch(first: &[f64], second: &[f64], level: f64) -> Result<Welch, Undefined> {
+pub(crate) fn welch(first: &[f64], second: &[f64], level: f64) -> Result<Welch, Undefined> {
     demand_level(level)?;
     let of_mean = |values: &[f64]| {
         let n = values.len() as f64;

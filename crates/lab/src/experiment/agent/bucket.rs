@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 /// Lets tokens pass at a rate.
 #[derive(Debug)]
-pub enum Bucket {
+pub(crate) enum Bucket {
     /// Each token has a time at which it is due. After a delay, at most one token is made up for.
     Right {
         /// The time between two tokens.
@@ -29,18 +29,18 @@ pub enum Bucket {
 impl Bucket {
     /// Creates an empty bucket with this many tokens per second.
     #[must_use]
-    pub fn right(rate: f64) -> Bucket {
+    pub(crate) fn right(rate: f64) -> Bucket {
         Bucket::Right { every: Duration::from_secs_f64(rate.recip()), due: Instant::now() }
     }
 
     /// Creates the bucket of TR117.
     #[must_use]
-    pub fn leaky(rate: f64) -> Bucket {
+    pub(crate) fn leaky(rate: f64) -> Bucket {
         Bucket::Leaky { rate, tokens: 0.0, updated: Instant::now() }
     }
 
     /// Waits until this many tokens may pass.
-    pub async fn acquire(&mut self, amount: u32) {
+    pub(crate) async fn acquire(&mut self, amount: u32) {
         match self {
             Bucket::Right { every, due } => {
                 // A timer wakes up to a millisecond late. Without this credit, that time would be lost for each

@@ -11,66 +11,66 @@ pub struct ConditionPlan {
     /// Its name.
     pub name: String,
     /// The language of the agents.
-    pub language: Language,
+    pub(crate) language: Language,
     /// The names of the agents that take part. An agent that is listed twice runs twice.
     pub team: Vec<String>,
     /// The condition that it is compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub baseline: Option<String>,
+    pub(crate) baseline: Option<String>,
     /// The name of its series. Conditions of one series differ only in the number of agents.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub series: Option<String>,
+    pub(crate) series: Option<String>,
     /// Whether each of its agents also runs alone, as often as all run together.
-    pub solo: bool,
+    pub(crate) solo: bool,
     /// Whether Rust agents run in a process of their own, as Python agents always do.
-    pub own_process: bool,
+    pub(crate) own_process: bool,
     /// Whether each agent has a process of its own.
-    pub processes: bool,
+    pub(crate) processes: bool,
     /// Whether Python uses the event loop of uvloop.
-    pub uvloop: bool,
+    pub(crate) uvloop: bool,
     /// Whether Python parses JSON with orjson.
-    pub orjson: bool,
+    pub(crate) orjson: bool,
     /// The interval at which chunks are handled in batches.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub batch: Option<Span>,
+    pub(crate) batch: Option<Span>,
     /// The bytes that Python's client buffers before it passes them on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub read_buffer: Option<u32>,
+    pub(crate) read_buffer: Option<u32>,
     /// The tokens per second that the client takes of each stream.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pace: Option<f64>,
+    pub(crate) pace: Option<f64>,
     /// The same, with the token bucket of TR117.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub leaky_pace: Option<f64>,
+    pub(crate) leaky_pace: Option<f64>,
     /// The sidecar that the experiment starts between the agents and Ollama.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sidecar: Option<SidecarPlan>,
+    pub(crate) sidecar: Option<SidecarPlan>,
 }
 
 /// How the sidecar shapes the streams. If nothing is set, it only measures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct SidecarPlan {
+pub(crate) struct SidecarPlan {
     /// Tokens per second of each stream.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pace: Option<u32>,
+    pub(crate) pace: Option<u32>,
     /// How long records are held.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub coalesce: Option<Span>,
+    pub(crate) coalesce: Option<Span>,
     /// Whether held records are merged.
-    pub merge: bool,
+    pub(crate) merge: bool,
 }
 
 impl ConditionPlan {
     /// Whether its agents run in the experiment's own process.
     #[must_use]
-    pub fn in_process(&self) -> bool {
+    pub(crate) fn in_process(&self) -> bool {
         self.language == Language::Rust && !self.own_process && !self.processes
     }
 
     /// Returns the condition in the form of the analysis.
     #[must_use]
-    pub fn condition(&self) -> Condition {
+    pub(crate) fn condition(&self) -> Condition {
         Condition {
             name: self.name.clone(),
             language: self.language,
@@ -100,7 +100,7 @@ impl ConditionPlan {
 
     /// Returns the names in its team without repetition, in their first order.
     #[must_use]
-    pub fn distinct(&self) -> Vec<&str> {
+    pub(crate) fn distinct(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for name in &self.team {
             if !names.contains(&name.as_str()) {

@@ -12,24 +12,24 @@ pub struct Plan {
     /// The name.
     pub name: String,
     /// The random seed, which decides the order of the runs.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// The runs of every condition, and of every agent alone.
-    pub repetitions: u32,
+    pub(crate) repetitions: u32,
     /// The runs of every condition that come first and do not count.
-    pub warm_up: u32,
+    pub(crate) warm_up: u32,
     /// An agent that takes longer than this has failed.
-    pub timeout: Span,
+    pub(crate) timeout: Span,
     /// The pause between two runs.
-    pub pause: Span,
+    pub(crate) pause: Span,
     /// Whether the recording contains prompts and answers.
-    pub keep_text: bool,
+    pub(crate) keep_text: bool,
     /// Tokens per second of a stream, used only for the expected time.
     pub expected_rate: f64,
     /// The Ollamas, by name.
-    pub upstreams: BTreeMap<String, String>,
+    pub(crate) upstreams: BTreeMap<String, String>,
     /// The agents. Their names are unique.
     #[serde(rename = "agent")]
-    pub roles: Vec<Role>,
+    pub(crate) roles: Vec<Role>,
     /// The conditions under which they run.
     #[serde(rename = "condition")]
     pub conditions: Vec<ConditionPlan>,

@@ -4,32 +4,32 @@ use serde::{Deserialize, Serialize};
 
 /// The request of an agent. It does the same work alone and together.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Role {
+pub(crate) struct Role {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// The name of its Ollama.
-    pub upstream: String,
+    pub(crate) upstream: String,
     /// The model.
-    pub model: String,
+    pub(crate) model: String,
     /// The route.
-    pub route: Route,
+    pub(crate) route: Route,
     /// `num_predict`.
-    pub tokens: u32,
+    pub(crate) tokens: u32,
     /// The prompt. `None` in a recording without text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub prompt: Option<String>,
+    pub(crate) prompt: Option<String>,
     /// The SHA-256 of the prompt, in a recording without text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_sha256: Option<String>,
     /// Options for Ollama, such as `temperature`.
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
-    pub options: toml::Table,
+    pub(crate) options: toml::Table,
 }
 
 /// A route of Ollama that streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Route {
+pub(crate) enum Route {
     /// `/api/generate`.
     #[default]
     Generate,
@@ -40,7 +40,7 @@ pub enum Route {
 impl Route {
     /// Returns its path.
     #[must_use]
-    pub fn path(self) -> &'static str {
+    pub(crate) fn path(self) -> &'static str {
         match self {
             Route::Generate => "/api/generate",
             Route::Chat => "/api/chat",
@@ -51,7 +51,7 @@ impl Route {
 impl Role {
     /// Returns the body of its request.
     #[must_use]
-    pub fn body(&self) -> serde_json::Value {
+    pub(crate) fn body(&self) -> serde_json::Value {
         let mut options = serde_json::Map::new();
         for (name, value) in &self.options {
             // TOML has dates and JSON does not. `check` refuses them.

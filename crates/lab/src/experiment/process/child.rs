@@ -24,7 +24,7 @@ const COMPARISONS: usize = 8;
 const STDERR: usize = 8 << 10;
 
 /// Versions by name, such as `python` and `httpx`.
-pub type Versions = BTreeMap<String, String>;
+pub(crate) type Versions = BTreeMap<String, String>;
 
 /// The reason why agents in a process of their own cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,7 @@ pub enum ProcessError {
 
 /// A process whose agents are ready. Dropping it kills the process.
 #[derive(Debug)]
-pub struct Child {
+pub(crate) struct Child {
     program: String,
     process: process::Child,
     stdin: ChildStdin,
@@ -73,7 +73,7 @@ impl Child {
     ///
     /// # Errors
     /// The process does not start, lacks a package, or stops.
-    pub async fn start(program: &Program, job: &Job) -> Result<Child, ProcessError> {
+    pub(crate) async fn start(program: &Program, job: &Job) -> Result<Child, ProcessError> {
         let (path, arguments, advice): (_, Vec<&OsStr>, _) = match program {
             Program::Rust(path) => (path, vec!["experiment".as_ref(), "agent".as_ref()], ""),
             Program::Python(path) => (
@@ -120,7 +120,7 @@ impl Child {
 
     /// Returns the versions that it uses.
     #[must_use]
-    pub fn versions(&self) -> &Versions {
+    pub(crate) fn versions(&self) -> &Versions {
         &self.versions
     }
 
@@ -148,7 +148,7 @@ impl Child {
     ///
     /// # Errors
     /// The process stops.
-    pub async fn prepare(mut self, clock: Clock) -> Result<Prepared, ProcessError> {
+    pub(crate) async fn prepare(mut self, clock: Clock) -> Result<Prepared, ProcessError> {
         match timeout(PATIENCE, self.offset(clock)).await {
             Ok(Ok(offset)) => Ok(Prepared { child: self, offset }),
             Ok(Err(error)) => Err(self.stopped(&error.to_string()).await),
@@ -175,7 +175,7 @@ impl Child {
 
 /// A process whose clock offset is known.
 #[derive(Debug)]
-pub struct Prepared {
+pub(crate) struct Prepared {
     child: Child,
     offset: f64,
 }
@@ -185,7 +185,7 @@ impl Prepared {
     ///
     /// # Errors
     /// The process stops early.
-    pub async fn begin(self, tell: mpsc::Sender<Telling>) -> Result<(), ProcessError> {
+    pub(crate) async fn begin(self, tell: mpsc::Sender<Telling>) -> Result<(), ProcessError> {
         let Prepared { mut child, offset } = self;
         if let Err(error) = child.stdin.write_all(b"go\n").await {
             return Err(child.stopped(&error.to_string()).await);

@@ -29,7 +29,7 @@ pub struct Environment {
 impl Environment {
     /// Returns whether one of the Ollamas is simulated. A simulated Ollama reports a version like `0.33.0+simulated`.
     #[must_use]
-    pub fn simulated(&self) -> bool {
+    pub(crate) fn simulated(&self) -> bool {
         let versions = self.upstreams.values().filter_map(|upstream| upstream.version.as_deref());
         versions.into_iter().any(|version| version.contains("+simulated"))
     }
@@ -40,9 +40,9 @@ impl Environment {
 #[serde(default)]
 pub struct Session {
     /// Its start, in seconds since the start of the recording.
-    pub timestamp: f64,
+    pub(crate) timestamp: f64,
     /// The first run that was due.
-    pub first_run: u32,
+    pub(crate) first_run: u32,
 }
 
 /// A machine.
@@ -50,15 +50,15 @@ pub struct Session {
 #[serde(default)]
 pub struct Machine {
     /// The operating system and its version.
-    pub system: String,
+    pub(crate) system: String,
     /// The processor's architecture.
-    pub architecture: String,
+    pub(crate) architecture: String,
     /// The processor's name.
-    pub cpu: Option<String>,
+    pub(crate) cpu: Option<String>,
     /// The processors that may be used.
-    pub cores: usize,
+    pub(crate) cores: usize,
     /// Installed memory.
-    pub memory_bytes: Option<u64>,
+    pub(crate) memory_bytes: Option<u64>,
 }
 
 /// A GPU.
@@ -66,11 +66,11 @@ pub struct Machine {
 #[serde(default)]
 pub struct Gpu {
     /// The driver's index.
-    pub index: String,
+    pub(crate) index: String,
     /// Its product name.
-    pub name: String,
+    pub(crate) name: String,
     /// The driver's version.
-    pub driver: String,
+    pub(crate) driver: String,
 }
 
 /// An Ollama.

@@ -12,11 +12,11 @@ use crate::experiment::plan::{Plan, PlanError};
 
 /// The existing part.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Finished {
+pub(crate) struct Finished {
     /// The numbers of the runs that ended.
-    pub runs: BTreeSet<u32>,
+    pub(crate) runs: BTreeSet<u32>,
     /// The environment in which it began.
-    pub environment: Environment,
+    pub(crate) environment: Environment,
 }
 
 /// The reason why it cannot continue.
@@ -60,7 +60,7 @@ pub enum ResumeError {
 ///
 /// # Errors
 /// There is no recording of this plan.
-pub fn finished(folder: &Path, plan: &Plan) -> Result<Finished, ResumeError> {
+pub(crate) fn finished(folder: &Path, plan: &Plan) -> Result<Finished, ResumeError> {
     let named = || folder.display().to_string();
     let missing = |source| ResumeError::Missing { folder: named(), source };
     let text = fs::read_to_string(folder.join(layout::PLAN)).map_err(missing)?;

@@ -83,7 +83,7 @@ impl Writer {
     ///
     /// # Errors
     /// The folder cannot be written to.
-    pub fn describe(folder: &Path, environment: &Environment) -> io::Result<()> {
+    pub(crate) fn describe(folder: &Path, environment: &Environment) -> io::Result<()> {
         let text = serde_json::to_string_pretty(environment)?;
         let draft = folder.join(".environment.json");
         file::write(&draft, &text)?;
@@ -94,7 +94,7 @@ impl Writer {
     ///
     /// # Errors
     /// A file cannot be opened or written to.
-    pub fn open(folder: &Path) -> io::Result<Writer> {
+    pub(crate) fn open(folder: &Path) -> io::Result<Writer> {
         Ok(Writer {
             runs: table(folder, layout::RUNS, &layout::RUN_COLUMNS)?,
             agents: table(folder, layout::AGENTS, &layout::AGENT_COLUMNS)?,
@@ -152,7 +152,7 @@ impl Writer {
     ///
     /// # Errors
     /// The disk is full or gone.
-    pub fn gpu(&mut self, gpu: &str, sample: &GpuSample) -> io::Result<()> {
+    pub(crate) fn gpu(&mut self, gpu: &str, sample: &GpuSample) -> io::Result<()> {
         self.time(sample.at, Unit::Seconds);
         self.row.push_field(gpu.as_bytes());
         self.number(sample.watts);
@@ -170,7 +170,7 @@ impl Writer {
     ///
     /// # Errors
     /// The disk is full or gone.
-    pub fn sidecar(&mut self, run: u32, upstream: &str, changes: &[(String, f64)]) -> io::Result<()> {
+    pub(crate) fn sidecar(&mut self, run: u32, upstream: &str, changes: &[(String, f64)]) -> io::Result<()> {
         if self.sidecar.is_none() {
             self.sidecar = Some(table(&self.folder, layout::SIDECAR, &layout::SIDECAR_COLUMNS)?);
         }
@@ -185,7 +185,7 @@ impl Writer {
     ///
     /// # Errors
     /// The disk is full or gone.
-    pub fn text(&mut self, run: u32, agent: u32, text: &str) -> io::Result<()> {
+    pub(crate) fn text(&mut self, run: u32, agent: u32, text: &str) -> io::Result<()> {
         if self.texts.is_none() {
             self.texts = Some(table(&self.folder, layout::TEXTS, &layout::TEXT_COLUMNS)?);
         }

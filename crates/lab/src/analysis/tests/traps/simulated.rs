@@ -1,6 +1,6 @@
 //! A simulated Ollama.
 
-use streamgauge_lab::analysis::{Language, Remedy, Verdict, analyse};
+use crate::analysis::{Language, Remedy, Verdict, analyse};
 
 use super::{super::model::Draft, NOISE, QUICK, alone, condition, few, pair};
 

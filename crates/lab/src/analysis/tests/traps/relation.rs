@@ -1,8 +1,6 @@
 //! Relations between measures, within conditions and between them.
 
-use streamgauge_lab::analysis::{
-    LagSample, Language, Measure, Probe, RunKind, Verdict, analyse, statistic::Random,
-};
+use crate::analysis::{LagSample, Language, Measure, Probe, RunKind, Verdict, analyse, statistic::Random};
 
 use super::{super::model::Draft, NOISE, QUICK, condition, few, normal};
 

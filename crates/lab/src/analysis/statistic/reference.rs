@@ -2,14 +2,22 @@
 
 use std::{env, path::PathBuf, process::Command};
 
-use serde_json::{Value, json};
-use streamgauge_lab::analysis::statistic::{
-    Interval, Random, Undefined, bca, chi_squared_upper, correlation_matrix, detectable, f_upper,
-    fit_scaling, hedges_g, holm, least_squares, mean, noncentral_t_cdf, normal_cdf, normal_quantile, pearson,
-    pearson_within, percentile, percentile_interval, permutation_test, power, ranks, runs_needed,
-    sign_flip_test, spearman, spearman_within, sum, t_cdf, t_quantile, t_two_sided, variance,
-    variance_inflation, welch,
+use super::{
+    Interval, Random, bca, correlation_matrix, detectable_shift,
+    distribution::{
+        chi_squared_upper, f_upper, noncentral_t_cdf, normal_cdf, normal_quantile, t_cdf, t_quantile,
+        t_two_sided,
+    },
+    fit_scaling, hedges_g, holm, least_squares, mean, pearson_within, percentile, permutation_test,
+    power::power,
+    rank::ranks,
+    regression::Coefficient,
+    sign_flip_test, spearman_within, sum,
+    undefined::Undefined,
+    variance, variance_inflation, welch,
 };
+
+use serde_json::{Value, json};
 
 const LEVEL: f64 = 0.95;
 const TOLERANCE: f64 = 1e-9;
@@ -94,8 +102,6 @@ fn answer(statistic: &str, given: &Value) -> Value {
             with_interval(found, mean.interval)
         }),
         "percentile" => percentile(&list("values"), number("q")).map(|value| json!({ "value": value })),
-        "percentile_interval" => percentile_interval(&list("values"), number("q"), LEVEL)
-            .map(|interval| with_interval(json!({}), Some(interval))),
         "bca" => {
             let statistic = |values: &[f64]| match given["statistic"].as_str().unwrap() {
                 "mean" => sum(values.iter().copied()) / values.len() as f64,
@@ -118,13 +124,14 @@ fn answer(statistic: &str, given: &Value) -> Value {
         "holm" => Ok(json!({ "values": holm(&list("p")) })),
         "power" => power(number("effect"), count("first"), count("second"), number("alpha"))
             .map(|power| json!({ "value": power })),
-        "detectable" => detectable(count("first"), count("second"), number("alpha"), number("power"))
-            .map(|effect| json!({ "value": effect })),
-        "runs_needed" => runs_needed(number("effect"), number("alpha"), number("power"))
-            .map(|runs| json!({ "value": runs })),
+        "detectable" => {
+            let (first, second) = (number("first"), number("second"));
+            detectable_shift(first + second - 2.0, number("alpha"), number("power"))
+                .map(|shift| json!({ "value": shift / (first * second / (first + second)).sqrt() }))
+        }
         "pearson" | "spearman" => {
-            let correlate = if statistic == "pearson" { pearson } else { spearman };
-            correlate(&list("left"), &list("right"), LEVEL)
+            let correlate = if statistic == "pearson" { pearson_within } else { spearman_within };
+            correlate(&[(list("left"), list("right"))], LEVEL)
                 .map(|found| with_interval(json!({ "r": found.r, "p": found.p }), found.interval))
         }
         "pearson_within" | "spearman_within" => {
@@ -171,9 +178,7 @@ fn regression(columns: &[Vec<f64>], outcome: &[f64]) -> Result<Value, Undefined>
     let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
     let fit = least_squares(&columns, outcome, LEVEL)?;
     let residuals = fit.residuals;
-    let each = |part: fn(&streamgauge_lab::analysis::statistic::Coefficient) -> f64| {
-        fit.coefficients.iter().map(part).collect::<Vec<_>>()
-    };
+    let each = |part: fn(&Coefficient) -> f64| fit.coefficients.iter().map(part).collect::<Vec<_>>();
     Ok(json!({
         "coefficients": each(|c| c.value), "errors": each(|c| c.standard_error), "t": each(|c| c.t),
         "p": each(|c| c.p), "low": each(|c| c.interval.low), "high": each(|c| c.interval.high),

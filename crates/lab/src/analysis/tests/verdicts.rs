@@ -1,8 +1,8 @@
 //! Recordings made by hand, with their expected verdicts.
 
-use streamgauge_lab::analysis::{
+use crate::analysis::{
     Analysis, Answer, Chunk, Claim, Condition, Evidence, GpuSample, LagSample, Language, Measure, Probe,
-    Remedy, RunKind, Settings, Verdict, analyse, statistic::pearson,
+    Remedy, RunKind, Settings, Verdict, analyse, statistic::pearson_within,
 };
 
 use super::model::{Draft, NOISE, condition};
@@ -83,7 +83,7 @@ fn tr117_five_rows_give_correlation_of_minus_0_996_and_not_minus_0_94() {
     // Lag p99 in ms and efficiency in percent, from the table in TR117, 3.5.
     let lag = [16.13, 17.54, 15.89, 18.23, 16.41];
     let efficiency = [86.84, 85.91, 87.12, 85.34, 86.58];
-    let found = pearson(&lag, &efficiency, 0.95).unwrap();
+    let found = pearson_within(&[(lag.to_vec(), efficiency.to_vec())], 0.95).unwrap();
     assert_eq!(format!("{:.3}", found.r), "-0.996");
 }
 

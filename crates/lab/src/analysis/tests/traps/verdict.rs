@@ -1,6 +1,6 @@
 //! Comparisons that need a verdict.
 
-use streamgauge_lab::analysis::{Answer, Language, Remedy, analyse, statistic::Random};
+use crate::analysis::{Answer, Language, Remedy, analyse, statistic::Random};
 
 use super::{super::model::Draft, NOISE, QUICK, alone, condition, few, json, normal, pair};
 

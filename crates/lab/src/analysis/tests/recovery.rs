@@ -1,8 +1,8 @@
 //! Analyses experiments with a known truth: their intervals and tests are right as often as they claim.
 
-use streamgauge_lab::analysis::{
+use crate::analysis::{
     Alone, Condition, Measure, Settings, analyse,
-    statistic::{Random, power, sum, variance, welch},
+    statistic::{Random, power::power, sum, variance, welch},
     true_speedup,
 };
 
@@ -111,5 +111,5 @@ fn overlap_speedup_stays_near_two_if_nothing_is_gained() {
     let truth = condition.truth.unwrap();
     assert!((truth.speedup - 1.0).abs() < 0.02, "{}", truth.speedup);
     let gain = analysis.claims.iter().find(|claim| claim.id == "efficiency_is_gain").unwrap();
-    assert_eq!(gain.verdict, streamgauge_lab::analysis::Verdict::Refuted, "{}", gain.sentence());
+    assert_eq!(gain.verdict, crate::analysis::Verdict::Refuted, "{}", gain.sentence());
 }

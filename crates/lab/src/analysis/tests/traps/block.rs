@@ -1,6 +1,6 @@
 //! Machines that become slower while the experiment runs.
 
-use streamgauge_lab::analysis::{Language, Measure, analyse, paired_speedup, statistic::Random};
+use crate::analysis::{Language, Measure, analyse, paired_speedup, statistic::Random};
 
 use super::{super::model::Draft, NOISE, QUICK, alone, condition, few, json, normal, pair};
 

@@ -1,6 +1,6 @@
 //! Runs that failed.
 
-use streamgauge_lab::analysis::{Agent, Language, Measure, Remedy, RunKind, analyse};
+use crate::analysis::{Agent, Language, Measure, Remedy, RunKind, analyse};
 
 use super::{super::model::Draft, NOISE, QUICK, alone, condition, few, json, pair};
 

@@ -1,6 +1,6 @@
 //! Small samples and short bursts.
 
-use streamgauge_lab::analysis::{Language, Measure, RunKind, analyse, statistic::Random};
+use crate::analysis::{Language, Measure, RunKind, analyse, statistic::Random};
 
 use super::{super::model::Draft, QUICK, condition, normal, pair};
 

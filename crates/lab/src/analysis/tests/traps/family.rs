@@ -1,6 +1,6 @@
 //! Many comparisons at once.
 
-use streamgauge_lab::analysis::{Language, Measure, Remedy, analyse, statistic::Random};
+use crate::analysis::{Language, Measure, Remedy, analyse, statistic::Random};
 
 use super::{super::model::Draft, QUICK, alone, condition, normal, pair};
 

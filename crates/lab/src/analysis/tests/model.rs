@@ -3,7 +3,7 @@
 //! If n streams decode, each has a token every `(1 + contention * (n - 1)) / rate` seconds, with uniform jitter. The
 //! first token comes at once.
 
-use streamgauge_lab::analysis::{
+use crate::analysis::{
     Agent, Chunk, Condition, Language, Recording, Remedy, Run, RunKind, statistic::Random,
 };
 

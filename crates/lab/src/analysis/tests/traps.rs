@@ -8,8 +8,8 @@ mod simulated;
 mod verdict;
 mod window;
 
+use crate::analysis::{Analysis, RunKind, Settings, statistic::Random};
 use serde_json::Value;
-use streamgauge_lab::analysis::{Analysis, RunKind, Settings, statistic::Random};
 
 use super::model::{Draft, NOISE, condition};
 

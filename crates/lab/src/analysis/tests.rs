@@ -1,0 +1,6 @@
+//! Experiments whose truth is known.
+
+mod model;
+mod recovery;
+mod traps;
+mod verdicts;

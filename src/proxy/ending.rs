@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     admission::Charge,
     meter::{Ending, Outcome},
+    protocol::FinishReason,
     upstream::Observed,
 };
 
@@ -18,6 +19,7 @@ pub(super) fn log(ending: &Ending, caller: Option<&str>) {
         model = ending.model,
         upstream = ending.upstream,
         outcome = ending.outcome.label(),
+        finish = ending.finish.map(FinishReason::label),
         status = ending.status.map(|status| status.as_u16()),
         duration_s = ending.duration.as_secs_f64(),
         ttft_s = ending.first_token.as_ref().map(Duration::as_secs_f64),

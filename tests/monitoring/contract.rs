@@ -19,6 +19,7 @@ pub(crate) const METRICS: &[Metric] = &[
     // Requests and streams.
     ("requests_total", C, &["upstream", "route", "model", "outcome"]),
     ("responses_total", C, &["route", "code"]),
+    ("finish_total", C, &["route", "model", "reason"]),
     ("request_duration_seconds", H, &["route", "model"]),
     ("requests_in_flight", G, &["upstream", "route"]),
     ("time_to_first_token_seconds", H, &["route", "model"]),

@@ -9,6 +9,7 @@ mod concurrency;
 mod delivered;
 mod failures;
 mod families;
+mod finishes;
 mod live;
 mod loads;
 mod measurement;

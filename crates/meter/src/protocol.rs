@@ -21,7 +21,7 @@ pub use coding::{Coding, Decoder, Insertion, Undecodable};
 pub use multipart::Multipart;
 pub use name::{CLOUD, canonical_model, is_cloud_model, is_model_name, short_model};
 pub use peek::{Peek, PeekReader};
-pub use record::{Kind, Record, Unscanned};
+pub use record::{FinishReason, Kind, Record, Unscanned};
 pub use route::{Dialect, Route, model_of_path, model_of_query};
 pub use scanner::{Framing, Scan, Scanner};
 pub use splitter::{Piece, Splitter};

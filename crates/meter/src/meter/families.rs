@@ -15,7 +15,8 @@ use std::{
 use prometheus::{Counter, IntCounter, Registry};
 
 use super::{
-    concurrency::ConcurrencyFamilies, live::LiveTable, loads::Loads, outcomes::Outcomes, waiting::Waiting,
+    concurrency::ConcurrencyFamilies, finishes::Finishes, live::LiveTable, loads::Loads, outcomes::Outcomes,
+    waiting::Waiting,
 };
 use crate::{
     metric::{BANDS, ByBand, Histogram, counter, gauge},
@@ -86,6 +87,8 @@ pub(super) struct StreamChildren {
     pub(super) prompt_evaluated_seconds: Arc<Counter>,
     pub(super) rate_ollama: Arc<Histogram>,
     pub(super) backpressure: Arc<Counter>,
+    /// `None` if responses on the route state no finish reason.
+    pub(super) finishes: Option<Finishes>,
     /// `None` for requests that Ollama passes on to its cloud.
     pub(super) work: Option<WorkChildren>,
 }
@@ -217,6 +220,7 @@ impl Families {
             prompt_evaluated_seconds: self.tokens.prompt_evaluated_seconds.child([model]),
             rate_ollama: self.tokens.rate.child([model, "ollama"]),
             backpressure: self.chunks.backpressure.child([model]),
+            finishes: Finishes::open(&self.requests.finishes, model, route),
             work: (upstream != CLOUD).then(|| WorkChildren {
                 rate_stream: self.tokens.rate.child([model, "stream"]),
                 phases: PhaseHistograms {

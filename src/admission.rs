@@ -4,6 +4,7 @@ mod access;
 mod caller;
 mod families;
 mod limits;
+mod models;
 mod origin;
 mod permit;
 mod rate;
@@ -21,11 +22,12 @@ use http::{HeaderMap, HeaderValue};
 use crate::protocol::Route;
 use caller::ShownKey;
 use families::{Families, OTHER};
-use permit::Caller;
+use permit::{Caller, Rights};
 
 pub use access::{Access, NoSuchRoute};
 pub use caller::Digest;
 pub use limits::Limits;
+pub use models::{Models, NoSuchName};
 pub use origin::{NoOrigin, Origins};
 pub(crate) use permit::Charge;
 pub use permit::Permit;
@@ -75,6 +77,8 @@ pub struct Key {
     pub limits: Limits,
     /// The caller's routes. They are open only if `Config::routes` has them too.
     pub routes: Access,
+    /// The caller's models. `None`: all.
+    pub models: Option<Models>,
     /// The most tokens per second of each of the caller's streams.
     pub pace: Option<u32>,
 }
@@ -195,18 +199,19 @@ impl Register {
             let before = before?;
             before.callers.iter().chain([&before.anonymous]).find(|caller| caller.name() == name)
         };
-        let make = |name: &str, label: &str, limits: &Limits, routes, pace| {
-            Arc::new(Caller::new(name, label, limits, routes, pace, former(name).map(AsRef::as_ref)))
+        let make = |name: &str, label: &str, limits: &Limits, rights| {
+            Arc::new(Caller::new(name, label, limits, rights, former(name).map(AsRef::as_ref)))
         };
         let callers = config.keys.iter().enumerate().map(|(place, key)| {
             let label = if place < MAX_CALLERS { key.name.as_str() } else { OTHER };
-            make(&key.name, label, &key.limits, key.routes, key.pace)
+            let rights = Rights { routes: key.routes, models: key.models.clone(), pace: key.pace };
+            make(&key.name, label, &key.limits, rights)
         });
         Register {
             require_key: config.require_key,
             routes: config.routes,
             origins: config.origins.clone(),
-            anonymous: make(ANONYMOUS, ANONYMOUS, &config.anonymous, Access::ALL, None),
+            anonymous: make(ANONYMOUS, ANONYMOUS, &config.anonymous, Rights::default()),
             callers: callers.collect(),
             digests: config.keys.iter().map(|key| key.digest).collect(),
         }

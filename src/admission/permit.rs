@@ -11,8 +11,9 @@ use std::{
 use http::HeaderMap;
 
 use super::{
-    Access, Allowances, Limits, Quota, Refusal, caller,
+    Access, Allowances, Limits, Models, Quota, Refusal, caller,
     families::{Families, OTHER},
+    models,
     rate::Limiter,
 };
 use crate::{
@@ -30,8 +31,21 @@ pub(super) struct Caller {
     requests: Option<Arc<Limiter>>,
     tokens: Option<Arc<Limiter>>,
     terms: Terms,
-    routes: Access,
-    pace: Option<u32>,
+    rights: Rights,
+}
+
+/// What a caller may use.
+#[derive(Clone, Debug)]
+pub(super) struct Rights {
+    pub(super) routes: Access,
+    pub(super) models: Option<Models>,
+    pub(super) pace: Option<u32>,
+}
+
+impl Default for Rights {
+    fn default() -> Rights {
+        Rights { routes: Access::ALL, models: None, pace: None }
+    }
 }
 
 impl Caller {
@@ -40,8 +54,7 @@ impl Caller {
         name: &str,
         label: &str,
         limits: &Limits,
-        routes: Access,
-        pace: Option<u32>,
+        rights: Rights,
         former: Option<&Caller>,
     ) -> Caller {
         let limiter = |quota: Option<Quota>, former: Option<&Arc<Limiter>>| {
@@ -60,8 +73,7 @@ impl Caller {
                 weight: limits.weight,
                 priority: limits.priority,
             },
-            routes,
-            pace,
+            rights,
         }
     }
 
@@ -84,8 +96,9 @@ impl Caller {
         self.is_gone.store(true, Relaxed);
     }
 
-    pub(super) const fn allows(&self, route: Route) -> bool {
-        self.routes.allows(route)
+    pub(super) fn allows(&self, route: Route) -> bool {
+        let is_judged = self.rights.models.is_none() || !models::is_unseen(route);
+        self.rights.routes.allows(route) && is_judged
     }
 
     /// Takes one request and, if the route generates, its first token from the quotas; or takes nothing.
@@ -210,7 +223,13 @@ impl Permit {
     /// The most tokens per second of each of this caller's streams.
     #[must_use]
     pub(crate) fn pace(&self) -> Option<u32> {
-        self.caller.pace
+        self.caller.rights.pace
+    }
+
+    /// The models that the caller may use. `None`: all.
+    #[must_use]
+    pub(crate) fn models(&self) -> Option<&Models> {
+        self.caller.rights.models.as_ref()
     }
 
     /// The rest of the caller's quotas now. Empty if the request counts against no quota.

@@ -8,7 +8,7 @@ use super::{
     quantity, suggest,
 };
 use crate::{
-    admission::{Access, Limits, NoOrigin, NoSuchRoute, Origins, Quota},
+    admission::{Access, Limits, Models, NoOrigin, NoSuchName, NoSuchRoute, Origins, Quota},
     scheduler::Priority,
     shaping::{adaptive, coalesce},
 };
@@ -248,6 +248,23 @@ fn no_route(unknown: &NoSuchRoute) -> Problem {
         suggest::did_you_mean,
     );
     Problem::new(unknown.to_string(), advice)
+}
+
+/// Reads a list of models.
+pub(super) fn models(given: Given<'_>) -> Result<Models, Problems> {
+    let check = |word| Models::of([word]).map(drop).map_err(|wrong| no_model(&wrong));
+    let words = words(given, "\"qwen3:*\"", "[\"llama3.2\", \"qwen3:*\"]", check)?;
+    Ok(Models::of(words).map_err(|wrong| no_model(&wrong))?)
+}
+
+fn no_model(wrong: &NoSuchName) -> Problem {
+    let advice = "write a name of `ollama list`, with `*` for any text, as in \"qwen3:*\"";
+    Problem::new(wrong.to_string(), advice)
+}
+
+pub(super) fn show_models(models: &Models) -> String {
+    let quoted = models.listed().iter().map(|name| toml::Value::from(name.as_str()).to_string());
+    format!("[{}]", quoted.collect::<Vec<_>>().join(", "))
 }
 
 pub(super) fn show_routes(access: &Access) -> Option<String> {

@@ -11,10 +11,11 @@ mod rate;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use http::{HeaderMap, HeaderValue};
@@ -33,6 +34,8 @@ pub(crate) use permit::Charge;
 pub use permit::Permit;
 pub use rate::{Allowance, Quota};
 pub use refusal::{Allowances, Refusal};
+pub use users::CallerHeader;
+use users::{FoundUser, Users};
 
 /// The caller of a request without a known key.
 pub(crate) const ANONYMOUS: &str = "anonymous";
@@ -50,6 +53,8 @@ pub struct Config {
     pub origins: Origins,
     /// The limits that all requests without a known key share.
     pub anonymous: Limits,
+    /// The header field in which some keys name their users. `None`: no key does.
+    pub caller_header: Option<CallerHeader>,
     /// The keys. Names and digests are unique.
     pub keys: Vec<Key>,
 }
@@ -61,6 +66,7 @@ impl Default for Config {
             routes: Access::ALL,
             origins: Origins::default(),
             anonymous: Limits::default(),
+            caller_header: None,
             keys: Vec::new(),
         }
     }
@@ -91,6 +97,7 @@ pub struct Admission {
     families: Families,
     outcomes: &'static [&'static str],
     register: RwLock<Arc<Register>>,
+    users: Mutex<Users>,
 }
 
 /// The known callers.
@@ -100,6 +107,7 @@ struct Register {
     routes: Access,
     origins: Origins,
     anonymous: Arc<Caller>,
+    caller_header: Option<CallerHeader>,
     digests: Vec<Digest>,
     /// In the same order as `digests`.
     callers: Vec<Arc<Caller>>,
@@ -119,7 +127,7 @@ impl Admission {
         let families = Families::register(registry)?;
         let register = Arc::new(Register::new(config, None));
         register.open(&families, outcomes);
-        Ok(Admission { families, register: RwLock::new(register), outcomes })
+        Ok(Admission { families, register: RwLock::new(register), users: Mutex::default(), outcomes })
     }
 
     /// Replaces the settings. A caller whose quota is unchanged keeps the state of its limiter, and existing
@@ -136,6 +144,10 @@ impl Admission {
             gone.push(caller.label().to_owned());
             caller.leave();
         }
+        let named = |key: &Caller| {
+            held.callers.iter().any(|caller| caller.name() == key.name() && caller.names_users())
+        };
+        gone.extend(self.users().retain(named));
         self.families.close(&gone);
         if !gone.is_empty() {
             self.families.open(OTHER, self.outcomes);
@@ -152,6 +164,8 @@ impl Admission {
         let known =
             register.identify(headers).inspect_err(|refusal| self.families.refused(refusal.reason()))?;
         let caller = known.unwrap_or(&register.anonymous);
+        let user = register.user(caller, headers).and_then(|user| self.find_user(caller, user));
+        let caller = user.as_ref().unwrap_or(caller);
         register.decide(caller, route).inspect_err(|refusal| self.turned_away(caller, refusal))?;
         Ok(Permit::new(caller.clone(), known.is_some(), route, self.families.clone()))
     }
@@ -175,6 +189,22 @@ impl Admission {
     #[must_use]
     pub(crate) fn origin(&self, origin: &HeaderValue) -> Option<HeaderValue> {
         self.known().origins.answer(origin)
+    }
+
+    /// The caller of a user that a trusted key names.
+    fn find_user(&self, key: &Arc<Caller>, user: &str) -> Option<Arc<Caller>> {
+        let FoundUser { caller, is_new, gone } = self.users().find(key, user)?;
+        if let Some(gone) = gone {
+            self.families.close(&[gone]);
+        }
+        if is_new {
+            self.families.open(caller.label(), self.outcomes);
+        }
+        Some(caller)
+    }
+
+    fn users(&self) -> MutexGuard<'_, Users> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn turned_away(&self, caller: &Caller, refusal: &Refusal) {
@@ -204,7 +234,10 @@ impl Register {
         };
         let callers = config.keys.iter().enumerate().map(|(place, key)| {
             let label = if place < MAX_CALLERS { key.name.as_str() } else { OTHER };
-            let rights = Rights { routes: key.routes, models: key.models.clone(), pace: key.pace };
+            let (models, pace) = (key.models.clone(), key.pace);
+            let names_users =
+                config.caller_header.as_ref().is_some_and(|header| header.keys.contains(&key.name));
+            let rights = Rights { routes: key.routes, models, pace, names_users };
             make(&key.name, label, &key.limits, rights)
         });
         Register {
@@ -212,6 +245,7 @@ impl Register {
             routes: config.routes,
             origins: config.origins.clone(),
             anonymous: make(ANONYMOUS, ANONYMOUS, &config.anonymous, Rights::default()),
+            caller_header: config.caller_header.clone(),
             callers: callers.collect(),
             digests: config.keys.iter().map(|key| key.digest).collect(),
         }
@@ -229,6 +263,11 @@ impl Register {
             }
         }
         families.limit(&limits);
+    }
+
+    /// The user that a request of this caller names, if the caller may name one.
+    fn user<'a>(&self, caller: &Caller, headers: &'a HeaderMap) -> Option<&'a str> {
+        self.caller_header.as_ref().filter(|_| caller.names_users())?.user(headers)
     }
 
     fn decide(&self, caller: &Caller, route: Route) -> Result<(), Refusal> {

@@ -307,7 +307,7 @@ impl Proxy {
                 route: facts.route,
                 dialect: facts.dialect,
                 framing,
-                caller: passed.permit.label(),
+                caller: passed.permit.key_label(),
                 pace: passed.permit.pace(),
                 // The pace of a stream from the cloud does not depend on measurements of this upstream.
                 upstream: if passed.is_cloud { CLOUD } else { passed.upstream.name() },

@@ -26,7 +26,9 @@ use crate::{
 pub(super) struct Caller {
     name: String,
     label: String,
-    /// A reload removed the caller. Its requests may still run.
+    /// The caller of the key, if this one is a user that the key names.
+    key: Option<Arc<Caller>>,
+    /// A reload removed the caller, whose requests may still run, or the user has no label of its own.
     is_gone: AtomicBool,
     requests: Option<Arc<Limiter>>,
     tokens: Option<Arc<Limiter>>,
@@ -40,11 +42,13 @@ pub(super) struct Rights {
     pub(super) routes: Access,
     pub(super) models: Option<Models>,
     pub(super) pace: Option<u32>,
+    /// A header field of its requests may name a user.
+    pub(super) names_users: bool,
 }
 
 impl Default for Rights {
     fn default() -> Rights {
-        Rights { routes: Access::ALL, models: None, pace: None }
+        Rights { routes: Access::ALL, models: None, pace: None, names_users: false }
     }
 }
 
@@ -65,6 +69,7 @@ impl Caller {
         Caller {
             name: name.to_owned(),
             label: label.to_owned(),
+            key: None,
             is_gone: AtomicBool::new(false),
             requests: limiter(limits.requests, former.and_then(|former| former.requests.as_ref())),
             tokens: limiter(limits.tokens, former.and_then(|former| former.tokens.as_ref())),
@@ -77,12 +82,35 @@ impl Caller {
         }
     }
 
+    /// A user that `key` names. Each user has limits of its own, which are those of the key. `former` is the same user
+    /// before a reload.
+    pub(super) fn of_user(key: &Arc<Caller>, name: &str, former: Option<&Caller>) -> Caller {
+        let quota = |limiter: &Option<Arc<Limiter>>| limiter.as_ref().map(|limiter| limiter.quota());
+        let Terms { max_streams, weight, priority } = key.terms;
+        let (requests, tokens) = (quota(&key.requests), quota(&key.tokens));
+        let limits = Limits { requests, tokens, max_streams, weight, priority };
+        Caller { key: Some(key.clone()), ..Caller::new(name, name, &limits, key.rights.clone(), former) }
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
+    pub(super) fn key(&self) -> Option<&Arc<Caller>> {
+        self.key.as_ref()
+    }
+
+    pub(super) fn names_users(&self) -> bool {
+        self.rights.names_users
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_gone.load(Relaxed)
+    }
+
+    /// The label. Of a user without a label of its own, that of its key.
     pub(super) fn label(&self) -> &str {
-        if self.is_gone.load(Relaxed) { OTHER } else { &self.label }
+        if self.is_gone() { self.key.as_ref().map_or(OTHER, |key| key.label()) } else { &self.label }
     }
 
     /// The limits in force, by the label `kind`.
@@ -94,6 +122,11 @@ impl Caller {
     /// Marks the caller as removed, so that its label is free.
     pub(super) fn leave(&self) {
         self.is_gone.store(true, Relaxed);
+    }
+
+    /// Gives the caller its label again.
+    pub(super) fn come_back(&self) {
+        self.is_gone.store(false, Relaxed);
     }
 
     pub(super) fn allows(&self, route: Route) -> bool {
@@ -206,6 +239,12 @@ impl Permit {
     #[must_use]
     pub(crate) fn label(&self) -> &str {
         self.caller.label()
+    }
+
+    /// The value of the label `caller` in metrics of settings: of a user, that of its key.
+    #[must_use]
+    pub(crate) fn key_label(&self) -> &str {
+        self.caller.key().unwrap_or(&self.caller).label()
     }
 
     /// The caller's name, for a queue that is fair between callers.

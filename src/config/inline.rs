@@ -1,5 +1,6 @@
 //! Settings that are an inline table or a list.
 
+use http::HeaderName;
 use toml::de::{DeTable, DeValue};
 
 use super::{
@@ -8,7 +9,7 @@ use super::{
     quantity, suggest,
 };
 use crate::{
-    admission::{Access, Limits, Models, NoOrigin, NoSuchName, NoSuchRoute, Origins, Quota},
+    admission::{Access, CallerHeader, Limits, Models, NoOrigin, NoSuchName, NoSuchRoute, Origins, Quota},
     scheduler::Priority,
     shaping::{adaptive, coalesce},
 };
@@ -107,6 +108,48 @@ pub(super) fn limits(given: Given<'_>) -> Result<Limits, Problems> {
     let mut limits = LimitsRead::default();
     table(given, "{ requests = \"10/min\" }", &LIMITS, |leaf, given| limits.set(leaf, given))?;
     limits.finish()
+}
+
+/// Header fields that carry secrets, which must not become labels.
+const SECRETS: [&str; 4] = ["authorization", "proxy-authorization", "x-api-key", "cookie"];
+
+/// Reads `access.caller_header`.
+pub(super) fn caller_header(given: Given<'_>) -> Result<CallerHeader, Problems> {
+    const EXAMPLE: &str = "{ name = \"X-OpenWebUI-User-Id\", keys = [\"openwebui\"] }";
+    let (mut name, mut keys) = (None, Vec::new());
+    table(given, EXAMPLE, &["name", "keys"], |leaf, given| {
+        if leaf == "name" {
+            name = Some(header_name(given.text("\"X-OpenWebUI-User-Id\"")?)?);
+        } else {
+            let read = words(given, "\"openwebui\"", "[\"openwebui\"]", |_| Ok(()));
+            let read = read.map_err(|problems| problems.0.into_iter().next().expect("a problem"))?;
+            keys = read.into_iter().map(str::to_owned).collect();
+        }
+        Ok(())
+    })?;
+    match name {
+        Some(name) if !keys.is_empty() => Ok(CallerHeader { name, keys }),
+        _ => {
+            let what = "the table needs the `name` of a header field and the `keys` that are trusted";
+            Err(Problem::new(what, format!("write both, as in {EXAMPLE}")).into())
+        }
+    }
+}
+
+fn header_name(text: &str) -> Result<HeaderName, Problem> {
+    let advice = "write the name of a header field, as in \"X-OpenWebUI-User-Id\"";
+    let name = HeaderName::try_from(text)
+        .map_err(|_| Problem::new(format!("{text:?} is not the name of a header field"), advice))?;
+    if SECRETS.contains(&name.as_str()) {
+        let what = format!("the header field {text:?} carries a secret, which must not become a label");
+        return Err(Problem::new(what, advice));
+    }
+    Ok(name)
+}
+
+pub(super) fn show_caller_header(header: &CallerHeader) -> String {
+    let keys: Vec<_> = header.keys.iter().map(|key| toml::Value::from(key.as_str()).to_string()).collect();
+    format!("{{ name = \"{}\", keys = [{}] }}", header.name, keys.join(", "))
 }
 
 /// Reads `shaping.coalesce`.

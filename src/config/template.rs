@@ -22,7 +22,7 @@ const UPSTREAM: &str = "One block for each Ollama. Without a block, --upstream o
 const KEY: &str = "One block for each caller. The file holds no key itself, only its SHA-256 or where to read it. \
     `printf %s KEY | sha256sum | cut -d' ' -f1` prints the SHA-256.";
 /// A valid value of each setting that is unset by default.
-const EXAMPLES: [(&str, &str); 26] = [
+const EXAMPLES: [(&str, &str); 27] = [
     ("proxy.tls", TLS),
     ("admin.tls", TLS),
     ("admin.token_file", "\"/run/secrets/admin\""),
@@ -37,6 +37,7 @@ const EXAMPLES: [(&str, &str); 26] = [
     ),
     ("access.origins", "[\"https://chat.example\"]"),
     ("access.anonymous", "{ requests = \"10/min\", max_streams = 1 }"),
+    ("access.caller_header", "{ name = \"X-OpenWebUI-User-Id\", keys = [\"openwebui\"] }"),
     ("key.sha256", "\"1111111111111111111111111111111111111111111111111111111111111111\""),
     ("key.key_file", "\"/run/secrets/alice\""),
     ("key.key_env", "\"ALICE_KEY\""),

@@ -4,6 +4,7 @@ mod cors;
 mod models;
 mod reload;
 mod routes;
+mod users;
 
 use std::{num::NonZeroU32, time::Duration};
 

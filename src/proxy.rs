@@ -182,6 +182,7 @@ impl Proxy {
             }
             None => admission.admit(&head.headers, route)?,
         });
+        measurement.called_by(permit.label());
         let (charged, managing) = (permit.clone(), self.stages.upstreams.managing(route));
         measurement.on_end(move |end| {
             ending::log(end, Some(charged.label()));

@@ -95,7 +95,7 @@ pub(crate) const METRICS: &[Metric] = &[
     ("model_vram_bytes", G, &["upstream", "model"]),
     ("model_context_length", G, &["upstream", "model"]),
     ("model_expires_seconds", G, &["upstream", "model"]),
-    ("model_loads_total", C, &["upstream", "model"]),
+    ("model_loads_total", C, &["upstream", "model", "cause"]),
     ("model_labels_dropped_total", C, &[]),
     // Admission and shaping.
     ("admission_total", C, &["decision", "reason"]),

@@ -20,7 +20,7 @@ mod usage;
 pub use coding::{Coding, Decoder, Insertion, Undecodable};
 pub use multipart::Multipart;
 pub use name::{CLOUD, canonical_model, is_cloud_model, is_model_name, short_model};
-pub use peek::{Peek, PeekReader};
+pub use peek::{KeepAlive, LoadOptions, Peek, PeekReader};
 pub use record::{FinishReason, Kind, Record, Unscanned};
 pub use route::{Dialect, Route, model_of_path, model_of_query};
 pub use scanner::{Framing, Scan, Scanner};

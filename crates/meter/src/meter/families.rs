@@ -15,7 +15,12 @@ use std::{
 use prometheus::{Counter, IntCounter, Registry};
 
 use super::{
-    concurrency::ConcurrencyFamilies, finishes::Finishes, live::LiveTable, loads::Loads, outcomes::Outcomes,
+    cause::{LoadCause, Pushed},
+    concurrency::ConcurrencyFamilies,
+    finishes::Finishes,
+    live::LiveTable,
+    loads::Loads,
+    outcomes::Outcomes,
     waiting::Waiting,
 };
 use crate::{
@@ -155,7 +160,8 @@ impl Families {
     pub(super) fn loads(&self, upstream: &str, model: &str) -> Arc<Loads> {
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         let is_shared = matches!(model, "other" | "unknown" | "none");
-        let make = || Loads::new(self.models.loads.child([upstream, model]), is_shared);
+        let count = |cause: LoadCause| self.models.loads.child([upstream, model, cause.label()]);
+        let make = || Loads::new(LoadCause::ALL.map(count), is_shared);
         loads.entry((upstream.to_owned(), model.to_owned())).or_insert_with(make).clone()
     }
 
@@ -166,11 +172,21 @@ impl Families {
         here.for_each(|(_, loads)| loads.settle(now));
     }
 
-    /// Returns the time at which another model was last loaded at an upstream.
-    pub(super) fn pushed(&self, upstream: &str, model: &str) -> Option<Instant> {
+    /// Notes that an upstream does not answer.
+    pub(super) fn lost(&self, upstream: &str, now: Instant) {
+        let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = loads.iter().filter(|((known, _), _)| known == upstream);
+        here.for_each(|(_, loads)| loads.lost(now));
+    }
+
+    /// Returns the other model that was last loaded at an upstream.
+    pub(super) fn pushed(&self, upstream: &str, model: &str) -> Option<Pushed> {
         let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         let others = loads.iter().filter(|((known, other), _)| known == upstream && other != model);
-        others.filter_map(|(_, loads)| loads.last()).max()
+        let (at, label, loads) = others
+            .filter_map(|((_, label), loads)| Some((loads.last()?, label, loads)))
+            .max_by_key(|(at, ..)| *at)?;
+        Some(Pushed { at, label: label.clone(), caller: loads.newest_caller() })
     }
 
     /// Removes the label of a model, because another model takes it. The series of the label end.

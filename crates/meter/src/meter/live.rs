@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     metric::{Tally, buckets},
-    protocol::{FinishReason, Kind, Route, Usage},
+    protocol::{FinishReason, Kind, LoadOptions, Route, Usage},
 };
 
 /// The model that a request names.
@@ -48,6 +48,10 @@ pub struct Live {
     pub(super) route: Route,
     pub(super) accepted: Instant,
     pub(super) model: OnceLock<Named>,
+    /// The options of the request that determine how the model is loaded.
+    pub(super) load: OnceLock<LoadOptions>,
+    /// The caller, if the program reported it.
+    pub(super) caller: OnceLock<Arc<str>>,
     /// The upstream's spelling of the model, once it is known.
     pub(super) listed: OnceLock<String>,
     upstream: Mutex<Option<Arc<str>>>,
@@ -96,6 +100,8 @@ impl Live {
             route,
             accepted,
             model: OnceLock::new(),
+            load: OnceLock::new(),
+            caller: OnceLock::new(),
             listed: OnceLock::new(),
             upstream: Mutex::new(None),
             sent: Moment::default(),

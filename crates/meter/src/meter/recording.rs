@@ -64,10 +64,11 @@ impl Measurement {
             families.requests.usage_missing.child([route.label()]).inc();
         }
         // Other requests may still wait for the model, but this one does not.
+        let mut model_load = None;
         if let (Some(waiter), Some(load)) = (self.waiter.take(), told.and_then(|told| told.load)) {
             let sent = live.accepted + live.sent.get().unwrap_or_default();
             let answered = live.accepted + live.first_record.get().unwrap_or(duration);
-            waiter.told(load, sent, answered);
+            model_load = waiter.told(load, sent, answered);
         }
         let usage = told.map(|told| self.at_least_what_came(told));
         if let (Some(children), Some(told), Some(usage)) = (&self.children, &told, &usage) {
@@ -92,7 +93,7 @@ impl Measurement {
             finishes.ended(finish);
         }
         let mut ending = self.ending(outcome, duration, usage.unwrap_or_default());
-        ending.finish = finish;
+        (ending.finish, ending.load) = (finish, model_load);
         self.shared.failures.note(&ending);
         for hook in self.on_end.drain(..) {
             hook(&ending);
@@ -118,6 +119,7 @@ impl Measurement {
             outcome,
             status: self.status,
             finish: None,
+            load: None,
             duration,
             first_token: live.first_content.get().filter(|_| self.streamed),
             content_records: live.content.load(Relaxed),

@@ -38,7 +38,7 @@ pub use stop::Stop;
 /// An observability sidecar for Ollama: forward every stream byte for byte and measure every chunk
 ///
 /// Results go to stdout, everything else to stderr. Exit codes: 0: success; 1: a failure while running; 2: a mistake in
-/// the arguments or the configuration. If NO_COLOR is set, the output has no colour.
+/// the arguments or the configuration; 3: a regression that `report --fail-on` found. If NO_COLOR is set, the output has no colour.
 #[derive(Debug, Parser)]
 #[command(name = "streamgauge", version, max_term_width = 100, propagate_version = true)]
 pub struct Cli {

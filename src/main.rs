@@ -40,6 +40,7 @@ fn main() -> ExitCode {
     let _ = writeln!(io::stderr().lock(), "{failure}");
     match failure {
         CommandFailure::Configuration(_) | CommandFailure::Usage(_) => ExitCode::from(2),
+        CommandFailure::Regression(_) => ExitCode::from(3),
         CommandFailure::Running(_) => ExitCode::FAILURE,
     }
 }

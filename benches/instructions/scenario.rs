@@ -119,7 +119,6 @@ fn admission(times: u64) {
         digest: Digest::of(key(number).as_bytes()),
         limits: Limits { requests: quota, tokens: quota, ..Limits::default() },
         routes: Access::ALL,
-        models: None,
         pace: None,
     });
     let config = Keys { keys: keys.collect(), ..Keys::default() };

@@ -13,6 +13,9 @@ pub enum CommandFailure {
     /// A mistake in the arguments. Exit code 2.
     #[error("error: {0}")]
     Usage(Cow<'static, str>),
+    /// What `report --fail-on` looks for. Exit code 3.
+    #[error("regression:\n  {0}")]
+    Regression(String),
     /// A failure while running. Exit code 1.
     #[error("error: {0:#}")]
     Running(#[from] anyhow::Error),

@@ -12,7 +12,8 @@ use crate::{analysis::Settings, experiment::recording, report};
 /// Analyse recordings of experiments, and write tables, JSON or one page with plots
 ///
 /// A problem in a recording is reported with its file and line, and the rest is analysed. Recordings in the layout of
-/// Technical Report 117 are read too.
+/// Technical Report 117 are read too. Each condition of a later recording is compared with the same condition of the
+/// first. Exit code 3: --fail-on found a regression.
 #[derive(Args, Debug)]
 pub(super) struct Report {
     /// The folders of the recordings, which are shown side by side. A folder without a recording stands for all
@@ -25,6 +26,22 @@ pub(super) struct Report {
     /// The file to write [default: stdout]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// The difference that does not matter, in percent of the baseline: a smaller one is "equivalent"
+    #[arg(long, value_name = "PERCENT", default_value_t = 5.0, value_parser = percent)]
+    margin: f64,
+    /// regression: exit with 3 if a condition is worse than the same condition of the first recording
+    #[arg(long, value_enum, value_name = "WHAT")]
+    fail_on: Option<FailOn>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum FailOn {
+    Regression,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (0.0..=100.0).contains(number));
+    number.ok_or_else(|| "must be a number from 0 to 100".into())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -40,18 +57,25 @@ impl Report {
         for folder in &self.recordings {
             recorded.extend(recording::read_all(folder).map_err(anyhow::Error::from)?);
         }
-        let report = report::Report::of(recorded, &Settings::default());
+        if self.fail_on.is_some() && recorded.len() < 2 {
+            return Err(CommandFailure::Usage("--fail-on needs two recordings to compare".into()));
+        }
+        let settings = Settings { margin: self.margin / 100.0, ..Settings::default() };
+        let report = report::Report::of(recorded, &settings);
         let text = match self.format {
             Format::Json => report.json(),
             Format::Html => report.html(),
             Format::Text => report.text(self.width()),
         };
         match &self.output {
-            None => output::print(text),
+            None => output::print(text)?,
             Some(file) => {
-                let write = fs::write(file, text);
-                Ok(write.with_context(|| format!("cannot write {}", file.display()))?)
+                fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
             }
+        }
+        match self.fail_on {
+            None => Ok(()),
+            Some(FailOn::Regression) => judge(&report),
         }
     }
 
@@ -60,5 +84,14 @@ impl Report {
         let terminal = Term::stdout();
         let shown = self.output.is_none() && terminal.is_term();
         shown.then(|| terminal.size().1)
+    }
+}
+
+/// Fails if a condition of a later recording is worse than the same condition of the first.
+fn judge(report: &report::Report) -> Result<(), CommandFailure> {
+    let regressions = report.regressions().map_err(anyhow::Error::msg)?;
+    match regressions.is_empty() {
+        true => Ok(()),
+        false => Err(CommandFailure::Regression(regressions.join("\n  "))),
     }
 }

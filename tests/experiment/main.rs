@@ -7,6 +7,7 @@
 )]
 
 mod columns;
+mod compare;
 mod conduct;
 mod full;
 mod interrupted;

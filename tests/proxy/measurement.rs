@@ -1,7 +1,6 @@
 //! The metrics of each request.
 
 mod dialects;
-mod finish;
 mod loads;
 mod names;
 mod phases;

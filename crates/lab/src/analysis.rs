@@ -29,6 +29,7 @@
 
 mod advice;
 mod baseline;
+mod between;
 mod claim;
 mod comparison;
 mod condition;
@@ -57,6 +58,7 @@ use advice::Advice;
 #[cfg(test)]
 use advice::Answer;
 use baseline::Baselines;
+pub(crate) use between::Between;
 #[cfg(test)]
 use claim::Claim;
 #[cfg(any(test, feature = "experiment"))]
@@ -127,6 +129,7 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
         settings: *settings,
         simulated: recording.simulated,
         comparisons: comparisons(&conditions, settings),
+        between: Between::default(),
         drift,
         relations,
         matrix: Matrix::of(&together),
@@ -144,6 +147,23 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
     analysis.advice = Advice::of(&analysis);
     analysis.claims = claim::claims(&analysis);
     analysis
+}
+
+impl Analysis {
+    /// Compares pairs of conditions of different recordings, each later one with the one of the first recording.
+    pub(crate) fn compare(&mut self, pairs: &[(String, String)]) {
+        let mut between = Between::default();
+        for (later, first) in pairs {
+            let (Some(later), Some(first)) = (self.condition(later), self.condition(first)) else { continue };
+            between.failures.extend(later.fails_more_than(first).map(|veto| {
+                format!("{} fails more often than {}: {veto}", later.condition.name, first.condition.name)
+            }));
+            let of = |measure| Comparison::of(measure, later, first, &self.settings);
+            between.comparisons.extend(Measure::COMPARED.into_iter().filter_map(of));
+        }
+        family::correct(&mut between.comparisons, &self.conditions, &self.settings);
+        self.between = between;
+    }
 }
 
 /// Summarises the runs that are complete, without those that warm up. The notes name the others.

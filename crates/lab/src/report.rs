@@ -2,6 +2,7 @@
 //!
 //! The module turns text into text: [`crate::experiment::recording`] reads recordings, and the caller writes files.
 
+mod change;
 mod contents;
 mod grid;
 mod html;
@@ -12,20 +13,46 @@ mod source;
 mod text;
 
 use crate::{
-    analysis::{Settings, analyse},
+    analysis::{Evidence, Settings, analyse},
     experiment::recording::Recorded,
 };
 
 pub use contents::Report;
+use merge::Merged;
 pub use source::Source;
 
 impl Report {
     /// Analyses recordings together. If there are several, each condition has the name of its recording as a prefix.
     #[must_use]
     pub fn of(recorded: Vec<Recorded>, settings: &Settings) -> Report {
-        let (sources, recording) = merge::merge(recorded);
-        let analysis = analyse(&recording, settings);
+        let Merged { sources, recording, pairs } = merge::merge(recorded);
+        let mut analysis = analyse(&recording, settings);
+        analysis.compare(&pairs);
         Report { sources, recording, analysis }
+    }
+
+    /// Returns a sentence for each regression of a later recording against the first.
+    ///
+    /// # Errors
+    /// Nothing could be compared, for the reason in the text.
+    pub fn regressions(&self) -> Result<Vec<String>, String> {
+        let between = &self.analysis.between;
+        if between.comparisons.is_empty() && between.failures.is_empty() {
+            return Err("the recordings have no condition in common, so nothing was compared".into());
+        }
+        if !between.is_decided() {
+            let need = between.deciding().find_map(|found| match found.evidence {
+                Evidence::TooFew { have, need } => {
+                    Some(format!("{have} runs are too few, {need} of each are needed"))
+                }
+                _ => None,
+            });
+            return Err(format!(
+                "nothing was compared: {}",
+                need.unwrap_or_else(|| "no measure has values in both recordings".into())
+            ));
+        }
+        Ok(between.regressions())
     }
 
     /// Returns tables for a terminal with this many columns. Without a width, lines are not wrapped.

@@ -10,14 +10,7 @@ use crate::harness::*;
 
 fn key(name: &str) -> Key {
     let digest = Digest::of(name.as_bytes());
-    Key {
-        name: name.to_owned(),
-        digest,
-        limits: Limits::default(),
-        routes: Access::ALL,
-        models: None,
-        pace: None,
-    }
+    Key { name: name.to_owned(), digest, limits: Limits::default(), routes: Access::ALL, pace: None }
 }
 
 fn with_key(key: &str) -> String {

@@ -6,8 +6,6 @@ use super::{Analysis, Comparison, ConditionSummary, Language, Measure, Outcome};
 
 pub(crate) use step::{Advice, Answer, RemedyEffect, Step};
 
-/// A remedy with a larger share of failed runs is not recommended, if the share is also larger than the baseline's.
-const FAILURES: f64 = 0.05;
 /// A difference in true efficiency that is too small to matter.
 const TRIFLE: f64 = 0.01;
 
@@ -151,7 +149,8 @@ fn remedies(analysis: &Analysis) -> Vec<RemedyEffect> {
         .filter_map(|condition| {
             let name = condition.condition.name.as_str();
             let gain = analysis.comparison(name, Measure::TrueEfficiency)?.clone();
-            let veto = analysis.condition(&gain.baseline).and_then(|baseline| veto(condition, baseline));
+            let veto =
+                analysis.condition(&gain.baseline).and_then(|baseline| condition.fails_more_than(baseline));
             let helped = match gain.interval {
                 _ if veto.is_some() => Answer::Unknown,
                 _ if gain.verdict == Outcome::Equivalent => Answer::No,
@@ -173,15 +172,6 @@ fn remedies(analysis: &Analysis) -> Vec<RemedyEffect> {
         .collect();
     effects.sort_by(|a, b| b.gain.difference.total_cmp(&a.gain.difference));
     effects
-}
-
-/// Returns the reason why a condition cannot be recommended: too many of its runs failed, and a larger share than of
-/// the runs of its baseline.
-fn veto(condition: &ConditionSummary, baseline: &ConditionSummary) -> Option<String> {
-    let rate = condition.failure_rate();
-    let of = |found: &ConditionSummary| format!("{} of {} runs", found.failed, found.runs + found.failed);
-    (rate > FAILURES && rate > baseline.failure_rate())
-        .then(|| format!("{} failed, against {} of {}", of(condition), of(baseline), baseline.condition.name))
 }
 
 /// Returns the verdicts of a plan without remedies. The true efficiency decides a comparison, or the throughput if the

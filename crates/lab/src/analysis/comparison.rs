@@ -83,7 +83,11 @@ impl Comparison {
     ) -> Option<Comparison> {
         let (first, second) = (condition.values(measure), baseline.values(measure));
         let (first_mean, second_mean) = (condition.mean(measure)?, baseline.mean(measure)?);
-        let pairs = pairs(condition, baseline, measure);
+        // Repetitions of two recordings have nothing in common but their number.
+        let pairs = match condition.condition.recording == baseline.condition.recording {
+            true => pairs(condition, baseline, measure),
+            false => Vec::new(),
+        };
         let paired = pairs.len() >= PAIRS;
         // Shared solo runs shift both sides alike. Separate solo runs add their noise to the difference.
         let own_baselines = measure == Measure::TrueEfficiency && condition.baseline != baseline.baseline;

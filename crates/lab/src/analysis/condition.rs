@@ -47,6 +47,8 @@ pub(crate) struct Over {
     pub(crate) values: Vec<f64>,
 }
 
+/// A condition with a larger share of failed runs is not recommended, if the share is also larger than the baseline's.
+const FAILURES: f64 = 0.05;
 /// The smallest number of runs with a bootstrap interval. With fewer runs, BCa intervals are too short.
 const BOOTSTRAP: usize = 10;
 /// The smallest number of repetitions with which conditions are compared within repetitions.
@@ -149,6 +151,15 @@ impl ConditionSummary {
     #[must_use]
     pub(crate) fn failure_rate(&self) -> f64 {
         if self.failed == 0 { 0.0 } else { self.failed as f64 / (self.runs + self.failed) as f64 }
+    }
+
+    /// Returns the reason why a condition cannot be recommended: too many of its runs failed, and a larger share than
+    /// of the runs of its baseline.
+    pub(super) fn fails_more_than(&self, baseline: &ConditionSummary) -> Option<String> {
+        let rate = self.failure_rate();
+        let of = |found: &ConditionSummary| format!("{} of {} runs", found.failed, found.runs + found.failed);
+        (rate > FAILURES && rate > baseline.failure_rate())
+            .then(|| format!("{} failed, against {} of {}", of(self), of(baseline), baseline.condition.name))
     }
 
     /// Returns the values of a measure, one per run.

@@ -144,14 +144,14 @@ impl Measure {
     #[must_use]
     pub(crate) fn show(self, value: f64) -> String {
         match self {
-            Measure::TrueEfficiency | Measure::OverlapEfficiency => format!("{:.1} %", 100.0 * value),
-            Measure::TrueSpeedup | Measure::OverlapSpeedup | Measure::Balance => format!("{value:.3}"),
-            Measure::Wall => format!("{value:.2} s"),
-            Measure::Throughput | Measure::ThroughputDelta => format!("{value:.1} tok/s"),
-            Measure::ChunksPerSecond => format!("{value:.1}/s"),
-            Measure::CpuPerToken | Measure::ParseMean => format!("{:.1} µs", 1e6 * value),
+            Measure::TrueEfficiency | Measure::OverlapEfficiency => format!("{} %", fixed(100.0 * value, 1)),
+            Measure::TrueSpeedup | Measure::OverlapSpeedup | Measure::Balance => fixed(value, 3),
+            Measure::Wall => format!("{} s", fixed(value, 2)),
+            Measure::Throughput | Measure::ThroughputDelta => format!("{} tok/s", fixed(value, 1)),
+            Measure::ChunksPerSecond => format!("{}/s", fixed(value, 1)),
+            Measure::CpuPerToken | Measure::ParseMean => format!("{} µs", fixed(1e6 * value, 1)),
             Measure::FirstToken | Measure::GapP50 | Measure::GapP99 | Measure::LagMean | Measure::LagP99 => {
-                format!("{:.2} ms", 1e3 * value)
+                format!("{} ms", fixed(1e3 * value, 2))
             }
         }
     }
@@ -172,7 +172,7 @@ impl Measure {
     pub(crate) fn show_difference(self, difference: f64) -> String {
         match self {
             Measure::TrueEfficiency | Measure::OverlapEfficiency => {
-                format!("{:.1} points", 100.0 * difference)
+                format!("{} points", fixed(100.0 * difference, 1))
             }
             _ => self.show(difference),
         }
@@ -204,5 +204,30 @@ impl Measure {
             Measure::ParseMean => run.parse.map(|spread| spread.mean),
             Measure::CpuPerToken => run.cpu_per_token,
         }
+    }
+}
+
+/// Formats a number with this many decimals. A value that rounds to zero has no sign.
+fn fixed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    match text.strip_prefix('-') {
+        Some(digits) if digits.chars().all(|sign| matches!(sign, '0' | '.')) => digits.to_owned(),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measure_that_rounds_to_zero_has_no_sign() {
+        for tiny in [-1e-9, -0.0, 0.0] {
+            assert_eq!(Measure::TrueEfficiency.show(tiny), "0.0 %");
+            assert_eq!(Measure::TrueEfficiency.show_difference(tiny), "0.0 points");
+            assert_eq!(Measure::Throughput.show(tiny), "0.0 tok/s");
+            assert_eq!(Measure::FirstToken.show(tiny), "0.00 ms");
+        }
+        assert_eq!(Measure::Throughput.show(-0.06), "-0.1 tok/s");
     }
 }

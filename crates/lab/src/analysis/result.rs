@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{
     advice::Advice,
+    between::Between,
     claim::Claim,
     comparison::Comparison,
     condition::ConditionSummary,
@@ -30,6 +31,8 @@ pub struct Analysis {
     pub conditions: Vec<ConditionSummary>,
     /// Each condition compared with the baseline that it names, measure by measure.
     pub(crate) comparisons: Vec<Comparison>,
+    /// The conditions of later recordings against those of the first. Empty for one recording.
+    pub(crate) between: Between,
     /// The drift of each recording whose conditions took turns.
     pub(crate) drift: Vec<Drift>,
     /// Lag and chunk rate compared with efficiency, over the concurrent runs of Python agents, as in TR117. If there

@@ -1,5 +1,6 @@
 //! Experiments whose truth is known.
 
+mod between;
 mod model;
 mod recovery;
 mod traps;

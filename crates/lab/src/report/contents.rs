@@ -15,6 +15,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// Returns what differs between the environments of the recordings.
+    pub(super) fn changes(&self) -> Vec<String> {
+        super::change::changes(&self.sources)
+    }
+
     /// Returns what a reader has to know before anything else, if there is something.
     pub(super) fn warning(&self) -> Option<&'static str> {
         self.analysis.simulated.then_some(

@@ -19,6 +19,7 @@ impl Grid {
     pub(super) fn figures(report: &Report) -> Vec<Grid> {
         let grids = [
             condition::grid(report),
+            comparison::between(report),
             comparison::grid(report),
             relation::grid(report),
             relation::regression(report),

@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{Report, grid::Grid, plot};
+use super::{Report, grid::Grid, plot, text::CHANGES};
 use crate::analysis::Verdict;
 
 const STYLE: &str = include_str!("html/style.css");
@@ -44,6 +44,7 @@ pub(super) fn html(report: &Report) -> String {
                         }
                     }
                     @for grid in Grid::figures(report).iter().skip(1) { (table(grid)) }
+                    (sentences(CHANGES, &report.changes()))
                     (claims(report))
                     (sentences("Advice", &report.analysis.advice.sentences()))
                     (sentences("What this recording cannot decide", &report.analysis.advice.undecided))

@@ -5,11 +5,21 @@ use std::collections::HashSet;
 use super::Source;
 use crate::{analysis::Recording, experiment::recording::Recorded};
 
+/// Recordings in one, and what may be compared across them.
+pub(super) struct Merged {
+    pub(super) sources: Vec<Source>,
+    pub(super) recording: Recording,
+    /// The conditions of later recordings, each with the same condition of the first.
+    pub(super) pairs: Vec<(String, String)>,
+}
+
 /// Renumbers runs. If there are several recordings, it adds the name of each as a prefix to its conditions.
-pub(super) fn merge(recorded: Vec<Recorded>) -> (Vec<Source>, Recording) {
+pub(super) fn merge(recorded: Vec<Recorded>) -> Merged {
     let several = recorded.len() > 1;
     let (mut sources, mut whole) = (Vec::new(), Recording::default());
     let (mut names, mut first_run) = (HashSet::new(), 0);
+    // The conditions of each recording: the name within it, and the name here.
+    let mut conditions: Vec<Vec<(String, String)>> = Vec::new();
     for (one, number) in recorded.into_iter().zip(0..) {
         let (given, mut name) = (one.name.clone(), one.name);
         let mut again = 1;
@@ -18,6 +28,8 @@ pub(super) fn merge(recorded: Vec<Recorded>) -> (Vec<Source>, Recording) {
             name = format!("{} ({again})", name.split(" (").next().unwrap_or_default());
         }
         let mut recording = one.recording;
+        let short: Vec<String> =
+            recording.conditions.iter().map(|condition| condition.name.clone()).collect();
         if several {
             // The one condition of a recording without a plan has the recording's name already.
             let full = |condition: &str| {
@@ -30,6 +42,8 @@ pub(super) fn merge(recorded: Vec<Recorded>) -> (Vec<Source>, Recording) {
             }
             recording.runs.iter_mut().for_each(|run| run.condition = full(&run.condition));
         }
+        let long = recording.conditions.iter().map(|condition| condition.name.clone());
+        conditions.push(short.into_iter().zip(long).collect());
         recording.conditions.iter_mut().for_each(|condition| condition.recording = number);
         recording.runs.iter_mut().for_each(|run| run.id += first_run);
         recording.agents.iter_mut().for_each(|agent| agent.run += first_run);
@@ -50,5 +64,21 @@ pub(super) fn merge(recorded: Vec<Recorded>) -> (Vec<Source>, Recording) {
             problems: one.problems,
         });
     }
-    (sources, whole)
+    Merged { sources, recording: whole, pairs: pairs(&conditions) }
+}
+
+/// Pairs each condition of a later recording with the condition of the same name in the first. If two recordings have
+/// one condition each, these two are a pair whatever their names.
+fn pairs(conditions: &[Vec<(String, String)>]) -> Vec<(String, String)> {
+    let [first, later @ ..] = conditions else { return Vec::new() };
+    if let ([(_, first)], [second]) = (first.as_slice(), later)
+        && let [(_, second)] = second.as_slice()
+    {
+        return vec![(second.clone(), first.clone())];
+    }
+    let same = |(short, long): &(String, String)| {
+        let (_, first) = first.iter().find(|(name, _)| name == short)?;
+        Some((long.clone(), first.clone()))
+    };
+    later.iter().flatten().filter_map(same).collect()
 }

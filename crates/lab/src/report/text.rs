@@ -5,6 +5,8 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyl
 use super::{Report, grid::Grid};
 
 const STYLE: TableStyle = presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none());
+/// The title of what differs between the environments of recordings.
+pub(super) const CHANGES: &str = "What else differs between the recordings";
 /// The maximum number of runs in a terminal. JSON and HTML contain all runs.
 const RUNS: usize = 60;
 
@@ -35,6 +37,7 @@ pub(super) fn text(report: &Report, width: Option<u16>) -> String {
     if runs.rows.len() > RUNS {
         text.push_str(&format!("{} runs: each of them is in --format json and html.\n\n", runs.rows.len()));
     }
+    section(&mut text, CHANGES, &report.changes());
     section(&mut text, "Advice", &report.analysis.advice.sentences());
     section(&mut text, "What this recording cannot decide", &report.analysis.advice.undecided);
     section(&mut text, "Notes", &report.analysis.notes);

@@ -48,7 +48,8 @@ impl<'a> Found<'a> {
 
     /// Returns the sum of the values of the wanted series.
     pub fn sum(self, wanted: impl Fn(Series<'_>) -> bool) -> f64 {
-        self.series().filter(|series| wanted(*series)).map(Series::value).sum()
+        // `Iterator::sum` of no values is -0.
+        self.series().filter(|series| wanted(*series)).map(Series::value).fold(0.0, |sum, value| sum + value)
     }
 
     /// Returns the buckets of the wanted series, added.
@@ -89,6 +90,10 @@ mod tests {
         let scrape = Scrape::take(&registry);
         assert_eq!(scrape.find("depth").sum(|series| series.label("upstream") == "b"), 3.0);
         assert_eq!(scrape.find("depth").sum(|_| true), 5.0);
+        for absent in [scrape.find("depth").sum(|_| false), scrape.find("nothing").sum(|_| true)] {
+            // An empty sum of floats is -0 in Rust, which a table would show.
+            assert_eq!(absent.to_string(), "0");
+        }
         assert_eq!(scrape.find("wait").buckets(|_| true).count(), 1);
         assert_eq!(scrape.find("nothing").series().count(), 0);
         assert_eq!(scrape.find("nothing").buckets(|_| true), Buckets::default());

@@ -4,11 +4,29 @@ use super::{super::Report, Grid, cell, range};
 use crate::analysis::{Comparison, Evidence, Outcome, p_value};
 
 pub(super) fn grid(report: &Report) -> Grid {
-    let mut grid = Grid::new(
+    of(
         "Comparisons",
         "The condition less its baseline, within repetitions if there are at least four. p and interval are corrected \
          alike, by Holm's method over the family. g is Hedges'. Seen: the difference that these runs would have shown \
          four times in five after the correction. Smaller differences may exist.",
+        &report.analysis.comparisons,
+    )
+}
+
+/// Returns the table of the comparisons between recordings.
+pub(super) fn between(report: &Report) -> Grid {
+    of(
+        "Comparison of the recordings",
+        "The condition of a later recording less the same condition of the first recording, by Welch's test. p and \
+         interval are corrected alike, by Holm's method over the family of one later recording.",
+        &report.analysis.between.comparisons,
+    )
+}
+
+fn of(title: &'static str, about: &'static str, comparisons: &[Comparison]) -> Grid {
+    let mut grid = Grid::new(
+        title,
+        about,
         &[
             "condition",
             "against",
@@ -23,7 +41,7 @@ pub(super) fn grid(report: &Report) -> Grid {
         ],
         4,
     );
-    for found in &report.analysis.comparisons {
+    for found in comparisons {
         let measure = found.measure;
         let sign = if found.difference >= 0.0 { "+" } else { "" };
         let p = match found.evidence {

@@ -1,0 +1,40 @@
+//! Compares the conditions of one recording with the same conditions of another.
+
+use serde::Serialize;
+
+use super::{Comparison, Measure, Outcome};
+
+/// The comparisons between recordings: each condition of a later recording against the same condition of the first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Between {
+    /// The comparisons, measure by measure. The comparisons of one later recording are corrected together, in two
+    /// families as within a recording.
+    pub(crate) comparisons: Vec<Comparison>,
+    /// The conditions of which too many runs failed, and a larger share than in the first recording.
+    pub(crate) failures: Vec<String>,
+}
+
+impl Between {
+    /// Returns the comparisons of the measures that decide, in the order of [`Measure::DECIDING`].
+    pub(crate) fn deciding(&self) -> impl Iterator<Item = &Comparison> {
+        let of = |measure: &Measure| {
+            let measure = *measure;
+            self.comparisons.iter().filter(move |found| found.measure == measure)
+        };
+        Measure::DECIDING.iter().flat_map(of)
+    }
+
+    /// Returns a sentence for each regression: a deciding measure that is worse beyond chance, or failures.
+    pub(crate) fn regressions(&self) -> Vec<String> {
+        let worse = self.deciding().filter(|found| found.verdict == Outcome::Worse);
+        self.failures.iter().cloned().chain(worse.map(Comparison::verdict_sentence)).collect()
+    }
+
+    /// Returns whether a deciding comparison had enough runs for a test.
+    pub(crate) fn is_decided(&self) -> bool {
+        !self.failures.is_empty()
+            || self
+                .deciding()
+                .any(|found| found.evidence.p().is_some() || found.verdict != Outcome::Undecided)
+    }
+}

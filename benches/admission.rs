@@ -23,6 +23,7 @@ fn admission() -> Admission {
         digest: Digest::of(key(number).as_bytes()),
         limits,
         routes: Access::ALL,
+        models: None,
         pace: None,
     });
     let config = Config { keys: keys.collect(), ..Config::default() };

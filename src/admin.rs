@@ -23,7 +23,7 @@ use prometheus::{TEXT_FORMAT, TextEncoder};
 
 pub(crate) use history::History;
 pub(crate) use listen::{AdminCounts, AdminListener};
-pub(crate) use sources::{Admin, Refusals, Scraped};
+pub(crate) use sources::{Admin, ClientAddress, Refusals, Scraped};
 pub(crate) use token::AskedToken;
 pub use token::Token;
 

@@ -4,16 +4,18 @@ mod access;
 mod caller;
 mod families;
 mod limits;
+mod models;
 mod origin;
 mod permit;
 mod rate;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use http::{HeaderMap, HeaderValue};
@@ -21,16 +23,19 @@ use http::{HeaderMap, HeaderValue};
 use crate::protocol::Route;
 use caller::ShownKey;
 use families::{Families, OTHER};
-use permit::Caller;
+use permit::{Caller, Rights};
 
 pub use access::{Access, NoSuchRoute};
 pub use caller::Digest;
 pub use limits::Limits;
+pub use models::{Models, NoSuchName};
 pub use origin::{NoOrigin, Origins};
 pub(crate) use permit::Charge;
 pub use permit::Permit;
 pub use rate::{Allowance, Quota};
 pub use refusal::{Allowances, Refusal};
+pub use users::CallerHeader;
+use users::{FoundUser, Users};
 
 /// The caller of a request without a known key.
 pub(crate) const ANONYMOUS: &str = "anonymous";
@@ -48,6 +53,8 @@ pub struct Config {
     pub origins: Origins,
     /// The limits that all requests without a known key share.
     pub anonymous: Limits,
+    /// The header field in which some keys name their users. `None`: no key does.
+    pub caller_header: Option<CallerHeader>,
     /// The keys. Names and digests are unique.
     pub keys: Vec<Key>,
 }
@@ -59,6 +66,7 @@ impl Default for Config {
             routes: Access::ALL,
             origins: Origins::default(),
             anonymous: Limits::default(),
+            caller_header: None,
             keys: Vec::new(),
         }
     }
@@ -75,6 +83,8 @@ pub struct Key {
     pub limits: Limits,
     /// The caller's routes. They are open only if `Config::routes` has them too.
     pub routes: Access,
+    /// The caller's models. `None`: all.
+    pub models: Option<Models>,
     /// The most tokens per second of each of the caller's streams.
     pub pace: Option<u32>,
 }
@@ -87,6 +97,7 @@ pub struct Admission {
     families: Families,
     outcomes: &'static [&'static str],
     register: RwLock<Arc<Register>>,
+    users: Mutex<Users>,
 }
 
 /// The known callers.
@@ -96,6 +107,7 @@ struct Register {
     routes: Access,
     origins: Origins,
     anonymous: Arc<Caller>,
+    caller_header: Option<CallerHeader>,
     digests: Vec<Digest>,
     /// In the same order as `digests`.
     callers: Vec<Arc<Caller>>,
@@ -115,7 +127,7 @@ impl Admission {
         let families = Families::register(registry)?;
         let register = Arc::new(Register::new(config, None));
         register.open(&families, outcomes);
-        Ok(Admission { families, register: RwLock::new(register), outcomes })
+        Ok(Admission { families, register: RwLock::new(register), users: Mutex::default(), outcomes })
     }
 
     /// Replaces the settings. A caller whose quota is unchanged keeps the state of its limiter, and existing
@@ -132,6 +144,10 @@ impl Admission {
             gone.push(caller.label().to_owned());
             caller.leave();
         }
+        let named = |key: &Caller| {
+            held.callers.iter().any(|caller| caller.name() == key.name() && caller.names_users())
+        };
+        gone.extend(self.users().retain(named));
         self.families.close(&gone);
         if !gone.is_empty() {
             self.families.open(OTHER, self.outcomes);
@@ -148,6 +164,8 @@ impl Admission {
         let known =
             register.identify(headers).inspect_err(|refusal| self.families.refused(refusal.reason()))?;
         let caller = known.unwrap_or(&register.anonymous);
+        let user = register.user(caller, headers).and_then(|user| self.find_user(caller, user));
+        let caller = user.as_ref().unwrap_or(caller);
         register.decide(caller, route).inspect_err(|refusal| self.turned_away(caller, refusal))?;
         Ok(Permit::new(caller.clone(), known.is_some(), route, self.families.clone()))
     }
@@ -173,6 +191,22 @@ impl Admission {
         self.known().origins.answer(origin)
     }
 
+    /// The caller of a user that a trusted key names.
+    fn find_user(&self, key: &Arc<Caller>, user: &str) -> Option<Arc<Caller>> {
+        let FoundUser { caller, is_new, gone } = self.users().find(key, user)?;
+        if let Some(gone) = gone {
+            self.families.close(&[gone]);
+        }
+        if is_new {
+            self.families.open(caller.label(), self.outcomes);
+        }
+        Some(caller)
+    }
+
+    fn users(&self) -> MutexGuard<'_, Users> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn turned_away(&self, caller: &Caller, refusal: &Refusal) {
         self.families.refused(refusal.reason());
         self.families.turned_away(caller.label());
@@ -195,18 +229,23 @@ impl Register {
             let before = before?;
             before.callers.iter().chain([&before.anonymous]).find(|caller| caller.name() == name)
         };
-        let make = |name: &str, label: &str, limits: &Limits, routes, pace| {
-            Arc::new(Caller::new(name, label, limits, routes, pace, former(name).map(AsRef::as_ref)))
+        let make = |name: &str, label: &str, limits: &Limits, rights| {
+            Arc::new(Caller::new(name, label, limits, rights, former(name).map(AsRef::as_ref)))
         };
         let callers = config.keys.iter().enumerate().map(|(place, key)| {
             let label = if place < MAX_CALLERS { key.name.as_str() } else { OTHER };
-            make(&key.name, label, &key.limits, key.routes, key.pace)
+            let (models, pace) = (key.models.clone(), key.pace);
+            let names_users =
+                config.caller_header.as_ref().is_some_and(|header| header.keys.contains(&key.name));
+            let rights = Rights { routes: key.routes, models, pace, names_users };
+            make(&key.name, label, &key.limits, rights)
         });
         Register {
             require_key: config.require_key,
             routes: config.routes,
             origins: config.origins.clone(),
-            anonymous: make(ANONYMOUS, ANONYMOUS, &config.anonymous, Access::ALL, None),
+            anonymous: make(ANONYMOUS, ANONYMOUS, &config.anonymous, Rights::default()),
+            caller_header: config.caller_header.clone(),
             callers: callers.collect(),
             digests: config.keys.iter().map(|key| key.digest).collect(),
         }
@@ -224,6 +263,11 @@ impl Register {
             }
         }
         families.limit(&limits);
+    }
+
+    /// The user that a request of this caller names, if the caller may name one.
+    fn user<'a>(&self, caller: &Caller, headers: &'a HeaderMap) -> Option<&'a str> {
+        self.caller_header.as_ref().filter(|_| caller.names_users())?.user(headers)
     }
 
     fn decide(&self, caller: &Caller, route: Route) -> Result<(), Refusal> {

@@ -148,11 +148,18 @@ impl Proxy {
             }
         };
         let named = model_of_path(head.uri.path());
-        if let Some(list) = List::of(facts.route, named.as_deref())
-            && let Some(list) = self.stages.upstreams.merged(list).await
-        {
-            read_off(&head.headers, body).await;
-            return respond_with_list(list, head.method == Method::HEAD, page, &permit, measurement);
+        if let Some(list) = List::of(facts.route, named.as_deref()) {
+            match self.list(list, &permit).await {
+                Ok(None) => {}
+                Ok(Some(list)) => {
+                    read_off(&head.headers, body).await;
+                    return respond_with_list(list, head.method == Method::HEAD, page, &permit, measurement);
+                }
+                Err(failure) => {
+                    read_off(&head.headers, body).await;
+                    return self.respond_to_failure(&failure, facts, page, measurement);
+                }
+            }
         }
         match self.forward((head, body), named, permit, &mut measurement).await {
             Ok((response, passed)) => self.deliver(response, facts, &passed, measurement),
@@ -175,6 +182,7 @@ impl Proxy {
             }
             None => admission.admit(&head.headers, route)?,
         });
+        measurement.called_by(permit.label());
         let (charged, managing) = (permit.clone(), self.stages.upstreams.managing(route));
         measurement.on_end(move |end| {
             ending::log(end, Some(charged.label()));
@@ -188,6 +196,20 @@ impl Proxy {
             });
         }
         Ok(permit)
+    }
+
+    /// The list of the models that the caller may use. `None`: the caller may use all models, and an upstream
+    /// answers.
+    async fn list(&self, list: List, permit: &Permit) -> Result<Option<Vec<u8>>, Failure> {
+        let upstreams = &self.stages.upstreams;
+        match permit.models() {
+            None if upstreams.merges() => Ok(upstreams.merged(list, &|_| true).await),
+            None => Ok(None),
+            Some(models) => {
+                let kept = upstreams.merged(list, &|model| models.allows(model)).await;
+                kept.map(Some).ok_or(Failure::NoList)
+            }
+        }
     }
 
     /// `named` is the model in the path, if the path names one.
@@ -204,6 +226,7 @@ impl Proxy {
         let share = Share::of(&self.budget);
         let mut upload = Upload::new(body, self.config.body_idle_timeout, measurement.live().clone(), share);
         let mut strip_usage = false;
+        let mut is_whole = true;
         if route.reads_body_ahead() {
             let coding = headers::coding(&head.headers);
             let most = self.budget.of_one().max(self.config.peek_limit) as u64;
@@ -212,10 +235,12 @@ impl Proxy {
             // A compressed body must be decoded and edited as a whole.
             let to_end = asks_usage && coding != Coding::Identity;
             let more = |reader: &Naming| {
-                let tells_more = !reader.is_over() && (asks_usage || !reader.knows_model());
+                let to_object_end = asks_usage || permit.models().is_some();
+                let tells_more = !reader.is_over() && (to_object_end || !reader.knows_model());
                 tells_more || (to_end && !reader.is_undecodable())
             };
             upload.read_ahead(self.config.peek_limit, &mut reader, more).await?;
+            is_whole = !reader.is_undecodable() && (reader.is_over() || upload.is_read());
             let peek = reader.peek();
             if let Some(model) = &peek.model {
                 measurement.model_named(model);
@@ -232,7 +257,10 @@ impl Proxy {
             }
         }
         let named = named.as_deref().map(canonical_model);
-        let model = measurement.canonical_model().map(Cow::Borrowed).or(named).map(Cow::into_owned);
+        let model = measurement.canonical_model().map(Cow::Borrowed).or(named.clone()).map(Cow::into_owned);
+        if let Some(models) = permit.models().filter(|_| route.has_model() || named.is_some()) {
+            models.judge(model.as_deref(), is_whole).inspect_err(|refusal| permit.refuse(refusal))?;
+        }
         permit.strip(&mut head.headers);
         let Answered { response, length, upstream, is_cloud } =
             self.send(head, upload, model.as_deref(), &permit, measurement).await?;
@@ -280,7 +308,7 @@ impl Proxy {
                 route: facts.route,
                 dialect: facts.dialect,
                 framing,
-                caller: passed.permit.label(),
+                caller: passed.permit.key_label(),
                 pace: passed.permit.pace(),
                 // The pace of a stream from the cloud does not depend on measurements of this upstream.
                 upstream: if passed.is_cloud { CLOUD } else { passed.upstream.name() },

@@ -16,7 +16,7 @@ use tokio::{net::TcpListener, runtime::Handle, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admin::{self, Admin, AskedToken, History, Scraped},
+    admin::{self, Admin, AskedToken, ClientAddress, History, Scraped},
     collector::{Registered, Task, gpu::Reader},
     proxy::{self, Proxy},
     tls::Acceptor,
@@ -212,13 +212,10 @@ impl Builder {
 
         let addr = config.proxy.listen;
         let (proxy_socket, proxy_addr) =
-            listen(addr, proxy_socket).map_err(|source| BindError::Proxy { addr, source })?;
+            listen(addr, proxy_socket, None).map_err(|source| BindError::Proxy { addr, source })?;
         let addr = config.admin.listen;
-        // A socket belongs to the runtime in which it is created.
-        let (admin_socket, admin_addr) = {
-            let _inside = admin_runtime.as_ref().map(Handle::enter);
-            listen(addr, admin_socket).map_err(|source| BindError::Admin { addr, source })?
-        };
+        let (admin_socket, admin_addr) = listen(addr, admin_socket, admin_runtime.as_ref())
+            .map_err(|source| BindError::Admin { addr, source })?;
 
         let families = Families::register(&registry, &upstreams)?;
         let stages = stages::register(&config, &registry, upstreams)?;
@@ -247,6 +244,7 @@ impl Builder {
             draining: CancellationToken::new(),
             history: History::default(),
             scraped: Scraped::default(),
+            clients: ClientAddress { addr: proxy_addr, tls: proxy.acceptor().is_secured() },
             token,
             refusals: families.refusals(),
         };
@@ -269,11 +267,14 @@ impl Builder {
     }
 }
 
-/// Returns the given socket, or a new one bound to `addr`, and its address.
+/// Returns the given socket, or a new one bound to `addr`, and its address. The socket belongs to `runtime`, or to the
+/// one that calls.
 fn listen(
     addr: SocketAddr,
     handed_in: Option<std::net::TcpListener>,
+    runtime: Option<&Handle>,
 ) -> io::Result<(TcpListener, SocketAddr)> {
+    let _inside = runtime.map(Handle::enter);
     let socket = match handed_in {
         Some(socket) => {
             socket.set_nonblocking(true)?;

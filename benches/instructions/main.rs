@@ -12,6 +12,7 @@
 #![allow(clippy::print_stdout, reason = "the benchmark prints its results")]
 #![allow(clippy::disallowed_methods, reason = "the benchmark waits for valgrind, and pauses between chunks")]
 
+// The benchmarks against peers use this module too.
 #[path = "../bare/mod.rs"]
 mod bare;
 mod count;

@@ -119,6 +119,7 @@ fn admission(times: u64) {
         digest: Digest::of(key(number).as_bytes()),
         limits: Limits { requests: quota, tokens: quota, ..Limits::default() },
         routes: Access::ALL,
+        models: None,
         pace: None,
     });
     let config = Keys { keys: keys.collect(), ..Keys::default() };

@@ -222,7 +222,8 @@ export const gpu: Board = {
       'Are models reloaded often?',
       lines({
         title: 'Model loads per hour',
-        description: 'Loads of models into memory, per hour. A high rate means that models evict each other.',
+        width: 8,
+        description: 'Loads of models into memory, per hour. The panel beside it shows why.',
         unit: 'loads/h',
         min: 0,
         queries: [
@@ -230,7 +231,18 @@ export const gpu: Board = {
         ],
       }),
       lines({
+        title: 'Model loads per hour by cause',
+        width: 8,
+        description:
+          'Loads of models into memory, per hour. "context" and "options": clients ask for different options. "evicted": another model took the memory. "expired": keep_alive had passed. "restart": Ollama or its runner ended.',
+        unit: 'loads/h',
+        stacked: true,
+        min: 0,
+        queries: [['{{cause}}', `3600 * ${sum(rate(family('model_loads_total', UPSTREAM, MODEL)), 'cause')}`]],
+      }),
+      lines({
         title: 'Loaded models by upstream',
+        width: 8,
         description: 'Models in memory, by upstream.',
         unit: 'none',
         min: 0,

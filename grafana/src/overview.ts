@@ -418,6 +418,16 @@ export const overview: Board = {
         queries: [['{{model}}', orZeroOf(sum(requests(), 'model'), `60 * ${sum(requests(FAILED), 'model')}`)]],
       }),
       lines({
+        title: 'Generations per minute by finish reason',
+        height: 13,
+        description:
+          'Generations that ended, per minute, by the reason why the model stopped. "length" and "context" are answers that were cut: by the limit of the request, or by the end of the context. "none" are streams that broke off and clients that left.',
+        unit: 'reqpm',
+        stacked: true,
+        min: 0,
+        queries: [['{{reason}}', `60 * ${sum(rate(family('finish_total', MODEL)), 'reason')}`]],
+      }),
+      lines({
         title: 'Responses per minute by status code',
         height: 13,
         description:
@@ -430,6 +440,7 @@ export const overview: Board = {
       lines({
         title: 'Unmeasured and rejected events per second',
         height: 13,
+        width: 24,
         description:
           'Events per second: generations that ended without token counts or with counts lower than the tokens that arrived, records that were not scanned, requests forwarded before their model was found, malformed requests, refused connections, lost clients, requests refused at the admin address, and models whose label another model took. All should be close to 0.',
         unit: 'ops',

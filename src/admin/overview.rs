@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Admin, streams};
 use crate::{
     meter::{Failure, Snapshot},
-    upstream::Upstream,
+    upstream::{Health, Upstream},
 };
 
 /// The most streams that are listed, the oldest first. The counts include the others, and `/streams` lists all of
@@ -17,14 +17,17 @@ const MOST_STREAMS: usize = 50;
 /// The most failures that are listed, the newest first.
 const MOST_FAILURES: usize = 50;
 
-/// Renders the data. The query `?began=…&after=…` says which points of the history the page has already.
+/// Renders the data. The query `?began=…&after=…` says which points of the history the page has already, and `range=…`
+/// how many seconds the figures of the range cover.
 pub(super) fn render(admin: &Admin, query: &str) -> String {
     let value = |name: &str| {
         query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')?.parse::<u64>().ok())
     };
-    let mut overview = admin.history.render(value("began"), value("after").unwrap_or_default());
+    let mut overview =
+        admin.history.render(value("began"), value("after").unwrap_or_default(), value("range"));
     overview["version"] = json!(env!("CARGO_PKG_VERSION"));
     overview["metrics_read_seconds"] = json!(admin.scraped.ago());
+    overview["clients"] = admin.clients.render();
     overview["draining"] = json!(admin.draining.is_cancelled());
     overview["upstreams"] =
         admin.upstreams.all().iter().map(|upstream| of_upstream(upstream)).collect::<Vec<_>>().into();
@@ -46,9 +49,16 @@ fn of_upstream(upstream: &Upstream) -> Value {
         "why": health.why,
         "version": health.version,
         "loaded": loaded,
+        "model": suggested(&health),
         "loaded_stale": health.is_loaded_stale,
         "models_stale": health.is_stale,
     })
+}
+
+/// A model for the command that the page suggests: one in memory, else the first on the list.
+fn suggested(health: &Health) -> Option<&str> {
+    let loaded = health.loaded.iter().flatten().map(|one| one.model.as_str()).next();
+    loaded.or_else(|| health.installed.as_ref()?.values().next().map(String::as_str))
 }
 
 fn of_failure(failure: &Failure) -> Value {

@@ -1,8 +1,12 @@
 //! The sources of the values that the admin address shows.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use prometheus::{IntCounter, Registry};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +22,7 @@ pub(crate) struct Admin {
     pub(crate) draining: CancellationToken,
     pub(crate) history: History,
     pub(crate) scraped: Scraped,
+    pub(crate) clients: ClientAddress,
     pub(crate) token: AskedToken,
     pub(crate) refusals: Refusals,
 }
@@ -36,6 +41,25 @@ impl Scraped {
     pub(super) fn ago(&self) -> Option<f64> {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.map(|last| last.elapsed().as_secs_f64())
+    }
+}
+
+/// The address of the listener for clients, for the command that the page suggests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientAddress {
+    pub(crate) addr: SocketAddr,
+    pub(crate) tls: bool,
+}
+
+impl ClientAddress {
+    /// The address is `null` if the listener is bound to every interface: then the page's own host reaches it.
+    pub(super) fn render(self) -> Value {
+        let ip = Some(self.addr.ip()).filter(|ip| !ip.is_unspecified());
+        json!({
+            "address": ip.map(|ip| ip.to_string()),
+            "port": self.addr.port(),
+            "tls": self.tls,
+        })
     }
 }
 

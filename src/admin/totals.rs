@@ -1,5 +1,4 @@
-//! Counts since the start by model, upstream and caller, for `/overview`. Their number is limited as the number of
-//! label values is.
+//! Counts by model, upstream and caller, for `/overview`. Their number is limited as the number of label values is.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     meter::Outcome,
-    metric::{Scrape, Series},
+    metric::{Buckets, Scrape, Series},
     protocol::Route,
 };
 
@@ -24,6 +23,10 @@ struct Row {
     output_tokens: f64,
     /// Records with content, thinking or a tool call, counted as they arrive.
     records: f64,
+    /// Loads of a model, or at an upstream.
+    loads: f64,
+    /// Times to first token of a model. The metrics do not have them by upstream or caller.
+    first_token: Buckets,
 }
 
 /// The tables at one moment.
@@ -55,13 +58,38 @@ impl Totals {
                 models.row(one.label("model")).records += one.value();
             }
         }
+        for one in scrape.find("model_loads_total").series() {
+            models.row(one.label("model")).loads += one.value();
+            upstreams.row(one.label("upstream")).loads += one.value();
+        }
         for one in scrape.find("caller_requests_total").series() {
             callers.row(one.label("caller")).ended(one);
         }
         for one in scrape.find("caller_tokens_total").series() {
             callers.row(one.label("caller")).tokens(one);
         }
-        Totals { models: models.most(), upstreams: upstreams.most(), callers: callers.most() }
+        let mut models = models.most();
+        for (model, row) in &mut models {
+            let first_tokens = scrape.find("time_to_first_token_seconds");
+            row.first_token = first_tokens.buckets(|one| one.label("model") == model);
+        }
+        Totals { models, upstreams: upstreams.most(), callers: callers.most() }
+    }
+
+    /// The counts that came after `earlier`. Rows without a request since then are left out.
+    pub(super) fn since(&self, earlier: &Totals) -> Totals {
+        let table = |now: &[(String, Row)], before: &[(String, Row)]| {
+            let row = |(name, row): &(String, Row)| {
+                let before = before.iter().find(|(known, _)| known == name);
+                (name.clone(), before.map_or_else(|| row.clone(), |(_, before)| row.since(before)))
+            };
+            TotalsTable(now.iter().map(row).collect()).most()
+        };
+        Totals {
+            models: table(&self.models, &earlier.models),
+            upstreams: table(&self.upstreams, &earlier.upstreams),
+            callers: table(&self.callers, &earlier.callers),
+        }
     }
 
     pub(super) fn render(&self) -> Value {
@@ -113,6 +141,21 @@ impl Row {
         }
     }
 
+    /// A model that gives its label to another takes its counts along, so a difference can be negative. It counts as 0.
+    fn since(&self, earlier: &Row) -> Row {
+        let grown = |now: f64, before: f64| (now - before).max(0.0);
+        Row {
+            requests: grown(self.requests, earlier.requests),
+            failed: grown(self.failed, earlier.failed),
+            refused: grown(self.refused, earlier.refused),
+            prompt_tokens: grown(self.prompt_tokens, earlier.prompt_tokens),
+            output_tokens: grown(self.output_tokens, earlier.output_tokens),
+            records: grown(self.records, earlier.records),
+            loads: grown(self.loads, earlier.loads),
+            first_token: self.first_token.since(&earlier.first_token),
+        }
+    }
+
     fn render(&self, name: &str) -> Value {
         json!({
             "name": name,
@@ -122,6 +165,9 @@ impl Row {
             "prompt_tokens": self.prompt_tokens,
             "output_tokens": self.output_tokens,
             "records": self.records,
+            "loads": self.loads,
+            "first_token_p50_seconds": self.first_token.quantile(0.5),
+            "first_token_p95_seconds": self.first_token.quantile(0.95),
         })
     }
 }

@@ -14,8 +14,17 @@ use crate::{
 pub(super) const OTHER: &str = "other";
 
 /// The reasons to refuse a request: the values of the label `reason`.
-pub(super) const REASONS: [&str; 8] =
-    ["no_key", "unknown_key", "several_keys", "route", "requests", "tokens", "queue_full", "queue_timeout"];
+pub(super) const REASONS: [&str; 9] = [
+    "no_key",
+    "unknown_key",
+    "several_keys",
+    "route",
+    "model",
+    "requests",
+    "tokens",
+    "queue_full",
+    "queue_timeout",
+];
 
 /// The label `decision`, and the label `outcome` of a refused request.
 const REFUSED: &str = "refused";

@@ -11,8 +11,9 @@ use std::{
 use http::HeaderMap;
 
 use super::{
-    Access, Allowances, Limits, Quota, Refusal, caller,
+    Access, Allowances, Limits, Models, Quota, Refusal, caller,
     families::{Families, OTHER},
+    models,
     rate::Limiter,
 };
 use crate::{
@@ -25,13 +26,30 @@ use crate::{
 pub(super) struct Caller {
     name: String,
     label: String,
-    /// A reload removed the caller. Its requests may still run.
+    /// The caller of the key, if this one is a user that the key names.
+    key: Option<Arc<Caller>>,
+    /// A reload removed the caller, whose requests may still run, or the user has no label of its own.
     is_gone: AtomicBool,
     requests: Option<Arc<Limiter>>,
     tokens: Option<Arc<Limiter>>,
     terms: Terms,
-    routes: Access,
-    pace: Option<u32>,
+    rights: Rights,
+}
+
+/// What a caller may use.
+#[derive(Clone, Debug)]
+pub(super) struct Rights {
+    pub(super) routes: Access,
+    pub(super) models: Option<Models>,
+    pub(super) pace: Option<u32>,
+    /// A header field of its requests may name a user.
+    pub(super) names_users: bool,
+}
+
+impl Default for Rights {
+    fn default() -> Rights {
+        Rights { routes: Access::ALL, models: None, pace: None, names_users: false }
+    }
 }
 
 impl Caller {
@@ -40,8 +58,7 @@ impl Caller {
         name: &str,
         label: &str,
         limits: &Limits,
-        routes: Access,
-        pace: Option<u32>,
+        rights: Rights,
         former: Option<&Caller>,
     ) -> Caller {
         let limiter = |quota: Option<Quota>, former: Option<&Arc<Limiter>>| {
@@ -52,6 +69,7 @@ impl Caller {
         Caller {
             name: name.to_owned(),
             label: label.to_owned(),
+            key: None,
             is_gone: AtomicBool::new(false),
             requests: limiter(limits.requests, former.and_then(|former| former.requests.as_ref())),
             tokens: limiter(limits.tokens, former.and_then(|former| former.tokens.as_ref())),
@@ -60,17 +78,39 @@ impl Caller {
                 weight: limits.weight,
                 priority: limits.priority,
             },
-            routes,
-            pace,
+            rights,
         }
+    }
+
+    /// A user that `key` names. Each user has limits of its own, which are those of the key. `former` is the same user
+    /// before a reload.
+    pub(super) fn of_user(key: &Arc<Caller>, name: &str, former: Option<&Caller>) -> Caller {
+        let quota = |limiter: &Option<Arc<Limiter>>| limiter.as_ref().map(|limiter| limiter.quota());
+        let Terms { max_streams, weight, priority } = key.terms;
+        let (requests, tokens) = (quota(&key.requests), quota(&key.tokens));
+        let limits = Limits { requests, tokens, max_streams, weight, priority };
+        Caller { key: Some(key.clone()), ..Caller::new(name, name, &limits, key.rights.clone(), former) }
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
+    pub(super) fn key(&self) -> Option<&Arc<Caller>> {
+        self.key.as_ref()
+    }
+
+    pub(super) fn names_users(&self) -> bool {
+        self.rights.names_users
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_gone.load(Relaxed)
+    }
+
+    /// The label. Of a user without a label of its own, that of its key.
     pub(super) fn label(&self) -> &str {
-        if self.is_gone.load(Relaxed) { OTHER } else { &self.label }
+        if self.is_gone() { self.key.as_ref().map_or(OTHER, |key| key.label()) } else { &self.label }
     }
 
     /// The limits in force, by the label `kind`.
@@ -84,8 +124,14 @@ impl Caller {
         self.is_gone.store(true, Relaxed);
     }
 
-    pub(super) const fn allows(&self, route: Route) -> bool {
-        self.routes.allows(route)
+    /// Gives the caller its label again.
+    pub(super) fn come_back(&self) {
+        self.is_gone.store(false, Relaxed);
+    }
+
+    pub(super) fn allows(&self, route: Route) -> bool {
+        let is_judged = self.rights.models.is_none() || !models::is_unseen(route);
+        self.rights.routes.allows(route) && is_judged
     }
 
     /// Takes one request and, if the route generates, its first token from the quotas; or takes nothing.
@@ -195,6 +241,12 @@ impl Permit {
         self.caller.label()
     }
 
+    /// The value of the label `caller` in metrics of settings: of a user, that of its key.
+    #[must_use]
+    pub(crate) fn key_label(&self) -> &str {
+        self.caller.key().unwrap_or(&self.caller).label()
+    }
+
     /// The caller's name, for a queue that is fair between callers.
     #[must_use]
     pub(crate) fn caller(&self) -> &str {
@@ -210,7 +262,13 @@ impl Permit {
     /// The most tokens per second of each of this caller's streams.
     #[must_use]
     pub(crate) fn pace(&self) -> Option<u32> {
-        self.caller.pace
+        self.caller.rights.pace
+    }
+
+    /// The models that the caller may use. `None`: all.
+    #[must_use]
+    pub(crate) fn models(&self) -> Option<&Models> {
+        self.caller.rights.models.as_ref()
     }
 
     /// The rest of the caller's quotas now. Empty if the request counts against no quota.

@@ -23,6 +23,17 @@ pub enum Refusal {
     /// The route is closed, for all callers or for this one.
     #[error("the route {} is not open to this caller", .0.label())]
     Route(Route),
+    /// The model is not among those of the caller. The text is the same whether an upstream has the model or not.
+    #[error("model '{0}' not found: this key may not use it")]
+    Model(String),
+    /// The caller may use only some models, and the request names none.
+    #[error("the request names no model, and this key may use only some models")]
+    NoModel,
+    /// The caller may use only some models, and the request was not read to its end.
+    #[error(
+        "the request is too large or its coding is unknown, so that its model cannot be checked, and this key may use only some models"
+    )]
+    UnreadModel,
     /// The caller's request quota is used up.
     #[error("too many requests: try again in {} s", seconds(*.wait))]
     Requests {
@@ -60,6 +71,8 @@ impl Refusal {
         match self {
             Refusal::NoKey | Refusal::UnknownKey | Refusal::SeveralKeys => StatusCode::UNAUTHORIZED,
             Refusal::Route(_) => StatusCode::FORBIDDEN,
+            Refusal::Model(_) | Refusal::NoModel => StatusCode::NOT_FOUND,
+            Refusal::UnreadModel => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::Requests { .. } | Refusal::Tokens { .. } => StatusCode::TOO_MANY_REQUESTS,
             Refusal::QueueFull { .. } | Refusal::QueueTimeout { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -73,6 +86,7 @@ impl Refusal {
             Refusal::UnknownKey => "unknown_key",
             Refusal::SeveralKeys => "several_keys",
             Refusal::Route(_) => "route",
+            Refusal::Model(_) | Refusal::NoModel | Refusal::UnreadModel => "model",
             Refusal::Requests { .. } => "requests",
             Refusal::Tokens { .. } => "tokens",
             Refusal::QueueFull { .. } => "queue_full",

@@ -16,7 +16,7 @@ fn per_minute(count: u32) -> Option<Quota> {
 
 fn key(name: &str, limits: Limits) -> Key {
     let digest = Digest::of(format!("sk-{name}").as_bytes());
-    Key { name: name.to_owned(), digest, limits, routes: Access::ALL, pace: None }
+    Key { name: name.to_owned(), digest, limits, routes: Access::ALL, models: None, pace: None }
 }
 
 fn admission(config: &Config) -> (Admission, Registry) {
@@ -285,4 +285,107 @@ async fn absurd_token_count_locks_no_caller_out() {
     });
     let wait = admission.admit(&bearer("sk-alice"), Route::Chat).unwrap_err().retry_after().unwrap();
     assert!(wait < 15 * 60, "{wait} s for 4,096 and 10,000 tokens");
+}
+
+/// `openwebui` names its users in a header field, and `alice` does not.
+fn with_users(limits: Limits) -> Config {
+    let caller_header =
+        CallerHeader { name: http::HeaderName::from_static("x-user"), keys: vec!["openwebui".to_owned()] };
+    let keys = vec![key("openwebui", limits), key("alice", limits)];
+    Config { keys, caller_header: Some(caller_header), ..Config::default() }
+}
+
+fn user(key: &str, user: &str) -> HeaderMap {
+    let mut headers = bearer(key);
+    headers.insert("x-user", HeaderValue::from_str(user).unwrap());
+    headers
+}
+
+fn label_of(admission: &Admission, headers: &HeaderMap) -> String {
+    admission.admit(headers, Route::Chat).unwrap().label().to_owned()
+}
+
+#[test]
+fn user_is_a_caller_only_if_a_trusted_key_names_it() {
+    let (admission, registry) = admission(&with_users(Limits::default()));
+    assert_eq!(label_of(&admission, &user("sk-openwebui", "ada@example.org")), "openwebui/ada@example.org");
+    assert_eq!(label_of(&admission, &user("sk-alice", "ada")), "alice");
+    assert_eq!(label_of(&admission, &user("sk-unknown", "ada")), ANONYMOUS);
+    assert_eq!(label_of(&admission, &bearer("sk-openwebui")), "openwebui");
+    let line = |caller: &str| format!("caller_requests_total{{caller=\"{caller}\",outcome=\"complete\"}} 0");
+    assert!(
+        shows(&registry, &line("openwebui/ada@example.org")) && !shows(&registry, &line("openwebui/ada"))
+    );
+}
+
+#[test]
+fn value_that_is_no_valid_name_belongs_to_the_key_and_is_not_kept() {
+    let (admission, _) = admission(&with_users(Limits::default()));
+    for value in ["", " ", "a b", "a/b", "a\"b", "a{b}", "Ada%20Byron", &"a".repeat(64), "sk\tx"] {
+        assert_eq!(label_of(&admission, &user("sk-openwebui", value)), "openwebui", "{value:?}");
+    }
+    let mut two = user("sk-openwebui", "ada");
+    two.append("x-user", HeaderValue::from_static("bob"));
+    assert_eq!(label_of(&admission, &two), "openwebui");
+    let mut bytes = bearer("sk-openwebui");
+    bytes.insert("x-user", HeaderValue::from_bytes(b"\xff").unwrap());
+    assert_eq!(label_of(&admission, &bytes), "openwebui");
+    assert_eq!(admission.users().labels().count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_of_the_key_hold_for_each_user_and_survive_a_reload() {
+    let limits = Limits { requests: per_minute(2), max_streams: Some(3), weight: 7, ..Limits::default() };
+    let config = with_users(limits);
+    let (admission, _) = admission(&config);
+    for name in ["ada", "bob"] {
+        for _ in 0..2 {
+            let permit = admission.admit(&user("sk-openwebui", name), Route::Chat).unwrap();
+            assert_eq!(permit.caller(), format!("openwebui/{name}"));
+            assert_eq!((permit.terms().max_streams, permit.terms().weight), (Some(3), 7));
+        }
+        let refusal = admission.admit(&user("sk-openwebui", name), Route::Chat).unwrap_err();
+        assert_eq!(refusal.reason(), "requests", "{name}");
+    }
+    assert_eq!(admission.reload(&config), [""; 0]);
+    let refusal = admission.admit(&user("sk-openwebui", "ada"), Route::Chat).unwrap_err();
+    assert_eq!(refusal.reason(), "requests", "the state of the limit stays");
+    let more = with_users(Limits { requests: per_minute(50), ..limits });
+    admission.reload(&more);
+    assert!(admission.admit(&user("sk-openwebui", "ada"), Route::Chat).is_ok());
+}
+
+#[test]
+fn user_loses_its_series_when_its_key_is_trusted_no_longer() {
+    let (admission, registry) = admission(&with_users(Limits::default()));
+    let running = admission.admit(&user("sk-openwebui", "ada"), Route::Chat).unwrap();
+    let mut config = with_users(Limits::default());
+    config.caller_header = None;
+    assert_eq!(admission.reload(&config), ["openwebui/ada"]);
+    running.charge(&Charge { outcome: "complete", ..Charge::default() });
+    assert!(shows(&registry, "caller_requests_total{caller=\"openwebui\",outcome=\"complete\"} 1"));
+    let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    assert!(!text.contains("ada"), "{text}");
+    assert_eq!(label_of(&admission, &user("sk-openwebui", "ada")), "openwebui");
+}
+
+#[tokio::test(start_paused = true)]
+async fn labels_of_any_number_of_users_are_bounded() {
+    let (admission, registry) = admission(&with_users(Limits::default()));
+    let series = || registry.gather().iter().map(|family| family.get_metric().len()).sum::<usize>();
+    for number in 0..64 {
+        let name = format!("u{number}");
+        assert_eq!(label_of(&admission, &user("sk-openwebui", &name)), format!("openwebui/{name}"));
+    }
+    let full = series();
+    let running = admission.admit(&user("sk-openwebui", "u0"), Route::Chat).unwrap();
+    for number in 64..5_000 {
+        assert_eq!(label_of(&admission, &user("sk-openwebui", &format!("u{number}"))), "openwebui");
+    }
+    assert_eq!(series(), full);
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    // The user without a running request that has been idle for longest gives its label away.
+    assert_eq!(label_of(&admission, &user("sk-openwebui", "new")), "openwebui/new");
+    assert_eq!(running.label(), "openwebui/u0");
+    assert_eq!((admission.users().labels().count(), series()), (64, full));
 }

@@ -76,6 +76,15 @@ fn find_in_keys(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
             mistakes.push(problem.at(place(), "key"));
         }
     }
+    for name in resolved.config.sidecar.admission.caller_header.iter().flat_map(|header| &header.keys) {
+        if !keys.iter().any(|key| key.name == *name) {
+            let known: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
+            let advice = suggest::among(name, known.iter().copied())
+                .map_or_else(|| "write the `name` of a [[key]]".to_owned(), suggest::did_you_mean);
+            let problem = Problem::new(format!("no key is named {name:?}"), advice);
+            mistakes.push(problem.at(written(resolved, &["access.caller_header"]), "access.caller_header"));
+        }
+    }
     if resolved.config.sidecar.admission.require_key && keys.is_empty() {
         let problem = Problem::new(
             "no key is configured, so every request would be refused",

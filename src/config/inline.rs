@@ -1,5 +1,6 @@
 //! Settings that are an inline table or a list.
 
+use http::HeaderName;
 use toml::de::{DeTable, DeValue};
 
 use super::{
@@ -8,7 +9,7 @@ use super::{
     quantity, suggest,
 };
 use crate::{
-    admission::{Access, Limits, NoOrigin, NoSuchRoute, Origins, Quota},
+    admission::{Access, CallerHeader, Limits, Models, NoOrigin, NoSuchName, NoSuchRoute, Origins, Quota},
     scheduler::Priority,
     shaping::{adaptive, coalesce},
 };
@@ -107,6 +108,48 @@ pub(super) fn limits(given: Given<'_>) -> Result<Limits, Problems> {
     let mut limits = LimitsRead::default();
     table(given, "{ requests = \"10/min\" }", &LIMITS, |leaf, given| limits.set(leaf, given))?;
     limits.finish()
+}
+
+/// Header fields that carry secrets, which must not become labels.
+const SECRETS: [&str; 4] = ["authorization", "proxy-authorization", "x-api-key", "cookie"];
+
+/// Reads `access.caller_header`.
+pub(super) fn caller_header(given: Given<'_>) -> Result<CallerHeader, Problems> {
+    const EXAMPLE: &str = "{ name = \"X-OpenWebUI-User-Id\", keys = [\"openwebui\"] }";
+    let (mut name, mut keys) = (None, Vec::new());
+    table(given, EXAMPLE, &["name", "keys"], |leaf, given| {
+        if leaf == "name" {
+            name = Some(header_name(given.text("\"X-OpenWebUI-User-Id\"")?)?);
+        } else {
+            let read = words(given, "\"openwebui\"", "[\"openwebui\"]", |_| Ok(()));
+            let read = read.map_err(|problems| problems.0.into_iter().next().expect("a problem"))?;
+            keys = read.into_iter().map(str::to_owned).collect();
+        }
+        Ok(())
+    })?;
+    match name {
+        Some(name) if !keys.is_empty() => Ok(CallerHeader { name, keys }),
+        _ => {
+            let what = "the table needs the `name` of a header field and the `keys` that are trusted";
+            Err(Problem::new(what, format!("write both, as in {EXAMPLE}")).into())
+        }
+    }
+}
+
+fn header_name(text: &str) -> Result<HeaderName, Problem> {
+    let advice = "write the name of a header field, as in \"X-OpenWebUI-User-Id\"";
+    let name = HeaderName::try_from(text)
+        .map_err(|_| Problem::new(format!("{text:?} is not the name of a header field"), advice))?;
+    if SECRETS.contains(&name.as_str()) {
+        let what = format!("the header field {text:?} carries a secret, which must not become a label");
+        return Err(Problem::new(what, advice));
+    }
+    Ok(name)
+}
+
+pub(super) fn show_caller_header(header: &CallerHeader) -> String {
+    let keys: Vec<_> = header.keys.iter().map(|key| toml::Value::from(key.as_str()).to_string()).collect();
+    format!("{{ name = \"{}\", keys = [{}] }}", header.name, keys.join(", "))
 }
 
 /// Reads `shaping.coalesce`.
@@ -248,6 +291,23 @@ fn no_route(unknown: &NoSuchRoute) -> Problem {
         suggest::did_you_mean,
     );
     Problem::new(unknown.to_string(), advice)
+}
+
+/// Reads a list of models.
+pub(super) fn models(given: Given<'_>) -> Result<Models, Problems> {
+    let check = |word| Models::of([word]).map(drop).map_err(|wrong| no_model(&wrong));
+    let words = words(given, "\"qwen3:*\"", "[\"llama3.2\", \"qwen3:*\"]", check)?;
+    Ok(Models::of(words).map_err(|wrong| no_model(&wrong))?)
+}
+
+fn no_model(wrong: &NoSuchName) -> Problem {
+    let advice = "write a name of `ollama list`, with `*` for any text, as in \"qwen3:*\"";
+    Problem::new(wrong.to_string(), advice)
+}
+
+pub(super) fn show_models(models: &Models) -> String {
+    let quoted = models.listed().iter().map(|name| toml::Value::from(name.as_str()).to_string());
+    format!("[{}]", quoted.collect::<Vec<_>>().join(", "))
 }
 
 pub(super) fn show_routes(access: &Access) -> Option<String> {

@@ -72,6 +72,11 @@ pub(super) static KEY_KEYS: &[KeyKey] = &[
         "array of routes and groups",
         "The routes that are open to this key, within `access.routes`. Unset: all of `access.routes`.",
     ),
+    key(
+        "models",
+        "array of names of models",
+        "The models that this key may use; `*` stands for any text, as in `qwen3:*`. All other models do not exist for the key: its requests for them get 404, and lists do not show them. Unset: all.",
+    ),
     key("pace", "1 to 100000", "The pace of each of its streams, in tokens/s. Unset: `shaping.pace`."),
 ];
 
@@ -83,7 +88,7 @@ pub(super) fn read(table: &DeTable<'_>) -> (Option<Key>, Vec<InEntry>) {
     let mut mistakes = Vec::new();
     let mut limits = LimitsRead::default();
     let (mut name, mut digests) = (None, Vec::new());
-    let (mut routes, mut pace) = (Access::ALL, None);
+    let (mut routes, mut models, mut pace) = (Access::ALL, None, None);
     for (leaf, value) in table {
         let (text, given) = (leaf.get_ref().as_ref(), Given::Toml(value.get_ref()));
         let outcome = match text {
@@ -92,6 +97,7 @@ pub(super) fn read(table: &DeTable<'_>) -> (Option<Key>, Vec<InEntry>) {
                 digest(text, given).map(|digest| digests.push(digest)).map_err(Problems::from)
             }
             "routes" => inline::routes(given).map(|access| routes = access),
+            "models" => inline::models(given).map(|read| models = Some(read)),
             "pace" => given
                 .count(&(1..=100_000))
                 .map(|count| pace = u32::try_from(count).ok())
@@ -122,7 +128,9 @@ pub(super) fn read(table: &DeTable<'_>) -> (Option<Key>, Vec<InEntry>) {
     }
     let limits = limits.finish().map_err(|problems| problems.0.into_iter().for_each(&mut whole));
     let key = match (name, digests.as_slice(), limits) {
-        (Some(name), [digest], Ok(limits)) => Some(Key { name, digest: *digest, limits, routes, pace }),
+        (Some(name), [digest], Ok(limits)) => {
+            Some(Key { name, digest: *digest, limits, routes, models, pace })
+        }
         _ => None,
     };
     (key, mistakes)

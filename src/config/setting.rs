@@ -273,6 +273,17 @@ pub(super) static SETTINGS: &[Setting] = &[
         "The limits of all requests without a key, together: `requests`, `requests_burst`, `tokens`, `tokens_burst`, `max_streams`, `weight`, `priority`, as for a key.",
     ),
     setting(
+        "access.caller_header",
+        Field::Other {
+            kind: "table",
+            show: |c| c.sidecar.admission.caller_header.as_ref().map(inline::show_caller_header),
+            set: |c, given| {
+                inline::caller_header(given).map(|header| c.sidecar.admission.caller_header = Some(header))
+            },
+        },
+        "The header field `name` in which the keys of the list `keys` name their users. Each user is then a caller `KEY/USER` with limits of its own, those of the key. The field is ignored in all other requests. Unset: each key is one caller.",
+    ),
+    setting(
         "shaping.pace",
         Field::Other {
             kind: "0 to 100000",

@@ -50,6 +50,9 @@ impl Resolved {
             if let Some(routes) = inline::show_routes(&key.routes) {
                 push(toml, format_args!("routes = {routes}"), None);
             }
+            if let Some(models) = &key.models {
+                push(toml, format_args!("models = {}", inline::show_models(models)), None);
+            }
             if let Some(pace) = key.pace {
                 push(toml, format_args!("pace = {pace}"), None);
             }

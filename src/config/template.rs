@@ -22,7 +22,7 @@ const UPSTREAM: &str = "One block for each Ollama. Without a block, --upstream o
 const KEY: &str = "One block for each caller. The file holds no key itself, only its SHA-256 or where to read it. \
     `printf %s KEY | sha256sum | cut -d' ' -f1` prints the SHA-256.";
 /// A valid value of each setting that is unset by default.
-const EXAMPLES: [(&str, &str); 25] = [
+const EXAMPLES: [(&str, &str); 27] = [
     ("proxy.tls", TLS),
     ("admin.tls", TLS),
     ("admin.token_file", "\"/run/secrets/admin\""),
@@ -37,6 +37,7 @@ const EXAMPLES: [(&str, &str); 25] = [
     ),
     ("access.origins", "[\"https://chat.example\"]"),
     ("access.anonymous", "{ requests = \"10/min\", max_streams = 1 }"),
+    ("access.caller_header", "{ name = \"X-OpenWebUI-User-Id\", keys = [\"openwebui\"] }"),
     ("key.sha256", "\"1111111111111111111111111111111111111111111111111111111111111111\""),
     ("key.key_file", "\"/run/secrets/alice\""),
     ("key.key_env", "\"ALICE_KEY\""),
@@ -48,6 +49,7 @@ const EXAMPLES: [(&str, &str); 25] = [
     ("key.weight", "2"),
     ("key.priority", "\"high\""),
     ("key.routes", "[\"chat\", \"tags\"]"),
+    ("key.models", "[\"llama3.2\", \"qwen3:*\"]"),
     ("key.pace", "60"),
     ("shaping.adaptive", "{ input = \"true\", target = 0.9, floor = 10, ceiling = 120, window = \"30s\" }"),
     ("shaping.coalesce", "{ delay = \"50ms\", bytes = \"1KiB\" }"),

@@ -1,5 +1,6 @@
 //! The sources, the settings that they resolve to, and the reported mistakes.
 
+mod keys;
 mod messages;
 mod upstream;
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::{
     admission::Charge,
-    meter::{Ending, Outcome},
+    meter::{Ending, ModelLoad, Outcome},
+    protocol::FinishReason,
     upstream::Observed,
 };
 
@@ -18,6 +19,7 @@ pub(super) fn log(ending: &Ending, caller: Option<&str>) {
         model = ending.model,
         upstream = ending.upstream,
         outcome = ending.outcome.label(),
+        finish = ending.finish.map(FinishReason::label),
         status = ending.status.map(|status| status.as_u16()),
         duration_s = ending.duration.as_secs_f64(),
         ttft_s = ending.first_token.as_ref().map(Duration::as_secs_f64),
@@ -25,6 +27,9 @@ pub(super) fn log(ending: &Ending, caller: Option<&str>) {
         output_tokens = ending.usage.output_tokens,
         "finished",
     );
+    if let Some(load) = &ending.load {
+        log_load(ending, load);
+    }
     // An explained failure was logged when it happened.
     if ending.outcome.is_failure() && ending.explanation.is_none() {
         tracing::warn!(
@@ -39,6 +44,27 @@ pub(super) fn log(ending: &Ending, caller: Option<&str>) {
             ending.reason(),
         );
     }
+}
+
+/// Logs a load of a model: who caused it, and against whom.
+fn log_load(ending: &Ending, load: &ModelLoad) {
+    let difference = load.difference.as_ref();
+    // An option that a request does not set is left to Ollama.
+    let value = |value: Option<i64>| value.map_or_else(|| "default".to_owned(), |value| value.to_string());
+    tracing::info!(
+        id = ending.id,
+        model = ending.model,
+        upstream = ending.upstream,
+        cause = load.cause.label(),
+        load_s = ending.usage.load.as_ref().map(Duration::as_secs_f64),
+        caller = load.caller.as_deref(),
+        earlier_caller = load.earlier_caller.as_deref(),
+        option = difference.map(|difference| difference.option),
+        now = difference.map(|difference| value(difference.now)),
+        before = difference.map(|difference| value(difference.before)),
+        evicted_by = load.evicted_by,
+        "Ollama loaded a model",
+    );
 }
 
 /// The charge for the caller of the request.

@@ -92,6 +92,8 @@ pub(super) enum Failure {
     Loop { upstream: String },
     #[error("this sidecar received its own health probe: one of its upstreams leads back to it")]
     OwnProbe,
+    #[error("no upstream has sent its list of models: try again")]
+    NoList,
     #[error("the sidecar failed, which is a bug: see its log")]
     Panicked,
 }
@@ -112,6 +114,7 @@ impl Failure {
                 StatusCode::BAD_GATEWAY
             }
             Failure::Loop { .. } | Failure::OwnProbe => StatusCode::LOOP_DETECTED,
+            Failure::NoList => StatusCode::SERVICE_UNAVAILABLE,
             Failure::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -139,6 +142,7 @@ impl Failure {
             | Failure::UnknownCoding { .. }
             | Failure::Loop { .. }
             | Failure::OwnProbe
+            | Failure::NoList
             | Failure::Panicked => Outcome::UpstreamError,
         }
     }
@@ -227,6 +231,7 @@ fn kind(dialect: Dialect, status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED => "authentication_error",
         StatusCode::FORBIDDEN => "permission_error",
+        StatusCode::NOT_FOUND => "not_found_error",
         StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
         StatusCode::SERVICE_UNAVAILABLE if dialect == Dialect::Anthropic => "overloaded_error",
         status if status.is_client_error() => "invalid_request_error",

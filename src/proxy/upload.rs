@@ -157,6 +157,11 @@ impl Upload {
         Ok(())
     }
 
+    /// Whether the body was read ahead to its end.
+    pub(super) const fn is_read(&self) -> bool {
+        self.at_end
+    }
+
     /// Inserts a text at an offset of the bytes that were read ahead, decoded if the body is compressed. Returns
     /// false if the body stays unchanged.
     pub(super) async fn insert(

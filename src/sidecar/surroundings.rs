@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     collector::{self, Collectors, Loaded, gpu::Reader},
-    meter::Meter,
+    meter::{InMemory, Meter},
     protocol::parse_timestamp,
     proxy::Stages,
     upstream::{self, Upstreams},
@@ -86,8 +86,19 @@ pub(super) fn probed(meter: Meter, model_limit: usize) -> impl Fn(&upstream::Ups
         let health = upstream.health();
         // The list of an earlier probe does not describe the time of this one.
         if let (Some(loaded), Some(asked), false) = (&health.loaded, health.asked, health.is_loaded_stale) {
-            let models = loaded.iter().map(|one| (one.model.as_str(), one.context_length));
+            let now = SystemTime::now();
+            let models = loaded.iter().map(|one| InMemory {
+                name: &one.model,
+                context: one.context_length,
+                expires_in: one.expires_at.as_deref().and_then(moment).map(|expires| {
+                    // An expiry that has passed is that of a model that is in use, or about to leave.
+                    expires.duration_since(now).unwrap_or_default()
+                }),
+            });
             meter.loaded(upstream.name(), asked.into_std(), models);
+        }
+        if !health.alive {
+            meter.upstream_lost(upstream.name());
         }
         let dropped = meter.labels_dropped();
         let before = told.swap(dropped, Relaxed);

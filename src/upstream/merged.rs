@@ -42,21 +42,27 @@ impl List {
 }
 
 impl Upstreams {
-    /// The list of all upstreams that answer, as JSON. `None` if there is only one upstream, which answers the
-    /// request itself, or if no upstream answers.
-    pub(crate) async fn merged(&self, list: List) -> Option<Vec<u8>> {
-        if self.all.len() == 1 {
-            return None;
-        }
+    /// Whether the list consists of the lists of several upstreams. A single upstream answers the request itself.
+    pub(crate) fn merges(&self) -> bool {
+        self.all.len() > 1
+    }
+
+    /// The list of all upstreams that answer, as JSON. `keeps` says by its canonical name whether a model is shown.
+    /// `None` if no upstream answers.
+    pub(crate) async fn merged(
+        &self,
+        list: List,
+        keeps: &(dyn Fn(&str) -> bool + Send + Sync),
+    ) -> Option<Vec<u8>> {
         self.freshen().await;
         // The primary upstream comes first, since it manages the models and decides what a name means.
         let primary = &self.all[self.primary];
         let others = self.all.iter().filter(|upstream| upstream.position() != primary.position());
         let healths: Vec<_> = [primary].into_iter().chain(others).map(|upstream| upstream.health()).collect();
         let merged = match list {
-            List::Tags => json!({"models": tags(&told(&healths, |told| told.tags.as_deref())?)}),
-            List::Ps => json!({"models": ps(&told(&healths, |told| told.ps.as_deref())?)}),
-            List::OpenAi => openai(&tags(&told(&healths, |told| told.tags.as_deref())?)),
+            List::Tags => json!({"models": tags(&told(&healths, |told| told.tags.as_deref())?, keeps)}),
+            List::Ps => json!({"models": ps(&told(&healths, |told| told.ps.as_deref())?, keeps)}),
+            List::OpenAi => openai(&tags(&told(&healths, |told| told.tags.as_deref())?, keeps)),
         };
         Some(merged.to_string().into_bytes())
     }
@@ -70,26 +76,26 @@ fn told(healths: &[Arc<Health>], of: fn(&Told) -> Option<&[Value]>) -> Option<Ve
 }
 
 /// Each name once, with the entry of the first upstream that has it. The newest comes first, as Ollama sorts.
-fn tags(told: &[&[Value]]) -> Vec<Value> {
-    let mut models = by_name(told, |_, _| {});
+fn tags(told: &[&[Value]], keeps: &dyn Fn(&str) -> bool) -> Vec<Value> {
+    let mut models = by_name(told, keeps, |_, _| {});
     models.sort_by_key(|model| Reverse(seconds(model, "modified_at")));
     models
 }
 
 /// Each name once, with the memory of all copies and the latest expiry. The copy that stays longest comes first, as
 /// Ollama sorts.
-fn ps(told: &[&[Value]]) -> Vec<Value> {
-    let mut models = by_name(told, add);
+fn ps(told: &[&[Value]], keeps: &dyn Fn(&str) -> bool) -> Vec<Value> {
+    let mut models = by_name(told, keeps, add);
     models.sort_by_key(|model| Reverse(seconds(model, "expires_at")));
     models
 }
 
-/// The first entry of each name, in order. `again` merges each further entry into it.
-fn by_name(told: &[&[Value]], again: fn(&mut Value, &Value)) -> Vec<Value> {
+/// The first entry of each name that is kept, in order. `again` merges each further entry into it.
+fn by_name(told: &[&[Value]], keeps: &dyn Fn(&str) -> bool, again: fn(&mut Value, &Value)) -> Vec<Value> {
     let mut models: Vec<Value> = Vec::new();
     let mut places = HashMap::new();
     for model in told.iter().copied().flatten() {
-        let Some(name) = health::name(model) else { continue };
+        let Some(name) = health::name(model).filter(|name| keeps(name)) else { continue };
         match places.entry(name) {
             Entry::Occupied(place) => again(&mut models[*place.get()], model),
             Entry::Vacant(place) => {

@@ -19,6 +19,7 @@ fn unknown_keys_take_no_memory() {
         digest: Digest::of(b"sesame"),
         limits,
         routes: Access::ALL,
+        models: None,
         pace: None,
     };
     let config = Config { anonymous: limits, keys: vec![known], ..Config::default() };

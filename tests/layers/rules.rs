@@ -184,11 +184,12 @@ pub(super) const NAMES_THAT_SAY_NOTHING: &[&str] =
 
 /// The modules that read the wall clock, with reasons. The wall clock can jump, so limits, timeouts and
 /// measurements use a monotonic clock.
-pub(super) const WALL_CLOCK: [(&str, &str); 8] = [
+pub(super) const WALL_CLOCK: [(&str, &str); 9] = [
     ("streamgauge::admin::history", "when the history began, as people write it"),
     ("streamgauge::cli::experiment::conduct", "the name of a folder"),
     ("streamgauge::proxy::respond", "the field Date"),
     ("streamgauge::sidecar::reload", "the metric of that name"),
+    ("streamgauge::sidecar::surroundings", "Ollama lists the expiry of a model as a date"),
     ("streamgauge_collector::models", "Ollama says by it when a model expires"),
     ("streamgauge_collector::process", "its test"),
     ("streamgauge_simulate::stamp", "the field created_at"),

@@ -19,6 +19,7 @@ pub(crate) const METRICS: &[Metric] = &[
     // Requests and streams.
     ("requests_total", C, &["upstream", "route", "model", "outcome"]),
     ("responses_total", C, &["route", "code"]),
+    ("finish_total", C, &["route", "model", "reason"]),
     ("request_duration_seconds", H, &["route", "model"]),
     ("requests_in_flight", G, &["upstream", "route"]),
     ("time_to_first_token_seconds", H, &["route", "model"]),
@@ -94,7 +95,7 @@ pub(crate) const METRICS: &[Metric] = &[
     ("model_vram_bytes", G, &["upstream", "model"]),
     ("model_context_length", G, &["upstream", "model"]),
     ("model_expires_seconds", G, &["upstream", "model"]),
-    ("model_loads_total", C, &["upstream", "model"]),
+    ("model_loads_total", C, &["upstream", "model", "cause"]),
     ("model_labels_dropped_total", C, &[]),
     // Admission and shaping.
     ("admission_total", C, &["decision", "reason"]),

@@ -12,6 +12,7 @@ use super::{
 
 const ALERTS: &str = "prometheus/rules/alerts.yml";
 const RECORDING: &str = "prometheus/rules/recording.yml";
+const GEN_AI: &str = "prometheus/rules/gen_ai.yml";
 const RUNBOOK: &str = "https://github.com/streamgauge/streamgauge/blob/main/docs/how-to/alerts.md#";
 
 fn word<'a>(value: &'a Value, key: &str) -> &'a str {
@@ -94,6 +95,27 @@ fn rule_names_existing_metrics() {
             for (label, _) in &selector.matchers {
                 let own = known.labels.as_ref();
                 assert!(own.is_none_or(|own| own.contains(label.as_str())), "{place}: {name} has no {label}");
+            }
+        }
+    }
+}
+
+/// The optional rules add up whole counters, so that `rate` works on what they record.
+#[test]
+fn gen_ai_rule_sums_existing_histograms_by_their_labels() {
+    let page = text("docs/how-to/prometheus-and-grafana.md");
+    for rule in rules(GEN_AI) {
+        let record = word(&rule, "record");
+        let (histogram, part) = record.rsplit_once('_').unwrap();
+        assert!(page.contains(&format!("`{histogram}`")), "the page does not name {histogram}");
+        let named = promql::read(word(&rule, "expr"));
+        assert!(!named.selectors.is_empty(), "{record}");
+        for selector in named.selectors {
+            assert!(selector.name.ends_with(&format!("_{part}")), "{record}: {}", selector.name);
+            let known = look_up(&selector.name, &[]).unwrap_or_else(|| panic!("{record}"));
+            for (label, _) in &selector.matchers {
+                let own = known.labels.as_ref();
+                assert!(own.is_none_or(|own| own.contains(label.as_str())), "{record}: {label}");
             }
         }
     }

@@ -70,6 +70,11 @@ impl Browser {
         self.post("/execute/sync", json!({"script": script, "args": []})).await
     }
 
+    /// Runs statements in the page.
+    pub(crate) async fn script(&self, script: &str) {
+        self.post("/execute/sync", json!({"script": script, "args": []})).await;
+    }
+
     /// Waits until an expression is true in the page.
     pub(crate) async fn until(&self, expression: &str) {
         let deadline = Instant::now() + PATIENCE;

@@ -91,7 +91,7 @@ async fn page_figures_equal_metrics() {
         ("first_token", "time_to_first_token_seconds", &[][..]),
         ("hidden", "phase_seconds", &[("phase", "queue")]),
     ] {
-        for (q, part) in [("p50", 0.5), ("p99", 0.99)] {
+        for (q, part) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)] {
             let wanted = scrape.quantile(part, metric, labels);
             assert!(wanted.is_some_and(|value| value > 0.0), "{metric} was to be shown");
             near(&page[format!("{name}-{q}")], wanted, &format!("{name} {q}"));
@@ -112,10 +112,39 @@ async fn page_figures_equal_metrics() {
     near(&page["busy"], Some(scrape.sum("gpu_utilization_ratio", &[]) / 2.0), "GPUs busy");
     near(&page["watts"], Some(scrape.sum("gpu_power_watts", &[])), "GPUs' power");
     assert!(browser.text("#gpu-card").await.contains("fake GPU"));
+    energy_agrees(&page, &scrape);
+    tables_agree(&browser, &scrape).await;
 
     curve_is_described(&browser, &scrape).await;
     assert_eq!(browser.complaints().await, [""; 0]);
     lag_agrees(&browser, &sidecar).await;
+}
+
+/// Energy goes on, so that the scrape is a little older or newer than the page.
+fn energy_agrees(page: &Value, scrape: &Scrape) {
+    let joules = page["joules_per_token"].as_f64().unwrap();
+    let wanted =
+        scrape.sum("gpu_energy_joules_total", &[]) / scrape.sum("tokens_total", &[("kind", "output")]);
+    assert!((joules / wanted - 1.0).abs() < 0.5, "{joules} J a token on the page, {wanted} in /metrics");
+}
+
+/// The tables of models, upstreams and callers count what `/metrics` counts.
+async fn tables_agree(browser: &Browser, scrape: &Scrape) {
+    for (table, metric, label) in [
+        ("models", "requests_total", "model"),
+        ("upstreams", "requests_total", "upstream"),
+        ("callers", "caller_requests_total", "caller"),
+    ] {
+        let rows = format!(
+            "Object.fromEntries([...document.querySelectorAll('#{table}-table tbody tr')].map((row) => \
+             [row.cells[0].innerText, Number(row.cells[{}].innerText)]))",
+            if table == "callers" { 1 } else { 2 }
+        );
+        let shown = browser.value(&rows).await;
+        for (name, requests) in scrape.by(metric, label).into_iter().filter(|(_, requests)| *requests > 0.0) {
+            near(&shown[&name], Some(requests), &format!("requests of {name} in {table}"));
+        }
+    }
 }
 
 /// The curve is also described in words, which must match the same sums.

@@ -69,20 +69,24 @@ async fn page_shows_upstream_that_is_down_and_lost_sidecar() {
     let sidecar = Sidecar::start(config(nobody)).await;
     let browser = Browser::start().await;
     browser.open(sidecar.admin).await;
-    browser.until("document.getElementById('notice').innerText.includes('No answer from gpu0')").await;
-    let notice = browser.text("#notice").await;
-    assert!(notice.contains(&nobody.to_string()) && notice.contains("Is Ollama running?"), "{notice}");
+    browser.until("document.getElementById('reasons').innerText.includes('No answer from gpu0')").await;
+    let reasons = browser.text("#reasons").await;
+    assert!(reasons.contains(&nobody.to_string()) && reasons.contains("Is Ollama running?"), "{reasons}");
+    assert_eq!(browser.text("#state").await, "Not healthy");
     for (card, why) in [
-        ("first_token", "No data. No token arrived in the last ten minutes."),
+        ("first_token", "No data. No token arrived in this time range."),
         ("gap", "No data. No stream had two chunks"),
         ("hidden", "No data. No stream ended"),
         ("curve", "No data. No stream decoded"),
-        ("gpu", "No data. collectors.gpu is off"),
         ("outcomes", "No data. No request ended"),
     ] {
         let text = browser.text(&format!("#{card}-none")).await;
         assert!(text.starts_with(why), "{card}: {text}");
     }
+
+    // Without a GPU there is no card, but the reason.
+    assert!(browser.text("#nogpu").await.starts_with("GPU: collectors.gpu is off"));
+    assert_eq!(browser.value("document.getElementById('gpu-card').hidden").await, true);
 
     // Prometheus is absent at first, then it scrapes, and then it stops.
     browser
@@ -96,10 +100,55 @@ async fn page_shows_upstream_that_is_down_and_lost_sidecar() {
     // Ollama starts, and the page recovers without a reload.
     let ollama = simulate::Config { listen: nobody, ..quick(&["sim:latest"]) };
     let _ = simulator(ollama);
-    browser.until("document.getElementById('notice').innerText === ''").await;
+    browser.until("document.getElementById('state').innerText === 'Ready'").await;
     browser.until("document.querySelector('#upstreams .up') !== null").await;
 
     sidecar.stop().await;
     browser.until("document.body.classList.contains('old')").await;
-    assert!(browser.text("#notice").await.contains("has not answered since"));
+    assert!(browser.text("#reasons").await.contains("has not answered since"));
+    assert_eq!(browser.text("#state").await, "No answer from the sidecar");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn page_without_traffic_shows_a_command_that_works() {
+    let model = "it's:latest";
+    let sidecar = Sidecar::start(config(simulator(quick(&[model])))).await;
+    let browser = Browser::start().await;
+    browser.open(sidecar.admin).await;
+    browser.until("document.getElementById('command').innerText.includes('it')").await;
+    let command = browser.text("#command").await;
+    assert!(command.starts_with(&format!("curl http://{}/api/generate -d ", sidecar.proxy)), "{command}");
+    let run = format!("{command} -s --max-time 2 | head -1");
+    let output = std::process::Command::new("bash").args(["-c", &run]).output().unwrap();
+    let record: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(record["model"], model);
+    // The command goes once there was a request.
+    browser.until("document.getElementById('begin').className === 'hidden'").await;
+    browser.until("document.getElementById('begin').offsetParent === null").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn page_says_what_is_wrong_and_who_is_affected() {
+    let short = simulate::Config { rate: 100.0, tokens: 20, ..quick(&["sim:latest"]) };
+    let sidecar = Sidecar::start(config(simulator(short))).await;
+    let browser = Browser::start().await;
+    browser.open(sidecar.admin).await;
+    for fault in ["truncate", "reset"] {
+        sidecar.chat("sim", fault).await;
+    }
+    browser.until("document.getElementById('state').innerText === 'Not healthy'").await;
+    let reasons = browser.text("#reasons").await;
+    assert!(
+        reasons.contains("2 of 2 requests failed") && reasons.contains("of sim:latest at gpu0"),
+        "{reasons}"
+    );
+    let failures = browser.text("#failures-table").await;
+    assert!(failures.contains("truncated") && failures.contains("without its last record"), "{failures}");
+    assert_eq!(browser.value("document.querySelectorAll('#failures-table tbody tr').length").await, 2);
+    // The chosen range is asked for, and kept in the address.
+    browser.value("document.querySelector('#range input[value=\"60\"]').click()").await;
+    browser.until("newest.range_seconds === 60").await;
+    assert_eq!(browser.value("location.hash").await, "#60");
 }

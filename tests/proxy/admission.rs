@@ -1,8 +1,10 @@
 //! Admission, the queue and refusals.
 
 mod cors;
+mod models;
 mod reload;
 mod routes;
+mod users;
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -17,7 +19,7 @@ fn quota(count: u32, per: Duration) -> Quota {
 
 fn key(name: &str, secret: &str, limits: Limits) -> Key {
     let digest = Digest::of(secret.as_bytes());
-    Key { name: name.to_owned(), digest, limits, routes: Access::ALL, pace: None }
+    Key { name: name.to_owned(), digest, limits, routes: Access::ALL, models: None, pace: None }
 }
 
 fn with_key(path: &str, secret: &str) -> String {

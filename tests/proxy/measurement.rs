@@ -1,6 +1,7 @@
 //! The metrics of each request.
 
 mod dialects;
+mod finish;
 mod loads;
 mod names;
 mod phases;

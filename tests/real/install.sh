@@ -38,6 +38,7 @@ COMPOSE=2.40.3 # of Docker; the engine is whatever version this Debian has
 JS_OLLAMA=0.6.4
 JS_OPENAI=7.59.0
 JS_ANTHROPIC=1.14.0
+JS_AXE=4.14.1 # checks the accessibility of the page
 # Prometheus, promtool, Alertmanager, Chromium, nginx, wrk, valgrind and curl are whatever version this Debian has.
 
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)
@@ -157,7 +158,7 @@ make_python() {
     "httpx==$PY_HTTPX" "scipy==$PY_SCIPY" "statsmodels==$PY_STATSMODELS" "uvloop==$PY_UVLOOP" "orjson==$PY_ORJSON"
 }
 
-check_node() { (cd "$CACHE/node" && node -e 'require("ollama"); require("openai"); require("@anthropic-ai/sdk")'); }
+check_node() { (cd "$CACHE/node" && node -e 'require("ollama"); require("openai"); require("@anthropic-ai/sdk"); require("axe-core")'); }
 
 make_node() {
   have npm || apt_install nodejs npm
@@ -165,7 +166,7 @@ make_node() {
   mkdir "$CACHE/node"
   echo '{"private":true}' >"$CACHE/node/package.json"
   npm install --prefix "$CACHE/node" --no-audit --no-fund --save-exact \
-    "ollama@$JS_OLLAMA" "openai@$JS_OPENAI" "@anthropic-ai/sdk@$JS_ANTHROPIC"
+    "ollama@$JS_OLLAMA" "openai@$JS_OPENAI" "@anthropic-ai/sdk@$JS_ANTHROPIC" "axe-core@$JS_AXE"
 }
 
 # ---- Grafana's packages, for the dashboards
@@ -484,7 +485,7 @@ part tools "Prometheus, promtool, Alertmanager, nginx, wrk, valgrind and curl" "
 part browser "Chromium and its driver" ""
 part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, anthropic $PY_ANTHROPIC, httpx $PY_HTTPX, scipy $PY_SCIPY, statsmodels $PY_STATSMODELS)" \
   "$PY_OLLAMA $PY_OPENAI $PY_ANTHROPIC $PY_HTTPX $PY_SCIPY $PY_STATSMODELS $PY_UVLOOP $PY_ORJSON"
-part node "JavaScript clients (ollama $JS_OLLAMA, openai $JS_OPENAI, anthropic $JS_ANTHROPIC)" "$JS_OLLAMA $JS_OPENAI $JS_ANTHROPIC"
+part node "JavaScript clients (ollama $JS_OLLAMA, openai $JS_OPENAI, anthropic $JS_ANTHROPIC), axe-core $JS_AXE" "$JS_OLLAMA $JS_OPENAI $JS_ANTHROPIC $JS_AXE"
 part grafana "Grafana's packages" "$(sha256sum <"$GRAFANA/package-lock.json")"
 part kubernetes "kubernetes-validate $KUBERNETES" "$KUBERNETES"
 part operator "PodMonitor's schema, $OPERATOR" "$OPERATOR"

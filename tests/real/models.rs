@@ -70,6 +70,38 @@ fn model_load_unload_and_reload_are_shown(version: Version) {
     assert_eq!(sidecar.sum("collector_up", &[r#"collector="models""#]), 1.0);
 }
 
+/// Two callers that ask for different contexts make the model reload with each request.
+fn model_load_has_its_cause(version: Version) {
+    let ollama = Ollama::start(version, 1);
+    let sidecar = Sidecar::start_with(&ollama, &SOON);
+    let ask = |options: Value, keep_alive: Value| {
+        let ask = json!({
+            "model": MODEL, "prompt": "x", "stream": false, "keep_alive": keep_alive, "options": options,
+        });
+        post(&sidecar.url, "/api/generate", &ask);
+    };
+    let options = |context: u32, batch: u32| json!({"num_predict": 2, "num_thread": 1, "num_ctx": context, "num_batch": batch});
+    let is = |cause: &str, count: f64| {
+        sidecar.until("model_loads_total", &[&label(MODEL), &format!("cause=\"{cause}\"")], count);
+    };
+    ask(options(512, 128), json!("5m"));
+    for times in 1..=2 {
+        ask(options(1_024, 128), json!("5m"));
+        is("context", f64::from(2 * times));
+        ask(options(512, 128), json!("5m"));
+        is("context", f64::from(2 * times + 1));
+    }
+    ask(options(512, 64), json!(0));
+    is("options", 1.0);
+    sidecar.until("model_loaded", &[&label(MODEL)], 0.0);
+    ask(options(512, 64), json!("5m"));
+    is("expired", 1.0);
+    for cause in ["first", "evicted", "restart"] {
+        assert_eq!(sidecar.sum("model_loads_total", &[&format!("cause=\"{cause}\"")]), 0.0, "{cause}");
+    }
+}
+
 on_every_ollama! {
     model_load_unload_and_reload_are_shown,
+    model_load_has_its_cause,
 }

@@ -126,6 +126,25 @@ const CASES: &[Case] = &[
         "access.routes = [\"chats\", \"zzz\"]\naccess.origins = [\"a\", \"https://*.*\"]\n",
     ),
     (
+        "models of keys, and half a header of callers",
+        &[],
+        &[],
+        "access.caller_header = { name = \"X-User\" }\n[[key]]\nname = \"a\"\nkey_env = \"KEY\"\nmodels = [\"a b\"]\n\
+         [[key]]\nname = \"b\"\nkey_env = \"KEY\"\nmodels = 3\n",
+    ),
+    (
+        "a header of callers with a broken name",
+        &[],
+        &[("STREAMGAUGE_ACCESS__CALLER_HEADER", "{ name = \"Authorization\", keys = [\"a\"] }")],
+        "access.caller_header = { name = \"a b\", keys = [\"a\"] }\n",
+    ),
+    (
+        "a header of callers for an unknown key",
+        &[],
+        &[],
+        "access.caller_header = { name = \"X-User\", keys = [\"zzz\"] }\n[[key]]\nname = \"a\"\nkey_env = \"KEY\"\n",
+    ),
+    (
         "tables of limits and of shaping",
         &[],
         &[],

@@ -5,10 +5,12 @@
 #![expect(clippy::disallowed_types, reason = "it measures in programs without tokio too")]
 
 mod backlog;
+mod cause;
 mod concurrency;
 mod delivered;
 mod failures;
 mod families;
+mod finishes;
 mod live;
 mod loads;
 mod measurement;
@@ -29,11 +31,13 @@ mod waiting;
 mod wrap;
 mod wrapping;
 
+pub use cause::{Difference, LoadCause, ModelLoad};
 pub use concurrency::Bands;
 pub use delivered::Delivered;
 pub use failures::Failure;
 pub use live::{Live, Snapshot};
 pub use measurement::{Facts, Measurement};
+pub use model::InMemory;
 pub use outcome::{Ending, Outcome};
 pub use tap::Tap;
 pub use wrap::BodyStream;
@@ -42,6 +46,7 @@ pub use wrapping::DeliveredBy;
 use std::{sync::Arc, time::Instant};
 
 use crate::metric::Buckets;
+use cause::Seen;
 use failures::Failures;
 use families::Families;
 use live::LiveTable;
@@ -142,17 +147,11 @@ impl Meter {
         self.shared.failures.newest(most)
     }
 
-    /// Notes the models that an upstream has in memory: the names on its list, and the tokens of each context. Each
-    /// model gets a label of its own, unless models in memory or in use have all labels. A model that was not in
-    /// memory the last time counts as loaded.
-    pub fn loaded<'a>(
-        &self,
-        upstream: &str,
-        asked: Instant,
-        models: impl IntoIterator<Item = (&'a str, Option<u64>)>,
-    ) {
+    /// Notes the models that an upstream has in memory. Each model gets a label of its own, unless models in memory or
+    /// in use have all labels. A model that was not in memory the last time counts as loaded.
+    pub fn loaded<'a>(&self, upstream: &str, asked: Instant, models: impl IntoIterator<Item = InMemory<'a>>) {
         let Shared { families, models: table, .. } = &*self.shared;
-        let models = models.into_iter().map(|(name, context)| Loaded::new(name, context)).collect();
+        let models = models.into_iter().map(|model| Loaded::new(&model, asked)).collect();
         let memory = Arc::new(Memory { asked, models });
         let (now, before) = (Instant::now(), table.loaded(upstream, memory.clone()));
         for model in &memory.models {
@@ -160,13 +159,21 @@ impl Meter {
             if let (Some(place), Some(context)) = (&place, model.context) {
                 place.loaded_with(context);
             }
-            if let (Some(place), Some(before)) = (place, before.as_ref().filter(|before| before.lacks(model)))
-            {
+            let Some(place) = place else { continue };
+            let loads = families.loads(upstream, place.label());
+            if let Some(before) = before.as_ref().filter(|before| before.lacks(model)) {
                 let span = Span { from: before.asked, to: now };
-                families.loads(upstream, place.label()).appeared(span);
+                let pushed = families.pushed(upstream, place.label());
+                loads.appeared(span, before.find(&model.name).is_some(), pushed.as_ref());
             }
+            loads.listed(Seen { at: asked, expires: model.expires });
         }
         families.settle_loads(upstream, now);
+    }
+
+    /// Notes that an upstream does not answer. It may have ended, with the models in its memory.
+    pub fn upstream_lost(&self, upstream: &str) {
+        self.shared.families.lost(upstream, Instant::now());
     }
 
     /// Returns the value of the label `model` for a model.

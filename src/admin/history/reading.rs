@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use crate::{
     meter::Outcome,
     metric::{BANDS, Buckets, Scrape, Series},
+    protocol::is_cloud_model,
 };
 
 /// GPUs that are shown individually. The others are part of the sums only.
@@ -32,6 +33,12 @@ pub(super) struct Reading {
     pub(super) busy: Option<f64>,
     /// The power of all GPUs together.
     pub(super) watts: Option<f64>,
+    /// The energy that all GPUs have used.
+    pub(super) joules: Option<f64>,
+    /// Output tokens of models that run on this machine.
+    pub(super) output_tokens: f64,
+    /// Loads of models.
+    pub(super) loads: f64,
 }
 
 /// Sums over all upstreams of the time while a certain number of streams decoded.
@@ -60,6 +67,8 @@ pub(super) struct Card {
     pub(super) memory_used: Option<f64>,
     pub(super) memory_total: Option<f64>,
     pub(super) celsius: Option<f64>,
+    /// The active reasons that limit its clocks. That it has nothing to do is none.
+    pub(super) clock_limits: Vec<String>,
 }
 
 impl Reading {
@@ -74,6 +83,7 @@ impl Reading {
         }
         let busy: Vec<_> = scrape.find("gpu_utilization_ratio").series().map(Series::value).collect();
         let watts: Vec<_> = scrape.find("gpu_power_watts").series().map(Series::value).collect();
+        let joules: Vec<_> = scrape.find("gpu_energy_joules_total").series().map(Series::value).collect();
         Reading {
             at: Instant::now(),
             streams: streams as f64,
@@ -89,6 +99,11 @@ impl Reading {
             bands: bands(scrape),
             busy: (!busy.is_empty()).then(|| busy.iter().sum::<f64>() / busy.len() as f64),
             watts: (!watts.is_empty()).then(|| watts.iter().sum()),
+            joules: (!joules.is_empty()).then(|| joules.iter().sum()),
+            output_tokens: scrape
+                .find("tokens_total")
+                .sum(|one| one.label("kind") == "output" && !is_cloud_model(one.label("model"))),
+            loads: scrape.find("model_loads_total").sum(|_| true),
         }
     }
 }
@@ -136,6 +151,14 @@ impl Card {
             memory_used: value("gpu_memory_used_bytes"),
             memory_total: value("gpu_memory_total_bytes"),
             celsius: value("gpu_temperature_celsius"),
+            clock_limits: scrape
+                .find("gpu_clock_limit")
+                .series()
+                .filter(|one| {
+                    one.label("gpu") == gpu && one.label("reason") != "gpu_idle" && one.value() > 0.0
+                })
+                .map(|one| one.label("reason").to_owned())
+                .collect(),
         }
     }
 }

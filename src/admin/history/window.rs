@@ -1,14 +1,17 @@
 //! The difference between two readings.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::reading::{Band, Card, Reading, SurroundingsReading};
 use crate::{meter::Outcome, metric::Buckets};
 
 /// The columns of a point, in order.
-pub(super) const COLUMNS: [&str; 15] = [
+pub(super) const COLUMNS: [&str; 16] = [
     "seconds",
     "streams",
+    "decoding",
     "queued",
     "tokens",
     "first_token_p50",
@@ -24,6 +27,9 @@ pub(super) const COLUMNS: [&str; 15] = [
     "failed",
 ];
 
+/// One value for each column. A value without data is `None`.
+pub(super) type Point = [Option<f64>; COLUMNS.len()];
+
 /// The difference between two readings.
 pub(super) struct Window {
     pub(super) seconds: f64,
@@ -34,6 +40,10 @@ pub(super) struct Window {
     hidden: Buckets,
     lag: Buckets,
     bands: [Band; 8],
+    output_tokens: f64,
+    loads: f64,
+    /// `None` without a GPU that reports its energy.
+    joules: Option<f64>,
 }
 
 impl Window {
@@ -47,16 +57,22 @@ impl Window {
             hidden: last.hidden.since(&first.hidden),
             lag: last.lag.since(&first.lag),
             bands: std::array::from_fn(|at| last.bands[at].since(first.bands[at])),
+            output_tokens: grown(last.output_tokens, first.output_tokens),
+            loads: grown(last.loads, first.loads),
+            joules: last.joules.zip(first.joules).map(|(last, first)| grown(last, first)),
         }
     }
 
-    /// One point of the plots.
-    pub(super) fn point(&self, seconds: f64, now: &Reading) -> Value {
+    /// One point of the plots, `after` the beginning of the history. Streams, waiting requests and GPUs are read at
+    /// its end; everything else covers the whole window.
+    pub(super) fn point(&self, after: Duration, end: &Reading) -> Point {
         let ended: f64 = self.outcomes.iter().sum();
-        json!([
-            (seconds * 10.0).round() / 10.0,
-            short(now.streams),
-            short(now.queued),
+        let decoding: f64 = self.bands.iter().map(|band| band.stream_seconds).sum();
+        [
+            Some((after.as_secs_f64() * 10.0).round() / 10.0),
+            short(end.streams),
+            self.rate(decoding).and_then(short),
+            short(end.queued),
             self.rate(self.content).and_then(short),
             self.first_token.quantile(0.5).and_then(short),
             self.first_token.quantile(0.99).and_then(short),
@@ -66,10 +82,10 @@ impl Window {
             self.hidden.quantile(0.99).and_then(short),
             self.lag.quantile(0.5).and_then(short),
             self.lag.quantile(0.99).and_then(short),
-            now.busy.and_then(short),
-            now.watts.and_then(short),
+            end.busy.and_then(short),
+            end.watts.and_then(short),
             (ended > 0.0).then(|| self.failed() / ended).and_then(short),
-        ])
+        ]
     }
 
     /// The figures of the window, not rounded, as Prometheus would compute them from the same two scrapes.
@@ -86,17 +102,19 @@ impl Window {
             "lag": quantiles(&self.lag),
             "outcomes": outcomes,
             "curve": self.bands.iter().filter_map(Band::figures).collect::<Vec<_>>(),
+            "loads": self.loads,
+            "joules_per_token": self.joules.filter(|_| self.output_tokens > 0.0).map(|joules| joules / self.output_tokens),
         })
     }
 
     /// For each figure without data, the reason.
     pub(super) fn missing(&self, surroundings: &SurroundingsReading) -> Value {
         let streamed = self.first_token.count() > 0;
-        let nothing = "No token arrived in the last ten minutes.";
+        let nothing = "No token arrived in this time range.";
         let hidden = if streamed {
             "No stream ended with durations from Ollama. Responses of /v1 do not contain them."
         } else {
-            "No stream ended in the last ten minutes."
+            "No stream ended in this time range."
         };
         let lag = match surroundings.collector("lag") {
             None => "collectors.lag is off.",
@@ -113,11 +131,11 @@ impl Window {
         let said = |there: bool, why: &str| (!there).then(|| why.to_owned());
         json!({
             "first_token": said(streamed, nothing),
-            "gap": said(self.gap.count() > 0, "No stream had two chunks with content in the last ten minutes."),
+            "gap": said(self.gap.count() > 0, "No stream had two chunks with content in this time range."),
             "hidden": said(self.hidden.count() > 0, hidden),
             "lag": said(self.lag.count() > 0, lag),
-            "curve": said(curve, "No stream decoded for a second in the last ten minutes."),
-            "outcomes": said(self.outcomes.iter().sum::<f64>() > 0.0, "No request ended in the last ten minutes."),
+            "curve": said(curve, "No stream decoded for a second in this time range."),
+            "outcomes": said(self.outcomes.iter().sum::<f64>() > 0.0, "No request ended in this time range."),
             "gpu": said(!surroundings.cards.is_empty(), gpu),
         })
     }
@@ -155,7 +173,12 @@ impl Band {
 }
 
 fn quantiles(buckets: &Buckets) -> Value {
-    json!({"count": buckets.count(), "p50": buckets.quantile(0.5), "p99": buckets.quantile(0.99)})
+    json!({
+        "count": buckets.count(),
+        "p50": buckets.quantile(0.5),
+        "p95": buckets.quantile(0.95),
+        "p99": buckets.quantile(0.99),
+    })
 }
 
 pub(super) fn card(card: &Card) -> Value {
@@ -167,6 +190,7 @@ pub(super) fn card(card: &Card) -> Value {
         "memory_used": card.memory_used,
         "memory_total": card.memory_total,
         "celsius": card.celsius,
+        "clock_limits": card.clock_limits,
     })
 }
 

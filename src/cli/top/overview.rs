@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Deserialize;
 
-/// The most points that are kept: ten minutes at one every two seconds.
-const MOST_POINTS: usize = 300;
+/// The most points that are kept: an hour at one every ten seconds.
+const MOST_POINTS: usize = 360;
 
 /// One response of `/overview`. Fields that an older sidecar does not send are empty.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -19,6 +19,8 @@ pub(super) struct Overview {
     pub(super) last: u64,
     columns: Vec<String>,
     points: VecDeque<Vec<Option<f64>>>,
+    /// The last ten seconds, which end later than the newest of `points`.
+    now: Option<Vec<Option<f64>>>,
     pub(super) upstreams: Vec<OverviewUpstream>,
     pub(super) streams: Streams,
     pub(super) totals: OverviewTotals,
@@ -120,15 +122,16 @@ impl Overview {
         self.began.map(|began| format!("began={began}&after={}", self.last))
     }
 
-    /// A column of the points, oldest first. A missing value is 0.
+    /// A column of the points and of now, oldest first. A missing value is 0.
     pub(super) fn column(&self, name: &str) -> Vec<f64> {
         let Some(at) = self.columns.iter().position(|column| column == name) else { return Vec::new() };
-        self.points.iter().map(|point| point.get(at).copied().flatten().unwrap_or_default()).collect()
+        let points = self.points.iter().chain(&self.now);
+        points.map(|point| point.get(at).copied().flatten().unwrap_or_default()).collect()
     }
 
-    /// The newest value of a column, if there is one.
+    /// The value of a column now, if there is one.
     pub(super) fn newest(&self, name: &str) -> Option<f64> {
         let at = self.columns.iter().position(|column| column == name)?;
-        self.points.back()?.get(at).copied().flatten()
+        self.now.as_ref().or(self.points.back())?.get(at).copied().flatten()
     }
 }

@@ -26,10 +26,10 @@ fn merged_list_has_each_name_once_with_newest_first() {
         tag("c:1b", "2026-07-01T10:00:01Z", "4"),
         json!({"size": 3}),
     ];
-    let merged = tags(&[&one, &other]);
+    let merged = tags(&[&one, &other], &|_| true);
     assert_eq!(names(&merged), ["c:1b", "a:latest", "b:latest"]);
     assert_eq!(merged[1], one[0], "as it came");
-    assert!(tags(&[&[], &[]]).is_empty());
+    assert!(tags(&[&[], &[]], &|_| true).is_empty());
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn merged_list_adds_memory_of_copies_in_memory() {
     let one =
         [running("a:latest", "2026-07-01T12:00:00Z", 10), running("b:latest", "2026-07-01T12:00:30Z", 3)];
     let other = [running("a:latest", "2026-07-01T12:01:00Z", 4)];
-    let merged = ps(&[&one, &other]);
+    let merged = ps(&[&one, &other], &|_| true);
     assert_eq!(names(&merged), ["a:latest", "b:latest"]);
     assert_eq!((&merged[0]["size"], &merged[0]["size_vram"]), (&json!(20), &json!(14)));
     assert_eq!(merged[0]["expires_at"], "2026-07-01T12:01:00Z");
@@ -65,7 +65,16 @@ fn merged_openai_list_has_the_same_models() {
 #[test]
 fn merged_list_has_each_model_once_for_any_number() {
     let many: Vec<_> = (0..10_000).map(|number| tag(&format!("m{number}:latest"), "", "")).collect();
-    assert_eq!(tags(&[&many, &many]).len(), 10_000);
+    assert_eq!(tags(&[&many, &many], &|_| true).len(), 10_000);
+}
+
+#[test]
+fn merged_list_shows_only_models_that_are_kept() {
+    let installed = [tag("a:latest", "", "1"), tag("library/b", "", "2"), tag("c:1b", "", "3")];
+    let kept = tags(&[&installed], &|name| ["b:latest", "c:1b"].contains(&name));
+    assert_eq!(names(&kept), ["library/b", "c:1b"]);
+    let loaded = [running("a:latest", "", 1), running("c:1b", "", 2)];
+    assert_eq!(names(&ps(&[&loaded, &loaded], &|name| name == "c:1b")), ["c:1b"]);
 }
 
 #[test]

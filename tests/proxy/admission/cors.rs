@@ -20,7 +20,14 @@ fn once() -> Limits {
 }
 
 fn alice(limits: Limits) -> Key {
-    Key { name: "alice".to_owned(), digest: Digest::of(b"sesame"), limits, routes: Access::ALL, pace: None }
+    Key {
+        name: "alice".to_owned(),
+        digest: Digest::of(b"sesame"),
+        limits,
+        routes: Access::ALL,
+        models: None,
+        pace: None,
+    }
 }
 
 fn with(fields: &str, request: &str) -> String {

@@ -10,7 +10,14 @@ use crate::harness::*;
 
 fn key(name: &str) -> Key {
     let digest = Digest::of(name.as_bytes());
-    Key { name: name.to_owned(), digest, limits: Limits::default(), routes: Access::ALL, pace: None }
+    Key {
+        name: name.to_owned(),
+        digest,
+        limits: Limits::default(),
+        routes: Access::ALL,
+        models: None,
+        pace: None,
+    }
 }
 
 fn with_key(key: &str) -> String {

@@ -16,6 +16,7 @@ async fn key_named_in_connection_field_is_checked_and_not_forwarded() {
         digest: Digest::of(b"sesame"),
         limits: Limits::default(),
         routes: Access::of(["show"]).unwrap(),
+        models: None,
         pace: None,
     }];
     let sidecar = sidecar(config).await;

@@ -7,7 +7,11 @@ use streamgauge_simulate::{self as simulate, Simulator};
 
 use crate::harness::*;
 
-const LOADS: &str = "model_loads_total{upstream=\"gpu0\",model=\"sim:latest\"}";
+/// The loads with this cause.
+fn loads(cause: &str) -> String {
+    format!("model_loads_total{{upstream=\"gpu0\",model=\"sim:latest\",cause=\"{cause}\"}}")
+}
+
 const LOADED: &str = "model_loaded{upstream=\"gpu0\",model=\"sim:latest\"}";
 
 /// A sidecar in front of an Ollama whose model takes a while to load. The models in memory are known soon.
@@ -42,12 +46,14 @@ async fn ask(sidecar: &Sidecar, path: &str, body: &Value) {
 async fn model_load_with_many_waiting_requests_counts_once() {
     let sidecar = before().await;
     let generate = json!({"model": "sim", "prompt": "x"});
-    for round in 1..=2 {
+    for (round, cause, count) in [(1, "first", 1.0), (2, "expired", 1.0), (3, "expired", 2.0)] {
         futures_util::future::join_all((0..8).map(|_| ask(&sidecar, "/api/generate", &generate))).await;
-        sidecar.until(LOADS, f64::from(round)).await;
+        sidecar.until(&loads(cause), count).await;
         sidecar.until(LOADED, 1.0).await;
         ask(&sidecar, "/api/generate", &generate).await;
-        assert_eq!(sidecar.value(LOADS), f64::from(round), "it is loaded");
+        let all = ["first", "context", "options", "evicted", "expired", "restart"];
+        let sum: f64 = all.iter().map(|cause| sidecar.value(&loads(cause))).sum();
+        assert_eq!(sum, f64::from(round), "it is loaded");
         ask(&sidecar, "/api/generate", &json!({"model": "sim", "keep_alive": 0})).await;
         sidecar.until(LOADED, 0.0).await;
     }
@@ -63,6 +69,6 @@ async fn model_load_that_no_response_reports_is_seen_in_memory() {
         &json!({"model": "sim", "messages": [{"role": "user", "content": "x"}]}),
     )
     .await;
-    sidecar.until(LOADS, 1.0).await;
+    sidecar.until(&loads("first"), 1.0).await;
     assert_eq!(sidecar.value("phase_seconds_count{model=\"sim:latest\",phase=\"load\"}"), 0.0);
 }

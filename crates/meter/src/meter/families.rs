@@ -15,7 +15,13 @@ use std::{
 use prometheus::{Counter, IntCounter, Registry};
 
 use super::{
-    concurrency::ConcurrencyFamilies, live::LiveTable, loads::Loads, outcomes::Outcomes, waiting::Waiting,
+    cause::{LoadCause, Pushed},
+    concurrency::ConcurrencyFamilies,
+    finishes::Finishes,
+    live::LiveTable,
+    loads::Loads,
+    outcomes::Outcomes,
+    waiting::Waiting,
 };
 use crate::{
     metric::{BANDS, ByBand, Histogram, counter, gauge},
@@ -86,6 +92,8 @@ pub(super) struct StreamChildren {
     pub(super) prompt_evaluated_seconds: Arc<Counter>,
     pub(super) rate_ollama: Arc<Histogram>,
     pub(super) backpressure: Arc<Counter>,
+    /// `None` if responses on the route state no finish reason.
+    pub(super) finishes: Option<Finishes>,
     /// `None` for requests that Ollama passes on to its cloud.
     pub(super) work: Option<WorkChildren>,
 }
@@ -152,7 +160,8 @@ impl Families {
     pub(super) fn loads(&self, upstream: &str, model: &str) -> Arc<Loads> {
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         let is_shared = matches!(model, "other" | "unknown" | "none");
-        let make = || Loads::new(self.models.loads.child([upstream, model]), is_shared);
+        let count = |cause: LoadCause| self.models.loads.child([upstream, model, cause.label()]);
+        let make = || Loads::new(LoadCause::ALL.map(count), is_shared);
         loads.entry((upstream.to_owned(), model.to_owned())).or_insert_with(make).clone()
     }
 
@@ -163,11 +172,21 @@ impl Families {
         here.for_each(|(_, loads)| loads.settle(now));
     }
 
-    /// Returns the time at which another model was last loaded at an upstream.
-    pub(super) fn pushed(&self, upstream: &str, model: &str) -> Option<Instant> {
+    /// Notes that an upstream does not answer.
+    pub(super) fn lost(&self, upstream: &str, now: Instant) {
+        let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = loads.iter().filter(|((known, _), _)| known == upstream);
+        here.for_each(|(_, loads)| loads.lost(now));
+    }
+
+    /// Returns the other model that was last loaded at an upstream.
+    pub(super) fn pushed(&self, upstream: &str, model: &str) -> Option<Pushed> {
         let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         let others = loads.iter().filter(|((known, other), _)| known == upstream && other != model);
-        others.filter_map(|(_, loads)| loads.last()).max()
+        let (at, label, loads) = others
+            .filter_map(|((_, label), loads)| Some((loads.last()?, label, loads)))
+            .max_by_key(|(at, ..)| *at)?;
+        Some(Pushed { at, label: label.clone(), caller: loads.newest_caller() })
     }
 
     /// Removes the label of a model, because another model takes it. The series of the label end.
@@ -217,6 +236,7 @@ impl Families {
             prompt_evaluated_seconds: self.tokens.prompt_evaluated_seconds.child([model]),
             rate_ollama: self.tokens.rate.child([model, "ollama"]),
             backpressure: self.chunks.backpressure.child([model]),
+            finishes: Finishes::open(&self.requests.finishes, model, route),
             work: (upstream != CLOUD).then(|| WorkChildren {
                 rate_stream: self.tokens.rate.child([model, "stream"]),
                 phases: PhaseHistograms {

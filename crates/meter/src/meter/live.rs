@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     metric::{Tally, buckets},
-    protocol::{Kind, Route, Usage},
+    protocol::{FinishReason, Kind, LoadOptions, Route, Usage},
 };
 
 /// The model that a request names.
@@ -48,6 +48,10 @@ pub struct Live {
     pub(super) route: Route,
     pub(super) accepted: Instant,
     pub(super) model: OnceLock<Named>,
+    /// The options of the request that determine how the model is loaded.
+    pub(super) load: OnceLock<LoadOptions>,
+    /// The caller, if the program reported it.
+    pub(super) caller: OnceLock<Arc<str>>,
     /// The upstream's spelling of the model, once it is known.
     pub(super) listed: OnceLock<String>,
     upstream: Mutex<Option<Arc<str>>>,
@@ -78,6 +82,9 @@ pub struct Live {
     /// Set when the client breaks off the body of the request.
     broke_off: OnceLock<Outcome>,
     last_kind: AtomicU8,
+    /// By [`FinishReason::index`], or `u8::MAX` until a record states it.
+    finish: AtomicU8,
+    tool_called: AtomicBool,
     /// Whether the response is a stream, as far as is known.
     asks_stream: AtomicBool,
     /// Whether it may offer tools or set a format.
@@ -93,6 +100,8 @@ impl Live {
             route,
             accepted,
             model: OnceLock::new(),
+            load: OnceLock::new(),
+            caller: OnceLock::new(),
             listed: OnceLock::new(),
             upstream: Mutex::new(None),
             sent: Moment::default(),
@@ -115,6 +124,8 @@ impl Live {
             metering_failed: AtomicBool::new(false),
             broke_off: OnceLock::new(),
             last_kind: AtomicU8::new(u8::MAX),
+            finish: AtomicU8::new(u8::MAX),
+            tool_called: AtomicBool::new(false),
             asks_stream: kind.streamed.into(),
             constrained: kind.constrained.into(),
             usage: Mutex::new(None),
@@ -274,6 +285,24 @@ impl Live {
 
     pub(super) fn is_terminal(&self) -> bool {
         self.terminal.load(Acquire)
+    }
+
+    pub(super) fn finish_seen(&self, reason: FinishReason) {
+        self.finish.store(reason.index() as u8, Relaxed);
+    }
+
+    pub(super) fn tool_call_seen(&self) {
+        self.tool_called.store(true, Relaxed);
+    }
+
+    /// Returns the finish reason that the newest record with one stated. Ollama's own dialect and `/v1/responses`
+    /// state the end of an answer that calls tools as that of any other answer.
+    pub(super) fn finish(&self) -> Option<FinishReason> {
+        let stated = FinishReason::ALL.get(usize::from(self.finish.load(Relaxed))).copied();
+        let calls = self.tool_called.load(Relaxed);
+        stated.map(
+            |reason| if calls && reason == FinishReason::Stop { FinishReason::ToolCalls } else { reason },
+        )
     }
 
     /// Few records of a stream have a usage, so the lock is taken once or twice per stream.

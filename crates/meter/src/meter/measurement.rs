@@ -10,6 +10,7 @@ use http::StatusCode;
 
 use super::{
     Ending, Outcome,
+    cause::Order,
     concurrency::{Concurrency, Running},
     families::StreamChildren,
     live::{Listed, Live, Named},
@@ -169,6 +170,14 @@ impl Measurement {
     pub fn request_read(&self, peek: &Peek) {
         self.live.prompt_bytes.store(peek.prompt_bytes, Relaxed);
         self.live.is_of(silence::RequestKind::of(self.live.route, peek));
+        // A request has one body.
+        let _ = self.live.load.set(peek.load);
+    }
+
+    /// Sets the caller, which the log names beside a load of a model. It is no label.
+    pub fn called_by(&self, caller: &str) {
+        // The first caller is kept.
+        let _ = self.live.caller.set(caller.into());
     }
 
     /// Sets the name under which the upstream lists the model, which becomes the model's label. `None`: the model is
@@ -227,7 +236,9 @@ impl Measurement {
             shared.models.memory(upstream, |memory| (memory.find(&named.key).is_some(), memory.asked))
         });
         let pushed = shared.families.pushed(upstream, label);
-        shared.families.loads(upstream, label).wait(Instant::now(), memory, pushed)
+        let options = self.live.load.get().copied().unwrap_or_default();
+        let order = Arc::new(Order { options, caller: self.live.caller.get().cloned() });
+        shared.families.loads(upstream, label).wait(Instant::now(), &order, memory, pushed)
     }
 
     /// Calls `hook` once with the ending, when it is recorded. Several hooks are called in the order in which they

@@ -6,7 +6,7 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::prompt::Density;
@@ -35,6 +35,17 @@ pub(super) struct Memory {
     pub(super) models: Vec<Loaded>,
 }
 
+/// A model in memory, as its upstream lists it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InMemory<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The tokens of its context, if the upstream lists them.
+    pub context: Option<u64>,
+    /// The time until the upstream unloads it unless it is used. `None`: never, or not known.
+    pub expires_in: Option<Duration>,
+}
+
 /// A model in memory.
 #[derive(Debug)]
 pub(super) struct Loaded {
@@ -44,6 +55,8 @@ pub(super) struct Loaded {
     pub(super) label: String,
     /// Tokens of its context.
     pub(super) context: Option<u64>,
+    /// The time at which it is unloaded unless it is used.
+    pub(super) expires: Option<Instant>,
 }
 
 impl Memory {
@@ -59,8 +72,14 @@ impl Memory {
 }
 
 impl Loaded {
-    pub(super) fn new(name: &str, context: Option<u64>) -> Loaded {
-        Loaded { name: canonical_model(name).into_owned(), label: short_model(name).into_owned(), context }
+    /// A model on a list that was requested at this time.
+    pub(super) fn new(model: &InMemory<'_>, asked: Instant) -> Loaded {
+        Loaded {
+            name: canonical_model(model.name).into_owned(),
+            label: short_model(model.name).into_owned(),
+            context: model.context,
+            expires: model.expires_in.and_then(|time| asked.checked_add(time)),
+        }
     }
 }
 
@@ -235,8 +254,10 @@ mod tests {
         let _ = claim(&table, "a:1", Claim::Answered);
         let _ = claim(&table, "b:1", Claim::Answered);
         let loads = |upstream: &str, names: &[&str]| {
-            let models = names.iter().map(|name| Loaded::new(name, None)).collect();
-            table.loaded(upstream, Arc::new(Memory { asked: Instant::now(), models }));
+            let asked = Instant::now();
+            let loaded = |name: &&str| Loaded::new(&InMemory { name, ..InMemory::default() }, asked);
+            let models = names.iter().map(loaded).collect();
+            table.loaded(upstream, Arc::new(Memory { asked, models }));
         };
         loads("gpu0", &["b:1"]);
         loads("gpu1", &["c:1", "d:1"]);

@@ -4,7 +4,8 @@ use std::{borrow::Cow, time::Duration};
 
 use http::StatusCode;
 
-use crate::protocol::{Route, Usage};
+use super::ModelLoad;
+use crate::protocol::{FinishReason, Route, Usage};
 
 /// The outcome of a request, decided once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +42,10 @@ pub struct Ending {
     pub outcome: Outcome,
     /// The status that was sent to the client, if any.
     pub status: Option<StatusCode>,
+    /// Why the model stopped. `None`: the response did not state it, or was no generation.
+    pub finish: Option<FinishReason>,
+    /// The load of the model that this request reported.
+    pub load: Option<ModelLoad>,
     /// The time from accept to the end.
     pub duration: Duration,
     /// The time from accept to the first content record of a stream.

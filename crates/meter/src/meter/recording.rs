@@ -5,6 +5,7 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 use super::{
     Ending, Outcome,
     families::{PhaseHistograms, StreamChildren, TokenCounters, WorkChildren},
+    finishes::finish_reason,
     measurement::Measurement,
     model::Claim,
     phases::{Arrivals, Phases},
@@ -63,10 +64,11 @@ impl Measurement {
             families.requests.usage_missing.child([route.label()]).inc();
         }
         // Other requests may still wait for the model, but this one does not.
+        let mut model_load = None;
         if let (Some(waiter), Some(load)) = (self.waiter.take(), told.and_then(|told| told.load)) {
             let sent = live.accepted + live.sent.get().unwrap_or_default();
             let answered = live.accepted + live.first_record.get().unwrap_or(duration);
-            waiter.told(load, sent, answered);
+            model_load = waiter.told(load, sent, answered);
         }
         let usage = told.map(|told| self.at_least_what_came(told));
         if let (Some(children), Some(told), Some(usage)) = (&self.children, &told, &usage) {
@@ -85,7 +87,13 @@ impl Measurement {
         if let Some(tokens) = usage.and_then(|usage| usage.prompt_tokens) {
             self.density().told(live.prompt_bytes.load(Relaxed), tokens);
         }
-        let ending = self.ending(outcome, duration, usage.unwrap_or_default());
+        let context = self.place.as_ref().and_then(|place| place.context());
+        let finish = finish_reason(self.live.finish(), outcome, &usage.unwrap_or_default(), context);
+        if let Some(finishes) = self.children.as_ref().and_then(|children| children.finishes.as_ref()) {
+            finishes.ended(finish);
+        }
+        let mut ending = self.ending(outcome, duration, usage.unwrap_or_default());
+        (ending.finish, ending.load) = (finish, model_load);
         self.shared.failures.note(&ending);
         for hook in self.on_end.drain(..) {
             hook(&ending);
@@ -110,6 +118,8 @@ impl Measurement {
             upstream: live.upstream().as_deref().unwrap_or("none").to_owned(),
             outcome,
             status: self.status,
+            finish: None,
+            load: None,
             duration,
             first_token: live.first_content.get().filter(|_| self.streamed),
             content_records: live.content.load(Relaxed),

@@ -297,8 +297,14 @@ impl Tapping {
     fn record(&mut self, record: &Record, at: Duration, chunk: &mut Chunk) {
         chunk.records += 1;
         self.kinds[record.kind.index()] += 1;
-        if record.has_tool_call && record.kind == Kind::Terminal {
-            self.kinds[Kind::ToolCall.index()] += 1;
+        if record.has_tool_call {
+            self.live.tool_call_seen();
+            if record.kind == Kind::Terminal {
+                self.kinds[Kind::ToolCall.index()] += 1;
+            }
+        }
+        if let Some(reason) = record.finish {
+            self.live.finish_seen(reason);
         }
         self.live.kind_seen(record.kind);
         if let Some(usage) = &record.usage {

@@ -197,7 +197,7 @@ fn stream_with_its_last_record_is_complete_and_counted() {
         ("phase_seconds_sum{model=\"m:latest\",phase=\"queue\"}", 0.0),
         ("phase_seconds_count{model=\"m:latest\",phase=\"decode\"}", 1.0),
         ("phase_seconds_count{model=\"m:latest\",phase=\"unaccounted\"}", 1.0),
-        ("model_loads_total{model=\"m:latest\",upstream=\"u\"}", 1.0),
+        ("model_loads_total{cause=\"first\",model=\"m:latest\",upstream=\"u\"}", 1.0),
         ("usage_missing_total{route=\"generate\"}", 0.0),
         ("concurrency_tokens_total{model=\"m:latest\",streams=\"1\",upstream=\"u\"}", 2.0),
     ] {

@@ -5,11 +5,13 @@
 //! skips: Ollama reports mistakes there to the client.
 
 mod field;
+mod load;
 mod reader;
 mod seen;
 #[cfg(test)]
 mod tests;
 
+pub use load::{KeepAlive, LoadOptions};
 pub use reader::PeekReader;
 pub use seen::Peek;
 

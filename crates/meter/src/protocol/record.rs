@@ -2,6 +2,7 @@
 
 mod anthropic;
 mod draft;
+mod finish;
 mod kind;
 mod ollama;
 mod openai;
@@ -11,6 +12,7 @@ mod tests;
 use super::Dialect;
 use super::json::Cursor;
 
+pub use finish::FinishReason;
 pub use kind::{Kind, Record};
 
 /// The reason why a record was forwarded without being understood.

@@ -9,7 +9,7 @@ use crate::metric::{Family, Histogram, buckets, int_counter};
 #[derive(Debug)]
 pub(in crate::meter) struct ModelFamilies {
     pub(super) phase: Family<Histogram, 2>,
-    pub(super) loads: Family<IntCounter, 2>,
+    pub(super) loads: Family<IntCounter, 3>,
     pub(in crate::meter) labels_dropped: Arc<IntCounter>,
 }
 
@@ -33,8 +33,8 @@ impl ModelFamilies {
             loads: Family::register(
                 registry,
                 "model_loads_total",
-                "Loads of models into memory.",
-                ["upstream", "model"],
+                "Loads of models into memory, by cause.",
+                ["upstream", "model", "cause"],
                 int_counter,
             )?,
             labels_dropped: labels_dropped.child([]),
@@ -44,7 +44,7 @@ impl ModelFamilies {
     /// Ends the series of a model, whose label another model takes.
     pub(super) fn forget(&self, model: &str) {
         self.phase.retain(|[known, _]| known != model);
-        self.loads.retain(|[_, known]| known != model);
+        self.loads.retain(|[_, known, _]| known != model);
         self.labels_dropped.inc();
     }
 }

@@ -10,6 +10,7 @@ use crate::{
 #[derive(Debug)]
 pub(in crate::meter) struct RequestFamilies {
     pub(super) total: Family<IntCounter, 4>,
+    pub(super) finishes: Family<IntCounter, 3>,
     pub(in crate::meter) responses: Family<IntCounter, 2>,
     pub(in crate::meter) duration: Family<Histogram, 2>,
     pub(in crate::meter) in_flight: Family<Gauge, 2>,
@@ -25,6 +26,13 @@ impl RequestFamilies {
                 "requests_total",
                 "Requests that have ended, by outcome.",
                 ["upstream", "route", "model", "outcome"],
+                int_counter,
+            )?,
+            finishes: Family::register(
+                registry,
+                "finish_total",
+                "Generations that were answered, by the reason why the model stopped.",
+                ["route", "model", "reason"],
                 int_counter,
             )?,
             responses: Family::register(
@@ -81,6 +89,7 @@ impl RequestFamilies {
     /// Ends the series of a model.
     pub(super) fn forget(&self, model: &str) {
         self.total.retain(|[_, _, known, _]| known != model);
+        self.finishes.retain(|[_, known, _]| known != model);
         self.duration.retain(|[_, known]| known != model);
     }
 }

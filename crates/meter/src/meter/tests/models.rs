@@ -146,7 +146,8 @@ fn model_with_running_stream_keeps_its_label() {
 #[test]
 fn model_in_memory_has_its_label_before_its_first_request() {
     let bench = bench_with(Config { model_limit: 2 });
-    bench.meter.loaded("u", Instant::now(), ["library/A", "b:1", "c:1"].map(|name| (name, None)));
+    let models = ["library/A", "b:1", "c:1"].map(|name| InMemory { name, ..InMemory::default() });
+    bench.meter.loaded("u", Instant::now(), models);
     let labels = ["a", "B:1", "c:1"].map(|name| bench.meter.model_label(name));
     assert_eq!(labels, ["A:latest", "b:1", "other"]);
 }
@@ -191,15 +192,17 @@ fn model_that_has_just_answered_is_in_memory() {
     let (one, other) = (self::sent(&bench), self::sent(&bench));
     answer(one, LAST);
     answer(other, LAST);
-    assert_eq!(bench.value("model_loads_total{model=\"a:1\",upstream=\"u\"}"), Some(0.0));
+    assert_eq!(loads_of(&bench), 0.0);
 }
 
 #[test]
 fn loads_are_judged_by_memory_and_usual_waits_not_by_a_long_wait() {
     let bench = bench();
-    let loads = || bench.value("model_loads_total{model=\"a:1\",upstream=\"u\"}");
-    let in_memory =
-        |names: &[&str]| bench.meter.loaded("u", Instant::now(), names.iter().map(|name| (*name, None)));
+    let loads = || Some(loads_of(&bench));
+    let in_memory = |names: &[&str]| {
+        let models = names.iter().map(|name| InMemory { name, ..InMemory::default() });
+        bench.meter.loaded("u", Instant::now(), models);
+    };
     // Each response reports that it waited 0.7 s for the model.
     let burst = || {
         let streams: Vec<_> = (0..32).map(|_| self::sent(&bench)).collect();
@@ -221,6 +224,17 @@ fn loads_are_judged_by_memory_and_usual_waits_not_by_a_long_wait() {
     thread::sleep(Duration::from_millis(1));
     in_memory(&["a:1"]);
     assert_eq!(loads(), Some(1.0), "it is the same load, whose 0.7 s are not over");
+}
+
+/// Returns the loads of the model `a:1`, with every cause.
+fn loads_of(bench: &Bench) -> f64 {
+    let series = |cause: LoadCause| {
+        format!("model_loads_total{{cause=\"{}\",model=\"a:1\",upstream=\"u\"}}", cause.label())
+    };
+    LoadCause::ALL
+        .map(|cause| bench.value(&series(cause)).expect("each cause is there before it moves"))
+        .iter()
+        .sum()
 }
 
 fn sent(bench: &Bench) -> Measurement {

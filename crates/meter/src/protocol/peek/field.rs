@@ -13,6 +13,9 @@ pub(super) enum OuterField {
     Name(usize),
     Stream,
     StreamOptions,
+    /// An object with the options of the model.
+    Options,
+    KeepAlive,
     /// Tools, or a format of the answer.
     Constraint,
     #[default]
@@ -22,12 +25,14 @@ pub(super) enum OuterField {
 impl OuterField {
     /// Returns the field of a key as it is written.
     pub(super) fn of(raw: &[u8]) -> OuterField {
-        const FIELDS: [(&str, OuterField); 9] = [
+        const FIELDS: [(&str, OuterField); 11] = [
             ("model", OuterField::Name(0)),
             ("name", OuterField::Name(1)),
             ("source", OuterField::Name(2)),
             ("stream", OuterField::Stream),
             ("stream_options", OuterField::StreamOptions),
+            ("options", OuterField::Options),
+            ("keep_alive", OuterField::KeepAlive),
             ("tools", OuterField::Constraint),
             ("format", OuterField::Constraint),
             ("response_format", OuterField::Constraint),

@@ -3,7 +3,7 @@
 use memchr::{memchr2, memchr3};
 
 use super::{
-    Peek,
+    KeepAlive, LoadOptions, Peek,
     field::{MAX_KEY, OuterField, carries_data, is_include_usage, text},
 };
 use crate::protocol::is_model_name;
@@ -13,6 +13,11 @@ use crate::protocol::is_model_name;
 const MAX_NAME: usize = 2048;
 /// The raw bytes of a number or a word that are kept: one more than the longest word has.
 const MAX_WORD: usize = 6;
+
+/// The bytes of the model's options that are kept.
+const MAX_OPTIONS: usize = 4096;
+/// The bytes of `keep_alive` that are kept: a duration of Go.
+const MAX_KEEP_ALIVE: usize = 32;
 
 /// Reads a body in pieces, each of them once. [`peek`](PeekReader::peek) returns the parts that were seen so far.
 ///
@@ -41,6 +46,11 @@ pub struct PeekReader {
     /// Whether the strings that are read now carry data instead of text.
     in_data: bool,
     data: u64,
+    /// The bytes that escapes have beyond what they stand for.
+    escapes: u64,
+    /// The beginning of the model's options, as they are written.
+    options: Vec<u8>,
+    keep_alive: Option<KeepAlive>,
     names: [Option<Name>; 3],
     /// The value that a `null` restores.
     earlier: Option<Name>,
@@ -101,6 +111,10 @@ impl PeekReader {
         while !rest.is_empty() {
             let taken = self.step(rest);
             self.at += taken as u64;
+            if self.field == OuterField::Options {
+                let room = MAX_OPTIONS.saturating_sub(self.options.len());
+                self.options.extend_from_slice(&rest[..taken.min(room)]);
+            }
             rest = &rest[taken..];
         }
     }
@@ -122,7 +136,8 @@ impl PeekReader {
             model,
             stream: self.stream,
             constrained: (self.is_constrained || self.state == State::End).then_some(self.is_constrained),
-            prompt_bytes: self.at - data,
+            prompt_bytes: self.at.saturating_sub(data + self.escapes),
+            load: LoadOptions::read(&self.options, self.keep_alive),
             usage_unasked_at: self.end.filter(|_| unasked),
         }
     }
@@ -210,6 +225,7 @@ impl PeekReader {
     /// Keeps the beginning of the current value.
     fn keep(&mut self, bytes: &[u8]) {
         let most = match (self.state, self.field) {
+            (State::Word | State::Text, OuterField::KeepAlive) => MAX_KEEP_ALIVE,
             (State::Word, _) => MAX_WORD,
             (State::Text, OuterField::Name(_)) => MAX_NAME,
             (State::Text, _) => 0,
@@ -230,6 +246,8 @@ impl PeekReader {
         let is_at_end = loop {
             if self.escaped && at < rest.len() {
                 self.escaped = false;
+                // Six bytes stand for a letter of up to three, and two bytes for one of one.
+                self.escapes += if rest[at] == b'u' { 3 } else { 1 };
                 at += 1;
             }
             let Some(offset) = memchr2(b'"', b'\\', &rest[at..]) else { break false };
@@ -274,6 +292,9 @@ impl PeekReader {
     fn text(&mut self) {
         self.count_data();
         self.is_constrained |= self.field == OuterField::Constraint && self.length > 0;
+        if self.field == OuterField::KeepAlive {
+            self.keep_alive = text(&self.raw).and_then(|text| KeepAlive::read(&text));
+        }
         if let OuterField::Name(place) = self.field {
             self.names[place] =
                 if self.is_cut() { Some(Name::TooLong) } else { text(&self.raw).map(Name::Text) };
@@ -293,6 +314,8 @@ impl PeekReader {
             OuterField::Stream => self.stream = None,
             // A list or a text: Ollama reports the mistake.
             OuterField::StreamOptions => self.says_usage |= first != b'{' && first != b'n',
+            OuterField::KeepAlive => self.keep_alive = None,
+            OuterField::Options => self.options.clear(),
             OuterField::Constraint | OuterField::Other => {}
         }
     }
@@ -316,6 +339,9 @@ impl PeekReader {
                     // Ollama stores it behind a pointer, which `null` resets.
                     _ => None,
                 };
+            }
+            OuterField::KeepAlive => {
+                self.keep_alive = std::str::from_utf8(word).ok().and_then(KeepAlive::read);
             }
             OuterField::StreamOptions if word == b"null" => self.says_usage = false,
             _ => {}

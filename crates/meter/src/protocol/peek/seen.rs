@@ -1,5 +1,7 @@
 //! The parts that could be read of a request's body.
 
+use super::LoadOptions;
+
 /// The parts of a request's JSON body that could be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -14,10 +16,12 @@ pub struct Peek {
     /// response may then send nothing until a call is complete. `None`: no such field was seen, and the body was not
     /// read to its end.
     pub constrained: Option<bool>,
-    /// The bytes of the body that were read, without images, sound and files: strings under `images`, `image`,
+    /// The bytes of the body that were read, without escapes, images, sound and files: strings under `images`, `image`,
     /// `image_url`, `url`, `data` and `file_data`. The rest is nearly all prompt. With the bytes per token of the
     /// model's earlier requests, it gives an estimate of the tokens of this request.
     pub prompt_bytes: u64,
+    /// The options that determine how the model is loaded. Options of an earlier field with the same name do not count.
+    pub load: LoadOptions,
     /// The position at which `stream_options` can be added: the offset of the brace that ends the body. `None` unless
     /// the end was reached, the body asks for a stream (`"stream": true`), and the body does not set `include_usage`
     /// itself.

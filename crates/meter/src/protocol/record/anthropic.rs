@@ -1,7 +1,7 @@
 //! Records of `/v1/messages`.
 
 use super::super::json::{Broken, Cursor, ROOM, Text};
-use super::draft::{Draft, read_usage};
+use super::draft::{Draft, read_reason, read_usage};
 
 /// Reads one record, or a whole response. `message_delta` reports the usage when it is known. The usage in
 /// `message_start` is an estimate, which is not charged.
@@ -17,6 +17,8 @@ pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
             b"content_block" => is_tool_use = read_is_tool_use(value)?,
             b"usage" => draft.usage = read_usage(value)?,
             b"error" => draft.error = value.is_some()?,
+            // Of a whole response.
+            b"stop_reason" => draft.finish = read_reason(value)?,
             // The blocks of a whole response.
             b"content" => draft.content = value.is_list()?,
             _ => value.skip()?,
@@ -32,6 +34,7 @@ pub(super) fn read(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
         // The call is counted here, once. Its arguments follow in any number of deltas, or in none if the call has no
         // arguments. A delta with arguments is not a content record.
         b"content_block_start" => draft.tool_call = is_tool_use,
+        b"message_delta" => draft.finish = delta.finish,
         b"message_stop" => draft.terminal = true,
         b"error" => draft.error = true,
         _ => {}
@@ -45,6 +48,7 @@ fn read_delta(value: &mut Cursor<'_>) -> Result<Draft, Broken> {
         match key {
             b"text" => delta.content = value.is_text()?,
             b"thinking" => delta.thinking = value.is_text()?,
+            b"stop_reason" => delta.finish = read_reason(value)?,
             _ => value.skip()?,
         }
         Ok(())

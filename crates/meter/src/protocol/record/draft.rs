@@ -1,8 +1,8 @@
 //! The parts of a record that a dialect's reader has seen so far.
 
 use super::super::Usage;
-use super::super::json::{Broken, Cursor};
-use super::{Kind, Record};
+use super::super::json::{Broken, Cursor, ROOM};
+use super::{FinishReason, Kind, Record};
 
 /// A record that is being read. Fields may come in any order and more than once.
 #[derive(Debug, Default)]
@@ -13,6 +13,7 @@ pub(super) struct Draft {
     pub(super) terminal: bool,
     pub(super) error: bool,
     pub(super) created_at: Option<i64>,
+    pub(super) finish: Option<FinishReason>,
     pub(super) usage: Usage,
 }
 
@@ -46,9 +47,16 @@ impl Draft {
             has_content: self.has_content(),
             has_tool_call: self.tool_call,
             created_at: self.created_at,
+            finish: self.finish,
             usage: (self.usage != Usage::default()).then_some(self.usage),
         }
     }
+}
+
+/// Reads the word of a finish reason.
+pub(super) fn read_reason(value: &mut Cursor<'_>) -> Result<Option<FinishReason>, Broken> {
+    let mut room = ROOM;
+    Ok(value.text()?.and_then(|word| FinishReason::read(word.said(&mut room))))
 }
 
 /// Reads the `usage` object of `/v1`, whose field names differ by endpoint. An object with zeros only reports

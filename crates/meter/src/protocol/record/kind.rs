@@ -1,6 +1,6 @@
 //! The contents of a record.
 
-use super::super::Usage;
+use super::{super::Usage, FinishReason};
 
 /// The kind of a record. Each record has one kind, the first that applies: error, terminal, tool call, content,
 /// thinking, other.
@@ -56,6 +56,8 @@ pub struct Record {
     pub has_tool_call: bool,
     /// Ollama's `created_at`, nanoseconds since the Unix epoch.
     pub created_at: Option<i64>,
+    /// Why the model stopped, if the record states it.
+    pub finish: Option<FinishReason>,
     /// Counts and durations, if it carries any.
     pub usage: Option<Usage>,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::json::{Broken, Cursor, ROOM, Text};
 use super::super::{Usage, parse_timestamp};
-use super::draft::Draft;
+use super::{FinishReason, draft::Draft};
 
 /// Reads one record, or a whole response. The response to an embedding has counts without `done`.
 pub(super) fn read(value: &mut Cursor<'_>, whole: bool) -> Result<Draft, Broken> {
@@ -38,7 +38,10 @@ pub(super) fn read(value: &mut Cursor<'_>, whole: bool) -> Result<Draft, Broken>
         Ok(())
     })?;
     draft.terminal = done || success;
-    if matches!(reason.said(&mut room), b"load" | b"unload") {
+    if done {
+        draft.finish = FinishReason::read(reason.said(&mut room));
+    }
+    if matches!(draft.finish, Some(FinishReason::Load | FinishReason::Unload)) {
         // Nothing was generated, whatever the counts are.
         told = Usage { total: told.total, load: told.load, ..Usage::default() };
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Kind, Record, Unscanned, read};
+use super::{FinishReason, Kind, Record, Unscanned, read};
 use crate::protocol::{Dialect, Usage};
 
 fn one(dialect: Dialect, text: &str) -> Record {
@@ -14,7 +14,14 @@ fn whole(dialect: Dialect, text: &str) -> Record {
 }
 
 fn record(kind: Kind, has_content: bool) -> Record {
-    Record { kind, has_content, has_tool_call: kind == Kind::ToolCall, created_at: None, usage: None }
+    Record {
+        kind,
+        has_content,
+        has_tool_call: kind == Kind::ToolCall,
+        created_at: None,
+        finish: None,
+        usage: None,
+    }
 }
 
 fn counts(prompt: u64, output: u64) -> Option<Usage> {
@@ -57,7 +64,8 @@ fn record_with_escapes_in_keys_and_words_is_read_the_same() {
     assert_eq!(one(Dialect::Ollama, message), record(Kind::Content, true));
     assert_eq!(one(Dialect::Ollama, r#"{"status":"succ\u0065ss"}"#), record(Kind::Terminal, false));
     let loaded = r#"{"done":true,"done_reason":"lo\u0061d","eval_count":3}"#;
-    assert_eq!(one(Dialect::Ollama, loaded), record(Kind::Terminal, false));
+    let finish = Some(FinishReason::Load);
+    assert_eq!(one(Dialect::Ollama, loaded), Record { finish, ..record(Kind::Terminal, false) });
     let delta = r#"{"type":"response.output\u005ftext.delta","d\u0065lta":"a"}"#;
     assert_eq!(one(Dialect::OpenAi, delta), record(Kind::Content, true));
     let usage = r#"{"choices":[],"us\u0061ge":{"prompt_t\u006fkens":2,"completion_tokens":3}}"#;
@@ -189,7 +197,8 @@ fn openai_usage_is_read() {
         usage,
     );
     let answer = whole(Dialect::OpenAi, &answer);
-    assert_eq!(answer, Record { usage: Some(told), ..record(Kind::Terminal, true) });
+    let finish = Some(FinishReason::Stop);
+    assert_eq!(answer, Record { finish, usage: Some(told), ..record(Kind::Terminal, true) });
     for none in [r#","usage":null"#, r#","usage":{}"#, r#","usage":{"prompt_tokens":-1}"#] {
         assert_eq!(one(Dialect::OpenAi, &chat_chunk("", none)).usage, None, "{none}");
     }
@@ -235,7 +244,7 @@ fn openai_responses_events_are_recognized() {
     let answer = r#"{"id":"resp_1","object":"response","status":"completed","error":null,"output":[{"type":"message","content":[{"type":"output_text","text":"Hi"}]}],"usage":{"input_tokens":31,"output_tokens":8}}"#;
     assert_eq!(
         whole(Dialect::OpenAi, answer),
-        Record { usage: counts(31, 8), ..record(Kind::Terminal, true) }
+        Record { usage: counts(31, 8), finish: Some(FinishReason::Stop), ..record(Kind::Terminal, true) }
     );
 }
 
@@ -285,7 +294,8 @@ fn anthropic_stream_events_are_recognized() {
     assert_eq!(one(r#"{"type":"content_block_stop","index":0}"#), record(Kind::Other, false));
     assert_eq!(one(r#"{"type":"ping"}"#), record(Kind::Other, false));
     let last = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":26,"output_tokens":8}}"#;
-    assert_eq!(one(last), Record { usage: counts(26, 8), ..record(Kind::Other, false) });
+    let finish = Some(FinishReason::Stop);
+    assert_eq!(one(last), Record { finish, usage: counts(26, 8), ..record(Kind::Other, false) });
     assert_eq!(one(r#"{"type":"message_stop"}"#), record(Kind::Terminal, false));
     assert_eq!(
         one(r#"{"type":"error","error":{"type":"api_error","message":"m"}}"#),
@@ -299,7 +309,7 @@ fn anthropic_whole_response_has_content_and_counts() {
     let told = Usage { prompt_cached_tokens: Some(20), ..counts(26, 8).unwrap() };
     assert_eq!(
         whole(Dialect::Anthropic, answer),
-        Record { usage: Some(told), ..record(Kind::Terminal, true) }
+        Record { usage: Some(told), finish: Some(FinishReason::Stop), ..record(Kind::Terminal, true) }
     );
 }
 
@@ -329,4 +339,66 @@ fn white_space_is_no_record_and_other_text_is_malformed() {
     }
     assert_eq!(read(b"[DONE]", Dialect::Ollama, false), Some(Err(Unscanned::Malformed)));
     assert_eq!(read(b"[DONE]", Dialect::OpenAi, true), Some(Err(Unscanned::Malformed)));
+}
+
+#[test]
+fn finish_reason_of_each_dialect_is_read() {
+    use FinishReason::*;
+    let native = |reason: &str| format!(r#"{{"response":"","done":true,"done_reason":{reason}}}"#);
+    for (reason, expected) in [
+        (r#""stop""#, Some(Stop)),
+        (r#""length""#, Some(Length)),
+        (r#""load""#, Some(Load)),
+        (r#""unload""#, Some(Unload)),
+        (r#""st\u006fp""#, Some(Stop)),
+        (r#""a new word""#, Some(Other)),
+        (r#""""#, None),
+        ("null", None),
+        ("7", None),
+    ] {
+        for read in [one, whole] {
+            assert_eq!(read(Dialect::Ollama, &native(reason)).finish, expected, "{reason}");
+        }
+        let choice = chat_chunk(&format!(r#"{{"index":0,"delta":{{}},"finish_reason":{reason}}}"#), "");
+        assert_eq!(one(Dialect::OpenAi, &choice).finish, expected, "{reason}");
+    }
+    let unfinished = r#"{"response":"a","done":false,"done_reason":"stop"}"#;
+    assert_eq!(one(Dialect::Ollama, unfinished).finish, None, "only the last record has one");
+    for (reason, expected) in [
+        ("end_turn", Stop),
+        ("stop_sequence", Stop),
+        ("max_tokens", Length),
+        ("model_context_window_exceeded", Context),
+        ("tool_use", ToolCalls),
+        ("refusal", ContentFilter),
+        ("pause_turn", Other),
+    ] {
+        let delta = format!(r#"{{"type":"message_delta","delta":{{"stop_reason":"{reason}"}}}}"#);
+        assert_eq!(one(Dialect::Anthropic, &delta).finish, Some(expected), "{reason}");
+        let answer = format!(r#"{{"type":"message","content":[{{}}],"stop_reason":"{reason}"}}"#);
+        assert_eq!(whole(Dialect::Anthropic, &answer).finish, Some(expected), "{reason}");
+    }
+    for (response, expected) in [
+        (r#"{"status":"completed","incomplete_details":null}"#, Stop),
+        (r#"{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"}}"#, Length),
+        (r#"{"incomplete_details":{"reason":"content_filter"},"status":"incomplete"}"#, ContentFilter),
+        (r#"{"status":"failed"}"#, Error),
+    ] {
+        let last = format!(r#"{{"type":"response.completed","response":{response}}}"#);
+        assert_eq!(one(Dialect::OpenAi, &last).finish, Some(expected), "{response}");
+        assert_eq!(whole(Dialect::OpenAi, response).finish, Some(expected), "{response}");
+    }
+    let created = r#"{"type":"response.created","response":{"status":"in_progress"}}"#;
+    assert_eq!(one(Dialect::OpenAi, created).finish, None);
+}
+
+#[test]
+fn openai_response_with_a_function_call_carries_a_call() {
+    let answer = |kind: &str| {
+        let answer = format!(r#"{{"status":"completed","output":[{{"type":"{kind}"}}]}}"#);
+        let record = whole(Dialect::OpenAi, &answer);
+        (record.has_content, record.has_tool_call)
+    };
+    assert_eq!(answer("function_call"), (true, true));
+    assert_eq!(answer("message"), (true, false));
 }

@@ -1,4 +1,4 @@
-//! A whole stack on free ports: simulated Ollama, sidecar, and Prometheus with the rules.
+//! A whole stack on free ports: simulated Ollama, sidecar, and both Prometheus 2 and 3 with the rules.
 
 use std::{
     fs,
@@ -45,14 +45,20 @@ pub(crate) async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>, otherwise:
     }
 }
 
-/// A simulated Ollama, a sidecar in front of it, and a Prometheus with the rules that scrapes it; optionally a demo
-/// with its fake GPU.
+/// The versions of Prometheus that must read the metrics, the rules and the queries alike: the oldest that is supported,
+/// and the one of compose.yaml. The third major version reads bounds of buckets, selectors and regular expressions
+/// differently.
+pub(crate) const SERVERS: [&str; 2] = ["bin/prometheus", "bin/prometheus-3"];
+
+/// A simulated Ollama, a sidecar in front of it, and two versions of Prometheus with the rules that scrape it;
+/// optionally a demo with its fake GPU.
 pub(crate) struct Stack {
     pub(crate) proxy: String,
     pub(crate) admin: String,
     /// The demo's admin address.
     pub(crate) demo: Option<String>,
-    prometheus: String,
+    /// In the order of [`SERVERS`].
+    prometheus: Vec<String>,
     processes: Vec<Process>,
     _folder: TempDir,
 }
@@ -94,7 +100,6 @@ impl Stack {
             admin
         });
 
-        let prometheus = format!("127.0.0.1:{}", port());
         let rules = path::absolute("prometheus/rules").unwrap();
         let alerting = alerting.map_or_else(String::new, |at| {
             format!("alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{at}']}}]}}]}}\n")
@@ -107,13 +112,18 @@ impl Stack {
         );
         let file = folder.path().join("prometheus.yml");
         fs::write(&file, configuration).unwrap();
-        let mut command = Command::new(cache("bin/prometheus"));
-        command
-            .arg(format!("--config.file={}", file.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-            .arg(format!("--web.listen-address={prometheus}"));
-        let server = Process::start(&mut command, log("prometheus"));
-        processes.push(server);
+        let start = |name: &str| {
+            let address = format!("127.0.0.1:{}", port());
+            let data = folder.path().join(name.replace('/', "-"));
+            let mut command = Command::new(cache(name));
+            command
+                .arg(format!("--config.file={}", file.display()))
+                .arg(format!("--storage.tsdb.path={}", data.display()))
+                .arg(format!("--web.listen-address={address}"));
+            (Process::start(&mut command, data.with_extension("log")), address)
+        };
+        let (servers, prometheus): (Vec<_>, Vec<_>) = SERVERS.map(start).into_iter().unzip();
+        processes.extend(servers);
         let scraped = 1 + usize::from(demo.is_some());
         let stack = Stack { proxy, admin, demo, prometheus, processes, _folder: folder };
         let all = async || (stack.query("up == 1").await.len() == scraped).then_some(());
@@ -121,19 +131,17 @@ impl Stack {
         stack
     }
 
-    /// The result of an instant query: the series, each with its value.
+    /// The result of an instant query: the series, each with its value. It is that of the first server, and empty as long
+    /// as one of them has none.
     pub(crate) async fn query(&self, expr: &str) -> Vec<Value> {
-        let url = format!("http://{}/api/v1/query", self.prometheus);
-        let form = reqwest::Url::parse_with_params(&url, [("query", expr)]).unwrap();
-        let Ok(response) = reqwest::get(form).await else { return Vec::new() };
-        let Ok(answer) = response.json::<Value>().await else { return Vec::new() };
-        if answer["status"] == "error" && answer["errorType"] == "bad_data" {
-            panic!("{expr}: {}", answer["error"]);
+        let mut first = Vec::new();
+        for server in self.prometheus.iter().rev() {
+            first = query(server, expr).await;
+            if first.is_empty() {
+                break;
+            }
         }
-        match &answer["data"]["result"] {
-            Value::Array(series) => series.clone(),
-            _ => Vec::new(),
-        }
+        first
     }
 
     /// The sidecar's `/metrics`.
@@ -143,5 +151,19 @@ impl Stack {
 
     pub(crate) fn logs(&self) -> String {
         self.processes.iter().map(Process::log).collect::<Vec<_>>().join("\n")
+    }
+}
+
+async fn query(server: &str, expr: &str) -> Vec<Value> {
+    let url = format!("http://{server}/api/v1/query");
+    let form = reqwest::Url::parse_with_params(&url, [("query", expr)]).unwrap();
+    let Ok(response) = reqwest::get(form).await else { return Vec::new() };
+    let Ok(answer) = response.json::<Value>().await else { return Vec::new() };
+    if answer["status"] == "error" && answer["errorType"] == "bad_data" {
+        panic!("{expr}: {}", answer["error"]);
+    }
+    match &answer["data"]["result"] {
+        Value::Array(series) => series.clone(),
+        _ => Vec::new(),
     }
 }

@@ -39,7 +39,8 @@ JS_OLLAMA=0.6.4
 JS_OPENAI=7.59.0
 JS_ANTHROPIC=1.14.0
 JS_AXE=4.14.1 # checks the accessibility of the page
-# Prometheus, promtool, Alertmanager, Chromium, nginx, wrk, valgrind and curl are whatever version this Debian has.
+PROMETHEUS=0.315.0 # the Go module of Prometheus 3.15.0, the version in compose.yaml
+# Prometheus 2, its promtool, Alertmanager, Chromium, nginx, wrk, valgrind and curl are whatever version this Debian has.
 
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)
 GRAFANA=$ROOT/grafana # its lock file pins Grafana's packages and TypeScript
@@ -133,6 +134,28 @@ make_tools() {
   ln -sf "$CACHE/deb/nginx/usr/sbin/nginx" "$CACHE/bin/nginx"
   ln -sf "$(command -v wrk)" "$CACHE/bin/wrk"
   ln -sf "$(command -v curl)" "$CACHE/bin/curl"
+}
+
+# ---- Prometheus 3, beside Debian's
+
+check_prometheus() { "$CACHE/bin/prometheus-3" --version 2>&1 | grep -F " 3." && "$CACHE/bin/promtool-3" --version; }
+
+make_prometheus() {
+  local module=github.com/prometheus/prometheus
+  if ! have go; then
+    echo "Prometheus 3 is built from source: a Go toolchain of 1.26 or newer has to be on PATH" >&2
+    return 1
+  fi
+  # Its module replaces others, so that `go install` will not have it.
+  mkdir "$TMP/prometheus"
+  cd "$TMP/prometheus"
+  go mod init monitoring
+  go get -tool "$module/cmd/prometheus@v$PROMETHEUS" "$module/cmd/promtool@v$PROMETHEUS"
+  # Of the ways to find targets, the tests use fixed addresses and files, which are always there.
+  nice -n 15 go build -tags remove_all_sd -ldflags "-s -w -X github.com/prometheus/common/version.Version=3.${PROMETHEUS#0.3}" \
+    -o bin/ "$module/cmd/prometheus" "$module/cmd/promtool"
+  mv bin/prometheus "$CACHE/bin/prometheus-3"
+  mv bin/promtool "$CACHE/bin/promtool-3"
 }
 
 # ---- a browser, for the page
@@ -481,7 +504,8 @@ DOCKERFILE
   wait "$engine" || true
 }
 
-part tools "Prometheus, promtool, Alertmanager, nginx, wrk, valgrind and curl" ""
+part tools "Prometheus 2, promtool, Alertmanager, nginx, wrk, valgrind and curl" ""
+part prometheus "Prometheus 3 and its promtool" "$PROMETHEUS"
 part browser "Chromium and its driver" ""
 part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, anthropic $PY_ANTHROPIC, httpx $PY_HTTPX, scipy $PY_SCIPY, statsmodels $PY_STATSMODELS)" \
   "$PY_OLLAMA $PY_OPENAI $PY_ANTHROPIC $PY_HTTPX $PY_SCIPY $PY_STATSMODELS $PY_UVLOOP $PY_ORJSON"

@@ -17,6 +17,8 @@ export interface Board {
   /** The small panels at the top, each with one number. */
   stats: Panel[];
   rows: Row[];
+  /** Rows that are closed until someone opens them: what explains a finding of the rows above. */
+  details?: Row[];
 }
 
 /** A variable in addition to `datasource`, `job` and `instance`, which every dashboard has. */
@@ -103,6 +105,11 @@ export function build(board: Board): dashboard.Dashboard {
     builder.withRow(new dashboard.RowBuilder(question));
     panels.forEach((panel) => builder.withPanel(panel));
   }
+  for (const [question, ...panels] of board.details ?? []) {
+    const row = new dashboard.RowBuilder(question).collapsed(true);
+    panels.forEach((panel) => row.withPanel(panel));
+    builder.withRow(row);
+  }
   const built = builder.build();
   plain(built);
   number(built);
@@ -183,12 +190,17 @@ function plain(built: dashboard.Dashboard) {
   };
   for (const link of built.links ?? []) drop(link, 'placement');
   for (const variable of built.templating?.list ?? []) drop(variable, 'auto', 'auto_min', 'auto_count');
-  for (const panel of built.panels ?? []) if ('options' in panel) drop(panel.options, 'footer');
+  for (const panel of all(built)) if ('options' in panel) drop(panel.options, 'footer');
+}
+
+/** All panels, those of closed rows included. */
+function all(built: dashboard.Dashboard) {
+  return (built.panels ?? []).flatMap((panel) => ('panels' in panel ? [panel, ...panel.panels] : [panel]));
 }
 
 /** Ids that links may name; each line of panels has to fill its width. */
 function number(built: dashboard.Dashboard) {
-  const panels = built.panels ?? [];
+  const panels = all(built);
   const ids = new Set<number>();
   for (const panel of panels) {
     panel.id = idOf(`${panel.type} ${panel.title}`);

@@ -289,6 +289,8 @@ export const efficiency: Board = {
         queries: [0.5, 0.99].map((q) => [`p${q * 100}`, quantile(q, 'chunk_bytes', [MODEL])]),
       }),
     ],
+  ],
+  details: [
     [
       'Does the scheduler disturb the streams?',
       lines({

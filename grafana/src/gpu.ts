@@ -1,5 +1,5 @@
 import { Board, MODELS, UPSTREAMS, Variable } from './board';
-import { lines, list, number } from './panel';
+import { lines, list, number, states } from './panel';
 import { GPU, MODEL, UPSTREAM, family, increase, max, quantile, rate, ratio, select, sum } from './query';
 
 const GPUS: Variable = {
@@ -268,6 +268,41 @@ export const gpu: Board = {
       }),
     ],
     [
+      'What limits the clocks?',
+      lines({
+        title: 'Clock frequency by domain',
+        height: 13,
+        description: 'Clock frequency of each domain: graphics, streaming multiprocessors, memory, video.',
+        unit: 'hertz',
+        min: 0,
+        queries: [['GPU {{gpu}} {{domain}}', max(family('gpu_clock_hertz', GPU), 'gpu', 'domain')]],
+        empty: EMPTY,
+      }),
+      states({
+        title: 'Clock limit reasons',
+        height: 13,
+        description: 'Times in which the driver names the reason as a limit of the clocks. The reason gpu_idle is harmless.',
+        unit: 'none',
+        off: ['no', 'transparent'],
+        on: ['limits', 'orange'],
+        queries: [['GPU {{gpu}} {{reason}}', max(family('gpu_clock_limit', GPU), 'gpu', 'reason')]],
+        empty: EMPTY,
+      }),
+      list({
+        title: 'GPU details',
+        height: 5,
+        description: 'Information from the driver about each GPU. A name that contains "fake" is a GPU of the demo.',
+        unit: 'none',
+        width: 24,
+        expr: family('gpu_info', GPU),
+        value: 'present',
+        hide: ['job'],
+        empty: EMPTY,
+      }),
+    ],
+  ],
+  details: [
+    [
       'Is the PCIe bus the limit?',
       lines({
         title: 'PCIe bytes per second',
@@ -312,40 +347,6 @@ export const gpu: Board = {
         unit: 'ops',
         min: 0,
         queries: [['GPU {{gpu}}', sum(rate(family('gpu_pcie_replays_total', GPU)), 'gpu')]],
-        empty: EMPTY,
-      }),
-    ],
-    [
-      'What limits the clocks?',
-      lines({
-        title: 'Clock frequency by domain',
-        height: 13,
-        description: 'Clock frequency of each domain: graphics, streaming multiprocessors, memory, video.',
-        unit: 'hertz',
-        min: 0,
-        queries: [['GPU {{gpu}} {{domain}}', max(family('gpu_clock_hertz', GPU), 'gpu', 'domain')]],
-        empty: EMPTY,
-      }),
-      lines({
-        title: 'Clock limit reasons',
-        height: 13,
-        description: '1 while the driver names the reason as a limit of the clocks. The reason gpu_idle is harmless.',
-        unit: 'none',
-        min: 0,
-        max: 1,
-        decimals: 0,
-        queries: [['GPU {{gpu}} {{reason}}', max(family('gpu_clock_limit', GPU), 'gpu', 'reason')]],
-        empty: EMPTY,
-      }),
-      list({
-        title: 'GPU details',
-        height: 5,
-        description: 'Information from the driver about each GPU. A name that contains "fake" is a GPU of the demo.',
-        unit: 'none',
-        width: 24,
-        expr: family('gpu_info', GPU),
-        value: 'present',
-        hide: ['job'],
         empty: EMPTY,
       }),
     ],

@@ -1,5 +1,5 @@
 import { Board, MODELS, UPSTREAMS } from './board';
-import { Panel, Query, lines, list, number, table } from './panel';
+import { Panel, Query, lines, list, number, states, table } from './panel';
 import {
   GENERATION,
   MODEL,
@@ -212,6 +212,21 @@ export const overview: Board = {
   rows: [
     [
       'Is Ollama up, and how high is the load?',
+      states({
+        title: 'State of each sidecar and upstream',
+        height: 7,
+        width: 24,
+        description:
+          'A sidecar is up if Prometheus can scrape it. An upstream is up if it answers the probes of the sidecar. A sidecar that is down says nothing about its upstreams.',
+        unit: 'none',
+        off: ['down', 'red'],
+        on: ['up', 'green'],
+        queries: [
+          ['sidecar {{instance}}', max(select('up'), 'instance')],
+          ['upstream {{upstream}} of {{instance}}', max(family('upstream_up', UPSTREAM), 'instance', 'upstream')],
+        ],
+        empty: 'No sidecar',
+      }),
       lines({
         title: 'Requests per minute by route',
         height: 9,

@@ -4,6 +4,7 @@ import * as common from '@grafana/grafana-foundation-sdk/common';
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
 import { DataqueryBuilder, PromQueryFormat } from '@grafana/grafana-foundation-sdk/prometheus';
 import * as stat from '@grafana/grafana-foundation-sdk/stat';
+import * as statetimeline from '@grafana/grafana-foundation-sdk/statetimeline';
 import * as tables from '@grafana/grafana-foundation-sdk/table';
 import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries';
 import * as xychart from '@grafana/grafana-foundation-sdk/xychart';
@@ -119,6 +120,30 @@ const COLORS: Record<string, string> = {
   p95: 'yellow',
   p99: 'red',
 };
+
+/** One line for each series, in the color of its state. Values are 0 and 1. */
+export function states(
+  words: Words & { queries: Query[]; height?: number; off: [text: string, color: string]; on: [text: string, color: string] },
+): Panel {
+  const panel = dress(new statetimeline.PanelBuilder(), words, words.height ?? 8, 12)
+    .noValue(words.empty ?? 'No traffic')
+    .mergeValues(true)
+    .rowHeight(0.8)
+    .showValue(common.VisibilityMode.Auto)
+    .fillOpacity(70)
+    .lineWidth(0)
+    .mappings(named({ '0': words.off, '1': words.on }))
+    .legend(
+      new common.VizLegendOptionsBuilder()
+        .displayMode(common.LegendDisplayMode.List)
+        .placement(common.LegendPlacement.Bottom)
+        .showLegend(true)
+        .calcs([]),
+    )
+    .tooltip(new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Single).sort(common.SortOrder.None));
+  words.queries.forEach((query, at) => panel.withTarget(target(at, query)));
+  return panel;
+}
 
 /** A table of labels and one value. */
 export function list(words: Words & { expr: string; value: string; hide: string[]; height?: number }): Panel {

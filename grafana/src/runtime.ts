@@ -1,5 +1,5 @@
 import { Board, Variable } from './board';
-import { lines, number } from './panel';
+import { lines, number, states } from './panel';
 import { RUNTIME, family, max, min, quantile, rate, ratio, select, sum } from './query';
 
 const RUNTIMES: Variable = {
@@ -218,33 +218,6 @@ export const runtime: Board = {
       }),
     ],
     [
-      'Which tasks take the time?',
-      lines({
-        title: 'Mean poll time by kind of task',
-        description: 'Mean time of one poll. Tasks of the kind "connection" carry the streams.',
-        unit: 's',
-        min: 0,
-        queries: [
-          [
-            '{{task}}',
-            ratio(
-              sum(rate(family('task_poll_seconds_total')), 'task'),
-              sum(rate(family('task_polls_total')), 'task'),
-            ),
-          ],
-        ],
-        empty: 'Off',
-      }),
-      lines({
-        title: 'Wait for a worker by kind of task',
-        description: 'Task-seconds per second in which tasks were ready but did not run.',
-        unit: 's',
-        min: 0,
-        queries: [['{{task}}', sum(rate(family('task_scheduled_seconds_total')), 'task')]],
-        empty: 'Off',
-      }),
-    ],
-    [
       'Which resources does the process use?',
       lines({
         title: 'CPU cores used by sidecar',
@@ -291,13 +264,12 @@ export const runtime: Board = {
     ],
     [
       'Do the collectors work?',
-      lines({
+      states({
         title: 'State of each collector',
-        description: '1 while a collector can read its source, 0 while it cannot. Disabled collectors do not appear.',
+        description: 'Whether a collector can read its source. Disabled collectors do not appear.',
         unit: 'none',
-        min: 0,
-        max: 1,
-        decimals: 0,
+        off: ['cannot read', 'red'],
+        on: ['reads', 'green'],
         queries: [['{{collector}}', min(family('collector_up'), 'collector')]],
         empty: 'Off',
       }),
@@ -308,6 +280,35 @@ export const runtime: Board = {
         unit: 's',
         log: true,
         queries: [['{{collector}}', max(family('collector_seconds'), 'collector')]],
+        empty: 'Off',
+      }),
+    ],
+  ],
+  details: [
+    [
+      'Which tasks take the time?',
+      lines({
+        title: 'Mean poll time by kind of task',
+        description: 'Mean time of one poll. Tasks of the kind "connection" carry the streams.',
+        unit: 's',
+        min: 0,
+        queries: [
+          [
+            '{{task}}',
+            ratio(
+              sum(rate(family('task_poll_seconds_total')), 'task'),
+              sum(rate(family('task_polls_total')), 'task'),
+            ),
+          ],
+        ],
+        empty: 'Off',
+      }),
+      lines({
+        title: 'Wait for a worker by kind of task',
+        description: 'Task-seconds per second in which tasks were ready but did not run.',
+        unit: 's',
+        min: 0,
+        queries: [['{{task}}', sum(rate(family('task_scheduled_seconds_total')), 'task')]],
         empty: 'Off',
       }),
     ],

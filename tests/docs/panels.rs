@@ -11,8 +11,11 @@ fn panels() -> BTreeMap<String, Vec<String>> {
     let of_file = |path: std::path::PathBuf| {
         let json: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
         let name = json["title"].as_str().unwrap().trim_start_matches("Streamgauge / ").to_owned();
-        let titles = json["panels"].as_array().unwrap().iter();
-        (name, titles.map(|panel| panel["title"].as_str().unwrap().to_owned()).collect())
+        // A closed row contains its panels.
+        let inside = |panel: &Value| panel["panels"].as_array().cloned().unwrap_or_default();
+        let top = json["panels"].as_array().unwrap().iter();
+        let all = top.flat_map(|panel| [panel.clone()].into_iter().chain(inside(panel)));
+        (name, all.map(|panel| panel["title"].as_str().unwrap().to_owned()).collect())
     };
     fs::read_dir("grafana/dashboards").unwrap().map(|entry| of_file(entry.unwrap().path())).collect()
 }

@@ -51,7 +51,7 @@ fn panel_has_description() {
             }
             let kind = panel["type"].as_str().unwrap();
             assert!(
-                ["stat", "timeseries", "xychart", "bargauge", "table"].contains(&kind),
+                ["stat", "timeseries", "state-timeline", "xychart", "bargauge", "table"].contains(&kind),
                 "{place}: {kind}"
             );
             let description = panel["description"].as_str().unwrap();

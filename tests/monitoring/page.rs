@@ -52,8 +52,14 @@ impl Dashboard {
         self.json["title"].as_str().unwrap()
     }
 
+    /// Rows and panels, those of closed rows included.
     pub(crate) fn panels(&self) -> Vec<&Value> {
-        self.json["panels"].as_array().unwrap().iter().collect()
+        let mut panels = Vec::new();
+        for panel in self.json["panels"].as_array().unwrap() {
+            panels.push(panel);
+            panels.extend(panel["panels"].as_array().into_iter().flatten());
+        }
+        panels
     }
 
     /// Panels that are not rows.

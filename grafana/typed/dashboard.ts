@@ -3,6 +3,10 @@
 import type { AnnotationQuery, DataQuery, Dashboard, Panel, RowPanel, VariableModel } from '@grafana/schema';
 import type { Options as Bars } from '@grafana/schema/dist/esm/raw/composable/bargauge/panelcfg/x/BarGaugePanelCfg_types.gen';
 import type { Options as Stat } from '@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen';
+import type {
+  FieldConfig as StateField,
+  Options as States,
+} from '@grafana/schema/dist/esm/raw/composable/statetimeline/panelcfg/x/StateTimelinePanelCfg_types.gen';
 import type { Options as Table } from '@grafana/schema/dist/esm/raw/composable/table/panelcfg/x/TablePanelCfg_types.gen';
 import type {
   FieldConfig as SeriesField,
@@ -39,13 +43,16 @@ type Of<Type extends string, Options, Field> = Omit<Panel<Options, Field>, 'type
   targets: Query[];
 };
 
-type Any =
+type Shown =
   | Of<'bargauge', Bars, Record<never, never>>
+  | Of<'state-timeline', States, StateField>
   | Of<'stat', Stat, Record<never, never>>
   | Of<'table', Table, Record<string, unknown>>
   | Of<'timeseries', Series, SeriesField>
-  | Of<'xychart', Curve, CurveField>
-  | (Omit<RowPanel, 'type'> & { type: 'row' });
+  | Of<'xychart', Curve, CurveField>;
+
+/** A closed row contains its panels. */
+type Any = Shown | (Omit<RowPanel, 'type' | 'panels'> & { type: 'row'; panels: Shown[] });
 
 /** The fields that the Prometheus datasource adds to an annotation. */
 interface Annotation extends AnnotationQuery {

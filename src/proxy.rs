@@ -65,7 +65,7 @@ impl Proxy {
         registry: &prometheus::Registry,
     ) -> prometheus::Result<Proxy> {
         let client = upstream::Client::new(&upstream, &stages.upstreams, config.body_idle_timeout);
-        let families = Families::register(registry)?;
+        let families = Families::register(registry, &stages.upstreams)?;
         let budget = Budget::register(config.read_ahead_budget, registry)?;
         let acceptor = Acceptor::new(config.tls.as_ref());
         Ok(Proxy { config, acceptor, upstream, client, stages, budget, families })

@@ -8,6 +8,7 @@ mod stages;
 mod surroundings;
 #[cfg(test)]
 mod tests;
+mod wedge;
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -28,6 +29,7 @@ pub use reload::Reload;
 use families::Families;
 use reload::Reloaded;
 use surroundings::Surroundings;
+use wedge::Wedges;
 
 /// The most connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
@@ -69,6 +71,7 @@ pub struct Bound {
     collectors: Registered,
     admin_runtime: Option<Handle>,
     drain_timeout: Duration,
+    wedges: Wedges,
     reload: Reload,
 }
 
@@ -218,7 +221,7 @@ impl Builder {
             .map_err(|source| BindError::Admin { addr, source })?;
 
         let families = Families::register(&registry, &upstreams)?;
-        let stages = stages::register(&config, &registry, upstreams)?;
+        let (stages, wedges) = stages::register(&config, &registry, upstreams)?;
         let collectors = surroundings
             .collectors(config.collectors, &runtimes, admin_runtime.as_ref(), &stages)
             .register(&registry)?;
@@ -262,6 +265,7 @@ impl Builder {
             collectors,
             admin_runtime,
             drain_timeout: config.drain_timeout,
+            wedges,
             reload,
         })
     }
@@ -336,6 +340,7 @@ impl Bound {
         let mut beside = JoinSet::new();
         beside.spawn_on(self.admin.serve(), &admin_runtime);
         beside.spawn_on(upstreams.watch(), &admin_runtime);
+        beside.spawn_on(self.wedges.watch(), &admin_runtime);
         beside.spawn_on(self.collectors.run(), &admin_runtime);
 
         let connections = self.listener.serve(shutdown).await;

@@ -25,7 +25,10 @@ mod socket;
 mod whereabouts;
 
 use hook::Hook;
-use std::sync::{Arc, RwLock, atomic::AtomicUsize};
+use std::sync::{
+    Arc, RwLock,
+    atomic::{AtomicBool, AtomicUsize},
+};
 
 use futures_util::future;
 use http::{HeaderMap, HeaderValue};
@@ -200,6 +203,7 @@ impl Upstream {
             host: HeaderValue::from_str(&authority).expect("a URL's host is ASCII"),
             authority: authority.parse().expect("a URL's host and port"),
             requests: AtomicUsize::new(0),
+            is_wedged: AtomicBool::new(false),
             expected: Expected::default(),
             health: RwLock::default(),
             probing: Probing::default(),

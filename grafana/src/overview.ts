@@ -385,7 +385,7 @@ export const overview: Board = {
         softMax: 1,
         description:
           'Age of the newest chunk of an upstream while streams past their first record run there. All its streams have been silent for that long. Several seconds are long, unless a stream writes a tool call.',
-        width: 8,
+        width: 6,
         unit: 's',
         min: 0,
         queries: [['{{upstream}}', max(family('silent_seconds', UPSTREAM), 'upstream')]],
@@ -394,7 +394,7 @@ export const overview: Board = {
         title: 'Silence / usual longest silence',
         description:
           'Time without data from an upstream, divided by the longest silence that is usual for the requests that run there. Above 1, the upstream is wedged. A silence during a tool call alone does not count.',
-        width: 8,
+        width: 6,
         unit: 'none',
         min: 0,
         limits: { wrong: 1 },
@@ -405,11 +405,26 @@ export const overview: Board = {
         softMax: 1,
         description:
           'Age of the oldest request that has no answer yet. A large model can take minutes to load. After five minutes the request is stuck, or the queue inside Ollama is long.',
-        width: 8,
+        width: 6,
         unit: 's',
         min: 0,
         limits: { wrong: 300 },
         queries: [['{{upstream}}', max(family('waiting_seconds', UPSTREAM), 'upstream')]],
+      }),
+      lines({
+        title: 'Wedged upstreams and retries',
+        description:
+          'Times per minute that an upstream was found to be wedged, and requests per minute that went on to another upstream because this one could not be reached or lacked the model.',
+        width: 6,
+        unit: 'none',
+        min: 0,
+        queries: [
+          ['wedged {{upstream}}', `60 * ${sum(rate(family('upstream_wedged_total', UPSTREAM)), 'upstream')}`],
+          [
+            '{{reason}} {{upstream}}',
+            `60 * ${sum(rate(family('upstream_retries_total', UPSTREAM)), 'upstream', 'reason')}`,
+          ],
+        ],
       }),
     ],
     [

@@ -47,6 +47,7 @@ fn of_upstream(upstream: &Upstream) -> Value {
         "address": upstream.authority().as_str(),
         "alive": health.alive,
         "why": health.why,
+        "wedged": upstream.is_wedged(),
         "version": health.version,
         "loaded": loaded,
         "model": suggested(&health),

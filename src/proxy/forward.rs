@@ -7,13 +7,13 @@ use http::{Request, Response, StatusCode, request};
 use super::{
     Failure, Proxy,
     body_length::{BodyLength, UnknownCoding},
-    headers, respond,
+    families, headers, respond,
     upload::{Lent, Owner, Upload},
 };
 use crate::{
     admission::Permit,
     meter::{Live, Measurement},
-    protocol::{CLOUD, is_cloud_model},
+    protocol::{CLOUD, Route, is_cloud_model},
     scheduler::Want,
     upstream::{Answer, Busy, Failed, Placement, Upstream},
 };
@@ -28,8 +28,9 @@ pub(super) struct Answered {
 }
 
 impl Proxy {
-    /// Waits for a slot at an upstream, and sends. Where an upstream cannot be reached, so that nothing was sent, another one
-    /// is asked; what may have begun is never sent twice. `model` is canonical.
+    /// Waits for a slot at an upstream, and sends. If the upstream cannot be reached, so that nothing was sent, or does
+    /// not have the model, so that nothing was generated, another upstream gets the request. A request that may have
+    /// begun is never sent twice. `model` is canonical.
     pub(super) async fn send(
         &self,
         mut head: request::Parts,
@@ -48,11 +49,25 @@ impl Proxy {
             permit.enter();
             measurement.upstream_chosen(if is_cloud { CLOUD } else { upstream.name() });
             let again = (upstreams.all().len() > 1).then(|| (head.clone(), Owner::default()));
+            let model_here = model.filter(|_| !is_cloud && is_retried_elsewhere(route));
+            let may_move = model_here.filter(|model| upstreams.may_be_elsewhere(model, &upstream, &tried));
+            let copy = may_move.and_then(|_| body.copy());
             headers::towards(&mut head, upstream.host());
             let owner = again.as_ref().map(|(_, owner)| owner.clone());
             let request = Request::from_parts(head, Lent::new(body, owner));
             let failure = match self.send_to(&upstream, busy, request, measurement.live()).await {
-                Ok((response, length)) => return Ok(Answered { response, length, upstream, is_cloud }),
+                Ok((response, length)) => {
+                    let answered = Answered { response, length, upstream, is_cloud };
+                    let is_missing = answered.response.status() == StatusCode::NOT_FOUND;
+                    let (Some(copy), Some((whole, _)), Some(model), true) = (copy, again, model, is_missing)
+                    else {
+                        return Ok(answered);
+                    };
+                    let next = self.elsewhere(&answered.upstream, model, &mut tried, measurement).await;
+                    let Some(next) = next else { return Ok(answered) };
+                    (head, body, placement) = (whole, copy, next);
+                    continue;
+                }
                 Err(failure) => failure,
             };
             if failure.is_of_connection() {
@@ -64,9 +79,26 @@ impl Proxy {
             let back = again.and_then(|(head, owner)| Some((head, owner.back()?)));
             let (Some(next), Some(whole)) = (next, back) else { return Err(failure) };
             tracing::warn!(id = measurement.live().id(), "{failure}; trying another upstream");
+            self.families.retries(upstream.name(), families::UNREACHABLE);
             placement = next;
             (head, body) = whole;
         }
+    }
+
+    /// Returns the destination of a request whose model this upstream does not have.
+    async fn elsewhere(
+        &self,
+        upstream: &Upstream,
+        model: &str,
+        tried: &mut Vec<usize>,
+        measurement: &Measurement,
+    ) -> Option<Placement> {
+        tried.push(upstream.position());
+        let next = self.stages.upstreams.place_elsewhere(measurement.route(), model, tried).await?;
+        let (id, name) = (measurement.live().id(), upstream.name());
+        tracing::info!(id, upstream = name, model, "the upstream lacks the model; trying another upstream");
+        self.families.retries(name, families::NO_MODEL);
+        Some(next)
     }
 
     /// The upstream of a request, once it has a slot there if its route takes one. What is passed on to the cloud takes none
@@ -153,6 +185,12 @@ impl Proxy {
             }
         }
     }
+}
+
+/// Whether a 404 for a request on this route says that the upstream does not have the model, so that another one may
+/// answer it. The path of an unknown route may be what is missing.
+const fn is_retried_elsewhere(route: Route) -> bool {
+    route.takes_slot() && !matches!(route, Route::V1Other) || matches!(route, Route::Show)
 }
 
 /// No request may be sent to an upstream that is this sidecar itself.

@@ -62,7 +62,8 @@ impl Unread {
 /// The body of a request. Frames that were read ahead come first.
 #[derive(Debug)]
 pub(super) struct Upload {
-    body: Inbound,
+    /// `None`: it was read ahead to its end.
+    body: Option<Inbound>,
     /// The declared length, since the framing towards the upstream is that of the client.
     declared: SizeHint,
     ahead: Ahead,
@@ -105,7 +106,7 @@ impl Upload {
         let upload = Upload {
             declared: body.size_hint(),
             at_end: body.is_end_stream(),
-            body,
+            body: Some(body),
             ahead: Ahead::new(share),
             trailers: None,
             patience: Patience::of(idle),
@@ -157,6 +158,23 @@ impl Upload {
         Ok(())
     }
 
+    /// The same body again for another upstream, if it was read ahead to its end and the budget has room for it.
+    pub(super) fn copy(&mut self) -> Option<Upload> {
+        if !self.at_end || self.trailers.is_some() {
+            return None;
+        }
+        Some(Upload {
+            body: None,
+            declared: self.declared,
+            ahead: self.ahead.copy()?,
+            trailers: None,
+            at_end: true,
+            patience: None,
+            progress: Progress::default(),
+            live: self.live.clone(),
+        })
+    }
+
     /// Whether the body was read ahead to its end.
     pub(super) const fn is_read(&self) -> bool {
         self.at_end
@@ -202,7 +220,8 @@ impl Upload {
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unread>>> {
-        let polled = match Pin::new(&mut self.body).poll_frame(cx) {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let polled = match Pin::new(&mut *body).poll_frame(cx) {
             Poll::Ready(polled) => polled,
             Poll::Pending => {
                 let Some(patience) = &mut self.patience else { return Poll::Pending };
@@ -214,7 +233,7 @@ impl Upload {
         if let Some(patience) = &mut self.patience {
             patience.came();
         }
-        self.at_end = polled.is_none() || self.body.is_end_stream();
+        self.at_end = polled.is_none() || body.is_end_stream();
         Poll::Ready(polled.map(|frame| {
             frame.map_err(|error| {
                 let why = if is_nonsense(&error) { Unread::Malformed } else { Unread::Gone };

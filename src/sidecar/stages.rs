@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 
-use super::{config::Config, surroundings};
+use super::{config::Config, surroundings, wedge::Wedges};
 use crate::{
     admission::Admission,
     meter::{Bands, Meter, Outcome},
@@ -25,13 +25,13 @@ static OUTCOMES: [&str; 7] = {
     labels
 };
 
-/// Registers the stages. From now on, the meter and the scheduler learn the result of each probe, and the adaptive
+/// Registers the stages, and the watch for wedged upstreams. From now on, the meter and the scheduler learn the result of each probe, and the adaptive
 /// shaping reads the meter.
 pub(super) fn register(
     config: &Config,
     registry: &Registry,
     upstreams: Arc<Upstreams>,
-) -> prometheus::Result<Stages> {
+) -> prometheus::Result<(Stages, Wedges)> {
     let names: Vec<_> = upstreams.all().iter().map(|upstream| upstream.name()).collect();
     let meter = Meter::register(registry, &config.meter, &names)?;
     let limits: Vec<_> = config.upstream.upstreams.iter().map(|one| one.max_streams).collect();
@@ -42,13 +42,20 @@ pub(super) fn register(
         probed(upstream);
         refresher.refresh();
     });
+    let (silences, refresher) = (meter.clone(), scheduler.refresher());
+    let wedges = Wedges::register(
+        registry,
+        upstreams.clone(),
+        move |upstream| silences.silence_ratio(upstream.name()),
+        move || refresher.refresh(),
+    )?;
     let admission = Arc::new(Admission::register(registry, &config.admission, &OUTCOMES)?);
     let shaping = Arc::new(Shaping::new(shaping::Families::register(registry)?, config.shaping.clone()));
     for name in names {
         let (meter, upstream) = (meter.clone(), name.to_owned());
         shaping.adapt(name, move || reading(&meter.bands(&upstream)));
     }
-    Ok(Stages { admission, upstreams, scheduler, meter, shaping })
+    Ok((Stages { admission, upstreams, scheduler, meter, shaping }, wedges))
 }
 
 /// Converts the meter's concurrency figures for shaping.

@@ -63,8 +63,15 @@ impl Answer {
         self.busy.token()
     }
 
-    pub(super) fn new(body: Incoming, silence: Duration, mut busy: Busy, excuse: Excuse) -> Answer {
-        busy.answered();
+    /// `is_success`: the status says that the upstream did what was asked.
+    pub(super) fn new(
+        body: Incoming,
+        is_success: bool,
+        silence: Duration,
+        mut busy: Busy,
+        excuse: Excuse,
+    ) -> Answer {
+        busy.answered(is_success);
         if body.is_end_stream() {
             busy.ended();
         }

@@ -110,6 +110,14 @@ impl Breaker {
         }
     }
 
+    /// Lets one generation try the upstream, unless the breaker is open or half-open already.
+    pub(super) fn wants_trial(&self) {
+        let mut state = self.state();
+        if matches!(state.position, Position::Closed) {
+            state.position = Position::Open { until: Instant::now(), by: Kind::Generation };
+        }
+    }
+
     /// Notes the head of a response. Returns true if it closed the breaker, which the next failure opens again.
     pub(super) fn answered(&self, kind: Kind) -> bool {
         let mut state = self.state();

@@ -13,6 +13,8 @@ pub(crate) struct Busy {
     has_left: bool,
     /// Whether this request is the trial of a half-open breaker, without a result yet.
     tries: bool,
+    /// Whether the response is a failure, so that it does not show that a model runs.
+    is_refused: bool,
     runs: Runs,
     slot: Option<Slot>,
 }
@@ -48,11 +50,23 @@ impl Busy {
         // The scheduler asked the breaker when it gave the slot.
         let asked = slot.as_mut().filter(|_| runs == Runs::Here).and_then(Slot::take_trial);
         let tries = || upstream.breaker.as_ref().is_some_and(|breaker| breaker.tries(kind));
-        Busy { upstream: upstream.clone(), has_left: false, tries: asked.unwrap_or_else(tries), runs, slot }
+        Busy {
+            upstream: upstream.clone(),
+            has_left: false,
+            tries: asked.unwrap_or_else(tries),
+            is_refused: false,
+            runs,
+            slot,
+        }
     }
 
     fn kind(&self) -> Kind {
         kind(self.slot.as_ref(), self.runs)
+    }
+
+    /// The evidence of the response. An error shows only that the upstream answers.
+    fn evidence(&self) -> Kind {
+        if self.is_refused { Kind::Other } else { self.kind() }
     }
 
     /// Returns a token that lives as long as the request holds a slot. `None`: it holds no slot, or no limit applies.
@@ -60,11 +74,13 @@ impl Busy {
         self.slot.as_ref().and_then(Slot::token)
     }
 
-    /// Notes the head of the response.
-    pub(super) fn answered(&mut self) {
+    /// Notes the head of the response. A trial that gets an error proves nothing, and the next request tries again.
+    pub(super) fn answered(&mut self, is_success: bool) {
+        self.is_refused = !is_success;
         let Some(breaker) = &self.upstream.breaker else { return };
-        self.tries = false;
-        if breaker.answered(self.kind()) {
+        let closed = breaker.answered(self.evidence());
+        self.tries = self.tries && !is_success && !closed;
+        if closed {
             tracing::info!(
                 upstream = self.upstream.name(),
                 "the upstream works again: its circuit breaker closed"
@@ -76,7 +92,7 @@ impl Busy {
     /// Notes the complete end of the response.
     pub(super) fn ended(&mut self) {
         if let Some(breaker) = &self.upstream.breaker {
-            breaker.ended(self.kind());
+            breaker.ended(self.evidence());
         }
         self.leave();
     }

@@ -91,7 +91,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::upstream::{Failed, Health, UpstreamConfig, expected::Observed};
+    use crate::{
+        scheduler::{Scheduler, Terms, Want},
+        upstream::{Config, Failed, Health, UpstreamConfig, Upstreams, expected::Observed},
+    };
 
     /// Upstreams with these names, states and limits.
     fn upstreams(all: &[(&str, Health, Option<usize>)]) -> Vec<Arc<Upstream>> {
@@ -192,12 +195,41 @@ mod tests {
         let mut tries = all[0].enter(None);
         assert_eq!(all[0].requests(), 1);
         assert_eq!(names(&all, Policy::RoundRobin, None), ["b"; 4]);
-        tries.answered();
+        tries.answered(true);
         assert_eq!(names(&all, Policy::RoundRobin, None), ["a", "b", "a", "b"]);
         // If the breakers of all are open, all are tried.
         tries.failed(Failed::Request);
         all[1].enter(None).failed(Failed::Unreachable);
         assert_eq!(names(&all, Policy::RoundRobin, None), ["a", "b", "a", "b"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn upstream_that_is_wedged_no_longer_gets_one_generation_as_a_trial() {
+        let all = two(up(), up());
+        assert!(all[0].wedges(true) && !all[0].wedges(true));
+        assert_eq!(names(&all, Policy::RoundRobin, None), ["b"; 4]);
+        assert!(all[0].wedges(false));
+        assert!(all[0].tries_generation(), "the first generation is the trial");
+        assert_eq!(names(&all, Policy::RoundRobin, None), ["b"; 4]);
+        all[0].abandoned();
+        assert!(!all[0].is_out() && all[0].tries_generation(), "then the next one");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn error_does_not_show_that_a_model_runs_again() {
+        let all = two(up(), up());
+        let fleet = Arc::new(Upstreams::new(&Config::default()).unwrap());
+        let scheduler = Scheduler::for_test(&[Some(9)], fleet);
+        let slot = async || scheduler.enter("caller", Terms::default(), Want::default()).await.ok();
+        all[0].wedges(true);
+        all[0].wedges(false);
+        assert!(all[0].tries_generation());
+        let mut refused = all[0].enter(slot().await);
+        refused.answered(false);
+        refused.ended();
+        assert!(all[0].is_out(), "it may be a 404 for a model that the upstream does not have");
+        all[0].enter(slot().await).answered(true);
+        assert!(!all[0].is_out());
     }
 
     #[test]

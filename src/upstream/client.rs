@@ -84,7 +84,8 @@ where
     /// the body is complete. `excuse` belongs to the body of the request.
     #[must_use]
     pub(crate) fn take(&self, response: Response<Incoming>, busy: Busy, excuse: Excuse) -> Response<Answer> {
-        response.map(|body| Answer::new(body, self.silence_timeout, busy, excuse))
+        let is_success = response.status().is_success();
+        response.map(|body| Answer::new(body, is_success, self.silence_timeout, busy, excuse))
     }
 
     fn unanswered(&self, error: &legacy::Error) -> Unanswered {

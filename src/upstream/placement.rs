@@ -69,6 +69,29 @@ impl Upstreams {
         Some(Placement::At { is_cloud: is_cloud(&upstream), upstream })
     }
 
+    /// Whether another upstream than `this` and those in `tried` may have the model.
+    pub(crate) fn may_be_elsewhere(&self, model: &str, this: &Upstream, tried: &[usize]) -> bool {
+        let is_left = |one: &Upstream| one.position() != this.position() && !tried.contains(&one.position());
+        self.all.iter().any(|one| is_left(one) && one.health().listed(model) != Some(None))
+    }
+
+    /// Returns the destination of a request whose model the upstreams in `tried` do not have. `None`: none of the
+    /// others may have it. It looks again at the lists of models, since that of the last upstream was wrong.
+    pub(crate) async fn place_elsewhere(
+        &self,
+        route: Route,
+        model: &str,
+        tried: &mut Vec<usize>,
+    ) -> Option<Placement> {
+        self.look_again().await;
+        for upstream in self.all.iter().filter(|one| one.health().listed(model) == Some(None)) {
+            if !tried.contains(&upstream.position()) {
+                tried.push(upstream.position());
+            }
+        }
+        self.place(route, Some(model), tried)
+    }
+
     /// Takes in the measurements of a request that has ended at the upstream of this name.
     pub(crate) fn observe(&self, upstream: &str, model: &str, observed: Observed) {
         if let Some(upstream) = self.all.iter().find(|one| one.name == upstream) {

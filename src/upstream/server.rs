@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -31,6 +31,8 @@ pub(crate) struct Upstream {
     pub(super) weight: usize,
     pub(super) max_streams: Option<usize>,
     pub(super) requests: AtomicUsize,
+    /// Its requests have been silent for longer than is usual.
+    pub(super) is_wedged: AtomicBool,
     pub(super) expected: Expected,
     pub(super) health: RwLock<Arc<Health>>,
     pub(super) probing: Probing,
@@ -69,10 +71,26 @@ impl Upstream {
         self.peer.as_ref()
     }
 
-    /// Whether the upstream failed recently and gets no requests for now.
+    /// Whether the upstream failed recently or is wedged, and gets no requests for now.
     #[must_use]
     pub(crate) fn is_out(&self) -> bool {
-        self.breaker.as_ref().is_some_and(Breaker::is_open)
+        self.is_wedged() || self.breaker.as_ref().is_some_and(Breaker::is_open)
+    }
+
+    /// Whether its requests have been silent for longer than is usual, although its probes may be answered.
+    #[must_use]
+    pub(crate) fn is_wedged(&self) -> bool {
+        self.is_wedged.load(Relaxed)
+    }
+
+    /// Notes whether the upstream is wedged. Returns true if that has changed. An upstream that is wedged no longer
+    /// gets one generation as a trial, since its silent requests may have left without an answer.
+    pub(crate) fn wedges(&self, is_wedged: bool) -> bool {
+        let has_changed = self.is_wedged.swap(is_wedged, Relaxed) != is_wedged;
+        if let Some(breaker) = self.breaker.as_ref().filter(|_| has_changed && !is_wedged) {
+            breaker.wants_trial();
+        }
+        has_changed
     }
 
     /// The share of requests relative to the other upstreams.

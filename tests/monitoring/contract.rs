@@ -114,6 +114,8 @@ pub(crate) const METRICS: &[Metric] = &[
     ("collector_up", G, &["collector"]),
     ("collector_seconds", G, &["collector"]),
     ("upstream_up", G, &["upstream"]),
+    ("upstream_wedged_total", C, &["upstream"]),
+    ("upstream_retries_total", C, &["upstream", "reason"]),
     ("connections_open", G, &["listener"]),
     ("connections_refused_total", C, &["listener", "reason"]),
     ("connections_vanished_total", C, &["listener"]),

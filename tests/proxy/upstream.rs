@@ -2,6 +2,7 @@
 
 mod cloud;
 mod failures;
+mod missing;
 mod scheduler;
 mod several;
 #[cfg(feature = "tls")]

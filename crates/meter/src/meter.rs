@@ -141,6 +141,15 @@ impl Meter {
         self.shared.live.snapshots()
     }
 
+    /// Returns the silence of an upstream, divided by the longest silence that is usual for the requests in progress
+    /// there. Above 1, the upstream is wedged.
+    #[must_use]
+    pub fn silence_ratio(&self, upstream: &str) -> f64 {
+        let mut running = self.shared.live.running();
+        running.retain(|one| one.route.takes_slot());
+        waiting::silence_ratio(&running, &self.shared.families.concurrency, upstream)
+    }
+
     /// Returns the requests that failed last, the newest first, at most `most`. Some 200 are kept.
     #[must_use]
     pub fn failures(&self, most: usize) -> Vec<Failure> {

@@ -35,6 +35,8 @@ pub(super) struct OverviewUpstream {
     pub(super) alive: bool,
     /// Why it does not answer.
     pub(super) why: Option<String>,
+    /// Its requests have been silent for longer than is usual.
+    pub(super) wedged: bool,
     pub(super) version: Option<String>,
     pub(super) loaded: Option<Vec<String>>,
 }

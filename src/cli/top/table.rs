@@ -231,13 +231,18 @@ fn upstreams(overview: &Overview) -> Vec<Vec<Cell>> {
         let loaded = one.loaded.as_deref().unwrap_or_default();
         let state = match (&one.why, loaded) {
             (Some(why), _) if !one.alive => why.clone(),
+            _ if one.alive && one.wedged => "sends nothing for longer than usual".to_owned(),
             (_, []) => "-".to_owned(),
             (_, loaded) => loaded.join(", "),
         };
         vec![
             count(counts.map_or(0.0, |counts| counts.requests)),
             name(&one.name),
-            name(if one.alive { "up" } else { "DOWN" }),
+            name(match one {
+                _ if !one.alive => "DOWN",
+                _ if one.wedged => "WEDGED",
+                _ => "up",
+            }),
             name(one.version.as_deref().unwrap_or("-")),
             count(running as f64),
             count(counts.map_or(0.0, |counts| counts.failed)),

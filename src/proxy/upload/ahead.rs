@@ -70,6 +70,14 @@ impl Ahead {
         self.frames.iter().cloned().collect()
     }
 
+    /// The same frames again, if the budget has room for them. Their bytes are not copied, but they stay in memory as
+    /// long as the second one.
+    pub(super) fn copy(&mut self) -> Option<Ahead> {
+        let mut copy = Ahead::new(self.share.another(self.share.held())?);
+        copy.replace(self.frames());
+        Some(copy)
+    }
+
     /// Replaces all frames.
     pub(super) fn replace(&mut self, frames: Vec<Bytes>) {
         self.share.give_back(self.share.held());

@@ -89,6 +89,12 @@ impl Share {
         Share { budget: budget.clone(), held: 0 }
     }
 
+    /// A share for a copy of this many bytes; `None`: there is no room for them.
+    pub(super) fn another(&self, bytes: usize) -> Option<Share> {
+        let share = Share::of(&self.budget);
+        share.is_short(bytes as u64).is_none().then_some(share)
+    }
+
     pub(super) const fn held(&self) -> usize {
         self.held
     }

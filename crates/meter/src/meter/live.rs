@@ -189,7 +189,8 @@ impl Live {
         let (age, arrival) = (self.accepted.elapsed(), self.last_arrival.get());
         let is_told = self.is_terminal() || (arrival.is_some() && !self.awaited.load(Relaxed));
         let length = age.saturating_sub(arrival.or(self.sent.get()).filter(|_| !is_told)?);
-        Some(silence::Silence { kind: self.silence_kind(), begun: arrival.is_some(), length })
+        let prompt_bytes = self.prompt_bytes.load(Relaxed);
+        Some(silence::Silence { kind: self.silence_kind(), begun: arrival.is_some(), length, prompt_bytes })
     }
 
     /// Notes that the upstream connection has taken the last byte of the request's body. A program whose client does

@@ -22,6 +22,8 @@ const LEAST: Duration = Duration::from_secs(60);
 const LEAST_UNKNOWN: Duration = Duration::from_secs(300);
 /// A silence is too long if it is more than this many times the usual one.
 const TIMES: u32 = 3;
+/// The fewest bytes of a prompt that Ollama is assumed to read per second.
+const SLOWEST_PROMPT: u64 = 200;
 /// A shorter silence lowers the usual one by this part of the difference.
 const DECAY: u64 = 16;
 /// Combinations of the route, streamed or not, constrained or not, begun or not.
@@ -63,12 +65,19 @@ pub(super) struct Silence {
     pub(super) begun: bool,
     /// The time since its newest chunk, or since it was sent.
     pub(super) length: Duration,
+    /// The bytes of its prompt.
+    pub(super) prompt_bytes: u64,
 }
 
 impl Silence {
     /// Whether it had begun to send tokens, so that no work of Ollama explains the silence.
     fn is_broken_off(&self) -> bool {
         self.begun && self.kind.streamed && !self.kind.constrained
+    }
+
+    /// The time that Ollama may need to read its prompt, in addition to what is usual.
+    fn prompt(&self) -> Duration {
+        Duration::from_secs(if self.begun { 0 } else { self.prompt_bytes / SLOWEST_PROMPT })
     }
 }
 
@@ -117,11 +126,12 @@ impl History {
 
     /// Returns the silence that a request may have.
     fn patience(&self, silence: &Silence) -> Duration {
-        match self.usual(silence) {
+        let patience = match self.usual(silence) {
             Some(usual) => LEAST.max(usual * TIMES),
             None if silence.is_broken_off() => LEAST,
             None => LEAST_UNKNOWN,
-        }
+        };
+        patience.saturating_add(silence.prompt())
     }
 
     fn proof(&self, running: &[Silence]) -> f64 {
@@ -131,7 +141,7 @@ impl History {
             if one.is_broken_off() {
                 broken_off = broken_off.max(beyond(self.patience(one)));
             } else if let Some(usual) = self.usual(one) {
-                let beyond = beyond(LEAST_UNKNOWN.max(usual * TIMES));
+                let beyond = beyond(LEAST_UNKNOWN.max(usual * TIMES).saturating_add(one.prompt()));
                 (quietest, second) = (quietest.max(beyond), second.max(quietest.min(beyond)));
             }
         }
@@ -167,7 +177,7 @@ impl Longest {
     pub(super) fn tell(&self, kind: RequestKind, history: &History) {
         for (begun, length) in [(false, self.before), (true, self.within)] {
             if let Some(length) = length {
-                history.ended(Silence { kind, begun, length });
+                history.ended(Silence { kind, begun, length, prompt_bytes: 0 });
             }
         }
     }

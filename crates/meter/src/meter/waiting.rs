@@ -9,7 +9,10 @@ use prometheus::{
     proto,
 };
 
-use super::{concurrency::ConcurrencyFamilies, live::LiveTable};
+use super::{
+    concurrency::ConcurrencyFamilies,
+    live::{Live, LiveTable},
+};
 use crate::metric::Family;
 
 #[derive(Debug)]
@@ -55,6 +58,13 @@ impl Waiting {
     }
 }
 
+/// Returns the silence of an upstream, divided by the longest silence that is usual for its requests among `live`.
+pub(super) fn silence_ratio(live: &[Arc<Live>], concurrency: &ConcurrencyFamilies, upstream: &str) -> f64 {
+    let at = live.iter().filter(|one| one.upstream().as_deref() == Some(upstream));
+    let silences: Vec<_> = at.filter_map(|one| one.silence()).collect();
+    concurrency.upstream(upstream).history.ratio(&silences, Instant::now())
+}
+
 impl Collector for Waiting {
     fn desc(&self) -> Vec<&Desc> {
         [self.silent.desc(), self.silence_ratio.desc(), self.waiting.desc()].concat()
@@ -66,9 +76,7 @@ impl Collector for Waiting {
         let running: Vec<_> = live.iter().map(|one| one.snapshot()).collect();
         for name in &self.upstreams {
             let is_here = |upstream: Option<&str>| upstream == Some(name.as_str());
-            let at = live.iter().filter(|one| is_here(one.upstream().as_deref()));
-            let silences: Vec<_> = at.filter_map(|one| one.silence()).collect();
-            let ratio = self.concurrency.upstream(name).history.ratio(&silences, Instant::now());
+            let ratio = silence_ratio(&live, &self.concurrency, name);
             self.silence_ratio.child([name]).set(ratio);
             let here = running.iter().filter(|one| is_here(one.upstream.as_deref()));
             let (decoding, rest): (Vec<_>, Vec<_>) = here.partition(|one| one.decoding);

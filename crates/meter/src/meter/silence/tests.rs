@@ -13,11 +13,11 @@ fn history() -> (History, Instant) {
 }
 
 fn begun(kind: RequestKind, length: Duration) -> Silence {
-    Silence { kind, begun: true, length }
+    Silence { kind, begun: true, length, prompt_bytes: 0 }
 }
 
 fn waiting(kind: RequestKind, length: Duration) -> Silence {
-    Silence { kind, begun: false, length }
+    Silence { kind, begun: false, length, prompt_bytes: 0 }
 }
 
 /// Returns the ratio of an upstream with these running requests, after it answered each of `before`.
@@ -82,6 +82,19 @@ fn wedged_upstream_is_not_hidden_by_new_requests() {
 fn model_load_is_not_wedged() {
     let loading = [waiting(PLAIN, 250 * S), waiting(PLAIN, 240 * S)];
     assert!(ratio(&[waiting(PLAIN, 2 * S)], &loading) < 1.0);
+}
+
+#[test]
+fn long_prompts_are_not_wedged_while_ollama_may_read_them() {
+    let prompts = |length: Duration, prompt_bytes| {
+        [0, 1].map(|second| Silence { prompt_bytes, ..waiting(PLAIN, length + second * S) })
+    };
+    let usual = [waiting(PLAIN, 2 * S)];
+    assert!(ratio(&usual, &prompts(310 * S, 1_000)) > 1.0, "short prompts");
+    assert!(ratio(&usual, &prompts(900 * S, 500_000)) < 1.0, "125,000 tokens");
+    assert!(ratio(&usual, &prompts(2_900 * S, 500_000)) > 1.0);
+    let stopped = Silence { prompt_bytes: 500_000, ..begun(PLAIN, 61 * S) };
+    assert!(ratio(&[begun(PLAIN, S)], &[stopped]) > 1.0, "its prompt was read");
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Admin {
             "/metrics" => |admin, request| admin.metrics(coding::takes_gzip(&request.headers)),
             "/livez" => |_, _| text(StatusCode::OK, "alive\n"),
             "/readyz" => |admin, _| admin.ready(),
-            "/streams" => |admin, _| json(streams::render(&admin.meter.live())),
+            "/streams" => |admin, _| json(streams::render(&admin.meter.live(), &admin.upstreams)),
             "/overview" => {
                 |admin, request| json(overview::render(admin, request.uri.query().unwrap_or_default()))
             }

@@ -6,6 +6,7 @@
 //! queueing over slot time among callers. If the client disconnects, the waiting future is dropped, and the request
 //! leaves the queue at once.
 
+mod auto;
 mod config;
 mod dispatcher;
 mod families;
@@ -26,6 +27,7 @@ use dispatcher::Ticket;
 use families::Families;
 use shared::{Arrived, Shared};
 
+pub(crate) use auto::{START as FIRST_LIMIT, StreamCost};
 pub use config::{Config, FairBy};
 #[doc(hidden)]
 pub use dispatcher::{Candidate, Fleet, Free, Outlook, Terms};
@@ -76,6 +78,12 @@ impl Scheduler {
     #[cfg(test)]
     pub(crate) fn for_test(limits: &[Option<usize>], fleet: Arc<dyn Fleet<Want> + Send + Sync>) -> Scheduler {
         Scheduler::register(&Registry::new(), Config::default(), limits, fleet).unwrap()
+    }
+
+    /// Finds the limit of an upstream from its streams, from now on. `name` is the value of the label `upstream`. No stream
+    /// should get fewer than `floor` tokens per second.
+    pub(crate) fn find_limit(&self, upstream: usize, name: &str, floor: Option<u32>) {
+        self.shared.find_limit(upstream, name, floor);
     }
 
     /// Returns a handle that reports changes and does not keep the scheduler alive.

@@ -26,7 +26,7 @@ mod whereabouts;
 
 use hook::Hook;
 use std::sync::{
-    Arc, RwLock,
+    Arc, Mutex, RwLock,
     atomic::{AtomicBool, AtomicUsize},
 };
 
@@ -38,7 +38,7 @@ pub(crate) use breaker::Failed;
 pub(crate) use busy::Busy;
 pub(crate) use client::{Client, Unanswered};
 pub(crate) use config::RESERVED;
-pub use config::{Config, Policy, UpstreamConfig};
+pub use config::{Config, Policy, StreamLimit, UpstreamConfig};
 pub(crate) use expected::Observed;
 pub(crate) use health::{Health, Loaded};
 pub(crate) use merged::List;
@@ -204,6 +204,7 @@ impl Upstream {
             authority: authority.parse().expect("a URL's host and port"),
             requests: AtomicUsize::new(0),
             is_wedged: AtomicBool::new(false),
+            found_limit: Mutex::new(None),
             expected: Expected::default(),
             health: RwLock::default(),
             probing: Probing::default(),

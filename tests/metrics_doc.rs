@@ -24,6 +24,7 @@ use streamgauge::{
     collector::{self, Collectors, FakeReader, Loaded, runtime},
     meter::{self, Facts, Meter},
     sidecar::{self, Sidecar},
+    upstream::StreamLimit,
 };
 use tokio::runtime::Builder;
 
@@ -159,6 +160,7 @@ async fn bound() -> Registry {
     config.proxy.listen.set_port(0);
     config.admin.listen.set_port(0);
     config.collectors.gpu = None;
+    config.upstream.upstreams[0].max_streams = Some(StreamLimit::Auto { min_tokens_per_second: None });
     config.admission.anonymous.tokens = Some(Quota::new(NonZeroU32::MIN, Duration::from_secs(1)));
     Sidecar::builder().config(config).registry(registry.clone()).bind().await.unwrap();
     registry

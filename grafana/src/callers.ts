@@ -171,6 +171,28 @@ export const callers: Board = {
         queries: [0.5, 0.95, 0.99].map((q) => [`p${q * 100}`, quantile(q, 'queue_wait_seconds')]),
         empty: 'No queue',
       }),
+      lines({
+        title: 'Automatic stream limit by upstream',
+        description:
+          'Streams that may run at an upstream with max_streams = "auto", and the reason of the last change.',
+        unit: 'none',
+        min: 0,
+        decimals: 0,
+        queries: [
+          ['{{upstream}}', sum(family('stream_limit'), 'upstream')],
+          ['{{upstream}} {{reason}}', sum(family('stream_limit_reason'), 'upstream', 'reason') + ' > 0'],
+        ],
+        empty: 'No limit is automatic',
+      }),
+      lines({
+        title: 'Cost of finding the limit by upstream',
+        description:
+          'Time per second that streams above the limit waited inside Ollama, and that a lowered limit left a slot unused, with max_streams = "auto".',
+        unit: 'percentunit',
+        min: 0,
+        queries: [['{{upstream}}', sum(rate(family('stream_limit_probe_seconds_total')), 'upstream')]],
+        empty: 'No limit is automatic',
+      }),
     ],
     [
       'Which requests are refused, and why?',

@@ -53,6 +53,8 @@ fn of_upstream(upstream: &Upstream) -> Value {
         "model": suggested(&health),
         "loaded_stale": health.is_loaded_stale,
         "models_stale": health.is_stale,
+        "found_limit": upstream.found_limit().map(|(limit, _)| limit),
+        "found_limit_reason": upstream.found_limit().map(|(_, reason)| reason),
     })
 }
 

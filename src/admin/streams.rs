@@ -2,12 +2,18 @@
 
 use serde_json::{Value, json};
 
-use crate::meter::Snapshot;
+use crate::{meter::Snapshot, upstream::Upstreams};
 
-/// The streams, oldest first. Times are in seconds.
-pub(super) fn render(running: &[Snapshot]) -> String {
+/// The streams, oldest first, and the limits that were found. Times are in seconds.
+pub(super) fn render(running: &[Snapshot], upstreams: &Upstreams) -> String {
     let streams: Vec<Value> = running.iter().map(stream).collect();
-    let mut text = json!({"streams": streams}).to_string();
+    let found = upstreams.all().iter().filter_map(|upstream| Some((upstream, upstream.found_limit()?)));
+    let limits: Vec<Value> = found
+        .map(|(upstream, (limit, reason))| {
+            json!({"upstream": upstream.name(), "max_streams": limit, "reason": reason})
+        })
+        .collect();
+    let mut text = json!({"streams": streams, "limits": limits}).to_string();
     text.push('\n');
     text
 }

@@ -68,6 +68,10 @@ pub(super) struct Simulate {
     /// The cost of each further stream for the others: of n streams, each runs at rate / (1 + F × (n − 1))
     #[arg(long, value_name = "F", default_value_t = 0.1, value_parser = not_negative)]
     contention: f64,
+    /// The cost of each pair of streams: G × n × (n − 1) is added to the divisor of --contention. The throughput then
+    /// peaks at a number of streams, the square root of (1 − F) / G
+    #[arg(long, value_name = "G", default_value_t = 0.0, value_parser = not_negative)]
+    congestion: f64,
     /// The variation of the time between two tokens, from 0 to 1; 0.1 is 10 % in both directions
     #[arg(long, value_name = "F", default_value_t = 0.1, value_parser = share)]
     jitter: f64,
@@ -116,6 +120,7 @@ impl Simulate {
             parallel: self.parallel,
             max_queue: self.max_queue,
             contention: self.contention,
+            congestion: self.congestion,
             jitter: self.jitter,
             faults: self.faults,
             seed: self.seed,

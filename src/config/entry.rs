@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use url::Url;
 
-use super::{certificate, mistake::Problem};
-use crate::upstream::{RESERVED, UpstreamConfig};
+use super::{certificate, field::Given, mistake::Problem};
+use crate::upstream::{RESERVED, StreamLimit, UpstreamConfig};
 
 /// A key of `[[upstream]]`.
 #[derive(Debug)]
@@ -50,9 +50,25 @@ pub(super) static ENTRY_KEYS: &[EntryKey] = &[
     },
     EntryKey {
         leaf: "max_streams",
+        kind: "1 to 1000000, auto",
+        doc: "The maximum number of concurrent streams. Further requests wait in the queue. `\"auto\"`: as many as the Ollama can do, found from its streams. Unset: no limit.",
+        show: |upstream| {
+            Some(match upstream.max_streams? {
+                StreamLimit::Fixed(most) => most.to_string(),
+                StreamLimit::Auto { .. } => format!("\"{AUTO}\""),
+            })
+        },
+    },
+    EntryKey {
+        leaf: "min_tokens_per_second",
         kind: "1 to 1000000",
-        doc: "The maximum number of concurrent streams. Further requests wait in the queue. Unset: no limit.",
-        show: |upstream| upstream.max_streams.map(|most| most.to_string()),
+        doc: "With `max_streams = \"auto\"`: lower the limit while streams get fewer tokens per second than this. If one stream alone is slower, the limit is 1. Unset: no minimum.",
+        show: |upstream| match upstream.max_streams? {
+            StreamLimit::Fixed(_) => None,
+            StreamLimit::Auto { min_tokens_per_second } => {
+                min_tokens_per_second.map(|least| least.to_string())
+            }
+        },
     },
     EntryKey {
         leaf: "weight",
@@ -61,6 +77,18 @@ pub(super) static ENTRY_KEYS: &[EntryKey] = &[
         show: |upstream| Some(upstream.weight.to_string()),
     },
 ];
+
+/// The value of `max_streams` with which the limit is found.
+const AUTO: &str = "auto";
+
+/// Reads `max_streams`.
+pub(super) fn stream_limit(given: Given<'_>) -> Result<StreamLimit, Problem> {
+    if given.text("auto").is_ok_and(|text| text == AUTO) {
+        return Ok(StreamLimit::Auto { min_tokens_per_second: None });
+    }
+    let limit = given.count(&(1..=1_000_000)).map(StreamLimit::Fixed);
+    limit.map_err(|problem| Problem { advice: format!("{}, or \"{AUTO}\"", problem.advice), ..problem })
+}
 
 /// The name of an upstream without a name.
 pub(super) fn default_name(position: usize) -> String {

@@ -108,10 +108,11 @@ impl Resolved {
     fn set_upstreams(&mut self, entries: Vec<Entry>) {
         let mut upstreams = Vec::new();
         for (position, entry) in entries.into_iter().enumerate() {
+            let max_streams = entry.stream_limit();
             // An entry without a URL has been reported as a mistake.
             let Some(url) = entry.url else { continue };
             let name = entry.name.unwrap_or_else(|| entry::default_name(position));
-            let Entry { tls, max_streams, weight, .. } = entry;
+            let Entry { tls, weight, .. } = entry;
             upstreams.push(UpstreamConfig { name, url, tls, max_streams, weight: weight.unwrap_or(1) });
             self.upstream_origins.push(entry.place);
         }

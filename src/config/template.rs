@@ -22,14 +22,15 @@ const UPSTREAM: &str = "One block for each Ollama. Without a block, --upstream o
 const KEY: &str = "One block for each caller. The file holds no key itself, only its SHA-256 or where to read it. \
     `printf %s KEY | sha256sum | cut -d' ' -f1` prints the SHA-256.";
 /// A valid value of each setting that is unset by default.
-const EXAMPLES: [(&str, &str); 27] = [
+const EXAMPLES: [(&str, &str); 28] = [
     ("proxy.tls", TLS),
     ("admin.tls", TLS),
     ("admin.token_file", "\"/run/secrets/admin\""),
     ("upstream.ca_file", "\"ca.pem\""),
     ("upstream.client_cert", "\"client.pem\""),
     ("upstream.client_key", "\"client.key\""),
-    ("upstream.max_streams", "4"),
+    ("upstream.max_streams", "\"auto\""),
+    ("upstream.min_tokens_per_second", "10"),
     ("upstreams.primary", "\"gpu0\""),
     (
         "access.routes",

@@ -6,6 +6,7 @@ use crate::{
     admission::Charge,
     meter::{Ending, ModelLoad, Outcome},
     protocol::FinishReason,
+    scheduler::StreamCost,
     upstream::Observed,
 };
 
@@ -82,6 +83,17 @@ pub(super) fn charge(ending: &Ending) -> Charge<'_> {
         context: *context,
         duration: *duration,
     }
+}
+
+/// What a stream that ended completely cost the upstream. `None`: the stream did not end completely.
+pub(super) fn cost(ending: &Ending) -> Option<StreamCost> {
+    let Ending { outcome, usage, content_records, hidden_queue, record_interval, .. } = ending;
+    let is_answered = ending.status.is_some_and(|status| status.is_success());
+    (*outcome == Outcome::Complete && is_answered && *content_records > 0).then(|| StreamCost {
+        hidden: hidden_queue.as_ref().map(Duration::as_secs_f64),
+        token: record_interval.as_ref().filter(|_| hidden_queue.is_some()).map(Duration::as_secs_f64),
+        tokens: usage.output_tokens.unwrap_or(*content_records),
+    })
 }
 
 /// The measurements of the upstream that the request adds.

@@ -7,7 +7,7 @@ use http::{Request, Response, StatusCode, request};
 use super::{
     Failure, Proxy,
     body_length::{BodyLength, UnknownCoding},
-    families, headers, respond,
+    ending, families, headers, respond,
     upload::{Lent, Owner, Upload},
 };
 use crate::{
@@ -135,10 +135,19 @@ impl Proxy {
                     check(&likely)?;
                     measurement.queued_at(likely.name());
                 }
-                let slot = wait(want).await?;
+                let mut slot = wait(want).await?;
                 let upstream = self.stages.upstreams.all()[slot.upstream()].clone();
                 check(&upstream)?;
                 report_listing(&upstream, model, false, measurement);
+                if let Some(watch) = slot.take_watch() {
+                    let upstream = upstream.clone();
+                    measurement.on_end(move |end| {
+                        // A request that was sent to another one after all says nothing about this upstream.
+                        if let Some(cost) = ending::cost(end).filter(|_| end.upstream == upstream.name()) {
+                            watch.tell(cost);
+                        }
+                    });
+                }
                 let busy = upstream.enter(Some(slot));
                 Ok((upstream, false, busy))
             }

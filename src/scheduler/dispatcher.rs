@@ -18,9 +18,12 @@ mod tests;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::mean::Mean;
+use super::{
+    auto::{AutoLimit, Occupancy, StreamCost},
+    mean::Mean,
+};
 use callers::Callers;
-use lane::{Lane, Next, Turn, units};
+use lane::{Lane, Next, Seat, Turn, units};
 
 pub use caller::Terms;
 pub use fleet::{Candidate, Fleet, Free};
@@ -36,6 +39,15 @@ pub(super) struct Lease {
     charged: u64,
     /// The request is the trial of a half-open breaker.
     pub(super) is_trial: bool,
+    /// `None`: the limit of the upstream is fixed.
+    seat: Option<Seat>,
+}
+
+impl Lease {
+    /// Whether the limit of the upstream is found from its streams. If so, whether this one runs above the limit.
+    pub(super) fn is_probe(&self) -> Option<bool> {
+        self.seat.map(|seat| seat.is_probe)
+    }
 }
 
 /// A slot for a request that has waited.
@@ -144,16 +156,47 @@ impl<W, G> Dispatcher<W, G> {
         Some(lease)
     }
 
-    /// Frees the slot of a request that the upstream has finished. The caller's stream continues.
-    pub(super) fn free(&mut self, now: Duration, lease: &Lease, fleet: &dyn Fleet<W>) {
+    /// Frees the slot of a request that the upstream has finished. The caller's stream continues. Returns the use of the
+    /// slots of an upstream whose limit is found.
+    pub(super) fn free(&mut self, now: Duration, lease: &Lease, fleet: &dyn Fleet<W>) -> Option<Occupancy> {
         let held = now.saturating_sub(lease.since).as_secs_f64();
         let lane = &mut self.lanes[lease.upstream];
-        lane.taken -= 1;
+        let seen = lane.give(now, lease.since, lease.seat);
         lane.slot_time.observe(held);
         let caller = &mut self.callers[lease.caller];
         let tag = &mut caller.standings[lease.upstream].tags[lease.class];
         *tag = tag.saturating_add(units(held, caller.terms.weight)).saturating_sub(lease.charged);
         self.relist(now, lease.caller);
+        self.tick(now, fleet);
+        seen
+    }
+
+    /// Finds the limit of an upstream from its streams, from now on.
+    pub(super) fn find_limit(&mut self, upstream: usize, floor: Option<u32>) {
+        self.lanes[upstream].find_limit(floor);
+    }
+
+    /// The limit of an upstream whose limit is found.
+    pub(super) fn auto_limit(&self, upstream: usize) -> Option<&AutoLimit> {
+        self.lanes[upstream].auto.as_ref()
+    }
+
+    /// Takes in what a stream that ended completely cost. `None`: a stream above the limit did not end completely.
+    pub(super) fn learn(
+        &mut self,
+        now: Duration,
+        upstream: usize,
+        ended: Option<(&Occupancy, StreamCost)>,
+        fleet: &dyn Fleet<W>,
+    ) {
+        let lane = &mut self.lanes[upstream];
+        if let Some(auto) = &mut lane.auto {
+            match ended {
+                Some((seen, cost)) => auto.ended(now, seen, cost),
+                None => auto.abandoned(),
+            }
+        }
+        lane.set_limit();
         self.tick(now, fleet);
     }
 
@@ -230,7 +273,7 @@ impl<W, G> Dispatcher<W, G> {
 
     fn grant(&mut self, now: Duration, id: usize, upstream: usize, class: usize) -> Lease {
         let (lane, caller) = (&mut self.lanes[upstream], &mut self.callers[id]);
-        lane.taken += 1;
+        let seat = lane.take(now);
         caller.running += 1;
         let standing = &mut caller.standings[upstream];
         let charged = lane.charge(caller.terms.weight);
@@ -238,7 +281,7 @@ impl<W, G> Dispatcher<W, G> {
         let start = standing.enter(class, *clock);
         *clock = start.max(*clock);
         standing.tags[class] = start.saturating_add(charged);
-        Lease { caller: id, upstream, class, since: now, charged, is_trial: false }
+        Lease { caller: id, upstream, class, since: now, charged, is_trial: false, seat }
     }
 
     /// Brings the turns of a caller's requests up to date.

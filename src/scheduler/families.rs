@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use prometheus::{Gauge, Registry};
 
-use super::priority::{CLASSES, Priority};
+use super::{
+    auto::AutoFamilies,
+    priority::{CLASSES, Priority},
+};
 use crate::metric::{Family, Histogram, buckets, gauge};
 
 /// The metrics of the queue, by priority.
 pub(super) struct Families {
     depth: [Arc<Gauge>; CLASSES],
     wait: [Arc<Histogram>; CLASSES],
+    /// The metrics of the limits that are found.
+    pub(super) auto: AutoFamilies,
 }
 
 impl Families {
@@ -32,6 +37,7 @@ impl Families {
         Ok(Families {
             depth: Priority::ALL.map(|priority| depth.child([priority.label()])),
             wait: Priority::ALL.map(|priority| wait.child([priority.label()])),
+            auto: AutoFamilies::register(registry)?,
         })
     }
 

@@ -1,14 +1,16 @@
 //! The state that the scheduler's clones, the waiting requests and the slots share.
 
 use std::{
+    collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
+    auto::{AutoMetrics, Occupancy, StreamCost},
     config::{Config, FairBy},
     dispatcher::{Ask, Dispatcher, Fleet, Free, Grant, Lease, Outlook, Settings, Terms, Ticket},
     families::Families,
@@ -53,6 +55,8 @@ pub(super) struct Shared {
 #[derive(Debug)]
 struct Granting {
     core: Core,
+    /// The metrics of the upstreams whose limits are found.
+    auto: BTreeMap<usize, AutoMetrics>,
     /// The time at which the candidates of the waiting requests were last looked up.
     refreshed: Duration,
 }
@@ -78,6 +82,36 @@ struct Held {
     /// Whether the upstream has finished the request.
     has_left: bool,
     token: Arc<()>,
+    /// The use of the slots, once the upstream has finished, if the limit of the upstream is found from its streams.
+    seen: Option<Arc<OnceLock<Occupancy>>>,
+    is_watched: bool,
+}
+
+/// Tells the scheduler what a stream cost, if the limit of its upstream is found from its streams.
+#[derive(Debug)]
+pub(crate) struct LimitWatch {
+    shared: Arc<Shared>,
+    upstream: usize,
+    seen: Arc<OnceLock<Occupancy>>,
+    is_probe: bool,
+}
+
+impl LimitWatch {
+    /// The stream has ended completely.
+    pub(crate) fn tell(mut self, cost: StreamCost) {
+        if let Some(seen) = self.seen.get() {
+            self.is_probe = false;
+            self.shared.learn(self.upstream, Some((seen, cost)));
+        }
+    }
+}
+
+impl Drop for LimitWatch {
+    fn drop(&mut self) {
+        if self.is_probe {
+            self.shared.learn(self.upstream, None);
+        }
+    }
 }
 
 impl Slot {
@@ -86,10 +120,19 @@ impl Slot {
     }
 
     fn of(shared: Arc<Shared>, lease: Lease) -> Slot {
+        let seen = lease.is_probe().map(|_| Arc::default());
+        let upstream = lease.upstream;
         Slot {
-            upstream: lease.upstream,
-            held: Some(Held { shared, lease, has_left: false, token: Arc::new(()) }),
+            upstream,
+            held: Some(Held { shared, lease, has_left: false, token: Arc::new(()), seen, is_watched: false }),
         }
+    }
+
+    /// Returns the watch to which the end of the stream has to be told. `None`: the limit of the upstream is fixed, or
+    /// the watch was taken already.
+    pub(crate) fn take_watch(&mut self) -> Option<LimitWatch> {
+        let held = self.held.as_mut()?;
+        held.watch()
     }
 
     /// The position of the upstream; of the cloud, the number of upstreams.
@@ -125,9 +168,19 @@ impl Slot {
 }
 
 impl Held {
+    fn watch(&mut self) -> Option<LimitWatch> {
+        let (upstream, seen) = (self.lease.upstream, self.seen.clone()?);
+        let is_probe = self.lease.is_probe() == Some(true) && !std::mem::replace(&mut self.is_watched, true);
+        Some(LimitWatch { shared: self.shared.clone(), upstream, seen, is_probe })
+    }
+
     fn leave(&mut self) {
         if !std::mem::replace(&mut self.has_left, true) {
-            self.shared.act(|core, now| core.free(now, &self.lease, &*self.shared.fleet));
+            let seen = self.shared.act(|core, now| core.free(now, &self.lease, &*self.shared.fleet));
+            if let (Some(seen), Some(shown)) = (seen, &self.seen) {
+                // It is set once, since the slot is freed once.
+                let _ = shown.set(seen);
+            }
         }
     }
 }
@@ -138,6 +191,8 @@ impl Drop for Held {
             self.shared.fleet.abandoned(self.lease.upstream);
         }
         self.leave();
+        // A stream above the limit that nobody watches was never sent.
+        drop(self.watch());
         self.shared.act(|core, now| core.end(now, &self.lease, &*self.shared.fleet));
     }
 }
@@ -164,7 +219,7 @@ impl Shared {
         let core = Dispatcher::new(settings, limits.iter().copied().chain([None]));
         Arc::new(Shared {
             config,
-            state: Mutex::new(Granting { core, refreshed: Duration::ZERO }),
+            state: Mutex::new(Granting { core, auto: BTreeMap::new(), refreshed: Duration::ZERO }),
             fleet,
             upstreams: limits.len(),
             is_limited: limits.iter().any(Option::is_some),
@@ -261,13 +316,43 @@ impl Shared {
     }
 
     /// Changes the state, and hands over the slots that this grants.
-    fn act(self: &Arc<Shared>, change: impl FnOnce(&mut Core, Duration)) {
+    fn act<T>(self: &Arc<Shared>, change: impl FnOnce(&mut Core, Duration) -> T) -> T {
+        let (result, grants) = {
+            let mut state = self.state();
+            let result = change(&mut state.core, self.now());
+            (result, state.core.granted())
+        };
+        self.hand_over(grants);
+        result
+    }
+
+    /// Finds the limit of an upstream from its streams, from now on. `name` is the value of the label `upstream`.
+    pub(super) fn find_limit(&self, upstream: usize, name: &str, floor: Option<u32>) {
+        let mut state = self.state();
+        state.core.find_limit(upstream, floor);
+        let metrics = self.families.auto.upstream(name);
+        self.show_limit(&state.core, upstream, &metrics);
+        state.auto.insert(upstream, metrics);
+    }
+
+    /// Takes in what a stream cost, and shows the limit that results.
+    fn learn(self: &Arc<Shared>, upstream: usize, ended: Option<(&Occupancy, StreamCost)>) {
         let grants = {
             let mut state = self.state();
-            change(&mut state.core, self.now());
+            state.core.learn(self.now(), upstream, ended, &*self.fleet);
+            if let Some(metrics) = state.auto.get(&upstream) {
+                self.show_limit(&state.core, upstream, metrics);
+            }
             state.core.granted()
         };
         self.hand_over(grants);
+    }
+
+    fn show_limit(&self, core: &Core, upstream: usize, metrics: &AutoMetrics) {
+        if let Some(auto) = core.auto_limit(upstream) {
+            metrics.show(auto);
+            self.fleet.limited(upstream, auto.limit(), auto.reason().label());
+        }
     }
 
     /// Hands over slots without the lock. If a request does not wait any more, its slot comes back and goes to the next

@@ -364,3 +364,52 @@ async fn waiting_request_gets_an_upstream_that_becomes_a_candidate_by_time_alone
     assert_eq!(slot.upstream(), 1);
     assert!((5 * SECOND..=6 * SECOND).contains(&began.elapsed()), "{:?}", began.elapsed());
 }
+
+/// A stream that did not wait inside Ollama.
+const QUICK: StreamCost = StreamCost { hidden: Some(0.0), token: Some(0.01), tokens: 100 };
+
+/// Ends the oldest stream after a second, and begins another one in its slot.
+async fn turn(queue: &Scheduler, held: &mut std::collections::VecDeque<Slot>) {
+    tokio::time::sleep(SECOND).await;
+    let mut oldest = held.pop_front().unwrap();
+    let watch = oldest.take_watch().expect("the limit is found");
+    oldest.leave();
+    watch.tell(QUICK);
+    drop(oldest);
+    held.push_back(queue.first("a").await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn found_limit_lets_one_stream_at_a_time_run_above_it_and_rises_if_that_did_not_wait() {
+    let (queue, registry) = queue(Config::default(), &[Some(4)]);
+    queue.find_limit(0, "gpu0", None);
+    let shown = || {
+        let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        let line = text.lines().find(|line| line.starts_with("streamgauge_stream_limit{upstream=\"gpu0\"}"));
+        line.unwrap().rsplit(' ').next().unwrap().to_owned()
+    };
+    let mut held = std::collections::VecDeque::new();
+    for _ in 0..4 {
+        held.push_back(queue.first("a").await.unwrap());
+    }
+    let waits = async || tokio::time::timeout(SECOND, queue.first("a")).await.is_err();
+    assert!(waits().await, "it starts at 4");
+    for _ in 0..8 {
+        turn(&queue, &mut held).await;
+    }
+    // Nobody watches the end of this stream above the limit, so that it shows nothing.
+    let above = queue.first("a").await.unwrap();
+    assert!(waits().await, "one stream only");
+    drop(above);
+    assert_eq!(shown(), "4");
+    for _ in 0..4 {
+        turn(&queue, &mut held).await;
+    }
+    let mut above = queue.first("a").await.unwrap();
+    assert!(waits().await);
+    assert_eq!(shown(), "4");
+    let watch = above.take_watch().expect("the limit is found");
+    above.leave();
+    watch.tell(QUICK);
+    assert_eq!(shown(), "5");
+}

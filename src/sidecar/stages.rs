@@ -11,7 +11,7 @@ use crate::{
     proxy::Stages,
     scheduler::Scheduler,
     shaping::{self, Shaping, adaptive::Reading},
-    upstream::Upstreams,
+    upstream::{StreamLimit, Upstreams},
 };
 
 /// The values of the label `outcome`.
@@ -34,8 +34,14 @@ pub(super) fn register(
 ) -> prometheus::Result<(Stages, Wedges)> {
     let names: Vec<_> = upstreams.all().iter().map(|upstream| upstream.name()).collect();
     let meter = Meter::register(registry, &config.meter, &names)?;
-    let limits: Vec<_> = config.upstream.upstreams.iter().map(|one| one.max_streams).collect();
+    let limits: Vec<_> =
+        config.upstream.upstreams.iter().map(|one| one.max_streams.map(StreamLimit::first)).collect();
     let scheduler = Scheduler::register(registry, config.queue.clone(), &limits, upstreams.clone())?;
+    for (position, one) in config.upstream.upstreams.iter().enumerate() {
+        if let Some(StreamLimit::Auto { min_tokens_per_second }) = one.max_streams {
+            scheduler.find_limit(position, &one.name, min_tokens_per_second);
+        }
+    }
     let probed = surroundings::probed(meter.clone(), config.meter.model_limit);
     let refresher = scheduler.refresher();
     upstreams.on_probe(move |upstream| {

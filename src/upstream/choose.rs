@@ -93,14 +93,14 @@ mod tests {
     use super::*;
     use crate::{
         scheduler::{Scheduler, Terms, Want},
-        upstream::{Config, Failed, Health, UpstreamConfig, Upstreams, expected::Observed},
+        upstream::{Config, Failed, Health, StreamLimit, UpstreamConfig, Upstreams, expected::Observed},
     };
 
     /// Upstreams with these names, states and limits.
     fn upstreams(all: &[(&str, Health, Option<usize>)]) -> Vec<Arc<Upstream>> {
         let each = all.iter().enumerate().map(|(position, (name, health, max_streams))| {
             let config = UpstreamConfig {
-                max_streams: *max_streams,
+                max_streams: max_streams.map(StreamLimit::Fixed),
                 ..UpstreamConfig::new(*name, "http://127.0.0.1:1".parse().unwrap())
             };
             let upstream = Upstream::new(position, &config, true).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{protocol::CLOUD, tls::Trust};
+use crate::{protocol::CLOUD, scheduler::FIRST_LIMIT, tls::Trust};
 
 /// Names that no upstream may have, since the label `upstream` uses them for something else.
 pub(crate) const RESERVED: [&str; 2] = [CLOUD, "none"];
@@ -37,9 +37,31 @@ pub struct UpstreamConfig {
     /// The verification of an `https` upstream. `None`: the system's certificate authorities.
     pub tls: Option<Trust>,
     /// The most concurrent streams. Further requests wait in the queue. `None`: no limit.
-    pub max_streams: Option<usize>,
+    pub max_streams: Option<StreamLimit>,
     /// The share of requests relative to the other upstreams, at least 1.
     pub weight: usize,
+}
+
+/// The most concurrent streams of an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamLimit {
+    /// This many.
+    Fixed(usize),
+    /// As many as its Ollama can do, found from its streams.
+    Auto {
+        /// The fewest tokens per second of a stream. `None`: no minimum. If one stream alone is slower, the limit is 1.
+        min_tokens_per_second: Option<u32>,
+    },
+}
+
+impl StreamLimit {
+    /// The limit before any stream has ended.
+    pub(crate) const fn first(self) -> usize {
+        match self {
+            StreamLimit::Fixed(limit) => limit,
+            StreamLimit::Auto { .. } => FIRST_LIMIT,
+        }
+    }
 }
 
 impl UpstreamConfig {

@@ -1,7 +1,7 @@
 //! The destination of a request, and the scheduler's questions about the upstreams.
 
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -143,6 +143,12 @@ impl Fleet<Want> for Upstreams {
             upstream.abandoned();
         }
     }
+
+    fn limited(&self, upstream: usize, limit: usize, reason: &'static str) {
+        if let Some(upstream) = self.all.get(upstream) {
+            *upstream.found_limit.lock().unwrap_or_else(PoisonError::into_inner) = Some((limit, reason));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -150,7 +156,7 @@ mod tests {
     use super::*;
     use crate::{
         scheduler::{Scheduler, Terms},
-        upstream::{Config, Health, UpstreamConfig},
+        upstream::{Config, Health, StreamLimit, UpstreamConfig},
     };
 
     #[tokio::test(start_paused = true)]
@@ -183,7 +189,7 @@ mod tests {
         let config = Config {
             upstreams: ["a", "b"]
                 .map(|name| UpstreamConfig {
-                    max_streams: Some(1),
+                    max_streams: Some(StreamLimit::Fixed(1)),
                     ..UpstreamConfig::new(name, "http://127.0.0.1:1".parse().unwrap())
                 })
                 .into(),
@@ -217,7 +223,7 @@ mod tests {
         let config = Config {
             upstreams: ["a", "b"]
                 .map(|name| UpstreamConfig {
-                    max_streams: Some(1),
+                    max_streams: Some(StreamLimit::Fixed(1)),
                     ..UpstreamConfig::new(name, "http://127.0.0.1:1".parse().unwrap())
                 })
                 .into(),

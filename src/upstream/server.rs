@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -11,6 +11,7 @@ use std::{
 use http::{HeaderValue, uri::Authority};
 
 use super::{
+    StreamLimit,
     breaker::{Breaker, Kind},
     expected::{Expected, patience},
     health::Health,
@@ -29,7 +30,9 @@ pub(crate) struct Upstream {
     pub(super) peer: Option<Peer>,
     pub(super) position: usize,
     pub(super) weight: usize,
-    pub(super) max_streams: Option<usize>,
+    pub(super) max_streams: Option<StreamLimit>,
+    /// The limit that was found, and the reason for it.
+    pub(super) found_limit: Mutex<Option<(usize, &'static str)>>,
     pub(super) requests: AtomicUsize,
     /// Its requests have been silent for longer than is usual.
     pub(super) is_wedged: AtomicBool,
@@ -153,6 +156,11 @@ impl Upstream {
         }
         let load = self.expected.load(model).map(|load| load.saturating_add(self.reload(model)));
         patience(load, wait)
+    }
+
+    /// The limit that was found for it with `max_streams = "auto"`, and the reason for it. `None`: its limit is fixed.
+    pub(crate) fn found_limit(&self) -> Option<(usize, &'static str)> {
+        *self.found_limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of requests at this upstream.

@@ -100,6 +100,9 @@ pub(crate) const METRICS: &[Metric] = &[
     // Admission and shaping.
     ("admission_total", C, &["decision", "reason"]),
     ("queue_depth", G, &["priority"]),
+    ("stream_limit", G, &["upstream"]),
+    ("stream_limit_reason", G, &["upstream", "reason"]),
+    ("stream_limit_probe_seconds_total", C, &["upstream"]),
     ("queue_wait_seconds", H, &["priority"]),
     ("caller_requests_total", C, &["caller", "outcome"]),
     ("caller_tokens_total", C, &["caller", "kind"]),

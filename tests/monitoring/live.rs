@@ -20,7 +20,7 @@ use super::{
 const ABSENT: &[(&str, &str)] = &[("streamgauge_config_last_reload_", "reloading")];
 
 /// Fewer slots than streams, so that some requests wait, a limit that no caller reaches, and shaping that delays and merges.
-const SETTINGS: &str = "max_streams = 4\n[access]\nanonymous = { tokens = \"1000000/min\" }\n\
+const SETTINGS: &str = "max_streams = \"auto\"\n[access]\nanonymous = { tokens = \"1000000/min\" }\n\
                         [shaping]\npace = 80\ncoalesce = { delay = \"20ms\" }";
 
 /// The seconds in which that many streams decoded.

@@ -58,7 +58,7 @@ async fn running_streams_are_listed_without_their_text() {
     assert!(stream["age_seconds"].as_f64().unwrap() > 0.0);
     drop(client);
     sidecar.until("requests_in_flight{upstream=\"gpu0\",route=\"generate\"}", 0.0).await;
-    assert_eq!(sidecar.page("/streams").await.1, "{\"streams\":[]}\n");
+    assert_eq!(sidecar.page("/streams").await.1, "{\"limits\":[],\"streams\":[]}\n");
 }
 
 #[tokio::test]

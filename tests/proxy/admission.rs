@@ -165,7 +165,7 @@ async fn rate_limit_exceeded_gets_429_with_retry_after() {
 async fn queue_is_bounded_and_client_that_leaves_frees_its_place() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
-    config.upstream.upstreams[0].max_streams = Some(1);
+    config.upstream.upstreams[0].max_streams = Some(StreamLimit::Fixed(1));
     config.queue.size = 1;
     let sidecar = sidecar(config).await;
     let first = sidecar.send(&generate()).await;
@@ -202,7 +202,7 @@ async fn queue_is_bounded_and_client_that_leaves_frees_its_place() {
 async fn slot_is_freed_when_upstream_ends_even_if_client_reads_slowly() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
-    config.upstream.upstreams[0].max_streams = Some(1);
+    config.upstream.upstreams[0].max_streams = Some(StreamLimit::Fixed(1));
     config.shaping.pace = 1;
     let sidecar = sidecar(config).await;
     let mut first = sidecar.send(&generate()).await;

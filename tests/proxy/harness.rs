@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use prometheus::{Registry, TextEncoder};
+pub(crate) use streamgauge::upstream::StreamLimit;
 use streamgauge::{
     sidecar::{Bound, Builder, Config},
     upstream::{Policy, UpstreamConfig},

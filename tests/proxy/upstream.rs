@@ -1,5 +1,6 @@
 //! Upstreams: which one gets a request, and what happens if it fails.
 
+mod auto;
 mod cloud;
 mod failures;
 mod missing;

@@ -11,6 +11,7 @@
 )]
 
 mod answer;
+mod auto;
 mod cancel;
 mod clients;
 mod direct;

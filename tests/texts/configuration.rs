@@ -61,6 +61,14 @@ const CASES: &[Case] = &[
          [[key]]\nname = \"b\"\nkey_env = \"KEY\"\npriority = \"hihg\"\n",
     ),
     (
+        "limits of streams",
+        &[],
+        &[],
+        "[[upstream]]\nurl = \"gpu0:1\"\nmax_streams = 0\n[[upstream]]\nurl = \"gpu1:1\"\nmax_streams = \"many\"\n\
+         [[upstream]]\nurl = \"gpu2:1\"\nmax_streams = 4\nmin_tokens_per_second = 10\n\
+         [[upstream]]\nurl = \"gpu3:1\"\nmax_streams = \"auto\"\nmin_tokens_per_second = 0\n",
+    ),
+    (
         "addresses",
         &["--listen", "localhost:1234"],
         &[("STREAMGAUGE_ADMIN__LISTEN", ":9464")],

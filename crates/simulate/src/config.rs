@@ -47,8 +47,11 @@ pub struct Config {
     /// Requests that may wait for a slot, over all models: `OLLAMA_MAX_QUEUE`.
     pub max_queue: usize,
     /// The cost of each further stream for the others. Of n streams that decode, each runs at
-    /// `rate / (1 + contention * (n - 1))`.
+    /// `rate / (1 + contention * (n - 1) + congestion * n * (n - 1))`.
     pub contention: f64,
+    /// The cost of each pair of streams, for example of memory that they take from each other. If it is above 0, the
+    /// throughput of all streams peaks at `sqrt((1 - contention) / congestion)` streams.
+    pub congestion: f64,
     /// The variation of the interval between two tokens, relative to the mean. 0.1 is 10 % in both directions.
     pub jitter: f64,
     /// The failures to cause.
@@ -76,6 +79,7 @@ impl Default for Config {
             parallel: 4,
             max_queue: 512,
             contention: 0.1,
+            congestion: 0.0,
             jitter: 0.1,
             faults: Faults::default(),
             seed: 0,

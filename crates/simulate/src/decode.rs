@@ -27,6 +27,7 @@ pub(super) struct Pace {
     /// Seconds between two tokens of a stream that decodes alone.
     pub(super) interval: f64,
     pub(super) contention: f64,
+    pub(super) congestion: f64,
     pub(super) jitter: f64,
 }
 
@@ -90,7 +91,8 @@ impl Pace {
         }
         let others = streams.saturating_sub(1) as f64;
         let jitter = 1.0 + self.jitter * (2.0 * seed.unit(u64::from(place)) - 1.0);
-        let seconds = self.interval * (1.0 + self.contention * others) * jitter;
+        let crowd = self.contention * others + self.congestion * others * (others + 1.0);
+        let seconds = self.interval * (1.0 + crowd) * jitter;
         Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
     }
 

@@ -70,12 +70,12 @@ impl Engine {
                 .map_err(|error: UnknownName| Refusal::bad(format!("x-simulate-chat: {error}")))?,
             None => self.config.chat,
         };
-        let Config { version, contention, jitter, .. } = self.config;
+        let Config { version, contention, congestion, jitter, .. } = self.config;
         // 0.12 has no other path.
         let path = if version == OllamaVersion::V0_12 { ChatPath::GoTemplate } else { path };
         Ok(Lot {
             fate,
-            pace: Pace { version, interval: seconds_each(rate), contention, jitter },
+            pace: Pace { version, interval: seconds_each(rate), contention, congestion, jitter },
             path,
             group: 1,
             seed,

@@ -39,6 +39,9 @@ pub(super) struct OverviewUpstream {
     pub(super) wedged: bool,
     pub(super) version: Option<String>,
     pub(super) loaded: Option<Vec<String>>,
+    /// The limit of its streams that was found, and the reason for it.
+    pub(super) found_limit: Option<u64>,
+    pub(super) found_limit_reason: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -235,6 +235,11 @@ fn upstreams(overview: &Overview) -> Vec<Vec<Cell>> {
             (_, []) => "-".to_owned(),
             (_, loaded) => loaded.join(", "),
         };
+        let limit = match (one.found_limit, &one.found_limit_reason) {
+            (Some(limit), Some(reason)) => format!("at most {limit} ({}); ", reason.replace('_', " ")),
+            _ => String::new(),
+        };
+        let state = if one.alive { limit + &state } else { state };
         vec![
             count(counts.map_or(0.0, |counts| counts.requests)),
             name(&one.name),

@@ -28,7 +28,8 @@ fn overview() -> Overview {
             [2.0, 2, 1, 80.0, 0.25, 0.5, 0.04, 0.02, 0.125],
         ],
         "upstreams": [
-            {"name": "gpu0", "address": "10.0.0.1:11434", "alive": true, "version": "0.34.3", "loaded": ["gemma3:4b"]},
+            {"name": "gpu0", "address": "10.0.0.1:11434", "alive": true, "version": "0.34.3", "loaded": ["gemma3:4b"],
+             "found_limit": 4, "found_limit_reason": "hidden_queue"},
             {"name": "gpu1", "address": "10.0.0.2:11434", "alive": false, "why": "Connection refused", "version": null, "loaded": null},
         ],
         "streams": {"running": 81, "decoding": 1, "by_model": {"gemma3:4b": 80}, "by_upstream": {"gpu0": 81}, "shown": [
@@ -100,6 +101,7 @@ fn table_is_selected_by_its_number() {
     for (key, part) in [
         ("2", "34.6M"),
         ("3", "Connection refused"),
+        ("3", "at most 4 (hidden queue); gemma3:4b"),
         ("4", "alice"),
         ("5", "the stream ended without its last record"),
         ("1", "openai_chat"),

@@ -11,14 +11,17 @@ use super::{
     Entry, Resolved,
     syntax::{self, Syntax},
 };
-use crate::config::{
-    certificate::{self, Files},
-    entry::{self, ENTRY_KEYS},
-    field::{Given, wrong_type},
-    key,
-    mistake::{Mistake, Problem, SettingPlace},
-    setting::{self, SETTINGS},
-    suggest,
+use crate::{
+    config::{
+        certificate::{self, Files},
+        entry::{self, ENTRY_KEYS},
+        field::{Given, wrong_type},
+        key,
+        mistake::{Mistake, Problem, SettingPlace},
+        setting::{self, SETTINGS},
+        suggest,
+    },
+    upstream::StreamLimit,
 };
 
 const UPSTREAM: &str = "upstream";
@@ -150,8 +153,7 @@ impl File<'_> {
             out.push(wrong_type(value.get_ref(), "a table", "[[upstream]]").at(place, UPSTREAM));
             return None;
         };
-        let mut entry =
-            Entry { place: place.clone(), name: None, url: None, tls: None, max_streams: None, weight: None };
+        let mut entry = Entry::new(None, None, place.clone(), out);
         let mut files = Files::default();
         for (leaf, value) in table {
             let (given, at) = (Given::Toml(value.get_ref()), self.place(leaf.span().start));
@@ -166,7 +168,10 @@ impl File<'_> {
                     .and_then(entry::parse_url)
                     .map(|url| entry.url = Some(url)),
                 file if certificate::LEAVES.contains(&file) => files.set(file, given, at.clone()),
-                "max_streams" => given.count(&(1..=1_000_000)).map(|most| entry.max_streams = Some(most)),
+                "max_streams" => entry::stream_limit(given).map(|limit| entry.max_streams = Some(limit)),
+                "min_tokens_per_second" => given
+                    .count(&(1..=1_000_000))
+                    .map(|least| entry.min_tokens_per_second = u32::try_from(least).ok()),
                 "weight" => given.count(&(1..=1_000)).map(|weight| entry.weight = Some(weight)),
                 unknown => {
                     Err(suggest::unknown_key(UPSTREAM, unknown, ENTRY_KEYS.iter().map(|known| known.leaf)))
@@ -179,6 +184,13 @@ impl File<'_> {
         if !table.contains_key("url") {
             let advice = "add one, as in url = \"http://127.0.0.1:11434\"";
             out.push(Problem::new("the upstream has no url", advice).at(place.clone(), "upstream.url"));
+        }
+        if entry.min_tokens_per_second.is_some()
+            && !matches!(entry.max_streams, Some(StreamLimit::Auto { .. }))
+        {
+            let advice = "add max_streams = \"auto\", or remove it";
+            let problem = Problem::new("it has an effect only with max_streams = \"auto\"", advice);
+            out.push(problem.at(place.clone(), "upstream.min_tokens_per_second"));
         }
         entry.tls = entry.url.as_ref().and_then(|url| files.trust(url, &place, out));
         Some(entry)

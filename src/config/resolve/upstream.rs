@@ -6,7 +6,7 @@ use super::super::{
     certificate, entry,
     mistake::{Mistake, SettingPlace},
 };
-use crate::tls::Trust;
+use crate::{tls::Trust, upstream::StreamLimit};
 
 /// An upstream, as far as it could be read.
 #[derive(Debug)]
@@ -15,7 +15,8 @@ pub(super) struct Entry {
     pub(super) name: Option<String>,
     pub(super) url: Option<Url>,
     pub(super) tls: Option<Trust>,
-    pub(super) max_streams: Option<usize>,
+    pub(super) max_streams: Option<StreamLimit>,
+    pub(super) min_tokens_per_second: Option<u32>,
     pub(super) weight: Option<usize>,
 }
 
@@ -38,6 +39,15 @@ impl Entry {
         entries.map(|entry| Entry::parse(entry, place, mistakes)).collect()
     }
 
+    /// The limit of its streams.
+    pub(super) fn stream_limit(&self) -> Option<StreamLimit> {
+        let min_tokens_per_second = self.min_tokens_per_second;
+        Some(match self.max_streams? {
+            StreamLimit::Auto { .. } => StreamLimit::Auto { min_tokens_per_second },
+            fixed @ StreamLimit::Fixed(_) => fixed,
+        })
+    }
+
     pub(super) fn new(
         name: Option<&str>,
         url: Option<Url>,
@@ -46,6 +56,14 @@ impl Entry {
     ) -> Entry {
         let files = certificate::Files::default();
         let tls = url.as_ref().and_then(|url| files.trust(url, &place, mistakes));
-        Entry { place, name: name.map(str::to_owned), url, tls, max_streams: None, weight: None }
+        Entry {
+            place,
+            name: name.map(str::to_owned),
+            url,
+            tls,
+            max_streams: None,
+            min_tokens_per_second: None,
+            weight: None,
+        }
     }
 }

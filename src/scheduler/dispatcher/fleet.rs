@@ -37,4 +37,9 @@ pub trait Fleet<W> {
 
     /// Notes that the trial of the upstream was never sent.
     fn abandoned(&self, upstream: usize);
+
+    /// Notes the limit of an upstream whose limit is found automatically, and the reason for it.
+    fn limited(&self, upstream: usize, limit: usize, reason: &'static str) {
+        let _ = (upstream, limit, reason);
+    }
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::super::{
+    auto::{AutoLimit, Occupancy},
     mean::Mean,
     priority::{CLASSES, ranks},
 };
@@ -59,11 +60,66 @@ pub(super) struct Lane {
     clock: u64,
     /// The mean time in seconds for which a request holds a slot.
     pub(super) slot_time: Mean,
+    /// Finds the limit, with `max_streams = "auto"`.
+    pub(super) auto: Option<AutoLimit>,
+    /// The sum of the times for which slots were taken, in seconds, up to `accrued`.
+    taken_seconds: f64,
+    accrued: Duration,
+}
+
+/// The state of an upstream with an automatic limit when a request got its slot there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seat {
+    running: usize,
+    taken_seconds: f64,
+    epoch: u64,
+    pub(super) is_probe: bool,
 }
 
 impl Lane {
     pub(super) fn new(limit: Option<usize>) -> Lane {
         Lane { limit, ..Lane::default() }
+    }
+
+    /// Finds the limit automatically from now on.
+    pub(super) fn find_limit(&mut self, floor: Option<u32>) {
+        self.auto = Some(AutoLimit::new(floor));
+        self.set_limit();
+    }
+
+    /// Applies the automatic limit.
+    pub(super) fn set_limit(&mut self) {
+        if let Some(auto) = &self.auto {
+            self.limit = Some(auto.slots());
+        }
+    }
+
+    /// Takes a slot.
+    pub(super) fn take(&mut self, now: Duration) -> Option<Seat> {
+        self.accrue(now);
+        self.taken += 1;
+        let auto = self.auto.as_mut()?;
+        let is_probe = auto.granted(self.taken);
+        let seat =
+            Seat { running: self.taken, taken_seconds: self.taken_seconds, epoch: auto.epoch(), is_probe };
+        self.set_limit();
+        Some(seat)
+    }
+
+    /// Gives a slot back. Returns the use of the slots since it was taken.
+    pub(super) fn give(&mut self, now: Duration, since: Duration, seat: Option<Seat>) -> Option<Occupancy> {
+        self.accrue(now);
+        self.taken -= 1;
+        let Seat { running, taken_seconds, epoch, is_probe } = seat?;
+        let seconds = now.saturating_sub(since).as_secs_f64();
+        let mean_running =
+            if seconds > 0.0 { (self.taken_seconds - taken_seconds) / seconds } else { running as f64 };
+        Some(Occupancy { running, mean_running, seconds, epoch, is_probe })
+    }
+
+    fn accrue(&mut self, now: Duration) {
+        self.taken_seconds += now.saturating_sub(self.accrued).as_secs_f64() * self.taken as f64;
+        self.accrued = now;
     }
 
     pub(super) fn is_free(&self) -> bool {

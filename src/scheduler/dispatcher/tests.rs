@@ -216,7 +216,9 @@ impl Both {
         let (lease, held, is_free) = self.held.remove(at);
         if !is_free {
             self.model.free(self.now, &held);
-            self.compare_after(|dispatcher, now, table| dispatcher.free(now, &lease, table));
+            self.compare_after(|dispatcher, now, table| {
+                dispatcher.free(now, &lease, table);
+            });
         }
         self.model.running[held.caller] -= 1;
         self.dispatcher.end(self.now, &lease, &self.table);

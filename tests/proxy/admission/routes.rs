@@ -68,7 +68,7 @@ async fn transcription_is_measured_under_the_model_of_its_form() {
 async fn generating_request_takes_slot_on_each_new_route() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
-    config.upstream.upstreams[0].max_streams = Some(1);
+    config.upstream.upstreams[0].max_streams = Some(StreamLimit::Fixed(1));
     let sidecar = sidecar(config).await;
     for (path, route) in [
         ("/v1/audio/transcriptions", "openai_transcriptions"),
@@ -100,7 +100,7 @@ async fn generating_request_takes_slot_on_each_new_route() {
 async fn unknown_post_under_v1_takes_no_slot_if_configured() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
-    config.upstream.upstreams[0].max_streams = Some(1);
+    config.upstream.upstreams[0].max_streams = Some(StreamLimit::Fixed(1));
     config.proxy.unknown_v1 = UnknownV1::Other;
     let sidecar = sidecar(config).await;
     let _first = sidecar.send(&generate()).await;

@@ -181,7 +181,7 @@ async fn queue_refusal_before_end_of_body_announces_connection_close() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
     config.proxy.peek_limit = 1 << 10;
-    config.upstream.upstreams[0].max_streams = Some(1);
+    config.upstream.upstreams[0].max_streams = Some(StreamLimit::Fixed(1));
     config.queue.size = 0;
     let sidecar = sidecar(config).await;
     let _running = sidecar.send(&generate()).await;

@@ -77,7 +77,7 @@ async fn read_ahead_budget_when_spent_stops_at_peek_limit_and_is_returned() {
     let mut config = config(upstream.addr);
     config.proxy.peek_limit = 64 << 10;
     config.proxy.read_ahead_budget = 8 << 20;
-    config.upstream.upstreams[0].max_streams = Some(1);
+    config.upstream.upstreams[0].max_streams = Some(StreamLimit::Fixed(1));
     let sidecar = sidecar(config).await;
     let running = sidecar.send(&generate()).await;
     let mut first = upstream.asked().await;

@@ -80,7 +80,7 @@ async fn adaptive_pace_does_not_change_true_speedup() {
 #[tokio::test]
 async fn max_streams_of_one_gives_each_stream_full_speed() {
     let mut config = config(simulator());
-    config.upstream.upstreams[0].max_streams = Some(1);
+    config.upstream.upstreams[0].max_streams = Some(StreamLimit::Fixed(1));
     let sidecar = sidecar(config).await;
     let time = Duration::from_millis(1500);
     tokio::join!(stream(&sidecar, time), stream(&sidecar, time));

@@ -47,7 +47,7 @@ async fn series_of_cloud(sidecar: &Sidecar) -> Vec<String> {
 async fn cloud_request_takes_no_slot_and_changes_no_figure_of_the_machine() {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
-    config.upstream.upstreams[0].max_streams = Some(1);
+    config.upstream.upstreams[0].max_streams = Some(StreamLimit::Fixed(1));
     config.queue.size = 0;
     let sidecar = sidecar(config).await;
     let _local = sidecar.send(&generate()).await;

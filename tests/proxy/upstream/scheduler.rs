@@ -49,8 +49,8 @@ async fn nine_chats_run_at_once_in_the_nine_slots_of_two_upstreams() {
         let (small, large) = (Simulated::start(steady(600.0)), Simulated::start(steady(600.0)));
         let mut config = in_turn(&[small.addr, large.addr]);
         config.upstream.choose = policy;
-        config.upstream.upstreams[0].max_streams = Some(1);
-        config.upstream.upstreams[1].max_streams = Some(8);
+        config.upstream.upstreams[0].max_streams = Some(StreamLimit::Fixed(1));
+        config.upstream.upstreams[1].max_streams = Some(StreamLimit::Fixed(8));
         let sidecar = Arc::new(up(config).await);
         let running = tokio::spawn({
             let sidecar = sidecar.clone();
@@ -70,8 +70,8 @@ async fn upstream_that_hangs_refuses_nobody_while_another_has_slots() {
     let works = Simulated::start(steady(0.4));
     let mut config = in_turn(&[wedged.addr, works.addr]);
     config.upstream.choose = Policy::ModelAware;
-    config.upstream.upstreams[0].max_streams = Some(1);
-    config.upstream.upstreams[1].max_streams = Some(8);
+    config.upstream.upstreams[0].max_streams = Some(StreamLimit::Fixed(1));
+    config.upstream.upstreams[1].max_streams = Some(StreamLimit::Fixed(8));
     config.upstream.response_timeout = Duration::from_secs(5);
     config.queue.timeout = Duration::from_secs(30);
     let sidecar = Arc::new(up(config).await);
@@ -85,7 +85,7 @@ async fn upstream_that_hangs_refuses_nobody_while_another_has_slots() {
 async fn with_silent_client(stall: Duration) -> (Sidecar, Upstream, TcpStream, Client) {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
-    config.upstream.upstreams[0].max_streams = Some(1);
+    config.upstream.upstreams[0].max_streams = Some(StreamLimit::Fixed(1));
     config.proxy.client_stall_timeout = stall;
     let sidecar = sidecar(config).await;
     let mut silent = TcpStream::connect(sidecar.proxy).await.unwrap();
@@ -130,7 +130,7 @@ async fn client_that_reads_nothing_keeps_its_slot_without_a_stall_timeout() {
 async fn with_slow_client(read_ahead: usize, stall: Duration) -> (Sidecar, Upstream, TcpStream, Client) {
     let mut upstream = upstream().await;
     let mut config = config(upstream.addr);
-    config.upstream.upstreams[0].max_streams = Some(1);
+    config.upstream.upstreams[0].max_streams = Some(StreamLimit::Fixed(1));
     config.proxy.read_ahead = read_ahead;
     config.proxy.client_stall_timeout = stall;
     let sidecar = sidecar(config).await;

@@ -215,7 +215,7 @@ async fn unsent_request_without_read_ahead_is_retried_whole() {
 async fn retried_request_that_is_refused_counts_once_in_admission() {
     let (gone, mut full) = (Simulated::start(quick()), upstream().await);
     let mut config = in_turn(&[gone.addr, full.addr]);
-    config.upstream.upstreams[1].max_streams = Some(1);
+    config.upstream.upstreams[1].max_streams = Some(StreamLimit::Fixed(1));
     config.queue.size = 0;
     let sidecar = up(config).await;
     // In turn: the first response ends, and the other takes the only slot. The requests name no model, since a

@@ -50,6 +50,10 @@ pub struct Ending {
     pub duration: Duration,
     /// The time from accept to the first content record of a stream.
     pub first_token: Option<Duration>,
+    /// The time that a stream waited inside Ollama, which no duration of its final record includes, if it is known.
+    pub hidden_queue: Option<Duration>,
+    /// The mean time between the content records that came on time, if there were at least two.
+    pub record_interval: Option<Duration>,
     /// Content records that arrived.
     pub content_records: u64,
     /// The reported counts and durations.

@@ -122,6 +122,11 @@ impl Measurement {
             load: None,
             duration,
             first_token: live.first_content.get().filter(|_| self.streamed),
+            hidden_queue: self
+                .streamed
+                .then(|| Phases::of_stream(&live.usage().unwrap_or_default(), self.arrivals()).queue)
+                .flatten(),
+            record_interval: self.record_interval(),
             content_records: live.content.load(Relaxed),
             usage,
             prompt_estimate: live.sent.get().map_or(0, |_| estimate),
@@ -169,16 +174,20 @@ impl Measurement {
         }
     }
 
-    /// Fills `output_tokens_per_second{by="stream"}`: (content records − 1) / (last − first), for the records that
-    /// came on time.
+    /// Fills `output_tokens_per_second{by="stream"}`.
     fn record_rate(&self, work: &WorkChildren) {
+        if let Some(interval) = self.record_interval() {
+            work.rate_stream.observe(interval.as_secs_f64().recip());
+        }
+    }
+
+    /// Returns (last − first) / (content records − 1), for the records that came on time.
+    fn record_interval(&self) -> Option<Duration> {
         let live = &self.live;
         let (content, last) = live.content_on_time();
-        let (Some(first), Some(last)) = (live.first_content.get(), last) else { return };
-        let span = last.saturating_sub(first);
-        if self.streamed && content >= 2 && !span.is_zero() {
-            work.rate_stream.observe((content - 1) as f64 / span.as_secs_f64());
-        }
+        let span = last?.saturating_sub(live.first_content.get()?);
+        let gaps = u32::try_from(content.checked_sub(1)?).ok().filter(|gaps| *gaps > 0)?;
+        (self.streamed && !span.is_zero()).then(|| span / gaps)
     }
 }
 

@@ -125,6 +125,28 @@ async fn contention_slows_every_stream() {
     assert!(together.iter().all(|one| *one > alone * 2), "{alone} {together:?}");
 }
 
+#[tokio::test]
+async fn congestion_slows_streams_by_their_pairs() {
+    let config = Config {
+        rate: 400.0,
+        jitter: 0.0,
+        tokens: 20,
+        parallel: 4,
+        contention: 0.0,
+        congestion: 0.25,
+        ..quick()
+    };
+    let sim = run(config);
+    let eval = async |prompt: String| {
+        let body = sim.text("/api/generate", &json!({"model": "sim", "prompt": prompt})).await;
+        lines(&body).pop().unwrap()["eval_duration"].as_u64().unwrap()
+    };
+    let alone = eval("alone".into()).await;
+    // Twelve pairs cost three times the time alone in addition.
+    let together = join_all((0..4).map(|n| eval(format!("together {n}")))).await;
+    assert!(together.iter().all(|one| *one > alone * 3), "{alone} {together:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_concurrent_streams_lose_no_token() {
     let sim = run(Config { rate: 20.0, tokens: 16, parallel: 4000, contention: 0.0, ..quick() });

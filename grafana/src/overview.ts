@@ -489,6 +489,27 @@ export const overview: Board = {
       }),
     ],
     [
+      'Are prompts cut?',
+      lines({
+        title: 'Prompts probably cut per minute by model',
+        height: 9,
+        description:
+          'Requests per minute whose prompt Ollama probably cut, because it did not fit into the context. Ollama says nothing about it, and the answers are often nonsense. Raise num_ctx, or shorten the prompts.',
+        unit: 'reqpm',
+        min: 0,
+        queries: [['{{model}}', `60 * ${sum(rate(family('prompt_truncation_suspected_total', MODEL)), 'model')}`]],
+      }),
+      lines({
+        title: 'Context fill by model, p95',
+        height: 9,
+        description:
+          'Tokens of the prompt and the answer, divided by the context length, at the end of a request: 95th percentile. Near 1, the context is too small for some requests.',
+        unit: 'percentunit',
+        min: 0,
+        queries: [['{{model}}', quantile(0.95, 'context_fill_ratio', [MODEL], 'model')]],
+      }),
+    ],
+    [
       'How much time does the sidecar add, and is it healthy?',
       lines({
         title: 'Time added per chunk',

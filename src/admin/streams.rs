@@ -28,6 +28,7 @@ pub(super) fn stream(one: &Snapshot) -> Value {
         "upstream": one.upstream,
         "age_seconds": one.age.as_secs_f64(),
         "decoding": one.decoding,
+        "overlong_prompt": one.overlong_prompt,
         "records": one.records,
         "tokens": one.tokens,
         "time_to_first_token_seconds": seconds(one.first_token),

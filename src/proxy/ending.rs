@@ -31,6 +31,19 @@ pub(super) fn log(ending: &Ending, caller: Option<&str>) {
     if let Some(load) = &ending.load {
         log_load(ending, load);
     }
+    if ending.is_prompt_cut {
+        tracing::warn!(
+            id = ending.id,
+            route = ending.route.label(),
+            caller,
+            model = ending.model,
+            upstream = ending.upstream,
+            prompt_tokens = ending.usage.prompt_tokens,
+            prompt_bytes = ending.prompt_bytes,
+            context = ending.context,
+            "Ollama probably cut the prompt to make it fit into the context: raise num_ctx, or shorten the prompt",
+        );
+    }
     // An explained failure was logged when it happened.
     if ending.outcome.is_failure() && ending.explanation.is_none() {
         tracing::warn!(

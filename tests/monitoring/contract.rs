@@ -33,6 +33,8 @@ pub(crate) const METRICS: &[Metric] = &[
     ("tokens_total", C, &["model", "kind"]),
     ("prompt_evaluated_tokens_total", C, &["model"]),
     ("prompt_evaluated_seconds_total", C, &["model"]),
+    ("prompt_truncation_suspected_total", C, &["model"]),
+    ("context_fill_ratio", H, &["model"]),
     ("output_tokens_per_second", H, &["model", "by"]),
     ("phase_seconds", H, &["model", "phase"]),
     ("usage_missing_total", C, &["route"]),

@@ -6,3 +6,4 @@ mod loads;
 mod names;
 mod phases;
 mod tool_calls;
+mod truncation;

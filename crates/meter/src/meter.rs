@@ -27,6 +27,7 @@ mod tap;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod truncation;
 mod waiting;
 mod wrap;
 mod wrapping;
@@ -54,6 +55,7 @@ use loads::Span;
 use model::{Claim, Loaded, Memory, ModelTable};
 use prompt::Density;
 use shared::Shared;
+use truncation::Truncation;
 
 use crate::protocol::canonical_model;
 
@@ -122,6 +124,7 @@ impl Meter {
                 families,
                 models,
                 density: Density::default(),
+                truncation: Truncation::default(),
                 live,
                 failures: Failures::default(),
                 cut: false.into(),

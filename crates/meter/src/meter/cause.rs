@@ -146,7 +146,7 @@ pub(super) struct Circumstances<'a> {
     pub(super) has_other_context: bool,
     pub(super) turn: Option<&'a Turn>,
     pub(super) pushed: Option<&'a Pushed>,
-    /// The end of the newest request that had ended, and its `keep_alive`.
+    /// The end of the newest request before the model was last idle, and its `keep_alive`.
     pub(super) kept: Option<Kept>,
 }
 
@@ -183,7 +183,8 @@ impl Circumstances<'_> {
             Some((ended, Some(KeepAlive::For(time)))) => ended.checked_add(time),
             _ => seen.expires,
         };
-        ends.is_some_and(|ends| ends <= self.now + SLACK)
+        // A model that was seen after its time was loaded again since.
+        ends.is_some_and(|ends| seen.at <= ends + SLACK && ends <= self.now + SLACK)
     }
 }
 
@@ -251,6 +252,9 @@ mod tests {
         let kept = |keep_alive| Some((began + 90 * SECOND, Some(keep_alive)));
         let unloads = Circumstances { kept: kept(KeepAlive::For(Duration::ZERO)), ..absent() };
         assert_eq!(unloads.cause().0, LoadCause::Expired);
+        let seen = Some(Seen { at: began + 95 * SECOND, expires: None });
+        let since = Circumstances { seen, kept: kept(KeepAlive::For(Duration::ZERO)), ..absent() };
+        assert_eq!(since.cause().0, LoadCause::Restart, "it was loaded again since");
         let stays = Circumstances { seen: past, kept: kept(KeepAlive::Forever), ..absent() };
         assert_eq!(stays.cause().0, LoadCause::Restart);
         assert_eq!(Circumstances { lost: Some(began + 95 * SECOND), ..both }.cause().0, LoadCause::Restart);

@@ -90,6 +90,8 @@ pub(super) struct StreamChildren {
     pub(super) tokens: TokenCounters,
     pub(super) prompt_evaluated: Arc<IntCounter>,
     pub(super) prompt_evaluated_seconds: Arc<Counter>,
+    pub(super) prompt_cut: Arc<IntCounter>,
+    pub(super) context_fill: Arc<Histogram>,
     pub(super) rate_ollama: Arc<Histogram>,
     pub(super) backpressure: Arc<Counter>,
     /// `None` if responses on the route state no finish reason.
@@ -234,6 +236,8 @@ impl Families {
             },
             prompt_evaluated: self.tokens.prompt_evaluated.child([model]),
             prompt_evaluated_seconds: self.tokens.prompt_evaluated_seconds.child([model]),
+            prompt_cut: self.tokens.prompt_cut.child([model]),
+            context_fill: self.tokens.context_fill.child([model]),
             rate_ollama: self.tokens.rate.child([model, "ollama"]),
             backpressure: self.chunks.backpressure.child([model]),
             finishes: Finishes::open(&self.requests.finishes, model, route),

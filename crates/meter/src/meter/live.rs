@@ -56,6 +56,8 @@ pub struct Live {
     pub(super) listed: OnceLock<String>,
     upstream: Mutex<Option<Arc<str>>>,
     pub(super) sent: Moment,
+    /// Whether its prompt does not fit into the context, as far as its bytes tell.
+    pub(super) overlong: AtomicBool,
     /// The bytes of the request that may be prompt.
     pub(super) prompt_bytes: AtomicU64,
     pub(super) first_record: Moment,
@@ -105,6 +107,7 @@ impl Live {
             listed: OnceLock::new(),
             upstream: Mutex::new(None),
             sent: Moment::default(),
+            overlong: AtomicBool::new(false),
             prompt_bytes: AtomicU64::new(0),
             first_record: Moment::default(),
             last_record: Moment::default(),
@@ -347,6 +350,8 @@ pub struct Snapshot {
     pub backpressure: Duration,
     /// The time since the newest chunk. `None` before the first one, and while the client holds the stream.
     pub silent: Option<Duration>,
+    /// Whether its prompt does not fit into the model's context, as far as its bytes tell. Ollama then cuts the prompt.
+    pub overlong_prompt: bool,
     /// Whether it has had its first record.
     pub decoding: bool,
     /// Whether the sidecar waits for its next chunk. Otherwise its client has not taken the last one.
@@ -416,6 +421,7 @@ impl Live {
                 .get()
                 .filter(|_| held.is_none())
                 .map(|arrival| age.saturating_sub(arrival)),
+            overlong_prompt: self.overlong.load(Relaxed),
             awaited: self.awaited.load(Relaxed),
             decoding: self.first_record.get().is_some() && !self.is_terminal(),
         }

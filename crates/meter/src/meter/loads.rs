@@ -30,6 +30,8 @@ const LEAST_KNOWN: Duration = Duration::from_millis(250);
 const UNUSUAL: u32 = 3;
 /// Older knowledge may be wrong.
 pub(super) const FRESH: Duration = Duration::from_secs(30);
+/// The model that a request loads again was in memory at most this long before, by the lists that are read.
+const RELOAD: Duration = Duration::from_secs(15);
 /// The weight of the newest request in the mean, which is the usual wait. The mean follows a change of load.
 const WEIGHT: f64 = 0.125;
 /// A longer wait is never taken as usual.
@@ -82,6 +84,8 @@ struct LoadState {
     usual: Option<f64>,
     /// The newest load that was counted.
     last: Option<Span>,
+    /// Whether that load was counted because it was seen in memory, and no request has reported it since.
+    is_unreported: bool,
     /// The span in which the model came into memory, and why, if no request has reported that load yet.
     appeared: Option<(Span, LoadCause)>,
     /// The newest list of models in memory that contained it.
@@ -92,6 +96,8 @@ struct LoadState {
     newest: Option<Arc<Order>>,
     /// The end of the newest request that has ended.
     kept: Option<Kept>,
+    /// The same when the first of the running requests was sent. A model that is in use does not expire.
+    kept_when_idle: Option<Kept>,
     /// The newest change of options, until a load is counted or an answer without a load shows that it caused none.
     turn: Option<Turn>,
 }
@@ -99,6 +105,9 @@ struct LoadState {
 impl LoadState {
     /// Notes a request.
     fn order(&mut self, now: Instant, order: &Arc<Order>) {
+        if self.running == 0 {
+            self.kept_when_idle = self.kept;
+        }
         let earlier = self.newest.replace(order.clone());
         if let Some(from) = earlier.filter(|from| order.differs(from).is_some()) {
             self.turn = Some(Turn { at: now, from, to: order.clone() });
@@ -137,7 +146,7 @@ impl Loads {
         let mut state = self.state();
         state.order(now, order);
         let seen = state.seen(self.last_answer());
-        let (lost, kept) = (state.lost, state.kept);
+        let (lost, kept) = (state.lost, state.kept_when_idle);
         let is_alone = state.running == 0 && !self.is_shared;
         state.running += 1;
         state.requests += 1;
@@ -151,7 +160,19 @@ impl Loads {
         let number = is_alone.then_some(state.requests);
         drop(state);
         let order = order.clone();
-        Waiter { loads: self.clone(), from: now, whereabouts, number, order, kept, seen, lost, pushed }
+        Waiter {
+            loads: self.clone(),
+            from: now,
+            whereabouts,
+            number,
+            order,
+            kept,
+            seen,
+            lost,
+            pushed,
+            #[cfg(test)]
+            ended: None,
+        }
     }
 
     fn last_answer(&self) -> Option<Instant> {
@@ -171,15 +192,18 @@ impl Loads {
         if state.last.is_none_or(|last| !last.overlaps(span)) {
             // The answers within the span come from the load itself.
             let seen = state.seen(self.last_answer().filter(|at| *at < span.from));
+            // While Ollama loads a model again, its list does not contain the model.
+            let was_there = |turn: &&Turn| seen.is_some_and(|seen| turn.at <= seen.at + RELOAD);
+            let turn = state.turn.as_ref().filter(|turn| turn.at < span.to).filter(was_there);
             let circumstances = Circumstances {
                 now: span.to,
                 seen,
-                is_absent: !has_other_context,
+                is_absent: !has_other_context && turn.is_none(),
                 lost: state.lost,
                 has_other_context,
-                turn: state.turn.as_ref(),
+                turn,
                 pushed,
-                kept: state.kept,
+                kept: state.kept_when_idle,
             };
             let cause = circumstances.cause().0;
             state.appeared = Some((span, cause));
@@ -205,6 +229,7 @@ impl Loads {
         };
         if let Some((span, cause)) = state.appeared.filter(is_due) {
             self.count(&mut state, span, cause);
+            state.is_unreported = true;
         }
     }
 
@@ -222,8 +247,8 @@ impl Loads {
     fn count(&self, state: &mut LoadState, span: Span, cause: LoadCause) {
         self.counts[cause.index()].inc();
         state.last = Some(span);
+        state.is_unreported = false;
         state.appeared = state.appeared.filter(|(appeared, _)| !appeared.overlaps(span));
-        state.turn = None;
     }
 
     /// Notes how long a request waited for the model, within a span. Returns the load if it is one that no request
@@ -250,12 +275,16 @@ impl Loads {
             state.turn = state.turn.take().filter(|turn| turn.at > span.from);
             return None;
         }
-        if is_known {
+        if is_known && !state.is_unreported {
             return None;
         }
         let turn = state.turn.take().filter(|turn| turn.at < span.to);
         let load = waiter.load(turn.as_ref());
-        self.count(&mut state, span, load.cause);
+        if is_known {
+            state.is_unreported = false;
+        } else {
+            self.count(&mut state, span, load.cause);
+        }
         Some(load)
     }
 }
@@ -274,6 +303,9 @@ pub(super) struct Waiter {
     seen: Option<Seen>,
     lost: Option<Instant>,
     pushed: Option<Pushed>,
+    /// The end in a test, whose clock is not the real one.
+    #[cfg(test)]
+    ended: Option<Instant>,
 }
 
 impl Waiter {
@@ -331,6 +363,9 @@ impl Drop for Waiter {
     fn drop(&mut self) {
         let mut state = self.loads.state();
         state.running -= 1;
-        state.kept = Some((Instant::now(), self.order.options.keep_alive));
+        let ended = Instant::now();
+        #[cfg(test)]
+        let ended = self.ended.unwrap_or(ended);
+        state.kept = Some((ended, self.order.options.keep_alive));
     }
 }

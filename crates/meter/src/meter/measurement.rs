@@ -19,6 +19,7 @@ use super::{
     outcomes::Outcomes,
     shared::{OTHER_CLOUD, Shared},
     silence,
+    truncation::Truncation,
 };
 use crate::metric::Occupied;
 use crate::protocol::{CLOUD, Coding, Dialect, Peek, Route, canonical_model, short_model};
@@ -218,6 +219,9 @@ impl Measurement {
             self.running = Some(account.stream());
             self.account = Some(account);
             self.waiter = Some(self.wait(upstream));
+            let bytes = self.live.prompt_bytes.load(Relaxed);
+            let overflows = |context| self.truncation().overflows(bytes, context);
+            self.live.overlong.store(self.context().is_some_and(overflows), Relaxed);
         }
     }
 
@@ -280,6 +284,18 @@ impl Measurement {
     /// Ends the measurement of a request without a body from an upstream.
     pub fn finish(mut self, outcome: Outcome) {
         self.record(outcome);
+    }
+
+    /// Returns the tokens of the context that the request has: those that it asks for, or those with which the model
+    /// was last loaded, whichever is less, because a model may have less than a request asks for.
+    pub(super) fn context(&self) -> Option<u64> {
+        let asked = self.live.load.get().and_then(|options| options.num_ctx).filter(|context| *context > 0);
+        asked.into_iter().chain(self.place.as_ref().and_then(|place| place.context())).min()
+    }
+
+    /// Returns the densest text of the model, or of the models without a label of their own.
+    pub(super) fn truncation(&self) -> &Truncation {
+        self.place.as_ref().map_or(&self.shared.truncation, |place| &place.truncation)
     }
 
     /// Whether Ollama passes the request on to its cloud.

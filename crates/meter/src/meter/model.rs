@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::prompt::Density;
+use super::{prompt::Density, truncation::Truncation};
 use crate::protocol::{canonical_model, short_model};
 
 /// The models with a label of their own, up to a limit. All others are `other`. Names are canonical.
@@ -91,6 +91,7 @@ pub(super) struct Place {
     /// The tokens of the context with which the model was last loaded. 0: not known.
     context: AtomicU64,
     pub(super) density: Density,
+    pub(super) truncation: Truncation,
 }
 
 /// The event that entitles a model to a label.
@@ -111,6 +112,7 @@ impl Place {
             used: AtomicU64::new(used),
             context: AtomicU64::new(0),
             density: Density::default(),
+            truncation: Truncation::default(),
         }
     }
 

@@ -46,6 +46,10 @@ pub struct Ending {
     pub finish: Option<FinishReason>,
     /// The load of the model that this request reported.
     pub load: Option<ModelLoad>,
+    /// The bytes of the request that may be prompt, as far as they were read.
+    pub prompt_bytes: u64,
+    /// Whether Ollama probably cut the prompt, because it did not fit into the context.
+    pub is_prompt_cut: bool,
     /// The time from accept to the end.
     pub duration: Duration,
     /// The time from accept to the first content record of a stream.

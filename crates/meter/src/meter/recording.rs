@@ -84,16 +84,14 @@ impl Measurement {
         }
         // The request is over, even if its body is kept.
         (self.listed, self.running, self.in_flight) = (None, None, None);
-        if let Some(tokens) = usage.and_then(|usage| usage.prompt_tokens) {
-            self.density().told(live.prompt_bytes.load(Relaxed), tokens);
-        }
-        let context = self.place.as_ref().and_then(|place| place.context());
+        let context = self.context();
+        let is_prompt_cut = self.judge_prompt(usage.as_ref(), context);
         let finish = finish_reason(self.live.finish(), outcome, &usage.unwrap_or_default(), context);
         if let Some(finishes) = self.children.as_ref().and_then(|children| children.finishes.as_ref()) {
             finishes.ended(finish);
         }
         let mut ending = self.ending(outcome, duration, usage.unwrap_or_default());
-        (ending.finish, ending.load) = (finish, model_load);
+        (ending.finish, ending.load, ending.is_prompt_cut) = (finish, model_load, is_prompt_cut);
         self.shared.failures.note(&ending);
         for hook in self.on_end.drain(..) {
             hook(&ending);
@@ -105,10 +103,29 @@ impl Measurement {
         self.place.as_ref().map_or(&self.shared.density, |place| &place.density)
     }
 
+    /// Compares the prompt with the context, and learns the bytes per token of the model. Returns whether Ollama
+    /// probably cut the prompt.
+    fn judge_prompt(&self, usage: Option<&Usage>, context: Option<u64>) -> bool {
+        let Some(tokens) = usage.and_then(|usage| usage.prompt_tokens) else { return false };
+        let bytes = self.live.prompt_bytes.load(Relaxed);
+        let is_cut = context.is_some_and(|context| self.truncation().is_suspected(bytes, tokens, context));
+        if !is_cut {
+            self.density().told(bytes, tokens);
+        }
+        if let (Some(children), Some(context)) = (&self.children, context) {
+            if is_cut {
+                children.prompt_cut.inc();
+            }
+            let output = usage.and_then(|usage| usage.output_tokens).unwrap_or(0);
+            children.context_fill.observe((tokens + output) as f64 / context as f64);
+        }
+        is_cut
+    }
+
     /// Describes the end, for hooks and the list of failures.
     fn ending(&self, outcome: Outcome, duration: Duration, usage: Usage) -> Ending {
         let live = &self.live;
-        let context = self.place.as_ref().and_then(|place| place.context());
+        let context = self.context();
         let estimate =
             self.density().tokens(live.prompt_bytes.load(Relaxed)).min(context.unwrap_or(u64::MAX));
         Ending {
@@ -120,6 +137,8 @@ impl Measurement {
             status: self.status,
             finish: None,
             load: None,
+            prompt_bytes: live.prompt_bytes.load(Relaxed),
+            is_prompt_cut: false,
             duration,
             first_token: live.first_content.get().filter(|_| self.streamed),
             hidden_queue: self

@@ -8,6 +8,7 @@ use super::{
     live::LiveTable,
     model::{Claim, ModelTable, Place},
     prompt::Density,
+    truncation::Truncation,
 };
 
 /// The label of models of the cloud that have no label of their own. It ends as the names of the cloud's models do.
@@ -18,8 +19,9 @@ pub(super) const OTHER_CLOUD: &str = "other:cloud";
 pub(super) struct Shared {
     pub(super) families: Families,
     pub(super) models: ModelTable,
-    /// The bytes per token of models without a label.
+    /// The bytes per token of models without a label, and their densest text.
     pub(super) density: Density,
+    pub(super) truncation: Truncation,
     pub(super) live: Arc<LiveTable>,
     pub(super) failures: Failures,
     pub(super) cut: AtomicBool,

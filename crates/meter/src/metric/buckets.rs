@@ -45,6 +45,8 @@ pub const POLL: &[f64] =
     &[1e-6, 1e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.1, 1.0, 10.0];
 /// Ratios from 0 to 1.
 pub const RATIO: &[f64] = &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
+/// The part of a context that a request fills. A context that shifts holds less than the tokens of a request.
+pub const FILL: &[f64] = &[0.1, 0.25, 0.5, 0.75, 0.9, 0.98, 1.0, 2.0];
 /// Watts of one card. The largest cards on sale draw 1,400.
 pub const WATTS: &[f64] = &[
     10.0, 25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 250.0, 300.0, 400.0, 500.0, 600.0, 700.0, 1000.0, 1200.0,

@@ -9,6 +9,8 @@ pub(super) struct TokenFamilies {
     pub(super) total: Family<IntCounter, 2>,
     pub(super) prompt_evaluated: Family<IntCounter, 1>,
     pub(super) prompt_evaluated_seconds: Family<Counter, 1>,
+    pub(super) prompt_cut: Family<IntCounter, 1>,
+    pub(super) context_fill: Family<Histogram, 1>,
     pub(super) rate: Family<Histogram, 2>,
     pub(super) by_concurrency: Family<IntCounter, 3>,
 }
@@ -37,6 +39,20 @@ impl TokenFamilies {
                 ["model"],
                 counter,
             )?,
+            prompt_cut: Family::register(
+                registry,
+                "prompt_truncation_suspected_total",
+                "Requests whose prompt Ollama probably cut, because it did not fit into the context.",
+                ["model"],
+                int_counter,
+            )?,
+            context_fill: Family::register(
+                registry,
+                "context_fill_ratio",
+                "Tokens of the prompt and the answer, divided by the context length, at the end of a request.",
+                ["model"],
+                || Histogram::new(buckets::FILL),
+            )?,
             rate: Family::register(
                 registry,
                 "output_tokens_per_second",
@@ -59,6 +75,8 @@ impl TokenFamilies {
         self.total.retain(|[known, _]| known != model);
         self.prompt_evaluated.retain(|[known]| known != model);
         self.prompt_evaluated_seconds.retain(|[known]| known != model);
+        self.prompt_cut.retain(|[known]| known != model);
+        self.context_fill.retain(|[known]| known != model);
         self.rate.retain(|[known, _]| known != model);
         self.by_concurrency.retain(|[_, known, _]| known != model);
     }

@@ -242,3 +242,46 @@ fn load_seen_in_memory_has_its_cause_too() {
     bench.loads.settle(bench.at(60_000));
     assert_eq!(counts(), [1, 1, 0, 0, 1, 1]);
 }
+
+#[test]
+fn slow_reload_that_the_list_shows_first_is_counted_once_and_reported_later() {
+    let bench = bench();
+    let _ = bench.asks(0, "alice", r#"{"options":{"num_ctx":4096}}"#);
+    bench.loads.listed(Seen { at: bench.at(5_000), expires: Some(bench.at(305_000)) });
+    let options = crate::protocol::Peek::read(br#"{"options":{"num_ctx":8192}}"#).load;
+    let order = Arc::new(Order { options, caller: Some("bob".into()) });
+    let waiter = bench.loads.wait(bench.at(6_000), &order, Some((true, bench.at(5_000))), None);
+    // The list at 10 s lacks the model, the one at 20 s has it, and the answer takes more than half a minute.
+    bench.appeared(10_000, 20_000);
+    bench.loads.listed(Seen { at: bench.at(20_000), expires: Some(bench.at(320_000)) });
+    bench.loads.settle(bench.at(55_000));
+    let counts = || LoadCause::ALL.map(|cause| bench.loads.counts[cause.index()].get());
+    assert_eq!(counts(), [1, 1, 0, 0, 0, 0]);
+    let load = waiter.told(9_000 * MS, bench.began, bench.at(20_000)).unwrap();
+    assert_eq!((load.cause, load.earlier_caller.as_deref()), (LoadCause::Context, Some("alice")));
+    assert_eq!(counts(), [1, 1, 0, 0, 0, 0]);
+    assert_eq!(waiter.told(9_000 * MS, bench.began, bench.at(20_000)), None, "it was reported");
+}
+
+#[test]
+fn load_after_unload_is_expired_even_if_the_list_shows_it_after_an_answer() {
+    let bench = bench();
+    let _ = bench.asks(0, "alice", "{}");
+    let waits = |at, body: &str, memory| {
+        let order = Order { options: crate::protocol::Peek::read(body.as_bytes()).load, caller: None };
+        bench.loads.wait(bench.at(at), &Arc::new(order), memory, None)
+    };
+    let mut unload = waits(5_000, r#"{"keep_alive":0}"#, None);
+    bench.loads.answered(bench.at(5_010));
+    unload.ended = Some(bench.at(5_010));
+    drop(unload);
+    // The list was requested just before the model left, so that the sidecar thinks that the model is there.
+    let memory = Some((false, bench.at(5_005)));
+    let (first, second) = (waits(5_100, "{}", memory), waits(5_100, "{}", memory));
+    assert_eq!(first.told(800 * MS, bench.began, bench.at(5_900)), None);
+    drop(first);
+    bench.appeared(5_800, 5_950);
+    drop(second);
+    bench.loads.settle(bench.at(5_950));
+    assert_eq!(bench.loads.counts[LoadCause::Expired.index()].get(), 1);
+}

@@ -16,8 +16,10 @@ pub(super) enum OuterField {
     /// An object with the options of the model.
     Options,
     KeepAlive,
-    /// Tools, or a format of the answer.
-    Constraint,
+    /// Tools.
+    Tools,
+    /// A format of the answer, which is no part of the prompt.
+    Format,
     #[default]
     Other,
 }
@@ -33,11 +35,11 @@ impl OuterField {
             ("stream_options", OuterField::StreamOptions),
             ("options", OuterField::Options),
             ("keep_alive", OuterField::KeepAlive),
-            ("tools", OuterField::Constraint),
-            ("format", OuterField::Constraint),
-            ("response_format", OuterField::Constraint),
+            ("tools", OuterField::Tools),
+            ("format", OuterField::Format),
+            ("response_format", OuterField::Format),
             // It contains the format of `/v1/responses`.
-            ("text", OuterField::Constraint),
+            ("text", OuterField::Format),
         ];
         let key = unescaped(raw);
         FIELDS.iter().find(|(name, _)| folds_to(&key, name)).map_or(OuterField::Other, |(_, field)| *field)
@@ -52,6 +54,23 @@ pub(super) fn is_include_usage(raw: &[u8]) -> bool {
 /// Whether strings under a key, or in a list under it, carry an image, sound or a file instead of text.
 pub(super) fn carries_data(raw: &[u8]) -> bool {
     matches!(raw, b"images" | b"image" | b"image_url" | b"url" | b"data" | b"file_data")
+}
+
+/// Whether strings under a key are earlier reasoning, which the templates of most models leave out of the prompt.
+pub(super) fn carries_reasoning(raw: &[u8]) -> bool {
+    matches!(raw, b"thinking" | b"reasoning" | b"reasoning_content" | b"encrypted_content" | b"signature")
+}
+
+impl OuterField {
+    /// Whether it may limit the form of the answer.
+    pub(super) const fn constrains(self) -> bool {
+        matches!(self, OuterField::Tools | OuterField::Format)
+    }
+
+    /// Whether it is no part of the prompt.
+    pub(super) const fn is_beside_prompt(self) -> bool {
+        matches!(self, OuterField::Format | OuterField::Options)
+    }
 }
 
 /// Returns the text of a string as it is written. `None`: it has an invalid escape or invalid bytes.

@@ -4,7 +4,7 @@ use memchr::{memchr2, memchr3};
 
 use super::{
     KeepAlive, LoadOptions, Peek,
-    field::{MAX_KEY, OuterField, carries_data, is_include_usage, text},
+    field::{MAX_KEY, OuterField, carries_data, carries_reasoning, is_include_usage, text},
 };
 use crate::protocol::is_model_name;
 
@@ -46,6 +46,8 @@ pub struct PeekReader {
     /// Whether the strings that are read now carry data instead of text.
     in_data: bool,
     data: u64,
+    /// The bytes of fields that are no part of the prompt.
+    beside: u64,
     /// The bytes that escapes have beyond what they stand for.
     escapes: u64,
     /// The beginning of the model's options, as they are written.
@@ -111,6 +113,9 @@ impl PeekReader {
         while !rest.is_empty() {
             let taken = self.step(rest);
             self.at += taken as u64;
+            if self.field.is_beside_prompt() {
+                self.beside += taken as u64;
+            }
             if self.field == OuterField::Options {
                 let room = MAX_OPTIONS.saturating_sub(self.options.len());
                 self.options.extend_from_slice(&rest[..taken.min(room)]);
@@ -136,7 +141,7 @@ impl PeekReader {
             model,
             stream: self.stream,
             constrained: (self.is_constrained || self.state == State::End).then_some(self.is_constrained),
-            prompt_bytes: self.at.saturating_sub(data + self.escapes),
+            prompt_bytes: self.at.saturating_sub(data + self.escapes + self.beside),
             load: LoadOptions::read(&self.options, self.keep_alive),
             usage_unasked_at: self.end.filter(|_| unasked),
         }
@@ -279,11 +284,11 @@ impl PeekReader {
 
     fn key(&mut self) {
         self.field = if self.is_cut() { OuterField::Other } else { OuterField::of(&self.raw) };
-        self.in_data = carries_data(&self.raw);
+        self.in_data = is_no_prompt(&self.raw);
     }
 
     fn nested_key(&mut self) {
-        self.in_data = carries_data(&self.raw);
+        self.in_data = is_no_prompt(&self.raw);
         let is_option =
             self.field == OuterField::StreamOptions && self.nest.open == b'{' && self.nest.depth == 1;
         self.says_usage |= is_option && !self.is_cut() && is_include_usage(&self.raw);
@@ -291,7 +296,7 @@ impl PeekReader {
 
     fn text(&mut self) {
         self.count_data();
-        self.is_constrained |= self.field == OuterField::Constraint && self.length > 0;
+        self.is_constrained |= self.field.constrains() && self.length > 0;
         if self.field == OuterField::KeepAlive {
             self.keep_alive = text(&self.raw).and_then(|text| KeepAlive::read(&text));
         }
@@ -316,7 +321,7 @@ impl PeekReader {
             OuterField::StreamOptions => self.says_usage |= first != b'{' && first != b'n',
             OuterField::KeepAlive => self.keep_alive = None,
             OuterField::Options => self.options.clear(),
-            OuterField::Constraint | OuterField::Other => {}
+            OuterField::Tools | OuterField::Format | OuterField::Other => {}
         }
     }
 
@@ -362,7 +367,7 @@ impl PeekReader {
         // Clients may send an empty list of tools, which offers none. A list of lists is not a list of tools.
         let inside = &rest[..found.map_or(rest.len(), |at| at + usize::from(rest[at] != *close))];
         self.is_constrained |=
-            self.field == OuterField::Constraint && inside.iter().any(|byte| !byte.is_ascii_whitespace());
+            self.field.constrains() && inside.iter().any(|byte| !byte.is_ascii_whitespace());
         let Some(at) = found else { return rest.len() };
         match rest[at] {
             b'"' => self.state = self.begin(State::NestedText),
@@ -376,4 +381,9 @@ impl PeekReader {
         }
         at + 1
     }
+}
+
+/// Whether strings under a key are no text of the prompt.
+fn is_no_prompt(key: &[u8]) -> bool {
+    carries_data(key) || carries_reasoning(key)
 }

@@ -17,7 +17,8 @@ pub struct Peek {
     /// read to its end.
     pub constrained: Option<bool>,
     /// The bytes of the body that were read, without escapes, images, sound and files: strings under `images`, `image`,
-    /// `image_url`, `url`, `data` and `file_data`. The rest is nearly all prompt. With the bytes per token of the
+    /// `image_url`, `url`, `data` and `file_data`; and without earlier reasoning, options and formats. The rest is nearly
+    /// all prompt. With the bytes per token of the
     /// model's earlier requests, it gives an estimate of the tokens of this request.
     pub prompt_bytes: u64,
     /// The options that determine how the model is loaded. Options of an earlier field with the same name do not count.

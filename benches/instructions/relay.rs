@@ -33,7 +33,7 @@ pub(crate) enum Relay {
     Hyper,
     /// The sidecar without the measurement of tasks and runtimes.
     Sidecar,
-    /// The sidecar as the program starts it.
+    /// The sidecar as the program starts it, on one of the connections whose tasks are not measured.
     Instrumented,
 }
 
@@ -86,6 +86,8 @@ async fn sidecar(upstream: SocketAddr, tasks: Option<Duration>) -> SocketAddr {
     let bound = builder.runtimes([Handle::current()]).bind().await.expect("a sidecar");
     let addr = bound.proxy_addr();
     tokio::spawn(bound.run(std::future::pending()));
+    // The tasks of the first connection are measured, those of the next ones are not.
+    drop(TcpStream::connect(addr).await);
     addr
 }
 

@@ -18,14 +18,14 @@ const MARGIN: Duration = Duration::from_secs(1);
 
 pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     let (streams, rate, seconds) = (plan.streams, plan.rate, plan.seconds);
-    let (_simulator, ollama) = simulator::apart(&plan.ours, rate, rate * (seconds + 4))?;
+    let (_simulator, ollama) = simulator::apart(&plan.ours, rate, rate * (seconds + 3))?;
     let reference = Rc::new(Reference::of(plan.ask(), ollama).await?);
     let peers = Kind::all(plan).iter().map(|kind| kind.start(ollama)).collect::<Result<Vec<_>>>()?;
     let mut rows = rows(peers.iter().map(|peer| peer.name.as_str()));
     for turn in turns(plan.rounds, peers.len()) {
         let peer = &peers[turn];
         let cost = locally(async {
-            let load = Load::open(peer.addr, streams, &reference);
+            let load = Load::start(peer.addr, streams, &reference, plan.start);
             load.started().await?;
             tokio::time::sleep(MARGIN).await;
             let cost = load.cost(&peer.process, Duration::from_secs(seconds.into())).await?;
@@ -35,6 +35,6 @@ pub(crate) async fn measure(plan: &Plan) -> Result<()> {
         let cost = cost.await.with_context(|| format!("through {}", peer.name))?;
         rows[turn].1.push(cost.as_secs_f64() * 1e6);
     }
-    table(&format!("CPU µs per chunk, {streams} streams × {rate}/s"), &rows);
+    table(&format!("CPU µs per chunk, {streams} × {rate}/s, {}", plan.start), &rows);
     Ok(())
 }

@@ -13,7 +13,14 @@ use tokio::{
     time::Instant,
 };
 
-use super::{PATIENCE, latency, process::Process, reference::Reference, spread::Spread, stream::Stream};
+use super::{
+    PATIENCE,
+    latency::{Ages, stamp},
+    process::Process,
+    reference::Reference,
+    start::Start,
+    stream::Stream,
+};
 
 /// The number of streams whose every record is compared with a reference.
 pub(crate) struct Load {
@@ -27,19 +34,27 @@ pub(crate) struct Load {
 struct Counts {
     started: Cell<usize>,
     records: Cell<u64>,
-    /// The ages of records at their arrival in seconds, while they are recorded.
-    ages: RefCell<Option<Vec<f64>>>,
+    /// The ages of records at their arrival, while they are recorded.
+    ages: RefCell<Option<Ages>>,
 }
 
 impl Load {
-    /// Opens `wanted` streams. Call it within a [`LocalSet`].
+    /// Opens `wanted` streams in the same instant. Call it within a [`LocalSet`].
     pub(crate) fn open(addr: SocketAddr, streams: usize, reference: &Rc<Reference>) -> Load {
+        Load::start(addr, streams, reference, Start::AtOnce)
+    }
+
+    /// The same with another start.
+    pub(crate) fn start(addr: SocketAddr, streams: usize, reference: &Rc<Reference>, start: Start) -> Load {
         let counts = Rc::new(Counts::default());
         let mut load =
             Load { streams: JoinSet::new(), counts, wanted: streams, reference: reference.clone() };
-        for _ in 0..streams {
+        for place in 0..streams {
             let (counts, reference) = (load.counts.clone(), reference.clone());
-            load.streams.spawn_local(follow(addr, reference, counts));
+            load.streams.spawn_local(async move {
+                tokio::time::sleep(start.delay(place, streams)).await;
+                follow(addr, reference, counts).await
+            });
         }
         load
     }
@@ -63,14 +78,14 @@ impl Load {
         Ok(Duration::from_secs_f64(cpu.as_secs_f64() / records as f64))
     }
 
-    /// Starts to record the ages of records at their arrival.
-    pub(crate) fn time(&self) {
-        self.counts.ages.replace(Some(Vec::new()));
+    /// Starts to record the ages of records at their arrival. Each stream has `rate` records per second.
+    pub(crate) fn time(&self, rate: u32) {
+        self.counts.ages.replace(Some(Ages::of(rate)));
     }
 
-    /// Returns the recorded ages in seconds and stops recording.
-    pub(crate) fn timed(&self) -> Spread {
-        self.counts.ages.take().unwrap_or_default().into()
+    /// Returns the recorded ages and stops recording.
+    pub(crate) fn timed(&self) -> Option<Ages> {
+        self.counts.ages.take()
     }
 
     /// Waits until all streams have ended completely. Returns the number of records.
@@ -89,10 +104,14 @@ impl Load {
 
 async fn follow(addr: SocketAddr, reference: Rc<Reference>, counts: Rc<Counts>) -> Result<()> {
     let mut stream = Stream::of(addr, reference.ask()).await?;
-    let mut place = 0;
+    let (mut place, mut first) = (0, None);
     while let Some(record) = stream.record().await? {
+        if place == 0 {
+            first = stamp(record);
+        }
         if let Some(ages) = counts.ages.borrow_mut().as_mut() {
-            ages.push(latency::age(record).context("a record without a stamp")?);
+            let stamp = stamp(record).context("a record without a stamp")?;
+            ages.came(stamp, first.context("the first record had no stamp")?, place)?;
         }
         if !reference.check(place, record)? {
             continue;

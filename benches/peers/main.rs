@@ -1,5 +1,5 @@
-//! Compares the sidecar with nginx, HAProxy, Envoy, Caddy and LiteLLM on the same streams of the same simulated
-//! Ollama, in one run.
+//! Compares the sidecar with nginx, HAProxy, Envoy, Caddy and LiteLLM, and with relays that measure nothing, on the
+//! same streams of the same simulated Ollama, in one run.
 //!
 //! `cargo bench --bench peers -- cpu latency flat unary memory abort scrape soak attack` runs these parts; without
 //! names, it runs all of them. `--help` shows the options. Every record of every stream is compared with the
@@ -10,6 +10,8 @@
 
 mod abort;
 mod attack;
+#[path = "../bare/mod.rs"]
+mod bare;
 mod cpu;
 mod flat;
 mod inside;
@@ -19,10 +21,12 @@ mod memory;
 mod peer;
 mod process;
 mod reference;
+mod relay;
 mod scrape;
 mod simulator;
 mod soak;
 mod spread;
+mod start;
 mod stream;
 mod unary;
 
@@ -30,6 +34,8 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
+use peer::Wanted;
+use start::Start;
 use stream::Ask;
 
 /// The options.
@@ -61,10 +67,14 @@ struct Plan {
     /// The clients of `abort` that disconnect
     #[arg(long, default_value_t = 1000)]
     aborts: usize,
-    /// A proxy to compare with; repeat it for more. LiteLLM must be named, since it handles only some hundred
-    /// records per second
-    #[arg(long = "peer", default_values = ["caddy", "envoy", "haproxy", "nginx"])]
-    peers: Vec<String>,
+    /// How the streams of `cpu`, `latency` and `memory` start
+    #[arg(long, value_enum, default_value_t)]
+    start: Start,
+    /// A proxy to compare with; repeat it for more, the base of the ratios last. With NAME:WORKERS it has as many
+    /// workers, otherwise one for each core. `streamgauge` alone decides itself how many it uses. `hyper` and `copy`
+    /// are relays that measure nothing. LiteLLM must be named, since it handles only some hundred records per second
+    #[arg(long = "peer", value_name = "NAME[:WORKERS]", default_values = ["streamgauge", "caddy", "envoy", "haproxy", "nginx"])]
+    peers: Vec<Wanted>,
     /// The streamgauge that simulates and is measured [default: the one just built]
     #[arg(long, default_value = env!("CARGO_BIN_EXE_streamgauge"), hide_default_value = true)]
     ours: PathBuf,
@@ -109,6 +119,12 @@ impl Plan {
 }
 
 fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [name, how, rest @ ..] = &arguments[..]
+        && name == relay::COMMAND
+    {
+        return relay::run(how, rest);
+    }
     let plan = Plan::parse();
     if !plan.bench {
         return Ok(());
@@ -116,6 +132,7 @@ fn main() -> Result<()> {
     allow_descriptors()?;
     let load = std::fs::read_to_string("/proc/loadavg").context("this runs on Linux alone")?;
     println!("load average before: {}", load.trim());
+    println!("cores: {}", std::thread::available_parallelism()?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         if plan.wants(Experiment::Cpu) {

@@ -23,26 +23,30 @@ pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     let (_simulator, ollama) = simulator::apart(&plan.ours, RATE, TOKENS)?;
     let reference = Rc::new(Reference::learn(ollama).await?);
     let kinds = Kind::all(plan);
-    let mut rows = vec![(String::new(), Spread::default()); kinds.len()];
+    let mut steady = vec![(String::new(), Spread::default()); kinds.len()];
+    let mut peaks = steady.clone();
     for _ in 0..plan.rounds {
-        for (kind, row) in kinds.iter().zip(&mut rows) {
+        for ((kind, row), top) in kinds.iter().zip(&mut steady).zip(&mut peaks) {
             // Each round starts a new process, since an allocator keeps memory that it once had.
             let peer = kind.start(ollama)?;
             row.0.clone_from(&peer.name);
+            top.0.clone_from(&peer.name);
             let taken = locally(async {
                 Load::open(peer.addr, 1, &reference).end().await?;
                 let idle = peer.process.resident()?;
-                let load = Load::open(peer.addr, streams, &reference);
+                let load = Load::start(peer.addr, streams, &reference, plan.start);
                 load.started().await?;
                 tokio::time::sleep(SETTLE).await;
-                let taken = peer.process.resident()?.saturating_sub(idle);
+                let (taken, peak) = (peer.process.resident()?, peer.process.peak()?);
                 load.end().await?;
-                anyhow::Ok(taken)
+                anyhow::Ok((taken.saturating_sub(idle), peak.saturating_sub(idle)))
             });
-            let taken = taken.await.with_context(|| format!("through {}", peer.name))?;
+            let (taken, peak) = taken.await.with_context(|| format!("through {}", peer.name))?;
             row.1.push(taken as f64 / streams as f64 / 1024.0);
+            top.1.push(peak as f64 / streams as f64 / 1024.0);
         }
     }
-    table(&format!("KiB per stream above idle, {streams} streams"), &rows);
+    table(&format!("KiB per stream above idle, {streams}, {}", plan.start), &steady);
+    table(&format!("the same at the peak, {streams}, {}", plan.start), &peaks);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The proxies between the client and the simulator.
 
+mod bare;
 mod caddy;
 mod envoy;
 mod haproxy;
@@ -11,6 +12,8 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
+    str::FromStr,
+    thread,
     time::Duration,
 };
 
@@ -37,6 +40,8 @@ struct Site<'a> {
     files: &'a Path,
     addr: SocketAddr,
     upstream: SocketAddr,
+    /// The number of workers. LiteLLM has one.
+    workers: usize,
     /// `None`: its own limits. Only nginx supports others.
     limits: Option<&'a Limits>,
 }
@@ -52,15 +57,55 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
 }
 
-/// The last name is the base of relative medians.
-const PROGRAMS: [Program; 5] =
-    [litellm::PROGRAM, caddy::PROGRAM, envoy::PROGRAM, haproxy::PROGRAM, nginx::PROGRAM];
+const PROGRAMS: [Program; 7] = [
+    litellm::PROGRAM,
+    caddy::PROGRAM,
+    envoy::PROGRAM,
+    haproxy::PROGRAM,
+    nginx::PROGRAM,
+    bare::HYPER,
+    bare::COPY,
+];
+const OURS: &str = "streamgauge";
+
+/// A proxy, and its number of workers, as on the command line.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    name: String,
+    /// `None`: one for each core, or what streamgauge decides.
+    workers: Option<usize>,
+}
+
+impl FromStr for Wanted {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Wanted> {
+        let (name, workers) = match text.split_once(':') {
+            Some((name, workers)) => (name, Some(workers.parse().context("NAME:WORKERS")?)),
+            None => (text, None),
+        };
+        let known = name == OURS || PROGRAMS.iter().any(|program| program.name == name);
+        anyhow::ensure!(known, "there is no such proxy");
+        Ok(Wanted { name: name.to_owned(), workers })
+    }
+}
+
+impl Wanted {
+    /// The name in the tables.
+    fn title(&self) -> String {
+        match self.workers {
+            Some(1) => format!("{}, 1 worker", self.name),
+            Some(workers) => format!("{}, {workers} workers", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
 
 /// The program, and its name in the tables.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
-    Streamgauge { name: String, program: PathBuf },
-    Other { program: PathBuf, how: &'static Program },
+    Streamgauge { name: String, program: PathBuf, workers: Option<usize> },
+    Other { name: String, program: PathBuf, how: &'static Program, workers: Option<usize> },
 }
 
 /// A running proxy.
@@ -75,16 +120,22 @@ pub(crate) struct Peer {
 }
 
 impl Kind {
-    /// The proxies that a plan compares, streamgauge first.
+    /// The proxies that a plan compares.
     pub(crate) fn all(plan: &Plan) -> Vec<Kind> {
-        let mut kinds = vec![Kind::ours(plan)];
-        kinds.extend(plan.against.iter().map(|program| Kind::Streamgauge {
-            name: program.display().to_string(),
-            program: program.clone(),
-        }));
-        for how in PROGRAMS.iter().filter(|how| plan.peers.iter().any(|name| name == how.name)) {
-            match find(how.name) {
-                Some(program) => kinds.push(Kind::Other { program, how }),
+        let mut kinds = Vec::new();
+        for wanted in &plan.peers {
+            let (name, workers) = (wanted.title(), wanted.workers);
+            let Some(how) = PROGRAMS.iter().find(|how| how.name == wanted.name) else {
+                kinds.push(Kind::Streamgauge { name: name.clone(), program: plan.ours.clone(), workers });
+                kinds.extend(plan.against.iter().map(|program| Kind::Streamgauge {
+                    name: format!("{name} ({})", program.display()),
+                    program: program.clone(),
+                    workers,
+                }));
+                continue;
+            };
+            match bare::program(how).or_else(|| find(how.name)) {
+                Some(program) => kinds.push(Kind::Other { name, program, how, workers }),
                 None => println!(
                     "no {}: install it with benches/peers/install.sh (nginx: tests/real/install.sh)",
                     how.name
@@ -96,7 +147,7 @@ impl Kind {
 
     /// The sidecar that is measured.
     pub(crate) fn ours(plan: &Plan) -> Kind {
-        Kind::Streamgauge { name: "streamgauge".to_owned(), program: plan.ours.clone() }
+        Kind::Streamgauge { name: OURS.to_owned(), program: plan.ours.clone(), workers: None }
     }
 
     /// Whether it can be started with limits.
@@ -107,7 +158,7 @@ impl Kind {
         }
     }
 
-    /// Starts it in front of `upstream`, with one worker per core.
+    /// Starts it in front of `upstream`.
     pub(crate) fn start(&self, upstream: SocketAddr) -> Result<Peer> {
         self.start_limited(upstream, None)
     }
@@ -117,9 +168,10 @@ impl Kind {
         let files = tempfile::tempdir()?;
         let addr = process::free()?;
         let (name, admin, mut command) = match self {
-            Kind::Streamgauge { name, program } => {
+            Kind::Streamgauge { name, program, workers } => {
                 let admin = process::free()?;
                 let mut command = Command::new(program);
+                command.envs(workers.map(|workers| ("STREAMGAUGE_PROXY__WORKERS", workers.to_string())));
                 command.args(["-q", "serve", "--upstream", &format!("http://{upstream}")]);
                 command.args(["--listen", &addr.to_string(), "--admin", &admin.to_string()]);
                 if let Some(Limits { head, body, connections }) = limits {
@@ -128,15 +180,17 @@ impl Kind {
                     command.env("STREAMGAUGE_PROXY__BODY_IDLE_TIMEOUT", format!("{}ms", body.as_millis()));
                     command.env("STREAMGAUGE_PROXY__MAX_CONNECTIONS", connections.to_string());
                 }
-                (name.as_str(), Some(admin), command)
+                (name, Some(admin), command)
             }
-            Kind::Other { program, how } => {
-                let site = Site { program, files: files.path(), addr, upstream, limits };
-                (how.name, None, (how.command)(&site)?)
+            Kind::Other { name, program, how, workers } => {
+                let cores = thread::available_parallelism().map_or(1, usize::from);
+                let workers = workers.unwrap_or(cores);
+                let site = Site { program, files: files.path(), addr, upstream, workers, limits };
+                (name, None, (how.command)(&site)?)
             }
         };
         let process = Process::start(&mut command, addr)?;
-        Ok(Peer { name: name.to_owned(), addr, admin, process, _files: files })
+        Ok(Peer { name: name.clone(), addr, admin, process, _files: files })
     }
 }
 

@@ -64,6 +64,18 @@ impl Process {
         }
         Ok(pages * PAGE)
     }
+
+    /// The most resident memory so far, in bytes.
+    pub(crate) fn peak(&self) -> Result<u64> {
+        let mut kilobytes = 0;
+        for pid in &self.pids {
+            let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let peak = peak.context("/proc/PID/status has an unexpected format")?;
+            kilobytes += peak.trim().trim_end_matches(" kB").parse::<u64>()?;
+        }
+        Ok(kilobytes << 10)
+    }
 }
 
 impl Drop for Process {

@@ -39,14 +39,14 @@ pub(crate) async fn measure(plan: &Plan) -> Result<()> {
             let load = Load::open(peer.addr, streams, &reference);
             load.started().await?;
             tokio::time::sleep(MARGIN).await;
-            load.time();
+            load.time(rate);
             let stretch = Duration::from_secs(seconds.into());
             let prometheus = (turn == 0).then(|| {
                 let names = names.clone();
                 thread::spawn(move || scrape(admin, &names, stretch))
             });
             tokio::time::sleep(stretch).await;
-            let late = load.timed();
+            let late = Spread::from(load.timed().context("nothing was recorded")?.from_stamp);
             load.end().await?;
             let scrapes = prometheus.map(|thread| thread.join().expect("it does not panic")).transpose()?;
             anyhow::Ok((late, scrapes.unwrap_or_default()))

@@ -8,7 +8,7 @@ use super::{Program, Site, write};
 
 pub(super) const PROGRAM: Program = Program { name: "caddy", command };
 
-fn command(&Site { program, files, addr, upstream, .. }: &Site<'_>) -> Result<Command> {
+fn command(&Site { program, files, addr, upstream, workers, .. }: &Site<'_>) -> Result<Command> {
     let text = format!(
         "{{
             admin off
@@ -33,6 +33,7 @@ fn command(&Site { program, files, addr, upstream, .. }: &Site<'_>) -> Result<Co
     let config = write(files, "Caddyfile", &text)?;
     let mut command = Command::new(program);
     command.arg("run").args(["--adapter", "caddyfile", "--config"]).arg(config);
+    command.env("GOMAXPROCS", workers.to_string());
     // Otherwise Caddy keeps its state in the user's home.
     command.env("HOME", files).env("XDG_DATA_HOME", files).env("XDG_CONFIG_HOME", files);
     Ok(command)

@@ -1,6 +1,6 @@
 //! Envoy.
 
-use std::{net::SocketAddr, process::Command, thread};
+use std::{net::SocketAddr, process::Command};
 
 use anyhow::Result;
 use serde_json::json;
@@ -9,8 +9,7 @@ use super::{Program, Site, write};
 
 pub(super) const PROGRAM: Program = Program { name: "envoy", command };
 
-fn command(&Site { program, files, addr, upstream, .. }: &Site<'_>) -> Result<Command> {
-    let threads = thread::available_parallelism().map_or(1, usize::from);
+fn command(&Site { program, files, addr, upstream, workers, .. }: &Site<'_>) -> Result<Command> {
     let socket = |addr: SocketAddr| json!({ "socket_address": { "address": addr.ip().to_string(), "port_value": addr.port() } });
     let route = json!({ "match": { "prefix": "/" }, "route": { "cluster": "ollama", "timeout": "0s" } });
     let manager = json!({
@@ -49,6 +48,6 @@ fn command(&Site { program, files, addr, upstream, .. }: &Site<'_>) -> Result<Co
     let config = write(files, "envoy.json", &config.to_string())?;
     let mut command = Command::new(program);
     command.arg("-c").arg(config).args(["--log-level", "critical", "--use-dynamic-base-id"]);
-    command.arg("--concurrency").arg(threads.to_string());
+    command.arg("--concurrency").arg(workers.to_string());
     Ok(command)
 }

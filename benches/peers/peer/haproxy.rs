@@ -1,6 +1,6 @@
 //! HAProxy.
 
-use std::{process::Command, thread};
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -8,11 +8,10 @@ use super::{Program, Site, write};
 
 pub(super) const PROGRAM: Program = Program { name: "haproxy", command };
 
-fn command(&Site { program, files, addr, upstream, .. }: &Site<'_>) -> Result<Command> {
-    let threads = thread::available_parallelism().map_or(1, usize::from);
+fn command(&Site { program, files, addr, upstream, workers, .. }: &Site<'_>) -> Result<Command> {
     let text = format!(
         "global
-            nbthread {threads}
+            nbthread {workers}
         defaults
             mode http
             option http-no-delay

@@ -1,6 +1,6 @@
 //! nginx without buffering.
 
-use std::{process::Command, thread};
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -8,8 +8,7 @@ use super::{Limits, Program, Site, write};
 
 pub(super) const PROGRAM: Program = Program { name: "nginx", command };
 
-fn command(&Site { program, files, addr, upstream, limits }: &Site<'_>) -> Result<Command> {
-    let workers = thread::available_parallelism().map_or(1, usize::from);
+fn command(&Site { program, files, addr, upstream, workers, limits }: &Site<'_>) -> Result<Command> {
     let place = files.display();
     let connections = limits.map_or(16_384, |limits| limits.connections);
     let patience = limits.map_or_else(String::new, |Limits { head, body, .. }| {

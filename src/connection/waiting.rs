@@ -2,6 +2,8 @@
 //! these give way to new ones.
 
 mod attended;
+#[cfg(test)]
+mod tests;
 
 use std::{
     future::poll_fn,
@@ -64,6 +66,7 @@ pub(crate) struct WaitingPlace {
     /// Lives as long as the response holds a slot.
     slot: Mutex<Weak<()>>,
     cut: AtomicBool,
+    draining: AtomicBool,
     /// Whether `waker` is the waker of the connection's task.
     registered: AtomicBool,
     waker: AtomicWaker,
@@ -242,6 +245,13 @@ impl WaitingPlace {
         self.vanished.load(Relaxed)
     }
 
+    /// Whether the listener takes no more connections. [`WaitingPlace::poll_told`] registers the task that is woken
+    /// then. One flag for each connection costs a chunk one load. A token that all connections share costs two locks,
+    /// which the workers take from each other.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
     fn wake(&self) {
         // A woken waker is no longer registered.
         self.registered.store(false, Relaxed);
@@ -329,6 +339,7 @@ impl Places {
             stalled: AtomicBool::new(false),
             slot: Mutex::default(),
             cut: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             registered: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         });
@@ -374,6 +385,14 @@ impl Places {
         }
     }
 
+    /// Tells all connections that the listener takes no more of them.
+    pub(crate) fn drain(&self) {
+        for place in self.all.iter().filter_map(Weak::upgrade) {
+            place.draining.store(true, Relaxed);
+            place.wake();
+        }
+    }
+
     /// Cuts the oldest connection whose client does not read its response. Returns whether there was one.
     pub(crate) fn cut_stuck(&mut self) -> bool {
         let mut all = self.all.iter().filter_map(Weak::upgrade);
@@ -382,116 +401,5 @@ impl Places {
             place.wake();
         }
         stuck.is_some()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-
-    use super::*;
-
-    fn is_told(place: &WaitingPlace) -> bool {
-        place.told().now_or_never().is_some()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn longest_idle_connection_is_replaced_and_busy_one_is_not() {
-        let mut places = Places::default();
-        let asking = places.add(0);
-        let request = asking.ask();
-        let [first, second] = [places.add(1), places.add(2)];
-        assert!(!places.make_room(1), "they have just come");
-        tokio::time::advance(PATIENCE / 2).await;
-        let third = places.add(3);
-        drop(second.ask());
-        tokio::time::advance(PATIENCE).await;
-        assert!(places.make_room(1));
-        assert_eq!(
-            [&asking, &first, &second, &third].map(|place| is_told(place)),
-            [false, true, false, false]
-        );
-        // The connection is still open, so that this needs another one.
-        assert!(places.make_room(2));
-        drop(request);
-        assert!(is_told(&second) || is_told(&third));
-        assert!(!is_told(&asking));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn request_that_arrives_first_keeps_its_connection() {
-        let mut places = Places::default();
-        let place = places.add(0);
-        tokio::time::advance(2 * PATIENCE).await;
-        assert!(places.make_room(1));
-        let _request = place.ask();
-        assert!(!is_told(&place));
-        assert!(!places.make_room(1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn lingering_connection_is_replaced_at_once_and_before_idle_ones() {
-        let mut places = Places::default();
-        let waiting = places.add(0);
-        tokio::time::advance(2 * PATIENCE).await;
-        let lingering = places.add(1);
-        drop(lingering.ask());
-        lingering.linger();
-        assert!(places.make_room(1));
-        assert!(is_told(&lingering) && !is_told(&waiting));
-        // Lingering does not undo that the connection was told to give way.
-        lingering.linger();
-        assert!(lingering.leaves());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn request_runs_until_its_body_and_response_have_ended() {
-        let place = Places::default().add(0);
-        let (body, answer) = (place.ask(), place.ask());
-        drop(answer);
-        assert!(place.asks());
-        let next = place.ask();
-        drop(body);
-        assert!(place.asks(), "the next one runs");
-        drop(next);
-        assert!(!place.asks());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn closed_connections_are_forgotten() {
-        let mut places = Places::default();
-        for _ in 0..1000 {
-            drop(places.add(1));
-        }
-        assert!(places.all.len() <= 3 + MOST, "{}", places.all.len());
-        tokio::time::advance(2 * PATIENCE).await;
-        assert!(!places.make_room(1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn running_request_is_notified_that_its_client_has_vanished() {
-        let place = Places::default().add(0);
-        let _asked = place.ask();
-        let watched = place.clone();
-        let told = tokio::spawn(async move { watched.told().await });
-        tokio::task::yield_now().await;
-        assert!(!told.is_finished());
-        place.vanish();
-        assert_eq!(told.await.unwrap(), Notice::Vanished);
-    }
-
-    /// `just miri` tries other interleavings, and would detect a lost wake-up as a deadlock.
-    #[test]
-    fn waiting_connection_is_woken_from_another_thread() {
-        let place = Places::default().add(0);
-        let since = place.state.load(Relaxed);
-        std::thread::scope(|threads| {
-            threads.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-                runtime.block_on(place.told());
-            });
-            threads.spawn(|| assert!(place.tell(since)));
-        });
-        assert!(place.leaves());
     }
 }

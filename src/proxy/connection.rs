@@ -11,12 +11,12 @@ use std::{
     convert::Infallible,
     error::Error,
     future::poll_fn,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -27,7 +27,11 @@ use hyper::{
     service::{HttpService, Service, service_fn},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Notify};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    time::{Sleep, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -84,7 +88,35 @@ struct Ended {
 enum ConnectionTurn {
     Ended(hyper::Result<()>),
     Told(Notice),
+    Drained,
     Late(Late),
+}
+
+/// What a connection waits for besides its requests.
+struct Waits {
+    timer: Timer,
+    /// It was told that the listener drains.
+    is_drained: bool,
+    /// The end of the time for a first request, once the listener drains.
+    first_request: Option<Pin<Box<Sleep>>>,
+}
+
+impl Waits {
+    /// Ready once, when the listener drains and the connection has had time for a request. hyper would close a
+    /// connection before it has read anything from it. But the connection was accepted, and its client may send a
+    /// request.
+    fn poll_drained(&mut self, place: &WaitingPlace, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_drained || !place.is_draining() {
+            return Poll::Pending;
+        }
+        if !place.has_asked() {
+            ready!(
+                self.first_request.get_or_insert_with(|| Box::pin(sleep(FIRST_REQUEST))).as_mut().poll(cx)
+            );
+        }
+        self.is_drained = true;
+        Poll::Ready(())
+    }
 }
 
 impl Life<'_> {
@@ -123,8 +155,8 @@ impl Life<'_> {
     async fn serve(&self, stream: Stream) -> Option<Ended> {
         let stream = Resets::new(stream);
         let ends_with_connection = stream.armed();
-        let (asked, unwritten) = (Arc::new(Notify::new()), Unwritten::default());
-        let service = self.service(asked.clone(), unwritten.clone(), ends_with_connection.clone());
+        let unwritten = Unwritten::default();
+        let service = self.service(unwritten.clone(), ends_with_connection.clone());
         let watched =
             Watched::new(stream, self.place.clone()).with_patience(self.proxy.config.client_stall_timeout);
         let (limit, shown) = (self.proxy.config.read_ahead, self.proxy.families.read_ahead.clone());
@@ -138,7 +170,7 @@ impl Life<'_> {
             // The upstream's `Date` is forwarded.
             .auto_date_header(false)
             .serve_connection(io, service);
-        let (result, is_idle) = self.until_end(&mut connection, &asked, &ends_with_connection).await?;
+        let (result, is_idle) = self.until_end(&mut connection, &ends_with_connection).await?;
         if self.place.has_stalled() {
             self.counts.stalled.inc();
             tracing::info!(
@@ -162,7 +194,6 @@ impl Life<'_> {
     /// Answers the requests of the connection.
     fn service(
         &self,
-        asked: Arc<Notify>,
         unwritten: Unwritten,
         ends_with_connection: Arc<AtomicBool>,
     ) -> impl Service<
@@ -175,7 +206,6 @@ impl Life<'_> {
     + use<> {
         let (proxy, panics, place) = (self.proxy.clone(), self.counts.panics.clone(), self.place.clone());
         service_fn(move |request: Request<Incoming>| {
-            asked.notify_one();
             let (receiving, answering) = (place.ask(), place.ask());
             let has_fragment = place.begin(request.body());
             let mut request = request.map(|body| Attended::request(body, receiving));
@@ -210,7 +240,6 @@ impl Life<'_> {
     async fn until_end<S>(
         &self,
         connection: &mut http1::Connection<ClientIo, S>,
-        asked: &Notify,
         ends_with_connection: &AtomicBool,
     ) -> Option<(hyper::Result<()>, bool)>
     where
@@ -218,45 +247,35 @@ impl Life<'_> {
         S::Future: Unpin,
     {
         let config = &self.proxy.config;
-        let mut timer =
+        let timer =
             Timer::new(RequestLimits { idle: config.keep_alive_timeout, head: config.header_timeout });
-        // hyper would close a connection before it has read anything from it. But the connection was accepted, and its
-        // client may send a request.
-        let drained = async {
-            self.draining.cancelled().await;
-            tokio::select! { () = asked.notified() => {}, () = self.late() => {} }
-        };
-        let mut drained = pin!(drained);
-        let mut told = false;
+        let mut waits = Waits { timer, is_drained: false, first_request: None };
         let mut is_idle = false;
         loop {
-            tokio::select! {
-                turn = poll_fn(|cx| self.poll_turn(connection, &mut timer, cx)) => match turn {
-                    ConnectionTurn::Ended(ended) => return Some((ended, is_idle)),
-                    ConnectionTurn::Late(late) => {
-                        if late == Late::Head {
-                            self.proxy.families.malformed(families::HEAD_TIMEOUT);
-                        }
+            match poll_fn(|cx| self.poll_turn(connection, &mut waits, cx)).await {
+                ConnectionTurn::Ended(ended) => return Some((ended, is_idle)),
+                ConnectionTurn::Late(late) => {
+                    if late == Late::Head {
+                        self.proxy.families.malformed(families::HEAD_TIMEOUT);
+                    }
+                    return Some((Ok(()), true));
+                }
+                ConnectionTurn::Told(Notice::Vanished) => {
+                    self.counts.vanished.inc();
+                    // The data that the system still holds for the client is useless: a reset drops it.
+                    ends_with_connection.store(true, Relaxed);
+                    return None;
+                }
+                ConnectionTurn::Told(Notice::GiveWay) => {
+                    self.counts.idle.inc();
+                    is_idle = true;
+                    // Part of a head is no request. A response may still be on its way, though.
+                    if !self.place.has_asked() {
                         return Some((Ok(()), true));
                     }
-                    ConnectionTurn::Told(Notice::Vanished) => {
-                        self.counts.vanished.inc();
-                        // The data that the system still holds for the client is useless: a reset drops it.
-                        ends_with_connection.store(true, Relaxed);
-                        return None;
-                    }
-                    ConnectionTurn::Told(Notice::GiveWay) => {
-                        self.counts.idle.inc();
-                        is_idle = true;
-                        // Part of a head is no request. A response may still be on its way, though.
-                        if !self.place.has_asked() {
-                            return Some((Ok(()), true));
-                        }
-                        Pin::new(&mut *connection).graceful_shutdown();
-                    }
-                },
-                () = &mut drained, if !told => {
-                    told = true;
+                    Pin::new(&mut *connection).graceful_shutdown();
+                }
+                ConnectionTurn::Drained => {
                     is_idle = !self.place.asks();
                     Pin::new(&mut *connection).graceful_shutdown();
                 }
@@ -264,11 +283,11 @@ impl Life<'_> {
         }
     }
 
-    /// Polls the connection for its end, then for a notice, then for a time limit.
+    /// Polls the connection for its end, then for a notice, for a drain and for a time limit.
     fn poll_turn<S>(
         &self,
         connection: &mut http1::Connection<ClientIo, S>,
-        timer: &mut Timer,
+        waits: &mut Waits,
         cx: &mut Context<'_>,
     ) -> Poll<ConnectionTurn>
     where
@@ -278,12 +297,16 @@ impl Life<'_> {
         // `poll_without_shutdown` may be over before all is written: a client that has not sent its whole request would
         // lose the rest of an early response. `Gathered` leaves the end of the connection to `close`.
         match Pin::new(connection).poll(cx) {
-            Poll::Ready(ended) => Poll::Ready(ConnectionTurn::Ended(ended)),
-            Poll::Pending => match self.place.poll_told(cx) {
-                Poll::Ready(told) => Poll::Ready(ConnectionTurn::Told(told)),
-                Poll::Pending => timer.poll_late(self.place, cx).map(ConnectionTurn::Late),
-            },
+            Poll::Ready(ended) => return Poll::Ready(ConnectionTurn::Ended(ended)),
+            Poll::Pending => {}
         }
+        if let Poll::Ready(told) = self.place.poll_told(cx) {
+            return Poll::Ready(ConnectionTurn::Told(told));
+        }
+        if waits.poll_drained(self.place, cx).is_ready() {
+            return Poll::Ready(ConnectionTurn::Drained);
+        }
+        waits.timer.poll_late(self.place, cx).map(ConnectionTurn::Late)
     }
 
     /// Closes the connection so that the client can read what it was sent.

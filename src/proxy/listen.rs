@@ -111,6 +111,7 @@ impl Listener {
             }
         }
         self.draining.cancel();
+        self.places.drain();
         Draining { connections: self.connections, counts: self.counts, _watch: watch }
     }
 

@@ -170,7 +170,8 @@ impl Builder {
     }
 
     /// Serves clients on these runtimes. The number of connections decides how many are used: one for up to 32, two
-    /// for up to 1,024, and one more for each further 512, up to all of them. A connection stays on one runtime,
+    /// for up to 1,024, and one more for each further 512, up to all of them. If those in use are busy, new connections
+    /// get one more. A connection stays on one runtime,
     /// together with its upstream connections. Single-threaded runtimes cost the least per chunk. They must outlive
     /// [`Bound::run`]. Default: the runtime that runs it.
     #[must_use]

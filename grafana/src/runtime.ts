@@ -305,10 +305,18 @@ export const runtime: Board = {
       }),
       lines({
         title: 'Wait for a worker by kind of task',
-        description: 'Task-seconds per second in which tasks were ready but did not run.',
+        description: 'Mean time in which a task was ready but did not run, for each poll.',
         unit: 's',
         min: 0,
-        queries: [['{{task}}', sum(rate(family('task_scheduled_seconds_total')), 'task')]],
+        queries: [
+          [
+            '{{task}}',
+            ratio(
+              sum(rate(family('task_scheduled_seconds_total')), 'task'),
+              sum(rate(family('task_polls_total')), 'task'),
+            ),
+          ],
+        ],
         empty: 'Off',
       }),
     ],

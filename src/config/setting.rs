@@ -68,7 +68,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "proxy.workers",
         Field::Count(|c| &mut c.workers, 0..=1024),
-        "The maximum number of threads that serve clients. One thread serves up to 32 connections, two serve up to 1,024, and each further 512 connections add one, up to the maximum. 0: the number of available cores.",
+        "The maximum number of threads that serve clients. One thread serves up to 32 connections, two serve up to 1,024, and each further 512 connections add one. If a thread in use was busy for more than 60 % of the last half second or longer, new connections get one more. 0: the number of available cores.",
     ),
     setting(
         "proxy.tls",

@@ -106,7 +106,7 @@ pub type Shaped<B> = Merge<Coalesce<Pace<Strip<B>>>>;
 pub fn reshapes<B: Body<Data = Bytes>>(merge: &Shaped<B>) -> bool {
     let coalesce = &merge.inner;
     let pace = &coalesce.inner;
-    merge.stage.is_some() || coalesce.stage.is_some() || pace.stage.is_some()
+    merge.shapes() || coalesce.shapes() || pace.shapes()
 }
 
 /// How the body of a request asks for the usage.

@@ -4,7 +4,6 @@
 //! would be the same child. With names of models among the values, this would mix up two models.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -61,7 +60,8 @@ struct Inner<C, const N: usize> {
     desc: Desc,
     labels: [&'static str; N],
     make: Box<dyn Fn() -> C + Send + Sync>,
-    children: RwLock<BTreeMap<[String; N], Arc<C>>>,
+    /// Sorted by label values. Unlike a map with keys of `String`, it is searched without an allocation.
+    children: RwLock<Vec<([String; N], Arc<C>)>>,
 }
 
 impl<C: Child, const N: usize> Family<C, N> {
@@ -100,24 +100,34 @@ impl<C: Child, const N: usize> Family<C, N> {
     /// Returns the child with these label values. A new child starts at zero. Look a child up once and keep it.
     #[must_use]
     pub fn child(&self, values: [&str; N]) -> Arc<C> {
-        let key = values.map(str::to_owned);
-        if let Some(child) = self.inner.children.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return child.clone();
+        let place = |children: &[([String; N], Arc<C>)]| {
+            children.binary_search_by(|(known, _)| known.iter().map(String::as_str).cmp(values))
+        };
+        {
+            let children = self.inner.children.read().unwrap_or_else(PoisonError::into_inner);
+            if let Ok(index) = place(&children) {
+                return children[index].1.clone();
+            }
         }
         let mut children = self.inner.children.write().unwrap_or_else(PoisonError::into_inner);
-        children.entry(key).or_insert_with(|| Arc::new((self.inner.make)())).clone()
+        // Another thread may have added it in between.
+        let index = place(&children).unwrap_or_else(|index| {
+            children.insert(index, (values.map(str::to_owned), Arc::new((self.inner.make)())));
+            index
+        });
+        children[index].1.clone()
     }
 
     /// Removes the children whose label values do not fit. No code may count on them any more.
     pub fn retain(&self, fits: impl Fn(&[String; N]) -> bool) {
         let mut children = self.inner.children.write().unwrap_or_else(PoisonError::into_inner);
-        children.retain(|values, _| fits(values));
+        children.retain(|(values, _)| fits(values));
     }
 
     /// Visits every child.
     pub fn each(&self, visit: impl Fn(&C)) {
         let children = self.inner.children.read().unwrap_or_else(PoisonError::into_inner);
-        children.values().for_each(|child| visit(child));
+        children.iter().for_each(|(_, child)| visit(child));
     }
 
     /// Folds the children whose label values fit into one value.

@@ -169,7 +169,7 @@ pub struct Tally([AtomicU32; SLOTS]);
 
 impl Default for Tally {
     fn default() -> Tally {
-        Tally(std::array::from_fn(|_| AtomicU32::new(0)))
+        Tally([const { AtomicU32::new(0) }; SLOTS])
     }
 }
 

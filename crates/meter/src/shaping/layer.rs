@@ -45,9 +45,15 @@ pin_project! {
     {
         #[pin]
         pub(super) inner: B,
-        pub(super) stage: Option<Box<S>>,
-        ending: BodyEnd<B::Error>,
+        // Boxed, since most streams have no stage.
+        staged: Option<Box<Staged<S, B::Error>>>,
     }
+}
+
+#[derive(Debug)]
+struct Staged<S, E> {
+    stage: S,
+    ending: BodyEnd<E>,
 }
 
 /// The end of the inner body. It is passed on after all held bytes.
@@ -73,7 +79,13 @@ impl<E> BodyEnd<E> {
 
 impl<B: Body, S> Layer<B, S> {
     pub(super) fn new(inner: B, stage: Option<S>) -> Layer<B, S> {
-        Layer { inner, stage: stage.map(Box::new), ending: BodyEnd::Open }
+        let staged = stage.map(|stage| Box::new(Staged { stage, ending: BodyEnd::Open }));
+        Layer { inner, staged }
+    }
+
+    /// Whether there is a stage.
+    pub(super) fn shapes(&self) -> bool {
+        self.staged.is_some()
     }
 }
 
@@ -87,20 +99,21 @@ impl<B: Body<Data = Bytes>, S: Stage> Body for Layer<B, S> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
-        let Some(stage) = this.stage else { return this.inner.poll_frame(cx) };
+        let Some(staged) = this.staged else { return this.inner.poll_frame(cx) };
+        let Staged { stage, ending } = &mut **staged;
         loop {
             if stage.held() > 0
                 && let Poll::Ready(data) = stage.poll_give(cx)
             {
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
-            if !matches!(this.ending, BodyEnd::Open) {
-                return if stage.held() > 0 { Poll::Pending } else { Poll::Ready(this.ending.tell()) };
+            if !matches!(ending, BodyEnd::Open) {
+                return if stage.held() > 0 { Poll::Pending } else { Poll::Ready(ending.tell()) };
             }
             if !stage.has_room() {
                 return Poll::Pending;
             }
-            *this.ending = match ready!(this.inner.as_mut().poll_frame(cx)) {
+            *ending = match ready!(this.inner.as_mut().poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if data.is_empty() => continue,
                     Ok(data) => {
@@ -117,8 +130,9 @@ impl<B: Body<Data = Bytes>, S: Stage> Body for Layer<B, S> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stage.as_ref().is_none_or(|stage| stage.held() == 0)
-            && match self.ending {
+        let Some(staged) = &self.staged else { return self.inner.is_end_stream() };
+        staged.stage.held() == 0
+            && match staged.ending {
                 BodyEnd::Open => self.inner.is_end_stream(),
                 BodyEnd::Trailers(_) | BodyEnd::Error(_) => false,
                 BodyEnd::Done => true,
@@ -126,8 +140,9 @@ impl<B: Body<Data = Bytes>, S: Stage> Body for Layer<B, S> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let Some(stage) = &self.stage else { return self.inner.size_hint() };
-        let to_come = match self.ending {
+        let Some(staged) = &self.staged else { return self.inner.size_hint() };
+        let stage = &staged.stage;
+        let to_come = match staged.ending {
             BodyEnd::Open => self.inner.size_hint(),
             _ => SizeHint::with_exact(0),
         };

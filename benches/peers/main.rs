@@ -10,6 +10,7 @@
 
 mod abort;
 mod attack;
+// Two benchmarks use this module.
 #[path = "../bare/mod.rs"]
 mod bare;
 mod cpu;

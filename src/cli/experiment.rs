@@ -51,7 +51,7 @@ pub(super) fn shown(whole: Command) -> Command {
 #[derive(Args, Debug)]
 struct PlanInit {
     /// The name of a bundled plan
-    #[arg(value_name = "NAME", default_value = "tr117-phase1")]
+    #[arg(value_name = "NAME", default_value = "quick")]
     name: String,
     /// The file to write; an existing file stays unchanged [default: stdout]
     #[arg(long, value_name = "FILE")]

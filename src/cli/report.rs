@@ -23,6 +23,9 @@ pub(super) struct Report {
     /// text: tables; json: a document for programs (docs/reference/report-format.md); html: one page with plots
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Write every table, claim and note, and not only the verdict and one table
+    #[arg(long)]
+    full: bool,
     /// The file to write [default: stdout]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -65,6 +68,7 @@ impl Report {
         let text = match self.format {
             Format::Json => report.json(),
             Format::Html => report.html(),
+            Format::Text if self.full => report.full_text(self.width()),
             Format::Text => report.text(self.width()),
         };
         match &self.output {

@@ -83,7 +83,7 @@ fn experiment_with_every_kind_of_agent_is_recorded_and_reported() {
     assert!(environment.upstreams["one"].version.is_some());
     assert!(!everything(&folder).contains("nobody keeps"));
 
-    let report = streamgauge(&["report", folder.to_str().unwrap()]).output().unwrap();
+    let report = streamgauge(&["report", folder.to_str().unwrap(), "--full"]).output().unwrap();
     assert_done(&report);
     for part in ["in-process", "own-process", "sidecar", "try"] {
         assert!(text(&report.stdout).contains(part), "{part}");
@@ -139,7 +139,9 @@ fn response_text_is_recorded_only_if_requested() {
 fn bundled_plan_is_listed_written_and_valid() {
     let listed = text(&streamgauge(&["experiment", "list"]).output().unwrap().stdout);
     let names: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(names, ["tr117-phase1", "tr117-phase3", "mitigations", "scaling", "buffers"]);
+    assert_eq!(names, ["quick", "tr117-phase1", "tr117-phase3", "mitigations", "scaling", "buffers"]);
+    let shortest = text(&streamgauge(&["experiment", "init"]).output().unwrap().stdout);
+    assert!(shortest.contains("name = \"quick\""), "{shortest}");
     let folder = tempfile::tempdir().unwrap();
     for name in names {
         let file = folder.path().join(format!("{name}.toml"));
@@ -166,7 +168,9 @@ fn failed_agent_is_reported_and_experiment_continues() {
     let recorded = read(&place.recording()).unwrap();
     let failures = recorded.recording.agents.iter().filter_map(|agent| agent.failure.as_deref());
     assert!(failures.clone().any(|failure| failure == "the stream ended without its final record"));
-    let shown = text(&streamgauge(&["report", place.recording().to_str().unwrap()]).output().unwrap().stdout);
+    let shown = text(
+        &streamgauge(&["report", place.recording().to_str().unwrap(), "--full"]).output().unwrap().stdout,
+    );
     assert!(shown.contains("counts as failed: agent"), "{shown}");
 }
 

@@ -34,7 +34,11 @@ fn missing_model_is_named_with_available_models() {
 #[test]
 fn missing_python_is_named() {
     let place = Place::new(&simulator(Config::default()), 1, PYTHON);
-    assert_refused(&place, &place.run(&["--python", "/nowhere/python"]), "name one with --python");
+    assert_refused(
+        &place,
+        &place.run(&["--python", "/nowhere/python"]),
+        "name one with --python, or leave out its conditions with --skip python",
+    );
 }
 
 #[test]
@@ -44,7 +48,9 @@ fn missing_python_package_is_named_with_install_command() {
     fs::write(&python, "#!/bin/sh\nread job\necho '{\"missing\": [\"httpx\"]}'\n").unwrap();
     fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
     let name = python.to_str().unwrap();
-    let expected = format!("{name} lacks httpx: {name} -m pip install httpx");
+    let expected = format!(
+        "{name} lacks httpx: run `{name} -m venv venv && venv/bin/pip install httpx` and add --python venv/bin/python"
+    );
     assert_refused(&place, &place.run(&["--python", name]), &expected);
 }
 
@@ -67,7 +73,7 @@ fn ollama_that_refuses_midway_ends_experiment_and_keeps_recording() {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
     assert!(said.contains("every agent of the last 3 runs failed") && said.contains("503"), "{said}");
-    let report = streamgauge(&["report", place.recording().to_str().unwrap()]).output().unwrap();
+    let report = streamgauge(&["report", place.recording().to_str().unwrap(), "--full"]).output().unwrap();
     assert!(text(&report.stdout).contains("503"), "{}", text(&report.stdout));
 }
 

@@ -55,8 +55,8 @@ mod window;
 use std::collections::HashMap;
 
 use advice::Advice;
-#[cfg(test)]
-use advice::Answer;
+#[cfg(any(test, feature = "experiment"))]
+pub(crate) use advice::{Answer, Step};
 use baseline::Baselines;
 pub(crate) use between::Between;
 #[cfg(test)]
@@ -149,6 +149,7 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
     analysis
 }
 
+#[cfg(feature = "experiment")]
 impl Analysis {
     /// Compares pairs of conditions of different recordings, each later one with the one of the first recording.
     pub(crate) fn compare(&mut self, pairs: &[(String, String)]) {

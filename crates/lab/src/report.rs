@@ -11,6 +11,7 @@ mod merge;
 mod plot;
 mod source;
 mod text;
+mod verdict;
 
 use crate::{
     analysis::{Evidence, Settings, analyse},
@@ -55,10 +56,17 @@ impl Report {
         Ok(between.regressions())
     }
 
-    /// Returns tables for a terminal with this many columns. Without a width, lines are not wrapped.
+    /// Returns the verdict and one table, for a terminal with this many columns. Without a width, nothing is wrapped
+    /// or left out of the table.
     #[must_use]
     pub fn text(&self, width: Option<u16>) -> String {
-        text::text(self, width)
+        text::short(self, width)
+    }
+
+    /// Returns the verdict and every table, claim and note.
+    #[must_use]
+    pub fn full_text(&self, width: Option<u16>) -> String {
+        text::full(self, width)
     }
 
     /// Returns JSON in the format of docs/reference/report-format.md.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tracing::Level;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     progress::RunProgress,
 };
 use crate::{
-    analysis::RunKind,
+    analysis::{Language, RunKind},
     collector::gpu::Nvml,
     config,
     experiment::{
@@ -60,9 +60,17 @@ pub(super) struct Conduct {
     /// The URL of the Ollama with this name in the plan, or of all without a name; repeat the flag for more
     #[arg(long, value_name = "[NAME=]URL", value_parser = upstream)]
     upstream: Vec<(Option<String>, String)>,
+    /// Leave out the conditions in this language, if it is not installed
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    skip: Option<Skipped>,
     /// A Python interpreter that has httpx
     #[arg(long, value_name = "PATH", default_value = "python3")]
     python: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Skipped {
+    Python,
 }
 
 /// Splits `NAME=URL`. A `=` after the scheme belongs to the URL.
@@ -83,6 +91,7 @@ impl Conduct {
             model: self.model.clone(),
             tokens: self.tokens,
             upstreams: self.upstream.clone(),
+            skip: self.skip.map(|Skipped::Python| Language::Python),
         };
         let plan = plan::load(&self.plan, &overrides)?;
         if self.dry_run {

@@ -1,92 +1,117 @@
-//! The progress of an experiment in a terminal: a bar with the remaining time, and a line for each agent.
+//! The progress of an experiment in a terminal: one bar with the condition, its throughput, failures and the remaining
+//! time.
 
 use std::{io::IsTerminal, time::Duration};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::Instant;
 
 use crate::experiment::{Entry, Watch, recording::RunRow};
-
-/// The most agents with a line of their own. More agents share one line.
-const LINES: usize = 12;
 
 /// Draws on stderr if stderr is a terminal.
 #[derive(Debug)]
 pub(super) struct RunProgress {
-    all: MultiProgress,
-    runs: ProgressBar,
-    agents: Vec<ProgressBar>,
+    bar: ProgressBar,
+    state: RunState,
+}
+
+/// What the bar says.
+#[derive(Debug)]
+struct RunState {
+    condition: String,
+    agents: usize,
+    began: Instant,
+    tokens: u64,
     failed: u64,
+    left: Duration,
 }
 
 impl RunProgress {
     pub(super) fn new(wanted: bool) -> RunProgress {
         let shown = wanted && std::io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() };
-        let all = MultiProgress::with_draw_target(target);
-        let runs = all.add(ProgressBar::no_length().with_style(style("{bar:30} {pos}/{len} runs  {msg}")));
-        RunProgress { all, runs, agents: Vec::new(), failed: 0 }
+        let style = ProgressStyle::with_template("{bar:20} {pos}/{len} runs  {wide_msg}")
+            .expect("the template is valid")
+            .progress_chars("━╸─");
+        RunProgress {
+            bar: ProgressBar::with_draw_target(None, target).with_style(style),
+            state: RunState {
+                condition: String::new(),
+                agents: 0,
+                began: Instant::now(),
+                tokens: 0,
+                failed: 0,
+                left: Duration::ZERO,
+            },
+        }
+    }
+
+    fn show(&self) {
+        self.bar.set_message(self.state.message(Instant::now()));
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .expect("the templates of this file are valid")
-        .progress_chars("━╸─")
-}
-
-fn time(left: Duration) -> String {
-    humantime::format_duration(Duration::from_secs(left.as_secs())).to_string()
+impl RunState {
+    /// Returns the text beside the bar. A record of a stream has one token.
+    fn message(&self, now: Instant) -> String {
+        let left = humantime::format_duration(Duration::from_secs(self.left.as_secs()));
+        let failed = if self.failed == 0 { String::new() } else { format!(", {} failed", self.failed) };
+        let agents = if self.agents == 1 { "1 agent".to_owned() } else { format!("{} agents", self.agents) };
+        let seconds = now.duration_since(self.began).as_secs_f64();
+        let rate = if seconds > 0.0 { self.tokens as f64 / seconds } else { 0.0 };
+        format!("{left} left{failed}  {}: {agents}, {rate:.0} tok/s", self.condition)
+    }
 }
 
 impl Watch for RunProgress {
     fn begun(&mut self, runs: usize, expected: Duration) {
-        self.runs.set_length(runs as u64);
-        self.runs.set_message(format!("about {} expected", time(expected)));
+        self.bar.set_length(runs as u64);
+        self.state.left = expected;
     }
 
     fn run(&mut self, condition: &str, entry: &Entry) {
-        for line in self.agents.drain(..) {
-            self.all.remove(&line);
-        }
-        let lines = if entry.team.len() > LINES { 1 } else { entry.team.len() };
-        for place in 0..lines {
-            let name = match lines == entry.team.len() {
-                true => entry.team[place].clone(),
-                false => format!("{} agents", entry.team.len()),
-            };
-            let line =
-                ProgressBar::new_spinner().with_style(style("  {prefix}  {pos} records  {per_sec}  {msg}"));
-            line.set_prefix(format!("{condition}: {name}"));
-            self.agents.push(self.all.add(line));
-        }
+        condition.clone_into(&mut self.state.condition);
+        (self.state.agents, self.state.tokens, self.state.began) = (entry.team.len(), 0, Instant::now());
+        self.show();
     }
 
-    fn records(&mut self, agent: u32, records: u32) {
-        let place = (agent as usize).min(self.agents.len().saturating_sub(1));
-        if let Some(line) = self.agents.get(place) {
-            line.inc(records.into());
-        }
-    }
-
-    fn ended(&mut self, agent: u32, failure: Option<&str>) {
-        if let (Some(line), Some(failure)) = (self.agents.get(agent as usize), failure) {
-            line.set_message(failure.to_owned());
-        }
+    fn records(&mut self, _agent: u32, records: u32) {
+        self.state.tokens += u64::from(records);
+        self.show();
     }
 
     fn over(&mut self, row: &RunRow, left: Duration) {
-        self.failed += u64::from(row.agents.iter().any(|row| row.agent.failure.is_some()));
-        let failed = if self.failed == 0 { String::new() } else { format!(", {} failed", self.failed) };
-        self.runs.inc(1);
-        self.runs.set_message(format!("{} left{failed}", time(left)));
+        self.state.failed += u64::from(row.agents.iter().any(|row| row.agent.failure.is_some()));
+        self.state.left = left;
+        self.bar.inc(1);
+        self.show();
     }
 }
 
 impl Drop for RunProgress {
     fn drop(&mut self) {
-        for line in self.agents.drain(..) {
-            self.all.remove(&line);
-        }
-        self.runs.finish_and_clear();
+        self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_names_tokens_per_second_and_counts_failures() {
+        let began = Instant::now();
+        let mut state = RunState {
+            condition: "pair".into(),
+            agents: 2,
+            began,
+            tokens: 90,
+            failed: 0,
+            left: Duration::from_millis(61_500),
+        };
+        let now = began + Duration::from_secs(3);
+        assert_eq!(state.message(now), "1m 1s left  pair: 2 agents, 30 tok/s");
+        (state.failed, state.agents) = (3, 1);
+        assert_eq!(state.message(began), "1m 1s left, 3 failed  pair: 1 agent, 0 tok/s");
     }
 }

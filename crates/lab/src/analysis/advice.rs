@@ -50,15 +50,7 @@ impl Advice {
     #[cfg(feature = "experiment")]
     #[must_use]
     pub(crate) fn sentences(&self) -> Vec<String> {
-        let word = |answer| match answer {
-            Answer::Yes => "yes",
-            Answer::No => "no",
-            Answer::Unknown => "unknown",
-        };
-        let steps = self
-            .steps
-            .iter()
-            .map(|step| format!("{} {}: {}", step.question, word(step.answer), step.because));
+        let steps = self.steps.iter().map(Step::sentence);
         steps
             .chain(self.remedies.iter().map(RemedyEffect::sentence))
             .chain([self.recommendation.clone()])

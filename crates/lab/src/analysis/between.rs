@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Comparison, Measure, Outcome};
+use super::Comparison;
+#[cfg(feature = "experiment")]
+use super::{Measure, Outcome};
 
 /// The comparisons between recordings: each condition of a later recording against the same condition of the first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -14,6 +16,7 @@ pub(crate) struct Between {
     pub(crate) failures: Vec<String>,
 }
 
+#[cfg(feature = "experiment")]
 impl Between {
     /// Returns the comparisons of the measures that decide, in the order of [`Measure::DECIDING`].
     pub(crate) fn deciding(&self) -> impl Iterator<Item = &Comparison> {

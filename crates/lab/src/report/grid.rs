@@ -29,6 +29,12 @@ impl Grid {
         grids.into_iter().filter(|grid| !grid.rows.is_empty()).collect()
     }
 
+    /// Returns the table that matters most: the comparisons of the recordings, or else the conditions.
+    pub(super) fn main(report: &Report) -> Option<Grid> {
+        let grids = [comparison::between_deciding(report), condition::grid(report)];
+        grids.into_iter().find(|grid| !grid.rows.is_empty())
+    }
+
     /// Returns the table of every run.
     pub(super) fn runs(report: &Report) -> Grid {
         run::grid(report)

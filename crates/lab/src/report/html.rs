@@ -25,8 +25,7 @@ pub(super) fn html(report: &Report) -> String {
             body {
                 header {
                     h1 { (title) }
-                    @if let Some(warning) = report.warning() { p.warning { (warning) } }
-                    p.lead { (report.analysis.advice.recommendation) }
+                    ul.verdict { @for line in report.verdict() { li { (line) } } }
                 }
                 main {
                     (problems(report))

@@ -10,12 +10,34 @@ pub(super) const CHANGES: &str = "What else differs between the recordings";
 /// The maximum number of runs in a terminal. JSON and HTML contain all runs.
 const RUNS: usize = 60;
 
-pub(super) fn text(report: &Report, width: Option<u16>) -> String {
-    let mut text = String::new();
-    if let Some(warning) = report.warning() {
-        text.push_str(warning);
-        text.push_str("\n\n");
+/// Returns the verdict and the one table that it is about, in at most `width` columns.
+pub(super) fn short(report: &Report, width: Option<u16>) -> String {
+    let mut text = String::from("Verdict\n");
+    for line in report.verdict() {
+        text.push_str(&wrapped("  -", &line, width));
     }
+    let figures = Grid::main(report);
+    if let Some(grid) = &figures {
+        let grid = grid.fitting(width);
+        text.push_str(&format!("\n{}\n{}\n", grid.title, table(&grid, width)));
+    }
+    text.push('\n');
+    text.push_str(&wrapped(
+        "",
+        "--full shows every table, claim and note; --format html also draws them.",
+        width,
+    ));
+    text
+}
+
+/// Returns everything, as tables and lists.
+pub(super) fn full(report: &Report, width: Option<u16>) -> String {
+    let mut text = String::new();
+    text.push_str("Verdict\n");
+    for line in report.verdict() {
+        text.push_str(&wrapped("  -", &line, width));
+    }
+    text.push('\n');
     let mut show = |grid: &Grid| {
         text.push_str(&format!("{}\n{}", grid.title, table(grid, width)));
         if !grid.about.is_empty() {
@@ -49,6 +71,28 @@ pub(super) fn text(report: &Report, width: Option<u16>) -> String {
     });
     section(&mut text, "Left out or corrected", &problems.collect::<Vec<String>>());
     text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
+
+/// Returns a sentence after its mark, broken between words if it is wider than `width`.
+fn wrapped(mark: &str, sentence: &str, width: Option<u16>) -> String {
+    let width = width.map_or(usize::MAX, |width| usize::from(width).max(20));
+    let indent = mark.chars().count();
+    let (mut text, mut column) = (mark.to_owned(), indent);
+    for word in sentence.split_whitespace() {
+        let letters = word.chars().count();
+        if column + 1 + letters > width && column > indent {
+            text.push_str(&format!("\n{}", " ".repeat(indent)));
+            column = indent;
+        }
+        if column > 0 {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += letters;
+    }
     text.push('\n');
     text
 }

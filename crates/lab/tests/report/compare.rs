@@ -34,6 +34,8 @@ fn report_of_two_recordings_compares_conditions_of_the_same_name() {
     );
     let text = report.text(None);
     assert!(text.contains("Comparison of the recordings"), "{text}");
+    assert!(text.contains("Worse than in made-up: "), "{text}");
+    let text = report.full_text(None);
     assert!(text.contains("Ollama: 0.33.0 in made-up, 0.34.3 in later"), "{text}");
     assert!(report.html().contains("Comparison of the recordings"));
     assert!(report.json().contains("\"between\""));

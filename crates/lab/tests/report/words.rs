@@ -9,7 +9,7 @@ use streamgauge_lab::report::Report;
 
 #[test]
 fn report_tables_name_conditions_measures_claims_and_problems() {
-    let text = report().text(None);
+    let text = report().full_text(None);
     for part in [
         "Conditions",
         "true efficiency",
@@ -32,7 +32,7 @@ fn report_tables_name_conditions_measures_claims_and_problems() {
 
 #[test]
 fn report_table_never_exceeds_terminal_width() {
-    let text = report().text(Some(100));
+    let text = report().full_text(Some(100));
     let wide: Vec<&str> =
         text.lines().filter(|line| line.contains('─') && line.chars().count() > 100).collect();
     assert!(wide.is_empty(), "{wide:#?}");
@@ -96,7 +96,7 @@ fn report_exists_for_empty_recording() {
         problems: Vec::new(),
     };
     let report = Report::of(vec![empty], &SETTINGS);
-    assert!(report.text(None).contains("undecided") && report.html().contains("undecided"));
+    assert!(report.full_text(None).contains("undecided") && report.html().contains("undecided"));
 }
 
 #[test]
@@ -108,7 +108,10 @@ fn report_on_a_simulated_ollama_says_so_first() {
         let recorded =
             Recorded { name: "x".into(), recording, plan: None, environment: None, problems: Vec::new() };
         let report = Report::of(vec![recorded], &SETTINGS);
-        (report.text(None).starts_with(warning), report.html().contains(warning))
+        (
+            report.full_text(None).starts_with(&format!("Verdict\n  - {warning}")),
+            report.html().contains(warning),
+        )
     };
     assert_eq!(of(true), (true, true));
     assert_eq!(of(false), (false, false));
@@ -120,8 +123,8 @@ fn report_shows_differences_of_efficiency_in_points() {
     let comparison = report.analysis.comparison("uvloop", Measure::TrueEfficiency).unwrap();
     assert!(comparison.sentence().contains(" points"), "{}", comparison.sentence());
     assert!(!comparison.sentence().contains(" % to "), "{}", comparison.sentence());
-    assert!(report.text(None).contains(" points"));
-    assert!(!report.text(None).contains("0.0000 "), "a p of 0 is none");
+    assert!(report.full_text(None).contains(" points"));
+    assert!(!report.full_text(None).contains("0.0000 "), "a p of 0 is none");
 }
 
 #[test]
@@ -135,7 +138,7 @@ fn report_counts_one_address_in_the_singular() {
         let recording = Recording::default();
         let recorded =
             Recorded { name: "x".into(), recording, plan: None, environment, problems: Vec::new() };
-        Report::of(vec![recorded], &SETTINGS).text(None)
+        Report::of(vec![recorded], &SETTINGS).full_text(None)
     };
     let one = with(1);
     assert!(one.contains("0.34.3 at 1 address") && !one.contains("1 addresses"), "{one}");
@@ -148,9 +151,42 @@ fn report_names_relation_within_several_conditions_and_over_all_runs_of_one() {
         let mut recorded = recorded();
         recorded.recording.runs.retain(|run| keep(&run.condition));
         recorded.recording.conditions.retain(|condition| keep(&condition.name));
-        Report::of(vec![recorded], &SETTINGS).text(None)
+        Report::of(vec![recorded], &SETTINGS).full_text(None)
     };
     let one = relations(|name| name == "uvloop");
     assert!(one.contains("all runs") && !one.contains("within 1 conditions"), "{one}");
     assert!(relations(|name| ["uvloop", "batches"].contains(&name)).contains("within 2 conditions"));
+}
+
+/// Returns the sentences of the verdict, and the widest line.
+fn verdict(text: &str) -> (usize, usize) {
+    let block = text.strip_prefix("Verdict\n").unwrap().split("\n\n").next().unwrap();
+    let sentences = block.lines().filter(|line| line.starts_with("  - ")).count();
+    (sentences, text.lines().map(|line| line.chars().count()).max().unwrap())
+}
+
+#[test]
+fn report_begins_with_a_verdict_of_at_most_eight_sentences_and_fits_every_terminal() {
+    for width in [60, 80, 100, 132, 200] {
+        let text = report().text(Some(width));
+        let (sentences, widest) = verdict(&text);
+        assert!((5..=8).contains(&sentences), "{text}");
+        assert!(widest <= usize::from(width), "{widest} columns of {width}:\n{text}");
+        // One line for each condition: no cell is broken.
+        let rows = text.lines().filter(|line| line.trim_start().starts_with("uvloop ")).count();
+        assert_eq!(rows, 1, "{text}");
+        assert!(text.contains("--full"), "{text}");
+    }
+    let wide = report().text(Some(200));
+    assert!(wide.contains("lag p99"), "{wide}");
+}
+
+#[test]
+fn report_of_two_recordings_has_their_comparison_as_its_table() {
+    let other = Recorded { name: "other".into(), ..recorded() };
+    let text = Report::of(vec![recorded(), other], &SETTINGS).text(Some(120));
+    let (sentences, widest) = verdict(&text);
+    assert!((4..=8).contains(&sentences) && widest <= 120, "{widest}\n{text}");
+    assert!(text.contains("against made-up") || text.contains("Equivalent to made-up"), "{text}");
+    assert!(text.contains("Comparison of the recordings"), "{text}");
 }

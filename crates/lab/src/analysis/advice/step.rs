@@ -28,6 +28,19 @@ pub(crate) struct Step {
     pub(crate) because: String,
 }
 
+#[cfg(feature = "experiment")]
+impl Step {
+    /// Returns it as a sentence.
+    pub(crate) fn sentence(&self) -> String {
+        let answer = match self.answer {
+            Answer::Yes => "yes",
+            Answer::No => "no",
+            Answer::Unknown => "unknown",
+        };
+        format!("{} {answer}: {}", self.question, self.because)
+    }
+}
+
 /// The answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -12,7 +12,12 @@ pub struct Bundled {
 }
 
 /// All bundled plans.
-pub const BUNDLED: [Bundled; 5] = [
+pub const BUNDLED: [Bundled; 6] = [
+    Bundled {
+        name: "quick",
+        about: "1, 2 and 4 agents in Rust on one Ollama, in about a minute",
+        text: include_str!("bundled/quick.toml"),
+    },
     Bundled {
         name: "tr117-phase1",
         about: "Python's event loop and Rust, with two Ollamas; equal and different prompts (TR117, phase 1)",

@@ -1,6 +1,7 @@
 //! The settings of a plan that the command line changes.
 
 use super::{Plan, PlanError, check};
+use crate::analysis::Language;
 
 /// Settings that take precedence over those of the plan.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,6 +16,8 @@ pub struct Overrides {
     pub tokens: Option<u32>,
     /// URLs by the name of their upstream. A URL without a name applies to every upstream.
     pub upstreams: Vec<(Option<String>, String)>,
+    /// The language whose conditions are left out.
+    pub skip: Option<Language>,
 }
 
 impl Plan {
@@ -37,6 +40,9 @@ impl Plan {
                 },
             }
         }
+        if let Some(language) = overrides.skip {
+            mistakes.extend(self.skip(language));
+        }
         self.seed = overrides.seed.unwrap_or(self.seed);
         self.repetitions = overrides.repetitions.unwrap_or(self.repetitions);
         for role in &mut self.roles {
@@ -47,5 +53,16 @@ impl Plan {
         }
         mistakes.extend(check::mistakes(&self));
         if mistakes.is_empty() { Ok(self) } else { Err(PlanError::Mistakes(mistakes)) }
+    }
+
+    /// Leaves out the conditions in a language. Conditions that name one of them as baseline lose their baseline.
+    /// Returns a mistake if nothing is left.
+    fn skip(&mut self, language: Language) -> Option<String> {
+        self.conditions.retain(|condition| condition.language != language);
+        let left: Vec<String> = self.conditions.iter().map(|condition| condition.name.clone()).collect();
+        for condition in &mut self.conditions {
+            condition.baseline = condition.baseline.take().filter(|baseline| left.contains(baseline));
+        }
+        left.is_empty().then(|| "every condition of the plan is in the skipped language".into())
     }
 }

@@ -116,6 +116,7 @@ fn flags_override_the_plan() {
         model: Some("other".into()),
         tokens: Some(3),
         upstreams: vec![(None, "http://127.0.0.1:2".into())],
+        skip: None,
     };
     let changed = plan.clone().overridden(&overrides).unwrap();
     assert_eq!((changed.seed, changed.repetitions), (9, 2));
@@ -135,4 +136,33 @@ fn request_is_built_as_the_plan_says() {
     assert_eq!(body["stream"], true);
     role.route = Route::Chat;
     assert_eq!(role.body()["messages"][0]["content"], "the text nobody keeps");
+}
+
+#[test]
+fn skipped_language_leaves_a_plan_without_its_conditions_and_baselines() {
+    let overrides = Overrides { skip: Some(Language::Python), ..Overrides::default() };
+    for bundled in BUNDLED {
+        let plan: Plan = bundled.text.parse().unwrap();
+        let rust = plan.conditions.iter().filter(|condition| condition.language == Language::Rust).count();
+        match plan.overridden(&overrides) {
+            Ok(left) => {
+                assert_eq!(left.conditions.len(), rust, "{}", bundled.name);
+                assert!(left.conditions.iter().all(|condition| condition.language == Language::Rust));
+            }
+            Err(error) => {
+                assert_eq!(rust, 0, "{}: {error}", bundled.name);
+                assert!(error.to_string().contains("every condition of the plan is in the skipped language"));
+            }
+        }
+    }
+}
+
+#[test]
+fn quick_plan_takes_about_a_minute_of_one_ollama_and_needs_no_python() {
+    let plan: Plan = Bundled::named("quick").unwrap().text.parse().unwrap();
+    assert_eq!(plan.upstreams.len(), 1);
+    assert!(plan.conditions.iter().all(|condition| condition.language == Language::Rust));
+    let expected: f64 =
+        crate::experiment::schedule(&plan).iter().map(|entry| entry.expected(&plan).as_secs_f64()).sum();
+    assert!((30.0..90.0).contains(&expected), "{expected} s");
 }

@@ -40,7 +40,12 @@ pub enum ProcessError {
         advice: &'static str,
     },
     /// Python lacks packages.
-    #[error("{program} lacks {}: {program} -m pip install {}", .packages.join(" and "), .packages.join(" "))]
+    #[error(
+        "{program} lacks {}: run `{program} -m venv venv && venv/bin/pip install {}` and add --python venv/bin/python \
+         (on Debian and Ubuntu, `apt install python3-venv` comes first), or leave out Python's conditions with --skip \
+         python",
+        .packages.join(" and "), .packages.join(" ")
+    )]
     Missing {
         /// The Python interpreter.
         program: String,
@@ -79,7 +84,7 @@ impl Child {
             Program::Python(path) => (
                 path,
                 vec!["-u".as_ref(), "-c".as_ref(), SCRIPT.as_ref()],
-                ": install Python 3.8 or newer, or name one with --python",
+                ": install Python 3.8 or newer, name one with --python, or leave out its conditions with --skip python",
             ),
         };
         let name = path.display().to_string();

@@ -23,6 +23,14 @@ pub(super) fn between(report: &Report) -> Grid {
     )
 }
 
+/// Returns the comparisons between recordings by the measures that decide.
+pub(super) fn between_deciding(report: &Report) -> Grid {
+    let deciding: Vec<Comparison> = report.analysis.between.deciding().cloned().collect();
+    let mut grid = of("Comparison of the recordings", "", &deciding);
+    grid.order = &["condition", "measure", "verdict", "difference", "95 % interval", "p", "seen", "against"];
+    grid
+}
+
 fn of(title: &'static str, about: &'static str, comparisons: &[Comparison]) -> Grid {
     let mut grid = Grid::new(
         title,
@@ -72,6 +80,7 @@ fn verdict(found: &Comparison) -> String {
         (Outcome::Higher, _) => "higher".into(),
         (Outcome::Lower, _) => "lower".into(),
         (Outcome::Equivalent, _) => "equivalent".into(),
+        (Outcome::Undecided, Some(1)) => "undecided, 1 more run".into(),
         (Outcome::Undecided, Some(more)) => format!("undecided, {more} more runs"),
         (Outcome::Undecided, None) => "undecided".into(),
     }

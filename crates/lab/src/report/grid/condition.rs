@@ -3,6 +3,23 @@
 use super::{super::Report, Grid, cell, range};
 use crate::analysis::{ConditionSummary, Measure};
 
+/// The columns by importance.
+const ORDER: [&str; 13] = [
+    "condition",
+    "true efficiency",
+    "throughput",
+    "first token",
+    "gap p99",
+    "runs",
+    "failed",
+    "agents",
+    "lag p99",
+    "CPU per token",
+    "overlap efficiency",
+    "gap p50",
+    "alone",
+];
+
 pub(super) fn grid(report: &Report) -> Grid {
     let mut grid = Grid::new(
         "Conditions",
@@ -27,6 +44,7 @@ pub(super) fn grid(report: &Report) -> Grid {
         ],
         1,
     );
+    grid.order = &ORDER;
     for condition in &report.analysis.conditions {
         let truth = condition.truth.map(|truth| {
             let shown = Measure::TrueEfficiency.show(truth.efficiency);

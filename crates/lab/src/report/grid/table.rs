@@ -12,12 +12,43 @@ pub(in crate::report) struct Grid {
     pub(in crate::report) rows: Vec<Vec<String>>,
     /// The number of text columns from the left. The others are numbers.
     pub(in crate::report) texts: usize,
+    /// The columns in the order of their importance. A narrow terminal leaves out the last ones.
+    pub(in crate::report) order: &'static [&'static str],
 }
 
 impl Grid {
     pub(super) fn new(title: &'static str, about: &'static str, header: &[&str], texts: usize) -> Grid {
         let header = header.iter().map(|name| (*name).to_owned()).collect();
-        Grid { title, about, header, rows: Vec::new(), texts }
+        Grid { title, about, header, rows: Vec::new(), texts, order: &[] }
+    }
+
+    /// Returns the table without the least important columns that do not fit.
+    pub(in crate::report) fn fitting(&self, width: Option<u16>) -> Grid {
+        let Some(width) = width.map(usize::from) else { return self.clone() };
+        let wide = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column)).chain(self.header.get(column));
+            // Two spaces of padding, and one between columns.
+            3 + cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+        };
+        let place = |name: &str| self.header.iter().position(|header| header == name);
+        let mut left = width;
+        let mut kept: Vec<usize> = Vec::new();
+        for column in self.order.iter().filter_map(|name| place(name)) {
+            let fits = wide(column) <= left;
+            if !fits && kept.len() >= 2 {
+                break;
+            }
+            left = left.saturating_sub(wide(column));
+            kept.push(column);
+        }
+        kept.sort_unstable();
+        let pick = |row: &Vec<String>| kept.iter().filter_map(|column| row.get(*column).cloned()).collect();
+        Grid {
+            header: pick(&self.header),
+            rows: self.rows.iter().map(pick).collect(),
+            texts: kept.iter().filter(|column| **column < self.texts).count(),
+            ..self.clone()
+        }
     }
 }
 

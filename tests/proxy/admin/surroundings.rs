@@ -73,14 +73,17 @@ async fn model_load_unload_and_reload_are_shown() {
         response.bytes().await.unwrap();
     };
     let of = |metric: &str| format!("model_{metric}{{upstream=\"gpu0\",model=\"sim:latest\"}}");
-    for loads in [1.0, 2.0] {
+    let loads = |cause: &str| {
+        format!("model_loads_total{{upstream=\"gpu0\",model=\"sim:latest\",cause=\"{cause}\"}}")
+    };
+    for expired in [0.0, 1.0] {
         ask(json!({"model": "sim", "prompt": "why"})).await;
         sidecar.until(&of("loaded"), 1.0).await;
         assert!(sidecar.value(&of("vram_bytes")) > 0.0);
         assert!(sidecar.value(&of("size_bytes")) >= sidecar.value(&of("vram_bytes")));
         let expires = sidecar.value(&of("expires_seconds"));
         assert!((200.0..=300.0).contains(&expires), "Ollama keeps it for five minutes: {expires}");
-        assert_eq!(sidecar.value(&of("loads_total")), loads);
+        assert_eq!((sidecar.value(&loads("first")), sidecar.value(&loads("expired"))), (1.0, expired));
         ask(json!({"model": "sim", "keep_alive": 0})).await;
         sidecar.until(&of("loaded"), 0.0).await;
         let (_, page) = sidecar.page("/metrics").await;

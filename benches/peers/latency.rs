@@ -50,7 +50,8 @@ impl Ages {
 
 pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     let (streams, rate, seconds) = (plan.streams, plan.rate, plan.seconds);
-    let (_simulator, ollama) = simulator::apart(&plan.ours, rate, rate * (seconds + 3))?;
+    let further: &[&str] = if plan.steady { &["--jitter", "0"] } else { &[] };
+    let (_simulator, ollama) = simulator::start(&plan.ours, rate, rate * (seconds + 3), further)?;
     let reference = Rc::new(Reference::learn(ollama).await?);
     let peers = Kind::all(plan).iter().map(|kind| kind.start(ollama)).collect::<Result<Vec<_>>>()?;
     let mut targets: Vec<_> = peers.iter().map(|peer| (peer.name.as_str(), peer.addr)).collect();
@@ -76,7 +77,8 @@ pub(crate) async fn measure(plan: &Plan) -> Result<()> {
             }
         }
     }
-    for (clock, shares) in CLOCKS.iter().zip(&tables) {
+    // With unequal intervals, only the simulator knows when a record was due.
+    for (clock, shares) in CLOCKS.iter().zip(&tables).take(if plan.steady { 2 } else { 1 }) {
         for ((title, _), rows) in SHARES.iter().zip(shares) {
             table(&format!("{title} of µs from {clock}, {streams} × {rate}/s, {}", plan.start), rows);
         }

@@ -71,6 +71,9 @@ struct Plan {
     /// How the streams of `cpu`, `latency` and `memory` start
     #[arg(long, value_enum, default_value_t)]
     start: Start,
+    /// Let the simulator send at equal intervals. `latency` then also counts from the time at which a record was due
+    #[arg(long)]
+    steady: bool,
     /// A proxy to compare with; repeat it for more, the base of the ratios last. With NAME:WORKERS it has as many
     /// workers, otherwise one for each core. `streamgauge` alone decides itself how many it uses. `hyper` and `copy`
     /// are relays that measure nothing. LiteLLM must be named, since it handles only some hundred records per second

@@ -21,6 +21,17 @@ pub(crate) fn with(
     tokens: u32,
     models: &[String],
 ) -> Result<(Process, SocketAddr)> {
+    let models: Vec<_> = models.iter().flat_map(|model| ["--model", model.as_str()]).collect();
+    start(program, rate, tokens, &models)
+}
+
+/// The same with further arguments.
+pub(crate) fn start(
+    program: &Path,
+    rate: u32,
+    tokens: u32,
+    further: &[&str],
+) -> Result<(Process, SocketAddr)> {
     let addr = process::free()?;
     let mut command = Command::new(program);
     command.args([
@@ -35,6 +46,6 @@ pub(crate) fn with(
     ]);
     command.args(["--contention", "0", "--parallel", &SLOTS.to_string()]);
     command.args(["--rate", &rate.to_string(), "--tokens", &tokens.to_string()]);
-    command.args(models.iter().flat_map(|model| ["--model", model.as_str()]));
+    command.args(further);
     Ok((Process::start(&mut command, addr)?, addr))
 }

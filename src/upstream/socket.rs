@@ -20,9 +20,8 @@ const STEP: usize = 1 << 10;
 
 /// A TCP connection, below TLS.
 ///
-/// - A read that the runtime has not announced asks the system, unless a response is awaited. The runtime learns only in
-///   its next turn that an upstream has closed an idle connection. A request that is written before that is lost and may
-///   not be sent twice.
+/// - A read that the runtime has not announced asks the system. The runtime learns only in its next turn that an
+///   upstream has closed an idle connection. A request that is written before that is lost and may not be sent twice.
 /// - After a reset, writes are discarded and do not fail. An upstream that refuses a request early sends its response
 ///   and then resets the connection, so the response is read first, and the reset is reported at its end.
 /// - A write that makes no progress for the limit fails.
@@ -31,8 +30,6 @@ pub(super) struct Socket {
     stream: TcpStream,
     /// The last read found nothing.
     is_dry: bool,
-    /// Something was written, and nothing was read since.
-    is_asked: bool,
     /// Why written bytes no longer arrive.
     reset: Option<io::Error>,
     /// Measures how long the upstream accepts nothing; `None`: no limit.
@@ -54,7 +51,7 @@ impl Stalled {
 impl Socket {
     /// `limit` is how long a write may make no progress; zero: no limit.
     pub(super) fn new(stream: TcpStream, limit: Duration) -> Socket {
-        Socket { stream, is_dry: false, is_asked: false, reset: None, patience: Patience::of(limit) }
+        Socket { stream, is_dry: false, reset: None, patience: Patience::of(limit) }
     }
 
     /// Reads the bytes that the system has, whether the runtime has announced them or not.
@@ -83,7 +80,6 @@ impl Socket {
     ) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(count)) => {
-                self.is_asked = true;
                 if let Some(patience) = &mut self.patience {
                     patience.came();
                 }
@@ -121,12 +117,11 @@ impl AsyncRead for Socket {
         let mut read = Pin::new(&mut this.stream).poll_read(cx, buf);
         // hyper reads until there is nothing. If it reads again and there is still nothing, it was woken for a
         // request that is to be sent. While chunks come, this asks nothing of the system.
-        let is_dry = read.is_pending() && std::mem::replace(&mut this.is_dry, true);
-        if is_dry && !this.is_asked && buf.remaining() > 0 {
+        if read.is_pending() && std::mem::replace(&mut this.is_dry, true) && buf.remaining() > 0 {
             read = this.read_unannounced(buf);
         }
         let read = ready!(read);
-        (this.is_dry, this.is_asked) = (false, false);
+        this.is_dry = false;
         let is_over = buf.filled().len() == before && buf.remaining() > 0;
         // The reset must not look like a regular end, since a body that ends with its connection would look
         // complete.

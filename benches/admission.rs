@@ -25,6 +25,7 @@ fn admission() -> Admission {
         routes: Access::ALL,
         models: None,
         pace: None,
+        on_failure: None,
     });
     let config = Config { keys: keys.collect(), ..Config::default() };
     Admission::register(&prometheus::Registry::new(), &config, &["complete"]).expect("a new registry")

@@ -105,7 +105,18 @@ impl Admin {
         }
         let all = self.upstreams.all();
         if all.iter().any(|upstream| upstream.health().alive) {
-            return text(StatusCode::OK, "ready\n");
+            let shared = self.store.as_ref().map(|store| store.status());
+            let reason = shared.and_then(|shared| Some((shared.mode, shared.why?)));
+            // Without their store, the limits have a fallback, so that the sidecar is ready.
+            return text(
+                StatusCode::OK,
+                match reason {
+                    Some((mode, why)) => {
+                        format!("ready; shared limits are not in force, {mode} limits are: {why}\n")
+                    }
+                    None => "ready\n".to_owned(),
+                },
+            );
         }
         let told = all.iter().map(|upstream| match &upstream.health().why {
             Some(why) => format!("{} ({why})", upstream.name()),

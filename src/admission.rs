@@ -1,6 +1,7 @@
 //! Decides which requests are admitted: a [`Permit`] or a [`Refusal`].
 
 mod access;
+mod buckets;
 mod caller;
 mod families;
 mod limits;
@@ -9,6 +10,7 @@ mod origin;
 mod permit;
 mod rate;
 mod refusal;
+mod share;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -16,14 +18,19 @@ mod users;
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
 };
 
 use http::{HeaderMap, HeaderValue};
 
-use crate::protocol::Route;
+use crate::{
+    protocol::Route,
+    store::{DeniedBy, OnFailure, SharedVerdict, Store},
+};
+use buckets::Buckets;
 use caller::ShownKey;
 use families::{Families, OTHER};
-use permit::{Caller, Rights};
+use permit::{Caller, Rights, Taken};
 
 pub use access::{Access, NoSuchRoute};
 pub use caller::Digest;
@@ -41,6 +48,8 @@ use users::{FoundUser, Users};
 pub(crate) const ANONYMOUS: &str = "anonymous";
 /// Callers with a label of their own. All further callers, and callers whose key was removed, share [`OTHER`].
 const MAX_CALLERS: usize = 64;
+/// When a client should try again whose limits cannot be checked. The store is tried four times in this time.
+const RECOVERY: Duration = Duration::from_secs(1);
 
 /// Settings of admission. By default every request is admitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +96,9 @@ pub struct Key {
     pub models: Option<Models>,
     /// The most tokens per second of each of the caller's streams.
     pub pace: Option<u32>,
+    /// How the caller's requests are decided while the store of shared limits does not answer. `None`: as
+    /// [`store::Config`](crate::store::Config) says.
+    pub on_failure: Option<OnFailure>,
 }
 
 /// Admits requests. A reload may replace its settings at any time.
@@ -98,6 +110,8 @@ pub struct Admission {
     outcomes: &'static [&'static str],
     register: RwLock<Arc<Register>>,
     users: Mutex<Users>,
+    /// The store of limits that several sidecars share.
+    store: Option<Arc<Store>>,
 }
 
 /// The known callers.
@@ -124,10 +138,20 @@ impl Admission {
         config: &Config,
         outcomes: &'static [&'static str],
     ) -> prometheus::Result<Admission> {
+        Admission::sharing(registry, config, outcomes, None)
+    }
+
+    /// The same, with limits that the sidecars of `store` share.
+    pub(crate) fn sharing(
+        registry: &prometheus::Registry,
+        config: &Config,
+        outcomes: &'static [&'static str],
+        store: Option<Arc<Store>>,
+    ) -> prometheus::Result<Admission> {
         let families = Families::register(registry)?;
-        let register = Arc::new(Register::new(config, None));
+        let register = Arc::new(Register::new(config, None, store.as_ref()));
         register.open(&families, outcomes);
-        Ok(Admission { families, register: RwLock::new(register), users: Mutex::default(), outcomes })
+        Ok(Admission { families, register: RwLock::new(register), users: Mutex::default(), outcomes, store })
     }
 
     /// Replaces the settings. A caller whose quota is unchanged keeps the state of its limiter, and existing
@@ -135,7 +159,7 @@ impl Admission {
     /// running requests are counted as `other` when they end.
     pub(crate) fn reload(&self, config: &Config) -> Vec<String> {
         let mut held = self.register.write().unwrap_or_else(PoisonError::into_inner);
-        let register = Register::new(config, Some(&held));
+        let register = Register::new(config, Some(&held), self.store.as_ref());
         register.open(&self.families, self.outcomes);
         let former = std::mem::replace(&mut *held, Arc::new(register));
         let stays = |label: &str| label == OTHER || held.callers.iter().any(|caller| caller.label() == label);
@@ -166,8 +190,30 @@ impl Admission {
         let caller = known.unwrap_or(&register.anonymous);
         let user = register.user(caller, headers).and_then(|user| self.find_user(caller, user));
         let caller = user.as_ref().unwrap_or(caller);
-        register.decide(caller, route).inspect_err(|refusal| self.turned_away(caller, refusal))?;
-        Ok(Permit::new(caller.clone(), known.is_some(), route, self.families.clone()))
+        let taken =
+            register.decide(caller, route).inspect_err(|refusal| self.turned_away(caller, refusal))?;
+        Ok(Permit::new(caller.clone(), known.is_some(), route, self.families.clone(), taken))
+    }
+
+    /// Admits a request as [`Admission::admit`] does. If the limits of its caller are shared, it waits for their store,
+    /// for its deadline at most.
+    ///
+    /// # Errors
+    /// The [`Refusal`] of the request.
+    pub(crate) async fn enter(&self, headers: &HeaderMap, route: Route) -> Result<Permit, Refusal> {
+        let register = self.known();
+        let known =
+            register.identify(headers).inspect_err(|refusal| self.families.refused(refusal.reason()))?;
+        let caller = known.unwrap_or(&register.anonymous);
+        let user = register.user(caller, headers).and_then(|user| self.find_user(caller, user));
+        let caller = user.as_ref().unwrap_or(caller);
+        let decided = if caller.account().is_some() {
+            register.decide_shared(caller, route).await
+        } else {
+            register.decide(caller, route)
+        };
+        let taken = decided.inspect_err(|refusal| self.turned_away(caller, refusal))?;
+        Ok(Permit::new(caller.clone(), known.is_some(), route, self.families.clone(), taken))
     }
 
     /// Admits a CORS preflight. `announced` is the route of the request that it announces. A browser sends no key
@@ -181,7 +227,8 @@ impl Admission {
         let known = register.identify(headers).ok().flatten();
         let caller = known.unwrap_or(&register.anonymous);
         register.is_open(caller, announced).inspect_err(|refusal| self.turned_away(caller, refusal))?;
-        Ok(Permit::new(caller.clone(), known.is_some(), Route::Other, self.families.clone()).free())
+        let taken = Taken::Here { buckets: caller.buckets().clone(), _entry: None };
+        Ok(Permit::new(caller.clone(), known.is_some(), Route::Other, self.families.clone(), taken).free())
     }
 
     /// The value of `Access-Control-Allow-Origin` for this origin; `None`: its pages may not read the sidecar's own
@@ -224,13 +271,14 @@ impl fmt::Debug for Admission {
 }
 
 impl Register {
-    fn new(config: &Config, before: Option<&Register>) -> Register {
+    fn new(config: &Config, before: Option<&Register>, store: Option<&Arc<Store>>) -> Register {
         let former = |name: &str| {
             let before = before?;
             before.callers.iter().chain([&before.anonymous]).find(|caller| caller.name() == name)
         };
-        let make = |name: &str, label: &str, limits: &Limits, rights| {
-            Arc::new(Caller::new(name, label, limits, rights, former(name).map(AsRef::as_ref)))
+        let make = |name: &str, label: &str, limits: &Limits, rights, on_failure| {
+            let caller = Caller::new(name, label, limits, rights, former(name).map(AsRef::as_ref));
+            Arc::new(caller.sharing(store, on_failure))
         };
         let callers = config.keys.iter().enumerate().map(|(place, key)| {
             let label = if place < MAX_CALLERS { key.name.as_str() } else { OTHER };
@@ -238,13 +286,13 @@ impl Register {
             let names_users =
                 config.caller_header.as_ref().is_some_and(|header| header.keys.contains(&key.name));
             let rights = Rights { routes: key.routes, models, pace, names_users };
-            make(&key.name, label, &key.limits, rights)
+            make(&key.name, label, &key.limits, rights, key.on_failure)
         });
         Register {
             require_key: config.require_key,
             routes: config.routes,
             origins: config.origins.clone(),
-            anonymous: make(ANONYMOUS, ANONYMOUS, &config.anonymous, Rights::default()),
+            anonymous: make(ANONYMOUS, ANONYMOUS, &config.anonymous, Rights::default(), None),
             caller_header: config.caller_header.clone(),
             callers: callers.collect(),
             digests: config.keys.iter().map(|key| key.digest).collect(),
@@ -259,7 +307,7 @@ impl Register {
             families.open(caller.label(), outcomes);
             // Callers that share a label have no limit in common.
             if caller.label() != OTHER {
-                limits.extend(caller.quotas().map(|(kind, quota)| (caller.label(), kind, quota)));
+                limits.extend(caller.buckets().quotas().map(|(kind, quota)| (caller.label(), kind, quota)));
             }
         }
         families.limit(&limits);
@@ -270,9 +318,36 @@ impl Register {
         self.caller_header.as_ref().filter(|_| caller.names_users())?.user(headers)
     }
 
-    fn decide(&self, caller: &Caller, route: Route) -> Result<(), Refusal> {
+    fn decide(&self, caller: &Caller, route: Route) -> Result<Taken, Refusal> {
         self.is_open(caller, route)?;
-        caller.take(route)
+        let buckets = caller.buckets();
+        buckets.take(route)?;
+        Ok(Taken::Here { buckets: buckets.clone(), _entry: None })
+    }
+
+    /// Decides about a caller whose limits are shared.
+    async fn decide_shared(&self, caller: &Caller, route: Route) -> Result<Taken, Refusal> {
+        self.is_open(caller, route)?;
+        let Some(account) = caller.account() else { return self.decide(caller, route) };
+        match account.take(route.takes_slot()).await {
+            SharedVerdict::Admitted(entry) => Ok(Taken::Shared(entry)),
+            SharedVerdict::Denied(denial) => {
+                let (wait, allowances) = (denial.wait, Allowances::of(denial.rests));
+                Err(match denial.kind {
+                    DeniedBy::Requests => Refusal::Requests { wait, allowances },
+                    DeniedBy::Tokens => Refusal::Tokens { wait, allowances },
+                })
+            }
+            SharedVerdict::Unanswered { policy, sidecars, entry } => {
+                let buckets = match policy {
+                    OnFailure::Closed => return Err(Refusal::Unchecked { wait: RECOVERY }),
+                    OnFailure::Open => Buckets::default(),
+                    OnFailure::Local => caller.share().of(sidecars),
+                };
+                buckets.take(route)?;
+                Ok(Taken::Here { buckets, _entry: Some(entry) })
+            }
+        }
     }
 
     fn is_open(&self, caller: &Caller, route: Route) -> Result<(), Refusal> {

@@ -4,6 +4,7 @@
 //! place. No other module reads the environment.
 
 mod certificate;
+mod choice;
 mod clash;
 mod difference;
 mod entry;
@@ -17,6 +18,7 @@ mod quantity;
 mod resolve;
 mod setting;
 mod settings;
+mod shared;
 mod shown;
 mod source;
 mod suggest;
@@ -30,7 +32,7 @@ pub(crate) use difference::fixed;
 pub use flags::Flags;
 pub use mistake::{Mistake, Mistakes, SettingPlace};
 pub use resolve::Resolved;
-pub use settings::{Config, Log, LogFormat};
+pub use settings::{Config, Log, LogFormat, SharedSettings};
 pub use source::no_color;
 pub(crate) use source::variables;
 pub(crate) use template::template;

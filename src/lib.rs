@@ -28,7 +28,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`sidecar`] | The builder, the settings of all stages, and the reload |
-//! | [`proxy`], [`admin`], [`admission`], [`upstream`], [`tls`] | The settings of each stage. The stages are private |
+//! | [`proxy`], [`admin`], [`admission`], [`store`], [`upstream`], [`tls`] | The settings of each stage. The stages are private |
 //! | [`meter`], [`metric`], [`protocol`], [`shaping`] | The package [`streamgauge_meter`] |
 //! | [`collector`] | The package [`streamgauge_collector`] |
 //!
@@ -36,9 +36,10 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `cli`, the default | The program, with `coding`, `gpu`, `tls`, the simulator and the experiments |
+//! | `cli`, the default | The program, with `coding`, `gpu`, `shared`, `tls`, the simulator and the experiments |
 //! | `coding` | Reading of compressed bodies. It needs a C compiler, for zstd |
 //! | `gpu` | NVIDIA's GPUs |
+//! | `shared` | Limits that several sidecars share in a Redis or a Valkey |
 //! | `tls` | TLS for both listeners and for upstreams |
 //! | `tokenizers` | The tokenizer benchmark in Rust, with `cli` |
 
@@ -56,6 +57,7 @@ mod connection;
 pub mod proxy;
 pub mod scheduler;
 pub mod sidecar;
+pub mod store;
 pub mod tls;
 pub mod upstream;
 

@@ -139,7 +139,7 @@ impl Proxy {
         mut measurement: Measurement,
     ) -> Response<Delivered<Outgoing>> {
         let (head, body) = request.into_parts();
-        let permit = match self.admit(&head, &mut measurement) {
+        let permit = match self.admit(&head, &mut measurement).await {
             Ok(permit) => permit,
             Err(failure) => {
                 measurement.on_end(|end| ending::log(end, None));
@@ -168,7 +168,11 @@ impl Proxy {
     }
 
     /// Admits a request. Its cost is charged at its end.
-    fn admit(&self, head: &request::Parts, measurement: &mut Measurement) -> Result<Arc<Permit>, Failure> {
+    async fn admit(
+        &self,
+        head: &request::Parts,
+        measurement: &mut Measurement,
+    ) -> Result<Arc<Permit>, Failure> {
         headers::check(head, self.config.max_head)?;
         // This comes before the check of the key, since a probe has no key.
         if self.stages.upstreams.is_own_probe(&head.headers) {
@@ -180,7 +184,7 @@ impl Proxy {
             Some(method) => {
                 admission.admit_preflight(&head.headers, Route::classify(method, head.uri.path()))?
             }
-            None => admission.admit(&head.headers, route)?,
+            None => admission.enter(&head.headers, route).await?,
         });
         measurement.called_by(permit.label());
         let (charged, managing) = (permit.clone(), self.stages.upstreams.managing(route));

@@ -91,6 +91,12 @@ impl Scheduler {
         Refresher(Arc::downgrade(&self.shared))
     }
 
+    /// Limits the streams of a caller beside its terms; `None`: no such limit. Returns the number of its streams. From
+    /// now on, none begins above the limit. Requests that wait for a limit that rises get their slots.
+    pub(crate) fn cap(&self, caller: &str, cap: Option<usize>) -> usize {
+        self.shared.cap(caller, cap)
+    }
+
     /// Returns a slot at an upstream, at once or after a wait. If the future is dropped, the request leaves the queue.
     ///
     /// # Errors

@@ -214,15 +214,14 @@ impl Builder {
         let registry = registry.unwrap_or_default();
         let upstreams = Arc::new(Upstreams::new(&config.upstream)?);
 
-        let addr = config.proxy.listen;
+        let (addr, admin_listen) = (config.proxy.listen, config.admin.listen);
         let (proxy_socket, proxy_addr) =
             listen(addr, proxy_socket, None).map_err(|source| BindError::Proxy { addr, source })?;
-        let addr = config.admin.listen;
-        let (admin_socket, admin_addr) = listen(addr, admin_socket, admin_runtime.as_ref())
-            .map_err(|source| BindError::Admin { addr, source })?;
+        let (admin_socket, admin_addr) = listen(admin_listen, admin_socket, admin_runtime.as_ref())
+            .map_err(|source| BindError::Admin { addr: admin_listen, source })?;
 
         let families = Families::register(&registry, &upstreams)?;
-        let (stages, wedges) = stages::register(&config, &registry, upstreams)?;
+        let (stages, wedges, store) = stages::register(&config, &registry, upstreams)?;
         let collectors = surroundings
             .collectors(config.collectors, &runtimes, admin_runtime.as_ref(), &stages)
             .register(&registry)?;
@@ -251,6 +250,7 @@ impl Builder {
             clients: ClientAddress { addr: proxy_addr, tls: proxy.acceptor().is_secured() },
             token,
             refusals: families.refusals(),
+            store,
         };
         Ok(Bound {
             proxy_addr,
@@ -335,13 +335,16 @@ impl Bound {
     /// Serves until `shutdown` completes, and then drains: no new requests start, and running ones are cut at the
     /// deadline. Dropping the future cuts all requests at once.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        let Admin { meter, upstreams, draining, .. } = self.admin.admin.clone();
+        let Admin { meter, upstreams, draining, store, .. } = self.admin.admin.clone();
         let admin_runtime = self.admin_runtime.unwrap_or_else(Handle::current);
         // Aborted on drop, which is when this future ends or is dropped.
         let mut beside = JoinSet::new();
         beside.spawn_on(self.admin.serve(), &admin_runtime);
         beside.spawn_on(upstreams.watch(), &admin_runtime);
         beside.spawn_on(self.wedges.watch(), &admin_runtime);
+        if let Some(store) = store {
+            beside.spawn_on(store.run(), &admin_runtime);
+        }
         beside.spawn_on(self.collectors.run(), &admin_runtime);
 
         let connections = self.listener.serve(shutdown).await;

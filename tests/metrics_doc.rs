@@ -24,6 +24,7 @@ use streamgauge::{
     collector::{self, Collectors, FakeReader, Loaded, runtime},
     meter::{self, Facts, Meter},
     sidecar::{self, Sidecar},
+    store,
     upstream::StreamLimit,
 };
 use tokio::runtime::Builder;
@@ -162,6 +163,7 @@ async fn bound() -> Registry {
     config.collectors.gpu = None;
     config.upstream.upstreams[0].max_streams = Some(StreamLimit::Auto { min_tokens_per_second: None });
     config.admission.anonymous.tokens = Some(Quota::new(NonZeroU32::MIN, Duration::from_secs(1)));
+    config.shared = Some(store::Config::new(store::Server::Unix("no/socket".into())));
     Sidecar::builder().config(config).registry(registry.clone()).bind().await.unwrap();
     registry
 }

@@ -121,6 +121,7 @@ fn admission(times: u64) {
         routes: Access::ALL,
         models: None,
         pace: None,
+        on_failure: None,
     });
     let config = Keys { keys: keys.collect(), ..Keys::default() };
     let admission = Admission::register(&Registry::new(), &config, &["complete"]).expect("a new registry");

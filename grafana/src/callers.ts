@@ -263,5 +263,60 @@ export const callers: Board = {
         empty: 'No pace limit',
       }),
     ],
+    [
+      'Are the limits shared with other sidecars?',
+      lines({
+        title: 'Mode of the shared limits',
+        height: 9,
+        width: 6,
+        description:
+          'Sidecars by what decides: the store (`shared`), or, while the store does not answer, the policy of `on_failure`.',
+        unit: 'none',
+        stacked: true,
+        min: 0,
+        decimals: 0,
+        queries: [['{{mode}}', sum(family('shared_mode'), 'mode')]],
+        empty: 'Not shared',
+      }),
+      lines({
+        title: 'Decisions about shared limits per minute',
+        height: 9,
+        width: 6,
+        description:
+          'Requests of callers with shared limits, per minute, by what decided: the store, an earlier answer of the store (`memory`), or the policy of `on_failure`. The line `sidecars` is the number of sidecars that share the limits.',
+        unit: 'reqpm',
+        min: 0,
+        queries: [
+          ['{{source}}', `60 * ${sum(rate(family('shared_decisions_total')), 'source')}`],
+          ['sidecars', max(family('shared_sidecars'))],
+        ],
+        empty: 'Not shared',
+      }),
+      lines({
+        title: 'Call to the store of shared limits',
+        height: 9,
+        width: 6,
+        description:
+          'Time of a call, 50th and 99th percentile. A request waits for `shared.deadline` at most.',
+        unit: 's',
+        min: 0,
+        queries: [0.5, 0.99].map((q) => [`p${q * 100} {{call}}`, quantile(q, 'shared_call_seconds', [], 'call')]),
+        empty: 'Not shared',
+      }),
+      lines({
+        title: 'Failures of the store of shared limits',
+        height: 9,
+        width: 6,
+        description:
+          'Calls and connections that failed, per minute by reason, and tokens that could not be charged, per minute.',
+        unit: 'none',
+        min: 0,
+        queries: [
+          ['{{reason}}', `60 * ${sum(rate(family('shared_failures_total')), 'reason')}`],
+          ['tokens lost', `60 * ${sum(rate(family('shared_charges_lost_total')))}`],
+        ],
+        empty: 'Not shared',
+      }),
+    ],
   ],
 };

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Admin, streams};
 use crate::{
     meter::{Failure, Snapshot},
+    store::SharedStatus,
     upstream::{Health, Upstream},
 };
 
@@ -31,6 +32,10 @@ pub(super) fn render(admin: &Admin, query: &str) -> String {
     overview["draining"] = json!(admin.draining.is_cancelled());
     overview["upstreams"] =
         admin.upstreams.all().iter().map(|upstream| of_upstream(upstream)).collect::<Vec<_>>().into();
+    overview["shared"] = admin.store.as_ref().map_or(Value::Null, |store| {
+        let SharedStatus { mode, why, lasts, sidecars } = store.status();
+        json!({ "mode": mode, "why": why, "since_seconds": lasts.as_secs_f64(), "sidecars": sidecars })
+    });
     overview["streams"] = of_streams(admin);
     overview["failures"] =
         admin.meter.failures(MOST_FAILURES).iter().map(of_failure).collect::<Vec<_>>().into();

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{history::History, token::AskedToken};
-use crate::{meter::Meter, upstream::Upstreams};
+use crate::{meter::Meter, store::Store, upstream::Upstreams};
 
 /// The state that all admin requests share. Requests only read.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Admin {
     pub(crate) clients: ClientAddress,
     pub(crate) token: AskedToken,
     pub(crate) refusals: Refusals,
+    /// The store of limits that several sidecars share.
+    pub(crate) store: Option<Arc<Store>>,
 }
 
 /// The last time that `/metrics` was read. The page shows it, since nothing else reports that Prometheus is down.

@@ -14,7 +14,7 @@ use crate::{
 pub(super) const OTHER: &str = "other";
 
 /// The reasons to refuse a request: the values of the label `reason`.
-pub(super) const REASONS: [&str; 9] = [
+pub(super) const REASONS: [&str; 10] = [
     "no_key",
     "unknown_key",
     "several_keys",
@@ -22,6 +22,7 @@ pub(super) const REASONS: [&str; 9] = [
     "model",
     "requests",
     "tokens",
+    "shared",
     "queue_full",
     "queue_timeout",
 ];

@@ -11,14 +11,17 @@ use std::{
 use http::HeaderMap;
 
 use super::{
-    Access, Allowances, Limits, Models, Quota, Refusal, caller,
+    Access, Allowances, Limits, Models, Refusal,
+    buckets::Buckets,
+    caller,
     families::{Families, OTHER},
     models,
-    rate::Limiter,
+    share::LocalShare,
 };
 use crate::{
     protocol::{Route, Usage},
     scheduler::Terms,
+    store::{Account, OnFailure, SharedEntry, Store},
 };
 
 /// A known caller, or all anonymous clients together.
@@ -30,10 +33,20 @@ pub(super) struct Caller {
     key: Option<Arc<Caller>>,
     /// A reload removed the caller, whose requests may still run, or the user has no label of its own.
     is_gone: AtomicBool,
-    requests: Option<Arc<Limiter>>,
-    tokens: Option<Arc<Limiter>>,
+    buckets: Buckets,
+    /// Its limits while the store of shared limits does not answer.
+    share: LocalShare,
+    sharing: Sharing,
     terms: Terms,
     rights: Rights,
+}
+
+/// How the limits of a caller are shared with other sidecars. By default they are not.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sharing {
+    store: Option<Arc<Store>>,
+    on_failure: Option<OnFailure>,
+    account: Option<Arc<Account>>,
 }
 
 /// What a caller may use.
@@ -61,18 +74,14 @@ impl Caller {
         rights: Rights,
         former: Option<&Caller>,
     ) -> Caller {
-        let limiter = |quota: Option<Quota>, former: Option<&Arc<Limiter>>| {
-            let quota = quota?;
-            let kept = former.filter(|limiter| limiter.quota() == quota).cloned();
-            Some(kept.unwrap_or_else(|| Arc::new(Limiter::new(quota))))
-        };
         Caller {
             name: name.to_owned(),
             label: label.to_owned(),
             key: None,
             is_gone: AtomicBool::new(false),
-            requests: limiter(limits.requests, former.and_then(|former| former.requests.as_ref())),
-            tokens: limiter(limits.tokens, former.and_then(|former| former.tokens.as_ref())),
+            buckets: Buckets::new(limits, former.map(|former| &former.buckets)),
+            share: LocalShare::new(*limits),
+            sharing: Sharing::default(),
             terms: Terms {
                 max_streams: limits.max_streams,
                 weight: limits.weight,
@@ -85,11 +94,9 @@ impl Caller {
     /// A user that `key` names. Each user has limits of its own, which are those of the key. `former` is the same user
     /// before a reload.
     pub(super) fn of_user(key: &Arc<Caller>, name: &str, former: Option<&Caller>) -> Caller {
-        let quota = |limiter: &Option<Arc<Limiter>>| limiter.as_ref().map(|limiter| limiter.quota());
-        let Terms { max_streams, weight, priority } = key.terms;
-        let (requests, tokens) = (quota(&key.requests), quota(&key.tokens));
-        let limits = Limits { requests, tokens, max_streams, weight, priority };
-        Caller { key: Some(key.clone()), ..Caller::new(name, name, &limits, key.rights.clone(), former) }
+        let Sharing { store, on_failure, .. } = &key.sharing;
+        let caller = Caller::new(name, name, key.share.limits(), key.rights.clone(), former);
+        Caller { key: Some(key.clone()), ..caller }.sharing(store.as_ref(), *on_failure)
     }
 
     pub(super) fn name(&self) -> &str {
@@ -113,10 +120,28 @@ impl Caller {
         if self.is_gone() { self.key.as_ref().map_or(OTHER, |key| key.label()) } else { &self.label }
     }
 
-    /// The limits in force, by the label `kind`.
-    pub(super) fn quotas(&self) -> impl Iterator<Item = (&'static str, Quota)> {
-        let kinds = [("requests", &self.requests), ("tokens", &self.tokens)];
-        kinds.into_iter().filter_map(|(kind, limiter)| Some((kind, limiter.as_ref()?.quota())))
+    /// The same caller, whose limits are shared in this store.
+    pub(super) fn sharing(mut self, store: Option<&Arc<Store>>, on_failure: Option<OnFailure>) -> Caller {
+        let shares = self.share.limits().shares();
+        let account = store.filter(|_| !shares.is_empty());
+        let account = account.map(|store| store.account(&self.name, shares, on_failure));
+        self.sharing = Sharing { store: store.cloned(), on_failure, account };
+        self
+    }
+
+    /// The account of its shared limits.
+    pub(super) fn account(&self) -> Option<&Arc<Account>> {
+        self.sharing.account.as_ref()
+    }
+
+    /// Its limits, if only this sidecar applies them.
+    pub(super) const fn buckets(&self) -> &Buckets {
+        &self.buckets
+    }
+
+    /// Its limits while the store of shared limits does not answer.
+    pub(super) const fn share(&self) -> &LocalShare {
+        &self.share
     }
 
     /// Marks the caller as removed, so that its label is free.
@@ -133,45 +158,15 @@ impl Caller {
         let is_judged = self.rights.models.is_none() || !models::is_unseen(route);
         self.rights.routes.allows(route) && is_judged
     }
+}
 
-    /// Takes one request and, if the route generates, its first token from the quotas; or takes nothing.
-    pub(super) fn take(&self, route: Route) -> Result<(), Refusal> {
-        let requests = self.requests.as_deref();
-        let tokens = self.tokens.as_deref().filter(|_| route.takes_slot());
-        // If both limits are exceeded, report the longer wait, so that the client does not come back too early.
-        let wait = |limiter: Option<&Limiter>| limiter.map_or(Duration::ZERO, Limiter::wait);
-        let (for_requests, for_tokens) = (wait(requests), wait(tokens));
-        if for_tokens > for_requests {
-            return Err(self.too_many_tokens(for_tokens));
-        }
-        if !for_requests.is_zero() {
-            return Err(self.too_many_requests(for_requests));
-        }
-        if let Some(Err(wait)) = requests.map(Limiter::take) {
-            return Err(self.too_many_requests(wait));
-        }
-        if let Some(Err(wait)) = tokens.map(Limiter::take) {
-            // A concurrent request took the last token.
-            if let Some(limiter) = requests {
-                limiter.refund();
-            }
-            return Err(self.too_many_tokens(wait));
-        }
-        Ok(())
-    }
-
-    fn too_many_requests(&self, wait: Duration) -> Refusal {
-        Refusal::Requests { wait, allowances: self.allowances() }
-    }
-
-    fn too_many_tokens(&self, wait: Duration) -> Refusal {
-        Refusal::Tokens { wait, allowances: self.allowances() }
-    }
-
-    fn allowances(&self) -> Allowances {
-        let left = |limiter: &Option<Arc<Limiter>>| limiter.as_ref().map(|limiter| limiter.allowance());
-        Allowances { requests: left(&self.requests), tokens: left(&self.tokens) }
-    }
+/// What an admitted request was taken from, and what its tokens are charged to.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// Limits of this sidecar alone. The entry counts the stream of a caller with shared limits.
+    Here { buckets: Buckets, _entry: Option<SharedEntry> },
+    /// The store of shared limits.
+    Shared(SharedEntry),
 }
 
 /// Admits one request.
@@ -181,6 +176,8 @@ pub struct Permit {
     is_known: bool,
     route: Route,
     families: Families,
+    /// What the request was taken from.
+    taken: Taken,
     /// The request counts against no quota.
     is_free: bool,
     /// `admission_total` has counted the request.
@@ -225,8 +222,22 @@ impl Charge<'_> {
 }
 
 impl Permit {
-    pub(super) fn new(caller: Arc<Caller>, is_known: bool, route: Route, families: Families) -> Permit {
-        Permit { caller, is_known, route, families, is_free: false, is_counted: AtomicBool::new(false) }
+    pub(super) fn new(
+        caller: Arc<Caller>,
+        is_known: bool,
+        route: Route,
+        families: Families,
+        taken: Taken,
+    ) -> Permit {
+        Permit {
+            caller,
+            is_known,
+            route,
+            families,
+            taken,
+            is_free: false,
+            is_counted: AtomicBool::new(false),
+        }
     }
 
     /// The same permit, which counts against no quota.
@@ -274,7 +285,12 @@ impl Permit {
     /// The rest of the caller's quotas now. Empty if the request counts against no quota.
     #[must_use]
     pub(crate) fn allowances(&self) -> Allowances {
-        if self.is_free { Allowances::default() } else { self.caller.allowances() }
+        match (&self.taken, self.caller.account()) {
+            _ if self.is_free => Allowances::default(),
+            (Taken::Shared(_), Some(account)) => Allowances::of(account.rests()),
+            (Taken::Here { buckets, .. }, _) => buckets.allowances(),
+            (Taken::Shared(_), None) => Allowances::default(),
+        }
     }
 
     /// Removes a known key from the headers of a forwarded request. An unknown key stays.
@@ -304,13 +320,12 @@ impl Permit {
     /// Counts the ended request and charges its tokens.
     pub(crate) fn charge(&self, charge: &Charge<'_>) {
         self.families.ended(self.label(), charge.outcome, &charge.usage);
-        if let Some(limiter) = self.caller.tokens.as_ref().filter(|_| self.route.takes_slot()) {
-            let tokens = charge.tokens();
-            // One token was taken when the request was admitted.
-            match tokens.checked_sub(1) {
-                Some(rest) => limiter.charge(rest),
-                None => limiter.refund(),
-            }
+        if !self.route.takes_slot() {
+            return;
+        }
+        match &self.taken {
+            Taken::Here { buckets, .. } => buckets.charge(charge.tokens()),
+            Taken::Shared(entry) => entry.charge(charge.tokens()),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
 
 use super::Allowance;
-use crate::protocol::Route;
+use crate::{protocol::Route, store::Rest};
 
 /// The reason to refuse a request. It never contains the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +50,13 @@ pub enum Refusal {
         /// The rest of the caller's quotas.
         allowances: Allowances,
     },
+    /// The caller's limits are shared with other sidecars, their store does not answer, and the caller's `on_failure`
+    /// is `closed`.
+    #[error("the limits of this caller cannot be checked now: try again in {} s", seconds(*.wait))]
+    Unchecked {
+        /// The time after which the store is likely to answer again.
+        wait: Duration,
+    },
     /// The queue is full.
     #[error("the queue is full: try again in {} s", seconds(*.wait))]
     QueueFull {
@@ -74,7 +81,9 @@ impl Refusal {
             Refusal::Model(_) | Refusal::NoModel => StatusCode::NOT_FOUND,
             Refusal::UnreadModel => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::Requests { .. } | Refusal::Tokens { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Refusal::QueueFull { .. } | Refusal::QueueTimeout { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Unchecked { .. } | Refusal::QueueFull { .. } | Refusal::QueueTimeout { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -89,6 +98,7 @@ impl Refusal {
             Refusal::Model(_) | Refusal::NoModel | Refusal::UnreadModel => "model",
             Refusal::Requests { .. } => "requests",
             Refusal::Tokens { .. } => "tokens",
+            Refusal::Unchecked { .. } => "shared",
             Refusal::QueueFull { .. } => "queue_full",
             Refusal::QueueTimeout { .. } => "queue_timeout",
         }
@@ -100,6 +110,7 @@ impl Refusal {
         match self {
             Refusal::Requests { wait, .. }
             | Refusal::Tokens { wait, .. }
+            | Refusal::Unchecked { wait }
             | Refusal::QueueFull { wait }
             | Refusal::QueueTimeout { wait } => Some(seconds(*wait)),
             _ => None,
@@ -136,6 +147,15 @@ pub struct Allowances {
 }
 
 impl Allowances {
+    /// What is left of shared rates.
+    pub(super) fn of(rests: [Option<Rest>; 2]) -> Allowances {
+        let [requests, tokens] = rests.map(|rest| {
+            let Rest { limit, remaining, reset } = rest?;
+            Some(Allowance { limit, remaining, reset })
+        });
+        Allowances { requests, tokens }
+    }
+
     /// Whether the caller has no quota.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

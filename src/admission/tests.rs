@@ -16,7 +16,15 @@ fn per_minute(count: u32) -> Option<Quota> {
 
 fn key(name: &str, limits: Limits) -> Key {
     let digest = Digest::of(format!("sk-{name}").as_bytes());
-    Key { name: name.to_owned(), digest, limits, routes: Access::ALL, models: None, pace: None }
+    Key {
+        name: name.to_owned(),
+        digest,
+        limits,
+        routes: Access::ALL,
+        models: None,
+        pace: None,
+        on_failure: None,
+    }
 }
 
 fn admission(config: &Config) -> (Admission, Registry) {

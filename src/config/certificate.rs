@@ -123,7 +123,7 @@ fn mistake(flaw: &Unusable, leaf: &str, place: &SettingPlace) -> Mistake {
     Problem::new(flaw.to_string(), advice(flaw)).at(place.clone(), format!("upstream.{leaf}"))
 }
 
-fn advice(flaw: &Unusable) -> String {
+pub(super) fn advice(flaw: &Unusable) -> String {
     match flaw {
         Unusable::Unread { .. } => "name a file that this user may read",
         Unusable::NoCertificate(_) => "name a PEM file, in which a certificate begins with -----BEGIN CERTIFICATE-----",

@@ -7,7 +7,7 @@ use super::{
     field::Given,
     inline::{self, LIMITS, LimitsRead},
     mistake::{Problem, Problems},
-    source, suggest,
+    shared, source, suggest,
 };
 use crate::admission::{ANONYMOUS, Access, Digest, Key};
 
@@ -78,6 +78,11 @@ pub(super) static KEY_KEYS: &[KeyKey] = &[
         "The models that this key may use; `*` stands for any text, as in `qwen3:*`. All other models do not exist for the key: its requests for them get 404, and lists do not show them. Unset: all.",
     ),
     key("pace", "1 to 100000", "The pace of each of its streams, in tokens/s. Unset: `shaping.pace`."),
+    key(
+        "on_failure",
+        "local, open, closed",
+        "How its requests are decided while the store of `[shared]` does not answer. Unset: `shared.on_failure`.",
+    ),
 ];
 
 /// A mistake in an entry: in one of its keys, or in the entry as a whole.
@@ -88,7 +93,7 @@ pub(super) fn read(table: &DeTable<'_>) -> (Option<Key>, Vec<InEntry>) {
     let mut mistakes = Vec::new();
     let mut limits = LimitsRead::default();
     let (mut name, mut digests) = (None, Vec::new());
-    let (mut routes, mut models, mut pace) = (Access::ALL, None, None);
+    let (mut routes, mut models, mut pace, mut on_failure) = (Access::ALL, None, None, None);
     for (leaf, value) in table {
         let (text, given) = (leaf.get_ref().as_ref(), Given::Toml(value.get_ref()));
         let outcome = match text {
@@ -102,6 +107,9 @@ pub(super) fn read(table: &DeTable<'_>) -> (Option<Key>, Vec<InEntry>) {
                 .count(&(1..=100_000))
                 .map(|count| pace = u32::try_from(count).ok())
                 .map_err(Problems::from),
+            "on_failure" => {
+                shared::on_failure(given).map(|policy| on_failure = Some(policy)).map_err(Problems::from)
+            }
             limit if LIMITS.contains(&limit) => limits.set(limit, given).map_err(Problems::from),
             unknown => {
                 Err(suggest::unknown_key("key", unknown, KEY_KEYS.iter().map(|known| known.leaf)).into())
@@ -129,7 +137,7 @@ pub(super) fn read(table: &DeTable<'_>) -> (Option<Key>, Vec<InEntry>) {
     let limits = limits.finish().map_err(|problems| problems.0.into_iter().for_each(&mut whole));
     let key = match (name, digests.as_slice(), limits) {
         (Some(name), [digest], Ok(limits)) => {
-            Some(Key { name, digest: *digest, limits, routes, models, pace })
+            Some(Key { name, digest: *digest, limits, routes, models, pace, on_failure })
         }
         _ => None,
     };

@@ -13,6 +13,7 @@ use super::{
     mistake::{Mistake, Mistakes, Problem, SettingPlace},
     ollama_host,
     setting::{self, SETTINGS},
+    shared,
     source::{Sources, VARIABLE_PREFIX},
     suggest,
 };
@@ -63,6 +64,7 @@ pub(super) fn resolve(sources: &Sources, mut mistakes: Vec<Mistake>) -> Result<R
     // Contradictions with a value that could not be read cannot be found yet.
     if mistakes.is_empty() {
         clash::find(&resolved, &mut mistakes);
+        shared::finish(&mut resolved, &mut mistakes);
     }
     if mistakes.is_empty() { Ok(resolved) } else { Err(Mistakes(mistakes)) }
 }

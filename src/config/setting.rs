@@ -6,14 +6,16 @@ use tracing::Level;
 
 use super::{
     Config, LogFormat, certificate,
+    choice::{choose, name, names},
     field::{Field, Given},
     inline,
     mistake::{Problem, Problems},
+    shared,
     source::{self, VARIABLE_PREFIX},
 };
 use crate::{
     admin::Token, admission::Limits, proxy::UnknownV1, scheduler::FairBy, shaping::OpenAiUsage,
-    upstream::Policy,
+    store::OnFailure, upstream::Policy,
 };
 
 /// One setting.
@@ -284,6 +286,75 @@ pub(super) static SETTINGS: &[Setting] = &[
         "The header field `name` in which the keys of the list `keys` name their users. Each user is then a caller `KEY/USER` with limits of its own, those of the key. The field is ignored in all other requests. Unset: each key is one caller.",
     ),
     setting(
+        "shared.url",
+        Field::Other {
+            kind: "redis://HOST:PORT, rediss://HOST:PORT, unix:///PATH, or an array of them",
+            show: |c| shared::show_servers(&c.shared.servers),
+            set: |c, given| shared::servers(given).map(|servers| c.shared.servers = servers),
+        },
+        "The Redis or Valkey in which several sidecars share the limits of callers. Of several, the first one that answers and accepts writes is used. Unset: each sidecar applies all limits alone.",
+    ),
+    setting(
+        "shared.username",
+        Field::Name(|c| &mut c.shared.username),
+        "The user (ACL) of the store. Unset: the default user.",
+    ),
+    setting(
+        "shared.password_file",
+        Field::Other {
+            kind: "path",
+            show: |c| c.shared.password_file.clone().map(|path| toml::Value::from(path).to_string()),
+            set: |c, given| shared::password(&mut c.shared, "password_file", given),
+        },
+        "A file that contains the password of the store. Surrounding white space is ignored.",
+    ),
+    setting(
+        "shared.password_env",
+        Field::Other {
+            kind: "name",
+            show: |c| c.shared.password_env.clone().map(|name| toml::Value::from(name).to_string()),
+            set: |c, given| shared::password(&mut c.shared, "password_env", given),
+        },
+        "The name of an environment variable that contains the password of the store.",
+    ),
+    setting(
+        "shared.ca_file",
+        Field::Other {
+            kind: "path",
+            show: |c| c.shared.ca_file.clone().map(|path| toml::Value::from(path).to_string()),
+            set: |c, given| shared::authorities(&mut c.shared, given),
+        },
+        "A PEM file with the only certificate authorities that are trusted for a `rediss` URL. Unset: the system's authorities.",
+    ),
+    setting(
+        "shared.database",
+        Field::Count(|c| &mut c.shared.database, 0..=65535),
+        "The number of the database.",
+    ),
+    setting(
+        "shared.prefix",
+        Field::Other {
+            kind: "letters, digits, `.` `_` `-` `:`, at most 63",
+            show: |c| Some(toml::Value::from(c.shared.prefix.clone()).to_string()),
+            set: |c, given| Ok(shared::prefix(given).map(|prefix| c.shared.prefix = prefix)?),
+        },
+        "The first part of every key in the store. Sidecars with the same prefix share their limits.",
+    ),
+    setting(
+        "shared.deadline",
+        Field::Duration(|c| &mut c.shared.deadline, INSTANT..=Duration::from_secs(1)),
+        "The maximum time that a request waits for the store. Then `shared.on_failure` decides it. After three such requests in a row, no request waits until the store answers in time again.",
+    ),
+    setting(
+        "shared.on_failure",
+        Field::Choice {
+            options: names::<OnFailure>,
+            get: |c| name(c.shared.on_failure),
+            set: |c, word| choose(&mut c.shared.on_failure, word),
+        },
+        "How requests are decided while the store does not answer. `local`: by each sidecar alone, with the limits divided by the number of sidecars. `open`: all are admitted, and `max_streams` applies to each sidecar alone. `closed`: all get 503.",
+    ),
+    setting(
         "shaping.pace",
         Field::Other {
             kind: "0 to 100000",
@@ -387,69 +458,6 @@ fn show_anonymous(config: &Config) -> Option<String> {
     let shown: Vec<_> =
         inline::show_limits(limits).iter().map(|(leaf, value)| format!("{leaf} = {value}")).collect();
     (*limits != Limits::default()).then(|| format!("{{ {} }}", shown.join(", ")))
-}
-
-/// A type whose values are written as one word each.
-trait Choice: Copy + PartialEq + 'static {
-    const OPTIONS: &'static [(&'static str, Self)];
-}
-
-impl Choice for LogFormat {
-    const OPTIONS: &'static [(&'static str, Self)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
-}
-
-impl Choice for Level {
-    const OPTIONS: &'static [(&'static str, Self)] = &[
-        ("error", Level::ERROR),
-        ("warn", Level::WARN),
-        ("info", Level::INFO),
-        ("debug", Level::DEBUG),
-        ("trace", Level::TRACE),
-    ];
-}
-
-impl Choice for UnknownV1 {
-    const OPTIONS: &'static [(&'static str, Self)] =
-        &[("generation", UnknownV1::Generation), ("other", UnknownV1::Other)];
-}
-
-impl Choice for Policy {
-    const OPTIONS: &'static [(&'static str, Self)] = &[
-        ("round-robin", Policy::RoundRobin),
-        ("least-busy", Policy::LeastBusy),
-        ("model-aware", Policy::ModelAware),
-    ];
-}
-
-impl Choice for FairBy {
-    const OPTIONS: &'static [(&'static str, Self)] = &[("caller", FairBy::Caller), ("none", FairBy::None)];
-}
-
-impl Choice for OpenAiUsage {
-    const OPTIONS: &'static [(&'static str, Self)] = &[
-        ("off", OpenAiUsage::Off),
-        ("inject", OpenAiUsage::Inject),
-        ("inject-and-strip", OpenAiUsage::InjectAndStrip),
-    ];
-}
-
-fn names<T: Choice>() -> Vec<&'static str> {
-    T::OPTIONS.iter().map(|(name, _)| *name).collect()
-}
-
-fn name<T: Choice>(value: T) -> &'static str {
-    T::OPTIONS
-        .iter()
-        .find(|(_, option)| *option == value)
-        .map(|(name, _)| *name)
-        .expect("every value has a name")
-}
-
-/// Sets the option that `word` names. Another word changes nothing, but [`Field::set`] rejects such words.
-fn choose<T: Choice>(place: &mut T, word: &str) {
-    if let Some((_, option)) = T::OPTIONS.iter().find(|(name, _)| *name == word) {
-        *place = *option;
-    }
 }
 
 /// The setting with this key.

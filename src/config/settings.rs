@@ -1,6 +1,12 @@
 //! Everything that can be set.
 
-use crate::sidecar;
+use std::{path::PathBuf, time::Duration};
+
+use crate::{
+    sidecar,
+    store::{self, OnFailure, Secret, Server},
+    tls::Authorities,
+};
 
 /// The settings of the program.
 #[derive(Clone, Debug, Default)]
@@ -11,6 +17,8 @@ pub struct Config {
     pub workers: usize,
     /// The settings of the log, which is written to stderr.
     pub log: Log,
+    /// The settings of the store of shared limits. `sidecar.shared` is made from them.
+    pub shared: SharedSettings,
     /// The file from which the token of the admin address was read.
     pub admin_token_file: Option<String>,
 }
@@ -37,5 +45,51 @@ pub enum LogFormat {
 impl Default for Log {
     fn default() -> Log {
         Log { format: LogFormat::default(), level: tracing::Level::INFO }
+    }
+}
+
+/// The settings of the store, before they are put together.
+#[derive(Clone, Debug)]
+pub struct SharedSettings {
+    /// The servers, without their verification.
+    pub servers: Vec<Server>,
+    /// The user.
+    pub username: Option<String>,
+    /// The file of the password.
+    pub password_file: Option<String>,
+    /// The variable of the password.
+    pub password_env: Option<String>,
+    /// The password.
+    pub password: Option<Secret>,
+    /// The file of the authorities.
+    pub ca_file: Option<String>,
+    /// The authorities that verify the servers.
+    pub authorities: Option<Authorities>,
+    /// The number of the database.
+    pub database: usize,
+    /// The first part of every key.
+    pub prefix: String,
+    /// The longest wait of a request for the store.
+    pub deadline: Duration,
+    /// What decides while the store does not answer.
+    pub on_failure: OnFailure,
+}
+
+impl Default for SharedSettings {
+    fn default() -> SharedSettings {
+        let usual = store::Config::new(Server::Unix(PathBuf::new()));
+        SharedSettings {
+            servers: Vec::new(),
+            username: usual.username,
+            password_file: None,
+            password_env: None,
+            password: None,
+            ca_file: None,
+            authorities: None,
+            database: 0,
+            prefix: usual.prefix,
+            deadline: usual.deadline,
+            on_failure: usual.on_failure,
+        }
     }
 }

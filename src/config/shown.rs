@@ -56,6 +56,9 @@ impl Resolved {
             if let Some(pace) = key.pace {
                 push(toml, format_args!("pace = {pace}"), None);
             }
+            if let Some(policy) = key.on_failure {
+                push(toml, format_args!("on_failure = \"{}\"", policy.label()), None);
+            }
         }
     }
 

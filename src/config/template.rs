@@ -22,7 +22,7 @@ const UPSTREAM: &str = "One block for each Ollama. Without a block, --upstream o
 const KEY: &str = "One block for each caller. The file holds no key itself, only its SHA-256 or where to read it. \
     `printf %s KEY | sha256sum | cut -d' ' -f1` prints the SHA-256.";
 /// A valid value of each setting that is unset by default.
-const EXAMPLES: [(&str, &str); 28] = [
+const EXAMPLES: [(&str, &str); 34] = [
     ("proxy.tls", TLS),
     ("admin.tls", TLS),
     ("admin.token_file", "\"/run/secrets/admin\""),
@@ -52,6 +52,12 @@ const EXAMPLES: [(&str, &str); 28] = [
     ("key.routes", "[\"chat\", \"tags\"]"),
     ("key.models", "[\"llama3.2\", \"qwen3:*\"]"),
     ("key.pace", "60"),
+    ("key.on_failure", "\"closed\""),
+    ("shared.url", "\"rediss://store.example:6379\""),
+    ("shared.username", "\"streamgauge\""),
+    ("shared.password_file", "\"/run/secrets/redis\""),
+    ("shared.password_env", "\"REDIS_PASSWORD\""),
+    ("shared.ca_file", "\"ca.pem\""),
     ("shaping.adaptive", "{ input = \"true\", target = 0.9, floor = 10, ceiling = 120, window = \"30s\" }"),
     ("shaping.coalesce", "{ delay = \"50ms\", bytes = \"1KiB\" }"),
 ];
@@ -192,7 +198,7 @@ mod tests {
     #[test]
     fn template_example_is_a_valid_value() {
         // A key has one of three sources, and an http upstream has no certificates.
-        let others = ["key_file", "key_env", "ca_file", "client_cert", "client_key"];
+        let others = ["key_file", "key_env", "password_env", "ca_file", "client_cert", "client_key"];
         let lines: Vec<_> = uncommented(true).into_iter().map(|(line, _)| line).collect();
         let examples =
             lines.iter().filter(|line| line.split_once(" = ").is_some_and(|(_, value)| value == "\"\""));
@@ -203,8 +209,8 @@ mod tests {
         let text: String = kept.into_iter().flat_map(|line| [line, "\n"]).collect();
         let mistakes = read(&text).unwrap_err();
         let wrong: Vec<_> = mistakes.lines().filter(|line| line.starts_with("error: ")).collect();
-        // The files of the examples do not exist: two certificates with their keys, and the token.
+        // The files of the examples do not exist: two certificates with their keys, the token, and the password.
         assert!(wrong.iter().all(|line| line.contains("cannot read")), "{mistakes}");
-        assert_eq!(wrong.len(), 5, "{mistakes}");
+        assert_eq!(wrong.len(), 6, "{mistakes}");
     }
 }

@@ -207,6 +207,23 @@ impl<W, G> Dispatcher<W, G> {
         self.tick(now, fleet);
     }
 
+    /// Limits the streams of a caller beside its terms; `None`: no such limit. Returns the number of its streams. From
+    /// now on, none begins above the limit.
+    pub(super) fn cap(
+        &mut self,
+        now: Duration,
+        name: &str,
+        cap: Option<usize>,
+        fleet: &dyn Fleet<W>,
+    ) -> usize {
+        let caller = self.callers.enter(name, Terms::default(), self.lanes.len());
+        if std::mem::replace(&mut self.callers[caller].cap, cap) != cap {
+            self.relist(now, caller);
+            self.tick(now, fleet);
+        }
+        self.callers[caller].running
+    }
+
     /// Changes the number of slots of an upstream.
     #[cfg(test)]
     pub(super) fn set_limit(

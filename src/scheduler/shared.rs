@@ -363,6 +363,13 @@ impl Shared {
         }
     }
 
+    /// Limits the streams of a caller beside its terms. Returns the number of its streams.
+    pub(super) fn cap(self: &Arc<Shared>, caller: &str, cap: Option<usize>) -> usize {
+        let mut running = 0;
+        self.act(|core, now| running = core.cap(now, caller, cap, &*self.fleet));
+        running
+    }
+
     /// Removes a request from the queue.
     pub(super) fn leave(self: &Arc<Shared>, ticket: Ticket) {
         self.act(|core, now| core.leave(now, ticket));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{admin, admission, collector, meter, proxy, scheduler, shaping, upstream};
+use crate::{admin, admission, collector, meter, proxy, scheduler, shaping, store, upstream};
 
 /// The settings of the sidecar.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Config {
     pub meter: meter::Config,
     /// Admission: keys, open routes and limits.
     pub admission: admission::Config,
+    /// The store of limits that several sidecars share. `None`: each sidecar applies all limits alone.
+    pub shared: Option<store::Config>,
     /// The queue before the upstreams.
     pub queue: scheduler::Config,
     /// The shaping of streams.
@@ -35,6 +37,7 @@ impl Default for Config {
             upstream: upstream::Config::default(),
             meter: meter::Config::default(),
             admission: admission::Config::default(),
+            shared: None,
             queue: scheduler::Config::default(),
             shaping: shaping::Config::default(),
             collectors: collector::Config::default(),

@@ -11,6 +11,7 @@ use crate::{
     proxy::Stages,
     scheduler::Scheduler,
     shaping::{self, Shaping, adaptive::Reading},
+    store::Store,
     upstream::{StreamLimit, Upstreams},
 };
 
@@ -25,13 +26,14 @@ static OUTCOMES: [&str; 7] = {
     labels
 };
 
-/// Registers the stages, and the watch for wedged upstreams. From now on, the meter and the scheduler learn the result of each probe, and the adaptive
+/// Registers the stages, the watch for wedged upstreams, and the store of shared limits if there is one. From now on,
+/// the meter and the scheduler learn the result of each probe, and the adaptive
 /// shaping reads the meter.
 pub(super) fn register(
     config: &Config,
     registry: &Registry,
     upstreams: Arc<Upstreams>,
-) -> prometheus::Result<(Stages, Wedges)> {
+) -> prometheus::Result<(Stages, Wedges, Option<Arc<Store>>)> {
     let names: Vec<_> = upstreams.all().iter().map(|upstream| upstream.name()).collect();
     let meter = Meter::register(registry, &config.meter, &names)?;
     let limits: Vec<_> =
@@ -55,13 +57,20 @@ pub(super) fn register(
         move |upstream| silences.silence_ratio(upstream.name()),
         move || refresher.refresh(),
     )?;
-    let admission = Arc::new(Admission::register(registry, &config.admission, &OUTCOMES)?);
+    let store = match &config.shared {
+        Some(shared) => {
+            let scheduler = scheduler.clone();
+            Some(Store::register(registry, shared, move |caller, most| scheduler.cap(caller, most))?)
+        }
+        None => None,
+    };
+    let admission = Arc::new(Admission::sharing(registry, &config.admission, &OUTCOMES, store.clone())?);
     let shaping = Arc::new(Shaping::new(shaping::Families::register(registry)?, config.shaping.clone()));
     for name in names {
         let (meter, upstream) = (meter.clone(), name.to_owned());
         shaping.adapt(name, move || reading(&meter.bands(&upstream)));
     }
-    Ok((Stages { admission, upstreams, scheduler, meter, shaping }, wedges))
+    Ok((Stages { admission, upstreams, scheduler, meter, shaping }, wedges, store))
 }
 
 /// Converts the meter's concurrency figures for shaping.

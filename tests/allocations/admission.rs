@@ -21,6 +21,7 @@ fn unknown_keys_take_no_memory() {
         routes: Access::ALL,
         models: None,
         pace: None,
+        on_failure: None,
     };
     let config = Config { anonymous: limits, keys: vec![known], ..Config::default() };
     let admission = Admission::register(&prometheus::Registry::new(), &config, &["complete"]).unwrap();

@@ -101,6 +101,12 @@ pub(crate) const METRICS: &[Metric] = &[
     ("model_labels_dropped_total", C, &[]),
     // Admission and shaping.
     ("admission_total", C, &["decision", "reason"]),
+    ("shared_mode", G, &["mode"]),
+    ("shared_decisions_total", C, &["source"]),
+    ("shared_call_seconds", H, &["call"]),
+    ("shared_failures_total", C, &["reason"]),
+    ("shared_charges_lost_total", C, &[]),
+    ("shared_sidecars", G, &[]),
     ("queue_depth", G, &["priority"]),
     ("stream_limit", G, &["upstream"]),
     ("stream_limit_reason", G, &["upstream", "reason"]),

@@ -19,7 +19,15 @@ fn quota(count: u32, per: Duration) -> Quota {
 
 fn key(name: &str, secret: &str, limits: Limits) -> Key {
     let digest = Digest::of(secret.as_bytes());
-    Key { name: name.to_owned(), digest, limits, routes: Access::ALL, models: None, pace: None }
+    Key {
+        name: name.to_owned(),
+        digest,
+        limits,
+        routes: Access::ALL,
+        models: None,
+        pace: None,
+        on_failure: None,
+    }
 }
 
 fn with_key(path: &str, secret: &str) -> String {

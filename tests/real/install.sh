@@ -158,6 +158,19 @@ make_prometheus() {
   mv bin/promtool "$CACHE/bin/promtool-3"
 }
 
+# ---- a store for shared limits
+
+check_store() { "$CACHE/bin/redis-server" --version && "$CACHE/bin/redis-benchmark" --version; }
+
+make_store() {
+  # The libraries are what the unpacked programs link to.
+  apt_install libatomic1 libjemalloc2 liblzf1 libssl3 libsystemd0
+  apt_unpack redis-server redis-tools
+  # Debian's redis-server is a link to a program of redis-tools, which runs as the name under which it is started.
+  ln -sf "$CACHE/deb/redis-tools/usr/bin/redis-check-rdb" "$CACHE/bin/redis-server"
+  ln -sf "$CACHE/deb/redis-tools/usr/bin/redis-benchmark" "$CACHE/bin/redis-benchmark"
+}
+
 # ---- a browser, for the page
 
 check_browser() { "$CACHE/bin/chromium" --version && "$CACHE/bin/chromedriver" --version; }
@@ -506,6 +519,7 @@ DOCKERFILE
 
 part tools "Prometheus 2, promtool, Alertmanager, nginx, wrk, valgrind and curl" ""
 part prometheus "Prometheus 3 and its promtool" "$PROMETHEUS"
+part store "redis-server" ""
 part browser "Chromium and its driver" ""
 part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, anthropic $PY_ANTHROPIC, httpx $PY_HTTPX, scipy $PY_SCIPY, statsmodels $PY_STATSMODELS)" \
   "$PY_OLLAMA $PY_OPENAI $PY_ANTHROPIC $PY_HTTPX $PY_SCIPY $PY_STATSMODELS $PY_UVLOOP $PY_ORJSON"

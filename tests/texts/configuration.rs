@@ -90,6 +90,25 @@ const CASES: &[Case] = &[
          url = \"a:0\"\n[[upstream]]\nname = \"a\"\n",
     ),
     (
+        "the store of shared limits",
+        &[],
+        &[
+            ("STREAMGAUGE_SHARED__URL", "a:1,redis://me:secret@a,redis://a/1,unix://a,http://a,redis://a:0"),
+            ("STREAMGAUGE_SHARED__PASSWORD_ENV", "NONE"),
+        ],
+        "[shared]\nurl = 3\nprefix = \"{a}\"\npassword_file = \"empty\"\n\
+         [[key]]\nname = \"a\"\nkey_env = \"KEY\"\non_failure = \"zzz\"\n",
+    ),
+    ("an empty list of stores", &[], &[], "shared.url = []\n"),
+    ("a user without a store", &[], &[], "shared.username = \"me\"\n"),
+    (
+        "settings of a store that contradict",
+        &[],
+        &[],
+        "[shared]\nurl = \"redis://a\"\nca_file = \"a.pem\"\npassword_file = \"a.key\"\npassword_env = \"KEY\"\n",
+    ),
+    ("a user without a password", &[], &[], "[shared]\nurl = \"redis://a\"\nusername = \"me\"\n"),
+    (
         "names of upstreams",
         &["--upstream", "me:secret@host=http://a:1", "--upstream", "cloud=http://a:1"],
         &[],

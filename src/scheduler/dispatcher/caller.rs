@@ -69,6 +69,8 @@ impl Standing {
 pub(super) struct CallerState<W, G> {
     pub(super) name: Box<str>,
     pub(super) terms: Terms,
+    /// A limit on its streams beside that of its terms. It changes while requests wait.
+    pub(super) cap: Option<usize>,
     pub(super) running: usize,
     pub(super) waiting: usize,
     pub(super) groups: Vec<Group<W, G>>,
@@ -82,6 +84,7 @@ impl<W, G> CallerState<W, G> {
         CallerState {
             name: name.into(),
             terms,
+            cap: None,
             running: 0,
             waiting: 0,
             groups: Vec::new(),
@@ -90,13 +93,14 @@ impl<W, G> CallerState<W, G> {
         }
     }
 
+    /// Whether the caller can be forgotten.
     pub(super) fn is_idle(&self) -> bool {
-        self.running == 0 && self.waiting == 0
+        self.running == 0 && self.waiting == 0 && self.cap.is_none()
     }
 
     /// Whether it has as many streams as its limit allows.
     pub(super) fn is_at_limit(&self) -> bool {
-        self.terms.max_streams.is_some_and(|most| self.running >= most)
+        [self.terms.max_streams, self.cap].into_iter().flatten().any(|most| self.running >= most)
     }
 
     /// Appends a request to the group with the same candidates.

@@ -27,6 +27,7 @@ fn alice(limits: Limits) -> Key {
         routes: Access::ALL,
         models: None,
         pace: None,
+        on_failure: None,
     }
 }
 

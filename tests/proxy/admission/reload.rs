@@ -17,6 +17,7 @@ fn key(name: &str) -> Key {
         routes: Access::ALL,
         models: None,
         pace: None,
+        on_failure: None,
     }
 }
 

@@ -18,6 +18,7 @@ async fn key_named_in_connection_field_is_checked_and_not_forwarded() {
         routes: Access::of(["show"]).unwrap(),
         models: None,
         pace: None,
+        on_failure: None,
     }];
     let sidecar = sidecar(config).await;
     let ask = |path: &str, fields: &str| {

@@ -1,0 +1,274 @@
+//! What a fleet does when its store fails in each way.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use streamgauge::{
+    admission::Limits,
+    store::{OnFailure, Secret},
+};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    fleet::{Fleet, One, alice, policy, quota, streams},
+    log::Log,
+    redis::Redis,
+};
+
+/// A change of the settings of the store.
+type Change = fn(&mut streamgauge::store::Config);
+
+/// The deadline of these tests.
+const DEADLINE: Duration = Duration::from_millis(100);
+/// What a request may take beside the deadline on a machine that builds at the same time.
+const SLACK: Duration = Duration::from_millis(900);
+
+fn plenty() -> Limits {
+    Limits { requests: Some(quota(100_000, 1)), ..Limits::default() }
+}
+
+async fn fleet_on(redis: &Redis) -> Fleet {
+    let change = |config: &mut streamgauge::store::Config| config.deadline = DEADLINE;
+    let fleet = Fleet::start(2, &[redis.server()], &[alice(plenty())], streams(0.1), change).await;
+    fleet.shares().await;
+    fleet
+}
+
+/// Asks until the store decides no more. No request waits longer than the deadline. Returns the longest time.
+async fn falls_back(one: &One) -> Duration {
+    let mut longest = Duration::ZERO;
+    for _ in 0..20 {
+        let (status, took) = one.version().await;
+        assert_eq!(status, 200, "the local share admits it");
+        assert!(took < DEADLINE + SLACK, "{took:?}");
+        longest = longest.max(took);
+    }
+    one.until_mode("local").await;
+    longest
+}
+
+/// Waits until the store decides again. Returns the time.
+async fn recovers(one: &One) -> Duration {
+    let began = Instant::now();
+    one.until_mode("shared").await;
+    let took = began.elapsed();
+    let before = one.value("shared_decisions_total", &[("source", "store")]);
+    assert_eq!(one.version().await.0, 200);
+    assert!(one.value("shared_decisions_total", &[("source", "store")]) > before);
+    took
+}
+
+/// The log has one line for the failure and one for the recovery of each of two sidecars.
+fn one_line_a_change(log: &Log, what: &str) {
+    let lines = log.shared();
+    let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+    let (failed, restored) = (count("shared limits are not in force"), count("shared limits are in force"));
+    assert!(failed <= 2 && restored == failed && failed > 0, "{what}: {lines:#?}");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server of tests/real/install.sh"]
+async fn no_request_waits_for_a_store_that_fails_and_its_recovery_takes_a_second() {
+    let log = Log::follow();
+    let mut redis = Redis::start(&["--enable-debug-command", "yes"]).await;
+    let fleet = fleet_on(&redis).await;
+    let one = &fleet.all[0];
+    assert_eq!(log.shared().len(), 2, "each sidecar tells that the limits are in force");
+    let mut measured = Vec::new();
+    for fault in ["SIGSTOP", "killed", "OOM", "READONLY", "slow"] {
+        match fault {
+            "SIGSTOP" => redis.signal(Signal::STOP),
+            "killed" => redis.kill(),
+            "OOM" => drop(redis.command("CONFIG SET maxmemory 1").await),
+            "READONLY" => drop(redis.command("REPLICAOF 127.0.0.1 1").await),
+            _ => drop(redis.command("CONFIG SET maxclients 100").await),
+        }
+        if fault == "slow" {
+            // Each answer takes longer than the deadline while the server sleeps.
+            let sleeping = redis.socket();
+            tokio::spawn(async move {
+                use tokio::io::{AsyncReadExt, AsyncWriteExt};
+                let mut stream = tokio::net::UnixStream::connect(sleeping).await.unwrap();
+                stream.write_all(b"DEBUG SLEEP 2\r\n").await.unwrap();
+                let _ = stream.read(&mut [0; 16]).await;
+            });
+            sleep(Duration::from_millis(50)).await;
+        }
+        let longest = falls_back(one).await;
+        let ready = one.page("/readyz").await;
+        assert!(ready.starts_with("ready; shared limits are not in force, local limits are: "), "{ready}");
+        match fault {
+            "SIGSTOP" => redis.signal(Signal::CONT),
+            "killed" => redis.restart().await,
+            "OOM" => drop(redis.command("CONFIG SET maxmemory 0").await),
+            "READONLY" => drop(redis.command("REPLICAOF NO ONE").await),
+            _ => sleep(Duration::from_millis(1500)).await,
+        }
+        let recovery = recovers(one).await;
+        fleet.all[1].until_mode("shared").await;
+        assert!(recovery < Duration::from_secs(2) + SLACK, "{fault}: {recovery:?}");
+        one_line_a_change(&log, fault);
+        assert_eq!(one.page("/readyz").await, "ready\n");
+        measured.push(format!("{fault}: longest request {longest:?}, recovery {recovery:?}"));
+    }
+    crate::figures::print(&measured.join("\n"));
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server of tests/real/install.sh"]
+async fn scripts_that_the_store_has_forgotten_are_sent_again() {
+    let log = Log::follow();
+    let redis = Redis::start(&[]).await;
+    let fleet = fleet_on(&redis).await;
+    log.shared();
+    redis.command("SCRIPT FLUSH").await;
+    let before = fleet.all[0].value("shared_decisions_total", &[("source", "store")]);
+    for _ in 0..3 {
+        assert_eq!(fleet.all[0].version().await.0, 200);
+    }
+    let after = fleet.all[0].value("shared_decisions_total", &[("source", "store")]);
+    assert_eq!((after - before, log.shared()), (3.0, Vec::<String>::new()));
+    assert!(redis.calls("eval").await > 0);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server of tests/real/install.sh"]
+async fn wrong_settings_of_the_store_are_told_once() {
+    let redis = Redis::start(&["--requirepass", "right"]).await;
+    let cases: [(&str, Change, &str); 4] = [
+        ("no password", |_| (), "refused the password: correct shared.password_file"),
+        (
+            "a wrong password",
+            |config| config.password = Some(Secret::new("wrong")),
+            "refused the password: correct shared.password_file",
+        ),
+        (
+            "a wrong database",
+            |config| (config.password, config.database) = (Some(Secret::new("right")), 999),
+            "refused the database: correct shared.database",
+        ),
+        (
+            "the right password",
+            |config| config.password = Some(Secret::new("right")),
+            "shared limits are in force",
+        ),
+    ];
+    for (what, change, said) in cases {
+        let log = Log::follow();
+        let fleet = Fleet::start(1, &[redis.server()], &[alice(plenty())], streams(0.1), change).await;
+        // Five trials of the store.
+        sleep(Duration::from_millis(1300)).await;
+        assert_eq!(fleet.all[0].version().await.0, 200);
+        let lines = log.shared();
+        assert!(lines.len() == 1 && lines[0].contains(said), "{what}: {lines:#?}");
+        assert!(!lines[0].contains("wrong\"") && !lines[0].contains("right\""), "{lines:#?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server of tests/real/install.sh"]
+async fn policy_decides_while_there_is_no_store() {
+    let redis = Redis::start(&[]).await;
+    let none = [streamgauge::store::Server::Unix(redis.socket().with_extension("none"))];
+    let limits = Limits { requests: Some(quota(10, 3600)), ..Limits::default() };
+    for (on_failure, statuses) in
+        [(OnFailure::Local, [10, 5, 0]), (OnFailure::Open, [15, 0, 0]), (OnFailure::Closed, [0, 0, 15])]
+    {
+        let fleet = Fleet::start(1, &none, &[alice(limits)], streams(0.1), policy(on_failure)).await;
+        let mut seen = [0; 3];
+        for _ in 0..15 {
+            match fleet.all[0].version().await.0 {
+                200 => seen[0] += 1,
+                429 => seen[1] += 1,
+                503 => seen[2] += 1,
+                other => panic!("{other}"),
+            }
+        }
+        assert_eq!(seen, statuses, "{on_failure:?}");
+        let decisions = fleet.all[0].value("shared_decisions_total", &[("source", on_failure.label())]);
+        assert_eq!(decisions, 15.0);
+        // A key may have its own policy.
+        let mut key = alice(limits);
+        key.on_failure = Some(OnFailure::Open);
+        let fleet = Fleet::start(1, &none, &[key], streams(0.1), policy(on_failure)).await;
+        for _ in 0..15 {
+            assert_eq!(fleet.all[0].version().await.0, 200);
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server of tests/real/install.sh"]
+async fn sidecars_go_to_the_second_server_when_the_first_one_fails() {
+    let (mut first, second) = (Redis::start(&[]).await, Redis::start(&[]).await);
+    let limits = Limits { requests: Some(quota(20, 3600)), ..Limits::default() };
+    let servers = [first.server(), second.server()];
+    let fleet = Fleet::start(2, &servers, &[alice(limits)], streams(0.1), |_| ()).await;
+    fleet.shares().await;
+    let mut admitted = 0;
+    let ask = async |one: &One, times: usize| {
+        let mut admitted = 0;
+        for _ in 0..times {
+            admitted += usize::from(one.version().await.0 == 200);
+        }
+        admitted
+    };
+    for one in &fleet.all {
+        admitted += ask(one, 15).await;
+    }
+    assert_eq!(admitted, 20);
+    first.kill();
+    let began = Instant::now();
+    // The requests in between are decided by the share of each sidecar, which is half of the burst.
+    for one in &fleet.all {
+        while one.value("shared_failures_total", &[]) < 1.0 {
+            admitted += ask(one, 1).await;
+            sleep(Duration::from_millis(5)).await;
+        }
+        one.until_mode("shared").await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    // The second server knows nothing, so that one more burst is admitted, and not more.
+    for one in &fleet.all {
+        admitted += ask(one, 25).await;
+    }
+    assert!((40..=60).contains(&admitted), "{admitted}");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server of tests/real/install.sh"]
+async fn value_of_another_program_under_a_key_concerns_its_caller_only() {
+    let log = Log::follow();
+    let redis = Redis::start(&[]).await;
+    redis.command("SET {streamgauge}:rates:alice something").await;
+    let fleet = Fleet::start(1, &[redis.server()], &[alice(plenty())], streams(0.1), |_| ()).await;
+    fleet.shares().await;
+    for _ in 0..5 {
+        assert_eq!(fleet.all[0].version().await.0, 200);
+    }
+    fleet.all[0].until_mode("shared").await;
+    let local = fleet.all[0].value("shared_decisions_total", &[("source", "local")]);
+    let lines = log.shared();
+    let told = lines.iter().filter(|line| line.contains("a value of another program")).count();
+    assert!((local, told) == (5.0, 1), "{lines:#?}");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server of tests/real/install.sh"]
+async fn sidecars_with_different_rates_apply_their_own_and_tell_once() {
+    let log = Log::follow();
+    let redis = Redis::start(&[]).await;
+    let with = |count| Limits { requests: Some(quota(count, 3600)), ..Limits::default() };
+    let small = Fleet::start(1, &[redis.server()], &[alice(with(5))], streams(0.1), |_| ()).await;
+    let large = Fleet::start(1, &[redis.server()], &[alice(with(10))], streams(0.1), |_| ()).await;
+    for fleet in [&small, &large] {
+        fleet.all[0].until_mode("shared").await;
+    }
+    for _ in 0..3 {
+        assert_eq!(small.all[0].version().await.0, 200);
+        assert_eq!(large.all[0].version().await.0, 200);
+    }
+    let lines = log.shared();
+    let told = lines.iter().filter(|line| line.contains("another rate")).count();
+    assert!((1..=2).contains(&told), "{lines:#?}");
+}

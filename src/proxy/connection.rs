@@ -93,7 +93,7 @@ enum ConnectionTurn {
 }
 
 /// What a connection waits for besides its requests.
-struct Waits {
+struct ConnectionWaits {
     timer: Timer,
     /// It was told that the listener drains.
     is_drained: bool,
@@ -101,7 +101,7 @@ struct Waits {
     first_request: Option<Pin<Box<Sleep>>>,
 }
 
-impl Waits {
+impl ConnectionWaits {
     /// Ready once, when the listener drains and the connection has had time for a request. hyper would close a
     /// connection before it has read anything from it. But the connection was accepted, and its client may send a
     /// request.
@@ -249,7 +249,7 @@ impl Life<'_> {
         let config = &self.proxy.config;
         let timer =
             Timer::new(RequestLimits { idle: config.keep_alive_timeout, head: config.header_timeout });
-        let mut waits = Waits { timer, is_drained: false, first_request: None };
+        let mut waits = ConnectionWaits { timer, is_drained: false, first_request: None };
         let mut is_idle = false;
         loop {
             match poll_fn(|cx| self.poll_turn(connection, &mut waits, cx)).await {
@@ -287,7 +287,7 @@ impl Life<'_> {
     fn poll_turn<S>(
         &self,
         connection: &mut http1::Connection<ClientIo, S>,
-        waits: &mut Waits,
+        waits: &mut ConnectionWaits,
         cx: &mut Context<'_>,
     ) -> Poll<ConnectionTurn>
     where

@@ -84,7 +84,9 @@ fn model_load_has_its_cause(version: Version) {
     let is = |cause: &str, count: f64| {
         sidecar.until("model_loads_total", &[&label(MODEL), &format!("cause=\"{cause}\"")], count);
     };
+    sidecar.until("model_loaded", &[&label(MODEL)], 1.0);
     ask(options(512, 128), json!("5m"));
+    is("context", 1.0);
     for times in 1..=2 {
         ask(options(1_024, 128), json!("5m"));
         is("context", f64::from(2 * times));

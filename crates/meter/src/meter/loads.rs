@@ -17,7 +17,7 @@ use std::{
 
 use prometheus::IntCounter;
 
-use super::cause::{Circumstances, Kept, LoadCause, ModelLoad, Order, Pushed, Seen, Turn};
+use super::cause::{Circumstances, Difference, Kept, LoadCause, ModelLoad, Order, Pushed, Seen, Turn};
 
 /// A request that waited no longer than this did not wait for a load.
 const LEAST: Duration = Duration::from_millis(100);
@@ -170,6 +170,7 @@ impl Loads {
             seen,
             lost,
             pushed,
+            context: None,
             #[cfg(test)]
             ended: None,
         }
@@ -303,6 +304,8 @@ pub(super) struct Waiter {
     seen: Option<Seen>,
     lost: Option<Instant>,
     pushed: Option<Pushed>,
+    /// The context length with which the model was in memory.
+    context: Option<u64>,
     /// The end in a test, whose clock is not the real one.
     #[cfg(test)]
     ended: Option<Instant>,
@@ -316,7 +319,20 @@ impl Waiter {
         }
         let mut moved = loads.wait(self.from, &self.order, None, self.pushed.clone());
         moved.whereabouts = self.whereabouts;
+        moved.context = self.context;
         *self = moved;
+    }
+
+    /// Sets the context length with which the model is in memory when the request is sent.
+    pub(super) fn finds_context(&mut self, context: Option<u64>) {
+        self.context = context;
+    }
+
+    /// Returns the difference between the context that the request asks for and the one in memory.
+    fn other_context(&self) -> Option<Difference> {
+        let (before, now) = (self.context?, self.order.options.num_ctx?);
+        let signed = |tokens| i64::try_from(tokens).ok();
+        (before != now).then(|| Difference { option: "num_ctx", before: signed(before), now: signed(now) })
     }
 
     /// Describes the load that this request reports.
@@ -326,7 +342,7 @@ impl Waiter {
             seen: self.seen,
             is_absent: self.whereabouts == Whereabouts::Absent,
             lost: self.lost,
-            has_other_context: false,
+            has_other_context: self.other_context().is_some(),
             turn,
             pushed: self.pushed.as_ref(),
             kept: self.kept,
@@ -334,8 +350,9 @@ impl Waiter {
         let (cause, difference) = circumstances.cause();
         let caller = |order: Option<&Order>| order.and_then(|order| order.caller.clone());
         let pushed = self.pushed.as_ref().filter(|_| cause == LoadCause::Evicted);
-        let from = turn.filter(|_| difference.is_some()).map(|turn| &*turn.from);
-        let to = turn.filter(|_| difference.is_some()).map_or(&*self.order, |turn| &*turn.to);
+        let turn = turn.filter(|_| difference.is_some());
+        let (from, to) = (turn.map(|turn| &*turn.from), turn.map_or(&*self.order, |turn| &*turn.to));
+        let difference = difference.or(self.other_context().filter(|_| cause == LoadCause::Context));
         ModelLoad {
             cause,
             caller: caller(Some(to)),

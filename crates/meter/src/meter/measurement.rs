@@ -237,12 +237,19 @@ impl Measurement {
         let (shared, label) = (&self.shared, self.model_label());
         let named = self.live.model.get();
         let memory = named.and_then(|named| {
-            shared.models.memory(upstream, |memory| (memory.find(&named.key).is_some(), memory.asked))
+            shared.models.memory(upstream, |memory| {
+                let loaded = memory.find(&named.key);
+                (loaded.is_some(), memory.asked, loaded.and_then(|loaded| loaded.context))
+            })
         });
+        let context = memory.and_then(|(.., context)| context);
+        let memory = memory.map(|(is_there, asked, _)| (is_there, asked));
         let pushed = shared.families.pushed(upstream, label);
         let options = self.live.load.get().copied().unwrap_or_default();
         let order = Arc::new(Order { options, caller: self.live.caller.get().cloned() });
-        shared.families.loads(upstream, label).wait(Instant::now(), &order, memory, pushed)
+        let mut waiter = shared.families.loads(upstream, label).wait(Instant::now(), &order, memory, pushed);
+        waiter.finds_context(context);
+        waiter
     }
 
     /// Calls `hook` once with the ending, when it is recorded. Several hooks are called in the order in which they

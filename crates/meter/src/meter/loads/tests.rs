@@ -1,6 +1,6 @@
 //! Tests which waits are loads, and why.
 
-use super::{super::cause::Difference, *};
+use super::*;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -284,4 +284,18 @@ fn load_after_unload_is_expired_even_if_the_list_shows_it_after_an_answer() {
     drop(second);
     bench.loads.settle(bench.at(5_950));
     assert_eq!(bench.loads.counts[LoadCause::Expired.index()].get(), 1);
+}
+
+#[test]
+fn first_request_with_another_context_than_the_one_in_memory_names_both() {
+    let bench = bench();
+    bench.loads.listed(Seen { at: bench.at(0), expires: None });
+    let options = crate::protocol::Peek::read(br#"{"options":{"num_ctx":512}}"#).load;
+    let order = Arc::new(Order { options, caller: Some("alice".into()) });
+    let mut waiter = bench.loads.wait(bench.at(1_000), &order, Some((true, bench.at(0))), None);
+    waiter.finds_context(Some(4_096));
+    let load = waiter.told(1_000 * MS, bench.began, bench.at(2_000)).unwrap();
+    let difference = Difference { option: "num_ctx", before: Some(4_096), now: Some(512) };
+    assert_eq!((load.cause, load.difference), (LoadCause::Context, Some(difference)));
+    assert_eq!((load.caller.as_deref(), load.earlier_caller), (Some("alice"), None));
 }

@@ -1,6 +1,7 @@
 //! Experiments whose truth is known.
 
 mod between;
+mod coverage;
 mod model;
 mod recovery;
 mod traps;

@@ -112,10 +112,11 @@ pub(crate) fn recorded() -> Recorded {
         draft.run("four", RunKind::Together, &["a"; 4], 1.5, 0.0002);
         draft.run("eight", RunKind::Together, &["a"; 8], 3.0, 0.0002);
     }
-    // This condition has too few runs for a test.
-    for _ in 0..5 {
+    // Enough runs for a bootstrap interval.
+    for _ in 0..45 {
         draft.run("one", RunKind::Together, &["a"], 1.0, 0.0002);
     }
+    // This condition has too few runs for a test.
     draft.recording.conditions.push(condition("rare", Language::Rust, &[], Some("rust"), None));
     draft.run("rare", RunKind::Together, &["a", "b"], 1.3, 0.0002);
     draft.run("rust", RunKind::Together, &["a", "b"], 1.2, 0.0002);

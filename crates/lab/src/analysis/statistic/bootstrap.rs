@@ -24,7 +24,7 @@ pub(crate) struct Bootstrap {
 }
 
 /// Returns the BCa interval of `statistic` over `values`: Efron and Tibshirani, "An Introduction to the Bootstrap"
-/// (1993), 14.3. The fraction below the estimate counts ties by half, as scipy does. Below some ten values the
+/// (1993), 14.3. The fraction below the estimate counts ties by half, as scipy does. Below some fifty values the
 /// interval is too short, and a t interval is better for means.
 ///
 /// # Errors

@@ -17,7 +17,7 @@ const QUICK: Settings =
     Settings { level: 0.95, power: 0.8, resamples: 99, seed: 117, window: 1.0, margin: 0.05 };
 
 /// Returns a value with a standard normal distribution, by Box and Muller.
-fn normal(random: &mut Random) -> f64 {
+pub(super) fn normal(random: &mut Random) -> f64 {
     let (one, two) = (1.0 - random.unit(), random.unit());
     (-2.0 * one.ln()).sqrt() * (std::f64::consts::TAU * two).cos()
 }

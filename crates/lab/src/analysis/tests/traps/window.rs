@@ -5,7 +5,7 @@ use crate::analysis::{Language, Measure, RunKind, analyse, statistic::Random};
 use super::{super::model::Draft, QUICK, condition, normal, pair};
 
 #[test]
-fn no_bootstrap_interval_is_shown_below_ten_runs() {
+fn no_bootstrap_interval_is_shown_below_fifty_runs() {
     let of = |runs: u32| {
         let mut draft = Draft::default();
         let mut random = Random::new(31);
@@ -17,8 +17,8 @@ fn no_bootstrap_interval_is_shown_below_ten_runs() {
         let wall = &analysis.conditions[0].measures[&Measure::Wall];
         (wall.bootstrap.is_some(), wall.mean.interval.is_some())
     };
-    assert_eq!(of(9), (false, true));
-    assert_eq!(of(10), (true, true));
+    assert_eq!(of(49), (false, true));
+    assert_eq!(of(50), (true, true));
 }
 
 #[test]

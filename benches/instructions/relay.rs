@@ -19,7 +19,7 @@ use crate::{bare, scenario::RECORD};
 
 /// Longer than the time for which the sidecar gathers records, so that each chunk is written alone.
 const PAUSE: Duration = Duration::from_millis(2);
-/// No event of the sidecar's own comes within a run.
+/// No reading of a collector comes within a run.
 const NEVER: Duration = Duration::from_secs(3600);
 
 /// What is between the client and the upstream.
@@ -78,12 +78,15 @@ async fn sidecar(upstream: SocketAddr, tasks: Option<Duration>) -> SocketAddr {
     config.proxy.listen.set_port(0);
     config.admin.listen.set_port(0);
     config.upstream.upstreams[0].url = format!("http://{upstream}").parse().expect("a URL");
-    config.upstream.health_interval = NEVER;
     config.collectors =
         collector::Config { gpu: None, models: None, runtime: tasks, lag: None, process: None };
     let builder = Sidecar::builder().config(config).registry(Registry::new());
+    // The probes and the history of the page come every few seconds, and are not part of a chunk: nothing polls their
+    // runtime.
+    let never = Box::leak(Box::new(Builder::new_current_thread().enable_all().build().expect("a runtime")));
     // As in the program, the connections are on a runtime that the sidecar is given.
-    let bound = builder.runtimes([Handle::current()]).bind().await.expect("a sidecar");
+    let builder = builder.runtimes([Handle::current()]).admin_runtime(never.handle().clone());
+    let bound = builder.bind().await.expect("a sidecar");
     let addr = bound.proxy_addr();
     tokio::spawn(bound.run(std::future::pending()));
     // The tasks of the first connection are measured, those of the next ones are not.

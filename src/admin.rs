@@ -24,6 +24,7 @@ use prometheus::{TEXT_FORMAT, TextEncoder};
 pub(crate) use history::History;
 pub(crate) use listen::{AdminCounts, AdminListener};
 pub(crate) use sources::{Admin, ClientAddress, Refusals, Scraped};
+pub(crate) use streams::Queue;
 pub(crate) use token::AskedToken;
 pub use token::Token;
 
@@ -55,7 +56,9 @@ impl Admin {
             "/metrics" => |admin, request| admin.metrics(coding::takes_gzip(&request.headers)),
             "/livez" => |_, _| text(StatusCode::OK, "alive\n"),
             "/readyz" => |admin, _| admin.ready(),
-            "/streams" => |admin, _| json(streams::render(&admin.meter.live(), &admin.upstreams)),
+            "/streams" => {
+                |admin, _| json(streams::render(&admin.meter.live(), &admin.queue.places(), &admin.upstreams))
+            }
             "/overview" => {
                 |admin, request| json(overview::render(admin, request.uri.query().unwrap_or_default()))
             }

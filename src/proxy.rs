@@ -40,7 +40,7 @@ use body_length::BodyLength;
 use cors::Page;
 use families::Families;
 use forward::Answered;
-use held_slot::HeldSlot;
+use held_slot::{HeldSlot, SlotHolder};
 use inbound::Inbound;
 use naming::Naming;
 use respond::{Failure, Outgoing};
@@ -281,7 +281,8 @@ impl Proxy {
     ) -> Response<Delivered<Outgoing>> {
         let (mut head, body) = response.into_parts();
         if let Some(token) = body.token() {
-            head.extensions.insert(HeldSlot(token));
+            let of = SlotHolder { id: measurement.live().id(), caller: passed.permit.shared_label() };
+            head.extensions.insert(HeldSlot { token, of });
         }
         head.version = http::Version::HTTP_11;
         // An upstream that accepts no more of an upload closes its connection, which closes the client's connection

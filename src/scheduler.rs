@@ -17,7 +17,10 @@ mod shared;
 mod tests;
 mod want;
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use prometheus::Registry;
 use tokio::time::Instant;
@@ -33,6 +36,7 @@ pub use config::{Config, FairBy};
 pub use dispatcher::{Candidate, Fleet, Free, Outlook, Terms};
 pub(crate) use mean::Mean;
 pub use priority::Priority;
+pub(crate) use shared::SlotCounts;
 #[doc(hidden)]
 pub use shared::{NoSlot, Slot};
 #[doc(hidden)]
@@ -97,6 +101,17 @@ impl Scheduler {
         self.shared.cap(caller, cap)
     }
 
+    /// Returns the waiting requests: the number of each ([`Want::id`]), its position from 1, and the time until it is
+    /// expected to get a slot.
+    pub(crate) fn line(&self) -> Vec<(u64, usize, Option<Duration>)> {
+        self.shared.line()
+    }
+
+    /// Returns the slots of each upstream, and the number of waiting requests.
+    pub(crate) fn counts(&self) -> (Vec<SlotCounts>, usize) {
+        self.shared.counts()
+    }
+
     /// Returns a slot at an upstream, at once or after a wait. If the future is dropped, the request leaves the queue.
     ///
     /// # Errors
@@ -104,7 +119,7 @@ impl Scheduler {
     pub async fn enter(&self, caller: &str, terms: Terms, want: Want) -> Result<Slot, NoSlot> {
         let shared = &self.shared;
         if shared.is_unlimited(terms, &want) {
-            return Ok(Slot::unlimited(shared.unlimited(&want)));
+            return Ok(Slot::unlimited(shared, shared.unlimited(&want)));
         }
         let wait = shared.families.wait(terms.priority);
         let (granted, waiting) = match shared.arrive(caller, terms, want)? {
@@ -123,7 +138,7 @@ impl Scheduler {
         match outcome {
             Some(Ok(slot)) => {
                 wait.observe(since.elapsed().as_secs_f64());
-                Ok(slot)
+                Ok(slot.after_a_wait())
             }
             // Another caller's request took its place in the queue.
             Some(Err(_)) => Err(NoSlot::Full { wait: shared.mean_wait() }),

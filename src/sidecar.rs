@@ -1,9 +1,11 @@
 //! The whole sidecar: `Sidecar::builder()` → [`Bound`] → `run(shutdown)`.
 
 mod config;
+mod cut;
 mod drain;
 mod families;
 mod reload;
+mod slots;
 mod stages;
 mod surroundings;
 #[cfg(test)]
@@ -26,6 +28,7 @@ use crate::{
 pub use config::Config;
 pub use reload::Reload;
 
+use cut::CutOnDrop;
 use families::Families;
 use reload::Reloaded;
 use surroundings::Surroundings;
@@ -244,6 +247,7 @@ impl Builder {
             registry,
             meter: stages.meter,
             upstreams: stages.upstreams,
+            queue: stages::queue(stages.scheduler),
             draining: CancellationToken::new(),
             history: History::default(),
             scraped: Scraped::default(),
@@ -252,16 +256,13 @@ impl Builder {
             refusals: families.refusals(),
             store,
         };
+        let counts = families.proxy(proxy.acceptor());
         Ok(Bound {
             proxy_addr,
             admin_addr,
-            listener: proxy::Listener::new(
-                proxy_socket,
-                &proxy,
-                runtimes,
-                families.proxy(proxy.acceptor()),
-                || tasks.monitor(Task::Connection),
-            ),
+            listener: proxy::Listener::new(proxy_socket, &proxy, runtimes, counts, || {
+                tasks.monitor(Task::Connection)
+            }),
             admin: families.admin(admin_socket, acceptor, admin, tasks.clone()),
             collectors,
             admin_runtime,
@@ -347,8 +348,11 @@ impl Bound {
         }
         beside.spawn_on(self.collectors.run(), &admin_runtime);
 
-        let connections = self.listener.serve(shutdown).await;
-        draining.cancel();
-        drain::drain(connections, self.drain_timeout, &meter).await;
+        let serves = async {
+            let connections = self.listener.serve(shutdown).await;
+            draining.cancel();
+            drain::drain(connections, self.drain_timeout, &meter).await;
+        };
+        CutOnDrop::new(serves, &meter).await;
     }
 }

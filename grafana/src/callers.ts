@@ -156,6 +156,7 @@ export const callers: Board = {
       lines({
         title: 'Queued requests by priority',
         description: 'Requests that wait in the sidecar for a slot, by the priority of their callers.',
+        width: 6,
         unit: 'none',
         min: 0,
         decimals: 0,
@@ -163,9 +164,35 @@ export const callers: Board = {
         empty: 'No queue',
       }),
       lines({
+        title: 'Dispatches per minute by reason',
+        description:
+          'Requests per minute that got a slot at an upstream, by the reason for the choice. Many "not_loaded" are loads of models: the upstreams do not have the models in memory that the requests need.',
+        width: 6,
+        unit: 'reqpm',
+        min: 0,
+        queries: [
+          ['{{reason}} {{upstream}}', `60 * ${sum(rate(family('dispatches_total')), 'reason', 'upstream')}`],
+        ],
+      }),
+      lines({
+        title: 'Slots by state',
+        description:
+          'Slots of all upstreams: free, busy, and releasing, which Ollama has finished and whose clients still read. Running and waiting are the sums over all upstreams and priorities. A queue beside free slots means that the free slots belong to upstreams that lack the model.',
+        width: 6,
+        unit: 'none',
+        min: 0,
+        decimals: 0,
+        queries: [
+          ['{{state}} {{upstream}}', sum(family('slots'), 'state', 'upstream')],
+          ['running', sum(family('requests_running'))],
+          ['waiting', sum(family('requests_waiting'))],
+        ],
+      }),
+      lines({
         title: 'Wait in the sidecar’s queue',
         description:
           'Time that requests wait in the sidecar’s queue. The row "Where does the time go?" of Efficiency shows the hidden queue inside Ollama.',
+        width: 6,
         unit: 's',
         min: 0,
         queries: [0.5, 0.95, 0.99].map((q) => [`p${q * 100}`, quantile(q, 'queue_wait_seconds')]),

@@ -97,12 +97,13 @@ fn of_streams(admin: &Admin) -> Value {
     running.retain(|one| one.route.generates());
     let decoding = running.iter().filter(|one| one.decoding).count();
     let unanswered = running.iter().filter(|one| one.records == 0).count();
+    let places = admin.queue.places();
     json!({
         "running": running.len(),
         "decoding": decoding,
         "without_a_record": unanswered,
         "by_model": by(&running, |one| one.model.as_deref()),
         "by_upstream": by(&running, |one| one.upstream.as_deref()),
-        "shown": running.iter().take(MOST_STREAMS).map(streams::stream).collect::<Vec<_>>(),
+        "shown": running.iter().take(MOST_STREAMS).map(|one| streams::stream(one, &places)).collect::<Vec<_>>(),
     })
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{history::History, token::AskedToken};
+use super::{history::History, streams::Queue, token::AskedToken};
 use crate::{meter::Meter, store::Store, upstream::Upstreams};
 
 /// The state that all admin requests share. Requests only read.
@@ -19,6 +19,7 @@ pub(crate) struct Admin {
     pub(crate) registry: Registry,
     pub(crate) meter: Meter,
     pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) queue: Queue,
     pub(crate) draining: CancellationToken,
     pub(crate) history: History,
     pub(crate) scraped: Scraped,

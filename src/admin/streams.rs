@@ -1,12 +1,37 @@
 //! `/streams`: the running streams, as JSON. It never contains a prompt.
 
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
 use serde_json::{Value, json};
 
 use crate::{meter::Snapshot, upstream::Upstreams};
 
+/// The places of waiting requests, by the number of the request: the position from 1, and the expected wait.
+pub(crate) type QueuePlaces = HashMap<u64, (usize, Option<Duration>)>;
+
+/// Reads the places of the requests that wait in the sidecar.
+#[derive(Clone)]
+pub(crate) struct Queue(Arc<dyn Fn() -> QueuePlaces + Send + Sync>);
+
+impl Queue {
+    pub(crate) fn new(places: impl Fn() -> QueuePlaces + Send + Sync + 'static) -> Queue {
+        Queue(Arc::new(places))
+    }
+
+    pub(super) fn places(&self) -> QueuePlaces {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").finish_non_exhaustive()
+    }
+}
+
 /// The streams, oldest first, and the limits that were found. Times are in seconds.
-pub(super) fn render(running: &[Snapshot], upstreams: &Upstreams) -> String {
-    let streams: Vec<Value> = running.iter().map(stream).collect();
+pub(super) fn render(running: &[Snapshot], places: &QueuePlaces, upstreams: &Upstreams) -> String {
+    let streams: Vec<Value> = running.iter().map(|one| stream(one, places)).collect();
     let found = upstreams.all().iter().filter_map(|upstream| Some((upstream, upstream.found_limit()?)));
     let limits: Vec<Value> = found
         .map(|(upstream, (limit, reason))| {
@@ -19,13 +44,17 @@ pub(super) fn render(running: &[Snapshot], upstreams: &Upstreams) -> String {
 }
 
 /// One stream.
-pub(super) fn stream(one: &Snapshot) -> Value {
+pub(super) fn stream(one: &Snapshot, places: &QueuePlaces) -> Value {
+    let place = places.get(&one.id);
     let seconds = |duration: Option<std::time::Duration>| duration.map(|duration| duration.as_secs_f64());
     json!({
         "id": one.id,
         "route": one.route.label(),
         "model": one.model,
         "upstream": one.upstream,
+        "caller": one.caller.as_deref(),
+        "queue_position": place.map(|(position, _)| position),
+        "queue_expected_seconds": place.and_then(|(_, wait)| seconds(*wait)),
         "age_seconds": one.age.as_secs_f64(),
         "decoding": one.decoding,
         "overlong_prompt": one.overlong_prompt,

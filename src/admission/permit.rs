@@ -28,7 +28,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Caller {
     name: String,
-    label: String,
+    label: Arc<str>,
     /// The caller of the key, if this one is a user that the key names.
     key: Option<Arc<Caller>>,
     /// A reload removed the caller, whose requests may still run, or the user has no label of its own.
@@ -76,7 +76,7 @@ impl Caller {
     ) -> Caller {
         Caller {
             name: name.to_owned(),
-            label: label.to_owned(),
+            label: label.into(),
             key: None,
             is_gone: AtomicBool::new(false),
             buckets: Buckets::new(limits, former.map(|former| &former.buckets)),
@@ -118,6 +118,14 @@ impl Caller {
     /// The label. Of a user without a label of its own, that of its key.
     pub(super) fn label(&self) -> &str {
         if self.is_gone() { self.key.as_ref().map_or(OTHER, |key| key.label()) } else { &self.label }
+    }
+
+    fn shared_label(&self) -> Arc<str> {
+        match (self.is_gone(), &self.key) {
+            (false, _) => self.label.clone(),
+            (true, Some(key)) => key.shared_label(),
+            (true, None) => OTHER.into(),
+        }
     }
 
     /// The same caller, whose limits are shared in this store.
@@ -250,6 +258,12 @@ impl Permit {
     #[must_use]
     pub(crate) fn label(&self) -> &str {
         self.caller.label()
+    }
+
+    /// The value of the label `caller`, without a copy of its text.
+    #[must_use]
+    pub(crate) fn shared_label(&self) -> Arc<str> {
+        self.caller.shared_label()
     }
 
     /// The value of the label `caller` in metrics of settings: of a user, that of its key.

@@ -13,7 +13,7 @@ use std::{
     future::poll_fn,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Proxy, families,
     headers::{Fragment, HEAD_TOO_LARGE, MAX_FIELDS},
-    held_slot::HeldSlot,
+    held_slot::{HeldSlot, SlotHolder},
     respond::{self, Outgoing},
 };
 use crate::{
@@ -62,6 +62,9 @@ pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 type ClientIo = TokioIo<Heads<Gathered<ReadAhead<Watched<Resets>>>>>;
 /// The layers between hyper and the response. The same test compares them.
 type ClientBody = Attended<Cut<Delivered<Outgoing>>>;
+
+/// The last request of a connection whose response held a slot.
+type Holder = Arc<Mutex<Option<SlotHolder>>>;
 
 /// A connection, with what it shares with the rest of the proxy.
 pub(super) struct Life<'a> {
@@ -155,8 +158,8 @@ impl Life<'_> {
     async fn serve(&self, stream: Stream) -> Option<Ended> {
         let stream = Resets::new(stream);
         let ends_with_connection = stream.armed();
-        let unwritten = Unwritten::default();
-        let service = self.service(unwritten.clone(), ends_with_connection.clone());
+        let (unwritten, holder) = (Unwritten::default(), Holder::default());
+        let service = self.service(unwritten.clone(), ends_with_connection.clone(), holder.clone());
         let watched =
             Watched::new(stream, self.place.clone()).with_patience(self.proxy.config.client_stall_timeout);
         let (limit, shown) = (self.proxy.config.read_ahead, self.proxy.families.read_ahead.clone());
@@ -173,7 +176,10 @@ impl Life<'_> {
         let (result, is_idle) = self.until_end(&mut connection, &ends_with_connection).await?;
         if self.place.has_stalled() {
             self.counts.stalled.inc();
+            let holder = holder.lock().unwrap_or_else(PoisonError::into_inner).take();
             tracing::info!(
+                id = holder.as_ref().map(|of| of.id),
+                caller = holder.as_ref().map(|of| &*of.caller),
                 "a client that stopped reading was disconnected, because its response held a slot"
             );
             // The data that the system still holds for the client is useless: a reset drops it.
@@ -196,6 +202,7 @@ impl Life<'_> {
         &self,
         unwritten: Unwritten,
         ends_with_connection: Arc<AtomicBool>,
+        holder: Holder,
     ) -> impl Service<
         Request<Incoming>,
         Response = Response<ClientBody>,
@@ -215,6 +222,7 @@ impl Life<'_> {
             // In HTTP/1.0, the end of the connection may be the end of a response's body.
             ends_with_connection.store(request.version() == Version::HTTP_10, Relaxed);
             let (proxy, panics, unwritten) = (proxy.clone(), panics.clone(), unwritten.clone());
+            let holder = holder.clone();
             let place = place.clone();
             // The measurement starts now: a client that has left when its request is read was here.
             let facts = proxy.facts_of(&request);
@@ -222,7 +230,8 @@ impl Life<'_> {
             // Boxed, so that an idle connection does not hold the state of a request.
             Box::pin(async move {
                 let mut response = proxy.answer_guarded(&panics, request, facts, measurement).await;
-                if let Some(HeldSlot(token)) = response.extensions_mut().remove() {
+                if let Some(HeldSlot { token, of }) = response.extensions_mut().remove() {
+                    *holder.lock().unwrap_or_else(PoisonError::into_inner) = Some(of);
                     place.hold(token);
                 }
                 if place.is_unread() {

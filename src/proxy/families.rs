@@ -18,6 +18,7 @@ use crate::{
 pub(super) struct Families {
     malformed: Family<IntCounter, 1>,
     retries: Family<IntCounter, 2>,
+    dispatches: Family<IntCounter, 2>,
     pub(super) read_ahead: Arc<Gauge>,
 }
 
@@ -27,6 +28,8 @@ pub(super) const HEAD_TIMEOUT: &str = "head_timeout";
 /// Reasons for a retry at another upstream.
 pub(super) const UNREACHABLE: &str = "unreachable";
 pub(super) const NO_MODEL: &str = "no_model";
+/// Reasons why a request got its slot at an upstream: see docs/reference/metrics.md.
+const DISPATCH_REASONS: [&str; 4] = ["queued", "only", "loaded", "not_loaded"];
 const BODY_TIMEOUT: &str = "body_timeout";
 
 impl Families {
@@ -42,7 +45,12 @@ impl Families {
             "Requests that another upstream got because this one could not be reached or lacked the model.";
         let labels = ["upstream", "reason"];
         let retries = Family::register(registry, "upstream_retries_total", help, labels, int_counter)?;
+        let help = "Requests that got a slot at an upstream, by the reason for the choice.";
+        let dispatches = Family::register(registry, "dispatches_total", help, labels, int_counter)?;
         for upstream in upstreams.all() {
+            for reason in DISPATCH_REASONS {
+                let _ = dispatches.child([upstream.name(), reason]);
+            }
             for reason in [UNREACHABLE, NO_MODEL] {
                 let _ = retries.child([upstream.name(), reason]);
             }
@@ -54,12 +62,17 @@ impl Families {
             [],
             gauge,
         )?;
-        Ok(Families { malformed, retries, read_ahead: read_ahead.child([]) })
+        Ok(Families { malformed, retries, dispatches, read_ahead: read_ahead.child([]) })
     }
 
     /// Counts a request that goes to another upstream than this one.
     pub(super) fn retries(&self, upstream: &str, reason: &'static str) {
         self.retries.child([upstream, reason]).inc();
+    }
+
+    /// Counts a request that got a slot at this upstream.
+    pub(super) fn dispatched(&self, upstream: &str, reason: &'static str) {
+        self.dispatches.child([upstream, reason]).inc();
     }
 
     pub(super) fn malformed(&self, reason: &'static str) {

@@ -14,7 +14,7 @@ use crate::{
     admission::Permit,
     meter::{Live, Measurement},
     protocol::{CLOUD, Route, is_cloud_model},
-    scheduler::Want,
+    scheduler::{Slot, Want},
     upstream::{Answer, Busy, Failed, Placement, Upstream},
 };
 
@@ -111,7 +111,9 @@ impl Proxy {
         measurement: &mut Measurement,
     ) -> Result<(Arc<Upstream>, bool, Busy), Failure> {
         let scheduler = &self.stages.scheduler;
+        let id = measurement.live().id();
         let wait = |want| async move {
+            let want = Want { id, ..want };
             let slot = scheduler.enter(permit.caller(), permit.terms(), want).await;
             slot.map_err(|none| respond::refuse(none, permit))
         };
@@ -139,6 +141,7 @@ impl Proxy {
                 let upstream = self.stages.upstreams.all()[slot.upstream()].clone();
                 check(&upstream)?;
                 report_listing(&upstream, model, false, measurement);
+                self.families.dispatched(upstream.name(), reason(&slot, is_only, &upstream, model));
                 if let Some(watch) = slot.take_watch() {
                     let upstream = upstream.clone();
                     measurement.on_end(move |end| {
@@ -193,6 +196,19 @@ impl Proxy {
                 Err(Failure::Unanswered { upstream: name(), why })
             }
         }
+    }
+}
+
+/// The reason why a request got its slot at this upstream.
+fn reason(slot: &Slot, is_only: bool, upstream: &Upstream, model: Option<&str>) -> &'static str {
+    if slot.has_waited() {
+        "queued"
+    } else if is_only {
+        "only"
+    } else if model.is_some_and(|model| upstream.health().has_loaded(model)) {
+        "loaded"
+    } else {
+        "not_loaded"
     }
 }
 

@@ -10,6 +10,7 @@ mod caller;
 mod callers;
 mod fleet;
 mod lane;
+mod line;
 #[cfg(test)]
 mod model;
 mod queue;
@@ -162,6 +163,7 @@ impl<W, G> Dispatcher<W, G> {
         let held = now.saturating_sub(lease.since).as_secs_f64();
         let lane = &mut self.lanes[lease.upstream];
         let seen = lane.give(now, lease.since, lease.seat);
+        lane.releasing += 1;
         lane.slot_time.observe(held);
         let caller = &mut self.callers[lease.caller];
         let tag = &mut caller.standings[lease.upstream].tags[lease.class];
@@ -203,6 +205,7 @@ impl<W, G> Dispatcher<W, G> {
     /// Notes the end of a stream of the caller.
     pub(super) fn end(&mut self, now: Duration, lease: &Lease, fleet: &dyn Fleet<W>) {
         self.callers[lease.caller].running -= 1;
+        self.lanes[lease.upstream].releasing -= 1;
         self.relist(now, lease.caller);
         self.tick(now, fleet);
     }

@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -46,6 +49,8 @@ pub(super) struct Shared {
     state: Mutex<Granting>,
     fleet: Arc<dyn Fleet<Want> + Send + Sync>,
     upstreams: usize,
+    /// The running requests of each upstream, whether anything is limited or not.
+    running: Vec<AtomicUsize>,
     is_limited: bool,
     pub(super) families: Families,
     start: Instant,
@@ -71,8 +76,43 @@ impl fmt::Debug for Shared {
 #[derive(Debug, Default)]
 pub struct Slot {
     upstream: usize,
+    /// `None` if the upstream has finished the request, or Ollama's cloud runs it.
+    runs: Option<RunsAt>,
+    /// The request waited for the slot.
+    has_waited: bool,
     /// `None` if no limit applies.
     held: Option<Held>,
+}
+
+/// Counts a request as running at its upstream.
+#[derive(Debug)]
+struct RunsAt {
+    shared: Arc<Shared>,
+    upstream: usize,
+}
+
+impl RunsAt {
+    fn at(shared: &Arc<Shared>, upstream: usize) -> Option<RunsAt> {
+        shared.running.get(upstream)?.fetch_add(1, Relaxed);
+        Some(RunsAt { shared: shared.clone(), upstream })
+    }
+}
+
+impl Drop for RunsAt {
+    fn drop(&mut self) {
+        self.shared.running[self.upstream].fetch_sub(1, Relaxed);
+    }
+}
+
+/// The slots of an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SlotCounts {
+    /// Free slots; `None`: no limit.
+    pub(crate) free: Option<usize>,
+    /// Requests that run.
+    pub(crate) busy: usize,
+    /// Streams that the upstream has finished and whose clients still read.
+    pub(crate) releasing: usize,
 }
 
 #[derive(Debug)]
@@ -115,8 +155,8 @@ impl Drop for LimitWatch {
 }
 
 impl Slot {
-    pub(super) const fn unlimited(upstream: usize) -> Slot {
-        Slot { upstream, held: None }
+    pub(super) fn unlimited(shared: &Arc<Shared>, upstream: usize) -> Slot {
+        Slot { upstream, runs: RunsAt::at(shared, upstream), has_waited: false, held: None }
     }
 
     fn of(shared: Arc<Shared>, lease: Lease) -> Slot {
@@ -124,6 +164,8 @@ impl Slot {
         let upstream = lease.upstream;
         Slot {
             upstream,
+            runs: RunsAt::at(&shared, upstream),
+            has_waited: false,
             held: Some(Held { shared, lease, has_left: false, token: Arc::new(()), seen, is_watched: false }),
         }
     }
@@ -141,6 +183,17 @@ impl Slot {
         self.upstream
     }
 
+    /// Whether the request waited for the slot.
+    pub(crate) const fn has_waited(&self) -> bool {
+        self.has_waited
+    }
+
+    /// The same slot, for a request that waited.
+    pub(super) fn after_a_wait(mut self) -> Slot {
+        self.has_waited = true;
+        self
+    }
+
     /// Returns a token that lives as long as the slot is held. `None`: no limit applies.
     pub(crate) fn token(&self) -> Option<Weak<()>> {
         self.held.as_ref().map(|held| Arc::downgrade(&held.token))
@@ -148,6 +201,7 @@ impl Slot {
 
     /// Frees the slot, because the upstream has finished the request. The caller's stream continues.
     pub(crate) fn leave(&mut self) {
+        self.runs = None;
         if let Some(held) = &mut self.held {
             held.leave();
         }
@@ -222,6 +276,7 @@ impl Shared {
             state: Mutex::new(Granting { core, auto: BTreeMap::new(), refreshed: Duration::ZERO }),
             fleet,
             upstreams: limits.len(),
+            running: limits.iter().map(|_| AtomicUsize::new(0)).collect(),
             is_limited: limits.iter().any(Option::is_some),
             families,
             start: Instant::now(),
@@ -373,6 +428,23 @@ impl Shared {
     /// Removes a request from the queue.
     pub(super) fn leave(self: &Arc<Shared>, ticket: Ticket) {
         self.act(|core, now| core.leave(now, ticket));
+    }
+
+    /// Returns the waiting requests: the number of each, its position from 1, and its expected wait.
+    pub(super) fn line(&self) -> Vec<(u64, usize, Option<Duration>)> {
+        let state = self.state();
+        let line = state.core.line();
+        line.iter().map(|place| (place.want.id, place.position, place.wait)).collect()
+    }
+
+    /// Returns the slots of each upstream, and the number of waiting requests.
+    pub(super) fn counts(&self) -> (Vec<SlotCounts>, usize) {
+        let state = self.state();
+        let each = self.running.iter().zip(state.core.lanes()).map(|(running, (limit, releasing))| {
+            let busy = running.load(Relaxed);
+            SlotCounts { free: limit.map(|limit| limit.saturating_sub(busy)), busy, releasing }
+        });
+        (each.collect(), state.core.waiting())
     }
 
     /// The recent mean wait.

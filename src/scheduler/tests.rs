@@ -1,5 +1,7 @@
 //! The order of waiting requests, and the release of slots.
 
+mod hostile;
+
 use std::{
     sync::{
         Mutex,
@@ -8,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use prometheus::TextEncoder;
 use tokio::task::JoinSet;
 

@@ -12,4 +12,6 @@ pub struct Want {
     pub may_ask_cloud: bool,
     /// The upstreams that could not be reached for it.
     pub tried: Vec<usize>,
+    /// The number of the request in this process, by which its place in the queue is found; 0: none.
+    pub id: u64,
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 
-use super::{config::Config, surroundings, wedge::Wedges};
+use super::{config::Config, slots::SlotStates, surroundings, wedge::Wedges};
 use crate::{
+    admin::Queue,
     admission::Admission,
     meter::{Bands, Meter, Outcome},
     proxy::Stages,
@@ -44,6 +45,7 @@ pub(super) fn register(
             scheduler.find_limit(position, &one.name, min_tokens_per_second);
         }
     }
+    registry.register(Box::new(SlotStates::new(upstreams.clone(), scheduler.clone())?))?;
     let probed = surroundings::probed(meter.clone(), config.meter.model_limit);
     let refresher = scheduler.refresher();
     upstreams.on_probe(move |upstream| {
@@ -71,6 +73,13 @@ pub(super) fn register(
         shaping.adapt(name, move || reading(&meter.bands(&upstream)));
     }
     Ok((Stages { admission, upstreams, scheduler, meter, shaping }, wedges, store))
+}
+
+/// Returns the places of the requests that wait in the scheduler's queue, for the admin address.
+pub(super) fn queue(scheduler: Scheduler) -> Queue {
+    Queue::new(move || {
+        scheduler.line().into_iter().map(|(id, position, wait)| (id, (position, wait))).collect()
+    })
 }
 
 /// Converts the meter's concurrency figures for shaping.

@@ -56,6 +56,7 @@ impl Upstreams {
                 is_cloud: false,
                 may_ask_cloud: route.may_ask_cloud(),
                 tried: tried.to_vec(),
+                id: 0,
             };
             return Some(Placement::Any { want, likely: (*likely).clone(), is_only: candidates.len() == 1 });
         }

@@ -111,7 +111,13 @@ impl Sidecar {
         drop(self.stop.take());
     }
 
-    /// Waits for the end.
+    /// Drops the sidecar while it runs.
+    pub(crate) async fn aborted(self) {
+        self.run.abort();
+        assert!(soon(self.run).await.is_err_and(|ended| ended.is_cancelled()));
+    }
+
+    /// Waits for the end of the sidecar.
     pub(crate) async fn ended(self) {
         soon(self.run).await.unwrap();
     }

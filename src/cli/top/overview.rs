@@ -64,6 +64,10 @@ pub(super) struct RunningStream {
     pub(super) route: String,
     pub(super) model: Option<String>,
     pub(super) upstream: Option<String>,
+    pub(super) caller: Option<String>,
+    /// Its position among the requests that wait in the sidecar, from 1.
+    pub(super) queue_position: Option<u64>,
+    pub(super) queue_expected_seconds: Option<f64>,
     pub(super) age_seconds: f64,
     pub(super) decoding: bool,
     pub(super) tokens: u64,

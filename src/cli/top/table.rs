@@ -78,10 +78,22 @@ const STREAMS: &[Column] = &[
     names("MODEL", 13),
     text("UPSTREAM", 9),
     text("ROUTE", 11),
-    text("STATE", 8),
+    long("STATE", 9),
     number("TTFT", 6),
     number("TOKENS", 6),
     number("GAP p99", 7),
+];
+/// With the caller, which is the last column.
+const STREAMS_OF_CALLERS: &[Column] = &[
+    number("AGE", 6),
+    names("MODEL", 10),
+    text("UPSTREAM", 8),
+    text("ROUTE", 5),
+    long("STATE", 9),
+    number("TTFT", 6),
+    number("TOKENS", 6),
+    number("GAP p99", 7),
+    names("CALLER", 9),
 ];
 const MODELS: &[Column] = &[
     number("REQUESTS", 8),
@@ -117,6 +129,7 @@ impl Tab {
     pub(super) fn columns(self, overview: &Overview) -> &'static [Column] {
         match self {
             Tab::Failures if overview.upstreams.len() == 1 => FAILURES_OF_ONE_UPSTREAM,
+            Tab::Streams if has_callers(overview) => STREAMS_OF_CALLERS,
             Tab::Streams => STREAMS,
             Tab::Models => MODELS,
             Tab::Upstreams => UPSTREAMS,
@@ -191,22 +204,32 @@ fn sort(rows: &mut [Vec<Cell>], order: Order) {
     });
 }
 
+/// Whether a stream has a key. Without keys, every caller is `anonymous`.
+fn has_callers(overview: &Overview) -> bool {
+    overview.streams.shown.iter().filter_map(|one| one.caller.as_deref()).any(|caller| caller != "anonymous")
+}
+
 fn streams(overview: &Overview) -> Vec<Vec<Cell>> {
     let rows = overview.streams.shown.iter().map(|one| {
-        let state = match (one.decoding, one.time_to_first_token_seconds) {
-            (true, _) => "decoding",
-            (false, None) => "waiting",
-            (false, Some(_)) => "ending",
+        let state = match (one.queue_position, one.decoding, one.time_to_first_token_seconds) {
+            (Some(position), ..) => match one.queue_expected_seconds {
+                Some(wait) => format!("queued {position}, {}", time(wait)),
+                None => format!("queued {position}"),
+            },
+            (None, true, _) => "decoding".to_owned(),
+            (None, false, None) => "waiting".to_owned(),
+            (None, false, Some(_)) => "ending".to_owned(),
         };
         vec![
             seconds(Some(one.age_seconds)),
             name(one.model.as_deref().unwrap_or("-")),
             name(one.upstream.as_deref().unwrap_or("-")),
             name(&one.route),
-            name(state),
+            name(&state),
             seconds(one.time_to_first_token_seconds),
             count(one.tokens as f64),
             seconds(one.gap_p99_seconds),
+            name(one.caller.as_deref().unwrap_or("-")),
         ]
     });
     rows.collect()

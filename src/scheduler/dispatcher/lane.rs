@@ -53,6 +53,8 @@ pub(super) struct Lane {
     /// The number of slots. `None`: no limit.
     pub(super) limit: Option<usize>,
     pub(super) taken: usize,
+    /// Streams that the upstream has finished and whose clients still read.
+    pub(super) releasing: usize,
     /// The number of waiting requests with this upstream as a candidate.
     pub(super) wanted: usize,
     pub(super) classes: [Class; CLASSES],

@@ -1,5 +1,6 @@
 //! Users that a trusted key names in a header field.
 
+use serde_json::Value;
 use streamgauge::admission::{CallerHeader, Limits};
 
 use super::key;
@@ -37,6 +38,16 @@ async fn each_user_of_a_trusted_key_has_streams_of_its_own() {
     let asked_by_alice = upstream.asked().await;
     let second = sidecar.send(&of("mellon", "carol")).await;
     sidecar.until("queue_depth{priority=\"normal\"}", 2.0).await;
+    let streams: Value = serde_json::from_str(&sidecar.page("/streams").await.1).unwrap();
+    let place = |one: &Value| (one["caller"].as_str().unwrap().to_owned(), one["queue_position"].as_u64());
+    let seen: Vec<_> = streams["streams"].as_array().unwrap().iter().map(place).collect();
+    let at = |caller: &str, position| (caller.to_owned(), position);
+    let ada_at = |position| at("openwebui/ada@example.org", position);
+    let expected =
+        [ada_at(None), ada_at(Some(1)), at("openwebui/bob", None), at("alice", None), at("alice", Some(2))];
+    assert_eq!(seen, expected);
+    assert_eq!((sidecar.value("requests_running"), sidecar.value("requests_waiting")), (3.0, 2.0));
+    assert_eq!(sidecar.value("slots{upstream=\"gpu0\",state=\"busy\"}"), 3.0);
     upstream.was_not_asked();
 
     // The next request comes on a new connection, since each of these is dropped.
@@ -56,4 +67,6 @@ async fn each_user_of_a_trusted_key_has_streams_of_its_own() {
     sidecar.until(&ended("openwebui/bob"), 1.0).await;
     sidecar.until(&ended("alice"), 2.0).await;
     assert_eq!(sidecar.value(&ended("openwebui")), 0.0);
+    let dispatches = |reason: &str| format!("dispatches_total{{upstream=\"gpu0\",reason=\"{reason}\"}}");
+    assert_eq!((sidecar.value(&dispatches("only")), sidecar.value(&dispatches("queued"))), (3.0, 2.0));
 }

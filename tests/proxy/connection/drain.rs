@@ -74,6 +74,24 @@ async fn drain_deadline_cuts_stream_and_counts_it_as_refused() {
     assert!(text.contains(&refused), "{text}");
 }
 
+#[tokio::test]
+async fn stream_that_ends_with_the_sidecar_counts_as_refused_and_not_as_client_abort() {
+    let mut upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let registry = sidecar.registry.clone();
+    let mut client = sidecar.send(&generate()).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+    client.until(RECORD).await;
+    // A second signal drops the sidecar.
+    sidecar.aborted().await;
+    asked.is_left().await;
+    let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    let refused = format!("streamgauge_{} 1", ended("generate", "m:latest", "refused"));
+    assert!(text.contains(&refused), "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn drain_completes_500_streams_and_accepts_no_new_ones() {
     const STREAMS: usize = 500;

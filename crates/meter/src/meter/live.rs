@@ -331,6 +331,8 @@ pub struct Snapshot {
     pub model: Option<String>,
     /// The chosen upstream.
     pub upstream: Option<String>,
+    /// The caller, once it is known.
+    pub caller: Option<Arc<str>>,
     /// The time since its head was parsed.
     pub age: Duration,
     /// Records that arrived.
@@ -407,6 +409,7 @@ impl Live {
             route: self.route,
             model: self.listed.get().or(self.model.get().map(|named| &named.written)).cloned(),
             upstream: self.upstream().map(|upstream| upstream.to_string()),
+            caller: self.caller.get().cloned(),
             age,
             records: self.records.load(Relaxed),
             tokens: self.content.load(Relaxed),

@@ -175,7 +175,7 @@ impl Measurement {
         let _ = self.live.load.set(peek.load);
     }
 
-    /// Sets the caller, which the log names beside a load of a model. It is no label.
+    /// Sets the caller, which the log names beside a load of a model, and `/streams`. It is no label.
     pub fn called_by(&self, caller: &str) {
         // The first caller is kept.
         let _ = self.live.caller.set(caller.into());

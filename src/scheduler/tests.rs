@@ -416,3 +416,22 @@ async fn found_limit_lets_one_stream_at_a_time_run_above_it_and_rises_if_that_di
     watch.tell(QUICK);
     assert_eq!(shown(), "5");
 }
+
+#[tokio::test(start_paused = true)]
+async fn request_above_the_cap_of_its_caller_waits_until_the_cap_rises() {
+    let (queue, registry) = queue(Config::default(), &[None]);
+    assert_eq!(queue.cap("shared", Some(1)), 0);
+    let first = queue.at(0, "shared", Some(9)).await.unwrap();
+    let mut waiting = JoinSet::new();
+    let other = queue.clone();
+    waiting.spawn(async move { other.at(0, "shared", Some(9)).await.unwrap() });
+    settle().await;
+    assert_eq!(depth(&registry), "1", "the terms have room, and the cap has none");
+    assert_eq!(queue.cap("shared", Some(0)), 1, "a running stream continues");
+    drop(first);
+    settle().await;
+    assert_eq!((queue.cap("shared", Some(0)), depth(&registry).as_str()), (0, "1"));
+    assert_eq!(queue.cap("shared", Some(1)), 1, "the waiting request has its slot");
+    drop(waiting.join_next().await.unwrap().unwrap());
+    assert_eq!(queue.cap("shared", None), 0);
+}

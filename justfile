@@ -14,7 +14,12 @@ test *args:
 # Run the tests against every supported version of Ollama and its real clients
 real *args:
     tests/real/install.sh all
-    cargo test -- --ignored {{args}}
+    cargo test -- --ignored --skip automatic_limit {{args}}
+
+# Watch what `max_streams = "auto"` finds for a simulated and a real Ollama: half an hour of a quiet machine
+automatic-limit:
+    tests/real/install.sh
+    cargo test --test proxy --test real -- --ignored --nocapture --skip ollama_0_33 automatic_limit
 
 # Send a million streams, with every fault of clients and upstreams
 chaos streams="1000000":

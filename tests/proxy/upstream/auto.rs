@@ -98,7 +98,7 @@ async fn floor_that_no_stream_reaches_leaves_one_stream() {
 }
 
 #[tokio::test]
-#[ignore = "takes five minutes of an idle machine: throughput that peaks at 16 streams is measured"]
+#[ignore = "five minutes of an idle machine: `just automatic-limit`"]
 async fn automatic_limit_settles_where_throughput_peaks() {
     let ollama = Simulated::start(simulate::Config {
         rate: 50.0,

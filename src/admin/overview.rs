@@ -102,6 +102,7 @@ fn of_streams(admin: &Admin) -> Value {
         "running": running.len(),
         "decoding": decoding,
         "without_a_record": unanswered,
+        "queued": running.iter().filter(|one| places.contains_key(&one.id)).count(),
         "by_model": by(&running, |one| one.model.as_deref()),
         "by_upstream": by(&running, |one| one.upstream.as_deref()),
         "shown": running.iter().take(MOST_STREAMS).map(|one| streams::stream(one, &places)).collect::<Vec<_>>(),

@@ -17,7 +17,10 @@ use super::{
 };
 
 /// Families that this test cannot produce, with the reason. Only these may be absent.
-const ABSENT: &[(&str, &str)] = &[("streamgauge_config_last_reload_", "reloading")];
+const ABSENT: &[(&str, &str)] = &[
+    ("streamgauge_config_last_reload_", "reloading"),
+    ("streamgauge_shared_", "a store of shared limits, which tests/fleet has"),
+];
 
 /// Fewer slots than streams, so that some requests wait, a limit that no caller reaches, and shaping that delays and merges.
 const SETTINGS: &str = "max_streams = \"auto\"\n[access]\nanonymous = { tokens = \"1000000/min\" }\n\

@@ -2,7 +2,11 @@
 
 use std::process::Command;
 
-use super::{page::root, process::cache, stack::succeed};
+use super::{
+    page::{root, rules},
+    process::cache,
+    stack::succeed,
+};
 
 /// The answers of each version's tool.
 fn promtools(arguments: &[&str]) -> [String; 2] {
@@ -13,8 +17,11 @@ fn promtools(arguments: &[&str]) -> [String; 2] {
 #[test]
 #[ignore = "needs promtool; tests/real/install.sh"]
 fn promtool_accepts_configuration_and_rules() {
+    let alerts = rules("prometheus/rules/alerts.yml").len();
+    assert!(alerts > 20, "{alerts}");
     for said in promtools(&["check", "config", "prometheus.yml"]) {
-        assert!(said.contains("2 rule files found") && said.contains("24 rules found"), "{said}");
+        assert!(said.contains("2 rule files found"), "{said}");
+        assert!(said.contains(&format!("{alerts} rules found")), "{said}");
     }
 }
 

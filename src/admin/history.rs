@@ -348,6 +348,11 @@ mod tests {
             let said = nothing["missing"][figure].as_str().unwrap_or_else(|| panic!("{figure}: {nothing}"));
             assert!(said.contains(why), "{figure}: {said}");
         }
+        let queue_wait = Family::register(&registry, "queue_wait_seconds", "Waits.", ["priority"], || {
+            Histogram::new(buckets::LAG)
+        })
+        .unwrap();
+        queue_wait.child(["normal"]).observe(0.0004);
         lag.child(["main"]).observe(0.0004);
         // The lag of another runtime does not delay streams, so it does not count.
         lag.child(["admin"]).observe(0.5);
@@ -355,7 +360,10 @@ mod tests {
         tokio::time::advance(EVERY).await;
         history.read(&registry, &meter, true);
         let page = history.render(None, 0, None);
-        assert_eq!(page["window"]["lag"]["count"], 1);
+        assert_eq!(
+            (&page["window"]["lag"]["count"], &page["window"]["queue_wait"]["count"]),
+            (&json!(1), &json!(1))
+        );
         assert_eq!(page["window"]["lag"]["p99"].as_f64().map(|p99| (p99 * 1e5).round()), Some(50.0));
         assert_eq!(page["window"]["outcomes"]["client_abort"], 1.0);
         assert!(page["missing"]["lag"].is_null() && page["missing"]["outcomes"].is_null(), "{page}");

@@ -27,6 +27,8 @@ pub(super) struct Reading {
     pub(super) gap: Buckets,
     /// Waiting inside Ollama.
     pub(super) hidden: Buckets,
+    /// Waiting in the sidecar's own queue.
+    pub(super) queue_wait: Buckets,
     pub(super) lag: Buckets,
     pub(super) bands: [Band; 8],
     /// The mean utilization of all GPUs.
@@ -95,6 +97,7 @@ impl Reading {
             first_token: scrape.find("time_to_first_token_seconds").buckets(|_| true),
             gap,
             hidden: scrape.find("phase_seconds").buckets(|one| one.label("phase") == "queue"),
+            queue_wait: scrape.find("queue_wait_seconds").buckets(|_| true),
             lag: scrape.find("runtime_lag_seconds").buckets(|one| one.label("runtime") == "main"),
             bands: bands(scrape),
             busy: (!busy.is_empty()).then(|| busy.iter().sum::<f64>() / busy.len() as f64),

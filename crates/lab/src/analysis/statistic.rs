@@ -1,7 +1,7 @@
 //! The statistics: they take slices of numbers and return estimates with intervals.
 //!
 //! This module does not know the meaning of the numbers: units of a result are those of its input. Sums are
-//! compensated. A statistic without a value returns the reason ([`Undefined`]) and never NaN. Each statistic equals
+//! compensated. A statistic without a value returns the reason (`Undefined`) and never NaN. Each statistic equals
 //! that of scipy, numpy or statsmodels with a relative error of 1e-9, which `reference.rs` verifies.
 
 mod bootstrap;

@@ -28,7 +28,7 @@ pub enum LoadCause {
 }
 
 impl LoadCause {
-    /// Every cause, in the order of [`LoadCause::index`].
+    /// Every cause, in the order of `LoadCause::index`.
     pub const ALL: [LoadCause; 6] = [
         LoadCause::First,
         LoadCause::Context,

@@ -97,13 +97,13 @@ fn is_as_long_as_the_log_says(ollama: &Ollama, what: &str, request: &Request) {
     let mut errors: Vec<_> = pairs[1..].iter().map(|(waited, told)| (waited - told).abs()).collect();
     errors.sort_by(f64::total_cmp);
     // The median, since a busy machine delays reading the log. Before 0.30 it is accurate to about the time of one
-    // token, and a tool call includes its sampling.
+    // token, which varies by a half from run to run, and a tool call includes its sampling.
     let median = errors[errors.len() / 2];
     if version.runs_llama_server() {
         assert!(median <= 0.010, "{version}, {what}: {pairs:?}");
     } else if !what.contains("call") {
         let token = pairs[1].0 / 40.0;
-        assert!(median <= token, "{version}, {what}: {pairs:?}");
+        assert!(median <= 2.0 * token, "{version}, {what}: {pairs:?}");
     }
     assert!(pairs[1..].iter().all(|(waited, _)| *waited > 0.05), "nothing waited: {pairs:?}");
 }

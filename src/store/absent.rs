@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     policy::{OnFailure, Shares},
-    verdict::{Denial, Rest, SharedStatus},
+    verdict::{Rest, SharedStatus, StoreVerdict},
 };
 
 /// Settings of shared limits. They need the feature `shared`.
@@ -62,20 +62,4 @@ impl SharedEntry {
 }
 
 /// The decision about a request.
-#[derive(Debug)]
-#[expect(dead_code, reason = "there is no store")]
-pub(crate) enum SharedVerdict {
-    /// The request is admitted.
-    Admitted(SharedEntry),
-    /// The caller has used up a rate.
-    Denied(Denial),
-    /// The store did not answer in time.
-    Unanswered {
-        /// How to decide.
-        policy: OnFailure,
-        /// The number of sidecars that share the limits.
-        sidecars: u32,
-        /// The request, if it is admitted.
-        entry: SharedEntry,
-    },
-}
+pub(crate) type SharedVerdict = StoreVerdict<SharedEntry>;

@@ -13,8 +13,9 @@ use super::{
     policy::{OnFailure, Rate, Shares},
     pool::{Asking, LeasePool},
     script,
-    verdict::{Denial, DeniedBy, Rest},
+    verdict::{Denial, DeniedBy, Rest, StoreVerdict},
 };
+
 /// The time between two questions for a lease while requests wait for one. The announcements of other sidecars come
 /// sooner, and may be lost.
 const POLL: Duration = Duration::from_millis(250);
@@ -48,22 +49,7 @@ pub(super) struct AccountState {
 }
 
 /// The decision about a request.
-#[derive(Debug)]
-pub(crate) enum SharedVerdict {
-    /// The request is admitted.
-    Admitted(SharedEntry),
-    /// The caller has used up a rate.
-    Denied(Denial),
-    /// The store did not answer in time.
-    Unanswered {
-        /// How to decide.
-        policy: OnFailure,
-        /// The number of sidecars that share the limits.
-        sidecars: u32,
-        /// The request, if it is admitted.
-        entry: SharedEntry,
-    },
-}
+pub(crate) type SharedVerdict = StoreVerdict<SharedEntry>;
 
 /// One admitted request. The drop ends its stream.
 #[derive(Debug)]
@@ -117,20 +103,25 @@ impl Account {
         let mut state = self.state();
         if (state.shares, state.policy) != (shares, policy) {
             (state.shares, state.policy, state.empty_at) = (shares, policy, [None; 2]);
+            if shares.tokens.is_none() {
+                state.charges = 0;
+            }
             drop(state);
             if self.shared.health.is_up() { self.balance() } else { self.fall_back() }
         }
     }
 
-    /// What is left of the rates of requests and tokens, as far as this sidecar knows.
+    /// The rest of the rates of requests and tokens, as far as this sidecar knows.
     pub(crate) fn rests(&self) -> [Option<Rest>; 2] {
         self.state().rests(Instant::now())
     }
 
-    /// Adds tokens to the next batch.
-    fn charge(&self, tokens: i64) {
+    /// Adds tokens to the next batch. Without a shared rate of tokens, no batch takes them.
+    pub(super) fn charge(&self, tokens: i64) {
         let mut state = self.state();
-        state.charges = state.charges.saturating_add(tokens);
+        if state.shares.tokens.is_some() {
+            state.charges = state.charges.saturating_add(tokens);
+        }
     }
 
     /// A stream has ended.
@@ -192,16 +183,11 @@ impl Account {
         self.balance();
     }
 
-    /// Takes back tokens that were not sent.
-    pub(super) fn put_back(&self, charge: i64) {
-        self.charge(charge);
-    }
-
     /// Takes the tokens to charge.
     pub(super) fn take_charges(&self) -> i64 {
         let mut state = self.state();
         let most = i64::try_from(script::MOST_TOKENS).expect("it is small");
-        let taken = if state.shares.tokens.is_some() { state.charges.clamp(-most, most) } else { 0 };
+        let taken = state.charges.clamp(-most, most);
         state.charges -= taken;
         taken
     }

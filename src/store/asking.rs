@@ -85,7 +85,7 @@ impl Account {
             match called.map(read) {
                 Ok(Some(admitted)) => self.answer(waiting, &admitted),
                 Ok(None) => {
-                    self.shared.garbled();
+                    self.shared.failed(self.shared.garbled());
                     self.drop_all(waiting);
                 }
                 Err(why) => {

@@ -101,10 +101,10 @@ impl StoreCore {
         }
     }
 
-    /// The answer of a script is not one of ours.
-    pub(super) fn garbled(&self) {
+    /// The failure of a call whose answer is not one of our scripts.
+    pub(super) fn garbled(&self) -> StoreFailure {
         let server = self.link().map(|link| link.server.clone());
         let why = "the answer of a script cannot be read".to_owned();
-        self.failed(StoreFailure::Protocol { server: server.unwrap_or_default(), why });
+        StoreFailure::Protocol { server: server.unwrap_or_default(), why }
     }
 }

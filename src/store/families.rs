@@ -10,7 +10,7 @@ use crate::metric::{Family, Histogram, gauge, int_counter};
 /// Seconds of a call: some 0.1 ms on the same machine, and no request waits longer than the deadline.
 const CALL: &[f64] = &[1e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.5];
 
-/// What decided a request: the values of the label `source`.
+/// The source of a decision about a request, for the label `source`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DecidedBy {
     /// The store.

@@ -18,6 +18,9 @@ use super::{
     verdict::SharedStatus,
 };
 
+/// The most callers that have gone and have something to settle. At some 400 bytes each, 1.6 MiB.
+const MOST_UNSETTLED: usize = 4096;
+
 /// The store of shared limits.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -56,7 +59,7 @@ impl Store {
         account
     }
 
-    /// What decides now.
+    /// The mode that is in force now.
     pub(crate) fn status(&self) -> SharedStatus {
         self.shared.health.status()
     }
@@ -69,11 +72,19 @@ impl Store {
         self.locked().values().cloned().collect()
     }
 
-    /// Forgets the callers that a reload removed, once nothing of theirs is left.
+    /// Forgets the callers that have gone, once nothing of theirs is left. Of those with something left, as during an
+    /// outage, it keeps some: the leases of the others expire, and their charges count as lost.
     pub(super) fn forget(&self) {
+        let mut room = MOST_UNSETTLED;
         self.locked().retain(|name, account| {
-            let stays = Arc::strong_count(account) > 1 || !account.is_settled();
-            if !stays {
+            if Arc::strong_count(account) > 1 {
+                return true;
+            }
+            let stays = !account.is_settled() && room > 0;
+            if stays {
+                room -= 1;
+            } else {
+                self.shared.families.lost(u64::try_from(account.take_charges()).unwrap_or(0));
                 self.shared.cap(name, None);
             }
             stays
@@ -82,5 +93,48 @@ impl Store {
 
     fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Account>>> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{account::SharedEntry, config::Server, policy::Rate};
+
+    const RATE: Rate = Rate { count: 100, per: 60_000_000, burst: 100 };
+
+    fn store(registry: &Registry) -> Arc<Store> {
+        Store::register(registry, &Config::new(Server::Unix("nowhere".into())), |_, _| 0).unwrap()
+    }
+
+    /// A caller that made one request of so many tokens, and has gone.
+    fn ask_once(store: &Store, name: &str, shares: Shares, tokens: u64) {
+        let entry = SharedEntry::new(store.account(name, shares, None), true);
+        entry.charge(tokens);
+    }
+
+    #[tokio::test]
+    async fn caller_that_has_gone_is_forgotten_though_its_tokens_have_no_limit() {
+        let store = store(&Registry::new());
+        let shares = Shares { requests: Some(RATE), ..Shares::default() };
+        ask_once(&store, "key/user", shares, 100);
+        store.forget();
+        assert!(store.known("key/user").is_none());
+    }
+
+    #[tokio::test]
+    async fn callers_that_have_gone_during_an_outage_are_bounded_and_their_charges_count_as_lost() {
+        let registry = Registry::new();
+        let store = store(&registry);
+        let shares = Shares { tokens: Some(RATE), ..Shares::default() };
+        let stays = store.account("stays", shares, None);
+        for user in 0..MOST_UNSETTLED + 10 {
+            ask_once(&store, &format!("key/{user}"), shares, 8);
+        }
+        store.forget();
+        assert_eq!(store.accounts().len(), MOST_UNSETTLED + 1);
+        assert!(store.known(&stays.name).is_some(), "its caller is here");
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        assert!(text.contains("shared_charges_lost_total 70\n"), "{text}");
     }
 }

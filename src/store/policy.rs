@@ -1,4 +1,4 @@
-//! What the sidecars share, and how a request is decided without the store.
+//! The limits that sidecars share, and the policy for requests while the store does not answer.
 
 /// How a request is decided while the store does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

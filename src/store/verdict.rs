@@ -2,6 +2,27 @@
 
 use std::time::Duration;
 
+use super::policy::OnFailure;
+
+/// The decision about a request. `E` is the entry of a request that is admitted.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "shared"), expect(dead_code, reason = "there is no store"))]
+pub(crate) enum StoreVerdict<E> {
+    /// The request is admitted.
+    Admitted(E),
+    /// The caller has used up a rate.
+    Denied(Denial),
+    /// The store did not answer in time.
+    Unanswered {
+        /// How to decide.
+        policy: OnFailure,
+        /// The number of sidecars that share the limits.
+        sidecars: u32,
+        /// The request, if it is admitted.
+        entry: E,
+    },
+}
+
 /// The rate that is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "shared"), expect(dead_code, reason = "there is no store"))]
@@ -19,7 +40,7 @@ pub(crate) struct Denial {
     pub(crate) rests: [Option<Rest>; 2],
 }
 
-/// What is left of a rate.
+/// The rest of a rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rest {
     /// How many may come at once.
@@ -30,7 +51,7 @@ pub(crate) struct Rest {
     pub(crate) reset: Duration,
 }
 
-/// What decides now, for the page and for `/readyz`.
+/// The mode in force, for the page and for `/readyz`.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedStatus {
     /// `shared` while the store decides; otherwise the value of `on_failure`.

@@ -76,6 +76,7 @@ impl<'a> StoreWorker<'a> {
                 Err(why) => {
                     shared.failed(why);
                     shared.show();
+                    store.forget();
                     sleep(TRIAL).await;
                 }
             }
@@ -181,15 +182,13 @@ impl<'a> StoreWorker<'a> {
         if due.is_empty() && renews {
             return self.call(&[], 0, PATIENCE).await.map(drop);
         }
-        for some in due.chunks(MOST) {
+        for (at, some) in due.chunks(MOST).enumerate() {
             let number = if some.iter().any(|(_, charge)| *charge != 0) { self.number() } else { 0 };
             if let Err(why) = self.settle(some, number, PATIENCE).await {
                 // The rest of `due` has no number yet, and gets its own.
                 self.unanswered.push(Batch { number, charges: some.to_vec() });
-                let rest =
-                    due.iter().skip_while(|(one, _)| !Arc::ptr_eq(one, &some[some.len() - 1].0)).skip(1);
-                for (account, charge) in rest {
-                    account.put_back(*charge);
+                for (account, charge) in due.iter().skip((at + 1) * MOST) {
+                    account.charge(*charge);
                 }
                 return Err(why);
             }
@@ -230,8 +229,7 @@ impl<'a> StoreWorker<'a> {
         let Some((sidecars, settled)) =
             read_settle(&value).filter(|(_, settled)| settled.len() == entries.len())
         else {
-            let why = "the answer of a script cannot be read".to_owned();
-            return Err(StoreFailure::Protocol { server: String::new(), why });
+            return Err(shared.garbled());
         };
         shared.health.count(sidecars);
         Ok(settled)

@@ -36,7 +36,7 @@ const CALLS: [(&str, &[&str]); 3] = [
     ("clock", &["clock_gettime"]),
 ];
 
-/// What one repetition costs: `instructions`, the names in [`CALLS`], or `bytes`.
+/// The cost of one repetition: `instructions`, the names in [`CALLS`], or `bytes`.
 pub(crate) type Count = BTreeMap<String, f64>;
 
 /// Counts the repetitions of a scenario.
@@ -51,7 +51,7 @@ pub(crate) fn held(name: &str) -> Result<Count> {
 
 fn difference(few: &HashMap<&'static str, u64>, many: HashMap<&'static str, u64>, times: u64) -> Count {
     let each = many.into_iter().map(|(what, many)| {
-        // What no repetition takes differs by chance, since each start of a process takes a few more or less.
+        // A count that the repetitions do not change differs by chance, since the start of a process varies a little.
         let one = many.saturating_sub(few[what]) as f64 / times as f64;
         // Instructions and bytes are whole, and the few others have two digits.
         let digits = if one > 1000.0 { 1.0 } else { 100.0 };

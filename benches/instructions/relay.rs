@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// No reading of a collector comes within a run.
 const NEVER: Duration = Duration::from_secs(3600);
 
-/// What is between the client and the upstream.
+/// The relay between the client and the upstream.
 #[derive(Clone, Copy)]
 pub(crate) enum Relay {
     /// Nothing.

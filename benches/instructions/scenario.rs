@@ -27,7 +27,7 @@ const FINAL: &[u8] = b"{\"model\":\"llama3.2:latest\",\"created_at\":\"2025-11-2
 /// A function that repeats something.
 pub(crate) type Scenario = (&'static str, fn(u64));
 
-/// What is counted by instructions.
+/// The scenarios whose instructions are counted.
 pub(crate) const SCENARIOS: [Scenario; 15] = [
     ("record", |times| scan(Framing::Ndjson, Dialect::Ollama, RECORD, times)),
     ("event", |times| scan(Framing::Sse, Dialect::OpenAi, EVENT, times)),
@@ -46,7 +46,7 @@ pub(crate) const SCENARIOS: [Scenario; 15] = [
     ("request-instrumented", |times| relay::requests(Relay::Instrumented, times)),
 ];
 
-/// What is counted by the bytes that are allocated at the end.
+/// The scenarios whose allocated bytes are counted, at their end.
 pub(crate) const HELD: [Scenario; 4] = [
     ("held-direct", |times| relay::streams(Relay::Direct, times)),
     ("held-copy", |times| relay::streams(Relay::Copy, times)),

@@ -49,7 +49,7 @@ pub(super) struct Sharing {
     account: Option<Arc<Account>>,
 }
 
-/// What a caller may use.
+/// The rights of a caller.
 #[derive(Clone, Debug)]
 pub(super) struct Rights {
     pub(super) routes: Access,
@@ -168,7 +168,7 @@ impl Caller {
     }
 }
 
-/// What an admitted request was taken from, and what its tokens are charged to.
+/// The limits that admitted a request, to which its tokens are charged.
 #[derive(Debug)]
 pub(super) enum Taken {
     /// Limits of this sidecar alone. The entry counts the stream of a caller with shared limits.
@@ -184,7 +184,7 @@ pub struct Permit {
     is_known: bool,
     route: Route,
     families: Families,
-    /// What the request was taken from.
+    /// The limits that admitted the request.
     taken: Taken,
     /// The request counts against no quota.
     is_free: bool,

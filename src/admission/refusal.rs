@@ -147,7 +147,7 @@ pub struct Allowances {
 }
 
 impl Allowances {
-    /// What is left of shared rates.
+    /// The rest of shared rates.
     pub(super) fn of(rests: [Option<Rest>; 2]) -> Allowances {
         let [requests, tokens] = rests.map(|rest| {
             let Rest { limit, remaining, reset } = rest?;

@@ -145,7 +145,7 @@ struct Waits {
     longest: Duration,
 }
 
-/// What the streams that got a slot since the last decision have shown.
+/// The measurements of the streams that got a slot since the last decision.
 #[derive(Clone, Copy, Debug, Default)]
 struct Round {
     streams: usize,

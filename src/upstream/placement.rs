@@ -160,15 +160,19 @@ mod tests {
         upstream::{Config, Health, StreamLimit, UpstreamConfig},
     };
 
+    /// Two upstreams, `a` and `b`, with so many slots each.
+    fn two(slots: Option<usize>) -> Arc<Upstreams> {
+        let upstream = |name| UpstreamConfig {
+            max_streams: slots.map(StreamLimit::Fixed),
+            ..UpstreamConfig::new(name, "http://127.0.0.1:1".parse().unwrap())
+        };
+        let config = Config { upstreams: ["a", "b"].map(upstream).into(), ..Config::default() };
+        Arc::new(Upstreams::new(&config).unwrap())
+    }
+
     #[tokio::test(start_paused = true)]
     async fn upstream_that_loads_a_model_gets_the_next_request_for_it() {
-        let config = Config {
-            upstreams: ["a", "b"]
-                .map(|name| UpstreamConfig::new(name, "http://127.0.0.1:1".parse().unwrap()))
-                .into(),
-            ..Config::default()
-        };
-        let all = Arc::new(Upstreams::new(&config).unwrap());
+        let all = two(None);
         for upstream in &all.all {
             upstream.report(Health::for_test(true, &["m:latest"], &[]));
         }
@@ -187,16 +191,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn request_waits_for_a_warm_slot_no_longer_than_a_load_takes() {
-        let config = Config {
-            upstreams: ["a", "b"]
-                .map(|name| UpstreamConfig {
-                    max_streams: Some(StreamLimit::Fixed(1)),
-                    ..UpstreamConfig::new(name, "http://127.0.0.1:1".parse().unwrap())
-                })
-                .into(),
-            ..Config::default()
-        };
-        let all = Arc::new(Upstreams::new(&config).unwrap());
+        let all = two(Some(1));
         all.all[0].report(Health::for_test(true, &["m:latest"], &["m:latest"]));
         all.all[1].report(Health::for_test(true, &["m:latest"], &[]));
         let load = Some(Duration::from_secs(10));
@@ -219,20 +214,12 @@ mod tests {
         );
         drop(warm);
     }
+
     #[tokio::test(start_paused = true)]
     async fn request_waits_longer_for_a_warm_slot_if_the_load_evicts_a_model() {
-        let config = Config {
-            upstreams: ["a", "b"]
-                .map(|name| UpstreamConfig {
-                    max_streams: Some(StreamLimit::Fixed(1)),
-                    ..UpstreamConfig::new(name, "http://127.0.0.1:1".parse().unwrap())
-                })
-                .into(),
-            ..Config::default()
-        };
         let models = ["m:latest", "n:latest"];
         for (first, waits) in [("m:latest", 25), ("n:latest", 10)] {
-            let all = Arc::new(Upstreams::new(&config).unwrap());
+            let all = two(Some(1));
             all.all[0].report(Health::for_test(true, &models, &["m:latest"]));
             // One model replaces the other in the memory of the second upstream, or the same one stays.
             all.all[1].report(Health::for_test(true, &models, &[first]));

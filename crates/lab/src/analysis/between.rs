@@ -12,7 +12,7 @@ pub(crate) struct Between {
     /// The comparisons, measure by measure. The comparisons of one later recording are corrected together, in two
     /// families as within a recording.
     pub(crate) comparisons: Vec<Comparison>,
-    /// The conditions of which too many runs failed, and a larger share than in the first recording.
+    /// The conditions with too many failed runs, if their share is larger than in the first recording.
     pub(crate) failures: Vec<String>,
 }
 

@@ -65,7 +65,7 @@ impl Report {
             self.analysis.conditions.iter().map(|condition| condition.agents).max().unwrap_or_default();
         let failed = if failed == 0 { "none failed".to_owned() } else { format!("{failed} failed") };
         format!(
-            "{} with up to {agents} agents and {runs} runs together, of which {failed}.",
+            "{} with up to {agents} agents and {runs} runs together: {failed}.",
             match self.analysis.conditions.len() {
                 1 => "1 condition".to_owned(),
                 conditions => format!("{conditions} conditions"),

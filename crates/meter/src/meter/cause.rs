@@ -56,7 +56,7 @@ impl LoadCause {
     }
 }
 
-/// What a request asked of its model, and who sent it.
+/// The load options of a request, and its caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Order {
     pub(super) options: LoadOptions,
@@ -131,7 +131,7 @@ pub(super) struct Pushed {
     pub(super) caller: Option<Arc<str>>,
 }
 
-/// What is known about a model at the time of a load.
+/// The facts about a model at the time of a load.
 #[derive(Debug)]
 pub(super) struct Circumstances<'a> {
     /// The time at which the request that loaded the model was sent.

@@ -300,7 +300,7 @@ pub(super) struct Waiter {
     number: Option<u64>,
     order: Arc<Order>,
     kept: Option<Kept>,
-    /// What was known when the request was sent.
+    /// The facts at the time at which the request was sent.
     seen: Option<Seen>,
     lost: Option<Instant>,
     pushed: Option<Pushed>,

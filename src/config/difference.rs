@@ -28,7 +28,7 @@ impl Setting {
 #[must_use]
 pub(crate) fn fixed(before: &Config, after: &Config) -> Vec<&'static str> {
     let differs = |setting: &&Setting| setting.differs(before, after);
-    let fixed = SETTINGS.iter().filter(|setting| !setting.reloads()).filter(differs);
+    let fixed = SETTINGS.iter().copied().filter(|setting| !setting.reloads()).filter(differs);
     let upstreams = without_certificates(before) != without_certificates(after);
     fixed.map(|setting| setting.key).chain(upstreams.then_some("upstream")).collect()
 }

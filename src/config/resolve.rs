@@ -134,7 +134,7 @@ fn apply_variable(resolved: &mut Resolved, name: &str, value: &str, mistakes: &m
     } else if name.starts_with(&format!("{VARIABLE_PREFIX}KEY__")) {
         "set keys in the file".to_owned()
     } else {
-        let known: Vec<_> = SETTINGS.iter().map(setting::Setting::variable).collect();
+        let known: Vec<_> = SETTINGS.iter().map(|setting| setting.variable()).collect();
         let known = known.iter().map(String::as_str).chain([UPSTREAM_VARIABLE]);
         // The prefix is left out, since all variables share it and would look alike.
         let (bare, bare_known) = (without_prefix(name), known.map(without_prefix));

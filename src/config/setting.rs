@@ -1,11 +1,11 @@
 //! Every setting, as data. The resolver, `check` and the test of the documentation read this table.
 
-use std::{ops::RangeInclusive, time::Duration};
+mod log;
 
-use tracing::Level;
+use std::{ops::RangeInclusive, sync::LazyLock, time::Duration};
 
 use super::{
-    Config, LogFormat, certificate,
+    Config, certificate,
     choice::{choose, name, names},
     field::{Field, Given},
     inline,
@@ -59,8 +59,12 @@ const fn flagged(key: &'static str, flag: &'static str, field: Field, doc: &'sta
     Setting { key, flag: Some(flag), field, doc }
 }
 
-/// In the order of the documentation. The keys of a section stand together.
-pub(super) static SETTINGS: &[Setting] = &[
+/// Every setting, in the order of the documentation. The keys of a section stand together.
+pub(super) static SETTINGS: LazyLock<Vec<&'static Setting>> =
+    LazyLock::new(|| [LISTENERS, log::LOG, BEHIND].into_iter().flatten().collect());
+
+/// The listeners.
+static LISTENERS: &[Setting] = &[
     flagged(
         "proxy.listen",
         "--listen",
@@ -164,26 +168,10 @@ pub(super) static SETTINGS: &[Setting] = &[
         },
         "A file with the token that clients of the admin address must send, as Bearer token or as Basic password. Surrounding white space is ignored. Unset: no token is required.",
     ),
-    flagged(
-        "log.format",
-        "--log-format",
-        Field::Choice {
-            options: names::<LogFormat>,
-            get: |c| name(c.log.format),
-            set: |c, word| choose(&mut c.log.format, word),
-        },
-        "`text` for people, or `json` for one JSON object per line.",
-    ),
-    flagged(
-        "log.level",
-        "-v, -q",
-        Field::Choice {
-            options: names::<Level>,
-            get: |c| name(c.log.level),
-            set: |c, word| choose(&mut c.log.level, word),
-        },
-        "The least severe level that is written. `debug` has a line for each finished request.",
-    ),
+];
+
+/// The rest of them, from the upstreams on.
+static BEHIND: &[Setting] = &[
     setting(
         "upstreams.choose",
         Field::Choice {
@@ -462,17 +450,17 @@ fn show_anonymous(config: &Config) -> Option<String> {
 
 /// The setting with this key.
 pub(super) fn find(key: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.key == key)
+    SETTINGS.iter().copied().find(|setting| setting.key == key)
 }
 
 /// The sections, in order.
 pub(super) fn sections() -> Vec<&'static str> {
-    let mut sections: Vec<_> = SETTINGS.iter().map(Setting::section).collect();
+    let mut sections: Vec<_> = SETTINGS.iter().map(|setting| setting.section()).collect();
     sections.dedup();
     sections
 }
 
 /// The settings of a section, in order.
 pub(super) fn leaves(section: &str) -> impl Iterator<Item = &'static Setting> {
-    SETTINGS.iter().filter(move |setting| setting.section() == section)
+    SETTINGS.iter().copied().filter(move |setting| setting.section() == section)
 }

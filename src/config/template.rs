@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn template_has_every_key_and_changes_nothing() {
         let text = template();
-        for setting in SETTINGS {
+        for setting in SETTINGS.iter() {
             assert!(text.contains(&format!("\n# {} = ", setting.leaf())), "{}", setting.key);
         }
         for leaf in ENTRY_KEYS.iter().map(|key| key.leaf).chain(KEY_KEYS.iter().map(|key| key.leaf)) {

@@ -254,7 +254,7 @@ fn shown_configuration_can_be_read_back() {
 #[test]
 fn shown_setting_is_read_from_file_and_environment() {
     let config = Config::default();
-    for setting in SETTINGS {
+    for setting in SETTINGS.iter() {
         let Some(shown) = setting.field.show(&config) else { continue };
         right(&file(&format!("{} = {shown}", setting.key)));
         right(&variable(Sources::default(), &setting.variable(), shown.trim_matches('"')));
@@ -440,7 +440,7 @@ fn row(setting: &Setting, config: &Config) -> String {
 fn documented_sample_is_valid_and_names_every_setting() {
     let sample = DOCUMENTATION.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let resolved = right(&file(sample));
-    for setting in SETTINGS {
+    for setting in SETTINGS.iter() {
         // The files of these keys are read at once, and the reader of a sample does not have them.
         let of_store = ["shared.username", "shared.password_file", "shared.password_env", "shared.ca_file"];
         let of_file = ["proxy.tls", "admin.tls", "admin.token_file"].contains(&setting.key)

@@ -1,0 +1,95 @@
+//! Whether a request was slow, and why, in words.
+
+use std::{fmt::Write, time::Duration};
+
+use super::{Ending, Outcome};
+
+/// The limits above which a request that makes the GPU work is slow. `None`: no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlowLimits {
+    /// The time from accept to the first content record. A client that leaves before it has waited that long.
+    pub first_token: Option<Duration>,
+    /// The time from accept to the end.
+    pub duration: Option<Duration>,
+}
+
+impl Default for SlowLimits {
+    fn default() -> SlowLimits {
+        SlowLimits { first_token: Some(Duration::from_secs(10)), duration: Some(Duration::from_secs(60)) }
+    }
+}
+
+/// A part of a time is named if it is at least this share of it.
+const LEAST_SHARE: f64 = 0.05;
+
+impl SlowLimits {
+    /// Whether the request was slow.
+    pub(super) fn are_exceeded(self, ending: &Ending) -> bool {
+        let exceeds = |time: Option<Duration>, limit: Option<Duration>| {
+            time.zip(limit).is_some_and(|(time, limit)| time > limit)
+        };
+        ending.route.takes_slot()
+            && (exceeds(ending.wait_for_first(), self.first_token)
+                || exceeds(Some(ending.duration), self.duration))
+    }
+}
+
+impl Ending {
+    /// Returns the time that the client waited for the first token, whether it came or not.
+    fn wait_for_first(&self) -> Option<Duration> {
+        let left = self.outcome == Outcome::ClientAbort && self.content_records == 0;
+        self.first_token.or_else(|| left.then_some(self.duration))
+    }
+
+    /// Describes where the time of a slow request went, as far as it is known.
+    pub(super) fn slowness(&self) -> String {
+        let Some(first) = self.wait_for_first().filter(|first| first.as_secs_f64() * 2.0 > self.duration.as_secs_f64())
+        else {
+            return self.slow_response();
+        };
+        let mut text = match self.first_token {
+            Some(first) => format!("the first token came after {}", seconds(first)),
+            None if self.sent => {
+                format!("the client disconnected after {} without a token", seconds(first))
+            }
+            None => format!("the client disconnected after {}, before Ollama had the request", seconds(first)),
+        };
+        let usage = Some(&self.usage).filter(|usage| !usage.has_invalid_duration);
+        let parts = [
+            (self.queue_wait, "in the queue of the sidecar"),
+            (self.hidden_queue, "in the hidden queue of Ollama"),
+            (usage.and_then(|usage| usage.load), "to load the model"),
+            (usage.and_then(|usage| usage.prompt_eval), "to evaluate the prompt"),
+        ];
+        let parts = parts.into_iter().filter_map(|(part, name)| Some((part?, name)));
+        let named = parts.filter(|(part, _)| part.as_secs_f64() >= LEAST_SHARE * first.as_secs_f64());
+        for (place, (part, name)) in named.enumerate() {
+            let before = if place == 0 { ':' } else { ',' };
+            write!(text, "{before} {} {name}", seconds(part)).expect("writing to a String does not fail");
+        }
+        text
+    }
+
+    /// Describes a response that took long after its beginning.
+    fn slow_response(&self) -> String {
+        let mut text = format!("the response took {}", seconds(self.duration));
+        let decoded = self.first_token.map(|first| self.duration.saturating_sub(first));
+        if let (Some(first), Some(decoded)) = (self.first_token, decoded) {
+            let tokens = self.usage.output_tokens.unwrap_or(self.content_records);
+            let rate = tokens as f64 / decoded.as_secs_f64().max(1e-3);
+            write!(text, ": {} to the first token, then {tokens} tokens at {rate:.1}/s", seconds(first))
+                .expect("writing to a String does not fail");
+        }
+        if self.client_wait.as_secs_f64() >= LEAST_SHARE * self.duration.as_secs_f64() {
+            write!(text, ", {} of it waiting for the client", seconds(self.client_wait))
+                .expect("writing to a String does not fail");
+        }
+        text
+    }
+}
+
+/// A time for people.
+fn seconds(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds < 1.0 { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.1} s") }
+}

@@ -139,6 +139,9 @@ impl Proxy {
         mut measurement: Measurement,
     ) -> Response<Delivered<Outgoing>> {
         let (head, body) = request.into_parts();
+        if let Some(trace) = headers::trace_parent(&head.headers) {
+            measurement.traced(trace);
+        }
         let permit = match self.admit(&head, &mut measurement).await {
             Ok(permit) => permit,
             Err(failure) => {

@@ -15,6 +15,7 @@ pub(super) fn log(ending: &Ending, caller: Option<&str>) {
     tracing::debug!(
         target: "streamgauge::request",
         id = ending.id,
+        trace_id = ending.trace.map(|parent| tracing::field::display(parent.trace)),
         route = ending.route.label(),
         caller,
         model = ending.model,

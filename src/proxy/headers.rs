@@ -8,7 +8,7 @@ use http::{
     uri::PathAndQuery,
 };
 
-use crate::protocol::Coding;
+use crate::{meter::TraceParent, protocol::Coding};
 
 /// The most header fields of a request. hyper's default is 100. hyper allocates room for this many for each head.
 pub(super) const MAX_FIELDS: usize = 256;
@@ -216,6 +216,13 @@ pub(super) fn content_type(fields: &HeaderMap) -> Option<&str> {
     fields.get(header::CONTENT_TYPE)?.to_str().ok()
 }
 
+/// The trace to which the request belongs. Without exactly one well-formed `traceparent`, it belongs to none.
+pub(super) fn trace_parent(fields: &HeaderMap) -> Option<TraceParent> {
+    let mut values = fields.get_all("traceparent").iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    TraceParent::parse(value.to_str().ok()?)
+}
+
 #[cfg(test)]
 mod tests {
     use http::Request;
@@ -260,6 +267,19 @@ mod tests {
             left,
             [("accept", "a"), ("accept", "b"), ("trailer", "x-sum"), ("user-agent", "u"), ("x-last", "l")]
         );
+    }
+
+    #[test]
+    fn trace_is_that_of_single_well_formed_field() {
+        const ONE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        for (fields, is_read) in [
+            (&[("traceparent", ONE)][..], true),
+            (&[], false),
+            (&[("traceparent", ONE), ("traceparent", ONE)], false),
+            (&[("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736")], false),
+        ] {
+            assert_eq!(trace_parent(&map(fields)).is_some(), is_read, "{fields:?}");
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod tap;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod trace;
 mod truncation;
 mod waiting;
 mod wrap;
@@ -41,6 +42,7 @@ pub use measurement::{Facts, Measurement};
 pub use model::InMemory;
 pub use outcome::{Ending, Outcome};
 pub use tap::Tap;
+pub use trace::{TraceId, TraceParent};
 pub use wrap::BodyStream;
 pub use wrapping::DeliveredBy;
 

@@ -19,6 +19,7 @@ use super::{
     outcomes::Outcomes,
     shared::{OTHER_CLOUD, Shared},
     silence,
+    trace::TraceParent,
     truncation::Truncation,
 };
 use crate::metric::Occupied;
@@ -108,6 +109,7 @@ pub struct Measurement {
     /// The counters for its outcome.
     pub(super) outcomes: Arc<Outcomes>,
     listing: Listing,
+    pub(super) trace: Option<TraceParent>,
     /// Held to the end, so that the label on which this request counts is kept.
     pub(super) place: Option<Arc<Place>>,
     /// Set while the request is at its upstream and may wait for its model.
@@ -139,6 +141,7 @@ impl Measurement {
             explanation: None,
             outcomes,
             listing: Listing::Untold,
+            trace: None,
             place: None,
             waiter: None,
             account: None,
@@ -157,6 +160,17 @@ impl Measurement {
     #[must_use]
     pub fn route(&self) -> Route {
         self.facts.route
+    }
+
+    /// Sets the trace to which the request belongs.
+    pub fn traced(&mut self, trace: TraceParent) {
+        self.trace = Some(trace);
+    }
+
+    /// Returns the trace to which the request belongs, if it belongs to one.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceParent> {
+        self.trace
     }
 
     /// Sets the model as the client wrote it.

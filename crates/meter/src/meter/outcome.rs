@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use http::StatusCode;
 
-use super::ModelLoad;
+use super::{ModelLoad, TraceParent};
 use crate::protocol::{FinishReason, Route, Usage};
 
 /// The outcome of a request, decided once.
@@ -69,6 +69,8 @@ pub struct Ending {
     pub context: Option<u64>,
     /// The cause that [`Measurement::failure_explained`](super::Measurement::failure_explained) reported.
     pub explanation: Option<String>,
+    /// The trace to which the request belongs, if [`Measurement::traced`](super::Measurement::traced) reported it.
+    pub trace: Option<TraceParent>,
 }
 
 impl Ending {

@@ -151,6 +151,7 @@ impl Measurement {
             prompt_estimate: live.sent.get().map_or(0, |_| estimate),
             context,
             explanation: self.explanation.clone(),
+            trace: self.trace,
         }
     }
 

@@ -14,12 +14,16 @@ test *args:
 # Run the tests against every supported version of Ollama and its real clients
 real *args:
     tests/real/install.sh all
-    cargo test -- --ignored --skip automatic_limit {{args}}
+    cargo test -- --ignored --skip automatic_limit --skip batch_over_sockets {{args}}
 
 # Watch what `max_streams = "auto"` finds for a simulated and a real Ollama: half an hour of a quiet machine
 automatic-limit:
     tests/real/install.sh
     cargo test --test proxy --test real -- --ignored --nocapture --skip ollama_0_33 automatic_limit
+
+# Send 200 requests to three simulated Ollamas of different speed, and compare the time with the best schedule: two minutes of a quiet machine
+batch:
+    cargo test --test proxy -- --ignored --nocapture batch_over_sockets
 
 # Send a million streams, with every fault of clients and upstreams
 chaos streams="1000000":

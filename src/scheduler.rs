@@ -81,7 +81,17 @@ impl Scheduler {
     /// Creates a scheduler with default settings and its own registry.
     #[cfg(test)]
     pub(crate) fn for_test(limits: &[Option<usize>], fleet: Arc<dyn Fleet<Want> + Send + Sync>) -> Scheduler {
-        Scheduler::register(&Registry::new(), Config::default(), limits, fleet).unwrap()
+        Scheduler::with_config(Config::default(), limits, fleet)
+    }
+
+    /// Creates a scheduler with its own registry.
+    #[cfg(test)]
+    pub(crate) fn with_config(
+        config: Config,
+        limits: &[Option<usize>],
+        fleet: Arc<dyn Fleet<Want> + Send + Sync>,
+    ) -> Scheduler {
+        Scheduler::register(&Registry::new(), config, limits, fleet).unwrap()
     }
 
     /// Finds the limit of an upstream from its streams, from now on. `name` is the value of the label `upstream`. No stream

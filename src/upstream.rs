@@ -1,6 +1,8 @@
 //! The upstreams: their settings, their health, and the choice among them.
 
 mod answer;
+#[cfg(test)]
+mod batch;
 mod breaker;
 mod busy;
 mod choose;
@@ -14,6 +16,7 @@ mod instance;
 mod link;
 mod memory;
 mod merged;
+mod pace;
 mod patience;
 mod placement;
 mod pool;
@@ -23,6 +26,7 @@ mod server;
 mod shelf;
 mod socket;
 mod whereabouts;
+mod worth;
 
 use hook::Hook;
 use std::sync::{
@@ -52,6 +56,7 @@ use crate::tls::{Peer, Unusable};
 use breaker::Breaker;
 use expected::Expected;
 use instance::Instance;
+use pace::Paces;
 use prober::Prober;
 use probing::Probing;
 use shelf::Shelf;
@@ -67,6 +72,7 @@ pub(crate) struct Upstreams {
     instance: Instance,
     shelf: Arc<Shelf>,
     turn: AtomicUsize,
+    paces: Paces,
     hook: Hook,
 }
 
@@ -136,6 +142,7 @@ impl Upstreams {
             instance,
             shelf: Arc::default(),
             turn: AtomicUsize::new(0),
+            paces: Paces::new(config.upstreams.len()),
             hook: Hook::default(),
         })
     }

@@ -179,7 +179,7 @@ static BEHIND: &[Setting] = &[
             get: |c| name(c.sidecar.upstream.choose),
             set: |c, word| choose(&mut c.sidecar.upstream.choose, word),
         },
-        "How to choose among the healthy upstreams that have the model and a free slot. `model-aware`: the one with the soonest expected first token, by measured load times, prefill rates and waits. `round-robin`: in turn. `least-busy`: the one with the fewest requests for its `weight`.",
+        "How to choose among the healthy upstreams that have the model and a free slot. `model-aware`: the one with the soonest expected first token, by measured load times, prefill rates, waits and speeds. `round-robin`: in turn. `least-busy`: the one with the fewest requests for its `weight`.",
     ),
     setting(
         "upstreams.primary",

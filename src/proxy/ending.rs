@@ -122,5 +122,7 @@ pub(super) fn observed(ending: &Ending) -> Observed {
         prompt_eval: usage.prompt_eval,
         prompt_tokens: usage.prompt_tokens.map(|tokens| tokens.saturating_sub(cached)),
         first_token: ending.first_token,
+        generation: usage.eval,
+        output_tokens: usage.output_tokens,
     }
 }

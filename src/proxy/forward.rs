@@ -151,7 +151,7 @@ impl Proxy {
                         }
                     });
                 }
-                let busy = upstream.enter(Some(slot));
+                let busy = upstream.enter(Some(slot)).with_model(model);
                 Ok((upstream, false, busy))
             }
         }

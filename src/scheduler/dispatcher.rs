@@ -254,6 +254,16 @@ impl<W, G> Dispatcher<W, G> {
             self.relist(now, caller);
         }
         self.dispatch(now, fleet);
+        for upstream in 0..self.lanes.len() {
+            self.settle(now, upstream);
+        }
+    }
+
+    /// Notes whether a slot of the upstream is idle.
+    fn settle(&mut self, now: Duration, upstream: usize) {
+        for caller in self.lanes[upstream].settle(now) {
+            self.relist(now, caller);
+        }
     }
 
     /// Gives each free slot to the next request. If several upstreams have a free slot, the request that has waited
@@ -301,6 +311,9 @@ impl<W, G> Dispatcher<W, G> {
         let start = standing.enter(class, *clock);
         *clock = start.max(*clock);
         standing.tags[class] = start.saturating_add(charged);
+        if !lane.is_free() {
+            self.settle(now, upstream);
+        }
         Lease { caller: id, upstream, class, since: now, charged, is_trial: false, seat }
     }
 
@@ -314,9 +327,11 @@ impl<W, G> Dispatcher<W, G> {
                 let lane = &mut self.lanes[candidate.upstream];
                 let standing = &mut caller.standings[candidate.upstream];
                 let fits = group.waiters.front().filter(|head| {
-                    let from = head.arrived.saturating_add(candidate.patience);
+                    let from = lane.fits_from(now, head.arrived, candidate.patience);
                     if from > now {
                         due = Some(due.map_or(from, |due| due.min(from)));
+                    } else if !candidate.patience.is_zero() {
+                        lane.impatient.insert(id);
                     }
                     from <= now && !is_at_limit
                 });
@@ -364,8 +379,8 @@ impl<W, G> Dispatcher<W, G> {
     }
 
     /// The measured waits.
-    pub(super) fn outlook(&self) -> Outlook<'_> {
-        Outlook { lanes: Some(&self.lanes) }
+    pub(super) fn outlook(&self, now: Duration) -> Outlook<'_> {
+        Outlook { lanes: Some(&self.lanes), now }
     }
 
     /// The recent mean wait.

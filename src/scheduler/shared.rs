@@ -311,17 +311,18 @@ impl Shared {
         self: &Arc<Shared>,
         caller: &str,
         terms: Terms,
-        want: Want,
+        mut want: Want,
     ) -> Result<Arrived, NoSlot> {
         let mut state = self.state();
         let (now, core) = (self.now(), &mut state.core);
-        let candidates = self.fleet.candidates(&want, core.outlook());
+        let candidates = self.fleet.candidates(&want, core.outlook(now));
         let ask = Ask { caller, terms, candidates };
         let lease = core.take(now, &ask, &want, &*self.fleet);
         let grants = core.granted();
         let arrived = match lease {
             Some(lease) => Ok(Arrived::Served(Slot::of(self.clone(), lease))),
             None => {
+                want.candidates = Box::default();
                 let (grant, granted) = oneshot::channel();
                 let ticket = core.wait(now, ask, want, grant);
                 let full = NoSlot::Full { wait: core.mean_wait() };

@@ -12,6 +12,9 @@ pub struct Want {
     pub may_ask_cloud: bool,
     /// The upstreams that could not be reached for it.
     pub tried: Vec<usize>,
+    /// The positions of the upstreams that may serve it, if they were looked up a moment ago; otherwise empty. They do not
+    /// hold once the request waits.
+    pub candidates: Box<[usize]>,
     /// The number of the request in this process, by which its place in the queue is found; 0: none.
     pub id: u64,
 }

@@ -17,6 +17,8 @@ pub(crate) struct Busy {
     is_refused: bool,
     runs: Runs,
     slot: Option<Slot>,
+    /// Its model, if the end of a load is to be noticed.
+    model: Option<Box<str>>,
 }
 
 /// The place where a request is processed.
@@ -57,7 +59,16 @@ impl Busy {
             is_refused: false,
             runs,
             slot,
+            model: None,
         }
+    }
+
+    /// Notes the model that the upstream runs for this request.
+    #[must_use]
+    pub(crate) fn with_model(mut self, model: Option<&str>) -> Busy {
+        // With one upstream, no load decides about a slot.
+        self.model = model.filter(|_| self.upstream.breaker.is_some()).map(Box::from);
+        self
     }
 
     fn kind(&self) -> Kind {
@@ -77,6 +88,11 @@ impl Busy {
     /// Notes the head of the response. A trial that gets an error proves nothing, and the next request tries again.
     pub(super) fn answered(&mut self, is_success: bool) {
         self.is_refused = !is_success;
+        if let Some(model) = self.model.take()
+            && self.upstream.expected.load_ended(&model, is_success)
+        {
+            self.changed();
+        }
         let Some(breaker) = &self.upstream.breaker else { return };
         let closed = breaker.answered(self.evidence());
         self.tries = self.tries && !is_success && !closed;
@@ -141,6 +157,11 @@ fn kind(slot: Option<&Slot>, runs: Runs) -> Kind {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.leave();
+        if let Some(model) = self.model.take()
+            && self.upstream.expected.load_ended(&model, false)
+        {
+            self.changed();
+        }
         if self.tries {
             self.upstream.abandoned();
             self.changed();

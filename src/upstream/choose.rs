@@ -1,6 +1,6 @@
 //! Chooses the upstream of a request.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Policy, Upstream};
 use crate::{protocol::Route, scheduler::Free};
@@ -45,13 +45,15 @@ pub(super) fn narrow(candidates: &mut Vec<&Arc<Upstream>>, fits: impl Fn(&Upstre
     }
 }
 
-/// Chooses among the upstreams that can take a request now, at least one. `turn` counts the choices and breaks ties.
+/// Chooses among the upstreams that can take a request now, at least one. `turn` counts the choices and breaks ties. `lag`
+/// is the time by which an answer takes longer at an upstream than at the fastest one.
 pub(super) fn choose(
     all: &[Arc<Upstream>],
     policy: Policy,
     model: Option<&str>,
     turn: usize,
     free: &[Free],
+    lag: impl Fn(usize) -> Duration,
 ) -> usize {
     let upstream = |at: usize| &all[free[at].upstream];
     let count = free.len();
@@ -68,7 +70,9 @@ pub(super) fn choose(
         }
     }
     let delay = |at: usize| match (policy, model) {
-        (Policy::ModelAware, Some(model)) => upstream(at).expects(model).as_millis() / SAME,
+        (Policy::ModelAware, Some(model)) => {
+            upstream(at).expects(model).saturating_add(lag(free[at].upstream)).as_millis() / SAME
+        }
         _ => 0,
     };
     // The load of the upstream with one more request. A slot that was granted a moment ago is not among its requests
@@ -88,8 +92,6 @@ pub(super) fn choose(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::{
         scheduler::{Scheduler, Terms, Want},
@@ -132,7 +134,10 @@ mod tests {
     ) -> Option<&'a str> {
         let candidates = candidates(all, model, tried);
         let free: Vec<_> = candidates.iter().map(|one| Free { upstream: one.position(), taken: 0 }).collect();
-        (!free.is_empty()).then(|| all[free[choose(all, policy, model, turn, &free)].upstream].name())
+        (!free.is_empty()).then(|| {
+            let chosen = choose(all, policy, model, turn, &free, |_| Duration::ZERO);
+            all[free[chosen].upstream].name()
+        })
     }
 
     fn names<'a>(all: &'a [Arc<Upstream>], policy: Policy, model: Option<&str>) -> Vec<&'a str> {
@@ -275,7 +280,7 @@ mod tests {
     fn slots_granted_a_moment_ago_count_as_requests() {
         let all = two(up(), up());
         let free = [Free { upstream: 0, taken: 1 }, Free { upstream: 1, taken: 0 }];
-        assert_eq!(choose(&all, Policy::LeastBusy, None, 0, &free), 1);
+        assert_eq!(choose(&all, Policy::LeastBusy, None, 0, &free, |_| Duration::ZERO), 1);
     }
 
     /// The seconds that each upstream reported for a load and for the evaluation of the prompt.
@@ -284,7 +289,7 @@ mod tests {
             load: Some(Duration::from_secs(load)),
             prompt_eval: Some(Duration::from_secs(prompt_eval)),
             prompt_tokens: Some(1_000),
-            first_token: None,
+            ..Observed::default()
         }
     }
 

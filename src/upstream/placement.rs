@@ -9,6 +9,7 @@ use super::{
     Policy, Upstream, Upstreams,
     choose::{candidates, choose, is_of_primary, narrow},
     expected::Observed,
+    worth::{Delay, patience},
 };
 use crate::{
     protocol::Route,
@@ -51,11 +52,14 @@ impl Upstreams {
         let candidates = candidates(&self.all, model, tried);
         let local = candidates.iter().find(|upstream| !is_cloud(upstream));
         if let Some(likely) = local.filter(|_| route.takes_slot()) {
+            // With one upstream there is no choice.
+            let positions = candidates.iter().filter(|one| self.all.len() > 1 && !is_cloud(one));
             let want = Want {
                 model: model.map(str::to_owned),
                 is_cloud: false,
                 may_ask_cloud: route.may_ask_cloud(),
                 tried: tried.to_vec(),
+                candidates: positions.map(|one| one.position()).collect(),
                 id: 0,
             };
             return Some(Placement::Any { want, likely: (*likely).clone(), is_only: candidates.len() == 1 });
@@ -97,11 +101,36 @@ impl Upstreams {
     pub(crate) fn observe(&self, upstream: &str, model: &str, observed: Observed) {
         if let Some(upstream) = self.all.iter().find(|one| one.name == upstream) {
             upstream.expected.observe(model, observed, upstream.max_streams.is_none());
+            self.paces.observe(upstream.position(), model, observed);
         }
     }
 
+    /// Returns the upstreams that may serve a request.
+    fn found(&self, want: &Want) -> Vec<&Arc<Upstream>> {
+        if !want.candidates.is_empty() {
+            return want.candidates.iter().filter_map(|at| self.all.get(*at)).collect();
+        }
+        let model = want.model.as_deref();
+        let mut candidates = candidates(&self.all, model, &want.tried);
+        if let Some(model) = model.filter(|_| want.may_ask_cloud) {
+            narrow(&mut candidates, |upstream| !upstream.passes_on(model));
+        }
+        candidates
+    }
+
     fn decide(&self, model: Option<&str>, free: &[Free]) -> usize {
-        choose(&self.all, self.config.choose, model, self.turn.fetch_add(1, Relaxed), free)
+        let lags = match (self.config.choose, model) {
+            (Policy::ModelAware, Some(model)) => self.lags(model, free.iter().map(|one| one.upstream)),
+            _ => None,
+        };
+        let lag = |upstream: usize| lags.as_ref().map_or(Duration::ZERO, |lags| lags[upstream]);
+        choose(&self.all, self.config.choose, model, self.turn.fetch_add(1, Relaxed), free, lag)
+    }
+
+    /// Returns by how much longer an answer takes at each upstream than at the fastest one. `None`: the streams of one of
+    /// these upstreams are not limited. All requests would go to the fastest one, and it would not stay the fastest.
+    fn lags(&self, model: &str, mut these: impl Iterator<Item = usize>) -> Option<Vec<Duration>> {
+        these.all(|one| self.all[one].max_streams.is_some()).then(|| self.paces.lags(model))
     }
 }
 
@@ -112,19 +141,31 @@ impl Fleet<Want> for Upstreams {
             return [at_once(self.all.len())].into();
         }
         let model = want.model.as_deref();
-        let mut candidates = candidates(&self.all, model, &want.tried);
-        if let Some(model) = model.filter(|_| want.may_ask_cloud) {
-            narrow(&mut candidates, |upstream| !upstream.passes_on(model));
-        }
+        let candidates = self.found(want);
         let Some(model) = model.filter(|_| self.config.choose == Policy::ModelAware && candidates.len() > 1)
         else {
             return candidates.iter().map(|one| at_once(one.position())).collect();
         };
-        let warm: Vec<_> =
-            candidates.iter().filter(|one| one.is_warm(model)).map(|one| one.position()).collect();
-        let wait = if warm.is_empty() { None } else { outlook.wait(warm.iter().copied()) };
-        let patience = |one: &Upstream| one.patience(model, wait.filter(|_| !warm.contains(&one.position())));
-        candidates.iter().map(|one| Candidate { upstream: one.position(), patience: patience(one) }).collect()
+        let positions: Vec<_> = candidates.iter().map(|one| one.position()).collect();
+        let lags = self.lags(model, positions.iter().copied());
+        let lag = |upstream: usize| lags.as_ref().map_or(Duration::ZERO, |lags| lags[upstream]);
+        let delay = |one: &&Arc<Upstream>| {
+            let passes = one.rest(model);
+            let expected = passes.or_else(|| one.load(model))?.saturating_add(lag(one.position()));
+            Some(Delay { expected, passes: passes.unwrap_or_default() })
+        };
+        let delays: Vec<_> = candidates.iter().map(delay).collect();
+        let wait = |these: &[usize]| outlook.wait(these.iter().map(|at| positions[*at]));
+        let patience = patience(&delays, wait);
+        // A request would hold a slot and generate nothing until the load that runs has ended.
+        let is_held = |one: &Upstream| {
+            one.rest(model).is_some_and(|rest| !rest.is_zero()) && outlook.is_limited(one.position())
+        };
+        let each = candidates.iter().zip(patience).map(|(one, patience)| Candidate {
+            upstream: one.position(),
+            patience: if is_held(one) { Candidate::HELD } else { patience },
+        });
+        each.collect()
     }
 
     fn choose(&self, want: &Want, free: &[Free]) -> usize {
@@ -171,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn upstream_that_loads_a_model_gets_the_next_request_for_it() {
+    async fn upstream_that_loads_a_model_gets_the_next_requests_for_it_once_the_model_runs() {
         let all = two(None);
         for upstream in &all.all {
             upstream.report(Health::for_test(true, &["m:latest"], &[]));
@@ -179,14 +220,62 @@ mod tests {
         let load = Some(Duration::from_secs(10));
         all.observe("a", "m:latest", Observed { load, ..Observed::default() });
         all.observe("b", "m:latest", Observed { load, ..Observed::default() });
-        let scheduler = Scheduler::for_test(&[Some(4), Some(4)], all);
-        let want = || Want { model: Some("m:latest".to_owned()), ..Want::default() };
-        let first = scheduler.enter("caller", Terms::default(), want()).await.unwrap();
-        let mut held = Vec::new();
-        for _ in 0..3 {
-            held.push(scheduler.enter("caller", Terms::default(), want()).await.unwrap());
-        }
-        assert!(held.iter().all(|slot| slot.upstream() == first.upstream()), "a second load takes longer");
+        let scheduler = Scheduler::for_test(&[Some(4), Some(4)], all.clone());
+        let enter = async |model: &str| {
+            let want = Want { model: Some(model.to_owned()), ..Want::default() };
+            scheduler.enter("caller", Terms::default(), want).await.unwrap()
+        };
+        let first = enter("m:latest").await;
+        let loads = first.upstream();
+        let mut first = all.all[loads].enter(Some(first)).with_model(Some("m:latest"));
+        let next = async { [enter("m:latest").await, enter("m:latest").await, enter("m:latest").await] };
+        let ended = async {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            assert_eq!(scheduler.line().len(), 1, "a slot would be held and generate nothing");
+            first.answered(true);
+        };
+        let began = tokio::time::Instant::now();
+        let (next, ()) = tokio::join!(next, ended);
+        assert!(next.iter().all(|slot| slot.upstream() == loads), "a second load takes longer");
+        assert_eq!(began.elapsed().as_secs(), 4, "the load was shorter than the one before");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn candidates_are_looked_up_once_until_the_request_waits() {
+        let all = two(Some(1));
+        let here = |one: &str| Health::for_test(true, &[one], &[]);
+        let place = || match all.place(Route::Chat, Some("m:latest"), &[]) {
+            Some(Placement::Any { want, .. }) => want,
+            _ => panic!("a chat takes a slot"),
+        };
+        let report = |a: &str, b: &str| {
+            all.all[0].report(here(a));
+            all.all[1].report(here(b));
+        };
+        report("m:latest", "m:latest");
+        let want = place();
+        assert_eq!(*want.candidates, [0, 1]);
+        report("n:latest", "m:latest");
+        let unlimited = Scheduler::for_test(&[None, None], all.clone());
+        let enter = async |want: &Want| unlimited.enter("a", Terms::default(), want.clone()).await.unwrap();
+        let slots = [enter(&want).await.upstream(), enter(&want).await.upstream()];
+        assert!(slots.contains(&0), "the list of models is not read again: {slots:?}");
+        assert_eq!(*place().candidates, [1]);
+        // A request that waits gets other candidates.
+        let limited = Scheduler::for_test(&[Some(1), Some(1)], all.clone());
+        let held = [0, 1].map(|at| Want { candidates: [at].into(), ..want.clone() });
+        let running = [
+            limited.enter("a", Terms::default(), held[0].clone()).await.unwrap(),
+            limited.enter("a", Terms::default(), held[1].clone()).await.unwrap(),
+        ];
+        let waits = limited.enter("a", Terms::default(), held[0].clone());
+        let refreshed = async {
+            tokio::task::yield_now().await;
+            limited.refresher().refresh();
+            drop(running);
+        };
+        let (slot, ()) = tokio::join!(waits, refreshed);
+        assert_eq!(slot.unwrap().upstream(), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use http::{HeaderValue, uri::Authority};
 use super::{
     StreamLimit,
     breaker::{Breaker, Kind},
-    expected::{Expected, patience},
+    expected::Expected,
     health::Health,
     probing::Probing,
     whereabouts::Whereabouts,
@@ -124,14 +124,25 @@ impl Upstream {
         }
     }
 
+    /// Whether the model is in its memory, as the last probe says or a request that has generated since.
+    fn is_loaded(&self, model: &str) -> bool {
+        let health = self.health();
+        health.has_loaded(model) || self.expected.has_used(model, health.asked)
+    }
+
+    /// Returns the expected rest of the model's load that runs. `None`: none runs.
+    pub(super) fn rest(&self, model: &str) -> Option<Duration> {
+        self.expected.rest(model).filter(|_| !self.is_loaded(model))
+    }
+
     /// Whether the model is in its memory, or is being loaded.
     pub(super) fn is_warm(&self, model: &str) -> bool {
-        self.health().has_loaded(model) || self.expected.is_loading(model)
+        self.is_loaded(model) || self.expected.is_loading(model)
     }
 
     /// Notes that a request for this model goes there.
     pub(super) fn goes_to(&self, model: &str) {
-        if self.breaker.is_some() && !self.health().has_loaded(model) {
+        if self.breaker.is_some() && !self.is_loaded(model) {
             self.expected.load_begins(model);
         }
     }
@@ -139,7 +150,7 @@ impl Upstream {
     /// Returns the expected cost of a slot here for a request for this model: the time to the first token, and the time
     /// to reload the models that its load evicts.
     pub(super) fn expects(&self, model: &str) -> Duration {
-        let first = self.expected.first_token(model, self.health().has_loaded(model), self.requests() > 0);
+        let first = self.expected.first_token(model, self.is_loaded(model), self.requests() > 0);
         if self.is_warm(model) { first } else { first.saturating_add(self.reload(model)) }
     }
 
@@ -148,14 +159,13 @@ impl Upstream {
         self.expected.reload(model, self.health().loaded.as_deref().unwrap_or_default())
     }
 
-    /// Returns the time for which a request waits for an upstream with its model in memory before it takes a slot here.
-    /// `wait` is the expected wait for such an upstream.
-    pub(super) fn patience(&self, model: &str, wait: Option<Duration>) -> Duration {
-        if wait.is_none() {
-            return Duration::ZERO;
+    /// Returns the expected time to load the model, and to reload the models that its load evicts. It is zero if the model
+    /// is in memory. `None`: no load was measured yet.
+    pub(super) fn load(&self, model: &str) -> Option<Duration> {
+        if self.is_loaded(model) {
+            return Some(Duration::ZERO);
         }
-        let load = self.expected.load(model).map(|load| load.saturating_add(self.reload(model)));
-        patience(load, wait)
+        self.expected.load(model).map(|load| load.saturating_add(self.reload(model)))
     }
 
     /// The limit that was found for it with `max_streams = "auto"`, and the reason for it. `None`: its limit is fixed.

@@ -1,6 +1,7 @@
 //! Upstreams: which one gets a request, and what happens if it fails.
 
 mod auto;
+mod batch;
 mod cloud;
 mod failures;
 mod missing;

@@ -9,9 +9,14 @@ use super::lane::Outlook;
 pub struct Candidate {
     /// Its position.
     pub upstream: usize,
-    /// The time for which the request waits for another candidate before it takes a slot here. It is zero unless a load
-    /// would take longer than the expected wait for an upstream with the model in memory.
+    /// The time for which a slot here stays idle before the request takes it. It is zero unless the answer is expected to
+    /// end sooner after a wait for another candidate.
     pub patience: Duration,
+}
+
+impl Candidate {
+    /// The patience of a request that takes no slot here until its candidates are looked up again.
+    pub const HELD: Duration = Duration::MAX;
 }
 
 /// A candidate that has a free slot.

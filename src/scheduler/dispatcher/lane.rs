@@ -57,6 +57,12 @@ pub(super) struct Lane {
     pub(super) releasing: usize,
     /// The number of waiting requests with this upstream as a candidate.
     pub(super) wanted: usize,
+    /// Since when a slot has been free that no waiting request took. `None`: no slot is free.
+    pub(super) idle_since: Option<Duration>,
+    /// The callers with a turn here that they got because a slot was idle for longer than their patience.
+    pub(super) impatient: BTreeSet<usize>,
+    /// The time at which a slot was last taken or given back.
+    changed: Duration,
     pub(super) classes: [Class; CLASSES],
     /// The virtual time of the classes.
     clock: u64,
@@ -99,6 +105,7 @@ impl Lane {
     /// Takes a slot.
     pub(super) fn take(&mut self, now: Duration) -> Option<Seat> {
         self.accrue(now);
+        self.changed = now;
         self.taken += 1;
         let auto = self.auto.as_mut()?;
         let is_probe = auto.granted(self.taken);
@@ -111,6 +118,7 @@ impl Lane {
     /// Gives a slot back. Returns the use of the slots since it was taken.
     pub(super) fn give(&mut self, now: Duration, since: Duration, seat: Option<Seat>) -> Option<Occupancy> {
         self.accrue(now);
+        self.changed = now;
         self.taken -= 1;
         let Seat { running, taken_seconds, epoch, is_probe } = seat?;
         let seconds = now.saturating_sub(since).as_secs_f64();
@@ -122,6 +130,29 @@ impl Lane {
     fn accrue(&mut self, now: Duration) {
         self.taken_seconds += now.saturating_sub(self.accrued).as_secs_f64() * self.taken as f64;
         self.accrued = now;
+    }
+
+    /// Returns the time from which a request that arrived at `arrived` takes a slot here.
+    pub(super) fn fits_from(&self, now: Duration, arrived: Duration, patience: Duration) -> Duration {
+        if patience.is_zero() {
+            return arrived;
+        }
+        // No slot is free now, so none has been idle for the patience before it is over once more.
+        arrived.max(self.idle_since.unwrap_or(now)).saturating_add(patience)
+    }
+
+    /// Notes whether a slot is idle. Returns the callers whose patience begins anew because none is.
+    pub(super) fn settle(&mut self, now: Duration) -> BTreeSet<usize> {
+        if self.is_free() {
+            self.idle_since.get_or_insert(now);
+            return BTreeSet::new();
+        }
+        self.idle_since = None;
+        std::mem::take(&mut self.impatient)
+    }
+
+    fn free(&self) -> usize {
+        self.limit.map_or(usize::MAX, |limit| limit.saturating_sub(self.taken))
     }
 
     pub(super) fn is_free(&self) -> bool {
@@ -208,26 +239,38 @@ pub(super) fn units(seconds: f64, weight: u32) -> u64 {
 pub struct Outlook<'a> {
     /// `None`: nothing is limited.
     pub(super) lanes: Option<&'a [Lane]>,
+    pub(super) now: Duration,
 }
 
 impl Outlook<'_> {
     /// Nothing is limited.
     #[must_use]
     pub const fn unlimited() -> Outlook<'static> {
-        Outlook { lanes: None }
+        Outlook { lanes: None, now: Duration::ZERO }
+    }
+
+    /// Whether the streams of an upstream are limited.
+    #[must_use]
+    pub fn is_limited(&self, upstream: usize) -> bool {
+        self.lanes.and_then(|lanes| lanes.get(upstream)).is_some_and(|lane| lane.limit.is_some())
     }
 
     /// Returns the expected time until one of these upstreams has a slot for a request that arrives now. `None`: no
     /// slot time was measured yet.
+    ///
+    /// If no slot of theirs became free for a long time, the next one is expected after as much time again: their slots
+    /// may be held by requests that hang.
     #[must_use]
     pub fn wait(&self, upstreams: impl Iterator<Item = usize> + Clone) -> Option<Duration> {
         let Some(all) = self.lanes else { return Some(Duration::ZERO) };
         let lanes = || upstreams.clone().filter_map(|upstream| all.get(upstream));
-        if lanes().any(|lane| lane.is_free() && lane.wanted == 0) {
+        let ahead = lanes().map(|lane| lane.wanted).max().unwrap_or(0);
+        if lanes().map(Lane::free).fold(0, usize::saturating_add) > ahead {
             return Some(Duration::ZERO);
         }
         let rate: f64 = lanes().filter_map(Lane::rate).sum();
-        let ahead = lanes().map(|lane| lane.wanted).max().unwrap_or(0);
-        (rate > 0.0).then(|| Duration::try_from_secs_f64((ahead + 1) as f64 / rate).unwrap_or(Duration::MAX))
+        let changed = lanes().map(|lane| lane.changed).max().unwrap_or(self.now);
+        let wait = Duration::try_from_secs_f64((ahead + 1) as f64 / rate.max(1e-9)).unwrap_or(Duration::MAX);
+        (rate > 0.0).then(|| wait.max(self.now.saturating_sub(changed)))
     }
 }

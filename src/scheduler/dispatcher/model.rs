@@ -28,6 +28,8 @@ pub(super) struct Held {
 pub(super) struct Lane {
     pub(super) limit: Option<usize>,
     pub(super) taken: usize,
+    /// Since when a slot has been free.
+    idle_since: Option<Duration>,
     clocks: [u64; 3],
     class_tags: [u64; 3],
     class_clock: u64,
@@ -100,7 +102,13 @@ impl Model {
             && request
                 .candidates
                 .iter()
-                .any(|one| one.upstream == upstream && request.arrived + one.patience <= now)
+                .any(|one| one.upstream == upstream && self.is_patience_over(request, one, now))
+    }
+
+    /// A slot has been idle for longer than the request waits for another one.
+    fn is_patience_over(&self, request: &Request, candidate: &Candidate, now: Duration) -> bool {
+        let idle = self.lanes[candidate.upstream].idle_since.unwrap_or(now);
+        candidate.patience.is_zero() || request.arrived.max(idle) + candidate.patience <= now
     }
 
     /// A request that waits though a slot that fits is free.
@@ -167,6 +175,9 @@ impl Model {
         lane.clocks[class] = lane.clocks[class].max(start);
         let charged = units(lane.mean.unwrap_or(1.0), self.terms[caller].weight);
         self.tags.insert(place, start + charged);
+        if !self.is_free(upstream) {
+            self.lanes[upstream].idle_since = None;
+        }
         Held { caller, upstream, class, since: now, charged }
     }
 
@@ -181,7 +192,14 @@ impl Model {
             self.list(now);
             let turns: Vec<_> = (0..self.lanes.len()).map(|upstream| self.next(upstream, now)).collect();
             let first = turns.iter().flatten().min_by_key(|(rank, _, number)| (*rank, *number));
-            let Some((_, class, number)) = first.copied() else { return granted };
+            let Some((_, class, number)) = first.copied() else {
+                for upstream in 0..self.lanes.len() {
+                    let is_free = self.is_free(upstream);
+                    let idle = &mut self.lanes[upstream].idle_since;
+                    *idle = idle.or(Some(now)).filter(|_| is_free);
+                }
+                return granted;
+            };
             let heads =
                 turns.iter().enumerate().filter(|(_, turn)| turn.is_some_and(|turn| turn.2 == number));
             let at = self.waiting.iter().position(|request| request.number == number).unwrap();

@@ -84,7 +84,7 @@ impl<W, G> Dispatcher<W, G> {
             waiters.sort_unstable_by_key(|waiter| waiter.number);
             caller.waiting = 0;
             for waiter in waiters {
-                let candidates = fleet.candidates(&waiter.want, Outlook { lanes: Some(&self.lanes) });
+                let candidates = fleet.candidates(&waiter.want, Outlook { lanes: Some(&self.lanes), now });
                 for candidate in &candidates {
                     self.lanes[candidate.upstream].wanted += 1;
                 }

@@ -231,7 +231,7 @@ impl Both {
 
     fn arrive(&mut self, caller: usize, want: usize) {
         let (name, terms, now) = (format!("caller{caller}"), self.model.terms[caller], self.now);
-        let candidates = self.table.candidates(&want, self.dispatcher.outlook());
+        let candidates = self.table.candidates(&want, self.dispatcher.outlook(now));
         let expected = self.model.arrive(now, caller, want, candidates.to_vec());
         let request = ask(&name, terms, candidates);
         if let Some(lease) = self.dispatcher.take(now, &request, &want, &self.table) {
@@ -280,8 +280,12 @@ impl Both {
             self.apply(&Event::Limit { upstream, limit: Some(1) });
         }
         self.apply(&Event::Pass(60_000));
-        while !self.held.is_empty() {
-            self.apply(&Event::End(0));
+        for _ in 0..1_000 {
+            while !self.held.is_empty() {
+                self.apply(&Event::End(0));
+            }
+            // The patience of those that are left.
+            self.apply(&Event::Pass(3_000));
         }
         assert_eq!(self.dispatcher.waiting(), 0, "nobody is left to wait");
         for lane in &self.dispatcher.lanes {

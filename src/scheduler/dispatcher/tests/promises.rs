@@ -93,6 +93,44 @@ fn candidate_that_needs_a_load_is_taken_once_the_wait_was_as_long_as_the_load() 
 }
 
 #[test]
+fn slow_slot_that_has_just_become_free_is_left_to_idle_though_the_request_has_waited_long() {
+    let (mut dispatcher, _) = dispatcher(&[1, 1], 8);
+    let slow = Candidate { upstream: 1, patience: seconds(3) };
+    let fast = Candidate { upstream: 0, patience: Duration::ZERO };
+    let table =
+        Table { rows: vec![vec![fast, slow], vec![Candidate { upstream: 1, ..fast }]], down: vec![false; 2] };
+    let at_fast = ask("a", Terms::default(), [fast].into());
+    let _held = dispatcher.take(Duration::ZERO, &at_fast, &0, &table).unwrap();
+    let at_slow = ask("a", Terms::default(), table.rows[1].clone().into());
+    let held = dispatcher.take(Duration::ZERO, &at_slow, &1, &table).unwrap();
+    waits(&mut dispatcher, &table, Duration::ZERO, "a", Terms::default(), 1);
+    dispatcher.free(seconds(60), &held, &table);
+    dispatcher.tick(seconds(62), &table);
+    assert!(dispatcher.granted().is_empty(), "the slot has been free for 2 s");
+    // A request that fits takes it, and the patience begins anew.
+    let held = dispatcher.take(seconds(62), &at_slow, &1, &table).unwrap();
+    dispatcher.free(seconds(64), &held, &table);
+    dispatcher.tick(seconds(66), &table);
+    assert!(dispatcher.granted().is_empty());
+    dispatcher.tick(seconds(67), &table);
+    assert_eq!(dispatcher.granted().len(), 1);
+}
+
+#[test]
+fn wait_for_slots_that_nobody_gives_back_is_expected_to_grow() {
+    let (mut dispatcher, table) = dispatcher(&[1], 8);
+    let request = ask("a", Terms::default(), everywhere(1));
+    let lease = dispatcher.take(Duration::ZERO, &request, &0, &table).unwrap();
+    let wait = |dispatcher: &Dispatcher<usize, u64>, now| dispatcher.outlook(now).wait([0].into_iter());
+    assert_eq!(wait(&dispatcher, seconds(1)), None, "nothing was measured");
+    dispatcher.free(seconds(2), &lease, &table);
+    assert_eq!(wait(&dispatcher, seconds(2)), Some(Duration::ZERO));
+    let _hangs = dispatcher.take(seconds(10), &request, &0, &table).unwrap();
+    assert_eq!(wait(&dispatcher, seconds(11)), Some(seconds(2)), "as long as the slot was held before");
+    assert_eq!(wait(&dispatcher, seconds(70)), Some(seconds(60)));
+}
+
+#[test]
 fn caller_that_keeps_one_upstream_busy_does_not_starve_at_another() {
     let (mut dispatcher, _) = dispatcher(&[8, 1], 1024);
     let only = |upstream| vec![Candidate { upstream, patience: Duration::ZERO }];

@@ -8,15 +8,23 @@ const seconds = sum(increase(family('concurrency_seconds_total', UPSTREAM)), 'st
 const lasted = `(${seconds} >= 10)`;
 const tokens = sum(increase(family('concurrency_tokens_total', UPSTREAM, MODEL)), 'streams');
 const decoding = sum(increase(family('concurrency_stream_seconds_total', UPSTREAM)), 'streams');
+// The tokens per second of a single stream of each upstream, by sidecar: two sidecars may give their upstreams one name.
+const EACH = ['job', 'instance', 'upstream'];
 const alone = ratio(
-  sum(increase(family('concurrency_tokens_total', UPSTREAM, MODEL, 'streams="1"'))),
-  `(${sum(increase(family('concurrency_seconds_total', UPSTREAM, 'streams="1"')))} > 0)`,
+  sum(increase(family('concurrency_tokens_total', UPSTREAM, MODEL, 'streams="1"')), ...EACH),
+  `(${sum(increase(family('concurrency_seconds_total', UPSTREAM, 'streams="1"')), ...EACH)} > 0)`,
 );
 // Levels that lasted a second, of each upstream.
 const levelSeconds = `(${sum(increase(family('concurrency_seconds_total', UPSTREAM)), 'upstream', 'streams')} >= 1)`;
 const curvePoint = ratio(tokens, lasted);
 const streams = ratio(decoding, lasted);
-const speedup = ratio(curvePoint, `ignoring (streams) group_left () (${alone})`);
+// The tokens of all upstreams, divided by those that a single stream of each would have made in the same time. The sum of
+// tokens divided by the sum of seconds would compare a slow upstream with a fast one.
+const ofEach = (name: string, ...matchers: string[]) => sum(increase(family(name, UPSTREAM, ...matchers)), ...EACH, 'streams');
+const speedup = ratio(
+  sum(`${ofEach('concurrency_tokens_total', MODEL)} and on (${EACH.join(', ')}) ${alone}`, 'streams'),
+  `(${sum(`${ofEach('concurrency_seconds_total')} * on (${EACH.join(', ')}) group_left () (${alone})`, 'streams')} and ${lasted})`,
+);
 
 // prometheus/rules/recording.yml records them, because alerts use them too.
 const overlapSpeedup = select('upstream:streamgauge_overlap_speedup:rate5m', UPSTREAM);

@@ -8,6 +8,7 @@ import {
   increase,
   max,
   min,
+  ofJob,
   orZero,
   orZeroOf,
   quantile,
@@ -350,6 +351,79 @@ export const overview: Board = {
           { name: 'gap p99', unit: 's', expr: quantileOfRange(0.99, 'chunk_gap_seconds', [MODEL, 'at="upstream"'], 'model') },
           { name: 'output tokens', unit: 'short', decimals: 1, expr: sum(increase(family('tokens_total', MODEL, 'kind="output"')), 'model') },
         ],
+      }),
+    ],
+    [
+      'Does one sidecar differ from the others?',
+      table({
+        title: 'Sidecars',
+        height: 9,
+        description:
+          'Each sidecar: requests and failures in the selected time range, requests that run and wait now, output tokens, time to first token, gaps between chunks, and whether the store decides about shared limits (1) or not (0). A link in the first column selects the sidecar.',
+        unit: 'none',
+        width: 24,
+        labels: ['instance'],
+        sort: { by: 'requests', desc: true },
+        link: 'instance',
+        columns: [
+          { name: 'requests', unit: 'none', decimals: 0, expr: sum(increase(family('requests_total', UPSTREAM, MODEL)), 'instance') },
+          {
+            name: 'failed',
+            unit: 'percentunit',
+            decimals: 1,
+            expr: orZeroOf(
+              sum(increase(family('requests_total', UPSTREAM, MODEL)), 'instance'),
+              `${sum(increase(family('requests_total', UPSTREAM, MODEL, FAILED)), 'instance')} / (${sum(increase(family('requests_total', UPSTREAM, MODEL)), 'instance')} > 0)`,
+            ),
+            limits: { look: 0.01, wrong: 0.05 },
+          },
+          { name: 'running', unit: 'none', decimals: 0, expr: sum(family('requests_running'), 'instance') },
+          { name: 'waiting', unit: 'none', decimals: 0, expr: sum(family('requests_waiting'), 'instance') },
+          { name: 'output tokens', unit: 'short', decimals: 1, expr: sum(increase(family('tokens_total', MODEL, 'kind="output"')), 'instance') },
+          { name: 'TTFT p95', unit: 's', expr: quantileOfRange(0.95, 'time_to_first_token_seconds', [MODEL], 'instance') },
+          { name: 'gap p99', unit: 's', expr: quantileOfRange(0.99, 'chunk_gap_seconds', [MODEL, 'at="upstream"'], 'instance') },
+          { name: 'limits by the store', unit: 'none', decimals: 0, expr: max(family('shared_mode', 'mode="shared"'), 'instance'), limits: { wrong: 0.5, below: true } },
+        ],
+        empty: 'No sidecar',
+      }),
+      lines({
+        title: 'Time to first token by sidecar, p95',
+        description:
+          '95th percentile of each sidecar, and of all sidecars of the job together, from their summed buckets (recorded over 5 minutes).',
+        width: 8,
+        unit: 's',
+        min: 0,
+        queries: [
+          ['{{instance}}', quantile(0.95, 'time_to_first_token_seconds', [MODEL], 'instance')],
+          ['all of {{job}}', ofJob('job:streamgauge_time_to_first_token_seconds:p95_rate5m')],
+        ],
+      }),
+      lines({
+        title: 'Gap between chunks by sidecar, p99',
+        description:
+          '99th percentile of each sidecar, and of all sidecars of the job together, from their summed buckets (recorded over 5 minutes).',
+        width: 8,
+        unit: 's',
+        min: 0,
+        queries: [
+          ['{{instance}}', quantile(0.99, 'chunk_gap_seconds', [MODEL, 'at="upstream"'], 'instance')],
+          ['all of {{job}}', ofJob('job:streamgauge_chunk_gap_seconds:p99_rate5m')],
+        ],
+      }),
+      lines({
+        title: 'True speedup by upstream and of all',
+        description:
+          'Tokens in the hour before each point, divided by those that a single stream of each upstream would have made in the same time (recorded). Upstreams with one name count as one. An upstream counts if it had ten seconds with a single stream. Each Ollama needs a single sidecar: two sidecars do not see each other’s streams.',
+        width: 8,
+        unit: 'none',
+        decimals: 2,
+        min: 0,
+        queries: [
+          ['{{upstream}}', ofJob('job_upstream:streamgauge_true_speedup:rate1h', UPSTREAM)],
+          ['all of {{job}}', ofJob('job:streamgauge_true_speedup:rate1h')],
+          ['all of {{job}}, {{streams}} streams', ofJob('job_streams:streamgauge_true_speedup:rate1h')],
+        ],
+        empty: 'No time with a single stream',
       }),
     ],
     [

@@ -23,6 +23,11 @@ export function select(name: string, ...matchers: string[]): string {
   return `${name}{${['job=~"$job"', 'instance=~"$instance"', ...matchers].join(', ')}}`;
 }
 
+/** A series that was recorded for all sidecars of a job together. */
+export function ofJob(name: string, ...matchers: string[]): string {
+  return `${name}{${['job=~"$job"', ...matchers].join(', ')}}`;
+}
+
 export function rate(counter: string): string {
   return `rate(${counter}[$__rate_interval])`;
 }

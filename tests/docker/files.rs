@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::engine::IMAGE;
 
-const FILES: [&str; 3] = ["compose.yaml", "compose.gpu.yaml", "compose.demo.yaml"];
+const FILES: [&str; 4] = ["compose.yaml", "compose.gpu.yaml", "compose.demo.yaml", "compose.fleet.yaml"];
 
 fn text(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -124,10 +124,20 @@ fn compose_publishes_only_proxy_beyond_loopback() {
                 let open = name == "streamgauge" && port.ends_with(":11434");
                 let host = if open { "${STREAMGAUGE_HOST:-127.0.0.1}:" } else { "127.0.0.1:" };
                 assert!(port.starts_with(host), "{path}: {name}: {port}");
-                assert!(!["ollama", "model", "clients"].contains(&name.as_str()), "{path}: {name}: {port}");
+                let is_closed =
+                    ["ollama", "model", "clients", "valkey"].iter().any(|closed| name.starts_with(closed));
+                assert!(!is_closed, "{path}: {name}: {port}");
             }
-            let inner = words(&service["networks"]).contains(&"inner");
-            assert!(!inner || ["ollama", "streamgauge", "model"].contains(&name.as_str()), "{path}: {name}");
+            // `inner2` has the second Ollama, its sidecar, and nothing else.
+            for network in
+                words(&service["networks"]).into_iter().filter(|network| network.starts_with("inner"))
+            {
+                let of = network.trim_start_matches("inner");
+                let may = ["ollama", "streamgauge", "model"].map(|name| format!("{name}{of}"));
+                assert!(may.contains(&name), "{path}: {name}: {network}");
+            }
+            let has_store = words(&service["networks"]).contains(&"store");
+            assert!(!has_store || name == "valkey" || name.starts_with("streamgauge"), "{path}: {name}");
         }
     }
 }
@@ -146,22 +156,28 @@ fn compose_mounts_only_existing_files() {
 }
 
 #[test]
-fn demo_stack_scrapes_as_main_stack_does() {
-    let mut stack = yaml("prometheus/prometheus.yml");
-    let targets = &mut stack["scrape_configs"][0]["static_configs"][0]["targets"];
-    targets.as_array_mut().unwrap().push("fake-gpu:9464".into());
-    assert_eq!(yaml("deploy/demo/prometheus.yml"), stack);
+fn other_stacks_scrape_as_main_stack_does() {
+    for (folder, more) in [("demo", &["fake-gpu"][..]), ("fleet", &["streamgauge2", "streamgauge3"])] {
+        let mut stack = yaml("prometheus/prometheus.yml");
+        let targets = &mut stack["scrape_configs"][0]["static_configs"][0]["targets"];
+        targets.as_array_mut().unwrap().extend(more.iter().map(|name| format!("{name}:9464").into()));
+        assert_eq!(yaml(&format!("deploy/{folder}/prometheus.yml")), stack, "{folder}");
+    }
 }
 
 #[test]
-fn demo_stack_settings_are_valid() {
-    let keys: Value = services("compose.demo.yaml")
-        .into_iter()
-        .find_map(|(name, service)| (name == "streamgauge").then(|| service["environment"].clone()))
-        .unwrap();
-    let mut check = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
-    check.args(["check", "--offline", "--config", "deploy/demo/streamgauge.toml"]).env_clear();
-    check.envs(keys.as_object().unwrap().iter().map(|(name, key)| (name, key.as_str().unwrap())));
-    let output = check.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+fn settings_of_other_stacks_are_valid() {
+    for stack in ["demo", "fleet"] {
+        let sidecars = services(&format!("compose.{stack}.yaml")).into_iter();
+        let sidecars: Vec<_> = sidecars.filter(|(name, _)| name.starts_with("streamgauge")).collect();
+        assert!(!sidecars.is_empty(), "{stack}");
+        for (name, service) in sidecars {
+            let keys = service["environment"].as_object().unwrap();
+            let mut check = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
+            check.args(["check", "--offline", "--config", &format!("deploy/{stack}/streamgauge.toml")]);
+            check.env_clear().envs(keys.iter().map(|(name, key)| (name, key.as_str().unwrap())));
+            let output = check.output().unwrap();
+            assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
 }

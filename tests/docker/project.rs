@@ -10,6 +10,8 @@ pub(crate) struct Project<'a> {
     engine: &'a Engine,
     files: &'a [&'a str],
     pub(crate) proxy: u16,
+    /// The proxies of the second and the third sidecar, if the files have them.
+    pub(crate) others: [u16; 2],
     pub(crate) admin: u16,
     pub(crate) prometheus: u16,
     pub(crate) grafana: u16,
@@ -19,9 +21,10 @@ impl<'a> Project<'a> {
     /// A project of these files, which is not started yet.
     pub(crate) fn new(engine: &'a Engine, files: &'a [&'a str]) -> Project<'a> {
         // Chosen together, so that they differ. They were free a moment ago.
-        let taken = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [proxy, admin, prometheus, grafana] = taken.map(|socket| socket.local_addr().unwrap().port());
-        Project { engine, files, proxy, admin, prometheus, grafana }
+        let taken = [(); 6].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [proxy, admin, prometheus, grafana, second, third] =
+            taken.map(|socket| socket.local_addr().unwrap().port());
+        Project { engine, files, proxy, others: [second, third], admin, prometheus, grafana }
     }
 
     fn compose(&self, arguments: &[&str]) -> Command {
@@ -31,6 +34,8 @@ impl<'a> Project<'a> {
             .args(files)
             .args(arguments)
             .env("STREAMGAUGE_PORT", self.proxy.to_string())
+            .env("STREAMGAUGE2_PORT", self.others[0].to_string())
+            .env("STREAMGAUGE3_PORT", self.others[1].to_string())
             .env("STREAMGAUGE_ADMIN_PORT", self.admin.to_string())
             .env("PROMETHEUS_PORT", self.prometheus.to_string())
             .env("GRAFANA_PORT", self.grafana.to_string());

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{engine::Engine, project::Project};
 
 const DEMO: &[&str] = &["compose.yaml", "compose.demo.yaml"];
+const FLEET: &[&str] = &["compose.yaml", "compose.fleet.yaml"];
 /// The time for asynchronous results, with a busy machine in mind.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -19,6 +20,7 @@ fn compose_accepts_every_combination_of_files() {
         &["compose.yaml"][..],
         &["compose.yaml", "compose.gpu.yaml"],
         DEMO,
+        FLEET,
         &["compose.yaml", "compose.gpu.yaml", "compose.demo.yaml"],
     ] {
         let project = Project::new(&engine, files);
@@ -133,6 +135,55 @@ async fn stop_lets_stream_end(engine: &Engine, project: &Project<'_>) {
     // The stop came in the middle of the stream.
     let log = project.say(&["logs", "--no-color", "streamgauge"]);
     assert!(log.contains("draining"), "{log}");
+}
+
+#[tokio::test]
+#[ignore = "needs a Docker engine; tests/real/install.sh"]
+async fn fleet_stack_shares_limits_and_falls_back_without_store() {
+    let engine = Engine::start();
+    let project = Project::new(&engine, FLEET);
+    project.up().await;
+    let until = async |expr: &str, value: f64| {
+        let deadline = Instant::now() + PATIENCE;
+        while project.query(expr).await != [value] {
+            assert!(Instant::now() < deadline, "never {value}: {expr}: {:?}", project.query(expr).await);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    until("count(up{job=\"streamgauge\"} == 1)", 3.0).await;
+    until("sum(streamgauge_shared_mode{mode=\"shared\"})", 3.0).await;
+    until("max(streamgauge_shared_sidecars)", 3.0).await;
+    until("count(sum by (instance) (streamgauge_shared_decisions_total{source=\"store\"}) > 0)", 3.0).await;
+    until("job:streamgauge_chunk_gap_seconds:p99_rate5m > bool 0", 1.0).await;
+
+    // The guest has three requests, wherever it sends them.
+    let [second, third] = project.others;
+    let mut answers = Vec::new();
+    for port in [project.proxy, second, third, project.proxy, second, third] {
+        let body = json!({"model": "sim:small", "prompt": "why", "options": {"num_predict": 2}});
+        let url = format!("http://127.0.0.1:{port}/api/generate");
+        let request = reqwest::Client::new().post(url).bearer_auth("demo-guest").json(&body);
+        answers.push(request.send().await.unwrap().status().as_u16());
+    }
+    assert_eq!(answers, [200, 200, 200, 429, 429, 429]);
+
+    // Nobody but the sidecars reaches the store, and each Ollama has only its own sidecar.
+    let reaches =
+        |from: &str, to: &str| project.can(from, &["bash", "-c", &format!("exec 3<>/dev/tcp/{to}")]);
+    assert!(reaches("streamgauge2", "valkey/6379"));
+    assert!(reaches("streamgauge2", "ollama2/11434"));
+    for (from, to) in
+        [("clients2", "valkey/6379"), ("clients2", "ollama2/11434"), ("streamgauge2", "ollama3/11434")]
+    {
+        assert!(!reaches(from, to), "{from} reaches {to}");
+    }
+
+    // Without the store, each sidecar applies its share, and Prometheus says so.
+    project.say(&["stop", "valkey"]);
+    until("sum(streamgauge_shared_mode{mode=\"local\"})", 3.0).await;
+    project.say(&["start", "valkey"]);
+    until("sum(streamgauge_shared_mode{mode=\"shared\"})", 3.0).await;
+    project.say(&["down", "--volumes"]);
 }
 
 #[tokio::test]

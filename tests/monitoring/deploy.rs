@@ -106,6 +106,8 @@ fn pod_matches_kubernetes_schema() {
     assert_eq!(said.matches(" passed ").count(), 3, "{said}");
     let said = succeed(&mut validate(&root("deploy/kubernetes/networkpolicy.yaml")));
     assert_eq!(said.matches(" passed ").count(), 1, "{said}");
+    let said = succeed(&mut validate(&root("deploy/kubernetes/fleet.yaml")));
+    assert_eq!(said.matches(" passed ").count(), 7, "{said}");
     // The check does not accept everything.
     let wrong = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
     fs::write(&wrong, text("deploy/kubernetes/ollama.yaml").replace("preStop:", "preStopp:")).unwrap();
@@ -127,6 +129,59 @@ fn pod_monitor_matches_operator_schema() {
         fs::write(&file, right.replace(what, wrong)).unwrap();
         assert!(!validate(file.path()).output().unwrap().status.success(), "{wrong}");
     }
+}
+
+/// The objects of a file by kind and name.
+fn objects(path: &str) -> Vec<(String, Value)> {
+    let text = text(path);
+    let read =
+        |part: &str| serde_saphyr::from_str::<Value>(part).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let parts = text.split("\n---\n").map(read);
+    let name = |object: &Value| format!("{} {}", object["kind"], object["metadata"]["name"]).replace('"', "");
+    parts.map(|object| (name(&object), object)).collect()
+}
+
+#[test]
+fn pods_of_fleet_are_scraped_and_share_their_limits() {
+    const LABELS: &str = "/spec/template/metadata/labels";
+    let fleet = objects("deploy/kubernetes/fleet.yaml");
+    let find =
+        |name: &str| &fleet.iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("no {name}")).1;
+    let (pods, store) = (find("Deployment ollama"), find("Deployment streamgauge-store"));
+    assert!(pods["spec"]["replicas"].as_u64() > Some(1));
+    // The monitor and both policies select these pods, and the monitor's port is theirs.
+    let monitor = yaml("deploy/kubernetes/podmonitor.yaml");
+    let policy = yaml("deploy/kubernetes/networkpolicy.yaml");
+    let to_store = find("NetworkPolicy streamgauge-store");
+    for selector in [
+        &monitor["spec"]["selector"],
+        &policy["spec"]["podSelector"],
+        &to_store["spec"]["ingress"][0]["from"][0]["podSelector"],
+    ] {
+        assert_eq!(&selector["matchLabels"], pods.pointer(LABELS).unwrap());
+    }
+    assert_eq!(&to_store["spec"]["podSelector"]["matchLabels"], store.pointer(LABELS).unwrap());
+    let sidecar = &pods["spec"]["template"]["spec"]["containers"][1];
+    let ports: Vec<_> = sidecar["ports"].as_array().unwrap().iter().map(|port| &port["name"]).collect();
+    assert!(ports.contains(&&monitor["spec"]["podMetricsEndpoints"][0]["port"]), "{ports:?}");
+    // What both files say of the sidecar is the same, except for its configuration.
+    let alone = &objects("deploy/kubernetes/ollama.yaml")[0].1["spec"]["template"]["spec"]["containers"][1];
+    for key in ["image", "ports", "livenessProbe", "readinessProbe", "resources", "securityContext"] {
+        assert_eq!(sidecar[key], alone[key], "{key}");
+    }
+    // The configuration is valid, and names the Service of the store.
+    let config = find("ConfigMap streamgauge")["data"]["streamgauge.toml"].as_str().unwrap();
+    let service = find("Service streamgauge-store");
+    let url = format!(
+        "redis://{}:{}",
+        service["metadata"]["name"].as_str().unwrap(),
+        service["spec"]["ports"][0]["port"]
+    );
+    assert!(config.contains(&format!("[shared]\nurl = \"{url}\"")), "{config}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), config).unwrap();
+    let mut check = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
+    succeed(check.args(["check", "--offline", "--config"]).arg(file.path()).env_clear());
 }
 
 #[test]

@@ -13,31 +13,31 @@ use super::{
     manual,
     page::{dashboards, recorded, rules},
     promql,
-    stack::{Stack, scrape, until},
+    stack::{Servers, Stack, scrape},
 };
 
 /// Families that this test cannot produce, with the reason. Only these may be absent.
 const ABSENT: &[(&str, &str)] = &[
     ("streamgauge_config_last_reload_", "reloading"),
-    ("streamgauge_shared_", "a store of shared limits, which tests/fleet has"),
+    ("streamgauge_shared_", "a store of shared limits, which fleet.rs has"),
 ];
 
 /// Fewer slots than streams, so that some requests wait, a limit that no caller reaches, and shaping that delays and merges.
-const SETTINGS: &str = "max_streams = \"auto\"\n[access]\nanonymous = { tokens = \"1000000/min\" }\n\
+pub(crate) const SETTINGS: &str = "max_streams = \"auto\"\n[access]\nanonymous = { tokens = \"1000000/min\" }\n\
                         [shaping]\npace = 80\ncoalesce = { delay = \"20ms\" }";
 
 /// The seconds in which that many streams decoded.
-async fn decoded(stack: &Stack, streams: u8) -> f64 {
+async fn decoded(admin: &str, streams: u8) -> f64 {
     let line = format!("streamgauge_concurrency_seconds_total{{upstream=\"sim\",streams=\"{streams}\"}} ");
-    let exposition = stack.exposition().await;
+    let exposition = scrape(admin).await;
     let value = exposition.lines().find_map(|found| found.strip_prefix(&line));
     value.unwrap_or_else(|| panic!("no {line} in\n{exposition}")).parse().unwrap()
 }
 
-/// Sends every kind of request that the panels show.
-async fn traffic(stack: &Stack) {
+/// Sends every kind of request that the panels show to the sidecar with these two addresses.
+pub(crate) async fn traffic(proxy: &str, admin: &str) {
     let client = reqwest::Client::new();
-    let url = |path: &str| format!("http://{}{path}", stack.proxy);
+    let url = |path: &str| format!("http://{proxy}{path}");
     let ask = async |path: &str, body: Value, fault: &str| {
         let request = client.post(url(path)).header("x-simulate-fault", fault).json(&body);
         // A fault may break it off, which is intended.
@@ -50,10 +50,10 @@ async fn traffic(stack: &Stack) {
     let openai = json!({"model": "sim", "messages": messages, "stream": true, "stream_options": {"include_usage": true}});
     // Alone first and then in pairs, ten seconds of each for the recorded series, since the concurrency curve needs
     // both.
-    while decoded(stack, 1).await < 12.0 {
+    while decoded(admin, 1).await < 12.0 {
         ask("/api/chat", chat.clone(), "").await;
     }
-    while decoded(stack, 2).await < 12.0 {
+    while decoded(admin, 2).await < 12.0 {
         futures_util::join!(ask("/api/chat", chat.clone(), ""), ask("/api/chat", chat.clone(), ""));
     }
     let end = Instant::now() + Duration::from_secs(25);
@@ -87,8 +87,11 @@ fn families(expr: &str) -> BTreeSet<String> {
     found
 }
 
+/// Families, each with its kind and the labels of its series.
+pub(crate) type Scraped = Vec<(String, String, BTreeSet<String>)>;
+
 /// The families of a scrape by their `# TYPE` lines, each with its kind and the labels of its series.
-fn scraped(exposition: &str) -> Vec<(String, String, BTreeSet<String>)> {
+pub(crate) fn scraped(exposition: &str) -> Scraped {
     let typed = exposition.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let series: Vec<_> = exposition
         .lines()
@@ -104,7 +107,7 @@ fn scraped(exposition: &str) -> Vec<(String, String, BTreeSet<String>)> {
 }
 
 /// The scraped families equal the contract, in kind and in labels.
-fn keeps_the_contract(scraped: &[(String, String, BTreeSet<String>)]) {
+fn keeps_the_contract(scraped: &Scraped) {
     for (family, kind, labels) in scraped.iter().filter(|(family, ..)| family.starts_with("streamgauge_")) {
         let known = METRICS.iter().find(|(name, ..)| family.strip_prefix("streamgauge_") == Some(name));
         let (_, known, own) = known.unwrap_or_else(|| panic!("{family} is in no contract"));
@@ -113,8 +116,35 @@ fn keeps_the_contract(scraped: &[(String, String, BTreeSet<String>)]) {
     }
 }
 
-fn may_be_absent(family: &str) -> bool {
-    ABSENT.iter().any(|(prefix, _)| family.starts_with(prefix))
+fn is_in(absent: &[(&str, &str)], family: &str) -> bool {
+    absent.iter().any(|(prefix, _)| family.starts_with(prefix))
+}
+
+/// Every panel has data for the first of these instances that has the families of its query. Only panels of the families
+/// `absent` may have none. `interval` is that of the rates; it contains some of the traffic.
+pub(crate) async fn panels_have_data(
+    servers: &Servers,
+    instances: &[(&str, &Scraped)],
+    interval: &str,
+    absent: &[(&str, &str)],
+) {
+    let there = |family: &str, scraped: &Scraped| {
+        ["up", "ALERTS"].contains(&family) || scraped.iter().any(|(name, ..)| name == family)
+    };
+    for dashboard in dashboards() {
+        for query in dashboard.queries() {
+            let families = families(&query.expr);
+            let has_all = |scraped: &Scraped| families.iter().all(|family| there(family, scraped));
+            let Some((instance, _)) = instances.iter().find(|(_, scraped)| has_all(scraped)) else {
+                let excused = families.iter().any(|family| is_in(absent, family));
+                assert!(excused, "{}: not all scraped: {families:?}", query.place);
+                continue;
+            };
+            let expr = dashboard.filled(&query.expr, instance, interval, "10m");
+            // Recorded series lag behind by a round, so that a first answer may be empty.
+            servers.has_data(&query.place, &expr).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -122,7 +152,7 @@ fn may_be_absent(family: &str) -> bool {
 async fn metrics_and_panels_have_data_under_traffic() {
     let simulate = ["--model", "sim", "--tokens", "40", "--rate", "100"];
     let stack = Stack::start(&simulate, SETTINGS, None, true).await;
-    traffic(&stack).await;
+    traffic(&stack.proxy, &stack.admin).await;
 
     // GPU metrics are queried for the demo with its fake GPU.
     let demo = stack.demo.clone().unwrap();
@@ -132,43 +162,18 @@ async fn metrics_and_panels_have_data_under_traffic() {
         keeps_the_contract(&scraped);
         instances.push((admin, scraped));
     }
-    let there = |family: &str, scraped: &[(String, String, BTreeSet<String>)]| {
-        ["up", "ALERTS"].contains(&family) || scraped.iter().any(|(name, ..)| name == family)
-    };
-
     for (name, kind, _) in METRICS {
         let family = format!("streamgauge_{name}");
         let series = if *kind == Kind::Histogram { format!("{family}_count") } else { family.clone() };
         let data = stack.query(&format!("count({series})")).await;
-        assert!(!data.is_empty() || may_be_absent(&family), "Prometheus has no {series}");
+        assert!(!data.is_empty() || is_in(ABSENT, &family), "Prometheus has no {series}");
     }
 
     for (place, query) in manual::queries() {
-        until(
-            async || stack.query(&query).await.iter().any(|series| series["value"][1] != "NaN").then_some(()),
-            || format!("{place}: no data"),
-        )
-        .await;
+        stack.servers.has_data(&place, &query).await;
     }
 
-    for dashboard in dashboards() {
-        for query in dashboard.queries() {
-            let families = families(&query.expr);
-            let has_all = |scraped: &[_]| families.iter().all(|family| there(family, scraped));
-            let Some((instance, _)) = instances.iter().find(|(_, scraped)| has_all(scraped)) else {
-                let excused = families.iter().any(|family| may_be_absent(family));
-                assert!(excused, "{}: not all scraped: {families:?}", query.place);
-                continue;
-            };
-            let expr = dashboard.filled(&query.expr, instance, "30s", "10m");
-            // Recorded series lag behind by a round, so that a first answer may be empty.
-            until(
-                async || {
-                    stack.query(&expr).await.iter().any(|series| series["value"][1] != "NaN").then_some(())
-                },
-                || format!("{}: no data\n{expr}", query.place),
-            )
-            .await;
-        }
-    }
+    let instances: Vec<_> =
+        instances.iter().map(|(instance, scraped)| (instance.as_str(), scraped)).collect();
+    panels_have_data(&stack.servers, &instances, "30s", ABSENT).await;
 }

@@ -11,6 +11,7 @@ mod alertmanager;
 mod contract;
 mod dashboards;
 mod deploy;
+mod fleet;
 mod grafana;
 mod live;
 mod manual;

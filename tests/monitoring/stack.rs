@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::TcpListener,
-    path,
+    path::{self, Path},
     process::{Command, Output},
     time::{Duration, Instant},
 };
@@ -50,6 +50,79 @@ pub(crate) async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>, otherwise:
 /// differently.
 pub(crate) const SERVERS: [&str; 2] = ["bin/prometheus", "bin/prometheus-3"];
 
+/// Both versions of Prometheus with the rules.
+pub(crate) struct Servers {
+    /// In the order of [`SERVERS`].
+    addresses: Vec<String>,
+    processes: Vec<Process>,
+}
+
+impl Servers {
+    /// Starts both with their data in `folder`. `jobs` is what `scrape_configs` contains, and `more` are further sections
+    /// of the configuration.
+    pub(crate) fn start(folder: &Path, jobs: &str, more: &str) -> Servers {
+        let rules = path::absolute("prometheus/rules").unwrap();
+        let configuration = format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n{more}\n\
+             rule_files: ['{0}/recording.yml', '{0}/alerts.yml']\nscrape_configs: [{jobs}]\n",
+            rules.display()
+        );
+        let file = folder.join("prometheus.yml");
+        fs::write(&file, configuration).unwrap();
+        let start = |name: &str| {
+            let address = format!("127.0.0.1:{}", port());
+            let data = folder.join(name.replace('/', "-"));
+            let mut command = Command::new(cache(name));
+            command
+                .arg(format!("--config.file={}", file.display()))
+                .arg(format!("--storage.tsdb.path={}", data.display()))
+                .arg(format!("--web.listen-address={address}"));
+            (Process::start(&mut command, data.with_extension("log")), address)
+        };
+        let (processes, addresses) = SERVERS.map(start).into_iter().unzip();
+        Servers { addresses, processes }
+    }
+
+    /// The result of an instant query: the series, each with its value. It is that of the first server, and empty as long
+    /// as one of them has none.
+    pub(crate) async fn query(&self, expr: &str) -> Vec<Value> {
+        let mut first = Vec::new();
+        for server in self.addresses.iter().rev() {
+            first = query(server, expr).await;
+            if first.is_empty() {
+                break;
+            }
+        }
+        first
+    }
+
+    /// Waits until a query has a value that is a number, or fails with the name of the place.
+    pub(crate) async fn has_data(&self, place: &str, expr: &str) {
+        until(
+            async || self.query(expr).await.iter().any(|series| series["value"][1] != "NaN").then_some(()),
+            || format!("{place}: no data\n{expr}"),
+        )
+        .await;
+    }
+
+    /// Waits until both have scraped this many targets.
+    pub(crate) async fn scraped(&self, targets: usize) {
+        let all = async || (self.query("up == 1").await.len() == targets).then_some(());
+        until(all, || self.log()).await;
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.processes.iter().map(Process::log).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The command of this package's program with these arguments, without the variables of the test.
+pub(crate) fn ours(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
+    command.args(arguments).env_clear();
+    command
+}
+
 /// A simulated Ollama, a sidecar in front of it, and two versions of Prometheus with the rules that scrape it;
 /// optionally a demo with its fake GPU.
 pub(crate) struct Stack {
@@ -57,8 +130,7 @@ pub(crate) struct Stack {
     pub(crate) admin: String,
     /// The demo's admin address.
     pub(crate) demo: Option<String>,
-    /// In the order of [`SERVERS`].
-    prometheus: Vec<String>,
+    pub(crate) servers: Servers,
     processes: Vec<Process>,
     _folder: TempDir,
 }
@@ -74,19 +146,7 @@ impl Stack {
     ) -> Stack {
         let folder = scratch();
         let log = |name: &str| folder.path().join(format!("{name}.log"));
-        let ours = |arguments: &[&str]| {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
-            command.args(arguments).env_clear();
-            command
-        };
-        let listen = ["simulate", "--listen", "127.0.0.1:0"];
-        let simulator = Process::start(&mut ours(&[&listen, simulate].concat()), log("simulate"));
-        let file = folder.path().join("streamgauge.toml");
-        let url = format!("http://{}", simulator.address("ollama="));
-        fs::write(&file, format!("[[upstream]]\nname = \"sim\"\nurl = \"{url}\"\n{settings}\n")).unwrap();
-        let listen = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config"];
-        let serve = [&listen[..], &[file.to_str().unwrap()]].concat();
-        let sidecar = Process::start(&mut ours(&serve), log("serve"));
+        let (simulator, sidecar) = pair(&folder, "", simulate, settings);
         let (proxy, admin) = (sidecar.address("proxy="), sidecar.address("admin="));
         let mut processes = vec![simulator, sidecar];
         let mut targets = format!("'{admin}'");
@@ -99,59 +159,38 @@ impl Stack {
             targets.push_str(&format!(", '{admin}'"));
             admin
         });
-
-        let rules = path::absolute("prometheus/rules").unwrap();
         let alerting = alerting.map_or_else(String::new, |at| {
             format!("alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{at}']}}]}}]}}\n")
         });
-        let configuration = format!(
-            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n{alerting}\
-             rule_files: ['{0}/recording.yml', '{0}/alerts.yml']\n\
-             scrape_configs: [{{job_name: streamgauge, static_configs: [{{targets: [{targets}]}}]}}]\n",
-            rules.display()
-        );
-        let file = folder.path().join("prometheus.yml");
-        fs::write(&file, configuration).unwrap();
-        let start = |name: &str| {
-            let address = format!("127.0.0.1:{}", port());
-            let data = folder.path().join(name.replace('/', "-"));
-            let mut command = Command::new(cache(name));
-            command
-                .arg(format!("--config.file={}", file.display()))
-                .arg(format!("--storage.tsdb.path={}", data.display()))
-                .arg(format!("--web.listen-address={address}"));
-            (Process::start(&mut command, data.with_extension("log")), address)
-        };
-        let (servers, prometheus): (Vec<_>, Vec<_>) = SERVERS.map(start).into_iter().unzip();
-        processes.extend(servers);
-        let scraped = 1 + usize::from(demo.is_some());
-        let stack = Stack { proxy, admin, demo, prometheus, processes, _folder: folder };
-        let all = async || (stack.query("up == 1").await.len() == scraped).then_some(());
-        until(all, || stack.logs()).await;
-        stack
+        let job = format!("{{job_name: streamgauge, static_configs: [{{targets: [{targets}]}}]}}");
+        let servers = Servers::start(folder.path(), &job, &alerting);
+        servers.scraped(1 + usize::from(demo.is_some())).await;
+        Stack { proxy, admin, demo, servers, processes, _folder: folder }
     }
 
-    /// The result of an instant query: the series, each with its value. It is that of the first server, and empty as long
-    /// as one of them has none.
+    /// The result of an instant query, as [`Servers::query`].
     pub(crate) async fn query(&self, expr: &str) -> Vec<Value> {
-        let mut first = Vec::new();
-        for server in self.prometheus.iter().rev() {
-            first = query(server, expr).await;
-            if first.is_empty() {
-                break;
-            }
-        }
-        first
-    }
-
-    /// The sidecar's `/metrics`.
-    pub(crate) async fn exposition(&self) -> String {
-        scrape(&self.admin).await
+        self.servers.query(expr).await
     }
 
     pub(crate) fn logs(&self) -> String {
-        self.processes.iter().map(Process::log).collect::<Vec<_>>().join("\n")
+        let ours: Vec<_> = self.processes.iter().map(Process::log).collect();
+        format!("{}\n{}", ours.join("\n"), self.servers.log())
     }
+}
+
+/// A simulated Ollama, and a sidecar with it as the upstream `sim`, to which `settings` may add. `name` is part of the names
+/// of their files.
+pub(crate) fn pair(folder: &TempDir, name: &str, simulate: &[&str], settings: &str) -> (Process, Process) {
+    let path = |file: &str| folder.path().join(format!("{name}{file}"));
+    let listen = ["simulate", "--listen", "127.0.0.1:0"];
+    let simulator = Process::start(&mut ours(&[&listen, simulate].concat()), path("simulate.log"));
+    let file = path("streamgauge.toml");
+    let url = format!("http://{}", simulator.address("ollama="));
+    fs::write(&file, format!("[[upstream]]\nname = \"sim\"\nurl = \"{url}\"\n{settings}\n")).unwrap();
+    let listen = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--config"];
+    let serve = [&listen[..], &[file.to_str().unwrap()]].concat();
+    (simulator, Process::start(&mut ours(&serve), path("serve.log")))
 }
 
 async fn query(server: &str, expr: &str) -> Vec<Value> {

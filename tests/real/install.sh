@@ -428,9 +428,10 @@ make_docker() {
 }
 
 # The name that Dockerfile or compose.yaml pins for an image.
-pinned() { grep -ohE "$1:[A-Za-z0-9._-]+" "$ROOT/Dockerfile" "$ROOT/compose.yaml" | head -n 1; }
+pinned() { grep -ohE "$1:[A-Za-z0-9._-]+" "$ROOT/Dockerfile" "$ROOT/compose.yaml" "$ROOT/compose.fleet.yaml" | head -n 1; }
 
-IMAGES=("$(pinned debian)" "$(pinned rust)" "$(pinned ollama/ollama)" "$(pinned prom/prometheus)" "$(pinned grafana/grafana)")
+IMAGES=("$(pinned debian)" "$(pinned rust)" "$(pinned ollama/ollama)" "$(pinned prom/prometheus)" "$(pinned grafana/grafana)"
+  "$(pinned valkey/valkey)")
 
 check_images() {
   local name
@@ -507,6 +508,10 @@ COPY busybox /bin/
 RUN ln -s busybox /bin/wget && mkdir -p /www/api /var/lib/grafana && chown 472 /var/lib/grafana && echo ok >/www/api/health
 USER 472
 ENTRYPOINT ["busybox", "httpd", "-f", "-p", "3000", "-h", "/www"]
+DOCKERFILE
+  image "${IMAGES[5]}" <<'DOCKERFILE'
+RUN apt-get update && apt-get install -y --no-install-recommends redis-server && rm -rf /var/lib/apt/lists/* \
+    && ln -s redis-server /usr/bin/valkey-server && ln -s redis-cli /usr/bin/valkey-cli
 DOCKERFILE
   # The steps between, which are half of the disk that it takes; what Dockerfile's builds have kept stays.
   docker image prune --force

@@ -1,4 +1,4 @@
-//! The admin listener: `/metrics`, `/livez`, `/readyz`, `/streams`, `/overview` and the page at `/`. Prometheus,
+//! The admin listener: `/metrics`, `/livez`, `/readyz`, `/streams`, `/requests`, `/overview` and the page at `/`. Prometheus,
 //! orchestrators and people read it.
 
 mod answer;
@@ -8,6 +8,7 @@ mod history;
 mod listen;
 mod overview;
 mod page;
+mod requests;
 mod response;
 mod sources;
 mod streams;
@@ -59,11 +60,12 @@ impl Admin {
             "/streams" => {
                 |admin, _| json(streams::render(&admin.meter.live(), &admin.queue.places(), &admin.upstreams))
             }
+            "/requests" => |admin, _| json(requests::render(&admin.meter)),
             "/overview" => {
                 |admin, request| json(overview::render(admin, request.uri.query().unwrap_or_default()))
             }
             _ => {
-                let known = "Known paths: /, /metrics, /livez, /readyz, /streams and /overview.\n";
+                let known = "Known paths: /, /metrics, /livez, /readyz, /streams, /requests and /overview.\n";
                 return text(StatusCode::NOT_FOUND, known);
             }
         };

@@ -347,12 +347,12 @@ impl Proxy {
             Failure::Unread(why) => self.families.unread(*why),
             Failure::Refused(refusal) => tracing::debug!(
                 target: "streamgauge::request",
-                id = measurement.live().id(),
+                id = %measurement.live().id(),
                 route = facts.route.label(),
                 reason = refusal.reason(),
                 "refused: {refusal}"
             ),
-            _ => tracing::warn!(id = measurement.live().id(), route = facts.route.label(), "{failure}"),
+            _ => tracing::warn!(id = %measurement.live().id(), route = facts.route.label(), "{failure}"),
         }
         if !matches!(failure, Failure::Unread(Unread::Gone)) {
             measurement.responded(failure.status());

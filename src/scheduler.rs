@@ -145,14 +145,15 @@ impl Scheduler {
         let since = Instant::now();
         let outcome = shared.attend(granted, since).await;
         drop(waiting);
+        let waited = since.elapsed();
         match outcome {
             Some(Ok(slot)) => {
-                wait.observe(since.elapsed().as_secs_f64());
-                Ok(slot.after_a_wait())
+                wait.observe(waited.as_secs_f64());
+                Ok(slot.after(waited))
             }
             // Another caller's request took its place in the queue.
-            Some(Err(_)) => Err(NoSlot::Full { wait: shared.mean_wait() }),
-            None => Err(NoSlot::Late { wait: shared.mean_wait() }),
+            Some(Err(_)) => Err(NoSlot::Full { wait: shared.mean_wait(), waited }),
+            None => Err(NoSlot::Late { wait: shared.mean_wait(), waited }),
         }
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Admin, streams};
+use super::{Admin, requests, streams};
 use crate::{
-    meter::{Failure, Snapshot},
+    meter::Snapshot,
     store::SharedStatus,
     upstream::{Health, Upstream},
 };
@@ -15,8 +15,8 @@ use crate::{
 /// them.
 const MOST_STREAMS: usize = 50;
 
-/// The most failures that are listed, the newest first.
-const MOST_FAILURES: usize = 50;
+/// The most requests that failed or were slow that are listed, the newest first. `/requests` lists all that are kept.
+const MOST_REQUESTS: usize = 50;
 
 /// Renders the data. The query `?began=…&after=…` says which points of the history the page has already, and `range=…`
 /// how many seconds the figures of the range cover.
@@ -37,8 +37,7 @@ pub(super) fn render(admin: &Admin, query: &str) -> String {
         json!({ "mode": mode, "why": why, "since_seconds": lasts.as_secs_f64(), "sidecars": sidecars })
     });
     overview["streams"] = of_streams(admin);
-    overview["failures"] =
-        admin.meter.failures(MOST_FAILURES).iter().map(of_failure).collect::<Vec<_>>().into();
+    overview["requests"] = requests::newest(&admin.meter, MOST_REQUESTS).into();
     let mut text = overview.to_string();
     text.push('\n');
     text
@@ -69,20 +68,6 @@ fn suggested(health: &Health) -> Option<&str> {
     loaded.or_else(|| health.installed.as_ref()?.values().next().map(String::as_str))
 }
 
-fn of_failure(failure: &Failure) -> Value {
-    json!({
-        "ago_seconds": failure.at.elapsed().as_secs_f64(),
-        "id": failure.id,
-        "route": failure.route.label(),
-        "model": failure.model,
-        "upstream": failure.upstream,
-        "outcome": failure.outcome.label(),
-        "reason": failure.reason,
-        "status": failure.status.map(|status| status.as_u16()),
-        "duration_seconds": failure.duration.as_secs_f64(),
-    })
-}
-
 /// The number of running streams by a label. It counts all streams, not only the listed ones.
 fn by(running: &[Snapshot], label: impl Fn(&Snapshot) -> Option<&str>) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
@@ -102,7 +87,7 @@ fn of_streams(admin: &Admin) -> Value {
         "running": running.len(),
         "decoding": decoding,
         "without_a_record": unanswered,
-        "queued": running.iter().filter(|one| places.contains_key(&one.id)).count(),
+        "queued": running.iter().filter(|one| places.contains_key(&one.id.number())).count(),
         "by_model": by(&running, |one| one.model.as_deref()),
         "by_upstream": by(&running, |one| one.upstream.as_deref()),
         "shown": running.iter().take(MOST_STREAMS).map(|one| streams::stream(one, &places)).collect::<Vec<_>>(),

@@ -45,10 +45,10 @@ pub(super) fn render(running: &[Snapshot], places: &QueuePlaces, upstreams: &Ups
 
 /// One stream.
 pub(super) fn stream(one: &Snapshot, places: &QueuePlaces) -> Value {
-    let place = places.get(&one.id);
+    let place = places.get(&one.id.number());
     let seconds = |duration: Option<std::time::Duration>| duration.map(|duration| duration.as_secs_f64());
     json!({
-        "id": one.id,
+        "id": one.id.to_string(),
         "route": one.route.label(),
         "model": one.model,
         "upstream": one.upstream,

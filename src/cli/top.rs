@@ -25,7 +25,7 @@ use crate::config;
 pub(super) use feed::Feed;
 pub(super) use panel::Panel;
 
-/// Show a running sidecar live: streams, models, upstreams, callers and failures
+/// Show a running sidecar live: streams, models, upstreams, callers, and requests that failed or were slow
 ///
 /// Keys: 1 to 5 or Tab change the table, s changes the column to sort by, r reverses the order, / filters, the arrow
 /// keys scroll, p pauses, q quits. The figures are those of the page; prompts and answers are never shown.

@@ -1,8 +1,9 @@
 //! Every setting, as data. The resolver, `check` and the test of the documentation read this table.
 
+mod definition;
 mod log;
 
-use std::{ops::RangeInclusive, sync::LazyLock, time::Duration};
+use std::{sync::LazyLock, time::Duration};
 
 use super::{
     Config, certificate,
@@ -10,54 +11,14 @@ use super::{
     field::{Field, Given},
     inline,
     mistake::{Problem, Problems},
-    shared,
-    source::{self, VARIABLE_PREFIX},
+    shared, source,
 };
 use crate::{
     admin::Token, admission::Limits, proxy::UnknownV1, scheduler::FairBy, shaping::OpenAiUsage,
     store::OnFailure, upstream::Policy,
 };
-
-/// One setting.
-#[derive(Debug)]
-pub(super) struct Setting {
-    /// `section.leaf`, as in the file.
-    pub(super) key: &'static str,
-    /// The flag that sets it.
-    pub(super) flag: Option<&'static str>,
-    /// The kind, the range, and the field of the configuration.
-    pub(super) field: Field,
-    /// The meaning, for the documentation.
-    pub(super) doc: &'static str,
-}
-
-impl Setting {
-    pub(super) fn section(&self) -> &'static str {
-        self.key.split_once('.').map_or("", |(section, _)| section)
-    }
-
-    pub(super) fn leaf(&self) -> &'static str {
-        self.key.split_once('.').map_or(self.key, |(_, leaf)| leaf)
-    }
-
-    /// The environment variable that sets it.
-    pub(super) fn variable(&self) -> String {
-        format!("{VARIABLE_PREFIX}{}", self.key.to_ascii_uppercase().replace('.', "__"))
-    }
-}
-
-const DAY: Duration = Duration::from_secs(24 * 3600);
-const INSTANT: Duration = Duration::from_millis(1);
-const TIMEOUT: RangeInclusive<Duration> = INSTANT..=DAY;
-const TIMEOUT_OR_NONE: RangeInclusive<Duration> = Duration::ZERO..=DAY;
-
-const fn setting(key: &'static str, field: Field, doc: &'static str) -> Setting {
-    Setting { key, flag: None, field, doc }
-}
-
-const fn flagged(key: &'static str, flag: &'static str, field: Field, doc: &'static str) -> Setting {
-    Setting { key, flag: Some(flag), field, doc }
-}
+pub(super) use definition::Setting;
+use definition::{DAY, INSTANT, TIMEOUT, TIMEOUT_OR_NONE, flagged, setting};
 
 /// Every setting, in the order of the documentation. The keys of a section stand together.
 pub(super) static SETTINGS: LazyLock<Vec<&'static Setting>> =

@@ -178,7 +178,7 @@ impl Life<'_> {
             self.counts.stalled.inc();
             let holder = holder.lock().unwrap_or_else(PoisonError::into_inner).take();
             tracing::info!(
-                id = holder.as_ref().map(|of| of.id),
+                id = holder.as_ref().map(|of| tracing::field::display(of.id)),
                 caller = holder.as_ref().map(|of| &*of.caller),
                 "a client that stopped reading was disconnected, because its response held a slot"
             );

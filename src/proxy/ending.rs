@@ -14,7 +14,7 @@ use crate::{
 pub(super) fn log(ending: &Ending, caller: Option<&str>) {
     tracing::debug!(
         target: "streamgauge::request",
-        id = ending.id,
+        id = %ending.id,
         trace_id = ending.trace.map(|parent| tracing::field::display(parent.trace)),
         route = ending.route.label(),
         caller,
@@ -34,7 +34,7 @@ pub(super) fn log(ending: &Ending, caller: Option<&str>) {
     }
     if ending.is_prompt_cut {
         tracing::warn!(
-            id = ending.id,
+            id = %ending.id,
             route = ending.route.label(),
             caller,
             model = ending.model,
@@ -48,7 +48,7 @@ pub(super) fn log(ending: &Ending, caller: Option<&str>) {
     // An explained failure was logged when it happened.
     if ending.outcome.is_failure() && ending.explanation.is_none() {
         tracing::warn!(
-            id = ending.id,
+            id = %ending.id,
             route = ending.route.label(),
             caller,
             model = ending.model,
@@ -67,7 +67,7 @@ fn log_load(ending: &Ending, load: &ModelLoad) {
     // An option that a request does not set is left to Ollama.
     let value = |value: Option<i64>| value.map_or_else(|| "default".to_owned(), |value| value.to_string());
     tracing::info!(
-        id = ending.id,
+        id = %ending.id,
         model = ending.model,
         upstream = ending.upstream,
         cause = load.cause.label(),

@@ -14,7 +14,7 @@ use crate::{
     admission::Permit,
     meter::{Live, Measurement},
     protocol::{CLOUD, Route, is_cloud_model},
-    scheduler::{Slot, Want},
+    scheduler::{NoSlot, Slot, Want},
     upstream::{Answer, Busy, Failed, Placement, Upstream},
 };
 
@@ -78,7 +78,7 @@ impl Proxy {
             let next = upstreams.place(route, model, &tried).filter(|_| failure.is_unsent());
             let back = again.and_then(|(head, owner)| Some((head, owner.back()?)));
             let (Some(next), Some(whole)) = (next, back) else { return Err(failure) };
-            tracing::warn!(id = measurement.live().id(), "{failure}; trying another upstream");
+            tracing::warn!(id = %measurement.live().id(), "{failure}; trying another upstream");
             self.families.retries(upstream.name(), families::UNREACHABLE);
             placement = next;
             (head, body) = whole;
@@ -96,7 +96,7 @@ impl Proxy {
         tried.push(upstream.position());
         let next = self.stages.upstreams.place_elsewhere(measurement.route(), model, tried).await?;
         let (id, name) = (measurement.live().id(), upstream.name());
-        tracing::info!(id, upstream = name, model, "the upstream lacks the model; trying another upstream");
+        tracing::info!(%id, upstream = name, model, "the upstream lacks the model; trying another upstream");
         self.families.retries(name, families::NO_MODEL);
         Some(next)
     }
@@ -111,10 +111,17 @@ impl Proxy {
         measurement: &mut Measurement,
     ) -> Result<(Arc<Upstream>, bool, Busy), Failure> {
         let scheduler = &self.stages.scheduler;
-        let id = measurement.live().id();
+        let live = measurement.live().clone();
         let wait = |want| async move {
-            let want = Want { id, ..want };
+            let want = Want { id: live.id().number(), ..want };
             let slot = scheduler.enter(permit.caller(), permit.terms(), want).await;
+            let waited = match &slot {
+                Ok(slot) => slot.waited(),
+                Err(NoSlot::Full { waited, .. } | NoSlot::Late { waited, .. }) => Some(*waited),
+            };
+            if let Some(waited) = waited.filter(|waited| !waited.is_zero()) {
+                live.queue_waited(waited);
+            }
             slot.map_err(|none| respond::refuse(none, permit))
         };
         match placement {
@@ -201,7 +208,7 @@ impl Proxy {
 
 /// The reason why a request got its slot at this upstream.
 fn reason(slot: &Slot, is_only: bool, upstream: &Upstream, model: Option<&str>) -> &'static str {
-    if slot.has_waited() {
+    if slot.waited().is_some() {
         "queued"
     } else if is_only {
         "only"

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Weak};
 
+use crate::meter::RequestId;
+
 /// An extension of a response.
 #[derive(Clone, Debug)]
 pub(super) struct HeldSlot {
@@ -14,8 +16,8 @@ pub(super) struct HeldSlot {
 /// A request whose response holds a slot.
 #[derive(Clone, Debug)]
 pub(super) struct SlotHolder {
-    /// The number of the request in this process.
-    pub(super) id: u64,
+    /// The id of the request.
+    pub(super) id: RequestId,
     /// Its caller.
     pub(super) caller: Arc<str>,
 }

@@ -242,8 +242,8 @@ fn kind(dialect: Dialect, status: StatusCode) -> &'static str {
 /// The refusal of a request that got no slot.
 pub(super) fn refuse(none: NoSlot, permit: &Permit) -> Failure {
     let refusal = match none {
-        NoSlot::Full { wait } => Refusal::QueueFull { wait },
-        NoSlot::Late { wait } => Refusal::QueueTimeout { wait },
+        NoSlot::Full { wait, .. } => Refusal::QueueFull { wait },
+        NoSlot::Late { wait, .. } => Refusal::QueueTimeout { wait },
     };
     permit.refuse(&refusal);
     Failure::Refused(refusal)

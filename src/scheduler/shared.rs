@@ -32,12 +32,16 @@ pub enum NoSlot {
     Full {
         /// The recent mean wait.
         wait: Duration,
+        /// The time that this request has waited.
+        waited: Duration,
     },
     /// No slot became free in time.
     #[error("no slot became free in time")]
     Late {
         /// The recent mean wait.
         wait: Duration,
+        /// The time that this request has waited.
+        waited: Duration,
     },
 }
 
@@ -78,8 +82,8 @@ pub struct Slot {
     upstream: usize,
     /// `None` if the upstream has finished the request, or Ollama's cloud runs it.
     runs: Option<RunsAt>,
-    /// The request waited for the slot.
-    has_waited: bool,
+    /// The time that the request waited for the slot, if it waited.
+    waited: Option<Duration>,
     /// `None` if no limit applies.
     held: Option<Held>,
 }
@@ -156,7 +160,7 @@ impl Drop for LimitWatch {
 
 impl Slot {
     pub(super) fn unlimited(shared: &Arc<Shared>, upstream: usize) -> Slot {
-        Slot { upstream, runs: RunsAt::at(shared, upstream), has_waited: false, held: None }
+        Slot { upstream, runs: RunsAt::at(shared, upstream), waited: None, held: None }
     }
 
     fn of(shared: Arc<Shared>, lease: Lease) -> Slot {
@@ -165,7 +169,7 @@ impl Slot {
         Slot {
             upstream,
             runs: RunsAt::at(&shared, upstream),
-            has_waited: false,
+            waited: None,
             held: Some(Held { shared, lease, has_left: false, token: Arc::new(()), seen, is_watched: false }),
         }
     }
@@ -183,14 +187,14 @@ impl Slot {
         self.upstream
     }
 
-    /// Whether the request waited for the slot.
-    pub(crate) const fn has_waited(&self) -> bool {
-        self.has_waited
+    /// The time that the request waited for the slot. `None`: it did not wait.
+    pub(crate) const fn waited(&self) -> Option<Duration> {
+        self.waited
     }
 
-    /// The same slot, for a request that waited.
-    pub(super) fn after_a_wait(mut self) -> Slot {
-        self.has_waited = true;
+    /// The same slot, for a request that waited this long.
+    pub(super) fn after(mut self, wait: Duration) -> Slot {
+        self.waited = Some(wait);
         self
     }
 
@@ -325,7 +329,7 @@ impl Shared {
                 want.candidates = Box::default();
                 let (grant, granted) = oneshot::channel();
                 let ticket = core.wait(now, ask, want, grant);
-                let full = NoSlot::Full { wait: core.mean_wait() };
+                let full = NoSlot::Full { wait: core.mean_wait(), waited: Duration::ZERO };
                 ticket.map(|ticket| Arrived::Waits(granted, ticket)).ok_or(full)
             }
         };

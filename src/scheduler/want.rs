@@ -15,6 +15,6 @@ pub struct Want {
     /// The positions of the upstreams that may serve it, if they were looked up a moment ago; otherwise empty. They do not
     /// hold once the request waits.
     pub candidates: Box<[usize]>,
-    /// The number of the request in this process, by which its place in the queue is found; 0: none.
+    /// The number of the request, by which its place in the queue is found; 0: none.
     pub id: u64,
 }

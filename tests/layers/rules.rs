@@ -192,8 +192,9 @@ pub(super) const NAMES_THAT_SAY_NOTHING: &[&str] =
 
 /// The modules that read the wall clock, with reasons. The wall clock can jump, so limits, timeouts and
 /// measurements use a monotonic clock.
-pub(super) const WALL_CLOCK: [(&str, &str); 9] = [
+pub(super) const WALL_CLOCK: [(&str, &str); 10] = [
     ("streamgauge::admin::history", "when the history began, as people write it"),
+    ("streamgauge::admin::requests", "when a request ended, as people write it"),
     ("streamgauge::cli::experiment::conduct", "the name of a folder"),
     ("streamgauge::proxy::respond", "the field Date"),
     ("streamgauge::sidecar::reload", "the metric of that name"),

@@ -144,9 +144,9 @@ async fn page_says_what_is_wrong_and_who_is_affected() {
         reasons.contains("2 of 2 requests failed") && reasons.contains("of sim:latest at gpu0"),
         "{reasons}"
     );
-    let failures = browser.text("#failures-table").await;
+    let failures = browser.text("#requests-table").await;
     assert!(failures.contains("truncated") && failures.contains("without its last record"), "{failures}");
-    assert_eq!(browser.value("document.querySelectorAll('#failures-table tbody tr').length").await, 2);
+    assert_eq!(browser.value("document.querySelectorAll('#requests-table tbody tr').length").await, 2);
     // The chosen range is asked for, and kept in the address.
     browser.value("document.querySelector('#range input[value=\"60\"]').click()").await;
     browser.until("newest.range_seconds === 60").await;

@@ -1,5 +1,6 @@
 //! The responses of the admin address.
 
+mod requests;
 mod surroundings;
 
 use std::{io::Read, time::Duration};

@@ -8,21 +8,23 @@ mod backlog;
 mod cause;
 mod concurrency;
 mod delivered;
-mod failures;
 mod families;
 mod finishes;
 mod live;
 mod loads;
 mod measurement;
 mod model;
+mod noted;
 mod outcome;
 mod outcomes;
 mod phases;
 mod prompt;
 mod recording;
+mod request_id;
 mod schedule;
 mod shared;
 mod silence;
+mod slow;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -36,11 +38,13 @@ mod wrapping;
 pub use cause::{Difference, LoadCause, ModelLoad};
 pub use concurrency::Bands;
 pub use delivered::Delivered;
-pub use failures::Failure;
 pub use live::{Live, Snapshot};
 pub use measurement::{Facts, Measurement};
 pub use model::InMemory;
+pub use noted::NotedRequest;
 pub use outcome::{Ending, Outcome};
+pub use request_id::RequestId;
+pub use slow::SlowLimits;
 pub use tap::Tap;
 pub use trace::{TraceId, TraceParent};
 pub use wrap::BodyStream;
@@ -50,11 +54,11 @@ use std::{sync::Arc, time::Instant};
 
 use crate::metric::Buckets;
 use cause::Seen;
-use failures::Failures;
 use families::Families;
 use live::LiveTable;
 use loads::Span;
 use model::{Claim, Loaded, Memory, ModelTable};
+use noted::NotedRequests;
 use prompt::Density;
 use shared::Shared;
 use truncation::Truncation;
@@ -66,11 +70,13 @@ use crate::protocol::canonical_model;
 pub struct Config {
     /// The maximum number of models with a label of their own. The others are `other`.
     pub model_limit: usize,
+    /// The limits above which a request is slow.
+    pub slow: SlowLimits,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { model_limit: 16 }
+        Config { model_limit: 16, slow: SlowLimits::default() }
     }
 }
 
@@ -128,7 +134,8 @@ impl Meter {
                 density: Density::default(),
                 truncation: Truncation::default(),
                 live,
-                failures: Failures::default(),
+                noted: NotedRequests::default(),
+                slow: config.slow,
                 cut: false.into(),
             }),
         })
@@ -155,10 +162,10 @@ impl Meter {
         waiting::silence_ratio(&running, &self.shared.families.concurrency, upstream)
     }
 
-    /// Returns the requests that failed last, the newest first, at most `most`. Some 200 are kept.
+    /// Returns the last requests that failed or were slow, the newest first, at most `most`. 200 are kept.
     #[must_use]
-    pub fn failures(&self, most: usize) -> Vec<Failure> {
-        self.shared.failures.newest(most)
+    pub fn noted(&self, most: usize) -> Vec<NotedRequest> {
+        self.shared.noted.newest(most)
     }
 
     /// Notes the models that an upstream has in memory. Each model gets a label of its own, unless models in memory or

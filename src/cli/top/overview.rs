@@ -24,7 +24,8 @@ pub(super) struct Overview {
     pub(super) upstreams: Vec<OverviewUpstream>,
     pub(super) streams: Streams,
     pub(super) totals: OverviewTotals,
-    pub(super) failures: Vec<FailedRequest>,
+    /// The last requests that failed or were slow, the newest first.
+    pub(super) requests: Vec<NotedRow>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -60,7 +61,6 @@ pub(super) struct Streams {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RunningStream {
-    pub(super) id: u64,
     pub(super) route: String,
     pub(super) model: Option<String>,
     pub(super) upstream: Option<String>,
@@ -70,6 +70,8 @@ pub(super) struct RunningStream {
     pub(super) queue_expected_seconds: Option<f64>,
     pub(super) age_seconds: f64,
     pub(super) decoding: bool,
+    /// Its prompt does not fit into the context.
+    pub(super) overlong_prompt: bool,
     pub(super) tokens: u64,
     pub(super) time_to_first_token_seconds: Option<f64>,
     pub(super) gap_p50_seconds: Option<f64>,
@@ -98,14 +100,15 @@ pub(super) struct OverviewCounts {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct FailedRequest {
+pub(super) struct NotedRow {
     pub(super) ago_seconds: f64,
-    pub(super) id: u64,
-    pub(super) route: String,
     pub(super) model: String,
     pub(super) upstream: String,
-    pub(super) outcome: String,
     pub(super) reason: String,
+    /// Why the model stopped.
+    pub(super) finish: Option<String>,
+    /// Ollama probably cut the prompt.
+    pub(super) prompt_cut: bool,
     pub(super) status: Option<u16>,
 }
 

@@ -120,21 +120,21 @@ const CALLERS: &[Column] = &[
     number("PROMPT TOK", 10),
     number("OUTPUT TOK", 10),
 ];
-const FAILURES: &[Column] =
+const REQUESTS: &[Column] =
     &[number("AGO", 7), long("REASON", 20), number("STATUS", 6), names("MODEL", 10), text("UPSTREAM", 10)];
 /// Without the upstream, which is the last column.
-const FAILURES_OF_ONE_UPSTREAM: &[Column] = FAILURES.split_at(FAILURES.len() - 1).0;
+const REQUESTS_OF_ONE_UPSTREAM: &[Column] = REQUESTS.split_at(REQUESTS.len() - 1).0;
 
 impl Tab {
     pub(super) fn columns(self, overview: &Overview) -> &'static [Column] {
         match self {
-            Tab::Failures if overview.upstreams.len() == 1 => FAILURES_OF_ONE_UPSTREAM,
+            Tab::Requests if overview.upstreams.len() == 1 => REQUESTS_OF_ONE_UPSTREAM,
             Tab::Streams if has_callers(overview) => STREAMS_OF_CALLERS,
             Tab::Streams => STREAMS,
             Tab::Models => MODELS,
             Tab::Upstreams => UPSTREAMS,
             Tab::Callers => CALLERS,
-            Tab::Failures => FAILURES,
+            Tab::Requests => REQUESTS,
         }
     }
 
@@ -142,7 +142,7 @@ impl Tab {
         match self {
             Tab::Streams => "No stream is running.",
             Tab::Models | Tab::Upstreams | Tab::Callers => "No request has ended yet.",
-            Tab::Failures => "No request has failed.",
+            Tab::Requests => "No request has failed or was slow.",
         }
     }
 }
@@ -156,7 +156,7 @@ impl Table {
             Tab::Models => overview.totals.models.iter().map(|one| model(overview, one)).collect(),
             Tab::Upstreams => upstreams(overview),
             Tab::Callers => overview.totals.callers.iter().map(caller).collect(),
-            Tab::Failures => failures(overview),
+            Tab::Requests => noted(overview),
         };
         // The filter must not match a text that is not shown.
         rows.iter_mut().for_each(|row| row.truncate(columns.len()));
@@ -220,6 +220,7 @@ fn streams(overview: &Overview) -> Vec<Vec<Cell>> {
             (None, false, None) => "waiting".to_owned(),
             (None, false, Some(_)) => "ending".to_owned(),
         };
+        let state = if one.overlong_prompt { state + ", prompt too long" } else { state };
         vec![
             seconds(Some(one.age_seconds)),
             name(one.model.as_deref().unwrap_or("-")),
@@ -291,12 +292,15 @@ fn caller(counts: &OverviewCounts) -> Vec<Cell> {
     ]
 }
 
-/// The failures, newest first: their age is sorted as a negative number.
-fn failures(overview: &Overview) -> Vec<Vec<Cell>> {
-    let rows = overview.failures.iter().map(|one| {
+/// The requests that failed or were slow, newest first: their age is sorted as a negative number.
+fn noted(overview: &Overview) -> Vec<Vec<Cell>> {
+    let rows = overview.requests.iter().map(|one| {
+        let finish = one.finish.as_ref().map(|finish| format!("finish {}", finish.replace('_', " ")));
+        let cut = one.prompt_cut.then(|| "the prompt was probably cut".to_owned());
+        let reason: Vec<_> = [Some(one.reason.clone()), finish, cut].into_iter().flatten().collect();
         vec![
             Cell { value: Value::Number(-one.ago_seconds), ..seconds(Some(one.ago_seconds)) },
-            name(&one.reason),
+            name(&reason.join("; ")),
             one.status.map_or_else(|| name("-"), |status| count(f64::from(status))),
             name(&one.model),
             name(&one.upstream),

@@ -33,10 +33,10 @@ fn overview() -> Overview {
             {"name": "gpu1", "address": "10.0.0.2:11434", "alive": false, "why": "Connection refused", "version": null, "loaded": null},
         ],
         "streams": {"running": 81, "decoding": 1, "by_model": {"gemma3:4b": 80}, "by_upstream": {"gpu0": 81}, "shown": [
-            {"id": 7, "route": "chat", "model": "gemma3:4b", "upstream": "gpu0", "age_seconds": 3.25,
+            {"route": "chat", "model": "gemma3:4b", "upstream": "gpu0", "age_seconds": 3.25,
              "decoding": true, "tokens": 120, "time_to_first_token_seconds": 0.25, "gap_p99_seconds": 0.031},
-            {"id": 8, "route": "openai_chat", "model": "qwen3:8b", "upstream": "gpu0", "age_seconds": 12.0,
-             "decoding": false, "tokens": 0, "time_to_first_token_seconds": null, "gap_p99_seconds": null},
+            {"route": "openai_chat", "model": "qwen3:8b", "upstream": "gpu0", "age_seconds": 12.0,
+             "decoding": false, "overlong_prompt": true, "tokens": 0, "time_to_first_token_seconds": null, "gap_p99_seconds": null},
         ]},
         "totals": {
             "models": [
@@ -46,8 +46,9 @@ fn overview() -> Overview {
             "upstreams": [{"name": "gpu0", "requests": 97, "failed": 2}],
             "callers": [{"name": "alice", "requests": 60, "failed": 1, "refused": 5}],
         },
-        "failures": [{"ago_seconds": 75.0, "id": 3, "route": "chat", "model": "gemma3:4b", "upstream": "gpu0",
-            "outcome": "truncated", "reason": "the stream ended without its last record", "status": 200}],
+        "requests": [{"ago_seconds": 75.0, "id": "7f3c2a1e00000003", "route": "chat", "model": "gemma3:4b",
+            "upstream": "gpu0", "outcome": "truncated", "reason": "the stream ended without its last record",
+            "status": 200}],
     }))
     .unwrap()
 }
@@ -118,7 +119,7 @@ fn table_is_selected_by_its_number() {
         assert!(picture.contains(running), "{key}: {picture}");
     }
     panel.view().key(KeyEvent::new(KeyCode::BackTab, KeyModifiers::NONE), 8);
-    assert_eq!(panel.view().tab, Tab::Failures);
+    assert_eq!(panel.view().tab, Tab::Requests);
 }
 
 /// Whether `first` stands before `second` in the picture.
@@ -230,7 +231,7 @@ fn unit_in_a_card_is_never_cut() {
 }
 
 #[test]
-fn reason_of_a_failure_takes_the_spare_width_and_one_upstream_is_not_repeated() {
+fn reason_of_a_noted_request_takes_the_spare_width_and_one_upstream_is_not_repeated() {
     let reason = "the stream ended without its last record";
     let mut one = overview();
     one.upstreams.truncate(1);
@@ -243,6 +244,19 @@ fn reason_of_a_failure_takes_the_spare_width_and_one_upstream_is_not_repeated() 
             assert_eq!(picture.contains("UPSTREAM"), names_upstream, "{picture}");
         }
     }
+}
+
+#[test]
+fn noted_request_shows_its_finish_and_a_cut_prompt_and_stream_an_overlong_one() {
+    let mut overview = overview();
+    overview.requests[0].finish = Some("length".to_owned());
+    overview.requests[0].prompt_cut = true;
+    let mut panel = panel(FeedState { overview: Some(overview), away: None });
+    let picture = drawn(&mut panel, 200, 24);
+    assert!(picture.contains("waiting, prompt too long"), "{picture}");
+    press(&mut panel, "5");
+    let picture = drawn(&mut panel, 200, 24);
+    assert!(picture.contains("last record; finish length; the prompt was probably cut"), "{picture}");
 }
 
 #[test]

@@ -10,11 +10,11 @@ pub(super) enum Tab {
     Models,
     Upstreams,
     Callers,
-    Failures,
+    Requests,
 }
 
 impl Tab {
-    pub(super) const ALL: [Tab; 5] = [Tab::Streams, Tab::Models, Tab::Upstreams, Tab::Callers, Tab::Failures];
+    pub(super) const ALL: [Tab; 5] = [Tab::Streams, Tab::Models, Tab::Upstreams, Tab::Callers, Tab::Requests];
 
     pub(super) const fn title(self) -> &'static str {
         match self {
@@ -22,7 +22,7 @@ impl Tab {
             Tab::Models => "Models",
             Tab::Upstreams => "Upstreams",
             Tab::Callers => "Callers",
-            Tab::Failures => "Failures",
+            Tab::Requests => "Requests",
         }
     }
 

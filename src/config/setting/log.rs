@@ -2,7 +2,7 @@
 
 use tracing::Level;
 
-use super::{Setting, flagged};
+use super::definition::{DAY, INSTANT, Setting, flagged, setting};
 use crate::config::{
     LogFormat,
     choice::{choose, name, names},
@@ -30,5 +30,15 @@ pub(super) static LOG: &[Setting] = &[
             set: |c, word| choose(&mut c.log.level, word),
         },
         "The least severe level that is written. `debug` has a line for each finished request.",
+    ),
+    setting(
+        "log.slow_ttft",
+        Field::Interval(|c| &mut c.sidecar.meter.slow.first_token, INSTANT..=DAY),
+        "A request that makes the GPU work is slow if its first token comes later than this, or if its client leaves later than this without a token.",
+    ),
+    setting(
+        "log.slow_duration",
+        Field::Interval(|c| &mut c.sidecar.meter.slow.duration, INSTANT..=DAY),
+        "A request that makes the GPU work is slow if it takes longer than this in all.",
     ),
 ];

@@ -13,8 +13,9 @@ use std::{
 };
 
 use super::{
-    Outcome,
+    Outcome, RequestId,
     backlog::HELD_AFTER,
+    request_id::RequestIds,
     silence,
     timeline::{Moment, nanos},
 };
@@ -44,7 +45,7 @@ struct OnTime {
 /// One request from its acceptance to its end. The layers of its body share it.
 #[derive(Debug)]
 pub struct Live {
-    pub(super) id: u64,
+    pub(super) id: RequestId,
     pub(super) route: Route,
     pub(super) accepted: Instant,
     pub(super) model: OnceLock<Named>,
@@ -55,6 +56,8 @@ pub struct Live {
     /// The upstream's spelling of the model, once it is known.
     pub(super) listed: OnceLock<String>,
     upstream: Mutex<Option<Arc<str>>>,
+    /// Nanoseconds in the program's own queue.
+    queued: AtomicU64,
     pub(super) sent: Moment,
     /// Whether its prompt does not fit into the context, as far as its bytes tell.
     pub(super) overlong: AtomicBool,
@@ -95,7 +98,7 @@ pub struct Live {
 }
 
 impl Live {
-    fn new(id: u64, route: Route, accepted: Instant) -> Live {
+    fn new(id: RequestId, route: Route, accepted: Instant) -> Live {
         let kind = silence::RequestKind::unread(route);
         Live {
             id,
@@ -106,6 +109,7 @@ impl Live {
             caller: OnceLock::new(),
             listed: OnceLock::new(),
             upstream: Mutex::new(None),
+            queued: AtomicU64::new(0),
             sent: Moment::default(),
             overlong: AtomicBool::new(false),
             prompt_bytes: AtomicU64::new(0),
@@ -135,10 +139,30 @@ impl Live {
         }
     }
 
-    /// Number of the request in this process.
+    /// The id of the request.
     #[must_use]
-    pub fn id(&self) -> u64 {
+    pub fn id(&self) -> RequestId {
         self.id
+    }
+
+    /// Adds a time that the request waited in the program's own queue.
+    pub fn queue_waited(&self, wait: Duration) {
+        self.queued.fetch_add(nanos(wait), Relaxed);
+    }
+
+    /// Returns the time in the program's own queue. `None`: the request did not wait there.
+    pub(super) fn queue_wait(&self) -> Option<Duration> {
+        Some(self.queued.load(Relaxed)).filter(|nanos| *nanos > 0).map(Duration::from_nanos)
+    }
+
+    /// Returns a quantile of the gaps between chunks at the upstream that are flushed.
+    pub(super) fn gap(&self, quantile: f64) -> Option<Duration> {
+        self.gaps.quantile(buckets::GAP_FINE, quantile).map(Duration::from_secs_f64)
+    }
+
+    /// Returns the summed time in which the client did not read data that was there, the present stretch included.
+    pub(super) fn client_wait(&self) -> Duration {
+        Duration::from_nanos(self.backpressure.load(Relaxed)) + self.held_now().unwrap_or_default()
     }
 
     /// Returns the upstream that was chosen last.
@@ -323,8 +347,8 @@ impl Live {
 /// One line of `/streams`.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Number of the request in this process.
-    pub id: u64,
+    /// The id of the request.
+    pub id: RequestId,
     /// Its route.
     pub route: Route,
     /// Its model in the upstream's spelling, or else in the client's. `None`: not read yet, or it has none.
@@ -364,7 +388,7 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub(super) struct Listed {
     table: Arc<LiveTable>,
-    id: u64,
+    id: RequestId,
 }
 
 impl Drop for Listed {
@@ -376,13 +400,13 @@ impl Drop for Listed {
 /// All running requests.
 #[derive(Debug, Default)]
 pub(super) struct LiveTable {
-    next: AtomicU64,
-    running: Mutex<BTreeMap<u64, Arc<Live>>>,
+    ids: RequestIds,
+    running: Mutex<BTreeMap<RequestId, Arc<Live>>>,
 }
 
 impl LiveTable {
     pub(super) fn enter(self: &Arc<Self>, route: Route) -> (Arc<Live>, Listed) {
-        let id = self.next.fetch_add(1, Relaxed) + 1;
+        let id = self.ids.next();
         let live = Arc::new(Live::new(id, route, Instant::now()));
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id, live.clone());
         (live, Listed { table: self.clone(), id })
@@ -403,7 +427,6 @@ impl Live {
         let age = self.accepted.elapsed();
         let gap = self.last_gap.load(Relaxed);
         let held = self.held_now();
-        let quantile = |q| self.gaps.quantile(buckets::GAP_FINE, q).map(Duration::from_secs_f64);
         Snapshot {
             id: self.id,
             route: self.route,
@@ -415,9 +438,9 @@ impl Live {
             tokens: self.content.load(Relaxed),
             first_token: self.first_content.get(),
             last_gap: (gap > 0).then(|| Duration::from_nanos(gap)),
-            gap_p50: quantile(0.5),
-            gap_p99: quantile(0.99),
-            backpressure: Duration::from_nanos(self.backpressure.load(Relaxed)) + held.unwrap_or_default(),
+            gap_p50: self.gap(0.5),
+            gap_p99: self.gap(0.99),
+            backpressure: self.client_wait(),
             // The upstream may have sent what the sidecar has no room to read.
             silent: self
                 .last_arrival

@@ -1,10 +1,10 @@
 //! The outcome of a request.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
-use super::{ModelLoad, TraceParent};
+use super::{ModelLoad, RequestId, TraceParent};
 use crate::protocol::{FinishReason, Route, Usage};
 
 /// The outcome of a request, decided once.
@@ -30,8 +30,10 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Ending {
-    /// Number of the request in this process.
-    pub id: u64,
+    /// The id of the request.
+    pub id: RequestId,
+    /// Its caller, if the program reported it.
+    pub caller: Option<Arc<str>>,
     /// Its route.
     pub route: Route,
     /// The label of its model.
@@ -54,10 +56,22 @@ pub struct Ending {
     pub duration: Duration,
     /// The time from accept to the first content record of a stream.
     pub first_token: Option<Duration>,
+    /// The time that the request waited in the program's own queue, if it waited there.
+    pub queue_wait: Option<Duration>,
+    /// Whether the upstream took the whole request.
+    pub was_sent: bool,
     /// The time that a stream waited inside Ollama, which no duration of its final record includes, if it is known.
     pub hidden_queue: Option<Duration>,
     /// The mean time between the content records that came on time, if there were at least two.
     pub record_interval: Option<Duration>,
+    /// The median gap between chunks at the upstream, if it is known, with an error of at most a tenth from 1 ms to 1 s.
+    pub gap_p50: Option<Duration>,
+    /// The 99th percentile of these gaps, with the same accuracy.
+    pub gap_p99: Option<Duration>,
+    /// The summed time in which the client did not read data that was there.
+    pub client_wait: Duration,
+    /// Whether the request exceeded one of [`SlowLimits`](super::SlowLimits).
+    pub is_slow: bool,
     /// Content records that arrived.
     pub content_records: u64,
     /// The reported counts and durations.
@@ -74,13 +88,25 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// Describes why the request failed: the reported explanation, the status of the upstream, or the outcome.
+    /// Whether the request failed for a reason other than its client: the upstream answered wrongly or not at all, or the
+    /// program refused the request because it had no room or no time for it.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        let is_clients = self.status.is_some_and(|status| status.is_client_error());
+        self.outcome.is_failure() || (self.outcome == Outcome::Refused && !is_clients)
+    }
+
+    /// Describes why the request failed: the reported explanation, the status of the upstream, or the outcome. Of a
+    /// request that was only slow, describes where its time went.
     #[must_use]
     pub fn reason(&self) -> Cow<'_, str> {
         match (&self.explanation, self.outcome, self.status) {
             (Some(explanation), ..) => Cow::Borrowed(explanation),
             (None, Outcome::UpstreamError, Some(status)) if !status.is_success() => {
                 Cow::Owned(format!("the upstream answered {}", status.as_u16()))
+            }
+            (None, Outcome::Complete | Outcome::ClientAbort, _) if self.is_slow => {
+                Cow::Owned(self.slowness())
             }
             (None, outcome, status) => Cow::Borrowed(outcome.reason(status)),
         }

@@ -92,7 +92,8 @@ impl Measurement {
         }
         let mut ending = self.ending(outcome, duration, usage.unwrap_or_default());
         (ending.finish, ending.load, ending.is_prompt_cut) = (finish, model_load, is_prompt_cut);
-        self.shared.failures.note(&ending);
+        ending.is_slow = self.shared.slow.are_exceeded(&ending);
+        self.shared.noted.note(&ending);
         for hook in self.on_end.drain(..) {
             hook(&ending);
         }
@@ -122,7 +123,7 @@ impl Measurement {
         is_cut
     }
 
-    /// Describes the end, for hooks and the list of failures.
+    /// Describes the end, for hooks and the list of noted requests.
     fn ending(&self, outcome: Outcome, duration: Duration, usage: Usage) -> Ending {
         let live = &self.live;
         let context = self.context();
@@ -130,6 +131,7 @@ impl Measurement {
             self.density().tokens(live.prompt_bytes.load(Relaxed)).min(context.unwrap_or(u64::MAX));
         Ending {
             id: live.id,
+            caller: live.caller.get().cloned(),
             route: live.route,
             model: self.model_label().to_owned(),
             upstream: live.upstream().as_deref().unwrap_or("none").to_owned(),
@@ -141,11 +143,17 @@ impl Measurement {
             is_prompt_cut: false,
             duration,
             first_token: live.first_content.get().filter(|_| self.streamed),
+            queue_wait: live.queue_wait(),
+            was_sent: live.sent.get().is_some(),
             hidden_queue: self
                 .streamed
                 .then(|| Phases::of_stream(&live.usage().unwrap_or_default(), self.arrivals()).queue)
                 .flatten(),
             record_interval: self.record_interval(),
+            gap_p50: live.gap(0.5),
+            gap_p99: live.gap(0.99),
+            client_wait: live.client_wait(),
+            is_slow: false,
             content_records: live.content.load(Relaxed),
             usage,
             prompt_estimate: live.sent.get().map_or(0, |_| estimate),

@@ -3,11 +3,12 @@
 use std::sync::{Arc, atomic::AtomicBool};
 
 use super::{
-    failures::Failures,
     families::Families,
     live::LiveTable,
     model::{Claim, ModelTable, Place},
+    noted::NotedRequests,
     prompt::Density,
+    slow::SlowLimits,
     truncation::Truncation,
 };
 
@@ -23,7 +24,8 @@ pub(super) struct Shared {
     pub(super) density: Density,
     pub(super) truncation: Truncation,
     pub(super) live: Arc<LiveTable>,
-    pub(super) failures: Failures,
+    pub(super) noted: NotedRequests,
+    pub(super) slow: SlowLimits,
     pub(super) cut: AtomicBool,
 }
 

@@ -43,16 +43,19 @@ impl Ending {
 
     /// Describes where the time of a slow request went, as far as it is known.
     pub(super) fn slowness(&self) -> String {
-        let Some(first) = self.wait_for_first().filter(|first| first.as_secs_f64() * 2.0 > self.duration.as_secs_f64())
+        let Some(first) =
+            self.wait_for_first().filter(|first| first.as_secs_f64() * 2.0 > self.duration.as_secs_f64())
         else {
             return self.slow_response();
         };
         let mut text = match self.first_token {
             Some(first) => format!("the first token came after {}", seconds(first)),
-            None if self.sent => {
+            None if self.was_sent => {
                 format!("the client disconnected after {} without a token", seconds(first))
             }
-            None => format!("the client disconnected after {}, before Ollama had the request", seconds(first)),
+            None => {
+                format!("the client disconnected after {}, before Ollama had the request", seconds(first))
+            }
         };
         let usage = Some(&self.usage).filter(|usage| !usage.has_invalid_duration);
         let parts = [
@@ -92,4 +95,81 @@ impl Ending {
 fn seconds(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     if seconds < 1.0 { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.1} s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Registry;
+
+    use super::*;
+    use crate::{
+        meter::{Config, Facts, Measurement, Meter},
+        protocol::Usage,
+    };
+
+    const fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    /// The ending of a generation that completed, before its times are set.
+    fn ending() -> Ending {
+        let meter = Meter::register(&Registry::new(), &Config::default(), &["gpu0"]).unwrap();
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let mut measurement: Measurement = meter.start(Facts::new("POST", "/api/generate"));
+        measurement.on_end(move |ending| tell.send(ending.clone()).unwrap());
+        measurement.finish(Outcome::Complete);
+        told.recv().unwrap()
+    }
+
+    #[test]
+    fn slow_first_token_is_explained_by_its_parts() {
+        let mut slow = ending();
+        slow.duration = ms(15_000);
+        slow.first_token = Some(ms(12_300));
+        slow.queue_wait = Some(ms(10_100));
+        slow.hidden_queue = Some(ms(1_200));
+        slow.usage = Usage { load: Some(ms(900)), prompt_eval: Some(ms(100)), ..Usage::default() };
+        assert!(SlowLimits::default().are_exceeded(&slow));
+        assert_eq!(
+            slow.slowness(),
+            "the first token came after 12.3 s: 10.1 s in the queue of the sidecar, 1.2 s in the hidden queue of \
+             Ollama, 900 ms to load the model"
+        );
+    }
+
+    #[test]
+    fn slow_response_is_explained_by_its_rate_and_its_client() {
+        let mut slow = ending();
+        slow.duration = ms(90_000);
+        slow.first_token = Some(ms(2_000));
+        slow.client_wait = ms(30_000);
+        slow.usage.output_tokens = Some(880);
+        assert!(SlowLimits::default().are_exceeded(&slow));
+        assert_eq!(
+            slow.slowness(),
+            "the response took 90.0 s: 2.0 s to the first token, then 880 tokens at 10.0/s, 30.0 s of it waiting for \
+             the client"
+        );
+    }
+
+    #[test]
+    fn client_that_leaves_without_a_token_has_waited_for_it() {
+        let mut left = ending();
+        (left.duration, left.outcome) = (ms(30_000), Outcome::ClientAbort);
+        assert!(SlowLimits::default().are_exceeded(&left));
+        assert_eq!(left.slowness(), "the client disconnected after 30.0 s, before Ollama had the request");
+        (left.was_sent, left.queue_wait) = (true, Some(ms(20_000)));
+        let told = "the client disconnected after 30.0 s without a token: 20.0 s in the queue of the sidecar";
+        assert_eq!(left.slowness(), told);
+    }
+
+    #[test]
+    fn request_below_the_limits_or_without_limits_is_not_slow() {
+        let mut quick = ending();
+        (quick.duration, quick.first_token) = (ms(60_000), Some(ms(10_000)));
+        assert!(!SlowLimits::default().are_exceeded(&quick));
+        quick.duration += ms(1);
+        assert!(SlowLimits::default().are_exceeded(&quick));
+        assert!(!SlowLimits { first_token: None, duration: None }.are_exceeded(&quick));
+    }
 }

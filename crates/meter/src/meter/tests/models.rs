@@ -105,7 +105,7 @@ fn model_listed_by_no_upstream_gets_no_label() {
 
 #[test]
 fn model_in_use_takes_label_of_least_recently_used_and_change_is_counted() {
-    let bench = bench_with(Config { model_limit: 2 });
+    let bench = bench_with(Config { model_limit: 2, ..Config::default() });
     let dropped = || bench.value("model_labels_dropped_total");
     for model in ["a:1", "b:1", "a:1"] {
         bench.generates(model, Some(model));
@@ -129,7 +129,7 @@ fn model_in_use_takes_label_of_least_recently_used_and_change_is_counted() {
 
 #[test]
 fn model_with_running_stream_keeps_its_label() {
-    let bench = bench_with(Config { model_limit: 1 });
+    let bench = bench_with(Config { model_limit: 1, ..Config::default() });
     let mut running =
         Box::pin(bench.generated("a", Some("a:latest")).wrap_body(NDJSON, script([Data(FIRST), Data(LAST)])));
     assert!(poll(&mut running).is_ready());
@@ -145,7 +145,7 @@ fn model_with_running_stream_keeps_its_label() {
 
 #[test]
 fn model_in_memory_has_its_label_before_its_first_request() {
-    let bench = bench_with(Config { model_limit: 2 });
+    let bench = bench_with(Config { model_limit: 2, ..Config::default() });
     let models = ["library/A", "b:1", "c:1"].map(|name| InMemory { name, ..InMemory::default() });
     bench.meter.loaded("u", Instant::now(), models);
     let labels = ["a", "B:1", "c:1"].map(|name| bench.meter.model_label(name));

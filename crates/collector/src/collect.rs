@@ -29,6 +29,12 @@ pub trait Collect: Send + 'static {
 
     /// Reads the urgent values.
     fn hurried(&mut self) {}
+
+    /// Returns the time for which there is nothing to read, after a reading. The next reading waits for it if it is longer
+    /// than the interval. Default: `None`.
+    fn rest(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// The reason why a collector could not read.

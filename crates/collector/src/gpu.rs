@@ -251,6 +251,13 @@ impl Collect for GpuCollector {
     fn hurried(&mut self) {
         self.traffic(Instant::now());
     }
+
+    /// Without a GPU that answers, there is nothing to read until the next attempt to find one.
+    fn rest(&self) -> Option<Duration> {
+        let is_any_read = self.found.iter().any(|found| found.answers);
+        let since = self.opened.filter(|_| !is_any_read)?;
+        Some(RETRY.saturating_sub(since.elapsed()))
+    }
 }
 
 impl fmt::Debug for GpuCollector {

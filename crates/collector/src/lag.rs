@@ -1,11 +1,16 @@
 //! Measures how late a runtime wakes a task whose timer is due.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::{Future, pending},
+    sync::Arc,
+    time::Duration,
+};
 
 use prometheus::Registry;
 use tokio::{
     runtime::{Handle, RuntimeMetrics},
-    time::{Instant, sleep_until},
+    sync::Notify,
+    time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
 
 use super::vital::Vital;
@@ -22,6 +27,8 @@ const IDLE_EVERY: Duration = Duration::from_millis(100);
 /// After so many idle windows in a row, the runtime is probed once per window.
 const LONG_IDLE: u32 = 30;
 const LONG_IDLE_EVERY: Duration = Duration::from_secs(1);
+/// The same for a runtime whose probe is roused when the runtime is busy again.
+pub(super) const ROUSED_EVERY: Duration = Duration::from_secs(10);
 
 /// Sleeps on an absolute schedule and records how late each sleep ended. The lag is time in which a worker did
 /// something else or waited for a core, or it is the timer's resolution. Tokio's timer has a resolution of 1 ms, so
@@ -29,7 +36,8 @@ const LONG_IDLE_EVERY: Duration = Duration::from_secs(1);
 ///
 /// If a runtime used less than one hundredth of a core in the last second, it is probed every 100 ms. After half a
 /// minute of such seconds, it is probed once per second. An idle runtime delays no stream, and waking a core for each
-/// probe costs more than all other collectors together.
+/// probe costs more than all other collectors together. [`Collectors`](super::Collectors) see within a second that a runtime
+/// is busy again, and probe one that is idle once in ten seconds.
 ///
 /// ```no_run
 /// # async fn example() -> prometheus::Result<()> {
@@ -60,7 +68,7 @@ impl LagProbe {
     /// Probes the runtime on which the future is spawned, without end.
     pub fn probe(&self, runtime: &str, every: Duration) -> impl Future<Output = ()> + Send + use<> {
         let lag = self.lag.child([runtime]);
-        run(every, move |late| lag.observe(late.as_secs_f64()))
+        run(every, None, move |late| lag.observe(late.as_secs_f64()))
     }
 
     pub(super) fn watch(
@@ -68,9 +76,10 @@ impl LagProbe {
         runtime: &str,
         every: Duration,
         vital: Vital,
+        busy_again: Arc<Notify>,
     ) -> impl Future<Output = ()> + Send + use<> {
         let lag = self.lag.child([runtime]);
-        run(every, move |late| {
+        run(every, Some(busy_again), move |late| {
             vital.time(|| {
                 lag.observe(late.as_secs_f64());
                 Ok(())
@@ -79,13 +88,43 @@ impl LagProbe {
     }
 }
 
-async fn run(every: Duration, observe: impl Fn(Duration)) {
+/// Rouses the probes of runtimes that are busy again, without waking those that are idle.
+pub(super) async fn rouse(runtimes: Vec<(RuntimeMetrics, Arc<Notify>)>) {
+    let mut ticks = interval(WINDOW);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut since = ticks.tick().await;
+    let mut before: Vec<_> = runtimes.iter().map(|(metrics, _)| busy(metrics)).collect();
+    loop {
+        let now = ticks.tick().await;
+        for ((metrics, probe), before) in runtimes.iter().zip(&mut before) {
+            let busy = busy(metrics);
+            if !is_idle(busy.saturating_sub(*before), now - since) {
+                probe.notify_one();
+            }
+            *before = busy;
+        }
+        since = now;
+    }
+}
+
+async fn run(every: Duration, busy_again: Option<Arc<Notify>>, observe: impl Fn(Duration)) {
     // An interval of zero would be a busy loop.
     let every = every.max(Duration::from_millis(1));
     let mut due = Instant::now() + every;
-    let mut pace = Pace::new(every, Handle::current().metrics());
+    let mut pace = Pace::new(every, Handle::current().metrics(), busy_again.is_some());
     loop {
-        sleep_until(due).await;
+        let roused = async {
+            match &busy_again {
+                Some(busy_again) if pace.is_long_idle() => busy_again.notified().await,
+                _ => pending().await,
+            }
+        };
+        if timeout_at(due, roused).await.is_ok() {
+            let now = Instant::now();
+            pace.rouse(now);
+            due = now + every;
+            continue;
+        }
         let now = Instant::now();
         observe(now.saturating_duration_since(due));
         let step = pace.step(now);
@@ -107,11 +146,20 @@ struct Pace {
     busy: Duration,
     /// The number of idle windows in a row.
     idle: u32,
+    is_roused: bool,
 }
 
 impl Pace {
-    fn new(every: Duration, runtime: RuntimeMetrics) -> Pace {
-        Pace { every, busy: busy(&runtime), runtime, since: Instant::now(), idle: 0 }
+    fn new(every: Duration, runtime: RuntimeMetrics, is_roused: bool) -> Pace {
+        Pace { every, busy: busy(&runtime), runtime, since: Instant::now(), idle: 0, is_roused }
+    }
+
+    fn rouse(&mut self, now: Instant) {
+        (self.idle, self.since, self.busy) = (0, now, busy(&self.runtime));
+    }
+
+    fn is_long_idle(&self) -> bool {
+        self.idle > LONG_IDLE
     }
 
     /// Returns the time to the next probe: a multiple of the interval.
@@ -119,18 +167,23 @@ impl Pace {
         let elapsed = now.saturating_duration_since(self.since);
         if elapsed >= WINDOW {
             let busy = busy(&self.runtime);
-            let is_idle = busy.saturating_sub(self.busy) * IDLE < elapsed;
+            let is_idle = is_idle(busy.saturating_sub(self.busy), elapsed);
             self.idle = if is_idle { self.idle.saturating_add(1) } else { 0 };
             (self.since, self.busy) = (now, busy);
         }
         let least = match self.idle {
             0 => return self.every,
             1..=LONG_IDLE => IDLE_EVERY,
+            _ if self.is_roused => ROUSED_EVERY,
             _ => LONG_IDLE_EVERY,
         };
         let times = least.as_nanos().div_ceil(self.every.as_nanos());
         self.every * u32::try_from(times).unwrap_or(1)
     }
+}
+
+fn is_idle(busy: Duration, elapsed: Duration) -> bool {
+    busy * IDLE < elapsed
 }
 
 /// Returns the time in which the workers were not parked. The time of a blocked worker is added when it continues.
@@ -149,7 +202,7 @@ mod tests {
     fn probe() -> (Arc<Mutex<Vec<Duration>>>, impl Future<Output = ()> + Send) {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let into = seen.clone();
-        (seen, run(EVERY, move |late| into.lock().unwrap().push(late)))
+        (seen, run(EVERY, None, move |late| into.lock().unwrap().push(late)))
     }
 
     #[tokio::test]
@@ -209,5 +262,41 @@ mod tests {
         // last half minute. A second in which the system did not run this thread may count as busy.
         assert!((415..=3_000).contains(&seen.len()), "{}", seen.len());
         assert!(seen.iter().all(|late| *late < Duration::from_millis(2)), "{seen:?}");
+    }
+
+    /// The idle runtime is that of the test's thread. Time passes by itself, as it is paused.
+    #[tokio::test(start_paused = true)]
+    async fn lag_of_roused_probe_is_measured_every_ten_seconds_until_runtime_is_busy() {
+        let (seen, _) = probe();
+        let (into, busy_again) = (seen.clone(), Arc::new(Notify::new()));
+        let probe = run(EVERY, Some(busy_again.clone()), move |late| into.lock().unwrap().push(late));
+        tokio::spawn(probe);
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        let count = || seen.lock().unwrap().len();
+        let before = count();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let idle = count() - before;
+        busy_again.notify_one();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let roused = count() - before - idle;
+        assert!((5..=7).contains(&idle) && roused >= 45, "{idle} {roused}");
+    }
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the test blocks the worker on purpose")]
+    async fn probe_of_busy_runtime_is_roused_and_that_of_idle_runtime_is_not() {
+        let idle = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let (own, other) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let of = |handle: &Handle, probe: &Arc<Notify>| (handle.metrics(), probe.clone());
+        let _rouse = tokio::spawn(rouse(vec![of(&Handle::current(), &own), of(idle.handle(), &other)]));
+        let busy = async {
+            loop {
+                std::thread::sleep(Duration::from_millis(20));
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! { () = own.notified() => {}, never = busy => match never {} }
+        assert!(futures_util::FutureExt::now_or_never(other.notified()).is_none());
+        idle.shutdown_background();
     }
 }

@@ -20,10 +20,10 @@ mod task;
 mod tests;
 mod vital;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus::Registry;
-use tokio::{runtime::Handle, task::JoinSet};
+use tokio::{runtime::Handle, sync::Notify, task::JoinSet};
 
 pub use collect::{Collect, CollectError};
 pub use gpu::{FakeReader, GpuCollector};
@@ -149,7 +149,7 @@ impl Collectors {
             all.on_thread.push(Periodic::register(gpu.every(every), every, registry, &vitals)?);
         }
         if let Some(every) = config.lag {
-            let vital = vitals.enter(lag::NAME, every);
+            let vital = vitals.enter(lag::NAME, every.max(lag::ROUSED_EVERY));
             all.lag = Some((LagProbe::register(registry)?, every, vital));
             all.runtimes = runtimes;
         }
@@ -210,10 +210,14 @@ impl Registered {
             running.spawn(tasks.instrument(Task::Collector, schedule::run(collector, every, vital)));
         }
         if let Some((probe, every, vital)) = lag {
+            let mut probed = Vec::new();
             for (name, handle) in runtimes {
-                let watch = probe.watch(&name, every, vital.clone());
+                let busy_again = Arc::new(Notify::new());
+                let watch = probe.watch(&name, every, vital.clone(), busy_again.clone());
                 running.spawn_on(tasks.instrument(Task::Collector, watch), &handle);
+                probed.push((handle.metrics(), busy_again));
             }
+            running.spawn(tasks.instrument(Task::Collector, lag::rouse(probed)));
         }
         let _threads: Vec<_> = on_thread
             .into_iter()

@@ -35,7 +35,7 @@ impl Thread {
             let mut due = Instant::now();
             loop {
                 vital.time(|| collector.collect());
-                due = next(due, Instant::now(), every);
+                due = next(due, Instant::now() + collector.rest().unwrap_or_default(), every);
                 loop {
                     let left = due.saturating_duration_since(Instant::now());
                     let hurry = collector.hurry().filter(|hurry| *hurry < left);
@@ -111,6 +111,43 @@ mod tests {
         while next() != "all" {}
         drop(thread);
         while heard.recv().is_ok() {}
+    }
+
+    /// Reports the time of each reading, and has nothing to read for a while after it.
+    struct Resting(mpsc::SyncSender<Instant>);
+
+    impl Resting {
+        const REST: Duration = Duration::from_millis(300);
+    }
+
+    impl Collect for Resting {
+        fn name(&self) -> &'static str {
+            "resting"
+        }
+
+        fn register(&self, _: &Registry) -> prometheus::Result<()> {
+            Ok(())
+        }
+
+        fn collect(&mut self) -> Result<(), CollectError> {
+            let _ = self.0.send(Instant::now());
+            Ok(())
+        }
+
+        fn rest(&self) -> Option<Duration> {
+            Some(Resting::REST)
+        }
+    }
+
+    #[test]
+    fn schedule_reads_nothing_while_collector_rests() {
+        let (told, heard) = mpsc::sync_channel(1_000);
+        let every = Duration::from_millis(10);
+        let vital = Vitals::register(&Registry::new()).unwrap().enter("resting", every);
+        let _thread = Thread::start(Box::new(Resting(told)), every, vital);
+        let next = || heard.recv_timeout(Duration::from_secs(60)).unwrap();
+        let (first, second) = (next(), next());
+        assert!(second - first >= Resting::REST, "{:?}", second - first);
     }
 
     #[test]

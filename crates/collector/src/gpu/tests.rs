@@ -343,9 +343,12 @@ fn gpu_driver_that_is_absent_is_retried_rarely_and_found_later() {
     }
     assert_eq!(reader.script().opened, 1);
     assert!(stand.series().is_empty());
+    let rest = stand.collector.rest().unwrap();
+    assert!(rest > Duration::from_secs(5) && rest <= Duration::from_secs(10), "{rest:?}");
     reader.script().opens = Some(Ok(vec![identity(0)]));
     stand.round(10_000).unwrap();
     assert_eq!(stand.series()[r#"power_watts{gpu="0"}"#], 130.5);
+    assert_eq!(stand.collector.rest(), None);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Compares the sidecar with nginx, HAProxy, Envoy, Caddy and LiteLLM, and with relays that measure nothing, on the
 //! same streams of the same simulated Ollama, in one run.
 //!
-//! `cargo bench --bench peers -- cpu latency flat unary memory abort scrape soak attack` runs these parts; without
+//! `cargo bench --bench peers -- cpu latency flat unary memory idle abort scrape soak attack` runs these parts; without
 //! names, it runs all of them. `--help` shows the options. Every record of every stream is compared with the
 //! simulator's direct response, and so is the text of each chat (`cpu --chat`). `attack` compares with nginx only
 //! and uses an upstream of its own, which records all bytes that it receives.
@@ -15,6 +15,7 @@ mod attack;
 mod bare;
 mod cpu;
 mod flat;
+mod idle;
 mod inside;
 mod latency;
 mod load;
@@ -59,7 +60,7 @@ struct Plan {
     /// The measured seconds of each round of `cpu` and `latency`
     #[arg(long, default_value_t = 10)]
     seconds: u32,
-    /// The concurrent streams of `memory` and `soak`
+    /// The concurrent streams of `memory` and `soak`, and the connections of `idle`
     #[arg(long, default_value_t = 1000)]
     many: usize,
     /// The duration of `soak` in seconds
@@ -102,6 +103,8 @@ enum Experiment {
     Unary,
     /// The memory of a stream
     Memory,
+    /// The CPU time without a request, and the memory of a connection that waits for one
+    Idle,
     /// The time from a client's disconnect to the end of its generation
     Abort,
     /// A scrape while streams run, and its effect on them
@@ -153,6 +156,9 @@ fn main() -> Result<()> {
         }
         if plan.wants(Experiment::Memory) {
             memory::measure(&plan).await?;
+        }
+        if plan.wants(Experiment::Idle) {
+            idle::measure(&plan).await?;
         }
         if plan.wants(Experiment::Abort) {
             abort::measure(&plan).await?;

@@ -56,6 +56,19 @@ impl Process {
         Ok(TICK * ticks)
     }
 
+    /// The CPU time so far of the threads that run now, in nanoseconds instead of ticks.
+    pub(crate) fn scheduled(&self) -> Result<Duration> {
+        let mut nanoseconds = 0;
+        for pid in &self.pids {
+            for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+                let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+                nanoseconds +=
+                    text.split(' ').next().context("/proc/PID/schedstat is empty")?.parse::<u64>()?;
+            }
+        }
+        Ok(Duration::from_nanos(nanoseconds))
+    }
+
     /// The resident memory in bytes.
     pub(crate) fn resident(&self) -> Result<u64> {
         let mut pages = 0;

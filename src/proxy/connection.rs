@@ -11,6 +11,7 @@ use std::{
     convert::Infallible,
     error::Error,
     future::poll_fn,
+    io,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -43,6 +44,7 @@ use super::{
 use crate::{
     connection::{Attended, Heads, Late, Linger, Lingered, Notice, RequestLimits, Timer, WaitingPlace},
     meter::Delivered,
+    metric::Occupied,
     tls::Stream,
 };
 use batch::Gathered;
@@ -67,11 +69,13 @@ type ClientBody = Attended<Cut<Delivered<Outgoing>>>;
 type Holder = Arc<Mutex<Option<SlotHolder>>>;
 
 /// A connection, with what it shares with the rest of the proxy.
-pub(super) struct Life<'a> {
+pub(super) struct Life {
     pub(super) proxy: Arc<Proxy>,
     pub(super) counts: Counts,
-    pub(super) place: &'a Arc<WaitingPlace>,
+    pub(super) place: Arc<WaitingPlace>,
     pub(super) draining: CancellationToken,
+    /// It counts as open, and for its worker.
+    pub(super) _held: (Occupied, Arc<()>),
 }
 
 /// A connection that takes no further request.
@@ -122,9 +126,18 @@ impl ConnectionWaits {
     }
 }
 
-impl Life<'_> {
-    /// From the accepted socket to its end.
-    pub(super) async fn run(self, stream: TcpStream) {
+impl Life {
+    /// From the accepted socket to its end. `open` registers the socket with the runtime of the task. Most of the memory of
+    /// an idle connection besides hyper's buffer is this future, so that it is the task itself: awaited by another future,
+    /// it takes the room of two.
+    pub(super) async fn run(self, open: impl FnOnce() -> io::Result<TcpStream>) {
+        let stream = match open() {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "failed to register a connection with its runtime");
+                return;
+            }
+        };
         let Some(stream) = self.secure(stream).await else { return };
         let Some(ended) = self.serve(stream).await else { return };
         self.close(ended).await;
@@ -312,10 +325,10 @@ impl Life<'_> {
         if let Poll::Ready(told) = self.place.poll_told(cx) {
             return Poll::Ready(ConnectionTurn::Told(told));
         }
-        if waits.poll_drained(self.place, cx).is_ready() {
+        if waits.poll_drained(&self.place, cx).is_ready() {
             return Poll::Ready(ConnectionTurn::Drained);
         }
-        waits.timer.poll_late(self.place, cx).map(ConnectionTurn::Late)
+        waits.timer.poll_late(&self.place, cx).map(ConnectionTurn::Late)
     }
 
     /// Closes the connection so that the client can read what it was sent.
@@ -340,7 +353,9 @@ impl Life<'_> {
             return;
         }
         // The client may still be sending. Closing now would reset the connection and lose the response.
-        if Linger::default().linger(stream.socket(), self.place, &self.draining).await == Lingered::GaveWay {
+        // Boxed, since few connections come here.
+        let linger = Box::pin(Linger::default().linger(stream.socket(), &self.place, &self.draining));
+        if linger.await == Lingered::GaveWay {
             self.counts.lingering.inc();
         }
     }

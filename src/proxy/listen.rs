@@ -131,23 +131,14 @@ impl Listener {
         let open = Occupied::enter(self.counts.open.clone());
         let (proxy, counts) = (worker.proxy.clone(), self.counts.clone());
         let draining = self.draining.clone();
+        let life = Life { proxy, counts, place, draining, _held: (open, counted) };
         let Some(runtime) = &worker.runtime else {
-            let served = worker.measured(async move {
-                let _held = (open, counted);
-                Life { proxy, counts, place: &place, draining }.run(stream).await;
-            });
-            self.connections.spawn(served);
+            self.connections.spawn(worker.measured(life.run(move || Ok(stream))));
             return;
         };
         // A socket belongs to the runtime in which it is registered.
         let moved = stream.into_std();
-        let served = worker.measured(async move {
-            let _held = (open, counted);
-            match moved.and_then(TcpStream::from_std) {
-                Ok(stream) => Life { proxy, counts, place: &place, draining }.run(stream).await,
-                Err(error) => tracing::warn!(%error, "failed to register a connection with its runtime"),
-            }
-        });
+        let served = worker.measured(life.run(move || moved.and_then(TcpStream::from_std)));
         self.connections.spawn_on(served, runtime);
     }
 }

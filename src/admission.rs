@@ -16,6 +16,7 @@ mod tests;
 mod users;
 
 use std::{
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
@@ -272,12 +273,10 @@ impl fmt::Debug for Admission {
 
 impl Register {
     fn new(config: &Config, before: Option<&Register>, store: Option<&Arc<Store>>) -> Register {
-        let former = |name: &str| {
-            let before = before?;
-            before.callers.iter().chain([&before.anonymous]).find(|caller| caller.name() == name)
-        };
+        let former = before.into_iter().flat_map(|before| before.callers.iter().chain([&before.anonymous]));
+        let former: HashMap<&str, &Arc<Caller>> = former.map(|caller| (caller.name(), caller)).collect();
         let make = |name: &str, label: &str, limits: &Limits, rights, on_failure| {
-            let caller = Caller::new(name, label, limits, rights, former(name).map(AsRef::as_ref));
+            let caller = Caller::new(name, label, limits, rights, former.get(name).map(|caller| &***caller));
             Arc::new(caller.sharing(store, on_failure))
         };
         let callers = config.keys.iter().enumerate().map(|(place, key)| {

@@ -11,6 +11,7 @@ mod descriptors;
 mod experiment;
 mod failure;
 mod global;
+mod keys_file;
 mod man;
 mod output;
 mod probe;

@@ -46,6 +46,21 @@ pub fn load(flags: &Flags) -> Result<Resolved, Mistakes> {
     resolve::resolve(&sources, unread)
 }
 
+/// The same, without the keys of `access.keys_file`. A health check must not fail because a sidecar runs with the
+/// previous keys.
+pub(crate) fn load_without_keys_file(flags: &Flags) -> Result<Resolved, Mistakes> {
+    let (sources, unread) = source::Sources::read(flags);
+    resolve::resolve(&source::Sources { without_keys_file: true, ..sources }, unread)
+}
+
+/// The same settings with the present keys of `access.keys_file`.
+///
+/// # Errors
+/// Every mistake in that file.
+pub(crate) fn renew_keys(resolved: &Resolved) -> Result<Resolved, Mistakes> {
+    resolve::renew_keys(resolved)
+}
+
 /// The log settings from the flags alone, for subcommands that read no configuration.
 #[must_use]
 pub(crate) fn log(flags: &Flags) -> Log {

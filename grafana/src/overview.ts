@@ -611,7 +611,7 @@ export const overview: Board = {
         title: 'Panics',
         description: 'Panics caught in the selected time range. Each panic is a bug: report it.',
         unit: 'none',
-        width: 8,
+        width: 6,
         decimals: 0,
         expr: sum(`increase(${family('panics_total')}[$__range])`),
         limits: { wrong: 1 },
@@ -619,10 +619,10 @@ export const overview: Board = {
       number({
         title: 'Last configuration reload',
         description:
-          '"Active" if the configuration that was read last is in use. "Rejected" if the file was invalid; the previous configuration stays active.',
+          '"Active" if the configuration and the keys that were read last are in use. "Rejected" if a file was invalid; the previous configuration or keys stay active.',
         unit: 'none',
-        width: 8,
-        expr: min(family('config_last_reload_success')),
+        width: 6,
+        expr: `${min(family('config_last_reload_success'))} * ${min(family('keys_last_reload_success'))}`,
         mappings: { '0': ['Rejected', 'red'], '1': ['Active', 'green'] },
         empty: 'Not reported',
       }),
@@ -630,8 +630,17 @@ export const overview: Board = {
         title: 'Last configuration read',
         description: 'Time at which the configuration was last read.',
         unit: 'dateTimeFromNow',
-        width: 8,
+        width: 6,
         expr: `${max(family('config_last_reload_timestamp_seconds'))} * 1000`,
+        empty: 'Not reported',
+      }),
+      number({
+        title: 'Keys last read',
+        description:
+          'Time at which the keys were last read: with the configuration, or when `access.keys_file` changed.',
+        unit: 'dateTimeFromNow',
+        width: 6,
+        expr: `${max(family('keys_last_reload_timestamp_seconds'))} * 1000`,
         empty: 'Not reported',
       }),
       list({

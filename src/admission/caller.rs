@@ -13,7 +13,7 @@ const X_API_KEY: &str = "x-api-key";
 const MAX_KEY: usize = 4 << 10;
 
 /// The SHA-256 of a key. The key itself is not kept, and `Debug` does not print the digest.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u64; 4]);
 
 impl Digest {

@@ -70,9 +70,9 @@ impl Serve {
     pub(super) fn run(self, global: &Global, process: Process) -> Result<(), CommandFailure> {
         let flags = self.addressing.flags(global);
         let resolved = config::load(&flags)?;
-        let config = resolved.config;
+        let config = resolved.config.clone();
         let level = (process.log)(&config.log);
-        for warning in resolved.warnings {
+        for warning in &resolved.warnings {
             tracing::warn!("{warning}");
         }
         let mut settings = config.sidecar.clone();
@@ -108,8 +108,15 @@ impl Serve {
             })?;
             let status = format!("clients: {}, admin: {}", bound.proxy_addr(), bound.admin_addr());
             let opening = open(addresses(&bound, &config.sidecar), bound.upstreams(), config.sidecar.clone());
-            let reloader =
-                Reloader { flags, begun: config, level, sidecar: bound.reload(), status: status.clone() };
+            let reloader = Reloader {
+                flags,
+                begun: config,
+                present: resolved,
+                level,
+                sidecar: bound.reload(),
+                status: status.clone(),
+                wrong_keys: None,
+            };
             systemd::ready(&status);
             tokio::select! {
                 ended = serve(bound, stop, drain) => ended,

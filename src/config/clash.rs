@@ -1,6 +1,9 @@
 //! Mistakes of two values that are valid alone and contradict each other.
 
-use std::{collections::HashSet, net::SocketAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+};
 
 use url::{Host, Url};
 
@@ -10,11 +13,10 @@ use super::{
     suggest,
 };
 
-/// Adds every contradiction. The reported place is the value to change first.
+/// Adds every contradiction, except for those of keys. The reported place is the value to change first.
 pub(super) fn find(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
     find_in_listeners(resolved, mistakes);
     find_in_upstreams(resolved, mistakes);
-    find_in_keys(resolved, mistakes);
     find_in_primary(resolved, mistakes);
 }
 
@@ -57,27 +59,27 @@ fn find_in_upstreams(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
 }
 
 /// Two keys share their name or their value, or no key can fulfil `access.require_key`.
-fn find_in_keys(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
+pub(super) fn find_in_keys(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
     let keys = &resolved.config.sidecar.admission.keys;
-    for (position, one) in keys.iter().enumerate() {
-        let place = || resolved.key_origins.get(position).cloned().expect("every key was written");
-        if keys[..position].iter().any(|other| other.name == one.name) {
+    let (mut names, mut digests) = (HashMap::new(), HashMap::new());
+    for (one, place) in keys.iter().zip(&resolved.key_origins) {
+        if let Some(other) = names.insert(one.name.as_str(), place) {
             let problem = Problem::new(
-                format!("the name {:?} is used by another key", one.name),
+                format!("the name {:?} is used by another key, at {other}", one.name),
                 "give each key its own name",
             );
-            mistakes.push(problem.at(place(), "key.name"));
+            mistakes.push(problem.at(place.clone(), "key.name"));
         }
-        if let Some(other) = keys[..position].iter().find(|other| other.digest == one.digest) {
+        if let Some((other, there)) = digests.insert(one.digest, (&one.name, place)) {
             let problem = Problem::new(
-                format!("{:?} and {:?} have the same key", other.name, one.name),
+                format!("{:?} has the same key as {other:?}, at {there}", one.name),
                 "give each caller its own key",
             );
-            mistakes.push(problem.at(place(), "key"));
+            mistakes.push(problem.at(place.clone(), "key"));
         }
     }
     for name in resolved.config.sidecar.admission.caller_header.iter().flat_map(|header| &header.keys) {
-        if !keys.iter().any(|key| key.name == *name) {
+        if !names.contains_key(name.as_str()) {
             let known: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
             let advice = suggest::among(name, known.iter().copied())
                 .map_or_else(|| "write the `name` of a [[key]]".to_owned(), suggest::did_you_mean);
@@ -88,7 +90,7 @@ fn find_in_keys(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
     if resolved.config.sidecar.admission.require_key && keys.is_empty() {
         let problem = Problem::new(
             "no key is configured, so every request would be refused",
-            "add a [[key]], or remove this setting",
+            "add a [[key]] or `access.keys_file`, or remove this setting",
         );
         mistakes.push(problem.at(written(resolved, &["access.require_key"]), "access.require_key"));
     }

@@ -85,6 +85,9 @@ pub(super) static KEY_KEYS: &[KeyKey] = &[
     ),
 ];
 
+/// Twice the longest name of a key of `[[key]]`.
+const LONGEST_LEAF: usize = 28;
+
 /// A mistake in an entry: in one of its keys, or in the entry as a whole.
 pub(super) type InEntry = (Option<usize>, String, Problem);
 
@@ -116,7 +119,9 @@ pub(super) fn read(table: &DeTable<'_>) -> (Option<Key>, Vec<InEntry>) {
             }
         };
         for problem in outcome.err().into_iter().flat_map(|problems| problems.0) {
-            mistakes.push((Some(leaf.span().start), format!("key.{text}"), problem));
+            // A long name may be a key or its digest in the wrong place, so it is not repeated.
+            let about = if text.len() > LONGEST_LEAF { "key".to_owned() } else { format!("key.{text}") };
+            mistakes.push((Some(leaf.span().start), about, problem));
         }
     }
     let mut whole = |problem| mistakes.push((None, "key".to_owned(), problem));

@@ -1,6 +1,7 @@
 //! Combines all sources into the settings, or reports every mistake in them.
 
 mod file;
+mod keys_file;
 mod resolved;
 mod syntax;
 mod upstream;
@@ -19,6 +20,7 @@ use super::{
 };
 use crate::upstream::UpstreamConfig;
 
+pub(super) use keys_file::renew_keys;
 pub use resolved::Resolved;
 
 /// The variable that sets the upstreams: `[NAME=]URL`, separated by commas.
@@ -61,9 +63,15 @@ pub(super) fn resolve(sources: &Sources, mut mistakes: Vec<Mistake>) -> Result<R
         (None, None) => {}
     }
 
+    if !sources.without_keys_file {
+        keys_file::apply(&mut resolved, &mut mistakes);
+    }
     // Contradictions with a value that could not be read cannot be found yet.
     if mistakes.is_empty() {
         clash::find(&resolved, &mut mistakes);
+        if !sources.without_keys_file {
+            clash::find_in_keys(&resolved, &mut mistakes);
+        }
         shared::finish(&mut resolved, &mut mistakes);
     }
     if mistakes.is_empty() { Ok(resolved) } else { Err(Mistakes(mistakes)) }
@@ -132,7 +140,7 @@ fn apply_variable(resolved: &mut Resolved, name: &str, value: &str, mistakes: &m
     let advice = if name.starts_with(&format!("{VARIABLE_PREFIX}UPSTREAM__")) {
         format!("set upstreams with {UPSTREAM_VARIABLE}, --upstream or the file")
     } else if name.starts_with(&format!("{VARIABLE_PREFIX}KEY__")) {
-        "set keys in the file".to_owned()
+        "set keys in the file, or in `access.keys_file`".to_owned()
     } else {
         let known: Vec<_> = SETTINGS.iter().map(|setting| setting.variable()).collect();
         let known = known.iter().map(String::as_str).chain([UPSTREAM_VARIABLE]);

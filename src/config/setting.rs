@@ -197,6 +197,18 @@ static BEHIND: &[Setting] = &[
         "Refuse requests without a known key. `false`: such requests belong to the caller `anonymous`, and their key field is forwarded to Ollama.",
     ),
     setting(
+        "access.keys_file",
+        Field::Other {
+            kind: "path",
+            show: |c| c.keys_file.clone().map(|path| toml::Value::from(path).to_string()),
+            set: |c, given| {
+                c.keys_file = Some(given.text("\"/etc/streamgauge/keys.toml\"")?.to_owned());
+                Ok(())
+            },
+        },
+        "A file with further keys, which contains only `[[key]]`. The sidecar reads it again when it changes, without SIGHUP. Unset: only the keys of the configuration.",
+    ),
+    setting(
         "access.routes",
         Field::Other {
             kind: "array of routes and groups",

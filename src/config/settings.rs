@@ -21,6 +21,8 @@ pub struct Config {
     pub shared: SharedSettings,
     /// The file from which the token of the admin address was read.
     pub admin_token_file: Option<String>,
+    /// The file with further keys, which are in `sidecar.admission.keys` too.
+    pub keys_file: Option<String>,
 }
 
 /// The settings of the log.

@@ -9,6 +9,7 @@ use super::{
     resolve::Resolved,
     setting::{self, Setting},
 };
+use crate::admission::Key;
 
 impl Resolved {
     /// Every setting. A comment says where it was written, if it was.
@@ -39,10 +40,21 @@ impl Resolved {
         }
     }
 
-    /// The digest of a key is not shown.
+    /// The digest of a key is not shown. The keys of `access.keys_file` are comments, since the text names the file.
     fn write_keys(&self, toml: &mut String) {
-        for (position, key) in self.config.sidecar.admission.keys.iter().enumerate() {
-            push(toml, format_args!("\n[[key]]"), self.key_origins.get(position));
+        let (own, further) = self.config.sidecar.admission.keys.split_at(self.own_keys);
+        Self::write_some_keys(toml, own, &self.key_origins);
+        let mut commented = String::new();
+        Self::write_some_keys(&mut commented, further, &self.key_origins[self.own_keys..]);
+        for line in commented.lines() {
+            let mark = if line.is_empty() { "" } else { "# " };
+            push(toml, format_args!("{mark}{line}"), None);
+        }
+    }
+
+    fn write_some_keys(toml: &mut String, keys: &[Key], origins: &[SettingPlace]) {
+        for (position, key) in keys.iter().enumerate() {
+            push(toml, format_args!("\n[[key]]"), origins.get(position));
             push(toml, format_args!("name = \"{}\"\nsha256 = \"***\"", key.name), None);
             for (leaf, value) in inline::show_limits(&key.limits) {
                 push(toml, format_args!("{leaf} = {value}"), None);

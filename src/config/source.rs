@@ -24,6 +24,8 @@ pub(super) struct Sources {
     pub(super) ollama_host: Option<String>,
     /// The command line.
     pub(super) flags: Flags,
+    /// `access.keys_file` is not read.
+    pub(super) without_keys_file: bool,
 }
 
 impl Sources {
@@ -55,7 +57,9 @@ impl Sources {
         }
         environment.sort();
         let ollama_host = env::var(ollama_host::VARIABLE).ok();
-        (Sources { file, environment, ollama_host, flags: flags.clone() }, mistakes)
+        let sources =
+            Sources { file, environment, ollama_host, flags: flags.clone(), without_keys_file: false };
+        (sources, mistakes)
     }
 }
 
@@ -77,7 +81,12 @@ pub(crate) fn variables() -> Vec<OsString> {
 
 /// Reads a secret from a file.
 pub(super) fn secret_file(path: &str) -> Result<Zeroizing<String>, Problem> {
-    fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
+    text_file(path).map(Zeroizing::new)
+}
+
+/// Reads a file that a setting names.
+pub(super) fn text_file(path: &str) -> Result<String, Problem> {
+    fs::read_to_string(path).map_err(|error| {
         let advice = "name a UTF-8 text file that this user may read";
         Problem::new(format!("cannot read {path:?}: {error}"), advice)
     })

@@ -22,7 +22,7 @@ const UPSTREAM: &str = "One block for each Ollama. Without a block, --upstream o
 const KEY: &str = "One block for each caller. The file holds no key itself, only its SHA-256 or where to read it. \
     `printf %s KEY | sha256sum | cut -d' ' -f1` prints the SHA-256.";
 /// A valid value of each setting that is unset by default.
-const EXAMPLES: [(&str, &str); 34] = [
+const EXAMPLES: [(&str, &str); 35] = [
     ("proxy.tls", TLS),
     ("admin.tls", TLS),
     ("admin.token_file", "\"/run/secrets/admin\""),
@@ -32,6 +32,7 @@ const EXAMPLES: [(&str, &str); 34] = [
     ("upstream.max_streams", "\"auto\""),
     ("upstream.min_tokens_per_second", "10"),
     ("upstreams.primary", "\"gpu0\""),
+    ("access.keys_file", "\"/etc/streamgauge/keys.toml\""),
     (
         "access.routes",
         "[\"generate\", \"chat\", \"embed\", \"tags\", \"show\", \"ps\", \"version\", \"openai\"]",
@@ -209,8 +210,9 @@ mod tests {
         let text: String = kept.into_iter().flat_map(|line| [line, "\n"]).collect();
         let mistakes = read(&text).unwrap_err();
         let wrong: Vec<_> = mistakes.lines().filter(|line| line.starts_with("error: ")).collect();
-        // The files of the examples do not exist: two certificates with their keys, the token, and the password.
+        // The files of the examples do not exist: two certificates with their keys, the token, the
+        // password, and the keys.
         assert!(wrong.iter().all(|line| line.contains("cannot read")), "{mistakes}");
-        assert_eq!(wrong.len(), 6, "{mistakes}");
+        assert_eq!(wrong.len(), 7, "{mistakes}");
     }
 }

@@ -391,8 +391,8 @@ fn conflicting_keys_are_reported() {
     assert_eq!(
         mistakes,
         [
-            "s.toml:3: `key.name`: the name \"a\" is used by another key | give each key its own name",
-            "s.toml:3: `key`: \"a\" and \"a\" have the same key | give each caller its own key",
+            "s.toml:3: `key.name`: the name \"a\" is used by another key, at s.toml:2 | give each key its own name",
+            "s.toml:3: `key`: \"a\" has the same key as \"a\", at s.toml:2 | give each caller its own key",
         ]
     );
     let mistakes = wrong(&file("access.require_key = true"));
@@ -443,7 +443,8 @@ fn documented_sample_is_valid_and_names_every_setting() {
     for setting in SETTINGS.iter() {
         // The files of these keys are read at once, and the reader of a sample does not have them.
         let of_store = ["shared.username", "shared.password_file", "shared.password_env", "shared.ca_file"];
-        let of_file = ["proxy.tls", "admin.tls", "admin.token_file"].contains(&setting.key)
+        let of_file = ["proxy.tls", "admin.tls", "admin.token_file", "access.keys_file"]
+            .contains(&setting.key)
             || of_store.contains(&setting.key);
         let is_told = of_file && sample.contains(&format!("# {} = ", setting.leaf()));
         assert!(resolved.origins.contains_key(setting.key) || is_told, "the sample lacks {}", setting.key);

@@ -10,7 +10,7 @@ use prometheus::{Gauge, Registry};
 use super::Config;
 use crate::{
     admin::AskedToken,
-    admission::Admission,
+    admission::{self, Admission},
     metric::{Family, gauge},
     shaping::Shaping,
     tls::Acceptor,
@@ -23,6 +23,13 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Reload {
     stages: Reloaded,
+    all: LastReading,
+    keys: LastReading,
+}
+
+/// Whether the last attempt to read something succeeded, and when the last success was.
+#[derive(Clone, Debug)]
+struct LastReading {
     success: Arc<Gauge>,
     timestamp: Arc<Gauge>,
 }
@@ -45,8 +52,16 @@ impl Reload {
         let timestamp = "Time at which the present settings were read, in seconds since 1970.";
         let timestamp =
             Family::register(registry, "config_last_reload_timestamp_seconds", timestamp, [], gauge)?;
-        let reload = Reload { stages, success: success.child([]), timestamp: timestamp.child([]) };
-        reload.succeeded();
+        let all = LastReading { success: success.child([]), timestamp: timestamp.child([]) };
+        let success = "1 if the last attempt to read the keys succeeded, otherwise 0.";
+        let success = Family::register(registry, "keys_last_reload_success", success, [], gauge)?;
+        let timestamp = "Time at which the present keys were read, in seconds since 1970.";
+        let timestamp =
+            Family::register(registry, "keys_last_reload_timestamp_seconds", timestamp, [], gauge)?;
+        let keys = LastReading { success: success.child([]), timestamp: timestamp.child([]) };
+        let reload = Reload { stages, all, keys };
+        reload.all.succeeded();
+        reload.keys.succeeded();
         Ok(reload)
     }
 
@@ -63,14 +78,29 @@ impl Reload {
         admin.renew(config.admin.tls.as_ref());
         token.renew(config.admin.token);
         upstreams.reload(&config.upstream);
-        self.succeeded();
+        self.all.succeeded();
+        self.keys.succeeded();
+    }
+
+    /// Applies new keys and no other settings. `config` has the other settings of admission in force.
+    pub fn apply_keys(&self, config: &admission::Config) {
+        let gone = self.stages.admission.reload(config);
+        self.stages.shaping.forget(&gone);
+        self.keys.succeeded();
     }
 
     /// Notes that new settings could not be read, so that the previous ones stay.
     pub fn failed(&self) {
-        self.success.set(0.0);
+        self.all.success.set(0.0);
     }
 
+    /// Notes that new keys could not be read, so that the previous ones stay.
+    pub fn keys_failed(&self) {
+        self.keys.success.set(0.0);
+    }
+}
+
+impl LastReading {
     fn succeeded(&self) {
         self.success.set(1.0);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

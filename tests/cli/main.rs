@@ -19,6 +19,7 @@ mod descriptors;
 mod drain;
 mod found;
 mod help;
+mod keys_file;
 mod log;
 mod memory;
 mod name;

@@ -5,7 +5,7 @@ use std::fs;
 use super::*;
 
 /// The status of a response to a request with this key.
-fn status(address: &str, key: &str) -> String {
+pub(super) fn status(address: &str, key: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET /api/version HTTP/1.1\r\nHost: h\r\nX-Api-Key: {key}\r\nConnection: close\r\n\r\n")
         .unwrap();

@@ -28,6 +28,9 @@ fn certificates() -> TempDir {
     for name in ["ca.pem", "server.pem"] {
         fs::write(folder.path().join(name), made.cert.pem()).unwrap();
     }
+    // The file of keys of docs/how-to/share-limits.md.
+    fs::write(folder.path().join("keys.toml"), "key = [{ name = \"alice\", key_file = \"server.key\" }]")
+        .unwrap();
     fs::write(folder.path().join("server.key"), made.signing_key.serialize_pem()).unwrap();
     folder
 }

@@ -30,6 +30,7 @@ pub(super) const PACKAGES: &[Package] = &[
                 "cli",
                 &[
                     "admin",
+                    "admission",
                     "sidecar",
                     "analysis",
                     "collector",
@@ -114,6 +115,7 @@ pub(super) const PACKAGES: &[Package] = &[
             ("hyper", &["admin", "proxy", "upstream::answer", "upstream::client"]),
             ("hyper_util", &["admin", "proxy", "upstream::client", "upstream::link", "upstream::pool"]),
             ("listenfd", &["cli"]),
+            ("notify", &["cli::keys_file"]),
             ("prometheus", &["admin", "admission", "sidecar", "cli", "proxy", "scheduler", "store"]),
             ("ratatui", &["cli::top"]),
             ("redis", &["store"]),

@@ -142,6 +142,8 @@ pub(crate) const METRICS: &[Metric] = &[
     ("panics_total", C, &[]),
     ("config_last_reload_success", G, &[]),
     ("config_last_reload_timestamp_seconds", G, &[]),
+    ("keys_last_reload_success", G, &[]),
+    ("keys_last_reload_timestamp_seconds", G, &[]),
 ];
 
 /// Series that Prometheus or its client libraries name.

@@ -145,6 +145,10 @@ const CASES: &[Case] = &[
         &[],
         "[[key]]\nname = \"a\"\nsha256 = \"SHA256\"\n[[key]]\nname = \"a\"\nsha256 = \"SHA256\"\n",
     ),
+    ("a file of keys with settings", &[], &[], "access.keys_file = \"settings.keys\"\n"),
+    ("a file of keys that is empty", &[], &[], "access.keys_file = \"empty\"\n"),
+    ("a file of keys in YAML", &[], &[], "access.keys_file = \"yaml.keys\"\n"),
+    ("a file of keys that does not exist", &[], &[("STREAMGAUGE_ACCESS__KEYS_FILE", "none.keys")], ""),
     ("a required key and no key", &[], &[], "access.require_key = true\n"),
     (
         "routes and origins",
@@ -257,6 +261,8 @@ fn write_files(folder: &Path) {
     write("cut.pem", &a.cert[..200]);
     write("locked.key", &a.key.replace("PRIVATE", "ENCRYPTED PRIVATE"));
     write("empty", "");
+    write("settings.keys", "alice = 1\n[access]\nrequire_key = true\n");
+    write("yaml.keys", "keys:\n  - alice\n");
 }
 
 /// The output of `check` for a case.

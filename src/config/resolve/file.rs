@@ -9,7 +9,7 @@ use toml::{
 
 use super::{
     Entry, Resolved,
-    syntax::{self, Syntax},
+    syntax::{self, Lines, Syntax},
 };
 use crate::{
     config::{
@@ -27,26 +27,46 @@ use crate::{
 const UPSTREAM: &str = "upstream";
 const KEY: &str = "key";
 
+/// What to write instead of a file in another format.
+const SETTINGS_IN_TOML: &str =
+    "write [proxy] on a line of its own, and listen = \"127.0.0.1:11440\" below it";
+const KEYS_IN_TOML: &str = "write [[key]] on a line of its own, and name = \"alice\" below it";
+
 /// Applies the settings of the file and returns its upstreams.
 pub(super) fn apply(resolved: &mut Resolved, path: &Path, text: &str, out: &mut Vec<Mistake>) -> Vec<Entry> {
-    let file = File { path, text };
+    read(path, text, SETTINGS_IN_TOML, out, |file, root, out| file.root(resolved, root, out))
+}
+
+/// Adds the keys of a file that contains nothing else.
+pub(super) fn apply_keys(resolved: &mut Resolved, path: &Path, text: &str, out: &mut Vec<Mistake>) {
+    read(path, text, KEYS_IN_TOML, out, |file, root, out| file.only_keys(resolved, root, out));
+}
+
+/// Parses a file and reports its mistakes in the order of its lines. `in_toml` advises on a file in another format.
+fn read<T: Default>(
+    path: &Path,
+    text: &str,
+    in_toml: &str,
+    out: &mut Vec<Mistake>,
+    visit: impl FnOnce(&File<'_>, &DeTable<'_>, &mut Vec<Mistake>) -> T,
+) -> T {
+    let file = File { path, lines: Lines::of(text) };
     let (root, errors) = DeTable::parse_recoverable(text);
     if let Some((line, format)) = syntax::foreign(text).filter(|_| !errors.is_empty()) {
         let what = format!("the file is {format}, but the configuration must be TOML");
-        let advice = "write [proxy] on a line of its own, and listen = \"127.0.0.1:11440\" below it";
-        out.push(Problem::new(what, advice).at(SettingPlace::File(path.to_owned(), line), ""));
-        return Vec::new();
+        out.push(Problem::new(what, in_toml).at(SettingPlace::File(path.to_owned(), line), ""));
+        return T::default();
     }
     let mut mistakes = Vec::new();
-    let entries = file.root(resolved, root.get_ref(), &mut mistakes);
-    let syntax = Syntax::of(text, root.get_ref(), &errors);
+    let visited = visit(&file, root.get_ref(), &mut mistakes);
+    let syntax = Syntax::of(text, &file.lines, root.get_ref(), &errors);
     // The meaning of a broken line is the parser's guess, so only the syntax error is reported.
     mistakes.retain(|mistake| !syntax.is_guess(line(mistake)));
     let mut found: Vec<Mistake> = syntax.errors.into_iter().map(|error| file.syntax(error)).collect();
     found.append(&mut mistakes);
     found.sort_by_key(line);
     out.append(&mut found);
-    entries
+    visited
 }
 
 fn line(mistake: &Mistake) -> usize {
@@ -58,12 +78,12 @@ fn line(mistake: &Mistake) -> usize {
 
 struct File<'a> {
     path: &'a Path,
-    text: &'a str,
+    lines: Lines,
 }
 
 impl File<'_> {
     fn place(&self, offset: usize) -> SettingPlace {
-        SettingPlace::File(self.path.to_owned(), syntax::line(self.text, offset))
+        SettingPlace::File(self.path.to_owned(), self.lines.at(offset))
     }
 
     fn syntax(&self, (line, what): (usize, String)) -> Mistake {
@@ -144,6 +164,24 @@ impl File<'_> {
                 resolved.config.sidecar.admission.keys.push(read);
                 resolved.key_origins.push(place);
             }
+        }
+    }
+
+    /// The keys of a file that contains nothing else. A name that is not expected is not repeated, since it may be a
+    /// key.
+    fn only_keys(&self, resolved: &mut Resolved, root: &DeTable<'_>, out: &mut Vec<Mistake>) {
+        for (name, value) in root {
+            if name.get_ref() == KEY {
+                self.keys(resolved, value, out);
+            } else {
+                let advice = "write [[key]] above the line, or move the setting to the configuration";
+                let problem = Problem::new("a file of keys contains only [[key]]", advice);
+                out.push(problem.at(self.place(name.span().start), ""));
+            }
+        }
+        if root.is_empty() {
+            let advice = "write a [[key]], or key = [] if there is none";
+            out.push(Problem::new("the file contains no key", advice).at(self.place(0), KEY));
         }
     }
 

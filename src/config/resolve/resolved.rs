@@ -15,6 +15,8 @@ pub struct Resolved {
     pub(in crate::config) upstream_origins: Vec<SettingPlace>,
     /// The place of each `[[key]]`.
     pub(in crate::config) key_origins: Vec<SettingPlace>,
+    /// How many of the keys are of the configuration itself. They come before those of `access.keys_file`.
+    pub(in crate::config) own_keys: usize,
     /// Warnings about ignored values, for the log.
     pub warnings: Vec<String>,
 }

@@ -17,11 +17,11 @@ pub(super) struct Syntax {
 
 impl Syntax {
     /// Filters `errors`. `root` and `errors` are the parser's result for `text`.
-    pub(super) fn of(text: &str, root: &DeTable<'_>, errors: &[Error]) -> Syntax {
+    pub(super) fn of(text: &str, lines: &Lines, root: &DeTable<'_>, errors: &[Error]) -> Syntax {
         let mut left: Vec<(usize, String)> = errors.iter().map(|error| (start(error), told(error))).collect();
         let mut syntax = Syntax { errors: Vec::new(), guesses: Vec::new() };
         for (span, is_text) in values(text, root) {
-            let (first, last) = (line(text, span.start), line(text, span.end));
+            let (first, last) = (lines.at(span.start), lines.at(span.end));
             let inside = |at: usize| (span.start..=span.end).contains(&at);
             if left.iter().any(|(at, _)| inside(*at)) {
                 syntax.guesses.push(first..=last);
@@ -35,9 +35,9 @@ impl Syntax {
             }
         }
         for (at, what) in left {
-            let line = line(text, at);
+            let line = lines.at(at);
             let is_header = |line: &str| line.trim_start().starts_with('[');
-            let is_guessed = syntax.guesses.iter().any(|lines| lines.contains(&line));
+            let is_guessed = syntax.guesses.iter().any(|guess| guess.contains(&line));
             // Keys below a broken header are parsed as if they stood above it.
             let below = match text.lines().nth(line - 1) {
                 Some(broken) if is_header(broken) && !is_guessed => {
@@ -56,14 +56,25 @@ impl Syntax {
 
     /// Whether the meaning of a line is the parser's guess.
     pub(super) fn is_guess(&self, line: usize) -> bool {
-        self.guesses.iter().any(|lines| lines.contains(&line))
+        self.guesses.iter().any(|guess| guess.contains(&line))
     }
 }
 
-/// The line of an offset, counted from 1.
-pub(super) fn line(text: &str, offset: usize) -> usize {
-    let before = &text.as_bytes()[..offset.min(text.len())];
-    1 + before.iter().filter(|byte| **byte == b'\n').count()
+/// The places where the lines of a text end, so that finding a line does not read the text again.
+#[derive(Debug)]
+pub(super) struct Lines {
+    ends: Vec<usize>,
+}
+
+impl Lines {
+    pub(super) fn of(text: &str) -> Lines {
+        Lines { ends: memchr::memchr_iter(b'\n', text.as_bytes()).collect() }
+    }
+
+    /// The line of an offset, counted from 1.
+    pub(super) fn at(&self, offset: usize) -> usize {
+        1 + self.ends.partition_point(|end| *end < offset)
+    }
 }
 
 fn start(error: &Error) -> usize {
@@ -122,7 +133,7 @@ mod tests {
 
     fn syntax(text: &str) -> Syntax {
         let (root, errors) = DeTable::parse_recoverable(text);
-        Syntax::of(text, root.get_ref(), &errors)
+        Syntax::of(text, &Lines::of(text), root.get_ref(), &errors)
     }
 
     #[test]

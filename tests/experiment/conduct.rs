@@ -139,7 +139,7 @@ fn response_text_is_recorded_only_if_requested() {
 fn bundled_plan_is_listed_written_and_valid() {
     let listed = text(&streamgauge(&["experiment", "list"]).output().unwrap().stdout);
     let names: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(names, ["quick", "tr117-phase1", "tr117-phase3", "mitigations", "scaling", "buffers"]);
+    assert_eq!(names, ["quick", "tr117-phase1", "tr117-phase3", "mitigations", "scaling", "buffers", "load"]);
     let shortest = text(&streamgauge(&["experiment", "init"]).output().unwrap().stdout);
     assert!(shortest.contains("name = \"quick\""), "{shortest}");
     let folder = tempfile::tempdir().unwrap();

@@ -13,6 +13,7 @@ mod full;
 mod interrupted;
 mod not_ready;
 mod ollama;
+mod open_loop;
 mod python;
 mod recovery;
 mod tokenizers;

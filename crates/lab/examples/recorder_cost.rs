@@ -94,6 +94,7 @@ async fn probe(lags: Arc<Mutex<Vec<f64>>>) {
 /// Runs the agents alone. Returns the number of chunks that they read.
 async fn unrecorded(url: &str) -> Result<u64, Box<dyn Error>> {
     let task = |agent| Task {
+        due: None,
         agent,
         url: format!("{url}/api/generate"),
         body: serde_json::json!({"model": "sim", "prompt": "p", "options": {"num_predict": TOKENS}}),

@@ -37,8 +37,10 @@ mod drift;
 mod evidence;
 mod family;
 mod gpu;
+mod load;
 mod measure;
 mod note;
+mod open;
 mod recording;
 mod relation;
 mod result;
@@ -71,7 +73,12 @@ pub(crate) use evidence::Evidence;
 #[cfg(feature = "experiment")]
 pub(crate) use evidence::p_value;
 pub(crate) use gpu::GpuSummary;
+pub use load::{Load, Slo};
 pub use measure::Measure;
+pub(crate) use open::Sweep;
+pub use open::{Gaps, Request};
+#[cfg(feature = "experiment")]
+pub(crate) use open::{NOT_SENT, Quantiles, Rate, requests};
 pub use recording::{
     Agent, Chunk, Condition, GpuSample, LagSample, Language, Probe, Recording, Remedy, Run, RunKind,
 };
@@ -108,6 +115,7 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
         })
         .collect();
     notes.extend(note::notes(&conditions, &runs, &rows));
+    let open = open::sweeps(recording, settings, &mut notes);
     let drift = Drift::all(&conditions, &runs);
     notes.extend(drift.iter().filter_map(|drift| drift.sentence(1.0 - settings.level)));
     let together: Vec<&RunSummary> = runs.iter().filter(|run| run.kind == RunKind::Together).collect();
@@ -130,6 +138,7 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
         simulated: recording.simulated,
         comparisons: comparisons(&conditions, settings),
         between: Between::default(),
+        open,
         drift,
         relations,
         matrix: Matrix::of(&together),
@@ -174,7 +183,8 @@ fn summaries(
     notes: &mut Vec<String>,
 ) -> Vec<RunSummary> {
     let mut runs = Vec::new();
-    for run in recording.runs.iter().filter(|run| !run.warm_up) {
+    let counts = |run: &&Run| !run.warm_up && run.kind != RunKind::Open;
+    for run in recording.runs.iter().filter(counts) {
         match rows.entry(run.id).or_default().summarise(run) {
             Ok(summary) => runs.push(summary),
             Err(fault) => notes.push(format!("run {} is left out: {fault}", run.id)),

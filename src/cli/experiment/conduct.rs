@@ -192,6 +192,7 @@ fn kind(entry: &Entry) -> &'static str {
         (true, _) => "warm-up",
         (false, RunKind::Solo) => "solo",
         (false, RunKind::Together) => "together",
+        (false, RunKind::Open) => "load",
     }
 }
 

@@ -80,6 +80,11 @@ impl Watch for RunProgress {
         self.show();
     }
 
+    fn skipped(&mut self, _entry: &Entry) {
+        self.bar.inc(1);
+        self.show();
+    }
+
     fn over(&mut self, row: &RunRow, left: Duration) {
         self.state.failed += u64::from(row.agents.iter().any(|row| row.agent.failure.is_some()));
         self.state.left = left;

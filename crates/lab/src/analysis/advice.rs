@@ -12,6 +12,10 @@ const TRIFLE: f64 = 0.01;
 impl Advice {
     pub(super) fn of(analysis: &Analysis) -> Advice {
         let mut advice = Advice::default();
+        if analysis.conditions.is_empty() && !analysis.open.is_empty() {
+            // Only open-loop loads ran, and their verdict is that of each sweep.
+            return advice;
+        }
         for condition in analysis.conditions.iter().filter(|found| found.condition.remedies.is_empty()) {
             if condition.runs > 0 && condition.agents > 1 {
                 advice.step(gain_together(condition));

@@ -6,11 +6,15 @@
 
 use serde::Serialize;
 
+use super::Load;
+
 /// The data of an experiment. The rows have no order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recording {
-    /// The conditions.
+    /// The conditions in which agents run together.
     pub conditions: Vec<Condition>,
+    /// The conditions with an open-loop load.
+    pub loads: Vec<Load>,
     /// The runs, solo runs included.
     pub runs: Vec<Run>,
     /// The agents of every run.
@@ -102,7 +106,7 @@ pub struct Run {
     pub repetition: Option<u32>,
 }
 
-/// Whether one agent or all agents of a condition ran.
+/// Whether one agent ran, or all agents of a condition, or an open-loop load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunKind {
@@ -111,6 +115,8 @@ pub enum RunKind {
     /// All agents of the condition.
     #[default]
     Together,
+    /// Requests that arrive at their own times.
+    Open,
 }
 
 /// One agent in one run. Durations are wall times at the client, except those of Ollama.
@@ -124,6 +130,8 @@ pub struct Agent {
     pub role: String,
     /// The model that it used.
     pub model: String,
+    /// The time at which its request was due, in an open-loop load.
+    pub scheduled: Option<f64>,
     /// The time at which it sent its request.
     pub started: f64,
     /// The time until its last byte.

@@ -11,6 +11,7 @@ use super::{
     drift::Drift,
     gpu::GpuSummary,
     measure::Measure,
+    open::Sweep,
     relation::{Matrix, Model, Relation},
     run::RunSummary,
     series::Series,
@@ -33,6 +34,8 @@ pub struct Analysis {
     pub(crate) comparisons: Vec<Comparison>,
     /// The conditions of later recordings against those of the first. Empty for one recording.
     pub(crate) between: Between,
+    /// The open-loop loads, by sweep.
+    pub(crate) open: Vec<Sweep>,
     /// The drift of each recording whose conditions took turns.
     pub(crate) drift: Vec<Drift>,
     /// Lag and chunk rate compared with efficiency, over the concurrent runs of Python agents, as in TR117. If there

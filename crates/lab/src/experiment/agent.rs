@@ -5,6 +5,7 @@
 
 mod answer;
 mod bucket;
+mod load;
 mod probe;
 mod stream;
 mod tape;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::analysis::Probe;
 
+pub use load::Open;
 pub use work::work;
 
 /// The interval at which observations are passed on. A crash loses at most this time.
@@ -51,6 +53,9 @@ pub struct Job {
     /// Tokens per second of each stream, with the token bucket of TR117.
     #[serde(default)]
     pub leaky_pace: Option<f64>,
+    /// The limits of an open-loop load. Without it, all agents start at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<Open>,
     /// Whether the text of answers is reported.
     #[serde(default)]
     pub keep_text: bool,
@@ -64,6 +69,9 @@ pub struct Job {
 pub struct Task {
     /// Its number in the run.
     pub agent: u32,
+    /// The time at which its request is due in an open-loop load, in seconds since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<f64>,
     /// The URL of its request.
     pub url: String,
     /// The body of its request.
@@ -115,6 +123,8 @@ pub struct Arrival {
 pub struct Ending {
     /// Its number in the run.
     pub(crate) agent: u32,
+    /// The time at which its request was due, in an open-loop load.
+    pub(crate) scheduled: Option<f64>,
     /// The time at which it sent its request.
     pub(crate) started: f64,
     /// The time until its last byte, or until it failed.

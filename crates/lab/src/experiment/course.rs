@@ -1,6 +1,6 @@
 //! One run: the agents are prepared, started at once, and observed until the last one has ended.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -9,8 +9,8 @@ use tokio::{
 };
 
 use super::{
-    agent::{Arrival, Clock, Ending, Job, Task, Telling, work},
-    plan::{ConditionPlan, Plan, Role},
+    agent::{Arrival, Clock, Ending, Job, Open, Task, Telling, work},
+    plan::{ConditionPlan, LoadPlan, Plan, Role},
     process::{Child, ProcessError, Program},
     recorder::{Recorder, Row},
     recording::{AgentRow, RunRow},
@@ -18,7 +18,7 @@ use super::{
     schedule::Entry,
     watch::Watch,
 };
-use crate::analysis::{Agent, Chunk, LagSample, Run};
+use crate::analysis::{Agent, Chunk, Gaps, LagSample, Run};
 
 /// The number of reports that may wait to be recorded.
 const WAITING: usize = 256;
@@ -33,17 +33,38 @@ pub(super) struct Course<'a> {
     pub(super) urls: &'a HashMap<String, String>,
 }
 
+/// An agent of a run.
+pub(super) struct Member {
+    name: String,
+    /// The time at which its request is due, in seconds since the start of the run.
+    due: Option<f64>,
+}
+
+/// Returns the agents of a run. Those of an open-loop load take turns.
+fn members(plan: &Plan, entry: &Entry) -> Vec<Member> {
+    let team = entry.team.iter().cloned();
+    match &plan.conditions[entry.condition].load {
+        None => team.map(|name| Member { name, due: None }).collect(),
+        Some(load) => {
+            // Each run has arrivals of its own.
+            let seed = plan.seed.wrapping_add(u64::from(entry.run).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let due = load.due(seed).into_iter();
+            team.cycle().zip(due).map(|(name, due)| Member { name, due: Some(due) }).collect()
+        }
+    }
+}
+
 /// Returns the jobs of a condition's agents: one per process.
 pub(super) fn jobs(
     plan: &Plan,
     condition: &ConditionPlan,
-    team: &[String],
+    team: &[Member],
     urls: &HashMap<String, String>,
 ) -> Vec<Job> {
-    let tasks = team.iter().zip(0..).filter_map(|(name, agent)| {
-        let role = plan.role(name)?;
+    let tasks = team.iter().zip(0..).filter_map(|(member, agent)| {
+        let role = plan.role(&member.name)?;
         let base = urls.get(&role.upstream)?.trim_end_matches('/');
-        Some(Task { agent, url: format!("{base}{}", role.route.path()), body: role.body() })
+        Some(Task { agent, due: member.due, url: format!("{base}{}", role.route.path()), body: role.body() })
     });
     let job = |tasks: Vec<Task>| Job {
         tasks,
@@ -53,6 +74,10 @@ pub(super) fn jobs(
         read_buffer: condition.read_buffer,
         pace: condition.pace,
         leaky_pace: condition.leaky_pace,
+        open: condition.load.as_ref().map(|load| Open {
+            outstanding: load.outstanding as usize,
+            timeout: plan.timeout.0.as_secs_f64(),
+        }),
         keep_text: plan.keep_text,
         record: true,
     };
@@ -64,6 +89,7 @@ struct Seat<'a> {
     role: &'a Role,
     process: usize,
     last: f64,
+    gaps: Gaps,
     ending: Option<Ending>,
 }
 
@@ -79,11 +105,12 @@ impl Course<'_> {
         watch: &mut dyn Watch,
     ) -> Result<RunRow, RunError> {
         let condition = self.condition();
-        let jobs = jobs(self.plan, condition, &self.entry.team, self.urls);
-        let mut seats = self.seats(&jobs);
+        let team = members(self.plan, self.entry);
+        let jobs = jobs(self.plan, condition, &team, self.urls);
+        let mut seats = self.seats(&jobs, &team);
         let (mut processes, mut told) = self.begin(jobs).await?;
         let began = self.clock.now();
-        let deadline = Instant::now() + self.plan.timeout.0;
+        let deadline = Instant::now() + self.limit();
         let mut cpu = vec![None; processes.len()];
         let mut late = false;
         loop {
@@ -124,18 +151,27 @@ impl Course<'_> {
             if let Some(text) = &ending.text {
                 recorder.send(Row::Text(self.entry.run, number, text.clone())).await?;
             }
-            agents.push(row(self.entry.run, seat.role, ending, share));
+            agents.push(AgentRow { gaps: seat.gaps, ..row(self.entry.run, seat.role, ending, share) });
         }
         Ok(self.over(agents))
     }
 
+    /// Returns the longest time that the run may take.
+    fn limit(&self) -> Duration {
+        let arriving = self.condition().load.as_ref().map_or(0.0, LoadPlan::seconds);
+        // Each request of an open-loop load has the limit of the plan to itself.
+        let arriving = Duration::try_from_secs_f64(1.1 * arriving).unwrap_or(Duration::MAX);
+        self.plan.timeout.0.saturating_add(arriving)
+    }
+
     /// Returns the state of each agent of the jobs before the agents begin.
-    fn seats(&self, jobs: &[Job]) -> Vec<Seat<'_>> {
+    fn seats(&self, jobs: &[Job], team: &[Member]) -> Vec<Seat<'_>> {
         let mut seats = Vec::new();
         for (process, job) in jobs.iter().enumerate() {
-            let of_job = job.tasks.iter().filter_map(|task| self.entry.team.get(task.agent as usize));
-            let roles = of_job.filter_map(|name| self.plan.role(name));
-            seats.extend(roles.map(|role| Seat { role, process, last: f64::NAN, ending: None }));
+            let of_job = job.tasks.iter().filter_map(|task| team.get(task.agent as usize));
+            let roles = of_job.filter_map(|member| self.plan.role(&member.name));
+            let seat = |role| Seat { role, process, last: f64::NAN, gaps: Gaps::default(), ending: None };
+            seats.extend(roles.map(seat));
         }
         seats
     }
@@ -187,6 +223,7 @@ impl Course<'_> {
                 let chunk = |arrival: &Arrival| {
                     let gap = arrival.at - seat.last;
                     seat.last = arrival.at;
+                    seat.gaps.add(gap);
                     let Arrival { at, bytes, records, parse } = *arrival;
                     Chunk { run, agent, at, bytes, records, gap, parse }
                 };
@@ -270,12 +307,14 @@ fn row(run: u32, role: &Role, ending: Ending, cpu: Option<f64>) -> AgentRow {
     AgentRow {
         chunks: ending.chunks,
         bytes: ending.bytes,
+        gaps: Gaps::default(),
         upstream: role.upstream.clone(),
         agent: Agent {
             run,
             agent: ending.agent,
             role: role.name.clone(),
             model: role.model.clone(),
+            scheduled: ending.scheduled,
             started: ending.started,
             duration: ending.duration,
             first_token: ending.first_token,

@@ -24,6 +24,7 @@ mod bundled;
 mod check;
 mod condition;
 mod draft;
+mod load;
 mod overrides;
 mod redact;
 mod resolved;
@@ -37,6 +38,7 @@ use std::str::FromStr;
 pub use bundled::{BUNDLED, Bundled};
 pub use condition::ConditionPlan;
 pub(crate) use condition::SidecarPlan;
+pub use load::LoadPlan;
 pub use overrides::Overrides;
 pub use resolved::Plan;
 pub(crate) use role::{Role, Route};
@@ -89,8 +91,9 @@ impl FromStr for Plan {
     fn from_str(text: &str) -> Result<Plan, PlanError> {
         let draft: draft::Draft =
             toml::from_str(text).map_err(|error| PlanError::Syntax(error.to_string()))?;
+        let mut mistakes = draft.conflicts();
         let plan = draft.resolve();
-        let mistakes = check::mistakes(&plan);
+        mistakes.extend(check::mistakes(&plan));
         if mistakes.is_empty() { Ok(plan) } else { Err(PlanError::Mistakes(mistakes)) }
     }
 }

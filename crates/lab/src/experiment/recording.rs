@@ -12,6 +12,7 @@ mod resume;
 mod tests;
 mod writer;
 
+pub(crate) use environment::FORMAT;
 pub use environment::{Environment, Gpu, Machine, Session, Upstream};
 pub use problem::Problem;
 pub use reader::{ReadError, Recorded, read, read_all};

@@ -1,6 +1,7 @@
 //! A whole experiment: it checks its requirements, and then executes one run after another.
 
 mod error;
+mod sweep;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -20,7 +21,7 @@ use super::{
     plan::{ConditionPlan, Plan},
     process::{Child, Program},
     recorder::{Recorder, Row},
-    recording::{Environment, Finished, Session, Writer, finished},
+    recording::{Environment, FORMAT, Finished, Session, Writer, finished},
     schedule::{Entry, schedule},
     sidecar::{Sidecar, changes},
     watch::Watch,
@@ -30,9 +31,7 @@ use streamgauge_collector::gpu::Reader;
 
 use error::IN_VAIN;
 pub use error::RunError;
-
-/// The version of the format in docs/reference/recording-format.md.
-const FORMAT: u32 = 1;
+use sweep::Stopped;
 
 /// The options of an experiment.
 pub struct Options {
@@ -74,7 +73,9 @@ pub async fn run(plan: &Plan, options: Options, watch: &mut dyn Watch) -> Result
     let gpus = gpu.and_then(Gpus::open);
     environment.gpus = gpus.as_ref().map(|gpus| gpus.found.clone()).unwrap_or_default();
     let done = before.map(|before| before.runs).unwrap_or_default();
-    let left: Vec<Entry> = schedule(plan).into_iter().filter(|entry| !done.contains(&entry.run)).collect();
+    // Runs end in the order of the schedule. An earlier one that is missing was skipped by the rule that stops a sweep.
+    let next = done.last().map_or(0, |last| last + 1);
+    let left: Vec<Entry> = schedule(plan).into_iter().filter(|entry| entry.run >= next).collect();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     if environment.began_unix_s == 0.0 {
         environment.began_unix_s = now;
@@ -90,6 +91,7 @@ pub async fn run(plan: &Plan, options: Options, watch: &mut dyn Watch) -> Result
     } else {
         Writer::create(&folder, plan, &environment)?
     };
+    let stopped = if resume { Stopped::resumed(plan, &folder)? } else { Stopped::default() };
     let mut recorder = Recorder::start(writer)?;
     let gpu = gpus.zip(recorder.rows()).and_then(|(gpus, rows)| gpus.watch(clock, rows));
     let mut experiment = Experiment {
@@ -100,6 +102,7 @@ pub async fn run(plan: &Plan, options: Options, watch: &mut dyn Watch) -> Result
         unset,
         folder,
         sidecars: HashMap::new(),
+        stopped,
         recorder: &mut recorder,
     };
     let ran = experiment.all(&left, watch).await;
@@ -119,6 +122,7 @@ struct Experiment<'a> {
     folder: PathBuf,
     /// The sidecars, by condition and upstream.
     sidecars: HashMap<(usize, String), Sidecar>,
+    stopped: Stopped,
     recorder: &'a mut Recorder,
 }
 
@@ -130,9 +134,15 @@ impl Experiment<'_> {
         let (mut done, mut in_vain) = (Done::default(), 0);
         let mut expected_so_far = Duration::ZERO;
         for entry in entries {
+            if self.stopped.skips(self.plan, entry) {
+                left = left.saturating_sub(entry.expected(self.plan));
+                watch.skipped(entry);
+                continue;
+            }
             let row = self.one(entry, watch).await?;
             let failures: Vec<&str> =
                 row.agents.iter().filter_map(|row| row.agent.failure.as_deref()).collect();
+            self.stopped.observe(self.plan, entry, &row);
             done.runs += 1;
             done.failed += usize::from(!failures.is_empty());
             in_vain = if failures.len() == row.agents.len() { in_vain + 1 } else { 0 };

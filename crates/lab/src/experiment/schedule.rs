@@ -1,8 +1,8 @@
 //! The order of the runs.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use super::plan::{ConditionPlan, Plan};
+use super::plan::{ConditionPlan, LoadPlan, Plan};
 use crate::analysis::{RunKind, statistic::Random};
 
 /// One run of an experiment.
@@ -12,7 +12,7 @@ pub struct Entry {
     pub run: u32,
     /// The index of its condition in the plan.
     pub condition: usize,
-    /// Solo or together.
+    /// Solo, together or open.
     pub kind: RunKind,
     /// The names of its agents.
     pub team: Vec<String>,
@@ -23,32 +23,34 @@ pub struct Entry {
 }
 
 /// Returns every run in order. Warm-up runs come first. Then each repetition has every condition together and every
-/// agent alone, in a new random order, so that changes over time affect all conditions alike. The same plan gives the
-/// same schedule.
+/// agent alone, in a new random order, so that changes over time affect all conditions alike. The rates of a sweep stay
+/// together in ascending order, because a rate that is too high ends the sweep. The same plan gives the same schedule.
 #[must_use]
 pub fn schedule(plan: &Plan) -> Vec<Entry> {
     let mut random = Random::new(plan.seed);
     let mut entries = Vec::new();
     for repetition in 0..plan.warm_up {
+        // Of a sweep, only the lowest rate warms up.
         let mut block: Vec<Entry> =
-            (0..plan.conditions.len()).map(|place| together(plan, place, repetition, true)).collect();
+            groups(plan).iter().map(|places| together(plan, places[0], repetition, true)).collect();
         random.shuffle(&mut block);
         entries.extend(block);
     }
     for repetition in 0..plan.repetitions {
-        let mut block = Vec::new();
-        for (place, condition) in plan.conditions.iter().enumerate() {
-            block.push(together(plan, place, repetition, false));
+        let mut block: Vec<Vec<Entry>> = Vec::new();
+        for places in groups(plan) {
+            block.push(places.iter().map(|place| together(plan, *place, repetition, false)).collect());
+            let condition = &plan.conditions[places[0]];
             if condition.solo {
-                block.extend(condition.distinct().into_iter().map(|name| Entry {
-                    kind: RunKind::Solo,
-                    team: vec![name.to_owned()],
-                    ..together(plan, place, repetition, false)
+                block.extend(condition.distinct().into_iter().map(|name| {
+                    let kind = RunKind::Solo;
+                    let team = vec![name.to_owned()];
+                    vec![Entry { kind, team, ..together(plan, places[0], repetition, false) }]
                 }));
             }
         }
         random.shuffle(&mut block);
-        entries.extend(block);
+        entries.extend(block.into_iter().flatten());
     }
     for (run, entry) in (0..).zip(&mut entries) {
         entry.run = run;
@@ -56,9 +58,31 @@ pub fn schedule(plan: &Plan) -> Vec<Entry> {
     entries
 }
 
-fn together(plan: &Plan, condition: usize, repetition: u32, warm_up: bool) -> Entry {
-    let team = plan.conditions[condition].team.clone();
-    Entry { run: 0, condition, kind: RunKind::Together, team, repetition, warm_up }
+fn together(plan: &Plan, place: usize, repetition: u32, warm_up: bool) -> Entry {
+    let condition = &plan.conditions[place];
+    let kind = if condition.load.is_some() { RunKind::Open } else { RunKind::Together };
+    Entry { run: 0, condition: place, kind, team: condition.team.clone(), repetition, warm_up }
+}
+
+/// Returns the places of the conditions: those of a sweep together, and every other one alone.
+fn groups(plan: &Plan) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut sweeps: BTreeMap<&str, usize> = BTreeMap::new();
+    for (place, condition) in plan.conditions.iter().enumerate() {
+        let sweep = condition.load.as_ref().and(condition.series.as_deref());
+        match sweep.and_then(|sweep| sweeps.get(sweep)) {
+            Some(group) => groups[*group].push(place),
+            None => {
+                sweeps.extend(sweep.map(|sweep| (sweep, groups.len())));
+                groups.push(vec![place]);
+            }
+        }
+    }
+    for group in &mut groups {
+        let rate = |place: &usize| plan.conditions[*place].load.as_ref().map_or(0.0, LoadPlan::rate);
+        group.sort_by(|a, b| rate(a).total_cmp(&rate(b)));
+    }
+    groups
 }
 
 impl Entry {
@@ -68,7 +92,8 @@ impl Entry {
     pub fn expected(&self, plan: &Plan) -> Duration {
         let rate = pace(&plan.conditions[self.condition]).min(plan.expected_rate);
         let tokens = self.team.iter().filter_map(|name| plan.role(name)).map(|role| role.tokens).max();
-        let seconds = f64::from(tokens.unwrap_or(0)) / rate;
+        let arriving = plan.conditions[self.condition].load.as_ref().map_or(0.0, LoadPlan::seconds);
+        let seconds = arriving + f64::from(tokens.unwrap_or(0)) / rate;
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).saturating_add(plan.pause.0)
     }
 }
@@ -136,6 +161,39 @@ mod tests {
     fn schedule_depends_only_on_the_seed() {
         assert_eq!(schedule(&plan(7)), schedule(&plan(7)));
         assert_ne!(schedule(&plan(7)), schedule(&plan(8)));
+    }
+
+    #[test]
+    fn schedule_keeps_rates_of_a_sweep_together_in_ascending_order() {
+        let plan: Plan = r#"
+            name = "sweep"
+            repetitions = 4
+            [upstreams]
+            one = "http://127.0.0.1:1"
+            [[agent]]
+            name = "writer"
+            model = "m"
+            prompt = "why"
+            tokens = 8
+            [[condition]]
+            name = "pair"
+            count = 2
+            [[condition]]
+            name = "load"
+            load = { rates = [4, 1, 2], for = "10s" }
+            "#
+        .parse()
+        .unwrap();
+        let schedule = schedule(&plan);
+        let warming = schedule.iter().filter(|entry| entry.warm_up && entry.kind == RunKind::Open);
+        assert_eq!(warming.map(|entry| entry.condition).collect::<Vec<_>>(), [1]);
+        for block in schedule[2..].chunks(5) {
+            let places: Vec<usize> = block.iter().map(|entry| entry.condition).collect();
+            let first = places.iter().position(|place| *place == 1).unwrap();
+            assert_eq!(places[first..first + 3], [1, 2, 3], "{places:?}");
+            assert_eq!(plan.conditions[1].load.as_ref().unwrap().rate(), 1.0);
+        }
+        assert_eq!(schedule[2..].iter().filter(|entry| entry.kind == RunKind::Solo).count(), 4);
     }
 
     #[test]

@@ -26,6 +26,11 @@ pub trait Watch: Send {
         let _ = (agent, failure);
     }
 
+    /// A run of a sweep is skipped, because lower rates missed the SLO already.
+    fn skipped(&mut self, entry: &Entry) {
+        let _ = entry;
+    }
+
     /// A run is over. `left` is the expected duration of the rest.
     fn over(&mut self, row: &RunRow, left: Duration) {
         let _ = (row, left);

@@ -4,6 +4,7 @@ mod claim;
 mod comparison;
 mod condition;
 mod gpu;
+mod load;
 mod relation;
 mod run;
 mod source;
@@ -19,6 +20,7 @@ impl Grid {
     pub(super) fn figures(report: &Report) -> Vec<Grid> {
         let grids = [
             condition::grid(report),
+            load::grid(report),
             comparison::between(report),
             comparison::grid(report),
             relation::grid(report),
@@ -29,9 +31,10 @@ impl Grid {
         grids.into_iter().filter(|grid| !grid.rows.is_empty()).collect()
     }
 
-    /// Returns the table that matters most: the comparisons of the recordings, or else the conditions.
+    /// Returns the table that matters most: the comparisons of the recordings, or else the conditions, or
+    /// else the open-loop loads.
     pub(super) fn main(report: &Report) -> Option<Grid> {
-        let grids = [comparison::between_deciding(report), condition::grid(report)];
+        let grids = [comparison::between_deciding(report), condition::grid(report), load::grid(report)];
         grids.into_iter().find(|grid| !grid.rows.is_empty())
     }
 

@@ -40,11 +40,16 @@ pub(super) fn merge(recorded: Vec<Recorded>) -> Merged {
                 condition.baseline = condition.baseline.as_deref().map(full);
                 condition.series = condition.series.as_deref().map(full);
             }
+            for load in &mut recording.loads {
+                load.condition = full(&load.condition);
+                load.series = load.series.as_deref().map(full);
+            }
             recording.runs.iter_mut().for_each(|run| run.condition = full(&run.condition));
         }
         let long = recording.conditions.iter().map(|condition| condition.name.clone());
         conditions.push(short.into_iter().zip(long).collect());
         recording.conditions.iter_mut().for_each(|condition| condition.recording = number);
+        recording.loads.iter_mut().for_each(|load| load.recording = number);
         recording.runs.iter_mut().for_each(|run| run.id += first_run);
         recording.agents.iter_mut().for_each(|agent| agent.run += first_run);
         recording.chunks.iter_mut().for_each(|chunk| chunk.run += first_run);
@@ -52,6 +57,7 @@ pub(super) fn merge(recorded: Vec<Recorded>) -> Merged {
         first_run = recording.runs.iter().map(|run| run.id + 1).max().unwrap_or(first_run);
         whole.simulated |= recording.simulated;
         whole.conditions.extend(recording.conditions);
+        whole.loads.extend(recording.loads);
         whole.runs.extend(recording.runs);
         whole.agents.extend(recording.agents);
         whole.chunks.extend(recording.chunks);

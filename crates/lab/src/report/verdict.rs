@@ -1,10 +1,12 @@
 //! The verdict: what a reader has to know, in at most eight sentences.
 
 use super::Report;
-use crate::analysis::{Answer, Comparison, Measure, Outcome, RunKind, Step};
+use crate::analysis::{Answer, Comparison, Measure, Outcome, RunKind, Step, Sweep};
 
 /// The most comparisons that one sentence names.
 const NAMED: usize = 3;
+/// The most open-loop loads of a verdict. The table has all of them.
+const SWEEPS: usize = 3;
 
 impl Report {
     /// Returns the verdict, the most important sentence first.
@@ -13,14 +15,17 @@ impl Report {
         let between = &self.analysis.between;
         if self.sources.len() > 1 && !(between.comparisons.is_empty() && between.failures.is_empty()) {
             lines.extend(self.between());
-        } else if !self.analysis.simulated {
+        } else if !self.analysis.simulated && !self.analysis.conditions.is_empty() {
             lines.push(self.analysis.advice.recommendation.clone());
         }
+        lines.extend(self.analysis.open.iter().take(SWEEPS).map(Sweep::sentence));
         let room = 8_usize.saturating_sub(lines.len() + 3);
         let steps = &self.analysis.advice.steps;
         let known = steps.iter().filter(|step| step.answer != Answer::Unknown);
         lines.extend(known.take(room.min(2)).map(Step::sentence));
-        lines.push(self.counted());
+        lines.extend(
+            (!self.analysis.conditions.is_empty() || self.analysis.open.is_empty()).then(|| self.counted()),
+        );
         lines.extend(self.sure());
         lines.extend(self.open());
         lines

@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use streamgauge_lab::analysis::{
-    Agent, Chunk, Condition, GpuSample, LagSample, Language, Probe, Recording, Remedy, Run, RunKind,
-    Settings, statistic::Random,
+    Agent, Chunk, Condition, GpuSample, LagSample, Language, Load, Probe, Recording, Remedy, Run, RunKind,
+    Settings, Slo, statistic::Random,
 };
 use streamgauge_lab::experiment::recording::{Environment, Problem, Recorded};
 use streamgauge_lab::report::Report;
@@ -76,6 +76,47 @@ impl Draft {
     }
 }
 
+impl Draft {
+    /// Adds four runs of an open-loop load whose first tokens come after this time.
+    fn load(&mut self, condition: &str, rate: f64, first: f64) {
+        let slo = Slo { ttft: Some(1.0), total: Some(10.0), share: 0.9, ..Slo::default() };
+        let series = Some("load".to_owned());
+        let (seconds, lateness, recording) = (10.0, 0.05, 0);
+        let load = Load { condition: condition.into(), series, rate, seconds, lateness, slo, recording };
+        self.recording.loads.push(load);
+        for repetition in 0..4 {
+            let id = self.recording.runs.len() as u32;
+            let (condition, kind) = (condition.into(), RunKind::Open);
+            self.recording.runs.push(Run {
+                id,
+                condition,
+                kind,
+                repetition: Some(repetition),
+                ..Run::default()
+            });
+            for agent in 0..10 {
+                let scheduled = self.now + f64::from(agent);
+                self.recording.agents.push(Agent {
+                    run: id,
+                    agent,
+                    scheduled: Some(scheduled),
+                    started: scheduled + 0.001,
+                    duration: first + 1.0,
+                    first_token: Some(if agent < repetition { 2.0 * first } else { first }),
+                    failure: (agent == 9 && repetition == 0).then(|| "reset".into()),
+                    ..Agent::default()
+                });
+                for (place, gap) in (0..).zip([f64::NAN, 0.02]) {
+                    let at = scheduled + first + f64::from(place);
+                    let (bytes, records, parse) = (100, 1, 2e-5);
+                    self.recording.chunks.push(Chunk { run: id, agent, at, bytes, records, gap, parse });
+                }
+            }
+            self.now += 20.0;
+        }
+    }
+}
+
 pub(crate) fn recorded() -> Recorded {
     let mut draft = Draft { recording: Recording::default(), random: Random::new(5), now: 0.0 };
     let condition =
@@ -121,6 +162,8 @@ pub(crate) fn recorded() -> Recorded {
     draft.run("rare", RunKind::Together, &["a", "b"], 1.3, 0.0002);
     draft.run("rust", RunKind::Together, &["a", "b"], 1.2, 0.0002);
     draft.recording.agents.last_mut().unwrap().failure = Some("503: the queue is full".into());
+    draft.load("load-1", 1.0, 0.1);
+    draft.load("load-2", 2.0, 3.0);
     Recorded {
         name: "made-up".into(),
         recording: draft.recording,

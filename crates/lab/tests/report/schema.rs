@@ -121,6 +121,12 @@ fn report_of_made_up_recording_has_a_value_of_every_shape() {
         "/claims/0/numbers/0/value",
         "/windows/0/lag/p99",
         "/matrix/rows/0/0",
+        "/open/0/holds",
+        "/open/0/first",
+        "/open/0/rates/0/goodput/value",
+        "/open/0/rates/1/missed/ttft",
+        "/open/0/rates/0/met/interval/low",
+        "/open/0/rates/0/lateness/p99",
         "/relations/0/pearson/interval/low",
     ] {
         assert!(some(pointer), "{pointer}");

@@ -20,27 +20,46 @@ const REFUSAL: usize = 16 << 10;
 /// An agent that has everything it needs except its connection, so that the measured time contains no preparation.
 pub(super) struct ReadyAgent {
     client: Client,
-    number: u32,
+    pub(super) number: u32,
+    /// The time at which its request is due, in seconds since the start.
+    pub(super) due: f64,
     place: usize,
     url: String,
     body: Bytes,
 }
 
 impl ReadyAgent {
+    /// Returns an agent with a client, and so a connection, of its own.
+    ///
     /// # Errors
     /// The client cannot be created.
     pub(super) fn new(place: usize, job: &Job) -> Result<ReadyAgent, String> {
+        let client = client(job.tasks[place].url.starts_with("https:"))?;
+        Ok(ReadyAgent::with(client, place, job))
+    }
+
+    /// Returns the agents of an open-loop load in the order of their times. They share the connections that are free.
+    ///
+    /// # Errors
+    /// The client cannot be created.
+    pub(super) fn sharing(job: &Job) -> Result<Vec<ReadyAgent>, String> {
+        let client = client(job.tasks.iter().any(|task| task.url.starts_with("https:")))?;
+        let mut agents: Vec<ReadyAgent> =
+            (0..job.tasks.len()).map(|place| ReadyAgent::with(client.clone(), place, job)).collect();
+        agents.sort_by(|a, b| a.due.total_cmp(&b.due));
+        Ok(agents)
+    }
+
+    fn with(client: Client, place: usize, job: &Job) -> ReadyAgent {
         let task = &job.tasks[place];
-        // The client has no timeout, because a generation may take minutes. The run has a limit of its own.
-        let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).tcp_nodelay(true);
-        let client = tls::by_system(client, task.url.starts_with("https:"));
-        Ok(ReadyAgent {
-            client: client.map_err(|error| error.to_string())?.build().map_err(|error| cause(&error))?,
+        ReadyAgent {
+            client,
             number: task.agent,
+            due: task.due.unwrap_or_default(),
             place,
             url: task.url.clone(),
             body: task.body.to_string().into(),
-        })
+        }
     }
 
     /// Sends the request, and reads the response to its end.
@@ -106,6 +125,13 @@ impl ReadyAgent {
             }
         }
     }
+}
+
+/// Returns a client. It has no timeout, because a generation may take minutes. The run has a limit of its own.
+fn client(secure: bool) -> Result<Client, String> {
+    let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).tcp_nodelay(true);
+    let client = tls::by_system(client, secure).map_err(|error| error.to_string())?;
+    client.build().map_err(|error| cause(&error))
 }
 
 /// The batches of TR117 (8.2). Unlike there, the last part is passed on too.

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Arrival, Telling};
+use super::{Arrival, Ending, Telling};
 use crate::analysis::Probe;
 
 /// Agents write, and the pump takes the entries. An uncontended mutex costs some 20 ns.
@@ -14,6 +14,7 @@ struct Content {
     arrivals: Vec<Vec<Arrival>>,
     schedule: Vec<(f64, f64)>,
     yields: Vec<(f64, f64)>,
+    endings: Vec<Ending>,
 }
 
 impl Tape {
@@ -42,6 +43,11 @@ impl Tape {
         }
     }
 
+    /// Adds the end of a request of an open-loop load, whose generator waits for nothing.
+    pub(super) fn ended(&self, ending: Ending) {
+        self.content().endings.push(ending);
+    }
+
     /// Takes all entries. `numbers` are the numbers of the agents, by index.
     pub(super) fn take(&self, numbers: &[u32]) -> Vec<Telling> {
         let mut content = self.content();
@@ -51,6 +57,8 @@ impl Tape {
                 tellings.push(Telling::Arrivals { agent: *agent, arrivals: std::mem::take(arrivals) });
             }
         }
+        let endings = std::mem::take(&mut content.endings);
+        tellings.extend(endings.into_iter().map(|ending| Telling::Ended(Box::new(ending))));
         let Content { schedule, yields, .. } = &mut *content;
         for (probe, samples) in [(Probe::Schedule, schedule), (Probe::Yield, yields)] {
             if !samples.is_empty() {

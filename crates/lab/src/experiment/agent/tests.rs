@@ -72,6 +72,7 @@ mod simulated {
 
     fn job(url: &str, agents: u32) -> Job {
         let task = |agent| Task {
+            due: None,
             agent,
             url: format!("{url}/api/generate"),
             body: serde_json::json!({"model": "sim", "prompt": "why", "options": {"num_predict": 20}}),
@@ -177,5 +178,100 @@ mod simulated {
         assert!(endings(&reset)[0].failure.is_some());
         let nobody = told(job("http://127.0.0.1:1", 1)).await;
         assert!(endings(&nobody)[0].failure.as_deref().unwrap().contains("refused"));
+    }
+}
+
+mod open_loop {
+    use super::*;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        time::sleep_until,
+    };
+
+    /// The time between two requests.
+    const EVERY: f64 = 0.02;
+    /// The server answers at once, except in this part of the run, in which it answers nothing.
+    const STALL: (f64, f64) = (0.5, 1.5);
+
+    /// Answers each request on a connection at once, or at the end of the stall.
+    async fn serve(mut socket: TcpStream, began: Instant) {
+        let mut bytes = vec![0; 4096];
+        while let Ok(1..) = socket.read(&mut bytes).await {
+            let now = began.elapsed().as_secs_f64();
+            if now > STALL.0 && now < STALL.1 {
+                sleep_until(began + Duration::from_secs_f64(STALL.1)).await;
+            }
+            let body =
+                "{\"response\":\"a\",\"done\":false}\n{\"response\":\"\",\"done\":true,\"eval_count\":1}\n";
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+            if socket.write_all((head + body).as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn endings(requests: u32, outstanding: usize) -> Vec<Ending> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/api/generate", listener.local_addr().unwrap());
+        let began = Instant::now();
+        let server = tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(serve(socket, began));
+            }
+        });
+        let task = |agent| Task {
+            agent,
+            due: Some(EVERY * f64::from(agent)),
+            url: url.clone(),
+            body: serde_json::json!({}),
+        };
+        let open = Some(Open { outstanding, timeout: 10.0 });
+        let job = Job { tasks: (0..requests).map(task).collect(), open, record: true, ..Job::default() };
+        let (tell, mut told) = mpsc::channel(8);
+        let ready = work(job).unwrap();
+        let working = tokio::spawn(ready.begin(Clock::from(0.0), tell));
+        let mut endings = Vec::new();
+        while let Some(telling) = told.recv().await {
+            if let Telling::Ended(ending) = telling {
+                endings.push(*ending);
+            }
+        }
+        working.await.unwrap();
+        server.abort();
+        endings
+    }
+
+    fn latency(ending: &Ending) -> f64 {
+        ending.started + ending.duration - ending.scheduled.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn load_generator_keeps_sending_while_the_upstream_stalls_so_p99_contains_the_stall() {
+        let endings = endings(100, 1000).await;
+        assert!(endings.iter().all(|ending| ending.failure.is_none()), "{endings:?}");
+        let mut latencies: Vec<f64> = endings.iter().map(latency).collect();
+        latencies.sort_by(f64::total_cmp);
+        // Half of the requests were due during the stall of one second, one every 20 ms. A client that waits for each
+        // response would have sent one of them.
+        let stalled = latencies.iter().filter(|latency| **latency > 0.1).count();
+        assert!((40..=50).contains(&stalled), "{stalled}");
+        assert!(latencies[98] > 0.9, "{latencies:?}");
+        // The generator itself was never held up as long as the stall.
+        let late = endings.iter().map(|ending| ending.started - ending.scheduled.unwrap());
+        assert!(late.fold(0.0, f64::max) < 0.4);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn request_beyond_the_outstanding_limit_is_not_sent_and_fails() {
+        let endings = endings(60, 5).await;
+        assert_eq!(endings.len(), 60);
+        let refused: Vec<&Ending> = endings.iter().filter(|ending| ending.failure.is_some()).collect();
+        // From 0.5 s to 1.2 s, 35 requests are due, and five of them may wait.
+        assert!((25..=35).contains(&refused.len()), "{}", refused.len());
+        for ending in refused {
+            assert_eq!(ending.failure.as_deref(), Some("not sent: 5 requests were outstanding"));
+            assert_eq!(ending.chunks, 0);
+        }
     }
 }

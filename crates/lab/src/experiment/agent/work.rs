@@ -9,7 +9,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{Clock, Ending, HAND_ON, Job, Telling, probe, stream::ReadyAgent, tape::Tape};
+use super::{Clock, Ending, HAND_ON, Job, Telling, load, probe, stream::ReadyAgent, tape::Tape};
 
 /// Agents that are ready to start.
 pub struct Ready {
@@ -23,12 +23,15 @@ pub struct Ready {
 /// A client cannot be created.
 pub fn work(job: Job) -> Result<Ready, String> {
     let job = Arc::new(job);
-    let agents = (0..job.tasks.len()).map(|place| ReadyAgent::new(place, &job)).collect::<Result<_, _>>()?;
+    let agents = match job.open {
+        Some(_) => ReadyAgent::sharing(&job)?,
+        None => (0..job.tasks.len()).map(|place| ReadyAgent::new(place, &job)).collect::<Result<_, _>>()?,
+    };
     Ok(Ready { job, agents })
 }
 
 impl Ready {
-    /// Starts all agents at once, and reports their observations until the last one has ended. It stops early if it
+    /// Starts all agents at once, or those of an open-loop load when they are due, and reports their observations until the last one has ended. It stops early if it
     /// is dropped, or if the receiver is closed.
     pub async fn begin(self, clock: Clock, tell: mpsc::Sender<Telling>) {
         let Ready { job, agents } = self;
@@ -42,10 +45,19 @@ impl Ready {
             let looked = tape.clone();
             probes.spawn(async move { probe::by_yielding(clock, &looked).await });
         }
-        let mut running: JoinSet<Ending> = JoinSet::new();
-        for agent in agents {
-            let (job, tape) = (job.clone(), tape.clone());
-            running.spawn(async move { agent.ask(&job, clock, &tape).await });
+        // The generator of an open-loop load puts the ends of its requests on the tape.
+        let mut running: JoinSet<Option<Ending>> = JoinSet::new();
+        if let Some(open) = job.open {
+            let generating = load::generate(open, agents, job.clone(), clock, tape.clone());
+            running.spawn(async move {
+                generating.await;
+                None
+            });
+        } else {
+            for agent in agents {
+                let (job, tape) = (job.clone(), tape.clone());
+                running.spawn(async move { Some(agent.ask(&job, clock, &tape).await) });
+            }
         }
         let mut ticks = interval(HAND_ON);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -54,8 +66,8 @@ impl Ready {
                 ended = running.join_next() => match ended {
                     None => break,
                     // The task panicked, and stderr shows it. The run reports that the agent is missing.
-                    Some(Err(_)) => {}
-                    Some(Ok(ending)) => {
+                    Some(Err(_) | Ok(None)) => {}
+                    Some(Ok(Some(ending))) => {
                         if tell.send(Telling::Ended(Box::new(ending))).await.is_err() {
                             return;
                         }

@@ -12,7 +12,7 @@ pub struct Bundled {
 }
 
 /// All bundled plans.
-pub const BUNDLED: [Bundled; 6] = [
+pub const BUNDLED: [Bundled; 7] = [
     Bundled {
         name: "quick",
         about: "1, 2 and 4 agents in Rust on one Ollama, in about a minute",
@@ -42,6 +42,11 @@ pub const BUNDLED: [Bundled; 6] = [
         name: "buffers",
         about: "Python with read buffers of 0, 1 and 64 KiB (TR117, 3.6)",
         text: include_str!("bundled/buffers.toml"),
+    },
+    Bundled {
+        name: "load",
+        about: "requests at rising rates that do not wait for each other: how many per second can an Ollama bear?",
+        text: include_str!("bundled/load.toml"),
     },
 ];
 

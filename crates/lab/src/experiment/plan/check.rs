@@ -108,6 +108,7 @@ fn of_condition(plan: &Plan, condition: &ConditionPlan, say: &mut impl FnMut(Str
             say(format!("condition {name:?}: its baseline {baseline:?} does not exist"));
         }
     }
+    of_load(plan, condition, say);
     let python = condition.language == Language::Python;
     let set = [
         ("uvloop", condition.uvloop),
@@ -140,5 +141,27 @@ fn of_condition(plan: &Plan, condition: &ConditionPlan, say: &mut impl FnMut(Str
         if span.is_some_and(|span| span.0.is_zero()) {
             say(format!("condition {name:?}: {option} must be a time above 0, as in \"50ms\""));
         }
+    }
+}
+
+fn of_load(plan: &Plan, condition: &ConditionPlan, say: &mut impl FnMut(String)) {
+    let name = &condition.name;
+    if let Some(load) = &condition.load {
+        for mistake in load.mistakes() {
+            say(format!("condition {name:?}: {mistake}"));
+        }
+        if condition.language == Language::Python || condition.processes {
+            say(format!(
+                "condition {name:?}: a load is sent by one process in Rust: remove language and processes"
+            ));
+        }
+        if condition.baseline.is_some() {
+            say(format!("condition {name:?}: a load has no baseline: remove baseline"));
+        }
+    }
+    let of_load =
+        |other: &&ConditionPlan| other.load.is_some() && condition.baseline.as_ref() == Some(&other.name);
+    if let Some(other) = plan.conditions.iter().find(of_load) {
+        say(format!("condition {name:?}: its baseline {:?} is a load, which has no speedup", other.name));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Span;
+use super::{LoadPlan, Span};
 use crate::analysis::{Condition, Language, Remedy};
 
 /// A condition, resolved.
@@ -45,6 +45,9 @@ pub struct ConditionPlan {
     /// The sidecar that the experiment starts between the agents and Ollama.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sidecar: Option<SidecarPlan>,
+    /// The load of requests that do not wait for each other. Without it, the agents of the team run once, together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) load: Option<LoadPlan>,
 }
 
 /// How the sidecar shapes the streams. If nothing is set, it only measures.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{ConditionPlan, Plan, Role, Route, SidecarPlan, Span, default};
+use super::{ConditionPlan, Plan, Role, Route, SidecarPlan, Span, default, load::LoadDraft};
 use crate::analysis::Language;
 
 #[derive(Deserialize)]
@@ -82,6 +82,7 @@ struct ConditionDraft {
     pace: Option<f64>,
     leaky_pace: Option<f64>,
     sidecar: Option<SidecarPlan>,
+    load: Option<LoadDraft>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -102,6 +103,22 @@ impl From<LanguageName> for Language {
 }
 
 impl Draft {
+    /// Returns the mistakes that the resolved plan no longer shows.
+    pub(super) fn conflicts(&self) -> Vec<String> {
+        let of_condition = |condition: &ConditionDraft| {
+            let load = condition.load.as_ref()?;
+            let what = if condition.counts.is_some() {
+                "counts is for agents that run once: write load.rates for a load"
+            } else if condition.solo == Some(true) {
+                "a load has no solo runs: remove solo"
+            } else {
+                load.conflict()?
+            };
+            Some(format!("condition {:?}: {what}", condition.name))
+        };
+        self.conditions.iter().filter_map(of_condition).collect()
+    }
+
     pub(super) fn resolve(self) -> Plan {
         let first = self.upstreams.keys().next().cloned().unwrap_or_default();
         let roles: Vec<Role> = self.roles.into_iter().map(|role| role.resolve(&first)).collect();
@@ -155,7 +172,8 @@ impl ConditionDraft {
             team: team(self.count),
             baseline: self.baseline,
             series: self.series,
-            solo: self.solo.unwrap_or(solo),
+            // A request of an open-loop load has no counterpart alone.
+            solo: self.load.is_none() && self.solo.unwrap_or(solo),
             own_process: self.own_process,
             processes: self.processes,
             uvloop: self.uvloop,
@@ -165,7 +183,11 @@ impl ConditionDraft {
             pace: self.pace,
             leaky_pace: self.leaky_pace,
             sidecar: self.sidecar,
+            load: self.load.as_ref().map(|load| load.resolve(None)),
         };
+        if let Some((load, rates)) = self.load.as_ref().and_then(|load| Some((load, load.rates.as_ref()?))) {
+            return sweep(&one, load, rates);
+        }
         let Some(counts) = self.counts else { return vec![one] };
         let name = |count: &u32| format!("{}-{count}", self.name);
         let first = counts.first().map(name);
@@ -184,4 +206,17 @@ impl ConditionDraft {
             })
             .collect()
     }
+}
+
+/// One condition for each rate of a load, in ascending order.
+fn sweep(one: &ConditionPlan, load: &LoadDraft, rates: &[f64]) -> Vec<ConditionPlan> {
+    let mut rates = rates.to_vec();
+    rates.sort_by(f64::total_cmp);
+    let at = |rate: &f64| ConditionPlan {
+        name: format!("{}-{rate}", one.name),
+        series: one.series.clone().or_else(|| Some(one.name.clone())),
+        load: Some(load.resolve(Some(*rate))),
+        ..one.clone()
+    };
+    rates.iter().map(at).collect()
 }

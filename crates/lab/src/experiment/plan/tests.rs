@@ -166,3 +166,15 @@ fn quick_plan_takes_about_a_minute_of_one_ollama_and_needs_no_python() {
         crate::experiment::schedule(&plan).iter().map(|entry| entry.expected(&plan).as_secs_f64()).sum();
     assert!((30.0..90.0).contains(&expected), "{expected} s");
 }
+
+#[test]
+fn load_with_rates_becomes_one_condition_for_each_rate_in_ascending_order() {
+    let load = "[[condition]]\nname = \"load\"\nload = { rates = [4, 0.5], for = \"30s\", slo = { ttft = \"1s\" } }\n";
+    let plan: Plan = format!("{PLAN}{load}").parse().unwrap();
+    let [.., slow, fast] = &plan.conditions[..] else { panic!("{plan:?}") };
+    assert_eq!((slow.name.as_str(), fast.name.as_str()), ("load-0.5", "load-4"));
+    assert_eq!((slow.series.as_deref(), slow.solo, slow.team.len()), (Some("load"), false, 1));
+    let load = fast.load.as_ref().unwrap().load("load-4", Some("load"));
+    assert_eq!((load.rate, load.seconds, load.slo.ttft, load.slo.share), (4.0, 30.0, Some(1.0), 0.99));
+    assert_eq!(plan.to_toml().parse::<Plan>().unwrap(), plan);
+}

@@ -119,6 +119,7 @@ pub(super) async fn telling(
         }
         Line::Ended(mut ending) => {
             ending.started += offset;
+            ending.scheduled = ending.scheduled.map(|scheduled| scheduled + offset);
             Telling::Ended(ending)
         }
         Line::Over { cpu } => Telling::Over { cpu },

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// The version of the format in docs/reference/recording-format.md. Version 2 added `scheduled` to `agents.csv`.
+pub(crate) const FORMAT: u32 = 2;
+
 /// `environment.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -26,12 +26,13 @@ pub(super) const RUN_COLUMNS: [&str; 13] = [
     "ttft_delta_ms",
 ];
 
-pub(super) const AGENT_COLUMNS: [&str; 19] = [
+pub(super) const AGENT_COLUMNS: [&str; 20] = [
     "run",
     "agent_id",
     "role",
     "model",
     "upstream",
+    "scheduled",
     "timestamp",
     "duration_s",
     "ttft_ms",

@@ -22,11 +22,14 @@ use std::{
 };
 
 use super::{
-    Environment, Problem,
+    Environment, FORMAT, Problem,
     layout::{AGENTS, CHUNKS, ENVIRONMENT, GPU, LAG, RUNS},
     problem::Problems,
 };
-use crate::{analysis::Recording, experiment::plan::Plan};
+use crate::{
+    analysis::Recording,
+    experiment::plan::{ConditionPlan, Plan},
+};
 
 /// A recording that was read.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,6 +126,13 @@ fn read_as(folder: &Path, name: String) -> Result<Recorded, ReadError> {
     }
     let plan = plan::read(&mut reading);
     let environment: Option<Environment> = reading.json(ENVIRONMENT);
+    if let Some(newer) = environment.as_ref().map(|found| found.format).filter(|format| *format > FORMAT) {
+        reading.problems.say(ENVIRONMENT, None, "format", || {
+            format!(
+                "it has format {newer}, and this version reads formats up to {FORMAT}: what is new is ignored"
+            )
+        });
+    }
     let simulated = environment.as_ref().is_some_and(Environment::simulated);
     let mut recording = Recording { simulated, ..Recording::default() };
     runs::read(&mut reading, &mut recording);
@@ -134,7 +144,12 @@ fn read_as(folder: &Path, name: String) -> Result<Recorded, ReadError> {
     gpu::read(&mut reading, &mut recording);
     if reading.has(RUNS) {
         if let Some(plan) = &plan {
-            recording.conditions = plan.conditions.iter().map(|condition| condition.condition()).collect();
+            let closed = plan.conditions.iter().filter(|condition| condition.load.is_none());
+            recording.conditions = closed.map(|condition| condition.condition()).collect();
+            let load = |condition: &ConditionPlan| {
+                Some(condition.load.as_ref()?.load(&condition.name, condition.series.as_deref()))
+            };
+            recording.loads = plan.conditions.iter().filter_map(load).collect();
         }
         sound::keep_whole_runs(&mut reading, &mut recording);
     } else {

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use super::{Environment, layout};
+use super::{Environment, FORMAT, layout};
 use crate::experiment::plan::{Plan, PlanError};
 
 /// The existing part.
@@ -37,6 +37,17 @@ pub enum ResumeError {
         folder: String,
         /// The difference.
         difference: String,
+    },
+    /// Its files have other columns than those that this version writes.
+    #[error(
+        "{folder} has format {format}, and this version of streamgauge writes format {FORMAT}: continue it with the \
+         version that began it, or name another folder"
+    )]
+    Format {
+        /// The folder.
+        folder: String,
+        /// Its format.
+        format: u32,
     },
     /// Its plan cannot be read.
     #[error("{folder}: plan.toml can't be read: {source}")]
@@ -69,7 +80,11 @@ pub(crate) fn finished(folder: &Path, plan: &Plan) -> Result<Finished, ResumeErr
         return Err(ResumeError::Another { folder: named(), difference });
     }
     let environment = fs::read(folder.join(layout::ENVIRONMENT)).map_err(missing)?;
-    let environment = serde_json::from_slice(&environment).map_err(|error| missing(error.into()))?;
+    let environment: Environment =
+        serde_json::from_slice(&environment).map_err(|error| missing(error.into()))?;
+    if environment.format != FORMAT {
+        return Err(ResumeError::Format { folder: named(), format: environment.format });
+    }
     let io = |source| ResumeError::Io { folder: named(), source };
     let mut runs = BTreeSet::new();
     cut(&folder.join(layout::RUNS), |run| runs.insert(run)).map_err(io)?;

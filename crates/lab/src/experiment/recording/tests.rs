@@ -3,7 +3,7 @@
 mod odd;
 mod suite;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::LazyLock};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -44,7 +44,7 @@ fn written() -> (TempDir, Recording) {
         conditions: plan().conditions.iter().map(|condition| condition.condition()).collect(),
         ..Recording::default()
     };
-    let mut writer = Writer::create(folder.path(), &plan(), &Environment::default()).unwrap();
+    let mut writer = Writer::create(folder.path(), &plan(), environment()).unwrap();
     for id in 0..2 {
         let run = Run {
             id,
@@ -61,6 +61,7 @@ fn written() -> (TempDir, Recording) {
                 agent,
                 role: "writer".into(),
                 model: "m".into(),
+                scheduled: Some(run.started - 0.25).filter(|_| agent == 0),
                 started: run.started,
                 duration: 1.25 + f64::from(agent),
                 tokens: Some(8),
@@ -90,6 +91,12 @@ fn written() -> (TempDir, Recording) {
         recording.agents.extend(agents);
     }
     (folder, recording)
+}
+
+fn environment() -> &'static Environment {
+    static ENVIRONMENT: LazyLock<Environment> =
+        LazyLock::new(|| Environment { format: FORMAT, ..Environment::default() });
+    &ENVIRONMENT
 }
 
 fn edit(folder: &Path, file: &str, change: impl FnOnce(String) -> String) {
@@ -277,7 +284,7 @@ fn recording_resumes_where_it_was_interrupted() {
 #[test]
 fn recording_is_never_overwritten() {
     let (folder, _) = written();
-    let error = Writer::create(folder.path(), &plan(), &Environment::default()).unwrap_err().to_string();
+    let error = Writer::create(folder.path(), &plan(), environment()).unwrap_err().to_string();
     assert!(error.contains("not empty") && error.contains("--resume"), "{error}");
 }
 
@@ -332,7 +339,7 @@ proptest! {
         let lag = lags.iter().map(|(at, lag)| LagSample { run: 3, process: 1, probe: Probe::Yield, at: *at, lag: *lag });
         let mut recording = Recording { conditions, chunks, gpu, lag: lag.collect(), ..Recording::default() };
         let folder = TempDir::new().unwrap();
-        let mut writer = Writer::create(folder.path(), &plan(), &Environment::default()).unwrap();
+        let mut writer = Writer::create(folder.path(), &plan(), environment()).unwrap();
         writer.chunks(&recording.chunks).unwrap();
         writer.lag(&recording.lag).unwrap();
         for sample in &recording.gpu {

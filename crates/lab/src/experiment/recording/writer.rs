@@ -15,7 +15,7 @@ use super::{
     layout,
 };
 use crate::{
-    analysis::{Agent, Chunk, GpuSample, LagSample, Probe, Run, RunKind, overlap_speedup},
+    analysis::{Agent, Chunk, Gaps, GpuSample, LagSample, Probe, Run, RunKind, overlap_speedup},
     experiment::plan::Plan,
 };
 
@@ -42,6 +42,8 @@ pub struct AgentRow {
     pub chunks: u64,
     /// The number of bytes.
     pub bytes: u64,
+    /// The gaps between its chunks.
+    pub gaps: Gaps,
 }
 
 /// The files of a recording, open for appending. Rows are written to disk by [`Writer::flush`], and when it is
@@ -208,6 +210,7 @@ impl Writer {
         self.row.push_field(match run.kind {
             RunKind::Solo => b"solo",
             RunKind::Together => b"together",
+            RunKind::Open => b"open",
         });
         self.whole(row.run.repetition.unwrap_or_default().into());
         self.row.push_field(if run.warm_up { b"true" } else { b"false" });
@@ -248,6 +251,7 @@ impl Writer {
         for text in [&agent.role, &agent.model, &row.upstream] {
             self.row.push_field(text.as_bytes());
         }
+        self.time(agent.scheduled.unwrap_or(f64::NAN), Unit::Seconds);
         self.time(agent.started, Unit::Seconds);
         self.time(agent.duration, Unit::Seconds);
         self.time(agent.first_token.unwrap_or(f64::NAN), Unit::Milliseconds);

@@ -2,7 +2,10 @@
 
 use std::io;
 
-use super::super::{process::ProcessError, recording::ResumeError};
+use super::super::{
+    process::ProcessError,
+    recording::{ReadError, ResumeError},
+};
 
 /// After this many runs in a row in which every agent failed, the experiment stops.
 pub(super) const IN_VAIN: usize = 3;
@@ -16,6 +19,9 @@ pub enum RunError {
     /// A recording cannot be continued.
     #[error(transparent)]
     Resume(#[from] ResumeError),
+    /// The runs of a recording that continues cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// Agents in a process of their own failed.
     #[error(transparent)]
     Process(#[from] ProcessError),

@@ -33,6 +33,7 @@ pub(super) fn grid(report: &Report) -> Grid {
         let kind = match run.kind {
             RunKind::Solo => "solo",
             RunKind::Together => "together",
+            RunKind::Open => "open",
         };
         let of = |measure: Measure| cell(measure.of(run).map(|value| measure.show(value)));
         let contention =

@@ -55,7 +55,7 @@ pub(super) fn plot(report: &Report) -> Option<Plot> {
             let style = colour(*row);
             let (shift, filled) = match kind {
                 RunKind::Solo => (-0.17, false),
-                RunKind::Together => (0.17, true),
+                RunKind::Together | RunKind::Open => (0.17, true),
             };
             let style = if filled { style.mix(0.7).filled() } else { style.stroke_width(1) };
             chart.draw_series([Circle::new((*seconds, *row as f64 + shift), 3, style)])?;

@@ -32,6 +32,7 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
         let kind = match &row[kind] {
             b"solo" => RunKind::Solo,
             b"together" => RunKind::Together,
+            b"open" => RunKind::Open,
             _ => return Err(wrong("kind", row, kind)),
         };
         let count = |column: Option<usize>| column.and_then(|at| u32::try_from(whole(&row[at])?).ok());

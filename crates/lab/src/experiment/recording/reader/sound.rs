@@ -6,7 +6,7 @@ use super::{
     super::layout::{AGENTS, CHUNKS, LAG, RUNS},
     Reading,
 };
-use crate::analysis::{Condition, Recording};
+use crate::analysis::{Condition, Recording, RunKind};
 
 /// Leaves out the rows of runs that did not end, and reports missing agents.
 pub(super) fn keep_whole_runs(reading: &mut Reading<'_>, recording: &mut Recording) {
@@ -52,7 +52,7 @@ pub(super) fn keep_whole_runs(reading: &mut Reading<'_>, recording: &mut Recordi
 
 /// Adds every condition that a run names.
 pub(super) fn name_conditions(recording: &mut Recording) {
-    for run in &recording.runs {
+    for run in recording.runs.iter().filter(|run| run.kind != RunKind::Open) {
         if recording.conditions.iter().all(|condition| condition.name != run.condition) {
             recording.conditions.push(Condition { name: run.condition.clone(), ..Condition::default() });
         }

@@ -1,0 +1,137 @@
+//! One rate of an open-loop load over its runs.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{
+    super::{
+        Load, Settings,
+        statistic::{Interval, Mean, centre, mean, percentile_of_sorted},
+    },
+    request::{Objective, Request},
+};
+
+/// The smallest number of runs with an interval, as for comparisons.
+const RUNS: usize = 4;
+
+/// The requests of one rate over its valid runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Rate {
+    /// The load.
+    pub(crate) load: Load,
+    /// The valid runs.
+    pub(crate) runs: usize,
+    /// The runs in which the load generator was too late. No figure includes them.
+    pub(crate) invalid: usize,
+    /// The requests that were due.
+    pub(crate) requests: usize,
+    /// The requests that failed, those that were not sent included.
+    pub(crate) failed: usize,
+    /// The requests that were not sent, because too many were outstanding.
+    pub(crate) not_sent: usize,
+    /// The share of the requests of a run that met all objectives, over the runs.
+    pub(crate) met: Option<Mean>,
+    /// Requests per second that met all objectives, over the runs.
+    pub(crate) goodput: Option<Mean>,
+    /// Seconds from the scheduled time to the first token.
+    pub(crate) ttft: Option<Quantiles>,
+    /// The mean gap of each response, in seconds.
+    pub(crate) gap: Option<Quantiles>,
+    /// The largest gap of each response, in seconds.
+    pub(crate) stall: Option<Quantiles>,
+    /// Seconds from the scheduled time to the end of the response.
+    pub(crate) total: Option<Quantiles>,
+    /// Seconds by which the generator sent the requests late, over all runs, the invalid ones included.
+    pub(crate) lateness: Option<Quantiles>,
+    /// The share of the requests that missed each objective. A failed request misses only the objective `answer`.
+    pub(crate) missed: BTreeMap<Objective, f64>,
+    /// Whether the SLO is held. `None`: no run is valid.
+    pub(crate) holds: Option<bool>,
+    /// Whether the interval of the share excludes the goal, so that more runs would hardly change the verdict.
+    pub(crate) certain: bool,
+}
+
+/// Quantiles over requests. A failed request counts as one that takes for ever: a quantile that falls on one is `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Quantiles {
+    /// The number of requests.
+    pub(crate) n: usize,
+    /// The median.
+    pub(crate) p50: Option<f64>,
+    /// The 90th percentile.
+    pub(crate) p90: Option<f64>,
+    /// The 99th percentile.
+    pub(crate) p99: Option<f64>,
+    /// The largest.
+    pub(crate) max: Option<f64>,
+}
+
+impl Quantiles {
+    fn of(values: impl Iterator<Item = f64>) -> Option<Quantiles> {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let at = |q| percentile_of_sorted(&values, q).filter(|value| value.is_finite());
+        (!values.is_empty()).then(|| Quantiles {
+            n: values.len(),
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            max: at(1.0),
+        })
+    }
+}
+
+impl Rate {
+    /// Summarises the runs of a load.
+    pub(super) fn of(load: &Load, runs: &[Vec<Request>], settings: &Settings) -> Rate {
+        let (valid, invalid): (Vec<&Vec<Request>>, Vec<&Vec<Request>>) =
+            runs.iter().partition(|requests| load.is_valid(requests));
+        let requests = || valid.iter().flat_map(|requests| requests.iter());
+        let count = requests().count();
+        let shares: Vec<f64> = valid.iter().map(|requests| load.met(requests)).collect();
+        let goodputs: Vec<f64> = valid
+            .iter()
+            .zip(&shares)
+            .map(|(requests, share)| share * requests.len() as f64 / load.seconds)
+            .collect();
+        let mut missed = BTreeMap::new();
+        for objective in requests().flat_map(|request| load.slo.missed(request)) {
+            *missed.entry(objective).or_default() += 1.0 / count as f64;
+        }
+        let over = |value: fn(&Request) -> Option<f64>| {
+            let value = |request: &Request| if request.failed { Some(f64::INFINITY) } else { value(request) };
+            Quantiles::of(requests().filter_map(value))
+        };
+        let met = over_runs(&shares, settings.level, 1.0);
+        let interval = met.and_then(|met| met.interval);
+        Rate {
+            runs: valid.len(),
+            invalid: invalid.len(),
+            requests: count,
+            failed: requests().filter(|request| request.failed).count(),
+            not_sent: requests().filter(|request| request.not_sent).count(),
+            goodput: over_runs(&goodputs, settings.level, f64::INFINITY),
+            ttft: over(|request| request.ttft),
+            gap: over(|request| request.gap),
+            stall: over(|request| request.stall),
+            total: over(|request| Some(request.total)),
+            lateness: Quantiles::of(runs.iter().flatten().map(|request| request.late)),
+            missed,
+            holds: (!shares.is_empty()).then(|| centre(&shares) >= load.slo.share),
+            certain: interval.is_some_and(|interval| !interval.contains(load.slo.share)),
+            met,
+            load: load.clone(),
+        }
+    }
+}
+
+/// Returns the mean over runs with Student's interval, limited to values from 0 to `most`. Fewer than four runs, and runs
+/// that are all equal, have no interval.
+pub(super) fn over_runs(values: &[f64], level: f64, most: f64) -> Option<Mean> {
+    let found = mean(values, level).ok()?;
+    let varies = found.deviation.is_some_and(|deviation| deviation > 0.0);
+    let limit = |interval: Interval| interval.map(|end| end.clamp(0.0, most));
+    let interval = found.interval.filter(|_| values.len() >= RUNS && varies).map(limit);
+    Some(Mean { interval, ..found })
+}

@@ -1,0 +1,167 @@
+//! A sweep: one load at several rates, up to the rate that is too high.
+
+use serde::Serialize;
+
+use super::{super::Slo, rate::Rate, request::Objective};
+
+/// The rates of one sweep.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Sweep {
+    /// Its name.
+    pub(crate) name: String,
+    /// The rates in ascending order, without those that the stop rule skipped.
+    pub(crate) rates: Vec<Rate>,
+    /// The highest rate that held the SLO, and below which no rate missed it. In requests per second.
+    pub(crate) holds: Option<f64>,
+    /// The lowest rate that missed the SLO.
+    pub(crate) misses: Option<f64>,
+    /// The rate with the highest goodput, if a higher rate had less. `None`: the sweep ended before it.
+    pub(crate) knee: Option<f64>,
+    /// The objective that most requests of the lowest rate that missed the SLO missed.
+    pub(crate) first: Option<Objective>,
+}
+
+impl Sweep {
+    pub(super) fn of(name: String, mut rates: Vec<Rate>) -> Sweep {
+        rates.sort_by(|a, b| a.load.rate.total_cmp(&b.load.rate));
+        let judged = || rates.iter().filter(|rate| rate.holds.is_some());
+        let misses = judged().find(|rate| rate.holds == Some(false));
+        let holds = judged().take_while(|rate| rate.holds == Some(true)).last();
+        let most = |objectives: &Rate| {
+            let most = objectives.missed.iter().max_by(|a, b| a.1.total_cmp(b.1))?;
+            Some(*most.0)
+        };
+        let good = |rate: &Rate| rate.goodput.map_or(0.0, |goodput| goodput.value);
+        let best = judged().max_by(|a, b| good(a).total_cmp(&good(b)));
+        let last = judged().next_back();
+        Sweep {
+            holds: holds.map(|rate| rate.load.rate),
+            misses: misses.map(|rate| rate.load.rate),
+            first: misses.and_then(most),
+            knee: best
+                .filter(|best| good(best) > 0.0 && last.is_some_and(|last| last.load.rate > best.load.rate))
+                .map(|best| best.load.rate),
+            name,
+            rates,
+        }
+    }
+
+    fn rate(&self, wanted: Option<f64>) -> Option<&Rate> {
+        self.rates.iter().find(|rate| Some(rate.load.rate) == wanted)
+    }
+
+    /// Returns the verdict in one sentence.
+    #[must_use]
+    pub(crate) fn sentence(&self) -> String {
+        let Some(any) = self.rates.iter().find(|rate| rate.holds.is_some()) else {
+            return format!("{}: every run is invalid, because the load generator was too late.", self.name);
+        };
+        let slo = any.load.slo.text();
+        let share = |wanted: Option<f64>| self.rate(wanted).map_or(String::new(), shown_share);
+        let name = &self.name;
+        let mut text = match (self.holds, self.misses) {
+            (Some(holds), None) => format!(
+                "{name} holds the SLO ({slo}) at every rate, up to {} ({}): a higher rate would show the limit",
+                shown(holds),
+                share(self.holds)
+            ),
+            (Some(holds), Some(misses)) => format!(
+                "{name} holds the SLO ({slo}) up to {} ({}), and misses it at {misses} ({})",
+                shown(holds),
+                share(self.holds),
+                share(self.misses)
+            ),
+            (None, Some(misses)) => format!(
+                "{name} misses the SLO ({slo}) at the lowest rate, {} ({})",
+                shown(misses),
+                share(self.misses)
+            ),
+            (None, None) => format!("{name} has no valid run"),
+        };
+        if let Some(knee) = self.rate(self.knee) {
+            let goodput = knee.goodput.map_or(f64::NAN, |goodput| goodput.value);
+            text += &format!(
+                "; the knee is at {}, with the highest goodput, {goodput:.2} per second",
+                shown(knee.load.rate)
+            );
+        } else if self.misses.is_some() {
+            text += "; the goodput still rose at the highest rate, so no knee was seen";
+        }
+        if let (Some(first), Some(rate)) = (self.first, self.rate(self.misses)) {
+            let part = rate.missed.get(&first).copied().unwrap_or_default();
+            text +=
+                &format!("; what fails first is {}, of {:.1} % of the requests", first.name(), 100.0 * part);
+        }
+        text + "."
+    }
+
+    /// Returns the reasons why the verdict may be wrong.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for rate in &self.rates {
+            let name = &rate.load.condition;
+            if rate.invalid > 0 {
+                let p99 = rate.lateness.and_then(|late| late.p99).unwrap_or(f64::NAN);
+                notes.push(format!(
+                    "{} of {} runs of {name} are invalid and left out: the load generator sent more than 1 % of the \
+                     requests over {:.0} ms late (p99 of the lateness: {:.0} ms). Use another machine for it, or a lower rate",
+                    rate.invalid,
+                    rate.invalid + rate.runs,
+                    1e3 * rate.load.lateness,
+                    1e3 * p99
+                ));
+            }
+            if rate.holds.is_some() && !rate.certain && rate.met.is_some_and(|met| met.value < 1.0) {
+                notes.push(format!(
+                    "whether {name} holds the SLO is not certain: {}, where {} % are needed",
+                    shown_share(rate),
+                    100.0 * rate.load.slo.share
+                ));
+            }
+        }
+        notes
+    }
+}
+
+fn shown(rate: f64) -> String {
+    if rate == 1.0 { "1 request/s".into() } else { format!("{} requests/s", rounded(rate)) }
+}
+
+/// Returns the rate with at most three decimals.
+fn rounded(rate: f64) -> String {
+    let text = format!("{rate:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Returns the share of the requests that met the objectives, with its interval.
+fn shown_share(rate: &Rate) -> String {
+    let Some(met) = rate.met else { return String::new() };
+    let interval = met.interval.map_or(String::new(), |interval| {
+        format!(
+            ", {:.0} % interval {:.1} to {:.1} %",
+            100.0 * interval.level,
+            100.0 * interval.low,
+            100.0 * interval.high
+        )
+    });
+    let runs = if rate.runs == 1 { "1 run".to_owned() } else { format!("{} runs", rate.runs) };
+    format!("{:.1} % of the requests met it in {runs}{interval}", 100.0 * met.value)
+}
+
+impl Slo {
+    /// Returns it as text.
+    pub(crate) fn text(&self) -> String {
+        let limits =
+            [("TTFT", self.ttft), ("mean gap", self.gap), ("longest gap", self.stall), ("total", self.total)];
+        let limits: Vec<String> = limits
+            .into_iter()
+            .filter_map(|(name, limit)| Some(format!("{name} ≤ {}", seconds(limit?))))
+            .collect();
+        let limits = if limits.is_empty() { "no failure".to_owned() } else { limits.join(", ") };
+        format!("{limits} for {} % of requests", rounded(100.0 * self.share))
+    }
+}
+
+fn seconds(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{} ms", rounded(1e3 * seconds)) } else { format!("{} s", rounded(seconds)) }
+}

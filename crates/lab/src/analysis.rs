@@ -34,9 +34,11 @@ mod claim;
 mod comparison;
 mod condition;
 mod drift;
+mod energy;
 mod evidence;
 mod family;
 mod gpu;
+mod length;
 mod load;
 mod measure;
 mod note;
@@ -73,6 +75,7 @@ pub(crate) use evidence::Evidence;
 #[cfg(feature = "experiment")]
 pub(crate) use evidence::p_value;
 pub(crate) use gpu::GpuSummary;
+pub(crate) use length::Lengths;
 pub use load::{Load, Slo};
 pub use measure::Measure;
 pub(crate) use open::Sweep;
@@ -97,7 +100,7 @@ pub(crate) use window::Window;
 /// Analyses a recording. Values for which the recording has no data are missing in the result, and the notes say so.
 #[must_use]
 pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
-    let mut notes = Vec::new();
+    let mut notes = recording.notes.clone();
     let mut rows = Rows::by_run(recording);
     let mut runs = summaries(recording, &mut rows, &mut notes);
     let planned = condition::with_baselines(&recording.conditions, &mut notes);
@@ -147,6 +150,7 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
         windows: window::windows(recording, settings.window),
         pcie_peak: pcie.filter(|rate| rate.is_finite()).reduce(f64::max),
         gpu: GpuSummary::of(&recording.gpu),
+        lengths: Lengths::all(recording),
         advice: Advice::default(),
         claims: Vec::new(),
         notes,

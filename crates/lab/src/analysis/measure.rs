@@ -40,11 +40,15 @@ pub enum Measure {
     ParseMean,
     /// CPU time per token.
     CpuPerToken,
+    /// Energy of all GPUs per output token.
+    JoulesPerToken,
+    /// Mean power of all GPUs.
+    Watts,
 }
 
 impl Measure {
     /// All measures.
-    pub(crate) const ALL: [Measure; 16] = [
+    pub(crate) const ALL: [Measure; 18] = [
         Measure::TrueEfficiency,
         Measure::TrueSpeedup,
         Measure::OverlapEfficiency,
@@ -61,10 +65,12 @@ impl Measure {
         Measure::ChunksPerSecond,
         Measure::ParseMean,
         Measure::CpuPerToken,
+        Measure::JoulesPerToken,
+        Measure::Watts,
     ];
 
     /// The measures by which two conditions are compared.
-    pub(crate) const COMPARED: [Measure; 8] = [
+    pub(crate) const COMPARED: [Measure; 9] = [
         Measure::TrueEfficiency,
         Measure::OverlapEfficiency,
         Measure::Throughput,
@@ -73,6 +79,7 @@ impl Measure {
         Measure::LagP99,
         Measure::ChunksPerSecond,
         Measure::CpuPerToken,
+        Measure::JoulesPerToken,
     ];
 
     /// The measures that the advice and the verdicts use. Their comparisons are one family of hypotheses.
@@ -116,6 +123,8 @@ impl Measure {
             Measure::ChunksPerSecond => "chunks per second",
             Measure::ParseMean => "mean parse time",
             Measure::CpuPerToken => "CPU time per token",
+            Measure::JoulesPerToken => "energy per token",
+            Measure::Watts => "power",
         }
     }
 
@@ -131,12 +140,14 @@ impl Measure {
             | Measure::LagMean
             | Measure::LagP99
             | Measure::ParseMean
-            | Measure::CpuPerToken => Some(false),
+            | Measure::CpuPerToken
+            | Measure::JoulesPerToken => Some(false),
             Measure::OverlapEfficiency
             | Measure::OverlapSpeedup
             | Measure::Balance
             | Measure::ThroughputDelta
-            | Measure::ChunksPerSecond => None,
+            | Measure::ChunksPerSecond
+            | Measure::Watts => None,
         }
     }
 
@@ -149,6 +160,8 @@ impl Measure {
             Measure::Wall => format!("{} s", fixed(value, 2)),
             Measure::Throughput | Measure::ThroughputDelta => format!("{} tok/s", fixed(value, 1)),
             Measure::ChunksPerSecond => format!("{}/s", fixed(value, 1)),
+            Measure::JoulesPerToken => format!("{} J", fixed(value, 3)),
+            Measure::Watts => format!("{} W", fixed(value, 1)),
             Measure::CpuPerToken | Measure::ParseMean => format!("{} µs", fixed(1e6 * value, 1)),
             Measure::FirstToken | Measure::GapP50 | Measure::GapP99 | Measure::LagMean | Measure::LagP99 => {
                 format!("{} ms", fixed(1e3 * value, 2))
@@ -203,6 +216,10 @@ impl Measure {
             Measure::ChunksPerSecond => run.chunks_per_second,
             Measure::ParseMean => run.parse.map(|spread| spread.mean),
             Measure::CpuPerToken => run.cpu_per_token,
+            Measure::JoulesPerToken => {
+                run.joules.filter(|_| run.tokens > 0).map(|joules| joules / run.tokens as f64)
+            }
+            Measure::Watts => run.joules.map(|joules| joules / run.wall),
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Recording {
     pub gpu: Vec<GpuSample>,
     /// Whether a simulated Ollama answered.
     pub simulated: bool,
+    /// What a reader has to know about the data.
+    pub notes: Vec<String>,
 }
 
 /// A condition: a way in which agents run.
@@ -100,6 +102,8 @@ pub struct Run {
     /// The time from the first agent's start to the last agent's end. `None`: calculated from the times of the
     /// agents.
     pub wall: Option<f64>,
+    /// The energy that all GPUs used during the run, in joules. [`Recording::measure_energy`] sets it.
+    pub joules: Option<f64>,
     /// How many agents took part. `None`: as many as in the other runs of its condition.
     pub agents: Option<u32>,
     /// The repetition, from 0, in which each condition ran once. `None`: the conditions did not take turns.
@@ -204,6 +208,8 @@ pub enum Probe {
 /// One reading of a GPU. NaN: the device does not provide the value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GpuSample {
+    /// The number of the GPU.
+    pub gpu: u32,
     /// The time.
     pub at: f64,
     /// Power draw in watts.
@@ -216,4 +222,6 @@ pub struct GpuSample {
     pub pcie_received: f64,
     /// Bytes per second sent over PCIe.
     pub pcie_sent: f64,
+    /// Joules since the driver was loaded.
+    pub energy: f64,
 }

@@ -10,6 +10,7 @@ use super::{
     condition::ConditionSummary,
     drift::Drift,
     gpu::GpuSummary,
+    length::Lengths,
     measure::Measure,
     open::Sweep,
     relation::{Matrix, Model, Relation},
@@ -54,6 +55,8 @@ pub struct Analysis {
     pub(crate) pcie_peak: Option<f64>,
     /// The readings of the GPUs over the whole recording. `None`: there are none.
     pub(crate) gpu: Option<GpuSummary>,
+    /// The lengths of prompts and outputs, by condition.
+    pub(crate) lengths: Vec<Lengths>,
     /// The advice.
     pub(crate) advice: Advice,
     /// The verdicts on the claims of TR117.

@@ -56,6 +56,8 @@ pub struct RunSummary {
     pub(crate) chunk_bytes: Option<f64>,
     /// CPU time of all agents, in seconds per token.
     pub(crate) cpu_per_token: Option<f64>,
+    /// The energy that all GPUs used during the run, in joules. It includes what other programs used.
+    pub(crate) joules: Option<f64>,
     /// The failures, with the agents that failed.
     pub(crate) failures: Vec<String>,
 }
@@ -180,6 +182,7 @@ impl<'a> Rows<'a> {
             chunks_per_second: (self.chunks > 0).then_some(self.chunks as f64 / wall),
             chunk_bytes: (self.chunks > 0).then_some(self.bytes as f64 / self.chunks as f64),
             cpu_per_token: cpu.filter(|_| tokens > 0).map(|cpu| sum(cpu) / tokens as f64),
+            joules: run.joules,
             failures,
         })
     }

@@ -261,6 +261,7 @@ impl Course<'_> {
                 warm_up: self.entry.warm_up,
                 started,
                 wall: (wall > 0.0).then_some(wall),
+                joules: None,
                 agents: u32::try_from(agents.len()).ok(),
                 repetition: Some(self.entry.repetition),
             },

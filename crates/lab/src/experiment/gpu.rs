@@ -47,7 +47,7 @@ impl Gpus {
                         return;
                     }
                     let at = clock.now();
-                    let row = row(at, sample, before.as_ref());
+                    let row = row(position as u32, at, sample, before.as_ref());
                     *before = Some((at, sample.clone()));
                     // If the recorder cannot keep up, the sample is lost, and no run is delayed.
                     if rows.try_send(Row::Gpu(gpu.index.clone(), row)).is_err() && rows.is_closed() {
@@ -65,7 +65,7 @@ impl Gpus {
     }
 }
 
-fn row(at: f64, sample: &Sample, before: Option<&(f64, Sample)>) -> GpuSample {
+fn row(gpu: u32, at: f64, sample: &Sample, before: Option<&(f64, Sample)>) -> GpuSample {
     let rates = match (sample.pcie, before) {
         (Some(Pcie::Sampled { transmit, receive }), _) => {
             Some((f64::from(receive) * 1024.0, f64::from(transmit) * 1024.0))
@@ -81,12 +81,14 @@ fn row(at: f64, sample: &Sample, before: Option<&(f64, Sample)>) -> GpuSample {
         _ => None,
     };
     GpuSample {
+        gpu,
         at,
         watts: sample.power_milliwatts.map_or(f64::NAN, |power| f64::from(power) / 1e3),
         utilization: sample.utilization_percent.map_or(f64::NAN, |percent| f64::from(percent) / 100.0),
         memory: sample.memory.map_or(f64::NAN, |memory| memory.used as f64),
         pcie_received: rates.map_or(f64::NAN, |rates| rates.0),
         pcie_sent: rates.map_or(f64::NAN, |rates| rates.1),
+        energy: sample.energy_millijoules.map_or(f64::NAN, |energy| energy as f64 / 1e3),
     }
 }
 
@@ -99,12 +101,13 @@ mod tests {
         let counted = |bytes| Sample {
             pcie: Some(Pcie::Counted { transmit: bytes, receive: 3 * bytes }),
             power_milliwatts: Some(72_500),
+            energy_millijoules: Some(1_500),
             ..Sample::default()
         };
-        let first = row(1.0, &counted(100), None);
+        let first = row(0, 1.0, &counted(100), None);
         assert!(first.pcie_received.is_nan() && first.utilization.is_nan());
-        assert_eq!(first.watts, 72.5);
-        let second = row(1.5, &counted(300), Some(&(1.0, counted(100))));
+        assert_eq!((first.watts, first.energy), (72.5, 1.5));
+        let second = row(0, 1.5, &counted(300), Some(&(1.0, counted(100))));
         assert_eq!((second.pcie_received, second.pcie_sent), (1200.0, 400.0));
     }
 }

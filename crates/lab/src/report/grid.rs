@@ -3,7 +3,9 @@
 mod claim;
 mod comparison;
 mod condition;
+mod energy;
 mod gpu;
+mod length;
 mod load;
 mod relation;
 mod run;
@@ -26,7 +28,9 @@ impl Grid {
             relation::grid(report),
             relation::regression(report),
             relation::scaling(report),
+            energy::grid(report),
             gpu::grid(report),
+            length::grid(report),
         ];
         grids.into_iter().filter(|grid| !grid.rows.is_empty()).collect()
     }

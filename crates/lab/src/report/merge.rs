@@ -55,6 +55,10 @@ pub(super) fn merge(recorded: Vec<Recorded>) -> Merged {
         recording.chunks.iter_mut().for_each(|chunk| chunk.run += first_run);
         recording.lag.iter_mut().for_each(|sample| sample.run += first_run);
         first_run = recording.runs.iter().map(|run| run.id + 1).max().unwrap_or(first_run);
+        whole.notes.extend(recording.notes.into_iter().map(|note| match several {
+            true => format!("{name}: {note}"),
+            false => note,
+        }));
         whole.simulated |= recording.simulated;
         whole.conditions.extend(recording.conditions);
         whole.loads.extend(recording.loads);

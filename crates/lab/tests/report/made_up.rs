@@ -70,6 +70,8 @@ impl Draft {
             memory: 1e9,
             pcie_received: 1e6,
             pcie_sent: 1e5,
+            gpu: 0,
+            energy: f64::NAN,
         };
         self.recording.gpu.push(gpu);
         self.now += longest + 0.5;

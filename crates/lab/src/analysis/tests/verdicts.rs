@@ -74,6 +74,8 @@ fn everything() -> Draft {
         memory: 1e9,
         pcie_received: 8e7,
         pcie_sent: f64::NAN,
+        gpu: 0,
+        energy: f64::NAN,
     });
     draft
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The version of the format in docs/reference/recording-format.md. Version 2 added `scheduled` to `agents.csv`.
+/// The version of the format in docs/reference/recording-format.md. Version 2 added `scheduled` to `agents.csv`
+/// and `energy` to `gpu_metrics.csv`.
 pub(crate) const FORMAT: u32 = 2;
 
 /// `environment.json`.

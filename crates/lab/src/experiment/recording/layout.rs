@@ -55,7 +55,7 @@ pub(super) const CHUNK_COLUMNS: [&str; 7] =
 pub(super) const LAG_COLUMNS: [&str; 5] = ["run", "process", "probe", "timestamp", "lag_ms"];
 
 /// The names of nvidia-smi, which TR117 uses.
-pub(super) const GPU_COLUMNS: [&str; 7] = [
+pub(super) const GPU_COLUMNS: [&str; 8] = [
     "timestamp",
     "gpu",
     "power.draw [W]",
@@ -63,6 +63,7 @@ pub(super) const GPU_COLUMNS: [&str; 7] = [
     "memory.used [MiB]",
     "pcie.rx [B/s]",
     "pcie.tx [B/s]",
+    "energy [J]",
 ];
 
 pub(super) const SIDECAR_COLUMNS: [&str; 4] = ["run", "upstream", "series", "change"];

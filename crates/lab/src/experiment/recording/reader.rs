@@ -152,6 +152,7 @@ fn read_as(folder: &Path, name: String) -> Result<Recorded, ReadError> {
             recording.loads = plan.conditions.iter().filter_map(load).collect();
         }
         sound::keep_whole_runs(&mut reading, &mut recording);
+        recording.measure_energy();
     } else {
         foreign::complete(&mut reading, &mut recording, &name, suite);
     }

@@ -320,7 +320,7 @@ prop_compose! {
     ) -> GpuSample {
         GpuSample {
             at, watts: f64::from(watts) / 1e3, utilization: f64::from(percent) / 100.0, memory: memory as f64,
-            pcie_received: rate as f64, pcie_sent: f64::NAN,
+            pcie_received: rate as f64, pcie_sent: f64::NAN, gpu: 0, energy: watts.into(),
         }
     }
 }
@@ -356,6 +356,7 @@ proptest! {
                 warm_up: id == 0,
                 started: 0.5,
                 wall: None,
+                joules: None,
                 agents: Some(agents.len() as u32),
                 repetition: Some(id / 3),
             };

@@ -163,6 +163,7 @@ impl Writer {
         self.number(sample.memory / f64::from(1 << 20));
         self.number(sample.pcie_received);
         self.number(sample.pcie_sent);
+        self.number(sample.energy);
         self.gpu.write_byte_record(&self.row)?;
         self.row.clear();
         Ok(())

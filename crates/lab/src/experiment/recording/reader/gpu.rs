@@ -20,11 +20,13 @@ struct Quantity {
 
 struct GpuColumns {
     at: usize,
+    gpu: Option<usize>,
     watts: Option<Quantity>,
     percent: Option<Quantity>,
     memory: Option<Quantity>,
     received: Option<Quantity>,
     sent: Option<Quantity>,
+    energy: Option<Quantity>,
 }
 
 impl GpuColumns {
@@ -40,11 +42,13 @@ impl GpuColumns {
         let (at, _) = header.with_unit("timestamp").ok_or("it lacks the column timestamp")?;
         Ok(GpuColumns {
             at,
+            gpu: header.any(&["gpu", "index"]),
             watts: quantity("power.draw", "w")?,
             percent: quantity("utilization.gpu", "%")?,
             memory: quantity("memory.used", "mib")?,
             received: quantity("pcie.rx", "mb/s")?,
             sent: quantity("pcie.tx", "mb/s")?,
+            energy: quantity("energy", "j")?,
         })
     }
 }
@@ -52,8 +56,8 @@ impl GpuColumns {
 /// Returns the factor from a unit, in lower case, to the base unit.
 fn factor(unit: &str) -> Option<f64> {
     Some(match unit {
-        "w" | "b" | "b/s" => 1.0,
-        "mw" => 1e-3,
+        "w" | "j" | "b" | "b/s" => 1.0,
+        "mw" | "mj" => 1e-3,
         "%" => 0.01,
         "kib" | "kib/s" => 1024.0,
         "mib" | "mib/s" => 1024.0 * 1024.0,
@@ -67,6 +71,8 @@ fn factor(unit: &str) -> Option<f64> {
 
 pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
     let mut origin = None;
+    // The driver's indices, in the order of their first rows.
+    let mut gpus: Vec<Vec<u8>> = Vec::new();
     table::read(reading, GPU, GpuColumns::of, |_, columns, row, _| {
         let when = &row[columns.at];
         let at = match read_time(when, Unit::Seconds) {
@@ -79,13 +85,20 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
             }
         };
         let value = |column: Option<Quantity>| column.map_or(f64::NAN, |column| column.of(&row[column.at]));
+        let index = columns.gpu.map_or(&b""[..], |at| &row[at]);
+        let gpu = gpus.iter().position(|known| known == index).unwrap_or_else(|| {
+            gpus.push(index.to_owned());
+            gpus.len() - 1
+        });
         recording.gpu.push(GpuSample {
+            gpu: gpu as u32,
             at,
             watts: value(columns.watts),
             utilization: value(columns.percent),
             memory: value(columns.memory),
             pcie_received: value(columns.received),
             pcie_sent: value(columns.sent),
+            energy: value(columns.energy),
         });
         Ok(())
     });

@@ -47,6 +47,7 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
             warm_up: warm_up.is_some_and(|at| &row[at] == b"true" || &row[at] == b"1"),
             started: started.and_then(|started| started.of(row).given()).unwrap_or(0.0),
             wall: wall.given(),
+            joules: None,
             agents: count(agents),
             repetition: count(repetition),
         });

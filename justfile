@@ -21,6 +21,10 @@ automatic-limit:
     tests/real/install.sh
     cargo test --test proxy --test real -- --ignored --nocapture --skip ollama_0_33 automatic_limit
 
+# Compare the scheduler with its model in a hundred thousand random scenarios
+scheduler cases="100000":
+    PROPTEST_CASES={{cases}} cargo test --release --package streamgauge --lib scheduler::dispatcher
+
 # Send 200 requests to three simulated Ollamas of different speed, and compare the time with the best schedule: two minutes of a quiet machine
 batch:
     cargo test --test proxy -- --ignored --nocapture batch_over_sockets

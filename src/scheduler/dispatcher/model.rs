@@ -44,6 +44,8 @@ type Place = (usize, usize, usize);
 pub(super) struct Model {
     settings: Settings,
     pub(super) terms: Vec<Terms>,
+    /// The limit of each caller beside its terms.
+    pub(super) caps: Vec<Option<usize>>,
     pub(super) lanes: Vec<Lane>,
     pub(super) running: Vec<usize>,
     pub(super) waiting: Vec<Request>,
@@ -55,10 +57,11 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn new(settings: Settings, terms: Vec<Terms>, limits: &[Option<usize>]) -> Model {
         let lanes = limits.iter().map(|limit| Lane { limit: *limit, ..Lane::default() }).collect();
-        let running = vec![0; terms.len()];
+        let (running, caps) = (vec![0; terms.len()], vec![None; terms.len()]);
         Model {
             settings,
             terms,
+            caps,
             lanes,
             running,
             waiting: Vec::new(),
@@ -88,7 +91,8 @@ impl Model {
     }
 
     pub(super) fn is_at_limit(&self, caller: usize) -> bool {
-        self.terms[caller].max_streams.is_some_and(|most| self.running[caller] >= most)
+        let limits = [self.terms[caller].max_streams, self.caps[caller]];
+        limits.into_iter().flatten().any(|most| self.running[caller] >= most)
     }
 
     pub(super) fn is_free(&self, upstream: usize) -> bool {

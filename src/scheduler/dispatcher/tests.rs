@@ -60,6 +60,11 @@ enum Event {
         upstream: usize,
         limit: Option<usize>,
     },
+    /// The limit of a caller beside its terms.
+    Cap {
+        caller: usize,
+        cap: Option<usize>,
+    },
     /// An upstream goes down or comes up.
     Turn(usize),
     Pass(u64),
@@ -72,6 +77,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => (0_usize..64).prop_map(Event::Free),
         6 => (0_usize..64).prop_map(Event::End),
         1 => (0_usize..4, proptest::option::of(0_usize..4)).prop_map(|(upstream, limit)| Event::Limit { upstream, limit }),
+        1 => (0_usize..8, proptest::option::of(0_usize..4)).prop_map(|(caller, cap)| Event::Cap { caller, cap }),
         1 => (0_usize..4).prop_map(Event::Turn),
         4 => (0_u64..6_000).prop_map(Event::Pass),
     ];
@@ -191,6 +197,13 @@ impl Both {
                 self.model.lanes[upstream].limit = limit;
                 self.dispatcher.set_limit(now, upstream, limit, &self.table);
             }
+            Event::Cap { caller, cap } => {
+                let caller = caller % self.model.terms.len();
+                self.model.caps[caller] = cap;
+                let running = self.dispatcher.cap(now, &format!("caller{caller}"), cap, &self.table);
+                // Those that run, and no grant of this moment.
+                assert!(running >= self.model.running[caller]);
+            }
             Event::Turn(upstream) => {
                 let down = &mut self.table.down[upstream % upstreams];
                 *down = !*down;
@@ -279,8 +292,15 @@ impl Both {
         for upstream in 0..self.model.lanes.len() {
             self.apply(&Event::Limit { upstream, limit: Some(1) });
         }
+        for caller in 0..self.model.terms.len() {
+            self.apply(&Event::Cap { caller, cap: None });
+        }
         self.apply(&Event::Pass(60_000));
+        // A request that starves fails the assertion below.
         for _ in 0..1_000 {
+            if self.dispatcher.waiting() == 0 && self.held.is_empty() {
+                break;
+            }
             while !self.held.is_empty() {
                 self.apply(&Event::End(0));
             }
@@ -296,7 +316,7 @@ impl Both {
 }
 
 proptest! {
-    // `PROPTEST_CASES=100000 cargo test --release scheduler` runs as many.
+    // `just scheduler` runs 100,000 scenarios.
     #[test]
     fn dispatcher_grants_what_its_model_grants_leaves_no_slot_idle_and_starves_nobody(scenario in scenario()) {
         let mut both = Both::new(&scenario);

@@ -12,7 +12,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
     sync::mpsc,
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
 };
 
 use crate::harness::*;
@@ -32,7 +32,7 @@ impl Simulated {
     }
 
     /// Closes its port and cuts every connection.
-    async fn kill(&self) {
+    pub(super) async fn kill(&self) {
         self.run.abort();
         while !self.run.is_finished() {
             tokio::task::yield_now().await;
@@ -421,4 +421,34 @@ async fn breaker_opens_if_generations_time_out_despite_other_answers() {
         }
     }
     assert_eq!(timeouts, 3);
+}
+
+#[tokio::test]
+#[ignore = "a minute of silence, by which a wedged upstream is known"]
+async fn wedged_upstream_is_left_without_a_timeout_though_it_answers_other_requests() {
+    let faults = "stall=1:1000s".parse().unwrap();
+    let wedged = Simulated::start(simulate::Config { faults, parallel: 16, ..quick() });
+    let works = Simulated::start(quick());
+    let sidecar = Arc::new(up(in_turn(&[wedged.addr, works.addr])).await);
+    let chat = || json!({"model": "sim", "messages": [{"role": "user", "content": "why"}]});
+    let mut hang = JoinSet::new();
+    for _ in 0..24 {
+        let sidecar = sidecar.clone();
+        hang.spawn(async move { ask(&sidecar, "/api/chat", &chat()).await.0 });
+    }
+    soon(works.truth.until(|truth| truth.ended() == 12)).await;
+    soon(wedged.truth.until(|truth| truth.requests("/api/chat") == 12)).await;
+    assert_eq!(wedged.truth.ended(), 0, "they take turns, and half of them hang");
+    let is_wedged = async {
+        while sidecar.value("upstream_wedged_total{upstream=\"gpu0\"}") == 0.0 {
+            // Half of these go to the wedged one, and it answers them.
+            assert_eq!(ask(&sidecar, "/api/show", &json!({"model": "sim"})).await.0, 200);
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(90), is_wedged).await.expect("it is silent for a minute");
+    for _ in 0..24 {
+        assert_eq!(ask(&sidecar, "/api/chat", &chat()).await.0, 200);
+    }
+    assert_eq!((wedged.truth.requests("/api/chat"), works.truth.ended()), (12, 36), "it got no chat more");
 }

@@ -176,9 +176,8 @@ impl Proxy {
         let method = request.method().clone();
         let limit = self.upstream.response_timeout;
         let progress = request.body().progress();
-        let sending = self.client.send(upstream, request);
         let answered = tokio::select! {
-            answered = sending => answered,
+            answered = self.client.send(upstream, request) => answered,
             () = overdue(limit, live) => {
                 busy.failed(Failed::Request);
                 return Err(Failure::HeadTimeout { upstream: name(), limit });

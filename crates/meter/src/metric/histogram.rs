@@ -179,11 +179,15 @@ impl Tally {
     /// no values.
     #[must_use]
     pub fn quantile(&self, bounds: &[f64], q: f64) -> Option<f64> {
-        let counts: [u32; SLOTS] = std::array::from_fn(|slot| self.0[slot].load(Relaxed));
-        let total: u64 = counts.iter().copied().map(u64::from).sum();
+        // Counts only grow, so that a value which comes between the two passes changes no more than the result.
+        let counts = || self.0.iter().map(|count| count.load(Relaxed));
+        let total: u64 = counts().map(u64::from).sum();
+        if total == 0 {
+            return None;
+        }
         let rank = q * total as f64;
         let (mut below, mut lower) = (0.0, 0.0);
-        for (bound, count) in bounds.iter().zip(counts) {
+        for (bound, count) in bounds.iter().zip(counts()) {
             let count = f64::from(count);
             if count > 0.0 && below + count >= rank {
                 return Some(lower + (bound - lower) * (rank - below) / count);
@@ -191,7 +195,7 @@ impl Tally {
             below += count;
             lower = *bound;
         }
-        (total > 0).then_some(lower)
+        Some(lower)
     }
 }
 

@@ -37,6 +37,12 @@ chaos streams="1000000":
 soak seconds="3600":
     SOAK_SECONDS={{seconds}} cargo test --release --test soak -- --nocapture
 
+# Run several sidecars on a real Redis, with every fault of the store, and print what was measured. To use another
+# server, such as a valkey-server, give its path
+fleet server="":
+    tests/real/install.sh
+    STREAMGAUGE_TEST_STORE={{server}} cargo test --test fleet -- --include-ignored --nocapture
+
 # Fuzz each parser for some seconds (needs nightly Rust and `cargo install cargo-fuzz`)
 fuzz seconds="600":
     for target in ndjson sse final_record peek coded configuration recording proxy; do \

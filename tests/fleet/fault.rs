@@ -19,11 +19,11 @@ use crate::{
 type Change = fn(&mut streamgauge::store::Config);
 
 /// The deadline of these tests.
-const DEADLINE: Duration = Duration::from_millis(100);
+pub(crate) const DEADLINE: Duration = Duration::from_millis(100);
 /// What a request may take beside the deadline on a machine that builds at the same time.
-const SLACK: Duration = Duration::from_millis(900);
+pub(crate) const SLACK: Duration = Duration::from_millis(900);
 
-fn plenty() -> Limits {
+pub(crate) fn plenty() -> Limits {
     Limits { requests: Some(quota(100_000, 1)), ..Limits::default() }
 }
 
@@ -35,7 +35,7 @@ async fn fleet_on(redis: &Redis) -> Fleet {
 }
 
 /// Asks until the store decides no more. No request waits longer than the deadline. Returns the longest time.
-async fn falls_back(one: &One) -> Duration {
+pub(crate) async fn falls_back(one: &One) -> Duration {
     let mut longest = Duration::ZERO;
     for _ in 0..20 {
         let (status, took) = one.version().await;
@@ -48,7 +48,7 @@ async fn falls_back(one: &One) -> Duration {
 }
 
 /// Waits until the store decides again. Returns the time.
-async fn recovers(one: &One) -> Duration {
+pub(crate) async fn recovers(one: &One) -> Duration {
     let began = Instant::now();
     one.until_mode("shared").await;
     let took = began.elapsed();
@@ -59,7 +59,7 @@ async fn recovers(one: &One) -> Duration {
 }
 
 /// The log has one line for the failure and one for the recovery of each of two sidecars.
-fn one_line_a_change(log: &Log, what: &str) {
+pub(crate) fn one_line_a_change(log: &Log, what: &str) {
     let lines = log.shared();
     let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
     let (failed, restored) = (count("shared limits are not in force"), count("shared limits are in force"));

@@ -135,9 +135,14 @@ impl One {
 
     /// The status of a whole generation.
     pub(crate) async fn generate(&self) -> u16 {
+        self.generate_by("sesame").await
+    }
+
+    /// The same with another key.
+    pub(crate) async fn generate_by(&self, key: &str) -> u16 {
         let body = json!({"model": "sim", "prompt": "why"});
         let url = format!("http://{}/api/generate", self.proxy);
-        let response = self.client.post(url).bearer_auth("sesame").json(&body).send().await.unwrap();
+        let response = self.client.post(url).bearer_auth(key).json(&body).send().await.unwrap();
         let status = response.status().as_u16();
         response.bytes().await.unwrap();
         status

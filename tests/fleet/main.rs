@@ -4,10 +4,17 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+// Several test programs use this file.
+#[path = "../shared/authority.rs"]
+#[allow(dead_code, reason = "not every program uses all of it")]
+mod authority;
 mod fault;
 mod figures;
 mod fleet;
 mod log;
+#[cfg(target_os = "linux")]
+mod partition;
 mod redis;
+mod server;
 mod stream;
 mod truth;

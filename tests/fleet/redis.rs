@@ -23,6 +23,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Redis {
     child: Option<Child>,
     folder: TempDir,
+    /// The command that starts the server, and its arguments.
+    inside: Vec<String>,
     arguments: Vec<String>,
 }
 
@@ -32,8 +34,14 @@ impl Drop for Redis {
     }
 }
 
+/// Names another server, such as a `valkey-server`.
+const PROGRAM: &str = "STREAMGAUGE_TEST_STORE";
+
 #[expect(clippy::disallowed_methods, reason = "the folder of tests/real/install.sh")]
 fn program() -> PathBuf {
+    if let Some(program) = env::var_os(PROGRAM).filter(|program| !program.is_empty()) {
+        return program.into();
+    }
     let home = || PathBuf::from(env::var_os("HOME").unwrap()).join(".cache");
     let cache = env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from);
     cache.join("streamgauge/bin/redis-server")
@@ -42,16 +50,26 @@ fn program() -> PathBuf {
 impl Redis {
     /// Starts a server with these arguments and waits until it answers.
     pub(crate) async fn start(arguments: &[&str]) -> Redis {
-        let arguments = arguments.iter().map(|one| (*one).to_owned()).collect();
-        let mut redis = Redis { child: None, folder: TempDir::new().unwrap(), arguments };
+        Redis::start_inside(&[], arguments).await
+    }
+
+    /// The same, started by another command, such as `nsenter`.
+    pub(crate) async fn start_inside(command: &[&str], arguments: &[&str]) -> Redis {
+        let owned = |words: &[&str]| words.iter().map(|one| (*one).to_owned()).collect();
+        let (inside, arguments) = (owned(command), owned(arguments));
+        let mut redis = Redis { child: None, folder: TempDir::new().unwrap(), inside, arguments };
         redis.restart().await;
         redis
     }
 
     /// Starts the server again.
     pub(crate) async fn restart(&mut self) {
-        let child = Command::new(program())
-            .args(["--port", "0", "--save", "", "--unixsocket"])
+        let mut words = self.inside.iter().map(PathBuf::from).chain([program()]);
+        let child = Command::new(words.next().expect("the program"))
+            .args(words)
+            .args(["--port", "0", "--save", "", "--dir"])
+            .arg(self.folder.path())
+            .arg("--unixsocket")
             .arg(self.socket())
             .args(&self.arguments)
             .stdout(Stdio::null())

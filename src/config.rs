@@ -32,7 +32,7 @@ pub(crate) use difference::fixed;
 pub use flags::Flags;
 pub use mistake::{Mistake, Mistakes, SettingPlace};
 pub use resolve::Resolved;
-pub use settings::{Config, Log, LogFormat, SharedSettings};
+pub use settings::{Config, Log, LogFormat, RequestSettings, SharedSettings};
 pub use source::no_color;
 pub(crate) use source::variables;
 pub(crate) use template::template;

@@ -28,7 +28,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`sidecar`] | The builder, the settings of all stages, and the reload |
-//! | [`proxy`], [`admin`], [`admission`], [`store`], [`upstream`], [`tls`] | The settings of each stage. The stages are private |
+//! | [`proxy`], [`admin`], [`admission`], [`request_log`], [`store`], [`upstream`], [`tls`] | The settings of each stage. The stages are private |
 //! | [`meter`], [`metric`], [`protocol`], [`shaping`] | The package [`streamgauge_meter`] |
 //! | [`collector`] | The package [`streamgauge_collector`] |
 //!
@@ -55,6 +55,7 @@ pub mod cli;
 pub mod config;
 mod connection;
 pub mod proxy;
+pub mod request_log;
 pub mod scheduler;
 pub mod sidecar;
 pub mod store;

@@ -140,6 +140,9 @@ impl Proxy {
         if let Some(trace) = headers::trace_parent(&head.headers) {
             measurement.traced(trace);
         }
+        if let Some(take) = self.stages.request_log.taker() {
+            measurement.on_end(take);
+        }
         let permit = match self.admit(&head, &mut measurement).await {
             Ok(permit) => permit,
             Err(failure) => {

@@ -12,7 +12,14 @@ mod surroundings;
 mod tests;
 mod wedge;
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    io::{self, Write},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use prometheus::Registry;
 use tokio::{net::TcpListener, runtime::Handle, task::JoinSet};
@@ -22,6 +29,7 @@ use crate::{
     admin::{self, Admin, AskedToken, ClientAddress, History, Scraped},
     collector::{Registered, Task, gpu::Reader},
     proxy::{self, Proxy},
+    request_log::{RequestLog, Sink},
     tls::Acceptor,
     upstream::{UpstreamError, Upstreams},
 };
@@ -34,6 +42,8 @@ use reload::Reloaded;
 use surroundings::Surroundings;
 use wedge::Wedges;
 
+/// The time to write the last lines of the request log.
+const LAST_LINES: Duration = Duration::from_secs(1);
 /// The most connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
 
@@ -62,6 +72,17 @@ pub struct Builder {
     runtimes: Vec<Handle>,
     admin_runtime: Option<Handle>,
     surroundings: Surroundings,
+    request_sink: RequestSink,
+}
+
+/// The destination of the request log, if it is not stderr.
+#[derive(Default)]
+struct RequestSink(Option<Sink>);
+
+impl fmt::Debug for RequestSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RequestSink").field(&self.0.is_some()).finish()
+    }
 }
 
 /// A sidecar that is bound to its addresses and does not serve yet. Clients that connect wait.
@@ -74,6 +95,7 @@ pub struct Bound {
     collectors: Registered,
     admin_runtime: Option<Handle>,
     drain_timeout: Duration,
+    request_log: RequestLog,
     wedges: Wedges,
     reload: Reload,
 }
@@ -199,6 +221,14 @@ impl Builder {
         self
     }
 
+    /// Writes the lines of the request log, of which [`Config::request_log`] says whether there are any, to this
+    /// destination, on a thread of its own. Each write is one line. Default: stderr.
+    #[must_use]
+    pub fn request_log(mut self, sink: impl Write + Send + 'static) -> Builder {
+        self.request_sink = RequestSink(Some(Box::new(sink)));
+        self
+    }
+
     /// Exports the metrics `process_*`, for a process that runs nothing but the sidecar.
     #[must_use]
     pub fn process(mut self) -> Builder {
@@ -212,8 +242,8 @@ impl Builder {
     /// An address cannot be bound, the upstreams' settings are invalid, or the registry already has one of the
     /// names.
     pub async fn bind(self) -> Result<Bound, BindError> {
-        let Builder { config, registry, proxy_socket, admin_socket, runtimes, admin_runtime, surroundings } =
-            self;
+        let Builder { config, registry, proxy_socket, admin_socket, runtimes, admin_runtime, .. } = self;
+        let (surroundings, RequestSink(sink)) = (self.surroundings, self.request_sink);
         let registry = registry.unwrap_or_default();
         let upstreams = Arc::new(Upstreams::new(&config.upstream)?);
 
@@ -224,7 +254,7 @@ impl Builder {
             .map_err(|source| BindError::Admin { addr: admin_listen, source })?;
 
         let families = Families::register(&registry, &upstreams)?;
-        let (stages, wedges, store) = stages::register(&config, &registry, upstreams)?;
+        let (stages, wedges, store) = stages::register(&config, &registry, upstreams, sink)?;
         let collectors = surroundings
             .collectors(config.collectors, &runtimes, admin_runtime.as_ref(), &stages)
             .register(&registry)?;
@@ -267,6 +297,7 @@ impl Builder {
             collectors,
             admin_runtime,
             drain_timeout: config.drain_timeout,
+            request_log: stages.request_log,
             wedges,
             reload,
         })
@@ -354,5 +385,6 @@ impl Bound {
             drain::drain(connections, self.drain_timeout, &meter).await;
         };
         CutOnDrop::new(serves, &meter).await;
+        self.request_log.flush(LAST_LINES).await;
     }
 }

@@ -546,7 +546,7 @@ export const overview: Board = {
         height: 13,
         width: 24,
         description:
-          'Events per second: generations that ended without token counts or with counts lower than the tokens that arrived, records that were not scanned, requests forwarded before their model was found, malformed requests, refused connections, lost clients, requests refused at the admin address, and models whose label another model took. All should be close to 0.',
+          'Events per second: generations that ended without token counts or with counts lower than the tokens that arrived, records that were not scanned, requests forwarded before their model was found, malformed requests, refused connections, lost clients, requests refused at the admin address, models whose label another model took, and lost lines of the request log. All should be close to 0.',
         unit: 'ops',
         min: 0,
         queries: [
@@ -559,6 +559,7 @@ export const overview: Board = {
           ['connection refused', sum(rate(family('connections_refused_total')))],
           ['client lost', sum(rate(family('connections_vanished_total')))],
           ['admin address: {{reason}}', sum(rate(family('admin_requests_refused_total')), 'reason')],
+          ['request log: {{result}}', sum(rate(family('request_log_lines_total', 'result!="written"')), 'result')],
         ],
       }),
     ],

@@ -1,16 +1,18 @@
 //! `serve`: runs the sidecar until a signal.
 
 mod opening;
+mod request_file;
 
 use std::{
     convert::Infallible,
     future,
     io::{IsTerminal, stdout},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::time::{sleep, timeout};
 
@@ -20,10 +22,12 @@ use super::{
 };
 use crate::{
     config::{self, Flags},
-    sidecar::{self, Bound, Sidecar},
+    request_log::Logged,
+    sidecar::{self, Bound, Builder, Sidecar},
     upstream::Upstreams,
 };
 use opening::Addresses;
+use request_file::RequestFile;
 
 /// The opening lines wait up to this long for the first answer of each upstream.
 const FIRST_ANSWERS: Duration = Duration::from_secs(2);
@@ -76,6 +80,7 @@ impl Serve {
             tracing::warn!("{warning}");
         }
         let mut settings = config.sidecar.clone();
+        settings.request_log.format = config.log.format.into();
         let sockets = Sockets::take()?;
         if let Some(passed) = &sockets.admin {
             settings.admin.listen = passed.addr;
@@ -95,8 +100,9 @@ impl Serve {
         let accept = runtimes::small().context("cannot start the runtime that accepts connections")?;
         let handles: Vec<_> = workers.iter().map(runtimes::Own::handle).collect();
         let drain = config.sidecar.drain_timeout;
+        let builder = request_log(Sidecar::builder(), &config)?;
         let builder = sockets
-            .give(Sidecar::builder())
+            .give(builder)
             .config(settings)
             .runtimes(handles.clone())
             .admin_runtime(admin.handle())
@@ -126,6 +132,23 @@ impl Serve {
                 () = systemd::watchdog(handles) => Ok(()),
             }
         })?)
+    }
+}
+
+/// Opens the file of the request log, if it has one.
+fn request_log(builder: Builder, config: &config::Config) -> anyhow::Result<Builder> {
+    let config::RequestSettings { file, max_size, old_files } = &config.requests;
+    match file {
+        Some(path) if config.sidecar.request_log.requests != Logged::Off => {
+            let file = RequestFile::open(Path::new(path), *max_size, *old_files).map_err(|error| {
+                anyhow!(
+                    "cannot write the request log to {path}: {error}\n       create the folder and allow this user to \
+                     write there, or choose another file with `log.requests_file`"
+                )
+            })?;
+            Ok(builder.request_log(file))
+        }
+        _ => Ok(builder),
     }
 }
 

@@ -3,7 +3,10 @@
 use tracing::Level;
 
 use super::LogFormat;
-use crate::{proxy::UnknownV1, scheduler::FairBy, shaping::OpenAiUsage, store::OnFailure, upstream::Policy};
+use crate::{
+    proxy::UnknownV1, request_log::Logged, scheduler::FairBy, shaping::OpenAiUsage, store::OnFailure,
+    upstream::Policy,
+};
 
 /// A type whose values are written as one word each.
 pub(super) trait Choice: Copy + PartialEq + 'static {
@@ -22,6 +25,11 @@ impl Choice for Level {
         ("debug", Level::DEBUG),
         ("trace", Level::TRACE),
     ];
+}
+
+impl Choice for Logged {
+    const OPTIONS: &'static [(&'static str, Self)] =
+        &[("off", Logged::Off), ("all", Logged::All), ("failed", Logged::Failed), ("slow", Logged::Slow)];
 }
 
 impl Choice for UnknownV1 {

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
+    request_log::LineFormat,
     sidecar,
     store::{self, OnFailure, Secret, Server},
     tls::Authorities,
@@ -17,6 +18,8 @@ pub struct Config {
     pub workers: usize,
     /// The settings of the log, which is written to stderr.
     pub log: Log,
+    /// The file of the request log. `sidecar.request_log` has the requests that are logged.
+    pub requests: RequestSettings,
     /// The settings of the store of shared limits. `sidecar.shared` is made from them.
     pub shared: SharedSettings,
     /// The file from which the token of the admin address was read.
@@ -42,6 +45,32 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line, for programs.
     Json,
+}
+
+/// The settings of the file of the request log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestSettings {
+    /// The file. `None`: stderr.
+    pub file: Option<String>,
+    /// The size of a full file.
+    pub max_size: usize,
+    /// The number of old files that are kept.
+    pub old_files: usize,
+}
+
+impl Default for RequestSettings {
+    fn default() -> RequestSettings {
+        RequestSettings { file: None, max_size: 64 << 20, old_files: 4 }
+    }
+}
+
+impl From<LogFormat> for LineFormat {
+    fn from(format: LogFormat) -> LineFormat {
+        match format {
+            LogFormat::Text => LineFormat::Text,
+            LogFormat::Json => LineFormat::Json,
+        }
+    }
 }
 
 impl Default for Log {

@@ -22,10 +22,11 @@ const UPSTREAM: &str = "One block for each Ollama. Without a block, --upstream o
 const KEY: &str = "One block for each caller. The file holds no key itself, only its SHA-256 or where to read it. \
     `printf %s KEY | sha256sum | cut -d' ' -f1` prints the SHA-256.";
 /// A valid value of each setting that is unset by default.
-const EXAMPLES: [(&str, &str); 35] = [
+const EXAMPLES: [(&str, &str); 36] = [
     ("proxy.tls", TLS),
     ("admin.tls", TLS),
     ("admin.token_file", "\"/run/secrets/admin\""),
+    ("log.requests_file", "\"/var/log/streamgauge/requests.log\""),
     ("upstream.ca_file", "\"ca.pem\""),
     ("upstream.client_cert", "\"client.pem\""),
     ("upstream.client_key", "\"client.key\""),

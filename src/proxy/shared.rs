@@ -10,6 +10,7 @@ use super::{
 use crate::{
     admission::Admission,
     meter::Meter,
+    request_log::RequestLog,
     scheduler::Scheduler,
     shaping::Shaping,
     tls::Acceptor,
@@ -36,4 +37,5 @@ pub(crate) struct Stages {
     pub(crate) scheduler: Scheduler,
     pub(crate) meter: Meter,
     pub(crate) shaping: Arc<Shaping>,
+    pub(crate) request_log: RequestLog,
 }

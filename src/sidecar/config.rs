@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{admin, admission, collector, meter, proxy, scheduler, shaping, store, upstream};
+use crate::{admin, admission, collector, meter, proxy, request_log, scheduler, shaping, store, upstream};
 
 /// The settings of the sidecar.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Config {
     pub queue: scheduler::Config,
     /// The shaping of streams.
     pub shaping: shaping::Config,
+    /// The log of finished requests.
+    pub request_log: request_log::Config,
     /// The intervals of the collectors.
     pub collectors: collector::Config,
     /// How long running streams may continue after shutdown begins.
@@ -40,6 +42,7 @@ impl Default for Config {
             shared: None,
             queue: scheduler::Config::default(),
             shaping: shaping::Config::default(),
+            request_log: request_log::Config::default(),
             collectors: collector::Config::default(),
             drain_timeout: Duration::from_secs(30),
         }

@@ -10,6 +10,7 @@ use crate::{
     admission::Admission,
     meter::{Bands, Meter, Outcome},
     proxy::Stages,
+    request_log::{RequestLog, Sink},
     scheduler::Scheduler,
     shaping::{self, Shaping, adaptive::Reading},
     store::Store,
@@ -34,6 +35,7 @@ pub(super) fn register(
     config: &Config,
     registry: &Registry,
     upstreams: Arc<Upstreams>,
+    request_sink: Option<Sink>,
 ) -> prometheus::Result<(Stages, Wedges, Option<Arc<Store>>)> {
     let names: Vec<_> = upstreams.all().iter().map(|upstream| upstream.name()).collect();
     let meter = Meter::register(registry, &config.meter, &names)?;
@@ -72,7 +74,8 @@ pub(super) fn register(
         let (meter, upstream) = (meter.clone(), name.to_owned());
         shaping.adapt(name, move || reading(&meter.bands(&upstream)));
     }
-    Ok((Stages { admission, upstreams, scheduler, meter, shaping }, wedges, store))
+    let request_log = RequestLog::start(registry, config.request_log, request_sink)?;
+    Ok((Stages { admission, upstreams, scheduler, meter, shaping, request_log }, wedges, store))
 }
 
 /// Returns the places of the requests that wait in the scheduler's queue, for the admin address.

@@ -24,6 +24,7 @@ mod log;
 mod memory;
 mod name;
 mod reload;
+mod requests;
 mod running;
 mod surroundings;
 mod systemd;

@@ -39,6 +39,7 @@ pub(super) const PACKAGES: &[Package] = &[
                     "metric",
                     "protocol",
                     "report",
+                    "request_log",
                     "simulate",
                     "tls",
                     "upstream",
@@ -52,6 +53,7 @@ pub(super) const PACKAGES: &[Package] = &[
                     "sidecar",
                     "protocol",
                     "proxy",
+                    "request_log",
                     "scheduler",
                     "shaping",
                     "store",
@@ -69,6 +71,7 @@ pub(super) const PACKAGES: &[Package] = &[
                     "metric",
                     "protocol",
                     "proxy",
+                    "request_log",
                     "scheduler",
                     "shaping",
                     "store",
@@ -84,6 +87,7 @@ pub(super) const PACKAGES: &[Package] = &[
                     "meter",
                     "metric",
                     "protocol",
+                    "request_log",
                     "scheduler",
                     "shaping",
                     "tls",
@@ -97,6 +101,7 @@ pub(super) const PACKAGES: &[Package] = &[
             ("connection", &[]),
             ("admission", &["metric", "protocol", "scheduler", "store"]),
             ("upstream", &["protocol", "scheduler", "tls"]),
+            ("request_log", &["meter", "metric", "protocol"]),
             ("scheduler", &["metric"]),
             ("store", &["metric", "tls"]),
             ("tls", &[]),
@@ -116,11 +121,15 @@ pub(super) const PACKAGES: &[Package] = &[
             ("hyper_util", &["admin", "proxy", "upstream::client", "upstream::link", "upstream::pool"]),
             ("listenfd", &["cli"]),
             ("notify", &["cli::keys_file"]),
-            ("prometheus", &["admin", "admission", "sidecar", "cli", "proxy", "scheduler", "store"]),
+            (
+                "prometheus",
+                &["admin", "admission", "sidecar", "cli", "proxy", "request_log", "scheduler", "store"],
+            ),
             ("ratatui", &["cli::top"]),
             ("redis", &["store"]),
             // For TLS, only the client settings of the others.
             ("reqwest", &["cli", "tls", "upstream::prober"]),
+            ("rolling_file", &["cli::serve::request_file"]),
             ("sd_notify", &["cli"]),
             (
                 "tokio",
@@ -132,6 +141,7 @@ pub(super) const PACKAGES: &[Package] = &[
                     "connection",
                     "main",
                     "proxy",
+                    "request_log",
                     "scheduler",
                     "store",
                     "tls",
@@ -194,11 +204,12 @@ pub(super) const NAMES_THAT_SAY_NOTHING: &[&str] =
 
 /// The modules that read the wall clock, with reasons. The wall clock can jump, so limits, timeouts and
 /// measurements use a monotonic clock.
-pub(super) const WALL_CLOCK: [(&str, &str); 10] = [
+pub(super) const WALL_CLOCK: [(&str, &str); 11] = [
     ("streamgauge::admin::history", "when the history began, as people write it"),
     ("streamgauge::admin::requests", "when a request ended, as people write it"),
     ("streamgauge::cli::experiment::conduct", "the name of a folder"),
     ("streamgauge::proxy::respond", "the field Date"),
+    ("streamgauge::request_log", "when a request ended, as people write it"),
     ("streamgauge::sidecar::reload", "the metric of that name"),
     ("streamgauge::sidecar::surroundings", "Ollama lists the expiry of a model as a date"),
     ("streamgauge_collector::models", "Ollama says by it when a model expires"),

@@ -139,6 +139,7 @@ pub(crate) const METRICS: &[Metric] = &[
     ("read_ahead_bytes", G, &[]),
     ("response_read_ahead_bytes", G, &[]),
     ("read_ahead_stopped_total", C, &["reason"]),
+    ("request_log_lines_total", C, &["result"]),
     ("panics_total", C, &[]),
     ("config_last_reload_success", G, &[]),
     ("config_last_reload_timestamp_seconds", G, &[]),

@@ -3,10 +3,13 @@
 use tracing::Level;
 
 use super::definition::{DAY, INSTANT, Setting, flagged, setting};
-use crate::config::{
-    LogFormat,
-    choice::{choose, name, names},
-    field::Field,
+use crate::{
+    config::{
+        LogFormat,
+        choice::{choose, name, names},
+        field::Field,
+    },
+    request_log::Logged,
 };
 
 /// Its settings, in the order of the documentation.
@@ -30,6 +33,37 @@ pub(super) static LOG: &[Setting] = &[
             set: |c, word| choose(&mut c.log.level, word),
         },
         "The least severe level that is written. `debug` has a line for each finished request.",
+    ),
+    setting(
+        "log.requests",
+        Field::Choice {
+            options: names::<Logged>,
+            get: |c| name(c.sidecar.request_log.requests),
+            set: |c, word| choose(&mut c.sidecar.request_log.requests, word),
+        },
+        "The finished requests that get a line, whatever `log.level` is. `all`: every request. `failed`: those that failed. `slow`: those that failed and those that were slow.",
+    ),
+    setting(
+        "log.requests_file",
+        Field::Other {
+            kind: "path",
+            show: |c| c.requests.file.clone().map(|path| toml::Value::from(path).to_string()),
+            set: |c, given| {
+                c.requests.file = Some(given.text("\"/var/log/streamgauge/requests.log\"")?.to_owned());
+                Ok(())
+            },
+        },
+        "The file for these lines. Unset: stderr, as for the rest of the log.",
+    ),
+    setting(
+        "log.requests_max_size",
+        Field::Size(|c| &mut c.requests.max_size, 4 << 10..=1 << 40),
+        "The size at which the file is rotated: it becomes `FILE.1`, and so on. A file that is no regular file, such as `/dev/stdout`, is not rotated.",
+    ),
+    setting(
+        "log.requests_old_files",
+        Field::Count(|c| &mut c.requests.old_files, 1..=1000),
+        "The number of rotated files that are kept. The oldest one is deleted.",
     ),
     setting(
         "log.slow_ttft",

@@ -30,6 +30,8 @@ const LEAST_QUEUE: f64 = 0.02;
 const LEAST_INSIDE: f64 = 0.5;
 /// The rounds without a hidden queue after which a raised limit counts as right.
 const CONFIRMS: u8 = 3;
+/// The rounds at a limit that was raised against the measurements.
+const LOOK_UP_ROUNDS: u8 = 6;
 /// The waits after attempts to raise the limit that met a hidden queue.
 const QUEUE_WAITS: Waits = Waits { first: Duration::from_secs(5), longest: Duration::from_secs(60) };
 /// The waits after the throughput or the floor lowered the limit, and between raises that may bring nothing.
@@ -126,6 +128,34 @@ pub(super) struct AutoLimit {
     /// The limit was lowered for a comparison at this time.
     looks_since: Option<Duration>,
     lost: f64,
+    look_up: LookUp,
+}
+
+/// Tries one stream more than the measurements speak for, now and then. They may be wrong about a number of streams that
+/// ran for a short time only, long ago.
+#[derive(Clone, Copy, Debug, Default)]
+struct LookUp {
+    /// The earliest time of the next one.
+    next: Duration,
+    /// The attempt that is made now is one.
+    is_tried: bool,
+    /// The rounds at the higher limit that are left, before the limit falls again unless the measurements now speak for it.
+    rounds: u8,
+}
+
+impl LookUp {
+    /// Notes a round. Returns whether it was the last one.
+    fn ends(&mut self) -> bool {
+        let was_running = self.rounds > 0;
+        self.rounds = self.rounds.saturating_sub(1);
+        was_running && self.rounds == 0
+    }
+
+    /// Notes that an attempt to raise the limit is made.
+    fn tried(&mut self, now: Duration, is_against: bool) {
+        self.is_tried = is_against;
+        self.next = now.saturating_add(COST_WAITS.longest);
+    }
 }
 
 /// The attempt to run one stream above the limit.
@@ -187,6 +217,7 @@ impl AutoLimit {
             streams_since: STREAMS_BETWEEN,
             looks_since: None,
             lost: 0.0,
+            look_up: LookUp::default(),
         }
     }
 
@@ -269,8 +300,13 @@ impl AutoLimit {
             self.next_raise = now.saturating_add(QUEUE_WAITS.step(&mut self.queue_wait));
         } else if seen.epoch == self.epoch {
             self.streams_since = STREAMS_BETWEEN;
+            let looks_up = self.look_up.is_tried;
+            if looks_up {
+                self.curve.forget_above(self.limit);
+            }
             self.change(self.limit + 1, LimitReason::Raised);
             self.unconfirmed = CONFIRMS;
+            self.look_up.rounds = if looks_up { LOOK_UP_ROUNDS } else { 0 };
         }
     }
 
@@ -291,15 +327,13 @@ impl AutoLimit {
         if let Some(since) = self.looks_since.take() {
             self.lost += now.saturating_sub(since).as_secs_f64();
         }
-        if self.unconfirmed > 0 {
-            self.unconfirmed -= 1;
-            if self.unconfirmed == 0 {
-                self.queue_wait = QUEUE_WAITS.first;
-            }
-        }
+        self.confirm();
         let rate = streams as f64 / token_seconds.max(1e-9);
         let gain = self.curve.gain(limit);
         let is_slow = self.floor.is_some_and(|floor| rate < floor);
+        if self.look_up.ends() && limit > 1 && gain.is_some_and(|gain| gain.share < GAIN) {
+            return self.change(limit - 1, LimitReason::Throughput);
+        }
         let loses = gain.is_some_and(|gain| gain.share < -LOSS - 2.0 * gain.error);
         if is_slow || loses && !self.curve.is_less_below(limit) {
             let reason = if is_slow { LimitReason::Floor } else { LimitReason::Throughput };
@@ -318,22 +352,38 @@ impl AutoLimit {
         let slower = limit as f64 / (limit + 1) as f64;
         let is_likely = gain.is_none_or(|gain| gain.share >= GAIN + gain.error);
         let is_possible = gain.is_none_or(|gain| gain.share + gain.error >= GAIN) && now >= self.next_trial;
-        let brings = (is_likely || is_possible)
+        let brings = (is_likely || is_possible || now >= self.look_up.next)
             && self.floor.is_none_or(|floor| rate * slower >= floor)
             && limit < MOST;
         if brings && now >= self.next_raise && self.streams_since >= STREAMS_BETWEEN {
             self.attempt = Attempt::Open;
+            self.look_up.tried(now, !is_likely && !is_possible);
             if !is_likely {
                 self.next_trial = now.saturating_add(COST_WAITS.step(&mut self.cost_wait));
             }
         } else if gain.is_none() && limit > 1 && now < self.next_raise && now >= self.next_look {
             // Nothing is known about other limits, and a higher one is out of reach.
-            self.next_look = now.saturating_add(COST_WAITS.longest);
-            self.looks_since = Some(now);
-            self.next_raise = now;
-            self.streams_since = STREAMS_BETWEEN;
-            self.change(limit - 1, LimitReason::Probe);
+            self.look_down(now);
         }
+    }
+
+    /// Notes a round without a hidden queue.
+    fn confirm(&mut self) {
+        if self.unconfirmed > 0 {
+            self.unconfirmed -= 1;
+            if self.unconfirmed == 0 {
+                self.queue_wait = QUEUE_WAITS.first;
+            }
+        }
+    }
+
+    /// Lowers the limit by one to compare the throughput.
+    fn look_down(&mut self, now: Duration) {
+        self.next_look = now.saturating_add(COST_WAITS.longest);
+        self.looks_since = Some(now);
+        self.next_raise = now;
+        self.streams_since = STREAMS_BETWEEN;
+        self.change(self.limit - 1, LimitReason::Probe);
     }
 
     fn change(&mut self, limit: usize, reason: LimitReason) {
@@ -342,6 +392,7 @@ impl AutoLimit {
         self.epoch += 1;
         self.round = Round::default();
         self.unconfirmed = 0;
+        self.look_up.rounds = 0;
     }
 }
 

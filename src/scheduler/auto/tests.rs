@@ -1,5 +1,7 @@
 //! The controller before a simple model of an Ollama, with as many requests waiting as it admits.
 
+use std::cell::Cell;
+
 use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::*;
@@ -207,48 +209,86 @@ fn any_token() -> impl Strategy<Value = (f64, f64, f64)> {
     (0.002_f64..0.05, 0.0_f64..0.5, prop_oneof![Just(0.0), 0.0005_f64..0.05])
 }
 
+/// What a limit did once it had time to settle.
+struct Settled {
+    low: usize,
+    high: usize,
+    /// The changes from one direction to the other.
+    turns: usize,
+    minutes: f64,
+    /// The throughput at the lowest limit, as a share of the best.
+    share: f64,
+    changes: Vec<(f64, usize, LimitReason)>,
+}
+
+/// An Ollama with these slots. `alone`, `share` and `crowd` are the parameters of the time of a token.
+fn settled(
+    slots: usize,
+    (alone, share, crowd): (f64, f64, f64),
+    noise: f64,
+    tokens: f64,
+    seed: u64,
+) -> Settled {
+    let token = move |streams: usize| {
+        let n = streams as f64;
+        alone * (1.0 + share * (n - 1.0) + crowd * n * (n - 1.0))
+    };
+    let mut model = Model::new(slots, noise, token);
+    model.seed = seed;
+    let mut auto = AutoLimit::new(None);
+    // Long enough for each limit on the way.
+    let stream = tokens * token(slots);
+    model.run(&mut auto, 150.0 * stream + 600.0, tokens, 1_000);
+    let mut limits = vec![auto.limit()];
+    let mut changes = Vec::new();
+    let began = model.now;
+    for _ in 0..200 {
+        model.run(&mut auto, stream, tokens, 1_000);
+        if auto.limit() != *limits.last().unwrap() {
+            limits.push(auto.limit());
+            changes.push((model.now - began, auto.limit(), auto.reason()));
+        }
+    }
+    let turns = limits.windows(3).filter(|three| (three[0] < three[1]) != (three[1] < three[2])).count();
+    let throughput = |streams: usize| streams as f64 / token(streams);
+    let best = (1..=slots).map(throughput).fold(0.0, f64::max);
+    let (low, high) = (*limits.iter().min().unwrap(), *limits.iter().max().unwrap());
+    let minutes = (model.now - began) / 60.0;
+    Settled { low, high, turns, minutes, share: throughput(low) / best, changes }
+}
+
+#[test]
+fn change_that_streams_at_the_present_limit_do_not_show_is_found_within_half_an_hour() {
+    // Throughput peaks at 8 streams. Then further streams are free, and those that run are as fast as before.
+    let (peak, flat) = (peak_at(8.0), Cell::new(None));
+    let token = |streams| flat.get().unwrap_or_else(|| peak(streams));
+    let mut model = Model::new(28, 0.3, token);
+    let mut auto = AutoLimit::new(None);
+    model.run(&mut auto, 1_800.0, 100.0, 1_000);
+    let before = auto.limit();
+    assert!((6..=10).contains(&before), "{before}");
+    flat.set(Some(peak(before)));
+    model.run(&mut auto, 1_800.0, 100.0, 1_000);
+    assert!(auto.limit() >= 24, "{} after {before}, with 28 slots", auto.limit());
+}
+
 proptest! {
-    // The cases are the same in each run: of 20,000 random ones, one kept a limit of 8 at 28 slots, where times vary by more
-    // than half.
+    // The cases are the same in each run. Of 85,000 random ones, two broke a bound: a comparison with one slot less happened
+    // while the test looked, and noise lowered a limit for some minutes.
     #![proptest_config(ProptestConfig { cases: 128, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     /// Once it had time to settle, the limit turns rarely, and its throughput is near the best one.
     #[test]
     fn limit_does_not_oscillate(
         slots in 1_usize..40,
-        (alone, share, crowd) in any_token(),
+        token in any_token(),
         noise in 0.0_f64..0.6,
         tokens in 40.0_f64..400.0,
         seed in 0_u64..1_000_000,
     ) {
-        let token = move |streams: usize| {
-            let n = streams as f64;
-            alone * (1.0 + share * (n - 1.0) + crowd * n * (n - 1.0))
-        };
-        let mut model = Model::new(slots, noise, token);
-        model.seed = seed;
-        let mut auto = AutoLimit::new(None);
-        // Long enough for each limit on the way.
-        let stream = tokens * token(slots);
-        model.run(&mut auto, 150.0 * stream + 600.0, tokens, 1_000);
-        let mut limits = vec![auto.limit()];
-        let mut changes = Vec::new();
-        let began = model.now;
-        for _ in 0..200 {
-            model.run(&mut auto, stream, tokens, 1_000);
-            if auto.limit() != *limits.last().unwrap() {
-                limits.push(auto.limit());
-                changes.push((model.now - began, auto.limit(), auto.reason()));
-            }
-        }
-        // The limit turns from one direction to the other.
-        let turns = limits.windows(3).filter(|three| (three[0] < three[1]) != (three[1] < three[2])).count();
-        let throughput = |streams: usize| streams as f64 / token(streams);
-        let best = (1..=slots).map(throughput).fold(0.0, f64::max);
-        let (low, high) = (*limits.iter().min().unwrap(), *limits.iter().max().unwrap());
+        let Settled { low, high, turns, minutes, share, changes } = settled(slots, token, noise, tokens, seed);
         prop_assert!(high <= slots + 2 + slots / 8, "{low} to {high} at {slots} slots: {changes:?}");
-        let minutes = (model.now - began) / 60.0;
         prop_assert!(turns as f64 <= 6.0 + 2.0 * minutes, "{turns} turns in {minutes} min: {changes:?}");
-        prop_assert!(throughput(low) >= 0.85 * best, "{low} to {high} at {slots} slots: {changes:?}");
+        prop_assert!(share >= 0.85, "{low} to {high} at {slots} slots: {changes:?}");
     }
 }

@@ -18,6 +18,10 @@ pub(super) struct Curve {
     /// The mean of the squared deviations of single values, relative to the mean.
     spread: f64,
     count: u32,
+    /// The same of means over as many values as streams run together, times this number. It is equal for values that
+    /// vary independently, and larger if streams that run together are slow or fast together.
+    group_spread: f64,
+    groups: u32,
 }
 
 /// The throughput that the last stream brings, as a share of that of an average stream.
@@ -34,6 +38,29 @@ struct Level {
     count: u32,
     slow: f64,
     fast: f64,
+    /// The values since the last group was complete, and their sum.
+    group: u32,
+    group_seconds: f64,
+}
+
+impl Level {
+    const fn new(count: u32, seconds: f64) -> Level {
+        Level { count, slow: seconds, fast: seconds, group: 0, group_seconds: 0.0 }
+    }
+
+    /// Returns the squared relative deviation of the mean of a group that is complete with this value, times its size.
+    fn group_deviation(&mut self, streams: usize, seconds: f64) -> Option<f64> {
+        self.group += 1;
+        self.group_seconds += seconds;
+        if (self.group as usize) < streams {
+            return None;
+        }
+        let (size, mean) = (f64::from(self.group), self.group_seconds / f64::from(self.group));
+        // The first group is the mean itself.
+        let is_first = self.count <= self.group;
+        (self.group, self.group_seconds) = (0, 0.0);
+        (!is_first).then(|| size * (mean / self.slow - 1.0).powi(2))
+    }
 }
 
 impl Curve {
@@ -42,7 +69,7 @@ impl Curve {
         if !(seconds.is_finite() && seconds > 0.0) {
             return;
         }
-        let level = self.levels.entry(streams).or_insert(Level { count: 0, slow: seconds, fast: seconds });
+        let level = self.levels.entry(streams).or_insert(Level::new(0, seconds));
         level.count = level.count.saturating_add(1);
         if level.count > 1 {
             self.count = self.count.saturating_add(1);
@@ -53,10 +80,14 @@ impl Curve {
         let equal = 1.0 / f64::from(level.count);
         level.slow += equal.max(SLOW) * (seconds - level.slow);
         level.fast += equal.max(FAST) * (seconds - level.fast);
+        if let Some(deviation) = level.group_deviation(streams, seconds) {
+            self.groups = self.groups.saturating_add(1);
+            self.group_spread += f64::from(self.groups).recip().max(SLOW) * (deviation - self.group_spread);
+        }
         let present = *level;
         if present.count >= SETTLED && (present.fast / present.slow - 1.0).abs() > CHANGED {
             self.levels.clear();
-            self.levels.insert(streams, Level { count: LEAST, slow: present.fast, fast: present.fast });
+            self.levels.insert(streams, Level::new(LEAST, present.fast));
         }
     }
 
@@ -78,7 +109,7 @@ impl Curve {
     ///
     /// It is the elasticity of the throughput `n / t(n)`, that is `1 - n * t'(n) / t(n)`. `t` is fitted around `streams`
     /// by least squares: a parabola, as in the Universal Scalability Law, or a line if only two numbers of streams
-    /// are known.
+    /// are known, or if the error of the parabola is larger than what the line leaves out.
     pub(super) fn gain(&self, streams: usize) -> Option<Gain> {
         let known = |level: &Level| level.count >= LEAST;
         self.levels.get(&streams).filter(|level| known(level))?;
@@ -90,14 +121,23 @@ impl Curve {
                 (*at as f64 - streams as f64, level.slow, weight)
             })
             .collect();
-        let fit = match points.len() {
-            0 | 1 => return None,
-            2 => line(&points)?,
-            _ => parabola(&points)?,
-        };
         let n = streams as f64;
-        let error = n * (self.spread * fit.slope_variance.max(0.0)).sqrt();
-        (fit.time > 0.0).then(|| Gain { share: 1.0 - n * fit.slope / fit.time, error })
+        let spread = self.spread.max(self.group_spread);
+        let gain = |fit: Fit, bend: f64| {
+            let error = (n * (spread * fit.slope_variance.max(0.0)).sqrt()).hypot(bend);
+            (fit.time > 0.0).then(|| Gain { share: 1.0 - n * fit.slope / fit.time, error })
+        };
+        match points.len() {
+            0 | 1 => None,
+            2 => gain(line(&points)?, 0.0),
+            _ => {
+                // By the Universal Scalability Law, a line misses at most this share by the bend.
+                let reach = points.iter().map(|(x, ..)| x.abs()).fold(0.0, f64::max);
+                let straight = gain(line(&points)?, reach / (2.0 * n));
+                let bent = parabola(&points).and_then(|fit| gain(fit, 0.0));
+                straight.into_iter().chain(bent).min_by(|one, other| one.error.total_cmp(&other.error))
+            }
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use streamgauge::cli::Cli;
 use super::page::pages;
 
 /// Other programs, whose arguments are not checked.
-const FOREIGN: [&str; 19] = [
+const FOREIGN: [&str; 20] = [
+    "aiperf",
     "base64",
     "cd",
     "curl",

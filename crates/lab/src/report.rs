@@ -10,6 +10,8 @@ mod json;
 mod merge;
 mod plot;
 mod source;
+#[cfg(test)]
+mod tests;
 mod text;
 mod verdict;
 

@@ -1,10 +1,19 @@
-//! The analysis of a million chunks needs less than 300 MB, the recording included.
+//! The analysis of a million chunks needs less than 300 MB, the recording included, and reading them less than 100 MB.
 #![allow(unsafe_code, reason = "a global allocator that counts can't be written without")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
-use streamgauge_lab::analysis::{Settings, analyse};
+use streamgauge_lab::{
+    analysis::{Settings, analyse},
+    experiment::{
+        Plan,
+        recording::{Environment, Writer, read},
+    },
+};
 
 mod million;
 
@@ -44,8 +53,39 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// The tests share one counter, so they run one after the other.
+static ALONE: Mutex<()> = Mutex::new(());
+
+#[test]
+fn reading_a_million_chunks_takes_less_than_100_mb() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let plan: Plan =
+        "name = \"p\"\n[upstreams]\none = \"http://127.0.0.1:1\"\n[[agent]]\nname = \"a\"\nmodel = \"m\"\n\
+                      prompt = \"p\"\ntokens = 1\n[[condition]]\nname = \"c\"\n"
+            .parse()
+            .unwrap();
+    let mut writer = Writer::create(folder.path(), &plan, &Environment::default()).unwrap();
+    let mut recording = million::recording();
+    writer.chunks(&recording.chunks).unwrap();
+    drop(writer);
+    // Without runs.csv, the rows need no run.
+    std::fs::remove_file(folder.path().join("runs.csv")).unwrap();
+    recording = Default::default();
+    assert!(recording.chunks.is_empty());
+    let before = HELD.load(Relaxed);
+    PEAK.store(before, Relaxed);
+    let recorded = read(folder.path()).unwrap();
+    assert_eq!(recorded.recording.chunks.len(), 1_000_000);
+    // A chunk has 40 bytes, and a list that grows is twice as large for a moment.
+    let peak = PEAK.load(Relaxed) - before;
+    assert!(peak < 100_000_000, "{} MB", peak / 1_000_000);
+}
+
 #[test]
 fn analysis_of_a_million_chunks_takes_less_than_300_mb() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    PEAK.store(HELD.load(Relaxed), Relaxed);
     let recording = million::recording();
     assert_eq!(recording.chunks.len(), 1_000_000);
     // The memory of the resampling does not depend on the number of chunks.

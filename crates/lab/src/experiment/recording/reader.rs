@@ -13,6 +13,7 @@ mod runs;
 mod sound;
 mod suite;
 mod table;
+mod whole;
 
 use reading::{ONLY_RUN, Reading};
 use std::{

@@ -14,6 +14,8 @@ use crate::analysis::{Chunk, Recording, statistic::percentile};
 
 /// If the gaps of a file differ from those of its timestamps by more than this factor, their unit is doubtful.
 const DOUBT: f64 = 30.0;
+/// If the time between two chunks is longer than their gap by more than this, in seconds, the clock was set.
+const STEP: f64 = 1.0;
 
 struct ChunkColumns {
     run: Option<usize>,
@@ -120,6 +122,32 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
             )
         });
         from_timestamps(&mut recording.chunks);
+    } else {
+        undo_steps(reading, &mut recording.chunks);
+    }
+}
+
+/// Undoes steps of the clock, as of a wall clock that NTP sets: there, the time since the previous chunk is longer than the
+/// gap, which another clock measured. The later timestamps are moved back by the difference.
+fn undo_steps(reading: &mut Reading<'_>, chunks: &mut [Chunk]) {
+    let mut last: HashMap<(u32, u32), f64> = HashMap::new();
+    let mut ahead = 0.0;
+    for chunk in chunks {
+        chunk.at -= ahead;
+        let since = last.get(&(chunk.run, chunk.agent)).map(|before| chunk.at - before);
+        let step = since.map_or(f64::NAN, |since| since - chunk.gap);
+        if step > STEP {
+            let (run, agent, gap) = (chunk.run, chunk.agent, chunk.gap);
+            reading.problems.say(CHUNKS, None, "clock", || {
+                format!(
+                    "the clock jumps forward by {step:.1} s at agent {agent} of run {run}, whose gap is {gap:.3} s: the \
+                     later timestamps are moved back"
+                )
+            });
+            ahead += step;
+            chunk.at -= step;
+        }
+        last.insert((chunk.run, chunk.agent), chunk.at);
     }
 }
 

@@ -1,10 +1,10 @@
 //! Reads one CSV file row by row, and reports mistakes in its format.
 
-use std::{fs::File, io::Read};
+use std::fs::File;
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::{Reading, column::Header};
+use super::{Reading, column::Header, whole::WholeLines};
 
 /// The kind and text of a problem, for a row that cannot be used.
 pub(super) type Fault = (&'static str, String);
@@ -17,24 +17,18 @@ pub(super) fn read<C>(
     columns: impl FnOnce(&Header) -> Result<C, String>,
     mut row: impl FnMut(&mut Reading<'_>, &C, &ByteRecord, u64) -> Result<(), Fault>,
 ) {
-    let path = reading.folder.join(file);
-    let mut bytes = Vec::new();
-    match File::open(&path).and_then(|mut opened| opened.read_to_end(&mut bytes)) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
-        Err(error) => {
-            reading.problems.say(file, None, "unreadable", || format!("it cannot be read: {error}"));
+    let Some(opened) = open(reading, file) else { return };
+    let mut whole = WholeLines::new(opened);
+    let mut table = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&mut whole);
+    let mut record = ByteRecord::new();
+    match table.read_byte_record(&mut record) {
+        Ok(true) => {}
+        Ok(false) => {
+            let what = || "it has no header, so nothing of it is read".into();
+            reading.problems.say(file, Some(1), "empty", what);
             return;
         }
-        Ok(_) => {}
-    }
-    // A last line without an end may lack digits too, and it would still look valid.
-    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let cut_off = whole < bytes.len();
-    let mut table = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&bytes[..whole]);
-    let mut record = ByteRecord::new();
-    if !table.read_byte_record(&mut record).unwrap_or(false) {
-        reading.problems.say(file, Some(1), "empty", || "it has no header, so nothing of it is read".into());
-        return;
+        Err(error) => return unreadable(reading, file, &error),
     }
     let header = Header::of(&record);
     let found = match columns(&header) {
@@ -57,27 +51,51 @@ pub(super) fn read<C>(
         }
         let line = record.position().map_or(0, csv::Position::line);
         lines = line;
-        if record.len() != header.len() {
-            let (have, need) = (record.len(), header.len());
-            reading.problems.say(file, Some(line), "fields", || {
-                format!("the row has {have} fields and the header {need}: it is left out")
-            });
+        if !fits(reading, file, &header, &record) {
             continue;
-        }
-        if let Some(at) = record.iter().position(|field| field.eq_ignore_ascii_case(b"nan")) {
-            let name = header.name(at).to_owned();
-            reading
-                .problems
-                .say(file, Some(line), "NaN", || format!("{name} is NaN: it is treated as missing"));
         }
         if let Err((kind, what)) = row(reading, &found, &record, line) {
             reading.problems.say(file, Some(line), kind, || format!("{what}: the row is left out"));
         }
     }
-    if cut_off {
+    drop(table);
+    if whole.is_cut_off() {
         let line = Some(lines + 1);
         reading.problems.say(file, line, "cut off", || "the last line is cut off and left out".into());
     }
+}
+
+/// Opens a file. `None`: it is missing, or it cannot be opened, which is a problem.
+fn open(reading: &mut Reading<'_>, file: &str) -> Option<File> {
+    match File::open(reading.folder.join(file)) {
+        Ok(opened) => Some(opened),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => {
+            unreadable(reading, file, &error);
+            None
+        }
+    }
+}
+
+fn unreadable(reading: &mut Reading<'_>, file: &str, error: &dyn std::error::Error) {
+    reading.problems.say(file, None, "unreadable", || format!("it cannot be read: {error}"));
+}
+
+/// Returns whether a row has the fields of the header, and names values that are not numbers.
+fn fits(reading: &mut Reading<'_>, file: &str, header: &Header, record: &ByteRecord) -> bool {
+    let line = record.position().map_or(0, csv::Position::line);
+    if record.len() != header.len() {
+        let (have, need) = (record.len(), header.len());
+        reading.problems.say(file, Some(line), "fields", || {
+            format!("the row has {have} fields and the header {need}: it is left out")
+        });
+        return false;
+    }
+    if let Some(at) = record.iter().position(|field| field.eq_ignore_ascii_case(b"nan")) {
+        let name = header.name(at).to_owned();
+        reading.problems.say(file, Some(line), "NaN", || format!("{name} is NaN: it is treated as missing"));
+    }
+    true
 }
 
 /// Returns the problem of a field.

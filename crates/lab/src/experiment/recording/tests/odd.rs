@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::{PLAN, assert_problem, edit, layout, written};
 use crate::experiment::{
     Plan,
-    recording::{AgentRow, Environment, RunRow, Writer, read},
+    recording::{AgentRow, Environment, RunRow, Writer, finished, read},
 };
 
 #[test]
@@ -55,4 +55,71 @@ fn missing_file_is_said_with_what_the_report_lacks() {
     assert_problem(&recorded, "runs.csv: it is missing: no run is known");
     assert_eq!(recorded.recording.gpu[0].at, 0.0);
     assert!(recorded.problems.iter().all(|problem| !problem.what.contains("the time of their chunks")));
+}
+
+#[test]
+fn clock_that_ntp_sets_forward_is_named_and_its_step_undone() {
+    let (folder, recording) = written();
+    // An hour is added to the timestamps of run 1, after the first chunk of its second agent.
+    edit(folder.path(), layout::CHUNKS, |text| {
+        let lines = text.lines().enumerate().map(|(place, line)| match place {
+            11.. => line.replacen(",10.", ",3610.", 1),
+            _ => line.to_owned(),
+        });
+        lines.map(|line| line + "\n").collect()
+    });
+    let recorded = read(folder.path()).unwrap();
+    assert_problem(&recorded, "chunk_metrics.csv: the clock jumps forward by 3600.0 s at agent 1 of run 1");
+    for (read, written) in recorded.recording.chunks.iter().zip(&recording.chunks) {
+        assert!((read.at - written.at).abs() < 1e-6, "{read:?} {written:?}");
+    }
+}
+
+#[test]
+fn file_that_is_cut_inside_a_quoted_name_loses_only_that_row() {
+    let (folder, recording) = written();
+    edit(folder.path(), layout::AGENTS, |text| {
+        let last = text.trim_end().rfind('\n').unwrap();
+        format!("{}1,1,\"wri\nter", &text[..=last])
+    });
+    let recorded = read(folder.path()).unwrap();
+    assert_problem(&recorded, "agents.csv:5: the row has 3 fields and the header 20: it is left out");
+    assert_eq!(recorded.recording.agents.len(), recording.agents.len() - 1);
+    let analysis = crate::analysis::analyse(&recorded.recording, &crate::analysis::Settings::default());
+    assert!(analysis.notes.iter().any(|note| note == "run 1 is left out: it has 1 agent, and 2 took part"));
+}
+
+#[test]
+fn recording_of_a_newer_version_is_read_and_said_to_be_newer() {
+    let (folder, recording) = written();
+    edit(folder.path(), layout::ENVIRONMENT, |text| text.replace("\"format\": 2", "\"format\": 9"));
+    edit(folder.path(), layout::LAG, |text| {
+        text.lines().zip(["new", "1", "2"]).map(|(line, more)| format!("{line},{more}\n")).collect()
+    });
+    let recorded = read(folder.path()).unwrap();
+    assert_problem(&recorded, "environment.json: it has format 9, and this version reads formats up to 2");
+    assert_eq!(recorded.recording.lag, recording.lag);
+}
+
+#[test]
+fn recording_of_an_older_version_is_read_and_not_continued() {
+    let (folder, recording) = written();
+    edit(folder.path(), layout::ENVIRONMENT, |text| text.replace("\"format\": 2", "\"format\": 1"));
+    // Version 1 had no scheduled times.
+    edit(folder.path(), layout::AGENTS, |text| {
+        let without = |line: &str| {
+            let mut fields: Vec<&str> = line.split(',').collect();
+            fields.remove(5);
+            fields.join(",") + "\n"
+        };
+        text.lines().map(without).collect()
+    });
+    let recorded = read(folder.path()).unwrap();
+    assert_eq!(recorded.problems, []);
+    assert_eq!(recorded.recording.agents.len(), recording.agents.len());
+    assert!(
+        recorded.recording.agents.iter().all(|agent| agent.scheduled.is_none() && agent.tokens == Some(8))
+    );
+    let error = finished(folder.path(), &PLAN.parse().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("has format 1, and this version of streamgauge writes format 2"), "{error}");
 }

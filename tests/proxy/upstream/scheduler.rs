@@ -8,6 +8,7 @@ use streamgauge_simulate as simulate;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::JoinSet,
 };
 
 use super::{
@@ -201,4 +202,40 @@ async fn client_that_reads_nothing_of_a_finished_response_is_disconnected_and_ho
     let _second = upstream.asked().await;
     sidecar.until("connections_refused_total{listener=\"proxy\",reason=\"stalled\"}", 1.0).await;
     sidecar.until(HELD, 0.0).await;
+}
+
+#[tokio::test]
+async fn upstream_that_vanishes_with_a_full_queue_loses_only_the_request_that_it_ran() {
+    let (vanishes, stays) = (Simulated::start(steady(600.0)), Simulated::start(steady(1.0)));
+    let mut config = in_turn(&[vanishes.addr, stays.addr]);
+    for upstream in &mut config.upstream.upstreams {
+        upstream.max_streams = Some(StreamLimit::Fixed(1));
+    }
+    config.queue.size = 4;
+    let sidecar = Arc::new(up(config).await);
+    let mut clients = JoinSet::new();
+    let mut send = || {
+        let sidecar = sidecar.clone();
+        clients.spawn(async move {
+            let chat = json!({"model": "sim", "messages": [{"role": "user", "content": "why"}]});
+            let (status, text) = ask(&sidecar, "/api/chat", &chat).await;
+            (status, text.is_some_and(|text| text.contains("\"done\":true")))
+        });
+    };
+    send();
+    soon(vanishes.truth.until(|truth| truth.started() == 1)).await;
+    // One runs at the other upstream, and the queue is full.
+    for _ in 0..5 {
+        send();
+    }
+    sidecar.until("queue_depth{priority=\"normal\"}", 4.0).await;
+    vanishes.kill().await;
+    let mut answers = Vec::new();
+    while let Some(answer) = soon(clients.join_next()).await {
+        answers.push(answer.unwrap());
+    }
+    answers.sort_unstable();
+    let whole = answers.iter().filter(|answer| **answer == (200, true)).count();
+    assert_eq!((whole, answers[0]), (5, (200, false)), "{answers:?}");
+    assert_eq!(sidecar.value("queue_depth{priority=\"normal\"}"), 0.0);
 }

@@ -23,8 +23,8 @@ struct Row {
     output_tokens: f64,
     /// Records with content, thinking or a tool call, counted as they arrive.
     records: f64,
-    /// Loads of a model, or at an upstream.
-    loads: f64,
+    /// Loads of a model, or at an upstream, by their cause.
+    loads: BTreeMap<String, f64>,
     /// Times to first token of a model. The metrics do not have them by upstream or caller.
     first_token: Buckets,
 }
@@ -59,8 +59,8 @@ impl Totals {
             }
         }
         for one in scrape.find("model_loads_total").series() {
-            models.row(one.label("model")).loads += one.value();
-            upstreams.row(one.label("upstream")).loads += one.value();
+            models.row(one.label("model")).loaded(one);
+            upstreams.row(one.label("upstream")).loaded(one);
         }
         for one in scrape.find("caller_requests_total").series() {
             callers.row(one.label("caller")).ended(one);
@@ -141,6 +141,16 @@ impl Row {
         }
     }
 
+    fn loaded(&mut self, series: Series<'_>) {
+        *self.loads.entry(series.label("cause").to_owned()).or_default() += series.value();
+    }
+
+    /// The cause of most loads.
+    fn load_cause(&self) -> Option<&str> {
+        let caused = self.loads.iter().filter(|(_, count)| **count > 0.0);
+        caused.max_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(cause, _)| cause.as_str())
+    }
+
     /// A model that gives its label to another takes its counts along, so a difference can be negative. It counts as 0.
     fn since(&self, earlier: &Row) -> Row {
         let grown = |now: f64, before: f64| (now - before).max(0.0);
@@ -151,7 +161,11 @@ impl Row {
             prompt_tokens: grown(self.prompt_tokens, earlier.prompt_tokens),
             output_tokens: grown(self.output_tokens, earlier.output_tokens),
             records: grown(self.records, earlier.records),
-            loads: grown(self.loads, earlier.loads),
+            loads: (self.loads.iter())
+                .map(|(cause, now)| {
+                    (cause.clone(), grown(*now, earlier.loads.get(cause).copied().unwrap_or_default()))
+                })
+                .collect(),
             first_token: self.first_token.since(&earlier.first_token),
         }
     }
@@ -165,7 +179,8 @@ impl Row {
             "prompt_tokens": self.prompt_tokens,
             "output_tokens": self.output_tokens,
             "records": self.records,
-            "loads": self.loads,
+            "loads": self.loads.values().sum::<f64>(),
+            "load_cause": self.load_cause(),
             "first_token_p50_seconds": self.first_token.quantile(0.5),
             "first_token_p95_seconds": self.first_token.quantile(0.95),
         })

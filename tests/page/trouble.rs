@@ -152,3 +152,34 @@ async fn page_says_what_is_wrong_and_who_is_affected() {
     browser.until("newest.range_seconds === 60").await;
     assert_eq!(browser.value("location.hash").await, "#60");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn page_says_why_a_model_is_loaded_again_and_again() {
+    let loading = simulate::Config {
+        rate: 100.0,
+        tokens: 5,
+        load_time: Duration::from_millis(600),
+        ..quick(&["sim:latest"])
+    };
+    let sidecar = Sidecar::start(config(simulator(loading))).await;
+    let browser = Browser::start().await;
+    browser.open(sidecar.admin).await;
+    for _ in 0..4 {
+        let body = json!({"model": "sim", "prompt": "x", "keep_alive": 0});
+        sidecar.ask("/api/generate", body, "").await.unwrap().bytes().await.unwrap();
+        // The sidecar sees that the model has gone.
+        let gone = || async {
+            sidecar.page("/metrics").await.contains("model_loaded{upstream=\"gpu0\",model=\"sim:latest\"} 1")
+        };
+        while gone().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    browser.until("document.getElementById('reasons').innerText.includes('4 times for 4 requests')").await;
+    let reasons = browser.text("#reasons").await;
+    assert!(
+        reasons.contains("Ollama loaded sim:latest") && reasons.contains("keep_alive had ended"),
+        "{reasons}"
+    );
+}

@@ -4,6 +4,7 @@
 mod answer;
 mod attempts;
 mod coding;
+mod format;
 mod history;
 mod listen;
 mod overview;
@@ -18,7 +19,7 @@ mod totals;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, header, request};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request};
 use http_body_util::Full;
 use prometheus::{TEXT_FORMAT, TextEncoder};
 
@@ -29,7 +30,11 @@ pub(crate) use streams::Queue;
 pub(crate) use token::AskedToken;
 pub use token::Token;
 
-use crate::tls::Identity;
+use crate::{
+    metric::{OPENMETRICS_FORMAT, openmetrics},
+    tls::Identity,
+};
+use format::ScrapeFormat;
 use response::{json, of_type, text};
 
 /// Settings of the admin listener.
@@ -41,11 +46,18 @@ pub struct Config {
     pub tls: Option<Identity>,
     /// The token that a request must send. `None`: no token is required. `/livez` and `/readyz` never require it.
     pub token: Option<Token>,
+    /// Whether `/metrics` answers in OpenMetrics, with exemplars, to a scraper that asks for it.
+    pub openmetrics: bool,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { listen: SocketAddr::from(([127, 0, 0, 1], 9464)), tls: None, token: None }
+        Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
+            tls: None,
+            token: None,
+            openmetrics: false,
+        }
     }
 }
 
@@ -54,7 +66,7 @@ impl Admin {
         let method = &request.method;
         let answer: fn(&Admin, &request::Parts) -> Response<Full<Bytes>> = match request.uri.path() {
             "/" => |_, _| page(),
-            "/metrics" => |admin, request| admin.metrics(coding::takes_gzip(&request.headers)),
+            "/metrics" => |admin, request| admin.metrics(&request.headers),
             "/livez" => |_, _| text(StatusCode::OK, "alive\n"),
             "/readyz" => |admin, _| admin.ready(),
             "/streams" => {
@@ -79,9 +91,17 @@ impl Admin {
         answer(self, request)
     }
 
-    fn metrics(&self, gzip: bool) -> Response<Full<Bytes>> {
+    fn metrics(&self, fields: &HeaderMap) -> Response<Full<Bytes>> {
         self.scraped.now();
-        let exposition = match TextEncoder::new().encode_to_string(&self.registry.gather()) {
+        let format = if self.openmetrics { ScrapeFormat::of(fields) } else { ScrapeFormat::Text };
+        let families = self.registry.gather();
+        let (kind, exposition) = match format {
+            ScrapeFormat::OpenMetrics => {
+                (OPENMETRICS_FORMAT, Ok(openmetrics(&families, &self.meter.exemplars())))
+            }
+            ScrapeFormat::Text => (TEXT_FORMAT, TextEncoder::new().encode_to_string(&families)),
+        };
+        let exposition = match exposition {
             Ok(exposition) => exposition,
             Err(error) => {
                 tracing::error!(%error, "failed to write the metrics");
@@ -91,15 +111,16 @@ impl Admin {
                 );
             }
         };
-        let mut response = if gzip {
-            let mut response = of_type(StatusCode::OK, TEXT_FORMAT, coding::gzip(exposition.as_bytes()));
+        let mut response = if coding::takes_gzip(fields) {
+            let mut response = of_type(StatusCode::OK, kind, coding::gzip(exposition.as_bytes()));
             response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             response
         } else {
-            of_type(StatusCode::OK, TEXT_FORMAT, exposition)
+            of_type(StatusCode::OK, kind, exposition)
         };
-        // Without `Vary`, a cache could give the compressed response to a client that did not accept it.
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        // Without `Vary`, a cache could give the response to a client that did not accept its coding or its format.
+        let vary = if self.openmetrics { "accept, accept-encoding" } else { "accept-encoding" };
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static(vary));
         response
     }
 

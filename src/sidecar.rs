@@ -285,6 +285,7 @@ impl Builder {
             token,
             refusals: families.refusals(),
             store,
+            openmetrics: config.admin.openmetrics,
         };
         let counts = families.proxy(proxy.acceptor());
         Ok(Bound {

@@ -28,6 +28,7 @@ pub(crate) struct Admin {
     pub(crate) refusals: Refusals,
     /// The store of limits that several sidecars share.
     pub(crate) store: Option<Arc<Store>>,
+    pub(crate) openmetrics: bool,
 }
 
 /// The last time that `/metrics` was read. The page shows it, since nothing else reports that Prometheus is down.

@@ -371,6 +371,11 @@ static BEHIND: &[Setting] = &[
         "The maximum number of models with their own label. If more models are used, the least recently used model loses its label. Models without a label are `other`.",
     ),
     setting(
+        "metrics.openmetrics",
+        Field::Truth(|c| &mut c.sidecar.admin.openmetrics),
+        "Answer in OpenMetrics, with exemplars, to a scraper that asks for it. Prometheus asks for it by itself.",
+    ),
+    setting(
         "collectors.gpu",
         Field::Interval(|c| &mut c.sidecar.collectors.gpu, Duration::from_millis(50)..=DAY),
         "The interval between two readings of the GPUs through NVML. Without a GPU, the collector tries again every 10 s.",

@@ -204,7 +204,7 @@ pub(super) const NAMES_THAT_SAY_NOTHING: &[&str] =
 
 /// The modules that read the wall clock, with reasons. The wall clock can jump, so limits, timeouts and
 /// measurements use a monotonic clock.
-pub(super) const WALL_CLOCK: [(&str, &str); 11] = [
+pub(super) const WALL_CLOCK: [(&str, &str); 12] = [
     ("streamgauge::admin::history", "when the history began, as people write it"),
     ("streamgauge::admin::requests", "when a request ended, as people write it"),
     ("streamgauge::cli::experiment::conduct", "the name of a folder"),
@@ -212,6 +212,7 @@ pub(super) const WALL_CLOCK: [(&str, &str); 11] = [
     ("streamgauge::request_log", "when a request ended, as people write it"),
     ("streamgauge::sidecar::reload", "the metric of that name"),
     ("streamgauge::sidecar::surroundings", "Ollama lists the expiry of a model as a date"),
+    ("streamgauge_meter::meter::recording", "the time of an exemplar"),
     ("streamgauge_collector::models", "Ollama says by it when a model expires"),
     ("streamgauge_collector::process", "its test"),
     ("streamgauge_simulate::stamp", "the field created_at"),

@@ -27,6 +27,9 @@ const ABSENT: &[(&str, &str)] = &[
 pub(crate) const SETTINGS: &str = "max_streams = \"auto\"\n[access]\nanonymous = { tokens = \"1000000/min\" }\n\
                         [shaping]\npace = 80\ncoalesce = { delay = \"20ms\" }";
 
+/// The trace of the traffic.
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
 /// The seconds in which that many streams decoded.
 async fn decoded(admin: &str, streams: u8) -> f64 {
     let line = format!("streamgauge_concurrency_seconds_total{{upstream=\"sim\",streams=\"{streams}\"}} ");
@@ -39,8 +42,10 @@ async fn decoded(admin: &str, streams: u8) -> f64 {
 pub(crate) async fn traffic(proxy: &str, admin: &str) {
     let client = reqwest::Client::new();
     let url = |path: &str| format!("http://{proxy}{path}");
+    let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
     let ask = async |path: &str, body: Value, fault: &str| {
-        let request = client.post(url(path)).header("x-simulate-fault", fault).json(&body);
+        let request = client.post(url(path)).header("x-simulate-fault", fault).header("traceparent", &parent);
+        let request = request.json(&body);
         // A fault may break it off, which is intended.
         if let Ok(response) = request.send().await {
             let _ = response.bytes().await;
@@ -122,11 +127,10 @@ fn is_in(absent: &[(&str, &str)], family: &str) -> bool {
 }
 
 /// Every panel has data for the first of these instances that has the families of its query. Only panels of the families
-/// `absent` may have none. `interval` is that of the rates; it contains some of the traffic.
+/// `absent` may have none.
 pub(crate) async fn panels_have_data(
     servers: &Servers,
     instances: &[(&str, &Scraped)],
-    interval: &str,
     absent: &[(&str, &str)],
 ) {
     let there = |family: &str, scraped: &Scraped| {
@@ -141,7 +145,8 @@ pub(crate) async fn panels_have_data(
                 assert!(excused, "{}: not all scraped: {families:?}", query.place);
                 continue;
             };
-            let expr = dashboard.filled(&query.expr, instance, interval, "10m");
+            // The rates cover the traffic, even on a machine on which the queries take minutes.
+            let expr = dashboard.filled(&query.expr, instance, "10m", "15m");
             // Recorded series lag behind by a round, so that a first answer may be empty.
             servers.has_data(&query.place, &expr).await;
         }
@@ -151,8 +156,36 @@ pub(crate) async fn panels_have_data(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Prometheus; tests/real/install.sh"]
 async fn metrics_and_panels_have_data_under_traffic() {
+    everything_has_data("").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Prometheus; tests/real/install.sh"]
+async fn metrics_panels_and_exemplars_have_data_in_openmetrics() {
+    let stack = everything_has_data("[metrics]\nopenmetrics = true").await;
+    // Only OpenMetrics has this spelling in both versions.
+    let bound = "streamgauge_request_duration_seconds_bucket{le=\"5.0\"";
+    let data = stack.query(&format!("{bound}, instance=\"{}\"}}", stack.admin)).await;
+    assert!(!data.is_empty(), "it was not scraped in OpenMetrics");
+    for (histogram, at) in [
+        ("request_duration_seconds", ""),
+        ("time_to_first_token_seconds", ""),
+        ("chunk_gap_seconds", "at=\"upstream\""),
+        ("chunk_gap_seconds", "at=\"client\""),
+    ] {
+        let series = format!("streamgauge_{histogram}_bucket{{{at}}}");
+        for found in stack.servers.exemplars(&series).await {
+            assert!(!found.is_empty(), "no exemplar of {series}");
+            for exemplar in found {
+                assert_eq!(exemplar["labels"]["trace_id"], TRACE, "{series}: {exemplar}");
+            }
+        }
+    }
+}
+
+async fn everything_has_data(more: &str) -> Stack {
     let simulate = ["--model", "sim", "--tokens", "40", "--rate", "100"];
-    let stack = Stack::start(&simulate, SETTINGS, None, true).await;
+    let stack = Stack::start(&simulate, &format!("{SETTINGS}\n{more}"), None, true).await;
     traffic(&stack.proxy, &stack.admin).await;
 
     // GPU metrics are queried for the demo with its fake GPU.
@@ -176,5 +209,6 @@ async fn metrics_and_panels_have_data_under_traffic() {
 
     let instances: Vec<_> =
         instances.iter().map(|(instance, scraped)| (instance.as_str(), scraped)).collect();
-    panels_have_data(&stack.servers, &instances, "30s", ABSENT).await;
+    panels_have_data(&stack.servers, &instances, ABSENT).await;
+    stack
 }

@@ -5,7 +5,7 @@ use std::{
     net::TcpListener,
     path::{self, Path},
     process::{Command, Output},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde_json::Value;
@@ -76,7 +76,8 @@ impl Servers {
             command
                 .arg(format!("--config.file={}", file.display()))
                 .arg(format!("--storage.tsdb.path={}", data.display()))
-                .arg(format!("--web.listen-address={address}"));
+                .arg(format!("--web.listen-address={address}"))
+                .arg("--enable-feature=exemplar-storage");
             (Process::start(&mut command, data.with_extension("log")), address)
         };
         let (processes, addresses) = SERVERS.map(start).into_iter().unzip();
@@ -94,6 +95,22 @@ impl Servers {
             }
         }
         first
+    }
+
+    /// The exemplars of a query in the last hour, for each server.
+    pub(crate) async fn exemplars(&self, expr: &str) -> Vec<Vec<Value>> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let times = [("start", now - 3600), ("end", now + 60)].map(|(name, time)| (name, time.to_string()));
+        let mut found = Vec::new();
+        for server in &self.addresses {
+            let mut url = reqwest::Url::parse(&format!("http://{server}/api/v1/query_exemplars")).unwrap();
+            url.query_pairs_mut().append_pair("query", expr).extend_pairs(&times);
+            let answer: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+            let series = answer["data"].as_array().unwrap_or_else(|| panic!("{expr}: {answer}"));
+            let all = series.iter().flat_map(|series| series["exemplars"].as_array().unwrap());
+            found.push(all.cloned().collect());
+        }
+        found
     }
 
     /// Waits until a query has a value that is a number, or fails with the name of the place.

@@ -307,3 +307,83 @@ async fn metrics_are_gzipped_only_for_client_that_accepts_gzip() {
     assert_eq!(head.headers()["content-encoding"], "gzip");
     assert!(head.headers()["content-length"].to_str().unwrap().parse::<u64>().unwrap() > 1000);
 }
+
+/// A scrape with this `Accept`: its type and its text.
+async fn scraped_as(sidecar: &Sidecar, accept: &str) -> (String, String) {
+    let request = reqwest::Client::new().get(format!("http://{}/metrics", sidecar.admin));
+    let response = request.header("accept", accept).send().await.unwrap();
+    let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
+    (kind, response.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn openmetrics_with_trace_of_sampled_stream_is_for_scraper_that_asks_for_it() {
+    const ASKS: &str = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3";
+    let mut upstream = upstream().await;
+    let mut settings = config(upstream.addr);
+    settings.admin.openmetrics = true;
+    let sidecar = sidecar(settings).await;
+    for (trace, flags) in [("aa", "01"), ("bb", "00")] {
+        let parent = format!("\r\ntraceparent: 00-{}-00f067aa0ba902b7-{flags}\r\n\r\n", trace.repeat(16));
+        let mut client = sidecar.send(&generate().replacen("\r\n\r\n", &parent, 1)).await;
+        let mut asked = upstream.asked().await;
+        assert!(asked.head.contains(parent.trim()), "it is forwarded: {}", asked.head);
+        asked.body(13).await;
+        asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+        client.until(RECORD).await;
+        asked.write(&chunk(RECORD)).await;
+        client.until(RECORD).await;
+        asked.write(&[&chunk(LAST), "0\r\n\r\n"].concat()).await;
+        client.until("0\r\n\r\n").await;
+    }
+    sidecar.until(&ended("generate", "m:latest", "complete"), 2.0).await;
+
+    let (kind, page) = scraped_as(&sidecar, ASKS).await;
+    assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(page.ends_with("\n# EOF\n"), "{page}");
+    for line in [
+        "# TYPE streamgauge_busy_seconds counter",
+        "# UNIT streamgauge_busy_seconds seconds",
+        "# TYPE streamgauge_chunk_gap_seconds histogram",
+    ] {
+        assert!(page.contains(&format!("\n{line}\n")), "{line}");
+    }
+    assert!(page.contains("\nstreamgauge_busy_seconds_total{upstream=\"gpu0\"} "));
+    for series in [
+        "streamgauge_request_duration_seconds_bucket{route=\"generate\",model=\"m:latest\",le=\"",
+        "streamgauge_time_to_first_token_seconds_bucket{route=\"generate\",model=\"m:latest\",le=\"",
+        "streamgauge_chunk_gap_seconds_bucket{model=\"m:latest\",at=\"upstream\",le=\"",
+        "streamgauge_chunk_gap_seconds_bucket{model=\"m:latest\",at=\"client\",le=\"",
+    ] {
+        let lines: Vec<_> = page.lines().filter(|line| line.starts_with(series)).collect();
+        let with: Vec<_> = lines.iter().filter_map(|line| line.split_once(" # ")).collect();
+        let [(bucket, exemplar)] = with[..] else { panic!("not one exemplar: {lines:#?}") };
+        let trace = format!("{{trace_id=\"{}\"}} ", "aa".repeat(16));
+        let value = exemplar.strip_prefix(&trace).unwrap_or_else(|| panic!("{exemplar}"));
+        let value: f64 = value.split(' ').next().unwrap().parse().unwrap();
+        let bound = bucket.strip_prefix(series).unwrap().split('"').next().unwrap();
+        assert!(bound == "+Inf" || value <= bound.parse().unwrap(), "{bucket} {exemplar}");
+    }
+
+    // Each family has one name, and its series follow it.
+    let mut names: Vec<_> =
+        page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all, "two families have one name");
+    assert!(!page.contains(" unknown\n"), "a counter does not end with _total");
+
+    let (kind, page) = scraped_as(&sidecar, "text/plain").await;
+    assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+    assert!(!page.contains("# EOF") && !page.contains("trace_id"), "{page}");
+}
+
+#[tokio::test]
+async fn metrics_are_text_by_default_even_if_scraper_prefers_openmetrics() {
+    let upstream = upstream().await;
+    let sidecar = sidecar(config(upstream.addr)).await;
+    let (kind, page) = scraped_as(&sidecar, "application/openmetrics-text;version=1.0.0").await;
+    assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+    assert!(!page.contains("# EOF"), "{page}");
+}

@@ -52,7 +52,7 @@ pub use wrapping::DeliveredBy;
 
 use std::{sync::Arc, time::Instant};
 
-use crate::metric::Buckets;
+use crate::metric::{Buckets, Exemplars};
 use cause::Seen;
 use families::Families;
 use live::LiveTable;
@@ -227,6 +227,18 @@ impl Meter {
     #[must_use]
     pub fn gaps(&self) -> Buckets {
         self.shared.families.chunks.gaps()
+    }
+
+    /// Returns the newest request of each bucket of `request_duration_seconds`, `time_to_first_token_seconds` and
+    /// `chunk_gap_seconds` that belongs to a sampled trace, for
+    /// [`openmetrics`](crate::metric::openmetrics).
+    #[must_use]
+    pub fn exemplars(&self) -> Exemplars {
+        let (families, mut exemplars) = (&self.shared.families, Exemplars::default());
+        exemplars.add(&families.requests.duration);
+        exemplars.add(&families.chunks.first_token);
+        exemplars.add(&families.chunks.gap);
+        exemplars
     }
 
     /// From now on, a request that ends unfinished counts as cut by the sidecar, with the outcome `refused`.

@@ -9,18 +9,24 @@
 
 mod bands;
 pub mod buckets;
+mod exemplar;
+mod exemplars;
 mod exposition;
 mod family;
 mod histogram;
 mod occupied;
+mod openmetrics;
 mod scrape;
 
 pub(crate) use bands::band;
 pub use bands::{BANDS, ByBand};
+pub use exemplar::Exemplar;
+pub use exemplars::Exemplars;
 pub use exposition::{Exposition, Metric, Page};
 pub use family::{Child, Family};
 pub use histogram::{Histogram, LocalHistogram, Tally};
 pub use occupied::Occupied;
+pub use openmetrics::{OPENMETRICS_FORMAT, openmetrics};
 pub use scrape::{Buckets, Found, Scrape, Series};
 
 /// Creates a counter at zero, for [`Family::new`].

@@ -188,6 +188,7 @@ impl Delivery {
             children.backpressure.inc_by(held.as_secs_f64());
         }
         self.flush();
+        self.measurement.longest_client_gap = self.gap.as_ref().map_or(0.0, LocalHistogram::highest);
         self.measurement.record(outcome);
     }
 

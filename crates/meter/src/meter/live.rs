@@ -74,6 +74,8 @@ pub struct Live {
     pub(super) last_gap: AtomicU64,
     /// The gaps at the upstream that are flushed.
     pub(super) gaps: Tally,
+    /// The longest of them, as the bits of its seconds, which are in the order of the values.
+    pub(super) longest_gap: AtomicU64,
     /// Nanoseconds.
     backpressure: AtomicU64,
     /// The time at which the client was handed the newest frame.
@@ -123,6 +125,7 @@ impl Live {
             content: AtomicU64::new(0),
             last_gap: AtomicU64::new(0),
             gaps: Tally::default(),
+            longest_gap: AtomicU64::new(0),
             backpressure: AtomicU64::new(0),
             handed: Moment::default(),
             client_waits: AtomicBool::new(true),

@@ -110,6 +110,8 @@ pub struct Measurement {
     pub(super) outcomes: Arc<Outcomes>,
     listing: Listing,
     pub(super) trace: Option<TraceParent>,
+    /// Seconds; 0 if there was no gap.
+    pub(super) longest_client_gap: f64,
     /// Held to the end, so that the label on which this request counts is kept.
     pub(super) place: Option<Arc<Place>>,
     /// Set while the request is at its upstream and may wait for its model.
@@ -142,6 +144,7 @@ impl Measurement {
             outcomes,
             listing: Listing::Untold,
             trace: None,
+            longest_client_gap: 0.0,
             place: None,
             waiter: None,
             account: None,

@@ -1,6 +1,9 @@
 //! The only place that records the end of a request.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, SystemTime},
+};
 
 use super::{
     Ending, Outcome,
@@ -11,7 +14,7 @@ use super::{
     phases::{Arrivals, Phases},
     prompt::Density,
 };
-use crate::protocol::Usage;
+use crate::{metric::Histogram, protocol::Usage};
 
 impl Measurement {
     /// Returns the outcome of a response whose body has ended.
@@ -55,7 +58,9 @@ impl Measurement {
         let told = live.usage();
         let families = &self.shared.families;
         let route = live.route;
-        families.requests.duration.child([route.label(), self.model_label()]).observe(duration.as_secs_f64());
+        let durations = families.requests.duration.child([route.label(), self.model_label()]);
+        durations.observe(duration.as_secs_f64());
+        self.exemplify(&durations, duration);
 
         // The response to a load or an unload is terminal, has no content, and needs no counts.
         let generated = live.content.load(Relaxed) > 0 || (self.streamed && !live.is_terminal());
@@ -96,6 +101,25 @@ impl Measurement {
         self.shared.noted.note(&ending);
         for hook in self.on_end.drain(..) {
             hook(&ending);
+        }
+    }
+
+    /// Makes a sampled request the exemplar of its duration, of its time to first token, and of its longest gaps.
+    fn exemplify(&self, durations: &Histogram, duration: Duration) {
+        let Some(parent) = self.trace.filter(|parent| parent.is_sampled) else { return };
+        let (trace, at) = (parent.trace.bytes(), SystemTime::now());
+        durations.exemplify(duration.as_secs_f64(), trace, at);
+        let Some(children) = self.children.as_ref().filter(|_| self.streamed) else { return };
+        if let Some(first) = self.live.first_content.get() {
+            children.first_token.exemplify(first.as_secs_f64(), trace, at);
+        }
+        let upstream = f64::from_bits(self.live.longest_gap.load(Relaxed));
+        for (gaps, longest) in
+            [(&children.gap_upstream, upstream), (&children.gap_client, self.longest_client_gap)]
+        {
+            if longest > 0.0 {
+                gaps.exemplify(longest, trace, at);
+            }
         }
     }
 

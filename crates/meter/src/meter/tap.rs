@@ -356,6 +356,7 @@ impl Tapping {
             work.loads.answered(Instant::now());
         }
         self.gap.flush_to(&self.live.gaps);
+        self.live.longest_gap.store(self.gap.highest().to_bits(), Relaxed);
         self.origin_gap.flush();
         self.bytes.flush();
         for (local, shared) in self.kinds.iter_mut().zip(&self.children.records) {

@@ -130,6 +130,12 @@ impl<C: Child, const N: usize> Family<C, N> {
         children.iter().for_each(|(_, child)| visit(child));
     }
 
+    /// Visits every child with the names and the values of its labels.
+    pub(super) fn each_labeled(&self, mut visit: impl FnMut(&[&'static str; N], &[String; N], &C)) {
+        let children = self.inner.children.read().unwrap_or_else(PoisonError::into_inner);
+        children.iter().for_each(|(values, child)| visit(&self.inner.labels, values, child));
+    }
+
     /// Folds the children whose label values fit into one value.
     pub fn fold<T>(&self, start: T, fits: impl Fn(&[String; N]) -> bool, add: impl Fn(T, &C) -> T) -> T {
         let children = self.inner.children.read().unwrap_or_else(PoisonError::into_inner);

@@ -3,14 +3,17 @@
 //! prometheus's own `LocalHistogram` is not `Sync`, so a metered body could not be used in programs that need `Sync`.
 //! Its `Histogram` takes one value at a time.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    time::SystemTime,
 };
 
 use prometheus::proto;
 
-use super::{family::Child, scrape::Buckets};
+use super::{exemplar::Exemplar, family::Child, scrape::Buckets};
 
 /// The maximum number of buckets of a histogram, the one above the last bound included.
 const SLOTS: usize = 96;
@@ -24,6 +27,8 @@ pub struct Histogram {
     counts: Box<[AtomicU64]>,
     /// The bits of an `f64`.
     sum: AtomicU64,
+    /// At most one for each exported bucket, by bucket.
+    exemplars: Mutex<Vec<(usize, Exemplar)>>,
 }
 
 impl Histogram {
@@ -39,7 +44,7 @@ impl Histogram {
         assert!(bounds.len() < SLOTS, "bounds are constants of this crate");
         debug_assert!(shown.iter().all(|bound| bounds.contains(bound)), "what is shown is counted");
         let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        Histogram { bounds, shown, counts, sum: AtomicU64::new(0) }
+        Histogram { bounds, shown, counts, sum: AtomicU64::new(0), exemplars: Mutex::default() }
     }
 
     /// Returns its counts by all of its bounds.
@@ -66,6 +71,28 @@ impl Histogram {
         }
         self.counts[slot(self.bounds, upper)].fetch_add(count, Relaxed);
         self.add_sum(middle * count as f64);
+    }
+
+    /// Makes a value that was observed the exemplar of its exported bucket, in place of the one before. It takes a lock, so
+    /// call it once for each stream.
+    pub fn exemplify(&self, value: f64, trace: [u8; 16], at: SystemTime) {
+        if !is_counted(value) {
+            return;
+        }
+        let bucket = slot(self.shown, value);
+        let exemplar = Exemplar { value, trace, at };
+        let mut exemplars = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
+        match exemplars.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+            Ok(index) => exemplars[index].1 = exemplar,
+            Err(index) => exemplars.insert(index, (bucket, exemplar)),
+        }
+    }
+
+    /// Returns the exemplars, with those of the lowest buckets first.
+    #[must_use]
+    pub fn exemplars(&self) -> Vec<Exemplar> {
+        let exemplars = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
+        exemplars.iter().map(|(_, exemplar)| *exemplar).collect()
     }
 
     fn add_sum(&self, value: f64) {
@@ -106,13 +133,14 @@ pub struct LocalHistogram {
     counts: [u8; SLOTS],
     pending: u8,
     sum: f64,
+    highest: f64,
 }
 
 impl LocalHistogram {
     /// Creates an empty buffer for `shared`.
     #[must_use]
     pub fn new(shared: Arc<Histogram>) -> LocalHistogram {
-        LocalHistogram { shared, counts: [0; SLOTS], pending: 0, sum: 0.0 }
+        LocalHistogram { shared, counts: [0; SLOTS], pending: 0, sum: 0.0, highest: 0.0 }
     }
 
     /// Adds one value to the buffer.
@@ -122,10 +150,17 @@ impl LocalHistogram {
         }
         self.counts[slot(self.shared.bounds, value)] += 1;
         self.sum += value;
+        self.highest = self.highest.max(value);
         self.pending += 1;
         if self.pending == u8::MAX {
             self.flush();
         }
+    }
+
+    /// Returns the highest value since the beginning, or 0 if there is none.
+    #[must_use]
+    pub fn highest(&self) -> f64 {
+        self.highest
     }
 
     /// Adds the buffer to the shared histogram, and empties the buffer.

@@ -1,7 +1,7 @@
 //! Reads a registry as Prometheus does, for code that shows its figures.
 
 mod buckets;
-mod number;
+pub(super) mod number;
 
 use std::slice;
 

@@ -11,8 +11,8 @@ pub(super) const AT_UPSTREAM: &str = "upstream";
 
 #[derive(Debug)]
 pub(in crate::meter) struct ChunkFamilies {
-    pub(super) first_token: Family<Histogram, 2>,
-    pub(super) gap: Family<Histogram, 2>,
+    pub(in crate::meter) first_token: Family<Histogram, 2>,
+    pub(in crate::meter) gap: Family<Histogram, 2>,
     pub(super) gaps_held: Family<IntCounter, 1>,
     pub(super) origin_invalid: Family<IntCounter, 1>,
     pub(super) bytes: Family<Histogram, 1>,

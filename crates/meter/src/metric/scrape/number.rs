@@ -45,14 +45,14 @@ impl Generated for Gauge {
 }
 
 /// Returns 0 if there is no counter.
-pub(super) fn of_counter(metric: &Metric) -> f64 {
+pub(in crate::metric) fn of_counter(metric: &Metric) -> f64 {
     // With protobuf, the counter is in a field that may be empty, and this call borrows its value.
     let counter: &Counter = metric.get_counter();
     counter.value()
 }
 
 /// Returns 0 if there is no gauge.
-pub(super) fn of_gauge(metric: &Metric) -> f64 {
+pub(in crate::metric) fn of_gauge(metric: &Metric) -> f64 {
     let gauge: &Gauge = metric.get_gauge();
     gauge.value()
 }

@@ -13,6 +13,7 @@ mod inbound;
 mod listen;
 mod naming;
 mod respond;
+mod response_fields;
 mod shared;
 mod upload;
 mod worker;
@@ -111,8 +112,10 @@ impl Proxy {
         measurement: Measurement,
     ) -> Response<Delivered<Outgoing>> {
         let page = Page::of(request.headers(), &self.stages.admission);
+        let live = self.config.response_fields.then(|| measurement.live().clone());
         // A future in a variable would take its room twice, and is copied.
-        match AssertUnwindSafe(self.answer(request, facts, &page, measurement)).catch_unwind().await {
+        let answered = AssertUnwindSafe(self.answer(request, facts, &page, measurement)).catch_unwind().await;
+        let mut response = match answered {
             Ok(response) => response,
             Err(_) => {
                 panics.inc();
@@ -123,7 +126,11 @@ impl Proxy {
                 measurement.forget();
                 self.respond_to_failure(&Failure::Panicked, facts, &page, measurement)
             }
+        };
+        if let Some(live) = live {
+            response_fields::write(&live, response.headers_mut());
         }
+        response
     }
 
     /// Answers a request. Dropping the future ends the request, also at the upstream.

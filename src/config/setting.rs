@@ -101,6 +101,11 @@ static LISTENERS: &[Setting] = &[
         "How to treat a POST under `/v1` to an unknown path. `generation`: it takes a slot and every limit applies, as route `v1_other`, so a route that a new Ollama adds does not bypass limits. `other`: it takes no slot, as route `other`.",
     ),
     setting(
+        "proxy.response_fields",
+        Field::Truth(|c| &mut c.sidecar.proxy.response_fields),
+        "Add `x-streamgauge-request-id` and `server-timing` to each response, also to the sidecar's own errors: the id of the request, its wait in the queue in milliseconds, and the upstream, as in `queue;dur=12.5, upstream;desc=\"gpu0\"`. If a web page may read the response, `access-control-expose-headers` lists them. `false`: responses have the fields of Ollama.",
+    ),
+    setting(
         "proxy.drain_timeout",
         Field::Duration(|c| &mut c.sidecar.drain_timeout, TIMEOUT_OR_NONE),
         "How long running streams may continue after SIGTERM or SIGINT.",

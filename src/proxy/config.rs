@@ -34,6 +34,8 @@ pub struct Config {
     pub read_ahead_budget: usize,
     /// How a POST below `/v1` to an unknown path is treated.
     pub unknown_v1: UnknownV1,
+    /// Whether each response gets the id of its request, its wait in the queue and the name of its upstream.
+    pub response_fields: bool,
 }
 
 /// How a POST below `/v1` to an unknown path is treated.
@@ -62,6 +64,7 @@ impl Default for Config {
             peek_limit: 1 << 20,
             read_ahead_budget: 256 << 20,
             unknown_v1: UnknownV1::default(),
+            response_fields: false,
         }
     }
 }

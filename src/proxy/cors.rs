@@ -46,6 +46,14 @@ pub(super) fn expose(fields: &mut HeaderMap) {
     }
 }
 
+/// Lets a page that may read the response read the fields of `proxy.response_fields`.
+pub(super) fn expose_response_fields(fields: &mut HeaderMap) {
+    if fields.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+        let names = HeaderValue::from_static("X-Streamgauge-Request-Id, Server-Timing");
+        fields.append(ACCESS_CONTROL_EXPOSE_HEADERS, names);
+    }
+}
+
 /// The method of the request that a preflight announces; `None`: the request is not a preflight. A preflight has no
 /// body, so that a request with a body must be admitted by its key.
 pub(super) fn preflight(head: &request::Parts) -> Option<&str> {

@@ -34,7 +34,7 @@ pub(super) struct Results {
 
 /// Writes lines until all senders are dropped.
 pub(super) fn write(sink: Sink, format: LineFormat, from: &Receiver<QueuedLine>, results: &Results) {
-    let mut lines = Lines { sink, is_torn: false, is_failing: false, told: 0 };
+    let mut lines = SinkWriter { sink, is_torn: false, is_failing: false, told: 0 };
     for message in from {
         match message {
             QueuedLine::Ended(at, ending) => lines.put(&line(format, at, &ending), results),
@@ -46,7 +46,7 @@ pub(super) fn write(sink: Sink, format: LineFormat, from: &Receiver<QueuedLine>,
     }
 }
 
-struct Lines {
+struct SinkWriter {
     sink: Sink,
     /// A part of the last line may have been written.
     is_torn: bool,
@@ -55,7 +55,7 @@ struct Lines {
     told: u64,
 }
 
-impl Lines {
+impl SinkWriter {
     fn put(&mut self, line: &str, results: &Results) {
         match self.write(line.as_bytes()) {
             Ok(()) => {

@@ -3,6 +3,7 @@
 mod ahead;
 #[cfg(feature = "coding")]
 mod coded;
+mod fields;
 mod simulated;
 
 use super::harness::*;

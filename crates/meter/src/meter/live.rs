@@ -154,7 +154,8 @@ impl Live {
     }
 
     /// Returns the time in the program's own queue. `None`: the request did not wait there.
-    pub(super) fn queue_wait(&self) -> Option<Duration> {
+    #[must_use]
+    pub fn queue_wait(&self) -> Option<Duration> {
         Some(self.queued.load(Relaxed)).filter(|nanos| *nanos > 0).map(Duration::from_nanos)
     }
 
@@ -169,7 +170,8 @@ impl Live {
     }
 
     /// Returns the upstream that was chosen last.
-    pub(super) fn upstream(&self) -> Option<Arc<str>> {
+    #[must_use]
+    pub fn upstream(&self) -> Option<Arc<str>> {
         self.upstream.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -1,0 +1,27 @@
+//! The fields that the sidecar adds to each response if `proxy.response_fields` is set, so that a client's own log can be
+//! joined with that of the sidecar.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::cors;
+use crate::meter::Live;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-streamgauge-request-id");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// Adds the id of the request, its wait in the sidecar's queue and its upstream. Fields of the same name that another
+/// sidecar behind this one has added describe that one: its id is replaced, and its timing stays.
+pub(super) fn write(live: &Live, fields: &mut HeaderMap) {
+    let wait = live.queue_wait().unwrap_or_default().as_secs_f64() * 1e3;
+    let mut timing = format!("queue;dur={wait:.3}");
+    if let Some(upstream) = live.upstream() {
+        timing += &format!(", upstream;desc=\"{upstream}\"");
+    }
+    // The names of upstreams have only letters, digits and `.`, `_` and `-`.
+    let values = (HeaderValue::try_from(live.id().to_string()), HeaderValue::try_from(timing));
+    if let (Ok(id), Ok(timing)) = values {
+        fields.insert(REQUEST_ID, id);
+        fields.append(SERVER_TIMING, timing);
+        cors::expose_response_fields(fields);
+    }
+}

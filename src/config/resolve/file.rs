@@ -9,7 +9,7 @@ use toml::{
 
 use super::{
     Entry, Resolved,
-    syntax::{self, Lines, Syntax},
+    syntax::{self, LineEnds, Syntax},
 };
 use crate::{
     config::{
@@ -50,7 +50,7 @@ fn read<T: Default>(
     out: &mut Vec<Mistake>,
     visit: impl FnOnce(&File<'_>, &DeTable<'_>, &mut Vec<Mistake>) -> T,
 ) -> T {
-    let file = File { path, lines: Lines::of(text) };
+    let file = File { path, lines: LineEnds::of(text) };
     let (root, errors) = DeTable::parse_recoverable(text);
     if let Some((line, format)) = syntax::foreign(text).filter(|_| !errors.is_empty()) {
         let what = format!("the file is {format}, but the configuration must be TOML");
@@ -78,7 +78,7 @@ fn line(mistake: &Mistake) -> usize {
 
 struct File<'a> {
     path: &'a Path,
-    lines: Lines,
+    lines: LineEnds,
 }
 
 impl File<'_> {

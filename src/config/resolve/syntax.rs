@@ -17,7 +17,7 @@ pub(super) struct Syntax {
 
 impl Syntax {
     /// Filters `errors`. `root` and `errors` are the parser's result for `text`.
-    pub(super) fn of(text: &str, lines: &Lines, root: &DeTable<'_>, errors: &[Error]) -> Syntax {
+    pub(super) fn of(text: &str, lines: &LineEnds, root: &DeTable<'_>, errors: &[Error]) -> Syntax {
         let mut left: Vec<(usize, String)> = errors.iter().map(|error| (start(error), told(error))).collect();
         let mut syntax = Syntax { errors: Vec::new(), guesses: Vec::new() };
         for (span, is_text) in values(text, root) {
@@ -62,13 +62,13 @@ impl Syntax {
 
 /// The places where the lines of a text end, so that finding a line does not read the text again.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(super) struct LineEnds {
     ends: Vec<usize>,
 }
 
-impl Lines {
-    pub(super) fn of(text: &str) -> Lines {
-        Lines { ends: memchr::memchr_iter(b'\n', text.as_bytes()).collect() }
+impl LineEnds {
+    pub(super) fn of(text: &str) -> LineEnds {
+        LineEnds { ends: memchr::memchr_iter(b'\n', text.as_bytes()).collect() }
     }
 
     /// The line of an offset, counted from 1.
@@ -133,7 +133,7 @@ mod tests {
 
     fn syntax(text: &str) -> Syntax {
         let (root, errors) = DeTable::parse_recoverable(text);
-        Syntax::of(text, &Lines::of(text), root.get_ref(), &errors)
+        Syntax::of(text, &LineEnds::of(text), root.get_ref(), &errors)
     }
 
     #[test]

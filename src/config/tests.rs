@@ -441,9 +441,9 @@ fn documented_sample_is_valid_and_names_every_setting() {
     let sample = DOCUMENTATION.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let resolved = right(&file(sample));
     for setting in SETTINGS.iter() {
-        // The files of these keys are read at once, and the reader of a sample does not have them.
+        // The files of these keys are opened at once, and the reader of a sample does not have them.
         let of_store = ["shared.username", "shared.password_file", "shared.password_env", "shared.ca_file"];
-        let of_file = ["proxy.tls", "admin.tls", "admin.token_file", "access.keys_file"]
+        let of_file = ["proxy.tls", "admin.tls", "admin.token_file", "access.keys_file", "log.requests_file"]
             .contains(&setting.key)
             || of_store.contains(&setting.key);
         let is_told = of_file && sample.contains(&format!("# {} = ", setting.leaf()));

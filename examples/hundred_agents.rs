@@ -64,6 +64,7 @@ async fn efficiency(direct: &str, through: &str) -> Outcome<()> {
         python: "python3".into(),
         program: Path::new("streamgauge").into(),
         unset: Vec::new(),
+        until: None,
         gpu: None,
     };
     run(&plan, options, &mut ()).await?;

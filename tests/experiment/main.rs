@@ -17,3 +17,4 @@ mod open_loop;
 mod python;
 mod recovery;
 mod tokenizers;
+mod until;

@@ -41,6 +41,7 @@ fn experiment(seed: u64) -> (f64, f64) {
         python: "python3".into(),
         program: Path::new(env!("CARGO_BIN_EXE_streamgauge")).into(),
         unset: Vec::new(),
+        until: None,
         gpu: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -127,6 +127,7 @@ async fn recorded_run(url: &str) -> Result<u64, Box<dyn Error>> {
         python: "python3".into(),
         program: Path::new("streamgauge").into(),
         unset: Vec::new(),
+        until: None,
         gpu: None,
     };
     run(&plan, options, &mut ()).await?;

@@ -16,7 +16,7 @@ use super::{
     progress::RunProgress,
 };
 use crate::{
-    analysis::{Language, RunKind},
+    analysis::{Language, Precision, RunKind, Until},
     collector::gpu::Nvml,
     config,
     experiment::{
@@ -51,6 +51,10 @@ pub(super) struct Conduct {
     /// The runs of every condition, instead of the plan's
     #[arg(long, value_name = "N")]
     repetitions: Option<u32>,
+    /// Repeat until the interval of this measure is that narrow in every condition, as in "true efficiency +- 3 %", but at
+    /// most --repetitions times (default with this flag: 50)
+    #[arg(long, value_name = "RULE")]
+    until: Option<Until>,
     /// The model of all agents, instead of the plan's
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
@@ -68,6 +72,9 @@ pub(super) struct Conduct {
     python: PathBuf,
 }
 
+/// The limit of the repetitions with `--until`.
+const MOST_REPETITIONS: u32 = 50;
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Skipped {
     Python,
@@ -84,15 +91,25 @@ fn upstream(text: &str) -> Result<(Option<String>, String), String> {
 }
 
 impl Conduct {
-    pub(super) fn run(self, global: &Global, process: Process) -> Result<(), CommandFailure> {
-        let overrides = Overrides {
+    /// Returns the settings that take precedence over those of the plan.
+    fn overrides(&self) -> Result<Overrides, CommandFailure> {
+        let repetitions = self.repetitions.or(self.until.map(|_| MOST_REPETITIONS));
+        if self.until.is_some() && repetitions < Some(Until::FIRST_LOOK) {
+            let least = Until::FIRST_LOOK;
+            return Err(CommandFailure::Usage(format!("--until needs {least} repetitions or more").into()));
+        }
+        Ok(Overrides {
             seed: self.seed,
-            repetitions: self.repetitions,
+            repetitions,
             model: self.model.clone(),
             tokens: self.tokens,
             upstreams: self.upstream.clone(),
             skip: self.skip.map(|Skipped::Python| Language::Python),
-        };
+        })
+    }
+
+    pub(super) fn run(self, global: &Global, process: Process) -> Result<(), CommandFailure> {
+        let overrides = self.overrides()?;
         let plan = plan::load(&self.plan, &overrides)?;
         if self.dry_run {
             return output::print(listed(&plan));
@@ -111,6 +128,7 @@ impl Conduct {
             python: self.python,
             program: std::env::current_exe().context("cannot find this program's own file")?,
             unset: config::variables(),
+            until: self.until,
             gpu: Some(Box::new(Nvml::new())),
         };
         let runtime = runtimes::main().context("cannot start a runtime")?;
@@ -139,7 +157,7 @@ impl Conduct {
             )
             .into()),
             Some(Err(error)) => Err(anyhow::Error::from(error).into()),
-            Some(Ok(done)) => output::print(summary(done, &name.to_string())),
+            Some(Ok(done)) => output::print(summary(done, self.until, &name.to_string())),
         }
     }
 }
@@ -152,9 +170,25 @@ fn is_full(error: &io::Error) -> bool {
     )
 }
 
-fn summary(Done { runs, failed }: Done, folder: &str) -> String {
+fn summary(Done { runs, failed, precision }: Done, until: Option<Until>, folder: &str) -> String {
     let failed = if failed == 0 { String::new() } else { format!(", {failed} of them with a failure") };
-    format!("{folder}: {runs} runs{failed}\nstreamgauge report {folder}\n")
+    let precise = until.map_or(String::new(), |until| precise(until, precision));
+    format!("{folder}: {runs} runs{failed}\n{precise}streamgauge report {folder}\n")
+}
+
+/// How narrow the intervals have become.
+fn precise(until: Until, precision: Option<Precision>) -> String {
+    let Some(Precision { repetitions, reached, widest }) = precision else { return String::new() };
+    match widest {
+        _ if reached => format!("{until} in every condition after {repetitions} repetitions\n"),
+        Some(widest) => {
+            let wider = format!("the widest interval is {widest:.1} times as wide");
+            format!("not reached after {repetitions} repetitions: {until}; {wider}\n")
+        }
+        None => {
+            format!("not reached after {repetitions} repetitions: {until}; a condition has no interval\n")
+        }
+    }
 }
 
 /// The plan's name and the time in UTC, so that each recording gets its own folder.

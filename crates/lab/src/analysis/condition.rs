@@ -8,7 +8,7 @@ use super::{
     Condition, Measure, RunKind, RunSummary, Settings, TrueSpeedup,
     baseline::Baselines,
     paired_speedup,
-    statistic::{Bootstrap, Mean, Random, bca, centre, mean},
+    statistic::{Bootstrap, Interval, Mean, Random, bca, centre, mean, stopping_level},
 };
 
 /// One condition over its runs.
@@ -74,6 +74,17 @@ pub(super) fn with_baselines(conditions: &[Condition], notes: &mut Vec<String>) 
     planned
 }
 
+/// Returns the level of the quantile for the interval of a measure.
+fn level(condition: &Condition, measure: Measure, level: f64) -> f64 {
+    let is_truth =
+        |name: &str| [Measure::TrueEfficiency, Measure::TrueSpeedup].iter().any(|truth| truth.name() == name);
+    let stops = condition.until.as_deref().is_some_and(|until| {
+        // The efficiency is the speedup divided by a constant.
+        until == measure.name() || (is_truth(until) && is_truth(measure.name()))
+    });
+    if stops { stopping_level(level) } else { level }
+}
+
 /// Returns the measures by repetition; `efficiency` is the true efficiency of a run within its repetition.
 fn by_repetition(
     runs: &[&RunSummary],
@@ -111,10 +122,12 @@ impl ConditionSummary {
             runs.iter().filter(of_condition).partition(|run| run.failures.is_empty());
         let agents = runs.iter().chain(&failed).map(|run| run.agents).max().unwrap_or(0);
         let owner = baselines.owner(condition);
+        let level = |measure: Measure| level(condition, measure, settings.level);
+        let of_truth = level(Measure::TrueEfficiency).max(level(Measure::TrueSpeedup));
         let walls: Vec<f64> = runs.iter().map(|run| run.wall).collect();
-        let truth = owner.zip(runs.first()).and_then(|(owner, first)| {
-            baselines.speedup(owner, &roles(first.id), &walls, settings.level).ok()
-        });
+        let truth = owner
+            .zip(runs.first())
+            .and_then(|(owner, first)| baselines.speedup(owner, &roles(first.id), &walls, of_truth).ok());
         let repetitions = by_repetition(&runs, |run| {
             let alone = baselines.sum_in(owner?, &roles(run.id), run.repetition?)?;
             Some(alone / run.wall / run.agents as f64)
@@ -124,15 +137,15 @@ impl ConditionSummary {
                 .iter()
                 .filter_map(|run| Some((baselines.sum_in(owner, &roles(run.id), run.repetition?)?, run.wall)))
                 .unzip();
-            let speedup = || paired_speedup(&alone, &together, agents, settings.level).ok();
+            let speedup = || paired_speedup(&alone, &together, agents, of_truth).ok();
             (alone.len() >= PAIRS).then(speedup).flatten()
         });
-        let truth = paired.or(truth);
+        let truth = paired.or(truth).map(|truth| truth.stating(settings.level));
         let measures = Measure::ALL
             .into_iter()
             .filter_map(|measure| {
                 let values: Vec<f64> = runs.iter().filter_map(|run| measure.of(run)).collect();
-                Some((measure, Over::of(measure, values, settings)?))
+                Some((measure, Over::of(measure, values, level(measure), settings)?))
             })
             .collect();
         ConditionSummary {
@@ -177,9 +190,11 @@ impl ConditionSummary {
 }
 
 impl Over {
-    fn of(measure: Measure, values: Vec<f64>, settings: &Settings) -> Option<Over> {
-        let mean = mean(&values, settings.level).ok()?;
-        let mean = Mean { interval: mean.interval.map(|interval| measure.limit(interval)), ..mean };
+    /// `level` is that of the quantile, which the rule that stops an experiment corrects.
+    fn of(measure: Measure, values: Vec<f64>, level: f64, settings: &Settings) -> Option<Over> {
+        let mean = mean(&values, level).ok()?;
+        let stated = |interval: Interval| Interval { level: settings.level, ..measure.limit(interval) };
+        let mean = Mean { interval: mean.interval.map(stated), ..mean };
         let mut random = Random::new(settings.seed);
         let bootstrap = (values.len() >= BOOTSTRAP)
             .then(|| bca(&values, centre, settings.level, settings.resamples, &mut random).ok())

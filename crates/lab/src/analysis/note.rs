@@ -22,6 +22,14 @@ pub(super) fn notes(
             notes.push(format!("run {} counts as failed: {failure}", run.id));
         }
     }
+    let stopped = conditions.iter().find_map(|condition| condition.condition.until.as_deref());
+    notes.extend(stopped.map(|measure| {
+        format!(
+            "the intervals of {} decided when the experiment stopped: they are widened, so that they contain the truth at \
+             least as often as they state",
+            measure
+        )
+    }));
     for condition in conditions.iter().filter(|condition| condition.runs > 0) {
         let name = &condition.condition.name;
         if condition.failed > 0 {

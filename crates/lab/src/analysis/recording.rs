@@ -44,6 +44,9 @@ pub struct Condition {
     pub baseline: Option<String>,
     /// The name of its series. Conditions of one series differ only in the number of agents.
     pub series: Option<String>,
+    /// The name of the measure whose interval stopped the experiment when it was narrow enough. Its intervals are widened,
+    /// as such a rule needs.
+    pub until: Option<String>,
     /// The recording that it comes from, if an analysis has several. Hypotheses of one recording are one family.
     #[serde(skip)]
     pub recording: u32,

@@ -47,6 +47,17 @@ pub(crate) struct Alone<'a> {
 }
 
 impl TrueSpeedup {
+    /// Returns it with intervals that state this level.
+    #[must_use]
+    pub(crate) fn stating(self, level: f64) -> TrueSpeedup {
+        let state = |interval: Interval| Interval { level, ..interval };
+        TrueSpeedup {
+            interval: self.interval.map(state),
+            efficiency_interval: self.efficiency_interval.map(state),
+            ..self
+        }
+    }
+
     /// `error` is the relative error of the speedup with its degrees of freedom.
     fn with(speedup: f64, agents: usize, error: Option<(f64, f64)>, level: f64) -> TrueSpeedup {
         let agents = agents as f64;

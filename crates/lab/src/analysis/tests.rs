@@ -4,5 +4,6 @@ mod between;
 mod coverage;
 mod model;
 mod recovery;
+mod stopping;
 mod traps;
 mod verdicts;

@@ -1,6 +1,7 @@
 //! A whole experiment: it checks its requirements, and then executes one run after another.
 
 mod error;
+mod precise;
 mod sweep;
 
 use std::{
@@ -21,16 +22,17 @@ use super::{
     plan::{ConditionPlan, Plan},
     process::{Child, Program},
     recorder::{Recorder, Row},
-    recording::{Environment, FORMAT, Finished, Session, Writer, finished},
+    recording::{Environment, FORMAT, Finished, Session, Writer, finished, read},
     schedule::{Entry, schedule},
     sidecar::{Sidecar, changes},
     watch::Watch,
 };
-use crate::analysis::Language;
+use crate::analysis::{Language, Precision, Recording, Until};
 use streamgauge_collector::gpu::Reader;
 
 use error::IN_VAIN;
 pub use error::RunError;
+use precise::Precise;
 use sweep::Stopped;
 
 /// The options of an experiment.
@@ -45,17 +47,21 @@ pub struct Options {
     pub program: PathBuf,
     /// Variables that its sidecars do not inherit, so that only their configuration files decide.
     pub unset: Vec<OsString>,
+    /// The rule that stops it before the last repetition.
+    pub until: Option<Until>,
     /// The reader of GPUs.
     pub gpu: Option<Box<dyn Reader>>,
 }
 
 /// The result of an experiment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Done {
     /// The runs.
     pub runs: usize,
     /// The runs in which an agent failed.
     pub failed: usize,
+    /// The precision at the last look, if there is a rule that stops the experiment.
+    pub precision: Option<Precision>,
 }
 
 /// Executes a plan. If the future is dropped, it stops in the middle of a run, and `resume` repeats that run.
@@ -63,13 +69,14 @@ pub struct Done {
 /// # Errors
 /// A requirement is missing, the recording cannot be written, or every agent fails.
 pub async fn run(plan: &Plan, options: Options, watch: &mut dyn Watch) -> Result<Done, RunError> {
-    let Options { folder, resume, python, program, unset, gpu } = options;
+    let Options { folder, resume, python, program, unset, until, gpu } = options;
     let before = if resume { Some(finished(&folder, plan)?) } else { None };
     let program_of = |condition: &ConditionPlan| match condition.language {
         Language::Python => Program::Python(python.clone()),
         Language::Rust => Program::Rust(program.clone()),
     };
     let mut environment = environment(plan, &program_of, before.as_ref()).await?;
+    environment.until = until.map(|until| until.to_string()).or(environment.until);
     let gpus = gpu.and_then(Gpus::open);
     environment.gpus = gpus.as_ref().map(|gpus| gpus.found.clone()).unwrap_or_default();
     let done = before.map(|before| before.runs).unwrap_or_default();
@@ -91,7 +98,9 @@ pub async fn run(plan: &Plan, options: Options, watch: &mut dyn Watch) -> Result
     } else {
         Writer::create(&folder, plan, &environment)?
     };
-    let stopped = if resume { Stopped::resumed(plan, &folder)? } else { Stopped::default() };
+    let before = if resume { read(&folder)?.recording } else { Recording::default() };
+    let stopped = Stopped::resumed(plan, &before);
+    let precise = until.map(|until| Precise::new(plan, until, &before));
     let mut recorder = Recorder::start(writer)?;
     let gpu = gpus.zip(recorder.rows()).and_then(|(gpus, rows)| gpus.watch(clock, rows));
     let mut experiment = Experiment {
@@ -103,6 +112,7 @@ pub async fn run(plan: &Plan, options: Options, watch: &mut dyn Watch) -> Result
         folder,
         sidecars: HashMap::new(),
         stopped,
+        precise,
         recorder: &mut recorder,
     };
     let ran = experiment.all(&left, watch).await;
@@ -123,6 +133,7 @@ struct Experiment<'a> {
     /// The sidecars, by condition and upstream.
     sidecars: HashMap<(usize, String), Sidecar>,
     stopped: Stopped,
+    precise: Option<Precise>,
     recorder: &'a mut Recorder,
 }
 
@@ -133,7 +144,7 @@ impl Experiment<'_> {
         let began = Instant::now();
         let (mut done, mut in_vain) = (Done::default(), 0);
         let mut expected_so_far = Duration::ZERO;
-        for entry in entries {
+        for (place, entry) in entries.iter().enumerate() {
             if self.stopped.skips(self.plan, entry) {
                 left = left.saturating_sub(entry.expected(self.plan));
                 watch.skipped(entry);
@@ -153,9 +164,22 @@ impl Experiment<'_> {
             // The time so far corrects the expectation.
             let ratio = began.elapsed().as_secs_f64() / expected_so_far.as_secs_f64().max(1e-3);
             watch.over(&row, left.mul_f64(ratio.clamp(0.01, 1000.0)));
+            if let Some(precise) = &mut self.precise {
+                precise.add(&row);
+            }
             self.recorder.send(Row::Run(Box::new(row))).await?;
             if in_vain >= IN_VAIN {
                 return Err(RunError::InVain(last));
+            }
+            let next = entries.get(place + 1).map(|next| next.repetition);
+            if let Some(precise) = &self.precise
+                && !entry.warm_up
+                && next != Some(entry.repetition)
+            {
+                done.precision = precise.look(entry.repetition + 1).or(done.precision);
+                if done.precision.is_some_and(|precision| precision.reached) {
+                    return Ok(done);
+                }
             }
             sleep(self.plan.pause.0).await;
         }

@@ -80,6 +80,7 @@ impl ConditionPlan {
             remedies: self.remedies(),
             baseline: self.baseline.clone(),
             series: self.series.clone(),
+            until: None,
             recording: 0,
         }
     }

@@ -20,6 +20,9 @@ pub struct Environment {
     pub began_unix_s: f64,
     /// The times at which it was started and resumed.
     pub sessions: Vec<Session>,
+    /// The rule that stops the experiment, such as `true efficiency ± 3 %`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
     /// The machine of the agents.
     pub machine: Machine,
     /// Its GPUs, if a driver reports them.

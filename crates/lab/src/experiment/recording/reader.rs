@@ -28,7 +28,7 @@ use super::{
     problem::Problems,
 };
 use crate::{
-    analysis::Recording,
+    analysis::{Recording, Until},
     experiment::plan::{ConditionPlan, Plan},
 };
 
@@ -145,12 +145,9 @@ fn read_as(folder: &Path, name: String) -> Result<Recorded, ReadError> {
     gpu::read(&mut reading, &mut recording);
     if reading.has(RUNS) {
         if let Some(plan) = &plan {
-            let closed = plan.conditions.iter().filter(|condition| condition.load.is_none());
-            recording.conditions = closed.map(|condition| condition.condition()).collect();
-            let load = |condition: &ConditionPlan| {
-                Some(condition.load.as_ref()?.load(&condition.name, condition.series.as_deref()))
-            };
-            recording.loads = plan.conditions.iter().filter_map(load).collect();
+            let until =
+                environment.as_ref().and_then(|environment| environment.until.as_deref()?.parse().ok());
+            take_plan(&mut recording, plan, until);
         }
         sound::keep_whole_runs(&mut reading, &mut recording);
         recording.measure_energy();
@@ -164,4 +161,17 @@ fn read_as(folder: &Path, name: String) -> Result<Recorded, ReadError> {
         });
     }
     Ok(Recorded { name, recording, plan, environment, problems: reading.problems.finish() })
+}
+
+/// Sets the conditions and the loads of a plan. `until` is the rule that stopped the experiment.
+fn take_plan(recording: &mut Recording, plan: &Plan, until: Option<Until>) {
+    let closed = plan.conditions.iter().filter(|condition| condition.load.is_none());
+    recording.conditions = closed.map(|condition| condition.condition()).collect();
+    for condition in &mut recording.conditions {
+        condition.until = until.map(|until| until.measure().name().to_owned());
+    }
+    let load = |condition: &ConditionPlan| {
+        Some(condition.load.as_ref()?.load(&condition.name, condition.series.as_deref()))
+    };
+    recording.loads = plan.conditions.iter().filter_map(load).collect();
 }

@@ -1,13 +1,13 @@
 //! The rule that stops a sweep: the rates above one that is too high are skipped.
 
-use std::{collections::HashMap, path::Path};
+use std::collections::HashMap;
 
 use super::super::{
     plan::{ConditionPlan, Plan},
-    recording::{ReadError, RunRow, read},
+    recording::RunRow,
     schedule::{Entry, schedule},
 };
-use crate::analysis::{Request, requests};
+use crate::analysis::{Recording, Request, requests};
 
 /// How many rates in a row missed the SLO, by sweep and repetition.
 #[derive(Debug, Default)]
@@ -29,20 +29,15 @@ impl Stopped {
     }
 
     /// Judges the runs of a recording that continues.
-    ///
-    /// # Errors
-    /// The recording cannot be read.
-    pub(super) fn resumed(plan: &Plan, folder: &Path) -> Result<Stopped, ReadError> {
+    pub(super) fn resumed(plan: &Plan, before: &Recording) -> Stopped {
         let mut stopped = Stopped::default();
-        if plan.conditions.iter().any(|condition| condition.load.is_some()) {
-            let requests = requests(&read(folder)?.recording);
-            for entry in schedule(plan) {
-                if let Some(requests) = requests.get(&entry.run) {
-                    stopped.judge(plan, &entry, requests);
-                }
+        let requests = requests(before);
+        for entry in schedule(plan) {
+            if let Some(requests) = requests.get(&entry.run) {
+                stopped.judge(plan, &entry, requests);
             }
         }
-        Ok(stopped)
+        stopped
     }
 
     fn judge(&mut self, plan: &Plan, entry: &Entry, requests: &[Request]) {

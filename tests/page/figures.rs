@@ -138,7 +138,11 @@ async fn tables_agree(browser: &Browser, scrape: &Scrape) {
         let rows = format!(
             "Object.fromEntries([...document.querySelectorAll('#{table}-table tbody tr')].map((row) => \
              [row.cells[0].innerText, Number(row.cells[{}].innerText)]))",
-            if table == "callers" { 1 } else { 2 }
+            match table {
+                "callers" => 1,
+                "models" => 2,
+                _ => 3,
+            }
         );
         let shown = browser.value(&rows).await;
         for (name, requests) in scrape.by(metric, label).into_iter().filter(|(_, requests)| *requests > 0.0) {

@@ -71,7 +71,7 @@ async fn page_shows_upstream_that_is_down_and_lost_sidecar() {
     browser.open(sidecar.admin).await;
     browser.until("document.getElementById('reasons').innerText.includes('No answer from gpu0')").await;
     let reasons = browser.text("#reasons").await;
-    assert!(reasons.contains(&nobody.to_string()) && reasons.contains("Is Ollama running?"), "{reasons}");
+    assert!(reasons.contains(&nobody.to_string()) && reasons.contains("Does Ollama run there"), "{reasons}");
     assert_eq!(browser.text("#state").await, "Not healthy");
     for (card, why) in [
         ("first_token", "No data. No token arrived in this time range."),

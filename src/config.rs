@@ -25,6 +25,7 @@ mod suggest;
 mod template;
 #[cfg(test)]
 mod tests;
+mod traces;
 
 use std::{borrow::Cow, net::SocketAddr, time::Duration};
 
@@ -32,7 +33,7 @@ pub(crate) use difference::fixed;
 pub use flags::Flags;
 pub use mistake::{Mistake, Mistakes, SettingPlace};
 pub use resolve::Resolved;
-pub use settings::{Config, Log, LogFormat, RequestSettings, SharedSettings};
+pub use settings::{Config, Log, LogFormat, RequestSettings, SharedSettings, TracesSettings};
 pub use source::no_color;
 pub(crate) use source::variables;
 pub(crate) use template::template;

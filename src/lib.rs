@@ -28,7 +28,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`sidecar`] | The builder, the settings of all stages, and the reload |
-//! | [`proxy`], [`admin`], [`admission`], [`request_log`], [`store`], [`upstream`], [`tls`] | The settings of each stage. The stages are private |
+//! | [`proxy`], [`admin`], [`admission`], [`request_log`], [`store`], [`traces`], [`upstream`], [`tls`] | The settings of each stage. The stages are private |
 //! | [`meter`], [`metric`], [`protocol`], [`shaping`] | The package [`streamgauge_meter`] |
 //! | [`collector`] | The package [`streamgauge_collector`] |
 //!
@@ -36,11 +36,12 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `cli`, the default | The program, with `coding`, `gpu`, `shared`, `tls`, the simulator and the experiments |
+//! | `cli`, the default | The program, with `coding`, `gpu`, `shared`, `tls`, `traces`, the simulator and the experiments |
 //! | `coding` | Reading of compressed bodies. It needs a C compiler, for zstd |
 //! | `gpu` | NVIDIA's GPUs |
 //! | `shared` | Limits that several sidecars share in a Redis or a Valkey |
 //! | `tls` | TLS for both listeners and for upstreams |
+//! | `traces` | Traces of requests, exported by OTLP |
 //! | `tokenizers` | The tokenizer benchmark in Rust, with `cli` |
 
 pub mod admin;
@@ -60,6 +61,7 @@ pub mod scheduler;
 pub mod sidecar;
 pub mod store;
 pub mod tls;
+pub mod traces;
 pub mod upstream;
 
 pub use streamgauge_collector as collector;

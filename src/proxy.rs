@@ -31,7 +31,7 @@ pub(crate) use shared::{Proxy, Stages};
 
 use crate::{
     admission::Permit,
-    meter::{Delivered, Facts, Measurement},
+    meter::{Delivered, Facts, Measurement, Step},
     protocol::{CLOUD, Coding, Framing, Route, canonical_model, model_of_path},
     shaping::{self, Stream},
     tls::Acceptor,
@@ -144,9 +144,7 @@ impl Proxy {
         #[cfg(test)]
         assert_ne!(request.uri().path(), "/panic", "a test of the sidecar wants it");
         let (head, body) = request.into_parts();
-        if let Some(trace) = headers::trace_parent(&head.headers) {
-            measurement.traced(trace);
-        }
+        self.trace(&head, &mut measurement);
         if let Some(take) = self.stages.request_log.taker() {
             measurement.on_end(take);
         }
@@ -179,6 +177,24 @@ impl Proxy {
         }
     }
 
+    /// Notes the trace to which the request belongs. If it is sampled, its span is exported at its end.
+    fn trace(&self, head: &request::Parts, measurement: &mut Measurement) {
+        let parent = headers::trace_parent(&head.headers);
+        let sampled = self.stages.traces.as_ref().and_then(|traces| {
+            let sampled = traces.sample(parent, &head.headers, &head.method)?;
+            Some((traces.clone(), sampled))
+        });
+        let root = sampled.as_ref().and_then(|(_, sampled)| sampled.root());
+        if let Some(trace) = parent.or(root) {
+            measurement.traced(trace);
+        }
+        if let Some((traces, sampled)) = sampled {
+            measurement.keep_steps();
+            let live = measurement.live().clone();
+            measurement.on_end(move |end| traces.finish(sampled, &live, end));
+        }
+    }
+
     /// Admits a request. Its cost is charged at its end.
     async fn admit(
         &self,
@@ -199,6 +215,7 @@ impl Proxy {
             None => admission.enter(&head.headers, route).await?,
         });
         measurement.called_by(permit.label());
+        measurement.step(|| Step::Admitted);
         let (charged, managing) = (permit.clone(), self.stages.upstreams.managing(route));
         measurement.on_end(move |end| {
             ending::log(end, Some(charged.label()));

@@ -31,6 +31,7 @@ use crate::{
     proxy::{self, Proxy},
     request_log::{RequestLog, Sink},
     tls::Acceptor,
+    traces::{NoExporter, Traces},
     upstream::{UpstreamError, Upstreams},
 };
 pub use config::Config;
@@ -97,6 +98,7 @@ pub struct Bound {
     drain_timeout: Duration,
     request_log: RequestLog,
     wedges: Wedges,
+    traces: Option<Arc<Traces>>,
     reload: Reload,
 }
 
@@ -123,6 +125,9 @@ pub enum BindError {
     /// The settings of the upstreams are invalid.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    /// The exporter of traces cannot be created.
+    #[error(transparent)]
+    Traces(#[from] NoExporter),
     /// The registry already has a metric with one of the sidecar's names.
     #[error("cannot register the metrics")]
     Register(#[from] prometheus::Error),
@@ -254,14 +259,14 @@ impl Builder {
             .map_err(|source| BindError::Admin { addr: admin_listen, source })?;
 
         let families = Families::register(&registry, &upstreams)?;
-        let (stages, wedges, store) = stages::register(&config, &registry, upstreams, sink)?;
+        let traces = register_traces(&config, &registry)?;
+        let (stages, wedges, store) = stages::register(&config, &registry, upstreams, sink, traces)?;
         let collectors = surroundings
             .collectors(config.collectors, &runtimes, admin_runtime.as_ref(), &stages)
             .register(&registry)?;
         let tasks = collectors.tasks();
         let proxy = Proxy::new(config.proxy, config.upstream, stages.clone(), &registry)?;
-        let acceptor = Acceptor::new(config.admin.tls.as_ref());
-        let token = AskedToken::new(config.admin.token);
+        let (acceptor, token) = guards(&config.admin);
         let reload = Reload::register(
             &registry,
             Reloaded {
@@ -288,21 +293,30 @@ impl Builder {
             openmetrics: config.admin.openmetrics,
         };
         let counts = families.proxy(proxy.acceptor());
+        let monitor = || tasks.monitor(Task::Connection);
         Ok(Bound {
             proxy_addr,
             admin_addr,
-            listener: proxy::Listener::new(proxy_socket, &proxy, runtimes, counts, || {
-                tasks.monitor(Task::Connection)
-            }),
+            listener: proxy::Listener::new(proxy_socket, &proxy, runtimes, counts, monitor),
             admin: families.admin(admin_socket, acceptor, admin, tasks.clone()),
             collectors,
             admin_runtime,
             drain_timeout: config.drain_timeout,
             request_log: stages.request_log,
             wedges,
+            traces: stages.traces,
             reload,
         })
     }
+}
+
+/// What the admin address asks of its clients: TLS, and a token.
+fn guards(config: &admin::Config) -> (Acceptor, AskedToken) {
+    (Acceptor::new(config.tls.as_ref()), AskedToken::new(config.token))
+}
+
+fn register_traces(config: &Config, registry: &Registry) -> Result<Option<Arc<Traces>>, NoExporter> {
+    config.traces.as_ref().map(|traces| Traces::register(registry, traces)).transpose()
 }
 
 /// Returns the given socket, or a new one bound to `addr`, and its address. The socket belongs to `runtime`, or to the
@@ -379,6 +393,9 @@ impl Bound {
             beside.spawn_on(store.run(), &admin_runtime);
         }
         beside.spawn_on(self.collectors.run(), &admin_runtime);
+        if let Some(traces) = self.traces.clone() {
+            beside.spawn_on(traces.run(), &admin_runtime);
+        }
 
         let serves = async {
             let connections = self.listener.serve(shutdown).await;
@@ -387,5 +404,8 @@ impl Bound {
         };
         CutOnDrop::new(serves, &meter).await;
         self.request_log.flush(LAST_LINES).await;
+        if let Some(traces) = &self.traces {
+            traces.flush().await;
+        }
     }
 }

@@ -24,7 +24,7 @@ use streamgauge::{
     collector::{self, Collectors, FakeReader, Loaded, runtime},
     meter::{self, Facts, Meter},
     sidecar::{self, Sidecar},
-    store,
+    store, traces,
     upstream::StreamLimit,
 };
 use tokio::runtime::Builder;
@@ -164,6 +164,7 @@ async fn bound() -> Registry {
     config.upstream.upstreams[0].max_streams = Some(StreamLimit::Auto { min_tokens_per_second: None });
     config.admission.anonymous.tokens = Some(Quota::new(NonZeroU32::MIN, Duration::from_secs(1)));
     config.shared = Some(store::Config::new(store::Server::Unix("no/socket".into())));
+    config.traces = Some(traces::Config::new("http://localhost/v1/traces".parse().unwrap()));
     Sidecar::builder().config(config).registry(registry.clone()).bind().await.unwrap();
     registry
 }

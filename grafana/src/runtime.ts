@@ -283,6 +283,30 @@ export const runtime: Board = {
         empty: 'Off',
       }),
     ],
+    [
+      'Do the traces arrive?',
+      lines({
+        title: 'Spans by what became of them',
+        description:
+          'Spans of sampled requests, per minute: exported, or dropped by reason. The line `waiting` is the number of spans that wait.',
+        unit: 'none',
+        min: 0,
+        queries: [
+          ['exported', `60 * ${sum(rate(family('trace_spans_exported_total')))}`],
+          ['{{reason}}', `60 * ${sum(rate(family('trace_spans_dropped_total')), 'reason')}`],
+          ['waiting', sum(family('trace_spans_queued'))],
+        ],
+        empty: 'Not traced',
+      }),
+      lines({
+        title: 'Failed exports of spans',
+        description: 'Requests to the endpoint of traces that failed, per minute by reason.',
+        unit: 'none',
+        min: 0,
+        queries: [['{{reason}}', `60 * ${sum(rate(family('trace_export_failures_total')), 'reason')}`]],
+        empty: 'Not traced',
+      }),
+    ],
   ],
   details: [
     [

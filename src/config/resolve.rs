@@ -16,7 +16,7 @@ use super::{
     setting::{self, SETTINGS},
     shared,
     source::{Sources, VARIABLE_PREFIX},
-    suggest,
+    suggest, traces,
 };
 use crate::upstream::UpstreamConfig;
 
@@ -73,6 +73,7 @@ pub(super) fn resolve(sources: &Sources, mut mistakes: Vec<Mistake>) -> Result<R
             clash::find_in_keys(&resolved, &mut mistakes);
         }
         shared::finish(&mut resolved, &mut mistakes);
+        traces::finish(&mut resolved, &mut mistakes);
     }
     if mistakes.is_empty() { Ok(resolved) } else { Err(Mistakes(mistakes)) }
 }

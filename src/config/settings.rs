@@ -2,11 +2,15 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use http::HeaderMap;
+use url::Url;
+
 use crate::{
     request_log::LineFormat,
     sidecar,
     store::{self, OnFailure, Secret, Server},
     tls::Authorities,
+    traces,
 };
 
 /// The settings of the program.
@@ -22,6 +26,8 @@ pub struct Config {
     pub requests: RequestSettings,
     /// The settings of the store of shared limits. `sidecar.shared` is made from them.
     pub shared: SharedSettings,
+    /// The settings of traces. `sidecar.traces` is made from them.
+    pub traces: TracesSettings,
     /// The file from which the token of the admin address was read.
     pub admin_token_file: Option<String>,
     /// The file with further keys, which are in `sidecar.admission.keys` too.
@@ -121,6 +127,52 @@ impl Default for SharedSettings {
             prefix: usual.prefix,
             deadline: usual.deadline,
             on_failure: usual.on_failure,
+        }
+    }
+}
+
+/// The settings of traces, before they are put together.
+#[derive(Clone, Debug)]
+pub struct TracesSettings {
+    /// The URL of the endpoint, as it was written.
+    pub endpoint: Option<String>,
+    /// The share of the requests without a parent that are sampled.
+    pub sample_ratio: f64,
+    /// The attributes of the resource.
+    pub attributes: Vec<(String, String)>,
+    /// The file of the header fields.
+    pub headers_file: Option<String>,
+    /// The variable of the header fields.
+    pub headers_env: Option<String>,
+    /// The header fields for the endpoint.
+    pub headers: HeaderMap,
+    /// The file of the authorities.
+    pub ca_file: Option<String>,
+    /// The authorities that verify the endpoint.
+    pub authorities: Option<Authorities>,
+    /// The longest wait of a span for others.
+    pub interval: Duration,
+    /// The longest time of one request to the endpoint.
+    pub timeout: Duration,
+    /// The most spans that wait.
+    pub queue: usize,
+}
+
+impl Default for TracesSettings {
+    fn default() -> TracesSettings {
+        let usual = traces::Config::new(Url::parse("http://localhost").expect("a constant"));
+        TracesSettings {
+            endpoint: None,
+            sample_ratio: usual.sample_ratio,
+            attributes: usual.attributes,
+            headers_file: None,
+            headers_env: None,
+            headers: usual.headers,
+            ca_file: None,
+            authorities: None,
+            interval: usual.interval,
+            timeout: usual.timeout,
+            queue: usual.queue,
         }
     }
 }

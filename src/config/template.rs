@@ -22,7 +22,7 @@ const UPSTREAM: &str = "One block for each Ollama. Without a block, --upstream o
 const KEY: &str = "One block for each caller. The file holds no key itself, only its SHA-256 or where to read it. \
     `printf %s KEY | sha256sum | cut -d' ' -f1` prints the SHA-256.";
 /// A valid value of each setting that is unset by default.
-const EXAMPLES: [(&str, &str); 36] = [
+const EXAMPLES: [(&str, &str); 40] = [
     ("proxy.tls", TLS),
     ("admin.tls", TLS),
     ("admin.token_file", "\"/run/secrets/admin\""),
@@ -62,6 +62,10 @@ const EXAMPLES: [(&str, &str); 36] = [
     ("shared.ca_file", "\"ca.pem\""),
     ("shaping.adaptive", "{ input = \"true\", target = 0.9, floor = 10, ceiling = 120, window = \"30s\" }"),
     ("shaping.coalesce", "{ delay = \"50ms\", bytes = \"1KiB\" }"),
+    ("traces.endpoint", "\"http://127.0.0.1:4318\""),
+    ("traces.headers_file", "\"/run/secrets/otlp\""),
+    ("traces.headers_env", "\"OTLP_HEADERS\""),
+    ("traces.ca_file", "\"ca.pem\""),
 ];
 const TLS: &str = "{ cert = \"server.pem\", key = \"server.key\" }";
 
@@ -200,7 +204,8 @@ mod tests {
     #[test]
     fn template_example_is_a_valid_value() {
         // A key has one of three sources, and an http upstream has no certificates.
-        let others = ["key_file", "key_env", "password_env", "ca_file", "client_cert", "client_key"];
+        let others =
+            ["key_file", "key_env", "password_env", "headers_env", "ca_file", "client_cert", "client_key"];
         let lines: Vec<_> = uncommented(true).into_iter().map(|(line, _)| line).collect();
         let examples =
             lines.iter().filter(|line| line.split_once(" = ").is_some_and(|(_, value)| value == "\"\""));
@@ -212,8 +217,8 @@ mod tests {
         let mistakes = read(&text).unwrap_err();
         let wrong: Vec<_> = mistakes.lines().filter(|line| line.starts_with("error: ")).collect();
         // The files of the examples do not exist: two certificates with their keys, the token, the
-        // password, and the keys.
+        // password, the fields for the endpoint of traces, and the keys.
         assert!(wrong.iter().all(|line| line.contains("cannot read")), "{mistakes}");
-        assert_eq!(wrong.len(), 7, "{mistakes}");
+        assert_eq!(wrong.len(), 8, "{mistakes}");
     }
 }

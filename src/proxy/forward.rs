@@ -12,11 +12,14 @@ use super::{
 };
 use crate::{
     admission::Permit,
-    meter::{Live, Measurement},
+    meter::{Live, Measurement, Step},
     protocol::{CLOUD, Route, is_cloud_model},
     scheduler::{NoSlot, Slot, Want},
     upstream::{Answer, Busy, Failed, Placement, Upstream},
 };
+
+/// The reason of a dispatch without a slot.
+const NO_SLOT: &str = "no_slot";
 
 /// A response and its upstream.
 pub(super) struct Answered {
@@ -65,6 +68,7 @@ impl Proxy {
                     };
                     let next = self.elsewhere(&answered.upstream, model, &mut tried, measurement).await;
                     let Some(next) = next else { return Ok(answered) };
+                    measurement.step(|| retried(&answered.upstream, families::NO_MODEL));
                     (head, body, placement) = (whole, copy, next);
                     continue;
                 }
@@ -80,6 +84,7 @@ impl Proxy {
             let (Some(next), Some(whole)) = (next, back) else { return Err(failure) };
             tracing::warn!(id = %measurement.live().id(), "{failure}; trying another upstream");
             self.families.retries(upstream.name(), families::UNREACHABLE);
+            measurement.step(|| retried(&upstream, families::UNREACHABLE));
             placement = next;
             (head, body) = whole;
         }
@@ -130,10 +135,12 @@ impl Proxy {
                 report_listing(&upstream, model, is_cloud, measurement);
                 measurement.queued_at(if is_cloud { CLOUD } else { upstream.name() });
                 let slot = if measurement.route().takes_slot() {
+                    measurement.step(|| Step::Queued);
                     Some(wait(Want { is_cloud: true, ..Want::default() }).await?)
                 } else {
                     None
                 };
+                measurement.step(|| dispatched(&upstream, if is_cloud { CLOUD } else { NO_SLOT }));
                 let busy = if is_cloud { upstream.pass_on(slot) } else { upstream.enter(slot) };
                 Ok((upstream, is_cloud, busy))
             }
@@ -144,11 +151,14 @@ impl Proxy {
                     check(&likely)?;
                     measurement.queued_at(likely.name());
                 }
+                measurement.step(|| Step::Queued);
                 let mut slot = wait(want).await?;
                 let upstream = self.stages.upstreams.all()[slot.upstream()].clone();
                 check(&upstream)?;
                 report_listing(&upstream, model, false, measurement);
-                self.families.dispatched(upstream.name(), reason(&slot, is_only, &upstream, model));
+                let reason = reason(&slot, is_only, &upstream, model);
+                self.families.dispatched(upstream.name(), reason);
+                measurement.step(|| dispatched(&upstream, reason));
                 if let Some(watch) = slot.take_watch() {
                     let upstream = upstream.clone();
                     measurement.on_end(move |end| {
@@ -203,6 +213,14 @@ impl Proxy {
             }
         }
     }
+}
+
+fn dispatched(upstream: &Upstream, reason: &'static str) -> Step {
+    Step::Dispatched { upstream: upstream.name().into(), reason }
+}
+
+fn retried(upstream: &Upstream, reason: &'static str) -> Step {
+    Step::Retried { upstream: upstream.name().into(), reason }
 }
 
 /// The reason why a request got its slot at this upstream.

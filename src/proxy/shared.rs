@@ -14,6 +14,7 @@ use crate::{
     scheduler::Scheduler,
     shaping::Shaping,
     tls::Acceptor,
+    traces::Traces,
     upstream::{self, Upstreams},
 };
 
@@ -38,4 +39,6 @@ pub(crate) struct Stages {
     pub(crate) meter: Meter,
     pub(crate) shaping: Arc<Shaping>,
     pub(crate) request_log: RequestLog,
+    /// `None`: no request is traced.
+    pub(crate) traces: Option<Arc<Traces>>,
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{admin, admission, collector, meter, proxy, request_log, scheduler, shaping, store, upstream};
+use crate::{
+    admin, admission, collector, meter, proxy, request_log, scheduler, shaping, store, traces, upstream,
+};
 
 /// The settings of the sidecar.
 #[derive(Clone, Debug)]
@@ -27,6 +29,8 @@ pub struct Config {
     pub request_log: request_log::Config,
     /// The intervals of the collectors.
     pub collectors: collector::Config,
+    /// The traces of requests. `None`: no request is traced.
+    pub traces: Option<traces::Config>,
     /// How long running streams may continue after shutdown begins.
     pub drain_timeout: Duration,
 }
@@ -44,6 +48,7 @@ impl Default for Config {
             shaping: shaping::Config::default(),
             request_log: request_log::Config::default(),
             collectors: collector::Config::default(),
+            traces: None,
             drain_timeout: Duration::from_secs(30),
         }
     }

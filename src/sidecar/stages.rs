@@ -14,6 +14,7 @@ use crate::{
     scheduler::Scheduler,
     shaping::{self, Shaping, adaptive::Reading},
     store::Store,
+    traces::Traces,
     upstream::{StreamLimit, Upstreams},
 };
 
@@ -36,6 +37,7 @@ pub(super) fn register(
     registry: &Registry,
     upstreams: Arc<Upstreams>,
     request_sink: Option<Sink>,
+    traces: Option<Arc<Traces>>,
 ) -> prometheus::Result<(Stages, Wedges, Option<Arc<Store>>)> {
     let names: Vec<_> = upstreams.all().iter().map(|upstream| upstream.name()).collect();
     let meter = Meter::register(registry, &config.meter, &names)?;
@@ -75,7 +77,7 @@ pub(super) fn register(
         shaping.adapt(name, move || reading(&meter.bands(&upstream)));
     }
     let request_log = RequestLog::start(registry, config.request_log, request_sink)?;
-    Ok((Stages { admission, upstreams, scheduler, meter, shaping, request_log }, wedges, store))
+    Ok((Stages { admission, upstreams, scheduler, meter, shaping, request_log, traces }, wedges, store))
 }
 
 /// Returns the places of the requests that wait in the scheduler's queue, for the admin address.

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Names that a crate may define more than once, with the reason.
-const SHARED: [(&str, &str); 8] = [
+const SHARED: [(&str, &str); 11] = [
     ("Config", "each stage has its own settings, and the module says which"),
     ("Error", "each stage has its own errors, and the module says which"),
     ("Families", "each stage has its own metrics, and the module says which"),
@@ -18,6 +18,9 @@ const SHARED: [(&str, &str); 8] = [
     ("SharedEntry", "the feature `shared` chooses one of two, and others name either"),
     ("SharedVerdict", "the feature `shared` chooses one of two, and others name either"),
     ("Store", "the feature `shared` chooses one of two, and others name either"),
+    ("Traces", "the feature `traces` chooses one of two, and others name either"),
+    ("NoExporter", "the feature `traces` chooses one of two, and others name either"),
+    ("Sampled", "the feature `traces` chooses one of two, and others name either"),
     ("Insertion", "the feature `coding` chooses one of two, and others name either"),
 ];
 

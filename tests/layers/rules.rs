@@ -58,6 +58,7 @@ pub(super) const PACKAGES: &[Package] = &[
                     "shaping",
                     "store",
                     "tls",
+                    "traces",
                     "upstream",
                 ],
             ),
@@ -76,6 +77,7 @@ pub(super) const PACKAGES: &[Package] = &[
                     "shaping",
                     "store",
                     "tls",
+                    "traces",
                     "upstream",
                 ],
             ),
@@ -91,6 +93,7 @@ pub(super) const PACKAGES: &[Package] = &[
                     "scheduler",
                     "shaping",
                     "tls",
+                    "traces",
                     "upstream",
                 ],
             ),
@@ -105,6 +108,7 @@ pub(super) const PACKAGES: &[Package] = &[
             ("scheduler", &["metric"]),
             ("store", &["metric", "tls"]),
             ("tls", &[]),
+            ("traces", &["meter", "metric", "protocol", "tls"]),
         ],
         crates: &[
             // The other packages are modules of this one, so the table above covers them.
@@ -123,12 +127,26 @@ pub(super) const PACKAGES: &[Package] = &[
             ("notify", &["cli::keys_file"]),
             (
                 "prometheus",
-                &["admin", "admission", "sidecar", "cli", "proxy", "request_log", "scheduler", "store"],
+                &[
+                    "admin",
+                    "admission",
+                    "sidecar",
+                    "cli",
+                    "proxy",
+                    "request_log",
+                    "scheduler",
+                    "store",
+                    "traces",
+                ],
             ),
             ("ratatui", &["cli::top"]),
             ("redis", &["store"]),
             // For TLS, only the client settings of the others.
-            ("reqwest", &["cli", "tls", "upstream::prober"]),
+            ("opentelemetry", &["traces"]),
+            ("opentelemetry_proto", &["traces"]),
+            ("opentelemetry_sdk", &["traces"]),
+            ("prost", &["traces"]),
+            ("reqwest", &["cli", "tls", "traces::delivery", "upstream::prober"]),
             ("rolling_file", &["cli::serve::request_file"]),
             ("sd_notify", &["cli"]),
             (
@@ -145,6 +163,7 @@ pub(super) const PACKAGES: &[Package] = &[
                     "scheduler",
                     "store",
                     "tls",
+                    "traces",
                     "upstream",
                 ],
             ),
@@ -204,7 +223,7 @@ pub(super) const NAMES_THAT_SAY_NOTHING: &[&str] =
 
 /// The modules that read the wall clock, with reasons. The wall clock can jump, so limits, timeouts and
 /// measurements use a monotonic clock.
-pub(super) const WALL_CLOCK: [(&str, &str); 12] = [
+pub(super) const WALL_CLOCK: [(&str, &str); 13] = [
     ("streamgauge::admin::history", "when the history began, as people write it"),
     ("streamgauge::admin::requests", "when a request ended, as people write it"),
     ("streamgauge::cli::experiment::conduct", "the name of a folder"),
@@ -212,6 +231,7 @@ pub(super) const WALL_CLOCK: [(&str, &str); 12] = [
     ("streamgauge::request_log", "when a request ended, as people write it"),
     ("streamgauge::sidecar::reload", "the metric of that name"),
     ("streamgauge::sidecar::surroundings", "Ollama lists the expiry of a model as a date"),
+    ("streamgauge::traces::finished", "when a request ended, as OTLP counts"),
     ("streamgauge_meter::meter::recording", "the time of an exemplar"),
     ("streamgauge_collector::models", "Ollama says by it when a model expires"),
     ("streamgauge_collector::process", "its test"),

@@ -13,4 +13,6 @@ mod harness;
 mod hostile;
 mod measurement;
 mod shaping;
+#[cfg(feature = "traces")]
+mod traces;
 mod upstream;

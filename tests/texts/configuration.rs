@@ -109,6 +109,21 @@ const CASES: &[Case] = &[
     ),
     ("a user without a password", &[], &[], "[shared]\nurl = \"redis://a\"\nusername = \"me\"\n"),
     (
+        "traces",
+        &[],
+        &[("STREAMGAUGE_TRACES__ENDPOINT", "http://a?b"), ("STREAMGAUGE_TRACES__ATTRIBUTES", "a")],
+        "[traces]\nendpoint = \"http://me:secret@a\"\nattributes = { a.b = \"c\", d = 1 }\nsample_ratio = 2\n\
+         headers_file = \"empty\"\nheaders_env = \"KEY\"\n",
+    ),
+    ("traces with gRPC", &[], &[], "traces.endpoint = \"grpc://a\"\n"),
+    ("authorities without an endpoint", &[], &[], "traces.ca_file = \"a.pem\"\n"),
+    (
+        "settings of traces that contradict",
+        &[],
+        &[],
+        "[traces]\nendpoint = \"http://a\"\nca_file = \"a.pem\"\nheaders_file = \"headers\"\nheaders_env = \"HEADERS\"\n",
+    ),
+    (
         "names of upstreams",
         &["--upstream", "me:secret@host=http://a:1", "--upstream", "cloud=http://a:1"],
         &[],
@@ -261,6 +276,7 @@ fn write_files(folder: &Path) {
     write("cut.pem", &a.cert[..200]);
     write("locked.key", &a.key.replace("PRIVATE", "ENCRYPTED PRIVATE"));
     write("empty", "");
+    write("headers", "a: b");
     write("settings.keys", "alice = 1\n[access]\nrequire_key = true\n");
     write("yaml.keys", "keys:\n  - alice\n");
 }
@@ -274,7 +290,8 @@ fn message(folder: &Path, (topic, flags, variables, file): &Case) -> String {
         .args(["check", "--offline", "--config", "s.toml"])
         .args(*flags)
         .current_dir(folder)
-        .env("KEY", "k");
+        .env("KEY", "k")
+        .env("HEADERS", "a: b");
     for (name, value) in *variables {
         match *value {
             "not UTF-8" => command.env(name, std::ffi::OsStr::from_bytes(b"\xff")),

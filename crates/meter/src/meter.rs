@@ -25,6 +25,7 @@ mod schedule;
 mod shared;
 mod silence;
 mod slow;
+mod step;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -45,7 +46,9 @@ pub use noted::NotedRequest;
 pub use outcome::{Ending, Outcome};
 pub use request_id::RequestId;
 pub use slow::SlowLimits;
+pub use step::{Step, TimedStep};
 pub use tap::Tap;
+pub use timeline::Timeline;
 pub use trace::{TraceId, TraceParent};
 pub use wrap::BodyStream;
 pub use wrapping::DeliveredBy;

@@ -17,7 +17,7 @@ use super::{
     backlog::HELD_AFTER,
     request_id::RequestIds,
     silence,
-    timeline::{Moment, nanos},
+    timeline::{Moment, Timeline, nanos},
 };
 use crate::{
     metric::{Tally, buckets},
@@ -167,6 +167,29 @@ impl Live {
     /// Returns the summed time in which the client did not read data that was there, the present stretch included.
     pub(super) fn client_wait(&self) -> Duration {
         Duration::from_nanos(self.backpressure.load(Relaxed)) + self.held_now().unwrap_or_default()
+    }
+
+    /// Returns the model in the client's spelling, without the parts that Ollama fills in. `None`: it was not read.
+    #[must_use]
+    pub fn named_model(&self) -> Option<&str> {
+        self.model.get().map(|named| named.written.as_str())
+    }
+
+    /// Returns the model as the upstream lists it. `None`: the list is not known.
+    #[must_use]
+    pub fn listed_model(&self) -> Option<&str> {
+        self.listed.get().map(String::as_str)
+    }
+
+    /// Returns the times of its records.
+    pub(super) fn timeline(&self) -> Timeline {
+        Timeline {
+            sent: self.sent.get(),
+            first_record: self.first_record.get(),
+            first_content: self.first_content.get(),
+            last_content: self.last_content.get(),
+            last_record: self.last_record.get(),
+        }
     }
 
     /// Returns the upstream that was chosen last.

@@ -19,6 +19,7 @@ use super::{
     outcomes::Outcomes,
     shared::{OTHER_CLOUD, Shared},
     silence,
+    step::{self, Step, TimedStep},
     trace::TraceParent,
     truncation::Truncation,
 };
@@ -112,6 +113,8 @@ pub struct Measurement {
     pub(super) trace: Option<TraceParent>,
     /// Seconds; 0 if there was no gap.
     pub(super) longest_client_gap: f64,
+    /// The steps of the request, if they are kept.
+    pub(super) steps: Option<Vec<TimedStep>>,
     /// Held to the end, so that the label on which this request counts is kept.
     pub(super) place: Option<Arc<Place>>,
     /// Set while the request is at its upstream and may wait for its model.
@@ -145,6 +148,7 @@ impl Measurement {
             listing: Listing::Untold,
             trace: None,
             longest_client_gap: 0.0,
+            steps: None,
             place: None,
             waiter: None,
             account: None,
@@ -174,6 +178,18 @@ impl Measurement {
     #[must_use]
     pub fn trace(&self) -> Option<TraceParent> {
         self.trace
+    }
+
+    /// From now on, keeps the steps of the request for its [`Ending`].
+    pub fn keep_steps(&mut self) {
+        let _ = self.steps.get_or_insert_default();
+    }
+
+    /// Notes a step of the request. It costs nothing if the steps are not kept.
+    pub fn step(&mut self, step: impl FnOnce() -> Step) {
+        if let Some(steps) = self.steps.as_mut().filter(|steps| steps.len() < step::MOST) {
+            steps.push((self.live.accepted.elapsed(), step()));
+        }
     }
 
     /// Sets the model as the client wrote it.

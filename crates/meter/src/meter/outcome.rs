@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
-use super::{ModelLoad, RequestId, TraceParent};
+use super::{ModelLoad, RequestId, TimedStep, Timeline, TraceParent};
 use crate::protocol::{FinishReason, Route, Usage};
 
 /// The outcome of a request, decided once.
@@ -83,6 +83,12 @@ pub struct Ending {
     pub context: Option<u64>,
     /// The cause that [`Measurement::failure_explained`](super::Measurement::failure_explained) reported.
     pub explanation: Option<String>,
+    /// Whether the response was a stream, read record by record.
+    pub is_streamed: bool,
+    /// The times of its records.
+    pub timeline: Timeline,
+    /// The steps on its way to an upstream, if [`Measurement::keep_steps`](super::Measurement::keep_steps) was called.
+    pub steps: Vec<TimedStep>,
     /// The trace to which the request belongs, if [`Measurement::traced`](super::Measurement::traced) reported it.
     pub trace: Option<TraceParent>,
 }

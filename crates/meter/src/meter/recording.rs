@@ -148,7 +148,8 @@ impl Measurement {
     }
 
     /// Describes the end, for hooks and the list of noted requests.
-    fn ending(&self, outcome: Outcome, duration: Duration, usage: Usage) -> Ending {
+    fn ending(&mut self, outcome: Outcome, duration: Duration, usage: Usage) -> Ending {
+        let steps = self.steps.take().unwrap_or_default();
         let live = &self.live;
         let context = self.context();
         let estimate =
@@ -183,6 +184,9 @@ impl Measurement {
             prompt_estimate: live.sent.get().map_or(0, |_| estimate),
             context,
             explanation: self.explanation.clone(),
+            is_streamed: self.streamed,
+            timeline: live.timeline(),
+            steps,
             trace: self.trace,
         }
     }

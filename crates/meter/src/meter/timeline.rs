@@ -5,6 +5,22 @@ use std::{
     time::Duration,
 };
 
+/// The times of a stream, each since the request was accepted. A time that was not seen is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timeline {
+    /// The time at which the upstream had taken the last byte of the request.
+    pub sent: Option<Duration>,
+    /// The first record.
+    pub first_record: Option<Duration>,
+    /// The first record with content.
+    pub first_content: Option<Duration>,
+    /// The last record with content.
+    pub last_content: Option<Duration>,
+    /// The last record.
+    pub last_record: Option<Duration>,
+}
+
 /// A time, kept as nanoseconds after a request was accepted. 0: not yet.
 #[derive(Debug, Default)]
 pub(super) struct Moment(AtomicU64);

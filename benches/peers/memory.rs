@@ -13,14 +13,18 @@ use super::{
     spread::{Spread, table},
 };
 
+/// The records per second of each stream, if all of them together stay below [`TOGETHER`].
 const RATE: u32 = 10;
-const TOKENS: u32 = 80;
+/// The most records per second of all streams, so that a machine of two cores keeps up with 10,000 streams.
+const TOGETHER: u32 = 20_000;
+const SECONDS: u32 = 8;
 /// The time for which all streams run before the memory is read.
 const SETTLE: Duration = Duration::from_secs(3);
 
 pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     let streams = plan.many;
-    let (_simulator, ollama) = simulator::apart(&plan.ours, RATE, TOKENS)?;
+    let rate = (TOGETHER / u32::try_from(streams)?.max(1)).clamp(1, RATE);
+    let (_simulator, ollama) = simulator::apart(&plan.ours, rate, rate * SECONDS)?;
     let reference = Rc::new(Reference::learn(ollama).await?);
     let kinds = Kind::all(plan);
     let mut steady = vec![(String::new(), Spread::default()); kinds.len()];

@@ -36,6 +36,14 @@ pub(super) fn identity(given: Given<'_>) -> Result<Identity, Problems> {
     })
 }
 
+/// Reads the authorities of a `ca_file`. Returns them and the name of the file.
+pub(super) fn authorities(given: Given<'_>) -> Result<(Authorities, String), Problems> {
+    let file = given.text("\"/etc/streamgauge/ca.pem\"")?;
+    let read = Authorities::read(file);
+    let authorities = read.map_err(|flaw| Problem::new(flaw.to_string(), advice(&flaw)))?;
+    Ok((authorities, file.to_owned()))
+}
+
 /// The files as TOML that can be read again.
 pub(super) fn show(identity: &Identity) -> Option<String> {
     let (cert, key) = identity.files()?;

@@ -145,10 +145,8 @@ pub(super) fn password(config: &mut SharedSettings, leaf: &str, given: Given<'_>
 
 /// Reads the authorities that verify the servers.
 pub(super) fn authorities(config: &mut SharedSettings, given: Given<'_>) -> Result<(), Problems> {
-    let file = given.text("\"/etc/streamgauge/ca.pem\"")?;
-    let read = Authorities::read(file);
-    let authorities = read.map_err(|flaw| Problem::new(flaw.to_string(), certificate::advice(&flaw)))?;
-    (config.authorities, config.ca_file) = (Some(authorities), Some(file.to_owned()));
+    let (authorities, file) = certificate::authorities(given)?;
+    (config.authorities, config.ca_file) = (Some(authorities), Some(file));
     Ok(())
 }
 

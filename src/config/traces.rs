@@ -148,10 +148,8 @@ fn header_field(line: &str) -> Option<(HeaderName, HeaderValue)> {
 
 /// Reads the authorities that verify the endpoint.
 pub(super) fn authorities(config: &mut TracesSettings, given: Given<'_>) -> Result<(), Problems> {
-    let file = given.text("\"/etc/streamgauge/ca.pem\"")?;
-    let read = Authorities::read(file);
-    let authorities = read.map_err(|flaw| Problem::new(flaw.to_string(), certificate::advice(&flaw)))?;
-    (config.authorities, config.ca_file) = (Some(authorities), Some(file.to_owned()));
+    let (authorities, file) = certificate::authorities(given)?;
+    (config.authorities, config.ca_file) = (Some(authorities), Some(file));
     Ok(())
 }
 

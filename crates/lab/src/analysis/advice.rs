@@ -8,6 +8,8 @@ pub(crate) use step::{Advice, Answer, RemedyEffect, Step};
 
 /// A difference in true efficiency that is too small to matter.
 const TRIFLE: f64 = 0.01;
+/// The most comparisons that the recommendation of a plan without remedies names. The table has all of them.
+const VERDICTS: usize = 3;
 
 impl Advice {
     pub(super) fn of(analysis: &Analysis) -> Advice {
@@ -177,12 +179,17 @@ fn verdicts(analysis: &Analysis) -> String {
         let truth = analysis.comparison(&found.condition, Measure::TrueEfficiency).is_some();
         found.measure == if truth { Measure::TrueEfficiency } else { Measure::Throughput }
     };
-    let sentences: Vec<String> =
-        analysis.comparisons.iter().filter(decides).map(Comparison::verdict_sentence).collect();
-    if sentences.is_empty() {
+    let mut found: Vec<&Comparison> = analysis.comparisons.iter().filter(decides).collect();
+    if found.is_empty() {
         return "No remedy was tried, so none can be recommended.".into();
     }
-    format!("{}.", sentences.join("; "))
+    found.sort_by_key(|found| found.verdict == Outcome::Undecided);
+    let sentences: Vec<String> = found.iter().take(VERDICTS).map(|found| found.verdict_sentence()).collect();
+    let more = match found.len().saturating_sub(VERDICTS) {
+        0 => String::new(),
+        more => format!("; the table of comparisons has {more} more"),
+    };
+    format!("{}{more}.", sentences.join("; "))
 }
 
 fn recommendation(analysis: &Analysis, advice: &Advice) -> String {

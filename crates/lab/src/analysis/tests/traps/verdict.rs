@@ -33,6 +33,23 @@ fn plain_comparison_of_two_settings_has_a_verdict() {
 }
 
 #[test]
+fn many_settings_have_a_verdict_that_names_the_decided_ones_first() {
+    let mut draft = Draft::default();
+    let mut random = Random::new(43);
+    let settings = [("a", 1.0, 0.02), ("b", 1.02, 0.3), ("c", 1.02, 0.3), ("d", 1.02, 0.3), ("e", 0.7, 0.02)];
+    for (name, ..) in settings {
+        draft.condition(condition(name, Language::Rust, &[], None));
+    }
+    for _ in 0..8 {
+        for (name, factor, spread) in settings {
+            pair(&mut draft, name, 10.0 * factor * (1.0 + spread * normal(&mut random)));
+        }
+    }
+    let said = analyse(&draft.recording, &QUICK).advice.recommendation;
+    assert!(said.starts_with("e is better than a") && said.ends_with("has 1 more."), "{said}");
+}
+
+#[test]
 fn remedy_that_helped_less_than_the_margin_is_not_a_gain() {
     let mut draft = Draft::default();
     draft.condition(condition("python", Language::Python, &[], None));

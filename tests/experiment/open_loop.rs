@@ -23,7 +23,7 @@ fn sweep_of_rates_finds_the_limit_stops_and_is_reported_first() {
         &slow(),
         20,
         "repetitions = 2\n[[condition]]\nname = \"load\"\n[condition.load]\narrivals = \"constant\"\n\
-         rates = [4, 40, 50, 60]\nfor = \"2s\"\nlateness = \"500ms\"\nslo = { ttft = \"300ms\", share = 0.9 }\n",
+         rates = [4, 40, 50, 60]\nfor = \"2s\"\nlateness = \"500ms\"\nslo = { ttft = \"900ms\", share = 0.8 }\n",
     );
     let output = place.run(&[]);
     assert_done(&output);
@@ -50,7 +50,7 @@ fn sweep_of_rates_finds_the_limit_stops_and_is_reported_first() {
     let shown = text(&shown.stdout);
     let second = shown.lines().nth(2).unwrap();
     assert!(
-        second.contains("load holds the SLO (TTFT ≤ 300 ms for 90 % of requests) up to 4 requests/s"),
+        second.contains("load holds the SLO (TTFT ≤ 900 ms for 80 % of requests) up to 4 requests/s"),
         "{shown}"
     );
     assert!(second.contains("and misses it at 40") && second.contains("what fails first is TTFT"), "{shown}");

@@ -12,8 +12,12 @@ use super::{
 };
 
 /// Families that this fleet does not have, with the reason.
-const ABSENT: &[(&str, &str)] =
-    &[("streamgauge_config_last_reload_", "reloading"), ("streamgauge_gpu_", "a GPU")];
+const ABSENT: &[(&str, &str)] = &[
+    ("streamgauge_config_last_reload_", "reloading"),
+    ("streamgauge_keys_last_reload_", "reloading"),
+    ("streamgauge_gpu_", "a GPU"),
+    ("streamgauge_trace_", "an endpoint of traces"),
+];
 
 /// The values of the label `label`, as Grafana's `label_values` reads them.
 async fn values(servers: &Servers, series: &str, label: &str) -> BTreeSet<String> {

@@ -79,10 +79,9 @@ pub(crate) use gpu::GpuSummary;
 pub(crate) use length::Lengths;
 pub use load::{Load, Slo};
 pub use measure::Measure;
-pub(crate) use open::Sweep;
 pub use open::{Gaps, Request};
 #[cfg(feature = "experiment")]
-pub(crate) use open::{NOT_SENT, Quantiles, Rate, requests};
+pub(crate) use open::{NOT_SENT, Quantiles, Rate, Sweep, requests};
 pub use recording::{
     Agent, Chunk, Condition, GpuSample, LagSample, Language, Probe, Recording, Remedy, Run, RunKind,
 };

@@ -48,6 +48,7 @@ impl Until {
     ];
 
     /// Returns the measure whose intervals stop the experiment.
+    #[cfg(feature = "experiment")]
     #[must_use]
     pub(crate) fn measure(self) -> Measure {
         self.measure

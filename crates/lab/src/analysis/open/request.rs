@@ -81,6 +81,7 @@ pub(crate) enum Objective {
 
 impl Objective {
     /// Returns its name for a sentence.
+    #[cfg(feature = "experiment")]
     pub(crate) fn name(self) -> &'static str {
         match self {
             Objective::Answer => "an answer without a failure",

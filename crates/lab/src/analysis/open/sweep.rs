@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::{super::Slo, rate::Rate, request::Objective};
+#[cfg(feature = "experiment")]
+use super::super::Slo;
+use super::{rate::Rate, request::Objective};
 
 /// The rates of one sweep.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -46,11 +48,13 @@ impl Sweep {
         }
     }
 
+    #[cfg(feature = "experiment")]
     fn rate(&self, wanted: Option<f64>) -> Option<&Rate> {
         self.rates.iter().find(|rate| Some(rate.load.rate) == wanted)
     }
 
     /// Returns the verdict in one sentence.
+    #[cfg(feature = "experiment")]
     #[must_use]
     pub(crate) fn sentence(&self) -> String {
         let Some(any) = self.rates.iter().find(|rate| rate.holds.is_some()) else {
@@ -123,11 +127,13 @@ impl Sweep {
     }
 }
 
+#[cfg(feature = "experiment")]
 fn shown(rate: f64) -> String {
     if rate == 1.0 { "1 request/s".into() } else { format!("{} requests/s", rounded(rate)) }
 }
 
 /// Returns the rate with at most three decimals.
+#[cfg(feature = "experiment")]
 fn rounded(rate: f64) -> String {
     let text = format!("{rate:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -148,6 +154,7 @@ fn shown_share(rate: &Rate) -> String {
     format!("{:.1} % of the requests met it in {runs}{interval}", 100.0 * met.value)
 }
 
+#[cfg(feature = "experiment")]
 impl Slo {
     /// Returns it as text.
     pub(crate) fn text(&self) -> String {
@@ -162,6 +169,7 @@ impl Slo {
     }
 }
 
+#[cfg(feature = "experiment")]
 fn seconds(seconds: f64) -> String {
     if seconds < 1.0 { format!("{} ms", rounded(1e3 * seconds)) } else { format!("{} s", rounded(seconds)) }
 }

@@ -19,7 +19,7 @@ const LONGEST_REASON: usize = 200;
 pub struct NotedRequest {
     /// The time at which it ended.
     pub at: Instant,
-    /// How it ended, without its explanation, which is the reason.
+    /// How it ended. Its explanation is the reason, and its load and its steps are left out.
     pub ending: Ending,
     /// Why it failed or was slow, in words.
     pub reason: String,
@@ -37,7 +37,7 @@ impl NotedRequests {
             return;
         }
         let reason = ending.reason().chars().take(LONGEST_REASON).collect();
-        let ending = Ending { explanation: None, load: None, ..ending.clone() };
+        let ending = Ending { explanation: None, load: None, steps: Vec::new(), ..ending.clone() };
         let noted = NotedRequest { at: Instant::now(), ending, reason };
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() == KEPT {
@@ -61,7 +61,7 @@ mod tests {
     use prometheus::Registry;
 
     use super::*;
-    use crate::meter::{Config, Facts, Meter};
+    use crate::meter::{Config, Facts, Meter, Step};
 
     fn meter() -> Meter {
         Meter::register(&Registry::new(), &Config::default(), &["gpu0"]).unwrap()
@@ -69,6 +69,8 @@ mod tests {
 
     fn ends(meter: &Meter, outcome: Outcome, status: StatusCode) {
         let mut measurement = meter.start(Facts::new("POST", "/api/generate"));
+        measurement.keep_steps();
+        measurement.step(|| Step::Admitted);
         measurement.responded(status);
         measurement.finish(outcome);
     }
@@ -86,6 +88,8 @@ mod tests {
         assert_eq!(noted.len(), KEPT);
         assert_eq!(noted.iter().filter(|one| one.ending.outcome == Outcome::Truncated).count(), 10);
         assert_eq!(noted[0].ending.outcome, Outcome::Refused);
+        // They are not part of the documented memory.
+        assert!(noted.iter().all(|one| one.ending.steps.is_empty()));
         assert!(noted.is_sorted_by(|newer, older| newer.ending.id > older.ending.id));
         for _ in 0..KEPT {
             ends(&meter, Outcome::UpstreamError, StatusCode::OK);

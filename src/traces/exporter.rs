@@ -10,9 +10,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    counts::SpanCounts,
     delivery::{Endpoint, Undelivered},
-    families::DropReason,
+    families::{DropReason, Families},
     finished::Finished,
     health::EndpointHealth,
     span::span,
@@ -32,7 +31,7 @@ pub(super) struct Exporter {
     endpoint: Endpoint,
     spans: mpsc::Receiver<Box<Finished>>,
     interval: Duration,
-    counts: Arc<SpanCounts>,
+    families: Arc<Families>,
     closing: CancellationToken,
     health: EndpointHealth,
 }
@@ -42,10 +41,10 @@ impl Exporter {
         endpoint: Endpoint,
         spans: mpsc::Receiver<Box<Finished>>,
         interval: Duration,
-        counts: Arc<SpanCounts>,
+        families: Arc<Families>,
         closing: CancellationToken,
     ) -> Exporter {
-        Exporter { endpoint, spans, interval, counts, closing, health: EndpointHealth::default() }
+        Exporter { endpoint, spans, interval, families, closing, health: EndpointHealth::default() }
     }
 
     /// Exports until `closing`, and then what is left.
@@ -63,12 +62,12 @@ impl Exporter {
             match self.deliver(body).await {
                 Ok(rejected) => {
                     let rejected = rejected.min(count as u64);
-                    self.counts.families.exported(count as u64 - rejected);
-                    self.counts.families.dropped(DropReason::Rejected, rejected);
+                    self.families.exported(count as u64 - rejected);
+                    self.families.dropped(DropReason::Rejected, rejected);
                 }
-                Err(reason) => self.counts.families.dropped(reason, count as u64),
+                Err(reason) => self.families.dropped(reason, count as u64),
             }
-            self.counts.give(count);
+            self.families.gave(count);
         }
     }
 
@@ -115,7 +114,7 @@ impl Exporter {
                 }
                 Err(why) => why,
             };
-            self.counts.families.failed(&why);
+            self.families.failed(&why);
             self.health.fails(self.endpoint.url(), &why);
             if matches!(why, Undelivered::Refused(_)) {
                 return Err(DropReason::Refused);

@@ -47,6 +47,7 @@ pub(super) struct Families {
     exported: Arc<IntCounter>,
     dropped: [Arc<IntCounter>; DropReason::ALL.len()],
     failures: Family<IntCounter, 1>,
+    /// The spans in the queue and in the hands of the exporter.
     queued: Arc<Gauge>,
 }
 
@@ -85,7 +86,18 @@ impl Families {
         self.failures.child([why.reason()]).inc();
     }
 
-    pub(super) fn queued(&self, spans: usize) {
-        self.queued.set(spans as f64);
+    /// A span waits.
+    pub(super) fn took(&self) {
+        self.queued.inc();
+    }
+
+    /// The fate of spans that waited is counted.
+    pub(super) fn gave(&self, spans: usize) {
+        self.queued.sub(spans as f64);
+    }
+
+    /// The spans whose fate is not counted.
+    pub(super) fn held(&self) -> u64 {
+        self.queued.get() as u64
     }
 }

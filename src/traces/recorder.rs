@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::Config,
-    counts::SpanCounts,
     delivery::{Endpoint, NoExporter},
     exporter::Exporter,
     families::{DropReason, Families},
@@ -29,7 +28,7 @@ const FLUSH: Duration = Duration::from_secs(2);
 pub struct Traces {
     sampler: RootSampler,
     queue: mpsc::Sender<Box<Finished>>,
-    counts: Arc<SpanCounts>,
+    families: Arc<Families>,
     /// Taken by the task that exports.
     exporter: Mutex<Option<Exporter>>,
     closing: CancellationToken,
@@ -42,15 +41,14 @@ impl Traces {
     /// # Errors
     /// The HTTP client cannot be created, or `registry` already has the name of a metric.
     pub fn register(registry: &Registry, config: &Config) -> Result<Arc<Traces>, NoExporter> {
-        let (endpoint, families) = (Endpoint::new(config)?, Families::register(registry)?);
+        let (endpoint, families) = (Endpoint::new(config)?, Arc::new(Families::register(registry)?));
         let (queue, spans) = mpsc::channel(config.queue.max(1));
-        let counts = Arc::new(SpanCounts::new(families));
         let (closing, closed) = (CancellationToken::new(), CancellationToken::new());
-        let exporter = Exporter::new(endpoint, spans, config.interval, counts.clone(), closing.clone());
+        let exporter = Exporter::new(endpoint, spans, config.interval, families.clone(), closing.clone());
         Ok(Arc::new(Traces {
             sampler: RootSampler::new(config.sample_ratio),
             queue,
-            counts,
+            families,
             exporter: Mutex::new(Some(exporter)),
             closing,
             closed,
@@ -73,10 +71,10 @@ impl Traces {
     pub fn finish(&self, sampled: Sampled, live: &Live, ending: &Ending) {
         match self.queue.try_reserve() {
             Ok(place) => {
-                self.counts.take();
+                self.families.took();
                 place.send(Box::new(Finished::new(sampled, live, ending)));
             }
-            Err(_) => self.counts.families.dropped(DropReason::Queue, 1),
+            Err(_) => self.families.dropped(DropReason::Queue, 1),
         }
     }
 
@@ -95,8 +93,8 @@ impl Traces {
         if timeout(FLUSH, self.closed.cancelled()).await.is_ok() {
             return;
         }
-        let lost = self.counts.held();
-        self.counts.families.dropped(DropReason::Shutdown, lost as u64);
+        let lost = self.families.held();
+        self.families.dropped(DropReason::Shutdown, lost);
         if lost > 0 {
             tracing::warn!(spans = lost, "the sidecar ended before its last spans were exported");
         }

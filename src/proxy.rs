@@ -113,7 +113,7 @@ impl Proxy {
     ) -> Response<Delivered<Outgoing>> {
         let page = Page::of(request.headers(), &self.stages.admission);
         let live = self.config.response_fields.then(|| measurement.live().clone());
-        // A future in a variable would take its room twice, and is copied.
+        // The future is awaited where it is made: in a variable, it would need twice the memory and one more copy.
         let answered = AssertUnwindSafe(self.answer(request, facts, &page, measurement)).catch_unwind().await;
         let mut response = match answered {
             Ok(response) => response,
@@ -170,7 +170,8 @@ impl Proxy {
                 }
             }
         }
-        // Boxed, since each future around it is copied once, whole: 10,000 instructions of a short request.
+        // Each future is copied whole into the one that awaits it. The box saves these copies: 27,000 of the 125,000
+        // instructions of a short request.
         match Box::pin(self.forward((head, body), named, permit, &mut measurement)).await {
             Ok((response, passed)) => self.deliver(response, facts, &passed, measurement),
             Err(failure) => self.respond_to_failure(&failure, facts, page, measurement),

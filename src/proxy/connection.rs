@@ -127,9 +127,8 @@ impl ConnectionWaits {
 }
 
 impl Life {
-    /// From the accepted socket to its end. `open` registers the socket with the runtime of the task. Most of the memory of
-    /// an idle connection besides hyper's buffer is this future, so that it is the task itself: awaited by another future,
-    /// it takes the room of two.
+    /// From the accepted socket to its end. `open` registers the socket with the runtime of the task. The future is a task
+    /// by itself: if another future awaited it, the task of an idle connection would need twice the memory.
     pub(super) async fn run(self, open: impl FnOnce() -> io::Result<TcpStream>) {
         let stream = match open() {
             Ok(stream) => stream,

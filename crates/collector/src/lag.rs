@@ -36,8 +36,8 @@ pub(super) const ROUSED_EVERY: Duration = Duration::from_secs(10);
 ///
 /// If a runtime used less than one hundredth of a core in the last second, it is probed every 100 ms. After half a
 /// minute of such seconds, it is probed once per second. An idle runtime delays no stream, and waking a core for each
-/// probe costs more than all other collectors together. [`Collectors`](super::Collectors) see within a second that a runtime
-/// is busy again, and probe one that is idle once in ten seconds.
+/// probe costs more than all other collectors together. [`Collectors`](super::Collectors) probe such a runtime once in ten
+/// seconds, and notice within a second that it is busy again.
 ///
 /// ```no_run
 /// # async fn example() -> prometheus::Result<()> {
@@ -88,7 +88,7 @@ impl LagProbe {
     }
 }
 
-/// Rouses the probes of runtimes that are busy again, without waking those that are idle.
+/// Wakes the probe of each runtime that is busy again. Idle runtimes are not woken.
 pub(super) async fn rouse(runtimes: Vec<(RuntimeMetrics, Arc<Notify>)>) {
     let mut ticks = interval(WINDOW);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

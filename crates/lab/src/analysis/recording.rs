@@ -27,7 +27,7 @@ pub struct Recording {
     pub gpu: Vec<GpuSample>,
     /// Whether a simulated Ollama answered.
     pub simulated: bool,
-    /// What a reader has to know about the data.
+    /// Remarks about the data for the reader of a report.
     pub notes: Vec<String>,
 }
 

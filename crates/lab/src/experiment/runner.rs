@@ -80,7 +80,7 @@ pub async fn run(plan: &Plan, options: Options, watch: &mut dyn Watch) -> Result
     let gpus = gpu.and_then(Gpus::open);
     environment.gpus = gpus.as_ref().map(|gpus| gpus.found.clone()).unwrap_or_default();
     let done = before.map(|before| before.runs).unwrap_or_default();
-    // Runs end in the order of the schedule. An earlier one that is missing was skipped by the rule that stops a sweep.
+    // Runs end in the order of the schedule. So an earlier run that is missing was skipped, because its sweep had ended.
     let next = done.last().map_or(0, |last| last + 1);
     let left: Vec<Entry> = schedule(plan).into_iter().filter(|entry| entry.run >= next).collect();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();

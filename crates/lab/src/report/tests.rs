@@ -41,7 +41,8 @@ fn add(recording: &mut Recording, condition: &str, repetition: u32, kind: RunKin
     }
 }
 
-/// Returns the report of Python and five remedies, of which the third shortens its runs by the share `gain`.
+/// Returns the report of a recording of Python without a remedy and with each of five. The runs with the third remedy are
+/// shorter by the share `gain`.
 fn five(gain: f64, random: &mut Random) -> Report {
     let mut recording = Recording::default();
     let condition = |name: String, remedies: &[Remedy], baseline: Option<&str>| Condition {

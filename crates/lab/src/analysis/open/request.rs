@@ -63,7 +63,7 @@ impl Request {
     }
 }
 
-/// What a request can miss.
+/// One condition of an SLO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Objective {

@@ -1,4 +1,4 @@
-//! The rule that stops a sweep: the rates above one that is too high are skipped.
+//! Decides when a sweep ends: after a rate that is too high, the higher rates are skipped.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What a request costs without traces, with traces and not sampled, and sampled. The goal is that a sampled request
+//! The cost of a request without traces, with traces and not sampled, and sampled. The goal is that a sampled request
 //! costs at most 5 µs more: the decision, the steps and the queue at its end. The export is the work of another task.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 #![expect(clippy::disallowed_types, reason = "a benchmark measures by the clock on the wall")]

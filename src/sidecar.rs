@@ -310,7 +310,7 @@ impl Builder {
     }
 }
 
-/// What the admin address asks of its clients: TLS, and a token.
+/// The requirements of the admin address for its clients: TLS and a token.
 fn guards(config: &admin::Config) -> (Acceptor, AskedToken) {
     (Acceptor::new(config.tls.as_ref()), AskedToken::new(config.token))
 }

@@ -131,15 +131,15 @@ pub(super) struct AutoLimit {
     look_up: LookUp,
 }
 
-/// Tries one stream more than the measurements speak for, now and then. They may be wrong about a number of streams that
-/// ran for a short time only, long ago.
+/// Tries one stream more than the measurements recommend, at most every ten minutes. The measurements of a number of streams
+/// may be old, or from a short time.
 #[derive(Clone, Copy, Debug, Default)]
 struct LookUp {
     /// The earliest time of the next one.
     next: Duration,
-    /// The attempt that is made now is one.
+    /// Whether the present attempt is one of these.
     is_tried: bool,
-    /// The rounds at the higher limit that are left, before the limit falls again unless the measurements now speak for it.
+    /// The rounds that are left at the higher limit. After them the limit falls again, unless new measurements recommend it.
     rounds: u8,
 }
 

@@ -1,4 +1,4 @@
-//! Whether a free slot is worth taking, or a slot at another upstream is worth waiting for.
+//! Compares a free slot with one that another upstream will have later.
 
 use std::time::Duration;
 

@@ -164,7 +164,7 @@ fn pods_of_fleet_are_scraped_and_share_their_limits() {
     let sidecar = &pods["spec"]["template"]["spec"]["containers"][1];
     let ports: Vec<_> = sidecar["ports"].as_array().unwrap().iter().map(|port| &port["name"]).collect();
     assert!(ports.contains(&&monitor["spec"]["podMetricsEndpoints"][0]["port"]), "{ports:?}");
-    // What both files say of the sidecar is the same, except for its configuration.
+    // Both files describe the same sidecar, except for its configuration.
     let alone = &objects("deploy/kubernetes/ollama.yaml")[0].1["spec"]["template"]["spec"]["containers"][1];
     for key in ["image", "ports", "livenessProbe", "readinessProbe", "resources", "securityContext"] {
         assert_eq!(sidecar[key], alone[key], "{key}");

@@ -27,7 +27,7 @@ use crate::{
 const UPSTREAM: &str = "upstream";
 const KEY: &str = "key";
 
-/// What to write instead of a file in another format.
+/// The advice for a file in another format.
 const SETTINGS_IN_TOML: &str =
     "write [proxy] on a line of its own, and listen = \"127.0.0.1:11440\" below it";
 const KEYS_IN_TOML: &str = "write [[key]] on a line of its own, and name = \"alice\" below it";

@@ -1,4 +1,4 @@
-//! What a setting is.
+//! The definition of a setting.
 
 use std::{ops::RangeInclusive, time::Duration};
 

@@ -250,7 +250,7 @@ fn any_token() -> impl Strategy<Value = (f64, f64, f64)> {
     (0.002_f64..0.05, 0.0_f64..0.5, prop_oneof![Just(0.0), 0.0005_f64..0.05])
 }
 
-/// What a limit did once it had time to settle.
+/// The course of a limit that has had time to settle.
 struct Settled {
     low: usize,
     high: usize,

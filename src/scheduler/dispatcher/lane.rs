@@ -137,7 +137,7 @@ impl Lane {
         if patience.is_zero() {
             return arrived;
         }
-        // No slot is free now, so none has been idle for the patience before it is over once more.
+        // If no slot is free now, the patience begins when one is.
         arrived.max(self.idle_since.unwrap_or(now)).saturating_add(patience)
     }
 

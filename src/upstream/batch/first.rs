@@ -1,5 +1,5 @@
-//! What the first version did: it chose an upstream for each request as it arrived, and the request then waited in the
-//! queue of that upstream.
+//! The rule of the first version: an upstream was chosen for each request as it arrived, and the request then waited in
+//! the queue of that upstream.
 
 use super::jobs::{Job, LOAD, MACHINES, MODELS};
 

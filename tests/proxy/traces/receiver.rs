@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::harness::soon;
 
-/// What the endpoint does with a request.
+/// The endpoint's treatment of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Manner {
     /// Takes all spans.

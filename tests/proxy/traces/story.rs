@@ -1,4 +1,4 @@
-//! What a span tells about its request.
+//! The content of a span.
 
 use std::time::SystemTime;
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::harness::{self, RECORD, STREAM, chunk, config, listing, post_once, sidecar, upstream};
 
-/// What the span of the stream below tells.
+/// The content of the span of the stream below.
 const STREAM_TOLD: &str = "gen_ai.operation.name=chat\n\
     gen_ai.provider.name=ollama\n\
     gen_ai.request.model=M:latest\n\

@@ -4,9 +4,6 @@ use std::{fmt, str::FromStr};
 
 use super::{Analysis, ConditionSummary, Measure, statistic::Interval};
 
-/// The number of repetitions before the first look.
-const FIRST_LOOK: u32 = 5;
-
 /// When an experiment stops: when the interval of a measure of every condition is narrow enough.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Until {
@@ -36,7 +33,7 @@ pub struct Precision {
 
 impl Until {
     /// The number of repetitions before the first look.
-    pub const FIRST_LOOK: u32 = FIRST_LOOK;
+    pub const FIRST_LOOK: u32 = 5;
 
     /// The measures that a rule may name. The others need the chunks, which are not in memory during an experiment.
     const MEASURES: [Measure; 5] = [
@@ -57,7 +54,7 @@ impl Until {
     /// Looks at the intervals of all conditions. `None`: it is too early.
     #[must_use]
     pub fn look(self, analysis: &Analysis, repetitions: u32) -> Option<Precision> {
-        if repetitions < FIRST_LOOK {
+        if repetitions < Until::FIRST_LOOK {
             return None;
         }
         let ratios: Option<Vec<f64>> =

@@ -67,7 +67,7 @@ pub(super) static TRACES: &[Setting] = &[
     setting(
         "traces.interval",
         Field::Duration(|c| &mut c.traces.interval, INSTANT..=Duration::from_secs(3600)),
-        "The maximum time that a span waits for others, up to 512 of which are sent together.",
+        "The maximum time that a span waits in the queue before it is sent. One request to the endpoint sends up to 512 spans.",
     ),
     setting(
         "traces.timeout",

@@ -129,6 +129,13 @@ impl Admin {
         if self.draining.is_cancelled() {
             return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
         }
+        if let Some(why) = self.store.as_ref().and_then(|store| store.missing_keys()) {
+            // It would refuse every caller that has its key there.
+            return text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("the keys of the store were never read: {why}\n"),
+            );
+        }
         let all = self.upstreams.all();
         if all.iter().any(|upstream| upstream.health().alive) {
             let shared = self.store.as_ref().map(|store| store.status());

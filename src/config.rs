@@ -33,6 +33,7 @@ pub(crate) use difference::fixed;
 pub use flags::Flags;
 pub use mistake::{Mistake, Mistakes, SettingPlace};
 pub use resolve::Resolved;
+pub(crate) use resolve::{no_stored_keys, renew_keys, renew_stored_keys};
 pub use settings::{Config, Log, LogFormat, RequestSettings, SharedSettings, TracesSettings};
 pub use source::no_color;
 pub(crate) use source::variables;
@@ -47,19 +48,20 @@ pub fn load(flags: &Flags) -> Result<Resolved, Mistakes> {
     resolve::resolve(&sources, unread)
 }
 
-/// The same, without the keys of `access.keys_file`. A health check must not fail because a sidecar runs with the
-/// previous keys.
-pub(crate) fn load_without_keys_file(flags: &Flags) -> Result<Resolved, Mistakes> {
-    let (sources, unread) = source::Sources::read(flags);
-    resolve::resolve(&source::Sources { without_keys_file: true, ..sources }, unread)
-}
-
-/// The same settings with the present keys of `access.keys_file`.
+/// Reads all of it again. The keys of the store stay as they are.
 ///
 /// # Errors
-/// Every mistake in that file.
-pub(crate) fn renew_keys(resolved: &Resolved) -> Result<Resolved, Mistakes> {
-    resolve::renew_keys(resolved)
+/// Every mistake, in the order file, environment, flags.
+pub(crate) fn load_again(flags: &Flags, present: &Resolved) -> Result<Resolved, Mistakes> {
+    let (sources, unread) = source::Sources::read(flags);
+    resolve::resolve(&source::Sources { stored_keys: present.stored_keys(), ..sources }, unread)
+}
+
+/// The same, without the keys of `access.keys_file` and of the store. A health check must not fail because a sidecar
+/// runs with the previous keys.
+pub(crate) fn load_without_further_keys(flags: &Flags) -> Result<Resolved, Mistakes> {
+    let (sources, unread) = source::Sources::read(flags);
+    resolve::resolve(&source::Sources { without_further_keys: true, ..sources }, unread)
 }
 
 /// The log settings from the flags alone, for subcommands that read no configuration.

@@ -25,6 +25,8 @@ use prometheus::Registry;
 use tokio::{net::TcpListener, runtime::Handle, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "cli")]
+pub(crate) use crate::store::{StoredKeys, StoredText};
 use crate::{
     admin::{self, Admin, AskedToken, ClientAddress, History, Scraped},
     collector::{Registered, Task, gpu::Reader},
@@ -371,6 +373,12 @@ impl Bound {
     #[cfg(feature = "cli")]
     pub(crate) fn upstreams(&self) -> Arc<Upstreams> {
         self.admin.admin.upstreams.clone()
+    }
+
+    /// The text with keys of callers in the store, if there is a store.
+    #[cfg(feature = "cli")]
+    pub(crate) fn stored_keys(&self) -> Option<StoredKeys> {
+        self.admin.admin.store.as_ref().map(|store| store.stored_keys())
     }
 
     /// A handle that changes settings while the sidecar runs.

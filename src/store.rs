@@ -23,6 +23,8 @@ mod families;
 #[cfg(feature = "shared")]
 mod health;
 #[cfg(feature = "shared")]
+mod keys;
+#[cfg(feature = "shared")]
 mod ledger;
 #[cfg(feature = "shared")]
 mod line;
@@ -47,6 +49,8 @@ pub(crate) use absent::{Account, SharedEntry, SharedVerdict, Store};
 pub(crate) use account::{Account, SharedEntry, SharedVerdict};
 #[cfg(feature = "shared")]
 pub use config::{Config, Secret, Server};
+#[cfg(feature = "cli")]
+pub(crate) use keys::{StoredKeys, StoredText};
 #[cfg(feature = "shared")]
 pub(crate) use ledger::Store;
 pub use policy::OnFailure;

@@ -638,7 +638,7 @@ export const overview: Board = {
       number({
         title: 'Keys last read',
         description:
-          'Time at which the keys were last read: with the configuration, or when `access.keys_file` changed.',
+          'Time at which the keys were last read: with the configuration, or when `access.keys_file` or the store changed.',
         unit: 'dateTimeFromNow',
         width: 6,
         expr: `${max(family('keys_last_reload_timestamp_seconds'))} * 1000`,

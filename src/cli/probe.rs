@@ -30,7 +30,9 @@ impl Probe {
             }
             // With a URL the configuration is not needed, so that mistakes in the environment do no harm.
             Some(url) => by_system(parse(&url)?)?,
-            None => by_configuration(&config::load_without_keys_file(&global.flags())?.config.sidecar.admin)?,
+            None => {
+                by_configuration(&config::load_without_further_keys(&global.flags())?.config.sidecar.admin)?
+            }
         };
         let url =
             if url.path() == "/" { url.join(READY).context("the URL cannot have a path")? } else { url };

@@ -1,5 +1,5 @@
-//! SIGHUP reads the configuration again, and a change of `access.keys_file` reads that file again. Both apply the
-//! settings that can change while streams run.
+//! SIGHUP reads the configuration again, and a change of the keys in `access.keys_file` or in the store reads those
+//! again. All of them apply the settings that can change while streams run.
 
 use tokio::{signal::unix::Signal, task};
 
@@ -7,11 +7,12 @@ use super::{SetLevel, keys_file::KeysWatch, systemd};
 use crate::{
     admission::Key,
     config::{self, Config, Flags, Mistakes, Resolved},
-    sidecar,
+    sidecar::{self, StoredKeys, StoredText},
 };
 
 const REFUSED: &str = "the new configuration has mistakes; keeping the previous one";
 const KEYS_REFUSED: &str = "access.keys_file has mistakes; keeping the previous keys";
+const STORED_KEYS_REFUSED: &str = "the keys of the store have mistakes; keeping the previous keys";
 /// Mistakes that the log lists. A broken file of keys can have thousands.
 const LISTED: usize = 100;
 
@@ -28,32 +29,66 @@ pub(super) struct Reloader {
     pub(super) status: String,
     /// The mistakes of `access.keys_file` that were logged, if it has some.
     pub(super) wrong_keys: Option<Mistakes>,
+    /// The mistakes of the keys of the store that were logged, if they have some.
+    pub(super) wrong_stored_keys: Option<Mistakes>,
+    /// The text of the store, if the sidecar has one.
+    pub(super) stored: Option<StoredKeys>,
 }
 
 impl Reloader {
     /// Reloads at each SIGHUP and at each change of the keys, and never ends.
     pub(super) async fn listen(mut self, mut hangups: Signal) {
         let mut watch = KeysWatch::default();
+        let mut stored = self.stored.take();
         loop {
             watch.follow(self.present.config.keys_file.as_deref());
-            tokio::select! {
+            if let Some(stored) = &stored {
+                stored.follow(self.present.config.keys_store);
+                if !self.present.config.keys_store {
+                    self.wrong_stored_keys = None;
+                }
+            }
+            self.judge();
+            let is_applied = tokio::select! {
                 hangup = hangups.recv() => match hangup {
                     Some(()) => self.reload().await,
                     None => std::future::pending().await,
                 },
                 () = watch.changed() => self.renew_keys().await,
+                (stored, text) = changed(&mut stored) => self.renew_stored_keys(stored, text).await,
+            };
+            // What contradicted the previous settings may fit now.
+            if is_applied
+                && self.wrong_stored_keys.is_some()
+                && let Some((stored, text)) =
+                    stored.as_ref().and_then(|stored| Some((stored, stored.latest()?)))
+            {
+                self.renew_stored_keys(stored, text).await;
+            }
+            if is_applied && self.wrong_keys.is_some() {
+                self.renew_keys().await;
             }
         }
     }
 
-    async fn reload(&mut self) {
+    /// Notes that a source of keys has mistakes, or that the keys of the store were not read yet, whatever else succeeded.
+    fn judge(&self) {
+        let lacks_keys = self.present.config.keys_store && !self.present.has_stored_keys();
+        if self.wrong_keys.is_some() || self.wrong_stored_keys.is_some() || lacks_keys {
+            self.sidecar.keys_failed();
+        }
+    }
+
+    /// Returns whether the new configuration is in force.
+    async fn reload(&mut self) -> bool {
         systemd::reloading();
-        let flags = self.flags.clone();
+        let (flags, present) = (self.flags.clone(), self.present.clone());
         // The file may be on a disk that hangs, and the thread that accepts connections must not wait for it.
-        match task::spawn_blocking(move || config::load(&flags)).await {
+        match task::spawn_blocking(move || config::load_again(&flags, &present)).await {
             Ok(Ok(resolved)) => {
                 self.apply(resolved);
-                return systemd::ready(&self.status);
+                systemd::ready(&self.status);
+                return true;
             }
             Ok(Err(mistakes)) => {
                 self.sidecar.failed();
@@ -65,6 +100,7 @@ impl Reloader {
             }
         }
         systemd::ready(&format!("{}; {REFUSED}", self.status));
+        false
     }
 
     fn apply(&mut self, resolved: Resolved) {
@@ -81,37 +117,98 @@ impl Reloader {
         self.wrong_keys = None;
     }
 
-    /// Reads `access.keys_file` again. Unchanged keys and mistakes are not logged again.
-    async fn renew_keys(&mut self) {
+    /// Reads `access.keys_file` again. Unchanged keys and mistakes are not logged again. Returns whether new keys are in
+    /// force.
+    async fn renew_keys(&mut self) -> bool {
         let present = self.present.clone();
         match task::spawn_blocking(move || config::renew_keys(&present)).await {
             Ok(Ok(resolved)) => {
-                let (former, keys) = (self.keys(), &resolved.config.sidecar.admission.keys);
-                if former != keys.as_slice() || self.wrong_keys.is_some() {
-                    let [added, removed] = [new(former, keys), new(keys, former)];
-                    self.sidecar.apply_keys(&resolved.config.sidecar.admission);
-                    tracing::info!(keys = keys.len(), added, removed, "keys of access.keys_file reloaded");
-                    self.present = resolved;
-                    self.wrong_keys = None;
-                }
+                let is_news = self.wrong_keys.take().is_some();
+                self.apply_keys(resolved, is_news, |keys, [added, removed]| {
+                    tracing::info!(keys, added, removed, "keys of access.keys_file reloaded");
+                })
             }
             Ok(Err(mistakes)) => {
-                self.sidecar.keys_failed();
                 if self.wrong_keys.as_ref() != Some(&mistakes) {
                     log(&mistakes, KEYS_REFUSED);
                     self.wrong_keys = Some(mistakes);
                 }
+                false
             }
             Err(error) => {
                 self.sidecar.keys_failed();
                 tracing::error!(%error, "failed to read access.keys_file again");
+                false
             }
         }
+    }
+
+    /// Reads the keys of the store. Unchanged keys and mistakes are not logged again. Returns whether new keys are in
+    /// force.
+    async fn renew_stored_keys(&mut self, stored: &StoredKeys, text: StoredText) -> bool {
+        let (present, name) = (self.present.clone(), stored.name().to_owned());
+        let renewed = task::spawn_blocking(move || match text {
+            StoredText::Text(text) => config::renew_stored_keys(&present, &name, &text),
+            StoredText::Unusable(what, advice) => Err(config::no_stored_keys(&name, what, advice)),
+        });
+        match renewed.await {
+            Ok(Ok(resolved)) => {
+                let is_first = !self.present.has_stored_keys();
+                let is_news = self.wrong_stored_keys.take().is_some() || is_first;
+                let is_applied = self.apply_keys(resolved, is_news, |keys, [added, removed]| {
+                    tracing::info!(keys, added, removed, "keys of the store reloaded");
+                });
+                stored.take_force();
+                is_applied
+            }
+            Ok(Err(mistakes)) => {
+                if self.wrong_stored_keys.as_ref() != Some(&mistakes) {
+                    log(&mistakes, STORED_KEYS_REFUSED);
+                    self.wrong_stored_keys = Some(mistakes);
+                }
+                false
+            }
+            Err(error) => {
+                self.sidecar.keys_failed();
+                tracing::error!(%error, "failed to read the keys of the store");
+                false
+            }
+        }
+    }
+
+    /// Applies keys that differ from those in force, or that are news. Tells how many there are now, how many were added
+    /// and how many were removed.
+    fn apply_keys(
+        &mut self,
+        resolved: Resolved,
+        is_news: bool,
+        tell: impl FnOnce(usize, [usize; 2]),
+    ) -> bool {
+        let (former, keys) = (self.keys(), &resolved.config.sidecar.admission.keys);
+        let is_applied = is_news || former != keys.as_slice();
+        if is_applied {
+            let changes = [new(former, keys), new(keys, former)];
+            self.sidecar.apply_keys(&resolved.config.sidecar.admission);
+            tell(keys.len(), changes);
+            self.present = resolved;
+        }
+        is_applied
     }
 
     /// The keys in force.
     fn keys(&self) -> &[Key] {
         &self.present.config.sidecar.admission.keys
+    }
+}
+
+/// Waits for another text of the store, if there is one.
+async fn changed(stored: &mut Option<StoredKeys>) -> (&StoredKeys, StoredText) {
+    match stored {
+        Some(stored) => {
+            let text = stored.changed().await;
+            (stored, text)
+        }
+        None => std::future::pending().await,
     }
 }
 

@@ -122,6 +122,8 @@ impl Serve {
                 sidecar: bound.reload(),
                 status: status.clone(),
                 wrong_keys: None,
+                wrong_stored_keys: None,
+                stored: bound.stored_keys(),
             };
             systemd::ready(&status);
             tokio::select! {

@@ -54,7 +54,7 @@ impl Top {
             }
             Some(url) => probe::by_system(probe::parse(&url)?)?,
             None => {
-                let config = config::load_without_keys_file(&global.flags())?.config;
+                let config = config::load_without_further_keys(&global.flags())?.config;
                 token_file = token_file.or(config.admin_token_file.map(PathBuf::from));
                 probe::by_configuration(&config.sidecar.admin)?
             }

@@ -18,6 +18,16 @@ pub(super) fn find(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
     find_in_listeners(resolved, mistakes);
     find_in_upstreams(resolved, mistakes);
     find_in_primary(resolved, mistakes);
+    find_in_store(resolved, mistakes);
+}
+
+/// The keys are in a store that is not named.
+fn find_in_store(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
+    if resolved.config.keys_store && resolved.config.shared.servers.is_empty() {
+        let advice = "add shared.url, as in url = \"redis://127.0.0.1:6379\", or remove this key";
+        let problem = Problem::new("the key has no effect without `shared.url`", advice);
+        mistakes.push(problem.at(written(resolved, &["access.keys_store"]), "access.keys_store"));
+    }
 }
 
 /// Both listeners use the same port.
@@ -78,6 +88,10 @@ pub(super) fn find_in_keys(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
             mistakes.push(problem.at(place.clone(), "key"));
         }
     }
+    if resolved.config.keys_store && !resolved.has_stored_keys {
+        // The store has keys that nobody has read yet.
+        return;
+    }
     for name in resolved.config.sidecar.admission.caller_header.iter().flat_map(|header| &header.keys) {
         if !names.contains_key(name.as_str()) {
             let known: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
@@ -90,7 +104,7 @@ pub(super) fn find_in_keys(resolved: &Resolved, mistakes: &mut Vec<Mistake>) {
     if resolved.config.sidecar.admission.require_key && keys.is_empty() {
         let problem = Problem::new(
             "no key is configured, so every request would be refused",
-            "add a [[key]] or `access.keys_file`, or remove this setting",
+            "add a [[key]], `access.keys_file` or `access.keys_store`, or remove this setting",
         );
         mistakes.push(problem.at(written(resolved, &["access.require_key"]), "access.require_key"));
     }

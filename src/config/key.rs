@@ -91,8 +91,8 @@ const LONGEST_LEAF: usize = 28;
 /// A mistake in an entry: in one of its keys, or in the entry as a whole.
 pub(super) type InEntry = (Option<usize>, String, Problem);
 
-/// Reads an entry. Each mistake comes with its offset in the file.
-pub(super) fn read(table: &DeTable<'_>) -> (Option<Key>, Vec<InEntry>) {
+/// Reads an entry. Each mistake comes with its offset in the file. With `only_hash`, it may not name a file or a variable.
+pub(super) fn read(table: &DeTable<'_>, only_hash: bool) -> (Option<Key>, Vec<InEntry>) {
     let mut mistakes = Vec::new();
     let mut limits = LimitsRead::default();
     let (mut name, mut digests) = (None, Vec::new());
@@ -101,6 +101,10 @@ pub(super) fn read(table: &DeTable<'_>) -> (Option<Key>, Vec<InEntry>) {
         let (text, given) = (leaf.get_ref().as_ref(), Given::Toml(value.get_ref()));
         let outcome = match text {
             "name" => check_name(given).map(|text| name = Some(text)).map_err(Problems::from),
+            "key_file" | "key_env" if only_hash => {
+                let advice = "replace it by `sha256`, so that all sidecars have the same key";
+                Err(Problem::new("a key of the store has only `sha256`", advice).into())
+            }
             "sha256" | "key_file" | "key_env" => {
                 digest(text, given).map(|digest| digests.push(digest)).map_err(Problems::from)
             }

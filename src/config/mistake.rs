@@ -7,6 +7,8 @@ use std::{fmt, path::PathBuf};
 pub enum SettingPlace {
     /// A line of the file, counted from 1.
     File(PathBuf, usize),
+    /// A line of the text under a key of the store, counted from 1.
+    Store(String, usize),
     /// An environment variable.
     Environment(String),
     /// A flag with its dashes.
@@ -17,6 +19,7 @@ impl fmt::Display for SettingPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SettingPlace::File(path, line) => write!(f, "{}:{line}", path.display()),
+            SettingPlace::Store(key, line) => write!(f, "store {key}:{line}"),
             SettingPlace::Environment(name) => write!(f, "environment {name}"),
             SettingPlace::Flag(flag) => write!(f, "flag {flag}"),
         }

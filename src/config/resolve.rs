@@ -1,7 +1,7 @@
 //! Combines all sources into the settings, or reports every mistake in them.
 
 mod file;
-mod keys_file;
+mod further_keys;
 mod resolved;
 mod syntax;
 mod upstream;
@@ -20,7 +20,8 @@ use super::{
 };
 use crate::upstream::UpstreamConfig;
 
-pub(super) use keys_file::renew_keys;
+pub(crate) use further_keys::{no_stored_keys, renew_keys, renew_stored_keys};
+pub(super) use resolved::PlacedKeys;
 pub use resolved::Resolved;
 
 /// The variable that sets the upstreams: `[NAME=]URL`, separated by commas.
@@ -63,13 +64,13 @@ pub(super) fn resolve(sources: &Sources, mut mistakes: Vec<Mistake>) -> Result<R
         (None, None) => {}
     }
 
-    if !sources.without_keys_file {
-        keys_file::apply(&mut resolved, &mut mistakes);
+    if !sources.without_further_keys {
+        further_keys::apply(&mut resolved, sources.stored_keys.as_ref(), &mut mistakes);
     }
     // Contradictions with a value that could not be read cannot be found yet.
     if mistakes.is_empty() {
         clash::find(&resolved, &mut mistakes);
-        if !sources.without_keys_file {
+        if !sources.without_further_keys {
             clash::find_in_keys(&resolved, &mut mistakes);
         }
         shared::finish(&mut resolved, &mut mistakes);

@@ -215,6 +215,11 @@ static BEHIND: &[Setting] = &[
         "A file with further keys, which contains only `[[key]]`. The sidecar reads it again when it changes, without SIGHUP. Unset: only the keys of the configuration.",
     ),
     setting(
+        "access.keys_store",
+        Field::Truth(|c| &mut c.keys_store),
+        "Read further keys from the store of `[shared]`, and again when they change there, without SIGHUP. `false`: the store has only the state of limits.",
+    ),
+    setting(
         "access.routes",
         Field::Other {
             kind: "array of routes and groups",

@@ -32,6 +32,8 @@ pub struct Config {
     pub admin_token_file: Option<String>,
     /// The file with further keys, which are in `sidecar.admission.keys` too.
     pub keys_file: Option<String>,
+    /// Whether the store of shared limits has further keys.
+    pub keys_store: bool,
 }
 
 /// The settings of the log.

@@ -40,7 +40,8 @@ impl Resolved {
         }
     }
 
-    /// The digest of a key is not shown. The keys of `access.keys_file` are comments, since the text names the file.
+    /// The digest of a key is not shown. The keys of `access.keys_file` and of the store are comments, since the text names
+    /// their place.
     fn write_keys(&self, toml: &mut String) {
         let (own, further) = self.config.sidecar.admission.keys.split_at(self.own_keys);
         Self::write_some_keys(toml, own, &self.key_origins);

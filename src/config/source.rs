@@ -9,6 +9,7 @@ use super::{
     Flags,
     mistake::{Mistake, Problem, SettingPlace},
     ollama_host,
+    resolve::PlacedKeys,
 };
 
 pub(super) const VARIABLE_PREFIX: &str = "STREAMGAUGE_";
@@ -24,8 +25,10 @@ pub(super) struct Sources {
     pub(super) ollama_host: Option<String>,
     /// The command line.
     pub(super) flags: Flags,
-    /// `access.keys_file` is not read.
-    pub(super) without_keys_file: bool,
+    /// `access.keys_file` is not read, and neither is the store.
+    pub(super) without_further_keys: bool,
+    /// The keys of the store, if they are known.
+    pub(super) stored_keys: Option<PlacedKeys>,
 }
 
 impl Sources {
@@ -57,8 +60,7 @@ impl Sources {
         }
         environment.sort();
         let ollama_host = env::var(ollama_host::VARIABLE).ok();
-        let sources =
-            Sources { file, environment, ollama_host, flags: flags.clone(), without_keys_file: false };
+        let sources = Sources { file, environment, ollama_host, flags: flags.clone(), ..Sources::default() };
         (sources, mistakes)
     }
 }

@@ -40,6 +40,10 @@ impl Store {
         match *self {}
     }
 
+    pub(crate) fn missing_keys(&self) -> Option<String> {
+        match *self {}
+    }
+
     pub(crate) async fn run(self: Arc<Self>) {
         match *self {}
     }

@@ -14,6 +14,7 @@ use super::{
     failure::StoreFailure,
     families::Families,
     health::StoreHealth,
+    keys::KeysSlot,
     link::StoreLink,
     script::{Names, Script},
 };
@@ -26,6 +27,7 @@ pub(super) struct StoreCore {
     pub(super) names: Names,
     pub(super) health: StoreHealth,
     pub(super) families: Families,
+    pub(super) keys: KeysSlot,
     /// Asks the worker to settle now.
     pub(super) hurry: Notify,
     link: RwLock<Option<Arc<StoreLink>>>,
@@ -42,6 +44,7 @@ impl StoreCore {
     pub(super) fn new(config: Config, names: Names, families: Families, cap: Cap) -> StoreCore {
         StoreCore {
             health: StoreHealth::new(config.on_failure),
+            keys: KeysSlot::new(names.keys()),
             config,
             names,
             families,

@@ -64,6 +64,18 @@ impl Store {
         self.shared.health.status()
     }
 
+    /// Why callers with keys of the store are refused: none of its keys were ever in force. `None` if that is not so.
+    pub(crate) fn missing_keys(&self) -> Option<String> {
+        let why = || self.status().why.unwrap_or_else(|| "its keys have mistakes".to_owned());
+        self.shared.keys.is_missing().then(why)
+    }
+
+    /// Follows the text with keys of callers.
+    #[cfg(feature = "cli")]
+    pub(crate) fn stored_keys(&self) -> super::StoredKeys {
+        super::StoredKeys::new(self.shared.clone())
+    }
+
     pub(super) fn known(&self, name: &str) -> Option<Arc<Account>> {
         self.locked().get(name).cloned()
     }

@@ -87,23 +87,43 @@ impl StoreLink {
     }
 }
 
+/// A connection for the text with keys. The drop closes it.
+#[derive(Debug)]
+pub(super) struct TextLink {
+    server: String,
+    connection: aio::MultiplexedConnection,
+    driver: AbortHandle,
+}
+
+impl Drop for TextLink {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl TextLink {
+    /// Connects to a server.
+    pub(super) async fn connect(server: &Server, config: &Config) -> Result<TextLink, StoreFailure> {
+        let name = server.to_string();
+        let late = |_| StoreFailure::Late { server: name.clone(), limit: CONNECT };
+        let connected = timeout(CONNECT, join(server, &name, config, Arc::default())).await.map_err(late)?;
+        let (connection, driver) = connected?;
+        Ok(TextLink { server: name, connection, driver })
+    }
+
+    /// The value of a key, at most one byte longer than this. An absent key has an empty one.
+    pub(super) async fn text(&self, key: &str, longest: usize) -> Result<Vec<u8>, StoreFailure> {
+        let mut command = redis::cmd("GETRANGE");
+        command.arg(key).arg(0).arg(longest);
+        let mut connection = self.connection.clone();
+        command.query_async(&mut connection).await.map_err(|error| StoreFailure::of(&self.server, &error))
+    }
+}
+
 async fn connect(server: &Server, name: &str, config: &Config) -> Result<StoreLink, StoreFailure> {
-    let info = info(config);
-    let settings = AsyncConnectionConfig::new().set_response_timeout(None);
     let failed = |error| StoreFailure::of(name, &error);
     let closed = Arc::new(Notify::new());
-    let (mut connection, driver) = match open(server, name).await? {
-        StoreSocket::Net(stream) => {
-            let (connection, driver) =
-                aio::MultiplexedConnection::new_with_config(&info, stream, settings).await.map_err(failed)?;
-            (connection, spawn(driver, closed.clone()))
-        }
-        StoreSocket::Unix(stream) => {
-            let (connection, driver) =
-                aio::MultiplexedConnection::new_with_config(&info, stream, settings).await.map_err(failed)?;
-            (connection, spawn(driver, closed.clone()))
-        }
-    };
+    let (mut connection, driver) = join(server, name, config, closed.clone()).await?;
     let mut digests = [String::new(), String::new()];
     for script in [Script::Admit, Script::Settle] {
         let mut load = redis::cmd("SCRIPT");
@@ -111,6 +131,30 @@ async fn connect(server: &Server, name: &str, config: &Config) -> Result<StoreLi
         digests[script as usize] = load.query_async(&mut connection).await.map_err(failed)?;
     }
     Ok(StoreLink { server: name.to_owned(), connection, digests, driver, closed })
+}
+
+/// Connects, and drives the connection. `closed` is notified when the server closes it.
+async fn join(
+    server: &Server,
+    name: &str,
+    config: &Config,
+    closed: Arc<Notify>,
+) -> Result<(aio::MultiplexedConnection, AbortHandle), StoreFailure> {
+    let info = info(config);
+    let settings = AsyncConnectionConfig::new().set_response_timeout(None);
+    let failed = |error| StoreFailure::of(name, &error);
+    Ok(match open(server, name).await? {
+        StoreSocket::Net(stream) => {
+            let (connection, driver) =
+                aio::MultiplexedConnection::new_with_config(&info, stream, settings).await.map_err(failed)?;
+            (connection, spawn(driver, closed))
+        }
+        StoreSocket::Unix(stream) => {
+            let (connection, driver) =
+                aio::MultiplexedConnection::new_with_config(&info, stream, settings).await.map_err(failed)?;
+            (connection, spawn(driver, closed))
+        }
+    })
 }
 
 /// Drives a connection, and tells when it is closed.
@@ -122,11 +166,11 @@ fn spawn(driver: impl Future<Output = ()> + Send + 'static, closed: Arc<Notify>)
     tokio::spawn(driving).abort_handle()
 }
 
-/// Subscribes to the channel on which free leases are announced.
+/// Subscribes to the channels of announcements.
 pub(super) async fn subscribe(
     server: &Server,
     config: &Config,
-    channel: &str,
+    channels: &[String],
 ) -> Result<aio::PubSub, StoreFailure> {
     let name = server.to_string();
     let failed = |error| StoreFailure::of(&name, &error);
@@ -136,7 +180,7 @@ pub(super) async fn subscribe(
             StoreSocket::Net(stream) => aio::PubSub::new(&info, stream).await.map_err(failed)?,
             StoreSocket::Unix(stream) => aio::PubSub::new(&info, stream).await.map_err(failed)?,
         };
-        hints.subscribe(channel).await.map_err(failed)?;
+        hints.subscribe(channels).await.map_err(failed)?;
         Ok(hints)
     };
     let late = |_| StoreFailure::Late { server: name.clone(), limit: CONNECT };

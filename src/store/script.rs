@@ -59,6 +59,11 @@ impl Names {
         format!("{}:freed", self.prefix)
     }
 
+    /// The key of the text with keys of callers, and the channel on which its changes are announced.
+    pub(super) fn keys(&self) -> String {
+        format!("{}:keys", self.prefix)
+    }
+
     /// The keys of a caller: its rates and its leases.
     fn of_caller(&self, caller: &str) -> [String; 2] {
         [format!("{}:rates:{caller}", self.prefix), format!("{}:leases:{caller}", self.prefix)]

@@ -66,6 +66,7 @@ impl<'a> StoreWorker<'a> {
                     tokio::select! {
                         () = self.serve() => {}
                         () = hints(store, server) => {}
+                        () = shared.keys.follow(server, &shared.config) => {}
                     }
                     for account in store.accounts() {
                         account.fall_back();
@@ -242,13 +243,19 @@ fn lose(store: &Store, batch: &Batch) {
     store.shared.families.lost(tokens);
 }
 
-/// Follows the announcements of free leases. They are hints: without them, waiting requests ask again and again.
+/// Follows the announcements of free leases and of new keys. They are hints: without them, waiting requests ask again
+/// and again, and so does the reader of the keys.
 async fn hints(store: &Store, server: &Server) {
     let shared = &store.shared;
+    let channels = [shared.names.channel(), shared.keys.name.clone()];
     loop {
-        if let Ok(mut hints) = link::subscribe(server, &shared.config, &shared.names.channel()).await {
+        if let Ok(mut hints) = link::subscribe(server, &shared.config, &channels).await {
             let mut announced = hints.on_message();
             while let Some(message) = announced.next().await {
+                if message.get_channel_name() == shared.keys.name {
+                    shared.keys.hint.notify_one();
+                    continue;
+                }
                 let name: Option<String> = message.get_payload().ok();
                 if let Some(account) = name.and_then(|name| store.known(&name)) {
                     account.hint();

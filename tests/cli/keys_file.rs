@@ -15,16 +15,16 @@ use super::{reload::status, *};
 const RELOADED: &str = "keys of access.keys_file reloaded";
 const KEPT: &str = "access.keys_file has mistakes; keeping the previous keys";
 
-fn digest(key: &str) -> String {
+pub(super) fn digest(key: &str) -> String {
     Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The entry of a caller, whose key is `KEY-of-` and its name.
-fn entry(name: &str) -> String {
+pub(super) fn entry(name: &str) -> String {
     format!("[[key]]\nname = \"{name}\"\nsha256 = \"{}\"\n", digest(&key(name)))
 }
 
-fn key(name: &str) -> String {
+pub(super) fn key(name: &str) -> String {
     format!("KEY-of-{name}")
 }
 

@@ -23,9 +23,14 @@ mod keys_file;
 mod log;
 mod memory;
 mod name;
+// Several test programs use this file.
+#[path = "../fleet/redis.rs"]
+#[allow(dead_code, reason = "not every program uses all of it")]
+mod redis;
 mod reload;
 mod requests;
 mod running;
+mod stored_keys;
 mod surroundings;
 mod systemd;
 mod tls;

@@ -8,7 +8,7 @@ use streamgauge::cli::Cli;
 use super::page::pages;
 
 /// Other programs, whose arguments are not checked.
-const FOREIGN: [&str; 20] = [
+const FOREIGN: [&str; 21] = [
     "aiperf",
     "base64",
     "cd",
@@ -25,6 +25,7 @@ const FOREIGN: [&str; 20] = [
     "openssl",
     "printf",
     "promtool",
+    "redis-cli",
     "systemctl",
     "systemd-analyze",
     "systemd-socket-activate",

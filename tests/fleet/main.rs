@@ -14,6 +14,7 @@ mod fleet;
 mod log;
 #[cfg(target_os = "linux")]
 mod partition;
+#[allow(dead_code, reason = "not every program uses all of it")]
 mod redis;
 mod server;
 mod stream;

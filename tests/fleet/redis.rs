@@ -108,6 +108,17 @@ impl Redis {
         answer
     }
 
+    /// Sets a key to any bytes.
+    pub(crate) async fn set(&self, key: &str, value: &[u8]) {
+        let command = format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${}\r\n", key.len(), value.len());
+        let mut stream = UnixStream::connect(self.socket()).await.unwrap();
+        let bytes = [command.as_bytes(), value, b"\r\n"].concat();
+        stream.write_all(&bytes).await.unwrap();
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"+OK\r\n");
+    }
+
     /// How often a command was called.
     pub(crate) async fn calls(&self, command: &str) -> u64 {
         let stats = self.command("INFO commandstats").await;

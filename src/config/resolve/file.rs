@@ -34,27 +34,32 @@ const KEYS_IN_TOML: &str = "write [[key]] on a line of its own, and name = \"ali
 
 /// Applies the settings of the file and returns its upstreams.
 pub(super) fn apply(resolved: &mut Resolved, path: &Path, text: &str, out: &mut Vec<Mistake>) -> Vec<Entry> {
-    read(path, text, SETTINGS_IN_TOML, out, |file, root, out| file.root(resolved, root, out))
+    read(Origin::File(path), text, SETTINGS_IN_TOML, out, |file, root, out| file.root(resolved, root, out))
 }
 
 /// Adds the keys of a file that contains nothing else.
 pub(super) fn apply_keys(resolved: &mut Resolved, path: &Path, text: &str, out: &mut Vec<Mistake>) {
-    read(path, text, KEYS_IN_TOML, out, |file, root, out| file.only_keys(resolved, root, out));
+    read(Origin::File(path), text, KEYS_IN_TOML, out, |file, root, out| file.only_keys(resolved, root, out));
+}
+
+/// Adds the keys of a text of the store.
+pub(super) fn apply_stored_keys(resolved: &mut Resolved, name: &str, text: &str, out: &mut Vec<Mistake>) {
+    read(Origin::Store(name), text, KEYS_IN_TOML, out, |file, root, out| file.only_keys(resolved, root, out));
 }
 
 /// Parses a file and reports its mistakes in the order of its lines. `in_toml` advises on a file in another format.
 fn read<T: Default>(
-    path: &Path,
+    origin: Origin<'_>,
     text: &str,
     in_toml: &str,
     out: &mut Vec<Mistake>,
     visit: impl FnOnce(&File<'_>, &DeTable<'_>, &mut Vec<Mistake>) -> T,
 ) -> T {
-    let file = File { path, lines: LineEnds::of(text) };
+    let file = File { origin, lines: LineEnds::of(text) };
     let (root, errors) = DeTable::parse_recoverable(text);
     if let Some((line, format)) = syntax::foreign(text).filter(|_| !errors.is_empty()) {
-        let what = format!("the file is {format}, but the configuration must be TOML");
-        out.push(Problem::new(what, in_toml).at(SettingPlace::File(path.to_owned(), line), ""));
+        let what = format!("the {} is {format}, but the configuration must be TOML", origin.noun());
+        out.push(Problem::new(what, in_toml).at(origin.line(line), ""));
         return T::default();
     }
     let mut mistakes = Vec::new();
@@ -71,24 +76,48 @@ fn read<T: Default>(
 
 fn line(mistake: &Mistake) -> usize {
     match mistake.place {
-        SettingPlace::File(_, line) => line,
+        SettingPlace::File(_, line) | SettingPlace::Store(_, line) => line,
         _ => 0,
     }
 }
 
+/// Where a text is from.
+#[derive(Clone, Copy)]
+enum Origin<'a> {
+    File(&'a Path),
+    /// The key of the store.
+    Store(&'a str),
+}
+
+impl Origin<'_> {
+    fn line(self, line: usize) -> SettingPlace {
+        match self {
+            Origin::File(path) => SettingPlace::File(path.to_owned(), line),
+            Origin::Store(key) => SettingPlace::Store(key.to_owned(), line),
+        }
+    }
+
+    const fn noun(self) -> &'static str {
+        match self {
+            Origin::File(_) => "file",
+            Origin::Store(_) => "text",
+        }
+    }
+}
+
 struct File<'a> {
-    path: &'a Path,
+    origin: Origin<'a>,
     lines: LineEnds,
 }
 
 impl File<'_> {
     fn place(&self, offset: usize) -> SettingPlace {
-        SettingPlace::File(self.path.to_owned(), self.lines.at(offset))
+        self.origin.line(self.lines.at(offset))
     }
 
     fn syntax(&self, (line, what): (usize, String)) -> Mistake {
-        let place = SettingPlace::File(self.path.to_owned(), line);
-        Problem::new(what, "correct this line; put text in quotes").at(place, "")
+        let advice = "correct this line; put text in quotes";
+        Problem::new(what, advice).at(self.origin.line(line), "")
     }
 
     fn root(&self, resolved: &mut Resolved, root: &DeTable<'_>, out: &mut Vec<Mistake>) -> Vec<Entry> {
@@ -154,7 +183,7 @@ impl File<'_> {
                 out.push(wrong_type(entry.get_ref(), "a table", "[[key]]").at(place, KEY));
                 continue;
             };
-            let (read, mistakes) = key::read(table);
+            let (read, mistakes) = key::read(table, matches!(self.origin, Origin::Store(_)));
             for (offset, about, problem) in mistakes {
                 out.push(
                     problem.at(offset.map_or_else(|| place.clone(), |offset| self.place(offset)), about),
@@ -175,13 +204,15 @@ impl File<'_> {
                 self.keys(resolved, value, out);
             } else {
                 let advice = "write [[key]] above the line, or move the setting to the configuration";
-                let problem = Problem::new("a file of keys contains only [[key]]", advice);
+                let problem =
+                    Problem::new(format!("a {} of keys contains only [[key]]", self.origin.noun()), advice);
                 out.push(problem.at(self.place(name.span().start), ""));
             }
         }
         if root.is_empty() {
             let advice = "write a [[key]], or key = [] if there is none";
-            out.push(Problem::new("the file contains no key", advice).at(self.place(0), KEY));
+            let what = format!("the {} contains no key", self.origin.noun());
+            out.push(Problem::new(what, advice).at(self.place(0), KEY));
         }
     }
 

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::super::{Config, mistake::SettingPlace};
+use crate::admission::Key;
+
+/// Keys, and the place of each.
+pub(in crate::config) type PlacedKeys = (Vec<Key>, Vec<SettingPlace>);
 
 /// The settings, and the places where they were written.
 #[derive(Clone, Debug, Default)]
@@ -15,8 +19,12 @@ pub struct Resolved {
     pub(in crate::config) upstream_origins: Vec<SettingPlace>,
     /// The place of each `[[key]]`.
     pub(in crate::config) key_origins: Vec<SettingPlace>,
-    /// How many of the keys are of the configuration itself. They come before those of `access.keys_file`.
+    /// How many of the keys are of the configuration itself. They come first.
     pub(in crate::config) own_keys: usize,
+    /// How many of the keys are of `access.keys_file`. They come before those of the store.
+    pub(in crate::config) file_keys: usize,
+    /// The keys of the store are known. They come last.
+    pub(in crate::config) has_stored_keys: bool,
     /// Warnings about ignored values, for the log.
     pub warnings: Vec<String>,
 }

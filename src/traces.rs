@@ -11,7 +11,6 @@ mod attribute;
 #[cfg(feature = "traces")]
 mod config;
 #[cfg(feature = "traces")]
-#[cfg(feature = "traces")]
 mod delivery;
 #[cfg(feature = "traces")]
 mod exporter;

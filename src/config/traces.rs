@@ -296,6 +296,17 @@ mod tests {
         std::fs::write(&path, "a: b").unwrap();
         let mistakes = read(&format!("headers_file = {path:?}")).unwrap_err();
         assert!(mistakes.contains("the key has no effect without `traces.endpoint`"), "{mistakes}");
+        let authority = rcgen::generate_simple_self_signed(["otlp.lan".to_owned()]).unwrap();
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, authority.cert.pem()).unwrap();
+        assert!(config(&format!("endpoint = \"https://otlp.lan\"\nca_file = {path:?}")).trust.is_some());
+        for (endpoint, said) in [
+            ("endpoint = \"http://otlp.lan\"\n", "this key needs an https endpoint"),
+            ("", "the key has no effect without `traces.endpoint`"),
+        ] {
+            let mistakes = read(&format!("{endpoint}ca_file = {path:?}")).unwrap_err();
+            assert!(mistakes.contains("`traces.ca_file`") && mistakes.contains(said), "{mistakes}");
+        }
         let mistakes = read("sample_ratio = 1.5").unwrap_err();
         assert!(mistakes.contains("`traces.sample_ratio`"), "{mistakes}");
     }

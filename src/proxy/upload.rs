@@ -103,7 +103,7 @@ impl Progress {
 impl Upload {
     /// Frames that are read ahead are taken from `share`.
     pub(super) fn new(body: Inbound, idle: Duration, live: Arc<Live>, share: Share) -> Upload {
-        let upload = Upload {
+        Upload {
             declared: body.size_hint(),
             at_end: body.is_end_stream(),
             body: Some(body),
@@ -112,11 +112,7 @@ impl Upload {
             patience: Patience::of(idle),
             progress: Progress::default(),
             live,
-        };
-        if upload.at_end {
-            upload.live.request_sent();
         }
-        upload
     }
 
     /// Reads up to `limit` bytes ahead, or to the end, since hyper notices a disconnect only after it has read the

@@ -3,6 +3,8 @@
 mod context;
 mod endpoint;
 mod receiver;
+#[cfg(feature = "tls")]
+mod secured;
 mod story;
 
 use std::time::Duration;

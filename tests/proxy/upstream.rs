@@ -8,5 +8,5 @@ mod missing;
 mod scheduler;
 mod several;
 #[cfg(feature = "tls")]
-mod verified;
+pub(crate) mod verified;
 mod wedged;

@@ -39,6 +39,7 @@ JS_OLLAMA=0.6.4
 JS_OPENAI=7.59.0
 JS_ANTHROPIC=1.14.0
 JS_AXE=4.14.1 # checks the accessibility of the page
+JAEGER=1.76.0 # the Go module of Jaeger 2.13.0, the version in compose.traces.yaml and the newest that is served as one
 PROMETHEUS=0.315.0 # the Go module of Prometheus 3.15.0, the version in compose.yaml
 # Prometheus 2, its promtool, Alertmanager, Chromium, nginx, wrk, valgrind and curl are whatever version this Debian has.
 
@@ -156,6 +157,27 @@ make_prometheus() {
     -o bin/ "$module/cmd/prometheus" "$module/cmd/promtool"
   mv bin/prometheus "$CACHE/bin/prometheus-3"
   mv bin/promtool "$CACHE/bin/promtool-3"
+}
+
+# ---- a tracing system
+
+check_jaeger() { grep -aqF "jaegertracing/jaeger	v$JAEGER" "$CACHE/bin/jaeger"; }
+
+make_jaeger() {
+  local module=github.com/jaegertracing/jaeger
+  if ! have go; then
+    echo "Jaeger is built from source: a Go toolchain of 1.26 or newer has to be on PATH" >&2
+    return 1
+  fi
+  mkdir "$TMP/jaeger"
+  cd "$TMP/jaeger"
+  cp "$ROOT/tests/real/jaeger/main.go" .
+  # A name below Jaeger's: only such a module may import Jaeger's internal packages.
+  go mod init "$module/streamgauge"
+  go get "$module@v$JAEGER"
+  export GOCACHE=$CACHE/go
+  nice -n 15 go build -mod=mod -p 2 -ldflags "-s -w" -o jaeger .
+  mv jaeger "$CACHE/bin/jaeger"
 }
 
 # ---- a store for shared limits
@@ -524,6 +546,7 @@ DOCKERFILE
 
 part tools "Prometheus 2, promtool, Alertmanager, nginx, wrk, valgrind and curl" ""
 part prometheus "Prometheus 3 and its promtool" "$PROMETHEUS"
+part jaeger "Jaeger $JAEGER" "$JAEGER $(sha256sum <"$ROOT/tests/real/jaeger/main.go")"
 part store "redis-server" ""
 part browser "Chromium and its driver" ""
 part python "Python clients (ollama $PY_OLLAMA, openai $PY_OPENAI, anthropic $PY_ANTHROPIC, httpx $PY_HTTPX, scipy $PY_SCIPY, statsmodels $PY_STATSMODELS)" \

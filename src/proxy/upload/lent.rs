@@ -33,6 +33,10 @@ impl Owner {
 impl Lent {
     /// Without an owner, the body is given away for good.
     pub(in crate::proxy) fn new(upload: Upload, owner: Option<Owner>) -> Lent {
+        // The connection never asks for a frame of it.
+        if upload.is_end_stream() {
+            upload.live.request_sent();
+        }
         Lent { upload: Some(upload), owner }
     }
 

@@ -96,6 +96,27 @@ async fn span_of_a_stream_has_its_phases_tokens_and_outcome() {
 }
 
 #[tokio::test]
+async fn request_without_a_body_is_sent_after_its_upstream_was_chosen() {
+    let (mut upstream, mut endpoint) = (upstream().await, Receiver::start(Manner::Takes).await);
+    let mut config = traced(&upstream, &endpoint);
+    config.upstream.upstreams[0].max_streams = Some(StreamLimit::Fixed(1));
+    let sidecar = sidecar(config).await;
+    for (request, phases) in [
+        ("GET /api/me HTTP/1.1\r\nHost: a\r\n", &["admitted", "dispatched", "sent"][..]),
+        (
+            "POST /api/generate HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n",
+            &["admitted", "queued", "dispatched", "sent"],
+        ),
+    ] {
+        let client = sidecar.send(&format!("{request}Connection: close\r\n\r\n")).await;
+        let mut asked = upstream.asked().await;
+        asked.write("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
+        client.rest().await;
+        assert_eq!(names(&endpoint.span().await.events), phases, "{request}");
+    }
+}
+
+#[tokio::test]
 async fn span_names_the_caller_and_has_no_key() {
     let (mut upstream, mut endpoint) = (upstream().await, Receiver::start(Manner::Takes).await);
     let mut config = traced(&upstream, &endpoint);

@@ -25,8 +25,8 @@ use crate::{
     harness::*,
 };
 
-/// A TLS terminator in front of a plain upstream. `clients` verifies client certificates.
-async fn before(plain: SocketAddr, issued: &Issued, clients: Option<&Authority>) -> SocketAddr {
+/// A TLS terminator in front of a plain server. `clients` verifies client certificates.
+pub(crate) async fn before(plain: SocketAddr, issued: &Issued, clients: Option<&Authority>) -> SocketAddr {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone());
     let builder = builder.with_safe_default_protocol_versions().unwrap();
@@ -57,7 +57,7 @@ async fn before(plain: SocketAddr, issued: &Issued, clients: Option<&Authority>)
     addr
 }
 
-fn only(authority: &Authority) -> Authorities {
+pub(crate) fn only(authority: &Authority) -> Authorities {
     Authorities::from_pem(authority.pem().as_bytes()).unwrap()
 }
 

@@ -21,7 +21,7 @@ fn blocks(language: &str) -> Vec<Block> {
     all.filter(|block| block.language == language).collect()
 }
 
-/// The files that docs/how-to/tls.md creates, as samples name them.
+/// The files that the guides create, as samples name them.
 fn certificates() -> TempDir {
     let folder = TempDir::new().unwrap();
     let made = rcgen::generate_simple_self_signed(["gpu0.lan".to_owned()]).unwrap();
@@ -32,6 +32,8 @@ fn certificates() -> TempDir {
     fs::write(folder.path().join("keys.toml"), "key = [{ name = \"alice\", key_file = \"server.key\" }]")
         .unwrap();
     fs::write(folder.path().join("server.key"), made.signing_key.serialize_pem()).unwrap();
+    // The file of header fields of docs/how-to/traces.md.
+    fs::write(folder.path().join("otlp.headers"), "Authorization: Bearer TOKEN\n").unwrap();
     folder
 }
 

@@ -108,6 +108,20 @@ async fn hanging_endpoint_delays_no_request_and_the_end_by_two_seconds_at_most()
 }
 
 #[tokio::test]
+async fn endpoint_whose_answer_has_no_end_holds_up_no_span() {
+    let (mut upstream, mut endpoint) = (upstream().await, Receiver::start(Manner::Floods).await);
+    let mut config = traced(&upstream, &endpoint);
+    // Only the length of the answer may end it.
+    config.traces.as_mut().unwrap().timeout = Duration::from_secs(3600);
+    let sidecar = sidecar(config).await;
+    for exported in [1.0, 2.0] {
+        generate(&sidecar, &mut upstream, "").await;
+        endpoint.span().await;
+        sidecar.until(EXPORTED, exported).await;
+    }
+}
+
+#[tokio::test]
 async fn endpoint_that_is_gone_does_not_delay_the_end() {
     let (mut upstream, mut sidecar, reserved) = before_nothing().await;
     drop(reserved);

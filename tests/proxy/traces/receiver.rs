@@ -26,6 +26,8 @@ pub(crate) enum Manner {
     Takes,
     /// Reads the request and never answers.
     Hangs,
+    /// Takes all spans, and its answer has no end.
+    Floods,
     /// Answers with this status.
     Answers(u16),
     /// Takes the request, and rejects this many spans.
@@ -102,6 +104,14 @@ async fn serve(mut stream: TcpStream, manner: Manner, seen: &mpsc::Sender<Posted
         if let Manner::Hangs = manner {
             let _ = seen.send(Posted { head, content }).await;
             return std::future::pending().await;
+        }
+        if let Manner::Floods = manner {
+            let _ = seen.send(Posted { head, content }).await;
+            let mut answer = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+            while stream.write_all(&answer).await.is_ok() {
+                answer = vec![0; 4096];
+            }
+            return;
         }
         let (status, rejected_spans) = match manner {
             Manner::Answers(status) => (status, 0),

@@ -172,6 +172,10 @@ async fn failure_of_the_upstream_is_an_error_and_that_of_the_client_is_none() {
     assert_eq!(status.message, "the connection broke during the response");
     assert_eq!(shown(&span.attributes)["error.type"], "upstream_error");
     assert_eq!(span.name, "text_completion m:latest");
+    // The sidecar began the trace.
+    let trace: String = span.trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (_, requests) = sidecar.page("/requests").await;
+    assert!(requests.contains(&format!("\"trace_id\":\"{trace}\"")), "{requests}");
 
     sidecar.exchange("GET /api/nothing HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n").await;
     let span = endpoint.span().await;

@@ -29,6 +29,10 @@ scheduler cases="100000":
 batch:
     cargo test --test proxy -- --ignored --nocapture batch_over_sockets
 
+# Report a recording of ten million chunks, and check its memory: half a gigabyte on disk
+report-memory:
+    cargo test --release --package streamgauge-lab --test analysis_memory -- --ignored
+
 # Send a million streams, with every fault of clients and upstreams
 chaos streams="1000000":
     STREAMS={{streams}} cargo test --release --test chaos

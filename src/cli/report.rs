@@ -1,13 +1,21 @@
 //! `report`: analyses recordings.
 
-use std::{fs, path::PathBuf};
+use std::{fs, io::IsTerminal, path::PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use console::Term;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{CommandFailure, output};
-use crate::{analysis::Settings, experiment::recording, report};
+use crate::{
+    analysis::Settings,
+    experiment::recording::{self, Recorded},
+    report,
+};
+
+/// The size from which reading shows a bar, in bytes. Less is read in a second.
+const LARGE: u64 = 32 << 20;
 
 /// Analyse recordings of experiments, and write tables, JSON or one page with plots
 ///
@@ -56,14 +64,11 @@ enum Format {
 
 impl Report {
     pub(super) fn run(self) -> Result<(), CommandFailure> {
-        let mut recorded = Vec::new();
-        for folder in &self.recordings {
-            recorded.extend(recording::read_all(folder).map_err(anyhow::Error::from)?);
-        }
+        let settings = Settings { margin: self.margin / 100.0, ..Settings::default() };
+        let recorded = self.read(&settings)?;
         if self.fail_on.is_some() && recorded.len() < 2 {
             return Err(CommandFailure::Usage("--fail-on needs two recordings to compare".into()));
         }
-        let settings = Settings { margin: self.margin / 100.0, ..Settings::default() };
         let report = report::Report::of(recorded, &settings);
         let text = match self.format {
             Format::Json => report.json(),
@@ -81,6 +86,25 @@ impl Report {
             None => Ok(()),
             Some(FailOn::Regression) => judge(&report),
         }
+    }
+
+    /// Reads the recordings, with a bar on stderr if that is a terminal and it takes long enough to wait for.
+    fn read(&self, settings: &Settings) -> Result<Vec<Recorded>, CommandFailure> {
+        let bytes = self.recordings.iter().map(|folder| recording::size(folder)).sum();
+        let shown = bytes >= LARGE && std::io::stderr().is_terminal();
+        let target = if shown { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() };
+        let style = ProgressStyle::with_template("{bar:20} {percent:>3} %  {eta} left  reading {wide_msg}")
+            .expect("the template is valid")
+            .progress_chars("━╸─");
+        let bar = ProgressBar::with_draw_target(Some(bytes), target).with_style(style);
+        let mut recorded = Vec::new();
+        for folder in &self.recordings {
+            bar.set_message(folder.display().to_string());
+            let found = recording::read_all(folder, settings, &mut |bytes| bar.inc(bytes));
+            recorded.extend(found.map_err(anyhow::Error::from)?);
+        }
+        bar.finish_and_clear();
+        Ok(recorded)
     }
 
     /// The width of the terminal, or `None` if the output goes elsewhere, where lines are not wrapped.

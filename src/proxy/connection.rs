@@ -14,7 +14,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
@@ -38,10 +38,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Proxy, families,
     headers::{Fragment, HEAD_TOO_LARGE, MAX_FIELDS},
-    held_slot::Holding,
-    kept_alive::{ConnectionParts, KeptAlive},
+    held_slot::{HeldSlot, SlotHolder},
     respond::{self, Outgoing},
-    unwritten::Unwritten,
 };
 use crate::{
     connection::{Attended, Heads, Late, Linger, Lingered, Notice, RequestLimits, Timer, WaitingPlace},
@@ -50,7 +48,7 @@ use crate::{
     tls::Stream,
 };
 use batch::Gathered;
-use flush::Cut;
+use flush::{Cut, Unwritten};
 use hangup::Watched;
 use read_ahead::ReadAhead;
 use reset::Resets;
@@ -65,7 +63,10 @@ pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 /// The layers between hyper and the client's socket. A test compares them with docs/explanation/life-of-a-request.md.
 type ClientIo = TokioIo<Heads<Gathered<ReadAhead<Watched<Resets>>>>>;
 /// The layers between hyper and the response. The same test compares them.
-type ClientBody = Attended<Cut<KeptAlive<Delivered<Outgoing>>>>;
+type ClientBody = Attended<Cut<Delivered<Outgoing>>>;
+
+/// The last request of a connection whose response held a slot.
+type Holder = Arc<Mutex<Option<SlotHolder>>>;
 
 /// A connection, with what it shares with the rest of the proxy.
 pub(super) struct Life {
@@ -169,8 +170,8 @@ impl Life {
     async fn serve(&self, stream: Stream) -> Option<Ended> {
         let stream = Resets::new(stream);
         let ends_with_connection = stream.armed();
-        let (unwritten, holding) = (Unwritten::default(), Holding::new(self.place.clone()));
-        let service = self.service(unwritten.clone(), ends_with_connection.clone(), holding.clone());
+        let (unwritten, holder) = (Unwritten::default(), Holder::default());
+        let service = self.service(unwritten.clone(), ends_with_connection.clone(), holder.clone());
         let watched =
             Watched::new(stream, self.place.clone()).with_patience(self.proxy.config.client_stall_timeout);
         let (limit, shown) = (self.proxy.config.read_ahead, self.proxy.families.read_ahead.clone());
@@ -187,7 +188,7 @@ impl Life {
         let (result, is_idle) = self.until_end(&mut connection, &ends_with_connection).await?;
         if self.place.has_stalled() {
             self.counts.stalled.inc();
-            let holder = holding.holder();
+            let holder = holder.lock().unwrap_or_else(PoisonError::into_inner).take();
             tracing::info!(
                 id = holder.as_ref().map(|of| tracing::field::display(of.id)),
                 caller = holder.as_ref().map(|of| &*of.caller),
@@ -213,7 +214,7 @@ impl Life {
         &self,
         unwritten: Unwritten,
         ends_with_connection: Arc<AtomicBool>,
-        holding: Holding,
+        holder: Holder,
     ) -> impl Service<
         Request<Incoming>,
         Response = Response<ClientBody>,
@@ -233,21 +234,18 @@ impl Life {
             // In HTTP/1.0, the end of the connection may be the end of a response's body.
             ends_with_connection.store(request.version() == Version::HTTP_10, Relaxed);
             let (proxy, panics, unwritten) = (proxy.clone(), panics.clone(), unwritten.clone());
-            let (holding, place) = (holding.clone(), place.clone());
+            let holder = holder.clone();
+            let place = place.clone();
             // The measurement starts now: a client that has left when its request is read was here.
             let facts = proxy.facts_of(&request);
             let measurement = proxy.stages.meter.start(facts);
             // Boxed, so that an idle connection does not hold the state of a request.
             Box::pin(async move {
-                let mut response = if proxy.keeps_alive(facts) {
-                    let (unwritten, holding) = (unwritten.clone(), holding.clone());
-                    let parts = ConnectionParts { panics, unwritten, holding };
-                    proxy.answer_kept_alive(parts, request, facts, measurement).await
-                } else {
-                    let response = proxy.answer_guarded(&panics, request, facts, measurement, None).await;
-                    response.map(KeptAlive::answered)
-                };
-                holding.begin(&mut response);
+                let mut response = proxy.answer_guarded(&panics, request, facts, measurement).await;
+                if let Some(HeldSlot { token, of }) = response.extensions_mut().remove() {
+                    *holder.lock().unwrap_or_else(PoisonError::into_inner) = Some(of);
+                    place.hold(token);
+                }
                 if place.is_unread() {
                     respond::closes(response.headers_mut());
                 }

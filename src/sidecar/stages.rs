@@ -8,7 +8,7 @@ use super::{config::Config, slots::SlotStates, surroundings, wedge::Wedges};
 use crate::{
     admin::Queue,
     admission::Admission,
-    meter::{self, Bands, Meter, Outcome},
+    meter::{Bands, Meter, Outcome},
     proxy::Stages,
     request_log::{RequestLog, Sink},
     scheduler::Scheduler,
@@ -19,8 +19,8 @@ use crate::{
 };
 
 /// The values of the label `outcome`.
-static OUTCOMES: [&str; 8] = {
-    let mut labels = [""; 8];
+static OUTCOMES: [&str; 7] = {
+    let mut labels = [""; 7];
     let mut at = 0;
     while at < labels.len() {
         labels[at] = Outcome::ALL[at].label();
@@ -40,9 +40,7 @@ pub(super) fn register(
     traces: Option<Arc<Traces>>,
 ) -> prometheus::Result<(Stages, Wedges, Option<Arc<Store>>)> {
     let names: Vec<_> = upstreams.all().iter().map(|upstream| upstream.name()).collect();
-    let respond_early = !config.proxy.sse_keep_alive.is_zero();
-    let meter = meter::Config { respond_early, ..config.meter.clone() };
-    let meter = Meter::register(registry, &meter, &names)?;
+    let meter = Meter::register(registry, &config.meter, &names)?;
     let limits: Vec<_> =
         config.upstream.upstreams.iter().map(|one| one.max_streams.map(StreamLimit::first)).collect();
     let scheduler = Scheduler::register(registry, config.queue.clone(), &limits, upstreams.clone())?;

@@ -4,7 +4,6 @@ mod ahead;
 #[cfg(feature = "coding")]
 mod coded;
 mod fields;
-mod kept_alive;
 mod simulated;
 
 use super::harness::*;

@@ -20,7 +20,6 @@ mod experiment;
 mod generation;
 mod guarded;
 mod jaeger;
-mod kept_alive;
 mod limit;
 mod management;
 mod models;

@@ -33,10 +33,13 @@ mod between;
 mod claim;
 mod comparison;
 mod condition;
+mod curve;
+mod digest;
 mod drift;
 mod energy;
 mod evidence;
 mod family;
+mod gaps;
 mod gpu;
 mod length;
 mod load;
@@ -44,6 +47,7 @@ mod measure;
 mod note;
 mod open;
 mod recording;
+mod reduction;
 mod relation;
 mod result;
 mod run;
@@ -71,20 +75,27 @@ pub(crate) use claim::Verdict;
 pub use comparison::Comparison;
 pub(crate) use comparison::Outcome;
 pub use condition::ConditionSummary;
+pub(crate) use curve::Curve;
+#[cfg(feature = "experiment")]
+pub(crate) use digest::Curves;
+pub use digest::RunDigest;
 pub(crate) use drift::Drift;
 pub(crate) use evidence::Evidence;
 #[cfg(feature = "experiment")]
 pub(crate) use evidence::p_value;
+pub use gaps::Gaps;
 pub(crate) use gpu::GpuSummary;
 pub(crate) use length::Lengths;
 pub use load::{Load, Slo};
 pub use measure::Measure;
-pub use open::{Gaps, Request};
+pub use open::Request;
 #[cfg(feature = "experiment")]
 pub(crate) use open::{NOT_SENT, Quantiles, Rate, Sweep, requests};
 pub use recording::{
     Agent, Chunk, Condition, GpuSample, LagSample, Language, Probe, Recording, Remedy, Run, RunKind,
 };
+#[cfg(feature = "experiment")]
+pub(crate) use reduction::{ChunkRows, LagRows};
 pub(crate) use relation::{Matrix, Model, Relation};
 pub use result::Analysis;
 use run::Rows;
@@ -102,8 +113,9 @@ pub(crate) use window::Window;
 #[must_use]
 pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
     let mut notes = recording.notes.clone();
-    let mut rows = Rows::by_run(recording);
-    let mut runs = summaries(recording, &mut rows, &mut notes);
+    let digests = reduction::digests(recording, settings.window);
+    let rows = Rows::by_run(recording, &digests);
+    let mut runs = summaries(recording, &rows, &mut notes);
     let planned = condition::with_baselines(&recording.conditions, &mut notes);
     let baselines_of = runs.clone();
     let baselines = Baselines::of(&baselines_of, &rows);
@@ -119,21 +131,12 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
         })
         .collect();
     notes.extend(note::notes(&conditions, &runs, &rows));
-    let open = open::sweeps(recording, settings, &mut notes);
+    let open = open::sweeps(recording, &digests, settings, &mut notes);
     let drift = Drift::all(&conditions, &runs);
     notes.extend(drift.iter().filter_map(|drift| drift.sentence(1.0 - settings.level)));
     let together: Vec<&RunSummary> = runs.iter().filter(|run| run.kind == RunKind::Together).collect();
     let asked = related(&together, &conditions);
-    let relations = [
-        (Measure::LagP99, Measure::OverlapEfficiency),
-        (Measure::LagP99, Measure::TrueEfficiency),
-        (Measure::LagP99, Measure::ChunksPerSecond),
-        (Measure::OverlapEfficiency, Measure::Balance),
-        (Measure::OverlapEfficiency, Measure::TrueEfficiency),
-    ]
-    .into_iter()
-    .flat_map(|(left, right)| Relation::all(left, right, &asked, settings))
-    .collect();
+    let relations = relations(&asked, settings);
     let by = [Measure::LagP99, Measure::ChunksPerSecond];
     let model = Model::of(Measure::OverlapEfficiency, &by, &asked, settings);
     let pcie = recording.gpu.iter().flat_map(|sample| [sample.pcie_received, sample.pcie_sent]);
@@ -148,7 +151,8 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
         matrix: Matrix::of(&together),
         model,
         series: Series::all(&recording.conditions, &runs, settings.level),
-        windows: window::windows(recording, settings.window),
+        windows: digest::windows(&digests),
+        curves: digests.values().map(|digest| (digest.run, digest.curves.clone())).collect(),
         pcie_peak: pcie.filter(|rate| rate.is_finite()).reduce(f64::max),
         gpu: GpuSummary::of(&recording.gpu),
         lengths: Lengths::all(recording),
@@ -184,13 +188,13 @@ impl Analysis {
 /// Summarises the runs that are complete, without those that warm up. The notes name the others.
 fn summaries(
     recording: &Recording,
-    rows: &mut HashMap<u32, Rows<'_>>,
+    rows: &HashMap<u32, Rows<'_>>,
     notes: &mut Vec<String>,
 ) -> Vec<RunSummary> {
-    let mut runs = Vec::new();
+    let (mut runs, none) = (Vec::new(), Rows::default());
     let counts = |run: &&Run| !run.warm_up && run.kind != RunKind::Open;
     for run in recording.runs.iter().filter(counts) {
-        match rows.entry(run.id).or_default().summarise(run) {
+        match rows.get(&run.id).unwrap_or(&none).summarise(run) {
             Ok(summary) => runs.push(summary),
             Err(fault) => notes.push(format!("run {} is left out: {fault}", run.id)),
         }
@@ -223,6 +227,20 @@ fn related<'a>(together: &[&'a RunSummary], conditions: &[ConditionSummary]) -> 
     };
     let python: Vec<&RunSummary> = together.iter().copied().filter(is_python).collect();
     if python.is_empty() { together.to_vec() } else { python }
+}
+
+/// Relates lag, chunks and efficiency, as TR117 does.
+fn relations(runs: &[&RunSummary], settings: &Settings) -> Vec<Relation> {
+    [
+        (Measure::LagP99, Measure::OverlapEfficiency),
+        (Measure::LagP99, Measure::TrueEfficiency),
+        (Measure::LagP99, Measure::ChunksPerSecond),
+        (Measure::OverlapEfficiency, Measure::Balance),
+        (Measure::OverlapEfficiency, Measure::TrueEfficiency),
+    ]
+    .into_iter()
+    .flat_map(|(left, right)| Relation::all(left, right, runs, settings))
+    .collect()
 }
 
 /// Returns the roles of a run's agents, one per agent.

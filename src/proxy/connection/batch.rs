@@ -12,7 +12,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::proxy::unwritten::Unwritten;
+use super::flush::Unwritten;
 
 /// How long bytes are held after an earlier write. They are held for one turn of the runtime, and for further turns
 /// while more bytes are added, but no longer than this.

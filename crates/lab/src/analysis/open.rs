@@ -12,14 +12,14 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Recording, RunKind, Settings};
+use super::{Agent, Gaps, Recording, RunKind, Settings, digest::Digests};
 
 #[cfg(feature = "experiment")]
 pub(crate) use rate::Quantiles;
 pub(crate) use rate::Rate;
 #[cfg(feature = "experiment")]
 pub(crate) use request::NOT_SENT;
-pub use request::{Gaps, Request};
+pub use request::Request;
 pub(crate) use sweep::Sweep;
 
 /// Returns the names of the conditions of the open-loop runs that count, by run.
@@ -29,25 +29,39 @@ fn open_runs(recording: &Recording) -> HashMap<u32, &str> {
 }
 
 /// Returns the requests of each open-loop run that counts.
+#[cfg(feature = "experiment")]
 #[must_use]
 pub(crate) fn requests(recording: &Recording) -> BTreeMap<u32, Vec<Request>> {
-    let open = open_runs(recording);
     let mut gaps: HashMap<(u32, u32), Gaps> = HashMap::new();
-    for chunk in recording.chunks.iter().filter(|chunk| open.contains_key(&chunk.run)) {
+    for chunk in &recording.chunks {
         gaps.entry((chunk.run, chunk.agent)).or_default().add(chunk.gap);
     }
+    of_runs(recording, |agent| gaps.get(&(agent.run, agent.agent)))
+}
+
+fn of_runs<'a>(
+    recording: &Recording,
+    gaps: impl Fn(&Agent) -> Option<&'a Gaps>,
+) -> BTreeMap<u32, Vec<Request>> {
+    let open = open_runs(recording);
     let mut requests: BTreeMap<u32, Vec<Request>> = open.keys().map(|run| (*run, Vec::new())).collect();
     for agent in &recording.agents {
         if let Some(requests) = requests.get_mut(&agent.run) {
-            requests.push(Request::of(agent, gaps.get(&(agent.run, agent.agent))));
+            requests.push(Request::of(agent, gaps(agent)));
         }
     }
     requests
 }
 
 /// Summarises every sweep, and every load that belongs to none.
-pub(super) fn sweeps(recording: &Recording, settings: &Settings, notes: &mut Vec<String>) -> Vec<Sweep> {
-    let (open, requests) = (open_runs(recording), requests(recording));
+pub(super) fn sweeps(
+    recording: &Recording,
+    digests: &Digests<'_>,
+    settings: &Settings,
+    notes: &mut Vec<String>,
+) -> Vec<Sweep> {
+    let open = open_runs(recording);
+    let requests = of_runs(recording, |agent| digests.get(&agent.run)?.responses.get(&agent.agent));
     for (run, condition) in &open {
         if recording.loads.iter().all(|load| load.condition != *condition) {
             notes.push(format!("run {run} is left out: the plan has no load {condition}"));

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use super::Load;
+use super::{Load, RunDigest};
 
 /// The data of an experiment. The rows have no order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,6 +23,8 @@ pub struct Recording {
     pub chunks: Vec<Chunk>,
     /// The lag of the event loops.
     pub lag: Vec<LagSample>,
+    /// Runs whose chunks and lag were reduced when they were read. Their rows are in no other field.
+    pub digests: Vec<RunDigest>,
     /// The readings of the GPUs.
     pub gpu: Vec<GpuSample>,
     /// Whether a simulated Ollama answered.

@@ -1,5 +1,7 @@
 //! The result of an analysis.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use serde::Serialize;
 
 use super::{
@@ -8,6 +10,7 @@ use super::{
     claim::Claim,
     comparison::Comparison,
     condition::ConditionSummary,
+    digest::Curves,
     drift::Drift,
     gpu::GpuSummary,
     length::Lengths,
@@ -51,6 +54,9 @@ pub struct Analysis {
     pub(crate) series: Vec<Series>,
     /// Lag and chunks over time.
     pub(crate) windows: Vec<Window>,
+    /// The distributions of each run's gaps and lags, by run.
+    #[serde(skip)]
+    pub(crate) curves: BTreeMap<u32, Arc<Curves>>,
     /// The largest PCIe rate of a GPU, in bytes per second. `None`: it was not measured.
     pub(crate) pcie_peak: Option<f64>,
     /// The readings of the GPUs over the whole recording. `None`: there are none.

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::{
-    Agent, Chunk, LagSample, OverlapSpeedup, Probe, Recording, Run, RunKind, Spread, TrueSpeedup,
+    Agent, OverlapSpeedup, Recording, Run, RunDigest, RunKind, Spread, TrueSpeedup,
+    digest::Digests,
     overlap_speedup,
     statistic::{centre, sum},
 };
@@ -62,52 +63,27 @@ pub struct RunSummary {
     pub(crate) failures: Vec<String>,
 }
 
-/// The rows of one run.
+/// The agents of one run, and the digest of its other rows.
 #[derive(Default)]
 pub(super) struct Rows<'a> {
     pub(super) agents: Vec<&'a Agent>,
-    chunks: usize,
-    bytes: u64,
-    gaps: Vec<f64>,
-    parses: Vec<f64>,
-    lags: Vec<f64>,
-    yields: Vec<f64>,
+    digest: Option<&'a RunDigest>,
 }
 
 impl<'a> Rows<'a> {
-    /// Groups all rows by the number of their run.
-    pub(super) fn by_run(recording: &'a Recording) -> HashMap<u32, Rows<'a>> {
+    /// Groups the agents and the digests by the number of their run.
+    pub(super) fn by_run(recording: &'a Recording, digests: &'a Digests<'a>) -> HashMap<u32, Rows<'a>> {
         let mut rows: HashMap<u32, Rows<'a>> = HashMap::new();
         for agent in &recording.agents {
             rows.entry(agent.run).or_default().agents.push(agent);
         }
-        // Rows of one run are mostly adjacent, so they need one look-up.
-        for chunks in recording.chunks.chunk_by(|a, b| a.run == b.run) {
-            rows.entry(chunks[0].run).or_default().take_chunks(chunks);
-        }
-        for samples in recording.lag.chunk_by(|a, b| a.run == b.run) {
-            rows.entry(samples[0].run).or_default().take_lag(samples);
+        for digest in digests.values() {
+            rows.entry(digest.run).or_default().digest = Some(digest);
         }
         for rows in rows.values_mut() {
             rows.agents.sort_by_key(|agent| agent.agent);
         }
         rows
-    }
-
-    fn take_chunks(&mut self, chunks: &[Chunk]) {
-        self.chunks += chunks.len();
-        self.bytes += chunks.iter().map(|chunk| u64::from(chunk.bytes)).sum::<u64>();
-        self.gaps.extend(chunks.iter().map(|chunk| chunk.gap));
-        self.parses.extend(chunks.iter().map(|chunk| chunk.parse).filter(|parse| !parse.is_nan()));
-    }
-
-    fn take_lag(&mut self, samples: &[LagSample]) {
-        for sample in samples {
-            match sample.probe {
-                Probe::Schedule => self.lags.push(sample.lag),
-                Probe::Yield => self.yields.push(sample.lag),
-            }
-        }
     }
 
     /// Returns the reason why the rows of the agents cannot be used, if there is one.
@@ -130,7 +106,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Returns the figures of the run, without the true speedup, or the reason why there are none.
-    pub(super) fn summarise(&mut self, run: &Run) -> Result<RunSummary, String> {
+    pub(super) fn summarise(&self, run: &Run) -> Result<RunSummary, String> {
         if let Some(fault) = self.fault(run) {
             return Err(fault);
         }
@@ -156,7 +132,9 @@ impl<'a> Rows<'a> {
         let rates: Vec<f64> = self.agents.iter().filter_map(|agent| reported_rate(agent)).collect();
         let every_rate = (whole && rates.len() == self.agents.len()).then_some(rates);
         let cpu: Option<Vec<f64>> = self.agents.iter().map(|agent| agent.cpu).collect();
-        let lags = if self.lags.is_empty() { &mut self.yields } else { &mut self.lags };
+        let digest = self.digest;
+        let chunks = digest.map_or(0, |digest| digest.chunks);
+        let bytes = digest.map_or(0, |digest| digest.bytes);
         Ok(RunSummary {
             id: run.id,
             condition: run.condition.clone(),
@@ -175,12 +153,12 @@ impl<'a> Rows<'a> {
             }),
             reported_throughput: every_rate.filter(|rates| !rates.is_empty()).map(|rates| centre(&rates)),
             first_token: Spread::of(&mut self.agents.iter().filter_map(|agent| agent.first_token).collect()),
-            gap: Spread::of(&mut self.gaps),
-            lag: Spread::of(lags),
-            parse: Spread::of(&mut self.parses),
-            chunks: self.chunks,
-            chunks_per_second: (self.chunks > 0).then_some(self.chunks as f64 / wall),
-            chunk_bytes: (self.chunks > 0).then_some(self.bytes as f64 / self.chunks as f64),
+            gap: digest.and_then(|digest| digest.gap),
+            lag: digest.and_then(|digest| digest.lag),
+            parse: digest.and_then(|digest| digest.parse),
+            chunks,
+            chunks_per_second: (chunks > 0).then_some(chunks as f64 / wall),
+            chunk_bytes: (chunks > 0).then_some(bytes as f64 / chunks as f64),
             cpu_per_token: cpu.filter(|_| tokens > 0).map(|cpu| sum(cpu) / tokens as f64),
             joules: run.joules,
             failures,
@@ -221,7 +199,10 @@ fn reported_rate(agent: &Agent) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{Chunk, reduction::digests},
+        *,
+    };
 
     fn agent(agent: u32, started: f64, duration: f64, eval_duration: f64) -> Agent {
         let (tokens, cpu) = (Some(100), Some(0.02));
@@ -239,9 +220,9 @@ mod tests {
             chunks: vec![chunk(0, f64::NAN), chunk(1, 0.1), chunk(0, 0.3)],
             ..Recording::default()
         };
-        let mut rows = Rows::by_run(&recording);
+        let digests = digests(&recording, 1.0);
         let run = Run { id: 1, ..Run::default() };
-        let summary = rows.get_mut(&1).unwrap().summarise(&run).unwrap();
+        let summary = Rows::by_run(&recording, &digests)[&1].summarise(&run).unwrap();
         assert_eq!((summary.wall, summary.tokens, summary.throughput), (2.5, 200, Some(80.0)));
         assert_eq!((summary.reported_throughput, summary.throughput_delta), (Some(75.0), Some(-50.0)));
         assert_eq!(summary.overlap.unwrap().speedup, 1.4);
@@ -256,7 +237,7 @@ mod tests {
     fn run_without_known_time_has_no_summary() {
         let of = |agents: Vec<Agent>| {
             let recording = Recording { agents, ..Recording::default() };
-            Rows::by_run(&recording)
+            Rows::by_run(&recording, &Digests::new())
                 .remove(&1)
                 .unwrap_or_default()
                 .summarise(&Run { id: 1, ..Run::default() })

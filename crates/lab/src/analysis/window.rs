@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Probe, Recording, Spread};
+use super::Spread;
 
 /// One window of time of one run (TR117, 3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -19,86 +19,73 @@ pub(crate) struct Window {
     pub(crate) lag: Option<Spread>,
 }
 
-/// Returns the windows of `length` seconds in which anything happened, by run and time. A burst may begin at any time, so
-/// the rate and the lag of a window are those of the busiest stretch of `length` seconds that ends in it. If the stretch
-/// has samples of the probe on a schedule, the lag uses only these.
-pub(super) fn windows(recording: &Recording, length: f64) -> Vec<Window> {
-    let place = |at: f64| (at / length).floor() as i64;
-    let mut runs: BTreeMap<u32, Times> = BTreeMap::new();
-    for chunks in recording.chunks.chunk_by(|a, b| a.run == b.run) {
-        let times = runs.entry(chunks[0].run).or_default();
-        times.chunks.extend(chunks.iter().map(|chunk| chunk.at).filter(|at| at.is_finite()));
-    }
-    for sample in recording.lag.iter().filter(|sample| sample.at.is_finite()) {
-        let times = runs.entry(sample.run).or_default();
-        match sample.probe {
-            Probe::Schedule => times.lags.push((sample.at, sample.lag)),
-            Probe::Yield => times.yields.push((sample.at, sample.lag)),
-        }
-    }
-    let mut windows = Vec::new();
-    for (run, mut times) in runs {
-        times.sort();
-        // The number of chunks of the busiest stretch that ends in the window, and the end of the stretch.
-        let mut busiest: BTreeMap<i64, (usize, f64)> = BTreeMap::new();
-        let mut first = 0;
-        for (last, at) in times.chunks.iter().enumerate() {
-            while times.chunks[first] <= at - length {
-                first += 1;
-            }
-            let count = last + 1 - first;
-            let found = busiest.entry(place(*at)).or_insert((0, *at));
-            if count > found.0 {
-                *found = (count, *at);
-            }
-        }
-        for (at, _) in times.lags.iter().chain(&times.yields) {
-            let place = place(*at);
-            busiest.entry(place).or_insert((0, (place + 1) as f64 * length));
-        }
-        windows.extend(busiest.into_iter().map(|(place, (chunks, end))| Window {
-            run,
-            start: place as f64 * length,
-            chunks_per_second: chunks as f64 / length,
-            lag: Spread::of(&mut times.lag(end - length, end)),
-        }));
-    }
-    windows
+/// The busiest stretch of a window's length that ends in the window. A burst may begin at any time, so the rate and the lag
+/// of a window are those of this stretch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Busiest {
+    /// The number of its chunks.
+    pub(super) chunks: usize,
+    /// Its end.
+    end: f64,
+    /// The lag in it. If it has samples of the probe on a schedule, only these count.
+    pub(super) lag: Option<Spread>,
 }
 
-/// The times of the chunks of a run, and the times and values of its lag.
-#[derive(Default)]
-struct Times {
-    chunks: Vec<f64>,
-    lags: Vec<(f64, f64)>,
-    yields: Vec<(f64, f64)>,
+/// Returns the stretch of each window of `length` seconds in which a chunk arrived, and sorts the times.
+pub(super) fn busiest(times: &mut Vec<f64>, length: f64) -> BTreeMap<i64, Busiest> {
+    times.retain(|at| at.is_finite());
+    times.sort_unstable_by(f64::total_cmp);
+    let mut busiest: BTreeMap<i64, Busiest> = BTreeMap::new();
+    let mut first = 0;
+    for (last, at) in times.iter().enumerate() {
+        while times[first] <= at - length {
+            first += 1;
+        }
+        let chunks = last + 1 - first;
+        let found = busiest.entry(place(*at, length)).or_insert(Busiest { chunks: 0, end: *at, lag: None });
+        if chunks > found.chunks {
+            *found = Busiest { chunks, end: *at, lag: None };
+        }
+    }
+    busiest
 }
 
-impl Times {
-    fn sort(&mut self) {
-        self.chunks.sort_unstable_by(f64::total_cmp);
-        self.lags.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-        self.yields.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+/// Sets the lag of each window, and adds the windows in which there was only lag. The samples of both probes are in the
+/// order of time.
+pub(super) fn add_lag(
+    windows: &mut BTreeMap<i64, Busiest>,
+    lags: &[(f64, f64)],
+    yields: &[(f64, f64)],
+    length: f64,
+) {
+    for (at, _) in lags.iter().chain(yields) {
+        let place = place(*at, length);
+        let end = (place + 1) as f64 * length;
+        windows.entry(place).or_insert(Busiest { chunks: 0, end, lag: None });
     }
+    for stretch in windows.values_mut() {
+        let mut found = within(lags, stretch.end - length, stretch.end);
+        if found.is_empty() {
+            found = within(yields, stretch.end - length, stretch.end);
+        }
+        stretch.lag = Spread::of(&mut found);
+    }
+}
 
-    /// Returns the lag after `start` and until `end`, which is included.
-    fn lag(&self, start: f64, end: f64) -> Vec<f64> {
-        let within = |samples: &[(f64, f64)]| {
-            let first = samples.partition_point(|(at, _)| *at <= start);
-            let last = samples.partition_point(|(at, _)| *at <= end);
-            samples[first..last].iter().map(|(_, lag)| *lag).collect::<Vec<f64>>()
-        };
-        let lags = within(&self.lags);
-        if lags.is_empty() { within(&self.yields) } else { lags }
-    }
+fn place(at: f64, length: f64) -> i64 {
+    (at / length).floor() as i64
+}
+
+/// Returns the lag after `start` and until `end`, which is included.
+fn within(samples: &[(f64, f64)], start: f64, end: f64) -> Vec<f64> {
+    let first = samples.partition_point(|(at, _)| *at <= start);
+    let last = samples.partition_point(|(at, _)| *at <= end);
+    samples[first..last].iter().map(|(_, lag)| *lag).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{Chunk, LagSample},
-        *,
-    };
+    use super::super::{Chunk, LagSample, Probe, Recording, digest::windows, reduction::digests};
 
     #[test]
     fn window_counts_its_chunks_and_uses_lag_of_the_better_probe() {
@@ -113,7 +100,7 @@ mod tests {
             ],
             ..Recording::default()
         };
-        let found: Vec<(f64, f64, Option<f64>)> = windows(&recording, 1.0)
+        let found: Vec<(f64, f64, Option<f64>)> = windows(&digests(&recording, 1.0))
             .iter()
             .map(|window| (window.start, window.chunks_per_second, window.lag.map(|lag| lag.max)))
             .collect();

@@ -15,7 +15,7 @@ mod writer;
 pub(crate) use environment::FORMAT;
 pub use environment::{Environment, Gpu, Machine, Session, Upstream};
 pub use problem::Problem;
-pub use reader::{ReadError, Recorded, read, read_all};
+pub use reader::{ReadError, Recorded, read, read_all, size};
 pub use resume::ResumeError;
 pub(crate) use resume::{Finished, finished};
 pub use writer::{AgentRow, RunRow, Writer};

@@ -54,6 +54,7 @@ pub(super) fn merge(recorded: Vec<Recorded>) -> Merged {
         recording.agents.iter_mut().for_each(|agent| agent.run += first_run);
         recording.chunks.iter_mut().for_each(|chunk| chunk.run += first_run);
         recording.lag.iter_mut().for_each(|sample| sample.run += first_run);
+        recording.digests.iter_mut().for_each(|digest| digest.run += first_run);
         first_run = recording.runs.iter().map(|run| run.id + 1).max().unwrap_or(first_run);
         whole.notes.extend(recording.notes.into_iter().map(|note| match several {
             true => format!("{name}: {note}"),
@@ -66,6 +67,7 @@ pub(super) fn merge(recorded: Vec<Recorded>) -> Merged {
         whole.agents.extend(recording.agents);
         whole.chunks.extend(recording.chunks);
         whole.lag.extend(recording.lag);
+        whole.digests.extend(recording.digests);
         whole.gpu.extend(recording.gpu);
         sources.push(Source {
             name,

@@ -1,5 +1,7 @@
-//! The analysis of a million chunks needs less than 300 MB, the recording included, and reading them less than 100 MB.
+//! The analysis of a million chunks needs less than 300 MB, the recording included, and reading them less than 100 MB. A
+//! report needs less than 100 MB for ten million.
 #![allow(unsafe_code, reason = "a global allocator that counts can't be written without")]
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::{
@@ -11,11 +13,13 @@ use streamgauge_lab::{
     analysis::{Settings, analyse},
     experiment::{
         Plan,
-        recording::{Environment, Writer, read},
+        recording::{self, Environment, Writer, read, read_all},
     },
+    report::Report,
 };
 
 mod million;
+mod written;
 
 struct Counting;
 
@@ -93,4 +97,48 @@ fn analysis_of_a_million_chunks_takes_less_than_300_mb() {
     assert_eq!(analysis.runs.iter().map(|run| run.chunks).sum::<usize>(), 1_000_000);
     let peak = PEAK.load(Relaxed);
     assert!(peak < 300_000_000, "{} MB", peak / 1_000_000);
+}
+
+/// Returns the most bytes that the report of a recording of this size holds at once.
+fn peak_of_report(size: written::Size) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large");
+    written::write(&path, size);
+    let before = HELD.load(Relaxed);
+    PEAK.store(before, Relaxed);
+    let settings = Settings { resamples: 100, ..Settings::default() };
+    let mut read = 0;
+    let recorded = read_all(&path, &settings, &mut |bytes| read += bytes).unwrap();
+    let on_disk = std::fs::read_dir(&path).unwrap().map(|file| file.unwrap().path());
+    let rows = on_disk.filter(|file| file.extension().is_some_and(|end| end == "csv"));
+    let rows: u64 = rows.map(|file| file.metadata().unwrap().len()).sum();
+    assert_eq!((read, recording::size(&path)), (rows, rows), "the progress reaches the size");
+    let report = Report::of(recorded, &settings);
+    assert_eq!(report.analysis.runs.iter().map(|run| run.chunks as u64).sum::<u64>(), size.chunks());
+    assert!(report.text(Some(100)).contains("condition 4"));
+    drop(report.html());
+    PEAK.load(Relaxed) - before
+}
+
+#[test]
+fn report_holds_the_rows_of_one_run_and_not_of_all() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let small = written::Size { repetitions: 2, chunks_of_an_agent: 3000 };
+    // Six times as many runs, of the same length.
+    let large = written::Size { repetitions: 12, ..small };
+    let (few, many) = (peak_of_report(small), peak_of_report(large));
+    let rows = (large.chunks() - small.chunks()) as usize;
+    // A row has 24 bytes. A run keeps its seconds and the bins of its curves.
+    assert!(many - few < 6 * rows, "{} bytes for each of {rows} further rows", (many - few) / rows);
+}
+
+/// `just report-memory` runs it: 0.5 GB on disk.
+#[test]
+#[ignore = "ten million chunks take half a gigabyte on disk, and a minute"]
+fn report_of_ten_million_chunks_takes_less_than_100_mb() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let size = written::Size { repetitions: 100, chunks_of_an_agent: 5000 };
+    assert_eq!(size.chunks(), 10_000_000);
+    let peak = peak_of_report(size);
+    assert!(peak < 100_000_000, "{} MB", peak / 1_000_000);
 }

@@ -80,7 +80,7 @@ fn report_of_folder_above_several_recordings_names_conditions_by_folder() {
         fs::create_dir_all(folder.path().join(name)).unwrap();
         fs::write(folder.path().join(name).join("run_1.json"), &run).unwrap();
     }
-    let report = Report::of(read_all(folder.path()).unwrap(), &SETTINGS);
+    let report = Report::of(read_all(folder.path(), &SETTINGS, &mut |_| {}).unwrap(), &SETTINGS);
     let names: Vec<&str> =
         report.analysis.conditions.iter().map(|condition| condition.condition.name.as_str()).collect();
     assert_eq!(names, expected);

@@ -24,9 +24,6 @@ pub enum Outcome {
     ClientAbort,
     /// Admission refused the request, or the deadline of a drain cut it.
     Refused,
-    /// The request got no valid response after the program had sent its own head
-    /// ([`Meter::responded_early`](super::Meter::responded_early)). The client got the error as an event.
-    LateError,
 }
 
 /// The result of a finished request, for a log line or for accounting. It has no content.
@@ -124,7 +121,7 @@ impl Ending {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Outcome; 8] = [
+    pub const ALL: [Outcome; 7] = [
         Outcome::Complete,
         Outcome::InBandError,
         Outcome::Truncated,
@@ -132,7 +129,6 @@ impl Outcome {
         Outcome::ClientError,
         Outcome::ClientAbort,
         Outcome::Refused,
-        Outcome::LateError,
     ];
 
     /// Returns its index in [`Outcome::ALL`].
@@ -151,18 +147,13 @@ impl Outcome {
             Outcome::ClientError => "client_error",
             Outcome::ClientAbort => "client_abort",
             Outcome::Refused => "refused",
-            Outcome::LateError => "late_error",
         }
     }
 
-    /// Whether the request failed for a reason other than its client: the upstream answered wrongly or not at all. The
-    /// reason of a late error is not told apart, so it counts as a failure.
+    /// Whether the request failed for a reason other than its client: the upstream answered wrongly or not at all.
     #[must_use]
     pub const fn is_failure(self) -> bool {
-        matches!(
-            self,
-            Outcome::InBandError | Outcome::Truncated | Outcome::UpstreamError | Outcome::LateError
-        )
+        matches!(self, Outcome::InBandError | Outcome::Truncated | Outcome::UpstreamError)
     }
 
     /// Describes the outcome of a request with this status, for people who look at a failure.
@@ -179,7 +170,6 @@ impl Outcome {
             Outcome::ClientError => "the request is wrong",
             Outcome::ClientAbort => "the client disconnected",
             Outcome::Refused => "the sidecar refused the request",
-            Outcome::LateError => "the request failed after keep-alive lines were sent",
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::super::{Agent, Load, Slo};
+use super::super::{Agent, Gaps, Load, Slo};
 
 /// The beginning of the failure of a request that was not sent.
 pub(crate) const NOT_SENT: &str = "not sent";
@@ -24,25 +24,6 @@ pub struct Request {
     pub(super) failed: bool,
     /// Whether it was not sent, because too many requests were outstanding.
     pub(super) not_sent: bool,
-}
-
-/// The gaps between the chunks of one response.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Gaps {
-    count: u32,
-    sum: f64,
-    longest: f64,
-}
-
-impl Gaps {
-    /// Adds a gap in seconds. A gap that is not a number is ignored.
-    pub fn add(&mut self, gap: f64) {
-        if gap.is_finite() {
-            self.count += 1;
-            self.sum += gap;
-            self.longest = self.longest.max(gap);
-        }
-    }
 }
 
 impl Request {

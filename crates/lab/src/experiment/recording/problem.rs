@@ -28,7 +28,7 @@ impl fmt::Display for Problem {
 }
 
 /// Collects problems. Of each kind in a file it keeps the first ones and the number of the others.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Problems {
     told: Vec<Problem>,
     counts: BTreeMap<(String, &'static str), usize>,

@@ -2,6 +2,8 @@
 //! rest is read.
 
 mod agents;
+mod by_run;
+mod chunk_times;
 mod chunks;
 mod column;
 mod foreign;
@@ -28,7 +30,7 @@ use super::{
     problem::Problems,
 };
 use crate::{
-    analysis::{Recording, Until},
+    analysis::{Recording, Settings, Until},
     experiment::plan::{ConditionPlan, Plan},
 };
 
@@ -76,26 +78,62 @@ fn holds(folder: &Path) -> bool {
     [RUNS, CHUNKS, LAG, GPU].into_iter().any(|file| folder.join(file).is_file()) || suite::exists(folder)
 }
 
-/// Reads the recording in a folder or, if the folder itself holds none, every recording below it. The name of a recording
-/// below the folder is its path.
+/// Reads the recording in a folder or, if the folder itself holds none, every recording below it, for an analysis with
+/// these settings. The name of a recording below the folder is its path. `progress` is told how many bytes were read since
+/// the last call.
+///
+/// Chunks and lag are reduced to a [`RunDigest`] of each run while they are read, so that a recording of any number of
+/// chunks can be analysed. The memory holds the rows of the largest run, and all agents and GPU readings. The rows of all
+/// runs are kept if the folder has no `runs.csv`, since the runs are then known only at the end; and three numbers of each
+/// row are, if a file mixes the rows of runs.
 ///
 /// # Errors
 /// As for [`read`].
-pub fn read_all(folder: &Path) -> Result<Vec<Recorded>, ReadError> {
+///
+/// [`RunDigest`]: crate::analysis::RunDigest
+pub fn read_all(
+    folder: &Path,
+    settings: &Settings,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Vec<Recorded>, ReadError> {
+    let mut read = |path: &Path, name: String| {
+        // Without runs.csv, the runs of the rows are known only after all of them were read.
+        let window = path.join(RUNS).is_file().then_some(settings.window);
+        read_as(path, name, window, progress)
+    };
     if holds(folder) {
-        return Ok(vec![read(folder)?]);
+        return Ok(vec![read(folder, name_of(folder))?]);
     }
-    let mut found = Vec::new();
-    below(folder, DEPTH, &mut found);
+    let found = all_below(folder);
     if found.is_empty() {
-        return Ok(vec![read(folder)?]);
+        return Ok(vec![read(folder, name_of(folder))?]);
     }
-    found.sort();
     let named = |path: PathBuf| {
         let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
-        read_as(&path, name)
+        read(&path, name)
     };
     found.into_iter().map(named).collect()
+}
+
+/// Returns the bytes of the files of rows that [`read_all`] reads, for a progress bar.
+#[must_use]
+pub fn size(folder: &Path) -> u64 {
+    let folders = if holds(folder) { vec![folder.to_owned()] } else { all_below(folder) };
+    let files =
+        folders.iter().flat_map(|folder| [RUNS, AGENTS, CHUNKS, LAG, GPU].map(|file| folder.join(file)));
+    files.filter_map(|file| Some(file.metadata().ok()?.len())).sum()
+}
+
+fn all_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    below(folder, DEPTH, &mut found);
+    found.sort();
+    found
+}
+
+fn name_of(folder: &Path) -> String {
+    let path = folder.canonicalize().unwrap_or_else(|_| folder.into());
+    path.file_name().map_or("recording".into(), |name| name.to_string_lossy().into_owned())
 }
 
 fn below(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
@@ -109,19 +147,23 @@ fn below(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Reads the recording in a folder.
+/// Reads the recording in a folder, and keeps every row.
 ///
 /// # Errors
 /// The folder cannot be read, or contains no file of a recording. Every other mistake is a [`Problem`].
 pub fn read(folder: &Path) -> Result<Recorded, ReadError> {
-    let path = folder.canonicalize().unwrap_or_else(|_| folder.into());
-    let name = path.file_name().map_or("recording".into(), |name| name.to_string_lossy().into_owned());
-    read_as(folder, name)
+    read_as(folder, name_of(folder), None, &mut |_| {})
 }
 
-fn read_as(folder: &Path, name: String) -> Result<Recorded, ReadError> {
+fn read_as(
+    folder: &Path,
+    name: String,
+    window: Option<f64>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Recorded, ReadError> {
     std::fs::read_dir(folder).map_err(|source| ReadError::Folder { path: folder.into(), source })?;
-    let mut reading = Reading { folder, problems: Problems::default(), agents: HashMap::new() };
+    let (problems, agents) = (Problems::default(), HashMap::new());
+    let mut reading = Reading { folder, problems, agents, window, progress };
     if !holds(folder) {
         return Err(ReadError::Nothing { path: folder.into() });
     }

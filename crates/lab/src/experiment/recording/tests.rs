@@ -1,5 +1,6 @@
 //! Writes recordings and reads them back, cut off, corrected and broken in every way.
 
+mod digest;
 mod odd;
 mod suite;
 

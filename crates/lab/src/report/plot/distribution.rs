@@ -1,7 +1,5 @@
 //! The distributions of gaps and lags: the share of values below each value.
 
-use std::collections::HashMap;
-
 use plotters::prelude::*;
 
 use super::{
@@ -9,7 +7,7 @@ use super::{
     Plot,
     canvas::{HEIGHT, colour, draw, legend, shortened, small},
 };
-use crate::analysis::{Probe, RunKind, statistic::percentile_of_sorted};
+use crate::analysis::{Curve, Curves, RunKind, RunSummary};
 
 /// The number of points of a curve.
 const POINTS: usize = 160;
@@ -17,42 +15,30 @@ const POINTS: usize = 160;
 const CURVES: usize = 14;
 
 pub(super) fn gaps(report: &Report) -> Option<Plot> {
-    let values = report.recording.chunks.iter().map(|chunk| (chunk.run, chunk.gap));
     curves(
         report,
-        values,
+        |curves| &curves.gaps,
         "Gaps between chunks",
         "The share of gaps that are shorter, by condition, over the concurrent runs.",
     )
 }
 
 pub(super) fn lags(report: &Report) -> Option<Plot> {
-    let by = |probe: Probe| {
-        move |values: &mut Vec<(u32, f64)>| {
-            let samples = report.recording.lag.iter().filter(|sample| sample.probe == probe);
-            values.extend(samples.map(|sample| (sample.run, sample.lag)));
-        }
-    };
-    let mut values = Vec::new();
-    by(Probe::Schedule)(&mut values);
-    if values.is_empty() {
-        by(Probe::Yield)(&mut values);
-    }
+    let title = "Lag of the event loop";
     let caption = "The share of probes with a shorter lag, by condition, over the concurrent runs.";
-    curves(report, values, "Lag of the event loop", caption)
+    // The other probe misses what blocks the loop.
+    curves(report, |curves| &curves.lags, title, caption)
+        .or_else(|| curves(report, |curves| &curves.yields, title, caption))
 }
 
-fn curves(
-    report: &Report,
-    values: impl IntoIterator<Item = (u32, f64)>,
-    title: &str,
-    caption: &str,
-) -> Option<Plot> {
+fn curves(report: &Report, of: fn(&Curves) -> &Curve, title: &str, caption: &str) -> Option<Plot> {
     let conditions = &report.analysis.conditions;
-    let by_condition = by_condition(report, values);
-    let ends = by_condition.iter().filter_map(|values| {
-        Some((percentile_of_sorted(values, 0.001)?, percentile_of_sorted(values, 0.9999)?))
-    });
+    let by_condition: Vec<Curve> =
+        conditions.iter().map(|found| of_condition(report, &found.condition.name, of)).collect();
+    let milliseconds = |curve: &Curve, share: f64| curve.quantile(share).map(|seconds| 1e3 * seconds);
+    let ends = by_condition
+        .iter()
+        .filter_map(|curve| Some((milliseconds(curve, 0.001)?, milliseconds(curve, 0.9999)?)));
     let (low, high) =
         ends.fold((f64::INFINITY, 0.0_f64), |(low, high), (first, last)| (low.min(first), high.max(last)));
     if low > high {
@@ -72,11 +58,11 @@ fn curves(
             .x_label_formatter(&|value| format!("{value}"))
             .label_style(small())
             .draw()?;
-        let shown = by_condition.iter().enumerate().filter(|(_, values)| !values.is_empty()).take(CURVES);
-        for (place, values) in shown {
+        let shown = by_condition.iter().enumerate().filter(|(_, curve)| !curve.is_empty()).take(CURVES);
+        for (place, curve) in shown {
             let points = (0..=POINTS).filter_map(|point| {
                 let share = point as f64 / POINTS as f64;
-                Some((percentile_of_sorted(values, share)?.clamp(0.9 * low, 1.2 * high), share))
+                Some((milliseconds(curve, share)?.clamp(0.9 * low, 1.2 * high), share))
             });
             let colour = colour(place);
             // The colours repeat, with thinner lines.
@@ -91,25 +77,9 @@ fn curves(
     Some(Plot { title: title.into(), caption: caption.into(), svg })
 }
 
-/// Returns the milliseconds of the concurrent runs, sorted, in the order of the conditions.
-fn by_condition(report: &Report, values: impl IntoIterator<Item = (u32, f64)>) -> Vec<Vec<f64>> {
-    let conditions = &report.analysis.conditions;
-    let places: HashMap<u32, usize> = report
-        .analysis
-        .runs
-        .iter()
-        .filter(|run| run.kind == RunKind::Together)
-        .filter_map(|run| {
-            Some((run.id, conditions.iter().position(|found| found.condition.name == run.condition)?))
-        })
-        .collect();
-    let mut by_condition: Vec<Vec<f64>> = vec![Vec::new(); conditions.len()];
-    for (run, value) in values {
-        if let Some(place) = places.get(&run).filter(|_| value.is_finite()) {
-            // A logarithmic axis has no zero. A microsecond is below any visible value.
-            by_condition[*place].push(1e3 * value.max(1e-6));
-        }
-    }
-    by_condition.iter_mut().for_each(|values| values.sort_unstable_by(f64::total_cmp));
-    by_condition
+/// Returns the distribution over the concurrent runs of a condition.
+fn of_condition(report: &Report, condition: &str, of: fn(&Curves) -> &Curve) -> Curve {
+    let together = |run: &&RunSummary| run.kind == RunKind::Together && run.condition == condition;
+    let runs = report.analysis.runs.iter().filter(together);
+    Curve::together(runs.filter_map(|run| Some(of(report.analysis.curves.get(&run.id)?))))
 }

@@ -7,15 +7,12 @@ use csv::ByteRecord;
 use super::{
     super::{decimal::Unit, layout::CHUNKS},
     ONLY_RUN, Reading,
+    by_run::ByRun,
+    chunk_times::ChunkTimes,
     column::{Header, Time, Value, whole},
     table::{self, Fault, wrong},
 };
-use crate::analysis::{Chunk, Recording, statistic::percentile};
-
-/// If the gaps of a file differ from those of its timestamps by more than this factor, their unit is doubtful.
-const DOUBT: f64 = 30.0;
-/// If the time between two chunks is longer than their gap by more than this, in seconds, the clock was set.
-const STEP: f64 = 1.0;
+use crate::analysis::{Chunk, ChunkRows, Recording, RunDigest};
 
 struct ChunkColumns {
     run: Option<usize>,
@@ -74,15 +71,45 @@ impl ChunkColumns {
     }
 }
 
+/// Reads the chunks as rows or, if the recording is to be reduced, as a digest of each run.
 pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
+    let Some(window) = reading.window else {
+        return rows(reading, &mut |chunk| recording.chunks.push(chunk));
+    };
+    let before = reading.problems.clone();
+    let mut mixed = by_run(reading, recording, window, false);
+    if mixed {
+        // The rows of a run are not together, so no run has ended before the file.
+        reading.problems = before;
+        mixed = by_run(reading, recording, window, true);
+    }
+    debug_assert!(!mixed, "no run ends while all are held");
+}
+
+/// Reduces the chunks of each run. With `hold`, each run lasts until the end of the file. Returns whether a run had more
+/// rows after its end.
+fn by_run(reading: &mut Reading<'_>, recording: &mut Recording, window: f64, hold: bool) -> bool {
+    let mut runs: ByRun<ChunkRows> = ByRun::new(hold);
+    let mut digests = Vec::new();
+    rows(reading, &mut |chunk| {
+        let of_run = runs.rows(chunk.run, |run, rows| digests.push(RunDigest::of(run, rows, window)));
+        if let Some(of_run) = of_run {
+            of_run.add(&chunk);
+        }
+    });
+    let mixed = runs.mixed;
+    digests.extend(runs.rest().map(|(run, rows)| RunDigest::of(run, rows, window)));
+    recording.digests = digests;
+    mixed
+}
+
+fn rows(reading: &mut Reading<'_>, emit: &mut dyn FnMut(Chunk)) {
     // The last arrival of each agent. Most rows have the same agent as the row before.
     let mut last: HashMap<(u32, u32), f64> = HashMap::new();
-    let (mut given, mut seen) = (Vec::new(), Vec::new());
-    let mut gap_unit = None;
-    let mut count = Count::default();
-    let chunks = &mut recording.chunks;
+    let mut unit = None;
+    let (mut count, mut times) = (Count::default(), ChunkTimes::default());
     table::read(reading, CHUNKS, ChunkColumns::of, |reading, columns, row, line| {
-        gap_unit = columns.gap.map(Time::unit);
+        unit = columns.gap.map(Time::unit);
         let agent = columns.agent.map_or(0, |at| reading.agent(&row[at]));
         let run = columns.run(row, agent, &mut count)?;
         let at = columns.at.of(row).given().ok_or(("value", "timestamp is not a time".to_owned()))?;
@@ -94,61 +121,19 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
                 format!("the clock of agent {agent} of run {run} goes backwards; the gap is left out")
             });
         }
-        let gap = columns.gap(row, since)?;
-        if let Some(since) = since.filter(|since| *since > 0.0)
-            && gap > 0.0
-            && given.len() < 1000
-        {
-            given.push(gap);
-            seen.push(since);
-        }
-        chunks.push(Chunk {
+        let chunk = Chunk {
             run,
             agent,
             at,
             bytes,
             records: columns.records.and_then(|at| whole(&row[at])).unwrap_or(0) as u32,
-            gap,
+            gap: columns.gap(row, since)?,
             parse: columns.parse.and_then(|parse| parse.of(row).given()).unwrap_or(f64::NAN),
-        });
+        };
+        times.take(reading, chunk, since, unit, emit);
         Ok(())
     });
-    let ratio = median(&given) / median(&seen);
-    if let Some(unit) = gap_unit.filter(|_| ratio.is_finite() && !(1.0 / DOUBT..DOUBT).contains(&ratio)) {
-        reading.problems.say(CHUNKS, Some(1), "unit", || {
-            format!(
-                "gaps are {ratio:.3} times those of the timestamps, so they are not in {unit}: they are calculated \
-                 from the timestamps"
-            )
-        });
-        from_timestamps(&mut recording.chunks);
-    } else {
-        undo_steps(reading, &mut recording.chunks);
-    }
-}
-
-/// Undoes steps of the clock, as of a wall clock that NTP sets: there, the time since the previous chunk is longer than the
-/// gap, which another clock measured. The later timestamps are moved back by the difference.
-fn undo_steps(reading: &mut Reading<'_>, chunks: &mut [Chunk]) {
-    let mut last: HashMap<(u32, u32), f64> = HashMap::new();
-    let mut ahead = 0.0;
-    for chunk in chunks {
-        chunk.at -= ahead;
-        let since = last.get(&(chunk.run, chunk.agent)).map(|before| chunk.at - before);
-        let step = since.map_or(f64::NAN, |since| since - chunk.gap);
-        if step > STEP {
-            let (run, agent, gap) = (chunk.run, chunk.agent, chunk.gap);
-            reading.problems.say(CHUNKS, None, "clock", || {
-                format!(
-                    "the clock jumps forward by {step:.1} s at agent {agent} of run {run}, whose gap is {gap:.3} s: the \
-                     later timestamps are moved back"
-                )
-            });
-            ahead += step;
-            chunk.at -= step;
-        }
-        last.insert((chunk.run, chunk.agent), chunk.at);
-    }
+    times.finish(reading, unit, emit);
 }
 
 /// Numbers the runs of a file that does not name them. A new run begins where the index of an agent does not increase.
@@ -166,17 +151,5 @@ impl Count {
         }
         self.last.insert(agent, index);
         self.run
-    }
-}
-
-fn median(values: &[f64]) -> f64 {
-    percentile(values, 0.5).unwrap_or(f64::NAN)
-}
-
-fn from_timestamps(chunks: &mut [Chunk]) {
-    let mut last: HashMap<(u32, u32), f64> = HashMap::new();
-    for chunk in chunks {
-        let since = last.insert((chunk.run, chunk.agent), chunk.at).map(|before| chunk.at - before);
-        chunk.gap = since.filter(|since| *since >= 0.0).unwrap_or(f64::NAN);
     }
 }

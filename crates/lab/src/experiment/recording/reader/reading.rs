@@ -15,6 +15,10 @@ pub(super) struct Reading<'a> {
     pub(super) problems: Problems,
     /// The numbers of agents, if the recording has names.
     pub(super) agents: HashMap<Vec<u8>, u32>,
+    /// The length of a window, if chunks and lag are reduced to a digest of each run. `None`: all rows are kept.
+    pub(super) window: Option<f64>,
+    /// Is told how many bytes of the files have been read since it was told last.
+    pub(super) progress: &'a mut dyn FnMut(u64),
 }
 
 impl Reading<'_> {

@@ -1,12 +1,12 @@
 //! Rows that belong to no run.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{
     super::layout::{AGENTS, CHUNKS, LAG, RUNS},
     Reading,
 };
-use crate::analysis::{Condition, Recording, RunKind};
+use crate::analysis::{Condition, Recording, RunDigest, RunKind};
 
 /// Leaves out the rows of runs that did not end, and reports missing agents.
 pub(super) fn keep_whole_runs(reading: &mut Reading<'_>, recording: &mut Recording) {
@@ -22,6 +22,10 @@ pub(super) fn keep_whole_runs(reading: &mut Reading<'_>, recording: &mut Recordi
     recording.agents.retain(|agent| keep(AGENTS, agent.run));
     recording.chunks.retain(|chunk| keep(CHUNKS, chunk.run));
     recording.lag.retain(|sample| keep(LAG, sample.run));
+    recording.digests.retain(|digest| {
+        let (has_chunks, has_lag) = digest.has_rows();
+        (!has_chunks || keep(CHUNKS, digest.run)) & (!has_lag || keep(LAG, digest.run))
+    });
     for (file, runs) in lost {
         for run in runs {
             reading.problems.say(file, None, "run", || {
@@ -32,6 +36,8 @@ pub(super) fn keep_whole_runs(reading: &mut Reading<'_>, recording: &mut Recordi
     let with_agents: HashSet<u32> = recording.agents.iter().map(|agent| agent.run).collect();
     let with_chunks: HashSet<(u32, u32)> =
         recording.chunks.iter().map(|chunk| (chunk.run, chunk.agent)).collect();
+    let digests: HashMap<u32, &RunDigest> =
+        recording.digests.iter().map(|digest| (digest.run, digest)).collect();
     for run in &recording.runs {
         if !with_agents.contains(&run.id) && reading.has(AGENTS) {
             reading.problems.say(AGENTS, None, "agents", || {
@@ -40,7 +46,8 @@ pub(super) fn keep_whole_runs(reading: &mut Reading<'_>, recording: &mut Recordi
         }
     }
     for agent in &recording.agents {
-        let seen = with_chunks.contains(&(agent.run, agent.agent));
+        let seen = with_chunks.contains(&(agent.run, agent.agent))
+            || digests.get(&agent.run).is_some_and(|digest| digest.has_chunk_of(agent.agent));
         if !seen && agent.failure.is_none() && reading.has(CHUNKS) {
             let (run, number) = (agent.run, agent.agent);
             reading.problems.say(CHUNKS, None, "chunks", || {

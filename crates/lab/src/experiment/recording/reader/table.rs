@@ -6,6 +6,9 @@ use csv::{ByteRecord, ReaderBuilder};
 
 use super::{Reading, column::Header, whole::WholeLines};
 
+/// The number of bytes after which the progress is told.
+const TOLD: u64 = 1 << 18;
+
 /// The kind and text of a problem, for a row that cannot be used.
 pub(super) type Fault = (&'static str, String);
 
@@ -38,8 +41,12 @@ pub(super) fn read<C>(
             return;
         }
     };
-    let mut lines = 1;
+    let (mut lines, mut told) = (1, 0);
     loop {
+        if table.position().byte() >= told + TOLD {
+            (reading.progress)(table.position().byte() - told);
+            told = table.position().byte();
+        }
         match table.read_byte_record(&mut record) {
             Ok(false) => break,
             Ok(true) => {}
@@ -58,6 +65,7 @@ pub(super) fn read<C>(
             reading.problems.say(file, Some(line), kind, || format!("{what}: the row is left out"));
         }
     }
+    (reading.progress)(table.position().byte() - told);
     drop(table);
     if whole.is_cut_off() {
         let line = Some(lines + 1);

@@ -226,10 +226,18 @@ fn tr117_folder_above_several_recordings_means_all_of_them() {
         fs::create_dir_all(folder.path().join(name)).unwrap();
         json(&folder.path().join(name));
     }
-    let found = read_all(folder.path()).unwrap();
+    let found = read_all(folder.path(), &Settings::default(), &mut |_| {}).unwrap();
     let names: Vec<&str> = found.iter().map(|recorded| recorded.name.as_str()).collect();
     assert_eq!(names, ["phase1/default", "phase3/60tps"]);
-    assert_eq!(read_all(&folder.path().join("phase1/default")).unwrap().len(), 1);
+    assert_eq!(
+        read_all(&folder.path().join("phase1/default"), &Settings::default(), &mut |_| {}).unwrap().len(),
+        1
+    );
     let empty = TempDir::new().unwrap();
-    assert!(read_all(empty.path()).unwrap_err().to_string().contains("holds no recording"));
+    assert!(
+        read_all(empty.path(), &Settings::default(), &mut |_| {})
+            .unwrap_err()
+            .to_string()
+            .contains("holds no recording")
+    );
 }

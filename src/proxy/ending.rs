@@ -106,8 +106,16 @@ pub(super) fn cost(ending: &Ending) -> Option<StreamCost> {
     (*outcome == Outcome::Complete && is_answered && *content_records > 0).then(|| StreamCost {
         hidden: hidden_queue.as_ref().map(Duration::as_secs_f64),
         token: record_interval.as_ref().filter(|_| hidden_queue.is_some()).map(Duration::as_secs_f64),
+        before: hidden_queue.and(prepared(ending)).as_ref().map(Duration::as_secs_f64),
         tokens: usage.output_tokens.unwrap_or(*content_records),
     })
+}
+
+/// The time that Ollama reported for the prompt and, as it does for each request, for a model that was in memory.
+fn prepared(ending: &Ending) -> Option<Duration> {
+    let usage = &ending.usage;
+    let load = if ending.load.is_some() { Duration::ZERO } else { usage.load? };
+    Some(load.saturating_add(usage.prompt_eval.unwrap_or_default()))
 }
 
 /// The measurements of the upstream that the request adds.

@@ -1,7 +1,7 @@
 //! Finds the limit of an upstream with `max_streams = "auto"`. The module has no clock, no lock and no task.
 //!
 //! Two signals of finished streams decide. A hidden queue shows that Ollama has fewer slots than streams in flight. The
-//! time of a token at each number of streams shows whether another stream brings throughput. A limit rises by one, and
+//! time that a slot is in use for each token, at each number of streams, shows whether another stream brings throughput. A limit rises by one, and
 //! only after one stream above the limit has shown that it did not wait. So a limit that is right already costs one
 //! stream a wait from time to time. After a limit was lowered, the next attempt to raise it waits, and longer each time.
 
@@ -22,8 +22,10 @@ pub(crate) const START: usize = 4;
 const MOST: usize = 512;
 /// A raise needs at least this share of the throughput of an average stream from the last stream.
 const GAIN: f64 = 0.05;
-/// A limit is lowered if the last stream costs more than this share of the throughput of an average stream.
+/// A limit is lowered if the last stream costs more than this share of the throughput of an average stream, by so many
+/// standard errors. Each round decides anew, so two errors would be exceeded by chance every few minutes.
 const LOSS: f64 = 0.02;
+const LOSS_ERRORS: f64 = 3.0;
 /// A shorter wait inside Ollama is no hidden queue.
 const LEAST_QUEUE: f64 = 0.02;
 /// The limit is lowered if at least this many streams wait inside Ollama on average.
@@ -36,6 +38,8 @@ const LOOK_UP_ROUNDS: u8 = 6;
 const QUEUE_WAITS: Waits = Waits { first: Duration::from_secs(5), longest: Duration::from_secs(60) };
 /// The waits after the throughput or the floor lowered the limit, and between raises that may bring nothing.
 const COST_WAITS: Waits = Waits { first: Duration::from_secs(60), longest: Duration::from_secs(600) };
+/// The answers whose mean length is known.
+const LENGTHS: u32 = 64;
 /// The streams that end between two attempts to raise the limit, so that fewer than one in twenty has to wait.
 const STREAMS_BETWEEN: u32 = 32;
 
@@ -101,8 +105,27 @@ pub(crate) struct StreamCost {
     pub(crate) hidden: Option<f64>,
     /// The time of a token in seconds.
     pub(crate) token: Option<f64>,
+    /// The time for which the stream used its slot before the first token, in seconds: without the hidden queue and
+    /// without a load of the model.
+    pub(crate) before: Option<f64>,
     /// The tokens of the answer.
     pub(crate) tokens: u64,
+}
+
+/// The mean number of tokens of the answers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lengths {
+    mean: f64,
+    count: u32,
+}
+
+impl Lengths {
+    /// Adds an answer, and returns the mean, which is at least 1.
+    fn mean_with(&mut self, tokens: u64) -> f64 {
+        self.count = (self.count + 1).min(LENGTHS);
+        self.mean += (tokens as f64 - self.mean) / f64::from(self.count);
+        self.mean.max(1.0)
+    }
 }
 
 /// A limit that follows what the upstream can do.
@@ -115,6 +138,7 @@ pub(super) struct AutoLimit {
     attempt: Attempt,
     round: Round,
     curve: Curve,
+    lengths: Lengths,
     /// The rounds that have to confirm the limit since it was raised.
     unconfirmed: u8,
     queue_wait: Duration,
@@ -208,6 +232,7 @@ impl AutoLimit {
             attempt: Attempt::None,
             round: Round::default(),
             curve: Curve::default(),
+            lengths: Lengths::default(),
             unconfirmed: 0,
             queue_wait: QUEUE_WAITS.first,
             cost_wait: COST_WAITS.first,
@@ -277,8 +302,10 @@ impl AutoLimit {
         let round = &mut self.round;
         let token = cost.token.or_else(|| (cost.tokens > 0).then(|| seen.seconds / cost.tokens as f64));
         if let Some(token) = token {
+            // With the same length for all, answers of different length do not make the times vary.
+            let slot_seconds = token + cost.before.unwrap_or(0.0) / self.lengths.mean_with(cost.tokens);
             // Streams above the limit wait inside Ollama and slow no other stream down.
-            self.curve.observe((seen.mean_running.round().max(1.0) as usize).min(self.limit), token);
+            self.curve.observe((seen.mean_running.round().max(1.0) as usize).min(self.limit), slot_seconds);
             round.streams += 1;
             round.full += usize::from(seen.running >= self.limit);
             round.token_seconds += token;
@@ -334,7 +361,7 @@ impl AutoLimit {
         if self.look_up.ends() && limit > 1 && gain.is_some_and(|gain| gain.share < GAIN) {
             return self.change(limit - 1, LimitReason::Throughput);
         }
-        let loses = gain.is_some_and(|gain| gain.share < -LOSS - 2.0 * gain.error);
+        let loses = gain.is_some_and(|gain| gain.share < -LOSS - LOSS_ERRORS * gain.error);
         if is_slow || loses && !self.curve.is_less_below(limit) {
             let reason = if is_slow { LimitReason::Floor } else { LimitReason::Throughput };
             if limit > 1 {

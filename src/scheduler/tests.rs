@@ -369,7 +369,7 @@ async fn waiting_request_gets_an_upstream_that_becomes_a_candidate_by_time_alone
 }
 
 /// A stream that did not wait inside Ollama.
-const QUICK: StreamCost = StreamCost { hidden: Some(0.0), token: Some(0.01), tokens: 100 };
+const QUICK: StreamCost = StreamCost { hidden: Some(0.0), token: Some(0.01), before: None, tokens: 100 };
 
 /// Ends the oldest stream after a second, and begins another one in its slot.
 async fn turn(queue: &Scheduler, held: &mut std::collections::VecDeque<Slot>) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// The weight of the newest value in the slow mean and in the fast one.
-const SLOW: f64 = 1.0 / 32.0;
+const SLOW: f64 = 1.0 / 128.0;
 const FAST: f64 = 1.0 / 8.0;
 /// The values before the two means are compared, and before a mean counts.
 const SETTLED: u32 = 16;

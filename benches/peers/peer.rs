@@ -172,6 +172,8 @@ impl Kind {
                 let admin = process::free()?;
                 let mut command = Command::new(program);
                 command.envs(workers.map(|workers| ("STREAMGAUGE_PROXY__WORKERS", workers.to_string())));
+                // As for the other peers: the default of 4,096 would refuse streams of `--many`.
+                command.env("STREAMGAUGE_PROXY__MAX_CONNECTIONS", "65536");
                 command.args(["-q", "serve", "--upstream", &format!("http://{upstream}")]);
                 command.args(["--listen", &addr.to_string(), "--admin", &admin.to_string()]);
                 if let Some(Limits { head, body, connections }) = limits {

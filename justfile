@@ -88,7 +88,7 @@ bench *args:
 
 # Count the instructions, system calls and allocations of a chunk and a request, and compare with the baseline (needs valgrind)
 count *args:
-    cargo bench --profile count --package streamgauge --no-default-features --bench instructions -- {{args}}
+    cargo bench --profile count --package streamgauge --no-default-features --features traces --bench instructions -- {{args}}
 
 # Compare the sidecar with other proxies: cpu, latency, flat, unary, memory, abort, soak, attack, or all of them
 bench-peers *args:

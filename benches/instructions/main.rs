@@ -2,13 +2,13 @@
 //! of the clock with callgrind, and the memory of a running stream with DHAT. Unlike times, they are the same on a
 //! busy machine.
 //!
-//! `cargo bench --profile count --package streamgauge --no-default-features --bench instructions` fails if a count
-//! exceeds `baseline.json` by more than 5 %, or calls by more than 10 %. `-- --write` writes that file, for example after a change of the compiler,
-//! and `-- NAME` counts the scenarios whose name contains NAME. It needs valgrind.
+//! `cargo bench --profile count --package streamgauge --no-default-features --features traces --bench instructions` fails
+//! if a count exceeds `baseline.json` by more than 5 %, or calls by more than 10 %. `-- --write` writes that file, for
+//! example after a change of the compiler, and `-- NAME` counts the scenarios whose name contains NAME. It needs valgrind.
 //!
 //! `chunk-…` and `request-…` are whole paths: of a client and an upstream with nothing, a copy of bytes, hyper alone,
-//! the sidecar, and the sidecar with its measurement of tasks and runtimes between them. The cost of a layer is the
-//! difference from the path without it.
+//! the sidecar, the sidecar with its measurement of tasks and runtimes, and the same with the request log and traces
+//! between them. The cost of a layer is the difference from the path without it.
 #![allow(clippy::print_stdout, reason = "the benchmark prints its results")]
 #![allow(clippy::disallowed_methods, reason = "the benchmark waits for valgrind, and pauses between chunks")]
 

@@ -6,7 +6,9 @@ use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
 use prometheus::Registry;
 use streamgauge::{
     collector::{self, runtime::enable_histograms},
+    request_log::Logged,
     sidecar::{Config, Sidecar},
+    traces,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -35,13 +37,16 @@ pub(crate) enum Relay {
     Sidecar,
     /// The sidecar as the program starts it, on one of the connections whose tasks are not measured.
     Instrumented,
+    /// The same with a line in the request log and a trace for each request. The export of the traces is left out: it is
+    /// the work of a runtime that nothing polls.
+    Traced,
 }
 
 /// Runs work with the address of a relay.
 fn with<F: Future<Output = ()>>(relay: Relay, work: impl FnOnce(SocketAddr, Arc<Notify>) -> F) {
     let mut builder = Builder::new_current_thread();
     builder.enable_all();
-    if matches!(relay, Relay::Instrumented) {
+    if matches!(relay, Relay::Instrumented | Relay::Traced) {
         enable_histograms(&mut builder);
     }
     let runtime = builder.build().expect("a runtime");
@@ -60,8 +65,9 @@ fn with<F: Future<Output = ()>>(relay: Relay, work: impl FnOnce(SocketAddr, Arc<
                 tokio::spawn(bare::hyper(listener, upstream));
                 addr
             }
-            Relay::Sidecar => sidecar(upstream, None).await,
-            Relay::Instrumented => sidecar(upstream, Some(NEVER)).await,
+            Relay::Sidecar => sidecar(upstream, None, false).await,
+            Relay::Instrumented => sidecar(upstream, Some(NEVER), false).await,
+            Relay::Traced => sidecar(upstream, Some(NEVER), true).await,
         };
         work(addr, next).await;
     });
@@ -73,14 +79,20 @@ async fn listen() -> (TcpListener, SocketAddr) {
     (listener, addr)
 }
 
-async fn sidecar(upstream: SocketAddr, tasks: Option<Duration>) -> SocketAddr {
+async fn sidecar(upstream: SocketAddr, tasks: Option<Duration>, is_traced: bool) -> SocketAddr {
     let mut config = Config::default();
     config.proxy.listen.set_port(0);
     config.admin.listen.set_port(0);
     config.upstream.upstreams[0].url = format!("http://{upstream}").parse().expect("a URL");
     config.collectors =
         collector::Config { gpu: None, models: None, runtime: tasks, lag: None, process: None };
-    let builder = Sidecar::builder().config(config).registry(Registry::new());
+    if is_traced {
+        config.request_log.requests = Logged::All;
+        let mut traces = traces::Config::new("http://127.0.0.1/v1/traces".parse().expect("a URL"));
+        traces.sample_ratio = 1.0;
+        config.traces = Some(traces);
+    }
+    let builder = Sidecar::builder().config(config).registry(Registry::new()).request_log(std::io::sink());
     // The probes and the history of the page come every few seconds, and are not part of a chunk: nothing polls their
     // runtime.
     let never = Box::leak(Box::new(Builder::new_current_thread().enable_all().build().expect("a runtime")));

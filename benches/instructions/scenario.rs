@@ -28,7 +28,7 @@ const FINAL: &[u8] = b"{\"model\":\"llama3.2:latest\",\"created_at\":\"2025-11-2
 pub(crate) type Scenario = (&'static str, fn(u64));
 
 /// The scenarios whose instructions are counted.
-pub(crate) const SCENARIOS: [Scenario; 15] = [
+pub(crate) const SCENARIOS: [Scenario; 17] = [
     ("record", |times| scan(Framing::Ndjson, Dialect::Ollama, RECORD, times)),
     ("event", |times| scan(Framing::Sse, Dialect::OpenAi, EVENT, times)),
     ("chunk", chunk),
@@ -39,19 +39,22 @@ pub(crate) const SCENARIOS: [Scenario; 15] = [
     ("chunk-hyper", |times| relay::chunks(Relay::Hyper, times)),
     ("chunk-sidecar", |times| relay::chunks(Relay::Sidecar, times)),
     ("chunk-instrumented", |times| relay::chunks(Relay::Instrumented, times)),
+    ("chunk-traced", |times| relay::chunks(Relay::Traced, times)),
     ("request-direct", |times| relay::requests(Relay::Direct, times)),
     ("request-copy", |times| relay::requests(Relay::Copy, times)),
     ("request-hyper", |times| relay::requests(Relay::Hyper, times)),
     ("request-sidecar", |times| relay::requests(Relay::Sidecar, times)),
     ("request-instrumented", |times| relay::requests(Relay::Instrumented, times)),
+    ("request-traced", |times| relay::requests(Relay::Traced, times)),
 ];
 
 /// The scenarios whose allocated bytes are counted, at their end.
-pub(crate) const HELD: [Scenario; 4] = [
+pub(crate) const HELD: [Scenario; 5] = [
     ("held-direct", |times| relay::streams(Relay::Direct, times)),
     ("held-copy", |times| relay::streams(Relay::Copy, times)),
     ("held-hyper", |times| relay::streams(Relay::Hyper, times)),
     ("held-instrumented", |times| relay::streams(Relay::Instrumented, times)),
+    ("held-traced", |times| relay::streams(Relay::Traced, times)),
 ];
 
 /// A record in a read of its own.

@@ -48,7 +48,7 @@ pub(super) fn ceiling(analysis: &Analysis) -> Claim {
         judge(mean.interval, |interval| above && interval.high <= CEILING, |interval| interval.low > CEILING);
     let control = match control {
         _ if verdict == Verdict::Refuted => String::new(),
-        None => " No agents in another language ran as a control, so a limit need not be Python's.".into(),
+        None => format!(" {}", no_control(analysis)),
         Some(gain) if above => format!(" The control is above it: {}.", gain.sentence()),
         Some(gain) => {
             format!(" The control does not differ, so a limit need not be Python's: {}.", gain.sentence())
@@ -61,6 +61,25 @@ pub(super) fn ceiling(analysis: &Analysis) -> Claim {
         percent(largest)
     );
     said.judged(verdict, because, vec![Number::of_mean("overlap efficiency", &mean)])
+}
+
+/// Returns why no agents in another language are compared with Python's.
+fn no_control(analysis: &Analysis) -> String {
+    let mut ran: Vec<&ConditionSummary> = untreated(analysis, Language::Rust).collect();
+    ran.sort_by_key(|found| found.runs == 0);
+    match ran.first().map(|found| (&found.condition.name, found.runs)) {
+        None => "No agents in another language ran together without a remedy as a control, so a limit need not be \
+                 Python's."
+            .into(),
+        Some((name, 0)) => {
+            format!("Every run of the Rust agents of {name} failed, so there is no control, and a limit need not be Python's.")
+        }
+        Some((name, _)) => format!(
+            "The Rust agents of {name} would be a control, but no Python condition without remedies is compared with \
+             them, so a limit need not be Python's. To compare them, set `baseline = \"{name}\"` in the Python \
+             condition of plan.toml."
+        ),
+    }
 }
 
 pub(super) fn gain(analysis: &Analysis) -> Claim {

@@ -1,6 +1,8 @@
 //! Relations between measures, within conditions and between them.
 
-use crate::analysis::{LagSample, Language, Measure, Probe, RunKind, Verdict, analyse, statistic::Random};
+use crate::analysis::{
+    LagSample, Language, Measure, Probe, Remedy, RunKind, Verdict, analyse, statistic::Random,
+};
 
 use super::{super::model::Draft, NOISE, QUICK, condition, few, normal};
 
@@ -72,4 +74,32 @@ fn ceiling_of_python_needs_agents_in_another_language_that_are_above_it() {
     assert_eq!(ceiling(Some(0.5)), Verdict::Undecided);
     assert_eq!(ceiling(Some(0.72)), Verdict::Undecided);
     assert_eq!(ceiling(Some(0.96)), Verdict::Supported);
+}
+
+#[test]
+fn control_that_ran_and_is_not_compared_is_named_and_not_called_missing() {
+    let because = |rust: Option<Language>, fails: bool| {
+        let mut draft = Draft::default();
+        draft.condition(condition("python", Language::Python, &[], None));
+        draft.condition(condition("uvloop", Language::Python, &[Remedy::Uvloop], Some("python")));
+        draft.condition(condition("other", rust.unwrap_or_default(), &[], None));
+        for noise in few(&NOISE) {
+            for name in ["python", "uvloop"] {
+                draft.run(name, RunKind::Together, &[("a", 500, 10.0), ("b", 500, 7.2 * noise)]);
+            }
+            if rust.is_some() {
+                draft.run("other", RunKind::Together, &[("a", 500, 10.0), ("b", 500, 7.2 * noise)]);
+                draft.recording.agents.last_mut().unwrap().failure = fails.then(|| "503".into());
+            }
+        }
+        let analysis = analyse(&draft.recording, &QUICK);
+        analysis.claims.iter().find(|claim| claim.id == "python_ceiling").unwrap().because.clone()
+    };
+    let ran = because(Some(Language::Rust), false);
+    assert!(ran.contains("The Rust agents of other would be a control, but no Python condition"), "{ran}");
+    let failed = because(Some(Language::Rust), true);
+    assert!(failed.contains("Every run of the Rust agents of other failed"), "{failed}");
+    for none in [because(None, false), because(Some(Language::Python), false)] {
+        assert!(none.contains("No agents in another language ran together"), "{none}");
+    }
 }

@@ -33,6 +33,7 @@ mod between;
 mod claim;
 mod comparison;
 mod condition;
+mod consumption;
 mod curve;
 mod digest;
 mod drift;
@@ -75,6 +76,7 @@ pub(crate) use claim::Verdict;
 pub use comparison::Comparison;
 pub(crate) use comparison::Outcome;
 pub use condition::ConditionSummary;
+pub(crate) use consumption::Energy;
 pub(crate) use curve::Curve;
 #[cfg(feature = "experiment")]
 pub(crate) use digest::Curves;

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Condition, Measure, RunKind, RunSummary, Settings, TrueSpeedup,
+    Condition, Energy, Measure, RunKind, RunSummary, Settings, TrueSpeedup,
     baseline::Baselines,
+    consumption::Used,
     paired_speedup,
     statistic::{Bootstrap, Interval, Mean, Random, bca, centre, mean, stopping_level},
 };
@@ -30,6 +31,8 @@ pub struct ConditionSummary {
     pub truth: Option<TrueSpeedup>,
     /// Each measure, over the runs.
     pub(crate) measures: BTreeMap<Measure, Over>,
+    /// The energy of the concurrent runs. `None`: no GPU was read during them.
+    pub(crate) energy: Option<Energy>,
     /// Each measure by repetition. Within a repetition, the true efficiency uses the solo runs of that repetition.
     #[serde(skip)]
     pub(super) repetitions: BTreeMap<Measure, BTreeMap<u32, f64>>,
@@ -148,7 +151,11 @@ impl ConditionSummary {
                 Some((measure, Over::of(measure, values, level(measure), settings)?))
             })
             .collect();
+        let used = runs
+            .iter()
+            .filter_map(|run| Some(Used { joules: run.joules?, wall: run.wall, tokens: run.tokens }));
         ConditionSummary {
+            energy: Energy::over(&used.collect::<Vec<_>>(), settings.level),
             agents,
             runs: runs.len(),
             failed: failed.len(),

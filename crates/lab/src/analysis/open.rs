@@ -12,8 +12,9 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Agent, Gaps, Recording, RunKind, Settings, digest::Digests};
+use super::{Agent, Gaps, Recording, RunKind, Settings, consumption::Used, digest::Digests};
 
+use rate::LoadRun;
 #[cfg(feature = "experiment")]
 pub(crate) use rate::Quantiles;
 pub(crate) use rate::Rate;
@@ -53,6 +54,20 @@ fn of_runs<'a>(
     requests
 }
 
+/// Returns what the GPUs used during each open-loop run, and for how many tokens.
+fn used(recording: &Recording) -> HashMap<u32, Used> {
+    let mut tokens: HashMap<u32, u64> = HashMap::new();
+    for agent in &recording.agents {
+        *tokens.entry(agent.run).or_default() += agent.tokens.unwrap_or(0);
+    }
+    let open = recording.runs.iter().filter(|run| run.kind == RunKind::Open);
+    open.filter_map(|run| {
+        let tokens = tokens.get(&run.id).copied().unwrap_or(0);
+        Some((run.id, Used { joules: run.joules?, wall: run.wall?, tokens }))
+    })
+    .collect()
+}
+
 /// Summarises every sweep, and every load that belongs to none.
 pub(super) fn sweeps(
     recording: &Recording,
@@ -62,6 +77,7 @@ pub(super) fn sweeps(
 ) -> Vec<Sweep> {
     let open = open_runs(recording);
     let requests = of_runs(recording, |agent| digests.get(&agent.run)?.responses.get(&agent.agent));
+    let used = used(recording);
     for (run, condition) in &open {
         if recording.loads.iter().all(|load| load.condition != *condition) {
             notes.push(format!("run {run} is left out: the plan has no load {condition}"));
@@ -70,9 +86,10 @@ pub(super) fn sweeps(
     let mut sweeps: Vec<(String, Vec<Rate>)> = Vec::new();
     for load in &recording.loads {
         let of_load = |(run, requests): (&u32, &Vec<Request>)| {
-            (open[run] == load.condition && !requests.is_empty()).then(|| requests.clone())
+            (open[run] == load.condition && !requests.is_empty())
+                .then(|| LoadRun { requests: requests.clone(), used: used.get(run).copied() })
         };
-        let runs: Vec<Vec<Request>> = requests.iter().filter_map(of_load).collect();
+        let runs: Vec<LoadRun> = requests.iter().filter_map(of_load).collect();
         // The stop rule skips rates.
         if runs.is_empty() {
             continue;

@@ -74,6 +74,9 @@ impl Draft {
             energy: f64::NAN,
         };
         self.recording.gpu.push(gpu);
+        if let Some(run) = self.recording.runs.last_mut() {
+            run.joules = Some(100.0 * longest);
+        }
         self.now += longest + 0.5;
     }
 }
@@ -94,6 +97,8 @@ impl Draft {
                 condition,
                 kind,
                 repetition: Some(repetition),
+                wall: Some(11.0),
+                joules: Some(500.0 + f64::from(repetition)),
                 ..Run::default()
             });
             for agent in 0..10 {
@@ -105,6 +110,7 @@ impl Draft {
                     started: scheduled + 0.001,
                     duration: first + 1.0,
                     first_token: Some(if agent < repetition { 2.0 * first } else { first }),
+                    tokens: Some(20),
                     failure: (agent == 9 && repetition == 0).then(|| "reset".into()),
                     ..Agent::default()
                 });

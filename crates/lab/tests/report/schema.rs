@@ -128,12 +128,21 @@ fn report_of_made_up_recording_has_a_value_of_every_shape() {
         "/open/0/rates/0/met/interval/low",
         "/open/0/rates/0/lateness/p99",
         "/relations/0/pearson/interval/low",
+        "/conditions/0/energy/joules/value",
+        "/conditions/0/energy/watts/interval/low",
+        "/conditions/0/energy/joules_per_token/interval/high",
+        "/open/0/rates/1/energy/joules_per_token/value",
     ] {
         assert!(some(pointer), "{pointer}");
     }
     let few = |found: &Value| found["evidence"]["too_few"]["need"] == 4;
     assert!(json["comparisons"].as_array().unwrap().iter().any(few));
     assert_eq!(json["sources"][0]["problems"][0]["line"], 7);
+    // 10 requests of 20 tokens in each of four runs, and 501.5 J in the mean.
+    let energy = &json["open"][0]["rates"][0]["energy"];
+    assert_eq!((&energy["runs"], &energy["joules"]["value"]), (&4.into(), &501.5.into()));
+    let per_token = energy["joules_per_token"]["value"].as_f64().unwrap();
+    assert!((per_token - 2.5075).abs() < 1e-9, "{per_token}");
 }
 
 #[test]

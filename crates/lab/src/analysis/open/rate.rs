@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::{
     super::{
-        Load, Settings,
+        Energy, Load, Settings,
+        consumption::Used,
         statistic::{Interval, Mean, centre, mean, percentile_of_sorted},
     },
     request::{Objective, Request},
@@ -46,6 +47,8 @@ pub(crate) struct Rate {
     pub(crate) lateness: Option<Quantiles>,
     /// The share of the requests that missed each objective. A failed request misses only the objective `answer`.
     pub(crate) missed: BTreeMap<Objective, f64>,
+    /// The energy of the valid runs. `None`: no GPU was read during them.
+    pub(crate) energy: Option<Energy>,
     /// Whether the SLO is held. `None`: no run is valid.
     pub(crate) holds: Option<bool>,
     /// Whether the interval of the share excludes the goal, so that more runs would hardly change the verdict.
@@ -82,19 +85,28 @@ impl Quantiles {
     }
 }
 
+/// One run of a load.
+#[derive(Clone, Debug)]
+pub(super) struct LoadRun {
+    pub(super) requests: Vec<Request>,
+    /// What the GPUs used during the run.
+    pub(super) used: Option<Used>,
+}
+
 impl Rate {
     /// Summarises the runs of a load.
-    pub(super) fn of(load: &Load, runs: &[Vec<Request>], settings: &Settings) -> Rate {
-        let (valid, invalid): (Vec<&Vec<Request>>, Vec<&Vec<Request>>) =
-            runs.iter().partition(|requests| load.is_valid(requests));
-        let requests = || valid.iter().flat_map(|requests| requests.iter());
+    pub(super) fn of(load: &Load, runs: &[LoadRun], settings: &Settings) -> Rate {
+        let (valid, invalid): (Vec<&LoadRun>, Vec<&LoadRun>) =
+            runs.iter().partition(|run| load.is_valid(&run.requests));
+        let requests = || valid.iter().flat_map(|run| run.requests.iter());
         let count = requests().count();
-        let shares: Vec<f64> = valid.iter().map(|requests| load.met(requests)).collect();
+        let shares: Vec<f64> = valid.iter().map(|run| load.met(&run.requests)).collect();
         let goodputs: Vec<f64> = valid
             .iter()
             .zip(&shares)
-            .map(|(requests, share)| share * requests.len() as f64 / load.seconds)
+            .map(|(run, share)| share * run.requests.len() as f64 / load.seconds)
             .collect();
+        let used: Vec<Used> = valid.iter().filter_map(|run| run.used).collect();
         let mut missed = BTreeMap::new();
         for objective in requests().flat_map(|request| load.slo.missed(request)) {
             *missed.entry(objective).or_default() += 1.0 / count as f64;
@@ -116,7 +128,8 @@ impl Rate {
             gap: over(|request| request.gap),
             stall: over(|request| request.stall),
             total: over(|request| Some(request.total)),
-            lateness: Quantiles::of(runs.iter().flatten().map(|request| request.late)),
+            lateness: Quantiles::of(runs.iter().flat_map(|run| &run.requests).map(|request| request.late)),
+            energy: Energy::over(&used, settings.level),
             missed,
             holds: (!shares.is_empty()).then(|| centre(&shares) >= load.slo.share),
             certain: interval.is_some_and(|interval| !interval.contains(load.slo.share)),

@@ -1,6 +1,6 @@
-//! Measures the throughput and the CPU time of streams at the maximum rate.
+//! Measures the throughput, the CPU time and the delay of streams at the maximum rate.
 
-use std::rc::Rc;
+use std::{net::SocketAddr, rc::Rc};
 
 use anyhow::{Context, Result};
 use tokio::time::Instant;
@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use super::{
     Plan,
     load::{Load, locally},
-    peer::Kind,
+    peer::{Kind, Peer},
     reference::Reference,
     simulator,
-    spread::{rows, table, turns},
+    spread::{Spread, rows, table, turns},
 };
 
 const STREAMS: usize = 32;
@@ -31,7 +31,33 @@ pub(crate) async fn measure(plan: &Plan) -> Result<()> {
         costs[turn].1.push((peer.process.cpu()? - cpu).as_secs_f64() * 1e6 / records);
         rates[turn].1.push(records / began.elapsed().as_secs_f64() / 1e3);
     }
+    let delays = delays(plan, &peers, ollama, &reference).await?;
     table(&format!("CPU µs per record, {STREAMS} streams at the maximum rate"), &costs);
     table(&format!("thousand records/s, {STREAMS} streams at the maximum rate"), &rates);
+    table(&format!("p50 of ms from stamp, {STREAMS} streams at the maximum rate"), &delays);
     Ok(())
+}
+
+/// The delays in rounds of their own, since reading the stamps slows the client.
+async fn delays(
+    plan: &Plan,
+    peers: &[Peer],
+    ollama: SocketAddr,
+    reference: &Rc<Reference>,
+) -> Result<Vec<(String, Spread)>> {
+    let mut targets: Vec<_> = peers.iter().map(|peer| (peer.name.as_str(), peer.addr)).collect();
+    targets.insert(0, ("direct, with no proxy", ollama));
+    let mut delays = rows(targets.iter().map(|(name, _)| *name));
+    for turn in turns(plan.rounds, targets.len()) {
+        let (name, addr) = targets[turn];
+        let ages = locally(async {
+            let load = Load::open(addr, STREAMS, reference);
+            // The time at which a record is due is not known without a rate.
+            load.time(1);
+            load.end_timed().await
+        });
+        let ages = ages.await.with_context(|| format!("through {name}"))?;
+        delays[turn].1.push(Spread::from(ages.from_stamp).quantile(0.5) * 1e3);
+    }
+    Ok(delays)
 }

@@ -88,6 +88,13 @@ impl Load {
         self.counts.ages.take()
     }
 
+    /// Waits until all streams have ended completely, and returns the ages of the records since [`Load::time`].
+    pub(crate) async fn end_timed(self) -> Result<Ages> {
+        let counts = self.counts.clone();
+        self.end().await?;
+        counts.ages.take().context("nothing was recorded")
+    }
+
     /// Waits until all streams have ended completely. Returns the number of records.
     pub(crate) async fn end(mut self) -> Result<u64> {
         while let Some(ended) = self.streams.join_next().await {

@@ -303,6 +303,59 @@ export const gpu: Board = {
   ],
   details: [
     [
+      'Is the GPU faulty?',
+      lines({
+        title: 'XID errors in the time range by code',
+        description:
+          'Errors that the driver reported in the selected time range, by the code of NVIDIA\'s catalog: the five codes with the most. 13, 31, 43 and 45 are often bugs of a program, and the others point to the card, its slot or its driver.',
+        unit: 'none',
+        min: 0,
+        decimals: 0,
+        points: true,
+        queries: [
+          ['GPU {{gpu}} XID {{xid}}', `topk(5, ${max(increase(family('gpu_xid_errors_total', GPU)), 'gpu', 'xid')})`],
+        ],
+        empty: EMPTY,
+      }),
+      lines({
+        title: 'ECC errors in the time range',
+        description:
+          'Memory errors that ECC corrected and could not correct, in the selected time range. A few corrected errors are normal. An error that could not be corrected ended the programs that used the memory.',
+        unit: 'none',
+        min: 0,
+        decimals: 0,
+        queries: [
+          ['GPU {{gpu}} {{kind}}, {{counter}}', max(increase(family('gpu_ecc_errors_total', GPU)), 'gpu', 'kind', 'counter')],
+        ],
+        empty: 'No GPU with ECC seen',
+      }),
+      lines({
+        title: 'Repairs of GPU memory',
+        height: 9,
+        description:
+          'Pages that are no longer used, and rows that spare rows replace, by the kind of error. A growing number points to memory that fails.',
+        unit: 'none',
+        min: 0,
+        decimals: 0,
+        queries: [
+          ['GPU {{gpu}} pages, {{cause}}', max(family('gpu_retired_pages', GPU), 'gpu', 'cause')],
+          ['GPU {{gpu}} rows, {{cause}}', max(family('gpu_remapped_rows', GPU), 'gpu', 'cause')],
+        ],
+        empty: 'No GPU with ECC seen',
+      }),
+      states({
+        title: 'State of memory repairs',
+        height: 9,
+        description:
+          'Pending: a repair takes effect with the next reset of the GPU or restart of the machine. Failed: no spare row is left, so replace the card.',
+        unit: 'none',
+        off: ['no', 'transparent'],
+        on: ['yes', 'orange'],
+        queries: [['GPU {{gpu}} {{state}}', max(family('gpu_memory_repair', GPU), 'gpu', 'state')]],
+        empty: 'No GPU with ECC seen',
+      }),
+    ],
+    [
       'Is the PCIe bus the limit?',
       lines({
         title: 'PCIe bytes per second',

@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let opened = micros(began.elapsed());
     for one in &found {
         let told = json!({"gpu": one.label, "uuid": one.uuid, "name": one.name, "driver": one.driver,
-                          "mig": one.mig, "open_us": opened});
+                          "mig": one.mig, "xid_events": one.xid_errors, "open_us": opened});
         writeln!(out, "{told}")?;
     }
 
@@ -45,6 +45,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             nvml.read_timed(position, depth, sample, |query, took| {
                 times.entry(query).or_default().push(took)
             })?;
+        }
+        for (position, xid) in nvml.xid_errors() {
+            let told = json!({"xid_error": xid, "gpu": found[position].label, "after_s": began.elapsed().as_secs_f64()});
+            writeln!(out, "{told}")?;
         }
         let name = if depth == Depth::Full { "full round" } else { "fast round" };
         rounds.entry(name).or_default().push(started.elapsed());
@@ -66,6 +70,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn reading(gpu: &str, sample: &Sample) -> Result<Value, Box<dyn std::error::Error>> {
     let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs_f64();
+    let errors = &sample.memory_errors;
     let pcie = match sample.pcie {
         Some(Pcie::Counted { transmit, receive }) => {
             json!({"transmit_bytes": transmit, "receive_bytes": receive})
@@ -93,6 +98,11 @@ fn reading(gpu: &str, sample: &Sample) -> Result<Value, Box<dyn std::error::Erro
         "pcie_width": [sample.link_width.current, sample.link_width.max],
         "pcie": pcie,
         "pcie_replays": sample.pcie_replays,
+        "ecc_volatile": [errors.corrected, errors.uncorrected],
+        "ecc_aggregate": [errors.corrected_aggregate, errors.uncorrected_aggregate],
+        "retired_pages": [errors.retired_single_bit, errors.retired_double_bit],
+        "remapped_rows": [errors.remapped_corrected, errors.remapped_uncorrected],
+        "memory_repair": [errors.is_repair_pending, errors.has_repair_failed],
         "processes": sample.processes,
     }))
 }

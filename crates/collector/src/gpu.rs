@@ -9,7 +9,10 @@ mod carried;
 mod clock_limit;
 #[cfg(any(feature = "gpu", test))]
 mod counter;
+mod ecc;
 mod energy;
+#[cfg(any(feature = "gpu", test))]
+mod events;
 mod fake;
 #[cfg(any(feature = "gpu", test))]
 mod holder;
@@ -19,6 +22,7 @@ mod rest;
 mod sample;
 #[cfg(test)]
 mod tests;
+mod xid;
 
 use std::{
     collections::BTreeMap,
@@ -32,7 +36,7 @@ use prometheus::Registry;
 pub use fake::FakeReader;
 #[cfg(feature = "gpu")]
 pub use nvml::Nvml;
-pub use sample::{Clocks, Depth, Identity, Link, Memory, Pcie, Sample};
+pub use sample::{Clocks, Depth, Identity, Link, Memory, MemoryErrors, Pcie, Sample};
 
 use super::{Collect, CollectError};
 use card::Card;
@@ -58,6 +62,12 @@ pub trait Reader: Send + 'static {
     /// # Errors
     /// The GPU no longer answers.
     fn read(&mut self, position: usize, depth: Depth, sample: &mut Sample) -> Result<(), CollectError>;
+
+    /// Returns the XID errors that the driver reported since the last call: the position of the GPU, and the code. Default:
+    /// none. It is called before each reading, and before [`Reader::open`].
+    fn xid_errors(&mut self) -> Vec<(usize, u64)> {
+        Vec::new()
+    }
 }
 
 impl<R: Reader + ?Sized> Reader for Box<R> {
@@ -67,6 +77,10 @@ impl<R: Reader + ?Sized> Reader for Box<R> {
 
     fn read(&mut self, position: usize, depth: Depth, sample: &mut Sample) -> Result<(), CollectError> {
         (**self).read(position, depth, sample)
+    }
+
+    fn xid_errors(&mut self) -> Vec<(usize, u64)> {
+        (**self).xid_errors()
     }
 }
 
@@ -149,6 +163,7 @@ impl GpuCollector {
     }
 
     fn round(&mut self, now: Instant) -> Result<(), CollectError> {
+        self.note_xid_errors(now);
         let due = |opened: Instant| self.fault.is_some() && now.saturating_duration_since(opened) >= RETRY;
         if self.opened.is_none_or(due) {
             self.opened = Some(now);
@@ -178,6 +193,19 @@ impl GpuCollector {
             }
         }
         self.fault.clone().map_or(Ok(()), Err)
+    }
+
+    /// Counts and logs the XID errors since the last round. A GPU that is lost has reported them before.
+    fn note_xid_errors(&mut self, now: Instant) {
+        for (position, code) in self.reader.xid_errors() {
+            let Some(found) = self.found.get(position) else { continue };
+            let told =
+                self.shown().cards.get_mut(&found.label).and_then(|card| card.note_xid_error(code, now));
+            if let Some(errors) = told {
+                let (gpu, meaning) = (&found.label, xid::meaning(code));
+                tracing::error!(%gpu, xid = code, errors, meaning, "the driver reported an XID error of a GPU");
+            }
+        }
     }
 
     /// Reads the PCIe counters before they can have wrapped.

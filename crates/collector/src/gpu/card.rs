@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 use super::{
     carried::{Carried, carry},
     clock_limit::CLOCK_LIMITS,
+    ecc::EccErrors,
     energy::Energy,
     sample::{Depth, Identity, Link, Pcie, Sample},
+    xid::XidErrors,
 };
 use streamgauge_meter::metric::{Histogram, Metric, Page, buckets};
 
@@ -36,6 +38,11 @@ metrics! {
     PROCESS_MEMORY = gauge("process_memory_bytes", "GPU memory by the name of the process, bytes.", &["gpu", "process"]);
     ENERGY = counter("energy_joules_total", "Energy that the card has used, joules: the card's counter plus power × time since it was read, or power × time for cards without a counter.", &["gpu", "source"]);
     PCIE = counter("pcie_bytes_total", "Bytes over PCIe, from (transmit) and to (receive) the GPU: the card's counters, or the rate over 20 ms × time between readings.", &["gpu", "direction", "source"]);
+    ECC_ERRORS = counter("ecc_errors_total", "Memory errors that ECC found, since the driver was loaded (volatile) or in the life of the card (aggregate).", &["gpu", "kind", "counter"]);
+    RETIRED_PAGES = gauge("retired_pages", "Pages of GPU memory that are no longer used because of errors, by cause.", &["gpu", "cause"]);
+    REMAPPED_ROWS = gauge("remapped_rows", "Rows of GPU memory that spare rows replace because of errors, by cause.", &["gpu", "cause"]);
+    MEMORY_REPAIR = gauge("memory_repair", "1 while a repair of GPU memory waits for a reset of the GPU (pending) or has failed (failed), otherwise 0.", &["gpu", "state"]);
+    XID_ERRORS = counter("xid_errors_total", "XID errors that the driver reported, by code.", &["gpu", "xid"]);
     REPLAYS = counter("pcie_replays_total", "PCIe packets that were sent again.", &["gpu"]);
     BUSY = counter("busy_seconds_total", "Utilization × time between readings, seconds.", &["gpu"]);
     UTILIZATION_SAMPLE = histogram("utilization_sample_ratio", "Utilization at every reading.", &["gpu"]);
@@ -61,6 +68,8 @@ pub(super) struct Card {
     pcie: Option<Traffic>,
     busy_seconds: Option<f64>,
     replays: Option<Carried>,
+    ecc: EccErrors,
+    xid_errors: XidErrors,
     /// Whether the card has provided its power.
     draws: bool,
     utilization_samples: Histogram,
@@ -83,6 +92,8 @@ impl Card {
             pcie: None,
             busy_seconds: None,
             replays: None,
+            ecc: EccErrors::default(),
+            xid_errors: XidErrors::default(),
             draws: false,
             utilization_samples: Histogram::new(buckets::RATIO),
             power_samples: Histogram::new(buckets::WATTS),
@@ -123,7 +134,13 @@ impl Card {
         self.energy = Energy::after(self.energy, counter, watts, seconds);
         self.pcie = Traffic::after(self.pcie, &sample, seconds);
         self.replays = carry(self.replays, sample.pcie_replays);
+        self.ecc.read(&sample.memory_errors);
         self.last = Some((now, sample));
+    }
+
+    /// Counts an XID error. Returns how many of this code to log now.
+    pub(super) fn note_xid_error(&mut self, code: u64, now: Instant) -> Option<u64> {
+        self.xid_errors.note(code, now)
     }
 
     /// Writes the sums, and the latest reading if it is not older than `patience`.
@@ -148,6 +165,14 @@ impl Card {
             page.put(&PCIE, &[gpu, "receive", source], receive);
         }
         page.put_some(&REPLAYS, &[gpu], self.replays.map(|replays| replays.total() as f64));
+        for (kind, counter, errors) in self.ecc.told() {
+            page.put_some(&ECC_ERRORS, &[gpu, kind, counter], errors);
+        }
+        if self.identity.xid_errors {
+            for (xid, errors) in self.xid_errors.counts() {
+                page.put(&XID_ERRORS, &[gpu, xid], errors as f64);
+            }
+        }
         if let Some(busy) = self.busy_seconds {
             page.put(&BUSY, &[gpu], busy);
             page.put_child(&UTILIZATION_SAMPLE, &[gpu], &self.utilization_samples);
@@ -187,6 +212,17 @@ fn write_sample(gpu: &str, sample: &Sample, page: &mut Page) {
         page.put_some(metric, &[gpu, "max"], link.max.map(f64::from));
     }
     page.put_some(&LINK_MAX, &[gpu], link_max(sample.link_generation, sample.link_width));
+    let errors = &sample.memory_errors;
+    for (metric, cause, count) in [
+        (&RETIRED_PAGES, "single_bit", errors.retired_single_bit),
+        (&RETIRED_PAGES, "double_bit", errors.retired_double_bit),
+        (&REMAPPED_ROWS, "corrected", errors.remapped_corrected),
+        (&REMAPPED_ROWS, "uncorrected", errors.remapped_uncorrected),
+        (&MEMORY_REPAIR, "pending", errors.is_repair_pending.map(u64::from)),
+        (&MEMORY_REPAIR, "failed", errors.has_repair_failed.map(u64::from)),
+    ] {
+        page.put_some(metric, &[gpu, cause], count.map(|count| count as f64));
+    }
     for (process, bytes) in &sample.processes {
         page.put(&PROCESS_MEMORY, &[gpu, process], *bytes as f64);
     }

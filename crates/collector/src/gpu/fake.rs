@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Instant};
 
-use super::{Clocks, Depth, Identity, Link, Memory, Pcie, Reader, Sample};
+use super::{Clocks, Depth, Identity, Link, Memory, MemoryErrors, Pcie, Reader, Sample};
 use crate::CollectError;
 
 const GIB: u64 = 1 << 30;
@@ -48,6 +48,7 @@ impl Reader for FakeReader {
             name: "fake GPU".to_owned(),
             driver: "fake".to_owned(),
             mig: false,
+            xid_errors: true,
         };
         Ok((0..self.gpus).map(identity).collect())
     }
@@ -80,6 +81,18 @@ impl Reader for FakeReader {
             sample.link_generation = Link { current: Some(5), max: Some(5) };
             sample.link_width = Link { current: Some(16), max: Some(16) };
             sample.pcie_replays = Some(0);
+            sample.memory_errors = MemoryErrors {
+                corrected: Some(0),
+                uncorrected: Some(0),
+                corrected_aggregate: Some(0),
+                uncorrected_aggregate: Some(0),
+                retired_single_bit: Some(0),
+                retired_double_bit: Some(0),
+                remapped_corrected: Some(0),
+                remapped_uncorrected: Some(0),
+                is_repair_pending: Some(false),
+                has_repair_failed: Some(false),
+            };
             sample.processes = vec![("fake".to_owned(), used)];
         }
         Ok(())

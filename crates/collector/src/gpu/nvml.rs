@@ -1,21 +1,25 @@
 //! Reads NVIDIA's GPUs with NVML, a library that comes with the driver and is loaded at run time.
 
-use std::{
-    ffi::OsStr,
-    fmt,
-    time::{Duration, Instant},
-};
+mod memory_errors;
+mod query;
+#[cfg_attr(not(target_os = "linux"), path = "nvml/xid_events_absent.rs")]
+mod xid_events;
+
+use std::{ffi::OsStr, fmt, sync::Arc, time::Duration};
 
 use nvml_wrapper::{
     Device,
     enum_wrappers::device::{Clock, PcieUtilCounter, TemperatureSensor},
-    enums::device::{SampleValue, UsedGpuMemory},
+    enums::device::UsedGpuMemory,
     error::NvmlError,
     structs::device::FieldId,
 };
 
-use super::{Clocks, Depth, Identity, Link, Memory, Pcie, Reader, Sample, counter::Counter, holder};
+use super::{
+    Clocks, Depth, Identity, Link, Memory, Pcie, Reader, Sample, counter::Counter, events::Events, holder,
+};
 use crate::CollectError;
+use query::{Query, index, number};
 
 /// The name under which the library exists without the driver's development files.
 const LIBRARY: &str = "libnvidia-ml.so.1";
@@ -28,7 +32,8 @@ const POWER_NOW: [FieldId; 1] = [FieldId(186)];
 /// Reads GPUs with NVML. Without a driver it finds none, within a millisecond.
 #[derive(Default)]
 pub struct Nvml {
-    library: Option<nvml_wrapper::Nvml>,
+    library: Option<Arc<nvml_wrapper::Nvml>>,
+    events: Events,
     /// By position: the PCIe counters from and to the GPU, if the device seems to have them.
     counted: Vec<Option<[Counter; 2]>>,
 }
@@ -56,7 +61,7 @@ impl Nvml {
             self.library.as_ref().ok_or_else(|| CollectError::Failed("NVML is not loaded".to_owned()))?;
         // A handle borrows the library. NVML looks a handle up in a table, which is cheap.
         let device = library.device_by_index(index(position)).map_err(lost)?;
-        let mut query = Query { tell };
+        let mut query = Query::new(tell);
         let counted = &mut self.counted[position];
         if depth != Depth::Glance {
             traffic(&device, &mut query, sample, counted).map_err(lost)?;
@@ -76,19 +81,28 @@ impl Reader for Nvml {
     fn open(&mut self) -> Result<Vec<Identity>, CollectError> {
         let failed = |error: NvmlError| CollectError::Failed(error.to_string());
         // NVML finds a lost GPU again only after it is loaded again.
+        self.events.end();
         self.library = None;
-        let library = self.library.insert(load().map_err(unloaded)?);
+        let library = self.library.insert(Arc::new(load().map_err(unloaded)?));
         let driver = library.sys_driver_version().unwrap_or_else(|_| "unknown".to_owned());
         let count = library.device_count().map_err(failed)?;
         if count == 0 {
             return Err(CollectError::Failed("there is no GPU".to_owned()));
         }
         self.counted = vec![Some(Default::default()); count as usize];
-        Ok((0..count).map(|index| identity(library, index, &driver)).collect())
+        let found: Vec<_> = (0..count).map(|index| identity(library, index, &driver)).collect();
+        for position in (0..found.len()).filter(|position| found[*position].xid_errors) {
+            self.events.watch(position, xid_events::watch(library.clone(), position));
+        }
+        Ok(found)
     }
 
     fn read(&mut self, position: usize, depth: Depth, sample: &mut Sample) -> Result<(), CollectError> {
         self.read_timed(position, depth, sample, |_, _| {})
+    }
+
+    fn xid_errors(&mut self) -> Vec<(usize, u64)> {
+        self.events.take()
     }
 }
 
@@ -115,10 +129,6 @@ fn unloaded(error: NvmlError) -> CollectError {
     }
 }
 
-fn index(position: usize) -> u32 {
-    u32::try_from(position).expect("NVML counted them by u32")
-}
-
 /// Identifies a GPU. A lost GPU has no UUID, and its reading reports the loss.
 fn identity(library: &nvml_wrapper::Nvml, index: u32, driver: &str) -> Identity {
     let device = library.device_by_index(index);
@@ -129,37 +139,8 @@ fn identity(library: &nvml_wrapper::Nvml, index: u32, driver: &str) -> Identity 
         name: device.and_then(|device| device.name().ok()).unwrap_or_else(|| "unknown".to_owned()),
         driver: driver.to_owned(),
         mig: device.and_then(|device| device.mig_mode().ok()).is_some_and(|mode| mode.current == 1),
+        xid_errors: device.is_some_and(xid_events::are_reported),
     }
-}
-
-struct Query<T> {
-    tell: T,
-}
-
-impl<T: FnMut(&'static str, Duration)> Query<T> {
-    /// Sends one query. Returns `None` if this device does not provide the value, and an error if the device is lost.
-    fn ask<V>(
-        &mut self,
-        name: &'static str,
-        call: impl FnOnce() -> Result<V, NvmlError>,
-    ) -> Result<Option<V>, NvmlError> {
-        let began = Instant::now();
-        let answer = call();
-        (self.tell)(name, began.elapsed());
-        match answer {
-            Ok(value) => Ok(Some(value)),
-            Err(error) if is_loss(&error) => Err(error),
-            // The value is not supported, not permitted or not in this driver. Only this field is missing.
-            Err(_) => Ok(None),
-        }
-    }
-}
-
-fn is_loss(error: &NvmlError) -> bool {
-    matches!(
-        error,
-        NvmlError::GpuLost | NvmlError::Uninitialized | NvmlError::DriverNotLoaded | NvmlError::ResetRequired
-    )
 }
 
 fn fast(
@@ -228,6 +209,7 @@ fn full(
         current: query.ask("pcie width", || device.current_pcie_link_width())?,
         max: query.ask("pcie width max", || device.max_pcie_link_width())?,
     };
+    memory_errors::read(device, query, &mut sample.memory_errors)?;
     sample.pcie_replays = query.ask("pcie replays", || device.pcie_replay_counter())?.map(u64::from);
     if !counted {
         let transmit = query.ask("pcie transmit", || device.pcie_throughput(PcieUtilCounter::Send))?;
@@ -245,15 +227,6 @@ fn full(
     Ok(())
 }
 
-fn number(value: &SampleValue) -> Option<u64> {
-    match *value {
-        SampleValue::U32(number) => Some(u64::from(number)),
-        SampleValue::U64(number) => Some(number),
-        SampleValue::I64(number) => u64::try_from(number).ok(),
-        SampleValue::F64(_) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,19 +237,5 @@ mod tests {
         let told = unloaded(missing.unwrap_err());
         assert_eq!(told, CollectError::Absent("no NVIDIA driver: GPU metrics are off".to_owned()));
         assert!(matches!(unloaded(NvmlError::NoPermission), CollectError::Failed(_)));
-    }
-
-    #[test]
-    fn unsupported_nvml_field_is_left_out_and_lost_device_is_an_error() {
-        let mut told = Vec::new();
-        let mut query = Query { tell: |name, _| told.push(name) };
-        assert_eq!(query.ask("a", || Ok(7)).unwrap(), Some(7));
-        for absent in [NvmlError::NotSupported, NvmlError::NoPermission, NvmlError::UnexpectedVariant(3)] {
-            assert_eq!(query.ask("b", || Err::<u32, _>(absent)).unwrap(), None);
-        }
-        for lost in [NvmlError::GpuLost, NvmlError::Uninitialized, NvmlError::DriverNotLoaded] {
-            assert!(query.ask("c", || Err::<u32, _>(lost)).is_err());
-        }
-        assert_eq!(told.len(), 7);
     }
 }

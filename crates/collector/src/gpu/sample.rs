@@ -26,6 +26,8 @@ pub struct Identity {
     pub driver: String,
     /// Whether MIG is on.
     pub mig: bool,
+    /// Whether the driver reports the XID errors of this GPU.
+    pub xid_errors: bool,
 }
 
 /// One reading. A value that the device does not provide is `None`.
@@ -59,6 +61,8 @@ pub struct Sample {
     pub pcie: Option<Pcie>,
     /// PCIe packets that were sent again since the driver was loaded.
     pub pcie_replays: Option<u64>,
+    /// Errors of the memory, and its repairs.
+    pub memory_errors: MemoryErrors,
     /// Bytes of GPU memory by process name.
     pub processes: Vec<(String, u64)>,
 }
@@ -72,6 +76,31 @@ pub struct Memory {
     pub free: u64,
     /// Total.
     pub total: u64,
+}
+
+/// Errors of a card's memory, and its repairs. A card retires pages, or remaps rows (Ampere and newer).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryErrors {
+    /// Errors that ECC has corrected since the driver was loaded.
+    pub corrected: Option<u64>,
+    /// Errors that ECC could not correct since the driver was loaded.
+    pub uncorrected: Option<u64>,
+    /// Errors that ECC has corrected in the life of the card.
+    pub corrected_aggregate: Option<u64>,
+    /// Errors that ECC could not correct in the life of the card.
+    pub uncorrected_aggregate: Option<u64>,
+    /// Pages that are no longer used after several single-bit errors.
+    pub retired_single_bit: Option<u64>,
+    /// Pages that are no longer used after a double-bit error.
+    pub retired_double_bit: Option<u64>,
+    /// Rows that a spare row replaces after corrected errors.
+    pub remapped_corrected: Option<u64>,
+    /// Rows that a spare row replaces after an error that could not be corrected.
+    pub remapped_uncorrected: Option<u64>,
+    /// Whether a retirement or a replacement takes effect with the next reset of the GPU.
+    pub is_repair_pending: Option<bool>,
+    /// Whether a row could not be replaced.
+    pub has_repair_failed: Option<bool>,
 }
 
 /// Clocks by domain, MHz.

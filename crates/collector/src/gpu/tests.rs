@@ -1,5 +1,7 @@
 //! Compares the values of a driver with the lines of a scrape, field by field.
 
+mod xid;
+
 use std::collections::BTreeMap;
 
 use super::*;
@@ -11,6 +13,7 @@ struct Script {
     samples: BTreeMap<usize, Result<Sample, CollectError>>,
     opened: usize,
     depths: Vec<Depth>,
+    xid_errors: Vec<(usize, u64)>,
 }
 
 #[derive(Clone, Default)]
@@ -41,6 +44,10 @@ impl Reader for Scripted {
         *sample = self.script().samples[&position].clone()?;
         Ok(())
     }
+
+    fn xid_errors(&mut self) -> Vec<(usize, u64)> {
+        std::mem::take(&mut self.script().xid_errors)
+    }
 }
 
 fn identity(position: usize) -> Identity {
@@ -50,6 +57,7 @@ fn identity(position: usize) -> Identity {
         name: "NVIDIA H100 80GB HBM3".to_owned(),
         driver: "580.95.05".to_owned(),
         mig: false,
+        xid_errors: true,
     }
 }
 
@@ -70,6 +78,18 @@ fn h100() -> Sample {
         link_width: Link { current: Some(8), max: Some(16) },
         pcie: Some(Pcie::Counted { transmit: 7_000, receive: 9_000 }),
         pcie_replays: Some(2),
+        memory_errors: MemoryErrors {
+            corrected: Some(3),
+            uncorrected: Some(0),
+            corrected_aggregate: Some(40),
+            uncorrected_aggregate: Some(1),
+            retired_single_bit: None,
+            retired_double_bit: None,
+            remapped_corrected: Some(0),
+            remapped_uncorrected: Some(1),
+            is_repair_pending: Some(true),
+            has_repair_failed: Some(false),
+        },
         processes: vec![("ollama".to_owned(), 1_400_000_000)],
     }
 }
@@ -127,6 +147,15 @@ const TRANSLATED: &[(&str, f64)] = &[
     (r#"pcie_bytes_total{gpu="0",direction="transmit",source="counter"}"#, 7_000.0),
     (r#"pcie_bytes_total{gpu="0",direction="receive",source="counter"}"#, 9_000.0),
     (r#"pcie_replays_total{gpu="0"}"#, 2.0),
+    (r#"ecc_errors_total{gpu="0",kind="corrected",counter="volatile"}"#, 3.0),
+    (r#"ecc_errors_total{gpu="0",kind="uncorrected",counter="volatile"}"#, 0.0),
+    (r#"ecc_errors_total{gpu="0",kind="corrected",counter="aggregate"}"#, 40.0),
+    (r#"ecc_errors_total{gpu="0",kind="uncorrected",counter="aggregate"}"#, 1.0),
+    (r#"remapped_rows{gpu="0",cause="corrected"}"#, 0.0),
+    (r#"remapped_rows{gpu="0",cause="uncorrected"}"#, 1.0),
+    (r#"memory_repair{gpu="0",state="pending"}"#, 1.0),
+    (r#"memory_repair{gpu="0",state="failed"}"#, 0.0),
+    (r#"xid_errors_total{gpu="0",xid="79"}"#, 0.0),
     (r#"process_memory_bytes{gpu="0",process="ollama"}"#, 1_400_000_000.0),
     (r#"busy_seconds_total{gpu="0"}"#, 0.0),
     (r#"utilization_sample_ratio_count{gpu="0"}"#, 1.0),
@@ -146,6 +175,8 @@ fn gpu_fields_are_converted_to_base_units() {
     assert!((max - 63.0e9).abs() < 0.1e9, "{max}");
     // All nine reasons, whether they apply or not.
     assert_eq!(series.keys().filter(|name| name.starts_with("clock_limit{")).count(), 9);
+    // This card remaps rows.
+    assert!(!series.keys().any(|name| name.starts_with("retired_pages")), "{series:?}");
 }
 
 #[test]
@@ -164,6 +195,10 @@ fn gpu_field_that_is_unsupported_is_left_out_alone() {
         (&["clock_limit"], |s| s.clock_limits = None),
         (&["pcie_bytes"], |s| s.pcie = None),
         (&["pcie_replays"], |s| s.pcie_replays = None),
+        (&[r#"ecc_errors_total{gpu="0",kind="corrected",counter="volatile"}"#], |s| {
+            s.memory_errors.corrected = None;
+        }),
+        (&["ecc_errors", "remapped_rows", "memory_repair"], |s| s.memory_errors = MemoryErrors::default()),
         (&["pcie_link_width{gpu=\"0\",state=\"max\"}", "pcie_max_bytes"], |s| s.link_width.max = None),
         (&["process_memory"], |s| s.processes.clear()),
     ];

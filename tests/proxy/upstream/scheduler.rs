@@ -239,3 +239,28 @@ async fn upstream_that_vanishes_with_a_full_queue_loses_only_the_request_that_it
     assert_eq!((whole, answers[0]), (5, (200, false)), "{answers:?}");
     assert_eq!(sidecar.value("queue_depth{priority=\"normal\"}"), 0.0);
 }
+
+#[tokio::test]
+async fn thousand_clients_that_leave_at_once_leave_nothing_in_the_queue_and_the_next_is_served() {
+    let ollama = Simulated::start(steady(600.0));
+    let mut config = in_turn(&[ollama.addr]);
+    config.upstream.upstreams[0].max_streams = Some(StreamLimit::Fixed(1));
+    config.queue.size = 1_000;
+    let sidecar = up(config).await;
+    let chat = json!({"model": "sim", "messages": [{"role": "user", "content": "why"}]}).to_string();
+    let running = sidecar.send(&post("/api/chat", &chat)).await;
+    soon(ollama.truth.until(|truth| truth.started() == 1)).await;
+    let mut clients = Vec::new();
+    for _ in 0..1_000 {
+        clients.push(sidecar.send(&post("/api/chat", &chat)).await);
+    }
+    sidecar.until("queue_depth{priority=\"normal\"}", 1_000.0).await;
+    drop((clients, running));
+    sidecar.until("queue_depth{priority=\"normal\"}", 0.0).await;
+    sidecar.until("requests_running", 0.0).await;
+    sidecar.until(&ended("chat", "sim:latest", "client_abort"), 1_001.0).await;
+    let mut next = sidecar.send(&post("/api/chat", &chat)).await;
+    assert!(soon(next.until("\r\n\r\n")).await.starts_with("HTTP/1.1 200"));
+    soon(ollama.truth.until(|truth| truth.started() == 2)).await;
+    assert_eq!(sidecar.value("slots{upstream=\"gpu0\",state=\"busy\"}"), 1.0);
+}

@@ -17,6 +17,7 @@ mod output;
 mod probe;
 mod process;
 mod reach;
+mod recording_folder;
 mod reload;
 mod report;
 mod runtimes;

@@ -34,7 +34,9 @@ pub use flags::Flags;
 pub use mistake::{Mistake, Mistakes, SettingPlace};
 pub use resolve::Resolved;
 pub(crate) use resolve::{no_stored_keys, renew_keys, renew_stored_keys};
-pub use settings::{Config, Log, LogFormat, RequestSettings, SharedSettings, TracesSettings};
+pub use settings::{
+    Config, Log, LogFormat, RecordingSettings, RequestSettings, SharedSettings, TracesSettings,
+};
 pub use source::no_color;
 pub(crate) use source::variables;
 pub(crate) use template::template;

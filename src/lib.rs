@@ -28,7 +28,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`sidecar`] | The builder, the settings of all stages, and the reload |
-//! | [`proxy`], [`admin`], [`admission`], [`request_log`], [`store`], [`traces`], [`upstream`], [`tls`] | The settings of each stage. The stages are private |
+//! | [`proxy`], [`admin`], [`admission`], [`recording`], [`request_log`], [`store`], [`traces`], [`upstream`], [`tls`] | The settings of each stage. The stages are private |
 //! | [`meter`], [`metric`], [`protocol`], [`shaping`] | The package [`streamgauge_meter`] |
 //! | [`collector`] | The package [`streamgauge_collector`] |
 //!
@@ -56,6 +56,7 @@ pub mod cli;
 pub mod config;
 mod connection;
 pub mod proxy;
+pub mod recording;
 pub mod request_log;
 pub mod scheduler;
 pub mod sidecar;

@@ -148,6 +148,7 @@ impl Proxy {
         if let Some(take) = self.stages.request_log.taker() {
             measurement.on_end(take);
         }
+        self.stages.recorder.observe(&mut measurement);
         let permit = match self.admit(&head, &mut measurement).await {
             Ok(permit) => permit,
             Err(failure) => {

@@ -5,6 +5,7 @@ mod cut;
 mod drain;
 mod families;
 mod reload;
+mod reports;
 mod slots;
 mod stages;
 mod surroundings;
@@ -13,7 +14,6 @@ mod tests;
 mod wedge;
 
 use std::{
-    fmt,
     future::Future,
     io::{self, Write},
     net::SocketAddr,
@@ -31,7 +31,7 @@ use crate::{
     admin::{self, Admin, AskedToken, ClientAddress, History, Scraped},
     collector::{Registered, Task, gpu::Reader},
     proxy::{self, Proxy},
-    request_log::{RequestLog, Sink},
+    recording::StreamSink,
     tls::Acceptor,
     traces::{NoExporter, Traces},
     upstream::{UpstreamError, Upstreams},
@@ -42,11 +42,10 @@ pub use reload::Reload;
 use cut::CutOnDrop;
 use families::Families;
 use reload::Reloaded;
+use reports::{Reports, Sinks};
 use surroundings::Surroundings;
 use wedge::Wedges;
 
-/// The time to write the last lines of the request log.
-const LAST_LINES: Duration = Duration::from_secs(1);
 /// The most connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
 
@@ -75,17 +74,7 @@ pub struct Builder {
     runtimes: Vec<Handle>,
     admin_runtime: Option<Handle>,
     surroundings: Surroundings,
-    request_sink: RequestSink,
-}
-
-/// The destination of the request log, if it is not stderr.
-#[derive(Default)]
-struct RequestSink(Option<Sink>);
-
-impl fmt::Debug for RequestSink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RequestSink").field(&self.0.is_some()).finish()
-    }
+    sinks: Sinks,
 }
 
 /// A sidecar that is bound to its addresses and does not serve yet. Clients that connect wait.
@@ -98,9 +87,8 @@ pub struct Bound {
     collectors: Registered,
     admin_runtime: Option<Handle>,
     drain_timeout: Duration,
-    request_log: RequestLog,
+    reports: Reports,
     wedges: Wedges,
-    traces: Option<Arc<Traces>>,
     reload: Reload,
 }
 
@@ -232,7 +220,15 @@ impl Builder {
     /// destination, on a thread of its own. Each write is one line. Default: stderr.
     #[must_use]
     pub fn request_log(mut self, sink: impl Write + Send + 'static) -> Builder {
-        self.request_sink = RequestSink(Some(Box::new(sink)));
+        self.sinks.requests = Some(Box::new(sink));
+        self
+    }
+
+    /// Records the generations of clients that end, as [`Config::recording`] chooses them, in this sink, on a thread of
+    /// its own. Default: nothing is recorded.
+    #[must_use]
+    pub fn recording(mut self, sink: impl StreamSink) -> Builder {
+        self.sinks.recording = Some(Box::new(sink));
         self
     }
 
@@ -250,7 +246,7 @@ impl Builder {
     /// names.
     pub async fn bind(self) -> Result<Bound, BindError> {
         let Builder { config, registry, proxy_socket, admin_socket, runtimes, admin_runtime, .. } = self;
-        let (surroundings, RequestSink(sink)) = (self.surroundings, self.request_sink);
+        let (surroundings, sinks) = (self.surroundings, self.sinks);
         let registry = registry.unwrap_or_default();
         let upstreams = Arc::new(Upstreams::new(&config.upstream)?);
 
@@ -262,7 +258,8 @@ impl Builder {
 
         let families = Families::register(&registry, &upstreams)?;
         let traces = register_traces(&config, &registry)?;
-        let (stages, wedges, store) = stages::register(&config, &registry, upstreams, sink, traces)?;
+        let (stages, wedges, store) = stages::register(&config, &registry, upstreams, sinks, traces)?;
+        let reports = Reports::of(&stages);
         let collectors = surroundings
             .collectors(config.collectors, &runtimes, admin_runtime.as_ref(), &stages)
             .register(&registry)?;
@@ -304,9 +301,8 @@ impl Builder {
             collectors,
             admin_runtime,
             drain_timeout: config.drain_timeout,
-            request_log: stages.request_log,
+            reports,
             wedges,
-            traces: stages.traces,
             reload,
         })
     }
@@ -401,7 +397,7 @@ impl Bound {
             beside.spawn_on(store.run(), &admin_runtime);
         }
         beside.spawn_on(self.collectors.run(), &admin_runtime);
-        if let Some(traces) = self.traces.clone() {
+        if let Some(traces) = self.reports.traces.clone() {
             beside.spawn_on(traces.run(), &admin_runtime);
         }
 
@@ -411,9 +407,6 @@ impl Bound {
             drain::drain(connections, self.drain_timeout, &meter).await;
         };
         CutOnDrop::new(serves, &meter).await;
-        self.request_log.flush(LAST_LINES).await;
-        if let Some(traces) = &self.traces {
-            traces.flush().await;
-        }
+        self.reports.flush().await;
     }
 }

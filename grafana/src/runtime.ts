@@ -307,6 +307,28 @@ export const runtime: Board = {
         empty: 'Not traced',
       }),
     ],
+    [
+      'Is live traffic recorded?',
+      lines({
+        title: 'Recorded generations per minute',
+        description:
+          'Generations of clients, per minute by whether they were written to the recording of live traffic, chunks that are missing in it, and parts that were removed because the folder was full.',
+        unit: 'none',
+        min: 0,
+        queries: [
+          ['{{result}}', `60 * ${sum(rate(family('recording_streams_total')), 'result')}`],
+          ['missing chunks', `60 * ${sum(rate(family('recording_chunks_dropped_total')))}`],
+          ['removed parts', `60 * ${sum(rate(family('recording_parts_removed_total')))}`],
+        ],
+      }),
+      lines({
+        title: 'Size of the recording',
+        description: 'Bytes of the recordings of live traffic in the folder.',
+        unit: 'bytes',
+        min: 0,
+        queries: [['recording', sum(family('recording_bytes'))]],
+      }),
+    ],
   ],
   details: [
     [

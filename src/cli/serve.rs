@@ -8,7 +8,7 @@ use std::{
     future,
     io::{IsTerminal, stdout},
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -16,15 +16,24 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::time::{sleep, timeout};
 
+use url::Url;
+
 use super::{
-    CommandFailure, Global, Process, Stop, activation::Sockets, bind, descriptors, output, reach::reachable,
-    reload::Reloader, runtimes, systemd,
+    CommandFailure, Global, Process, Stop,
+    activation::Sockets,
+    bind, descriptors, output,
+    reach::reachable,
+    recording_folder::{FolderConfig, RecordingFolder},
+    reload::Reloader,
+    runtimes, systemd,
 };
 use crate::{
+    admin,
     config::{self, Flags},
+    experiment::recording::{LiveTraffic, Upstream},
     request_log::Logged,
     sidecar::{self, Bound, Builder, Sidecar},
-    upstream::Upstreams,
+    upstream::{UpstreamConfig, Upstreams},
 };
 use opening::Addresses;
 use request_file::RequestFile;
@@ -85,12 +94,7 @@ impl Serve {
         if let Some(passed) = &sockets.admin {
             settings.admin.listen = passed.addr;
         }
-        if !settings.admin.listen.ip().is_loopback() && settings.admin.token.is_none() {
-            tracing::warn!(
-                admin = %settings.admin.listen,
-                "the admin address accepts requests from other machines without a token: set admin.token_file, or listen on 127.0.0.1"
-            );
-        }
+        warn_of_open_admin(&settings.admin);
         settings.proxy.max_connections = descriptors::enough_for(settings.proxy.max_connections);
 
         let stop = (process.signals)().context("cannot listen for signals")?;
@@ -101,6 +105,7 @@ impl Serve {
         let handles: Vec<_> = workers.iter().map(runtimes::Own::handle).collect();
         let drain = config.sidecar.drain_timeout;
         let builder = request_log(Sidecar::builder(), &config)?;
+        let (builder, probed) = recording(builder, &config)?;
         let builder = sockets
             .give(builder)
             .config(settings)
@@ -112,6 +117,8 @@ impl Serve {
             let bound = builder.bind().await.map_err(|error| {
                 bind::explain(error, "`proxy.listen` (--listen)", "`admin.listen` (--admin)")
             })?;
+            // Set once, here.
+            let _ = probed.set(bound.upstreams());
             let status = format!("clients: {}, admin: {}", bound.proxy_addr(), bound.admin_addr());
             let opening = open(addresses(&bound, &config.sidecar), bound.upstreams(), config.sidecar.clone());
             let reloader = Reloader {
@@ -137,6 +144,16 @@ impl Serve {
     }
 }
 
+/// Warns if other machines can read the admin address without a token.
+fn warn_of_open_admin(admin: &admin::Config) {
+    if !admin.listen.ip().is_loopback() && admin.token.is_none() {
+        tracing::warn!(
+            admin = %admin.listen,
+            "the admin address accepts requests from other machines without a token: set admin.token_file, or listen on 127.0.0.1"
+        );
+    }
+}
+
 /// Opens the file of the request log, if it has one.
 fn request_log(builder: Builder, config: &config::Config) -> anyhow::Result<Builder> {
     let config::RequestSettings { file, max_size, old_files } = &config.requests;
@@ -152,6 +169,43 @@ fn request_log(builder: Builder, config: &config::Config) -> anyhow::Result<Buil
         }
         _ => Ok(builder),
     }
+}
+
+/// The upstreams, once the sidecar is bound.
+type ProbedUpstreams = Arc<OnceLock<Arc<Upstreams>>>;
+
+/// Opens the folder of the recording, if it has one. The recording names the version of each upstream, once it is known.
+fn recording(builder: Builder, config: &config::Config) -> anyhow::Result<(Builder, ProbedUpstreams)> {
+    let probed = ProbedUpstreams::default();
+    let config::RecordingSettings { folder, max_size, callers } = &config.recording;
+    let Some(folder) = folder else { return Ok((builder, probed)) };
+    let live = LiveTraffic { sample_ratio: config.sidecar.recording.sample_ratio, callers: *callers };
+    let settings = FolderConfig { path: folder.into(), most: *max_size as u64, live };
+    let (known, urls) = (probed.clone(), config.sidecar.upstream.upstreams.clone());
+    let upstreams = move || {
+        let health = |at: usize| Some(known.get()?.all().get(at)?.health().version.clone());
+        let of = |(at, one): (usize, &UpstreamConfig)| {
+            let url = without_password(&one.url);
+            (one.name.clone(), Upstream { url, version: health(at).flatten(), ..Upstream::default() })
+        };
+        urls.iter().enumerate().map(of).collect()
+    };
+    let folder = RecordingFolder::open(settings, Box::new(upstreams)).map_err(|error| {
+        anyhow!(
+            "cannot record to {folder}: {error}\n       allow this user to create and write the folder, or choose another \
+             one with `recording.folder`"
+        )
+    })?;
+    Ok((builder.recording(folder), probed))
+}
+
+/// A URL as text, without a user name and a password.
+fn without_password(url: &Url) -> String {
+    let mut url = url.clone();
+    // They fail only for a URL that cannot have them.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.as_str().trim_end_matches('/').to_owned()
 }
 
 /// The addresses at which a client on this machine reaches the listeners.

@@ -2,6 +2,7 @@
 
 mod definition;
 mod log;
+mod recording;
 mod traces;
 
 use std::{sync::LazyLock, time::Duration};
@@ -22,8 +23,9 @@ pub(super) use definition::Setting;
 use definition::{DAY, INSTANT, TIMEOUT, TIMEOUT_OR_NONE, flagged, setting};
 
 /// Every setting, in the order of the documentation. The keys of a section stand together.
-pub(super) static SETTINGS: LazyLock<Vec<&'static Setting>> =
-    LazyLock::new(|| [LISTENERS, log::LOG, BEHIND, traces::TRACES].into_iter().flatten().collect());
+pub(super) static SETTINGS: LazyLock<Vec<&'static Setting>> = LazyLock::new(|| {
+    [LISTENERS, log::LOG, BEHIND, traces::TRACES, recording::RECORDING].into_iter().flatten().collect()
+});
 
 /// The listeners.
 static LISTENERS: &[Setting] = &[

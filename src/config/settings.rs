@@ -28,6 +28,8 @@ pub struct Config {
     pub shared: SharedSettings,
     /// The settings of traces. `sidecar.traces` is made from them.
     pub traces: TracesSettings,
+    /// The folder of the recording. `sidecar.recording` has the share of the generations that are recorded.
+    pub recording: RecordingSettings,
     /// The file from which the token of the admin address was read.
     pub admin_token_file: Option<String>,
     /// The file with further keys, which are in `sidecar.admission.keys` too.
@@ -69,6 +71,23 @@ pub struct RequestSettings {
 impl Default for RequestSettings {
     fn default() -> RequestSettings {
         RequestSettings { file: None, max_size: 64 << 20, old_files: 4 }
+    }
+}
+
+/// The settings of the folder of the recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordingSettings {
+    /// The folder. `None`: nothing is recorded.
+    pub folder: Option<String>,
+    /// The most bytes in the folder.
+    pub max_size: usize,
+    /// Whether the callers are recorded.
+    pub callers: bool,
+}
+
+impl Default for RecordingSettings {
+    fn default() -> RecordingSettings {
+        RecordingSettings { folder: None, max_size: 1 << 30, callers: false }
     }
 }
 

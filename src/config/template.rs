@@ -22,7 +22,7 @@ const UPSTREAM: &str = "One block for each Ollama. Without a block, --upstream o
 const KEY: &str = "One block for each caller. The file holds no key itself, only its SHA-256 or where to read it. \
     `printf %s KEY | sha256sum | cut -d' ' -f1` prints the SHA-256.";
 /// A valid value of each setting that is unset by default.
-const EXAMPLES: [(&str, &str); 40] = [
+const EXAMPLES: [(&str, &str); 41] = [
     ("proxy.tls", TLS),
     ("admin.tls", TLS),
     ("admin.token_file", "\"/run/secrets/admin\""),
@@ -66,6 +66,7 @@ const EXAMPLES: [(&str, &str); 40] = [
     ("traces.headers_file", "\"/run/secrets/otlp\""),
     ("traces.headers_env", "\"OTLP_HEADERS\""),
     ("traces.ca_file", "\"ca.pem\""),
+    ("recording.folder", "\"/var/lib/streamgauge/recording\""),
 ];
 const TLS: &str = "{ cert = \"server.pem\", key = \"server.key\" }";
 

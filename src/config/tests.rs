@@ -444,8 +444,15 @@ fn documented_sample_is_valid_and_names_every_setting() {
         // The files of these keys are opened at once, and the reader of a sample does not have them.
         let of_store = ["shared.username", "shared.password_file", "shared.password_env", "shared.ca_file"];
         let of_traces = ["traces.headers_file", "traces.headers_env", "traces.ca_file"];
-        let of_file = ["proxy.tls", "admin.tls", "admin.token_file", "access.keys_file", "log.requests_file"]
-            .contains(&setting.key)
+        let of_file = [
+            "proxy.tls",
+            "admin.tls",
+            "admin.token_file",
+            "access.keys_file",
+            "log.requests_file",
+            "recording.folder",
+        ]
+        .contains(&setting.key)
             || of_store.contains(&setting.key)
             || of_traces.contains(&setting.key);
         let is_told = of_file && sample.contains(&format!("# {} = ", setting.leaf()));

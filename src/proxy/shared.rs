@@ -10,6 +10,7 @@ use super::{
 use crate::{
     admission::Admission,
     meter::Meter,
+    recording::Recorder,
     request_log::RequestLog,
     scheduler::Scheduler,
     shaping::Shaping,
@@ -41,4 +42,5 @@ pub(crate) struct Stages {
     pub(crate) request_log: RequestLog,
     /// `None`: no request is traced.
     pub(crate) traces: Option<Arc<Traces>>,
+    pub(crate) recorder: Recorder,
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    admin, admission, collector, meter, proxy, request_log, scheduler, shaping, store, traces, upstream,
+    admin, admission, collector, meter, proxy, recording, request_log, scheduler, shaping, store, traces,
+    upstream,
 };
 
 /// The settings of the sidecar.
@@ -27,6 +28,8 @@ pub struct Config {
     pub shaping: shaping::Config,
     /// The log of finished requests.
     pub request_log: request_log::Config,
+    /// The recording of live traffic, if [`Builder::recording`](super::Builder::recording) sets its sink.
+    pub recording: recording::Config,
     /// The intervals of the collectors.
     pub collectors: collector::Config,
     /// The traces of requests. `None`: no request is traced.
@@ -47,6 +50,7 @@ impl Default for Config {
             queue: scheduler::Config::default(),
             shaping: shaping::Config::default(),
             request_log: request_log::Config::default(),
+            recording: recording::Config::default(),
             collectors: collector::Config::default(),
             traces: None,
             drain_timeout: Duration::from_secs(30),

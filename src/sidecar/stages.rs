@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 
-use super::{config::Config, slots::SlotStates, surroundings, wedge::Wedges};
+use super::{config::Config, reports::Sinks, slots::SlotStates, surroundings, wedge::Wedges};
 use crate::{
     admin::Queue,
     admission::Admission,
     meter::{Bands, Meter, Outcome},
     proxy::Stages,
-    request_log::{RequestLog, Sink},
+    recording::Recorder,
+    request_log::RequestLog,
     scheduler::Scheduler,
     shaping::{self, Shaping, adaptive::Reading},
     store::Store,
@@ -36,7 +37,7 @@ pub(super) fn register(
     config: &Config,
     registry: &Registry,
     upstreams: Arc<Upstreams>,
-    request_sink: Option<Sink>,
+    sinks: Sinks,
     traces: Option<Arc<Traces>>,
 ) -> prometheus::Result<(Stages, Wedges, Option<Arc<Store>>)> {
     let names: Vec<_> = upstreams.all().iter().map(|upstream| upstream.name()).collect();
@@ -76,8 +77,10 @@ pub(super) fn register(
         let (meter, upstream) = (meter.clone(), name.to_owned());
         shaping.adapt(name, move || reading(&meter.bands(&upstream)));
     }
-    let request_log = RequestLog::start(registry, config.request_log, request_sink)?;
-    Ok((Stages { admission, upstreams, scheduler, meter, shaping, request_log, traces }, wedges, store))
+    let request_log = RequestLog::start(registry, config.request_log, sinks.requests)?;
+    let recorder = Recorder::start(registry, config.recording, sinks.recording)?;
+    let stages = Stages { admission, upstreams, scheduler, meter, shaping, request_log, traces, recorder };
+    Ok((stages, wedges, store))
 }
 
 /// Returns the places of the requests that wait in the scheduler's queue, for the admin address.

@@ -23,6 +23,7 @@ mod keys_file;
 mod log;
 mod memory;
 mod name;
+mod recording;
 // Several test programs use this file.
 #[path = "../fleet/redis.rs"]
 #[allow(dead_code, reason = "not every program uses all of it")]

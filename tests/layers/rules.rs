@@ -36,8 +36,10 @@ pub(super) const PACKAGES: &[Package] = &[
                     "collector",
                     "config",
                     "experiment",
+                    "meter",
                     "metric",
                     "protocol",
+                    "recording",
                     "report",
                     "request_log",
                     "simulate",
@@ -72,6 +74,7 @@ pub(super) const PACKAGES: &[Package] = &[
                     "metric",
                     "protocol",
                     "proxy",
+                    "recording",
                     "request_log",
                     "scheduler",
                     "shaping",
@@ -89,6 +92,7 @@ pub(super) const PACKAGES: &[Package] = &[
                     "meter",
                     "metric",
                     "protocol",
+                    "recording",
                     "request_log",
                     "scheduler",
                     "shaping",
@@ -104,6 +108,7 @@ pub(super) const PACKAGES: &[Package] = &[
             ("connection", &[]),
             ("admission", &["metric", "protocol", "scheduler", "store"]),
             ("upstream", &["protocol", "scheduler", "tls"]),
+            ("recording", &["meter", "metric"]),
             ("request_log", &["meter", "metric", "protocol"]),
             ("scheduler", &["metric"]),
             ("store", &["metric", "tls"]),
@@ -133,6 +138,7 @@ pub(super) const PACKAGES: &[Package] = &[
                     "sidecar",
                     "cli",
                     "proxy",
+                    "recording",
                     "request_log",
                     "scheduler",
                     "store",
@@ -159,6 +165,7 @@ pub(super) const PACKAGES: &[Package] = &[
                     "connection",
                     "main",
                     "proxy",
+                    "recording",
                     "request_log",
                     "scheduler",
                     "store",
@@ -223,10 +230,11 @@ pub(super) const NAMES_THAT_SAY_NOTHING: &[&str] =
 
 /// The modules that read the wall clock, with reasons. The wall clock can jump, so limits, timeouts and
 /// measurements use a monotonic clock.
-pub(super) const WALL_CLOCK: [(&str, &str); 13] = [
+pub(super) const WALL_CLOCK: [(&str, &str); 14] = [
     ("streamgauge::admin::history", "when the history began, as people write it"),
     ("streamgauge::admin::requests", "when a request ended, as people write it"),
     ("streamgauge::cli::experiment::conduct", "the name of a folder"),
+    ("streamgauge::cli::recording_folder", "when a part of a recording began"),
     ("streamgauge::proxy::respond", "the field Date"),
     ("streamgauge::request_log", "when a request ended, as people write it"),
     ("streamgauge::sidecar::reload", "the metric of that name"),

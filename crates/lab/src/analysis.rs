@@ -43,6 +43,7 @@ mod family;
 mod gaps;
 mod gpu;
 mod length;
+mod live;
 mod load;
 mod measure;
 mod note;
@@ -88,13 +89,16 @@ pub(crate) use evidence::p_value;
 pub use gaps::Gaps;
 pub(crate) use gpu::GpuSummary;
 pub(crate) use length::Lengths;
+pub(crate) use live::Live;
+#[cfg(feature = "experiment")]
+pub(crate) use live::{Group, Slowdown};
 pub use load::{Load, Slo};
 pub use measure::Measure;
 pub use open::Request;
 #[cfg(feature = "experiment")]
 pub(crate) use open::{NOT_SENT, Quantiles, Rate, Sweep, requests};
 pub use recording::{
-    Agent, Chunk, Condition, GpuSample, LagSample, Language, Probe, Recording, Remedy, Run, RunKind,
+    Agent, Chunk, Condition, GpuSample, LagSample, Language, Probe, Recording, Remedy, Run, RunKind, Served,
 };
 #[cfg(feature = "experiment")]
 pub(crate) use reduction::{ChunkRows, LagRows};
@@ -158,6 +162,7 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
         pcie_peak: pcie.filter(|rate| rate.is_finite()).reduce(f64::max),
         gpu: GpuSummary::of(&recording.gpu),
         lengths: Lengths::all(recording),
+        live: Live::of(recording, settings),
         advice: Advice::default(),
         claims: Vec::new(),
         notes,

@@ -6,6 +6,7 @@
 pub mod agent;
 mod course;
 mod gpu;
+mod live_traffic;
 mod machine;
 mod ollama;
 pub mod plan;

@@ -6,6 +6,7 @@
 
 mod backlog;
 mod cause;
+mod chunks;
 mod concurrency;
 mod delivered;
 mod families;
@@ -37,6 +38,7 @@ mod wrap;
 mod wrapping;
 
 pub use cause::{Difference, LoadCause, ModelLoad};
+pub use chunks::{ChunkBudget, KeptChunk, KeptChunks};
 pub use concurrency::Bands;
 pub use delivered::Delivered;
 pub use live::{Live, Snapshot};

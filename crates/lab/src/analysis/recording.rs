@@ -29,6 +29,8 @@ pub struct Recording {
     pub gpu: Vec<GpuSample>,
     /// Whether a simulated Ollama answered.
     pub simulated: bool,
+    /// Whether its requests are those of live traffic, which the sidecar recorded.
+    pub live: bool,
     /// Remarks about the data for the reader of a report.
     pub notes: Vec<String>,
 }
@@ -163,6 +165,23 @@ pub struct Agent {
     pub cpu: Option<f64>,
     /// The reason why it failed.
     pub failure: Option<String>,
+    /// What only the sidecar knows about it, in a recording of live traffic.
+    pub served: Option<Box<Served>>,
+}
+
+/// What the sidecar knows about a request of live traffic.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Served {
+    /// The name of its Ollama.
+    pub upstream: String,
+    /// The label of its route.
+    pub route: String,
+    /// The time in the queue of the sidecar.
+    pub queue: Option<f64>,
+    /// The time that it waited in Ollama, which no duration of Ollama includes.
+    pub hidden_queue: Option<f64>,
+    /// The time in which the client did not read what was there.
+    pub client_wait: Option<f64>,
 }
 
 /// One arrival of bytes.
@@ -182,6 +201,8 @@ pub struct Chunk {
     pub gap: f64,
     /// Seconds to parse it. NaN: not measured.
     pub parse: f64,
+    /// The streams that decoded at the upstream when it arrived, its own included. 0: not known.
+    pub streams: u32,
 }
 
 /// One probe of an event loop.

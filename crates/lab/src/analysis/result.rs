@@ -14,6 +14,7 @@ use super::{
     drift::Drift,
     gpu::GpuSummary,
     length::Lengths,
+    live::Live,
     measure::Measure,
     open::Sweep,
     relation::{Matrix, Model, Relation},
@@ -63,6 +64,8 @@ pub struct Analysis {
     pub(crate) gpu: Option<GpuSummary>,
     /// The lengths of prompts and outputs, by condition.
     pub(crate) lengths: Vec<Lengths>,
+    /// The requests of live traffic.
+    pub(crate) live: Live,
     /// The advice.
     pub(crate) advice: Advice,
     /// The verdicts on the claims of TR117.

@@ -212,8 +212,16 @@ mod tests {
 
     #[test]
     fn run_lasts_from_first_start_to_last_end_and_delta_is_last_minus_first_agent() {
-        let chunk =
-            |agent, gap| Chunk { run: 1, agent, at: 1.0, bytes: 100, records: 1, gap, parse: f64::NAN };
+        let chunk = |agent, gap| Chunk {
+            run: 1,
+            agent,
+            at: 1.0,
+            bytes: 100,
+            records: 1,
+            gap,
+            parse: f64::NAN,
+            streams: 0,
+        };
         let recording = Recording {
             // The order is wrong on purpose.
             agents: vec![agent(1, 0.5, 2.0, 2.0), agent(0, 0.0, 1.5, 1.0)],

@@ -42,6 +42,8 @@ pub(crate) use permutation::{Permutation, permutation_test, sign_flip_test, smal
 pub(crate) use power::detectable_shift;
 pub use random::Random;
 pub(crate) use regression::{Regression, least_squares, variance_inflation};
+#[cfg(feature = "experiment")]
+pub(crate) use scaling::Peak;
 pub(crate) use scaling::{Scaling, fit_scaling};
 pub(crate) use stopping::stopping_level;
 pub(crate) use sum::{centre, sum, variance};

@@ -89,7 +89,16 @@ mod tests {
 
     #[test]
     fn window_counts_its_chunks_and_uses_lag_of_the_better_probe() {
-        let chunk = |at| Chunk { run: 1, agent: 0, at, bytes: 100, records: 1, gap: 0.1, parse: f64::NAN };
+        let chunk = |at| Chunk {
+            run: 1,
+            agent: 0,
+            at,
+            bytes: 100,
+            records: 1,
+            gap: 0.1,
+            parse: f64::NAN,
+            streams: 0,
+        };
         let sample = |at, lag, probe| LagSample { run: 1, process: 0, probe, at, lag };
         let recording = Recording {
             chunks: vec![chunk(10.0), chunk(10.9), chunk(11.0), chunk(f64::NAN)],

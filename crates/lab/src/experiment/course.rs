@@ -225,7 +225,7 @@ impl Course<'_> {
                     seat.last = arrival.at;
                     seat.gaps.add(gap);
                     let Arrival { at, bytes, records, parse } = *arrival;
-                    Chunk { run, agent, at, bytes, records, gap, parse }
+                    Chunk { run, agent, at, bytes, records, gap, parse, streams: 0 }
                 };
                 let chunks: Vec<Chunk> = arrivals.iter().map(chunk).collect();
                 watch.records(agent, arrivals.iter().map(|arrival| arrival.records).sum());
@@ -327,6 +327,7 @@ fn row(run: u32, role: &Role, ending: Ending, cpu: Option<f64>) -> AgentRow {
             total_duration: seconds(ending.total_duration),
             cpu,
             failure: ending.failure.map(|failure| failure.replace(char::is_control, " ")),
+            served: None,
         },
     }
 }

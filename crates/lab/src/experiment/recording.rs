@@ -13,9 +13,10 @@ mod tests;
 mod writer;
 
 pub(crate) use environment::FORMAT;
-pub use environment::{Environment, Gpu, Machine, Session, Upstream};
+pub use environment::{Environment, Gpu, LiveTraffic, Machine, Session, Upstream};
 pub use problem::Problem;
 pub use reader::{ReadError, Recorded, read, read_all, size};
 pub use resume::ResumeError;
 pub(crate) use resume::{Finished, finished};
+pub(crate) use writer::LIVE;
 pub use writer::{AgentRow, RunRow, Writer};

@@ -6,6 +6,7 @@ mod condition;
 mod energy;
 mod gpu;
 mod length;
+mod live;
 mod load;
 mod relation;
 mod run;
@@ -23,6 +24,10 @@ impl Grid {
         let grids = [
             condition::grid(report),
             load::grid(report),
+            live::levels(report),
+            live::scaling(report),
+            live::phases(report),
+            live::slowdowns(report),
             comparison::between(report),
             comparison::grid(report),
             relation::grid(report),
@@ -36,9 +41,14 @@ impl Grid {
     }
 
     /// Returns the table that matters most: the comparisons of the recordings, or else the conditions, or
-    /// else the open-loop loads.
+    /// else the rates of live traffic, or else the open-loop loads.
     pub(super) fn main(report: &Report) -> Option<Grid> {
-        let grids = [comparison::between_deciding(report), condition::grid(report), load::grid(report)];
+        let grids = [
+            comparison::between_deciding(report),
+            condition::grid(report),
+            live::levels(report),
+            load::grid(report),
+        ];
         grids.into_iter().find(|grid| !grid.rows.is_empty())
     }
 

@@ -1,5 +1,7 @@
 //! The verdict: what a reader has to know, in at most eight sentences.
 
+mod live;
+
 use super::Report;
 use crate::analysis::{Answer, Comparison, Measure, Outcome, RunKind, Step, Sweep};
 
@@ -18,7 +20,13 @@ impl Report {
         } else if !self.analysis.simulated && !self.analysis.conditions.is_empty() {
             lines.push(self.analysis.advice.recommendation.clone());
         }
-        lines.extend(self.analysis.open.iter().take(SWEEPS).map(Sweep::sentence));
+        let is_live =
+            |sweep: &Sweep| self.analysis.live.groups.iter().any(|group| group.condition == sweep.name);
+        lines.extend(self.analysis.open.iter().take(SWEEPS).map(|sweep| match sweep.rates.first() {
+            Some(rate) if is_live(sweep) => live::load(rate),
+            _ => sweep.sentence(),
+        }));
+        lines.extend(live::sentences(self));
         let room = 8_usize.saturating_sub(lines.len() + 3);
         let steps = &self.analysis.advice.steps;
         let known = steps.iter().filter(|step| step.answer != Answer::Unknown);

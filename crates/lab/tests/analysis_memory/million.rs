@@ -35,7 +35,16 @@ pub(crate) fn recording() -> Recording {
                         let gap = gap * (0.5 + random.unit());
                         at += gap;
                         let (bytes, parse) = (100 + random.below(10), 2e-5 * random.unit());
-                        recording.chunks.push(Chunk { run: id, agent, at, bytes, records: 1, gap, parse });
+                        recording.chunks.push(Chunk {
+                            run: id,
+                            agent,
+                            at,
+                            bytes,
+                            records: 1,
+                            gap,
+                            parse,
+                            streams: 0,
+                        });
                     }
                     recording.agents.push(Agent {
                         run: id,

@@ -76,7 +76,7 @@ fn run(writer: &mut Writer, run: Run, roles: &[&str], count: u32, random: &mut R
             at += since;
             let (bytes, parse) = (100 + random.below(10), 2e-5 * random.unit());
             let gap = if place == 0 { f64::NAN } else { since };
-            chunks.push(Chunk { run: run.id, agent, at, bytes, records: 1, gap, parse });
+            chunks.push(Chunk { run: run.id, agent, at, bytes, records: 1, gap, parse, streams: 0 });
         }
         writer.chunks(&chunks).unwrap();
         wall = wall.max(at - run.started);

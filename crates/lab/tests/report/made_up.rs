@@ -42,6 +42,7 @@ impl Draft {
                     records: 1,
                     gap,
                     parse: 2e-5,
+                    streams: 0,
                 });
             }
             let (duration, cpu) = (50.0 * gap, 0.01 * self.noise());
@@ -117,7 +118,16 @@ impl Draft {
                 for (place, gap) in (0..).zip([f64::NAN, 0.02]) {
                     let at = scheduled + first + f64::from(place);
                     let (bytes, records, parse) = (100, 1, 2e-5);
-                    self.recording.chunks.push(Chunk { run: id, agent, at, bytes, records, gap, parse });
+                    self.recording.chunks.push(Chunk {
+                        run: id,
+                        agent,
+                        at,
+                        bytes,
+                        records,
+                        gap,
+                        parse,
+                        streams: 0,
+                    });
                 }
             }
             self.now += 20.0;

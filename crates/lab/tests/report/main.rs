@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod compare;
+mod live;
 mod made_up;
 mod page;
 mod schema;

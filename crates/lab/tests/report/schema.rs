@@ -92,6 +92,13 @@ fn check(shapes: &BTreeMap<String, Shape>, name: &str, value: &Value, path: &str
     }
 }
 
+/// Asserts that a report matches the documentation.
+pub(super) fn verify(json: &Value) {
+    let mut wrong = Vec::new();
+    check(&shapes(), "report", json, "report", &mut wrong);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn report_json_paths_match_documentation() {
     let shapes = shapes();

@@ -151,6 +151,11 @@ struct ConcurrencyState {
 }
 
 impl Concurrency {
+    /// Returns the number of streams that decode.
+    pub(super) fn streams(&self) -> usize {
+        self.decoding.load(Relaxed)
+    }
+
     /// Returns the present band.
     pub(super) fn band(&self) -> usize {
         band(self.decoding.load(Relaxed))

@@ -15,6 +15,7 @@ use std::{
 use super::{
     Outcome, RequestId,
     backlog::HELD_AFTER,
+    chunks::{ChunkLog, KeptChunks},
     request_id::RequestIds,
     silence,
     timeline::{Moment, Timeline, nanos},
@@ -97,6 +98,7 @@ pub struct Live {
     /// Whether it may offer tools or set a format.
     constrained: AtomicBool,
     usage: Mutex<Option<Usage>>,
+    pub(super) chunks: ChunkLog,
 }
 
 impl Live {
@@ -139,7 +141,14 @@ impl Live {
             asks_stream: kind.streamed.into(),
             constrained: kind.constrained.into(),
             usage: Mutex::new(None),
+            chunks: ChunkLog::default(),
         }
+    }
+
+    /// Takes the chunks of the response, if [`Measurement::keep_chunks`](super::Measurement::keep_chunks) was called.
+    #[must_use]
+    pub fn take_chunks(&self) -> Option<KeptChunks> {
+        self.chunks.take()
     }
 
     /// The id of the request.

@@ -11,6 +11,7 @@ use http::StatusCode;
 use super::{
     Ending, Outcome,
     cause::Order,
+    chunks::ChunkBudget,
     concurrency::{Concurrency, Running},
     families::StreamChildren,
     live::{Listed, Live, Named},
@@ -183,6 +184,11 @@ impl Measurement {
     /// From now on, keeps the steps of the request for its [`Ending`].
     pub fn keep_steps(&mut self) {
         let _ = self.steps.get_or_insert_default();
+    }
+
+    /// From now on, keeps the chunks of the response, as long as the budget has room. [`Live::take_chunks`] returns them.
+    pub fn keep_chunks(&self, budget: Arc<ChunkBudget>) {
+        self.live.chunks.begin(budget);
     }
 
     /// Notes a step of the request. It costs nothing if the steps are not kept.

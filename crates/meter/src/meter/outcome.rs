@@ -94,6 +94,12 @@ pub struct Ending {
 }
 
 impl Ending {
+    /// Whether the request got its whole response.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.outcome == Outcome::Complete
+    }
+
     /// Whether the request failed for a reason other than its client: the upstream answered wrongly or not at all, or the
     /// program refused the request because it had no room or no time for it.
     #[must_use]

@@ -15,6 +15,7 @@ use prometheus::IntCounter;
 
 use super::{
     backlog::{Arrival, Backlog},
+    chunks::KeptChunk,
     concurrency::{Concurrency, Free, Running},
     families::{StreamChildren, UnscannedCounters},
     live::Live,
@@ -215,7 +216,12 @@ impl Tapping {
         self.live.last_arrival.set(since_accept);
         self.bytes.observe(data.len() as f64);
 
+        let is_kept = self.live.chunks.is_on();
+        let streams = if is_kept { self.streams() } else { 0 };
         let chunk = self.scan(|scanner, tell| scanner.scan(data, tell), since_accept);
+        if is_kept {
+            self.keep(since_accept, data.len(), &chunk, streams);
+        }
         if self.chunks.is_multiple_of(TIME_SCAN_EVERY) && chunk.records > 0 {
             self.scan_seconds.observe(now.elapsed().as_secs_f64() / chunk.records as f64);
         }
@@ -227,6 +233,20 @@ impl Tapping {
         if self.schedule.is_due(now) {
             self.flush();
         }
+    }
+
+    /// Keeps a chunk. `streams` decoded before it, without this stream if the chunk is its first.
+    #[cold]
+    fn keep(&self, at: Duration, bytes: usize, chunk: &Chunk, streams: u32) {
+        let whole = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        let (bytes, records) = (whole(bytes as u64), whole(chunk.records));
+        // The stream no longer decodes after its last record.
+        self.live.chunks.push(KeptChunk { at, bytes, records, streams: self.streams().max(streams) });
+    }
+
+    /// Returns the number of streams that decode at the upstream.
+    fn streams(&self) -> u32 {
+        self.account.as_ref().map_or(0, |account| u32::try_from(account.streams()).unwrap_or(u32::MAX))
     }
 
     fn note(&mut self, arrival: Arrival) {

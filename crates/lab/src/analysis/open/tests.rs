@@ -41,7 +41,7 @@ fn add(recording: &mut Recording, load: &Load, repetition: u32, planted: &[Plant
         for (place, gap) in (0..).zip([f64::NAN, request.gap, 3.0 * request.gap]) {
             let at = scheduled + f64::from(place);
             let (bytes, records, parse) = (10, 1, f64::NAN);
-            recording.chunks.push(Chunk { run: id, agent, at, bytes, records, gap, parse });
+            recording.chunks.push(Chunk { run: id, agent, at, bytes, records, gap, parse, streams: 0 });
         }
     }
 }

@@ -100,7 +100,7 @@ impl Draft {
     pub(crate) fn chunks(&mut self, run: u32, began: f64, gap: f64, count: u32) {
         self.recording.chunks.extend((0..count).map(|place| {
             let at = began + gap * f64::from(place);
-            Chunk { run, agent: 0, at, bytes: 1, records: 1, gap, parse: 1e-5 }
+            Chunk { run, agent: 0, at, bytes: 1, records: 1, gap, parse: 1e-5, streams: 0 }
         }));
     }
 

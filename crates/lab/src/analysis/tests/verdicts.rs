@@ -33,7 +33,16 @@ fn add(draft: &mut Draft, condition: Condition, behaviour: Behaviour) {
         for place in 0..behaviour.chunks {
             let gap = wall / behaviour.chunks as f64;
             let at = began + gap * place as f64;
-            let chunk = Chunk { run, agent: place as u32 % 2, at, bytes: 100, records: 1, gap, parse: 2e-5 };
+            let chunk = Chunk {
+                run,
+                agent: place as u32 % 2,
+                at,
+                bytes: 100,
+                records: 1,
+                gap,
+                parse: 2e-5,
+                streams: 0,
+            };
             draft.recording.chunks.push(chunk);
         }
         for place in 0..100 {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// The version of the format in docs/reference/recording-format.md. Version 2 added `scheduled` to `agents.csv`
-/// and `energy` to `gpu_metrics.csv`.
-pub(crate) const FORMAT: u32 = 2;
+/// and `energy` to `gpu_metrics.csv`. Version 3 added live traffic: `route` and three waits to `agents.csv`, `streams` to
+/// `chunk_metrics.csv`, and `live` to `environment.json`.
+pub(crate) const FORMAT: u32 = 3;
 
 /// `environment.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub struct Environment {
     /// The rule that stops the experiment, such as `true efficiency ± 3 %`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+    /// How live traffic was recorded. `None`: the recording is that of an experiment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live: Option<LiveTraffic>,
     /// The machine of the agents.
     pub machine: Machine,
     /// Its GPUs, if a driver reports them.
@@ -40,6 +44,16 @@ impl Environment {
         let versions = self.upstreams.values().filter_map(|upstream| upstream.version.as_deref());
         versions.into_iter().any(|version| version.contains("+simulated"))
     }
+}
+
+/// How a sidecar recorded the requests of its clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LiveTraffic {
+    /// The share of the generations that were recorded.
+    pub sample_ratio: f64,
+    /// Whether `role` is the name of the caller. If not, it is that of the model.
+    pub callers: bool,
 }
 
 /// A part of the experiment that ran without interruption.

@@ -20,7 +20,12 @@ impl Growing {
     }
 
     pub(super) fn is_empty(&self) -> io::Result<bool> {
-        Ok(self.file.metadata().map_err(named(&self.path))?.len() == 0)
+        Ok(self.len()? == 0)
+    }
+
+    /// Returns its size in bytes.
+    pub(super) fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata().map_err(named(&self.path))?.len())
     }
 }
 

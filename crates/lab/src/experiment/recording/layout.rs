@@ -26,7 +26,7 @@ pub(super) const RUN_COLUMNS: [&str; 13] = [
     "ttft_delta_ms",
 ];
 
-pub(super) const AGENT_COLUMNS: [&str; 20] = [
+pub(super) const AGENT_COLUMNS: [&str; 24] = [
     "run",
     "agent_id",
     "role",
@@ -47,10 +47,14 @@ pub(super) const AGENT_COLUMNS: [&str; 20] = [
     "bytes",
     "cpu_s",
     "failure",
+    "route",
+    "queue_s",
+    "hidden_queue_s",
+    "client_wait_s",
 ];
 
-pub(super) const CHUNK_COLUMNS: [&str; 7] =
-    ["run", "agent_id", "timestamp", "bytes", "records", "gap_ms", "parse_ms"];
+pub(super) const CHUNK_COLUMNS: [&str; 8] =
+    ["run", "agent_id", "timestamp", "bytes", "records", "gap_ms", "parse_ms", "streams"];
 
 pub(super) const LAG_COLUMNS: [&str; 5] = ["run", "process", "probe", "timestamp", "lag_ms"];
 

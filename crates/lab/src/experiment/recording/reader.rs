@@ -9,15 +9,16 @@ mod column;
 mod foreign;
 mod gpu;
 mod lag;
+mod live;
 mod plan;
 mod reading;
+mod recorded;
 mod runs;
 mod sound;
 mod suite;
 mod table;
 mod whole;
 
-use reading::{ONLY_RUN, Reading};
 use std::{
     collections::HashMap,
     io,
@@ -25,7 +26,7 @@ use std::{
 };
 
 use super::{
-    Environment, FORMAT, Problem,
+    Environment, FORMAT,
     layout::{AGENTS, CHUNKS, ENVIRONMENT, GPU, LAG, RUNS},
     problem::Problems,
 };
@@ -33,21 +34,8 @@ use crate::{
     analysis::{Recording, Settings, Until},
     experiment::plan::{ConditionPlan, Plan},
 };
-
-/// A recording that was read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recorded {
-    /// Its folder's name.
-    pub name: String,
-    /// Its rows.
-    pub recording: Recording,
-    /// The plan. `None`: there is no readable plan.
-    pub plan: Option<Plan>,
-    /// The environment. `None`: there is none.
-    pub environment: Option<Environment>,
-    /// The parts that were left out, with the reasons.
-    pub problems: Vec<Problem>,
-}
+use reading::{ONLY_RUN, Reading};
+pub use recorded::Recorded;
 
 /// The reason why there is nothing to read.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +72,7 @@ fn holds(folder: &Path) -> bool {
 ///
 /// Chunks and lag are reduced to a [`RunDigest`] of each run while they are read, so that a recording of any number of
 /// chunks can be analysed. The memory holds the rows of the largest run, and all agents and GPU readings. The rows of all
-/// runs are kept if the folder has no `runs.csv`, since the runs are then known only at the end; and three numbers of each
+/// runs are kept if they are live traffic, and if the folder has no `runs.csv`, since the runs are then known only at the end; and three numbers of each
 /// row are, if a file mixes the rows of runs.
 ///
 /// # Errors
@@ -112,7 +100,8 @@ pub fn read_all(
         let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
         read(&path, name)
     };
-    found.into_iter().map(named).collect()
+    let found: Result<Vec<Recorded>, ReadError> = found.into_iter().map(named).collect();
+    Ok(live::joined(folder, found?))
 }
 
 /// Returns the bytes of the files of rows that [`read_all`] reads, for a progress bar.
@@ -167,8 +156,13 @@ fn read_as(
     if !holds(folder) {
         return Err(ReadError::Nothing { path: folder.into() });
     }
-    let plan = plan::read(&mut reading);
     let environment: Option<Environment> = reading.json(ENVIRONMENT);
+    let live = environment.as_ref().and_then(|environment| environment.live);
+    if live.is_some() {
+        // The streams of live traffic are compared with each other, chunk by chunk.
+        reading.window = None;
+    }
+    let plan = plan::read(&mut reading, live.is_some());
     if let Some(newer) = environment.as_ref().map(|found| found.format).filter(|format| *format > FORMAT) {
         reading.problems.say(ENVIRONMENT, None, "format", || {
             format!(
@@ -177,7 +171,7 @@ fn read_as(
         });
     }
     let simulated = environment.as_ref().is_some_and(Environment::simulated);
-    let mut recording = Recording { simulated, ..Recording::default() };
+    let mut recording = Recording { simulated, live: live.is_some(), ..Recording::default() };
     runs::read(&mut reading, &mut recording);
     // The JSON files are read before the chunks, because their order decides the numbers of the agents.
     let suite = if reading.has(RUNS) { Vec::new() } else { suite::read(&mut reading) };
@@ -197,6 +191,9 @@ fn read_as(
         foreign::complete(&mut reading, &mut recording, &name, suite);
     }
     sound::name_conditions(&mut recording);
+    if let Some(live) = &live {
+        live::complete(&mut recording, live);
+    }
     if reading.has(RUNS) && !reading.has(AGENTS) {
         reading.problems.say(AGENTS, None, "missing", || {
             "it is missing: without it no run has durations, and so no speedup".into()

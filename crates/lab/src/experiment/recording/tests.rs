@@ -74,7 +74,8 @@ fn written() -> (TempDir, Recording) {
             for place in 0..3 {
                 let at = run.started + f64::from(place + 1) / 10.0;
                 let gap = if place == 0 { f64::NAN } else { 0.1 };
-                recording.chunks.push(Chunk { run: id, agent, at, bytes: 100, records: 1, gap, parse: 1e-5 });
+                let (run, bytes, records, parse, streams) = (id, 100, 1, 1e-5, 0);
+                recording.chunks.push(Chunk { run, agent, at, bytes, records, gap, parse, streams });
             }
         }
         recording.lag.push(LagSample {
@@ -311,7 +312,7 @@ prop_compose! {
     fn chunk()(
         run in 0_u32..9, agent in 0_u32..9, at in nanoseconds(), bytes: u32, records in 0_u32..99, parse in nanoseconds(),
     ) -> Chunk {
-        Chunk { run, agent, at, bytes, records, gap: f64::NAN, parse }
+        Chunk { run, agent, at, bytes, records, gap: f64::NAN, parse, streams: 0 }
     }
 }
 

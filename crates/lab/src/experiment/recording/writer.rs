@@ -1,5 +1,7 @@
 //! Writes a recording during the experiment.
 
+mod live;
+
 use std::{
     fs,
     io::{self, Write},
@@ -18,6 +20,8 @@ use crate::{
     analysis::{Agent, Chunk, Gaps, GpuSample, LagSample, Probe, Run, RunKind, overlap_speedup},
     experiment::plan::Plan,
 };
+
+pub(crate) use live::LIVE;
 
 /// The bytes that a file buffers until the next flush.
 const BUFFER: usize = 256 << 10;
@@ -85,7 +89,7 @@ impl Writer {
     ///
     /// # Errors
     /// The folder cannot be written to.
-    pub(crate) fn describe(folder: &Path, environment: &Environment) -> io::Result<()> {
+    pub fn describe(folder: &Path, environment: &Environment) -> io::Result<()> {
         let text = serde_json::to_string_pretty(environment)?;
         let draft = folder.join(".environment.json");
         file::write(&draft, &text)?;
@@ -124,6 +128,7 @@ impl Writer {
             self.whole(chunk.records.into());
             self.time(chunk.gap, Unit::Milliseconds);
             self.time(chunk.parse, Unit::Milliseconds);
+            self.count(Some(u64::from(chunk.streams)).filter(|streams| *streams > 0));
             self.chunks.write_byte_record(&self.row)?;
             self.row.clear();
         }
@@ -206,6 +211,16 @@ impl Writer {
         }
         self.flush()?;
         let run = &row.run;
+        self.head(run);
+        self.whole(row.agents.len() as u64);
+        self.derived(row);
+        self.runs.write_byte_record(&self.row)?;
+        self.row.clear();
+        self.flush()
+    }
+
+    /// Writes the first columns of a run.
+    fn head(&mut self, run: &Run) {
         self.whole(run.id.into());
         self.row.push_field(run.condition.as_bytes());
         self.row.push_field(match run.kind {
@@ -213,15 +228,10 @@ impl Writer {
             RunKind::Together => b"together",
             RunKind::Open => b"open",
         });
-        self.whole(row.run.repetition.unwrap_or_default().into());
+        self.whole(run.repetition.unwrap_or_default().into());
         self.row.push_field(if run.warm_up { b"true" } else { b"false" });
         self.time(run.started, Unit::Seconds);
         self.time(run.wall.unwrap_or(f64::NAN), Unit::Seconds);
-        self.whole(row.agents.len() as u64);
-        self.derived(row);
-        self.runs.write_byte_record(&self.row)?;
-        self.row.clear();
-        self.flush()
     }
 
     /// Writes the columns of TR117 for a run. They are for people who open the file; the reader ignores them.
@@ -267,6 +277,12 @@ impl Writer {
         self.whole(row.bytes);
         self.time(agent.cpu.unwrap_or(f64::NAN), Unit::Seconds);
         self.row.push_field(agent.failure.as_deref().unwrap_or_default().as_bytes());
+        let served = agent.served.as_deref();
+        self.row.push_field(served.map_or("", |served| &served.route).as_bytes());
+        let waits = served.map(|served| [served.queue, served.hidden_queue, served.client_wait]);
+        for wait in waits.unwrap_or_default() {
+            self.time(wait.unwrap_or(f64::NAN), Unit::Seconds);
+        }
         self.agents.write_byte_record(&self.row)?;
         self.row.clear();
         Ok(())

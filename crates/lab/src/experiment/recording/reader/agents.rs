@@ -1,12 +1,14 @@
 //! `agents.csv`.
 
+use csv::ByteRecord;
+
 use super::{
     super::{decimal::Unit, layout::AGENTS},
     Reading,
     column::{Header, Time, text, whole},
     table::{self, wrong},
 };
-use crate::analysis::{Agent, Recording};
+use crate::analysis::{Agent, Recording, Served};
 
 struct AgentColumns {
     run: usize,
@@ -25,6 +27,16 @@ struct AgentColumns {
     total: Option<Time>,
     cpu: Option<Time>,
     failure: Option<usize>,
+    served: ServedColumns,
+}
+
+/// The columns that only live traffic fills.
+struct ServedColumns {
+    upstream: Option<usize>,
+    route: Option<usize>,
+    queue: Option<Time>,
+    hidden_queue: Option<Time>,
+    client_wait: Option<Time>,
 }
 
 impl AgentColumns {
@@ -49,8 +61,28 @@ impl AgentColumns {
             total: ollama("total_duration"),
             cpu: header.time(&["cpu"], None),
             failure: header.any(&["failure", "error"]),
+            served: ServedColumns {
+                upstream: header.any(&["upstream"]),
+                route: header.any(&["route"]),
+                queue: header.time(&["queue"], None),
+                hidden_queue: header.time(&["hidden_queue"], None),
+                client_wait: header.time(&["client_wait"], None),
+            },
         })
     }
+}
+
+/// Returns what the sidecar knew about a request. `None`: it is one of an experiment, which has no route.
+fn served(columns: &ServedColumns, row: &ByteRecord) -> Option<Box<Served>> {
+    let route = columns.route.map(|at| text(&row[at])).filter(|route| !route.is_empty())?;
+    let time = |column: Option<Time>| column.and_then(|column| column.of(row).given());
+    Some(Box::new(Served {
+        upstream: columns.upstream.map(|at| text(&row[at])).unwrap_or_default(),
+        route,
+        queue: time(columns.queue),
+        hidden_queue: time(columns.hidden_queue),
+        client_wait: time(columns.client_wait),
+    }))
 }
 
 pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
@@ -85,6 +117,7 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
             total_duration: time(columns.total),
             cpu: time(columns.cpu),
             failure,
+            served: served(&columns.served, row),
         });
         Ok(())
     });

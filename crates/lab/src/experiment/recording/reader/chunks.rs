@@ -23,6 +23,7 @@ struct ChunkColumns {
     records: Option<usize>,
     gap: Option<Time>,
     parse: Option<Time>,
+    streams: Option<usize>,
 }
 
 impl ChunkColumns {
@@ -37,6 +38,7 @@ impl ChunkColumns {
             // The gaps of TR117 are in milliseconds, even if the column's name has no unit.
             gap: header.time(&["gap", "inter_chunk_gap"], Some(Unit::Milliseconds)),
             parse: header.time(&["parse", "parse_time"], Some(Unit::Milliseconds)),
+            streams: header.any(&["streams"]),
         })
     }
 
@@ -129,6 +131,7 @@ fn rows(reading: &mut Reading<'_>, emit: &mut dyn FnMut(Chunk)) {
             records: columns.records.and_then(|at| whole(&row[at])).unwrap_or(0) as u32,
             gap: columns.gap(row, since)?,
             parse: columns.parse.and_then(|parse| parse.of(row).given()).unwrap_or(f64::NAN),
+            streams: columns.streams.and_then(|at| whole(&row[at])).unwrap_or(0) as u32,
         };
         times.take(reading, chunk, since, unit, emit);
         Ok(())

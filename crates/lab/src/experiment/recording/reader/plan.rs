@@ -6,9 +6,10 @@ use super::{
 };
 use crate::experiment::plan::Plan;
 
-pub(super) fn read(reading: &mut Reading<'_>) -> Option<Plan> {
+/// A recording of live traffic has no plan.
+pub(super) fn read(reading: &mut Reading<'_>, is_live: bool) -> Option<Plan> {
     let Ok(text) = std::fs::read_to_string(reading.folder.join(PLAN)) else {
-        if reading.has(RUNS) {
+        if reading.has(RUNS) && !is_live {
             reading.problems.say(PLAN, None, "missing", || {
                 "it is missing: only the names of the conditions are known, and the first one is taken for the baseline of the others".into()
             });

@@ -48,7 +48,8 @@ pub(super) fn keep_whole_runs(reading: &mut Reading<'_>, recording: &mut Recordi
     for agent in &recording.agents {
         let seen = with_chunks.contains(&(agent.run, agent.agent))
             || digests.get(&agent.run).is_some_and(|digest| digest.has_chunk_of(agent.agent));
-        if !seen && agent.failure.is_none() && reading.has(CHUNKS) {
+        // A response that is no stream, of live traffic, has none.
+        if !seen && agent.failure.is_none() && agent.served.is_none() && reading.has(CHUNKS) {
             let (run, number) = (agent.run, agent.agent);
             reading.problems.say(CHUNKS, None, "chunks", || {
                 format!("agent {number} of run {run} has no chunk: its gaps are not known")

@@ -83,7 +83,7 @@ fn file_that_is_cut_inside_a_quoted_name_loses_only_that_row() {
         format!("{}1,1,\"wri\nter", &text[..=last])
     });
     let recorded = read(folder.path()).unwrap();
-    assert_problem(&recorded, "agents.csv:5: the row has 3 fields and the header 20: it is left out");
+    assert_problem(&recorded, "agents.csv:5: the row has 3 fields and the header 24: it is left out");
     assert_eq!(recorded.recording.agents.len(), recording.agents.len() - 1);
     let analysis = crate::analysis::analyse(&recorded.recording, &crate::analysis::Settings::default());
     assert!(analysis.notes.iter().any(|note| note == "run 1 is left out: it has 1 agent, and 2 took part"));
@@ -92,19 +92,19 @@ fn file_that_is_cut_inside_a_quoted_name_loses_only_that_row() {
 #[test]
 fn recording_of_a_newer_version_is_read_and_said_to_be_newer() {
     let (folder, recording) = written();
-    edit(folder.path(), layout::ENVIRONMENT, |text| text.replace("\"format\": 2", "\"format\": 9"));
+    edit(folder.path(), layout::ENVIRONMENT, |text| text.replace("\"format\": 3", "\"format\": 9"));
     edit(folder.path(), layout::LAG, |text| {
         text.lines().zip(["new", "1", "2"]).map(|(line, more)| format!("{line},{more}\n")).collect()
     });
     let recorded = read(folder.path()).unwrap();
-    assert_problem(&recorded, "environment.json: it has format 9, and this version reads formats up to 2");
+    assert_problem(&recorded, "environment.json: it has format 9, and this version reads formats up to 3");
     assert_eq!(recorded.recording.lag, recording.lag);
 }
 
 #[test]
 fn recording_of_an_older_version_is_read_and_not_continued() {
     let (folder, recording) = written();
-    edit(folder.path(), layout::ENVIRONMENT, |text| text.replace("\"format\": 2", "\"format\": 1"));
+    edit(folder.path(), layout::ENVIRONMENT, |text| text.replace("\"format\": 3", "\"format\": 1"));
     // Version 1 had no scheduled times.
     edit(folder.path(), layout::AGENTS, |text| {
         let without = |line: &str| {
@@ -121,5 +121,5 @@ fn recording_of_an_older_version_is_read_and_not_continued() {
         recorded.recording.agents.iter().all(|agent| agent.scheduled.is_none() && agent.tokens == Some(8))
     );
     let error = finished(folder.path(), &PLAN.parse().unwrap()).unwrap_err().to_string();
-    assert!(error.contains("has format 1, and this version of streamgauge writes format 2"), "{error}");
+    assert!(error.contains("has format 1, and this version of streamgauge writes format 3"), "{error}");
 }

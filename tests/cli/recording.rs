@@ -1,0 +1,174 @@
+//! The recording of live traffic, from the streams of clients to the report.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+
+use super::*;
+
+/// Tokens per second of a stream that runs alone in the simulated Ollama.
+const ALONE: f64 = 200.0;
+/// The same with four streams: 200 / (1 + 0.5 × 3).
+const OF_FOUR: f64 = 80.0;
+const TOKENS: u64 = 60;
+
+/// A simulated Ollama with a planted cost of each further stream.
+fn simulated() -> (Running, String) {
+    let planted = ["--rate", "200", "--contention", "0.5", "--jitter", "0", "--parallel", "8"];
+    let quick = ["--load-time", "0s", "--prefill-rate", "0", "--listen", "127.0.0.1:0"];
+    let mut simulator = Running::start(&[&["simulate"], &planted[..], &quick[..]].concat());
+    let upstream = format!("http://{}", address(&simulator.until("listening"), "ollama="));
+    (simulator, upstream)
+}
+
+/// A sidecar in front of this upstream that records to this folder.
+pub(super) fn recording(upstream: &str, folder: &Path, settings: &str) -> (Running, [String; 2]) {
+    let config = file(&format!("[recording]\nfolder = {folder:?}\n{settings}\n"));
+    let listen = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let more = ["serve", "--upstream", upstream, "--config", config.path().to_str().unwrap()];
+    let mut serve = Running::start(&[&more[..], &listen[..]].concat());
+    let addresses = serve.addresses();
+    (serve, addresses)
+}
+
+/// Reads one generation to its end.
+pub(super) fn generate(proxy: &str, tokens: u64) {
+    let body = format!(
+        "{{\"model\":\"sim\",\"prompt\":\"a secret prompt\",\"options\":{{\"num_predict\":{tokens}}}}}"
+    );
+    let head = format!(
+        "POST /api/generate HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut connection = TcpStream::connect(proxy).unwrap();
+    connection.write_all((head + &body).as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("\"done\":true"), "{answer}");
+}
+
+/// `streams` generations that run at the same time.
+pub(super) fn together(proxy: &str, streams: usize) {
+    thread::scope(|scope| {
+        for _ in 0..streams {
+            scope.spawn(|| generate(proxy, TOKENS));
+        }
+    });
+}
+
+/// The value of a series of `/metrics`, by its name and one of its labels.
+fn value(metrics: &str, name: &str, label: &str) -> f64 {
+    let line = metrics.lines().find(|line| line.starts_with(name) && line.contains(label)).unwrap();
+    line.rsplit_once(' ').unwrap().1.parse().unwrap()
+}
+
+/// Waits until so many generations are written.
+fn written(admin: &str, generations: u64) -> String {
+    let series = format!("streamgauge_recording_streams_total{{result=\"written\"}} {generations}\n");
+    loop {
+        let metrics = get(admin, "/metrics");
+        if metrics.contains(&series) {
+            return metrics;
+        }
+        thread::yield_now();
+    }
+}
+
+pub(super) fn report(folder: &Path) -> Value {
+    let output = streamgauge(&["report", "--format", "json", folder.to_str().unwrap()]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    serde_json::from_str(&stdout(&output)).unwrap()
+}
+
+/// Asserts that two values differ by less than a share.
+pub(super) fn near(value: &Value, planted: f64, share: f64) {
+    let value = value.as_f64().unwrap();
+    assert!((value / planted - 1.0).abs() < share, "{value}, where {planted} was planted");
+}
+
+/// Every file below a folder.
+fn texts(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| if path.is_dir() { texts(&path) } else { vec![fs::read_to_string(path).unwrap()] })
+        .collect()
+}
+
+#[test]
+fn report_of_recorded_traffic_shows_the_planted_rates_and_agrees_with_the_metrics() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let (_simulator, upstream) = simulated();
+    let (serve, [proxy, admin]) = recording(&upstream, folder.path(), "");
+    for _ in 0..3 {
+        together(&proxy, 1);
+        together(&proxy, 4);
+    }
+    let metrics = written(&admin, 15);
+    let report_of_running = report(folder.path());
+    serve.signal("-TERM");
+    assert_eq!(serve.end().0, Some(0));
+    let report = report(folder.path());
+    assert_eq!(report["live"], report_of_running["live"]);
+
+    let group = &report["live"]["groups"][0];
+    assert_eq!(
+        (&group["requests"], &group["failed"], &report["simulated"]),
+        (&15.into(), &0.into(), &true.into())
+    );
+    let level = |streams: u64| {
+        let levels = group["levels"].as_array().unwrap();
+        levels.iter().find(|level| level["streams"] == streams).unwrap_or_else(|| panic!("{levels:#?}"))
+    };
+    near(&level(1)["rate"], ALONE, 0.1);
+    near(&level(4)["rate"], OF_FOUR, 0.1);
+    // The sidecar's own account of the same traffic.
+    let seconds = value(&metrics, "streamgauge_concurrency_stream_seconds_total{", "streams=\"4\"");
+    near(&level(4)["seconds"], seconds, 0.1);
+    let output = &report["lengths"][0]["output"];
+    assert_eq!((&output["n"], &output["min"], &output["max"]), (&15.into(), &60.0.into(), &60.0.into()));
+    // Beside each other, streams lose what the planted cost takes: 7.5 of 12.5 ms of each gap.
+    near(&report["live"]["slowdowns"][0]["seconds"], 12.0 * 59.0 * 0.0075, 0.15);
+    for text in texts(folder.path()) {
+        assert!(!text.contains("secret"), "{text}");
+    }
+}
+
+#[test]
+fn recording_of_killed_sidecar_is_read_up_to_its_cut() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let (_simulator, upstream) = simulated();
+    let (serve, [proxy, admin]) = recording(&upstream, folder.path(), "");
+    together(&proxy, 2);
+    written(&admin, 2);
+    serve.signal("-KILL");
+    serve.end();
+    let part = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    // As after a power failure, the end of the file is missing.
+    let chunks = part.join("chunk_metrics.csv");
+    let text = fs::read_to_string(&chunks).unwrap();
+    fs::write(&chunks, &text[..text.len() - 7]).unwrap();
+    let report = report(folder.path());
+    assert_eq!(report["live"]["groups"][0]["requests"], 2);
+    let problems = report["sources"][0]["problems"].to_string();
+    assert!(problems.contains("chunk_metrics.csv"), "{problems}");
+}
+
+#[test]
+fn recording_without_share_records_nothing_and_folder_that_is_a_file_ends_serve() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let (_simulator, upstream) = simulated();
+    let (serve, [proxy, admin]) = recording(&upstream, folder.path(), "sample_ratio = 0");
+    together(&proxy, 1);
+    assert!(get(&admin, "/metrics").contains("streamgauge_recording_streams_total{result=\"written\"} 0"));
+    serve.signal("-TERM");
+    serve.end();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+
+    let taken = file("");
+    let config = file(&format!("[recording]\nfolder = {:?}", taken.path()));
+    let mut serve = streamgauge(&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    let output = serve.args(["--config", config.path().to_str().unwrap()]).output().unwrap();
+    let told = stderr(&output);
+    assert!(output.status.code() == Some(1) && told.contains("cannot record to"), "{told}");
+    assert!(told.contains("`recording.folder`"), "{told}");
+}

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use super::Result;
+use super::{Result, layer};
 
 /// The repetitions of two runs. The difference of their counts is free of the start of the process.
 const FEW: u64 = 100;
@@ -36,7 +36,7 @@ const CALLS: [(&str, &[&str]); 3] = [
     ("clock", &["clock_gettime"]),
 ];
 
-/// The cost of one repetition: `instructions`, the names in [`CALLS`], or `bytes`.
+/// The cost of one repetition: `instructions`, those of each layer, the names in [`CALLS`], or `bytes`.
 pub(crate) type Count = BTreeMap<String, f64>;
 
 /// Counts the repetitions of a scenario.
@@ -92,6 +92,9 @@ fn called(name: &str, times: u64) -> Result<HashMap<&'static str, u64>> {
     fs::remove_file(&file)?;
     let instructions = number(&said, "Collected :").ok_or_else(|| format!("{name}: {said}"))?;
     let mut counts = HashMap::from([("instructions", instructions)]);
+    if layer::DIVIDED.contains(&name) {
+        counts.extend(layer::instructions(&graph));
+    }
     counts.extend(CALLS.map(|(what, _)| (what, 0)));
     for (function, calls) in calls(&graph) {
         for (what, _) in CALLS.iter().filter(|(_, functions)| functions.contains(&function)) {

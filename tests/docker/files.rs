@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::engine::IMAGE;
 
-const FILES: [&str; 4] = ["compose.yaml", "compose.gpu.yaml", "compose.demo.yaml", "compose.fleet.yaml"];
+const FILES: [&str; 5] =
+    ["compose.yaml", "compose.gpu.yaml", "compose.demo.yaml", "compose.fleet.yaml", "compose.traces.yaml"];
 
 fn text(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -138,6 +139,8 @@ fn compose_publishes_only_proxy_beyond_loopback() {
             }
             let has_store = words(&service["networks"]).contains(&"store");
             assert!(!has_store || name == "valkey" || name.starts_with("streamgauge"), "{path}: {name}");
+            let has_traces = words(&service["networks"]).contains(&"traces");
+            assert!(!has_traces || ["jaeger", "streamgauge"].contains(&&*name), "{path}: {name}");
         }
     }
 }

@@ -15,16 +15,17 @@ pub(crate) struct Project<'a> {
     pub(crate) admin: u16,
     pub(crate) prometheus: u16,
     pub(crate) grafana: u16,
+    pub(crate) jaeger: u16,
 }
 
 impl<'a> Project<'a> {
     /// A project of these files, which is not started yet.
     pub(crate) fn new(engine: &'a Engine, files: &'a [&'a str]) -> Project<'a> {
         // Chosen together, so that they differ. They were free a moment ago.
-        let taken = [(); 6].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [proxy, admin, prometheus, grafana, second, third] =
+        let taken = [(); 7].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [proxy, admin, prometheus, grafana, jaeger, second, third] =
             taken.map(|socket| socket.local_addr().unwrap().port());
-        Project { engine, files, proxy, others: [second, third], admin, prometheus, grafana }
+        Project { engine, files, proxy, others: [second, third], admin, prometheus, grafana, jaeger }
     }
 
     fn compose(&self, arguments: &[&str]) -> Command {
@@ -38,7 +39,8 @@ impl<'a> Project<'a> {
             .env("STREAMGAUGE3_PORT", self.others[1].to_string())
             .env("STREAMGAUGE_ADMIN_PORT", self.admin.to_string())
             .env("PROMETHEUS_PORT", self.prometheus.to_string())
-            .env("GRAFANA_PORT", self.grafana.to_string());
+            .env("GRAFANA_PORT", self.grafana.to_string())
+            .env("JAEGER_PORT", self.jaeger.to_string());
         command
     }
 
@@ -64,6 +66,11 @@ impl<'a> Project<'a> {
     pub(crate) fn can(&self, service: &str, command: &[&str]) -> bool {
         let exec = [&["exec", "--no-TTY", service], command].concat();
         self.compose(&exec).output().unwrap().status.success()
+    }
+
+    /// Whether a process in the container of a service can connect to `HOST/PORT`.
+    pub(crate) fn reaches(&self, from: &str, to: &str) -> bool {
+        self.can(from, &["bash", "-c", &format!("exec 3<>/dev/tcp/{to}")])
     }
 
     /// The present values of this expression in Prometheus, one per series. Empty while Prometheus does not answer.

@@ -9,6 +9,7 @@ use super::{engine::Engine, project::Project};
 
 const DEMO: &[&str] = &["compose.yaml", "compose.demo.yaml"];
 const FLEET: &[&str] = &["compose.yaml", "compose.fleet.yaml"];
+const TRACES: &[&str] = &["compose.yaml", "compose.traces.yaml"];
 /// The time for asynchronous results, with a busy machine in mind.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -21,7 +22,10 @@ fn compose_accepts_every_combination_of_files() {
         &["compose.yaml", "compose.gpu.yaml"],
         DEMO,
         FLEET,
+        TRACES,
         &["compose.yaml", "compose.gpu.yaml", "compose.demo.yaml"],
+        &["compose.yaml", "compose.gpu.yaml", "compose.traces.yaml"],
+        &["compose.yaml", "compose.demo.yaml", "compose.traces.yaml"],
     ] {
         let project = Project::new(&engine, files);
         project.say(&["config", "--quiet"]);
@@ -96,11 +100,10 @@ async fn demo_stack_fills_prometheus_and_drains_when_stopped() {
 
 /// Only Ollama and the sidecar are in Ollama's network, and the sidecar cannot write.
 fn is_separated(project: &Project<'_>) {
-    assert!(
-        !project.can("prometheus", &["wget", "-q", "-T", "5", "-O", "-", "http://ollama:11434/api/version"])
-    );
-    assert!(!project.can("clients", &["bash", "-c", "exec 3<>/dev/tcp/ollama/11434"]));
-    assert!(project.can("streamgauge", &["bash", "-c", "exec 3<>/dev/tcp/ollama/11434"]));
+    assert!(project.reaches("prometheus", "streamgauge/9464"));
+    assert!(!project.reaches("prometheus", "ollama/11434"));
+    assert!(!project.reaches("clients", "ollama/11434"));
+    assert!(project.reaches("streamgauge", "ollama/11434"));
     assert!(!project.can("streamgauge", &["touch", "/tmp/x"]));
 }
 
@@ -168,14 +171,12 @@ async fn fleet_stack_shares_limits_and_falls_back_without_store() {
     assert_eq!(answers, [200, 200, 200, 429, 429, 429]);
 
     // Nobody but the sidecars reaches the store, and each Ollama has only its own sidecar.
-    let reaches =
-        |from: &str, to: &str| project.can(from, &["bash", "-c", &format!("exec 3<>/dev/tcp/{to}")]);
-    assert!(reaches("streamgauge2", "valkey/6379"));
-    assert!(reaches("streamgauge2", "ollama2/11434"));
+    assert!(project.reaches("streamgauge2", "valkey/6379"));
+    assert!(project.reaches("streamgauge2", "ollama2/11434"));
     for (from, to) in
         [("clients2", "valkey/6379"), ("clients2", "ollama2/11434"), ("streamgauge2", "ollama3/11434")]
     {
-        assert!(!reaches(from, to), "{from} reaches {to}");
+        assert!(!project.reaches(from, to), "{from} reaches {to}");
     }
 
     // Without the store, each sidecar applies its share, and Prometheus says so.
@@ -183,6 +184,28 @@ async fn fleet_stack_shares_limits_and_falls_back_without_store() {
     until("sum(streamgauge_shared_mode{mode=\"local\"})", 3.0).await;
     project.say(&["start", "valkey"]);
     until("sum(streamgauge_shared_mode{mode=\"shared\"})", 3.0).await;
+    project.say(&["down", "--volumes"]);
+}
+
+#[tokio::test]
+#[ignore = "needs a Docker engine; tests/real/install.sh"]
+async fn traces_stack_shows_requests_in_jaeger_which_only_the_sidecar_reaches() {
+    let engine = Engine::start();
+    let project = Project::new(&engine, TRACES);
+    project.up().await;
+    let version = reqwest::get(format!("http://127.0.0.1:{}/api/version", project.proxy)).await.unwrap();
+    assert_eq!(version.status(), 200);
+    let url = format!("http://127.0.0.1:{}/api/v3/services", project.jaeger);
+    let deadline = Instant::now() + PATIENCE;
+    while reqwest::get(&url).await.unwrap().json::<Value>().await.unwrap()["services"]
+        != json!(["streamgauge"])
+    {
+        assert!(Instant::now() < deadline, "{}", project.say(&["logs", "--no-color", "streamgauge"]));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for (from, is_reached) in [("streamgauge", true), ("prometheus", false), ("ollama", false)] {
+        assert_eq!(project.reaches(from, "jaeger/16686"), is_reached, "{from}");
+    }
     project.say(&["down", "--volumes"]);
 }
 

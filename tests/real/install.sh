@@ -450,10 +450,10 @@ make_docker() {
 }
 
 # The name that Dockerfile or compose.yaml pins for an image.
-pinned() { grep -ohE "$1:[A-Za-z0-9._-]+" "$ROOT/Dockerfile" "$ROOT/compose.yaml" "$ROOT/compose.fleet.yaml" | head -n 1; }
+pinned() { grep -ohE "$1:[A-Za-z0-9._-]+" "$ROOT/Dockerfile" "$ROOT/compose.yaml" "$ROOT"/compose.{fleet,traces}.yaml | head -n 1; }
 
 IMAGES=("$(pinned debian)" "$(pinned rust)" "$(pinned ollama/ollama)" "$(pinned prom/prometheus)" "$(pinned grafana/grafana)"
-  "$(pinned valkey/valkey)")
+  "$(pinned valkey/valkey)" "$(pinned jaegertracing/jaeger)")
 
 check_images() {
   local name
@@ -535,6 +535,12 @@ DOCKERFILE
 RUN apt-get update && apt-get install -y --no-install-recommends redis-server && rm -rf /var/lib/apt/lists/* \
     && ln -s redis-server /usr/bin/valkey-server && ln -s redis-cli /usr/bin/valkey-cli
 DOCKERFILE
+  image "${IMAGES[6]}" "$CACHE/bin/jaeger" "$CACHE/deb/busybox/bin/busybox" <<'DOCKERFILE'
+COPY jaeger /bin/
+COPY busybox /bin/wget
+USER 10001
+ENTRYPOINT ["/bin/jaeger", "0.0.0.0"]
+DOCKERFILE
   # The steps between, which are half of the disk that it takes; what Dockerfile's builds have kept stays.
   docker image prune --force
   docker builder prune --all --force --filter type=regular
@@ -563,7 +569,7 @@ part models "models $MODEL, $TOOLED, $EMBEDDER" \
   "$MODEL $MODEL_SHA256 $TOOLED $(cat "$ROOT"/tests/real/{chat_template.py,tools.jinja} | sha256sum) $EMBEDDER $EMBEDDER_SHA256"
 part docker "Docker engine, and compose $COMPOSE" "$COMPOSE"
 if ((EUID == 0)); then
-  part images "images for it (${IMAGES[*]})" "${IMAGES[*]} $OLLAMA_NEWEST $(rustc --version)"
+  part images "images for it (${IMAGES[*]})" "${IMAGES[*]} $OLLAMA_NEWEST $JAEGER $(rustc --version)"
 else
   echo "images for it: left out; an engine takes root, and without root the tests on it fail"
 fi

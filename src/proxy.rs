@@ -10,11 +10,13 @@ mod forward;
 mod headers;
 mod held_slot;
 mod inbound;
+mod kept_alive;
 mod listen;
 mod naming;
 mod respond;
 mod response_fields;
 mod shared;
+mod unwritten;
 mod upload;
 mod worker;
 
@@ -31,7 +33,7 @@ pub(crate) use shared::{Proxy, Stages};
 
 use crate::{
     admission::Permit,
-    meter::{Delivered, Facts, Measurement, Step},
+    meter::{Delivered, Facts, Measurement, Outcome, Step},
     protocol::{CLOUD, Coding, Framing, Route, canonical_model, model_of_path},
     shaping::{self, Stream},
     tls::Acceptor,
@@ -43,6 +45,7 @@ use families::Families;
 use forward::Answered;
 use held_slot::{HeldSlot, SlotHolder};
 use inbound::Inbound;
+use kept_alive::EarlyHead;
 use naming::Naming;
 use respond::{Failure, Outgoing};
 use upload::{Budget, Share, Unread, Upload, read_off};
@@ -110,11 +113,13 @@ impl Proxy {
         request: Request<Inbound>,
         facts: Facts,
         measurement: Measurement,
+        early: Option<&EarlyHead>,
     ) -> Response<Delivered<Outgoing>> {
         let page = Page::of(request.headers(), &self.stages.admission);
         let live = self.config.response_fields.then(|| measurement.live().clone());
         // The future is awaited where it is made: in a variable, it would need twice the memory and one more copy.
-        let answered = AssertUnwindSafe(self.answer(request, facts, &page, measurement)).catch_unwind().await;
+        let answered =
+            AssertUnwindSafe(self.answer(request, facts, &page, measurement, early)).catch_unwind().await;
         let mut response = match answered {
             Ok(response) => response,
             Err(_) => {
@@ -124,6 +129,9 @@ impl Proxy {
                 let mut measurement = self.stages.meter.start(facts);
                 // The measurement that the panic dropped has recorded the request.
                 measurement.forget();
+                if early.is_some_and(EarlyHead::is_sent) {
+                    return respond::event(&Failure::Panicked, facts).map(|body| measurement.deliver(body));
+                }
                 self.respond_to_failure(&Failure::Panicked, facts, &page, measurement)
             }
         };
@@ -140,6 +148,7 @@ impl Proxy {
         facts: Facts,
         page: &Page,
         mut measurement: Measurement,
+        early: Option<&EarlyHead>,
     ) -> Response<Delivered<Outgoing>> {
         #[cfg(test)]
         assert_ne!(request.uri().path(), "/panic", "a test of the sidecar wants it");
@@ -173,7 +182,16 @@ impl Proxy {
         }
         // Each future is copied whole into the one that awaits it. The box saves these copies: 27,000 of the 125,000
         // instructions of a short request.
-        match Box::pin(self.forward((head, body), named, permit, &mut measurement)).await {
+        let early_for = early.map(|early| (early, page));
+        let mut forwarded =
+            Box::pin(self.forward((head, body), named, permit, &mut measurement, early_for)).await;
+        if early.is_some_and(EarlyHead::is_sent)
+            && let Ok((response, passed)) = forwarded
+        {
+            forwarded =
+                respond::following(response, passed.upstream.name()).await.map(|response| (response, passed));
+        }
+        match forwarded {
             Ok((response, passed)) => self.deliver(response, facts, &passed, measurement),
             Err(failure) => self.respond_to_failure(&failure, facts, page, measurement),
         }
@@ -254,14 +272,14 @@ impl Proxy {
         named: Option<String>,
         permit: Arc<Permit>,
         measurement: &mut Measurement,
+        early: Option<(&EarlyHead, &Page)>,
     ) -> Result<(Response<upstream::Answer>, Passed), Failure> {
         let route = measurement.route();
         // The model must be known before an upstream is chosen, and hyper notices a disconnect only after it has
         // read the body.
         let share = Share::of(&self.budget);
         let mut upload = Upload::new(body, self.config.body_idle_timeout, measurement.live().clone(), share);
-        let mut strip_usage = false;
-        let mut is_whole = true;
+        let (mut strip_usage, mut is_whole, mut streams) = (false, true, false);
         if route.reads_body_ahead() {
             let coding = headers::coding(&head.headers);
             let most = self.budget.of_one().max(self.config.peek_limit) as u64;
@@ -270,13 +288,14 @@ impl Proxy {
             // A compressed body must be decoded and edited as a whole.
             let to_end = asks_usage && coding != Coding::Identity;
             let more = |reader: &Naming| {
-                let to_object_end = asks_usage || permit.models().is_some();
+                let to_object_end = asks_usage || permit.models().is_some() || early.is_some();
                 let tells_more = !reader.is_over() && (to_object_end || !reader.knows_model());
                 tells_more || (to_end && !reader.is_undecodable())
             };
             upload.read_ahead(self.config.peek_limit, &mut reader, more).await?;
             is_whole = !reader.is_undecodable() && (reader.is_over() || upload.is_read());
             let peek = reader.peek();
+            streams = peek.stream == Some(true);
             if let Some(model) = &peek.model {
                 measurement.model_named(model);
             }
@@ -297,6 +316,11 @@ impl Proxy {
             models.judge(model.as_deref(), is_whole).inspect_err(|refusal| permit.refuse(refusal))?;
         }
         permit.strip(&mut head.headers);
+        if let Some((early, page)) = early.filter(|_| streams && headers::takes_identity(&head.headers)) {
+            // The fields of the head are sent before the coding of the response is known.
+            headers::ask_identity(&mut head.headers);
+            early.allow(&permit, page, upload.is_read());
+        }
         let Answered { response, length, upstream, is_cloud } =
             self.send(head, upload, model.as_deref(), &permit, measurement).await?;
         Ok((response, Passed { permit, upstream, is_cloud, length, strip_usage }))
@@ -382,11 +406,16 @@ impl Proxy {
             ),
             _ => tracing::warn!(id = %measurement.live().id(), route = facts.route.label(), "{failure}"),
         }
-        if !matches!(failure, Failure::Unread(Unread::Gone)) {
+        let is_gone = matches!(failure, Failure::Unread(Unread::Gone));
+        if !is_gone {
             measurement.responded(failure.status());
         }
-        measurement.decide(failure.outcome());
+        let is_late = measurement.live().has_responded_early();
+        measurement.decide(if is_late && !is_gone { Outcome::LateError } else { failure.outcome() });
         measurement.failure_explained(failure.to_string());
+        if is_late {
+            return respond::event(failure, facts).map(|body| measurement.deliver(body));
+        }
         let mut response = failure.response(facts.dialect);
         page.let_read(response.headers_mut());
         response.map(|body| measurement.deliver(body))

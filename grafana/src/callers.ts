@@ -25,7 +25,7 @@ const quotaUse = max(ratio(spentOver('5m', 'job', 'instance', 'caller'), `(${lim
 const closest = `topk(10, ${sum(`increase(${family('caller_tokens_total', CALLER, 'kind=~"prompt|output"')}[$__range] @ end())`, 'caller')} / (${max(`${family('caller_limit_per_second', CALLER, 'kind="tokens"')} @ end()`, 'caller')} > 0))`;
 const share = (outcome: string) =>
   `${sum(increase(family('caller_requests_total', CALLER, outcome)), 'caller')} / (${sum(increase(family('caller_requests_total', CALLER)), 'caller')} > 0)`;
-const FAILED = 'outcome=~"in_band_error|truncated|upstream_error"';
+const FAILED = 'outcome=~"in_band_error|late_error|truncated|upstream_error"';
 // The same ten callers at every point of the plot: `topk` alone would choose anew for each.
 const busiest = (inner: string) =>
   `(${inner}) and on (caller) topk(10, sum by (caller) (increase(${family('caller_requests_total', CALLER)}[$__range] @ end())))`;

@@ -22,7 +22,7 @@ import {
   withinOf,
 } from './query';
 
-const FAILED = 'outcome=~"in_band_error|truncated|upstream_error"';
+const FAILED = 'outcome=~"in_band_error|late_error|truncated|upstream_error"';
 const requests = (...matchers: string[]) => rate(family('requests_total', UPSTREAM, MODEL, ...matchers));
 // Per minute: a shared Ollama often serves fewer than one request in ten seconds.
 const perMinute = (...by: string[]) => `60 * ${sum(requests(), ...by)}`;

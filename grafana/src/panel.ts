@@ -108,6 +108,7 @@ const COLORS: Record<string, string> = {
   in_band_error: 'red',
   truncated: 'dark-red',
   upstream_error: 'orange',
+  late_error: 'dark-orange',
   '/^2..$/': 'green',
   '/^3..$/': 'blue',
   '/^4..$/': 'yellow',

@@ -109,6 +109,11 @@ static LISTENERS: &[Setting] = &[
         "Add `x-streamgauge-request-id` and `server-timing` to each response, also to the sidecar's own errors: the id of the request, its wait in the queue in milliseconds, and the upstream, as in `queue;dur=12.5, upstream;desc=\"gpu0\"`. If a web page may read the response, `access-control-expose-headers` lists them. `false`: responses have the fields of Ollama.",
     ),
     setting(
+        "proxy.sse_keep_alive",
+        Field::Duration(|c| &mut c.sidecar.proxy.sse_keep_alive, TIMEOUT_OR_NONE),
+        "If a streaming request under `/v1` has no response of Ollama after this time, send its client status 200 and a keep-alive line, and one more each time it passes, until the response begins. The wait in the queue counts. A later error is then an event in the stream. 0s: off, and an error has its own status.",
+    ),
+    setting(
         "proxy.drain_timeout",
         Field::Duration(|c| &mut c.sidecar.drain_timeout, TIMEOUT_OR_NONE),
         "How long running streams may continue after SIGTERM or SIGINT.",

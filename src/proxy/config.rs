@@ -36,6 +36,9 @@ pub struct Config {
     pub unknown_v1: UnknownV1,
     /// Whether each response gets the id of its request, its wait in the queue and the name of its upstream.
     pub response_fields: bool,
+    /// How long a stream of server-sent events may have no response before its client gets the head and keep-alive lines,
+    /// and the pause between these lines; zero: the client gets none.
+    pub sse_keep_alive: Duration,
 }
 
 /// How a POST below `/v1` to an unknown path is treated.
@@ -65,6 +68,7 @@ impl Default for Config {
             read_ahead_budget: 256 << 20,
             unknown_v1: UnknownV1::default(),
             response_fields: false,
+            sse_keep_alive: Duration::ZERO,
         }
     }
 }

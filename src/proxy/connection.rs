@@ -14,7 +14,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
@@ -38,8 +38,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Proxy, families,
     headers::{Fragment, HEAD_TOO_LARGE, MAX_FIELDS},
-    held_slot::{HeldSlot, SlotHolder},
+    held_slot::Holding,
+    kept_alive::{ConnectionParts, KeptAlive},
     respond::{self, Outgoing},
+    unwritten::Unwritten,
 };
 use crate::{
     connection::{Attended, Heads, Late, Linger, Lingered, Notice, RequestLimits, Timer, WaitingPlace},
@@ -48,7 +50,7 @@ use crate::{
     tls::Stream,
 };
 use batch::Gathered;
-use flush::{Cut, Unwritten};
+use flush::Cut;
 use hangup::Watched;
 use read_ahead::ReadAhead;
 use reset::Resets;
@@ -63,10 +65,7 @@ pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 /// The layers between hyper and the client's socket. A test compares them with docs/explanation/life-of-a-request.md.
 type ClientIo = TokioIo<Heads<Gathered<ReadAhead<Watched<Resets>>>>>;
 /// The layers between hyper and the response. The same test compares them.
-type ClientBody = Attended<Cut<Delivered<Outgoing>>>;
-
-/// The last request of a connection whose response held a slot.
-type Holder = Arc<Mutex<Option<SlotHolder>>>;
+type ClientBody = Attended<Cut<KeptAlive<Delivered<Outgoing>>>>;
 
 /// A connection, with what it shares with the rest of the proxy.
 pub(super) struct Life {
@@ -170,8 +169,8 @@ impl Life {
     async fn serve(&self, stream: Stream) -> Option<Ended> {
         let stream = Resets::new(stream);
         let ends_with_connection = stream.armed();
-        let (unwritten, holder) = (Unwritten::default(), Holder::default());
-        let service = self.service(unwritten.clone(), ends_with_connection.clone(), holder.clone());
+        let (unwritten, holding) = (Unwritten::default(), Holding::new(self.place.clone()));
+        let service = self.service(unwritten.clone(), ends_with_connection.clone(), holding.clone());
         let watched =
             Watched::new(stream, self.place.clone()).with_patience(self.proxy.config.client_stall_timeout);
         let (limit, shown) = (self.proxy.config.read_ahead, self.proxy.families.read_ahead.clone());
@@ -188,7 +187,7 @@ impl Life {
         let (result, is_idle) = self.until_end(&mut connection, &ends_with_connection).await?;
         if self.place.has_stalled() {
             self.counts.stalled.inc();
-            let holder = holder.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let holder = holding.holder();
             tracing::info!(
                 id = holder.as_ref().map(|of| tracing::field::display(of.id)),
                 caller = holder.as_ref().map(|of| &*of.caller),
@@ -214,7 +213,7 @@ impl Life {
         &self,
         unwritten: Unwritten,
         ends_with_connection: Arc<AtomicBool>,
-        holder: Holder,
+        holding: Holding,
     ) -> impl Service<
         Request<Incoming>,
         Response = Response<ClientBody>,
@@ -234,18 +233,21 @@ impl Life {
             // In HTTP/1.0, the end of the connection may be the end of a response's body.
             ends_with_connection.store(request.version() == Version::HTTP_10, Relaxed);
             let (proxy, panics, unwritten) = (proxy.clone(), panics.clone(), unwritten.clone());
-            let holder = holder.clone();
-            let place = place.clone();
+            let (holding, place) = (holding.clone(), place.clone());
             // The measurement starts now: a client that has left when its request is read was here.
             let facts = proxy.facts_of(&request);
             let measurement = proxy.stages.meter.start(facts);
             // Boxed, so that an idle connection does not hold the state of a request.
             Box::pin(async move {
-                let mut response = proxy.answer_guarded(&panics, request, facts, measurement).await;
-                if let Some(HeldSlot { token, of }) = response.extensions_mut().remove() {
-                    *holder.lock().unwrap_or_else(PoisonError::into_inner) = Some(of);
-                    place.hold(token);
-                }
+                let mut response = if proxy.keeps_alive(facts) {
+                    let (unwritten, holding) = (unwritten.clone(), holding.clone());
+                    let parts = ConnectionParts { panics, unwritten, holding };
+                    proxy.answer_kept_alive(parts, request, facts, measurement).await
+                } else {
+                    let response = proxy.answer_guarded(&panics, request, facts, measurement, None).await;
+                    response.map(KeptAlive::answered)
+                };
+                holding.begin(&mut response);
                 if place.is_unread() {
                     respond::closes(response.headers_mut());
                 }

@@ -9,21 +9,26 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Limited};
 use pin_project_lite::pin_project;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    headers::{MAX_FIELDS, Malformed},
+    headers::{self, MAX_FIELDS, Malformed},
     upload::Unread,
 };
 use crate::{
     admission::{Permit, Refusal},
-    meter::{Outcome, Tap},
-    protocol::Dialect,
+    meter::{Facts, Outcome, Tap},
+    protocol::{Coding, Dialect, Framing, Route},
     scheduler::NoSlot,
     shaping::Shaped,
     upstream::{Answer, Broken, Unanswered},
 };
+
+/// The most bytes of an upstream's error that are read to send it as an event, and the longest time.
+const MOST_ERROR: usize = 64 << 10;
+const ERROR_PATIENCE: Duration = Duration::from_secs(5);
 
 pin_project! {
     /// A body that is sent to the client, before its outcome is recorded.
@@ -96,6 +101,10 @@ pub(super) enum Failure {
     NoList,
     #[error("the sidecar failed, which is a bug: see its log")]
     Panicked,
+    #[error("upstream \"{upstream}\" responded with {status} after keep-alive lines were sent")]
+    Late { upstream: String, status: StatusCode, error: Option<Box<Value>> },
+    #[error("upstream \"{upstream}\" responded with no plain event stream after keep-alive lines were sent")]
+    NoEvents { upstream: String },
 }
 
 impl Failure {
@@ -110,9 +119,11 @@ impl Failure {
             Failure::Unread(Unread::Idle) => StatusCode::REQUEST_TIMEOUT,
             Failure::Unanswered { why: Unanswered::ConnectTimeout(_) | Unanswered::Stalled(_), .. }
             | Failure::HeadTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
-            Failure::Unanswered { .. } | Failure::Switched { .. } | Failure::UnknownCoding { .. } => {
-                StatusCode::BAD_GATEWAY
-            }
+            Failure::Unanswered { .. }
+            | Failure::Switched { .. }
+            | Failure::UnknownCoding { .. }
+            | Failure::NoEvents { .. } => StatusCode::BAD_GATEWAY,
+            Failure::Late { status, .. } => *status,
             Failure::Loop { .. } | Failure::OwnProbe => StatusCode::LOOP_DETECTED,
             Failure::NoList => StatusCode::SERVICE_UNAVAILABLE,
             Failure::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
@@ -136,6 +147,7 @@ impl Failure {
             Failure::Malformed(_) => Outcome::ClientError,
             Failure::Unread(why) => why.outcome(),
             Failure::Refused(_) => Outcome::Refused,
+            Failure::Late { .. } => Outcome::LateError,
             Failure::Unanswered { .. }
             | Failure::HeadTimeout { .. }
             | Failure::Switched { .. }
@@ -143,6 +155,7 @@ impl Failure {
             | Failure::Loop { .. }
             | Failure::OwnProbe
             | Failure::NoList
+            | Failure::NoEvents { .. }
             | Failure::Panicked => Outcome::UpstreamError,
         }
     }
@@ -207,23 +220,84 @@ pub(super) fn list(text: Vec<u8>, is_head: bool) -> Response<Outgoing> {
 fn json(status: StatusCode, content_type: &'static str, text: Bytes) -> Response<Outgoing> {
     let mut response = Response::new(Outgoing::Ours { text });
     *response.status_mut() = status;
-    let fields = response.headers_mut();
+    *response.headers_mut() = head_fields(content_type);
+    response
+}
+
+/// The fields of a response of the sidecar itself.
+pub(super) fn head_fields(content_type: &'static str) -> HeaderMap {
+    let mut fields = HeaderMap::new();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(SystemTime::now())) {
         fields.insert(header::DATE, date);
     }
-    response
+    fields
+}
+
+/// The end of a stream that fails after its head was sent: the error as an event of the client's dialect. Its head is
+/// not used.
+pub(super) fn event(failure: &Failure, facts: Facts) -> Response<Outgoing> {
+    let told = match failure {
+        Failure::Late { error, .. } => error.as_deref().cloned(),
+        _ => None,
+    };
+    let error = told.unwrap_or_else(|| error(facts.dialect, failure.status(), &failure.to_string()));
+    let text = match facts.dialect {
+        Dialect::Anthropic => format!("event: error\ndata: {error}\n\n"),
+        _ if facts.route == Route::OpenaiResponses => {
+            // These are the fields of OpenAI's event `error`. Its clients raise an exception only for the object `error`.
+            let event = json!({
+                "type": "error",
+                "sequence_number": 0,
+                "code": error["error"]["code"],
+                "message": error["error"]["message"],
+                "param": error["error"]["param"],
+                "error": error["error"],
+            });
+            format!("event: error\ndata: {event}\n\n")
+        }
+        Dialect::OpenAi | Dialect::Ollama => format!("data: {error}\n\n"),
+    };
+    Response::new(Outgoing::Ours { text: text.into() })
+}
+
+/// The response, if it can follow keep-alive lines: a stream of events without a content coding. Otherwise the error
+/// that the upstream reports.
+pub(super) async fn following(
+    response: Response<Answer>,
+    upstream: &str,
+) -> Result<Response<Answer>, Failure> {
+    let (status, upstream) = (response.status(), upstream.to_owned());
+    let fields = response.headers();
+    let framing = headers::content_type(fields).and_then(Framing::of);
+    if status == StatusCode::OK
+        && framing == Some(Framing::Sse)
+        && headers::coding(fields) == Coding::Identity
+    {
+        return Ok(response);
+    }
+    if status.is_success() {
+        return Err(Failure::NoEvents { upstream });
+    }
+    let body = Limited::new(response.into_body(), MOST_ERROR).collect();
+    let text = tokio::time::timeout(ERROR_PATIENCE, body).await.ok().and_then(Result::ok);
+    let error = text.and_then(|text| serde_json::from_slice::<Value>(&text.to_bytes()).ok());
+    let error = error.filter(|error| error.get("error").is_some_and(Value::is_object)).map(Box::new);
+    Err(Failure::Late { upstream, status, error })
 }
 
 /// An error in the format of the dialect.
 fn body(dialect: Dialect, status: StatusCode, message: &str) -> String {
+    error(dialect, status, message).to_string()
+}
+
+fn error(dialect: Dialect, status: StatusCode, message: &str) -> Value {
     let kind = kind(dialect, status);
     match dialect {
         Dialect::Ollama => json!({"error": message}),
         Dialect::OpenAi => json!({"error": {"message": message, "type": kind, "param": null, "code": null}}),
         Dialect::Anthropic => json!({"type": "error", "error": {"type": kind, "message": message}}),
     }
-    .to_string()
 }
 
 /// The type of an error, in dialects that have one.
@@ -251,8 +325,6 @@ pub(super) fn refuse(none: NoSlot, permit: &Permit) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     /// A record with which a test of the sidecar causes a panic.

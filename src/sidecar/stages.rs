@@ -8,7 +8,7 @@ use super::{config::Config, reports::Sinks, slots::SlotStates, surroundings, wed
 use crate::{
     admin::Queue,
     admission::Admission,
-    meter::{Bands, Meter, Outcome},
+    meter::{self, Bands, Meter, Outcome},
     proxy::Stages,
     recording::Recorder,
     request_log::RequestLog,
@@ -20,8 +20,8 @@ use crate::{
 };
 
 /// The values of the label `outcome`.
-static OUTCOMES: [&str; 7] = {
-    let mut labels = [""; 7];
+static OUTCOMES: [&str; 8] = {
+    let mut labels = [""; 8];
     let mut at = 0;
     while at < labels.len() {
         labels[at] = Outcome::ALL[at].label();
@@ -41,7 +41,9 @@ pub(super) fn register(
     traces: Option<Arc<Traces>>,
 ) -> prometheus::Result<(Stages, Wedges, Option<Arc<Store>>)> {
     let names: Vec<_> = upstreams.all().iter().map(|upstream| upstream.name()).collect();
-    let meter = Meter::register(registry, &config.meter, &names)?;
+    let respond_early = !config.proxy.sse_keep_alive.is_zero();
+    let meter = meter::Config { respond_early, ..config.meter.clone() };
+    let meter = Meter::register(registry, &meter, &names)?;
     let limits: Vec<_> =
         config.upstream.upstreams.iter().map(|one| one.max_streams.map(StreamLimit::first)).collect();
     let scheduler = Scheduler::register(registry, config.queue.clone(), &limits, upstreams.clone())?;

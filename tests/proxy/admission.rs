@@ -17,7 +17,7 @@ fn quota(count: u32, per: Duration) -> Quota {
     Quota::new(NonZeroU32::new(count).unwrap(), per)
 }
 
-fn key(name: &str, secret: &str, limits: Limits) -> Key {
+pub(crate) fn key(name: &str, secret: &str, limits: Limits) -> Key {
     let digest = Digest::of(secret.as_bytes());
     Key {
         name: name.to_owned(),

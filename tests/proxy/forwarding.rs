@@ -4,6 +4,7 @@ mod ahead;
 #[cfg(feature = "coding")]
 mod coded;
 mod fields;
+mod kept_alive;
 mod simulated;
 
 use super::harness::*;

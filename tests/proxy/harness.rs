@@ -170,6 +170,7 @@ impl Client {
 pub(crate) struct Upstream {
     pub(crate) addr: SocketAddr,
     requests: mpsc::Receiver<Asked>,
+    accepts: JoinHandle<()>,
 }
 
 /// A request that arrived, and its connection for the response.
@@ -188,7 +189,7 @@ pub(crate) async fn listing(tags: &'static str) -> Upstream {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (seen, requests) = mpsc::channel(64);
-    tokio::spawn(async move {
+    let accepts = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let seen = seen.clone();
             tokio::spawn(async move {
@@ -198,12 +199,18 @@ pub(crate) async fn listing(tags: &'static str) -> Upstream {
             });
         }
     });
-    Upstream { addr, requests }
+    Upstream { addr, requests, accepts }
 }
 
 impl Upstream {
     pub(crate) async fn asked(&mut self) -> Asked {
         soon(self.requests.recv()).await.expect("the upstream runs")
+    }
+
+    /// From now on, refuses connections.
+    pub(crate) async fn refuse(&mut self) {
+        self.accepts.abort();
+        assert!(soon(&mut self.accepts).await.is_err_and(|ended| ended.is_cancelled()));
     }
 
     /// No request has come, and none comes now.

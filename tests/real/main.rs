@@ -20,6 +20,7 @@ mod experiment;
 mod generation;
 mod guarded;
 mod jaeger;
+mod kept_alive;
 mod limit;
 mod management;
 mod models;

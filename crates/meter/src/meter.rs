@@ -57,6 +57,8 @@ pub use wrapping::DeliveredBy;
 
 use std::{sync::Arc, time::Instant};
 
+use http::StatusCode;
+
 use crate::metric::{Buckets, Exemplars};
 use cause::Seen;
 use families::Families;
@@ -77,11 +79,13 @@ pub struct Config {
     pub model_limit: usize,
     /// The limits above which a request is slow.
     pub slow: SlowLimits,
+    /// Whether the program may call [`Meter::responded_early`]. The counters of [`Outcome::LateError`] then start at 0.
+    pub respond_early: bool,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { model_limit: 16, slow: SlowLimits::default() }
+        Config { model_limit: 16, slow: SlowLimits::default(), respond_early: false }
     }
 }
 
@@ -130,7 +134,7 @@ impl Meter {
         upstreams: &[&str],
     ) -> prometheus::Result<Meter> {
         let live = Arc::new(LiveTable::default());
-        let families = Families::register(registry, upstreams, &live)?;
+        let families = Families::register(registry, upstreams, &live, config.respond_early)?;
         let models = ModelTable::new(config.model_limit);
         Ok(Meter {
             shared: Arc::new(Shared {
@@ -150,6 +154,15 @@ impl Meter {
     #[must_use]
     pub fn start(&self, facts: Facts) -> Measurement {
         Measurement::start(self.shared.clone(), facts)
+    }
+
+    /// Notes that the client gets this status before the request has a response. [`Measurement::responded`] then says
+    /// what the upstream or the program would have answered, and the client gets a failure as an event.
+    pub fn responded_early(&self, live: &Live, status: StatusCode) {
+        if live.early.set(status).is_ok() {
+            let responses = &self.shared.families.requests.responses;
+            responses.child([live.route.label(), status.as_str()]).inc();
+        }
     }
 
     /// Returns the running requests, oldest first.

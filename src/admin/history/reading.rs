@@ -22,7 +22,7 @@ pub(super) struct Reading {
     /// Records with content, thinking or a tool call.
     pub(super) content: f64,
     /// In the order of [`Outcome::ALL`].
-    pub(super) outcomes: [f64; 7],
+    pub(super) outcomes: [f64; 8],
     pub(super) first_token: Buckets,
     pub(super) gap: Buckets,
     /// Waiting inside Ollama.
@@ -76,7 +76,7 @@ pub(super) struct Card {
 impl Reading {
     /// Reads a scrape. `gap` has finer buckets than the scrape.
     pub(super) fn of(scrape: &Scrape, streams: usize, gap: Buckets) -> Reading {
-        let mut outcomes = [0.0; 7];
+        let mut outcomes = [0.0; 8];
         for series in scrape.find("requests_total").series() {
             let outcome = series.label("outcome");
             if let Some(at) = Outcome::ALL.iter().position(|one| one.label() == outcome) {

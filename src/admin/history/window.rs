@@ -34,7 +34,7 @@ pub(super) type Point = [Option<f64>; COLUMNS.len()];
 pub(super) struct Window {
     pub(super) seconds: f64,
     content: f64,
-    outcomes: [f64; 7],
+    outcomes: [f64; 8],
     first_token: Buckets,
     gap: Buckets,
     hidden: Buckets,

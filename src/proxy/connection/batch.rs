@@ -12,7 +12,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::flush::Unwritten;
+use crate::proxy::unwritten::Unwritten;
 
 /// How long bytes are held after an earlier write. They are held for one turn of the runtime, and for further turns
 /// while more bytes are added, but no longer than this.

@@ -20,7 +20,7 @@ use super::{
     finishes::Finishes,
     live::LiveTable,
     loads::Loads,
-    outcomes::Outcomes,
+    outcomes::{Outcomes, Possible},
     waiting::Waiting,
 };
 use crate::{
@@ -62,8 +62,7 @@ pub(super) struct Families {
     tokens: TokenFamilies,
     pub(super) models: ModelFamilies,
     pub(super) concurrency: ConcurrencyFamilies,
-    /// Whether the sidecar merges the lists of models of several upstreams.
-    merges_lists: bool,
+    possible: Possible,
     outcomes: Mutex<HashMap<Key, Arc<Outcomes>>>,
     /// By [`Route::index`]: the counters of requests without an upstream and without a model that was read.
     unsent: [OnceLock<Arc<Outcomes>>; Route::ALL.len()],
@@ -114,6 +113,7 @@ impl Families {
         registry: &Registry,
         upstreams: &[&str],
         live: &Arc<LiveTable>,
+        respond_early: bool,
     ) -> prometheus::Result<Families> {
         let concurrency = ConcurrencyFamilies::new(counter)?;
         registry.register(Box::new(concurrency.clone()))?;
@@ -125,7 +125,7 @@ impl Families {
             tokens: TokenFamilies::register(registry)?,
             models: ModelFamilies::register(registry)?,
             concurrency,
-            merges_lists: upstreams.len() > 1,
+            possible: Possible { merge_lists: upstreams.len() > 1, respond_early },
             outcomes: Mutex::default(),
             unsent: [const { OnceLock::new() }; Route::ALL.len()],
             streams: Mutex::default(),
@@ -154,7 +154,7 @@ impl Families {
     pub(super) fn outcomes(&self, upstream: Option<&str>, model: &str, route: Route) -> Arc<Outcomes> {
         let key = (upstream.unwrap_or("none").to_owned(), model.to_owned(), route);
         let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = || Outcomes::open(&self.requests.total, upstream, model, route, self.merges_lists);
+        let open = || Outcomes::open(&self.requests.total, upstream, model, route, self.possible);
         outcomes.entry(key).or_insert_with(|| Arc::new(open())).clone()
     }
 

@@ -12,6 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use http::StatusCode;
+
 use super::{
     Outcome, RequestId,
     backlog::HELD_AFTER,
@@ -87,6 +89,8 @@ pub struct Live {
     /// Whether the layer above has polled, and no chunk was there.
     pub(super) awaited: AtomicBool,
     metering_failed: AtomicBool,
+    /// The status that the client got before there was a response.
+    pub(super) early: OnceLock<StatusCode>,
     /// Set when the client breaks off the body of the request.
     broke_off: OnceLock<Outcome>,
     last_kind: AtomicU8,
@@ -134,6 +138,7 @@ impl Live {
             terminal: AtomicBool::new(false),
             awaited: AtomicBool::new(false),
             metering_failed: AtomicBool::new(false),
+            early: OnceLock::new(),
             broke_off: OnceLock::new(),
             last_kind: AtomicU8::new(u8::MAX),
             finish: AtomicU8::new(u8::MAX),
@@ -155,6 +160,12 @@ impl Live {
     #[must_use]
     pub fn id(&self) -> RequestId {
         self.id
+    }
+
+    /// Whether [`Meter::responded_early`](super::Meter::responded_early) was called.
+    #[must_use]
+    pub fn has_responded_early(&self) -> bool {
+        self.early.get().is_some()
     }
 
     /// Adds a time that the request waited in the program's own queue.

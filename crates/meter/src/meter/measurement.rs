@@ -297,13 +297,15 @@ impl Measurement {
         self.on_end.push(Box::new(hook));
     }
 
-    /// Sets the status that the client gets. Call it once, before the body is wrapped.
+    /// Sets the status that the client gets, unless it has got one early. Call it once, before the body is wrapped.
     pub fn responded(&mut self, status: StatusCode) {
         self.status = Some(status);
         if status.is_success() {
             self.settle(Claim::Answered);
         }
-        self.shared.families.requests.responses.child([self.live.route.label(), status.as_str()]).inc();
+        if !self.live.has_responded_early() {
+            self.shared.families.requests.responses.child([self.live.route.label(), status.as_str()]).inc();
+        }
     }
 
     /// Sets the content coding of the response. Call it before the body is wrapped.

@@ -24,6 +24,9 @@ pub enum Outcome {
     ClientAbort,
     /// Admission refused the request, or the deadline of a drain cut it.
     Refused,
+    /// The request got no valid response after the program had sent its own head
+    /// ([`Meter::responded_early`](super::Meter::responded_early)). The client got the error as an event.
+    LateError,
 }
 
 /// The result of a finished request, for a log line or for accounting. It has no content.
@@ -127,7 +130,7 @@ impl Ending {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Outcome; 7] = [
+    pub const ALL: [Outcome; 8] = [
         Outcome::Complete,
         Outcome::InBandError,
         Outcome::Truncated,
@@ -135,6 +138,7 @@ impl Outcome {
         Outcome::ClientError,
         Outcome::ClientAbort,
         Outcome::Refused,
+        Outcome::LateError,
     ];
 
     /// Returns its index in [`Outcome::ALL`].
@@ -153,13 +157,18 @@ impl Outcome {
             Outcome::ClientError => "client_error",
             Outcome::ClientAbort => "client_abort",
             Outcome::Refused => "refused",
+            Outcome::LateError => "late_error",
         }
     }
 
-    /// Whether the request failed for a reason other than its client: the upstream answered wrongly or not at all.
+    /// Whether the request failed for a reason other than its client: the upstream answered wrongly or not at all. The
+    /// reason of a late error is not told apart, so it counts as a failure.
     #[must_use]
     pub const fn is_failure(self) -> bool {
-        matches!(self, Outcome::InBandError | Outcome::Truncated | Outcome::UpstreamError)
+        matches!(
+            self,
+            Outcome::InBandError | Outcome::Truncated | Outcome::UpstreamError | Outcome::LateError
+        )
     }
 
     /// Describes the outcome of a request with this status, for people who look at a failure.
@@ -176,6 +185,7 @@ impl Outcome {
             Outcome::ClientError => "the request is wrong",
             Outcome::ClientAbort => "the client disconnected",
             Outcome::Refused => "the sidecar refused the request",
+            Outcome::LateError => "the request failed after keep-alive lines were sent",
         }
     }
 

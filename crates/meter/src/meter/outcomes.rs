@@ -7,6 +7,15 @@ use prometheus::IntCounter;
 use super::Outcome;
 use crate::{metric::Family, protocol::Route};
 
+/// What the program can do besides forwarding, which decides the possible outcomes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Possible {
+    /// It merges the lists of models of several upstreams.
+    pub(super) merge_lists: bool,
+    /// It may send the head of a stream before the upstream's.
+    pub(super) respond_early: bool,
+}
+
 /// The counters by outcome. Each possible outcome has a counter from the start, because `rate()` and `increase()`
 /// ignore the first value of a series: a first burst of errors would be invisible.
 #[derive(Debug)]
@@ -20,14 +29,13 @@ pub(super) struct Outcomes {
 }
 
 impl Outcomes {
-    /// `upstream` is `None` before one is chosen. `lists`: the sidecar merges the lists of models of several
-    /// upstreams.
+    /// `upstream` is `None` before one is chosen.
     pub(super) fn open(
         family: &Family<IntCounter, 4>,
         upstream: Option<&str>,
         model: &str,
         route: Route,
-        lists: bool,
+        may: Possible,
     ) -> Outcomes {
         let mut outcomes = Outcomes {
             family: family.clone(),
@@ -37,8 +45,8 @@ impl Outcomes {
             opened: Default::default(),
         };
         let can_happen = |outcome: &Outcome| match upstream {
-            Some(_) => can_happen(route, *outcome),
-            None => can_happen_unsent(route, *outcome, lists),
+            Some(_) => can_happen(route, *outcome, may),
+            None => can_happen_unsent(route, *outcome, may),
         };
         for outcome in Outcome::ALL.into_iter().filter(can_happen) {
             outcomes.opened[outcome.index()] = Some(outcomes.child(outcome));
@@ -66,21 +74,25 @@ impl Outcomes {
 
 /// Whether a request at an upstream can have this outcome. An outcome that no Ollama causes is still counted if it
 /// happens.
-fn can_happen(route: Route, outcome: Outcome) -> bool {
+fn can_happen(route: Route, outcome: Outcome, may: Possible) -> bool {
     match outcome {
         Outcome::InBandError => route.may_stream(),
         Outcome::Truncated => route.may_stream() && route.has_terminal_record(),
         // The queue can refuse it.
         Outcome::Refused => route.takes_slot(),
+        Outcome::LateError => may.respond_early && route.streams_events(),
         Outcome::Complete | Outcome::UpstreamError | Outcome::ClientError | Outcome::ClientAbort => true,
     }
 }
 
 /// Whether a request without an upstream can have this outcome.
-fn can_happen_unsent(route: Route, outcome: Outcome, lists: bool) -> bool {
+fn can_happen_unsent(route: Route, outcome: Outcome, may: Possible) -> bool {
     match outcome {
-        Outcome::Complete => lists && matches!(route, Route::Tags | Route::Ps | Route::OpenaiModels),
+        Outcome::Complete => {
+            may.merge_lists && matches!(route, Route::Tags | Route::Ps | Route::OpenaiModels)
+        }
         Outcome::ClientError | Outcome::ClientAbort | Outcome::Refused => true,
+        Outcome::LateError => may.respond_early && route.streams_events(),
         Outcome::InBandError | Outcome::Truncated | Outcome::UpstreamError => false,
     }
 }

@@ -161,7 +161,7 @@ impl Measurement {
             model: self.model_label().to_owned(),
             upstream: live.upstream().as_deref().unwrap_or("none").to_owned(),
             outcome,
-            status: self.status,
+            status: live.early.get().copied().or(self.status),
             finish: None,
             load: None,
             prompt_bytes: live.prompt_bytes.load(Relaxed),

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "without a runtime only a sleep lets time pass")]
 
 mod counts;
+mod early;
 mod held;
 mod models;
 mod origin;

@@ -275,6 +275,15 @@ impl Route {
             || matches!(self, Route::Pull | Route::Push | Route::Create | Route::Other)
     }
 
+    /// Whether its response may be a stream of server-sent events whose format is known.
+    #[must_use]
+    pub const fn streams_events(self) -> bool {
+        matches!(
+            self,
+            Route::OpenaiChat | Route::OpenaiCompletions | Route::OpenaiResponses | Route::AnthropicMessages
+        )
+    }
+
     /// Whether it concerns the account at Ollama's cloud to which the upstream is signed in, or is passed on to that
     /// cloud.
     #[must_use]

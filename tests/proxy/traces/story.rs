@@ -1,6 +1,6 @@
 //! The content of a span.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
 use streamgauge::{
@@ -202,4 +202,30 @@ async fn client_that_leaves_has_a_span_with_what_came() {
     assert_eq!(shown(&span.attributes)["streamgauge.outcome"], "client_abort");
     assert_eq!(span.status.clone().unwrap().code(), StatusCode::Unset);
     assert!(names(&span.events).contains(&"first_token"), "{:?}", span.events);
+}
+
+#[tokio::test]
+async fn late_error_is_an_error_with_the_status_that_the_client_got() {
+    let (mut upstream, mut endpoint) = (upstream().await, Receiver::start(Manner::Takes).await);
+    let mut config = traced(&upstream, &endpoint);
+    config.proxy.sse_keep_alive = Duration::from_millis(10);
+    let sidecar = sidecar(config).await;
+    let body = "{\"model\":\"m\",\"stream\":true}";
+    let mut client = sidecar.send(&post_once("/v1/chat/completions", body)).await;
+    let mut asked = upstream.asked().await;
+    asked.body(body.len()).await;
+    client.until(": keep-alive\n\n").await;
+    asked.write("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n").await;
+    client.rest().await;
+    let span = endpoint.span().await;
+    let status = span.status.clone().unwrap();
+    assert_eq!(status.code(), StatusCode::Error);
+    let reason =
+        "upstream \"gpu0\" responded with 500 Internal Server Error after keep-alive lines were sent";
+    assert_eq!(status.message, reason);
+    let told = shown(&span.attributes);
+    assert_eq!(
+        [&*told["error.type"], &*told["http.response.status_code"], &*told["streamgauge.outcome"]],
+        ["late_error", "200", "late_error"]
+    );
 }

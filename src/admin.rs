@@ -9,6 +9,7 @@ mod history;
 mod listen;
 mod overview;
 mod page;
+mod protobuf;
 mod requests;
 mod response;
 mod sources;
@@ -31,10 +32,11 @@ pub(crate) use token::AskedToken;
 pub use token::Token;
 
 use crate::{
-    metric::{OPENMETRICS_FORMAT, openmetrics},
+    metric::{Exemplars, OPENMETRICS_FORMAT, openmetrics},
     tls::Identity,
 };
 use format::ScrapeFormat;
+use protobuf::{PROTOBUF_FORMAT, protobuf};
 use response::{json, of_type, text};
 
 /// Settings of the admin listener.
@@ -93,13 +95,19 @@ impl Admin {
 
     fn metrics(&self, fields: &HeaderMap) -> Response<Full<Bytes>> {
         self.scraped.now();
-        let format = if self.openmetrics { ScrapeFormat::of(fields) } else { ScrapeFormat::Text };
+        let format = ScrapeFormat::of(fields, self.openmetrics, self.meter.has_native_histograms());
         let families = self.registry.gather();
         let (kind, exposition) = match format {
             ScrapeFormat::OpenMetrics => {
-                (OPENMETRICS_FORMAT, Ok(openmetrics(&families, &self.meter.exemplars())))
+                (OPENMETRICS_FORMAT, Ok(openmetrics(&families, &self.meter.exemplars()).into_bytes()))
             }
-            ScrapeFormat::Text => (TEXT_FORMAT, TextEncoder::new().encode_to_string(&families)),
+            ScrapeFormat::Text => {
+                (TEXT_FORMAT, TextEncoder::new().encode_to_string(&families).map(String::into_bytes))
+            }
+            ScrapeFormat::Protobuf => {
+                let exemplars = if self.openmetrics { self.meter.exemplars() } else { Exemplars::default() };
+                (PROTOBUF_FORMAT, Ok(protobuf(&families, &self.meter.native_histograms(), &exemplars)))
+            }
         };
         let exposition = match exposition {
             Ok(exposition) => exposition,
@@ -112,14 +120,18 @@ impl Admin {
             }
         };
         let mut response = if coding::takes_gzip(fields) {
-            let mut response = of_type(StatusCode::OK, kind, coding::gzip(exposition.as_bytes()));
+            let mut response = of_type(StatusCode::OK, kind, coding::gzip(&exposition));
             response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             response
         } else {
             of_type(StatusCode::OK, kind, exposition)
         };
         // Without `Vary`, a cache could give the response to a client that did not accept its coding or its format.
-        let vary = if self.openmetrics { "accept, accept-encoding" } else { "accept-encoding" };
+        let vary = if self.openmetrics || self.meter.has_native_histograms() {
+            "accept, accept-encoding"
+        } else {
+            "accept-encoding"
+        };
         response.headers_mut().insert(header::VARY, HeaderValue::from_static(vary));
         response
     }

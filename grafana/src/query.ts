@@ -44,39 +44,68 @@ export function min(inner: string, ...by: string[]): string {
   return aggregate('min', inner, by);
 }
 
+/** The histograms that are native if the sidecar and Prometheus have them on. They have no `_bucket`, `_sum` and `_count` then. */
+const NATIVE = ['phase_seconds', 'chunk_gap_seconds', 'time_to_first_token_seconds'];
+
+/** An expression for the classic buckets, and one for native ones, if the histogram can have these. */
+function eitherForm(name: string, classic: string, native: string): string {
+  return NATIVE.includes(name) ? `(${classic} or ${native})` : classic;
+}
+
 /** The q-quantile over the range shown: it has a value even if only a few requests came. */
 export function quantileOfRange(q: number, name: string, matchers: string[], ...by: string[]): string {
-  return `histogram_quantile(${q}, ${sum(increase(family(`${name}_bucket`, ...matchers)), 'le', ...by)})`;
+  return quantileBy(increase, q, name, matchers, by);
 }
 
 /** The q-quantile of a histogram of the sidecar, by the labels of `by`. */
 export function quantile(q: number, name: string, matchers: string[] = [], ...by: string[]): string {
-  return `histogram_quantile(${q}, ${sum(rate(family(`${name}_bucket`, ...matchers)), 'le', ...by)})`;
+  return quantileBy(rate, q, name, matchers, by);
+}
+
+function quantileBy(over: (series: string) => string, q: number, name: string, matchers: string[], by: string[]): string {
+  return eitherForm(
+    name,
+    `histogram_quantile(${q}, ${sum(over(family(`${name}_bucket`, ...matchers)), 'le', ...by)})`,
+    `histogram_quantile(${q}, ${sum(over(family(name, ...matchers)), ...by)})`,
+  );
 }
 
 /** The mean of the observations of a histogram. */
 export function mean(name: string, matchers: string[] = [], ...by: string[]): string {
-  return ratio(
-    sum(rate(family(`${name}_sum`, ...matchers)), ...by),
-    sum(rate(family(`${name}_count`, ...matchers)), ...by),
+  const native = sum(rate(family(name, ...matchers)), ...by);
+  return eitherForm(
+    name,
+    ratio(
+      sum(rate(family(`${name}_sum`, ...matchers)), ...by),
+      sum(rate(family(`${name}_count`, ...matchers)), ...by),
+    ),
+    ratio(`histogram_sum(${native})`, `histogram_count(${native})`),
   );
 }
 
 /** The share of observations at or below a bound. `(\\.0)?`: Prometheus 3 writes a whole bound as `5.0`, 2 as `5`. */
 export function within(bound: string, name: string, ...matchers: string[]): string {
-  return ratio(
-    sum(rate(family(`${name}_bucket`, ...matchers, `le=~"${bound}(\\\\.0)?"`))),
-    sum(rate(family(`${name}_count`, ...matchers))),
+  return eitherForm(
+    name,
+    ratio(
+      sum(rate(family(`${name}_bucket`, ...matchers, `le=~"${bound}(\\\\.0)?"`))),
+      sum(rate(family(`${name}_count`, ...matchers))),
+    ),
+    `histogram_fraction(0, ${bound}, ${sum(rate(family(name, ...matchers)))})`,
   );
 }
 
 /** The same over a window: `1h`, `$__range`. */
 export function withinOf(range: string, bound: string, name: string, ...matchers: string[]): string {
-  const count = (part: string, ...more: string[]) => {
+  const over = (series: string, ...more: string[]) => {
     const operation = range === '$__range' ? 'increase' : 'rate';
-    return sum(`${operation}(${family(`${name}_${part}`, ...matchers, ...more)}[${range}])`);
+    return sum(`${operation}(${family(series, ...matchers, ...more)}[${range}])`);
   };
-  return ratio(count('bucket', `le=~"${bound}(\\\\.0)?"`), count('count'));
+  return eitherForm(
+    name,
+    ratio(over(`${name}_bucket`, `le=~"${bound}(\\\\.0)?"`), over(`${name}_count`)),
+    `histogram_fraction(0, ${bound}, ${over(name)})`,
+  );
 }
 
 export function ratio(part: string, whole: string): string {

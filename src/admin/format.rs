@@ -9,13 +9,16 @@ pub(super) enum ScrapeFormat {
     Text,
     /// OpenMetrics 1.0, which has exemplars.
     OpenMetrics,
+    /// The messages of Prometheus, which have native histograms.
+    Protobuf,
 }
 
 impl ScrapeFormat {
-    /// Returns the format that the scraper prefers (RFC 9110, 12.5.1). A scraper without preference gets text.
-    pub(super) fn of(fields: &HeaderMap) -> ScrapeFormat {
+    /// Returns the format that the scraper prefers (RFC 9110, 12.5.1) of those that are on. A scraper without preference
+    /// gets text.
+    pub(super) fn of(fields: &HeaderMap, has_openmetrics: bool, has_protobuf: bool) -> ScrapeFormat {
         let values = fields.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let (mut openmetrics, mut text) = (0.0_f32, None::<(u8, f32)>);
+        let (mut protobuf, mut openmetrics, mut text) = (0.0_f32, 0.0_f32, None::<(u8, f32)>);
         for range in values.flat_map(|value| value.split(',')) {
             let mut parts = range.split(';').map(str::trim);
             let kind = parts.next().unwrap_or_default();
@@ -27,9 +30,17 @@ impl ScrapeFormat {
             let weight = parameter("q").map_or(1.0, |q| q.parse().unwrap_or(0.0));
             let version = parameter("version").map(|version| version.trim_matches('"'));
             let is = |name: &str| kind.eq_ignore_ascii_case(name);
+            if is("application/vnd.google.protobuf") {
+                let is_ours = parameter("proto") == Some("io.prometheus.client.MetricFamily")
+                    && parameter("encoding") == Some("delimited");
+                if has_protobuf && is_ours {
+                    protobuf = protobuf.max(weight);
+                }
+                continue;
+            }
             if is("application/openmetrics-text") {
                 // The two versions are alike for what the sidecar writes.
-                if version.is_none_or(|version| ["1.0.0", "0.0.1"].contains(&version)) {
+                if has_openmetrics && version.is_none_or(|version| ["1.0.0", "0.0.1"].contains(&version)) {
                     openmetrics = openmetrics.max(weight);
                 }
                 continue;
@@ -45,7 +56,10 @@ impl ScrapeFormat {
                 text = Some((specific, weight));
             }
         }
-        if openmetrics > 0.0 && openmetrics >= text.map_or(0.0, |(_, weight)| weight) {
+        let text = text.map_or(0.0, |(_, weight)| weight);
+        if protobuf > 0.0 && protobuf >= openmetrics.max(text) {
+            ScrapeFormat::Protobuf
+        } else if openmetrics > 0.0 && openmetrics >= text {
             ScrapeFormat::OpenMetrics
         } else {
             ScrapeFormat::Text
@@ -66,7 +80,7 @@ mod tests {
             values.iter().for_each(|value| {
                 fields.append(ACCEPT, HeaderValue::from_static(value));
             });
-            ScrapeFormat::of(&fields)
+            ScrapeFormat::of(&fields, true, false)
         };
         for accepted in [
             // Prometheus 3.15 and 2.42.
@@ -93,5 +107,28 @@ mod tests {
             assert_eq!(chosen(&[refused]), ScrapeFormat::Text, "{refused}");
         }
         assert_eq!(chosen(&[]), ScrapeFormat::Text);
+    }
+
+    #[test]
+    fn protobuf_is_chosen_only_if_it_is_on_and_preferred() {
+        // Prometheus 3.15 with native histograms.
+        const PROMETHEUS: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+        let chosen = |accepted: &'static str, openmetrics, protobuf| {
+            let fields = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accepted))]);
+            ScrapeFormat::of(&fields, openmetrics, protobuf)
+        };
+        assert_eq!(chosen(PROMETHEUS, true, true), ScrapeFormat::Protobuf);
+        assert_eq!(chosen(PROMETHEUS, false, true), ScrapeFormat::Protobuf);
+        assert_eq!(chosen(PROMETHEUS, true, false), ScrapeFormat::OpenMetrics);
+        assert_eq!(chosen(PROMETHEUS, false, false), ScrapeFormat::Text);
+        for other in [
+            "*/*",
+            "application/vnd.google.protobuf",
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text",
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0",
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.3,text/plain;q=0.4",
+        ] {
+            assert_eq!(chosen(other, true, true), ScrapeFormat::Text, "{other}");
+        }
     }
 }

@@ -394,6 +394,11 @@ static BEHIND: &[Setting] = &[
         "Answer in OpenMetrics, with exemplars, to a scraper that asks for it. Prometheus asks for it by itself.",
     ),
     setting(
+        "metrics.native_histograms",
+        Field::Truth(|c| &mut c.sidecar.meter.native_histograms),
+        "Answer with native histograms of `phase_seconds`, `chunk_gap_seconds` and `time_to_first_token_seconds` to a scraper that asks for protobuf. Prometheus does so with `scrape_native_histograms`.",
+    ),
+    setting(
         "collectors.gpu",
         Field::Interval(|c| &mut c.sidecar.collectors.gpu, Duration::from_millis(50)..=DAY),
         "The interval between two readings of the GPUs through NVML. Without a GPU, the collector tries again every 10 s.",

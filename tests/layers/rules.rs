@@ -151,7 +151,7 @@ pub(super) const PACKAGES: &[Package] = &[
             ("opentelemetry", &["traces"]),
             ("opentelemetry_proto", &["traces"]),
             ("opentelemetry_sdk", &["traces"]),
-            ("prost", &["traces"]),
+            ("prost", &["admin::protobuf", "traces"]),
             ("reqwest", &["cli", "tls", "traces::delivery", "upstream::prober"]),
             ("rolling_file", &["cli::serve::request_file"]),
             ("sd_notify", &["cli"]),

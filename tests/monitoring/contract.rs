@@ -15,6 +15,9 @@ use Kind::{Counter as C, Gauge as G, Histogram as H};
 /// The name without `streamgauge_`, the kind and the labels.
 pub(crate) type Metric = (&'static str, Kind, &'static [&'static str]);
 
+/// The histograms that `metrics.native_histograms` makes native. Their series have no suffix then.
+pub(crate) const NATIVE: [&str; 3] = ["phase_seconds", "chunk_gap_seconds", "time_to_first_token_seconds"];
+
 pub(crate) const METRICS: &[Metric] = &[
     // Requests and streams.
     ("requests_total", C, &["upstream", "route", "model", "outcome"]),
@@ -198,7 +201,13 @@ pub(crate) fn look_up(name: &str, recorded: &[String]) -> Option<Known> {
         .find_map(|suffix| Some((bare.strip_suffix(suffix)?, *suffix == "_bucket")))
         .unwrap_or((bare, false));
     METRICS.iter().find_map(|&(metric, kind, labels)| {
-        let whole = if kind == H { part != bare && metric == part } else { metric == bare };
+        let whole = if kind == H && metric == bare {
+            NATIVE.contains(&metric)
+        } else if kind == H {
+            part != bare && metric == part
+        } else {
+            metric == bare
+        };
         whole.then(|| known(&format!("streamgauge_{metric}"), kind, labels, le))
     })
 }
@@ -248,7 +257,9 @@ fn contract_knows_histogram_only_by_its_series() {
     let series = |name: &str| look_up(name, &[]).map(|known| (known.family, known.grows));
     let gap = Some(("streamgauge_chunk_gap_seconds".to_owned(), true));
     assert_eq!(series("streamgauge_chunk_gap_seconds_bucket"), gap);
-    assert_eq!(series("streamgauge_chunk_gap_seconds"), None);
+    assert_eq!(series("streamgauge_chunk_gap_seconds"), gap, "it can be native");
+    assert!(series("streamgauge_request_duration_seconds_bucket").is_some());
+    assert_eq!(series("streamgauge_request_duration_seconds"), None);
     assert_eq!(series("streamgauge_queue_depth_bucket"), None);
     assert_eq!(series("streamgauge_queue_depth"), Some(("streamgauge_queue_depth".to_owned(), false)));
     assert_eq!(series("chunk_gap_seconds_bucket"), None);

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Families that this test cannot produce, with the reason. Only these may be absent.
-const ABSENT: &[(&str, &str)] = &[
+pub(crate) const ABSENT: &[(&str, &str)] = &[
     ("streamgauge_config_last_reload_", "reloading"),
     ("streamgauge_keys_last_reload_", "reloading"),
     ("streamgauge_shared_", "a store of shared limits, which fleet.rs has"),

@@ -15,6 +15,7 @@ mod fleet;
 mod grafana;
 mod live;
 mod manual;
+mod native;
 mod page;
 // Several test programs use this file.
 #[path = "../shared/process.rs"]

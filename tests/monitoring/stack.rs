@@ -61,12 +61,18 @@ impl Servers {
     /// Starts both with their data in `folder`. `jobs` is what `scrape_configs` contains, and `more` are further sections
     /// of the configuration.
     pub(crate) fn start(folder: &Path, jobs: &str, more: &str) -> Servers {
+        Servers::start_only(&SERVERS, folder, jobs, more)
+    }
+
+    /// Starts these versions.
+    pub(crate) fn start_only(servers: &[&str], folder: &Path, jobs: &str, more: &str) -> Servers {
         let rules = path::absolute("prometheus/rules").unwrap();
         let configuration = format!(
             "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n{more}\n\
              rule_files: ['{0}/recording.yml', '{0}/alerts.yml']\nscrape_configs: [{jobs}]\n",
             rules.display()
         );
+        fs::create_dir_all(folder).unwrap();
         let file = folder.join("prometheus.yml");
         fs::write(&file, configuration).unwrap();
         let start = |name: &str| {
@@ -80,7 +86,7 @@ impl Servers {
                 .arg("--enable-feature=exemplar-storage");
             (Process::start(&mut command, data.with_extension("log")), address)
         };
-        let (processes, addresses) = SERVERS.map(start).into_iter().unzip();
+        let (processes, addresses) = servers.iter().copied().map(start).unzip();
         Servers { addresses, processes }
     }
 

@@ -380,10 +380,50 @@ async fn openmetrics_with_trace_of_sampled_stream_is_for_scraper_that_asks_for_i
 }
 
 #[tokio::test]
-async fn metrics_are_text_by_default_even_if_scraper_prefers_openmetrics() {
+async fn native_histograms_are_for_scraper_that_asks_for_protobuf() {
+    const ASKS: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+    let mut upstream = upstream().await;
+    let mut settings = config(upstream.addr);
+    settings.meter.native_histograms = true;
+    let sidecar = sidecar(settings).await;
+    let mut client = sidecar.send(&generate()).await;
+    let mut asked = upstream.asked().await;
+    asked.body(13).await;
+    asked.write(&[STREAM, &chunk(RECORD)].concat()).await;
+    client.until(RECORD).await;
+    asked.write(&[&chunk(LAST), "0\r\n\r\n"].concat()).await;
+    client.until("0\r\n\r\n").await;
+    sidecar.until(&ended("generate", "m:latest", "complete"), 1.0).await;
+
+    let url = format!("http://{}/metrics", sidecar.admin);
+    let response = reqwest::Client::new().get(url).header("accept", ASKS).send().await.unwrap();
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+    );
+    assert_eq!(response.headers()["vary"], "accept, accept-encoding");
+    let page = response.bytes().await.unwrap();
+    let has = |name: &str| page.windows(name.len()).any(|part| part == name.as_bytes());
+    assert!(has("streamgauge_chunk_gap_seconds") && has("streamgauge_build_info"));
+    // The other formats have the classic buckets, as without the setting.
+    let (kind, page) = scraped_as(&sidecar, "text/plain").await;
+    assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+    let bounds = page.lines().filter(|line| {
+        line.starts_with("streamgauge_chunk_gap_seconds_bucket{model=\"m:latest\",at=\"client\"")
+    });
+    assert_eq!(bounds.count(), 19, "{page}");
+}
+
+#[tokio::test]
+async fn metrics_are_text_by_default_even_if_scraper_prefers_protobuf_or_openmetrics() {
     let upstream = upstream().await;
     let sidecar = sidecar(config(upstream.addr)).await;
-    let (kind, page) = scraped_as(&sidecar, "application/openmetrics-text;version=1.0.0").await;
-    assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
-    assert!(!page.contains("# EOF"), "{page}");
+    for asked in [
+        "application/openmetrics-text;version=1.0.0",
+        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+    ] {
+        let (kind, page) = scraped_as(&sidecar, asked).await;
+        assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+        assert!(page.starts_with("# HELP ") && !page.contains("# EOF"), "{page}");
+    }
 }

@@ -26,6 +26,7 @@ mod schedule;
 mod shared;
 mod silence;
 mod slow;
+mod snapshot;
 mod step;
 mod tap;
 #[cfg(test)]
@@ -41,13 +42,14 @@ pub use cause::{Difference, LoadCause, ModelLoad};
 pub use chunks::{ChunkBudget, KeptChunk, KeptChunks};
 pub use concurrency::Bands;
 pub use delivered::Delivered;
-pub use live::{Live, Snapshot};
+pub use live::Live;
 pub use measurement::{Facts, Measurement};
 pub use model::InMemory;
 pub use noted::NotedRequest;
 pub use outcome::{Ending, Outcome};
 pub use request_id::RequestId;
 pub use slow::SlowLimits;
+pub use snapshot::Snapshot;
 pub use step::{Step, TimedStep};
 pub use tap::Tap;
 pub use timeline::Timeline;
@@ -59,7 +61,7 @@ use std::{sync::Arc, time::Instant};
 
 use http::StatusCode;
 
-use crate::metric::{Buckets, Exemplars};
+use crate::metric::{Buckets, Exemplars, NativeHistograms};
 use cause::Seen;
 use families::Families;
 use live::LiveTable;
@@ -81,11 +83,18 @@ pub struct Config {
     pub slow: SlowLimits,
     /// Whether the program may call [`Meter::responded_early`]. The counters of [`Outcome::LateError`] then start at 0.
     pub respond_early: bool,
+    /// Whether the largest histograms have native buckets too: see [`Meter::native_histograms`].
+    pub native_histograms: bool,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { model_limit: 16, slow: SlowLimits::default(), respond_early: false }
+        Config {
+            model_limit: 16,
+            slow: SlowLimits::default(),
+            respond_early: false,
+            native_histograms: false,
+        }
     }
 }
 
@@ -133,8 +142,9 @@ impl Meter {
         config: &Config,
         upstreams: &[&str],
     ) -> prometheus::Result<Meter> {
-        let live = Arc::new(LiveTable::default());
-        let families = Families::register(registry, upstreams, &live, config.respond_early)?;
+        let natives = config.native_histograms;
+        let live = Arc::new(LiveTable::new(Families::gap_bounds(natives)));
+        let families = Families::register(registry, upstreams, natives, &live, config.respond_early)?;
         let models = ModelTable::new(config.model_limit);
         Ok(Meter {
             shared: Arc::new(Shared {
@@ -146,6 +156,7 @@ impl Meter {
                 noted: NotedRequests::default(),
                 slow: config.slow,
                 cut: false.into(),
+                has_natives: natives,
             }),
         })
     }
@@ -257,6 +268,23 @@ impl Meter {
         exemplars.add(&families.chunks.first_token);
         exemplars.add(&families.chunks.gap);
         exemplars
+    }
+
+    /// Whether there are [`native_histograms`](Meter::native_histograms).
+    #[must_use]
+    pub fn has_native_histograms(&self) -> bool {
+        self.shared.has_natives
+    }
+
+    /// Returns `phase_seconds`, `chunk_gap_seconds` and `time_to_first_token_seconds` with native buckets, which they have if
+    /// [`Config::native_histograms`] is set.
+    #[must_use]
+    pub fn native_histograms(&self) -> NativeHistograms {
+        let (families, mut natives) = (&self.shared.families, NativeHistograms::default());
+        natives.add(&families.models.phase);
+        natives.add(&families.chunks.gap);
+        natives.add(&families.chunks.first_token);
+        natives
     }
 
     /// From now on, a request that ends unfinished counts as cut by the sidecar, with the outcome `refused`.

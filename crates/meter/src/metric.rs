@@ -14,6 +14,8 @@ mod exemplars;
 mod exposition;
 mod family;
 mod histogram;
+mod native;
+mod native_histograms;
 mod occupied;
 mod openmetrics;
 mod scrape;
@@ -25,9 +27,11 @@ pub use exemplars::Exemplars;
 pub use exposition::{Exposition, Metric, Page};
 pub use family::{Child, Family};
 pub use histogram::{Histogram, LocalHistogram, Tally};
+pub use native::{NATIVE_SCHEMA, NativeHistogram, NativeLayout, native_bound};
+pub use native_histograms::NativeHistograms;
 pub use occupied::Occupied;
 pub use openmetrics::{OPENMETRICS_FORMAT, openmetrics};
-pub use scrape::{Buckets, Found, Scrape, Series};
+pub use scrape::{Buckets, Found, Scrape, Series, number_of};
 
 /// Creates a counter at zero, for [`Family::new`].
 #[must_use]

@@ -24,7 +24,7 @@ use super::{
     waiting::Waiting,
 };
 use crate::{
-    metric::{BANDS, ByBand, Histogram, counter, gauge},
+    metric::{BANDS, ByBand, Histogram, buckets, counter, gauge},
     protocol::{CLOUD, Kind, Route},
 };
 use chunk::{AT_UPSTREAM, ChunkFamilies};
@@ -112,6 +112,7 @@ impl Families {
     pub(super) fn register(
         registry: &Registry,
         upstreams: &[&str],
+        natives: bool,
         live: &Arc<LiveTable>,
         respond_early: bool,
     ) -> prometheus::Result<Families> {
@@ -120,10 +121,10 @@ impl Families {
         registry.register(Box::new(Waiting::new(upstreams, live.clone(), concurrency.clone(), gauge)?))?;
         let families = Families {
             requests: RequestFamilies::register(registry)?,
-            chunks: ChunkFamilies::register(registry)?,
+            chunks: ChunkFamilies::register(registry, natives)?,
             records: RecordFamilies::register(registry)?,
             tokens: TokenFamilies::register(registry)?,
-            models: ModelFamilies::register(registry)?,
+            models: ModelFamilies::register(registry, natives)?,
             concurrency,
             possible: Possible { merge_lists: upstreams.len() > 1, respond_early },
             outcomes: Mutex::default(),
@@ -133,6 +134,11 @@ impl Families {
         };
         families.open(upstreams);
         Ok(families)
+    }
+
+    /// The bounds by which gaps are counted.
+    pub(super) const fn gap_bounds(natives: bool) -> &'static [f64] {
+        if natives { buckets::GAP_NATIVE.bounds() } else { buckets::GAP_FINE }
     }
 
     /// Creates the children of closed lists, which start at zero.

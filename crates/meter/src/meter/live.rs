@@ -20,10 +20,11 @@ use super::{
     chunks::{ChunkLog, KeptChunks},
     request_id::RequestIds,
     silence,
+    snapshot::Snapshot,
     timeline::{Moment, Timeline, nanos},
 };
 use crate::{
-    metric::{Tally, buckets},
+    metric::Tally,
     protocol::{FinishReason, Kind, LoadOptions, Route, Usage},
 };
 
@@ -106,7 +107,7 @@ pub struct Live {
 }
 
 impl Live {
-    fn new(id: RequestId, route: Route, accepted: Instant) -> Live {
+    fn new(id: RequestId, route: Route, accepted: Instant, gap_bounds: &'static [f64]) -> Live {
         let kind = silence::RequestKind::unread(route);
         Live {
             id,
@@ -130,7 +131,7 @@ impl Live {
             records: AtomicU64::new(0),
             content: AtomicU64::new(0),
             last_gap: AtomicU64::new(0),
-            gaps: Tally::default(),
+            gaps: Tally::new(gap_bounds),
             longest_gap: AtomicU64::new(0),
             backpressure: AtomicU64::new(0),
             handed: Moment::default(),
@@ -181,7 +182,7 @@ impl Live {
 
     /// Returns a quantile of the gaps between chunks at the upstream that are flushed.
     pub(super) fn gap(&self, quantile: f64) -> Option<Duration> {
-        self.gaps.quantile(buckets::GAP_FINE, quantile).map(Duration::from_secs_f64)
+        self.gaps.quantile(quantile).map(Duration::from_secs_f64)
     }
 
     /// Returns the summed time in which the client did not read data that was there, the present stretch included.
@@ -392,46 +393,6 @@ impl Live {
     }
 }
 
-/// One line of `/streams`.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// The id of the request.
-    pub id: RequestId,
-    /// Its route.
-    pub route: Route,
-    /// Its model in the upstream's spelling, or else in the client's. `None`: not read yet, or it has none.
-    pub model: Option<String>,
-    /// The chosen upstream.
-    pub upstream: Option<String>,
-    /// The caller, once it is known.
-    pub caller: Option<Arc<str>>,
-    /// The time since its head was parsed.
-    pub age: Duration,
-    /// Records that arrived.
-    pub records: u64,
-    /// Content records that arrived, which are nearly tokens.
-    pub tokens: u64,
-    /// The time from accept to the first content record.
-    pub first_token: Option<Duration>,
-    /// The newest gap between chunks.
-    pub last_gap: Option<Duration>,
-    /// The median gap so far, with an error of at most a tenth from 1 ms to 1 s. It is up to 32 chunks or half a
-    /// second behind.
-    pub gap_p50: Option<Duration>,
-    /// The 99th percentile of the gaps, with the same accuracy.
-    pub gap_p99: Option<Duration>,
-    /// The summed time in which its client did not read data that was there, the present stretch included.
-    pub backpressure: Duration,
-    /// The time since the newest chunk. `None` before the first one, and while the client holds the stream.
-    pub silent: Option<Duration>,
-    /// Whether its prompt does not fit into the model's context, as far as its bytes tell. Ollama then cuts the prompt.
-    pub overlong_prompt: bool,
-    /// Whether it has had its first record.
-    pub decoding: bool,
-    /// Whether the sidecar waits for its next chunk. Otherwise its client has not taken the last one.
-    pub awaited: bool,
-}
-
 /// Keeps a request in the table until it is dropped.
 #[derive(Debug)]
 pub(super) struct Listed {
@@ -446,16 +407,22 @@ impl Drop for Listed {
 }
 
 /// All running requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LiveTable {
+    /// The bounds of the gaps.
+    gap_bounds: &'static [f64],
     ids: RequestIds,
     running: Mutex<BTreeMap<RequestId, Arc<Live>>>,
 }
 
 impl LiveTable {
+    pub(super) fn new(gap_bounds: &'static [f64]) -> LiveTable {
+        LiveTable { gap_bounds, ids: RequestIds::default(), running: Mutex::default() }
+    }
+
     pub(super) fn enter(self: &Arc<Self>, route: Route) -> (Arc<Live>, Listed) {
         let id = self.ids.next();
-        let live = Arc::new(Live::new(id, route, Instant::now()));
+        let live = Arc::new(Live::new(id, route, Instant::now(), self.gap_bounds));
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id, live.clone());
         (live, Listed { table: self.clone(), id })
     }

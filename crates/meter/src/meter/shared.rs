@@ -27,6 +27,8 @@ pub(super) struct Shared {
     pub(super) noted: NotedRequests,
     pub(super) slow: SlowLimits,
     pub(super) cut: AtomicBool,
+    /// The largest histograms have native buckets.
+    pub(super) has_natives: bool,
 }
 
 impl Shared {

@@ -1,6 +1,8 @@
 //! The upper bounds of every histogram, in base units. docs/reference/metrics.md states which values lie beyond the
 //! first and the last bound, and why.
 
+use super::native::{self, NativeLayout};
+
 /// Seconds from accept to the last byte: from a list of models to the longest answer of a slow model.
 pub const REQUEST: &[f64] =
     &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0, 180.0, 600.0, 3600.0];
@@ -52,6 +54,20 @@ pub const WATTS: &[f64] = &[
     10.0, 25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 250.0, 300.0, 400.0, 500.0, 600.0, 700.0, 1000.0, 1200.0,
     1500.0,
 ];
+
+/// `GAP`, with native buckets from 0.49 ms to 16 s.
+pub const GAP_NATIVE: NativeLayout =
+    NativeLayout::new(&native::merged::<136>(GAP, GAP_RANGE), GAP, GAP_RANGE);
+/// `PHASE`, with native buckets from 0.98 ms to 4,096 s.
+pub const PHASE_NATIVE: NativeLayout =
+    NativeLayout::new(&native::merged::<189>(PHASE, PHASE_RANGE), PHASE, PHASE_RANGE);
+/// `FIRST_TOKEN`, with native buckets from 3.9 ms to 1,024 s.
+pub const FIRST_TOKEN_NATIVE: NativeLayout =
+    NativeLayout::new(&native::merged::<157>(FIRST_TOKEN, FIRST_TOKEN_RANGE), FIRST_TOKEN, FIRST_TOKEN_RANGE);
+/// The indices of the lowest and of the highest native bound.
+const GAP_RANGE: (i32, i32) = (-11 * 8, 4 * 8);
+const PHASE_RANGE: (i32, i32) = (-10 * 8, 12 * 8);
+const FIRST_TOKEN_RANGE: (i32, i32) = (-8 * 8, 10 * 8);
 
 /// The largest ratio of a bound to the one before.
 const STEP: f64 = 1.1;

@@ -31,7 +31,8 @@ impl Exemplars {
     }
 
     /// Returns the exemplars of a series of the histogram `family`, with those of the lowest buckets first.
-    pub(super) fn of(&self, family: &str, metric: &proto::Metric) -> &[Exemplar] {
+    #[must_use]
+    pub fn of(&self, family: &str, metric: &proto::Metric) -> &[Exemplar] {
         let Some(of_family) = self.0.get(family).filter(|of_family| !of_family.is_empty()) else {
             return &[];
         };

@@ -13,10 +13,15 @@ use std::{
 
 use prometheus::proto;
 
-use super::{exemplar::Exemplar, family::Child, scrape::Buckets};
+use super::{
+    exemplar::Exemplar,
+    family::Child,
+    native::{NativeHistogram, NativeLayout, native_bound},
+    scrape::Buckets,
+};
 
-/// The maximum number of buckets of a histogram, the one above the last bound included.
-const SLOTS: usize = 96;
+/// The maximum number of buckets of a histogram that is filled locally, the one above the last bound included.
+const SLOTS: usize = 144;
 
 /// Counts by bucket, shared between streams. Values are 0 or greater, so no count and no sum ever decreases.
 #[derive(Debug)]
@@ -29,10 +34,12 @@ pub struct Histogram {
     sum: AtomicU64,
     /// At most one for each exported bucket, by bucket.
     exemplars: Mutex<Vec<(usize, Exemplar)>>,
+    /// The indices of the lowest and of the highest native bound, if it has native buckets.
+    range: Option<(i32, i32)>,
 }
 
 impl Histogram {
-    /// Creates an empty histogram. `bounds` ascend; there are at most 95.
+    /// Creates an empty histogram. `bounds` ascend.
     #[must_use]
     pub fn new(bounds: &'static [f64]) -> Histogram {
         Histogram::finer(bounds, bounds)
@@ -41,10 +48,52 @@ impl Histogram {
     /// Creates an empty histogram that exports only the bounds `shown`, which are some of `bounds`.
     #[must_use]
     pub fn finer(bounds: &'static [f64], shown: &'static [f64]) -> Histogram {
-        assert!(bounds.len() < SLOTS, "bounds are constants of this crate");
         debug_assert!(shown.iter().all(|bound| bounds.contains(bound)), "what is shown is counted");
         let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        Histogram { bounds, shown, counts, sum: AtomicU64::new(0), exemplars: Mutex::default() }
+        Histogram { bounds, shown, counts, sum: AtomicU64::new(0), exemplars: Mutex::default(), range: None }
+    }
+
+    /// Creates an empty histogram that has native buckets beside the classic ones.
+    #[must_use]
+    pub fn native_of(layout: &NativeLayout) -> Histogram {
+        Histogram { range: Some(layout.range), ..Histogram::finer(layout.bounds, layout.classic) }
+    }
+
+    /// Creates an empty histogram with the classic buckets of a layout and, if so wanted, its native ones.
+    #[must_use]
+    pub fn maybe_native(has_native: bool, layout: &NativeLayout) -> Histogram {
+        if has_native { Histogram::native_of(layout) } else { Histogram::new(layout.classic) }
+    }
+
+    /// Returns all of its bounds.
+    #[must_use]
+    pub fn bounds(&self) -> &'static [f64] {
+        self.bounds
+    }
+
+    /// Returns its native and its classic buckets, which count the same values. `None`: it has no native ones.
+    #[must_use]
+    pub fn native(&self) -> Option<NativeHistogram> {
+        let (first, last) = self.range?;
+        let mut native =
+            NativeHistogram { zero_threshold: native_bound(first), ..NativeHistogram::default() };
+        let (mut index, mut classic, mut pending) = (first, self.shown.iter().peekable(), 0);
+        for (bound, count) in self.bounds.iter().zip(&self.counts) {
+            let count = count.load(Relaxed);
+            (native.count, pending) = (native.count + count, pending + count);
+            if classic.next_if_eq(&bound).is_some() {
+                native.classic.push((*bound, native.count));
+            }
+            if index <= last && *bound == native_bound(index) {
+                native.add(index, std::mem::take(&mut pending), first);
+                index += 1;
+            }
+        }
+        let above = self.counts[self.bounds.len()].load(Relaxed);
+        native.count += above;
+        native.add(last + 1, pending + above, first);
+        native.sum = f64::from_bits(self.sum.load(Relaxed));
+        Some(native)
     }
 
     /// Returns its counts by all of its bounds.
@@ -140,6 +189,7 @@ impl LocalHistogram {
     /// Creates an empty buffer for `shared`.
     #[must_use]
     pub fn new(shared: Arc<Histogram>) -> LocalHistogram {
+        debug_assert!(shared.counts.len() <= SLOTS, "bounds are constants of this crate");
         LocalHistogram { shared, counts: [0; SLOTS], pending: 0, sum: 0.0, highest: 0.0 }
     }
 
@@ -172,7 +222,7 @@ impl LocalHistogram {
     /// between two calls.
     pub fn flush_to(&mut self, tally: &Tally) {
         self.flush_with(|slot, count| {
-            tally.0[slot].fetch_add(u32::from(count), Relaxed);
+            tally.counts[slot].fetch_add(u32::from(count), Relaxed);
         });
     }
 
@@ -200,22 +250,27 @@ impl Drop for LocalHistogram {
 
 /// The values of one stream so far, by the buckets of a histogram, for a quantile of the stream.
 #[derive(Debug)]
-pub struct Tally([AtomicU32; SLOTS]);
-
-impl Default for Tally {
-    fn default() -> Tally {
-        Tally([const { AtomicU32::new(0) }; SLOTS])
-    }
+pub struct Tally {
+    /// Those of the histogram.
+    bounds: &'static [f64],
+    counts: [AtomicU32; SLOTS],
 }
 
 impl Tally {
+    /// Creates an empty tally for a histogram with these bounds.
+    #[must_use]
+    pub const fn new(bounds: &'static [f64]) -> Tally {
+        Tally { bounds, counts: [const { AtomicU32::new(0) }; SLOTS] }
+    }
+
     /// Returns the value that a share `q` of all values does not exceed. Values are taken as evenly spread within a
     /// bucket, as in PromQL's `histogram_quantile`. Above the last bound, the result is that bound. `None`: there are
     /// no values.
     #[must_use]
-    pub fn quantile(&self, bounds: &[f64], q: f64) -> Option<f64> {
+    pub fn quantile(&self, q: f64) -> Option<f64> {
+        let bounds = self.bounds;
         // Counts only grow, so that a value which comes between the two passes changes no more than the result.
-        let counts = || self.0.iter().map(|count| count.load(Relaxed));
+        let counts = || self.counts.iter().take(bounds.len() + 1).map(|count| count.load(Relaxed));
         let total: u64 = counts().map(u64::from).sum();
         if total == 0 {
             return None;
@@ -318,8 +373,8 @@ mod tests {
     #[test]
     fn local_histogram_knows_quantiles_of_all_flushed_values() {
         let bounds = &[1.0, 2.0, 4.0];
-        let tally = Tally::default();
-        assert_eq!(tally.quantile(bounds, 0.5), None);
+        let tally = Tally::new(bounds);
+        assert_eq!(tally.quantile(0.5), None);
         let shared = Arc::new(Histogram::new(bounds));
         let mut local = LocalHistogram::new(shared.clone());
         for values in [[0.5, 1.5, 1.6, 1.7], [1.8, 3.0, 3.0, 3.0]] {
@@ -327,12 +382,12 @@ mod tests {
             local.flush_to(&tally);
         }
         // One of eight values is up to 1, four more are up to 2, and the rest are up to 4.
-        assert_eq!(tally.quantile(bounds, 0.5), Some(1.75));
-        assert_eq!(tally.quantile(bounds, 0.99).map(|value| (value * 100.0).round()), Some(395.0));
+        assert_eq!(tally.quantile(0.5), Some(1.75));
+        assert_eq!(tally.quantile(0.99).map(|value| (value * 100.0).round()), Some(395.0));
         assert_eq!(counts(&shared), (vec![1, 5, 8], 8, 16.1));
         local.observe(9.0);
         local.flush_to(&tally);
-        assert_eq!(tally.quantile(bounds, 1.0), Some(4.0));
+        assert_eq!(tally.quantile(1.0), Some(4.0));
     }
 
     #[test]

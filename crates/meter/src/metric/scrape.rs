@@ -69,8 +69,15 @@ impl<'a> Series<'a> {
     /// Returns the value of a counter or a gauge. The other of the two is missing and reads 0.
     #[must_use]
     pub fn value(self) -> f64 {
-        number::of_counter(self.0) + number::of_gauge(self.0)
+        number_of(self.0)
     }
+}
+
+/// Returns the value of a counter or a gauge, whatever features of `prometheus` are on.
+#[must_use]
+pub fn number_of(metric: &proto::Metric) -> f64 {
+    // The one that the metric is not has 0.
+    number::of_counter(metric) + number::of_gauge(metric)
 }
 
 #[cfg(test)]

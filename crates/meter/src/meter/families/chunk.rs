@@ -21,7 +21,7 @@ pub(in crate::meter) struct ChunkFamilies {
 }
 
 impl ChunkFamilies {
-    pub(super) fn register(registry: &Registry) -> prometheus::Result<ChunkFamilies> {
+    pub(super) fn register(registry: &Registry, natives: bool) -> prometheus::Result<ChunkFamilies> {
         let self_overhead = Family::register(
             registry,
             "self_overhead_seconds",
@@ -35,14 +35,20 @@ impl ChunkFamilies {
                 "time_to_first_token_seconds",
                 "Time from accept to the first content record of a stream, seconds.",
                 ["route", "model"],
-                || Histogram::new(buckets::FIRST_TOKEN),
+                move || Histogram::maybe_native(natives, &buckets::FIRST_TOKEN_NATIVE),
             )?,
             gap: Family::register(
                 registry,
                 "chunk_gap_seconds",
                 "Time between two successive chunks with content, at three places, seconds.",
                 ["model", "at"],
-                || Histogram::finer(buckets::GAP_FINE, buckets::GAP),
+                move || {
+                    if natives {
+                        Histogram::native_of(&buckets::GAP_NATIVE)
+                    } else {
+                        Histogram::finer(buckets::GAP_FINE, buckets::GAP)
+                    }
+                },
             )?,
             gaps_held: Family::register(
                 registry,

@@ -8,13 +8,13 @@ use crate::metric::{Family, Histogram, buckets, int_counter};
 
 #[derive(Debug)]
 pub(in crate::meter) struct ModelFamilies {
-    pub(super) phase: Family<Histogram, 2>,
+    pub(in crate::meter) phase: Family<Histogram, 2>,
     pub(super) loads: Family<IntCounter, 3>,
     pub(in crate::meter) labels_dropped: Arc<IntCounter>,
 }
 
 impl ModelFamilies {
-    pub(super) fn register(registry: &Registry) -> prometheus::Result<ModelFamilies> {
+    pub(super) fn register(registry: &Registry, natives: bool) -> prometheus::Result<ModelFamilies> {
         let labels_dropped = Family::register(
             registry,
             "model_labels_dropped_total",
@@ -28,7 +28,7 @@ impl ModelFamilies {
                 "phase_seconds",
                 "How the time of a generation is divided, seconds.",
                 ["model", "phase"],
-                || Histogram::new(buckets::PHASE),
+                move || Histogram::maybe_native(natives, &buckets::PHASE_NATIVE),
             )?,
             loads: Family::register(
                 registry,

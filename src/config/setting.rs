@@ -106,7 +106,7 @@ static LISTENERS: &[Setting] = &[
     setting(
         "proxy.response_fields",
         Field::Truth(|c| &mut c.sidecar.proxy.response_fields),
-        "Add `x-streamgauge-request-id` and `server-timing` to each response, also to the sidecar's own errors: the id of the request, its wait in the queue in milliseconds, and the upstream, as in `queue;dur=12.5, upstream;desc=\"gpu0\"`. If a web page may read the response, `access-control-expose-headers` lists them. `false`: responses have the fields of Ollama.",
+        "Add `x-streamgauge-request-id` and `server-timing` to each response, also to the sidecar's own errors: the id of the request, its wait in the queue in milliseconds, and the upstream, as in `queue;dur=12.500, upstream;desc=\"gpu0\"`. If a web page may read the response, `access-control-expose-headers` lists them. `false`: responses have the fields of Ollama.",
     ),
     setting(
         "proxy.sse_keep_alive",

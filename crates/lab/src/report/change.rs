@@ -33,9 +33,9 @@ pub(super) fn changes(sources: &[Source]) -> Vec<String> {
     changes
 }
 
-type Part = (&'static str, fn(&Environment) -> String);
+type EnvironmentPart = (&'static str, fn(&Environment) -> String);
 
-const PARTS: [Part; 6] = [
+const PARTS: [EnvironmentPart; 6] = [
     ("machine", |environment| {
         let machine = &environment.machine;
         let cpu = machine.cpu.as_deref().unwrap_or(&machine.architecture);

@@ -1,5 +1,5 @@
-//! The admin listener: `/metrics`, `/livez`, `/readyz`, `/streams`, `/requests`, `/overview` and the page at `/`. Prometheus,
-//! orchestrators and people read it.
+//! The admin listener: `/metrics`, `/livez`, `/readyz`, `/streams`, `/requests`, `/recording`, `/overview` and the page at
+//! `/`. Prometheus, orchestrators and people read it.
 
 mod answer;
 mod attempts;
@@ -10,6 +10,7 @@ mod listen;
 mod overview;
 mod page;
 mod protobuf;
+mod recording;
 mod requests;
 mod response;
 mod sources;
@@ -37,6 +38,7 @@ use crate::{
 };
 use format::ScrapeFormat;
 use protobuf::{PROTOBUF_FORMAT, protobuf};
+use recording::AdminBody;
 use response::{json, of_type, text};
 
 /// Settings of the admin listener.
@@ -64,7 +66,15 @@ impl Default for Config {
 }
 
 impl Admin {
-    fn answer(&self, request: &request::Parts) -> Response<Full<Bytes>> {
+    fn answer(&self, request: &request::Parts) -> Response<AdminBody> {
+        if request.uri.path() == "/recording" && request.method == Method::GET {
+            return self.recording(request);
+        }
+        self.whole(request).map(AdminBody::Whole)
+    }
+
+    /// Answers a request whose response is known at once.
+    fn whole(&self, request: &request::Parts) -> Response<Full<Bytes>> {
         let method = &request.method;
         let answer: fn(&Admin, &request::Parts) -> Response<Full<Bytes>> = match request.uri.path() {
             "/" => |_, _| page(),
@@ -75,11 +85,13 @@ impl Admin {
                 |admin, _| json(streams::render(&admin.meter.live(), &admin.queue.places(), &admin.upstreams))
             }
             "/requests" => |admin, _| json(requests::render(&admin.meter)),
+            // A GET has been answered. The other methods are refused, and HEAD gets the fields of a response without a body.
+            "/recording" => |_, _| of_type(StatusCode::OK, recording::LINES, Bytes::new()),
             "/overview" => {
                 |admin, request| json(overview::render(admin, request.uri.query().unwrap_or_default()))
             }
             _ => {
-                let known = "Known paths: /, /metrics, /livez, /readyz, /streams, /requests and /overview.\n";
+                let known = "Known paths: /, /metrics, /livez, /readyz, /streams, /requests, /recording and /overview.\n";
                 return text(StatusCode::NOT_FOUND, known);
             }
         };

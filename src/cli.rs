@@ -17,6 +17,7 @@ mod output;
 mod probe;
 mod process;
 mod reach;
+mod record;
 mod recording_folder;
 mod reload;
 mod report;
@@ -58,6 +59,7 @@ enum Command {
     Check(check::Check),
     Probe(probe::Probe),
     Top(top::Top),
+    Record(record::Record),
     Config(config::Config),
     Experiment(Box<experiment::Experiment>),
     Report(report::Report),
@@ -69,7 +71,11 @@ impl Command {
     /// The name of the subcommand if it reads no configuration.
     fn without_configuration(&self) -> Option<&'static str> {
         match self {
-            Command::Serve(_) | Command::Check(_) | Command::Probe(_) | Command::Top(_) => None,
+            Command::Serve(_)
+            | Command::Check(_)
+            | Command::Probe(_)
+            | Command::Top(_)
+            | Command::Record(_) => None,
             Command::Config(_) => Some("config"),
             Command::Simulate(_) => Some("simulate"),
             Command::Demo(_) => Some("demo"),
@@ -98,6 +104,7 @@ impl Cli {
             Command::Check(check) => check.run(&self.global),
             Command::Probe(probe) => probe.run(&self.global),
             Command::Top(top) => top.run(&self.global, process),
+            Command::Record(record) => record.run(&self.global, process),
             Command::Config(config) => config.run(),
             Command::Experiment(experiment) => experiment.run(&self.global, process),
             Command::Report(report) => report.run(),

@@ -6,6 +6,7 @@
 
 mod config;
 mod families;
+mod feed;
 mod recorder;
 mod sampler;
 mod stream;
@@ -14,5 +15,6 @@ mod tests;
 mod writer;
 
 pub use config::Config;
+pub(crate) use feed::Subscription;
 pub(crate) use recorder::{BoxedSink, Recorder};
 pub use stream::{RecordedStream, Stored, StreamSink};

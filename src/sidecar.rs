@@ -246,8 +246,7 @@ impl Builder {
     /// names.
     pub async fn bind(self) -> Result<Bound, BindError> {
         let Builder { config, registry, proxy_socket, admin_socket, runtimes, admin_runtime, .. } = self;
-        let (surroundings, sinks) = (self.surroundings, self.sinks);
-        let registry = registry.unwrap_or_default();
+        let (surroundings, sinks, registry) = (self.surroundings, self.sinks, registry.unwrap_or_default());
         let upstreams = Arc::new(Upstreams::new(&config.upstream)?);
 
         let (addr, admin_listen) = (config.proxy.listen, config.admin.listen);
@@ -290,6 +289,7 @@ impl Builder {
             refusals: families.refusals(),
             store,
             openmetrics: config.admin.openmetrics,
+            recorder: stages.recorder,
         };
         let counts = families.proxy(proxy.acceptor());
         let monitor = || tasks.monitor(Task::Connection);

@@ -21,11 +21,12 @@ use hyper::{
 use super::{
     Admin,
     attempts::{ConnectionTrust, Verdict},
+    recording::AdminBody,
     response::text,
 };
 use crate::connection::{Attended, WaitingPlace};
 
-type AdminAnswer = Response<Attended<Full<Bytes>>>;
+type AdminAnswer = Response<Attended<AdminBody>>;
 
 /// The service of one connection from the address `peer`.
 pub(super) fn service(
@@ -47,7 +48,10 @@ pub(super) fn service(
         let mut trusted = trust.get();
         let refusal = admin.refuses(&head, peer, &mut trusted);
         trust.set(trusted);
-        let answer = refusal.unwrap_or_else(|| admin.answer(&head));
+        let answer = match refusal {
+            Some(refusal) => refusal.map(AdminBody::Whole),
+            None => admin.answer(&head),
+        };
         let mut answer = answer.map(|body| Attended::answer(body, asked));
         // The request body is not read. If it is not empty, the connection must close.
         if !body.is_end_stream() {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{history::History, streams::Queue, token::AskedToken};
-use crate::{meter::Meter, store::Store, upstream::Upstreams};
+use crate::{meter::Meter, recording::Recorder, store::Store, upstream::Upstreams};
 
 /// The state that all admin requests share. Requests only read.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub(crate) struct Admin {
     /// The store of limits that several sidecars share.
     pub(crate) store: Option<Arc<Store>>,
     pub(crate) openmetrics: bool,
+    /// Gives the generations that end to readers.
+    pub(crate) recorder: Recorder,
 }
 
 /// The last time that `/metrics` was read. The page shows it, since nothing else reports that Prometheus is down.

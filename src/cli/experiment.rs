@@ -3,6 +3,7 @@
 mod conduct;
 mod plan;
 mod progress;
+mod replay;
 mod tokenizer;
 
 use std::path::PathBuf;
@@ -35,6 +36,7 @@ enum ExperimentAction {
 #[derive(Debug, Subcommand)]
 enum VisibleAction {
     Run(conduct::Conduct),
+    Replay(replay::Replay),
     Init(PlanInit),
     /// List the bundled plans
     List,
@@ -62,6 +64,7 @@ impl Experiment {
     pub(super) fn run(self, global: &Global, process: Process) -> Result<(), CommandFailure> {
         match self.action {
             ExperimentAction::Shown(VisibleAction::Run(conduct)) => conduct.run(global, process),
+            ExperimentAction::Shown(VisibleAction::Replay(replay)) => replay.run(global, process),
             ExperimentAction::Shown(VisibleAction::Init(init)) => init.run(),
             ExperimentAction::Shown(VisibleAction::List) => list(),
             ExperimentAction::Shown(VisibleAction::Tokenizers(tokenizers)) => tokenizers.run(),

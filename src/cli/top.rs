@@ -70,7 +70,7 @@ impl Top {
     }
 }
 
-fn token(path: PathBuf) -> anyhow::Result<Zeroizing<String>> {
+pub(super) fn token(path: PathBuf) -> anyhow::Result<Zeroizing<String>> {
     let text = std::fs::read_to_string(&path).map(Zeroizing::new);
     let text = text.map_err(|error| anyhow!("cannot read the token in {}: {error}", path.display()))?;
     Ok(Zeroizing::new(text.trim().to_owned()))

@@ -19,6 +19,7 @@ use tokio::{
 use super::{
     config::Config,
     families::Families,
+    feed::{Feeds, StreamFeed, Subscription},
     sampler::StreamSampler,
     stream::{RecordedStream, StreamSink},
     writer::{self, StreamMessage},
@@ -37,11 +38,13 @@ pub(crate) type BoxedSink = Box<dyn StreamSink>;
 
 /// Records the generations of a sidecar. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Recorder(Option<Arc<ActiveRecorder>>);
+pub(crate) struct Recorder(Arc<ActiveRecorder>);
 
 struct ActiveRecorder {
     sampler: StreamSampler,
-    to: SyncSender<StreamMessage>,
+    /// The queue of the sink, and the share of the generations that it gets. `None`: there is no sink.
+    sink: Option<(SyncSender<StreamMessage>, f64)>,
+    feeds: Arc<Feeds>,
     families: Families,
     chunks: Arc<ChunkBudget>,
 }
@@ -54,34 +57,47 @@ impl Recorder {
         sink: Option<BoxedSink>,
     ) -> prometheus::Result<Recorder> {
         let families = Families::register(registry)?;
-        let Some(sink) = sink else { return Ok(Recorder(None)) };
-        let (to, from) = sync_channel(WAITING);
-        let of_writer = families.clone();
-        let write = move || writer::write(sink, &from, &of_writer);
-        // Without the thread, the queue is closed, and every generation counts as dropped.
-        let _ = thread::Builder::new().name("recording".to_owned()).spawn(write);
-        let (sampler, chunks) = (StreamSampler::new(config.sample_ratio), ChunkBudget::new(CHUNKS));
-        Ok(Recorder(Some(Arc::new(ActiveRecorder { sampler, to, families, chunks }))))
+        let sink = sink.map(|sink| {
+            let (to, from) = sync_channel(WAITING);
+            let of_writer = families.clone();
+            let write = move || writer::write(sink, &from, &of_writer);
+            // Without the thread, the queue is closed, and every generation counts as dropped.
+            let _ = thread::Builder::new().name("recording".to_owned()).spawn(write);
+            (to, config.sample_ratio)
+        });
+        let (sampler, chunks) = (StreamSampler::default(), ChunkBudget::new(CHUNKS));
+        Ok(Recorder(Arc::new(ActiveRecorder { sampler, sink, feeds: Arc::default(), families, chunks })))
     }
 
     /// Records a request if it is a generation and is sampled. Call it before the request is forwarded.
     pub(crate) fn observe(&self, measurement: &mut Measurement) {
-        let Some(open) = &self.0 else { return };
-        if !measurement.route().generates() || !open.sampler.takes() {
+        let active = &self.0;
+        if !measurement.route().generates() || (active.sink.is_none() && active.feeds.is_empty()) {
             return;
         }
-        measurement.keep_chunks(open.chunks.clone());
-        let (open, live) = (open.clone(), measurement.live().clone());
-        measurement.on_end(move |ending| open.take(&live, ending));
+        let chance = active.sampler.chance();
+        let for_sink = active.sink.as_ref().is_some_and(|(_, ratio)| chance < *ratio);
+        let feeds = active.feeds.of(chance);
+        if !for_sink && feeds.is_empty() {
+            return;
+        }
+        measurement.keep_chunks(active.chunks.clone());
+        let (active, live) = (active.clone(), measurement.live().clone());
+        measurement.on_end(move |ending| active.take(&live, ending, for_sink, &feeds));
+    }
+
+    /// Adds a reader of a share of the generations. `None`: there are too many.
+    pub(crate) fn subscribe(&self, ratio: f64) -> Option<Subscription> {
+        self.0.feeds.subscribe(ratio)
     }
 
     /// Waits until all earlier generations are written, but no longer than `longest`.
     pub(crate) async fn flush(&self, longest: Duration) {
-        let Some(open) = &self.0 else { return };
+        let Some((to, _)) = &self.0.sink else { return };
         let flushed = async {
             let (tell, told) = oneshot::channel();
             let mut message = StreamMessage::Flushed(tell);
-            while let Err(TrySendError::Full(back)) = open.to.try_send(message) {
+            while let Err(TrySendError::Full(back)) = to.try_send(message) {
                 message = back;
                 sleep(LOOK).await;
             }
@@ -94,14 +110,19 @@ impl Recorder {
 }
 
 impl ActiveRecorder {
-    /// Hands a generation that ended to the writer. It never waits.
-    fn take(&self, live: &Live, ending: &Ending) {
+    /// Hands a generation that ended to the writer and to its readers. It never waits.
+    fn take(&self, live: &Live, ending: &Ending, for_sink: bool, feeds: &[Arc<StreamFeed>]) {
         let Some(chunks) = live.take_chunks() else { return };
         self.families.chunks_dropped.inc_by(chunks.lost());
         let now = Instant::now();
         let accepted = now.checked_sub(ending.duration).unwrap_or(now);
-        let stream = RecordedStream::new(accepted, ending.clone(), chunks);
-        if self.to.try_send(StreamMessage::Ended(Box::new(stream))).is_err() {
+        let stream = Arc::new(RecordedStream::new(accepted, ending.clone(), chunks));
+        for feed in feeds {
+            feed.give(&stream, &self.families.dropped);
+        }
+        if let Some((to, _)) = self.sink.as_ref().filter(|_| for_sink)
+            && to.try_send(StreamMessage::Ended(stream)).is_err()
+        {
             self.families.dropped.inc();
         }
     }
@@ -109,6 +130,6 @@ impl ActiveRecorder {
 
 impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Recorder").field(&self.0.is_some()).finish()
+        f.debug_tuple("Recorder").field(&self.0.sink.is_some()).finish()
     }
 }

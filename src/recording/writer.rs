@@ -2,7 +2,10 @@
 
 use std::{
     io,
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     time::Duration,
 };
 
@@ -18,7 +21,7 @@ const EVERY: Duration = Duration::from_millis(250);
 
 /// A message to the writer.
 pub(super) enum StreamMessage {
-    Ended(Box<RecordedStream>),
+    Ended(Arc<RecordedStream>),
     /// A request to report that everything before it is written.
     Flushed(oneshot::Sender<()>),
 }

@@ -4,6 +4,8 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 
+use streamgauge::experiment::recording::read;
+
 use super::*;
 
 /// Tokens per second of a stream that runs alone in the simulated Ollama.
@@ -33,9 +35,9 @@ pub(super) fn recording(upstream: &str, folder: &Path, settings: &str) -> (Runni
 
 /// Reads one generation to its end.
 pub(super) fn generate(proxy: &str, tokens: u64) {
-    let body = format!(
-        "{{\"model\":\"sim\",\"prompt\":\"a secret prompt\",\"options\":{{\"num_predict\":{tokens}}}}}"
-    );
+    let prompt = "a secret prompt ".repeat(40);
+    let body =
+        format!("{{\"model\":\"sim\",\"prompt\":\"{prompt}\",\"options\":{{\"num_predict\":{tokens}}}}}");
     let head = format!(
         "POST /api/generate HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
@@ -171,4 +173,129 @@ fn recording_without_share_records_nothing_and_folder_that_is_a_file_ends_serve(
     let told = stderr(&output);
     assert!(output.status.code() == Some(1) && told.contains("cannot record to"), "{told}");
     assert!(told.contains("`recording.folder`"), "{told}");
+}
+
+/// Starts `record`, and returns when it records.
+fn record(admin: &str, folder: &Path, more: &[&str]) -> Running {
+    let given = ["record", "--admin", admin, "--output", folder.to_str().unwrap()];
+    let record = Running::start(&[&given[..], more].concat());
+    while !folder.join("runs.csv").exists() {
+        thread::yield_now();
+    }
+    record
+}
+
+#[test]
+fn record_writes_traffic_of_a_sidecar_without_settings_until_it_is_interrupted() {
+    let root = tempfile::TempDir::new().unwrap();
+    let folder = root.path().join("night");
+    let (_simulator, upstream) = simulated();
+    let (_serve, [proxy, admin]) = serve(&upstream);
+    // What runs before is not recorded.
+    together(&proxy, 1);
+    let record = record(&admin, &folder, &[]);
+    for _ in 0..3 {
+        together(&proxy, 1);
+        together(&proxy, 4);
+    }
+    while read(&folder).unwrap().recording.agents.len() < 15 {
+        thread::yield_now();
+    }
+    record.signal("-INT");
+    assert_eq!(record.end().0, Some(0));
+    let report = report(&folder);
+    let group = &report["live"]["groups"][0];
+    let levels = group["levels"].as_array().unwrap();
+    let rate = |streams: u64| &levels.iter().find(|level| level["streams"] == streams).unwrap()["rate"];
+    assert_eq!((&group["requests"], &report["simulated"]), (&15.into(), &true.into()));
+    near(rate(1), ALONE, 0.1);
+    near(rate(4), OF_FOUR, 0.1);
+    for text in texts(&folder) {
+        assert!(!text.contains("secret"), "{text}");
+    }
+}
+
+#[test]
+fn record_for_a_time_waits_for_generations_that_run_at_its_end() {
+    let root = tempfile::TempDir::new().unwrap();
+    let folder = root.path().join("second");
+    let (_simulator, upstream) = simulated();
+    let (_serve, [proxy, admin]) = serve(&upstream);
+    let record = record(&admin, &folder, &["--for", "1s"]);
+    // 64 tokens of the simulator's limit take 0.3 s alone, and longer beside each other.
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| (0..4).for_each(|_| generate(&proxy, TOKENS)));
+        }
+    });
+    assert_eq!(record.end().0, Some(0));
+    let agents = read(&folder).unwrap().recording.agents;
+    assert!((8..32).contains(&agents.len()), "{}", agents.len());
+    assert!(agents.iter().all(|agent| agent.started < 1.5 && agent.tokens == Some(TOKENS)));
+    assert!(agents.iter().any(|agent| agent.started + agent.duration > 1.0), "none ran at the end");
+}
+
+#[test]
+fn record_needs_the_token_and_a_new_folder_and_only_four_read_at_once() {
+    let root = tempfile::TempDir::new().unwrap();
+    let (_simulator, upstream) = simulated();
+    let token = file("a-token-of-the-admin-address");
+    let config = file(&format!("[admin]\ntoken_file = {:?}", token.path()));
+    let listen = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let more = ["serve", "--upstream", &upstream, "--config", config.path().to_str().unwrap()];
+    let mut serve = Running::start(&[&more[..], &listen[..]].concat());
+    let [_, admin] = serve.addresses();
+    let run = |folder: &Path, more: &[&str]| {
+        let given = ["record", "--admin", &admin, "--output", folder.to_str().unwrap()];
+        streamgauge(&[&given[..], more].concat()).output().unwrap()
+    };
+    let refused = run(&root.path().join("a"), &[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("--token-file"), "{}", stderr(&refused));
+    let given = ["--token-file", token.path().to_str().unwrap()];
+    let taken = run(root.path(), &given);
+    assert!(stderr(&taken).contains("name a new folder"), "{}", stderr(&taken));
+    let readers: Vec<Running> =
+        (0..4).map(|number| record(&admin, &root.path().join(number.to_string()), &given)).collect();
+    let fifth = run(&root.path().join("fifth"), &given);
+    assert!(stderr(&fifth).contains("Four readers record already"), "{}", stderr(&fifth));
+    for reader in readers {
+        reader.signal("-INT");
+        assert_eq!(reader.end().0, Some(0));
+    }
+}
+
+#[test]
+fn replay_sends_the_recorded_arrivals_and_lengths_to_another_ollama() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let (_simulator, upstream) = simulated();
+    let (serve, [proxy, _]) = recording(&upstream, folder.path(), "");
+    for streams in [1, 3, 2] {
+        together(&proxy, streams);
+    }
+    generate(&proxy, 17);
+    serve.signal("-TERM");
+    assert_eq!(serve.end().0, Some(0));
+    let (_other, other) = simulated();
+    let again = folder.path().join("again");
+    let source = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let replay = ["experiment", "replay", source.to_str().unwrap(), "--upstream", &other, "--output"];
+    let output = streamgauge(&[&replay[..], &[again.to_str().unwrap()]].concat()).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let [mut recorded, mut replayed] = [&source, &again].map(|path| read(path).unwrap().recording.agents);
+    recorded.sort_by(|a, b| a.started.total_cmp(&b.started));
+    replayed.sort_by(|a, b| a.scheduled.unwrap().total_cmp(&b.scheduled.unwrap()));
+    assert_eq!((recorded.len(), replayed.len()), (7, 7));
+    for (before, after) in recorded.iter().zip(&replayed) {
+        let due = after.scheduled.unwrap();
+        let [was, is] = [before.started - recorded[0].started, due - replayed[0].scheduled.unwrap()];
+        assert!((was - is).abs() < 1e-3, "{was} s became {is} s");
+        // A busy machine sends late, which the report shows.
+        assert!((0.0..0.5).contains(&(after.started - due)), "{after:?}");
+        assert_eq!((before.tokens, before.failure.as_ref()), (after.tokens, after.failure.as_ref()));
+        let [was, is] = [before, after].map(|agent| agent.prompt_tokens.unwrap());
+        assert!(was > 100 && was.abs_diff(is) <= 2, "a prompt of {was} tokens became one of {is}");
+    }
+    let shown = streamgauge(&["report", again.to_str().unwrap()]).output().unwrap();
+    assert!(stdout(&shown).contains("replay holds the SLO"), "{}", stdout(&shown));
 }

@@ -103,7 +103,17 @@ pub(super) const PACKAGES: &[Package] = &[
             ),
             (
                 "admin",
-                &["collector", "connection", "meter", "metric", "protocol", "store", "tls", "upstream"],
+                &[
+                    "collector",
+                    "connection",
+                    "meter",
+                    "metric",
+                    "protocol",
+                    "recording",
+                    "store",
+                    "tls",
+                    "upstream",
+                ],
             ),
             ("connection", &[]),
             ("admission", &["metric", "protocol", "scheduler", "store"]),
@@ -230,10 +240,11 @@ pub(super) const NAMES_THAT_SAY_NOTHING: &[&str] =
 
 /// The modules that read the wall clock, with reasons. The wall clock can jump, so limits, timeouts and
 /// measurements use a monotonic clock.
-pub(super) const WALL_CLOCK: [(&str, &str); 14] = [
+pub(super) const WALL_CLOCK: [(&str, &str); 15] = [
     ("streamgauge::admin::history", "when the history began, as people write it"),
     ("streamgauge::admin::requests", "when a request ended, as people write it"),
     ("streamgauge::cli::experiment::conduct", "the name of a folder"),
+    ("streamgauge::cli::record", "when a recording began"),
     ("streamgauge::cli::recording_folder", "when a part of a recording began"),
     ("streamgauge::proxy::respond", "the field Date"),
     ("streamgauge::request_log", "when a request ended, as people write it"),

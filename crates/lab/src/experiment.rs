@@ -13,6 +13,7 @@ pub mod plan;
 pub mod process;
 mod recorder;
 pub mod recording;
+pub mod replay;
 mod runner;
 mod schedule;
 mod sidecar;

@@ -114,16 +114,14 @@ impl Conduct {
         if self.dry_run {
             return output::print(listed(&plan));
         }
-        let mut log = global.log();
-        if global.verbose == 0 {
-            // The progress display shows what happens.
-            log.level = log.level.min(Level::WARN);
-        }
-        let _ = (process.log)(&log);
-        let stop = (process.signals)().context("cannot listen for signals")?;
         let folder = self.output.unwrap_or_else(|| folder(&plan));
+        let interrupted = format!(
+            "interrupted: `streamgauge experiment run {} --output {} --resume` continues",
+            self.plan,
+            folder.display()
+        );
         let options = Options {
-            folder: folder.clone(),
+            folder,
             resume: self.resume,
             python: self.python,
             program: std::env::current_exe().context("cannot find this program's own file")?,
@@ -131,34 +129,49 @@ impl Conduct {
             until: self.until,
             gpu: Some(Box::new(Nvml::new())),
         };
-        let runtime = runtimes::main().context("cannot start a runtime")?;
-        let mut progress = RunProgress::new(!global.quiet && global.verbose == 0);
-        let ran = runtime.block_on(async {
-            tokio::select! {
-                biased;
-                () = stop.drain() => None,
-                ran = experiment::run(&plan, options, &mut progress) => Some(ran),
-            }
-        });
-        drop(progress);
-        runtime.shutdown_timeout(Duration::from_secs(1));
-        let name = folder.display();
-        match ran {
-            None => Err(anyhow!(
-                "interrupted: `streamgauge experiment run {} --output {name} --resume` continues",
-                self.plan
-            )
-            .into()),
-            Some(Err(RunError::NotReady(missing))) => {
-                Err(anyhow!("nothing was run:\n  {}", missing.join("\n  ").replace('\n', "\n  ")).into())
-            }
-            Some(Err(RunError::Recording(error))) if is_full(&error) => Err(anyhow!(
-                "cannot write the recording: {error}; free disk space, then continue with --resume"
-            )
-            .into()),
-            Some(Err(error)) => Err(anyhow::Error::from(error).into()),
-            Some(Ok(done)) => output::print(summary(done, self.until, &name.to_string())),
+        execute(&plan, options, &interrupted, global, process)
+    }
+}
+
+/// Runs a plan and prints what it has done. `interrupted` is the message if a signal ends it.
+pub(super) fn execute(
+    plan: &Plan,
+    options: Options,
+    interrupted: &str,
+    global: &Global,
+    process: Process,
+) -> Result<(), CommandFailure> {
+    let mut log = global.log();
+    if global.verbose == 0 {
+        // The progress display shows what happens.
+        log.level = log.level.min(Level::WARN);
+    }
+    let _ = (process.log)(&log);
+    let stop = (process.signals)().context("cannot listen for signals")?;
+    let (folder, until) = (options.folder.clone(), options.until);
+    let runtime = runtimes::main().context("cannot start a runtime")?;
+    let mut progress = RunProgress::new(!global.quiet && global.verbose == 0);
+    let ran = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = stop.drain() => None,
+            ran = experiment::run(plan, options, &mut progress) => Some(ran),
         }
+    });
+    drop(progress);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    let name = folder.display();
+    match ran {
+        None => Err(anyhow!("{interrupted}").into()),
+        Some(Err(RunError::NotReady(missing))) => {
+            Err(anyhow!("nothing was run:\n  {}", missing.join("\n  ").replace('\n', "\n  ")).into())
+        }
+        Some(Err(RunError::Recording(error))) if is_full(&error) => {
+            Err(anyhow!("cannot write the recording: {error}; free disk space, then continue with --resume")
+                .into())
+        }
+        Some(Err(error)) => Err(anyhow::Error::from(error).into()),
+        Some(Ok(done)) => output::print(summary(done, until, &name.to_string())),
     }
 }
 
@@ -192,7 +205,7 @@ fn precise(until: Until, precision: Option<Precision>) -> String {
 }
 
 /// The plan's name and the time in UTC, so that each recording gets its own folder.
-fn folder(plan: &Plan) -> PathBuf {
+pub(super) fn folder(plan: &Plan) -> PathBuf {
     let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let name: String = plan
         .name

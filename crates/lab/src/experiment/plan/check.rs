@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{ConditionPlan, Plan, Role};
+use super::{ConditionPlan, Plan, Role, load::MOST_REQUESTS};
 use crate::analysis::Language;
 
 /// With more agents at once, the client's own machine disturbs the measurement.
@@ -90,11 +90,10 @@ fn has_date(value: &toml::Value) -> bool {
 
 fn of_condition(plan: &Plan, condition: &ConditionPlan, say: &mut impl FnMut(String)) {
     let name = &condition.name;
-    if condition.team.is_empty() || condition.team.len() > MOST_AGENTS {
-        say(format!(
-            "condition {name:?}: it has {} agents; 1 to {MOST_AGENTS} can run",
-            condition.team.len()
-        ));
+    // The agents of a load take turns.
+    let most = if condition.load.is_some() { MOST_REQUESTS as usize } else { MOST_AGENTS };
+    if condition.team.is_empty() || condition.team.len() > most {
+        say(format!("condition {name:?}: it has {} agents; 1 to {most} can run", condition.team.len()));
     }
     for agent in condition.distinct() {
         if plan.role(agent).is_none() {

@@ -20,7 +20,7 @@ const LARGE: u64 = 32 << 20;
 /// Analyse recordings of experiments, and write tables, JSON or one page with plots
 ///
 /// A problem in a recording is reported with its file and line, and the rest is analysed. Recordings in the layout of
-/// Technical Report 117 are read too. Each condition of a later recording is compared with the same condition of the
+/// Technical Report 117 are read too. Each condition or load of a later recording is compared with the same one of the
 /// first. Exit code 3: --fail-on found a regression.
 #[derive(Args, Debug)]
 pub(super) struct Report {
@@ -40,7 +40,7 @@ pub(super) struct Report {
     /// The difference that does not matter, in percent of the baseline: a smaller one is "equivalent"
     #[arg(long, value_name = "PERCENT", default_value_t = 5.0, value_parser = percent)]
     margin: f64,
-    /// regression: exit with 3 if a condition is worse than the same condition of the first recording
+    /// regression: exit with 3 if a condition or a load is worse than the same one of the first recording
     #[arg(long, value_enum, value_name = "WHAT")]
     fail_on: Option<FailOn>,
 }
@@ -115,7 +115,7 @@ impl Report {
     }
 }
 
-/// Fails if a condition of a later recording is worse than the same condition of the first.
+/// Fails if a condition or a load of a later recording is worse than the same one of the first.
 fn judge(report: &report::Report) -> Result<(), CommandFailure> {
     let regressions = report.regressions().map_err(anyhow::Error::msg)?;
     match regressions.is_empty() {

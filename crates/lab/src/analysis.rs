@@ -176,18 +176,27 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
 
 #[cfg(feature = "experiment")]
 impl Analysis {
-    /// Compares pairs of conditions of different recordings, each later one with the one of the first recording.
+    /// Compares pairs of conditions, of loads or of sweeps of different recordings, each later one with the one of the first
+    /// recording.
     pub(crate) fn compare(&mut self, pairs: &[(String, String)]) {
-        let mut between = Between::default();
-        for (later, first) in pairs {
-            let (Some(later), Some(first)) = (self.condition(later), self.condition(first)) else { continue };
-            between.failures.extend(later.fails_more_than(first).map(|veto| {
-                format!("{} fails more often than {}: {veto}", later.condition.name, first.condition.name)
-            }));
-            let of = |measure| Comparison::of(measure, later, first, &self.settings);
-            between.comparisons.extend(Measure::COMPARED.into_iter().filter_map(of));
+        let mut between = Between { pairs: pairs.len(), ..Between::default() };
+        if pairs.is_empty() {
+            return;
         }
-        family::correct(&mut between.comparisons, &self.conditions, &self.settings);
+        let loads = self.open.iter().flat_map(|sweep| sweep.summaries(&self.settings));
+        let summaries: Vec<ConditionSummary> = self.conditions.iter().cloned().chain(loads).collect();
+        let named = |name: &str| summaries.iter().find(|found| found.condition.name == name);
+        for (later, first) in pairs {
+            let (Some(later), Some(first)) = (named(later), named(first)) else { continue };
+            between.failures.extend(
+                later
+                    .fails_more_than(first)
+                    .map(|veto| format!("{} fails more often: {veto}", later.condition.name)),
+            );
+            let of = |measure| Comparison::of(measure, later, first, &self.settings);
+            between.comparisons.extend(Measure::COMPARED.into_iter().chain(Measure::OPEN).filter_map(of));
+        }
+        family::correct(&mut between.comparisons, &summaries, &self.settings);
         self.between = between;
     }
 }

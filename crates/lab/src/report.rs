@@ -41,7 +41,9 @@ impl Report {
     pub fn regressions(&self) -> Result<Vec<String>, String> {
         let between = &self.analysis.between;
         if between.comparisons.is_empty() && between.failures.is_empty() {
-            return Err("the recordings have no condition in common, so nothing was compared".into());
+            return Err(
+                "the recordings have no condition and no load in common, so nothing was compared".into()
+            );
         }
         if !between.is_decided() {
             let need = between.deciding().find_map(|found| match found.evidence {
@@ -56,6 +58,14 @@ impl Report {
             ));
         }
         Ok(between.regressions())
+    }
+
+    /// Returns why no condition of a later recording is compared with one of the first.
+    fn not_compared(&self) -> &'static str {
+        match self.analysis.between.pairs {
+            0 => "the recordings have no condition and no load in common, so nothing was compared",
+            _ => "nothing was compared: no condition and no load has a successful run in both recordings",
+        }
     }
 
     /// Returns the verdict and one table, for a terminal with this many columns. Without a width, nothing is wrapped

@@ -23,7 +23,10 @@ impl Advice {
                 advice.step(gain_together(condition));
             }
         }
-        advice.step(client_to_blame(analysis));
+        // The question makes no sense for agents in Rust only.
+        if analysis.conditions.iter().any(|found| found.condition.language == Language::Python) {
+            advice.step(client_to_blame(analysis));
+        }
         for series in &analysis.series {
             let answer = match series.scaling.and_then(|scaling| scaling.peak) {
                 Some(peak) if peak.seen => Answer::Yes,
@@ -181,7 +184,7 @@ fn verdicts(analysis: &Analysis) -> String {
     };
     let mut found: Vec<&Comparison> = analysis.comparisons.iter().filter(decides).collect();
     if found.is_empty() {
-        return "No remedy was tried, so none can be recommended.".into();
+        return nothing_compared(analysis);
     }
     found.sort_by_key(|found| found.verdict == Outcome::Undecided);
     let sentences: Vec<String> = found.iter().take(VERDICTS).map(|found| found.verdict_sentence()).collect();
@@ -190,6 +193,37 @@ fn verdicts(analysis: &Analysis) -> String {
         more => format!("; the table of comparisons has {more} more"),
     };
     format!("{}{more}.", sentences.join("; "))
+}
+
+/// Returns what there is to say without a comparison.
+fn nothing_compared(analysis: &Analysis) -> String {
+    let ran: Vec<&ConditionSummary> =
+        analysis.conditions.iter().filter(|found| found.runs + found.failed > 0).collect();
+    let successful = ran.iter().filter(|found| found.runs > 0).count();
+    match ran.as_slice() {
+        [] => "No run is known, so there is nothing to compare.".into(),
+        _ if successful == 0 => {
+            let failed: usize = ran.iter().map(|found| found.failed).sum();
+            let runs = match failed {
+                1 => "The only concurrent run".to_owned(),
+                _ => format!("Each of the {failed} concurrent runs"),
+            };
+            let first = analysis.runs.iter().flat_map(|run| &run.failures).next();
+            let reason = first.map_or(String::new(), |first| format!(" The first failure: {first}."));
+            format!("{runs} failed, so there is nothing to compare.{reason}")
+        }
+        [only] => {
+            let rate = only.mean(Measure::Throughput).map_or(String::new(), |rate| {
+                format!(" made {} together,", Measure::Throughput.show(rate.value))
+            });
+            let agents = if only.agents == 1 { "1 agent".into() } else { format!("{} agents", only.agents) };
+            format!(
+                "Only one condition ran: {agents} of {}{rate} and nothing is compared.",
+                only.condition.name
+            )
+        }
+        _ => "No condition is compared with another, so nothing can be recommended.".into(),
+    }
 }
 
 fn recommendation(analysis: &Analysis, advice: &Advice) -> String {

@@ -12,6 +12,9 @@ pub(crate) struct Between {
     /// The comparisons, measure by measure. The comparisons of one later recording are corrected together, in two
     /// families as within a recording.
     pub(crate) comparisons: Vec<Comparison>,
+    /// The number of conditions, loads and sweeps that are in both.
+    #[serde(skip)]
+    pub(crate) pairs: usize,
     /// The conditions with too many failed runs, if their share is larger than in the first recording.
     pub(crate) failures: Vec<String>,
 }

@@ -151,23 +151,36 @@ impl Comparison {
             .zip(self.df)
             .and_then(|(error, df)| Some(error * detectable_shift(df, each, settings.power).ok()?));
         let Some(interval) = self.interval.filter(|_| self.evidence.p().is_some()) else {
-            if let Evidence::TooFew { have, need } = self.evidence {
-                self.more_runs = Some(need - have);
+            match self.evidence {
+                Evidence::TooFew { have, need } => self.more_runs = Some(need - have),
+                // Enough runs of each side that do not vary leave nothing to chance.
+                Evidence::NoNoise if self.difference.abs() <= self.margin => {
+                    self.verdict = Outcome::Equivalent
+                }
+                Evidence::NoNoise => self.verdict = self.outcome(),
+                Evidence::Tested { .. } => {}
             }
             return;
         };
         let within = -self.margin <= interval.low && interval.high <= self.margin;
-        let more = self.difference > 0.0;
-        self.verdict = match (self.evidence.found(alpha), self.measure.more_is_better()) {
+        self.verdict = match self.evidence.found(alpha) {
             _ if within => Outcome::Equivalent,
-            (false, _) => Outcome::Undecided,
-            (true, None) if more => Outcome::Higher,
-            (true, None) => Outcome::Lower,
-            (true, Some(better)) if better == more => Outcome::Better,
-            (true, Some(_)) => Outcome::Worse,
+            false => Outcome::Undecided,
+            true => self.outcome(),
         };
         if self.verdict == Outcome::Undecided {
             self.more_runs = self.runs_needed(each, settings.power);
+        }
+    }
+
+    /// Returns the verdict on a difference that is beyond chance.
+    fn outcome(&self) -> Outcome {
+        let more = self.difference > 0.0;
+        match self.measure.more_is_better() {
+            None if more => Outcome::Higher,
+            None => Outcome::Lower,
+            Some(better) if better == more => Outcome::Better,
+            Some(_) => Outcome::Worse,
         }
     }
 
@@ -226,7 +239,13 @@ impl Comparison {
     /// Returns it as a sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
-        let Comparison { measure, condition, baseline, runs, difference, .. } = self;
+        let Comparison { measure, condition, baseline, .. } = self;
+        format!("{}: {condition} against {baseline} {}", measure.name(), self.figures())
+    }
+
+    /// Returns the difference with its evidence.
+    fn figures(&self) -> String {
+        let Comparison { measure, runs, difference, .. } = self;
         let show = |value: f64| measure.show_difference(value);
         let interval = self.interval.map_or(String::new(), |interval| {
             format!(
@@ -244,8 +263,7 @@ impl Comparison {
             _ => String::new(),
         };
         format!(
-            "{}: {condition} against {baseline} {}{}{interval}, {}, {}{seen}",
-            measure.name(),
+            "{}{}{interval}, {}, {}{seen}",
             if *difference >= 0.0 { "+" } else { "" },
             show(*difference),
             if self.paired {
@@ -261,15 +279,15 @@ impl Comparison {
     #[must_use]
     pub(crate) fn verdict_sentence(&self) -> String {
         let Comparison { measure, condition, baseline, .. } = self;
-        let (name, sentence) = (measure.name(), self.sentence());
+        let (name, figures) = (measure.name(), self.figures());
         let margin = measure.show_difference(self.margin);
         match self.verdict {
-            Outcome::Better => format!("{condition} is better than {baseline} in {name} ({sentence})"),
-            Outcome::Worse => format!("{condition} is worse than {baseline} in {name} ({sentence})"),
-            Outcome::Higher => format!("{condition} has a higher {name} than {baseline} ({sentence})"),
-            Outcome::Lower => format!("{condition} has a lower {name} than {baseline} ({sentence})"),
+            Outcome::Better => format!("{condition} is better than {baseline} in {name}: {figures}"),
+            Outcome::Worse => format!("{condition} is worse than {baseline} in {name}: {figures}"),
+            Outcome::Higher => format!("{condition} has a higher {name} than {baseline}: {figures}"),
+            Outcome::Lower => format!("{condition} has a lower {name} than {baseline}: {figures}"),
             Outcome::Equivalent => {
-                format!("{condition} and {baseline} are equivalent in {name}, within {margin} ({sentence})")
+                format!("{condition} and {baseline} are equivalent in {name}, within {margin}: {figures}")
             }
             Outcome::Undecided => {
                 let more = match self.more_runs {
@@ -278,7 +296,7 @@ impl Comparison {
                     }
                     None => format!("more runs would hardly decide a difference of {margin}"),
                 };
-                format!("{condition} against {baseline} is undecided in {name}: {more} ({sentence})")
+                format!("{condition} against {baseline} is undecided in {name}: {figures}; {more}")
             }
         }
     }

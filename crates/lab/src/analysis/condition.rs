@@ -168,6 +168,31 @@ impl ConditionSummary {
         }
     }
 
+    /// Returns a summary that consists of values of measures only.
+    #[cfg(feature = "experiment")]
+    pub(super) fn of_values(
+        name: &str,
+        recording: u32,
+        values: BTreeMap<Measure, Vec<f64>>,
+        settings: &Settings,
+    ) -> ConditionSummary {
+        let over = |(measure, values): (Measure, Vec<f64>)| {
+            Some((measure, Over::of(measure, values, settings.level, settings)?))
+        };
+        ConditionSummary {
+            condition: Condition { name: name.to_owned(), recording, ..Condition::default() },
+            agents: 0,
+            runs: 0,
+            failed: 0,
+            solo_runs: 0,
+            baseline: None,
+            truth: None,
+            measures: values.into_iter().filter_map(over).collect(),
+            energy: None,
+            repetitions: BTreeMap::new(),
+        }
+    }
+
     /// Returns the share of the concurrent runs in which an agent failed.
     #[must_use]
     pub(crate) fn failure_rate(&self) -> f64 {

@@ -44,10 +44,24 @@ pub enum Measure {
     JoulesPerToken,
     /// Mean power of all GPUs.
     Watts,
+    /// Of a sweep of open-loop loads: the highest rate up to which the SLO held.
+    HeldRate,
+    /// Of a sweep of open-loop loads: the rate with the highest goodput.
+    Knee,
+    /// Of an open-loop load: requests per second that met the SLO.
+    Goodput,
+    /// Of an open-loop load: the 99th percentile of the time to the first token.
+    TtftP99,
+    /// Of an open-loop load: the 99th percentile of the mean gaps of the responses.
+    MeanGapP99,
+    /// Of an open-loop load: the 99th percentile of the longest gaps of the responses.
+    LongestGapP99,
+    /// Of an open-loop load: the 99th percentile of the time to the end of the response.
+    TotalP99,
 }
 
 impl Measure {
-    /// All measures.
+    /// All measures of runs of agents.
     pub(crate) const ALL: [Measure; 18] = [
         Measure::TrueEfficiency,
         Measure::TrueSpeedup,
@@ -82,13 +96,32 @@ impl Measure {
         Measure::JoulesPerToken,
     ];
 
+    /// The measures of open-loop loads and of their sweeps.
+    #[cfg(feature = "experiment")]
+    pub(crate) const OPEN: [Measure; 7] = [
+        Measure::HeldRate,
+        Measure::Knee,
+        Measure::Goodput,
+        Measure::TtftP99,
+        Measure::MeanGapP99,
+        Measure::LongestGapP99,
+        Measure::TotalP99,
+    ];
+
     /// The measures that the advice and the verdicts use. Their comparisons are one family of hypotheses.
-    pub(crate) const DECIDING: [Measure; 5] = [
+    pub(crate) const DECIDING: [Measure; 12] = [
         Measure::TrueEfficiency,
         Measure::Throughput,
         Measure::FirstToken,
         Measure::LagP99,
         Measure::CpuPerToken,
+        Measure::HeldRate,
+        Measure::Knee,
+        Measure::Goodput,
+        Measure::TtftP99,
+        Measure::MeanGapP99,
+        Measure::LongestGapP99,
+        Measure::TotalP99,
     ];
 
     /// The measures of the correlation matrix.
@@ -125,6 +158,13 @@ impl Measure {
             Measure::CpuPerToken => "CPU time per token",
             Measure::JoulesPerToken => "energy per token",
             Measure::Watts => "power",
+            Measure::HeldRate => "highest rate that held the SLO",
+            Measure::Knee => "knee",
+            Measure::Goodput => "goodput",
+            Measure::TtftP99 => "TTFT p99",
+            Measure::MeanGapP99 => "mean gap p99",
+            Measure::LongestGapP99 => "longest gap p99",
+            Measure::TotalP99 => "total time p99",
         }
     }
 
@@ -132,7 +172,12 @@ impl Measure {
     #[must_use]
     pub(crate) fn more_is_better(self) -> Option<bool> {
         match self {
-            Measure::TrueEfficiency | Measure::TrueSpeedup | Measure::Throughput => Some(true),
+            Measure::TrueEfficiency
+            | Measure::TrueSpeedup
+            | Measure::Throughput
+            | Measure::HeldRate
+            | Measure::Knee
+            | Measure::Goodput => Some(true),
             Measure::Wall
             | Measure::FirstToken
             | Measure::GapP50
@@ -141,7 +186,11 @@ impl Measure {
             | Measure::LagP99
             | Measure::ParseMean
             | Measure::CpuPerToken
-            | Measure::JoulesPerToken => Some(false),
+            | Measure::JoulesPerToken
+            | Measure::TtftP99
+            | Measure::MeanGapP99
+            | Measure::LongestGapP99
+            | Measure::TotalP99 => Some(false),
             Measure::OverlapEfficiency
             | Measure::OverlapSpeedup
             | Measure::Balance
@@ -160,12 +209,19 @@ impl Measure {
             Measure::Wall => format!("{} s", fixed(value, 2)),
             Measure::Throughput | Measure::ThroughputDelta => format!("{} tok/s", fixed(value, 1)),
             Measure::ChunksPerSecond => format!("{}/s", fixed(value, 1)),
+            Measure::HeldRate | Measure::Knee | Measure::Goodput => format!("{}/s", fixed(value, 2)),
             Measure::JoulesPerToken => format!("{} J", fixed(value, 3)),
             Measure::Watts => format!("{} W", fixed(value, 1)),
             Measure::CpuPerToken | Measure::ParseMean => format!("{} µs", fixed(1e6 * value, 1)),
-            Measure::FirstToken | Measure::GapP50 | Measure::GapP99 | Measure::LagMean | Measure::LagP99 => {
-                format!("{} ms", fixed(1e3 * value, 2))
-            }
+            Measure::FirstToken
+            | Measure::GapP50
+            | Measure::GapP99
+            | Measure::LagMean
+            | Measure::LagP99
+            | Measure::TtftP99
+            | Measure::MeanGapP99
+            | Measure::LongestGapP99
+            | Measure::TotalP99 => format!("{} ms", fixed(1e3 * value, 2)),
         }
     }
 
@@ -220,6 +276,14 @@ impl Measure {
                 run.joules.filter(|_| run.tokens > 0).map(|joules| joules / run.tokens as f64)
             }
             Measure::Watts => run.joules.map(|joules| joules / run.wall),
+            // Runs of an open-loop load have no summary.
+            Measure::HeldRate
+            | Measure::Knee
+            | Measure::Goodput
+            | Measure::TtftP99
+            | Measure::MeanGapP99
+            | Measure::LongestGapP99
+            | Measure::TotalP99 => None,
         }
     }
 }

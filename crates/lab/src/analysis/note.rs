@@ -7,6 +7,9 @@ use super::{ConditionSummary, RunKind, RunSummary, run::Rows, statistic::centre}
 /// If the tokens alone and together differ by more than this share, a note says so.
 const UNLIKE: f64 = 0.01;
 
+/// The most failures that the notes name.
+const FAILURES: usize = 10;
+
 /// Returns one sentence per note, by run and then by condition.
 pub(super) fn notes(
     conditions: &[ConditionSummary],
@@ -18,9 +21,15 @@ pub(super) fn notes(
         if conditions.iter().all(|condition| condition.condition.name != run.condition) {
             notes.push(format!("run {} is of condition {}, which does not exist", run.id, run.condition));
         }
-        for failure in &run.failures {
-            notes.push(format!("run {} counts as failed: {failure}", run.id));
-        }
+    }
+    let failures = || runs.iter().flat_map(|run| run.failures.iter().map(move |failure| (run.id, failure)));
+    for (run, failure) in failures().take(FAILURES) {
+        notes.push(format!("run {run} counts as failed: {failure}"));
+    }
+    match failures().count().saturating_sub(FAILURES) {
+        0 => {}
+        1 => notes.push("1 more agent failed: --format json has all failures".into()),
+        more => notes.push(format!("{more} more agents failed: --format json has all failures")),
     }
     let stopped = conditions.iter().find_map(|condition| condition.condition.until.as_deref());
     notes.extend(stopped.map(|measure| {

@@ -6,6 +6,8 @@
 
 mod rate;
 mod request;
+#[cfg(feature = "experiment")]
+mod summary;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -78,6 +80,8 @@ pub(super) fn sweeps(
     let open = open_runs(recording);
     let requests = of_runs(recording, |agent| digests.get(&agent.run)?.responses.get(&agent.agent));
     let used = used(recording);
+    let repetitions: HashMap<u32, Option<u32>> =
+        recording.runs.iter().map(|run| (run.id, run.repetition)).collect();
     for (run, condition) in &open {
         if recording.loads.iter().all(|load| load.condition != *condition) {
             notes.push(format!("run {run} is left out: the plan has no load {condition}"));
@@ -86,8 +90,11 @@ pub(super) fn sweeps(
     let mut sweeps: Vec<(String, Vec<Rate>)> = Vec::new();
     for load in &recording.loads {
         let of_load = |(run, requests): (&u32, &Vec<Request>)| {
-            (open[run] == load.condition && !requests.is_empty())
-                .then(|| LoadRun { requests: requests.clone(), used: used.get(run).copied() })
+            (open[run] == load.condition && !requests.is_empty()).then(|| LoadRun {
+                repetition: repetitions.get(run).copied().flatten(),
+                requests: requests.clone(),
+                used: used.get(run).copied(),
+            })
         };
         let runs: Vec<LoadRun> = requests.iter().filter_map(of_load).collect();
         // The stop rule skips rates.

@@ -9,7 +9,7 @@ use crate::{analysis::Recording, experiment::recording::Recorded};
 pub(super) struct Merged {
     pub(super) sources: Vec<Source>,
     pub(super) recording: Recording,
-    /// The conditions of later recordings, each with the same condition of the first.
+    /// The conditions, loads and sweeps of later recordings, each with the same one of the first.
     pub(super) pairs: Vec<(String, String)>,
 }
 
@@ -19,7 +19,8 @@ pub(super) fn merge(recorded: Vec<Recorded>) -> Merged {
     let (mut sources, mut whole) = (Vec::new(), Recording::default());
     let (mut names, mut first_run) = (HashSet::new(), 0);
     // The conditions of each recording: the name within it, and the name here.
-    let mut conditions: Vec<Vec<(String, String)>> = Vec::new();
+    let mut conditions: Vec<Names> = Vec::new();
+    let mut loads: Vec<Names> = Vec::new();
     for (one, number) in recorded.into_iter().zip(0..) {
         let (given, mut name) = (one.name.clone(), one.name);
         let mut again = 1;
@@ -30,24 +31,13 @@ pub(super) fn merge(recorded: Vec<Recorded>) -> Merged {
         let mut recording = one.recording;
         let short: Vec<String> =
             recording.conditions.iter().map(|condition| condition.name.clone()).collect();
+        let short_loads = names_of_loads(&recording);
         if several {
-            // The one condition of a recording without a plan has the recording's name already.
-            let full = |condition: &str| {
-                if condition == given { name.clone() } else { format!("{name}/{condition}") }
-            };
-            for condition in &mut recording.conditions {
-                condition.name = full(&condition.name);
-                condition.baseline = condition.baseline.as_deref().map(full);
-                condition.series = condition.series.as_deref().map(full);
-            }
-            for load in &mut recording.loads {
-                load.condition = full(&load.condition);
-                load.series = load.series.as_deref().map(full);
-            }
-            recording.runs.iter_mut().for_each(|run| run.condition = full(&run.condition));
+            prefix(&mut recording, &given, &name);
         }
         let long = recording.conditions.iter().map(|condition| condition.name.clone());
         conditions.push(short.into_iter().zip(long).collect());
+        loads.push(short_loads.into_iter().zip(names_of_loads(&recording)).collect());
         recording.conditions.iter_mut().for_each(|condition| condition.recording = number);
         recording.loads.iter_mut().for_each(|load| load.recording = number);
         recording.runs.iter_mut().for_each(|run| run.id += first_run);
@@ -76,12 +66,45 @@ pub(super) fn merge(recorded: Vec<Recorded>) -> Merged {
             problems: one.problems,
         });
     }
-    Merged { sources, recording: whole, pairs: pairs(&conditions) }
+    let pairs = pairs(&conditions).into_iter().chain(pairs(&loads)).collect();
+    Merged { sources, recording: whole, pairs }
 }
 
-/// Pairs each condition of a later recording with the condition of the same name in the first. If two recordings have
-/// one condition each, these two are a pair whatever their names.
-fn pairs(conditions: &[Vec<(String, String)>]) -> Vec<(String, String)> {
+/// Adds the name of a recording as a prefix to its conditions and loads. `given` is the name of its folder.
+fn prefix(recording: &mut Recording, given: &str, name: &str) {
+    // The one condition of a recording without a plan has the recording's name already.
+    let full = |condition: &str| {
+        if condition == given { name.to_owned() } else { format!("{name}/{condition}") }
+    };
+    for condition in &mut recording.conditions {
+        condition.name = full(&condition.name);
+        condition.baseline = condition.baseline.as_deref().map(full);
+        condition.series = condition.series.as_deref().map(full);
+    }
+    for load in &mut recording.loads {
+        load.condition = full(&load.condition);
+        load.series = load.series.as_deref().map(full);
+    }
+    recording.runs.iter_mut().for_each(|run| run.condition = full(&run.condition));
+}
+
+/// Names within a recording, each with the name in the report.
+type Names = Vec<(String, String)>;
+
+/// Returns the names of the sweeps and of the loads.
+fn names_of_loads(recording: &Recording) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in recording.loads.iter().flat_map(|load| load.series.iter().chain([&load.condition])) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+/// Pairs each condition of a later recording with the condition of the same name in the first, or each load. If two
+/// recordings have one condition each, these two are a pair whatever their names.
+fn pairs(conditions: &[Names]) -> Vec<(String, String)> {
     let [first, later @ ..] = conditions else { return Vec::new() };
     if let ([(_, first)], [second]) = (first.as_slice(), later)
         && let [(_, second)] = second.as_slice()

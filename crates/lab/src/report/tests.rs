@@ -1,5 +1,7 @@
 //! Whole reports of planted experiments: they recommend nothing where nothing helps, and find what does.
 
+mod open;
+
 use std::fmt::Write as _;
 
 use super::Report;

@@ -2,8 +2,11 @@
 
 mod live;
 
-use super::Report;
-use crate::analysis::{Answer, Comparison, Measure, Outcome, RunKind, Step, Sweep};
+use super::{Report, Source};
+use crate::{
+    analysis::{Answer, Comparison, Measure, Outcome, RunKind, Step, Sweep},
+    experiment::recording::Problem,
+};
 
 /// The most comparisons that one sentence names.
 const NAMED: usize = 3;
@@ -15,10 +18,16 @@ impl Report {
     pub(super) fn verdict(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.warning().map(str::to_owned).into_iter().collect();
         let between = &self.analysis.between;
-        if self.sources.len() > 1 && !(between.comparisons.is_empty() && between.failures.is_empty()) {
+        let compared = !(between.comparisons.is_empty() && between.failures.is_empty());
+        if self.sources.len() > 1 && compared {
             lines.extend(self.between());
-        } else if !self.analysis.simulated && !self.analysis.conditions.is_empty() {
-            lines.push(self.analysis.advice.recommendation.clone());
+        } else {
+            if self.sources.len() > 1 {
+                lines.push(capitalised(self.not_compared()) + ".");
+            }
+            if !self.analysis.simulated && !self.analysis.conditions.is_empty() {
+                lines.push(self.analysis.advice.recommendation.clone());
+            }
         }
         let is_live =
             |sweep: &Sweep| self.analysis.live.groups.iter().any(|group| group.condition == sweep.name);
@@ -42,8 +51,11 @@ impl Report {
     /// Returns a sentence for each outcome of the comparisons between recordings.
     fn between(&self) -> Vec<String> {
         let between = &self.analysis.between;
-        let mut lines: Vec<String> =
-            between.failures.iter().take(1).map(|found| format!("{found}.")).collect();
+        let mut lines: Vec<String> = match between.failures.as_slice() {
+            [] => Vec::new(),
+            [only] => vec![format!("{only}.")],
+            [first, others @ ..] => vec![format!("{first}. {} more fail more often too.", others.len())],
+        };
         let (first, margin) = (&self.sources[0].name, 100.0 * self.analysis.settings.margin);
         for (outcome, title) in [
             (Outcome::Worse, format!("Worse than in {first}")),
@@ -78,31 +90,34 @@ impl Report {
             self.analysis.conditions.iter().map(|condition| condition.agents).max().unwrap_or_default();
         let failed = if failed == 0 { "none failed".to_owned() } else { format!("{failed} failed") };
         format!(
-            "{} with up to {agents} agents and {runs} runs together: {failed}.",
-            match self.analysis.conditions.len() {
-                1 => "1 condition".to_owned(),
-                conditions => format!("{conditions} conditions"),
-            }
+            "{} with up to {} and {} together: {failed}.",
+            counted(self.analysis.conditions.len(), "condition"),
+            counted(agents, "agent"),
+            counted(runs, "run")
         )
     }
 
     /// Returns how small a difference these runs would have shown.
     fn sure(&self) -> Option<String> {
-        let comparisons = match self.analysis.between.comparisons.is_empty() {
-            true => &self.analysis.comparisons,
-            false => &self.analysis.between.comparisons,
+        let comparisons = match self.sources.len() {
+            1 => &self.analysis.comparisons,
+            _ => &self.analysis.between.comparisons,
         };
         let of = |measure: Measure| {
             let found = comparisons.iter().filter(move |found| found.measure == measure);
             let least = found.filter_map(|found| found.detectable).max_by(f64::total_cmp)?;
             Some(format!("{} in {}", measure.show_difference(least), measure.name()))
         };
-        let shown: Vec<String> =
-            [Measure::TrueEfficiency, Measure::Throughput].into_iter().filter_map(of).collect();
+        let shown: Vec<String> = [Measure::TrueEfficiency, Measure::Throughput, Measure::Goodput]
+            .into_iter()
+            .filter_map(of)
+            .collect();
         (!shown.is_empty()).then(|| {
             format!(
-                "Every comparison would have shown a difference of {}, four times in five.",
-                shown.join(" and ")
+                "Each comparison would have shown a difference of {} with a probability of {:.0} %; a smaller one may \
+                 exist unseen.",
+                shown.join(" and "),
+                100.0 * self.analysis.settings.power
             )
         })
     }
@@ -110,7 +125,12 @@ impl Report {
     /// Returns what is left out or undecided, and where to read about it.
     fn open(&self) -> Option<String> {
         let problems: usize = self.sources.iter().map(|source| source.problems.len()).sum();
-        let first = self.sources.iter().flat_map(|source| &source.problems).next();
+        let several = self.sources.len() > 1;
+        let named = |source: &Source, problem: &Problem| match several {
+            true => format!("{}/{problem}", source.name),
+            false => problem.to_string(),
+        };
+        let first = self.sources.iter().find_map(|source| Some(named(source, source.problems.first()?)));
         let left_out = first.map(|first| match problems {
             1 => format!("1 part was left out or corrected: {first}"),
             _ => format!("{problems} parts were left out or corrected; the first: {first}"),
@@ -123,6 +143,16 @@ impl Report {
         let parts: Vec<String> = undecided.into_iter().chain(left_out).collect();
         (!parts.is_empty()).then(|| format!("{}.", parts.join(". ")))
     }
+}
+
+/// Returns a number with its noun.
+fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+fn capitalised(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn named(found: &Comparison) -> String {

@@ -53,8 +53,9 @@ fn recordings_without_a_common_condition_cannot_be_compared() {
     for condition in &mut other.recording.conditions {
         condition.name.push_str(" of another plan");
     }
+    other.recording.loads.clear();
     let found = Report::of(vec![recorded(), other], &SETTINGS).regressions();
-    assert!(found.unwrap_err().contains("no condition in common"));
+    assert!(found.unwrap_err().contains("no condition and no load in common"));
     assert!(report().regressions().is_err());
 }
 
@@ -77,4 +78,25 @@ fn recordings_with_one_condition_each_are_compared_whatever_their_names() {
             .any(|found| found.contains("recording of new/new is worse than recording of old/old")),
         "{regressions:#?}"
     );
+}
+
+#[test]
+fn recordings_of_which_one_has_failures_only_are_not_compared_and_the_verdict_says_so() {
+    let failed = |name: &str| {
+        let mut failed = slower(1.0);
+        failed.name = name.into();
+        failed.recording.loads.clear();
+        failed.recording.agents.iter_mut().for_each(|agent| agent.failure = Some("503".into()));
+        failed
+    };
+    let first = Report::of(vec![failed("monday"), slower(1.0)], &SETTINGS);
+    let said = "Nothing was compared: no condition and no load has a successful run in both recordings.";
+    assert!(first.text(None).lines().nth(1).unwrap().ends_with(said), "{}", first.text(None));
+    let later = Report::of(vec![recorded(), failed("tuesday")], &SETTINGS);
+    let line = "tuesday/rust fails more often: 6 of 6 runs failed, against 1 of 6 runs of made-up/rust. 7 more fail more \
+                often too.";
+    assert!(later.text(None).contains(line), "{}", later.text(None));
+    assert_eq!(later.regressions().unwrap().len(), 8);
+    // The comparisons within a recording say nothing about the two.
+    assert!(!later.text(None).contains("would have shown"), "{}", later.text(None));
 }

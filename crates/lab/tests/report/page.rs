@@ -20,6 +20,7 @@ fn report_page_fetches_nothing_and_runs_nothing() {
 fn report_page_has_every_plot_with_description() {
     let page = report().html();
     for title in [
+        "Goodput of load",
         "Durations",
         "Gaps between chunks",
         "Lag of the event loop",
@@ -31,8 +32,20 @@ fn report_page_has_every_plot_with_description() {
         assert!(page.contains(&format!("<strong>{title}</strong>")), "{title}");
         assert!(page.contains(&format!("aria-label=\"{title}.")), "{title}");
     }
-    assert_eq!(page.matches("<svg").count(), 7);
-    assert_eq!(page.matches("</svg>").count(), 7);
+    assert_eq!(page.matches("<svg").count(), 8);
+    assert_eq!(page.matches("</svg>").count(), 8);
+}
+
+#[test]
+fn plot_of_goodput_marks_the_knee_and_the_rates_that_held_the_slo() {
+    let page = report().html();
+    let plot =
+        page.split("<strong>Goodput of load</strong>").nth(1).unwrap().split("</figure>").next().unwrap();
+    let knee = "The knee is at 1 request/s: a higher rate brings fewer good responses.";
+    assert!(plot.contains("TTFT ≤ 1 s") && plot.contains(knee), "{plot}");
+    for label in ["SLO held", "knee", "goodput", "every request"] {
+        assert!(plot.split('>').any(|text| text.trim().starts_with(label)), "{label}: {plot}");
+    }
 }
 
 #[test]

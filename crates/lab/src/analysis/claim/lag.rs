@@ -8,6 +8,13 @@ const CONSISTENTLY: f64 = 0.95;
 /// The number of windows below which their share has no meaning.
 const FEWEST_WINDOWS: usize = 20;
 
+const NO_PYTHON: &str = "No Python agents ran together.";
+
+/// Whether the relations are those of Python agents, about which TR117 claims something.
+fn python_ran(analysis: &Analysis) -> bool {
+    analysis.conditions.iter().any(|found| found.condition.language == Language::Python && found.runs > 0)
+}
+
 pub(super) fn explains(analysis: &Analysis) -> Claim {
     let said = Said {
         id: "lag_explains_efficiency",
@@ -29,6 +36,9 @@ pub(super) fn follows_chunks(analysis: &Analysis) -> Claim {
 /// Judges a claim about r. The claim is supported if r is beyond chance and its interval contains the claimed value. It
 /// is refuted if the interval does not contain that value.
 fn correlation(analysis: &Analysis, said: Said, right: Measure, claimed: f64) -> Claim {
+    if !python_ran(analysis) {
+        return said.unmeasured(NO_PYTHON);
+    }
     let asked = |relation: &&Relation| {
         relation.condition.is_none() && relation.left == Measure::LagP99 && relation.right == right
     };
@@ -100,6 +110,9 @@ pub(super) fn regression(analysis: &Analysis) -> Claim {
         section: "6.2",
         says: "Each millisecond of lag p99 costs 0.52 points of efficiency, with the chunk rate R² = 0.91",
     };
+    if !python_ran(analysis) {
+        return said.unmeasured(NO_PYTHON);
+    }
     let Some(model) = &analysis.model else {
         return said.unmeasured("Fewer than four runs have lag, chunks and efficiency, or they do not vary.");
     };

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     super::{
-        Energy, Load, Settings,
+        Energy, Load, Measure, Settings,
         consumption::Used,
         statistic::{Interval, Mean, centre, mean, percentile_of_sorted},
     },
@@ -51,8 +51,25 @@ pub(crate) struct Rate {
     pub(crate) energy: Option<Energy>,
     /// Whether the SLO is held. `None`: no run is valid.
     pub(crate) holds: Option<bool>,
+    /// What each valid run contributes.
+    #[serde(skip)]
+    pub(super) outcomes: Vec<RunOutcome>,
     /// Whether the interval of the share excludes the goal, so that more runs would hardly change the verdict.
     pub(crate) certain: bool,
+}
+
+/// One valid run.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct RunOutcome {
+    /// Its repetition. `None`: the loads did not take turns.
+    pub(super) repetition: Option<u32>,
+    /// The share of the requests that met the SLO.
+    pub(super) met: f64,
+    /// Requests per second that met it.
+    pub(super) goodput: f64,
+    /// The 99th percentiles of the latencies that the SLO names, or of the time to the first token if it names none.
+    /// `None`: the quantile falls on a request that failed.
+    pub(super) latencies: BTreeMap<Measure, Option<f64>>,
 }
 
 /// Quantiles over requests. A failed request counts as one that takes for ever: a quantile that falls on one is `None`.
@@ -88,9 +105,45 @@ impl Quantiles {
 /// One run of a load.
 #[derive(Clone, Debug)]
 pub(super) struct LoadRun {
+    pub(super) repetition: Option<u32>,
     pub(super) requests: Vec<Request>,
     /// What the GPUs used during the run.
     pub(super) used: Option<Used>,
+}
+
+/// A latency of a request.
+type Latency = fn(&Request) -> Option<f64>;
+
+/// Returns a latency. A failed request takes for ever.
+fn waited(request: &Request, latency: Latency) -> Option<f64> {
+    if request.failed { Some(f64::INFINITY) } else { latency(request) }
+}
+
+impl LoadRun {
+    fn outcome(&self, load: &Load) -> RunOutcome {
+        let slo = &load.slo;
+        let named = slo.gap.or(slo.stall).or(slo.total).is_some();
+        let latencies: [(Measure, bool, Latency); 4] = [
+            (Measure::TtftP99, slo.ttft.is_some() || !named, |request| request.ttft),
+            (Measure::MeanGapP99, slo.gap.is_some(), |request| request.gap),
+            (Measure::LongestGapP99, slo.stall.is_some(), |request| request.stall),
+            (Measure::TotalP99, slo.total.is_some(), |request| Some(request.total)),
+        ];
+        let p99 = |latency: Latency| {
+            Quantiles::of(self.requests.iter().filter_map(|request| waited(request, latency)))?.p99
+        };
+        let met = load.met(&self.requests);
+        RunOutcome {
+            repetition: self.repetition,
+            met,
+            goodput: met * self.requests.len() as f64 / load.seconds,
+            latencies: latencies
+                .into_iter()
+                .filter(|(_, named, _)| *named)
+                .map(|(measure, _, latency)| (measure, p99(latency)))
+                .collect(),
+        }
+    }
 }
 
 impl Rate {
@@ -100,21 +153,15 @@ impl Rate {
             runs.iter().partition(|run| load.is_valid(&run.requests));
         let requests = || valid.iter().flat_map(|run| run.requests.iter());
         let count = requests().count();
-        let shares: Vec<f64> = valid.iter().map(|run| load.met(&run.requests)).collect();
-        let goodputs: Vec<f64> = valid
-            .iter()
-            .zip(&shares)
-            .map(|(run, share)| share * run.requests.len() as f64 / load.seconds)
-            .collect();
+        let outcomes: Vec<RunOutcome> = valid.iter().map(|run| run.outcome(load)).collect();
+        let shares: Vec<f64> = outcomes.iter().map(|run| run.met).collect();
+        let goodputs: Vec<f64> = outcomes.iter().map(|run| run.goodput).collect();
         let used: Vec<Used> = valid.iter().filter_map(|run| run.used).collect();
         let mut missed = BTreeMap::new();
         for objective in requests().flat_map(|request| load.slo.missed(request)) {
             *missed.entry(objective).or_default() += 1.0 / count as f64;
         }
-        let over = |value: fn(&Request) -> Option<f64>| {
-            let value = |request: &Request| if request.failed { Some(f64::INFINITY) } else { value(request) };
-            Quantiles::of(requests().filter_map(value))
-        };
+        let over = |value: Latency| Quantiles::of(requests().filter_map(|request| waited(request, value)));
         let met = over_runs(&shares, settings.level, 1.0);
         let interval = met.and_then(|met| met.interval);
         Rate {
@@ -132,6 +179,7 @@ impl Rate {
             energy: Energy::over(&used, settings.level),
             missed,
             holds: (!shares.is_empty()).then(|| centre(&shares) >= load.slo.share),
+            outcomes,
             certain: interval.is_some_and(|interval| !interval.contains(load.slo.share)),
             met,
             load: load.clone(),

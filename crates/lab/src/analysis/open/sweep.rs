@@ -89,7 +89,7 @@ impl Sweep {
                 shown(knee.load.rate)
             );
         } else if self.misses.is_some() {
-            text += "; the goodput still rose at the highest rate, so no knee was seen";
+            text += &format!("; {}", self.without_knee());
         }
         if let (Some(first), Some(rate)) = (self.first, self.rate(self.misses)) {
             let part = rate.missed.get(&first).copied().unwrap_or_default();
@@ -97,6 +97,30 @@ impl Sweep {
                 &format!("; what fails first is {}, of {:.1} % of the requests", first.name(), 100.0 * part);
         }
         text + "."
+    }
+
+    /// Returns where the goodput is highest, in one sentence.
+    #[cfg(feature = "experiment")]
+    pub(crate) fn knee_sentence(&self) -> String {
+        match self.knee {
+            Some(knee) => {
+                format!("The knee is at {}: a higher rate brings fewer good responses.", shown(knee))
+            }
+            None => format!("No knee was seen: {}.", self.without_knee()),
+        }
+    }
+
+    /// Returns why no knee was seen.
+    #[cfg(feature = "experiment")]
+    fn without_knee(&self) -> &'static str {
+        let goodputs = || self.rates.iter().filter_map(|rate| rate.goodput);
+        if goodputs().all(|goodput| goodput.value == 0.0) {
+            "no request met the SLO"
+        } else if goodputs().count() == 1 {
+            "one rate shows no knee"
+        } else {
+            "the goodput was highest at the highest rate"
+        }
     }
 
     /// Returns the reasons why the verdict may be wrong.

@@ -103,6 +103,18 @@ fn sweep_that_never_misses_asks_for_a_higher_rate() {
 }
 
 #[test]
+fn sweep_without_a_knee_says_why() {
+    let slow = Planted { first: 1.5, duration: 1.6, ..GOOD };
+    let said = |rates: &[(f64, Vec<Planted>)]| of(rates).0[0].sentence();
+    let none = said(&[(1.0, vec![slow; 10]), (2.0, vec![slow; 20])]);
+    assert!(none.contains("(0.0 % of the requests met it in 4 runs); no request met the SLO;"), "{none}");
+    let one = said(&[(1.0, mixed(5, slow, 10))]);
+    assert!(one.contains("; one rate shows no knee;"), "{one}");
+    let rising = said(&[(1.0, mixed(8, slow, 10)), (2.0, mixed(10, slow, 20))]);
+    assert!(rising.contains("; the goodput was highest at the highest rate;"), "{rising}");
+}
+
+#[test]
 fn failed_request_counts_as_one_that_takes_for_ever() {
     let refused = Planted { failure: Some("not sent: 8 requests were outstanding"), duration: 0.0, ..GOOD };
     let (sweeps, _) = of(&[(1.0, mixed(7, refused, 10))]);

@@ -99,6 +99,10 @@ pub(crate) fn f_upper(f: f64, numerator_df: f64, denominator_df: f64) -> f64 {
     if f.is_infinite() {
         return 0.0;
     }
+    // Rounding makes the statistic of values that hardly vary negative.
+    if f.is_nan() || f <= 0.0 {
+        return 1.0;
+    }
     beta_reg(0.5 * denominator_df, 0.5 * numerator_df, denominator_df / (denominator_df + numerator_df * f))
 }
 

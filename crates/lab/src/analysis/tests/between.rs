@@ -69,8 +69,5 @@ fn recording_in_which_runs_fail_is_a_regression() {
     let mut analysis = analyse(&draft.recording, &QUICK);
     analysis.compare(&[("b/pair".into(), "pair".into())]);
     let regressions = analysis.between.regressions();
-    assert_eq!(
-        regressions,
-        ["b/pair fails more often than pair: 1 of 6 runs failed, against 0 of 6 runs of pair"]
-    );
+    assert_eq!(regressions, ["b/pair fails more often: 1 of 6 runs failed, against 0 of 6 runs of pair"]);
 }

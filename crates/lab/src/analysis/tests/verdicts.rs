@@ -152,7 +152,7 @@ fn analysis_of_three_runs_gives_no_p_and_says_how_many_are_needed() {
 fn analysis_of_empty_recording_decides_nothing_and_says_so() {
     let analysis = analyse(&Draft::default().recording, &Settings::default());
     assert!(analysis.claims.iter().all(|claim| claim.verdict == Verdict::Undecided));
-    assert_eq!(analysis.advice.recommendation, "No remedy was tried, so none can be recommended.");
+    assert_eq!(analysis.advice.recommendation, "No run is known, so there is nothing to compare.");
     assert!(analysis.comparisons.is_empty() && analysis.model.is_none());
 }
 
@@ -170,8 +170,8 @@ fn analysis_names_data_missing_in_recording() {
         analysis.notes,
         [
             "run 3 is left out: it has no agent with a duration",
-            "run 1 counts as failed: agent 1 (b): connection refused",
             "run 2 is of condition nowhere, which does not exist",
+            "run 1 counts as failed: agent 1 (b): connection refused",
             "1 of 2 runs of alone failed: its figures are those of the other runs alone",
             "alone has no solo runs, and so no true speedup",
         ]
@@ -242,4 +242,46 @@ fn analysis_of_same_recording_is_the_same() {
     let once = serde_json::to_string(&analyse(&draft.recording, &Settings::default())).unwrap();
     let again = serde_json::to_string(&analyse(&draft.recording, &Settings::default())).unwrap();
     assert_eq!(once, again);
+}
+
+#[test]
+fn recording_in_which_every_run_failed_says_so_and_names_the_first_failure() {
+    let mut draft = Draft::default();
+    for name in ["two", "four"] {
+        draft.condition(condition(name, Language::Rust, &[], None));
+        for _ in 0..8 {
+            draft.run(name, RunKind::Together, &[("a", 10, 1.0), ("b", 10, 2.0)]);
+        }
+    }
+    draft.recording.agents.iter_mut().for_each(|agent| agent.failure = Some("503: the queue is full".into()));
+    let analysis = analyse(&draft.recording, &Settings::default());
+    assert_eq!(
+        analysis.advice.recommendation,
+        "Each of the 16 concurrent runs failed, so there is nothing to compare. The first failure: agent 0 (a): 503: the \
+         queue is full."
+    );
+    let named = analysis.notes.iter().filter(|note| note.contains("counts as failed")).count();
+    assert_eq!(named, 10);
+    assert!(
+        analysis.notes.iter().any(|note| note.starts_with("22 more agents failed")),
+        "{:?}",
+        analysis.notes
+    );
+}
+
+#[test]
+fn recording_of_one_condition_of_rust_agents_says_what_ran_and_asks_nothing_about_python() {
+    let mut draft = Draft::default();
+    add(&mut draft, condition("pair", Language::Rust, &[], None), USUAL);
+    let analysis = analyse(&draft.recording, &Settings::default());
+    assert_eq!(
+        analysis.advice.recommendation,
+        "Only one condition ran: 2 agents of pair made 83.3 tok/s together, and nothing is compared."
+    );
+    assert!(analysis.advice.undecided.is_empty(), "{:?}", analysis.advice.undecided);
+    // TR117's claims about lag are about Python's event loop.
+    for id in ["lag_explains_efficiency", "lag_follows_chunks", "regression"] {
+        assert_verdict(&analysis, id, Verdict::Undecided);
+        assert_eq!(claim(&analysis, id).because, "No Python agents ran together.");
+    }
 }

@@ -32,6 +32,11 @@ pub(super) enum StoreFailure {
         "{server} holds a value of another program under a key of this caller: choose another shared.prefix"
     )]
     Foreign { server: String },
+    /// A key that all callers share holds a value of another program.
+    #[error(
+        "{server} holds a value of another program under a key that all callers need: choose another shared.prefix"
+    )]
+    ForeignToAll { server: String },
     /// The server refused the call.
     #[error("{server} refused the call: {why}")]
     Refused { server: String, why: String },
@@ -43,7 +48,7 @@ impl StoreFailure {
         match self {
             StoreFailure::Late { .. } => "timeout",
             StoreFailure::Starting | StoreFailure::Unreachable { .. } => "connection",
-            StoreFailure::Foreign { .. } => "foreign_key",
+            StoreFailure::Foreign { .. } | StoreFailure::ForeignToAll { .. } => "foreign_key",
             StoreFailure::Password { .. }
             | StoreFailure::Database { .. }
             | StoreFailure::Protocol { .. }
@@ -60,6 +65,14 @@ impl StoreFailure {
         StoreFailure::Unreachable { server: server.to_owned(), why: error.to_string() }
     }
 
+    /// The same failure of a call that is not for one caller.
+    pub(super) fn of_all(self) -> StoreFailure {
+        match self {
+            StoreFailure::Foreign { server } => StoreFailure::ForeignToAll { server },
+            other => other,
+        }
+    }
+
     /// Translates an error of the client. Its texts contain no password.
     pub(super) fn of(server: &str, error: &RedisError) -> StoreFailure {
         let (server, why) = (server.to_owned(), error.to_string());
@@ -73,7 +86,7 @@ impl StoreFailure {
         match error.kind() {
             ErrorKind::AuthenticationFailed => StoreFailure::Password { server, why },
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => StoreFailure::Protocol { server, why },
-            ErrorKind::Server(ServerErrorKind::ResponseError) if why.contains("DB index") => {
+            ErrorKind::Server(ServerErrorKind::ResponseError) if is_of_database(&why) => {
                 StoreFailure::Database { server, why }
             }
             ErrorKind::Io => StoreFailure::Unreachable { server, why },
@@ -81,4 +94,9 @@ impl StoreFailure {
             _ => StoreFailure::Refused { server, why },
         }
     }
+}
+
+/// Whether the server refused to select the database. A node of a cluster has database 0 only.
+fn is_of_database(why: &str) -> bool {
+    why.contains("DB index") || why.contains("SELECT is not allowed")
 }

@@ -226,7 +226,9 @@ impl<'a> StoreWorker<'a> {
     ) -> Result<Vec<Settled>, StoreFailure> {
         let shared = &self.store.shared;
         let write = |command: &mut redis::Cmd| write_settle(entries, number, &shared.names, command);
-        let value = shared.call(Script::Settle, limit, write).await?;
+        // The script reports a foreign key of a caller in its answer, so that an error is about the keys of all.
+        let called = shared.call(Script::Settle, limit, write).await;
+        let value = called.map_err(StoreFailure::of_all)?;
         let Some((sidecars, settled)) =
             read_settle(&value).filter(|(_, settled)| settled.len() == entries.len())
         else {

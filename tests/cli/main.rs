@@ -31,6 +31,8 @@ mod redis;
 mod reload;
 mod requests;
 mod running;
+#[cfg(target_os = "linux")]
+mod shifted_clock;
 mod stored_keys;
 mod surroundings;
 mod systemd;

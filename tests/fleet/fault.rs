@@ -47,6 +47,17 @@ pub(crate) async fn falls_back(one: &One) -> Duration {
     longest
 }
 
+/// The longest time of 20 requests, all of which are admitted. None waits for the store.
+pub(crate) async fn longest_of_20(one: &One) -> Duration {
+    let mut longest = Duration::ZERO;
+    for _ in 0..20 {
+        let (status, took) = one.version().await;
+        assert!(status == 200 && took < SLACK, "{status} after {took:?}");
+        longest = longest.max(took);
+    }
+    longest
+}
+
 /// Waits until the store decides again. Returns the time.
 pub(crate) async fn recovers(one: &One) -> Duration {
     let began = Instant::now();
@@ -158,9 +169,10 @@ async fn wrong_settings_of_the_store_are_told_once() {
         let fleet = Fleet::start(1, &[redis.server()], &[alice(plenty())], streams(0.1), change).await;
         // Five trials of the store.
         sleep(Duration::from_millis(1300)).await;
-        assert_eq!(fleet.all[0].version().await.0, 200);
+        let longest = longest_of_20(&fleet.all[0]).await;
         let lines = log.shared();
         assert!(lines.len() == 1 && lines[0].contains(said), "{what}: {lines:#?}");
+        crate::figures::print(&format!("{what}: longest request {longest:?}"));
         assert!(!lines[0].contains("wrong\"") && !lines[0].contains("right\""), "{lines:#?}");
     }
 }
@@ -243,14 +255,40 @@ async fn value_of_another_program_under_a_key_concerns_its_caller_only() {
     redis.command("SET {streamgauge}:rates:alice something").await;
     let fleet = Fleet::start(1, &[redis.server()], &[alice(plenty())], streams(0.1), |_| ()).await;
     fleet.shares().await;
-    for _ in 0..5 {
-        assert_eq!(fleet.all[0].version().await.0, 200);
-    }
+    let longest = longest_of_20(&fleet.all[0]).await;
     fleet.all[0].until_mode("shared").await;
     let local = fleet.all[0].value("shared_decisions_total", &[("source", "local")]);
     let lines = log.shared();
     let told = lines.iter().filter(|line| line.contains("a value of another program")).count();
-    assert!((local, told) == (5.0, 1), "{lines:#?}");
+    assert!((local, told) == (20.0, 1), "{lines:#?}");
+    redis.command("DEL {streamgauge}:rates:alice").await;
+    let began = Instant::now();
+    while fleet.all[0].value("shared_decisions_total", &[("source", "store")]) < 1.0 {
+        assert_eq!(fleet.all[0].version().await.0, 200);
+    }
+    let restored = began.elapsed();
+    crate::figures::print(&format!(
+        "a foreign key of a caller: longest {longest:?}, restored after {restored:?}"
+    ));
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server of tests/real/install.sh"]
+async fn value_of_another_program_under_the_key_of_the_sidecars_is_told_once() {
+    let log = Log::follow();
+    let redis = Redis::start(&[]).await;
+    redis.command("SET {streamgauge}:sidecars something").await;
+    let fleet = Fleet::start(1, &[redis.server()], &[alice(plenty())], streams(0.1), |_| ()).await;
+    let one = &fleet.all[0];
+    one.until("shared_failures_total", &[("reason", "foreign_key")], 3.0).await;
+    let longest = longest_of_20(one).await;
+    let lines = log.shared();
+    assert!(lines.len() == 1 && lines[0].contains("choose another shared.prefix"), "{lines:#?}");
+    let ready = one.page("/readyz").await;
+    assert!(ready.contains("local limits are: ") && ready.contains("shared.prefix"), "{ready}");
+    redis.command("DEL {streamgauge}:sidecars").await;
+    let restored = recovers(one).await;
+    crate::figures::print(&format!("a foreign key of all: longest {longest:?}, restored after {restored:?}"));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 #[path = "../shared/authority.rs"]
 #[allow(dead_code, reason = "not every program uses all of it")]
 mod authority;
+mod cluster;
 mod fault;
 mod figures;
 mod fleet;

@@ -100,6 +100,8 @@ async fn leases_of_a_sidecar_that_crashed_expire() {
     })
     .await
     .expect("the lease expires");
-    assert!(crashed.elapsed() < Duration::from_secs(12), "{:?}", crashed.elapsed());
+    let took = crashed.elapsed();
+    assert!(took < Duration::from_secs(12), "{took:?}");
+    crate::figures::print(&format!("the lease of a sidecar that crashed was free after {took:?}"));
     second.abort();
 }

@@ -1,6 +1,6 @@
 import { Board, MODELS, UPSTREAMS, Variable } from './board';
 import { lines, list, number, states } from './panel';
-import { GPU, MODEL, UPSTREAM, family, increase, max, quantile, rate, ratio, select, sum } from './query';
+import { GPU, MODEL, THROTTLED, UPSTREAM, family, increase, max, quantile, rate, ratio, select, sum } from './query';
 
 const GPUS: Variable = {
   kind: 'label',
@@ -11,8 +11,6 @@ const GPUS: Variable = {
 };
 const EMPTY = 'No GPU seen';
 const LOADED = 'No model loaded';
-// Not idleness, not clocks that an operator fixed, and not the power limit, at which a busy GPU runs all the time.
-const THROTTLED = 'reason!~"gpu_idle|sw_power_cap|.*_clocks?_setting"';
 const tokensPerJoule = select('instance:streamgauge_tokens_per_joule:rate5m');
 // Two sidecars of one machine see the same GPU, which counts once.
 const once = (inner: string) =>

@@ -3,6 +3,7 @@ import { Panel, Query, lines, list, number, states, table } from './panel';
 import {
   GENERATION,
   MODEL,
+  THROTTLED,
   UPSTREAM,
   family,
   increase,
@@ -23,9 +24,13 @@ import {
 } from './query';
 
 const FAILED = 'outcome=~"in_band_error|late_error|truncated|upstream_error"';
+const REFUSED = 'outcome="refused"';
 const requests = (...matchers: string[]) => rate(family('requests_total', UPSTREAM, MODEL, ...matchers));
 // Per minute: a shared Ollama often serves fewer than one request in ten seconds.
 const perMinute = (...by: string[]) => `60 * ${sum(requests(), ...by)}`;
+
+const loads = (...by: string[]) => sum(`increase(${family('model_loads_total', UPSTREAM, MODEL)}[10m])`, ...by);
+const clientWait = () => rate(family('client_backpressure_seconds_total', MODEL));
 
 const ttftWithin = (range: string) => withinOf(range, '$ttft_slo', 'time_to_first_token_seconds', MODEL);
 const gapWithin = (range: string) => withinOf(range, '$gap_slo', 'chunk_gap_seconds', MODEL, 'at="upstream"');
@@ -143,6 +148,16 @@ export const overview: Board = {
       limits: { look: 0.01, wrong: 0.05 },
     }),
     number({
+      title: 'Refused / all requests',
+      description:
+        'Requests that the sidecar refused, divided by all requests that ended, in the last minutes. Reasons are a key, a limit of a caller and a full queue. "Refused requests per minute by caller" below shows whose they are.',
+      unit: 'percentunit',
+      decimals: 1,
+      width: 4,
+      expr: ratio(`(${orZero(sum(requests(REFUSED)))})`, sum(requests())),
+      limits: { look: 0.01, wrong: 0.1 },
+    }),
+    number({
       title: 'Silence / usual maximum',
       description:
         'Time without data from an upstream, divided by the longest silence that is usual for the requests that run there. Above 1, the upstream is wedged.',
@@ -151,6 +166,66 @@ export const overview: Board = {
       width: 4,
       expr: max(family('silence_ratio', UPSTREAM)),
       limits: { look: 0.5, wrong: 1 },
+      empty: 'No sidecar',
+    }),
+    number({
+      title: 'Time to first token, p95',
+      description:
+        '95 % of the streams in the selected time range had their first content within this time after the request. The colors are for the objective of 2.5 s.',
+      unit: 's',
+      width: 4,
+      expr: quantileOfRange(0.95, 'time_to_first_token_seconds', [MODEL]),
+      limits: { look: 2.5, wrong: 10 },
+    }),
+    number({
+      title: 'Gap between chunks, p99',
+      description:
+        '99 % of the chunks in the selected time range arrived from Ollama within this time after the previous chunk. The colors are for the objective of 0.25 s.',
+      unit: 's',
+      width: 4,
+      expr: quantileOfRange(0.99, 'chunk_gap_seconds', [MODEL, 'at="upstream"']),
+      limits: { look: 0.25, wrong: 1 },
+    }),
+    number({
+      title: 'Model loads in 10 minutes',
+      description:
+        'Models that Ollama loaded into memory in the last ten minutes, at the upstream with the most loads. Each load delays a first token. Above 3 for a while, a model is loaded again and again: "Model loads by model and cause" below says why.',
+      unit: 'none',
+      decimals: 0,
+      width: 4,
+      expr: `max(${loads('upstream')} or 0 * ${family('upstream_up', UPSTREAM)})`,
+      limits: { look: 3, wrong: 10 },
+      empty: 'No sidecar',
+    }),
+    number({
+      title: 'Client wait / stream time',
+      description:
+        'Time in which streams waited for a slow client, divided by the total time of the streams, in the last minutes. If it is high, the client or the network to it is slow, not Ollama.',
+      unit: 'percentunit',
+      decimals: 1,
+      width: 4,
+      expr: ratio(`(${orZero(sum(clientWait()))})`, `(${sum(rate(family('stream_seconds_total', UPSTREAM)))} > 0)`),
+      limits: { look: 0.1, wrong: 0.25 },
+    }),
+    number({
+      title: 'GPUs with throttled clocks',
+      description:
+        'GPUs whose clocks the temperature, the power supply or the board limits. The normal power limit does not count.',
+      unit: 'none',
+      decimals: 0,
+      width: 4,
+      expr: `sum(${max(family('gpu_clock_limit', THROTTLED), 'instance', 'gpu')})`,
+      limits: { wrong: 1 },
+      empty: 'No GPU seen',
+    }),
+    number({
+      title: 'Scheduler lag, p99',
+      description:
+        'Delay with which the runtime that forwards streams wakes, 99th percentile of the last minutes. Up to 1.1 ms is the resolution of its timer. Above 10 ms, the machine of the sidecar lacks CPU time.',
+      unit: 's',
+      width: 4,
+      expr: quantile(0.99, 'runtime_lag_seconds', ['runtime!="admin"']),
+      limits: { look: 0.01, wrong: 0.1 },
       empty: 'No sidecar',
     }),
     number({
@@ -179,6 +254,17 @@ export const overview: Board = {
       empty: 'No queue',
     }),
     number({
+      title: 'Longest wait for a record',
+      description:
+        'Age of the oldest request that has no answer yet. A large model can take minutes to load. After five minutes the request is stuck, or the queue inside Ollama is long.',
+      unit: 's',
+      decimals: 0,
+      width: 4,
+      expr: max(family('waiting_seconds', UPSTREAM)),
+      limits: { look: 60, wrong: 300 },
+      empty: 'No sidecar',
+    }),
+    number({
       title: 'Output tokens per second',
       description: 'Output tokens per second of all streams. Ollama reports the count at the end of each stream.',
       unit: 'tokens/s',
@@ -192,22 +278,6 @@ export const overview: Board = {
       unit: 's',
       width: 4,
       expr: quantileOfRange(0.5, 'time_to_first_token_seconds', [MODEL]),
-    }),
-    number({
-      title: 'Time to first token, p95',
-      description:
-        '95 % of the streams in the selected time range had their first content within this time after the request.',
-      unit: 's',
-      width: 4,
-      expr: quantileOfRange(0.95, 'time_to_first_token_seconds', [MODEL]),
-    }),
-    number({
-      title: 'Gap between chunks, p99',
-      description:
-        '99 % of the chunks in the selected time range arrived from Ollama within this time after the previous chunk.',
-      unit: 's',
-      width: 4,
-      expr: quantileOfRange(0.99, 'chunk_gap_seconds', [MODEL, 'at="upstream"']),
     }),
   ],
   rows: [
@@ -276,6 +346,47 @@ export const overview: Board = {
         unit: 'tokens/s',
         min: 0,
         queries: [['{{kind}}', sum(rate(family('tokens_total', MODEL)), 'kind')]],
+      }),
+    ],
+    [
+      'Do refusals, loads of models or slow clients hurt?',
+      lines({
+        title: 'Refused requests per minute by caller',
+        height: 9,
+        width: 8,
+        description:
+          'Requests that the sidecar refused, per minute, by caller: a key, a limit of the caller or a full queue. The panel shows the ten callers with the most refusals in the selected time range. "Callers and limits" shows the reasons and the limits.',
+        unit: 'reqpm',
+        min: 0,
+        queries: [
+          [
+            '{{caller}}',
+            `(60 * ${sum(rate(family('caller_requests_total', REFUSED)), 'caller')}) and on (caller) topk(10, sum by (caller) (increase(${family('caller_requests_total', REFUSED)}[$__range] @ end())))`,
+          ],
+        ],
+        empty: 'No refusal',
+      }),
+      lines({
+        title: 'Model loads by model and cause',
+        height: 9,
+        width: 8,
+        description:
+          'Models that Ollama loaded in the ten minutes before each point. "expired": keep_alive had ended. "evicted": other models took the memory. "context" and "options": callers ask for different ones. "restart": Ollama had restarted. "first" is harmless.',
+        unit: 'none',
+        min: 0,
+        queries: [['{{model}}, {{cause}}', loads('model', 'cause')]],
+        empty: 'No load',
+      }),
+      lines({
+        title: 'Wait for slow clients by model',
+        height: 9,
+        width: 8,
+        description:
+          'Stream-seconds per second in which a client did not read data that was available. 1 means that one stream waits for its client all the time. Ollama continues until the buffers are full.',
+        unit: 'none',
+        decimals: 2,
+        min: 0,
+        queries: [['{{model}}', sum(clientWait(), 'model')]],
       }),
     ],
     [

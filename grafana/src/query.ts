@@ -5,6 +5,8 @@ export const UPSTREAM = 'upstream=~"$upstream"';
 export const MODEL = 'model=~"$model"';
 export const GPU = 'gpu=~"$gpu"';
 export const CALLER = 'caller=~"$caller"';
+/** Not idleness, not clocks that an operator fixed, and not the power limit, at which a busy GPU runs all the time. */
+export const THROTTLED = 'reason!~"gpu_idle|sw_power_cap|.*_clocks?_setting"';
 /** Routes whose requests generate: a list of models takes milliseconds, an answer takes seconds. */
 export const GENERATION =
   'route=~"generate|chat|openai_chat|openai_completions|openai_responses|openai_transcriptions|openai_responses_compact|openai_images_generations|openai_images_edits|anthropic_messages|v1_other"';

@@ -71,7 +71,7 @@ fn panel_has_description() {
         }
         let kinds: Vec<_> = dashboard.panels().iter().map(|panel| panel["type"].clone()).collect();
         let stats = kinds.iter().take_while(|kind| *kind == "stat").count();
-        assert!([8, 12].contains(&stats), "{place}: {stats} numbers on top");
+        assert!([8, 18].contains(&stats), "{place}: {stats} numbers on top");
         assert_eq!(kinds[stats], "row", "{place}");
     }
 }
@@ -165,11 +165,11 @@ fn panel_query_names_existing_metrics_and_filters_by_instance() {
                     ["rate", "increase"].contains(&selector.within.as_str()),
                     "{place}: {name} by itself"
                 );
-                // Burn rates and limits have windows of their own.
+                // Burn rates, limits and loads of models have windows of their own.
                 let ranges: &[_] = if selector.within == "rate" {
                     &["$__rate_interval", "5m", "1h", "6h"]
                 } else {
-                    &["$__range"]
+                    &["$__range", "10m"]
                 };
                 let range = selector.range.as_deref();
                 assert!(range.is_some_and(|range| ranges.contains(&range)), "{place}: {name} over {range:?}");

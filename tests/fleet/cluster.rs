@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use streamgauge::admission::Limits;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     fault::plenty,
@@ -64,6 +64,26 @@ async fn node_of_a_cluster_with_the_slot_decides_and_a_node_without_it_is_passed
     let keys = with.command("KEYS *").await;
     let names: Vec<_> = keys.lines().filter(|line| line.contains("streamgauge")).collect();
     assert!(!names.is_empty() && names.iter().all(|name| name.starts_with("{streamgauge}:")), "{keys}");
+
+    // The slots move to the other node, without the keys: its rates start full.
+    with.command("CLUSTER DELSLOTSRANGE 0 16383").await;
+    without.command("CLUSTER ADDSLOTSRANGE 0 16383").await;
+    let began = Instant::now();
+    let moved = async {
+        while fleet.all[0].generate().await != 200 {
+            sleep(Duration::from_millis(20)).await;
+        }
+        for one in &fleet.all {
+            while one.value("shared_failures_total", &[]) < 1.0 {
+                sleep(Duration::from_millis(5)).await;
+            }
+            one.until_mode("shared").await;
+        }
+    };
+    timeout(PATIENCE, moved).await.expect("the other node decides");
+    let keys = without.command("KEYS *").await;
+    assert!(keys.contains("{streamgauge}:sidecars"), "{keys}");
+    crate::figures::print(&format!("the other node of a cluster decided after {:?}", began.elapsed()));
 }
 
 #[tokio::test]

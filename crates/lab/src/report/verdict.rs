@@ -54,7 +54,8 @@ impl Report {
         let mut lines: Vec<String> = match between.failures.as_slice() {
             [] => Vec::new(),
             [only] => vec![format!("{only}.")],
-            [first, others @ ..] => vec![format!("{first}. {} more fail more often too.", others.len())],
+            [first, _] => vec![format!("{first}. Another one fails more often, too.")],
+            [first, others @ ..] => vec![format!("{first}. {} others fail more often, too.", others.len())],
         };
         let (first, margin) = (&self.sources[0].name, 100.0 * self.analysis.settings.margin);
         for (outcome, title) in [

@@ -93,8 +93,8 @@ fn recordings_of_which_one_has_failures_only_are_not_compared_and_the_verdict_sa
     let said = "Nothing was compared: no condition and no load has a successful run in both recordings.";
     assert!(first.text(None).lines().nth(1).unwrap().ends_with(said), "{}", first.text(None));
     let later = Report::of(vec![recorded(), failed("tuesday")], &SETTINGS);
-    let line = "tuesday/rust fails more often: 6 of 6 runs failed, against 1 of 6 runs of made-up/rust. 7 more fail more \
-                often too.";
+    let line = "tuesday/rust fails more often: 6 of 6 runs failed, against 1 of 6 runs of made-up/rust. 7 others fail more \
+                often, too.";
     assert!(later.text(None).contains(line), "{}", later.text(None));
     assert_eq!(later.regressions().unwrap().len(), 8);
     // The comparisons within a recording say nothing about the two.

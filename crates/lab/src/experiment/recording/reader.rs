@@ -71,9 +71,9 @@ fn holds(folder: &Path) -> bool {
 /// the last call.
 ///
 /// Chunks and lag are reduced to a [`RunDigest`] of each run while they are read, so that a recording of any number of
-/// chunks can be analysed. The memory holds the rows of the largest run, and all agents and GPU readings. The rows of all
-/// runs are kept if they are live traffic, and if the folder has no `runs.csv`, since the runs are then known only at the end; and three numbers of each
-/// row are, if a file mixes the rows of runs.
+/// chunks can be analysed. The memory holds the rows of the largest run, and all agents and GPU readings. Three numbers of
+/// each row are held if a file mixes the rows of runs. All rows are kept of live traffic, and of a folder without
+/// `runs.csv`, where the runs are known only at the end.
 ///
 /// # Errors
 /// As for [`read`].

@@ -139,7 +139,7 @@ fn below(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
 /// Reads the recording in a folder, and keeps every row.
 ///
 /// # Errors
-/// The folder cannot be read, or contains no file of a recording. Every other mistake is a [`Problem`].
+/// The folder cannot be read, or contains no file of a recording. Every other mistake is a [`Problem`](super::Problem).
 pub fn read(folder: &Path) -> Result<Recorded, ReadError> {
     read_as(folder, name_of(folder), None, &mut |_| {})
 }

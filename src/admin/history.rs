@@ -312,6 +312,33 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn history_names_limits_of_a_caller_in_totals_and_in_every_range() {
+        let registry = Registry::new();
+        let meter = metered(&registry);
+        let labels = ["caller", "outcome"];
+        let requests =
+            Family::register(&registry, "caller_requests_total", "Requests.", labels, crate::metric::counter)
+                .unwrap()
+                .child(["alice", "refused"]);
+        let labels = ["caller", "kind"];
+        Family::register(&registry, "caller_limit_per_second", "Limits.", labels, crate::metric::gauge)
+            .unwrap()
+            .child(["alice", "requests"])
+            .set(0.5);
+        let history = History::default();
+        history.read(&registry, &meter, true);
+        tokio::time::advance(TEN).await;
+        requests.inc_by(3.0);
+        history.read(&registry, &meter, true);
+        let page = history.render(None, 0, Some(60));
+        for table in ["totals", "range_totals"] {
+            let alice = &page[table]["callers"][0];
+            assert_eq!(alice["limits_per_second"], serde_json::json!({ "requests": 0.5 }), "{table}");
+            assert_eq!(alice["refused"], 3.0, "{table}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn history_samples_more_often_while_page_is_open() {
         let registry = Registry::new();
         let meter = metered(&registry);

@@ -51,6 +51,7 @@ fn of_upstream(upstream: &Upstream) -> Value {
         "address": upstream.authority().as_str(),
         "alive": health.alive,
         "why": health.why,
+        "down_seconds": health.down_since.map(|since| since.elapsed().as_secs_f64()),
         "wedged": upstream.is_wedged(),
         "version": health.version,
         "loaded": loaded,

@@ -25,6 +25,8 @@ struct Row {
     records: f64,
     /// Loads of a model, or at an upstream, by their cause.
     loads: BTreeMap<String, f64>,
+    /// The limits of a caller per second, by what they limit.
+    limits: BTreeMap<String, f64>,
     /// Times to first token of a model. The metrics do not have them by upstream or caller.
     first_token: Buckets,
 }
@@ -67,6 +69,9 @@ impl Totals {
         }
         for one in scrape.find("caller_tokens_total").series() {
             callers.row(one.label("caller")).tokens(one);
+        }
+        for one in scrape.find("caller_limit_per_second").series() {
+            callers.row(one.label("caller")).limits.insert(one.label("kind").to_owned(), one.value());
         }
         let mut models = models.most();
         for (model, row) in &mut models {
@@ -166,6 +171,7 @@ impl Row {
                     (cause.clone(), grown(*now, earlier.loads.get(cause).copied().unwrap_or_default()))
                 })
                 .collect(),
+            limits: self.limits.clone(),
             first_token: self.first_token.since(&earlier.first_token),
         }
     }
@@ -181,6 +187,7 @@ impl Row {
             "records": self.records,
             "loads": self.loads.values().sum::<f64>(),
             "load_cause": self.load_cause(),
+            "limits_per_second": self.limits,
             "first_token_p50_seconds": self.first_token.quantile(0.5),
             "first_token_p95_seconds": self.first_token.quantile(0.95),
         })

@@ -14,6 +14,8 @@ pub(crate) struct Health {
     pub alive: bool,
     /// Why the upstream did not answer; `None` if it did or was not probed yet.
     pub why: Option<String>,
+    /// The time of the first of the probes in a row that were not answered; `None` if the last one was.
+    pub down_since: Option<Instant>,
     /// The address leads back to this sidecar, so that no request may be sent there.
     pub is_loop: bool,
     /// The time of the probe; `None` before the first one.
@@ -59,9 +61,12 @@ pub(crate) struct Loaded {
 }
 
 impl Health {
-    /// Keeps the lists of the earlier probe if this one got none, since a list that fails is not empty. If the
+    /// Keeps the time since which probes are not answered, and the lists of the earlier probe if this one got none, since a list that fails is not empty. If the
     /// upstream does not answer at all, it may have ended, and then no model is in its memory.
     pub(super) fn keep(&mut self, before: &Health) {
+        if !self.alive {
+            self.down_since = before.down_since.or(self.asked);
+        }
         if self.installed.is_none() && before.installed.is_some() {
             self.installed = before.installed.clone();
             self.remote = before.remote.clone();
@@ -106,6 +111,7 @@ impl Health {
         Health {
             alive,
             why: None,
+            down_since: None,
             is_loop: false,
             asked: None,
             version: None,

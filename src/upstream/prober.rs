@@ -137,6 +137,7 @@ impl Prober {
         Health {
             alive: true,
             why: None,
+            down_since: None,
             is_loop: false,
             asked: None,
             version,
@@ -239,6 +240,21 @@ mod tests {
         );
         assert_eq!(loaded(&json!({"size": 5})), None);
     }
+    #[tokio::test(start_paused = true)]
+    async fn unanswered_upstream_is_down_since_first_of_the_probes_in_a_row() {
+        let began = Instant::now();
+        let mut last = Health { alive: true, asked: Some(began), ..Health::default() };
+        let mut probed = Vec::new();
+        for alive in [false, false, true, false] {
+            tokio::time::advance(Duration::from_secs(5)).await;
+            let mut health = Health { alive, asked: Some(Instant::now()), ..Health::default() };
+            health.keep(&last);
+            probed.push(health.down_since.map(|since| (since - began).as_secs()));
+            last = health;
+        }
+        assert_eq!(probed, [Some(5), Some(5), None, Some(20)]);
+    }
+
     #[test]
     fn model_is_found_in_any_spelling_and_keeps_its_listed_one() {
         let health = Health {

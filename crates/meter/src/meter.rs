@@ -11,6 +11,7 @@ mod concurrency;
 mod delivered;
 mod families;
 mod finishes;
+mod held;
 mod live;
 mod loads;
 mod measurement;

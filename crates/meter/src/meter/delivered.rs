@@ -135,9 +135,8 @@ impl Delivery {
         let live = &self.measurement.live;
         let age = now.saturating_duration_since(live.accepted);
         live.frame_handed(age);
-        if held && let Some(children) = &self.measurement.children {
-            children.backpressure.inc_by(stretch.as_secs_f64());
-            live.held_back(stretch);
+        if held && self.measurement.children.is_some() {
+            live.held.end(stretch);
         }
         if let Some(arrival) = live.last_arrival.get().filter(|_| self.at_once) {
             self.overhead.observe(age.saturating_sub(arrival).as_secs_f64());
@@ -181,11 +180,9 @@ impl Delivery {
 
     /// Records the outcome. Local counts are flushed first, so that an ended stream is counted completely.
     fn end(&mut self, outcome: Outcome) {
-        if let (Outcome::ClientAbort, Some(held), Some(children)) =
-            (outcome, self.measurement.live.held_now(), &self.measurement.children)
-        {
+        if outcome == Outcome::ClientAbort {
             // A client that read nothing until it left was never seen to read again.
-            children.backpressure.inc_by(held.as_secs_f64());
+            self.measurement.live.count_held();
         }
         self.flush();
         self.measurement.longest_client_gap = self.gap.as_ref().map_or(0.0, LocalHistogram::highest);

@@ -18,6 +18,7 @@ use super::{
     Outcome, RequestId,
     backlog::HELD_AFTER,
     chunks::{ChunkLog, KeptChunks},
+    held::Held,
     request_id::RequestIds,
     silence,
     snapshot::Snapshot,
@@ -80,8 +81,7 @@ pub struct Live {
     pub(super) gaps: Tally,
     /// The longest of them, as the bits of its seconds, which are in the order of the values.
     pub(super) longest_gap: AtomicU64,
-    /// Nanoseconds.
-    backpressure: AtomicU64,
+    pub(super) held: Held,
     /// The time at which the client was handed the newest frame.
     handed: Moment,
     /// Whether the client waits for the next frame.
@@ -133,7 +133,7 @@ impl Live {
             last_gap: AtomicU64::new(0),
             gaps: Tally::new(gap_bounds),
             longest_gap: AtomicU64::new(0),
-            backpressure: AtomicU64::new(0),
+            held: Held::default(),
             handed: Moment::default(),
             client_waits: AtomicBool::new(true),
             terminal: AtomicBool::new(false),
@@ -187,7 +187,7 @@ impl Live {
 
     /// Returns the summed time in which the client did not read data that was there, the present stretch included.
     pub(super) fn client_wait(&self) -> Duration {
-        Duration::from_nanos(self.backpressure.load(Relaxed)) + self.held_now().unwrap_or_default()
+        self.held.ended() + self.held_now().unwrap_or_default()
     }
 
     /// Returns the model in the client's spelling, without the parts that Ollama fills in. `None`: it was not read.
@@ -317,9 +317,9 @@ impl Live {
         (self.on_time.content.load(Relaxed), self.on_time.last_content.get())
     }
 
-    /// Adds a time in which the client did not take a chunk that was there.
-    pub(super) fn held_back(&self, stretch: Duration) {
-        self.backpressure.fetch_add(nanos(stretch), Relaxed);
+    /// Counts the present stretch in which the client does not take a chunk that is there.
+    pub(super) fn count_held(&self) {
+        self.held.count(|| self.held_now());
     }
 
     /// The client was handed a frame. Until it wants the next one, it has not taken this one.

@@ -1,5 +1,5 @@
 //! The longest wait for a first record, the silence of upstreams, and the silence relative to the usual one. They are
-//! read from the running requests at a scrape.
+//! read from the running requests at a scrape, as are the present stretches in which clients do not read.
 
 use std::{sync::Arc, time::Instant};
 
@@ -72,6 +72,7 @@ impl Collector for Waiting {
 
     fn collect(&self) -> Vec<proto::MetricFamily> {
         let mut live = self.live.running();
+        live.iter().for_each(|one| one.count_held());
         live.retain(|one| one.route.takes_slot());
         let running: Vec<_> = live.iter().map(|one| one.snapshot()).collect();
         for name in &self.upstreams {

@@ -34,6 +34,7 @@ impl Measurement {
             let upstream = self.live.upstream();
             let upstream = upstream.as_deref().unwrap_or("none");
             let children = self.shared.families.stream(upstream, self.model_label(), route);
+            self.live.held.count_by(&children.backpressure);
             self.children = Some(children.clone());
             let families = &self.shared.families;
             Box::new(Tapping::new(Parts {

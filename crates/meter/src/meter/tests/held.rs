@@ -130,6 +130,27 @@ fn client_that_never_reads_again_is_shown_while_it_holds_and_counted_when_it_lea
 }
 
 #[test]
+fn client_that_does_not_read_is_counted_at_each_scrape_and_once() {
+    let bench = bench();
+    let began = std::time::Instant::now();
+    let mut body = bench.stream([Data(FIRST), Data(SECOND), Wait]);
+    let counted = || bench.value("client_backpressure_seconds_total{model=\"m:latest\"}").unwrap();
+    assert!(poll(&mut body).is_ready());
+    for holds in 1..3 {
+        thread::sleep(HOLD);
+        // The metrics of one scrape are read in any order.
+        counted();
+        let counted = counted();
+        assert!(counted >= (holds * HOLD).as_secs_f64(), "{counted} after {holds} scrapes");
+    }
+    assert!(poll(&mut body).is_ready());
+    let whole = counted();
+    assert!(whole <= began.elapsed().as_secs_f64(), "{whole}");
+    assert!(whole <= bench.meter.live()[0].backpressure.as_secs_f64() + 1e-9, "{whole}");
+    drop(body);
+}
+
+#[test]
 fn unheld_time_leaves_out_held_time_and_its_tokens() {
     let bench = bench();
     let body = held(&bench, SECOND, 10, &[SECOND, SECOND]);

@@ -82,9 +82,10 @@ async fn page_figures_equal_metrics() {
         assert!(outcomes[outcome] > 0.0, "{outcome} was to be shown: {outcomes:?}");
         near(&page[outcome], outcomes.get(outcome).copied(), outcome);
     }
-    let failed =
-        ["in_band_error", "truncated", "upstream_error", "late_error"].map(|outcome| outcomes[outcome]);
-    near(&page["failed"], Some(failed.iter().sum::<f64>() / ended), "failed");
+    // An outcome that did not occur may have no series.
+    let failed = ["in_band_error", "truncated", "upstream_error", "late_error"];
+    let failed: f64 = failed.iter().filter_map(|outcome| outcomes.get(*outcome)).sum();
+    near(&page["failed"], Some(failed / ended), "failed");
     let records = scrape.by("records_total", "kind");
     let content = ["content", "thinking", "tool_call"].iter().filter_map(|kind| records.get(*kind)).sum();
     near(&page["tokens"], Some(content), "tokens");

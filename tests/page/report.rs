@@ -23,7 +23,7 @@ async fn report_opens_offline_fits_and_prints() {
     assert_eq!(browser.value("document.scripts.length").await, 0);
 
     // Every plot has a size and stays within the page, and none of its texts extends beyond the picture.
-    assert_eq!(browser.value("document.querySelectorAll('figure svg').length").await, 7);
+    assert_eq!(browser.value("document.querySelectorAll('figure svg').length").await, 8);
     let outside = "[...document.querySelectorAll('figure')].filter((figure) => {
         const picture = figure.querySelector('svg').getBoundingClientRect();
         const texts = [...figure.querySelectorAll('text')].map((text) => text.getBoundingClientRect());

@@ -15,7 +15,7 @@ use super::timeline::nanos;
 /// The stretches of one request. A client that reads nothing for minutes would show in the metrics only when it reads
 /// again or leaves, so a scrape counts the present stretch up to now.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct HeldTime {
     /// Where the stretches are counted, from the start of the response on.
     total: OnceLock<Arc<Counter>>,
     /// Nanoseconds of the stretches that have ended.
@@ -24,7 +24,7 @@ pub(super) struct Held {
     counted: Mutex<u64>,
 }
 
-impl Held {
+impl HeldTime {
     pub(super) fn count_by(&self, total: &Arc<Counter>) {
         let _ = self.total.set(total.clone());
     }
@@ -34,7 +34,7 @@ impl Held {
         Duration::from_nanos(self.ended.load(Relaxed))
     }
 
-    /// Counts a stretch, after `now` of [`Held::count`] no longer returns it.
+    /// Counts a stretch, after `now` of [`HeldTime::count`] no longer returns it.
     pub(super) fn end(&self, stretch: Duration) {
         self.ended.fetch_add(nanos(stretch), Relaxed);
         let counted = std::mem::take(&mut *self.counted.lock().unwrap_or_else(PoisonError::into_inner));

@@ -18,7 +18,7 @@ use super::{
     Outcome, RequestId,
     backlog::HELD_AFTER,
     chunks::{ChunkLog, KeptChunks},
-    held::Held,
+    held::HeldTime,
     request_id::RequestIds,
     silence,
     snapshot::Snapshot,
@@ -81,7 +81,7 @@ pub struct Live {
     pub(super) gaps: Tally,
     /// The longest of them, as the bits of its seconds, which are in the order of the values.
     pub(super) longest_gap: AtomicU64,
-    pub(super) held: Held,
+    pub(super) held: HeldTime,
     /// The time at which the client was handed the newest frame.
     handed: Moment,
     /// Whether the client waits for the next frame.
@@ -133,7 +133,7 @@ impl Live {
             last_gap: AtomicU64::new(0),
             gaps: Tally::new(gap_bounds),
             longest_gap: AtomicU64::new(0),
-            held: Held::default(),
+            held: HeldTime::default(),
             handed: Moment::default(),
             client_waits: AtomicBool::new(true),
             terminal: AtomicBool::new(false),

@@ -62,6 +62,8 @@ struct Counts {
     durations: f64,
     malformed: f64,
     panics: f64,
+    /// The models that lost their labels, and their counts with them.
+    labels_dropped: f64,
     /// The sum of the gauges that must return to 0.
     left: f64,
 }
@@ -170,6 +172,7 @@ impl World {
                     }
                     "streamgauge_requests_malformed_total" => counts.malformed += counter,
                     "streamgauge_panics_total" => counts.panics += counter,
+                    "streamgauge_model_labels_dropped_total" => counts.labels_dropped += counter,
                     "streamgauge_requests_in_flight"
                     | "streamgauge_queue_depth"
                     | "streamgauge_shaping_buffer_bytes" => counts.left += gauge,
@@ -228,6 +231,10 @@ async fn settle(execution: &Execution) {
 fn hold(execution: &Execution, got: &Got, before: &Counts, after: &Counts) {
     let script = &execution.script;
     assert_eq!(after.panics, 0.0, "nothing panics");
+    if after.labels_dropped > before.labels_dropped {
+        // The counts of a model that lost its label are gone, so nothing can be said about those of this execution.
+        return;
+    }
     let counted = after.requests - before.requests;
     assert_eq!(after.durations - before.durations, counted, "each request is counted once");
     let malformed = after.malformed - before.malformed;

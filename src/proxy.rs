@@ -411,7 +411,8 @@ impl Proxy {
             measurement.responded(failure.status());
         }
         let is_late = measurement.live().has_responded_early();
-        measurement.decide(if is_late && !is_gone { Outcome::LateError } else { failure.outcome() });
+        let is_of_client = is_gone || failure.status().is_client_error();
+        measurement.decide(if is_late && !is_of_client { Outcome::LateError } else { failure.outcome() });
         measurement.failure_explained(failure.to_string());
         if is_late {
             return respond::event(failure, facts).map(|body| measurement.deliver(body));

@@ -122,7 +122,7 @@ impl Proxy {
         let mut response = Response::new(KeptAlive { body: None, waiting: Some(Box::new(waiting)) });
         *response.headers_mut() = fields;
         if self.config.response_fields {
-            response_fields::write(&live, response.headers_mut());
+            response_fields::write_early(&live, response.headers_mut());
         }
         response
     }

@@ -141,12 +141,13 @@ impl Failure {
         matches!(self, Failure::Unanswered { .. } | Failure::Switched { .. } | Failure::UnknownCoding { .. })
     }
 
-    /// The outcome of the request.
-    pub(super) const fn outcome(&self) -> Outcome {
+    /// The outcome of the request. After keep-alive lines, an error of the client is still one.
+    pub(super) fn outcome(&self) -> Outcome {
         match self {
             Failure::Malformed(_) => Outcome::ClientError,
             Failure::Unread(why) => why.outcome(),
             Failure::Refused(_) => Outcome::Refused,
+            Failure::Late { status, .. } if status.is_client_error() => Outcome::ClientError,
             Failure::Late { .. } => Outcome::LateError,
             Failure::Unanswered { .. }
             | Failure::HeadTimeout { .. }

@@ -9,6 +9,17 @@ use crate::meter::Live;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-streamgauge-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
+/// Adds the fields to a head that the client gets before the upstream's response. Until the request is sent, its wait and
+/// its upstream are not final.
+pub(super) fn write_early(live: &Live, fields: &mut HeaderMap) {
+    if live.since_sent().is_some() {
+        write(live, fields);
+    } else if let Ok(id) = HeaderValue::try_from(live.id().to_string()) {
+        fields.insert(REQUEST_ID, id);
+        cors::expose_response_fields(fields);
+    }
+}
+
 /// Adds the id of the request, its wait in the sidecar's queue and its upstream. Fields of the same name that another
 /// sidecar behind this one has added describe that one: its id is replaced, and its timing stays.
 pub(super) fn write(live: &Live, fields: &mut HeaderMap) {

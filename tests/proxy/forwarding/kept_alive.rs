@@ -89,9 +89,14 @@ async fn stream_with_late_first_token_has_keep_alive_lines_before_the_bytes_of_t
 #[tokio::test]
 async fn request_that_waits_in_the_queue_gets_lines_and_leaves_the_queue_with_its_client() {
     let mut upstream = upstream().await;
-    let (sidecar, mut first, mut asked, _) = waiting(kept_alive(upstream.addr), &mut upstream, CHAT).await;
+    let mut config = kept_alive(upstream.addr);
+    config.proxy.response_fields = true;
+    let (sidecar, mut first, mut asked, seen) = waiting(config, &mut upstream, CHAT).await;
+    assert!(seen.contains("\r\nserver-timing: queue;dur=0.000, upstream;desc=\"gpu0\"\r\n"), "{seen}");
     let mut leaves = sidecar.send(&post(CHAT, BODY)).await;
-    leaves.until(COMMENT).await;
+    let seen = leaves.until(COMMENT).await;
+    // Its wait is not known yet.
+    assert!(seen.contains("x-streamgauge-request-id: ") && !seen.contains("server-timing"), "{seen}");
     sidecar.until(DEPTH, 1.0).await;
     let mut stays = sidecar.send(&post(CHAT, BODY)).await;
     stays.until(COMMENT).await;

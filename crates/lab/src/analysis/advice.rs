@@ -62,7 +62,8 @@ impl Advice {
         let steps = self.steps.iter().map(Step::sentence);
         steps
             .chain(self.remedies.iter().map(RemedyEffect::sentence))
-            .chain([self.recommendation.clone()])
+            // Only loads and live traffic need none.
+            .chain(Some(self.recommendation.clone()).filter(|told| !told.is_empty()))
             .collect()
     }
 }
@@ -186,13 +187,30 @@ fn verdicts(analysis: &Analysis) -> String {
     if found.is_empty() {
         return nothing_compared(analysis);
     }
-    found.sort_by_key(|found| found.verdict == Outcome::Undecided);
-    let sentences: Vec<String> = found.iter().take(VERDICTS).map(|found| found.verdict_sentence()).collect();
+    found.sort_by_key(|found| (veto(analysis, found).is_none(), found.verdict == Outcome::Undecided));
+    let sentence = |found: &&Comparison| match veto(analysis, found) {
+        Some(veto) => {
+            let verdict = found.verdict_sentence();
+            format!("{veto}, so it cannot be recommended; of the runs that succeeded, {verdict}")
+        }
+        None => found.verdict_sentence(),
+    };
+    let sentences: Vec<String> = found.iter().take(VERDICTS).map(sentence).collect();
     let more = match found.len().saturating_sub(VERDICTS) {
         0 => String::new(),
         more => format!("; the table of comparisons has {more} more"),
     };
     format!("{}{more}.", sentences.join("; "))
+}
+
+/// Returns which of the two compared conditions fails more often than the other, and how often.
+fn veto(analysis: &Analysis, found: &Comparison) -> Option<String> {
+    let first = analysis.condition(&found.condition)?;
+    let second = analysis.condition(&found.baseline)?;
+    let of = |one: &ConditionSummary, other: &ConditionSummary| {
+        Some(format!("{}: {}", one.condition.name, one.fails_more_than(other)?))
+    };
+    of(first, second).or_else(|| of(second, first))
 }
 
 /// Returns what there is to say without a comparison.

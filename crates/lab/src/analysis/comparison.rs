@@ -152,7 +152,10 @@ impl Comparison {
             .and_then(|(error, df)| Some(error * detectable_shift(df, each, settings.power).ok()?));
         let Some(interval) = self.interval.filter(|_| self.evidence.p().is_some()) else {
             match self.evidence {
-                Evidence::TooFew { have, need } => self.more_runs = Some(need - have),
+                // As many as a test needs may still be too few to decide.
+                Evidence::TooFew { have, need } => {
+                    self.more_runs = self.runs_needed(each, settings.power).max(Some(need - have));
+                }
                 // Enough runs of each side that do not vary leave nothing to chance.
                 Evidence::NoNoise if self.difference.abs() <= self.margin => {
                     self.verdict = Outcome::Equivalent

@@ -54,7 +54,7 @@ impl Series {
                 "{name}: throughput peaks at {:.1} agents ({:.1} to {:.1}) with {:.0} tok/s; {law}",
                 peak.streams, peak.interval.low, peak.interval.high, peak.throughput,
             ),
-            _ => format!("{name}: no peak within these numbers of agents; {law}"),
+            _ => format!("{name}: no certain peak of the throughput, since κ may be 0; {law}"),
         }
     }
 }

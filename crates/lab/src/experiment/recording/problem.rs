@@ -54,7 +54,7 @@ impl Problems {
         let mut told = self.told;
         for ((file, kind), count) in self.counts {
             if count > TOLD {
-                let what = format!("{} more of the kind: {kind}", count - TOLD);
+                let what = format!("{} more problems of this kind: {kind}", count - TOLD);
                 told.push(Problem { file, line: None, what });
             }
         }

@@ -41,7 +41,7 @@ pub use recorded::Recorded;
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The folder cannot be read.
-    #[error("cannot read {}: {source}: name the folder of a recording", path.display())]
+    #[error("cannot read {} as the folder of a recording", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,

@@ -93,7 +93,7 @@ pub(super) fn scaling(report: &Report) -> Grid {
         };
         let five = |interval: Interval| format!("[{:.5}, {:.5}]", interval.low, interval.high);
         let peak = scaling.peak.map(|peak| {
-            let beyond = if peak.seen { "" } else { ", beyond the numbers that ran" };
+            let beyond = if peak.seen { "" } else { ", which is not certain: κ may be 0" };
             let (low, high) = (peak.interval.low, peak.interval.high);
             format!("{:.1} agents [{low:.1}, {high:.1}], {:.0} tok/s{beyond}", peak.streams, peak.throughput)
         });

@@ -27,6 +27,25 @@ fn remedy_of_which_half_the_runs_failed_is_not_recommended() {
 }
 
 #[test]
+fn setting_of_which_half_the_runs_failed_is_not_called_better_alone() {
+    let mut draft = Draft::default();
+    draft.condition(condition("a", Language::Rust, &[], None));
+    draft.condition(condition("b", Language::Rust, &[], Some("a")));
+    for noise in few(&NOISE) {
+        for (name, wall) in [("a", 16.0), ("b", 12.0)] {
+            alone(&mut draft, name, 10.0 * noise);
+            pair(&mut draft, name, wall * noise);
+        }
+        draft.run("b", RunKind::Together, &[("a", 500, 5.0 * noise), ("b", 0, 0.1)]);
+        draft.recording.agents.last_mut().unwrap().failure = Some("503: the queue is full".into());
+    }
+    let told = analyse(&draft.recording, &QUICK).advice.recommendation;
+    let failing = "b: 6 of 12 runs failed, against 0 of 6 runs of a, so it cannot be recommended; of the runs that \
+                   succeeded, b is better than a in true efficiency: ";
+    assert!(told.starts_with(failing), "{told}");
+}
+
+#[test]
 fn remedy_is_recommended_if_few_runs_failed_or_as_many_as_of_the_baseline() {
     // Returns whether a remedy is recommended if so many of its 12 runs, and of those of the baseline, failed.
     let recommended = |of_remedy: usize, of_baseline: usize| {

@@ -2,7 +2,7 @@
 
 mod step;
 
-use super::{Analysis, Comparison, ConditionSummary, Language, Measure, Outcome};
+use super::{Analysis, Comparison, ConditionSummary, Language, Measure, Outcome, Series};
 
 pub(crate) use step::{Advice, Answer, RemedyEffect, Step};
 
@@ -183,9 +183,16 @@ fn verdicts(analysis: &Analysis) -> String {
         let truth = analysis.comparison(&found.condition, Measure::TrueEfficiency).is_some();
         found.measure == if truth { Measure::TrueEfficiency } else { Measure::Throughput }
     };
-    let mut found: Vec<&Comparison> = analysis.comparisons.iter().filter(decides).collect();
+    // With more agents, each has less of the Ollama. What a series shows is its throughput.
+    let is_within_series = |found: &&Comparison| {
+        let series = |name: &str| analysis.condition(name).and_then(|found| found.condition.series.as_ref());
+        series(&found.condition).is_some_and(|one| series(&found.baseline) == Some(one))
+    };
+    let compared = analysis.comparisons.iter().filter(|found| !is_within_series(found));
+    let mut found: Vec<&Comparison> = compared.filter(decides).collect();
+    let best: Vec<String> = analysis.series.iter().filter_map(Series::best).collect();
     if found.is_empty() {
-        return nothing_compared(analysis);
+        return if best.is_empty() { nothing_compared(analysis) } else { format!("{}.", best.join("; ")) };
     }
     found.sort_by_key(|found| (veto(analysis, found).is_none(), found.verdict == Outcome::Undecided));
     let sentence = |found: &&Comparison| match veto(analysis, found) {
@@ -195,7 +202,7 @@ fn verdicts(analysis: &Analysis) -> String {
         }
         None => found.verdict_sentence(),
     };
-    let sentences: Vec<String> = found.iter().take(VERDICTS).map(sentence).collect();
+    let sentences: Vec<String> = best.into_iter().chain(found.iter().take(VERDICTS).map(sentence)).collect();
     let more = match found.len().saturating_sub(VERDICTS) {
         0 => String::new(),
         more => format!("; the table of comparisons has {more} more"),

@@ -41,6 +41,26 @@ impl Series {
             .collect()
     }
 
+    /// Returns the number of agents with the highest mean throughput as a sentence. `None`: there are no two numbers.
+    pub(super) fn best(&self) -> Option<String> {
+        let mut rates: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+        for (agents, rate) in &self.points {
+            rates.entry(*agents as u64).or_default().push(*rate);
+        }
+        let means =
+            rates.iter().map(|(agents, rates)| (*agents, rates.iter().sum::<f64>() / rates.len() as f64));
+        let means: Vec<(u64, f64)> = means.collect();
+        let ((fewest, least), others) = means.split_first()?;
+        let (agents, most) =
+            others.iter().fold((*fewest, *least), |best, next| if next.1 > best.1 { *next } else { best });
+        let name = &self.name;
+        let ran = means.iter().map(|(agents, _)| agents.to_string()).collect::<Vec<_>>().join(", ");
+        Some(format!(
+            "{name}: of {ran} agents, {agents} had the highest throughput, {most:.0} tok/s, {:.1} times that of {fewest}",
+            most / least
+        ))
+    }
+
     /// Returns it as a sentence.
     #[must_use]
     pub(crate) fn sentence(&self) -> String {

@@ -144,6 +144,11 @@ impl Account {
             self.shared.cap(&self.name, None);
             return;
         }
+        if state.is_foreign {
+            // No leases are to be had for this caller.
+            drop(state);
+            return self.fall_back();
+        }
         state.pool.balance(|most| self.shared.cap(&self.name, Some(most)));
     }
 

@@ -136,7 +136,8 @@ impl Account {
             state.know(0, admitted.ahead[0]);
             state.know(1, admitted.ahead[1]);
             state.pool.answered(Asking::Admission, came, admitted.taken, admitted.goal);
-            state.is_foreign = false;
+            // Only an admitted generation takes leases, whose key may be the foreign one.
+            state.is_foreign &= came == 0 && state.shares.max_streams.is_some();
             self.tell_difference(&mut state, admitted.differs);
             let wait = |at: usize| state.rates()[at].map(|rate| rate.wait(state.ahead(at, now)));
             ([wait(0), wait(1)].map(Option::unwrap_or_default), state.rests(now))

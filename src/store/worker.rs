@@ -130,7 +130,13 @@ impl<'a> StoreWorker<'a> {
                     account.balance();
                 }
             }
-            Err(_) => shared.connect(None),
+            Err(_) => {
+                shared.connect(None);
+                // The caps of leases that nobody gives hold no stream back.
+                for account in self.store.accounts() {
+                    account.fall_back();
+                }
+            }
         }
         tried
     }

@@ -1,13 +1,22 @@
 //! What a fleet does when its store fails in each way.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use rustix::process::Signal;
 use streamgauge::{
     admission::Limits,
-    store::{OnFailure, Secret},
+    store::{OnFailure, Secret, Server},
 };
-use tokio::time::{Instant, sleep};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, sleep},
+};
 
 use crate::{
     fleet::{Fleet, One, alice, policy, quota, streams},
@@ -98,7 +107,6 @@ async fn no_request_waits_for_a_store_that_fails_and_its_recovery_takes_a_second
             // Each answer takes longer than the deadline while the server sleeps.
             let sleeping = redis.socket();
             tokio::spawn(async move {
-                use tokio::io::{AsyncReadExt, AsyncWriteExt};
                 let mut stream = tokio::net::UnixStream::connect(sleeping).await.unwrap();
                 stream.write_all(b"DEBUG SLEEP 2\r\n").await.unwrap();
                 let _ = stream.read(&mut [0; 16]).await;
@@ -309,4 +317,97 @@ async fn sidecars_with_different_rates_apply_their_own_and_tell_once() {
     let lines = log.shared();
     let told = lines.iter().filter(|line| line.contains("another rate")).count();
     assert!((1..=2).contains(&told), "{lines:#?}");
+}
+
+/// Whole generations of a caller with `max_streams`, none of which waits for the store.
+async fn generations(one: &One, count: usize) {
+    for _ in 0..count {
+        let answered = tokio::time::timeout(Duration::from_secs(5), one.generate()).await;
+        assert_eq!(answered.expect("no generation waits for the store"), 200);
+        // A trial of the store comes between them.
+        sleep(Duration::from_millis(300)).await;
+    }
+}
+
+fn two_streams() -> Limits {
+    Limits { max_streams: Some(2), ..plenty() }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server of tests/real/install.sh"]
+async fn value_of_another_program_under_the_leases_of_a_caller_concerns_it_only() {
+    let log = Log::follow();
+    let redis = Redis::start(&[]).await;
+    redis.command("SET {streamgauge}:leases:alice something").await;
+    let fleet = Fleet::start(1, &[redis.server()], &[alice(two_streams())], streams(0.1), |_| ()).await;
+    fleet.shares().await;
+    for _ in 0..3 {
+        generations(&fleet.all[0], 1).await;
+        // A request that takes no lease is decided by the store.
+        assert_eq!(fleet.all[0].version().await.0, 200);
+    }
+    fleet.all[0].until_mode("shared").await;
+    let lines = log.shared();
+    let told = lines.iter().filter(|line| line.contains("a value of another program")).count();
+    assert!(told == 1 && lines.len() == 2, "{lines:#?}");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server of tests/real/install.sh"]
+async fn generations_do_not_wait_for_a_store_that_refuses_leases_at_each_trial() {
+    let redis = Redis::start(&[]).await;
+    let fleet = Fleet::start(1, &[redis.server()], &[alice(two_streams())], streams(0.1), |_| ()).await;
+    fleet.shares().await;
+    let one = &fleet.all[0];
+    assert_eq!(one.generate().await, 200);
+    redis.command("ACL SETUSER default -hset -hdel").await;
+    generations(one, 6).await;
+    one.until_mode("local").await;
+    redis.command("ACL SETUSER default +@all").await;
+    recovers(one).await;
+    generations(one, 2).await;
+}
+
+/// A socket before that of a store, whose answers come so many milliseconds late.
+fn slowed(store: std::path::PathBuf, socket: &std::path::Path) -> Arc<AtomicU64> {
+    let late = Arc::new(AtomicU64::new(0));
+    let (listener, shared) = (tokio::net::UnixListener::bind(socket).unwrap(), late.clone());
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (server, late) = (tokio::net::UnixStream::connect(&store).await.unwrap(), shared.clone());
+            tokio::spawn(async move {
+                let ((mut asks, mut hears), (mut tells, mut takes)) =
+                    (client.into_split(), server.into_split());
+                let there = tokio::io::copy(&mut asks, &mut takes);
+                let back = async {
+                    let mut piece = [0; 4096];
+                    while let Ok(count @ 1..) = tells.read(&mut piece).await {
+                        sleep(Duration::from_millis(late.load(Relaxed))).await;
+                        hears.write_all(&piece[..count]).await?;
+                    }
+                    std::io::Result::Ok(())
+                };
+                let _ = tokio::join!(there, back);
+            });
+        }
+    });
+    late
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server of tests/real/install.sh"]
+async fn store_that_settles_in_time_and_admits_too_late_has_failed() {
+    let (redis, folder) = (Redis::start(&[]).await, tempfile::tempdir().unwrap());
+    let socket = folder.path().join("slow.sock");
+    let late = slowed(redis.socket(), &socket);
+    let change = |config: &mut streamgauge::store::Config| config.deadline = DEADLINE;
+    let servers = [Server::Unix(socket)];
+    let fleet = Fleet::start(1, &servers, &[alice(two_streams())], streams(0.05), change).await;
+    fleet.shares().await;
+    // Settling may take 500 ms.
+    late.store(200, Relaxed);
+    generations(&fleet.all[0], 6).await;
+    fleet.all[0].until_mode("local").await;
+    late.store(0, Relaxed);
+    recovers(&fleet.all[0]).await;
 }

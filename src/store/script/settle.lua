@@ -35,7 +35,7 @@ for at = 6, #ARGV, 11 do
   if ARGV[at + 8] ~= '' then
     taken, goal, tells = lease(
       KEYS[key + 1], ARGV[1], tonumber(ARGV[at + 8]), tonumber(ARGV[at + 9]), tonumber(ARGV[at + 10]), life)
-    if not taken then taken, ahead = 0, -2 end
+    if not taken then taken, goal, ahead = 0, -1, -2 end
     if tells then redis.call('PUBLISH', ARGV[3], ARGV[at]) end
   end
   results[#results + 1] = ahead

@@ -361,7 +361,7 @@ export const overview: Board = {
         queries: [
           [
             '{{caller}}',
-            `(60 * ${sum(rate(family('caller_requests_total', REFUSED)), 'caller')}) and on (caller) topk(10, sum by (caller) (increase(${family('caller_requests_total', REFUSED)}[$__range] @ end())) > 0)`,
+            `(60 * ${sum(rate(family('caller_requests_total', REFUSED)), 'caller')}) and on (caller) topk(10, sum by (caller) (increase(${family('caller_requests_total', REFUSED)}[$__range] @ end())))`,
           ],
         ],
         empty: 'No refusal',
@@ -374,12 +374,7 @@ export const overview: Board = {
           'Models that Ollama loaded in the ten minutes before each point. "expired": keep_alive had ended. "evicted": other models took the memory. "context" and "options": callers ask for different ones. "restart": Ollama had restarted. "first" is harmless.',
         unit: 'none',
         min: 0,
-        queries: [
-          [
-            '{{model}}, {{cause}}',
-            `${loads('model', 'cause')} and on (model, cause) sum by (model, cause) (increase(${family('model_loads_total', UPSTREAM, MODEL)}[$__range] @ end())) > 0`,
-          ],
-        ],
+        queries: [['{{model}}, {{cause}}', loads('model', 'cause')]],
         empty: 'No load',
       }),
       lines({

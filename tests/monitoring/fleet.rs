@@ -17,6 +17,7 @@ const ABSENT: &[(&str, &str)] = &[
     ("streamgauge_keys_last_reload_", "reloading"),
     ("streamgauge_gpu_", "a GPU"),
     ("streamgauge_trace_", "an endpoint of traces"),
+    ("streamgauge_recording_", "a folder of recordings"),
 ];
 
 /// The values of the label `label`, as Grafana's `label_values` reads them.

@@ -22,6 +22,7 @@ pub(crate) const ABSENT: &[(&str, &str)] = &[
     ("streamgauge_keys_last_reload_", "reloading"),
     ("streamgauge_shared_", "a store of shared limits, which fleet.rs has"),
     ("streamgauge_trace_", "an endpoint of traces, which tests/proxy has"),
+    ("streamgauge_recording_", "a folder of recordings, which tests/cli has"),
 ];
 
 /// Fewer slots than streams, so that some requests wait, a limit that no caller reaches, and shaping that delays and merges.

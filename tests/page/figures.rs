@@ -73,6 +73,8 @@ async fn page_figures_equal_metrics() {
     let scrape = settled(&sidecar).await;
     let ended: f64 = scrape.by("requests_total", "outcome").values().sum();
     browser.until(&format!("document.getElementById('ended').value === '{ended}'")).await;
+    // Energy takes two readings of the history.
+    browser.until(&format!("({FIGURES}).joules_per_token !== null")).await;
     let page = browser.value(FIGURES).await;
 
     let outcomes = scrape.by("requests_total", "outcome");

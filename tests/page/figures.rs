@@ -72,10 +72,7 @@ async fn page_figures_equal_metrics() {
     traffic(&sidecar).await;
     let scrape = settled(&sidecar).await;
     let ended: f64 = scrape.by("requests_total", "outcome").values().sum();
-    browser.until(&format!("document.getElementById('ended').value === '{ended}'")).await;
-    // Energy takes two readings of the history.
-    browser.until(&format!("({FIGURES}).joules_per_token !== null")).await;
-    let page = browser.value(FIGURES).await;
+    let page = figures(&browser, ended).await;
 
     let outcomes = scrape.by("requests_total", "outcome");
     for outcome in
@@ -122,6 +119,14 @@ async fn page_figures_equal_metrics() {
     curve_is_described(&browser, &scrape).await;
     assert_eq!(browser.complaints().await, [""; 0]);
     lag_agrees(&browser, &sidecar).await;
+}
+
+/// The figures of the page once it shows so many ended requests.
+async fn figures(browser: &Browser, ended: f64) -> Value {
+    browser.until(&format!("document.getElementById('ended').value === '{ended}'")).await;
+    // Energy takes two readings of the history.
+    browser.until(&format!("({FIGURES}).joules_per_token !== null")).await;
+    browser.value(FIGURES).await
 }
 
 /// Energy goes on, so that the scrape is a little older or newer than the page.

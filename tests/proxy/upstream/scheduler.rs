@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use streamgauge::upstream::Policy;
 use streamgauge_simulate as simulate;
@@ -242,6 +243,9 @@ async fn upstream_that_vanishes_with_a_full_queue_loses_only_the_request_that_it
 
 #[tokio::test]
 async fn thousand_clients_that_leave_at_once_leave_nothing_in_the_queue_and_the_next_is_served() {
+    // Both ends of each connection are in this process.
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
     let ollama = Simulated::start(steady(600.0));
     let mut config = in_turn(&[ollama.addr]);
     config.upstream.upstreams[0].max_streams = Some(StreamLimit::Fixed(1));

@@ -27,8 +27,6 @@ pub struct Execution {
     pub activity: AtomicU64,
     /// Tells the client that no more data will come.
     pub enough: Notify,
-    /// Tells the client that the sidecar has accepted its connection.
-    pub accepted: Notify,
     /// The number of requests whose head arrived at the upstream.
     pub asked: AtomicUsize,
     connections: Mutex<Vec<JoinHandle<()>>>,
@@ -54,7 +52,6 @@ impl Execution {
             script,
             activity: AtomicU64::new(0),
             enough: Notify::new(),
-            accepted: Notify::new(),
             asked: AtomicUsize::new(0),
             connections: Mutex::default(),
         })
@@ -80,7 +77,6 @@ pub async fn client(proxy: SocketAddr, execution: Arc<Execution>) -> Got {
     let script = &execution.script;
     let mut stream = TcpStream::connect(proxy).await.expect("the proxy listens");
     stream.set_nodelay(true).expect("a socket");
-    execution.accepted.notified().await;
     let (mut read, mut write) = stream.split();
     let (written, is_refused) = (Notify::new(), AtomicBool::new(false));
     let writing = async {

@@ -9,6 +9,7 @@
 
 mod bands;
 pub mod buckets;
+mod by_series;
 mod exemplar;
 mod exemplars;
 mod exposition;

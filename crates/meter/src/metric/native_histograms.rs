@@ -1,40 +1,23 @@
 //! The native histograms of several families, for one scrape.
 
-use std::collections::HashMap;
+use prometheus::proto;
 
-use prometheus::{core::Collector, proto};
-
-use super::{Family, Histogram, NativeHistogram};
+use super::{Family, Histogram, NativeHistogram, by_series::BySeries};
 
 /// Native histograms for one scrape, by family and labels.
 #[derive(Debug, Default)]
-pub struct NativeHistograms(HashMap<String, HashMap<Vec<(String, String)>, NativeHistogram>>);
+pub struct NativeHistograms(BySeries<NativeHistogram>);
 
 impl NativeHistograms {
     /// Adds the present values of a family whose histograms have native buckets.
     pub fn add<const N: usize>(&mut self, family: &Family<Histogram, N>) {
-        let Some(name) = family.desc().first().map(|desc| desc.fq_name.clone()) else { return };
-        let of_family = self.0.entry(name).or_default();
-        family.each_labeled(|names, values, child| {
-            if let Some(native) = child.native() {
-                let pairs = names.iter().zip(values);
-                let mut labels: Vec<_> =
-                    pairs.map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-                labels.sort_unstable();
-                of_family.insert(labels, native);
-            }
-        });
+        self.0.add(family, Histogram::native);
     }
 
     /// Returns the histogram of a series, if it has native buckets.
     #[must_use]
     pub fn of(&self, family: &str, metric: &proto::Metric) -> Option<&NativeHistogram> {
-        let of_family = self.0.get(family)?;
-        let pairs = metric.get_label().iter();
-        let mut labels: Vec<_> =
-            pairs.map(|pair| (pair.name().to_owned(), pair.value().to_owned())).collect();
-        labels.sort_unstable();
-        of_family.get(&labels)
+        self.0.of(family, metric)
     }
 }
 

@@ -165,13 +165,13 @@ impl RecordingFolder {
             let part = oldest.path.display();
             match fs::remove_dir_all(&oldest.path) {
                 Ok(()) => {
-                    tracing::info!(%part, "the oldest part of the recording was removed: the folder was full")
+                    self.removed += 1;
+                    tracing::info!(%part, "the oldest part of the recording was removed: the folder was full");
                 }
                 Err(error) => {
                     tracing::warn!(%part, %error, "the oldest part of the recording cannot be removed");
                 }
             }
-            self.removed += 1;
             bytes -= oldest.bytes;
         }
         bytes

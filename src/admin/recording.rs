@@ -46,7 +46,7 @@ pub(super) struct FeedBody {
     is_over: bool,
 }
 
-/// What a request to `/recording` asks for.
+/// The parameters of a request to `/recording`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct FeedQuery {
     seconds: u64,

@@ -158,7 +158,7 @@ impl Generation {
     }
 }
 
-/// What was recorded.
+/// The extent of a recording.
 #[derive(Clone, Copy, Debug, Default)]
 struct RecordSummary {
     generations: u32,

@@ -14,7 +14,13 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 pub(super) fn write_early(live: &Live, fields: &mut HeaderMap) {
     if live.since_sent().is_some() {
         write(live, fields);
-    } else if let Ok(id) = HeaderValue::try_from(live.id().to_string()) {
+    } else {
+        write_id(live, fields);
+    }
+}
+
+fn write_id(live: &Live, fields: &mut HeaderMap) {
+    if let Ok(id) = HeaderValue::try_from(live.id().to_string()) {
         fields.insert(REQUEST_ID, id);
         cors::expose_response_fields(fields);
     }
@@ -29,10 +35,8 @@ pub(super) fn write(live: &Live, fields: &mut HeaderMap) {
         timing += &format!(", upstream;desc=\"{upstream}\"");
     }
     // The names of upstreams have only letters, digits and `.`, `_` and `-`.
-    let values = (HeaderValue::try_from(live.id().to_string()), HeaderValue::try_from(timing));
-    if let (Ok(id), Ok(timing)) = values {
-        fields.insert(REQUEST_ID, id);
+    if let Ok(timing) = HeaderValue::try_from(timing) {
         fields.append(SERVER_TIMING, timing);
-        cors::expose_response_fields(fields);
     }
+    write_id(live, fields);
 }

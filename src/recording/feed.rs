@@ -84,7 +84,7 @@ impl Feeds {
     }
 }
 
-/// What one reader reads. Dropping it ends it.
+/// The generations for one reader. Dropping it ends the subscription.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     feeds: Arc<Feeds>,

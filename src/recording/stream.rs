@@ -24,7 +24,7 @@ impl RecordedStream {
     }
 }
 
-/// What a sink has stored.
+/// The contents of a sink.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stored {
     /// Bytes on the disk.

@@ -40,7 +40,7 @@ const TRIAL: Duration = Duration::from_millis(250);
 /// The longest wait for the text.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the store has under the key of the text.
+/// The value under the key of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StoredText {
     /// A text.

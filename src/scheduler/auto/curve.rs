@@ -1,4 +1,5 @@
-//! The time of a token at each number of concurrent streams, and the throughput that one stream more brings.
+//! The time for which a slot is in use for each token, at each number of concurrent streams, and the throughput that one
+//! stream more brings. This time is called the time of a token here.
 
 use std::collections::BTreeMap;
 

@@ -183,19 +183,20 @@ fn verdicts(analysis: &Analysis) -> String {
         let truth = analysis.comparison(&found.condition, Measure::TrueEfficiency).is_some();
         found.measure == if truth { Measure::TrueEfficiency } else { Measure::Throughput }
     };
-    // With more agents, each has less of the Ollama. What a series shows is its throughput.
+    // With more agents, each gets a smaller share of the Ollama. Only the throughput of a series says something.
     let is_within_series = |found: &&Comparison| {
         let series = |name: &str| analysis.condition(name).and_then(|found| found.condition.series.as_ref());
         series(&found.condition).is_some_and(|one| series(&found.baseline) == Some(one))
     };
     let compared = analysis.comparisons.iter().filter(|found| !is_within_series(found));
-    let mut found: Vec<&Comparison> = compared.filter(decides).collect();
+    let found: Vec<&Comparison> = compared.filter(decides).collect();
     let best: Vec<String> = analysis.series.iter().filter_map(Series::best).collect();
     if found.is_empty() {
         return if best.is_empty() { nothing_compared(analysis) } else { format!("{}.", best.join("; ")) };
     }
-    found.sort_by_key(|found| (veto(analysis, found).is_none(), found.verdict == Outcome::Undecided));
-    let sentence = |found: &&Comparison| match veto(analysis, found) {
+    let mut found: Vec<_> = found.into_iter().map(|found| (veto(analysis, found), found)).collect();
+    found.sort_by_key(|(veto, found)| (veto.is_none(), found.verdict == Outcome::Undecided));
+    let sentence = |(veto, found): &(Option<String>, &Comparison)| match veto {
         Some(veto) => {
             let verdict = found.verdict_sentence();
             format!("{veto}, so it cannot be recommended; of the runs that succeeded, {verdict}")

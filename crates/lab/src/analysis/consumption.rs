@@ -20,7 +20,7 @@ pub(crate) struct Energy {
     pub(crate) joules_per_token: Option<Mean>,
 }
 
-/// What one run used.
+/// The resources that one run used.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Used {
     pub(super) joules: f64,

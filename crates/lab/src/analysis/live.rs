@@ -31,7 +31,7 @@ pub(crate) use slowdown::Slowdown;
 pub(crate) struct Live {
     /// The requests, by condition, Ollama and model.
     pub(crate) groups: Vec<Group>,
-    /// Who slowed whom: the time that streams lost while others ran.
+    /// The time that streams lost while others ran.
     pub(crate) slowdowns: Vec<Slowdown>,
 }
 

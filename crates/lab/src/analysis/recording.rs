@@ -165,11 +165,11 @@ pub struct Agent {
     pub cpu: Option<f64>,
     /// The reason why it failed.
     pub failure: Option<String>,
-    /// What only the sidecar knows about it, in a recording of live traffic.
+    /// The part that only the sidecar knows, in a recording of live traffic.
     pub served: Option<Box<Served>>,
 }
 
-/// What the sidecar knows about a request of live traffic.
+/// The part of a request of live traffic that only the sidecar knows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Served {
     /// The name of its Ollama.

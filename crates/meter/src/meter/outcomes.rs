@@ -7,7 +7,7 @@ use prometheus::IntCounter;
 use super::Outcome;
 use crate::{metric::Family, protocol::Route};
 
-/// What the program can do besides forwarding, which decides the possible outcomes.
+/// The abilities of the program besides forwarding, on which the possible outcomes depend.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Possible {
     /// It merges the lists of models of several upstreams.

@@ -1,4 +1,4 @@
-//! What is known of a running request at one moment.
+//! The state of a running request at one moment.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What the requests of a group share.
+//! The properties that the requests of a group share.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Who slowed whom.
+//! The time that streams lost while others ran.
 //!
 //! Between two chunks, a stream loses the time that is longer than its tokens take when it decodes alone. The loss is
 //! divided equally among the other requests that evaluated their prompt or generated at the same Ollama in the middle of

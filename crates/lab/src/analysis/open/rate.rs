@@ -51,7 +51,7 @@ pub(crate) struct Rate {
     pub(crate) energy: Option<Energy>,
     /// Whether the SLO is held. `None`: no run is valid.
     pub(crate) holds: Option<bool>,
-    /// What each valid run contributes.
+    /// The share of each valid run in the result.
     #[serde(skip)]
     pub(super) outcomes: Vec<RunOutcome>,
     /// Whether the interval of the share excludes the goal, so that more runs would hardly change the verdict.
@@ -107,7 +107,7 @@ impl Quantiles {
 pub(super) struct LoadRun {
     pub(super) repetition: Option<u32>,
     pub(super) requests: Vec<Request>,
-    /// What the GPUs used during the run.
+    /// The energy of the GPUs during the run.
     pub(super) used: Option<Used>,
 }
 

@@ -61,7 +61,7 @@ fn report_fails_on_regression_with_its_own_exit_code() {
     assert_eq!(judged(&slow, &base).0, Some(0));
     let (code, _, errors) = judged(&base, &few);
     assert_eq!(code, Some(1));
-    assert!(errors.contains("1 runs are too few, 4 of each are needed"), "{errors}");
+    assert!(errors.contains("1 run is too few, 4 of each are needed"), "{errors}");
     let (code, _, errors) = report(&[&[base.as_str()], &fail_on[..]].concat());
     assert_eq!(code, Some(2));
     assert!(errors.contains("--fail-on needs two recordings"), "{errors}");

@@ -67,7 +67,7 @@ use std::collections::HashMap;
 
 use advice::Advice;
 #[cfg(any(test, feature = "experiment"))]
-pub(crate) use advice::{Answer, Step};
+pub(crate) use advice::Answer;
 use baseline::Baselines;
 pub(crate) use between::Between;
 #[cfg(test)]
@@ -85,7 +85,7 @@ pub use digest::RunDigest;
 pub(crate) use drift::Drift;
 pub(crate) use evidence::Evidence;
 #[cfg(feature = "experiment")]
-pub(crate) use evidence::p_value;
+pub(crate) use evidence::{p_value, too_few};
 pub use gaps::Gaps;
 pub(crate) use gpu::GpuSummary;
 pub(crate) use length::Lengths;
@@ -198,6 +198,8 @@ impl Analysis {
         }
         family::correct(&mut between.comparisons, &summaries, &self.settings);
         self.between = between;
+        // A claim may be about a condition of one recording and a condition of another.
+        self.claims = claim::claims(self);
     }
 }
 

@@ -16,7 +16,7 @@ mod text;
 mod verdict;
 
 use crate::{
-    analysis::{Evidence, Settings, analyse},
+    analysis::{Evidence, Settings, analyse, too_few},
     experiment::recording::Recorded,
 };
 
@@ -47,9 +47,7 @@ impl Report {
         }
         if !between.is_decided() {
             let need = between.deciding().find_map(|found| match found.evidence {
-                Evidence::TooFew { have, need } => {
-                    Some(format!("{have} runs are too few, {need} of each are needed"))
-                }
+                Evidence::TooFew { have, need } => Some(too_few(have, need)),
                 _ => None,
             });
             return Err(format!(

@@ -405,4 +405,47 @@ for name, differences in {"six": own.normal(1, 1, 6), "eleven": own.normal(0, 1,
                                  n_resamples=np.inf, alternative="two-sided")
     case("sign_flip", name, {"differences": differences}, {"difference": np.mean(differences), "p": res.pvalue})
 
+# ---- values relative to baselines that were measured, too
+
+
+def resampled(rng, weights, samples):
+    """A resampled baseline divided by the baseline, with the variance of the mean."""
+    middles = [np.mean(sample) for sample in samples]
+    apart = [math.sqrt(len(sample) / (len(sample) - 1)) * (sample[rng.integers(0, len(sample), len(sample))].mean() - middle)
+             for sample, middle in zip(samples, middles)]
+    return 1 + np.dot(weights, apart) / np.dot(weights, middles)
+
+
+def with_baselines(name, walls, alone, weights, most):
+    seed = len(cases)
+    alone = [[np.asarray(sample, float) for sample in side] for side in alone]
+    first, second = (np.dot(weights, [sample.mean() for sample in side]) / np.asarray(wall) / sum(weights)
+                     for wall, side in zip(walls, alone))
+    rng, values, seen = generator(seed), np.concatenate([first, second]), first.mean() - second.mean()
+    drawn = [seen]
+    for _ in range(most):
+        rng.shuffle(values)
+        factors = [resampled(rng, weights, side) for side in alone]
+        drawn.append(factors[0] * values[:len(first)].mean() - factors[1] * values[len(first):].mean())
+    drawn = np.asarray(drawn)
+    p = min(1, 2 * min(np.mean(drawn <= seen), np.mean(drawn >= seen)))
+    case("permutation_with_baselines", name,
+         {"first": first, "second": second, "alone_first": alone[0], "alone_second": alone[1], "weights": weights, "most": most,
+          "seed": seed}, {"difference": seen, "p": p})
+
+
+with_baselines("two roles", [own.normal(15, 0.3, 5), own.normal(14, 0.3, 6)],
+               [[own.normal(10, 1, 5), own.normal(11, 1, 4)], [own.normal(10, 1, 5), own.normal(11, 1, 6)]], [1, 1], 999)
+with_baselines("one role of four agents", [own.normal(15, 0.3, 4), own.normal(13, 0.3, 4)],
+               [[own.normal(10, 0.1, 4)], [own.normal(10, 0.1, 4)]], [4], 999)
+
+for difference, error, df, n1, n2 in ((0.05, 0.02, 6.3, 5, 5), (-0.3, 0.1, 9.0, 4, 8), (0.0, 1.0, 3.2, 4, 4)):
+    scale = math.sqrt(1 / n1 + 1 / n2)
+    correction = special.poch(df / 2 - 0.5, 0.5) / math.sqrt(df / 2)
+    t = difference / error
+    case("effect_of_error", f"{difference} ± {error}",
+         {"difference": difference, "error": error, "df": df, "first": n1, "second": n2},
+         {"g": t * scale * correction, "deviation": error / scale, "low": scale * shift_with(t, df, 1 - (1 - LEVEL) / 2),
+          "high": scale * shift_with(t, df, (1 - LEVEL) / 2)})
+
 json.dump(cases, sys.stdout, indent=None, separators=(",", ":"))

@@ -10,6 +10,8 @@ pub(crate) use step::{Advice, Answer, RemedyEffect, Step};
 const TRIFLE: f64 = 0.01;
 /// The most comparisons that the recommendation of a plan without remedies names. The table has all of them.
 const VERDICTS: usize = 3;
+/// The most harmful remedies that the recommendation names.
+const HARMS: usize = 2;
 
 impl Advice {
     pub(super) fn of(analysis: &Analysis) -> Advice {
@@ -41,7 +43,8 @@ impl Advice {
             });
         }
         advice.remedies = remedies(analysis);
-        advice.recommendation = recommendation(analysis, &advice);
+        advice.told = recommendation(analysis, &advice);
+        advice.recommendation = advice.told.join(" ");
         for remedy in advice.remedies.iter().filter(|remedy| remedy.helped == Answer::Unknown) {
             advice.undecided.push(remedy.gain.sentence());
         }
@@ -91,7 +94,7 @@ fn gain_together(condition: &ConditionSummary) -> Step {
                 let speedup = truth.speedup;
                 (
                     answer,
-                    format!("true speedup {speedup:.3} ({level:.0} % interval {low:.3} to {high:.3}){rate}."),
+                    format!("true speedup {speedup:.2} ({level:.0} % interval {low:.2} to {high:.2}){rate}."),
                 )
             }
         },
@@ -130,10 +133,12 @@ pub(super) fn rust_against_python(
     analysis: &Analysis,
     measure: Measure,
 ) -> Option<(&ConditionSummary, &ConditionSummary, Comparison)> {
-    analysis.comparisons.iter().filter(|comparison| comparison.measure == measure).find_map(|comparison| {
+    analysis.all_comparisons().filter(|comparison| comparison.measure == measure).find_map(|comparison| {
         let first = analysis.condition(&comparison.condition)?;
         let second = analysis.condition(&comparison.baseline)?;
-        let untreated = first.condition.remedies.is_empty() && second.condition.remedies.is_empty();
+        let untreated = [first, second]
+            .iter()
+            .all(|found| found.condition.remedies.is_empty() && !found.condition.without_plan);
         match (first.condition.language, second.condition.language) {
             (Language::Rust, Language::Python) if untreated => Some((first, second, comparison.clone())),
             (Language::Python, Language::Rust) if untreated => Some((second, first, comparison.turned())),
@@ -178,7 +183,7 @@ fn remedies(analysis: &Analysis) -> Vec<RemedyEffect> {
 
 /// Returns the verdicts of a plan without remedies. The true efficiency decides a comparison, or the throughput if the
 /// agents did not run alone.
-fn verdicts(analysis: &Analysis) -> String {
+pub(super) fn verdicts(analysis: &Analysis) -> Vec<String> {
     let decides = |found: &&Comparison| {
         let truth = analysis.comparison(&found.condition, Measure::TrueEfficiency).is_some();
         found.measure == if truth { Measure::TrueEfficiency } else { Measure::Throughput }
@@ -192,23 +197,52 @@ fn verdicts(analysis: &Analysis) -> String {
     let found: Vec<&Comparison> = compared.filter(decides).collect();
     let best: Vec<String> = analysis.series.iter().filter_map(Series::best).collect();
     if found.is_empty() {
-        return if best.is_empty() { nothing_compared(analysis) } else { format!("{}.", best.join("; ")) };
+        return if best.is_empty() { vec![nothing_compared(analysis)] } else { ended(best) };
     }
     let mut found: Vec<_> = found.into_iter().map(|found| (veto(analysis, found), found)).collect();
     found.sort_by_key(|(veto, found)| (veto.is_none(), found.verdict == Outcome::Undecided));
+    let (undecided, decided): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|(veto, found)| veto.is_none() && found.verdict == Outcome::Undecided);
     let sentence = |(veto, found): &(Option<String>, &Comparison)| match veto {
         Some(veto) => {
-            let verdict = found.verdict_sentence();
+            let verdict = found.brief_verdict();
             format!("{veto}, so it cannot be recommended; of the runs that succeeded, {verdict}")
         }
-        None => found.verdict_sentence(),
+        None => found.brief_verdict(),
     };
-    let sentences: Vec<String> = best.into_iter().chain(found.iter().take(VERDICTS).map(sentence)).collect();
-    let more = match found.len().saturating_sub(VERDICTS) {
-        0 => String::new(),
-        more => format!("; the table of comparisons has {more} more"),
-    };
-    format!("{}{more}.", sentences.join("; "))
+    let mut sentences: Vec<String> = best;
+    sentences.extend(decided.iter().take(VERDICTS).map(sentence));
+    match decided.len().saturating_sub(VERDICTS) {
+        0 => {}
+        1 => sentences.push("1 more comparison is decided".into()),
+        more => sentences.push(format!("{more} more comparisons are decided")),
+    }
+    match undecided.as_slice() {
+        [] => {}
+        [(_, only)] => sentences.push(only.brief_verdict()),
+        [(_, first), others @ ..] => {
+            let named = std::iter::once(*first).chain(others.iter().map(|(_, found)| *found));
+            let named: Vec<&str> = named.map(|found| found.condition.as_str()).collect();
+            let measure = first.measure.name();
+            sentences.push(format!("{} are undecided in {measure}", listed(&named, VERDICTS)));
+        }
+    }
+    ended(sentences)
+}
+
+/// Returns sentences with a full stop at the end of each.
+fn ended(sentences: Vec<String>) -> Vec<String> {
+    sentences.into_iter().map(|sentence| sentence + ".").collect()
+}
+
+/// Returns names as text: at most `most` of them, and the number of the others.
+fn listed(names: &[&str], most: usize) -> String {
+    match names {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] if names.len() <= most => format!("{} and {last}", first.join(", ")),
+        _ => format!("{} and {} more", names[..most].join(", "), names.len() - most),
+    }
 }
 
 /// Returns which of the two compared conditions fails more often than the other, and how often.
@@ -252,28 +286,74 @@ fn nothing_compared(analysis: &Analysis) -> String {
     }
 }
 
-fn recommendation(analysis: &Analysis, advice: &Advice) -> String {
+fn recommendation(analysis: &Analysis, advice: &Advice) -> Vec<String> {
     if analysis.simulated {
-        return "A simulated Ollama answered: the figures describe the simulator and the agents, so nothing is \
+        return vec![
+            "A simulated Ollama answered: the figures describe the simulator and the agents, so nothing is \
                 recommended."
-            .into();
+                .into(),
+        ];
     }
+    if advice.remedies.is_empty() {
+        return verdicts(analysis);
+    }
+    let vetoed = advice.remedies.iter().find_map(|remedy| Some((remedy, remedy.veto.as_ref()?)));
     let best = advice.remedies.iter().find(|remedy| remedy.helped == Answer::Yes);
-    if let Some(best) = best {
-        return format!("Use {}, which helped most: {}.", best.condition, best.gain.sentence());
-    }
-    let tried = advice.remedies.len();
-    let unknown = advice.remedies.iter().filter(|remedy| remedy.helped == Answer::Unknown).count();
-    if let Some((worst, veto)) =
-        advice.remedies.iter().find_map(|remedy| Some((remedy, remedy.veto.as_ref()?)))
+    let harm = harm(&advice.remedies);
+    if let ([only], Some(harm)) = (advice.remedies.as_slice(), &harm)
+        && only.helped != Answer::Yes
+        && only.veto.is_none()
     {
-        return format!("Leave it as it is: {} cannot be recommended, because {veto}.", worst.condition);
+        return vec![format!("Leave it as it is: {harm}.")];
     }
-    match (tried, unknown) {
-        (0, _) => verdicts(analysis),
-        (_, 0) => format!("Leave it as it is: none of {tried} remedies helped."),
-        _ => format!(
-            "Leave it as it is: none of {tried} remedies was shown to help; {unknown} need more runs."
-        ),
+    let told = match (best, vetoed) {
+        (Some(best), _) => {
+            let name = best.gain.measure.name();
+            format!("Use {}, which helped most: {name} {}.", best.condition, best.gain.brief())
+        }
+        (None, Some((worst, veto))) => {
+            format!("Leave it as it is: {} cannot be recommended, because {veto}.", worst.condition)
+        }
+        (None, None) => nothing_helped(&advice.remedies),
+    };
+    std::iter::once(told).chain(harm.map(|harm| harm + ".")).collect()
+}
+
+/// Returns that no remedy helped, and how many need more runs.
+fn nothing_helped(remedies: &[RemedyEffect]) -> String {
+    let unknown = remedies.iter().filter(|remedy| remedy.helped == Answer::Unknown).count();
+    let needs = if unknown == 1 { "1 needs more runs".into() } else { format!("{unknown} need more runs") };
+    match remedies {
+        [only] if unknown == 0 => format!("Leave it as it is: {} did not help.", only.condition),
+        [only] => {
+            format!("Leave it as it is: {} was not shown to help, and needs more runs.", only.condition)
+        }
+        several if unknown == 0 => {
+            format!("Leave it as it is: none of {} remedies helped.", several.len())
+        }
+        several => {
+            format!("Leave it as it is: none of {} remedies was shown to help; {needs}.", several.len())
+        }
+    }
+}
+
+/// Returns which remedies do harm, and how much.
+fn harm(remedies: &[RemedyEffect]) -> Option<String> {
+    let mut harmful: Vec<(&RemedyEffect, &Comparison)> =
+        remedies.iter().filter_map(|remedy| Some((remedy, remedy.harm()?))).collect();
+    // The largest loss of efficiency first.
+    harmful.sort_by(|(_, a), (_, b)| {
+        let rank = |found: &Comparison| (found.measure, found.difference);
+        rank(a).0.cmp(&rank(b).0).then(rank(a).1.total_cmp(&rank(b).1))
+    });
+    let named = harmful.iter().take(HARMS).map(|(remedy, found)| {
+        format!("{} harms the {}: {}", remedy.condition, found.measure.name(), found.brief())
+    });
+    let named: Vec<String> = named.collect();
+    match harmful.len().saturating_sub(HARMS) {
+        _ if named.is_empty() => None,
+        0 => Some(named.join("; ")),
+        1 => Some(format!("{}; 1 more does harm", named.join("; "))),
+        more => Some(format!("{}; {more} more do harm", named.join("; "))),
     }
 }

@@ -66,17 +66,19 @@ impl<'a> Baselines<'a> {
         walls: &[f64],
         level: f64,
     ) -> Result<TrueSpeedup, Undefined> {
+        let alone = self.alone(owner, roles);
+        let alone: Vec<Alone<'_>> =
+            alone.iter().map(|(agents, durations)| Alone { durations, agents: *agents }).collect();
+        true_speedup(&alone, walls, level)
+    }
+
+    /// Returns the number of agents of each of these roles, and the durations of its solo runs.
+    pub(super) fn alone(&self, owner: &str, roles: &[&str]) -> Vec<(usize, Vec<f64>)> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for role in roles {
             *counts.entry(role).or_default() += 1;
         }
-        let durations = |role: &str| {
-            self.durations.get(owner).and_then(|roles| roles.get(role)).map_or(&[][..], Vec::as_slice)
-        };
-        let alone: Vec<Alone<'_>> = counts
-            .iter()
-            .map(|(role, agents)| Alone { durations: durations(role), agents: *agents })
-            .collect();
-        true_speedup(&alone, walls, level)
+        let durations = |role: &str| self.durations.get(owner).and_then(|roles| roles.get(role).cloned());
+        counts.iter().map(|(role, agents)| (*agents, durations(role).unwrap_or_default())).collect()
     }
 }

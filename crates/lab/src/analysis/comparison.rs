@@ -8,7 +8,7 @@ use super::{
     evidence::enough,
     statistic::{
         Effect, Interval, Permutation, Random, detectable_shift, hedges_g, mean, permutation_test,
-        satterthwaite, sign_flip_test, t_quantile, t_two_sided, welch,
+        permutation_test_with_baselines, satterthwaite, sign_flip_test, t_quantile, t_two_sided, welch,
     },
 };
 
@@ -110,11 +110,10 @@ impl Comparison {
             (Ok(()), None) => Evidence::NoNoise,
             (Ok(()), Some(Difference { p, .. })) => Evidence::Tested { p, corrected: p },
         };
-        let mut random = Random::new(settings.seed);
-        let permutation = sufficient.ok().and_then(|()| match paired {
-            true => sign_flip_test(&pairs, settings.resamples, &mut random).ok(),
-            false => permutation_test(first, second, settings.resamples, &mut random).ok(),
-        });
+        let kind = Kind { paired, own_baselines };
+        let permutation =
+            sufficient.ok().and_then(|()| permutation(measure, condition, baseline, kind, settings));
+        let effect = effect(measure, condition, baseline, kind, difference, settings.level);
         let plain = if paired {
             mean(&pairs, settings.level).ok()?.value
         } else {
@@ -132,7 +131,7 @@ impl Comparison {
             interval: None,
             evidence,
             permutation,
-            effect: hedges_g(first, second, settings.level).ok(),
+            effect,
             detectable: None,
             margin: 0.0,
             verdict: Outcome::Undecided,
@@ -246,29 +245,40 @@ impl Comparison {
         format!("{}: {condition} against {baseline} {}", measure.name(), self.figures())
     }
 
+    /// Returns the largest of the difference and the ends of its interval, whose unit all of them are shown in.
+    pub(crate) fn largest(&self) -> f64 {
+        let ends = self.interval.map_or(0.0, |interval| interval.low.abs().max(interval.high.abs()));
+        self.difference.abs().max(ends)
+    }
+
+    /// Returns the difference with its sign, and its interval.
+    fn size(&self) -> (String, Option<(String, String)>) {
+        let Comparison { measure, difference, .. } = self;
+        let largest = self.largest();
+        let sign = if *difference >= 0.0 { "+" } else { "" };
+        let range = self.interval.map(|interval| {
+            let (low, _) = measure.range(interval, largest);
+            (low, measure.show_difference_in(interval.high, largest))
+        });
+        (format!("{sign}{}", measure.show_difference_in(*difference, largest)), range)
+    }
+
     /// Returns the difference with its evidence.
     fn figures(&self) -> String {
-        let Comparison { measure, runs, difference, .. } = self;
-        let show = |value: f64| measure.show_difference(value);
-        let interval = self.interval.map_or(String::new(), |interval| {
-            format!(
-                " ({:.0} % interval {} to {})",
-                100.0 * interval.level,
-                show(interval.low),
-                show(interval.high)
-            )
+        let Comparison { measure, runs, .. } = self;
+        let (difference, range) = self.size();
+        let interval = self.interval.zip(range).map_or(String::new(), |(interval, (low, high))| {
+            format!(" ({:.0} % interval {low} to {high})", 100.0 * interval.level)
         });
         let alpha = self.interval.map_or(0.05, |interval| 1.0 - interval.level);
         let seen = match (self.evidence, self.detectable) {
             (evidence, Some(least)) if evidence.p().is_some() && !evidence.found(alpha) => {
-                format!("; these runs would have shown {}", show(least))
+                format!("; these runs would have shown {}", measure.show_difference(least))
             }
             _ => String::new(),
         };
         format!(
-            "{}{}{interval}, {}, {}{seen}",
-            if *difference >= 0.0 { "+" } else { "" },
-            show(*difference),
+            "{difference}{interval}, {}, {}{seen}",
             if self.paired {
                 format!("{} pairs of runs", runs.0)
             } else {
@@ -276,6 +286,39 @@ impl Comparison {
             },
             self.evidence.sentence(),
         )
+    }
+
+    /// Returns the difference and its interval, for a sentence that has no room for more.
+    #[must_use]
+    pub(crate) fn brief(&self) -> String {
+        let (difference, range) = self.size();
+        let interval = range.map_or(String::new(), |(low, high)| format!(" ({low} to {high})"));
+        difference + &interval
+    }
+
+    /// Returns the verdict as a short sentence, without the evidence.
+    #[must_use]
+    pub(crate) fn brief_verdict(&self) -> String {
+        let Comparison { measure, condition, baseline, .. } = self;
+        let (name, brief) = (measure.name(), self.brief());
+        match self.verdict {
+            Outcome::Better => format!("{condition} is better than {baseline} in {name}: {brief}"),
+            Outcome::Worse => format!("{condition} is worse than {baseline} in {name}: {brief}"),
+            Outcome::Higher => format!("{condition} has a higher {name} than {baseline}: {brief}"),
+            Outcome::Lower => format!("{condition} has a lower {name} than {baseline}: {brief}"),
+            Outcome::Equivalent => format!(
+                "{condition} and {baseline} are equivalent in {name}, within {}: {brief}",
+                measure.show_difference(self.margin)
+            ),
+            Outcome::Undecided => {
+                let more = match self.more_runs {
+                    Some(1) => "1 more run of each would decide".to_owned(),
+                    Some(more) => format!("about {more} more runs of each would decide"),
+                    None => "more runs would hardly decide".to_owned(),
+                };
+                format!("{condition} against {baseline} is undecided in {name}: {brief}; {more}")
+            }
+        }
     }
 
     /// Returns the verdict as a sentence.
@@ -294,6 +337,7 @@ impl Comparison {
             }
             Outcome::Undecided => {
                 let more = match self.more_runs {
+                    Some(1) => format!("1 more run of each would decide a difference of {margin}"),
                     Some(more) => {
                         format!("about {more} more runs of each would decide a difference of {margin}")
                     }
@@ -315,12 +359,74 @@ struct Difference {
 
 /// Returns condition − baseline for each repetition that has both.
 fn pairs(condition: &ConditionSummary, baseline: &ConditionSummary, measure: Measure) -> Vec<f64> {
+    let (first, second) = paired_values(condition, baseline, measure);
+    first.iter().zip(&second).map(|(first, second)| first - second).collect()
+}
+
+/// Returns the values of both in each repetition that has both.
+fn paired_values(
+    condition: &ConditionSummary,
+    baseline: &ConditionSummary,
+    measure: Measure,
+) -> (Vec<f64>, Vec<f64>) {
     let values = |summary: &ConditionSummary| summary.repetitions.get(&measure).cloned().unwrap_or_default();
     let baseline = values(baseline);
     values(condition)
         .into_iter()
-        .filter_map(|(repetition, value)| Some(value - baseline.get(&repetition)?))
-        .collect()
+        .filter_map(|(repetition, value)| Some((value, *baseline.get(&repetition)?)))
+        .unzip()
+}
+
+/// How two conditions are compared.
+#[derive(Clone, Copy)]
+struct Kind {
+    /// Within repetitions.
+    paired: bool,
+    /// By efficiencies that are relative to solo runs of each condition's own.
+    own_baselines: bool,
+}
+
+/// Returns a permutation test that contains the variance of the solo runs.
+fn permutation(
+    measure: Measure,
+    condition: &ConditionSummary,
+    baseline: &ConditionSummary,
+    kind: Kind,
+    settings: &Settings,
+) -> Option<Permutation> {
+    let sides = (condition.values(measure), baseline.values(measure));
+    let (most, mut random) = (settings.resamples, Random::new(settings.seed));
+    let test = if kind.paired {
+        sign_flip_test(&pairs(condition, baseline, measure), most, &mut random)
+    } else if kind.own_baselines {
+        permutation_test_with_baselines(sides, (&condition.solo(), &baseline.solo()), most, &mut random)
+    } else {
+        permutation_test(sides.0, sides.1, most, &mut random)
+    };
+    test.ok()
+}
+
+/// Returns Hedges' g with the variance of the solo runs: within repetitions, each value has that of its repetition, and
+/// otherwise the standard error has that of solo runs of each side's own. Solo runs that both sides share shift both alike.
+fn effect(
+    measure: Measure,
+    condition: &ConditionSummary,
+    baseline: &ConditionSummary,
+    kind: Kind,
+    difference: Option<Difference>,
+    level: f64,
+) -> Option<Effect> {
+    let (first, second) = (condition.values(measure), baseline.values(measure));
+    match difference {
+        _ if kind.paired => {
+            let (first, second) = paired_values(condition, baseline, measure);
+            hedges_g(&first, &second, level).ok()
+        }
+        Some(Difference { value, df, error, .. }) if kind.own_baselines => {
+            Effect::of_error(value, error, df, (first.len(), second.len()), level)
+        }
+        _ => hedges_g(first, second, level).ok(),
+    }
 }
 
 /// Tests the mean of the pairs by Student's t test. `None`: the pairs do not vary.

@@ -9,7 +9,7 @@ use super::{
     baseline::Baselines,
     consumption::Used,
     paired_speedup,
-    statistic::{Bootstrap, Interval, Mean, Random, bca, centre, mean, stopping_level},
+    statistic::{Baseline, Bootstrap, Interval, Mean, Random, bca, centre, mean, stopping_level},
 };
 
 /// One condition over its runs.
@@ -36,6 +36,9 @@ pub struct ConditionSummary {
     /// Each measure by repetition. Within a repetition, the true efficiency uses the solo runs of that repetition.
     #[serde(skip)]
     pub(super) repetitions: BTreeMap<Measure, BTreeMap<u32, f64>>,
+    /// The number of agents of each role, and the durations of its solo runs in seconds.
+    #[serde(skip)]
+    pub(super) alone: Vec<(usize, Vec<f64>)>,
 }
 
 /// A measure over runs, in its own unit. The runs are independent, so these intervals are valid. Intervals over the
@@ -61,7 +64,10 @@ pub(super) const PAIRS: usize = 4;
 /// Returns the conditions with their baselines. If no condition of a recording names a baseline or a series, its first
 /// condition is the baseline of the others.
 pub(super) fn with_baselines(conditions: &[Condition], notes: &mut Vec<String>) -> Vec<Condition> {
-    let plain = |condition: &Condition| condition.baseline.is_none() && condition.series.is_none();
+    // TR117's folders have a baseline if they can have one.
+    let plain = |condition: &Condition| {
+        condition.baseline.is_none() && condition.series.is_none() && !condition.without_plan
+    };
     let mut planned = conditions.to_vec();
     for recording in planned.chunk_by_mut(|a, b| a.recording == b.recording) {
         let [first, others @ ..] = recording else { continue };
@@ -164,6 +170,9 @@ impl ConditionSummary {
             truth,
             measures,
             repetitions,
+            alone: owner
+                .zip(runs.first())
+                .map_or_else(Vec::new, |(owner, first)| baselines.alone(owner, &roles(first.id))),
             condition: condition.clone(),
         }
     }
@@ -190,6 +199,7 @@ impl ConditionSummary {
             measures: values.into_iter().filter_map(over).collect(),
             energy: None,
             repetitions: BTreeMap::new(),
+            alone: Vec::new(),
         }
     }
 
@@ -203,9 +213,23 @@ impl ConditionSummary {
     /// of the runs of its baseline.
     pub(super) fn fails_more_than(&self, baseline: &ConditionSummary) -> Option<String> {
         let rate = self.failure_rate();
-        let of = |found: &ConditionSummary| format!("{} of {} runs", found.failed, found.runs + found.failed);
+        let of = |found: &ConditionSummary| match found.runs + found.failed {
+            1 => format!("{} of 1 run", found.failed),
+            all => format!("{} of {all} runs", found.failed),
+        };
         (rate > FAILURES && rate > baseline.failure_rate())
             .then(|| format!("{} failed, against {} of {}", of(self), of(baseline), baseline.condition.name))
+    }
+
+    /// Returns the durations of the solo runs, which the true efficiency of each run is relative to.
+    pub(super) fn solo(&self) -> Baseline<'_> {
+        Baseline {
+            samples: self
+                .alone
+                .iter()
+                .map(|(agents, durations)| (*agents as f64, durations.as_slice()))
+                .collect(),
+        }
     }
 
     /// Returns the values of a measure, one per run.

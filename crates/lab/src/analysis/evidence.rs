@@ -47,11 +47,17 @@ impl Evidence {
     pub(crate) fn sentence(self) -> String {
         match self {
             Evidence::Tested { corrected, .. } => p_sentence(corrected),
-            Evidence::TooFew { have, need } => {
-                format!("no p-value: {have} runs are too few, {need} of each are needed")
-            }
+            Evidence::TooFew { have, need } => format!("no p-value: {}", too_few(have, need)),
             Evidence::NoNoise => "no p-value: the values do not vary".into(),
         }
+    }
+}
+
+/// Returns that there are too few runs, and how many are needed.
+pub(crate) fn too_few(have: usize, need: usize) -> String {
+    match have {
+        1 => format!("1 run is too few, {need} of each are needed"),
+        _ => format!("{have} runs are too few, {need} of each are needed"),
     }
 }
 
@@ -99,6 +105,8 @@ mod tests {
         assert!(!Evidence::Tested { p: 0.01, corrected: 0.08 }.found(0.05));
         assert!(Evidence::Tested { p: 0.01, corrected: 0.04 }.found(0.05));
         assert!(!Evidence::TooFew { have: 2, need: 4 }.found(0.05));
+        let one = Evidence::TooFew { have: 1, need: 4 }.sentence();
+        assert_eq!(one, "no p-value: 1 run is too few, 4 of each are needed");
         let few = Evidence::TooFew { have: 2, need: 4 }.sentence();
         assert_eq!(few, "no p-value: 2 runs are too few, 4 of each are needed");
     }

@@ -203,17 +203,24 @@ impl Measure {
     /// Formats a value, or a difference of two values, for people.
     #[must_use]
     pub(crate) fn show(self, value: f64) -> String {
+        let (number, unit) = self.parts(value, value);
+        number + unit
+    }
+
+    /// Formats a value in the unit of a larger one, as a number and its unit.
+    fn parts(self, value: f64, largest: f64) -> (String, &'static str) {
         match self {
-            Measure::TrueEfficiency | Measure::OverlapEfficiency => format!("{} %", fixed(100.0 * value, 1)),
-            Measure::TrueSpeedup | Measure::OverlapSpeedup | Measure::Balance => fixed(value, 3),
-            Measure::Wall => format!("{} s", fixed(value, 2)),
-            Measure::Throughput | Measure::ThroughputDelta => format!("{} tok/s", fixed(value, 1)),
-            Measure::ChunksPerSecond => format!("{}/s", fixed(value, 1)),
-            Measure::HeldRate | Measure::Knee | Measure::Goodput => format!("{}/s", fixed(value, 2)),
-            Measure::JoulesPerToken => format!("{} J", fixed(value, 3)),
-            Measure::Watts => format!("{} W", fixed(value, 1)),
-            Measure::CpuPerToken | Measure::ParseMean => format!("{} µs", fixed(1e6 * value, 1)),
-            Measure::FirstToken
+            Measure::TrueEfficiency | Measure::OverlapEfficiency => (fixed(100.0 * value, 1), " %"),
+            Measure::TrueSpeedup | Measure::OverlapSpeedup | Measure::Balance => (fixed(value, 3), ""),
+            Measure::Throughput | Measure::ThroughputDelta => (fixed(value, 1), " tok/s"),
+            Measure::ChunksPerSecond => (fixed(value, 1), "/s"),
+            Measure::HeldRate | Measure::Knee | Measure::Goodput => (fixed(value, 2), "/s"),
+            Measure::JoulesPerToken => (fixed(value, 3), " J"),
+            Measure::Watts => (fixed(value, 1), " W"),
+            Measure::Wall
+            | Measure::CpuPerToken
+            | Measure::ParseMean
+            | Measure::FirstToken
             | Measure::GapP50
             | Measure::GapP99
             | Measure::LagMean
@@ -221,8 +228,14 @@ impl Measure {
             | Measure::TtftP99
             | Measure::MeanGapP99
             | Measure::LongestGapP99
-            | Measure::TotalP99 => format!("{} ms", fixed(1e3 * value, 2)),
+            | Measure::TotalP99 => time(value, largest),
         }
+    }
+
+    /// Formats the ends of an interval, without the unit, in the unit of the value that is shown beside it.
+    #[must_use]
+    pub(crate) fn range(self, interval: Interval, beside: f64) -> (String, String) {
+        (self.parts(interval.low, beside).0, self.parts(interval.high, beside).0)
     }
 
     /// Limits an interval of its mean to the values that the measure can have.
@@ -239,11 +252,16 @@ impl Measure {
     /// Returns a difference of two values as text. A difference of efficiencies is in percentage points.
     #[must_use]
     pub(crate) fn show_difference(self, difference: f64) -> String {
+        self.show_difference_in(difference, difference)
+    }
+
+    /// Returns a difference as text, in the unit of a larger value beside it.
+    #[must_use]
+    pub(crate) fn show_difference_in(self, difference: f64, largest: f64) -> String {
+        let (number, unit) = self.parts(difference, largest);
         match self {
-            Measure::TrueEfficiency | Measure::OverlapEfficiency => {
-                format!("{} points", fixed(100.0 * difference, 1))
-            }
-            _ => self.show(difference),
+            Measure::TrueEfficiency | Measure::OverlapEfficiency => number + " points",
+            _ => number + unit,
         }
     }
 
@@ -288,6 +306,21 @@ impl Measure {
     }
 }
 
+/// Formats a time in the unit of a larger one, with three digits for that one: `10.4 s`, `622 ms`, `93.5 µs`.
+fn time(value: f64, largest: f64) -> (String, &'static str) {
+    let (scale, unit) = match largest.abs() {
+        seconds if seconds >= 0.9995 => (1.0, " s"),
+        seconds if seconds >= 0.000_999_5 || seconds == 0.0 => (1e3, " ms"),
+        _ => (1e6, " µs"),
+    };
+    let decimals = match scale * largest.abs() {
+        large if large >= 99.95 => 0,
+        large if large >= 9.995 => 1,
+        _ => 2,
+    };
+    (fixed(scale * value, decimals), unit)
+}
+
 /// Formats a number with this many decimals. A value that rounds to zero has no sign.
 fn fixed(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
@@ -303,12 +336,32 @@ mod tests {
 
     #[test]
     fn measure_that_rounds_to_zero_has_no_sign() {
-        for tiny in [-1e-9, -0.0, 0.0] {
+        for tiny in [-1e-12, -0.0, 0.0] {
             assert_eq!(Measure::TrueEfficiency.show(tiny), "0.0 %");
             assert_eq!(Measure::TrueEfficiency.show_difference(tiny), "0.0 points");
             assert_eq!(Measure::Throughput.show(tiny), "0.0 tok/s");
-            assert_eq!(Measure::FirstToken.show(tiny), "0.00 ms");
+            assert!(
+                Measure::FirstToken.show(tiny).starts_with("0.00 "),
+                "{}",
+                Measure::FirstToken.show(tiny)
+            );
         }
         assert_eq!(Measure::Throughput.show(-0.06), "-0.1 tok/s");
+    }
+
+    #[test]
+    fn time_is_shown_in_the_unit_that_leaves_three_digits() {
+        let show = |seconds| Measure::FirstToken.show(seconds);
+        assert_eq!(show(10.417_68), "10.4 s");
+        assert_eq!(show(1.0), "1.00 s");
+        assert_eq!(show(0.9996), "1.00 s");
+        assert_eq!(show(-0.622), "-622 ms");
+        assert_eq!(show(0.0021), "2.10 ms");
+        assert_eq!(show(0.0), "0.00 ms");
+        assert_eq!(Measure::CpuPerToken.show(332e-6), "332 µs");
+        assert_eq!(Measure::CpuPerToken.show(0.003_047), "3.05 ms");
+        // The ends of an interval have the unit of the value beside them.
+        let interval = Interval { low: 0.9, high: 1.3, level: 0.95 };
+        assert_eq!(Measure::FirstToken.range(interval, 1.1), ("0.90".into(), "1.30".into()));
     }
 }

@@ -35,6 +35,30 @@ pub struct Recording {
     pub notes: Vec<String>,
 }
 
+#[cfg(feature = "experiment")]
+impl Recording {
+    /// Appends the rows of another recording, whose runs get new numbers.
+    pub(crate) fn append(&mut self, mut other: Recording) {
+        let first = self.runs.iter().map(|run| run.id + 1).max().unwrap_or(0);
+        other.runs.iter_mut().for_each(|run| run.id += first);
+        other.agents.iter_mut().for_each(|agent| agent.run += first);
+        other.chunks.iter_mut().for_each(|chunk| chunk.run += first);
+        other.lag.iter_mut().for_each(|sample| sample.run += first);
+        other.digests.iter_mut().for_each(|digest| digest.run += first);
+        self.simulated |= other.simulated;
+        self.live |= other.live;
+        self.conditions.append(&mut other.conditions);
+        self.loads.append(&mut other.loads);
+        self.runs.append(&mut other.runs);
+        self.agents.append(&mut other.agents);
+        self.chunks.append(&mut other.chunks);
+        self.lag.append(&mut other.lag);
+        self.digests.append(&mut other.digests);
+        self.gpu.append(&mut other.gpu);
+        self.notes.append(&mut other.notes);
+    }
+}
+
 /// A condition: a way in which agents run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Condition {
@@ -54,6 +78,9 @@ pub struct Condition {
     /// The recording that it comes from, if an analysis has several. Hypotheses of one recording are one family.
     #[serde(skip)]
     pub recording: u32,
+    /// Whether it is a folder of TR117, which has no plan. Its agents in Rust and in Python sent different prompts.
+    #[serde(skip)]
+    pub without_plan: bool,
 }
 
 /// The language of an agent.

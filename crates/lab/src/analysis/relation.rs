@@ -8,7 +8,7 @@ use super::{
     Evidence, Measure, RunSummary, Settings,
     evidence::enough_pairs,
     statistic::{
-        Correlation, Regression, correlation_matrix, from_centre, least_squares, pearson_within,
+        Correlation, Regression, centre, correlation_matrix, from_centre, least_squares, pearson_within,
         spearman_within, variance_inflation,
     },
 };
@@ -31,7 +31,13 @@ pub(crate) struct Relation {
     pub(crate) spearman: Correlation,
     /// Whether r is beyond chance.
     pub(crate) evidence: Evidence,
+    /// Pearson's r between the means of the conditions, over all runs. A cause that differs between the conditions has an
+    /// effect on it. `None`: it is the relation of one condition, or fewer than four conditions have both measures.
+    pub(crate) between: Option<Correlation>,
 }
+
+/// The smallest number of conditions with an interval of r between them.
+const CONDITIONS: usize = 4;
 
 /// Pearson's r of every measure with every other, within conditions.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -75,11 +81,15 @@ impl Relation {
                 group.1.push(right);
             }
         }
+        let between = between(groups.values(), settings.level);
         groups.retain(|_, (values, _)| values.len() > 1);
         let conditions = groups.len();
         let pooled: Vec<_> = groups.values().cloned().collect();
         let mut relations = Vec::new();
-        relations.extend(Relation::of(left, right, None, &pooled, settings));
+        relations.extend(
+            Relation::of(left, right, None, &pooled, settings)
+                .map(|relation| Relation { between, ..relation }),
+        );
         if conditions > 1 {
             relations.extend(groups.into_iter().filter_map(|(name, group)| {
                 Relation::of(left, right, Some(name.to_owned()), &[group], settings)
@@ -115,8 +125,19 @@ impl Relation {
                 .map(|found| Correlation { p: evidence.p().and(found.p), ..found })
                 .ok()?,
             evidence,
+            between: None,
         })
     }
+}
+
+/// Correlates the means of conditions.
+fn between<'a>(groups: impl Iterator<Item = &'a (Vec<f64>, Vec<f64>)>, level: f64) -> Option<Correlation> {
+    let (left, right): (Vec<f64>, Vec<f64>) =
+        groups.map(|(left, right)| (centre(left), centre(right))).unzip();
+    let enough = left.len() >= CONDITIONS;
+    let found = enough.then(|| pearson_within(&[(left, right)], level).ok()).flatten()?;
+    let tested = enough_pairs(found.n, 1.0 - level).is_ok();
+    Some(Correlation { p: found.p.filter(|_| tested), ..found })
 }
 
 /// Returns a measure of each run, less the mean of the condition of the run. NaN: the run has no value, or it is the only

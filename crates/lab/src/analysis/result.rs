@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::Serialize;
 
 use super::{
-    advice::Advice,
+    advice::{self, Advice},
     between::Between,
     claim::Claim,
     comparison::Comparison,
@@ -79,6 +79,20 @@ impl Analysis {
     #[must_use]
     pub fn condition(&self, name: &str) -> Option<&ConditionSummary> {
         self.conditions.iter().find(|condition| condition.condition.name == name)
+    }
+
+    /// Returns the verdicts on the settings of plans without remedies. Empty: nothing was compared.
+    #[cfg(feature = "experiment")]
+    pub(crate) fn compared(&self) -> Vec<String> {
+        match self.advice.remedies.is_empty() && !self.comparisons.is_empty() {
+            true => advice::verdicts(self),
+            false => Vec::new(),
+        }
+    }
+
+    /// Returns the comparisons within recordings, and those between them.
+    pub(super) fn all_comparisons(&self) -> impl Iterator<Item = &Comparison> {
+        self.comparisons.iter().chain(&self.between.comparisons)
     }
 
     /// Returns the comparison of a measure of a condition with the condition's baseline.

@@ -63,6 +63,9 @@ pub struct RunSummary {
     pub(crate) failures: Vec<String>,
 }
 
+/// A share, and seconds, by which an agent may last longer than its run: the two may be rounded.
+const SLACK: (f64, f64) = (0.01, 0.01);
+
 /// The agents of one run, and the digest of its other rows.
 #[derive(Default)]
 pub(super) struct Rows<'a> {
@@ -95,6 +98,15 @@ impl<'a> Rows<'a> {
         let impossible = |agent: &&&Agent| !(agent.started.is_finite() && agent.duration >= 0.0);
         if let Some(agent) = agents.iter().find(impossible) {
             return Some(format!("its agent {} has no duration", agent.agent));
+        }
+        let longest = |wall: f64| wall * (1.0 + SLACK.0) + SLACK.1;
+        let exceeds = |agent: &&&Agent| run.wall.is_some_and(|wall| agent.duration > longest(wall));
+        if let Some(agent) = agents.iter().find(exceeds) {
+            let (duration, wall) = (agent.duration, run.wall.unwrap_or_default());
+            let agent = agent.agent;
+            return Some(format!(
+                "its agent {agent} took {duration:.2} s, and the run took only {wall:.2} s"
+            ));
         }
         match run.agents {
             _ if agents.is_empty() => Some("it has no agent with a duration".into()),

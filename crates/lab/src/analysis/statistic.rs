@@ -38,7 +38,9 @@ pub(crate) use mean::mean;
 #[cfg(any(test, feature = "experiment"))]
 pub(crate) use percentile::percentile;
 pub(crate) use percentile::percentile_of_sorted;
-pub(crate) use permutation::{Permutation, permutation_test, sign_flip_test, smallest_p};
+pub(crate) use permutation::{
+    Baseline, Permutation, permutation_test, permutation_test_with_baselines, sign_flip_test, smallest_p,
+};
 pub(crate) use power::detectable_shift;
 pub use random::Random;
 pub(crate) use regression::{Regression, least_squares, variance_inflation};

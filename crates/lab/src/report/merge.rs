@@ -17,7 +17,7 @@ pub(super) struct Merged {
 pub(super) fn merge(recorded: Vec<Recorded>) -> Merged {
     let several = recorded.len() > 1;
     let (mut sources, mut whole) = (Vec::new(), Recording::default());
-    let (mut names, mut first_run) = (HashSet::new(), 0);
+    let mut names = HashSet::new();
     // The conditions of each recording: the name within it, and the name here.
     let mut conditions: Vec<Names> = Vec::new();
     let mut loads: Vec<Names> = Vec::new();
@@ -40,25 +40,10 @@ pub(super) fn merge(recorded: Vec<Recorded>) -> Merged {
         loads.push(short_loads.into_iter().zip(names_of_loads(&recording)).collect());
         recording.conditions.iter_mut().for_each(|condition| condition.recording = number);
         recording.loads.iter_mut().for_each(|load| load.recording = number);
-        recording.runs.iter_mut().for_each(|run| run.id += first_run);
-        recording.agents.iter_mut().for_each(|agent| agent.run += first_run);
-        recording.chunks.iter_mut().for_each(|chunk| chunk.run += first_run);
-        recording.lag.iter_mut().for_each(|sample| sample.run += first_run);
-        recording.digests.iter_mut().for_each(|digest| digest.run += first_run);
-        first_run = recording.runs.iter().map(|run| run.id + 1).max().unwrap_or(first_run);
-        whole.notes.extend(recording.notes.into_iter().map(|note| match several {
-            true => format!("{name}: {note}"),
-            false => note,
-        }));
-        whole.simulated |= recording.simulated;
-        whole.conditions.extend(recording.conditions);
-        whole.loads.extend(recording.loads);
-        whole.runs.extend(recording.runs);
-        whole.agents.extend(recording.agents);
-        whole.chunks.extend(recording.chunks);
-        whole.lag.extend(recording.lag);
-        whole.digests.extend(recording.digests);
-        whole.gpu.extend(recording.gpu);
+        if several {
+            recording.notes.iter_mut().for_each(|note| *note = format!("{name}: {note}"));
+        }
+        whole.append(recording);
         sources.push(Source {
             name,
             plan: one.plan.map(|plan| plan.name),

@@ -5,6 +5,8 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyl
 use super::{Report, grid::Grid};
 
 const STYLE: TableStyle = presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none());
+/// The mark of a sentence in a list.
+pub(super) const MARK: &str = "  -";
 /// The title of what differs between the environments of recordings.
 pub(super) const CHANGES: &str = "What else differs between the recordings";
 /// The maximum number of runs in a terminal. JSON and HTML contain all runs.
@@ -13,8 +15,8 @@ const RUNS: usize = 60;
 /// Returns the verdict and the one table that it is about, in at most `width` columns.
 pub(super) fn short(report: &Report, width: Option<u16>) -> String {
     let mut text = String::from("Verdict\n");
-    for line in report.verdict() {
-        text.push_str(&wrapped("  -", &line, width));
+    for line in report.short_verdict() {
+        text.push_str(&wrapped(MARK, &line, width));
     }
     let figures = Grid::main(report);
     if let Some(grid) = &figures {
@@ -35,7 +37,7 @@ pub(super) fn full(report: &Report, width: Option<u16>) -> String {
     let mut text = String::new();
     text.push_str("Verdict\n");
     for line in report.verdict() {
-        text.push_str(&wrapped("  -", &line, width));
+        text.push_str(&wrapped(MARK, &line, width));
     }
     text.push('\n');
     let mut show = |grid: &Grid| {
@@ -76,7 +78,7 @@ pub(super) fn full(report: &Report, width: Option<u16>) -> String {
 }
 
 /// Returns a sentence after its mark, broken between words if it is wider than `width`.
-fn wrapped(mark: &str, sentence: &str, width: Option<u16>) -> String {
+pub(super) fn wrapped(mark: &str, sentence: &str, width: Option<u16>) -> String {
     let width = width.map_or(usize::MAX, |width| usize::from(width).max(20));
     let indent = mark.chars().count();
     let (mut text, mut column) = (mark.to_owned(), indent);

@@ -1,10 +1,12 @@
-//! The verdict: what a reader has to know, in at most eight sentences.
+//! The verdict: what a reader has to know, in at most eight sentences, or eight lines of a terminal.
 
 mod live;
 
-use super::{Report, Source};
+use std::collections::BTreeMap;
+
+use super::{Report, Source, text};
 use crate::{
-    analysis::{Answer, Comparison, Measure, Outcome, RunKind, Step, Sweep},
+    analysis::{Answer, Comparison, Measure, Outcome, RunKind, Sweep},
     experiment::recording::Problem,
 };
 
@@ -13,38 +15,101 @@ const NAMED: usize = 3;
 /// The most open-loop loads of a verdict. The table has all of them.
 const SWEEPS: usize = 3;
 
+/// The sentences about what was decided that come before all others.
+const FIRST: usize = 2;
+/// The lines of a verdict on a terminal, and the columns of a usual terminal.
+const LINES: usize = 8;
+const COLUMNS: u16 = 80;
+
+/// A sentence of the verdict.
+struct Told {
+    /// The sentences with the lowest rank are kept if there is no room for all.
+    rank: u8,
+    text: String,
+    /// A shorter text, for a verdict that has no room for the whole one.
+    shorter: Option<String>,
+}
+
+impl Told {
+    fn new(rank: u8, text: String) -> Told {
+        Told { rank, text, shorter: None }
+    }
+}
+
 impl Report {
     /// Returns the verdict, the most important sentence first.
     pub(super) fn verdict(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self.warning().map(str::to_owned).into_iter().collect();
+        self.told().into_iter().map(|told| told.text).collect()
+    }
+
+    /// Returns the sentences of the verdict that fit into eight lines of a terminal with 80 columns.
+    pub(super) fn short_verdict(&self) -> Vec<String> {
+        let told = self.told();
+        let mut places: Vec<usize> = (0..told.len()).collect();
+        places.sort_by_key(|place| told[*place].rank);
+        let lines = |text: &str| text::wrapped(text::MARK, text, Some(COLUMNS)).lines().count();
+        let mut kept: BTreeMap<usize, &str> = BTreeMap::new();
+        let mut room = LINES;
+        for place in places {
+            let texts = std::iter::once(&told[place].text).chain(&told[place].shorter);
+            if let Some(text) = texts.into_iter().find(|text| lines(text) <= room || kept.is_empty()) {
+                room = room.saturating_sub(lines(text));
+                kept.insert(place, text);
+            }
+        }
+        kept.into_values().map(str::to_owned).collect()
+    }
+
+    /// Returns every sentence of the verdict, in the order in which they are read.
+    fn told(&self) -> Vec<Told> {
+        let mut told: Vec<Told> =
+            self.warning().map(|warning| Told::new(0, warning.to_owned())).into_iter().collect();
+        let decided = self.decided().into_iter().enumerate();
+        told.extend(decided.map(|(place, text)| Told::new(if place < FIRST { 1 } else { 3 }, text)));
+        let of_loads = if self.analysis.conditions.is_empty() { 1 } else { 3 };
+        let is_live =
+            |sweep: &Sweep| self.analysis.live.groups.iter().any(|group| group.condition == sweep.name);
+        told.extend(self.analysis.open.iter().take(SWEEPS).map(|sweep| {
+            let text = match sweep.rates.first() {
+                Some(rate) if is_live(sweep) => live::load(rate),
+                _ => sweep.sentence(),
+            };
+            Told::new(of_loads, text)
+        }));
+        told.extend(live::sentences(self).into_iter().map(|text| Told::new(of_loads, text)));
+        let room = 8_usize.saturating_sub(told.len() + 3);
+        let steps = &self.analysis.advice.steps;
+        let known = steps.iter().filter(|step| step.answer != Answer::Unknown);
+        told.extend(known.take(room.min(2)).map(|step| Told::new(6, step.sentence())));
+        told.extend(
+            (!self.analysis.conditions.is_empty() || self.analysis.open.is_empty())
+                .then(|| Told::new(if self.left_out() > 0 { 2 } else { 5 }, self.counted())),
+        );
+        told.extend(self.sure().map(|text| Told::new(2, text)));
+        told.extend(self.open());
+        told
+    }
+
+    /// Returns what was decided: between the recordings if there are several, and otherwise between the conditions.
+    fn decided(&self) -> Vec<String> {
         let between = &self.analysis.between;
         let compared = !(between.comparisons.is_empty() && between.failures.is_empty());
         if self.sources.len() > 1 && compared {
-            lines.extend(self.between());
-        } else {
-            if self.sources.len() > 1 {
-                lines.push(capitalised(self.not_compared()) + ".");
-            }
-            if !self.analysis.simulated && !self.analysis.conditions.is_empty() {
-                lines.push(self.analysis.advice.recommendation.clone());
-            }
+            return self.between();
         }
-        let is_live =
-            |sweep: &Sweep| self.analysis.live.groups.iter().any(|group| group.condition == sweep.name);
-        lines.extend(self.analysis.open.iter().take(SWEEPS).map(|sweep| match sweep.rates.first() {
-            Some(rate) if is_live(sweep) => live::load(rate),
-            _ => sweep.sentence(),
-        }));
-        lines.extend(live::sentences(self));
-        let room = 8_usize.saturating_sub(lines.len() + 3);
-        let steps = &self.analysis.advice.steps;
-        let known = steps.iter().filter(|step| step.answer != Answer::Unknown);
-        lines.extend(known.take(room.min(2)).map(Step::sentence));
-        lines.extend(
-            (!self.analysis.conditions.is_empty() || self.analysis.open.is_empty()).then(|| self.counted()),
-        );
-        lines.extend(self.sure());
-        lines.extend(self.open());
+        let mut lines = Vec::new();
+        if self.sources.len() > 1 {
+            lines.push(capitalised(self.not_compared()) + ".");
+        }
+        if self.analysis.simulated {
+            let mut compared = self.analysis.compared();
+            if let Some(first) = compared.first_mut() {
+                first.insert_str(0, "With the simulated Ollama: ");
+            }
+            lines.append(&mut compared);
+        } else if !self.analysis.conditions.is_empty() {
+            lines.extend(self.analysis.advice.told.iter().cloned());
+        }
         lines
     }
 
@@ -82,7 +147,13 @@ impl Report {
         lines
     }
 
-    /// Returns how many runs there were, and how many of them failed.
+    /// Returns the number of runs that are invalid.
+    fn left_out(&self) -> usize {
+        let recorded = self.recording.runs.iter().filter(|run| !run.warm_up && run.kind != RunKind::Open);
+        recorded.count().saturating_sub(self.analysis.runs.len())
+    }
+
+    /// Returns how many runs there were, and how many of them failed or were left out.
     fn counted(&self) -> String {
         let together = || self.analysis.runs.iter().filter(|run| run.kind == RunKind::Together);
         let runs = together().count();
@@ -90,41 +161,49 @@ impl Report {
         let agents =
             self.analysis.conditions.iter().map(|condition| condition.agents).max().unwrap_or_default();
         let failed = if failed == 0 { "none failed".to_owned() } else { format!("{failed} failed") };
+        let left_out = match self.left_out() {
+            0 => String::new(),
+            1 => ", and 1 run was left out".to_owned(),
+            several => format!(", and {several} runs were left out"),
+        };
         format!(
-            "{} with up to {} and {} together: {failed}.",
+            "{} with up to {} and {} together: {failed}{left_out}.",
             counted(self.analysis.conditions.len(), "condition"),
             counted(agents, "agent"),
             counted(runs, "run")
         )
     }
 
-    /// Returns how small a difference these runs would have shown.
+    /// Returns how large a difference may be that was not found. `None`: every comparison found one.
     fn sure(&self) -> Option<String> {
-        let comparisons = match self.sources.len() {
-            1 => &self.analysis.comparisons,
-            _ => &self.analysis.between.comparisons,
+        let (comparisons, most) = match self.sources.len() {
+            1 => (&self.analysis.comparisons, 1),
+            _ => (&self.analysis.between.comparisons, 2),
         };
-        let of = |measure: Measure| {
-            let found = comparisons.iter().filter(move |found| found.measure == measure);
-            let least = found.filter_map(|found| found.detectable).max_by(f64::total_cmp)?;
+        let open = |found: &&Comparison| matches!(found.verdict, Outcome::Undecided | Outcome::Equivalent);
+        let of =
+            |measure: Measure| comparisons.iter().filter(open).filter(move |found| found.measure == measure);
+        let hidden = |measure: Measure| {
+            let least = of(measure).filter_map(|found| found.detectable).max_by(f64::total_cmp)?;
             Some(format!("{} in {}", measure.show_difference(least), measure.name()))
         };
-        let shown: Vec<String> = [Measure::TrueEfficiency, Measure::Throughput, Measure::Goodput]
-            .into_iter()
-            .filter_map(of)
-            .collect();
-        (!shown.is_empty()).then(|| {
-            format!(
-                "Each comparison would have shown a difference of {} with a probability of {:.0} %; a smaller one may \
-                 exist unseen.",
-                shown.join(" and "),
-                100.0 * self.analysis.settings.power
-            )
+        let decide = [Measure::TrueEfficiency, Measure::Throughput, Measure::Goodput];
+        let shown: Vec<String> = decide.into_iter().filter_map(hidden).take(most).collect();
+        if !shown.is_empty() {
+            let power = 100.0 * self.analysis.settings.power;
+            return Some(format!(
+                "Differences below {} could hide (power {power:.0} %).",
+                shown.join(" and ")
+            ));
+        }
+        let unknown = decide.into_iter().any(|measure| of(measure).next().is_some());
+        unknown.then(|| {
+            "How large a difference could hide is not known: the runs do not vary, or are too few.".into()
         })
     }
 
     /// Returns what is left out or undecided, and where to read about it.
-    fn open(&self) -> Option<String> {
+    fn open(&self) -> Option<Told> {
         let problems: usize = self.sources.iter().map(|source| source.problems.len()).sum();
         let several = self.sources.len() > 1;
         let named = |source: &Source, problem: &Problem| match several {
@@ -132,17 +211,25 @@ impl Report {
             false => problem.to_string(),
         };
         let first = self.sources.iter().find_map(|source| Some(named(source, source.problems.first()?)));
-        let left_out = first.map(|first| match problems {
-            1 => format!("1 part was left out or corrected: {first}"),
-            _ => format!("{problems} parts were left out or corrected; the first: {first}"),
+        let counted = match problems {
+            0 => None,
+            1 => Some("1 part was left out or corrected".to_owned()),
+            several => Some(format!("{several} parts were left out or corrected")),
+        };
+        let left_out = counted.as_ref().zip(first).map(|(counted, first)| match problems {
+            1 => format!("{counted}: {first}"),
+            _ => format!("{counted}; the first: {first}"),
         });
         let undecided = match self.analysis.advice.undecided.len() {
             0 => None,
             1 => Some("1 question is undecided".to_owned()),
             several => Some(format!("{several} questions are undecided")),
         };
-        let parts: Vec<String> = undecided.into_iter().chain(left_out).collect();
-        (!parts.is_empty()).then(|| format!("{}.", parts.join(". ")))
+        let sentence = |left_out: Option<String>| {
+            let parts: Vec<String> = undecided.iter().cloned().chain(left_out).collect();
+            (!parts.is_empty()).then(|| format!("{}.", parts.join(". ")))
+        };
+        Some(Told { rank: 4, text: sentence(left_out)?, shorter: sentence(counted) })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::made_up::{SETTINGS, recorded, report};
-use streamgauge_lab::analysis::{Measure, Recording};
+use streamgauge_lab::analysis::{Measure, Recording, RunKind};
 use streamgauge_lab::experiment::recording::{Environment, Recorded, Upstream, read_all};
 use streamgauge_lab::report::Report;
 
@@ -15,7 +15,7 @@ fn report_tables_name_conditions_measures_claims_and_problems() {
         "true efficiency",
         "uvloop",
         "Comparisons",
-        "1 runs; 4 of each are needed",
+        "1 run; 4 of each are needed",
         "Scaling",
         "Verdicts on the claims of TR117 (Technical Report 117)",
         "Python's efficiency has a ceiling near 86 %",
@@ -156,6 +156,111 @@ fn report_names_relation_within_several_conditions_and_over_all_runs_of_one() {
     let one = relations(|name| name == "uvloop");
     assert!(one.contains("all runs") && !one.contains("within 1 conditions"), "{one}");
     assert!(relations(|name| ["uvloop", "batches"].contains(&name)).contains("within 2 conditions"));
+}
+
+/// Returns the lines of the verdict of a report for 80 columns.
+fn lines(report: &Report) -> usize {
+    let text = report.text(Some(80));
+    let lines = text.lines().skip(1).take_while(|line| !line.is_empty()).count();
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!((1..=8).contains(&lines), "{lines} lines:\n{text}");
+    lines
+}
+
+/// The recording without the rows and the runs that no sentence of a verdict is about.
+fn small() -> Recorded {
+    let mut small = recorded();
+    small.recording.chunks.clear();
+    small.recording.lag.clear();
+    let mut of_one = 0;
+    small.recording.runs.retain(|run| {
+        of_one += usize::from(run.condition == "one");
+        run.condition != "one" || of_one <= 10
+    });
+    small
+}
+
+/// The recording with every name longer, and with many problems.
+fn long_names() -> Recorded {
+    let mut long = small();
+    let name = |name: &str| format!("phase1/gemma3_latest_q4_k_m/{name} with a long name");
+    for condition in &mut long.recording.conditions {
+        condition.name = name(&condition.name);
+        condition.baseline = condition.baseline.as_deref().map(name);
+    }
+    long.recording.runs.iter_mut().for_each(|run| {
+        if run.kind != RunKind::Open {
+            run.condition = name(&run.condition);
+        }
+    });
+    long.problems = vec![long.problems[0].clone(); 7];
+    long
+}
+
+#[test]
+fn verdict_of_every_kind_of_recording_has_at_most_eight_lines_of_80_columns() {
+    lines(report());
+    let without = |edit: fn(&mut Recorded)| {
+        let mut one = small();
+        edit(&mut one);
+        Report::of(vec![one], &SETTINGS)
+    };
+    lines(&without(|one| one.recording.simulated = true));
+    lines(&without(|one| one.recording.loads.clear()));
+    lines(&without(|one| one.recording.conditions.iter_mut().for_each(|found| found.remedies.clear())));
+    lines(&without(|one| {
+        one.recording.conditions.iter_mut().for_each(|found| found.remedies.clear());
+        one.recording.simulated = true;
+    }));
+    lines(&without(|one| one.recording.agents.clear()));
+    lines(&without(|one| one.recording = Recording::default()));
+    lines(&Report::of(vec![long_names()], &SETTINGS));
+    let other = Recorded { name: "a recording with a long name".into(), ..small() };
+    lines(&Report::of(vec![small(), other], &SETTINGS));
+    lines(&Report::of(vec![long_names(), small()], &SETTINGS));
+}
+
+#[test]
+fn verdict_states_the_largest_difference_that_could_hide() {
+    let text = report().text(None);
+    assert!(
+        text.contains("  - Differences below ")
+            && text.contains(" in true efficiency could hide (power 80 %)."),
+        "{text}"
+    );
+    let mut decided = small();
+    decided.recording.conditions.retain(|found| ["one", "eight"].contains(&found.name.as_str()));
+    let text = Report::of(vec![decided], &SETTINGS).text(None);
+    assert!(!text.contains("could hide"), "{text}");
+}
+
+#[test]
+fn verdict_of_a_simulated_comparison_names_the_simulator_before_the_difference() {
+    let mut simulated = small();
+    simulated.recording.simulated = true;
+    simulated.recording.loads.clear();
+    simulated.recording.conditions.retain(|found| ["rust", "python <b>&"].contains(&found.name.as_str()));
+    let text = Report::of(vec![simulated], &SETTINGS).text(None);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[1].starts_with("  - SIMULATED: "), "{text}");
+    assert!(lines[2].starts_with("  - With the simulated Ollama: rust: 1 of 6 runs failed"), "{text}");
+    let mut other = small();
+    other.recording.simulated = true;
+    let text = Report::of(vec![small(), Recorded { name: "later".into(), ..other }], &SETTINGS).text(None);
+    assert!(text.lines().nth(1).unwrap().starts_with("  - SIMULATED: "), "{text}");
+}
+
+#[test]
+fn verdict_counts_the_runs_that_are_left_out() {
+    let mut broken = small();
+    broken.recording.runs[0].wall = Some(1e-3);
+    let report = Report::of(vec![broken], &SETTINGS);
+    assert!(report.text(None).contains("and 1 run was left out."), "{}", report.text(None));
+    assert!(
+        report.full_text(None).contains("run 0 is left out: its agent 0 took "),
+        "{}",
+        report.full_text(None)
+    );
 }
 
 /// Returns the sentences of the verdict, and the widest line.

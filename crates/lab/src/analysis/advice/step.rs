@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::super::{Comparison, Remedy};
+use super::super::{Comparison, Outcome, Remedy};
 
 /// The answers of the tree, the effect of every remedy that was tried, and the recommendation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -13,6 +13,9 @@ pub(crate) struct Advice {
     pub(crate) remedies: Vec<RemedyEffect>,
     /// The recommendation.
     pub(crate) recommendation: String,
+    /// The sentences of the recommendation, the most important one first.
+    #[serde(skip)]
+    pub(crate) told: Vec<String>,
     /// The questions that this recording cannot decide, and the data that would decide them.
     pub(crate) undecided: Vec<String>,
 }
@@ -70,6 +73,13 @@ pub(crate) struct RemedyEffect {
     pub(crate) costs: Vec<Comparison>,
 }
 
+impl RemedyEffect {
+    /// Returns the measure that it makes worse beyond chance, the true efficiency before others.
+    pub(super) fn harm(&self) -> Option<&Comparison> {
+        std::iter::once(&self.gain).chain(&self.costs).find(|found| found.verdict == Outcome::Worse)
+    }
+}
+
 #[cfg(feature = "experiment")]
 impl RemedyEffect {
     /// Returns it as a sentence.
@@ -77,6 +87,7 @@ impl RemedyEffect {
     pub(crate) fn sentence(&self) -> String {
         let helped = match self.helped {
             Answer::Yes => "helped",
+            _ if self.gain.verdict == Outcome::Worse => "does harm",
             Answer::No => "did not help",
             Answer::Unknown => "was not shown to help",
         };

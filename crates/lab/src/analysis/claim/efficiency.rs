@@ -68,6 +68,7 @@ fn no_control(analysis: &Analysis) -> String {
     let mut ran: Vec<&ConditionSummary> = untreated(analysis, Language::Rust).collect();
     ran.sort_by_key(|found| found.runs == 0);
     match ran.first().map(|found| (&found.condition.name, found.runs)) {
+        Some((name, 1..)) if ran[0].condition.without_plan => format!("{} A limit need not be Python's.", other_prompts(name)),
         None => "No agents in another language ran together without a remedy as a control, so a limit need not be \
                  Python's."
             .into(),
@@ -80,6 +81,14 @@ fn no_control(analysis: &Analysis) -> String {
              condition of plan.toml."
         ),
     }
+}
+
+/// Returns why the Rust agents of a folder of TR117 are not compared with its Python agents.
+fn other_prompts(name: &str) -> String {
+    format!(
+        "The Rust agents of {name} sent other prompts than TR117's Python agents, so they are no control, and the two are \
+         not compared."
+    )
 }
 
 pub(super) fn gain(analysis: &Analysis) -> Claim {
@@ -136,7 +145,12 @@ pub(super) fn rust_gain(analysis: &Analysis) -> Claim {
         says: "Rust is 12 to 17 percentage points more efficient than Python",
     };
     let Some((_, _, overlap)) = rust_against_python(analysis, Measure::OverlapEfficiency) else {
-        return said.unmeasured("No Python condition is compared with a Rust one.");
+        let published =
+            untreated(analysis, Language::Rust).find(|found| found.condition.without_plan && found.runs > 0);
+        return said.unmeasured(&published.map_or_else(
+            || "No Python condition is compared with a Rust one.".into(),
+            |found| other_prompts(&found.condition.name),
+        ));
     };
     let mut numbers = vec![Number::of_comparison(&overlap)];
     let mut because = format!("{}.", overlap.sentence());

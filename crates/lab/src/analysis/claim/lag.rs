@@ -1,7 +1,7 @@
 //! Claims about the event loop's lag.
 
 use super::{Claim, Number, Said, Verdict, judge, shown};
-use crate::analysis::{Analysis, Evidence, Language, Measure, Relation};
+use crate::analysis::{Analysis, Evidence, Language, Measure, Relation, statistic::Correlation};
 
 /// The share of windows that counts as "consistently".
 const CONSISTENTLY: f64 = 0.95;
@@ -21,7 +21,7 @@ pub(super) fn explains(analysis: &Analysis) -> Claim {
         section: "3.5, Q1",
         says: "Loop lag p99 explains 88 % of the variance of efficiency, r = −0.94",
     };
-    correlation(analysis, said, Measure::OverlapEfficiency, -0.94)
+    correlation(analysis, said, Measure::OverlapEfficiency, -0.94, Over::Runs)
 }
 
 pub(super) fn follows_chunks(analysis: &Analysis) -> Claim {
@@ -30,12 +30,20 @@ pub(super) fn follows_chunks(analysis: &Analysis) -> Claim {
         section: "6.1",
         says: "Lag p99 rises with the chunk rate, r = 0.92",
     };
-    correlation(analysis, said, Measure::ChunksPerSecond, 0.92)
+    correlation(analysis, said, Measure::ChunksPerSecond, 0.92, Over::Conditions)
+}
+
+/// What a claim relates: the runs of a condition, or the conditions.
+#[derive(Clone, Copy, PartialEq)]
+enum Over {
+    Runs,
+    Conditions,
 }
 
 /// Judges a claim about r. The claim is supported if r is beyond chance and its interval contains the claimed value. It
-/// is refuted if the interval does not contain that value.
-fn correlation(analysis: &Analysis, said: Said, right: Measure, claimed: f64) -> Claim {
+/// is refuted if the interval does not contain that value. A claim about conditions is judged by r between them, if there
+/// are enough, and otherwise by r within them.
+fn correlation(analysis: &Analysis, said: Said, right: Measure, claimed: f64, over: Over) -> Claim {
     if !python_ran(analysis) {
         return said.unmeasured(NO_PYTHON);
     }
@@ -45,26 +53,39 @@ fn correlation(analysis: &Analysis, said: Said, right: Measure, claimed: f64) ->
     let Some(relation) = analysis.relations.iter().find(asked) else {
         return said.unmeasured("Fewer than three runs have both, or one does not vary.");
     };
-    let found = relation.pearson;
+    let within = relation.pearson;
+    let show = |found: &Correlation| {
+        format!("r = {:.2} ({})", found.r, shown(found.interval, |r| format!("{r:.2}")))
+    };
+    let mut because = format!(
+        "Within conditions, over {} runs, {}, ρ = {:.2}, r² = {:.2}; {}.",
+        within.n,
+        show(&within),
+        relation.spearman.r,
+        within.r * within.r,
+        relation.evidence.sentence()
+    );
+    let mut numbers = vec![number("Pearson's r", &within)];
+    let alpha = 1.0 - analysis.settings.level;
     let tested = matches!(relation.evidence, Evidence::Tested { .. });
-    let interval = found.interval.filter(|_| tested);
-    let significant = relation.evidence.found(1.0 - analysis.settings.level);
+    let (interval, significant) = match relation.between.filter(|_| over == Over::Conditions) {
+        Some(between) => {
+            because = format!("Between {} conditions, {}. {because}", between.n, show(&between));
+            numbers.insert(0, number("Pearson's r between conditions", &between));
+            (between.interval, between.p.is_some_and(|p| p < alpha))
+        }
+        None => (within.interval.filter(|_| tested), relation.evidence.found(alpha)),
+    };
     let verdict = judge(
         interval,
         |interval| significant && interval.contains(claimed),
         |interval| !interval.contains(claimed),
     );
-    let because = format!(
-        "Within conditions, over {} runs, r = {:.2} ({}), ρ = {:.2}, r² = {:.2}; {}.",
-        found.n,
-        found.r,
-        shown(found.interval, |r| format!("{r:.2}")),
-        relation.spearman.r,
-        found.r * found.r,
-        relation.evidence.sentence()
-    );
-    let number = Number { name: "Pearson's r".into(), value: found.r, interval: found.interval, n: found.n };
-    said.judged(verdict, because, vec![number])
+    said.judged(verdict, because, numbers)
+}
+
+fn number(name: &str, found: &Correlation) -> Number {
+    Number { name: name.into(), value: found.r, interval: found.interval, n: found.n }
 }
 
 pub(super) fn storm(analysis: &Analysis) -> Claim {

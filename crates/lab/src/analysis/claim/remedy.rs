@@ -6,14 +6,16 @@ use crate::analysis::{Alone, Analysis, Comparison, Measure, Remedy, true_speedup
 /// A difference in efficiency that TR117 calls insignificant.
 const NEGLIGIBLE: f64 = 0.01;
 
-/// Returns the comparison of a condition whose only remedy is a wanted one.
+/// Returns the comparison of a condition whose only remedy is a wanted one, with a condition without a remedy. The two
+/// may be conditions of different recordings.
 fn with(analysis: &Analysis, measure: Measure, wanted: impl Fn(&Remedy) -> bool) -> Option<&Comparison> {
-    let only = |remedies: &[Remedy]| matches!(remedies, [remedy] if wanted(remedy));
-    analysis
-        .conditions
-        .iter()
-        .filter(|found| only(&found.condition.remedies))
-        .find_map(|found| analysis.comparison(&found.condition.name, measure))
+    let remedies = |name: &str| analysis.condition(name).map(|found| found.condition.remedies.as_slice());
+    let is_wanted = |found: &&Comparison| {
+        found.measure == measure
+            && matches!(remedies(&found.condition), Some([remedy]) if wanted(remedy))
+            && remedies(&found.baseline) == Some(&[])
+    };
+    analysis.all_comparisons().find(is_wanted)
 }
 
 pub(super) fn slower_is_faster(analysis: &Analysis) -> Claim {

@@ -40,18 +40,39 @@ pub(crate) fn hedges_g(first: &[f64], second: &[f64], level: f64) -> Result<Effe
     if deviation == 0.0 {
         return Err(Undefined::Constant);
     }
-    let d = (centre(first) - centre(second)) / deviation;
-    let unbias = (ln_gamma(0.5 * df) - 0.5 * (0.5 * df).ln() - ln_gamma(0.5 * (df - 1.0))).exp();
     let scale = (n1.recip() + n2.recip()).sqrt();
-    let t = d / scale;
-    let tail = 0.5 * (1.0 - level);
-    let interval = (t.abs() <= LARGEST_T).then(|| Interval {
-        low: scale * shift_with(t, df, 1.0 - tail),
-        high: scale * shift_with(t, df, tail),
-        level,
-    });
-    // With one degree of freedom the correction does not exist (Γ(0)): g would be 0 × d, which has no meaning.
-    Ok(Effect { g: if df > 1.0 { unbias * d } else { d }, interval, deviation })
+    Ok(Effect::of(centre(first) - centre(second), deviation, df, scale, level))
+}
+
+impl Effect {
+    /// Returns the effect of a difference with this standard error, between samples of these sizes. The deviation is that
+    /// of values whose means would have the standard error, so it contains every variance that the standard error does.
+    pub(crate) fn of_error(
+        difference: f64,
+        error: f64,
+        df: f64,
+        sizes: (usize, usize),
+        level: f64,
+    ) -> Option<Effect> {
+        let scale = ((sizes.0 as f64).recip() + (sizes.1 as f64).recip()).sqrt();
+        let sound = error > 0.0 && df > 0.0 && difference.is_finite() && demand_level(level).is_ok();
+        sound.then(|| Effect::of(difference, error / scale, df, scale, level))
+    }
+
+    /// `scale` is the standard error of the difference / the deviation.
+    fn of(difference: f64, deviation: f64, df: f64, scale: f64, level: f64) -> Effect {
+        let d = difference / deviation;
+        let unbias = (ln_gamma(0.5 * df) - 0.5 * (0.5 * df).ln() - ln_gamma(0.5 * (df - 1.0))).exp();
+        let t = d / scale;
+        let tail = 0.5 * (1.0 - level);
+        let interval = (t.abs() <= LARGEST_T).then(|| Interval {
+            low: scale * shift_with(t, df, 1.0 - tail),
+            high: scale * shift_with(t, df, tail),
+            level,
+        });
+        // With one degree of freedom the correction does not exist (Γ(0)): g would be 0 × d, which has no meaning.
+        Effect { g: if df > 1.0 { unbias * d } else { d }, interval, deviation }
+    }
 }
 
 /// Returns the noncentrality under which `t` is exceeded with probability 1 − `p`.

@@ -64,6 +64,62 @@ pub(crate) fn permutation_test(
     Ok(tally.result(centre(first) - centre(second), exact))
 }
 
+/// A baseline that all values of one side are relative to: the sum of `weight` × the mean of each sample.
+pub(crate) struct Baseline<'a> {
+    pub(crate) samples: Vec<(f64, &'a [f64])>,
+}
+
+impl Baseline<'_> {
+    /// Returns the baseline of resampled values, divided by the baseline itself. Its variance is that of the mean: a
+    /// resample of n values has (n − 1) / n of it, which the result makes good.
+    fn resampled(&self, random: &mut Random) -> f64 {
+        let (mut all, mut apart) = (0.0, 0.0);
+        for (weight, sample) in &self.samples {
+            let (n, middle) = (sample.len(), centre(sample));
+            let drawn = (0..n).map(|_| sample[random.below(n as u32) as usize]).sum::<f64>() / n as f64;
+            all += weight * middle;
+            apart += weight * (drawn - middle) * (n as f64 / (n as f64 - 1.0)).sqrt();
+        }
+        1.0 + apart / all
+    }
+}
+
+/// Tests the difference of two means whose values are relative to a baseline of their own, such as efficiencies with solo
+/// runs of their own. Each of `most` random labellings resamples both baselines, so that the result contains their
+/// variance. [`permutation_test`] would take the baselines for exact, and find differences that are noise of the
+/// baselines.
+///
+/// # Errors
+/// As for [`permutation_test`], and if a sample of a baseline has fewer than two values.
+pub(crate) fn permutation_test_with_baselines(
+    (first, second): (&[f64], &[f64]),
+    baselines: (&Baseline<'_>, &Baseline<'_>),
+    most: usize,
+    random: &mut Random,
+) -> Result<Permutation, Undefined> {
+    demand(first, 2)?;
+    demand(second, 2)?;
+    for (_, sample) in baselines.0.samples.iter().chain(&baselines.1.samples) {
+        demand(sample, 2)?;
+    }
+    let mut values = [first, second].concat();
+    let width = values.iter().fold(0.0, |width: f64, value| width.max((value - values[0]).abs()));
+    if width == 0.0 {
+        return Err(Undefined::Constant);
+    }
+    let difference = centre(first) - centre(second);
+    let mut tally = Tally::around(difference, 1e-12 * width);
+    // The observed labelling is one of them.
+    tally.add(difference);
+    for _ in 0..most {
+        random.shuffle(&mut values);
+        let (left, right) = values.split_at(first.len());
+        let (of_first, of_second) = (baselines.0.resampled(random), baselines.1.resampled(random));
+        tally.add(of_first * centre(left) - of_second * centre(right));
+    }
+    Ok(tally.result(difference, false))
+}
+
 /// Tests the mean of paired differences by Fisher's sign-flip test. It evaluates all combinations of signs if there
 /// are at most `most`, and otherwise `most` random ones.
 ///

@@ -3,12 +3,13 @@
 use std::{env, path::PathBuf, process::Command};
 
 use super::{
-    Interval, Random, bca, correlation_matrix, detectable_shift,
+    Baseline, Effect, Interval, Random, bca, correlation_matrix, detectable_shift,
     distribution::{
         chi_squared_upper, f_upper, noncentral_t_cdf, normal_cdf, normal_quantile, t_cdf, t_quantile,
         t_two_sided,
     },
     fit_scaling, hedges_g, holm, least_squares, mean, pearson_within, percentile, permutation_test,
+    permutation_test_with_baselines,
     power::power,
     rank::ranks,
     regression::Coefficient,
@@ -121,6 +122,23 @@ fn answer(statistic: &str, given: &Value) -> Value {
         }),
         "permutation" => permutation_test(&list("first"), &list("second"), count("most"), &mut random())
             .map(|test| json!({ "difference": test.difference, "p": test.p })),
+        "permutation_with_baselines" => {
+            let (weights, first, second) = (list("weights"), lists("alone_first"), lists("alone_second"));
+            permutation_test_with_baselines(
+                (&list("first"), &list("second")),
+                (&baseline(&weights, &first), &baseline(&weights, &second)),
+                count("most"),
+                &mut random(),
+            )
+            .map(|test| json!({ "difference": test.difference, "p": test.p }))
+        }
+        "effect_of_error" => {
+            let sizes = (count("first"), count("second"));
+            let effect = Effect::of_error(number("difference"), number("error"), number("df"), sizes, LEVEL);
+            effect.ok_or(Undefined::Constant).map(|effect| {
+                with_interval(json!({ "g": effect.g, "deviation": effect.deviation }), effect.interval)
+            })
+        }
         "holm" => Ok(json!({ "values": holm(&list("p")) })),
         "power" => power(number("effect"), count("first"), count("second"), number("alpha"))
             .map(|power| json!({ "value": power })),
@@ -162,6 +180,10 @@ fn answer(statistic: &str, given: &Value) -> Value {
         other => panic!("no statistic is called {other}"),
     };
     found.unwrap_or(Value::Null)
+}
+
+fn baseline<'a>(weights: &[f64], samples: &'a [Vec<f64>]) -> Baseline<'a> {
+    Baseline { samples: weights.iter().copied().zip(samples.iter().map(Vec::as_slice)).collect() }
 }
 
 fn numbers(value: &Value) -> Vec<f64> {

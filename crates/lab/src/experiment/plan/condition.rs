@@ -82,6 +82,7 @@ impl ConditionPlan {
             series: self.series.clone(),
             until: None,
             recording: 0,
+            without_plan: false,
         }
     }
 

@@ -10,6 +10,7 @@ mod foreign;
 mod gpu;
 mod lag;
 mod live;
+mod phases;
 mod plan;
 mod reading;
 mod recorded;
@@ -67,7 +68,7 @@ fn holds(folder: &Path) -> bool {
 }
 
 /// Reads the recording in a folder or, if the folder itself holds none, every recording below it, for an analysis with
-/// these settings. The name of a recording below the folder is its path. `progress` is told how many bytes were read since
+/// these settings. The name of a recording below the folder is its path. The folders of TR117's suite are one recording. `progress` is told how many bytes were read since
 /// the last call.
 ///
 /// Chunks and lag are reduced to a [`RunDigest`] of each run while they are read, so that a recording of any number of
@@ -101,7 +102,7 @@ pub fn read_all(
         read(&path, name)
     };
     let found: Result<Vec<Recorded>, ReadError> = found.into_iter().map(named).collect();
-    Ok(live::joined(folder, found?))
+    Ok(phases::joined(folder, live::joined(folder, found?)))
 }
 
 /// Returns the bytes of the files of rows that [`read_all`] reads, for a progress bar.

@@ -51,7 +51,7 @@ fn written() -> (TempDir, Recording) {
             id,
             condition: ["rust", "python"][id as usize].into(),
             started: 10.0 * f64::from(id),
-            wall: Some(1.5),
+            wall: Some(2.5),
             agents: Some(2),
             repetition: Some(0),
             ..Run::default()

@@ -52,7 +52,9 @@ fn of(title: &'static str, about: &'static str, comparisons: &[Comparison]) -> G
     for found in comparisons {
         let measure = found.measure;
         let sign = if found.difference >= 0.0 { "+" } else { "" };
+        let largest = found.largest();
         let p = match found.evidence {
+            Evidence::TooFew { have: 1, need } => format!("1 run; {need} of each are needed"),
             Evidence::TooFew { have, need } => format!("{have} runs; {need} of each are needed"),
             Evidence::NoNoise => "no noise".into(),
             Evidence::Tested { corrected, .. } => p_value(corrected),
@@ -62,8 +64,8 @@ fn of(title: &'static str, about: &'static str, comparisons: &[Comparison]) -> G
             found.baseline.clone(),
             measure.name().into(),
             verdict(found),
-            format!("{sign}{}", measure.show_difference(found.difference)),
-            cell(found.interval.map(|interval| range(measure, interval))),
+            format!("{sign}{}", measure.show_difference_in(found.difference, largest)),
+            cell(found.interval.map(|interval| range(measure, interval, largest))),
             p,
             cell(found.permutation.map(|test| format!("{:.4}", test.p))),
             cell(found.effect.map(|effect| format!("{:.2}", effect.g))),

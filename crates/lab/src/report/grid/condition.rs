@@ -49,7 +49,7 @@ pub(super) fn grid(report: &Report) -> Grid {
         let truth = condition.truth.map(|truth| {
             let shown = Measure::TrueEfficiency.show(truth.efficiency);
             truth.efficiency_interval.map_or(shown.clone(), |interval| {
-                format!("{shown} {}", range(Measure::TrueEfficiency, interval))
+                format!("{shown} {}", range(Measure::TrueEfficiency, interval, truth.efficiency))
             })
         });
         let mut row = vec![
@@ -80,7 +80,7 @@ fn with_interval(condition: &ConditionSummary, measure: Measure) -> Option<Strin
     let mean = condition.mean(measure)?;
     let shown = measure.show(mean.value);
     Some(match mean.interval {
-        Some(interval) => format!("{shown} {}", range(measure, interval)),
+        Some(interval) => format!("{shown} {}", range(measure, interval, mean.value)),
         None => shown,
     })
 }

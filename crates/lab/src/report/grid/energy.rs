@@ -28,7 +28,8 @@ pub(super) fn grid(report: &Report) -> Grid {
 }
 
 fn with_interval(measure: Measure, mean: Mean) -> String {
-    let range = mean.interval.map_or(String::new(), |interval| format!(" {}", range(measure, interval)));
+    let range =
+        mean.interval.map_or(String::new(), |interval| format!(" {}", range(measure, interval, mean.value)));
     format!("{}{range}", measure.show(mean.value))
 }
 

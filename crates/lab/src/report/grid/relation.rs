@@ -11,7 +11,8 @@ pub(super) fn grid(report: &Report) -> Grid {
     let mut grid = Grid::new(
         "Relations over runs",
         "Pearson's r and Spearman's ρ within conditions, with 95 % intervals. Differences between conditions have no \
-         effect.",
+         effect. Between conditions: r of their means, over at least four, which any other difference between the conditions \
+         can cause.",
         &["one", "other", "condition", "runs", "r", "interval of r", "r²", "ρ", "interval of ρ", "p"],
         3,
     );
@@ -37,6 +38,20 @@ pub(super) fn grid(report: &Report) -> Grid {
             cell(found.spearman.interval.map(two)),
             p,
         ]);
+        if let Some(between) = &found.between {
+            grid.rows.push(vec![
+                found.left.name().into(),
+                found.right.name().into(),
+                format!("between {} conditions", between.n),
+                between.n.to_string(),
+                format!("{:.2}", between.r),
+                cell(between.interval.map(two)),
+                format!("{:.2}", between.r * between.r),
+                cell(None),
+                cell(None),
+                cell(between.p.map(p_value)),
+            ]);
+        }
     }
     grid
 }

@@ -58,10 +58,7 @@ pub(super) fn cell(value: Option<String>) -> String {
 }
 
 /// Formats an interval in the unit of the value next to it.
-pub(super) fn range(measure: Measure, interval: Interval) -> String {
-    let number = |value: f64| {
-        let shown = measure.show(value);
-        shown.split([' ', '/']).next().unwrap_or_default().to_owned()
-    };
-    format!("[{}, {}]", number(interval.low), number(interval.high))
+pub(super) fn range(measure: Measure, interval: Interval, beside: f64) -> String {
+    let (low, high) = measure.range(interval, beside);
+    format!("[{low}, {high}]")
 }

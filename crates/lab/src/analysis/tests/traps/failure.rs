@@ -104,12 +104,15 @@ fn run_with_missing_repeated_or_impossible_agents_is_named_and_left_out() {
     draft.recording.agents.push(again);
     let nan = pair(&mut draft, "pair", 10.0);
     draft.recording.agents.last_mut().unwrap().duration = f64::NAN;
+    let longer = pair(&mut draft, "pair", 10.0);
+    draft.recording.runs.last_mut().unwrap().wall = Some(9.0);
     let analysis = analyse(&draft.recording, &QUICK);
     assert_eq!(analysis.runs.len(), 6, "{:?}", analysis.runs.iter().map(|run| run.id).collect::<Vec<_>>());
     for (run, what) in [
         (missing, "has 1 agent, and the other runs of pair have 2"),
         (repeated, "has agent 1 twice"),
         (nan, "agent 1 has no duration"),
+        (longer, "agent 0 took 10.00 s, and the run took only 9.00 s"),
     ] {
         let found =
             analysis.notes.iter().any(|note| note.contains(&format!("run {run}")) && note.contains(what));

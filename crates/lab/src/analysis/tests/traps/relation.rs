@@ -4,7 +4,7 @@ use crate::analysis::{
     LagSample, Language, Measure, Probe, Remedy, RunKind, Verdict, analyse, statistic::Random,
 };
 
-use super::{super::model::Draft, NOISE, QUICK, condition, few, normal};
+use super::{super::model::Draft, NOISE, QUICK, condition, few, normal, pair};
 
 /// Returns a recording in which lag and efficiency are unrelated within each condition, and both differ between the
 /// conditions.
@@ -102,4 +102,41 @@ fn control_that_ran_and_is_not_compared_is_named_and_not_called_missing() {
     for none in [because(None, false), because(Some(Language::Python), false)] {
         assert!(none.contains("No agents in another language ran together"), "{none}");
     }
+}
+
+#[test]
+fn claim_about_conditions_is_judged_by_the_relation_between_them() {
+    // Five conditions with more and more chunks per second. Within each, lag and chunks are unrelated.
+    let claim = |lag_of: fn(f64) -> f64| {
+        let mut draft = Draft::default();
+        let (mut random, mut random_chunks) = (Random::new(23), Random::new(24));
+        for place in 0..5_u32 {
+            let name = format!("{place}");
+            draft.condition(condition(&name, Language::Python, &[], None));
+            for _ in 0..6 {
+                let run = pair(&mut draft, &name, 10.0);
+                draft.chunks(run, 0.0, 0.001, 400 * (place + 1) + random_chunks.below(40));
+                let lag = lag_of(f64::from(place)) * (1.0 + 0.05 * normal(&mut random));
+                draft.recording.lag.extend((0..20).map(|at| LagSample {
+                    run,
+                    process: 0,
+                    probe: Probe::Schedule,
+                    at: 0.1 * f64::from(at),
+                    lag,
+                }));
+            }
+        }
+        let analysis = analyse(&draft.recording, &QUICK);
+        analysis.claims.iter().find(|claim| claim.id == "lag_follows_chunks").unwrap().clone()
+    };
+    // r is near 0.92 and beyond chance.
+    let wavy = claim(|place| 0.01 + 0.002 * place + 0.002 * (2.0 * place).sin());
+    assert!(
+        wavy.because.starts_with("Between 5 conditions, r = 0.94 (95 % interval 0.32 to 1.00). Within"),
+        "{}",
+        wavy.because
+    );
+    assert_eq!(wavy.verdict, Verdict::Supported, "{}", wavy.sentence());
+    let falling = claim(|place| 0.02 - 0.002 * place);
+    assert_eq!(falling.verdict, Verdict::Refuted, "{}", falling.sentence());
 }

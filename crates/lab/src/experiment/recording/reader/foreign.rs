@@ -31,7 +31,13 @@ pub(super) fn complete(
     // TR117's chunks are those of Python agents.
     let language = suite.first().map_or(Language::Python, |run| run.language);
     let remedies = suite.first().map_or_else(Vec::new, |run| run.remedies.clone());
-    recording.conditions.push(Condition { name: name.into(), language, remedies, ..Condition::default() });
+    recording.conditions.push(Condition {
+        name: name.into(),
+        language,
+        remedies,
+        without_plan: true,
+        ..Condition::default()
+    });
     let spans = spans(recording);
     say_missing(reading, recording, &suite, &spans);
     if suite.is_empty() {

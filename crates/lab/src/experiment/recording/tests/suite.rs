@@ -219,25 +219,88 @@ fn tr117_rust_output_is_read_with_summary_for_missing_run() {
     assert_eq!((gpu.samples, gpu.watts.unwrap().mean, gpu.utilization.unwrap().max), (2, 100.0, 0.9));
 }
 
-#[test]
-fn tr117_folder_above_several_recordings_means_all_of_them() {
-    let folder = TempDir::new().unwrap();
-    for name in ["phase1/default", "phase3/60tps"] {
-        fs::create_dir_all(folder.path().join(name)).unwrap();
-        json(&folder.path().join(name));
+/// Writes the runs of a folder with this setting, which is a field of their JSON files.
+fn phase(folder: &Path, name: &str, setting: &str) {
+    let folder = folder.join(name);
+    fs::create_dir_all(&folder).unwrap();
+    json(&folder);
+    for run in 1..=RUNS.len() {
+        edit(&folder, &format!("run_{run}.json"), |text| text.replace("\"read_buffer_size\": 8192", setting));
     }
-    let found = read_all(folder.path(), &Settings::default(), &mut |_| {}).unwrap();
-    let names: Vec<&str> = found.iter().map(|recorded| recorded.name.as_str()).collect();
-    assert_eq!(names, ["phase1/default", "phase3/60tps"]);
+}
+
+/// Returns the conditions of a suite, each with its baseline.
+fn baselines(folder: &Path) -> Vec<(String, Option<String>)> {
+    let found = read_all(folder, &QUICK, &mut |_| {}).unwrap();
+    let [suite] = found.as_slice() else { panic!("{} recordings are not one", found.len()) };
+    suite.recording.conditions.iter().map(|found| (found.name.clone(), found.baseline.clone())).collect()
+}
+
+#[test]
+fn tr117_folders_of_one_suite_are_conditions_that_are_compared_with_the_agents_without_a_setting() {
+    let folder = TempDir::new().unwrap();
+    let nothing = "\"read_buffer_size\": null";
+    phase(folder.path(), "phase1/gemma/buf65536", "\"read_buffer_size\": 65536");
+    phase(folder.path(), "phase1/gemma/default", nothing);
+    phase(folder.path(), "phase3/gemma/60tps", "\"throttle_rate\": 60.0");
+    phase(folder.path(), "phase3/qwen/60tps", "\"throttle_rate\": 60.0");
+    let pair = |name: &str, baseline: Option<&str>| (name.to_owned(), baseline.map(str::to_owned));
+    let default = Some("phase1/gemma/default");
     assert_eq!(
-        read_all(&folder.path().join("phase1/default"), &Settings::default(), &mut |_| {}).unwrap().len(),
-        1
+        baselines(folder.path()),
+        [
+            pair("phase1/gemma/buf65536", default),
+            pair("phase1/gemma/default", None),
+            pair("phase3/gemma/60tps", default),
+            // Without a control of its model, a condition is compared with the first of its phase.
+            pair("phase3/qwen/60tps", Some("phase3/gemma/60tps")),
+        ]
     );
+    // The same holds for a part of the suite.
+    assert_eq!(
+        baselines(&folder.path().join("phase1")),
+        [pair("gemma/buf65536", Some("gemma/default")), pair("gemma/default", None)]
+    );
+    let suite = read_all(folder.path(), &QUICK, &mut |_| {}).unwrap().remove(0);
+    assert_problem(&suite, "phase1/gemma/default/chunk_metrics.csv: it is missing");
+    let analysis = analyse(&suite.recording, &QUICK);
+    assert_eq!(analysis.runs.len(), 4 * RUNS.len());
+    let compared = analysis.comparison("phase3/gemma/60tps", Measure::OverlapEfficiency).unwrap();
+    assert_eq!(compared.difference, 0.0);
+    for id in ["slower_is_faster", "buffer_efficiency"] {
+        let claim = analysis.claims.iter().find(|claim| claim.id == id).unwrap();
+        assert!(claim.because.contains("against phase1/gemma/default"), "{}", claim.because);
+    }
+}
+
+#[test]
+fn tr117_folder_without_a_recording_below_it_is_refused() {
     let empty = TempDir::new().unwrap();
-    assert!(
-        read_all(empty.path(), &Settings::default(), &mut |_| {})
-            .unwrap_err()
-            .to_string()
-            .contains("holds no recording")
-    );
+    let refused = read_all(empty.path(), &Settings::default(), &mut |_| {}).unwrap_err().to_string();
+    assert!(refused.contains("holds no recording"), "{refused}");
+    let folder = TempDir::new().unwrap();
+    phase(folder.path(), "phase1/default", "\"read_buffer_size\": null");
+    let only = read_all(&folder.path().join("phase1/default"), &Settings::default(), &mut |_| {}).unwrap();
+    assert_eq!((only.len(), only[0].recording.conditions[0].baseline.as_deref()), (1, None));
+}
+
+#[test]
+fn tr117_rust_agents_are_no_control_of_python_agents_and_no_plan_is_named() {
+    let folder = TempDir::new().unwrap();
+    phase(folder.path(), "phase1/gemma/default", "\"read_buffer_size\": null");
+    let output = folder.path().join("phase2/gemma/agent_output");
+    fs::create_dir_all(&output).unwrap();
+    let run = |run: u32| {
+        format!(r#"{{"run_number": {run}, "concurrent_wall_time_s": 10.0, "concurrency_speedup": 1.9{run}}}"#)
+    };
+    let rows: Vec<String> = (1..=5).map(run).collect();
+    fs::write(output.join("summary.json"), format!("{{\"runs\": [{}]}}", rows.join(","))).unwrap();
+    let suite = read_all(folder.path(), &QUICK, &mut |_| {}).unwrap().remove(0);
+    let analysis = analyse(&suite.recording, &QUICK);
+    for id in ["python_ceiling", "rust_gain"] {
+        let because = &analysis.claims.iter().find(|claim| claim.id == id).unwrap().because;
+        let said = "The Rust agents of phase2/gemma sent other prompts than TR117's Python agents";
+        assert!(because.contains(said) && !because.contains("plan.toml"), "{because}");
+    }
+    assert!(analysis.comparisons.is_empty(), "{:?}", analysis.comparisons);
 }

@@ -1,6 +1,6 @@
 //! Counts what a record, a chunk, a stream and a request cost: instructions, system calls, allocations and readings
-//! of the clock with callgrind, and the memory of a running stream with DHAT. Unlike times, they are the same on a
-//! busy machine.
+//! of the clock with callgrind, and the memory of a running stream and of a request that waits for its response with
+//! DHAT. Unlike times, they are the same on a busy machine.
 //!
 //! `cargo bench --profile count --package streamgauge --no-default-features --features traces --bench instructions` fails
 //! if a count exceeds `baseline.json` by more than 5 %, or calls or the instructions of a layer by more than 10 %.

@@ -21,6 +21,8 @@ use crate::{bare, scenario::RECORD};
 
 /// Longer than the time for which the sidecar gathers records, so that each chunk is written alone.
 const PAUSE: Duration = Duration::from_millis(2);
+/// The prompt that the upstream does not answer.
+const SILENT: &str = "say nothing";
 /// No reading of a collector comes within a run.
 const NEVER: Duration = Duration::from_secs(3600);
 
@@ -42,8 +44,17 @@ pub(crate) enum Relay {
     Traced,
 }
 
+/// What the client and the upstream tell each other beside the relay.
+#[derive(Debug, Default)]
+struct Signals {
+    /// The upstream sends the next record.
+    next: Notify,
+    /// The upstream has read a request that it never answers.
+    silent: Notify,
+}
+
 /// Runs work with the address of a relay.
-fn with<F: Future<Output = ()>>(relay: Relay, work: impl FnOnce(SocketAddr, Arc<Notify>) -> F) {
+fn with<F: Future<Output = ()>>(relay: Relay, work: impl FnOnce(SocketAddr, Arc<Signals>) -> F) {
     let mut builder = Builder::new_current_thread();
     builder.enable_all();
     if matches!(relay, Relay::Instrumented | Relay::Traced) {
@@ -51,8 +62,8 @@ fn with<F: Future<Output = ()>>(relay: Relay, work: impl FnOnce(SocketAddr, Arc<
     }
     let runtime = builder.build().expect("a runtime");
     runtime.block_on(async {
-        let next = Arc::new(Notify::new());
-        let upstream = serve_upstream(next.clone()).await;
+        let signals = Arc::new(Signals::default());
+        let upstream = serve_upstream(signals.clone()).await;
         let addr = match relay {
             Relay::Direct => upstream,
             Relay::Copy => {
@@ -69,7 +80,7 @@ fn with<F: Future<Output = ()>>(relay: Relay, work: impl FnOnce(SocketAddr, Arc<
             Relay::Instrumented => sidecar(upstream, Some(NEVER), false).await,
             Relay::Traced => sidecar(upstream, Some(NEVER), true).await,
         };
-        work(addr, next).await;
+        work(addr, signals).await;
     });
 }
 
@@ -107,18 +118,18 @@ async fn sidecar(upstream: SocketAddr, tasks: Option<Duration>, is_traced: bool)
 }
 
 /// An Ollama that sends one record after each notification.
-async fn serve_upstream(next: Arc<Notify>) -> SocketAddr {
+async fn serve_upstream(signals: Arc<Signals>) -> SocketAddr {
     let (listener, addr) = listen().await;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             stream.set_nodelay(true).expect("a socket");
-            tokio::spawn(answer(stream, next.clone()));
+            tokio::spawn(answer(stream, signals.clone()));
         }
     });
     addr
 }
 
-async fn answer(mut stream: TcpStream, next: Arc<Notify>) {
+async fn answer(mut stream: TcpStream, signals: Arc<Signals>) {
     let mut head = [0; 4096];
     while let Ok(length @ 1..) = stream.read(&mut head).await {
         let head = &head[..length];
@@ -127,12 +138,16 @@ async fn answer(mut stream: TcpStream, next: Arc<Notify>) {
             stream.write_all(answer).await.expect("a reader");
             continue;
         }
+        if head.windows(SILENT.len()).any(|part| part == SILENT.as_bytes()) {
+            signals.silent.notify_one();
+            continue;
+        }
         let head =
             b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
         stream.write_all(&[head, &chunk(RECORD)[..]].concat()).await.expect("a reader");
         let chunk = chunk(RECORD);
         loop {
-            next.notified().await;
+            signals.next.notified().await;
             if stream.write_all(&chunk).await.is_err() {
                 return;
             }
@@ -144,12 +159,18 @@ fn chunk(record: &[u8]) -> Vec<u8> {
     [format!("{:X}\r\n", record.len()).as_bytes(), record, b"\r\n"].concat()
 }
 
+/// A client that has asked for a stream.
+async fn ask(addr: SocketAddr, prompt: &str) -> TcpStream {
+    let mut client = TcpStream::connect(addr).await.expect("a listener");
+    let body = format!(r#"{{"model":"llama3.2","prompt":"{prompt}"}}"#);
+    let head = format!("POST /api/generate HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len());
+    client.write_all((head + &body).as_bytes()).await.expect("a relay");
+    client
+}
+
 /// A client whose stream has begun.
 async fn begin(addr: SocketAddr) -> TcpStream {
-    let mut client = TcpStream::connect(addr).await.expect("a listener");
-    let body = r#"{"model":"llama3.2","prompt":"why is the sky blue"}"#;
-    let head = format!("POST /api/generate HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len());
-    client.write_all((head + body).as_bytes()).await.expect("a relay");
+    let mut client = ask(addr, "why is the sky blue").await;
     let mut got = Vec::new();
     while !got.ends_with(&chunk(RECORD)) {
         assert_ne!(client.read_buf(&mut got).await.expect("a response"), 0, "{}", got.escape_ascii());
@@ -159,12 +180,12 @@ async fn begin(addr: SocketAddr) -> TcpStream {
 
 /// The chunks of one stream.
 pub(crate) fn chunks(relay: Relay, times: u64) {
-    with(relay, async |addr, next| {
+    with(relay, async |addr, signals| {
         let mut client = begin(addr).await;
         let mut got = vec![0; chunk(RECORD).len()];
         for _ in 0..times {
             thread::sleep(PAUSE);
-            next.notify_one();
+            signals.next.notify_one();
             client.read_exact(&mut got).await.expect("a chunk");
         }
         assert_eq!(got, chunk(RECORD));
@@ -192,6 +213,19 @@ pub(crate) fn streams(relay: Relay, times: u64) {
         let mut clients = Vec::new();
         for _ in 0..times {
             clients.push(begin(addr).await);
+        }
+        std::process::exit(0);
+    });
+}
+
+/// The memory of requests that wait for their responses at the same time, when the upstream has read this many. The
+/// process ends here.
+pub(crate) fn waiting(relay: Relay, times: u64) {
+    with(relay, async |addr, signals| {
+        let mut clients = Vec::new();
+        for _ in 0..times {
+            clients.push(ask(addr, SILENT).await);
+            signals.silent.notified().await;
         }
         std::process::exit(0);
     });

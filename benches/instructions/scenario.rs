@@ -49,12 +49,14 @@ pub(crate) const SCENARIOS: [Scenario; 17] = [
 ];
 
 /// The scenarios whose allocated bytes are counted, at their end.
-pub(crate) const HELD: [Scenario; 5] = [
+pub(crate) const HELD: [Scenario; 7] = [
     ("held-direct", |times| relay::streams(Relay::Direct, times)),
     ("held-copy", |times| relay::streams(Relay::Copy, times)),
     ("held-hyper", |times| relay::streams(Relay::Hyper, times)),
     ("held-instrumented", |times| relay::streams(Relay::Instrumented, times)),
     ("held-traced", |times| relay::streams(Relay::Traced, times)),
+    ("waiting-hyper", |times| relay::waiting(Relay::Hyper, times)),
+    ("waiting-instrumented", |times| relay::waiting(Relay::Instrumented, times)),
 ];
 
 /// A record in a read of its own.

@@ -34,59 +34,64 @@ impl Proxy {
     /// Waits for a slot at an upstream, and sends. If the upstream cannot be reached, so that nothing was sent, or does
     /// not have the model, so that nothing was generated, another upstream gets the request. A request that may have
     /// begun is never sent twice. `model` is canonical.
-    pub(super) async fn send(
-        &self,
+    pub(super) fn send<'a>(
+        &'a self,
         mut head: request::Parts,
-        mut body: Upload,
-        model: Option<&str>,
-        permit: &Permit,
-        measurement: &mut Measurement,
-    ) -> Result<Answered, Failure> {
+        mut body: Box<Upload>,
+        model: Option<&'a str>,
+        permit: &'a Permit,
+        measurement: &'a mut Measurement,
+    ) -> impl Future<Output = Result<Answered, Failure>> + Send + 'a {
         let route = measurement.route();
         let upstreams = &self.stages.upstreams;
-        upstreams.learn(route, model).await;
-        let mut tried = Vec::new();
-        let mut placement = upstreams.place(route, model, &tried).expect("there is at least one upstream");
-        loop {
-            let (upstream, is_cloud, busy) = self.enter(placement, model, permit, measurement).await?;
-            permit.enter();
-            measurement.upstream_chosen(if is_cloud { CLOUD } else { upstream.name() });
-            let again = (upstreams.all().len() > 1).then(|| (head.clone(), Owner::default()));
-            let model_here = model.filter(|_| !is_cloud && is_retried_elsewhere(route));
-            let may_move = model_here.filter(|model| upstreams.may_be_elsewhere(model, &upstream, &tried));
-            let copy = may_move.and_then(|_| body.copy());
-            headers::towards(&mut head, upstream.host());
-            let owner = again.as_ref().map(|(_, owner)| owner.clone());
-            let request = Request::from_parts(head, Lent::new(body, owner));
-            let failure = match self.send_to(&upstream, busy, request, measurement.live()).await {
-                Ok((response, length)) => {
-                    let answered = Answered { response, length, upstream, is_cloud };
-                    let is_missing = answered.response.status() == StatusCode::NOT_FOUND;
-                    let (Some(copy), Some((whole, _)), Some(model), true) = (copy, again, model, is_missing)
-                    else {
-                        return Ok(answered);
-                    };
-                    let next = self.elsewhere(&answered.upstream, model, &mut tried, measurement).await;
-                    let Some(next) = next else { return Ok(answered) };
-                    measurement.step(|| retried(&answered.upstream, families::NO_MODEL));
-                    (head, body, placement) = (whole, copy, next);
-                    continue;
+        async move {
+            upstreams.learn(route, model).await;
+            let mut tried = Vec::new();
+            let mut placement =
+                upstreams.place(route, model, &tried).expect("there is at least one upstream");
+            loop {
+                let (upstream, is_cloud, busy) = self.enter(placement, model, permit, measurement).await?;
+                permit.enter();
+                measurement.upstream_chosen(if is_cloud { CLOUD } else { upstream.name() });
+                let again = (upstreams.all().len() > 1).then(|| (head.clone(), Owner::default()));
+                let model_here = model.filter(|_| !is_cloud && is_retried_elsewhere(route));
+                let may_move =
+                    model_here.filter(|model| upstreams.may_be_elsewhere(model, &upstream, &tried));
+                let copy = may_move.and_then(|_| body.copy()).map(Box::new);
+                headers::towards(&mut head, upstream.host());
+                let owner = again.as_ref().map(|(_, owner)| owner.clone());
+                let request = Request::from_parts(head, Lent::new(body, owner));
+                let failure = match self.send_to(&upstream, busy, request, measurement.live()).await {
+                    Ok((response, length)) => {
+                        let answered = Answered { response, length, upstream, is_cloud };
+                        let is_missing = answered.response.status() == StatusCode::NOT_FOUND;
+                        let (Some(copy), Some((whole, _)), Some(model), true) =
+                            (copy, again, model, is_missing)
+                        else {
+                            return Ok(answered);
+                        };
+                        let next = self.elsewhere(&answered.upstream, model, &mut tried, measurement).await;
+                        let Some(next) = next else { return Ok(answered) };
+                        measurement.step(|| retried(&answered.upstream, families::NO_MODEL));
+                        (head, body, placement) = (whole, copy, next);
+                        continue;
+                    }
+                    Err(failure) => failure,
+                };
+                if failure.is_of_connection() {
+                    // The cloud has no part in this failure.
+                    measurement.queued_at(upstream.name());
                 }
-                Err(failure) => failure,
-            };
-            if failure.is_of_connection() {
-                // The cloud has no part in this failure.
-                measurement.queued_at(upstream.name());
+                tried.push(upstream.position());
+                let next = upstreams.place(route, model, &tried).filter(|_| failure.is_unsent());
+                let back = again.and_then(|(head, owner)| Some((head, owner.back()?)));
+                let (Some(next), Some(whole)) = (next, back) else { return Err(failure) };
+                tracing::warn!(id = %measurement.live().id(), "{failure}; trying another upstream");
+                self.families.retries(upstream.name(), families::UNREACHABLE);
+                measurement.step(|| retried(&upstream, families::UNREACHABLE));
+                placement = next;
+                (head, body) = whole;
             }
-            tried.push(upstream.position());
-            let next = upstreams.place(route, model, &tried).filter(|_| failure.is_unsent());
-            let back = again.and_then(|(head, owner)| Some((head, owner.back()?)));
-            let (Some(next), Some(whole)) = (next, back) else { return Err(failure) };
-            tracing::warn!(id = %measurement.live().id(), "{failure}; trying another upstream");
-            self.families.retries(upstream.name(), families::UNREACHABLE);
-            measurement.step(|| retried(&upstream, families::UNREACHABLE));
-            placement = next;
-            (head, body) = whole;
         }
     }
 
@@ -175,41 +180,45 @@ impl Proxy {
     }
 
     /// Sends the request to one upstream, and counts failures of that upstream.
-    async fn send_to(
-        &self,
-        upstream: &Upstream,
+    fn send_to<'a>(
+        &'a self,
+        upstream: &'a Upstream,
         mut busy: Busy,
         request: Request<Lent>,
-        live: &Arc<Live>,
-    ) -> Result<(Response<Answer>, BodyLength), Failure> {
+        live: &'a Live,
+    ) -> impl Future<Output = Result<(Response<Answer>, BodyLength), Failure>> + Send + 'a {
         let name = || upstream.name().to_owned();
         let method = request.method().clone();
         let limit = self.upstream.response_timeout;
         let progress = request.body().progress();
-        let answered = tokio::select! {
-            answered = self.client.send(upstream, request) => answered,
-            () = overdue(limit, live) => {
-                busy.failed(Failed::Request);
-                return Err(Failure::HeadTimeout { upstream: name(), limit });
-            }
-        };
-        match (answered, progress.failure()) {
-            (Ok(response), _) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                busy.failed(Failed::Request);
-                Err(Failure::Switched { upstream: name() })
-            }
-            (Ok(response), _) => match BodyLength::of(&method, response.status(), response.headers()) {
-                Ok(length) => Ok((self.client.take(response, busy, progress.excuse()), length)),
-                Err(UnknownCoding) => {
+        // The request is handed over here, so that this future does not hold it while it waits.
+        let answering = self.client.send(upstream, request);
+        async move {
+            let answered = tokio::select! {
+                answered = answering => answered,
+                () = overdue(limit, live) => {
                     busy.failed(Failed::Request);
-                    Err(Failure::UnknownCoding { upstream: name() })
+                    return Err(Failure::HeadTimeout { upstream: name(), limit });
                 }
-            },
-            // The client broke the request off, so that the upstream did not fail.
-            (Err(_), Some(unread)) => Err(Failure::Unread(unread)),
-            (Err(why), None) => {
-                busy.failed(if why.is_unsent() { Failed::Unreachable } else { Failed::Request });
-                Err(Failure::Unanswered { upstream: name(), why })
+            };
+            match (answered, progress.failure()) {
+                (Ok(response), _) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    busy.failed(Failed::Request);
+                    Err(Failure::Switched { upstream: name() })
+                }
+                (Ok(response), _) => match BodyLength::of(&method, response.status(), response.headers()) {
+                    Ok(length) => Ok((self.client.take(response, busy, progress.excuse()), length)),
+                    Err(UnknownCoding) => {
+                        busy.failed(Failed::Request);
+                        Err(Failure::UnknownCoding { upstream: name() })
+                    }
+                },
+                // The client broke the request off, so that the upstream did not fail.
+                (Err(_), Some(unread)) => Err(Failure::Unread(unread)),
+                (Err(why), None) => {
+                    busy.failed(if why.is_unsent() { Failed::Unreachable } else { Failed::Request });
+                    Err(Failure::Unanswered { upstream: name(), why })
+                }
             }
         }
     }

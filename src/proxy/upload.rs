@@ -72,6 +72,8 @@ pub(super) struct Upload {
     patience: Option<Patience>,
     progress: Progress,
     live: Arc<Live>,
+    /// Who has it again if nothing of it is read.
+    owner: Option<Owner>,
 }
 
 /// The state of an upload that was handed to a connection.
@@ -112,6 +114,7 @@ impl Upload {
             patience: Patience::of(idle),
             progress: Progress::default(),
             live,
+            owner: None,
         }
     }
 
@@ -168,6 +171,7 @@ impl Upload {
             patience: None,
             progress: Progress::default(),
             live: self.live.clone(),
+            owner: None,
         })
     }
 

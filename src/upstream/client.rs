@@ -3,6 +3,7 @@
 use std::{error::Error, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::TryFutureExt;
 use http::{Request, Response, Uri, uri};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -69,15 +70,15 @@ where
     ///
     /// # Errors
     /// No response came.
-    pub(crate) async fn send(
+    pub(crate) fn send(
         &self,
         upstream: &Upstream,
         mut request: Request<B>,
-    ) -> Result<Response<Incoming>, Unanswered> {
+    ) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> + Send {
         let target = std::mem::take(request.uri_mut());
         *request.uri_mut() = at(upstream, target);
-        let connections = self.to[upstream.position()].connections();
-        connections.request(request.map(Box::new)).await.map_err(|error| self.unanswered(&error))
+        let answering = self.to[upstream.position()].connections().request(request);
+        answering.map_err(|error| self.unanswered(&error))
     }
 
     /// Wraps the body of a response. `busy` is held until the body is dropped, which closes the connection unless

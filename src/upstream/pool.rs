@@ -27,8 +27,7 @@ pub(super) const MAX_HEAD: usize = 256 << 10;
 /// The most header fields of a response. hyper's default is 100.
 pub(super) const MAX_FIELDS: usize = 256;
 
-/// Bodies are boxed, since hyper keeps room for 32 requests as long as a connection lives.
-type Connections<B> = Client<Link, Box<B>>;
+type Connections<B> = Client<Link, B>;
 
 /// The HTTP/1.1 connections to one upstream.
 #[derive(Debug)]
@@ -156,8 +155,8 @@ mod tests {
         let server = thread::spawn(move || answers_once(listener, when, done));
         let pool = Pool::<Full<Bytes>>::new(upstream(&url), LIMITS);
         for number in 1..=20 {
-            let body = Box::new(Full::from("body"));
-            let request = Request::post(format!("{url}/")).header("host", "h").body(body).unwrap();
+            let request =
+                Request::post(format!("{url}/")).header("host", "h").body(Full::from("body")).unwrap();
             let answer = pool.connections().request(request).await.unwrap();
             let answer = answer.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(answer, number.to_string(), "each is asked once");
@@ -193,7 +192,7 @@ mod tests {
         let upstream = upstream(&url);
         let pool = Pool::<Empty<Bytes>>::new(upstream.clone(), LIMITS);
         let ask = async || {
-            let request = Request::get(format!("{url}/")).header("host", "h").body(Box::default()).unwrap();
+            let request = Request::get(format!("{url}/")).header("host", "h").body(Empty::new()).unwrap();
             let answer = pool.connections().request(request).await.unwrap();
             answer.into_body().collect().await.unwrap().to_bytes()
         };

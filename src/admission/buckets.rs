@@ -26,6 +26,24 @@ impl Buckets {
         }
     }
 
+    /// The buckets with other quotas. As much of each is used up, and its debt ends at the same time. `longest` is the
+    /// longest time for which requests that were admitted may stay taken.
+    pub(super) fn following(&self, limits: &Limits, longest: Option<Duration>) -> Buckets {
+        let limiter = |quota: Option<Quota>, former: Option<&Arc<Limiter>>| {
+            let quota = quota?;
+            Some(match former {
+                Some(former) if former.quota() == quota => former.clone(),
+                Some(former) => Arc::new(Limiter::following(quota, former)),
+                None => Arc::new(Limiter::new(quota)),
+            })
+        };
+        let requests = limiter(limits.requests, self.requests.as_ref());
+        if let (Some(requests), Some(longest)) = (&requests, longest) {
+            requests.shorten(longest);
+        }
+        Buckets { requests, tokens: limiter(limits.tokens, self.tokens.as_ref()) }
+    }
+
     /// The limits in force, by the label `kind`.
     pub(super) fn quotas(&self) -> impl Iterator<Item = (&'static str, Quota)> {
         let kinds = [("requests", &self.requests), ("tokens", &self.tokens)];

@@ -80,7 +80,7 @@ impl Caller {
             key: None,
             is_gone: AtomicBool::new(false),
             buckets: Buckets::new(limits, former.map(|former| &former.buckets)),
-            share: LocalShare::new(*limits),
+            share: LocalShare::new(*limits, former.map(|former| &former.share)),
             sharing: Sharing::default(),
             terms: Terms {
                 max_streams: limits.max_streams,

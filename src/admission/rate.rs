@@ -51,6 +51,11 @@ impl Quota {
     fn each(&self) -> Duration {
         (self.per / self.count.get()).max(Duration::from_nanos(1))
     }
+
+    /// The time in which a whole burst comes back.
+    pub(super) fn all(&self) -> Duration {
+        self.each().saturating_mul(self.burst.get())
+    }
 }
 
 /// The rest of a quota.
@@ -76,10 +81,14 @@ impl Clock for TokioClock {
     }
 }
 
-/// GCRA's theoretical arrival time: when the next cell would come if cells came evenly, in nanoseconds since the
-/// limiter was created.
-#[derive(Clone, Debug, Default)]
-struct Arrival(Arc<AtomicU64>);
+/// GCRA's theoretical arrival time: when the next cell would come if cells came evenly.
+#[derive(Clone, Debug)]
+struct Arrival {
+    /// In nanoseconds of the clock, which the limiters that follow each other have in common.
+    at: Arc<AtomicU64>,
+    /// The creation of the limiter, from which governor counts.
+    from: u64,
+}
 
 impl StateStore for Arrival {
     type Key = NotKeyed;
@@ -88,10 +97,11 @@ impl StateStore for Arrival {
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        let mut seen = self.0.load(Relaxed);
+        let mut seen = self.at.load(Relaxed);
         loop {
-            let (value, next) = step(Some(Nanos::from(seen)))?;
-            match self.0.compare_exchange_weak(seen, next.into(), Relaxed, Relaxed) {
+            let (value, next) = step(Some(Nanos::from(seen.saturating_sub(self.from))))?;
+            let next = u64::from(next).saturating_add(self.from);
+            match self.at.compare_exchange_weak(seen, next, Relaxed, Relaxed) {
                 Ok(_) => return Ok(value),
                 Err(now) => seen = now,
             }
@@ -110,8 +120,17 @@ pub(super) struct Limiter {
 
 impl Limiter {
     pub(super) fn new(quota: Quota) -> Limiter {
-        let clock = TokioClock(Instant::now());
-        let arrival = Arrival::default();
+        Limiter::with(quota, TokioClock(Instant::now()), Arc::default())
+    }
+
+    /// A limiter with another quota and the state of `former`, to which both charge from now on. What comes back in a
+    /// time of its own stays taken for this time.
+    pub(super) fn following(quota: Quota, former: &Limiter) -> Limiter {
+        Limiter::with(quota, former.clock, former.arrival.at.clone())
+    }
+
+    fn with(quota: Quota, clock: TokioClock, at: Arc<AtomicU64>) -> Limiter {
+        let arrival = Arrival { at, from: nanos(clock.now()) };
         let pace = governor::Quota::with_period(quota.each()).expect("a period above zero");
         let limiter = RateLimiter::new(pace.allow_burst(quota.burst), arrival.clone(), clock);
         Limiter { quota, clock, arrival, limiter }
@@ -137,13 +156,19 @@ impl Limiter {
         let now = nanos(self.clock.now());
         let later = |arrival: u64| Some(arrival.max(now).saturating_add(cost));
         // The closure never declines, so this cannot fail.
-        let _ = self.arrival.0.fetch_update(Relaxed, Relaxed, later);
+        let _ = self.arrival.at.fetch_update(Relaxed, Relaxed, later);
     }
 
     /// Gives one back.
     pub(super) fn refund(&self) {
         let cost = nanos(self.quota.each());
-        let _ = self.arrival.0.fetch_update(Relaxed, Relaxed, |arrival| Some(arrival.saturating_sub(cost)));
+        let _ = self.arrival.at.fetch_update(Relaxed, Relaxed, |arrival| Some(arrival.saturating_sub(cost)));
+    }
+
+    /// Gives back what stays taken for longer than this, or than the time in which one comes back.
+    pub(super) fn shorten(&self, longest: Duration) {
+        let latest = self.clock.now().saturating_add(longest.max(self.quota.each()));
+        self.arrival.at.fetch_min(nanos(latest), Relaxed);
     }
 
     pub(super) fn allowance(&self) -> Allowance {
@@ -155,7 +180,7 @@ impl Limiter {
 
     /// How far the theoretical arrival time is ahead of now.
     fn ahead(&self) -> Duration {
-        Duration::from_nanos(self.arrival.0.load(Relaxed)).saturating_sub(self.clock.now())
+        Duration::from_nanos(self.arrival.at.load(Relaxed)).saturating_sub(self.clock.now())
     }
 
     /// How far it may be ahead while one more is admitted.

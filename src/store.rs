@@ -30,6 +30,8 @@ mod ledger;
 mod line;
 #[cfg(feature = "shared")]
 mod link;
+#[cfg(feature = "shared")]
+mod place;
 mod policy;
 #[cfg(feature = "shared")]
 mod pool;

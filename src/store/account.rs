@@ -231,15 +231,21 @@ impl Account {
         script::SettleEntry { caller: self.name.clone(), charge, tokens: state.shares.tokens, leases }
     }
 
-    /// Ends a call that settles.
-    pub(super) fn settled(&self, answer: Option<script::Settled>) {
+    /// Ends a call that settles, which was to charge so many tokens.
+    pub(super) fn settled(&self, charge: i64, answer: Option<script::Settled>) {
         let mut state = self.state();
         match answer {
-            Some(settled) if !settled.is_foreign => {
-                state.know(1, settled.ahead);
+            Some(settled) => {
+                if settled.is_foreign {
+                    self.tell_foreign(&mut state);
+                }
+                if settled.is_uncharged {
+                    self.shared.families.lost(u64::try_from(charge).unwrap_or(0));
+                } else {
+                    state.know(1, settled.ahead);
+                }
                 state.pool.answered(Asking::Settling, 0, settled.taken, settled.goal);
             }
-            Some(_) => self.tell_foreign(&mut state),
             None => state.pool.unanswered(Asking::Settling),
         }
         drop(state);

@@ -108,7 +108,7 @@ impl StoreCore {
 
     /// The failure of a call whose answer is not one of our scripts.
     pub(super) fn garbled(&self) -> StoreFailure {
-        let server = self.link().map(|link| link.server.clone());
+        let server = self.link().map(|link| link.place.server());
         let why = "the answer of a script cannot be read".to_owned();
         StoreFailure::Protocol { server: server.unwrap_or_default(), why }
     }

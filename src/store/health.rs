@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn late() -> StoreFailure {
-        StoreFailure::Late { server: "redis://a:1".to_owned(), limit: Duration::from_millis(20) }
+        StoreFailure::Late { server: "redis://a:1".to_owned(), limit: Duration::from_millis(20), advice: "" }
     }
 
     #[tokio::test(start_paused = true)]
@@ -132,7 +132,7 @@ mod tests {
         assert!(health.fail(late()) && !health.is_up());
         assert_eq!(health.status().mode, "local");
         health.restored("redis://a:1");
-        let refused = StoreFailure::Refused { server: String::new(), why: "READONLY".to_owned() };
+        let refused = StoreFailure::Refused { server: String::new(), why: "READONLY".to_owned(), advice: "" };
         assert!(health.fail(refused.clone()));
         assert!(!health.fail(refused), "it has failed already");
         assert!(health.status().why.unwrap().contains("READONLY"));

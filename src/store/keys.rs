@@ -78,6 +78,17 @@ impl KeysSlot {
         *self.is_followed.borrow() && !self.is_in_force.load(Relaxed)
     }
 
+    /// Why no keys of the text are in force, although the store answers.
+    pub(super) fn told(&self) -> String {
+        match &*self.last.borrow() {
+            None => "their text was not read yet".to_owned(),
+            Some(StoredText::Text(_)) => {
+                format!("their text ({}) has mistakes: correct what the log names", self.name)
+            }
+            Some(StoredText::Unusable(what, advice)) => format!("{what} ({}): {advice}", self.name),
+        }
+    }
+
     /// Reads the text from this server for ever, while it is followed.
     pub(super) async fn follow(&self, server: &Server, config: &Config) {
         let mut followed = self.is_followed.subscribe();
@@ -126,8 +137,8 @@ impl KeysSlot {
                 let advice = "remove the key, or choose another shared.prefix";
                 unusable("the key holds a value that is no text", advice)
             }
-            Err(StoreFailure::Password { why, .. }) => {
-                let advice = format!("allow GETRANGE on this key ({why})");
+            Err(StoreFailure::Rights { grant, .. }) => {
+                let advice = format!("allow it by `{grant}`");
                 Some(StoredText::Unusable("the user of the store may not read the key", advice))
             }
             Err(_) => None,

@@ -66,8 +66,8 @@ impl Store {
 
     /// Why callers with keys of the store are refused: none of its keys were ever in force. `None` if that is not so.
     pub(crate) fn missing_keys(&self) -> Option<String> {
-        let why = || self.status().why.unwrap_or_else(|| "its keys have mistakes".to_owned());
-        self.shared.keys.is_missing().then(why)
+        let keys = &self.shared.keys;
+        keys.is_missing().then(|| self.status().why.unwrap_or_else(|| keys.told()))
     }
 
     /// Follows the text with keys of callers.

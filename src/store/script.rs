@@ -16,6 +16,9 @@ pub(super) enum Script {
     Settle,
 }
 
+/// The script that tries the rights of the user.
+pub(super) const RIGHTS: &str = include_str!("script/rights.lua");
+
 impl Script {
     /// Its text.
     pub(super) const fn text(self) -> &'static str {
@@ -57,6 +60,11 @@ impl Names {
     /// The channel on which the names of callers with free leases are published.
     pub(super) fn channel(&self) -> String {
         format!("{}:freed", self.prefix)
+    }
+
+    /// The key on which the rights of the user are tried.
+    pub(super) fn trial(&self) -> String {
+        format!("{}:trial", self.prefix)
     }
 
     /// The key of the text with keys of callers, and the channel on which its changes are announced.
@@ -145,7 +153,9 @@ pub(super) struct Settled {
     pub(super) ahead: Option<u64>,
     pub(super) taken: usize,
     pub(super) goal: Option<usize>,
-    /// The keys hold values of another program.
+    /// The key of the rates holds a value of another program, so that nothing was charged.
+    pub(super) is_uncharged: bool,
+    /// One of the keys does.
     pub(super) is_foreign: bool,
 }
 
@@ -173,9 +183,10 @@ pub(super) fn read_settle(value: &redis::Value) -> Option<(u32, Vec<Settled>)> {
         let &[ahead, taken, goal] = numbers else { return None };
         Some(Settled {
             ahead: u64::try_from(ahead).ok(),
-            taken: usize::try_from(taken).ok()?,
+            taken: usize::try_from(taken.max(0)).ok()?,
             goal: usize::try_from(goal).ok(),
-            is_foreign: ahead == -2,
+            is_uncharged: ahead == -2,
+            is_foreign: ahead == -2 || taken == -1,
         })
     };
     Some((u32::try_from(*sidecars).ok()?, rest.chunks(3).map(of_entry).collect::<Option<_>>()?))

@@ -60,12 +60,13 @@ impl<'a> StoreWorker<'a> {
     async fn run(mut self) {
         let store = self.store;
         let shared = &store.shared;
+        let mut is_told = false;
         loop {
             match self.try_servers().await {
                 Ok(server) => {
                     tokio::select! {
                         () = self.serve() => {}
-                        () = hints(store, server) => {}
+                        () = hints(store, server, &mut is_told) => {}
                         () = shared.keys.follow(server, &shared.config) => {}
                     }
                     for account in store.accounts() {
@@ -98,8 +99,8 @@ impl<'a> StoreWorker<'a> {
 
     async fn try_server(&mut self, server: &Server) -> Result<(), StoreFailure> {
         let shared = &self.store.shared;
-        let link = Arc::new(StoreLink::connect(server, &shared.config).await?);
-        let name = link.server.clone();
+        let link = Arc::new(StoreLink::connect(server, &shared.config, &shared.names).await?);
+        let name = link.place.server();
         shared.connect(Some(link));
         let tried = async {
             for _ in 0..ANSWERS {
@@ -218,8 +219,8 @@ impl<'a> StoreWorker<'a> {
         let entries: Vec<_> = charges.iter().map(|(account, charge)| account.settle(*charge)).collect();
         let answered = self.call(&entries, number, limit).await;
         let answers = answered.as_ref().ok();
-        for (at, (account, _)) in charges.iter().enumerate() {
-            account.settled(answers.and_then(|answers| answers.get(at).copied()));
+        for (at, (account, charge)) in charges.iter().enumerate() {
+            account.settled(*charge, answers.and_then(|answers| answers.get(at).copied()));
         }
         answered.map(drop)
     }
@@ -252,12 +253,19 @@ fn lose(store: &Store, batch: &Batch) {
 }
 
 /// Follows the announcements of free leases and of new keys. They are hints: without them, waiting requests ask again
-/// and again, and so does the reader of the keys.
-async fn hints(store: &Store, server: &Server) {
+/// and again, and so does the reader of the keys. The log tells once that the user may not follow them.
+async fn hints(store: &Store, server: &Server, is_told: &mut bool) {
     let shared = &store.shared;
     let channels = [shared.names.channel(), shared.keys.name.clone()];
     loop {
-        if let Ok(mut hints) = link::subscribe(server, &shared.config, &channels).await {
+        let subscribed = link::subscribe(server, &shared.config, &channels).await;
+        if let Err(why @ StoreFailure::Rights { .. }) = &subscribed
+            && !std::mem::replace(is_told, true)
+        {
+            tracing::warn!(%why, "announcements of shared limits are not heard: waiting requests ask again and again");
+        }
+        if let Ok(mut hints) = subscribed {
+            *is_told = false;
             let mut announced = hints.on_message();
             while let Some(message) = announced.next().await {
                 if message.get_channel_name() == shared.keys.name {

@@ -13,6 +13,8 @@ mod fault;
 mod figures;
 mod fleet;
 mod log;
+mod message;
+mod overshoot;
 #[cfg(target_os = "linux")]
 mod partition;
 #[allow(dead_code, reason = "not every program uses all of it")]

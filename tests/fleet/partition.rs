@@ -9,14 +9,13 @@ use std::{
     env,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 use streamgauge::{admission::Limits, store::Server};
 use tokio::time::Instant;
 
 use crate::{
-    fault::{DEADLINE, SLACK, falls_back},
+    fault::{DEADLINE, RECOVERY, SLACK, falls_back},
     fleet::{Fleet, alice, quota, streams},
     log::Log,
     redis::Redis,
@@ -124,7 +123,7 @@ async fn inside() {
     let began = Instant::now();
     one.until_mode("shared").await;
     let recovery = began.elapsed();
-    assert!(recovery < Duration::from_secs(1) + SLACK, "{recovery:?}");
+    assert!(recovery < RECOVERY + SLACK, "{recovery:?}");
     // All of the burst is left in the store, except for the request of the other one, and for the three requests that
     // waited, if the system sent them after all: the overshoot is one share.
     let mut after = 0;

@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     authority::Authority,
-    fault::{DEADLINE, SLACK, falls_back, longest_of_20, one_line_a_change, plenty},
+    fault::{DEADLINE, RECOVERY, SLACK, admitted, falls_back, longest_of_20, one_line_a_change, plenty},
     fleet::{Fleet, One, alice, quota, streams},
     log::Log,
     redis::{PATIENCE, Redis},
@@ -31,7 +31,7 @@ pub(crate) fn free_port() -> u16 {
     Std::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn tcp(port: u16, trust: Option<Trust>) -> Server {
+pub(crate) fn tcp(port: u16, trust: Option<Trust>) -> Server {
     Server::Tcp { url: format!("redis://127.0.0.1:{port}").parse().unwrap(), trust }
 }
 
@@ -80,14 +80,15 @@ async fn store_with_tls_is_verified_and_decides() {
         let log = Log::follow();
         let fleet = Fleet::start(1, &[server], &[alice(plenty())], streams(0.1), |_| ()).await;
         tries(&fleet.all[0], 4).await;
-        assert_eq!(fleet.all[0].version().await.0, 200);
+        let longest = longest_of_20(&fleet.all[0]).await;
+        crate::figures::print(&format!("{said}: longest request {longest:?}"));
         let lines = log.shared();
         assert!(lines.len() == 1 && lines[0].contains(said), "{said}: {lines:#?}");
     }
 }
 
 /// Waits until the sidecar has tried the store in vain so often.
-async fn tries(one: &One, times: usize) {
+pub(crate) async fn tries(one: &One, times: usize) {
     let tried = async {
         while one.value("shared_failures_total", &[]) < times as f64 {
             sleep(Duration::from_millis(10)).await;
@@ -97,7 +98,7 @@ async fn tries(one: &One, times: usize) {
 }
 
 /// Answers each connection with these bytes, after it has read something. Without bytes it only reads.
-async fn other_program(answer: &'static [u8]) -> SocketAddr {
+pub(crate) async fn other_program(answer: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -139,8 +140,17 @@ async fn store_that_is_no_redis_is_told_once_and_holds_no_request_up() {
         tries(&fleet.all[0], 4).await;
         let lines = log.shared();
         assert!(lines.len() == 1 && lines[0].contains(said), "{what}: {lines:#?}");
+        assert!(lines[0].len() < 500, "{what}: {} bytes", lines[0].len());
         let ready = fleet.all[0].page("/readyz").await;
         assert!(ready.starts_with("ready; shared limits are not in force, local limits are: "), "{ready}");
+        // The reason of the parser has several lines.
+        assert!(ready.lines().count() == 1 && ready.contains(said), "{ready}");
+        if !answer.is_empty() {
+            assert!(
+                lines[0].trim_end().ends_with(')') && ready.trim_end().ends_with(')'),
+                "{lines:#?} {ready}"
+            );
+        }
     }
 }
 
@@ -196,20 +206,11 @@ async fn five_thousand_callers_are_charged_and_give_their_leases_back_also_after
     let began = Instant::now();
     one.until_mode("shared").await;
     let took = began.elapsed();
-    assert!(took < Duration::from_secs(2) + SLACK, "{took:?}");
+    assert!(took < RECOVERY + SLACK, "{took:?}");
     for at in [0, 127, 128, CALLERS - 1] {
         assert_eq!(one.generate_by(&format!("key{at}")).await, 200);
     }
     crate::figures::print(&format!("the store decided for {CALLERS} callers again after {took:?}"));
-}
-
-/// The requests of so many that are admitted.
-async fn admitted(one: &One, times: usize) -> usize {
-    let mut admitted = 0;
-    for _ in 0..times {
-        admitted += usize::from(one.version().await.0 == 200);
-    }
-    admitted
 }
 
 #[tokio::test]
@@ -252,7 +253,7 @@ async fn replica_that_is_promoted_decides_with_the_state_of_the_server_that_fail
         one.until_mode("shared").await;
     }
     let promoted = began.elapsed();
-    assert!(promoted < Duration::from_secs(1) + SLACK, "{promoted:?}");
+    assert!(promoted < RECOVERY + SLACK, "{promoted:?}");
     one_line_a_change(&log, "promoted");
     // The state was replicated: of the burst, 20 are left, whatever happened in between.
     let left = admitted(&fleet.all[0], 15).await + admitted(&fleet.all[1], 15).await;

@@ -5,8 +5,8 @@
 -- Returns a string with `a`, `r` or `t` for each request (admitted, too many requests, too many tokens), how far the
 -- states lie ahead of now, the leases taken, the leases that the sidecar should hold, and whether a rate differs.
 local requests, tokens = rate(6), rate(12)
-local stored = redis.pcall('HMGET', KEYS[1], 'requests', 'tokens')
-if stored.err then return redis.error_reply(FOREIGN) end
+local stored = (requests or tokens) and redis.pcall('HMGET', KEYS[1], 'requests', 'tokens') or {}
+if stored.err then return failure(stored) end
 local asked = requests and read(stored[1], requests)
 local spent = tokens and read(stored[2], tokens)
 if (requests and not asked) or (tokens and not spent) then return redis.error_reply(FOREIGN) end
@@ -34,6 +34,14 @@ for at = 1, #ARGV[5] do
   end
 end
 
+local taken, goal, tells = 0, -1, false
+if ARGV[18] ~= '' and generating + tonumber(ARGV[20]) > 0 then
+  taken, goal, tells = lease(
+    KEYS[2], ARGV[1], tonumber(ARGV[18]), tonumber(ARGV[19]), generating + tonumber(ARGV[20]), tonumber(ARGV[2]))
+  if not taken then return goal end
+  if tells then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
+end
+
 if changed then
   local latest = now
   if asked then
@@ -47,13 +55,6 @@ if changed then
   keep(KEYS[1], latest)
 end
 
-local taken, goal, tells = 0, -1, false
-if ARGV[18] ~= '' and generating + tonumber(ARGV[20]) > 0 then
-  taken, goal, tells = lease(
-    KEYS[2], ARGV[1], tonumber(ARGV[18]), tonumber(ARGV[19]), generating + tonumber(ARGV[20]), tonumber(ARGV[2]))
-  if not taken then return redis.error_reply(FOREIGN) end
-  if tells then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
-end
 local differs = (asked and asked.differs) or (spent and spent.differs)
 return {
   table.concat(answers), asked and asked[1] - now or -1, spent and spent[1] - now or -1, taken, goal, differs and 1 or 0,

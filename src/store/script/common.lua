@@ -25,6 +25,7 @@ local function read(text, of)
   local due, part, rate_text = string.match(text, '^(%d+) (%d+) (%S+)$')
   if not due then return nil end
   due, part = tonumber(due), tonumber(part)
+  if due > NEVER then return nil end
   local state = { due, part, differs = rate_text ~= of.text }
   if state.differs or part >= of.count then state[2] = 0 end
   if due < now then state[1], state[2] = now, 0 end
@@ -54,16 +55,26 @@ local function written(state, of) return digits(state[1]) .. ' ' .. digits(state
 -- An empty bucket needs no key.
 local function keep(key, latest) redis.call('PEXPIRE', key, digits(math.ceil((latest - now) / 1000) + 1)) end
 
+local FOREIGN = 'FOREIGN the key holds a value of another program'
+
+-- The answer to a call that failed: it names a value of another program as such.
+local function failure(answer)
+  if string.find(answer.err, 'WRONGTYPE', 1, true) then return redis.error_reply(FOREIGN) end
+  return answer
+end
+
+local function is_foreign(failed) return string.find(failed.err, 'FOREIGN', 1, true) ~= nil end
+
 -- Takes leases of `most` for a sidecar that holds `held` and wants `want` more, and renews them for `life`. A record is
 -- the number held, the number wanted, and the end. Returns the number taken; the number that the sidecar should hold
--- because others wait, or -1; and whether leases are free for others that wait.
+-- because others wait, or -1; and whether leases are free for others that wait. Or nil and the error.
 local function lease(key, sidecar, most, held, want, life)
   local records = redis.pcall('HGETALL', key)
-  if records.err then return nil end
+  if records.err then return nil, failure(records) end
   local others, waiting, starving, sharers, before = 0, 0, 0, 1, 0
   for at = 1, #records, 2 do
     local count, wanted, ends = string.match(records[at + 1], '^(%d+) (%d+) (%d+)$')
-    if not count then return nil end
+    if not count then return nil, redis.error_reply(FOREIGN) end
     count, wanted = tonumber(count), tonumber(wanted)
     if records[at] == sidecar then
       before = count
@@ -95,5 +106,3 @@ local function lease(key, sidecar, most, held, want, life)
   end
   return taken, goal, before > after and waiting > 0 and free > 0
 end
-
-local FOREIGN = 'FOREIGN the key holds a value of another program'

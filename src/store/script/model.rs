@@ -40,6 +40,8 @@ pub(super) struct Model {
     tokens: Option<Bucket>,
     leases: BTreeMap<usize, Lease>,
     batches: BTreeMap<usize, u64>,
+    /// The key of the rates, and that of the leases, hold values of another program.
+    is_foreign: [bool; 2],
 }
 
 impl Model {
@@ -66,6 +68,16 @@ impl Model {
         u64::try_from(bucket.due / u128::from(bucket.rate.count) - self.now).ok()
     }
 
+    /// Another program overwrites the key of the rates (0) or of the leases (1), or removes it.
+    pub(super) fn replace(&mut self, key: usize, is_foreign: bool) {
+        match key {
+            0 => (self.requests, self.tokens) = (None, None),
+            _ => self.leases.clear(),
+        }
+        self.is_foreign[key] = is_foreign;
+    }
+
+    /// `None`: a key holds a value of another program, and nothing was taken.
     pub(super) fn admit(
         &mut self,
         sidecar: usize,
@@ -73,7 +85,11 @@ impl Model {
         shares: Shares,
         held: usize,
         wanted: usize,
-    ) -> Admitted {
+    ) -> Option<Admitted> {
+        let has_rate = shares.requests.is_some() || shares.tokens.is_some();
+        if self.is_foreign[0] && has_rate {
+            return None;
+        }
         let mut asked = shares.requests.map(|rate| self.bucket(self.requests, rate));
         let mut spent = shares.tokens.map(|rate| self.bucket(self.tokens, rate));
         let differs = |stored: Option<Bucket>, now: Option<Rate>| {
@@ -105,6 +121,9 @@ impl Model {
             };
             answers.push(answer);
         }
+        if self.is_foreign[1] && shares.max_streams.is_some() && generating + wanted > 0 {
+            return None;
+        }
         if answers.contains('a') {
             self.requests = asked.or(self.requests);
             self.tokens = spent.or(self.tokens);
@@ -113,14 +132,16 @@ impl Model {
             Some(most) if generating + wanted > 0 => self.lease(sidecar, most, held, generating + wanted),
             _ => (0, None),
         };
-        Admitted { answers, ahead: [self.ahead(asked), self.ahead(spent)], taken, goal, differs }
+        Some(Admitted { answers, ahead: [self.ahead(asked), self.ahead(spent)], taken, goal, differs })
     }
 
     pub(super) fn settle(&mut self, sidecar: usize, entry: &SettleEntry, batch: u64) -> Settled {
         let last = self.batches.entry(sidecar).or_default();
         let is_new = batch > *last;
         *last = batch.max(*last);
-        let mut spent = entry.tokens.map(|rate| self.bucket(self.tokens, rate));
+        let is_uncharged = self.is_foreign[0] && entry.tokens.is_some();
+        let tokens = entry.tokens.filter(|_| !is_uncharged);
+        let mut spent = tokens.map(|rate| self.bucket(self.tokens, rate));
         if let Some(bucket) = spent.as_mut().filter(|_| is_new && entry.charge != 0) {
             let per = u128::from(bucket.rate.per);
             let amount = per * u128::from(entry.charge.unsigned_abs());
@@ -132,11 +153,13 @@ impl Model {
             };
             self.tokens = Some(*bucket);
         }
-        let (taken, goal) = match entry.leases {
+        let has_no_leases = self.is_foreign[1] && entry.leases.is_some();
+        let (taken, goal) = match entry.leases.filter(|_| !has_no_leases) {
             Some((most, held, wanted)) => self.lease(sidecar, most, held, wanted),
             None => (0, None),
         };
-        Settled { ahead: self.ahead(spent), taken, goal, is_foreign: false }
+        let is_foreign = is_uncharged || has_no_leases;
+        Settled { ahead: self.ahead(spent), taken, goal, is_uncharged, is_foreign }
     }
 
     fn lease(&mut self, sidecar: usize, most: usize, held: usize, wanted: usize) -> (usize, Option<usize>) {

@@ -4,7 +4,8 @@
 -- caller eleven values: its name, tokens to charge (negative: to give back), the rate of tokens, max_streams (empty: leases
 -- stay as they are), leases held, leases wanted.
 -- Returns the number of sidecars, whether the batch is new, and for each caller how far the state of its tokens lies
--- ahead of now (-2: its keys hold values of another program), the leases taken, and the leases that the sidecar should hold.
+-- ahead of now (-2: its key holds a value of another program, and nothing was charged), the leases taken (-1: their key
+-- does), and the leases that the sidecar should hold.
 local life = tonumber(ARGV[2])
 redis.call('ZADD', KEYS[1], digits(now + life), ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', digits(now))
@@ -21,7 +22,12 @@ local key = 3
 for at = 6, #ARGV, 11 do
   local tokens, charge, ahead = rate(at + 2), tonumber(ARGV[at + 1]), -1
   if tokens then
-    local spent = read(redis.pcall('HGET', KEYS[key], 'tokens'), tokens)
+    local stored = redis.pcall('HGET', KEYS[key], 'tokens')
+    if type(stored) == 'table' then
+      local failed = failure(stored)
+      if not is_foreign(failed) then return failed end
+    end
+    local spent = read(stored, tokens)
     if spent and is_new and charge ~= 0 then
       if charge > 0 then spent = add(spent, charge, tokens) end
       for _ = 1, -charge do spent = back(spent, tokens) end
@@ -35,7 +41,10 @@ for at = 6, #ARGV, 11 do
   if ARGV[at + 8] ~= '' then
     taken, goal, tells = lease(
       KEYS[key + 1], ARGV[1], tonumber(ARGV[at + 8]), tonumber(ARGV[at + 9]), tonumber(ARGV[at + 10]), life)
-    if not taken then taken, goal, ahead = 0, -1, -2 end
+    if not taken then
+      if not is_foreign(goal) then return goal end
+      taken, goal = -1, -1
+    end
     if tells then redis.call('PUBLISH', ARGV[3], ARGV[at]) end
   end
   results[#results + 1] = ahead

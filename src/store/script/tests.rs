@@ -84,7 +84,21 @@ enum Step {
     Admit { sidecar: usize, requests: String, changed: bool },
     /// A sidecar charges tokens, gives leases back and asks for more. A batch may come twice.
     Settle { sidecar: usize, charge: i64, gives: usize, wanted: usize, again: bool },
+    /// An earlier call that charges arrives once more, after later ones.
+    Late(usize),
+    /// Another program overwrites the rates (0) or the leases (1) of the caller with one of these values, or removes
+    /// them.
+    Replace { key: usize, value: Option<usize> },
 }
+
+/// Commands that write values of another program: another type, fields with other texts, and a time beyond every debt.
+const FOREIGN: [&str; 4] = [
+    "SET {key} value",
+    "RPUSH {key} value",
+    "HSET {key} requests value tokens value sidecar9 value",
+    "HSET {key} requests 9999999999999999|0|1/1/1 tokens 9999999999999999|0|1/1/1 sidecar9 1|-1|1",
+];
+const KEYS: [&str; 2] = ["{test}:rates:a", "{test}:leases:a"];
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
@@ -99,6 +113,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
                 wanted,
                 again
             }),
+        (0_usize..8).prop_map(Step::Late),
+        (0_usize..2, prop::option::of(0..FOREIGN.len()))
+            .prop_map(|(key, value)| Step::Replace { key, value }),
     ];
     prop::collection::vec(step, 1..60)
 }
@@ -125,11 +142,54 @@ async fn run(
     connection: &mut redis::aio::MultiplexedConnection,
     text: &str,
     write: impl Fn(&mut Cmd),
-) -> redis::Value {
+) -> redis::RedisResult<redis::Value> {
     let mut command = redis::cmd("EVAL");
     command.arg(text);
     write(&mut command);
-    command.query_async(connection).await.unwrap()
+    command.query_async(connection).await
+}
+
+/// Deletes a key, and runs these commands. A bar in a word stands for a space.
+async fn replace(connection: &mut redis::aio::MultiplexedConnection, key: &str, command: Option<&str>) {
+    let _: () = redis::cmd("DEL").arg(key).query_async(connection).await.unwrap();
+    let Some(command) = command else { return };
+    let mut words = command.split(' ').map(|word| word.replace("{key}", key).replace('|', " "));
+    let mut command = redis::cmd(&words.next().unwrap());
+    command.arg(words.collect::<Vec<_>>());
+    let _: redis::Value = command.query_async(connection).await.unwrap();
+}
+
+/// Admits in the store and in the model, which agree. Returns the leases taken.
+async fn admit(
+    connection: &mut redis::aio::MultiplexedConnection,
+    model: &mut Model,
+    names: &[Names],
+    sidecar: usize,
+    call: &AdmitCall<'_>,
+) -> usize {
+    let text = at(Script::Admit, model.now);
+    let value = run(connection, &text, |command| call.write(&names[sidecar], command)).await;
+    let Some(expected) = model.admit(sidecar, &call.requests, call.shares, call.held, 0) else {
+        assert_eq!(value.unwrap_err().code(), Some("FOREIGN"), "{call:?}");
+        return 0;
+    };
+    assert_eq!(Admitted::read(&value.unwrap()).unwrap(), expected, "{call:?}");
+    expected.taken
+}
+
+/// Settles in the store and in the model, which agree. Returns the leases taken.
+async fn settle(
+    connection: &mut redis::aio::MultiplexedConnection,
+    model: &mut Model,
+    names: &[Names],
+    (sidecar, entry, batch): &(usize, SettleEntry, u64),
+) -> usize {
+    let (text, entries) = (at(Script::Settle, model.now), [entry.clone()]);
+    let write = |command: &mut Cmd| write_settle(&entries, *batch, &names[*sidecar], command);
+    let value = run(connection, &text, write).await.unwrap();
+    let expected = model.settle(*sidecar, entry, *batch);
+    assert_eq!(read_settle(&value).unwrap().1, [expected], "{entry:?}, batch {batch}");
+    expected.taken
 }
 
 async fn agree(connection: &mut redis::aio::MultiplexedConnection, shares: Shares, steps: &[Step]) {
@@ -138,6 +198,7 @@ async fn agree(connection: &mut redis::aio::MultiplexedConnection, shares: Share
     let mut model = Model::default();
     model.now = 1_800_000_000_000_000;
     let (mut held, mut batch) = ([0_usize; SIDECARS], 0);
+    let mut sent: Vec<(usize, SettleEntry, u64)> = Vec::new();
     for step in steps {
         match step {
             Step::Pass(time) => {
@@ -157,11 +218,7 @@ async fn agree(connection: &mut redis::aio::MultiplexedConnection, shares: Share
                     held: held[*sidecar],
                     wanted: 0,
                 };
-                let text = at(Script::Admit, model.now);
-                let value = run(connection, &text, |command| call.write(&names[*sidecar], command)).await;
-                let expected = model.admit(*sidecar, requests, shares, held[*sidecar], 0);
-                assert_eq!(Admitted::read(&value).unwrap(), expected, "{step:?}");
-                held[*sidecar] += expected.taken;
+                held[*sidecar] += admit(connection, &mut model, &names, *sidecar, &call).await;
             }
             Step::Settle { sidecar, charge, gives, wanted, again } => {
                 held[*sidecar] = held[*sidecar].saturating_sub(*gives);
@@ -174,16 +231,21 @@ async fn agree(connection: &mut redis::aio::MultiplexedConnection, shares: Share
                         tokens: shares.tokens,
                         leases,
                     };
-                    let text = at(Script::Settle, model.now);
-                    let entries = [entry.clone()];
-                    let value = run(connection, &text, |command| {
-                        write_settle(&entries, batch, &names[*sidecar], command)
-                    })
-                    .await;
-                    let expected = model.settle(*sidecar, &entry, batch);
-                    assert_eq!(read_settle(&value).unwrap().1, [expected], "{step:?}");
-                    held[*sidecar] += expected.taken;
+                    let call = (*sidecar, entry, batch);
+                    held[*sidecar] += settle(connection, &mut model, &names, &call).await;
+                    sent.push(call);
                 }
+            }
+            Step::Late(at) => {
+                let Some((sidecar, entry, batch)) = sent.get(*at).cloned() else { continue };
+                // It is on a connection that was given up, which has no leases to tell.
+                let call = (sidecar, SettleEntry { leases: None, ..entry }, batch);
+                settle(connection, &mut model, &names, &call).await;
+            }
+            Step::Replace { key, value } => {
+                replace(connection, KEYS[*key], value.map(|value| FOREIGN[value])).await;
+                model.replace(*key, value.is_some());
+                held = std::array::from_fn(|sidecar| model.held(sidecar));
             }
         }
         let most = shares.max_streams.unwrap_or(0);
@@ -236,7 +298,7 @@ fn a_hundred_thousand_random_charges_leave_the_exact_debt() {
             charged += charges.iter().map(|charge| u128::from(charge.unsigned_abs())).sum::<u128>();
             let value =
                 run(&mut connection, &text, |command| write_settle(&entries, batch, &names, command)).await;
-            last = read_settle(&value).unwrap().1.last().copied();
+            last = read_settle(&value.unwrap()).unwrap().1.last().copied();
         }
         let expected = charged * u128::from(rate.per) / u128::from(rate.count);
         assert_eq!(last.unwrap().ahead.map(u128::from), Some(expected), "{charged} tokens");

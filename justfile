@@ -25,6 +25,12 @@ automatic-limit:
 scheduler cases="100000":
     PROPTEST_CASES={{cases}} cargo test --release --package streamgauge --lib scheduler::dispatcher
 
+# Compare the prompts that are suspected to be cut with those that a real Ollama cuts, for an hour or more. Ollama 0.12
+# (`0_12`) needs several times as long
+truncation prompts="3000" version="0_34":
+    tests/real/install.sh
+    PROMPTS={{prompts}} cargo test --test real -- --ignored --nocapture ollama_{{version}}::cut_prompts
+
 # Send 200 requests to three simulated Ollamas of different speed, and compare the time with the best schedule: two minutes of a quiet machine
 batch:
     cargo test --test proxy -- --ignored --nocapture batch_over_sockets

@@ -37,6 +37,7 @@ mod since_0_30;
 mod tool;
 mod tool_calls;
 mod traces;
+mod truncation;
 mod two;
 mod version;
 mod wire;

@@ -15,10 +15,16 @@ const IMPLAUSIBLE: f64 = 32.0;
 const KEPT: f64 = 0.999;
 /// A shorter prompt consists mostly of its template and of JSON.
 const LEAST_TOKENS: u64 = 32;
-/// A request whose estimate is below this part of the context was not cut, whatever its text is.
-const SAFE: f64 = 0.7;
-/// The estimate of a cut prompt divided by the context, at least. The estimate is low for text that is not dense.
-const FULL: f64 = 0.8;
+/// A request with fewer bytes than this part of the context has tokens was not cut, whatever its text is: a token has at
+/// least one byte. A bound by the estimate would be wrong, because it grows with what was learned: a missed cut would
+/// then teach its own density, and each one would make more cuts be missed.
+const SAFE: f64 = 0.9;
+/// The estimate of a prompt that filled a small context by a cut, divided by the context, at least. Of the prompts that
+/// fit, one of some hundreds has exactly the length of such a context.
+const FULL: f64 = 1.0;
+/// The bytes of a prompt of which half a small context is left, divided by the context, at least: 6.2 bytes per token
+/// that is left.
+const HALF: f64 = 3.1;
 /// The same if nothing but the estimate speaks for a cut.
 const OVER: f64 = 1.15;
 /// The estimate of a cut prompt divided by the tokens that remained, at least, if nothing else speaks for a cut.
@@ -48,11 +54,12 @@ impl Truncation {
         // With more tokens than fit, the context is not the one that the request had.
         let fits = tokens <= context + 1;
         let is_dense = bytes as f64 >= BYTES * whole;
-        let is_left = leaves(tokens, context) && (estimate >= FULL * whole || (context >= LARGE && is_dense));
+        let is_left = (tokens == context && (estimate >= FULL * whole || (context >= LARGE && is_dense)))
+            || (is_half(tokens, context) && (bytes as f64 >= HALF * whole || (context >= LARGE && is_dense)));
         let is_over = estimate >= OVER * whole && estimate >= LOST * tokens_here;
         let is_suspected = fits && (is_left || is_over);
         let density = bytes as f64 / tokens_here;
-        if !is_suspected && estimate < SAFE * whole && density < IMPLAUSIBLE {
+        if !is_suspected && (bytes as f64) < SAFE * whole && density < IMPLAUSIBLE {
             *densest = (*densest * KEPT).max(density);
         }
         is_suspected
@@ -65,11 +72,10 @@ impl Truncation {
     }
 }
 
-/// Whether a cut to this context leaves this count: all of it, or what Ollama keeps at the beginning and half of the
-/// rest.
-fn leaves(tokens: u64, context: u64) -> bool {
-    let is_half = |kept: u64| context.checked_sub(kept).is_some_and(|rest| context - rest / 2 == tokens);
-    tokens == context || KEPT_TOKENS.into_iter().any(is_half)
+/// Whether these tokens are what Ollama keeps at the beginning and half of the rest of the context.
+fn is_half(tokens: u64, context: u64) -> bool {
+    let leaves = |kept: u64| context.checked_sub(kept).is_some_and(|rest| context - rest / 2 == tokens);
+    KEPT_TOKENS.into_iter().any(leaves)
 }
 
 #[cfg(test)]
@@ -107,9 +113,33 @@ mod tests {
     fn dense_text_is_learned_from_prompts_that_cannot_have_been_cut() {
         let truncation = Truncation::default();
         // Runs of spaces.
-        assert!(truncation.is_suspected(9_600, 400, 512));
-        assert!(!truncation.is_suspected(1_200, 50, 512));
-        assert!(!truncation.is_suspected(9_600, 400, 512));
-        assert!(truncation.overflows(40_000, 512) && !truncation.overflows(9_600, 512));
+        assert!(truncation.is_suspected(76_800, 3_200, 4_096));
+        assert!(!truncation.is_suspected(2_400, 100, 4_096));
+        assert!(!truncation.is_suspected(76_800, 3_200, 4_096));
+        assert!(truncation.overflows(320_000, 4_096) && !truncation.overflows(76_800, 4_096));
+    }
+
+    #[test]
+    fn missed_cut_does_not_make_further_ones_be_missed() {
+        let truncation = Truncation::default();
+        // A dense prompt that fits, and then cut ones, each somewhat longer than the one before.
+        for (bytes, tokens) in
+            [(1_550, 256), (2_150, 259), (2_900, 259), (4_000, 259), (5_500, 259), (7_600, 259)]
+        {
+            truncation.is_suspected(bytes, tokens, 512);
+        }
+        assert!(truncation.is_suspected(9_800, 259, 512));
+        // Chats of which messages were left out.
+        for (bytes, tokens) in [(1_600, 250), (2_200, 260), (3_000, 270), (4_200, 265)] {
+            truncation.is_suspected(bytes, tokens, 512);
+        }
+        assert!(truncation.is_suspected(6_000, 280, 512));
+    }
+
+    #[test]
+    fn prompt_that_fills_a_small_context_is_suspected_if_its_text_would_be_unusually_dense() {
+        let truncation = Truncation::default();
+        assert!(!truncation.is_suspected(2_100, 512, 512), "4.1 bytes per token");
+        assert!(truncation.is_suspected(2_400, 512, 512), "4.7 bytes per token");
     }
 }

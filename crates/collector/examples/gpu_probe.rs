@@ -46,8 +46,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 times.entry(query).or_default().push(took)
             })?;
         }
-        for (position, xid) in nvml.xid_errors() {
-            let told = json!({"xid_error": xid, "gpu": found[position].label, "after_s": began.elapsed().as_secs_f64()});
+        for report in nvml.xid_errors() {
+            let told = json!({"xid_error": report.code, "errors": report.errors, "gpu": found[report.position].label,
+                              "after_s": began.elapsed().as_secs_f64()});
             writeln!(out, "{told}")?;
         }
         let name = if depth == Depth::Full { "full round" } else { "fast round" };

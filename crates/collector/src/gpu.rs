@@ -37,6 +37,7 @@ pub use fake::FakeReader;
 #[cfg(feature = "gpu")]
 pub use nvml::Nvml;
 pub use sample::{Clocks, Depth, Identity, Link, Memory, MemoryErrors, Pcie, Sample};
+pub use xid::XidReport;
 
 use super::{Collect, CollectError};
 use card::Card;
@@ -63,9 +64,9 @@ pub trait Reader: Send + 'static {
     /// The GPU no longer answers.
     fn read(&mut self, position: usize, depth: Depth, sample: &mut Sample) -> Result<(), CollectError>;
 
-    /// Returns the XID errors that the driver reported since the last call: the position of the GPU, and the code. Default:
-    /// none. It is called before each reading, and before [`Reader::open`].
-    fn xid_errors(&mut self) -> Vec<(usize, u64)> {
+    /// Returns the XID errors that the driver reported since the last call. Default: none. It is called before each
+    /// reading, and before [`Reader::open`].
+    fn xid_errors(&mut self) -> Vec<XidReport> {
         Vec::new()
     }
 }
@@ -79,7 +80,7 @@ impl<R: Reader + ?Sized> Reader for Box<R> {
         (**self).read(position, depth, sample)
     }
 
-    fn xid_errors(&mut self) -> Vec<(usize, u64)> {
+    fn xid_errors(&mut self) -> Vec<XidReport> {
         (**self).xid_errors()
     }
 }
@@ -197,10 +198,11 @@ impl GpuCollector {
 
     /// Counts and logs the XID errors since the last round. A GPU that is lost has reported them before.
     fn note_xid_errors(&mut self, now: Instant) {
-        for (position, code) in self.reader.xid_errors() {
-            let Some(found) = self.found.get(position) else { continue };
+        for report in self.reader.xid_errors() {
+            let Some(found) = self.found.get(report.position) else { continue };
+            let code = report.code;
             let told =
-                self.shown().cards.get_mut(&found.label).and_then(|card| card.note_xid_error(code, now));
+                self.shown().cards.get_mut(&found.label).and_then(|card| card.note_xid_errors(report, now));
             if let Some(errors) = told {
                 let (gpu, meaning) = (&found.label, xid::meaning(code));
                 tracing::error!(%gpu, xid = code, errors, meaning, "the driver reported an XID error of a GPU");

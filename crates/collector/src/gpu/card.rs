@@ -8,7 +8,7 @@ use super::{
     ecc::EccErrors,
     energy::Energy,
     sample::{Depth, Identity, Link, Pcie, Sample},
-    xid::XidErrors,
+    xid::{XidErrors, XidReport},
 };
 use streamgauge_meter::metric::{Histogram, Metric, Page, buckets};
 
@@ -138,9 +138,9 @@ impl Card {
         self.last = Some((now, sample));
     }
 
-    /// Counts an XID error. Returns how many of this code to log now.
-    pub(super) fn note_xid_error(&mut self, code: u64, now: Instant) -> Option<u64> {
-        self.xid_errors.note(code, now)
+    /// Counts XID errors. Returns how many of this code to log now.
+    pub(super) fn note_xid_errors(&mut self, report: XidReport, now: Instant) -> Option<u64> {
+        self.xid_errors.note(report.code, report.errors, now)
     }
 
     /// Writes the sums, and the latest reading if it is not older than `patience`.

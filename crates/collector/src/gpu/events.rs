@@ -1,6 +1,7 @@
 //! Waits for XID errors, on a thread for each GPU, because a driver's wait blocks.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
@@ -9,12 +10,17 @@ use std::{
     time::Duration,
 };
 
+use super::xid::XidReport;
+
+/// NVML's code of an error that it does not know.
+pub(super) const UNKNOWN: u64 = 999;
 /// How long [`Events::end`] waits for a thread.
 const END: Duration = Duration::from_secs(2);
-/// The most errors that are kept between two readings.
+/// The most codes of all GPUs that are kept between two readings. NVIDIA's catalog has fewer than 200.
 const MOST: usize = 1_000;
 
-type Errors = Arc<Mutex<Vec<(usize, u64)>>>;
+/// The errors by GPU and code since the last reading.
+type Errors = Arc<Mutex<BTreeMap<(usize, u64), u64>>>;
 
 /// The threads that wait. They end when this is dropped.
 #[derive(Debug, Default)]
@@ -37,12 +43,11 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// Passes an error on.
+    /// Passes an error on. Beyond the bound, its code is lost, and it counts with [`UNKNOWN`].
     pub(super) fn report(&self, code: u64) {
         let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
-        if errors.len() < MOST {
-            errors.push((self.position, code));
-        }
+        let is_kept = errors.len() < MOST || errors.contains_key(&(self.position, code));
+        *errors.entry((self.position, if is_kept { code } else { UNKNOWN })).or_default() += 1;
     }
 
     /// Waits for this time. Returns false if the work must end.
@@ -69,9 +74,11 @@ impl Events {
         }
     }
 
-    /// Returns the errors since the last call: the position of the GPU, and the code.
-    pub(super) fn take(&self) -> Vec<(usize, u64)> {
-        std::mem::take(&mut *self.errors.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Returns the errors since the last call.
+    pub(super) fn take(&self) -> Vec<XidReport> {
+        let errors = std::mem::take(&mut *self.errors.lock().unwrap_or_else(PoisonError::into_inner));
+        let report = |((position, code), errors)| XidReport { position, code, errors };
+        errors.into_iter().map(report).collect()
     }
 
     /// Ends the threads, so that they use nothing of the driver any more. A thread that hangs in the driver is left behind.
@@ -108,10 +115,13 @@ mod tests {
         (told, ended)
     }
 
-    fn taken(events: &Events, count: usize) -> Vec<(usize, u64)> {
-        let mut all = Vec::new();
-        while all.len() < count {
-            all.extend(events.take());
+    /// The errors by GPU and code, when there are that many.
+    fn taken(events: &Events, count: u64) -> BTreeMap<(usize, u64), u64> {
+        let mut all = BTreeMap::new();
+        while all.values().sum::<u64>() < count {
+            for XidReport { position, code, errors } in events.take() {
+                *all.entry((position, code)).or_default() += errors;
+            }
             thread::yield_now();
         }
         all
@@ -124,9 +134,8 @@ mod tests {
         let (second, _second) = driven(&mut events, 1);
         first.send(13).unwrap();
         second.send(79).unwrap();
-        let mut all = taken(&events, 2);
-        all.sort_unstable();
-        assert_eq!(all, [(0, 13), (1, 79)]);
+        second.send(79).unwrap();
+        assert_eq!(taken(&events, 3), BTreeMap::from([((0, 13), 1), ((1, 79), 2)]));
         assert_eq!(events.take(), []);
     }
 
@@ -155,19 +164,23 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_errors_that_nobody_takes_is_bounded() {
+    fn errors_that_nobody_takes_are_all_counted_in_bounded_memory() {
         let mut events = Events::default();
         let (told, ended) = driven(&mut events, 0);
-        for _ in 0..MOST + 5 {
-            told.send(13).unwrap();
+        let codes = 10_000..10_000 + MOST as u64;
+        for code in codes.clone().chain([20_000, 20_001, 10_000, 10_000]) {
+            told.send(code).unwrap();
         }
-        // The work has reported all errors when it is idle, and ends then.
-        while events.errors.lock().unwrap().len() < MOST {
+        let all = codes.map(|code| ((0, code), if code == 10_000 { 3 } else { 1 }));
+        let mut expected: BTreeMap<_, _> = all.collect();
+        expected.insert((0, UNKNOWN), 2);
+        // Nobody takes them before the last one was reported.
+        while events.errors.lock().unwrap().values().sum::<u64>() < MOST as u64 + 4 {
             thread::yield_now();
         }
         drop(told);
         events.end();
         drop(ended);
-        assert_eq!(events.take().len(), MOST);
+        assert_eq!(taken(&events, MOST as u64 + 4), expected);
     }
 }

@@ -16,7 +16,8 @@ use nvml_wrapper::{
 };
 
 use super::{
-    Clocks, Depth, Identity, Link, Memory, Pcie, Reader, Sample, counter::Counter, events::Events, holder,
+    Clocks, Depth, Identity, Link, Memory, Pcie, Reader, Sample, XidReport, counter::Counter, events::Events,
+    holder,
 };
 use crate::CollectError;
 use query::{Query, index, number};
@@ -101,7 +102,7 @@ impl Reader for Nvml {
         self.read_timed(position, depth, sample, |_, _| {})
     }
 
-    fn xid_errors(&mut self) -> Vec<(usize, u64)> {
+    fn xid_errors(&mut self) -> Vec<XidReport> {
         self.events.take()
     }
 }

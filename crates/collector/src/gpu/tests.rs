@@ -13,7 +13,7 @@ struct Script {
     samples: BTreeMap<usize, Result<Sample, CollectError>>,
     opened: usize,
     depths: Vec<Depth>,
-    xid_errors: Vec<(usize, u64)>,
+    xid_errors: Vec<XidReport>,
 }
 
 #[derive(Clone, Default)]
@@ -45,7 +45,7 @@ impl Reader for Scripted {
         Ok(())
     }
 
-    fn xid_errors(&mut self) -> Vec<(usize, u64)> {
+    fn xid_errors(&mut self) -> Vec<XidReport> {
         std::mem::take(&mut self.script().xid_errors)
     }
 }

@@ -34,6 +34,17 @@ const QUIET: Duration = Duration::from_secs(60);
 /// The most codes whose last log line is remembered. NVIDIA's catalog has fewer than 200.
 const MOST: usize = 512;
 
+/// XID errors of one GPU with one code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct XidReport {
+    /// The position of the GPU in the list that [`Reader::open`](super::Reader::open) returned.
+    pub position: usize,
+    /// The code in NVIDIA's catalog.
+    pub code: u64,
+    /// The number of these errors since the last report.
+    pub errors: u64,
+}
+
 /// The errors of one GPU since it was found.
 #[derive(Debug, Default)]
 pub(super) struct XidErrors {
@@ -50,18 +61,18 @@ struct Told {
 }
 
 impl XidErrors {
-    /// Counts an error. Returns how many errors of this code to log now, this one included; `None`: the log has one of
-    /// less than a minute ago.
-    pub(super) fn note(&mut self, code: u64, now: Instant) -> Option<u64> {
+    /// Counts errors. Returns how many errors of this code to log now, these included; `None`: the log has one of less
+    /// than a minute ago.
+    pub(super) fn note(&mut self, code: u64, errors: u64, now: Instant) -> Option<u64> {
         let position = CODES.iter().position(|(known, ..)| *known == code);
-        self.counts[position.unwrap_or(CODES.len())] += 1;
+        self.counts[position.unwrap_or(CODES.len())] += errors;
         if !self.told.contains_key(&code) && self.told.len() >= MOST {
             return None;
         }
         let told = self.told.entry(code);
         let is_new = matches!(told, std::collections::btree_map::Entry::Vacant(_));
         let told = told.or_insert(Told { at: now, since: 0 });
-        told.since += 1;
+        told.since += errors;
         let is_due = is_new || now.saturating_duration_since(told.at) >= QUIET;
         is_due.then(|| {
             told.at = now;
@@ -90,20 +101,20 @@ mod tests {
     fn xid_error_that_repeats_is_counted_each_time_and_logged_once_a_minute() {
         let (mut errors, start) = (XidErrors::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(errors.note(13, at(0)), Some(1));
-        assert_eq!([1, 30, 59].map(|second| errors.note(13, at(second))), [None; 3]);
-        assert_eq!(errors.note(79, at(59)), Some(1), "another code");
-        assert_eq!(errors.note(13, at(60)), Some(4));
-        assert_eq!(errors.note(13, at(61)), None);
+        assert_eq!(errors.note(13, 1, at(0)), Some(1));
+        assert_eq!([1, 30, 59].map(|second| errors.note(13, 1, at(second))), [None; 3]);
+        assert_eq!(errors.note(79, 5, at(59)), Some(5), "another code");
+        assert_eq!(errors.note(13, 1, at(60)), Some(4));
+        assert_eq!(errors.note(13, 1, at(61)), None);
         let counts: BTreeMap<_, _> = errors.counts().collect();
-        assert_eq!((counts["13"], counts["79"], counts["other"]), (6, 1, 0));
+        assert_eq!((counts["13"], counts["79"], counts["other"]), (6, 5, 0));
     }
 
     #[test]
     fn labels_and_memory_of_unknown_xid_errors_are_bounded() {
         let (mut errors, now) = (XidErrors::default(), Instant::now());
         for code in 1_000..101_000 {
-            errors.note(code, now);
+            errors.note(code, 1, now);
         }
         assert_eq!(errors.counts().count(), CODES.len() + 1);
         assert_eq!(errors.counts().last(), Some((OTHER, 100_000)));

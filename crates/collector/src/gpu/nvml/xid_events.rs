@@ -8,12 +8,10 @@ use nvml_wrapper::{
 };
 
 use super::query::index;
-use crate::gpu::events::Feed;
+use crate::gpu::events::{Feed, UNKNOWN};
 
 /// The longest wait for an event, so that the thread ends soon after it is no longer needed.
 const WAIT: Duration = Duration::from_millis(500);
-/// NVML's number for an error that it does not know.
-const UNKNOWN: u64 = 999;
 
 /// Whether a GPU reports XID errors.
 pub(super) fn are_reported(device: &Device<'_>) -> bool {

@@ -12,7 +12,8 @@ fn xid_errors_are_counted_by_gpu_and_code_also_of_a_gpu_that_is_lost() {
     };
     assert_eq!([count(&stand, "0", "79"), count(&stand, "1", "other")], [Some(0.0), Some(0.0)]);
 
-    reader.script().xid_errors = vec![(1, 79), (0, 13), (0, 13), (0, 4711), (7, 79)];
+    let report = |(position, code, errors)| XidReport { position, code, errors };
+    reader.script().xid_errors = [(1, 79, 1), (0, 13, 2), (0, 4711, 1), (7, 79, 1)].map(report).into();
     reader.script().samples.insert(1, Err(CollectError::Failed("GPU is lost".to_owned())));
     assert!(stand.round(100).is_err());
     for (gpu, xid, errors) in [("0", "13", 2.0), ("0", "other", 1.0), ("0", "79", 0.0), ("1", "79", 1.0)] {
@@ -20,7 +21,7 @@ fn xid_errors_are_counted_by_gpu_and_code_also_of_a_gpu_that_is_lost() {
     }
     // Counters continue when the GPU is found again.
     reader.script().samples.insert(1, Ok(h100()));
-    reader.script().xid_errors = vec![(1, 79)];
+    reader.script().xid_errors = vec![report((1, 79, 1))];
     stand.round(11_000).unwrap();
     assert_eq!(count(&stand, "1", "79"), Some(2.0));
 }

@@ -1,8 +1,8 @@
 //! The names of everything in a span. docs/how-to/traces.md has the same table, which a test compares.
 //!
-//! The names that begin with `gen_ai` are those of the OpenTelemetry semantic conventions for generative AI, v0.1.0, and
-//! `error`, `http`, `network` and `server` those of the general conventions, v1.45.0, on which they depend. Names of our
-//! own begin with `streamgauge`.
+//! The names that begin with `gen_ai` are those of the OpenTelemetry semantic conventions for generative AI, 0.1.0, and
+//! those that begin with `error` and `http` are older and stable: the general conventions define them. Names of our own
+//! begin with `streamgauge`.
 
 use crate::protocol::Route;
 
@@ -136,6 +136,23 @@ mod tests {
                 ["GET", "POST", "DELETE"].iter().any(|method| Route::classify(method, &path) == route);
             assert!(leads, "{path}");
         }
+    }
+
+    /// The routes of each operation, from the recording rules for dashboards that use the same names.
+    #[test]
+    fn operations_are_those_of_the_recording_rules() {
+        const RULES: &str = include_str!("../../prometheus/rules/gen_ai.yml");
+        let mut rows = 0;
+        for line in RULES.lines() {
+            let Some((_, rest)) = line.split_once("{route=~\"") else { continue };
+            let (routes, rest) = rest.split_once('"').unwrap();
+            let stated = rest.split('"').nth(3).unwrap();
+            let of = |route: &Route| operation(*route) == Some(stated);
+            let all: BTreeSet<_> = Route::ALL.into_iter().filter(of).map(Route::label).collect();
+            assert_eq!(routes.split('|').collect::<BTreeSet<_>>(), all, "{stated}");
+            rows += 1;
+        }
+        assert_eq!(rows, 4 * 3 + 3 * 4, "four rules of three operations, and three rules of four");
     }
 
     #[test]

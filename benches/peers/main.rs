@@ -13,6 +13,7 @@ mod attack;
 // Two benchmarks use this module.
 #[path = "../bare/mod.rs"]
 mod bare;
+mod collector;
 mod cpu;
 mod flat;
 mod idle;
@@ -76,7 +77,8 @@ struct Plan {
     #[arg(long)]
     steady: bool,
     /// A proxy to compare with; repeat it for more, the base of the ratios last. With NAME:WORKERS it has as many
-    /// workers, otherwise one for each core. `streamgauge` alone decides itself how many it uses. `hyper` and `copy`
+    /// workers, otherwise one for each core. `streamgauge` alone decides itself how many it uses. `logged` is a
+    /// streamgauge with a request log of all requests and traces of 1 % of them. `hyper` and `copy`
     /// are relays that measure nothing. LiteLLM must be named, since it handles only some hundred records per second
     #[arg(long = "peer", value_name = "NAME[:WORKERS]", default_values = ["streamgauge", "caddy", "envoy", "haproxy", "nginx"])]
     peers: Vec<Wanted>,

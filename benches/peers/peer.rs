@@ -21,7 +21,7 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use super::{
-    Plan,
+    Plan, collector,
     process::{self, Process},
 };
 
@@ -67,6 +67,8 @@ const PROGRAMS: [Program; 7] = [
     bare::COPY,
 ];
 const OURS: &str = "streamgauge";
+/// streamgauge with a line in the request log for each request, and with traces of 1 % of them.
+const LOGGED: &str = "logged";
 
 /// A proxy, and its number of workers, as on the command line.
 #[derive(Clone, Debug)]
@@ -84,7 +86,7 @@ impl FromStr for Wanted {
             Some((name, workers)) => (name, Some(workers.parse().context("NAME:WORKERS")?)),
             None => (text, None),
         };
-        let known = name == OURS || PROGRAMS.iter().any(|program| program.name == name);
+        let known = [OURS, LOGGED].contains(&name) || PROGRAMS.iter().any(|program| program.name == name);
         anyhow::ensure!(known, "there is no such proxy");
         Ok(Wanted { name: name.to_owned(), workers })
     }
@@ -104,7 +106,7 @@ impl Wanted {
 /// The program, and its name in the tables.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
-    Streamgauge { name: String, program: PathBuf, workers: Option<usize> },
+    Streamgauge { name: String, program: PathBuf, workers: Option<usize>, is_logged: bool },
     Other { name: String, program: PathBuf, how: &'static Program, workers: Option<usize> },
 }
 
@@ -126,12 +128,16 @@ impl Kind {
         for wanted in &plan.peers {
             let (name, workers) = (wanted.title(), wanted.workers);
             let Some(how) = PROGRAMS.iter().find(|how| how.name == wanted.name) else {
-                kinds.push(Kind::Streamgauge { name: name.clone(), program: plan.ours.clone(), workers });
-                kinds.extend(plan.against.iter().map(|program| Kind::Streamgauge {
-                    name: format!("{name} ({})", program.display()),
-                    program: program.clone(),
+                let is_logged = wanted.name == LOGGED;
+                let one = |name, program: &Path| Kind::Streamgauge {
+                    name,
+                    program: program.to_owned(),
                     workers,
-                }));
+                    is_logged,
+                };
+                kinds.push(one(name.clone(), &plan.ours));
+                let another = |program: &PathBuf| one(format!("{name} ({})", program.display()), program);
+                kinds.extend(plan.against.iter().map(another));
                 continue;
             };
             match bare::program(how).or_else(|| find(how.name)) {
@@ -147,7 +153,12 @@ impl Kind {
 
     /// The sidecar that is measured.
     pub(crate) fn ours(plan: &Plan) -> Kind {
-        Kind::Streamgauge { name: OURS.to_owned(), program: plan.ours.clone(), workers: None }
+        Kind::Streamgauge {
+            name: OURS.to_owned(),
+            program: plan.ours.clone(),
+            workers: None,
+            is_logged: false,
+        }
     }
 
     /// Whether it can be started with limits.
@@ -168,7 +179,7 @@ impl Kind {
         let files = tempfile::tempdir()?;
         let addr = process::free()?;
         let (name, admin, mut command) = match self {
-            Kind::Streamgauge { name, program, workers } => {
+            Kind::Streamgauge { name, program, workers, is_logged } => {
                 let admin = process::free()?;
                 let mut command = Command::new(program);
                 command.envs(workers.map(|workers| ("STREAMGAUGE_PROXY__WORKERS", workers.to_string())));
@@ -176,6 +187,12 @@ impl Kind {
                 command.env("STREAMGAUGE_PROXY__MAX_CONNECTIONS", "65536");
                 command.args(["-q", "serve", "--upstream", &format!("http://{upstream}")]);
                 command.args(["--listen", &addr.to_string(), "--admin", &admin.to_string()]);
+                if *is_logged {
+                    command.env("STREAMGAUGE_LOG__REQUESTS", "all");
+                    command.env("STREAMGAUGE_LOG__REQUESTS_FILE", files.path().join("requests.log"));
+                    command.env("STREAMGAUGE_TRACES__ENDPOINT", format!("http://{}", collector::start()?));
+                    command.env("STREAMGAUGE_TRACES__SAMPLE_RATIO", "0.01");
+                }
                 if let Some(Limits { head, body, connections }) = limits {
                     command.env("STREAMGAUGE_PROXY__KEEP_ALIVE_TIMEOUT", format!("{}ms", head.as_millis()));
                     command.env("STREAMGAUGE_PROXY__HEADER_TIMEOUT", format!("{}ms", head.as_millis()));

@@ -39,6 +39,11 @@ batch:
 report-memory:
     cargo test --release --package streamgauge-lab --test analysis_memory -- --ignored
 
+# Run half an hour of the demo and of steady clients, and check that no alert fires but those that the demo intends
+healthy-demo minutes="30":
+    tests/real/install.sh
+    HEALTHY_DEMO_MINUTES={{minutes}} cargo test --test monitoring healthy_demo -- --ignored --nocapture
+
 # Send a million streams, with every fault of clients and upstreams
 chaos streams="1000000":
     STREAMS={{streams}} cargo test --release --test chaos

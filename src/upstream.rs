@@ -29,10 +29,7 @@ mod whereabouts;
 mod worth;
 
 use hook::Hook;
-use std::sync::{
-    Arc, Mutex, RwLock,
-    atomic::{AtomicBool, AtomicUsize},
-};
+use std::sync::{Arc, Mutex, RwLock, atomic::AtomicUsize};
 
 use futures_util::future;
 use http::{HeaderMap, HeaderValue};
@@ -210,7 +207,7 @@ impl Upstream {
             host: HeaderValue::from_str(&authority).expect("a URL's host is ASCII"),
             authority: authority.parse().expect("a URL's host and port"),
             requests: AtomicUsize::new(0),
-            is_wedged: AtomicBool::new(false),
+            wedged_since: Mutex::new(None),
             found_limit: Mutex::new(None),
             expected: Expected::default(),
             health: RwLock::default(),

@@ -122,7 +122,7 @@ export const efficiency: Board = {
       curve({
         title: 'Tokens per second by concurrent streams',
         description:
-          'The concurrency curve over the selected time range. Each point is a number of concurrently decoding streams that lasted at least ten seconds in total. Where the curve is flat, additional streams only share the throughput. Where it falls, they reduce the throughput. If you select a model, the y axis shows the tokens of that model only.',
+          'The concurrency curve over the selected time range. Each point is a number of concurrently decoding streams that lasted at least ten seconds in total. Where the curve is flat, additional streams only share the throughput. Where it falls, they reduce the throughput. A stream that a slow client holds counts as decoding: while "Client wait / stream time" of Overview is high, the curve is too low. If you select a model, the y axis shows the tokens of that model only.',
         unit: 'tokens/s',
         min: 0,
         join: 'streams',

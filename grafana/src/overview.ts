@@ -283,6 +283,18 @@ export const overview: Board = {
   rows: [
     [
       'Is Ollama up, and how high is the load?',
+      list({
+        title: 'Alerts, pending and firing',
+        height: 6,
+        width: 24,
+        description:
+          'Each alert of prometheus/rules/alerts.yml whose condition holds now. It is pending until the condition has held for as long as the alert requires, and then it fires. The link "Alerts" explains each of them.',
+        unit: 'none',
+        expr: `max by (alertname, alertstate, severity, instance, upstream, model, gpu, reason, collector) (${select('ALERTS', 'alertname=~"Streamgauge.*"')})`,
+        value: 'Value',
+        hide: ['Value'],
+        empty: 'No alert',
+      }),
       states({
         title: 'State of each sidecar and upstream',
         height: 7,

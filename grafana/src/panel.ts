@@ -157,7 +157,10 @@ export function list(words: Words & { expr: string; value: string; hide: string[
         excludeByName: Object.fromEntries(['Time', '__name__', ...words.hide].map((name) => [name, true])),
         renameByName: { Value: words.value },
       },
-    });
+    })
+    // A row without one of the labels would show the word for an empty table in its cell.
+    .overrideByRegexp('.*', [{ id: 'noValue', value: '–' }])
+    .overrideByName('alertname', [{ id: 'custom.width', value: 280 }]);
 }
 
 /** What a column of a table shows, and the bounds that colour its cells. */

@@ -53,6 +53,7 @@ fn of_upstream(upstream: &Upstream) -> Value {
         "why": health.why,
         "down_seconds": health.down_since.map(|since| since.elapsed().as_secs_f64()),
         "wedged": upstream.is_wedged(),
+        "wedged_seconds": upstream.wedged_since().map(|since| since.elapsed().as_secs_f64()),
         "version": health.version,
         "loaded": loaded,
         "model": suggested(&health),

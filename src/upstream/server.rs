@@ -3,12 +3,13 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use http::{HeaderValue, uri::Authority};
+use tokio::time::Instant;
 
 use super::{
     StreamLimit,
@@ -34,8 +35,8 @@ pub(crate) struct Upstream {
     /// The limit that was found, and the reason for it.
     pub(super) found_limit: Mutex<Option<(usize, &'static str)>>,
     pub(super) requests: AtomicUsize,
-    /// Its requests have been silent for longer than is usual.
-    pub(super) is_wedged: AtomicBool,
+    /// Since when its requests have been silent for longer than is usual.
+    pub(super) wedged_since: Mutex<Option<Instant>>,
     pub(super) expected: Expected,
     pub(super) health: RwLock<Arc<Health>>,
     pub(super) probing: Probing,
@@ -83,13 +84,23 @@ impl Upstream {
     /// Whether its requests have been silent for longer than is usual, although its probes may be answered.
     #[must_use]
     pub(crate) fn is_wedged(&self) -> bool {
-        self.is_wedged.load(Relaxed)
+        self.wedged_since().is_some()
+    }
+
+    /// When the upstream was found to be wedged. `None`: it is not.
+    pub(crate) fn wedged_since(&self) -> Option<Instant> {
+        *self.wedged_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes whether the upstream is wedged. Returns true if that has changed. An upstream that is wedged no longer
     /// gets one generation as a trial, since its silent requests may have left without an answer.
     pub(crate) fn wedges(&self, is_wedged: bool) -> bool {
-        let has_changed = self.is_wedged.swap(is_wedged, Relaxed) != is_wedged;
+        let mut since = self.wedged_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_changed = since.is_some() != is_wedged;
+        if has_changed {
+            *since = is_wedged.then(Instant::now);
+        }
+        drop(since);
         if let Some(breaker) = self.breaker.as_ref().filter(|_| has_changed && !is_wedged) {
             breaker.wants_trial();
         }

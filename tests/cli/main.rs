@@ -18,11 +18,17 @@ mod demo;
 mod descriptors;
 mod drain;
 mod found;
+#[cfg(target_os = "linux")]
+mod gpu;
 mod help;
 mod keys_file;
 mod log;
 mod memory;
 mod name;
+// Several test programs use this file.
+#[cfg(target_os = "linux")]
+#[path = "../shared/nvml.rs"]
+mod nvml;
 mod recording;
 // Several test programs use this file.
 #[path = "../fleet/redis.rs"]

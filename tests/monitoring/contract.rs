@@ -166,7 +166,11 @@ pub(crate) const METRICS: &[Metric] = &[
 /// Series that Prometheus or its client libraries name.
 const FOREIGN: &[(&str, Kind, &[&str])] = &[
     ("up", G, &[]),
-    ("ALERTS", G, &["alertname", "alertstate"]),
+    (
+        "ALERTS",
+        G,
+        &["alertname", "alertstate", "severity", "upstream", "model", "gpu", "reason", "collector"],
+    ),
     ("process_cpu_seconds_total", C, &[]),
     ("process_resident_memory_bytes", G, &[]),
     ("process_open_fds", G, &[]),

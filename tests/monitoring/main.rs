@@ -12,10 +12,16 @@ mod contract;
 mod dashboards;
 mod deploy;
 mod fleet;
+mod gpu;
 mod grafana;
+mod healthy;
 mod live;
 mod manual;
 mod native;
+// Several test programs use this file.
+#[path = "../shared/nvml.rs"]
+#[allow(dead_code, reason = "not every program uses all of it")]
+mod nvml;
 mod page;
 // Several test programs use this file.
 #[path = "../shared/process.rs"]

@@ -103,6 +103,15 @@ impl Servers {
         first
     }
 
+    /// The series of an instant query, for each server.
+    pub(crate) async fn each(&self, expr: &str) -> Vec<Vec<Value>> {
+        let mut found = Vec::new();
+        for server in &self.addresses {
+            found.push(query(server, expr).await);
+        }
+        found
+    }
+
     /// The exemplars of a query in the last hour, for each server.
     pub(crate) async fn exemplars(&self, expr: &str) -> Vec<Vec<Value>> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();

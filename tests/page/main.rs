@@ -12,6 +12,10 @@ mod looks;
 // The tests of the report in the package streamgauge-lab use this file too.
 #[path = "../../crates/lab/tests/report/made_up.rs"]
 mod made_up;
+// Several test programs use this file.
+#[path = "../shared/nvml.rs"]
+#[allow(dead_code, reason = "not every program uses all of it")]
+mod nvml;
 mod picture;
 // Several test programs use this file.
 #[path = "../shared/process.rs"]

@@ -1,6 +1,6 @@
 //! The page names a problem, and names from outside stay text.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -8,6 +8,8 @@ use streamgauge_simulate as simulate;
 
 use super::{
     browser::Browser,
+    nvml::{BUSY, HOT, Nvml},
+    process::{Process, scratch},
     sidecar::{Sidecar, config, simulator},
 };
 
@@ -182,4 +184,25 @@ async fn page_says_why_a_model_is_loaded_again_and_again() {
         reasons.contains("Ollama loaded sim:latest") && reasons.contains("keep_alive had ended"),
         "{reasons}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn page_names_what_throttles_a_gpu_and_no_normal_power_cap() {
+    let (folder, nvml) = (scratch(), Nvml::build(BUSY));
+    let upstream = format!("http://{}", simulator(quick(&["sim:latest"])));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_streamgauge"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", &upstream]);
+    nvml.enter(command.env_clear());
+    let sidecar = Process::start(&mut command, folder.path().join("serve.log"));
+    let browser = Browser::start().await;
+    browser.open(sidecar.address("admin=")).await;
+    browser.until("document.getElementById('gpus-table').innerText.includes('sw power cap')").await;
+    assert_eq!(browser.text("#state").await, "Ready");
+
+    nvml.show(HOT);
+    browser.until("document.getElementById('state').innerText === 'Working, with problems'").await;
+    let reasons = browser.text("#reasons").await;
+    let expected = "GPU 0 is slowed down: hw slowdown, hw thermal slowdown, 91 °C.";
+    assert!(reasons.contains(expected), "{reasons}");
 }

@@ -25,9 +25,9 @@ automatic-limit:
 scheduler cases="100000":
     PROPTEST_CASES={{cases}} cargo test --release --package streamgauge --lib scheduler::dispatcher
 
-# Compare the prompts that are suspected to be cut with those that a real Ollama cuts, for an hour or more. Ollama 0.12
-# (`0_12`) needs several times as long
-truncation prompts="3000" version="0_34":
+# Compare the prompts that are suspected to be cut with those that a real Ollama cuts: 3,000 that fit and 2,000
+# that are cut, for an hour or more. Ollama 0.12 (`0_12`) needs several times as long
+truncation prompts="4200" version="0_34":
     tests/real/install.sh
     PROMPTS={{prompts}} cargo test --test real -- --ignored --nocapture ollama_{{version}}::cut_prompts
 

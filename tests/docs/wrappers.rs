@@ -53,7 +53,7 @@ fn page_names_each_layer_of_client_connection_in_order() {
 #[test]
 fn page_names_each_layer_of_request_body_in_order() {
     let stack = declared("src/proxy/shared.rs", "client: upstream::Client<", ">");
-    let stack = follow(stack, "Lent", declared("src/proxy/upload/lent.rs", "    upload: Option<", ">"));
+    let stack = follow(stack, "Lent", declared("src/proxy/upload/lent.rs", "struct Lent(Option<Box<", ">"));
     let stack = follow(stack, "Upload", declared("src/proxy/upload.rs", "    body: Option<", ">"));
     let inbound = declared("src/proxy/inbound.rs", "type Inbound = ", ";");
     assert_eq!(documented("The request's body has these layers"), resolve(stack, "Inbound", &inbound));

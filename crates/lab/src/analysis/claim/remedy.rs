@@ -114,12 +114,9 @@ fn by_ratio(
         },
         |interval| apart(interval, low, high),
     );
-    let because = format!(
-        "{}: {:.2} ({}).",
-        number.name,
-        number.value,
-        shown(number.interval, |value| format!("{value:.2}"))
-    );
+    // A ratio of 0.003 is not 0.00.
+    let show = |value: f64| if value < 0.1 { format!("{value:.4}") } else { format!("{value:.2}") };
+    let because = format!("{}: {} ({}).", number.name, show(number.value), shown(number.interval, show));
     said.judged(verdict, because, vec![number])
 }
 

@@ -104,6 +104,7 @@ export const gpu: Board = {
       'How much energy do the GPUs and each token need?',
       lines({
         title: 'GPU power and power limit',
+        height: 9,
         description:
           'Power draw, power limit, and the 99th percentile of samples taken every 100 ms, which shows peaks between scrapes.',
         unit: 'watt',
@@ -117,6 +118,7 @@ export const gpu: Board = {
       }),
       lines({
         title: 'Output tokens per joule by sidecar',
+        height: 9,
         description:
           'Output tokens divided by the energy of all GPUs of the sidecar, idle time included (recorded over 5 minutes). It rises with the number of concurrent streams.',
         unit: 'tokens/J',
@@ -145,7 +147,7 @@ export const gpu: Board = {
       'How busy is the GPU, and how evenly?',
       lines({
         title: 'GPU utilization and its spread',
-        height: 9,
+        height: 10,
         description:
           'Share of time in which a kernel ran: the newest value, the mean of all samples, and percentiles of the samples. NVML averages each sample over its own window of a sixth of a second to a second.',
         unit: 'percentunit',
@@ -161,7 +163,7 @@ export const gpu: Board = {
       }),
       lines({
         title: 'GPU memory controller utilization',
-        height: 9,
+        height: 10,
         description: 'Share of time in which GPU memory was read or written. Memory bandwidth limits decoding.',
         unit: 'percentunit',
         min: 0,
@@ -174,7 +176,7 @@ export const gpu: Board = {
       'Does the model fit into GPU memory?',
       lines({
         title: 'GPU memory, measured and by Ollama',
-        height: 9,
+        height: 10,
         description:
           'Used, free and total memory of the GPUs, and the memory that Ollama reports for its loaded models (/api/ps). If the used memory is far above Ollama’s figure, another program or an old runner holds it.',
         unit: 'bytes',
@@ -189,7 +191,7 @@ export const gpu: Board = {
       }),
       lines({
         title: 'GPU memory by process',
-        height: 9,
+        height: 10,
         description: 'GPU memory of each process, by the name of the process.',
         unit: 'bytes',
         stacked: true,

@@ -333,7 +333,7 @@ export const overview: Board = {
       }),
       lines({
         title: 'Sidecars and upstreams up',
-        height: 9,
+        height: 10,
         description:
           'Sidecars that Prometheus could scrape, sidecars that it could not scrape, and upstreams that answer or do not answer the probes of a sidecar. Two sidecars with one Ollama each have two upstreams. A sidecar that is down says nothing about its upstreams.',
         unit: 'none',
@@ -352,7 +352,7 @@ export const overview: Board = {
       }),
       lines({
         title: 'Tokens per second by kind',
-        height: 9,
+        height: 10,
         description:
           'Tokens per second. Ollama reports the count at the end of a stream, so a long stream appears when it ends. Cached prompt tokens are part of the prompt tokens. Only newer versions of Ollama report them.',
         unit: 'tokens/s',
@@ -430,6 +430,7 @@ export const overview: Board = {
       }),
       lines({
         title: 'Time to first token by model, p95',
+        height: 9,
         description:
           '95th percentile by model. A high value of one model means that it is large or is reloaded often.',
         unit: 's',
@@ -438,6 +439,7 @@ export const overview: Board = {
       }),
       lines({
         title: 'Duration of generations',
+        height: 9,
         description:
           'Time from a request that generates to the last byte of its response, with every outcome. Long answers take long: compare with the tokens.',
         unit: 's',

@@ -16,10 +16,11 @@ real *args:
     tests/real/install.sh all
     cargo test -- --ignored --skip automatic_limit --skip batch_over_sockets {{args}}
 
-# Watch what `max_streams = "auto"` finds for a simulated and a real Ollama: half an hour of a quiet machine
+# Watch what `max_streams = "auto"` finds for a simulated and a real Ollama, one test after the other: half an hour of a
+# quiet machine
 automatic-limit:
     tests/real/install.sh
-    cargo test --test proxy --test real -- --ignored --nocapture --skip ollama_0_33 automatic_limit
+    cargo test --test proxy --test real -- --ignored --nocapture --test-threads=1 --skip ollama_0_33 automatic_limit
 
 # Compare the scheduler with its model in a hundred thousand random scenarios
 scheduler cases="100000":

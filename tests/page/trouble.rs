@@ -206,3 +206,38 @@ async fn page_names_what_throttles_a_gpu_and_no_normal_power_cap() {
     let expected = "GPU 0 is slowed down: hw slowdown, hw thermal slowdown, 91 °C.";
     assert!(reasons.contains(expected), "{reasons}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn page_judges_clients_that_gave_up_slow_clients_and_loads_of_a_busy_model() {
+    let sidecar = Sidecar::start(config(simulator(quick(&["sim:latest"])))).await;
+    let browser = Browser::start().await;
+    browser.open(sidecar.admin).await;
+    browser.until("document.getElementById('state').innerText === 'Ready'").await;
+    browser.value("document.getElementById('pause').click()").await;
+    let reasons = async |change: &str| {
+        let expression =
+            format!("(() => {{ {change}; return reasons().map((one) => one.join(' ')).join(' | '); }})()");
+        browser.value(&expression).await.as_str().unwrap().to_owned()
+    };
+    let left = |after: u32| {
+        format!(
+            "newest.requests = [{{ outcome: 'client_abort', upstream: 'gpu0', time_to_first_token_seconds: null, \
+             duration_seconds: {after}, ago_seconds: 5 }}]"
+        )
+    };
+    assert_eq!(reasons(&left(59)).await, "", "that may be an impatient client");
+    let gave_up = reasons(&left(120)).await;
+    assert!(gave_up.starts_with("bad 1 client of gpu0 gave up without a token in the last"), "{gave_up}");
+
+    // One in ten requests loads the model: that is too often if it is more than three times in ten minutes.
+    let loads = |count: u32| {
+        format!(
+            "newest.requests = []; newest.span_seconds = 600; newest.range_totals = {{ callers: [], upstreams: [], \
+             models: [{{ name: 'sim', loads: {count}, requests: {count}0, load_cause: 'evicted' }}] }}"
+        )
+    };
+    assert_eq!(reasons(&loads(3)).await, "");
+    let loaded = reasons(&loads(4)).await;
+    assert!(loaded.starts_with("warn Ollama loaded sim 4 times for 40 requests"), "{loaded}");
+}

@@ -62,8 +62,7 @@ impl Report {
 
     /// Returns every sentence of the verdict, in the order in which they are read.
     fn told(&self) -> Vec<Told> {
-        let mut told: Vec<Told> =
-            self.warning().map(|warning| Told::new(0, warning.to_owned())).into_iter().collect();
+        let mut told: Vec<Told> = self.warning().map(|warning| Told::new(0, warning)).into_iter().collect();
         let decided = self.decided().into_iter().enumerate();
         told.extend(decided.map(|(place, text)| Told::new(if place < FIRST { 1 } else { 3 }, text)));
         let of_loads = if self.analysis.conditions.is_empty() { 1 } else { 3 };

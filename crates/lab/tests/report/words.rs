@@ -251,6 +251,28 @@ fn verdict_of_a_simulated_comparison_names_the_simulator_before_the_difference()
 }
 
 #[test]
+fn verdict_names_the_recording_of_which_a_simulated_ollama_answered() {
+    let of = |name: &str, version: &str| {
+        let simulated = version.ends_with("+simulated");
+        let version = Some(version.to_owned());
+        let upstreams = [("one".to_owned(), Upstream { version, ..Upstream::default() })].into();
+        let environment = Some(Environment { upstreams, ..Environment::default() });
+        let recording = Recording { simulated, ..Recording::default() };
+        Recorded { name: name.into(), recording, plan: None, environment, problems: Vec::new() }
+    };
+    let first = |recorded: Vec<Recorded>| {
+        let text = Report::of(recorded, &SETTINGS).text(None);
+        text.lines().nth(1).unwrap().to_owned()
+    };
+    let (real, simulated) = (|| of("monday", "0.34.3"), || of("tuesday", "0.34.3+simulated"));
+    assert!(
+        first(vec![real(), simulated()])
+            .starts_with("  - SIMULATED: a simulated Ollama answered in tuesday only.")
+    );
+    assert!(first(vec![simulated(), simulated()]).starts_with("  - SIMULATED: a simulated Ollama answered."));
+}
+
+#[test]
 fn verdict_counts_the_runs_that_are_left_out() {
     let mut broken = small();
     broken.recording.runs[0].wall = Some(1e-3);

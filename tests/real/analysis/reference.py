@@ -209,6 +209,16 @@ for name, p in {
 }.items():
     case("holm", name, {"p": p}, {"values": multitest.multipletests(p, method="holm")[1]})
 
+# ---- shares
+
+for successes, trials in ((0, 1), (1, 1), (0, 10), (10, 10), (1, 10), (9, 10), (5, 10), (58, 60), (59, 60), (60, 60),
+                          (1, 400), (399, 400), (367, 368), (2, 5000), (4950, 5000), (12345, 99999), (99998, 99999)):
+    tail, failures = (1 - LEVEL) / 2, trials - successes
+    low = special.betaincinv(successes, failures + 1, tail) if successes else 0.0
+    high = special.betainccinv(successes + 1, failures, tail) if failures else 1.0
+    case("proportion", f"{successes} of {trials}", {"successes": successes, "trials": trials},
+         {"value": successes / trials, "low": low, "high": high})
+
 # ---- power
 
 for d, n1, n2, alpha in ((0.5, 5, 5, 0.05), (1.2, 5, 9, 0.05), (2.0, 3, 3, 0.01), (0.2, 100, 80, 0.05), (3.0, 2, 2, 0.05),

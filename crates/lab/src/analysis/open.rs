@@ -12,7 +12,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Agent, Gaps, Recording, RunKind, Settings, consumption::Used, digest::Digests};
 
@@ -80,6 +80,12 @@ pub(super) fn sweeps(
     let open = open_runs(recording);
     let requests = of_runs(recording, |agent| digests.get(&agent.run)?.responses.get(&agent.agent));
     let used = used(recording);
+    let served: HashSet<&str> = recording
+        .agents
+        .iter()
+        .filter(|agent| agent.served.is_some())
+        .filter_map(|agent| open.get(&agent.run).copied())
+        .collect();
     let repetitions: HashMap<u32, Option<u32>> =
         recording.runs.iter().map(|run| (run.id, run.repetition)).collect();
     for (run, condition) in &open {
@@ -109,6 +115,9 @@ pub(super) fn sweeps(
         }
     }
     let sweeps: Vec<Sweep> = sweeps.into_iter().map(|(name, rates)| Sweep::of(name, rates)).collect();
-    notes.extend(sweeps.iter().flat_map(Sweep::notes));
+    // Nobody stated objectives of live traffic.
+    let stated =
+        |sweep: &&Sweep| sweep.rates.iter().all(|rate| !served.contains(rate.load.condition.as_str()));
+    notes.extend(sweeps.iter().filter(stated).flat_map(Sweep::notes));
     sweeps
 }

@@ -14,6 +14,7 @@ mod mean;
 mod percentile;
 mod permutation;
 pub(crate) mod power;
+mod proportion;
 mod random;
 mod rank;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub(crate) use permutation::{
     Baseline, Permutation, permutation_test, permutation_test_with_baselines, sign_flip_test, smallest_p,
 };
 pub(crate) use power::detectable_shift;
+pub(crate) use proportion::{Proportion, proportion, trials_to_exceed};
 pub use random::Random;
 pub(crate) use regression::{Regression, least_squares, variance_inflation};
 #[cfg(feature = "experiment")]

@@ -41,7 +41,8 @@ fn plot_of_goodput_marks_the_knee_and_the_rates_that_held_the_slo() {
     let page = report().html();
     let plot =
         page.split("<strong>Goodput of load</strong>").nth(1).unwrap().split("</figure>").next().unwrap();
-    let knee = "The knee is at 1 request/s: a higher rate brings fewer good responses.";
+    let knee = "The knee is at 1 request/s (certain: the 95 % interval of no other rate reaches it): a higher rate brings \
+                fewer good responses.";
     assert!(plot.contains("TTFT ≤ 1 s") && plot.contains(knee), "{plot}");
     for label in ["SLO held", "knee", "goodput", "every request"] {
         assert!(plot.split('>').any(|text| text.trim().starts_with(label)), "{label}: {plot}");

@@ -8,7 +8,7 @@ use super::{
     super::{
         Energy, Load, Measure, Settings,
         consumption::Used,
-        statistic::{Interval, Mean, centre, mean, percentile_of_sorted},
+        statistic::{Interval, Mean, Proportion, centre, mean, percentile_of_sorted, proportion},
     },
     request::{Objective, Request},
 };
@@ -33,7 +33,10 @@ pub(crate) struct Rate {
     pub(crate) not_sent: usize,
     /// The share of the requests of a run that met all objectives, over the runs.
     pub(crate) met: Option<Mean>,
-    /// Requests per second that met all objectives, over the runs.
+    /// The share of all requests that met all objectives, with its exact interval.
+    pub(crate) share: Option<Proportion>,
+    /// Requests per second that met all objectives, over the runs. Its interval contains that of the share, times the rate
+    /// at which the requests were due.
     pub(crate) goodput: Option<Mean>,
     /// Seconds from the scheduled time to the first token.
     pub(crate) ttft: Option<Quantiles>,
@@ -54,7 +57,8 @@ pub(crate) struct Rate {
     /// The share of each valid run in the result.
     #[serde(skip)]
     pub(super) outcomes: Vec<RunOutcome>,
-    /// Whether the interval of the share excludes the goal, so that more runs would hardly change the verdict.
+    /// Whether the exact interval of the share and that over runs exclude the goal, so that more requests would hardly change
+    /// the verdict.
     pub(crate) certain: bool,
 }
 
@@ -65,6 +69,8 @@ pub(super) struct RunOutcome {
     pub(super) repetition: Option<u32>,
     /// The share of the requests that met the SLO.
     pub(super) met: f64,
+    /// Their number.
+    pub(super) requests_met: usize,
     /// Requests per second that met it.
     pub(super) goodput: f64,
     /// The 99th percentiles of the latencies that the SLO names, or of the time to the first token if it names none.
@@ -136,6 +142,7 @@ impl LoadRun {
         RunOutcome {
             repetition: self.repetition,
             met,
+            requests_met: load.count_met(&self.requests),
             goodput: met * self.requests.len() as f64 / load.seconds,
             latencies: latencies
                 .into_iter()
@@ -147,6 +154,11 @@ impl LoadRun {
 }
 
 impl Rate {
+    /// Returns the interval of the share of the requests that met all objectives.
+    pub(crate) fn range(&self) -> Option<Interval> {
+        wider(self.share.map(|share| share.interval), self.met.and_then(|met| met.interval))
+    }
+
     /// Summarises the runs of a load.
     pub(super) fn of(load: &Load, runs: &[LoadRun], settings: &Settings) -> Rate {
         let (valid, invalid): (Vec<&LoadRun>, Vec<&LoadRun>) =
@@ -163,14 +175,20 @@ impl Rate {
         }
         let over = |value: Latency| Quantiles::of(requests().filter_map(|request| waited(request, value)));
         let met = over_runs(&shares, settings.level, 1.0);
-        let interval = met.and_then(|met| met.interval);
+        let share = proportion(outcomes.iter().map(|run| run.requests_met).sum(), count, settings.level).ok();
+        let range = wider(share.map(|share| share.interval), met.and_then(|met| met.interval));
+        let due = count as f64 / (valid.len() as f64 * load.seconds);
+        let goodput = over_runs(&goodputs, settings.level, f64::INFINITY).map(|found| Mean {
+            interval: wider(share.map(|share| share.interval.map(|end| end * due)), found.interval),
+            ..found
+        });
         Rate {
             runs: valid.len(),
             invalid: invalid.len(),
             requests: count,
             failed: requests().filter(|request| request.failed).count(),
             not_sent: requests().filter(|request| request.not_sent).count(),
-            goodput: over_runs(&goodputs, settings.level, f64::INFINITY),
+            goodput,
             ttft: over(|request| request.ttft),
             gap: over(|request| request.gap),
             stall: over(|request| request.stall),
@@ -180,11 +198,19 @@ impl Rate {
             missed,
             holds: (!shares.is_empty()).then(|| centre(&shares) >= load.slo.share),
             outcomes,
-            certain: interval.is_some_and(|interval| !interval.contains(load.slo.share)),
+            certain: range.is_some_and(|range| !range.contains(load.slo.share)),
             met,
+            share,
             load: load.clone(),
         }
     }
+}
+
+/// Returns the interval that contains both: the exact one knows nothing of what the requests of a run have in common, and
+/// that over runs knows nothing if the runs are few or equal.
+pub(super) fn wider(exact: Option<Interval>, runs: Option<Interval>) -> Option<Interval> {
+    let Some((exact, runs)) = exact.zip(runs) else { return exact.or(runs) };
+    Some(Interval { low: exact.low.min(runs.low), high: exact.high.max(runs.high), ..exact })
 }
 
 /// Returns the mean over runs with Student's interval, limited to values from 0 to `most`. Fewer than four runs, and runs

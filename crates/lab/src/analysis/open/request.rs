@@ -102,8 +102,12 @@ impl Load {
     /// Returns the share of the requests that met all objectives. Without a request, it is 1.
     #[must_use]
     pub fn met(&self, requests: &[Request]) -> f64 {
-        let met = requests.iter().filter(|request| self.slo.missed(request).is_empty()).count();
-        if requests.is_empty() { 1.0 } else { met as f64 / requests.len() as f64 }
+        if requests.is_empty() { 1.0 } else { self.count_met(requests) as f64 / requests.len() as f64 }
+    }
+
+    /// Returns the number of the requests that met all objectives.
+    pub(super) fn count_met(&self, requests: &[Request]) -> usize {
+        requests.iter().filter(|request| self.slo.missed(request).is_empty()).count()
     }
 
     /// Whether the generator sent the requests in time.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 #[cfg(feature = "experiment")]
 use super::super::Slo;
-use super::{rate::Rate, request::Objective};
+use super::{super::statistic::trials_to_exceed, rate::Rate, request::Objective};
 
 /// The rates of one sweep.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -19,6 +19,8 @@ pub(crate) struct Sweep {
     pub(crate) misses: Option<f64>,
     /// The rate with the highest goodput, if a higher rate had less. `None`: the sweep ended before it.
     pub(crate) knee: Option<f64>,
+    /// The rates that may be the knee, in ascending order: the intervals of their goodput overlap with that of the knee.
+    pub(crate) knee_range: Vec<f64>,
     /// The objective that most requests of the lowest rate that missed the SLO missed.
     pub(crate) first: Option<Objective>,
 }
@@ -36,13 +38,19 @@ impl Sweep {
         let good = |rate: &Rate| rate.goodput.map_or(0.0, |goodput| goodput.value);
         let best = judged().max_by(|a, b| good(a).total_cmp(&good(b)));
         let last = judged().next_back();
+        let knee =
+            best.filter(|best| good(best) > 0.0 && last.is_some_and(|last| last.load.rate > best.load.rate));
+        let interval = |rate: &Rate| rate.goodput.and_then(|goodput| goodput.interval);
+        let least = knee.and_then(interval).map(|interval| interval.low);
+        let may_be =
+            |rate: &&Rate| least.is_some_and(|least| interval(rate).is_none_or(|found| found.high >= least));
+        let knee_range = judged().filter(may_be).map(|rate| rate.load.rate).collect();
         Sweep {
             holds: holds.map(|rate| rate.load.rate),
             misses: misses.map(|rate| rate.load.rate),
             first: misses.and_then(most),
-            knee: best
-                .filter(|best| good(best) > 0.0 && last.is_some_and(|last| last.load.rate > best.load.rate))
-                .map(|best| best.load.rate),
+            knee: knee.map(|knee| knee.load.rate),
+            knee_range,
             name,
             rates,
         }
@@ -85,8 +93,9 @@ impl Sweep {
         if let Some(knee) = self.rate(self.knee) {
             let goodput = knee.goodput.map_or(f64::NAN, |goodput| goodput.value);
             text += &format!(
-                "; the knee is at {}, with the highest goodput, {goodput:.2} per second",
-                shown(knee.load.rate)
+                "; the knee is at {}, with the highest goodput, {goodput:.2} per second{}",
+                shown(knee.load.rate),
+                self.knee_certainty()
             );
         } else if self.misses.is_some() {
             text += &format!("; {}", self.without_knee());
@@ -104,9 +113,27 @@ impl Sweep {
     pub(crate) fn knee_sentence(&self) -> String {
         match self.knee {
             Some(knee) => {
-                format!("The knee is at {}: a higher rate brings fewer good responses.", shown(knee))
+                let certainty = self.knee_certainty();
+                format!(
+                    "The knee is at {}{certainty}: a higher rate brings fewer good responses.",
+                    shown(knee)
+                )
             }
             None => format!("No knee was seen: {}.", self.without_knee()),
+        }
+    }
+
+    /// Returns how sure the place of the knee is.
+    #[cfg(feature = "experiment")]
+    fn knee_certainty(&self) -> String {
+        let highest = self.rates.iter().rfind(|rate| rate.holds.is_some()).map(|rate| rate.load.rate);
+        match self.knee_range.as_slice() {
+            [] => String::new(),
+            [_] => " (certain: the 95 % interval of no other rate reaches it)".into(),
+            [low, .., high] => {
+                let beyond = if Some(*high) == highest { ", or beyond" } else { "" };
+                format!(" (not certain: it may be from {} to {}{beyond})", rounded(*low), shown(*high))
+            }
         }
     }
 
@@ -139,13 +166,7 @@ impl Sweep {
                     1e3 * p99
                 ));
             }
-            if rate.holds.is_some() && !rate.certain && rate.met.is_some_and(|met| met.value < 1.0) {
-                notes.push(format!(
-                    "whether {name} holds the SLO is not certain: {}, where {} % are needed",
-                    shown_share(rate),
-                    100.0 * rate.load.slo.share
-                ));
-            }
+            notes.extend(rate.uncertainty());
         }
         notes
     }
@@ -156,17 +177,37 @@ fn shown(rate: f64) -> String {
     if rate == 1.0 { "1 request/s".into() } else { format!("{} requests/s", rounded(rate)) }
 }
 
-/// Returns the rate with at most three decimals.
-#[cfg(feature = "experiment")]
+/// Returns the number with at most three decimals.
 fn rounded(rate: f64) -> String {
     let text = format!("{rate:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+impl Rate {
+    /// Returns why the verdict on the rate is not certain. `None`: it is.
+    fn uncertainty(&self) -> Option<String> {
+        let share = self.share.filter(|_| self.holds.is_some() && !self.certain)?;
+        let (name, goal) = (&self.load.condition, self.load.slo.share);
+        let needed = trials_to_exceed(goal, share.interval.level);
+        let percent = format!("{} % are needed", rounded(100.0 * goal));
+        let shown = shown_share(self);
+        match needed {
+            // A share of all requests cannot be proved, only be disproved.
+            None => None,
+            Some(needed) if share.trials < needed => Some(format!(
+                "{} requests are too few to decide whether {name} holds the SLO: {shown}, where {percent}. At least {needed} \
+                 requests, all of which meet it, would decide",
+                share.trials
+            )),
+            Some(_) => Some(format!("whether {name} holds the SLO is not certain: {shown}, where {percent}")),
+        }
+    }
+}
+
 /// Returns the share of the requests that met the objectives, with its interval.
 fn shown_share(rate: &Rate) -> String {
     let Some(met) = rate.met else { return String::new() };
-    let interval = met.interval.map_or(String::new(), |interval| {
+    let interval = rate.range().map_or(String::new(), |interval| {
         format!(
             ", {:.0} % interval {:.1} to {:.1} %",
             100.0 * interval.level,
@@ -175,7 +216,7 @@ fn shown_share(rate: &Rate) -> String {
         )
     });
     let runs = if rate.runs == 1 { "1 run".to_owned() } else { format!("{} runs", rate.runs) };
-    format!("{:.1} % of the requests met it in {runs}{interval}", 100.0 * met.value)
+    format!("{:.1} % of the {} requests met it in {runs}{interval}", 100.0 * met.value, rate.requests)
 }
 
 #[cfg(feature = "experiment")]

@@ -1,7 +1,11 @@
 //! Planted open-loop loads and the verdicts on them.
 
-use super::{rate::over_runs, request::Objective, *};
-use crate::analysis::{Agent, Chunk, Load, Run, Slo, analyse};
+use super::{
+    rate::{over_runs, wider},
+    request::Objective,
+    *,
+};
+use crate::analysis::{Agent, Chunk, Load, Run, Slo, analyse, statistic::Interval};
 
 /// A response of a planted run.
 #[derive(Clone, Copy)]
@@ -89,9 +93,10 @@ fn sweep_names_the_limit_the_knee_and_what_fails_first() {
     assert_eq!(sweep.first, Some(Objective::Ttft));
     assert_eq!(
         sweep.sentence(),
-        "load holds the SLO (TTFT ≤ 1 s, total ≤ 2 s for 90 % of requests) up to 2 requests/s (95.0 % of the requests \
-         met it in 4 runs), and misses it at 4 (25.0 % of the requests met it in 4 runs); the knee is at 2 requests/s, \
-         with the highest goodput, 1.90 per second; what fails first is TTFT, of 75.0 % of the requests."
+        "load holds the SLO (TTFT ≤ 1 s, total ≤ 2 s for 90 % of requests) up to 2 requests/s (95.0 % of the 80 \
+         requests met it in 4 runs, 95 % interval 87.7 to 98.6 %), and misses it at 4 (25.0 % of the 160 requests met it \
+         in 4 runs, 95 % interval 18.5 to 32.4 %); the knee is at 2 requests/s, with the highest goodput, 1.90 per second \
+         (certain: the 95 % interval of no other rate reaches it); what fails first is TTFT, of 75.0 % of the requests."
     );
 }
 
@@ -107,11 +112,72 @@ fn sweep_without_a_knee_says_why() {
     let slow = Planted { first: 1.5, duration: 1.6, ..GOOD };
     let said = |rates: &[(f64, Vec<Planted>)]| of(rates).0[0].sentence();
     let none = said(&[(1.0, vec![slow; 10]), (2.0, vec![slow; 20])]);
-    assert!(none.contains("(0.0 % of the requests met it in 4 runs); no request met the SLO;"), "{none}");
+    assert!(
+        none.contains(
+            "(0.0 % of the 40 requests met it in 4 runs, 95 % interval 0.0 to 8.8 %); no request met the SLO;"
+        ),
+        "{none}"
+    );
     let one = said(&[(1.0, mixed(5, slow, 10))]);
     assert!(one.contains("; one rate shows no knee;"), "{one}");
     let rising = said(&[(1.0, mixed(8, slow, 10)), (2.0, mixed(10, slow, 20))]);
     assert!(rising.contains("; the goodput was highest at the highest rate;"), "{rising}");
+}
+
+#[test]
+fn load_of_too_few_requests_says_how_many_would_decide() {
+    let notes =
+        |good: usize, count: usize| of(&[(1.0, mixed(good, Planted { first: 1.5, ..GOOD }, count))]).1;
+    let [few] = &notes(5, 5)[..] else { panic!("{:?}", notes(5, 5)) };
+    assert_eq!(
+        few,
+        "20 requests are too few to decide whether load-1 holds the SLO: 100.0 % of the 20 requests met it in 4 runs, \
+         95 % interval 83.2 to 100.0 %, where 90 % are needed. At least 36 requests, all of which meet it, would decide"
+    );
+    let [near] = &notes(92, 100)[..] else { panic!("{:?}", notes(92, 100)) };
+    assert!(
+        near.contains("whether load-1 holds the SLO is not certain: 92.0 % of the 400 requests"),
+        "{near}"
+    );
+    // Enough that meet it, and enough that do not, even if they are few.
+    assert_eq!((notes(10, 10), notes(0, 5)), (Vec::<String>::new(), Vec::new()));
+    let rate = &of(&[(1.0, vec![GOOD; 10])]).0[0].rates[0];
+    assert!(rate.certain && rate.share.unwrap().successes == 40, "{rate:?}");
+}
+
+#[test]
+fn knee_between_rates_with_like_goodput_is_not_certain() {
+    let slow = Planted { first: 1.5, duration: 1.6, ..GOOD };
+    let (sweeps, _) = of(&[
+        (1.0, mixed(5, slow, 10)),
+        (2.0, mixed(17, slow, 20)),
+        (3.0, mixed(18, slow, 30)),
+        (4.0, mixed(17, slow, 40)),
+        (5.0, mixed(4, slow, 50)),
+    ]);
+    assert_eq!((sweeps[0].knee, sweeps[0].knee_range.as_slice()), (Some(3.0), &[2.0, 3.0, 4.0][..]));
+    let told = sweeps[0].sentence();
+    assert!(told.contains("1.80 per second (not certain: it may be from 2 to 4 requests/s);"), "{told}");
+    let short = of(&[(1.0, mixed(9, slow, 10)), (2.0, mixed(8, slow, 20))]).0[0].sentence();
+    assert!(short.contains("(not certain: it may be from 1 to 2 requests/s, or beyond)"), "{short}");
+}
+
+#[test]
+fn interval_of_goodput_is_the_wider_one_of_requests_and_of_runs() {
+    let exact = Interval { low: 0.8, high: 0.9, level: 0.95 };
+    let runs = Interval { low: 0.85, high: 0.95, level: 0.95 };
+    assert_eq!(wider(Some(exact), Some(runs)), Some(Interval { high: 0.95, ..exact }));
+    assert_eq!((wider(Some(exact), None), wider(None, None)), (Some(exact), None));
+    // One run has an interval, too: 18 of 20 requests in 10 s.
+    let mut recording = Recording::default();
+    let load = load(2.0, SLO);
+    add(&mut recording, &load, 0, &mixed(18, Planted { first: 1.5, ..GOOD }, 20));
+    recording.loads.push(load);
+    let goodput = analyse(&recording, &Settings::default()).open[0].rates[0].goodput.unwrap();
+    let interval = goodput.interval.unwrap();
+    // scipy.stats.beta.ppf([.025, .975], [18, 19], [3, 2]) requests of two per second.
+    assert!((interval.low - 2.0 * 0.683_017_286).abs() < 1e-9, "{interval:?}");
+    assert!((interval.high - 2.0 * 0.987_651_473).abs() < 1e-9, "{interval:?}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::{
     fit_scaling, hedges_g, holm, least_squares, mean, pearson_within, percentile, permutation_test,
     permutation_test_with_baselines,
     power::power,
+    proportion,
     rank::ranks,
     regression::Coefficient,
     sign_flip_test, spearman_within, sum,
@@ -139,6 +140,8 @@ fn answer(statistic: &str, given: &Value) -> Value {
                 with_interval(json!({ "g": effect.g, "deviation": effect.deviation }), effect.interval)
             })
         }
+        "proportion" => proportion(count("successes"), count("trials"), LEVEL)
+            .map(|found| with_interval(json!({ "value": found.value }), Some(found.interval))),
         "holm" => Ok(json!({ "values": holm(&list("p")) })),
         "power" => power(number("effect"), count("first"), count("second"), number("alpha"))
             .map(|power| json!({ "value": power })),

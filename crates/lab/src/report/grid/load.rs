@@ -24,7 +24,7 @@ pub(super) fn grid(report: &Report) -> Grid {
         "Open-loop loads",
         "Times count from the moment at which a request was due. A failed request counts as one that takes for ever, so a \
          quantile that falls on one has no value. Goodput: requests per second that met every objective. Gaps are the mean \
-         gaps of the responses. Intervals are over runs.",
+         gaps of the responses. Intervals are exact ones of a share (Clopper and Pearson), widened to those over runs.",
         &[
             "load",
             "requests/s",
@@ -48,18 +48,20 @@ pub(super) fn grid(report: &Report) -> Grid {
     );
     grid.order = &ORDER;
     for rate in report.analysis.open.iter().flat_map(|sweep| &sweep.rates) {
-        grid.rows.push(row(rate));
+        // Nobody stated objectives of live traffic.
+        let is_live = report.analysis.live.groups.iter().any(|group| group.condition == rate.load.condition);
+        grid.rows.push(row(rate, is_live));
     }
     grid
 }
 
-fn row(rate: &Rate) -> Vec<String> {
+fn row(rate: &Rate, is_live: bool) -> Vec<String> {
     let time = |quantiles: Option<Quantiles>, of: fn(Quantiles) -> Option<f64>| {
         cell(quantiles.and_then(of).map(|seconds| format!("{:.1} ms", 1e3 * seconds)))
     };
     let [median, p99]: [fn(Quantiles) -> Option<f64>; 2] = [|found| found.p50, |found| found.p99];
     let met = rate.met.map(|met| {
-        let range = met.interval.map_or(String::new(), |interval| {
+        let range = rate.range().map_or(String::new(), |interval| {
             format!(" [{:.1}, {:.1}]", 100.0 * interval.low, 100.0 * interval.high)
         });
         format!("{:.1} %{range}", 100.0 * met.value)
@@ -71,6 +73,7 @@ fn row(rate: &Rate) -> Vec<String> {
         format!("{:.2}/s{range}", goodput.value)
     });
     let holds = match rate.holds {
+        _ if is_live => "–",
         None => "invalid",
         Some(true) => "held",
         Some(false) => "missed",

@@ -28,7 +28,7 @@ pub(super) fn plot(sweep: &Sweep) -> Option<Plot> {
         title: format!("Goodput of {}", sweep.name),
         caption: format!(
             "Requests per second that met the SLO ({}), by the rate of the load. Filled: the SLO held; hollow: it was \
-             missed. Vertical lines through the points are intervals over runs. {}",
+             missed. Vertical lines through the points are 95 % intervals. {}",
             first.load.slo.text(),
             sweep.knee_sentence()
         ),

@@ -31,6 +31,7 @@ mod process;
 mod prometheus;
 mod queue;
 mod refused;
+mod replay;
 mod sidecar;
 mod simulator;
 mod since_0_30;

@@ -16,7 +16,7 @@ use crate::{
     experiment::{
         Options,
         plan::Plan,
-        recording::{Recorded, read_all},
+        recording::{self, Recorded, read_all},
         replay::{Filler, ReplayError, Replayed},
     },
 };
@@ -55,7 +55,7 @@ impl Replay {
         let plan = self.plan(&recorded, &replayed, &url)?;
         let output = self.output.unwrap_or_else(|| folder(&plan));
         let options = Options {
-            folder: output,
+            folder: output.clone(),
             resume: false,
             python: PathBuf::from("python3"),
             program: std::env::current_exe().context("cannot find this program's own file")?,
@@ -64,21 +64,24 @@ impl Replay {
             gpu: Some(Box::new(Nvml::new())),
         };
         let interrupted = "interrupted: the replay has no result; run it again";
-        conduct::execute(&plan, options, interrupted, global, process)
+        conduct::execute(&plan, options, interrupted, global, process)?;
+        let replay = recording::read(&output).map_err(anyhow::Error::from)?;
+        output::print(format!("{}\n", replayed.fidelity(&replay.recording)))
     }
 
     fn read(&self) -> Result<(Recorded, Replayed), CommandFailure> {
         let name = self.recording.display();
         let recorded =
             read_all(&self.recording, &Settings::default(), &mut |_| {}).map_err(anyhow::Error::from)?;
-        let mut live = recorded.into_iter().filter(|one| one.recording.live);
-        let (one, another) = (live.next(), live.next());
-        if another.is_some() {
+        let mut live: Vec<Recorded> = recorded.into_iter().filter(|one| one.recording.live).collect();
+        if live.len() > 1 {
+            let found: Vec<&str> = live.iter().map(|one| one.name.as_str()).collect();
+            let found = found.join(", ");
             return Err(CommandFailure::Usage(
-                format!("{name} holds several recordings: name one of them").into(),
+                format!("{name} holds several recordings of live traffic: name one of them ({found})").into(),
             ));
         }
-        let one = one.ok_or_else(|| anyhow!("{name}: {}", ReplayError::NoTraffic))?;
+        let one = live.pop().ok_or_else(|| anyhow!("{name}: {}", ReplayError::NoTraffic))?;
         let replayed = Replayed::of(&one.recording, self.model.as_deref())
             .map_err(|error| anyhow!("{name}: {error}"))?;
         Ok((one, replayed))

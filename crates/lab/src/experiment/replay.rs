@@ -3,6 +3,7 @@
 //! A recording has no prompt. Filler text takes its place: as many words as make the recorded number of tokens, which two
 //! requests to the Ollama measure for each model. Each request has words of its own, so that no prompt is in a cache.
 
+mod fidelity;
 mod filler;
 
 use std::{
@@ -10,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+pub use fidelity::Fidelity;
 pub use filler::Filler;
 
 use super::plan::{ConditionPlan, LoadPlan, Plan, Role, Route, Span};
@@ -100,10 +102,10 @@ impl Replayed {
     /// Returns the plan: one run of an open-loop load with a list of times. `fillers` has the filler of each model.
     #[must_use]
     pub fn plan(&self, name: &str, url: &str, fillers: &BTreeMap<String, Filler>) -> Plan {
-        let role = |(number, request): (usize, &Sent)| {
+        let planned = |(number, request): (usize, &Sent)| {
             let filler = fillers.get(&request.model).copied().unwrap_or_default();
             Role {
-                name: format!("request-{number}"),
+                name: role(number),
                 upstream: UPSTREAM.into(),
                 model: request.model.clone(),
                 route: request.route,
@@ -113,7 +115,7 @@ impl Replayed {
                 options: toml::Table::new(),
             }
         };
-        let roles: Vec<Role> = self.requests.iter().enumerate().map(role).collect();
+        let roles: Vec<Role> = self.requests.iter().enumerate().map(planned).collect();
         let load = LoadPlan {
             times: Some(self.requests.iter().map(|request| request.at).collect()),
             outstanding: OUTSTANDING,
@@ -140,6 +142,11 @@ impl Replayed {
             conditions: vec![condition],
         }
     }
+}
+
+/// Returns the name of the agent that sends a request.
+fn role(number: usize) -> String {
+    format!("request-{number}")
 }
 
 fn sent(agent: &Agent, model: Option<&str>) -> Option<Sent> {
@@ -199,6 +206,35 @@ mod tests {
         // With a name, the requests to models without a known one count too.
         let named = Replayed::of(&recording, Some("c")).unwrap();
         assert_eq!((named.count(), named.left_out), (3, 1));
+    }
+
+    #[test]
+    fn fidelity_tells_late_arrivals_and_other_lengths() {
+        let agents = (0..4).map(|at| agent(f64::from(at), "a", Some(10))).collect();
+        let replayed = Replayed::of(&Recording { agents, ..Recording::default() }, None).unwrap();
+        let sent = |number: usize, late: f64, tokens: u64, failure: Option<&str>| Agent {
+            role: role(number),
+            scheduled: Some(number as f64),
+            started: number as f64 + late,
+            failure: failure.map(Into::into),
+            prompt_tokens: Some(98),
+            ..agent(0.0, "a", Some(tokens))
+        };
+        let agents = vec![
+            sent(2, 0.2, 10, None),
+            sent(0, 0.001, 10, None),
+            sent(1, 0.0, 4, None),
+            sent(3, 0.01, 2, Some("503")),
+        ];
+        let found = replayed.fidelity(&Recording { agents, ..Recording::default() });
+        assert_eq!(
+            found.to_string(),
+            "3 of 4 requests were sent within 50 ms of their time, the latest 200 ms late\n\
+             outputs have 80.0 % of the recorded tokens (1 ended earlier), and prompts 98.0 %; 1 request failed and is \
+             left out"
+        );
+        // A request that was not sent at all is one that failed.
+        assert_eq!(replayed.fidelity(&Recording::default()).failed, 4);
     }
 
     #[test]

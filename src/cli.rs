@@ -18,6 +18,7 @@ mod probe;
 mod process;
 mod reach;
 mod record;
+mod recorded_rows;
 mod recording_folder;
 mod reload;
 mod report;

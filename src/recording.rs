@@ -7,6 +7,7 @@
 mod config;
 mod families;
 mod feed;
+mod generation;
 mod recorder;
 mod sampler;
 mod stream;
@@ -16,5 +17,6 @@ mod writer;
 
 pub use config::Config;
 pub(crate) use feed::Subscription;
+pub(crate) use generation::Generation;
 pub(crate) use recorder::{BoxedSink, Recorder};
 pub use stream::{RecordedStream, Stored, StreamSink};

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval, sleep};
 
 use super::{Admin, response::text};
-use crate::recording::{RecordedStream, Subscription};
+use crate::recording::{Generation, Subscription};
 
 /// An empty line is sent this often, so that each side notices when the other is gone.
 const BEAT: Duration = Duration::from_secs(5);
@@ -133,7 +133,9 @@ impl FeedBody {
             self.subscription.stop();
         }
         match self.subscription.poll_next(cx) {
-            Poll::Ready(Some(stream)) => Poll::Ready(Some(line(&render(&stream, self.began, self.callers)))),
+            Poll::Ready(Some(stream)) => {
+                Poll::Ready(Some(line(&json!(Generation::of(&stream, self.began, self.callers)))))
+            }
             Poll::Ready(None) => {
                 self.is_over = true;
                 Poll::Ready(Some(line(&json!({ "ended": true, "lost": self.subscription.lost() }))))
@@ -176,41 +178,6 @@ fn line(value: &Value) -> Bytes {
     let mut text = value.to_string();
     text.push('\n');
     text.into()
-}
-
-/// A generation, with times in seconds. That of its acceptance counts from the beginning of the response.
-fn render(stream: &RecordedStream, began: Instant, callers: bool) -> Value {
-    let ending = &stream.ending;
-    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
-    let usage = &ending.usage;
-    let chunks: Vec<Value> = stream
-        .chunks
-        .chunks()
-        .iter()
-        .map(|chunk| json!([chunk.at.as_secs_f64(), chunk.bytes, chunk.records, chunk.streams]))
-        .collect();
-    json!({
-        "accepted_s": stream.accepted.saturating_duration_since(began).as_secs_f64(),
-        "route": ending.route.label(),
-        "model": ending.model,
-        "upstream": ending.upstream,
-        "caller": ending.caller.as_deref().filter(|_| callers),
-        "failure": (!ending.is_complete()).then(|| ending.reason()),
-        "duration_s": ending.duration.as_secs_f64(),
-        "ttft_s": seconds(ending.first_token),
-        "output_tokens": usage.output_tokens,
-        "prompt_tokens": usage.prompt_tokens,
-        "eval_s": seconds(usage.eval),
-        "prompt_eval_s": seconds(usage.prompt_eval),
-        "load_s": seconds(usage.load),
-        "total_s": seconds(usage.total),
-        "queue_s": seconds(ending.queue_wait),
-        "hidden_queue_s": seconds(ending.hidden_queue),
-        "client_wait_s": ending.client_wait.as_secs_f64(),
-        "bytes": stream.chunks.bytes(),
-        "lost_chunks": stream.chunks.lost(),
-        "chunks": chunks,
-    })
 }
 
 #[cfg(test)]

@@ -13,11 +13,11 @@ use reqwest::{Client, Response, StatusCode, Url, redirect};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{CommandFailure, Global, Process, ask, output, probe, runtimes, top};
+use super::{CommandFailure, Global, Process, ask, output, probe, recorded_rows::rows, runtimes, top};
 use crate::{
-    analysis::{Agent, Chunk, Gaps, Served},
     config,
-    experiment::recording::{AgentRow, Environment, LiveTraffic, Upstream, Writer},
+    experiment::recording::{Environment, LiveTraffic, Upstream, Writer},
+    recording::Generation,
     tls::{self, Trust},
 };
 
@@ -80,82 +80,6 @@ struct FeedUpstream {
 enum FeedLine {
     Ended { lost: u64 },
     Generation(Box<Generation>),
-}
-
-#[derive(Deserialize)]
-struct Generation {
-    accepted_s: f64,
-    route: String,
-    model: String,
-    upstream: String,
-    caller: Option<String>,
-    failure: Option<String>,
-    duration_s: f64,
-    ttft_s: Option<f64>,
-    output_tokens: Option<u64>,
-    prompt_tokens: Option<u64>,
-    eval_s: Option<f64>,
-    prompt_eval_s: Option<f64>,
-    load_s: Option<f64>,
-    total_s: Option<f64>,
-    queue_s: Option<f64>,
-    hidden_queue_s: Option<f64>,
-    client_wait_s: f64,
-    bytes: u64,
-    lost_chunks: u64,
-    chunks: Vec<(f64, u32, u32, u32)>,
-}
-
-impl Generation {
-    fn rows(self, agent: u32) -> (AgentRow, Vec<Chunk>) {
-        let mut last = f64::NAN;
-        let chunk = |(since, bytes, records, streams): &(f64, u32, u32, u32)| {
-            let at = self.accepted_s + since;
-            let gap = at - std::mem::replace(&mut last, at);
-            Chunk {
-                run: 0,
-                agent,
-                at,
-                bytes: *bytes,
-                records: *records,
-                gap,
-                parse: f64::NAN,
-                streams: *streams,
-            }
-        };
-        let chunks: Vec<Chunk> = self.chunks.iter().map(chunk).collect();
-        let agent = Agent {
-            agent,
-            role: self.caller.unwrap_or_else(|| self.model.clone()),
-            model: self.model,
-            started: self.accepted_s,
-            duration: self.duration_s,
-            first_token: self.ttft_s,
-            tokens: self.output_tokens,
-            eval_duration: self.eval_s,
-            prompt_tokens: self.prompt_tokens,
-            prompt_eval_duration: self.prompt_eval_s,
-            load_duration: self.load_s,
-            total_duration: self.total_s,
-            failure: self.failure.map(|failure| failure.replace(char::is_control, " ")),
-            served: Some(Box::new(Served {
-                upstream: self.upstream.clone(),
-                route: self.route,
-                queue: self.queue_s,
-                hidden_queue: self.hidden_queue_s,
-                client_wait: Some(self.client_wait_s),
-            })),
-            ..Agent::default()
-        };
-        let row = AgentRow {
-            upstream: self.upstream,
-            chunks: chunks.len() as u64 + self.lost_chunks,
-            bytes: self.bytes,
-            gaps: Gaps::default(),
-            agent,
-        };
-        (row, chunks)
-    }
 }
 
 /// The extent of a recording.
@@ -319,7 +243,7 @@ async fn write(
                 return Ok(());
             }
             FeedLine::Generation(generation) => {
-                let (row, chunks) = generation.rows(recorded.generations);
+                let (row, chunks) = rows(*generation, recorded.generations);
                 let written: io::Result<()> = writer.request(&row, &chunks).and_then(|()| writer.flush());
                 written.context("cannot write the recording")?;
                 recorded.generations += 1;

@@ -9,10 +9,10 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::recorded_rows::rows;
 use crate::{
-    analysis::{Agent, Chunk, Gaps, Served},
-    experiment::recording::{AgentRow, Environment, LiveTraffic, Upstream, Writer},
-    recording::{RecordedStream, Stored, StreamSink},
+    experiment::recording::{Environment, LiveTraffic, Upstream, Writer, is_part},
+    recording::{Generation, RecordedStream, Stored, StreamSink},
 };
 
 /// A part holds this much time at most.
@@ -75,7 +75,7 @@ impl RecordingFolder {
         let mut found: Vec<PathBuf> = fs::read_dir(&config.path)?
             .flatten()
             .map(|entry| entry.path())
-            .filter(|path| is_part(path))
+            .filter(|path| holds_part(path))
             .collect();
         found.sort();
         let parts = found.into_iter().map(|path| Part { bytes: size(&path), path }).collect();
@@ -182,7 +182,7 @@ impl StreamSink for RecordingFolder {
     fn write(&mut self, stream: &RecordedStream) -> io::Result<()> {
         let (began, callers) = (self.began, self.config.live.callers);
         let written = self.part().and_then(|part| {
-            let (row, chunks) = rows(stream, part.agents, began, callers);
+            let (row, chunks) = rows(Generation::of(stream, began, callers), part.agents);
             part.agents += 1;
             part.pending += ROW.0 + ROW.1 * chunks.len() as u64;
             part.writer.request(&row, &chunks)
@@ -213,76 +213,15 @@ impl StreamSink for RecordingFolder {
     }
 }
 
-/// Whether a folder has the name of a part, as in `20261128T103000.000001Z`, and holds a recording.
-fn is_part(path: &Path) -> bool {
+/// Whether a folder has the name of a part, and holds a recording.
+fn holds_part(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let shape = |at: usize, byte: u8| match at {
-        8 => byte == b'T',
-        15 => byte == b'.',
-        22 => byte == b'Z',
-        _ => byte.is_ascii_digit(),
-    };
-    let fits = name.bytes().enumerate().all(|(at, byte)| shape(at, byte));
-    fits && name.len() == 23 && path.join("runs.csv").is_file()
+    is_part(name) && path.join("runs.csv").is_file()
 }
 
 fn size(path: &Path) -> u64 {
     let files = fs::read_dir(path).into_iter().flatten().flatten();
     files.filter_map(|file| Some(file.metadata().ok()?.len())).sum()
-}
-
-/// The rows of a request and of its chunks.
-fn rows(stream: &RecordedStream, agent: u32, began: Instant, callers: bool) -> (AgentRow, Vec<Chunk>) {
-    let ending = &stream.ending;
-    let started = stream.accepted.saturating_duration_since(began).as_secs_f64();
-    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
-    let caller = ending.caller.as_deref().filter(|_| callers);
-    let mut last = f64::NAN;
-    let chunks: Vec<Chunk> = stream
-        .chunks
-        .chunks()
-        .iter()
-        .map(|chunk| {
-            let at = started + chunk.at.as_secs_f64();
-            let gap = at - std::mem::replace(&mut last, at);
-            let (bytes, records, streams) = (chunk.bytes, chunk.records, chunk.streams);
-            Chunk { run: 0, agent, at, bytes, records, gap, parse: f64::NAN, streams }
-        })
-        .collect();
-    let usage = &ending.usage;
-    let agent = Agent {
-        run: 0,
-        agent,
-        role: caller.unwrap_or(&ending.model).to_owned(),
-        model: ending.model.clone(),
-        scheduled: None,
-        started,
-        duration: ending.duration.as_secs_f64(),
-        first_token: seconds(ending.first_token),
-        tokens: usage.output_tokens,
-        eval_duration: seconds(usage.eval),
-        prompt_tokens: usage.prompt_tokens,
-        prompt_eval_duration: seconds(usage.prompt_eval),
-        load_duration: seconds(usage.load),
-        total_duration: seconds(usage.total),
-        cpu: None,
-        failure: (!ending.is_complete()).then(|| ending.reason().replace(char::is_control, " ")),
-        served: Some(Box::new(Served {
-            upstream: ending.upstream.clone(),
-            route: ending.route.label().to_owned(),
-            queue: seconds(ending.queue_wait),
-            hidden_queue: seconds(ending.hidden_queue),
-            client_wait: seconds(Some(ending.client_wait)),
-        })),
-    };
-    let row = AgentRow {
-        upstream: ending.upstream.clone(),
-        chunks: chunks.len() as u64 + stream.chunks.lost(),
-        bytes: stream.chunks.bytes(),
-        gaps: Gaps::default(),
-        agent,
-    };
-    (row, chunks)
 }
 
 #[cfg(test)]
@@ -352,6 +291,24 @@ mod tests {
         next.write(&stream(Outcome::Complete)).unwrap();
         let after = next.flush().unwrap();
         assert!(after.bytes <= most / 2 && after.removed > 0, "{after:?}");
+    }
+
+    #[tokio::test]
+    async fn part_that_vanished_is_not_counted_as_removed() {
+        let root = tempfile::TempDir::new().unwrap();
+        let mut sink = folder(root.path(), 32 << 10);
+        while sink.parts.len() < 2 {
+            sink.write(&stream(Outcome::Complete)).unwrap();
+            sink.flush().unwrap();
+        }
+        let [vanished, next] = [0, 1].map(|part| sink.parts[part].path.clone());
+        fs::remove_dir_all(&vanished).unwrap();
+        let mut stored = Stored::default();
+        while sink.parts[0].path == vanished {
+            sink.write(&stream(Outcome::Complete)).unwrap();
+            stored = sink.flush().unwrap();
+        }
+        assert_eq!((&sink.parts[0].path, stored.removed), (&next, 0));
     }
 
     #[tokio::test]

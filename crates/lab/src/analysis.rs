@@ -53,6 +53,7 @@ mod reduction;
 mod relation;
 mod result;
 mod run;
+mod sampled;
 mod sequential;
 mod series;
 mod settings;
@@ -91,7 +92,7 @@ pub(crate) use gpu::GpuSummary;
 pub(crate) use length::Lengths;
 pub(crate) use live::Live;
 #[cfg(feature = "experiment")]
-pub(crate) use live::{Group, Slowdown};
+pub(crate) use live::{Contrast, Group, Slowdown};
 pub use load::{Load, Slo};
 pub use measure::Measure;
 pub use open::Request;
@@ -106,6 +107,7 @@ pub(crate) use relation::{Matrix, Model, Relation};
 pub use result::Analysis;
 use run::Rows;
 pub use run::RunSummary;
+pub(crate) use sampled::Sampled;
 pub use sequential::{Precision, Until};
 pub(crate) use series::Series;
 pub use settings::Settings;
@@ -138,6 +140,8 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
         .collect();
     notes.extend(note::notes(&conditions, &runs, &rows));
     let open = open::sweeps(recording, &digests, settings, &mut notes);
+    let live = Live::of(recording, settings);
+    notes.extend(live.notes());
     let drift = Drift::all(&conditions, &runs);
     notes.extend(drift.iter().filter_map(|drift| drift.sentence(1.0 - settings.level)));
     let together: Vec<&RunSummary> = runs.iter().filter(|run| run.kind == RunKind::Together).collect();
@@ -162,7 +166,7 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
         pcie_peak: pcie.filter(|rate| rate.is_finite()).reduce(f64::max),
         gpu: GpuSummary::of(&recording.gpu),
         lengths: Lengths::all(recording),
-        live: Live::of(recording, settings),
+        live,
         advice: Advice::default(),
         claims: Vec::new(),
         notes,
@@ -184,9 +188,11 @@ impl Analysis {
             return;
         }
         let loads = self.open.iter().flat_map(|sweep| sweep.summaries(&self.settings));
-        let summaries: Vec<ConditionSummary> = self.conditions.iter().cloned().chain(loads).collect();
-        let named = |name: &str| summaries.iter().find(|found| found.condition.name == name);
-        for (later, first) in pairs {
+        let mut summaries: Vec<ConditionSummary> = self.conditions.iter().cloned().chain(loads).collect();
+        let (live, chosen): (Vec<_>, Vec<_>) =
+            pairs.iter().partition(|(later, first)| self.live.has(later) || self.live.has(first));
+        for (later, first) in chosen {
+            let named = |name: &str| summaries.iter().find(|found| found.condition.name == name);
             let (Some(later), Some(first)) = (named(later), named(first)) else { continue };
             between.failures.extend(
                 later
@@ -196,7 +202,22 @@ impl Analysis {
             let of = |measure| Comparison::of(measure, later, first, &self.settings);
             between.comparisons.extend(Measure::COMPARED.into_iter().chain(Measure::OPEN).filter_map(of));
         }
+        for (later, first) in live {
+            let recording = summaries.iter().find(|found| found.condition.name == *later);
+            let recording = recording.map_or(0, |found| found.condition.recording);
+            match self.live.contrasts([later, first], recording, &self.settings) {
+                Err(apart) => between.apart.push(apart),
+                Ok(found) => {
+                    for one in found {
+                        between.live.push(one.contrast);
+                        between.comparisons.push(one.comparison);
+                        summaries.extend(one.summaries);
+                    }
+                }
+            }
+        }
         family::correct(&mut between.comparisons, &summaries, &self.settings);
+        self.notes.extend(between.apart.iter().cloned());
         self.between = between;
         // A claim may be about a condition of one recording and a condition of another.
         self.claims = claim::claims(self);

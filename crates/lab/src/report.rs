@@ -41,13 +41,11 @@ impl Report {
     pub fn regressions(&self) -> Result<Vec<String>, String> {
         let between = &self.analysis.between;
         if between.comparisons.is_empty() && between.failures.is_empty() {
-            return Err(
-                "the recordings have no condition and no load in common, so nothing was compared".into()
-            );
+            return Err(self.not_compared());
         }
         if !between.is_decided() {
             let need = between.deciding().find_map(|found| match found.evidence {
-                Evidence::TooFew { have, need } => Some(too_few(have, need)),
+                Evidence::TooFew { have, need } => Some(too_few(have, need, found.sampled)),
                 _ => None,
             });
             return Err(format!(
@@ -59,10 +57,15 @@ impl Report {
     }
 
     /// Returns why no condition of a later recording is compared with one of the first.
-    fn not_compared(&self) -> &'static str {
-        match self.analysis.between.pairs {
-            0 => "the recordings have no condition and no load in common, so nothing was compared",
-            _ => "nothing was compared: no condition and no load has a successful run in both recordings",
+    fn not_compared(&self) -> String {
+        let between = &self.analysis.between;
+        match (between.apart.first(), between.pairs) {
+            (Some(apart), _) => apart.clone(),
+            (None, 0) => {
+                "the recordings have no condition and no load in common, so nothing was compared".into()
+            }
+            _ => "nothing was compared: no condition and no load has a successful run in both recordings"
+                .into(),
         }
     }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Comparison;
 #[cfg(feature = "experiment")]
-use super::{Measure, Outcome};
+use super::{Contrast, Measure, Outcome};
 
 /// The comparisons between recordings: each condition of a later recording against the same condition of the first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -15,6 +15,13 @@ pub(crate) struct Between {
     /// The number of conditions, loads and sweeps that are in both.
     #[serde(skip)]
     pub(crate) pairs: usize,
+    /// The rates of live traffic in both, by the number of streams.
+    #[cfg(feature = "experiment")]
+    pub(crate) live: Vec<Contrast>,
+    /// The reasons why pairs of live traffic were not compared.
+    #[cfg(feature = "experiment")]
+    #[serde(skip)]
+    pub(crate) apart: Vec<String>,
     /// The conditions with too many failed runs, if their share is larger than in the first recording.
     pub(crate) failures: Vec<String>,
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    ConditionSummary, Evidence, Measure, Settings, TrueSpeedup,
+    ConditionSummary, Evidence, Measure, Sampled, Settings, TrueSpeedup,
     condition::PAIRS,
     evidence::enough,
     statistic::{
@@ -43,8 +43,10 @@ pub struct Comparison {
     pub(crate) condition: String,
     /// The condition that it is compared with.
     pub(crate) baseline: String,
-    /// The runs of the condition, and of the baseline.
+    /// The runs of the condition, and of the baseline. For live traffic, the blocks of time.
     pub(crate) runs: (usize, usize),
+    /// Whether `runs` and `more_runs` count runs or blocks of time.
+    pub(crate) sampled: Sampled,
     /// Condition − baseline, in the measure's unit.
     pub(crate) difference: f64,
     /// Whether the two were compared within repetitions, by the differences of pairs. If not, Welch's test compares them.
@@ -124,6 +126,7 @@ impl Comparison {
             condition: condition.condition.name.clone(),
             baseline: baseline.condition.name.clone(),
             runs: if paired { (pairs.len(), pairs.len()) } else { (first.len(), second.len()) },
+            sampled: Sampled::Runs,
             paired,
             difference: difference.map_or(plain, |found| found.value),
             standard_error: difference.map(|found| found.error),
@@ -137,6 +140,38 @@ impl Comparison {
             verdict: Outcome::Undecided,
             more_runs: None,
         })
+    }
+
+    /// Returns the comparison of two rates of live traffic over `blocks` of time. `names` are those of the two sides, and
+    /// `found` is the standard error with its degrees of freedom, and the evidence.
+    #[cfg(feature = "experiment")]
+    pub(super) fn of_rates(
+        measure: Measure,
+        names: [&str; 2],
+        blocks: (usize, usize),
+        difference: f64,
+        found: (Option<(f64, f64)>, Evidence),
+    ) -> Comparison {
+        let (error, evidence) = found;
+        Comparison {
+            measure,
+            condition: names[0].to_owned(),
+            baseline: names[1].to_owned(),
+            runs: blocks,
+            sampled: Sampled::Blocks,
+            difference,
+            paired: false,
+            standard_error: error.map(|(error, _)| error),
+            df: error.map(|(_, df)| df),
+            interval: None,
+            evidence,
+            permutation: None,
+            effect: None,
+            detectable: None,
+            margin: 0.0,
+            verdict: Outcome::Undecided,
+            more_runs: None,
+        }
     }
 
     /// Decides the comparison, after the correction of its family of `tested` hypotheses. `baseline` is the mean of the
@@ -212,6 +247,13 @@ impl Comparison {
         Some(high - have)
     }
 
+    /// Returns how many times as long a recording of live traffic would have to be. `None`: it is decided, or of an
+    /// experiment.
+    pub(crate) fn times_longer(&self) -> Option<f64> {
+        let (have, more) = (self.runs.0.min(self.runs.1), self.more_runs?);
+        (self.sampled == Sampled::Blocks && have > 0).then(|| (have + more) as f64 / have as f64)
+    }
+
     /// Swaps the condition and the baseline.
     pub(super) fn turned(&self) -> Comparison {
         let turn = |interval: Interval| Interval { low: -interval.high, high: -interval.low, ..interval };
@@ -282,9 +324,9 @@ impl Comparison {
             if self.paired {
                 format!("{} pairs of runs", runs.0)
             } else {
-                format!("{} and {} runs", runs.0, runs.1)
+                format!("{} and {} {}", runs.0, runs.1, self.sampled.noun())
             },
-            self.evidence.sentence(),
+            self.evidence.sentence_of(self.sampled),
         )
     }
 
@@ -336,12 +378,19 @@ impl Comparison {
                 format!("{condition} and {baseline} are equivalent in {name}, within {margin}: {figures}")
             }
             Outcome::Undecided => {
-                let more = match self.more_runs {
-                    Some(1) => format!("1 more run of each would decide a difference of {margin}"),
-                    Some(more) => {
+                let more = match (self.more_runs, self.times_longer()) {
+                    (_, Some(times)) => {
+                        format!(
+                            "recordings about {times:.1} times as long would decide a difference of {margin}"
+                        )
+                    }
+                    (Some(1), None) => format!("1 more run of each would decide a difference of {margin}"),
+                    (Some(more), None) => {
                         format!("about {more} more runs of each would decide a difference of {margin}")
                     }
-                    None => format!("more runs would hardly decide a difference of {margin}"),
+                    (None, None) => {
+                        format!("more {} would hardly decide a difference of {margin}", self.sampled.noun())
+                    }
                 };
                 format!("{condition} against {baseline} is undecided in {name}: {figures}; {more}")
             }

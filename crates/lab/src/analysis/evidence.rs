@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::statistic::smallest_p;
+use super::{Sampled, statistic::smallest_p};
 
 /// A p-value, or the reason why there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -45,20 +45,24 @@ impl Evidence {
     /// Returns it as text.
     #[must_use]
     pub(crate) fn sentence(self) -> String {
+        self.sentence_of(Sampled::Runs)
+    }
+
+    /// Returns it as text, where these were counted.
+    #[must_use]
+    pub(super) fn sentence_of(self, sampled: Sampled) -> String {
         match self {
             Evidence::Tested { corrected, .. } => p_sentence(corrected),
-            Evidence::TooFew { have, need } => format!("no p-value: {}", too_few(have, need)),
+            Evidence::TooFew { have, need } => format!("no p-value: {}", too_few(have, need, sampled)),
             Evidence::NoNoise => "no p-value: the values do not vary".into(),
         }
     }
 }
 
-/// Returns that there are too few runs, and how many are needed.
-pub(crate) fn too_few(have: usize, need: usize) -> String {
-    match have {
-        1 => format!("1 run is too few, {need} of each are needed"),
-        _ => format!("{have} runs are too few, {need} of each are needed"),
-    }
+/// Returns that there are too few runs or blocks of time, and how many are needed.
+pub(crate) fn too_few(have: usize, need: usize, sampled: Sampled) -> String {
+    let verb = if have == 1 { "is" } else { "are" };
+    format!("{} {verb} too few, {need} of each are needed", sampled.counted(have))
 }
 
 /// Formats a p-value. It is never 0.0000, which would be false.

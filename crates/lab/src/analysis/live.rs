@@ -3,6 +3,8 @@
 //! Nobody chose how many streams ran at once, so a rate is calculated for each number of streams that occurred. Streams
 //! that run at the same time share their disturbances. Intervals therefore compare blocks of time, not streams.
 
+#[cfg(feature = "experiment")]
+mod contrast;
 mod curve;
 mod key;
 mod phase;
@@ -20,11 +22,14 @@ use super::{
     Agent, Recording, Settings,
     statistic::{Scaling, fit_scaling},
 };
+#[cfg(feature = "experiment")]
+pub(crate) use contrast::Contrast;
 pub(crate) use curve::Level;
 use curve::RateCurve;
 use key::{Key, key};
 pub(crate) use phase::Phase;
 pub(crate) use slowdown::Slowdown;
+use slowdown::UNKNOWN;
 
 /// The live traffic of a recording.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -54,6 +59,11 @@ pub(crate) struct Group {
     pub(crate) scaling: Option<Scaling>,
     /// The parts of the duration of the requests that did not fail.
     pub(crate) phases: Vec<Phase>,
+    /// Whether Ollama counted the tokens of at least half of the streams. If not, the rates count records.
+    pub(crate) counted: bool,
+    /// The time and the tokens by block.
+    #[serde(skip)]
+    curve: RateCurve,
 }
 
 impl Live {
@@ -71,15 +81,16 @@ impl Live {
         if by_key.is_empty() {
             return Live::default();
         }
-        let scales = scales(recording, &places);
+        let scales = Scales::of(recording, &places);
         let curves = RateCurve::all(recording, |run, agent| {
             let (key, _) = *places.get(&(run, agent))?;
-            Some((key, scales.get(&(run, agent)).copied().unwrap_or(1.0)))
+            Some((key, scales.of_stream((run, agent), &key)))
         });
         let mut groups = Vec::new();
         let mut alone: HashMap<Key<'_>, f64> = HashMap::new();
         for (key, agents) in by_key {
             let curve = curves.get(&key);
+            let counted = agents.iter().filter(|agent| agent.tokens.is_some()).count();
             let levels = curve.map(|curve| curve.levels(settings.level)).unwrap_or_default();
             alone.extend(curve.and_then(RateCurve::alone).map(|rate| (key, rate)));
             let scaling = curve.and_then(|curve| {
@@ -96,13 +107,38 @@ impl Live {
                 levels,
                 scaling,
                 phases: Phase::all(&agents),
+                counted: 2 * counted >= agents.len(),
+                curve: curve.cloned().unwrap_or_default(),
             });
         }
         let slowdowns = slowdown::slowdowns(recording, &places, |run, agent| {
             let (key, _) = places.get(&(run, agent))?;
-            Some((*alone.get(key)?, scales.get(&(run, agent)).copied().unwrap_or(1.0)))
+            Some((*alone.get(key)?, scales.of_stream((run, agent), key)))
         });
         Live { groups, slowdowns }
+    }
+}
+
+impl Live {
+    /// Returns what a reader has to know about the losses.
+    pub(super) fn notes(&self) -> Option<String> {
+        let unknown: f64 =
+            self.slowdowns.iter().filter(|found| found.by == UNKNOWN).map(|found| found.seconds).sum();
+        (unknown > 0.0).then(|| {
+            format!(
+                "{unknown:.1} s of the lost time fell beside streams that were not recorded, because they began before the \
+                 recording, ended after it, or were left out by sample_ratio. To record all of them, set `sample_ratio = 1` \
+                 in [recording], or start `record` without --sample-ratio"
+            )
+        })
+    }
+}
+
+#[cfg(feature = "experiment")]
+impl Live {
+    /// Whether this is the condition of live traffic.
+    pub(super) fn has(&self, condition: &str) -> bool {
+        self.groups.iter().any(|group| group.condition == condition)
     }
 }
 
@@ -117,18 +153,39 @@ impl Group {
     }
 }
 
-/// Returns the tokens per record of each stream: records are counted when they arrive, and tokens by Ollama at the end.
-fn scales(
-    recording: &Recording,
-    places: &HashMap<(u32, u32), (Key<'_>, &Agent)>,
-) -> HashMap<(u32, u32), f64> {
-    let mut records: HashMap<(u32, u32), u64> = HashMap::new();
-    for chunk in &recording.chunks {
-        *records.entry((chunk.run, chunk.agent)).or_default() += u64::from(chunk.records);
+/// The tokens per record: records are counted when they arrive, and tokens by Ollama at the end.
+struct Scales<'a> {
+    streams: HashMap<(u32, u32), f64>,
+    groups: HashMap<Key<'a>, f64>,
+}
+
+impl<'a> Scales<'a> {
+    fn of(recording: &Recording, places: &HashMap<(u32, u32), (Key<'a>, &Agent)>) -> Scales<'a> {
+        let mut records: HashMap<(u32, u32), (u64, u64)> = HashMap::new();
+        for chunk in &recording.chunks {
+            let (chunks, records) = records.entry((chunk.run, chunk.agent)).or_default();
+            *chunks += 1;
+            *records += u64::from(chunk.records);
+        }
+        let (mut streams, mut sums) = (HashMap::new(), HashMap::<Key<'a>, (u64, u64)>::new());
+        for (place, (chunks, records)) in records {
+            let Some((key, agent)) = places.get(&place) else { continue };
+            // Without its last chunks, a stream has more tokens than records.
+            let is_whole =
+                agent.served.as_deref().is_none_or(|served| served.chunks.is_none_or(|all| all <= chunks));
+            let Some(tokens) = agent.tokens.filter(|tokens| *tokens > 0 && records > 0 && is_whole) else {
+                continue;
+            };
+            streams.insert(place, tokens as f64 / records as f64);
+            let sum = sums.entry(*key).or_default();
+            *sum = (sum.0 + tokens, sum.1 + records);
+        }
+        let groups = sums.into_iter().map(|(key, (tokens, records))| (key, tokens as f64 / records as f64));
+        Scales { streams, groups: groups.collect() }
     }
-    let scale = |(place, records): ((u32, u32), u64)| {
-        let tokens = places.get(&place)?.1.tokens?;
-        (records > 0 && tokens > 0).then(|| (place, tokens as f64 / records as f64))
-    };
-    records.into_iter().filter_map(scale).collect()
+
+    /// Returns that of a stream, or else that of all streams of its group. If no stream has one, a record is a token.
+    fn of_stream(&self, stream: (u32, u32), key: &Key<'a>) -> f64 {
+        self.streams.get(&stream).or_else(|| self.groups.get(key)).copied().unwrap_or(1.0)
+    }
 }

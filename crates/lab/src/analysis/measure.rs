@@ -58,6 +58,10 @@ pub enum Measure {
     LongestGapP99,
     /// Of an open-loop load: the 99th percentile of the time to the end of the response.
     TotalP99,
+    /// Of live traffic: tokens per second of one stream while it decodes, at the same numbers of streams on both sides.
+    StreamRate,
+    /// Of live traffic without counts of tokens: records per second of one stream, likewise.
+    RecordRate,
 }
 
 impl Measure {
@@ -109,7 +113,7 @@ impl Measure {
     ];
 
     /// The measures that the advice and the verdicts use. Their comparisons are one family of hypotheses.
-    pub(crate) const DECIDING: [Measure; 12] = [
+    pub(crate) const DECIDING: [Measure; 14] = [
         Measure::TrueEfficiency,
         Measure::Throughput,
         Measure::FirstToken,
@@ -122,6 +126,8 @@ impl Measure {
         Measure::MeanGapP99,
         Measure::LongestGapP99,
         Measure::TotalP99,
+        Measure::StreamRate,
+        Measure::RecordRate,
     ];
 
     /// The measures of the correlation matrix.
@@ -165,6 +171,8 @@ impl Measure {
             Measure::MeanGapP99 => "mean gap p99",
             Measure::LongestGapP99 => "longest gap p99",
             Measure::TotalP99 => "total time p99",
+            Measure::StreamRate => "tokens per second of a stream at the same concurrency",
+            Measure::RecordRate => "records per second of a stream at the same concurrency",
         }
     }
 
@@ -177,7 +185,9 @@ impl Measure {
             | Measure::Throughput
             | Measure::HeldRate
             | Measure::Knee
-            | Measure::Goodput => Some(true),
+            | Measure::Goodput
+            | Measure::StreamRate
+            | Measure::RecordRate => Some(true),
             Measure::Wall
             | Measure::FirstToken
             | Measure::GapP50
@@ -212,7 +222,10 @@ impl Measure {
         match self {
             Measure::TrueEfficiency | Measure::OverlapEfficiency => (fixed(100.0 * value, 1), " %"),
             Measure::TrueSpeedup | Measure::OverlapSpeedup | Measure::Balance => (fixed(value, 3), ""),
-            Measure::Throughput | Measure::ThroughputDelta => (fixed(value, 1), " tok/s"),
+            Measure::Throughput | Measure::ThroughputDelta | Measure::StreamRate => {
+                (fixed(value, 1), " tok/s")
+            }
+            Measure::RecordRate => (fixed(value, 1), " records/s"),
             Measure::ChunksPerSecond => (fixed(value, 1), "/s"),
             Measure::HeldRate | Measure::Knee | Measure::Goodput => (fixed(value, 2), "/s"),
             Measure::JoulesPerToken => (fixed(value, 3), " J"),
@@ -294,14 +307,16 @@ impl Measure {
                 run.joules.filter(|_| run.tokens > 0).map(|joules| joules / run.tokens as f64)
             }
             Measure::Watts => run.joules.map(|joules| joules / run.wall),
-            // Runs of an open-loop load have no summary.
+            // Runs of an open-loop load and of live traffic have no summary.
             Measure::HeldRate
             | Measure::Knee
             | Measure::Goodput
             | Measure::TtftP99
             | Measure::MeanGapP99
             | Measure::LongestGapP99
-            | Measure::TotalP99 => None,
+            | Measure::TotalP99
+            | Measure::StreamRate
+            | Measure::RecordRate => None,
         }
     }
 }

@@ -209,6 +209,8 @@ pub struct Served {
     pub hidden_queue: Option<f64>,
     /// The time in which the client did not read what was there.
     pub client_wait: Option<f64>,
+    /// The chunks of its response, those that were not recorded included.
+    pub chunks: Option<u64>,
 }
 
 /// One arrival of bytes.

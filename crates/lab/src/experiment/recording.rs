@@ -19,4 +19,4 @@ pub use reader::{ReadError, Recorded, read, read_all, size};
 pub use resume::ResumeError;
 pub(crate) use resume::{Finished, finished};
 pub(crate) use writer::LIVE;
-pub use writer::{AgentRow, RunRow, Writer};
+pub use writer::{AgentRow, RunRow, Writer, is_part};

@@ -29,6 +29,7 @@ impl Grid {
             live::phases(report),
             live::slowdowns(report),
             comparison::between(report),
+            live::matched(report),
             comparison::grid(report),
             relation::grid(report),
             relation::regression(report),

@@ -98,7 +98,7 @@ impl Report {
         }
         let mut lines = Vec::new();
         if self.sources.len() > 1 {
-            lines.push(capitalised(self.not_compared()) + ".");
+            lines.push(capitalised(&self.not_compared()) + ".");
         }
         if self.analysis.simulated {
             let mut compared = self.analysis.compared();
@@ -186,7 +186,13 @@ impl Report {
             let least = of(measure).filter_map(|found| found.detectable).max_by(f64::total_cmp)?;
             Some(format!("{} in {}", measure.show_difference(least), measure.name()))
         };
-        let decide = [Measure::TrueEfficiency, Measure::Throughput, Measure::Goodput];
+        let decide = [
+            Measure::TrueEfficiency,
+            Measure::Throughput,
+            Measure::Goodput,
+            Measure::StreamRate,
+            Measure::RecordRate,
+        ];
         let shown: Vec<String> = decide.into_iter().filter_map(hidden).take(most).collect();
         if !shown.is_empty() {
             let power = 100.0 * self.analysis.settings.power;

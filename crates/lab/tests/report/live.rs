@@ -14,11 +14,16 @@ const LIVE: &str = "live traffic";
 
 /// Streams of two callers, alone and up to four at once: 100 tok/s alone, and 4 ms more for each other stream.
 pub(super) fn report() -> Report {
+    Report::of(vec![recorded("night", 1.0)], &SETTINGS)
+}
+
+/// The same, with a token time longer by this factor.
+fn recorded(name: &str, slowness: f64) -> Recorded {
     let run = Run { condition: LIVE.into(), kind: RunKind::Open, ..Run::default() };
     let mut recording = Recording { runs: vec![run], live: true, ..Recording::default() };
     for round in 0..40 {
         let streams = 1 + round % 4;
-        let gap = 0.010 + 0.004 * f64::from(streams - 1);
+        let gap = slowness * (0.010 + 0.004 * f64::from(streams - 1));
         for number in 0..streams {
             let (agent, started) = (recording.agents.len() as u32, 5.0 * f64::from(round));
             recording.agents.push(Agent {
@@ -51,9 +56,47 @@ pub(super) fn report() -> Report {
     }
     let load = Load { condition: LIVE.into(), rate: 0.5, seconds: 200.0, ..Load::default() };
     recording.loads.push(load);
-    let recorded =
-        Recorded { name: "night".into(), recording, plan: None, environment: None, problems: Vec::new() };
-    Report::of(vec![recorded], &SETTINGS)
+    Recorded { name: name.into(), recording, plan: None, environment: None, problems: Vec::new() }
+}
+
+#[test]
+fn report_of_two_nights_says_which_is_slower_at_the_same_number_of_streams() {
+    let report = Report::of(vec![recorded("monday", 1.0), recorded("tuesday", 1.25)], &SETTINGS);
+    let text = report.text(None);
+    let worse = "Worse than in monday: tokens per second of a stream at the same concurrency of tuesday/live traffic \
+                 (gemma3:270m on gpu0) -";
+    assert!(text.contains(worse) && text.contains("Comparison of the recordings"), "{text}");
+    let regressions = report.regressions().unwrap();
+    assert!(regressions.len() == 1 && regressions[0].contains("10 and 10 blocks of time"), "{regressions:?}");
+    let full = report.full_text(None);
+    for part in [
+        "Live traffic: rates at the same number of streams",
+        "-20.0 %",
+        "monday/live traffic, gemma3:270m on gpu0",
+    ] {
+        assert!(full.contains(part), "{part:?} is not in {full}");
+    }
+    let json: Value = serde_json::from_str(&report.json()).unwrap();
+    super::schema::verify(&json);
+    assert_eq!(json["between"]["live"][0]["levels"].as_array().unwrap().len(), 4);
+    assert_eq!(json["between"]["comparisons"][0]["sampled"], "blocks");
+    let same = Report::of(vec![recorded("monday", 1.0), recorded("tuesday", 1.0)], &SETTINGS);
+    assert_eq!(same.regressions(), Ok(Vec::new()));
+    assert!(same.text(None).contains("Equivalent to monday within 5 %"), "{}", same.text(None));
+}
+
+#[test]
+fn live_traffic_is_not_compared_with_the_load_of_an_experiment() {
+    let mut replay = recorded("replay", 1.0);
+    replay.recording.agents.iter_mut().for_each(|agent| agent.served = None);
+    let report = Report::of(vec![recorded("monday", 1.0), replay], &SETTINGS);
+    let why = report.regressions().unwrap_err();
+    assert!(why.contains("one is live traffic and the other is the load of an experiment"), "{why}");
+    assert!(
+        report.text(None).contains("Compare a recording of a sidecar with another one"),
+        "{}",
+        report.text(None)
+    );
 }
 
 #[test]

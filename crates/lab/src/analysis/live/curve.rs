@@ -17,7 +17,7 @@ const BLOCKS: f64 = 30.0;
 /// The shortest block, in seconds.
 const SHORTEST: f64 = 1.0;
 /// The smallest number of blocks with an interval.
-const NEEDED: usize = 10;
+pub(super) const NEEDED: usize = 10;
 /// The smallest number of tokens with a rate.
 const TOKENS: f64 = 20.0;
 
@@ -38,27 +38,31 @@ pub(crate) struct Level {
     pub(crate) throughput: f64,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Cell {
-    seconds: f64,
-    tokens: f64,
+/// The time that streams spent with a number of streams, in one block of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Cell {
+    pub(super) seconds: f64,
+    /// Records, scaled to the tokens that Ollama counted.
+    pub(super) tokens: f64,
+    pub(super) records: f64,
 }
 
 /// The time and the tokens of a group, by the number of streams and by block.
-#[derive(Clone, Debug, Default)]
-pub(super) struct RateCurve(BTreeMap<u32, BTreeMap<u64, Cell>>);
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct RateCurve(BTreeMap<u32, BTreeMap<u64, Cell>>);
 
 impl RateCurve {
     /// Divides the time between two chunks of a stream by the number of streams at both chunks, in equal halves. `place`
-    /// returns the group of a stream and the tokens of one record.
+    /// returns the group of a stream and the tokens of one record. Each recording has blocks of its own.
     pub(super) fn all<'a>(
         recording: &Recording,
         place: impl Fn(u32, u32) -> Option<(Key<'a>, f64)>,
     ) -> HashMap<Key<'a>, RateCurve> {
-        let times = || recording.chunks.iter().map(|chunk| chunk.at);
-        let first = times().fold(f64::INFINITY, f64::min);
-        let last = times().fold(f64::NEG_INFINITY, f64::max);
-        let block = ((last - first) / BLOCKS).max(SHORTEST);
+        let mut extents: HashMap<u32, (f64, f64)> = HashMap::new();
+        for chunk in &recording.chunks {
+            let (first, last) = extents.entry(chunk.run).or_insert((chunk.at, chunk.at));
+            (*first, *last) = (first.min(chunk.at), last.max(chunk.at));
+        }
         let mut curves: HashMap<Key<'a>, RateCurve> = HashMap::new();
         let mut before: HashMap<(u32, u32), u32> = HashMap::new();
         for chunk in &recording.chunks {
@@ -66,11 +70,14 @@ impl RateCurve {
             let earlier = before.insert((chunk.run, chunk.agent), chunk.streams);
             let known = chunk.gap.is_finite() && chunk.gap >= 0.0 && chunk.streams > 0;
             let Some(earlier) = earlier.filter(|earlier| known && *earlier > 0) else { continue };
+            let (first, last) = extents[&chunk.run];
+            let block = ((last - first) / BLOCKS).max(SHORTEST);
             let number = ((chunk.at - first) / block).max(0.0) as u64;
             for streams in [earlier, chunk.streams] {
                 let cell = curves.entry(key).or_default().0.entry(streams).or_default().entry(number);
                 let cell = cell.or_default();
                 cell.seconds += 0.5 * chunk.gap;
+                cell.records += 0.5 * f64::from(chunk.records);
                 cell.tokens += 0.5 * f64::from(chunk.records) * scale;
             }
         }
@@ -79,20 +86,13 @@ impl RateCurve {
 
     /// Returns the rate with each number of streams that occurred often enough.
     pub(super) fn levels(&self, level: f64) -> Vec<Level> {
-        let of = |(streams, cells): (&u32, &BTreeMap<u64, Cell>)| {
-            let seconds: f64 = cells.values().map(|cell| cell.seconds).sum();
-            let tokens: f64 = cells.values().map(|cell| cell.tokens).sum();
-            let rate = tokens / seconds;
-            (tokens >= TOKENS && seconds > 0.0).then(|| Level {
-                streams: *streams,
-                seconds,
-                tokens,
-                rate,
-                interval: interval(cells, rate, seconds, level),
-                throughput: f64::from(*streams) * rate,
-            })
-        };
-        self.0.iter().filter_map(of).collect()
+        Level::all(&self.0, level)
+    }
+
+    /// Returns the blocks of each number of streams.
+    #[cfg(feature = "experiment")]
+    pub(super) fn cells(&self) -> &BTreeMap<u32, BTreeMap<u64, Cell>> {
+        &self.0
     }
 
     /// Returns the rate of a stream that decodes alone.
@@ -111,6 +111,26 @@ impl RateCurve {
             enough.map(|cell| (streams, streams * cell.tokens / cell.seconds)).collect::<Vec<_>>()
         };
         self.0.iter().flat_map(of).unzip()
+    }
+}
+
+impl Level {
+    /// Returns the rate with each number of streams that has enough tokens.
+    pub(super) fn all(cells: &BTreeMap<u32, BTreeMap<u64, Cell>>, level: f64) -> Vec<Level> {
+        let of = |(streams, cells): (&u32, &BTreeMap<u64, Cell>)| {
+            let seconds: f64 = cells.values().map(|cell| cell.seconds).sum();
+            let tokens: f64 = cells.values().map(|cell| cell.tokens).sum();
+            let rate = tokens / seconds;
+            (tokens >= TOKENS && seconds > 0.0).then(|| Level {
+                streams: *streams,
+                seconds,
+                tokens,
+                rate,
+                interval: interval(cells, rate, seconds, level),
+                throughput: f64::from(*streams) * rate,
+            })
+        };
+        cells.iter().filter_map(of).collect()
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// The name of the streams that were not recorded.
-const UNKNOWN: &str = "(not recorded)";
+pub(super) const UNKNOWN: &str = "(not recorded)";
 
 /// The time that the streams of one role lost while those of another ran.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -122,7 +122,10 @@ fn loss_beside_streams_that_were_not_recorded_is_named_so() {
     // Two of the three were not sampled.
     recording.agents.truncate(2);
     recording.chunks.retain(|chunk| chunk.agent < 2);
-    let live = analyse(&recording, &Settings::default()).live;
+    let analysis = analyse(&recording, &Settings::default());
+    let [_, note] = &analysis.notes[..] else { panic!("{:?}", analysis.notes) };
+    assert!(note.starts_with("0.8 s of the lost time") && note.contains("`sample_ratio = 1`"), "{note}");
+    let live = analysis.live;
     let [found] = &live.slowdowns[..] else { panic!("{live:?}") };
     assert_eq!((found.slowed.as_str(), found.by.as_str()), ("alice", "(not recorded)"));
     assert!((found.seconds - 99.0 * 0.008).abs() < 1e-6, "{found:?}");

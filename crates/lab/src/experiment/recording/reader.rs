@@ -102,7 +102,7 @@ pub fn read_all(
         read(&path, name)
     };
     let found: Result<Vec<Recorded>, ReadError> = found.into_iter().map(named).collect();
-    Ok(phases::joined(folder, live::joined(folder, found?)))
+    Ok(phases::joined(folder, live::joined(&name_of(folder), found?)))
 }
 
 /// Returns the bytes of the files of rows that [`read_all`] reads, for a progress bar.

@@ -1,6 +1,7 @@
 //! Writes recordings and reads them back, cut off, corrected and broken in every way.
 
 mod digest;
+mod live;
 mod odd;
 mod suite;
 

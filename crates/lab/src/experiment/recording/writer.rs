@@ -22,6 +22,7 @@ use crate::{
 };
 
 pub(crate) use live::LIVE;
+pub use live::is_part;
 
 /// The bytes that a file buffers until the next flush.
 const BUFFER: usize = 256 << 10;

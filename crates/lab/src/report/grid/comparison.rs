@@ -18,7 +18,8 @@ pub(super) fn between(report: &Report) -> Grid {
     of(
         "Comparison of the recordings",
         "The condition of a later recording less the same condition of the first recording, by Welch's test. p and \
-         interval are corrected alike, by Holm's method over the family of one later recording.",
+         interval are corrected alike, by Holm's method over the family of one later recording. Live traffic is compared at \
+         the same numbers of streams, over blocks of time.",
         &report.analysis.between.comparisons,
     )
 }
@@ -54,8 +55,9 @@ fn of(title: &'static str, about: &'static str, comparisons: &[Comparison]) -> G
         let sign = if found.difference >= 0.0 { "+" } else { "" };
         let largest = found.largest();
         let p = match found.evidence {
-            Evidence::TooFew { have: 1, need } => format!("1 run; {need} of each are needed"),
-            Evidence::TooFew { have, need } => format!("{have} runs; {need} of each are needed"),
+            Evidence::TooFew { have, need } => {
+                format!("{}; {need} of each are needed", found.sampled.counted(have))
+            }
             Evidence::NoNoise => "no noise".into(),
             Evidence::Tested { corrected, .. } => p_value(corrected),
         };
@@ -76,6 +78,9 @@ fn of(title: &'static str, about: &'static str, comparisons: &[Comparison]) -> G
 }
 
 fn verdict(found: &Comparison) -> String {
+    if let (Outcome::Undecided, Some(times)) = (found.verdict, found.times_longer()) {
+        return format!("undecided, {times:.1} times the time");
+    }
     match (found.verdict, found.more_runs) {
         (Outcome::Better, _) => "better".into(),
         (Outcome::Worse, _) => "worse".into(),

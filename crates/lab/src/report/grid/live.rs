@@ -56,6 +56,46 @@ pub(super) fn levels(report: &Report) -> Grid {
     grid
 }
 
+/// A row for each number of streams that occurred in both of two recordings.
+pub(super) fn matched(report: &Report) -> Grid {
+    let mut grid = Grid::new(
+        "Live traffic: rates at the same number of streams",
+        "The rate of one stream while it decodes, in both recordings. The weight is that of both sides in the comparison of \
+         the recordings, so that another mix of load is no difference. It is 0 if the number of streams occurred in too few \
+         blocks of time. Longer prompts and answers are slower, too: compare the lengths.",
+        &[
+            "model",
+            "against",
+            "streams",
+            "weight",
+            "rate",
+            "95 % interval",
+            "before",
+            "interval before",
+            "change",
+        ],
+        2,
+    );
+    for contrast in &report.analysis.between.live {
+        let show = |value: f64| contrast.measure.show(value);
+        for level in &contrast.levels {
+            let change = 100.0 * (level.later.rate / level.first.rate - 1.0);
+            grid.rows.push(vec![
+                contrast.condition.clone(),
+                contrast.baseline.clone(),
+                level.later.streams.to_string(),
+                format!("{:.2}", level.weight),
+                show(level.later.rate),
+                cell(level.later.interval.map(one)),
+                show(level.first.rate),
+                cell(level.first.interval.map(one)),
+                format!("{change:+.1} %"),
+            ]);
+        }
+    }
+    grid
+}
+
 /// A row for each model whose rates show a law.
 pub(super) fn scaling(report: &Report) -> Grid {
     let mut grid = Grid::new(
@@ -128,7 +168,8 @@ pub(super) fn slowdowns(report: &Report) -> Grid {
     let mut grid = Grid::new(
         "Live traffic: who slowed whom",
         "The time that streams lost against their rate alone, divided equally among the requests that ran beside them. It \
-         accounts for the loss, and does not prove its cause.",
+         accounts for the loss, and does not prove its cause. The names are those of models, or of callers if `callers` was \
+         set for the recording.",
         &["upstream", "slowed", "by", "lost", "of its generation"],
         3,
     );

@@ -29,12 +29,14 @@ pub(super) fn sentences(report: &Report) -> Vec<String> {
     let live = &report.analysis.live;
     let mut groups: Vec<&Group> = live.groups.iter().filter(|group| !group.levels.is_empty()).collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.requests));
-    let mut lines: Vec<String> = groups.into_iter().take(NAMED).filter_map(rates).collect();
-    lines.extend(live.slowdowns.iter().find(|found| found.share >= LOSS).map(loss));
+    let several = report.sources.len() > 1;
+    let mut lines: Vec<String> =
+        groups.into_iter().take(NAMED).filter_map(|group| rates(group, several)).collect();
+    lines.extend(live.slowdowns.iter().find(|found| found.share >= LOSS).map(|found| loss(found, several)));
     lines
 }
 
-fn rates(group: &Group) -> Option<String> {
+fn rates(group: &Group, several: bool) -> Option<String> {
     // A rate without an interval rests on a few moments.
     let is_sure = group.levels.iter().any(|level| level.interval.is_some());
     let levels = group.levels.iter().filter(|level| !is_sure || level.interval.is_some());
@@ -43,7 +45,10 @@ fn rates(group: &Group) -> Option<String> {
     let interval = most.interval.map_or(String::new(), |interval| {
         format!(" (95 % interval {:.1} to {:.1})", interval.low, interval.high)
     });
-    let name = format!("{} on {}", group.model, group.upstream);
+    let name = match several {
+        true => format!("{}, {} on {}", group.condition, group.model, group.upstream),
+        false => format!("{} on {}", group.model, group.upstream),
+    };
     let peak = group
         .peak()
         .map_or(String::new(), |peak| format!("; the fitted law peaks at {:.1} streams", peak.streams));
@@ -67,10 +72,11 @@ fn counted(streams: u32) -> String {
     if streams == 1 { "1 stream".to_owned() } else { format!("{streams} streams") }
 }
 
-fn loss(found: &Slowdown) -> String {
+fn loss(found: &Slowdown, several: bool) -> String {
+    let of = if several { format!("{}: of", found.condition) } else { "Of".to_owned() };
     let by = if found.by == found.slowed { "other streams of its own".to_owned() } else { found.by.clone() };
     format!(
-        "Of the time in which {} generated, {:.1} % were lost beside {by} ({:.1} s).",
+        "{of} the time in which {} generated, {:.1} % were lost beside {by} ({:.1} s).",
         found.slowed,
         100.0 * found.share,
         found.seconds

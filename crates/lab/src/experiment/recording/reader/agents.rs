@@ -37,6 +37,7 @@ struct ServedColumns {
     queue: Option<Time>,
     hidden_queue: Option<Time>,
     client_wait: Option<Time>,
+    chunks: Option<usize>,
 }
 
 impl AgentColumns {
@@ -67,6 +68,7 @@ impl AgentColumns {
                 queue: header.time(&["queue"], None),
                 hidden_queue: header.time(&["hidden_queue"], None),
                 client_wait: header.time(&["client_wait"], None),
+                chunks: header.any(&["chunks"]),
             },
         })
     }
@@ -82,6 +84,7 @@ fn served(columns: &ServedColumns, row: &ByteRecord) -> Option<Box<Served>> {
         queue: time(columns.queue),
         hidden_queue: time(columns.hidden_queue),
         client_wait: time(columns.client_wait),
+        chunks: columns.chunks.and_then(|at| whole(&row[at])),
     }))
 }
 

@@ -1,15 +1,18 @@
 //! Recordings of live traffic: one load, and the parts that a sidecar wrote one after another.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{
-    super::{LIVE, LiveTraffic},
+    super::{LIVE, LiveTraffic, writer::is_part},
     recorded::Recorded,
 };
 use crate::analysis::{Load, Recording, Slo};
 
 /// The share of the requests that has to succeed, since no other objective is known.
 const SHARE: f64 = 0.99;
+
+/// Parts of two starts of the sidecar overlap only if they do by more than this, in seconds.
+const OVERLAP: f64 = 1.0;
 
 /// Adds the load, and remarks about the data.
 pub(super) fn complete(recording: &mut Recording, live: &LiveTraffic) {
@@ -38,14 +41,41 @@ fn share(ratio: f64) -> String {
     format!("{} %", (1e4 * ratio).round() / 100.0)
 }
 
-/// Joins the parts of one recording of live traffic, which are in folders beside each other, in the order in which they
-/// began. The clock of a later part continues that of the first by the wall clock.
-pub(super) fn joined(folder: &Path, mut recorded: Vec<Recorded>) -> Vec<Recorded> {
-    let (mut parts, others): (Vec<Recorded>, Vec<Recorded>) = recorded.drain(..).partition(is_part);
-    if parts.len() < 2 {
-        parts.extend(others);
-        return parts;
+/// Joins the parts of each recording of live traffic, which a sidecar wrote into one folder. Recordings beside each other
+/// stay apart. `folder` is the name of the folder that was read.
+pub(super) fn joined(folder: &str, recorded: Vec<Recorded>) -> Vec<Recorded> {
+    let mut found: Vec<(Option<PathBuf>, Vec<Recorded>)> = Vec::new();
+    for one in recorded {
+        let above = of_parts(&one);
+        match found.iter_mut().find(|(other, _)| above.is_some() && *other == above) {
+            Some((_, parts)) => parts.push(one),
+            None => found.push((above, vec![one])),
+        }
     }
+    let join = |(above, parts): (Option<PathBuf>, Vec<Recorded>)| match above {
+        Some(above) if parts.len() > 1 => {
+            let name = match above.as_os_str().is_empty() {
+                true => folder.to_owned(),
+                false => above.to_string_lossy().into_owned(),
+            };
+            whole(name, parts)
+        }
+        _ => parts,
+    };
+    found.into_iter().flat_map(join).collect()
+}
+
+/// Returns the folder of the recording of which this is a part, as a path below the folder that was read.
+fn of_parts(one: &Recorded) -> Option<PathBuf> {
+    let path = Path::new(&one.name);
+    let is_named_so = path.file_name().and_then(|name| name.to_str()).is_some_and(is_part);
+    let is_live = one.recording.live && one.recording.runs.len() <= 1;
+    path.parent().filter(|_| is_named_so && is_live).map(Path::to_owned)
+}
+
+/// Joins the parts of one recording in the order in which they began. The clock of a later part continues that of the first
+/// by the wall clock.
+fn whole(name: String, mut parts: Vec<Recorded>) -> Vec<Recorded> {
     let began = |part: &Recorded| part.environment.as_ref().map_or(0.0, |found| found.began_unix_s);
     // The wall clock, which names the parts, may have been set back.
     let first = |part: &Recorded| {
@@ -54,17 +84,27 @@ pub(super) fn joined(folder: &Path, mut recorded: Vec<Recorded>) -> Vec<Recorded
     };
     parts.sort_by(|a, b| began(a).total_cmp(&began(b)).then(first(a).total_cmp(&first(b))));
     let mut parts = parts.into_iter();
-    let Some(mut whole) = parts.next() else { return others };
-    let path = folder.canonicalize().unwrap_or_else(|_| folder.into());
-    whole.name = path.file_name().map_or("recording".into(), |name| name.to_string_lossy().into_owned());
+    let Some(mut whole) = parts.next() else { return Vec::new() };
+    whole.name = name;
     let (mut count, mut simulated) = (1, whole.recording.simulated);
     let ratio = |part: &Recorded| part.environment.as_ref().and_then(|found| found.live);
     let mut mixed = false;
+    let last = |part: &Recorded| {
+        let times = part.recording.agents.iter().map(|agent| agent.started + agent.duration);
+        times.fold(f64::NEG_INFINITY, f64::max)
+    };
+    let (mut end, mut last_began, mut overlap) = (last(&whole), 0.0, 0.0_f64);
     for part in parts {
         count += 1;
         simulated |= part.recording.simulated;
         mixed |= ratio(&part) != ratio(&whole);
         let later = began(&part) - began(&whole);
+        // Parts of one start of the sidecar have one clock. Its streams may run from one part into the next.
+        if later > last_began {
+            overlap = overlap.max(end - (first(&part) + later));
+        }
+        last_began = later;
+        end = end.max(last(&part) + later);
         append(&mut whole.recording, part.recording, later);
         whole.problems.extend(part.problems);
     }
@@ -73,15 +113,17 @@ pub(super) fn joined(folder: &Path, mut recorded: Vec<Recorded>) -> Vec<Recorded
     if let Some(live) = ratio(&whole) {
         complete(&mut whole.recording, &live);
     }
+    if overlap > OVERLAP {
+        whole.recording.notes.push(format!(
+            "parts that two starts of the sidecar wrote overlap by up to {overlap:.0} s: the clock of the machine was set \
+             back, or two sidecars write into one folder. Streams of these parts seem to run beside each other"
+        ));
+    }
     if mixed {
         whole.recording.notes.push("the parts were recorded with different settings of [recording]".into());
     }
     whole.recording.notes.push(format!("{count} parts of live traffic are read as one recording"));
-    std::iter::once(whole).chain(others).collect()
-}
-
-fn is_part(one: &Recorded) -> bool {
-    one.recording.live && one.recording.runs.len() <= 1
+    vec![whole]
 }
 
 /// Appends a part whose clock began `later` than that of the first. Its agents get numbers of their own.

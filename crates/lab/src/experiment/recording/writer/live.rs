@@ -8,6 +8,19 @@ use crate::analysis::{Chunk, Run, RunKind};
 /// The name of the only condition of live traffic.
 pub(crate) const LIVE: &str = "live traffic";
 
+/// Whether a folder with this name is a part of a recording of live traffic: the UTC time at which it began, as in
+/// `20261128T103000.000001Z`.
+#[must_use]
+pub fn is_part(name: &str) -> bool {
+    let shape = |at: usize, byte: u8| match at {
+        8 => byte == b'T',
+        15 => byte == b'.',
+        22 => byte == b'Z',
+        _ => byte.is_ascii_digit(),
+    };
+    name.len() == 23 && name.bytes().enumerate().all(|(at, byte)| shape(at, byte))
+}
+
 impl Writer {
     /// Starts a recording of live traffic in a new folder. It has one run, whose row is written first, because such a
     /// recording is whole whenever it ends.

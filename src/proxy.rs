@@ -20,7 +20,7 @@ mod unwritten;
 mod upload;
 mod worker;
 
-use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc};
+use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use http::{Method, Request, Response, request};
@@ -95,6 +95,11 @@ impl Proxy {
     /// The TLS acceptor of the listener. Its certificate can be renewed.
     pub(crate) fn acceptor(&self) -> &Acceptor {
         &self.acceptor
+    }
+
+    /// The time after which a client that reads nothing is disconnected; zero: never.
+    pub(crate) fn stall_timeout(&self) -> Duration {
+        self.config.client_stall_timeout
     }
 
     /// The facts that the head of a request contains.

@@ -284,7 +284,7 @@ impl Builder {
             draining: CancellationToken::new(),
             history: History::default(),
             scraped: Scraped::default(),
-            clients: ClientAddress { addr: proxy_addr, tls: proxy.acceptor().is_secured() },
+            clients: client_address(proxy_addr, &proxy),
             token,
             refusals: families.refusals(),
             store,
@@ -306,6 +306,11 @@ impl Builder {
             reload,
         })
     }
+}
+
+/// What the page says of the listener for clients.
+fn client_address(addr: SocketAddr, proxy: &Proxy) -> ClientAddress {
+    ClientAddress { addr, tls: proxy.acceptor().is_secured(), stall_timeout: proxy.stall_timeout() }
 }
 
 /// The requirements of the admin address for its clients: TLS and a token.

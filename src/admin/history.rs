@@ -339,6 +339,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn history_points_have_the_shares_of_failed_and_refused_requests() {
+        let (registry, meter) = (Registry::new(), metered(&Registry::new()));
+        let requests =
+            Family::register(&registry, "requests_total", "Requests.", ["outcome"], crate::metric::counter)
+                .unwrap();
+        let history = History::default();
+        history.read(&registry, &meter, true);
+        tokio::time::advance(TEN).await;
+        for (outcome, count) in [("complete", 1.0), ("refused", 6.0), ("truncated", 1.0)] {
+            requests.child([outcome]).inc_by(count);
+        }
+        history.read(&registry, &meter, true);
+        let page = history.render(None, 0, None);
+        let column = |name: &str| {
+            let at = page["columns"].as_array().unwrap().iter().position(|known| known == name).unwrap();
+            page["points"][0][at].as_f64()
+        };
+        assert_eq!((column("failed"), column("refused")), (Some(0.125), Some(0.75)));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn history_samples_more_often_while_page_is_open() {
         let registry = Registry::new();
         let meter = metered(&registry);

@@ -92,6 +92,7 @@ fn of_streams(admin: &Admin) -> Value {
         "queued": running.iter().filter(|one| places.contains_key(&one.id.number())).count(),
         "by_model": by(&running, |one| one.model.as_deref()),
         "by_upstream": by(&running, |one| one.upstream.as_deref()),
+        "by_caller": by(&running, |one| one.caller.as_deref()),
         "shown": running.iter().take(MOST_STREAMS).map(|one| streams::stream(one, &places)).collect::<Vec<_>>(),
     })
 }

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use prometheus::{IntCounter, Registry};
@@ -50,11 +51,13 @@ impl Scraped {
     }
 }
 
-/// The address of the listener for clients, for the command that the page suggests.
+/// The address of the listener for clients, for the command that the page suggests, and its patience.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClientAddress {
     pub(crate) addr: SocketAddr,
     pub(crate) tls: bool,
+    /// The time after which a client that reads nothing is disconnected; zero: never.
+    pub(crate) stall_timeout: Duration,
 }
 
 impl ClientAddress {
@@ -65,6 +68,7 @@ impl ClientAddress {
             "address": ip.map(|ip| ip.to_string()),
             "port": self.addr.port(),
             "tls": self.tls,
+            "stall_timeout_seconds": self.stall_timeout.as_secs_f64(),
         })
     }
 }

@@ -25,8 +25,8 @@ mod keys_file;
 mod log;
 mod memory;
 mod name;
-// Several test programs use this file.
 #[cfg(target_os = "linux")]
+// Several test programs use this file.
 #[path = "../shared/nvml.rs"]
 mod nvml;
 mod recording;

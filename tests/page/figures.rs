@@ -148,8 +148,7 @@ async fn tables_agree(browser: &Browser, scrape: &Scrape) {
             "Object.fromEntries([...document.querySelectorAll('#{table}-table tbody tr')].map((row) => \
              [row.cells[0].innerText, Number(row.cells[{}].innerText)]))",
             match table {
-                "callers" => 1,
-                "models" => 2,
+                "callers" | "models" => 2,
                 _ => 3,
             }
         );

@@ -20,6 +20,7 @@ mod picture;
 // Several test programs use this file.
 #[path = "../shared/process.rs"]
 mod process;
+mod reasons;
 mod report;
 mod scrape;
 mod sidecar;

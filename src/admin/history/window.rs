@@ -8,7 +8,7 @@ use super::reading::{Band, Card, Reading, SurroundingsReading};
 use crate::{meter::Outcome, metric::Buckets};
 
 /// The columns of a point, in order.
-pub(super) const COLUMNS: [&str; 16] = [
+pub(super) const COLUMNS: [&str; 17] = [
     "seconds",
     "streams",
     "decoding",
@@ -25,6 +25,7 @@ pub(super) const COLUMNS: [&str; 16] = [
     "busy",
     "watts",
     "failed",
+    "refused",
 ];
 
 /// One value for each column. A value without data is `None`.
@@ -87,6 +88,7 @@ impl Window {
             end.busy.and_then(short),
             end.watts.and_then(short),
             (ended > 0.0).then(|| self.failed() / ended).and_then(short),
+            (ended > 0.0).then(|| self.refused() / ended).and_then(short),
         ]
     }
 
@@ -145,6 +147,12 @@ impl Window {
 
     fn rate(&self, count: f64) -> Option<f64> {
         (self.seconds > 0.0).then(|| count / self.seconds)
+    }
+
+    /// Requests that a limit or the queue refused.
+    fn refused(&self) -> f64 {
+        let outcomes = Outcome::ALL.into_iter().zip(self.outcomes);
+        outcomes.filter(|(outcome, _)| *outcome == Outcome::Refused).map(|(_, count)| count).sum()
     }
 
     /// Requests to which an upstream gave a wrong response or none.

@@ -1,0 +1,200 @@
+//! The sentences of the verdict and the marks that go with them, for figures that a test sets.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use streamgauge_simulate as simulate;
+
+use super::{
+    browser::Browser,
+    sidecar::{Sidecar, config, simulator},
+};
+
+/// One upstream with a loaded model, and a stream that began 100 s ago there and waits for its first record.
+const BASE: &str = r#"
+    const kept = newest;
+    newest = structuredClone(kept);
+    const [upstream] = newest.upstreams, whole = newest.window;
+    Object.assign(upstream, { alive: true, wedged: false, loaded: ["m"] });
+    newest.requests = [];
+    const stream = (fields) => ({ id: "s1", model: "m", route: "chat", caller: "editor", upstream: "gpu0", age_seconds: 100,
+      records: 0, tokens: 0, time_to_first_token_seconds: null, gap_p50_seconds: null, gap_p99_seconds: null,
+      client_backpressure_seconds: 0, silent_seconds: null, queue_position: null, ...fields });
+    const sends = { records: 9, tokens: 9, silent_seconds: 0.1, time_to_first_token_seconds: 0.1 };
+    const left = { id: "r1", route: "chat", caller: "webui", model: "m", upstream: "gpu0", outcome: "client_abort", failed: false, finish: null,
+      status: null, reason: "the client disconnected", time_to_first_token_seconds: null, duration_seconds: 300, ago_seconds: 90, prompt_cut: false };
+"#;
+
+async fn page() -> (Sidecar, Browser) {
+    let quick = simulate::Config { load_time: Duration::ZERO, ..simulate::Config::default() };
+    let sidecar = Sidecar::start(config(simulator(quick))).await;
+    let browser = Browser::start().await;
+    browser.open(sidecar.admin).await;
+    browser.until("newest.window && newest.upstreams[0].alive").await;
+    (sidecar, browser)
+}
+
+/// The value of `shown` after the page has drawn the changed figures.
+async fn drawn(browser: &Browser, change: &str, shown: &str) -> Value {
+    let steps = format!(
+        "(() => {{ {BASE} try {{ {change}; figures(); tables(); running(); draw(); verdict(null); return {shown}; }} \
+         finally {{ newest = kept; }} }})()"
+    );
+    browser.value(&steps).await
+}
+
+/// The reasons, each with its level.
+async fn reasons(browser: &Browser, change: &str) -> Vec<String> {
+    let said = drawn(browser, change, "reasons().map(([level, text]) => level + ': ' + text)").await;
+    said.as_array().unwrap().iter().map(|one| one.as_str().unwrap().replace('\u{202f}', " ")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn page_says_that_upstream_hangs_if_its_model_is_loaded_and_no_token_comes() {
+    let (_sidecar, browser) = page().await;
+    let waits = "newest.streams.shown = [stream({}), stream({ id: 's2', caller: 'notebook' })]; newest.requests = [left]";
+    let said = reasons(&browser, waits).await;
+    assert_eq!(said.len(), 1, "{said:?}");
+    for part in [
+        "bad: gpu0 hangs: 2 requests wait there for up to 1 min 40 s without a token, and 1 client gave up",
+        "the last 1 min 30 s ago after 5 min",
+        "has m in memory and sends nothing; ",
+        "Caller: editor, notebook, webui. Restart Ollama on gpu0, and read its log.",
+    ] {
+        let row = "newest.range_totals.upstreams = [{ name: 'gpu0', requests: 1, failed: 0, loads: 0 }]";
+        let said = reasons(&browser, &format!("{waits}; {row}")).await;
+        assert!(said[0].contains(part), "{part}: {said:?}");
+    }
+    let marks = "[document.querySelector('#upstreams li').className, document.querySelector('#upstreams li').innerText, \
+                 document.querySelector('#upstreams-table tbody td').innerText]";
+    let marks = drawn(&browser, waits, marks).await;
+    assert_eq!((&marks[0], &marks[2]), (&json!("down"), &json!("hangs")));
+    assert!(marks[1].as_str().unwrap().contains("hangs, answers probes"), "{marks}");
+
+    // Another stream gets tokens: Ollama queues. The model is not loaded: it may load.
+    for other in [
+        "newest.streams.shown = [stream({}), stream({ id: 's2', ...sends })]",
+        "newest.streams.shown = [stream({ model: 'another' })]",
+    ] {
+        let said = reasons(&browser, other).await;
+        assert!(!said.iter().any(|one| one.contains("hangs:")), "{said:?}");
+        assert!(said[0].contains("has no first record") && said[0].contains("caller editor"), "{said:?}");
+    }
+    // Requests that were completed meanwhile show that the upstream works again.
+    let recovered = "newest.requests = [left]; \
+                     newest.range_totals.upstreams = [{ name: 'gpu0', requests: 9, failed: 0, loads: 0 }]";
+    let said = reasons(&browser, recovered).await;
+    assert!(said.len() == 1 && said[0].contains("gave up without a token"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn page_says_the_cause_before_the_symptoms() {
+    let (_sidecar, browser) = page().await;
+    let late = "whole.first_token.p95 = whole.hidden.p95 = 5; whole.gap.p50 = 0.2; whole.gap.p99 = 0.3";
+    let said = reasons(&browser, late).await;
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].contains("TTFT p95 is 5 s, above 2.5 s, and gap p99 is 300 ms, above 250 ms"),
+        "{said:?}"
+    );
+    assert!(said[0].ends_with("Ollama has fewer slots than requests."), "{said:?}");
+
+    let hot = "newest.gpus = [{ gpu: '0', name: 'GPU', utilization: 1, watts: 1, memory_used: null, memory_total: null, \
+               celsius: 92, clock_limits: ['hw_slowdown'] }]";
+    let said = reasons(&browser, &format!("{late}; {hot}")).await;
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("warn: GPU 0 is slowed down: hw slowdown, 92 °C."), "{said:?}");
+    assert!(said[0].contains("Meanwhile TTFT p95 is 5 s") && !said[0].contains("slots"), "{said:?}");
+
+    let slow = "newest.streams.shown = [stream({ ...sends, client_backpressure_seconds: 96 }), \
+                stream({ ...sends, id: 's2', client_backpressure_seconds: 96 })]";
+    for (timeout, told) in [
+        (120, "is disconnected after 2 min (proxy.client_stall_timeout)"),
+        (0, "proxy.client_stall_timeout is off"),
+    ] {
+        let change = format!("{late}; {slow}; newest.clients.stall_timeout_seconds = {timeout}");
+        let said = reasons(&browser, &change).await;
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].starts_with("warn: 2 streams of caller editor hold 2 slots of gpu0"), "{said:?}");
+        assert!(said[0].contains(told) && !said[0].contains("fewer slots"), "{said:?}");
+    }
+    assert_eq!(browser.value("newest.clients.stall_timeout_seconds").await, 120.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn page_names_lag_only_if_it_is_large_beside_the_gaps() {
+    let (_sidecar, browser) = page().await;
+    let tile = "document.getElementById('lag-p99').className";
+    let figures = |lag: f64, p50: f64, p99: f64| {
+        format!(
+            "whole.lag.p99 = {lag}; whole.gap.p50 = {p50}; whole.gap.p99 = {p99}; whole.first_token.p95 = 0.1"
+        )
+    };
+    let small = figures(0.0217, 0.2, 0.24);
+    assert_eq!(reasons(&browser, &small).await, [""; 0]);
+    assert_eq!(drawn(&browser, &small, tile).await, "");
+
+    let harmless = figures(0.0217, 0.025, 0.04);
+    let said = reasons(&browser, &harmless).await;
+    assert!(
+        said.len() == 1 && said[0].starts_with("note: The machine of the sidecar lacks CPU time"),
+        "{said:?}"
+    );
+    let state = format!("[document.getElementById('verdict').className, {tile}]");
+    assert_eq!(drawn(&browser, &harmless, &state).await, json!(["good", "note"]));
+
+    let said = reasons(&browser, &figures(0.3, 0.025, 0.4)).await;
+    assert!(said.len() == 2 && said[1].starts_with("warn: The machine of the sidecar"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn page_marks_refusals_and_clients_that_gave_up_and_says_none_where_none_is() {
+    let (_sidecar, browser) = page().await;
+    let counts = "for (const name in whole.outcomes) whole.outcomes[name] = 0; \
+                  Object.assign(whole.outcomes, { complete: 9, refused: 80, client_abort: 10 })";
+    let marks = "[document.getElementById('refused').className, ...[...document.querySelectorAll('#outcomes-table tbody tr')]\
+                 .map((row) => row.cells[0].innerText + ' ' + row.cells[2].className)]";
+    let shown = drawn(&browser, counts, marks).await;
+    assert_eq!(shown, json!(["warn", "refused number warn", "client abort number", "complete number"]));
+    let shown = drawn(&browser, &format!("{counts}; newest.requests = [left]"), marks).await;
+    assert_eq!(shown[2], "client abort number bad");
+    assert_eq!(browser.value("columns.refused > 0").await, true);
+
+    let none = "document.getElementById('requests-none').innerText";
+    let shown = drawn(&browser, "", none).await;
+    assert!(shown.as_str().unwrap().starts_with("None in the last"), "{shown}");
+    let shown = drawn(&browser, "newest.requests = [{ ...left, ago_seconds: 4000 }]", none).await;
+    assert!(shown.as_str().unwrap().ends_with("/requests lists earlier ones."), "{shown}");
+    let shown =
+        drawn(&browser, "upstream.loaded = []", "document.querySelector('#upstreams li').innerText").await;
+    assert!(shown.as_str().unwrap().ends_with(", no model loaded"), "{shown}");
+    let silent = "[...document.querySelectorAll('#now-table tbody td')].find((one) => one.dataset.name === 'silent for').innerText";
+    let shown =
+        drawn(&browser, "newest.streams.shown = [stream({})]; newest.streams.running = 1", silent).await;
+    assert_eq!(shown, "1\u{202f}min 40\u{202f}s");
+    let level =
+        "whole.curve = [{ streams: 1, tokens_per_second: 40, seconds: 60 }]; newest.missing.curve = null";
+    let shown = drawn(&browser, level, "document.getElementById('curve-headline').textContent").await;
+    assert_eq!(shown, "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn page_on_a_phone_shows_each_row_without_a_scroll() {
+    let (_sidecar, browser) = page().await;
+    let change = "newest.requests = [left]; newest.streams.running = 1; newest.streams.shown = [stream({ ...sends })]; \
+                  newest.range_totals.callers = [{ name: 'editor', requests: 9, failed: 0, refused: 0, prompt_tokens: 9, output_tokens: 9 }]";
+    let wider = "[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.id)";
+    for width in [360, 400] {
+        let screen = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": true});
+        browser.command("Emulation.setDeviceMetricsOverride", screen).await;
+        browser.until(&format!("innerWidth === {width}")).await;
+        assert_eq!(drawn(&browser, change, wider).await, json!([]), "at {width} pixels");
+        let order = "[...document.querySelector('#requests-table tbody tr').cells].slice(0, 3).map((one) => one.dataset.name)";
+        assert_eq!(drawn(&browser, change, order).await, json!(["ended", "caller", "reason"]));
+    }
+}

@@ -13,6 +13,17 @@ const VERDICTS: usize = 3;
 /// The most harmful remedies that the recommendation names.
 const HARMS: usize = 2;
 
+impl Analysis {
+    /// Returns the verdicts on the settings of plans without remedies. Empty: nothing was compared.
+    #[cfg(feature = "experiment")]
+    pub(crate) fn compared(&self) -> Vec<String> {
+        match self.advice.remedies.is_empty() && !self.comparisons.is_empty() {
+            true => verdicts(self),
+            false => Vec::new(),
+        }
+    }
+}
+
 impl Advice {
     pub(super) fn of(analysis: &Analysis) -> Advice {
         let mut advice = Advice::default();

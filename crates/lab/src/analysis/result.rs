@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::Serialize;
 
 use super::{
-    advice::{self, Advice},
+    advice::Advice,
     between::Between,
     claim::Claim,
     comparison::Comparison,
@@ -79,15 +79,6 @@ impl Analysis {
     #[must_use]
     pub fn condition(&self, name: &str) -> Option<&ConditionSummary> {
         self.conditions.iter().find(|condition| condition.condition.name == name)
-    }
-
-    /// Returns the verdicts on the settings of plans without remedies. Empty: nothing was compared.
-    #[cfg(feature = "experiment")]
-    pub(crate) fn compared(&self) -> Vec<String> {
-        match self.advice.remedies.is_empty() && !self.comparisons.is_empty() {
-            true => advice::verdicts(self),
-            false => Vec::new(),
-        }
     }
 
     /// Returns the comparisons within recordings, and those between them.

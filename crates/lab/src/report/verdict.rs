@@ -22,7 +22,7 @@ const LINES: usize = 8;
 const COLUMNS: u16 = 80;
 
 /// A sentence of the verdict.
-struct Told {
+struct Sentence {
     /// The sentences with the lowest rank are kept if there is no room for all.
     rank: u8,
     text: String,
@@ -30,9 +30,9 @@ struct Told {
     shorter: Option<String>,
 }
 
-impl Told {
-    fn new(rank: u8, text: String) -> Told {
-        Told { rank, text, shorter: None }
+impl Sentence {
+    fn new(rank: u8, text: String) -> Sentence {
+        Sentence { rank, text, shorter: None }
     }
 }
 
@@ -61,10 +61,11 @@ impl Report {
     }
 
     /// Returns every sentence of the verdict, in the order in which they are read.
-    fn told(&self) -> Vec<Told> {
-        let mut told: Vec<Told> = self.warning().map(|warning| Told::new(0, warning)).into_iter().collect();
+    fn told(&self) -> Vec<Sentence> {
+        let mut told: Vec<Sentence> =
+            self.warning().map(|warning| Sentence::new(0, warning)).into_iter().collect();
         let decided = self.decided().into_iter().enumerate();
-        told.extend(decided.map(|(place, text)| Told::new(if place < FIRST { 1 } else { 3 }, text)));
+        told.extend(decided.map(|(place, text)| Sentence::new(if place < FIRST { 1 } else { 3 }, text)));
         let of_loads = if self.analysis.conditions.is_empty() { 1 } else { 3 };
         let is_live =
             |sweep: &Sweep| self.analysis.live.groups.iter().any(|group| group.condition == sweep.name);
@@ -73,18 +74,18 @@ impl Report {
                 Some(rate) if is_live(sweep) => live::load(rate),
                 _ => sweep.sentence(),
             };
-            Told::new(of_loads, text)
+            Sentence::new(of_loads, text)
         }));
-        told.extend(live::sentences(self).into_iter().map(|text| Told::new(of_loads, text)));
+        told.extend(live::sentences(self).into_iter().map(|text| Sentence::new(of_loads, text)));
         let room = 8_usize.saturating_sub(told.len() + 3);
         let steps = &self.analysis.advice.steps;
         let known = steps.iter().filter(|step| step.answer != Answer::Unknown);
-        told.extend(known.take(room.min(2)).map(|step| Told::new(6, step.sentence())));
+        told.extend(known.take(room.min(2)).map(|step| Sentence::new(6, step.sentence())));
         told.extend(
             (!self.analysis.conditions.is_empty() || self.analysis.open.is_empty())
-                .then(|| Told::new(if self.left_out() > 0 { 2 } else { 5 }, self.counted())),
+                .then(|| Sentence::new(if self.left_out() > 0 { 2 } else { 5 }, self.counted())),
         );
-        told.extend(self.sure().map(|text| Told::new(2, text)));
+        told.extend(self.sure().map(|text| Sentence::new(2, text)));
         told.extend(self.open());
         told
     }
@@ -208,7 +209,7 @@ impl Report {
     }
 
     /// Returns what is left out or undecided, and where to read about it.
-    fn open(&self) -> Option<Told> {
+    fn open(&self) -> Option<Sentence> {
         let problems: usize = self.sources.iter().map(|source| source.problems.len()).sum();
         let several = self.sources.len() > 1;
         let named = |source: &Source, problem: &Problem| match several {
@@ -234,7 +235,7 @@ impl Report {
             let parts: Vec<String> = undecided.iter().cloned().chain(left_out).collect();
             (!parts.is_empty()).then(|| format!("{}.", parts.join(". ")))
         };
-        Some(Told { rank: 4, text: sentence(left_out)?, shorter: sentence(counted) })
+        Some(Sentence { rank: 4, text: sentence(left_out)?, shorter: sentence(counted) })
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn explains(analysis: &Analysis) -> Claim {
         section: "3.5, Q1",
         says: "Loop lag p99 explains 88 % of the variance of efficiency, r = −0.94",
     };
-    correlation(analysis, said, Measure::OverlapEfficiency, -0.94, Over::Runs)
+    correlation(analysis, said, Measure::OverlapEfficiency, -0.94, Across::Runs)
 }
 
 pub(super) fn follows_chunks(analysis: &Analysis) -> Claim {
@@ -30,12 +30,12 @@ pub(super) fn follows_chunks(analysis: &Analysis) -> Claim {
         section: "6.1",
         says: "Lag p99 rises with the chunk rate, r = 0.92",
     };
-    correlation(analysis, said, Measure::ChunksPerSecond, 0.92, Over::Conditions)
+    correlation(analysis, said, Measure::ChunksPerSecond, 0.92, Across::Conditions)
 }
 
 /// What a claim relates: the runs of a condition, or the conditions.
 #[derive(Clone, Copy, PartialEq)]
-enum Over {
+enum Across {
     Runs,
     Conditions,
 }
@@ -43,7 +43,7 @@ enum Over {
 /// Judges a claim about r. The claim is supported if r is beyond chance and its interval contains the claimed value. It
 /// is refuted if the interval does not contain that value. A claim about conditions is judged by r between them, if there
 /// are enough, and otherwise by r within them.
-fn correlation(analysis: &Analysis, said: Said, right: Measure, claimed: f64, over: Over) -> Claim {
+fn correlation(analysis: &Analysis, said: Said, right: Measure, claimed: f64, across: Across) -> Claim {
     if !python_ran(analysis) {
         return said.unmeasured(NO_PYTHON);
     }
@@ -68,7 +68,7 @@ fn correlation(analysis: &Analysis, said: Said, right: Measure, claimed: f64, ov
     let mut numbers = vec![number("Pearson's r", &within)];
     let alpha = 1.0 - analysis.settings.level;
     let tested = matches!(relation.evidence, Evidence::Tested { .. });
-    let (interval, significant) = match relation.between.filter(|_| over == Over::Conditions) {
+    let (interval, significant) = match relation.between.filter(|_| across == Across::Conditions) {
         Some(between) => {
             because = format!("Between {} conditions, {}. {because}", between.n, show(&between));
             numbers.insert(0, number("Pearson's r between conditions", &between));

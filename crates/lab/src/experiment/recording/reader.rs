@@ -102,7 +102,9 @@ pub fn read_all(
         read(&path, name)
     };
     let found: Result<Vec<Recorded>, ReadError> = found.into_iter().map(named).collect();
-    Ok(phases::joined(folder, live::joined(&name_of(folder), found?)))
+    let name = name_of(folder);
+    let found = live::joined(&name, found?);
+    Ok(phases::joined(folder, name, found))
 }
 
 /// Returns the bytes of the files of rows that [`read_all`] reads, for a progress bar.

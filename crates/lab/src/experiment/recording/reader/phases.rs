@@ -2,14 +2,15 @@
 
 use std::path::{Component, Path};
 
-use super::{name_of, recorded::Recorded};
+use super::recorded::Recorded;
 use crate::{
     analysis::{Condition, Language, Recording},
     experiment::recording::Problem,
 };
 
-/// Joins the folders of one suite, so that their settings can be compared. Each folder is a condition of the result.
-pub(super) fn joined(folder: &Path, recorded: Vec<Recorded>) -> Vec<Recorded> {
+/// Joins the folders of one suite into the recording `name`, so that their settings can be compared. Each folder is a
+/// condition of the result.
+pub(super) fn joined(folder: &Path, name: String, recorded: Vec<Recorded>) -> Vec<Recorded> {
     let is_phase = |one: &Recorded| one.recording.conditions.iter().any(|found| found.without_plan);
     if recorded.iter().filter(|one| is_phase(one)).count() < 2 {
         return recorded;
@@ -24,7 +25,6 @@ pub(super) fn joined(folder: &Path, recorded: Vec<Recorded>) -> Vec<Recorded> {
     }
     let path = folder.canonicalize().unwrap_or_else(|_| folder.into());
     name_baselines(&path, &mut recording);
-    let name = name_of(folder);
     std::iter::once(Recorded { name, recording, plan: None, environment: None, problems })
         .chain(others)
         .collect()

@@ -14,7 +14,7 @@ test *args:
 # Run the tests against every supported version of Ollama and its real clients
 real *args:
     tests/real/install.sh all
-    cargo test -- --ignored --skip automatic_limit --skip batch_over_sockets {{args}}
+    cargo test -- --ignored --skip automatic_limit --skip batch_over_sockets --skip healthy_demo {{args}}
 
 # Watch what `max_streams = "auto"` finds for a simulated and a real Ollama, one test after the other: half an hour of a
 # quiet machine

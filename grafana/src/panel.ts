@@ -65,6 +65,9 @@ export function lines(
         .displayMode(common.LegendDisplayMode.Table)
         .placement(common.LegendPlacement.Bottom)
         .showLegend(true)
+        // A legend with more series than it has room for begins with those that matter.
+        .sortBy('Max')
+        .sortDesc(true)
         .calcs(['mean', 'max', 'lastNotNull']),
     )
     .tooltip(new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Multi).sort(common.SortOrder.Descending));

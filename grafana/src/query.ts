@@ -85,13 +85,18 @@ export function mean(name: string, matchers: string[] = [], ...by: string[]): st
   );
 }
 
-/** The share of observations at or below a bound. `(\\.0)?`: Prometheus 3 writes a whole bound as `5.0`, 2 as `5`. */
+/**
+ * The share of observations at or below a bound. `(\\.0)?`: Prometheus 3 writes a whole bound as `5.0`, 2 as `5`. Prometheus
+ * extrapolates the bucket and the count of new series by themselves, so that their ratio can exceed 1.
+ */
 export function within(bound: string, name: string, ...matchers: string[]): string {
   return eitherForm(
     name,
-    ratio(
-      sum(rate(family(`${name}_bucket`, ...matchers, `le=~"${bound}(\\\\.0)?"`))),
-      sum(rate(family(`${name}_count`, ...matchers))),
+    atMostOne(
+      ratio(
+        sum(rate(family(`${name}_bucket`, ...matchers, `le=~"${bound}(\\\\.0)?"`))),
+        sum(rate(family(`${name}_count`, ...matchers))),
+      ),
     ),
     `histogram_fraction(0, ${bound}, ${sum(rate(family(name, ...matchers)))})`,
   );
@@ -105,9 +110,13 @@ export function withinOf(range: string, bound: string, name: string, ...matchers
   };
   return eitherForm(
     name,
-    ratio(over(`${name}_bucket`, `le=~"${bound}(\\\\.0)?"`), over(`${name}_count`)),
+    atMostOne(ratio(over(`${name}_bucket`, `le=~"${bound}(\\\\.0)?"`), over(`${name}_count`))),
     `histogram_fraction(0, ${bound}, ${over(name)})`,
   );
+}
+
+function atMostOne(share: string): string {
+  return `clamp_max(${share}, 1)`;
 }
 
 export function ratio(part: string, whole: string): string {

@@ -34,6 +34,8 @@ const MOST_POINTS: usize = 360;
 const NOW: Duration = Duration::from_secs(10);
 /// The most readings that are kept for "now": those of ten seconds at one every two, and one before them.
 const MOST_RECENT: usize = 7;
+/// The GPUs may be read for the first time this long after the first reading, since a driver takes a while to start.
+const GPUS_BEGIN: Duration = Duration::from_secs(60);
 /// The range of the figures if the page asks for none.
 const RANGE: Duration = Duration::from_secs(600);
 
@@ -131,6 +133,9 @@ impl Kept {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             (at, u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
         });
+        if let Some(joules) = reading.joules.filter(|_| at.duration_since(began) <= GPUS_BEGIN) {
+            self.begin_energy(joules);
+        }
         if is_point {
             if let Some(earlier) = self.point_began.replace(reading.clone()) {
                 let point = Window::of(&earlier, &reading).point(at.duration_since(began), &reading);
@@ -148,6 +153,14 @@ impl Kept {
         self.recent.push_back(reading);
         (self.surroundings, self.totals) = (surroundings, totals);
         self.readings += 1;
+    }
+
+    /// Counts energy from its first value on in all readings before it. A range that begins with a reading without
+    /// energy would have none.
+    fn begin_energy(&mut self, joules: f64) {
+        for reading in self.marks.readings_mut().chain(&mut self.recent).chain(&mut self.point_began) {
+            reading.joules.get_or_insert(joules);
+        }
     }
 
     /// The number of the newest point, from 1.
@@ -357,6 +370,24 @@ mod tests {
             page["points"][0][at].as_f64()
         };
         assert_eq!((column("failed"), column("refused")), (Some(0.125), Some(0.75)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn history_counts_energy_from_the_first_reading_of_the_gpus() {
+        let (registry, meter) = (Registry::new(), metered(&Registry::new()));
+        let history = History::default();
+        history.read(&registry, &meter, true);
+        let family =
+            |name, labels| Family::register(&registry, name, "Help.", labels, crate::metric::counter);
+        let energy = family("gpu_energy_joules_total", ["gpu", "source"]).unwrap().child(["0", "counter"]);
+        energy.inc_by(1000.0);
+        tokio::time::advance(EVERY).await;
+        history.read(&registry, &meter, false);
+        family("tokens_total", ["model", "kind"]).unwrap().child(["m", "output"]).inc_by(40.0);
+        energy.inc_by(20.0);
+        tokio::time::advance(EVERY).await;
+        history.read(&registry, &meter, false);
+        assert_eq!(history.render(None, 0, None)["window"]["joules_per_token"], 0.5);
     }
 
     #[tokio::test(start_paused = true)]

@@ -51,6 +51,10 @@ impl Marks {
         self.0.iter().min_by_key(|mark| (now - mark.reading.at).abs_diff(range))
     }
 
+    pub(super) fn readings_mut(&mut self) -> impl Iterator<Item = &mut Reading> {
+        self.0.iter_mut().map(|mark| &mut mark.reading)
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.0.len()

@@ -249,6 +249,7 @@ impl Comparison {
 
     /// Returns how many times as long a recording of live traffic would have to be. `None`: it is decided, or of an
     /// experiment.
+    #[cfg(feature = "experiment")]
     pub(crate) fn times_longer(&self) -> Option<f64> {
         let (have, more) = (self.runs.0.min(self.runs.1), self.more_runs?);
         (self.sampled == Sampled::Blocks && have > 0).then(|| (have + more) as f64 / have as f64)
@@ -365,6 +366,7 @@ impl Comparison {
 
     /// Returns the verdict as a sentence.
     #[must_use]
+    #[cfg(feature = "experiment")]
     pub(crate) fn verdict_sentence(&self) -> String {
         let Comparison { measure, condition, baseline, .. } = self;
         let (name, figures) = (measure.name(), self.figures());

@@ -247,8 +247,7 @@ impl Comparison {
         Some(high - have)
     }
 
-    /// Returns how many times as long a recording of live traffic would have to be. `None`: it is decided, or of an
-    /// experiment.
+    /// Returns how many times as long live traffic would have to be recorded. `None`: it is decided, or not live.
     #[cfg(feature = "experiment")]
     pub(crate) fn times_longer(&self) -> Option<f64> {
         let (have, more) = (self.runs.0.min(self.runs.1), self.more_runs?);

@@ -44,7 +44,7 @@ pub(crate) enum Relay {
     Traced,
 }
 
-/// What the client and the upstream tell each other beside the relay.
+/// Signals between the client and the upstream that do not pass the relay.
 #[derive(Debug, Default)]
 struct Signals {
     /// The upstream sends the next record.

@@ -22,8 +22,8 @@ const SAFE: f64 = 0.9;
 /// The estimate of a prompt that filled a small context by a cut, divided by the context, at least. Of the prompts that
 /// fit, one of some hundreds has exactly the length of such a context.
 const FULL: f64 = 1.0;
-/// The bytes of a prompt of which half a small context is left, divided by the context, at least: 6.2 bytes per token
-/// that is left.
+/// A prompt whose count is half of a small context was cut if its bytes, divided by the tokens of the context, are at
+/// least this: 6.2 bytes per counted token, more than most texts have.
 const HALF: f64 = 3.1;
 /// The same if nothing but the estimate speaks for a cut.
 const OVER: f64 = 1.15;
@@ -129,7 +129,7 @@ mod tests {
             truncation.is_suspected(bytes, tokens, 512);
         }
         assert!(truncation.is_suspected(9_800, 259, 512));
-        // Chats of which messages were left out.
+        // Chats from which Ollama left messages out.
         for (bytes, tokens) in [(1_600, 250), (2_200, 260), (3_000, 270), (4_200, 265)] {
             truncation.is_suspected(bytes, tokens, 512);
         }

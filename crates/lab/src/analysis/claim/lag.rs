@@ -33,7 +33,7 @@ pub(super) fn follows_chunks(analysis: &Analysis) -> Claim {
     correlation(analysis, said, Measure::ChunksPerSecond, 0.92, Across::Conditions)
 }
 
-/// What a claim relates: the runs of a condition, or the conditions.
+/// The points of the correlation that a claim is about: the runs of a condition, or the means of the conditions.
 #[derive(Clone, Copy, PartialEq)]
 enum Across {
     Runs,

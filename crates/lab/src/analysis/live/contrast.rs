@@ -48,7 +48,7 @@ pub(crate) struct Matched {
 pub(crate) struct Compared {
     pub(crate) contrast: Contrast,
     pub(crate) comparison: Comparison,
-    /// What the correction over a family needs to know about both.
+    /// The summary of each recording, which the correction over a family reads.
     pub(crate) summaries: [ConditionSummary; 2],
 }
 

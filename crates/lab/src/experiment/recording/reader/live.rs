@@ -65,7 +65,7 @@ pub(super) fn joined(folder: &str, recorded: Vec<Recorded>) -> Vec<Recorded> {
     found.into_iter().flat_map(join).collect()
 }
 
-/// Returns the folder of the recording of which this is a part, as a path below the folder that was read.
+/// Returns the folder of the recording that this part belongs to, as a path below the folder that was read.
 fn of_parts(one: &Recorded) -> Option<PathBuf> {
     let path = Path::new(&one.name);
     let is_named_so = path.file_name().and_then(|name| name.to_str()).is_some_and(is_part);

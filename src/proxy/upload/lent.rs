@@ -75,3 +75,43 @@ impl Body for Lent {
         self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |upload| upload.size_hint())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use prometheus::Registry;
+
+    use super::{super::Share, super::ahead::Ahead, super::budget::Budget, *};
+    use crate::meter::{Config, Facts, Meter};
+
+    /// A body that was read ahead to its end.
+    fn upload() -> Box<Upload> {
+        let mut ahead = Ahead::new(Share::of(&Budget::register(1 << 20, &Registry::new()).unwrap()));
+        ahead.push(Bytes::from_static(b"body"));
+        let meter = Meter::register(&Registry::new(), &Config::default(), &["a"]).unwrap();
+        let live = meter.start(Facts::new("POST", "/api/chat")).live().clone();
+        Box::new(Upload {
+            body: None,
+            declared: SizeHint::with_exact(4),
+            ahead,
+            trailers: None,
+            at_end: true,
+            patience: None,
+            progress: Progress::default(),
+            live,
+            owner: None,
+        })
+    }
+
+    #[test]
+    fn lent_body_comes_back_unless_it_was_read() {
+        let owner = Owner::default();
+        drop(Lent::new(upload(), Some(owner.clone())));
+        let mut lent = Lent::new(owner.back().expect("nothing of it was read"), Some(owner.clone()));
+        let frame = Pin::new(&mut lent).poll_frame(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(frame, Poll::Ready(Some(Ok(_)))));
+        drop(lent);
+        assert!(owner.back().is_none());
+    }
+}

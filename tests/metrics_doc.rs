@@ -4,6 +4,9 @@
 // Several test programs use this file.
 #[path = "shared/snapshot.rs"]
 mod snapshot;
+// Several test programs use this file.
+#[path = "shared/wait.rs"]
+mod wait;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -140,14 +143,12 @@ async fn collected() -> Registry {
         "streamgauge_runtime_workers",
         "process_threads",
     ];
-    loop {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let families = registry.gather();
-        if last.iter().all(|name| families.iter().any(|family| family.name() == *name)) {
-            break;
-        }
+    wait::until_async("each collector has written", async || {
         assert!(!running.is_finished());
-    }
+        let families = registry.gather();
+        last.iter().all(|name| families.iter().any(|family| family.name() == *name))
+    })
+    .await;
     running.abort();
     // A runtime must not be dropped in async code, since the drop waits for its threads.
     runtime.shutdown_background();

@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
-use super::*;
+use super::{wait::until, *};
 
 /// A sidecar, and its addresses for clients and for admin requests.
 fn serve(command: Command) -> (Running, String, String) {
@@ -31,9 +31,9 @@ fn file_descriptors_exhausted_admin_answers_and_clients_are_accepted_later() {
     for _ in 0..2 {
         assert!(get(&admin, "/livez").starts_with("HTTP/1.1 200 "));
         // A client reads the end of its connection before the sidecar has forgotten it.
-        while !get(&admin, "/metrics").contains("streamgauge_connections_open{listener=\"admin\"} 1\n") {
-            thread::yield_now();
-        }
+        until("the connection is forgotten", || {
+            get(&admin, "/metrics").contains("streamgauge_connections_open{listener=\"admin\"} 1\n")
+        });
     }
     to(before);
     // The waiting clients are served now.
@@ -71,9 +71,7 @@ fn low_file_descriptor_limit_lowers_max_connections_and_is_logged() {
     let [proxy, admin] = serve.addresses();
     let _held: Vec<_> = (0..200).map(|_| TcpStream::connect(&proxy).unwrap()).collect();
     // On a slow machine, some connections have been silent for a second by then and give way to others.
-    while refused(&get(&admin, "/metrics")) != 168 {
-        thread::yield_now();
-    }
+    until("168 connections are refused", || refused(&get(&admin, "/metrics")) == 168);
     serve.signal("-TERM");
     assert_eq!(serve.end().0, Some(0));
 }

@@ -46,6 +46,9 @@ mod tls;
 mod top;
 #[cfg(target_os = "linux")]
 mod vanished;
+// Several test programs use this file.
+#[path = "../shared/wait.rs"]
+mod wait;
 
 use running::{Running, address, in_terminal, serve};
 

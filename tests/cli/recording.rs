@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use streamgauge::experiment::recording::read;
 
-use super::*;
+use super::{wait::until, *};
 
 /// Tokens per second of a stream that runs alone in the simulated Ollama.
 const ALONE: f64 = 200.0;
@@ -67,13 +67,12 @@ fn value(metrics: &str, name: &str, label: &str) -> f64 {
 /// Waits until so many generations are written.
 fn written(admin: &str, generations: u64) -> String {
     let series = format!("streamgauge_recording_streams_total{{result=\"written\"}} {generations}\n");
-    loop {
-        let metrics = get(admin, "/metrics");
-        if metrics.contains(&series) {
-            return metrics;
-        }
-        thread::yield_now();
-    }
+    let mut metrics = String::new();
+    until(&series, || {
+        metrics = get(admin, "/metrics");
+        metrics.contains(&series)
+    });
+    metrics
 }
 
 pub(super) fn report(folder: &Path) -> Value {
@@ -179,9 +178,7 @@ fn recording_without_share_records_nothing_and_folder_that_is_a_file_ends_serve(
 fn record(admin: &str, folder: &Path, more: &[&str]) -> Running {
     let given = ["record", "--admin", admin, "--output", folder.to_str().unwrap()];
     let record = Running::start(&[&given[..], more].concat());
-    while !folder.join("runs.csv").exists() {
-        thread::yield_now();
-    }
+    until("it records", || folder.join("runs.csv").exists());
     record
 }
 
@@ -198,9 +195,7 @@ fn record_writes_traffic_of_a_sidecar_without_settings_until_it_is_interrupted()
         together(&proxy, 1);
         together(&proxy, 4);
     }
-    while read(&folder).unwrap().recording.agents.len() < 15 {
-        thread::yield_now();
-    }
+    until("all generations are recorded", || read(&folder).unwrap().recording.agents.len() >= 15);
     record.signal("-INT");
     assert_eq!(record.end().0, Some(0));
     let report = report(&folder);

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use super::{activation::Manager, *};
+use super::{activation::Manager, wait::until, *};
 
 /// A sidecar whose upstream does not answer, with these settings of the log.
 fn logging(manager: &Manager, settings: &str) -> Running {
@@ -74,9 +74,7 @@ fn request_log_on_full_disk_stops_nothing_and_counts_each_lost_line() {
     ask(&manager, 50);
     serve.until("the request log cannot be written");
     let failed = "streamgauge_request_log_lines_total{result=\"failed\"} 50";
-    while !get(&manager.admin(), "/metrics").contains(failed) {
-        thread::yield_now();
-    }
+    until(failed, || get(&manager.admin(), "/metrics").contains(failed));
     end(&mut serve);
 }
 

@@ -9,6 +9,7 @@ use super::{
     keys_file::{digest, entry, key},
     redis::Redis,
     reload::status,
+    wait::until_async,
     *,
 };
 
@@ -85,9 +86,8 @@ async fn stored_keys_change_at_every_sidecar_with_and_without_an_announcement() 
     // A text with the same keys is no news.
     let before = redis.calls("getrange").await;
     write(&redis, &format!("# The same.\n{}", entry("b"))).await;
-    while redis.calls("getrange").await < before + 2 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until_async("both sidecars have read the keys", async || redis.calls("getrange").await >= before + 2)
+        .await;
     // Without an announcement, the change only comes later.
     redis.set(KEY, (entry("a") + &entry("b")).as_bytes()).await;
     for (serve, [proxy, _]) in &mut all {

@@ -13,3 +13,6 @@ mod image;
 mod memory;
 mod project;
 mod stack;
+// Several test programs use this file.
+#[path = "../shared/wait.rs"]
+mod wait;

@@ -6,20 +6,15 @@ use std::{
     time::Duration,
 };
 
-use super::engine::{Engine, IMAGE};
+use super::{
+    engine::{Engine, IMAGE},
+    wait::until,
+};
 
 /// The concurrent streams. One takes about 30 KiB.
 const STREAMS: usize = 1_000;
 /// The time for a container to end and to start again.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = std::time::Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
 
 /// A sidecar with this much memory, in front of an Ollama whose responses never end.
 struct Limited<'a> {

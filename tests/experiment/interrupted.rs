@@ -12,21 +12,13 @@ use std::{
 use streamgauge::experiment::recording::read;
 use streamgauge_simulate::Config;
 
-use super::ollama::{Place, assert_done, simulator, text};
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::{
+    ollama::{Place, assert_done, simulator, text},
+    wait::until,
+};
 
 fn lines(file: &Path) -> usize {
     fs::read_to_string(file).map_or(0, |text| text.lines().count())
-}
-
-#[track_caller]
-fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !so() {
-        assert!(Instant::now() < deadline, "never {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 fn start(place: &Place) -> Child {

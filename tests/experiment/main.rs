@@ -18,3 +18,6 @@ mod python;
 mod recovery;
 mod tokenizers;
 mod until;
+// Several test programs use this file.
+#[path = "../shared/wait.rs"]
+mod wait;

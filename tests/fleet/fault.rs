@@ -22,6 +22,7 @@ use crate::{
     fleet::{Fleet, One, alice, policy, quota, streams},
     log::Log,
     redis::Redis,
+    wait::until_async,
 };
 
 /// A change of the settings of the store.
@@ -257,11 +258,12 @@ async fn sidecars_go_to_the_second_server_when_the_first_one_fails() {
     let (began, mut longest) = (Instant::now(), Duration::ZERO);
     // The requests in between are decided by the share of each sidecar, which is half of the burst.
     for one in &fleet.all {
-        while one.value("shared_failures_total", &[]) < 1.0 {
+        until_async("the failure is seen", async || {
             let (status, took) = one.version().await;
             (used, longest) = (used + usize::from(status == 200), longest.max(took));
-            sleep(Duration::from_millis(5)).await;
-        }
+            one.value("shared_failures_total", &[]) >= 1.0
+        })
+        .await;
         one.until_mode("shared").await;
     }
     let took = began.elapsed();
@@ -292,9 +294,11 @@ async fn value_of_another_program_under_a_key_concerns_its_caller_only() {
     assert!((local, told) == (20.0, 1), "{lines:#?}");
     redis.command("DEL {streamgauge}:rates:alice").await;
     let began = Instant::now();
-    while fleet.all[0].value("shared_decisions_total", &[("source", "store")]) < 1.0 {
+    until_async("the store decides for the caller again", async || {
         assert_eq!(fleet.all[0].version().await.0, 200);
-    }
+        fleet.all[0].value("shared_decisions_total", &[("source", "store")]) >= 1.0
+    })
+    .await;
     let restored = began.elapsed();
     crate::figures::print(&format!(
         "a foreign key of a caller: longest {longest:?}, restored after {restored:?}"

@@ -22,3 +22,6 @@ mod redis;
 mod server;
 mod stream;
 mod truth;
+// Several test programs use this file.
+#[path = "../shared/wait.rs"]
+mod wait;

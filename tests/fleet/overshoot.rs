@@ -1,11 +1,8 @@
 //! What a fleet admits beyond its limits when its store fails, in each way.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use streamgauge::admission::{Digest, Key, Limits};
@@ -15,6 +12,7 @@ use crate::{
     fault::{DEADLINE, FAULTS, admitted, heal, inject},
     fleet::{Fleet, One, alice, quota, streams},
     redis::{PATIENCE, Redis},
+    wait::until_async,
 };
 
 /// The burst of alice, whose rate gives nothing back during a test, and the streams of bob.
@@ -64,16 +62,16 @@ async fn overshoot_of_each_failure_is_within_its_documented_bound() {
         assert_eq!(before, 6, "{fault}");
         let stop = Arc::new(AtomicBool::new(false));
         let running: Vec<_> = (0..6).map(|at| busy(&fleet.all[at % 2], &stop)).collect();
-        while fleet.truth.max_decoding() < STREAMS {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until_async("all streams run", async || fleet.truth.max_decoding() >= STREAMS).await;
 
         inject(fault, &mut redis).await;
         let mut during = 0;
         for one in &fleet.all {
-            while one.value("shared_mode", &[("mode", "local")]) < 1.0 {
+            until_async("the sidecar applies its share", async || {
                 during += admitted(one, 1).await;
-            }
+                one.value("shared_mode", &[("mode", "local")]) >= 1.0
+            })
+            .await;
         }
         during += of_all(&fleet, BURST).await;
         assert!(during <= BURST, "{fault}: {during} by the shares of the sidecars, whose sum is the burst");

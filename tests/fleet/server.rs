@@ -24,6 +24,7 @@ use crate::{
     fleet::{Fleet, One, alice, quota, streams},
     log::Log,
     redis::{PATIENCE, Redis},
+    wait::until_async,
 };
 
 /// A port of this machine on which no program listens.
@@ -219,9 +220,14 @@ async fn replica_that_is_promoted_decides_with_the_state_of_the_server_that_fail
     let (port, log) = (free_port().to_string(), Log::follow());
     let mut first = Redis::start(&["--port", &port, "--repl-diskless-sync-delay", "0"]).await;
     let second = Redis::start(&["--replicaof", &format!("127.0.0.1 {port}")]).await;
-    while !second.command("INFO replication").await.contains("master_link_status:up") {
-        sleep(Duration::from_millis(20)).await;
-    }
+    let field = async |server: &Redis, name: &str| {
+        let all = server.command("INFO replication").await;
+        all.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.to_owned()))
+    };
+    until_async("the replica follows", async || {
+        field(&second, "master_link_status").await.is_some_and(|status| status == "up")
+    })
+    .await;
     let limits = Limits { requests: Some(quota(40, 3600)), ..Limits::default() };
     let servers = [first.server(), second.server()];
     let deadline = |config: &mut streamgauge::store::Config| config.deadline = DEADLINE;
@@ -233,11 +239,12 @@ async fn replica_that_is_promoted_decides_with_the_state_of_the_server_that_fail
         used += admitted(one, 10).await;
     }
     assert_eq!(used, 20);
-    let offset = first.command("INFO replication").await;
-    let offset = offset.lines().find_map(|line| line.strip_prefix("master_repl_offset:")).unwrap().to_owned();
-    while !second.command("INFO replication").await.contains(&format!("slave_repl_offset:{offset}")) {
-        sleep(Duration::from_millis(20)).await;
-    }
+    // The offset also counts what a server sends by itself, such as its pings, so that the replica may be beyond it at once.
+    let offset =
+        async |server: &Redis, name: &str| field(server, name).await.unwrap().parse::<u64>().unwrap();
+    let written = offset(&first, "master_repl_offset").await;
+    until_async("the replica has the state", async || offset(&second, "slave_repl_offset").await >= written)
+        .await;
 
     // Until the replica is promoted it refuses writes, and each sidecar applies its half.
     first.kill();

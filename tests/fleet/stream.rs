@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use streamgauge::admission::Limits;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::{
     fleet::{Fleet, One, alice, streams},
     redis::{PATIENCE, Redis},
+    wait::until_async,
 };
 
 fn at_most(streams: usize) -> Limits {
@@ -42,19 +43,11 @@ async fn a_waiting_request_starts_soon_after_another_sidecar_frees_a_lease() {
     let fleet = Fleet::start(2, &[redis.server()], &[alice(at_most(1))], streams(1.0), |_| ()).await;
     fleet.shares().await;
     let first = spawn(&fleet.all[0]);
-    while fleet.truth.started() == 0 {
-        sleep(Duration::from_millis(2)).await;
-    }
+    until_async("the first request starts", async || fleet.truth.started() > 0).await;
     let second = spawn(&fleet.all[1]);
     assert_eq!(first.await.unwrap(), 200);
     let ended = Instant::now();
-    timeout(PATIENCE, async {
-        while fleet.truth.started() < 2 {
-            sleep(Duration::from_millis(2)).await;
-        }
-    })
-    .await
-    .expect("the second request starts");
+    until_async("the second request starts", async || fleet.truth.started() >= 2).await;
     assert!(ended.elapsed() < Duration::from_secs(1), "{:?}", ended.elapsed());
     assert_eq!((second.await.unwrap(), fleet.truth.max_decoding()), (200, 1));
 }
@@ -66,9 +59,7 @@ async fn a_sidecar_that_is_busy_all_the_time_shares_its_leases() {
     let fleet = Fleet::start(2, &[redis.server()], &[alice(at_most(2))], streams(0.2), |_| ()).await;
     fleet.shares().await;
     let busy: Vec<_> = (0..60).map(|_| spawn(&fleet.all[0])).collect();
-    while fleet.truth.started() < 4 {
-        sleep(Duration::from_millis(5)).await;
-    }
+    until_async("the first requests start", async || fleet.truth.started() >= 4).await;
     // It would wait 5 s if the other sidecar kept its leases.
     let began = Instant::now();
     assert_eq!(fleet.all[1].generate().await, 200);
@@ -86,20 +77,12 @@ async fn leases_of_a_sidecar_that_crashed_expire() {
     let fleet = Fleet::start(2, &[redis.server()], &[alice(at_most(1))], streams(600.0), |_| ()).await;
     fleet.shares().await;
     let first = spawn(&fleet.all[0]);
-    while fleet.truth.started() == 0 {
-        sleep(Duration::from_millis(2)).await;
-    }
+    until_async("the first request starts", async || fleet.truth.started() > 0).await;
     fleet.all[0].crash();
     first.abort();
     let crashed = Instant::now();
     let second = spawn(&fleet.all[1]);
-    timeout(PATIENCE, async {
-        while fleet.truth.started() < 2 {
-            sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await
-    .expect("the lease expires");
+    until_async("the lease expires", async || fleet.truth.started() >= 2).await;
     let took = crashed.elapsed();
     assert!(took < Duration::from_secs(12), "{took:?}");
     crate::figures::print(&format!("the lease of a sidecar that crashed was free after {took:?}"));

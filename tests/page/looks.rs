@@ -9,6 +9,7 @@ use super::{
     browser::Browser,
     process::cache,
     sidecar::{Sidecar, config, simulator},
+    wait::until_async,
 };
 
 /// The WCAG contrast ratio of two custom properties of the page.
@@ -157,9 +158,7 @@ async fn page_elements_have_accessible_names_and_updates_can_be_paused() {
     let reads =
         async || serde_json::from_str::<Value>(&sidecar.page("/overview").await).unwrap()["last"].as_u64();
     let from = reads().await.unwrap();
-    while reads().await.unwrap() < from + 2 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    until_async("two more figures", async || reads().await.unwrap() >= from + 2).await;
     assert_eq!(browser.value(last).await, held);
     browser.value("document.getElementById('pause').click()").await;
     browser.until(&format!("{last} !== '{}'", held.as_str().unwrap())).await;

@@ -25,3 +25,6 @@ mod report;
 mod scrape;
 mod sidecar;
 mod trouble;
+// Several test programs use this file.
+#[path = "../shared/wait.rs"]
+mod wait;

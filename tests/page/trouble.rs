@@ -11,6 +11,7 @@ use super::{
     nvml::{BUSY, HOT, Nvml},
     process::{Process, scratch},
     sidecar::{Sidecar, config, simulator},
+    wait::until_async,
 };
 
 /// A name that would run as a script if it were markup.
@@ -171,12 +172,8 @@ async fn page_says_why_a_model_is_loaded_again_and_again() {
         let body = json!({"model": "sim", "prompt": "x", "keep_alive": 0});
         sidecar.ask("/api/generate", body, "").await.unwrap().bytes().await.unwrap();
         // The sidecar sees that the model has gone.
-        let gone = || async {
-            sidecar.page("/metrics").await.contains("model_loaded{upstream=\"gpu0\",model=\"sim:latest\"} 1")
-        };
-        while gone().await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let loaded = "model_loaded{upstream=\"gpu0\",model=\"sim:latest\"} 1";
+        until_async("the model has gone", async || !sidecar.page("/metrics").await.contains(loaded)).await;
     }
     browser.until("document.getElementById('reasons').innerText.includes('4 times for 4 requests')").await;
     let reasons = browser.text("#reasons").await;

@@ -7,12 +7,10 @@
 )]
 #![expect(clippy::print_stdout, reason = "a test says how long things took")]
 
+mod containers;
 mod engine;
 mod files;
-mod image;
-mod memory;
 mod project;
-mod stack;
 // Several test programs use this file.
 #[path = "../shared/wait.rs"]
 mod wait;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use super::{engine::Engine, project::Project};
+use crate::{engine::Engine, project::Project};
 
 const DEMO: &[&str] = &["compose.yaml", "compose.demo.yaml"];
 const FLEET: &[&str] = &["compose.yaml", "compose.fleet.yaml"];

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
+use crate::{
     engine::{Engine, IMAGE},
     wait::until,
 };

@@ -1,6 +1,6 @@
 //! The image by itself, without compose.
 
-use super::engine::{Engine, IMAGE};
+use crate::engine::{Engine, IMAGE};
 
 /// The bytes that it adds to its base.
 const MOST: u64 = 40 << 20;

@@ -1,6 +1,19 @@
 import { Board, Variable } from './board';
-import { lines, list, number, table } from './panel';
-import { CALLER, family, increase, max, orZero, orZeroOf, quantile, rate, ratio, sum } from './query';
+import { lines, number, states, table } from './panel';
+import {
+  CALLER,
+  family,
+  increase,
+  max,
+  orZero,
+  orZeroOf,
+  quantile,
+  rate,
+  ratio,
+  sum,
+  unlessAlwaysZero,
+  unlessNeverCounted,
+} from './query';
 
 const CALLERS: Variable = {
   kind: 'label',
@@ -10,6 +23,21 @@ const CALLERS: Variable = {
   from: 'streamgauge_caller_requests_total',
 };
 const REFUSED = 'decision="refused"';
+// What decides about shared limits: the store, or something in its place.
+const DECIDES = { shared: 'green', store: 'green', memory: 'light-blue', local: 'orange', open: 'yellow', closed: 'red' };
+// Not green, which means that all is well.
+const REASONS = {
+  requests: 'purple',
+  tokens: 'blue',
+  queue_full: 'orange',
+  queue_timeout: 'red',
+  no_key: 'yellow',
+  unknown_key: 'dark-yellow',
+  several_keys: 'super-light-yellow',
+  route: 'light-blue',
+  model: 'dark-blue',
+  shared: 'dark-red',
+};
 // The tokens that a quota counts: prompt tokens without the cached ones, and output tokens.
 const spentOver = (range: string, ...by: string[]) => {
   const tokens = (kind: string) => sum(`rate(${family('caller_tokens_total', CALLER, kind)}[${range}])`, ...by);
@@ -25,10 +53,13 @@ const quotaUse = max(ratio(spentOver('5m', 'job', 'instance', 'caller'), `(${lim
 const closest = `topk(10, ${sum(`increase(${family('caller_tokens_total', CALLER, 'kind=~"prompt|output"')}[$__range] @ end())`, 'caller')} / (${max(`${family('caller_limit_per_second', CALLER, 'kind="tokens"')} @ end()`, 'caller')} > 0))`;
 const share = (outcome: string) =>
   `${sum(increase(family('caller_requests_total', CALLER, outcome)), 'caller')} / (${sum(increase(family('caller_requests_total', CALLER)), 'caller')} > 0)`;
+const perMinute = (kind: string) => `60 * ${max(family('caller_limit_per_second', CALLER, `kind="${kind}"`), 'caller')}`;
 const FAILED = 'outcome=~"in_band_error|late_error|truncated|upstream_error"';
 // The same ten callers at every point of the plot: `topk` alone would choose anew for each.
-const busiest = (inner: string) =>
-  `(${inner}) and on (caller) topk(10, sum by (caller) (increase(${family('caller_requests_total', CALLER)}[$__range] @ end())))`;
+const tenWithMost = (inner: string, counter: string) =>
+  `(${inner}) and on (caller) topk(10, sum by (caller) (increase(${counter}[$__range] @ end())) > 0)`;
+const busiest = (inner: string) => tenWithMost(inner, family('caller_requests_total', CALLER));
+const incomplete = family('caller_requests_total', CALLER, 'outcome!="complete"');
 const refusedShare = ratio(
   `(${orZero(sum(rate(family('admission_total', REFUSED))))})`,
   sum(rate(family('admission_total'))),
@@ -78,7 +109,7 @@ export const callers: Board = {
       unit: 'none',
       decimals: 0,
       expr: sum(family('queue_depth')),
-      empty: 'No queue',
+      empty: 'No sidecar',
     }),
     number({
       title: 'Queue wait, p95',
@@ -101,9 +132,9 @@ export const callers: Board = {
     number({
       title: 'Lowest pace limit',
       description:
-        'Lowest pace limit of the selected callers, in tokens per second of each stream. 0 means no limit.',
+        'Lowest pace limit of the selected callers that have one, in tokens per second of each stream.',
       unit: 'tokens/s',
-      expr: `min(${family('pace_tokens_per_second', CALLER)})`,
+      expr: `min(${family('pace_tokens_per_second', CALLER)} > 0)`,
       empty: 'No pace limit',
     }),
   ],
@@ -121,14 +152,15 @@ export const callers: Board = {
         queries: [['{{caller}}', busiest(`60 * ${sum(rate(family('caller_requests_total', CALLER)), 'caller')}`)]],
       }),
       lines({
-        title: 'Tokens per second by caller and kind',
+        title: 'Quota tokens per second by caller',
         height: 11,
         description:
-          'Tokens per second of the ten callers with the most requests in the selected time range: output, prompt and cached prompt tokens. Cached prompt tokens are part of the prompt tokens.',
+          'Tokens per second of the ten callers with the most requests in the selected time range, counted as quotas count them: output tokens plus prompt tokens, without cached prompt tokens. The table below has the output and the prompt tokens.',
         unit: 'tokens/s',
+        stacked: true,
         min: 0,
         width: 12,
-        queries: [['{{caller}}, {{kind}}', busiest(sum(rate(family('caller_tokens_total', CALLER)), 'caller', 'kind'))]],
+        queries: [['{{caller}}', busiest(spent('caller'))]],
       }),
       table({
         title: 'Callers',
@@ -156,7 +188,7 @@ export const callers: Board = {
       lines({
         title: 'Queued requests by priority',
         description: 'Requests that wait in the sidecar for a slot, by the priority of their callers.',
-        width: 6,
+        height: 9,
         unit: 'none',
         min: 0,
         decimals: 0,
@@ -164,55 +196,153 @@ export const callers: Board = {
         empty: 'No queue',
       }),
       lines({
-        title: 'Dispatches per minute by reason',
-        description:
-          'Requests per minute that got a slot at an upstream, by the reason for the choice. Many "not_loaded" are loads of models: the upstreams do not have the models in memory that the requests need.',
-        width: 6,
-        unit: 'reqpm',
-        min: 0,
-        queries: [
-          ['{{reason}} {{upstream}}', `60 * ${sum(rate(family('dispatches_total')), 'reason', 'upstream')}`],
-        ],
-      }),
-      lines({
-        title: 'Slots by state',
-        description:
-          'Slots of all upstreams: free, busy, and releasing, which Ollama has finished and whose clients still read. Running and waiting are the sums over all upstreams and priorities. A queue beside free slots means that the free slots belong to upstreams that lack the model.',
-        width: 6,
-        unit: 'none',
-        min: 0,
-        decimals: 0,
-        queries: [
-          ['{{state}} {{upstream}}', sum(family('slots'), 'state', 'upstream')],
-          ['running', sum(family('requests_running'))],
-          ['waiting', sum(family('requests_waiting'))],
-        ],
-      }),
-      lines({
         title: 'Wait in the sidecar’s queue',
         description:
           'Time that requests wait in the sidecar’s queue. The row "Where does the time go?" of Efficiency shows the hidden queue inside Ollama.',
-        width: 6,
+        height: 9,
         unit: 's',
         min: 0,
         queries: [0.5, 0.95, 0.99].map((q) => [`p${q * 100}`, quantile(q, 'queue_wait_seconds')]),
         empty: 'No queue',
       }),
       lines({
-        title: 'Automatic stream limit by upstream',
+        title: 'Dispatches per minute by reason',
         description:
-          'Streams that may run at an upstream with max_streams = "auto", and the reason of the last change.',
+          'Requests per minute that got a slot at an upstream, by the reason for the choice. Many "not_loaded" are loads of models: the upstreams do not have the models in memory that the requests need.',
+        height: 11,
+        unit: 'reqpm',
+        min: 0,
+        queries: [
+          [
+            '{{reason}}, {{upstream}}',
+            unlessNeverCounted(
+              `60 * ${sum(rate(family('dispatches_total')), 'reason', 'upstream')}`,
+              family('dispatches_total'),
+              'reason',
+              'upstream',
+            ),
+          ],
+        ],
+      }),
+      lines({
+        title: 'Slots by state',
+        description:
+          'Slots of all upstreams: free, busy, and releasing, which Ollama has finished and whose clients still read. Running and waiting are the sums over all upstreams and priorities. A queue beside free slots means that the free slots belong to upstreams that lack the model.',
+        height: 11,
         unit: 'none',
         min: 0,
         decimals: 0,
         queries: [
-          ['{{upstream}}', sum(family('stream_limit'), 'upstream')],
-          ['{{upstream}} {{reason}}', sum(family('stream_limit_reason'), 'upstream', 'reason') + ' > 0'],
+          ['{{state}}', sum(family('slots'), 'state')],
+          ['running', sum(family('requests_running'))],
+          ['waiting', sum(family('requests_waiting'))],
+        ],
+      }),
+    ],
+    [
+      'Which requests are refused, and why?',
+      lines({
+        title: 'Refused requests per minute by reason',
+        height: 11,
+        description:
+          'Requests that admission refused, per minute. The reason names the setting that refused the request. A reason that refused nothing in the selected time range does not appear.',
+        unit: 'reqpm',
+        stacked: true,
+        min: 0,
+        queries: [
+          [
+            '{{reason}}',
+            unlessNeverCounted(
+              `60 * ${sum(rate(family('admission_total', REFUSED)), 'reason')}`,
+              family('admission_total', REFUSED),
+              'reason',
+            ),
+          ],
+        ],
+        colors: REASONS,
+        empty: 'No refusal',
+      }),
+      lines({
+        title: 'Incomplete requests per minute by caller',
+        height: 11,
+        description:
+          'Requests per minute that were refused, that failed or that the client cancelled: the ten callers with the most such requests in the selected time range. A high rate of a single caller points to a faulty client.',
+        unit: 'reqpm',
+        min: 0,
+        queries: [['{{caller}}', tenWithMost(`60 * ${sum(rate(incomplete), 'caller')}`, incomplete)]],
+        empty: 'No incomplete request',
+      }),
+    ],
+    [
+      'How much quota do callers use, and how fast may their streams be?',
+      lines({
+        title: 'Token limit use by caller',
+        height: 11,
+        description:
+          'Tokens of each caller in the last five minutes, divided by the token limit of its own key for that time (`streamgauge_caller_limit_per_second`). Near 100 % the sidecar makes the caller wait. A burst can exceed 100 %. Callers without a token limit do not appear. The panel shows the ten callers that used most of their limits in the selected time range.',
+        unit: 'percentunit',
+        min: 0,
+        limits: { wrong: 1 },
+        queries: [['{{caller}}', `(${quotaUse}) and on (caller) ${closest}`]],
+        empty: 'No token limit',
+      }),
+      table({
+        title: 'Limits of each caller',
+        height: 11,
+        description:
+          'Limits of the keys: requests and tokens per minute, and the pace of each stream, by the configured name of the key. A caller without a limit does not appear, and a dash means no limit.',
+        unit: 'none',
+        labels: ['caller'],
+        sort: { by: 'caller', desc: false },
+        link: 'caller',
+        every: true,
+        columns: [
+          { name: 'requests per minute', unit: 'none', decimals: 1, expr: perMinute('requests') },
+          { name: 'tokens per minute', unit: 'none', decimals: 0, expr: perMinute('tokens') },
+          { name: 'pace (tokens/s)', unit: 'none', decimals: 0, expr: `${max(family('pace_tokens_per_second', CALLER), 'caller')} > 0` },
+        ],
+        empty: 'No limit',
+      }),
+    ],
+  ],
+  details: [
+    [
+      'Does the automatic stream limit fit?',
+      lines({
+        title: 'Automatic stream limit by upstream',
+        width: 8,
+        description:
+          'Streams that may run at an upstream with max_streams = "auto". The panel beside it shows why the limit has changed.',
+        unit: 'streams',
+        min: 0,
+        decimals: 0,
+        queries: [['{{upstream}}', sum(family('stream_limit'), 'upstream')]],
+        empty: 'No limit is automatic',
+      }),
+      states({
+        title: 'Reason for the automatic stream limit',
+        width: 8,
+        description:
+          'The reason for the last change of the limit of an upstream with max_streams = "auto". A reason that never applied in the selected time range does not appear. "Automatic limit" in docs/reference/configuration.md explains the reasons.',
+        unit: 'none',
+        off: ['no', 'transparent'],
+        on: ['last change', 'blue'],
+        queries: [
+          [
+            '{{upstream}} {{reason}}',
+            unlessAlwaysZero(
+              max(family('stream_limit_reason'), 'upstream', 'reason'),
+              family('stream_limit_reason'),
+              'upstream',
+              'reason',
+            ),
+          ],
         ],
         empty: 'No limit is automatic',
       }),
       lines({
-        title: 'Cost of finding the limit by upstream',
+        title: 'Cost of the automatic stream limit',
+        width: 8,
         description:
           'Time per second that streams above the limit waited inside Ollama, and that a lowered limit left a slot unused, with max_streams = "auto".',
         unit: 'percentunit',
@@ -222,107 +352,36 @@ export const callers: Board = {
       }),
     ],
     [
-      'Which requests are refused, and why?',
-      lines({
-        title: 'Refused requests per minute by reason',
-        height: 13,
-        description:
-          'Requests that admission refused, per minute. The reason names the setting that refused the request.',
-        unit: 'reqpm',
-        stacked: true,
-        min: 0,
-        queries: [['{{reason}}', `60 * ${sum(rate(family('admission_total', REFUSED)), 'reason')}`]],
-      }),
-      lines({
-        title: 'Incomplete requests per minute by caller',
-        height: 13,
-        description:
-          'Requests per minute that were refused, that failed or that the client cancelled. A high rate of a single caller points to a faulty client.',
-        unit: 'reqpm',
-        min: 0,
-        queries: [
-          [
-            '{{caller}}',
-            busiest(
-              orZeroOf(
-                sum(rate(family('caller_requests_total', CALLER)), 'caller'),
-                `60 * ${sum(rate(family('caller_requests_total', CALLER, 'outcome!="complete"')), 'caller')}`,
-              ),
-            ),
-          ],
-        ],
-      }),
-    ],
-    [
-      'How much quota do callers use, and how fast may their streams be?',
-      lines({
-        title: 'Token limit use by caller',
-        height: 11,
-        width: 8,
-        description:
-          'Tokens of each caller in the last five minutes, divided by the token limit of its own key for that time (`streamgauge_caller_limit_per_second`). Near 100 % the sidecar makes the caller wait. A burst can exceed 100 %. Callers without a token limit do not appear. The panel shows the ten callers that used most of their limits in the selected time range.',
-        unit: 'percentunit',
-        min: 0,
-        limits: { wrong: 1 },
-        queries: [['{{caller}}', `(${quotaUse}) and on (caller) ${closest}`]],
-        empty: 'No token limit',
-      }),
-      list({
-        title: 'Limits of each caller',
-        height: 11,
-        width: 8,
-        description: 'Configured limits of the keys: requests per second and tokens per second. A caller without a limit does not appear.',
-        unit: 'none',
-        decimals: 2,
-        expr: `max by (caller, kind) (${family('caller_limit_per_second', CALLER)})`,
-        value: 'per second',
-        hide: [],
-        empty: 'No limit',
-      }),
-      lines({
-        title: 'Pace limit by caller',
-        height: 11,
-        width: 8,
-        description: 'Maximum tokens per second of each stream of the caller. 0 means no limit.',
-        unit: 'tokens/s',
-        min: 0,
-        queries: [['{{caller}}', max(family('pace_tokens_per_second', CALLER), 'caller')]],
-        empty: 'No pace limit',
-      }),
-    ],
-    [
       'Are the limits shared with other sidecars?',
       lines({
         title: 'Mode of the shared limits',
         height: 9,
-        width: 6,
         description:
-          'Sidecars by what decides: the store (`shared`), or, while the store does not answer, the policy of `on_failure`.',
+          'Sidecars by what decides: the store (`shared`), or, while the store does not answer, the policy of `on_failure`. The line "share the limits" is the number of sidecars that the store knows.',
         unit: 'none',
-        stacked: true,
         min: 0,
         decimals: 0,
-        queries: [['{{mode}}', sum(family('shared_mode'), 'mode')]],
+        queries: [
+          ['{{mode}}', sum(family('shared_mode'), 'mode')],
+          ['share the limits', max(family('shared_sidecars'))],
+        ],
+        colors: { ...DECIDES, 'share the limits': 'blue' },
         empty: 'Not shared',
       }),
       lines({
         title: 'Decisions about shared limits per minute',
         height: 9,
-        width: 6,
         description:
-          'Requests of callers with shared limits, per minute, by what decided: the store, an earlier answer of the store (`memory`), or the policy of `on_failure`. The line `sidecars` is the number of sidecars that share the limits.',
+          'Requests of callers with shared limits, per minute, by what decided: the store, an earlier answer of the store (`memory`), or the policy of `on_failure`.',
         unit: 'reqpm',
         min: 0,
-        queries: [
-          ['{{source}}', `60 * ${sum(rate(family('shared_decisions_total')), 'source')}`],
-          ['sidecars', max(family('shared_sidecars'))],
-        ],
+        queries: [['{{source}}', `60 * ${sum(rate(family('shared_decisions_total')), 'source')}`]],
+        colors: DECIDES,
         empty: 'Not shared',
       }),
       lines({
         title: 'Call to the store of shared limits',
         height: 9,
-        width: 6,
         description:
           'Time of a call, 50th and 99th percentile. A request waits for `shared.deadline` at most.',
         unit: 's',
@@ -333,14 +392,13 @@ export const callers: Board = {
       lines({
         title: 'Failures of the store of shared limits',
         height: 9,
-        width: 6,
         description:
           'Calls and connections that failed, per minute by reason, and tokens that could not be charged, per minute.',
-        unit: 'none',
+        unit: '/min',
         min: 0,
         queries: [
           ['{{reason}}', `60 * ${sum(rate(family('shared_failures_total')), 'reason')}`],
-          ['tokens lost', `60 * ${sum(rate(family('shared_charges_lost_total')))}`],
+          ['tokens not charged', `60 * ${sum(rate(family('shared_charges_lost_total')))}`],
         ],
         empty: 'Not shared',
       }),

@@ -1,6 +1,6 @@
 import { Board, MODELS, UPSTREAMS } from './board';
 import { curve, lines, number, table } from './panel';
-import { HERE, MODEL, UPSTREAM, family, increase, mean, quantile, rate, ratio, select, sum } from './query';
+import { HERE, MODEL, UPSTREAM, family, increase, mean, quantile, rate, ratio, select, sum, unlessNeverCounted } from './query';
 
 // Over the selected time range: tokens per second at each number of decoding streams, and the mean of that number.
 const seconds = sum(increase(family('concurrency_seconds_total', UPSTREAM)), 'streams');
@@ -29,7 +29,8 @@ const speedup = ratio(
 // prometheus/rules/recording.yml records them, because alerts use them too.
 const overlapSpeedup = select('upstream:streamgauge_overlap_speedup:rate5m', UPSTREAM);
 const overlapEfficiency = select('upstream:streamgauge_overlap_efficiency:rate5m', UPSTREAM);
-const trueSpeedup = select('streams:streamgauge_true_speedup:rate1h', UPSTREAM);
+// A single stream is the measure, always 1.
+const trueSpeedup = select('streams:streamgauge_true_speedup:rate1h', UPSTREAM, 'streams!="1"');
 
 const gap = (q: string, at: string) =>
   `max(${select(`model_at:streamgauge_chunk_gap_seconds:${q}_rate5m`, MODEL, `at="${at}"`)})`;
@@ -51,7 +52,7 @@ export const efficiency: Board = {
       title: 'Overlap speedup',
       description:
         'Sum of the durations of all streams, divided by the wall time with at least one stream: the mean number of concurrent streams. A high value does not prove a gain, because streams that wait for each other count too.',
-      unit: 'none',
+      unit: '×',
       decimals: 2,
       expr: `max(${overlapSpeedup})`,
     }),
@@ -67,7 +68,7 @@ export const efficiency: Board = {
       title: 'Best true speedup',
       description:
         'Tokens per second at the best number of concurrent streams in the selected time range, divided by the tokens per second of a stream alone. Below 1, streams would finish sooner one after the other.',
-      unit: 'none',
+      unit: '×',
       decimals: 2,
       expr: `max(${speedup})`,
       limits: { wrong: 1, below: true },
@@ -94,7 +95,7 @@ export const efficiency: Board = {
     number({
       title: 'Scheduler lag / median gap',
       description:
-        'Scheduler lag p99, minus the timer resolution of 1.1 ms, divided by the median gap between chunks. Near 1, the scheduler would disturb the streams that it measures. TR117 measured 0.67 in Python.',
+        'Scheduler lag p99, minus the timer resolution of 1.1 ms, divided by the median gap between chunks. Near 100 %, the scheduler would disturb the streams that it measures. TR117 measured 67 % in Python.',
       unit: 'percentunit',
       decimals: 1,
       expr: resonance,
@@ -147,15 +148,23 @@ export const efficiency: Board = {
       table({
         title: 'Time at each number of concurrent streams',
         description:
-          'For each upstream and each number of decoding streams in the selected time range: the time, its share of all time with at least one decoding stream of that upstream, and the tokens per second of all streams together. It shows how much data supports each point of the curves above.',
+          'For each upstream and each number of decoding streams in the selected time range: the time, its share of all time in which the upstream had a decoding stream, the mean number of streams, and the tokens per second of all streams together. It shows how much data supports each point of the curves above.',
         unit: 'none',
+        width: 14,
+        height: 10,
         columns: [
-          { name: 'time', unit: 's', decimals: 0, expr: levelSeconds },
+          { name: 'time', unit: 's', decimals: 1, expr: levelSeconds },
           {
-            name: 'share of decoding time',
+            name: 'share',
             unit: 'percentunit',
             decimals: 1,
             expr: `${levelSeconds} / on (upstream) group_left () ${sum(increase(family('concurrency_seconds_total', UPSTREAM)), 'upstream')}`,
+          },
+          {
+            name: 'mean streams',
+            unit: 'none',
+            decimals: 1,
+            expr: `${sum(increase(family('concurrency_stream_seconds_total', UPSTREAM)), 'upstream', 'streams')} / ${levelSeconds}`,
           },
           {
             name: 'tokens/s',
@@ -165,13 +174,18 @@ export const efficiency: Board = {
           },
         ],
         labels: ['upstream', 'streams'],
-        sort: { by: 'time', desc: true },
+        sort: [
+          { by: 'upstream', desc: false },
+          { by: 'mean streams', desc: false },
+        ],
       }),
       lines({
         title: 'True speedup over time, by concurrent streams',
         description:
           'Tokens per second at each number of streams, divided by tokens per second of a stream alone, over the hour before each point (recorded). A number of streams appears once it and a single stream have each lasted ten seconds.',
-        unit: 'none',
+        unit: '×',
+        width: 10,
+        height: 10,
         decimals: 2,
         min: 0,
         queries: [['{{streams}} streams', `max by (streams) (${trueSpeedup})`]],
@@ -184,7 +198,7 @@ export const efficiency: Board = {
         title: 'Overlap speedup by upstream',
         description:
           'Sum of the durations of all streams, divided by the wall time with at least one stream (recorded over 5 minutes).',
-        unit: 'none',
+        unit: '×',
         decimals: 2,
         min: 0,
         queries: [['{{upstream}}', `max by (upstream) (${overlapSpeedup})`]],
@@ -253,7 +267,7 @@ export const efficiency: Board = {
         queries: [
           [
             '{{model}}',
-            `${sum(rate(family('tokens_total', MODEL, 'kind="prompt_cached"')), 'model')} / ${sum(rate(family('tokens_total', MODEL, 'kind="prompt"')), 'model')}`,
+            `clamp_max(${sum(rate(family('tokens_total', MODEL, 'kind="prompt_cached"')), 'model')} / ${sum(rate(family('tokens_total', MODEL, 'kind="prompt"')), 'model')}, 1)`,
           ],
         ],
       }),
@@ -262,7 +276,9 @@ export const efficiency: Board = {
         description: 'Records per second by their content. Thinking and tool calls are output too.',
         unit: 'ops',
         min: 0,
-        queries: [['{{kind}}', sum(rate(family('records_total', MODEL)), 'kind')]],
+        queries: [
+          ['{{kind}}', unlessNeverCounted(sum(rate(family('records_total', MODEL)), 'kind'), family('records_total', MODEL), 'kind')],
+        ],
       }),
     ],
     [

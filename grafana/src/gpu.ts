@@ -10,16 +10,35 @@ const GPUS: Variable = {
   from: 'streamgauge_gpu_info',
 };
 const EMPTY = 'No GPU seen';
+// For values that some GPUs do not have.
+const NOT_REPORTED = 'Not reported';
+// Most cards throttle their clocks between these temperatures.
+const HOT = { look: 83, wrong: 90 };
 const LOADED = 'No model loaded';
+// Each machine has a GPU 0.
+const EACH = ['instance', 'gpu'];
 const tokensPerJoule = select('instance:streamgauge_tokens_per_joule:rate5m');
 // Two sidecars of one machine see the same GPU, which counts once.
 const once = (inner: string) =>
   sum(max(`${inner} * on (job, instance, gpu) group_left (uuid) ${family('gpu_info', GPU)}`, 'uuid'));
 const joules = once(`${sum(increase(family('gpu_energy_joules_total', GPU)), 'job', 'instance', 'gpu')}`);
 const output = sum(increase(family('tokens_total', 'kind="output"', 'model!~".*[:-]cloud"')));
-const pcie = sum(rate(family('gpu_pcie_bytes_total', GPU)), 'gpu', 'direction');
-const link = max(family('gpu_pcie_max_bytes_per_second', GPU), 'gpu');
-const pcieShare = ratio(pcie, `on (gpu) group_left () ${link}`);
+const pcie = sum(rate(family('gpu_pcie_bytes_total', GPU)), ...EACH, 'direction');
+const link = max(family('gpu_pcie_max_bytes_per_second', GPU), ...EACH);
+const pcieShare = ratio(pcie, `on (instance, gpu) group_left () ${link}`);
+// The library sets hw_slowdown together with each of these two, which say more.
+const CAUSES = 'reason=~"hw_thermal_slowdown|hw_power_brake_slowdown"';
+const limitedBy = (...matchers: string[]) => family('gpu_clock_limit', GPU, ...matchers);
+// It is left out while one of them applies, and altogether if it never applied longer than they did. The reason gpu_idle is
+// always there, so that a GPU without a limit is in the list.
+const over = (operation: string, series: string, ...by: string[]) =>
+  max(`${operation}(${series}[$__range] @ end())`, ...by);
+const SLOWDOWN = limitedBy('reason="hw_slowdown"');
+const clockLimits =
+  `(${max(limitedBy(), ...EACH, 'reason')} and on (instance, gpu, reason) (${over('max_over_time', limitedBy(), ...EACH, 'reason')} > 0` +
+  ` or ${max(limitedBy('reason="gpu_idle"'), ...EACH, 'reason')}))` +
+  ` unless on (instance, gpu, reason) (${max(SLOWDOWN, ...EACH, 'reason')} and on (instance, gpu) (${max(limitedBy(CAUSES), ...EACH)} == 1))` +
+  ` unless on (instance, gpu, reason) (${over('avg_over_time', SLOWDOWN, ...EACH, 'reason')} <= on (instance, gpu) group_left () ${over('avg_over_time', limitedBy(CAUSES), ...EACH)})`;
 const outside = `${family('model_size_bytes', UPSTREAM, MODEL)} - ${family('model_vram_bytes', UPSTREAM, MODEL)}`;
 
 export const gpu: Board = {
@@ -42,7 +61,7 @@ export const gpu: Board = {
       unit: 'joule',
       decimals: 2,
       expr: ratio(joules, `(${output} > 0)`),
-      empty: 'No traffic',
+      empty: 'No GPU, or no traffic',
     }),
     number({
       title: 'GPU utilization',
@@ -65,9 +84,11 @@ export const gpu: Board = {
     number({
       title: 'Highest GPU temperature',
       description:
-        'Temperature of the hottest GPU. The panel "Clock limit reasons" shows if the temperature costs speed.',
+        'Temperature of the hottest GPU. Most cards throttle their clocks between 83 °C (orange) and 90 °C (red). The panel "Clock limit reasons" shows if the temperature costs speed.',
       unit: 'celsius',
+      decimals: 0,
       expr: max(family('gpu_temperature_celsius', GPU)),
+      limits: HOT,
       empty: EMPTY,
     }),
     number({
@@ -78,7 +99,7 @@ export const gpu: Board = {
       decimals: 1,
       expr: max(pcieShare),
       limits: { look: 0.5, wrong: 0.8 },
-      empty: EMPTY,
+      empty: NOT_REPORTED,
     }),
     number({
       title: 'Clocks throttled',
@@ -86,7 +107,7 @@ export const gpu: Board = {
         '"Yes" if temperature, the power supply or the board limits the clocks of a selected GPU. The normal power limit (`sw_power_cap`) does not count.',
       unit: 'none',
       expr: max(family('gpu_clock_limit', GPU, THROTTLED)),
-      mappings: { '0': ['No', 'green'], '1': ['Yes', 'orange'] },
+      mappings: { '0': ['No', 'green'], '1': ['Yes', 'red'] },
       empty: EMPTY,
     }),
     number({
@@ -110,9 +131,9 @@ export const gpu: Board = {
         unit: 'watt',
         min: 0,
         queries: [
-          ['GPU {{gpu}} draw', max(family('gpu_power_watts', GPU), 'gpu')],
-          ['GPU {{gpu}} limit', max(family('gpu_power_limit_watts', GPU), 'gpu')],
-          ['GPU {{gpu}} p99 of samples', quantile(0.99, 'gpu_power_sample_watts', [GPU], 'gpu')],
+          ['GPU {{gpu}} of {{instance}}, draw', max(family('gpu_power_watts', GPU), ...EACH)],
+          ['GPU {{gpu}} of {{instance}}, limit', max(family('gpu_power_limit_watts', GPU), ...EACH)],
+          ['GPU {{gpu}} of {{instance}}, p99 of samples', quantile(0.99, 'gpu_power_sample_watts', [GPU], ...EACH)],
         ],
         empty: EMPTY,
       }),
@@ -124,7 +145,7 @@ export const gpu: Board = {
         unit: 'tokens/J',
         min: 0,
         queries: [['{{instance}}', `max by (instance) (${tokensPerJoule})`]],
-        empty: EMPTY,
+        empty: NOT_REPORTED,
       }),
       lines({
         title: 'Mean GPU power from the energy counter',
@@ -132,14 +153,16 @@ export const gpu: Board = {
           'Mean power, from the energy counter of the GPU or, if it has none, from integrated power samples.',
         unit: 'watt',
         min: 0,
-        queries: [['GPU {{gpu}} ({{source}})', sum(rate(family('gpu_energy_joules_total', GPU)), 'gpu', 'source')]],
-        empty: EMPTY,
+        queries: [['GPU {{gpu}} of {{instance}} ({{source}})', sum(rate(family('gpu_energy_joules_total', GPU)), ...EACH, 'source')]],
+        empty: NOT_REPORTED,
       }),
       lines({
         title: 'GPU temperature',
-        description: 'Temperature of the chip. The panel "Clock limit reasons" shows if the temperature costs speed.',
+        description:
+          'Temperature of the chip. The dashed lines are at 83 and 90 °C, between which most cards throttle their clocks. The panel "Clock limit reasons" shows if the temperature costs speed.',
         unit: 'celsius',
-        queries: [['GPU {{gpu}}', max(family('gpu_temperature_celsius', GPU), 'gpu')]],
+        limits: HOT,
+        queries: [['GPU {{gpu}} of {{instance}}', max(family('gpu_temperature_celsius', GPU), ...EACH)]],
         empty: EMPTY,
       }),
     ],
@@ -154,10 +177,10 @@ export const gpu: Board = {
         min: 0,
         max: 1,
         queries: [
-          ['GPU {{gpu}} now', max(family('gpu_utilization_ratio', GPU), 'gpu')],
-          ['GPU {{gpu}} mean', max(rate(family('gpu_busy_seconds_total', GPU)), 'gpu')],
-          ['GPU {{gpu}} p5', quantile(0.05, 'gpu_utilization_sample_ratio', [GPU], 'gpu')],
-          ['GPU {{gpu}} p95', quantile(0.95, 'gpu_utilization_sample_ratio', [GPU], 'gpu')],
+          ['GPU {{gpu}} of {{instance}}, now', max(family('gpu_utilization_ratio', GPU), ...EACH)],
+          ['GPU {{gpu}} of {{instance}}, mean', max(rate(family('gpu_busy_seconds_total', GPU)), ...EACH)],
+          ['GPU {{gpu}} of {{instance}}, p5', quantile(0.05, 'gpu_utilization_sample_ratio', [GPU], ...EACH)],
+          ['GPU {{gpu}} of {{instance}}, p95', quantile(0.95, 'gpu_utilization_sample_ratio', [GPU], ...EACH)],
         ],
         empty: EMPTY,
       }),
@@ -168,7 +191,7 @@ export const gpu: Board = {
         unit: 'percentunit',
         min: 0,
         max: 1,
-        queries: [['GPU {{gpu}}', max(family('gpu_memory_utilization_ratio', GPU), 'gpu')]],
+        queries: [['GPU {{gpu}} of {{instance}}', max(family('gpu_memory_utilization_ratio', GPU), ...EACH)]],
         empty: EMPTY,
       }),
     ],
@@ -182,9 +205,9 @@ export const gpu: Board = {
         unit: 'bytes',
         min: 0,
         queries: [
-          ['used', sum(family('gpu_memory_used_bytes', GPU))],
-          ['free', sum(family('gpu_memory_free_bytes', GPU))],
-          ['total', sum(family('gpu_memory_total_bytes', GPU))],
+          ['used', once(family('gpu_memory_used_bytes', GPU))],
+          ['free', once(family('gpu_memory_free_bytes', GPU))],
+          ['total', once(family('gpu_memory_total_bytes', GPU))],
           ['loaded models, by Ollama', sum(family('model_vram_bytes', UPSTREAM, MODEL))],
         ],
         empty: EMPTY,
@@ -196,8 +219,8 @@ export const gpu: Board = {
         unit: 'bytes',
         stacked: true,
         min: 0,
-        queries: [['GPU {{gpu}} {{process}}', sum(family('gpu_process_memory_bytes', GPU), 'gpu', 'process')]],
-        empty: EMPTY,
+        queries: [['GPU {{gpu}} of {{instance}}, {{process}}', sum(family('gpu_process_memory_bytes', GPU), ...EACH, 'process')]],
+        empty: NOT_REPORTED,
       }),
       lines({
         title: 'Model bytes outside VRAM by model',
@@ -255,7 +278,7 @@ export const gpu: Board = {
         description: 'Time that each model stays loaded without new requests (keep_alive).',
         unit: 's',
         min: 0,
-        queries: [['{{upstream}} {{model}}', max(family('model_expires_seconds', UPSTREAM, MODEL), 'upstream', 'model')]],
+        queries: [['{{upstream}} {{model}}', `clamp_min(${max(family('model_expires_seconds', UPSTREAM, MODEL), 'upstream', 'model')}, 0)`]],
         empty: LOADED,
       }),
       lines({
@@ -269,34 +292,37 @@ export const gpu: Board = {
     ],
     [
       'What limits the clocks?',
+      states({
+        title: 'Clock limit reasons',
+        height: 8,
+        width: 24,
+        description:
+          'Times in which the driver names the reason as a limit of the clocks. Blue is normal: the GPU is idle (gpu_idle), works at its power limit (sw_power_cap) or has clocks that somebody set. Red costs speed: temperature, power supply or board. A reason that never applied in the selected time range does not appear. hw_slowdown appears only if no more precise reason applies.',
+        unit: 'none',
+        off: ['no', 'transparent'],
+        on: ['throttles', 'red'],
+        except: { names: '/, (gpu_idle|sw_power_cap|.*_clocks?_setting)$/', on: ['normal', 'blue'] },
+        queries: [['GPU {{gpu}} of {{instance}}, {{reason}}', clockLimits]],
+        empty: EMPTY,
+      }),
       lines({
         title: 'Clock frequency by domain',
-        height: 13,
+        height: 11,
         description: 'Clock frequency of each domain: graphics, streaming multiprocessors, memory, video.',
         unit: 'hertz',
         min: 0,
-        queries: [['GPU {{gpu}} {{domain}}', max(family('gpu_clock_hertz', GPU), 'gpu', 'domain')]],
-        empty: EMPTY,
-      }),
-      states({
-        title: 'Clock limit reasons',
-        height: 13,
-        description: 'Times in which the driver names the reason as a limit of the clocks. The reason gpu_idle is harmless.',
-        unit: 'none',
-        off: ['no', 'transparent'],
-        on: ['limits', 'orange'],
-        queries: [['GPU {{gpu}} {{reason}}', max(family('gpu_clock_limit', GPU), 'gpu', 'reason')]],
+        queries: [['GPU {{gpu}} of {{instance}}, {{domain}}', max(family('gpu_clock_hertz', GPU), ...EACH, 'domain')]],
         empty: EMPTY,
       }),
       list({
         title: 'GPU details',
-        height: 5,
+        height: 11,
         description: 'Information from the driver about each GPU. A name that contains "fake" is a GPU of the demo.',
-        unit: 'none',
-        width: 24,
+        // As a number, the driver 580.00 would be 580.
+        unit: 'string',
         expr: family('gpu_info', GPU),
         value: 'present',
-        hide: ['job'],
+        hide: ['job', 'Value'],
         empty: EMPTY,
       }),
     ],
@@ -313,9 +339,9 @@ export const gpu: Board = {
         decimals: 0,
         points: true,
         queries: [
-          ['GPU {{gpu}} XID {{xid}}', `topk(5, ${max(increase(family('gpu_xid_errors_total', GPU)), 'gpu', 'xid')})`],
+          ['GPU {{gpu}} of {{instance}}, XID {{xid}}', `topk(5, ${max(increase(family('gpu_xid_errors_total', GPU)), ...EACH, 'xid')})`],
         ],
-        empty: EMPTY,
+        empty: NOT_REPORTED,
       }),
       lines({
         title: 'ECC errors in the time range',
@@ -325,9 +351,9 @@ export const gpu: Board = {
         min: 0,
         decimals: 0,
         queries: [
-          ['GPU {{gpu}} {{kind}}, {{counter}}', max(increase(family('gpu_ecc_errors_total', GPU)), 'gpu', 'kind', 'counter')],
+          ['GPU {{gpu}} of {{instance}}, {{kind}}, {{counter}}', max(increase(family('gpu_ecc_errors_total', GPU)), ...EACH, 'kind', 'counter')],
         ],
-        empty: 'No GPU with ECC seen',
+        empty: NOT_REPORTED,
       }),
       lines({
         title: 'Repairs of GPU memory',
@@ -338,10 +364,10 @@ export const gpu: Board = {
         min: 0,
         decimals: 0,
         queries: [
-          ['GPU {{gpu}} pages, {{cause}}', max(family('gpu_retired_pages', GPU), 'gpu', 'cause')],
-          ['GPU {{gpu}} rows, {{cause}}', max(family('gpu_remapped_rows', GPU), 'gpu', 'cause')],
+          ['GPU {{gpu}} of {{instance}}, pages, {{cause}}', max(family('gpu_retired_pages', GPU), ...EACH, 'cause')],
+          ['GPU {{gpu}} of {{instance}}, rows, {{cause}}', max(family('gpu_remapped_rows', GPU), ...EACH, 'cause')],
         ],
-        empty: 'No GPU with ECC seen',
+        empty: NOT_REPORTED,
       }),
       states({
         title: 'State of memory repairs',
@@ -351,8 +377,9 @@ export const gpu: Board = {
         unit: 'none',
         off: ['no', 'transparent'],
         on: ['yes', 'orange'],
-        queries: [['GPU {{gpu}} {{state}}', max(family('gpu_memory_repair', GPU), 'gpu', 'state')]],
-        empty: 'No GPU with ECC seen',
+        except: { names: '/, failed$/', on: ['yes', 'red'] },
+        queries: [['GPU {{gpu}} of {{instance}}, {{state}}', max(family('gpu_memory_repair', GPU), ...EACH, 'state')]],
+        empty: NOT_REPORTED,
       }),
     ],
     [
@@ -364,10 +391,10 @@ export const gpu: Board = {
         unit: 'Bps',
         min: 0,
         queries: [
-          ['GPU {{gpu}} {{direction}}', pcie],
-          ['GPU {{gpu}} link limit', link],
+          ['GPU {{gpu}} of {{instance}}, {{direction}}', pcie],
+          ['GPU {{gpu}} of {{instance}}, link limit', link],
         ],
-        empty: EMPTY,
+        empty: NOT_REPORTED,
       }),
       lines({
         title: 'PCIe rate / link limit by direction',
@@ -375,8 +402,8 @@ export const gpu: Board = {
         unit: 'percentunit',
         min: 0,
         limits: { wrong: 0.8 },
-        queries: [['GPU {{gpu}} {{direction}}', pcieShare]],
-        empty: EMPTY,
+        queries: [['GPU {{gpu}} of {{instance}}, {{direction}}', pcieShare]],
+        empty: NOT_REPORTED,
       }),
       lines({
         title: 'PCIe link generation and width',
@@ -387,10 +414,10 @@ export const gpu: Board = {
         min: 0,
         decimals: 0,
         queries: [
-          ['GPU {{gpu}} generation, {{state}}', max(family('gpu_pcie_link_generation', GPU), 'gpu', 'state')],
-          ['GPU {{gpu}} width, {{state}}', max(family('gpu_pcie_link_width', GPU), 'gpu', 'state')],
+          ['GPU {{gpu}} of {{instance}}, generation, {{state}}', max(family('gpu_pcie_link_generation', GPU), ...EACH, 'state')],
+          ['GPU {{gpu}} of {{instance}}, width, {{state}}', max(family('gpu_pcie_link_width', GPU), ...EACH, 'state')],
         ],
-        empty: EMPTY,
+        empty: NOT_REPORTED,
       }),
       lines({
         title: 'PCIe replays per second',
@@ -399,8 +426,8 @@ export const gpu: Board = {
           'Packets that were sent again, per second. A few are normal. Growth points to a bad slot or riser.',
         unit: 'ops',
         min: 0,
-        queries: [['GPU {{gpu}}', sum(rate(family('gpu_pcie_replays_total', GPU)), 'gpu')]],
-        empty: EMPTY,
+        queries: [['GPU {{gpu}} of {{instance}}', sum(rate(family('gpu_pcie_replays_total', GPU)), ...EACH)]],
+        empty: NOT_REPORTED,
       }),
     ],
   ],

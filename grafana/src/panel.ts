@@ -52,11 +52,13 @@ export function number(
 
 /** Lines over time. `stacked` if their sum has a meaning. */
 export function lines(
-  words: Words & { queries: Query[]; stacked?: boolean; log?: boolean; points?: boolean; height?: number; softMax?: number },
+  words: Words & { queries: Query[]; stacked?: boolean; log?: boolean; points?: boolean; height?: number; softMax?: number; colors?: Record<string, string> },
 ): Panel {
-  const panel = dress(new timeseries.PanelBuilder(), words, words.height ?? 8, 12)
+  // With a height of 8, the legend has no room for its third row.
+  const panel = dress(new timeseries.PanelBuilder(), words, words.height ?? 9, 12)
     .lineWidth(1)
-    .fillOpacity(words.stacked ? 30 : 8)
+    // The fills of many lines that are not stacked would mix to a color that none of them has.
+    .fillOpacity(words.stacked ? 30 : 0)
     .showPoints(words.points ? common.VisibilityMode.Always : common.VisibilityMode.Auto)
     .spanNulls(false)
     .noValue(words.empty ?? 'No traffic')
@@ -71,6 +73,11 @@ export function lines(
         .calcs(['mean', 'max', 'lastNotNull']),
     )
     .tooltip(new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Multi).sort(common.SortOrder.Descending));
+  // By name, a model keeps its color when another one appears. By their order, series that stand side by side differ
+  // clearly, which two names may not.
+  if (words.queries.every(([legend]) => legend === '{{model}}')) {
+    panel.colorScheme(new dashboard.FieldColorBuilder().mode('palette-classic-by-name' as dashboard.FieldColorModeId));
+  }
   if (words.stacked) panel.stacking(new common.StackingConfigBuilder().mode(common.StackingMode.Normal));
   if (words.log) {
     panel.scaleDistribution(new common.ScaleDistributionConfigBuilder().type(common.ScaleDistribution.Log).log(10));
@@ -78,8 +85,7 @@ export function lines(
   if (words.limits) {
     panel.thresholdsStyle(new common.GraphThresholdsStyleConfigBuilder().mode(common.GraphThresholdsStyleMode.Dashed));
   }
-  // Without a soft maximum, the axis of a series of zeros ends at 100.
-  const softMax = words.softMax ?? (COUNTED.includes(words.unit) ? 1 : undefined);
+  const softMax = words.softMax ?? (words.log || words.max !== undefined ? undefined : SOFT_MAX[words.unit]);
   if (softMax !== undefined) panel.axisSoftMax(softMax);
   for (const [name, color] of Object.entries(COLORS)) {
     if (words.queries.some(([legend]) => name.startsWith('/') ? legend === '{{code}}' : legend.includes('{{outcome}}') || legend === name)) {
@@ -88,9 +94,12 @@ export function lines(
       else panel.overrideByName(name, properties);
     }
   }
+  for (const [name, color] of Object.entries(words.colors ?? {})) {
+    panel.overrideByName(name, [{ id: 'color', value: { mode: 'fixed', fixedColor: color } }]);
+  }
   if (words.queries.some(([legend]) => legend === 'objective')) {
     panel.overrideByName('objective', [
-      { id: 'color', value: { mode: 'fixed', fixedColor: 'purple' } },
+      { id: 'color', value: { mode: 'fixed', fixedColor: 'orange' } },
       { id: 'custom.lineStyle', value: { fill: 'dash', dash: [10, 10] } },
       { id: 'custom.fillOpacity', value: 0 },
     ]);
@@ -99,8 +108,15 @@ export function lines(
   return panel;
 }
 
-/** Units of counts, whose axis may well reach 1. */
-const COUNTED = ['none', 'reqpm', 'ops', 'loads/h', 'tokens/s'];
+/** How far an axis reaches at least, by its unit. Without a soft maximum, the axis of a series of zeros ends at 100. */
+const SOFT_MAX: Record<string, number> = {
+  ...Object.fromEntries(
+    ['none', '×', '/min', 'reqpm', 'ops', 'loads/h', 'tokens/s', 'streams', 'bytes', 'Bps'].map((unit) => [unit, 1]),
+  ),
+  s: 0.001,
+  percentunit: 0.1,
+  cores: 0.01,
+};
 
 /** One meaning, one color, on every dashboard: outcomes, classes of status codes, states and percentiles. */
 const COLORS: Record<string, string> = {
@@ -120,16 +136,23 @@ const COLORS: Record<string, string> = {
   'sidecars down': 'red',
   'upstreams up': 'blue',
   'upstreams down': 'orange',
-  p50: 'green',
-  p95: 'yellow',
-  p99: 'red',
+  p50: 'light-blue',
+  p95: 'semi-dark-blue',
+  p99: 'purple',
 };
 
 /** One line for each series, in the color of its state. Values are 0 and 1. */
 export function states(
-  words: Words & { queries: Query[]; height?: number; off: [text: string, color: string]; on: [text: string, color: string] },
+  words: Words & {
+    queries: Query[];
+    height?: number;
+    off: [text: string, color: string];
+    on: [text: string, color: string];
+    /** Series whose 1 means something else, by a regular expression. */
+    except?: { names: string; on: [text: string, color: string] };
+  },
 ): Panel {
-  const panel = dress(new statetimeline.PanelBuilder(), words, words.height ?? 8, 12)
+  const panel = dress(new statetimeline.PanelBuilder(), words, words.height ?? 9, 12)
     .noValue(words.empty ?? 'No traffic')
     .mergeValues(true)
     .rowHeight(0.8)
@@ -145,6 +168,10 @@ export function states(
         .calcs([]),
     )
     .tooltip(new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Single).sort(common.SortOrder.None));
+  if (words.except) {
+    const mappings = named({ '0': words.off, '1': words.except.on });
+    panel.overrideByRegexp(words.except.names, [{ id: 'mappings', value: mappings }]);
+  }
   words.queries.forEach((query, at) => panel.withTarget(target(at, query)));
   return panel;
 }
@@ -175,12 +202,20 @@ export interface Column {
   limits?: Words['limits'];
 }
 
+interface Sort {
+  by: string;
+  desc: boolean;
+}
+
 /** Several values for each combination of labels: a row each, a column for each query. */
 export function table(
   words: Words & {
     labels: string[];
     columns: Column[];
-    sort: { by: string; desc: boolean };
+    /** Of several, the most important one first. */
+    sort: Sort | Sort[];
+    /** Rows without a value in the first column stay. */
+    every?: boolean;
     /** The label whose value selects itself when it is clicked. */
     link?: string;
     height?: number;
@@ -189,8 +224,9 @@ export function table(
   const { columns } = words;
   const panel = dress(new tables.PanelBuilder(), words, words.height ?? 8, 12)
     .noValue(words.empty ?? 'No traffic')
-    .withTransformation({ id: 'merge', options: {} })
-    .withTransformation({
+    .withTransformation({ id: 'merge', options: {} });
+  if (!words.every) {
+    panel.withTransformation({
       // The first column decides which rows there are.
       id: 'filterByValue',
       options: {
@@ -198,7 +234,9 @@ export function table(
         match: 'any',
         filters: [{ fieldName: 'Value #A', config: { id: 'isNull', options: {} } }],
       },
-    })
+    });
+  }
+  panel
     .withTransformation({
       id: 'organize',
       options: {
@@ -209,14 +247,20 @@ export function table(
         renameByName: Object.fromEntries(columns.map(({ name }, at) => [`Value #${refId(at)}`, name])),
       },
     })
-    .withTransformation({ id: 'sortBy', options: { sort: [{ field: words.sort.by, desc: words.sort.desc }] } });
+    // A cell without a value would show the word for an empty table.
+    .overrideByRegexp('.*', [{ id: 'noValue', value: '–' }]);
+  // Grafana sorts by one column at a time and keeps the order of equal rows.
+  for (const { by, desc } of [words.sort].flat().reverse()) {
+    panel.withTransformation({ id: 'sortBy', options: { sort: [{ field: by, desc }] } });
+  }
   columns.forEach(({ name, unit, decimals, expr, limits }, at) => {
     panel.withTarget(target(at, [name, expr]).instant().format(PromQueryFormat.Table)).overrideByName(name, [
       { id: 'unit', value: unit },
       ...(decimals === undefined ? [] : [{ id: 'decimals', value: decimals }]),
       ...(limits
         ? [
-            { id: 'thresholds', value: thresholds(limits).build() },
+            // Only what is unusual has a color.
+            { id: 'thresholds', value: thresholds(limits, 'text').build() },
             { id: 'color', value: { mode: 'thresholds' } },
             { id: 'custom.cellOptions', value: { type: 'color-text' } },
           ]
@@ -296,9 +340,8 @@ interface Dressed {
 function dress<P extends Dressed>(panel: P, words: Words, height: number, width: number): P {
   panel.title(words.title).description(words.description).datasource(DATASOURCE).unit(words.unit);
   panel.height(height).span(words.width ?? width).thresholds(thresholds(words.limits));
-  // Without limits, a colour only distinguishes series.
-  // The color comes from the name, so that a model keeps its color when another one appears.
-  const scheme = words.limits && height < 8 ? 'thresholds' : 'palette-classic-by-name';
+  // Without limits, a color only distinguishes series.
+  const scheme = words.limits && height < 8 ? 'thresholds' : 'palette-classic';
   panel.colorScheme(new dashboard.FieldColorBuilder().mode(scheme as dashboard.FieldColorModeId));
   if (words.decimals !== undefined) panel.decimals(words.decimals);
   if (words.min !== undefined) panel.min(words.min);
@@ -306,18 +349,18 @@ function dress<P extends Dressed>(panel: P, words: Words, height: number, width:
   return panel;
 }
 
-function thresholds(limits: Words['limits']): Builder<dashboard.ThresholdsConfig> {
+function thresholds(limits: Words['limits'], usual = 'green'): Builder<dashboard.ThresholdsConfig> {
   const steps: dashboard.Threshold[] = [];
   // The first step has no bound, which Grafana expects as null.
   const base = (color: string) => ({ value: null, color });
   if (!limits) {
-    steps.push(base('green'));
+    steps.push(base(usual));
   } else if (limits.below) {
     steps.push(base('red'));
     if (limits.look !== undefined) steps.push({ value: limits.wrong, color: 'orange' });
-    steps.push({ value: limits.look ?? limits.wrong, color: 'green' });
+    steps.push({ value: limits.look ?? limits.wrong, color: usual });
   } else {
-    steps.push(base('green'));
+    steps.push(base(usual));
     if (limits.look !== undefined) steps.push({ value: limits.look, color: 'orange' });
     steps.push({ value: limits.wrong, color: 'red' });
     if (limits.worst !== undefined) steps.push({ value: limits.worst, color: 'dark-red' });

@@ -143,6 +143,16 @@ export function sidecarsDown(): string {
   return orZeroOf(`count(${seen})`, `count((${up} == 0) or (${seen} unless ${up}))`);
 }
 
+/** Series that are above 0 at some time of the range shown. Their labels `by` select the series of `inner`. */
+export function unlessAlwaysZero(inner: string, gauge: string, ...by: string[]): string {
+  return `${inner} and on (${by.join(', ')}) (${max(`max_over_time(${gauge}[$__range] @ end())`, ...by)} > 0)`;
+}
+
+/** The same for the rates of a counter. */
+export function unlessNeverCounted(inner: string, counter: string, ...by: string[]): string {
+  return `${inner} and on (${by.join(', ')}) (${sum(`increase(${counter}[$__range] @ end())`, ...by)} > 0)`;
+}
+
 /** The increase over the time range of the dashboard. */
 export function increase(counter: string): string {
   return `increase(${counter}[$__range])`;

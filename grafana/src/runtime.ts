@@ -11,6 +11,8 @@ const RUNTIMES: Variable = {
 };
 const UNSTABLE = 'Needs tokio_unstable';
 const unstable = ' Needs a binary that was built with tokio_unstable, as the released ones are.';
+// On a machine without a GPU, the collector of GPUs is on and reads nothing, which is no fault.
+const collectors = `(${family('collector_up', 'collector!="gpu"')} or (${family('collector_up', 'collector="gpu"')} and max_over_time(${family('collector_up', 'collector="gpu"')}[$__range]) == 1))`;
 const busy = sum(rate(family('runtime_worker_busy_seconds_total', RUNTIME)));
 
 export const runtime: Board = {
@@ -26,7 +28,7 @@ export const runtime: Board = {
       unit: 's',
       expr: quantile(0.99, 'runtime_lag_seconds', [RUNTIME]),
       limits: { look: 0.005, wrong: 0.025 },
-      empty: 'Off',
+      empty: 'Off or down',
     }),
     number({
       title: 'Worker utilization',
@@ -36,36 +38,36 @@ export const runtime: Board = {
       decimals: 1,
       expr: ratio(busy, sum(family('runtime_workers', RUNTIME))),
       limits: { look: 0.7, wrong: 0.9 },
-      empty: 'Off',
+      empty: 'Off or down',
     }),
     number({
       title: 'Live tasks',
       description: 'Tasks that exist now: connections, probes, collectors.',
       unit: 'none',
       expr: sum(family('runtime_live_tasks', RUNTIME)),
-      empty: 'Off',
+      empty: 'Off or down',
     }),
     number({
       title: 'Tasks waiting for a worker',
       description: 'Tasks in the global queue now.',
       unit: 'none',
       expr: sum(family('runtime_global_queue_depth', RUNTIME)),
-      empty: 'Off',
+      empty: 'Off or down',
     }),
     number({
       title: 'CPU cores used',
       description: 'CPU cores that the sidecars use, in total.',
-      unit: 'none',
+      unit: 'cores',
       decimals: 3,
       expr: sum(rate(select('process_cpu_seconds_total'))),
-      empty: 'Off',
+      empty: 'Off or down',
     }),
     number({
       title: 'Resident memory',
       description: 'Resident memory of all sidecars.',
       unit: 'bytes',
       expr: sum(select('process_resident_memory_bytes')),
-      empty: 'Off',
+      empty: 'Off or down',
     }),
     number({
       title: 'Open descriptors / limit',
@@ -74,15 +76,16 @@ export const runtime: Board = {
       decimals: 1,
       expr: max(ratio(select('process_open_fds'), select('process_max_fds'))),
       limits: { look: 0.6, wrong: 0.8 },
-      empty: 'Off',
+      empty: 'Off or down',
     }),
     number({
       title: 'Collector state',
-      description: '"All work" if every enabled collector works.',
+      description:
+        '"All work" if every enabled collector works. The collector of GPUs counts if it has read a GPU in the selected time range.',
       unit: 'none',
-      expr: min(family('collector_up')),
+      expr: min(collectors),
       mappings: { '0': ['One is down', 'red'], '1': ['All work', 'green'] },
-      empty: 'Off',
+      empty: 'Off or down',
     }),
   ],
   rows: [
@@ -169,6 +172,7 @@ export const runtime: Board = {
       'Does work pile up?',
       lines({
         title: 'Queued tasks',
+        width: 8,
         description:
           'Tasks that wait for a worker: in the global queue, and in the local queues of the workers (only with tokio_unstable).',
         unit: 'none',
@@ -181,6 +185,7 @@ export const runtime: Board = {
       }),
       lines({
         title: 'Live tasks by runtime',
+        width: 8,
         description:
           'Tasks that exist now. The number follows the connections. Growth without more connections is a leak.',
         unit: 'none',
@@ -190,6 +195,7 @@ export const runtime: Board = {
       }),
       lines({
         title: 'Blocking pool threads and queue',
+        width: 8,
         description: `Threads for blocking work, and work that waits for such a thread.${unstable}`,
         unit: 'none',
         min: 0,
@@ -203,7 +209,7 @@ export const runtime: Board = {
         title: 'Worker threads',
         description: 'Worker threads of all selected runtimes.',
         unit: 'none',
-        width: 6,
+        width: 12,
         expr: sum(family('runtime_workers', RUNTIME)),
         empty: 'Off',
       }),
@@ -211,7 +217,7 @@ export const runtime: Board = {
         title: 'Unstable Tokio metrics',
         description: 'Whether the binary was built with tokio_unstable, which some panels here need.',
         unit: 'none',
-        width: 6,
+        width: 12,
         expr: min(family('runtime_unstable_metrics')),
         mappings: { '0': ['Not built in', 'text'], '1': ['Built in', 'green'] },
         empty: 'Off',
@@ -222,7 +228,7 @@ export const runtime: Board = {
       lines({
         title: 'CPU cores used by sidecar',
         description: 'CPU cores in use, by sidecar.',
-        unit: 'none',
+        unit: 'cores',
         decimals: 3,
         min: 0,
         queries: [['{{instance}}', sum(rate(select('process_cpu_seconds_total')), 'instance')]],
@@ -243,13 +249,13 @@ export const runtime: Board = {
       }),
       lines({
         title: 'Descriptors and threads by sidecar',
-        description: 'Open file descriptors, their limit, and threads. A stream takes two descriptors.',
+        description: 'Open file descriptors and threads by sidecar, and the lowest limit of descriptors. A stream takes two descriptors.',
         unit: 'none',
         log: true,
         queries: [
           ['{{instance}} open', sum(select('process_open_fds'), 'instance')],
-          ['{{instance}} limit', sum(select('process_max_fds'), 'instance')],
           ['{{instance}} threads', sum(select('process_threads'), 'instance')],
+          ['lowest limit of descriptors', min(select('process_max_fds'))],
         ],
         empty: 'Off',
       }),
@@ -266,11 +272,17 @@ export const runtime: Board = {
       'Do the collectors work?',
       states({
         title: 'State of each collector',
-        description: 'Whether a collector can read its source. Disabled collectors do not appear.',
+        description:
+          'Whether a collector can read its source, at all selected sidecars. Disabled collectors do not appear, nor does the collector of GPUs if it has read no GPU in the selected time range.',
         unit: 'none',
         off: ['cannot read', 'red'],
         on: ['reads', 'green'],
-        queries: [['{{collector}}', min(family('collector_up'), 'collector')]],
+        queries: [
+          [
+            '{{collector}}',
+            `${min(family('collector_up'), 'collector')} unless on (collector) (${max(`max_over_time(${family('collector_up', 'collector="gpu"')}[$__range] @ end())`, 'collector')} == 0)`,
+          ],
+        ],
         empty: 'Off',
       }),
       lines({
@@ -283,25 +295,36 @@ export const runtime: Board = {
         empty: 'Off',
       }),
     ],
+  ],
+  details: [
     [
       'Do the traces arrive?',
       lines({
         title: 'Spans by what became of them',
-        description:
-          'Spans of sampled requests, per minute: exported, or dropped by reason. The line `waiting` is the number of spans that wait.',
-        unit: 'none',
+        width: 8,
+        description: 'Spans of sampled requests, per minute: exported, or dropped by reason.',
+        unit: '/min',
         min: 0,
         queries: [
           ['exported', `60 * ${sum(rate(family('trace_spans_exported_total')))}`],
           ['{{reason}}', `60 * ${sum(rate(family('trace_spans_dropped_total')), 'reason')}`],
-          ['waiting', sum(family('trace_spans_queued'))],
         ],
         empty: 'Not traced',
       }),
       lines({
-        title: 'Failed exports of spans',
-        description: 'Requests to the endpoint of traces that failed, per minute by reason.',
+        title: 'Spans that wait for their export',
+        width: 8,
+        description: 'Spans of sampled requests that the sidecar has not exported yet, by sidecar.',
         unit: 'none',
+        min: 0,
+        queries: [['{{instance}}', sum(family('trace_spans_queued'), 'instance')]],
+        empty: 'Not traced',
+      }),
+      lines({
+        title: 'Failed exports of spans',
+        width: 8,
+        description: 'Requests to the endpoint of traces that failed, per minute by reason.',
+        unit: '/min',
         min: 0,
         queries: [['{{reason}}', `60 * ${sum(rate(family('trace_export_failures_total')), 'reason')}`]],
         empty: 'Not traced',
@@ -313,7 +336,7 @@ export const runtime: Board = {
         title: 'Recorded generations per minute',
         description:
           'Generations of clients, per minute by whether they were written to the recording of live traffic, chunks that are missing in it, and parts that were removed because the folder was full.',
-        unit: 'none',
+        unit: '/min',
         min: 0,
         queries: [
           ['{{result}}', `60 * ${sum(rate(family('recording_streams_total')), 'result')}`],
@@ -329,8 +352,6 @@ export const runtime: Board = {
         queries: [['recording', sum(family('recording_bytes'))]],
       }),
     ],
-  ],
-  details: [
     [
       'Which tasks take the time?',
       lines({

@@ -25,8 +25,10 @@ pub(crate) const ABSENT: &[(&str, &str)] = &[
     ("streamgauge_recording_", "a folder of recordings, which tests/cli has"),
 ];
 
-/// Fewer slots than streams, so that some requests wait, a limit that no caller reaches, and shaping that delays and merges.
-pub(crate) const SETTINGS: &str = "max_streams = \"auto\"\n[access]\nanonymous = { tokens = \"1000000/min\" }\n\
+/// Fewer slots than streams, so that some requests wait, limits that no caller reaches, a closed route, and shaping that
+/// delays and merges.
+pub(crate) const SETTINGS: &str = "max_streams = \"auto\"\n[access]\nroutes = [\"generate\", \"chat\", \"openai\"]\n\
+                        anonymous = { requests = \"100000/min\", tokens = \"1000000/min\" }\n\
                         [shaping]\npace = 80\ncoalesce = { delay = \"20ms\" }";
 
 /// The trace of the traffic.
@@ -77,6 +79,7 @@ pub(crate) async fn traffic(proxy: &str, admin: &str) {
             ask("/api/chat", chat.clone(), "truncate"),
             ask("/api/chat", chat.clone(), "error"),
             ask("/api/generate", json!({"model": "nobody", "prompt": "x"}), ""),
+            ask("/v1/messages", chat.clone(), ""),
             hang_up,
         );
     }

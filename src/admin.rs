@@ -7,6 +7,7 @@ mod coding;
 mod format;
 mod history;
 mod listen;
+mod loads;
 mod overview;
 mod page;
 mod protobuf;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Admin, requests, streams};
+use super::{Admin, loads, requests, streams};
 use crate::{
     meter::Snapshot,
     store::SharedStatus,
@@ -17,6 +17,9 @@ const MOST_STREAMS: usize = 50;
 
 /// The most requests that failed or were slow that are listed, the newest first. `/requests` lists all that are kept.
 const MOST_REQUESTS: usize = 50;
+
+/// The most loads of models that are listed, the newest first.
+const MOST_LOADS: usize = 50;
 
 /// Renders the data. The query `?began=…&after=…` says which points of the history the page has already, and `range=…`
 /// how many seconds the figures of the range cover.
@@ -31,19 +34,20 @@ pub(super) fn render(admin: &Admin, query: &str) -> String {
     overview["clients"] = admin.clients.render();
     overview["draining"] = json!(admin.draining.is_cancelled());
     overview["upstreams"] =
-        admin.upstreams.all().iter().map(|upstream| of_upstream(upstream)).collect::<Vec<_>>().into();
+        admin.upstreams.all().iter().map(|upstream| of_upstream(admin, upstream)).collect::<Vec<_>>().into();
     overview["shared"] = admin.store.as_ref().map_or(Value::Null, |store| {
         let SharedStatus { mode, why, lasts, sidecars } = store.status();
         json!({ "mode": mode, "why": why, "since_seconds": lasts.as_secs_f64(), "sidecars": sidecars })
     });
     overview["streams"] = of_streams(admin);
+    overview["loads"] = loads::newest(&admin.meter, MOST_LOADS).into();
     overview["requests"] = requests::newest(&admin.meter, MOST_REQUESTS).into();
     let mut text = overview.to_string();
     text.push('\n');
     text
 }
 
-fn of_upstream(upstream: &Upstream) -> Value {
+fn of_upstream(admin: &Admin, upstream: &Upstream) -> Value {
     let health = upstream.health();
     let loaded = health.loaded.as_ref().map(|models| models.iter().map(|one| &one.model).collect::<Vec<_>>());
     json!({
@@ -54,6 +58,7 @@ fn of_upstream(upstream: &Upstream) -> Value {
         "down_seconds": health.down_since.map(|since| since.elapsed().as_secs_f64()),
         "wedged": upstream.is_wedged(),
         "wedged_seconds": upstream.wedged_since().map(|since| since.elapsed().as_secs_f64()),
+        "since_chunk_seconds": admin.meter.since_chunk(upstream.name()).map(|since| since.as_secs_f64()),
         "version": health.version,
         "loaded": loaded,
         "model": suggested(&health),

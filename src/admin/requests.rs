@@ -51,6 +51,7 @@ fn request(noted: &NotedRequest, now: SystemTime) -> Value {
         "load_seconds": seconds(usage.load),
         "prompt_eval_seconds": seconds(usage.prompt_eval),
         "client_wait_seconds": ending.client_wait.as_secs_f64(),
+        "prompt_bytes": ending.prompt_bytes,
         "prompt_tokens": usage.prompt_tokens,
         "prompt_cached_tokens": usage.prompt_cached_tokens,
         "output_tokens": usage.output_tokens,

@@ -57,6 +57,8 @@ pub(super) fn stream(one: &Snapshot, places: &QueuePlaces) -> Value {
         "queue_expected_seconds": place.and_then(|(_, wait)| seconds(*wait)),
         "age_seconds": one.age.as_secs_f64(),
         "decoding": one.decoding,
+        "streamed": one.streamed,
+        "prompt_bytes": one.prompt_bytes,
         "overlong_prompt": one.overlong_prompt,
         "records": one.records,
         "tokens": one.tokens,

@@ -37,6 +37,8 @@ pub(super) struct Totals {
     models: Vec<(String, Row)>,
     upstreams: Vec<(String, Row)>,
     callers: Vec<(String, Row)>,
+    /// Refused requests by the reason.
+    refusals: BTreeMap<String, f64>,
 }
 
 impl Totals {
@@ -78,7 +80,11 @@ impl Totals {
             let first_tokens = scrape.find("time_to_first_token_seconds");
             row.first_token = first_tokens.buckets(|one| one.label("model") == model);
         }
-        Totals { models, upstreams: upstreams.most(), callers: callers.most() }
+        let refused = scrape.find("admission_total");
+        let refused = refused.series().filter(|one| one.label("decision") == Outcome::Refused.label());
+        let refused = refused.filter(|one| one.value() > 0.0);
+        let refusals = refused.map(|one| (one.label("reason").to_owned(), one.value())).collect();
+        Totals { models, upstreams: upstreams.most(), callers: callers.most(), refusals }
     }
 
     /// The counts that came after `earlier`. Rows without a request since then are left out.
@@ -94,6 +100,7 @@ impl Totals {
             models: table(&self.models, &earlier.models),
             upstreams: table(&self.upstreams, &earlier.upstreams),
             callers: table(&self.callers, &earlier.callers),
+            refusals: since(&self.refusals, &earlier.refusals),
         }
     }
 
@@ -104,8 +111,20 @@ impl Totals {
             "models": table(&self.models),
             "upstreams": table(&self.upstreams),
             "callers": table(&self.callers),
+            "refusals": self.refusals,
         })
     }
+}
+
+/// The growth of a count.
+fn grown(now: f64, before: f64) -> f64 {
+    (now - before).max(0.0)
+}
+
+/// The growth of counts by their names.
+fn since(now: &BTreeMap<String, f64>, earlier: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    let before = |name: &str| earlier.get(name).copied().unwrap_or_default();
+    now.iter().map(|(name, now)| (name.clone(), grown(*now, before(name)))).collect()
 }
 
 /// The rows by their label value.
@@ -158,7 +177,6 @@ impl Row {
 
     /// A model that gives its label to another takes its counts along, so a difference can be negative. It counts as 0.
     fn since(&self, earlier: &Row) -> Row {
-        let grown = |now: f64, before: f64| (now - before).max(0.0);
         Row {
             requests: grown(self.requests, earlier.requests),
             failed: grown(self.failed, earlier.failed),
@@ -166,11 +184,7 @@ impl Row {
             prompt_tokens: grown(self.prompt_tokens, earlier.prompt_tokens),
             output_tokens: grown(self.output_tokens, earlier.output_tokens),
             records: grown(self.records, earlier.records),
-            loads: (self.loads.iter())
-                .map(|(cause, now)| {
-                    (cause.clone(), grown(*now, earlier.loads.get(cause).copied().unwrap_or_default()))
-                })
-                .collect(),
+            loads: since(&self.loads, &earlier.loads),
             limits: self.limits.clone(),
             first_token: self.first_token.since(&earlier.first_token),
         }

@@ -74,6 +74,7 @@ fn log_load(ending: &Ending, load: &ModelLoad) {
         load_s = ending.usage.load.as_ref().map(Duration::as_secs_f64),
         caller = load.caller.as_deref(),
         earlier_caller = load.earlier_caller.as_deref(),
+        expired_after_s = load.expired_after.map(|time| time.as_secs_f64()),
         option = difference.map(|difference| difference.option),
         now = difference.map(|difference| value(difference.now)),
         before = difference.map(|difference| value(difference.before)),

@@ -15,7 +15,8 @@ const BASE: &str = r#"
     const kept = newest;
     newest = structuredClone(kept);
     const [upstream] = newest.upstreams, whole = newest.window;
-    Object.assign(upstream, { alive: true, wedged: false, loaded: ["m"] });
+    Object.assign(upstream, { alive: true, wedged: false, loaded: ["m"], since_chunk_seconds: null });
+    newest.loads = [];
     newest.requests = [];
     const stream = (fields) => ({ id: "s1", model: "m", route: "chat", caller: "editor", upstream: "gpu0", age_seconds: 100,
       records: 0, tokens: 0, time_to_first_token_seconds: null, gap_p50_seconds: null, gap_p99_seconds: null,
@@ -60,7 +61,7 @@ async fn page_says_that_upstream_hangs_if_its_model_is_loaded_and_no_token_comes
         "bad: gpu0 hangs: 2 requests wait there for up to 1 min 40 s without a token, and 1 client gave up",
         "the last 1 min 30 s ago after 5 min",
         "has m in memory and sends nothing; ",
-        "Caller: editor, notebook, webui. Restart Ollama on gpu0, and read its log.",
+        "Callers: editor, notebook, webui. Restart Ollama on gpu0, and read its log.",
     ] {
         let row = "newest.range_totals.upstreams = [{ name: 'gpu0', requests: 1, failed: 0, loads: 0 }]";
         let said = reasons(&browser, &format!("{waits}; {row}")).await;
@@ -86,6 +87,199 @@ async fn page_says_that_upstream_hangs_if_its_model_is_loaded_and_no_token_comes
                      newest.range_totals.upstreams = [{ name: 'gpu0', requests: 9, failed: 0, loads: 0 }]";
     let said = reasons(&browser, recovered).await;
     assert!(said.len() == 1 && said[0].contains("gave up without a token"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn page_tells_one_silent_request_from_an_upstream_that_hangs() {
+    let (_sidecar, browser) = page().await;
+    let alone = |fields: &str| {
+        format!("upstream.since_chunk_seconds = 300; newest.streams.shown = [stream({{ {fields} }})]")
+    };
+    let said = reasons(&browser, &alone("prompt_bytes: 480 * 1024")).await;
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(
+        said[0],
+        "warn: gpu0 has been silent for 1 min 40 s: its only request waits for the first token. Model: m, in memory. \
+         Caller: editor. The prompt has up to 480 KiB: Ollama may still evaluate it. If a short request waits too, \
+         Ollama hangs: restart it."
+    );
+    let marks = "[document.querySelector('#upstreams li').className, document.querySelector('#upstreams li').innerText, \
+                 document.querySelector('#upstreams-table tbody td').innerText]";
+    let marks = drawn(&browser, &alone(""), marks).await;
+    assert_eq!((&marks[0], &marks[2]), (&json!("quiet"), &json!("silent for 1\u{202f}min 40\u{202f}s")));
+    assert!(marks[1].as_str().unwrap().contains("is silent for"), "{marks}");
+    let said = reasons(&browser, &alone("prompt_bytes: 900, age_seconds: 301")).await;
+    assert!(said[0].starts_with("bad: gpu0 has been silent for 5 min: "), "{said:?}");
+    assert!(said[0].contains("up to 900 B: its evaluation hardly takes this long."), "{said:?}");
+
+    // Something came since the requests began: two of them wait, and the upstream does not hang.
+    let others =
+        "upstream.since_chunk_seconds = 2; newest.streams.shown = [stream({}), stream({ id: 's2' })]";
+    let said = reasons(&browser, others).await;
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].contains("while other requests there get tokens, the last 2 s ago: gpu0 does not hang."),
+        "{said:?}"
+    );
+    let said = reasons(&browser, &others.replace("= 2;", "= 61;")).await;
+    assert!(said[0].contains("gpu0 hangs: ") && said[0].contains("got a byte for 1 min 1 s."), "{said:?}");
+    // A response that is not a stream comes at its end.
+    let whole = alone("streamed: false").replace("[stream(", "[stream({ streamed: false }), stream(");
+    assert_eq!(reasons(&browser, &whole).await, [""; 0]);
+    let since = "newest.requests = [left]; upstream.since_chunk_seconds = 20";
+    let said = reasons(&browser, since).await;
+    assert!(said.len() == 1 && said[0].contains("gpu0 has sent tokens since."), "{said:?}");
+    // No load takes so long.
+    let long = "upstream.loaded = []; newest.streams.shown = [stream({ age_seconds: 400 }), stream({ id: 's2', age_seconds: 350 })]";
+    let said = reasons(&browser, long).await;
+    assert!(said[0].starts_with("bad: gpu0 hangs: ") && !said[0].contains("in memory"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn page_names_the_callers_after_whose_requests_a_model_is_loaded_again() {
+    let (_sidecar, browser) = page().await;
+    let loads = |cause: &str, fields: &str| {
+        format!(
+            "newest.span_seconds = 600; newest.range_totals = {{ callers: [], upstreams: [], models: \
+             [{{ name: 'm', requests: 20, failed: 0, loads: 9, load_cause: '{cause}', output_tokens: 1 }}] }}; \
+             const load = {{ ago_seconds: 9, model: 'm', upstream: 'gpu0', cause: '{cause}', caller: 'webui', earlier_caller: null, \
+             expired_after_seconds: null, evicted_by: null }}; \
+             newest.loads = [{{ ...load, {fields} }}, {{ ...load, {fields} }}, load, {{ ...load, ago_seconds: 900, {fields} }}]"
+        )
+    };
+    for (cause, fields, told) in [
+        (
+            "expired",
+            "earlier_caller: 'notebook', expired_after_seconds: 0",
+            "Of the last 3 loads, 2 came after a request of caller notebook with keep_alive 0 s.",
+        ),
+        (
+            "evicted",
+            "earlier_caller: 'batch', evicted_by: 'qwen'",
+            "Of the last 3 loads, 2 came after a load of qwen for caller batch.",
+        ),
+        (
+            "context",
+            "earlier_caller: 'batch'",
+            "Of the last 3 loads, 2 came after a change from caller batch to caller webui.",
+        ),
+    ] {
+        let said = reasons(&browser, &loads(cause, fields)).await;
+        assert!(said.len() == 1 && said[0].contains(told), "{said:?}");
+        assert!(said[0].contains("Upstream: gpu0."), "{said:?}");
+    }
+    // First loads explain late tokens, and are no problem.
+    let late = "whole.first_token.p95 = 5; for (const name in whole.outcomes) whole.outcomes[name] = 0; whole.outcomes.complete = 20";
+    let first = loads("first", "").replace("loads: 9", "loads: 1");
+    let said = reasons(&browser, &format!("{late}; {first}")).await;
+    assert!(said.len() == 1 && said[0].starts_with("note: TTFT p95 is 5 s"), "{said:?}");
+    assert!(said[0].contains("1 model for the first time, 3 loads"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn page_tells_caller_over_its_limit_from_a_full_queue_and_says_why_the_state_is_healthy() {
+    let (_sidecar, browser) = page().await;
+    let counts = "newest.span_seconds = 600; for (const name in whole.outcomes) whole.outcomes[name] = 0; \
+                  Object.assign(whole.outcomes, { complete: 100, refused: 100 }); whole.first_token.p95 = 0.1; whole.gap.p99 = 0.1; \
+                  const caller = { failed: 0, refused: 0, prompt_tokens: 1, output_tokens: 1 }; \
+                  newest.range_totals = { models: [], upstreams: [], callers: [{ ...caller, name: 'batch', requests: 150, refused: 100, \
+                  limits_per_second: { requests: 5 / 60 } }, { ...caller, name: 'webui', requests: 50 }], refusals: {} }";
+    let refused =
+        |reason: &str, n: u32| format!("{counts}; newest.range_totals.refusals = {{ {reason}: {n} }}");
+    let state = "[document.getElementById('state').innerText, document.getElementById('verdict').className]";
+    let over = refused("requests", 100);
+    let said = reasons(&browser, &over).await;
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(
+        said[0],
+        "limit: Caller batch is over its limit of 5 requests/min: it sent 150 requests in the last 10 min, which is \
+         15 requests/min, and 100 of them were refused. The limit works as it is set, and no other caller is refused. \
+         To change this, slow batch down, or raise the limit of its key."
+    );
+    assert_eq!(
+        drawn(&browser, &over, state).await,
+        json!(["Working, and a caller is over its limit", "warn"])
+    );
+    for (reason, told) in [
+        ("queue_full", "100 requests found the queue full or waited there too long"),
+        ("unknown_key", "100 requests without a valid key got status 401"),
+        ("model", "100 requests asked for a model or a route that the key does not allow"),
+    ] {
+        let said = reasons(&browser, &refused(reason, 100)).await;
+        assert!(said.len() == 1 && said[0].starts_with(&format!("warn: {told}")), "{said:?}");
+    }
+    let why = "document.getElementById('why').textContent.replaceAll('\u{202f}', ' ')";
+    assert_eq!(drawn(&browser, &over, why).await, "");
+    let healthy = format!("{counts}; whole.outcomes.refused = 0");
+    assert_eq!(
+        drawn(&browser, &healthy, why).await,
+        "The upstream answers; of 100 requests in the last 10 min none failed, TTFT p95 is 100 ms (limit 2.5 s), \
+         gap p99 is 100 ms (limit 250 ms). No stream runs now."
+    );
+    let failed = counts
+        .replace("refused: 100 }); w", "truncated: 100 }); w")
+        .replace("'webui', ", "'webui', failed: 100, ");
+    let failed = failed.replace("requests: 50 }", "requests: 50, failed: 100 }");
+    let said = reasons(&browser, &failed).await;
+    assert!(said[0].contains("(50 %). Caller: webui (100). This Ollama is simulated"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn page_compares_no_stream_with_a_lone_one_that_was_held_up_and_says_where_the_gpus_are() {
+    let (_sidecar, browser) = page().await;
+    let curve = |alone: u32| {
+        format!(
+            "whole.curve = [{{ streams: 1, tokens_per_second: {alone}, seconds: 60 }}, \
+             {{ streams: 4, tokens_per_second: 120, seconds: 60 }}]; newest.missing.curve = null"
+        )
+    };
+    let head = "document.getElementById('curve-headline').textContent.replaceAll('\u{202f}', ' ')";
+    assert_eq!(drawn(&browser, &curve(40), head).await, "4 streams: 3 × one stream alone.");
+    assert_eq!(drawn(&browser, &curve(10), head).await, "No comparison: the lone streams were held up.");
+    let held = "document.getElementById('curve-held').textContent";
+    let mute = format!("{}; newest.streams.shown = [stream({{ ...sends, silent_seconds: 40 }})]", curve(40));
+    let shown = drawn(&browser, &mute, held).await;
+    assert!(
+        shown.as_str().unwrap().starts_with("1 stream that got nothing for 30 s counts as decoding"),
+        "{shown}"
+    );
+    let place = "document.getElementById('gpu-place').textContent";
+    let shown = drawn(&browser, "", place).await;
+    assert!(shown.as_str().unwrap().ends_with("Upstreams at a loopback address: gpu0."), "{shown}");
+    let shown = drawn(&browser, "upstream.address = 'ollama:11434'", place).await;
+    assert!(shown.as_str().unwrap().ends_with("the upstreams may use other GPUs."), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
+async fn page_shows_single_points_and_sixteen_models_with_long_names_without_a_scroll() {
+    let (_sidecar, browser) = page().await;
+    let point = "points = [0, 1, 2].map((n) => Object.keys(columns).map((name) => \
+                 name === 'seconds' ? 10 * n : name.startsWith('first_token') && n === 1 ? 0.5 : null)); newest.now = null; \
+                 whole.first_token.p50 = 0.5; newest.missing.first_token = null";
+    let dots = "[...document.querySelectorAll('#first_token-card path.lone')].map((one) => [one.getAttribute('d').endsWith('l0 0'), \
+                getComputedStyle(one).strokeWidth, getComputedStyle(one).strokeDasharray])";
+    let kept = browser.value("points.length").await;
+    let shown = drawn(&browser, &format!("window.kept_points = points; {point}"), dots).await;
+    assert_eq!(shown, json!([[true, "6px", "none"], [true, "6px", "none"]]), "{kept} points were there");
+    browser.value("(points = window.kept_points).length").await;
+
+    let screen = json!({"width": 1600, "height": 900, "deviceScaleFactor": 1, "mobile": false});
+    browser.command("Emulation.setDeviceMetricsOverride", screen).await;
+    browser.until("innerWidth === 1600").await;
+    let models = "const names = Array.from({ length: 16 }, (_, n) => `model-with-a-long-name-${n}:70b-instruct-q4_K_M`); \
+                  upstream.loaded = names; newest.range_totals.models = names.map((name) => ({ name, requests: 99, failed: 0, loads: 9, \
+                  output_tokens: 99999, first_token_p50_seconds: 0.123, first_token_p95_seconds: 0.456 }))";
+    let wide = "[document.getElementById('models-table').scrollWidth - document.getElementById('models-table').clientWidth, \
+                document.getElementById('models-none').innerText, document.querySelector('#upstreams li').innerText.split(' and ')[1]]";
+    assert_eq!(
+        drawn(&browser, models, wide).await,
+        json!([0, "The ten with the most requests of 16. /metrics has all of them.", "12 more"])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

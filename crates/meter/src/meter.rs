@@ -17,6 +17,7 @@ mod loads;
 mod measurement;
 mod model;
 mod noted;
+mod noted_load;
 mod outcome;
 mod outcomes;
 mod phases;
@@ -47,6 +48,7 @@ pub use live::Live;
 pub use measurement::{Facts, Measurement};
 pub use model::InMemory;
 pub use noted::NotedRequest;
+pub use noted_load::NotedLoad;
 pub use outcome::{Ending, Outcome};
 pub use request_id::RequestId;
 pub use slow::SlowLimits;
@@ -58,7 +60,10 @@ pub use trace::{TraceId, TraceParent};
 pub use wrap::BodyStream;
 pub use wrapping::DeliveredBy;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::StatusCode;
 
@@ -69,6 +74,7 @@ use live::LiveTable;
 use loads::Span;
 use model::{Claim, Loaded, Memory, ModelTable};
 use noted::NotedRequests;
+use noted_load::NotedLoads;
 use prompt::Density;
 use shared::Shared;
 use truncation::Truncation;
@@ -155,6 +161,7 @@ impl Meter {
                 truncation: Truncation::default(),
                 live,
                 noted: NotedRequests::default(),
+                noted_loads: NotedLoads::default(),
                 slow: config.slow,
                 cut: false.into(),
                 has_natives: natives,
@@ -196,6 +203,18 @@ impl Meter {
     #[must_use]
     pub fn noted(&self, most: usize) -> Vec<NotedRequest> {
         self.shared.noted.newest(most)
+    }
+
+    /// Returns the last loads that requests reported, the newest first, at most `most`. 100 are kept.
+    #[must_use]
+    pub fn noted_loads(&self, most: usize) -> Vec<NotedLoad> {
+        self.shared.noted_loads.newest(most)
+    }
+
+    /// Returns the time since the newest chunk of any response from an upstream. `None`: there was none.
+    #[must_use]
+    pub fn since_chunk(&self, upstream: &str) -> Option<Duration> {
+        waiting::since_chunk(&self.shared.live.running(), &self.shared.families.concurrency, upstream)
     }
 
     /// Notes the models that an upstream has in memory. Each model gets a label of its own, unless models in memory or

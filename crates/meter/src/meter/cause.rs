@@ -96,8 +96,11 @@ pub struct ModelLoad {
     pub cause: LoadCause,
     /// The caller whose request loaded it, if it is known.
     pub caller: Option<Arc<str>>,
-    /// The caller of the earlier request: for the same model with other options, or for the model that evicted it.
+    /// The caller of the earlier request: for the same model with other options, for the model that evicted it, or
+    /// the one whose `keep_alive` passed.
     pub earlier_caller: Option<Arc<str>>,
+    /// The `keep_alive` that passed, if the earlier request set one.
+    pub expired_after: Option<Duration>,
     /// The option that differs between both requests.
     pub difference: Option<Difference>,
     /// The label of the model that evicted it.
@@ -120,8 +123,22 @@ pub(super) struct Turn {
     pub(super) to: Arc<Order>,
 }
 
-/// The end of a request, and the `keep_alive` that it set.
-pub(super) type Kept = (Instant, Option<KeepAlive>);
+/// A request that has ended, whose `keep_alive` determines when its model leaves the memory.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) ended: Instant,
+    pub(super) order: Arc<Order>,
+}
+
+impl Kept {
+    /// Returns the time for which the request lets the model stay in memory, if it set one.
+    pub(super) fn time(&self) -> Option<Duration> {
+        match self.order.options.keep_alive? {
+            KeepAlive::For(time) => Some(time),
+            KeepAlive::Forever => None,
+        }
+    }
+}
 
 /// Another model that was loaded at the same upstream.
 #[derive(Clone, Debug)]
@@ -146,8 +163,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) has_other_context: bool,
     pub(super) turn: Option<&'a Turn>,
     pub(super) pushed: Option<&'a Pushed>,
-    /// The end of the newest request before the model was last idle, and its `keep_alive`.
-    pub(super) kept: Option<Kept>,
+    /// The newest request that ended before the model was last idle.
+    pub(super) kept: Option<&'a Kept>,
 }
 
 impl Circumstances<'_> {
@@ -178,10 +195,10 @@ impl Circumstances<'_> {
     }
 
     fn has_expired(&self, seen: Seen) -> bool {
-        let ends = match self.kept {
-            Some((_, Some(KeepAlive::Forever))) => None,
-            Some((ended, Some(KeepAlive::For(time)))) => ended.checked_add(time),
-            _ => seen.expires,
+        let ends = match self.kept.and_then(|kept| Some((kept.ended, kept.order.options.keep_alive?))) {
+            Some((_, KeepAlive::Forever)) => None,
+            Some((ended, KeepAlive::For(time))) => ended.checked_add(time),
+            None => seen.expires,
         };
         // A model that was seen after its time was loaded again since.
         ends.is_some_and(|ends| seen.at <= ends + SLACK && ends <= self.now + SLACK)
@@ -249,13 +266,14 @@ mod tests {
         let past = Some(Seen { at: began + 90 * SECOND, expires: Some(began + 99 * SECOND) });
         let both = Circumstances { seen: past, pushed: Some(&since), ..absent() };
         assert_eq!(both.cause().0, LoadCause::Expired, "its time was over anyway");
-        let kept = |keep_alive| Some((began + 90 * SECOND, Some(keep_alive)));
-        let unloads = Circumstances { kept: kept(KeepAlive::For(Duration::ZERO)), ..absent() };
+        let kept = |body| Kept { ended: began + 90 * SECOND, order: order("alice", body) };
+        let (zero, forever) = (kept(r#"{"keep_alive":0}"#), kept(r#"{"keep_alive":-1}"#));
+        let unloads = Circumstances { kept: Some(&zero), ..absent() };
         assert_eq!(unloads.cause().0, LoadCause::Expired);
         let seen = Some(Seen { at: began + 95 * SECOND, expires: None });
-        let since = Circumstances { seen, kept: kept(KeepAlive::For(Duration::ZERO)), ..absent() };
+        let since = Circumstances { seen, kept: Some(&zero), ..absent() };
         assert_eq!(since.cause().0, LoadCause::Restart, "it was loaded again since");
-        let stays = Circumstances { seen: past, kept: kept(KeepAlive::Forever), ..absent() };
+        let stays = Circumstances { seen: past, kept: Some(&forever), ..absent() };
         assert_eq!(stays.cause().0, LoadCause::Restart);
         assert_eq!(Circumstances { lost: Some(began + 95 * SECOND), ..both }.cause().0, LoadCause::Restart);
     }

@@ -462,6 +462,8 @@ impl Live {
                 .get()
                 .filter(|_| held.is_none())
                 .map(|arrival| age.saturating_sub(arrival)),
+            streamed: self.asks_stream.load(Relaxed),
+            prompt_bytes: self.prompt_bytes.load(Relaxed),
             overlong_prompt: self.overlong.load(Relaxed),
             awaited: self.awaited.load(Relaxed),
             decoding: self.first_record.get().is_some() && !self.is_terminal(),

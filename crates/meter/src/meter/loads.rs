@@ -106,7 +106,7 @@ impl LoadState {
     /// Notes a request.
     fn order(&mut self, now: Instant, order: &Arc<Order>) {
         if self.running == 0 {
-            self.kept_when_idle = self.kept;
+            self.kept_when_idle = self.kept.clone();
         }
         let earlier = self.newest.replace(order.clone());
         if let Some(from) = earlier.filter(|from| order.differs(from).is_some()) {
@@ -146,7 +146,7 @@ impl Loads {
         let mut state = self.state();
         state.order(now, order);
         let seen = state.seen(self.last_answer());
-        let (lost, kept) = (state.lost, state.kept_when_idle);
+        let (lost, kept) = (state.lost, state.kept_when_idle.clone());
         let is_alone = state.running == 0 && !self.is_shared;
         state.running += 1;
         state.requests += 1;
@@ -204,7 +204,7 @@ impl Loads {
                 has_other_context,
                 turn,
                 pushed,
-                kept: state.kept_when_idle,
+                kept: state.kept_when_idle.as_ref(),
             };
             let cause = circumstances.cause().0;
             state.appeared = Some((span, cause));
@@ -345,21 +345,24 @@ impl Waiter {
             has_other_context: self.other_context().is_some(),
             turn,
             pushed: self.pushed.as_ref(),
-            kept: self.kept,
+            kept: self.kept.as_ref(),
         };
         let (cause, difference) = circumstances.cause();
         let caller = |order: Option<&Order>| order.and_then(|order| order.caller.clone());
         let pushed = self.pushed.as_ref().filter(|_| cause == LoadCause::Evicted);
+        let kept = self.kept.as_ref().filter(|_| cause == LoadCause::Expired);
         let turn = turn.filter(|_| difference.is_some());
         let (from, to) = (turn.map(|turn| &*turn.from), turn.map_or(&*self.order, |turn| &*turn.to));
         let difference = difference.or(self.other_context().filter(|_| cause == LoadCause::Context));
         ModelLoad {
             cause,
             caller: caller(Some(to)),
-            earlier_caller: match pushed {
-                Some(pushed) => pushed.caller.clone(),
-                None => caller(from),
+            earlier_caller: match (pushed, kept) {
+                (Some(pushed), _) => pushed.caller.clone(),
+                (None, Some(kept)) => caller(Some(&kept.order)),
+                (None, None) => caller(from),
             },
+            expired_after: kept.and_then(Kept::time),
             difference,
             evicted_by: pushed.map(|pushed| pushed.label.clone()),
         }
@@ -383,6 +386,6 @@ impl Drop for Waiter {
         let ended = Instant::now();
         #[cfg(test)]
         let ended = self.ended.unwrap_or(ended);
-        state.kept = Some((ended, self.order.options.keep_alive));
+        state.kept = Some(Kept { ended, order: self.order.clone() });
     }
 }

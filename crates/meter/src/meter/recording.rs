@@ -99,6 +99,7 @@ impl Measurement {
         (ending.finish, ending.load, ending.is_prompt_cut) = (finish, model_load, is_prompt_cut);
         ending.is_slow = self.shared.slow.are_exceeded(&ending);
         self.shared.noted.note(&ending);
+        self.shared.noted_loads.note(&ending);
         for hook in self.on_end.drain(..) {
             hook(&ending);
         }

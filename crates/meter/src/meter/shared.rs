@@ -7,6 +7,7 @@ use super::{
     live::LiveTable,
     model::{Claim, ModelTable, Place},
     noted::NotedRequests,
+    noted_load::NotedLoads,
     prompt::Density,
     slow::SlowLimits,
     truncation::Truncation,
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     pub(super) truncation: Truncation,
     pub(super) live: Arc<LiveTable>,
     pub(super) noted: NotedRequests,
+    pub(super) noted_loads: NotedLoads,
     pub(super) slow: SlowLimits,
     pub(super) cut: AtomicBool,
     /// The largest histograms have native buckets.

@@ -109,14 +109,17 @@ impl History {
         self.newest.fetch_max(nanos(chunk.saturating_duration_since(self.made)), Relaxed);
     }
 
+    /// Returns the time since the newest chunk of all ended streams.
+    pub(super) fn since_heard(&self, now: Instant) -> Option<Duration> {
+        let newest = Some(self.newest.load(Relaxed)).filter(|newest| *newest > 0)?;
+        Some(now.saturating_duration_since(self.made + Duration::from_nanos(newest)))
+    }
+
     /// Returns the silence of the upstream, divided by the longest silence that is usual for the requests in progress
     /// there. Above 1 the upstream is wedged. It stays below 1 without a proof: either a stream that was sending
     /// tokens, or two requests whose silence may be work and is far longer than usual for their kinds.
     pub(super) fn ratio(&self, running: &[Silence], now: Instant) -> f64 {
-        let heard = match self.newest.load(Relaxed) {
-            0 => None,
-            newest => Some(now.saturating_duration_since(self.made + Duration::from_nanos(newest))),
-        };
+        let heard = self.since_heard(now);
         let since_chunk = running.iter().filter(|one| one.begun).map(|one| one.length);
         let Some(oldest) = running.iter().map(|one| one.length).max() else { return 0.0 };
         let silence = since_chunk.chain(heard).fold(oldest, Duration::min);

@@ -37,6 +37,10 @@ pub struct Snapshot {
     pub backpressure: Duration,
     /// The time since the newest chunk. `None` before the first one, and while the client holds the stream.
     pub silent: Option<Duration>,
+    /// Whether its response is a stream, as far as is known. Otherwise the response comes at once, at its end.
+    pub streamed: bool,
+    /// The bytes of the request that may be prompt, as far as they were read.
+    pub prompt_bytes: u64,
     /// Whether its prompt does not fit into the model's context, as far as its bytes tell. Ollama then cuts the prompt.
     pub overlong_prompt: bool,
     /// Whether it has had its first record.

@@ -1,7 +1,10 @@
 //! The longest wait for a first record, the silence of upstreams, and the silence relative to the usual one. They are
 //! read from the running requests at a scrape, as are the present stretches in which clients do not read.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use prometheus::{
     Gauge,
@@ -63,6 +66,18 @@ pub(super) fn silence_ratio(live: &[Arc<Live>], concurrency: &ConcurrencyFamilie
     let at = live.iter().filter(|one| one.upstream().as_deref() == Some(upstream));
     let silences: Vec<_> = at.filter_map(|one| one.silence()).collect();
     concurrency.upstream(upstream).history.ratio(&silences, Instant::now())
+}
+
+/// Returns the time since the newest chunk from an upstream, of ended streams and of those among `live`.
+pub(super) fn since_chunk(
+    live: &[Arc<Live>],
+    concurrency: &ConcurrencyFamilies,
+    upstream: &str,
+) -> Option<Duration> {
+    let at = live.iter().filter(|one| one.upstream().as_deref() == Some(upstream));
+    let running = at.filter_map(|one| Some(one.accepted.elapsed().saturating_sub(one.last_arrival.get()?)));
+    let ended = concurrency.upstream(upstream).history.since_heard(Instant::now());
+    running.chain(ended).min()
 }
 
 impl Collector for Waiting {

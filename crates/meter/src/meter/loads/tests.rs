@@ -299,3 +299,25 @@ fn first_request_with_another_context_than_the_one_in_memory_names_both() {
     assert_eq!((load.cause, load.difference), (LoadCause::Context, Some(difference)));
     assert_eq!((load.caller.as_deref(), load.earlier_caller), (Some("alice"), None));
 }
+
+#[test]
+fn load_after_keep_alive_has_passed_names_the_caller_that_set_it() {
+    for (keep_alive, time) in [("0", Some(Duration::ZERO)), (r#""2s""#, Some(2_000 * MS)), ("null", None)] {
+        let bench = bench();
+        let waits = |at, caller: &str, body: &str, memory| {
+            let options = crate::protocol::Peek::read(body.as_bytes()).load;
+            let order = Arc::new(Order { options, caller: Some(caller.into()) });
+            bench.loads.wait(bench.at(at), &order, memory, None)
+        };
+        let _ = waits(0, "alice", "{}", None).told(1_000 * MS, bench.began, bench.at(1_100));
+        bench.loads.listed(Seen { at: bench.at(4_000), expires: Some(bench.at(7_000)) });
+        let mut unloads = waits(5_000, "bob", &format!(r#"{{"keep_alive":{keep_alive}}}"#), None);
+        unloads.ended = Some(bench.at(5_010));
+        drop(unloads);
+        let waiter = waits(9_000, "alice", "{}", Some((false, bench.at(8_900))));
+        let load = waiter.told(1_000 * MS, bench.began, bench.at(10_100)).unwrap();
+        assert_eq!(load.cause, LoadCause::Expired, "{keep_alive}");
+        assert_eq!((load.caller.as_deref(), load.earlier_caller.as_deref()), (Some("alice"), Some("bob")));
+        assert_eq!(load.expired_after, time, "{keep_alive}");
+    }
+}

@@ -67,6 +67,27 @@ fn chunk_of_ended_stream_lowers_silence_ratio_of_its_upstream() {
 }
 
 #[test]
+fn newest_chunk_of_an_upstream_is_that_of_a_running_or_an_ended_response() {
+    let bench = bench();
+    let since = || bench.meter.since_chunk("u");
+    let waiting = bench.request("/api/chat");
+    assert_eq!(since(), None, "nothing has come");
+    let mut body = bench.stream([Data(FIRST), Wait, Data(SECOND), Wait]);
+    assert!(poll(&mut body).is_ready());
+    thread::sleep(Duration::from_millis(20));
+    let before = since().unwrap();
+    assert!(before >= Duration::from_millis(20), "{before:?}");
+    assert!(poll(&mut body).is_pending() && poll(&mut body).is_ready());
+    assert!(since().unwrap() < before, "of the running stream");
+    drop(body);
+    let ended = since().unwrap();
+    assert!(ended < before, "of the ended stream");
+    thread::sleep(Duration::from_millis(20));
+    assert!(since().unwrap() >= ended + Duration::from_millis(20));
+    drop(waiting);
+}
+
+#[test]
 fn silence_of_tool_calls_counts_once_an_earlier_one_was_answered() {
     let bench = bench();
     let ratio = || bench.value("silence_ratio{upstream=\"u\"}").unwrap();

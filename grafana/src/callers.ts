@@ -209,7 +209,7 @@ export const callers: Board = {
         title: 'Dispatches per minute by reason',
         description:
           'Requests per minute that got a slot at an upstream, by the reason for the choice. Many "not_loaded" are loads of models: the upstreams do not have the models in memory that the requests need.',
-        height: 11,
+        height: 12,
         unit: 'reqpm',
         min: 0,
         queries: [
@@ -228,7 +228,7 @@ export const callers: Board = {
         title: 'Slots by state',
         description:
           'Slots of all upstreams: free, busy, and releasing, which Ollama has finished and whose clients still read. Running and waiting are the sums over all upstreams and priorities. A queue beside free slots means that the free slots belong to upstreams that lack the model.',
-        height: 11,
+        height: 12,
         unit: 'none',
         min: 0,
         decimals: 0,
@@ -396,6 +396,7 @@ export const callers: Board = {
           'Calls and connections that failed, per minute by reason, and tokens that could not be charged, per minute.',
         unit: '/min',
         min: 0,
+        shades: 'red',
         queries: [
           ['{{reason}}', `60 * ${sum(rate(family('shared_failures_total')), 'reason')}`],
           ['tokens not charged', `60 * ${sum(rate(family('shared_charges_lost_total')))}`],

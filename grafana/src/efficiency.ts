@@ -217,7 +217,7 @@ export const efficiency: Board = {
       'Where does the time go?',
       lines({
         title: 'Mean time per phase',
-        height: 11,
+        height: 14,
         description:
           'Mean time of a generation in each phase. `queue` is the hidden queue inside Ollama. `decode` lasts from the first token to the last record. `eval` is the duration that Ollama reports for it, and `unaccounted` is the difference. Before Ollama 0.30 the difference contains sampling and the wait for the batch. Since then it is close to 0.',
         unit: 's',
@@ -226,7 +226,7 @@ export const efficiency: Board = {
       }),
       lines({
         title: 'Waits before the first token, p95',
-        height: 11,
+        height: 14,
         description:
           '95th percentile of each wait before the first token: the sidecar’s queue, the hidden queue inside Ollama, loading the model and evaluating the prompt.',
         unit: 's',

@@ -228,6 +228,7 @@ export const gpu: Board = {
           'Bytes of each loaded model that are not in GPU memory (size − vram). Their layers run on the CPU.',
         unit: 'bytes',
         min: 0,
+        shades: 'orange',
         queries: [['{{upstream}} {{model}}', sum(outside, 'upstream', 'model')]],
         empty: LOADED,
       }),
@@ -246,7 +247,7 @@ export const gpu: Board = {
       lines({
         title: 'Model loads per hour',
         width: 8,
-        description: 'Loads of models into memory, per hour. The panel beside it shows why.',
+        description: 'Loads of models into memory, per hour, by upstream and model. The panel beside it shows why.',
         unit: 'loads/h',
         min: 0,
         queries: [
@@ -338,10 +339,11 @@ export const gpu: Board = {
         min: 0,
         decimals: 0,
         points: true,
+        shades: 'red',
         queries: [
-          ['GPU {{gpu}} of {{instance}}, XID {{xid}}', `topk(5, ${max(increase(family('gpu_xid_errors_total', GPU)), ...EACH, 'xid')})`],
+          ['GPU {{gpu}} of {{instance}}, XID {{xid}}', `topk(5, ${max(increase(family('gpu_xid_errors_total', GPU)), ...EACH, 'xid')}) > 0`],
         ],
-        empty: NOT_REPORTED,
+        empty: 'No XID error',
       }),
       lines({
         title: 'ECC errors in the time range',
@@ -350,10 +352,11 @@ export const gpu: Board = {
         unit: 'none',
         min: 0,
         decimals: 0,
+        shades: 'red',
         queries: [
-          ['GPU {{gpu}} of {{instance}}, {{kind}}, {{counter}}', max(increase(family('gpu_ecc_errors_total', GPU)), ...EACH, 'kind', 'counter')],
+          ['GPU {{gpu}} of {{instance}}, {{kind}}, {{counter}}', `${max(increase(family('gpu_ecc_errors_total', GPU)), ...EACH, 'kind', 'counter')} > 0`],
         ],
-        empty: NOT_REPORTED,
+        empty: 'No ECC error',
       }),
       lines({
         title: 'Repairs of GPU memory',
@@ -363,6 +366,7 @@ export const gpu: Board = {
         unit: 'none',
         min: 0,
         decimals: 0,
+        shades: 'orange',
         queries: [
           ['GPU {{gpu}} of {{instance}}, pages, {{cause}}', max(family('gpu_retired_pages', GPU), ...EACH, 'cause')],
           ['GPU {{gpu}} of {{instance}}, rows, {{cause}}', max(family('gpu_remapped_rows', GPU), ...EACH, 'cause')],
@@ -407,7 +411,7 @@ export const gpu: Board = {
       }),
       lines({
         title: 'PCIe link generation and width',
-        height: 9,
+        height: 10,
         description:
           'Current and highest generation and width of the link. The generation falls when the GPU is idle. The width should not fall.',
         unit: 'none',
@@ -421,7 +425,7 @@ export const gpu: Board = {
       }),
       lines({
         title: 'PCIe replays per second',
-        height: 9,
+        height: 10,
         description:
           'Packets that were sent again, per second. A few are normal. Growth points to a bad slot or riser.',
         unit: 'ops',

@@ -50,9 +50,12 @@ export function number(
     .withTarget(target(0, [words.legend ?? '', words.expr]).instant());
 }
 
-/** Lines over time. `stacked` if their sum has a meaning. */
+/**
+ * Lines over time. `stacked` if their sum has a meaning. `colors` are those of names, and `shades` is one color for all
+ * lines, for what is never good.
+ */
 export function lines(
-  words: Words & { queries: Query[]; stacked?: boolean; log?: boolean; points?: boolean; height?: number; softMax?: number; colors?: Record<string, string> },
+  words: Words & { queries: Query[]; stacked?: boolean; log?: boolean; points?: boolean; height?: number; softMax?: number; colors?: Record<string, string>; shades?: string },
 ): Panel {
   // With a height of 8, the legend has no room for its third row.
   const panel = dress(new timeseries.PanelBuilder(), words, words.height ?? 9, 12)
@@ -77,6 +80,10 @@ export function lines(
   // clearly, which two names may not.
   if (words.queries.every(([legend]) => legend === '{{model}}')) {
     panel.colorScheme(new dashboard.FieldColorBuilder().mode('palette-classic-by-name' as dashboard.FieldColorModeId));
+  }
+  if (words.shades) {
+    const mode = 'shades' as dashboard.FieldColorModeId;
+    panel.colorScheme(new dashboard.FieldColorBuilder().mode(mode).fixedColor(words.shades));
   }
   if (words.stacked) panel.stacking(new common.StackingConfigBuilder().mode(common.StackingMode.Normal));
   if (words.log) {

@@ -127,6 +127,11 @@ async fn page_tells_one_silent_request_from_an_upstream_that_hangs() {
     // A response that is not a stream comes at its end.
     let whole = alone("streamed: false").replace("[stream(", "[stream({ streamed: false }), stream(");
     assert_eq!(reasons(&browser, &whole).await, [""; 0]);
+    let long =
+        whole.replace("streamed: false }", "streamed: false, age_seconds: 400 }").replace("= 300;", "= 350;");
+    let said = reasons(&browser, &long).await;
+    let told = "warn: 2 requests at gpu0 that are not streamed have waited for up to 6 min 40 s, and nothing came from gpu0 for 5 min 50 s.";
+    assert!(said.len() == 1 && said[0].starts_with(told), "{said:?}");
     let since = "newest.requests = [left]; upstream.since_chunk_seconds = 20";
     let said = reasons(&browser, since).await;
     assert!(said.len() == 1 && said[0].contains("gpu0 has sent tokens since."), "{said:?}");

@@ -181,7 +181,7 @@ async fn page_says_why_a_model_is_loaded_again_and_again() {
         reasons.contains("Ollama loaded sim:latest") && reasons.contains("keep_alive had ended"),
         "{reasons}"
     );
-    let told = "Of the last 3 loads, 3 came after a request of caller anonymous with keep_alive 0\u{202f}s.";
+    let told = "All of the last 3 loads came after a request of caller anonymous with keep_alive 0\u{202f}s.";
     assert!(reasons.contains(told), "{reasons}");
 }
 

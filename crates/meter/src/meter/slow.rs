@@ -76,11 +76,20 @@ impl Ending {
     /// Describes a response that took long after its beginning.
     fn slow_response(&self) -> String {
         let mut text = format!("the response took {}", seconds(self.duration));
-        let decoded = self.first_token.map(|first| self.duration.saturating_sub(first));
+        // Time in which the client held the stream says nothing about Ollama.
+        let silence = self.timeline.last_content.map(|last| self.duration.saturating_sub(last));
+        let silence = silence.unwrap_or_default().saturating_sub(self.client_wait);
+        let is_silent = silence.as_secs_f64() >= LEAST_SHARE * self.duration.as_secs_f64();
+        let silence = if is_silent { silence } else { Duration::ZERO };
+        let decoded = self.first_token.map(|first| self.duration.saturating_sub(first + silence));
         if let (Some(first), Some(decoded)) = (self.first_token, decoded) {
             let tokens = self.usage.output_tokens.unwrap_or(self.content_records);
             let rate = tokens as f64 / decoded.as_secs_f64().max(1e-3);
             write!(text, ": {} to the first token, then {tokens} tokens at {rate:.1}/s", seconds(first))
+                .expect("writing to a String does not fail");
+        }
+        if is_silent {
+            write!(text, ", then nothing for {}", seconds(silence))
                 .expect("writing to a String does not fail");
         }
         if self.client_wait.as_secs_f64() >= LEAST_SHARE * self.duration.as_secs_f64() {
@@ -150,6 +159,21 @@ mod tests {
             "the response took 90.0 s: 2.0 s to the first token, then 880 tokens at 10.0/s, 30.0 s of it waiting for \
              the client"
         );
+    }
+
+    #[test]
+    fn silence_at_the_end_of_a_slow_response_is_no_part_of_its_rate() {
+        let mut slow = ending();
+        (slow.duration, slow.outcome) = (ms(300_600), Outcome::ClientAbort);
+        slow.first_token = Some(ms(20));
+        slow.timeline.last_content = Some(ms(600));
+        slow.content_records = 18;
+        let told = "the response took 300.6 s: 20 ms to the first token, then 18 tokens at 31.0/s, then nothing for 300.0 s";
+        assert_eq!(slow.slowness(), told);
+        slow.client_wait = ms(299_000);
+        let told = "the response took 300.6 s: 20 ms to the first token, then 18 tokens at 0.1/s, 299.0 s of it waiting \
+                    for the client";
+        assert_eq!(slow.slowness(), told);
     }
 
     #[test]

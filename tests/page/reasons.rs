@@ -113,6 +113,10 @@ async fn page_tells_one_silent_request_from_an_upstream_that_hangs() {
     assert!(said[0].starts_with("bad: gpu0 has been silent for 5 min: "), "{said:?}");
     assert!(said[0].contains("up to 900 B: its evaluation hardly takes this long."), "{said:?}");
 
+    // The clients of a wedged upstream have left.
+    let said = reasons(&browser, "upstream.wedged = true; upstream.wedged_seconds = 70").await;
+    assert!(said[0].contains("for far longer than usual. ") && !said[0].contains("Caller"), "{said:?}");
+
     // Something came since the requests began: two of them wait, and the upstream does not hang.
     let others =
         "upstream.since_chunk_seconds = 2; newest.streams.shown = [stream({}), stream({ id: 's2' })]";
@@ -201,13 +205,21 @@ async fn page_tells_caller_over_its_limit_from_a_full_queue_and_says_why_the_sta
     assert_eq!(
         said[0],
         "limit: Caller batch is over its limit of 5 requests/min: it sent 150 requests in the last 10 min, which is \
-         15 requests/min, and 100 of them were refused. The limit works as it is set, and no other caller is refused. \
+         15/min, and 100 of them were refused with status 429. The limit works as it is set, and no other caller is refused. \
          To change this, slow batch down, or raise the limit of its key."
     );
     assert_eq!(
         drawn(&browser, &over, state).await,
         json!(["Working, and a caller is over its limit", "warn"])
     );
+    let both = "newest.range_totals.callers[0].limits_per_second.tokens = 5000 / 3600";
+    for (reason, limit) in [("tokens", "5,000 tokens/h"), ("requests", "5 requests/min")] {
+        let said = reasons(&browser, &format!("{}; {both}", refused(reason, 100))).await;
+        assert!(
+            said[0].starts_with(&format!("limit: Caller batch is over its limit of {limit}: ")),
+            "{said:?}"
+        );
+    }
     for (reason, told) in [
         ("queue_full", "100 requests found the queue full or waited there too long"),
         ("unknown_key", "100 requests without a valid key got status 401"),
@@ -216,6 +228,9 @@ async fn page_tells_caller_over_its_limit_from_a_full_queue_and_says_why_the_sta
         let said = reasons(&browser, &refused(reason, 100)).await;
         assert!(said.len() == 1 && said[0].starts_with(&format!("warn: {told}")), "{said:?}");
     }
+    let said = reasons(&browser, &refused("shared", 100)).await;
+    let told = "bad: 100 requests got status 503 in the last 10 min, because the store of shared limits does not answer";
+    assert!(said.len() == 1 && said[0].starts_with(told), "{said:?}");
     let why = "document.getElementById('why').textContent.replaceAll('\u{202f}', ' ')";
     assert_eq!(drawn(&browser, &over, why).await, "");
     let healthy = format!("{counts}; whole.outcomes.refused = 0");

@@ -253,6 +253,7 @@ impl Proxy {
             None => admission.enter(&head.headers, route).await?,
         });
         measurement.called_by(permit.label());
+        measurement.client_wait_counted_by(permit.client_wait());
         measurement.step(|| Step::Admitted);
         let (charged, managing) = (permit.clone(), self.stages.upstreams.managing(route));
         measurement.on_end(move |end| {

@@ -24,7 +24,7 @@ export interface Board {
 /** A variable in addition to `datasource`, `job` and `instance`, which every dashboard has. */
 export type Variable =
   | { kind: 'label'; name: string; label: string; description: string; from: string }
-  | { kind: 'choice'; name: string; label: string; description: string; values: string[]; start: string }
+  | { kind: 'choice'; name: string; label: string; description: string; values: string[]; start: string; hidden?: true }
   | { kind: 'text'; name: string; label: string; description: string; start: string };
 
 export const UPSTREAMS: Variable = {
@@ -141,6 +141,8 @@ function choose(variable: Variable) {
   if (variable.kind === 'choice') {
     const option = (value: string) => ({ selected: value === variable.start, text: value, value });
     return new dashboard.CustomVariableBuilder(name)
+      // A hidden variable can still be set in the address: `&var-NAME=VALUE`.
+      .hide(variable.hidden ? dashboard.VariableHide.HideVariable : dashboard.VariableHide.DontHide)
       .label(label)
       .description(description)
       .values(variable.values.join(','))
@@ -169,7 +171,7 @@ function siblings() {
   return new dashboard.DashboardLinkBuilder('Streamgauge')
     .type(dashboard.DashboardLinkType.Dashboards)
     .tags([TAG])
-    .asDropdown(false)
+    .asDropdown(true)
     .includeVars(true)
     .keepTime(true);
 }

@@ -29,6 +29,31 @@ const requests = (...matchers: string[]) => rate(family('requests_total', UPSTRE
 // Per minute: a shared Ollama often serves fewer than one request in ten seconds.
 const perMinute = (...by: string[]) => `60 * ${sum(requests(), ...by)}`;
 
+// Requests whose model was read: not those that were refused before.
+const KNOWN = 'model!~"unknown|none"';
+const ended = (...more: string[]) => increase(family('requests_total', UPSTREAM, MODEL, KNOWN, ...more));
+
+// In the last five minutes, by upstream. Two clients that gave up are no incident.
+const left5m = sum(`rate(${family('left_before_first_token_total', UPSTREAM, MODEL)}[5m])`, 'upstream');
+const generations5m = sum(`rate(${family('requests_total', UPSTREAM, MODEL, GENERATION)}[5m])`, 'upstream');
+const leftShare = `max(${left5m} / ${generations5m} * (300 * ${left5m} > bool 2))`;
+
+const callerShare = (outcome: string) =>
+  `${sum(increase(family('caller_requests_total', outcome)), 'caller')} / (${sum(increase(family('caller_requests_total')), 'caller')} > 0)`;
+const callerWait = sum(increase(family('caller_backpressure_seconds_total')), 'caller');
+// A stream that waits for its client all the time has not ended yet, so that its caller may have no request.
+const callerRequests = sum(increase(family('caller_requests_total')), 'caller');
+const ofInterest = `${callerRequests} and on (caller) (topk(10, ${callerRequests} > 0) or topk(5, ${callerWait} > 1))`;
+/** The ten callers with the highest value over the range shown, the same at every point of the plot. */
+const tenCallers = (inner: string, highest: string) => `(${inner}) and on (caller) topk(10, ${highest})`;
+const atEnd = (name: string, ...matchers: string[]) =>
+  sum(`increase(${family(name, ...matchers)}[$__range] @ end())`, 'caller');
+const callerTtft = (over: (counter: string) => string) =>
+  ratio(
+    sum(over(family('caller_first_token_seconds_total')), 'caller'),
+    `(${sum(over(family('caller_first_tokens_total')), 'caller')} > 0)`,
+  );
+
 const loads = (...by: string[]) => sum(`increase(${family('model_loads_total', UPSTREAM, MODEL)}[10m])`, ...by);
 const clientWait = () => rate(family('client_backpressure_seconds_total', MODEL));
 
@@ -72,7 +97,7 @@ export const overview: Board = {
     {
       kind: 'choice',
       name: 'ttft_slo',
-      label: 'TTFT (s)',
+      label: 'TTFT s',
       description: 'Longest time to first token (TTFT) that meets the objective. The choices are the bounds of the histogram.',
       values: ['0.25', '0.5', '1', '2.5', '5', '10', '20', '40'],
       start: '2.5',
@@ -82,13 +107,14 @@ export const overview: Board = {
       name: 'ttft_target',
       label: 'TTFT target',
       description: 'Share of streams that should meet the TTFT objective.',
+      hidden: true,
       values: ['0.9', '0.95', '0.99', '0.999'],
       start: '0.95',
     },
     {
       kind: 'choice',
       name: 'gap_slo',
-      label: 'Gap (s)',
+      label: 'Gap s',
       description: 'Longest gap between chunks that meets the objective. The choices are the bounds of the histogram.',
       values: ['0.02', '0.03', '0.04', '0.06', '0.1', '0.15', '0.25', '0.5', '1'],
       start: '0.25',
@@ -98,6 +124,7 @@ export const overview: Board = {
       name: 'gap_target',
       label: 'Gap target',
       description: 'Share of gaps that should meet the gap objective.',
+      hidden: true,
       values: ['0.9', '0.95', '0.99', '0.999'],
       start: '0.99',
     },
@@ -140,7 +167,7 @@ export const overview: Board = {
     number({
       title: 'Failed / all requests',
       description:
-        'Requests that failed because of Ollama or the connection to it, divided by all requests that ended, in the last minutes. A failure is an error inside a stream, a truncated stream, a 5xx response or no answer. Client errors, cancelled requests and refused requests are not failures.',
+        'Requests that failed because of Ollama or the connection to it, divided by all requests that ended, in the last minutes. A failure is an error inside a stream, a truncated stream, a 5xx response or no answer. Client errors, refused requests and clients that left are not failures: see the other tiles.',
       unit: 'percentunit',
       decimals: 1,
       width: 4,
@@ -148,30 +175,30 @@ export const overview: Board = {
       limits: { look: 0.01, wrong: 0.05 },
     }),
     number({
-      title: 'Refused / all requests',
+      title: 'Left before first token',
       description:
-        'Requests that the sidecar refused, divided by all requests that ended, in the last minutes. Reasons are a key, a limit of a caller and a full queue. "Refused requests per minute by caller" below shows whose they are.',
+        'Generations whose client left before the first token, divided by all generations that ended in the last five minutes, at the upstream with the highest share. Fewer than three count as none. If the clients of a single upstream leave, it is wedged or overloaded, although it answers probes. "Is a stream stuck?" below shows which.',
       unit: 'percentunit',
       decimals: 1,
       width: 4,
-      expr: ratio(`(${orZero(sum(requests(REFUSED)))})`, sum(requests())),
-      limits: { look: 0.01, wrong: 0.1 },
+      expr: leftShare,
+      limits: { look: 0.02, wrong: 0.1 },
     }),
     number({
-      title: 'Silence / usual maximum',
+      title: 'Worst silence / usual',
       description:
-        'Time without data from an upstream, divided by the longest silence that is usual for the requests that run there. Above 1, the upstream is wedged.',
+        'Time without data from an upstream, divided by the longest silence that is usual for the requests that run there: the highest value in the selected time range. Above 1, the upstream was wedged. "Is a stream stuck?" below shows when, and which.',
       unit: 'none',
       decimals: 2,
       width: 4,
-      expr: max(family('silence_ratio', UPSTREAM)),
+      expr: max(`max_over_time(${family('silence_ratio', UPSTREAM)}[$__range])`),
       limits: { look: 0.5, wrong: 1 },
       empty: 'No sidecar',
     }),
     number({
       title: 'Time to first token, p95',
       description:
-        '95 % of the streams in the selected time range had their first content within this time after the request. The colors are for the objective of 2.5 s.',
+        '95 % of the streams in the selected time range had their first content within this time after the request. A stream whose client left before is not included: see "Left before first token". The colors are for the objective of 2.5 s.',
       unit: 's',
       width: 4,
       expr: quantileOfRange(0.95, 'time_to_first_token_seconds', [MODEL]),
@@ -187,6 +214,27 @@ export const overview: Board = {
       limits: { look: 0.25, wrong: 1 },
     }),
     number({
+      title: 'Longest wait for a record',
+      description:
+        'Longest time for which a request had no answer, in the selected time range. It does not fall back when the client leaves. A large model can take minutes to load. After five minutes a request is stuck, or the queue inside Ollama is long.',
+      unit: 's',
+      decimals: 0,
+      width: 4,
+      expr: max(`max_over_time(${family('waiting_seconds', UPSTREAM)}[$__range])`),
+      limits: { look: 60, wrong: 300 },
+      empty: 'No sidecar',
+    }),
+    number({
+      title: 'Refused / all requests',
+      description:
+        'Requests that the sidecar refused, divided by all requests that ended, in the last minutes. Reasons are a key, a limit of a caller and a full queue. "Refused requests per minute by caller" below shows whose they are.',
+      unit: 'percentunit',
+      decimals: 1,
+      width: 4,
+      expr: ratio(`(${orZero(sum(requests(REFUSED)))})`, sum(requests())),
+      limits: { look: 0.01, wrong: 0.1 },
+    }),
+    number({
       title: 'Model loads in 10 minutes',
       description:
         'Models that Ollama loaded into memory in the last ten minutes, at the upstream with the most loads. Each load delays a first token. Above 3 for a while, a model is loaded again and again: "Model loads by model and cause" below says why.',
@@ -200,7 +248,7 @@ export const overview: Board = {
     number({
       title: 'Client wait / stream time',
       description:
-        'Time in which streams waited for a slow client, divided by the total time of the streams, in the last minutes. If it is high, the client or the network to it is slow, not Ollama.',
+        'Time in which streams waited for a slow client, divided by the total time of the streams, in the last minutes. If it is high, the client or the network to it is slow, not Ollama. "Wait for slow clients by caller" below says whose.',
       unit: 'percentunit',
       decimals: 1,
       width: 4,
@@ -254,17 +302,6 @@ export const overview: Board = {
       empty: 'No queue',
     }),
     number({
-      title: 'Longest wait for a record',
-      description:
-        'Age of the oldest request that has no answer yet. A large model can take minutes to load. After five minutes the request is stuck, or the queue inside Ollama is long.',
-      unit: 's',
-      decimals: 0,
-      width: 4,
-      expr: max(family('waiting_seconds', UPSTREAM)),
-      limits: { look: 60, wrong: 300 },
-      empty: 'No sidecar',
-    }),
-    number({
       title: 'Output tokens per second',
       description: 'Output tokens per second of all streams. Ollama reports the count at the end of each stream.',
       unit: 'tokens/s',
@@ -272,33 +309,33 @@ export const overview: Board = {
       width: 4,
       expr: sum(rate(family('tokens_total', MODEL, 'kind="output"'))),
     }),
-    number({
-      title: 'Time to first token, p50',
-      description: 'Half of the streams in the selected time range had their first content within this time after the request.',
-      unit: 's',
-      width: 4,
-      expr: quantileOfRange(0.5, 'time_to_first_token_seconds', [MODEL]),
-    }),
   ],
   rows: [
     [
-      'Is Ollama up, and how high is the load?',
+      'Is Ollama up, and what is wrong?',
       list({
         title: 'Alerts, pending and firing',
-        height: 6,
-        width: 24,
+        height: 7,
+        width: 14,
         description:
           'Each alert of prometheus/rules/alerts.yml whose condition holds now. It is pending until the condition has held for as long as the alert requires, and then it fires. The link "Alerts" explains each of them.',
         unit: 'none',
-        expr: `max by (alertname, alertstate, severity, instance, upstream, model, gpu, reason, collector) (${select('ALERTS', 'alertname=~"Streamgauge.*"')})`,
+        // One column for the labels that say where, because most alerts have few of them.
+        expr: `label_join(max by (alertname, alertstate, severity, instance, upstream, model, gpu, reason, collector) (${select('ALERTS', 'alertname=~"Streamgauge.*"')}), "where", " ", "upstream", "model", "reason", "collector", "instance")`,
         value: 'Value',
-        hide: ['Value'],
+        hide: ['Value', 'instance', 'upstream', 'model', 'reason', 'collector'],
+        widths: { alertname: 260, alertstate: 90, severity: 90, where: 380 },
+        colors: {
+          alertstate: { firing: 'red', pending: 'orange' },
+          severity: { critical: 'red', warning: 'orange', info: 'blue' },
+        },
+        sort: 'alertstate',
         empty: 'No alert',
       }),
       states({
         title: 'State of each sidecar and upstream',
         height: 7,
-        width: 24,
+        width: 10,
         description:
           'A sidecar is up if Prometheus can scrape it. An upstream is up if it answers the probes of the sidecar. A sidecar that is down says nothing about its upstreams.',
         unit: 'none',
@@ -310,6 +347,146 @@ export const overview: Board = {
         ],
         empty: 'No sidecar',
       }),
+    ],
+    [
+      'Is a stream stuck?',
+      lines({
+        title: 'Clients that left before the first token',
+        description:
+          'Generations per minute whose client left before the first token arrived, by upstream. "none" are clients that left before an upstream was chosen. A time to first token counts none of them.',
+        width: 8,
+        unit: 'reqpm',
+        min: 0,
+        queries: [
+          ['{{upstream}}', `60 * ${sum(rate(family('left_before_first_token_total', UPSTREAM, MODEL)), 'upstream')}`],
+        ],
+      }),
+      lines({
+        title: 'Longest wait for a first record',
+        softMax: 1,
+        description:
+          'Age of the oldest request that has no answer yet. A large model can take minutes to load. After five minutes the request is stuck, or the queue inside Ollama is long.',
+        width: 8,
+        unit: 's',
+        min: 0,
+        limits: { wrong: 300 },
+        queries: [['{{upstream}}', max(family('waiting_seconds', UPSTREAM), 'upstream')]],
+      }),
+      lines({
+        title: 'Silence / usual longest silence',
+        description:
+          'Time without data from an upstream, divided by the longest silence that is usual for the requests that run there. Above 1, the upstream is wedged. A silence during a tool call alone does not count.',
+        width: 8,
+        unit: 'none',
+        min: 0,
+        limits: { wrong: 1 },
+        queries: [['{{upstream}}', max(family('silence_ratio', UPSTREAM), 'upstream')]],
+      }),
+      lines({
+        title: 'Silence of running streams',
+        softMax: 1,
+        description:
+          'Age of the newest chunk of an upstream while streams past their first record run there. All its streams have been silent for that long. Several seconds are long, unless a stream writes a tool call.',
+        width: 12,
+        unit: 's',
+        min: 0,
+        queries: [['{{upstream}}', max(family('silent_seconds', UPSTREAM), 'upstream')]],
+      }),
+      lines({
+        title: 'Wedged upstreams and retries',
+        description:
+          'Times per minute that an upstream was found to be wedged, and requests per minute that went on to another upstream because this one could not be reached or lacked the model.',
+        width: 12,
+        unit: 'none',
+        min: 0,
+        queries: [
+          ['wedged {{upstream}}', `60 * ${sum(rate(family('upstream_wedged_total', UPSTREAM)), 'upstream')}`],
+          [
+            '{{reason}} {{upstream}}',
+            `60 * ${sum(rate(family('upstream_retries_total', UPSTREAM)), 'upstream', 'reason')}`,
+          ],
+        ],
+      }),
+    ],
+    [
+      'Which caller is slow, is refused, or reads slowly?',
+      table({
+        title: 'Callers',
+        height: 10,
+        description:
+          'The ten callers with the most requests that ended in the selected time range, and the five whose clients made streams wait longest: the shares that were refused, that failed, and whose client left, the mean time to first token, and the time for which streams waited for a client that did not read. "Callers and limits" has their tokens and limits.',
+        unit: 'none',
+        width: 24,
+        labels: ['caller'],
+        sort: { by: 'requests', desc: true },
+        columns: [
+          { name: 'requests', unit: 'none', decimals: 0, expr: ofInterest },
+          { name: 'failed', unit: 'percentunit', decimals: 1, expr: callerShare(FAILED), limits: { look: 0.01, wrong: 0.05 } },
+          { name: 'refused', unit: 'percentunit', decimals: 1, expr: callerShare(REFUSED), limits: { look: 0.01, wrong: 0.1 } },
+          { name: 'client left', unit: 'percentunit', decimals: 1, expr: callerShare('outcome="client_abort"'), limits: { look: 0.1, wrong: 0.3 } },
+          { name: 'TTFT mean', unit: 's', expr: callerTtft(increase), limits: { look: 2.5, wrong: 10 } },
+          { name: 'waited for the client', unit: 's', decimals: 0, expr: callerWait, limits: { look: 60, wrong: 300 } },
+        ],
+      }),
+      lines({
+        title: 'Time to first token by caller, mean',
+        height: 9,
+        width: 8,
+        description:
+          'Mean, not a percentile: the summed time to first token of the streams of a caller that ended, divided by their number. The panel shows the ten callers with the highest mean in the selected time range.',
+        unit: 's',
+        min: 0,
+        queries: [
+          [
+            '{{caller}}',
+            tenCallers(
+              callerTtft(rate),
+              ratio(atEnd('caller_first_token_seconds_total'), `(${atEnd('caller_first_tokens_total')} > 0)`),
+            ),
+          ],
+        ],
+      }),
+      lines({
+        title: 'Refused requests per minute by caller',
+        height: 9,
+        width: 8,
+        description:
+          'Requests that the sidecar refused, per minute, by caller: a key, a limit of the caller or a full queue. The panel shows the ten callers with the most refusals in the selected time range. "Callers and limits" shows the reasons and the limits.',
+        unit: 'reqpm',
+        min: 0,
+        queries: [
+          [
+            '{{caller}}',
+            tenCallers(
+              `60 * ${sum(rate(family('caller_requests_total', REFUSED)), 'caller')}`,
+              `${atEnd('caller_requests_total', REFUSED)} > 0`,
+            ),
+          ],
+        ],
+        empty: 'No refusal',
+      }),
+      lines({
+        title: 'Wait for slow clients by caller',
+        height: 9,
+        width: 8,
+        description:
+          'Stream-seconds per second in which a client did not read data that was available. 1 means that one stream waits for its client all the time. Ollama continues until the buffers are full. The panel shows the ten callers with the longest waits in the selected time range.',
+        unit: 'none',
+        decimals: 2,
+        min: 0,
+        queries: [
+          [
+            '{{caller}}',
+            tenCallers(
+              sum(rate(family('caller_backpressure_seconds_total')), 'caller'),
+              atEnd('caller_backpressure_seconds_total'),
+            ),
+          ],
+        ],
+      }),
+    ],
+    [
+      'How high is the load?',
       lines({
         title: 'Requests per minute by route',
         height: 9,
@@ -361,47 +538,6 @@ export const overview: Board = {
       }),
     ],
     [
-      'Do refusals, loads of models or slow clients hurt?',
-      lines({
-        title: 'Refused requests per minute by caller',
-        height: 9,
-        width: 8,
-        description:
-          'Requests that the sidecar refused, per minute, by caller: a key, a limit of the caller or a full queue. The panel shows the ten callers with the most refusals in the selected time range. "Callers and limits" shows the reasons and the limits.',
-        unit: 'reqpm',
-        min: 0,
-        queries: [
-          [
-            '{{caller}}',
-            `(60 * ${sum(rate(family('caller_requests_total', REFUSED)), 'caller')}) and on (caller) topk(10, sum by (caller) (increase(${family('caller_requests_total', REFUSED)}[$__range] @ end())))`,
-          ],
-        ],
-        empty: 'No refusal',
-      }),
-      lines({
-        title: 'Model loads by model and cause',
-        height: 9,
-        width: 8,
-        description:
-          'Models that Ollama loaded in the ten minutes before each point. "expired": keep_alive had ended. "evicted": other models took the memory. "context" and "options": callers ask for different ones. "restart": Ollama had restarted. "first" is harmless.',
-        unit: 'none',
-        min: 0,
-        queries: [['{{model}}, {{cause}}', loads('model', 'cause')]],
-        empty: 'No load',
-      }),
-      lines({
-        title: 'Wait for slow clients by model',
-        height: 9,
-        width: 8,
-        description:
-          'Stream-seconds per second in which a client did not read data that was available. 1 means that one stream waits for its client all the time. Ollama continues until the buffers are full.',
-        unit: 'none',
-        decimals: 2,
-        min: 0,
-        queries: [['{{model}}', sum(clientWait(), 'model')]],
-      }),
-    ],
-    [
       'Do the streams meet their objectives?',
       ...burn('TTFT', 'streams', '$ttft_target', ttftWithin),
       ...burn('Gap', 'gaps', '$gap_target', gapWithin),
@@ -441,33 +577,33 @@ export const overview: Board = {
         title: 'Duration of generations',
         height: 9,
         description:
-          'Time from a request that generates to the last byte of its response, with every outcome. Long answers take long: compare with the tokens.',
+          'Time from a request that generates to the last byte of its response. Requests that were refused before their model was known are not included. Long answers take long: compare with the tokens.',
         unit: 's',
         min: 0,
-        queries: [0.5, 0.95, 0.99].map((q) => [`p${q * 100}`, quantile(q, 'request_duration_seconds', [MODEL, GENERATION])]),
+        queries: [0.5, 0.95, 0.99].map((q) => [`p${q * 100}`, quantile(q, 'request_duration_seconds', [MODEL, KNOWN, GENERATION])]),
       }),
     ],
     [
-      'Which model is slow, or fails?',
+      'Which model is slow, fails, or is loaded again and again?',
       table({
         title: 'Models',
         height: 10,
         description:
-          'Each model in the selected time range: requests, the share that failed, time to first token, the slowest gaps between chunks, and output tokens. A link in the first column selects the model.',
+          'Each model in the selected time range: requests, the share that failed, time to first token, the slowest gaps between chunks, and output tokens. Requests that were refused before their model was known are not included. A link in the first column selects the model.',
         unit: 'none',
-        width: 24,
+        width: 16,
         labels: ['model'],
         sort: { by: 'requests', desc: true },
         link: 'model',
         columns: [
-          { name: 'requests', unit: 'none', decimals: 0, expr: `topk(10, ${sum(increase(family('requests_total', UPSTREAM, MODEL)), 'model')} > 0)` },
+          { name: 'requests', unit: 'none', decimals: 0, expr: `topk(10, ${sum(ended(), 'model')} > 0)` },
           {
             name: 'failed',
             unit: 'percentunit',
             decimals: 1,
             expr: orZeroOf(
-              sum(increase(family('requests_total', UPSTREAM, MODEL)), 'model'),
-              `${sum(increase(family('requests_total', UPSTREAM, MODEL, FAILED)), 'model')} / (${sum(increase(family('requests_total', UPSTREAM, MODEL)), 'model')} > 0)`,
+              sum(ended(), 'model'),
+              `${sum(ended(FAILED), 'model')} / (${sum(ended(), 'model')} > 0)`,
             ),
             limits: { look: 0.01, wrong: 0.05 },
           },
@@ -476,6 +612,17 @@ export const overview: Board = {
           { name: 'gap p99', unit: 's', expr: quantileOfRange(0.99, 'chunk_gap_seconds', [MODEL, 'at="upstream"'], 'model') },
           { name: 'output tokens', unit: 'short', decimals: 1, expr: sum(increase(family('tokens_total', MODEL, 'kind="output"')), 'model') },
         ],
+      }),
+      lines({
+        title: 'Model loads by model and cause',
+        height: 10,
+        width: 8,
+        description:
+          'Models that Ollama loaded in the ten minutes before each point. "expired": keep_alive had ended. "evicted": other models took the memory. "context" and "options": callers ask for different ones. "restart": Ollama had restarted. "first" is harmless.',
+        unit: 'none',
+        min: 0,
+        queries: [['{{model}}, {{cause}}', loads('model', 'cause')]],
+        empty: 'No load',
       }),
     ],
     [
@@ -575,55 +722,6 @@ export const overview: Board = {
         unit: 'percentunit',
         max: 1,
         queries: [['gap up to $gap_slo s', within('$gap_slo', 'chunk_gap_seconds', MODEL, 'at="upstream"')]],
-      }),
-    ],
-    [
-      'Is a stream stuck?',
-      lines({
-        title: 'Silence of running streams',
-        softMax: 1,
-        description:
-          'Age of the newest chunk of an upstream while streams past their first record run there. All its streams have been silent for that long. Several seconds are long, unless a stream writes a tool call.',
-        width: 6,
-        unit: 's',
-        min: 0,
-        queries: [['{{upstream}}', max(family('silent_seconds', UPSTREAM), 'upstream')]],
-      }),
-      lines({
-        title: 'Silence / usual longest silence',
-        description:
-          'Time without data from an upstream, divided by the longest silence that is usual for the requests that run there. Above 1, the upstream is wedged. A silence during a tool call alone does not count.',
-        width: 6,
-        unit: 'none',
-        min: 0,
-        limits: { wrong: 1 },
-        queries: [['{{upstream}}', max(family('silence_ratio', UPSTREAM), 'upstream')]],
-      }),
-      lines({
-        title: 'Longest wait for a first record',
-        softMax: 1,
-        description:
-          'Age of the oldest request that has no answer yet. A large model can take minutes to load. After five minutes the request is stuck, or the queue inside Ollama is long.',
-        width: 6,
-        unit: 's',
-        min: 0,
-        limits: { wrong: 300 },
-        queries: [['{{upstream}}', max(family('waiting_seconds', UPSTREAM), 'upstream')]],
-      }),
-      lines({
-        title: 'Wedged upstreams and retries',
-        description:
-          'Times per minute that an upstream was found to be wedged, and requests per minute that went on to another upstream because this one could not be reached or lacked the model.',
-        width: 6,
-        unit: 'none',
-        min: 0,
-        queries: [
-          ['wedged {{upstream}}', `60 * ${sum(rate(family('upstream_wedged_total', UPSTREAM)), 'upstream')}`],
-          [
-            '{{reason}} {{upstream}}',
-            `60 * ${sum(rate(family('upstream_retries_total', UPSTREAM)), 'upstream', 'reason')}`,
-          ],
-        ],
       }),
     ],
     [

@@ -184,8 +184,21 @@ export function states(
 }
 
 /** A table of labels and one value. */
-export function list(words: Words & { expr: string; value: string; hide: string[]; height?: number }): Panel {
-  return dress(new tables.PanelBuilder(), words, words.height ?? 8, 12)
+export function list(
+  words: Words & {
+    expr: string;
+    value: string;
+    hide: string[];
+    height?: number;
+    /** Columns from left to right, each with its width in pixels. The others follow. */
+    widths?: Record<string, number>;
+    /** The colors of the values of a column. */
+    colors?: Record<string, Record<string, string>>;
+    /** The column whose values order the rows, in alphabetical order. */
+    sort?: string;
+  },
+): Panel {
+  const panel = dress(new tables.PanelBuilder(), words, words.height ?? 8, 12)
     .noValue(words.empty ?? 'No traffic')
     .withTarget(target(0, ['', words.expr]).instant().format(PromQueryFormat.Table))
     .withTransformation({
@@ -193,11 +206,22 @@ export function list(words: Words & { expr: string; value: string; hide: string[
       options: {
         excludeByName: Object.fromEntries(['Time', '__name__', ...words.hide].map((name) => [name, true])),
         renameByName: { Value: words.value },
+        indexByName: Object.fromEntries(Object.keys(words.widths ?? {}).map((name, at) => [name, at])),
       },
     })
     // A row without one of the labels would show the word for an empty table in its cell.
-    .overrideByRegexp('.*', [{ id: 'noValue', value: '–' }])
-    .overrideByName('alertname', [{ id: 'custom.width', value: 280 }]);
+    .overrideByRegexp('.*', [{ id: 'noValue', value: '–' }]);
+  for (const [name, width] of Object.entries(words.widths ?? {})) {
+    panel.overrideByName(name, [{ id: 'custom.width', value: width }]);
+  }
+  for (const [name, colors] of Object.entries(words.colors ?? {})) {
+    panel.overrideByName(name, [
+      { id: 'mappings', value: named(Object.fromEntries(Object.entries(colors).map(([value, color]) => [value, [value, color]]))) },
+      { id: 'custom.cellOptions', value: { type: 'color-text' } },
+    ]);
+  }
+  if (words.sort) panel.withTransformation({ id: 'sortBy', options: { sort: [{ field: words.sort, desc: false }] } });
+  return panel;
 }
 
 /** What a column of a table shows, and the bounds that colour its cells. */

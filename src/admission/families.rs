@@ -1,12 +1,12 @@
 //! The metrics of admission.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use prometheus::{Gauge, IntCounter, Registry};
+use prometheus::{Counter, Gauge, IntCounter, Registry};
 
 use super::Quota;
 use crate::{
-    metric::{Family, gauge, int_counter},
+    metric::{Family, counter, gauge, int_counter},
     protocol::Usage,
 };
 
@@ -38,6 +38,9 @@ pub(super) struct Families {
     pub(super) admitted: Arc<IntCounter>,
     requests: Family<IntCounter, 2>,
     tokens: Family<IntCounter, 2>,
+    first_tokens: Family<IntCounter, 1>,
+    first_token_seconds: Family<Counter, 1>,
+    backpressure: Family<Counter, 1>,
     limits: Family<Gauge, 2>,
 }
 
@@ -67,6 +70,22 @@ impl Families {
             ["caller", "kind"],
             int_counter,
         )?;
+        let first_tokens = Family::register(
+            registry,
+            "caller_first_tokens_total",
+            "Streams that ended and had content, by caller.",
+            ["caller"],
+            int_counter,
+        )?;
+        let seconds = |name, help| Family::register(registry, name, help, ["caller"], counter);
+        let first_token_seconds = seconds(
+            "caller_first_token_seconds_total",
+            "Time to first token, summed over the streams of caller_first_tokens_total, seconds.",
+        )?;
+        let backpressure = seconds(
+            "caller_backpressure_seconds_total",
+            "Time in which clients of a caller did not read data that was there, seconds.",
+        )?;
         let limits = Family::register(
             registry,
             "caller_limit_per_second",
@@ -75,7 +94,16 @@ impl Families {
             gauge,
         )?;
         let admitted = decisions.child(["admitted", "none"]);
-        Ok(Families { admitted, decisions, requests, tokens, limits })
+        Ok(Families {
+            decisions,
+            admitted,
+            requests,
+            tokens,
+            first_tokens,
+            first_token_seconds,
+            backpressure,
+            limits,
+        })
     }
 
     /// Creates a caller's series, at 0. `outcomes` are the values of the label `outcome`.
@@ -87,6 +115,9 @@ impl Families {
         for kind in KINDS {
             let _ = self.tokens.child([caller, kind]);
         }
+        let _ = self.first_tokens.child([caller]);
+        let _ = self.first_token_seconds.child([caller]);
+        let _ = self.backpressure.child([caller]);
     }
 
     /// Shows the limits in force, and no others.
@@ -104,6 +135,10 @@ impl Families {
         let stays = |[caller, _]: &[String; 2]| !gone.contains(caller);
         self.requests.retain(stays);
         self.tokens.retain(stays);
+        let stays = |[caller]: &[String; 1]| !gone.contains(caller);
+        self.first_tokens.retain(stays);
+        self.first_token_seconds.retain(stays);
+        self.backpressure.retain(stays);
     }
 
     pub(super) fn refused(&self, reason: &str) {
@@ -113,6 +148,17 @@ impl Families {
     /// Counts a caller's refused request, which has no permit.
     pub(super) fn turned_away(&self, caller: &str) {
         self.requests.child([caller, REFUSED]).inc();
+    }
+
+    /// Returns the counter of the time in which clients of a caller do not read.
+    pub(super) fn backpressure(&self, caller: &str) -> Arc<Counter> {
+        self.backpressure.child([caller])
+    }
+
+    /// Counts the time to the first content of a stream that ended.
+    pub(super) fn first_token(&self, caller: &str, time: Duration) {
+        self.first_tokens.child([caller]).inc();
+        self.first_token_seconds.child([caller]).inc_by(time.as_secs_f64());
     }
 
     pub(super) fn ended(&self, caller: &str, outcome: &str, usage: &Usage) {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use http::HeaderMap;
+use prometheus::Counter;
 
 use super::{
     Access, Allowances, Limits, Models, Refusal,
@@ -208,6 +209,8 @@ pub(crate) struct Charge<'a> {
     pub context: Option<u64>,
     /// The duration of the request.
     pub duration: Duration,
+    /// The time to the first content of a stream, if it had any.
+    pub first_token: Option<Duration>,
 }
 
 /// The most prompt tokens that a request is charged if the model's context is not known.
@@ -272,6 +275,12 @@ impl Permit {
         self.caller.key().unwrap_or(&self.caller).label()
     }
 
+    /// The counter of the time in which the caller's clients do not read what is there for them.
+    #[must_use]
+    pub(crate) fn client_wait(&self) -> Arc<Counter> {
+        self.families.backpressure(self.label())
+    }
+
     /// The caller's name, for a queue that is fair between callers.
     #[must_use]
     pub(crate) fn caller(&self) -> &str {
@@ -334,6 +343,9 @@ impl Permit {
     /// Counts the ended request and charges its tokens.
     pub(crate) fn charge(&self, charge: &Charge<'_>) {
         self.families.ended(self.label(), charge.outcome, &charge.usage);
+        if let Some(time) = charge.first_token {
+            self.families.first_token(self.label(), time);
+        }
         if !self.route.takes_slot() {
             return;
         }

@@ -164,6 +164,25 @@ async fn token_limit_charges_at_the_end_and_is_paid_back_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn first_tokens_and_client_wait_count_for_their_caller_until_its_key_is_gone() {
+    let keys = vec![key("alice", Limits::default())];
+    let (admission, registry) = admission(&Config { keys, ..Config::default() });
+    assert!(shows(&registry, "caller_first_token_seconds_total{caller=\"alice\"} 0"));
+    let permit = admission.admit(&bearer("sk-alice"), Route::Chat).unwrap();
+    permit.client_wait().inc_by(3.0);
+    let first = |ms| Some(Duration::from_millis(ms));
+    let charge = Charge { outcome: "complete", first_token: first(1500), ..Charge::default() };
+    permit.charge(&charge);
+    permit.charge(&Charge { first_token: first(500), ..charge });
+    permit.charge(&Charge { first_token: None, ..charge });
+    let counted = [("first_tokens", 2), ("first_token_seconds", 2), ("backpressure_seconds", 3)];
+    let counted = counted.map(|(what, value)| format!("caller_{what}_total{{caller=\"alice\"}} {value}"));
+    assert_eq!(counted.each_ref().map(|line| shows(&registry, line)), [true; 3]);
+    admission.reload(&Config::default());
+    assert_eq!(counted.each_ref().map(|line| shows(&registry, line)), [false; 3]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn token_limit_charges_records_of_stream_without_counts() {
     let limits = Limits { tokens: per_minute(100), ..Limits::default() };
     let (admission, _) = admission(&Config { keys: vec![key("alice", limits)], ..Config::default() });

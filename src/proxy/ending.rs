@@ -85,7 +85,7 @@ fn log_load(ending: &Ending, load: &ModelLoad) {
 
 /// The charge for the caller of the request.
 pub(super) fn charge(ending: &Ending) -> Charge<'_> {
-    let Ending { outcome, usage, content_records, duration, context, .. } = ending;
+    let Ending { outcome, usage, content_records, duration, first_token, context, .. } = ending;
     let is_answered = ending.status.is_none_or(|status| status.is_success());
     // Ollama reads a prompt as soon as it arrives, so that a client which disconnects is charged for the prompt. If
     // the upstream fails before the first record, nothing is charged.
@@ -97,6 +97,7 @@ pub(super) fn charge(ending: &Ending) -> Charge<'_> {
         prompt_estimate: if was_read { ending.prompt_estimate } else { 0 },
         context: *context,
         duration: *duration,
+        first_token: *first_token,
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) const NATIVE: [&str; 3] = ["phase_seconds", "chunk_gap_seconds", "tim
 pub(crate) const METRICS: &[Metric] = &[
     // Requests and streams.
     ("requests_total", C, &["upstream", "route", "model", "outcome"]),
+    ("left_before_first_token_total", C, &["upstream", "model"]),
     ("responses_total", C, &["route", "code"]),
     ("finish_total", C, &["route", "model", "reason"]),
     ("request_duration_seconds", H, &["route", "model"]),
@@ -130,6 +131,9 @@ pub(crate) const METRICS: &[Metric] = &[
     ("queue_wait_seconds", H, &["priority"]),
     ("caller_requests_total", C, &["caller", "outcome"]),
     ("caller_tokens_total", C, &["caller", "kind"]),
+    ("caller_first_tokens_total", C, &["caller"]),
+    ("caller_first_token_seconds_total", C, &["caller"]),
+    ("caller_backpressure_seconds_total", C, &["caller"]),
     ("caller_limit_per_second", G, &["caller", "kind"]),
     ("shaping_delay_seconds_total", C, &["kind"]),
     ("shaping_records_in_total", C, &[]),

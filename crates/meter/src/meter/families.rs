@@ -160,7 +160,12 @@ impl Families {
     pub(super) fn outcomes(&self, upstream: Option<&str>, model: &str, route: Route) -> Arc<Outcomes> {
         let key = (upstream.unwrap_or("none").to_owned(), model.to_owned(), route);
         let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = || Outcomes::open(&self.requests.total, upstream, model, route, self.possible);
+        let open = || {
+            if route.generates() {
+                let _ = self.requests.left_early.child([upstream.unwrap_or("none"), model]);
+            }
+            Outcomes::open(&self.requests.total, upstream, model, route, self.possible)
+        };
         outcomes.entry(key).or_insert_with(|| Arc::new(open())).clone()
     }
 

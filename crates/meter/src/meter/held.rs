@@ -18,6 +18,8 @@ use super::timeline::nanos;
 pub(super) struct HeldTime {
     /// Where the stretches are counted, from the start of the response on.
     total: OnceLock<Arc<Counter>>,
+    /// The counter of the caller, which counts the same time.
+    of_caller: OnceLock<Arc<Counter>>,
     /// Nanoseconds of the stretches that have ended.
     ended: AtomicU64,
     /// Nanoseconds of the present stretch that are counted.
@@ -27,6 +29,10 @@ pub(super) struct HeldTime {
 impl HeldTime {
     pub(super) fn count_by(&self, total: &Arc<Counter>) {
         let _ = self.total.set(total.clone());
+    }
+
+    pub(super) fn count_for_caller(&self, counter: Arc<Counter>) {
+        let _ = self.of_caller.set(counter);
     }
 
     /// Returns the sum of the stretches that have ended.
@@ -52,8 +58,11 @@ impl HeldTime {
     }
 
     fn add(&self, nanos: u64) {
-        if let Some(total) = self.total.get() {
-            total.inc_by(Duration::from_nanos(nanos).as_secs_f64());
+        let Some(total) = self.total.get() else { return };
+        let seconds = Duration::from_nanos(nanos).as_secs_f64();
+        total.inc_by(seconds);
+        if let Some(counter) = self.of_caller.get() {
+            counter.inc_by(seconds);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use http::StatusCode;
+use prometheus::Counter;
 
 use super::{
     Ending, Outcome,
@@ -218,6 +219,12 @@ impl Measurement {
     pub fn called_by(&self, caller: &str) {
         // The first caller is kept.
         let _ = self.live.caller.set(caller.into());
+    }
+
+    /// Adds the time in which the client does not read what is there for it to `counter` too, as it does to
+    /// `client_backpressure_seconds_total`. The first counter is kept.
+    pub fn client_wait_counted_by(&self, counter: Arc<Counter>) {
+        self.live.held.count_for_caller(counter);
     }
 
     /// Sets the name under which the upstream lists the model, which becomes the model's label. `None`: the model is

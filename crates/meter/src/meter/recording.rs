@@ -58,6 +58,11 @@ impl Measurement {
         let told = live.usage();
         let families = &self.shared.families;
         let route = live.route;
+        if outcome == Outcome::ClientAbort && route.generates() && live.content.load(Relaxed) == 0 {
+            let upstream = live.upstream();
+            let labels = [upstream.as_deref().unwrap_or("none"), self.model_label()];
+            families.requests.left_early.child(labels).inc();
+        }
         let durations = families.requests.duration.child([route.label(), self.model_label()]);
         durations.observe(duration.as_secs_f64());
         self.exemplify(&durations, duration);

@@ -238,6 +238,30 @@ fn outcome_follows_from_the_end_of_the_stream() {
 }
 
 #[test]
+fn client_that_leaves_before_first_content_of_generation_is_counted() {
+    let bench = bench();
+    let left =
+        |bench: &Bench| bench.value("left_before_first_token_total{upstream=\"u\",model=\"m:latest\"}");
+    // A client that leaves after the first content, and one that leaves another route.
+    let mut body = bench.stream([Data(FIRST), Wait]);
+    assert!(poll(&mut body).is_ready());
+    drop(body);
+    drop(bench.answered("/api/embed", 200));
+    assert_eq!(left(&bench), Some(0.0));
+    let mut body = bench.stream([Wait]);
+    assert!(poll(&mut body).is_pending());
+    drop(body);
+    assert_eq!(left(&bench), Some(1.0));
+    // One that leaves before there is a response, whose model may not exist, and one that leaves before an upstream
+    // was chosen.
+    drop(bench.request("/api/generate"));
+    drop(bench.meter.start(Facts::new("POST", "/api/chat")));
+    let before = |labels: &str| bench.value(&format!("left_before_first_token_total{{{labels}}}"));
+    assert_eq!(before("upstream=\"u\",model=\"m:latest\""), Some(2.0));
+    assert_eq!(before("upstream=\"none\",model=\"unknown\""), Some(1.0));
+}
+
+#[test]
 fn body_dropped_early_is_client_abort_or_cut_by_sidecar() {
     let bench = bench();
     let mut body = bench.stream([Data(FIRST), Wait]);

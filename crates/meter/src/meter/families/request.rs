@@ -11,6 +11,7 @@ use crate::{
 pub(in crate::meter) struct RequestFamilies {
     pub(super) total: Family<IntCounter, 4>,
     pub(super) finishes: Family<IntCounter, 3>,
+    pub(in crate::meter) left_early: Family<IntCounter, 2>,
     pub(in crate::meter) responses: Family<IntCounter, 2>,
     pub(in crate::meter) duration: Family<Histogram, 2>,
     pub(in crate::meter) in_flight: Family<Gauge, 2>,
@@ -33,6 +34,13 @@ impl RequestFamilies {
                 "finish_total",
                 "Generations that were answered, by the reason why the model stopped.",
                 ["route", "model", "reason"],
+                int_counter,
+            )?,
+            left_early: Family::register(
+                registry,
+                "left_before_first_token_total",
+                "Generations whose client left before the first content arrived.",
+                ["upstream", "model"],
                 int_counter,
             )?,
             responses: Family::register(
@@ -90,6 +98,7 @@ impl RequestFamilies {
     pub(super) fn forget(&self, model: &str) {
         self.total.retain(|[_, _, known, _]| known != model);
         self.finishes.retain(|[_, known, _]| known != model);
+        self.left_early.retain(|[_, known]| known != model);
         self.duration.retain(|[_, known]| known != model);
     }
 }

@@ -116,6 +116,21 @@ fn time_in_which_client_does_not_read_is_backpressure() {
 }
 
 #[test]
+fn time_in_which_client_does_not_read_counts_for_its_caller_too() {
+    let bench = bench();
+    let counter = Arc::new(crate::metric::counter());
+    let measurement = bench.answered("/api/generate", 200);
+    measurement.client_wait_counted_by(counter.clone());
+    let script = script([Data(FIRST), Data(SECOND), Wait]);
+    let mut body = Box::pin(measurement.wrap_body(NDJSON, script));
+    assert!(poll(&mut body).is_ready());
+    hold(&mut body, 1);
+    drop(body);
+    let all = bench.value("client_backpressure_seconds_total{model=\"m:latest\"}").unwrap();
+    assert!(counter.get() >= HOLD.as_secs_f64() && counter.get() == all, "{} of {all}", counter.get());
+}
+
+#[test]
 fn client_that_never_reads_again_is_shown_while_it_holds_and_counted_when_it_leaves() {
     let bench = bench();
     let mut body = bench.stream([Data(FIRST), Data(SECOND), Wait]);

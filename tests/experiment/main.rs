@@ -9,6 +9,7 @@
 mod columns;
 mod compare;
 mod conduct;
+mod energy;
 mod full;
 mod interrupted;
 mod not_ready;

@@ -1,8 +1,9 @@
 //! `experiment run`.
 
 use std::{
+    borrow::Cow,
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
@@ -16,7 +17,7 @@ use super::{
     progress::RunProgress,
 };
 use crate::{
-    analysis::{Language, Precision, RunKind, Until},
+    analysis::{Language, RunKind, Until},
     collector::gpu::Nvml,
     config,
     experiment::{
@@ -68,9 +69,12 @@ pub(super) struct Conduct {
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     skip: Option<Skipped>,
     /// A Python interpreter that has httpx
-    #[arg(long, value_name = "PATH", default_value = "python3")]
+    #[arg(long, value_name = "PATH", default_value = PYTHON)]
     python: PathBuf,
 }
+
+/// The default interpreter.
+const PYTHON: &str = "python3";
 
 /// The limit of the repetitions with `--until`.
 const MOST_REPETITIONS: u32 = 50;
@@ -88,6 +92,15 @@ fn upstream(text: &str) -> Result<(Option<String>, String), String> {
         _ => (None, text),
     };
     Ok((name, config::with_scheme(url).into_owned()))
+}
+
+/// Returns a word as a shell reads it.
+fn quoted(word: &str) -> Cow<'_, str> {
+    let is_plain = |sign: char| sign.is_ascii_alphanumeric() || "-_./:=@%+,".contains(sign);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.into(),
+        false => format!("'{}'", word.replace('\'', "'\\''")).into(),
+    }
 }
 
 impl Conduct {
@@ -108,18 +121,42 @@ impl Conduct {
         })
     }
 
+    /// Returns the command that continues the experiment: with the settings of this one, because they belong to the plan.
+    fn resuming(&self, folder: &Path) -> String {
+        let mut words = vec!["streamgauge".to_owned(), "experiment".into(), "run".into(), self.plan.clone()];
+        let mut add = |flag: &str, value: Option<String>| {
+            words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
+        };
+        add("--seed", self.seed.map(|seed| seed.to_string()));
+        add("--repetitions", self.repetitions.map(|repetitions| repetitions.to_string()));
+        add("--until", self.until.map(|until| until.to_string()));
+        add("--model", self.model.clone());
+        add("--tokens", self.tokens.map(|tokens| tokens.to_string()));
+        for (name, url) in &self.upstream {
+            let name = name.as_ref().map_or(String::new(), |name| format!("{name}="));
+            add("--upstream", Some(format!("{name}{url}")));
+        }
+        add("--skip", self.skip.map(|Skipped::Python| "python".into()));
+        let python = self.python.display().to_string();
+        add("--python", (python != PYTHON).then_some(python));
+        add("--output", Some(folder.display().to_string()));
+        words.push("--resume".into());
+        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    }
+
     pub(super) fn run(self, global: &Global, process: Process) -> Result<(), CommandFailure> {
         let overrides = self.overrides()?;
         let plan = plan::load(&self.plan, &overrides)?;
-        if self.dry_run {
-            return output::print(listed(&plan));
+        if let Some(until) = self.until {
+            let never =
+                |why| CommandFailure::Usage(format!("--until \"{until}\" can never stop it: {why}").into());
+            plan.can_stop(until).map_err(never)?;
         }
-        let folder = self.output.unwrap_or_else(|| folder(&plan));
-        let interrupted = format!(
-            "interrupted: `streamgauge experiment run {} --output {} --resume` continues",
-            self.plan,
-            folder.display()
-        );
+        if self.dry_run {
+            return output::print(listed(&plan, self.until));
+        }
+        let folder = self.output.clone().unwrap_or_else(|| folder(&plan));
+        let interrupted = format!("interrupted: `{}` continues", self.resuming(&folder));
         let options = Options {
             folder,
             resume: self.resume,
@@ -185,23 +222,9 @@ fn is_full(error: &io::Error) -> bool {
 
 fn summary(Done { runs, failed, precision }: Done, until: Option<Until>, folder: &str) -> String {
     let failed = if failed == 0 { String::new() } else { format!(", {failed} of them with a failure") };
-    let precise = until.map_or(String::new(), |until| precise(until, precision));
+    let sentence = |until: Until| Some(format!("{}\n", precision?.sentence(&until.to_string())));
+    let precise = until.and_then(sentence).unwrap_or_default();
     format!("{folder}: {runs} runs{failed}\n{precise}streamgauge report {folder}\n")
-}
-
-/// How narrow the intervals have become.
-fn precise(until: Until, precision: Option<Precision>) -> String {
-    let Some(Precision { repetitions, reached, widest }) = precision else { return String::new() };
-    match widest {
-        _ if reached => format!("{until} in every condition after {repetitions} repetitions\n"),
-        Some(widest) => {
-            let wider = format!("the widest interval is {widest:.1} times as wide");
-            format!("not reached after {repetitions} repetitions: {until}; {wider}\n")
-        }
-        None => {
-            format!("not reached after {repetitions} repetitions: {until}; a condition has no interval\n")
-        }
-    }
 }
 
 /// The plan's name and the time in UTC, so that each recording gets its own folder.
@@ -216,7 +239,7 @@ pub(super) fn folder(plan: &Plan) -> PathBuf {
 }
 
 /// The schedule, one line for each run, and its expected time.
-fn listed(plan: &Plan) -> String {
+fn listed(plan: &Plan, until: Option<Until>) -> String {
     let schedule = schedule(plan);
     let width =
         plan.conditions.iter().map(|condition| condition.name.chars().count()).max().unwrap_or_default();
@@ -227,8 +250,9 @@ fn listed(plan: &Plan) -> String {
     }
     let expected: Duration = schedule.iter().map(|entry| entry.expected(plan)).sum();
     let expected = humantime::format_duration(Duration::from_secs(expected.as_secs()));
+    let most = until.map_or("", |_| "at most ");
     text + &format!(
-        "{} runs, about {expected} if every stream generates {} tokens per second (expected_rate)\n",
+        "{most}{} runs, about {expected} if every stream generates {} tokens per second (expected_rate)\n",
         schedule.len(),
         plan.expected_rate
     )

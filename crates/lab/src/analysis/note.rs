@@ -34,9 +34,8 @@ pub(super) fn notes(
     let stopped = conditions.iter().find_map(|condition| condition.condition.until.as_deref());
     notes.extend(stopped.map(|measure| {
         format!(
-            "the intervals of {} decided when the experiment stopped: they are widened, so that they contain the truth at \
-             least as often as they state",
-            measure
+            "the experiment was to stop when the intervals of {measure} are narrow enough: they are widened by the quantile of \
+             97.5 % intervals, so that they contain the truth at least as often as the 95 % that they state"
         )
     }));
     for condition in conditions.iter().filter(|condition| condition.runs > 0) {

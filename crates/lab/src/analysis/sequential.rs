@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Analysis, ConditionSummary, Measure, statistic::Interval};
 
 /// When an experiment stops: when the interval of a measure of every condition is narrow enough.
@@ -20,8 +22,9 @@ enum HalfWidth {
     Points(f64),
 }
 
-/// How narrow the intervals were at the last look.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// How narrow the intervals were at a look.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Precision {
     /// The number of repetitions.
     pub repetitions: u32,
@@ -29,6 +32,27 @@ pub struct Precision {
     pub reached: bool,
     /// The half width of the widest interval relative to the wanted one. `None`: a condition has no interval.
     pub widest: Option<f64>,
+    /// The condition with the widest interval, or the first one that has no interval. `None`: there is no condition.
+    pub condition: Option<String>,
+}
+
+impl Precision {
+    /// Returns a sentence about the last look, if an experiment with this rule ended with it.
+    #[must_use]
+    pub fn sentence(&self, until: &str) -> String {
+        let Precision { repetitions, reached, widest, condition } = self;
+        let condition = condition.as_deref().unwrap_or("a condition");
+        match widest {
+            _ if *reached => format!("{until} in every condition after {repetitions} repetitions"),
+            Some(widest) => format!(
+                "not reached after {repetitions} repetitions: {until}; the interval of {condition} is {widest:.1} times as \
+                 wide"
+            ),
+            None => {
+                format!("not reached after {repetitions} repetitions: {until}; {condition} has no interval")
+            }
+        }
+    }
 }
 
 impl Until {
@@ -57,10 +81,17 @@ impl Until {
         if repetitions < Until::FIRST_LOOK {
             return None;
         }
-        let ratios: Option<Vec<f64>> =
-            analysis.conditions.iter().map(|condition| self.ratio(condition)).collect();
-        let widest = ratios.and_then(|ratios| ratios.into_iter().reduce(f64::max));
-        Some(Precision { repetitions, reached: widest.is_some_and(|widest| widest <= 1.0), widest })
+        // A condition without an interval counts as wider than every other one.
+        let ratio = |condition: &ConditionSummary| self.ratio(condition).unwrap_or(f64::INFINITY);
+        let widest = analysis.conditions.iter().rev().max_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+        let condition = widest.map(|condition| condition.condition.name.clone());
+        let widest = widest.and_then(|condition| self.ratio(condition)).filter(|ratio| ratio.is_finite());
+        Some(Precision {
+            repetitions,
+            reached: widest.is_some_and(|widest| widest <= 1.0),
+            widest,
+            condition,
+        })
     }
 
     /// Returns the half width of a condition's interval relative to the wanted one.

@@ -15,6 +15,8 @@ use streamgauge_collector::gpu::{Depth, Pcie, Reader, Sample};
 
 /// The interval that TR117 asks for.
 const EVERY: Duration = Duration::from_millis(100);
+/// The time after which another reading has been taken.
+pub(super) const NEXT: Duration = Duration::from_millis(200);
 
 /// The GPUs of the machine.
 pub(super) struct Gpus {

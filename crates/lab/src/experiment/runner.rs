@@ -7,6 +7,7 @@ mod sweep;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     ffi::OsString,
+    io,
     path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -16,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     agent::{Clock, Job},
     course::Course,
-    gpu::Gpus,
+    gpu::{Gpus, NEXT},
     machine::machine,
     ollama,
     plan::{ConditionPlan, Plan},
@@ -54,7 +55,7 @@ pub struct Options {
 }
 
 /// The result of an experiment.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Done {
     /// The runs.
     pub runs: usize,
@@ -76,13 +77,14 @@ pub async fn run(plan: &Plan, options: Options, watch: &mut dyn Watch) -> Result
         Language::Rust => Program::Rust(program.clone()),
     };
     let mut environment = environment(plan, &program_of, before.as_ref()).await?;
-    environment.until = until.map(|until| until.to_string()).or(environment.until);
+    environment.stop_by(until.map(|until| until.to_string()));
     let gpus = gpu.and_then(Gpus::open);
     environment.gpus = gpus.as_ref().map(|gpus| gpus.found.clone()).unwrap_or_default();
     let done = before.map(|before| before.runs).unwrap_or_default();
     // Runs end in the order of the schedule. So an earlier run that is missing was skipped, because its sweep had ended.
     let next = done.last().map_or(0, |last| last + 1);
-    let left: Vec<Entry> = schedule(plan).into_iter().filter(|entry| entry.run >= next).collect();
+    let (over, left): (Vec<Entry>, Vec<Entry>) =
+        schedule(plan).into_iter().partition(|entry| entry.run < next);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     if environment.began_unix_s == 0.0 {
         environment.began_unix_s = now;
@@ -105,6 +107,7 @@ pub async fn run(plan: &Plan, options: Options, watch: &mut dyn Watch) -> Result
     let gpu = gpus.zip(recorder.rows()).and_then(|(gpus, rows)| gpus.watch(clock, rows));
     let mut experiment = Experiment {
         plan,
+        environment,
         clock,
         program: &program_of,
         own: program.clone(),
@@ -115,7 +118,14 @@ pub async fn run(plan: &Plan, options: Options, watch: &mut dyn Watch) -> Result
         precise,
         recorder: &mut recorder,
     };
-    let ran = experiment.all(&left, watch).await;
+    if gpu.is_some() {
+        // Only a run between two readings has an energy: the first and the last one, too.
+        sleep(NEXT).await;
+    }
+    let ran = experiment.all(over.last(), &left, watch).await;
+    if gpu.is_some() {
+        sleep(NEXT).await;
+    }
     drop(gpu);
     let written = recorder.finish().await;
     let done = ran?;
@@ -125,6 +135,7 @@ pub async fn run(plan: &Plan, options: Options, watch: &mut dyn Watch) -> Result
 
 struct Experiment<'a> {
     plan: &'a Plan,
+    environment: Environment,
     clock: Clock,
     program: &'a dyn Fn(&ConditionPlan) -> Program,
     own: PathBuf,
@@ -138,12 +149,23 @@ struct Experiment<'a> {
 }
 
 impl Experiment<'_> {
-    async fn all(&mut self, entries: &[Entry], watch: &mut dyn Watch) -> Result<Done, RunError> {
+    /// Executes the runs that are left. `over` is the last one of a recording that continues.
+    async fn all(
+        &mut self,
+        over: Option<&Entry>,
+        entries: &[Entry],
+        watch: &mut dyn Watch,
+    ) -> Result<Done, RunError> {
         let mut left: Duration = entries.iter().map(|entry| entry.expected(self.plan)).sum();
         watch.begun(entries.len(), left);
         let began = Instant::now();
         let (mut done, mut in_vain) = (Done::default(), 0);
         let mut expected_so_far = Duration::ZERO;
+        if let Some(over) = over
+            && self.look(over, entries.first(), &mut done)?
+        {
+            return Ok(done);
+        }
         for (place, entry) in entries.iter().enumerate() {
             if self.stopped.skips(self.plan, entry) {
                 left = left.saturating_sub(entry.expected(self.plan));
@@ -171,19 +193,30 @@ impl Experiment<'_> {
             if in_vain >= IN_VAIN {
                 return Err(RunError::InVain(last));
             }
-            let next = entries.get(place + 1).map(|next| next.repetition);
-            if let Some(precise) = &self.precise
-                && !entry.warm_up
-                && next != Some(entry.repetition)
-            {
-                done.precision = precise.look(entry.repetition + 1).or(done.precision);
-                if done.precision.is_some_and(|precision| precision.reached) {
-                    return Ok(done);
-                }
+            if self.look(entry, entries.get(place + 1), &mut done)? {
+                return Ok(done);
             }
             sleep(self.plan.pause.0).await;
         }
         Ok(done)
+    }
+
+    /// Looks at the intervals if the repetition of this run is over, and records the look. Returns whether they are narrow
+    /// enough.
+    fn look(&mut self, entry: &Entry, next: Option<&Entry>, done: &mut Done) -> io::Result<bool> {
+        if entry.warm_up || next.is_some_and(|next| next.repetition == entry.repetition) {
+            return Ok(false);
+        }
+        let Some(found) = self.precise.as_ref().and_then(|precise| precise.look(entry.repetition + 1)) else {
+            return Ok(false);
+        };
+        let reached = found.reached;
+        let looks = &mut self.environment.looks;
+        looks.retain(|look| look.repetitions < found.repetitions);
+        looks.push(found.clone());
+        done.precision = Some(found);
+        Writer::describe(&self.folder, &self.environment)?;
+        Ok(reached)
     }
 
     async fn one(

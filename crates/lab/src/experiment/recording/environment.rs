@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::Precision;
+
 /// The version of the format in docs/reference/recording-format.md. Version 2 added `scheduled` to `agents.csv`
 /// and `energy` to `gpu_metrics.csv`. Version 3 added live traffic: `route` and three waits to `agents.csv`, `streams` to
 /// `chunk_metrics.csv`, and `live` to `environment.json`.
@@ -24,6 +26,9 @@ pub struct Environment {
     /// The rule that stops the experiment, such as `true efficiency ± 3 %`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+    /// What that rule found after each repetition at which it looked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub looks: Vec<Precision>,
     /// How live traffic was recorded. `None`: the recording is that of an experiment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub live: Option<LiveTraffic>,
@@ -43,6 +48,45 @@ impl Environment {
     pub(crate) fn simulated(&self) -> bool {
         let versions = self.upstreams.values().filter_map(|upstream| upstream.version.as_deref());
         versions.into_iter().any(|version| version.contains("+simulated"))
+    }
+
+    /// Takes the rule that stops the experiment. The looks of another rule are forgotten.
+    pub(crate) fn stop_by(&mut self, until: Option<String>) {
+        if until.is_some() && until != self.until {
+            self.until = until;
+            self.looks.clear();
+        }
+    }
+
+    /// Returns a sentence about the rule that stops the experiment, and about its last look.
+    #[must_use]
+    pub(crate) fn precision(&self) -> Option<String> {
+        let (until, last) = (self.until.as_deref()?, self.looks.last()?);
+        Some(last.sentence(until))
+    }
+
+    /// Returns a sentence about all looks at the intervals.
+    #[must_use]
+    pub(crate) fn looked(&self) -> Option<String> {
+        let (first, last) = (self.looks.first()?, self.looks.last()?);
+        let width = |look: &Precision| {
+            look.widest.map_or("not known".to_owned(), |widest| format!("{widest:.1} times the wanted one"))
+        };
+        Some(match self.looks.len() {
+            1 => format!(
+                "the experiment looked at the intervals once, after {} repetitions: the widest was {}",
+                first.repetitions,
+                width(first)
+            ),
+            several => format!(
+                "the experiment looked at the intervals {several} times, after {} to {} repetitions: the widest was {} at \
+                 the first look, and {} at the last",
+                first.repetitions,
+                last.repetitions,
+                width(first),
+                width(last)
+            ),
+        })
     }
 }
 

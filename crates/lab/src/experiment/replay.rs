@@ -56,6 +56,9 @@ pub enum ReplayError {
         "it has no live traffic: name the folder of a recording that a sidecar wrote, or `streamgauge record`"
     )]
     NoTraffic,
+    /// Nothing happened while it was recorded.
+    #[error("it has no request")]
+    NoRequest,
     /// No request has a model and the counts of its tokens.
     #[error("none of its {0} requests has a model and the counts of its tokens")]
     NoLengths(usize),
@@ -73,6 +76,9 @@ impl Replayed {
     /// There is nothing to replay, or too much.
     pub fn of(recording: &Recording, model: Option<&str>) -> Result<Replayed, ReplayError> {
         let served: Vec<&Agent> = recording.agents.iter().filter(|agent| agent.served.is_some()).collect();
+        if served.is_empty() && recording.live {
+            return Err(ReplayError::NoRequest);
+        }
         if served.is_empty() {
             return Err(ReplayError::NoTraffic);
         }
@@ -241,6 +247,8 @@ mod tests {
     fn recording_without_traffic_or_lengths_is_not_replayed() {
         let of = |agents| Replayed::of(&Recording { agents, ..Recording::default() }, None).unwrap_err();
         assert_eq!(of(Vec::new()), ReplayError::NoTraffic);
+        let empty = Recording { live: true, ..Recording::default() };
+        assert_eq!(Replayed::of(&empty, None), Err(ReplayError::NoRequest));
         assert_eq!(of(vec![agent(0.0, "a", None)]), ReplayError::NoLengths(1));
         let many = (0..=MOST).map(|at| agent(at as f64, "a", Some(1))).collect();
         assert_eq!(of(many), ReplayError::TooMany(MOST + 1));

@@ -48,8 +48,12 @@ pub(super) fn mistakes(plan: &Plan) -> Vec<String> {
 fn twice<'a>(names: impl Iterator<Item = &'a str>, what: &str, say: &mut impl FnMut(String)) {
     let mut seen = HashSet::new();
     for name in names {
-        if name.is_empty() || name.contains(char::is_control) {
-            say(format!("one of the {what} has an empty or invalid name"));
+        if name.is_empty() {
+            say(format!("one of the {what} has an empty name"));
+        } else if name.contains(char::is_control) {
+            say(format!(
+                "the name {name:?} of one of the {what} has a line break or another control character: remove it"
+            ));
         } else if !seen.insert(name) {
             say(format!("two {what} are called {name:?}: give each a name of its own"));
         }

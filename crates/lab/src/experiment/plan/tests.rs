@@ -158,6 +158,13 @@ fn skipped_language_leaves_a_plan_without_its_conditions_and_baselines() {
 }
 
 #[test]
+fn name_with_a_line_break_is_refused_with_its_reason() {
+    let error =
+        PLAN.replace("name = \"rust\"", "name = \"ru\\nst\"").parse::<Plan>().unwrap_err().to_string();
+    assert!(error.contains("the name \"ru\\nst-1\" of one of the conditions has a line break"), "{error}");
+}
+
+#[test]
 fn quick_plan_takes_about_a_minute_of_one_ollama_and_needs_no_python() {
     let plan: Plan = Bundled::named("quick").unwrap().text.parse().unwrap();
     assert_eq!(plan.upstreams.len(), 1);

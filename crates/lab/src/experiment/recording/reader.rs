@@ -160,7 +160,13 @@ fn read_as(
         return Err(ReadError::Nothing { path: folder.into() });
     }
     let environment: Option<Environment> = reading.json(ENVIRONMENT);
-    let live = environment.as_ref().and_then(|environment| environment.live);
+    let mut recording = Recording::default();
+    runs::read(&mut reading, &mut recording);
+    let live = match &environment {
+        Some(environment) => environment.live,
+        None if reading.has(RUNS) => live::without_environment(&mut reading, &recording),
+        None => None,
+    };
     if live.is_some() {
         // The streams of live traffic are compared with each other, chunk by chunk.
         reading.window = None;
@@ -173,9 +179,8 @@ fn read_as(
             )
         });
     }
-    let simulated = environment.as_ref().is_some_and(Environment::simulated);
-    let mut recording = Recording { simulated, live: live.is_some(), ..Recording::default() };
-    runs::read(&mut reading, &mut recording);
+    recording.simulated = environment.as_ref().is_some_and(Environment::simulated);
+    recording.live = live.is_some();
     // The JSON files are read before the chunks, because their order decides the numbers of the agents.
     let suite = if reading.has(RUNS) { Vec::new() } else { suite::read(&mut reading) };
     agents::read(&mut reading, &mut recording);
@@ -187,6 +192,7 @@ fn read_as(
             let until =
                 environment.as_ref().and_then(|environment| environment.until.as_deref()?.parse().ok());
             take_plan(&mut recording, plan, until);
+            recording.notes.extend(environment.as_ref().and_then(Environment::looked));
         }
         sound::keep_whole_runs(&mut reading, &mut recording);
         recording.measure_energy();

@@ -3,16 +3,34 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    super::{LIVE, LiveTraffic, writer::is_part},
+    super::{
+        LIVE, LiveTraffic,
+        layout::{ENVIRONMENT, PLAN},
+        problem::Problem,
+        writer::is_part,
+    },
+    Reading,
     recorded::Recorded,
 };
-use crate::analysis::{Load, Recording, Slo};
+use crate::analysis::{Load, Recording, RunKind, Slo};
 
 /// The share of the requests that has to succeed, since no other objective is known.
 const SHARE: f64 = 0.99;
 
 /// Parts of two starts of the sidecar overlap only if they do by more than this, in seconds.
 const OVERLAP: f64 = 1.0;
+
+/// Reports what is not known without `environment.json`, and returns how live traffic was recorded, which the runs alone
+/// tell. `None`: the recording is that of an experiment.
+pub(super) fn without_environment(reading: &mut Reading<'_>, recording: &Recording) -> Option<LiveTraffic> {
+    reading.problems.say(ENVIRONMENT, None, "missing", || {
+        "the machine and the versions are not known without it, nor whether a simulated Ollama answered"
+            .into()
+    });
+    let [run] = recording.runs.as_slice() else { return None };
+    let is_live = run.kind == RunKind::Open && run.condition == LIVE && !reading.has(PLAN);
+    is_live.then_some(LiveTraffic { sample_ratio: 1.0, callers: false })
+}
 
 /// Adds the load, and remarks about the data.
 pub(super) fn complete(recording: &mut Recording, live: &LiveTraffic) {
@@ -53,14 +71,14 @@ pub(super) fn joined(folder: &str, recorded: Vec<Recorded>) -> Vec<Recorded> {
         }
     }
     let join = |(above, parts): (Option<PathBuf>, Vec<Recorded>)| match above {
-        Some(above) if parts.len() > 1 => {
+        Some(above) => {
             let name = match above.as_os_str().is_empty() {
                 true => folder.to_owned(),
                 false => above.to_string_lossy().into_owned(),
             };
             whole(name, parts)
         }
-        _ => parts,
+        None => parts,
     };
     found.into_iter().flat_map(join).collect()
 }
@@ -73,9 +91,36 @@ fn of_parts(one: &Recorded) -> Option<PathBuf> {
     path.parent().filter(|_| is_named_so && is_live).map(Path::to_owned)
 }
 
+fn file_name(path: &str) -> String {
+    Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Lets the problems of several parts name their part. Removes the parts that cannot be placed in time beside the others,
+/// and returns their problems.
+fn leave_out(parts: &mut Vec<Recorded>) -> Vec<Problem> {
+    let mut left_out = Vec::new();
+    if parts.len() < 2 {
+        return left_out;
+    }
+    for part in &mut *parts {
+        let name = file_name(&part.name);
+        part.problems.iter_mut().for_each(|Problem { file, .. }| *file = format!("{name}/{file}"));
+    }
+    if parts.iter().any(|part| part.environment.is_some()) {
+        // Without its environment, nobody knows when the clock of a part began.
+        for part in parts.extract_if(.., |part| part.environment.is_none()) {
+            left_out.extend(part.problems);
+            let what = "the part is left out, because the beginning of its clock is not known".to_owned();
+            left_out.push(Problem { file: file_name(&part.name), line: None, what });
+        }
+    }
+    left_out
+}
+
 /// Joins the parts of one recording in the order in which they began. The clock of a later part continues that of the first
 /// by the wall clock.
 fn whole(name: String, mut parts: Vec<Recorded>) -> Vec<Recorded> {
+    let left_out = leave_out(&mut parts);
     let began = |part: &Recorded| part.environment.as_ref().map_or(0.0, |found| found.began_unix_s);
     // The wall clock, which names the parts, may have been set back.
     let first = |part: &Recorded| {
@@ -108,6 +153,7 @@ fn whole(name: String, mut parts: Vec<Recorded>) -> Vec<Recorded> {
         append(&mut whole.recording, part.recording, later);
         whole.problems.extend(part.problems);
     }
+    whole.problems.extend(left_out);
     whole.recording.simulated = simulated;
     whole.recording.notes.clear();
     if let Some(live) = ratio(&whole) {
@@ -122,20 +168,22 @@ fn whole(name: String, mut parts: Vec<Recorded>) -> Vec<Recorded> {
     if mixed {
         whole.recording.notes.push("the parts were recorded with different settings of [recording]".into());
     }
-    whole.recording.notes.push(format!("{count} parts of live traffic are read as one recording"));
+    if count > 1 {
+        whole.recording.notes.push(format!("{count} parts of live traffic are read as one recording"));
+    }
     vec![whole]
 }
 
 /// Appends a part whose clock began `later` than that of the first. Its agents get numbers of their own.
 fn append(whole: &mut Recording, part: Recording, later: f64) {
-    let next = whole.agents.iter().map(|agent| agent.agent + 1).max().unwrap_or(0);
+    let next = whole.agents.iter().map(|agent| agent.agent.saturating_add(1)).max().unwrap_or(0);
     whole.agents.extend(part.agents.into_iter().map(|mut agent| {
-        agent.agent += next;
+        agent.agent = agent.agent.saturating_add(next);
         agent.started += later;
         agent
     }));
     whole.chunks.extend(part.chunks.into_iter().map(|mut chunk| {
-        chunk.agent += next;
+        chunk.agent = chunk.agent.saturating_add(next);
         chunk.at += later;
         chunk
     }));

@@ -39,7 +39,8 @@ pub(super) fn keep_whole_runs(reading: &mut Reading<'_>, recording: &mut Recordi
     let digests: HashMap<u32, &RunDigest> =
         recording.digests.iter().map(|digest| (digest.run, digest)).collect();
     for run in &recording.runs {
-        if !with_agents.contains(&run.id) && reading.has(AGENTS) {
+        // A recording of live traffic is whole without a request.
+        if !with_agents.contains(&run.id) && reading.has(AGENTS) && !recording.live {
             reading.problems.say(AGENTS, None, "agents", || {
                 format!("run {} has no agent here, so it is left out", run.id)
             });

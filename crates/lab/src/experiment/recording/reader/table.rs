@@ -58,6 +58,13 @@ pub(super) fn read<C>(
         }
         let line = record.position().map_or(0, csv::Position::line);
         lines = line;
+        // A row ends with its line. Only a quote that is never closed lets the end of the file end it.
+        if table.get_ref().has_ended() {
+            reading.problems.say(file, Some(line), "quote", || {
+                "a quote begins in this row and does not end: the rest of the file is left out".into()
+            });
+            break;
+        }
         if !fits(reading, file, &header, &record) {
             continue;
         }

@@ -31,6 +31,11 @@ impl<R: Read> WholeLines<R> {
         self.ended && self.held.len() > self.whole
     }
 
+    /// Returns whether the reader of the lines has asked for more than there are.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Reads until a line ends.
     fn fill(&mut self) -> io::Result<()> {
         self.held.drain(..self.passed);

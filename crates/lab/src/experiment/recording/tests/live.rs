@@ -72,6 +72,64 @@ fn clock_that_was_set_back_between_two_parts_is_named() {
 }
 
 #[test]
+fn problem_of_a_part_names_the_part() {
+    let root = TempDir::new().unwrap();
+    write(&root.path().join("20261128T103000.000001Z"), 5000.0, &[1.0]);
+    let later = root.path().join("20261128T113000.000002Z");
+    write(&later, 5000.0, &[3600.0]);
+    let agents = later.join("agents.csv");
+    let text = fs::read_to_string(&agents).unwrap();
+    fs::write(&agents, text.clone() + &text.lines().nth(1).unwrap()[..5]).unwrap();
+    let problems = read(root.path())[0].problems.clone();
+    let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["20261128T113000.000002Z/agents.csv:3: the last line is cut off and left out"]);
+}
+
+#[test]
+fn part_without_its_environment_is_left_out_beside_others() {
+    let root = TempDir::new().unwrap();
+    write(&root.path().join("20261128T103000.000001Z"), 5000.0, &[1.0]);
+    write(&root.path().join("20261128T113000.000002Z"), 5000.0, &[3600.0]);
+    fs::remove_file(root.path().join("20261128T113000.000002Z/environment.json")).unwrap();
+    let found = read(root.path());
+    assert_eq!(started(&found[0]), [1.0]);
+    let shown: Vec<String> = found[0].problems.iter().map(ToString::to_string).collect();
+    let left_out =
+        "20261128T113000.000002Z: the part is left out, because the beginning of its clock is not known";
+    assert!(shown.contains(&left_out.to_owned()), "{shown:?}");
+}
+
+#[test]
+fn only_part_has_the_name_of_the_folder_as_several_parts_have() {
+    let root = TempDir::new().unwrap();
+    write(&root.path().join("night/20261128T103000.000001Z"), 5000.0, &[1.0]);
+    assert_eq!(read(&root.path().join("night"))[0].name, "night");
+}
+
+#[test]
+fn agent_with_the_largest_number_in_a_part_is_read_as_any_other() {
+    let root = TempDir::new().unwrap();
+    for part in ["20261128T103000.000001Z", "20261128T113000.000002Z"] {
+        write(&root.path().join(part), 5000.0, &[1.0]);
+        let agents = root.path().join(part).join("agents.csv");
+        let text = fs::read_to_string(&agents).unwrap();
+        fs::write(&agents, text.replacen("\n0,0,", "\n0,4294967295,", 1)).unwrap();
+    }
+    assert_eq!(started(&read(root.path())[0]), [1.0, 1.0]);
+}
+
+#[test]
+fn live_traffic_without_its_environment_is_read_as_live_traffic() {
+    let root = TempDir::new().unwrap();
+    write(&root.path().join("monday"), 1000.0, &[1.0, 2.0]);
+    fs::remove_file(root.path().join("monday/environment.json")).unwrap();
+    let found = read(root.path());
+    assert!(found[0].recording.live);
+    let shown: Vec<String> = found[0].problems.iter().map(ToString::to_string).collect();
+    assert!(shown[0].contains("nor whether a simulated Ollama answered") && shown.len() == 1, "{shown:?}");
+}
+
+#[test]
 fn name_of_a_part_is_a_time() {
     assert!(is_part("20261128T103000.000001Z"));
     for other in

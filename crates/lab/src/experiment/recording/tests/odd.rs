@@ -48,6 +48,42 @@ fn names_with_commas_and_quotes_come_back_as_they_were() {
 }
 
 #[test]
+fn quote_that_does_not_end_names_its_row_and_leaves_out_the_rest_of_the_file() {
+    // In the last column the row has as many fields as the header, though it contains the following rows.
+    for (file, line) in [(layout::RUNS, 2), (layout::CHUNKS, 5), (layout::AGENTS, 3)] {
+        let (folder, _) = written();
+        edit(folder.path(), file, |text| {
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            let (before, last) = lines[line - 1].rsplit_once(',').unwrap();
+            lines[line - 1] = format!("{before},\"{last}");
+            lines.join("\n") + "\n"
+        });
+        let expected = format!("{file}:{line}: a quote begins in this row and does not end");
+        assert_problem(&read(folder.path()).unwrap(), &expected);
+    }
+}
+
+#[test]
+fn missing_or_broken_environment_is_said_with_what_is_not_known() {
+    let (folder, _) = written();
+    fs::write(folder.path().join(layout::ENVIRONMENT), "{\"format\": 3,").unwrap();
+    let unknown =
+        "environment.json: the machine and the versions are not known without it, nor whether a simulated";
+    let recorded = read(folder.path()).unwrap();
+    assert_problem(&recorded, "environment.json:1: it cannot be read");
+    assert_problem(&recorded, unknown);
+    fs::remove_file(folder.path().join(layout::ENVIRONMENT)).unwrap();
+    assert_problem(&read(folder.path()).unwrap(), unknown);
+}
+
+#[test]
+fn plan_that_is_no_text_is_not_said_to_be_missing() {
+    let (folder, _) = written();
+    fs::write(folder.path().join(layout::PLAN), b"name = \"\xff\"\n").unwrap();
+    assert_problem(&read(folder.path()).unwrap(), "plan.toml: it cannot be read, and the first condition");
+}
+
+#[test]
 fn missing_file_is_said_with_what_the_report_lacks() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join(layout::GPU), "timestamp,power.draw [W]\n1,100\n").unwrap();

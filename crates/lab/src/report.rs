@@ -16,7 +16,7 @@ mod text;
 mod verdict;
 
 use crate::{
-    analysis::{Evidence, Settings, analyse, too_few},
+    analysis::{Evidence, Settings, Sweep, analyse, too_few},
     experiment::recording::Recorded,
 };
 
@@ -67,6 +67,11 @@ impl Report {
             _ => "nothing was compared: no condition and no load has a successful run in both recordings"
                 .into(),
         }
+    }
+
+    /// Returns whether a load was recorded, not sent.
+    fn is_live(&self, sweep: &Sweep) -> bool {
+        self.analysis.live.groups.iter().any(|group| group.condition == sweep.name)
     }
 
     /// Returns the verdict and one table, for a terminal with this many columns. Without a width, nothing is wrapped

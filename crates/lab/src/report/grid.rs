@@ -42,14 +42,11 @@ impl Grid {
     }
 
     /// Returns the table that matters most: the comparisons of the recordings, or else the conditions, or
-    /// else the rates of live traffic, or else the open-loop loads.
+    /// else the rates of live traffic, or else the open-loop loads, which stand beside live traffic, as of its replay.
     pub(super) fn main(report: &Report) -> Option<Grid> {
-        let grids = [
-            comparison::between_deciding(report),
-            condition::grid(report),
-            live::levels(report),
-            load::grid(report),
-        ];
+        let is_live_only = report.analysis.open.iter().all(|sweep| report.is_live(sweep));
+        let live = if is_live_only { live::levels(report) } else { Grid::default() };
+        let grids = [comparison::between_deciding(report), condition::grid(report), live, load::grid(report)];
         grids.into_iter().find(|grid| !grid.rows.is_empty())
     }
 

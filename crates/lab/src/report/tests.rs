@@ -117,6 +117,33 @@ fn report_finds_a_planted_gain_of_ten_percent_with_the_power_that_it_promised() 
 }
 
 #[test]
+fn narrow_terminal_keeps_the_verdicts_of_a_comparison_and_the_columns_that_have_values() {
+    let recorded = |name: &str, seconds: f64| {
+        let mut recording = Recording::default();
+        recording.conditions.push(Condition { name: "four agents".into(), ..Condition::default() });
+        for repetition in 0..6 {
+            let seconds = seconds + 0.01 * f64::from(repetition);
+            add(&mut recording, "four agents", repetition, RunKind::Together, seconds);
+        }
+        Recorded { name: name.into(), recording, plan: None, environment: None, problems: Vec::new() }
+    };
+    let one = Report::of(vec![recorded("monday", 2.0)], &QUICK).text(Some(60));
+    // No agent ran alone, so no condition has a true efficiency.
+    assert!(one.contains(" throughput ") && !one.contains(" true efficiency"), "{one}");
+    let two = Report::of(vec![recorded("monday", 2.0), recorded("tuesday", 3.0)], &QUICK).text(Some(60));
+    for column in ["condition", "measure", "verdict", "difference"] {
+        assert!(
+            two.lines().any(|line| line.contains("condition") && line.contains(column)),
+            "{column}: {two}"
+        );
+    }
+    let full =
+        Report::of(vec![recorded("monday", 2.0), recorded("tuesday", 3.0)], &QUICK).full_text(Some(80));
+    let wide: Vec<&str> = full.lines().filter(|line| line.chars().count() > 80).collect();
+    assert_eq!(wide, Vec::<&str>::new());
+}
+
+#[test]
 fn report_shows_names_with_commas_quotes_and_tags_as_they_are() {
     let mut recording = Recording::default();
     let odd = "a, \"b\" <i>&";

@@ -43,7 +43,7 @@ pub(super) fn full(report: &Report, width: Option<u16>) -> String {
     let mut show = |grid: &Grid| {
         text.push_str(&format!("{}\n{}", grid.title, table(grid, width)));
         if !grid.about.is_empty() {
-            text.push_str(&format!("\n{}", grid.about));
+            text.push_str(&format!("\n{}", wrapped("", grid.about, width).trim_end()));
         }
         text.push_str("\n\n");
     };
@@ -61,17 +61,18 @@ pub(super) fn full(report: &Report, width: Option<u16>) -> String {
     if runs.rows.len() > RUNS {
         text.push_str(&format!("{} runs: each of them is in --format json and html.\n\n", runs.rows.len()));
     }
-    section(&mut text, CHANGES, &report.changes());
-    section(&mut text, "Advice", &report.analysis.advice.sentences());
-    section(&mut text, "What this recording cannot decide", &report.analysis.advice.undecided);
-    section(&mut text, "Notes", &report.analysis.notes);
+    let mut section = |title: &str, sentences: &[String]| section(&mut text, title, sentences, width);
+    section(CHANGES, &report.changes());
+    section("Advice", &report.analysis.advice.sentences());
+    section("What this recording cannot decide", &report.analysis.advice.undecided);
+    section("Notes", &report.analysis.notes);
     let problems = report.sources.iter().flat_map(|source| {
         source.problems.iter().map(|problem| match report.sources.len() {
             1 => problem.to_string(),
             _ => format!("{}/{problem}", source.name),
         })
     });
-    section(&mut text, "Left out or corrected", &problems.collect::<Vec<String>>());
+    section("Left out or corrected", &problems.collect::<Vec<String>>());
     text.truncate(text.trim_end().len());
     text.push('\n');
     text
@@ -99,14 +100,14 @@ pub(super) fn wrapped(mark: &str, sentence: &str, width: Option<u16>) -> String 
     text
 }
 
-fn section(text: &mut String, title: &str, sentences: &[String]) {
+fn section(text: &mut String, title: &str, sentences: &[String], width: Option<u16>) {
     if sentences.is_empty() {
         return;
     }
     text.push_str(title);
     text.push('\n');
     for sentence in sentences {
-        text.push_str(&format!("  - {sentence}\n"));
+        text.push_str(&wrapped(MARK, sentence, width));
     }
     text.push('\n');
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{Report, Source, text};
 use crate::{
-    analysis::{Answer, Comparison, Measure, Outcome, RunKind, Sweep},
+    analysis::{Answer, Comparison, Measure, Outcome, RunKind},
     experiment::recording::Problem,
 };
 
@@ -64,20 +64,30 @@ impl Report {
     fn told(&self) -> Vec<Sentence> {
         let mut told: Vec<Sentence> =
             self.warning().map(|warning| Sentence::new(0, warning)).into_iter().collect();
+        told.extend(self.apart());
         let decided = self.decided().into_iter().enumerate();
         told.extend(decided.map(|(place, text)| Sentence::new(if place < FIRST { 1 } else { 3 }, text)));
         let of_loads = if self.analysis.conditions.is_empty() { 1 } else { 3 };
-        let is_live =
-            |sweep: &Sweep| self.analysis.live.groups.iter().any(|group| group.condition == sweep.name);
         told.extend(self.analysis.open.iter().take(SWEEPS).map(|sweep| {
-            let text = match sweep.rates.first() {
-                Some(rate) if is_live(sweep) => live::load(rate),
-                _ => sweep.sentence(),
-            };
-            Sentence::new(of_loads, text)
+            match sweep.rates.first() {
+                Some(rate) if self.is_live(sweep) => {
+                    Sentence::new(of_loads, live::load(rate, "failed or lost their client"))
+                }
+                // Nobody stated objectives, as of a replay.
+                Some(rate) if sweep.rates.len() == 1 && rate.load.slo.is_empty() && rate.holds.is_some() => {
+                    Sentence::new(of_loads, live::load(rate, "failed"))
+                }
+                _ => Sentence {
+                    shorter: Some(sweep.short_sentence()),
+                    ..Sentence::new(of_loads, sweep.sentence())
+                },
+            }
         }));
-        told.extend(live::sentences(self).into_iter().map(|text| Sentence::new(of_loads, text)));
-        let room = 8_usize.saturating_sub(told.len() + 3);
+        // Beside another load, such as a replay, the rates of the streams say less than how both loads went.
+        let of_rates = if self.analysis.between.apart.is_empty() { of_loads } else { 3 };
+        told.extend(live::sentences(self).into_iter().map(|text| Sentence::new(of_rates, text)));
+        let precise = self.precision();
+        let room = 8_usize.saturating_sub(told.len() + 3 + usize::from(precise.is_some()));
         let steps = &self.analysis.advice.steps;
         let known = steps.iter().filter(|step| step.answer != Answer::Unknown);
         told.extend(known.take(room.min(2)).map(|step| Sentence::new(6, step.sentence())));
@@ -85,22 +95,38 @@ impl Report {
             (!self.analysis.conditions.is_empty() || self.analysis.open.is_empty())
                 .then(|| Sentence::new(if self.left_out() > 0 { 2 } else { 5 }, self.counted())),
         );
+        told.extend(precise.map(|text| Sentence::new(2, text)));
         told.extend(self.sure().map(|text| Sentence::new(2, text)));
         told.extend(self.open());
         told
     }
 
+    fn is_compared(&self) -> bool {
+        let between = &self.analysis.between;
+        !(between.comparisons.is_empty() && between.failures.is_empty())
+    }
+
+    /// Returns why several recordings were not compared.
+    fn apart(&self) -> Option<Sentence> {
+        if self.sources.len() < 2 || self.is_compared() {
+            return None;
+        }
+        let text = self.not_compared() + ".";
+        Some(match text.split_once(": ") {
+            // The text begins with the names of the recordings. Their own figures say more.
+            Some((what, _)) if !self.analysis.between.apart.is_empty() => {
+                Sentence { shorter: Some(format!("{what}.")), ..Sentence::new(2, text) }
+            }
+            _ => Sentence::new(1, capitalised(&text)),
+        })
+    }
+
     /// Returns what was decided: between the recordings if there are several, and otherwise between the conditions.
     fn decided(&self) -> Vec<String> {
-        let between = &self.analysis.between;
-        let compared = !(between.comparisons.is_empty() && between.failures.is_empty());
-        if self.sources.len() > 1 && compared {
+        if self.sources.len() > 1 && self.is_compared() {
             return self.between();
         }
         let mut lines = Vec::new();
-        if self.sources.len() > 1 {
-            lines.push(capitalised(&self.not_compared()) + ".");
-        }
         if self.analysis.simulated {
             let mut compared = self.analysis.compared();
             if let Some(first) = compared.first_mut() {
@@ -155,6 +181,9 @@ impl Report {
 
     /// Returns how many runs there were, and how many of them failed or were left out.
     fn counted(&self) -> String {
+        if self.recording.live && self.recording.agents.is_empty() {
+            return "live traffic: no request was recorded.".into();
+        }
         let together = || self.analysis.runs.iter().filter(|run| run.kind == RunKind::Together);
         let runs = together().count();
         let failed = together().filter(|run| !run.failures.is_empty()).count();
@@ -172,6 +201,12 @@ impl Report {
             counted(agents, "agent"),
             counted(runs, "run")
         )
+    }
+
+    /// Returns how the experiment ended, if a rule was to stop it when its intervals are narrow enough.
+    fn precision(&self) -> Option<String> {
+        let [source] = self.sources.as_slice() else { return None };
+        Some(capitalised(&source.environment.as_ref()?.precision()?) + ".")
     }
 
     /// Returns how large a difference may be that was not found. `None`: every comparison found one.

@@ -92,11 +92,28 @@ fn live_traffic_is_not_compared_with_the_load_of_an_experiment() {
     let report = Report::of(vec![recorded("monday", 1.0), replay], &SETTINGS);
     let why = report.regressions().unwrap_err();
     assert!(why.contains("one is live traffic and the other is the load of an experiment"), "{why}");
-    assert!(
-        report.text(None).contains("Compare a recording of a sidecar with another one"),
-        "{}",
-        report.text(None)
-    );
+    // How both loads went is on the first screen.
+    let text = report.text(None);
+    for expected in [
+        "  - replay/live traffic and monday/live traffic were not compared",
+        "  - monday/live traffic: 100 requests in ",
+        " 0 failed or lost their client; time to first token p50 300 ms",
+        "  - replay/live traffic: 100 requests in ",
+        "Open-loop loads",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    let full = report.full_text(None);
+    assert!(full.contains("Compare a recording of a sidecar with another one"), "{full}");
+}
+
+#[test]
+fn live_traffic_without_a_request_is_said_so_and_nothing_else() {
+    let mut empty = recorded("night", 1.0);
+    (empty.recording.agents, empty.recording.chunks, empty.recording.loads) = Default::default();
+    let text = Report::of(vec![empty], &SETTINGS).text(None);
+    assert!(text.contains("  - live traffic: no request was recorded.\n"), "{text}");
+    assert!(!text.contains("conditions"), "{text}");
 }
 
 #[test]

@@ -65,11 +65,28 @@ impl Sweep {
     #[cfg(feature = "experiment")]
     #[must_use]
     pub(crate) fn sentence(&self) -> String {
+        self.told(shown_share, true)
+    }
+
+    /// Returns the verdict without its intervals.
+    #[cfg(feature = "experiment")]
+    #[must_use]
+    pub(crate) fn short_sentence(&self) -> String {
+        let share = |rate: &Rate| {
+            rate.met.map_or(String::new(), |met| {
+                format!("{:.1} % of {} met it", 100.0 * met.value, rate.requests)
+            })
+        };
+        self.told(share, false)
+    }
+
+    #[cfg(feature = "experiment")]
+    fn told(&self, share: impl Fn(&Rate) -> String, is_whole: bool) -> String {
         let Some(any) = self.rates.iter().find(|rate| rate.holds.is_some()) else {
             return format!("{}: every run is invalid, because the load generator was too late.", self.name);
         };
         let slo = any.load.slo.text();
-        let share = |wanted: Option<f64>| self.rate(wanted).map_or(String::new(), shown_share);
+        let share = |wanted: Option<f64>| self.rate(wanted).map_or(String::new(), &share);
         let name = &self.name;
         let mut text = match (self.holds, self.misses) {
             (Some(holds), None) => format!(
@@ -92,18 +109,20 @@ impl Sweep {
         };
         if let Some(knee) = self.rate(self.knee) {
             let goodput = knee.goodput.map_or(f64::NAN, |goodput| goodput.value);
-            text += &format!(
-                "; the knee is at {}, with the highest goodput, {goodput:.2} per second{}",
-                shown(knee.load.rate),
-                self.knee_certainty()
-            );
+            text += &format!("; the knee is at {}", shown(knee.load.rate));
+            if is_whole {
+                let certainty = self.knee_certainty();
+                text += &format!(", with the highest goodput, {goodput:.2} per second{certainty}");
+            }
         } else if self.misses.is_some() {
             text += &format!("; {}", self.without_knee());
         }
         if let (Some(first), Some(rate)) = (self.first, self.rate(self.misses)) {
             let part = rate.missed.get(&first).copied().unwrap_or_default();
-            text +=
-                &format!("; what fails first is {}, of {:.1} % of the requests", first.name(), 100.0 * part);
+            text += &format!("; what fails first is {}", first.name());
+            if is_whole {
+                text += &format!(", of {:.1} % of the requests", 100.0 * part);
+            }
         }
         text + "."
     }
@@ -221,6 +240,11 @@ fn shown_share(rate: &Rate) -> String {
 
 #[cfg(feature = "experiment")]
 impl Slo {
+    /// Returns whether it states no objective except that requests succeed.
+    pub(crate) fn is_empty(&self) -> bool {
+        [self.ttft, self.gap, self.stall, self.total].iter().all(Option::is_none)
+    }
+
     /// Returns it as text.
     pub(crate) fn text(&self) -> String {
         let limits =

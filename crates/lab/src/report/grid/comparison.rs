@@ -29,6 +29,7 @@ pub(super) fn between_deciding(report: &Report) -> Grid {
     let deciding: Vec<Comparison> = report.analysis.between.deciding().cloned().collect();
     let mut grid = of("Comparison of the recordings", "", &deciding);
     grid.order = &["condition", "measure", "verdict", "difference", "95 % interval", "p", "seen", "against"];
+    grid.least = 4;
     grid
 }
 

@@ -82,6 +82,30 @@ fn slower_ollama_has_a_lower_limit_knee_and_goodput_and_is_a_regression() {
 }
 
 #[test]
+fn verdict_on_a_sweep_stays_on_the_first_screen_beside_other_loads() {
+    let mut recorded = sweep("monday", 6.0, &mut Random::new(63));
+    recorded.recording.simulated = true;
+    let whole = Report::of(vec![recorded.clone()], &QUICK).verdict();
+    // A short load whose sentence fits into the rest of the lines, though it says less.
+    let load = Load {
+        condition: "constant".into(),
+        rate: 1.0,
+        seconds: SECONDS,
+        lateness: 0.05,
+        slo: SLO,
+        ..Load::default()
+    };
+    recorded.recording.loads.push(load);
+    let report = Report::of(vec![recorded], &QUICK);
+    let short = report.short_verdict();
+    let of_sweep = short.iter().find(|line| line.starts_with("chat ")).unwrap_or_else(|| panic!("{short:?}"));
+    for expected in ["up to ", "and misses it at ", "; what fails first is TTFT"] {
+        assert!(of_sweep.contains(expected), "{expected}: {of_sweep}");
+    }
+    assert!(whole.iter().any(|line| line.starts_with("chat ") && line.contains("interval")), "{whole:?}");
+}
+
+#[test]
 fn same_ollama_on_two_days_is_seldom_a_regression() {
     let mut random = Random::new(62);
     let experiments = 30;

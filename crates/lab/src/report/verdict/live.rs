@@ -8,8 +8,8 @@ const NAMED: usize = 2;
 /// A loss below this share of the generation is not worth a sentence.
 const LOSS: f64 = 0.01;
 
-/// Returns the sentence of a load that was recorded, not sent.
-pub(super) fn load(rate: &Rate) -> String {
+/// Returns the sentence of a load without objectives, of which so many requests `failed`.
+pub(super) fn load(rate: &Rate, failed: &str) -> String {
     let seconds = |value: Option<f64>| match value {
         None => "unknown".to_owned(),
         Some(value) if value < 1.0 => format!("{:.0} ms", 1e3 * value),
@@ -19,7 +19,7 @@ pub(super) fn load(rate: &Rate) -> String {
         format!("; time to first token p50 {}, p99 {}", seconds(ttft.p50), seconds(ttft.p99))
     });
     format!(
-        "{}: {} requests in {:.0} s ({:.2} per second), {} failed or lost their client{ttft}.",
+        "{}: {} requests in {:.0} s ({:.2} per second), {} {failed}{ttft}.",
         rate.load.condition, rate.requests, rate.load.seconds, rate.load.rate, rate.failed
     )
 }

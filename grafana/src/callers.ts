@@ -10,8 +10,8 @@ import {
   quantile,
   rate,
   ratio,
+  stateOf,
   sum,
-  unlessAlwaysZero,
   unlessNeverCounted,
 } from './query';
 
@@ -23,6 +23,15 @@ const CALLERS: Variable = {
   from: 'streamgauge_caller_requests_total',
 };
 const REFUSED = 'decision="refused"';
+// The reasons for changes of the automatic limit.
+const CHANGES: [first: [reason: string, color: string], ...others: [reason: string, color: string][]] = [
+  ['start', 'blue'],
+  ['raised', 'green'],
+  ['probe', 'light-blue'],
+  ['throughput', 'orange'],
+  ['hidden_queue', 'orange'],
+  ['floor', 'orange'],
+];
 // What decides about shared limits: the store, or something in its place.
 const DECIDES = { shared: 'green', store: 'green', memory: 'light-blue', local: 'orange', open: 'yellow', closed: 'red' };
 // Not green, which means that all is well.
@@ -323,18 +332,18 @@ export const callers: Board = {
         title: 'Reason for the automatic stream limit',
         width: 8,
         description:
-          'The reason for the last change of the limit of an upstream with max_streams = "auto". A reason that never applied in the selected time range does not appear. "Automatic limit" in docs/reference/configuration.md explains the reasons.',
+          'The reason for the last change of the limit of an upstream with max_streams = "auto". "Automatic limit" in docs/reference/configuration.md explains the reasons. Orange reasons lower the limit.',
         unit: 'none',
-        off: ['no', 'transparent'],
-        on: ['last change', 'blue'],
+        off: ['none', 'transparent'],
+        on: CHANGES[0],
+        more: CHANGES.slice(1),
         queries: [
           [
-            '{{upstream}} {{reason}}',
-            unlessAlwaysZero(
-              max(family('stream_limit_reason'), 'upstream', 'reason'),
-              family('stream_limit_reason'),
+            '{{upstream}}',
+            stateOf(
+              (matcher) => family('stream_limit_reason', matcher),
+              CHANGES.map(([reason]) => `reason="${reason}"`),
               'upstream',
-              'reason',
             ),
           ],
         ],

@@ -1,6 +1,6 @@
 import { Board, MODELS, UPSTREAMS, Variable } from './board';
 import { lines, list, number, states } from './panel';
-import { GPU, MODEL, THROTTLED, UPSTREAM, family, increase, max, quantile, rate, ratio, select, sum } from './query';
+import { GPU, MODEL, THROTTLED, UPSTREAM, family, increase, max, quantile, rate, ratio, select, stateOf, sum } from './query';
 
 const GPUS: Variable = {
   kind: 'label',
@@ -26,19 +26,18 @@ const output = sum(increase(family('tokens_total', 'kind="output"', 'model!~".*[
 const pcie = sum(rate(family('gpu_pcie_bytes_total', GPU)), ...EACH, 'direction');
 const link = max(family('gpu_pcie_max_bytes_per_second', GPU), ...EACH);
 const pcieShare = ratio(pcie, `on (instance, gpu) group_left () ${link}`);
-// The library sets hw_slowdown together with each of these two, which say more.
-const CAUSES = 'reason=~"hw_thermal_slowdown|hw_power_brake_slowdown"';
-const limitedBy = (...matchers: string[]) => family('gpu_clock_limit', GPU, ...matchers);
-// It is left out while one of them applies, and altogether if it never applied longer than they did. The reason gpu_idle is
-// always there, so that a GPU without a limit is in the list.
-const over = (operation: string, series: string, ...by: string[]) =>
-  max(`${operation}(${series}[$__range] @ end())`, ...by);
-const SLOWDOWN = limitedBy('reason="hw_slowdown"');
-const clockLimits =
-  `(${max(limitedBy(), ...EACH, 'reason')} and on (instance, gpu, reason) (${over('max_over_time', limitedBy(), ...EACH, 'reason')} > 0` +
-  ` or ${max(limitedBy('reason="gpu_idle"'), ...EACH, 'reason')}))` +
-  ` unless on (instance, gpu, reason) (${max(SLOWDOWN, ...EACH, 'reason')} and on (instance, gpu) (${max(limitedBy(CAUSES), ...EACH)} == 1))` +
-  ` unless on (instance, gpu, reason) (${over('avg_over_time', SLOWDOWN, ...EACH, 'reason')} <= on (instance, gpu) group_left () ${over('avg_over_time', limitedBy(CAUSES), ...EACH)})`;
+// The reasons in the order of their weight, with their colors. The library sets hw_slowdown together with the two after it,
+// which say more.
+const LIMITS: [matcher: string, text: string, color: string][] = [
+  ['reason="gpu_idle"', 'gpu_idle', 'blue'],
+  ['reason=~".*_clocks?_setting"', 'clocks_setting', 'blue'],
+  ['reason="sw_power_cap"', 'sw_power_cap', 'blue'],
+  ['reason="sync_boost"', 'sync_boost', 'orange'],
+  ['reason="sw_thermal_slowdown"', 'sw_thermal_slowdown', 'red'],
+  ['reason="hw_slowdown"', 'hw_slowdown', 'red'],
+  ['reason="hw_power_brake_slowdown"', 'hw_power_brake_slowdown', 'red'],
+  ['reason="hw_thermal_slowdown"', 'hw_thermal_slowdown', 'red'],
+];
 const outside = `${family('model_size_bytes', UPSTREAM, MODEL)} - ${family('model_vram_bytes', UPSTREAM, MODEL)}`;
 
 export const gpu: Board = {
@@ -285,7 +284,7 @@ export const gpu: Board = {
       lines({
         title: 'Context length of loaded models',
         description: 'Context that each model was loaded with, in tokens. It takes memory for every parallel slot.',
-        unit: 'none',
+        unit: 'tokens',
         min: 0,
         queries: [['{{upstream}} {{model}}', max(family('model_context_length', UPSTREAM, MODEL), 'upstream', 'model')]],
         empty: LOADED,
@@ -295,15 +294,20 @@ export const gpu: Board = {
       'What limits the clocks?',
       states({
         title: 'Clock limit reasons',
-        height: 8,
+        height: 6,
         width: 24,
         description:
-          'Times in which the driver names the reason as a limit of the clocks. Blue is normal: the GPU is idle (gpu_idle), works at its power limit (sw_power_cap) or has clocks that somebody set. Red costs speed: temperature, power supply or board. A reason that never applied in the selected time range does not appear. hw_slowdown appears only if no more precise reason applies.',
+          'The reason that the driver names for a limit of the clocks; of several, the one that costs most speed. Blue is normal: the GPU is idle (gpu_idle), works at its power limit (sw_power_cap) or has clocks that somebody set (clocks_setting). Red costs speed: temperature, power supply or board. Orange: the GPU follows the clocks of a slower one (sync_boost).',
         unit: 'none',
-        off: ['no', 'transparent'],
-        on: ['throttles', 'red'],
-        except: { names: '/, (gpu_idle|sw_power_cap|.*_clocks?_setting)$/', on: ['normal', 'blue'] },
-        queries: [['GPU {{gpu}} of {{instance}}, {{reason}}', clockLimits]],
+        off: ['no limit', 'green'],
+        on: ['gpu_idle', 'blue'],
+        more: LIMITS.slice(1).map(([, text, color]) => [text, color]),
+        queries: [
+          [
+            'GPU {{gpu}} of {{instance}}',
+            stateOf((matcher) => family('gpu_clock_limit', GPU, matcher), LIMITS.map(([matcher]) => matcher), ...EACH),
+          ],
+        ],
         empty: EMPTY,
       }),
       lines({

@@ -148,13 +148,14 @@ const COLORS: Record<string, string> = {
   p99: 'purple',
 };
 
-/** One line for each series, in the color of its state. Values are 0 and 1. */
+/** One line for each series, in the color of its state: the texts and colors of 0, of 1 and of further values. */
 export function states(
   words: Words & {
     queries: Query[];
     height?: number;
     off: [text: string, color: string];
     on: [text: string, color: string];
+    more?: [text: string, color: string][];
     /** Series whose 1 means something else, by a regular expression. */
     except?: { names: string; on: [text: string, color: string] };
   },
@@ -166,7 +167,7 @@ export function states(
     .showValue(common.VisibilityMode.Auto)
     .fillOpacity(70)
     .lineWidth(0)
-    .mappings(named({ '0': words.off, '1': words.on }))
+    .mappings(named(Object.fromEntries([words.off, words.on, ...(words.more ?? [])].entries())))
     .legend(
       new common.VizLegendOptionsBuilder()
         .displayMode(common.LegendDisplayMode.List)

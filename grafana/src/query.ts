@@ -143,12 +143,15 @@ export function sidecarsDown(): string {
   return orZeroOf(`count(${seen})`, `count((${up} == 0) or (${seen} unless ${up}))`);
 }
 
-/** Series that are above 0 at some time of the range shown. Their labels `by` select the series of `inner`. */
-export function unlessAlwaysZero(inner: string, gauge: string, ...by: string[]): string {
-  return `${inner} and on (${by.join(', ')}) (${max(`max_over_time(${gauge}[$__range] @ end())`, ...by)} > 0)`;
+/**
+ * The number of the last of these states that holds, from 1, or 0. `gauge` has a series of 0 or 1 for each state, which a
+ * matcher selects.
+ */
+export function stateOf(gauge: (matcher: string) => string, matchers: string[], ...by: string[]): string {
+  return max(matchers.map((matcher, at) => `${at + 1} * ${gauge(matcher)}`).join(' or '), ...by);
 }
 
-/** The same for the rates of a counter. */
+/** Rates of a counter, without those whose labels `by` counted nothing in the range shown. */
 export function unlessNeverCounted(inner: string, counter: string, ...by: string[]): string {
   return `${inner} and on (${by.join(', ')}) (${sum(`increase(${counter}[$__range] @ end())`, ...by)} > 0)`;
 }

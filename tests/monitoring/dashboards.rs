@@ -173,8 +173,7 @@ fn panel_query_names_existing_metrics_and_filters_by_instance() {
                 };
                 let range = selector.range.as_deref();
                 assert!(range.is_some_and(|range| ranges.contains(&range)), "{place}: {name} over {range:?}");
-            } else if ["last_over_time", "max_over_time", "avg_over_time"].contains(&selector.within.as_str())
-            {
+            } else if ["last_over_time", "max_over_time"].contains(&selector.within.as_str()) {
                 assert_eq!(selector.range.as_deref(), Some("$__range"), "{place}: {name}");
             } else {
                 assert_eq!(selector.range, None, "{place}: {name} is no counter");

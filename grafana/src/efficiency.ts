@@ -51,7 +51,7 @@ export const efficiency: Board = {
     number({
       title: 'Overlap speedup',
       description:
-        'Sum of the durations of all streams, divided by the wall time with at least one stream: the mean number of concurrent streams. A high value does not prove a gain, because streams that wait for each other count too.',
+        'Sum of the durations of all streams, divided by the wall time with at least one stream: the mean number of concurrent streams. A high value does not prove a gain, because streams that wait for each other count too. An upstream that neither sends a token nor completes a request for five minutes has no value.',
       unit: '×',
       decimals: 2,
       expr: `max(${overlapSpeedup})`,
@@ -93,7 +93,7 @@ export const efficiency: Board = {
       limits: { look: 1, wrong: 5 },
     }),
     number({
-      title: 'Scheduler lag / median gap',
+      title: 'Scheduler lag p99 / median gap',
       description:
         'Scheduler lag p99, minus the timer resolution of 1.1 ms, divided by the median gap between chunks. Near 100 %, the scheduler would disturb the streams that it measures. TR117 measured 67 % in Python.',
       unit: 'percentunit',
@@ -336,7 +336,7 @@ export const efficiency: Board = {
         unit: 'percentunit',
         min: 0,
         limits: { wrong: 0.5 },
-        queries: [['lag p99 / gap p50', resonance]],
+        queries: [['scheduler lag p99 / median gap', resonance]],
       }),
     ],
     [

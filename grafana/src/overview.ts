@@ -425,7 +425,7 @@ export const overview: Board = {
           { name: 'refused', unit: 'percentunit', decimals: 1, expr: callerShare(REFUSED), limits: { look: 0.01, wrong: 0.1 } },
           { name: 'client left', unit: 'percentunit', decimals: 1, expr: callerShare('outcome="client_abort"'), limits: { look: 0.1, wrong: 0.3 } },
           { name: 'TTFT mean', unit: 's', expr: callerTtft(increase), limits: { look: 2.5, wrong: 10 } },
-          { name: 'waited for the client', unit: 's', decimals: 0, expr: callerWait, limits: { look: 60, wrong: 300 } },
+          { name: 'waited for the client', unit: 's', decimals: 0, expr: `${callerWait} and on (caller) (${callerRequests} > 0 or ${callerWait} > 1)`, limits: { look: 60, wrong: 300 } },
         ],
       }),
       lines({
@@ -550,7 +550,7 @@ export const overview: Board = {
           'Time from a request to its first content. It includes queueing, loading the model and evaluating the prompt. The row "Where does the time go?" of Efficiency shows each part.',
         unit: 's',
         min: 0,
-        height: 9,
+        height: 10,
         queries: [
           ...[0.5, 0.95, 0.99].map((q): Query => [`p${q * 100}`, quantile(q, 'time_to_first_token_seconds', [MODEL])]),
           ['objective', `0 * count(${select('up')}) + $ttft_slo`],
@@ -558,7 +558,7 @@ export const overview: Board = {
       }),
       lines({
         title: 'Share of streams with TTFT up to $ttft_slo s',
-        height: 9,
+        height: 10,
         description: 'Streams whose first content came within the selected objective, divided by all streams.',
         unit: 'percentunit',
         max: 1,
@@ -591,7 +591,7 @@ export const overview: Board = {
         description:
           'Each model in the selected time range: requests, the share that failed, time to first token, the slowest gaps between chunks, and output tokens. Requests that were refused before their model was known are not included. A link in the first column selects the model.',
         unit: 'none',
-        width: 16,
+        width: 24,
         labels: ['model'],
         sort: { by: 'requests', desc: true },
         link: 'model',
@@ -615,8 +615,8 @@ export const overview: Board = {
       }),
       lines({
         title: 'Model loads by model and cause',
-        height: 10,
-        width: 8,
+        height: 9,
+        width: 24,
         description:
           'Models that Ollama loaded in the ten minutes before each point. "expired": keep_alive had ended. "evicted": other models took the memory. "context" and "options": callers ask for different ones. "restart": Ollama had restarted. "first" is harmless.',
         unit: 'none',
@@ -706,7 +706,7 @@ export const overview: Board = {
           'Time between two chunks with content, as they arrive from Ollama. A stream with 50 tokens per second has a gap of 20 ms.',
         unit: 's',
         min: 0,
-        height: 9,
+        height: 10,
         queries: [
           ...[0.5, 0.95, 0.99].map(
             (q): Query => [`p${q * 100}`, quantile(q, 'chunk_gap_seconds', [MODEL, 'at="upstream"'])],
@@ -716,7 +716,7 @@ export const overview: Board = {
       }),
       lines({
         title: 'Share of gaps up to $gap_slo s',
-        height: 9,
+        height: 10,
         description:
           'Gaps that are within the selected objective, divided by all gaps. Users see a stream falter when the share is low.',
         unit: 'percentunit',

@@ -60,6 +60,20 @@ const clientWait = () => rate(family('client_backpressure_seconds_total', MODEL)
 const ttftWithin = (range: string) => withinOf(range, '$ttft_slo', 'time_to_first_token_seconds', MODEL);
 const gapWithin = (range: string) => withinOf(range, '$gap_slo', 'chunk_gap_seconds', MODEL, 'at="upstream"');
 
+// An answer that is whole is green, one that was cut yellow or orange, one that broke off red.
+const FINISH_REASONS = {
+  stop: 'green',
+  tool_calls: 'blue',
+  length: 'yellow',
+  context: 'orange',
+  none: 'dark-red',
+  error: 'red',
+  content_filter: 'purple',
+  load: 'light-blue',
+  unload: 'dark-blue',
+  other: 'text',
+};
+
 /** The burn rate over two windows, and the error budget that is left of the range shown. */
 function burn(name: string, things: string, target: string, within: (range: string) => string): Panel[] {
   const rate = (range: string) => `(1 - ${within(range)}) / (1 - ${target})`;
@@ -751,6 +765,7 @@ export const overview: Board = {
           'Generations that ended, per minute, by the reason why the model stopped. "length" and "context" are answers that were cut: by the limit of the request, or by the end of the context. "none" are streams that broke off and clients that left.',
         unit: 'reqpm',
         stacked: true,
+        colors: FINISH_REASONS,
         min: 0,
         queries: [['{{reason}}', `60 * ${sum(rate(family('finish_total', MODEL)), 'reason')}`]],
       }),

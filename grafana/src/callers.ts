@@ -246,6 +246,7 @@ export const callers: Board = {
           ['running', sum(family('requests_running'))],
           ['waiting', sum(family('requests_waiting'))],
         ],
+        colors: { free: 'green', busy: 'blue', running: 'light-blue', releasing: 'purple', waiting: 'orange' },
       }),
     ],
     [

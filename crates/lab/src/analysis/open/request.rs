@@ -14,7 +14,8 @@ pub struct Request {
     pub(super) late: f64,
     /// The time to the first token.
     pub(super) ttft: Option<f64>,
-    /// The mean gap between its chunks. `None`: it has fewer than two chunks.
+    /// The mean gap between its chunks or, if each token has a chunk of its own, the time per output token: the time from
+    /// the first token to the end, divided by the number of tokens less one. `None`: it has fewer than two chunks.
     pub(super) gap: Option<f64>,
     /// The largest gap between its chunks.
     pub(super) stall: Option<f64>,
@@ -32,10 +33,13 @@ impl Request {
     pub fn of(agent: &Agent, gaps: Option<&Gaps>) -> Request {
         let late = agent.scheduled.map_or(0.0, |scheduled| (agent.started - scheduled).max(0.0));
         let gaps = gaps.filter(|gaps| gaps.count > 0);
+        // The chunk that ends a response follows the last token at once, and has no token of its own.
+        let tokens = agent.tokens.map_or(u32::MAX, |tokens| u32::try_from(tokens).unwrap_or(u32::MAX));
+        let between = |gaps: &Gaps| gaps.count.min(tokens.saturating_sub(1)).max(1);
         Request {
             late,
             ttft: agent.first_token.map(|first| late + first),
-            gap: gaps.map(|gaps| gaps.sum / f64::from(gaps.count)),
+            gap: gaps.map(|gaps| gaps.sum / f64::from(between(gaps))),
             stall: gaps.map(|gaps| gaps.longest),
             total: late + agent.duration,
             failed: agent.failure.is_some(),

@@ -217,3 +217,15 @@ fn share_over_runs_has_the_interval_of_scipy() {
     assert!(over_runs(&[0.9, 0.8, 1.0], 0.95, 1.0).unwrap().interval.is_none(), "3 runs are too few");
     assert!(over_runs(&[1.0; 5], 0.95, 1.0).unwrap().interval.is_none(), "equal runs tell nothing");
 }
+
+#[test]
+fn mean_gap_of_a_response_with_a_chunk_for_each_token_is_its_time_per_output_token() {
+    let mut gaps = Gaps::default();
+    // Four tokens, and the chunk that ends the response.
+    [0.1, 0.1, 0.1, 0.0].into_iter().for_each(|gap| gaps.add(gap));
+    let of = |tokens| Request::of(&Agent { tokens, ..Agent::default() }, Some(&gaps)).gap.unwrap();
+    assert!((of(Some(4)) - 0.1).abs() < 1e-12, "{}", of(Some(4)));
+    // A chunk has several tokens, or nobody counted them.
+    assert!((of(Some(40)) - 0.075).abs() < 1e-12 && (of(None) - 0.075).abs() < 1e-12);
+    assert!((of(Some(1)) - 0.3).abs() < 1e-12);
+}

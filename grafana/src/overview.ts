@@ -19,6 +19,7 @@ import {
   select,
   sidecarsDown,
   sum,
+  unlessNeverCounted,
   within,
   withinOf,
 } from './query';
@@ -742,7 +743,7 @@ export const overview: Board = {
       'Which requests fail, and how?',
       lines({
         title: 'Requests per minute by outcome',
-        height: 13,
+        height: 14,
         description: 'Requests that ended, per minute. Each request has exactly one outcome. docs/reference/metrics.md explains all outcomes.',
         unit: 'reqpm',
         stacked: true,
@@ -751,7 +752,7 @@ export const overview: Board = {
       }),
       lines({
         title: 'Failed requests per minute by model',
-        height: 13,
+        height: 14,
         description:
           'Failed requests per minute: an error inside a stream, a truncated stream, a 5xx response or no answer.',
         unit: 'reqpm',
@@ -760,18 +761,23 @@ export const overview: Board = {
       }),
       lines({
         title: 'Generations per minute by finish reason',
-        height: 13,
+        height: 14,
         description:
           'Generations that ended, per minute, by the reason why the model stopped. "length" and "context" are answers that were cut: by the limit of the request, or by the end of the context. "none" are streams that broke off and clients that left.',
         unit: 'reqpm',
         stacked: true,
         colors: FINISH_REASONS,
         min: 0,
-        queries: [['{{reason}}', `60 * ${sum(rate(family('finish_total', MODEL)), 'reason')}`]],
+        queries: [
+          [
+            '{{reason}}',
+            unlessNeverCounted(`60 * ${sum(rate(family('finish_total', MODEL)), 'reason')}`, family('finish_total', MODEL), 'reason'),
+          ],
+        ],
       }),
       lines({
         title: 'Responses per minute by status code',
-        height: 13,
+        height: 14,
         description:
           'Responses per minute by the code that the client received. An error inside a stream has code 200.',
         unit: 'reqpm',
@@ -781,7 +787,7 @@ export const overview: Board = {
       }),
       lines({
         title: 'Unmeasured and rejected events per second',
-        height: 13,
+        height: 14,
         width: 24,
         description:
           'Events per second: generations that ended without token counts or with counts lower than the tokens that arrived, records that were not scanned, requests forwarded before their model was found, malformed requests, refused connections, lost clients, requests refused at the admin address, models whose label another model took, and lost lines of the request log. All should be close to 0.',

@@ -1,5 +1,6 @@
 //! The metrics of each request.
 
+mod callers;
 mod dialects;
 mod finish;
 mod loads;

@@ -49,11 +49,8 @@ fn sweep_of_rates_finds_the_limit_stops_and_is_reported_first() {
     assert_done(&shown);
     let shown = text(&shown.stdout);
     let second = shown.lines().nth(2).unwrap();
-    assert!(
-        second.contains("load holds the SLO (TTFT ≤ 900 ms for 80 % of requests) up to 4 requests/s"),
-        "{shown}"
-    );
-    assert!(second.contains("and misses it at 40") && second.contains("what fails first is TTFT"), "{shown}");
+    assert!(second.contains("load holds the SLO") && second.contains("up to 4 requests/s"), "{shown}");
+    assert!(second.contains("and misses it at 40") && second.contains("mostly in TTFT"), "{shown}");
     let resumed = place.run(&["--resume"]);
     assert_done(&resumed);
     assert!(text(&resumed.stdout).contains("0 runs"), "the rates that were skipped stay skipped");

@@ -30,6 +30,8 @@
 mod advice;
 mod baseline;
 mod between;
+#[cfg(any(test, feature = "experiment"))]
+mod burst;
 mod claim;
 mod comparison;
 mod condition;
@@ -143,7 +145,7 @@ pub fn analyse(recording: &Recording, settings: &Settings) -> Analysis {
     let live = Live::of(recording, settings);
     notes.extend(live.notes());
     let drift = Drift::all(&conditions, &runs);
-    notes.extend(drift.iter().filter_map(|drift| drift.sentence(1.0 - settings.level)));
+    notes.extend(drift.iter().filter_map(|drift| drift.note(1.0 - settings.level)));
     let together: Vec<&RunSummary> = runs.iter().filter(|run| run.kind == RunKind::Together).collect();
     let asked = related(&together, &conditions);
     let relations = relations(&asked, settings);

@@ -1,5 +1,7 @@
 //! Compares one condition with another.
 
+mod outcome;
+
 use serde::Serialize;
 
 use super::{
@@ -7,32 +9,15 @@ use super::{
     condition::PAIRS,
     evidence::enough,
     statistic::{
-        Effect, Interval, Permutation, Random, detectable_shift, hedges_g, mean, permutation_test,
+        Effect, Interval, Permutation, Random, UnitError, detectable_shift, hedges_g, mean, permutation_test,
         permutation_test_with_baselines, satterthwaite, sign_flip_test, t_quantile, t_two_sided, welch,
     },
 };
 
+pub(crate) use outcome::Outcome;
+
 /// If a comparison needs more runs of each condition than this, no number of runs is suggested.
 const MOST_RUNS: usize = 10_000;
-
-/// The verdict on a comparison.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Outcome {
-    /// The condition is better than the baseline, beyond chance.
-    Better,
-    /// The condition is worse than the baseline, beyond chance.
-    Worse,
-    /// The value is higher, beyond chance. For this measure, neither more nor less is better.
-    Higher,
-    /// The value is lower, beyond chance. For this measure, neither more nor less is better.
-    Lower,
-    /// The whole interval lies within the equivalence margin.
-    Equivalent,
-    /// These runs do not decide it.
-    #[default]
-    Undecided,
-}
 
 /// The comparison of two conditions by one measure.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,6 +40,10 @@ pub struct Comparison {
     pub(crate) standard_error: Option<f64>,
     /// The degrees of freedom of the standard error.
     pub(crate) df: Option<f64>,
+    /// The error of the solo runs that both sides share, if they are not in the standard error. They are the unit of both
+    /// efficiencies: an error of theirs changes the size of the difference, and never its sign.
+    #[serde(skip)]
+    pub(super) unit: Option<UnitError>,
     /// The interval of the difference, corrected like the p-value. For the true efficiency it includes the uncertainty of
     /// the solo runs. `None`: there are too few runs, or the values do not vary.
     pub(crate) interval: Option<Interval>,
@@ -91,7 +80,7 @@ impl Comparison {
             false => Vec::new(),
         };
         let paired = pairs.len() >= PAIRS;
-        // Shared solo runs shift both sides alike. Separate solo runs add their noise to the difference.
+        // Shared solo runs are the unit of both sides. Separate solo runs add their noise to the difference.
         let own_baselines = measure == Measure::TrueEfficiency && condition.baseline != baseline.baseline;
         let difference = if paired {
             by_pairs(&pairs, settings.level)
@@ -131,6 +120,7 @@ impl Comparison {
             difference: difference.map_or(plain, |found| found.value),
             standard_error: difference.map(|found| found.error),
             df: difference.map(|found| found.df),
+            unit: baseline.unit(measure).filter(|_| !paired && !own_baselines),
             interval: None,
             evidence,
             permutation,
@@ -163,6 +153,7 @@ impl Comparison {
             paired: false,
             standard_error: error.map(|(error, _)| error),
             df: error.map(|(_, df)| df),
+            unit: None,
             interval: None,
             evidence,
             permutation: None,
@@ -293,8 +284,8 @@ impl Comparison {
         self.difference.abs().max(ends)
     }
 
-    /// Returns the difference with its sign, and its interval.
-    fn size(&self) -> (String, Option<(String, String)>) {
+    /// Returns the difference with its sign, and the ends of its interval, of which the second has the unit.
+    pub(crate) fn size(&self) -> (String, Option<(String, String)>) {
         let Comparison { measure, difference, .. } = self;
         let largest = self.largest();
         let sign = if *difference >= 0.0 { "+" } else { "" };

@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Condition, Energy, Measure, RunKind, RunSummary, Settings, TrueSpeedup,
+    Alone, Condition, Energy, Measure, RunKind, RunSummary, Settings, TrueSpeedup,
     baseline::Baselines,
     consumption::Used,
     paired_speedup,
-    statistic::{Baseline, Bootstrap, Interval, Mean, Random, bca, centre, mean, stopping_level},
+    statistic::{
+        Baseline, Bootstrap, Interval, Mean, Random, UnitError, bca, centre, mean, scaled_interval,
+        stopping_level,
+    },
+    true_speedup,
 };
 
 /// One condition over its runs.
@@ -45,9 +49,11 @@ pub struct ConditionSummary {
 /// values within a run would not be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Over {
-    /// The mean with Student's interval.
+    /// The mean with Student's interval. That of the true efficiency and of the true speedup contains the error of the solo
+    /// runs, which all values share.
     pub(crate) mean: Mean,
-    /// The BCa interval of the mean. `None`: there are fewer than ten values, or they do not vary.
+    /// The BCa interval of the mean. `None`: there are fewer than 50 values, they do not vary, or they share solo runs with an
+    /// error.
     pub(crate) bootstrap: Option<Bootstrap>,
     /// The values, in the order of the runs.
     pub(crate) values: Vec<f64>,
@@ -150,11 +156,16 @@ impl ConditionSummary {
             (alone.len() >= PAIRS).then(speedup).flatten()
         });
         let truth = paired.or(truth).map(|truth| truth.stating(settings.level));
+        let alone = owner
+            .zip(runs.first())
+            .map_or_else(Vec::new, |(owner, first)| baselines.alone(owner, &roles(first.id)));
+        let unit = unit_error(&alone);
         let measures = Measure::ALL
             .into_iter()
             .filter_map(|measure| {
                 let values: Vec<f64> = runs.iter().filter_map(|run| measure.of(run)).collect();
-                Some((measure, Over::of(measure, values, level(measure), settings)?))
+                let unit = unit.filter(|_| measure.is_relative());
+                Some((measure, Over::of(measure, values, unit, level(measure), settings)?))
             })
             .collect();
         let used = runs
@@ -170,9 +181,7 @@ impl ConditionSummary {
             truth,
             measures,
             repetitions,
-            alone: owner
-                .zip(runs.first())
-                .map_or_else(Vec::new, |(owner, first)| baselines.alone(owner, &roles(first.id))),
+            alone,
             condition: condition.clone(),
         }
     }
@@ -186,7 +195,7 @@ impl ConditionSummary {
         settings: &Settings,
     ) -> ConditionSummary {
         let over = |(measure, values): (Measure, Vec<f64>)| {
-            Some((measure, Over::of(measure, values, settings.level, settings)?))
+            Some((measure, Over::of(measure, values, None, settings.level, settings)?))
         };
         ConditionSummary {
             condition: Condition { name: name.to_owned(), recording, ..Condition::default() },
@@ -232,6 +241,11 @@ impl ConditionSummary {
         }
     }
 
+    /// Returns the error of the solo runs that every value of a measure is relative to.
+    pub(super) fn unit(&self, measure: Measure) -> Option<UnitError> {
+        unit_error(&self.alone).filter(|_| measure.is_relative())
+    }
+
     /// Returns the values of a measure, one per run.
     #[must_use]
     pub(crate) fn values(&self, measure: Measure) -> &[f64] {
@@ -246,15 +260,39 @@ impl ConditionSummary {
 }
 
 impl Over {
-    /// `level` is that of the quantile, which the rule that stops an experiment corrects.
-    fn of(measure: Measure, values: Vec<f64>, level: f64, settings: &Settings) -> Option<Over> {
+    /// `unit` is the error of what every value is relative to, and `level` that of the quantile, which the rule that stops an
+    /// experiment corrects.
+    fn of(
+        measure: Measure,
+        values: Vec<f64>,
+        unit: Option<UnitError>,
+        level: f64,
+        settings: &Settings,
+    ) -> Option<Over> {
         let mean = mean(&values, level).ok()?;
+        let with_unit = |interval: Interval| match mean.deviation.filter(|_| unit.is_some()) {
+            None => interval,
+            Some(deviation) => {
+                let n = values.len() as f64;
+                scaled_interval(mean.value, (deviation / n.sqrt(), n - 1.0), unit, level)
+            }
+        };
         let stated = |interval: Interval| Interval { level: settings.level, ..measure.limit(interval) };
-        let mean = Mean { interval: mean.interval.map(stated), ..mean };
+        let mean = Mean { interval: mean.interval.map(with_unit).map(stated), ..mean };
         let mut random = Random::new(settings.seed);
-        let bootstrap = (values.len() >= BOOTSTRAP)
+        // Resampling the runs would take the unit for exact.
+        let bootstrap = (values.len() >= BOOTSTRAP && unit.is_none())
             .then(|| bca(&values, centre, settings.level, settings.resamples, &mut random).ok())
             .flatten();
         Some(Over { mean, bootstrap, values })
     }
+}
+
+/// Returns the error of the summed durations of the agents alone. `None`: they do not vary, or ran alone only once.
+fn unit_error(alone: &[(usize, Vec<f64>)]) -> Option<UnitError> {
+    let alone: Vec<Alone<'_>> =
+        alone.iter().map(|(agents, durations)| Alone { durations, agents: *agents }).collect();
+    // A single wall time has no error of its own.
+    let speedup = true_speedup(&alone, &[1.0], 0.95).ok()?;
+    Some(UnitError { relative: speedup.relative_error?, df: speedup.df? })
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     ConditionSummary, RunKind, RunSummary,
+    condition::PAIRS,
     evidence::p_sentence,
     statistic::{from_centre, sum, t_two_sided},
 };
@@ -67,16 +68,23 @@ impl Drift {
         change.is_finite().then_some(Drift { recording, repetitions, change, p })
     }
 
-    /// Returns it as a sentence, if it is beyond chance.
-    pub(super) fn sentence(&self, alpha: f64) -> Option<String> {
+    /// Returns what happened, without a full stop. `None`: it may be chance.
+    pub(crate) fn change_sentence(&self, alpha: f64) -> Option<String> {
         let percent = 100.0 * self.change.abs();
         let how = if self.change > 0.0 { "slower" } else { "faster" };
-        let p = p_sentence(self.p);
+        let (last, p) = (self.repetitions, p_sentence(self.p));
         (self.p < alpha).then(|| {
             format!(
-                "drift: from the first repetition to the last, the runs became {percent:.0} % {how} ({p}); \
-                 conditions are compared within repetitions"
+                "the runs became {percent:.0} % {how} from the first repetition to the last of {last} ({p})"
             )
         })
+    }
+
+    /// Returns it as a note, if it is beyond chance.
+    pub(super) fn note(&self, alpha: f64) -> Option<String> {
+        let change = self.change_sentence(alpha)?;
+        Some(format!(
+            "drift: {change}; conditions that have at least {PAIRS} repetitions in common are compared within repetitions"
+        ))
     }
 }

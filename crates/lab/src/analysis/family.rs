@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Comparison, ConditionSummary, Evidence, Measure, Settings,
-    statistic::{Interval, holm, t_quantile},
+    statistic::{Interval, holm, scaled_interval},
 };
 
 /// Corrects the p-values of each family by Holm's method, and each interval by the same factor as its p-value, so that
@@ -59,8 +59,9 @@ fn correct_family(family: &mut [&mut Comparison], settings: &Settings) {
             *value = corrected;
         }
         if let Some((error, df)) = comparison.standard_error.zip(comparison.df) {
-            let margin = t_quantile(1.0 - 0.5 * alpha / factor as f64, df) * error;
-            comparison.interval = Some(Interval::around(comparison.difference, margin, settings.level));
+            let level = 1.0 - alpha / factor as f64;
+            let interval = scaled_interval(comparison.difference, (error, df), comparison.unit, level);
+            comparison.interval = Some(Interval { level: settings.level, ..interval });
         }
     }
 }

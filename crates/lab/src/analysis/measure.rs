@@ -262,6 +262,11 @@ impl Measure {
         interval.map(|end| end.clamp(low, high))
     }
 
+    /// Whether its values are relative to the solo runs.
+    pub(super) fn is_relative(self) -> bool {
+        matches!(self, Measure::TrueEfficiency | Measure::TrueSpeedup)
+    }
+
     /// Returns a difference of two values as text. A difference of efficiencies is in percentage points.
     #[must_use]
     pub(crate) fn show_difference(self, difference: f64) -> String {

@@ -21,6 +21,7 @@ mod rank;
 mod reference;
 mod regression;
 mod residual;
+mod scaled;
 mod scaling;
 mod stopping;
 mod sum;
@@ -43,9 +44,10 @@ pub(crate) use permutation::{
     Baseline, Permutation, permutation_test, permutation_test_with_baselines, sign_flip_test, smallest_p,
 };
 pub(crate) use power::detectable_shift;
-pub(crate) use proportion::{Proportion, proportion, trials_to_exceed};
+pub(crate) use proportion::{Proportion, more_to_exceed, proportion};
 pub use random::Random;
 pub(crate) use regression::{Regression, least_squares, variance_inflation};
+pub(crate) use scaled::{UnitError, scaled_interval};
 #[cfg(feature = "experiment")]
 pub(crate) use scaling::Peak;
 pub(crate) use scaling::{Scaling, fit_scaling};

@@ -1,5 +1,6 @@
 //! Whole reports of planted experiments: they recommend nothing where nothing helps, and find what does.
 
+mod drift;
 mod open;
 
 use std::fmt::Write as _;

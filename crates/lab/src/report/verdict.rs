@@ -1,5 +1,7 @@
 //! The verdict: what a reader has to know, in at most eight sentences, or eight lines of a terminal.
 
+mod burst;
+mod drift;
 mod live;
 
 use std::collections::BTreeMap;
@@ -14,6 +16,8 @@ use crate::{
 const NAMED: usize = 3;
 /// The most open-loop loads of a verdict. The table has all of them.
 const SWEEPS: usize = 3;
+/// The lines of all loads together on a terminal.
+const LOAD_LINES: usize = 3;
 
 /// The sentences about what was decided that come before all others.
 const FIRST: usize = 2;
@@ -26,14 +30,28 @@ struct Sentence {
     /// The sentences with the lowest rank are kept if there is no room for all.
     rank: u8,
     text: String,
-    /// A shorter text, for a verdict that has no room for the whole one.
-    shorter: Option<String>,
+    /// The texts for a verdict of a few lines, the longest first. Empty: `text` is the only one.
+    short: Vec<String>,
+    /// The most lines of such a text, if one of them is as short.
+    most: usize,
 }
 
 impl Sentence {
     fn new(rank: u8, text: String) -> Sentence {
-        Sentence { rank, text, shorter: None }
+        Sentence { rank, text, short: Vec::new(), most: LINES }
     }
+
+    /// Returns the longest text that has at most `room` lines.
+    fn fitting(&self, room: usize) -> Option<&str> {
+        let texts = if self.short.is_empty() { std::slice::from_ref(&self.text) } else { &self.short };
+        let fits = |most: usize| texts.iter().find(|text| lines(text) <= most);
+        fits(room.min(self.most)).or_else(|| fits(room)).map(String::as_str)
+    }
+}
+
+/// Returns the number of lines of a sentence.
+fn lines(text: &str) -> usize {
+    text::wrapped(text::MARK, text, Some(COLUMNS)).lines().count()
 }
 
 impl Report {
@@ -47,12 +65,12 @@ impl Report {
         let told = self.told();
         let mut places: Vec<usize> = (0..told.len()).collect();
         places.sort_by_key(|place| told[*place].rank);
-        let lines = |text: &str| text::wrapped(text::MARK, text, Some(COLUMNS)).lines().count();
         let mut kept: BTreeMap<usize, &str> = BTreeMap::new();
         let mut room = LINES;
         for place in places {
-            let texts = std::iter::once(&told[place].text).chain(&told[place].shorter);
-            if let Some(text) = texts.into_iter().find(|text| lines(text) <= room || kept.is_empty()) {
+            let sentence = &told[place];
+            let only = kept.is_empty().then_some(sentence.short.last().unwrap_or(&sentence.text).as_str());
+            if let Some(text) = sentence.fitting(room).or(only) {
                 room = room.saturating_sub(lines(text));
                 kept.insert(place, text);
             }
@@ -67,7 +85,9 @@ impl Report {
         told.extend(self.apart());
         let decided = self.decided().into_iter().enumerate();
         told.extend(decided.map(|(place, text)| Sentence::new(if place < FIRST { 1 } else { 3 }, text)));
+        told.extend(drift::sentences(self).into_iter().map(|(rank, text)| Sentence::new(rank, text)));
         let of_loads = if self.analysis.conditions.is_empty() { 1 } else { 3 };
+        let sweeps = self.analysis.open.len().clamp(1, SWEEPS);
         told.extend(self.analysis.open.iter().take(SWEEPS).map(|sweep| {
             match sweep.rates.first() {
                 Some(rate) if self.is_live(sweep) => {
@@ -78,7 +98,8 @@ impl Report {
                     Sentence::new(of_loads, live::load(rate, "failed"))
                 }
                 _ => Sentence {
-                    shorter: Some(sweep.short_sentence()),
+                    short: sweep.brief(),
+                    most: LOAD_LINES / sweeps,
                     ..Sentence::new(of_loads, sweep.sentence())
                 },
             }
@@ -86,6 +107,7 @@ impl Report {
         // Beside another load, such as a replay, the rates of the streams say less than how both loads went.
         let of_rates = if self.analysis.between.apart.is_empty() { of_loads } else { 3 };
         told.extend(live::sentences(self).into_iter().map(|text| Sentence::new(of_rates, text)));
+        told.extend(burst::sentence(self).map(|text| Sentence::new(3, text)));
         let precise = self.precision();
         let room = 8_usize.saturating_sub(told.len() + 3 + usize::from(precise.is_some()));
         let steps = &self.analysis.advice.steps;
@@ -115,7 +137,7 @@ impl Report {
         Some(match text.split_once(": ") {
             // The text begins with the names of the recordings. Their own figures say more.
             Some((what, _)) if !self.analysis.between.apart.is_empty() => {
-                Sentence { shorter: Some(format!("{what}.")), ..Sentence::new(2, text) }
+                Sentence { short: vec![text.clone(), format!("{what}.")], ..Sentence::new(2, text) }
             }
             _ => Sentence::new(1, capitalised(&text)),
         })
@@ -270,7 +292,9 @@ impl Report {
             let parts: Vec<String> = undecided.iter().cloned().chain(left_out).collect();
             (!parts.is_empty()).then(|| format!("{}.", parts.join(". ")))
         };
-        Some(Sentence { rank: 4, text: sentence(left_out)?, shorter: sentence(counted) })
+        let text = sentence(left_out)?;
+        let short = std::iter::once(text.clone()).chain(sentence(counted)).collect();
+        Some(Sentence { short, ..Sentence::new(4, text) })
     }
 }
 
@@ -289,10 +313,7 @@ fn named(found: &Comparison) -> String {
 }
 
 fn with_interval(found: &Comparison) -> String {
-    let sign = if found.difference >= 0.0 { "+" } else { "" };
-    let show = |value| found.measure.show_difference(value);
-    let interval = found.interval.map_or(String::new(), |interval| {
-        format!(" (95 % interval {} to {})", show(interval.low), show(interval.high))
-    });
-    format!("{} {sign}{}{interval}", named(found), show(found.difference))
+    let (difference, range) = found.size();
+    let interval = range.map_or(String::new(), |(low, high)| format!(" (95 % interval {low} to {high})"));
+    format!("{} {difference}{interval}", named(found))
 }

@@ -221,6 +221,20 @@ fn verdict_of_every_kind_of_recording_has_at_most_eight_lines_of_80_columns() {
 }
 
 #[test]
+fn open_loop_load_takes_at_most_three_lines_of_the_verdict_and_keeps_goodput_failures_and_knee() {
+    let text = report().text(Some(80));
+    let verdict: Vec<&str> = text.lines().skip(1).take_while(|line| !line.is_empty()).collect();
+    let first =
+        verdict.iter().position(|line| line.starts_with("  - load ")).unwrap_or_else(|| panic!("{text}"));
+    let more = verdict[first + 1..].iter().take_while(|line| !line.starts_with("  - ")).count();
+    let sentence = verdict[first..=first + more].join(" ");
+    assert!(more <= 2, "{text}");
+    for part in ["goodput ", " % failed.", "knee "] {
+        assert!(sentence.contains(part), "{part} is not in {sentence}");
+    }
+}
+
+#[test]
 fn verdict_states_the_largest_difference_that_could_hide() {
     let text = report().text(None);
     assert!(

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 #[cfg(feature = "experiment")]
 use super::super::Slo;
-use super::{super::statistic::trials_to_exceed, rate::Rate, request::Objective};
+use super::{super::statistic::more_to_exceed, rate::Rate, request::Objective};
 
 /// The rates of one sweep.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -65,28 +65,11 @@ impl Sweep {
     #[cfg(feature = "experiment")]
     #[must_use]
     pub(crate) fn sentence(&self) -> String {
-        self.told(shown_share, true)
-    }
-
-    /// Returns the verdict without its intervals.
-    #[cfg(feature = "experiment")]
-    #[must_use]
-    pub(crate) fn short_sentence(&self) -> String {
-        let share = |rate: &Rate| {
-            rate.met.map_or(String::new(), |met| {
-                format!("{:.1} % of {} met it", 100.0 * met.value, rate.requests)
-            })
-        };
-        self.told(share, false)
-    }
-
-    #[cfg(feature = "experiment")]
-    fn told(&self, share: impl Fn(&Rate) -> String, is_whole: bool) -> String {
         let Some(any) = self.rates.iter().find(|rate| rate.holds.is_some()) else {
             return format!("{}: every run is invalid, because the load generator was too late.", self.name);
         };
         let slo = any.load.slo.text();
-        let share = |wanted: Option<f64>| self.rate(wanted).map_or(String::new(), &share);
+        let share = |wanted: Option<f64>| self.rate(wanted).map_or(String::new(), shown_share);
         let name = &self.name;
         let mut text = match (self.holds, self.misses) {
             (Some(holds), None) => format!(
@@ -109,22 +92,99 @@ impl Sweep {
         };
         if let Some(knee) = self.rate(self.knee) {
             let goodput = knee.goodput.map_or(f64::NAN, |goodput| goodput.value);
-            text += &format!("; the knee is at {}", shown(knee.load.rate));
-            if is_whole {
-                let certainty = self.knee_certainty();
-                text += &format!(", with the highest goodput, {goodput:.2} per second{certainty}");
-            }
+            text += &format!(
+                "; the knee is at {}, with the highest goodput, {goodput:.2} per second{}",
+                shown(knee.load.rate),
+                self.knee_certainty()
+            );
         } else if self.misses.is_some() {
             text += &format!("; {}", self.without_knee());
         }
         if let (Some(first), Some(rate)) = (self.first, self.rate(self.misses)) {
             let part = rate.missed.get(&first).copied().unwrap_or_default();
-            text += &format!("; what fails first is {}", first.name());
-            if is_whole {
-                text += &format!(", of {:.1} % of the requests", 100.0 * part);
-            }
+            text +=
+                &format!("; what fails first is {}, of {:.1} % of the requests", first.name(), 100.0 * part);
         }
         text + "."
+    }
+
+    /// Returns the verdict in fewer and fewer words: the limit, the knee, and the goodput and the failures there.
+    #[cfg(feature = "experiment")]
+    pub(crate) fn brief(&self) -> Vec<String> {
+        let Some(any) = self.rates.iter().find(|rate| rate.holds.is_some()) else {
+            return vec![self.sentence()];
+        };
+        let slo = format!(" ({})", any.load.slo.text());
+        let (whole, plain) = (|rate: &Rate| brief_share(rate, true), |rate: &Rate| brief_share(rate, false));
+        let none = |_: &Rate| String::new();
+        let knee = self.brief_knee(true);
+        vec![
+            format!("{}. {knee}", self.brief_limit(&slo, whole)),
+            format!("{}. {knee}", self.brief_limit(&slo, plain)),
+            format!("{}. {}", self.brief_limit(&slo, plain), self.brief_knee(false)),
+            format!("{}. {knee}", self.brief_limit("", plain)),
+            format!("{}. {}", self.brief_limit("", none), self.brief_knee(false)),
+        ]
+    }
+
+    #[cfg(feature = "experiment")]
+    fn brief_limit(&self, slo: &str, share: impl Fn(&Rate) -> String) -> String {
+        let name = &self.name;
+        let at = |wanted: Option<f64>| self.rate(wanted).map_or(String::new(), &share);
+        match (self.holds, self.misses) {
+            (Some(holds), None) => {
+                format!("{name} holds the SLO{slo} at every rate, up to {}{}", shown(holds), at(self.holds))
+            }
+            (Some(holds), Some(misses)) => {
+                let first = match self.first {
+                    None => String::new(),
+                    Some(Objective::Answer) => ", mostly by failures".to_owned(),
+                    Some(first) => format!(", mostly in {}", first.name()),
+                };
+                format!(
+                    "{name} holds the SLO{slo} up to {}{} and misses it at {}{}{first}",
+                    shown(holds),
+                    at(self.holds),
+                    rounded(misses),
+                    at(self.misses)
+                )
+            }
+            (None, Some(misses)) => {
+                format!("{name} misses the SLO{slo} at the lowest rate, {}{}", shown(misses), at(self.misses))
+            }
+            (None, None) => format!("{name} has no valid run"),
+        }
+    }
+
+    /// Returns the knee, or the rate that the limit is about if there is none, with its goodput and its failures.
+    #[cfg(feature = "experiment")]
+    fn brief_knee(&self, with_interval: bool) -> String {
+        let knee = self.rate(self.knee);
+        let limit = self.rate(self.holds).or_else(|| self.rate(self.misses));
+        let Some((rate, goodput)) = knee.or(limit).and_then(|rate| Some((rate, rate.goodput?))) else {
+            return String::new();
+        };
+        let range = goodput
+            .interval
+            .filter(|_| with_interval)
+            .map_or(String::new(), |interval| format!(" ({:.2} to {:.2})", interval.low, interval.high));
+        let failed = 100.0 * rate.failed as f64 / rate.requests.max(1) as f64;
+        let there = format!("goodput {:.2}/s{range}, {failed:.1} % failed", goodput.value);
+        let at = shown(rate.load.rate);
+        let highest = self.rates.iter().rfind(|rate| rate.holds.is_some()).map(|rate| rate.load.rate);
+        match (knee, self.knee_range.as_slice()) {
+            (None, _) => format!("No knee was seen. At {at}: {there}."),
+            (Some(_), [low, .., high]) => {
+                let beyond = if Some(*high) == highest { " or beyond" } else { "" };
+                format!(
+                    "The knee is at {at} (not certain: {} to {}{beyond}): {there}.",
+                    rounded(*low),
+                    rounded(*high)
+                )
+            }
+            (Some(_), [_]) => format!("The knee is at {at} (certain): {there}."),
+            (Some(_), []) => format!("The knee is at {at}: {there}."),
+        }
     }
 
     /// Returns where the goodput is highest, in one sentence.
@@ -207,20 +267,30 @@ impl Rate {
     fn uncertainty(&self) -> Option<String> {
         let share = self.share.filter(|_| self.holds.is_some() && !self.certain)?;
         let (name, goal) = (&self.load.condition, self.load.slo.share);
-        let needed = trials_to_exceed(goal, share.interval.level);
-        let percent = format!("{} % are needed", rounded(100.0 * goal));
-        let shown = shown_share(self);
-        match needed {
-            // A share of all requests cannot be proved, only be disproved.
-            None => None,
-            Some(needed) if share.trials < needed => Some(format!(
-                "{} requests are too few to decide whether {name} holds the SLO: {shown}, where {percent}. At least {needed} \
-                 requests, all of which meet it, would decide",
-                share.trials
-            )),
-            Some(_) => Some(format!("whether {name} holds the SLO is not certain: {shown}, where {percent}")),
-        }
+        // A share of all requests cannot be proved, only be disproved.
+        let more = more_to_exceed((share.successes, share.trials), goal, share.interval.level)?;
+        let decides = match more {
+            _ if share.interval.high < goal || more == 0 => {
+                "The runs differ too much: more runs would decide it".into()
+            }
+            1 => "1 more request that meets it would decide that it does".to_owned(),
+            _ => format!("{more} more requests that all meet it would decide that it does"),
+        };
+        let (percent, shown) = (rounded(100.0 * goal), shown_share(self));
+        Some(format!(
+            "whether {name} holds the SLO is undecided: {shown}, where {percent} % are needed. {decides}"
+        ))
     }
+}
+
+/// Returns the share of the requests that met the objectives, in few words.
+#[cfg(feature = "experiment")]
+fn brief_share(rate: &Rate, with_interval: bool) -> String {
+    let Some(met) = rate.met else { return String::new() };
+    let interval = rate.range().filter(|_| with_interval).map_or(String::new(), |interval| {
+        format!(", {:.1} to {:.1} %", 100.0 * interval.low, 100.0 * interval.high)
+    });
+    format!(" ({:.1} % met it{interval})", 100.0 * met.value)
 }
 
 /// Returns the share of the requests that met the objectives, with its interval.

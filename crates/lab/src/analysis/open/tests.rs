@@ -101,6 +101,31 @@ fn sweep_names_the_limit_the_knee_and_what_fails_first() {
 }
 
 #[test]
+fn brief_sweep_keeps_the_limit_the_knee_the_goodput_and_the_failures() {
+    let broken = Planted { failure: Some("503"), ..GOOD };
+    let slow = Planted { first: 1.5, duration: 1.6, ..GOOD };
+    let (sweeps, _) =
+        of(&[(4.0, mixed(10, slow, 40)), (1.0, mixed(10, slow, 10)), (2.0, mixed(19, broken, 20))]);
+    assert_eq!(
+        sweeps[0].brief(),
+        [
+            "load holds the SLO (TTFT ≤ 1 s, total ≤ 2 s for 90 % of requests) up to 2 requests/s (95.0 % met it, 87.7 to \
+             98.6 %) and misses it at 4 (25.0 % met it, 18.5 to 32.4 %), mostly in TTFT. The knee is at 2 requests/s (certain): \
+             goodput 1.90/s (1.75 to 1.97), 5.0 % failed.",
+            "load holds the SLO (TTFT ≤ 1 s, total ≤ 2 s for 90 % of requests) up to 2 requests/s (95.0 % met it) and misses \
+             it at 4 (25.0 % met it), mostly in TTFT. The knee is at 2 requests/s (certain): goodput 1.90/s (1.75 to 1.97), \
+             5.0 % failed.",
+            "load holds the SLO (TTFT ≤ 1 s, total ≤ 2 s for 90 % of requests) up to 2 requests/s (95.0 % met it) and misses \
+             it at 4 (25.0 % met it), mostly in TTFT. The knee is at 2 requests/s (certain): goodput 1.90/s, 5.0 % failed.",
+            "load holds the SLO up to 2 requests/s (95.0 % met it) and misses it at 4 (25.0 % met it), mostly in TTFT. The knee \
+             is at 2 requests/s (certain): goodput 1.90/s (1.75 to 1.97), 5.0 % failed.",
+            "load holds the SLO up to 2 requests/s and misses it at 4, mostly in TTFT. The knee is at 2 requests/s (certain): \
+             goodput 1.90/s, 5.0 % failed.",
+        ]
+    );
+}
+
+#[test]
 fn sweep_that_never_misses_asks_for_a_higher_rate() {
     let (sweeps, _) = of(&[(1.0, vec![GOOD; 10]), (2.0, vec![GOOD; 20])]);
     assert_eq!((sweeps[0].holds, sweeps[0].misses, sweeps[0].knee), (Some(2.0), None, None));
@@ -125,18 +150,19 @@ fn sweep_without_a_knee_says_why() {
 }
 
 #[test]
-fn load_of_too_few_requests_says_how_many_would_decide() {
+fn load_of_too_few_requests_says_how_many_more_would_decide() {
     let notes =
         |good: usize, count: usize| of(&[(1.0, mixed(good, Planted { first: 1.5, ..GOOD }, count))]).1;
     let [few] = &notes(5, 5)[..] else { panic!("{:?}", notes(5, 5)) };
     assert_eq!(
         few,
-        "20 requests are too few to decide whether load-1 holds the SLO: 100.0 % of the 20 requests met it in 4 runs, \
-         95 % interval 83.2 to 100.0 %, where 90 % are needed. At least 36 requests, all of which meet it, would decide"
+        "whether load-1 holds the SLO is undecided: 100.0 % of the 20 requests met it in 4 runs, 95 % interval 83.2 to \
+         100.0 %, where 90 % are needed. 16 more requests that all meet it would decide that it does"
     );
     let [near] = &notes(92, 100)[..] else { panic!("{:?}", notes(92, 100)) };
     assert!(
-        near.contains("whether load-1 holds the SLO is not certain: 92.0 % of the 400 requests"),
+        near.starts_with("whether load-1 holds the SLO is undecided: 92.0 % of the 400 requests met it")
+            && near.ends_with("46 more requests that all meet it would decide that it does"),
         "{near}"
     );
     // Enough that meet it, and enough that do not, even if they are few.

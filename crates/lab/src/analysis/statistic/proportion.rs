@@ -8,6 +8,9 @@ use super::{
     undefined::{Undefined, demand_level},
 };
 
+/// If more further trials than this are needed, no number is suggested.
+const MOST_TRIALS: usize = 1 << 24;
+
 /// A share of trials that succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Proportion {
@@ -43,10 +46,29 @@ pub(crate) fn proportion(successes: usize, trials: usize, level: f64) -> Result<
     Ok(Proportion { value: yes / trials as f64, successes, trials, interval: Interval { low, high, level } })
 }
 
-/// Returns the smallest number of trials that, if all succeed, has an exact interval above `share`. `None`: no number has.
-pub(crate) fn trials_to_exceed(share: f64, level: f64) -> Option<usize> {
-    let needed = ((0.5 - 0.5 * level).ln() / share.ln()).floor() + 1.0;
-    (share > 0.0 && share < 1.0).then_some(needed as usize)
+/// Returns the smallest number of further trials that, if all succeed, brings the exact interval above `share`. `found` are
+/// the successes and the trials until now. `None`: no number does.
+pub(crate) fn more_to_exceed(found: (usize, usize), share: f64, level: f64) -> Option<usize> {
+    if !(share > 0.0 && share < 1.0) {
+        return None;
+    }
+    let exceeds = |more: usize| {
+        let all = proportion(found.0 + more, found.1 + more, level);
+        all.is_ok_and(|all| all.interval.low > share)
+    };
+    if exceeds(0) {
+        return Some(0);
+    }
+    let mut high = 1;
+    while !exceeds(high) {
+        high = (high < MOST_TRIALS).then(|| 2 * high)?;
+    }
+    let mut low = high / 2;
+    while low + 1 < high {
+        let middle = low.midpoint(high);
+        if exceeds(middle) { high = middle } else { low = middle }
+    }
+    Some(high)
 }
 
 /// Returns the `x` below which a beta distribution with these parameters stays with probability `p`, by bisection down to
@@ -68,13 +90,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn number_of_trials_is_the_smallest_whose_interval_is_above_the_share() {
+    fn number_of_further_trials_is_the_smallest_whose_interval_is_above_the_share() {
         for (share, needed) in [(0.99, 368), (0.95, 72), (0.9, 36), (0.5, 6)] {
-            assert_eq!(trials_to_exceed(share, 0.95), Some(needed));
+            assert_eq!(more_to_exceed((0, 0), share, 0.95), Some(needed));
             let low = |trials| proportion(trials, trials, 0.95).unwrap().interval.low;
             assert!(low(needed) > share && low(needed - 1) <= share, "{share}");
         }
-        assert_eq!((trials_to_exceed(1.0, 0.95), trials_to_exceed(0.0, 0.95)), (None, None));
+        // What failed until now asks for more.
+        for (found, share, needed) in [((95, 100), 0.95, 130), ((30, 40), 0.9, 140), ((368, 400), 0.9, 46)] {
+            let more = more_to_exceed(found, share, 0.95).unwrap();
+            assert_eq!(more, needed);
+            let low = |more| proportion(found.0 + more, found.1 + more, 0.95).unwrap().interval.low;
+            assert!(low(more) > share && low(more - 1) <= share, "{found:?}: {more}");
+        }
+        assert_eq!(more_to_exceed((99, 100), 0.5, 0.95), Some(0));
+        assert_eq!((more_to_exceed((0, 0), 1.0, 0.95), more_to_exceed((0, 0), 0.0, 0.95)), (None, None));
     }
 
     #[test]

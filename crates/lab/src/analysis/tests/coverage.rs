@@ -5,7 +5,7 @@ use crate::analysis::{
     Alone,
     condition::BOOTSTRAP,
     paired_speedup,
-    statistic::{Interval, Random, bca, centre, mean, welch},
+    statistic::{Interval, Random, UnitError, bca, centre, mean, scaled_interval, variance, welch},
     true_speedup,
 };
 
@@ -39,7 +39,10 @@ impl Noise {
 
 /// Draws experiments of each noise and number of runs, and names those whose intervals contain the truth too rarely or
 /// too often.
-fn beyond(truth: f64, interval: impl Fn(Noise, usize, &mut Random) -> Option<Interval>) -> Vec<String> {
+fn beyond(
+    truth: f64,
+    mut interval: impl FnMut(Noise, usize, &mut Random) -> Option<Interval>,
+) -> Vec<String> {
     let mut random = Random::new(25);
     let mut wrong = Vec::new();
     for noise in NOISES {
@@ -92,6 +95,56 @@ fn interval_of_a_true_speedup_with_a_shared_baseline_contains_it_as_often_as_it_
         true_speedup(&alone, &noise.many(4.0, runs, random), LEVEL).ok()?.interval
     });
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Returns the efficiencies of conditions, each with the runs of `runs` and the mean of `means`, whose solo runs are the
+/// same, and the error of these.
+fn with_shared_solo_runs(
+    noise: Noise,
+    solo: usize,
+    (means, runs): (&[f64], usize),
+    random: &mut Random,
+) -> (Vec<Vec<f64>>, UnitError) {
+    let solo = noise.many(2.0, solo, random);
+    let alone = [Alone { durations: &solo, agents: 4 }];
+    let found = true_speedup(&alone, &[1.0], LEVEL).unwrap();
+    let unit = UnitError { relative: found.relative_error.unwrap(), df: found.df.unwrap() };
+    let of_condition = |mean: &f64| {
+        let shares = noise.many(0.5 * mean, runs, random);
+        shares.into_iter().map(|share| centre(&solo) * share).collect()
+    };
+    (means.iter().map(of_condition).collect(), unit)
+}
+
+#[test]
+fn interval_of_an_efficiency_with_shared_solo_runs_contains_it_as_often_as_it_states() {
+    for few in [false, true] {
+        let wrong = beyond(0.8, |noise, runs, random| {
+            let solo = if few { 4 } else { runs };
+            let (found, unit) = with_shared_solo_runs(noise, solo, (&[0.8], runs), random);
+            let error = (variance(&found[0]).ok()? / runs as f64).sqrt();
+            Some(scaled_interval(centre(&found[0]), (error, runs as f64 - 1.0), Some(unit), LEVEL))
+        });
+        assert!(wrong.is_empty(), "few solo runs: {few}: {wrong:#?}");
+    }
+}
+
+#[test]
+fn interval_of_a_difference_of_conditions_with_shared_solo_runs_contains_it_as_often_as_it_states() {
+    for few in [false, true] {
+        let mut plain = 0;
+        let wrong = beyond(0.5, |noise, runs, random| {
+            let solo = if few { 4 } else { runs };
+            let (found, unit) = with_shared_solo_runs(noise, solo, (&[1.0, 0.5], runs), random);
+            let test = welch(&found[0], &found[1], LEVEL).ok()?;
+            plain += usize::from(test.interval.contains(0.5));
+            Some(scaled_interval(test.difference, (test.standard_error, test.df), Some(unit), LEVEL))
+        });
+        assert!(wrong.is_empty(), "few solo runs: {few}: {wrong:#?}");
+        // Without the error of the solo runs, the interval is too narrow.
+        let all = EXPERIMENTS * NOISES.len() * RUNS.len();
+        assert!(plain < all * if few { 91 } else { 94 } / 100, "{plain} of {all}");
+    }
 }
 
 /// The factor by which a machine that becomes 30 % slower during an experiment is slower in a repetition.

@@ -4,12 +4,13 @@ use super::{super::Report, Grid, cell, range};
 use crate::analysis::{ConditionSummary, Measure};
 
 /// The columns by importance.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
     "condition",
     "true efficiency",
     "throughput",
     "first token",
     "gap p99",
+    "burst",
     "runs",
     "failed",
     "agents",
@@ -25,7 +26,7 @@ pub(super) fn grid(report: &Report) -> Grid {
         "Conditions",
         "Means over the concurrent runs in which no agent failed, with 95 % intervals. The overlap efficiency, as in \
          TR117, shows how evenly the durations match. The true efficiency compares the time together with the times of \
-         the agents alone.",
+         the agents alone. Burst: the most chunks per second in a window that begins at any time, of all runs.",
         &[
             "condition",
             "agents",
@@ -40,12 +41,13 @@ pub(super) fn grid(report: &Report) -> Grid {
             "gap p99",
             "lag p99",
             "chunks",
+            "burst",
             "CPU per token",
         ],
         1,
     );
     grid.order = &ORDER;
-    for condition in &report.analysis.conditions {
+    for (condition, burst) in report.analysis.conditions.iter().zip(report.analysis.bursts()) {
         let truth = condition.truth.map(|truth| {
             let shown = Measure::TrueEfficiency.show(truth.efficiency);
             truth.efficiency_interval.map_or(shown.clone(), |interval| {
@@ -68,9 +70,11 @@ pub(super) fn grid(report: &Report) -> Grid {
             Measure::GapP99,
             Measure::LagP99,
             Measure::ChunksPerSecond,
-            Measure::CpuPerToken,
         ];
-        row.extend(plain.map(|measure| cell(condition.mean(measure).map(|mean| measure.show(mean.value)))));
+        let mean = |measure: Measure| cell(condition.mean(measure).map(|mean| measure.show(mean.value)));
+        row.extend(plain.map(mean));
+        row.push(cell(burst.map(|burst| Measure::ChunksPerSecond.show(burst.rate))));
+        row.push(mean(Measure::CpuPerToken));
         grid.rows.push(row);
     }
     grid

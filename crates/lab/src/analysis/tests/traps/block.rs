@@ -1,6 +1,9 @@
 //! Machines that become slower while the experiment runs.
 
-use crate::analysis::{Language, Measure, analyse, paired_speedup, statistic::Random};
+use crate::analysis::{
+    Analysis, Language, Measure, analyse, paired_speedup,
+    statistic::{Random, t_quantile},
+};
 
 use super::{super::model::Draft, NOISE, QUICK, alone, condition, few, json, normal, pair};
 
@@ -82,6 +85,65 @@ fn difference_of_conditions_with_solo_runs_of_their_own_has_the_error_of_these_r
     };
     let found = analysis.comparison("b", Measure::TrueEfficiency).unwrap().standard_error.unwrap();
     assert!((found / error("a").hypot(error("b")) - 1.0).abs() < 1e-12, "{found}");
+}
+
+#[test]
+fn difference_of_conditions_that_share_solo_runs_has_their_error_once() {
+    let of = |spread: i32, repeated: bool| {
+        let mut draft = Draft::default();
+        draft.condition(condition("a", Language::Rust, &[], None));
+        draft.condition(condition("b", Language::Rust, &[], Some("a")));
+        for (repetition, noise) in (0..).zip(few(&NOISE)) {
+            alone(&mut draft, "a", 10.0 * noise.powi(spread));
+            pair(&mut draft, "a", 15.0 * noise);
+            pair(&mut draft, "b", 30.0 * noise.powi(2));
+            if repeated {
+                draft
+                    .recording
+                    .runs
+                    .iter_mut()
+                    .rev()
+                    .take(4)
+                    .for_each(|run| run.repetition = Some(repetition));
+            }
+        }
+        analyse(&draft.recording, &QUICK)
+    };
+    let difference = |analysis: &Analysis| {
+        let found = analysis.comparison("b", Measure::TrueEfficiency).unwrap();
+        (found.difference, found.interval.unwrap(), found.evidence, found.standard_error.unwrap())
+    };
+    let (exact, noisy) = (of(0, false), of(5, false));
+    let ((plain, narrow, evidence, error), (value, wide, same, same_error)) =
+        (difference(&exact), difference(&noisy));
+    // The unit changes the size and its interval, and neither the test nor the error of the difference in that unit.
+    let scale = value / plain;
+    assert!((same_error / (scale * error) - 1.0).abs() < 1e-9, "{same_error} {error}");
+    assert!((same.p().unwrap() - evidence.p().unwrap()).abs() < 1e-12, "{same:?} {evidence:?}");
+    let widths = (wide.high - wide.low, scale * (narrow.high - narrow.low));
+    assert!(widths.0 > 1.05 * widths.1, "{widths:?}");
+    // It counts once, not once for each side: the interval is narrower than that of two independent efficiencies.
+    let errors = |name: &str| {
+        let truth = noisy.condition(name).unwrap().truth.unwrap();
+        truth.efficiency * truth.relative_error.unwrap()
+    };
+    let twice = 2.0 * t_quantile(0.975, 20.0) * errors("a").hypot(errors("b"));
+    assert!(widths.0 < twice, "{widths:?} {twice}");
+    // The efficiency of a condition has the error of the solo runs as well.
+    let mean = |analysis: &Analysis| {
+        let mean = analysis.condition("b").unwrap().mean(Measure::TrueEfficiency).unwrap();
+        let interval = mean.interval.unwrap();
+        (interval.high - interval.low) / mean.value
+    };
+    assert!(mean(&noisy) > 1.05 * mean(&exact), "{} {}", mean(&noisy), mean(&exact));
+    // Within repetitions, the pairs contain the noise of the solo runs, which is not added again.
+    let paired = of(5, true);
+    let found = paired.comparison("b", Measure::TrueEfficiency).unwrap();
+    let interval = found.interval.unwrap();
+    let half = 0.5 * (interval.high - interval.low);
+    let middle = 0.5 * (interval.high + interval.low);
+    assert!(found.paired && (middle - found.difference).abs() < 1e-12, "{found:?}");
+    assert!(half > found.standard_error.unwrap());
 }
 
 #[test]

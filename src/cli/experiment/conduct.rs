@@ -187,7 +187,7 @@ pub(super) fn execute(
     let stop = (process.signals)().context("cannot listen for signals")?;
     let (folder, until) = (options.folder.clone(), options.until);
     let runtime = runtimes::main().context("cannot start a runtime")?;
-    let mut progress = RunProgress::new(!global.quiet && global.verbose == 0);
+    let mut progress = RunProgress::new(!global.quiet && global.verbose == 0, until.is_some());
     let ran = runtime.block_on(async {
         tokio::select! {
             biased;

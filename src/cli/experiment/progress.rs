@@ -3,10 +3,14 @@
 
 use std::{io::IsTerminal, time::Duration};
 
+use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 use crate::experiment::{Entry, Watch, recording::RunRow};
+
+/// In a terminal with fewer columns, the bar is shorter.
+const USUAL: u16 = 80;
 
 /// Draws on stderr if stderr is a terminal.
 #[derive(Debug)]
@@ -24,15 +28,21 @@ struct RunState {
     tokens: u64,
     failed: u64,
     left: Duration,
+    /// Whether a rule may stop the experiment before.
+    may_stop: bool,
 }
 
 impl RunProgress {
-    pub(super) fn new(wanted: bool) -> RunProgress {
+    /// `may_stop`: a rule may stop the experiment before its last run.
+    pub(super) fn new(wanted: bool, may_stop: bool) -> RunProgress {
         let shown = wanted && std::io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() };
-        let style = ProgressStyle::with_template("{bar:20} {pos}/{len} runs  {wide_msg}")
-            .expect("the template is valid")
-            .progress_chars("━╸─");
+        let template = match Term::stderr().size().1 < USUAL {
+            true => "{bar:8} {pos}/{len} runs  {wide_msg}",
+            false => "{bar:20} {pos}/{len} runs  {wide_msg}",
+        };
+        let style =
+            ProgressStyle::with_template(template).expect("the template is valid").progress_chars("━╸─");
         RunProgress {
             bar: ProgressBar::with_draw_target(None, target).with_style(style),
             state: RunState {
@@ -42,6 +52,7 @@ impl RunProgress {
                 tokens: 0,
                 failed: 0,
                 left: Duration::ZERO,
+                may_stop,
             },
         }
     }
@@ -52,14 +63,15 @@ impl RunProgress {
 }
 
 impl RunState {
-    /// Returns the text beside the bar. A record of a stream has one token.
+    /// Returns the text beside the bar, whose end a narrow terminal cuts off. A record of a stream has one token.
     fn message(&self, now: Instant) -> String {
         let left = humantime::format_duration(Duration::from_secs(self.left.as_secs()));
         let failed = if self.failed == 0 { String::new() } else { format!(", {} failed", self.failed) };
         let agents = if self.agents == 1 { "1 agent".to_owned() } else { format!("{} agents", self.agents) };
         let seconds = now.duration_since(self.began).as_secs_f64();
         let rate = if seconds > 0.0 { self.tokens as f64 / seconds } else { 0.0 };
-        format!("{left} left{failed}  {}: {agents}, {rate:.0} tok/s", self.condition)
+        let most = if self.may_stop { "at most " } else { "" };
+        format!("{rate:.0} tok/s{failed}  {most}{left} left  {}: {agents}", self.condition)
     }
 }
 
@@ -113,10 +125,11 @@ mod tests {
             tokens: 90,
             failed: 0,
             left: Duration::from_millis(61_500),
+            may_stop: false,
         };
         let now = began + Duration::from_secs(3);
-        assert_eq!(state.message(now), "1m 1s left  pair: 2 agents, 30 tok/s");
-        (state.failed, state.agents) = (3, 1);
-        assert_eq!(state.message(began), "1m 1s left, 3 failed  pair: 1 agent, 0 tok/s");
+        assert_eq!(state.message(now), "30 tok/s  1m 1s left  pair: 2 agents");
+        (state.failed, state.agents, state.may_stop) = (3, 1, true);
+        assert_eq!(state.message(began), "0 tok/s, 3 failed  at most 1m 1s left  pair: 1 agent");
     }
 }

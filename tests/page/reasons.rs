@@ -58,10 +58,11 @@ async fn page_says_that_upstream_hangs_if_its_model_is_loaded_and_no_token_comes
     let said = reasons(&browser, waits).await;
     assert_eq!(said.len(), 1, "{said:?}");
     for part in [
-        "bad: gpu0 hangs: 2 requests wait there for up to 1 min 40 s without a token, and 1 client gave up",
-        "the last 1 min 30 s ago after 5 min",
+        "bad: gpu0 hangs: no request there got a byte for ",
+        "2 requests wait there without a token, the oldest for 1 min 40 s, and 1 client gave up, ",
+        "gave up, 1 min 30 s ago after a wait of 5 min. It answers probes",
         "has m in memory and sends nothing; ",
-        "Callers: editor, notebook, webui. Restart Ollama on gpu0, and read its log.",
+        "The callers are editor, notebook and webui. Restart Ollama on gpu0, and read its log.",
     ] {
         let row = "newest.range_totals.upstreams = [{ name: 'gpu0', requests: 1, failed: 0, loads: 0 }]";
         let said = reasons(&browser, &format!("{waits}; {row}")).await;
@@ -101,7 +102,7 @@ async fn page_tells_one_silent_request_from_an_upstream_that_hangs() {
     assert_eq!(
         said[0],
         "warn: gpu0 has been silent for 1 min 40 s: its only request waits for the first token. Model: m, in memory. \
-         Caller: editor. The prompt has up to 480 KiB: Ollama may still evaluate it. If a short request waits too, \
+         The caller is editor. The prompt has up to 480 KiB: Ollama may still evaluate it. If a short request waits too, \
          Ollama hangs: restart it."
     );
     let marks = "[document.querySelector('#upstreams li').className, document.querySelector('#upstreams li').innerText, \
@@ -115,7 +116,7 @@ async fn page_tells_one_silent_request_from_an_upstream_that_hangs() {
 
     // The clients of a wedged upstream have left.
     let said = reasons(&browser, "upstream.wedged = true; upstream.wedged_seconds = 70").await;
-    assert!(said[0].contains("for far longer than usual. ") && !said[0].contains("Caller"), "{said:?}");
+    assert!(said[0].contains("for far longer than usual. ") && !said[0].contains("caller"), "{said:?}");
 
     // Something came since the requests began: two of them wait, and the upstream does not hang.
     let others =
@@ -177,7 +178,7 @@ async fn page_names_the_callers_after_whose_requests_a_model_is_loaded_again() {
     ] {
         let said = reasons(&browser, &loads(cause, fields)).await;
         assert!(said.len() == 1 && said[0].contains(told), "{said:?}");
-        assert!(said[0].contains("Upstream: gpu0."), "{said:?}");
+        assert!(said[0].contains(" at gpu0."), "{said:?}");
     }
     // First loads explain late tokens, and are no problem.
     let late = "whole.first_token.p95 = 5; for (const name in whole.outcomes) whole.outcomes[name] = 0; whole.outcomes.complete = 20";
@@ -249,6 +250,22 @@ async fn page_tells_caller_over_its_limit_from_a_full_queue_and_says_why_the_sta
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Chromium; tests/real/install.sh"]
+async fn page_lists_requests_without_a_model_or_an_upstream_after_the_others() {
+    let (_sidecar, browser) = page().await;
+    let rows = "const row = (name, requests) => ({ name, requests, failed: 0, loads: 0, output_tokens: 0, \
+                first_token_p50_seconds: null, first_token_p95_seconds: null }); \
+                newest.range_totals.models = [row('unknown', 90), row('m', 9)]; \
+                newest.range_totals.upstreams = [row('none', 90), row('gpu0', 9)]";
+    let names = "['models', 'upstreams'].flatMap((id) => \
+                 [...document.querySelectorAll(`#${id}-table tbody tr`)].map((row) => row.cells[0].innerText))";
+    assert_eq!(
+        drawn(&browser, rows, names).await,
+        json!(["m", "no model was read", "gpu0", "no upstream was chosen"])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium; tests/real/install.sh"]
 async fn page_compares_no_stream_with_a_lone_one_that_was_held_up_and_says_where_the_gpus_are() {
     let (_sidecar, browser) = page().await;
     let curve = |alone: u32| {
@@ -259,7 +276,14 @@ async fn page_compares_no_stream_with_a_lone_one_that_was_held_up_and_says_where
     };
     let head = "document.getElementById('curve-headline').textContent.replaceAll('\u{202f}', ' ')";
     assert_eq!(drawn(&browser, &curve(40), head).await, "4 streams: 3 × one stream alone.");
-    assert_eq!(drawn(&browser, &curve(10), head).await, "No comparison: the lone streams were held up.");
+    assert_eq!(
+        drawn(&browser, &curve(10), head).await,
+        "No comparison with one stream alone, since a client or an upstream held such streams up."
+    );
+    // The label of a level is a number of streams, also if the mean of its streams is not.
+    let axis = "[...document.querySelectorAll('#curve-card .at span')].map((one) => one.textContent)";
+    let levels = drawn(&browser, &curve(40).replace("streams: 4,", "streams: 5.14,"), axis).await;
+    assert_eq!(levels, json!(["1", "5"]));
     let held = "document.getElementById('curve-held').textContent";
     let mute = format!("{}; newest.streams.shown = [stream({{ ...sends, silent_seconds: 40 }})]", curve(40));
     let shown = drawn(&browser, &mute, held).await;
@@ -319,7 +343,11 @@ async fn page_says_the_cause_before_the_symptoms() {
                celsius: 92, clock_limits: ['hw_slowdown'] }]";
     let said = reasons(&browser, &format!("{late}; {hot}")).await;
     assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].starts_with("warn: GPU 0 is slowed down: hw slowdown, 92 °C."), "{said:?}");
+    assert!(
+        said[0]
+            .starts_with("bad: GPU 0 is slowed down by its temperature or its power supply (92 °C), so that"),
+        "{said:?}"
+    );
     assert!(said[0].contains("Meanwhile TTFT p95 is 5 s") && !said[0].contains("slots"), "{said:?}");
 
     let slow = "newest.streams.shown = [stream({ ...sends, client_backpressure_seconds: 96 }), \

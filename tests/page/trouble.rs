@@ -200,9 +200,9 @@ async fn page_names_what_throttles_a_gpu_and_no_normal_power_cap() {
     assert_eq!(browser.text("#state").await, "Ready");
 
     nvml.show(HOT);
-    browser.until("document.getElementById('state').innerText === 'Working, with problems'").await;
+    browser.until("document.getElementById('state').innerText === 'Not healthy'").await;
     let reasons = browser.text("#reasons").await;
-    let expected = "GPU 0 is slowed down: hw slowdown, hw thermal slowdown, 91 °C.";
+    let expected = "GPU 0 is slowed down because it is too hot (91 °C), so that its models answer more slowly. Check its cooling.";
     assert!(reasons.contains(expected), "{reasons}");
 }
 

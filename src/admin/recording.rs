@@ -1,4 +1,5 @@
-//! `/recording`: the generations that end from now on, one JSON object on each line. It never contains a prompt.
+//! `/recording`: the generations that end from now on, one JSON object on each line. It never contains a prompt or the
+//! name of a caller.
 
 use std::{
     convert::Infallible,
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval, sleep};
 
 use super::{Admin, response::text};
-use crate::recording::{Generation, Subscription};
+use crate::recording::{Generation, Pseudonyms, Subscription};
 
 /// An empty line is sent this often, so that each side notices when the other is gone.
 const BEAT: Duration = Duration::from_secs(5);
@@ -37,7 +38,8 @@ pub(super) enum AdminBody {
 #[derive(Debug)]
 pub(super) struct FeedBody {
     subscription: Subscription,
-    callers: bool,
+    /// The pseudonyms of the callers. `None`: callers are not recorded.
+    callers: Option<Pseudonyms>,
     began: Instant,
     /// `None`: no further generation is added.
     until: Option<Pin<Box<Sleep>>>,
@@ -94,7 +96,7 @@ impl Admin {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let body = FeedBody {
             subscription,
-            callers: asked.callers,
+            callers: asked.callers.then(Pseudonyms::new),
             began: Instant::now(),
             until: Some(Box::pin(sleep(Duration::from_secs(asked.seconds)))),
             beat,
@@ -134,7 +136,7 @@ impl FeedBody {
         }
         match self.subscription.poll_next(cx) {
             Poll::Ready(Some(stream)) => {
-                Poll::Ready(Some(line(&json!(Generation::of(&stream, self.began, self.callers)))))
+                Poll::Ready(Some(line(&json!(Generation::of(&stream, self.began, self.callers.as_ref())))))
             }
             Poll::Ready(None) => {
                 self.is_over = true;

@@ -50,7 +50,7 @@ pub(super) struct Record {
     /// The share of the generations that are recorded, from 0 to 1
     #[arg(long, value_name = "RATIO", default_value_t = 1.0, value_parser = ValueParser::new(share))]
     sample_ratio: f64,
-    /// Record the name of the caller of each generation, not its model, as its role
+    /// Record a pseudonym of the caller of each generation, not its model, as its role
     #[arg(long)]
     callers: bool,
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::recorded_rows::rows;
 use crate::{
     experiment::recording::{Environment, LiveTraffic, Upstream, Writer, is_part},
-    recording::{Generation, RecordedStream, Stored, StreamSink},
+    recording::{Generation, Pseudonyms, RecordedStream, Stored, StreamSink},
 };
 
 /// A part holds this much time at most.
@@ -42,6 +42,8 @@ pub(super) struct FolderConfig {
 pub(super) struct RecordingFolder {
     config: FolderConfig,
     upstreams: UpstreamReader,
+    /// Those of the callers, in all parts of this start of the sidecar.
+    pseudonyms: Pseudonyms,
     /// The zero of the clock of all parts.
     began: Instant,
     began_unix: f64,
@@ -83,6 +85,7 @@ impl RecordingFolder {
         Ok(RecordingFolder {
             config,
             upstreams,
+            pseudonyms: Pseudonyms::new(),
             began: Instant::now(),
             began_unix,
             parts,
@@ -180,9 +183,10 @@ impl RecordingFolder {
 
 impl StreamSink for RecordingFolder {
     fn write(&mut self, stream: &RecordedStream) -> io::Result<()> {
-        let (began, callers) = (self.began, self.config.live.callers);
+        let callers = self.config.live.callers.then_some(&self.pseudonyms);
+        let generation = Generation::of(stream, self.began, callers);
         let written = self.part().and_then(|part| {
-            let (row, chunks) = rows(Generation::of(stream, began, callers), part.agents);
+            let (row, chunks) = rows(generation, part.agents);
             part.agents += 1;
             part.pending += ROW.0 + ROW.1 * chunks.len() as u64;
             part.writer.request(&row, &chunks)
@@ -312,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn caller_is_recorded_only_if_it_is_wanted_and_failure_has_its_reason() {
+    async fn caller_is_recorded_by_pseudonym_only_if_it_is_wanted_and_failure_has_its_reason() {
         let root = tempfile::TempDir::new().unwrap();
         let mut sink = folder(root.path(), 1 << 20);
         sink.write(&stream(Outcome::ClientAbort)).unwrap();
@@ -325,8 +329,13 @@ mod tests {
             (left.role.as_str(), left.failure.as_deref()),
             ("unknown", Some("the client disconnected"))
         );
-        assert_eq!(cut.role, "alice");
+        assert!(cut.role.starts_with("caller-") && cut.role == sink.pseudonyms.of("alice"), "{}", cut.role);
         assert_eq!(cut.failure.as_deref(), Some("the stream ended without its last record"));
+        let part = fs::read_dir(root.path()).unwrap().next().unwrap().unwrap().path();
+        for file in fs::read_dir(part).unwrap() {
+            let path = file.unwrap().path();
+            assert!(!fs::read_to_string(&path).unwrap().contains("alice"), "{}", path.display());
+        }
     }
 
     #[tokio::test]

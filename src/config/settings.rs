@@ -81,7 +81,7 @@ pub struct RecordingSettings {
     pub folder: Option<String>,
     /// The most bytes in the folder.
     pub max_size: usize,
-    /// Whether the callers are recorded.
+    /// Whether the callers are recorded, by pseudonym.
     pub callers: bool,
 }
 

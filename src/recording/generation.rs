@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::RecordedStream;
+use super::{Pseudonyms, RecordedStream};
 
 /// A generation that ended. Times are in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub(crate) struct Generation {
     pub(crate) route: String,
     pub(crate) model: String,
     pub(crate) upstream: String,
-    /// `None`: callers are not recorded.
+    /// The pseudonym of the caller. `None`: callers are not recorded.
     pub(crate) caller: Option<String>,
     /// `None`: the response is complete.
     pub(crate) failure: Option<String>,
@@ -40,8 +40,9 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
-    /// Returns a generation of a recording that began at `began`, with the name of its caller if `callers` are recorded.
-    pub(crate) fn of(stream: &RecordedStream, began: Instant, callers: bool) -> Generation {
+    /// Returns a generation of a recording that began at `began`. `callers` are the pseudonyms of the callers, if these are
+    /// recorded.
+    pub(crate) fn of(stream: &RecordedStream, began: Instant, callers: Option<&Pseudonyms>) -> Generation {
         let ending = &stream.ending;
         let usage = &ending.usage;
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
@@ -51,7 +52,7 @@ impl Generation {
             route: ending.route.label().to_owned(),
             model: ending.model.clone(),
             upstream: ending.upstream.clone(),
-            caller: ending.caller.as_deref().filter(|_| callers).map(str::to_owned),
+            caller: ending.caller.as_deref().zip(callers).map(|(caller, known)| known.of(caller)),
             failure: (!ending.is_complete()).then(|| ending.reason().into_owned()),
             duration_s: ending.duration.as_secs_f64(),
             ttft_s: seconds(ending.first_token),

@@ -35,11 +35,20 @@ pub(super) fn recording(upstream: &str, folder: &Path, settings: &str) -> (Runni
 
 /// Reads one generation to its end.
 pub(super) fn generate(proxy: &str, tokens: u64) {
+    generate_as(proxy, "", tokens);
+}
+
+/// Reads one generation of the caller with this key to its end.
+fn generate_as(proxy: &str, key: &str, tokens: u64) {
     let prompt = "a secret prompt ".repeat(40);
     let body =
         format!("{{\"model\":\"sim\",\"prompt\":\"{prompt}\",\"options\":{{\"num_predict\":{tokens}}}}}");
+    let authorization = match key {
+        "" => String::new(),
+        key => format!("Authorization: Bearer {key}\r\n"),
+    };
     let head = format!(
-        "POST /api/generate HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        "POST /api/generate HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{authorization}Content-Length: {}\r\n\r\n",
         body.len()
     );
     let mut connection = TcpStream::connect(proxy).unwrap();
@@ -132,6 +141,41 @@ fn report_of_recorded_traffic_shows_the_planted_rates_and_agrees_with_the_metric
     for text in texts(folder.path()) {
         assert!(!text.contains("secret"), "{text}");
     }
+}
+
+#[test]
+fn report_tells_which_caller_slowed_which_by_pseudonyms_and_no_file_has_a_name() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let (_simulator, upstream) = simulated();
+    let names = ["alice", "bob"];
+    let keys = names.map(keys_file::entry).concat();
+    let (serve, [proxy, admin]) = recording(&upstream, folder.path(), &format!("callers = true\n{keys}"));
+    for name in names {
+        generate_as(&proxy, &keys_file::key(name), TOKENS);
+    }
+    for _ in 0..3 {
+        thread::scope(|scope| {
+            for name in names {
+                scope.spawn(|| generate_as(&proxy, &keys_file::key(name), TOKENS));
+            }
+        });
+    }
+    written(&admin, 8);
+    serve.signal("-TERM");
+    assert_eq!(serve.end().0, Some(0));
+    let report = report(folder.path());
+    let slowdowns = report["live"]["slowdowns"].as_array().unwrap();
+    let pseudonyms: std::collections::BTreeSet<&str> =
+        slowdowns.iter().map(|found| found["slowed"].as_str().unwrap()).collect();
+    assert_eq!(pseudonyms.len(), 2, "{slowdowns:#?}");
+    assert!(pseudonyms.iter().all(|found| found.starts_with("caller-")), "{pseudonyms:?}");
+    let one = slowdowns.iter().find(|found| found["by"] != found["slowed"]).unwrap();
+    assert!(pseudonyms.contains(one["by"].as_str().unwrap()), "{one}");
+    let shown = streamgauge(&["report", "--full", folder.path().to_str().unwrap()]).output().unwrap();
+    for text in texts(folder.path()).into_iter().chain([report.to_string(), stdout(&shown)]) {
+        assert!(names.iter().all(|name| !text.contains(name)), "{text}");
+    }
+    assert!(pseudonyms.iter().all(|found| stdout(&shown).contains(found)), "{}", stdout(&shown));
 }
 
 #[test]

@@ -37,6 +37,6 @@ pub(super) static RECORDING: &[Setting] = &[
     setting(
         "recording.callers",
         Field::Truth(|c| &mut c.recording.callers),
-        "Record the name of the caller of each generation, as `access` or `key` names it. `false`: the recording has the model in its place.",
+        "Record a pseudonym of the caller of each generation, so that the report tells which caller slows which. It is a hash with a random key that is never stored, and changes with each start of the sidecar. The name is never recorded. `false`: the recording has the model in its place.",
     ),
 ];

@@ -96,7 +96,7 @@ impl Environment {
 pub struct LiveTraffic {
     /// The share of the generations that were recorded.
     pub sample_ratio: f64,
-    /// Whether `role` is the name of the caller. If not, it is that of the model.
+    /// Whether `role` is the pseudonym of the caller. If not, it is the name of the model.
     pub callers: bool,
 }
 

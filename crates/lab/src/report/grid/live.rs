@@ -168,8 +168,8 @@ pub(super) fn slowdowns(report: &Report) -> Grid {
     let mut grid = Grid::new(
         "Live traffic: who slowed whom",
         "The time that streams lost against their rate alone, divided equally among the requests that ran beside them. It \
-         accounts for the loss, and does not prove its cause. The names are those of models, or of callers if `callers` was \
-         set for the recording.",
+         accounts for the loss, and does not prove its cause. The names are those of models, or the pseudonyms of callers if \
+         `callers` was set for the recording.",
         &["upstream", "slowed", "by", "lost", "of its generation"],
         3,
     );

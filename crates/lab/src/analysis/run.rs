@@ -140,7 +140,10 @@ impl<'a> Rows<'a> {
         let durations: Vec<f64> = self.agents.iter().map(|agent| agent.duration).collect();
         let longest = durations.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let shortest = durations.iter().copied().fold(f64::INFINITY, f64::min);
-        let tokens = self.agents.iter().filter_map(|agent| agent.tokens).sum::<u64>();
+        let known = self.agents.iter().filter_map(|agent| agent.tokens);
+        // The tokens of some agents say nothing about the throughput of all.
+        let is_counted = !whole || known.clone().count() == self.agents.len();
+        let tokens = if is_counted { known.sum::<u64>() } else { 0 };
         let rates: Vec<f64> = self.agents.iter().filter_map(|agent| reported_rate(agent)).collect();
         let every_rate = (whole && rates.len() == self.agents.len()).then_some(rates);
         let cpu: Option<Vec<f64>> = self.agents.iter().map(|agent| agent.cpu).collect();
@@ -251,6 +254,15 @@ mod tests {
         assert_eq!((gap.n, gap.min, gap.max), (2, 0.1, 0.3));
         assert_eq!(summary.cpu_per_token, Some(0.0002));
         assert!(summary.parse.is_none() && summary.lag.is_none());
+    }
+
+    #[test]
+    fn run_of_which_one_agent_has_no_tokens_has_no_throughput() {
+        let without = Agent { tokens: None, ..agent(1, 0.0, 2.0, 2.0) };
+        let recording = Recording { agents: vec![agent(0, 0.0, 2.0, 2.0), without], ..Recording::default() };
+        let run = Run { id: 1, ..Run::default() };
+        let summary = Rows::by_run(&recording, &Digests::new())[&1].summarise(&run).unwrap();
+        assert_eq!((summary.tokens, summary.throughput, summary.cpu_per_token), (0, None, None));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use csv::ByteRecord;
 use super::{
     super::{decimal::Unit, layout::AGENTS},
     Reading,
-    column::{Header, Time, text, whole},
-    table::{self, wrong},
+    column::{Header, Time, Value, text, whole},
+    table::{self, Fault, wrong},
 };
 use crate::analysis::{Agent, Recording, Served};
 
@@ -74,6 +74,45 @@ impl AgentColumns {
     }
 }
 
+impl AgentColumns {
+    /// Refuses a value that is neither a number nor missing: as a missing one, it would count as no tokens or no wait.
+    fn check(&self, row: &ByteRecord) -> Result<(), Fault> {
+        let ServedColumns { queue, hidden_queue, client_wait, chunks, .. } = self.served;
+        let times = [
+            ("scheduled", self.scheduled),
+            ("timestamp", self.started),
+            ("duration", Some(self.duration)),
+            ("ttft", self.first_token),
+            ("eval_duration", self.eval),
+            ("prompt_eval_duration", self.prompt_eval),
+            ("load_duration", self.load),
+            ("total_duration", self.total),
+            ("cpu", self.cpu),
+            ("queue", queue),
+            ("hidden_queue", hidden_queue),
+            ("client_wait", client_wait),
+        ];
+        for (name, time) in times {
+            if let Some(time) = time.filter(|time| time.of(row) == Value::Wrong) {
+                return Err(wrong(name, row, time.place()));
+            }
+        }
+        let counts =
+            [("eval_count", self.tokens), ("prompt_eval_count", self.prompt_tokens), ("chunks", chunks)];
+        for (name, count) in counts {
+            let is_wrong = |at: &usize| !is_missing(&row[*at]) && whole(&row[*at]).is_none();
+            if let Some(at) = count.filter(is_wrong) {
+                return Err(wrong(name, row, at));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_missing(field: &[u8]) -> bool {
+    field.is_empty() || field == b"None" || field.eq_ignore_ascii_case(b"nan")
+}
+
 /// Returns what the sidecar knew about a request. `None`: it is one of an experiment, which has no route.
 fn served(columns: &ServedColumns, row: &ByteRecord) -> Option<Box<Served>> {
     let route = columns.route.map(|at| text(&row[at])).filter(|route| !route.is_empty())?;
@@ -92,6 +131,7 @@ pub(super) fn read(reading: &mut Reading<'_>, recording: &mut Recording) {
     table::read(reading, AGENTS, AgentColumns::of, |reading, columns, row, _| {
         let run = whole(&row[columns.run]).and_then(|run| u32::try_from(run).ok());
         let run = run.ok_or_else(|| wrong("run", row, columns.run))?;
+        columns.check(row)?;
         let agent = reading.agent(&row[columns.agent]);
         let time = |column: Option<Time>| column.and_then(|column| column.of(row).given());
         let count = |column: Option<usize>| column.and_then(|at| whole(&row[at]));

@@ -100,6 +100,11 @@ impl Time {
         }
     }
 
+    /// Returns the place of the column.
+    pub(super) fn place(self) -> usize {
+        self.at
+    }
+
     /// Returns the unit that the column's name states, as text.
     pub(super) fn unit(self) -> &'static str {
         self.unit.suffix()

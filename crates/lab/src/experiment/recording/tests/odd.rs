@@ -77,6 +77,26 @@ fn missing_or_broken_environment_is_said_with_what_is_not_known() {
 }
 
 #[test]
+fn count_or_time_of_an_agent_that_is_no_number_leaves_out_its_run() {
+    for (column, value) in [("eval_count", "abc"), ("ttft_ms", "1,5"), ("eval_duration_ns", "inf")] {
+        let (folder, _) = written();
+        edit(folder.path(), layout::AGENTS, |text| {
+            let place = text.lines().next().unwrap().split(',').position(|name| name == column).unwrap();
+            let mut lines: Vec<Vec<String>> =
+                text.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect();
+            lines[1][place] = format!("\"{value}\"");
+            lines.iter().map(|fields| fields.join(",") + "\n").collect()
+        });
+        let recorded = read(folder.path()).unwrap();
+        let name = column.trim_end_matches("_ms").trim_end_matches("_ns");
+        assert_problem(&recorded, &format!("agents.csv:2: {name} is {value:?}, which is not valid"));
+        let analysis = crate::analysis::analyse(&recorded.recording, &crate::analysis::Settings::default());
+        let left_out = "run 0 is left out: it has 1 agent, and 2 took part";
+        assert!(analysis.notes.iter().any(|note| note == left_out), "{:?}", analysis.notes);
+    }
+}
+
+#[test]
 fn plan_that_is_no_text_is_not_said_to_be_missing() {
     let (folder, _) = written();
     fs::write(folder.path().join(layout::PLAN), b"name = \"\xff\"\n").unwrap();
@@ -119,7 +139,7 @@ fn file_that_is_cut_inside_a_quoted_name_loses_only_that_row() {
         format!("{}1,1,\"wri\nter", &text[..=last])
     });
     let recorded = read(folder.path()).unwrap();
-    assert_problem(&recorded, "agents.csv:5: the row has 3 fields and the header 24: it is left out");
+    assert_problem(&recorded, "agents.csv:5: a quote begins in this row and does not end");
     assert_eq!(recorded.recording.agents.len(), recording.agents.len() - 1);
     let analysis = crate::analysis::analyse(&recorded.recording, &crate::analysis::Settings::default());
     assert!(analysis.notes.iter().any(|note| note == "run 1 is left out: it has 1 agent, and 2 took part"));

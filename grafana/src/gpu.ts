@@ -227,7 +227,6 @@ export const gpu: Board = {
           'Bytes of each loaded model that are not in GPU memory (size − vram). Their layers run on the CPU.',
         unit: 'bytes',
         min: 0,
-        shades: 'orange',
         queries: [['{{upstream}} {{model}}', sum(outside, 'upstream', 'model')]],
         empty: LOADED,
       }),

@@ -58,6 +58,15 @@ const callerTtft = (over: (counter: string) => string) =>
 const loads = (...by: string[]) => sum(`increase(${family('model_loads_total', UPSTREAM, MODEL)}[10m])`, ...by);
 const clientWait = () => rate(family('client_backpressure_seconds_total', MODEL));
 
+/** 1 for an upstream that answers probes, 0 for one that does not, and 2 for one that answers them and nothing else. */
+function upOrSilent(): string {
+  const by = ['instance', 'upstream'];
+  const of = (name: string) => max(family(name, UPSTREAM), ...by);
+  const same = `on (${by.join(', ')})`;
+  const silent = `clamp_max((${of('silence_ratio')} > bool 1) + ${same} (${of('waiting_seconds')} > bool 300), 1)`;
+  return `(${of('upstream_up')} * ${same} (1 + ${silent})) or ${of('upstream_up')}`;
+}
+
 const ttftWithin = (range: string) => withinOf(range, '$ttft_slo', 'time_to_first_token_seconds', MODEL);
 const gapWithin = (range: string) => withinOf(range, '$gap_slo', 'chunk_gap_seconds', MODEL, 'at="upstream"');
 
@@ -167,14 +176,15 @@ export const overview: Board = {
       empty: 'No sidecar',
     }),
     number({
-      title: 'Alerts that fire',
-      description: 'Alerts of prometheus/rules/alerts.yml that fire now. The link "Alerts" explains each of them.',
+      title: 'Pending and firing alerts',
+      description:
+        'Alerts of prometheus/rules/alerts.yml that fire now or are pending: their condition holds, and they fire if it continues to hold. The table below names them.',
       unit: 'none',
       decimals: 0,
       width: 4,
       expr: orZeroOf(
         `count(${select('up')})`,
-        `count(${select('ALERTS', 'alertname=~"Streamgauge.*"', 'alertstate="firing"')})`,
+        `count(${select('ALERTS', 'alertname=~"Streamgauge.*"')})`,
       ),
       limits: { look: 1, wrong: 1000 },
       empty: 'No sidecar',
@@ -352,13 +362,14 @@ export const overview: Board = {
         height: 7,
         width: 10,
         description:
-          'A sidecar is up if Prometheus can scrape it. An upstream is up if it answers the probes of the sidecar. A sidecar that is down says nothing about its upstreams.',
+          'A sidecar is up if Prometheus can scrape it. An upstream is up if it answers the probes of the sidecar. It is silent if it answers them, and either sends nothing for longer than usual, or a request has waited for five minutes: see "Is a stream stuck?". A sidecar that is down says nothing about its upstreams.',
         unit: 'none',
         off: ['down', 'red'],
         on: ['up', 'green'],
+        more: [['silent', 'red']],
         queries: [
           ['sidecar {{instance}}', max(select('up'), 'instance')],
-          ['upstream {{upstream}} of {{instance}}', max(family('upstream_up', UPSTREAM), 'instance', 'upstream')],
+          ['upstream {{upstream}} of {{instance}}', upOrSilent()],
         ],
         empty: 'No sidecar',
       }),

@@ -91,6 +91,19 @@ fn only(analysis: &Analysis) -> &Comparison {
 }
 
 #[test]
+fn order_of_two_nights_changes_the_sign_of_their_difference_only() {
+    let mut analysis = compared(QUIET, BUSY, 7);
+    let weights = |analysis: &Analysis| -> Vec<f64> {
+        analysis.between.live[0].levels.iter().map(|level| level.weight).collect()
+    };
+    let (forward, of_forward) = (only(&analysis).difference, weights(&analysis));
+    analysis.compare(&[(name(0), name(1))]);
+    let (backward, of_backward) = (only(&analysis).difference, weights(&analysis));
+    assert!(forward.abs() > 1e-6 && (forward + backward).abs() < 1e-9, "{forward} {backward}");
+    assert_eq!(of_forward, of_backward);
+}
+
+#[test]
 fn other_mix_of_load_is_no_regression() {
     let analysis = compared(QUIET, BUSY, 1);
     let rate = |run: usize| {

@@ -1,8 +1,10 @@
 //! Runs that failed.
 
-use crate::analysis::{Agent, Language, Measure, Remedy, RunKind, analyse};
+use crate::analysis::{
+    Agent, LagSample, Language, Measure, Probe, Remedy, RunKind, analyse, statistic::Random,
+};
 
-use super::{super::model::Draft, NOISE, QUICK, alone, condition, few, json, pair};
+use super::{super::model::Draft, NOISE, QUICK, alone, condition, few, json, normal, pair};
 
 #[test]
 fn remedy_of_which_half_the_runs_failed_is_not_recommended() {
@@ -88,6 +90,36 @@ fn what_a_failed_run_left_enters_no_mean() {
         assert_eq!(analysis.conditions[0].values(measure).len(), 6, "{measure:?}");
     }
     assert_eq!(analysis.conditions[0].mean(Measure::GapP50).unwrap().value, 0.02);
+}
+
+#[test]
+fn failed_run_enters_no_relation_between_measures() {
+    let of = |fails: bool| {
+        let mut draft = Draft::default();
+        let mut random = Random::new(61);
+        draft.condition(condition("pair", Language::Python, &[], None));
+        for place in 0..if fails { 10 } else { 8 } {
+            let run = pair(&mut draft, "pair", 10.0 * (1.0 + 0.01 * normal(&mut random)));
+            // The failed runs have far more chunks, and a far longer lag.
+            let far = if place < 8 { 1.0 } else { 10.0 };
+            draft.chunks(run, 0.0, 0.001, 400 * far as u32 + random.below(100));
+            let lag = 0.01 * far * (1.0 + 0.1 * normal(&mut random));
+            let sample = |at| LagSample { run, process: 0, probe: Probe::Schedule, at, lag };
+            draft.recording.lag.extend([1.0, 2.0, 3.0].map(sample));
+            if place >= 8 {
+                draft.recording.agents.last_mut().unwrap().failure = Some("connection refused".into());
+            }
+        }
+        let analysis = analyse(&draft.recording, &QUICK);
+        let is_asked = |found: &&crate::analysis::Relation| {
+            (found.left, found.right) == (Measure::LagP99, Measure::ChunksPerSecond)
+        };
+        let found = analysis.relations.iter().find(is_asked).unwrap();
+        (found.pearson.n, found.pearson.r, analysis.matrix.rows.clone())
+    };
+    let whole = of(false);
+    assert_eq!(whole.0, 8);
+    assert_eq!(of(true), whole);
 }
 
 #[test]

@@ -284,17 +284,40 @@ fn tr117_folder_without_a_recording_below_it_is_refused() {
     assert_eq!((only.len(), only[0].recording.conditions[0].baseline.as_deref()), (1, None));
 }
 
-#[test]
-fn tr117_rust_agents_are_no_control_of_python_agents_and_no_plan_is_named() {
-    let folder = TempDir::new().unwrap();
-    phase(folder.path(), "phase1/gemma/default", "\"read_buffer_size\": null");
-    let output = folder.path().join("phase2/gemma/agent_output");
+/// Writes five runs of Rust agents into a folder.
+fn phase_of_rust(folder: &Path, name: &str) {
+    let output = folder.join(name).join("agent_output");
     fs::create_dir_all(&output).unwrap();
     let run = |run: u32| {
         format!(r#"{{"run_number": {run}, "concurrent_wall_time_s": 10.0, "concurrency_speedup": 1.9{run}}}"#)
     };
     let rows: Vec<String> = (1..=5).map(run).collect();
     fs::write(output.join("summary.json"), format!("{{\"runs\": [{}]}}", rows.join(","))).unwrap();
+}
+
+#[test]
+fn tr117_rust_agents_are_compared_with_the_first_model_of_their_own_phase_only() {
+    let folder = TempDir::new().unwrap();
+    for name in ["phase2/gemma", "phase2/qwen", "phase4/qwen"] {
+        phase_of_rust(folder.path(), name);
+    }
+    let pair = |name: &str, baseline: Option<&str>| (name.to_owned(), baseline.map(str::to_owned));
+    assert_eq!(
+        baselines(folder.path()),
+        [
+            pair("phase2/gemma", None),
+            pair("phase2/qwen", Some("phase2/gemma")),
+            // The same model in another phase is no control.
+            pair("phase4/qwen", None),
+        ]
+    );
+}
+
+#[test]
+fn tr117_rust_agents_are_no_control_of_python_agents_and_no_plan_is_named() {
+    let folder = TempDir::new().unwrap();
+    phase(folder.path(), "phase1/gemma/default", "\"read_buffer_size\": null");
+    phase_of_rust(folder.path(), "phase2/gemma");
     let suite = read_all(folder.path(), &QUICK, &mut |_| {}).unwrap().remove(0);
     let analysis = analyse(&suite.recording, &QUICK);
     for id in ["python_ceiling", "rust_gain"] {

@@ -114,9 +114,14 @@ pub(super) fn apart(interval: Interval, low: f64, high: f64) -> bool {
     interval.high < low || high < interval.low
 }
 
-/// Formats an interval. `show` formats a value.
+/// Formats an interval. `show` formats a value. If both ends have the same unit, only the second one states it.
 pub(super) fn shown(interval: Option<Interval>, show: impl Fn(f64) -> String) -> String {
     interval.map_or("not repeated, so no interval".into(), |interval| {
-        format!("{:.0} % interval {} to {}", 100.0 * interval.level, show(interval.low), show(interval.high))
+        let (low, high) = (show(interval.low), show(interval.high));
+        let low = match (low.split_once(' '), high.split_once(' ')) {
+            (Some((number, unit)), Some((_, same))) if unit == same => number,
+            _ => &low,
+        };
+        format!("{:.0} % interval {low} to {high}", 100.0 * interval.level)
     })
 }

@@ -73,10 +73,15 @@ impl Reloader {
 
     /// Notes that a source of keys has mistakes, or that the keys of the store were not read yet, whatever else succeeded.
     fn judge(&self) {
-        let lacks_keys = self.present.config.keys_store && !self.present.has_stored_keys();
-        if self.wrong_keys.is_some() || self.wrong_stored_keys.is_some() || lacks_keys {
+        if self.lacks_keys(&self.present) {
             self.sidecar.keys_failed();
         }
+    }
+
+    /// Whether keys are missing from this configuration, because their source has mistakes or was not read yet.
+    fn lacks_keys(&self, resolved: &Resolved) -> bool {
+        let lacks_stored = self.wrong_stored_keys.is_some() || !resolved.has_stored_keys();
+        self.wrong_keys.is_some() || (resolved.config.keys_store && lacks_stored)
     }
 
     /// Returns whether the new configuration is in force.
@@ -107,14 +112,19 @@ impl Reloader {
         let config = &resolved.config;
         let fixed = config::fixed(&self.begun, config);
         (self.level)(config.log.level);
-        self.sidecar.apply(&config.sidecar);
+        // The configuration has the keys of the file.
+        self.wrong_keys = None;
+        if self.lacks_keys(&resolved) {
+            self.sidecar.apply_beside_mistakes(&config.sidecar);
+        } else {
+            self.sidecar.apply(&config.sidecar);
+        }
         tracing::info!("configuration reloaded: keys, access, shaping, certificates and the log level");
         if !fixed.is_empty() {
             let settings = fixed.join(", ");
             tracing::warn!(settings, "some changed settings need a restart; keeping their previous values");
         }
         self.present = resolved;
-        self.wrong_keys = None;
     }
 
     /// Reads `access.keys_file` again. Unchanged keys and mistakes are not logged again. Returns whether new keys are in
@@ -188,7 +198,12 @@ impl Reloader {
         let is_applied = is_news || former != keys.as_slice();
         if is_applied {
             let changes = [new(former, keys), new(keys, former)];
-            self.sidecar.apply_keys(&resolved.config.sidecar.admission);
+            let admission = &resolved.config.sidecar.admission;
+            if self.lacks_keys(&resolved) {
+                self.sidecar.apply_keys_beside_mistakes(admission);
+            } else {
+                self.sidecar.apply_keys(admission);
+            }
             tell(keys.len(), changes);
             self.present = resolved;
         }

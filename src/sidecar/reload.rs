@@ -60,8 +60,8 @@ impl Reload {
             Family::register(registry, "keys_last_reload_timestamp_seconds", timestamp, [], gauge)?;
         let keys = LastReading { success: success.child([]), timestamp: timestamp.child([]) };
         let reload = Reload { stages, all, keys };
-        reload.all.succeeded();
-        reload.keys.succeeded();
+        reload.all.read(true);
+        reload.keys.read(true);
         Ok(reload)
     }
 
@@ -70,6 +70,18 @@ impl Reload {
     /// previous ones. A caller whose quota is unchanged keeps the state of its limiter. TLS and the token cannot be
     /// turned on or off.
     pub fn apply(&self, config: &Config) {
+        self.put(config);
+        self.keys.read(true);
+    }
+
+    /// Applies the same while a source of keys has mistakes, so that a reader of the metrics never sees a success.
+    #[cfg(feature = "cli")]
+    pub(crate) fn apply_beside_mistakes(&self, config: &Config) {
+        self.put(config);
+        self.keys.read(false);
+    }
+
+    fn put(&self, config: &Config) {
         let Reloaded { admission, shaping, upstreams, proxy, admin, token } = &self.stages;
         let gone = admission.reload(&config.admission);
         shaping.reload(config.shaping.clone());
@@ -78,15 +90,25 @@ impl Reload {
         admin.renew(config.admin.tls.as_ref());
         token.renew(config.admin.token);
         upstreams.reload(&config.upstream);
-        self.all.succeeded();
-        self.keys.succeeded();
+        self.all.read(true);
     }
 
     /// Applies new keys and no other settings. `config` has the other settings of admission in force.
     pub fn apply_keys(&self, config: &admission::Config) {
+        self.put_keys(config);
+        self.keys.read(true);
+    }
+
+    /// Applies the keys of one source while another one has mistakes.
+    #[cfg(feature = "cli")]
+    pub(crate) fn apply_keys_beside_mistakes(&self, config: &admission::Config) {
+        self.put_keys(config);
+        self.keys.read(false);
+    }
+
+    fn put_keys(&self, config: &admission::Config) {
         let gone = self.stages.admission.reload(config);
         self.stages.shaping.forget(&gone);
-        self.keys.succeeded();
     }
 
     /// Notes that new settings could not be read, so that the previous ones stay.
@@ -101,8 +123,9 @@ impl Reload {
 }
 
 impl LastReading {
-    fn succeeded(&self) {
-        self.success.set(1.0);
+    /// Notes that the present values were read now, and whether all of them were.
+    fn read(&self, is_whole: bool) {
+        self.success.set(f64::from(u8::from(is_whole)));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.timestamp.set(now.as_secs_f64());
     }

@@ -140,6 +140,7 @@ impl Reloader {
             }
             Ok(Err(mistakes)) => {
                 if self.wrong_keys.as_ref() != Some(&mistakes) {
+                    self.sidecar.keys_failed();
                     log(&mistakes, KEYS_REFUSED);
                     self.wrong_keys = Some(mistakes);
                 }
@@ -173,6 +174,7 @@ impl Reloader {
             }
             Ok(Err(mistakes)) => {
                 if self.wrong_stored_keys.as_ref() != Some(&mistakes) {
+                    self.sidecar.keys_failed();
                     log(&mistakes, STORED_KEYS_REFUSED);
                     self.wrong_stored_keys = Some(mistakes);
                 }

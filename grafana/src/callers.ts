@@ -32,7 +32,7 @@ const CHANGES: [first: [reason: string, color: string], ...others: [reason: stri
   ['hidden_queue', 'orange'],
   ['floor', 'orange'],
 ];
-// What decides about shared limits: the store, or something in its place.
+// The mode of shared limits: the store decides, or its substitute.
 const DECIDES = { shared: 'green', store: 'green', memory: 'light-blue', local: 'orange', open: 'yellow', closed: 'red' };
 // Not green, which means that all is well.
 const REASONS = {

@@ -284,7 +284,7 @@ impl Comparison {
         self.difference.abs().max(ends)
     }
 
-    /// Returns the difference with its sign, and the ends of its interval, of which the second has the unit.
+    /// Returns the difference with its sign, and both ends of its interval. Only the upper end has the unit.
     pub(crate) fn size(&self) -> (String, Option<(String, String)>) {
         let Comparison { measure, difference, .. } = self;
         let largest = self.largest();

@@ -252,8 +252,7 @@ fn client_that_leaves_before_first_content_of_generation_is_counted() {
     assert!(poll(&mut body).is_pending());
     drop(body);
     assert_eq!(left(&bench), Some(1.0));
-    // One that leaves before there is a response, whose model may not exist, and one that leaves before an upstream
-    // was chosen.
+    // The first client leaves before the response begins. The second client leaves before an upstream is chosen.
     drop(bench.request("/api/generate"));
     drop(bench.meter.start(Facts::new("POST", "/api/chat")));
     let before = |labels: &str| bench.value(&format!("left_before_first_token_total{{{labels}}}"));

@@ -96,7 +96,7 @@ mod tests {
             let low = |trials| proportion(trials, trials, 0.95).unwrap().interval.low;
             assert!(low(needed) > share && low(needed - 1) <= share, "{share}");
         }
-        // What failed until now asks for more.
+        // The failures so far require further requests.
         for (found, share, needed) in [((95, 100), 0.95, 130), ((30, 40), 0.9, 140), ((368, 400), 0.9, 46)] {
             let more = more_to_exceed(found, share, 0.95).unwrap();
             assert_eq!(more, needed);

@@ -26,7 +26,7 @@ pub struct Environment {
     /// The rule that stops the experiment, such as `true efficiency ± 3 %`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
-    /// What that rule found after each repetition at which it looked.
+    /// The result of each look of that rule, in the order of the repetitions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub looks: Vec<Precision>,
     /// How live traffic was recorded. `None`: the recording is that of an experiment.

@@ -8,7 +8,7 @@ const NAMED: usize = 2;
 /// A loss below this share of the generation is not worth a sentence.
 const LOSS: f64 = 0.01;
 
-/// Returns the sentence of a load without objectives, of which so many requests `failed`.
+/// Returns the sentence of a load without objectives. `failed` are the words after the number of failed requests.
 pub(super) fn load(rate: &Rate, failed: &str) -> String {
     let seconds = |value: Option<f64>| match value {
         None => "unknown".to_owned(),

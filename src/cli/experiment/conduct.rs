@@ -1,7 +1,6 @@
 //! `experiment run`.
 
 use std::{
-    borrow::Cow,
     io,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
@@ -94,15 +93,6 @@ fn upstream(text: &str) -> Result<(Option<String>, String), String> {
     Ok((name, config::with_scheme(url).into_owned()))
 }
 
-/// Returns a word as a shell reads it.
-fn quoted(word: &str) -> Cow<'_, str> {
-    let is_plain = |sign: char| sign.is_ascii_alphanumeric() || "-_./:=@%+,".contains(sign);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.into(),
-        false => format!("'{}'", word.replace('\'', "'\\''")).into(),
-    }
-}
-
 impl Conduct {
     /// Returns the settings that take precedence over those of the plan.
     fn overrides(&self) -> Result<Overrides, CommandFailure> {
@@ -141,7 +131,8 @@ impl Conduct {
         add("--python", (python != PYTHON).then_some(python));
         add("--output", Some(folder.display().to_string()));
         words.push("--resume".into());
-        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+        // Without NUL, which no argument of a process contains, every word can be quoted.
+        shlex::Quoter::new().allow_nul(true).join(words.iter().map(String::as_str)).unwrap_or_default()
     }
 
     pub(super) fn run(self, global: &Global, process: Process) -> Result<(), CommandFailure> {
